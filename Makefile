@@ -1,0 +1,51 @@
+# GoChat. 'make run' starts everything on this machine; 'make test' proves it. 'make help' lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# A target's node is the one that GoChat runs on (the tools need it too).
+NODE = PATH="$$(dirname "$$(scripts/node.sh)"):$(CURDIR)/node_modules/.bin:$$PATH"
+
+.PHONY: help all install build proto run test test-coverage lint fmt typecheck bench clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
+
+all: install build ## Install and build everything
+
+install: node_modules/.installed
+
+node_modules/.installed: package.json package-lock.json
+	npm ci --loglevel=error
+	@touch $@
+
+build: install ## Compile to dist/
+	@rm -rf dist
+	@$(NODE) tsc -p tsconfig.build.json
+	@cp -R state/store/migrations dist/state/store/migrations
+
+proto: install ## Generate proto/gen from proto/*.proto
+	cd proto && $(NODE) buf lint && $(NODE) buf generate
+
+run: all ## Start the whole system in one process, on loopback, with demo accounts
+	@./bin/gochat up --demo
+
+test: all lint typecheck ## Install, build, lint, check types, and run every test against real engines
+	@$(NODE) vitest run
+
+test-coverage: all ## Run every test and report coverage
+	@$(NODE) vitest run --coverage
+
+lint: install ## Check style and the rules between folders
+	@$(NODE) biome format .
+	@$(NODE) oxlint --type-aware
+
+fmt: install ## Format the code
+	@$(NODE) biome format --write .
+
+typecheck: install
+	@$(NODE) tsc -p tsconfig.json
+
+bench: all ## Measure; prints ratios, CPU and memory
+	@$(NODE) node bench/main.ts
+
+clean: ## Remove what was built
+	rm -rf dist coverage

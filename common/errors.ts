@@ -1,0 +1,403 @@
+/** The error catalogue: one entry per code, and the error that carries a code. docs/errors.md is generated from it. */
+
+/** gRPC status codes, https://grpc.github.io/grpc/core/md_doc_statuscodes.html. */
+export const GrpcStatus = {
+  OK: 0,
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  OUT_OF_RANGE: 11,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  DATA_LOSS: 15,
+  UNAUTHENTICATED: 16,
+} as const;
+export type GrpcStatus = (typeof GrpcStatus)[keyof typeof GrpcStatus];
+
+/** Process exit codes: 0 success, 1 runtime, 2 usage, 78 configuration (EX_CONFIG of sysexits.h). */
+export const ExitCode = { OK: 0, RUNTIME: 1, USAGE: 2, CONFIG: 78 } as const;
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+export interface ErrorEntry {
+  /** What happened, one sentence; {name} is filled in from the details. */
+  readonly message: string;
+  /** What to do about it, one sentence. */
+  readonly remedy: string;
+  /** The same request may succeed later, unchanged. */
+  readonly retryable: boolean;
+  readonly grpc: GrpcStatus;
+  readonly http: number;
+  /** Status of the WebSocket close frame (RFC 6455, private range) where the code ends a connection. */
+  readonly close?: number;
+  /** Exit code where the code ends a process. */
+  readonly exit?: ExitCode;
+}
+
+function entry(
+  message: string,
+  remedy: string,
+  grpc: keyof typeof GrpcStatus,
+  http: number,
+  more: { retryable?: boolean; close?: number; exit?: ExitCode } = {},
+): ErrorEntry {
+  return { message, remedy, retryable: more.retryable ?? false, grpc: GrpcStatus[grpc], http, ...more };
+}
+
+/** Every code that GoChat answers with. */
+export const CATALOGUE = {
+  // Connection.
+  FRAME_TOO_LARGE: entry(
+    'The frame is larger than {max} bytes.',
+    'Send smaller frames; Welcome.max_frame_bytes is the limit.',
+    'RESOURCE_EXHAUSTED',
+    413,
+    { close: 4001 },
+  ),
+  FRAME_TOO_SHORT: entry(
+    'The length field is smaller than a frame header.',
+    'Speak the frame format of docs/protocol.md on this port.',
+    'INVALID_ARGUMENT',
+    400,
+    { close: 4002 },
+  ),
+  FRAME_UNKNOWN: entry(
+    'There is no frame of type {type} in this direction.',
+    'Use the frame types of docs/protocol.md for the negotiated version.',
+    'UNIMPLEMENTED',
+    400,
+  ),
+  FRAME_INVALID: entry(
+    'The payload of the frame does not parse.',
+    'Encode the message that docs/protocol.md names for this frame type.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+  HELLO_EXPECTED: entry(
+    'The first frame was not a valid HELLO.',
+    'Open the connection with HELLO as docs/protocol.md describes.',
+    'FAILED_PRECONDITION',
+    400,
+    { close: 4003 },
+  ),
+  HELLO_TIMEOUT: entry(
+    'No HELLO came within {ms} ms.',
+    'Send HELLO right after connecting.',
+    'DEADLINE_EXCEEDED',
+    408,
+    { close: 4004, retryable: true },
+  ),
+  FRAME_TIMEOUT: entry(
+    'A frame was begun and not finished within {ms} ms.',
+    'Send frames whole; check the network between client and gateway.',
+    'DEADLINE_EXCEEDED',
+    408,
+    { close: 4005, retryable: true },
+  ),
+  HEARTBEAT_TIMEOUT: entry(
+    'Nothing was received for {ms} ms.',
+    'Send PING at the interval that WELCOME gives; connect again.',
+    'DEADLINE_EXCEEDED',
+    408,
+    { close: 4006, retryable: true },
+  ),
+  VERSION_UNSUPPORTED: entry(
+    'The client speaks protocol {min} to {max}, the server {version}.',
+    'Use a client whose protocol version the server supports.',
+    'FAILED_PRECONDITION',
+    400,
+    { close: 4007 },
+  ),
+  SLOW_CONSUMER: entry(
+    'The client does not read what it is sent.',
+    'Read faster; connect again and synchronise by cursor.',
+    'RESOURCE_EXHAUSTED',
+    429,
+    { close: 4008, retryable: true },
+  ),
+  SESSION_REPLACED: entry(
+    'The same device of this user connected again.',
+    'Give each running client a device name of its own (--device).',
+    'ABORTED',
+    409,
+    { close: 4009 },
+  ),
+  SERVER_DRAINING: entry(
+    'The server is being stopped.',
+    'Ask ipconf for another gateway and connect there.',
+    'UNAVAILABLE',
+    503,
+    { close: 4010, retryable: true },
+  ),
+  TOO_MANY_CONNECTIONS: entry(
+    'The gateway holds as many connections as it may.',
+    'Ask ipconf for another gateway; connect later.',
+    'RESOURCE_EXHAUSTED',
+    503,
+    { close: 4011, retryable: true },
+  ),
+  WORKER_FAILED: entry(
+    'The gateway worker of this connection ended.',
+    'Connect again now.',
+    'UNAVAILABLE',
+    503,
+    { close: 4012, retryable: true },
+  ),
+  CLIENT_GOODBYE: entry('The client said goodbye.', 'Nothing is wrong.', 'OK', 200, { close: 1000 }),
+
+  // Who one is.
+  TOKEN_INVALID: entry(
+    'The access token is malformed, forged or for another system.',
+    'Log in again: POST /auth/login.',
+    'UNAUTHENTICATED',
+    401,
+    { close: 4020 },
+  ),
+  TOKEN_EXPIRED: entry(
+    'The access token has expired.',
+    'Log in again: POST /auth/login.',
+    'UNAUTHENTICATED',
+    401,
+    { close: 4021 },
+  ),
+  TOKEN_MISSING: entry(
+    'The request carries no access token.',
+    'Send the header Authorization: Bearer TOKEN with the token of POST /auth/login.',
+    'UNAUTHENTICATED',
+    401,
+  ),
+  CREDENTIALS_WRONG: entry(
+    'User name or password is wrong.',
+    'Check both; POST /auth/signup makes an account.',
+    'UNAUTHENTICATED',
+    401,
+    { exit: 1 },
+  ),
+  NAME_TAKEN: entry('The name {name} is taken.', 'Choose another name.', 'ALREADY_EXISTS', 409),
+  NAME_INVALID: entry(
+    '{name} is not a valid name.',
+    'Use 1 to 32 of a-z, 0-9, dot, dash and underscore, beginning with a letter.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+  DEVICE_INVALID: entry(
+    'The device name is not valid.',
+    'Use 1 to 64 of A-Z, a-z, 0-9, dot, dash and underscore.',
+    'INVALID_ARGUMENT',
+    400,
+    { close: 4022, exit: 2 },
+  ),
+  PASSWORD_WEAK: entry(
+    'The password is not within 6 to 128 characters.',
+    'Choose a password of 6 to 128 characters.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+  RATE_LIMITED: entry(
+    'Too many requests.',
+    'Wait for retry_after_ms and try again.',
+    'RESOURCE_EXHAUSTED',
+    429,
+    { retryable: true, close: 4023 },
+  ),
+
+  // Conversations and messages.
+  USER_NOT_FOUND: entry(
+    'There is no user {name}.',
+    'Check the spelling; users are made with POST /auth/signup.',
+    'NOT_FOUND',
+    404,
+  ),
+  ROOM_NOT_FOUND: entry(
+    'There is no room {name}.',
+    'Check the spelling, or create it: /create ROOM or POST /rooms.',
+    'NOT_FOUND',
+    404,
+  ),
+  NOT_A_MEMBER: entry(
+    'You are not a member of this conversation.',
+    'Join the room first: /join ROOM or POST /rooms/:id/join.',
+    'PERMISSION_DENIED',
+    403,
+  ),
+  TEXT_TOO_LONG: entry(
+    'The text is longer than {max} bytes of UTF-8.',
+    'Split it into shorter messages.',
+    'INVALID_ARGUMENT',
+    413,
+  ),
+  TEXT_EMPTY: entry('The text is empty.', 'Send at least one character.', 'INVALID_ARGUMENT', 400),
+  CLIENT_MSG_ID_INVALID: entry(
+    'client_msg_id is not 1 to 64 bytes long.',
+    'Give each message an id of its own of 1 to 64 bytes.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+  ARGUMENT_INVALID: entry(
+    '{what} is not valid.',
+    'See docs/protocol.md or the OpenAPI page at /docs for what is accepted.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+
+  // The system.
+  OVERLOADED: entry(
+    'The server has more work queued than it may hold.',
+    'Send the same request again after retry_after_ms.',
+    'RESOURCE_EXHAUSTED',
+    503,
+    { retryable: true },
+  ),
+  RESYNC_REQUIRED: entry(
+    'The path to the log was interrupted.',
+    'Answer RESYNC with RESYNCED, then send what is not acknowledged again.',
+    'ABORTED',
+    503,
+    { retryable: true },
+  ),
+  STATE_UNAVAILABLE: entry(
+    'No state server can be reached.',
+    'Try again; check that gochat state runs and is registered.',
+    'UNAVAILABLE',
+    503,
+    { retryable: true, close: 4030 },
+  ),
+  STORE_UNAVAILABLE: entry(
+    'The message store does not answer.',
+    'Try again; check the database that --store names.',
+    'UNAVAILABLE',
+    503,
+    { retryable: true },
+  ),
+  HOT_UNAVAILABLE: entry(
+    'The hot-state server does not answer.',
+    'Try again; check the Redis that --hot names.',
+    'UNAVAILABLE',
+    503,
+    { retryable: true },
+  ),
+  NO_GATEWAY: entry(
+    'No gateway is registered.',
+    'Start one (gochat gateway) and ask again after retry_after seconds.',
+    'UNAVAILABLE',
+    503,
+    { retryable: true },
+  ),
+  DEADLINE_EXCEEDED: entry('The answer did not come in time.', 'Try again.', 'DEADLINE_EXCEEDED', 504, {
+    retryable: true,
+  }),
+  ROUTE_NOT_FOUND: entry('There is nothing at {name}.', 'See the OpenAPI page at /docs.', 'NOT_FOUND', 404),
+  INTERNAL: entry(
+    'Something went wrong inside the server.',
+    'Try again; the server log has the cause.',
+    'INTERNAL',
+    500,
+    { retryable: true, close: 4031, exit: 1 },
+  ),
+
+  // Starting a process.
+  USAGE: entry('{what}', 'See gochat --help.', 'INVALID_ARGUMENT', 400, { exit: 2 }),
+  CONFIG_INVALID: entry(
+    '{what}',
+    'Correct the configuration; gochat MODE --help lists every key.',
+    'INVALID_ARGUMENT',
+    400,
+    { exit: 78 },
+  ),
+  PORT_IN_USE: entry(
+    'Port {port} on {host} is in use.',
+    'Stop what listens there, or choose another port ({flag} N; 0 takes a free one).',
+    'UNAVAILABLE',
+    503,
+    { exit: 1 },
+  ),
+  REGISTRY_UNREACHABLE: entry(
+    'Cannot reach etcd at {url}.',
+    'Start it with scripts/start-services.sh, or run gochat up, which needs none.',
+    'UNAVAILABLE',
+    503,
+    { exit: 1, retryable: true },
+  ),
+  HOT_UNREACHABLE: entry(
+    'Cannot reach Redis at {url}.',
+    'Start it with scripts/start-services.sh, or run gochat up, which needs none.',
+    'UNAVAILABLE',
+    503,
+    { exit: 1, retryable: true },
+  ),
+  STORE_UNREACHABLE: entry(
+    'Cannot reach the message store at {url}.',
+    'Start it with scripts/start-services.sh, or run gochat up, which needs none.',
+    'UNAVAILABLE',
+    503,
+    { exit: 1, retryable: true },
+  ),
+  SERVER_UNREACHABLE: entry(
+    'Cannot reach {what} at {url}.',
+    'Start the servers (make run), or name the address with {flag}.',
+    'UNAVAILABLE',
+    503,
+    { exit: 1, retryable: true },
+  ),
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof CATALOGUE;
+export type ErrorDetails = Readonly<Record<string, string | number>>;
+
+/** Returns whether a string is a code of the catalogue. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(CATALOGUE, code);
+}
+
+/** Returns the catalogue's sentence with the details filled in, and the remedy behind it. */
+export function describe(code: ErrorCode, details: ErrorDetails = {}): string {
+  const { message, remedy } = CATALOGUE[code];
+  const fill = (text: string) =>
+    text.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? name));
+  return `${fill(message)} ${fill(remedy)}`;
+}
+
+export interface GochatErrorOptions {
+  readonly details?: ErrorDetails;
+  readonly cause?: unknown;
+  /** How long to wait before a retry, ms. */
+  readonly retryAfterMs?: number;
+}
+
+/** An error with a code of the catalogue; its message is the catalogue's sentence and remedy. */
+export class GochatError extends Error {
+  override readonly name = 'GochatError';
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, options: GochatErrorOptions = {}) {
+    super(
+      describe(code, options.details),
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.code = code;
+    this.details = options.details ?? {};
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  get entry(): ErrorEntry {
+    return CATALOGUE[this.code];
+  }
+
+  get retryable(): boolean {
+    return this.entry.retryable;
+  }
+
+  /** Returns the error itself where it is a GochatError, else INTERNAL with it as the cause. */
+  static from(error: unknown): GochatError {
+    return error instanceof GochatError ? error : new GochatError('INTERNAL', { cause: error });
+  }
+}

@@ -1,0 +1,53 @@
+/** Branded 64-bit ids and the Snowflake generator that makes them. */
+
+declare const brand: unique symbol;
+type Id<Name extends string> = bigint & { readonly [brand]: Name };
+
+export type UserId = Id<'user'>;
+export type ConversationId = Id<'conversation'>;
+export type MessageId = Id<'message'>;
+export type SessionId = Id<'session'>;
+
+/** Start of GoChat's clock: 2025-01-01T00:00:00Z, Unix ms. */
+export const ID_EPOCH_MS = 1_735_689_600_000;
+export const NODE_BITS = 10;
+export const SEQUENCE_BITS = 12;
+export const MAX_NODE = (1 << NODE_BITS) - 1;
+const MAX_SEQUENCE = (1 << SEQUENCE_BITS) - 1;
+
+/**
+ * Makes Snowflake ids: 41 bits of ms since ID_EPOCH_MS, 10 bits of node, 12 bits of sequence; unique as long as no
+ * two live processes have the same node number (Registry.leaseId). Source: Twitter Snowflake, 2010.
+ *
+ * A clock that stands still or steps back does not stop it: the last ms goes on being used and, when its sequence
+ * is spent, the next one is borrowed, so ids of one node always grow.
+ */
+export class Snowflake {
+  readonly #node: bigint;
+  readonly #now: () => number;
+  #lastMs = 0;
+  #sequence = 0;
+
+  /** @param node 0 to MAX_NODE; a RangeError otherwise. */
+  constructor(node: number, now: () => number = Date.now) {
+    if (!Number.isInteger(node) || node < 0 || node > MAX_NODE)
+      throw new RangeError(`node ${node} is not 0 to ${MAX_NODE}`);
+    this.#node = BigInt(node) << BigInt(SEQUENCE_BITS);
+    this.#now = now;
+  }
+
+  /** Returns the next id; each is greater than the one before. */
+  next<T extends bigint>(): T {
+    const now = this.#now() - ID_EPOCH_MS;
+    if (now > this.#lastMs) {
+      this.#lastMs = now;
+      this.#sequence = 0;
+    } else if (++this.#sequence > MAX_SEQUENCE) {
+      this.#lastMs++;
+      this.#sequence = 0;
+    }
+    return ((BigInt(this.#lastMs) << BigInt(NODE_BITS + SEQUENCE_BITS)) |
+      this.#node |
+      BigInt(this.#sequence)) as T;
+  }
+}

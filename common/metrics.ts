@@ -1,0 +1,41 @@
+/** Metrics through OpenTelemetry, read as Prometheus text by the admin port. */
+import { type Attributes, type Meter, metrics } from '@opentelemetry/api';
+import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+let exporter: PrometheusExporter | undefined;
+
+/** Turns metrics on for this process; without it every instrument is a no-op. */
+export function enableMetrics(): void {
+  if (exporter) return;
+  exporter = new PrometheusExporter({ preventServerStart: true });
+  metrics.setGlobalMeterProvider(new MeterProvider({ readers: [exporter] }));
+}
+
+/** Answers a request with all metrics in Prometheus' text format. */
+export function handleMetrics(request: IncomingMessage, response: ServerResponse): void {
+  if (!exporter) {
+    response.writeHead(404).end();
+    return;
+  }
+  exporter.getMetricsRequestHandler(request, response);
+}
+
+/** Returns the meter of a part of GoChat; instruments are named gochat_PART_… with base units. */
+export function meter(part: string): Meter {
+  return metrics.getMeter(`gochat.${part}`);
+}
+
+/** Registers a gauge that is read when metrics are asked for. */
+export function gauge(
+  part: Meter,
+  name: string,
+  description: string,
+  read: () => number,
+  attributes?: Attributes,
+): void {
+  part
+    .createObservableGauge(name, { description })
+    .addCallback((result) => result.observe(read(), attributes));
+}

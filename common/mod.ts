@@ -1,0 +1,7 @@
+/** Leaf helpers that every server uses. */
+export * from './backoff.ts';
+export * from './errors.ts';
+export * from './ids.ts';
+export * from './lifecycle.ts';
+export * from './logger.ts';
+export * from './metrics.ts';

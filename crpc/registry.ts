@@ -1,0 +1,68 @@
+/** The registry port: who serves what, who holds which small number, and values that every server must know. */
+
+/** One instance of a service, as registered. */
+export interface Endpoint {
+  /** Unique per process start: a restarted process is another endpoint. */
+  readonly id: string;
+  /** host:port of its crpc server, or of the service itself where it is not a crpc one. */
+  readonly address: string;
+  /** Relative capacity, > 0. @default 1 */
+  readonly weight: number;
+  /** Failure domain; empty: none. */
+  readonly zone: string;
+  readonly version: string;
+  /** Facts that do not change while the process lives: names, further ports. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Figures that do change: connections, bytes per second, 1 while draining… */
+  readonly load: Readonly<Record<string, number>>;
+}
+
+/** What a watcher is told: all endpoints known now. */
+export interface Snapshot {
+  readonly endpoints: readonly Endpoint[];
+  /** Set while the registry cannot be reached and the endpoints are the last known ones. */
+  readonly stale: boolean;
+}
+
+/** An endpoint's presence in the registry; it is re-registered by itself whenever its lease is lost. */
+export interface Registration extends AsyncDisposable {
+  readonly endpoint: Endpoint;
+  /** Replaces the load figures or the weight. */
+  update(change: { load?: Readonly<Record<string, number>>; weight?: number }): Promise<void>;
+  /** Takes the endpoint out; idempotent. */
+  deregister(): Promise<void>;
+}
+
+/** A number that no other live process holds under the same name. */
+export interface LeasedId extends AsyncDisposable {
+  readonly value: number;
+  /** Resolves when the number is lost for good (its lease expired and another process may hold it): stop using it. */
+  readonly lost: Promise<void>;
+  release(): Promise<void>;
+}
+
+/** Ends a watch; idempotent. */
+export type Unwatch = () => void;
+
+/**
+ * Where servers find each other.
+ *
+ * Listeners are called asynchronously, never inside the call that registers them, first with what is known and then
+ * on each change. A registry that cannot be reached does not throw at listeners: the last snapshot stays in force,
+ * marked stale.
+ */
+export interface Registry extends AsyncDisposable {
+  /** @throws GochatError REGISTRY_UNREACHABLE */
+  register(service: string, endpoint: Endpoint): Promise<Registration>;
+  watch(service: string, listener: (snapshot: Snapshot) => void): Unwatch;
+  /** @throws GochatError REGISTRY_UNREACHABLE */
+  list(service: string): Promise<readonly Endpoint[]>;
+  /** Leases a number of 0 to `max`. @throws GochatError REGISTRY_UNREACHABLE, OVERLOADED when none is free */
+  leaseId(name: string, max: number): Promise<LeasedId>;
+  /** Stores a value that outlives the process, such as the public keys. @throws GochatError REGISTRY_UNREACHABLE */
+  publish(key: string, value: string): Promise<void>;
+  /** Follows a published value; undefined while there is none. */
+  follow(key: string, listener: (value: string | undefined) => void): Unwatch;
+  /** Ends watches and leases; what is still registered expires or is removed. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,3 @@
+/** What a client needs of the protocol, browser-safe: frames and their payloads. */
+export * from './frame.ts';
+export * from './gen/gochat/client/v1/client.ts';

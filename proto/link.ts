@@ -1,0 +1,81 @@
+/**
+ * The records that a gateway worker and a state node exchange in a BatchStream. The hot ones (FRAME, DELIVER,
+ * ATTACHED, DETACH) are fixed big-endian layouts, the rest a kind byte and a protobuf message of link.proto.
+ *
+ *     up    OPEN      u8 kind | Open             first record of a stream
+ *           ATTACH    u8 kind | Attach           the worker holds this connection
+ *           READY     u8 kind                    the snapshot that follows OPEN is complete
+ *           DETACH    u8 kind | u32 conn         the worker holds it no more
+ *           LOGIN     u8 kind | Login
+ *           FRAME     u8 kind | u32 conn | frame a client's frame, as it came
+ *     down  DELIVER   u8 kind | u24 n | n × u32 conn | frame   the same bytes to n connections
+ *           ATTACHED  u8 kind | n × u32 conn     these ATTACH records are in the location map
+ *           LOGIN_RESULT  u8 kind | LoginResult
+ *           KICK      u8 kind | Kick
+ *           FENCE     u8 kind | n × u32 conn     these connections must resynchronise before they send on
+ */
+
+import { readU32, writeU32 } from './bytes.ts';
+
+export const LinkKind = {
+  OPEN: 1,
+  ATTACH: 2,
+  READY: 3,
+  DETACH: 4,
+  LOGIN: 5,
+  FRAME: 6,
+  DELIVER: 16,
+  ATTACHED: 17,
+  LOGIN_RESULT: 18,
+  KICK: 19,
+  FENCE: 20,
+} as const;
+export type LinkKind = (typeof LinkKind)[keyof typeof LinkKind];
+
+export const FRAME_RECORD_HEADER_BYTES = 5;
+/** Most connections that one DELIVER record can name. */
+export const MAX_DELIVER_CONNS = 0xffffff;
+
+/** Builds a record of a kind byte and a protobuf message. */
+export function encodeRecord(kind: LinkKind, body: Uint8Array): Uint8Array {
+  const record = new Uint8Array(1 + body.length);
+  record[0] = kind;
+  record.set(body, 1);
+  return record;
+}
+
+/** Builds the head of a FRAME record; the frame's bytes follow it in the record. */
+export function encodeFrameHead(conn: number): Uint8Array {
+  return encodeConns(LinkKind.FRAME, [conn]);
+}
+
+/** Builds a record of a kind byte and connection numbers: DETACH, ATTACHED, FENCE. */
+export function encodeConns(kind: LinkKind, conns: readonly number[]): Uint8Array {
+  const record = new Uint8Array(1 + conns.length * 4);
+  record[0] = kind;
+  let at = 1;
+  for (const conn of conns) at = writeU32(record, at, conn);
+  return record;
+}
+
+/** Reads the connection numbers of a DETACH, ATTACHED or FENCE record. */
+export function decodeConns(record: Uint8Array): number[] {
+  const conns: number[] = [];
+  for (let at = 1; at + 4 <= record.length; at += 4) conns.push(readU32(record, at));
+  return conns;
+}
+
+/** Builds the head of a DELIVER record for at most MAX_DELIVER_CONNS connections; the frame's bytes follow it. */
+export function encodeDeliverHead(conns: readonly number[]): Uint8Array {
+  const head = new Uint8Array(4 + conns.length * 4);
+  writeU32(head, 0, conns.length);
+  head[0] = LinkKind.DELIVER;
+  let at = 4;
+  for (const conn of conns) at = writeU32(head, at, conn);
+  return head;
+}
+
+/** Returns how many connections a DELIVER record names; the i-th stands at 4 + 4 × i, the frame after the last. */
+export function deliverCount(record: Uint8Array): number {
+  return ((record[1] as number) << 16) | ((record[2] as number) << 8) | (record[3] as number);
+}

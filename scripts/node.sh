@@ -1,0 +1,23 @@
+#!/bin/sh
+# Prints the path of the Node.js that GoChat runs on: the system's where it is 24.12 or newer, else the one
+# that npm installed beside the project (node_modules/node-linux-*).
+set -eu
+root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
+
+new_enough() {
+  "$1" -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 24 || (a === 24 && b >= 12) ? 0 : 1)' 2>/dev/null
+}
+
+system=$(command -v node || true)
+if [ -n "$system" ] && new_enough "$system"; then
+  echo "$system"
+  exit 0
+fi
+for node in "$root"/node_modules/node-*/bin/node; do
+  if [ -x "$node" ] && new_enough "$node"; then
+    echo "$node"
+    exit 0
+  fi
+done
+echo "gochat: needs Node.js 24.12 or newer: run 'make install' (it brings one for Linux), or install Node.js 24" >&2
+exit 1

@@ -1,0 +1,168 @@
+/** The store port: accounts, conversations, members, the message log and the cursors. The log is the truth. */
+import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
+
+export interface Account {
+  readonly id: UserId;
+  readonly name: string;
+  /** PHC string of the password's hash. */
+  readonly passwordHash: string;
+}
+
+export type ConversationKind = 'direct' | 'room';
+
+export interface Conversation {
+  readonly id: ConversationId;
+  readonly kind: ConversationKind;
+  /** The room's name; empty for a direct conversation. */
+  readonly name: string;
+  readonly lastSeq: number;
+  /** Grows with each change of membership. */
+  readonly memberVersion: number;
+}
+
+/** A conversation as one of its members sees it. */
+export interface UserConversation extends Conversation {
+  /** A direct conversation's other user; undefined for a room. */
+  readonly peerName: string | undefined;
+  /** Seq after which this user may read: 0 for the whole history. */
+  readonly visibleAfterSeq: number;
+  readonly deliveredSeq: number;
+  readonly readSeq: number;
+}
+
+export interface RoomSummary {
+  readonly id: ConversationId;
+  readonly name: string;
+  readonly members: number;
+  readonly joined: boolean;
+  readonly lastSeq: number;
+}
+
+export interface Member {
+  readonly user: UserId;
+  readonly name: string;
+}
+
+export interface MemberList {
+  readonly version: number;
+  readonly members: readonly Member[];
+}
+
+export interface Message {
+  readonly conversation: ConversationId;
+  readonly seq: number;
+  readonly id: MessageId;
+  readonly sender: UserId;
+  readonly senderName: string;
+  readonly clientMsgId: string;
+  readonly text: string;
+  /** Unix time, ms. */
+  readonly atMs: number;
+}
+
+/** A message to be appended. */
+export interface Draft {
+  readonly conversation: ConversationId;
+  readonly sender: UserId;
+  readonly clientMsgId: string;
+  /** Used unless the message turns out to be a duplicate. */
+  readonly id: MessageId;
+  readonly text: string;
+  readonly atMs: number;
+}
+
+/** What became of a draft. */
+export type Appended =
+  | {
+      readonly ok: true;
+      readonly seq: number;
+      readonly id: MessageId;
+      readonly atMs: number;
+      /** It had been appended before; seq, id and atMs are the original's. */
+      readonly duplicate: boolean;
+      /** The conversation's member version at the commit. */
+      readonly memberVersion: number;
+    }
+  /** The conversation does not exist or the sender is not in it. */
+  | { readonly ok: false; readonly code: 'NOT_A_MEMBER' };
+
+export interface CursorMove {
+  readonly user: UserId;
+  /** Empty: the user's unnamed devices, which share one cursor. */
+  readonly device: string;
+  readonly conversation: ConversationId;
+  /** 0: unchanged. Cursors never go back and never pass the conversation's last seq. */
+  readonly deliveredSeq: number;
+  readonly readSeq: number;
+}
+
+export interface SyncRequest {
+  readonly user: UserId;
+  readonly device: string;
+  /** What the client has; a conversation that is missing starts at the stored delivered cursor of the device, else
+   * of the unnamed devices, else at what the user may see first. */
+  readonly cursors: ReadonlyMap<ConversationId, number>;
+  /** Most messages in the answer. */
+  readonly limit: number;
+}
+
+export interface SyncResult {
+  /** Only conversations that have something new; messages ascend by seq without a hole after the cursor. */
+  readonly conversations: readonly { readonly conversation: UserConversation; readonly messages: readonly Message[] }[];
+  readonly more: boolean;
+}
+
+export interface SigningKey {
+  /** Key id, the JWK thumbprint (RFC 7638). */
+  readonly kid: string;
+  /** Ed25519 private key as a JWK, JSON text. */
+  readonly privateJwk: string;
+}
+
+/**
+ * The durable store. Every method rejects with GochatError STORE_UNAVAILABLE when the engine does not answer or is
+ * busy; a call that was rejected may or may not have happened, and each is safe to repeat.
+ */
+export interface Store extends AsyncDisposable {
+  /** Stores `make()` as the signing key unless there is one; returns the one that is stored, the same on every node. */
+  signingKey(make: () => Promise<SigningKey>): Promise<SigningKey>;
+
+  /** Makes an account; undefined when the name is taken. */
+  createAccount(account: Account): Promise<Account | undefined>;
+  findAccount(name: string): Promise<Account | undefined>;
+
+  /** Makes a room with its creator as the first member; undefined when the name is taken. */
+  createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined>;
+  /** Joins a room by id or name, again without effect; undefined when there is none. New members see the history. */
+  joinRoom(room: ConversationId | string, user: UserId): Promise<UserConversation | undefined>;
+  /** Lists rooms by ascending id. */
+  listRooms(user: UserId, after: ConversationId, limit: number): Promise<{ rooms: readonly RoomSummary[]; more: boolean }>;
+  /** Finds or makes the direct conversation of two users (or of one with itself) under any id; safe in a race. */
+  openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation>;
+  /** Lists the conversations of a user by descending activity, at most 1000. */
+  conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]>;
+  /** Members of a conversation with the version that they stand for; undefined when there is no such conversation. */
+  membersOf(conversation: ConversationId): Promise<MemberList | undefined>;
+
+  /**
+   * Appends drafts in one commit and answers in their order.
+   *
+   * The seqs of a conversation continue its last one without a hole in the drafts' order, whatever other nodes append
+   * at the same time; (conversation, sender, clientMsgId) is unique, also within the batch. Durable when it resolves.
+   */
+  append(drafts: readonly Draft[]): Promise<readonly Appended[]>;
+  /** Up to `limit` messages with seq < beforeSeq (0: the newest), ascending; undefined when the user may not read. */
+  history(
+    user: UserId,
+    conversation: ConversationId,
+    beforeSeq: number,
+    limit: number,
+  ): Promise<{ messages: readonly Message[]; more: boolean } | undefined>;
+  sync(request: SyncRequest): Promise<SyncResult>;
+  /** Moves cursors forward; what is not a member's, or would go back, is left out silently. */
+  moveCursors(moves: readonly CursorMove[]): Promise<void>;
+
+  /** Resolves when the engine answers: readiness. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
