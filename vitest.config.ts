@@ -7,6 +7,10 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    coverage: { provider: 'v8', include: ['{api,client,cmd,common,crpc,gateway,ipconf,proto,state}/**/*.ts'], exclude: ['proto/gen/**'] },
+    coverage: {
+      provider: 'v8',
+      include: ['{api,client,cmd,common,crpc,gateway,ipconf,proto,state}/**/*.ts'],
+      exclude: ['proto/gen/**'],
+    },
   },
 });

@@ -108,7 +108,10 @@ export interface SyncRequest {
 
 export interface SyncResult {
   /** Only conversations that have something new; messages ascend by seq without a hole after the cursor. */
-  readonly conversations: readonly { readonly conversation: UserConversation; readonly messages: readonly Message[] }[];
+  readonly conversations: readonly {
+    readonly conversation: UserConversation;
+    readonly messages: readonly Message[];
+  }[];
   readonly more: boolean;
 }
 
@@ -136,7 +139,11 @@ export interface Store extends AsyncDisposable {
   /** Joins a room by id or name, again without effect; undefined when there is none. New members see the history. */
   joinRoom(room: ConversationId | string, user: UserId): Promise<UserConversation | undefined>;
   /** Lists rooms by ascending id. */
-  listRooms(user: UserId, after: ConversationId, limit: number): Promise<{ rooms: readonly RoomSummary[]; more: boolean }>;
+  listRooms(
+    user: UserId,
+    after: ConversationId,
+    limit: number,
+  ): Promise<{ rooms: readonly RoomSummary[]; more: boolean }>;
   /** Finds or makes the direct conversation of two users (or of one with itself) under any id; safe in a race. */
   openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation>;
   /** Lists the conversations of a user by descending activity, at most 1000. */
