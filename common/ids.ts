@@ -48,6 +48,6 @@ export class Snowflake {
     }
     return ((BigInt(this.#lastMs) << BigInt(NODE_BITS + SEQUENCE_BITS)) |
       this.#node |
-      BigInt(this.#sequence)) as T;
+      BigInt(this.#sequence));
   }
 }
