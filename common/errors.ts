@@ -294,6 +294,24 @@ export const CATALOGUE = {
     retryable: true,
   }),
   ROUTE_NOT_FOUND: entry('There is nothing at {name}.', 'See the OpenAPI page at /docs.', 'NOT_FOUND', 404),
+  METHOD_NOT_ALLOWED: entry(
+    '{method} is not allowed at {name}.',
+    'Use one of the methods in the Allow header.',
+    'UNIMPLEMENTED',
+    405,
+  ),
+  REQUEST_TOO_LARGE: entry(
+    'The request is larger than {max} bytes.',
+    'Send a smaller body, address or headers.',
+    'RESOURCE_EXHAUSTED',
+    413,
+  ),
+  MEDIA_TYPE_UNSUPPORTED: entry(
+    'The body is not of a content type that is understood here.',
+    'Send Content-Type: application/json.',
+    'INVALID_ARGUMENT',
+    415,
+  ),
   INTERNAL: entry(
     'Something went wrong inside the server.',
     'Try again; the server log has the cause.',
@@ -314,6 +332,13 @@ export const CATALOGUE = {
   PORT_IN_USE: entry(
     'Port {port} on {host} is in use.',
     'Stop what listens there, or choose another port ({flag} N; 0 takes a free one).',
+    'UNAVAILABLE',
+    503,
+    { exit: 1 },
+  ),
+  LISTEN_FAILED: entry(
+    'Cannot listen on {host} port {port}: {reason}.',
+    'Choose an address of this machine (--host) and a port that you may open ({flag} N).',
     'UNAVAILABLE',
     503,
     { exit: 1 },
