@@ -26,7 +26,7 @@ proto: install ## Generate proto/gen from proto/*.proto
 	cd proto && $(NODE) buf lint && $(NODE) buf generate
 
 run: all ## Start the whole system in one process, on loopback, with demo accounts
-	@./bin/gochat up --demo
+	@./bin/gochat up
 
 test: all lint typecheck ## Install, build, lint, check types, and run every test against real engines
 	@$(NODE) vitest run

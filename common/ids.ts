@@ -46,8 +46,6 @@ export class Snowflake {
       this.#lastMs++;
       this.#sequence = 0;
     }
-    return ((BigInt(this.#lastMs) << BigInt(NODE_BITS + SEQUENCE_BITS)) |
-      this.#node |
-      BigInt(this.#sequence));
+    return (BigInt(this.#lastMs) << BigInt(NODE_BITS + SEQUENCE_BITS)) | this.#node | BigInt(this.#sequence);
   }
 }

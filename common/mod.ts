@@ -1,5 +1,7 @@
 /** Leaf helpers that every server uses. */
+export * from './admin.ts';
 export * from './backoff.ts';
+export * from './config.ts';
 export * from './errors.ts';
 export * from './ids.ts';
 export * from './lifecycle.ts';

@@ -1,0 +1,37 @@
+/** `gochat api`: the HTTP face of state. */
+import { ApiServer } from '../api/mod.ts';
+import { openRegistry } from '../crpc/mod.ts';
+import { load } from './config.ts';
+import { instanceName, prepare, runServers } from './run.ts';
+
+export async function run(
+  flags: Readonly<Record<string, unknown>>,
+  file: string | undefined,
+): Promise<number> {
+  const config = load('api', flags, file);
+  const name = instanceName('api');
+  const logger = prepare('api', config.logLevel);
+  return runServers(async () => {
+    const registry = await openRegistry(config.registry, { logger });
+    const api = new ApiServer({
+      name,
+      host: config.host,
+      port: config.port,
+      registry,
+      logger,
+      clusterToken: config.clusterToken,
+      trustProxy: config.trustProxy,
+    });
+    return {
+      name: 'api',
+      logger,
+      host: config.host,
+      adminPort: config.adminPort,
+      drainMs: config.drainMs,
+      servers: [api],
+      closers: [() => registry.close()],
+      reload: () => load('api', flags, file).logLevel,
+      ready: (admin) => logger.info({ http: api.address, admin, instance: name }, 'api is up'),
+    };
+  });
+}

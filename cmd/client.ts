@@ -1,0 +1,51 @@
+/** `gochat client`: chat in a terminal, or by script with --plain and --json. */
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+import { runPlain } from '../client/mod.ts';
+import { GochatError } from '../common/mod.ts';
+import { load } from './config.ts';
+
+export async function run(
+  flags: Readonly<Record<string, unknown>>,
+  file: string | undefined,
+): Promise<number> {
+  const config = load('client', flags, file);
+  const user = config.user ?? (await ask('User name: ', '--user NAME', false));
+  const password = config.password ?? (await ask('Password: ', '--password or GOCHAT_PASSWORD', true));
+  const abort = new AbortController();
+  const onSignal = () => abort.abort();
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  return runPlain({
+    api: config.api,
+    ipconf: config.ipconf,
+    user,
+    password,
+    device: config.device ?? '',
+    json: config.json,
+    plain: config.plain,
+    input: process.stdin,
+    output: process.stdout,
+    errorOutput: process.stderr,
+    color: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined,
+    signal: abort.signal,
+    timeoutMs: config.timeoutMs,
+  });
+}
+
+/** Asks on the terminal; without one the flag is needed. @throws GochatError USAGE */
+async function ask(question: string, flag: string, hidden: boolean): Promise<string> {
+  if (!process.stdin.isTTY) {
+    throw new GochatError('USAGE', {
+      details: { what: `${flag} is needed where there is no terminal to ask on.` },
+    });
+  }
+  process.stderr.write(question);
+  const echo = new Writable({
+    write: (chunk, _, done) => (hidden ? done() : process.stderr.write(chunk, () => done())),
+  });
+  const terminal = createInterface({ input: process.stdin, output: echo, terminal: true });
+  const answer = await terminal.question('');
+  terminal.close();
+  if (hidden) process.stderr.write('\n');
+  return answer;
+}

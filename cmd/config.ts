@@ -1,0 +1,48 @@
+/** `gochat config MODE`: checks and prints what a mode would run with. */
+import { existsSync } from 'node:fs';
+import { stringify } from 'yaml';
+import { type Config, ExitCode, fileKey, GochatError, loadConfig } from '../common/mod.ts';
+import { MODES, type Mode, SECRETS } from './settings.ts';
+
+/** Where the configuration file is looked for when none is named. */
+const STANDARD_FILES = ['gochat.yaml', 'data/services/gochat.yaml'];
+
+/** Returns the file to read: the one named, else $GOCHAT_CONFIG, else the first standard one that exists. */
+export function configFile(named: string | undefined): string | undefined {
+  return named ?? process.env['GOCHAT_CONFIG'] ?? STANDARD_FILES.find((path) => existsSync(path));
+}
+
+/** Loads the configuration of a mode from everywhere. @throws GochatError USAGE, CONFIG_INVALID */
+export function load<M extends Mode>(
+  mode: M,
+  flags: Readonly<Record<string, unknown>>,
+  file: string | undefined,
+): Config<(typeof MODES)[M]> {
+  return loadConfig<(typeof MODES)[M]>(mode, MODES, MODES[mode], {
+    flags,
+    env: process.env,
+    file: configFile(file),
+  });
+}
+
+/** Prints the configuration of a mode as a YAML file would hold it. */
+export function run(mode: string, file: string | undefined): number {
+  if (!Object.hasOwn(MODES, mode)) {
+    throw new GochatError('USAGE', {
+      details: { what: `There is no mode ${mode}; there are ${Object.keys(MODES).join(', ')}.` },
+    });
+  }
+  const config = load(mode as Mode, {}, file);
+  const shown = Object.entries(config).map(([key, value]) => [
+    fileKey(key),
+    SECRETS.has(key) ? mask(value) : value,
+  ]);
+  process.stdout.write(stringify({ [mode]: Object.fromEntries(shown) }));
+  return ExitCode.OK;
+}
+
+/** Hides a secret, or the secrets inside a URL. */
+export function mask(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  return value.includes('://') ? value.replace(/\/\/[^@/]*@/, '//***@') : '***';
+}

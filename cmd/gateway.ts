@@ -1,0 +1,42 @@
+/** `gochat gateway`: holds the connections of clients. */
+import { openRegistry } from '../crpc/mod.ts';
+import { GatewayServer } from '../gateway/mod.ts';
+import { load } from './config.ts';
+import { gatewayLimits, instanceName, prepare, runServers } from './run.ts';
+
+export async function run(
+  flags: Readonly<Record<string, unknown>>,
+  file: string | undefined,
+): Promise<number> {
+  const config = load('gateway', flags, file);
+  const name = instanceName('gateway');
+  const logger = prepare('gateway', config.logLevel);
+  return runServers(async () => {
+    const registry = await openRegistry(config.registry, { logger });
+    const gateway = new GatewayServer({
+      name,
+      host: config.host,
+      port: config.port,
+      wsPort: config.wsPort,
+      workers: config.workers,
+      advertiseHost: config.advertiseHost ?? config.host,
+      zone: config.zone,
+      registry,
+      logger,
+      clusterToken: config.clusterToken,
+      limits: gatewayLimits(config),
+    });
+    return {
+      name: 'gateway',
+      logger,
+      host: config.host,
+      adminPort: config.adminPort,
+      drainMs: config.drainMs,
+      servers: [gateway],
+      closers: [() => registry.close()],
+      reload: () => load('gateway', flags, file).logLevel,
+      ready: (admin) =>
+        logger.info({ tcp: gateway.address, ws: gateway.wsAddress, admin, instance: name }, 'gateway is up'),
+    };
+  });
+}

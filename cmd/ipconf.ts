@@ -1,0 +1,29 @@
+/** `gochat ipconf`: tells each client which gateway to use. */
+import { openRegistry } from '../crpc/mod.ts';
+import { IpconfServer } from '../ipconf/mod.ts';
+import { load } from './config.ts';
+import { instanceName, prepare, runServers } from './run.ts';
+
+export async function run(
+  flags: Readonly<Record<string, unknown>>,
+  file: string | undefined,
+): Promise<number> {
+  const config = load('ipconf', flags, file);
+  const name = instanceName('ipconf');
+  const logger = prepare('ipconf', config.logLevel);
+  return runServers(async () => {
+    const registry = await openRegistry(config.registry, { logger });
+    const ipconf = new IpconfServer({ name, host: config.host, port: config.port, registry, logger });
+    return {
+      name: 'ipconf',
+      logger,
+      host: config.host,
+      adminPort: config.adminPort,
+      drainMs: config.drainMs,
+      servers: [ipconf],
+      closers: [() => registry.close()],
+      reload: () => load('ipconf', flags, file).logLevel,
+      ready: (admin) => logger.info({ http: ipconf.address, admin, instance: name }, 'ipconf is up'),
+    };
+  });
+}

@@ -1,0 +1,107 @@
+/** The command line: gochat MODE [flags]. Parses, hands over to the mode's file, and turns errors into exit codes. */
+import { Command, CommanderError, Option } from 'commander';
+import { envName, ExitCode, flagName, GochatError, type Settings } from '../common/mod.ts';
+import { MODES, type Mode } from './settings.ts';
+import { VERSION } from './version.ts';
+
+/** Runs a mode with the flags that were given; resolves with the exit code when it is over. */
+type Run = (flags: Readonly<Record<string, unknown>>, file: string | undefined) => Promise<number>;
+
+// A mode's code is loaded only when it runs, so that the client starts fast.
+const RUNS: Record<Mode, { summary: string; load: () => Promise<{ run: Run }> }> = {
+  up: {
+    summary: 'start the whole system in one process, on embedded engines',
+    load: () => import('./up.ts'),
+  },
+  gateway: {
+    summary: 'start a gateway: it holds the connections of clients',
+    load: () => import('./gateway.ts'),
+  },
+  state: {
+    summary: 'start a state server: sessions, delivery and the log',
+    load: () => import('./state.ts'),
+  },
+  ipconf: {
+    summary: 'start ipconf: it tells clients which gateway to use',
+    load: () => import('./ipconf.ts'),
+  },
+  api: { summary: 'start the HTTP API', load: () => import('./api.ts') },
+  client: { summary: 'chat', load: () => import('./client.ts') },
+};
+
+async function main(argv: readonly string[]): Promise<number> {
+  let exitCode: number = ExitCode.OK;
+  const program = new Command('gochat')
+    .description('Distributed chat: gateway, state, ipconf, api and client.')
+    .version(VERSION, '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .showHelpAfterError('(gochat --help lists what there is)')
+    .exitOverride();
+  for (const [mode, { summary, load }] of Object.entries(RUNS)) {
+    const command = program.command(mode).summary(summary).description(`${summary}.`);
+    command.showHelpAfterError(`(gochat ${mode} --help lists the flags)`);
+    addOptions(command, MODES[mode as Mode]);
+    command.action(async ({ config, ...flags }: Record<string, unknown>) => {
+      const { run } = await load();
+      exitCode = await run(flags, config as string | undefined);
+    });
+  }
+  program
+    .command('config')
+    .summary('check and print the configuration of a mode')
+    .description(
+      'Checks the configuration of MODE (file, environment, defaults) and prints it without secrets.',
+    )
+    .argument('<mode>', Object.keys(MODES).join(', '))
+    .option('--config <file>', 'YAML file')
+    .action(async (mode: string, { config }: { config?: string }) => {
+      const { run } = await import('./config.ts');
+      exitCode = run(mode, config);
+    });
+  program
+    .command('version')
+    .summary('print the version')
+    .action(() => {
+      process.stdout.write(`${VERSION}\n`);
+    });
+
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
+    throw error;
+  }
+  return exitCode;
+}
+
+function addOptions(command: Command, settings: Settings): void {
+  command.option(
+    '--config <file>',
+    'YAML file; else $GOCHAT_CONFIG, ./gochat.yaml, ./data/services/gochat.yaml',
+  );
+  for (const [key, type] of Object.entries(settings)) {
+    const standard = type.safeParse(undefined).data;
+    const isFlag = typeof standard === 'boolean';
+    const notes = [type.description ?? '', `[${envName(key)}]`];
+    if (standard !== undefined && standard !== '' && standard !== false)
+      notes.push(`(default: ${String(standard)})`);
+    const name = flagName(key);
+    command.addOption(
+      new Option(isFlag ? `--${name}` : `--${name} <${isFlag ? '' : 'value'}>`, notes.join(' ')),
+    );
+    if (isFlag && standard === true)
+      command.addOption(new Option(`--no-${name}`, `the opposite of --${name}`));
+  }
+}
+
+function report(error: unknown): number {
+  if (error instanceof GochatError) {
+    const cause = error.cause instanceof Error ? ` (${error.cause.message.split('\n')[0]})` : '';
+    process.stderr.write(`gochat: ${error.code}: ${error.message}${cause}\n`);
+    return error.entry.exit ?? ExitCode.RUNTIME;
+  }
+  process.stderr.write(`gochat: ${error instanceof Error ? error.stack : String(error)}\n`);
+  return ExitCode.RUNTIME;
+}
+
+process.exit(await main(process.argv).catch(report));

@@ -1,0 +1,155 @@
+/** The life of a server process: start, signals, drain, stop. */
+import { hostname } from 'node:os';
+import { setImmediate as tick } from 'node:timers/promises';
+import {
+  type AdminHandler,
+  createLogger,
+  enableMetrics,
+  ExitCode,
+  GochatError,
+  type Logger,
+  type LogLevel,
+  type Server,
+  startAdmin,
+} from '../common/mod.ts';
+
+export interface Process {
+  readonly name: string;
+  readonly logger: Logger;
+  readonly host: string;
+  readonly adminPort: number;
+  readonly drainMs: number;
+  /** In the order in which they start; they drain and stop in the reverse order. */
+  readonly servers: readonly Server[];
+  /** Closes what the servers share: registry, store, hot state. */
+  readonly closers: readonly (() => Promise<void>)[];
+  readonly adminRoutes?: Readonly<Record<string, AdminHandler>>;
+  /** Reads the log level again on HUP. */
+  readonly reload: () => LogLevel;
+  /** Called once everything runs. */
+  readonly ready: (adminAddress: string) => void;
+}
+
+/** Makes the logger of a process and turns its metrics on. */
+export function prepare(name: string, level: LogLevel): Logger {
+  enableMetrics();
+  return createLogger({ name, level });
+}
+
+/**
+ * Runs the servers until INT or TERM, then drains and stops; a second signal stops at once. Resolves with the exit
+ * code.
+ */
+export async function runServers(build: () => Promise<Process>): Promise<number> {
+  const stopping = Promise.withResolvers<'drain' | 'now'>();
+  const hurry = Promise.withResolvers<void>();
+  let signals = 0;
+  const onStop = () => {
+    signals++;
+    if (signals === 1) stopping.resolve('drain');
+    else hurry.resolve();
+  };
+  process.on('SIGINT', onStop).on('SIGTERM', onStop);
+
+  const it = await build();
+  const started: Server[] = [];
+  let exitCode: number = ExitCode.OK;
+  const fail = (error: unknown) => {
+    it.logger.fatal({ err: error }, 'unexpected error');
+    exitCode = ExitCode.RUNTIME;
+    stopping.resolve('now');
+  };
+  process.on('uncaughtException', fail).on('unhandledRejection', fail);
+  const onReload = () => {
+    try {
+      it.logger.level = it.reload();
+      it.logger.info({ level: it.logger.level }, 'log level reloaded; other settings need a restart');
+    } catch (error) {
+      it.logger.error({ err: error }, 'configuration not reloaded');
+    }
+  };
+  process.on('SIGHUP', onReload);
+
+  const admin = await startAdmin({
+    host: it.host,
+    port: it.adminPort,
+    servers: it.servers,
+    logger: it.logger,
+    ...(it.adminRoutes && { routes: it.adminRoutes }),
+  });
+  try {
+    for (const server of it.servers) {
+      if (signals > 0) break;
+      started.push(server);
+      await server.start();
+    }
+    if (signals === 0) it.ready(admin.address);
+    const how = await stopping.promise;
+    if (how === 'drain') {
+      it.logger.info({ deadline_ms: it.drainMs }, 'draining');
+      const drained = (async () => {
+        for (const server of started.toReversed()) await server.drain(it.drainMs);
+      })();
+      await Promise.race([drained, hurry.promise]);
+    }
+  } finally {
+    for (const server of started.toReversed()) await settle(it.logger, server.name, () => server.stop());
+    for (const close of it.closers) await settle(it.logger, it.name, close);
+    await admin.close();
+    await tick();
+  }
+  it.logger.info('stopped');
+  return exitCode;
+}
+
+/** A loopback address needs no cluster token; any other one does, as whoever reaches it could speak as a server. */
+export function checkExposure(host: string, clusterToken: string | undefined): void {
+  if (isLoopback(host) || clusterToken !== undefined) return;
+  throw new GochatError('CONFIG_INVALID', {
+    details: { what: `Listening on ${host} needs a cluster token (cluster_token or GOCHAT_CLUSTER_TOKEN).` },
+  });
+}
+
+/** Returns whether only this machine can reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+async function settle(logger: Logger, name: string, close: () => Promise<void>): Promise<void> {
+  try {
+    await close();
+  } catch (error) {
+    logger.error({ err: error, server: name }, 'did not stop cleanly');
+  }
+}
+
+/** Names this process start among the others of its mode. */
+export function instanceName(mode: string): string {
+  return `${mode}-${hostname()}-${process.pid}`;
+}
+
+/** Picks the gateway's limits out of a configuration. */
+export function gatewayLimits<
+  L extends Record<
+    | 'maxConnections'
+    | 'heartbeatIntervalMs'
+    | 'helloTimeoutMs'
+    | 'frameTimeoutMs'
+    | 'maxFrameBytes'
+    | 'maxTextBytes'
+    | 'maxOutboundBytes',
+    number
+  >,
+>(config: L) {
+  const { maxConnections, heartbeatIntervalMs, helloTimeoutMs, frameTimeoutMs } = config;
+  const { maxFrameBytes, maxTextBytes, maxOutboundBytes } = config;
+  return {
+    maxConnections,
+    heartbeatIntervalMs,
+    helloTimeoutMs,
+    frameTimeoutMs,
+    maxFrameBytes,
+    maxTextBytes,
+    maxOutboundBytes,
+  };
+}

@@ -1,0 +1,125 @@
+/** Every setting of every mode: its type, default, unit and meaning; flags, environment and file keys follow from it. */
+import { z } from 'zod';
+import { flag, integer, port, type Settings, text, url } from '../common/mod.ts';
+
+const logLevel = z
+  .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+  .default('info')
+  .describe('least severe log line that is written; reloaded on HUP');
+const host = text().default('127.0.0.1').describe('address to listen on');
+const adminPort = (standard: number) =>
+  port().default(standard).describe('port of /livez, /readyz and /metrics; 0 takes a free one');
+const drainMs = integer(0, 3_600_000).default(10_000).describe('longest time to drain after TERM, ms');
+
+/** What every server on its own needs. */
+const server = {
+  logLevel,
+  host,
+  advertiseHost: text().optional().describe('address that others reach this server at; default: host'),
+  zone: z.string().max(64).default('').describe('failure domain of this server'),
+  registry: url('etcd')
+    .default('etcd://127.0.0.1:12379')
+    .describe('registry, etcd://[USER:PASSWORD@]HOST:PORT[,…]'),
+  clusterToken: text(256)
+    .optional()
+    .describe('secret that GoChat servers show each other; needed when host is not loopback'),
+  drainMs,
+} satisfies Settings;
+
+const limits = {
+  workers: integer(0, 256).default(0).describe('worker threads; 0: one a core'),
+  maxConnections: integer(1, 10_000_000).default(1_000_000).describe('most connections of the gateway'),
+  heartbeatIntervalMs: integer(100, 600_000)
+    .default(30_000)
+    .describe('a client sends at least this often, ms; it is dropped after 2.5 times that'),
+  helloTimeoutMs: integer(100, 60_000).default(5_000).describe('deadline of the first frame, ms'),
+  frameTimeoutMs: integer(100, 60_000).default(10_000).describe('deadline of a frame that has begun, ms'),
+  maxFrameBytes: integer(4096, 16_777_216).default(262_144).describe('largest frame of a client, bytes'),
+  maxTextBytes: integer(1, 1_048_576).default(16_384).describe('longest text of a message, bytes of UTF-8'),
+  maxOutboundBytes: integer(65_536, 1_073_741_824)
+    .default(1_048_576)
+    .describe('bytes that may wait for one client before it is dropped as slow'),
+} satisfies Settings;
+
+const tokenTtlMs = integer(1000, 2_592_000_000)
+  .default(3_600_000)
+  .describe('lifetime of an access token, ms');
+
+export const gatewaySettings = {
+  ...server,
+  port: port().default(8900).describe('TCP port of clients; 0 takes a free one'),
+  wsPort: port().default(8901).describe('WebSocket port of clients; 0 takes a free one'),
+  adminPort: adminPort(9101),
+  ...limits,
+} satisfies Settings;
+
+export const stateSettings = {
+  ...server,
+  port: port().default(8910).describe('crpc port; 0 takes a free one'),
+  adminPort: adminPort(9102),
+  store: url('postgres', 'postgresql')
+    .default('postgres://gochat@127.0.0.1:15432/gochat')
+    .describe('message store, postgres://USER:PASSWORD@HOST:PORT/DATABASE'),
+  hot: url('redis', 'rediss')
+    .default('redis://127.0.0.1:16379')
+    .describe('hot state, redis://[:PASSWORD@]HOST:PORT'),
+  tokenTtlMs,
+  maxTextBytes: limits.maxTextBytes,
+} satisfies Settings;
+
+export const ipconfSettings = {
+  ...server,
+  port: port().default(6789).describe('HTTP port; 0 takes a free one'),
+  adminPort: adminPort(9103),
+} satisfies Settings;
+
+export const apiSettings = {
+  ...server,
+  port: port().default(8080).describe('HTTP port; 0 takes a free one'),
+  adminPort: adminPort(9104),
+  trustProxy: flag().default(false).describe("take the caller's address from X-Forwarded-For"),
+} satisfies Settings;
+
+export const upSettings = {
+  logLevel: logLevel.removeDefault().default('warn').describe('least severe log line that is written'),
+  host,
+  gatewayPort: port().default(8900).describe('TCP port of clients; 0 takes a free one'),
+  wsPort: port().default(8901).describe('WebSocket port of clients; 0 takes a free one'),
+  ipconfPort: port().default(6789).describe('port of ipconf; 0 takes a free one'),
+  apiPort: port().default(8080).describe('port of api; 0 takes a free one'),
+  adminPort: adminPort(9101),
+  dataDir: text().default('./data').describe('folder of the message store'),
+  demo: flag()
+    .default(true)
+    .describe('make the accounts demo, test and admin with password 111111; only on a loopback host'),
+  drainMs: drainMs.removeDefault().default(3000).describe('longest time to drain after TERM, ms'),
+  tokenTtlMs,
+  ...limits,
+} satisfies Settings;
+
+export const clientSettings = {
+  user: text(64).optional().describe('user name; asked for on a terminal'),
+  password: text(256).optional().describe('password; asked for on a terminal. Better: GOCHAT_PASSWORD'),
+  api: url('http', 'https').default('http://127.0.0.1:8080').describe('URL of api'),
+  ipconf: url('http', 'https').default('http://127.0.0.1:6789').describe('URL of ipconf'),
+  device: text(64).optional().describe('name of this device; it then has cursors of its own'),
+  plain: flag().default(false).describe('read lines, print lines'),
+  json: flag().default(false).describe('print one JSON object a line; implies --plain'),
+  timeoutMs: integer(100, 3_600_000)
+    .default(30_000)
+    .describe('give up on unsettled sends after this long without progress, ms'),
+} satisfies Settings;
+
+/** Settings by mode: the names of the commands and of the sections in the configuration file. */
+export const MODES = {
+  gateway: gatewaySettings,
+  state: stateSettings,
+  ipconf: ipconfSettings,
+  api: apiSettings,
+  up: upSettings,
+  client: clientSettings,
+} as const;
+export type Mode = keyof typeof MODES;
+
+/** Settings whose values are never shown. */
+export const SECRETS: ReadonlySet<string> = new Set(['password', 'clusterToken', 'registry', 'store', 'hot']);

@@ -1,0 +1,131 @@
+/** `gochat up`: the whole system in one process, on embedded engines. The same servers as apart, on the same links. */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { ApiServer } from '../api/mod.ts';
+import { GochatError } from '../common/mod.ts';
+import { openRegistry } from '../crpc/mod.ts';
+import { GatewayServer } from '../gateway/mod.ts';
+import { IpconfServer } from '../ipconf/mod.ts';
+import { openHotState, openStore, StateServer } from '../state/mod.ts';
+import { load } from './config.ts';
+import { gatewayLimits, instanceName, isLoopback, prepare, runServers } from './run.ts';
+
+const DEMO_USERS = ['demo', 'test', 'admin'];
+const DEMO_PASSWORD = '111111';
+
+export async function run(
+  flags: Readonly<Record<string, unknown>>,
+  file: string | undefined,
+): Promise<number> {
+  const config = load('up', flags, file);
+  if (config.demo && !isLoopback(config.host)) {
+    throw new GochatError('USAGE', {
+      details: {
+        what: `Demo accounts are for this machine alone: with --host ${config.host} give --no-demo.`,
+      },
+    });
+  }
+  const dataDir = resolve(config.dataDir);
+  const logger = prepare('up', config.logLevel);
+  return runServers(async () => {
+    makeDataDir(dataDir);
+    const registry = await openRegistry('memory://', { logger });
+    const hot = await openHotState('memory://', { logger });
+    const store = await openStore(`sqlite://${dataDir}/gochat.db`, { logger });
+    // The links between the servers are real sockets on loopback; nobody else on this machine may speak on them.
+    const clusterToken = randomBytes(32).toString('base64url');
+    const common = { registry, logger, clusterToken };
+    const state = new StateServer({
+      ...common,
+      name: instanceName('state'),
+      host: '127.0.0.1',
+      port: 0,
+      advertiseHost: '127.0.0.1',
+      zone: '',
+      store,
+      hot,
+      tokenTtlMs: config.tokenTtlMs,
+      maxTextBytes: config.maxTextBytes,
+    });
+    const gateway = new GatewayServer({
+      ...common,
+      name: instanceName('gateway'),
+      host: config.host,
+      port: config.gatewayPort,
+      wsPort: config.wsPort,
+      workers: config.workers,
+      advertiseHost: config.host,
+      zone: '',
+      limits: gatewayLimits(config),
+    });
+    const ipconf = new IpconfServer({
+      ...common,
+      name: 'ipconf',
+      host: config.host,
+      port: config.ipconfPort,
+    });
+    const api = new ApiServer({
+      ...common,
+      name: 'api',
+      host: config.host,
+      port: config.apiPort,
+      trustProxy: false,
+    });
+    if (config.demo) {
+      await state.seedAccounts(DEMO_USERS.map((name) => ({ name, password: DEMO_PASSWORD })));
+    }
+    return {
+      name: 'up',
+      logger,
+      host: config.host,
+      adminPort: config.adminPort,
+      drainMs: config.drainMs,
+      servers: [state, gateway, ipconf, api],
+      closers: [() => hot.close(), () => store.close(), () => registry.close()],
+      reload: () => load('up', flags, file).logLevel,
+      ready: (admin) => {
+        const client = clientCommand(ipconf.address, api.address);
+        const lines = [
+          'GoChat is up.',
+          `  gateway   tcp://${gateway.address}  ws://${gateway.wsAddress}`,
+          `  ipconf    http://${ipconf.address}/ip/list`,
+          `  api       http://${api.address}  OpenAPI: http://${api.address}/docs`,
+          `  admin     http://${admin}/metrics  /livez  /readyz`,
+          `  data      ${dataDir}`,
+          '',
+          ...(config.demo
+            ? [
+                `Chat, in two more terminals (accounts ${DEMO_USERS.join(', ')}; password ${DEMO_PASSWORD}):`,
+                `  ${client} --user demo --password ${DEMO_PASSWORD}`,
+                `  ${client} --user test --password ${DEMO_PASSWORD}`,
+                '  then type: /dm demo hello',
+              ]
+            : ['Make accounts with POST /auth/signup, then chat:', `  ${client} --user NAME`]),
+          '',
+          'Ctrl-C stops it; the data stays.',
+        ];
+        process.stdout.write(`${lines.join('\n')}\n`);
+      },
+    };
+  });
+}
+
+/** The command that starts a client here, with the addresses only where they are not the standard ones. */
+function clientCommand(ipconf: string, api: string): string {
+  const parts = ['./bin/gochat client'];
+  if (ipconf !== '127.0.0.1:6789') parts.push(`--ipconf http://${ipconf}`);
+  if (api !== '127.0.0.1:8080') parts.push(`--api http://${api}`);
+  return parts.join(' ');
+}
+
+function makeDataDir(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new GochatError('CONFIG_INVALID', {
+      details: { what: `Cannot make the data folder ${dataDir}.` },
+      cause,
+    });
+  }
+}

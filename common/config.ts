@@ -1,0 +1,155 @@
+/** Configuration: flags over GOCHAT_* environment over a YAML file over defaults, checked once, then frozen. */
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { GochatError } from './errors.ts';
+
+/** The settings of one mode: camelCase key → zod type with a default or optional, described. */
+export type Settings = Readonly<Record<string, z.ZodType>>;
+export type Config<S extends Settings> = Readonly<{ [K in keyof S]: z.output<S[K]> }>;
+
+/** A whole number; text from flags and environment is read strictly as decimal digits. */
+export function integer(min: number, max: number) {
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value),
+    z
+      .number({ error: `expected a whole number from ${min} to ${max}` })
+      .int()
+      .min(min)
+      .max(max),
+  );
+}
+
+/** A TCP port; 0 takes a free one. */
+export function port() {
+  return integer(0, 65_535);
+}
+
+/** Yes or no; flags take --key and --no-key, text is true or false. */
+export function flag() {
+  return z.preprocess(
+    (value) =>
+      value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value,
+    z.boolean({ error: 'expected true or false' }),
+  );
+}
+
+/** Text of 1 to `max` characters. */
+export function text(max = 1024) {
+  return z.string({ error: 'expected text' }).min(1, 'must not be empty').max(max);
+}
+
+/** A URL whose scheme is one of those given. */
+export function url(...schemes: string[]) {
+  return text().refine((value) => schemes.some((scheme) => value.startsWith(`${scheme}://`)), {
+    error: `expected a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+  });
+}
+
+/** wsPort → ws-port: the flag without its dashes. */
+export function flagName(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** wsPort → ws_port: the key in the YAML file. */
+export function fileKey(key: string): string {
+  return flagName(key).replaceAll('-', '_');
+}
+
+/** wsPort → GOCHAT_WS_PORT. */
+export function envName(key: string): string {
+  return `GOCHAT_${fileKey(key).toUpperCase()}`;
+}
+
+export interface Sources {
+  /** Values of the flags that were given, by camelCase key. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Path of the YAML file; undefined: none. */
+  readonly file: string | undefined;
+}
+
+/**
+ * Loads the configuration of `mode`.
+ *
+ * The file holds settings of any mode at its top level and, stronger, in a section named like the mode. A key or
+ * GOCHAT_* variable that no mode knows is an error, and so is a value that does not fit.
+ *
+ * @throws GochatError USAGE for a wrong flag, CONFIG_INVALID for anything else; both name the place
+ */
+export function loadConfig<S extends Settings>(
+  mode: string,
+  modes: Readonly<Record<string, Settings>>,
+  settings: S,
+  sources: Sources,
+): Config<S> {
+  const known = new Set(Object.values(modes).flatMap((one) => Object.keys(one)));
+  const raw: Record<string, unknown> = {};
+  const origin: Record<string, string> = {};
+  const take = (key: string, value: unknown, from: string) => {
+    if (value === undefined || !Object.hasOwn(settings, key)) return;
+    raw[key] = value;
+    origin[key] = from;
+  };
+
+  if (sources.file !== undefined) {
+    const document = readConfigFile(sources.file);
+    const keyOf = new Map([...known].map((key) => [fileKey(key), key]));
+    const walk = (values: Record<string, unknown>, prefix: string, allowed: (key: string) => boolean) => {
+      for (const [name, value] of Object.entries(values)) {
+        const key = keyOf.get(name);
+        if (key === undefined || !allowed(key)) {
+          throw invalid(`${sources.file}: there is no setting ${prefix}${name}`);
+        }
+        if (prefix === '' || prefix === `${mode}.`) take(key, value, `${sources.file}: ${prefix}${name}`);
+      }
+    };
+    const top = Object.entries(document).filter(([name]) => !Object.hasOwn(modes, name));
+    walk(Object.fromEntries(top), '', () => true);
+    for (const [name, own] of Object.entries(modes)) {
+      const section = document[name];
+      if (section === undefined || section === null) continue;
+      if (!isRecord(section)) throw invalid(`${sources.file}: ${name} is not a section of settings`);
+      walk(section, `${name}.`, (key) => Object.hasOwn(own, key));
+    }
+  }
+
+  const envKeys = new Map([...known].map((key) => [envName(key), key]));
+  for (const [name, value] of Object.entries(sources.env)) {
+    if (!name.startsWith('GOCHAT_') || name === 'GOCHAT_CONFIG' || name.startsWith('GOCHAT_TEST_')) continue;
+    const key = envKeys.get(name);
+    if (key === undefined) throw invalid(`the environment variable ${name} is not a setting of GoChat`);
+    take(key, value, name);
+  }
+  for (const [key, value] of Object.entries(sources.flags)) take(key, value, `--${flagName(key)}`);
+
+  const parsed = z.strictObject(settings).safeParse(raw);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0] as z.core.$ZodIssue;
+    const key = String(issue.path[0] ?? '');
+    const place = origin[key] ?? `--${flagName(key)}`;
+    const what = `${place}: ${raw[key] === undefined ? 'is needed and not given' : issue.message}`;
+    throw place.startsWith('--') ? new GochatError('USAGE', { details: { what } }) : invalid(what);
+  }
+  return Object.freeze(parsed.data) as Config<S>;
+}
+
+function readConfigFile(path: string): Record<string, unknown> {
+  let document: unknown;
+  try {
+    document = parseYaml(readFileSync(path, 'utf8')) ?? {};
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    throw invalid(`cannot read the configuration file ${path}: ${reason}`, cause);
+  }
+  if (!isRecord(document)) throw invalid(`the configuration file ${path} is not a mapping of settings`);
+  return document;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function invalid(what: string, cause?: unknown): GochatError {
+  return new GochatError('CONFIG_INVALID', { details: { what: `${what}.` }, cause });
+}
