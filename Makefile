@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$(scripts/node.sh)"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: help all install build proto run test test-coverage lint fmt typecheck bench clean
+.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -21,6 +21,9 @@ build: install ## Compile to dist/
 	@rm -rf dist
 	@$(NODE) tsc -p tsconfig.build.json
 	@cp -R state/store/migrations dist/state/store/migrations
+
+errors-doc: install ## Write docs/errors.md from the catalogue
+	@$(NODE) node scripts/errors-doc.ts
 
 proto: install ## Generate proto/gen from proto/*.proto
 	cd proto && $(NODE) buf lint && $(NODE) buf generate

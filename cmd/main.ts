@@ -80,17 +80,13 @@ function addOptions(command: Command, settings: Settings): void {
     'YAML file; else $GOCHAT_CONFIG, ./gochat.yaml, ./data/services/gochat.yaml',
   );
   for (const [key, type] of Object.entries(settings)) {
-    const standard = type.safeParse(undefined).data;
-    const isFlag = typeof standard === 'boolean';
-    const notes = [type.description ?? '', `[${envName(key)}]`];
-    if (standard !== undefined && standard !== '' && standard !== false)
-      notes.push(`(default: ${String(standard)})`);
+    const standard = type.safeParse(undefined).data as string | number | boolean | undefined;
     const name = flagName(key);
-    command.addOption(
-      new Option(isFlag ? `--${name}` : `--${name} <${isFlag ? '' : 'value'}>`, notes.join(' ')),
-    );
-    if (isFlag && standard === true)
-      command.addOption(new Option(`--no-${name}`, `the opposite of --${name}`));
+    const notes = [type.description ?? '', `[${envName(key)}]`];
+    if (standard) notes.push(`(default: ${standard})`);
+    const isFlag = typeof standard === 'boolean';
+    command.addOption(new Option(isFlag ? `--${name}` : `--${name} <value>`, notes.join(' ')));
+    if (isFlag && standard) command.addOption(new Option(`--no-${name}`, `the opposite of --${name}`));
   }
 }
 

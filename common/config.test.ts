@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { envName, fileKey, flag, flagName, integer, loadConfig, port, text, url } from './config.ts';
+import { GochatError } from './errors.ts';
+
+const settings = {
+  wsPort: port().default(8901),
+  zone: text(64).default('a'),
+  demo: flag().default(true),
+  store: url('postgres', 'sqlite').optional(),
+};
+const modes = { gateway: settings, other: { rate: integer(1, 10).default(5) } };
+const folder = mkdtempSync(join(tmpdir(), 'gochat-config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function file(body: string): string {
+  const path = join(folder, `${Math.random()}.yaml`);
+  writeFileSync(path, body);
+  return path;
+}
+
+function load(sources: { flags?: object; env?: Record<string, string>; file?: string } = {}) {
+  return loadConfig('gateway', modes, settings, {
+    flags: { ...sources.flags },
+    env: sources.env ?? {},
+    file: sources.file,
+  });
+}
+
+function failure(action: () => unknown): GochatError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof GochatError) return error;
+  }
+  throw new Error('expected a GochatError');
+}
+
+describe('loadConfig', () => {
+  test('precedence: flags over environment over the section over the top of the file over defaults', () => {
+    const yaml = file('ws_port: 1\nzone: top\ngateway:\n  ws_port: 2\nother:\n  rate: 7\n');
+    expect(load().wsPort).toBe(8901);
+    expect(load({ file: yaml })).toMatchObject({ wsPort: 2, zone: 'top' });
+    expect(load({ file: yaml, env: { GOCHAT_WS_PORT: '3' } }).wsPort).toBe(3);
+    expect(load({ file: yaml, env: { GOCHAT_WS_PORT: '3' }, flags: { wsPort: '4' } }).wsPort).toBe(4);
+  });
+
+  test('result: is frozen and knows only its own settings', () => {
+    const config = load({ file: file('rate: 3\n') });
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(config).not.toHaveProperty('rate');
+  });
+
+  test.each([
+    ['an unknown top key', 'nope: 1\n', 'there is no setting nope'],
+    ['an unknown section key', 'gateway:\n  rate: 1\n', 'there is no setting gateway.rate'],
+    ['a section that is none', 'gateway: 3\n', 'gateway is not a section'],
+    ['text that is not YAML', 'a: [1\n', 'cannot read the configuration file'],
+    ['a list', '- 1\n', 'not a mapping'],
+    ['a wrong value', 'ws_port: many\n', 'ws_port: expected a whole number from 0 to 65535'],
+  ])('file with %s: CONFIG_INVALID that names the place', (_, yaml, words) => {
+    const error = failure(() => load({ file: file(yaml) }));
+    expect(error.code).toBe('CONFIG_INVALID');
+    expect(error.message).toContain(words);
+  });
+
+  test('missing file: CONFIG_INVALID', () => {
+    expect(failure(() => load({ file: join(folder, 'none.yaml') })).message).toContain('none.yaml');
+  });
+
+  test('unknown GOCHAT_ variable: CONFIG_INVALID; GOCHAT_CONFIG, GOCHAT_TEST_ and strangers are left alone', () => {
+    expect(failure(() => load({ env: { GOCHAT_WSPORT: '1' } })).message).toContain('GOCHAT_WSPORT');
+    expect(
+      load({ env: { GOCHAT_CONFIG: 'x', GOCHAT_TEST_ETCD: 'y', HOME: 'z', GOCHAT_RATE: '2' } }).wsPort,
+    ).toBe(8901);
+  });
+
+  test.each([
+    ['port out of range', { wsPort: '65536' }],
+    ['port that is not digits', { wsPort: '0x10' }],
+    ['empty text', { zone: '' }],
+    ['URL of another scheme', { store: 'mysql://x' }],
+    ['flag that is neither', { demo: 'maybe' }],
+  ])('flag with %s: USAGE that names the flag', (_, flags) => {
+    const error = failure(() => load({ flags }));
+    expect(error.code).toBe('USAGE');
+    expect(error.message).toContain(`--${flagName(Object.keys(flags)[0] as string)}`);
+  });
+
+  test('yes and no: from text and from flags', () => {
+    expect(load({ env: { GOCHAT_DEMO: 'false' } }).demo).toBe(false);
+    expect(load({ flags: { demo: true }, env: { GOCHAT_DEMO: 'false' } }).demo).toBe(true);
+  });
+});
+
+test('names: one key, three spellings', () => {
+  expect([flagName('wsPort'), fileKey('wsPort'), envName('wsPort')]).toEqual([
+    'ws-port',
+    'ws_port',
+    'GOCHAT_WS_PORT',
+  ]);
+});

@@ -1,0 +1,34 @@
+import { describe, expect, test } from 'vitest';
+import { ID_EPOCH_MS, MAX_NODE, Snowflake } from './ids.ts';
+
+describe('Snowflake', () => {
+  test('layout: ms since the epoch, node, sequence', () => {
+    const ids = new Snowflake(5, () => ID_EPOCH_MS + 7);
+    expect(ids.next()).toBe((7n << 22n) | (5n << 12n));
+    expect(ids.next()).toBe((7n << 22n) | (5n << 12n) | 1n);
+  });
+
+  test('growth: also when the clock stands still past the sequence or steps back', () => {
+    let now = ID_EPOCH_MS + 1000;
+    const ids = new Snowflake(1, () => now);
+    let last = -1n;
+    for (let i = 0; i < 10_000; i++) {
+      if (i === 9000) now -= 500;
+      const id = ids.next();
+      expect(id > last).toBe(true);
+      last = id;
+    }
+  });
+
+  test('nodes: two never make the same id', () => {
+    const clock = () => ID_EPOCH_MS + 1;
+    const [a, b] = [new Snowflake(0, clock), new Snowflake(MAX_NODE, clock)];
+    const seen = new Set<bigint>();
+    for (let i = 0; i < 5000; i++) seen.add(a.next()).add(b.next());
+    expect(seen.size).toBe(10_000);
+  });
+
+  test.each([-1, MAX_NODE + 1, 1.5, Number.NaN])('node %s: RangeError', (node) => {
+    expect(() => new Snowflake(node)).toThrow(RangeError);
+  });
+});
