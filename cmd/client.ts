@@ -26,7 +26,7 @@ export async function run(
     input: process.stdin,
     output: process.stdout,
     errorOutput: process.stderr,
-    color: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined,
+    color: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
     signal: abort.signal,
     timeoutMs: config.timeoutMs,
   });

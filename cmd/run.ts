@@ -13,6 +13,16 @@ import {
   startAdmin,
 } from '../common/mod.ts';
 
+const GATEWAY_LIMITS = [
+  'maxConnections',
+  'heartbeatIntervalMs',
+  'helloTimeoutMs',
+  'frameTimeoutMs',
+  'maxFrameBytes',
+  'maxTextBytes',
+  'maxOutboundBytes',
+] as const;
+
 export interface Process {
   readonly name: string;
   readonly logger: Logger;
@@ -129,27 +139,6 @@ export function instanceName(mode: string): string {
 }
 
 /** Picks the gateway's limits out of a configuration. */
-export function gatewayLimits<
-  L extends Record<
-    | 'maxConnections'
-    | 'heartbeatIntervalMs'
-    | 'helloTimeoutMs'
-    | 'frameTimeoutMs'
-    | 'maxFrameBytes'
-    | 'maxTextBytes'
-    | 'maxOutboundBytes',
-    number
-  >,
->(config: L) {
-  const { maxConnections, heartbeatIntervalMs, helloTimeoutMs, frameTimeoutMs } = config;
-  const { maxFrameBytes, maxTextBytes, maxOutboundBytes } = config;
-  return {
-    maxConnections,
-    heartbeatIntervalMs,
-    helloTimeoutMs,
-    frameTimeoutMs,
-    maxFrameBytes,
-    maxTextBytes,
-    maxOutboundBytes,
-  };
+export function gatewayLimits(config: Record<(typeof GATEWAY_LIMITS)[number], number>) {
+  return Object.fromEntries(GATEWAY_LIMITS.map((key) => [key, config[key]])) as typeof config;
 }

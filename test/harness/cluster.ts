@@ -1,0 +1,133 @@
+/** A system of separate processes on real engines, each test file with a database and registry root of its own. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import postgres from 'postgres';
+import { type Doors, type RunningServer, startServer } from './gochat.ts';
+
+export interface Cluster extends Doors, AsyncDisposable {
+  readonly env: Record<string, string>;
+  readonly gateways: readonly RunningServer[];
+  readonly states: readonly RunningServer[];
+}
+
+/** Makes a fresh database on the test PostgreSQL; disposing drops it. */
+export async function freshDatabase(): Promise<{ url: string } & AsyncDisposable> {
+  const server = engineUrl('POSTGRES');
+  const name = `e2e_${process.pid}_${Math.random().toString(36).slice(2)}`;
+  const admin = postgres(server, { max: 1, onnotice: () => undefined });
+  await admin.unsafe(`create database ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return {
+    url: url.href,
+    [Symbol.asyncDispose]: async () => {
+      await admin.unsafe(`drop database ${name} with (force)`);
+      await admin.end();
+    },
+  };
+}
+
+/** The URL of an engine that the tests' global setup has started. */
+export function engineUrl(engine: 'ETCD' | 'REDIS' | 'POSTGRES'): string {
+  const url = process.env[`GOCHAT_TEST_${engine}`];
+  if (url === undefined) throw new Error(`GOCHAT_TEST_${engine} is not set: run the tests with make test`);
+  return url;
+}
+
+/** Starts state nodes, gateways, one ipconf and one api. */
+export async function startCluster(size: { gateways: number; states: number }): Promise<Cluster> {
+  const cleanup = new AsyncDisposableStack();
+  try {
+    const database = cleanup.use(await freshDatabase());
+    const root = `test-${process.pid}-${Math.random().toString(36).slice(2)}`;
+    const env = {
+      GOCHAT_REGISTRY: `${engineUrl('ETCD')}/${root}`,
+      GOCHAT_STORE: database.url,
+      GOCHAT_HOT: engineUrl('REDIS'),
+      GOCHAT_WORKERS: '2',
+      GOCHAT_LOG_LEVEL: 'info',
+    };
+    const start = (mode: Parameters<typeof startServer>[0], count: number) =>
+      Promise.all(Array.from({ length: count }, async () => cleanup.use(await startServer(mode, env))));
+    // All at once: each waits for what it needs, and migrations are safe in a race.
+    const [states, gateways, [ipconf], [api]] = await Promise.all([
+      start('state', size.states),
+      start('gateway', size.gateways),
+      start('ipconf', 1),
+      start('api', 1),
+    ]);
+    const [ipconfUrl, apiUrl] = [`http://${ipconf?.up['http']}`, `http://${api?.up['http']}`];
+    await placed(ipconfUrl, size.gateways);
+    await reachable(apiUrl);
+    const owned = cleanup.move();
+    return {
+      env,
+      states,
+      gateways,
+      ipconf: ipconfUrl,
+      api: apiUrl,
+      [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    };
+  } catch (error) {
+    await cleanup.disposeAsync();
+    throw error;
+  }
+}
+
+/** An ipconf that passes on the real one's answer with one gateway only, to choose where a client goes. */
+export async function pinned(doors: Doors, gateway: RunningServer): Promise<Doors & AsyncDisposable> {
+  const port = Number(gateway.up['tcp']?.split(':').at(-1));
+  const server = createServer((_, response) => {
+    void fetch(`${doors.ipconf}/ip/list`)
+      .then(async (answer) => {
+        const body = (await answer.json()) as { data?: { port: number }[] };
+        const data = body.data?.filter((entry) => entry.port === port) ?? [];
+        response.writeHead(answer.status, { 'content-type': 'application/json' });
+        response.end(JSON.stringify({ ...body, data }));
+      })
+      .catch((error: unknown) => response.writeHead(502).end(String(error)));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    api: doors.api,
+    ipconf: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** Waits until ipconf offers this many gateways. */
+async function placed(ipconf: string, gateways: number): Promise<void> {
+  await eventually(`${gateways} gateways at ${ipconf}`, async () => {
+    const answer = await fetch(`${ipconf}/ip/list`);
+    const body = (await answer.json()) as { data?: unknown[] };
+    return body.data?.length === Math.min(5, gateways);
+  });
+}
+
+/** Waits until api reaches state: a login of nobody is refused as such, not as unavailable. */
+async function reachable(api: string): Promise<void> {
+  await eventually(`state behind ${api}`, async () => {
+    const answer = await fetch(`${api}/auth/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'nobody', password: 'nobody' }),
+    });
+    return answer.status === 401;
+  });
+}
+
+/** Asks every 50 ms until the answer is yes. */
+export async function eventually(
+  what: string,
+  ask: () => Promise<boolean>,
+  deadlineMs = 30_000,
+): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  while (!(await ask())) {
+    if (performance.now() > end) throw new Error(`${what}: not within ${deadlineMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
