@@ -1,0 +1,323 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import {
+  Close,
+  decodeHeader,
+  encodeFrame,
+  FrameParser,
+  framePayload,
+  FrameType,
+  Hello,
+  Nack,
+  Request,
+  Response,
+  Send,
+  Welcome,
+} from '../../proto/client.ts';
+import { Client, startUp } from '../harness/gochat.ts';
+
+let folder: string;
+let up: Awaited<ReturnType<typeof startUp>>;
+let bystander: Client;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'gochat-hostile-'));
+  up = await startUp(folder, ['--hello-timeout-ms', '500', '--frame-timeout-ms', '500']);
+  bystander = new Client(up, 'demo', '111111');
+  bystander.say('/dm test begin');
+  await bystander.event('sent');
+}, 60_000);
+
+afterEach(async () => {
+  // Whatever was done, the others chat on.
+  const text = `still here ${Math.random()}`;
+  const before = bystander.events.filter((event) => event['event'] === 'sent').length;
+  bystander.say(text);
+  await bystander.until(
+    (self) => (self.stdout.split('"event":"sent"').length - 1 > before ? true : undefined),
+    'an ack for the bystander',
+  );
+});
+
+afterAll(async () => {
+  await bystander?.[Symbol.asyncDispose]();
+  await up?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+/** A raw connection that gathers the frames it is sent. */
+class Raw implements AsyncDisposable {
+  readonly frames: Uint8Array[] = [];
+  readonly socket: Socket;
+  readonly closed: Promise<unknown>;
+  readonly #parser = new FrameParser(1 << 24);
+
+  constructor() {
+    const [host, port] = up.gateway.split(':');
+    this.socket = connect(Number(port), host);
+    this.socket.on('data', (chunk) => this.#parser.push(chunk, (frame) => void this.frames.push(frame)));
+    // A reset is one of the ways in which the server may end a hostile connection.
+    this.socket.on('error', () => undefined);
+    this.closed = once(this.socket, 'close');
+  }
+
+  send(bytes: Uint8Array): void {
+    this.socket.write(bytes);
+  }
+
+  async frame(type: number): Promise<Uint8Array> {
+    for (;;) {
+      const found = this.frames.find((frame) => frame[4] === type);
+      if (found) return found;
+      if (this.socket.destroyed) throw new Error(`closed before frame ${type}`);
+      await Promise.race([once(this.socket, 'data'), this.closed]);
+    }
+  }
+
+  async closeCode(): Promise<string> {
+    const close = Close.decode(framePayload(await this.frame(FrameType.CLOSE)));
+    await this.closed;
+    expect(close.reason.length).toBeGreaterThan(20);
+    return close.code;
+  }
+
+  async hello(token: string): Promise<void> {
+    this.send(hello({ token }));
+    await this.frame(FrameType.WELCOME);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.socket.destroy();
+    await this.closed;
+  }
+}
+
+function hello(fields: Partial<Hello>): Uint8Array {
+  const message = Hello.fromPartial({ versionMin: 1, versionMax: 1, client: 'test', ...fields });
+  return encodeFrame(FrameType.HELLO, 0, 0n, Hello.encode(message).finish());
+}
+
+async function login(): Promise<string> {
+  const response = await fetch(`${up.api}/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'test', password: '111111' }),
+  });
+  return ((await response.json()) as { token: string }).token;
+}
+
+/** The same token with one bit of its signature changed. */
+function forge(token: string): string {
+  const [head, body, signature] = token.split('.') as [string, string, string];
+  const bytes = Buffer.from(signature, 'base64url');
+  bytes[0] = (bytes[0] as number) ^ 1;
+  return [head, body, bytes.toString('base64url')].join('.');
+}
+
+describe('before login', () => {
+  test('garbage bytes: closed with a code', async () => {
+    await using raw = new Raw();
+    raw.send(randomBytes(4096).fill(0xff, 0, 4));
+    expect(await raw.closeCode()).toBe('FRAME_TOO_LARGE');
+  });
+
+  test('an HTTP request: closed with a code', async () => {
+    await using raw = new Raw();
+    raw.send(Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
+    expect(await raw.closeCode()).toBe('FRAME_TOO_LARGE');
+  });
+
+  test('silence: closed at the deadline', async () => {
+    await using raw = new Raw();
+    expect(await raw.closeCode()).toBe('HELLO_TIMEOUT');
+  });
+
+  test('half a HELLO and silence: closed at the deadline', async () => {
+    await using raw = new Raw();
+    raw.send(hello({ token: 'x' }).subarray(0, 10));
+    expect(await raw.closeCode()).toBe('HELLO_TIMEOUT');
+  });
+
+  test('SEND first: HELLO_EXPECTED', async () => {
+    await using raw = new Raw();
+    raw.send(encodeFrame(FrameType.SEND, 1, 1n, Send.encode({ clientMsgId: 'a', text: 'b' }).finish()));
+    expect(await raw.closeCode()).toBe('HELLO_EXPECTED');
+  });
+
+  test('HELLO that does not parse: HELLO_EXPECTED', async () => {
+    await using raw = new Raw();
+    raw.send(encodeFrame(FrameType.HELLO, 0, 0n, new Uint8Array([0xff, 0xff, 0xff])));
+    expect(await raw.closeCode()).toBe('HELLO_EXPECTED');
+  });
+
+  test('a version of the future: VERSION_UNSUPPORTED', async () => {
+    await using raw = new Raw();
+    raw.send(hello({ versionMin: 99, versionMax: 100, token: await login() }));
+    expect(await raw.closeCode()).toBe('VERSION_UNSUPPORTED');
+  });
+
+  test.each([
+    ['nonsense', async () => 'nonsense'],
+    ['empty', async () => ''],
+    ['forged', async () => forge(await login())],
+    [
+      'alg none',
+      async () => `${Buffer.from('{"alg":"none"}').toString('base64url')}.${(await login()).split('.')[1]}.`,
+    ],
+  ])('token that is %s: TOKEN_INVALID', async (_, token) => {
+    await using raw = new Raw();
+    raw.send(hello({ token: await token() }));
+    expect(await raw.closeCode()).toBe('TOKEN_INVALID');
+  });
+
+  test('device name with control characters: DEVICE_INVALID', async () => {
+    await using raw = new Raw();
+    raw.send(hello({ token: await login(), device: 'a\nb' }));
+    expect(await raw.closeCode()).toBe('DEVICE_INVALID');
+  });
+});
+
+describe('after login', () => {
+  test('oversize frame: FRAME_TOO_LARGE before it is received', async () => {
+    await using raw = new Raw();
+    await raw.hello(await login());
+    const head = new Uint8Array(16);
+    new DataView(head.buffer).setUint32(0, 1 << 30);
+    raw.send(head);
+    expect(await raw.closeCode()).toBe('FRAME_TOO_LARGE');
+  });
+
+  test('length smaller than a header: FRAME_TOO_SHORT', async () => {
+    await using raw = new Raw();
+    await raw.hello(await login());
+    raw.send(new Uint8Array([0, 0, 0, 1, 5]));
+    expect(await raw.closeCode()).toBe('FRAME_TOO_SHORT');
+  });
+
+  test('half a frame and silence: FRAME_TIMEOUT', async () => {
+    await using raw = new Raw();
+    await raw.hello(await login());
+    raw.send(encodeFrame(FrameType.SEND, 1, 1n, new Uint8Array(100)).subarray(0, 50));
+    expect(await raw.closeCode()).toBe('FRAME_TIMEOUT');
+  });
+
+  test.each([
+    ['unknown frame type', () => rawFrame(200, 7, 0n, new Uint8Array(3)), 'FRAME_UNKNOWN'],
+    [
+      'a frame of the other direction',
+      () => rawFrame(FrameType.WELCOME, 7, 0n, new Uint8Array(0)),
+      'FRAME_UNKNOWN',
+    ],
+    [
+      'SEND that does not parse',
+      () => rawFrame(FrameType.SEND, 7, 1n, new Uint8Array([0x0a, 0xff])),
+      'FRAME_INVALID',
+    ],
+    [
+      'REQUEST that does not parse',
+      () => rawFrame(FrameType.REQUEST, 7, 0n, new Uint8Array([0xff])),
+      'FRAME_INVALID',
+    ],
+    ['REQUEST of nothing', () => rawFrame(FrameType.REQUEST, 7, 0n, new Uint8Array(0)), 'FRAME_INVALID'],
+    ['SEND to a strange conversation', () => send(7, 12345n, 'a', 'hi'), 'NOT_A_MEMBER'],
+    ['SEND without text', () => send(7, 12345n, 'a', ''), 'TEXT_EMPTY'],
+    ['SEND of 100 k', () => send(7, 12345n, 'a', 'x'.repeat(100_000)), 'TEXT_TOO_LONG'],
+    ['SEND without an id', () => send(7, 12345n, '', 'x'), 'CLIENT_MSG_ID_INVALID'],
+  ])('%s: NACK with its ref, and the connection lives', async (_, frame, code) => {
+    await using raw = new Raw();
+    await raw.hello(await login());
+    raw.send(frame());
+    const nack = await raw.frame(FrameType.NACK);
+    expect(decodeHeader(nack).ref).toBe(7);
+    expect(Nack.decode(framePayload(nack))).toMatchObject({ code, retryable: false });
+    raw.send(encodeFrame(FrameType.PING, 9, 0n));
+    expect(decodeHeader(await raw.frame(FrameType.PONG)).ref).toBe(9);
+  });
+
+  test('another user cannot read a conversation: NOT_A_MEMBER', async () => {
+    await using admin = new Client(up, 'admin', '111111');
+    admin.say('/create private-hall', 'secret');
+    const { conversation } = await admin.event('sent');
+    await using raw = new Raw();
+    await raw.hello(await login());
+    for (const call of [
+      { $case: 'getHistory' as const, getHistory: { beforeSeq: 0n, limit: 10 } },
+      { $case: 'getMembers' as const, getMembers: {} },
+    ]) {
+      raw.frames.length = 0;
+      const payload = Request.encode({ call }).finish();
+      raw.send(encodeFrame(FrameType.REQUEST, 3, BigInt(conversation as string), payload));
+      expect(Nack.decode(framePayload(await raw.frame(FrameType.NACK))).code).toBe('NOT_A_MEMBER');
+    }
+  });
+
+  test('every split offset: the frames arrive all the same', async () => {
+    await using raw = new Raw();
+    await raw.hello(await login());
+    const call = { $case: 'listConversations' as const, listConversations: {} };
+    const frame = encodeFrame(FrameType.REQUEST, 5, 0n, Request.encode({ call }).finish());
+    raw.socket.setNoDelay(true);
+    for (const byte of frame) {
+      raw.send(new Uint8Array([byte]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const response = await raw.frame(FrameType.RESPONSE);
+    expect(Response.decode(framePayload(response)).result?.$case).toBe('conversations');
+  });
+
+  test('WELCOME: tells the limits', async () => {
+    await using raw = new Raw();
+    await raw.hello(await login());
+    const welcome = Welcome.decode(framePayload(await raw.frame(FrameType.WELCOME)));
+    expect(welcome).toMatchObject({
+      version: 1,
+      userName: 'test',
+      maxFrameBytes: 262_144,
+      maxTextBytes: 16_384,
+    });
+    expect(welcome.session).toBeGreaterThan(0n);
+  });
+});
+
+test('expired token: TOKEN_EXPIRED', async () => {
+  const other = mkdtempSync(join(tmpdir(), 'gochat-expired-'));
+  await using short = await startUp(other, ['--token-ttl-ms', '1000']);
+  const response = await fetch(`${short.api}/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'test', password: '111111' }),
+  });
+  const { token, expires_at_ms: expires } = (await response.json()) as {
+    token: string;
+    expires_at_ms: number;
+  };
+  await new Promise((resolve) => setTimeout(resolve, expires - Date.now() + 1100));
+  const [host, port] = short.gateway.split(':');
+  const socket = connect(Number(port), host);
+  const parser = new FrameParser(1 << 20);
+  const closed = Promise.withResolvers<string>();
+  socket.on('data', (chunk) =>
+    parser.push(chunk, (frame) => {
+      if (frame[4] === FrameType.CLOSE) closed.resolve(Close.decode(framePayload(frame)).code);
+      return undefined;
+    }),
+  );
+  socket.write(hello({ token }));
+  expect(await closed.promise).toBe('TOKEN_EXPIRED');
+  socket.destroy();
+  await short[Symbol.asyncDispose]();
+  rmSync(other, { recursive: true });
+});
+
+function rawFrame(type: number, ref: number, key: bigint, payload: Uint8Array): Uint8Array {
+  return encodeFrame(type as FrameType, ref, key, payload);
+}
+
+function send(ref: number, conversation: bigint, clientMsgId: string, text: string): Uint8Array {
+  return encodeFrame(FrameType.SEND, ref, conversation, Send.encode({ clientMsgId, text }).finish());
+}
