@@ -1,0 +1,170 @@
+/** The fastify application: routes, validation, errors, documentation, logs and metrics. */
+import type { Socket } from 'node:net';
+import fastifyCors from '@fastify/cors';
+import fastifySwagger from '@fastify/swagger';
+import fastifySwaggerUi from '@fastify/swagger-ui';
+import Fastify, { LogController } from 'fastify';
+import {
+  createJsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
+import { GochatError, type Logger } from '../common/mod.ts';
+import { BODY_LIMIT, sendError, toGochatError } from './error-answer.ts';
+import { ApiMetrics } from './metrics.ts';
+import { authRoutes } from './routes/auth.ts';
+import { roomRoutes } from './routes/rooms.ts';
+import { Health } from './schemas.ts';
+import type { StateClient } from './state-client.ts';
+
+/** Largest request headers: a token and a browser's own fit well. Bytes. */
+const MAX_HEADER_BYTES = 16_384;
+/** Documentation page; its own assets come from this server too. */
+const DOCS = '/docs';
+
+export interface AppOptions {
+  readonly state: StateClient;
+  readonly logger: Logger;
+  /** Believes X-Forwarded-For of a proxy in front, for rate limits. */
+  readonly trustProxy: boolean;
+  /** Origins that browsers may call from; '*' any. */
+  readonly corsOrigins: readonly string[];
+  readonly isDraining: () => boolean;
+}
+
+export type App = Awaited<ReturnType<typeof createApp>>;
+
+/** Builds the application; it listens when told. */
+export async function createApp(options: AppOptions) {
+  const metrics = new ApiMetrics();
+  const app = Fastify({
+    http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: 5_000, connectionsCheckingInterval: 2_000 },
+    loggerInstance: options.logger,
+    // This server writes its own line per answer.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: 15_000,
+    keepAliveTimeout: 30_000,
+    trustProxy: options.trustProxy,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    onProtoPoisoning: 'remove',
+    onConstructorPoisoning: 'remove',
+    frameworkErrors: (error, _request, reply) => {
+      sendError(reply, toGochatError(error));
+    },
+    clientErrorHandler: refuse,
+  }).withTypeProvider<ZodTypeProvider>();
+
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setNotFoundHandler((request, reply) =>
+    sendError(
+      reply,
+      new GochatError('ROUTE_NOT_FOUND', { details: { name: `${request.method} ${pathOf(request.url)}` } }),
+    ),
+  );
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = toGochatError(thrown);
+    if (error.entry.http >= 500) request.log.error({ err: error, code: error.code }, 'request failed');
+    return sendError(reply, error);
+  });
+
+  // Clients that set a content type on every POST send it with an empty body too.
+  const parseJson = app.getDefaultJsonParser('remove', 'remove');
+  app.removeContentTypeParser(['application/json', 'text/plain']);
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined);
+    else void parseJson(request, body, done);
+  });
+
+  app.addHook('onRequest', async (_request, reply) => {
+    if (!options.isDraining()) return;
+    reply.header('connection', 'close');
+    throw new GochatError('SERVER_DRAINING', { retryAfterMs: 1_000 });
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('x-content-type-options', 'nosniff');
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    metrics.answered(route, reply.statusCode, reply.elapsedTime);
+    // The route and not the address: what is in a query stays out of the log.
+    request.log.info(
+      { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      'answered',
+    );
+  });
+
+  await app.register(fastifyCors, {
+    origin: options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins],
+    methods: ['GET', 'HEAD', 'POST'],
+    allowedHeaders: ['authorization', 'content-type'],
+    exposedHeaders: ['retry-after'],
+    maxAge: 86_400,
+  });
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'GoChat API',
+        version: '1.0.0',
+        description:
+          'Accounts, rooms and history over HTTP. Messages themselves travel over the gateway (docs/protocol.md). ' +
+          'Every error is {code, message, retry_after_ms?}; docs/errors.md lists the codes.',
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+      security: [{ token: [] }],
+    },
+    transform: createJsonSchemaTransform({}),
+  });
+  await app.register(fastifySwaggerUi, {
+    routePrefix: DOCS,
+    // Without this the page asks a validator on the internet.
+    uiConfig: { validatorUrl: null, persistAuthorization: true },
+    logLevel: 'warn',
+  });
+
+  await app.register(authRoutes(options.state));
+  await app.register(roomRoutes(options.state));
+  app.get(
+    '/healthz',
+    {
+      schema: {
+        summary: 'Tell whether this server is alive',
+        tags: ['operation'],
+        security: [],
+        response: { 200: Health },
+      },
+    },
+    async () => ({ status: 'ok' as const }),
+  );
+  return app;
+}
+
+/** Answers what is not HTTP, or too much of it; fastify has no request for it yet. */
+function refuse(error: Error & { code: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, told] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? [431, new GochatError('REQUEST_TOO_LARGE', { details: { max: MAX_HEADER_BYTES } })]
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [408, new GochatError('DEADLINE_EXCEEDED')]
+        : [400, new GochatError('ARGUMENT_INVALID', { details: { what: 'The HTTP request' } })];
+  const body = JSON.stringify({ code: told.code, message: told.message });
+  socket.end(
+    `HTTP/1.1 ${status} ${told.code}\r\ncontent-type: application/json; charset=utf-8\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}
+
+function pathOf(url: string): string {
+  const query = url.indexOf('?');
+  return query < 0 ? url : url.slice(0, query);
+}

@@ -1,0 +1,57 @@
+/** Turns whatever went wrong into the one error shape: {code, message, retry_after_ms?}. */
+import type { FastifyError, FastifyReply } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { GochatError, type ErrorCode } from '../common/mod.ts';
+
+/** Largest request body: the longest valid one is far shorter. Bytes. */
+export const BODY_LIMIT = 65_536;
+
+/** How long to wait where state does not say: a state node takes about that long to be found again. ms. */
+const DEFAULT_RETRY_MS = 1_000;
+
+/** Code of each refusal of fastify's own; any other with a 4xx status is ARGUMENT_INVALID. */
+const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'REQUEST_TOO_LARGE',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'MEDIA_TYPE_UNSUPPORTED',
+  FST_ERR_NOT_FOUND: 'ROUTE_NOT_FOUND',
+};
+
+const ADDRESS_CODES = new Set(['FST_ERR_BAD_URL', 'FST_ERR_MAX_PARAM_LENGTH']);
+
+/** Returns the error that the caller is told. */
+export function toGochatError(error: unknown): GochatError {
+  if (error instanceof GochatError) return error;
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const [first] = error.validation;
+    const path = (first?.instancePath ?? '').split('/').filter((part) => part !== '');
+    const where = [error.validationContext ?? 'request', ...path].join('.');
+    return invalid(`${where} (${first?.message ?? 'invalid'})`);
+  }
+  const { code, statusCode } = error as Partial<FastifyError>;
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    const known = FASTIFY_CODES[code ?? ''];
+    if (known) return new GochatError(known, { details: { max: BODY_LIMIT }, cause: error });
+    return invalid(ADDRESS_CODES.has(code ?? '') ? 'The address' : 'The request body', error);
+  }
+  return GochatError.from(error);
+}
+
+/** Writes an error; 401 says how to authenticate, what can be retried says when. */
+export function sendError(reply: FastifyReply, error: GochatError): FastifyReply {
+  const retryAfterMs = error.retryAfterMs ?? (error.entry.http === 503 ? DEFAULT_RETRY_MS : undefined);
+  if (retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
+  if (error.entry.http === 401) reply.header('www-authenticate', 'Bearer');
+  return reply
+    .code(error.entry.http)
+    .type('application/json; charset=utf-8')
+    .serializer(JSON.stringify)
+    .send({
+      code: error.code,
+      message: error.message,
+      ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
+    });
+}
+
+function invalid(what: string, cause?: unknown): GochatError {
+  return new GochatError('ARGUMENT_INVALID', { details: { what }, cause });
+}

@@ -1,0 +1,49 @@
+/** Accounts: signing up and logging in. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { Credentials, LoginAnswer, SignupAnswer } from '../schemas.ts';
+import type { StateClient } from '../state-client.ts';
+import { errors } from './responses.ts';
+
+export function authRoutes(state: StateClient): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.post(
+      '/auth/signup',
+      {
+        schema: {
+          summary: 'Make an account',
+          tags: ['accounts'],
+          security: [],
+          body: Credentials,
+          response: { 201: SignupAnswer, ...errors('bad', 'conflict', 'limited') },
+        },
+      },
+      async (request, reply) => {
+        const made = await state.signup({ ...request.body, address: request.ip });
+        return reply.code(201).send({ user: { id: String(made.user), name: made.name } });
+      },
+    );
+
+    app.post(
+      '/auth/login',
+      {
+        schema: {
+          summary: 'Log in',
+          tags: ['accounts'],
+          security: [],
+          body: Credentials,
+          response: { 200: LoginAnswer, ...errors('bad', 'unauthenticated', 'limited') },
+        },
+      },
+      async (request) => {
+        const login = await state.login({ ...request.body, address: request.ip });
+        const expiresAtMs = Number(login.expiresAtMs);
+        return {
+          token: login.token,
+          expires_at: new Date(expiresAtMs).toISOString(),
+          expires_at_ms: expiresAtMs,
+          user: { id: String(login.user), name: login.name },
+        };
+      },
+    );
+  };
+}

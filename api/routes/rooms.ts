@@ -1,0 +1,132 @@
+/** Rooms and their messages. */
+import type { FastifyRequest } from 'fastify';
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { GochatError } from '../../common/mod.ts';
+import type { client } from '../../proto/mod.ts';
+import {
+  Conversation,
+  MessagesAnswer,
+  MessagesQuery,
+  NewRoom,
+  RoomParams,
+  RoomsAnswer,
+  RoomsQuery,
+} from '../schemas.ts';
+import type { Caller, StateClient } from '../state-client.ts';
+import { errors } from './responses.ts';
+
+export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.get(
+      '/rooms',
+      {
+        schema: {
+          summary: 'List the rooms',
+          tags: ['rooms'],
+          querystring: RoomsQuery,
+          response: { 200: RoomsAnswer, ...errors('bad', 'unauthenticated', 'limited') },
+        },
+      },
+      async (request) => {
+        const { after, limit } = request.query;
+        const page = await state.listRooms(caller(request), { after: BigInt(after ?? 0), limit });
+        const last = page.rooms.at(-1);
+        return {
+          rooms: page.rooms.map((room) => ({
+            id: String(room.id),
+            name: room.name,
+            members: room.members,
+            joined: room.joined,
+            last_seq: Number(room.lastSeq),
+          })),
+          next_after: page.more && last ? String(last.id) : null,
+        };
+      },
+    );
+
+    app.post(
+      '/rooms',
+      {
+        schema: {
+          summary: 'Create a room and join it',
+          tags: ['rooms'],
+          body: NewRoom,
+          response: { 201: Conversation, ...errors('bad', 'unauthenticated', 'conflict', 'limited') },
+        },
+      },
+      async (request, reply) => {
+        const room = await state.createRoom(caller(request), { name: request.body.name });
+        return reply.code(201).send(toConversation(room));
+      },
+    );
+
+    app.post(
+      '/rooms/:id/join',
+      {
+        schema: {
+          summary: 'Join a room; joining again changes nothing',
+          tags: ['rooms'],
+          params: RoomParams,
+          response: { 200: Conversation, ...errors('bad', 'unauthenticated', 'missing', 'limited') },
+        },
+      },
+      async (request) =>
+        toConversation(await state.joinRoom(caller(request), { room: BigInt(request.params.id) })),
+    );
+
+    app.get(
+      '/rooms/:id/messages',
+      {
+        schema: {
+          summary: 'Page backwards through the messages of a conversation',
+          tags: ['rooms'],
+          params: RoomParams,
+          querystring: MessagesQuery,
+          response: {
+            200: MessagesAnswer,
+            ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'limited'),
+          },
+        },
+      },
+      async (request) => {
+        const { before, limit } = request.query;
+        const page = await state.getMessages(caller(request), {
+          conversation: BigInt(request.params.id),
+          beforeSeq: BigInt(before ?? 0),
+          limit,
+        });
+        const [oldest] = page.messages;
+        return {
+          messages: page.messages.map(toMessage),
+          next_before: page.more && oldest ? Number(oldest.seq) : null,
+        };
+      },
+    );
+  };
+}
+
+/** @throws GochatError TOKEN_MISSING */
+function caller(request: FastifyRequest): Caller {
+  const { authorization } = request.headers;
+  if (authorization === undefined || !/^Bearer +\S+$/i.test(authorization))
+    throw new GochatError('TOKEN_MISSING');
+  return { authorization };
+}
+
+function toConversation(room: client.Conversation) {
+  return { id: String(room.id), name: room.name, last_seq: Number(room.lastSeq) };
+}
+
+function toMessage(message: client.Message) {
+  const atMs = Number(message.atMs);
+  return {
+    seq: Number(message.seq),
+    id: String(message.id),
+    sender: String(message.sender),
+    from: message.from,
+    client_msg_id: message.clientMsgId,
+    text: message.text,
+    at: new Date(atMs).toISOString(),
+    at_ms: atMs,
+  };
+}

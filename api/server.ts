@@ -1,0 +1,103 @@
+/** The api server: a thin HTTP face over state. It holds no keys and no database credentials. */
+import type { AddressInfo } from 'node:net';
+import { GochatError, type Logger, once, type Server } from '../common/mod.ts';
+import type { Registry } from '../crpc/mod.ts';
+import { type App, createApp } from './app.ts';
+import type { StateClient } from './state-client.ts';
+import { CrpcStateClient } from './state-client-crpc.ts';
+
+export interface ApiOptions {
+  /** @default 'api' */
+  readonly name?: string;
+  /** @default '127.0.0.1' */
+  readonly host?: string;
+  /** 0 takes a free one. @default 8080 */
+  readonly port?: number;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  /** Believes X-Forwarded-For of a proxy in front, for rate limits. @default false */
+  readonly trustProxy?: boolean;
+  /** Origins that browsers may call from; '*' any. @default ['*'] */
+  readonly corsOrigins?: readonly string[];
+  /** Secret that GoChat servers show each other. */
+  readonly clusterToken?: string | undefined;
+  /** How long a call to state may take. @default 5_000 ms */
+  readonly deadlineMs?: number;
+}
+
+/** Serves accounts, rooms and history over HTTP, with OpenAPI at /docs. */
+export class ApiServer implements Server {
+  readonly name: string;
+  readonly #host: string;
+  readonly #port: number;
+  readonly #options: ApiOptions;
+  readonly #logger: Logger;
+  #state: StateClient | undefined;
+  #app: App | undefined;
+  #draining = false;
+
+  constructor(options: ApiOptions) {
+    this.name = options.name ?? 'api';
+    this.#host = options.host ?? '127.0.0.1';
+    this.#port = options.port ?? 8080;
+    this.#options = options;
+    this.#logger = options.logger;
+  }
+
+  /** host:port that it listens on; after start. */
+  get address(): string {
+    const { address, port, family } = this.#app?.server.address() as AddressInfo;
+    return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+  }
+
+  readonly start = once(async () => {
+    const { registry, deadlineMs = 5_000, trustProxy = false, corsOrigins = ['*'] } = this.#options;
+    const state = new CrpcStateClient({ registry, deadlineMs });
+    this.#state = state;
+    this.#app = await createApp({
+      state,
+      logger: this.#logger,
+      trustProxy,
+      corsOrigins,
+      isDraining: () => this.#draining,
+    });
+    try {
+      await this.#app.listen({ host: this.#host, port: this.#port });
+    } catch (error) {
+      await this.stop();
+      throw (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+        ? new GochatError('PORT_IN_USE', {
+            details: { host: this.#host, port: this.#port, flag: '--port' },
+            cause: error,
+          })
+        : error;
+    }
+    this.#logger.info({ address: this.address }, 'api listens');
+  });
+
+  /** New requests are refused with SERVER_DRAINING; those under way are finished. */
+  async drain(deadlineMs: number): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    const deadline = setTimeout(() => this.#app?.server.closeAllConnections(), deadlineMs);
+    await this.#app?.close();
+    clearTimeout(deadline);
+  }
+
+  readonly stop = once(async () => {
+    this.#draining = true;
+    this.#app?.server.closeAllConnections();
+    await this.#app?.close();
+    await this.#state?.close();
+  });
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  readiness(): string | undefined {
+    if (this.#draining) return 'draining';
+    if (!this.#app?.server.listening) return 'not listening';
+    return this.#state?.unavailable();
+  }
+}

@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest';
+import type { Endpoint } from '../crpc/mod.ts';
+import { DEFAULT_MAX_CONNECTIONS, readAddress, readLoad } from './gateway-sample.ts';
+
+const endpoint = (change: Partial<Endpoint> = {}): Endpoint => ({
+  id: 'g1-x',
+  address: '10.0.0.1:8900',
+  weight: 1,
+  zone: 'a',
+  version: '1',
+  metadata: { name: 'g1', ws_port: '8901' },
+  load: {},
+  ...change,
+});
+
+describe('readAddress', () => {
+  test('a gateway: its name, address, both ports and zone', () => {
+    expect(readAddress(endpoint())).toEqual({
+      id: 'g1-x',
+      name: 'g1',
+      ip: '10.0.0.1',
+      port: 8900,
+      wsPort: 8901,
+      zone: 'a',
+      version: '1',
+    });
+  });
+
+  test('IPv6: the brackets go', () => {
+    expect(readAddress(endpoint({ address: '[::1]:8900' }))).toMatchObject({ ip: '::1', port: 8900 });
+  });
+
+  test('no name and no WebSocket port: the id and 0', () => {
+    expect(readAddress(endpoint({ metadata: {} }))).toMatchObject({ name: 'g1-x', wsPort: 0 });
+  });
+
+  test.each(['', 'host', ':8900', 'host:', 'host:0', 'host:65536', 'host:-1', 'host:1.5', 'host:x'])(
+    'an address of no use (%j): undefined',
+    (address) => expect(readAddress(endpoint({ address }))).toBeUndefined(),
+  );
+});
+
+describe('readLoad', () => {
+  test('nothing reported: idle, with the default capacity', () => {
+    expect(readLoad(endpoint())).toEqual({
+      connections: 0,
+      maxConnections: DEFAULT_MAX_CONNECTIONS,
+      accepted: undefined,
+      tick: undefined,
+      used: [],
+      draining: false,
+      weight: 1,
+    });
+  });
+
+  test('all reported: each dimension as a share of its capacity', () => {
+    const load = readLoad(
+      endpoint({
+        weight: 2,
+        load: {
+          connections: 10,
+          max_connections: 100,
+          accepted: 12,
+          tick: 3,
+          bytes_out_per_s: 50,
+          max_bytes_out_per_s: 200,
+          frames_per_s: 9,
+          memory_bytes: 1,
+          max_memory_bytes: 2,
+          cpu: 0.75,
+          loop_delay_ms: 10,
+          draining: 1,
+        },
+      }),
+    );
+    // frames_per_s has no capacity, so it does not count.
+    expect(load).toEqual({
+      connections: 10,
+      maxConnections: 100,
+      accepted: 12,
+      tick: 3,
+      used: [0.25, 0.5, 0.75, 0.1],
+      draining: true,
+      weight: 2,
+    });
+  });
+
+  test('figures that make no sense: not reported', () => {
+    const load = readLoad(
+      endpoint({ weight: -1, load: { connections: Number.NaN, max_connections: 0, cpu: -1, tick: Infinity } }),
+    );
+    expect(load).toMatchObject({
+      connections: 0,
+      maxConnections: DEFAULT_MAX_CONNECTIONS,
+      tick: undefined,
+      used: [],
+      weight: 1,
+    });
+  });
+});

@@ -1,0 +1,93 @@
+/** What a gateway says of itself in the registry: where it listens, what it can carry and what it carries now. */
+import type { Endpoint } from '../crpc/mod.ts';
+
+/** Where clients reach a gateway; does not change while its process lives. */
+export interface GatewayAddress {
+  /** Unique per process start. */
+  readonly id: string;
+  /** The gateway's own name, for people; its id where it has none. */
+  readonly name: string;
+  readonly ip: string;
+  /** TCP port. */
+  readonly port: number;
+  /** WebSocket port; 0: none. */
+  readonly wsPort: number;
+  readonly zone: string;
+  readonly version: string;
+}
+
+/** One report of a gateway's load. Dimensions that the gateway does not report are undefined and do not count. */
+export interface GatewayLoad {
+  readonly connections: number;
+  readonly maxConnections: number;
+  /** Connections accepted since the process started: tells arrivals from departures. */
+  readonly accepted: number | undefined;
+  /** Number of the report, growing: a report with the same number is the same report. */
+  readonly tick: number | undefined;
+  /** Used shares of the other dimensions, 0 idle to 1 spent: bytes, frames, CPU, memory, event-loop delay. */
+  readonly used: readonly number[];
+  readonly draining: boolean;
+  /** Relative capacity given by the operator. */
+  readonly weight: number;
+}
+
+/** Capacity of a gateway that does not report one: what a 2-core gateway carries well. Connections. */
+export const DEFAULT_MAX_CONNECTIONS = 50_000;
+/** Event-loop delay at which a gateway counts as spent: frames then wait longer than a person notices. ms. */
+export const MAX_LOOP_DELAY_MS = 100;
+
+/** Names of the load figures beside `connections`: [used, capacity]. A dimension without capacity does not count. */
+const RATE_DIMENSIONS = [
+  ['bytes_out_per_s', 'max_bytes_out_per_s'],
+  ['frames_per_s', 'max_frames_per_s'],
+  ['memory_bytes', 'max_memory_bytes'],
+] as const;
+
+/** Returns the gateway's address, or undefined where the registered one is of no use to a client. */
+export function readAddress(endpoint: Endpoint): GatewayAddress | undefined {
+  const at = endpoint.address.lastIndexOf(':');
+  if (at <= 0) return undefined;
+  const ip = endpoint.address.slice(0, at).replace(/^\[(.*)\]$/, '$1');
+  const port = readPort(endpoint.address.slice(at + 1));
+  if (ip === '' || port === 0) return undefined;
+  return {
+    id: endpoint.id,
+    name: endpoint.metadata['name'] ?? endpoint.id,
+    ip,
+    port,
+    wsPort: readPort(endpoint.metadata['ws_port'] ?? ''),
+    zone: endpoint.zone,
+    version: endpoint.version,
+  };
+}
+
+/** Returns the reported load; figures that are not finite and non-negative count as not reported. */
+export function readLoad(endpoint: Endpoint): GatewayLoad {
+  const figure = (name: string): number | undefined => {
+    const value = endpoint.load[name];
+    return value !== undefined && Number.isFinite(value) && value >= 0 ? value : undefined;
+  };
+  const used: number[] = [];
+  for (const [name, capacity] of RATE_DIMENSIONS) {
+    const most = figure(capacity) ?? 0;
+    if (most > 0) used.push((figure(name) ?? 0) / most);
+  }
+  const cpu = figure('cpu');
+  if (cpu !== undefined) used.push(cpu);
+  const loopDelay = figure('loop_delay_ms');
+  if (loopDelay !== undefined) used.push(loopDelay / MAX_LOOP_DELAY_MS);
+  return {
+    connections: figure('connections') ?? 0,
+    maxConnections: figure('max_connections') || DEFAULT_MAX_CONNECTIONS,
+    accepted: figure('accepted'),
+    tick: figure('tick'),
+    used,
+    draining: (figure('draining') ?? 0) > 0,
+    weight: Number.isFinite(endpoint.weight) && endpoint.weight > 0 ? endpoint.weight : 1,
+  };
+}
+
+function readPort(text: string): number {
+  const port = Number(text);
+  return Number.isInteger(port) && port > 0 && port < 65_536 ? port : 0;
+}

@@ -1,0 +1,61 @@
+/** The window: what is known of one gateway, from its newest report and, faded, from those before. */
+import type { GatewayLoad } from './gateway-sample.ts';
+
+/**
+ * Half-life of the rates (bytes, frames, CPU, delay): long enough that one odd second does not move clients, short
+ * enough that a gateway in trouble is left within seconds. ms.
+ */
+export const RATE_HALF_LIFE_MS = 3_000;
+
+/**
+ * Ages the reports of one gateway. Connections are a level that is known exactly, so the newest report counts alone;
+ * rates are noisy, so they are averaged with exponentially fading weights.
+ */
+export class Window {
+  #load: GatewayLoad;
+  #usedRate: number;
+  #sampledAt: number;
+
+  /** @param now ms on any clock that only grows */
+  constructor(load: GatewayLoad, now: number) {
+    this.#load = load;
+    this.#usedRate = scarcest(load.used);
+    this.#sampledAt = now;
+  }
+
+  /** The newest report. */
+  get load(): GatewayLoad {
+    return this.#load;
+  }
+
+  /** Used share of the scarcest rate, averaged; 0 idle, 1 spent. */
+  get usedRate(): number {
+    return this.#usedRate;
+  }
+
+  /** Returns how old the newest report is, ms. */
+  age(now: number): number {
+    return Math.max(0, now - this.#sampledAt);
+  }
+
+  /** Takes a report and returns how many clients arrived since the one before. */
+  add(load: GatewayLoad, now: number): number {
+    const before = this.#load;
+    const keep = 0.5 ** (this.age(now) / RATE_HALF_LIFE_MS);
+    this.#usedRate = keep * this.#usedRate + (1 - keep) * scarcest(load.used);
+    this.#load = load;
+    this.#sampledAt = now;
+    // Without the counter only net growth shows, which misses arrivals that departures cover.
+    const arrived =
+      load.accepted !== undefined && before.accepted !== undefined
+        ? load.accepted - before.accepted
+        : load.connections - before.connections;
+    return Math.max(0, arrived);
+  }
+}
+
+function scarcest(used: readonly number[]): number {
+  let most = 0;
+  for (const share of used) if (share > most) most = share;
+  return most;
+}
