@@ -1,0 +1,52 @@
+/** Waiting between tries: exponential backoff with full jitter, and a delay that can be cut short. */
+
+export interface BackoffOptions {
+  /** @default 200 ms */
+  readonly baseMs?: number;
+  /** @default 10_000 ms */
+  readonly maxMs?: number;
+}
+
+/** Counts failures and says how long to wait before the next try. */
+export class Backoff {
+  readonly #baseMs: number;
+  readonly #maxMs: number;
+  readonly #random: () => number;
+  #failures = 0;
+
+  constructor(options: BackoffOptions, random: () => number) {
+    this.#baseMs = options.baseMs ?? 200;
+    this.#maxMs = options.maxMs ?? 10_000;
+    this.#random = random;
+  }
+
+  /**
+   * Returns the wait in ms after one more failure: uniform up to the doubled bound, and never less than what the
+   * server asked for, which is jittered upwards by half so that not all clients come back at once.
+   */
+  next(retryAfterMs = 0): number {
+    const bound = Math.min(this.#maxMs, this.#baseMs * 2 ** Math.min(this.#failures, 30));
+    this.#failures++;
+    const wait = Math.max(1, Math.round(this.#random() * bound));
+    return Math.max(wait, Math.round(retryAfterMs * (1 + this.#random() / 2)));
+  }
+
+  /** Forgets the failures after a success. */
+  reset(): void {
+    this.#failures = 0;
+  }
+}
+
+/** Resolves after `ms`, or at once when the signal is aborted. */
+export function delay(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}

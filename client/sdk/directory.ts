@@ -1,0 +1,145 @@
+/** The HTTP calls of a client: the log-in at the API server and the list of gateways at ipconf. */
+import { ClientError } from './errors.ts';
+import type { FetchLike, GochatClientOptions, ResolvedOptions, Token } from './options.ts';
+import type { Gateway } from './transport.ts';
+
+/** A token this close to its end is replaced before it is used. */
+const EXPIRY_MARGIN_MS = 30_000;
+const MAX_GATEWAYS = 16;
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Holds the access token and gets a new one when it is used up. */
+export class Credentials {
+  readonly #get: (signal: AbortSignal) => Promise<Token>;
+  #token: Token | undefined;
+
+  constructor(options: GochatClientOptions, resolved: ResolvedOptions) {
+    const { api, user, password, getToken } = options;
+    if (getToken !== undefined) {
+      this.#get = getToken;
+    } else if (api !== undefined && user !== undefined && password !== undefined) {
+      this.#get = (signal) => logIn(resolved, api, user, password, signal);
+    } else {
+      throw ClientError.local('ARGUMENT_INVALID', {
+        details: { what: 'A client without getToken, or api, user and password,' },
+      });
+    }
+  }
+
+  /** Returns the token that is held, or a new one. */
+  async token(signal: AbortSignal): Promise<string> {
+    const held = this.#token;
+    if (held !== undefined && (held.expiresAtMs ?? Infinity) - Date.now() > EXPIRY_MARGIN_MS)
+      return held.token;
+    this.#token = await this.#get(signal);
+    return this.#token.token;
+  }
+
+  /** Forgets the token: the gateway refused it. */
+  invalidate(): void {
+    this.#token = undefined;
+  }
+}
+
+async function logIn(
+  options: ResolvedOptions,
+  api: string,
+  name: string,
+  password: string,
+  signal: AbortSignal,
+): Promise<Token> {
+  const server = { what: 'the API server', flag: '--api', base: api };
+  const body = await request(options, server, '/auth/login', signal, { name, password });
+  if (typeof body['token'] !== 'string') throw unreachable(server, 'it is not GoChat');
+  const expires = body['expires_at_ms'];
+  const expiresAtMs = typeof expires === 'string' ? Date.parse(expires) : Number(expires ?? Number.NaN);
+  return { token: body['token'], expiresAtMs: Number.isFinite(expiresAtMs) ? expiresAtMs : undefined };
+}
+
+/** Asks ipconf where to connect: best first. */
+export async function listGateways(options: ResolvedOptions, signal: AbortSignal): Promise<Gateway[]> {
+  const server = { what: 'ipconf', flag: '--ipconf', base: options.ipconf };
+  const body = await request(options, server, '/ip/list', signal);
+  if (!Array.isArray(body['data'])) throw unreachable(server, 'it is not GoChat');
+  const gateways: Gateway[] = [];
+  for (const item of (body['data'] as Json[]).slice(0, MAX_GATEWAYS)) {
+    const port = Number(item['port'] ?? 0);
+    const wsPort = Number(item['ws_port'] ?? 0);
+    if (typeof item['ip'] === 'string') gateways.push({ host: item['ip'], port, wsPort });
+  }
+  if (gateways.length === 0) throw ClientError.local('NO_GATEWAY');
+  return gateways;
+}
+
+interface HttpServer {
+  readonly what: string;
+  readonly flag: string;
+  readonly base: string;
+}
+
+function unreachable(server: HttpServer, why: string, cause?: unknown): ClientError {
+  return ClientError.local('SERVER_UNREACHABLE', {
+    details: { what: server.what, url: server.base, flag: server.flag },
+    cause: cause ?? new Error(why),
+  });
+}
+
+async function request(
+  options: { readonly fetch: FetchLike; readonly connectTimeoutMs: number },
+  server: HttpServer,
+  path: string,
+  signal: AbortSignal,
+  post?: Json,
+): Promise<Json> {
+  const url = `${server.base.replace(/\/+$/, '')}${path}`;
+  if (!URL.canParse(url)) {
+    throw ClientError.local('ARGUMENT_INVALID', {
+      details: { what: `The address ${server.base} (${server.flag})` },
+    });
+  }
+  let response: Response;
+  let text: string;
+  try {
+    response = await options.fetch(url, {
+      method: post === undefined ? 'GET' : 'POST',
+      ...(post !== undefined && {
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(post),
+      }),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(options.connectTimeoutMs)]),
+    });
+    text = await response.text();
+  } catch (error) {
+    if (signal.aborted) throw ClientError.local('CLIENT_CLOSED', { cause: error });
+    throw unreachable(server, 'no answer', error);
+  }
+  const body = parseObject(text);
+  if (response.ok && body !== undefined) return body;
+  if (typeof body?.['code'] !== 'string') throw unreachable(server, `HTTP ${response.status} without a code`);
+  throw new ClientError(
+    body['code'],
+    typeof body['message'] === 'string'
+      ? body['message']
+      : `${server.what} answered HTTP ${response.status}.`,
+    response.status >= 500 || response.status === 429,
+    retryAfterMs(body, response),
+  );
+}
+
+function parseObject(text: string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Json) : undefined;
+  } catch {
+    // Not JSON is not GoChat: the caller says so with the address.
+    return undefined;
+  }
+}
+
+function retryAfterMs(body: Json, response: Response): number {
+  const ms = Number(body['retry_after_ms'] ?? Number.NaN);
+  if (Number.isFinite(ms)) return Math.max(0, ms);
+  const seconds = Number(body['retry_after'] ?? response.headers.get('retry-after') ?? Number.NaN);
+  return Number.isFinite(seconds) ? Math.max(0, seconds * 1000) : 0;
+}

@@ -1,0 +1,123 @@
+/** The errors that the client itself makes, with the texts of the catalogue, and the error type of the SDK. */
+
+interface LocalError {
+  readonly message: string;
+  readonly remedy: string;
+  readonly retryable: boolean;
+}
+
+/** The SDK imports only the protocol, so it repeats what it needs of the catalogue; a test holds the two equal. */
+export const LOCAL_ERRORS = {
+  SERVER_UNREACHABLE: {
+    message: 'Cannot reach {what} at {url}.',
+    remedy: 'Start the servers (make run), or name the address with {flag}.',
+    retryable: true,
+  },
+  NO_GATEWAY: {
+    message: 'No gateway is registered.',
+    remedy: 'Start one (gochat gateway) and ask again after retry_after seconds.',
+    retryable: true,
+  },
+  TEXT_TOO_LONG: {
+    message: 'The text is longer than {max} bytes of UTF-8.',
+    remedy: 'Split it into shorter messages.',
+    retryable: false,
+  },
+  TEXT_EMPTY: { message: 'The text is empty.', remedy: 'Send at least one character.', retryable: false },
+  ARGUMENT_INVALID: {
+    message: '{what} is not valid.',
+    remedy: 'See docs/protocol.md or the OpenAPI page at /docs for what is accepted.',
+    retryable: false,
+  },
+  FRAME_TOO_LARGE: {
+    message: 'The frame is larger than {max} bytes.',
+    remedy: 'Send smaller frames; Welcome.max_frame_bytes is the limit.',
+    retryable: false,
+  },
+  FRAME_TOO_SHORT: {
+    message: 'The length field is smaller than a frame header.',
+    remedy: 'Speak the frame format of docs/protocol.md on this port.',
+    retryable: false,
+  },
+  FRAME_INVALID: {
+    message: 'The payload of the frame does not parse.',
+    remedy: 'Encode the message that docs/protocol.md names for this frame type.',
+    retryable: false,
+  },
+  HEARTBEAT_TIMEOUT: {
+    message: 'Nothing was received for {ms} ms.',
+    remedy: 'Send PING at the interval that WELCOME gives; connect again.',
+    retryable: true,
+  },
+  DEADLINE_EXCEEDED: {
+    message: 'The answer did not come in time.',
+    remedy: 'Try again.',
+    retryable: true,
+  },
+  CONNECTION_LOST: {
+    message: 'The connection to the gateway broke.',
+    remedy: 'Connect again; check the network if it goes on.',
+    retryable: true,
+  },
+  CLIENT_CLOSED: {
+    message: 'The client was closed before the server answered.',
+    remedy: 'Connect again and look at the history: the message may have arrived.',
+    retryable: true,
+  },
+  OUTBOX_FULL: {
+    message: 'More than {max} requests wait for an answer.',
+    remedy: 'Wait until some are answered, then go on.',
+    retryable: true,
+  },
+  INTERNAL: {
+    message: 'Something went wrong inside the server.',
+    remedy: 'Try again; the server log has the cause.',
+    retryable: true,
+  },
+} as const satisfies Record<string, LocalError>;
+
+export type LocalErrorCode = keyof typeof LOCAL_ERRORS;
+
+export interface ClientErrorOptions {
+  readonly details?: Readonly<Record<string, string | number>>;
+  /** @default what the catalogue says of the code */
+  readonly retryable?: boolean;
+  readonly cause?: unknown;
+}
+
+/** An error with a code of docs/errors.md: made by the client, or told by a server. */
+export class ClientError extends Error {
+  override readonly name = 'ClientError';
+  readonly code: string;
+  /** The same may succeed later. */
+  readonly retryable: boolean;
+  /** Wait at least this long before the next try, ms; 0: no hint. */
+  readonly retryAfterMs: number;
+
+  constructor(code: string, message: string, retryable: boolean, retryAfterMs = 0, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.retryable = retryable;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  /** Makes an error of the client's own, with the catalogue's sentence and remedy. */
+  static local(code: LocalErrorCode, options: ClientErrorOptions = {}): ClientError {
+    const { message, remedy, retryable } = LOCAL_ERRORS[code];
+    const text = `${message} ${remedy}`.replace(/\{(\w+)\}/g, (_, name: string) =>
+      String(options.details?.[name] ?? name),
+    );
+    return new ClientError(code, text, options.retryable ?? retryable, 0, options.cause);
+  }
+
+  /** Returns the same error with another judgement on trying again. */
+  with({ retryable }: { readonly retryable: boolean }): ClientError {
+    if (retryable === this.retryable) return this;
+    return new ClientError(this.code, this.message, retryable, this.retryAfterMs, this.cause);
+  }
+
+  /** Returns the error itself where it is a ClientError, else INTERNAL with it as the cause. */
+  static from(error: unknown): ClientError {
+    return error instanceof ClientError ? error : ClientError.local('INTERNAL', { cause: error });
+  }
+}

@@ -1,0 +1,148 @@
+/** What a client tells its user: a discriminated union, and the emitter that hands it out. */
+
+export type ConversationKind = 'direct' | 'room';
+
+/** A conversation as this user sees it; the id is an unsigned 64-bit number in decimal. */
+export interface Conversation {
+  readonly id: string;
+  readonly kind: ConversationKind;
+  /** The room's name; of a direct conversation the other user's name. */
+  readonly name: string;
+  readonly lastSeq: number;
+}
+
+/** A committed message. */
+export interface ChatMessage {
+  readonly conversation: string;
+  /** Contiguous from 1 in its conversation. */
+  readonly seq: number;
+  readonly id: string;
+  /** The sender's user id. */
+  readonly sender: string;
+  /** The sender's user name. */
+  readonly from: string;
+  readonly clientMsgId: string;
+  readonly text: string;
+  /** Unix time of the commit, ms. */
+  readonly atMs: number;
+}
+
+/** What became of a send. */
+export interface Sent {
+  readonly clientMsgId: string;
+  readonly conversation: string;
+  readonly seq: number;
+  readonly id: string;
+  readonly atMs: number;
+  /** The server had it already when it came (again). */
+  readonly duplicate: boolean;
+}
+
+export interface Member {
+  readonly user: string;
+  readonly name: string;
+  readonly online: boolean;
+}
+
+export interface ConnectedEvent {
+  readonly type: 'connected';
+  readonly session: string;
+  readonly user: string;
+  readonly userName: string;
+  readonly device: string;
+  readonly gateway: string;
+  readonly connection: string;
+  readonly resumed: boolean;
+}
+
+/** Each message of the user's conversations, once, ascending by seq; own sends come as `sent` instead. */
+export interface MessageEvent extends ChatMessage {
+  readonly type: 'message';
+}
+
+export interface SentEvent extends Sent {
+  readonly type: 'sent';
+}
+
+/** A send that will not be tried again by this client. */
+export interface FailedEvent {
+  readonly type: 'failed';
+  readonly clientMsgId: string;
+  readonly conversation: string;
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+}
+
+/** All that the log held when the client (re)connected or was told to synchronise has been delivered. */
+export interface SyncedEvent {
+  readonly type: 'synced';
+  /** How many messages the synchronisation brought. */
+  readonly messages: number;
+}
+
+/** The connection ended, or an attempt to get it back failed. */
+export interface DisconnectedEvent {
+  readonly type: 'disconnected';
+  readonly code: string;
+  readonly reason: string;
+  /** Time until the next attempt, ms; undefined: there will be none, the client is closed. */
+  readonly retryInMs: number | undefined;
+}
+
+/** Something failed that no promise reports. */
+export interface ErrorEvent {
+  readonly type: 'error';
+  readonly code: string;
+  readonly message: string;
+}
+
+export type ClientEvent =
+  | ConnectedEvent
+  | MessageEvent
+  | SentEvent
+  | FailedEvent
+  | SyncedEvent
+  | DisconnectedEvent
+  | ErrorEvent;
+
+export type ClientEventOf<Type extends ClientEvent['type']> = Extract<ClientEvent, { type: Type }>;
+
+/** Hands events to listeners, synchronously and in the order of subscription. */
+export class Emitter {
+  readonly #listeners = new Map<string, Set<(event: never) => void>>();
+  readonly #all = new Set<(event: ClientEvent) => void>();
+
+  /** Calls the listener for each event of a type; returns the function that ends it. */
+  on<Type extends ClientEvent['type']>(
+    type: Type,
+    listener: (event: ClientEventOf<Type>) => void,
+  ): () => void {
+    const listeners = this.#listeners.get(type) ?? new Set();
+    this.#listeners.set(type, listeners);
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }
+
+  /** Calls the listener for each event; returns the function that ends it. */
+  onAny(listener: (event: ClientEvent) => void): () => void {
+    this.#all.add(listener);
+    return () => this.#all.delete(listener);
+  }
+
+  emit(event: ClientEvent): void {
+    for (const listener of this.#listeners.get(event.type) ?? []) call(listener, event as never);
+    for (const listener of this.#all) call(listener, event);
+  }
+}
+
+/** A listener that throws must not break the reading of frames; its error stays as loud as any uncaught one. */
+function call<E>(listener: (event: E) => void, event: E): void {
+  try {
+    listener(event);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * What the client has of each conversation: the cursor (the highest seq up to which it has everything), and what
+ * came ahead of it.
+ *
+ * A message at cursor + 1 is delivered, one at or below the cursor is dropped as a duplicate, one beyond is kept until
+ * the hole before it is filled by a late push or by a page of the log. So each message is delivered once and in order.
+ */
+import type { ConversationMessages, Cursor, Conversation as WireConversation } from '../../proto/client.ts';
+import { ConversationKind, type Message } from '../../proto/client.ts';
+import type { Conversation } from './events.ts';
+
+/** Most messages that are kept ahead of their turn; what is dropped beyond comes from the log. */
+const MAX_AHEAD = 4096;
+/** Most cursors in one Sync; conversations beyond, the ones without news for longest, start at the stored cursor. */
+const MAX_CURSORS = 8192;
+
+interface Ahead {
+  /** Undefined: an own send that is known to be committed. */
+  readonly message: Message | undefined;
+  /** Which synchronisation was the newest when it came. */
+  readonly round: number;
+}
+
+export class Inbox {
+  readonly #deliver: (conversation: bigint, message: Message) => void;
+  readonly #onCursor: (conversation: bigint, seq: number) => void;
+  /** Least recently moved first. */
+  readonly #cursors = new Map<bigint, number>();
+  readonly #conversations = new Map<bigint, Conversation>();
+  readonly #ahead = new Map<bigint, Map<number, Ahead>>();
+  #aheadCount = 0;
+  #overflowed = false;
+  #round = 0;
+
+  constructor(
+    deliver: (conversation: bigint, message: Message) => void,
+    onCursor: (conversation: bigint, seq: number) => void,
+  ) {
+    this.#deliver = deliver;
+    this.#onCursor = onCursor;
+  }
+
+  /** Something is known to exist that only the log can give, or a late push. */
+  get incomplete(): boolean {
+    return this.#aheadCount > 0 || this.#overflowed;
+  }
+
+  knows(conversation: bigint): boolean {
+    return this.#cursors.has(conversation);
+  }
+
+  conversation(id: bigint): Conversation | undefined {
+    return this.#conversations.get(id);
+  }
+
+  /** Takes a pushed message (or, without one, an own send's seq) in. */
+  push(conversation: bigint, seq: number, message: Message | undefined): void {
+    const cursor = this.#cursors.get(conversation);
+    if (cursor !== undefined && seq <= cursor) return;
+    if (cursor !== undefined && seq === cursor + 1) {
+      this.#advance(conversation, seq, message);
+      this.#drain(conversation);
+      return;
+    }
+    this.#keep(conversation, seq, message);
+  }
+
+  /** Remembers what a conversation is; `fromSeq` is where a conversation that is new to the client begins. */
+  adopt(wire: WireConversation, fromSeq: number): Conversation {
+    const conversation = toConversation(wire);
+    this.#conversations.set(wire.id, conversation);
+    if (!this.#cursors.has(wire.id)) {
+      this.#cursors.set(wire.id, fromSeq);
+      this.#drain(wire.id);
+    }
+    return conversation;
+  }
+
+  /** Takes a conversation's part of a page of the log in; returns by how many messages the client has more now. */
+  page({ conversation: wire, messages }: ConversationMessages): number {
+    if (wire === undefined) return 0;
+    const first = messages[0];
+    this.adopt(wire, first === undefined ? Number(wire.deliveredSeq) : Number(first.seq) - 1);
+    let count = 0;
+    for (const message of messages) {
+      const seq = Number(message.seq);
+      // The log has no holes: what lies before the page's first message is not for this user.
+      if (seq <= (this.#cursors.get(wire.id) as number)) continue;
+      this.#advance(wire.id, seq, message);
+      count++;
+    }
+    this.#drain(wire.id);
+    return count;
+  }
+
+  cursors(): Cursor[] {
+    const newest = [...this.#cursors].slice(-MAX_CURSORS);
+    return newest.map(([conversation, seq]) => ({ conversation, seq: BigInt(seq) }));
+  }
+
+  /** A synchronisation begins; returns what `endSync` wants. */
+  beginSync(): number {
+    this.#overflowed = false;
+    this.#round++;
+    return this.#round;
+  }
+
+  /** The log has been read to its end: what came ahead before that and still has a hole is not for this user. */
+  endSync(round: number): void {
+    for (const [conversation, ahead] of this.#ahead) {
+      for (const [seq, kept] of ahead) if (kept.round < round) this.#forget(conversation, ahead, seq);
+    }
+  }
+
+  #advance(conversation: bigint, seq: number, message: Message | undefined): void {
+    this.#cursors.delete(conversation);
+    this.#cursors.set(conversation, seq);
+    if (message !== undefined) this.#deliver(conversation, message);
+    this.#onCursor(conversation, seq);
+  }
+
+  #keep(conversation: bigint, seq: number, message: Message | undefined): void {
+    if (this.#aheadCount >= MAX_AHEAD) {
+      this.#overflowed = true;
+      return;
+    }
+    const ahead = this.#ahead.get(conversation) ?? new Map<number, Ahead>();
+    this.#ahead.set(conversation, ahead);
+    if (ahead.has(seq)) return;
+    ahead.set(seq, { message, round: this.#round });
+    this.#aheadCount++;
+  }
+
+  #forget(conversation: bigint, ahead: Map<number, Ahead>, seq: number): void {
+    ahead.delete(seq);
+    this.#aheadCount--;
+    if (ahead.size === 0) this.#ahead.delete(conversation);
+  }
+
+  /** Delivers what was kept, as far as there is no hole. */
+  #drain(conversation: bigint): void {
+    const ahead = this.#ahead.get(conversation);
+    if (ahead === undefined) return;
+    const cursor = this.#cursors.get(conversation) as number;
+    for (const seq of ahead.keys()) if (seq <= cursor) this.#forget(conversation, ahead, seq);
+    for (let seq = cursor + 1; ahead.has(seq); seq++) {
+      const kept = ahead.get(seq) as Ahead;
+      this.#forget(conversation, ahead, seq);
+      this.#advance(conversation, seq, kept.message);
+    }
+  }
+}
+
+/** Turns the protocol's conversation into the SDK's. */
+export function toConversation(wire: WireConversation): Conversation {
+  return {
+    id: wire.id.toString(),
+    kind: wire.kind === ConversationKind.CONVERSATION_KIND_ROOM ? 'room' : 'direct',
+    name: wire.name,
+    lastSeq: Number(wire.lastSeq),
+  };
+}

@@ -1,0 +1,85 @@
+/** What a client is made with. */
+import type { BackoffOptions } from './backoff.ts';
+import type { TransportFactory } from './transport.ts';
+
+/** An access token and when it ends. */
+export interface Token {
+  readonly token: string;
+  /** Unix time, ms; undefined: unknown, the gateway will say. */
+  readonly expiresAtMs?: number | undefined;
+}
+
+export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
+
+export interface GochatClientOptions {
+  /** Base URL of the API server, for the log-in with user and password. */
+  readonly api?: string;
+  /** Base URL of ipconf. */
+  readonly ipconf: string;
+  readonly user?: string;
+  readonly password?: string;
+  /** Gives a fresh access token; instead of user and password. */
+  readonly getToken?: (signal: AbortSignal) => Promise<Token>;
+  /** Stable name of this device, 1 to 64 of A-Z a-z 0-9 . _ -; the newest connection of a named device ends the
+   * older one. @default '' an unnamed device */
+  readonly device?: string;
+  readonly transport: TransportFactory;
+  /** Name and version of the software, for the server's log. @default 'gochat-sdk' */
+  readonly client?: string;
+  /** @default the global fetch */
+  readonly fetch?: FetchLike;
+  /** Wait between attempts to connect, and before a refused frame is sent again. */
+  readonly backoff?: BackoffOptions;
+  /** @default Math.random */
+  readonly random?: () => number;
+  /** Most sends without an answer; a send beyond it fails with OUTBOX_FULL. @default 1024 */
+  readonly outboxLimit?: number;
+  /** Most sends on the wire without an answer; the others wait in the outbox. @default 256 */
+  readonly window?: number;
+  /** Unanswered sends are sent again after this long, ms; the second time the connection is given up.
+   * @default 10_000 */
+  readonly sentTimeoutMs?: number;
+  /** A call (history, join …) that has no answer by then fails with DEADLINE_EXCEEDED, ms. @default 15_000 */
+  readonly callTimeoutMs?: number;
+  /** To connect and to get WELCOME from one gateway, and for each HTTP request, ms. @default 5_000 */
+  readonly connectTimeoutMs?: number;
+  /** How long the first connect() goes on trying while gateways are listed but refuse, ms. @default 10_000 */
+  readonly firstConnectMs?: number;
+  /** Delivered cursors are reported this often, ms. @default 200 */
+  readonly receiptDelayMs?: number;
+  /** How long a hole may last before the client asks the log: what is merely out of order closes it, ms. @default 50 */
+  readonly gapDelayMs?: number;
+  /** Largest frame accepted from the server; its pages may be larger than what it accepts. @default 16 MiB */
+  readonly maxFrameBytes?: number;
+  /** When a room is joined, how many of the messages before are delivered. @default 100 */
+  readonly joinBacklog?: number;
+  /** Aborting it closes the client. */
+  readonly signal?: AbortSignal;
+}
+
+export type ResolvedOptions = Readonly<
+  Required<Omit<GochatClientOptions, 'api' | 'user' | 'password' | 'getToken' | 'signal'>>
+>;
+
+/** Fills in the defaults. */
+export function resolveOptions(options: GochatClientOptions): ResolvedOptions {
+  return Object.freeze({
+    ipconf: options.ipconf,
+    device: options.device ?? '',
+    transport: options.transport,
+    client: options.client ?? 'gochat-sdk',
+    fetch: options.fetch ?? ((url: string, init: RequestInit) => globalThis.fetch(url, init)),
+    backoff: options.backoff ?? {},
+    random: options.random ?? Math.random,
+    outboxLimit: options.outboxLimit ?? 1024,
+    window: options.window ?? 256,
+    sentTimeoutMs: options.sentTimeoutMs ?? 10_000,
+    callTimeoutMs: options.callTimeoutMs ?? 15_000,
+    connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
+    firstConnectMs: options.firstConnectMs ?? 10_000,
+    receiptDelayMs: options.receiptDelayMs ?? 200,
+    gapDelayMs: options.gapDelayMs ?? 50,
+    maxFrameBytes: options.maxFrameBytes ?? 16 * 1024 * 1024,
+    joinBacklog: options.joinBacklog ?? 100,
+  });
+}

@@ -1,0 +1,263 @@
+/**
+ * The sends that have no answer yet, in their order.
+ *
+ * Invariant: what is on the wire (`#flying`, by ref) was queued before all that waits (`#waiting`), and both are in
+ * the order of `add`. Whatever goes wrong, all from the first unanswered send on goes out again in that order and
+ * under the same client_msg_id, so a later message can never overtake an earlier one and none counts twice.
+ */
+import type { Nack } from '../../proto/client.ts';
+import { Send } from '../../proto/client.ts';
+import { Backoff } from './backoff.ts';
+import { ClientError } from './errors.ts';
+import type { Sent } from './events.ts';
+import type { ResolvedOptions } from './options.ts';
+
+/** The path may be dead when answers are late this many times in a row. */
+const MAX_TIMEOUTS = 2;
+
+interface Entry {
+  readonly id: string;
+  readonly conversation: bigint;
+  readonly payload: Uint8Array;
+  readonly resolve: (sent: Sent) => void;
+  readonly reject: (error: ClientError) => void;
+  /** Ref of the newest attempt; 0: not on the wire. */
+  ref: number;
+  attempts: number;
+  sentMs: number;
+  settled: boolean;
+}
+
+export interface OutboxHooks {
+  /** Sends a SEND frame. */
+  write(ref: number, conversation: bigint, payload: Uint8Array): void;
+  nextRef(): number;
+  onSent(sent: Sent): void;
+  onFailed(id: string, conversation: bigint, error: ClientError): void;
+  /** Answers stay away: the connection should be given up. */
+  onStalled(): void;
+}
+
+/** What the server said of a committed message. */
+export interface Receipt {
+  readonly seq: number;
+  readonly id: string;
+  readonly atMs: number;
+  /** Undefined: it came from the log, not as an answer. */
+  readonly duplicate: boolean | undefined;
+}
+
+/** Bounded by `outboxLimit`: `add` refuses what is beyond. */
+export class Outbox {
+  readonly #options: ResolvedOptions;
+  readonly #hooks: OutboxHooks;
+  readonly #backoff: Backoff;
+  readonly #byId = new Map<string, Entry>();
+  readonly #flying = new Map<number, Entry>();
+  #waiting: Entry[] = [];
+  #next = 0;
+  #connected = false;
+  #timeouts = 0;
+  #hold: ReturnType<typeof setTimeout> | undefined;
+  #timeout: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: ResolvedOptions, hooks: OutboxHooks) {
+    this.#options = options;
+    this.#hooks = hooks;
+    this.#backoff = new Backoff(options.backoff, options.random);
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get full(): boolean {
+    return this.#byId.size >= this.#options.outboxLimit;
+  }
+
+  usesRef(ref: number): boolean {
+    return this.#flying.has(ref);
+  }
+
+  /** Queues a message and sends it when its turn has come; the caller has checked `full`. */
+  add(id: string, conversation: bigint, text: string): Promise<Sent> {
+    const { promise, resolve, reject } = Promise.withResolvers<Sent>();
+    const payload = Send.encode({ clientMsgId: id, text }).finish();
+    const entry: Entry = {
+      id,
+      conversation,
+      payload,
+      resolve,
+      reject,
+      ref: 0,
+      attempts: 0,
+      sentMs: 0,
+      settled: false,
+    };
+    this.#byId.set(id, entry);
+    this.#waiting.push(entry);
+    this.#pump();
+    return promise;
+  }
+
+  /** A connection is there, or its path was interrupted: all without an answer goes out again. */
+  resend(): void {
+    this.#connected = true;
+    this.#requeue();
+    this.#pump();
+  }
+
+  /** The connection is gone: what it owed is owed again. */
+  disconnected(): void {
+    this.#connected = false;
+    this.#timeouts = 0;
+    this.#release();
+    this.#requeue();
+  }
+
+  /** The message is in the log; false when it is not, or no more, of this outbox. */
+  committed(id: string, receipt: Receipt): boolean {
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return false;
+    this.#backoff.reset();
+    this.#timeouts = 0;
+    this.#settle(entry);
+    const sent: Sent = {
+      clientMsgId: id,
+      conversation: entry.conversation.toString(),
+      seq: receipt.seq,
+      id: receipt.id,
+      atMs: receipt.atMs,
+      duplicate: receipt.duplicate ?? entry.attempts > 1,
+    };
+    entry.resolve(sent);
+    this.#hooks.onSent(sent);
+    this.#pump();
+    return true;
+  }
+
+  /** A send was refused. */
+  refused(ref: number, nack: Nack): void {
+    // RESYNC follows or has come already, and all is sent again then.
+    if (nack.code === 'RESYNC_REQUIRED') return;
+    const entry = this.#flying.get(ref);
+    if (entry === undefined) {
+      const earlier = this.#byId.get(nack.clientMsgId);
+      // The answer to an earlier attempt: the newest one decides, unless trying again can change nothing.
+      if (earlier !== undefined && !nack.retryable) this.#fail(earlier, toError(nack));
+    } else if (nack.retryable) {
+      this.#requeue(entry);
+      this.#holdBack(this.#backoff.next(nack.retryAfterMs));
+    } else {
+      this.#fail(entry, toError(nack));
+    }
+    this.#pump();
+  }
+
+  /** Fails all that has no answer. */
+  failAll(error: ClientError): void {
+    this.#connected = false;
+    this.#release();
+    for (const entry of this.#byId.values()) this.#fail(entry, error);
+    this.#waiting = [];
+    this.#next = 0;
+  }
+
+  #fail(entry: Entry, error: ClientError): void {
+    this.#settle(entry);
+    entry.reject(error);
+    this.#hooks.onFailed(entry.id, entry.conversation, error);
+  }
+
+  #settle(entry: Entry): void {
+    entry.settled = true;
+    this.#byId.delete(entry.id);
+    if (entry.ref !== 0) this.#flying.delete(entry.ref);
+  }
+
+  /** Takes what is on the wire, from `first` on, back to the head of the queue. */
+  #requeue(first?: Entry): void {
+    const back: Entry[] = [];
+    for (const [ref, entry] of this.#flying) {
+      if (back.length === 0 && first !== undefined && entry !== first) continue;
+      this.#flying.delete(ref);
+      entry.ref = 0;
+      back.push(entry);
+    }
+    if (back.length === 0) return;
+    this.#waiting = back.concat(this.#waiting.slice(this.#next));
+    this.#next = 0;
+  }
+
+  #pump(): void {
+    if (!this.#connected) return;
+    if (this.#hold === undefined) {
+      while (this.#next < this.#waiting.length && this.#flying.size < this.#options.window) {
+        const entry = this.#waiting[this.#next++] as Entry;
+        if (entry.settled) continue;
+        entry.ref = this.#hooks.nextRef();
+        entry.attempts++;
+        entry.sentMs = performance.now();
+        this.#flying.set(entry.ref, entry);
+        this.#hooks.write(entry.ref, entry.conversation, entry.payload);
+      }
+      // Compacts in large steps, so that a long queue costs little per message.
+      if (this.#next > 1024 || this.#next === this.#waiting.length) {
+        this.#waiting = this.#waiting.slice(this.#next);
+        this.#next = 0;
+      }
+    }
+    this.#armTimeout();
+  }
+
+  #holdBack(ms: number): void {
+    clearTimeout(this.#hold);
+    this.#hold = setTimeout(() => {
+      this.#hold = undefined;
+      this.#pump();
+    }, ms);
+  }
+
+  #release(): void {
+    clearTimeout(this.#hold);
+    clearTimeout(this.#timeout);
+    this.#hold = undefined;
+    this.#timeout = undefined;
+  }
+
+  #oldest(): Entry | undefined {
+    for (const entry of this.#flying.values()) return entry;
+    return undefined;
+  }
+
+  #armTimeout(): void {
+    if (this.#timeout !== undefined) return;
+    const oldest = this.#oldest();
+    if (oldest === undefined) return;
+    const waited = performance.now() - oldest.sentMs;
+    this.#timeout = setTimeout(
+      () => {
+        this.#timeout = undefined;
+        this.#checkTimeout();
+      },
+      Math.max(1, this.#options.sentTimeoutMs - waited),
+    );
+  }
+
+  #checkTimeout(): void {
+    const oldest = this.#oldest();
+    if (oldest !== undefined && performance.now() - oldest.sentMs >= this.#options.sentTimeoutMs) {
+      this.#timeouts++;
+      if (this.#timeouts >= MAX_TIMEOUTS) {
+        this.#hooks.onStalled();
+        return;
+      }
+      this.#requeue();
+    }
+    this.#pump();
+  }
+}
+
+function toError(nack: Nack): ClientError {
+  return new ClientError(nack.code, nack.message, nack.retryable, nack.retryAfterMs);
+}

@@ -1,0 +1,161 @@
+/** Gets a connection and gets it back: token, list of gateways, one after the other, backoff, and when to give up. */
+import type { Hello, Welcome } from '../../proto/client.ts';
+import { PROTOCOL_VERSION } from '../../proto/client.ts';
+import { Backoff, delay } from './backoff.ts';
+import { Connection } from './connection.ts';
+import type { Credentials } from './directory.ts';
+import { listGateways } from './directory.ts';
+import { ClientError } from './errors.ts';
+import type { ResolvedOptions } from './options.ts';
+import type { Gateway } from './transport.ts';
+
+/** Codes after which the same client must not come back, whatever the server's retryable says. */
+const TERMINAL_CODES = new Set(['SESSION_REPLACED', 'VERSION_UNSUPPORTED']);
+const TOKEN_CODES = new Set(['TOKEN_EXPIRED', 'TOKEN_INVALID']);
+
+export interface ReconnectorHooks {
+  onWelcome(welcome: Welcome): void;
+  onFrame(type: number, ref: number, key: bigint, payload: Uint8Array): void;
+  /** There is no connection any more. */
+  onDown(): void;
+  /** After the first WELCOME: the connection, or an attempt to get it back, failed; the next follows in `retryInMs`. */
+  onRetry(error: ClientError, retryInMs: number): void;
+  /** There will be no further attempt. */
+  onGivenUp(error: ClientError, everWelcomed: boolean): void;
+}
+
+interface End {
+  readonly error: ClientError;
+  readonly welcomed: boolean;
+}
+
+/** Runs until its signal is aborted or coming back is pointless. */
+export class Reconnector {
+  readonly #options: ResolvedOptions;
+  readonly #credentials: Credentials;
+  readonly #signal: AbortSignal;
+  readonly #hooks: ReconnectorHooks;
+  readonly #backoff: Backoff;
+  #gateways: readonly Gateway[] = [];
+  #session = 0n;
+  #connecting: Connection | undefined;
+  #connection: Connection | undefined;
+  #everWelcomed = false;
+  #tokenRefused = false;
+
+  constructor(
+    options: ResolvedOptions,
+    credentials: Credentials,
+    signal: AbortSignal,
+    hooks: ReconnectorHooks,
+  ) {
+    this.#options = options;
+    this.#credentials = credentials;
+    this.#signal = signal;
+    this.#hooks = hooks;
+    this.#backoff = new Backoff(options.backoff, options.random);
+    signal.addEventListener('abort', () => this.#connecting?.fail(ClientError.local('CLIENT_CLOSED')));
+  }
+
+  /** The connection that got its WELCOME and has not ended. */
+  get connection(): Connection | undefined {
+    return this.#connection;
+  }
+
+  async run(): Promise<void> {
+    const deadline = performance.now() + this.#options.firstConnectMs;
+    while (!this.#signal.aborted) {
+      const end = await this.#round();
+      if (this.#signal.aborted) return;
+      const error = this.#judge(end);
+      const retryInMs = this.#backoff.next(error.retryAfterMs);
+      const tooLate = !this.#everWelcomed && performance.now() + retryInMs > deadline;
+      if (!error.retryable || tooLate) {
+        this.#hooks.onGivenUp(error, this.#everWelcomed);
+        return;
+      }
+      if (this.#everWelcomed) this.#hooks.onRetry(error, retryInMs);
+      await delay(retryInMs, this.#signal);
+    }
+  }
+
+  /** Decides what the end of a connection means; the error's `retryable` says whether to go on. */
+  #judge({ error, welcomed }: End): ClientError {
+    if (welcomed) this.#backoff.reset();
+    if (TERMINAL_CODES.has(error.code)) return error.with({ retryable: false });
+    if (!TOKEN_CODES.has(error.code)) return error;
+    // A token that was refused is replaced once; a fresh one that is refused too means that it will not help.
+    if (this.#tokenRefused) return error.with({ retryable: false });
+    this.#tokenRefused = true;
+    this.#credentials.invalidate();
+    return error.with({ retryable: true });
+  }
+
+  async #round(): Promise<End> {
+    try {
+      return await this.#converse();
+    } catch (thrown) {
+      // The directory failed: a first attempt tells it at once, a client that was connected waits for it.
+      const error = ClientError.from(thrown);
+      return { error: this.#everWelcomed ? error : error.with({ retryable: false }), welcomed: false };
+    }
+  }
+
+  /** Connects to the first gateway that lets the client in; resolves when that connection has ended. */
+  async #converse(): Promise<End> {
+    const token = await this.#credentials.token(this.#signal);
+    try {
+      this.#gateways = await listGateways(this.#options, this.#signal);
+    } catch (error) {
+      // Old addresses are better than none while ipconf is away.
+      if (this.#gateways.length === 0) throw error;
+    }
+    let end: End = { error: ClientError.local('CLIENT_CLOSED'), welcomed: false };
+    for (const gateway of this.#gateways) {
+      if (this.#signal.aborted) break;
+      end = await this.#connectTo(gateway, token);
+      if (end.welcomed || !end.error.retryable) break;
+    }
+    return end;
+  }
+
+  #connectTo(gateway: Gateway, token: string): Promise<End> {
+    const { promise, resolve } = Promise.withResolvers<End>();
+    this.#connecting = new Connection({
+      gateway,
+      transport: this.#options.transport,
+      handshakeMs: this.#options.connectTimeoutMs,
+      maxFrameBytes: this.#options.maxFrameBytes,
+      hello: this.#hello(token),
+      handlers: {
+        onWelcome: (connection, welcome) => {
+          this.#connecting = undefined;
+          this.#connection = connection;
+          this.#everWelcomed = true;
+          this.#tokenRefused = false;
+          this.#session = welcome.session;
+          this.#hooks.onWelcome(welcome);
+        },
+        onFrame: (type, ref, key, payload) => this.#hooks.onFrame(type, ref, key, payload),
+        onEnd: (error, welcomed) => {
+          this.#connecting = undefined;
+          this.#connection = undefined;
+          this.#hooks.onDown();
+          resolve({ error, welcomed });
+        },
+      },
+    });
+    return promise;
+  }
+
+  #hello(token: string): Hello {
+    return {
+      versionMin: PROTOCOL_VERSION,
+      versionMax: PROTOCOL_VERSION,
+      token,
+      device: this.#options.device,
+      session: this.#session,
+      client: this.#options.client,
+    };
+  }
+}

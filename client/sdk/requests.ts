@@ -1,0 +1,118 @@
+/** Calls that wait for their RESPONSE. They outlive a connection: unanswered ones are asked again on the next. */
+import type { Nack, Request, Response } from '../../proto/client.ts';
+import { Request as RequestMessage } from '../../proto/client.ts';
+import { Backoff } from './backoff.ts';
+import { ClientError } from './errors.ts';
+import type { ResolvedOptions } from './options.ts';
+
+const MAX_CALLS = 256;
+
+export type Call = NonNullable<Request['call']>;
+export type Result = NonNullable<Response['result']>;
+
+interface Pending {
+  readonly key: bigint;
+  readonly payload: Uint8Array;
+  readonly backoff: Backoff;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: ClientError) => void;
+  readonly deadline: ReturnType<typeof setTimeout>;
+  retry: ReturnType<typeof setTimeout> | undefined;
+  /** Why the last try was refused: better to tell than that time ran out. */
+  refusal: ClientError | undefined;
+}
+
+export interface RequestsHooks {
+  /** Sends a REQUEST frame; without effect while there is no connection. */
+  write(ref: number, key: bigint, payload: Uint8Array): void;
+  nextRef(): number;
+}
+
+/** At most 256 calls at a time; one more is refused with OUTBOX_FULL. */
+export class Requests {
+  readonly #options: ResolvedOptions;
+  readonly #hooks: RequestsHooks;
+  readonly #pending = new Map<number, Pending>();
+
+  constructor(options: ResolvedOptions, hooks: RequestsHooks) {
+    this.#options = options;
+    this.#hooks = hooks;
+  }
+
+  usesRef(ref: number): boolean {
+    return this.#pending.has(ref);
+  }
+
+  /** Asks, and asks again after retryable refusals, until there is an answer or the deadline is over. */
+  call(call: Call, key = 0n): Promise<Result> {
+    if (this.#pending.size >= MAX_CALLS) {
+      return Promise.reject(ClientError.local('OUTBOX_FULL', { details: { max: MAX_CALLS } }));
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    const ref = this.#hooks.nextRef();
+    const pending: Pending = {
+      key,
+      payload: RequestMessage.encode({ call }).finish(),
+      backoff: new Backoff(this.#options.backoff, this.#options.random),
+      resolve,
+      reject,
+      deadline: setTimeout(() => {
+        this.#take(ref)?.reject(pending.refusal ?? ClientError.local('DEADLINE_EXCEEDED'));
+      }, this.#options.callTimeoutMs),
+      retry: undefined,
+      refusal: undefined,
+    };
+    this.#pending.set(ref, pending);
+    this.#hooks.write(ref, key, pending.payload);
+    return promise;
+  }
+
+  /** A connection is there, or its path was interrupted: all without an answer is asked again. */
+  resend(): void {
+    for (const [ref, pending] of this.#pending) this.#write(ref, pending);
+  }
+
+  answered(ref: number, response: Response): void {
+    const pending = this.#take(ref);
+    if (pending === undefined) return;
+    if (response.result === undefined) {
+      pending.reject(ClientError.local('FRAME_INVALID'));
+    } else {
+      pending.resolve(response.result);
+    }
+  }
+
+  /** A request was refused; false when the ref is not one of a call. */
+  refused(ref: number, nack: Nack): boolean {
+    const pending = this.#pending.get(ref);
+    if (pending === undefined) return false;
+    const error = new ClientError(nack.code, nack.message, nack.retryable, nack.retryAfterMs);
+    if (nack.retryable) {
+      pending.refusal = error;
+      clearTimeout(pending.retry);
+      pending.retry = setTimeout(() => this.#write(ref, pending), pending.backoff.next(nack.retryAfterMs));
+    } else {
+      this.#take(ref)?.reject(error);
+    }
+    return true;
+  }
+
+  failAll(error: ClientError): void {
+    for (const ref of this.#pending.keys()) this.#take(ref)?.reject(error);
+  }
+
+  #write(ref: number, pending: Pending): void {
+    clearTimeout(pending.retry);
+    pending.retry = undefined;
+    this.#hooks.write(ref, pending.key, pending.payload);
+  }
+
+  #take(ref: number): Pending | undefined {
+    const pending = this.#pending.get(ref);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(ref);
+    clearTimeout(pending.deadline);
+    clearTimeout(pending.retry);
+    return pending;
+  }
+}

@@ -1,0 +1,130 @@
+/** Pulls from the log what pushes did not bring: after each WELCOME and RESYNC, and when there is a hole. */
+import type { Cursor, SyncPage } from '../../proto/client.ts';
+import { Backoff, delay } from './backoff.ts';
+import { ClientError } from './errors.ts';
+import type { Inbox } from './inbox.ts';
+import type { ResolvedOptions } from './options.ts';
+import type { Call, Result } from './requests.ts';
+
+/** Messages per page; 200 of the longest ones stay below 4 MiB. */
+const PAGE_LIMIT = 200;
+
+export interface SyncHooks {
+  call(call: Call): Promise<Result>;
+  /** The log was read to its end, for a `wanted(true)`. */
+  onSynced(messages: number): void;
+  /** Synchronising failed for good on this connection. */
+  onError(error: ClientError): void;
+}
+
+/** Runs one synchronisation at a time; what is asked for meanwhile follows it. */
+export class Syncer {
+  readonly #options: ResolvedOptions;
+  readonly #hooks: SyncHooks;
+  readonly #inbox: Inbox;
+  readonly #signal: AbortSignal;
+  readonly #backoff: Backoff;
+  #wanted = false;
+  #announce = false;
+  #running = false;
+  #completed = false;
+  #held = 0;
+  #messages = 0;
+  #gapTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: ResolvedOptions, inbox: Inbox, signal: AbortSignal, hooks: SyncHooks) {
+    this.#options = options;
+    this.#inbox = inbox;
+    this.#signal = signal;
+    this.#hooks = hooks;
+    this.#backoff = new Backoff(options.backoff, options.random);
+    signal.addEventListener('abort', () => clearTimeout(this.#gapTimer));
+  }
+
+  /** The log has been read to its end once: what the server had stored for this device is here. */
+  get completed(): boolean {
+    return this.#completed;
+  }
+
+  /** Asks for a synchronisation that begins after this call; with `announce` its end is told. */
+  want(announce: boolean): void {
+    this.#wanted = true;
+    this.#announce ||= announce;
+    if (!this.#running && this.#held === 0) void this.#run();
+  }
+
+  /** There may be a hole: asks the log unless it has closed by itself soon. */
+  wantIfIncomplete(): void {
+    if (!this.#inbox.incomplete || this.#gapTimer !== undefined || this.#signal.aborted) return;
+    this.#gapTimer = setTimeout(() => {
+      this.#gapTimer = undefined;
+      if (this.#inbox.incomplete) this.want(false);
+    }, this.#options.gapDelayMs);
+  }
+
+  /**
+   * Holds synchronisations back while `work` runs: the answer to a join says where a room begins for this client, and
+   * a push that overtakes it must not make the client pull the room's whole past first.
+   */
+  async holdWhile<T>(work: () => Promise<T>): Promise<T> {
+    this.#held++;
+    try {
+      return await work();
+    } finally {
+      this.#held--;
+      if (this.#held === 0 && this.#wanted && !this.#running) void this.#run();
+    }
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#wanted && this.#held === 0 && !this.#signal.aborted) {
+      this.#wanted = false;
+      try {
+        await this.#pull();
+        this.#backoff.reset();
+      } catch (thrown) {
+        const error = ClientError.from(thrown);
+        if (this.#signal.aborted) break;
+        if (!error.retryable) {
+          this.#hooks.onError(error);
+          continue;
+        }
+        this.#wanted = true;
+        await delay(this.#backoff.next(error.retryAfterMs), this.#signal);
+      }
+    }
+    this.#running = false;
+  }
+
+  async #pull(): Promise<void> {
+    const round = this.#inbox.beginSync();
+    for (let more = true; more; ) {
+      const cursors = this.#inbox.cursors();
+      const result = await this.#hooks.call({ $case: 'sync', sync: { cursors, limit: PAGE_LIMIT } });
+      if (result.$case !== 'sync') throw ClientError.local('FRAME_INVALID');
+      const page = result.sync;
+      for (const part of page.conversations) this.#messages += this.#inbox.page(part);
+      more = page.more;
+      // A page that promises more without a step beyond the cursors would be asked for without end.
+      if (more && !goesBeyond(page, cursors)) throw ClientError.local('INTERNAL');
+    }
+    this.#inbox.endSync(round);
+    this.#completed = true;
+    if (this.#announce && !this.#wanted) {
+      const messages = this.#messages;
+      this.#announce = false;
+      this.#messages = 0;
+      this.#hooks.onSynced(messages);
+    }
+    this.wantIfIncomplete();
+  }
+}
+
+function goesBeyond(page: SyncPage, cursors: readonly Cursor[]): boolean {
+  const seqs = new Map(cursors.map(({ conversation, seq }) => [conversation, seq]));
+  return page.conversations.some(({ conversation, messages }) => {
+    const last = messages.at(-1);
+    return last !== undefined && last.seq > (seqs.get(conversation?.id ?? 0n) ?? 0n);
+  });
+}

@@ -1,0 +1,48 @@
+/** The transport over a WebSocket: binary messages, one frame in each from the client. Browsers and Node. */
+import type { Gateway, Transport, TransportFactory, TransportHandlers } from './transport.ts';
+import { hostPort } from './transport.ts';
+
+export const SUBPROTOCOL = 'gochat.v1.proto';
+
+export interface WebSocketTransportOptions {
+  /** Builds the URL of a gateway. @default ws://host:wsPort/ */
+  readonly url?: (gateway: Gateway) => string;
+}
+
+/** Makes the factory of WebSocket transports. */
+export function webSocketTransport(options: WebSocketTransportOptions = {}): TransportFactory {
+  const address = options.url ?? ((gateway: Gateway) => `ws://${hostPort(gateway.host, gateway.wsPort)}/`);
+  return { address, open: (gateway, handlers) => open(address(gateway), handlers) };
+}
+
+function open(url: string, handlers: TransportHandlers): Transport {
+  const socket = new WebSocket(url, SUBPROTOCOL);
+  socket.binaryType = 'arraybuffer';
+  let over = false;
+  const end = (reason: string) => {
+    if (over) return;
+    over = true;
+    handlers.onClose(reason);
+  };
+  socket.addEventListener('open', () => {
+    if (!over) handlers.onOpen();
+  });
+  socket.addEventListener('message', (event) => {
+    if (over || !(event.data instanceof ArrayBuffer)) return;
+    handlers.onData(new Uint8Array(event.data));
+  });
+  socket.addEventListener('close', (event) => end(event.reason || `WebSocket closed with ${event.code}`));
+  socket.addEventListener('error', () => end(`no WebSocket at ${url}`));
+  return {
+    send(bytes) {
+      if (socket.readyState === WebSocket.OPEN) socket.send(bytes);
+    },
+    close() {
+      socket.close(1000);
+    },
+    destroy() {
+      socket.close();
+      end('closed');
+    },
+  };
+}

@@ -1,0 +1,41 @@
+/** A byte stream to one gateway; TCP and WebSocket implement it. */
+
+/** Where a gateway listens, as ipconf lists it. */
+export interface Gateway {
+  readonly host: string;
+  readonly port: number;
+  /** 0: no WebSocket. */
+  readonly wsPort: number;
+}
+
+export interface TransportHandlers {
+  onOpen(): void;
+  /** Bytes in the order of the stream, cut anywhere. The memory is the receiver's from now on. */
+  onData(chunk: Uint8Array): void;
+  /** The stream is over; comes once, also after `close`. The reason is for people. */
+  onClose(reason: string): void;
+}
+
+export interface Transport {
+  /** Queues bytes; they become the transport's. Without effect once closed. */
+  send(bytes: Uint8Array): void;
+  /** Ends the stream once what was queued is written. */
+  close(): void;
+  /** Ends the stream at once. */
+  destroy(): void;
+  /** Stops and restarts reading, where the platform can. */
+  pause?(): void;
+  resume?(): void;
+}
+
+export interface TransportFactory {
+  /** For messages: the address that this transport uses at a gateway. */
+  address(gateway: Gateway): string;
+  /** Begins to connect; the handlers are called from a later tick on. */
+  open(gateway: Gateway, handlers: TransportHandlers): Transport;
+}
+
+/** Formats host and port, IPv6 in brackets. */
+export function hostPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
