@@ -358,11 +358,18 @@ export const CATALOGUE = {
     { exit: 1, retryable: true },
   ),
   STORE_UNREACHABLE: entry(
-    'Cannot reach the message store at {url}.',
-    'Start it with scripts/start-services.sh, or run gochat up, which needs none.',
+    'Cannot open the message store at {url}: {reason}.',
+    'Check the address and the database (scripts/start-services.sh starts one; gochat up needs none), or the file.',
     'UNAVAILABLE',
     503,
     { exit: 1, retryable: true },
+  ),
+  STORE_SCHEMA: entry(
+    'The schema of the message store at {url} does not fit this GoChat: {reason}.',
+    'Run the release that migrated it last, or a newer one; never edit a migration that has been applied.',
+    'FAILED_PRECONDITION',
+    500,
+    { exit: 1 },
   ),
   SERVER_UNREACHABLE: entry(
     'Cannot reach {what} at {url}.',

@@ -1,0 +1,60 @@
+/** Numbered SQL migrations: read from migrations/ENGINE, checked against what a database says it has applied. */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+
+const FILE = /^(\d{4})_([a-z0-9_]+)\.sql$/;
+
+export type Engine = 'postgres' | 'sqlite';
+
+export interface Migration {
+  readonly version: number;
+  readonly name: string;
+  /** SHA-256 of the text, hex. */
+  readonly checksum: string;
+  readonly sql: string;
+}
+
+/** A migration as the database recorded it. */
+export type AppliedMigration = Pick<Migration, 'version' | 'name' | 'checksum'>;
+
+export interface MigrationPlan {
+  /** What is to be applied, in order. */
+  readonly pending: readonly Migration[];
+  /** Why this code must not touch the database; undefined when it may. */
+  readonly problem: string | undefined;
+}
+
+/** Reads the migrations of an engine, ascending from version 1 without a hole. */
+export function readMigrations(engine: Engine): Migration[] {
+  // Beside this file both in the source tree and in dist/.
+  const folder = new URL(`./migrations/${engine}/`, import.meta.url);
+  return readdirSync(folder)
+    .sort()
+    .map((file, index) => {
+      const [, digits, name] = FILE.exec(file) ?? [];
+      if (name === undefined || Number(digits) !== index + 1)
+        throw new Error(`migrations/${engine}/${file}: not the migration with number ${index + 1}`);
+      // A checkout with CRLF line ends is the same migration.
+      const sql = readFileSync(new URL(file, folder), 'utf8').replaceAll('\r\n', '\n');
+      return { version: index + 1, name, checksum: createHash('sha256').update(sql).digest('hex'), sql };
+    });
+}
+
+/** Compares what the code knows with what the database has; both ascend by version. */
+export function planMigrations(
+  known: readonly Migration[],
+  applied: readonly AppliedMigration[],
+): MigrationPlan {
+  const refuse = (problem: string): MigrationPlan => ({ pending: [], problem });
+  for (const [index, { version, name, checksum }] of applied.entries()) {
+    const mine = known[index];
+    const label = `${String(version).padStart(4, '0')}_${name}`;
+    if (mine === undefined)
+      return refuse(`the database is newer, it has ${label} and this release ends at ${known.length}`);
+    if (mine.version !== version || mine.name !== name)
+      return refuse(`the database has migration ${label} where this release has ${mine.name}`);
+    if (mine.checksum !== checksum)
+      return refuse(`migration ${label} was applied with another text (checksum ${checksum.slice(0, 12)}…)`);
+  }
+  return { pending: known.slice(applied.length), problem: undefined };
+}

@@ -1,0 +1,3 @@
+/** The durable store: the port, and what opens an implementation of it. */
+export { openStore, type StoreOptions } from './open-store.ts';
+export type * from './store.ts';

@@ -1,0 +1,53 @@
+/** Sorts what the PostgreSQL driver throws into what a caller can do about it. */
+import postgres from 'postgres';
+import { GochatError } from '../../common/mod.ts';
+
+/**
+ * - conflict: the statement lost against another one; a repeat is expected to pass.
+ * - lost: the connection broke under the statement; a new connection may serve a repeat.
+ * - unavailable: the server does not answer, refuses or is full.
+ * - stale: the server became a read-only standby; only new connections can reach the primary.
+ * - bug: the statement is wrong.
+ */
+export type Trouble = 'conflict' | 'lost' | 'unavailable' | 'stale' | 'bug';
+
+const LOST = new Set(['CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE', '57P01', '57P02']);
+// Classes of SQLSTATE: connection, authorization, no such database, rollback, resources, not in state, operator,
+// system, internal. https://www.postgresql.org/docs/current/errcodes-appendix.html
+const UNAVAILABLE_CLASSES = new Set(['08', '28', '3D', '40', '53', '55', '57', '58', 'XX']);
+const MISUSE = new Set([
+  'UNDEFINED_VALUE',
+  'NOT_TAGGED_CALL',
+  'MAX_PARAMETERS_EXCEEDED',
+  'UNSAFE_TRANSACTION',
+]);
+
+/** Classifies an error of the driver by its SQLSTATE or system error code. */
+export function troubleOf(error: unknown): Trouble {
+  const code = errorCode(error);
+  if (code === undefined) return 'bug';
+  if (code === '40001' || code === '40P01') return 'conflict';
+  if (code === '25006') return 'stale';
+  if (LOST.has(code)) return 'lost';
+  if (error instanceof postgres.PostgresError)
+    return UNAVAILABLE_CLASSES.has(code.slice(0, 2)) ? 'unavailable' : 'bug';
+  return MISUSE.has(code) ? 'bug' : 'unavailable';
+}
+
+/** Returns the error for the callers of the store, with the driver's as its cause. */
+export function storeError(error: unknown): GochatError {
+  if (error instanceof GochatError) return error;
+  return new GochatError(troubleOf(error) === 'bug' ? 'INTERNAL' : 'STORE_UNAVAILABLE', { cause: error });
+}
+
+/** Returns the sentence part that says why a database could not be opened. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // A refused connection to a host with several addresses has an empty message.
+  return error.message || errorCode(error) || error.name;
+}
+
+function errorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  return error.code;
+}

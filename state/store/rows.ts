@@ -1,0 +1,53 @@
+/** The rows that both engines answer with, and what the callers get of them. */
+import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
+import type { ConversationKind, Message, UserConversation } from './store.ts';
+
+export interface ConversationRow {
+  readonly id: ConversationId;
+  readonly kind: ConversationKind;
+  readonly name: string;
+  readonly last_seq: bigint;
+  readonly member_version: bigint;
+  readonly peer_name: string | null;
+  readonly visible_after_seq: bigint;
+  readonly delivered_seq: bigint;
+  readonly read_seq: bigint;
+}
+
+export interface MessageRow {
+  readonly conversation: ConversationId;
+  readonly seq: bigint;
+  readonly id: MessageId;
+  readonly sender: UserId;
+  readonly sender_name: string;
+  readonly client_msg_id: string;
+  readonly body: string;
+  readonly at_ms: bigint;
+}
+
+export function toConversation(row: ConversationRow): UserConversation {
+  return {
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    lastSeq: Number(row.last_seq),
+    memberVersion: Number(row.member_version),
+    peerName: row.peer_name ?? undefined,
+    visibleAfterSeq: Number(row.visible_after_seq),
+    deliveredSeq: Number(row.delivered_seq),
+    readSeq: Number(row.read_seq),
+  };
+}
+
+export function toMessage(row: MessageRow): Message {
+  return {
+    conversation: row.conversation,
+    seq: Number(row.seq),
+    id: row.id,
+    sender: row.sender,
+    senderName: row.sender_name,
+    clientMsgId: row.client_msg_id,
+    text: row.body,
+    atMs: Number(row.at_ms),
+  };
+}

@@ -1,0 +1,92 @@
+/** Opens the SQLite file, brings it to this release's schema, and runs transactions on it; for the worker thread only. */
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type AppliedMigration, planMigrations, readMigrations } from './migrations.ts';
+
+/** Of the page cache, KiB; SQLite's default of 2 MiB is small for a log. */
+const CACHE_KIB = 32 * 1024;
+
+// Primary result codes that a repeat or an operator can mend: BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT,
+// FULL, CANTOPEN, PROTOCOL, NOTADB. https://www.sqlite.org/rescode.html
+const UNAVAILABLE = new Set([5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 26]);
+
+/** The file must not be opened: another release made it, or one with an edited migration. */
+export class SchemaProblem extends Error {
+  override readonly name = 'SchemaProblem';
+}
+
+/** Opens the file, making it and its folder where missing, readable by its owner only: it holds password hashes. */
+export function openDatabase(path: string, busyTimeoutMs: number): DatabaseSync {
+  mkdirSync(dirname(path), { recursive: true });
+  closeSync(openSync(path, 'a', 0o600));
+  const database = new DatabaseSync(path, {
+    timeout: busyTimeoutMs,
+    readBigInts: true,
+    enableForeignKeyConstraints: true,
+    defensive: true,
+  });
+  try {
+    // WAL commits with one fsync and lets the sqlite3 tool read meanwhile; FULL makes each commit durable.
+    database.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma cache_size = -${CACHE_KIB}`);
+    migrate(database);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  return database;
+}
+
+/** Runs `work` in a transaction that takes the write lock at once, so that it never fails half way for a lock. */
+export function transaction<T>(database: DatabaseSync, work: () => T): T {
+  database.exec('begin immediate');
+  try {
+    const result = work();
+    database.exec('commit');
+    return result;
+  } catch (error) {
+    // Some errors (a full disk) have rolled back already.
+    if (database.isTransaction) database.exec('rollback');
+    throw error;
+  }
+}
+
+/** Returns whether the error is of the file or its disk, not of a statement. */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if ('errcode' in error && typeof error.errcode === 'number') return UNAVAILABLE.has(error.errcode & 0xff);
+  return 'syscall' in error;
+}
+
+function migrate(database: DatabaseSync): void {
+  const known = readMigrations('sqlite');
+  for (;;) {
+    const done = transaction(database, () => {
+      database.exec(`
+        create table if not exists gochat_migrations (
+          version    integer primary key,
+          name       text not null,
+          checksum   text not null,
+          applied_at text not null default current_timestamp
+        ) strict`);
+      const applied: AppliedMigration[] = database
+        .prepare('select version, name, checksum from gochat_migrations order by version')
+        .all()
+        .map((row) => ({
+          version: Number(row['version']),
+          name: String(row['name']),
+          checksum: String(row['checksum']),
+        }));
+      const { pending, problem } = planMigrations(known, applied);
+      if (problem !== undefined) throw new SchemaProblem(problem);
+      const next = pending[0];
+      if (!next) return true;
+      database.exec(next.sql);
+      database
+        .prepare('insert into gochat_migrations (version, name, checksum) values (?, ?, ?)')
+        .run(next.version, next.name, next.checksum);
+      return false;
+    });
+    if (done) return;
+  }
+}

@@ -1,0 +1,274 @@
+/** The store's calls on an open SQLite database, synchronous; runs on the worker thread. */
+import type { DatabaseSync } from 'node:sqlite';
+import type { ConversationId, UserId } from '../../common/mod.ts';
+import { type ConversationRow, type MessageRow, toConversation, toMessage } from './rows.ts';
+import { appendDrafts } from './sqlite-append.ts';
+import { transaction } from './sqlite-database.ts';
+import { SqliteStatements } from './sqlite-statements.ts';
+import { splitPage } from './sync-page.ts';
+import type {
+  Account,
+  Appended,
+  CursorMove,
+  Draft,
+  MemberList,
+  Message,
+  RoomSummary,
+  SigningKey,
+  SyncRequest,
+  SyncResult,
+  UserConversation,
+} from './store.ts';
+
+const MAX_CONVERSATIONS = 1000;
+
+const CONVERSATION = `
+  select c.id, c.kind, coalesce(c.name, '') as name, c.last_seq, c.member_version,
+         (select a.name from accounts a
+          where a.id = case when c.direct_low = m.user_id then c.direct_high else c.direct_low end) as peer_name,
+         m.visible_after_seq,
+         coalesce(nullif(d.delivered_seq, 0), u.delivered_seq, 0) as delivered_seq,
+         coalesce(nullif(d.read_seq, 0), u.read_seq, 0) as read_seq
+  from members m
+  join conversations c on c.id = m.conversation
+  left join cursors d on d.user_id = m.user_id and d.device = :device and d.conversation = m.conversation
+  left join cursors u on u.user_id = m.user_id and u.device = '' and u.conversation = m.conversation
+  where m.user_id = :user`;
+
+const MESSAGE = `
+  select m.conversation, m.seq, m.id, m.sender, (select a.name from accounts a where a.id = m.sender) as sender_name,
+         m.client_msg_id, m.body, m.at_ms
+  from messages m`;
+
+/** Each call that writes is one transaction, durable when it returns. */
+export class SqliteEngine {
+  readonly #database: DatabaseSync;
+  readonly #sql: SqliteStatements;
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+    this.#sql = new SqliteStatements(database);
+  }
+
+  findSigningKey(): SigningKey | undefined {
+    return this.#sql.get<SigningKey>(
+      'select kid, private_jwk as privateJwk from signing_keys where current = 1',
+    );
+  }
+
+  /** Keeps the key unless there is one; returns the one that is kept. */
+  keepSigningKey(key: SigningKey): SigningKey {
+    this.#sql.run(
+      `insert into signing_keys (kid, private_jwk, current) values (:kid, :privateJwk, 1)
+       on conflict (current) where current = 1 do nothing`,
+      { ...key },
+    );
+    return this.findSigningKey() ?? key;
+  }
+
+  createAccount(account: Account): Account | undefined {
+    this.#sql.run(
+      `insert into accounts (id, name, password_hash) values (:id, :name, :passwordHash) on conflict (name) do nothing`,
+      { ...account },
+    );
+    const stored = this.findAccount(account.name);
+    // A repeat of a call whose answer was lost finds its own account.
+    return stored?.id === account.id ? stored : undefined;
+  }
+
+  findAccount(name: string): Account | undefined {
+    return this.#sql.get<Account>(
+      'select id, name, password_hash as passwordHash from accounts where name = :name',
+      { name },
+    );
+  }
+
+  createRoom(id: ConversationId, name: string, creator: UserId): UserConversation | undefined {
+    return transaction(this.#database, () => {
+      const made = this.#sql.run(
+        `insert into conversations (id, kind, name, active_at_ms, member_count)
+         values (:id, 'room', :name, :now, 1) on conflict (name) do nothing`,
+        { id, name, now: Date.now() },
+      );
+      if (made > 0) this.#addMember(id, creator);
+      const room = this.#sql.get<{ id: ConversationId }>('select id from conversations where name = :name', {
+        name,
+      });
+      return room?.id === id ? this.#mine(id, creator) : undefined;
+    });
+  }
+
+  joinRoom(room: ConversationId | string, user: UserId): UserConversation | undefined {
+    return transaction(this.#database, () => {
+      const found = this.#sql.get<{ id: ConversationId }>(
+        `select id from conversations where kind = 'room' and ${typeof room === 'string' ? 'name' : 'id'} = :room`,
+        { room },
+      );
+      if (!found) return undefined;
+      if (this.#addMember(found.id, user) > 0)
+        this.#sql.run(
+          `update conversations set member_version = member_version + 1, member_count = member_count + 1
+           where id = :id`,
+          { id: found.id },
+        );
+      return this.#mine(found.id, user);
+    });
+  }
+
+  listRooms(user: UserId, after: ConversationId, limit: number): { rooms: RoomSummary[]; more: boolean } {
+    const rows = this.#sql.all<{
+      id: ConversationId;
+      name: string;
+      members: bigint;
+      joined: bigint;
+      last_seq: bigint;
+    }>(
+      `select c.id, c.name, c.member_count as members, c.last_seq,
+              exists (select 1 from members m where m.conversation = c.id and m.user_id = :user) as joined
+       from conversations c
+       where c.kind = 'room' and c.id > :after
+       order by c.id
+       limit :limit + 1`,
+      { user, after, limit },
+    );
+    const rooms = rows.slice(0, limit).map(({ id, name, members, joined, last_seq }) => {
+      return { id, name, members: Number(members), joined: joined === 1n, lastSeq: Number(last_seq) };
+    });
+    return { rooms, more: rows.length > limit };
+  }
+
+  openDirect(id: ConversationId, user: UserId, peer: UserId): UserConversation {
+    const [low, high] = user < peer ? [user, peer] : [peer, user];
+    const find = () =>
+      this.#sql.get<{ id: ConversationId }>(
+        'select id from conversations where direct_low = :low and direct_high = :high',
+        { low, high },
+      );
+    const existing = find();
+    if (existing) return this.#mine(existing.id, user);
+    return transaction(this.#database, () => {
+      const made = this.#sql.run(
+        `insert into conversations (id, kind, direct_low, direct_high, active_at_ms, member_count)
+         values (:id, 'direct', :low, :high, :now, :count) on conflict (direct_low, direct_high) do nothing`,
+        { id, low, high, now: Date.now(), count: low === high ? 1 : 2 },
+      );
+      if (made > 0) {
+        this.#addMember(id, low);
+        if (high !== low) this.#addMember(id, high);
+      }
+      return this.#mine(find()?.id ?? id, user);
+    });
+  }
+
+  conversationsOf(user: UserId, device: string): UserConversation[] {
+    return this.#sql
+      .all<ConversationRow>(
+        `${CONVERSATION} order by c.active_at_ms desc, c.id desc limit ${MAX_CONVERSATIONS}`,
+        { user, device },
+      )
+      .map(toConversation);
+  }
+
+  membersOf(conversation: ConversationId): MemberList | undefined {
+    const rows = this.#sql.all<{ version: bigint; user: UserId; name: string }>(
+      `select c.member_version as version, a.id as user, a.name
+       from conversations c
+       join members m on m.conversation = c.id
+       join accounts a on a.id = m.user_id
+       where c.id = :conversation
+       order by m.user_id`,
+      { conversation },
+    );
+    // A conversation has at least one member from the transaction that makes it.
+    const first = rows[0];
+    return (
+      first && { version: Number(first.version), members: rows.map(({ user, name }) => ({ user, name })) }
+    );
+  }
+
+  append(drafts: readonly Draft[]): Appended[] {
+    return transaction(this.#database, () => appendDrafts(this.#sql, drafts));
+  }
+
+  history(
+    user: UserId,
+    conversation: ConversationId,
+    beforeSeq: number,
+    limit: number,
+  ): { messages: Message[]; more: boolean } | undefined {
+    const member = this.#sql.get<{ visible_after_seq: bigint }>(
+      'select visible_after_seq from members where conversation = :conversation and user_id = :user',
+      { conversation, user },
+    );
+    if (!member) return undefined;
+    const rows = this.#sql.all<MessageRow>(
+      `${MESSAGE} where m.conversation = :conversation and m.seq > :after and m.seq < :before
+       order by m.seq desc limit :limit + 1`,
+      { conversation, after: member.visible_after_seq, before: beforeSeq || Number.MAX_SAFE_INTEGER, limit },
+    );
+    return { messages: rows.slice(0, limit).reverse().map(toMessage), more: rows.length > limit };
+  }
+
+  sync({ user, device, cursors, limit }: SyncRequest): SyncResult {
+    const pending: { conversation: UserConversation; start: number }[] = [];
+    for (const row of this.#sql.all<ConversationRow>(CONVERSATION, { user, device })) {
+      const conversation = toConversation(row);
+      const cursor = cursors.get(conversation.id) ?? conversation.deliveredSeq;
+      const start = Math.max(conversation.visibleAfterSeq, cursor);
+      if (conversation.lastSeq > start) pending.push({ conversation, start });
+    }
+    const news = (part: (typeof pending)[number]) => part.conversation.lastSeq - part.start;
+    pending.sort((a, b) => news(a) - news(b));
+    const { parts, more } = splitPage(pending, limit);
+    const conversations = parts.map(({ conversation, start, count }) => ({
+      conversation,
+      messages: this.#sql
+        .all<MessageRow>(
+          `${MESSAGE} where m.conversation = :conversation and m.seq > :start order by m.seq limit :count`,
+          { conversation: conversation.id, start, count },
+        )
+        .map(toMessage),
+    }));
+    return { conversations, more };
+  }
+
+  moveCursors(moves: readonly CursorMove[]): void {
+    transaction(this.#database, () => {
+      for (const { user, device, conversation, deliveredSeq, readSeq } of moves)
+        this.#sql.run(
+          `insert into cursors (user_id, device, conversation, delivered_seq, read_seq)
+           select m.user_id, :device, c.id, min(:delivered, c.last_seq), min(:read, c.last_seq)
+           from members m join conversations c on c.id = m.conversation
+           where m.conversation = :conversation and m.user_id = :user and c.last_seq > 0
+           on conflict (user_id, device, conversation) do update
+           set delivered_seq = max(delivered_seq, excluded.delivered_seq), read_seq = max(read_seq, excluded.read_seq)
+           where excluded.delivered_seq > delivered_seq or excluded.read_seq > read_seq`,
+          { user, device, conversation, delivered: deliveredSeq, read: readSeq },
+        );
+    });
+  }
+
+  ping(): void {
+    this.#sql.get('select 1 from gochat_migrations limit 1');
+  }
+
+  #addMember(conversation: ConversationId, user: UserId): number {
+    return this.#sql.run(
+      `insert into members (conversation, user_id, joined_seq)
+       select id, :user, last_seq from conversations where id = :conversation
+       on conflict (conversation, user_id) do nothing`,
+      { conversation, user },
+    );
+  }
+
+  /** Returns a conversation that the user is known to be in. */
+  #mine(conversation: ConversationId, user: UserId): UserConversation {
+    const row = this.#sql.get<ConversationRow>(`${CONVERSATION} and c.id = :conversation`, {
+      conversation,
+      user,
+      device: '',
+    });
+    if (!row) throw new Error(`user ${user} is not in conversation ${conversation}`);
+    return toConversation(row);
+  }
+}

@@ -1,0 +1,104 @@
+/** The store on SQLite: hands each call to the worker thread that owns the file (sqlite-engine.ts does the work). */
+import type { ConversationId, UserId } from '../../common/mod.ts';
+import { SqliteClient, type SqliteClientOptions } from './sqlite-client.ts';
+import type {
+  Account,
+  Appended,
+  CursorMove,
+  Draft,
+  MemberList,
+  Message,
+  RoomSummary,
+  SigningKey,
+  Store,
+  SyncRequest,
+  SyncResult,
+  UserConversation,
+} from './store.ts';
+
+export class SqliteStore implements Store {
+  readonly #client: SqliteClient;
+
+  private constructor(client: SqliteClient) {
+    this.#client = client;
+  }
+
+  /** Opens the file, making it where missing, and brings it to this release's schema. */
+  static async open(path: string, options: SqliteClientOptions): Promise<SqliteStore> {
+    return new SqliteStore(await SqliteClient.open(path, options));
+  }
+
+  async signingKey(make: () => Promise<SigningKey>): Promise<SigningKey> {
+    const stored = await this.#client.call('findSigningKey');
+    return stored ?? this.#client.call('keepSigningKey', await make());
+  }
+
+  createAccount(account: Account): Promise<Account | undefined> {
+    return this.#client.call('createAccount', account);
+  }
+
+  findAccount(name: string): Promise<Account | undefined> {
+    return this.#client.call('findAccount', name);
+  }
+
+  createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined> {
+    return this.#client.call('createRoom', id, name, creator);
+  }
+
+  joinRoom(room: ConversationId | string, user: UserId): Promise<UserConversation | undefined> {
+    return this.#client.call('joinRoom', room, user);
+  }
+
+  listRooms(
+    user: UserId,
+    after: ConversationId,
+    limit: number,
+  ): Promise<{ rooms: RoomSummary[]; more: boolean }> {
+    return this.#client.call('listRooms', user, after, limit);
+  }
+
+  openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation> {
+    return this.#client.call('openDirect', id, user, peer);
+  }
+
+  conversationsOf(user: UserId, device: string): Promise<UserConversation[]> {
+    return this.#client.call('conversationsOf', user, device);
+  }
+
+  membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
+    return this.#client.call('membersOf', conversation);
+  }
+
+  append(drafts: readonly Draft[]): Promise<Appended[]> {
+    return this.#client.call('append', drafts);
+  }
+
+  history(
+    user: UserId,
+    conversation: ConversationId,
+    beforeSeq: number,
+    limit: number,
+  ): Promise<{ messages: Message[]; more: boolean } | undefined> {
+    return this.#client.call('history', user, conversation, beforeSeq, limit);
+  }
+
+  sync(request: SyncRequest): Promise<SyncResult> {
+    return this.#client.call('sync', request);
+  }
+
+  async moveCursors(moves: readonly CursorMove[]): Promise<void> {
+    await this.#client.call('moveCursors', moves);
+  }
+
+  async ping(): Promise<void> {
+    await this.#client.call('ping');
+  }
+
+  close(): Promise<void> {
+    return this.#client.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
