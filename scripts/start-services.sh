@@ -157,8 +157,8 @@ start() {
   DIR=$(CDPATH='' cd -- "$DIR" && pwd)
   [ -w "$DIR" ] || die "cannot write to $DIR: choose another directory with --dir"
   take_lock
-  choose_engine
   choose_ports
+  choose_engine
   for name in $SERVICES; do
     if "${ENGINE}_running" "$name"; then
       check_same_port "$name"

@@ -121,8 +121,9 @@ stop_one() { # NAME
   # PostgreSQL's TERM waits for its clients; INT disconnects them.
   if [ "$1" = postgres ]; then signal=INT; fi
   kill -"$signal" "$pid" 2>/dev/null || true
-  # A stopped process gets its signal when it goes on.
-  kill -CONT "$pid" 2>/dev/null || true
+  # A frozen process gets its signal when it goes on; each connection of PostgreSQL is a child.
+  # shellcheck disable=SC2046
+  kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) 2>/dev/null || true
   while local_running "$1"; do
     if [ "$SECONDS" -ge "$until" ]; then
       kill -KILL "$pid" 2>/dev/null || true
