@@ -1,4 +1,5 @@
 /** The batch stream: ordered records over one bidi gRPC stream, coalesced per event-loop tick. */
+import type { GochatError } from '../common/mod.ts';
 
 /** What became of a record handed to `send`. */
 export const SendResult = {
@@ -6,7 +7,7 @@ export const SendResult = {
   SUCCESS: 0,
   /** Taken, but the peer is behind: stop until onDrain. */
   BACKPRESSURE: 1,
-  /** Not taken: the stream is not open, or its queue is full. */
+  /** Not taken: the stream is not open, its queue is full, or the record is larger than `maxRecordBytes`. */
   CLOSED: 2,
 } as const;
 export type SendResult = (typeof SendResult)[keyof typeof SendResult];
@@ -24,11 +25,13 @@ export type StreamEnd =
 
 /** One open stream; both sides hold one. */
 export interface BatchStream {
-  /** gRPC metadata of the peer's call (server side), for identification. */
+  /** Server side: the name that the client gave (metadata `crpc-peer`), else its address; client side: the target. */
   readonly peer: string;
+  /** Largest record that can be sent. */
+  readonly maxRecordBytes: number;
   /**
-   * Appends one record (its bytes are `record` and then `tail`, without a copy until the flush).
-   * The caller must not change the bytes afterwards.
+   * Appends one record: the bytes of `record` and then of `tail`.
+   * The caller must not change the bytes before the next tick.
    */
   send(record: Uint8Array, tail?: Uint8Array): SendResult;
   /** Bytes queued and not yet taken by the transport. */
@@ -46,6 +49,23 @@ export interface BatchStreamHandler {
   onRecords(records: readonly Uint8Array[]): void;
   /** The queue has room again after BACKPRESSURE. */
   onDrain?(): void;
-  /** The stream ended; records sent and not yet answered may or may not have arrived. Called exactly once. */
-  onEnd(end: StreamEnd): void;
+  /**
+   * The stream ended; records sent and not yet answered may or may not have arrived. Called exactly once.
+   * The cause of a 'lost' stream is given where it is known.
+   */
+  onEnd(end: StreamEnd, cause?: GochatError): void;
+}
+
+/** Bounds of a stream. */
+export interface BatchStreamOptions {
+  /** Largest gRPC message of more than one record. @default 1 MiB */
+  readonly maxBatchBytes?: number;
+  /** Most bytes queued; beyond it records are not taken. @default 16 MiB */
+  readonly maxQueueBytes?: number;
+  /** `send` answers BACKPRESSURE from here on. @default 4 MiB */
+  readonly highWaterBytes?: number;
+  /** `onDrain` comes when no more than this is queued. @default 1 MiB */
+  readonly lowWaterBytes?: number;
+  /** gRPC's limit for one message, the same on both sides. @default 8 MiB */
+  readonly maxMessageBytes?: number;
 }

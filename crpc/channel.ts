@@ -1,0 +1,99 @@
+/** A channel: the connections to the endpoints of one target, shared by the clients of several services. */
+import { Client } from '@grpc/grpc-js';
+import { GochatError } from '../common/mod.ts';
+import type { ErrorCode } from '../common/mod.ts';
+import { RENDEZVOUS, setup as setupRendezvous } from './balancer-rendezvous.ts';
+import { ROUND_ROBIN, setup as setupRoundRobin } from './balancer-round-robin.ts';
+import { DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
+import { channelCredentials, transportOptions } from './credentials.ts';
+import type { SecurityOptions } from './credentials.ts';
+import { clientDeadline } from './interceptor-deadline.ts';
+import type { ClientInterceptor } from './interceptor.ts';
+import type { Registry } from './registry.ts';
+import { REGISTRY_OPTION, setupResolvers } from './resolver.ts';
+
+const DEFAULT_KEEPALIVE_INTERVAL_MS = 5000;
+const DEFAULT_KEEPALIVE_TIMEOUT_MS = 3000;
+const INITIAL_RECONNECT_MS = 200;
+const MAX_RECONNECT_MS = 5000;
+
+const BALANCERS = { 'round-robin': ROUND_ROBIN, rendezvous: RENDEZVOUS } as const;
+/** How a channel chooses the endpoint of a call. */
+export type BalancerName = keyof typeof BALANCERS;
+
+export interface ChannelOptions extends SecurityOptions {
+  /** Where etcd:/// and memory:/// targets are looked up; stays the caller's to close. */
+  readonly registry?: Registry;
+  /** @default round-robin */
+  readonly balancer?: BalancerName;
+  /** Budget of a unary call that names none, ms. @default 10_000 */
+  readonly timeoutMs?: number;
+  /** What a caller is told when no endpoint can be reached. @default SERVER_UNREACHABLE */
+  readonly unavailable?: ErrorCode;
+  /** gRPC's limit for one message. @default 8 MiB */
+  readonly maxMessageBytes?: number;
+  /** Silence after which a connection is probed. @default 5000 ms */
+  readonly keepaliveIntervalMs?: number;
+  /** An unanswered probe ends the connection. @default 3000 ms */
+  readonly keepaliveTimeoutMs?: number;
+  /** Run outside the deadline; the first is the outermost. */
+  readonly interceptors?: readonly ClientInterceptor[];
+}
+
+/** Connections to `etcd:///service`, `memory:///service`, `static:///host:port,…` or `host:port`. */
+export class Channel implements Disposable {
+  readonly target: string;
+  readonly options: ChannelOptions;
+  readonly interceptors: readonly ClientInterceptor[];
+  readonly grpc: Client;
+
+  constructor(target: string, options: ChannelOptions = {}) {
+    setupResolvers();
+    setupBalancers();
+    const uri = target.includes('://') ? target : `static:///${target}`;
+    const scheme = uri.slice(0, uri.indexOf(':'));
+    if (!['etcd', 'memory', 'static'].includes(scheme)) throw invalid(`${target} is not a target of crpc.`);
+    if (scheme !== 'static' && options.registry === undefined)
+      throw invalid(`${target} needs a registry to be looked up in.`);
+    this.target = target;
+    this.options = options;
+    this.interceptors = [...(options.interceptors ?? []), clientDeadline({ timeoutMs: options.timeoutMs })];
+    const keepalive = {
+      intervalMs: options.keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_INTERVAL_MS,
+      timeoutMs: options.keepaliveTimeoutMs ?? DEFAULT_KEEPALIVE_TIMEOUT_MS,
+    };
+    this.grpc = new Client(uri, channelCredentials(options), {
+      ...transportOptions(options, keepalive, options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES),
+      ...(options.registry === undefined ? {} : { [REGISTRY_OPTION]: options.registry }),
+      'grpc.service_config': JSON.stringify({
+        loadBalancingConfig: [{ [BALANCERS[options.balancer ?? 'round-robin']]: {} }],
+      }),
+      'grpc.service_config_disable_resolution': 1,
+      'grpc.enable_retries': 0,
+      'grpc.initial_reconnect_backoff_ms': INITIAL_RECONNECT_MS,
+      'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_MS,
+    });
+  }
+
+  /** Closes the connections; running calls fail. */
+  close(): void {
+    this.grpc.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+let isSetUp = false;
+
+function setupBalancers(): void {
+  if (isSetUp) return;
+  isSetUp = true;
+  setupRoundRobin();
+  setupRendezvous();
+}
+
+function invalid(what: string): GochatError {
+  return new GochatError('CONFIG_INVALID', { details: { what } });
+}

@@ -1,0 +1,100 @@
+/** A copy of a range of keys, kept up to date by list and watch. */
+import { Backoff } from '../../common/mod.ts';
+import type { Logger } from '../../common/mod.ts';
+import type { EtcdClient, KeyRange, RangeResult } from './etcd-client.ts';
+
+/** What happened to the keys. */
+export interface MirrorListener {
+  /**
+   * Everything, as listed when a watch (re)starts. `isReborn` says that etcd has lost its history since the last
+   * list: what is missing now may only be waiting to register again.
+   */
+  onList(values: ReadonlyMap<string, string>, isReborn: boolean): void;
+  /** What one watch response changed; undefined: deleted. */
+  onChange(changes: ReadonlyMap<string, string | undefined>): void;
+  /** etcd cannot be reached (any more); what is known stays. */
+  onStale(): void;
+}
+
+/**
+ * Follows a range. Each time a watch starts, the range is listed first and watched from the revision of that list on:
+ * a broken stream, a compacted revision and an etcd that came back empty all end in the same path, without a gap.
+ */
+export class Mirror {
+  readonly #client: EtcdClient;
+  readonly #range: KeyRange;
+  readonly #listener: MirrorListener;
+  readonly #logger: Logger;
+  readonly #abort = new AbortController();
+  readonly #backoff = new Backoff({ baseMs: 100, maxMs: 3000 });
+  #last: RangeResult | undefined;
+
+  constructor(client: EtcdClient, range: KeyRange, listener: MirrorListener, logger: Logger) {
+    this.#client = client;
+    this.#range = range;
+    this.#listener = listener;
+    this.#logger = logger;
+    void this.#run();
+  }
+
+  close(): void {
+    this.#abort.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#abort;
+    while (!signal.aborted) {
+      try {
+        await this.#follow(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#listener.onStale();
+        const waitMs = this.#backoff.next();
+        const level = this.#backoff.failures === 1 ? 'warn' : 'debug';
+        this.#logger[level]({ err: error, waitMs }, 'registry watch broke; trying again');
+        await this.#wait(waitMs);
+      }
+    }
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const list = await this.#client.range(this.#range);
+    if (signal.aborted) return;
+    const last = this.#last;
+    const isReborn =
+      last !== undefined && (list.clusterId !== last.clusterId || list.revision < last.revision);
+    this.#last = list;
+    this.#listener.onList(
+      new Map(list.kvs.map(({ key, value }) => [key.toString(), value.toString()])),
+      isReborn,
+    );
+    if (this.#backoff.failures > 0) this.#logger.info('registry watch is back');
+    this.#backoff.reset();
+    for await (const response of this.#client.watch(this.#range, list.revision, signal)) {
+      if (signal.aborted) return;
+      if (response.canceled) {
+        this.#logger.info(
+          { reason: response.cancelReason, compacted: String(response.compactRevision) },
+          'registry watch was cancelled; listing again',
+        );
+        return;
+      }
+      if (response.events.length === 0) continue;
+      this.#last = { ...list, revision: response.header?.revision ?? list.revision };
+      const changes = new Map<string, string | undefined>();
+      for (const { type, kv } of response.events)
+        if (kv !== undefined) changes.set(kv.key.toString(), type === 0 ? kv.value.toString() : undefined);
+      this.#listener.onChange(changes);
+    }
+  }
+
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#abort.signal.addEventListener('abort', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}

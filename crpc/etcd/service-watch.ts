@@ -1,0 +1,111 @@
+/** One service as etcd knows it: a mirror of its keys, shown through the mass-loss guard. */
+import { meter } from '../../common/mod.ts';
+import type { Logger } from '../../common/mod.ts';
+import { decodeEndpoint } from '../endpoint-codec.ts';
+import { MassLossGuard } from '../mass-loss-guard.ts';
+import type { Endpoint, Snapshot } from '../registry.ts';
+import type { EtcdClient, KeyRange } from './etcd-client.ts';
+import { Mirror } from './mirror.ts';
+
+const massLosses = meter('crpc').createCounter('gochat_crpc_mass_losses', {
+  description: 'Times that most endpoints of a service vanished at once and were held back.',
+});
+
+export interface ServiceWatchOptions {
+  readonly client: EtcdClient;
+  readonly logger: Logger;
+  readonly service: string;
+  readonly range: KeyRange;
+  readonly graceMs: number;
+}
+
+/** Shared by all watchers of one service in a process; the last one that leaves closes it. */
+export class ServiceWatch {
+  readonly #options: ServiceWatchOptions;
+  readonly #guard: MassLossGuard;
+  readonly #mirror: Mirror;
+  readonly #listeners = new Set<(snapshot: Snapshot) => void>();
+  /** By key. */
+  readonly #endpoints = new Map<string, Endpoint>();
+  #snapshot: Snapshot | undefined;
+
+  constructor(options: ServiceWatchOptions) {
+    this.#options = options;
+    const { service, graceMs, logger } = options;
+    this.#guard = new MassLossGuard({
+      graceMs,
+      onHold: (held, of) => {
+        massLosses.add(1, { service });
+        logger.warn({ service, held, of, graceMs }, 'most endpoints vanished at once; holding them back');
+      },
+      onRelease: (released) => {
+        logger.warn({ service, released }, 'endpoints did not come back; letting them go');
+        this.#tell(this.#snapshot?.stale ?? false);
+      },
+    });
+    this.#mirror = new Mirror(
+      options.client,
+      options.range,
+      {
+        onList: (values, isReborn) => {
+          this.#endpoints.clear();
+          this.#apply(values, isReborn);
+        },
+        onChange: (changes) => this.#apply(changes, false),
+        onStale: () => {
+          if (this.#snapshot?.stale !== true) this.#tell(true);
+        },
+      },
+      logger.child({ service }),
+    );
+  }
+
+  get isUnused(): boolean {
+    return this.#listeners.size === 0;
+  }
+
+  /** Adds a listener; it hears soon what is known, if anything is. */
+  add(listener: (snapshot: Snapshot) => void): void {
+    this.#listeners.add(listener);
+    if (this.#snapshot === undefined) return;
+    setImmediate(() => {
+      if (this.#snapshot !== undefined && this.#listeners.has(listener)) listener(this.#snapshot);
+    });
+  }
+
+  remove(listener: (snapshot: Snapshot) => void): void {
+    this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    this.#listeners.clear();
+    this.#mirror.close();
+    this.#guard.close();
+  }
+
+  #apply(changes: ReadonlyMap<string, string | undefined>, isReborn: boolean): void {
+    const left = new Set<string>();
+    for (const [key, value] of changes) {
+      const decoded = value === undefined ? undefined : decodeEndpoint(value);
+      if (value !== undefined && decoded === undefined)
+        this.#options.logger.warn({ key }, 'this key in the registry is not an endpoint');
+      if (decoded?.leaving) left.add(decoded.endpoint.id);
+      if (decoded === undefined || decoded.leaving) this.#endpoints.delete(key);
+      else this.#endpoints.set(key, decoded.endpoint);
+    }
+    const truth = new Map([...this.#endpoints.values()].map((endpoint) => [endpoint.id, endpoint]));
+    this.#guard.update(truth, left, isReborn);
+    this.#tell(false);
+  }
+
+  #tell(stale: boolean): void {
+    this.#snapshot = { endpoints: this.#guard.shown, stale };
+    for (const listener of this.#listeners) {
+      try {
+        listener(this.#snapshot);
+      } catch (error) {
+        this.#options.logger.error({ err: error }, 'a registry listener failed');
+      }
+    }
+  }
+}

@@ -1,0 +1,131 @@
+/** A lease kept alive, and what hangs on it: lost, it is replaced and everything is put back. */
+import { Backoff } from '../../common/mod.ts';
+import type { Logger } from '../../common/mod.ts';
+import { isLeaseUnknown } from './etcd-client.ts';
+import type { EtcdClient } from './etcd-client.ts';
+
+/** Something that lives as long as the lease. */
+export interface LeasedEntry {
+  /** Writes it under a lease; called again with a new lease after a loss. */
+  put(lease: bigint): Promise<void>;
+  /** It is not in etcd as it should be. */
+  dirty: boolean;
+}
+
+export interface SessionOptions {
+  readonly client: EtcdClient;
+  readonly logger: Logger;
+  readonly ttlSeconds: number;
+}
+
+/**
+ * Holds one lease for the process.
+ *
+ * The lease is renewed three times per TTL. Once etcd says that it is gone, a new one is granted and every entry is
+ * written again at once, so an entry is absent for less than a TTL after etcd can be reached. While etcd cannot be
+ * reached, it is tried with backoff and jitter.
+ */
+export class EtcdSession {
+  readonly #client: EtcdClient;
+  readonly #logger: Logger;
+  readonly #ttlSeconds: number;
+  readonly #entries = new Set<LeasedEntry>();
+  readonly #backoff: Backoff;
+  #lease: Promise<bigint> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: SessionOptions) {
+    this.#client = options.client;
+    this.#logger = options.logger;
+    this.#ttlSeconds = options.ttlSeconds;
+    this.#backoff = new Backoff({ baseMs: 200, maxMs: (options.ttlSeconds * 1000) / 3 });
+  }
+
+  /** Writes an entry and keeps it. @throws GochatError REGISTRY_UNREACHABLE, and then it is not kept */
+  async add(entry: LeasedEntry): Promise<void> {
+    await this.#put(entry);
+    this.#entries.add(entry);
+  }
+
+  /** Writes an entry again, now or as soon as etcd can be reached. */
+  async refresh(entry: LeasedEntry): Promise<void> {
+    entry.dirty = true;
+    if (!this.#entries.has(entry)) return;
+    try {
+      await this.#put(entry);
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'registry entry will be written later');
+    }
+  }
+
+  /** Forgets an entry; its key is the caller's to delete. */
+  remove(entry: LeasedEntry): void {
+    this.#entries.delete(entry);
+  }
+
+  /** Revokes the lease, and with it every entry. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#entries.clear();
+    if (this.#lease === undefined) return;
+    try {
+      await this.#client.revokeLease(await this.#lease);
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'lease is left to expire');
+    }
+  }
+
+  async #put(entry: LeasedEntry): Promise<void> {
+    try {
+      await entry.put(await this.#currentLease());
+    } catch (error) {
+      if (!isLeaseUnknown(error)) throw error;
+      this.#lease = undefined;
+      for (const other of this.#entries) other.dirty = true;
+      await entry.put(await this.#currentLease());
+      this.#schedule(0);
+    }
+    entry.dirty = false;
+  }
+
+  #currentLease(): Promise<bigint> {
+    if (this.#lease === undefined) {
+      const lease = this.#client.grantLease(this.#ttlSeconds);
+      this.#lease = lease;
+      lease.catch(() => {
+        if (this.#lease === lease) this.#lease = undefined;
+      });
+      this.#schedule((this.#ttlSeconds * 1000) / 3);
+    }
+    return this.#lease;
+  }
+
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer);
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => void this.#keepAlive(), delayMs);
+  }
+
+  async #keepAlive(): Promise<void> {
+    try {
+      const isAlive = this.#lease !== undefined && (await this.#client.renewLease(await this.#lease));
+      if (!isAlive) {
+        this.#lease = undefined;
+        for (const entry of this.#entries) entry.dirty = true;
+        this.#logger.warn({ entries: this.#entries.size }, 'lease lost; registering again');
+      }
+      for (const entry of this.#entries) if (entry.dirty && !this.#closed) await this.#put(entry);
+      if (this.#backoff.failures > 0) this.#logger.info('registry can be reached again');
+      this.#backoff.reset();
+      this.#schedule((this.#ttlSeconds * 1000) / 3);
+    } catch (error) {
+      const waitMs = this.#backoff.next();
+      const level = this.#backoff.failures === 1 ? 'warn' : 'debug';
+      this.#logger[level]({ err: error, waitMs }, 'lease could not be renewed; trying again');
+      this.#schedule(waitMs);
+    }
+  }
+}

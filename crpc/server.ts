@@ -1,0 +1,255 @@
+/** A gRPC server for services of async functions and for batch streams. */
+import { Server as GrpcServer } from '@grpc/grpc-js';
+import type {
+  ServerDuplexStream,
+  ServerReadableStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  UntypedServiceImplementation,
+  sendUnaryData,
+} from '@grpc/grpc-js';
+import { GochatError, once } from '../common/mod.ts';
+import type { Logger } from '../common/mod.ts';
+import { DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
+import type { BatchPipe } from './batch-pipe.ts';
+import { serveBatchStream } from './batch-server.ts';
+import type { AcceptStream } from './batch-server.ts';
+import type { BatchStreamOptions } from './batch-stream.ts';
+import { CallContext } from './call-context.ts';
+import { serverCredentials, tokenCheck, transportOptions } from './credentials.ts';
+import type { SecurityOptions } from './credentials.ts';
+import type { AnyMethod, Definition, Handlers } from './definition.ts';
+import { authentication } from './interceptor-auth.ts';
+import { serverDeadline } from './interceptor-deadline.ts';
+import { recovery } from './interceptor-recovery.ts';
+import { compose } from './interceptor.ts';
+import type { ServerInterceptor, StreamHandler, UnaryHandler } from './interceptor.ts';
+import { toStatus } from './status.ts';
+
+const DEFAULT_KEEPALIVE_INTERVAL_MS = 5000;
+const DEFAULT_KEEPALIVE_TIMEOUT_MS = 3000;
+const DEFAULT_MAX_CONCURRENT_CALLS = 10_000;
+
+export interface CrpcServerOptions extends SecurityOptions {
+  readonly logger: Logger;
+  /** @default 127.0.0.1 */
+  readonly host?: string;
+  /** 0 takes a free one. @default 0 */
+  readonly port?: number;
+  /** Name of the command-line flag that sets the port, for the error when it is in use. @default --port */
+  readonly flag?: string;
+  /** gRPC's limit for one message. @default 8 MiB */
+  readonly maxMessageBytes?: number;
+  /** Open calls per connection. @default 10_000 */
+  readonly maxConcurrentCalls?: number;
+  /** Silence after which a connection is probed. @default 5000 ms */
+  readonly keepaliveIntervalMs?: number;
+  /** An unanswered probe ends the connection. @default 3000 ms */
+  readonly keepaliveTimeoutMs?: number;
+  /** Run inside recovery, authentication and deadline; the first is the outermost. */
+  readonly interceptors?: readonly ServerInterceptor[];
+}
+
+/**
+ * Serves gRPC services; recovery, authentication (where a token is set) and deadlines are always on.
+ *
+ * Services are added before `start`. `drain` announces the end to every caller (GOAWAY), ends batch streams with
+ * 'peer-draining' and lets calls finish; `stop` cuts what is left. Both are idempotent.
+ */
+export class CrpcServer implements AsyncDisposable {
+  readonly #server: GrpcServer;
+  readonly #options: CrpcServerOptions;
+  readonly #interceptors: readonly ServerInterceptor[];
+  readonly #pipes = new Set<BatchPipe>();
+  #port = 0;
+  #draining = false;
+
+  constructor(options: CrpcServerOptions) {
+    this.#options = options;
+    this.#server = new GrpcServer({
+      ...transportOptions(
+        options,
+        {
+          intervalMs: options.keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_INTERVAL_MS,
+          timeoutMs: options.keepaliveTimeoutMs ?? DEFAULT_KEEPALIVE_TIMEOUT_MS,
+        },
+        options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES,
+      ),
+      'grpc.max_concurrent_streams': options.maxConcurrentCalls ?? DEFAULT_MAX_CONCURRENT_CALLS,
+    });
+    this.#interceptors = [
+      recovery(options.logger),
+      authentication(options),
+      serverDeadline(),
+      ...(options.interceptors ?? []),
+    ];
+  }
+
+  /** Adds a generated service and the functions that answer its methods. */
+  addService<D extends Definition>(definition: D, handlers: Handlers<D>): this {
+    const implementation: UntypedServiceImplementation = {};
+    for (const [name, method] of Object.entries(definition)) {
+      const handler: unknown = handlers[name];
+      if (typeof handler !== 'function') throw new TypeError(`there is no handler for ${method.path}`);
+      implementation[name] = (
+        method.responseStream
+          ? this.#streamAdapter(method, handler.bind(handlers) as StreamHandler)
+          : this.#unaryAdapter(method, handler.bind(handlers) as UnaryHandler)
+      ) as UntypedServiceImplementation[string];
+    }
+    this.#server.addService(definition, implementation);
+    return this;
+  }
+
+  /** Adds a service whose one bidi method is a batch stream; `accept` is called for each stream that opens. */
+  addBatchService(definition: Definition, accept: AcceptStream, options: BatchStreamOptions = {}): this {
+    const isAllowed = tokenCheck(this.#options);
+    const bounds = { maxMessageBytes: this.#options.maxMessageBytes, ...options };
+    const raw: Record<string, AnyMethod> = {};
+    const implementation: Record<string, (call: ServerDuplexStream<Buffer, Buffer>) => void> = {};
+    for (const [name, method] of Object.entries(definition)) {
+      if (!method.requestStream || !method.responseStream)
+        throw new TypeError(`${method.path} does not stream both ways`);
+      raw[name] = {
+        ...method,
+        requestSerialize: identity,
+        requestDeserialize: identity,
+        responseSerialize: identity,
+        responseDeserialize: identity,
+      } as AnyMethod;
+      implementation[name] = (call) => {
+        if (this.#draining) call.emit('error', toStatus(new GochatError('SERVER_DRAINING')));
+        else if (!isAllowed(call.metadata)) call.emit('error', toStatus(new GochatError('TOKEN_INVALID')));
+        else
+          serveBatchStream(call, accept, bounds, this.#options.logger, (pipe) => {
+            this.#pipes.add(pipe);
+            return () => this.#pipes.delete(pipe);
+          });
+      };
+    }
+    this.#server.addService(raw, implementation);
+    return this;
+  }
+
+  /** The underlying server, for services made for grpc-js (health, reflection). */
+  get grpc(): GrpcServer {
+    return this.#server;
+  }
+
+  get host(): string {
+    return this.#options.host ?? '127.0.0.1';
+  }
+
+  /** The port really taken, after start. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** host:port, after start. */
+  get address(): string {
+    return `${this.host.includes(':') ? `[${this.host}]` : this.host}:${this.#port}`;
+  }
+
+  /** Listens. @throws GochatError PORT_IN_USE, CONFIG_INVALID */
+  readonly start = once(async () => {
+    const { port = 0, flag = '--port' } = this.#options;
+    const host = this.host.includes(':') ? `[${this.host}]` : this.host;
+    const credentials = serverCredentials(this.#options);
+    this.#port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(`${host}:${port}`, credentials, (error, bound) => {
+        if (error === null) resolve(bound);
+        else if (error.message.includes('EADDRINUSE'))
+          reject(new GochatError('PORT_IN_USE', { cause: error, details: { host: this.host, port, flag } }));
+        else {
+          const what = `Cannot listen on ${host}:${port}: ${error.message}.`;
+          reject(new GochatError('CONFIG_INVALID', { cause: error, details: { what } }));
+        }
+      });
+    });
+  });
+
+  /** Takes no new calls, lets those that run finish for at most `deadlineMs`, then stops. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#draining = true;
+    const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    for (const pipe of this.#pipes) pipe.closeDraining();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, deadlineMs);
+    });
+    await Promise.race([closed, late]);
+    clearTimeout(timer);
+    await this.stop();
+  }
+
+  /** Closes every connection now. */
+  readonly stop = once(async () => {
+    this.#draining = true;
+    this.#server.forceShutdown();
+  });
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #unaryAdapter(method: Definition[string], handler: UnaryHandler) {
+    const invoke = compose<UnaryHandler>(this.#interceptors, 'unary', handler, method.path);
+    return (
+      call: ServerUnaryCall<unknown, unknown> & ServerReadableStream<unknown, unknown>,
+      done: sendUnaryData<unknown>,
+    ): void => {
+      const context = new CallContext(method.path, call);
+      invoke(method.requestStream ? call : call.request, context).then(
+        (response) => {
+          context.finished();
+          done(null, response, context.trailers);
+        },
+        (error: unknown) => {
+          context.finished();
+          done(toStatus(error, context.trailers));
+        },
+      );
+    };
+  }
+
+  #streamAdapter(method: Definition[string], handler: StreamHandler) {
+    const invoke = compose<StreamHandler>(this.#interceptors, 'stream', handler, method.path);
+    return (call: ServerWritableStream<unknown, unknown> & ServerDuplexStream<unknown, unknown>): void => {
+      const context = new CallContext(method.path, call);
+      void pump(invoke(method.requestStream ? call : call.request, context), call).then(
+        () => {
+          context.finished();
+          call.end(context.trailers);
+        },
+        (error: unknown) => {
+          context.finished();
+          call.emit('error', toStatus(error, context.trailers));
+        },
+      );
+    };
+  }
+}
+
+/** Writes responses as fast as the caller reads; stops when the caller has gone. */
+async function pump(
+  responses: AsyncIterable<unknown>,
+  call: ServerWritableStream<unknown, unknown>,
+): Promise<void> {
+  let wake: (() => void) | undefined;
+  const wakeUp = (): void => wake?.();
+  call.on('drain', wakeUp);
+  call.on('cancelled', wakeUp);
+  for await (const response of responses) {
+    if (call.cancelled) return;
+    if (!call.write(response)) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        if (call.cancelled || !call.writableNeedDrain) resolve();
+      });
+    }
+  }
+}
+
+function identity(bytes: unknown): unknown {
+  return bytes;
+}
