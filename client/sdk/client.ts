@@ -1,11 +1,14 @@
 /** The client: connects through the directory, keeps the connection, and turns frames into promises and events. */
-import type { Conversation as WireConversation, Message, Response as ResponseFrame } from '../../proto/client.ts';
+import type {
+  Conversation as WireConversation,
+  Message,
+  Response as ResponseFrame,
+} from '../../proto/client.ts';
 import {
   ConversationKind,
   FrameType,
   Message as MessagePayload,
   Nack as NackPayload,
-  PROTOCOL_VERSION,
   Response as ResponsePayload,
   Sent as SentPayload,
   type Welcome,
@@ -14,7 +17,8 @@ import { Credentials } from './directory.ts';
 import { ClientError } from './errors.ts';
 import type { ChatMessage, ClientEvent, ClientEventOf, Conversation, Member, Sent } from './events.ts';
 import { Emitter } from './events.ts';
-import { Inbox, toConversation } from './inbox.ts';
+import { isId, randomPrefix, toChatMessage, toConversation, toKey } from './convert.ts';
+import { Inbox } from './inbox.ts';
 import type { GochatClientOptions, ResolvedOptions } from './options.ts';
 import { resolveOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
@@ -26,7 +30,6 @@ import { Syncer } from './sync.ts';
 
 /** Limit of Send.text until WELCOME has told the server's, bytes of UTF-8. */
 const DEFAULT_MAX_TEXT_BYTES = 16_384;
-const MAX_U64 = 0xffff_ffff_ffff_ffffn;
 
 export interface HistoryOptions {
   /** Only messages before this seq; 0: from the newest. @default 0 */
@@ -398,32 +401,4 @@ export class GochatClient {
     while (this.#outbox.usesRef(this.#ref) || this.#requests.usesRef(this.#ref));
     return this.#ref;
   }
-}
-
-function isId(id: string): boolean {
-  return /^[1-9]\d{0,19}$/.test(id) && BigInt(id) <= MAX_U64;
-}
-
-function toKey(id: string): bigint {
-  if (!isId(id)) throw ClientError.local('ARGUMENT_INVALID', { details: { what: `The conversation ${id}` } });
-  return BigInt(id);
-}
-
-function toChatMessage(conversation: string, message: Message): ChatMessage {
-  return {
-    conversation,
-    seq: Number(message.seq),
-    id: message.id.toString(),
-    sender: message.sender.toString(),
-    from: message.from,
-    clientMsgId: message.clientMsgId,
-    text: message.text,
-    atMs: Number(message.atMs),
-  };
-}
-
-/** 80 random bits, so that no two clients of a user ever share an id. */
-function randomPrefix(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(10));
-  return `${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}-`;
 }

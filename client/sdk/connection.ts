@@ -53,7 +53,8 @@ export class Connection {
   #lastSentMs = 0;
   #lastReceivedMs = 0;
   #pingedMs: number | undefined;
-  #onGone: (() => void) | undefined;
+  #saidGoodbye = false;
+  readonly #gone = Promise.withResolvers<void>();
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -84,21 +85,14 @@ export class Connection {
   }
 
   /** Says goodbye and resolves when the stream has ended. */
-  async goodbye(): Promise<void> {
-    if (this.#over) return;
+  goodbye(): Promise<void> {
+    if (this.#over || this.#saidGoodbye) return this.#gone.promise;
+    this.#saidGoodbye = true;
     this.send(FrameType.CLOSE, 0, 0n, Close.encode(Close.fromPartial({ code: 'CLIENT_GOODBYE' })).finish());
-    this.#error ??= ClientError.local('CLIENT_CLOSED');
-    const gone = new Promise<void>((resolve) => {
-      this.#onGone = resolve;
-    });
     this.resume();
     this.#transport.close();
-    const timer = setTimeout(() => {
-      this.#transport.destroy();
-      this.#end('closed');
-    }, GOODBYE_MS);
-    await gone;
-    clearTimeout(timer);
+    const timer = setTimeout(() => this.fail(ClientError.local('CLIENT_CLOSED')), GOODBYE_MS);
+    return this.#gone.promise.finally(() => clearTimeout(timer));
   }
 
   /** Stops reading, where the transport can: the gateway will queue, and at last end a connection that stays slow. */
@@ -191,6 +185,6 @@ export class Connection {
         ? ClientError.local('CONNECTION_LOST', { cause: new Error(reason) })
         : this.#unreachable(reason));
     this.#options.handlers.onEnd(error, this.#welcomed);
-    this.#onGone?.();
+    this.#gone.resolve();
   }
 }

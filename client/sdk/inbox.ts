@@ -5,8 +5,13 @@
  * A message at cursor + 1 is delivered, one at or below the cursor is dropped as a duplicate, one beyond is kept until
  * the hole before it is filled by a late push or by a page of the log. So each message is delivered once and in order.
  */
-import type { ConversationMessages, Cursor, Conversation as WireConversation } from '../../proto/client.ts';
-import { ConversationKind, type Message } from '../../proto/client.ts';
+import type {
+  ConversationMessages,
+  Cursor,
+  Message,
+  Conversation as WireConversation,
+} from '../../proto/client.ts';
+import { toConversation } from './convert.ts';
 import type { Conversation } from './events.ts';
 
 /** Most messages that are kept ahead of their turn; what is dropped beyond comes from the log. */
@@ -105,10 +110,19 @@ export class Inbox {
     return this.#round;
   }
 
-  /** The log has been read to its end: what came ahead before that and still has a hole is not for this user. */
+  /**
+   * The log has been read to its end, from a request on that is younger than what came ahead before `round`.
+   *
+   * Of a conversation that is still unknown the stored cursor has passed these messages (another unnamed device of the
+   * user has them): it begins here with the first of them, and the next page tells its name. A known one that still has
+   * a hole will never have it filled: what follows is not for this user.
+   */
   endSync(round: number): void {
     for (const [conversation, ahead] of this.#ahead) {
-      for (const [seq, kept] of ahead) if (kept.round < round) this.#forget(conversation, ahead, seq);
+      const stale = [...ahead].filter(([, kept]) => kept.round < round).map(([seq]) => seq);
+      if (stale.length === 0) continue;
+      if (this.#cursors.has(conversation)) for (const seq of stale) this.#forget(conversation, ahead, seq);
+      else this.#cursors.set(conversation, Math.min(...stale) - 1);
     }
   }
 
@@ -149,14 +163,4 @@ export class Inbox {
       this.#advance(conversation, seq, kept.message);
     }
   }
-}
-
-/** Turns the protocol's conversation into the SDK's. */
-export function toConversation(wire: WireConversation): Conversation {
-  return {
-    id: wire.id.toString(),
-    kind: wire.kind === ConversationKind.CONVERSATION_KIND_ROOM ? 'room' : 'direct',
-    name: wire.name,
-    lastSeq: Number(wire.lastSeq),
-  };
 }

@@ -1,0 +1,591 @@
+import { describe, expect, test, vi } from 'vitest';
+import { FrameType, Receipts, Send } from '../../proto/client.ts';
+import { FakeGateway } from '../testing/fake-gateway.ts';
+import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
+import type { MessageEvent } from './mod.ts';
+
+const texts = (events: { type: string }[]) =>
+  events.filter((event): event is MessageEvent => event.type === 'message').map(({ text }) => text);
+
+describe('connecting', () => {
+  test('connect: logs in, asks ipconf, and tells what WELCOME says', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world, { device: 'laptop' });
+    const connected = next(client, 'connected');
+    await client.connect();
+    expect(await connected).toEqual({
+      type: 'connected',
+      session: '1',
+      user: world.alice.toString(),
+      userName: 'alice',
+      device: 'laptop',
+      gateway: 'fake',
+      connection: '7',
+      resumed: false,
+    });
+    expect(world.gateway.hellos[0]).toMatchObject({
+      versionMin: 1,
+      versionMax: 1,
+      device: 'laptop',
+      session: 0n,
+    });
+  });
+
+  test('connect: a wrong password is told with the server’s code and the client is closed', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world, { password: 'wrong' });
+    await expect(client.connect()).rejects.toMatchObject({ code: 'CREDENTIALS_WRONG', retryable: false });
+    await expect(client.send('1', 'x')).rejects.toMatchObject({ code: 'CREDENTIALS_WRONG' });
+  });
+
+  test.each([
+    ['/auth/login', 'the API server at http://api.test', '--api'],
+    ['/ip/list', 'ipconf at http://ipconf.test', '--ipconf'],
+  ])('connect: %s that does not answer is told with the address and the flag', async (path, what, flag) => {
+    const world = await makeWorld();
+    world.directory.instead.set(path, () => {
+      throw new TypeError('fetch failed');
+    });
+    const error: unknown = await makeClient(world)
+      .connect()
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'SERVER_UNREACHABLE' });
+    expect((error as Error).message).toBe(
+      `Cannot reach ${what}. Start the servers (make run), or name the address with ${flag}.`,
+    );
+  });
+
+  test('connect: something else than GoChat at the address is told the same way', async () => {
+    const world = await makeWorld();
+    world.directory.instead.set('/auth/login', () => new Response('<html>', { status: 200 }));
+    await expect(makeClient(world).connect()).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
+  });
+
+  test('connect: no gateway is told with ipconf’s code and hint', async () => {
+    const world = await makeWorld();
+    const body = { code: 'NO_GATEWAY', message: 'No gateway is registered.', retry_after: 2, data: [] };
+    world.directory.instead.set('/ip/list', () => Response.json(body, { status: 503 }));
+    const connecting = makeClient(world).connect();
+    await expect(connecting).rejects.toMatchObject({ code: 'NO_GATEWAY', retryAfterMs: 2000 });
+  });
+
+  test('connect: goes down the ranked list past a gateway that is not there', async () => {
+    const world = await makeWorld();
+    const gone = await new FakeGateway().start();
+    const { port } = gone;
+    await gone[Symbol.asyncDispose]();
+    world.directory.first.push({ ip: '127.0.0.1', port });
+    await makeClient(world).connect();
+    expect(world.directory.lists).toBe(1);
+  });
+
+  test('connect: gateways that are listed and not there are told when the time is over', async () => {
+    const world = await makeWorld();
+    await world.gateway[Symbol.asyncDispose]();
+    world.directory.gateways.length = 0;
+    world.directory.first.push({ ip: '127.0.0.1', port: 1 });
+    const connecting = makeClient(world, {
+      getToken: async () => ({ token: 'alice' }),
+      firstConnectMs: 20,
+    }).connect();
+    await expect(connecting).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
+  });
+
+  test('connect: a gateway that is full is passed over for another', async () => {
+    const world = await makeWorld();
+    const other = await new FakeGateway(world.gateway.chat).start();
+    await using _ = other;
+    world.directory.gateways.push(other);
+    world.gateway.admit = () => ({ code: 'TOO_MANY_CONNECTIONS', retryable: true });
+    const client = makeClient(world);
+    await client.connect();
+    expect(other.connections.size).toBe(1);
+    await client.close();
+  });
+
+  test('connect: an unsupported version is final', async () => {
+    const world = await makeWorld();
+    world.gateway.admit = () => ({ code: 'VERSION_UNSUPPORTED', retryable: true });
+    await expect(makeClient(world).connect()).rejects.toMatchObject({ code: 'VERSION_UNSUPPORTED' });
+    expect(world.gateway.hellos).toHaveLength(1);
+  });
+
+  test('token: one that the gateway calls expired is replaced by a new log-in', async () => {
+    const world = await makeWorld();
+    world.gateway.admit = ({ token }) =>
+      token === 'alice.1' ? { code: 'TOKEN_EXPIRED', retryable: false } : undefined;
+    await makeClient(world).connect();
+    expect(world.gateway.hellos.map(({ token }) => token)).toEqual(['alice.1', 'alice.2']);
+  });
+
+  test('token: a fresh one that is refused as well is final', async () => {
+    const world = await makeWorld();
+    world.gateway.admit = () => ({ code: 'TOKEN_EXPIRED', retryable: false });
+    await expect(makeClient(world).connect()).rejects.toMatchObject({ code: 'TOKEN_EXPIRED' });
+    expect(world.directory.logins).toBe(2);
+  });
+
+  test('token: expired on a live connection, the client logs in again and goes on', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    const again = next(client, 'connected');
+    world.gateway.only.close('TOKEN_EXPIRED', false);
+    expect((await again).resumed).toBe(true);
+    expect(world.gateway.hellos.at(-1)?.token).toBe('alice.2');
+  });
+
+  test('reconnect: a broken connection is replaced, resuming the session, after asking ipconf again', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    const disconnected = next(client, 'disconnected');
+    const again = next(client, 'connected');
+    world.gateway.only.destroy();
+    expect(await disconnected).toMatchObject({ code: 'CONNECTION_LOST', retryInMs: expect.any(Number) });
+    expect(await again).toMatchObject({ session: '1', resumed: true });
+    expect(world.directory.lists).toBe(2);
+    expect(world.directory.logins).toBe(1);
+  });
+
+  test('reconnect: with ipconf away the client goes to the gateways it knows', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    world.directory.instead.set('/ip/list', () => new Response('', { status: 502 }));
+    const again = next(client, 'connected');
+    world.gateway.only.close('SERVER_DRAINING', true);
+    await again;
+  });
+
+  test('reconnect: a token at its end is replaced before it is used', async () => {
+    const world = await makeWorld();
+    world.directory.tokenMs = 1_000;
+    const client = makeClient(world);
+    await client.connect();
+    const again = next(client, 'connected');
+    world.gateway.only.destroy();
+    await again;
+    expect(world.directory.logins).toBe(2);
+  });
+
+  test('SESSION_REPLACED: is final, and what is unanswered fails', async () => {
+    const world = await makeWorld();
+    world.gateway.fate = () => 'lose-answer';
+    const client = makeClient(world);
+    await client.connect();
+    const disconnected = next(client, 'disconnected');
+    world.gateway.fate = (_, connection) => {
+      connection.close('SESSION_REPLACED', false);
+      return 'lose';
+    };
+    const sending = client.send(world.room.toString(), 'hello');
+    await expect(sending).rejects.toMatchObject({ code: 'SESSION_REPLACED' });
+    expect(await disconnected).toMatchObject({ code: 'SESSION_REPLACED', retryInMs: undefined });
+    expect(world.gateway.hellos).toHaveLength(1);
+  });
+
+  test('heartbeat: PING in silence, and a connection without PONG is given up', async () => {
+    const world = await makeWorld();
+    world.gateway.heartbeatIntervalMs = 40;
+    const client = makeClient(world);
+    await client.connect();
+    await vi.waitFor(() => expect(world.gateway.framesOf(FrameType.PING).length).toBeGreaterThan(2));
+    expect(world.gateway.hellos).toHaveLength(1);
+    const disconnected = next(client, 'disconnected');
+    world.gateway.mute.add('ping');
+    expect(await disconnected).toMatchObject({ code: 'HEARTBEAT_TIMEOUT' });
+  });
+
+  test('frames: unknown types are ignored, garbage ends the connection and the client comes back', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    world.gateway.only.write(Uint8Array.of(0, 0, 0, 12, 99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+    const message = next(client, 'message');
+    world.gateway.say(world.room, world.bob, 'still here');
+    expect((await message).text).toBe('still here');
+    const disconnected = next(client, 'disconnected');
+    const again = next(client, 'connected');
+    world.gateway.only.write(Uint8Array.of(0, 0, 0, 1));
+    expect(await disconnected).toMatchObject({ code: 'FRAME_TOO_SHORT' });
+    await again;
+    const invalid = next(client, 'disconnected');
+    world.gateway.only.send(FrameType.MESSAGE, 0, world.room, Uint8Array.of(0xff, 0xff));
+    expect(await invalid).toMatchObject({ code: 'FRAME_INVALID' });
+  });
+
+  test('close: says goodbye, and a second close is the same', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    await Promise.all([client.close(), client.close()]);
+    await vi.waitFor(() => expect(world.gateway.framesOf(FrameType.CLOSE)).toHaveLength(1));
+    await expect(client.history('1')).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
+    await expect(client.connect()).resolves.toBeUndefined();
+  });
+
+  test('signal: aborting it closes the client and fails what is unanswered', async () => {
+    const world = await makeWorld();
+    const controller = new AbortController();
+    const client = makeClient(world, { signal: controller.signal });
+    const sending = client.send(world.room.toString(), 'never');
+    controller.abort();
+    await expect(sending).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
+    await expect(client.connect()).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
+  });
+});
+
+describe('receiving', () => {
+  test('first synchronisation: brings what was missed, in order, page by page', async () => {
+    const world = await makeWorld();
+    for (let i = 1; i <= 450; i++) world.gateway.say(world.room, world.bob, `m${i}`);
+    const client = makeClient(world);
+    const events = collect(client);
+    const synced = next(client, 'synced');
+    await client.connect();
+    expect(await synced).toEqual({ type: 'synced', messages: 450 });
+    expect(texts(events)).toEqual(Array.from({ length: 450 }, (_, i) => `m${i + 1}`));
+    expect(client.conversation(world.room.toString())).toMatchObject({ kind: 'room', name: 'lobby' });
+    expect(world.gateway.framesOf(FrameType.REQUEST)).toHaveLength(3);
+  });
+
+  test('duplicate: a message that comes again is dropped', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    const events = collect(client);
+    await client.connect();
+    const first = world.gateway.say(world.room, world.bob, 'one');
+    world.gateway.push(world.room, first);
+    const second = next(client, 'message', ({ text }) => text === 'two');
+    world.gateway.push(world.room, first);
+    world.gateway.say(world.room, world.bob, 'two');
+    await second;
+    expect(texts(events)).toEqual(['one', 'two']);
+  });
+
+  test('gap: what a lost push held comes from the log, before what came after it', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    const events = collect(client);
+    await client.connect();
+    const third = next(client, 'message', ({ text }) => text === 'three');
+    world.gateway.say(world.room, world.bob, 'one');
+    await next(client, 'message');
+    world.gateway.say(world.room, world.bob, 'two', false);
+    world.gateway.say(world.room, world.bob, 'three');
+    await third;
+    expect(texts(events)).toEqual(['one', 'two', 'three']);
+  });
+
+  test('gap: one that closes by itself costs no synchronisation', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world, { gapDelayMs: 5_000 });
+    const events = collect(client);
+    const synced = next(client, 'synced');
+    world.gateway.say(world.room, world.bob, 'one');
+    await client.connect();
+    await synced;
+    const two = world.gateway.say(world.room, world.bob, 'two', false);
+    const three = world.gateway.say(world.room, world.bob, 'three', false);
+    const last = next(client, 'message', ({ text }) => text === 'three');
+    world.gateway.push(world.room, three);
+    world.gateway.push(world.room, two);
+    await last;
+    expect(texts(events)).toEqual(['one', 'two', 'three']);
+    expect(world.gateway.framesOf(FrameType.REQUEST)).toHaveLength(1);
+  });
+
+  test('RESYNC: is answered at once, and a lost tail comes without further traffic', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    await next(client, 'synced');
+    world.gateway.say(world.room, world.bob, 'lost tail', false);
+    const message = next(client, 'message');
+    world.gateway.only.resync(77);
+    expect((await message).text).toBe('lost tail');
+    expect(world.gateway.framesOf(FrameType.RESYNCED).map(({ ref }) => ref)).toEqual([77]);
+  });
+
+  test('reconnect: what was said meanwhile arrives, and nothing twice', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    const events = collect(client);
+    await client.connect();
+    const one = next(client, 'message');
+    world.gateway.say(world.room, world.bob, 'one');
+    await one;
+    const two = next(client, 'message');
+    world.gateway.only.destroy();
+    world.gateway.say(world.room, world.bob, 'two', false);
+    await two;
+    await next(client, 'synced');
+    expect(texts(events)).toEqual(['one', 'two']);
+  });
+
+  test('receipts: delivered cursors are reported, many messages in one frame, and before the goodbye', async () => {
+    const world = await makeWorld();
+    for (let i = 1; i <= 50; i++) world.gateway.say(world.room, world.bob, `m${i}`);
+    const client = makeClient(world, { receiptDelayMs: 60_000 });
+    const synced = next(client, 'synced');
+    await client.connect();
+    await synced;
+    await client.close();
+    await vi.waitFor(() => expect(world.gateway.framesOf(FrameType.CLOSE)).toHaveLength(1));
+    const frames = world.gateway.framesOf(FrameType.RECEIPTS).map(({ payload }) => Receipts.decode(payload));
+    expect(frames).toEqual([{ receipts: [{ conversation: world.room, deliveredSeq: 50n, readSeq: 0n }] }]);
+    const later = makeClient(world);
+    const nothing = next(later, 'synced');
+    await later.connect();
+    expect(await nothing).toMatchObject({ messages: 0 });
+  });
+
+  test('own messages of another client of the same user come as messages', async () => {
+    const world = await makeWorld();
+    const desk = makeClient(world);
+    const phone = makeClient(world);
+    await desk.connect();
+    await phone.connect();
+    const seen = next(phone, 'message');
+    await desk.send(world.room.toString(), 'from the desk');
+    expect(await seen).toMatchObject({ from: 'alice', text: 'from the desk', seq: 1 });
+  });
+});
+
+describe('sending', () => {
+  test('send: resolves with seq and id; the sender gets no message event', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    const events = collect(client);
+    await client.connect();
+    const room = world.room.toString();
+    const sent = await client.send(room, 'hello');
+    expect(sent).toMatchObject({ conversation: room, seq: 1, duplicate: false });
+    expect(await client.send(room, 'again')).toMatchObject({ seq: 2 });
+    expect(texts(events)).toEqual([]);
+    expect(events.filter(({ type }) => type === 'sent')).toHaveLength(2);
+  });
+
+  test('send: 1,000 before connecting are pipelined and committed in order', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    const sends = Array.from({ length: 1_000 }, (_, i) => client.send(world.room.toString(), `m${i}`));
+    await client.connect();
+    const results = await Promise.all(sends);
+    expect(results.map(({ seq }) => seq)).toEqual(Array.from({ length: 1_000 }, (_, i) => i + 1));
+  });
+
+  test('outbox: beyond its bound a send fails at once, and the others are unaffected', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world, { outboxLimit: 2 });
+    const failed = next(client, 'failed');
+    const room = world.room.toString();
+    const sends = [client.send(room, 'one'), client.send(room, 'two')];
+    await expect(client.send(room, 'three')).rejects.toMatchObject({ code: 'OUTBOX_FULL', retryable: true });
+    expect(await failed).toMatchObject({ code: 'OUTBOX_FULL', conversation: room });
+    await client.connect();
+    expect(await Promise.all(sends)).toHaveLength(2);
+  });
+
+  test('window: no more than its size is on the wire without an answer', async () => {
+    const world = await makeWorld();
+    let most = 0;
+    let unanswered = 0;
+    world.gateway.fate = () => {
+      most = Math.max(most, ++unanswered);
+      return 'accept';
+    };
+    const client = makeClient(world, { window: 4 });
+    client.on('sent', () => unanswered--);
+    await client.connect();
+    await Promise.all(Array.from({ length: 40 }, (_, i) => client.send(world.room.toString(), `m${i}`)));
+    expect(most).toBeLessThanOrEqual(4);
+  });
+
+  test('bad input: is refused locally with its code and reaches no server', async () => {
+    const world = await makeWorld();
+    world.gateway.maxTextBytes = 10;
+    const client = makeClient(world);
+    await client.connect();
+    const room = world.room.toString();
+    await expect(client.send(room, '')).rejects.toMatchObject({ code: 'TEXT_EMPTY' });
+    await expect(client.send(room, 'é'.repeat(6))).rejects.toMatchObject({ code: 'TEXT_TOO_LONG' });
+    await expect(client.send('abc', 'x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
+    expect(await client.send(room, 'é'.repeat(5))).toMatchObject({ seq: 1 });
+    expect(world.gateway.framesOf(FrameType.SEND)).toHaveLength(1);
+  });
+
+  test('NACK: a final one fails that send alone', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    const foreign = world.gateway.chat.addRoom('foreign').toString();
+    const room = world.room.toString();
+    const sends = [client.send(room, 'one'), client.send(foreign, 'two'), client.send(room, 'three')];
+    expect(await Promise.allSettled(sends)).toMatchObject([
+      { status: 'fulfilled', value: { seq: 1 } },
+      { status: 'rejected', reason: { code: 'NOT_A_MEMBER' } },
+      { status: 'fulfilled', value: { seq: 2 } },
+    ]);
+  });
+
+  test('NACK: a retryable one holds later sends back; all arrive in order', async () => {
+    const world = await makeWorld();
+    let refusals = 2;
+    world.gateway.fate = ({ text }) =>
+      text === 'm3' && refusals-- > 0 ? { nack: 'OVERLOADED', retryAfterMs: 1 } : 'accept';
+    const client = makeClient(world);
+    await client.connect();
+    await Promise.all(Array.from({ length: 8 }, (_, i) => client.send(world.room.toString(), `m${i}`)));
+    const log = world.gateway.chat.conversations.get(world.room)?.log.map(({ text }) => text);
+    expect(log).toEqual(['m0', 'm1', 'm2', 'm3', 'm4', 'm5', 'm6', 'm7']);
+  });
+
+  test('lost answer: the send is repeated with its id after RESYNC and counts once', async () => {
+    const world = await makeWorld();
+    let losses = 1;
+    world.gateway.fate = () => (losses-- > 0 ? 'lose-answer' : 'accept');
+    const client = makeClient(world);
+    await client.connect();
+    expect(await client.send(world.room.toString(), 'once')).toMatchObject({ seq: 1, duplicate: true });
+    const ids = world.gateway.framesOf(FrameType.SEND).map(({ payload }) => Send.decode(payload).clientMsgId);
+    expect(new Set(ids).size).toBe(1);
+    expect(world.gateway.chat.conversations.get(world.room)?.log).toHaveLength(1);
+  });
+
+  test('log: an own message that a synchronisation brings counts as its answer', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    const events = collect(client);
+    await client.connect();
+    await next(client, 'synced');
+    let losses = 1;
+    world.gateway.fate = (send, connection) => {
+      if (losses-- > 0) {
+        world.gateway.chat.append(world.room, connection.user, send.clientMsgId, send.text);
+        world.gateway.fate = () => 'lose';
+        connection.resync();
+      }
+      return 'lose';
+    };
+    expect(await client.send(world.room.toString(), 'mine')).toMatchObject({ seq: 1, duplicate: true });
+    expect(texts(events)).toEqual([]);
+  });
+
+  test('no answer: what is unanswered is sent again, and then the connection is given up', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world, { sentTimeoutMs: 10 });
+    await client.connect();
+    // Fenced without a RESYNC: a server that has lost its memory of the connection.
+    world.gateway.only.fenced = true;
+    const disconnected = next(client, 'disconnected');
+    const sent = await client.send(world.room.toString(), 'patience');
+    expect(sent).toMatchObject({ seq: 1 });
+    expect(await disconnected).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(world.gateway.framesOf(FrameType.SEND).length).toBeGreaterThanOrEqual(3);
+  });
+
+  test('reconnect: unanswered sends go out again in their order', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    let count = 0;
+    world.gateway.fate = (_, connection) => {
+      if (++count !== 5) return 'accept';
+      connection.destroy();
+      return 'lose';
+    };
+    await Promise.all(Array.from({ length: 20 }, (_, i) => client.send(world.room.toString(), `m${i}`)));
+    const log = world.gateway.chat.conversations.get(world.room)?.log.map(({ text }) => text);
+    expect(log).toEqual(Array.from({ length: 20 }, (_, i) => `m${i}`));
+    expect(world.gateway.hellos).toHaveLength(2);
+  });
+});
+
+describe('calls', () => {
+  test('conversations: direct, created, joined and listed', async () => {
+    const world = await makeWorld();
+    world.gateway.chat.addRoom('den', world.bob);
+    const client = makeClient(world);
+    await client.connect();
+    expect(await client.openDirect('bob')).toMatchObject({ kind: 'direct', name: 'bob' });
+    expect(await client.createRoom('attic')).toMatchObject({ kind: 'room', name: 'attic' });
+    expect(await client.joinRoom('den')).toMatchObject({ kind: 'room', name: 'den' });
+    const names = (await client.listConversations()).map(({ name }) => name);
+    expect(names.toSorted()).toEqual(['attic', 'bob', 'den', 'lobby']);
+    await expect(client.openDirect('nobody')).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
+    await expect(client.joinRoom('nowhere')).rejects.toMatchObject({ code: 'ROOM_NOT_FOUND' });
+    await expect(client.createRoom('attic')).rejects.toMatchObject({ code: 'NAME_TAKEN' });
+  });
+
+  test('joinRoom: brings the newest messages of the room and then the new ones', async () => {
+    const world = await makeWorld();
+    const den = world.gateway.chat.addRoom('den', world.bob);
+    for (let i = 1; i <= 10; i++) world.gateway.say(den, world.bob, `m${i}`);
+    const client = makeClient(world, { joinBacklog: 3 });
+    const events = collect(client);
+    const synced = next(client, 'synced');
+    await client.connect();
+    await synced;
+    const last = next(client, 'message', ({ text }) => text === 'new');
+    await client.joinRoom('den');
+    world.gateway.say(den, world.bob, 'new');
+    await last;
+    expect(texts(events)).toEqual(['m8', 'm9', 'm10', 'new']);
+  });
+
+  test('history and members: pages backwards, and tells who is there', async () => {
+    const world = await makeWorld();
+    for (let i = 1; i <= 5; i++) world.gateway.say(world.room, world.bob, `m${i}`);
+    const client = makeClient(world);
+    await client.connect();
+    const room = world.room.toString();
+    const newest = await client.history(room, { limit: 2 });
+    expect(newest.messages.map(({ text }) => text)).toEqual(['m4', 'm5']);
+    expect(newest.more).toBe(true);
+    const older = await client.history(room, { beforeSeq: 4 });
+    expect(older.messages.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+    expect(older.more).toBe(false);
+    const members = await client.members(room);
+    expect(members.map(({ name }) => name)).toEqual(['alice', 'bob']);
+    await expect(client.members('x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
+  });
+
+  test('no answer: a call fails with DEADLINE_EXCEEDED; a refusal that stays is told instead', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world, { callTimeoutMs: 30 });
+    await client.connect();
+    world.gateway.mute.add('openDirect');
+    await expect(client.openDirect('bob')).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    world.gateway.refuse.set('createRoom', { code: 'STORE_UNAVAILABLE', retryable: true });
+    await expect(client.createRoom('attic')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  });
+
+  test('reconnect: a call without an answer is asked again on the next connection', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    world.gateway.mute.add('openDirect');
+    const opening = client.openDirect('bob');
+    await vi.waitFor(() => expect(world.gateway.framesOf(FrameType.REQUEST).length).toBeGreaterThan(1));
+    world.gateway.mute.clear();
+    world.gateway.only.destroy();
+    expect(await opening).toMatchObject({ name: 'bob' });
+  });
+
+  test('synchronisation: a refusal is tried again while it may help and told when it may not', async () => {
+    const world = await makeWorld();
+    world.gateway.refuse.set('sync', { code: 'STORE_UNAVAILABLE', retryable: true });
+    const client = makeClient(world, { callTimeoutMs: 5 });
+    const synced = next(client, 'synced');
+    await client.connect();
+    await vi.waitFor(() => expect(world.gateway.framesOf(FrameType.REQUEST).length).toBeGreaterThan(3));
+    world.gateway.refuse.clear();
+    await synced;
+    world.gateway.refuse.set('sync', { code: 'ARGUMENT_INVALID', retryable: false });
+    const error = next(client, 'error');
+    world.gateway.only.resync();
+    expect(await error).toMatchObject({ code: 'ARGUMENT_INVALID' });
+  });
+});

@@ -1,0 +1,48 @@
+/** Between the protocol's types (64-bit numbers) and the SDK's (decimal strings). */
+import type { Message, Conversation as WireConversation } from '../../proto/client.ts';
+import { ConversationKind } from '../../proto/client.ts';
+import { ClientError } from './errors.ts';
+import type { ChatMessage, Conversation } from './events.ts';
+
+const MAX_U64 = 0xffff_ffff_ffff_ffffn;
+
+/** Turns the protocol's conversation into the SDK's. */
+export function toConversation(wire: WireConversation): Conversation {
+  return {
+    id: wire.id.toString(),
+    kind: wire.kind === ConversationKind.CONVERSATION_KIND_ROOM ? 'room' : 'direct',
+    name: wire.name,
+    lastSeq: Number(wire.lastSeq),
+  };
+}
+
+/** Returns whether a string is an id: an unsigned 64-bit number in decimal, not 0. */
+export function isId(id: string): boolean {
+  return /^[1-9]\d{0,19}$/.test(id) && BigInt(id) <= MAX_U64;
+}
+
+/** Turns a conversation id into the key of a frame; throws ARGUMENT_INVALID. */
+export function toKey(id: string): bigint {
+  if (!isId(id)) throw ClientError.local('ARGUMENT_INVALID', { details: { what: `The conversation ${id}` } });
+  return BigInt(id);
+}
+
+/** Turns the protocol's message into the SDK's. */
+export function toChatMessage(conversation: string, message: Message): ChatMessage {
+  return {
+    conversation,
+    seq: Number(message.seq),
+    id: message.id.toString(),
+    sender: message.sender.toString(),
+    from: message.from,
+    clientMsgId: message.clientMsgId,
+    text: message.text,
+    atMs: Number(message.atMs),
+  };
+}
+
+/** 80 random bits, so that no two clients of a user ever share an id. */
+export function randomPrefix(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(10));
+  return `${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}-`;
+}

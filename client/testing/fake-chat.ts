@@ -1,0 +1,123 @@
+/** A chat server's memory for tests: accounts, conversations and their logs, with the rules of the real ones. */
+import type {
+  Conversation as WireConversation,
+  ConversationMessages,
+  Member,
+  Message,
+  Sync,
+  SyncPage,
+} from '../../proto/client.ts';
+import { ConversationKind } from '../../proto/client.ts';
+
+interface FakeConversation {
+  readonly id: bigint;
+  readonly kind: ConversationKind;
+  readonly name: string;
+  readonly members: Set<bigint>;
+  readonly log: Message[];
+}
+
+export class FakeChat {
+  readonly users = new Map<string, bigint>();
+  readonly conversations = new Map<bigint, FakeConversation>();
+  /** Delivered cursors by `user/conversation`. */
+  readonly delivered = new Map<string, bigint>();
+  #nextConversation = 1000n;
+
+  addUser(name: string): bigint {
+    const id = BigInt(this.users.size + 1);
+    this.users.set(name, id);
+    return id;
+  }
+
+  nameOf(user: bigint): string {
+    for (const [name, id] of this.users) if (id === user) return name;
+    return '';
+  }
+
+  addRoom(name: string, ...members: bigint[]): bigint {
+    return this.#add(ConversationKind.CONVERSATION_KIND_ROOM, name, members);
+  }
+
+  room(nameOrId: string): FakeConversation | undefined {
+    for (const conversation of this.conversations.values()) {
+      const isRoom = conversation.kind === ConversationKind.CONVERSATION_KIND_ROOM;
+      if (isRoom && (conversation.name === nameOrId || conversation.id.toString() === nameOrId))
+        return conversation;
+    }
+    return undefined;
+  }
+
+  direct(a: bigint, b: bigint): bigint {
+    for (const { id, kind, members } of this.conversations.values()) {
+      if (kind === ConversationKind.CONVERSATION_KIND_DIRECT && members.has(a) && members.has(b)) return id;
+    }
+    return this.#add(ConversationKind.CONVERSATION_KIND_DIRECT, '', [a, b]);
+  }
+
+  /** Appends unless (conversation, sender, clientMsgId) is in the log; undefined when the sender is not a member. */
+  append(
+    id: bigint,
+    sender: bigint,
+    clientMsgId: string,
+    text: string,
+  ): { message: Message; duplicate: boolean } | undefined {
+    const conversation = this.conversations.get(id);
+    if (conversation === undefined || !conversation.members.has(sender)) return undefined;
+    const { log } = conversation;
+    const found = log.find((message) => message.sender === sender && message.clientMsgId === clientMsgId);
+    if (found !== undefined) return { message: found, duplicate: true };
+    const seq = BigInt(log.length + 1);
+    const message: Message = {
+      seq,
+      id: id * 1_000_000n + seq,
+      sender,
+      from: this.nameOf(sender),
+      clientMsgId,
+      text,
+      atMs: 1_700_000_000_000n + seq,
+    };
+    log.push(message);
+    return { message, duplicate: false };
+  }
+
+  see(id: bigint, user: bigint): WireConversation {
+    const { kind, name, members, log } = this.conversations.get(id) as FakeConversation;
+    const peer = [...members].find((member) => member !== user) ?? user;
+    return {
+      id,
+      kind,
+      name: kind === ConversationKind.CONVERSATION_KIND_ROOM ? name : this.nameOf(peer),
+      lastSeq: BigInt(log.length),
+      deliveredSeq: this.delivered.get(`${user}/${id}`) ?? 0n,
+      readSeq: 0n,
+    };
+  }
+
+  sync(user: bigint, { cursors, limit }: Sync): SyncPage {
+    const known = new Map(cursors.map(({ conversation, seq }) => [conversation, seq]));
+    const page: ConversationMessages[] = [];
+    let room = limit || 200;
+    let more = false;
+    for (const { id, members, log } of this.conversations.values()) {
+      if (!members.has(user)) continue;
+      const from = Number(known.get(id) ?? this.delivered.get(`${user}/${id}`) ?? 0n);
+      const messages = log.slice(from, from + room);
+      if (from + messages.length < log.length) more = true;
+      room -= messages.length;
+      if (messages.length > 0) page.push({ conversation: this.see(id, user), messages });
+    }
+    return { conversations: page, more };
+  }
+
+  members(id: bigint): Member[] {
+    const members = this.conversations.get(id)?.members ?? new Set();
+    return [...members].map((user) => ({ user, name: this.nameOf(user), online: true }));
+  }
+
+  #add(kind: ConversationKind, name: string, members: bigint[]): bigint {
+    const id = this.#nextConversation++;
+    this.conversations.set(id, { id, kind, name, members: new Set(members), log: [] });
+    return id;
+  }
+}

@@ -1,0 +1,46 @@
+/** A fetch for tests that plays the API server and ipconf; the password of every account is `secret`. */
+import type { FakeGateway } from './fake-gateway.ts';
+
+export class FakeDirectory {
+  readonly gateways: FakeGateway[];
+  /** Addresses listed before the gateways. */
+  readonly first: { ip: string; port: number }[] = [];
+  logins = 0;
+  lists = 0;
+  /** Lifetime of the tokens that are given out, ms. */
+  tokenMs = 3_600_000;
+  /** Answers instead, by path. */
+  readonly instead = new Map<string, () => Response>();
+
+  constructor(...gateways: FakeGateway[]) {
+    this.gateways = gateways;
+  }
+
+  readonly fetch = (url: string, init: RequestInit): Promise<Response> => {
+    const { pathname } = new URL(url);
+    const instead = this.instead.get(pathname);
+    if (pathname === '/auth/login') this.logins++;
+    if (pathname === '/ip/list') this.lists++;
+    try {
+      if (instead !== undefined) return Promise.resolve(instead());
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (pathname === '/auth/login') return Promise.resolve(this.#logIn(JSON.parse(init.body as string)));
+    const data = this.gateways.map(({ port }) => ({ ip: '127.0.0.1', port, ws_port: 0, score: 1 }));
+    return Promise.resolve(Response.json({ code: 'OK', message: '', data: [...this.first, ...data] }));
+  };
+
+  #logIn({ name, password }: { name: string; password: string }): Response {
+    const user = this.gateways[0]?.chat.users.get(name);
+    if (user === undefined || password !== 'secret') {
+      const body = { code: 'CREDENTIALS_WRONG', message: 'User name or password is wrong. Check both.' };
+      return Response.json(body, { status: 401 });
+    }
+    return Response.json({
+      token: `${name}.${this.logins}`,
+      expires_at_ms: new Date(Date.now() + this.tokenMs).toISOString(),
+      user: { id: user.toString(), name },
+    });
+  }
+}

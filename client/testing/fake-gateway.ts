@@ -1,0 +1,298 @@
+/** A gateway for tests: a real TCP server that speaks the protocol on a FakeChat, and misbehaves on request. */
+import type { AddressInfo, Socket } from 'node:net';
+import { createServer } from 'node:net';
+import {
+  Close,
+  decodeHeader,
+  encodeFrame,
+  type FrameHeader,
+  FrameParser,
+  framePayload,
+  FrameType,
+  Hello,
+  Message,
+  Nack,
+  Receipts,
+  Request,
+  Response,
+  Send,
+  Sent,
+  Welcome,
+} from '../../proto/client.ts';
+import { FakeChat } from './fake-chat.ts';
+
+export interface ReceivedFrame extends FrameHeader {
+  readonly payload: Uint8Array;
+}
+
+/** What the gateway does with a SEND: as usual, answer with a code, or one of the losses that a RESYNC follows. */
+export type SendFate =
+  | 'accept'
+  | 'lose'
+  | 'lose-answer'
+  | { readonly nack: string; readonly retryAfterMs?: number };
+
+export class FakeConnection {
+  readonly hello: Hello;
+  readonly user: bigint;
+  fenced = false;
+  readonly #socket: Socket;
+
+  constructor(socket: Socket, hello: Hello, user: bigint) {
+    this.#socket = socket;
+    this.hello = hello;
+    this.user = user;
+  }
+
+  send(type: FrameType, ref: number, key: bigint, payload?: Uint8Array): void {
+    if (this.#socket.writable) this.#socket.write(encodeFrame(type, ref, key, payload));
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#socket.write(bytes);
+  }
+
+  /** What the gateway does when a path to the log broke: nothing passes until the client has answered. */
+  resync(mark = 1): void {
+    this.fenced = true;
+    this.send(FrameType.RESYNC, mark, 0n);
+  }
+
+  close(code: string, retryable: boolean, retryAfterMs = 0): void {
+    const close = Close.encode({ code, reason: `test: ${code}`, retryable, retryAfterMs }).finish();
+    this.send(FrameType.CLOSE, 0, 0n, close);
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}
+
+export class FakeGateway implements AsyncDisposable {
+  readonly chat: FakeChat;
+  readonly connections = new Set<FakeConnection>();
+  /** Every frame that came, in order. */
+  readonly received: ReceivedFrame[] = [];
+  readonly hellos: Hello[] = [];
+  /** Decides on each SEND of a connection that is not fenced. */
+  fate: (send: Send, connection: FakeConnection) => SendFate = () => 'accept';
+  /** Answers HELLO; a CLOSE code with its retryable refuses it. */
+  admit: (hello: Hello) => { code: string; retryable: boolean } | undefined = () => undefined;
+  /** Calls of these kinds get no answer. */
+  readonly mute = new Set<string>();
+  /** Answers to calls of these kinds: a NACK. */
+  readonly refuse = new Map<string, { code: string; retryable: boolean }>();
+  /** Whether committed messages are pushed to the members. */
+  pushes = true;
+  heartbeatIntervalMs = 30_000;
+  maxTextBytes = 16_384;
+  readonly #server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  readonly #sockets = new Set<Socket>();
+  #sessions = 0n;
+
+  constructor(chat = new FakeChat()) {
+    this.chat = chat;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get only(): FakeConnection {
+    const [connection] = this.connections;
+    if (connection === undefined || this.connections.size > 1) throw new Error('not exactly one connection');
+    return connection;
+  }
+
+  async start(): Promise<this> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once('error', reject);
+    this.#server.listen(0, '127.0.0.1', resolve);
+    await promise;
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    for (const socket of this.#sockets) socket.destroy();
+    await promise;
+  }
+
+  framesOf(type: FrameType): ReceivedFrame[] {
+    return this.received.filter((frame) => frame.type === type);
+  }
+
+  /** Commits a message of a user who is not connected here, and pushes it. */
+  say(conversation: bigint, sender: bigint, text: string, push = this.pushes): Message {
+    const id = `say-${this.chat.conversations.get(conversation)?.log.length}`;
+    const appended = this.chat.append(conversation, sender, id, text);
+    if (appended === undefined) throw new Error('not a member');
+    if (push) this.push(conversation, appended.message);
+    return appended.message;
+  }
+
+  push(conversation: bigint, message: Message, except?: FakeConnection): void {
+    const members = this.chat.conversations.get(conversation)?.members;
+    const payload = Message.encode(message).finish();
+    for (const connection of this.connections) {
+      if (connection === except || members?.has(connection.user) !== true) continue;
+      connection.send(FrameType.MESSAGE, 0, conversation, payload);
+    }
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    let connection: FakeConnection | undefined;
+    const parser = new FrameParser(262_144);
+    socket.on('data', (chunk) => {
+      parser.push(chunk, (frame) => {
+        const header = decodeHeader(frame);
+        const payload = framePayload(frame).slice();
+        this.received.push({ ...header, payload });
+        if (connection === undefined) connection = this.#hello(socket, header, payload);
+        else this.#onFrame(connection, header, payload);
+        return true;
+      });
+    });
+    // A reset by the client is an end like any other.
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      if (connection !== undefined) this.connections.delete(connection);
+    });
+  }
+
+  #hello(socket: Socket, { type }: FrameHeader, payload: Uint8Array): FakeConnection | undefined {
+    if (type !== FrameType.HELLO) throw new Error(`frame ${type} before HELLO`);
+    const hello = Hello.decode(payload);
+    this.hellos.push(hello);
+    const user = this.chat.users.get(hello.token.split('.')[0] ?? '') ?? 0n;
+    const connection = new FakeConnection(socket, hello, user);
+    const refusal = this.admit(hello);
+    if (refusal !== undefined) {
+      connection.close(refusal.code, refusal.retryable);
+      return connection;
+    }
+    this.connections.add(connection);
+    const welcome = Welcome.fromPartial({
+      version: 1,
+      session: hello.session || ++this.#sessions,
+      user,
+      userName: this.chat.nameOf(user),
+      device: hello.device || 'unnamed-1',
+      gateway: 'fake',
+      connection: 7n,
+      heartbeatIntervalMs: this.heartbeatIntervalMs,
+      maxFrameBytes: 262_144,
+      maxTextBytes: this.maxTextBytes,
+      resumed: hello.session !== 0n,
+    });
+    connection.send(FrameType.WELCOME, 0, 0n, Welcome.encode(welcome).finish());
+    return connection;
+  }
+
+  #onFrame(connection: FakeConnection, { type, ref, key }: FrameHeader, payload: Uint8Array): void {
+    if (type === FrameType.PING && !this.mute.has('ping')) connection.send(FrameType.PONG, ref, 0n);
+    else if (type === FrameType.RESYNCED) connection.fenced = false;
+    else if (type === FrameType.CLOSE) connection.destroy();
+    else if (type === FrameType.SEND) this.#onSend(connection, ref, key, Send.decode(payload));
+    else if (type === FrameType.REQUEST) this.#onRequest(connection, ref, key, Request.decode(payload));
+    else if (type === FrameType.RECEIPTS) {
+      for (const { conversation, deliveredSeq } of Receipts.decode(payload).receipts) {
+        this.chat.delivered.set(`${connection.user}/${conversation}`, deliveredSeq);
+      }
+    }
+  }
+
+  #onSend(connection: FakeConnection, ref: number, key: bigint, send: Send): void {
+    const { clientMsgId } = send;
+    if (connection.fenced) return nack(connection, ref, 'RESYNC_REQUIRED', true, 0, clientMsgId);
+    const fate = this.fate(send, connection);
+    if (fate === 'lose') return connection.resync();
+    if (typeof fate === 'object') {
+      const retryable = fate.retryAfterMs !== undefined;
+      nack(connection, ref, fate.nack, retryable, fate.retryAfterMs ?? 0, clientMsgId);
+      if (retryable) connection.resync();
+      return;
+    }
+    const appended = this.chat.append(key, connection.user, clientMsgId, send.text);
+    if (appended === undefined) return nack(connection, ref, 'NOT_A_MEMBER', false, 0, clientMsgId);
+    const { message, duplicate } = appended;
+    const { seq, id, atMs } = message;
+    if (fate === 'lose-answer') connection.resync();
+    else
+      connection.send(
+        FrameType.SENT,
+        ref,
+        key,
+        Sent.encode({ clientMsgId, seq, id, atMs, duplicate }).finish(),
+      );
+    if (this.pushes) this.push(key, message, connection);
+  }
+
+  #onRequest(connection: FakeConnection, ref: number, key: bigint, { call }: Request): void {
+    const kind = call?.$case ?? '';
+    if (this.mute.has(kind)) return;
+    const refusal = this.refuse.get(kind);
+    if (refusal !== undefined) return nack(connection, ref, refusal.code, refusal.retryable, 1);
+    const result = this.#result(connection.user, key, call);
+    if (typeof result === 'string') return nack(connection, ref, result, false, 0);
+    connection.send(FrameType.RESPONSE, ref, key, Response.encode({ result }).finish());
+  }
+
+  #result(user: bigint, key: bigint, call: Request['call']): Response['result'] | string {
+    const { chat } = this;
+    switch (call?.$case) {
+      case 'sync':
+        return { $case: 'sync', sync: chat.sync(user, call.sync) };
+      case 'openDirect': {
+        const peer = chat.users.get(call.openDirect.userName);
+        if (peer === undefined) return 'USER_NOT_FOUND';
+        return { $case: 'conversation', conversation: chat.see(chat.direct(user, peer), user) };
+      }
+      case 'createRoom': {
+        if (chat.room(call.createRoom.name) !== undefined) return 'NAME_TAKEN';
+        return {
+          $case: 'conversation',
+          conversation: chat.see(chat.addRoom(call.createRoom.name, user), user),
+        };
+      }
+      case 'joinRoom': {
+        const room = chat.room(call.joinRoom.room);
+        if (room === undefined) return 'ROOM_NOT_FOUND';
+        room.members.add(user);
+        return { $case: 'conversation', conversation: chat.see(room.id, user) };
+      }
+      case 'listConversations': {
+        const ids = [...chat.conversations.values()].filter(({ members }) => members.has(user));
+        const conversations = ids.map(({ id }) => chat.see(id, user));
+        return { $case: 'conversations', conversations: { conversations } };
+      }
+      case 'getHistory': {
+        const log = chat.conversations.get(key)?.log ?? [];
+        const { beforeSeq, limit } = call.getHistory;
+        const end = beforeSeq === 0n ? log.length : Math.min(log.length, Number(beforeSeq) - 1);
+        const begin = Math.max(0, end - (limit || 50));
+        return { $case: 'history', history: { messages: log.slice(begin, end), more: begin > 0 } };
+      }
+      case 'getMembers':
+        return { $case: 'members', members: { members: chat.members(key) } };
+      default:
+        return 'FRAME_INVALID';
+    }
+  }
+}
+
+function nack(
+  connection: FakeConnection,
+  ref: number,
+  code: string,
+  retryable: boolean,
+  retryAfterMs: number,
+  clientMsgId = '',
+): void {
+  const body = { code, message: `test: ${code}`, retryable, retryAfterMs, clientMsgId };
+  connection.send(FrameType.NACK, ref, 0n, Nack.encode(body).finish());
+}
