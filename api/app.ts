@@ -1,4 +1,5 @@
 /** The fastify application: routes, validation, errors, documentation, logs and metrics. */
+/* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
 import type { Socket } from 'node:net';
 import fastifyCors from '@fastify/cors';
 import fastifySwagger from '@fastify/swagger';

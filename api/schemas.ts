@@ -22,12 +22,14 @@ export const User = z.object({ id: Id, name: z.string() });
 
 export const SignupAnswer = z.object({ user: User }).describe('The account was made');
 
-export const LoginAnswer = z.object({
-  token: z.string().describe('Access token: Authorization: Bearer TOKEN, and HELLO at the gateway'),
-  expires_at: z.iso.datetime(),
-  expires_at_ms: Count.describe('Unix time in ms'),
-  user: User,
-}).describe('Logged in');
+export const LoginAnswer = z
+  .object({
+    token: z.string().describe('Access token: Authorization: Bearer TOKEN, and HELLO at the gateway'),
+    expires_at: z.iso.datetime(),
+    expires_at_ms: Count.describe('Unix time in ms'),
+    user: User,
+  })
+  .describe('Logged in');
 
 export const Limit = z.coerce.number().int().min(1).max(200).default(50).describe('Most entries in the page');
 
@@ -44,10 +46,12 @@ export const Room = z.object({
   last_seq: Count,
 });
 
-export const RoomsAnswer = z.object({
-  rooms: z.array(Room).describe('Ascending by id'),
-  next_after: Id.nullable().describe('Cursor of the next page; null: this is the last'),
-}).describe('A page of rooms');
+export const RoomsAnswer = z
+  .object({
+    rooms: z.array(Room).describe('Ascending by id'),
+    next_after: Id.nullable().describe('Cursor of the next page; null: this is the last'),
+  })
+  .describe('A page of rooms');
 
 export const NewRoom = z.object({
   name: z.string().min(1).max(256).describe('Room name: 1 to 32 of a-z, 0-9, dot, dash and underscore'),
@@ -81,10 +85,12 @@ export const Message = z.object({
   at_ms: Count.describe('Unix time in ms'),
 });
 
-export const MessagesAnswer = z.object({
-  messages: z.array(Message).describe('The newest ones before the cursor, ascending by seq'),
-  next_before: Count.nullable().describe('Cursor of the next older page; null: there are none'),
-}).describe('A page of messages');
+export const MessagesAnswer = z
+  .object({
+    messages: z.array(Message).describe('The newest ones before the cursor, ascending by seq'),
+    next_before: Count.nullable().describe('Cursor of the next older page; null: there are none'),
+  })
+  .describe('A page of messages');
 
 export const Health = z.object({ status: z.literal('ok') }).describe('The server is alive');
 

@@ -1,6 +1,6 @@
 /** The api server: a thin HTTP face over state. It holds no keys and no database credentials. */
 import type { AddressInfo } from 'node:net';
-import { GochatError, type Logger, once, type Server } from '../common/mod.ts';
+import { formatAddress, GochatError, type Logger, once, type Server } from '../common/mod.ts';
 import type { Registry } from '../crpc/mod.ts';
 import { type App, createApp } from './app.ts';
 import type { StateClient } from './state-client.ts';
@@ -34,6 +34,7 @@ export class ApiServer implements Server {
   readonly #logger: Logger;
   #state: StateClient | undefined;
   #app: App | undefined;
+  #address = '';
   #draining = false;
 
   constructor(options: ApiOptions) {
@@ -46,13 +47,18 @@ export class ApiServer implements Server {
 
   /** host:port that it listens on; after start. */
   get address(): string {
-    const { address, port, family } = this.#app?.server.address() as AddressInfo;
-    return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+    return this.#address;
   }
 
   readonly start = once(async () => {
-    const { registry, deadlineMs = 5_000, trustProxy = false, corsOrigins = ['*'] } = this.#options;
-    const state = new CrpcStateClient({ registry, deadlineMs });
+    const {
+      registry,
+      clusterToken,
+      deadlineMs = 5_000,
+      trustProxy = false,
+      corsOrigins = ['*'],
+    } = this.#options;
+    const state = new CrpcStateClient({ registry, deadlineMs, clusterToken });
     this.#state = state;
     this.#app = await createApp({
       state,
@@ -63,15 +69,15 @@ export class ApiServer implements Server {
     });
     try {
       await this.#app.listen({ host: this.#host, port: this.#port });
-    } catch (error) {
+    } catch (cause) {
       await this.stop();
-      throw (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-        ? new GochatError('PORT_IN_USE', {
-            details: { host: this.#host, port: this.#port, flag: '--port' },
-            cause: error,
-          })
-        : error;
+      const { code, message } = cause as NodeJS.ErrnoException;
+      throw new GochatError(code === 'EADDRINUSE' ? 'PORT_IN_USE' : 'LISTEN_FAILED', {
+        details: { host: this.#host, port: this.#port, flag: '--port', reason: code ?? message },
+        cause,
+      });
     }
+    this.#address = formatAddress(this.#host, (this.#app.server.address() as AddressInfo).port);
     this.#logger.info({ address: this.address }, 'api listens');
   });
 

@@ -1,6 +1,6 @@
 /** The fleet: every gateway known, its window and its score. */
 import type { Endpoint, Snapshot } from '../crpc/mod.ts';
-import { type GatewayAddress, readAddress, readLoad } from './gateway-sample.ts';
+import { type GatewayAddress, readAddress, readLoad } from './gateway-report.ts';
 import { headroom } from './scorer.ts';
 import { Window } from './window.ts';
 
@@ -56,10 +56,13 @@ export class Fleet {
       this.#gateways.set(endpoint.id, { address, endpoint, window, score: 0 });
     }
     for (const id of this.#gateways.keys()) if (!present.has(id)) this.#gateways.delete(id);
-    for (const gateway of this.#gateways.values())
-      gateway.score = headroom(gateway.window.load, gateway.window.usedRate);
+    for (const gateway of this.#gateways.values()) gateway.score = scoreOf(gateway.window);
     this.#ranked = [...this.#gateways.values()]
       .filter((gateway) => !gateway.window.load.draining)
       .sort((a, b) => b.score - a.score || (a.address.id < b.address.id ? -1 : 1));
   }
+}
+
+function scoreOf({ load, usedRate }: Window): number {
+  return headroom(load.connections, load.maxConnections, usedRate);
 }

@@ -1,46 +1,97 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { GatewayLoad } from './gateway-sample.ts';
-import { headroom } from './scorer.ts';
+import {
+  COMFORT,
+  EJECT_AFTER_MS,
+  freshness,
+  headroom,
+  ramp,
+  SLOW_START_MS,
+  STALE_AFTER_MS,
+  STALE_HALF_LIFE_MS,
+  SUSPICION_HALF_LIFE_MS,
+  suspicion,
+  trust,
+  TRUST_FLOOR,
+} from './scorer.ts';
 
-const load = (connections: number, maxConnections: number): GatewayLoad => ({
-  connections,
-  maxConnections,
-  accepted: undefined,
-  tick: undefined,
-  used: [],
-  draining: false,
-  weight: 1,
-});
+const figure = fc.double({ min: 0, max: 1e9, noNaN: true });
 
 describe('headroom', () => {
-  test('an idle gateway: all of it', () => expect(headroom(load(0, 100), 0)).toBe(1));
-  test('a full gateway: none', () => expect(headroom(load(100, 100), 0)).toBe(0));
-  test('more connections than the limit: none, not less', () => expect(headroom(load(150, 100), 0)).toBe(0));
-  test('the scarcest dimension counts', () => {
-    expect(headroom(load(10, 100), 0.75)).toBe(0.25);
-    expect(headroom(load(75, 100), 0.1)).toBe(0.25);
-  });
-  test('clients on their way count as connections', () => expect(headroom(load(50, 100), 0, 25)).toBe(0.25));
+  test('an idle gateway: all of it', () => expect(headroom(0, 100, 0)).toBe(1));
+  test('a full gateway: none', () => expect(headroom(100, 100, 0)).toBe(0));
+  test('more connections than the limit: none, not less', () => expect(headroom(150, 100, 0)).toBe(0));
+  test('a spent rate: none', () => expect(headroom(0, 100, 1)).toBe(0));
 
-  const figure = fc.double({ min: 0, max: 1e9, noNaN: true });
-  test('any figures: within 0 to 1, and less with more clients or more load', () => {
+  test('the scarcest dimension counts', () => {
+    expect(headroom(10, 100, 0.875)).toBe(0.25);
+    expect(headroom(75, 100, 0.6)).toBe(0.25);
+  });
+
+  test('a rate below comfort: does not count', () => {
+    expect(headroom(10, 100, COMFORT)).toBe(headroom(10, 100, 0));
+  });
+
+  test('any figures: within 0 to 1, and never more with more clients or more load', () => {
+    const capacity = fc.double({ min: 1, max: 1e9, noNaN: true });
     fc.assert(
-      fc.property(figure, fc.double({ min: 1, max: 1e9, noNaN: true }), figure, figure, (c, max, rate, more) => {
-        const value = headroom(load(c, max), rate);
+      fc.property(figure, capacity, figure, figure, (connections, max, rate, more) => {
+        const value = headroom(connections, max, rate);
         expect(value).toBeGreaterThanOrEqual(0);
         expect(value).toBeLessThanOrEqual(1);
-        expect(headroom(load(c, max), rate, more)).toBeLessThanOrEqual(value);
-        expect(headroom(load(c, max), rate + more)).toBeLessThanOrEqual(value);
+        expect(headroom(connections + more, max, rate)).toBeLessThanOrEqual(value);
+        expect(headroom(connections, max, rate + more)).toBeLessThanOrEqual(value);
       }),
     );
   });
 
   test('the same share of another capacity: the same headroom', () => {
+    const count = fc.integer({ min: 1, max: 1000 });
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1000 }), fc.integer({ min: 1, max: 1000 }), (part, times) => {
-        expect(headroom(load(part * times, 1000 * times), 0)).toBeCloseTo(headroom(load(part, 1000), 0), 12);
+      fc.property(count, count, (part, times) => {
+        expect(headroom(part * times, 1000 * times, 0)).toBeCloseTo(headroom(part, 1000, 0), 12);
       }),
     );
   });
+});
+
+describe('freshness', () => {
+  test('a report that is as old as usual: believed', () => expect(freshness(STALE_AFTER_MS)).toBe(1));
+  test('one half-life later: half', () =>
+    expect(freshness(STALE_AFTER_MS + STALE_HALF_LIFE_MS)).toBeCloseTo(0.5, 12));
+  test('too old: not at all', () => expect(freshness(EJECT_AFTER_MS)).toBe(0));
+  test('older is never believed more', () => {
+    fc.assert(
+      fc.property(fc.nat(60_000), fc.nat(60_000), (age, more) => {
+        expect(freshness(age + more)).toBeLessThanOrEqual(freshness(age));
+      }),
+    );
+  });
+});
+
+describe('ramp', () => {
+  test('from 0 for a new gateway to 1 for one that has started', () => {
+    expect([0, SLOW_START_MS / 2, SLOW_START_MS, Infinity].map(ramp)).toEqual([0, 0.5, 1, 1]);
+  });
+});
+
+describe('suspicion', () => {
+  test('none while the registry is there, then growing towards 1', () => {
+    expect([0, SUSPICION_HALF_LIFE_MS, 2 * SUSPICION_HALF_LIFE_MS].map(suspicion)).toEqual([0, 0.5, 0.75]);
+  });
+});
+
+describe('trust', () => {
+  const all = { arrived: 1000, lost: 0 };
+  test('a gateway that all its clients reach: full', () =>
+    expect(trust({ arrived: 50, lost: 0 }, all)).toBe(1));
+  test('too few to tell: full', () => expect(trust({ arrived: 0, lost: 5 }, all)).toBe(1));
+  test('a gateway that nobody reaches: the floor', () =>
+    expect(trust({ arrived: 0, lost: 50 }, all)).toBe(TRUST_FLOOR));
+  test('half of its clients lost, none elsewhere: half', () =>
+    expect(trust({ arrived: 50, lost: 50 }, all)).toBe(0.5));
+  test('a loss that all share: held against none', () =>
+    expect(trust({ arrived: 50, lost: 50 }, { arrived: 500, lost: 500 })).toBe(1));
+  test('nobody reaches anyone: held against none', () =>
+    expect(trust({ arrived: 0, lost: 50 }, { arrived: 0, lost: 5000 })).toBe(1));
 });

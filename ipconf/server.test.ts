@@ -83,7 +83,10 @@ describe('GET /ip/list', () => {
 
   test('a change of load: the order follows', async () => {
     const load = { max_connections: 1000 };
-    const busy = await registry.register('gateway', gatewayEndpoint('g1', { load: { ...load, connections: 1 } }));
+    const busy = await registry.register(
+      'gateway',
+      gatewayEndpoint('g1', { load: { ...load, connections: 1 } }),
+    );
     await registry.register('gateway', gatewayEndpoint('g2', { load: { ...load, connections: 500 } }));
     await start();
     await listUntil(({ body }) => body.data?.[0].ip === '10.0.0.1');

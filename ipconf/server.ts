@@ -1,5 +1,10 @@
 /** The ipconf server: tells clients over HTTP which gateways to connect to. */
-import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerResponse,
+} from 'node:http';
 import type { Socket } from 'node:net';
 import { listen, type Logger, once, type Server } from '../common/mod.ts';
 import type { Registry } from '../crpc/mod.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { GatewayLoad } from './gateway-sample.ts';
+import type { GatewayLoad } from './gateway-report.ts';
 import { RATE_HALF_LIFE_MS, Window } from './window.ts';
 
 const load = (change: Partial<GatewayLoad>): GatewayLoad => ({

@@ -1,5 +1,6 @@
 /** The window: what is known of one gateway, from its newest report and, faded, from those before. */
-import type { GatewayLoad } from './gateway-sample.ts';
+import type { GatewayLoad } from './gateway-report.ts';
+import { scarcestRate } from './scorer.ts';
 
 /**
  * Half-life of the rates (bytes, frames, CPU, delay): long enough that one odd second does not move clients, short
@@ -19,7 +20,7 @@ export class Window {
   /** @param now ms on any clock that only grows */
   constructor(load: GatewayLoad, now: number) {
     this.#load = load;
-    this.#usedRate = scarcest(load.used);
+    this.#usedRate = scarcestRate(load);
     this.#sampledAt = now;
   }
 
@@ -42,7 +43,7 @@ export class Window {
   add(load: GatewayLoad, now: number): number {
     const before = this.#load;
     const keep = 0.5 ** (this.age(now) / RATE_HALF_LIFE_MS);
-    this.#usedRate = keep * this.#usedRate + (1 - keep) * scarcest(load.used);
+    this.#usedRate = keep * this.#usedRate + (1 - keep) * scarcestRate(load);
     this.#load = load;
     this.#sampledAt = now;
     // Without the counter only net growth shows, which misses arrivals that departures cover.
@@ -52,10 +53,4 @@ export class Window {
         : load.connections - before.connections;
     return Math.max(0, arrived);
   }
-}
-
-function scarcest(used: readonly number[]): number {
-  let most = 0;
-  for (const share of used) if (share > most) most = share;
-  return most;
 }

@@ -1,4 +1,5 @@
 /** Accounts: signing up and logging in. */
+/* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { Credentials, LoginAnswer, SignupAnswer } from '../schemas.ts';
 import type { StateClient } from '../state-client.ts';

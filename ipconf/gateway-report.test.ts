@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Endpoint } from '../crpc/mod.ts';
-import { DEFAULT_MAX_CONNECTIONS, readAddress, readLoad } from './gateway-sample.ts';
+import { DEFAULT_MAX_CONNECTIONS, readAddress, readLoad } from './gateway-report.ts';
 
 const endpoint = (change: Partial<Endpoint> = {}): Endpoint => ({
   id: 'g1-x',
@@ -87,7 +87,10 @@ describe('readLoad', () => {
 
   test('figures that make no sense: not reported', () => {
     const load = readLoad(
-      endpoint({ weight: -1, load: { connections: Number.NaN, max_connections: 0, cpu: -1, tick: Infinity } }),
+      endpoint({
+        weight: -1,
+        load: { connections: Number.NaN, max_connections: 0, cpu: -1, tick: Infinity },
+      }),
     );
     expect(load).toMatchObject({
       connections: 0,

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startApi, type TestApi } from './test-api.ts';
+
+interface Operation {
+  readonly summary?: string;
+  readonly requestBody?: { content: Record<string, { schema?: object }> };
+  readonly parameters?: { name: string; in: string; schema?: object }[];
+  readonly responses: Record<string, { description?: string; content?: Record<string, { schema?: object }> }>;
+}
+
+let api: TestApi;
+let paths: Record<string, Record<string, Operation>>;
+beforeAll(async () => {
+  api = await startApi();
+  const { body } = await api.get('/docs/json');
+  expect(body.openapi).toMatch(/^3\.1\./);
+  expect(body.components.securitySchemes.token).toMatchObject({ type: 'http', scheme: 'bearer' });
+  paths = body.paths;
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+const ROUTES = [
+  ['/auth/signup', 'post', '201'],
+  ['/auth/login', 'post', '200'],
+  ['/rooms', 'get', '200'],
+  ['/rooms', 'post', '201'],
+  ['/rooms/{id}/join', 'post', '200'],
+  ['/rooms/{id}/messages', 'get', '200'],
+  ['/healthz', 'get', '200'],
+] as const;
+
+describe('/docs/json', () => {
+  test('the routes: all of them and nothing else', () => {
+    const documented = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${path}`),
+    );
+    expect(documented.toSorted()).toEqual(ROUTES.map(([path, method]) => `${method} ${path}`).toSorted());
+  });
+
+  test.each(ROUTES)(
+    '%s %s: a summary, what it takes, and a schema of each answer',
+    (path, method, success) => {
+      const operation = paths[path]?.[method] as Operation;
+      expect(operation.summary).toBeTruthy();
+      const statuses = Object.keys(operation.responses);
+      expect(statuses).toContain(success);
+      if (path !== '/healthz') expect(statuses).toEqual(expect.arrayContaining(['400', '500', '503', '504']));
+      for (const [status, response] of Object.entries(operation.responses)) {
+        const schema = response.content?.['application/json']?.schema;
+        expect([status, response.description]).not.toEqual([status, 'Default Response']);
+        expect(schema).toMatchObject({ type: 'object' });
+        if (Number(status) >= 400) expect(schema).toMatchObject({ required: ['code', 'message'] });
+      }
+      const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+      const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
+      expect(declared.map((parameter) => parameter.name)).toEqual(inPath);
+      for (const parameter of operation.parameters ?? []) expect(parameter.schema).toBeDefined();
+      const takesBody = method === 'post' && inPath.length === 0;
+      expect(operation.requestBody?.content['application/json']?.schema !== undefined).toBe(takesBody);
+    },
+  );
+
+  test('ids: strings everywhere, since JSON numbers lose digits', () => {
+    const visit = (node: unknown): void => {
+      if (typeof node !== 'object' || node === null) return;
+      for (const [key, child] of Object.entries(node)) {
+        if (key === 'id' && typeof child === 'object' && child !== null && 'type' in child)
+          expect(child.type).toBe('string');
+        visit(child);
+      }
+    };
+    visit(paths);
+  });
+});
+
+describe('/docs', () => {
+  test('the page: only assets of its own, and each is there', async () => {
+    const page = await api.get('/docs/');
+    expect(page.status).toBe(200);
+    expect(page.headers.get('content-type')).toContain('text/html');
+    const assets = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, asset]) => asset as string);
+    expect(assets.length).toBeGreaterThan(3);
+    for (const asset of assets) {
+      expect(asset).not.toMatch(/^(https?:)?\/\//);
+      const path = new URL(asset, `${api.url}/docs/`).pathname;
+      expect([path, (await api.get(path)).status]).toEqual([path, 200]);
+    }
+  });
+
+  test('the page asks no validator on the internet', async () => {
+    const script = await api.get('/docs/static/swagger-initializer.js');
+    expect(script.text).toContain('"validatorUrl":null');
+  });
+});

@@ -1,0 +1,116 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { GochatError } from '../../common/mod.ts';
+import { startApi, type TestApi } from '../test-api.ts';
+import { TOKEN } from '../test-state.ts';
+
+let api: TestApi;
+beforeEach(async () => {
+  api = await startApi();
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+describe('POST /auth/signup', () => {
+  test('a name and a password: 201 with the user, ids as strings', async () => {
+    const answer = await api.post('/auth/signup', { name: 'ann', password: 'secret1' });
+    expect(answer.status).toBe(201);
+    expect(answer.body).toEqual({ user: { id: '42', name: 'ann' } });
+    expect(api.state.asked).toEqual([
+      { method: 'Signup', input: { name: 'ann', password: 'secret1', address: '127.0.0.1' } },
+    ]);
+  });
+
+  test.each([
+    [{}, 'body.name'],
+    [{ name: 'ann' }, 'body.password'],
+    [{ name: 1, password: 'secret1' }, 'body.name'],
+    [{ name: '', password: 'secret1' }, 'body.name'],
+    [{ name: 'x'.repeat(300), password: 'secret1' }, 'body.name'],
+    ['null', 'body'],
+    ['[]', 'body'],
+    ['', 'body'],
+    ['{"name":', 'The request body'],
+  ])('bad input %j: 400 ARGUMENT_INVALID that names %s', async (body, what) => {
+    const answer = await api.post('/auth/signup', body);
+    expect(answer.status).toBe(400);
+    expect(Object.keys(answer.body)).toEqual(['code', 'message']);
+    expect(answer.body.code).toBe('ARGUMENT_INVALID');
+    expect(answer.body.message.startsWith(what)).toBe(true);
+    expect(api.state.asked).toEqual([]);
+  });
+
+  test("state's refusal: its code, sentence and status", async () => {
+    api.state.failWith(new GochatError('NAME_TAKEN', { details: { name: 'ann' } }));
+    const answer = await api.post('/auth/signup', { name: 'ann', password: 'secret1' });
+    expect(answer.status).toBe(409);
+    expect(answer.body).toEqual({
+      code: 'NAME_TAKEN',
+      message: 'The name ann is taken. Choose another name.',
+    });
+  });
+
+  test('too many requests: 429 that says when to come back', async () => {
+    api.state.failWith(new GochatError('RATE_LIMITED', { retryAfterMs: 2500 }));
+    const answer = await api.post('/auth/signup', { name: 'ann', password: 'secret1' });
+    expect(answer.status).toBe(429);
+    expect(answer.body).toMatchObject({ code: 'RATE_LIMITED', retry_after_ms: 2500 });
+    expect(answer.headers.get('retry-after')).toBe('3');
+  });
+
+  test('state is not there: 503 STATE_UNAVAILABLE that says when to come back', async () => {
+    await api.state.stop();
+    const answer = await api.post('/auth/signup', { name: 'ann', password: 'secret1' });
+    expect(answer.status).toBe(503);
+    expect(answer.body).toMatchObject({ code: 'STATE_UNAVAILABLE', retry_after_ms: 1000 });
+    expect(answer.headers.get('retry-after')).toBe('1');
+  });
+});
+
+describe('POST /auth/login', () => {
+  test('the right password: a token, when it expires, and who it is for', async () => {
+    const answer = await api.post('/auth/login', { name: 'ann', password: '111111' });
+    expect(answer.status).toBe(200);
+    expect(answer.body).toEqual({
+      token: TOKEN,
+      expires_at: '2027-01-15T08:00:00.000Z',
+      expires_at_ms: 1_800_000_000_000,
+      user: { id: '42', name: 'ann' },
+    });
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+  });
+
+  test('a wrong password: 401 CREDENTIALS_WRONG', async () => {
+    const answer = await api.post('/auth/login', { name: 'ann', password: 'nope' });
+    expect(answer.status).toBe(401);
+    expect(answer.body.code).toBe('CREDENTIALS_WRONG');
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+  });
+
+  test('bad input: 400 ARGUMENT_INVALID, state is not asked', async () => {
+    expect((await api.post('/auth/login', { name: 'ann' })).body.code).toBe('ARGUMENT_INVALID');
+    expect(api.state.asked).toEqual([]);
+  });
+
+  test('state is not there: 503 STATE_UNAVAILABLE', async () => {
+    await api.state.stop();
+    const answer = await api.post('/auth/login', { name: 'ann', password: '111111' });
+    expect([answer.status, answer.body.code]).toEqual([503, 'STATE_UNAVAILABLE']);
+  });
+});
+
+describe("the caller's address", () => {
+  const credentials = { name: 'ann', password: '111111' };
+  const forwarded = { 'x-forwarded-for': '203.0.113.9' };
+  const address = () => (api.state.asked.at(-1)?.input as { address: string }).address;
+
+  test('X-Forwarded-For: not believed by default', async () => {
+    await api.post('/auth/login', credentials, forwarded);
+    expect(address()).toBe('127.0.0.1');
+  });
+
+  test('X-Forwarded-For behind a trusted proxy: believed', async () => {
+    await api[Symbol.asyncDispose]();
+    api = await startApi({ trustProxy: true });
+    await api.post('/auth/login', credentials, forwarded);
+    expect(address()).toBe('203.0.113.9');
+  });
+});
