@@ -1,12 +1,12 @@
 /** A gRPC server for services of async functions and for batch streams. */
 import { Server as GrpcServer } from '@grpc/grpc-js';
 import type {
+  Metadata,
   ServerDuplexStream,
   ServerReadableStream,
   ServerUnaryCall,
   ServerWritableStream,
   UntypedServiceImplementation,
-  sendUnaryData,
 } from '@grpc/grpc-js';
 import { GochatError, once } from '../common/mod.ts';
 import type { Logger } from '../common/mod.ts';
@@ -25,6 +25,7 @@ import { recovery } from './interceptor-recovery.ts';
 import { compose } from './interceptor.ts';
 import type { ServerInterceptor, StreamHandler, UnaryHandler } from './interceptor.ts';
 import { toStatus } from './status.ts';
+import type { WireStatus } from './status.ts';
 
 const DEFAULT_KEEPALIVE_INTERVAL_MS = 5000;
 const DEFAULT_KEEPALIVE_TIMEOUT_MS = 3000;
@@ -196,17 +197,17 @@ export class CrpcServer implements AsyncDisposable {
     const invoke = compose<UnaryHandler>(this.#interceptors, 'unary', handler, method.path);
     return (
       call: ServerUnaryCall<unknown, unknown> & ServerReadableStream<unknown, unknown>,
-      done: sendUnaryData<unknown>,
+      respond: (error: WireStatus | null, response?: unknown, trailers?: Metadata) => void,
     ): void => {
       const context = new CallContext(method.path, call);
       invoke(method.requestStream ? call : call.request, context).then(
         (response) => {
           context.finished();
-          done(null, response, context.trailers);
+          respond(null, response, context.trailers);
         },
         (error: unknown) => {
           context.finished();
-          done(toStatus(error, context.trailers));
+          respond(toStatus(error, context.trailers));
         },
       );
     };

@@ -1,7 +1,6 @@
 /** How errors cross the wire: a GochatError travels as gRPC status plus its code, details and retry hint in trailers. */
-import { Metadata, status as GrpcCode } from '@grpc/grpc-js';
-import type { ServiceError, StatusObject } from '@grpc/grpc-js';
-import { CATALOGUE, GochatError, isErrorCode } from '../common/mod.ts';
+import { Metadata } from '@grpc/grpc-js';
+import { CATALOGUE, GochatError, GrpcStatus, isErrorCode } from '../common/mod.ts';
 import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
 
 const CODE_KEY = 'crpc-code';
@@ -10,12 +9,19 @@ const DETAILS_KEY = 'crpc-details-bin';
 
 /** Status codes without a GochatError behind them: a peer that is not a crpc one, or gRPC itself. */
 const CODE_OF_STATUS: Partial<Record<number, ErrorCode>> = {
-  [GrpcCode.DEADLINE_EXCEEDED]: 'DEADLINE_EXCEEDED',
-  [GrpcCode.UNAUTHENTICATED]: 'TOKEN_INVALID',
+  [GrpcStatus.DEADLINE_EXCEEDED]: 'DEADLINE_EXCEEDED',
+  [GrpcStatus.UNAUTHENTICATED]: 'TOKEN_INVALID',
 };
 
+/** A status as gRPC sends it. */
+export interface WireStatus {
+  readonly code: number;
+  readonly details: string;
+  readonly metadata: Metadata;
+}
+
 /** Returns the status that tells a caller of this error; what is not a GochatError becomes INTERNAL. */
-export function toStatus(error: unknown, trailers: Metadata = new Metadata()): StatusObject {
+export function toStatus(error: unknown, trailers: Metadata = new Metadata()): WireStatus {
   const known = GochatError.from(error);
   trailers.set(CODE_KEY, known.code);
   if (known.retryAfterMs !== undefined) trailers.set(RETRY_AFTER_KEY, String(known.retryAfterMs));
@@ -34,7 +40,7 @@ export interface CallOrigin {
 }
 
 /** Returns the error that the peer raised, or the one that the status stands for; the gRPC error is its cause. */
-export function fromStatus(error: StatusObject | ServiceError, origin: CallOrigin): GochatError {
+export function fromStatus(error: WireStatus, origin: CallOrigin): GochatError {
   const [code] = error.metadata?.get(CODE_KEY) ?? [];
   if (typeof code === 'string' && isErrorCode(code)) {
     return new GochatError(code, {
@@ -43,7 +49,7 @@ export function fromStatus(error: StatusObject | ServiceError, origin: CallOrigi
       retryAfterMs: readRetryAfter(error.metadata),
     });
   }
-  if (error.code === GrpcCode.UNAVAILABLE) {
+  if (error.code === GrpcStatus.UNAVAILABLE) {
     return new GochatError(origin.unavailable, {
       cause: error,
       details: { what: origin.method, url: origin.target, flag: '--registry' },

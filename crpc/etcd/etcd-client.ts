@@ -1,6 +1,5 @@
 /** A thin client of etcd's v3 API: every call has a deadline, and every failure is REGISTRY_UNREACHABLE with its cause. */
-import { status as GrpcCode } from '@grpc/grpc-js';
-import { GochatError } from '../../common/mod.ts';
+import { GochatError, GrpcStatus } from '../../common/mod.ts';
 import { Channel } from '../channel.ts';
 import { createClient } from '../client.ts';
 import type { CallOptions, CrpcClient } from '../client.ts';
@@ -176,11 +175,11 @@ const NONE = Buffer.alloc(0);
 /** Returns whether etcd does not know the lease that a call named. */
 export function isLeaseUnknown(error: unknown): boolean {
   const cause = error instanceof GochatError ? error.cause : undefined;
-  return cause instanceof GochatError && statusOf(cause) === GrpcCode.NOT_FOUND;
+  return cause instanceof GochatError && statusOf(cause) === GrpcStatus.NOT_FOUND;
 }
 
 function isTokenRefused(error: unknown): boolean {
-  return error instanceof GochatError && statusOf(error) === GrpcCode.UNAUTHENTICATED;
+  return error instanceof GochatError && statusOf(error) === GrpcStatus.UNAUTHENTICATED;
 }
 
 /** Yields one request and then keeps our half of the stream open until the signal. */
