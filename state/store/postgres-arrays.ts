@@ -1,14 +1,14 @@
-/** Array parameters for PostgreSQL as array literals, which cost the driver one string instead of a call per value. */
+/** Arrays to and from PostgreSQL as array literals, which cost the driver one string instead of a call per value. */
 
 const SPECIAL = /["\\]/;
 const EACH_SPECIAL = /["\\]/g;
 
-/** Returns the literal of an integer array; for a parameter with the cast ::text::bigint[]. */
+/** Returns the literal of an integer array; for a parameter that is cast to bigint[]. */
 export function integerArray(values: readonly (bigint | number)[]): string {
   return `{${values.join(',')}}`;
 }
 
-/** Returns the literal of a text array, each element quoted; for a parameter with the cast ::text::text[]. */
+/** Returns the literal of a text array, each element quoted; for a parameter that is cast to text[]. */
 export function textArray(values: readonly string[]): string {
   let literal = '{';
   for (const value of values) {
@@ -16,4 +16,9 @@ export function textArray(values: readonly string[]): string {
     literal += SPECIAL.test(value) ? `"${value.replace(EACH_SPECIAL, '\\$&')}"` : `"${value}"`;
   }
   return `${literal}}`;
+}
+
+/** Returns the decimal numbers of an integer array's literal; the array has one dimension and no nulls. */
+export function parseIntegerArray(literal: string): string[] {
+  return literal === '{}' ? [] : literal.slice(1, -1).split(',');
 }

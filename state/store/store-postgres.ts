@@ -1,5 +1,6 @@
 /** The store on PostgreSQL: one statement per call; gochat_append (migrations/postgres) assigns the seqs. */
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
+import { AppendBatch, type AppendRow } from './postgres-append.ts';
 import { integerArray, textArray } from './postgres-arrays.ts';
 import { PostgresPool, type Sql } from './postgres-pool.ts';
 import { conversationColumns, fromConversations, messageColumns } from './postgres-fragments.ts';
@@ -183,26 +184,15 @@ export class PostgresStore implements Store {
   }
 
   async append(drafts: readonly Draft[]): Promise<Appended[]> {
-    const parameters = [
-      integerArray(drafts.map((draft) => draft.conversation)),
-      integerArray(drafts.map((draft) => draft.sender)),
-      textArray(drafts.map((draft) => draft.clientMsgId)),
-      integerArray(drafts.map((draft) => draft.id)),
-      integerArray(drafts.map((draft) => draft.atMs)),
-      textArray(drafts.map((draft) => draft.text)),
-    ] as const;
-    const [conversations, senders, clientMsgIds, ids, times, texts] = parameters;
+    const batch = new AppendBatch(drafts);
     const rows = await this.#appends.run(
       (sql) => sql<AppendRow[]>`
-        select ord, seq, id, at_ms, duplicate, member_version
-        from gochat_append(
-          ${conversations}::text::bigint[], ${senders}::text::bigint[], ${clientMsgIds}::text::text[],
-          ${ids}::text::bigint[], ${times}::text::bigint[], ${texts}::text::text[]
+        select * from gochat_append(
+          ${batch.conversations}::bigint[], ${batch.senders}::bigint[], ${batch.clientMsgIds}::text[],
+          ${batch.ids}::bigint[], ${batch.times}::bigint[], ${batch.texts}::text[]
         )`,
     );
-    const answers: Appended[] = Array.from({ length: drafts.length });
-    for (const row of rows) answers[Number(row.ord) - 1] = toAppended(row);
-    return answers;
+    return batch.answers(rows[0]);
   }
 
   async history(
@@ -262,9 +252,9 @@ export class PostgresStore implements Store {
       (sql) => sql<MessageRow[]>`
         select ${messageColumns(sql)}
         from unnest(
-          ${integerArray(parts.map((part) => part.conversation.id))}::text::bigint[],
-          ${integerArray(parts.map((part) => part.start))}::text::bigint[],
-          ${integerArray(parts.map((part) => part.count))}::text::bigint[]
+          ${integerArray(parts.map((part) => part.conversation.id))}::bigint[],
+          ${integerArray(parts.map((part) => part.start))}::bigint[],
+          ${integerArray(parts.map((part) => part.count))}::bigint[]
         ) as part (conversation, start, count)
         cross join lateral (
           select * from messages
@@ -292,11 +282,11 @@ export class PostgresStore implements Store {
         from (
           select user_id, device collate "C" as device, conversation, max(delivered) as delivered, max(read) as read
           from unnest(
-            ${integerArray(moves.map((move) => move.user))}::text::bigint[],
-            ${textArray(moves.map((move) => move.device))}::text::text[],
-            ${integerArray(moves.map((move) => move.conversation))}::text::bigint[],
-            ${integerArray(moves.map((move) => move.deliveredSeq))}::text::bigint[],
-            ${integerArray(moves.map((move) => move.readSeq))}::text::bigint[]
+            ${integerArray(moves.map((move) => move.user))}::bigint[],
+            ${textArray(moves.map((move) => move.device))}::text[],
+            ${integerArray(moves.map((move) => move.conversation))}::bigint[],
+            ${integerArray(moves.map((move) => move.deliveredSeq))}::bigint[],
+            ${integerArray(moves.map((move) => move.readSeq))}::bigint[]
           ) as t (user_id, device, conversation, delivered, read)
           group by 1, 2, 3
         ) x
@@ -330,28 +320,6 @@ export class PostgresStore implements Store {
     );
     return row && toConversation(row);
   }
-}
-
-interface AppendRow {
-  readonly ord: bigint;
-  /** Null: not a member. */
-  readonly seq: bigint | null;
-  readonly id: Draft['id'];
-  readonly at_ms: bigint;
-  readonly duplicate: boolean;
-  readonly member_version: bigint;
-}
-
-function toAppended(row: AppendRow): Appended {
-  if (row.seq === null) return { ok: false, code: 'NOT_A_MEMBER' };
-  return {
-    ok: true,
-    seq: Number(row.seq),
-    id: row.id,
-    atMs: Number(row.at_ms),
-    duplicate: row.duplicate,
-    memberVersion: Number(row.member_version),
-  };
 }
 
 /** Locks the room first, which puts the join in one order with the room's messages and the other joins. */

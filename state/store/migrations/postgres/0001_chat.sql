@@ -77,78 +77,75 @@ create table signing_keys (
 -- At most one key signs.
 create unique index signing_keys_current on signing_keys (current) where current;
 
--- Appends messages; one row of the answer per row of the arrays, in any order:
---   seq is null        not a member, or no such conversation
---   duplicate          seq, id and at_ms are the original's
+-- Appends messages in the arrays' order, in one commit. No two rows may have the same conversation, sender and
+-- client_msg_id (messages_once would reject them). Answers with one row:
+--   seqs            per message its seq, 0 where the sender is not a member or there is no such conversation
+--   member_versions per message the conversation's member version
+--   duplicates      positions (from 1) of the messages that had been appended before; their seqs are the originals'
+--   original_ids, original_at_ms   of those, in the same order
 --
 -- The lock comes first and in id order, so nodes that append at once wait for each other and never deadlock; in READ
--- COMMITTED each later statement sees what the one before in the queue has committed. The settings keep the one plan
--- that scales (an index probe per row) whatever the statistics were when the plan was made.
+-- COMMITTED the statement after it sees what those before in the queue have committed. The settings keep the one plan
+-- that scales, an index probe per row, whatever the statistics were when the plan was made.
 create function gochat_append(
-  p_conversation bigint[], p_sender bigint[], p_client_msg_id text[], p_id bigint[], p_at_ms bigint[], p_body text[]
+  p_conversations bigint[], p_senders bigint[], p_client_msg_ids text[], p_ids bigint[], p_at_ms bigint[],
+  p_bodies text[]
 )
-returns table (ord bigint, seq bigint, id bigint, at_ms bigint, duplicate boolean, member_version bigint)
+returns table (
+  seqs bigint[], member_versions bigint[], duplicates bigint[], original_ids bigint[], original_at_ms bigint[]
+)
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
+set work_mem = '32MB'
 set lock_timeout = '5s'
 as $$
-#variable_conflict use_column
 begin
+  -- An acknowledged message is durable also where the server's default is otherwise.
   if current_setting('synchronous_commit') = 'off' then
     perform set_config('synchronous_commit', 'on', true);
   end if;
 
-  perform 1 from conversations c where c.id = any (p_conversation) order by c.id for no key update;
+  perform from conversations c where c.id = any (p_conversations) order by c.id for no key update;
 
   return query
-  with input as materialized (
+  with numbered as materialized (
     select t.ord, t.conversation, t.sender, t.client_msg_id, t.id, t.at_ms, t.body,
-           c.last_seq, c.member_version, m.user_id is not null as member,
-           o.seq as old_seq, o.id as old_id, o.at_ms as old_at_ms
-    from unnest(p_conversation, p_sender, p_client_msg_id, p_id, p_at_ms, p_body)
+           c.member_version,
+           m.user_id is not null as is_member,
+           m.user_id is not null and o.seq is null as is_new,
+           o.seq as original_seq, o.id as original_id, o.at_ms as original_at_ms,
+           c.last_seq + count(*) filter (where m.user_id is not null and o.seq is null)
+             over (partition by t.conversation order by t.ord) as new_seq
+    from unnest(p_conversations, p_senders, p_client_msg_ids, p_ids, p_at_ms, p_bodies)
            with ordinality as t (conversation, sender, client_msg_id, id, at_ms, body, ord)
     left join conversations c on c.id = t.conversation
     left join members m on m.conversation = t.conversation and m.user_id = t.sender
     left join messages o
       on o.conversation = t.conversation and o.sender = t.sender and o.client_msg_id = t.client_msg_id
   ),
-  firsts as (
-    select i.*,
-           i.member and i.old_seq is null
-             and row_number() over (partition by i.conversation, i.sender, i.client_msg_id order by i.ord) = 1 as fresh
-    from input i
-  ),
-  numbered as materialized (
-    select f.*,
-           f.last_seq + count(*) filter (where f.fresh) over (partition by f.conversation order by f.ord) as new_seq
-    from firsts f
-  ),
   written as (
     insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body)
-    select n.conversation, n.new_seq, n.id, n.sender, n.at_ms, n.client_msg_id, n.body from numbered n where n.fresh
+    select n.conversation, n.new_seq, n.id, n.sender, n.at_ms, n.client_msg_id, n.body
+    from numbered n where n.is_new
   ),
   moved as (
     update conversations c
-    set last_seq = n.last_seq, active_at_ms = greatest(c.active_at_ms, n.at_ms)
+    set last_seq = x.last_seq, active_at_ms = greatest(c.active_at_ms, x.at_ms)
     from (
-      select x.conversation, max(x.new_seq) as last_seq, max(x.at_ms) as at_ms
-      from numbered x where x.fresh group by x.conversation
-    ) n
-    where c.id = n.conversation
+      select n.conversation, max(n.new_seq) as last_seq, max(n.at_ms) as at_ms
+      from numbered n where n.is_new group by n.conversation
+    ) x
+    where c.id = x.conversation
   )
-  select n.ord,
-         case when not n.member then null
-              when n.old_seq is not null then n.old_seq
-              else first_value(n.new_seq) over same end,
-         coalesce(n.old_id, first_value(n.id) over same),
-         coalesce(n.old_at_ms, first_value(n.at_ms) over same),
-         not n.fresh,
-         n.member_version
-  from numbered n
-  window same as (partition by n.conversation, n.sender, n.client_msg_id order by n.ord);
+  select array_agg(case when n.is_member then coalesce(n.original_seq, n.new_seq) else 0 end),
+         array_agg(coalesce(n.member_version, 0)),
+         array_agg(n.ord) filter (where n.is_member and not n.is_new),
+         array_agg(n.original_id) filter (where n.is_member and not n.is_new),
+         array_agg(n.original_at_ms) filter (where n.is_member and not n.is_new)
+  from (select * from numbered order by ord) n;
 end
 $$;
