@@ -320,6 +320,41 @@ export const CATALOGUE = {
     { retryable: true, close: 4031, exit: 1 },
   ),
 
+  // The client itself.
+  CONNECTION_LOST: entry(
+    'The connection to the gateway broke.',
+    'Connect again; check the network if it goes on.',
+    'UNAVAILABLE',
+    503,
+    { retryable: true },
+  ),
+  CLIENT_CLOSED: entry(
+    'The client was closed before the server answered.',
+    'Connect again and look at the history: the message may have arrived.',
+    'CANCELLED',
+    499,
+    { retryable: true },
+  ),
+  OUTBOX_FULL: entry(
+    'More than {max} requests wait for an answer.',
+    'Wait until some are answered, then go on.',
+    'RESOURCE_EXHAUSTED',
+    429,
+    { retryable: true },
+  ),
+  NO_CONVERSATION: entry(
+    'No conversation is open.',
+    'Open one first: /dm USER or /join ROOM.',
+    'FAILED_PRECONDITION',
+    400,
+  ),
+  COMMAND_INVALID: entry(
+    '{what}',
+    '/help lists the commands; a text that begins with a slash is sent with two.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+
   // Starting a process.
   USAGE: entry('{what}', 'See gochat --help.', 'INVALID_ARGUMENT', 400, { exit: 2 }),
   CONFIG_INVALID: entry(
