@@ -1,0 +1,108 @@
+/** A real etcd of a test's own: random port, temporary directory, and every way to hurt it. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EtcdClient } from './etcd/etcd-client.ts';
+
+const READY_DEADLINE_MS = 20_000;
+
+export class TestEtcd implements AsyncDisposable {
+  readonly port: number;
+  readonly #peerPort: number;
+  #dir: string;
+  #process: ChildProcess | undefined;
+
+  private constructor(port: number, peerPort: number, dir: string) {
+    this.port = port;
+    this.#peerPort = peerPort;
+    this.#dir = dir;
+  }
+
+  static async start(): Promise<TestEtcd> {
+    const [port, peerPort] = await Promise.all([freePort(), freePort()]);
+    const etcd = new TestEtcd(port, peerPort, await mkdtemp(join(tmpdir(), 'gochat-etcd-')));
+    await etcd.start();
+    return etcd;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Starts it on the data that it had, and waits until it answers. */
+  async start(): Promise<void> {
+    const client = `http://127.0.0.1:${this.port}`;
+    const peer = `http://127.0.0.1:${this.#peerPort}`;
+    this.#process = spawn(
+      'etcd',
+      [
+        `--data-dir=${this.#dir}`,
+        `--listen-client-urls=${client}`,
+        `--advertise-client-urls=${client}`,
+        `--listen-peer-urls=${peer}`,
+        `--initial-advertise-peer-urls=${peer}`,
+        `--initial-cluster=default=${peer}`,
+        '--unsafe-no-fsync',
+        '--log-level=error',
+      ],
+      { stdio: 'ignore' },
+    );
+    const probe = new EtcdClient({ hosts: [this.address] });
+    const deadline = performance.now() + READY_DEADLINE_MS;
+    try {
+      for (;;) {
+        try {
+          await probe.range({ key: Buffer.from('ready'), end: Buffer.alloc(0) });
+          return;
+        } catch (error) {
+          if (performance.now() > deadline) throw error;
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+      }
+    } finally {
+      probe.close();
+    }
+  }
+
+  /** kill -9, and waits until it is gone. */
+  async kill(): Promise<void> {
+    const running = this.#process;
+    if (running === undefined) return;
+    this.#process = undefined;
+    running.kill('SIGKILL');
+    if (running.exitCode === null && running.signalCode === null) await once(running, 'exit');
+  }
+
+  /** Forgets all data; call it between kill and start. */
+  async wipe(): Promise<void> {
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  freeze(): void {
+    this.#process?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#process?.kill('SIGCONT');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await this.wipe();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
