@@ -15,6 +15,12 @@ export interface Claim {
   readonly resumed: boolean;
 }
 
+/**
+ * How long a session is kept that nobody released, ms: a crash of everything leaves no garbage for ever. A connection
+ * that lives longer is not ended by it; it merely cannot be resumed any more.
+ */
+export const HELD_TTL_MS = 30 * 24 * 3_600_000;
+
 export interface Allowance {
   readonly allowed: boolean;
   /** When the next request may be allowed, ms from now; 0 when allowed. */
@@ -34,9 +40,30 @@ export interface HotState extends AsyncDisposable {
   claim(user: UserId, device: string, fresh: SessionId, resume: SessionId | undefined): Promise<Claim>;
   /** Ends the hold of this epoch, if it still is the holder: the session can be resumed for `graceMs` more. */
   release(user: UserId, device: string, epoch: bigint, graceMs: number): Promise<void>;
+  /** Returns undefined when nobody claimed the device, or the last claim was released. */
   holder(user: UserId, device: string): Promise<DeviceSession | undefined>;
-  /** Takes one from a bucket of `burst` that refills at `perSecond` (GCRA). */
+  /**
+   * Takes one from a bucket of `burst` that refills at `perSecond` (GCRA); a RangeError unless perSecond > 0 and burst
+   * is a whole number > 0.
+   */
   allow(key: string, perSecond: number, burst: number): Promise<Allowance>;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
+
+/**
+ * Returns the µs in which a bucket of HotState.allow gets one back; whole, so that sums of it are exact. Throws a
+ * RangeError when the bucket could never work.
+ */
+export function bucketInterval(perSecond: number, burst: number): number {
+  const intervalUs = Math.max(1, Math.round(1_000_000 / perSecond));
+  if (!(perSecond > 0)) throw new RangeError(`perSecond ${perSecond} is not > 0`);
+  if (!(Number.isSafeInteger(burst) && burst > 0))
+    throw new RangeError(`burst ${burst} is not a whole number > 0`);
+  if (intervalUs * burst > MAX_BUCKET_US)
+    throw new RangeError(`a bucket of ${burst} that refills at ${perSecond}/s takes years to fill`);
+  return intervalUs;
+}
+
+/** 30 years: added to the clock, still exact in a double. */
+const MAX_BUCKET_US = 30 * 365 * 86_400 * 1_000_000;

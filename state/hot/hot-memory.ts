@@ -1,0 +1,110 @@
+/** Hot state in this process: for one node, gone when it ends. */
+import { GochatError, type SessionId, type UserId } from '../../common/mod.ts';
+import { ExpiringMap } from './expiring-map.ts';
+import {
+  type Allowance,
+  bucketInterval,
+  type Claim,
+  type DeviceSession,
+  HELD_TTL_MS,
+  type HotState,
+} from './hot-state.ts';
+
+export interface HotMemoryOptions {
+  /** Bound of device sessions, and of rate buckets; the ones not touched for longest go. @default 1_000_000 */
+  readonly maxEntries?: number;
+  /** A clock that never steps, ms. @default performance.now */
+  readonly now?: () => number;
+  /** Wall clock, Unix ms. @default Date.now */
+  readonly wallNow?: () => number;
+}
+
+interface Device extends DeviceSession {
+  readonly held: boolean;
+}
+
+/** Hot state in this process, with the semantics of HotRedis. */
+export class HotMemory implements HotState {
+  readonly #now: () => number;
+  readonly #wallNow: () => number;
+  readonly #devices: ExpiringMap<Device>;
+  /** The theoretical arrival time of each bucket, on the clock that never steps, µs. */
+  readonly #buckets: ExpiringMap<number>;
+  #lastEpoch = 0n;
+  #closed = false;
+
+  constructor(options: HotMemoryOptions = {}) {
+    this.#now = options.now ?? (() => performance.now());
+    this.#wallNow = options.wallNow ?? Date.now;
+    const bounds = { now: this.#now, ...(options.maxEntries && { maxEntries: options.maxEntries }) };
+    this.#devices = new ExpiringMap(bounds);
+    this.#buckets = new ExpiringMap(bounds);
+  }
+
+  async claim(user: UserId, device: string, fresh: SessionId, resume: SessionId | undefined): Promise<Claim> {
+    this.#checkOpen();
+    const key = deviceKey(user, device);
+    const before = this.#devices.get(key);
+    const epoch = this.#nextEpoch();
+    const resumed = resume !== undefined && before?.session === resume;
+    const session = resumed ? resume : fresh;
+    this.#devices.set(key, { epoch, session, held: true }, HELD_TTL_MS);
+    return { epoch, session, resumed };
+  }
+
+  async release(user: UserId, device: string, epoch: bigint, graceMs: number): Promise<void> {
+    this.#checkOpen();
+    const key = deviceKey(user, device);
+    const holder = this.#devices.get(key);
+    if (holder === undefined || !holder.held || holder.epoch !== epoch) return;
+    if (graceMs > 0) this.#devices.set(key, { ...holder, held: false }, graceMs);
+    else this.#devices.delete(key);
+  }
+
+  async holder(user: UserId, device: string): Promise<DeviceSession | undefined> {
+    this.#checkOpen();
+    const found = this.#devices.get(deviceKey(user, device));
+    return found?.held === true ? { session: found.session, epoch: found.epoch } : undefined;
+  }
+
+  /** GCRA, see HotRedis: a bucket is the time at which it would be full again. */
+  async allow(key: string, perSecond: number, burst: number): Promise<Allowance> {
+    this.#checkOpen();
+    const intervalUs = bucketInterval(perSecond, burst);
+    const nowUs = Math.floor(this.#now() * 1000);
+    const arrivalUs = Math.max(this.#buckets.get(key) ?? nowUs, nowUs) + intervalUs;
+    const waitUs = arrivalUs - intervalUs * burst - nowUs;
+    if (waitUs > 0) return { allowed: false, retryAfterMs: Math.ceil(waitUs / 1000) };
+    this.#buckets.set(key, arrivalUs, Math.ceil((arrivalUs - nowUs) / 1000));
+    return { allowed: true, retryAfterMs: 0 };
+  }
+
+  async ping(): Promise<void> {
+    this.#checkOpen();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#devices.clear();
+    this.#buckets.clear();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** One sequence for all devices: it outlives what expires, and a wall clock that steps back. */
+  #nextEpoch(): bigint {
+    const wallUs = BigInt(Math.floor(this.#wallNow() * 1000));
+    this.#lastEpoch = wallUs > this.#lastEpoch ? wallUs : this.#lastEpoch + 1n;
+    return this.#lastEpoch;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new GochatError('HOT_UNAVAILABLE', { cause: new Error('it is closed') });
+  }
+}
+
+function deviceKey(user: UserId, device: string): string {
+  return `${user}:${device}`;
+}

@@ -1,0 +1,73 @@
+/** The Lua scripts of HotRedis: each reads and writes one key, by the clock of that key's Redis. */
+import type { Redis } from 'ioredis';
+
+/**
+ * KEYS: device. ARGV: fresh session, session to resume or '', ttl in ms. Returns epoch, session, resumed (0 or 1).
+ *
+ * Lua's numbers are doubles: µs since 1970 are exact in them until the year 2255.
+ */
+const CLAIM = `
+local before = redis.call('HMGET', KEYS[1], 'epoch', 'session')
+local time = redis.call('TIME')
+local epoch = tonumber(time[1]) * 1000000 + tonumber(time[2])
+if before[1] and tonumber(before[1]) >= epoch then epoch = tonumber(before[1]) + 1 end
+local text = string.format('%.0f', epoch)
+local resumed = 0
+local session = ARGV[1]
+if ARGV[2] ~= '' and before[2] == ARGV[2] then
+  resumed = 1
+  session = ARGV[2]
+end
+redis.call('HSET', KEYS[1], 'epoch', text, 'session', session, 'held', '1')
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return {text, session, resumed}
+`;
+
+/** KEYS: device. ARGV: epoch, grace in ms. */
+const RELEASE = `
+local before = redis.call('HMGET', KEYS[1], 'epoch', 'held')
+if before[1] ~= ARGV[1] or before[2] ~= '1' then return 0 end
+if tonumber(ARGV[2]) <= 0 then
+  redis.call('DEL', KEYS[1])
+  return 1
+end
+redis.call('HSET', KEYS[1], 'held', '0')
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+`;
+
+/**
+ * GCRA: the key holds the time, in µs, at which the bucket would be full again.
+ *
+ * KEYS: bucket. ARGV: µs per token, burst. Returns 0 when allowed, else µs to wait.
+ */
+const ALLOW = `
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local interval = tonumber(ARGV[1])
+local arrival = tonumber(redis.call('GET', KEYS[1]) or now)
+if arrival < now then arrival = now end
+arrival = arrival + interval
+local wait = arrival - interval * tonumber(ARGV[2]) - now
+if wait > 0 then return wait end
+redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.max(1, math.ceil((arrival - now) / 1000)))
+return 0
+`;
+
+export const SCRIPTS = {
+  gochatClaim: { lua: CLAIM, numberOfKeys: 1 },
+  gochatRelease: { lua: RELEASE, numberOfKeys: 1 },
+  gochatAllow: { lua: ALLOW, numberOfKeys: 1 },
+};
+
+/** A Redis client with the scripts as methods. */
+export interface HotRedisClient extends Redis {
+  gochatClaim(
+    key: string,
+    fresh: string,
+    resume: string,
+    ttlMs: number,
+  ): Promise<[epoch: string, session: string, resumed: number]>;
+  gochatRelease(key: string, epoch: string, graceMs: number): Promise<number>;
+  gochatAllow(key: string, intervalUs: number, burst: number): Promise<number>;
+}

@@ -1,0 +1,163 @@
+/** Hot state in Redis 6.2 or newer: shared by all state nodes. */
+import { Redis, type RedisOptions } from 'ioredis';
+import { Backoff, GochatError, type Logger, type SessionId, type UserId } from '../../common/mod.ts';
+import { type HotRedisClient, SCRIPTS } from './hot-redis-scripts.ts';
+import {
+  type Allowance,
+  bucketInterval,
+  type Claim,
+  type DeviceSession,
+  HELD_TTL_MS,
+  type HotState,
+} from './hot-state.ts';
+
+export interface HotRedisOptions {
+  readonly logger: Logger;
+  /** How long a call waits for its answer, ms. @default 1000 ms */
+  readonly timeoutMs?: number;
+  /** Bound of calls without an answer; those above it are rejected at once. @default 10_000 */
+  readonly maxPending?: number;
+}
+
+const CONNECT_TIMEOUT_MS = 5000;
+const RECONNECT = { baseMs: 50, maxMs: 2000 };
+/** A connection on which calls wait and nothing comes for this many timeouts is dead. */
+const DEAD_AFTER_TIMEOUTS = 3;
+
+/**
+ * Hot state in Redis. Each method is one round trip; while there is no connection every call is rejected at once, and
+ * the connection comes back by itself.
+ *
+ * Keys: `gochat:session:{USER:DEVICE}`, a hash of epoch, session and held; `gochat:rate:{KEY}`, a time in µs. Each
+ * script touches one key.
+ */
+export class HotRedis implements HotState {
+  readonly #redis: HotRedisClient;
+  readonly #logger: Logger;
+  readonly #maxPending: number;
+  #pending = 0;
+  #health: 'new' | 'up' | 'down' = 'new';
+  #closing: Promise<void> | undefined;
+
+  private constructor(connection: RedisOptions, options: HotRedisOptions) {
+    const backoff = new Backoff(RECONNECT);
+    const timeoutMs = options.timeoutMs ?? 1000;
+    this.#logger = options.logger;
+    this.#maxPending = options.maxPending ?? 10_000;
+    this.#redis = new Redis({
+      ...connection,
+      scripts: SCRIPTS,
+      connectionName: 'gochat',
+      lazyConnect: true,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      commandTimeout: timeoutMs,
+      socketTimeout: timeoutMs * DEAD_AFTER_TIMEOUTS,
+      // A caller is told at once and decides itself: nothing waits here for Redis to come back.
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      retryStrategy: () => backoff.next(),
+      // A fail-over may leave us with what is now a replica.
+      reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    }) as HotRedisClient;
+    this.#redis.on('ready', () => {
+      backoff.reset();
+      if (this.#health === 'down') this.#logger.info('Redis answers again');
+      this.#health = 'up';
+    });
+    this.#redis.on('error', (error: Error) => this.#lost(error));
+    this.#redis.on('close', () => this.#lost(undefined));
+  }
+
+  /** Connects; rejects with what went wrong when the first connection fails. */
+  static async connect(connection: RedisOptions, options: HotRedisOptions): Promise<HotRedis> {
+    const hot = new HotRedis(connection, options);
+    // The client tries again by itself: what it says about the first try is on its events.
+    const { promise: failed, reject } = Promise.withResolvers<never>();
+    const late = setTimeout(() => reject(new Error('it does not answer')), CONNECT_TIMEOUT_MS);
+    hot.#redis.once('error', reject);
+    try {
+      await Promise.race([hot.#redis.connect(), failed]);
+      return hot;
+    } catch (error) {
+      hot.#closing = Promise.resolve();
+      hot.#redis.disconnect();
+      throw error;
+    } finally {
+      clearTimeout(late);
+      hot.#redis.off('error', reject);
+    }
+  }
+
+  async claim(user: UserId, device: string, fresh: SessionId, resume: SessionId | undefined): Promise<Claim> {
+    const [epoch, session, resumed] = await this.#call((redis) =>
+      redis.gochatClaim(deviceKey(user, device), `${fresh}`, `${resume ?? ''}`, HELD_TTL_MS),
+    );
+    return { epoch: BigInt(epoch), session: BigInt(session) as SessionId, resumed: resumed === 1 };
+  }
+
+  async release(user: UserId, device: string, epoch: bigint, graceMs: number): Promise<void> {
+    await this.#call((redis) => redis.gochatRelease(deviceKey(user, device), `${epoch}`, Math.ceil(graceMs)));
+  }
+
+  async holder(user: UserId, device: string): Promise<DeviceSession | undefined> {
+    const [epoch, session, held] = await this.#call((redis) =>
+      redis.hmget(deviceKey(user, device), 'epoch', 'session', 'held'),
+    );
+    if (epoch == null || session == null || held !== '1') return undefined;
+    return { session: BigInt(session) as SessionId, epoch: BigInt(epoch) };
+  }
+
+  async allow(key: string, perSecond: number, burst: number): Promise<Allowance> {
+    const intervalUs = bucketInterval(perSecond, burst);
+    const waitUs = await this.#call((redis) => redis.gochatAllow(`gochat:rate:{${key}}`, intervalUs, burst));
+    return { allowed: waitUs === 0, retryAfterMs: Math.ceil(waitUs / 1000) };
+  }
+
+  async ping(): Promise<void> {
+    await this.#call((redis) => redis.ping());
+  }
+
+  /** Lets the calls under way end, then disconnects. */
+  close(): Promise<void> {
+    this.#closing ??= this.#redis.quit().then(
+      () => undefined,
+      // Not connected, or no answer: there is nothing left to wait for.
+      () => this.#redis.disconnect(),
+    );
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #call<T>(send: (redis: HotRedisClient) => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) throw unavailable(new Error('it is closed'));
+    if (this.#pending >= this.#maxPending)
+      throw unavailable(new Error(`${this.#pending} calls wait for Redis`));
+    this.#pending++;
+    try {
+      return await send(this.#redis);
+    } catch (error) {
+      throw unavailable(error);
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  /** Logs the beginning of an outage, not each vain try to reconnect. */
+  #lost(error: Error | undefined): void {
+    if (this.#health !== 'up' || this.#closing !== undefined) return;
+    this.#health = 'down';
+    this.#logger.warn({ err: error }, 'lost the connection to Redis; connecting again');
+  }
+}
+
+function unavailable(cause: unknown): GochatError {
+  return new GochatError('HOT_UNAVAILABLE', { cause });
+}
+
+function deviceKey(user: UserId, device: string): string {
+  return `gochat:session:{${user}:${device}}`;
+}

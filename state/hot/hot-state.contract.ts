@@ -1,0 +1,208 @@
+/** What every HotState must do; each implementation's test runs it. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SessionId, UserId } from '../../common/mod.ts';
+import type { HotState } from './hot-state.ts';
+
+export interface HotStateSubject {
+  open(): Promise<HotState>;
+  /** Lets time pass on the clock by which things expire. */
+  elapse(ms: number): Promise<void>;
+}
+
+let lastUser = BigInt(Date.now()) * 1000n;
+
+/** A user that no other test has. */
+export function newUser(): UserId {
+  lastUser++;
+  return lastUser as UserId;
+}
+
+export function session(id: number): SessionId {
+  return BigInt(id) as SessionId;
+}
+
+export function wallMicros(): bigint {
+  return BigInt(Date.now()) * 1000n;
+}
+
+export function hotStateContract(name: string, subject: () => HotStateSubject): void {
+  describe(`${name}: contract`, () => {
+    let hot: HotState;
+    const key = () => `test:${newUser()}`;
+
+    beforeAll(async () => {
+      hot = await subject().open();
+    });
+    afterAll(async () => {
+      await hot.close();
+    });
+
+    test('claim: the first one gets the fresh session', async () => {
+      const user = newUser();
+      const before = wallMicros();
+      const claim = await hot.claim(user, 'phone', session(11), undefined);
+      expect(claim).toMatchObject({ session: 11n, resumed: false });
+      expect(claim.epoch).toBeGreaterThanOrEqual(before);
+      expect(await hot.holder(user, 'phone')).toEqual({ session: 11n, epoch: claim.epoch });
+    });
+
+    test('claim: a later one has a greater epoch and takes over', async () => {
+      const user = newUser();
+      const first = await hot.claim(user, 'phone', session(1), undefined);
+      const second = await hot.claim(user, 'phone', session(2), undefined);
+      expect(second).toMatchObject({ session: 2n, resumed: false });
+      expect(second.epoch).toBeGreaterThan(first.epoch);
+      expect(await hot.holder(user, 'phone')).toEqual({ session: 2n, epoch: second.epoch });
+    });
+
+    test('claim: resumes what the device has, not what it never had', async () => {
+      const user = newUser();
+      const first = await hot.claim(user, 'phone', session(1), undefined);
+      const resumed = await hot.claim(user, 'phone', session(2), session(1));
+      expect(resumed).toMatchObject({ session: 1n, resumed: true });
+      expect(resumed.epoch).toBeGreaterThan(first.epoch);
+      expect(await hot.claim(user, 'phone', session(3), session(77))).toMatchObject({
+        session: 3n,
+        resumed: false,
+      });
+    });
+
+    test('claim: takes ids of 63 bits whole', async () => {
+      const user = 9_223_372_036_854_775_807n as UserId;
+      const id = 9_223_372_036_854_775_783n as SessionId;
+      await hot.claim(user, 'phone', id, undefined);
+      expect(await hot.claim(user, 'phone', session(1), id)).toMatchObject({ session: id, resumed: true });
+      expect((await hot.holder(user, 'phone'))?.session).toBe(id);
+    });
+
+    test('claim: users and devices are apart', async () => {
+      const [user, other] = [newUser(), newUser()];
+      await hot.claim(user, 'phone', session(1), undefined);
+      await hot.claim(user, 'laptop', session(2), undefined);
+      await hot.claim(other, 'phone', session(3), undefined);
+      expect((await hot.holder(user, 'phone'))?.session).toBe(1n);
+      expect((await hot.holder(user, 'laptop'))?.session).toBe(2n);
+      expect((await hot.holder(other, 'phone'))?.session).toBe(3n);
+      expect(await hot.holder(other, 'laptop')).toBeUndefined();
+    });
+
+    test('claim: many at once get distinct epochs and leave one holder', async () => {
+      const user = newUser();
+      const claims = await Promise.all(
+        Array.from({ length: 100 }, (_, i) => hot.claim(user, 'phone', session(i + 1), undefined)),
+      );
+      expect(new Set(claims.map((claim) => claim.epoch)).size).toBe(100);
+      const newest = claims.reduce((a, b) => (a.epoch > b.epoch ? a : b));
+      expect(await hot.holder(user, 'phone')).toEqual({ session: newest.session, epoch: newest.epoch });
+    });
+
+    test('release: ends the hold; the session resumes within the grace period', async () => {
+      const user = newUser();
+      const first = await hot.claim(user, 'phone', session(1), undefined);
+      await hot.release(user, 'phone', first.epoch, 60_000);
+      expect(await hot.holder(user, 'phone')).toBeUndefined();
+      const again = await hot.claim(user, 'phone', session(2), session(1));
+      expect(again).toMatchObject({ session: 1n, resumed: true });
+      expect(again.epoch).toBeGreaterThan(first.epoch);
+      expect(await hot.holder(user, 'phone')).toEqual({ session: 1n, epoch: again.epoch });
+    });
+
+    test('release: after the grace period the session is gone, and epochs still grow', async () => {
+      const user = newUser();
+      const first = await hot.claim(user, 'phone', session(1), undefined);
+      await hot.release(user, 'phone', first.epoch, 50);
+      await subject().elapse(51);
+      const again = await hot.claim(user, 'phone', session(2), session(1));
+      expect(again).toMatchObject({ session: 2n, resumed: false });
+      expect(again.epoch).toBeGreaterThan(first.epoch);
+    });
+
+    test('release: a grace period ends with the next claim', async () => {
+      const user = newUser();
+      const first = await hot.claim(user, 'phone', session(1), undefined);
+      await hot.release(user, 'phone', first.epoch, 50);
+      const again = await hot.claim(user, 'phone', session(1), session(1));
+      await subject().elapse(51);
+      expect(await hot.holder(user, 'phone')).toMatchObject({ epoch: again.epoch });
+    });
+
+    test('release: without grace nothing can be resumed', async () => {
+      const user = newUser();
+      const first = await hot.claim(user, 'phone', session(1), undefined);
+      await hot.release(user, 'phone', first.epoch, 0);
+      expect(await hot.holder(user, 'phone')).toBeUndefined();
+      expect(await hot.claim(user, 'phone', session(2), session(1))).toMatchObject({ resumed: false });
+    });
+
+    test('release: a late loser does not end the hold of the winner', async () => {
+      const user = newUser();
+      const loser = await hot.claim(user, 'phone', session(1), undefined);
+      const winner = await hot.claim(user, 'phone', session(2), undefined);
+      await hot.release(user, 'phone', loser.epoch, 0);
+      expect(await hot.holder(user, 'phone')).toEqual({ session: 2n, epoch: winner.epoch });
+    });
+
+    test('release: twice, or of what was never claimed, does nothing', async () => {
+      const user = newUser();
+      await hot.release(user, 'phone', 5n, 1000);
+      const claim = await hot.claim(user, 'phone', session(1), undefined);
+      await hot.release(user, 'phone', claim.epoch, 60_000);
+      await hot.release(user, 'phone', claim.epoch, 0);
+      expect(await hot.claim(user, 'phone', session(2), session(1))).toMatchObject({ resumed: true });
+    });
+
+    test('allow: gives the burst, then says when there is more', async () => {
+      const bucket = key();
+      for (let i = 0; i < 3; i++)
+        expect(await hot.allow(bucket, 0.01, 3)).toEqual({ allowed: true, retryAfterMs: 0 });
+      const refused = await hot.allow(bucket, 0.01, 3);
+      expect(refused.allowed).toBe(false);
+      expect(refused.retryAfterMs).toBeGreaterThan(0);
+      expect(refused.retryAfterMs).toBeLessThanOrEqual(100_000);
+    });
+
+    test('allow: a refusal costs nothing, and the wait it names is enough', async () => {
+      const bucket = key();
+      expect((await hot.allow(bucket, 1, 1)).allowed).toBe(true);
+      for (let i = 0; i < 5; i++) await hot.allow(bucket, 1, 1);
+      const { retryAfterMs } = await hot.allow(bucket, 1, 1);
+      await subject().elapse(retryAfterMs);
+      expect((await hot.allow(bucket, 1, 1)).allowed).toBe(true);
+    });
+
+    test('allow: buckets are apart', async () => {
+      const [one, two] = [key(), key()];
+      expect((await hot.allow(one, 0.01, 1)).allowed).toBe(true);
+      expect((await hot.allow(one, 0.01, 1)).allowed).toBe(false);
+      expect((await hot.allow(two, 0.01, 1)).allowed).toBe(true);
+    });
+
+    test.each([
+      [0, 1],
+      [-1, 1],
+      [Number.NaN, 1],
+      [1, 0],
+      [1, 1.5],
+      [1e-9, 1000],
+    ])('allow: %d/s with burst %d is a RangeError', async (perSecond, burst) => {
+      await expect(hot.allow(key(), perSecond, burst)).rejects.toThrow(RangeError);
+    });
+
+    test('ping: answers', async () => {
+      await expect(hot.ping()).resolves.toBeUndefined();
+    });
+
+    test('close: is idempotent; every method then rejects with HOT_UNAVAILABLE', async () => {
+      const closed = await subject().open();
+      await Promise.all([closed.close(), closed.close()]);
+      await closed[Symbol.asyncDispose]();
+      const unavailable = { code: 'HOT_UNAVAILABLE' };
+      const user = newUser();
+      await expect(closed.claim(user, 'phone', session(1), undefined)).rejects.toMatchObject(unavailable);
+      await expect(closed.release(user, 'phone', 1n, 0)).rejects.toMatchObject(unavailable);
+      await expect(closed.holder(user, 'phone')).rejects.toMatchObject(unavailable);
+      await expect(closed.allow(key(), 1, 1)).rejects.toMatchObject(unavailable);
+      await expect(closed.ping()).rejects.toMatchObject(unavailable);
+    });
+  });
+}
