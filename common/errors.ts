@@ -386,7 +386,7 @@ export const CATALOGUE = {
     { exit: 1, retryable: true },
   ),
   HOT_UNREACHABLE: entry(
-    'Cannot reach Redis at {url}.',
+    'Cannot reach Redis at {url}: {reason}.',
     'Start it with scripts/start-services.sh, or run gochat up, which needs none.',
     'UNAVAILABLE',
     503,
