@@ -1,0 +1,62 @@
+/** The peers of a run: each is started once, with the engines it needs, and stays up for all scenarios. */
+import { join } from 'node:path';
+import { startBareFanout, startBarePipeline } from '../peers/bare.ts';
+import { startMosquitto, startNats } from '../peers/brokers.ts';
+import type { Peer } from '../peers/peer.ts';
+import { run } from './child.ts';
+import { startApart, startEmbedded } from './gochat.ts';
+import { MEMBERS, type PeerName } from './scenarios.ts';
+import { type Services, startServices } from './services.ts';
+
+const BINARIES: Partial<Record<PeerName, string>> = { nats: 'nats-server', mosquitto: 'mosquitto' };
+
+/** Returns the peers whose programs this machine has. */
+export async function installed(names: readonly PeerName[]): Promise<PeerName[]> {
+  const found: PeerName[] = [];
+  for (const name of names) {
+    const binary = BINARIES[name];
+    const there =
+      binary === undefined ||
+      (await run('which', [binary]).then(
+        () => true,
+        () => false,
+      ));
+    if (there) found.push(name);
+  }
+  return found;
+}
+
+/** Starts the peers; disposing stops them in the reverse order. */
+export async function startFleet(
+  names: readonly PeerName[],
+  folder: string,
+  profiles: string | undefined,
+  signal: AbortSignal,
+): Promise<{ peers: ReadonlyMap<PeerName, Peer> } & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const options = { members: MEMBERS, profiles };
+  let services: Services | undefined;
+  const engines = async () => {
+    services ??= stack.use(await startServices(join(folder, 'services')));
+    return services;
+  };
+  const starters: Record<PeerName, () => Promise<Peer>> = {
+    gochat: async () => startApart(await engines(), options),
+    'gochat-embedded': () => startEmbedded(join(folder, 'embedded'), options),
+    'bare-pipeline': async () => {
+      const { store, postgres } = await engines();
+      return startBarePipeline(store, postgres.pid);
+    },
+    'bare-loop': () => startBareFanout(),
+    nats: () => startNats(join(folder, 'nats')),
+    mosquitto: () => startMosquitto(join(folder, 'mosquitto')),
+  };
+  const peers = new Map<PeerName, Peer>();
+  for (const name of names) {
+    console.error(`starting ${name}`);
+    peers.set(name, stack.use(await starters[name]()));
+    signal.throwIfAborted();
+  }
+  const owned = stack.move();
+  return { peers, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}

@@ -1,0 +1,88 @@
+/** GoChat as it is measured: the real bin/gochat, in one process on SQLite, or apart on the real engines. */
+import { join } from 'node:path';
+import type { Peer, Workload } from '../peers/peer.ts';
+import { Child, ROOT } from './child.ts';
+import { seed, type Seeded } from './seed.ts';
+import type { Services } from './services.ts';
+
+const BIN = join(ROOT, 'bin/gochat');
+
+export interface GochatOptions {
+  /** Members of the room that is made, its publisher not counted; also the number of direct connections. */
+  readonly members: number;
+  /** Where each process leaves a CPU profile when it stops; undefined: none. */
+  readonly profiles?: string | undefined;
+}
+
+/** Starts `gochat up`, its data in the folder. */
+export async function startEmbedded(folder: string, options: GochatOptions): Promise<Peer> {
+  await using stack = new AsyncDisposableStack();
+  const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
+  const child = stack.use(
+    new Child('gochat up', BIN, ['up', '--no-demo', '--data-dir', folder, ...ports], profiled(options, {})),
+  );
+  const tcp = await child.until((output) => /gateway\s+tcp:\/\/(\S+)/.exec(output)?.[1]);
+  const seeded = await seed(`sqlite://${folder}/gochat.db`, options.members);
+  const owned = stack.move();
+  return {
+    name: 'gochat-embedded',
+    durability: 'SQLite commit, synchronous=FULL',
+    servers: [{ name: 'gochat up', pid: child.pid }],
+    open: door(tcp, seeded),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Starts state, gateway, ipconf and api as processes of their own. */
+export async function startApart(services: Services, options: GochatOptions): Promise<Peer> {
+  await using stack = new AsyncDisposableStack();
+  const env = {
+    GOCHAT_REGISTRY: services.registry,
+    GOCHAT_HOT: services.hot,
+    GOCHAT_STORE: services.store,
+    GOCHAT_LOG_LEVEL: 'info',
+  };
+  const start = async (mode: string, more: readonly string[] = []) => {
+    const flags = ['--port', '0', '--admin-port', '0', ...more];
+    const child = stack.use(new Child(mode, BIN, [mode, ...flags], profiled(options, env)));
+    const line = await child.until((output) =>
+      output.split('\n').find((each) => each.startsWith('{') && each.includes(`"msg":"${mode} is up"`)),
+    );
+    return { child, up: JSON.parse(line) as Record<string, string> };
+  };
+  const state = await start('state');
+  const gateway = await start('gateway', ['--ws-port', '0']);
+  const ipconf = await start('ipconf');
+  const api = await start('api');
+  const seeded = await seed(services.store, options.members);
+  const owned = stack.move();
+  return {
+    name: 'gochat',
+    durability: 'PostgreSQL commit, fsync',
+    servers: [
+      { name: 'gateway', pid: gateway.child.pid },
+      { name: 'state', pid: state.child.pid },
+      { name: 'ipconf', pid: ipconf.child.pid },
+      { name: 'api', pid: api.child.pid },
+      services.postgres,
+      services.redis,
+      services.etcd,
+    ],
+    open: door(gateway.up['tcp'] as string, seeded),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function door(tcp: string, seeded: Seeded): Peer['open'] {
+  const port = Number(tcp.slice(tcp.lastIndexOf(':') + 1));
+  return (workload: Workload) => ({
+    protocol: 'gochat',
+    ports: [port],
+    connections: seeded.connections(workload),
+  });
+}
+
+function profiled(options: GochatOptions, env: Readonly<Record<string, string>>) {
+  if (options.profiles === undefined) return { env };
+  return { env: { ...env, NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${options.profiles}` } };
+}

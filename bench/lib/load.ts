@@ -1,0 +1,153 @@
+/** Compiles and runs the load generator (bench/load), one run at a time. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { run as runCommand } from './child.ts';
+import { type Sample, sample, type Tracked, type Usage, usageSince } from './usage.ts';
+
+const SOURCE = fileURLToPath(new URL('../load/load.cpp', import.meta.url));
+/** Beyond its own deadlines (60 s to connect, 10 s to drain) something is wrong with it. */
+const SLACK_MS = 90_000;
+
+export type Protocol = 'gochat' | 'bare' | 'nats' | 'jetstream' | 'mqtt0' | 'mqtt1';
+
+/** One connection of a run. */
+export interface PlannedConnection {
+  readonly conversation: bigint;
+  readonly sends: boolean;
+  readonly token: string;
+}
+
+export interface LoadRun {
+  readonly protocol: Protocol;
+  readonly scenario: 'direct' | 'room' | 'idle';
+  readonly ports: readonly number[];
+  readonly connections: readonly PlannedConnection[];
+  /** Messages that each sender keeps in flight, unless a rate is given. */
+  readonly window?: number;
+  /** Messages per second of all senders together: the open loop. */
+  readonly rate?: number;
+  readonly seconds: number;
+  readonly warmup: number;
+  /** Cores to run on, as taskset's list; any when it is undefined. */
+  readonly cores?: string | undefined;
+}
+
+export interface Quantiles {
+  readonly count: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+}
+
+/** What the generator prints. */
+export interface LoadResult {
+  readonly connections: number;
+  readonly acked_per_s: number;
+  readonly delivered_per_s: number;
+  readonly connect_s: number;
+  readonly resyncs: number;
+  readonly held_up: number;
+  readonly ack_ms: Quantiles;
+  readonly delivery_ms: Quantiles;
+  readonly connect_ms: Quantiles;
+  readonly refused: Readonly<Record<string, number>>;
+  readonly errors: Readonly<Record<string, number>>;
+}
+
+export interface Measured {
+  readonly load: LoadResult;
+  /** Of the servers while it was measured, and of the generator under the name "load". */
+  readonly usage: readonly Usage[];
+}
+
+export class LoadGenerator {
+  readonly #binary: string;
+  readonly #folder: string;
+  #runs = 0;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.#binary = join(folder, 'load');
+  }
+
+  /** Compiles it into the folder. */
+  static async build(folder: string): Promise<LoadGenerator> {
+    const generator = new LoadGenerator(folder);
+    await runCommand('g++', ['-std=c++17', '-O2', '-Wall', '-Wextra', '-o', generator.#binary, SOURCE]);
+    return generator;
+  }
+
+  /**
+   * Runs it and measures the servers' CPU meanwhile. `onPhase` hears of "connect", "connected", "measure" and
+   * "measured". An aborted signal kills it.
+   */
+  async run(
+    what: LoadRun,
+    servers: readonly Tracked[],
+    signal: AbortSignal,
+    onPhase?: (phase: string) => void,
+  ): Promise<Measured> {
+    const plan = join(this.#folder, `plan-${++this.#runs}`);
+    writeFileSync(plan, what.connections.map(planLine).join(''), { mode: 0o600 });
+    const args = [
+      '--protocol',
+      what.protocol,
+      '--scenario',
+      what.scenario,
+      '--plan',
+      plan,
+      ...what.ports.flatMap((port) => ['--port', String(port)]),
+      '--window',
+      String(what.window ?? 1),
+      '--rate',
+      String(what.rate ?? 0),
+      '--seconds',
+      String(what.seconds),
+      '--warmup',
+      String(what.warmup),
+    ];
+    const [command, all] =
+      what.cores === undefined
+        ? [this.#binary, args]
+        : ['taskset', ['-c', what.cores, this.#binary, ...args]];
+    const child = spawn(command, all, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const kill = () => child.kill('SIGKILL');
+    signal.addEventListener('abort', kill);
+    const timer = setTimeout(kill, SLACK_MS + (what.seconds + what.warmup) * 1000);
+    const tracked = [...servers, { name: 'load', pid: child.pid ?? 0 }];
+    let before: Sample | undefined;
+    let usage: Usage[] = [];
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      for (const [, phase] of text.matchAll(/^phase (\w+)$/gm)) {
+        if (phase === 'measure') before = sample(tracked);
+        if (phase === 'measured' && before !== undefined) usage = usageSince(before, tracked);
+        onPhase?.(phase as string);
+      }
+    });
+    try {
+      const [code] = (await once(child, 'close')) as [number | null];
+      signal.throwIfAborted();
+      if (!stdout.startsWith('{')) {
+        const what = stderr.replaceAll(/^phase .*\n/gm, '');
+        throw new Error(`The load generator ended with ${code ?? 'a signal'}: ${what}`);
+      }
+      return { load: JSON.parse(stdout) as LoadResult, usage };
+    } finally {
+      signal.removeEventListener('abort', kill);
+      clearTimeout(timer);
+    }
+  }
+}
+
+function planLine(connection: PlannedConnection): string {
+  return `${connection.conversation} ${connection.sends ? 1 : 0} ${connection.token}\n`;
+}

@@ -1,0 +1,84 @@
+/** What the bench runs: loads, who carries them, and what counts as the baseline. */
+import type { Workload } from '../peers/peer.ts';
+
+export const PEERS = [
+  'gochat',
+  'gochat-embedded',
+  'bare-pipeline',
+  'bare-loop',
+  'nats',
+  'mosquitto',
+] as const;
+export type PeerName = (typeof PEERS)[number];
+
+export interface Scenario {
+  readonly name: string;
+  /** One line for people. */
+  readonly title: string;
+  readonly workload: Workload;
+  /** Messages in flight of each sender: the closed loop. */
+  readonly window?: number;
+  /** The open loop, at half of what GoChat reached in this scenario of the same run. */
+  readonly halfOf?: string;
+  /** one-core: the servers share the first core, the load has the last one. all: everything shares every core. */
+  readonly cores: 'all' | 'one-core';
+  /** What the ratio is built on. */
+  readonly rate: 'acked_per_s' | 'delivered_per_s';
+  readonly baseline: PeerName;
+  readonly peers: readonly PeerName[];
+}
+
+/** Connections of the direct and room scenarios. */
+export const MEMBERS = 1000;
+
+const EVERYONE: readonly PeerName[] = ['gochat', 'gochat-embedded', 'nats', 'mosquitto'];
+
+/** The scenarios in their order; idle first, on servers that have done nothing yet. */
+export function scenarios(quick: boolean): readonly Scenario[] {
+  const idle = quick ? 1000 : 5000;
+  return [
+    {
+      name: `idle-${idle}`,
+      title: `${idle} idle, logged-in connections with heartbeats`,
+      workload: { scenario: 'idle', connections: idle },
+      cores: 'all',
+      rate: 'acked_per_s',
+      baseline: 'bare-loop',
+      peers: ['bare-loop', ...EVERYONE],
+    },
+    ...[1, 4].map(
+      (window): Scenario => ({
+        name: `direct-${MEMBERS}x${window}`,
+        title: `${MEMBERS} connections in pairs, ${window} unacked each`,
+        workload: { scenario: 'direct', connections: MEMBERS },
+        window,
+        cores: 'all',
+        rate: 'acked_per_s',
+        baseline: 'bare-pipeline',
+        peers: ['bare-pipeline', ...EVERYONE],
+      }),
+    ),
+    {
+      name: 'direct-half',
+      title: `${MEMBERS} connections in pairs, open loop at half of GoChat's direct-${MEMBERS}x4`,
+      workload: { scenario: 'direct', connections: MEMBERS },
+      halfOf: `direct-${MEMBERS}x4`,
+      cores: 'all',
+      rate: 'acked_per_s',
+      baseline: 'bare-pipeline',
+      peers: ['bare-pipeline', 'gochat'],
+    },
+    ...[1, 16].map(
+      (window): Scenario => ({
+        name: `room-${MEMBERS}x${window}`,
+        title: `a room of ${MEMBERS} receivers, ${window} in flight (acked and with everyone), servers on one core`,
+        workload: { scenario: 'room', connections: MEMBERS },
+        window,
+        cores: 'one-core',
+        rate: 'delivered_per_s',
+        baseline: 'bare-loop',
+        peers: ['bare-loop', ...EVERYONE],
+      }),
+    ),
+  ];
+}

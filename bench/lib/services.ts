@@ -1,0 +1,59 @@
+/** etcd, Redis and PostgreSQL of the bench's own, through scripts/start-services.sh on free ports. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { ROOT, run } from './child.ts';
+import { freePorts } from './ports.ts';
+import type { Tracked } from './usage.ts';
+
+const START = join(ROOT, 'scripts/start-services.sh');
+const configSchema = z.object({ registry: z.string(), hot: z.string(), store: z.string() });
+
+export interface Services extends AsyncDisposable {
+  readonly registry: string;
+  readonly hot: string;
+  readonly store: string;
+  readonly etcd: Tracked;
+  readonly redis: Tracked;
+  readonly postgres: Tracked;
+}
+
+/** Starts them in the folder; disposing stops them and leaves their data to the folder's owner. */
+export async function startServices(folder: string): Promise<Services> {
+  const [etcd, etcdPeer, redis, postgres] = await freePorts(4);
+  const stop = async () => {
+    await run(START, ['--dir', folder, '--stop']);
+  };
+  try {
+    await run(START, [
+      '--dir',
+      folder,
+      '--engine',
+      'local',
+      '--etcd-port',
+      String(etcd),
+      '--etcd-peer-port',
+      String(etcdPeer),
+      '--redis-port',
+      String(redis),
+      '--postgres-port',
+      String(postgres),
+    ]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const config = configSchema.parse(parse(readFileSync(join(folder, 'gochat.yaml'), 'utf8')));
+  const tracked = (name: string): Tracked => ({
+    name,
+    pid: Number(readFileSync(join(folder, `${name}.pid`), 'utf8')),
+  });
+  return {
+    ...config,
+    etcd: tracked('etcd'),
+    redis: tracked('redis'),
+    postgres: tracked('postgres'),
+    [Symbol.asyncDispose]: stop,
+  };
+}

@@ -1,0 +1,46 @@
+/** What is measured: GoChat itself and what it is measured against look the same to the bench. */
+import type { PlannedConnection, Protocol } from '../lib/load.ts';
+import type { Tracked } from '../lib/usage.ts';
+
+/** A kind of load. */
+export interface Workload {
+  /** direct: pairs that both send. room: one publisher, the others receive. idle: nobody sends. */
+  readonly scenario: 'direct' | 'room' | 'idle';
+  /** Connections, a room's publisher not counted. */
+  readonly connections: number;
+}
+
+/** How the load generator meets a peer. */
+export interface Door {
+  readonly protocol: Protocol;
+  readonly ports: readonly number[];
+  readonly connections: readonly PlannedConnection[];
+}
+
+/** A system that runs; disposing stops it. */
+export interface Peer extends AsyncDisposable {
+  readonly name: string;
+  /** What an acked message has survived, in a few words. */
+  readonly durability: string;
+  /** Its processes, those of its engines included. */
+  readonly servers: readonly Tracked[];
+  /** Returns undefined for a workload that it has no equal of. */
+  open(workload: Workload): Door | undefined;
+}
+
+/** The connections of a workload on a peer without accounts; conversations are numbered from `first`. */
+export function anonymous(workload: Workload, first: number): PlannedConnection[] {
+  const { scenario, connections } = workload;
+  if (scenario === 'room') {
+    return Array.from({ length: connections + 1 }, (_, i) => ({
+      conversation: BigInt(first),
+      sends: i === 0,
+      token: '-',
+    }));
+  }
+  return Array.from({ length: connections }, (_, i) => ({
+    conversation: BigInt(scenario === 'idle' ? first + i : first + (i >> 1)),
+    sends: scenario === 'direct',
+    token: '-',
+  }));
+}
