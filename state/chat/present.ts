@@ -1,0 +1,31 @@
+/** The store's terms in those of the wire. */
+import { client } from '../../proto/mod.ts';
+import type { Message, UserConversation } from '../store/store.ts';
+
+/** Presents a conversation as one of its members sees it. */
+export function toConversation(conversation: UserConversation): client.Conversation {
+  const isRoom = conversation.kind === 'room';
+  return {
+    id: conversation.id,
+    kind: isRoom
+      ? client.ConversationKind.CONVERSATION_KIND_ROOM
+      : client.ConversationKind.CONVERSATION_KIND_DIRECT,
+    name: isRoom ? conversation.name : (conversation.peerName ?? ''),
+    lastSeq: BigInt(conversation.lastSeq),
+    deliveredSeq: BigInt(conversation.deliveredSeq),
+    readSeq: BigInt(conversation.readSeq),
+  };
+}
+
+/** Presents a message of the log. */
+export function toMessage(message: Message): client.Message {
+  return {
+    seq: BigInt(message.seq),
+    id: message.id,
+    sender: message.sender,
+    from: message.senderName,
+    clientMsgId: message.clientMsgId,
+    text: message.text,
+    atMs: BigInt(message.atMs),
+  };
+}

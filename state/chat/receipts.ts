@@ -1,0 +1,141 @@
+/** Receipts: cursor moves of many frames, merged and written together. */
+import { Backoff, type Logger } from '../../common/mod.ts';
+import type { client } from '../../proto/mod.ts';
+import type { Caller } from '../session/location-map.ts';
+import type { CursorMove, Store } from '../store/store.ts';
+import { conversationId } from './rooms.ts';
+
+/** Most receipts of one frame. */
+const MAX_RECEIPTS = 256;
+/** Most moves of one write. */
+const MAX_BATCH = 2000;
+const MAX_SEQ = BigInt(Number.MAX_SAFE_INTEGER);
+
+/**
+ * Gathers cursor moves while a write is in flight, one entry for each (user, device, conversation), and writes them in
+ * batches. Beyond the bound moves are left out: cursors only go forward, so a later receipt makes up for a lost one.
+ */
+export class Receipts {
+  readonly #store: Pick<Store, 'moveCursors'>;
+  readonly #maxMoves: number;
+  readonly #logger: Logger;
+  readonly #backoff = new Backoff({ maxMs: 2000 });
+  readonly #moves = new Map<string, CursorMove>();
+  #writing = false;
+  #scheduled = false;
+  #failing = false;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  readonly #whenIdle: (() => void)[] = [];
+
+  constructor(store: Pick<Store, 'moveCursors'>, maxMoves: number, logger: Logger) {
+    this.#store = store;
+    this.#maxMoves = maxMoves;
+    this.#logger = logger;
+  }
+
+  /** Moves that wait. */
+  get size(): number {
+    return this.#moves.size;
+  }
+
+  /** Takes the receipts of one frame, all or none; false when one of them is not valid. */
+  add(caller: Caller, receipts: readonly client.Receipt[]): boolean {
+    if (receipts.length > MAX_RECEIPTS) return false;
+    for (const receipt of receipts) {
+      if (conversationId(receipt.conversation) === undefined) return false;
+      if (receipt.deliveredSeq > MAX_SEQ || receipt.readSeq > MAX_SEQ) return false;
+    }
+    for (const receipt of receipts) {
+      const conversation = conversationId(receipt.conversation);
+      if (conversation === undefined) continue;
+      this.#merge({
+        user: caller.user,
+        device: caller.device,
+        conversation,
+        deliveredSeq: Number(receipt.deliveredSeq),
+        readSeq: Number(receipt.readSeq),
+      });
+    }
+    this.#schedule();
+    return true;
+  }
+
+  /** Resolves when all moves are written, or writing has failed. */
+  flush(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenIdle.push(resolve);
+      this.#write();
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#retryTimer);
+    this.#settle();
+  }
+
+  #merge(move: CursorMove): void {
+    const key = `${move.user}/${move.conversation}/${move.device}`;
+    const known = this.#moves.get(key);
+    if (known === undefined) {
+      if (this.#moves.size < this.#maxMoves) this.#moves.set(key, move);
+      return;
+    }
+    this.#moves.set(key, {
+      ...known,
+      deliveredSeq: Math.max(known.deliveredSeq, move.deliveredSeq),
+      readSeq: Math.max(known.readSeq, move.readSeq),
+    });
+  }
+
+  /** At the end of the tick, so that its frames go together. */
+  #schedule(): void {
+    if (this.#scheduled || this.#writing || this.#retryTimer !== undefined) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#write();
+    });
+  }
+
+  #write(): void {
+    if (this.#writing || this.#stopped) return;
+    if (this.#moves.size === 0) {
+      this.#settle();
+      return;
+    }
+    const batch: CursorMove[] = [];
+    for (const [key, move] of this.#moves) {
+      if (batch.length >= MAX_BATCH) break;
+      batch.push(move);
+      this.#moves.delete(key);
+    }
+    this.#writing = true;
+    this.#store.moveCursors(batch).then(
+      () => {
+        this.#writing = false;
+        this.#failing = false;
+        this.#backoff.reset();
+        this.#write();
+      },
+      (error: unknown) => {
+        this.#writing = false;
+        if (!this.#failing) this.#logger.warn({ err: error }, 'cannot write cursors');
+        this.#failing = true;
+        for (const move of batch) this.#merge(move);
+        this.#settle();
+        if (this.#stopped) return;
+        clearTimeout(this.#retryTimer);
+        this.#retryTimer = setTimeout(() => {
+          this.#retryTimer = undefined;
+          this.#write();
+        }, this.#backoff.next());
+      },
+    );
+  }
+
+  #settle(): void {
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+}

@@ -1,0 +1,77 @@
+/** REQUEST frames: each call of the oneof to its answer. */
+import { type ErrorCode, GochatError } from '../../common/mod.ts';
+import type { client } from '../../proto/mod.ts';
+import type { StateMetrics } from '../metrics.ts';
+import type { Caller } from '../session/location-map.ts';
+import type { Rooms } from './rooms.ts';
+
+/** Answers requests; bounded in all, the links bound them for each connection. */
+export class Requests {
+  readonly #rooms: Rooms;
+  readonly #metrics: StateMetrics;
+  readonly #maxInFlight: number;
+  #inFlight = 0;
+  #draining = false;
+  readonly #whenIdle: (() => void)[] = [];
+
+  constructor(rooms: Rooms, metrics: StateMetrics, maxInFlight: number) {
+    this.#rooms = rooms;
+    this.#metrics = metrics;
+    this.#maxInFlight = maxInFlight;
+  }
+
+  /** Why no request is taken now, or undefined when one is. */
+  get refusal(): ErrorCode | undefined {
+    if (this.#draining) return 'STATE_UNAVAILABLE';
+    return this.#inFlight < this.#maxInFlight ? undefined : 'OVERLOADED';
+  }
+
+  /** Takes no more requests; resolves when those in flight are answered. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    if (this.#inFlight === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenIdle.push(resolve);
+    });
+  }
+
+  /** Answers one request about the conversation `key`. @throws GochatError what the caller is to be told */
+  async answer(caller: Caller, key: bigint, request: client.Request): Promise<client.Response> {
+    this.#inFlight++;
+    try {
+      return { result: await this.#call(caller, key, request.call) };
+    } finally {
+      this.#inFlight--;
+      if (this.#inFlight === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    }
+  }
+
+  async #call(caller: Caller, key: bigint, call: client.Request['call']): Promise<client.Response['result']> {
+    const rooms = this.#rooms;
+    const { user } = caller;
+    switch (call?.$case) {
+      case 'sync':
+        this.#metrics.syncs.add(1);
+        return { $case: 'sync', sync: await rooms.sync(caller, call.sync) };
+      case 'openDirect':
+        return {
+          $case: 'conversation',
+          conversation: await rooms.openDirect(user, call.openDirect.userName),
+        };
+      case 'createRoom':
+        return { $case: 'conversation', conversation: await rooms.create(user, call.createRoom.name) };
+      case 'joinRoom':
+        return { $case: 'conversation', conversation: await rooms.join(user, call.joinRoom.room) };
+      case 'listConversations':
+        return { $case: 'conversations', conversations: await rooms.conversations(caller) };
+      case 'getHistory': {
+        const { beforeSeq, limit } = call.getHistory;
+        return { $case: 'history', history: await rooms.history(user, key, beforeSeq, limit) };
+      }
+      case 'getMembers':
+        return { $case: 'members', members: await rooms.members(user, key) };
+    }
+    // A call that this version does not know decodes as none.
+    throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The call of the REQUEST' } });
+  }
+}

@@ -1,0 +1,165 @@
+/** What users do with conversations beside sending: make, join, open, list, read back, synchronise. */
+import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
+import type { client, state } from '../../proto/mod.ts';
+import type { Caller } from '../session/location-map.ts';
+import type { Store } from '../store/store.ts';
+import { parseName, quoted } from './names.ts';
+import { CONVERSATION_BYTES, PageBudget } from './page-budget.ts';
+import { toConversation, toMessage } from './present.ts';
+
+const MAX_ID = (1n << 63n) - 1n;
+const MAX_SYNC_LIMIT = 1000;
+const DEFAULT_SYNC_LIMIT = 200;
+const MAX_CURSORS = 10_000;
+const MAX_PAGE_LIMIT = 200;
+const DEFAULT_PAGE_LIMIT = 50;
+/** Members that one answer lists, those online first. */
+const MAX_MEMBERS = 2000;
+const DECIMAL = /^\d{1,20}$/;
+
+export interface RoomsOptions {
+  readonly store: Store;
+  readonly isOnline: (user: UserId) => boolean;
+  readonly nextConversation: () => ConversationId;
+}
+
+/** Checks the input, asks the store, presents the answer. Every method throws GochatErrors. */
+export class Rooms {
+  readonly #options: RoomsOptions;
+
+  constructor(options: RoomsOptions) {
+    this.#options = options;
+  }
+
+  async create(user: UserId, input: string): Promise<client.Conversation> {
+    const name = parseName(input);
+    const { store, nextConversation } = this.#options;
+    const room = await store.createRoom(nextConversation(), name, user);
+    if (room === undefined) throw new GochatError('NAME_TAKEN', { details: { name } });
+    return toConversation(room);
+  }
+
+  /** Joins by name, or by id in decimal: names begin with a letter. */
+  async join(user: UserId, room: string): Promise<client.Conversation> {
+    if (!DECIMAL.test(room)) return this.#join(user, parseName(room), quoted(room));
+    const id = conversationId(BigInt(room));
+    if (id === undefined) throw new GochatError('ROOM_NOT_FOUND', { details: { name: room } });
+    return this.#join(user, id, room);
+  }
+
+  async openDirect(user: UserId, input: string): Promise<client.Conversation> {
+    const name = parseName(input);
+    const { store, nextConversation } = this.#options;
+    const peer = await store.findAccount(name);
+    if (peer === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name } });
+    return toConversation(await store.openDirect(nextConversation(), user, peer.id));
+  }
+
+  async conversations(caller: Caller): Promise<client.Conversations> {
+    const list = await this.#options.store.conversationsOf(caller.user, caller.device);
+    return { conversations: list.map(toConversation) };
+  }
+
+  async listRooms(user: UserId, after: bigint, limit: number): Promise<state.ListRoomsResponse> {
+    if (after > MAX_ID) return { rooms: [], more: false };
+    const page = await this.#options.store.listRooms(user, after as ConversationId, pageLimit(limit));
+    return {
+      rooms: page.rooms.map((room) => ({
+        id: room.id,
+        name: room.name,
+        members: room.members,
+        joined: room.joined,
+        lastSeq: BigInt(room.lastSeq),
+      })),
+      more: page.more,
+    };
+  }
+
+  /** Pages backwards; a page that would be too large begins later and says that there is more. */
+  async history(
+    user: UserId,
+    conversation: bigint,
+    beforeSeq: bigint,
+    limit: number,
+  ): Promise<client.HistoryPage> {
+    const id = conversationId(conversation);
+    if (id === undefined) throw new GochatError('NOT_A_MEMBER');
+    const page = await this.#options.store.history(user, id, seq(beforeSeq, 'before_seq'), pageLimit(limit));
+    if (page === undefined) throw new GochatError('NOT_A_MEMBER');
+    const budget = new PageBudget();
+    const newest: client.Message[] = [];
+    for (const message of page.messages.toReversed()) {
+      if (!budget.takeMessage(message)) break;
+      newest.push(toMessage(message));
+    }
+    return { messages: newest.reverse(), more: page.more || newest.length < page.messages.length };
+  }
+
+  async members(user: UserId, conversation: bigint): Promise<client.Members> {
+    const id = conversationId(conversation);
+    const list = id === undefined ? undefined : await this.#options.store.membersOf(id);
+    if (list?.members.some((member) => member.user === user) !== true) throw new GochatError('NOT_A_MEMBER');
+    const members = list.members.map((member) => ({
+      user: member.user,
+      name: member.name,
+      online: this.#options.isOnline(member.user),
+    }));
+    members.sort((a, b) => Number(b.online) - Number(a.online) || (a.name < b.name ? -1 : 1));
+    return { members: members.slice(0, MAX_MEMBERS) };
+  }
+
+  /** What the log holds beyond the cursors; a page that would be too large is cut and says that there is more. */
+  async sync(caller: Caller, request: client.Sync): Promise<client.SyncPage> {
+    const limit = request.limit === 0 ? DEFAULT_SYNC_LIMIT : request.limit;
+    if (limit > MAX_SYNC_LIMIT) throw invalid('limit');
+    if (request.cursors.length > MAX_CURSORS) throw invalid('cursors');
+    const cursors = new Map<ConversationId, number>();
+    for (const cursor of request.cursors) {
+      const id = conversationId(cursor.conversation);
+      if (id === undefined) throw invalid('cursors');
+      cursors.set(id, seq(cursor.seq, 'cursors'));
+    }
+    const { user, device } = caller;
+    const result = await this.#options.store.sync({ user, device, cursors, limit });
+    const budget = new PageBudget();
+    const conversations: client.ConversationMessages[] = [];
+    for (const { conversation, messages } of result.conversations) {
+      const taken: client.Message[] = [];
+      budget.take(CONVERSATION_BYTES + conversation.name.length);
+      for (const message of messages) {
+        if (!budget.takeMessage(message)) break;
+        taken.push(toMessage(message));
+      }
+      if (taken.length > 0 || messages.length === 0) {
+        conversations.push({ conversation: toConversation(conversation), messages: taken });
+      }
+      if (taken.length < messages.length) return { conversations, more: true };
+    }
+    return { conversations, more: result.more };
+  }
+
+  async #join(user: UserId, room: ConversationId | string, name: string): Promise<client.Conversation> {
+    const joined = await this.#options.store.joinRoom(room, user);
+    if (joined === undefined) throw new GochatError('ROOM_NOT_FOUND', { details: { name } });
+    return toConversation(joined);
+  }
+}
+
+/** Returns an id that the store can hold. */
+export function conversationId(value: bigint): ConversationId | undefined {
+  return value > 0n && value <= MAX_ID ? (value as ConversationId) : undefined;
+}
+
+function seq(value: bigint, what: string): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(what);
+  return Number(value);
+}
+
+function pageLimit(limit: number): number {
+  if (limit > MAX_PAGE_LIMIT) throw invalid('limit');
+  return limit === 0 ? DEFAULT_PAGE_LIMIT : limit;
+}
+
+function invalid(what: string): GochatError {
+  return new GochatError('ARGUMENT_INVALID', { details: { what } });
+}

@@ -1,0 +1,231 @@
+/** Fan-out: finds the connections of a conversation's members and pushes each frame once to each gateway stream. */
+import type { ConversationId, Logger } from '../../common/mod.ts';
+import { Backoff, GochatError } from '../../common/mod.ts';
+import { encodeDeliverHead, writeU32 } from '../../proto/mod.ts';
+import type { StateLimits } from '../limits.ts';
+import type { StateMetrics } from '../metrics.ts';
+import type { Downlink } from '../session/downlink.ts';
+import type { LocationMap } from '../session/location-map.ts';
+import type { MemberList, Store } from '../store/store.ts';
+import { ConversationCache, type Entry, type Push, type Target } from './conversation-cache.ts';
+
+/** Member lists asked of the store at once. */
+const MAX_LOADS = 32;
+/** Above this many members the resolved connections are kept from one message to the next. */
+const KEEP_TARGETS_FROM = 16;
+const RETRY_BASE_MS = 50;
+/** A lost tail must be found within 2 s of recovery. */
+const RETRY_MAX_MS = 1000;
+
+export interface FanoutOptions {
+  readonly store: Pick<Store, 'membersOf'>;
+  readonly locations: LocationMap<Downlink>;
+  readonly limits: StateLimits;
+  readonly metrics: StateMetrics;
+  readonly logger: Logger;
+}
+
+/**
+ * Pushes committed messages. Push is best effort, but no loss goes unmarked: where the members of a conversation cannot
+ * be loaded, its pushes wait; where too many wait, they are dropped and the conversation is marked. The load is retried
+ * until it succeeds, and then all connections of the members resynchronise. They are told then and not before, because
+ * what they would do is to ask the same store; and the members as loaded are told, because the list known before may
+ * lack the very member that is new.
+ */
+export class Fanout {
+  readonly #options: FanoutOptions;
+  readonly #cache: ConversationCache;
+  readonly #backoff = new Backoff({ baseMs: RETRY_BASE_MS, maxMs: RETRY_MAX_MS });
+  /** Entries whose load has not begun. */
+  readonly #toLoad: Entry[] = [];
+  #loads = 0;
+  #failed: Entry[] = [];
+  #retryTimer: NodeJS.Timeout | undefined;
+  #waiting = 0;
+  #stopped = false;
+  /** Scratch: the conns found on each stream. */
+  readonly #found: number[][] = [];
+  #whenSettled: (() => void)[] = [];
+
+  constructor(options: FanoutOptions) {
+    this.#options = options;
+    this.#cache = new ConversationCache(options.limits.cachedConversations, options.limits.cachedMembers);
+  }
+
+  /** Pushes a frame to all members, in the order of the calls within a conversation. */
+  publish(push: Push): void {
+    const entry = this.#cache.entry(push.conversation);
+    if (!entry.loading && entry.version >= push.memberVersion) {
+      this.#deliver(entry, push);
+      return;
+    }
+    if (push.memberVersion > entry.wanted) entry.wanted = push.memberVersion;
+    if (this.#waiting >= this.#options.limits.waitingPushes) this.#lose(entry);
+    else {
+      entry.waiting.push(push);
+      this.#waiting++;
+    }
+    this.#load(entry);
+  }
+
+  /** Marks a conversation some of whose pushes are lost: its members resynchronise. */
+  markLost(conversation: ConversationId, memberVersion: number): void {
+    const entry = this.#cache.entry(conversation);
+    if (memberVersion > entry.wanted) entry.wanted = memberVersion;
+    this.#lose(entry);
+    this.#load(entry);
+  }
+
+  /** Resolves when no push waits for a load that may still succeed. */
+  settled(): Promise<void> {
+    if (this.#loads === 0 && this.#toLoad.length === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenSettled.push(resolve);
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#retryTimer);
+    this.#toLoad.length = 0;
+    this.#settle();
+  }
+
+  #deliver(entry: Entry, push: Push): void {
+    const targets = this.#targets(entry);
+    let deliveries = 0;
+    for (const target of targets) {
+      let { head } = target;
+      let count = target.conns.length;
+      if (target.link === push.link) {
+        const at = target.conns.indexOf(push.conn);
+        if (at >= 0) {
+          if (--count === 0) continue;
+          head = headWithout(head, at, count);
+        }
+      }
+      deliveries += count;
+      target.link.push(head, push.frame, count);
+    }
+    if (deliveries > 0) this.#options.metrics.deliveries.add(deliveries);
+  }
+
+  #targets(entry: Entry): readonly Target[] {
+    const { locations } = this.#options;
+    if (entry.targets !== undefined && entry.targetsVersion === locations.version) return entry.targets;
+    const found = this.#found;
+    locations.collect(entry.members, found);
+    const targets: Target[] = [];
+    for (let index = 0; index < found.length; index++) {
+      const conns = found[index] as number[];
+      if (conns.length === 0) continue;
+      found[index] = [];
+      const link = locations.stream(index);
+      if (link !== undefined) targets.push({ link, conns, head: encodeDeliverHead(conns) });
+    }
+    if (entry.members.length / 2 > KEEP_TARGETS_FROM) {
+      entry.targets = targets;
+      entry.targetsVersion = locations.version;
+    }
+    return targets;
+  }
+
+  #lose(entry: Entry): void {
+    this.#waiting -= entry.waiting.length;
+    entry.waiting = [];
+    entry.lost = true;
+  }
+
+  #load(entry: Entry): void {
+    if (entry.loading || this.#stopped) return;
+    entry.loading = true;
+    this.#toLoad.push(entry);
+    this.#loadNext();
+  }
+
+  #loadNext(): void {
+    while (this.#loads < MAX_LOADS) {
+      const entry = this.#toLoad.shift();
+      if (entry === undefined) break;
+      this.#loads++;
+      this.#options.store.membersOf(entry.conversation).then(
+        (list) => this.#loaded(entry, list),
+        (error: unknown) => this.#loadFailed(entry, error),
+      );
+    }
+    if (this.#loads === 0) this.#settle();
+  }
+
+  #loaded(entry: Entry, list: MemberList | undefined): void {
+    this.#loads--;
+    if (list !== undefined && list.version < entry.wanted) {
+      // Someone joined while the list was on its way.
+      this.#retryLater(entry);
+    } else {
+      this.#backoff.reset();
+      entry.loading = false;
+      const { waiting, lost } = entry;
+      entry.waiting = [];
+      entry.lost = false;
+      this.#waiting -= waiting.length;
+      if (list === undefined) {
+        this.#cache.delete(entry);
+      } else {
+        this.#cache.fill(entry, list);
+        if (lost) for (const { link, conns } of this.#targets(entry)) link.fence(conns);
+        for (const push of waiting) this.#deliver(entry, push);
+      }
+    }
+    this.#loadNext();
+  }
+
+  #loadFailed(entry: Entry, error: unknown): void {
+    this.#loads--;
+    if (this.#failed.length === 0) {
+      const { code } = GochatError.from(error);
+      this.#options.logger.warn({ err: error, code }, 'cannot load the members of a conversation');
+    }
+    this.#retryLater(entry);
+    this.#loadNext();
+  }
+
+  #retryLater(entry: Entry): void {
+    if (this.#stopped) return;
+    this.#failed.push(entry);
+    if (this.#failed.length > this.#options.limits.failedLoads) {
+      this.#loseAll();
+      return;
+    }
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#toLoad.push(...this.#failed.splice(0));
+      this.#loadNext();
+    }, this.#backoff.next());
+  }
+
+  /** Too many conversations to remember: all connections of this node resynchronise instead. */
+  #loseAll(): void {
+    for (const entry of this.#failed.splice(0)) {
+      this.#lose(entry);
+      this.#cache.delete(entry);
+    }
+    const { locations } = this.#options;
+    for (const link of locations.streams()) link.fence(locations.connsOf(link.index));
+  }
+
+  #settle(): void {
+    for (const resolve of this.#whenSettled.splice(0)) resolve();
+  }
+}
+
+/** Copies a DELIVER head without its connection number `at`. */
+function headWithout(head: Uint8Array, at: number, count: number): Uint8Array {
+  const kind = head[0] as number;
+  const without = new Uint8Array(head.length - 4);
+  const cut = 4 + at * 4;
+  without.set(head.subarray(0, cut));
+  without.set(head.subarray(cut + 4), cut);
+  writeU32(without, 0, count);
+  without[0] = kind;
+  return without;
+}

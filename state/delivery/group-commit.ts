@@ -1,0 +1,161 @@
+/** Group commit: while one batch commits, the next one gathers. */
+import { GochatError, type ConversationId, type MessageId, type UserId } from '../../common/mod.ts';
+import type { Appended, Draft, Store } from '../store/store.ts';
+
+/** A draft that waits; its id and time are set when its commit begins. */
+export interface QueuedDraft extends Draft {
+  id: MessageId;
+  atMs: number;
+}
+
+/** Rows that are committed together, and beside each the caller's own record of where it came from. */
+export interface Batch<Origin> {
+  readonly drafts: QueuedDraft[];
+  readonly origins: Origin[];
+  bytes: number;
+}
+
+export interface GroupCommitOptions<Origin> {
+  readonly store: Pick<Store, 'append'>;
+  readonly nextId: () => MessageId;
+  readonly queueRows: number;
+  readonly queueBytes: number;
+  readonly batchRows: number;
+  readonly batchBytes: number;
+  /** The batch is durable; the next one may be on its way already. */
+  readonly onCommitted: (batch: Batch<Origin>, results: readonly Appended[], seconds: number) => void;
+  /** The batch may or may not be durable; the next one has not begun, so what waits can still be taken out. */
+  readonly onFailed: (batch: Batch<Origin>, error: GochatError) => void;
+}
+
+/** Bytes of a queued row beside its strings, by rule of thumb. */
+const ROW_OVERHEAD_BYTES = 256;
+
+/**
+ * Appends drafts in batches, one in flight: the first commits alone, and what comes meanwhile goes together. No timer:
+ * the batch is as large as the store is slow.
+ */
+export class GroupCommit<Origin> {
+  readonly #options: GroupCommitOptions<Origin>;
+  /** Full batches in order, the last one still gathering. */
+  #queue: Batch<Origin>[] = [];
+  #rows = 0;
+  #bytes = 0;
+  #inFlight = false;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(options: GroupCommitOptions<Origin>) {
+    this.#options = options;
+  }
+
+  /** Rows that wait, those in flight not counted. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** Returns whether the queue is at most half full. */
+  get hasRoom(): boolean {
+    return this.#rows * 2 <= this.#options.queueRows && this.#bytes * 2 <= this.#options.queueBytes;
+  }
+
+  /** Queues a draft; false when the queue is full. */
+  offer(
+    conversation: ConversationId,
+    sender: UserId,
+    clientMsgId: string,
+    text: string,
+    origin: Origin,
+  ): boolean {
+    const bytes = ROW_OVERHEAD_BYTES + (text.length + clientMsgId.length) * 2;
+    const { queueRows, queueBytes, batchRows, batchBytes } = this.#options;
+    if (this.#rows >= queueRows || this.#bytes + bytes > queueBytes) return false;
+    let batch = this.#queue.at(-1);
+    if (batch === undefined || batch.drafts.length >= batchRows || batch.bytes + bytes > batchBytes) {
+      batch = { drafts: [], origins: [], bytes: 0 };
+      this.#queue.push(batch);
+    }
+    batch.drafts.push({ conversation, sender, clientMsgId, id: NO_ID, text, atMs: 0 });
+    batch.origins.push(origin);
+    batch.bytes += bytes;
+    this.#rows++;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  /** Begins a commit when none is in flight. */
+  start(): void {
+    if (this.#inFlight) return;
+    const batch = this.#queue.shift();
+    if (batch === undefined) {
+      for (const resolve of this.#whenIdle.splice(0)) resolve();
+      return;
+    }
+    this.#rows -= batch.drafts.length;
+    this.#bytes -= batch.bytes;
+    const now = Date.now();
+    for (const draft of batch.drafts) {
+      draft.id = this.#options.nextId();
+      draft.atMs = now;
+    }
+    this.#inFlight = true;
+    const begun = performance.now();
+    this.#options.store.append(batch.drafts).then(
+      (results) => this.#committed(batch, results, begun),
+      (error: unknown) => this.#failed(batch, error),
+    );
+  }
+
+  #committed(batch: Batch<Origin>, results: readonly Appended[], begun: number): void {
+    if (results.length !== batch.drafts.length) {
+      this.#failed(batch, new Error(`the store answered ${results.length} of ${batch.drafts.length} drafts`));
+      return;
+    }
+    this.#inFlight = false;
+    // The store works on while this batch is handed out.
+    this.start();
+    try {
+      this.#options.onCommitted(batch, results, (performance.now() - begun) / 1000);
+    } catch (error) {
+      // The senders repeat what they do not see acknowledged and are answered as duplicates.
+      this.#options.onFailed(batch, GochatError.from(error));
+    }
+  }
+
+  #failed(batch: Batch<Origin>, error: unknown): void {
+    this.#inFlight = false;
+    this.#options.onFailed(batch, GochatError.from(error));
+    this.start();
+  }
+
+  /** Takes the rows out of the queue for which `test` is true, in order. */
+  remove(test: (origin: Origin) => boolean): Batch<Origin> {
+    const removed: Batch<Origin> = { drafts: [], origins: [], bytes: 0 };
+    const kept = this.#queue;
+    this.#queue = [];
+    this.#rows = 0;
+    this.#bytes = 0;
+    for (const batch of kept) {
+      for (let i = 0; i < batch.drafts.length; i++) {
+        const draft = batch.drafts[i] as QueuedDraft;
+        const origin = batch.origins[i] as Origin;
+        if (test(origin)) {
+          removed.drafts.push(draft);
+          removed.origins.push(origin);
+        } else {
+          this.offer(draft.conversation, draft.sender, draft.clientMsgId, draft.text, origin);
+        }
+      }
+    }
+    return removed;
+  }
+
+  /** Resolves when nothing waits and nothing is in flight. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenIdle.push(resolve);
+      this.start();
+    });
+  }
+}
+
+const NO_ID = 0n as MessageId;

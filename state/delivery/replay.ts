@@ -1,0 +1,123 @@
+/** Sends duplicates out again, as the log has them: their first fan-out may have died with its node. */
+import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
+import { Buffer } from 'node:buffer';
+import type { Downlink } from '../session/downlink.ts';
+import type { Message, Store } from '../store/store.ts';
+import type { Fanout } from './fanout.ts';
+import { encodeMessageFrame } from './hot-frames.ts';
+
+/** Most messages that one read of the log brings. */
+const MAX_READ = 200;
+const MAX_READS = 8;
+
+/** Duplicates of one conversation and sender connection. */
+interface Run {
+  readonly conversation: ConversationId;
+  readonly sender: UserId;
+  readonly link: Downlink;
+  readonly conn: number;
+  memberVersion: number;
+  readonly seqs: number[];
+}
+
+export interface ReplayOptions {
+  readonly store: Pick<Store, 'history'>;
+  readonly fanout: Pick<Fanout, 'publish' | 'markLost'>;
+  readonly logger: Logger;
+  /** Runs that wait; beyond: the members of their conversations resynchronise. */
+  readonly maxRuns: number;
+}
+
+/** Reads duplicates back in runs and publishes them; a run that cannot be read marks its conversation as lost. */
+export class Replay {
+  readonly #options: ReplayOptions;
+  /** Runs of this batch. */
+  #gathering = new Map<string, Run>();
+  readonly #queue: Run[] = [];
+  #reads = 0;
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+  }
+
+  /** Adds a message that was appended before; `flush` follows at the end of the batch. */
+  add(
+    conversation: ConversationId,
+    sender: UserId,
+    seq: number,
+    memberVersion: number,
+    link: Downlink,
+    conn: number,
+  ): void {
+    const key = `${conversation}/${link.index}/${conn}`;
+    let run = this.#gathering.get(key);
+    if (run === undefined) {
+      run = { conversation, sender, link, conn, memberVersion, seqs: [] };
+      this.#gathering.set(key, run);
+    }
+    run.memberVersion = Math.max(run.memberVersion, memberVersion);
+    run.seqs.push(seq);
+  }
+
+  /** Begins to read what was added. */
+  flush(): void {
+    if (this.#gathering.size === 0) return;
+    const { maxRuns, fanout } = this.#options;
+    for (const run of this.#gathering.values()) {
+      if (this.#queue.length < maxRuns) this.#queue.push(run);
+      else fanout.markLost(run.conversation, run.memberVersion);
+    }
+    this.#gathering = new Map();
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#reads < MAX_READS) {
+      const run = this.#queue.shift();
+      if (run === undefined) return;
+      this.#reads++;
+      this.#replay(run)
+        .catch((error: unknown) => {
+          this.#options.logger.warn({ err: error }, 'cannot read duplicates back');
+          this.#options.fanout.markLost(run.conversation, run.memberVersion);
+        })
+        .finally(() => {
+          this.#reads--;
+          this.#next();
+        });
+    }
+  }
+
+  async #replay(run: Run): Promise<void> {
+    const seqs = run.seqs.sort((a, b) => a - b);
+    let from = 0;
+    while (from < seqs.length) {
+      const first = seqs[from] as number;
+      let to = from;
+      while (to + 1 < seqs.length && (seqs[to + 1] as number) - first < MAX_READ) to++;
+      const last = seqs[to] as number;
+      const page = await this.#options.store.history(
+        run.sender,
+        run.conversation,
+        last + 1,
+        last - first + 1,
+      );
+      // The sender is not a member any more: what others missed they find in the log.
+      if (page === undefined) throw new Error('the sender may not read the conversation any more');
+      const wanted = new Set(seqs.slice(from, to + 1));
+      for (const message of page.messages) if (wanted.has(message.seq)) this.#publish(run, message);
+      from = to + 1;
+    }
+  }
+
+  #publish(run: Run, message: Message): void {
+    const frame = encodeMessageFrame({
+      ...message,
+      senderNameBytes: Buffer.byteLength(message.senderName),
+      clientMsgIdBytes: Buffer.byteLength(message.clientMsgId),
+      textBytes: Buffer.byteLength(message.text),
+    });
+    const { conversation, memberVersion, link, conn } = run;
+    this.#options.fanout.publish({ conversation, memberVersion, frame, link, conn });
+  }
+}

@@ -1,0 +1,261 @@
+/** The sequencer: from a SEND to its commit, its SENT and its fan-out, or to a refusal that keeps the order. */
+import { Buffer } from 'node:buffer';
+import type { ConversationId, ErrorCode, GochatError, Logger, MessageId, UserId } from '../../common/mod.ts';
+import { Backoff } from '../../common/mod.ts';
+import type { StateLimits } from '../limits.ts';
+import type { StateMetrics } from '../metrics.ts';
+import type { Downlink } from '../session/downlink.ts';
+import type { Appended, Store } from '../store/store.ts';
+import type { Fanout } from './fanout.ts';
+import { Fences } from './fences.ts';
+import { type Batch, GroupCommit, type QueuedDraft } from './group-commit.ts';
+import { encodeMessageFrame, encodeSentRecord } from './hot-frames.ts';
+import type { Replay } from './replay.ts';
+import type { SendParser } from './send-parser.ts';
+
+/** How soon senders may try again after OVERLOADED, ms. */
+const OVERLOADED_RETRY_MS = 200;
+/** After the first failure senders repeat at once, later at intervals that grow to this, ms. */
+const MAX_RETRY_MS = 1000;
+const BASE_RETRY_MS = 100;
+
+/** Where a queued draft came from. */
+export interface SendOrigin {
+  readonly link: Downlink;
+  readonly conn: number;
+  readonly ref: number;
+  readonly senderName: string;
+  readonly clientMsgIdBytes: number;
+  readonly textBytes: number;
+}
+
+export interface SequencerOptions {
+  readonly store: Pick<Store, 'append'>;
+  readonly fanout: Fanout;
+  readonly replay: Replay;
+  readonly limits: StateLimits;
+  readonly metrics: StateMetrics;
+  readonly logger: Logger;
+  /** Message ids; undefined while this node has no number to make them with. */
+  readonly nextId: () => MessageId;
+  readonly canMakeIds: () => boolean;
+}
+
+/** Takes sends in the order of their arrival; the store decides about order, duplicates and membership. */
+export class Sequencer {
+  readonly #options: SequencerOptions;
+  readonly #fences: Fences;
+  readonly #commit: GroupCommit<SendOrigin>;
+  readonly #retry = new Backoff({ baseMs: BASE_RETRY_MS, maxMs: MAX_RETRY_MS });
+  #retryTimer: NodeJS.Timeout | undefined;
+  #failing = false;
+  #draining = false;
+
+  constructor(options: SequencerOptions) {
+    this.#options = options;
+    const { limits } = options;
+    this.#fences = new Fences(limits.heldSends);
+    this.#commit = new GroupCommit({
+      store: options.store,
+      nextId: options.nextId,
+      queueRows: limits.queueRows,
+      queueBytes: limits.queueBytes,
+      batchRows: limits.batchRows,
+      batchBytes: limits.batchBytes,
+      onCommitted: (batch, results, seconds) => this.#committed(batch, results, seconds),
+      onFailed: (batch, error) => this.#failed(batch, error),
+    });
+  }
+
+  get queueRows(): number {
+    return this.#commit.rows;
+  }
+
+  /** Takes the send that the parser holds; commits begin with `flush`, at the end of the tick's records. */
+  submit(
+    link: Downlink,
+    conn: number,
+    ref: number,
+    conversation: ConversationId,
+    sender: UserId,
+    senderName: string,
+    send: SendParser,
+  ): void {
+    const { clientMsgId } = send;
+    if (this.#draining || !this.#fences.admits(link, conn, conversation, clientMsgId)) {
+      this.#refuse(link, conn, ref, conversation, clientMsgId, 'RESYNC_REQUIRED');
+      return;
+    }
+    if (!this.#options.canMakeIds()) {
+      this.#refuse(link, conn, ref, conversation, clientMsgId, 'STATE_UNAVAILABLE', MAX_RETRY_MS);
+      return;
+    }
+    const origin: SendOrigin = {
+      link,
+      conn,
+      ref,
+      senderName,
+      clientMsgIdBytes: send.clientMsgIdBytes,
+      textBytes: send.textBytes,
+    };
+    if (!this.#commit.offer(conversation, sender, clientMsgId, send.text, origin)) {
+      this.#refuse(link, conn, ref, conversation, clientMsgId, 'OVERLOADED', OVERLOADED_RETRY_MS);
+    }
+  }
+
+  /** Begins a commit when none is in flight, and tells the workers about new fences. */
+  flush(): void {
+    this.#commit.start();
+    this.#tell();
+  }
+
+  /** Refuses further sends, unanswered ones excepted: they are committed and acknowledged before it resolves. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    await this.#commit.idle();
+  }
+
+  /** Forgets what waits to be retried. */
+  stop(): void {
+    this.#draining = true;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+  }
+
+  #committed(batch: Batch<SendOrigin>, results: readonly Appended[], seconds: number): void {
+    const { fanout, replay, metrics } = this.#options;
+    if (this.#failing) {
+      this.#failing = false;
+      this.#retry.reset();
+      clearTimeout(this.#retryTimer);
+      this.#retryTimer = undefined;
+    }
+    let duplicates = 0;
+    let refused = 0;
+    for (let i = 0; i < results.length; i++) {
+      const result = results[i] as Appended;
+      const draft = batch.drafts[i] as QueuedDraft;
+      const origin = batch.origins[i] as SendOrigin;
+      const { conversation, clientMsgId } = draft;
+      if (!result.ok) {
+        refused++;
+        origin.link.refuse({
+          conn: origin.conn,
+          ref: origin.ref,
+          key: conversation,
+          code: result.code,
+          clientMsgId,
+        });
+        continue;
+      }
+      origin.link.answer(
+        encodeSentRecord({
+          conn: origin.conn,
+          ref: origin.ref,
+          conversation,
+          clientMsgId,
+          clientMsgIdBytes: origin.clientMsgIdBytes,
+          seq: result.seq,
+          id: result.id,
+          atMs: result.atMs,
+          duplicate: result.duplicate,
+        }),
+      );
+      if (result.duplicate) {
+        // The text of the repetition need not be the original's: what goes out comes from the log.
+        duplicates++;
+        replay.add(conversation, draft.sender, result.seq, result.memberVersion, origin.link, origin.conn);
+        continue;
+      }
+      const frame = encodeMessageFrame({
+        conversation,
+        seq: result.seq,
+        id: result.id,
+        sender: draft.sender,
+        senderName: origin.senderName,
+        clientMsgId,
+        text: draft.text,
+        senderNameBytes: Buffer.byteLength(origin.senderName),
+        clientMsgIdBytes: origin.clientMsgIdBytes,
+        textBytes: origin.textBytes,
+        atMs: result.atMs,
+      });
+      fanout.publish({
+        conversation,
+        memberVersion: result.memberVersion,
+        frame,
+        link: origin.link,
+        conn: origin.conn,
+      });
+    }
+    replay.flush();
+    metrics.appendSeconds.record(seconds);
+    metrics.appendBatchRows.record(results.length);
+    count(metrics, 'committed', results.length - duplicates - refused);
+    count(metrics, 'duplicate', duplicates);
+    count(metrics, 'refused', refused);
+    this.#tell();
+  }
+
+  /** Refuses the batch, and with it what its senders have queued behind it. */
+  #failed(batch: Batch<SendOrigin>, error: GochatError): void {
+    const { logger, metrics } = this.#options;
+    if (!this.#failing)
+      logger.error({ err: error, code: error.code, rows: batch.drafts.length }, 'append failed');
+    const delayMs = this.#failing ? this.#retry.next() : 0;
+    this.#failing = true;
+    this.#refuseAll(batch, error.code, error.retryAfterMs ?? MAX_RETRY_MS);
+    const behind = this.#commit.remove(({ link, conn }) => link.fences.has(conn));
+    this.#refuseAll(behind, 'RESYNC_REQUIRED');
+    count(metrics, 'failed', batch.drafts.length + behind.drafts.length);
+    if (delayMs > 0 && !this.#draining) {
+      this.#retryTimer ??= setTimeout(() => {
+        this.#retryTimer = undefined;
+        this.#tell();
+      }, delayMs);
+    }
+    this.#tell();
+  }
+
+  #refuseAll(batch: Batch<SendOrigin>, code: ErrorCode, retryAfterMs?: number): void {
+    for (let i = 0; i < batch.drafts.length; i++) {
+      const { conversation, clientMsgId } = batch.drafts[i] as QueuedDraft;
+      const { link, conn, ref } = batch.origins[i] as SendOrigin;
+      this.#refuse(link, conn, ref, conversation, clientMsgId, code, retryAfterMs);
+    }
+  }
+
+  #refuse(
+    link: Downlink,
+    conn: number,
+    ref: number,
+    key: ConversationId,
+    clientMsgId: string,
+    code: ErrorCode,
+    retryAfterMs?: number,
+  ): void {
+    this.#fences.hold(link, conn, key, clientMsgId);
+    link.refuse({
+      conn,
+      ref,
+      key,
+      code,
+      clientMsgId,
+      ...(retryAfterMs === undefined ? undefined : { retryAfterMs }),
+    });
+  }
+
+  /**
+   * Tells the workers to make the fenced connections repeat, when a repetition has a chance: not while the queue is
+   * more than half full, nor between retries of a store that keeps failing. A drain ends in the end of the stream,
+   * which has the same effect.
+   */
+  #tell(): void {
+    if (!this.#fences.isDue || this.#draining || this.#retryTimer !== undefined) return;
+    if (this.#commit.hasRoom && this.#options.canMakeIds()) this.#fences.tell();
+  }
+}
+
+function count(metrics: StateMetrics, result: string, rows: number): void {
+  if (rows > 0) metrics.sends.add(rows, { result });
+}

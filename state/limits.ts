@@ -1,0 +1,76 @@
+/** The bounds of a state node, one place for all: what is held at most, and what happens beyond it. */
+
+/** A token bucket in HotState. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+export interface StateLimits {
+  /** Longest text, bytes of UTF-8; beyond: TEXT_TOO_LONG. @default 16384 */
+  readonly textBytes: number;
+  /** Sends that wait for the commit; beyond: OVERLOADED. @default 20000 */
+  readonly queueRows: number;
+  /** @default 64 MiB */
+  readonly queueBytes: number;
+  /** One commit; beyond: the next one. @default 2000 */
+  readonly batchRows: number;
+  /** @default 4 MiB */
+  readonly batchBytes: number;
+  /** Refused sends remembered for one connection; beyond: it is closed with OVERLOADED. @default 4096 */
+  readonly heldSends: number;
+  /** Bytes queued to one worker beyond which pushes are left out and made good by a resync. @default 8 MiB */
+  readonly pushBytes: number;
+  /** Conversations whose members are kept; beyond: those not used lately are dropped. @default 100000 */
+  readonly cachedConversations: number;
+  /** Members kept in all of them. @default 4000000 */
+  readonly cachedMembers: number;
+  /** Pushes that wait for a member list; beyond: left out and made good by a resync. @default 20000 */
+  readonly waitingPushes: number;
+  /** Conversations whose members could not be loaded; beyond: all connections resync. @default 10000 */
+  readonly failedLoads: number;
+  /** Session claims in flight; beyond: OVERLOADED. @default 10000 */
+  readonly logins: number;
+  /** Requests in flight for one connection; beyond: OVERLOADED. @default 32 */
+  readonly requestsPerConnection: number;
+  /** Requests in flight in all; beyond: OVERLOADED. @default 5000 */
+  readonly requests: number;
+  /** Cursor moves that wait to be written; beyond: left out, a later receipt makes up for it. @default 50000 */
+  readonly cursorMoves: number;
+  /** How long a session can be resumed after its connection went, ms. @default 60000 */
+  readonly sessionGraceMs: number;
+  /** Passwords hashed at once, 19 MiB each. @default 2 */
+  readonly hashing: number;
+  /** Passwords that wait to be hashed; beyond: OVERLOADED. @default 256 */
+  readonly hashQueue: number;
+  /** Logins by password for one account; beyond: RATE_LIMITED. @default 1 a second, burst 20 */
+  readonly loginPerAccount: Rate;
+  /** Logins by password from one address. @default 50 a second, burst 500 */
+  readonly loginPerAddress: Rate;
+  /** New accounts from one address. @default 10 a second, burst 200 */
+  readonly signupPerAddress: Rate;
+}
+
+export const DEFAULT_LIMITS: StateLimits = Object.freeze({
+  textBytes: 16_384,
+  queueRows: 20_000,
+  queueBytes: 64 * 1024 * 1024,
+  batchRows: 2000,
+  batchBytes: 4 * 1024 * 1024,
+  heldSends: 4096,
+  pushBytes: 8 * 1024 * 1024,
+  cachedConversations: 100_000,
+  cachedMembers: 4_000_000,
+  waitingPushes: 20_000,
+  failedLoads: 10_000,
+  logins: 10_000,
+  requestsPerConnection: 32,
+  requests: 5000,
+  cursorMoves: 50_000,
+  sessionGraceMs: 60_000,
+  hashing: 2,
+  hashQueue: 256,
+  loginPerAccount: { perSecond: 1, burst: 20 },
+  loginPerAddress: { perSecond: 50, burst: 500 },
+  signupPerAddress: { perSecond: 10, burst: 200 },
+});

@@ -1,0 +1,47 @@
+/** The instruments of a state node; counted per batch or per answer, never per delivery. */
+import type { Counter, Histogram } from '@opentelemetry/api';
+import { gauge, meter } from '../common/mod.ts';
+
+export interface StateMetrics {
+  readonly sends: Counter;
+  readonly appendSeconds: Histogram;
+  readonly appendBatchRows: Histogram;
+  readonly deliveries: Counter;
+  readonly syncs: Counter;
+  readonly nacks: Counter;
+  readonly resyncs: Counter;
+}
+
+/** What the gauges read. */
+export interface StateGauges {
+  sessions(): number;
+  queueRows(): number;
+}
+
+/** Makes the instruments; metrics must have been enabled before, else they do nothing. */
+export function stateMetrics(read: StateGauges): StateMetrics {
+  const state = meter('state');
+  gauge(state, 'gochat_state_sessions', 'Connections in the location map.', () => read.sessions());
+  gauge(state, 'gochat_state_queue_rows', 'Messages that wait for their commit.', () => read.queueRows());
+  return {
+    sends: state.createCounter('gochat_state_sends_total', { description: 'Messages sent, by result.' }),
+    appendSeconds: state.createHistogram('gochat_state_append_seconds', {
+      description: 'Time of a commit.',
+      advice: {
+        explicitBucketBoundaries: [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+      },
+    }),
+    appendBatchRows: state.createHistogram('gochat_state_append_batch_rows', {
+      description: 'Messages in a commit.',
+      advice: { explicitBucketBoundaries: [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000] },
+    }),
+    deliveries: state.createCounter('gochat_state_deliveries_total', {
+      description: 'Messages pushed, one per connection.',
+    }),
+    syncs: state.createCounter('gochat_state_sync_total', { description: 'Sync pages served.' }),
+    nacks: state.createCounter('gochat_state_nacks_total', { description: 'Frames refused, by code.' }),
+    resyncs: state.createCounter('gochat_state_resyncs_total', {
+      description: 'Connections told to resynchronise.',
+    }),
+  };
+}

@@ -1,0 +1,10 @@
+/** The state server and the engines it stands on. */
+export type { SeedAccount } from './chat/accounts.ts';
+export { openHotState } from './hot/mod.ts';
+export type { HotState } from './hot/mod.ts';
+export { DEFAULT_LIMITS } from './limits.ts';
+export type { Rate, StateLimits } from './limits.ts';
+export { StateServer } from './server.ts';
+export type { StateServerOptions } from './server.ts';
+export { openStore } from './store/mod.ts';
+export type { Store } from './store/mod.ts';

@@ -1,0 +1,86 @@
+/** The node's number and the ids made with it: a number is leased, so no two live nodes make the same id. */
+import { Backoff, GochatError, type Logger, MAX_NODE, Snowflake } from '../common/mod.ts';
+import type { LeasedId, Registry } from '../crpc/mod.ts';
+
+/** Name under which state nodes lease their numbers. */
+const LEASE_NAME = 'state';
+const RETRY_MAX_MS = 2000;
+
+export interface NodeIdsOptions {
+  readonly registry: Pick<Registry, 'leaseId'>;
+  readonly logger: Logger;
+  /** A number is there again after it had been lost. */
+  readonly onRegained: () => void;
+}
+
+/** Makes ids as long as it holds a number; where that is lost for good, it leases another one. */
+export class NodeIds {
+  readonly #options: NodeIdsOptions;
+  #leased: LeasedId | undefined;
+  #snowflake: Snowflake | undefined;
+  #acquiring: Promise<void> | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: NodeIdsOptions) {
+    this.#options = options;
+  }
+
+  /** Returns whether ids can be made now. */
+  get available(): boolean {
+    return this.#snowflake !== undefined;
+  }
+
+  /** Leases a number unless there is one. @throws GochatError REGISTRY_UNREACHABLE, OVERLOADED */
+  async acquire(): Promise<void> {
+    if (this.#snowflake !== undefined) return;
+    this.#acquiring ??= this.#lease().finally(() => {
+      this.#acquiring = undefined;
+    });
+    await this.#acquiring;
+  }
+
+  /** Returns the next id. @throws GochatError STATE_UNAVAILABLE while there is no number */
+  next(): bigint {
+    if (this.#snowflake === undefined) throw new GochatError('STATE_UNAVAILABLE');
+    return this.#snowflake.next();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retryTimer);
+    this.#snowflake = undefined;
+    await this.#leased?.release();
+    this.#leased = undefined;
+  }
+
+  async #lease(): Promise<void> {
+    const leased = await this.#options.registry.leaseId(LEASE_NAME, MAX_NODE);
+    if (this.#closed) {
+      await leased.release();
+      return;
+    }
+    this.#leased = leased;
+    this.#snowflake = new Snowflake(leased.value);
+    void leased.lost.then(() => {
+      if (this.#leased === leased && !this.#closed) this.#onLost();
+    });
+  }
+
+  #onLost(): void {
+    this.#options.logger.warn('the number of this node is lost: leasing another one');
+    this.#leased = undefined;
+    this.#snowflake = undefined;
+    const backoff = new Backoff({ maxMs: RETRY_MAX_MS });
+    const attempt = (): void => {
+      this.acquire().then(
+        () => this.#options.onRegained(),
+        (error: unknown) => {
+          this.#options.logger.warn({ err: error }, 'no number for this node yet');
+          if (!this.#closed) this.#retryTimer = setTimeout(attempt, backoff.next());
+        },
+      );
+    };
+    attempt();
+  }
+}

@@ -1,0 +1,37 @@
+/** What the parts of a state node may do with the connections of one gateway stream. */
+import type { ErrorCode, ErrorDetails } from '../../common/mod.ts';
+
+/** Answer to one frame that is refused. */
+export interface Refusal {
+  readonly conn: number;
+  readonly ref: number;
+  readonly key: bigint;
+  readonly code: ErrorCode;
+  readonly details?: ErrorDetails;
+  readonly retryAfterMs?: number;
+  readonly clientMsgId?: string;
+}
+
+/**
+ * The way down one gateway stream.
+ *
+ * None of the calls throws or waits. A message push may be skipped when the worker is behind: its connections are
+ * marked and told to resynchronise once it has caught up. Answers are never skipped: a stream that cannot take one is
+ * ended, upon which the worker makes all its connections resynchronise.
+ */
+export interface Downlink {
+  /** Number of the stream in the location map. */
+  readonly index: number;
+  /** Set once the stream has ended: nothing sent to it arrives. */
+  readonly ended: boolean;
+  /** Connections whose sends are held off until they are sent again; see Fences. */
+  readonly fences: Map<number, Set<string>>;
+  /** Pushes the frame behind a DELIVER head of `count` connections. */
+  push(head: Uint8Array, frame: Uint8Array, count: number): void;
+  /** Sends a whole DELIVER record: an answer to one connection. */
+  answer(record: Uint8Array): void;
+  refuse(refusal: Refusal): void;
+  kick(conn: number, code: ErrorCode): void;
+  /** Tells the worker to fence these connections and to make them resynchronise. */
+  fence(conns: Iterable<number>): void;
+}
