@@ -1,0 +1,48 @@
+/** The frames that the gateway itself answers with. */
+import { CATALOGUE, describe, type ErrorCode, type ErrorDetails } from '../common/mod.ts';
+import { client, encodeFrame, FrameType } from '../proto/mod.ts';
+
+/** Bounds of the wait that a client is told before it tries again, ms; drawn at random so that they spread. */
+const RETRY_AFTER_MS: Partial<Record<ErrorCode, readonly [number, number]>> = {
+  STATE_UNAVAILABLE: [500, 2_000],
+  OVERLOADED: [200, 1_000],
+  TOO_MANY_CONNECTIONS: [1_000, 5_000],
+  SERVER_DRAINING: [100, 1_000],
+  SLOW_CONSUMER: [500, 2_000],
+  WORKER_FAILED: [1, 1_000],
+};
+
+/** Returns how long a client is to wait after this code, ms; 0: no hint. */
+export function retryAfter(code: ErrorCode): number {
+  const [least, most] = RETRY_AFTER_MS[code] ?? [0, 0];
+  return Math.round(least + Math.random() * (most - least));
+}
+
+export function closeFrame(
+  code: ErrorCode,
+  details?: ErrorDetails,
+  retryAfterMs = retryAfter(code),
+): Uint8Array {
+  const { retryable } = CATALOGUE[code];
+  const close = {
+    code,
+    reason: describe(code, details),
+    retryable,
+    retryAfterMs: retryable ? retryAfterMs : 0,
+  };
+  return encodeFrame(FrameType.CLOSE, 0, 0n, client.Close.encode(close).finish());
+}
+
+/** @param ref that of the refused frame */
+export function nackFrame(
+  code: ErrorCode,
+  ref: number,
+  clientMsgId = '',
+  details?: ErrorDetails,
+): Uint8Array {
+  const { retryable } = CATALOGUE[code];
+  const message = describe(code, details);
+  const retryAfterMs = retryable ? retryAfter(code) : 0;
+  const nack = { code, message, retryable, retryAfterMs, clientMsgId };
+  return encodeFrame(FrameType.NACK, ref, 0n, client.Nack.encode(nack).finish());
+}

@@ -1,0 +1,105 @@
+/** What the gateway holds per connection: one object of a fixed shape, without closures, timers or buffers. */
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import type { ErrorCode } from '../common/mod.ts';
+import type { FrameParser } from '../proto/mod.ts';
+import type { Downlink } from './fanout.ts';
+import type { StateLink } from './state-link.ts';
+import type { WheelItem } from './timing-wheel.ts';
+import type { Transport } from './transport.ts';
+
+/** How far a connection has come; it only grows. */
+export const Phase = {
+  /** Connected; HELLO is awaited. */
+  HELLO: 0,
+  /** The token is being checked. */
+  TOKEN: 1,
+  /** State is asked for the session. */
+  LOGIN: 2,
+  /** The state nodes are putting it into their location maps. */
+  ATTACH: 3,
+  LIVE: 4,
+  /** CLOSE is on its way; what still comes is dropped. */
+  CLOSING: 5,
+  CLOSED: 6,
+} as const;
+export type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** Whether messages of the connection may be forwarded; see resync-fence.ts. */
+export const Fence = {
+  OPEN: 0,
+  /** RESYNC will be sent soon, or at once when the client sends something. */
+  DUE: 1,
+  /** RESYNC will be sent soon, not earlier. */
+  HELD: 2,
+  /** RESYNC is sent and not answered. */
+  SENT: 3,
+} as const;
+export type Fence = (typeof Fence)[keyof typeof Fence];
+
+/** What is needed between HELLO and WELCOME only. */
+export interface PendingLogin {
+  readonly resumeSession: bigint;
+  /** State node that was asked for the session. */
+  link: StateLink | undefined;
+  resumed: boolean;
+  /** State nodes that have not yet answered ATTACH. */
+  readonly awaited: Set<StateLink>;
+}
+
+export class Connection implements WheelItem<Connection> {
+  /** Number in this worker. */
+  readonly conn: number;
+  readonly transport: Transport;
+  readonly socket: Duplex;
+  /** Set where the transport is WebSocket. */
+  readonly webSocket: WebSocket | undefined;
+  /** Set where the transport is TCP. */
+  readonly parser: FrameParser | undefined;
+  phase: Phase = Phase.HELLO;
+  fence: Fence = Fence.OPEN;
+  /** Ref of the newest RESYNC; 0: none yet. */
+  mark = 0;
+  /** Tick of the newest inbound frame. */
+  seen: number;
+  /** Tick at which the frame that is not yet complete began; 0: none. */
+  partialSince = 0;
+  user = 0n;
+  userName = '';
+  device = '';
+  unnamedDevice = false;
+  session = 0n;
+  epoch = 0n;
+  login: PendingLogin | undefined;
+  /** Frames that leave with this tick. */
+  out: Downlink | undefined;
+  /** Head of its FRAME records, made with the first one. */
+  head: Uint8Array | undefined;
+  /** Why it was closed. */
+  closeCode: ErrorCode | undefined;
+  /** Its half of the socket was ended. */
+  ended = false;
+  wheelNext: Connection | undefined;
+  wheelPrevious: Connection | undefined;
+  wheelDue = 0;
+
+  constructor(
+    conn: number,
+    transport: Transport,
+    socket: Duplex,
+    peer: { readonly webSocket?: WebSocket; readonly parser?: FrameParser },
+    tick: number,
+  ) {
+    this.conn = conn;
+    this.transport = transport;
+    this.socket = socket;
+    this.webSocket = peer.webSocket;
+    this.parser = peer.parser;
+    this.seen = tick;
+  }
+
+  /** The state nodes know it, or are being told. */
+  get attached(): boolean {
+    return this.phase === Phase.ATTACH || this.phase === Phase.LIVE;
+  }
+}

@@ -1,0 +1,43 @@
+/** What the supervisor and its workers tell each other; all of it can be cloned between threads. */
+import type { LogLevel } from '../common/mod.ts';
+import type { GatewayLimits } from './limits.ts';
+import type { StateNode } from './state-link.ts';
+import type { WorkerStats } from './worker-stats.ts';
+
+/** What a worker is started with. */
+export interface WorkerData {
+  readonly gateway: number;
+  readonly gatewayName: string;
+  readonly worker: number;
+  readonly host: string;
+  /** 0 in the first worker of a gateway that takes free ports; the others get what it got. */
+  readonly port: number;
+  readonly wsPort: number;
+  readonly reusePort: boolean;
+  /** `maxConnections` is the worker's share. */
+  readonly limits: GatewayLimits;
+  readonly clusterToken: string | undefined;
+  readonly logLevel: LogLevel;
+}
+
+/** Ports that a worker really listens on. */
+export interface Ports {
+  readonly port: number;
+  readonly wsPort: number;
+}
+
+export type ToWorker =
+  | { readonly kind: 'nodes'; readonly nodes: readonly StateNode[] }
+  | { readonly kind: 'keys'; readonly jwks: string }
+  | { readonly kind: 'gateway'; readonly gateway: number }
+  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  | { readonly kind: 'stop' };
+
+export type FromWorker =
+  | ({ readonly kind: 'listening' } & Ports)
+  | { readonly kind: 'refused'; readonly on: keyof Ports; readonly reason: string }
+  | { readonly kind: 'stats'; readonly stats: WorkerStats }
+  | { readonly kind: 'drained' }
+  | { readonly kind: 'stopped' }
+  /** An unexpected error: the worker has closed its connections and is to be replaced. */
+  | { readonly kind: 'failed'; readonly error: Error };

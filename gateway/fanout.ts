@@ -1,0 +1,158 @@
+/** The way down: what each connection gets within an event-loop tick leaves as one write per socket. */
+import { deliverCount, readU32 } from '../proto/mod.ts';
+import { type Connection, Phase } from './connection.ts';
+import type { ConnectionTable } from './connection-table.ts';
+import type { WorkerStats } from './worker-stats.ts';
+
+/**
+ * The frames of a tick up to one of them, as a list that grows at its end and is shared from its beginning.
+ *
+ * Connections that got the same frames in the same order hold the same node, whatever their number, so a delivery
+ * costs no allocation and the frames of a room are joined once for all of its members.
+ */
+export interface Downlink {
+  readonly previous: Downlink | undefined;
+  readonly frame: Buffer;
+  readonly count: number;
+  readonly bytes: number;
+  /** The list with one more frame that was asked for last. */
+  next: Downlink | undefined;
+  /** The frames joined, in memory of their own. */
+  joined: Buffer | undefined;
+  /** The same as one WebSocket message. */
+  message: Buffer | undefined;
+}
+
+/** Joins and writes; it keeps nothing beyond the tick. */
+export class Fanout {
+  readonly #table: ConnectionTable;
+  readonly #stats: WorkerStats;
+  readonly #maxOutboundBytes: number;
+  readonly #onSlow: (connection: Connection) => void;
+  #dirty: Connection[] = [];
+  #spare: Connection[] = [];
+  /** Beginning of the lists of this tick that was asked for last. */
+  #first: Downlink | undefined;
+  #scheduled = false;
+
+  /** @param onSlow The connection's queue has passed the bound; what this tick had for it is dropped. */
+  constructor(
+    table: ConnectionTable,
+    stats: WorkerStats,
+    maxOutboundBytes: number,
+    onSlow: (connection: Connection) => void,
+  ) {
+    this.#table = table;
+    this.#stats = stats;
+    this.#maxOutboundBytes = maxOutboundBytes;
+    this.#onSlow = onSlow;
+  }
+
+  /** Hands the frame of a DELIVER record to each of the connections that it names and that still live. */
+  deliver(record: Uint8Array): void {
+    const count = deliverCount(record);
+    const at = 4 + count * 4;
+    if (record.length <= at) return;
+    const frame = Buffer.from(record.buffer, record.byteOffset + at, record.length - at);
+    for (let i = 0; i < count; i++) {
+      const connection = this.#table.get(readU32(record, 4 + i * 4));
+      if (connection?.phase === Phase.LIVE) this.#append(connection, frame);
+    }
+  }
+
+  /** Sends a frame to one connection with this tick's write. */
+  send(connection: Connection, frame: Uint8Array): void {
+    this.#append(connection, Buffer.from(frame.buffer, frame.byteOffset, frame.length));
+  }
+
+  /** Ends the connection's socket behind what this tick has for it. */
+  end(connection: Connection): void {
+    if (connection.out === undefined) this.#touch(connection);
+  }
+
+  /** Writes now what would leave with this tick. */
+  flush(): void {
+    this.#scheduled = false;
+    this.#first = undefined;
+    const dirty = this.#dirty;
+    this.#dirty = this.#spare;
+    for (const connection of dirty) this.#write(connection);
+    dirty.length = 0;
+    this.#spare = dirty;
+  }
+
+  #append(connection: Connection, frame: Buffer): void {
+    const out = connection.out;
+    const next = out === undefined ? this.#first : out.next;
+    if (out === undefined) this.#touch(connection);
+    if (next?.frame === frame) {
+      connection.out = next;
+      return;
+    }
+    const longer: Downlink = {
+      previous: out,
+      frame,
+      count: out === undefined ? 1 : out.count + 1,
+      bytes: out === undefined ? frame.length : out.bytes + frame.length,
+      next: undefined,
+      joined: undefined,
+      message: undefined,
+    };
+    if (out === undefined) this.#first = longer;
+    else out.next = longer;
+    connection.out = longer;
+  }
+
+  #touch(connection: Connection): void {
+    this.#dirty.push(connection);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#onImmediate);
+  }
+
+  readonly #onImmediate = (): void => this.flush();
+
+  #write(connection: Connection): void {
+    const out = connection.out;
+    connection.out = undefined;
+    if (connection.phase === Phase.CLOSED || connection.ended) return;
+    if (out !== undefined) {
+      const queued = connection.socket.writableLength;
+      if (queued > this.#maxOutboundBytes && connection.phase !== Phase.CLOSING) {
+        this.#onSlow(connection);
+        return;
+      }
+      const bytes = connection.transport.pack(out, queued > 0);
+      this.#stats.framesOut += out.count;
+      this.#stats.bytesOut += bytes.length;
+      connection.socket.write(bytes);
+    }
+    if (connection.phase === Phase.CLOSING) {
+      connection.ended = true;
+      connection.transport.end(connection);
+    }
+  }
+}
+
+/**
+ * Returns the list's frames in one buffer.
+ *
+ * A single frame is the view on the batch it came with, which a fast socket takes at once. For one that is behind
+ * (`owned`) it is copied: a small frame that waits must not hold a whole batch in memory.
+ */
+export function joinFrames(list: Downlink, owned: boolean): Buffer {
+  if (list.count === 1 && !owned) return list.frame;
+  if (list.joined !== undefined) return list.joined;
+  const joined = owned ? Buffer.allocUnsafeSlow(list.bytes) : Buffer.allocUnsafe(list.bytes);
+  fillFrames(list, joined, list.bytes);
+  list.joined = joined;
+  return joined;
+}
+
+/** Copies the list's frames into a buffer so that they stop at `end`. */
+export function fillFrames(list: Downlink, into: Buffer, end: number): void {
+  for (let node: Downlink | undefined = list; node !== undefined; node = node.previous) {
+    end -= node.frame.length;
+    into.set(node.frame, end);
+  }
+}

@@ -1,0 +1,85 @@
+/** The gateway's metrics: what the workers count, summed in the supervisor. */
+import type { ObservableResult } from '@opentelemetry/api';
+import { meter } from '../common/mod.ts';
+import { type DisconnectCode, newWorkerStats, type WorkerStats } from './worker-stats.ts';
+
+/** A worker as the gauges see it. */
+export interface MeasuredWorker {
+  readonly index: number;
+  readonly stats: WorkerStats;
+}
+
+export class GatewayMetrics {
+  readonly #workers: () => readonly MeasuredWorker[];
+  /** What has been counted of the worker that runs now. */
+  readonly #counted = new Map<number, WorkerStats>();
+  readonly #accepts;
+  readonly #acceptErrors;
+  readonly #disconnects;
+  readonly #frames;
+  readonly #bytes;
+  readonly #slow;
+  readonly #restarts;
+  readonly #connections;
+  readonly #delay;
+
+  constructor(workers: () => readonly MeasuredWorker[]) {
+    this.#workers = workers;
+    const part = meter('gateway');
+    const counter = (name: string, description: string) =>
+      part.createCounter(`gochat_gateway_${name}`, { description });
+    this.#accepts = counter('accepts_total', 'Connections accepted');
+    this.#acceptErrors = counter('accept_errors_total', 'Connections that could not be accepted');
+    this.#disconnects = counter('disconnects_total', 'Connections ended, by code');
+    this.#frames = counter('frames_total', 'Frames of clients, by direction');
+    this.#bytes = counter('bytes_total', 'Bytes of clients, by direction');
+    this.#slow = counter('slow_consumers_total', 'Connections closed because the client did not read');
+    this.#restarts = counter('worker_restarts_total', 'Workers replaced');
+    this.#connections = part.createObservableGauge('gochat_gateway_connections', {
+      description: 'Open connections, by transport',
+    });
+    this.#delay = part.createObservableGauge('gochat_gateway_event_loop_delay_seconds', {
+      description: 'Mean event-loop delay of the last second, by worker',
+    });
+    this.#connections.addCallback(this.#observeConnections);
+    this.#delay.addCallback(this.#observeDelay);
+  }
+
+  /** Adds what a worker has counted since it was asked last. */
+  record(worker: number, stats: WorkerStats): void {
+    const before = this.#counted.get(worker) ?? newWorkerStats();
+    this.#counted.set(worker, stats);
+    this.#accepts.add(stats.accepts - before.accepts);
+    this.#acceptErrors.add(stats.acceptErrors - before.acceptErrors);
+    this.#slow.add(stats.slowConsumers - before.slowConsumers);
+    this.#frames.add(stats.framesIn - before.framesIn, { direction: 'in' });
+    this.#frames.add(stats.framesOut - before.framesOut, { direction: 'out' });
+    this.#bytes.add(stats.bytesIn - before.bytesIn, { direction: 'in' });
+    this.#bytes.add(stats.bytesOut - before.bytesOut, { direction: 'out' });
+    for (const [code, count] of Object.entries(stats.disconnects))
+      this.#disconnects.add(count - (before.disconnects[code as DisconnectCode] ?? 0), { code });
+  }
+
+  /** Another worker has taken this one's place: it counts from 0. */
+  restarted(worker: number): void {
+    this.#counted.delete(worker);
+    this.#restarts.add(1);
+  }
+
+  close(): void {
+    this.#connections.removeCallback(this.#observeConnections);
+    this.#delay.removeCallback(this.#observeDelay);
+  }
+
+  readonly #observeConnections = (result: ObservableResult): void => {
+    for (const transport of ['tcp', 'ws'] as const) {
+      const connections = this.#workers().reduce((sum, { stats }) => sum + stats.connections[transport], 0);
+      result.observe(connections, { transport });
+    }
+  };
+
+  readonly #observeDelay = (result: ObservableResult): void => {
+    for (const { index, stats } of this.#workers())
+      result.observe(stats.loopDelayMs / 1000, { worker: index });
+  };
+}

@@ -1,0 +1,161 @@
+/** From HELLO to WELCOME: version, token, session, location map. */
+import { randomBytes } from 'node:crypto';
+import { type ErrorCode, type ErrorDetails, isErrorCode } from '../common/mod.ts';
+import {
+  client,
+  encodeFrame,
+  framePayload,
+  FrameType,
+  frameType,
+  type link as wire,
+  PROTOCOL_VERSION,
+} from '../proto/mod.ts';
+import type { Authenticator, Identity } from './authenticator.ts';
+import { type Connection, Phase } from './connection.ts';
+import type { StateLink } from './state-link.ts';
+import type { Uplink } from './uplink.ts';
+
+const DEVICE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** What the handshake needs of the worker. */
+export interface HandshakeContext {
+  readonly authenticator: Authenticator;
+  readonly uplink: Pick<Uplink, 'login' | 'attach' | 'readyLinks'>;
+  connectionId(conn: number): bigint;
+  /** Facts of WELCOME that are the same for all. */
+  readonly welcome: Pick<
+    client.Welcome,
+    'gateway' | 'heartbeatIntervalMs' | 'maxFrameBytes' | 'maxTextBytes'
+  >;
+  close(connection: Connection, code: ErrorCode, details?: ErrorDetails, retryAfterMs?: number): void;
+  send(connection: Connection, frame: Uint8Array): void;
+  /** HELLO is read; the deadline of the login begins. */
+  onHello(connection: Connection): void;
+  /** WELCOME is sent. */
+  onLive(connection: Connection): void;
+}
+
+export class Handshake {
+  readonly #context: HandshakeContext;
+  /** Connections in the phases LOGIN and ATTACH. */
+  readonly #pending = new Set<Connection>();
+
+  constructor(context: HandshakeContext) {
+    this.#context = context;
+  }
+
+  /** Takes the first frame of a connection. */
+  onFirstFrame(connection: Connection, frame: Uint8Array): void {
+    const context = this.#context;
+    const hello = frameType(frame) === FrameType.HELLO ? decodeHello(frame) : undefined;
+    if (hello === undefined) return context.close(connection, 'HELLO_EXPECTED');
+    const { versionMin: min, versionMax: max } = hello;
+    if (min > PROTOCOL_VERSION || max < PROTOCOL_VERSION)
+      return context.close(connection, 'VERSION_UNSUPPORTED', { min, max, version: PROTOCOL_VERSION });
+    if (hello.device !== '' && !DEVICE_NAME.test(hello.device))
+      return context.close(connection, 'DEVICE_INVALID');
+    connection.unnamedDevice = hello.device === '';
+    connection.device = hello.device === '' ? `unnamed-${randomBytes(8).toString('hex')}` : hello.device;
+    connection.login = {
+      resumeSession: hello.session,
+      link: undefined,
+      resumed: false,
+      awaited: new Set(),
+    };
+    connection.phase = Phase.TOKEN;
+    context.onHello(connection);
+    void context.authenticator.verify(hello.token).then((identity) => this.#onIdentity(connection, identity));
+  }
+
+  onLoginResult(connection: Connection | undefined, result: wire.LoginResult): void {
+    const login = connection?.login;
+    if (connection?.phase !== Phase.LOGIN || login === undefined) return;
+    if (result.errorCode !== '') {
+      const code = isErrorCode(result.errorCode) ? result.errorCode : 'INTERNAL';
+      this.#context.close(connection, code, undefined, result.retryAfterMs || undefined);
+      return;
+    }
+    connection.session = result.session;
+    connection.epoch = result.epoch;
+    login.link = undefined;
+    login.resumed = result.resumed;
+    connection.phase = Phase.ATTACH;
+    for (const link of this.#context.uplink.attach(connection)) login.awaited.add(link);
+    this.#welcomeIfAttached(connection);
+  }
+
+  onAttached(link: StateLink, connection: Connection | undefined): void {
+    if (connection?.phase !== Phase.ATTACH) return;
+    connection.login?.awaited.delete(link);
+    this.#welcomeIfAttached(connection);
+  }
+
+  /** What was asked of this node is asked of another one. */
+  onLinkEnded(link: StateLink): void {
+    for (const connection of this.#pending) {
+      if (connection.phase === Phase.ATTACH) this.onAttached(link, connection);
+      else if (connection.login?.link === link) this.#login(connection);
+    }
+  }
+
+  /** The connection is closing. */
+  forget(connection: Connection): void {
+    this.#pending.delete(connection);
+    connection.login = undefined;
+  }
+
+  #onIdentity(connection: Connection, identity: Identity | ErrorCode): void {
+    if (connection.phase !== Phase.TOKEN) return;
+    if (typeof identity === 'string') return this.#context.close(connection, identity);
+    connection.user = identity.user;
+    connection.userName = identity.userName;
+    connection.phase = Phase.LOGIN;
+    this.#pending.add(connection);
+    this.#login(connection);
+  }
+
+  #login(connection: Connection): void {
+    const { conn, user, userName, device, login } = connection;
+    if (login === undefined) return;
+    login.link = this.#context.uplink.login({
+      conn,
+      connection: this.#context.connectionId(conn),
+      user,
+      userName,
+      device,
+      resumeSession: login.resumeSession,
+    });
+    if (login.link === undefined) this.#context.close(connection, 'STATE_UNAVAILABLE');
+  }
+
+  #welcomeIfAttached(connection: Connection): void {
+    const login = connection.login;
+    if (login === undefined || login.awaited.size > 0) return;
+    if (this.#context.uplink.readyLinks === 0) return this.#context.close(connection, 'STATE_UNAVAILABLE');
+    this.#pending.delete(connection);
+    connection.login = undefined;
+    connection.phase = Phase.LIVE;
+    const welcome = client.Welcome.encode({
+      ...this.#context.welcome,
+      version: PROTOCOL_VERSION,
+      session: connection.session,
+      user: connection.user,
+      userName: connection.userName,
+      device: connection.device,
+      connection: this.#context.connectionId(connection.conn),
+      serverTimeMs: BigInt(Date.now()),
+      resumed: login.resumed,
+    });
+    this.#context.send(connection, encodeFrame(FrameType.WELCOME, 0, 0n, welcome.finish()));
+    this.#context.onLive(connection);
+  }
+}
+
+function decodeHello(frame: Uint8Array): client.Hello | undefined {
+  try {
+    return client.Hello.decode(framePayload(frame));
+  } catch {
+    // Whatever is wrong with it, the answer is the same.
+    return undefined;
+  }
+}

@@ -1,0 +1,80 @@
+/** What the gateway does with a frame of a live connection: it reads the header and forwards, or answers itself. */
+import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
+import { client, encodeFrame, framePayload, frameRef, FrameType, frameType } from '../proto/mod.ts';
+import { nackFrame } from './answers.ts';
+import { type Connection, Fence } from './connection.ts';
+import type { ResyncFence } from './resync-fence.ts';
+import { Forwarded, type Uplink } from './uplink.ts';
+
+export interface InboundContext {
+  readonly uplink: Uplink;
+  readonly fence: ResyncFence;
+  send(connection: Connection, frame: Uint8Array): void;
+  /** The client has said goodbye. */
+  goodbye(connection: Connection): void;
+}
+
+export class Inbound {
+  readonly #context: InboundContext;
+
+  constructor(context: InboundContext) {
+    this.#context = context;
+  }
+
+  onFrame(connection: Connection, frame: Uint8Array): void {
+    const { fence } = this.#context;
+    switch (frameType(frame)) {
+      case FrameType.SEND:
+        if (this.#context.uplink.readyLinks === 0) this.#refuse(connection, frame, 'STATE_UNAVAILABLE');
+        else if (fence.pass(connection)) this.#forward(connection, frame);
+        else this.#refuse(connection, frame, 'RESYNC_REQUIRED');
+        return;
+      case FrameType.REQUEST:
+      case FrameType.RECEIPTS:
+        fence.pass(connection);
+        this.#forward(connection, frame);
+        return;
+      case FrameType.PING:
+        fence.pass(connection);
+        this.#context.send(connection, pongOf(frame));
+        return;
+      case FrameType.RESYNCED:
+        fence.onResynced(connection, frameRef(frame));
+        return;
+      case FrameType.CLOSE:
+        this.#context.goodbye(connection);
+        return;
+      default:
+        this.#refuse(connection, frame, 'FRAME_UNKNOWN', { type: frameType(frame) });
+    }
+  }
+
+  #forward(connection: Connection, frame: Uint8Array): void {
+    const forwarded = this.#context.uplink.forward(connection, frame);
+    if (forwarded === Forwarded.TAKEN) return;
+    const type = frameType(frame);
+    // Receipts have no answer; the client's next ones say the same and more.
+    if (type === FrameType.RECEIPTS) return;
+    this.#refuse(connection, frame, forwarded === Forwarded.OVERLOADED ? 'OVERLOADED' : 'STATE_UNAVAILABLE');
+    // A later message must not overtake the one that was dropped.
+    if (type === FrameType.SEND && connection.fence === Fence.OPEN) this.#context.fence.hold([connection]);
+  }
+
+  #refuse(connection: Connection, frame: Uint8Array, code: ErrorCode, details?: ErrorDetails): void {
+    const clientMsgId = frameType(frame) === FrameType.SEND ? readClientMsgId(frame) : '';
+    this.#context.send(connection, nackFrame(code, frameRef(frame), clientMsgId, details));
+  }
+}
+
+function pongOf(ping: Uint8Array): Uint8Array {
+  return encodeFrame(FrameType.PONG, frameRef(ping), 0n);
+}
+
+function readClientMsgId(frame: Uint8Array): string {
+  try {
+    return client.Send.decode(framePayload(frame)).clientMsgId;
+  } catch {
+    // The frame is refused anyway; its ref says which one it was.
+    return '';
+  }
+}

@@ -1,0 +1,57 @@
+/** The gateway's bounds: what an operator may set, and the constants that go with it. */
+
+/** Bounds of a gateway; every one has a wire code that tells the client it was reached. */
+export interface GatewayLimits {
+  /** A client sends at least this often, ms; it is dropped after HEARTBEAT_GRACE times that. @default 30_000 */
+  readonly heartbeatIntervalMs: number;
+  /** Deadline of HELLO after connecting, ms. @default 5_000 */
+  readonly helloTimeoutMs: number;
+  /** Deadline of a frame that has begun, ms. @default 10_000 */
+  readonly frameTimeoutMs: number;
+  /** Most connections of the gateway; each worker holds its share. @default 1_000_000 */
+  readonly maxConnections: number;
+  /** Bytes that may wait for one client before it is dropped as slow. @default 1 MiB */
+  readonly maxOutboundBytes: number;
+  /** Largest value of a frame's length field that is accepted, bytes. @default 262_144 */
+  readonly maxFrameBytes: number;
+  /** Longest text of a message, bytes of UTF-8; told to the client, checked by state. @default 16_384 */
+  readonly maxTextBytes: number;
+}
+
+export const DEFAULT_LIMITS: GatewayLimits = Object.freeze({
+  heartbeatIntervalMs: 30_000,
+  helloTimeoutMs: 5_000,
+  frameTimeoutMs: 10_000,
+  maxConnections: 1_000_000,
+  maxOutboundBytes: 1024 * 1024,
+  maxFrameBytes: 262_144,
+  maxTextBytes: 16_384,
+});
+
+/** Largest length field before WELCOME: a HELLO is small, so a stranger cannot make us hold much. */
+export const MAX_HELLO_BYTES = 4096;
+/** Silence of this many heartbeat intervals means that the peer is gone. */
+export const HEARTBEAT_GRACE = 2.5;
+/** Deadline from HELLO to WELCOME: the token's check, state's session and the location map. */
+export const LOGIN_TIMEOUT_MS = 10_000;
+/** How long a connection that was told CLOSE may take to end before it is cut. */
+export const CLOSE_LINGER_MS = 2_000;
+/** How long clients get to read why they were dropped when the gateway stops at once. */
+export const STOP_GRACE_MS = 500;
+/** Connections over the limit that may linger at once to be told why; beyond it they are cut without a word. */
+export const MAX_REFUSED = 1024;
+/** RESYNC to all connections is spread over this time, so that their syncs do not come at once. */
+export const RESYNC_SPREAD_MS = 1_000;
+/** How long state, which fenced a connection because it could not take a message, is left alone. */
+export const RESYNC_HOLD_MS = 250;
+/** Pending connections that the kernel holds per listener. */
+export const LISTEN_BACKLOG = 4096;
+/** Idle time before the kernel probes a TCP peer. */
+export const TCP_KEEPALIVE_MS = 60_000;
+/** Resolution of the deadlines. */
+export const WHEEL_TICK_MS = 100;
+export const WHEEL_SLOTS = 1024;
+/** Most worker threads: 8 bits of the connection id. */
+export const MAX_WORKERS = 256;
+/** Most gateway numbers: 10 bits of the connection id. */
+export const MAX_GATEWAY = 1023;

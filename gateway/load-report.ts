@@ -1,0 +1,47 @@
+/** What a gateway says of its load in the registry, from the counters of its workers. */
+import type { WorkerStats } from './worker-stats.ts';
+
+/** Makes one report after the other; rates are those since the report before. */
+export class LoadReport {
+  readonly #now: () => number;
+  #tick = 0;
+  #beforeMs: number;
+  #framesIn = 0;
+  #framesOut = 0;
+  #bytesOut = 0;
+
+  /** @param now monotonic, ms */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+    this.#beforeMs = now();
+  }
+
+  /** Returns the figures that ipconf reads. */
+  next(workers: readonly WorkerStats[], maxConnections: number, draining: boolean): Record<string, number> {
+    const sum = (read: (stats: WorkerStats) => number): number =>
+      workers.reduce((total, stats) => total + read(stats), 0);
+    const framesIn = sum((stats) => stats.framesIn);
+    const framesOut = sum((stats) => stats.framesOut);
+    const bytesOut = sum((stats) => stats.bytesOut);
+    const nowMs = this.#now();
+    const seconds = Math.max(0.001, (nowMs - this.#beforeMs) / 1000);
+    // A worker that was replaced counts from 0 again.
+    const rate = (value: number, before: number): number => Math.round(Math.max(0, value - before) / seconds);
+    const load = {
+      tick: ++this.#tick,
+      connections: sum(({ connections }) => connections.tcp + connections.ws),
+      max_connections: maxConnections,
+      accepted: sum((stats) => stats.accepts),
+      frames_in_per_s: rate(framesIn, this.#framesIn),
+      frames_per_s: rate(framesIn + framesOut, this.#framesIn + this.#framesOut),
+      bytes_out_per_s: rate(bytesOut, this.#bytesOut),
+      loop_delay_ms: Math.round(Math.max(0, ...workers.map((stats) => stats.loopDelayMs)) * 10) / 10,
+      draining: draining ? 1 : 0,
+    };
+    this.#beforeMs = nowMs;
+    this.#framesIn = framesIn;
+    this.#framesOut = framesOut;
+    this.#bytesOut = bytesOut;
+    return load;
+  }
+}

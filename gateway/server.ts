@@ -1,0 +1,300 @@
+/** The gateway as a server: its place in the registry, and the workers that do the work. */
+import { randomUUID } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { GochatError, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
+import type { LeasedId, Registration, Registry, Unwatch } from '../crpc/mod.ts';
+import type { Ports, ToWorker, WorkerData } from './control.ts';
+import { GatewayMetrics } from './gateway-metrics.ts';
+import { DEFAULT_LIMITS, type GatewayLimits, MAX_GATEWAY, MAX_WORKERS } from './limits.ts';
+import { assertPortFree, canReusePort, listenError } from './listen-check.ts';
+import { LoadReport } from './load-report.ts';
+import type { StateNode } from './state-link.ts';
+import { ListenFailure, WorkerHandle } from './worker-handle.ts';
+
+export interface GatewayOptions {
+  /** Names this process start; unique among the gateways. */
+  readonly name: string;
+  /** Address to listen on. */
+  readonly host: string;
+  /** TCP port; 0 takes a free one. */
+  readonly port: number;
+  /** WebSocket port; 0 takes a free one. */
+  readonly wsPort: number;
+  /** Worker threads; 0: one a core. @default 0 */
+  readonly workers?: number;
+  /** Host under which clients reach the gateway. @default host */
+  readonly advertiseHost?: string;
+  /** Failure domain; empty: none. */
+  readonly zone?: string;
+  readonly version?: string;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  readonly limits?: Partial<GatewayLimits>;
+  /** Secret that the servers of a cluster show each other. */
+  readonly clusterToken?: string | undefined;
+  /** Further facts for the registry, such as the admin port. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+const LOAD_INTERVAL_MS = 1000;
+const GATEWAY_SERVICE = 'gateway';
+const STATE_SERVICE = 'state';
+const KEYS = 'jwks';
+/** How often a new number is tried for when the lease of the old one is lost. */
+const RENUMBER_INTERVAL_MS = 1000;
+
+const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+
+/**
+ * Supervises the workers of a gateway.
+ *
+ * The supervisor itself touches no client: it leases the gateway's number, follows the state nodes and the signing
+ * keys, hands all that to its workers, sums what they count, and replaces a worker that fails.
+ */
+export class GatewayServer implements Server {
+  readonly name: string;
+  readonly #options: GatewayOptions;
+  readonly #limits: GatewayLimits;
+  readonly #logger: Logger;
+  readonly #metrics = new GatewayMetrics(() => this.#workers);
+  readonly #load = new LoadReport();
+  #workers: WorkerHandle[] = [];
+  #ports: Ports | undefined;
+  #leased: LeasedId | undefined;
+  #nodes: readonly StateNode[] = [];
+  #keys: string | undefined;
+  #unwatch: Unwatch[] = [];
+  #registration: Registration | undefined;
+  #loadTimer: NodeJS.Timeout | undefined;
+  #renumberTimer: NodeJS.Timeout | undefined;
+  #updating = false;
+  #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.#logger = options.logger;
+    this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
+  }
+
+  /** host:port for TCP clients, once started. */
+  get address(): string {
+    return this.#addressOf(this.#ports?.port);
+  }
+
+  /** host:port for WebSocket clients, once started. */
+  get wsAddress(): string {
+    return this.#addressOf(this.#ports?.wsPort);
+  }
+
+  readonly start = once(async (): Promise<void> => {
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  });
+
+  readonly #drainOnce = once(async (): Promise<void> => {
+    if (this.#state !== 'running') return;
+    this.#state = 'draining';
+    clearInterval(this.#loadTimer);
+    await this.#deregister();
+    await Promise.all(this.#workers.map((worker) => worker.drain(this.#drainMs)));
+  });
+  #drainMs = 0;
+
+  drain(deadlineMs: number): Promise<void> {
+    this.#drainMs = deadlineMs;
+    return this.#drainOnce();
+  }
+
+  readonly stop = once(async (): Promise<void> => {
+    this.#state = 'stopped';
+    clearInterval(this.#loadTimer);
+    clearTimeout(this.#renumberTimer);
+    for (const unwatch of this.#unwatch) unwatch();
+    await this.#deregister();
+    await Promise.all(this.#workers.map((worker) => worker.stop()));
+    this.#metrics.close();
+    await this.#leased?.release();
+  });
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  readiness(): string | undefined {
+    if (this.#state === 'draining') return 'draining';
+    if (this.#state !== 'running') return 'not started';
+    if (!this.#workers.some((worker) => worker.listening)) return 'no worker is listening';
+    if (this.#keys === undefined) return 'no signing keys are published; start a state server';
+    if (!this.#workers.some((worker) => worker.stats.readyLinks > 0)) return 'no state server can be reached';
+    return undefined;
+  }
+
+  async #start(): Promise<void> {
+    const { registry, host, port, wsPort } = this.#options;
+    await assertPortFree(host, port, '--port');
+    await assertPortFree(host, wsPort, '--ws-port');
+    this.#leased = await registry.leaseId(GATEWAY_SERVICE, MAX_GATEWAY);
+    this.#followLease(this.#leased);
+    this.#unwatch = [
+      registry.watch(STATE_SERVICE, ({ endpoints }) => {
+        this.#nodes = endpoints.map(({ id, address }) => ({ id, address }));
+        this.#tell({ kind: 'nodes', nodes: this.#nodes });
+      }),
+      registry.follow(KEYS, (jwks) => {
+        this.#keys = jwks;
+        if (jwks !== undefined) this.#tell({ kind: 'keys', jwks });
+      }),
+    ];
+    const count = await this.#workerCount();
+    // The first one picks the ports where they are free to choose; the others join it.
+    this.#ports = await this.#startWorker(0, count, { port, wsPort });
+    const rest = Array.from({ length: count - 1 }, (_, i) =>
+      this.#startWorker(i + 1, count, this.#ports as Ports),
+    );
+    await Promise.all(rest);
+    this.#state = 'running';
+    await this.#register();
+    this.#loadTimer = setInterval(() => void this.#report(), LOAD_INTERVAL_MS);
+    this.#logger.info({ tcp: this.address, ws: this.wsAddress, workers: count }, 'gateway listens');
+  }
+
+  async #workerCount(): Promise<number> {
+    const wanted = Math.min(this.#options.workers || availableParallelism(), MAX_WORKERS);
+    if (wanted === 1 || (await canReusePort(this.#options.host))) return wanted;
+    this.#logger.warn(
+      { wanted, workers: 1 },
+      'this platform cannot share a port between listeners (SO_REUSEPORT): the gateway runs with one worker',
+    );
+    return 1;
+  }
+
+  async #startWorker(worker: number, count: number, ports: Ports): Promise<Ports> {
+    const { name, host, clusterToken } = this.#options;
+    const maxConnections = Math.ceil(this.#limits.maxConnections / count);
+    const data: WorkerData = {
+      ...ports,
+      gateway: (this.#leased as LeasedId).value,
+      gatewayName: name,
+      worker,
+      host,
+      reusePort: count > 1,
+      limits: { ...this.#limits, maxConnections },
+      clusterToken,
+      logLevel: this.#logger.level as LogLevel,
+    };
+    const handle = new WorkerHandle({
+      entry: ENTRY,
+      data,
+      logger: this.#logger,
+      greeting: () => this.#greeting(),
+      onStats: ({ index, stats }) => this.#metrics.record(index, stats),
+      onReplace: ({ index }) => this.#metrics.restarted(index),
+    });
+    this.#workers.push(handle);
+    try {
+      return await handle.start();
+    } catch (error) {
+      if (!(error instanceof ListenFailure)) throw GochatError.from(error);
+      throw listenError(error.reason, host, ports[error.on], error.on === 'port' ? '--port' : '--ws-port');
+    }
+  }
+
+  #greeting(): ToWorker[] {
+    const messages: ToWorker[] = [{ kind: 'gateway', gateway: (this.#leased as LeasedId).value }];
+    if (this.#keys !== undefined) messages.push({ kind: 'keys', jwks: this.#keys });
+    messages.push({ kind: 'nodes', nodes: this.#nodes });
+    return messages;
+  }
+
+  #tell(message: ToWorker): void {
+    for (const worker of this.#workers) worker.post(message);
+  }
+
+  async #register(): Promise<void> {
+    const { registry, name, zone, version, metadata } = this.#options;
+    const { port, wsPort } = this.#ports as Ports;
+    this.#registration = await registry.register(GATEWAY_SERVICE, {
+      id: randomUUID(),
+      address: this.#advertised(port),
+      weight: 1,
+      zone: zone ?? '',
+      version: version ?? '',
+      metadata: { ...metadata, name, ws_port: String(wsPort), number: String(this.#leased?.value) },
+      load: this.#currentLoad(),
+    });
+  }
+
+  async #deregister(): Promise<void> {
+    const registration = this.#registration;
+    this.#registration = undefined;
+    try {
+      await registration?.deregister();
+    } catch (error) {
+      // Its lease runs out by itself.
+      this.#logger.warn({ err: error }, 'the gateway could not take itself out of the registry');
+    }
+  }
+
+  async #report(): Promise<void> {
+    const load = this.#currentLoad();
+    if (this.#updating || this.#registration === undefined) return;
+    this.#updating = true;
+    try {
+      await this.#registration.update({ load });
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'the load could not be published; the next report follows');
+    } finally {
+      this.#updating = false;
+    }
+  }
+
+  #currentLoad(): Record<string, number> {
+    return this.#load.next(
+      this.#workers.map((worker) => worker.stats),
+      this.#limits.maxConnections,
+      this.#state === 'draining',
+    );
+  }
+
+  /** Another process may hold the number when its lease is lost: takes another one. */
+  #followLease(leased: LeasedId): void {
+    void leased.lost.then(() => {
+      if (this.#state === 'stopped') return;
+      this.#logger.error(
+        { number: leased.value },
+        "the lease of the gateway's number is lost; taking another one",
+      );
+      void this.#renumber();
+    });
+  }
+
+  async #renumber(): Promise<void> {
+    try {
+      const leased = await this.#options.registry.leaseId(GATEWAY_SERVICE, MAX_GATEWAY);
+      this.#leased = leased;
+      this.#followLease(leased);
+      this.#tell({ kind: 'gateway', gateway: leased.value });
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'no gateway number can be leased; trying again');
+      this.#renumberTimer = setTimeout(() => void this.#renumber(), RENUMBER_INTERVAL_MS);
+    }
+  }
+
+  #advertised(port: number): string {
+    return joinAddress(this.#options.advertiseHost ?? this.#options.host, port);
+  }
+
+  #addressOf(port: number | undefined): string {
+    return joinAddress(this.#options.host, port ?? 0);
+  }
+}
+
+/** Joins host and port; an IPv6 address gets its brackets. */
+function joinAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,201 @@
+/** The stream from a worker to one state node: the snapshot of its connections, then what changes, then frames. */
+import type { BatchStream, ClientBatchHandler, StreamEnd } from '../crpc/mod.ts';
+import { SendResult } from '../crpc/mod.ts';
+import { decodeConns, encodeConns, encodeRecord, link as wire, LinkKind } from '../proto/mod.ts';
+import type { Connection } from './connection.ts';
+
+/** Keeps a stream to an address open until it is closed: crpc's BatchLink. */
+export type OpenLink = (address: string, handler: ClientBatchHandler) => { close(): void };
+
+/** A state node as the registry knows it. */
+export interface StateNode {
+  readonly id: string;
+  readonly address: string;
+}
+
+const LinkPhase = {
+  CONNECTING: 0,
+  /** The stream is open and the snapshot is on its way. */
+  SNAPSHOT: 1,
+  /** READY is sent; ATTACHED of the snapshot is awaited. */
+  SETTLING: 2,
+  /** The node knows all connections of this worker: it takes frames. */
+  READY: 3,
+} as const;
+type LinkPhase = (typeof LinkPhase)[keyof typeof LinkPhase];
+
+/** What the links tell their owner. */
+export interface StateLinkEvents {
+  /** Returns the connections that the node must know. */
+  snapshot(): Iterable<Connection>;
+  /** The worker's name for OPEN. */
+  introduce(): wire.Open;
+  onReady(link: StateLink): void;
+  /** An open stream ended: what it would have pushed is lost. */
+  onEnded(link: StateLink, end: StreamEnd): void;
+  onAttached(link: StateLink, conn: number): void;
+  /** Any other record. */
+  onRecord(link: StateLink, record: Uint8Array): void;
+  /** `congested` of the link has changed. */
+  onCongestion(): void;
+}
+
+const READY_RECORD = new Uint8Array([LinkKind.READY]);
+
+/** What waits for room in the stream: an ATTACH, the number of a DETACH, or READY. */
+type Waiting = Connection | number | typeof READY_RECORD;
+
+/**
+ * Keeps one state node's view of this worker's connections.
+ *
+ * The node becomes a candidate for frames only when it has confirmed the snapshot: from then on it pushes to every
+ * connection, so a resync that begins then finds all that was pushed before.
+ */
+export class StateLink implements ClientBatchHandler {
+  readonly node: StateNode;
+  /** The registry no longer knows the node; the link lives until its stream ends. */
+  retired = false;
+  readonly #events: StateLinkEvents;
+  readonly #reconnecting: { close(): void };
+  #phase: LinkPhase = LinkPhase.CONNECTING;
+  #stream: BatchStream | undefined;
+  #congested = false;
+  /** Never more than an ATTACH and a DETACH per connection. */
+  #waiting: Waiting[] = [];
+  #unsettled = new Set<number>();
+
+  constructor(node: StateNode, open: OpenLink, events: StateLinkEvents) {
+    this.node = node;
+    this.#events = events;
+    this.#reconnecting = open(node.address, this);
+  }
+
+  /** It takes frames. */
+  get ready(): boolean {
+    return this.#phase === LinkPhase.READY;
+  }
+
+  get isOpen(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  /** It takes frames, but no more should be sent until it has drained. */
+  get congested(): boolean {
+    return this.#congested;
+  }
+
+  /** Forwards a record; the answer SUCCESS or BACKPRESSURE means that it was taken. */
+  send(record: Uint8Array, tail?: Uint8Array): SendResult {
+    if (this.#stream === undefined) return SendResult.CLOSED;
+    const result = this.#stream.send(record, tail);
+    // Without a full queue (the record is too large) no drain would follow.
+    if (result !== SendResult.SUCCESS && this.ready && this.#stream.queuedBytes > 0) this.#setCongested(true);
+    return result;
+  }
+
+  /** Tells the node of a connection; `onAttached` follows. Returns false where the stream is not open. */
+  attach(connection: Connection): boolean {
+    if (this.#stream === undefined) return false;
+    if (this.#phase === LinkPhase.SNAPSHOT) this.#unsettled.add(connection.conn);
+    this.#control(connection);
+    return true;
+  }
+
+  /** Tells the node that a connection is gone. */
+  detach(conn: number): void {
+    if (this.#stream === undefined) return;
+    this.#control(conn);
+    this.#settle(conn);
+  }
+
+  close(): void {
+    this.#reconnecting.close();
+  }
+
+  onOpen(stream: BatchStream): void {
+    this.#stream = stream;
+    this.#phase = LinkPhase.SNAPSHOT;
+    stream.send(encodeRecord(LinkKind.OPEN, wire.Open.encode(this.#events.introduce()).finish()));
+    for (const connection of this.#events.snapshot()) {
+      this.#unsettled.add(connection.conn);
+      this.#waiting.push(connection);
+    }
+    this.#waiting.push(READY_RECORD);
+    this.#pump();
+  }
+
+  onRecords(records: readonly Uint8Array[]): void {
+    for (const record of records) {
+      if (record[0] !== LinkKind.ATTACHED) {
+        this.#events.onRecord(this, record);
+        continue;
+      }
+      for (const conn of decodeConns(record)) {
+        this.#events.onAttached(this, conn);
+        this.#settle(conn);
+      }
+    }
+  }
+
+  onDrain(): void {
+    this.#pump();
+    if (this.#waiting.length === 0) this.#setCongested(false);
+  }
+
+  onEnd(end: StreamEnd): void {
+    this.#stream = undefined;
+    this.#phase = LinkPhase.CONNECTING;
+    this.#waiting = [];
+    this.#unsettled.clear();
+    this.#setCongested(false);
+    this.#events.onEnded(this, end);
+  }
+
+  /** Sends what must not get lost, behind what already waits. */
+  #control(item: Waiting): void {
+    this.#waiting.push(item);
+    if (this.#waiting.length === 1) this.#pump();
+  }
+
+  #pump(): void {
+    const waiting = this.#waiting;
+    let sent = 0;
+    for (; sent < waiting.length; sent++) {
+      const item = waiting[sent] as Waiting;
+      // It has closed before the node heard of it.
+      if (typeof item === 'object' && 'conn' in item && !item.attached) continue;
+      const result = this.send(encodeWaiting(item));
+      if (result === SendResult.CLOSED) break;
+      if (item === READY_RECORD) {
+        this.#phase = LinkPhase.SETTLING;
+        this.#settle(0);
+      }
+      if (result === SendResult.BACKPRESSURE) {
+        sent++;
+        break;
+      }
+    }
+    if (sent > 0) waiting.splice(0, sent);
+  }
+
+  #settle(conn: number): void {
+    this.#unsettled.delete(conn);
+    if (this.#phase !== LinkPhase.SETTLING || this.#unsettled.size > 0) return;
+    this.#phase = LinkPhase.READY;
+    this.#events.onReady(this);
+  }
+
+  #setCongested(congested: boolean): void {
+    if (this.#congested === congested) return;
+    this.#congested = congested;
+    this.#events.onCongestion();
+  }
+}
+
+function encodeWaiting(item: Waiting): Uint8Array {
+  if (typeof item === 'number') return encodeConns(LinkKind.DETACH, [item]);
+  if (item instanceof Uint8Array) return item;
+  const { conn, user, userName, device, session, epoch, unnamedDevice } = item;
+  const attach = { conn, user, userName, device, session, epoch, unnamedDevice };
+  return encodeRecord(LinkKind.ATTACH, wire.Attach.encode(attach).finish());
+}

@@ -1,0 +1,147 @@
+/** Deadlines of many items on one timer: a hashed timing wheel (Varghese and Lauck, 1987) with intrusive lists. */
+
+/** What a wheel keeps in each of its items; `undefined`, 0 and `undefined` to begin with. */
+export interface WheelItem<T> {
+  wheelNext: T | undefined;
+  wheelPrevious: T | undefined;
+  /** Tick at which the item is looked at; 0: not in the wheel; -1: being expired. */
+  wheelDue: number;
+}
+
+const FIRING = -1;
+
+export interface TimingWheelOptions<T> {
+  readonly tickMs: number;
+  /** A power of two. Deadlines beyond `slots × tickMs` work and cost one look a round. */
+  readonly slots: number;
+  /**
+   * Called when an item's deadline has passed. Returns after how many ms it wants to be looked at again, 0 for
+   * never. So an item that has shown life re-arms lazily, and life itself costs nothing here.
+   */
+  readonly expire: (item: T) => number;
+}
+
+/**
+ * Schedules items in O(1) without a timer, a closure or an allocation per item.
+ *
+ * A deadline is never early and at most two ticks late.
+ */
+export class TimingWheel<T extends WheelItem<T>> {
+  readonly #tickMs: number;
+  readonly #mask: number;
+  readonly #heads: (T | undefined)[];
+  readonly #expire: (item: T) => number;
+  readonly #due: T[] = [];
+  #tick = 1;
+  #size = 0;
+  #startedMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: TimingWheelOptions<T>) {
+    if (options.slots < 2 || (options.slots & (options.slots - 1)) !== 0)
+      throw new RangeError(`${options.slots} slots are not a power of two`);
+    this.#tickMs = options.tickMs;
+    this.#mask = options.slots - 1;
+    this.#heads = Array.from({ length: options.slots });
+    this.#expire = options.expire;
+  }
+
+  /** The coarse clock: grows by one a tick, begins at 1. */
+  get tick(): number {
+    return this.#tick;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Returns how long ago a tick was at least, ms. */
+  since(tick: number): number {
+    return Math.max(0, this.#tick - tick - 1) * this.#tickMs;
+  }
+
+  /** Sets the item's deadline, whatever it was before. */
+  schedule(item: T, delayMs: number): void {
+    if (item.wheelDue > 0) this.#unlink(item);
+    // One more, because the current tick has partly passed.
+    const due = this.#tick + Math.ceil(delayMs / this.#tickMs) + 1;
+    const slot = due & this.#mask;
+    const head = this.#heads[slot];
+    item.wheelDue = due;
+    item.wheelPrevious = undefined;
+    item.wheelNext = head;
+    if (head !== undefined) head.wheelPrevious = item;
+    this.#heads[slot] = item;
+    this.#size++;
+  }
+
+  /** Brings the item's deadline forward; does nothing where it comes sooner anyway. */
+  hasten(item: T, delayMs: number): void {
+    const due = this.#tick + Math.ceil(delayMs / this.#tickMs) + 1;
+    if (item.wheelDue <= 0 || item.wheelDue > due) this.schedule(item, delayMs);
+  }
+
+  /** Takes the item out; idempotent. */
+  cancel(item: T): void {
+    if (item.wheelDue > 0) this.#unlink(item);
+    item.wheelDue = 0;
+  }
+
+  /** Moves the clock on and expires what is due. */
+  advance(ticks: number): void {
+    const slots = this.#mask + 1;
+    while (ticks > 0) {
+      // After a long sleep each slot is looked at once, with the clock where it is now.
+      const jump = ticks > slots ? ticks - slots + 1 : 1;
+      this.#tick += jump;
+      ticks -= jump;
+      this.#expireSlot(this.#tick & this.#mask);
+    }
+  }
+
+  /** Starts the one timer. */
+  start(): void {
+    if (this.#timer) return;
+    this.#startedMs = performance.now() - this.#tick * this.#tickMs;
+    this.#timer = setInterval(() => {
+      const tick = Math.floor((performance.now() - this.#startedMs) / this.#tickMs);
+      this.advance(tick - this.#tick);
+    }, this.#tickMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #expireSlot(slot: number): void {
+    const due = this.#due;
+    for (let item = this.#heads[slot]; item !== undefined; ) {
+      const next: T | undefined = item.wheelNext;
+      if (item.wheelDue <= this.#tick) {
+        this.#unlink(item);
+        item.wheelDue = FIRING;
+        due.push(item);
+      }
+      item = next;
+    }
+    for (const item of due) {
+      // Another item's expiry may have cancelled or moved this one.
+      if (item.wheelDue !== FIRING) continue;
+      item.wheelDue = 0;
+      const delayMs = this.#expire(item);
+      if (delayMs > 0 && item.wheelDue === 0) this.schedule(item, delayMs);
+    }
+    due.length = 0;
+  }
+
+  #unlink(item: T): void {
+    const { wheelNext: next, wheelPrevious: previous } = item;
+    if (previous === undefined) this.#heads[item.wheelDue & this.#mask] = next;
+    else previous.wheelNext = next;
+    if (next !== undefined) next.wheelPrevious = previous;
+    item.wheelNext = undefined;
+    item.wheelPrevious = undefined;
+    this.#size--;
+  }
+}

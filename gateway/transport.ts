@@ -1,0 +1,83 @@
+/** What the message plane and a kind of socket need of each other; one transport serves all of its connections. */
+import type { Server } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
+import type { FrameParser } from '../proto/mod.ts';
+import type { Connection } from './connection.ts';
+import type { Downlink } from './fanout.ts';
+import { LISTEN_BACKLOG } from './limits.ts';
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  /** Other workers listen on the same port. */
+  readonly reusePort: boolean;
+}
+
+/** A kind of socket. */
+export interface Transport {
+  readonly kind: 'tcp' | 'ws';
+  /** Returns the port. Rejects with the system's error. */
+  listen(options: ListenOptions): Promise<number>;
+  /** Stops accepting; connections live on. */
+  close(): void;
+  /** Returns a tick's frames as bytes of this wire; `owned`: they will wait, so they must not hold other memory. */
+  pack(frames: Downlink, owned: boolean): Buffer;
+  /** Changes the largest length field that the connection accepts. */
+  accept(connection: Connection, maxFrameBytes: number): void;
+  /** Ends the socket behind what was written. */
+  end(connection: Connection): void;
+  /** Cuts the socket now. */
+  destroy(connection: Connection): void;
+  pause(connection: Connection): void;
+  resume(connection: Connection): void;
+}
+
+/** What a socket brings along besides its bytes. */
+export interface Peer {
+  readonly webSocket?: WebSocket;
+  readonly parser?: FrameParser;
+}
+
+/** What a transport tells the message plane. */
+export interface TransportEvents {
+  /** Whether the way up is full: a connection that sends is to be held back. */
+  isCongested(): boolean;
+  /** Returns the connection, or undefined to have the socket cut. */
+  onAccept(transport: Transport, socket: Duplex, peer: Peer): Connection | undefined;
+  onBytes(count: number): void;
+  /** Returns false when the connection is closing and takes no more. */
+  onFrame(connection: Connection, frame: Uint8Array): boolean;
+  /** The bytes make no frame. */
+  onFault(connection: Connection, code: ErrorCode, details?: ErrorDetails): void;
+  /** Some bytes of a frame have come and not all. */
+  onPartial(connection: Connection): void;
+  /** The transport has paused the connection because of the congestion. */
+  onHeldBack(connection: Connection): void;
+  /** The socket is closed. */
+  onGone(connection: Connection): void;
+  /** A connection could not be accepted, as with EMFILE; the listener goes on. */
+  onAcceptError(error: Error): void;
+}
+
+/** Listens and returns the port; later errors of the listener go to `onError`. */
+export function listen(
+  server: Server,
+  options: ListenOptions,
+  onError: (error: Error) => void,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(
+      { host: options.host, port: options.port, reusePort: options.reusePort, backlog: LISTEN_BACKLOG },
+      () => {
+        server.off('error', reject);
+        server.on('error', onError);
+        const address = server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : options.port);
+      },
+    );
+  });
+}

@@ -1,0 +1,167 @@
+/** The supervisor's side of one worker thread: starts it, replaces it when it fails, ends it. */
+import { Worker } from 'node:worker_threads';
+import { Backoff, type Logger } from '../common/mod.ts';
+import type { FromWorker, Ports, ToWorker, WorkerData } from './control.ts';
+import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
+
+/** A worker that does not say in this time that it has stopped is cut. */
+const STOP_TIMEOUT_MS = 1500;
+
+/** Why a worker cannot listen. */
+export class ListenFailure extends Error {
+  override readonly name = 'ListenFailure';
+  readonly on: keyof Ports;
+  /** Code of the system's error, as EADDRINUSE. */
+  readonly reason: string;
+
+  constructor(on: keyof Ports, reason: string) {
+    super(`cannot listen: ${reason}`);
+    this.on = on;
+    this.reason = reason;
+  }
+}
+
+export interface WorkerHandleOptions {
+  /** The module that the thread runs. */
+  readonly entry: URL;
+  readonly data: WorkerData;
+  readonly logger: Logger;
+  /** What a worker that has just started is told. */
+  readonly greeting: () => readonly ToWorker[];
+  readonly onStats: (handle: WorkerHandle, stats: WorkerStats) => void;
+  /** The worker has ended by itself; another one takes its place. */
+  readonly onReplace: (handle: WorkerHandle) => void;
+  readonly backoff?: Backoff;
+}
+
+/** Runs one worker at a time; once it has listened it is replaced whenever it ends by itself. */
+export class WorkerHandle {
+  readonly #options: WorkerHandleOptions;
+  readonly #backoff: Backoff;
+  #data: WorkerData;
+  #worker: Worker | undefined;
+  #listening = false;
+  /** Its first start has succeeded. */
+  #hasListened = false;
+  #stats = newWorkerStats();
+  #timer: NodeJS.Timeout | undefined;
+  #started = Promise.withResolvers<Ports>();
+  readonly #drained = Promise.withResolvers<void>();
+  readonly #stopped = Promise.withResolvers<void>();
+  #stopping = false;
+
+  constructor(options: WorkerHandleOptions) {
+    this.#options = options;
+    this.#data = options.data;
+    this.#backoff = options.backoff ?? new Backoff({ baseMs: 100, maxMs: 5000 });
+  }
+
+  get index(): number {
+    return this.#data.worker;
+  }
+
+  get listening(): boolean {
+    return this.#listening;
+  }
+
+  /** What the worker that runs now has counted. */
+  get stats(): WorkerStats {
+    return this.#stats;
+  }
+
+  /** Starts the thread. Rejects with ListenFailure, or with the error that ended it before it listened. */
+  start(): Promise<Ports> {
+    this.#spawn();
+    return this.#started.promise;
+  }
+
+  post(message: ToWorker): void {
+    this.#worker?.postMessage(message, []);
+  }
+
+  /** Resolves when the worker's connections have ended, or the worker itself has. */
+  drain(deadlineMs: number): Promise<void> {
+    // From now on it is not replaced.
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    if (this.#worker === undefined) return Promise.resolve();
+    this.post({ kind: 'drain', deadlineMs });
+    return this.#drained.promise;
+  }
+
+  /** Ends the thread. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    this.post({ kind: 'stop' });
+    const timer = setTimeout(() => this.#stopped.resolve(), STOP_TIMEOUT_MS);
+    await this.#stopped.promise;
+    clearTimeout(timer);
+    await worker.terminate();
+  }
+
+  #spawn(): void {
+    const worker = new Worker(this.#options.entry, {
+      workerData: this.#data,
+      name: `gateway-worker-${this.index}`,
+    });
+    this.#worker = worker;
+    for (const message of this.#options.greeting()) worker.postMessage(message, []);
+    worker.on('message', (message: FromWorker) => this.#onMessage(worker, message));
+    worker.on('error', (error) => {
+      this.#options.logger.error({ err: error, worker: this.index }, 'a gateway worker ended with an error');
+      this.#started.reject(error);
+    });
+    worker.on('exit', (exitCode) => this.#onExit(exitCode));
+  }
+
+  #onMessage(worker: Worker, message: FromWorker): void {
+    switch (message.kind) {
+      case 'listening':
+        this.#listening = true;
+        this.#hasListened = true;
+        // A replacement listens where its predecessor did.
+        this.#data = { ...this.#data, port: message.port, wsPort: message.wsPort };
+        this.#backoff.reset();
+        this.#started.resolve(message);
+        break;
+      case 'refused':
+        this.#started.reject(new ListenFailure(message.on, message.reason));
+        this.#options.logger.error(
+          { worker: this.index, on: message.on, reason: message.reason },
+          'a gateway worker cannot listen',
+        );
+        void worker.terminate();
+        break;
+      case 'stats':
+        this.#stats = message.stats;
+        this.#options.onStats(this, message.stats);
+        break;
+      case 'drained':
+        this.#drained.resolve();
+        break;
+      case 'stopped':
+        this.#stopped.resolve();
+        break;
+      case 'failed':
+        void worker.terminate();
+        break;
+    }
+  }
+
+  #onExit(exitCode: number): void {
+    this.#worker = undefined;
+    this.#listening = false;
+    this.#drained.resolve();
+    this.#stopped.resolve();
+    this.#started.reject(new Error(`the worker ended with exit code ${exitCode} before it listened`));
+    if (this.#stopping || !this.#hasListened) return;
+    this.#stats = newWorkerStats();
+    this.#options.onReplace(this);
+    const waitMs = this.#backoff.next();
+    this.#options.logger.warn({ worker: this.index, exitCode, waitMs }, 'a gateway worker is replaced');
+    this.#timer = setTimeout(() => this.#spawn(), waitMs);
+  }
+}

@@ -1,0 +1,40 @@
+/** What a worker counts: posted to the supervisor once a second, which turns it into metrics and load. */
+import type { ErrorCode } from '../common/mod.ts';
+
+/** Label of a connection that ended without a CLOSE of either side. */
+export const PEER_GONE = 'PEER_GONE';
+export type DisconnectCode = ErrorCode | typeof PEER_GONE;
+
+/** Counters grow from the worker's start; the gauges are as of now. */
+export interface WorkerStats {
+  accepts: number;
+  acceptErrors: number;
+  framesIn: number;
+  framesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  slowConsumers: number;
+  disconnects: Partial<Record<DisconnectCode, number>>;
+  /** Gauge: open sockets. */
+  connections: { tcp: number; ws: number };
+  /** Gauge: state nodes that take frames. */
+  readyLinks: number;
+  /** Gauge: event-loop delay since the last post, ms. */
+  loopDelayMs: number;
+}
+
+export function newWorkerStats(): WorkerStats {
+  return {
+    accepts: 0,
+    acceptErrors: 0,
+    framesIn: 0,
+    framesOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    slowConsumers: 0,
+    disconnects: {},
+    connections: { tcp: 0, ws: 0 },
+    readyLinks: 0,
+    loopDelayMs: 0,
+  };
+}

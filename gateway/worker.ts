@@ -1,0 +1,102 @@
+/** Entry of a worker thread: a WorkerNode, driven by the supervisor's messages. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { parentPort, workerData } from 'node:worker_threads';
+import { createLogger } from '../common/mod.ts';
+import { BatchLink } from '../crpc/mod.ts';
+import { link } from '../proto/mod.ts';
+import type { FromWorker, Ports, ToWorker, WorkerData } from './control.ts';
+import { WorkerNode } from './worker-node.ts';
+
+const STATS_INTERVAL_MS = 1000;
+const DELAY_RESOLUTION_MS = 20;
+
+if (parentPort === null) throw new Error('gateway/worker is the entry of a worker thread');
+const supervisor = parentPort;
+const data = workerData as WorkerData;
+const logger = createLogger({ name: data.gatewayName, level: data.logLevel }).child({ worker: data.worker });
+const { clusterToken } = data;
+
+const node = new WorkerNode({
+  ...data,
+  logger,
+  open: (address, handler) =>
+    new BatchLink({
+      address,
+      service: link.LinkServiceService,
+      peer: `${data.gatewayName}/${data.worker}`,
+      handler,
+      logger,
+      ...(clusterToken !== undefined && { token: clusterToken }),
+    }),
+  onRouteChange: postStats,
+});
+
+const delays = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
+delays.enable();
+const reporting = setInterval(() => {
+  // The samples are the distances of a timer's ticks; idle, that is its interval.
+  node.stats.loopDelayMs = delays.count === 0 ? 0 : Math.max(0, delays.mean / 1e6 - DELAY_RESOLUTION_MS);
+  delays.reset();
+  postStats();
+}, STATS_INTERVAL_MS);
+
+supervisor.on('message', (message: ToWorker) => {
+  switch (message.kind) {
+    case 'nodes':
+      node.setStateNodes(message.nodes);
+      break;
+    case 'keys':
+      node.setKeys(message.jwks);
+      break;
+    case 'gateway':
+      node.setGateway(message.gateway);
+      break;
+    case 'drain':
+      void node.drain(message.deadlineMs).then(() => post({ kind: 'drained' }));
+      break;
+    case 'stop':
+      clearInterval(reporting);
+      void node.stop().then(() => post({ kind: 'stopped' }));
+      break;
+  }
+});
+
+let failed = false;
+process.on('uncaughtException', (error) => void fail(error));
+
+await listen();
+
+async function listen(): Promise<void> {
+  const { host, reusePort } = data;
+  const ports: Ports = { port: data.port, wsPort: data.wsPort };
+  let on: keyof Ports = 'port';
+  try {
+    const port = await node.listen('tcp', { host, port: ports.port, reusePort });
+    on = 'wsPort';
+    const wsPort = await node.listen('ws', { host, port: ports.wsPort, reusePort });
+    post({ kind: 'listening', port, wsPort });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    post({ kind: 'refused', on, reason: code ?? message });
+  }
+}
+
+async function fail(error: Error): Promise<void> {
+  if (failed) return;
+  failed = true;
+  logger.error({ err: error }, 'a gateway worker failed; its clients connect again');
+  clearInterval(reporting);
+  try {
+    await node.stop('WORKER_FAILED');
+  } finally {
+    post({ kind: 'failed', error });
+  }
+}
+
+function postStats(): void {
+  post({ kind: 'stats', stats: node.stats });
+}
+
+function post(message: FromWorker): void {
+  supervisor.postMessage(message, []);
+}
