@@ -69,6 +69,16 @@ export const LOCAL_ERRORS = {
     remedy: 'Wait until some are answered, then go on.',
     retryable: true,
   },
+  NO_CONVERSATION: {
+    message: 'No conversation is open.',
+    remedy: 'Open one first: /dm USER or /join ROOM.',
+    retryable: false,
+  },
+  COMMAND_INVALID: {
+    message: '{what}',
+    remedy: '/help lists the commands; a text that begins with a slash is sent with two.',
+    retryable: false,
+  },
   INTERNAL: {
     message: 'Something went wrong inside the server.',
     remedy: 'Try again; the server log has the cause.',

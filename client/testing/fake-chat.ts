@@ -15,6 +15,8 @@ interface FakeConversation {
   readonly name: string;
   readonly members: Set<bigint>;
   readonly log: Message[];
+  /** By sender and client_msg_id. */
+  readonly index: Map<string, Message>;
 }
 
 export class FakeChat {
@@ -64,8 +66,8 @@ export class FakeChat {
   ): { message: Message; duplicate: boolean } | undefined {
     const conversation = this.conversations.get(id);
     if (conversation === undefined || !conversation.members.has(sender)) return undefined;
-    const { log } = conversation;
-    const found = log.find((message) => message.sender === sender && message.clientMsgId === clientMsgId);
+    const { log, index } = conversation;
+    const found = index.get(`${sender}/${clientMsgId}`);
     if (found !== undefined) return { message: found, duplicate: true };
     const seq = BigInt(log.length + 1);
     const message: Message = {
@@ -78,6 +80,7 @@ export class FakeChat {
       atMs: 1_700_000_000_000n + seq,
     };
     log.push(message);
+    index.set(`${sender}/${clientMsgId}`, message);
     return { message, duplicate: false };
   }
 
@@ -117,7 +120,7 @@ export class FakeChat {
 
   #add(kind: ConversationKind, name: string, members: bigint[]): bigint {
     const id = this.#nextConversation++;
-    this.conversations.set(id, { id, kind, name, members: new Set(members), log: [] });
+    this.conversations.set(id, { id, kind, name, members: new Set(members), log: [], index: new Map() });
     return id;
   }
 }

@@ -1,0 +1,5 @@
+/** The client: the SDK, its TCP transport, and the line mode. */
+export type { PlainOptions } from './plain.ts';
+export { runPlain } from './plain.ts';
+export * from './sdk/mod.ts';
+export { tcpTransport } from './transport-tcp.ts';

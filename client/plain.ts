@@ -1,0 +1,90 @@
+/** The client for lines: texts and commands on standard input, lines for people or JSON events on standard output. */
+import type { Readable, Writable } from 'node:stream';
+import { JsonPrinter } from './plain/json-printer.ts';
+import type { LineSource } from './plain/lines.ts';
+import { streamLines } from './plain/lines.ts';
+import type { Printer } from './plain/printer.ts';
+import { PlainSession } from './plain/session.ts';
+import { openTerminal } from './plain/terminal.ts';
+import { TextPrinter } from './plain/text-printer.ts';
+import type { GochatClientOptions } from './sdk/mod.ts';
+import { ClientError, GochatClient } from './sdk/mod.ts';
+import { tcpTransport } from './transport-tcp.ts';
+
+/** Codes that mean a wrong command line: exit code 2. */
+const USAGE_CODES = new Set(['DEVICE_INVALID']);
+
+export interface PlainOptions {
+  /** Base URL of the API server. */
+  readonly api: string;
+  /** Base URL of ipconf. */
+  readonly ipconf: string;
+  readonly user: string;
+  readonly password: string;
+  /** @default '' an unnamed device */
+  readonly device?: string | undefined;
+  /** @default false lines for people */
+  readonly json?: boolean;
+  readonly input: Readable & { readonly isTTY?: boolean };
+  readonly output: Writable & { readonly isTTY?: boolean };
+  readonly errorOutput: Writable;
+  /** @default whether the output is a terminal and NO_COLOR is not set */
+  readonly color?: boolean;
+  /** Aborting it ends the client at once; what has no answer fails. */
+  readonly signal?: AbortSignal;
+  /** How long what must end (sends, the first synchronisation) may go without any progress, ms. @default 30_000 */
+  readonly timeoutMs?: number;
+  /** For tests and other transports. */
+  readonly sdk?: Partial<GochatClientOptions>;
+}
+
+/**
+ * Runs the client until the end of input, /quit, the abort of the signal, or until the server will not have it back.
+ *
+ * Resolves with the exit code: 0 when every send was acknowledged (and, unless a person types, every command worked),
+ * 1 when not or when the servers cannot be reached, 2 for a wrong device name.
+ */
+export async function runPlain(options: PlainOptions): Promise<number> {
+  const { input, output, errorOutput, json = false } = options;
+  let client: GochatClient;
+  try {
+    client = new GochatClient({
+      api: options.api,
+      ipconf: options.ipconf,
+      user: options.user,
+      password: options.password,
+      device: options.device ?? '',
+      transport: tcpTransport(),
+      client: 'gochat-plain',
+      ...options.sdk,
+    });
+  } catch (error) {
+    const { code, message } = ClientError.from(error);
+    errorOutput.write(`${message} (${code})\n`);
+    return 2;
+  }
+  const terminal =
+    !json && input.isTTY === true && output.isTTY === true ? openTerminal(input, output) : undefined;
+  const lines: LineSource = terminal ?? streamLines(input);
+  const printer: Printer = json
+    ? new JsonPrinter(output, errorOutput)
+    : new TextPrinter({
+        output,
+        errorOutput,
+        color: options.color ?? (output.isTTY === true && process.env['NO_COLOR'] === undefined),
+        echoes: terminal !== undefined,
+        conversation: (id) => client.conversation(id),
+        ...(terminal && { write: (line, stream) => terminal.print(line, stream) }),
+      });
+  const session = new PlainSession({
+    client,
+    lines,
+    printer,
+    output,
+    timeoutMs: options.timeoutMs ?? 30_000,
+    terminal,
+    signal: options.signal,
+  });
+  const failure = await session.run();
+  return failure === undefined ? 0 : USAGE_CODES.has(failure) ? 2 : 1;
+}

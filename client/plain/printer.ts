@@ -1,0 +1,68 @@
+/** What plain mode tells its user; the JSON printer writes it as it is, the text printer for people. */
+import type { ConversationKind, Member } from '../sdk/mod.ts';
+
+/** The events of `--json`, one object per line. Stable: fields are added, never renamed or removed. */
+export type PlainEvent =
+  | {
+      readonly event: 'connected';
+      readonly session: string;
+      /** The user's name. */
+      readonly user: string;
+      readonly gateway: string;
+      readonly resumed: boolean;
+    }
+  | {
+      readonly event: 'joined';
+      readonly conversation: string;
+      readonly name: string;
+      readonly kind: ConversationKind;
+    }
+  | {
+      readonly event: 'message';
+      readonly conversation: string;
+      readonly seq: number;
+      readonly id: string;
+      readonly from: string;
+      readonly text: string;
+      /** ISO 8601, UTC. */
+      readonly at: string;
+      /** It answers /history. */
+      readonly history?: true;
+    }
+  | {
+      readonly event: 'sent';
+      readonly client_msg_id: string;
+      readonly conversation: string;
+      readonly seq: number;
+      readonly id: string;
+      readonly duplicate: boolean;
+    }
+  | {
+      readonly event: 'failed';
+      readonly client_msg_id: string;
+      readonly code: string;
+      readonly message: string;
+      readonly retryable: boolean;
+    }
+  | {
+      readonly event: 'members';
+      readonly conversation: string;
+      readonly members: readonly Member[];
+    }
+  | { readonly event: 'synced'; readonly messages: number }
+  | {
+      readonly event: 'disconnected';
+      readonly code: string;
+      readonly reason: string;
+      /** null: there will be no retry. */
+      readonly retry_in_ms: number | null;
+    }
+  | { readonly event: 'error'; readonly code: string; readonly message: string };
+
+export interface Printer {
+  print(event: PlainEvent): void;
+  /** An own text is in the log. */
+  own(conversation: string, text: string): void;
+  /** Text for people that is no event. */
+  note(text: string): void;
+}

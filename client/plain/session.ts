@@ -1,0 +1,289 @@
+/** One run of plain mode: takes lines in their order, keeps a window of sends in flight, and waits for the last. */
+import type { Writable } from 'node:stream';
+import type { ChatMessage, ClientEvent, Conversation, GochatClient } from '../sdk/mod.ts';
+import { ClientError } from '../sdk/mod.ts';
+import type { Command } from './commands.ts';
+import { HELP, parseLine } from './commands.ts';
+import type { LineSource } from './lines.ts';
+import type { Printer } from './printer.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Most sends without an answer; further input waits. */
+const WINDOW = 256;
+const HISTORY_PAGE = 200;
+
+export interface PlainSessionOptions {
+  readonly client: GochatClient;
+  readonly lines: LineSource;
+  readonly printer: Printer;
+  readonly output: Writable;
+  readonly timeoutMs: number;
+  readonly terminal: Terminal | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+export class PlainSession {
+  readonly #options: PlainSessionOptions;
+  readonly #client: GochatClient;
+  readonly #printer: Printer;
+  #current: Conversation | undefined;
+  #pending = 0;
+  #synced = false;
+  /** The client is over, or nobody reads the output any more. */
+  #stopped = false;
+  /** Code of the first failure that the exit code must tell. */
+  #failure: string | undefined;
+  #check: ((progress: boolean) => void) | undefined;
+
+  constructor(options: PlainSessionOptions) {
+    this.#options = options;
+    this.#client = options.client;
+    this.#printer = options.printer;
+  }
+
+  /** Resolves with the code of the first failure, or undefined: all went well. */
+  async run(): Promise<string | undefined> {
+    const { output, signal, lines } = this.#options;
+    this.#client.onAny((event) => this.#onEvent(event));
+    const onDrain = () => {
+      this.#client.resume();
+      this.#progress();
+    };
+    const onOutputError = (error: Error) => this.#stop(ClientError.from(error).code);
+    const onAbort = () => this.#stop();
+    output.on('drain', onDrain).on('error', onOutputError);
+    signal?.addEventListener('abort', onAbort);
+    try {
+      if (signal?.aborted !== true) await this.#converse();
+    } finally {
+      lines.close();
+      await this.#client.close();
+      signal?.removeEventListener('abort', onAbort);
+      output.off('drain', onDrain).off('error', onOutputError);
+    }
+    return this.#failure;
+  }
+
+  async #converse(): Promise<void> {
+    try {
+      await this.#client.connect();
+    } catch (error) {
+      // Who aborts knows why it ends.
+      if (!this.#stopped) this.#complain(error, true);
+      return;
+    }
+    await this.#deadline(await this.#until(() => this.#synced));
+    if (this.#options.terminal !== undefined) this.#printer.note('* /help lists the commands');
+    while (!this.#stopped) {
+      const line = await this.#options.lines.next();
+      if (line === undefined) break;
+      const command = parseLine(line);
+      if (command?.kind === 'quit') break;
+      if (command !== undefined) await this.#execute(command);
+    }
+    await this.#settle();
+  }
+
+  async #execute(command: Exclude<Command, { kind: 'quit' }>): Promise<void> {
+    try {
+      switch (command.kind) {
+        case 'text':
+          await this.#say(command.text);
+          break;
+        case 'dm':
+          await this.#switchTo(() => this.#client.openDirect(command.user));
+          if (command.text !== undefined) await this.#say(command.text);
+          break;
+        case 'join':
+          await this.#switchTo(() => this.#client.joinRoom(command.room));
+          break;
+        case 'create':
+          await this.#switchTo(() => this.#client.createRoom(command.room));
+          break;
+        case 'history':
+          await this.#settle();
+          await this.#history(this.#conversation().id, command.count);
+          break;
+        case 'who': {
+          await this.#settle();
+          const { id } = this.#conversation();
+          const members = await this.#client.members(id);
+          this.#printer.print({ event: 'members', conversation: id, members });
+          break;
+        }
+        case 'help':
+          this.#printer.note(HELP);
+          break;
+        case 'invalid':
+          throw ClientError.local('COMMAND_INVALID', { details: { what: command.what } });
+      }
+    } catch (error) {
+      // A person sees the sentence and goes on; a script learns from the exit code that a line was not done.
+      this.#complain(error, this.#options.terminal === undefined);
+    }
+  }
+
+  /** Lines after a switch that failed must not reach the conversation before it. */
+  async #switchTo(open: () => Promise<Conversation>): Promise<void> {
+    this.#setCurrent(undefined);
+    const conversation = await open();
+    this.#setCurrent(conversation);
+    const { id, name, kind } = conversation;
+    this.#printer.print({ event: 'joined', conversation: id, name, kind });
+  }
+
+  #setCurrent(conversation: Conversation | undefined): void {
+    this.#current = conversation;
+    const sigil = conversation?.kind === 'room' ? '#' : '@';
+    this.#options.terminal?.setPrompt(conversation === undefined ? '> ' : `${sigil}${conversation.name}> `);
+  }
+
+  #conversation(): Conversation {
+    if (this.#current === undefined) throw ClientError.local('NO_CONVERSATION');
+    return this.#current;
+  }
+
+  async #say(text: string): Promise<void> {
+    const { id } = this.#conversation();
+    await this.#deadline(await this.#until(() => this.#pending < WINDOW));
+    if (this.#stopped) return;
+    this.#pending++;
+    this.#client.send(id, text).then(
+      () => {
+        this.#pending--;
+        this.#printer.own(id, text);
+        this.#progress();
+      },
+      (error: unknown) => {
+        this.#pending--;
+        this.#failure ??= ClientError.from(error).code;
+        this.#progress();
+      },
+    );
+  }
+
+  async #history(conversation: string, count: number): Promise<void> {
+    const pages: (readonly ChatMessage[])[] = [];
+    let left = count;
+    let beforeSeq = 0;
+    while (left > 0) {
+      const limit = Math.min(left, HISTORY_PAGE);
+      const { messages, more } = await this.#client.history(conversation, { beforeSeq, limit });
+      pages.unshift(messages);
+      left -= messages.length;
+      beforeSeq = messages[0]?.seq ?? 0;
+      if (!more || messages.length === 0) break;
+    }
+    for (const message of pages.flat()) this.#printer.print(toEvent(message, true));
+  }
+
+  /** Waits until no send is without an answer. */
+  async #settle(): Promise<void> {
+    await this.#deadline(await this.#until(() => this.#pending === 0));
+  }
+
+  /** Ends the run when a wait came to nothing: what is unanswered fails. */
+  async #deadline(inTime: boolean): Promise<void> {
+    if (inTime || this.#stopped) return;
+    const error = ClientError.local('DEADLINE_EXCEEDED');
+    if (this.#pending === 0) this.#complain(error, true);
+    const closed = this.#client.close(error);
+    this.#stop(error.code);
+    await closed;
+  }
+
+  /** Resolves with true when `done` holds, with false when the run stops or nothing moves for too long. */
+  #until(done: () => boolean): Promise<boolean> {
+    if (done()) return Promise.resolve(true);
+    if (this.#stopped) return Promise.resolve(false);
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const finish = (result: boolean) => {
+      clearTimeout(timer);
+      this.#check = undefined;
+      resolve(result);
+    };
+    const timer = setTimeout(() => {
+      // A reader that does not read is not the server's fault.
+      if (this.#options.output.writableNeedDrain) timer.refresh();
+      else finish(false);
+    }, this.#options.timeoutMs);
+    this.#check = (progress) => {
+      if (done()) finish(true);
+      else if (this.#stopped) finish(false);
+      else if (progress) timer.refresh();
+    };
+    return promise;
+  }
+
+  #progress(): void {
+    this.#check?.(true);
+  }
+
+  #stop(code?: string): void {
+    if (code !== undefined) this.#failure ??= code;
+    this.#stopped = true;
+    this.#options.lines.close();
+    this.#check?.(false);
+    void this.#client.close();
+  }
+
+  #complain(error: unknown, counts: boolean): void {
+    const { code, message } = ClientError.from(error);
+    if (counts) this.#failure ??= code;
+    this.#printer.print({ event: 'error', code, message });
+  }
+
+  #onEvent(event: ClientEvent): void {
+    switch (event.type) {
+      case 'connected': {
+        const { session, userName: user, gateway, resumed } = event;
+        this.#printer.print({ event: 'connected', session, user, gateway, resumed });
+        break;
+      }
+      case 'message':
+        this.#printer.print(toEvent(event));
+        break;
+      case 'sent': {
+        const { clientMsgId: client_msg_id, conversation, seq, id, duplicate } = event;
+        this.#printer.print({ event: 'sent', client_msg_id, conversation, seq, id, duplicate });
+        break;
+      }
+      case 'failed': {
+        const { clientMsgId: client_msg_id, code, message, retryable } = event;
+        this.#printer.print({ event: 'failed', client_msg_id, code, message, retryable });
+        break;
+      }
+      case 'synced':
+        this.#synced = true;
+        this.#printer.print({ event: 'synced', messages: event.messages });
+        break;
+      case 'disconnected': {
+        const { code, reason, retryInMs } = event;
+        this.#printer.print({ event: 'disconnected', code, reason, retry_in_ms: retryInMs ?? null });
+        if (retryInMs === undefined) this.#stop(code);
+        break;
+      }
+      case 'error':
+        this.#printer.print({ event: 'error', code: event.code, message: event.message });
+        break;
+    }
+    // Pushes are no progress for who waits for answers; while synchronising they are what is waited for.
+    if (event.type !== 'message' || !this.#synced) this.#progress();
+    if (this.#options.output.writableNeedDrain) this.#client.pause();
+  }
+}
+
+function toEvent(message: ChatMessage, history = false) {
+  const { conversation, seq, id, from, text, atMs } = message;
+  const at = new Date(atMs).toISOString();
+  return {
+    event: 'message' as const,
+    conversation,
+    seq,
+    id,
+    from,
+    text,
+    at,
+    ...(history && { history: true as const }),
+  };
+}

@@ -1,0 +1,109 @@
+/** Events as lines for people: what is said on standard output, what went wrong on standard error. */
+import type { Writable } from 'node:stream';
+import type { Conversation, Member } from '../sdk/mod.ts';
+import type { PlainEvent, Printer } from './printer.ts';
+import { sanitize } from './sanitize.ts';
+
+const DIM = '2';
+const RED = '31';
+/** Cyan, green, yellow, blue, magenta: readable on dark and light. */
+const NAME_COLOURS = ['36', '32', '33', '34', '35'];
+
+export interface TextPrinterOptions {
+  readonly output: Writable;
+  readonly errorOutput: Writable;
+  readonly color: boolean;
+  /** Writes a line; a terminal puts it above its prompt. @default stream.write */
+  readonly write?: (line: string, stream: Writable) => void;
+  /** The typed line stays on the screen: own texts are not repeated. */
+  readonly echoes: boolean;
+  readonly conversation: (id: string) => Conversation | undefined;
+}
+
+export class TextPrinter implements Printer {
+  readonly #options: TextPrinterOptions;
+  readonly #write: (line: string, stream: Writable) => void;
+  #me = '';
+
+  constructor(options: TextPrinterOptions) {
+    this.#options = options;
+    this.#write = options.write ?? ((line, stream) => stream.write(`${line}\n`));
+  }
+
+  print(event: PlainEvent): void {
+    switch (event.event) {
+      case 'connected':
+        this.#me = event.user;
+        this.note(`* ${event.resumed ? 'back' : 'connected'} as ${event.user} at ${event.gateway}`);
+        break;
+      case 'joined':
+        this.note(event.kind === 'room' ? `* you are in #${event.name}` : `* you talk to ${event.name}`);
+        break;
+      case 'message':
+        this.#say(event.conversation, event.from, event.text, event.history === true ? event.at : undefined);
+        break;
+      case 'members':
+        this.note(`* in ${this.#place(event.conversation)}: ${event.members.map(presence).join(', ')}`);
+        break;
+      case 'failed':
+        this.#complain(`not sent: ${event.message} (${event.code})`);
+        break;
+      case 'disconnected':
+        this.#complain(
+          event.retry_in_ms === null
+            ? `disconnected: ${event.reason} (${event.code})`
+            : `disconnected: ${event.reason} (${event.code}) Next try in ${event.retry_in_ms} ms.`,
+        );
+        break;
+      case 'error':
+        this.#complain(`${event.message} (${event.code})`);
+        break;
+      case 'sent':
+      case 'synced':
+        // What was sent or missed is on the screen already.
+        break;
+    }
+  }
+
+  own(conversation: string, text: string): void {
+    if (!this.#options.echoes) this.#say(conversation, this.#me, text, undefined);
+  }
+
+  note(text: string): void {
+    for (const line of text.split('\n')) this.#out(this.#paint(DIM, sanitize(line)));
+  }
+
+  #say(conversation: string, from: string, text: string, at: string | undefined): void {
+    const place = this.#paint(DIM, `[${sanitize(this.#place(conversation))}]`);
+    const time = at === undefined ? '' : `${this.#paint(DIM, at.slice(0, 16).replace('T', ' '))} `;
+    this.#out(`${place} ${time}${this.#paint(colourOf(from), sanitize(from))}: ${sanitize(text)}`);
+  }
+
+  #place(id: string): string {
+    const conversation = this.#options.conversation(id);
+    if (conversation === undefined) return id;
+    return conversation.kind === 'room' ? `#${conversation.name}` : `@${conversation.name}`;
+  }
+
+  #complain(text: string): void {
+    this.#write(this.#paint(RED, `! ${sanitize(text)}`), this.#options.errorOutput);
+  }
+
+  #out(line: string): void {
+    this.#write(line, this.#options.output);
+  }
+
+  #paint(colour: string, text: string): string {
+    return this.#options.color ? `\x1b[${colour}m${text}\x1b[0m` : text;
+  }
+}
+
+function presence({ name, online }: Member): string {
+  return online ? `${name} (online)` : name;
+}
+
+function colourOf(name: string): string {
+  let hash = 0;
+  for (const char of name) hash = (hash * 31 + (char.codePointAt(0) as number)) >>> 0;
+  return NAME_COLOURS[hash % NAME_COLOURS.length] as string;
+}
