@@ -3,6 +3,7 @@ import { Client, Metadata, status as GrpcCode } from '@grpc/grpc-js';
 import type { ClientDuplexStream, ServiceDefinition, StatusObject } from '@grpc/grpc-js';
 import { Backoff } from '../common/mod.ts';
 import type { BackoffOptions, Logger } from '../common/mod.ts';
+import { END_BATCH } from './batch-codec.ts';
 import { BatchPipe, DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
 import { END_DRAINING, END_KEY, PEER_KEY } from './batch-server.ts';
 import type { BatchStream, BatchStreamHandler, BatchStreamOptions } from './batch-stream.ts';
@@ -131,6 +132,7 @@ class ClientStream {
   #finish(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#call.cancel(), LINGER_MS);
+    this.#call.write(END_BATCH);
     this.#call.end();
   }
 

@@ -1,10 +1,23 @@
-/** The bytes of a batch: the protobuf message `Batch { repeated bytes record = 1; }`, written and read by hand. */
+/** The bytes of a batch: the protobuf message `Batch { repeated bytes record = 1; bool end = 2; }`, written and read by hand. */
 
 /** Tag of field 1, wire type 2 (length-delimited). */
 const RECORD_TAG = 0x0a;
+/** Tag of field 2, wire type 0 (varint). */
+const END_TAG = 0x10;
 const MIN_BUFFER_BYTES = 4096;
 /** Below this a byte loop is faster than TypedArray.set. */
 const SET_FROM_BYTES = 24;
+
+/**
+ * The last batch of a client that ends in good order: `end = true`. Node's HTTP/2 tells a server of a broken
+ * connection with the same event as of a half-close, so the difference must be said.
+ */
+export const END_BATCH = Buffer.from([END_TAG, 1]);
+
+/** Returns whether a batch is END_BATCH. */
+export function isEndBatch(batch: Buffer): boolean {
+  return batch.length === 2 && batch[0] === END_TAG && batch[1] === 1;
+}
 
 /** Returns how many bytes a record of this length takes in a batch. */
 export function recordBytes(length: number): number {
@@ -45,10 +58,8 @@ export class BatchWriter {
   append(record: Uint8Array, tail: Uint8Array | undefined): boolean {
     const length = tail === undefined ? record.length : record.length + tail.length;
     const end = this.#at + recordBytes(length);
-    if (end > this.#buffer.length) {
-      if (this.#at > 0 && end > this.#maxBytes) return false;
-      this.#grow(end);
-    }
+    if (end > this.#maxBytes && this.#at > 0) return false;
+    if (end > this.#buffer.length) this.#grow(end);
     const buffer = this.#buffer;
     let at = this.#at;
     buffer[at++] = RECORD_TAG;

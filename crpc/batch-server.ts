@@ -2,6 +2,7 @@
 import { Metadata } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { GochatError, Logger } from '../common/mod.ts';
+import { isEndBatch } from './batch-codec.ts';
 import { BatchPipe } from './batch-pipe.ts';
 import type { BatchStream, BatchStreamHandler, BatchStreamOptions } from './batch-stream.ts';
 import { toStatus } from './status.ts';
@@ -56,13 +57,15 @@ export function serveBatchStream(
   };
   pipe.opened(handler);
   call.sendMetadata(new Metadata());
+  let saidGoodbye = false;
   call.on('data', (batch: Buffer) => {
+    saidGoodbye ||= isEndBatch(batch);
     const error = pipe.receive(batch);
     if (error !== undefined) fail(error);
   });
   call.on('end', () => {
     if (pipe.isClosing) return;
-    end('peer-closed');
+    end(saidGoodbye ? 'peer-closed' : 'lost');
     call.end();
   });
   // gRPC says "cancelled" whenever the HTTP/2 stream is gone, also after a good end.

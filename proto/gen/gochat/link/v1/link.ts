@@ -30,6 +30,8 @@ export const protobufFileName = "gochat/link/v1/link.proto";
 /** What a stream carries per event-loop tick; record layouts stand in proto/link.ts. */
 export interface Batch {
   record: Uint8Array[];
+  /** The client's last batch, in good order; without it the end of a stream means that it was lost. */
+  end: boolean;
 }
 
 /** First record of each stream. */
@@ -79,13 +81,16 @@ export interface Kick {
 }
 
 function createBaseBatch(): Batch {
-  return { record: [] };
+  return { record: [], end: false };
 }
 
 export const Batch: MessageFns<Batch> = {
   encode(message: Batch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.record) {
       writer.uint32(10).bytes(v!);
+    }
+    if (message.end !== false) {
+      writer.uint32(16).bool(message.end);
     }
     return writer;
   },
@@ -111,6 +116,14 @@ export const Batch: MessageFns<Batch> = {
             message.record.push(reader.bytes());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.end = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -129,6 +142,7 @@ export const Batch: MessageFns<Batch> = {
   fromPartial<I extends Exact<DeepPartial<Batch>, I>>(object: I): Batch {
     const message = createBaseBatch();
     message.record = object.record?.map((e) => e) || [];
+    message.end = object.end ?? false;
     return message;
   },
 };
