@@ -12,7 +12,7 @@ export async function run(
   const name = instanceName('api');
   const logger = prepare('api', config.logLevel);
   return runServers(async () => {
-    const registry = await openRegistry(config.registry, { logger });
+    const registry = openRegistry(config.registry, { logger });
     const api = new ApiServer({
       name,
       host: config.host,

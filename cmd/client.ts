@@ -22,7 +22,6 @@ export async function run(
     password,
     device: config.device ?? '',
     json: config.json,
-    plain: config.plain,
     input: process.stdin,
     output: process.stdout,
     errorOutput: process.stderr,

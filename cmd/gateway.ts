@@ -12,7 +12,7 @@ export async function run(
   const name = instanceName('gateway');
   const logger = prepare('gateway', config.logLevel);
   return runServers(async () => {
-    const registry = await openRegistry(config.registry, { logger });
+    const registry = openRegistry(config.registry, { logger });
     const gateway = new GatewayServer({
       name,
       host: config.host,

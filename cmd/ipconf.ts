@@ -12,7 +12,7 @@ export async function run(
   const name = instanceName('ipconf');
   const logger = prepare('ipconf', config.logLevel);
   return runServers(async () => {
-    const registry = await openRegistry(config.registry, { logger });
+    const registry = openRegistry(config.registry, { logger });
     const ipconf = new IpconfServer({ name, host: config.host, port: config.port, registry, logger });
     return {
       name: 'ipconf',

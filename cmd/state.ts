@@ -13,7 +13,7 @@ export async function run(
   const name = instanceName('state');
   const logger = prepare('state', config.logLevel);
   return runServers(async () => {
-    const registry = await openRegistry(config.registry, { logger });
+    const registry = openRegistry(config.registry, { logger });
     const store = await openStore(config.store, { logger });
     const hot = await openHotState(config.hot, { logger });
     const state = new StateServer({

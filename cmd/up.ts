@@ -30,7 +30,7 @@ export async function run(
   const logger = prepare('up', config.logLevel);
   return runServers(async () => {
     makeDataDir(dataDir);
-    const registry = await openRegistry('memory://', { logger });
+    const registry = openRegistry('memory://', { logger });
     const hot = await openHotState('memory://', { logger });
     const store = await openStore(`sqlite://${dataDir}/gochat.db`, { logger });
     // The links between the servers are real sockets on loopback; nobody else on this machine may speak on them.
