@@ -11,6 +11,9 @@ const SOURCE = fileURLToPath(new URL('../load/load.cpp', import.meta.url));
 /** Beyond its own deadlines (60 s to connect, 10 s to drain) something is wrong with it. */
 const SLACK_MS = 90_000;
 
+/** The generator's name among the servers in the report. */
+export const LOAD = 'load';
+
 export type Protocol = 'gochat' | 'bare' | 'nats' | 'jetstream' | 'mqtt0' | 'mqtt1';
 
 /** One connection of a run. */
@@ -31,6 +34,8 @@ export interface LoadRun {
   readonly rate?: number;
   readonly seconds: number;
   readonly warmup: number;
+  /** Longest wait for what is still on its way at the end, s. @default 10 s */
+  readonly drain?: number;
   /** Cores to run on, as taskset's list; any when it is undefined. */
   readonly cores?: string | undefined;
 }
@@ -61,7 +66,7 @@ export interface LoadResult {
 
 export interface Measured {
   readonly load: LoadResult;
-  /** Of the servers while it was measured, and of the generator under the name "load". */
+  /** Of the servers while it was measured, and of the generator under the name LOAD. */
   readonly usage: readonly Usage[];
 }
 
@@ -110,6 +115,8 @@ export class LoadGenerator {
       String(what.seconds),
       '--warmup',
       String(what.warmup),
+      '--drain',
+      String(what.drain ?? 10),
     ];
     const [command, all] =
       what.cores === undefined
@@ -119,7 +126,7 @@ export class LoadGenerator {
     const kill = () => child.kill('SIGKILL');
     signal.addEventListener('abort', kill);
     const timer = setTimeout(kill, SLACK_MS + (what.seconds + what.warmup) * 1000);
-    const tracked = [...servers, { name: 'load', pid: child.pid ?? 0 }];
+    const tracked = [...servers, { name: LOAD, pid: child.pid ?? 0 }];
     let before: Sample | undefined;
     let usage: Usage[] = [];
     let stdout = '';

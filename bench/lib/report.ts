@@ -1,5 +1,5 @@
 /** The report: medians over the rounds, ratios to the baseline of the same run, as a table and as JSON. */
-import type { Quantiles } from './load.ts';
+import { LOAD, type Quantiles } from './load.ts';
 import type { Machine } from './machine.ts';
 import { median, type Outcome } from './runner.ts';
 import type { Scenario } from './scenarios.ts';
@@ -89,12 +89,7 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
           row.ratio === undefined ? '-' : row.ratio.toFixed(2),
         ],
   );
-  const uses = rows.map((row) => [
-    `  ${row.peer}`,
-    row.usage
-      .map(({ name, cpuPercent, rssMiB }) => `${name} ${cpuPercent.toFixed(0)}% ${rssMiB.toFixed(0)}M`)
-      .join(', '),
-  ]);
+  const uses = rows.map((row) => [`  ${row.peer}`, row.usage.map(usageText).join(', ')]);
   const wrong = rows.flatMap((row) =>
     Object.entries(row.errors).map(([what, times]) => `  WRONG on ${row.peer}: ${what} (${times} times)`),
   );
@@ -107,6 +102,11 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
     ...(idle ? [] : ['  an acked message has survived:', align(durability)]),
     ...wrong,
   ].join('\n');
+}
+
+function usageText({ name, cpuPercent, rssMiB }: Usage): string {
+  const cpu = `${name} ${cpuPercent.toFixed(0)}%`;
+  return name === LOAD ? cpu : `${cpu} ${rssMiB.toFixed(0)}M`;
 }
 
 function state(row: Row): string {

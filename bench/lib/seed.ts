@@ -7,7 +7,7 @@
  */
 import { importJWK, type JWK, SignJWT } from 'jose';
 import { type ConversationId, silentLogger, Snowflake, type UserId } from '../../common/mod.ts';
-import { openStore } from '../../state/store/mod.ts';
+import { openStore } from '../../state/mod.ts';
 import type { PlannedConnection } from './load.ts';
 import type { Workload } from '../peers/peer.ts';
 

@@ -504,6 +504,7 @@ int main(int argc, char** argv) {
     else if (flag == "--rate") o.rate = number(flag, value);
     else if (flag == "--seconds") o.seconds = std::min(3600.0, number(flag, value));
     else if (flag == "--warmup") o.warmup = std::min(60.0, number(flag, value));
+    else if (flag == "--drain") o.drain = std::min(60.0, number(flag, value));
     else if (flag == "--connecting") o.connecting = std::max(1u, static_cast<uint32_t>(number(flag, value)));
     else fail("unknown flag " + flag);
   }

@@ -1,0 +1,125 @@
+/** Proves the load generator's self-check: servers that lose, repeat, reorder or misnumber are each caught. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LoadGenerator, type LoadResult } from '../lib/load.ts';
+import { BareParser, JOIN, joined, message, SEND, sent } from '../peers/bare-frame.ts';
+import { anonymous } from '../peers/peer.ts';
+
+/** Changes what the receivers of the n-th message get; `held` is whatever the fault keeps back. */
+type Fault = (frame: Buffer, n: number, held: Buffer[]) => readonly Buffer[];
+
+const NTH = 20;
+const FAULTS: Readonly<Record<string, { fault: Fault; error: string }>> = {
+  'a message lost': { fault: (frame, n) => (n === NTH ? [] : [frame]), error: 'message lost' },
+  'a message twice': {
+    fault: (frame, n) => (n === NTH ? [frame, frame] : [frame]),
+    error: 'message twice or late',
+  },
+  'two messages swapped': {
+    fault: (frame, n, held) => {
+      if (n !== NTH) return [frame, ...held.splice(0)];
+      held.push(frame);
+      return [];
+    },
+    error: 'message twice or late',
+  },
+  'a gap in the seqs': {
+    fault: (frame, n) => {
+      const changed = Buffer.from(frame);
+      if (n >= NTH) changed.writeUInt32BE(frame.readUInt32BE(16) + 1, 16);
+      return [changed];
+    },
+    error: 'gap in the seqs',
+  },
+};
+
+let folder: string;
+let load: LoadGenerator;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'gochat-load-'));
+  load = await LoadGenerator.build(folder);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A room server that does as the bare protocol says, but for the fault. */
+async function serve(fault: Fault): Promise<{ port: number } & Disposable> {
+  const members: Socket[] = [];
+  const held: Buffer[] = [];
+  let seq = 0;
+  const server = createServer({ noDelay: true }, (socket) => {
+    const parser = new BareParser();
+    socket.on('data', (chunk) =>
+      parser.push(chunk, (frame) => {
+        if (frame[4] === JOIN) {
+          members.push(socket);
+          socket.write(joined(frame));
+        } else if (frame[4] === SEND) {
+          const out = fault(message(frame, ++seq), seq, held);
+          for (const member of members) for (const each of out) if (member !== socket) member.write(each);
+          socket.write(sent(frame, seq));
+        }
+      }),
+    );
+    // The generator ends as soon as it has seen enough.
+    socket.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.dispose]: () => {
+      for (const member of members) member.destroy();
+      server.close();
+    },
+  };
+}
+
+async function runAgainst(fault: Fault, rate: number): Promise<LoadResult> {
+  using server = await serve(fault);
+  const workload = { scenario: 'room', connections: 3 } as const;
+  const connections = anonymous(workload, 1);
+  const { load: result } = await load.run(
+    {
+      ...workload,
+      protocol: 'bare',
+      ports: [server.port],
+      connections,
+      rate,
+      seconds: 0.3,
+      warmup: 0,
+      drain: 0.5,
+    },
+    [],
+    new AbortController().signal,
+  );
+  return result;
+}
+
+describe('self-check', () => {
+  test('an honest server: everything adds up', async () => {
+    const result = await runAgainst((frame) => [frame], 1000);
+    expect(result.errors).toEqual({});
+    expect(result.ack_ms.count).toBeGreaterThan(NTH);
+    expect(result.delivery_ms.count).toBeGreaterThan(NTH * 2);
+  });
+
+  test.each(Object.entries(FAULTS))('%s: caught', async (_name, { fault, error }) => {
+    const result = await runAgainst(fault, 1000);
+    expect(result.errors).toHaveProperty(error);
+  });
+
+  test('the last message lost: caught, though nothing follows it', async () => {
+    let last: Buffer | undefined;
+    // Everything is one message late, so the newest one is always missing.
+    const result = await runAgainst((frame) => {
+      const before = last;
+      last = frame;
+      return before === undefined ? [] : [before];
+    }, 1000);
+    expect(result.errors).toHaveProperty('deliveries missing');
+    expect(result.errors).toHaveProperty('a receiver lacks the last messages');
+  });
+});
