@@ -283,6 +283,13 @@ export const CATALOGUE = {
     503,
     { retryable: true },
   ),
+  BLOBS_UNAVAILABLE: entry(
+    'The file store does not answer.',
+    'Try again; check the folder or the S3 service that --blobs names.',
+    'UNAVAILABLE',
+    503,
+    { retryable: true },
+  ),
   NO_GATEWAY: entry(
     'No gateway is registered.',
     'Start one (gochat gateway) and ask again after retry_after seconds.',
@@ -388,6 +395,13 @@ export const CATALOGUE = {
   HOT_UNREACHABLE: entry(
     'Cannot reach Redis at {url}: {reason}.',
     'Start it with scripts/start-services.sh, or run gochat up, which needs none.',
+    'UNAVAILABLE',
+    503,
+    { exit: 1, retryable: true },
+  ),
+  BLOBS_UNREACHABLE: entry(
+    'Cannot use the file store at {url}: {reason}.',
+    'Check that the folder can be written, or that the S3 address, bucket and credentials are right.',
     'UNAVAILABLE',
     503,
     { exit: 1, retryable: true },
