@@ -1,4 +1,4 @@
-/** Stands in front of an engine: makes input fit, answers what needs no engine, and refuses calls after close. */
+/** Stands in front of an engine: makes input fit, answers what needs no engine, and closes in order. */
 import { type ConversationId, GochatError, once, type UserId } from '../../common/mod.ts';
 import { isStorableId, storableSeq, storableText } from './input.ts';
 import type {
@@ -22,107 +22,116 @@ const STRANGER: Appended = { ok: false, code: 'NOT_A_MEMBER' };
 export class CheckedStore implements Store {
   readonly #engine: Store;
   readonly #close: () => Promise<void>;
+  readonly #underWay = new Set<Promise<unknown>>();
   #closed = false;
 
   constructor(engine: Store) {
     this.#engine = engine;
     this.#close = once(async () => {
       this.#closed = true;
+      // The engines answer each call within a deadline, so this ends.
+      await Promise.allSettled(this.#underWay);
       await engine.close();
     });
   }
 
-  async signingKey(make: () => Promise<SigningKey>): Promise<SigningKey> {
-    return this.#open().signingKey(make);
+  signingKey(make: () => Promise<SigningKey>): Promise<SigningKey> {
+    return this.#call((engine) => engine.signingKey(make));
   }
 
-  async createAccount(account: Account): Promise<Account | undefined> {
-    return this.#open().createAccount(account);
+  createAccount(account: Account): Promise<Account | undefined> {
+    return this.#call((engine) => engine.createAccount(account));
   }
 
-  async findAccount(name: string): Promise<Account | undefined> {
-    return this.#open().findAccount(storableText(name));
+  findAccount(name: string): Promise<Account | undefined> {
+    return this.#call((engine) => engine.findAccount(storableText(name)));
   }
 
-  async createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined> {
-    return this.#open().createRoom(id, name, creator);
+  createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined> {
+    return this.#call((engine) => engine.createRoom(id, name, creator));
   }
 
-  async joinRoom(room: ConversationId | string, user: UserId): Promise<UserConversation | undefined> {
-    const engine = this.#open();
-    if (typeof room === 'string') return engine.joinRoom(storableText(room), user);
-    return isStorableId(room) ? engine.joinRoom(room, user) : undefined;
+  joinRoom(room: ConversationId | string, user: UserId): Promise<UserConversation | undefined> {
+    return this.#call(async (engine) => {
+      if (typeof room === 'string') return engine.joinRoom(storableText(room), user);
+      return isStorableId(room) ? engine.joinRoom(room, user) : undefined;
+    });
   }
 
-  async listRooms(
+  listRooms(
     user: UserId,
     after: ConversationId,
     limit: number,
   ): Promise<{ rooms: readonly RoomSummary[]; more: boolean }> {
-    const engine = this.#open();
-    if (!isStorableId(after)) return { rooms: [], more: false };
-    return engine.listRooms(user, after, storableSeq(limit));
+    return this.#call(async (engine) => {
+      if (!isStorableId(after)) return { rooms: [], more: false };
+      return engine.listRooms(user, after, storableSeq(limit));
+    });
   }
 
-  async openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation> {
-    return this.#open().openDirect(id, user, peer);
+  openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation> {
+    return this.#call((engine) => engine.openDirect(id, user, peer));
   }
 
-  async conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]> {
-    return this.#open().conversationsOf(user, storableText(device));
+  conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]> {
+    return this.#call((engine) => engine.conversationsOf(user, storableText(device)));
   }
 
-  async membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
-    const engine = this.#open();
-    return isStorableId(conversation) ? engine.membersOf(conversation) : undefined;
-  }
-
-  async append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
-    const engine = this.#open();
-    if (drafts.length === 0) return [];
-    const known = drafts.filter(({ conversation }) => isStorableId(conversation));
-    const answers = known.length === 0 ? [] : await engine.append(known.map(storableDraft));
-    if (known.length === drafts.length) return answers;
-    let next = 0;
-    return drafts.map(({ conversation }) =>
-      isStorableId(conversation) ? (answers[next++] ?? STRANGER) : STRANGER,
+  membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
+    return this.#call(async (engine) =>
+      isStorableId(conversation) ? engine.membersOf(conversation) : undefined,
     );
   }
 
-  async history(
+  append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
+    return this.#call(async (engine) => {
+      const known = drafts.filter(({ conversation }) => isStorableId(conversation));
+      const answers = known.length === 0 ? [] : await engine.append(known.map(storableDraft));
+      if (known.length === drafts.length) return answers;
+      let next = 0;
+      return drafts.map(({ conversation }) =>
+        isStorableId(conversation) ? (answers[next++] ?? STRANGER) : STRANGER,
+      );
+    });
+  }
+
+  history(
     user: UserId,
     conversation: ConversationId,
     beforeSeq: number,
     limit: number,
   ): Promise<{ messages: readonly Message[]; more: boolean } | undefined> {
-    const engine = this.#open();
-    if (!isStorableId(conversation)) return undefined;
-    return engine.history(user, conversation, storableSeq(beforeSeq), storableSeq(limit));
+    return this.#call(async (engine) => {
+      if (!isStorableId(conversation)) return undefined;
+      return engine.history(user, conversation, storableSeq(beforeSeq), storableSeq(limit));
+    });
   }
 
-  async sync({ user, device, cursors, limit }: SyncRequest): Promise<SyncResult> {
-    const engine = this.#open();
+  sync({ user, device, cursors, limit }: SyncRequest): Promise<SyncResult> {
     const storable = new Map<ConversationId, number>();
     for (const [conversation, seq] of cursors)
       if (isStorableId(conversation)) storable.set(conversation, storableSeq(seq));
-    return engine.sync({ user, device: storableText(device), cursors: storable, limit: storableSeq(limit) });
+    return this.#call((engine) =>
+      engine.sync({ user, device: storableText(device), cursors: storable, limit: storableSeq(limit) }),
+    );
   }
 
-  async moveCursors(moves: readonly CursorMove[]): Promise<void> {
-    const engine = this.#open();
-    const storable = moves
-      .map((move) => ({
-        ...move,
-        device: storableText(move.device),
-        deliveredSeq: storableSeq(move.deliveredSeq),
-        readSeq: storableSeq(move.readSeq),
-      }))
-      .filter((move) => isStorableId(move.conversation) && (move.deliveredSeq > 0 || move.readSeq > 0));
-    if (storable.length > 0) await engine.moveCursors(storable);
+  moveCursors(moves: readonly CursorMove[]): Promise<void> {
+    return this.#call(async (engine) => {
+      const storable = moves
+        .map((move) => ({
+          ...move,
+          device: storableText(move.device),
+          deliveredSeq: storableSeq(move.deliveredSeq),
+          readSeq: storableSeq(move.readSeq),
+        }))
+        .filter((move) => isStorableId(move.conversation) && (move.deliveredSeq > 0 || move.readSeq > 0));
+      if (storable.length > 0) await engine.moveCursors(storable);
+    });
   }
 
-  async ping(): Promise<void> {
-    await this.#open().ping();
+  ping(): Promise<void> {
+    return this.#call((engine) => engine.ping());
   }
 
   close(): Promise<void> {
@@ -133,9 +142,15 @@ export class CheckedStore implements Store {
     return this.#close();
   }
 
-  #open(): Store {
+  async #call<T>(work: (engine: Store) => Promise<T>): Promise<T> {
     if (this.#closed) throw new GochatError('STORE_UNAVAILABLE', { cause: new Error('the store is closed') });
-    return this.#engine;
+    const call = work(this.#engine);
+    this.#underWay.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#underWay.delete(call);
+    }
   }
 }
 

@@ -1,0 +1,151 @@
+/** Databases for the tests: empty, of the test file's own, gone afterwards. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import postgres from 'postgres';
+import {
+  type ConversationId,
+  type MessageId,
+  silentLogger,
+  Snowflake,
+  type UserId,
+} from '../../common/mod.ts';
+import { type Draft, openStore, type Store } from './mod.ts';
+
+/** An empty database and a way past the store into it. */
+export interface Scratch extends AsyncDisposable {
+  readonly url: string;
+  /** Runs SQL text. */
+  execute(text: string): Promise<void>;
+  /** Runs a query; 64-bit integers come as bigint. */
+  query(text: string): Promise<Record<string, unknown>[]>;
+}
+
+/** Makes a database on the server that GOCHAT_TEST_POSTGRES names. */
+export async function scratchPostgres(server = serverUrl()): Promise<Scratch> {
+  if (server === undefined || server === '')
+    throw new Error(
+      'GOCHAT_TEST_POSTGRES is not set. Run the tests with make test, which starts PostgreSQL, or set it to the URL ' +
+        'of a server where the tests may create databases: postgres://postgres@127.0.0.1:15432/postgres',
+    );
+  const name = `gochat_test_${randomBytes(6).toString('hex')}`;
+  const admin = postgres(server, { max: 1, onnotice: () => undefined });
+  await admin.unsafe(`create database ${name} template template0 encoding 'UTF8'`);
+  const url = server.replace(/(:\/\/[^/]+)\/[^?]*/, `$1/${name}`);
+  const sql = postgres(url, { max: 1, types: { bigint: postgres.BigInt }, onnotice: () => undefined });
+  return {
+    url,
+    execute: async (text) => {
+      await sql.unsafe(text).simple();
+    },
+    query: async (text) => [...(await sql.unsafe(text))],
+    [Symbol.asyncDispose]: async () => {
+      await sql.end();
+      await admin.unsafe(`drop database ${name} with (force)`);
+      await admin.end();
+    },
+  };
+}
+
+function serverUrl(): string | undefined {
+  return process.env['GOCHAT_TEST_POSTGRES'];
+}
+
+/** Names a file in a folder of its own. */
+export async function scratchSqlite(): Promise<Scratch & { readonly path: string; readonly folder: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'gochat-store-'));
+  const path = join(folder, 'chat.db');
+  const inside = <T>(work: (database: DatabaseSync) => T): T => {
+    const database = new DatabaseSync(path, { timeout: 10_000 });
+    try {
+      return work(database);
+    } finally {
+      database.close();
+    }
+  };
+  return {
+    url: `sqlite://${path}`,
+    path,
+    folder,
+    execute: async (text) => inside((database) => database.exec(text)),
+    query: async (text) =>
+      inside((database) => {
+        const statement = database.prepare(text);
+        statement.setReadBigInts(true);
+        return statement.all();
+      }),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Makes ids and the things that most tests begin with. */
+export class World {
+  readonly store: Store;
+  readonly #ids = new Snowflake(Math.floor(Math.random() * 1024));
+  #names = 0;
+
+  constructor(store: Store) {
+    this.store = store;
+  }
+
+  static async open(scratch: Scratch): Promise<World> {
+    return new World(await openStore(scratch.url, { logger: silentLogger }));
+  }
+
+  userId(): UserId {
+    return this.#ids.next() as UserId;
+  }
+
+  conversationId(): ConversationId {
+    return this.#ids.next() as ConversationId;
+  }
+
+  messageId(): MessageId {
+    return this.#ids.next() as MessageId;
+  }
+
+  name(): string {
+    return `n${this.#ids.next()}-${++this.#names}`;
+  }
+
+  async user(): Promise<UserId> {
+    const account = { id: this.userId(), name: this.name(), passwordHash: '$argon2id$x' };
+    if (!(await this.store.createAccount(account))) throw new Error(`${account.name} is taken`);
+    return account.id;
+  }
+
+  /** Makes a room; the first member creates it. */
+  async room(...members: UserId[]): Promise<ConversationId> {
+    const [creator, ...others] = members;
+    const room = await this.store.createRoom(
+      this.conversationId(),
+      this.name(),
+      creator ?? (await this.user()),
+    );
+    if (!room) throw new Error('the room name is taken');
+    for (const other of others) await this.store.joinRoom(room.id, other);
+    return room.id;
+  }
+
+  draft(conversation: ConversationId, sender: UserId, fields: Partial<Draft> = {}): Draft {
+    const id = this.messageId();
+    return {
+      conversation,
+      sender,
+      id,
+      clientMsgId: `c${id}`,
+      text: `text ${id}`,
+      atMs: 1_760_000_000_000 + this.#names++,
+      ...fields,
+    };
+  }
+
+  /** Appends `count` messages of a sender. */
+  async fill(conversation: ConversationId, sender: UserId, count: number): Promise<void> {
+    const drafts = Array.from({ length: count }, () => this.draft(conversation, sender));
+    const answers = await this.store.append(drafts);
+    if (!answers.every((answer) => answer.ok)) throw new Error('append was refused');
+  }
+}
