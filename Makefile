@@ -14,7 +14,8 @@ all: install build ## Install and build everything
 install: node_modules/.installed
 
 node_modules/.installed: package.json package-lock.json
-	npm ci --loglevel=error
+# Not "npm ci": it refuses a lock file made where the packages for other platforms could not be looked up.
+	npm install --no-save --loglevel=error
 	@touch $@
 
 build: install ## Compile to dist/
