@@ -16,11 +16,13 @@ import { PEERS, type PeerName, scenarios, type Scenario } from './lib/scenarios.
 
 /** Benches of one part each, programs of their own. */
 const PARTS: Readonly<Record<string, string>> = { crpc: 'crpc.ts', ipconf: 'ipconf.ts' };
+/** Left out of a quick look unless they are asked for. */
+const SLOW_LOOK: readonly PeerName[] = ['bare-epoll', 'nats', 'mosquitto'];
 const USAGE = `Usage: node bench/main.ts [FLAGS]
 
 Measures GoChat against baselines and brokers on this machine; prints a table and writes JSON.
 
-  --quick          a look in under 90 s: one short round, no brokers
+  --quick          a look in under 90 s: one short round, fewer peers
   --only NAME      only this: direct, room, idle, one scenario's full name, crpc or ipconf; may be repeated
   --peer NAME      only this peer (${PEERS.join(', ')}); may be repeated
   --seconds N      measured time of a round (default 3; quick 1.5)
@@ -81,9 +83,7 @@ function choose(args: string[]): Choice | 'help' {
       warmup: quick ? 0.5 : 1,
     },
     scenarios: all.filter((scenario) => only === undefined || only.some((name) => matches(name, scenario))),
-    peers: peers.filter(
-      (name) => !quick || values.peer !== undefined || (name !== 'nats' && name !== 'mosquitto'),
-    ),
+    peers: peers.filter((name) => !quick || values.peer !== undefined || !SLOW_LOOK.includes(name)),
     parts: Object.keys(PARTS).filter((name) => only?.includes(name)),
     json: resolve(values.json ?? join(ROOT, 'data/bench', `${stamp}.json`)),
     profile: values.profile && resolve(values.profile),

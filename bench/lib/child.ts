@@ -1,6 +1,7 @@
 /** Processes that the bench starts: it waits until each says that it is up, and ends each. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -86,16 +87,17 @@ export class Child implements AsyncDisposable {
   }
 }
 
-/** Starts a program of bench/ that prints `{"port": N}`, and waits for that. */
+/** Starts a Node program of bench/ that prints `{"port":N}`, and waits for that. */
 export async function startProgram(
   name: string,
   file: string,
   args: readonly string[] = [],
 ): Promise<{ child: Child; port: number }> {
-  const child = new Child(name, process.execPath, [
-    fileURLToPath(new URL(`../${file}`, import.meta.url)),
-    ...args,
-  ]);
+  return await started(new Child(name, process.execPath, [join(ROOT, 'bench', file), ...args]));
+}
+
+/** Waits until a program has printed `{"port":N}`; ends it when that does not come. */
+export async function started(child: Child): Promise<{ child: Child; port: number }> {
   try {
     const port = await child.until((output) => /^\{"port":(\d+)\}/m.exec(output)?.[1]);
     return { child, port: Number(port) };

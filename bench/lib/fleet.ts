@@ -1,6 +1,6 @@
 /** The peers of a run: each is started once, with the engines it needs, and stays up for all scenarios. */
 import { join } from 'node:path';
-import { startBareFanout, startBarePipeline } from '../peers/bare.ts';
+import { startBareEpoll, startBareFanout, startBarePipeline } from '../peers/bare.ts';
 import { startMosquitto, startNats } from '../peers/brokers.ts';
 import type { Peer } from '../peers/peer.ts';
 import { run } from './child.ts';
@@ -48,6 +48,7 @@ export async function startFleet(
       return startBarePipeline(store, postgres.pid);
     },
     'bare-loop': () => startBareFanout(),
+    'bare-epoll': () => startBareEpoll(join(folder, 'epoll')),
     nats: () => startNats(join(folder, 'nats')),
     mosquitto: () => startMosquitto(join(folder, 'mosquitto')),
   };

@@ -6,6 +6,7 @@ export const PEERS = [
   'gochat-embedded',
   'bare-pipeline',
   'bare-loop',
+  'bare-epoll',
   'nats',
   'mosquitto',
 ] as const;
@@ -44,7 +45,7 @@ export function scenarios(quick: boolean): readonly Scenario[] {
       cores: 'all',
       rate: 'acked_per_s',
       baseline: 'bare-loop',
-      peers: ['bare-loop', ...EVERYONE],
+      peers: ['bare-loop', 'bare-epoll', ...EVERYONE],
     },
     ...[1, 4].map(
       (window): Scenario => ({
@@ -77,7 +78,7 @@ export function scenarios(quick: boolean): readonly Scenario[] {
         cores: 'one-core',
         rate: 'delivered_per_s',
         baseline: 'bare-loop',
-        peers: ['bare-loop', ...EVERYONE],
+        peers: ['bare-loop', 'bare-epoll', ...EVERYONE],
       }),
     ),
   ];

@@ -2,6 +2,7 @@
 //
 //     bare:  JOIN (1, key) → JOINED (2);  SEND (5, ref, key, text) → SENT (6, ref, u32 seq);  MESSAGE (8, u32 seq, text)
 #pragma once
+#include <time.h>
 #include <unistd.h>
 
 #include "wire.h"

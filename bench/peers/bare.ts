@@ -1,5 +1,7 @@
 /** The baselines, written for this bench: how fast these designs go in Node with nothing around them. */
-import { startProgram } from '../lib/child.ts';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Child, ROOT, run, started, startProgram } from '../lib/child.ts';
 import { anonymous, type Peer, type Workload } from './peer.ts';
 
 /** Conversations that a run leaves behind are not used again; the pipeline's table holds this many. */
@@ -38,12 +40,23 @@ export async function startBarePipeline(storeUrl: string, postgresPid: number): 
 
 /** Starts the room loop: one Node process that joins a tick's frames per socket. */
 export async function startBareFanout(): Promise<Peer> {
-  const { child, port } = await startProgram('bare loop', 'peers/bare-fanout.ts');
+  return rooms('bare-loop', await startProgram('bare loop', 'peers/bare-fanout.ts'));
+}
+
+/** Compiles and starts the room loop in C++. */
+export async function startBareEpoll(folder: string): Promise<Peer> {
+  mkdirSync(folder, { recursive: true });
+  const binary = join(folder, 'bare-epoll');
+  await run('g++', ['-std=c++17', '-O2', '-o', binary, join(ROOT, 'bench/peers/bare-epoll.cpp')]);
+  return rooms('bare-epoll', await started(new Child('bare epoll', binary, [])));
+}
+
+function rooms(name: string, { child, port }: { child: Child; port: number }): Peer {
   let next = 1;
   return {
-    name: 'bare-loop',
+    name,
     durability: 'none: nothing is stored',
-    servers: [{ name: 'bare loop', pid: child.pid }],
+    servers: [{ name: child.name, pid: child.pid }],
     open: (workload: Workload) => {
       if (workload.scenario === 'direct') return undefined;
       const first = next;
