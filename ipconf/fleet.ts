@@ -1,68 +1,175 @@
-/** The fleet: every gateway known, its window and its score. */
-import type { Endpoint, Snapshot } from '../crpc/mod.ts';
-import { type GatewayAddress, readAddress, readLoad } from './gateway-report.ts';
-import { headroom } from './scorer.ts';
-import { Window } from './window.ts';
+/** The fleet: every gateway known, and what is true of them together at this tick. */
+import type { Snapshot } from '../crpc/mod.ts';
+import { Gateway } from './gateway.ts';
+import { readAddress } from './gateway-report.ts';
+import { Homes } from './homes.ts';
+import { Pool } from './pool.ts';
+import { STALE_AFTER_MS, suspicion } from './scorer.ts';
 
-/** One gateway of the fleet. */
-export interface Gateway {
-  readonly address: GatewayAddress;
-  readonly window: Window;
-  /** As registered; another object is another report. */
-  endpoint: Endpoint;
-  /** Headroom, 0 to 1. */
-  score: number;
+export type Transport = 'tcp' | 'ws';
+
+interface CachedHomes {
+  /** Tick at which they were known to be right. */
+  readonly tick: number;
+  readonly members: string;
+  readonly homes: Homes;
 }
 
-/** Keeps the last picture of the gateways. */
+/** Keeps the last picture of the gateways. Times are ms on any clock that only grows. */
 export class Fleet {
   readonly #gateways = new Map<string, Gateway>();
-  #ranked: Gateway[] = [];
-  #stale = false;
+  readonly #pools = new Map<string, Pool>();
+  readonly #homes = new Map<string, CachedHomes>();
+  readonly #names = new Map<string, Gateway>();
+  #candidates: Gateway[] = [];
+  #zones = new Set<string>();
+  #lostAt: number | undefined;
   #known = false;
+  #tick = 0;
+  #suspicion = 0;
+  #staleFor = 0;
+  #meanHeadroom = 0;
 
   /** The registry has answered at least once. */
   get known(): boolean {
     return this.#known;
   }
 
-  /** The registry cannot be reached: the picture is the last one. */
-  get stale(): boolean {
-    return this.#stale;
+  /** How long the picture has been old: the registry is lost, or no gateway's report comes through. ms. */
+  get staleFor(): number {
+    return this.#staleFor;
   }
 
-  /** Gateways that take clients, best first. */
-  get ranked(): readonly Gateway[] {
-    return this.#ranked;
+  /** How old the picture feels, 0 fresh to 1. */
+  get suspicion(): number {
+    return this.#suspicion;
   }
 
-  /** Takes a picture from the registry. */
+  /** Headroom of the gateways that take clients, averaged by capacity. */
+  get meanHeadroom(): number {
+    return this.#meanHeadroom;
+  }
+
+  /** Gateways that take clients. */
+  get candidates(): readonly Gateway[] {
+    return this.#candidates;
+  }
+
+  /** All gateways, those that drain included. */
+  get gateways(): Iterable<Gateway> {
+    return this.#gateways.values();
+  }
+
+  hasZone(zone: string): boolean {
+    return this.#zones.has(zone);
+  }
+
+  /** Takes a picture from the registry; `tick` makes it count. */
   update(snapshot: Snapshot, now: number): void {
-    this.#known = true;
-    this.#stale = snapshot.stale;
+    if (snapshot.stale) this.#lostAt ??= now;
+    else this.#lostAt = undefined;
+    const seenAt = this.#known ? now : -Infinity;
+    if (!snapshot.stale || snapshot.endpoints.length > 0) this.#known = true;
     const present = new Set<string>();
     for (const endpoint of snapshot.endpoints) {
       const known = this.#gateways.get(endpoint.id);
-      if (known) {
-        present.add(endpoint.id);
-        if (known.endpoint !== endpoint) known.window.add(readLoad(endpoint), now);
-        known.endpoint = endpoint;
-        continue;
+      if (known) known.report(endpoint, now);
+      else {
+        const address = readAddress(endpoint);
+        if (!address) continue;
+        this.#gateways.set(endpoint.id, new Gateway(address, endpoint, now, seenAt));
       }
-      const address = readAddress(endpoint);
-      if (!address) continue;
       present.add(endpoint.id);
-      const window = new Window(readLoad(endpoint), now);
-      this.#gateways.set(endpoint.id, { address, endpoint, window, score: 0 });
     }
     for (const id of this.#gateways.keys()) if (!present.has(id)) this.#gateways.delete(id);
-    for (const gateway of this.#gateways.values()) gateway.score = scoreOf(gateway.window);
-    this.#ranked = [...this.#gateways.values()]
-      .filter((gateway) => !gateway.window.load.draining)
-      .sort((a, b) => b.score - a.score || (a.address.id < b.address.id ? -1 : 1));
   }
-}
 
-function scoreOf({ load, usedRate }: Window): number {
-  return headroom(load.connections, load.maxConnections, usedRate);
+  /** Brings what depends on time up to date; makes new pools. */
+  tick(now: number): void {
+    this.#staleFor = this.#measureStale(now);
+    this.#suspicion = suspicion(this.#staleFor);
+    const isStale = this.#staleFor > 0;
+    const second = Math.floor(now / 1000);
+    let [arrived, lost, maxWeight] = [0, 0, 0];
+    for (const gateway of this.#gateways.values()) {
+      if (isStale) gateway.credit.hold(second);
+      else gateway.credit.advance(second);
+      arrived += gateway.credit.outcome.arrived;
+      lost += gateway.credit.outcome.lost;
+      maxWeight = Math.max(maxWeight, gateway.window.load.weight);
+    }
+    const state = { now, outcome: { arrived, lost }, maxWeight, isStale };
+    this.#candidates = [];
+    this.#zones = new Set();
+    this.#pools.clear();
+    this.#names.clear();
+    this.#tick++;
+    let [room, capacity] = [0, 0];
+    for (const gateway of this.#gateways.values()) {
+      gateway.refresh(state);
+      if (gateway.window.load.draining || gateway.freshness === 0) continue;
+      this.#candidates.push(gateway);
+      this.#zones.add(gateway.address.zone);
+      this.#names.set(gateway.address.name, gateway);
+      room += gateway.headroom * gateway.capacity;
+      capacity += gateway.capacity;
+    }
+    this.#meanHeadroom = capacity === 0 ? 0 : room / capacity;
+  }
+
+  /**
+   * Returns a gateway's score now, 0 to 1: its headroom as far as it is believed. A report that is old is drawn
+   * towards the mean, a new gateway's lead counts little by little, and doubt about one gateway makes it smaller.
+   */
+  score(gateway: Gateway): number {
+    let room = gateway.headroom;
+    const mean = this.#meanHeadroom;
+    if (this.#suspicion > 0) room += this.#suspicion * (mean - room);
+    if (gateway.ramp < 1 && room > mean) room = mean + gateway.ramp * (room - mean);
+    return room * gateway.freshness * gateway.trust;
+  }
+
+  /** Returns the gateways of a zone ('' all) that speak a transport; made once per tick. */
+  pool(zone: string, transport: Transport): Pool {
+    const key = `${transport} ${zone}`;
+    let pool = this.#pools.get(key);
+    if (!pool) {
+      pool = new Pool(
+        this.#candidates.filter(
+          ({ address }) =>
+            (zone === '' || address.zone === zone) && (transport === 'tcp' || address.wsPort > 0),
+        ),
+        (gateway) => this.score(gateway) * gateway.capacity,
+      );
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  /** Returns the homes within a pool; made anew only when gateways come, go or change their capacity. */
+  homes(zone: string, transport: Transport): Homes {
+    const key = `${transport} ${zone}`;
+    const entry = this.#homes.get(key);
+    if (entry?.tick === this.#tick) return entry.homes;
+    const { gateways } = this.pool(zone, transport);
+    const members = gateways.map(({ address, capacity }) => `${address.id} ${capacity}`).join();
+    const homes = entry?.members === members ? entry.homes : new Homes(gateways);
+    this.#homes.set(key, { tick: this.#tick, members, homes });
+    return homes;
+  }
+
+  /** Returns the gateway of this name that takes clients. */
+  named(name: string): Gateway | undefined {
+    return this.#names.get(name);
+  }
+
+  #measureStale(now: number): number {
+    const lostFor = this.#lostAt === undefined ? 0 : now - this.#lostAt;
+    let newest = Infinity;
+    for (const { isPeriodic, window } of this.#gateways.values())
+      if (isPeriodic) newest = Math.min(newest, window.age(now));
+    // When all fall silent at once, the path of the reports is to be doubted and not the gateways.
+    const silentFor = newest === Infinity ? 0 : newest - STALE_AFTER_MS;
+    return Math.max(0, lostFor, silentFor);
+  }
 }

@@ -1,22 +1,28 @@
 /** What ipconf counts. */
+import type { ObservableResult } from '@opentelemetry/api';
 import { meter } from '../common/mod.ts';
 import type { Fleet } from './fleet.ts';
+import type { Placement } from './placement.ts';
 
 export class IpconfMetrics {
   readonly #requests;
-  readonly #candidates;
-  readonly #observe;
+  readonly #ends: (() => void)[] = [];
 
-  constructor(fleet: Fleet) {
+  constructor(fleet: Fleet, placement: Placement) {
     const part = meter('ipconf');
     this.#requests = part.createCounter('gochat_ipconf_requests_total', {
       description: 'Requests answered, by code',
     });
-    this.#candidates = part.createObservableGauge('gochat_ipconf_candidates', {
-      description: 'Gateways that take clients',
-    });
-    this.#observe = (result: { observe(value: number): void }) => result.observe(fleet.ranked.length);
-    this.#candidates.addCallback(this.#observe);
+    const gauge = (name: string, description: string, read: () => number): void => {
+      const instrument = part.createObservableGauge(name, { description });
+      const observe = (result: ObservableResult) => result.observe(read());
+      instrument.addCallback(observe);
+      this.#ends.push(() => instrument.removeCallback(observe));
+    };
+    gauge('gochat_ipconf_candidates', 'Gateways that take clients', () => fleet.candidates.length);
+    gauge('gochat_ipconf_headroom', 'Room of the fleet, 0 full to 1 empty', () => fleet.meanHeadroom);
+    gauge('gochat_ipconf_stale_seconds', 'How long the picture has been old', () => fleet.staleFor / 1000);
+    gauge('gochat_ipconf_placed', 'Clients placed since the start', () => placement.placed);
   }
 
   /** @param code the answer's, from the catalogue or OK: few values */
@@ -25,6 +31,6 @@ export class IpconfMetrics {
   }
 
   close(): void {
-    this.#candidates.removeCallback(this.#observe);
+    for (const end of this.#ends) end();
   }
 }

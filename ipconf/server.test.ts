@@ -1,15 +1,16 @@
 import { connect } from 'node:net';
+import { importJWK, jwtVerify } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { silentLogger } from '../common/mod.ts';
+import { silentLogger, startAdmin } from '../common/mod.ts';
 import type { MemoryRegistry, Registry, Snapshot } from '../crpc/mod.ts';
-import { IpconfServer } from './server.ts';
+import { type IpconfOptions, IpconfServer } from './server.ts';
 import { gatewayEndpoint, memoryRegistry } from './test-fleet.ts';
 
 let registry: MemoryRegistry;
 let server: IpconfServer;
 
-const start = async (using: Registry = registry) => {
-  server = new IpconfServer({ port: 0, registry: using, logger: silentLogger });
+const start = async (options: Partial<IpconfOptions> = {}) => {
+  server = new IpconfServer({ port: 0, registry, logger: silentLogger, ratePerSecond: 0, ...options });
   await server.start();
 };
 
@@ -107,23 +108,257 @@ describe('GET /ip/list', () => {
 
   test('the registry is lost: the last picture, and the answer says so', async () => {
     let tell: (snapshot: Snapshot) => void = () => {};
-    const lost: Registry = Object.assign(Object.create(registry) as Registry, {
-      watch: (_: string, listener: (snapshot: Snapshot) => void) => {
-        tell = listener;
+    const lost: Registry = {
+      register: (service, endpoint) => registry.register(service, endpoint),
+      watch: (service, listener) => {
+        if (service === 'gateway') tell = listener;
         return () => {};
       },
-    });
-    await start(lost);
+      list: (service) => registry.list(service),
+      leaseId: (name, max) => registry.leaseId(name, max),
+      publish: (key, value) => registry.publish(key, value),
+      follow: (key, listener) => registry.follow(key, listener),
+      close: () => registry.close(),
+      [Symbol.asyncDispose]: () => registry.close(),
+    };
+    await start({ registry: lost });
     const endpoints = [gatewayEndpoint('g1')];
     tell({ endpoints, stale: false });
     await listUntil(({ status }) => status === 200);
     tell({ endpoints, stale: true });
     const { body } = await listUntil(({ body }) => body.stale === true);
     expect(body.data).toHaveLength(1);
+    expect(body.suspicion).toBeGreaterThanOrEqual(0);
+  });
+
+  test('hints: how to wait, and how long the answer may be used', async () => {
+    await registry.register('gateway', gatewayEndpoint('g1'));
+    await start();
+    const { body } = await listUntil(({ status }) => status === 200);
+    expect(body.backoff).toEqual({ base_ms: 200, max_ms: 10_000, jitter: 'full' });
+    expect(body.ttl_ms).toBe(5000);
+    expect(body.suspicion).toBe(0);
+  });
+
+  test('all gateways full: 503 OVERLOADED that says when to ask again', async () => {
+    const load = { connections: 10, max_connections: 10 };
+    await registry.register('gateway', gatewayEndpoint('g1', { load }));
+    await start();
+    const answer = await listUntil(({ body }) => body.code === 'OVERLOADED');
+    expect(answer.status).toBe(503);
+    expect(answer.headers.get('retry-after')).toBe('5');
+  });
+
+  test('n: so many at most', async () => {
+    for (let i = 1; i <= 4; i++) await registry.register('gateway', gatewayEndpoint(`g${i}`));
+    await start();
+    await listUntil(({ body }) => body.data?.length === 4);
+    expect((await get('/ip/list?n=2')).body.data).toHaveLength(2);
+  });
+
+  test('transport=ws: only gateways that speak it', async () => {
+    await registry.register('gateway', gatewayEndpoint('g1', { metadata: { name: 'g1' } }));
+    await registry.register('gateway', gatewayEndpoint('g2'));
+    await start();
+    await listUntil(({ body }) => body.data?.length === 2);
+    const { body } = await get('/ip/list?transport=ws');
+    expect(body.data.map((gateway: { ip: string }) => gateway.ip)).toEqual(['10.0.0.2']);
+  });
+
+  test('zone: the own one first, another as long as it is there', async () => {
+    for (const [i, zone] of ['a', 'b', 'a', 'b'].entries())
+      await registry.register('gateway', gatewayEndpoint(`g${i}`, { zone }));
+    await start();
+    await listUntil(({ body }) => body.data?.length === 4);
+    for (const zone of ['a', 'b']) {
+      const { body } = await get(`/ip/list?zone=${zone}`);
+      expect(body.data.map((gateway: { zone: string }) => gateway.zone).slice(0, 2)).toEqual([zone, zone]);
+    }
+    expect((await get('/ip/list?zone=unknown')).body.data).toHaveLength(4);
+  });
+
+  test('clients just placed: count at once, before any report', async () => {
+    for (let i = 1; i <= 4; i++)
+      await registry.register('gateway', gatewayEndpoint(`g${i}`, { load: { max_connections: 1000 } }));
+    await start();
+    await listUntil(({ body }) => body.data?.length === 4);
+    const firsts = new Map<string, number>();
+    for (let i = 0; i < 40; i++) {
+      const { ip } = (await get('/ip/list')).body.data[0];
+      firsts.set(ip, (firsts.get(ip) ?? 0) + 1);
+    }
+    // One gateway stands for the requests that waited for four to be there.
+    for (const count of firsts.values()) expect(count).toBeGreaterThanOrEqual(9);
+    expect(firsts.size).toBe(4);
+  });
+
+  test('several ipconf nodes: each counts its clients for the others too', async () => {
+    const load = { max_connections: 1000 };
+    await registry.register('gateway', gatewayEndpoint('g1', { load }));
+    await using other = new IpconfServer({ port: 0, registry, logger: silentLogger });
+    await other.start();
+    await start();
+    const credits = await listUntil(({ body }) => body.data?.[0].score <= 0.996);
+    expect(credits.status).toBe(200);
+    const before = (await get('/ip/list')).body.data[0].score;
+    const after = (await get('/ip/list')).body.data[0].score;
+    expect(before - after).toBeCloseTo(2 / 1000, 6);
+  });
+});
+
+describe('POST /ip/list', () => {
+  const post = (body: unknown, type = 'application/json') =>
+    get('/ip/list', {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+
+  test('a batch: one result for each request', async () => {
+    for (const [i, zone] of ['a', 'b'].entries())
+      await registry.register('gateway', gatewayEndpoint(`g${i}`, { zone }));
+    await start();
+    await listUntil(({ body }) => body.data?.length === 2);
+    const { status, body } = await post({
+      requests: [{ zone: 'a', n: 1 }, { uid: '7' }, { zone: 'b', n: 1 }],
+    });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ code: 'OK', ttl_ms: 5000, stale: false });
+    expect(body.results[0].data).toMatchObject([{ zone: 'a' }]);
+    expect(body.results[1].data).toHaveLength(2);
+    expect(body.results[2].data).toMatchObject([{ zone: 'b' }]);
+  });
+
+  test.each([
+    ['not JSON', '{'],
+    ['no requests', {}],
+    ['none in it', { requests: [] }],
+    ['too many', { requests: Array.from({ length: 101 }, () => ({})) }],
+    ['a request that is none', { requests: [1] }],
+    ['a bad value', { requests: [{ n: 0 }] }],
+    ['a nested value', { requests: [{ uid: {} }] }],
+  ])('%s: 400 ARGUMENT_INVALID', async (_, body) => {
+    await start();
+    const answer = await post(body);
+    expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
+  });
+
+  test('too large: 413; another content type: 415', async () => {
+    await start();
+    expect((await post('x'.repeat(70_000))).body.code).toBe('REQUEST_TOO_LARGE');
+    expect((await post('{}', 'text/plain')).body.code).toBe('MEDIA_TYPE_UNSUPPORTED');
+    expect((await get('/healthz')).status).toBe(200);
+  });
+});
+
+describe('tickets', () => {
+  test('a uid: a ticket that the key in the registry verifies, for this user and these gateways', async () => {
+    await registry.register('gateway', gatewayEndpoint('g1'));
+    await start({ tickets: true });
+    await listUntil(({ status }) => status === 200);
+    const { ticket } = (await get('/ip/list?uid=42')).body;
+    const [ipconf] = await registry.list('ipconf');
+    const key = await importJWK(JSON.parse(ipconf?.metadata['ticket_key'] ?? '{}'));
+    const { payload, protectedHeader } = await jwtVerify(ticket, key, {
+      issuer: 'gochat-ipconf',
+      audience: 'gochat-gateway',
+      algorithms: ['Ed25519'],
+    });
+    expect(payload).toMatchObject({ sub: '42', gateways: ['g1'] });
+    expect(Number(payload.exp) - Number(payload.iat)).toBe(60);
+    expect(protectedHeader.kid).toBe(ipconf?.id);
+  });
+
+  test('no uid, or tickets off: none', async () => {
+    await registry.register('gateway', gatewayEndpoint('g1'));
+    await start({ tickets: true });
+    expect((await listUntil(({ status }) => status === 200)).body.ticket).toBeUndefined();
+    await server.stop();
+    await start();
+    await listUntil(({ status }) => status === 200);
+    expect((await get('/ip/list?uid=42')).body.ticket).toBeUndefined();
+  });
+});
+
+describe('explain', () => {
+  test('each gateway, those that drain too: reports, score, credit and why', async () => {
+    await registry.register('gateway', gatewayEndpoint('g1'));
+    await registry.register('gateway', gatewayEndpoint('g2', { load: { draining: 1 } }));
+    await start();
+    await listUntil(({ status }) => status === 200);
+    const admin = await startAdmin({
+      host: '127.0.0.1',
+      port: 0,
+      servers: [server],
+      logger: silentLogger,
+      routes: { '/ip/explain': server.explain },
+    });
+    const shown = await (await fetch(`http://${admin.address}/ip/explain`)).json();
+    await admin.close();
+    expect(shown).toMatchObject({
+      candidates: 1,
+      gateways: [
+        { name: 'g1', takes_clients: true, credit: 1, connections: 0, reports: [{ connections: 0 }] },
+        { name: 'g2', takes_clients: false, why: [expect.stringContaining('draining'), expect.anything()] },
+      ],
+    });
   });
 });
 
 describe('bad input', () => {
+  test.each([
+    'n=0',
+    'n=6',
+    'n=x',
+    'n=1e9',
+    'n=',
+    'transport=udp',
+    'zone=%00',
+    `zone=${'z'.repeat(65)}`,
+    'uid=',
+    'uid=a%20b',
+    `uid=${'u'.repeat(65)}`,
+    "last='--",
+    'v=0',
+    'v=70000',
+    'uid=1&uid=2',
+    '%zz=1',
+    'uid=%ff',
+  ])('%s: 400 ARGUMENT_INVALID', async (query) => {
+    await start();
+    const answer = await get(`/ip/list?${query}`);
+    expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
+  });
+
+  test('names that are not known: passed over', async () => {
+    await registry.register('gateway', gatewayEndpoint('g1'));
+    await start();
+    await listUntil(({ status }) => status === 200);
+    expect((await get('/ip/list?__proto__=1&x=2&&n=1&v=1&transport=tcp')).status).toBe(200);
+  });
+
+  test('a flood from one address: 429 that says when to come back', async () => {
+    await start({ ratePerSecond: 0.001, rateBurst: 3 });
+    const codes = [];
+    for (let i = 0; i < 4; i++) codes.push((await get('/ip/list')).body.code);
+    expect(codes).toEqual(['NO_GATEWAY', 'NO_GATEWAY', 'NO_GATEWAY', 'RATE_LIMITED']);
+    const refused = await get('/ip/list');
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await get('/healthz')).status).toBe(200);
+  });
+
+  test('a flood behind a trusted proxy: only that address is refused', async () => {
+    await start({ ratePerSecond: 0.001, rateBurst: 1, trustProxy: true });
+    const ask = async (address: string) =>
+      (await get('/ip/list', { headers: { 'x-forwarded-for': `6.6.6.6, ${address}` } })).body.code;
+    expect([await ask('10.1.1.1'), await ask('10.1.1.1'), await ask('10.1.1.2')]).toEqual([
+      'NO_GATEWAY',
+      'RATE_LIMITED',
+      'NO_GATEWAY',
+    ]);
+  });
+
   test('an unknown path: 404 with a code', async () => {
     await start();
     const answer = await get('/ip/nothing?x=1');

@@ -1,4 +1,5 @@
 /** The ipconf server: tells clients over HTTP which gateways to connect to. */
+import { randomUUID } from 'node:crypto';
 import {
   createServer,
   type IncomingMessage,
@@ -6,21 +7,24 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { Socket } from 'node:net';
-import { listen, type Logger, once, type Server } from '../common/mod.ts';
-import type { Registry } from '../crpc/mod.ts';
-import { type Answer, errorAnswer, jsonAnswer, PREFLIGHT, write } from './answer.ts';
+import { type AdminHandler, listen, type Logger, once, type Server } from '../common/mod.ts';
+import type { Endpoint, Registration, Registry } from '../crpc/mod.ts';
+import { errorAnswer, headersOf, toAscii, write, type Answer } from './answer.ts';
+import { explain } from './explain.ts';
 import { Fleet } from './fleet.ts';
+import { List } from './list.ts';
 import { IpconfMetrics } from './metrics.ts';
-import { Source } from './source.ts';
+import { Placement } from './placement.ts';
+import { RateLimit } from './rate-limit.ts';
+import { route, type RoutesOptions } from './routes.ts';
+import { IPCONF_SERVICE, Source } from './source.ts';
+import { TICKET_KEY, TicketIssuer } from './ticket.ts';
 
-/** Most gateways in an answer. */
-export const MAX_GATEWAYS = 5;
-/** Longest request target: no valid query is longer. Characters. */
-export const MAX_TARGET_LENGTH = 2048;
 /** Largest request headers: a browser behind proxies stays under it. Bytes. */
 const MAX_HEADER_BYTES = 8192;
-/** When to ask again while there is no gateway: a gateway takes about that long to start. ms. */
-const NO_GATEWAY_RETRY_MS = 2_000;
+/** How often time alone changes scores: ages, credit, hints. ms. */
+const TICK_MS = 100;
+const SWEEP_MS = 10_000;
 
 export interface IpconfOptions {
   /** @default 'ipconf' */
@@ -33,31 +37,55 @@ export interface IpconfOptions {
   readonly logger: Logger;
   /** Most connections at once; further ones are closed at accept. @default 10_000 */
   readonly maxConnections?: number;
+  /** Requests per second that one address may go on making; 0: no limit. @default 1_000 */
+  readonly ratePerSecond?: number;
+  /** Requests that one address may make at once: a whole network behind one address reconnects. @default 3_000 */
+  readonly rateBurst?: number;
+  /** Believes X-Forwarded-For of a proxy in front, for the rate limit. @default false */
+  readonly trustProxy?: boolean;
+  /** Signs tickets for requests that name a uid. @default false */
+  readonly tickets?: boolean;
 }
 
-/** Serves GET /ip/list from the live picture of the gateways. */
+/** Serves /ip/list from the live picture of the gateways. */
 export class IpconfServer implements Server {
   readonly name: string;
+  readonly #id = randomUUID();
+  readonly #options: IpconfOptions;
   readonly #host: string;
-  readonly #port: number;
   readonly #logger: Logger;
   readonly #http: HttpServer;
   readonly #source: Source;
   readonly #fleet = new Fleet();
+  readonly #placement = new Placement(this.#fleet);
+  readonly #limit: RateLimit;
   readonly #metrics: IpconfMetrics;
-  #list: Answer = errorAnswer('NO_GATEWAY', { retryAfterMs: NO_GATEWAY_RETRY_MS });
+  #routes: RoutesOptions | undefined;
+  #tickets: TicketIssuer | undefined;
+  #list: List | undefined;
+  #timers: NodeJS.Timeout[] = [];
+  #registration: Registration | undefined;
   #address = '';
   #draining = false;
 
   constructor(options: IpconfOptions) {
     this.name = options.name ?? 'ipconf';
+    this.#options = options;
     this.#host = options.host ?? '127.0.0.1';
-    this.#port = options.port ?? 6789;
     this.#logger = options.logger;
-    this.#metrics = new IpconfMetrics(this.#fleet);
-    this.#source = new Source(options.registry, (snapshot) => {
-      this.#fleet.update(snapshot, performance.now());
-      this.#list = this.#makeList();
+    this.#limit = new RateLimit({
+      perSecond: options.ratePerSecond ?? 1_000,
+      burst: options.rateBurst ?? 3_000,
+    });
+    this.#metrics = new IpconfMetrics(this.#fleet, this.#placement);
+    this.#source = new Source(options.registry, {
+      onGateways: (snapshot) => {
+        this.#fleet.update(snapshot, performance.now());
+        this.#tick();
+      },
+      onNodes: (nodes) => {
+        this.#placement.nodes = Math.max(1, nodes);
+      },
     });
     this.#http = createServer(
       {
@@ -78,15 +106,32 @@ export class IpconfServer implements Server {
     return this.#address;
   }
 
+  /** Shows each gateway's reports, score and credit; for the admin port, at /ip/explain. */
+  readonly explain: AdminHandler = (_request, response) => {
+    response
+      .writeHead(200, { 'content-type': 'application/json' })
+      .end(toAscii(explain(this.#fleet, performance.now())));
+  };
+
   readonly start = once(async () => {
-    this.#address = await listen(this.#http, this.#host, this.#port, '--port');
+    if (this.#options.tickets) this.#tickets = await TicketIssuer.create(this.#id);
+    const list = new List(this.#fleet, this.#placement, this.#tickets, performance.now());
+    this.#list = list;
+    this.#routes = { list, limit: this.#limit, trustProxy: this.#options.trustProxy ?? false };
+    this.#address = await listen(this.#http, this.#host, this.#options.port ?? 6789, '--port');
     this.#source.start();
+    this.#timers = [
+      setInterval(() => this.#tick(), TICK_MS),
+      setInterval(() => this.#limit.sweep(performance.now()), SWEEP_MS),
+    ];
+    await this.#register();
     this.#logger.info({ address: this.#address }, 'ipconf listens');
   });
 
   async drain(deadlineMs: number): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
+    await this.#registration?.deregister();
     if (!this.#http.listening) return;
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
     this.#http.closeIdleConnections();
@@ -97,7 +142,9 @@ export class IpconfServer implements Server {
 
   readonly stop = once(async () => {
     this.#source.close();
+    for (const timer of this.#timers) clearInterval(timer);
     this.#metrics.close();
+    await this.#registration?.deregister();
     if (!this.#http.listening) {
       this.#http.closeAllConnections();
       return;
@@ -118,39 +165,56 @@ export class IpconfServer implements Server {
     return this.#fleet.known ? undefined : 'the registry has not answered yet';
   }
 
+  #tick(): void {
+    const now = performance.now();
+    this.#fleet.tick(now);
+    this.#list?.tick(now);
+  }
+
+  /** Tells the other ipconf nodes how many they are, and gateways the key of the tickets. */
+  async #register(): Promise<void> {
+    const endpoint: Endpoint = {
+      id: this.#id,
+      address: this.#address,
+      weight: 1,
+      zone: '',
+      version: '',
+      metadata: {
+        name: this.name,
+        ...(this.#tickets ? { [TICKET_KEY]: JSON.stringify(this.#tickets.publicKey) } : {}),
+      },
+      load: {},
+    };
+    try {
+      this.#registration = await this.#options.registry.register(IPCONF_SERVICE, endpoint);
+    } catch (error) {
+      // Placement works without: it takes itself for the only ipconf.
+      this.#logger.warn({ err: error }, 'ipconf is not registered');
+    }
+  }
+
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    const answer = this.#route(request);
+    if (!this.#routes) {
+      this.#write(request, response, errorAnswer('NO_GATEWAY'));
+      return;
+    }
+    const answer = route(request, this.#routes);
+    if (answer instanceof Promise) {
+      answer.then(
+        (settled) => this.#write(request, response, settled),
+        (error: unknown) => {
+          this.#logger.error({ err: error }, 'request failed');
+          this.#write(request, response, errorAnswer('INTERNAL'));
+        },
+      );
+    } else this.#write(request, response, answer);
+  }
+
+  #write(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
     this.#metrics.requested(answer.code);
-    if (this.#draining) response.shouldKeepAlive = false;
+    // The rest of a body that was refused must not be taken for the next request.
+    if (this.#draining || !request.complete) response.shouldKeepAlive = false;
     write(response, answer, request.method === 'HEAD');
-  }
-
-  #route(request: IncomingMessage): Answer {
-    const target = request.url ?? '/';
-    if (target.length > MAX_TARGET_LENGTH)
-      return errorAnswer('REQUEST_TOO_LARGE', { status: 414, details: { max: MAX_TARGET_LENGTH } });
-    const query = target.indexOf('?');
-    const path = query < 0 ? target : target.slice(0, query);
-    const route = path === '/ip/list' ? this.#list : path === '/healthz' ? HEALTHY : undefined;
-    if (!route) return errorAnswer('ROUTE_NOT_FOUND', { details: { name: path } });
-    if (request.method === 'GET' || request.method === 'HEAD') return route;
-    if (request.method === 'OPTIONS') return PREFLIGHT;
-    return errorAnswer('METHOD_NOT_ALLOWED', {
-      details: { method: request.method ?? '', name: path },
-      headers: { allow: 'GET, HEAD, OPTIONS' },
-    });
-  }
-
-  #makeList(): Answer {
-    const data = this.#fleet.ranked.slice(0, MAX_GATEWAYS).map(({ address, score }) => ({
-      ip: address.ip,
-      port: address.port,
-      ws_port: address.wsPort,
-      zone: address.zone,
-      score: Math.round(score * 10_000) / 10_000,
-    }));
-    if (data.length === 0) return errorAnswer('NO_GATEWAY', { retryAfterMs: NO_GATEWAY_RETRY_MS });
-    return jsonAnswer('OK', 200, { code: 'OK', message: 'ok', data, stale: this.#fleet.stale });
   }
 
   /** Answers what is not HTTP, or too much of it, and ends the connection. */
@@ -166,13 +230,9 @@ export class IpconfServer implements Server {
           ? errorAnswer('DEADLINE_EXCEEDED', { status: 408 })
           : errorAnswer('ARGUMENT_INVALID', { details: { what: 'The HTTP request' } });
     this.#metrics.requested(answer.code);
-    const headers = Object.entries({ ...answer.headers, connection: 'close' })
-      .map(([name, value]) => `${name}: ${value}\r\n`)
-      .join('');
-    socket.end(`HTTP/1.1 ${answer.status} ${answer.code}\r\n${headers}\r\n${answer.body.toString()}`, () =>
-      socket.destroy(),
-    );
+    const flat = [...headersOf(answer), 'connection', 'close'];
+    let head = `HTTP/1.1 ${answer.status} ${answer.code}\r\n`;
+    for (let i = 0; i < flat.length; i += 2) head += `${flat[i]}: ${flat[i + 1]}\r\n`;
+    socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
   }
 }
-
-const HEALTHY = jsonAnswer('OK', 200, { code: 'OK', message: 'ok' });

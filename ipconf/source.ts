@@ -1,37 +1,57 @@
-/** The source: follows the gateways in the registry and hands on each picture of them, at most one per event-loop tick. */
+/** The source: follows the gateways in the registry, and how many ipconf nodes there are. */
 import type { Registry, Snapshot, Unwatch } from '../crpc/mod.ts';
 
 /** Registry service under which gateways register. */
 export const GATEWAY_SERVICE = 'gateway';
+/** Registry service under which ipconf nodes register. */
+export const IPCONF_SERVICE = 'ipconf';
+/**
+ * Least time between two pictures that are handed on: a thousand gateways report a thousand times a second, and a
+ * change must show within 200 ms. ms.
+ */
+const MIN_INTERVAL_MS = 50;
 
-/** Follows the registered gateways until it is closed. */
+export interface SourceListener {
+  onGateways(snapshot: Snapshot): void;
+  onNodes(nodes: number): void;
+}
+
+/** Hands on the newest picture; those that it overtook are dropped. */
 export class Source {
   readonly #registry: Registry;
-  readonly #listener: (snapshot: Snapshot) => void;
-  #unwatch: Unwatch | undefined;
+  readonly #listener: SourceListener;
+  #unwatches: Unwatch[] = [];
   #newest: Snapshot | undefined;
-  #scheduled: NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #handedAt = -Infinity;
 
-  /** @param listener is told the newest snapshot; those that it overtook within a tick are dropped. */
-  constructor(registry: Registry, listener: (snapshot: Snapshot) => void) {
+  constructor(registry: Registry, listener: SourceListener) {
     this.#registry = registry;
     this.#listener = listener;
   }
 
   start(): void {
-    this.#unwatch ??= this.#registry.watch(GATEWAY_SERVICE, (snapshot) => {
-      this.#newest = snapshot;
-      this.#scheduled ??= setImmediate(() => {
-        this.#scheduled = undefined;
-        if (this.#newest) this.#listener(this.#newest);
-      });
-    });
+    if (this.#unwatches.length > 0) return;
+    this.#unwatches = [
+      this.#registry.watch(GATEWAY_SERVICE, (snapshot) => {
+        this.#newest = snapshot;
+        const wait = this.#handedAt + MIN_INTERVAL_MS - performance.now();
+        this.#timer ??= setTimeout(() => this.#handOn(), Math.max(0, wait));
+      }),
+      this.#registry.watch(IPCONF_SERVICE, ({ endpoints }) => this.#listener.onNodes(endpoints.length)),
+    ];
   }
 
   close(): void {
-    this.#unwatch?.();
-    this.#unwatch = undefined;
-    if (this.#scheduled) clearImmediate(this.#scheduled);
-    this.#scheduled = undefined;
+    for (const unwatch of this.#unwatches) unwatch();
+    this.#unwatches = [];
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #handOn(): void {
+    this.#timer = undefined;
+    this.#handedAt = performance.now();
+    if (this.#newest) this.#listener.onGateways(this.#newest);
   }
 }

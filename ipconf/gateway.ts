@@ -1,0 +1,76 @@
+/** One gateway as ipconf sees it: its reports, the clients on their way to it, and how far it is believed. */
+import type { Endpoint } from '../crpc/mod.ts';
+import { Credit, type Outcome } from './credit.ts';
+import { type GatewayAddress, readLoad } from './gateway-report.ts';
+import { freshness, headroom, ramp, trust } from './scorer.ts';
+import { Window } from './window.ts';
+
+/** Reports after which a gateway counts as one that reports periodically, so that its silence means something. */
+const PERIODIC_REPORTS = 3;
+
+/** What holds for all gateways at one tick. */
+export interface FleetState {
+  readonly now: number;
+  readonly outcome: Outcome;
+  /** Highest weight in the fleet. */
+  readonly maxWeight: number;
+  /** The picture as a whole is old: ages say nothing about single gateways. */
+  readonly isStale: boolean;
+}
+
+export class Gateway {
+  readonly address: GatewayAddress;
+  readonly window: Window;
+  readonly credit: Credit;
+  /** When it was first seen; -Infinity: it was there before ipconf. ms. */
+  readonly seenAt: number;
+  /** Its part of an answer, up to the score. */
+  readonly head: string;
+  endpoint: Endpoint;
+  /** Connections that it may hold, scaled by the operator's weight. */
+  capacity = 1;
+  /** How far a lead over the others counts while it is new, 0 to 1. */
+  ramp = 1;
+  freshness = 1;
+  trust = 1;
+  #reports = 1;
+
+  constructor(address: GatewayAddress, endpoint: Endpoint, now: number, seenAt: number) {
+    this.address = address;
+    this.endpoint = endpoint;
+    this.window = new Window(readLoad(endpoint), now);
+    this.credit = new Credit(Math.floor(now / 1000));
+    this.seenAt = seenAt;
+    const { ip, port, wsPort, zone } = address;
+    this.head = `${JSON.stringify({ ip, port, ws_port: wsPort, zone }).slice(0, -1)},"score":`;
+  }
+
+  /** The figures go on coming, so that their absence would mean something. */
+  get isPeriodic(): boolean {
+    return this.#reports >= PERIODIC_REPORTS;
+  }
+
+  /** Headroom by the last report and the clients on their way, 0 to 1; changes with each placement. */
+  get headroom(): number {
+    return headroom(this.window.load.connections + this.credit.amount, this.capacity, this.window.usedRate);
+  }
+
+  /** Takes what the registry has; the same object again is no new report. */
+  report(endpoint: Endpoint, now: number): void {
+    if (endpoint === this.endpoint) return;
+    this.endpoint = endpoint;
+    const load = readLoad(endpoint);
+    if (load.tick !== undefined && load.tick === this.window.load.tick) return;
+    this.#reports++;
+    this.credit.arrive(this.window.add(load, now));
+  }
+
+  /** Brings what depends on time up to date. */
+  refresh(state: FleetState): void {
+    const { load } = this.window;
+    this.capacity = (load.maxConnections * load.weight) / state.maxWeight;
+    this.ramp = ramp(state.now - this.seenAt);
+    this.freshness = this.isPeriodic && !state.isStale ? freshness(this.window.age(state.now)) : 1;
+    this.trust = trust(this.credit.outcome, state.outcome);
+  }
+}

@@ -1,0 +1,60 @@
+/** Homes: the two gateways that a user belongs to, the same on every ipconf node. Maglev hashing, Google, NSDI 2016. */
+import { hashKey } from '../crpc/mod.ts';
+import type { Gateway } from './gateway.ts';
+
+/** Slots of the table; prime, and 65 for each of 1,000 gateways, so that shares are even to about 2 %. */
+const SLOTS = 65_537;
+
+/**
+ * Maps users to gateways in proportion to capacity. When a gateway comes or goes, few other users move. It depends
+ * on the gateways' ids and capacities alone, so ipconf nodes agree without talking to each other.
+ */
+export class Homes {
+  readonly #gateways: readonly Gateway[];
+  readonly #table: Uint16Array;
+
+  constructor(gateways: readonly Gateway[]) {
+    this.#gateways = gateways.toSorted((a, b) => (a.address.id < b.address.id ? -1 : 1));
+    this.#table = fill(this.#gateways);
+  }
+
+  /** Returns a user's two homes; the same gateway twice where there is only one. */
+  of(uid: string): readonly [Gateway, Gateway] | undefined {
+    if (this.#gateways.length === 0) return undefined;
+    const { hi, lo } = hashKey(uid);
+    const first = this.#table[(hi >>> 0) % SLOTS] as number;
+    // The second is looked for from another slot on until it differs, so that a choice is left.
+    let slot = (lo >>> 0) % SLOTS;
+    for (let tries = 0; tries < 64 && this.#table[slot] === first; tries++) slot = (slot + 1) % SLOTS;
+    return [this.#gateways[first] as Gateway, this.#gateways[this.#table[slot] as number] as Gateway];
+  }
+}
+
+/** Gives each gateway in turn the next free slot of its own permutation; larger ones have more turns. */
+function fill(gateways: readonly Gateway[]): Uint16Array {
+  const table = new Uint16Array(SLOTS);
+  if (gateways.length === 0) return table;
+  const taken = new Uint8Array(SLOTS);
+  const next = new Uint32Array(gateways.length);
+  const skip = new Uint32Array(gateways.length);
+  const turns = new Float64Array(gateways.length);
+  const most = Math.max(...gateways.map((gateway) => gateway.capacity));
+  for (const [i, gateway] of gateways.entries()) {
+    const { hi, lo } = hashKey(gateway.address.id);
+    next[i] = (hi >>> 0) % SLOTS;
+    skip[i] = 1 + ((lo >>> 0) % (SLOTS - 1));
+  }
+  for (let filled = 0; ; ) {
+    for (let i = 0; i < gateways.length; i++) {
+      turns[i] = (turns[i] as number) + (gateways[i] as Gateway).capacity / most;
+      if ((turns[i] as number) < 1) continue;
+      turns[i] = (turns[i] as number) - 1;
+      let slot = next[i] as number;
+      while (taken[slot] === 1) slot = (slot + (skip[i] as number)) % SLOTS;
+      taken[slot] = 1;
+      table[slot] = i;
+      next[i] = (slot + (skip[i] as number)) % SLOTS;
+      if (++filled === SLOTS) return table;
+    }
+  }
+}

@@ -1,0 +1,89 @@
+/** The list: turns placements into answers; what all answers of a tick share is written once. */
+import { type Answer, errorAnswer, okAnswer } from './answer.ts';
+import type { Fleet } from './fleet.ts';
+import { backoffHint, Rate, TTL_MS } from './hints.ts';
+import type { Placed, Placement, PlacementRequest } from './placement.ts';
+import type { TicketIssuer } from './ticket.ts';
+
+/** When to ask again while there is no gateway: a gateway takes about that long to start. ms. */
+const NO_GATEWAY_RETRY_MS = 2_000;
+/** When to ask again while all gateways are full: people leave by the second. ms. */
+const FULL_RETRY_MS = 5_000;
+
+const SCORE_DIGITS = 1e6;
+
+export class List {
+  readonly #fleet: Fleet;
+  readonly #placement: Placement;
+  readonly #tickets: TicketIssuer | undefined;
+  readonly #rate: Rate;
+  #tail = '';
+
+  constructor(fleet: Fleet, placement: Placement, tickets: TicketIssuer | undefined, now: number) {
+    this.#fleet = fleet;
+    this.#placement = placement;
+    this.#tickets = tickets;
+    this.#rate = new Rate(now);
+    this.tick(now);
+  }
+
+  /** Clients placed per second, averaged. */
+  get placementsPerSecond(): number {
+    return this.#rate.perSecond;
+  }
+
+  /** Writes anew what all answers share. */
+  tick(now: number): void {
+    this.#rate.update(this.#placement.placed, now);
+    const { candidates, staleFor, suspicion } = this.#fleet;
+    const shared = JSON.stringify({
+      backoff: backoffHint(this.#rate.perSecond, candidates.length),
+      ttl_ms: TTL_MS,
+      stale: staleFor > 0,
+      suspicion: Math.round(suspicion * 100) / 100,
+    });
+    this.#tail = `,${shared.slice(1)}`;
+  }
+
+  /** Answers GET: the gateways for one client. */
+  answer(request: PlacementRequest): Answer | Promise<Answer> {
+    const placed = this.#placement.place(request);
+    if (placed.length === 0) return this.#nothing();
+    const start = `{"code":"OK","message":"ok","data":${write(placed)}`;
+    if (!this.#tickets || request.uid === '') return okAnswer(start + this.#tail);
+    return this.#ticket(request, placed).then((ticket) => okAnswer(`${start}${ticket}${this.#tail}`));
+  }
+
+  /** Answers POST: the gateways for each of several clients. */
+  async answerBatch(requests: readonly PlacementRequest[]): Promise<Answer> {
+    const results: string[] = [];
+    for (const request of requests) {
+      const placed = this.#placement.place(request);
+      if (placed.length === 0) return this.#nothing();
+      const ticket = request.uid === '' ? '' : await this.#ticket(request, placed);
+      results.push(`{"data":${write(placed)}${ticket}}`);
+    }
+    return okAnswer(`{"code":"OK","message":"ok","results":[${results.join()}]${this.#tail}`);
+  }
+
+  async #ticket({ uid }: PlacementRequest, placed: Placed): Promise<string> {
+    if (!this.#tickets) return '';
+    const names = placed.map(({ gateway }) => gateway.address.name);
+    return `,"ticket":${JSON.stringify(await this.#tickets.sign(uid, names))}`;
+  }
+
+  #nothing(): Answer {
+    return this.#fleet.candidates.length === 0
+      ? errorAnswer('NO_GATEWAY', { retryAfterMs: NO_GATEWAY_RETRY_MS })
+      : errorAnswer('OVERLOADED', { retryAfterMs: FULL_RETRY_MS });
+  }
+}
+
+function write(placed: Placed): string {
+  let text = '[';
+  for (const { gateway, score } of placed) {
+    if (text.length > 1) text += ',';
+    text += `${gateway.head}${Math.round(score * SCORE_DIGITS) / SCORE_DIGITS}}`;
+  }
+  return `${text}]`;
+}

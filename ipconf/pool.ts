@@ -1,0 +1,40 @@
+/** A pool: gateways that a request may be sent to, drawn at random by the room they have. */
+import type { Gateway } from './gateway.ts';
+
+/** Holds for one tick: the weights are those of its making. */
+export class Pool {
+  readonly gateways: readonly Gateway[];
+  readonly #cumulative: Float64Array;
+  readonly #total: number;
+
+  /** @param room of each gateway, in connections; 0: never drawn */
+  constructor(gateways: readonly Gateway[], room: (gateway: Gateway) => number) {
+    this.gateways = gateways;
+    this.#cumulative = new Float64Array(gateways.length);
+    let total = 0;
+    for (let i = 0; i < gateways.length; i++) {
+      total += room(gateways[i] as Gateway);
+      this.#cumulative[i] = total;
+    }
+    this.#total = total;
+  }
+
+  /** Nothing can be drawn: there is no gateway, or none with room. */
+  get isEmpty(): boolean {
+    return this.#total <= 0;
+  }
+
+  /** Returns the gateway at a point from 0 (included) to 1; the pool must not be empty. */
+  draw(point: number): Gateway {
+    const at = point * this.#total;
+    const cumulative = this.#cumulative;
+    let low = 0;
+    let high = cumulative.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((cumulative[middle] as number) > at) high = middle;
+      else low = middle + 1;
+    }
+    return this.gateways[low] as Gateway;
+  }
+}
