@@ -15,6 +15,8 @@ export interface Row {
   readonly delivery_ms: Latency;
   /** To the scenario's baseline; undefined without one. */
   readonly ratio: number | undefined;
+  /** Acked or delivered messages for each second of CPU that the servers, engines included, have used. */
+  readonly per_core_s: number;
   readonly idle_kib_per_connection: number | undefined;
   readonly connects_per_s: number;
   readonly usage: readonly Usage[];
@@ -53,6 +55,7 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
         ack_ms: latency('ack_ms'),
         delivery_ms: latency('delivery_ms'),
         ratio: baseline === undefined || idle || open ? undefined : rateOf(outcome) / rateOf(baseline),
+        per_core_s: rateOf(outcome) / coresOf(mediansOf(outcome.rounds.map(({ usage }) => usage))),
         idle_kib_per_connection: outcome.idleKiB,
         connects_per_s: median(loads.map((load) => load.connections / load.connect_s)),
         usage: mediansOf(outcome.rounds.map(({ usage }) => usage)),
@@ -76,7 +79,15 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
   const idle = scenario.workload.scenario === 'idle';
   const head = idle
     ? ['peer', 'KiB/connection', 'logins/s', 'connected']
-    : ['peer', 'acked/s', 'delivered/s', 'ack ms p50/p99/p99.9', 'delivery ms p50/p99/p99.9', 'ratio'];
+    : [
+        'peer',
+        'acked/s',
+        'delivered/s',
+        'ack ms p50/p99/p99.9',
+        'delivery ms p50/p99/p99.9',
+        'ratio',
+        'per core-s',
+      ];
   const body = rows.map((row) =>
     idle
       ? [row.peer, (row.idle_kib_per_connection ?? 0).toFixed(1), count(row.connects_per_s), state(row)]
@@ -87,6 +98,7 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
           latencyText(row.ack_ms),
           latencyText(row.delivery_ms),
           row.ratio === undefined ? '-' : row.ratio.toFixed(2),
+          count(row.per_core_s),
         ],
   );
   const uses = rows.map((row) => [`  ${row.peer}`, row.usage.map(usageText).join(', ')]);
@@ -102,6 +114,10 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
     ...(idle ? [] : ['  an acked message has survived:', align(durability)]),
     ...wrong,
   ].join('\n');
+}
+
+function coresOf(usage: readonly Usage[]): number {
+  return usage.reduce((cores, { name, cpuPercent }) => (name === LOAD ? cores : cores + cpuPercent / 100), 0);
 }
 
 function usageText({ name, cpuPercent, rssMiB }: Usage): string {
