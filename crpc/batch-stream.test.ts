@@ -10,7 +10,7 @@ import { SendResult } from './batch-stream.ts';
 import type { BatchStream, BatchStreamOptions, StreamEnd } from './batch-stream.ts';
 import { CrpcServer } from './server.ts';
 import type { CrpcServerOptions } from './server.ts';
-import { FaultyProxy, Inbox } from './test-support.ts';
+import { FaultyProxy, Inbox } from './testing/support.ts';
 
 const service = link.LinkServiceService;
 const cleanups: (() => unknown)[] = [];

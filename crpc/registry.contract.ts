@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Registry, Snapshot } from './registry.ts';
-import { Inbox, endpointOf } from './test-support.ts';
+import { Inbox, endpointOf } from './testing/support.ts';
 
 /** @param open Opens one more instance on the same registry; the suite closes it. */
 export function registryContract(name: string, open: () => Promise<Registry>): void {

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { silentLogger as logger } from '../common/mod.ts';
 import { registryContract } from './registry.contract.ts';
 import { openRegistry } from './registry-url.ts';
-import { TestEtcd } from './test-etcd.ts';
+import { TestEtcd } from './testing/etcd.ts';
 
 const realm = randomUUID();
 registryContract('memory', async () => openRegistry(`memory://${realm}`, { logger }));

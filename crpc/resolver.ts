@@ -34,7 +34,7 @@ class RegistryResolver implements experimental.Resolver {
   readonly #listener: experimental.ResolverListener;
   readonly #registry: Registry;
   #unwatch: Unwatch | undefined;
-  #told = '';
+  #told: string | undefined;
 
   constructor(
     target: experimental.GrpcUri,
@@ -57,7 +57,7 @@ class RegistryResolver implements experimental.Resolver {
   destroy(): void {
     this.#unwatch?.();
     this.#unwatch = undefined;
-    this.#told = '';
+    this.#told = undefined;
   }
 
   #report(snapshot: Snapshot): void {

@@ -24,6 +24,7 @@ import { serverDeadline } from './interceptor-deadline.ts';
 import { recovery } from './interceptor-recovery.ts';
 import { compose } from './interceptor.ts';
 import type { ServerInterceptor, StreamHandler, UnaryHandler } from './interceptor.ts';
+import { Listener } from './listener.ts';
 import { toStatus } from './status.ts';
 import type { WireStatus } from './status.ts';
 
@@ -62,6 +63,7 @@ export class CrpcServer implements AsyncDisposable {
   readonly #options: CrpcServerOptions;
   readonly #interceptors: readonly ServerInterceptor[];
   readonly #pipes = new Set<BatchPipe>();
+  #listener: Listener | undefined;
   #port = 0;
   #draining = false;
 
@@ -154,24 +156,14 @@ export class CrpcServer implements AsyncDisposable {
   /** Listens. @throws GochatError PORT_IN_USE, CONFIG_INVALID */
   readonly start = once(async () => {
     const { port = 0, flag = '--port' } = this.#options;
-    const host = this.host.includes(':') ? `[${this.host}]` : this.host;
-    const credentials = serverCredentials(this.#options);
-    this.#port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(`${host}:${port}`, credentials, (error, bound) => {
-        if (error === null) resolve(bound);
-        else if (error.message.includes('EADDRINUSE'))
-          reject(new GochatError('PORT_IN_USE', { cause: error, details: { host: this.host, port, flag } }));
-        else {
-          const what = `Cannot listen on ${host}:${port}: ${error.message}.`;
-          reject(new GochatError('CONFIG_INVALID', { cause: error, details: { what } }));
-        }
-      });
-    });
+    this.#listener = new Listener(this.#server.createConnectionInjector(serverCredentials(this.#options)));
+    this.#port = await this.#listener.listen({ host: this.host, port, flag });
   });
 
   /** Takes no new calls, lets those that run finish for at most `deadlineMs`, then stops. */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
+    this.#listener?.close();
     const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     for (const pipe of this.#pipes) pipe.closeDraining();
     let timer: NodeJS.Timeout | undefined;
@@ -187,6 +179,7 @@ export class CrpcServer implements AsyncDisposable {
   readonly stop = once(async () => {
     this.#draining = true;
     this.#server.forceShutdown();
+    await this.#listener?.destroy();
   });
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EtcdClient } from './etcd/etcd-client.ts';
+import { EtcdClient } from '../etcd/etcd-client.ts';
 
 const READY_DEADLINE_MS = 20_000;
 
