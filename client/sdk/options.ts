@@ -49,7 +49,7 @@ export interface GochatClientOptions {
   readonly receiptDelayMs?: number;
   /** How long a hole may last before the client asks the log: what is merely out of order closes it, ms. @default 50 */
   readonly gapDelayMs?: number;
-  /** Largest frame accepted from the server; its pages may be larger than what it accepts. @default 16 MiB */
+  /** Largest frame accepted from the server. @default 4 MiB */
   readonly maxFrameBytes?: number;
   /** When a room is joined, how many of the messages before are delivered. @default 100 */
   readonly joinBacklog?: number;
@@ -79,7 +79,7 @@ export function resolveOptions(options: GochatClientOptions): ResolvedOptions {
     firstConnectMs: options.firstConnectMs ?? 10_000,
     receiptDelayMs: options.receiptDelayMs ?? 200,
     gapDelayMs: options.gapDelayMs ?? 50,
-    maxFrameBytes: options.maxFrameBytes ?? 16 * 1024 * 1024,
+    maxFrameBytes: options.maxFrameBytes ?? 4 * 1024 * 1024,
     joinBacklog: options.joinBacklog ?? 100,
   });
 }

@@ -6,7 +6,7 @@ import type { Inbox } from './inbox.ts';
 import type { ResolvedOptions } from './options.ts';
 import type { Call, Result } from './requests.ts';
 
-/** Messages per page; 200 of the longest ones stay below 4 MiB. */
+/** Messages per page at most; the server cuts pages by size as well. */
 const PAGE_LIMIT = 200;
 
 export interface SyncHooks {

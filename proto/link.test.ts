@@ -1,0 +1,93 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  decodeConns,
+  deliverCount,
+  encodeConns,
+  encodeDeliverHead,
+  encodeFrameHead,
+  encodeRecord,
+  FRAME_RECORD_HEADER_BYTES,
+  link,
+  LinkKind,
+  readU32,
+} from './mod.ts';
+
+const conn = fc.integer({ min: 0, max: 0xffff_ffff });
+const conns = fc.array(conn, { maxLength: 50 });
+
+describe('records', () => {
+  test.each([
+    ['ATTACHED', encodeConns(LinkKind.ATTACHED, [1, 0xdead_beef]), '1100000001deadbeef'],
+    ['DETACH', encodeConns(LinkKind.DETACH, [7]), '0400000007'],
+    ['FENCE of none', encodeConns(LinkKind.FENCE, []), '14'],
+    ['FRAME head', encodeFrameHead(0xffff_ffff), '06ffffffff'],
+    ['DELIVER head', encodeDeliverHead([5, 6]), '100000020000000500000006'],
+    ['READY', encodeRecord(LinkKind.READY, new Uint8Array(0)), '03'],
+    ['a body', encodeRecord(LinkKind.LOGIN, Uint8Array.of(8, 1)), '050801'],
+  ])('%s: has its layout', (_, record, hex) => {
+    expect(Buffer.from(record).toString('hex')).toBe(hex);
+  });
+
+  test('connections: any list survives', () => {
+    fc.assert(
+      fc.property(conns, (list) => {
+        const record = encodeConns(LinkKind.ATTACHED, list);
+        expect(record[0]).toBe(LinkKind.ATTACHED);
+        expect(record).toHaveLength(1 + 4 * list.length);
+        expect(decodeConns(record)).toEqual(list);
+      }),
+    );
+  });
+
+  test('connections: a record that was cut gives the whole ones', () => {
+    const record = encodeConns(LinkKind.ATTACHED, [1, 2]);
+    expect(decodeConns(record.subarray(0, 7))).toEqual([1]);
+    expect(decodeConns(record.subarray(0, 1))).toEqual([]);
+  });
+
+  test('FRAME: head and frame are the record', () => {
+    fc.assert(
+      fc.property(conn, fc.uint8Array({ maxLength: 40 }), (number, frame) => {
+        const record = Uint8Array.of(...encodeFrameHead(number), ...frame);
+        expect(record[0]).toBe(LinkKind.FRAME);
+        expect(readU32(record, 1)).toBe(number);
+        expect(record.subarray(FRAME_RECORD_HEADER_BYTES)).toEqual(frame);
+      }),
+    );
+  });
+
+  test('DELIVER: names each connection, and the frame follows the last', () => {
+    fc.assert(
+      fc.property(conns, fc.uint8Array({ maxLength: 40 }), (list, frame) => {
+        const record = Uint8Array.of(...encodeDeliverHead(list), ...frame);
+        expect(record[0]).toBe(LinkKind.DELIVER);
+        const count = deliverCount(record);
+        expect(Array.from({ length: count }, (_, i) => readU32(record, 4 + 4 * i))).toEqual(list);
+        expect(record.subarray(4 + 4 * count)).toEqual(frame);
+      }),
+    );
+  });
+
+  test('DELIVER: counts beyond 16 bits', () => {
+    const list = Array.from({ length: 70_000 }, (_, i) => i);
+    const head = encodeDeliverHead(list);
+    expect(deliverCount(head)).toBe(70_000);
+    expect(head[0]).toBe(LinkKind.DELIVER);
+  });
+
+  test('messages: an Attach in a record survives', () => {
+    const attach = link.Attach.fromPartial({
+      conn: 3,
+      user: 2n ** 63n,
+      userName: 'alice',
+      device: 'laptop',
+      session: 1n,
+      epoch: 2n ** 64n - 1n,
+      unnamedDevice: true,
+    });
+    const record = encodeRecord(LinkKind.ATTACH, link.Attach.encode(attach).finish());
+    expect(record[0]).toBe(LinkKind.ATTACH);
+    expect(link.Attach.decode(record.subarray(1))).toEqual(attach);
+  });
+});
