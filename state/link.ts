@@ -92,6 +92,10 @@ export class Link implements Downlink, BatchStreamHandler {
     return this.#ended;
   }
 
+  isAttached(conn: number): boolean {
+    return !this.#ended && this.#context.locations.slotOf(this.index, conn) >= 0;
+  }
+
   onRecords(records: readonly Uint8Array[]): void {
     for (const record of records) {
       if (this.#ended) break;

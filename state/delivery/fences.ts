@@ -40,7 +40,7 @@ export class Fences {
 
   /** Remembers a refused send. A connection with too many of them is closed: the client starts afresh. */
   hold(link: Downlink, conn: number, conversation: ConversationId, clientMsgId: string): void {
-    if (link.ended) return;
+    if (!link.isAttached(conn)) return;
     let held = link.fences.get(conn);
     if (held === undefined) {
       held = new Set();

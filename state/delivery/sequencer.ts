@@ -204,8 +204,15 @@ export class Sequencer {
       logger.error({ err: error, code: error.code, rows: batch.drafts.length }, 'append failed');
     const delayMs = this.#failing ? this.#retry.next() : 0;
     this.#failing = true;
+    const failed = new Map<Downlink, Set<number>>();
+    for (const { link, conn } of batch.origins) {
+      const conns = failed.get(link);
+      if (conns === undefined) failed.set(link, new Set([conn]));
+      else conns.add(conn);
+    }
+    // Also of connections that have gone: they may be repeating on another one already.
+    const behind = this.#commit.remove(({ link, conn }) => failed.get(link)?.has(conn) === true);
     this.#refuseAll(batch, error.code, error.retryAfterMs ?? MAX_RETRY_MS);
-    const behind = this.#commit.remove(({ link, conn }) => link.fences.has(conn));
     this.#refuseAll(behind, 'RESYNC_REQUIRED');
     count(metrics, 'failed', batch.drafts.length + behind.drafts.length);
     if (delayMs > 0 && !this.#draining) {

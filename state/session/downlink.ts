@@ -24,6 +24,8 @@ export interface Downlink {
   readonly index: number;
   /** Set once the stream has ended: nothing sent to it arrives. */
   readonly ended: boolean;
+  /** Returns whether the worker still holds a connection. */
+  isAttached(conn: number): boolean;
   /** Connections whose sends are held off until they are sent again; see Fences. */
   readonly fences: Map<number, Set<string>>;
   /** Pushes the frame behind a DELIVER head of `count` connections. */

@@ -1,0 +1,316 @@
+import { describe, expect, test } from 'vitest';
+import type { ModelStore } from '../testing/model-store.ts';
+import { settle, type TestNode, testNode, until } from '../testing/test-node.ts';
+import type { FakeWorker } from '../testing/fake-stream.ts';
+import { sendFrame } from '../testing/fake-stream.ts';
+
+const ROOM = 7n;
+
+/** Two users in a room, each with one connection of the same worker: 1 and 2. */
+async function pair(limits: Parameters<typeof testNode>[0] = {}): Promise<TestNode & { w: FakeWorker }> {
+  const made = await testNode(limits);
+  made.store.addRoom(ROOM, 'room', [1n, 2n]);
+  const w = made.worker();
+  w.attach(1, 1n);
+  w.attach(2, 2n);
+  w.take();
+  return { ...made, w };
+}
+
+function texts(store: ModelStore): string[] {
+  return (store.rooms.get(ROOM as never)?.messages ?? []).map((message) => message.text);
+}
+
+function batchSizes(store: ModelStore): number[] {
+  return store.batches.map((batch) => batch.length);
+}
+
+describe('sequencer: group commit', () => {
+  test('first sends: commit at once; what comes meanwhile goes together, in order', async () => {
+    const { store, w } = await pair();
+    store.holding = true;
+    for (let i = 1; i <= 5; i++) w.send(1, i, ROOM, `m${i}`);
+    expect(batchSizes(store)).toEqual([1]);
+    store.release();
+    await settle();
+    expect(batchSizes(store)).toEqual([1, 4]);
+    store.release();
+    await settle();
+    expect(texts(store)).toEqual(['m1', 'm2', 'm3', 'm4', 'm5']);
+    expect(w.lines().filter((line) => line.startsWith('1:'))).toEqual(
+      [1, 2, 3, 4, 5].map((i) => `1: SENT ref=${i} m${i} seq=${i}`),
+    );
+  });
+
+  test('sends of one batch of records: are committed together', async () => {
+    const { store, w } = await pair();
+    w.frames([1, sendFrame(1, ROOM, 'a', 'a')], [2, sendFrame(1, ROOM, 'b', 'b')]);
+    await settle();
+    expect(batchSizes(store)).toEqual([2]);
+  });
+
+  test('SENT: goes out only after the commit', async () => {
+    const { store, w } = await pair();
+    store.holding = true;
+    w.send(1, 1, ROOM, 'm1');
+    await settle();
+    expect(w.lines()).toEqual([]);
+    store.release();
+    await settle();
+    expect(w.lines()).toEqual(['1: SENT ref=1 m1 seq=1', '2: MESSAGE 7#1 user1: m1']);
+  });
+
+  test('batches: are bounded by rows and by bytes', async () => {
+    const rows = await pair({ batchRows: 2 });
+    rows.store.holding = true;
+    for (let i = 1; i <= 6; i++) rows.w.send(1, i, ROOM, `m${i}`);
+    rows.store.holding = false;
+    rows.store.release();
+    await until(() => texts(rows.store).length === 6);
+    expect(batchSizes(rows.store)).toEqual([1, 2, 2, 1]);
+
+    const bytes = await pair({ batchBytes: 3000 });
+    bytes.store.holding = true;
+    for (let i = 1; i <= 5; i++) bytes.w.send(1, i, ROOM, `m${i}`, 'x'.repeat(1000));
+    bytes.store.holding = false;
+    bytes.store.release();
+    await until(() => texts(bytes.store).length === 5);
+    expect(batchSizes(bytes.store)).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  test('not a member: is refused and hurts nobody else in the batch', async () => {
+    const { store, w } = await pair();
+    w.attach(3, 3n);
+    w.take();
+    w.frames(
+      [3, sendFrame(9, ROOM, 'x', 'x')],
+      [1, sendFrame(1, ROOM, 'm1', 'm1')],
+      [1, sendFrame(2, 99n, 'y', 'y')],
+    );
+    await settle();
+    expect(w.lines()).toEqual([
+      '3: NACK ref=9 NOT_A_MEMBER',
+      '1: SENT ref=1 m1 seq=1',
+      '1: NACK ref=2 NOT_A_MEMBER',
+      '2: MESSAGE 7#1 user1: m1',
+    ]);
+    expect(texts(store)).toEqual(['m1']);
+  });
+});
+
+describe('sequencer: overload', () => {
+  test('full queue: OVERLOADED, and nothing later of that connection overtakes', async () => {
+    const { store, w } = await pair({ queueRows: 2 });
+    store.holding = true;
+    for (let i = 1; i <= 5; i++) w.send(1, i, ROOM, `m${i}`);
+    // m1 is in flight, m2 and m3 wait, m4 does not fit, m5 must not go before it.
+    expect(w.lines()).toEqual(['1: NACK ref=4 OVERLOADED', '1: NACK ref=5 RESYNC_REQUIRED']);
+    store.holding = false;
+    store.release();
+    await settle();
+    const lines = w.lines();
+    expect(lines.filter((line) => line.startsWith('fence'))).toEqual(['fence 1']);
+    expect(texts(store)).toEqual(['m1', 'm2', 'm3']);
+    // A send that is still on its way is refused, the repetition is taken from its first one on.
+    w.send(1, 6, ROOM, 'm6');
+    for (let i = 4; i <= 6; i++) w.send(1, 10 + i, ROOM, `m${i}`);
+    await settle();
+    expect(texts(store)).toEqual(['m1', 'm2', 'm3', 'm4', 'm5', 'm6']);
+    expect(w.lines()[0]).toBe('1: NACK ref=6 RESYNC_REQUIRED');
+  });
+
+  test('full queue: the fence is told when there is room again, not before', async () => {
+    const { store, w } = await pair({ queueRows: 4, batchRows: 1 });
+    store.holding = true;
+    for (let i = 1; i <= 6; i++) w.send(1, i, ROOM, `m${i}`);
+    expect(w.lines()).toEqual(['1: NACK ref=6 OVERLOADED']);
+    store.release();
+    await settle();
+    expect(w.lines().filter((line) => line.startsWith('fence'))).toEqual([]);
+    store.release();
+    await settle();
+    expect(w.lines().filter((line) => line.startsWith('fence'))).toEqual(['fence 1']);
+  });
+
+  test('other connections: are not held up', async () => {
+    const { store, w } = await pair({ queueRows: 1 });
+    store.holding = true;
+    for (let i = 1; i <= 3; i++) w.send(1, i, ROOM, `m${i}`);
+    store.holding = false;
+    store.release();
+    await settle();
+    w.send(2, 1, ROOM, 'other');
+    await settle();
+    expect(texts(store)).toEqual(['m1', 'm2', 'other']);
+  });
+
+  test('too many refused sends: the connection is closed', async () => {
+    const { store, w } = await pair({ queueRows: 1, heldSends: 2 });
+    store.holding = true;
+    for (let i = 1; i <= 5; i++) w.send(1, i, ROOM, `m${i}`);
+    expect(w.lines()).toContain('kick 1 OVERLOADED');
+  });
+});
+
+describe('sequencer: store failures', () => {
+  test('failed commit: NACK and fence, and what the sender queued behind it is refused', async () => {
+    const { store, w } = await pair();
+    store.holding = true;
+    for (let i = 1; i <= 3; i++) w.send(1, i, ROOM, `m${i}`);
+    w.send(2, 1, ROOM, 'other');
+    store.failing.add('append');
+    store.holding = false;
+    store.release();
+    await settle();
+    store.failing.delete('append');
+    const lines = w.lines();
+    expect(lines.slice(0, 4)).toEqual([
+      '1: NACK ref=1 STORE_UNAVAILABLE',
+      '1: NACK ref=2 RESYNC_REQUIRED',
+      '1: NACK ref=3 RESYNC_REQUIRED',
+      'fence 1',
+    ]);
+    expect(texts(store)).toEqual([]);
+  });
+
+  test('a connection that has gone: what it queued behind a failed send is dropped too', async () => {
+    const { store, w } = await pair();
+    store.holding = true;
+    w.send(1, 1, ROOM, 'm1');
+    w.send(1, 2, ROOM, 'm2');
+    w.detach(1);
+    store.failing.add('append');
+    store.release();
+    await settle();
+    store.failing.delete('append');
+    store.holding = false;
+    await settle();
+    expect(texts(store)).toEqual([]);
+    expect(store.batches).toHaveLength(1);
+  });
+
+  test('one failure between good commits: a later message never overtakes an earlier one', async () => {
+    const { store, w } = await pair();
+    store.holding = true;
+    for (let i = 1; i <= 4; i++) w.send(1, i, ROOM, `m${i}`);
+    store.failing.add('append');
+    store.release();
+    await settle();
+    store.failing.delete('append');
+    store.holding = false;
+    // Sent before the client knew: still refused.
+    w.send(1, 5, ROOM, 'm5');
+    await settle();
+    expect(texts(store)).toEqual([]);
+    // The repetition, in the original order.
+    w.frames(...[1, 2, 3, 4, 5].map((i) => [1, sendFrame(i, ROOM, `m${i}`, `m${i}`)] as const));
+    await settle();
+    expect(texts(store)).toEqual(['m1', 'm2', 'm3', 'm4', 'm5']);
+  });
+
+  test('a client that gives the refused ones up: is fenced again and then taken', async () => {
+    const { store, w } = await pair();
+    store.failing.add('append');
+    w.send(1, 1, ROOM, 'm1');
+    await settle();
+    store.failing.delete('append');
+    w.take();
+    w.send(1, 2, ROOM, 'new');
+    await settle();
+    expect(w.lines()).toEqual(['1: NACK ref=2 RESYNC_REQUIRED', 'fence 1']);
+    w.send(1, 3, ROOM, 'new');
+    await settle();
+    expect(texts(store)).toEqual(['new']);
+  });
+
+  test('a store that keeps failing: fences are told at growing intervals, and recovery needs nothing else', async () => {
+    const { store, w } = await pair();
+    store.failing.add('append');
+    w.send(1, 1, ROOM, 'm1');
+    await settle();
+    expect(w.lines()).toContain('fence 1');
+    w.send(1, 2, ROOM, 'm1');
+    // The second failure in a row waits before it asks for the next repetition.
+    await until(() => (store.calls.get('append') ?? 0) === 2);
+    await until(() => w.stream.sent.some((record) => record[0] === 20) && w.lines().includes('fence 1'));
+    store.failing.delete('append');
+    w.send(1, 3, ROOM, 'm1');
+    await settle();
+    expect(w.lines()).toContain('1: SENT ref=3 m1 seq=1');
+  });
+
+  test('no node number: sends are refused as retryable and taken when there is one again', async () => {
+    const { node, store, w, ids } = await pair();
+    ids.available = false;
+    w.send(1, 1, ROOM, 'm1');
+    expect(w.lines()).toEqual(['1: NACK ref=1 STATE_UNAVAILABLE']);
+    ids.available = true;
+    node.wake();
+    expect(w.lines()).toEqual(['fence 1']);
+    w.send(1, 2, ROOM, 'm1');
+    await settle();
+    expect(texts(store)).toEqual(['m1']);
+  });
+});
+
+describe('sequencer: duplicates', () => {
+  test('a retry: is answered with the original and goes out again as the log has it', async () => {
+    const { store, w } = await pair();
+    w.send(1, 1, ROOM, 'm1', 'first');
+    await settle();
+    w.take();
+    w.send(1, 2, ROOM, 'm1', 'another text');
+    await settle();
+    expect(w.lines()).toEqual(['1: SENT ref=2 m1 seq=1 duplicate', '2: MESSAGE 7#1 user1: first']);
+    expect(texts(store)).toEqual(['first']);
+  });
+
+  test('many retries: each message goes out again, in few reads', async () => {
+    const { store, w } = await pair();
+    const all = Array.from({ length: 450 }, (_, i) => [1, sendFrame(i + 1, ROOM, `m${i}`, `t${i}`)] as const);
+    w.frames(...all);
+    await settle();
+    w.take();
+    w.frames(...all);
+    await until(() => (store.calls.get('history') ?? 0) === 3);
+    await settle();
+    const again = w.lines().filter((line) => line.startsWith('2: MESSAGE'));
+    expect(again).toHaveLength(450);
+    expect(new Set(again).size).toBe(450);
+    expect(store.calls.get('history')).toBe(3);
+  });
+
+  test('a retry that cannot be read back: the members resynchronise', async () => {
+    const { store, w } = await pair();
+    w.send(1, 1, ROOM, 'm1');
+    await settle();
+    w.take();
+    store.failing.add('history');
+    w.send(1, 2, ROOM, 'm1');
+    await settle();
+    expect(w.lines()).toEqual(['1: SENT ref=2 m1 seq=1 duplicate', 'fence 1,2']);
+  });
+});
+
+describe('sequencer: drain', () => {
+  test('drain: what is queued is committed and acknowledged, later sends are refused', async () => {
+    const { node, store, w } = await pair();
+    store.holding = true;
+    for (let i = 1; i <= 3; i++) w.send(1, i, ROOM, `m${i}`);
+    const drained = node.drain();
+    w.send(1, 4, ROOM, 'm4');
+    store.holding = false;
+    store.release();
+    await drained;
+    const lines = w.lines().filter((line) => line.startsWith('1:'));
+    expect(lines).toEqual([
+      '1: NACK ref=4 RESYNC_REQUIRED',
+      '1: SENT ref=1 m1 seq=1',
+      '1: SENT ref=2 m2 seq=2',
+      '1: SENT ref=3 m3 seq=3',
+    ]);
+    expect(texts(store)).toEqual(['m1', 'm2', 'm3']);
+    node.stop();
+    expect(w.stream.isClosed).toBe(true);
+  });
+});

@@ -1,0 +1,136 @@
+/** A state node without its network: composes sessions, delivery and chat, and runs the gateway streams it is given. */
+import {
+  type ConversationId,
+  GochatError,
+  type Logger,
+  type MessageId,
+  type SessionId,
+  type UserId,
+} from '../common/mod.ts';
+import type { BatchStream } from '../crpc/mod.ts';
+import { Accounts } from './chat/accounts.ts';
+import { Passwords } from './chat/passwords.ts';
+import { Receipts } from './chat/receipts.ts';
+import { Requests } from './chat/requests.ts';
+import { Rooms } from './chat/rooms.ts';
+import { Fanout } from './delivery/fanout.ts';
+import { Replay } from './delivery/replay.ts';
+import { SendParser } from './delivery/send-parser.ts';
+import { Sequencer } from './delivery/sequencer.ts';
+import type { HotState } from './hot/hot-state.ts';
+import type { StateLimits } from './limits.ts';
+import { Link, type LinkContext } from './link.ts';
+import { stateMetrics } from './metrics.ts';
+import type { Downlink } from './session/downlink.ts';
+import { LocationMap } from './session/location-map.ts';
+import { Sessions } from './session/sessions.ts';
+import type { Store } from './store/store.ts';
+
+/** What makes the ids. */
+export interface IdSource {
+  readonly available: boolean;
+  /** @throws GochatError STATE_UNAVAILABLE while not available */
+  next(): bigint;
+}
+
+export interface StateNodeOptions {
+  readonly store: Store;
+  readonly hot: HotState;
+  readonly ids: IdSource;
+  readonly limits: StateLimits;
+  readonly logger: Logger;
+}
+
+/** The parts of a node and their order of closing. */
+export class StateNode {
+  readonly accounts: Accounts;
+  readonly rooms: Rooms;
+  readonly locations = new LocationMap<Downlink>();
+  readonly #fanout: Fanout;
+  readonly #sequencer: Sequencer;
+  readonly #sessions: Sessions;
+  readonly #receipts: Receipts;
+  readonly #requests: Requests;
+  readonly #linkContext: LinkContext;
+  readonly #links = new Set<Link>();
+  #closing = false;
+
+  constructor(options: StateNodeOptions) {
+    const { store, hot, ids, limits, logger } = options;
+    const { locations } = this;
+    const metrics = stateMetrics({
+      sessions: () => locations.size,
+      queueRows: () => this.#sequencer.queueRows,
+    });
+    this.#fanout = new Fanout({ store, locations, limits, metrics, logger });
+    this.#sequencer = new Sequencer({
+      store,
+      fanout: this.#fanout,
+      replay: new Replay({ store, fanout: this.#fanout, logger, maxRuns: limits.queueRows }),
+      limits,
+      metrics,
+      logger,
+      nextId: () => ids.next() as MessageId,
+      canMakeIds: () => ids.available,
+    });
+    this.#sessions = new Sessions({ hot, limits, logger, nextSession: () => ids.next() as SessionId });
+    this.#receipts = new Receipts(store, limits.cursorMoves, logger);
+    this.rooms = new Rooms({
+      store,
+      isOnline: (user) => locations.isOnline(user),
+      nextConversation: () => ids.next() as ConversationId,
+    });
+    this.#requests = new Requests(this.rooms, metrics, limits.requests);
+    this.accounts = new Accounts({
+      store,
+      hot,
+      passwords: new Passwords(limits.hashing, limits.hashQueue),
+      limits,
+      nextUser: () => ids.next() as UserId,
+    });
+    this.#linkContext = {
+      locations,
+      sessions: this.#sessions,
+      sequencer: this.#sequencer,
+      requests: this.#requests,
+      receipts: this.#receipts,
+      sendParser: new SendParser(limits.textBytes),
+      limits,
+      metrics,
+      logger,
+    };
+  }
+
+  /** Takes in the stream of a gateway worker. @throws GochatError SERVER_DRAINING, OVERLOADED */
+  accept(stream: BatchStream): Link {
+    if (this.#closing) throw new GochatError('SERVER_DRAINING');
+    const accepted: Link = new Link(stream, this.#linkContext, () => this.#links.delete(accepted));
+    this.#links.add(accepted);
+    return accepted;
+  }
+
+  /** Ids can be made again. */
+  wake(): void {
+    this.#sequencer.flush();
+  }
+
+  /** Takes no new sends, requests and logins; resolves when what was taken is committed, answered and pushed. */
+  async drain(): Promise<void> {
+    this.#closing = true;
+    this.#sessions.drain();
+    await Promise.all([
+      this.#sequencer.drain().then(() => this.#fanout.settled()),
+      this.#requests.drain(),
+      this.#receipts.flush(),
+    ]);
+  }
+
+  /** Ends the streams and the timers. */
+  stop(): void {
+    this.#closing = true;
+    this.#sequencer.stop();
+    this.#fanout.stop();
+    this.#receipts.stop();
+    for (const open of this.#links) open.close();
+  }
+}

@@ -1,0 +1,301 @@
+/** Test support: a store in memory that is simple enough to be right, with switches for faults. */
+import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
+import type {
+  Account,
+  Appended,
+  CursorMove,
+  Draft,
+  MemberList,
+  Message,
+  RoomSummary,
+  SigningKey,
+  Store,
+  SyncRequest,
+  SyncResult,
+  UserConversation,
+} from '../store/store.ts';
+
+interface Room {
+  readonly id: ConversationId;
+  readonly kind: 'direct' | 'room';
+  readonly name: string;
+  version: number;
+  readonly members: UserId[];
+  readonly messages: Message[];
+}
+
+/** What can be made to fail. */
+export type Operation = keyof Store & string;
+
+/** Implements the port; every call can be held (`hold`) and made to fail (`failing`). */
+export class ModelStore implements Store {
+  readonly accounts = new Map<string, Account>();
+  readonly rooms = new Map<ConversationId, Room>();
+  readonly cursors = new Map<string, CursorMove>();
+  /** The drafts of each append, in order. */
+  readonly batches: Draft[][] = [];
+  readonly calls = new Map<Operation, number>();
+  readonly failing = new Set<Operation>();
+  /** Set: an append waits until it is released. */
+  holding = false;
+  #held: (() => void)[] = [];
+  #key: SigningKey | undefined;
+
+  /** Appends that wait now. */
+  get held(): number {
+    return this.#held.length;
+  }
+
+  /** Lets the oldest append that waits go on. */
+  release(): void {
+    this.#held.shift()?.();
+  }
+
+  async signingKey(make: () => Promise<SigningKey>): Promise<SigningKey> {
+    this.#enter('signingKey');
+    const made = await make();
+    this.#key ??= made;
+    return this.#key;
+  }
+
+  async createAccount(account: Account): Promise<Account | undefined> {
+    this.#enter('createAccount');
+    if (this.accounts.has(account.name)) return undefined;
+    this.accounts.set(account.name, account);
+    return account;
+  }
+
+  async findAccount(name: string): Promise<Account | undefined> {
+    this.#enter('findAccount');
+    return this.accounts.get(name);
+  }
+
+  async createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined> {
+    this.#enter('createRoom');
+    if (this.#byName(name)) return undefined;
+    const room: Room = { id, kind: 'room', name, version: 1, members: [creator], messages: [] };
+    this.rooms.set(id, room);
+    return this.#view(room, creator, '');
+  }
+
+  async joinRoom(ref: ConversationId | string, user: UserId): Promise<UserConversation | undefined> {
+    this.#enter('joinRoom');
+    const room = typeof ref === 'string' ? this.#byName(ref) : this.rooms.get(ref);
+    if (room === undefined || room.kind !== 'room') return undefined;
+    this.addMember(room.id, user);
+    return this.#view(room, user, '');
+  }
+
+  async listRooms(
+    user: UserId,
+    after: ConversationId,
+    limit: number,
+  ): Promise<{ rooms: readonly RoomSummary[]; more: boolean }> {
+    this.#enter('listRooms');
+    const all = [...this.rooms.values()]
+      .filter((room) => room.kind === 'room' && room.id > after)
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+    const rooms = all.slice(0, limit).map((room) => ({
+      id: room.id,
+      name: room.name,
+      members: room.members.length,
+      joined: room.members.includes(user),
+      lastSeq: room.messages.length,
+    }));
+    return { rooms, more: all.length > limit };
+  }
+
+  async openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation> {
+    this.#enter('openDirect');
+    for (const room of this.rooms.values()) {
+      const pair = new Set(room.members);
+      if (
+        room.kind === 'direct' &&
+        pair.size === new Set([user, peer]).size &&
+        pair.has(user) &&
+        pair.has(peer)
+      ) {
+        return this.#view(room, user, '');
+      }
+    }
+    const room: Room = {
+      id,
+      kind: 'direct',
+      name: '',
+      version: 1,
+      members: [...new Set([user, peer])],
+      messages: [],
+    };
+    this.rooms.set(id, room);
+    return this.#view(room, user, '');
+  }
+
+  async conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]> {
+    this.#enter('conversationsOf');
+    return [...this.rooms.values()]
+      .filter((room) => room.members.includes(user))
+      .map((room) => this.#view(room, user, device));
+  }
+
+  async membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
+    this.#enter('membersOf');
+    const room = this.rooms.get(conversation);
+    if (room === undefined) return undefined;
+    return {
+      version: room.version,
+      members: room.members.map((user) => ({ user, name: this.#nameOf(user) })),
+    };
+  }
+
+  async append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
+    this.batches.push(drafts.map((draft) => ({ ...draft })));
+    if (this.holding) {
+      await new Promise<void>((resolve) => {
+        this.#held.push(resolve);
+      });
+    }
+    this.#enter('append');
+    return drafts.map((draft) => this.#append(draft));
+  }
+
+  async history(
+    user: UserId,
+    conversation: ConversationId,
+    beforeSeq: number,
+    limit: number,
+  ): Promise<{ messages: readonly Message[]; more: boolean } | undefined> {
+    this.#enter('history');
+    const room = this.rooms.get(conversation);
+    if (!room?.members.includes(user)) return undefined;
+    const end = beforeSeq === 0 ? room.messages.length : Math.min(beforeSeq - 1, room.messages.length);
+    const begin = Math.max(0, end - limit);
+    return { messages: room.messages.slice(begin, end), more: begin > 0 };
+  }
+
+  async sync(request: SyncRequest): Promise<SyncResult> {
+    this.#enter('sync');
+    const conversations: { conversation: UserConversation; messages: Message[] }[] = [];
+    let left = request.limit;
+    let more = false;
+    for (const room of this.rooms.values()) {
+      if (!room.members.includes(request.user)) continue;
+      const view = this.#view(room, request.user, request.device);
+      const from = request.cursors.get(room.id) ?? view.deliveredSeq;
+      const news = room.messages.slice(from);
+      if (news.length === 0) continue;
+      const messages = news.slice(0, left);
+      if (messages.length < news.length) more = true;
+      left -= messages.length;
+      if (messages.length > 0) conversations.push({ conversation: view, messages });
+    }
+    return { conversations, more };
+  }
+
+  async moveCursors(moves: readonly CursorMove[]): Promise<void> {
+    this.#enter('moveCursors');
+    for (const move of moves) {
+      const room = this.rooms.get(move.conversation);
+      if (!room?.members.includes(move.user)) continue;
+      const key = cursorKey(move.user, move.device, move.conversation);
+      const known = this.cursors.get(key);
+      const bound = (seq: number) => Math.min(seq, room.messages.length);
+      this.cursors.set(key, {
+        ...move,
+        deliveredSeq: Math.max(known?.deliveredSeq ?? 0, bound(move.deliveredSeq)),
+        readSeq: Math.max(known?.readSeq ?? 0, bound(move.readSeq)),
+      });
+    }
+  }
+
+  async ping(): Promise<void> {
+    this.#enter('ping');
+  }
+
+  async close(): Promise<void> {
+    this.#held = [];
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Makes a room with these members, without going through the port. */
+  addRoom(id: bigint, name: string, members: readonly bigint[]): ConversationId {
+    const room: Room = {
+      id: id as ConversationId,
+      kind: 'room',
+      name,
+      version: 1,
+      members: [...members] as UserId[],
+      messages: [],
+    };
+    this.rooms.set(room.id, room);
+    return room.id;
+  }
+
+  addMember(conversation: ConversationId, user: bigint): void {
+    const room = this.rooms.get(conversation);
+    if (room === undefined || room.members.includes(user as UserId)) return;
+    room.members.push(user as UserId);
+    room.version++;
+  }
+
+  #enter(operation: Operation): void {
+    this.calls.set(operation, (this.calls.get(operation) ?? 0) + 1);
+    if (this.failing.has(operation)) throw new GochatError('STORE_UNAVAILABLE');
+  }
+
+  #append(draft: Draft): Appended {
+    const room = this.rooms.get(draft.conversation);
+    if (!room?.members.includes(draft.sender)) return { ok: false, code: 'NOT_A_MEMBER' };
+    const original = room.messages.find(
+      (message) => message.sender === draft.sender && message.clientMsgId === draft.clientMsgId,
+    );
+    if (original !== undefined) {
+      const { seq, id, atMs } = original;
+      return { ok: true, seq, id, atMs, duplicate: true, memberVersion: room.version };
+    }
+    const seq = room.messages.length + 1;
+    const { conversation, sender, clientMsgId, id, text, atMs } = draft;
+    room.messages.push({
+      conversation,
+      seq,
+      id,
+      sender,
+      senderName: this.#nameOf(sender),
+      clientMsgId,
+      text,
+      atMs,
+    });
+    return { ok: true, seq, id, atMs, duplicate: false, memberVersion: room.version };
+  }
+
+  #byName(name: string): Room | undefined {
+    return [...this.rooms.values()].find((room) => room.kind === 'room' && room.name === name);
+  }
+
+  #nameOf(user: UserId): string {
+    for (const account of this.accounts.values()) if (account.id === user) return account.name;
+    return `user${user}`;
+  }
+
+  #view(room: Room, user: UserId, device: string): UserConversation {
+    const cursor = this.cursors.get(cursorKey(user, device, room.id));
+    const peer = room.members.find((member) => member !== user) ?? user;
+    return {
+      id: room.id,
+      kind: room.kind,
+      name: room.name,
+      lastSeq: room.messages.length,
+      memberVersion: room.version,
+      peerName: room.kind === 'direct' ? this.#nameOf(peer) : undefined,
+      visibleAfterSeq: 0,
+      deliveredSeq: cursor?.deliveredSeq ?? 0,
+      readSeq: cursor?.readSeq ?? 0,
+    };
+  }
+}
+
+function cursorKey(user: UserId, device: string, conversation: ConversationId): string {
+  return `${user}/${device}/${conversation}`;
+}

@@ -1,0 +1,56 @@
+/** Test support: a state node on a model store, with workers that speak over fake streams. */
+import { silentLogger, Snowflake } from '../../common/mod.ts';
+import { openHotState } from '../hot/mod.ts';
+import type { HotState } from '../hot/mod.ts';
+import { DEFAULT_LIMITS, type StateLimits } from '../limits.ts';
+import { StateNode } from '../node.ts';
+import { FakeWorker } from './fake-stream.ts';
+import { ModelStore } from './model-store.ts';
+
+const WAIT_MS = 5000;
+
+export interface TestNode {
+  readonly node: StateNode;
+  readonly store: ModelStore;
+  readonly hot: HotState;
+  readonly ids: { available: boolean };
+  readonly worker: () => FakeWorker;
+}
+
+/** Makes a node; it holds nothing that outlives the test. */
+export async function testNode(
+  limits: Partial<StateLimits> = {},
+  store = new ModelStore(),
+): Promise<TestNode> {
+  const hot = await openHotState('memory://', { logger: silentLogger });
+  const snowflake = new Snowflake(1);
+  const ids = { available: true, next: () => snowflake.next() };
+  const node = new StateNode({
+    store,
+    hot,
+    ids,
+    limits: { ...DEFAULT_LIMITS, ...limits },
+    logger: silentLogger,
+  });
+  return { node, store, hot, ids, worker: () => new FakeWorker((stream) => node.accept(stream)) };
+}
+
+/** Lets promises and immediates that are ready run. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 4; turn++) {
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}
+
+/** Waits until `test` is true, with a deadline. */
+export async function until(test: () => boolean): Promise<void> {
+  const deadline = Date.now() + WAIT_MS;
+  while (!test()) {
+    if (Date.now() > deadline) throw new Error('what was waited for did not happen');
+    await new Promise<void>((resolve) => {
+      setTimeout(resolve, 2);
+    });
+  }
+}
