@@ -57,6 +57,8 @@ export interface LoadResult {
   readonly connect_s: number;
   readonly resyncs: number;
   readonly held_up: number;
+  /** Times that a connection saw a seq run ahead: a real client then asks for what is missing. */
+  readonly gaps: number;
   readonly ack_ms: Quantiles;
   readonly delivery_ms: Quantiles;
   readonly connect_ms: Quantiles;

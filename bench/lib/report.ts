@@ -23,6 +23,8 @@ export interface Row {
   /** What did not add up, with how often; empty when all is well. */
   readonly errors: Readonly<Record<string, number>>;
   readonly resyncs: number;
+  /** Times that a client would have had to ask for a message that was late. */
+  readonly gaps: number;
 }
 
 type Latency = Pick<Quantiles, 'p50' | 'p99' | 'p999'>;
@@ -61,6 +63,7 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
         usage: mediansOf(outcome.rounds.map(({ usage }) => usage)),
         errors,
         resyncs: loads.reduce((total, load) => total + load.resyncs, 0),
+        gaps: loads.reduce((total, load) => total + load.gaps, 0),
       };
     });
 }
@@ -105,6 +108,9 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
   const wrong = rows.flatMap((row) =>
     Object.entries(row.errors).map(([what, times]) => `  WRONG on ${row.peer}: ${what} (${times} times)`),
   );
+  const late = rows
+    .filter((row) => row.resyncs + row.gaps > 0)
+    .map((row) => `  on ${row.peer}: ${row.resyncs} resyncs, ${row.gaps} gaps that a client would ask for`);
   const durability = rows.map((row) => [`  ${row.peer}`, row.durability]);
   return [
     `\n${scenario.name}: ${scenario.title}`,
@@ -112,6 +118,7 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
     '  CPU (of one core) and resident memory:',
     align(uses),
     ...(idle ? [] : ['  an acked message has survived:', align(durability)]),
+    ...late,
     ...wrong,
   ].join('\n');
 }

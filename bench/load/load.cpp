@@ -59,7 +59,8 @@ struct Connection : Peer {
   uint32_t receivers = 0;  // How many others get what it sends.
   uint32_t next = 0, oldest = 0, in_flight = 0;
   std::vector<Flight> ring;
-  uint64_t first_seq = 0, last_seq = 0;
+  // Of the seqs it has seen, acks and messages together; acks and messages each ascend by themselves.
+  uint64_t min_seq = UINT64_MAX, max_seq = 0, seqs = 0, seq_sum = 0, last_ack_seq = 0, last_message_seq = 0;
   std::vector<uint32_t> heard;  // By sender's slot: the next number that is due.
 };
 
@@ -135,7 +136,7 @@ class Load {
       acked_++;
       ack_.record(read_ns_ - flight.at_ns);
     }
-    order(c, seq);
+    order(c, c.last_ack_seq, seq);
     settle(c, flight);
   }
 
@@ -158,7 +159,7 @@ class Load {
     uint32_t& due = c.heard[sender.slot];
     if (stamp.number != due) error(stamp.number < due ? "message twice or late" : "message lost");
     due = stamp.number + 1;
-    order(c, seq);
+    order(c, c.last_message_seq, seq);
     if (sender.next - stamp.number > ring_mask_ + 1) return;
     Flight& flight = sender.ring[stamp.number & ring_mask_];
     flight.delivered++;
@@ -376,13 +377,16 @@ class Load {
     }
   }
 
-  // Seqs of a conversation reach a connection, acks and messages together, one after the other.
-  void order(Connection& c, uint64_t seq) {
+  // A seq that runs ahead makes a real client ask for what is between: allowed, but it is counted.
+  void order(Connection& c, uint64_t& last_of_kind, uint64_t seq) {
     if (seq == 0) return;
-    if (c.first_seq == 0) c.first_seq = seq;
-    else if (seq <= c.last_seq) return error("seq twice or out of order");
-    else if (seq != c.last_seq + 1) error("gap in the seqs");
-    c.last_seq = seq;
+    if (seq <= last_of_kind) error("seq twice or out of order");
+    last_of_kind = seq;
+    if (c.seqs > 0 && seq > c.max_seq + 1) gaps_++;
+    c.min_seq = std::min(c.min_seq, seq);
+    c.max_seq = std::max(c.max_seq, seq);
+    c.seqs++;
+    c.seq_sum += seq;
   }
 
   void drain() {
@@ -410,13 +414,18 @@ class Load {
       (void)key;
       for (uint32_t i : conversation.connections) {
         const Connection& c = c_[i];
-        const uint64_t seen = c.first_seq == 0 ? 0 : c.last_seq - c.first_seq + 1;
-        if (c.first_seq != 0 && seen != conversation.acked) error("a connection's seqs do not add up to the acks");
+        if (c.seqs > 0 && !contiguous(c, conversation.acked)) error("a connection's seqs do not add up to the acks");
         for (uint32_t j : conversation.connections)
           if (j != i && c_[j].sends && c.heard[c_[j].slot] != c_[j].next) error("a receiver lacks the last messages");
       }
     }
     if (sent_total_ == 0 && o_.scenario != "idle") error("nothing was sent");
+  }
+
+  // All of a run's seqs exactly once: as many as acks, in a range as long, with that range's sum.
+  static bool contiguous(const Connection& c, uint64_t acked) {
+    const uint64_t range = c.max_seq - c.min_seq + 1;
+    return range == acked && c.seqs == acked && c.seq_sum * 2 == (c.min_seq + c.max_seq) * range;
   }
 
   void error(const std::string& what, uint64_t count = 1) { errors_[what] += count; }
@@ -442,11 +451,12 @@ class Load {
   void print() const {
     printf("{\"protocol\":\"%s\",\"scenario\":\"%s\",\"connections\":%zu,\"senders\":%zu,\"window\":%u,\"rate\":%.1f,"
            "\"text_bytes\":%zu,\"seconds\":%.3f,\"acked\":%llu,\"delivered\":%llu,\"acked_per_s\":%.1f,"
-           "\"delivered_per_s\":%.1f,\"connect_s\":%.3f,\"resyncs\":%llu,\"held_up\":%llu",
+           "\"delivered_per_s\":%.1f,\"connect_s\":%.3f,\"resyncs\":%llu,\"held_up\":%llu,\"gaps\":%llu",
            o_.protocol.c_str(), o_.scenario.c_str(), c_.size(), senders_.size(), o_.window, o_.rate, text_.size(),
            o_.seconds, static_cast<unsigned long long>(acked_), static_cast<unsigned long long>(delivered_),
            static_cast<double>(acked_) / o_.seconds, static_cast<double>(delivered_) / o_.seconds, connect_s_,
-           static_cast<unsigned long long>(resyncs_), static_cast<unsigned long long>(held_up_));
+           static_cast<unsigned long long>(resyncs_), static_cast<unsigned long long>(held_up_),
+           static_cast<unsigned long long>(gaps_));
     print_histogram("ack_ms", ack_);
     print_histogram("delivery_ms", delivery_);
     print_histogram("connect_ms", connect_);
@@ -471,7 +481,7 @@ class Load {
   int64_t read_ns_ = 0, measure_from_ = INT64_MAX, measure_to_ = 0, open_from_ = 0;
   int64_t heartbeat_ns_ = 0, next_beat_ns_ = 0;
   uint64_t open_sent_ = 0, sent_total_ = 0, acked_total_ = 0, delivered_total_ = 0;
-  uint64_t acked_ = 0, delivered_ = 0, resyncs_ = 0, held_up_ = 0;
+  uint64_t acked_ = 0, delivered_ = 0, resyncs_ = 0, held_up_ = 0, gaps_ = 0;
   Histogram ack_, delivery_, connect_;
   std::map<std::string, uint64_t> errors_, refused_;
 };

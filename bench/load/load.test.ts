@@ -24,7 +24,7 @@ const FAULTS: Readonly<Record<string, { fault: Fault; error: string }>> = {
       held.push(frame);
       return [];
     },
-    error: 'message twice or late',
+    error: 'seq twice or out of order',
   },
   'a gap in the seqs': {
     fault: (frame, n) => {
@@ -32,7 +32,7 @@ const FAULTS: Readonly<Record<string, { fault: Fault; error: string }>> = {
       if (n >= NTH) changed.writeUInt32BE(frame.readUInt32BE(16) + 1, 16);
       return [changed];
     },
-    error: 'gap in the seqs',
+    error: "a connection's seqs do not add up to the acks",
   },
 };
 
