@@ -2,7 +2,7 @@
 import { ApiServer } from '../api/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { load } from './config.ts';
-import { instanceName, prepare, runServers } from './run.ts';
+import { instanceName, prepare, reach, runServers } from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -13,6 +13,7 @@ export async function run(
   const logger = prepare('api', config.logLevel);
   return runServers(async () => {
     const registry = openRegistry(config.registry, { logger });
+    await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     const api = new ApiServer({
       name,
       host: config.host,

@@ -2,7 +2,7 @@
 import { openRegistry } from '../crpc/mod.ts';
 import { GatewayServer } from '../gateway/mod.ts';
 import { load } from './config.ts';
-import { gatewayLimits, instanceName, prepare, runServers } from './run.ts';
+import { gatewayLimits, instanceName, prepare, reach, runServers } from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -13,6 +13,7 @@ export async function run(
   const logger = prepare('gateway', config.logLevel);
   return runServers(async () => {
     const registry = openRegistry(config.registry, { logger });
+    await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     const gateway = new GatewayServer({
       name,
       host: config.host,

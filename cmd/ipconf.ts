@@ -2,7 +2,7 @@
 import { openRegistry } from '../crpc/mod.ts';
 import { IpconfServer } from '../ipconf/mod.ts';
 import { load } from './config.ts';
-import { instanceName, prepare, runServers } from './run.ts';
+import { instanceName, prepare, reach, runServers } from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -13,6 +13,7 @@ export async function run(
   const logger = prepare('ipconf', config.logLevel);
   return runServers(async () => {
     const registry = openRegistry(config.registry, { logger });
+    await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     const ipconf = new IpconfServer({ name, host: config.host, port: config.port, registry, logger });
     return {
       name: 'ipconf',

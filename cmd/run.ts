@@ -1,8 +1,9 @@
 /** The life of a server process: start, signals, drain, stop. */
 import { hostname } from 'node:os';
-import { setImmediate as tick } from 'node:timers/promises';
+import { setImmediate as tick, setTimeout } from 'node:timers/promises';
 import {
   type AdminHandler,
+  Backoff,
   createLogger,
   enableMetrics,
   ExitCode,
@@ -42,7 +43,7 @@ export interface Process {
 
 /** Makes the logger of a process and turns its metrics on. */
 export function prepare(name: string, level: LogLevel): Logger {
-  enableMetrics();
+  enableMetrics(`gochat-${name}`);
   return createLogger({ name, level });
 }
 
@@ -110,6 +111,26 @@ export async function runServers(build: () => Promise<Process>): Promise<number>
   }
   it.logger.info('stopped');
   return exitCode;
+}
+
+/**
+ * Opens an engine that may still be starting: tries again with jittered waits, and says so, until `timeoutMs` are over.
+ *
+ * @throws GochatError the last one that `open` rejected with
+ */
+export async function reach<T>(logger: Logger, timeoutMs: number, open: () => Promise<T>): Promise<T> {
+  const backoff = new Backoff({ baseMs: 200, maxMs: 2000 });
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      const waitMs = backoff.next();
+      if (!(error instanceof GochatError && error.retryable) || performance.now() + waitMs > end) throw error;
+      logger.warn({ code: error.code, retry_in_ms: waitMs }, error.message);
+      await setTimeout(waitMs);
+    }
+  }
 }
 
 /** A loopback address needs no cluster token; any other one does, as whoever reaches it could speak as a server. */

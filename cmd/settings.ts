@@ -23,6 +23,9 @@ const server = {
   clusterToken: text(256)
     .optional()
     .describe('secret that GoChat servers show each other; needed when host is not loopback'),
+  startTimeoutMs: integer(0, 600_000)
+    .default(5000)
+    .describe('how long to wait on start for engines that do not answer yet, ms'),
   drainMs,
 } satisfies Settings;
 

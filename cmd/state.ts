@@ -2,7 +2,7 @@
 import { openRegistry } from '../crpc/mod.ts';
 import { openHotState, openStore, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
-import { checkExposure, instanceName, prepare, runServers } from './run.ts';
+import { checkExposure, instanceName, prepare, reach, runServers } from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -14,8 +14,9 @@ export async function run(
   const logger = prepare('state', config.logLevel);
   return runServers(async () => {
     const registry = openRegistry(config.registry, { logger });
-    const store = await openStore(config.store, { logger });
-    const hot = await openHotState(config.hot, { logger });
+    await reach(logger, config.startTimeoutMs, () => registry.list('state'));
+    const store = await reach(logger, config.startTimeoutMs, () => openStore(config.store, { logger }));
+    const hot = await reach(logger, config.startTimeoutMs, () => openHotState(config.hot, { logger }));
     const state = new StateServer({
       name,
       host: config.host,

@@ -1,16 +1,22 @@
 /** Metrics through OpenTelemetry, read as Prometheus text by the admin port. */
 import { type Attributes, type Meter, metrics } from '@opentelemetry/api';
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
+import { resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 let exporter: PrometheusExporter | undefined;
 
-/** Turns metrics on for this process; without it every instrument is a no-op. */
-export function enableMetrics(): void {
+/** Turns metrics on for this process under a service name; without it every instrument is a no-op. */
+export function enableMetrics(service: string): void {
   if (exporter) return;
   exporter = new PrometheusExporter({ preventServerStart: true });
-  metrics.setGlobalMeterProvider(new MeterProvider({ readers: [exporter] }));
+  metrics.setGlobalMeterProvider(
+    new MeterProvider({
+      readers: [exporter],
+      resource: resourceFromAttributes({ 'service.name': service }),
+    }),
+  );
 }
 
 /** Answers a request with all metrics in Prometheus' text format. */

@@ -217,7 +217,7 @@ describe('up', () => {
     expect(await ready.json()).toEqual({ status: 'ok', reasons: [] });
     const metrics = await (await fetch(`${up.admin}/metrics`)).text();
     expect(metrics).toContain('gochat_gateway_connections');
-    expect(metrics).toContain('gochat_state_sends_total');
+    expect(metrics).toContain('gochat_state_sessions');
   });
 
   test('kill -9: what was acked is there after the next start', async () => {

@@ -223,7 +223,7 @@ describe('after login', () => {
       () => rawFrame(FrameType.REQUEST, 7, 0n, new Uint8Array([0xff])),
       'FRAME_INVALID',
     ],
-    ['REQUEST of nothing', () => rawFrame(FrameType.REQUEST, 7, 0n, new Uint8Array(0)), 'FRAME_INVALID'],
+    ['REQUEST of nothing', () => rawFrame(FrameType.REQUEST, 7, 0n, new Uint8Array(0)), 'ARGUMENT_INVALID'],
     ['SEND to a strange conversation', () => send(7, 12345n, 'a', 'hi'), 'NOT_A_MEMBER'],
     ['SEND without text', () => send(7, 12345n, 'a', ''), 'TEXT_EMPTY'],
     ['SEND of 100 k', () => send(7, 12345n, 'a', 'x'.repeat(100_000)), 'TEXT_TOO_LONG'],
