@@ -71,7 +71,7 @@ describe('batch codec', () => {
             wireType
           ];
           const batch = Buffer.concat([
-            Buffer.from([(field << 3) | wireType, ...(value as number[])]),
+            Buffer.from([(field << 3) | wireType, ...(value ?? [])]),
             encode([record]),
           ]);
           expect(decodeBatch(batch)?.map((one) => [...one])).toEqual([[...record]]);

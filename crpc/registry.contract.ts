@@ -128,7 +128,7 @@ export function registryContract(name: string, open: () => Promise<Registry>): v
       const name = freshName();
       const registries = await Promise.all([openOne(), openOne(), openOne()]);
       const numbers = await Promise.all(registries.map((registry) => registry.leaseId(name, 2)));
-      expect(numbers.map(({ value }) => value).sort()).toEqual([0, 1, 2]);
+      expect(numbers.map(({ value }) => value).sort((a, b) => a - b)).toEqual([0, 1, 2]);
     });
 
     test('leaseId: OVERLOADED when none is free; a released number is', async () => {

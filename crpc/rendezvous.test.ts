@@ -60,7 +60,7 @@ describe('rendezvous', () => {
   ])('spread, %s: each of ten nodes gets a tenth, within a tenth of that', (_, key) => {
     const nodes = Array.from({ length: 10 }, (_, index) => `node-${index}`);
     const chooser = new Rendezvous(nodes);
-    const counts = new Array<number>(10).fill(0);
+    const counts = Array.from({ length: 10 }, () => 0);
     for (let i = 0; i < 100_000; i++) {
       const [hi, lo] = key(i) as [number, number];
       const index = chooser.pick(hi, lo);

@@ -136,11 +136,6 @@ describe('calls', () => {
   test('context: metadata, peer, method and deadline reach the handler', async () => {
     const seen = new Inbox<unknown>();
     const server = await serve({
-      unary: async (request, { header, ...context }) => {
-        void header;
-        void context;
-        return { text: request.text, server: '' };
-      },
       clientStream: async (_, context) => {
         seen.push([context.header('authorization'), context.method, context.peer, context.deadline]);
         return { text: '', server: '' };

@@ -119,7 +119,7 @@ export class FaultyProxy implements AsyncDisposable {
 export function endpointOf(id: string, more: Partial<Endpoint> = {}): Endpoint {
   return {
     id,
-    address: `127.0.0.1:${id.length}`,
+    address: `${id}.test:1`,
     weight: 1,
     zone: '',
     version: '1',
