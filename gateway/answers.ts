@@ -1,6 +1,6 @@
 /** The frames that the gateway itself answers with. */
 import { CATALOGUE, describe, type ErrorCode, type ErrorDetails } from '../common/mod.ts';
-import { client, encodeFrame, FrameType } from '../proto/mod.ts';
+import { client, encodeFrame, type FrameHeader, FrameType } from '../proto/mod.ts';
 
 /** Bounds of the wait that a client is told before it tries again, ms; drawn at random so that they spread. */
 const RETRY_AFTER_MS: Partial<Record<ErrorCode, readonly [number, number]>> = {
@@ -33,10 +33,10 @@ export function closeFrame(
   return encodeFrame(FrameType.CLOSE, 0, 0n, client.Close.encode(close).finish());
 }
 
-/** @param ref that of the refused frame */
+/** @param refused header of the frame that is refused */
 export function nackFrame(
   code: ErrorCode,
-  ref: number,
+  refused: Pick<FrameHeader, 'ref' | 'key'>,
   clientMsgId = '',
   details?: ErrorDetails,
 ): Uint8Array {
@@ -44,5 +44,5 @@ export function nackFrame(
   const message = describe(code, details);
   const retryAfterMs = retryable ? retryAfter(code) : 0;
   const nack = { code, message, retryable, retryAfterMs, clientMsgId };
-  return encodeFrame(FrameType.NACK, ref, 0n, client.Nack.encode(nack).finish());
+  return encodeFrame(FrameType.NACK, refused.ref, refused.key, client.Nack.encode(nack).finish());
 }

@@ -61,7 +61,7 @@ export class Connection implements WheelItem<Connection> {
   /** Ref of the newest RESYNC; 0: none yet. */
   mark = 0;
   /** Tick of the newest inbound frame. */
-  seen: number;
+  seen = 0;
   /** Tick at which the frame that is not yet complete began; 0: none. */
   partialSince = 0;
   user = 0n;
@@ -88,14 +88,12 @@ export class Connection implements WheelItem<Connection> {
     transport: Transport,
     socket: Duplex,
     peer: { readonly webSocket?: WebSocket; readonly parser?: FrameParser },
-    tick: number,
   ) {
     this.conn = conn;
     this.transport = transport;
     this.socket = socket;
     this.webSocket = peer.webSocket;
     this.parser = peer.parser;
-    this.seen = tick;
   }
 
   /** The state nodes know it, or are being told. */

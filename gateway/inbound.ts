@@ -1,6 +1,14 @@
 /** What the gateway does with a frame of a live connection: it reads the header and forwards, or answers itself. */
 import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
-import { client, encodeFrame, framePayload, frameRef, FrameType, frameType } from '../proto/mod.ts';
+import {
+  client,
+  decodeHeader,
+  encodeFrame,
+  framePayload,
+  frameRef,
+  FrameType,
+  frameType,
+} from '../proto/mod.ts';
 import { nackFrame } from './answers.ts';
 import { type Connection, Fence } from './connection.ts';
 import type { ResyncFence } from './resync-fence.ts';
@@ -62,7 +70,7 @@ export class Inbound {
 
   #refuse(connection: Connection, frame: Uint8Array, code: ErrorCode, details?: ErrorDetails): void {
     const clientMsgId = frameType(frame) === FrameType.SEND ? readClientMsgId(frame) : '';
-    this.#context.send(connection, nackFrame(code, frameRef(frame), clientMsgId, details));
+    this.#context.send(connection, nackFrame(code, decodeHeader(frame), clientMsgId, details));
   }
 }
 

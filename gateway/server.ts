@@ -2,10 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { GochatError, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
-import type { LeasedId, Registration, Registry, Unwatch } from '../crpc/mod.ts';
+import type { Registration, Registry, Unwatch } from '../crpc/mod.ts';
 import type { Ports, ToWorker, WorkerData } from './control.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
-import { DEFAULT_LIMITS, type GatewayLimits, MAX_GATEWAY, MAX_WORKERS } from './limits.ts';
+import { GatewayNumber } from './gateway-number.ts';
+import { DEFAULT_LIMITS, type GatewayLimits, MAX_WORKERS } from './limits.ts';
 import { assertPortFree, canReusePort, listenError } from './listen-check.ts';
 import { LoadReport } from './load-report.ts';
 import type { StateNode } from './state-link.ts';
@@ -37,11 +38,10 @@ export interface GatewayOptions {
 }
 
 const LOAD_INTERVAL_MS = 1000;
+const SETTLE_MS = 2000;
 const GATEWAY_SERVICE = 'gateway';
 const STATE_SERVICE = 'state';
 const KEYS = 'jwks';
-/** How often a new number is tried for when the lease of the old one is lost. */
-const RENUMBER_INTERVAL_MS = 1000;
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
@@ -60,20 +60,23 @@ export class GatewayServer implements Server {
   readonly #load = new LoadReport();
   #workers: WorkerHandle[] = [];
   #ports: Ports | undefined;
-  #leased: LeasedId | undefined;
+  readonly #number: GatewayNumber;
   #nodes: readonly StateNode[] = [];
   #keys: string | undefined;
   #unwatch: Unwatch[] = [];
   #registration: Registration | undefined;
   #loadTimer: NodeJS.Timeout | undefined;
-  #renumberTimer: NodeJS.Timeout | undefined;
   #updating = false;
+  readonly #ready = Promise.withResolvers<void>();
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
 
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.name = options.name;
     this.#logger = options.logger;
+    this.#number = new GatewayNumber(options.registry, options.logger, (gateway) =>
+      this.#tell({ kind: 'gateway', gateway }),
+    );
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
   }
 
@@ -113,12 +116,11 @@ export class GatewayServer implements Server {
   readonly stop = once(async (): Promise<void> => {
     this.#state = 'stopped';
     clearInterval(this.#loadTimer);
-    clearTimeout(this.#renumberTimer);
     for (const unwatch of this.#unwatch) unwatch();
     await this.#deregister();
     await Promise.all(this.#workers.map((worker) => worker.stop()));
     this.#metrics.close();
-    await this.#leased?.release();
+    await this.#number.release();
   });
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -130,7 +132,8 @@ export class GatewayServer implements Server {
     if (this.#state !== 'running') return 'not started';
     if (!this.#workers.some((worker) => worker.listening)) return 'no worker is listening';
     if (this.#keys === undefined) return 'no signing keys are published; start a state server';
-    if (!this.#workers.some((worker) => worker.stats.readyLinks > 0)) return 'no state server can be reached';
+    if (this.#workers.some((worker) => worker.listening && worker.stats.readyLinks === 0))
+      return 'no state server can be reached';
     return undefined;
   }
 
@@ -138,11 +141,13 @@ export class GatewayServer implements Server {
     const { registry, host, port, wsPort } = this.#options;
     await assertPortFree(host, port, '--port');
     await assertPortFree(host, wsPort, '--ws-port');
-    this.#leased = await registry.leaseId(GATEWAY_SERVICE, MAX_GATEWAY);
-    this.#followLease(this.#leased);
+    await this.#number.lease();
     this.#unwatch = [
       registry.watch(STATE_SERVICE, ({ endpoints }) => {
+        const known = new Set(this.#nodes.map(({ id }) => id));
         this.#nodes = endpoints.map(({ id, address }) => ({ id, address }));
+        // Load figures change all the time and do not matter here.
+        if (this.#nodes.length === known.size && this.#nodes.every(({ id }) => known.has(id))) return;
         this.#tell({ kind: 'nodes', nodes: this.#nodes });
       }),
       registry.follow(KEYS, (jwks) => {
@@ -158,9 +163,17 @@ export class GatewayServer implements Server {
     );
     await Promise.all(rest);
     this.#state = 'running';
+    if (this.#nodes.length > 0) await this.#settle();
     await this.#register();
     this.#loadTimer = setInterval(() => void this.#report(), LOAD_INTERVAL_MS);
     this.#logger.info({ tcp: this.address, ws: this.wsAddress, workers: count }, 'gateway listens');
+  }
+
+  /** Waits a little for the state nodes, so that the first clients are not sent away. */
+  async #settle(): Promise<void> {
+    const timer = setTimeout(() => this.#ready.resolve(), SETTLE_MS);
+    await this.#ready.promise;
+    clearTimeout(timer);
   }
 
   async #workerCount(): Promise<number> {
@@ -178,7 +191,7 @@ export class GatewayServer implements Server {
     const maxConnections = Math.ceil(this.#limits.maxConnections / count);
     const data: WorkerData = {
       ...ports,
-      gateway: (this.#leased as LeasedId).value,
+      gateway: this.#number.value,
       gatewayName: name,
       worker,
       host,
@@ -192,7 +205,10 @@ export class GatewayServer implements Server {
       data,
       logger: this.#logger,
       greeting: () => this.#greeting(),
-      onStats: ({ index, stats }) => this.#metrics.record(index, stats),
+      onStats: ({ index, stats }) => {
+        this.#metrics.record(index, stats);
+        if (this.readiness() === undefined) this.#ready.resolve();
+      },
       onReplace: ({ index }) => this.#metrics.restarted(index),
     });
     this.#workers.push(handle);
@@ -205,7 +221,7 @@ export class GatewayServer implements Server {
   }
 
   #greeting(): ToWorker[] {
-    const messages: ToWorker[] = [{ kind: 'gateway', gateway: (this.#leased as LeasedId).value }];
+    const messages: ToWorker[] = [{ kind: 'gateway', gateway: this.#number.value }];
     if (this.#keys !== undefined) messages.push({ kind: 'keys', jwks: this.#keys });
     messages.push({ kind: 'nodes', nodes: this.#nodes });
     return messages;
@@ -224,7 +240,7 @@ export class GatewayServer implements Server {
       weight: 1,
       zone: zone ?? '',
       version: version ?? '',
-      metadata: { ...metadata, name, ws_port: String(wsPort), number: String(this.#leased?.value) },
+      metadata: { ...metadata, name, ws_port: String(wsPort), number: String(this.#number.value) },
       load: this.#currentLoad(),
     });
   }
@@ -259,30 +275,6 @@ export class GatewayServer implements Server {
       this.#limits.maxConnections,
       this.#state === 'draining',
     );
-  }
-
-  /** Another process may hold the number when its lease is lost: takes another one. */
-  #followLease(leased: LeasedId): void {
-    void leased.lost.then(() => {
-      if (this.#state === 'stopped') return;
-      this.#logger.error(
-        { number: leased.value },
-        "the lease of the gateway's number is lost; taking another one",
-      );
-      void this.#renumber();
-    });
-  }
-
-  async #renumber(): Promise<void> {
-    try {
-      const leased = await this.#options.registry.leaseId(GATEWAY_SERVICE, MAX_GATEWAY);
-      this.#leased = leased;
-      this.#followLease(leased);
-      this.#tell({ kind: 'gateway', gateway: leased.value });
-    } catch (error) {
-      this.#logger.warn({ err: error }, 'no gateway number can be leased; trying again');
-      this.#renumberTimer = setTimeout(() => void this.#renumber(), RENUMBER_INTERVAL_MS);
-    }
   }
 
   #advertised(port: number): string {

@@ -5,23 +5,14 @@ import { closeFrame, nackFrame } from './answers.ts';
 import { Authenticator } from './authenticator.ts';
 import { Connection, Phase } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
+import { Deadlines } from './deadlines.ts';
 import { Drain } from './drain.ts';
 import { Fanout } from './fanout.ts';
 import { Handshake, type HandshakeContext } from './handshake.ts';
 import { Inbound } from './inbound.ts';
-import {
-  CLOSE_LINGER_MS,
-  type GatewayLimits,
-  HEARTBEAT_GRACE,
-  LOGIN_TIMEOUT_MS,
-  MAX_REFUSED,
-  STOP_GRACE_MS,
-  WHEEL_SLOTS,
-  WHEEL_TICK_MS,
-} from './limits.ts';
+import { type GatewayLimits, MAX_REFUSED, STOP_GRACE_MS } from './limits.ts';
 import { ResyncFence } from './resync-fence.ts';
 import type { OpenLink, StateNode } from './state-link.ts';
-import { TimingWheel } from './timing-wheel.ts';
 import type { ListenOptions, Peer, Transport, TransportEvents } from './transport.ts';
 import { TcpTransport } from './transport-tcp.ts';
 import { WsTransport } from './transport-ws.ts';
@@ -34,9 +25,6 @@ const GATEWAY_SHIFT = 53n;
 const COUNTER_MASK = (1n << WORKER_SHIFT) - 1n;
 /** Connections per ms of a worker's life for which the ids of its predecessors are not used again. */
 const IDS_PER_MS_SHIFT = 4n;
-
-/** When to look again at deadlines that could not be judged. */
-const RELOOK_MS = 1000;
 
 export interface WorkerNodeOptions {
   /** Number leased from the registry. */
@@ -57,7 +45,7 @@ export class WorkerNode {
   readonly #limits: GatewayLimits;
   readonly #authenticator = new Authenticator();
   readonly #table = new ConnectionTable();
-  readonly #wheel: TimingWheel<Connection>;
+  readonly #deadlines: Deadlines;
   readonly #fanout: Fanout;
   readonly #handshake: Handshake;
   readonly #fence: ResyncFence;
@@ -73,10 +61,9 @@ export class WorkerNode {
     this.#options = options;
     const { limits, gateway, gatewayName, worker, open } = options;
     this.#limits = limits;
-    this.#wheel = new TimingWheel({
-      tickMs: WHEEL_TICK_MS,
-      slots: WHEEL_SLOTS,
-      expire: (connection) => this.#expire(connection),
+    this.#deadlines = new Deadlines(limits, {
+      isCongested: () => this.#uplink.congested,
+      close: (connection, code, details) => this.#close(connection, code, details),
     });
     this.#fanout = new Fanout(this.#table, this.stats, limits.maxOutboundBytes, (connection) => {
       this.stats.slowConsumers++;
@@ -99,7 +86,7 @@ export class WorkerNode {
       tcp: new TcpTransport(events),
       ws: new WsTransport(events, { maxFrameBytes, helloTimeoutMs, maxSockets }),
     };
-    this.#wheel.start();
+    this.#deadlines.start();
   }
 
   /** Sockets that are not closed. */
@@ -151,7 +138,7 @@ export class WorkerNode {
     this.#uplink.close();
     await ended;
     for (const connection of this.#table) connection.transport.destroy(connection);
-    this.#wheel.stop();
+    this.#deadlines.stop();
   }
 
   #transportEvents(): TransportEvents {
@@ -163,11 +150,7 @@ export class WorkerNode {
       },
       onFrame: (connection, frame) => this.#receive(connection, frame),
       onFault: (connection, code, details) => this.#refuse(connection, code, details),
-      onPartial: (connection) => {
-        if (connection.phase !== Phase.LIVE) return;
-        if (connection.partialSince === 0) connection.partialSince = this.#wheel.tick;
-        this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
-      },
+      onPartial: (connection) => this.#deadlines.onPartial(connection),
       onHeldBack: (connection) => {
         this.#heldBack.push(connection);
       },
@@ -222,10 +205,10 @@ export class WorkerNode {
       close: (connection, code, details, retryAfterMs) =>
         this.#close(connection, code, details, retryAfterMs),
       send: (connection, frame) => this.#fanout.send(connection, frame),
-      onHello: (connection) => this.#wheel.schedule(connection, LOGIN_TIMEOUT_MS),
+      onHello: (connection) => this.#deadlines.onHello(connection),
       onLive: (connection) => {
         connection.transport.accept(connection, maxFrameBytes);
-        this.#wheel.schedule(connection, heartbeatIntervalMs * HEARTBEAT_GRACE);
+        this.#deadlines.onLive(connection);
       },
     };
   }
@@ -237,11 +220,9 @@ export class WorkerNode {
       this.#countEnd('TOO_MANY_CONNECTIONS');
       return undefined;
     }
-    const connection = this.#table.add(
-      (conn) => new Connection(conn, transport, socket, peer, this.#wheel.tick),
-    );
+    const connection = this.#table.add((conn) => new Connection(conn, transport, socket, peer));
     this.stats.connections[transport.kind]++;
-    this.#wheel.schedule(connection, this.#limits.helloTimeoutMs);
+    this.#deadlines.onAccept(connection);
     if (this.#drain) this.#close(connection, 'SERVER_DRAINING');
     else if (over >= 0) this.#close(connection, 'TOO_MANY_CONNECTIONS');
     return connection;
@@ -250,8 +231,7 @@ export class WorkerNode {
   /** Takes a whole frame; returns whether the connection takes more. */
   #receive(connection: Connection, frame: Uint8Array): boolean {
     this.stats.framesIn++;
-    connection.seen = this.#wheel.tick;
-    connection.partialSince = 0;
+    this.#deadlines.onFrame(connection);
     if (connection.phase === Phase.LIVE) this.#inbound.onFrame(connection, frame);
     else if (connection.phase === Phase.HELLO) this.#handshake.onFirstFrame(connection, frame);
     else if (connection.phase < Phase.CLOSING) this.#close(connection, 'HELLO_EXPECTED');
@@ -261,7 +241,7 @@ export class WorkerNode {
   #refuse(connection: Connection, code: ErrorCode, details?: ErrorDetails): void {
     // A message of its own on WebSocket: what follows can still be read.
     if (code === 'FRAME_INVALID' && connection.phase === Phase.LIVE)
-      this.#fanout.send(connection, nackFrame(code, 0));
+      this.#fanout.send(connection, nackFrame(code, { ref: 0, key: 0n }));
     else this.#close(connection, code === 'FRAME_INVALID' ? 'HELLO_EXPECTED' : code, details);
   }
 
@@ -279,7 +259,7 @@ export class WorkerNode {
     connection.phase = Phase.CLOSING;
     connection.closeCode = code;
     this.#fanout.end(connection);
-    this.#wheel.schedule(connection, CLOSE_LINGER_MS);
+    this.#deadlines.onClosing(connection);
   }
 
   /** The socket is closed, by whomever. */
@@ -287,7 +267,7 @@ export class WorkerNode {
     if (connection.phase < Phase.CLOSING) this.#leave(connection, PEER_GONE);
     connection.phase = Phase.CLOSED;
     connection.out = undefined;
-    this.#wheel.cancel(connection);
+    this.#deadlines.onClosed(connection);
     this.#table.delete(connection);
     this.stats.connections[connection.transport.kind]--;
     if (this.#table.size === 0) this.#drain?.onEmpty();
@@ -319,35 +299,5 @@ export class WorkerNode {
   #closeListeners(): void {
     this.#transports.tcp.close();
     this.#transports.ws.close();
-  }
-
-  /** Looks at a connection whose deadline has passed; returns when to look again, ms. */
-  #expire(connection: Connection): number {
-    const { helloTimeoutMs, frameTimeoutMs, heartbeatIntervalMs } = this.#limits;
-    // Who is not being read cannot show life.
-    if (this.#uplink.congested && connection.phase < Phase.CLOSING) return RELOOK_MS;
-    switch (connection.phase) {
-      case Phase.HELLO:
-        this.#close(connection, 'HELLO_TIMEOUT', { ms: helloTimeoutMs });
-        return 0;
-      case Phase.TOKEN:
-      case Phase.LOGIN:
-      case Phase.ATTACH:
-        this.#close(connection, 'STATE_UNAVAILABLE');
-        return 0;
-      case Phase.LIVE:
-        break;
-      default:
-        connection.transport.destroy(connection);
-        return 0;
-    }
-    const silenceMs = heartbeatIntervalMs * HEARTBEAT_GRACE;
-    let nextMs = silenceMs - this.#wheel.since(connection.seen);
-    if (nextMs <= 0) this.#close(connection, 'HEARTBEAT_TIMEOUT', { ms: silenceMs });
-    if (connection.partialSince === 0) return nextMs;
-    const partialMs = frameTimeoutMs - this.#wheel.since(connection.partialSince);
-    if (partialMs <= 0) this.#close(connection, 'FRAME_TIMEOUT', { ms: frameTimeoutMs });
-    nextMs = Math.min(nextMs, partialMs);
-    return Math.max(0, nextMs);
   }
 }

@@ -1,0 +1,118 @@
+/** The times within which a connection must act: HELLO, login, the rest of a frame, the heartbeat, its end. */
+import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
+import { type Connection, Phase } from './connection.ts';
+import {
+  CLOSE_LINGER_MS,
+  type GatewayLimits,
+  HEARTBEAT_GRACE,
+  LOGIN_TIMEOUT_MS,
+  WHEEL_SLOTS,
+  WHEEL_TICK_MS,
+} from './limits.ts';
+import { TimingWheel } from './timing-wheel.ts';
+
+/** When to look again at deadlines that cannot be judged now. */
+const RELOOK_MS = 1000;
+
+export interface DeadlinesContext {
+  /** Whether clients are not being read: they cannot show life then. */
+  isCongested(): boolean;
+  close(connection: Connection, code: ErrorCode, details: ErrorDetails): void;
+}
+
+/** Watches all connections of a worker with one timer; a frame costs one assignment. */
+export class Deadlines {
+  readonly #limits: GatewayLimits;
+  readonly #context: DeadlinesContext;
+  readonly #wheel: TimingWheel<Connection>;
+
+  constructor(limits: GatewayLimits, context: DeadlinesContext) {
+    this.#limits = limits;
+    this.#context = context;
+    this.#wheel = new TimingWheel({
+      tickMs: WHEEL_TICK_MS,
+      slots: WHEEL_SLOTS,
+      expire: (connection) => this.#expire(connection),
+    });
+  }
+
+  start(): void {
+    this.#wheel.start();
+  }
+
+  stop(): void {
+    this.#wheel.stop();
+  }
+
+  /** Moves the clock on by hand. */
+  advance(ms: number): void {
+    this.#wheel.advance(Math.ceil(ms / WHEEL_TICK_MS));
+  }
+
+  onAccept(connection: Connection): void {
+    connection.seen = this.#wheel.tick;
+    this.#wheel.schedule(connection, this.#limits.helloTimeoutMs);
+  }
+
+  /** A whole frame has come. */
+  onFrame(connection: Connection): void {
+    connection.seen = this.#wheel.tick;
+    connection.partialSince = 0;
+  }
+
+  /** Some bytes of a frame have come, and not all. */
+  onPartial(connection: Connection): void {
+    // Before WELCOME the deadlines of HELLO and login are the stricter ones.
+    if (connection.phase !== Phase.LIVE || connection.partialSince !== 0) return;
+    connection.partialSince = this.#wheel.tick;
+    this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
+  }
+
+  onHello(connection: Connection): void {
+    this.#wheel.schedule(connection, LOGIN_TIMEOUT_MS);
+  }
+
+  onLive(connection: Connection): void {
+    this.#wheel.schedule(connection, this.#silenceMs);
+  }
+
+  /** It was told CLOSE. */
+  onClosing(connection: Connection): void {
+    this.#wheel.schedule(connection, CLOSE_LINGER_MS);
+  }
+
+  onClosed(connection: Connection): void {
+    this.#wheel.cancel(connection);
+  }
+
+  get #silenceMs(): number {
+    return this.#limits.heartbeatIntervalMs * HEARTBEAT_GRACE;
+  }
+
+  /** Looks at a connection whose time has come; returns when to look again, ms, 0 for not. */
+  #expire(connection: Connection): number {
+    if (connection.phase >= Phase.CLOSING) {
+      connection.transport.destroy(connection);
+      return 0;
+    }
+    if (this.#context.isCongested()) return RELOOK_MS;
+    if (connection.phase === Phase.LIVE) return this.#expireLive(connection);
+    const { helloTimeoutMs } = this.#limits;
+    if (connection.phase === Phase.HELLO)
+      this.#context.close(connection, 'HELLO_TIMEOUT', { ms: helloTimeoutMs });
+    else this.#context.close(connection, 'STATE_UNAVAILABLE', {});
+    return 0;
+  }
+
+  #expireLive(connection: Connection): number {
+    const silenceMs = this.#silenceMs;
+    const { frameTimeoutMs } = this.#limits;
+    const partial = connection.partialSince !== 0;
+    const silenceLeftMs = silenceMs - this.#wheel.since(connection.seen);
+    const frameLeftMs = partial ? frameTimeoutMs - this.#wheel.since(connection.partialSince) : silenceLeftMs;
+    if (frameLeftMs <= 0 && partial) this.#context.close(connection, 'FRAME_TIMEOUT', { ms: frameTimeoutMs });
+    else if (silenceLeftMs <= 0) this.#context.close(connection, 'HEARTBEAT_TIMEOUT', { ms: silenceMs });
+    else return Math.min(silenceLeftMs, frameLeftMs);
+    return 0;
+  }
+}
