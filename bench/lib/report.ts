@@ -68,6 +68,11 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
     });
 }
 
+/** Returns whether a peer must keep GoChat's promises: the others may lose order, and it is reported. */
+export function isOurs(peer: string): boolean {
+  return peer.startsWith('gochat');
+}
+
 /** Says what the machine is, in two lines. */
 export function machineText(machine: Machine): string {
   const engines = Object.entries(machine.engines).map(([name, version]) => `${name} ${version}`);
@@ -106,7 +111,10 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
   );
   const uses = rows.map((row) => [`  ${row.peer}`, row.usage.map(usageText).join(', ')]);
   const wrong = rows.flatMap((row) =>
-    Object.entries(row.errors).map(([what, times]) => `  WRONG on ${row.peer}: ${what} (${times} times)`),
+    Object.entries(row.errors).map(
+      ([what, times]) =>
+        `  ${isOurs(row.peer) ? 'WRONG' : 'not kept'} on ${row.peer}: ${what} (${times} times)`,
+    ),
   );
   const late = rows
     .filter((row) => row.resyncs + row.gaps > 0)

@@ -13,10 +13,10 @@ type Fault = (frame: Buffer, n: number, held: Buffer[]) => readonly Buffer[];
 
 const NTH = 20;
 const FAULTS: Readonly<Record<string, { fault: Fault; error: string }>> = {
-  'a message lost': { fault: (frame, n) => (n === NTH ? [] : [frame]), error: 'message lost' },
+  'a message lost': { fault: (frame, n) => (n === NTH ? [] : [frame]), error: 'a receiver lacks messages' },
   'a message twice': {
     fault: (frame, n) => (n === NTH ? [frame, frame] : [frame]),
-    error: 'message twice or late',
+    error: "a sender's messages twice or out of order",
   },
   'two messages swapped': {
     fault: (frame, n, held) => {
@@ -120,6 +120,6 @@ describe('self-check', () => {
       return before === undefined ? [] : [before];
     }, 1000);
     expect(result.errors).toHaveProperty('deliveries missing');
-    expect(result.errors).toHaveProperty('a receiver lacks the last messages');
+    expect(result.errors).toHaveProperty('a receiver lacks messages');
   });
 });

@@ -1,0 +1,179 @@
+/** The scenarios: what happens to the fleet, and from when on it is measured. */
+import type { Simulation } from './simulation.ts';
+import { STEPS_PER_SECOND } from './simulation.ts';
+import { type SimGateway, ZONES } from './world.ts';
+
+export interface Scenario {
+  readonly name: string;
+  /** Utilisation of the fleet when all clients are there. */
+  readonly utilisation: number;
+  /** Share of the clients that are there at the start, placed evenly. */
+  readonly startsWith: number;
+  readonly seconds: number;
+  /** Second of the disturbance; measured from there. */
+  readonly from: number;
+  /** Mean time that a client stays, s. */
+  readonly sessionS: number;
+  /** ipconf nodes; each client asks one of them in turn. */
+  readonly nodes: number;
+  /** Called before each step; `clients` is the full number. */
+  act(simulation: Simulation, step: number, clients: number): void;
+}
+
+/** How long clients that lost their connection spread their return: the backoff that answers suggest. ms. */
+const RETURN_MS = 10_000;
+const UTILISATION = 0.65;
+const SESSION_S = 1800;
+const GROWTH_S = 600;
+
+/** Clients come so that the number grows evenly to the full one and those that leave are replaced. */
+function grow(simulation: Simulation, step: number, clients: number, sessionS: number): void {
+  const second = step / STEPS_PER_SECOND;
+  const net = second < GROWTH_S ? clients / GROWTH_S : 0;
+  const present = (clients * Math.min(second, GROWTH_S)) / GROWTH_S;
+  arrive(simulation, net + present / sessionS);
+}
+
+/** Clients replace those that leave. */
+function replace(simulation: Simulation, clients: number, sessionS: number): void {
+  arrive(simulation, clients / sessionS);
+}
+
+function arrive(simulation: Simulation, perSecond: number): void {
+  for (let zone = 0; zone < ZONES.length; zone++)
+    simulation.ask(simulation.random.poisson(perSecond / STEPS_PER_SECOND / ZONES.length), zone, 0);
+}
+
+function largest(gateways: readonly SimGateway[]): SimGateway {
+  return gateways.reduce((a, b) => (b.capacity > a.capacity ? b : a));
+}
+
+function kill(simulation: Simulation, gateway: SimGateway): void {
+  gateway.isAlive = false;
+  simulation.announce(gateway);
+  simulation.disconnect(gateway, 1, RETURN_MS);
+}
+
+function revive(simulation: Simulation, gateway: SimGateway): void {
+  gateway.epoch++;
+  gateway.isAlive = true;
+  gateway.isDraining = false;
+  gateway.accepted = 0;
+  simulation.announce(gateway);
+}
+
+const growth: Scenario = {
+  name: 'steady growth',
+  utilisation: UTILISATION,
+  startsWith: 0,
+  seconds: GROWTH_S + 30,
+  from: 0,
+  sessionS: SESSION_S,
+  nodes: 1,
+  act: (simulation, step, clients) => grow(simulation, step, clients, SESSION_S),
+};
+
+const storm: Scenario = {
+  name: 'reconnect storm',
+  utilisation: UTILISATION,
+  startsWith: 1,
+  seconds: 90,
+  from: 10,
+  sessionS: SESSION_S,
+  nodes: 1,
+  act: (simulation, step, clients) => {
+    replace(simulation, clients, SESSION_S);
+    if (step !== 10 * STEPS_PER_SECOND) return;
+    for (const gateway of simulation.gateways) simulation.disconnect(gateway, 0.3, RETURN_MS);
+  },
+};
+
+const RESTART_BATCHES = 20;
+const RESTART_EVERY_S = 30;
+/** A gateway drains for 10 s, is away for 5 s and comes back. */
+const rollingRestart: Scenario = {
+  name: 'rolling restart',
+  utilisation: UTILISATION,
+  startsWith: 1,
+  seconds: RESTART_BATCHES * RESTART_EVERY_S + 60,
+  from: 10,
+  sessionS: SESSION_S,
+  nodes: 1,
+  act: (simulation, step, clients) => {
+    replace(simulation, clients, SESSION_S);
+    const second = step / STEPS_PER_SECOND - 10;
+    if (!Number.isInteger(second) || second < 0 || second >= RESTART_BATCHES * RESTART_EVERY_S) return;
+    const batches = Math.min(RESTART_BATCHES, simulation.gateways.length);
+    const every = Math.floor((RESTART_BATCHES * RESTART_EVERY_S) / batches);
+    const batch = Math.floor(second / every);
+    const at = second % every;
+    for (const gateway of simulation.gateways) {
+      if (gateway.index % batches !== batch) continue;
+      if (at === 0) {
+        gateway.isDraining = true;
+        simulation.announce(gateway);
+      } else if (at <= 10) simulation.disconnect(gateway, 1 / (11 - at), 1000);
+      if (at === 10) kill(simulation, gateway);
+      if (at === 15) revive(simulation, gateway);
+    }
+  },
+};
+
+const ZONE_SESSION_S = 300;
+const zoneLost: Scenario = {
+  name: 'zone lost and back',
+  utilisation: 0.55,
+  startsWith: 1,
+  seconds: 620,
+  from: 20,
+  sessionS: ZONE_SESSION_S,
+  nodes: 1,
+  act: (simulation, step, clients) => {
+    replace(simulation, clients, ZONE_SESSION_S);
+    for (const gateway of simulation.gateways) {
+      if (gateway.zone !== 2) continue;
+      if (step === 20 * STEPS_PER_SECOND) kill(simulation, gateway);
+      if (step === 120 * STEPS_PER_SECOND) revive(simulation, gateway);
+    }
+  },
+};
+
+const SLOW_SESSION_S = 300;
+const slowGateway: Scenario = {
+  name: 'slow gateway',
+  utilisation: 0.45,
+  startsWith: 1,
+  seconds: 620,
+  from: 20,
+  sessionS: SLOW_SESSION_S,
+  nodes: 1,
+  act: (simulation, step, clients) => {
+    replace(simulation, clients, SLOW_SESSION_S);
+    if (step === 20 * STEPS_PER_SECOND) largest(simulation.gateways).speed = 0.5;
+  },
+};
+
+const liar: Scenario = {
+  name: 'a gateway that lies',
+  utilisation: UTILISATION,
+  startsWith: 0,
+  seconds: GROWTH_S + 30,
+  from: 0,
+  sessionS: SESSION_S,
+  nodes: 1,
+  act: (simulation, step, clients) => {
+    if (step === 0) largest(simulation.gateways).lies = true;
+    grow(simulation, step, clients, SESSION_S);
+  },
+};
+
+export const SCENARIOS: readonly Scenario[] = [
+  growth,
+  storm,
+  rollingRestart,
+  zoneLost,
+  slowGateway,
+  liar,
+  { ...growth, name: 'growth, 3 ipconf nodes', nodes: 3 },
+  { ...storm, name: 'storm, 3 ipconf nodes', nodes: 3 },
+];

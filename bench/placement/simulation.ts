@@ -1,0 +1,175 @@
+/** The simulation: clients come, ask, connect, leave; gateways report late. Deterministic by its seed. */
+import type { Policy } from './policies.ts';
+import { Random } from './random.ts';
+import { reportOf, type SimGateway, type SimReport, ZONES } from './world.ts';
+
+/** Grain of time; all events of one step happen in a fixed order. ms. */
+export const STEP_MS = 50;
+export const STEPS_PER_SECOND = 1000 / STEP_MS;
+/** Between an answer and the accepted connection: uniform. ms. */
+const MIN_CONNECT_MS = 50;
+const MAX_CONNECT_MS = 500;
+/** What trying a dead or full gateway costs before the next of the list is tried. ms. */
+const RETRY_NEXT_MS = 200;
+/** A client whose whole list failed asks again within this time, uniform (full jitter). ms. */
+const ASK_AGAIN_MS = 5_000;
+/** Far enough ahead for every delay; steps. */
+const RING = 1024;
+
+export interface SimulationOptions {
+  readonly gateways: readonly SimGateway[];
+  readonly policies: readonly Policy[];
+  readonly seed: number;
+  /** How old a report is when a policy learns it; gateways report every second. ms. */
+  readonly reportAgeMs: number;
+  /** Clients leave after this time on average; Infinity: never. s. */
+  readonly sessionS: number;
+}
+
+/** Runs step by step; a scenario acts on it between steps. */
+export class Simulation {
+  readonly gateways: readonly SimGateway[];
+  /** Attempts that met a dead or full gateway. */
+  failedAttempts = 0;
+  /** Clients that asked a policy. */
+  asked = 0;
+  readonly random: Random;
+  readonly #policies: readonly Policy[];
+  readonly #latency: Random;
+  readonly #reportAge: number;
+  readonly #leave: number;
+  readonly #asking = Array.from({ length: RING }, () => new Float64Array(ZONES.length));
+  readonly #connecting: Uint32Array[];
+  readonly #reports: SimReport[][] = Array.from({ length: RING }, () => []);
+  readonly #ranked = new Int32Array(8);
+  #step = 0;
+  #turn = 0;
+
+  constructor(options: SimulationOptions) {
+    this.gateways = options.gateways;
+    this.#policies = options.policies;
+    this.random = new Random(options.seed);
+    this.#latency = new Random(options.seed + 1);
+    this.#reportAge = Math.round(options.reportAgeMs / STEP_MS);
+    this.#leave = 1 - Math.exp(-STEP_MS / 1000 / options.sessionS);
+    this.#connecting = Array.from({ length: RING }, () => new Uint32Array(options.gateways.length));
+    const first = options.gateways.map(reportOf);
+    for (const policy of this.#policies) policy.learn(first, 0);
+  }
+
+  get seconds(): number {
+    return this.#step / STEPS_PER_SECOND;
+  }
+
+  /** Lets clients ask, each at a moment within the next `withinMs`. */
+  ask(clients: number, zone: number, withinMs: number): void {
+    const steps = Math.max(1, Math.min(RING - 1, Math.round(withinMs / STEP_MS)));
+    let left = clients;
+    for (let i = 0; i < steps && left > 0; i++) {
+      const part = i === steps - 1 ? left : this.random.binomial(left, 1 / (steps - i));
+      this.#add(this.#step + i, zone, part);
+      left -= part;
+    }
+  }
+
+  /** Cuts a share of a gateway's clients off; they ask again within `withinMs`. */
+  disconnect(gateway: SimGateway, share: number, withinMs: number): void {
+    const cut = share >= 1 ? gateway.connections : this.random.binomial(gateway.connections, share);
+    gateway.connections -= cut;
+    this.ask(cut, gateway.zone, withinMs);
+  }
+
+  /** Makes what a gateway is known to be at once, as when its lease ends or it says that it drains. */
+  announce(gateway: SimGateway): void {
+    // A watch event travels fast; only reports are old.
+    (this.#reports[(this.#step + 2) % RING] as SimReport[]).push(reportOf(gateway));
+  }
+
+  step(): void {
+    const now = this.#step * STEP_MS;
+    const slot = this.#step % RING;
+    this.#report(now, slot);
+    this.#connect(slot);
+    this.#leaveAll();
+    const asking = this.#asking[slot] as Float64Array;
+    for (let zone = 0; zone < asking.length; zone++) {
+      for (let left = asking[zone] as number; left > 0; left--) this.#place(zone);
+      asking[zone] = 0;
+    }
+    this.#step++;
+  }
+
+  #report(now: number, slot: number): void {
+    for (const gateway of this.gateways) {
+      if (!gateway.isAlive || gateway.index % STEPS_PER_SECOND !== this.#step % STEPS_PER_SECOND) continue;
+      const at = (this.#step + this.#reportAge) % RING;
+      (this.#reports[at] as SimReport[]).push(reportOf(gateway));
+    }
+    // A report of a process that has ended since comes from a registry that knows better.
+    const due = (this.#reports[slot] as SimReport[]).filter(({ index, epoch, isAlive }) => {
+      const gateway = this.gateways[index] as SimGateway;
+      return gateway.epoch === epoch && (gateway.isAlive || !isAlive);
+    });
+    this.#reports[slot] = [];
+    for (const policy of this.#policies) {
+      if (due.length > 0) policy.learn(due, now);
+      else if (this.#step % 2 === 0) policy.tick(now);
+    }
+  }
+
+  #connect(slot: number): void {
+    const connecting = this.#connecting[slot] as Uint32Array;
+    for (const gateway of this.gateways) {
+      const count = connecting[gateway.index] as number;
+      if (count === 0) continue;
+      const taken = gateway.isAlive
+        ? Math.min(count, Math.max(0, gateway.capacity - gateway.connections))
+        : 0;
+      gateway.connections += taken;
+      gateway.accepted += taken;
+      this.#refuse(count - taken, gateway.zone);
+    }
+    connecting.fill(0);
+  }
+
+  #leaveAll(): void {
+    if (this.#leave === 0) return;
+    for (const gateway of this.gateways)
+      gateway.connections -= this.random.binomial(gateway.connections, this.#leave);
+  }
+
+  /** Sends one client to the first gateway of its list that answers. */
+  #place(zone: number): void {
+    this.asked++;
+    const policy = this.#policies[this.#turn++ % this.#policies.length] as Policy;
+    const count = policy.place(zone, this.#ranked);
+    let delay = MIN_CONNECT_MS + this.#latency.next() * (MAX_CONNECT_MS - MIN_CONNECT_MS);
+    for (let i = 0; i < count; i++) {
+      const gateway = this.gateways[this.#ranked[i] as number] as SimGateway;
+      if (gateway.isAlive && gateway.connections < gateway.capacity) {
+        const connecting = this.#connecting[(this.#step + Math.ceil(delay / STEP_MS)) % RING] as Uint32Array;
+        connecting[gateway.index] = (connecting[gateway.index] as number) + 1;
+        return;
+      }
+      this.failedAttempts++;
+      delay += RETRY_NEXT_MS;
+    }
+    this.#again(1, zone);
+  }
+
+  /** Clients that came to a gateway that filled up or died meanwhile. */
+  #refuse(clients: number, zone: number): void {
+    this.failedAttempts += clients;
+    this.#again(clients, zone);
+  }
+
+  #again(clients: number, zone: number): void {
+    for (let i = 0; i < clients; i++)
+      this.#add(this.#step + 1 + this.#latency.below(ASK_AGAIN_MS / STEP_MS), zone, 1);
+  }
+
+  #add(step: number, zone: number, clients: number): void {
+    const slot = this.#asking[step % RING] as Float64Array;
+    slot[zone] = (slot[zone] as number) + clients;
+  }
+}
