@@ -16,8 +16,9 @@ export interface MassLossGuardOptions {
 
 /**
  * Decides which endpoints are shown. What comes or changes is shown at once, and so is a departure that the endpoint
- * itself announced. A loss of more than half of at least four within two seconds, or any loss that comes with a
- * registry that has lost its history, is held back until the endpoints are there again or the grace has passed.
+ * itself announced. A loss of more than half of at least four within two seconds, or any loss while the registry is
+ * in doubt (it was away, or has lost its history), is held back until the endpoints are there again or the grace
+ * has passed.
  */
 export class MassLossGuard {
   readonly #options: MassLossGuardOptions;
@@ -42,7 +43,7 @@ export class MassLossGuard {
   }
 
   /** Takes over what the registry says now; `left` are those that said themselves that they go. */
-  update(truth: ReadonlyMap<string, Endpoint>, left: ReadonlySet<string>, isReborn: boolean): void {
+  update(truth: ReadonlyMap<string, Endpoint>, left: ReadonlySet<string>, isDoubtful: boolean): void {
     const now = performance.now();
     for (const [id, loss] of this.#recent) if (now - loss.at > WINDOW_MS) this.#recent.delete(id);
     for (const [id, endpoint] of this.#truth)
@@ -55,7 +56,7 @@ export class MassLossGuard {
     this.#dropReplaced();
     const lost = this.#recent.size;
     const before = truth.size + lost;
-    if (lost > 0 && (isReborn || (before >= MIN_ENDPOINTS && lost * 2 > before))) this.#hold(before);
+    if (lost > 0 && (isDoubtful || (before >= MIN_ENDPOINTS && lost * 2 > before))) this.#hold(before);
     if (this.#held.size === 0) this.#stopTimer();
   }
 

@@ -37,6 +37,7 @@ export class EtcdRegistry implements Registry {
   readonly #session: EtcdSession;
   readonly #logger: Logger;
   readonly #prefix: string;
+  readonly #ttlSeconds: number;
   readonly #graceMs: number;
   readonly #watches = new Map<string, ServiceWatch>();
   readonly #mirrors = new Set<Mirror>();
@@ -48,6 +49,7 @@ export class EtcdRegistry implements Registry {
     this.#logger = options.logger.child({ registry: this.#client.url });
     this.#session = new EtcdSession({ client: this.#client, logger: this.#logger, ttlSeconds });
     this.#prefix = options.prefix ?? DEFAULT_PREFIX;
+    this.#ttlSeconds = ttlSeconds;
     this.#graceMs = options.graceMs ?? ttlSeconds * 1500;
   }
 
@@ -63,9 +65,10 @@ export class EtcdRegistry implements Registry {
     const deregister = once(async () => {
       this.#session.remove(entry);
       try {
-        // Said in two steps, so that watchers can tell a departure from a loss.
-        await this.#client.put(key, encodeEndpoint(current, true));
-        await this.#client.delete(key);
+        // A mark that expires by itself, and not a delete: watchers, even those cut off now, can tell a departure
+        // from a loss.
+        const lease = await this.#client.grantLease(this.#ttlSeconds * 2);
+        await this.#client.put(key, encodeEndpoint(current, true), lease);
       } catch (error) {
         this.#logger.warn({ err: error, service }, 'could not deregister; the lease will expire');
       }
@@ -93,6 +96,7 @@ export class EtcdRegistry implements Registry {
         service,
         range: this.#under(`services/${service}/`),
         graceMs: this.#graceMs,
+        ttlMs: this.#ttlSeconds * 1000,
       });
       this.#watches.set(service, watch);
     }

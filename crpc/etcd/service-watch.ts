@@ -17,6 +17,7 @@ export interface ServiceWatchOptions {
   readonly service: string;
   readonly range: KeyRange;
   readonly graceMs: number;
+  readonly ttlMs: number;
 }
 
 /** Shared by all watchers of one service in a process; the last one that leaves closes it. */
@@ -28,6 +29,8 @@ export class ServiceWatch {
   /** By key. */
   readonly #endpoints = new Map<string, Endpoint>();
   #snapshot: Snapshot | undefined;
+  /** Until then, losses may be the fault of a registry that was away for longer than leases live. */
+  #doubtUntil = 0;
 
   constructor(options: ServiceWatchOptions) {
     this.#options = options;
@@ -48,6 +51,7 @@ export class ServiceWatch {
       options.range,
       {
         onList: (values, isReborn) => {
+          if (this.#snapshot?.stale) this.#doubtUntil = performance.now() + this.#options.ttlMs;
           this.#endpoints.clear();
           this.#apply(values, isReborn);
         },
@@ -94,7 +98,7 @@ export class ServiceWatch {
       else this.#endpoints.set(key, decoded.endpoint);
     }
     const truth = new Map([...this.#endpoints.values()].map((endpoint) => [endpoint.id, endpoint]));
-    this.#guard.update(truth, left, isReborn);
+    this.#guard.update(truth, left, isReborn || performance.now() < this.#doubtUntil);
     this.#tell(false);
   }
 
