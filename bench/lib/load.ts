@@ -59,6 +59,8 @@ export interface LoadResult {
   readonly held_up: number;
   /** Times that a connection saw a seq run ahead: a real client then asks for what is missing. */
   readonly gaps: number;
+  /** How well the server joins what it writes to one connection. */
+  readonly frames_per_read: number;
   readonly ack_ms: Quantiles;
   readonly delivery_ms: Quantiles;
   readonly connect_ms: Quantiles;

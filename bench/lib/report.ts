@@ -25,6 +25,7 @@ export interface Row {
   readonly resyncs: number;
   /** Times that a client would have had to ask for a message that was late. */
   readonly gaps: number;
+  readonly frames_per_read: number;
 }
 
 type Latency = Pick<Quantiles, 'p50' | 'p99' | 'p999'>;
@@ -63,6 +64,7 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
         usage: mediansOf(outcome.rounds.map(({ usage }) => usage)),
         errors,
         resyncs: loads.reduce((total, load) => total + load.resyncs, 0),
+        frames_per_read: median(loads.map((load) => load.frames_per_read)),
         gaps: loads.reduce((total, load) => total + load.gaps, 0),
       };
     });

@@ -285,6 +285,7 @@ class Load {
       return error("connection closed by the server");
     }
     read_ns_ = now_ns();
+    reads_ += measuring();
     at_ = &c;
     std::string_view bytes(buffer_.data(), static_cast<size_t>(size));
     if (!c.in.empty()) {
@@ -463,12 +464,13 @@ class Load {
   void print() const {
     printf("{\"protocol\":\"%s\",\"scenario\":\"%s\",\"connections\":%zu,\"senders\":%zu,\"window\":%u,\"rate\":%.1f,"
            "\"text_bytes\":%zu,\"seconds\":%.3f,\"acked\":%llu,\"delivered\":%llu,\"acked_per_s\":%.1f,"
-           "\"delivered_per_s\":%.1f,\"connect_s\":%.3f,\"resyncs\":%llu,\"held_up\":%llu,\"gaps\":%llu",
+           "\"delivered_per_s\":%.1f,\"connect_s\":%.3f,\"resyncs\":%llu,\"held_up\":%llu,\"gaps\":%llu,\"frames_per_read\":%.2f",
            o_.protocol.c_str(), o_.scenario.c_str(), c_.size(), senders_.size(), o_.window, o_.rate, text_.size(),
            o_.seconds, static_cast<unsigned long long>(acked_), static_cast<unsigned long long>(delivered_),
            static_cast<double>(acked_) / o_.seconds, static_cast<double>(delivered_) / o_.seconds, connect_s_,
            static_cast<unsigned long long>(resyncs_), static_cast<unsigned long long>(held_up_),
-           static_cast<unsigned long long>(gaps_));
+           static_cast<unsigned long long>(gaps_),
+           static_cast<double>(acked_ + delivered_) / static_cast<double>(std::max<uint64_t>(1, reads_)));
     print_histogram("ack_ms", ack_);
     print_histogram("delivery_ms", delivery_);
     print_histogram("connect_ms", connect_);
@@ -493,7 +495,7 @@ class Load {
   int64_t read_ns_ = 0, measure_from_ = INT64_MAX, measure_to_ = 0, open_from_ = 0;
   int64_t heartbeat_ns_ = 0, next_beat_ns_ = 0;
   uint64_t open_sent_ = 0, sent_total_ = 0, acked_total_ = 0, delivered_total_ = 0;
-  uint64_t acked_ = 0, delivered_ = 0, resyncs_ = 0, held_up_ = 0, gaps_ = 0;
+  uint64_t acked_ = 0, delivered_ = 0, resyncs_ = 0, held_up_ = 0, gaps_ = 0, reads_ = 0;
   Histogram ack_, delivery_, connect_;
   std::map<std::string, uint64_t> errors_, refused_;
 };
