@@ -148,6 +148,16 @@ describe('--json', () => {
     expect(await run.exit).toBe(0);
   });
 
+  test('join: the room’s newest messages come before the end, though the input is over', async () => {
+    const world = await makeWorld();
+    const den = world.gateway.chat.addRoom('den', world.bob);
+    world.gateway.say(den, world.bob, 'old');
+    const run = start(world);
+    run.input.end('/join den\n');
+    expect(await run.exit).toBe(0);
+    expect(run.events().map(({ event }) => event)).toEqual(['connected', 'synced', 'joined', 'message']);
+  });
+
   test('10,000 lines: all acknowledged, in order', async () => {
     const world = await makeWorld();
     const run = start(world);

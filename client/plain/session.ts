@@ -82,6 +82,7 @@ export class PlainSession {
       if (command !== undefined) await this.#execute(command);
     }
     await this.#settle();
+    await this.#synchronise();
   }
 
   async #execute(command: Exclude<Command, { kind: 'quit' }>): Promise<void> {
@@ -180,6 +181,16 @@ export class PlainSession {
   /** Waits until no send is without an answer. */
   async #settle(): Promise<void> {
     await this.#deadline(await this.#until(() => this.#pending === 0));
+  }
+
+  /** Waits for what a join, or a hole, made the client ask for. */
+  async #synchronise(): Promise<void> {
+    let done = false;
+    void this.#client.synchronised().then(() => {
+      done = true;
+      this.#progress();
+    });
+    await this.#deadline(await this.#until(() => done));
   }
 
   /** Ends the run when a wait came to nothing: what is unanswered fails. */

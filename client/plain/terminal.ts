@@ -14,7 +14,11 @@ export function openTerminal(input: Readable, output: Writable): Terminal {
   const readline = createInterface({ input, output, terminal: true, prompt: '> ' });
   const queue = new LineQueue(() => readline.prompt(true));
   let open = true;
-  readline.on('line', (line) => queue.add(line));
+  readline.on('line', (line) => {
+    queue.add(line);
+    // Something long was pasted; the next prompt goes on with it.
+    if (queue.full) readline.pause();
+  });
   readline.on('close', () => {
     open = false;
     queue.end();

@@ -15,7 +15,15 @@ import {
 } from '../../proto/client.ts';
 import { Credentials } from './directory.ts';
 import { ClientError } from './errors.ts';
-import type { ChatMessage, ClientEvent, ClientEventOf, Conversation, Member, Sent } from './events.ts';
+import type {
+  ClientEvent,
+  ClientEventOf,
+  Conversation,
+  History,
+  HistoryOptions,
+  Member,
+  Sent,
+} from './events.ts';
 import { Emitter } from './events.ts';
 import { isId, randomPrefix, toChatMessage, toConversation, toKey } from './convert.ts';
 import { Inbox } from './inbox.ts';
@@ -30,20 +38,6 @@ import { Syncer } from './sync.ts';
 
 /** Limit of Send.text until WELCOME has told the server's, bytes of UTF-8. */
 const DEFAULT_MAX_TEXT_BYTES = 16_384;
-
-export interface HistoryOptions {
-  /** Only messages before this seq; 0: from the newest. @default 0 */
-  readonly beforeSeq?: number;
-  /** 1 to 200. @default 50 */
-  readonly limit?: number;
-}
-
-export interface History {
-  /** Ascending by seq. */
-  readonly messages: readonly ChatMessage[];
-  /** There are older ones. */
-  readonly more: boolean;
-}
 
 /**
  * A user's client on one device.
@@ -210,6 +204,11 @@ export class GochatClient {
   async members(conversation: string): Promise<readonly Member[]> {
     const result = await this.#call({ $case: 'getMembers', getMembers: {} }, 'members', conversation);
     return result.members.members.map(({ user, name, online }) => ({ user: user.toString(), name, online }));
+  }
+
+  /** Resolves when no message is known to be missing: after a join, its newest messages have been delivered. */
+  synchronised(): Promise<void> {
+    return this.#syncer.idle();
   }
 
   /** Stops reading from the server where the transport can; for users that cannot keep up. */

@@ -1,4 +1,4 @@
-/** What a client tells its user: a discriminated union, and the emitter that hands it out. */
+/** What a client tells its user: answers, a discriminated union of events, and the emitter that hands them out. */
 
 export type ConversationKind = 'direct' | 'room';
 
@@ -42,6 +42,20 @@ export interface Member {
   readonly user: string;
   readonly name: string;
   readonly online: boolean;
+}
+
+export interface HistoryOptions {
+  /** Only messages before this seq; 0: from the newest. @default 0 */
+  readonly beforeSeq?: number;
+  /** 1 to 200. @default 50 */
+  readonly limit?: number;
+}
+
+export interface History {
+  /** Ascending by seq. */
+  readonly messages: readonly ChatMessage[];
+  /** There are older ones. */
+  readonly more: boolean;
 }
 
 export interface ConnectedEvent {

@@ -30,6 +30,7 @@ export class Syncer {
   #completed = false;
   #held = 0;
   #messages = 0;
+  #waiters: (() => void)[] = [];
   #gapTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ResolvedOptions, inbox: Inbox, signal: AbortSignal, hooks: SyncHooks) {
@@ -60,6 +61,14 @@ export class Syncer {
       this.#gapTimer = undefined;
       if (this.#inbox.incomplete) this.want(false);
     }, this.#options.gapDelayMs);
+  }
+
+  /** Resolves when nothing is known that the log has and this client has not. */
+  idle(): Promise<void> {
+    if (!this.#running && !this.#wanted && !this.#inbox.incomplete) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiters.push(resolve);
+    return promise;
   }
 
   /**
@@ -95,6 +104,8 @@ export class Syncer {
       }
     }
     this.#running = false;
+    if (this.#inbox.incomplete && !this.#signal.aborted) return;
+    for (const resolve of this.#waiters.splice(0)) resolve();
   }
 
   async #pull(): Promise<void> {
