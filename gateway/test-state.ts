@@ -48,6 +48,11 @@ export class FakeStateStream implements BatchStreamHandler {
     if (conns.length > 0) this.stream.send(encodeDeliverHead(conns), frame);
   }
 
+  /** Confirms all connections that it was told of. */
+  attachedAll(): void {
+    this.stream.send(encodeConns(LinkKind.ATTACHED, [...this.attached.keys()]));
+  }
+
   kick(conn: number, code: string): void {
     this.stream.send(encodeRecord(LinkKind.KICK, wire.Kick.encode({ conn, code }).finish()));
   }

@@ -1,0 +1,90 @@
+/** A worker node in this thread, in front of fake state nodes. */
+import { silentLogger } from '../common/mod.ts';
+import { BatchLink } from '../crpc/mod.ts';
+import { link } from '../proto/mod.ts';
+import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
+import type { OpenLink } from './state-link.ts';
+import { TestClient } from './test-client.ts';
+import type { FakeState } from './test-state.ts';
+import type { TokenMaker } from './test-tokens.ts';
+import { WorkerNode } from './worker-node.ts';
+
+const HOST = '127.0.0.1';
+
+export const openBatchLink: OpenLink = (address, handler) =>
+  new BatchLink({
+    address,
+    handler,
+    service: link.LinkServiceService,
+    logger: silentLogger,
+    backoff: { baseMs: 10, maxMs: 50 },
+  });
+
+export class TestNode implements AsyncDisposable {
+  readonly node: WorkerNode;
+  readonly #clients: TestClient[] = [];
+  #waiting: { readonly links: number; readonly resolve: () => void }[] = [];
+  address = '';
+  wsAddress = '';
+
+  private constructor(limits: Partial<GatewayLimits>, open: OpenLink) {
+    this.node = new WorkerNode({
+      gateway: 5,
+      gatewayName: 'gateway-test',
+      worker: 2,
+      limits: { ...DEFAULT_LIMITS, ...limits },
+      open,
+      logger: silentLogger,
+      onRouteChange: () => {
+        for (const { links, resolve } of this.#waiting) if (this.node.stats.readyLinks === links) resolve();
+      },
+    });
+  }
+
+  static async start(
+    tokens: TokenMaker,
+    states: readonly FakeState[],
+    limits: Partial<GatewayLimits> = {},
+    open: OpenLink = openBatchLink,
+  ): Promise<TestNode> {
+    const test = new TestNode(limits, open);
+    test.node.setKeys(tokens.jwks);
+    for (const kind of ['tcp', 'ws'] as const) {
+      const port = await test.node.listen(kind, { host: HOST, port: 0, reusePort: false });
+      if (kind === 'tcp') test.address = `${HOST}:${port}`;
+      else test.wsAddress = `${HOST}:${port}`;
+    }
+    if (states.length > 0) await test.reach(states);
+    return test;
+  }
+
+  /** Follows these state nodes and waits until all of them take frames. */
+  reach(states: readonly FakeState[]): Promise<void> {
+    const ready = this.links(states.length);
+    this.node.setStateNodes(states.map(({ address }) => ({ id: address, address })));
+    return ready;
+  }
+
+  /** Resolves when exactly so many state nodes take frames. */
+  links(count: number): Promise<void> {
+    if (this.node.stats.readyLinks === count) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ links: count, resolve }));
+  }
+
+  async tcp(): Promise<TestClient> {
+    const client = await TestClient.tcp(this.address);
+    this.#clients.push(client);
+    return client;
+  }
+
+  async ws(): Promise<TestClient> {
+    const client = await TestClient.ws(this.wsAddress);
+    this.#clients.push(client);
+    return client;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) client.destroy();
+    await this.node.stop();
+  }
+}
