@@ -113,7 +113,7 @@ describe('BlobsS3 on a service that fails', () => {
 
   test('500 again and again: BLOBS_UNAVAILABLE after a few tries', async () => {
     let gets = 0;
-    await using server = await serve((request, response) => {
+    await using server = await serve((_, response) => {
       gets++;
       response.writeHead(500).end();
     });
@@ -123,7 +123,7 @@ describe('BlobsS3 on a service that fails', () => {
   });
 
   test('a bucket that was removed: BLOBS_UNAVAILABLE, not a missing file', async () => {
-    await using server = await serve((request, response) => {
+    await using server = await serve((_, response) => {
       response.writeHead(404).end('<Error><Code>NoSuchBucket</Code></Error>');
     });
     await using blobs = await openBlobs(urlOf(server.url));

@@ -1,5 +1,4 @@
 /** The Lua scripts of HotRedis: each reads and writes one key, by the clock of that key's Redis. */
-import type { Redis } from 'ioredis';
 
 /**
  * KEYS: device. ARGV: fresh session, session to resume or '', ttl in ms. Returns epoch, session, resumed (0 or 1).
@@ -60,8 +59,8 @@ export const SCRIPTS = {
   gochatAllow: { lua: ALLOW, numberOfKeys: 1 },
 };
 
-/** A Redis client with the scripts as methods. */
-export interface HotRedisClient extends Redis {
+/** The scripts as the client's methods. */
+export interface HotRedisScripts {
   gochatClaim(
     key: string,
     fresh: string,

@@ -212,6 +212,7 @@ describe('openHotState', () => {
     'redis://host:99999',
     'redis://host/zero',
     'redis://host/0?tls=1',
+    'redis://host/1?cluster=true',
     'memory://x',
   ])('%s: CONFIG_INVALID', async (wrong) => {
     await expect(openHotState(wrong, { logger })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });

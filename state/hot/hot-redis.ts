@@ -1,7 +1,11 @@
 /** Hot state in Redis 6.2 or newer: shared by all state nodes. */
-import { Redis, type RedisOptions } from 'ioredis';
-import { Backoff, GochatError, type Logger, type SessionId, type UserId } from '../../common/mod.ts';
-import { type HotRedisClient, SCRIPTS } from './hot-redis-scripts.ts';
+import { GochatError, type Logger, type SessionId, type UserId } from '../../common/mod.ts';
+import {
+  CONNECT_TIMEOUT_MS,
+  createRedisClient,
+  type HotRedisClient,
+  type RedisAddress,
+} from './hot-redis-client.ts';
 import {
   type Allowance,
   bucketInterval,
@@ -19,17 +23,12 @@ export interface HotRedisOptions {
   readonly maxPending?: number;
 }
 
-const CONNECT_TIMEOUT_MS = 5000;
-const RECONNECT = { baseMs: 50, maxMs: 2000 };
-/** A connection on which calls wait and nothing comes for this many timeouts is dead. */
-const DEAD_AFTER_TIMEOUTS = 3;
-
 /**
  * Hot state in Redis. Each method is one round trip; while there is no connection every call is rejected at once, and
  * the connection comes back by itself.
  *
  * Keys: `gochat:session:{USER:DEVICE}`, a hash of epoch, session and held; `gochat:rate:{KEY}`, a time in µs. Each
- * script touches one key.
+ * script touches one key, so all of it works on a Redis Cluster.
  */
 export class HotRedis implements HotState {
   readonly #redis: HotRedisClient;
@@ -39,29 +38,11 @@ export class HotRedis implements HotState {
   #health: 'new' | 'up' | 'down' = 'new';
   #closing: Promise<void> | undefined;
 
-  private constructor(connection: RedisOptions, options: HotRedisOptions) {
-    const backoff = new Backoff(RECONNECT);
-    const timeoutMs = options.timeoutMs ?? 1000;
+  private constructor(address: RedisAddress, options: HotRedisOptions) {
     this.#logger = options.logger;
     this.#maxPending = options.maxPending ?? 10_000;
-    this.#redis = new Redis({
-      ...connection,
-      scripts: SCRIPTS,
-      connectionName: 'gochat',
-      lazyConnect: true,
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      commandTimeout: timeoutMs,
-      socketTimeout: timeoutMs * DEAD_AFTER_TIMEOUTS,
-      // A caller is told at once and decides itself: nothing waits here for Redis to come back.
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      retryStrategy: () => backoff.next(),
-      // A fail-over may leave us with what is now a replica.
-      reconnectOnError: (error) => error.message.startsWith('READONLY'),
-    }) as HotRedisClient;
+    this.#redis = createRedisClient(address, options.timeoutMs ?? 1000);
     this.#redis.on('ready', () => {
-      backoff.reset();
       if (this.#health === 'down') this.#logger.info('Redis answers again');
       this.#health = 'up';
     });
@@ -70,8 +51,8 @@ export class HotRedis implements HotState {
   }
 
   /** Connects; rejects with what went wrong when the first connection fails. */
-  static async connect(connection: RedisOptions, options: HotRedisOptions): Promise<HotRedis> {
-    const hot = new HotRedis(connection, options);
+  static async connect(address: RedisAddress, options: HotRedisOptions): Promise<HotRedis> {
+    const hot = new HotRedis(address, options);
     // The client tries again by itself: what it says about the first try is on its events.
     const { promise: failed, reject } = Promise.withResolvers<never>();
     const late = setTimeout(() => reject(new Error('it does not answer')), CONNECT_TIMEOUT_MS);
