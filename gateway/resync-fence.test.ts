@@ -47,7 +47,7 @@ describe('ResyncFence', () => {
     const [a, b, joining] = live(3) as [Connection, Connection, Connection];
     joining.phase = Phase.ATTACH;
     fence.fenceAll([a, b, joining]);
-    expect(sent.map(({ conn }) => conn).sort()).toEqual([1, 2]);
+    expect(sent.map(({ conn }) => conn).toSorted((a, b) => a - b)).toEqual([1, 2]);
     expect(fence.pass(a)).toBe(false);
     fence.onResynced(a, a.mark + 1);
     expect(fence.pass(a)).toBe(false);
@@ -101,7 +101,7 @@ describe('ResyncFence', () => {
     vi.advanceTimersByTime(RESYNC_HOLD_MS - 1);
     expect(sent).toEqual([]);
     vi.advanceTimersByTime(RESYNC_HOLD_MS + 1);
-    expect(sent.map(({ conn }) => conn).sort()).toEqual([1, 2]);
+    expect(sent.map(({ conn }) => conn).toSorted((a, b) => a - b)).toEqual([1, 2]);
   });
 
   test('hold while a RESYNC is not answered: it is to be answered anew', () => {

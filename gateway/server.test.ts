@@ -1,56 +1,206 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createServer, type AddressInfo } from 'node:net';
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '../common/mod.ts';
 import { MemoryRegistry, type Registry } from '../crpc/mod.ts';
-import { GatewayServer } from './server.ts';
+import { encodeFrame, FrameType } from '../proto/mod.ts';
+import { type GatewayOptions, GatewayServer } from './server.ts';
 import { TestClient } from './test-client.ts';
 import { FakeState } from './test-state.ts';
 import { TokenMaker } from './test-tokens.ts';
 
-describe('a gateway with real workers and sockets', () => {
-  let registry: Registry;
-  let state: FakeState;
-  let tokens: TokenMaker;
-  let gateway: GatewayServer;
+const HOST = '127.0.0.1';
 
-  beforeAll(async () => {
-    registry = new MemoryRegistry('memory://gateway-server-test');
+describe('GatewayServer, with real threads and sockets', () => {
+  let registry: Registry;
+  let tokens: TokenMaker;
+  let cleanups: (() => Promise<void> | void)[];
+
+  beforeEach(async () => {
+    registry = new MemoryRegistry(`memory://${randomUUID()}`);
     tokens = await TokenMaker.make();
     await registry.publish('jwks', tokens.jwks);
-    state = await FakeState.start(registry);
-    gateway = new GatewayServer({
+    cleanups = [() => registry.close()];
+  });
+
+  afterEach(async () => {
+    for (const cleanup of cleanups.toReversed()) await cleanup();
+  });
+
+  async function startState(): Promise<FakeState> {
+    const state = await FakeState.start(registry);
+    cleanups.push(() => state.stop());
+    return state;
+  }
+
+  function gatewayOf(options: Partial<GatewayOptions> = {}): GatewayServer {
+    const gateway = new GatewayServer({
       name: 'gateway-test',
-      host: '127.0.0.1',
+      host: HOST,
       port: 0,
       wsPort: 0,
       workers: 2,
       registry,
       logger: silentLogger,
+      ...options,
     });
+    cleanups.push(() => gateway.stop());
+    return gateway;
+  }
+
+  async function connect(address: string, user: bigint, kind: 'tcp' | 'ws' = 'tcp'): Promise<TestClient> {
+    const client = await TestClient[kind](address);
+    cleanups.push(() => client.destroy());
+    await client.login(await tokens.token(user));
+    return client;
+  }
+
+  test('two TCP clients and a WebSocket one: each message reaches all others', async () => {
+    await startState();
+    const gateway = gatewayOf();
     await gateway.start();
-  });
-
-  afterAll(async () => {
-    await gateway.stop();
-    await state.stop();
-    await registry.close();
-  });
-
-  test('TCP and WebSocket clients: each message reaches all others', async () => {
-    await expect.poll(() => gateway.readiness(), { timeout: 10_000 }).toBe(undefined);
-    const a = await TestClient.tcp(gateway.address);
-    const b = await TestClient.tcp(gateway.address);
-    const c = await TestClient.ws(gateway.wsAddress);
-    await a.login(await tokens.token(1n));
-    await b.login(await tokens.token(2n));
-    await c.login(await tokens.token(3n));
+    expect(gateway.readiness()).toBeUndefined();
+    const a = await connect(gateway.address, 1n);
+    const b = await connect(gateway.address, 2n);
+    const c = await connect(gateway.wsAddress, 3n, 'ws');
     a.send(7, 42n, 'hello all');
-    for (const receiver of [b, c]) {
-      const message = await receiver.nextMessage();
-      expect(message.text).toBe('hello all');
-      expect(message.from).toBe('user-1');
+    expect((await a.next(FrameType.SENT)).ref).toBe(7);
+    for (const receiver of [b, c])
+      expect(await receiver.nextMessage()).toMatchObject({ text: 'hello all', from: 'user-1' });
+    c.send(8, 42n, 'hello TCP');
+    for (const receiver of [a, b])
+      expect(await receiver.nextMessage()).toMatchObject({ text: 'hello TCP', sender: 3n });
+  });
+
+  test('clients: are spread over all workers, which share the ports', async () => {
+    const state = await startState();
+    const gateway = gatewayOf();
+    await gateway.start();
+    for (let user = 1n; user <= 40n; user++) await connect(gateway.address, user);
+    const streams = [...state.streams];
+    expect(new Set(streams.map(({ open }) => open?.worker))).toEqual(new Set([0, 1]));
+    expect(streams.reduce((sum, { attached }) => sum + attached.size, 0)).toBe(40);
+    for (const { attached } of streams) expect(attached.size).toBeGreaterThan(0);
+  });
+
+  test('its place in the registry: both ports, name and number, and load that is kept up', async () => {
+    await startState();
+    const gateway = gatewayOf({ advertiseHost: 'gw.example', zone: 'z1', metadata: { admin: 'host:1' } });
+    await gateway.start();
+    const [endpoint] = await registry.list('gateway');
+    expect(endpoint).toMatchObject({
+      address: `gw.example:${gateway.address.split(':')[1]}`,
+      zone: 'z1',
+      metadata: {
+        name: 'gateway-test',
+        ws_port: gateway.wsAddress.split(':')[1],
+        number: expect.stringMatching(/^\d+$/) as string,
+        admin: 'host:1',
+      },
+      load: { connections: 0, max_connections: 1_000_000, draining: 0 },
+    });
+    await connect(gateway.address, 1n);
+    await expect
+      .poll(async () => (await registry.list('gateway'))[0]?.load, { timeout: 10_000 })
+      .toMatchObject({ connections: 1, accepted: 1 });
+    await gateway.stop();
+    expect(await registry.list('gateway')).toEqual([]);
+  });
+
+  test('the gateway number: another one for each, free again after stop', async () => {
+    const gateways = [gatewayOf({ workers: 1 }), gatewayOf({ workers: 1 })];
+    for (const gateway of gateways) await gateway.start();
+    const numbers = (await registry.list('gateway')).map(({ metadata }) => metadata['number']);
+    expect(new Set(numbers).size).toBe(2);
+    for (const gateway of gateways) await gateway.stop();
+    await using leased = await registry.leaseId('gateway', 0);
+    expect(leased.value).toBe(0);
+  });
+
+  test.each([
+    ['port', '--port'],
+    ['wsPort', '--ws-port'],
+  ])(
+    '%s in use, be it by a listener that shares: PORT_IN_USE, and nothing is left behind',
+    async (key, flag) => {
+      const other = createServer();
+      await new Promise<void>((resolve) => other.listen({ host: HOST, port: 0, reusePort: true }, resolve));
+      cleanups.push(() => void other.close());
+      const { port } = other.address() as AddressInfo;
+      const gateway = gatewayOf({ [key]: port });
+      const failure = await gateway.start().catch((error: unknown) => error);
+      expect(failure).toMatchObject({ code: 'PORT_IN_USE', details: { host: HOST, port, flag } });
+      expect(await registry.list('gateway')).toEqual([]);
+    },
+  );
+
+  test('readiness: says what is missing', async () => {
+    const bare = new MemoryRegistry(`memory://${randomUUID()}`);
+    cleanups.push(() => bare.close());
+    const gateway = gatewayOf({ registry: bare, workers: 1 });
+    expect(gateway.readiness()).toBe('not started');
+    await gateway.start();
+    expect(gateway.readiness()).toContain('signing keys');
+    await bare.publish('jwks', tokens.jwks);
+    await expect.poll(() => gateway.readiness()).toContain('no state server');
+    const state = await FakeState.start(bare);
+    cleanups.push(() => state.stop());
+    await expect.poll(() => gateway.readiness(), { timeout: 10_000 }).toBeUndefined();
+    const draining = gateway.drain(1000);
+    expect(gateway.readiness()).toBe('draining');
+    await draining;
+  });
+
+  test('a state node that comes later and one that dies: clients are told to resynchronise', async () => {
+    const first = await startState();
+    const gateway = gatewayOf({ workers: 1 });
+    await gateway.start();
+    const client = await connect(gateway.address, 1n);
+    await startState();
+    const { ref } = await client.next(FrameType.RESYNC);
+    client.write(encodeFrame(FrameType.RESYNCED, ref, 0n));
+    await first.crash();
+    await client.next(FrameType.RESYNC, (frame) => frame.ref !== ref);
+  });
+
+  test('drain: leaves the registry first, tells the clients, and ends when they are gone', async () => {
+    await startState();
+    const gateway = gatewayOf();
+    await gateway.start();
+    const clients = [await connect(gateway.address, 1n), await connect(gateway.wsAddress, 2n, 'ws')];
+    const left: unknown[] = [];
+    const unwatch = registry.watch('gateway', ({ endpoints }) => {
+      if (endpoints.length === 0) left.push(clients.map(({ received }) => received.length));
+    });
+    await gateway.drain(10_000);
+    for (const client of clients) {
+      expect(await client.nextClose()).toMatchObject({ code: 'SERVER_DRAINING', retryable: true });
+      await client.closed;
     }
-    c.send(8, 42n, 'hello tcp');
-    for (const receiver of [a, b]) expect((await receiver.nextMessage()).text).toBe('hello tcp');
-    for (const each of [a, b, c]) each.destroy();
+    expect(left[0]).toEqual([0, 0]);
+    unwatch();
+    await gateway.stop();
+    await gateway.stop();
+    await expect(TestClient.tcp(gateway.address)).rejects.toThrow('ECONNREFUSED');
+  });
+
+  test('stop: clients get the code, the ports are free', async () => {
+    await startState();
+    const gateway = gatewayOf();
+    await gateway.start();
+    const client = await connect(gateway.address, 1n);
+    await gateway.stop();
+    expect((await client.nextClose()).code).toBe('SERVER_DRAINING');
+    const port = Number(gateway.address.split(':')[1]);
+    const again = gatewayOf({ port });
+    await again.start();
+    expect(again.address).toBe(`${HOST}:${port}`);
+  });
+
+  test('stop before start, drain before start: nothing happens', async () => {
+    const gateway = gatewayOf();
+    await gateway.drain(100);
+    await gateway.stop();
+    expect(gateway.readiness()).toBe('not started');
   });
 });

@@ -1,0 +1,37 @@
+import { createServer, type AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { assertPortFree, canReusePort, listenError } from './listen-check.ts';
+
+const HOST = '127.0.0.1';
+
+test.each([true, false])(
+  'a port that another one listens on (reusePort %s): PORT_IN_USE with the flag',
+  async (reusePort) => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen({ host: HOST, port: 0, reusePort }, resolve));
+    const { port } = other.address() as AddressInfo;
+    const failure = await assertPortFree(HOST, port, '--ws-port').catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'PORT_IN_USE', details: { host: HOST, port, flag: '--ws-port' } });
+    await new Promise((resolve) => other.close(resolve));
+    await assertPortFree(HOST, port, '--ws-port');
+  },
+);
+
+test('port 0: is always free', async () => {
+  await assertPortFree(HOST, 0, '--port');
+});
+
+test('an address that is not of this machine: CONFIG_INVALID with the reason', async () => {
+  const failure = await assertPortFree('192.0.2.1', 1234, '--port').catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'CONFIG_INVALID' });
+  expect(String(failure)).toContain('EADDRNOTAVAIL');
+});
+
+test('canReusePort: true on Linux, false where listening fails', async () => {
+  expect(await canReusePort(HOST)).toBe(process.platform === 'linux');
+  expect(await canReusePort('192.0.2.1')).toBe(false);
+});
+
+test('listenError: names the port and the reason', () => {
+  expect(listenError('EACCES', HOST, 80, '--port').message).toMatch(/port 80 of 127\.0\.0\.1 \(EACCES\)/);
+});

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { LoadReport } from './load-report.ts';
+import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
+
+function stats(values: Partial<WorkerStats>): WorkerStats {
+  return { ...newWorkerStats(), ...values };
+}
+
+test('a report: sums the workers, with rates since the one before', () => {
+  let now = 0;
+  const report = new LoadReport(() => now);
+  const workers = [
+    stats({
+      accepts: 3,
+      framesIn: 10,
+      framesOut: 30,
+      bytesOut: 1000,
+      connections: { tcp: 2, ws: 1 },
+      loopDelayMs: 1.26,
+    }),
+    stats({
+      accepts: 4,
+      framesIn: 10,
+      framesOut: 50,
+      bytesOut: 3000,
+      connections: { tcp: 0, ws: 4 },
+      loopDelayMs: 7,
+    }),
+  ];
+  now = 2000;
+  expect(report.next(workers, 500, false)).toEqual({
+    tick: 1,
+    connections: 7,
+    max_connections: 500,
+    accepted: 7,
+    frames_in_per_s: 10,
+    frames_per_s: 50,
+    bytes_out_per_s: 2000,
+    loop_delay_ms: 7,
+    draining: 0,
+  });
+  now = 3000;
+  expect(report.next(workers, 500, true)).toMatchObject({
+    tick: 2,
+    frames_per_s: 0,
+    bytes_out_per_s: 0,
+    draining: 1,
+  });
+});
+
+test('a worker that was replaced: rates are 0, not negative', () => {
+  let now = 0;
+  const report = new LoadReport(() => now);
+  now = 1000;
+  report.next([stats({ bytesOut: 5000, framesIn: 9 })], 1, false);
+  now = 2000;
+  expect(report.next([stats({})], 1, false)).toMatchObject({ bytes_out_per_s: 0, frames_in_per_s: 0 });
+});
+
+test('no workers: all figures are numbers', () => {
+  for (const value of Object.values(new LoadReport().next([], 1, false)))
+    expect(Number.isFinite(value)).toBe(true);
+});
