@@ -10,9 +10,22 @@ export interface Cluster extends Doors, AsyncDisposable {
   readonly states: readonly RunningServer[];
 }
 
-/** Makes a fresh database on the test PostgreSQL; disposing drops it. */
-export async function freshDatabase(): Promise<{ url: string } & AsyncDisposable> {
-  const server = engineUrl('POSTGRES');
+/** Where the engines of a cluster are. */
+export interface Engines {
+  readonly etcd: string;
+  readonly redis: string;
+  readonly postgres: string;
+}
+
+/** The engines that the tests' global setup has started. */
+export function sharedEngines(): Engines {
+  return { etcd: engineUrl('ETCD'), redis: engineUrl('REDIS'), postgres: engineUrl('POSTGRES') };
+}
+
+/** Makes a fresh database on a PostgreSQL; disposing drops it. */
+export async function freshDatabase(
+  server = engineUrl('POSTGRES'),
+): Promise<{ url: string } & AsyncDisposable> {
   const name = `e2e_${process.pid}_${Math.random().toString(36).slice(2)}`;
   const admin = postgres(server, { max: 1, onnotice: () => undefined });
   await admin.unsafe(`create database ${name}`);
@@ -35,15 +48,18 @@ export function engineUrl(engine: 'ETCD' | 'REDIS' | 'POSTGRES'): string {
 }
 
 /** Starts state nodes, gateways, one ipconf and one api. */
-export async function startCluster(size: { gateways: number; states: number }): Promise<Cluster> {
+export async function startCluster(
+  size: { gateways: number; states: number },
+  engines: Engines = sharedEngines(),
+): Promise<Cluster> {
   const cleanup = new AsyncDisposableStack();
   try {
-    const database = cleanup.use(await freshDatabase());
+    const database = cleanup.use(await freshDatabase(engines.postgres));
     const root = `test-${process.pid}-${Math.random().toString(36).slice(2)}`;
     const env = {
-      GOCHAT_REGISTRY: `${engineUrl('ETCD')}/${root}`,
+      GOCHAT_REGISTRY: `${engines.etcd}/${root}`,
       GOCHAT_STORE: database.url,
-      GOCHAT_HOT: engineUrl('REDIS'),
+      GOCHAT_HOT: engines.redis,
       GOCHAT_WORKERS: '2',
       GOCHAT_LOG_LEVEL: 'info',
     };

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Cluster, eventually, startCluster } from '../harness/cluster.ts';
+import { Client, signup } from '../harness/gochat.ts';
+import { type Services, startServices } from '../harness/services.ts';
+
+// Engines of this file's own: they are stopped and started under a system that runs on.
+let services: Services;
+let cluster: Cluster;
+
+beforeAll(async () => {
+  services = await startServices({ durable: true });
+  cluster = await startCluster({ gateways: 1, states: 2 }, services.urls);
+}, 120_000);
+
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]();
+  await services?.[Symbol.asyncDispose]();
+}, 60_000);
+
+async function pair(left: string, right: string): Promise<{ left: Client; right: Client } & AsyncDisposable> {
+  await Promise.all([signup(cluster, left), signup(cluster, right)]);
+  const [a, b] = [new Client(cluster, left), new Client(cluster, right)];
+  await Promise.all([a.event('synced'), b.event('synced')]);
+  a.say(`/dm ${right} before`);
+  await Promise.all([a.event('sent'), b.event('message')]);
+  return {
+    left: a,
+    right: b,
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([a[Symbol.asyncDispose](), b[Symbol.asyncDispose]()]);
+    },
+  };
+}
+
+const sentCount = (client: Client) => client.events.filter((event) => event['event'] === 'sent').length;
+
+describe('an engine that is gone for a while', () => {
+  test('PostgreSQL: nothing is acked while it is down, all is delivered in order when it is back', async () => {
+    await using talk = await pair('ann', 'bob');
+    await services.stop('postgres');
+    talk.left.say('one', 'two', 'three');
+    const ready = async () =>
+      await Promise.all(cluster.states.map((state) => fetch(`http://${state.up['admin']}/readyz`)));
+    await eventually('not ready', async () => (await ready()).every((answer) => answer.status === 503));
+    expect(sentCount(talk.left)).toBe(1);
+    expect(talk.right.texts()).toEqual(['before']);
+
+    await services.start('postgres');
+    await eventually('three more acks', async () => sentCount(talk.left) === 4, 60_000);
+    await talk.right.event('message', (event) => event['text'] === 'three');
+    expect(talk.right.texts()).toEqual(['before', 'one', 'two', 'three']);
+    await eventually('ready again', async () => (await ready()).every((answer) => answer.status === 200));
+    talk.left.end();
+    expect((await talk.left.exit()).code).toBe(0);
+  }, 120_000);
+
+  test('Redis: messages go on, logging in is refused as retryable and works when it is back', async () => {
+    await using talk = await pair('carl', 'dora');
+    await services.stop('redis');
+    talk.left.say('without redis');
+    await talk.right.event('message', (event) => event['text'] === 'without redis');
+    await using late = new Client(cluster, 'carl');
+    await late.event('disconnected', (event) => Number(event['retry_in_ms']) > 0);
+
+    await services.start('redis');
+    await late.event('synced');
+    late.end();
+    expect((await late.exit()).code).toBe(0);
+  }, 120_000);
+
+  test('etcd: who is there talks on, who comes finds the way, and all are registered when it is back', async () => {
+    await using talk = await pair('emil', 'fay');
+    await services.stop('etcd');
+    talk.left.say('without etcd');
+    await talk.right.event('message', (event) => event['text'] === 'without etcd');
+    await using late = new Client(cluster, 'emil');
+    await late.event('synced');
+
+    await services.start('etcd');
+    const fresh = async () =>
+      (await (await fetch(`${cluster.ipconf}/ip/list`)).json()) as { data?: unknown[]; stale?: boolean };
+    await eventually('ipconf up to date', async () => {
+      const { data, stale } = await fresh();
+      return data?.length === 1 && stale === false;
+    });
+    talk.left.say('with etcd');
+    await talk.right.event('message', (event) => event['text'] === 'with etcd');
+  }, 120_000);
+});
