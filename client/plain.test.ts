@@ -432,6 +432,35 @@ describe('lines for people', () => {
     expect(run.err()).toBe('! test: USER_NOT_FOUND (USER_NOT_FOUND)\n');
   });
 
+  test('trouble: what was not sent, what is retried and how the client is back', async () => {
+    const world = await makeWorld();
+    let count = 0;
+    world.gateway.fate = (_, connection) => {
+      if (++count !== 1) return 'accept';
+      connection.destroy();
+      return 'lose';
+    };
+    const run = start(world, { json: false });
+    run.input.end(`/join lobby\nhi\n${'x'.repeat(20_000)}\n/help\n`);
+    expect(await run.exit).toBe(1);
+    expect(run.err()).toContain(
+      '! not sent: The text is longer than 16384 bytes of UTF-8. Split it into shorter messages. (TEXT_TOO_LONG)\n',
+    );
+    expect(run.err()).toMatch(/^! disconnected: .* \(CONNECTION_LOST\) Next try in \d+ ms\.$/m);
+    expect(run.out()).toContain('* back as alice at fake\n');
+    expect(run.out()).toContain('[#lobby] alice: hi\n');
+    expect(run.out()).toContain('/history [N]');
+  });
+
+  test('history: with the time', async () => {
+    const world = await makeWorld();
+    world.gateway.say(world.room, world.bob, 'old');
+    const run = start(world, { json: false });
+    run.input.end('/join lobby\n/history\n');
+    expect(await run.exit).toBe(0);
+    expect(run.out()).toContain('[#lobby] 2023-11-14 22:13 bob: old\n');
+  });
+
   test('remote text: cannot move the cursor, forge a line or change the direction', async () => {
     const world = await makeWorld();
     world.gateway.say(world.room, world.bob, 'x\n[#lobby] alice: forged\u001b[2J\u009b\u202e\ttab');

@@ -8,7 +8,7 @@ import { PlainSession } from './plain/session.ts';
 import { openTerminal } from './plain/terminal.ts';
 import { TextPrinter } from './plain/text-printer.ts';
 import type { GochatClientOptions } from './sdk/mod.ts';
-import { ClientError, GochatClient } from './sdk/mod.ts';
+import { GochatClient } from './sdk/mod.ts';
 import { tcpTransport } from './transport-tcp.ts';
 
 /** Codes that mean a wrong command line: exit code 2. */
@@ -46,23 +46,16 @@ export interface PlainOptions {
  */
 export async function runPlain(options: PlainOptions): Promise<number> {
   const { input, output, errorOutput, json = false } = options;
-  let client: GochatClient;
-  try {
-    client = new GochatClient({
-      api: options.api,
-      ipconf: options.ipconf,
-      user: options.user,
-      password: options.password,
-      device: options.device ?? '',
-      transport: tcpTransport(),
-      client: 'gochat-plain',
-      ...options.sdk,
-    });
-  } catch (error) {
-    const { code, message } = ClientError.from(error);
-    errorOutput.write(`${message} (${code})\n`);
-    return 2;
-  }
+  const client = new GochatClient({
+    api: options.api,
+    ipconf: options.ipconf,
+    user: options.user,
+    password: options.password,
+    device: options.device ?? '',
+    transport: tcpTransport(),
+    client: 'gochat-plain',
+    ...options.sdk,
+  });
   const terminal =
     !json && input.isTTY === true && output.isTTY === true ? openTerminal(input, output) : undefined;
   const lines: LineSource = terminal ?? streamLines(input);

@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest';
+import { Conversation, ConversationKind, Message } from '../../proto/client.ts';
+import { Inbox } from './inbox.ts';
+
+const ROOM = 7n;
+const MAX_AHEAD = 4096;
+
+function makeInbox() {
+  const delivered: number[] = [];
+  const cursors: number[] = [];
+  const inbox = new Inbox(
+    (_, { seq }) => delivered.push(Number(seq)),
+    (_, seq) => cursors.push(seq),
+  );
+  const push = (seq: number) => inbox.push(ROOM, seq, messageOf(seq));
+  const page = (...seqs: number[]) =>
+    inbox.page({ conversation: conversation(), messages: seqs.map(messageOf) });
+  return { inbox, delivered, cursors, push, page };
+}
+
+function messageOf(seq: number): Message {
+  return Message.fromPartial({ seq: BigInt(seq), text: `m${seq}` });
+}
+
+function conversation(fields: Partial<Conversation> = {}): Conversation {
+  const kind = ConversationKind.CONVERSATION_KIND_ROOM;
+  return Conversation.fromPartial({ id: ROOM, kind, name: 'lobby', ...fields });
+}
+
+describe('Inbox', () => {
+  test('push: in order delivered, repeated dropped, ahead kept until the hole is filled', () => {
+    const { inbox, delivered, cursors, push } = makeInbox();
+    inbox.adopt(conversation(), 0);
+    for (const seq of [1, 1, 3, 4, 3]) push(seq);
+    expect(delivered).toEqual([1]);
+    expect(inbox.incomplete).toBe(true);
+    push(2);
+    expect(delivered).toEqual([1, 2, 3, 4]);
+    expect(cursors).toEqual([1, 2, 3, 4]);
+    expect(inbox.incomplete).toBe(false);
+  });
+
+  test('push: an own send moves the cursor and is not delivered', () => {
+    const { inbox, delivered, push } = makeInbox();
+    inbox.adopt(conversation(), 0);
+    inbox.push(ROOM, 2, undefined);
+    push(1);
+    push(3);
+    expect(delivered).toEqual([1, 3]);
+    expect(inbox.cursors()).toEqual([{ conversation: ROOM, seq: 3n }]);
+  });
+
+  test('page: fills the hole; what was kept follows, and nothing comes twice', () => {
+    const { inbox, delivered, push, page } = makeInbox();
+    inbox.adopt(conversation(), 0);
+    push(5);
+    expect(page(1, 2, 3)).toBe(3);
+    expect(page(3, 4, 5, 6)).toBe(3);
+    expect(delivered).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(inbox.incomplete).toBe(false);
+  });
+
+  test('page: an unknown conversation begins with its first message', () => {
+    const { inbox, delivered, push, page } = makeInbox();
+    push(12);
+    expect(inbox.knows(ROOM)).toBe(false);
+    page(10, 11);
+    expect(delivered).toEqual([10, 11, 12]);
+    expect(inbox.conversation(ROOM)).toMatchObject({ id: '7', name: 'lobby', kind: 'room' });
+  });
+
+  test('page: without a conversation it is nothing', () => {
+    const { inbox } = makeInbox();
+    expect(inbox.page({ conversation: undefined, messages: [messageOf(1)] })).toBe(0);
+  });
+
+  test('endSync: an unknown conversation that the log does not mention begins with what was pushed', () => {
+    const { inbox, delivered, push, page } = makeInbox();
+    push(9);
+    push(8);
+    const round = inbox.beginSync();
+    inbox.endSync(round);
+    expect(inbox.cursors()).toEqual([{ conversation: ROOM, seq: 7n }]);
+    expect(delivered).toEqual([]);
+    page(8, 9);
+    expect(delivered).toEqual([8, 9]);
+  });
+
+  test('endSync: a hole that the log does not fill is given up, one that is younger is not', () => {
+    const { inbox, push } = makeInbox();
+    inbox.adopt(conversation(), 1);
+    push(5);
+    const round = inbox.beginSync();
+    push(9);
+    inbox.endSync(round);
+    expect(inbox.incomplete).toBe(true);
+    inbox.endSync(inbox.beginSync());
+    expect(inbox.incomplete).toBe(false);
+  });
+
+  test('bound: what comes ahead beyond it is dropped, and the log is asked for it', () => {
+    const { inbox, delivered, push, page } = makeInbox();
+    inbox.adopt(conversation(), 0);
+    for (let seq = 2; seq <= MAX_AHEAD + 10; seq++) push(seq);
+    push(1);
+    expect(delivered).toHaveLength(MAX_AHEAD + 1);
+    expect(inbox.incomplete).toBe(true);
+    inbox.beginSync();
+    expect(inbox.incomplete).toBe(false);
+    page(...Array.from({ length: 9 }, (_, i) => MAX_AHEAD + 2 + i));
+    expect(delivered).toEqual(Array.from({ length: MAX_AHEAD + 10 }, (_, i) => i + 1));
+  });
+
+  test('cursors: no more than a Sync takes, those with the newest news', () => {
+    const { inbox } = makeInbox();
+    for (let id = 1n; id <= 9_000n; id++) inbox.adopt(conversation({ id }), 0);
+    inbox.push(1n, 1, messageOf(1));
+    const cursors = inbox.cursors();
+    expect(cursors).toHaveLength(8_192);
+    expect(cursors.at(-1)).toEqual({ conversation: 1n, seq: 1n });
+    expect(cursors.at(0)?.conversation).toBe(810n);
+  });
+});

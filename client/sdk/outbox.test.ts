@@ -1,0 +1,144 @@
+import { describe, expect, test, vi } from 'vitest';
+import { Nack, Send } from '../../proto/client.ts';
+import type { ClientError } from './errors.ts';
+import type { Sent } from './events.ts';
+import { resolveOptions } from './options.ts';
+import { Outbox } from './outbox.ts';
+import { webSocketTransport } from './transport-ws.ts';
+
+const RECEIPT = { seq: 1, id: '1', atMs: 1, duplicate: false };
+
+function makeOutbox(options: { window?: number; sentTimeoutMs?: number } = {}) {
+  const written: string[] = [];
+  const refs = new Map<string, number>();
+  const failed: string[] = [];
+  let ref = 0;
+  let stalls = 0;
+  const resolved = resolveOptions({
+    ipconf: '',
+    transport: webSocketTransport(),
+    backoff: { baseMs: 1, maxMs: 1 },
+    random: () => 0.5,
+    ...options,
+  });
+  const outbox = new Outbox(resolved, {
+    nextRef: () => ++ref,
+    write: (ref, _, payload) => {
+      const { clientMsgId } = Send.decode(payload);
+      written.push(clientMsgId);
+      refs.set(clientMsgId, ref);
+    },
+    onSent: () => {},
+    onFailed: (id) => failed.push(id),
+    onStalled: () => stalls++,
+  });
+  const outcomes = new Map<string, Promise<Sent | ClientError>>();
+  const add = (...ids: string[]) => {
+    for (const id of ids) {
+      outcomes.set(
+        id,
+        outbox.add(id, 5n, `text of ${id}`).catch((error: ClientError) => error),
+      );
+    }
+  };
+  const nack = (id: string, fields: Partial<Nack>) =>
+    outbox.refused(refs.get(id) as number, Nack.fromPartial({ clientMsgId: id, ...fields }));
+  return { outbox, written, failed, add, outcomes, nack, refs, stalls: () => stalls };
+}
+
+describe('Outbox', () => {
+  test('window: what is beyond waits for answers', () => {
+    const { outbox, written, add } = makeOutbox({ window: 2 });
+    outbox.resend();
+    add('a', 'b', 'c', 'd');
+    expect(written).toEqual(['a', 'b']);
+    outbox.committed('b', RECEIPT);
+    expect(written).toEqual(['a', 'b', 'c']);
+    outbox.failAll({} as ClientError);
+  });
+
+  test('refused for now: it and those behind go again in order, those before stay where they are', async () => {
+    const { outbox, written, add, nack } = makeOutbox();
+    outbox.resend();
+    add('a', 'b', 'c');
+    nack('b', { code: 'OVERLOADED', retryable: true, retryAfterMs: 1 });
+    add('d');
+    expect(written).toEqual(['a', 'b', 'c']);
+    await vi.waitFor(() => expect(written).toEqual(['a', 'b', 'c', 'b', 'c', 'd']));
+    outbox.failAll({} as ClientError);
+  });
+
+  test('answer to an earlier attempt: SENT counts, a refusal for now does not, a final one does', async () => {
+    const { outbox, written, add, outcomes, refs } = makeOutbox();
+    outbox.resend();
+    add('a', 'b', 'c');
+    const old = new Map(refs);
+    outbox.resend();
+    const late = (id: string, retryable: boolean) =>
+      outbox.refused(old.get(id) as number, Nack.fromPartial({ code: 'X', clientMsgId: id, retryable }));
+    late('a', true);
+    late('b', false);
+    outbox.committed('c', RECEIPT);
+    expect(await outcomes.get('b')).toMatchObject({ code: 'X' });
+    expect(await outcomes.get('c')).toMatchObject({ seq: 1 });
+    expect(outbox.size).toBe(1);
+    outbox.committed('a', RECEIPT);
+    expect(await outcomes.get('a')).toMatchObject({ clientMsgId: 'a' });
+    expect(written).toEqual(['a', 'b', 'c', 'a', 'b', 'c']);
+  });
+
+  test('answered while it waits to go again: it does not', async () => {
+    const { outbox, written, add, nack } = makeOutbox();
+    outbox.resend();
+    add('a', 'b');
+    nack('a', { code: 'OVERLOADED', retryable: true, retryAfterMs: 1 });
+    outbox.committed('a', RECEIPT);
+    await vi.waitFor(() => expect(written).toEqual(['a', 'b', 'b']));
+    outbox.failAll({} as ClientError);
+  });
+
+  test('RESYNC while it waits: everything goes once, after the wait', async () => {
+    const { outbox, written, add, nack } = makeOutbox();
+    outbox.resend();
+    add('a', 'b', 'c');
+    nack('b', { code: 'OVERLOADED', retryable: true, retryAfterMs: 1 });
+    nack('c', { code: 'RESYNC_REQUIRED', retryable: true });
+    outbox.resend();
+    expect(written).toHaveLength(3);
+    await vi.waitFor(() => expect(written.slice(3)).toEqual(['a', 'b', 'c']));
+    outbox.failAll({} as ClientError);
+  });
+
+  test('no answer: all goes again, then the connection is given up', async () => {
+    const { outbox, written, add, stalls } = makeOutbox({ sentTimeoutMs: 5 });
+    outbox.resend();
+    add('a', 'b');
+    await vi.waitFor(() => expect(stalls()).toBe(1));
+    expect(written).toEqual(['a', 'b', 'a', 'b']);
+    outbox.failAll({} as ClientError);
+  });
+
+  test('unknown: answers to what is not here change nothing', () => {
+    const { outbox, add } = makeOutbox();
+    outbox.resend();
+    add('a');
+    expect(outbox.committed('z', RECEIPT)).toBe(false);
+    outbox.refused(999, Nack.fromPartial({ code: 'X', clientMsgId: 'z' }));
+    expect(outbox.size).toBe(1);
+    outbox.failAll({} as ClientError);
+  });
+
+  test('failAll: fails each once, in order, and forgets them', async () => {
+    const { outbox, failed, add, outcomes } = makeOutbox({ window: 1 });
+    outbox.resend();
+    add('a', 'b', 'c');
+    outbox.failAll({ code: 'GONE' } as ClientError);
+    expect(await Promise.all(outcomes.values())).toMatchObject([
+      { code: 'GONE' },
+      { code: 'GONE' },
+      { code: 'GONE' },
+    ]);
+    expect(failed).toEqual(['a', 'b', 'c']);
+    expect(outbox.size).toBe(0);
+  });
+});
