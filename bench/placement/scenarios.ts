@@ -1,7 +1,7 @@
 /** The scenarios: what happens to the fleet, and from when on it is measured. */
 import type { Simulation } from './simulation.ts';
 import { STEPS_PER_SECOND } from './simulation.ts';
-import { type SimGateway, ZONES } from './world.ts';
+import type { SimGateway } from './world.ts';
 
 export interface Scenario {
   readonly name: string;
@@ -40,8 +40,8 @@ function replace(simulation: Simulation, clients: number, sessionS: number): voi
 }
 
 function arrive(simulation: Simulation, perSecond: number): void {
-  for (let zone = 0; zone < ZONES.length; zone++)
-    simulation.ask(simulation.random.poisson(perSecond / STEPS_PER_SECOND / ZONES.length), zone, 0);
+  for (const [zone, share] of simulation.zoneShares.entries())
+    simulation.ask(simulation.random.poisson((perSecond / STEPS_PER_SECOND) * share), zone, 0);
 }
 
 function largest(gateways: readonly SimGateway[]): SimGateway {

@@ -34,6 +34,8 @@ export class Simulation {
   /** Clients that asked a policy. */
   asked = 0;
   readonly random: Random;
+  /** Share of the clients in each zone: as many as the zone was built for. */
+  readonly zoneShares: readonly number[];
   readonly #policies: readonly Policy[];
   readonly #latency: Random;
   readonly #reportAge: number;
@@ -49,6 +51,11 @@ export class Simulation {
     this.gateways = options.gateways;
     this.#policies = options.policies;
     this.random = new Random(options.seed);
+    const capacity = ZONES.map((_, zone) =>
+      options.gateways.reduce((sum, gateway) => sum + (gateway.zone === zone ? gateway.capacity : 0), 0),
+    );
+    const total = capacity.reduce((sum, part) => sum + part, 0);
+    this.zoneShares = capacity.map((part) => part / total);
     this.#latency = new Random(options.seed + 1);
     this.#reportAge = Math.round(options.reportAgeMs / STEP_MS);
     this.#leave = 1 - Math.exp(-STEP_MS / 1000 / options.sessionS);

@@ -1,7 +1,7 @@
 /** The world of the simulation: gateways as they are, whatever they report. */
-import { Random } from './random.ts';
+import type { Random } from './random.ts';
 
-/** Zones of the fleet; gateways and clients are spread over them evenly. */
+/** Zones of the fleet; gateways are spread over them evenly. */
 export const ZONES = ['a', 'b', 'c'] as const;
 
 /** Sizes of gateways, as in a fleet that grew over the years: [relative size, share of the gateways]. */
