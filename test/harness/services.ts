@@ -163,7 +163,7 @@ async function release(guardian: ChildProcess): Promise<void> {
 }
 
 /** Finds ports of 127.0.0.1 that nothing listens on now. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {
     const port = MIN_PORT + Math.floor(Math.random() * (MAX_PORT - MIN_PORT));
