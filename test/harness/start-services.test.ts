@@ -126,7 +126,13 @@ describe('start-services.sh', () => {
     await writeFile(`${dir}/etcd/member`, 'a file where etcd has a folder');
     const [peer] = await freePorts(1);
     const { code, stderr } = await run(
-      ...['--only', 'etcd', '--yes', '--etcd-port', port, '--etcd-peer-port', `${peer}`],
+      '--only',
+      'etcd',
+      '--yes',
+      '--etcd-port',
+      port,
+      '--etcd-peer-port',
+      `${peer}`,
     );
     expect(code).toBe(1);
     expect(stderr).toContain(`etcd ended while starting; the end of ${dir}/etcd.log`);
