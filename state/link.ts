@@ -30,7 +30,7 @@ import type { SendParser } from './delivery/send-parser.ts';
 import type { Sequencer } from './delivery/sequencer.ts';
 import type { StateLimits } from './limits.ts';
 import type { StateMetrics } from './metrics.ts';
-import type { Downlink, Refusal } from './session/downlink.ts';
+import type { Downlink, Fence, Refusal } from './session/downlink.ts';
 import type { LocationMap } from './session/location-map.ts';
 import { type Hold, holdName, type Sessions } from './session/sessions.ts';
 import { join } from './session/u64.ts';
@@ -62,7 +62,7 @@ export interface LinkContext {
  */
 export class Link implements Downlink, BatchStreamHandler {
   readonly index: number;
-  readonly fences = new Map<number, Set<string>>();
+  readonly fences = new Map<number, Fence>();
   readonly #stream: BatchStream;
   readonly #context: LinkContext;
   #logger: Logger;

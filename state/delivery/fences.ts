@@ -1,18 +1,18 @@
 /** Fences: after a send was refused, the connection's later ones wait until the client sends it again. */
 import type { ConversationId } from '../../common/mod.ts';
-import type { Downlink } from '../session/downlink.ts';
+import type { Downlink, Fence } from '../session/downlink.ts';
 
 /**
  * Keeps one sender's order when a send could not be taken.
  *
  * Sends are pipelined, so behind a refused one others are on their way, and none of them may overtake it. From the
  * first refusal on, every send of the connection is refused and remembered. The worker is told to fence and to make
- * the client resynchronise; the client then sends all that is unacknowledged again, in the original order. The first
- * send that comes a second time is therefore the start of that repetition: it lifts the fence. (A send that precedes
- * it in the client's order was refused before it, so it would have been the one to come back first.)
+ * the client resynchronise; the client then sends all that is unacknowledged again, in the original order. What
+ * arrives is thus a sequence of such repetitions, the first of which may have begun before the refusal. The oldest
+ * refused send marks the beginning of a whole one: it alone lifts the fence.
  *
- * A client that gave up the refused ones and sends something new is refused once more, told to resynchronise again,
- * and accepted when it repeats that.
+ * A client may give a message up. A send that comes a second time without the oldest one in between tells that: what
+ * is older and did not come either is then forgotten, and the oldest of the rest lifts the fence.
  */
 export class Fences {
   readonly #maxHeld: number;
@@ -28,35 +28,57 @@ export class Fences {
     return this.#due.size > 0;
   }
 
-  /** Returns whether a send may be taken; lifts the fence when it is the repetition of one that was refused. */
+  /** Returns whether an arriving send may be taken; where it may not, `hold` follows. */
   admits(link: Downlink, conn: number, conversation: ConversationId, clientMsgId: string): boolean {
     if (link.fences.size === 0) return true;
-    const held = link.fences.get(conn);
-    if (held === undefined) return true;
-    if (!held.has(sendKey(conversation, clientMsgId))) return false;
-    link.fences.delete(conn);
-    return true;
+    const fence = link.fences.get(conn);
+    if (fence === undefined) return true;
+    const key = sendKey(conversation, clientMsgId);
+    if (fence.seen.has(key)) forgetGivenUp(fence, key);
+    if (fence.oldest === key) {
+      link.fences.delete(conn);
+      return true;
+    }
+    fence.seen.add(key);
+    return false;
   }
 
-  /** Remembers a refused send. A connection with too many of them is closed: the client starts afresh. */
-  hold(link: Downlink, conn: number, conversation: ConversationId, clientMsgId: string): void {
+  /**
+   * Remembers a refused send that was the `arrival`-th. A connection with too many of them is closed: the client
+   * starts afresh on another one.
+   */
+  hold(
+    link: Downlink,
+    conn: number,
+    conversation: ConversationId,
+    clientMsgId: string,
+    arrival: number,
+  ): void {
     if (!link.isAttached(conn)) return;
-    let held = link.fences.get(conn);
-    if (held === undefined) {
-      held = new Set();
-      link.fences.set(conn, held);
+    let fence = link.fences.get(conn);
+    if (fence === undefined) {
+      fence = { held: new Map(), seen: new Set(), oldest: '', oldestArrival: Number.POSITIVE_INFINITY };
+      link.fences.set(conn, fence);
     }
-    if (held.size >= this.#maxHeld) {
+    const key = sendKey(conversation, clientMsgId);
+    const known = fence.held.get(key);
+    if (known === undefined && fence.held.size >= this.#maxHeld) {
       link.kick(conn, 'OVERLOADED');
       return;
     }
-    held.add(sendKey(conversation, clientMsgId));
+    fence.held.set(key, known === undefined ? arrival : Math.min(known, arrival));
+    noteOldest(fence, key, arrival);
     let conns = this.#due.get(link);
     if (conns === undefined) {
       conns = new Set();
       this.#due.set(link, conns);
     }
     conns.add(conn);
+  }
+
+  /** Sends that had been taken are refused after all: only a repetition that begins from now on counts. */
+  restart(link: Downlink, conn: number): void {
+    link.fences.get(conn)?.seen.clear();
   }
 
   /** Tells the workers. */
@@ -66,6 +88,23 @@ export class Fences {
     this.#due = new Map();
     for (const [link, conns] of due) link.fence(conns);
   }
+}
+
+/** The repetition that `key` belongs to is whole: what is older and not in it was given up. */
+function forgetGivenUp(fence: Fence, key: string): void {
+  const arrival = fence.held.get(key) as number;
+  for (const [other, otherArrival] of fence.held) {
+    if (otherArrival < arrival && !fence.seen.has(other)) fence.held.delete(other);
+  }
+  fence.seen.clear();
+  fence.oldestArrival = Number.POSITIVE_INFINITY;
+  for (const [other, otherArrival] of fence.held) noteOldest(fence, other, otherArrival);
+}
+
+function noteOldest(fence: Fence, key: string, arrival: number): void {
+  if (arrival >= fence.oldestArrival) return;
+  fence.oldest = key;
+  fence.oldestArrival = arrival;
 }
 
 function sendKey(conversation: ConversationId, clientMsgId: string): string {

@@ -24,6 +24,8 @@ export interface SendOrigin {
   readonly link: Downlink;
   readonly conn: number;
   readonly ref: number;
+  /** Number of its arrival at this node. */
+  readonly arrival: number;
   readonly senderName: string;
   readonly clientMsgIdBytes: number;
   readonly textBytes: number;
@@ -48,6 +50,7 @@ export class Sequencer {
   readonly #commit: GroupCommit<SendOrigin>;
   readonly #retry = new Backoff({ baseMs: BASE_RETRY_MS, maxMs: MAX_RETRY_MS });
   #retryTimer: NodeJS.Timeout | undefined;
+  #arrivals = 0;
   #failing = false;
   #draining = false;
 
@@ -82,24 +85,26 @@ export class Sequencer {
     send: SendParser,
   ): void {
     const { clientMsgId } = send;
+    const arrival = this.#arrivals++;
     if (this.#draining || !this.#fences.admits(link, conn, conversation, clientMsgId)) {
-      this.#refuse(link, conn, ref, conversation, clientMsgId, 'RESYNC_REQUIRED');
+      this.#refuse(link, conn, ref, conversation, clientMsgId, arrival, 'RESYNC_REQUIRED');
       return;
     }
     if (!this.#options.canMakeIds()) {
-      this.#refuse(link, conn, ref, conversation, clientMsgId, 'STATE_UNAVAILABLE', MAX_RETRY_MS);
+      this.#refuse(link, conn, ref, conversation, clientMsgId, arrival, 'STATE_UNAVAILABLE', MAX_RETRY_MS);
       return;
     }
     const origin: SendOrigin = {
       link,
       conn,
       ref,
+      arrival,
       senderName,
       clientMsgIdBytes: send.clientMsgIdBytes,
       textBytes: send.textBytes,
     };
     if (!this.#commit.offer(conversation, sender, clientMsgId, send.text, origin)) {
-      this.#refuse(link, conn, ref, conversation, clientMsgId, 'OVERLOADED', OVERLOADED_RETRY_MS);
+      this.#refuse(link, conn, ref, conversation, clientMsgId, arrival, 'OVERLOADED', OVERLOADED_RETRY_MS);
     }
   }
 
@@ -227,8 +232,9 @@ export class Sequencer {
   #refuseAll(batch: Batch<SendOrigin>, code: ErrorCode, retryAfterMs?: number): void {
     for (let i = 0; i < batch.drafts.length; i++) {
       const { conversation, clientMsgId } = batch.drafts[i] as QueuedDraft;
-      const { link, conn, ref } = batch.origins[i] as SendOrigin;
-      this.#refuse(link, conn, ref, conversation, clientMsgId, code, retryAfterMs);
+      const { link, conn, ref, arrival } = batch.origins[i] as SendOrigin;
+      this.#refuse(link, conn, ref, conversation, clientMsgId, arrival, code, retryAfterMs);
+      this.#fences.restart(link, conn);
     }
   }
 
@@ -238,10 +244,11 @@ export class Sequencer {
     ref: number,
     key: ConversationId,
     clientMsgId: string,
+    arrival: number,
     code: ErrorCode,
     retryAfterMs?: number,
   ): void {
-    this.#fences.hold(link, conn, key, clientMsgId);
+    this.#fences.hold(link, conn, key, clientMsgId, arrival);
     link.refuse({
       conn,
       ref,

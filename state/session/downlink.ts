@@ -1,6 +1,17 @@
 /** What the parts of a state node may do with the connections of one gateway stream. */
 import type { ErrorCode, ErrorDetails } from '../../common/mod.ts';
 
+/** One connection's refused sends; see Fences. */
+export interface Fence {
+  /** By conversation and client_msg_id; the value is the first arrival that is known, which gives the client's order. */
+  readonly held: Map<string, number>;
+  /** Those that came again since the oldest one was refused. */
+  readonly seen: Set<string>;
+  /** Key of the send that arrived first of those held. */
+  oldest: string;
+  oldestArrival: number;
+}
+
 /** Answer to one frame that is refused. */
 export interface Refusal {
   readonly conn: number;
@@ -26,8 +37,8 @@ export interface Downlink {
   readonly ended: boolean;
   /** Returns whether the worker still holds a connection. */
   isAttached(conn: number): boolean;
-  /** Connections whose sends are held off until they are sent again; see Fences. */
-  readonly fences: Map<number, Set<string>>;
+  /** Connections whose sends are held off until they are sent again. */
+  readonly fences: Map<number, Fence>;
   /** Pushes the frame behind a DELIVER head of `count` connections. */
   push(head: Uint8Array, frame: Uint8Array, count: number): void;
   /** Sends a whole DELIVER record: an answer to one connection. */

@@ -24,9 +24,7 @@ export async function openStore(url: string, options: StoreOptions): Promise<Sto
   const settings = { logger: options.logger, timeoutMs: options.timeoutMs ?? 10_000 };
   if (/^postgres(ql)?:\/\//.test(url)) return new CheckedStore(await openPostgres(url, settings));
   if (url.startsWith('sqlite://')) return new CheckedStore(await SqliteStore.open(sqlitePath(url), settings));
-  throw new GochatError('CONFIG_INVALID', {
-    details: { what: `Store URL ${redact(url)}: it begins neither with postgres:// nor with sqlite://.` },
-  });
+  throw invalid(url, 'it begins neither with postgres:// nor with sqlite://');
 }
 
 async function openPostgres(url: string, options: Required<StoreOptions>): Promise<PostgresStore> {
@@ -61,10 +59,18 @@ async function openPostgres(url: string, options: Required<StoreOptions>): Promi
 }
 
 function sqlitePath(url: string): string {
-  const path = decodeURIComponent(url.slice('sqlite://'.length));
-  if (path === '' || path.endsWith('/'))
-    throw new GochatError('CONFIG_INVALID', { details: { what: `Store URL ${url}: it names no file.` } });
+  let path: string;
+  try {
+    path = decodeURIComponent(url.slice('sqlite://'.length));
+  } catch (cause) {
+    throw invalid(url, 'it is not a URL', cause);
+  }
+  if (path === '' || path.endsWith('/')) throw invalid(url, 'it names no file');
   return path;
+}
+
+function invalid(url: string, why: string, cause?: unknown): GochatError {
+  return new GochatError('CONFIG_INVALID', { details: { what: `Store URL ${redact(url)}: ${why}.` }, cause });
 }
 
 /** Returns the URL without its password. */

@@ -1,0 +1,191 @@
+import { describe, expect, test } from 'vitest';
+import { deliverCount, LinkKind } from '../../proto/mod.ts';
+import { settle, testNode, until } from '../testing/test-node.ts';
+
+const ROOM = 7n;
+
+function messages(lines: readonly string[]): string[] {
+  return lines.filter((line) => line.includes('MESSAGE'));
+}
+
+describe('fan-out', () => {
+  test('a room: each stream gets the frame once, with all its connections but the sending one', async () => {
+    const { store, worker } = await testNode();
+    store.addRoom(ROOM, 'room', [1n, 2n, 3n]);
+    const [a, b, c] = [worker(), worker(), worker()];
+    a.attach(1, 1n, { device: 'phone' });
+    a.attach(2, 1n, { device: 'laptop' });
+    a.attach(3, 2n);
+    b.attach(1, 2n, { device: 'other' });
+    b.attach(2, 3n);
+    b.attach(3, 4n);
+    c.attach(1, 4n);
+    for (const w of [a, b, c]) w.take();
+    a.send(1, 1, ROOM, 'm1', 'hello');
+    await settle();
+    const toA = a.take().filter((record) => deliverCount(record) > 0);
+    expect(toA).toHaveLength(2);
+    const toB = b.take();
+    expect(toB).toHaveLength(1);
+    expect(toB[0]?.[0]).toBe(LinkKind.DELIVER);
+    expect(deliverCount(toB[0] as Uint8Array)).toBe(2);
+    expect(c.take()).toEqual([]);
+  });
+
+  test("the sender's other devices: get the message; the sending connection gets SENT alone", async () => {
+    const { store, worker } = await testNode();
+    store.addRoom(ROOM, 'room', [1n]);
+    const [a, b] = [worker(), worker()];
+    a.attach(1, 1n, { device: 'phone' });
+    b.attach(1, 1n, { device: 'laptop' });
+    a.take();
+    b.take();
+    a.send(1, 1, ROOM, 'm1');
+    await settle();
+    expect(a.lines()).toEqual(['1: SENT ref=1 m1 seq=1']);
+    expect(b.lines()).toEqual(['1: MESSAGE 7#1 user1: m1']);
+  });
+
+  test('a large room: connections are found once and again after each change', async () => {
+    const { store, worker } = await testNode();
+    const users = Array.from({ length: 40 }, (_, i) => BigInt(i + 1));
+    store.addRoom(ROOM, 'room', users);
+    const w = worker();
+    users.forEach((user, i) => w.attach(i + 1, user));
+    w.take();
+    for (let round = 1; round <= 3; round++) {
+      w.send(5, round, ROOM, `m${round}`);
+      await settle();
+      const conns = w.delivered().map(({ conn }) => conn);
+      expect(conns.sort((x, y) => x - y)).toEqual(users.map(Number));
+    }
+    w.detach(40);
+    w.attach(50, 40n);
+    w.send(5, 9, ROOM, 'm9');
+    await settle();
+    const conns = w.delivered().map(({ conn }) => conn);
+    expect(conns).toContain(50);
+    expect(conns).not.toContain(40);
+    expect(conns).toHaveLength(40);
+  });
+
+  test('someone joins: the next send reaches them, on a node that had the old list', async () => {
+    const { store, worker } = await testNode();
+    store.addRoom(ROOM, 'room', [1n]);
+    const w = worker();
+    w.attach(1, 1n);
+    w.attach(2, 2n);
+    w.send(1, 1, ROOM, 'm1');
+    await settle();
+    w.take();
+    store.addMember(store.addRoom(8n, 'other', []), 2n);
+    store.addMember(ROOM as never, 2n);
+    w.send(1, 2, ROOM, 'm2');
+    await settle();
+    expect(messages(w.lines())).toEqual(['2: MESSAGE 7#2 user1: m2']);
+    expect(store.calls.get('membersOf')).toBe(2);
+  });
+
+  test('members known: no further read of the store', async () => {
+    const { store, worker } = await testNode();
+    store.addRoom(ROOM, 'room', [1n, 2n]);
+    const w = worker();
+    w.attach(1, 1n);
+    for (let i = 1; i <= 5; i++) {
+      w.send(1, i, ROOM, `m${i}`);
+      await settle();
+    }
+    expect(store.calls.get('membersOf')).toBe(1);
+  });
+
+  test('members that cannot be loaded: pushes wait and go out in order once they can', async () => {
+    const { store, worker } = await testNode();
+    store.addRoom(ROOM, 'room', [1n, 2n]);
+    const w = worker();
+    w.attach(1, 1n);
+    w.attach(2, 2n);
+    w.take();
+    store.failing.add('membersOf');
+    for (let i = 1; i <= 3; i++) w.send(1, i, ROOM, `m${i}`);
+    await settle();
+    expect(messages(w.lines())).toEqual([]);
+    store.failing.delete('membersOf');
+    const seen: string[] = [];
+    await until(() => {
+      seen.push(...messages(w.lines()));
+      return seen.length === 3;
+    });
+    expect(seen).toEqual([1, 2, 3].map((i) => `2: MESSAGE 7#${i} user1: m${i}`));
+  });
+
+  test('too many pushes wait: they are dropped, and the members resynchronise once they are known', async () => {
+    const { store, worker } = await testNode({ waitingPushes: 2 });
+    store.addRoom(ROOM, 'room', [1n, 2n]);
+    const w = worker();
+    w.attach(1, 1n);
+    w.attach(2, 2n);
+    w.attach(3, 3n);
+    w.take();
+    store.failing.add('membersOf');
+    for (let i = 1; i <= 4; i++) w.send(1, i, ROOM, `m${i}`);
+    await settle();
+    expect(messages(w.lines())).toEqual([]);
+    store.failing.delete('membersOf');
+    let lines: string[] = [];
+    await until(() => {
+      lines = [...lines, ...w.lines()];
+      return lines.some((line) => line.startsWith('fence'));
+    });
+    expect(lines[0]).toBe('fence 1,2');
+  });
+
+  test('too many conversations cannot be loaded: every connection resynchronises', async () => {
+    const { store, worker } = await testNode({ failedLoads: 2 });
+    const w = worker();
+    w.attach(1, 1n);
+    w.attach(2, 2n);
+    w.take();
+    store.failing.add('membersOf');
+    for (let room = 10; room < 13; room++) {
+      store.addRoom(BigInt(room), `r${room}`, [1n]);
+      w.send(1, room, BigInt(room), 'm');
+    }
+    await settle();
+    expect(w.lines().filter((line) => line.startsWith('fence'))).toEqual(['fence 1,2']);
+  });
+
+  test('a worker that is behind: pushes are left out, answers are not, and it resynchronises when it has caught up', async () => {
+    const { store, worker } = await testNode({ pushBytes: 100 });
+    store.addRoom(ROOM, 'room', [1n, 2n, 3n]);
+    const w = worker();
+    w.attach(1, 1n);
+    w.attach(2, 2n);
+    w.attach(3, 3n);
+    w.take();
+    w.stream.queuedBytes = 101;
+    w.send(1, 1, ROOM, 'm1');
+    await settle();
+    expect(w.lines()).toEqual(['1: SENT ref=1 m1 seq=1']);
+    w.detach(3);
+    w.stream.queuedBytes = 0;
+    w.drained();
+    expect(w.lines()).toEqual(['fence 2']);
+    w.drained();
+    expect(w.lines()).toEqual([]);
+  });
+
+  test('cache: conversations not used lately go, and are loaded again', async () => {
+    const { store, worker } = await testNode({ cachedConversations: 2 });
+    for (let room = 1; room <= 4; room++) store.addRoom(BigInt(room), `r${room}`, [1n, 2n]);
+    const w = worker();
+    w.attach(1, 1n);
+    w.attach(2, 2n);
+    w.take();
+    for (const room of [1, 2, 3, 4, 1]) {
+      w.send(1, room, BigInt(room), `m${store.batches.length}`);
+      await settle();
+    }
+    expect(messages(w.lines())).toHaveLength(5);
+    expect(store.calls.get('membersOf')).toBe(5);
+  });
+});

@@ -1,0 +1,121 @@
+/** Opening: URLs, what cannot be reached, and migrations on both engines. */
+import { createServer } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { silentLogger as logger } from '../../common/mod.ts';
+import { openStore } from './mod.ts';
+import { type Scratch, scratchPostgres, scratchSqlite } from './scratch.contract.ts';
+
+function failure(code: string, message: string | RegExp) {
+  const text =
+    typeof message === 'string' ? expect.stringContaining(message) : expect.stringMatching(message);
+  return expect.objectContaining({ code, message: text });
+}
+
+describe('URLs', () => {
+  test.each([
+    ['mysql://127.0.0.1/x', 'begins neither'],
+    ['', 'begins neither'],
+    ['/var/lib/chat.db', 'begins neither'],
+    ['sqlite://', 'names no file'],
+    ['sqlite:///tmp/', 'names no file'],
+    ['sqlite:///tmp/%E0%A4%A', 'is not a URL'],
+    ['postgres://[', 'is not a URL'],
+  ])('%s: CONFIG_INVALID', async (url, reason) => {
+    await expect(openStore(url, { logger })).rejects.toEqual(failure('CONFIG_INVALID', reason));
+  });
+
+  test('nobody listens: STORE_UNREACHABLE with address and reason, without the password', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    await new Promise((resolve) => server.close(resolve));
+    const error: unknown = await openStore(`postgres://ann:secret@127.0.0.1:${address.port}/x`, {
+      logger,
+    }).catch((reason: unknown) => reason);
+    expect(error).toEqual(
+      failure('STORE_UNREACHABLE', `postgres://ann:***@127.0.0.1:${address.port}/x: connect ECONNREFUSED`),
+    );
+    expect(String(error)).not.toContain('secret');
+  });
+
+  test('no such database: STORE_UNREACHABLE that says so', async () => {
+    await using scratch = await scratchPostgres();
+    await expect(openStore(`${scratch.url}_not`, { logger })).rejects.toEqual(
+      failure('STORE_UNREACHABLE', /database "\w+_not" does not exist/),
+    );
+  });
+
+  test('a database that is not UTF8: STORE_UNREACHABLE that says so', async () => {
+    await using admin = await scratchPostgres();
+    const name = `latin_${Date.now()}`;
+    await admin.execute(`create database ${name} template template0 encoding 'LATIN1' locale 'C'`);
+    try {
+      const url = admin.url.replace(/gochat_test_\w+/, name);
+      await expect(openStore(url, { logger })).rejects.toEqual(failure('STORE_UNREACHABLE', 'LATIN1'));
+    } finally {
+      await admin.execute(`drop database ${name} with (force)`);
+    }
+  });
+
+  test('without GOCHAT_TEST_POSTGRES the tests fail and say how to set it', async () => {
+    await expect(scratchPostgres('')).rejects.toThrow(
+      'GOCHAT_TEST_POSTGRES is not set. Run the tests with make',
+    );
+  });
+});
+
+describe.each<[string, () => Promise<Scratch>]>([
+  ['SQLite', scratchSqlite],
+  ['PostgreSQL', scratchPostgres],
+])('migrations on %s', (_, makeScratch) => {
+  test('8 nodes at once on an empty database: each applied once, all can work', async () => {
+    await using scratch = await makeScratch();
+    const stores = await Promise.all(Array.from({ length: 8 }, () => openStore(scratch.url, { logger })));
+    await Promise.all(stores.map((store) => store.ping()));
+    const applied = await scratch.query('select version, name from gochat_migrations order by version');
+    expect(applied.map(({ version, name }) => [Number(version), name])).toEqual([[1, 'chat']]);
+    await Promise.all(stores.map((store) => store.close()));
+  });
+
+  test('opened again: nothing is applied twice', async () => {
+    await using scratch = await makeScratch();
+    for (let round = 0; round < 2; round++) await (await openStore(scratch.url, { logger })).close();
+    expect(await scratch.query('select version from gochat_migrations')).toHaveLength(1);
+  });
+
+  test.each([
+    [
+      'a newer database',
+      "insert into gochat_migrations (version, name, checksum) values (2, 'later', 'x')",
+      'is newer, it has 0002_later and this release ends at 1',
+    ],
+    [
+      'a migration with another text',
+      "update gochat_migrations set checksum = 'abc' where version = 1",
+      'migration 0001_chat was applied with another text',
+    ],
+    [
+      'another migration under that number',
+      "update gochat_migrations set name = 'other' where version = 1",
+      'has migration 0001_other where this release has chat',
+    ],
+  ])('%s: STORE_SCHEMA', async (__, change, reason) => {
+    await using scratch = await makeScratch();
+    await (await openStore(scratch.url, { logger })).close();
+    await scratch.execute(change);
+    await expect(openStore(scratch.url, { logger })).rejects.toEqual(failure('STORE_SCHEMA', reason));
+  });
+
+  test('a migration that fails leaves nothing behind', async () => {
+    await using scratch = await makeScratch();
+    // In the way of the fifth table.
+    await scratch.execute('create table cursors (x integer)');
+    await expect(openStore(scratch.url, { logger })).rejects.toEqual(
+      failure('STORE_UNREACHABLE', 'already exists'),
+    );
+    await expect(scratch.query('select * from accounts')).rejects.toThrow();
+    await scratch.execute('drop table cursors');
+    await (await openStore(scratch.url, { logger })).close();
+  });
+});

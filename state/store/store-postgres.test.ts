@@ -1,0 +1,207 @@
+/** What only the PostgreSQL store has to stand: lost connections, restarts, a frozen or read-only server. */
+import { setTimeout } from 'node:timers/promises';
+import postgres from 'postgres';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { silentLogger as logger } from '../../common/mod.ts';
+import { type Services, startServices } from '../../test/harness/services.ts';
+import { type Draft, openStore } from './mod.ts';
+import { scratchPostgres, World } from './scratch.contract.ts';
+
+const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
+const TERMINATE =
+  'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()';
+
+/** Appends until it succeeds, as a client's retries do. */
+async function appendAtLast(world: World, drafts: readonly Draft[]): Promise<number> {
+  for (let failures = 0; ; failures++) {
+    try {
+      const answers = await world.store.append(drafts);
+      if (!answers.every((answer) => answer.ok)) throw new Error('append was refused');
+      return failures;
+    } catch (error) {
+      expect(error).toEqual(unavailable);
+      if (failures > 100) throw error;
+    }
+  }
+}
+
+describe('a server that drops connections', () => {
+  test('backends terminated during appends: nothing lost, nothing twice', async () => {
+    await using scratch = await scratchPostgres();
+    const [a, b] = [await World.open(scratch), await World.open(scratch)];
+    const users = [await a.user(), await a.user()] as const;
+    const rooms = await Promise.all([a.room(...users), a.room(...users), a.room(...users)]);
+    const done = new AbortController();
+    let terminated = 0;
+    const terminate = async () => {
+      while (!done.signal.aborted) {
+        terminated += (await scratch.query(TERMINATE)).length;
+        // Room for some appends between two blows.
+        await setTimeout(15);
+      }
+    };
+    const send = async (world: World, sender: (typeof users)[number]) => {
+      for (let round = 0; round < 60; round++)
+        await appendAtLast(
+          world,
+          rooms.map((room) => world.draft(room, sender, { clientMsgId: `c${round}` })),
+        );
+    };
+    const killer = terminate();
+    await Promise.all([send(a, users[0]), send(b, users[1])]);
+    done.abort();
+    await killer;
+    expect(terminated).toBeGreaterThan(5);
+    for (const room of rooms) {
+      const messages = (await a.store.history(users[0], room, 0, 1000))?.messages ?? [];
+      expect(messages.map(({ seq }) => seq)).toEqual(Array.from({ length: 120 }, (_, index) => index + 1));
+      for (const user of users) {
+        const own = messages.filter(({ sender }) => sender === user).map(({ clientMsgId }) => clientMsgId);
+        expect(own).toEqual(Array.from({ length: 60 }, (_, round) => `c${round}`));
+      }
+    }
+    await Promise.all([a.store.close(), b.store.close()]);
+  });
+
+  test('idle connections terminated: the next call does not notice', async () => {
+    await using scratch = await scratchPostgres();
+    const world = await World.open(scratch);
+    const user = await world.user();
+    const room = await world.room(user);
+    await world.fill(room, user, 1);
+    await scratch.query(TERMINATE);
+    expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ seq: 2 }]);
+    expect((await world.store.history(user, room, 0, 10))?.messages).toHaveLength(2);
+    await world.store.close();
+  });
+});
+
+describe('a server that stops', () => {
+  let services: Services;
+
+  beforeAll(async () => {
+    services = await startServices({ only: ['postgres'], durable: true });
+  });
+
+  afterAll(async () => {
+    await services[Symbol.asyncDispose]();
+  });
+
+  test('killed and started again: STORE_UNAVAILABLE meanwhile, then well, with every acked message', async () => {
+    const url = services.urls.postgres;
+    const world = new World(await openStore(url, { logger, timeoutMs: 3000 }));
+    const user = await world.user();
+    const room = await world.room(user);
+    await world.fill(room, user, 100);
+    await services.kill('postgres');
+    await expect(world.store.append([world.draft(room, user)])).rejects.toEqual(unavailable);
+    await expect(world.store.ping()).rejects.toEqual(unavailable);
+    await services.start('postgres');
+    await vi.waitFor(() => world.store.ping(), { timeout: 20_000 });
+    const page = await world.store.history(user, room, 0, 1000);
+    expect(page?.messages.map(({ seq }) => seq)).toEqual(
+      Array.from({ length: 100 }, (_, index) => index + 1),
+    );
+    expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ ok: true, seq: 101 }]);
+    await world.store.close();
+  });
+
+  test('frozen: STORE_UNAVAILABLE within the deadline, and well when it thaws', async () => {
+    const world = new World(await openStore(services.urls.postgres, { logger, timeoutMs: 1000 }));
+    const user = await world.user();
+    const room = await world.room(user);
+    await world.fill(room, user, 1);
+    await services.pause('postgres');
+    try {
+      const draft = world.draft(room, user);
+      // More calls than connections: those that wait for one have the deadline too.
+      const calls = [
+        ...Array.from({ length: 20 }, () => world.store.history(user, room, 0, 1)),
+        world.store.append([draft]),
+        world.store.append([draft]),
+        world.store.append([draft]),
+      ];
+      const outcomes = await Promise.allSettled(calls);
+      expect(outcomes).toEqual(calls.map(() => ({ status: 'rejected', reason: unavailable })));
+    } finally {
+      await services.resume('postgres');
+    }
+    await vi.waitFor(() => world.store.ping(), { timeout: 20_000 });
+    await appendAtLast(world, [world.draft(room, user)]);
+    await world.store.close();
+  });
+});
+
+describe('a server with other settings', () => {
+  test('synchronous_commit off: an append turns it on for its commit', async () => {
+    await using scratch = await scratchPostgres();
+    const [{ name } = {}] = await scratch.query('select current_database() as name');
+    await scratch.execute(`alter database ${String(name)} set synchronous_commit = off`);
+    const world = await World.open(scratch);
+    const user = await world.user();
+    const room = await world.room(user);
+    // Deferred to the commit itself.
+    await scratch.execute(`
+      create table seen (setting text);
+      create function see() returns trigger language plpgsql as
+        $$begin insert into seen values (current_setting('synchronous_commit')); return null; end$$;
+      create constraint trigger see after insert on messages deferrable initially deferred
+        for each row execute function see()`);
+    await world.fill(room, user, 1);
+    expect(await scratch.query('select setting from seen')).toEqual([{ setting: 'on' }]);
+    await world.store.close();
+  });
+
+  test('repeatable read as the default: appends at once are repeated until they pass', async () => {
+    await using scratch = await scratchPostgres();
+    const [{ name } = {}] = await scratch.query('select current_database() as name');
+    await scratch.execute(
+      `alter database ${String(name)} set default_transaction_isolation = 'repeatable read'`,
+    );
+    const [a, b] = [await World.open(scratch), await World.open(scratch)];
+    const user = await a.user();
+    const room = await a.room(user);
+    const send = async (world: World) => {
+      for (let round = 0; round < 30; round++) await appendAtLast(world, [world.draft(room, user)]);
+    };
+    await Promise.all([send(a), send(b)]);
+    const page = await a.store.history(user, room, 0, 1000);
+    expect(page?.messages.map(({ seq }) => seq)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
+    await Promise.all([a.store.close(), b.store.close()]);
+  });
+
+  test('read-only: STORE_UNAVAILABLE, and new connections once it can be written', async () => {
+    await using scratch = await scratchPostgres();
+    const [{ name } = {}] = await scratch.query('select current_database() as name');
+    const world = await World.open(scratch);
+    const user = await world.user();
+    const room = await world.room(user);
+    const readOnly = (value: string) =>
+      scratch.execute(`begin read write;
+        alter database ${String(name)} set default_transaction_read_only = ${value}; commit`);
+    await readOnly('on');
+    await scratch.query(TERMINATE);
+    await expect(world.store.append([world.draft(room, user)])).rejects.toEqual(unavailable);
+    expect(await world.store.history(user, room, 0, 1)).toEqual({ messages: [], more: false });
+    await readOnly('off');
+    // The connections that were opened meanwhile are read-only for good: the store gives them up by itself.
+    expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ seq: 1 }]);
+    await world.store.close();
+  });
+
+  test('a message whose row is locked for long: STORE_UNAVAILABLE, others pass', async () => {
+    await using scratch = await scratchPostgres();
+    const world = new World(await openStore(scratch.url, { logger, timeoutMs: 700 }));
+    const user = await world.user();
+    const [locked, free] = [await world.room(user), await world.room(user)];
+    const sql = postgres(scratch.url, { max: 1 });
+    await sql.begin(async (tx) => {
+      await tx.unsafe(`select from conversations where id = ${locked} for update`);
+      await expect(world.store.append([world.draft(locked, user)])).rejects.toEqual(unavailable);
+      expect(await world.store.append([world.draft(free, user)])).toMatchObject([{ seq: 1 }]);
+    });
+    await sql.end();
+    await vi.waitFor(() => appendAtLast(world, [world.draft(locked, user)]), { timeout: 10_000 });
+    await world.store.close();
+  });
+});

@@ -1,0 +1,174 @@
+/** What only the SQLite store has to stand: kill -9, a full disk, locks, broken files. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, stat, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { createInterface } from 'node:readline';
+import { describe, expect, test } from 'vitest';
+import { type ConversationId, silentLogger as logger, type UserId } from '../../common/mod.ts';
+import { openStore } from './mod.ts';
+import { scratchSqlite, World } from './scratch.contract.ts';
+import { openDatabase } from './sqlite-database.ts';
+
+const CHILD = new URL('./append-until-killed.contract.ts', import.meta.url).pathname;
+const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
+
+/** Makes a room with its only member and closes the store again. */
+async function prepare(url: string): Promise<{ room: ConversationId; user: UserId }> {
+  const world = new World(await openStore(url, { logger }));
+  const user = await world.user();
+  const room = await world.room(user);
+  await world.store.close();
+  return { room, user };
+}
+
+describe('durability', () => {
+  test('kill -9 in the middle of appends: every acked message is there, in one sequence', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const acked = new Map<number, string>();
+    for (let round = 0; round < 4; round++) {
+      const child = spawn(process.execPath, [CHILD, scratch.url, String(room), String(user)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const exit = once(child, 'exit');
+      let left = 100 + Math.floor(Math.random() * 600);
+      for await (const line of createInterface({ input: child.stdout })) {
+        const [seq, id] = line.split(' ');
+        acked.set(Number(seq), id ?? '');
+        if (left-- === 0) child.kill('SIGKILL');
+      }
+      expect(await exit).toEqual([null, 'SIGKILL']);
+    }
+    expect(acked.size).toBeGreaterThan(400);
+
+    await using store = await openStore(scratch.url, { logger });
+    const page = await store.history(user, room, 0, 1_000_000);
+    const messages = page?.messages ?? [];
+    expect(messages.map(({ seq }) => seq)).toEqual(messages.map((_, index) => index + 1));
+    const stored = new Map(messages.map(({ seq, id }) => [seq, String(id)]));
+    for (const [seq, id] of acked) expect(stored.get(seq)).toBe(id);
+    expect(await scratch.query('pragma integrity_check')).toEqual([{ integrity_check: 'ok' }]);
+  });
+
+  test('each commit is synced: WAL with synchronous = FULL', async () => {
+    await using scratch = await scratchSqlite();
+    const database = openDatabase(scratch.path, 1000);
+    expect(database.prepare('pragma journal_mode').get()).toEqual({ journal_mode: 'wal' });
+    expect(database.prepare('pragma synchronous').get()).toEqual({ synchronous: 2n });
+    expect(database.prepare('pragma foreign_keys').get()).toEqual({ foreign_keys: 1n });
+    database.close();
+  });
+
+  test('out of space: STORE_UNAVAILABLE, the process lives, what was acked is there', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    // A file may grow to 2 MiB; Node ignores SIGXFSZ, so the write fails as on a full disk.
+    const child = spawn(
+      'bash',
+      ['-c', 'ulimit -f 2048; exec "$@"', 'bash', process.execPath, CHILD, scratch.url, `${room}`, `${user}`],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const exit = once(child, 'exit');
+    let last = 0;
+    let failure = '';
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (line.startsWith('failed')) failure = line;
+      else last = Number(line.split(' ')[0]);
+    }
+    expect(await exit).toEqual([0, null]);
+    expect(last).toBeGreaterThan(100);
+    expect(failure).toBe(`failed STORE_UNAVAILABLE newest ${last}`);
+
+    const world = new World(await openStore(scratch.url, { logger }));
+    expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ ok: true, seq: last + 1 }]);
+    await world.store.close();
+  });
+});
+
+describe('the file', () => {
+  test('is made with its folder, readable by the owner only', async () => {
+    await using scratch = await scratchSqlite();
+    const path = join(scratch.folder, 'a', 'b c', 'chat.db');
+    await using store = await openStore(`sqlite://${path.replace(' ', '%20')}`, { logger });
+    await store.ping();
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    expect((await stat(`${path}-wal`)).mode & 0o777).toBe(0o600);
+  });
+
+  test('a relative URL is relative to the working directory', async () => {
+    await using scratch = await scratchSqlite();
+    await using store = await openStore(`sqlite://./${relative(process.cwd(), scratch.path)}`, { logger });
+    await store.ping();
+    expect((await stat(scratch.path)).size).toBeGreaterThan(0);
+  });
+
+  test('can be read by another program while the store writes', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const world = new World(await openStore(scratch.url, { logger }));
+    await world.fill(room, user, 3);
+    const other = new DatabaseSync(scratch.path, { readOnly: true });
+    expect(other.prepare('select seq, body from messages').all()).toHaveLength(3);
+    await world.fill(room, user, 2);
+    expect(other.prepare('select count(*) as n from messages').get()).toEqual({ n: 5 });
+    other.close();
+    await world.store.close();
+  });
+
+  test('locked by another program: STORE_UNAVAILABLE, and well again without it', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const world = new World(await openStore(scratch.url, { logger, timeoutMs: 400 }));
+    const other = new DatabaseSync(scratch.path);
+    other.exec('begin immediate');
+    const draft = world.draft(room, user);
+    await expect(world.store.append([draft])).rejects.toEqual(unavailable);
+    expect(await world.store.history(user, room, 0, 1)).toEqual({ messages: [], more: false });
+    other.exec('rollback');
+    other.close();
+    expect(await world.store.append([draft])).toMatchObject([{ ok: true, seq: 1 }]);
+    await world.store.close();
+  });
+
+  test.each([
+    ['is no database', 'file is not a database', (path: string) => writeFile(path, 'hello '.repeat(2000))],
+    ['is a folder', 'EISDIR', (path: string) => mkdir(path)],
+  ])('%s: STORE_UNREACHABLE that says so', async (_, reason, make) => {
+    await using scratch = await scratchSqlite();
+    await make(scratch.path);
+    await expect(openStore(scratch.url, { logger })).rejects.toEqual(
+      expect.objectContaining({ code: 'STORE_UNREACHABLE', message: expect.stringContaining(reason) }),
+    );
+  });
+
+  test('cannot be made: STORE_UNREACHABLE that names it', async () => {
+    await using scratch = await scratchSqlite();
+    await writeFile(join(scratch.folder, 'file'), '');
+    await expect(openStore(`sqlite://${scratch.folder}/file/chat.db`, { logger })).rejects.toEqual(
+      expect.objectContaining({
+        code: 'STORE_UNREACHABLE',
+        message: expect.stringMatching(/file\/chat\.db: (EEXIST|ENOTDIR)/),
+      }),
+    );
+  });
+
+  test('is corrupt inside: STORE_UNAVAILABLE for what cannot be read, the rest works', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const world = new World(await openStore(scratch.url, { logger }));
+    await world.fill(room, user, 2000);
+    await world.store.close();
+    const [{ rootpage } = {}] = await scratch.query(
+      "select rootpage from sqlite_schema where name = 'messages'",
+    );
+    const file = await open(scratch.path, 'r+');
+    await file.write(Buffer.alloc(4096, 0xff), 0, 4096, (Number(rootpage) - 1) * 4096);
+    await file.close();
+    await using store = await openStore(scratch.url, { logger });
+    await expect(store.history(user, room, 0, 10)).rejects.toEqual(unavailable);
+    await expect(store.ping()).resolves.toBeUndefined();
+    expect(await store.conversationsOf(user, '')).toMatchObject([{ id: room, lastSeq: 2000 }]);
+  });
+});
