@@ -28,6 +28,7 @@ export async function run(
       logger,
       host: config.host,
       adminPort: config.adminPort,
+      adminToken: config.adminToken,
       drainMs: config.drainMs,
       servers: [api],
       closers: [() => registry.close()],

@@ -32,6 +32,7 @@ export async function run(
       logger,
       host: config.host,
       adminPort: config.adminPort,
+      adminToken: config.adminToken,
       drainMs: config.drainMs,
       servers: [gateway],
       closers: [() => registry.close()],

@@ -20,6 +20,7 @@ export async function run(
       logger,
       host: config.host,
       adminPort: config.adminPort,
+      adminToken: config.adminToken,
       drainMs: config.drainMs,
       servers: [ipconf],
       closers: [() => registry.close()],

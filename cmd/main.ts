@@ -1,6 +1,7 @@
 /** The command line: gochat MODE [flags]. Parses, hands over to the mode's file, and turns errors into exit codes. */
 import { Command, CommanderError, Option } from 'commander';
 import { envName, ExitCode, flagName, GochatError, type Settings } from '../common/mod.ts';
+import { addCtl } from './ctl.ts';
 import { MODES, type Mode } from './settings.ts';
 import { VERSION } from './version.ts';
 
@@ -8,7 +9,7 @@ import { VERSION } from './version.ts';
 type Run = (flags: Readonly<Record<string, unknown>>, file: string | undefined) => Promise<number>;
 
 // A mode's code is loaded only when it runs, so that the client starts fast.
-const RUNS: Record<Mode, { summary: string; load: () => Promise<{ run: Run }> }> = {
+const RUNS: Record<Exclude<Mode, 'ctl'>, { summary: string; load: () => Promise<{ run: Run }> }> = {
   up: {
     summary: 'start the whole system in one process, on embedded engines',
     load: () => import('./up.ts'),
@@ -46,6 +47,9 @@ async function main(argv: readonly string[]): Promise<number> {
       exitCode = await run(flags, config as string | undefined);
     });
   }
+  addCtl(program, addOptions, (code) => {
+    exitCode = code;
+  });
   program
     .command('config')
     .summary('check and print the configuration of a mode')

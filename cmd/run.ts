@@ -8,8 +8,10 @@ import {
   enableMetrics,
   ExitCode,
   GochatError,
+  json,
   type Logger,
   type LogLevel,
+  type OperatorRoutes,
   type Server,
   startAdmin,
 } from '../common/mod.ts';
@@ -29,12 +31,15 @@ export interface Process {
   readonly logger: Logger;
   readonly host: string;
   readonly adminPort: number;
+  readonly adminToken: string | undefined;
   readonly drainMs: number;
   /** In the order in which they start; they drain and stop in the reverse order. */
   readonly servers: readonly Server[];
   /** Closes what the servers share: registry, store, hot state. */
   readonly closers: readonly (() => Promise<void>)[];
   readonly adminRoutes?: Readonly<Record<string, AdminHandler>>;
+  /** What `gochat ctl` may ask besides `POST /drain`. */
+  readonly operatorRoutes?: OperatorRoutes;
   /** Reads the log level again on HUP. */
   readonly reload: () => LogLevel;
   /** Called once everything runs. */
@@ -87,6 +92,14 @@ export async function runServers(build: () => Promise<Process>): Promise<number>
     servers: it.servers,
     logger: it.logger,
     ...(it.adminRoutes && { routes: it.adminRoutes }),
+    adminToken: it.adminToken,
+    operatorRoutes: {
+      ...it.operatorRoutes,
+      'POST /drain': (_request, response) => {
+        stopping.resolve('drain');
+        json(response, 202, { status: 'draining', deadline_ms: it.drainMs });
+      },
+    },
   });
   try {
     for (const server of it.servers) {

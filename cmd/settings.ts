@@ -9,6 +9,11 @@ const logLevel = z
 const host = text().default('127.0.0.1').describe('address to listen on');
 const adminPort = (standard: number) =>
   port().default(standard).describe('port of /livez, /readyz and /metrics; 0 takes a free one');
+const adminToken = text(256)
+  .optional()
+  .describe(
+    'secret for the operator paths of the admin port from other machines; without it this machine alone',
+  );
 const drainMs = integer(0, 3_600_000).default(10_000).describe('longest time to drain after TERM, ms');
 
 /** What every server on its own needs. */
@@ -26,6 +31,7 @@ const server = {
   startTimeoutMs: integer(0, 600_000)
     .default(5000)
     .describe('how long to wait on start for engines that do not answer yet, ms'),
+  adminToken,
   drainMs,
 } satisfies Settings;
 
@@ -91,6 +97,7 @@ export const upSettings = {
   ipconfPort: port().default(6789).describe('port of ipconf; 0 takes a free one'),
   apiPort: port().default(8080).describe('port of api; 0 takes a free one'),
   adminPort: adminPort(9101),
+  adminToken,
   dataDir: text().default('./data').describe('folder of the message store'),
   demo: flag()
     .default(true)
@@ -113,6 +120,13 @@ export const clientSettings = {
     .describe('give up on unsettled sends after this long without progress, ms'),
 } satisfies Settings;
 
+export const ctlSettings = {
+  admin: url('http', 'https')
+    .default('http://127.0.0.1:9101')
+    .describe('URL of the admin port of the server'),
+  adminToken: text(256).optional().describe('admin token of the server; needed from another machine'),
+} satisfies Settings;
+
 /** Settings by mode: the names of the commands and of the sections in the configuration file. */
 export const MODES = {
   gateway: gatewaySettings,
@@ -121,8 +135,16 @@ export const MODES = {
   api: apiSettings,
   up: upSettings,
   client: clientSettings,
+  ctl: ctlSettings,
 } as const;
 export type Mode = keyof typeof MODES;
 
 /** Settings whose values are never shown. */
-export const SECRETS: ReadonlySet<string> = new Set(['password', 'clusterToken', 'registry', 'store', 'hot']);
+export const SECRETS: ReadonlySet<string> = new Set([
+  'password',
+  'clusterToken',
+  'adminToken',
+  'registry',
+  'store',
+  'hot',
+]);

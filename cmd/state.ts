@@ -36,6 +36,7 @@ export async function run(
       logger,
       host: config.host,
       adminPort: config.adminPort,
+      adminToken: config.adminToken,
       drainMs: config.drainMs,
       servers: [state],
       closers: [() => hot.close(), () => store.close(), () => registry.close()],

@@ -80,6 +80,7 @@ export async function run(
       logger,
       host: config.host,
       adminPort: config.adminPort,
+      adminToken: config.adminToken,
       drainMs: config.drainMs,
       servers: [state, gateway, ipconf, api],
       closers: [() => hot.close(), () => store.close(), () => registry.close()],

@@ -1,12 +1,20 @@
-/** The admin port of a process: /livez, /readyz and /metrics, apart from what users reach. */
+/** The admin port of a process: /livez, /readyz and /metrics for machines, further paths for operators. */
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { GochatError } from './errors.ts';
+import { CATALOGUE, describe, type ErrorCode, type ErrorDetails, GochatError } from './errors.ts';
 import { once, type Server } from './lifecycle.ts';
 import type { Logger } from './logger.ts';
 import { handleMetrics } from './metrics.ts';
 
-export type AdminHandler = (request: IncomingMessage, response: ServerResponse, url: URL) => void;
+export type AdminHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+) => void | Promise<void>;
+
+/** Paths that change something or show users' data, by method and path: `POST /drain`. */
+export type OperatorRoutes = Readonly<Record<`${'GET' | 'POST'} /${string}`, AdminHandler>>;
 
 export interface AdminOptions {
   readonly host: string;
@@ -15,8 +23,11 @@ export interface AdminOptions {
   /** Whose readiness counts; all must be ready. */
   readonly servers: readonly Server[];
   readonly logger: Logger;
-  /** Further GET paths. */
+  /** Further GET paths that anybody who reaches the port may ask. */
   readonly routes?: Readonly<Record<string, AdminHandler>>;
+  /** Paths for operators alone: callers on this machine, or who show the admin token as a bearer. */
+  readonly operatorRoutes?: OperatorRoutes;
+  readonly adminToken?: string | undefined;
 }
 
 export interface AdminServer extends AsyncDisposable {
@@ -27,6 +38,7 @@ export interface AdminServer extends AsyncDisposable {
 
 /** Starts the admin port. @throws GochatError PORT_IN_USE */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
+  const operatorRoutes = options.operatorRoutes ?? {};
   const routes: Record<string, AdminHandler> = {
     // Alive means that the event loop turns; nothing else is asked, so that a broken engine restarts nothing.
     '/livez': (_, response) => json(response, 200, { status: 'ok' }),
@@ -45,12 +57,26 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   };
   const http = createServer({ requestTimeout: 10_000, maxHeaderSize: 8192 }, (request, response) => {
     const url = new URL(request.url ?? '/', 'http://admin');
-    const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
-    if (!route)
-      json(response, 404, { code: 'ROUTE_NOT_FOUND', message: `There is nothing at ${url.pathname}.` });
-    else if (request.method !== 'GET' && request.method !== 'HEAD')
-      json(response, 405, { code: 'ROUTE_NOT_FOUND', message: 'Use GET.' });
-    else route(request, response, url);
+    const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET');
+    const own = `${method} ${url.pathname}` as keyof OperatorRoutes;
+    if (Object.hasOwn(operatorRoutes, own)) {
+      if (isOperator(request, options.adminToken)) call(operatorRoutes[own] as AdminHandler);
+      else refuse(response, 'OPERATOR_ONLY');
+    } else if (Object.hasOwn(routes, url.pathname) && method === 'GET')
+      call(routes[url.pathname] as AdminHandler);
+    else if (Object.hasOwn(routes, url.pathname) || Object.hasOwn(operatorRoutes, other(own)))
+      refuse(response, 'METHOD_NOT_ALLOWED', { method, name: url.pathname });
+    else refuse(response, 'ROUTE_NOT_FOUND', { name: url.pathname });
+
+    function call(handler: AdminHandler): void {
+      void (async () => handler(request, response, url))().catch((error: unknown) => {
+        const { code, details } = GochatError.from(error);
+        if (code === 'INTERNAL')
+          options.logger.error({ err: error, path: url.pathname }, 'admin request failed');
+        if (response.headersSent) response.destroy();
+        else refuse(response, code, details);
+      });
+    }
   });
   const address = await listen(http, options.host, options.port, '--admin-port');
   options.logger.info({ address }, 'admin port listens');
@@ -98,6 +124,39 @@ export function formatAddress(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function json(response: ServerResponse, status: number, body: unknown): void {
+/** Answers with a JSON body; 64-bit ids must be strings already. */
+export function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+function refuse(response: ServerResponse, code: ErrorCode, details?: ErrorDetails): void {
+  json(response, CATALOGUE[code].http, { code, message: describe(code, details) });
+}
+
+/**
+ * Whoever has an account on this machine may stop its processes anyway. A web page in a browser here is not an operator:
+ * browsers name the page's origin with every POST.
+ */
+function isOperator(request: IncomingMessage, adminToken: string | undefined): boolean {
+  const shown = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
+  if (shown !== undefined) return adminToken !== undefined && sameSecret(shown, adminToken);
+  const address = request.socket.remoteAddress ?? '';
+  const isHere = address === '::1' || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(address);
+  return isHere && request.headers.origin === undefined && isLocalName(request.headers.host);
+}
+
+/** A page whose name was made to resolve to this machine still asks under that name. */
+function isLocalName(host = ''): boolean {
+  return /^(localhost|\[::1\]|127(\.\d{1,3}){3})(:\d+)?$/.test(host);
+}
+
+/** Compares in a time that tells nothing of either. */
+function sameSecret(left: string, right: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(left), digest(right));
+}
+
+/** The same path under the other method. */
+function other(route: keyof OperatorRoutes): keyof OperatorRoutes {
+  return (route.startsWith('GET ') ? `POST ${route.slice(4)}` : `GET ${route.slice(5)}`) as typeof route;
 }

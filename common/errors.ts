@@ -313,6 +313,13 @@ export const CATALOGUE = {
     'RESOURCE_EXHAUSTED',
     413,
   ),
+  OPERATOR_ONLY: entry(
+    'Only an operator may do this.',
+    'Call it on the machine of the server, or show its admin token (--admin-token).',
+    'PERMISSION_DENIED',
+    403,
+    { exit: 1 },
+  ),
   MEDIA_TYPE_UNSUPPORTED: entry(
     'The body is not of a content type that is understood here.',
     'Send Content-Type: application/json.',
