@@ -3,7 +3,8 @@ import { GochatError, type Logger } from '../../common/mod.ts';
 import { CheckedStore } from './checked-store.ts';
 import { migratePostgres } from './migrate-postgres.ts';
 import { reasonOf } from './postgres-errors.ts';
-import { connect } from './postgres-pool.ts';
+import { PostgresPool } from './postgres-pool.ts';
+import { sql } from './postgres-sql.ts';
 import type { Store } from './store.ts';
 import { PostgresStore } from './store-postgres.ts';
 import { SqliteStore } from './store-sqlite.ts';
@@ -28,30 +29,24 @@ export async function openStore(url: string, options: StoreOptions): Promise<Sto
 }
 
 async function openPostgres(url: string, options: Required<StoreOptions>): Promise<PostgresStore> {
-  if (!URL.canParse(url) && !url.includes(','))
-    throw new GochatError('CONFIG_INVALID', {
-      details: { what: `Store URL ${redact(url)}: it is not a URL.` },
-    });
+  if (!URL.canParse(url)) throw invalid(url, 'it is not a URL');
   const { logger } = options;
   let problem: string | undefined;
+  const pool = new PostgresPool(url, { ...options, max: 1 });
   try {
-    const sql = connect(url, 1, logger);
-    try {
-      const [server] = await sql<{ encoding: string; fsync: string }[]>`
-        select current_setting('server_encoding') as encoding, current_setting('fsync') as fsync`;
-      if (server?.fsync === 'off')
-        logger.warn('PostgreSQL runs with fsync off: a crash can lose acked messages');
-      if (server?.encoding !== 'UTF8')
-        throw new Error(`its encoding is ${server?.encoding}, it must be UTF8`);
-      problem = await migratePostgres(sql, logger);
-    } finally {
-      await sql.end({ timeout: 1 });
-    }
+    const [server] = await pool.query<{ encoding: string; fsync: string }>(sql`
+      select current_setting('server_encoding') as encoding, current_setting('fsync') as fsync`);
+    if (server?.fsync === 'off')
+      logger.warn('PostgreSQL runs with fsync off: a crash can lose acked messages');
+    if (server?.encoding !== 'UTF8') throw new Error(`its encoding is ${server?.encoding}, it must be UTF8`);
+    problem = await migratePostgres(pool, logger);
   } catch (error) {
     throw new GochatError('STORE_UNREACHABLE', {
       details: { url: redact(url), reason: reasonOf(error) },
       cause: error,
     });
+  } finally {
+    await pool.close();
   }
   if (problem !== undefined)
     throw new GochatError('STORE_SCHEMA', { details: { url: redact(url), reason: problem } });

@@ -1,5 +1,5 @@
 /** Sorts what the PostgreSQL driver throws into what a caller can do about it. */
-import postgres from 'postgres';
+import pg from 'pg';
 import { GochatError } from '../../common/mod.ts';
 
 /**
@@ -11,27 +11,25 @@ import { GochatError } from '../../common/mod.ts';
  */
 export type Trouble = 'conflict' | 'lost' | 'unavailable' | 'stale' | 'bug';
 
-const LOST = new Set(['CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE', '57P01', '57P02']);
+const LOST = new Set(['ECONNRESET', 'EPIPE', '57P01', '57P02']);
+/** The driver's errors without a code that tell of a lost connection; the last one is of a pool that was replaced. */
+const LOST_MESSAGE = /^(Connection terminated|Client (has encountered|was closed)|Cannot use a pool)/;
 // Classes of SQLSTATE: connection, authorization, no such database, rollback, resources, not in state, operator,
 // system, internal. https://www.postgresql.org/docs/current/errcodes-appendix.html
 const UNAVAILABLE_CLASSES = new Set(['08', '28', '3D', '40', '53', '55', '57', '58', 'XX']);
-const MISUSE = new Set([
-  'UNDEFINED_VALUE',
-  'NOT_TAGGED_CALL',
-  'MAX_PARAMETERS_EXCEEDED',
-  'UNSAFE_TRANSACTION',
-]);
+
+const BUGS = [TypeError, RangeError, ReferenceError];
 
 /** Classifies an error of the driver by its SQLSTATE or system error code. */
 export function troubleOf(error: unknown): Trouble {
-  const code = errorCode(error);
-  if (code === undefined) return 'bug';
+  if (!(error instanceof Error) || BUGS.some((kind) => error instanceof kind)) return 'bug';
+  const code = errorCode(error) ?? '';
   if (code === '40001' || code === '40P01') return 'conflict';
   if (code === '25006') return 'stale';
-  if (LOST.has(code)) return 'lost';
-  if (error instanceof postgres.PostgresError)
+  if (LOST.has(code) || LOST_MESSAGE.test(error.message)) return 'lost';
+  if (error instanceof pg.DatabaseError)
     return UNAVAILABLE_CLASSES.has(code.slice(0, 2)) ? 'unavailable' : 'bug';
-  return MISUSE.has(code) ? 'bug' : 'unavailable';
+  return 'unavailable';
 }
 
 /** Returns the error for the callers of the store, with the driver's as its cause. */
@@ -42,6 +40,7 @@ export function storeError(error: unknown): GochatError {
 
 /** Returns the sentence part that says why a database could not be opened. */
 export function reasonOf(error: unknown): string {
+  if (error instanceof GochatError && error.cause !== undefined) return reasonOf(error.cause);
   if (!(error instanceof Error)) return String(error);
   // A refused connection to a host with several addresses has an empty message.
   return error.message || errorCode(error) || error.name;

@@ -1,20 +1,18 @@
 /** The parts of SQL that PostgreSQL's queries share. */
 import type { UserId } from '../../common/mod.ts';
-import type { Sql } from './postgres-pool.ts';
+import { sql, type Statement } from './postgres-sql.ts';
 
 /** Columns of ConversationRow; goes with fromConversations. */
-export function conversationColumns(sql: Sql) {
-  return sql`
+export const conversationColumns = sql`
     c.id, c.kind, coalesce(c.name, '') as name, c.last_seq, c.member_version,
     (select a.name from accounts a
      where a.id = case when c.direct_low = m.user_id then c.direct_high else c.direct_low end) as peer_name,
     m.visible_after_seq,
     coalesce(nullif(d.delivered_seq, 0), u.delivered_seq, 0) as delivered_seq,
     coalesce(nullif(d.read_seq, 0), u.read_seq, 0) as read_seq`;
-}
 
 /** The user's conversations c, memberships m, cursors of the device d and of the unnamed devices u; ends in a WHERE. */
-export function fromConversations(sql: Sql, user: UserId, device: string) {
+export function fromConversations(user: UserId, device: string): Statement {
   return sql`
     from members m
     join conversations c on c.id = m.conversation
@@ -24,8 +22,6 @@ export function fromConversations(sql: Sql, user: UserId, device: string) {
 }
 
 /** Columns of MessageRow from the messages m. The name is looked up per row: under every plan an index probe. */
-export function messageColumns(sql: Sql) {
-  return sql`
+export const messageColumns = sql`
     m.conversation, m.seq, m.id, m.sender, (select a.name from accounts a where a.id = m.sender) as sender_name,
     m.client_msg_id, m.body, m.at_ms`;
-}

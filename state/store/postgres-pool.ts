@@ -1,14 +1,11 @@
 /** A pool of PostgreSQL connections whose calls have a deadline, are repeated where that helps, and never hang. */
-import postgres from 'postgres';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { Backoff, type Logger } from '../../common/mod.ts';
 import { storeError, troubleOf } from './postgres-errors.ts';
+import type { Statement } from './postgres-sql.ts';
 
-/** int8 columns are bigint. */
-export type Sql = postgres.Sql<{ bigint: bigint }>;
-
-const CONNECT_TIMEOUT_S = 5;
-const MAX_RECONNECT_DELAY_S = 1;
+const MAX_CONNECT_MS = 5000;
 const MAX_ATTEMPTS = { conflict: 6, lost: 2, stale: 2, unavailable: 1, bug: 1 };
 
 export interface PostgresPoolOptions {
@@ -19,18 +16,12 @@ export interface PostgresPoolOptions {
   readonly logger: Logger;
 }
 
-/** Opens connections lazily; a broken one is replaced by the driver at the next call. */
-export function connect(url: string, max: number, logger: Logger): Sql {
-  return postgres(url, {
-    max,
-    types: { bigint: postgres.BigInt },
-    // Array parameters are literals (postgres-arrays.ts), so the driver need not ask for the array types.
-    fetch_types: false,
-    connect_timeout: CONNECT_TIMEOUT_S,
-    backoff: (failures: number) => Math.min(MAX_RECONNECT_DELAY_S, 0.05 * 2 ** Math.min(failures, 10)),
-    connection: { application_name: 'gochat' },
-    onnotice: (notice) => logger.debug({ notice: notice['message'] }, 'notice of PostgreSQL'),
-  });
+/** One connection, for as long as it is lent. */
+export interface PostgresSession {
+  /** Runs a statement, which the server prepares once per connection. Columns of int8 are bigint. */
+  query<Row extends object = object>(statement: Statement): Promise<Row[]>;
+  /** Runs a script: several statements without parameters. */
+  script(text: string): Promise<void>;
 }
 
 /**
@@ -42,59 +33,126 @@ export function connect(url: string, max: number, logger: Logger): Sql {
 export class PostgresPool {
   readonly #url: string;
   readonly #options: PostgresPoolOptions;
-  #sql: Sql;
+  #pool: pg.Pool;
 
   constructor(url: string, options: PostgresPoolOptions) {
     this.#url = url;
     this.#options = options;
-    this.#sql = connect(url, options.max, options.logger);
+    this.#pool = connect(url, options);
   }
 
-  /** Resolves with what `work` resolves with; rejects with a GochatError. */
-  async run<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
-    const used = this.#sql;
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      this.#replace(used, 'no answer in time');
-      reject(
-        Object.assign(new Error(`no answer within ${this.#options.timeoutMs} ms`), { code: 'ETIMEDOUT' }),
-      );
-    }, this.#options.timeoutMs);
-    try {
-      return await Promise.race([this.#attempt(work), late]);
-    } catch (error) {
-      throw storeError(error);
-    } finally {
-      clearTimeout(timer);
-    }
+  /** Resolves with the rows; rejects with a GochatError. */
+  query<Row extends object = object>(statement: Statement): Promise<Row[]> {
+    return this.#run((session) => session.query<Row>(statement));
   }
 
-  async #attempt<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+  /** Runs `work` in one transaction, which is rolled back when it rejects; rejects with a GochatError. */
+  transaction<T>(work: (session: PostgresSession) => Promise<T>): Promise<T> {
+    return this.#run(async (session) => {
+      await session.script('begin');
+      const result = await work(session);
+      await session.script('commit');
+      return result;
+    });
+  }
+
+  async #run<T>(work: (session: PostgresSession) => Promise<T>): Promise<T> {
     const backoff = new Backoff({ baseMs: 5, maxMs: 200 });
+    const deadline = performance.now() + this.#options.timeoutMs;
     for (let attempt = 1; ; attempt++) {
-      const sql = this.#sql;
+      const pool = this.#pool;
       try {
-        return await work(sql);
+        return await lend(pool, deadline, work);
       } catch (error) {
         const trouble = troubleOf(error);
-        if (trouble === 'stale') this.#replace(sql, 'the server is read-only');
-        if (attempt >= MAX_ATTEMPTS[trouble]) throw error;
-        await sleep(backoff.next());
+        if (trouble === 'stale') this.#replace(pool, 'the server is read-only');
+        else if (performance.now() >= deadline) this.#replace(pool, 'no answer in time');
+        const delayMs = backoff.next();
+        if (attempt >= MAX_ATTEMPTS[trouble] || performance.now() + delayMs >= deadline)
+          throw storeError(error);
+        await sleep(delayMs);
       }
     }
   }
 
-  /** Ends the pool after the calls under way, at the latest after the timeout. */
+  /** Ends the pool; a server that does not let go of its connections is waited for until the timeout. */
   async close(): Promise<void> {
-    await this.#sql.end({ timeout: this.#options.timeoutMs / 1000 });
+    await Promise.race([this.#pool.end(), sleep(this.#options.timeoutMs, undefined, { ref: false })]);
   }
 
-  /** Calls still under way on the old connections are rejected by the driver. */
-  #replace(sql: Sql, reason: string): void {
-    if (this.#sql !== sql) return;
-    const { logger, max } = this.#options;
+  /** Calls under way on the old connections go on until their own deadlines. */
+  #replace(pool: pg.Pool, reason: string): void {
+    if (this.#pool !== pool) return;
+    const { logger } = this.#options;
     logger.warn({ reason }, 'replacing the connections to PostgreSQL');
-    this.#sql = connect(this.#url, max, logger);
-    sql.end({ timeout: 0 }).catch((error: unknown) => logger.warn({ err: error }, 'ending old connections'));
+    this.#pool = connect(this.#url, this.#options);
+    pool.end().catch((error: unknown) => logger.warn({ err: error }, 'ending old connections'));
   }
+}
+
+/** Makes a pool that connects as calls need it. */
+function connect(url: string, { max, timeoutMs, logger }: PostgresPoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    connectionTimeoutMillis: Math.min(MAX_CONNECT_MS, timeoutMs),
+    idleTimeoutMillis: 0,
+    keepAlive: true,
+    application_name: 'gochat',
+    types: columnTypes,
+  });
+  // An error on a connection also rejects the call that uses it; an idle one is taken out of the pool.
+  const note = (error: Error) => logger.debug({ err: error }, 'a connection to PostgreSQL broke');
+  pool.on('connect', (client) => client.on('error', note));
+  pool.on('error', note);
+  return pool;
+}
+
+/** Parsers of column values: the driver's own, but int8 becomes bigint. */
+export const columnTypes = new pg.TypeOverrides();
+columnTypes.setTypeParser(pg.types.builtins.INT8, BigInt);
+
+/** Runs `work` on a connection, which is given back only if it is fit for another call. */
+async function lend<T>(
+  pool: pg.Pool,
+  deadline: number,
+  work: (session: PostgresSession) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect();
+  const run = <Row extends object>(query: pg.QueryConfig) => {
+    // Zero would mean no limit.
+    const query_timeout = Math.max(1, Math.ceil(deadline - performance.now()));
+    return client.query<Row & pg.QueryResultRow>(Object.assign(query, { query_timeout }));
+  };
+  try {
+    const result = await work({
+      query: async <Row extends object>(statement: Statement) => {
+        const { text, values } = statement;
+        return (
+          await run<Row>({ text, values: values as pg.QueryConfigValues<unknown[]>, name: nameOf(text) })
+        ).rows;
+      },
+      script: async (text) => {
+        await run({ text });
+      },
+    });
+    client.release();
+    return result;
+  } catch (error) {
+    // It may be in a transaction, or the server may still be at work on the call.
+    client.release(true);
+    throw error;
+  }
+}
+
+/** Names of the prepared statements by text; the texts are those of the templates in this folder. */
+const names = new Map<string, string>();
+
+function nameOf(text: string): string {
+  let name = names.get(text);
+  if (name === undefined) {
+    name = `g${names.size}`;
+    names.set(text, name);
+  }
+  return name;
 }

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import postgres from 'postgres';
+import pg from 'pg';
 import {
   type ConversationId,
   type MessageId,
@@ -13,6 +13,7 @@ import {
   type UserId,
 } from '../../common/mod.ts';
 import { type Draft, openStore, type Store } from './mod.ts';
+import { columnTypes } from './postgres-pool.ts';
 
 /** An empty database and a way past the store into it. */
 export interface Scratch extends AsyncDisposable {
@@ -31,22 +32,29 @@ export async function scratchPostgres(server = serverUrl()): Promise<Scratch> {
         'of a server where the tests may create databases: postgres://postgres@127.0.0.1:15432/postgres',
     );
   const name = `gochat_test_${randomBytes(6).toString('hex')}`;
-  const admin = postgres(server, { max: 1, onnotice: () => undefined });
-  await admin.unsafe(`create database ${name} template template0 encoding 'UTF8'`);
+  const admin = openPool(server);
+  await admin.query(`create database ${name} template template0 encoding 'UTF8'`);
   const url = server.replace(/(:\/\/[^/]+)\/[^?]*/, `$1/${name}`);
-  const sql = postgres(url, { max: 1, types: { bigint: postgres.BigInt }, onnotice: () => undefined });
+  const pool = openPool(url);
   return {
     url,
     execute: async (text) => {
-      await sql.unsafe(text).simple();
+      await pool.query(text);
     },
-    query: async (text) => [...(await sql.unsafe(text))],
+    query: async (text) => (await pool.query<Record<string, unknown>>(text)).rows,
     [Symbol.asyncDispose]: async () => {
-      await sql.end();
-      await admin.unsafe(`drop database ${name} with (force)`);
+      await pool.end();
+      await admin.query(`drop database ${name} with (force)`);
       await admin.end();
     },
   };
+}
+
+function openPool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString, max: 1, types: columnTypes });
+  // Tests cut connections; the next query opens a new one.
+  pool.on('error', () => undefined);
+  return pool;
 }
 
 function serverUrl(): string | undefined {

@@ -1,6 +1,6 @@
 /** What only the PostgreSQL store has to stand: lost connections, restarts, a frozen or read-only server. */
 import { setTimeout } from 'node:timers/promises';
-import postgres from 'postgres';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { silentLogger as logger } from '../../common/mod.ts';
 import { type Services, startServices } from '../../test/harness/services.ts';
@@ -194,13 +194,12 @@ describe('a server with other settings', () => {
     const world = new World(await openStore(scratch.url, { logger, timeoutMs: 700 }));
     const user = await world.user();
     const [locked, free] = [await world.room(user), await world.room(user)];
-    const sql = postgres(scratch.url, { max: 1 });
-    await sql.begin(async (tx) => {
-      await tx.unsafe(`select from conversations where id = ${locked} for update`);
-      await expect(world.store.append([world.draft(locked, user)])).rejects.toEqual(unavailable);
-      expect(await world.store.append([world.draft(free, user)])).toMatchObject([{ seq: 1 }]);
-    });
-    await sql.end();
+    const client = new pg.Client({ connectionString: scratch.url });
+    await client.connect();
+    await client.query(`begin; select from conversations where id = ${locked} for update`);
+    await expect(world.store.append([world.draft(locked, user)])).rejects.toEqual(unavailable);
+    expect(await world.store.append([world.draft(free, user)])).toMatchObject([{ seq: 1 }]);
+    await client.end();
     await vi.waitFor(() => appendAtLast(world, [world.draft(locked, user)]), { timeout: 10_000 });
     await world.store.close();
   });

@@ -2,7 +2,8 @@
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { AppendBatch, type AppendRow } from './postgres-append.ts';
 import { integerArray, textArray } from './postgres-arrays.ts';
-import { PostgresPool, type Sql } from './postgres-pool.ts';
+import { PostgresPool, type PostgresSession } from './postgres-pool.ts';
+import { sql } from './postgres-sql.ts';
 import { conversationColumns, fromConversations, messageColumns } from './postgres-fragments.ts';
 import { type ConversationRow, type MessageRow, toConversation, toMessage } from './rows.ts';
 import { splitPage } from './sync-page.ts';
@@ -45,14 +46,14 @@ export class PostgresStore implements Store {
 
   async signingKey(make: () => Promise<SigningKey>): Promise<SigningKey> {
     const find = () =>
-      this.#pool.run(
-        (sql) => sql<SigningKey[]>`select kid, private_jwk as "privateJwk" from signing_keys where current`,
+      this.#pool.query<SigningKey>(
+        sql`select kid, private_jwk as "privateJwk" from signing_keys where current`,
       );
     const [stored] = await find();
     if (stored) return stored;
     const key = await make();
-    await this.#pool.run(
-      (sql) => sql`
+    await this.#pool.query(
+      sql`
         insert into signing_keys (kid, private_jwk, current) values (${key.kid}, ${key.privateJwk}, true)
         on conflict (current) where current do nothing`,
     );
@@ -61,8 +62,8 @@ export class PostgresStore implements Store {
   }
 
   async createAccount(account: Account): Promise<Account | undefined> {
-    await this.#pool.run(
-      (sql) => sql`
+    await this.#pool.query(
+      sql`
         insert into accounts (id, name, password_hash)
         values (${account.id}, ${account.name}, ${account.passwordHash})
         on conflict (name) do nothing`,
@@ -73,16 +74,16 @@ export class PostgresStore implements Store {
   }
 
   async findAccount(name: string): Promise<Account | undefined> {
-    const [account] = await this.#pool.run(
-      (sql) => sql<Account[]>`
+    const [account] = await this.#pool.query<Account>(
+      sql`
         select id, name, password_hash as "passwordHash" from accounts where name = ${name}`,
     );
     return account;
   }
 
   async createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined> {
-    await this.#pool.run(
-      (sql) => sql`
+    await this.#pool.query(
+      sql`
         with made as (
           insert into conversations (id, kind, name, active_at_ms, member_count)
           values (${id}, 'room', ${name}, ${Date.now()}, 1)
@@ -90,21 +91,21 @@ export class PostgresStore implements Store {
         )
         insert into members (conversation, user_id, joined_seq) select id, ${creator}, 0 from made`,
     );
-    const [room] = await this.#pool.run(
-      (sql) => sql<{ id: ConversationId }[]>`select id from conversations where name = ${name}`,
+    const [room] = await this.#pool.query<{ id: ConversationId }>(
+      sql`select id from conversations where name = ${name}`,
     );
     return room?.id === id ? this.#conversation(id, creator) : undefined;
   }
 
   async joinRoom(room: ConversationId | string, user: UserId): Promise<UserConversation | undefined> {
-    const [found] = await this.#pool.run(
-      (sql) => sql<{ id: ConversationId; joined: boolean }[]>`
+    const [found] = await this.#pool.query<{ id: ConversationId; joined: boolean }>(
+      sql`
         select c.id, m.user_id is not null as joined
         from conversations c left join members m on m.conversation = c.id and m.user_id = ${user}
         where c.kind = 'room' and ${typeof room === 'string' ? sql`c.name = ${room}` : sql`c.id = ${room}`}`,
     );
     if (!found) return undefined;
-    if (!found.joined) await this.#pool.run((sql) => join(sql, found.id, user));
+    if (!found.joined) await this.#pool.transaction((session) => join(session, found.id, user));
     return this.#conversation(found.id, user);
   }
 
@@ -113,10 +114,14 @@ export class PostgresStore implements Store {
     after: ConversationId,
     limit: number,
   ): Promise<{ rooms: RoomSummary[]; more: boolean }> {
-    const rows = await this.#pool.run(
-      (sql) => sql<
-        { id: ConversationId; name: string; members: bigint; joined: boolean; last_seq: bigint }[]
-      >`
+    const rows = await this.#pool.query<{
+      id: ConversationId;
+      name: string;
+      members: bigint;
+      joined: boolean;
+      last_seq: bigint;
+    }>(
+      sql`
         select c.id, c.name, c.member_count as members, c.last_seq,
                exists (select from members m where m.conversation = c.id and m.user_id = ${user}) as joined
         from conversations c
@@ -133,16 +138,16 @@ export class PostgresStore implements Store {
   async openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation> {
     const [low, high] = user < peer ? [user, peer] : [peer, user];
     const find = async () => {
-      const [found] = await this.#pool.run(
-        (sql) => sql<{ id: ConversationId }[]>`
+      const [found] = await this.#pool.query<{ id: ConversationId }>(
+        sql`
           select id from conversations where direct_low = ${low} and direct_high = ${high}`,
       );
       return found && this.#conversation(found.id, user);
     };
     const found = await find();
     if (found) return found;
-    await this.#pool.run(
-      (sql) => sql`
+    await this.#pool.query(
+      sql`
         with made as (
           insert into conversations (id, kind, direct_low, direct_high, active_at_ms, member_count)
           values (${id}, 'direct', ${low}, ${high}, ${Date.now()}, ${low === high ? 1 : 2})
@@ -157,9 +162,9 @@ export class PostgresStore implements Store {
   }
 
   async conversationsOf(user: UserId, device: string): Promise<UserConversation[]> {
-    const rows = await this.#pool.run(
-      (sql) => sql<ConversationRow[]>`
-        select ${conversationColumns(sql)} ${fromConversations(sql, user, device)}
+    const rows = await this.#pool.query<ConversationRow>(
+      sql`
+        select ${conversationColumns} ${fromConversations(user, device)}
         order by c.active_at_ms desc, c.id desc
         limit ${MAX_CONVERSATIONS}`,
     );
@@ -167,8 +172,8 @@ export class PostgresStore implements Store {
   }
 
   async membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
-    const rows = await this.#pool.run(
-      (sql) => sql<{ version: bigint; user: UserId; name: string }[]>`
+    const rows = await this.#pool.query<{ version: bigint; user: UserId; name: string }>(
+      sql`
         select c.member_version as version, a.id as "user", a.name
         from conversations c
         join members m on m.conversation = c.id
@@ -185,9 +190,10 @@ export class PostgresStore implements Store {
 
   async append(drafts: readonly Draft[]): Promise<Appended[]> {
     const batch = new AppendBatch(drafts);
-    const rows = await this.#appends.run(
-      (sql) => sql<AppendRow[]>`
-        select * from gochat_append(
+    const rows = await this.#appends.query<AppendRow>(
+      sql`
+        select seqs::text, member_versions::text, duplicates::text, original_ids::text, original_at_ms::text
+        from gochat_append(
           ${batch.conversations}::bigint[], ${batch.senders}::bigint[], ${batch.clientMsgIds}::text[],
           ${batch.ids}::bigint[], ${batch.times}::bigint[], ${batch.texts}::text[]
         )`,
@@ -202,9 +208,9 @@ export class PostgresStore implements Store {
     limit: number,
   ): Promise<{ messages: Message[]; more: boolean } | undefined> {
     // One row with nulls stands for a member without messages, no row for a stranger.
-    const rows = await this.#pool.run(
-      (sql) => sql<(MessageRow | { seq: null })[]>`
-        select ${messageColumns(sql)}
+    const rows = await this.#pool.query<MessageRow | { seq: null }>(
+      sql`
+        select ${messageColumns}
         from members
         left join lateral (
           select * from messages
@@ -229,15 +235,15 @@ export class PostgresStore implements Store {
   async sync({ user, device, cursors, limit }: SyncRequest): Promise<SyncResult> {
     // As an object, because a lookup in jsonb costs the same under every plan, unlike a join with an array.
     const given = `{${[...cursors].map(([id, seq]) => `"${id}":${seq}`).join(',')}}`;
-    const pending = await this.#pool.run(
-      (sql) => sql<(ConversationRow & { start: bigint })[]>`
+    const pending = await this.#pool.query<ConversationRow & { start: bigint }>(
+      sql`
         select * from (
-          select ${conversationColumns(sql)},
+          select ${conversationColumns},
                  greatest(
                    m.visible_after_seq,
                    coalesce((${given}::text::jsonb ->> c.id::text)::bigint, nullif(d.delivered_seq, 0), u.delivered_seq, 0)
                  ) as start
-          ${fromConversations(sql, user, device)}
+          ${fromConversations(user, device)}
         ) as mine
         where last_seq > start
         order by last_seq - start, id
@@ -248,9 +254,9 @@ export class PostgresStore implements Store {
       limit,
     );
     if (parts.length === 0) return { conversations: [], more };
-    const rows = await this.#pool.run(
-      (sql) => sql<MessageRow[]>`
-        select ${messageColumns(sql)}
+    const rows = await this.#pool.query<MessageRow>(
+      sql`
+        select ${messageColumns}
         from unnest(
           ${integerArray(parts.map((part) => part.conversation.id))}::bigint[],
           ${integerArray(parts.map((part) => part.start))}::bigint[],
@@ -275,8 +281,8 @@ export class PostgresStore implements Store {
 
   async moveCursors(moves: readonly CursorMove[]): Promise<void> {
     // Sorted, so that two nodes that move the same cursors wait for each other in the same order.
-    await this.#pool.run(
-      (sql) => sql`
+    await this.#pool.query(
+      sql`
         insert into cursors (user_id, device, conversation, delivered_seq, read_seq)
         select x.user_id, x.device, x.conversation, least(x.delivered, c.last_seq), least(x.read, c.last_seq)
         from (
@@ -302,7 +308,7 @@ export class PostgresStore implements Store {
   }
 
   async ping(): Promise<void> {
-    await this.#pool.run((sql) => sql`select 1`);
+    await this.#pool.query(sql`select 1`);
   }
 
   async close(): Promise<void> {
@@ -314,25 +320,24 @@ export class PostgresStore implements Store {
   }
 
   async #conversation(id: ConversationId, user: UserId): Promise<UserConversation | undefined> {
-    const [row] = await this.#pool.run(
-      (sql) => sql<ConversationRow[]>`
-        select ${conversationColumns(sql)} ${fromConversations(sql, user, '')} and c.id = ${id}`,
+    const [row] = await this.#pool.query<ConversationRow>(
+      sql`
+        select ${conversationColumns} ${fromConversations(user, '')} and c.id = ${id}`,
     );
     return row && toConversation(row);
   }
 }
 
 /** Locks the room first, which puts the join in one order with the room's messages and the other joins. */
-async function join(sql: Sql, room: ConversationId, user: UserId): Promise<void> {
-  await sql.begin(async (tx) => {
-    await tx`select 1 from conversations where id = ${room} for no key update`;
-    const added = await tx`
-      insert into members (conversation, user_id, joined_seq)
-      select id, ${user}, last_seq from conversations where id = ${room}
-      on conflict (conversation, user_id) do nothing`;
-    if (added.count > 0)
-      await tx`
-        update conversations set member_version = member_version + 1, member_count = member_count + 1
-        where id = ${room}`;
-  });
+async function join(session: PostgresSession, room: ConversationId, user: UserId): Promise<void> {
+  await session.query(sql`select 1 from conversations where id = ${room} for no key update`);
+  const added = await session.query(sql`
+    insert into members (conversation, user_id, joined_seq)
+    select id, ${user}, last_seq from conversations where id = ${room}
+    on conflict (conversation, user_id) do nothing
+    returning user_id`);
+  if (added.length === 0) return;
+  await session.query(sql`
+    update conversations set member_version = member_version + 1, member_count = member_count + 1
+    where id = ${room}`);
 }

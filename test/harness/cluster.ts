@@ -1,7 +1,7 @@
 /** A system of separate processes on real engines, each test file with a database and registry root of its own. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import postgres from 'postgres';
+import pg from 'pg';
 import { type Doors, type RunningServer, startServer } from './gochat.ts';
 
 export interface Cluster extends Doors, AsyncDisposable {
@@ -27,14 +27,14 @@ export async function freshDatabase(
   server = engineUrl('POSTGRES'),
 ): Promise<{ url: string } & AsyncDisposable> {
   const name = `e2e_${process.pid}_${Math.random().toString(36).slice(2)}`;
-  const admin = postgres(server, { max: 1, onnotice: () => undefined });
-  await admin.unsafe(`create database ${name}`);
+  const admin = new pg.Pool({ connectionString: server, max: 1 });
+  await admin.query(`create database ${name}`);
   const url = new URL(server);
   url.pathname = `/${name}`;
   return {
     url: url.href,
     [Symbol.asyncDispose]: async () => {
-      await admin.unsafe(`drop database ${name} with (force)`);
+      await admin.query(`drop database ${name} with (force)`);
       await admin.end();
     },
   };

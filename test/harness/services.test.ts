@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
 import { Redis } from 'ioredis';
-import postgres from 'postgres';
+import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { startServices } from './services.ts';
 
@@ -18,9 +18,11 @@ describe('shared engines', () => {
   });
 
   test('PostgreSQL: the role may make databases and is no superuser', async () => {
-    const sql = postgres(process.env['GOCHAT_TEST_POSTGRES'] ?? '', { max: 1 });
-    const rows = await sql`select rolcreatedb, rolsuper from pg_roles where rolname = current_user`;
-    await sql.end();
+    const pool = new pg.Pool({ connectionString: process.env['GOCHAT_TEST_POSTGRES'] ?? '' });
+    const { rows } = await pool.query(
+      'select rolcreatedb, rolsuper from pg_roles where rolname = current_user',
+    );
+    await pool.end();
     expect(rows[0]).toEqual({ rolcreatedb: true, rolsuper: false });
   });
 });
@@ -51,12 +53,13 @@ describe('engines of a test', () => {
 
   test('postgres: a paused one ends in order, a killed one comes back', async () => {
     await using services = await startServices({ only: ['postgres'] });
-    const sql = postgres(services.urls.postgres, { max: 1, connect_timeout: 5 });
-    await sql`select 1`;
+    const pool = new pg.Pool({ connectionString: services.urls.postgres, connectionTimeoutMillis: 5000 });
+    pool.on('error', () => undefined);
+    await pool.query('select 1');
     await services.kill('postgres');
     await services.start('postgres');
-    expect(await sql`select 1 as one`).toEqual([{ one: 1 }]);
-    await sql.end();
+    expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    await pool.end();
     await services.pause('postgres');
   });
 });
