@@ -6,6 +6,8 @@ import { type AppliedMigration, planMigrations, readMigrations } from './migrati
 
 /** Of the page cache, KiB; SQLite's default of 2 MiB is small for a log. */
 const CACHE_KIB = 32 * 1024;
+const SQLITE_BUSY = 5;
+const BUSY_PAUSE_MS = 10;
 
 // Primary result codes that a repeat or an operator can mend: BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT,
 // FULL, CANTOPEN, PROTOCOL, NOTADB. https://www.sqlite.org/rescode.html
@@ -27,14 +29,33 @@ export function openDatabase(path: string, busyTimeoutMs: number): DatabaseSync 
     defensive: true,
   });
   try {
-    // WAL commits with one fsync and lets the sqlite3 tool read meanwhile; FULL makes each commit durable.
-    database.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma cache_size = -${CACHE_KIB}`);
+    useWriteAheadLog(database, performance.now() + busyTimeoutMs);
+    database.exec(`pragma synchronous = full; pragma cache_size = -${CACHE_KIB}`);
     migrate(database);
   } catch (error) {
     database.close();
     throw error;
   }
   return database;
+}
+
+/**
+ * Turns on WAL, which commits with one fsync and lets the sqlite3 tool read meanwhile.
+ *
+ * Two that do it on a new file at once could wait for each other, so SQLite refuses one of them at once, whatever the
+ * busy timeout is. https://www.sqlite.org/c3ref/busy_handler.html
+ */
+function useWriteAheadLog(database: DatabaseSync, deadline: number): void {
+  const nothing = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    try {
+      database.exec('pragma journal_mode = wal');
+      return;
+    } catch (error) {
+      if (resultCode(error) !== SQLITE_BUSY || performance.now() >= deadline) throw error;
+    }
+    Atomics.wait(nothing, 0, 0, BUSY_PAUSE_MS);
+  }
 }
 
 /** Runs `work` in a transaction that takes the write lock at once, so that it never fails half way for a lock. */
@@ -53,9 +74,16 @@ export function transaction<T>(database: DatabaseSync, work: () => T): T {
 
 /** Returns whether the error is of the file or its disk, not of a statement. */
 export function isUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if ('errcode' in error && typeof error.errcode === 'number') return UNAVAILABLE.has(error.errcode & 0xff);
-  return 'syscall' in error;
+  const code = resultCode(error);
+  if (code !== undefined) return UNAVAILABLE.has(code);
+  return error instanceof Error && 'syscall' in error;
+}
+
+/** Returns the primary result code of an error of SQLite. */
+function resultCode(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number')
+    return undefined;
+  return error.errcode & 0xff;
 }
 
 function migrate(database: DatabaseSync): void {
