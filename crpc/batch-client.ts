@@ -6,7 +6,7 @@ import type { BackoffOptions, Logger } from '../common/mod.ts';
 import { END_BATCH } from './batch-codec.ts';
 import { BatchPipe, DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
 import { END_DRAINING, END_KEY, PEER_KEY } from './batch-server.ts';
-import type { BatchStream, BatchStreamHandler, BatchStreamOptions } from './batch-stream.ts';
+import type { BatchStream, BatchStreamHandler, BatchStreamOptions, StreamEnd } from './batch-stream.ts';
 import type { SecurityOptions } from './credentials.ts';
 import { attachToken, channelCredentials, transportOptions } from './credentials.ts';
 import { fromStatus } from './status.ts';
@@ -22,6 +22,11 @@ const RECEIVE_WINDOW_BYTES = 1024 * 1024;
 export interface ClientBatchHandler extends BatchStreamHandler {
   /** The server took the stream: records can be sent from now on. */
   onOpen(stream: BatchStream): void;
+  /**
+   * Of a BatchLink: called before `onOpen` of a stream that follows an earlier one. What was sent on that one and not
+   * answered, and what the peer sent meanwhile, may be lost: synchronise again. `end` tells how the earlier one ended.
+   */
+  onGap?(end: StreamEnd): void;
 }
 
 export interface OpenBatchStreamOptions extends BatchStreamOptions, SecurityOptions {
@@ -137,8 +142,10 @@ class ClientStream {
   }
 
   #settle(status: StatusObject): void {
-    if (this.pipe.isClosing) return this.#end('closed');
-    if (status.code === GrpcCode.OK) {
+    const isGood = status.code === GrpcCode.OK;
+    if (this.pipe.isClosing)
+      return this.#end('closed', isGood ? undefined : fromStatus(status, this.#origin));
+    if (isGood) {
       const [end] = status.metadata.get(END_KEY);
       return this.#end(end === END_DRAINING ? 'peer-draining' : 'peer-closed');
     }
@@ -162,7 +169,7 @@ export interface BatchLinkOptions extends OpenBatchStreamOptions {
 /**
  * Keeps a stream to one address open: after an end it tries again with backoff and jitter until `close`.
  *
- * Each stream is a new one: what was sent on the one before may be lost, so the handler re-synchronises in `onOpen`.
+ * Each stream is a new one: what was sent on the one before may be lost, so the handler synchronises again in `onGap`.
  * `onEnd` is called once per stream that was open; attempts that fail are only logged.
  */
 export class BatchLink {
@@ -170,6 +177,8 @@ export class BatchLink {
   readonly #backoff: Backoff;
   #attempt: BatchStream | undefined;
   #open: BatchStream | undefined;
+  /** How the last open stream ended, until the next one opens. */
+  #gap: StreamEnd | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -204,6 +213,9 @@ export class BatchLink {
         onOpen: (stream) => {
           this.#open = stream;
           this.#backoff.reset();
+          const gap = this.#gap;
+          this.#gap = undefined;
+          if (gap !== undefined) handler.onGap?.(gap);
           handler.onOpen(stream);
         },
         onRecords: (records) => handler.onRecords(records),
@@ -220,7 +232,9 @@ export class BatchLink {
               'batch stream ended; trying again',
             );
           }
-          if (wasOpen) handler.onEnd(end, cause);
+          if (!wasOpen) return;
+          this.#gap = end;
+          handler.onEnd(end, cause);
         },
       },
     });

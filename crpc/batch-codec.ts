@@ -39,14 +39,22 @@ function varintBytes(value: number): number {
  */
 export class BatchWriter {
   readonly #maxBytes: number;
+  readonly #maxRecords: number;
   #buffer: Buffer = Buffer.alloc(0);
   #at = 0;
+  #records = 0;
   #spare: Buffer | undefined;
   #usualBytes = MIN_BUFFER_BYTES;
 
-  /** @param maxBytes Largest batch of more than one record. */
-  constructor(maxBytes: number) {
+  /** @param maxBytes Largest batch of more than one record; @param maxRecords most records of a batch. */
+  constructor(maxBytes: number, maxRecords = Infinity) {
     this.#maxBytes = maxBytes;
+    this.#maxRecords = maxRecords;
+  }
+
+  /** Records gathered so far. */
+  get records(): number {
+    return this.#records;
   }
 
   /** Bytes gathered so far. */
@@ -58,7 +66,7 @@ export class BatchWriter {
   append(record: Uint8Array, tail: Uint8Array | undefined): boolean {
     const length = tail === undefined ? record.length : record.length + tail.length;
     const end = this.#at + recordBytes(length);
-    if (end > this.#maxBytes && this.#at > 0) return false;
+    if ((end > this.#maxBytes && this.#at > 0) || this.#records === this.#maxRecords) return false;
     if (end > this.#buffer.length) this.#grow(end);
     const buffer = this.#buffer;
     let at = this.#at;
@@ -72,6 +80,7 @@ export class BatchWriter {
     at = put(buffer, at, record);
     if (tail !== undefined) put(buffer, at, tail);
     this.#at = end;
+    this.#records++;
     return true;
   }
 
@@ -84,6 +93,7 @@ export class BatchWriter {
     );
     this.#buffer = EMPTY;
     this.#at = 0;
+    this.#records = 0;
     return batch;
   }
 

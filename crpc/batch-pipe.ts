@@ -3,16 +3,28 @@ import { GochatError } from '../common/mod.ts';
 import { BatchWriter, decodeBatch, recordBytes } from './batch-codec.ts';
 import { SendResult } from './batch-stream.ts';
 import type { BatchStream, BatchStreamHandler, BatchStreamOptions, StreamEnd } from './batch-stream.ts';
+import { crpcMetrics } from './metrics.ts';
 
 export const DEFAULT_MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 const DEFAULT_MAX_BATCH_BYTES = 1024 * 1024;
+const DEFAULT_MAX_BATCH_RECORDS = 8192;
 const DEFAULT_MAX_QUEUE_BYTES = 16 * 1024 * 1024;
+const DEFAULT_MAX_QUEUE_RECORDS = 262_144;
 const DEFAULT_HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const DEFAULT_LOW_WATER_BYTES = 1024 * 1024;
 /** Bytes handed to gRPC and not yet written by it; beyond it a tick's records wait and join the next batch. */
 const MAX_IN_FLIGHT_BYTES = 512 * 1024;
 /** Tag and length in front of a record. */
 const RECORD_HEAD_BYTES = 6;
+
+const SENT = { direction: 'sent' };
+const RECEIVED = { direction: 'received' };
+
+/** A batch that is full and waits for the transport. */
+interface FullBatch {
+  readonly bytes: Buffer;
+  readonly records: number;
+}
 
 /** The gRPC call under a pipe, client or server. */
 export interface PipeTransport {
@@ -29,14 +41,17 @@ export class BatchPipe implements BatchStream {
   readonly maxRecordBytes: number;
   readonly #transport: PipeTransport;
   readonly #writer: BatchWriter;
+  readonly #metrics = crpcMetrics();
   readonly #maxQueueBytes: number;
+  readonly #maxQueueRecords: number;
   readonly #highWaterBytes: number;
   readonly #lowWaterBytes: number;
   #handler: BatchStreamHandler | undefined;
   #state: 'opening' | 'open' | 'closing' | 'ended' = 'opening';
-  /** Batches that are full and wait for the transport. */
-  #full: Buffer[] = [];
+  #full: FullBatch[] = [];
   #fullBytes = 0;
+  /** Taken and not yet written by the transport. */
+  #queuedRecords = 0;
   #inFlightBytes = 0;
   #scheduled = false;
   #pressed = false;
@@ -48,7 +63,9 @@ export class BatchPipe implements BatchStream {
     this.maxRecordBytes = maxMessageBytes - RECORD_HEAD_BYTES;
     this.#writer = new BatchWriter(
       Math.min(maxMessageBytes, options.maxBatchBytes ?? DEFAULT_MAX_BATCH_BYTES),
+      options.maxBatchRecords ?? DEFAULT_MAX_BATCH_RECORDS,
     );
+    this.#maxQueueRecords = options.maxQueueRecords ?? DEFAULT_MAX_QUEUE_RECORDS;
     this.#maxQueueBytes = options.maxQueueBytes ?? DEFAULT_MAX_QUEUE_BYTES;
     this.#highWaterBytes = Math.min(this.#maxQueueBytes, options.highWaterBytes ?? DEFAULT_HIGH_WATER_BYTES);
     this.#lowWaterBytes = Math.min(this.#highWaterBytes, options.lowWaterBytes ?? DEFAULT_LOW_WATER_BYTES);
@@ -70,7 +87,10 @@ export class BatchPipe implements BatchStream {
     if (this.#state !== 'open') return SendResult.CLOSED;
     const length = tail === undefined ? record.length : record.length + tail.length;
     if (length > this.maxRecordBytes) return SendResult.CLOSED;
-    if (this.queuedBytes + recordBytes(length) > this.#maxQueueBytes) {
+    if (
+      this.queuedBytes + recordBytes(length) > this.#maxQueueBytes ||
+      this.#queuedRecords === this.#maxQueueRecords
+    ) {
       this.#pressed = true;
       return SendResult.CLOSED;
     }
@@ -78,11 +98,13 @@ export class BatchPipe implements BatchStream {
       this.#seal();
       this.#writer.append(record, tail);
     }
+    this.#queuedRecords++;
     if (!this.#scheduled) {
       this.#scheduled = true;
       setImmediate(this.#flush);
     }
-    if (this.queuedBytes <= this.#highWaterBytes) return SendResult.SUCCESS;
+    if (this.queuedBytes <= this.#highWaterBytes && this.#queuedRecords <= this.#maxQueueRecords / 4)
+      return SendResult.SUCCESS;
     this.#pressed = true;
     return SendResult.BACKPRESSURE;
   }
@@ -116,6 +138,8 @@ export class BatchPipe implements BatchStream {
     const records = decodeBatch(batch);
     if (records === undefined) return new GochatError('FRAME_INVALID');
     if (records.length === 0) return undefined;
+    this.#metrics.batchRecords.record(records.length, RECEIVED);
+    this.#metrics.batchBytes.record(batch.length, RECEIVED);
     try {
       this.#handler?.onRecords(records);
       return undefined;
@@ -145,10 +169,11 @@ export class BatchPipe implements BatchStream {
   }
 
   #seal(): void {
-    if (this.#writer.bytes === 0) return;
-    const batch = this.#writer.take();
-    this.#full.push(batch);
-    this.#fullBytes += batch.length;
+    const { records } = this.#writer;
+    if (records === 0) return;
+    const bytes = this.#writer.take();
+    this.#full.push({ bytes, records });
+    this.#fullBytes += bytes.length;
   }
 
   readonly #flush = (): void => {
@@ -161,23 +186,26 @@ export class BatchPipe implements BatchStream {
       if (this.#full.length === 0) this.#seal();
       const batch = this.#full.shift();
       if (batch === undefined) return;
-      this.#fullBytes -= batch.length;
+      this.#fullBytes -= batch.bytes.length;
       this.#write(batch);
     }
   }
 
-  #write(batch: Buffer): void {
-    this.#inFlightBytes += batch.length;
-    this.#transport.write(batch, (error) => {
-      this.#inFlightBytes -= batch.length;
+  #write({ bytes, records }: FullBatch): void {
+    this.#inFlightBytes += bytes.length;
+    this.#metrics.batchRecords.record(records, SENT);
+    this.#metrics.batchBytes.record(bytes.length, SENT);
+    this.#transport.write(bytes, (error) => {
+      this.#inFlightBytes -= bytes.length;
+      this.#queuedRecords -= records;
       // A failed write is followed by the end of the call, which carries the reason.
       if (error || this.#state !== 'open') return;
-      this.#writer.recycle(batch);
+      this.#writer.recycle(bytes);
       this.#pump();
-      if (this.#pressed && this.queuedBytes <= this.#lowWaterBytes) {
-        this.#pressed = false;
-        this.#handler?.onDrain?.();
-      }
+      if (!this.#pressed || this.queuedBytes > this.#lowWaterBytes) return;
+      if (this.#queuedRecords > this.#maxQueueRecords / 16) return;
+      this.#pressed = false;
+      this.#handler?.onDrain?.();
     });
   }
 }

@@ -10,6 +10,7 @@ import { SendResult } from './batch-stream.ts';
 import type { BatchStream, BatchStreamOptions, StreamEnd } from './batch-stream.ts';
 import { CrpcServer } from './server.ts';
 import type { CrpcServerOptions } from './server.ts';
+import { BatchPeer } from './testing/batch-peer.ts';
 import { FaultyProxy, Inbox } from './testing/support.ts';
 
 const service = link.LinkServiceService;
@@ -139,6 +140,35 @@ describe('batch stream', () => {
     expect(Math.max(...far.batches)).toBe(9);
   });
 
+  test('a tick of more records than a batch holds: split, in order', async () => {
+    const [near, far] = [side(), side()];
+    const server = await serveInto(far);
+    const stream = open(server.address, near, { maxBatchRecords: 30 });
+    await near.streams.next();
+    const sent = Array.from({ length: 100 }, (_, i) => `${i}`);
+    for (const text of sent) stream.send(Buffer.from(text));
+    await far.records.next((text) => text === '99');
+    expect(far.records.all).toEqual(sent);
+    expect(far.batches).toEqual([30, 30, 30, 10]);
+  });
+
+  test('a queue full by count: BACKPRESSURE from a quarter, CLOSED at the bound, then onDrain', async () => {
+    const [near, far] = [side(), side()];
+    const server = await serveInto(far);
+    const stream = open(server.address, near, { maxQueueRecords: 16 });
+    await near.streams.next();
+    const results = Array.from({ length: 17 }, (_, i) => stream.send(Buffer.from(`${i}`)));
+    expect(results).toEqual([
+      ...Array<SendResult>(4).fill(SendResult.SUCCESS),
+      ...Array<SendResult>(12).fill(SendResult.BACKPRESSURE),
+      SendResult.CLOSED,
+    ]);
+    await near.drains.next();
+    expect(stream.send(Buffer.from('last'))).toBe(SendResult.SUCCESS);
+    await far.records.next((text) => text === 'last');
+    expect(far.records.all).toEqual([...Array.from({ length: 16 }, (_, i) => `${i}`), 'last']);
+  });
+
   test('a peer that does not read: BACKPRESSURE, then CLOSED at the bound, then onDrain, and nothing is lost', async () => {
     const [near, far] = [side(), side()];
     const server = await serveInto(far);
@@ -247,6 +277,43 @@ describe('batch stream', () => {
     expect(await far.ends.next()).toBe('lost');
   });
 
+  test('a stopped server process (SIGSTOP): lost by keepalive, and the link opens again when it goes on', async () => {
+    const near = side();
+    await using peer = await BatchPeer.serve();
+    const gaps = new Inbox<StreamEnd>();
+    const batchLink = new BatchLink({
+      address: peer.address,
+      service,
+      logger,
+      handler: { ...handlerOf(near), onGap: gaps.push },
+      backoff: { baseMs: 5, maxMs: 20 },
+      openTimeoutMs: 500,
+      keepaliveIntervalMs: 200,
+      keepaliveTimeoutMs: 200,
+    });
+    cleanups.push(() => batchLink.close());
+    (await near.streams.next()).send(Buffer.from('before'));
+    await near.records.next((text) => text === 'before');
+    peer.freeze();
+    expect(await near.ends.next()).toBe('lost');
+    expect(near.causes[0]?.code).toBe('SERVER_UNREACHABLE');
+    expect(gaps.all).toEqual([]);
+    peer.thaw();
+    const again = await near.streams.next();
+    expect(gaps.all).toEqual(['lost']);
+    again.send(Buffer.from('after'));
+    await near.records.next((text) => text === 'after');
+  });
+
+  test('a stopped client process (SIGSTOP): the server loses it by keepalive', async () => {
+    const far = side();
+    const server = await serveInto(far, { keepaliveIntervalMs: 200, keepaliveTimeoutMs: 200 });
+    await using peer = BatchPeer.connect(server.address);
+    await far.records.next((text) => text === 'hello');
+    peer.freeze();
+    expect(await far.ends.next()).toBe('lost');
+  });
+
   test('nothing listens there: lost', async () => {
     const server = await serveInto(side());
     const { address } = server;
@@ -338,11 +405,12 @@ describe('batch link', () => {
     const [near, far] = [side(), side()];
     const server = await serveInto(far);
     await using proxy = await FaultyProxy.to(server.address);
+    const gaps = new Inbox<[StreamEnd, number]>();
     const batchLink = new BatchLink({
       address: proxy.address,
       service,
       logger,
-      handler: handlerOf(near),
+      handler: { ...handlerOf(near), onGap: (end) => gaps.push([end, near.streams.all.length]) },
       backoff: { baseMs: 5, maxMs: 20 },
     });
     cleanups.push(() => batchLink.close());
@@ -358,6 +426,8 @@ describe('batch link', () => {
     second.send(Buffer.from('again'));
     await far.records.next((text) => text === 'again');
     expect(near.ends.all).toEqual(['lost']);
+    // Once, and before the second stream was shown.
+    expect(gaps.all).toEqual([['lost', 1]]);
   });
 
   test('close: ends the stream as closed and does not try again', async () => {

@@ -51,7 +51,8 @@ export interface BatchStreamHandler {
   onDrain?(): void;
   /**
    * The stream ended; records sent and not yet answered may or may not have arrived. Called exactly once.
-   * The cause of a 'lost' stream is given where it is known.
+   * The cause of a 'lost' stream is given where it is known; a 'closed' one has a cause when its last records may not
+   * have got through.
    */
   onEnd(end: StreamEnd, cause?: GochatError): void;
 }
@@ -60,8 +61,15 @@ export interface BatchStreamHandler {
 export interface BatchStreamOptions {
   /** Largest gRPC message of more than one record. @default 1 MiB */
   readonly maxBatchBytes?: number;
+  /** Most records of a batch. @default 8192 */
+  readonly maxBatchRecords?: number;
   /** Most bytes queued; beyond it records are not taken. @default 16 MiB */
   readonly maxQueueBytes?: number;
+  /**
+   * Most records queued; beyond it records are not taken. BACKPRESSURE comes from a quarter of it on, onDrain below a
+   * sixteenth. @default 262_144
+   */
+  readonly maxQueueRecords?: number;
   /** `send` answers BACKPRESSURE from here on. @default 4 MiB */
   readonly highWaterBytes?: number;
   /** `onDrain` comes when no more than this is queued. @default 1 MiB */

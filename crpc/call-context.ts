@@ -1,5 +1,7 @@
 /** What a server's handler knows of the call it answers. */
 import { Metadata } from '@grpc/grpc-js';
+import { context as otel } from '@opentelemetry/api';
+import type { Context } from '@opentelemetry/api';
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 /** The gRPC call under a context, of any kind. */
@@ -19,6 +21,8 @@ export class CallContext {
   readonly trailers = new Metadata();
   /** Set by the tracing interceptor; 32 hex digits. */
   traceId: string | undefined;
+  /** The trace that the call belongs to; set by the tracing interceptor. */
+  trace: Context | undefined;
   readonly #call: UnderlyingCall;
   readonly #deadline: number;
   #abort: AbortController | undefined;
@@ -84,7 +88,8 @@ export function currentCall(): CallContext | undefined {
   return storage.getStore();
 }
 
-/** Runs a handler so that `currentCall` answers with this context, in what it awaits too. */
+/** Runs a handler so that `currentCall` answers with this context, in what it awaits too, and within the call's trace. */
 export function runInCall<T>(context: CallContext, run: () => T): T {
-  return storage.run(context, run);
+  const { trace } = context;
+  return storage.run(context, trace === undefined ? run : () => otel.with(trace, run));
 }

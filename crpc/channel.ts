@@ -1,13 +1,16 @@
 /** A channel: the connections to the endpoints of one target, shared by the clients of several services. */
 import { Client } from '@grpc/grpc-js';
 import { GochatError } from '../common/mod.ts';
-import type { ErrorCode } from '../common/mod.ts';
+import type { ErrorCode, Logger } from '../common/mod.ts';
 import { RENDEZVOUS, setup as setupRendezvous } from './balancer-rendezvous.ts';
 import { ROUND_ROBIN, setup as setupRoundRobin } from './balancer-round-robin.ts';
 import { DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
 import { channelCredentials, transportOptions } from './credentials.ts';
 import type { SecurityOptions } from './credentials.ts';
 import { clientDeadline } from './interceptor-deadline.ts';
+import { clientMetrics } from './interceptor-metrics.ts';
+import { clientSlowCalls } from './interceptor-slow-call.ts';
+import { clientTracing } from './interceptor-tracing.ts';
 import type { ClientInterceptor } from './interceptor.ts';
 import type { Registry } from './registry.ts';
 import { REGISTRY_OPTION, setupResolvers } from './resolver.ts';
@@ -36,7 +39,11 @@ export interface ChannelOptions extends SecurityOptions {
   readonly keepaliveIntervalMs?: number;
   /** An unanswered probe ends the connection. @default 3000 ms */
   readonly keepaliveTimeoutMs?: number;
-  /** Run outside the deadline; the first is the outermost. */
+  /** Told of slow calls. */
+  readonly logger?: Logger;
+  /** Calls that take longer are logged, where there is a logger, ms; Infinity: none. @default 1000 */
+  readonly slowCallMs?: number;
+  /** Run inside tracing, metrics and slow-call log, and outside the deadline; the first is the outermost. */
   readonly interceptors?: readonly ClientInterceptor[];
 }
 
@@ -57,7 +64,14 @@ export class Channel implements Disposable {
       throw invalid(`${target} needs a registry to be looked up in.`);
     this.target = target;
     this.options = options;
-    this.interceptors = [...(options.interceptors ?? []), clientDeadline({ timeoutMs: options.timeoutMs })];
+    const { logger, slowCallMs } = options;
+    this.interceptors = [
+      clientTracing(),
+      clientMetrics(),
+      ...(logger === undefined ? [] : [clientSlowCalls({ logger, slowCallMs, target })]),
+      ...(options.interceptors ?? []),
+      clientDeadline({ timeoutMs: options.timeoutMs }),
+    ];
     const keepalive = {
       intervalMs: options.keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_INTERVAL_MS,
       timeoutMs: options.keepaliveTimeoutMs ?? DEFAULT_KEEPALIVE_TIMEOUT_MS,

@@ -1,5 +1,6 @@
 /** Interceptors: functions around calls, composed once per method when a server or client is made, not per call. */
 import type { Metadata } from '@grpc/grpc-js';
+import { GochatError } from '../common/mod.ts';
 import type { CallContext } from './call-context.ts';
 
 /** Answers a call with one response; `input` is the request, or an async iterable of requests. */
@@ -56,4 +57,16 @@ export function compose<I>(
   method: string,
 ): I {
   return interceptors.reduceRight((next, interceptor) => interceptor[kind]?.(next, method) ?? next, last);
+}
+
+/** /package.Service/Method → package.Service and Method. */
+export function splitMethod(path: string): { service: string; method: string } {
+  const at = path.lastIndexOf('/');
+  return { service: path.slice(1, at), method: path.slice(at + 1) };
+}
+
+/** Returns the code under which an error is counted; what a caller gave up on by itself is CANCELLED. */
+export function outcomeOf(error: unknown, isCancelled: boolean | undefined): string {
+  if (error instanceof GochatError) return error.code;
+  return isCancelled ? 'CANCELLED' : 'INTERNAL';
 }

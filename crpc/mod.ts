@@ -12,7 +12,10 @@ export type { CallOptions, ClientMethod, CrpcClient } from './client.ts';
 export type { SecurityOptions, TlsOptions } from './credentials.ts';
 export type { Definition, Handler, Handlers, RequestOf, ResponseOf } from './definition.ts';
 export { clientDeadline, serverDeadline } from './interceptor-deadline.ts';
+export { clientMetrics, serverMetrics } from './interceptor-metrics.ts';
 export { recovery } from './interceptor-recovery.ts';
+export { clientSlowCalls, serverSlowCalls } from './interceptor-slow-call.ts';
+export { clientTracing, serverTracing } from './interceptor-tracing.ts';
 export type {
   ClientInterceptor,
   OutgoingCall,

@@ -21,7 +21,10 @@ import type { SecurityOptions } from './credentials.ts';
 import type { AnyMethod, Definition, Handlers } from './definition.ts';
 import { authentication } from './interceptor-auth.ts';
 import { serverDeadline } from './interceptor-deadline.ts';
+import { serverMetrics } from './interceptor-metrics.ts';
 import { recovery } from './interceptor-recovery.ts';
+import { serverSlowCalls } from './interceptor-slow-call.ts';
+import { serverTracing } from './interceptor-tracing.ts';
 import { compose } from './interceptor.ts';
 import type { ServerInterceptor, StreamHandler, UnaryHandler } from './interceptor.ts';
 import { Listener } from './listener.ts';
@@ -48,12 +51,15 @@ export interface CrpcServerOptions extends SecurityOptions {
   readonly keepaliveIntervalMs?: number;
   /** An unanswered probe ends the connection. @default 3000 ms */
   readonly keepaliveTimeoutMs?: number;
-  /** Run inside recovery, authentication and deadline; the first is the outermost. */
+  /** Calls that take longer are logged, ms; Infinity: none. @default 1000 */
+  readonly slowCallMs?: number;
+  /** Run inside recovery, tracing, metrics, slow-call log, authentication and deadline; the first is the outermost. */
   readonly interceptors?: readonly ServerInterceptor[];
 }
 
 /**
- * Serves gRPC services; recovery, authentication (where a token is set) and deadlines are always on.
+ * Serves gRPC services; recovery, tracing, metrics, slow-call log, authentication (where a token is set) and deadlines
+ * are always on.
  *
  * Services are added before `start`. `drain` announces the end to every caller (GOAWAY), ends batch streams with
  * 'peer-draining' and lets calls finish; `stop` cuts what is left. Both are idempotent.
@@ -82,6 +88,9 @@ export class CrpcServer implements AsyncDisposable {
     });
     this.#interceptors = [
       recovery(options.logger),
+      serverTracing(),
+      serverMetrics(),
+      serverSlowCalls(options),
       authentication(options),
       serverDeadline(),
       ...(options.interceptors ?? []),

@@ -1,15 +1,11 @@
 /** One service as etcd knows it: a mirror of its keys, shown through the mass-loss guard. */
-import { meter } from '../../common/mod.ts';
 import type { Logger } from '../../common/mod.ts';
 import { decodeEndpoint } from '../endpoint-codec.ts';
 import { MassLossGuard } from '../mass-loss-guard.ts';
+import { crpcMetrics } from '../metrics.ts';
 import type { Endpoint, Snapshot } from '../registry.ts';
 import type { EtcdClient, KeyRange } from './etcd-client.ts';
 import { Mirror } from './mirror.ts';
-
-const massLosses = meter('crpc').createCounter('gochat_crpc_mass_losses', {
-  description: 'Times that most endpoints of a service vanished at once and were held back.',
-});
 
 export interface ServiceWatchOptions {
   readonly client: EtcdClient;
@@ -38,7 +34,7 @@ export class ServiceWatch {
     this.#guard = new MassLossGuard({
       graceMs,
       onHold: (held, of) => {
-        massLosses.add(1, { service });
+        crpcMetrics().massLosses.add(1, { service });
         logger.warn({ service, held, of, graceMs }, 'most endpoints vanished at once; holding them back');
       },
       onRelease: (released) => {

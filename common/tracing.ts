@@ -1,0 +1,69 @@
+/** Traces through OpenTelemetry, sent by OTLP (HTTP, protobuf); off unless an endpoint is configured. */
+import { context, diag, DiagLogLevel, trace } from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace';
+import type { Logger } from './logger.ts';
+
+export interface TracingOptions {
+  /** Names the server in each span. */
+  readonly service: string;
+  /** Names this process start. */
+  readonly instance: string;
+  /** URL that spans are posted to. */
+  readonly url: string;
+  /** Share of new traces that are recorded, 0 to 1; a trace that came in is recorded where its caller records it. */
+  readonly ratio: number;
+  /** Told when spans cannot be sent; they are dropped then. */
+  readonly logger: Logger;
+}
+
+let provider: TracerProvider | undefined;
+
+/**
+ * Turns tracing on for this process; without it every span is a no-op, and trace contexts are only passed on.
+ *
+ * At most 2,048 spans wait to be sent, in batches every 5 s; what is beyond that is dropped.
+ */
+export function enableTracing(options: TracingOptions): void {
+  if (provider) return;
+  const { service, instance, url, ratio, logger } = options;
+  const warn = (text: string): void => logger.warn({ otlp: url }, text);
+  diag.setLogger(
+    { error: warn, warn, info: () => {}, debug: () => {}, verbose: () => {} },
+    DiagLogLevel.WARN,
+  );
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  provider = new TracerProvider({
+    resource: resourceFromAttributes({ 'service.name': service, 'service.instance.id': instance }),
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),
+    spanProcessors: [new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url }) })],
+  });
+  trace.setGlobalTracerProvider(provider);
+}
+
+/** Sends the spans that wait; idempotent. */
+export async function closeTracing(): Promise<void> {
+  await provider?.shutdown();
+}
+
+/**
+ * Returns where spans go: `endpoint` or $OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces behind it, or
+ * $OTEL_EXPORTER_OTLP_TRACES_ENDPOINT as it is; undefined: nowhere.
+ * https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+ */
+export function otlpUrl(
+  endpoint: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  const exact = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
+  if (endpoint === undefined && exact) return exact;
+  const base = endpoint ?? (env['OTEL_EXPORTER_OTLP_ENDPOINT'] || undefined);
+  return base === undefined ? undefined : `${base.replace(/\/+$/, '')}/v1/traces`;
+}

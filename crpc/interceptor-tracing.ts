@@ -1,0 +1,136 @@
+/** W3C trace context, both sides: one span per call, joined across processes by `traceparent`. Batch streams have none. */
+import type { Span, SpanOptions } from '@opentelemetry/api';
+import {
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  context,
+  isSpanContextValid,
+  trace,
+} from '@opentelemetry/api';
+import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import type { Metadata } from '@grpc/grpc-js';
+import { currentCall } from './call-context.ts';
+import type { CallContext } from './call-context.ts';
+import { outcomeOf, splitMethod } from './interceptor.ts';
+import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './interceptor.ts';
+import { observe } from './observe.ts';
+
+const propagator = new W3CTraceContextPropagator();
+const tracer = trace.getTracer('gochat.crpc');
+
+const GETTER = {
+  keys: (): string[] => [],
+  get: (metadata: Metadata, key: string): string | undefined => {
+    const [value] = metadata.get(key);
+    return typeof value === 'string' ? value : undefined;
+  },
+};
+const SETTER = { set: (metadata: Metadata, key: string, value: string): void => metadata.set(key, value) };
+
+/**
+ * Continues the caller's trace or begins one. Without a tracer provider (`enableTracing`) nothing is recorded, and the
+ * caller's trace context is passed on to the calls that the handler makes.
+ */
+export function serverTracing(): ServerInterceptor {
+  return {
+    unary: (next, method) => {
+      const kind = describe(method, SpanKind.SERVER);
+      return (input, call) => {
+        const span = accept(kind, method, call);
+        if (!span.isRecording()) return next(input, call);
+        return next(input, call).then(
+          (response) => {
+            close(span);
+            return response;
+          },
+          (error: unknown) => {
+            close(span, outcomeOf(error, call.isCancelled));
+            throw error;
+          },
+        );
+      };
+    },
+    stream: (next, method) => {
+      const kind = describe(method, SpanKind.SERVER);
+      return (input, call) =>
+        observe(
+          () => next(input, call),
+          () => {
+            const span = accept(kind, method, call);
+            return (failure) => close(span, failure && outcomeOf(failure.error, call.isCancelled));
+          },
+        );
+    },
+  };
+}
+
+/** Sends the trace context of the call being answered, or of the active span; a traced call gets a span of its own. */
+export function clientTracing(): ClientInterceptor {
+  return {
+    unary: (next, method) => {
+      const kind = describe(method, SpanKind.CLIENT);
+      return (call) => {
+        const span = send(kind, method, call);
+        if (!span.isRecording()) return next(call);
+        return next(call).then(
+          (response) => {
+            close(span);
+            return response;
+          },
+          (error: unknown) => {
+            close(span, outcomeOf(error, call.signal?.aborted));
+            throw error;
+          },
+        );
+      };
+    },
+    stream: (next, method) => {
+      const kind = describe(method, SpanKind.CLIENT);
+      return (call) =>
+        observe(
+          () => next(call),
+          () => {
+            const span = send(kind, method, call);
+            return (failure) => close(span, failure && outcomeOf(failure.error, call.signal?.aborted));
+          },
+        );
+    },
+  };
+}
+
+/** Attributes of https://opentelemetry.io/docs/specs/semconv/rpc/. */
+function describe(path: string, kind: SpanKind): SpanOptions {
+  const { service, method } = splitMethod(path);
+  return { kind, attributes: { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': method } };
+}
+
+/** Begins the span of an incoming call; it does nothing where the call belongs to no trace. */
+function accept(options: SpanOptions, method: string, call: CallContext): Span {
+  const parent = propagator.extract(ROOT_CONTEXT, call.metadata, GETTER);
+  const span = tracer.startSpan(method.slice(1), options, parent);
+  const about = span.spanContext();
+  if (isSpanContextValid(about)) {
+    call.traceId = about.traceId;
+    call.trace = trace.setSpan(parent, span);
+  }
+  return span;
+}
+
+/** Begins the span of an outgoing call and puts its trace context on the call, where there is one. */
+function send(options: SpanOptions, method: string, call: OutgoingCall): Span {
+  const active = context.active();
+  const parent = trace.getSpan(active) === undefined ? (currentCall()?.trace ?? active) : active;
+  const span = tracer.startSpan(method.slice(1), options, parent);
+  if (isSpanContextValid(span.spanContext()))
+    propagator.inject(trace.setSpan(parent, span), call.metadata, SETTER);
+  return span;
+}
+
+function close(span: Span, failure?: string): void {
+  if (failure !== undefined) {
+    span.setAttribute('error.type', failure);
+    span.setStatus({ code: SpanStatusCode.ERROR, message: failure });
+  }
+  span.end();
+}

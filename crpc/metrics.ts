@@ -1,0 +1,71 @@
+/** The instruments of crpc. Calls are counted per call, batch streams per batch, never per record. */
+import type { Counter, Histogram } from '@opentelemetry/api';
+import { meter } from '../common/mod.ts';
+import { splitMethod } from './interceptor.ts';
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const RECORDS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
+const BYTES = [64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 8_388_608];
+
+export type Side = 'client' | 'server';
+
+/** Calls of one method that run now. */
+export interface InFlight {
+  calls: number;
+}
+
+export interface CrpcMetrics {
+  /** By service, method and code; its count is the number of calls. */
+  readonly callSeconds: Readonly<Record<Side, Histogram>>;
+  /** By direction. */
+  readonly batchRecords: Histogram;
+  readonly batchBytes: Histogram;
+  /** By service. */
+  readonly massLosses: Counter;
+}
+
+const inFlight: Record<Side, Map<string, InFlight>> = { client: new Map(), server: new Map() };
+let made: CrpcMetrics | undefined;
+
+/** Returns the instruments of the process; metrics must have been enabled before the first use, else they do nothing. */
+export function crpcMetrics(): CrpcMetrics {
+  if (made !== undefined) return made;
+  const part = meter('crpc');
+  const callSeconds = (side: Side): Histogram =>
+    part.createHistogram(`gochat_crpc_${side}_call_seconds`, {
+      description: `Time of a call as its ${side} sees it, by code; its count is the number of calls.`,
+      advice: { explicitBucketBoundaries: SECONDS },
+    });
+  for (const side of ['client', 'server'] as const) {
+    part
+      .createObservableGauge(`gochat_crpc_${side}_calls_in_flight`, { description: 'Calls that run now.' })
+      .addCallback((result) => {
+        for (const [path, { calls }] of inFlight[side]) result.observe(calls, splitMethod(path));
+      });
+  }
+  made = {
+    callSeconds: { client: callSeconds('client'), server: callSeconds('server') },
+    batchRecords: part.createHistogram('gochat_crpc_batch_records', {
+      description: 'Records in a batch of a batch stream.',
+      advice: { explicitBucketBoundaries: RECORDS },
+    }),
+    batchBytes: part.createHistogram('gochat_crpc_batch_bytes', {
+      description: 'Bytes of a batch of a batch stream.',
+      advice: { explicitBucketBoundaries: BYTES },
+    }),
+    massLosses: part.createCounter('gochat_crpc_mass_losses_total', {
+      description: 'Times that most endpoints of a service vanished at once and were held back.',
+    }),
+  };
+  return made;
+}
+
+/** Returns the counter of a method's running calls, one per side and process. */
+export function inFlightOf(side: Side, path: string): InFlight {
+  let found = inFlight[side].get(path);
+  if (found === undefined) {
+    found = { calls: 0 };
+    inFlight[side].set(path, found);
+  }
+  return found;
+}

@@ -1,0 +1,49 @@
+/** Watching a stream of responses from outside, at no cost per response but a function call. */
+
+/** Told how a stream ended: with nothing when it came to its end or was left early. */
+export type StreamObserver = (failure?: { readonly error: unknown }) => void;
+
+/**
+ * Returns the stream that `run` makes; `begin` is called before it starts, and what it returns once when the stream has
+ * ended, failed or been left.
+ */
+export function observe(
+  run: () => AsyncIterable<unknown>,
+  begin: () => StreamObserver,
+): AsyncIterable<unknown> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      let end: StreamObserver | undefined = begin();
+      const over: StreamObserver = (failure) => {
+        end?.(failure);
+        end = undefined;
+      };
+      let iterator: AsyncIterator<unknown>;
+      try {
+        iterator = run()[Symbol.asyncIterator]();
+      } catch (error) {
+        over({ error });
+        throw error;
+      }
+      return {
+        next: async () => {
+          try {
+            const step = await iterator.next();
+            if (step.done) over();
+            return step;
+          } catch (error) {
+            over({ error });
+            throw error;
+          }
+        },
+        return: async (value?: unknown) => {
+          try {
+            return (await iterator.return?.(value)) ?? { done: true, value };
+          } finally {
+            over();
+          }
+        },
+      };
+    },
+  };
+}
