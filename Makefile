@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$(scripts/node.sh)"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck bench clean
+.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck bench bench-all clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -48,8 +48,11 @@ fmt: install ## Format the code
 typecheck: install
 	@$(NODE) tsc -p tsconfig.json
 
-bench: all ## Measure; prints ratios, CPU and memory
-	@$(NODE) node bench/main.ts
+bench: all ## Measure against baselines and brokers, about 10 minutes; BENCH='room --repeats 5' picks (node bench/main.ts --help)
+	@$(NODE) node bench/main.ts $(BENCH)
+
+bench-all: all ## Measure everything there is, about an hour
+	@$(NODE) node bench/main.ts --all --repeats 5
 
 clean: ## Remove what was built
 	rm -rf dist coverage

@@ -1,10 +1,7 @@
 /** `make bench`: starts GoChat and what it is measured against, loads each, prints and stores what it sees. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ROOT } from './lib/child.ts';
 import { installed, startFleet } from './lib/fleet.ts';
@@ -14,22 +11,27 @@ import { isOurs, machineText, type Row, rowsOf, table } from './lib/report.ts';
 import { Runner, type Timing } from './lib/runner.ts';
 import { PEERS, type PeerName, scenarios, type Scenario } from './lib/scenarios.ts';
 
-/** Benches of one part each, programs of their own. */
-const PARTS: Readonly<Record<string, string>> = { crpc: 'crpc.ts', ipconf: 'ipconf.ts' };
-/** Left out of a quick look unless they are asked for. */
-const SLOW_LOOK: readonly PeerName[] = ['bare-epoll', 'nats', 'mosquitto'];
-const USAGE = `Usage: node bench/main.ts [FLAGS]
+/** In a quick look, unless others are asked for. */
+const QUICK_PEERS: readonly PeerName[] = ['gochat', 'gochat-embedded', 'bare-pipeline', 'bare-loop'];
+/** Of one measurement: connecting, settling, draining. */
+const OVERHEAD_S = 3;
+const USAGE = `Usage: node bench/main.ts [FLAGS] [SCENARIO…]
 
-Measures GoChat against baselines and brokers on this machine; prints a table and writes JSON.
+Measures GoChat against baselines and brokers on this machine; prints tables and writes JSON. Without a SCENARIO it runs
+the usual ones, in about 10 minutes; it says at its start how long the chosen ones will take.
 
+  SCENARIO         only these: a name or its beginning (direct, room-1000x16)
+  --all            every scenario, the long ones included
+  --list           lists the scenarios
   --quick          a look in under 90 s: one short round, fewer peers
-  --only NAME      only this: direct, room, idle, one scenario's full name, crpc or ipconf; may be repeated
   --peer NAME      only this peer (${PEERS.join(', ')}); may be repeated
   --seconds N      measured time of a round (default 3; quick 1.5)
   --repeats N      rounds, of which the median counts (default 3; quick 1)
   --json FILE      where the figures go (default data/bench/TIME.json)
   --profile DIR    GoChat's processes leave CPU profiles there; the figures are then not comparable
   --help           this text
+
+bench/crpc.ts and bench/placement/main.ts measure one part each and are programs of their own.
 `;
 
 class UsageError extends Error {}
@@ -39,17 +41,18 @@ interface Choice {
   readonly timing: Timing;
   readonly scenarios: readonly Scenario[];
   readonly peers: readonly PeerName[];
-  readonly parts: readonly string[];
   readonly json: string;
   readonly profile: string | undefined;
 }
 
-function choose(args: string[]): Choice | 'help' {
-  const { values } = parseArgs({
+function choose(args: string[]): Choice | 'help' | 'list' {
+  const { values, positionals } = parseArgs({
     args,
+    allowPositionals: true,
     options: {
+      all: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
-      only: { type: 'string', multiple: true },
       peer: { type: 'string', multiple: true },
       seconds: { type: 'string' },
       repeats: { type: 'string' },
@@ -59,15 +62,12 @@ function choose(args: string[]): Choice | 'help' {
     },
   });
   if (values.help) return 'help';
-  const { quick, only } = values;
-  const all = scenarios(quick);
-  const matches = (name: string, scenario: Scenario) =>
-    scenario.name === name || scenario.workload.scenario === name;
-  for (const name of only ?? []) {
-    if (!Object.hasOwn(PARTS, name) && !all.some((scenario) => matches(name, scenario)))
-      throw new UsageError(
-        `--only knows ${[...all.map((each) => each.name), ...Object.keys(PARTS)].join(', ')}, not ${name}`,
-      );
+  if (values.list) return 'list';
+  const { quick, all } = values;
+  const every = scenarios(quick);
+  for (const name of positionals) {
+    if (!every.some((scenario) => scenario.name.startsWith(name)))
+      throw new UsageError(`the scenarios are ${every.map((each) => each.name).join(', ')}, not ${name}`);
   }
   const known = (name: string): name is PeerName => PEERS.some((each) => each === name);
   const peers = (values.peer ?? PEERS).map((name) => {
@@ -82,9 +82,12 @@ function choose(args: string[]): Choice | 'help' {
       repeats: Math.round(number('--repeats', values.repeats, 1, 100) ?? (quick ? 1 : 3)),
       warmup: quick ? 0.5 : 1,
     },
-    scenarios: all.filter((scenario) => only === undefined || only.some((name) => matches(name, scenario))),
-    peers: peers.filter((name) => !quick || values.peer !== undefined || !SLOW_LOOK.includes(name)),
-    parts: Object.keys(PARTS).filter((name) => only?.includes(name)),
+    scenarios: every.filter((scenario) =>
+      positionals.length === 0
+        ? all || scenario.usual
+        : positionals.some((name) => scenario.name.startsWith(name)),
+    ),
+    peers: peers.filter((name) => !quick || values.peer !== undefined || QUICK_PEERS.includes(name)),
     json: resolve(values.json ?? join(ROOT, 'data/bench', `${stamp}.json`)),
     profile: values.profile && resolve(values.profile),
   };
@@ -114,38 +117,36 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   for (const name of wanted.filter((each) => !there.includes(each)))
     console.log(`${name}: not installed, left out`);
   const fleet = stack.use(await startFleet(there, folder, choice.profile, signal));
+  const runs = choice.scenarios.reduce(
+    (sum, { peers, once }) =>
+      sum + peers.filter((peer) => there.includes(peer)).length * (once ? 1 : choice.timing.repeats),
+    0,
+  );
+  const estimate = (runs * (choice.timing.seconds + choice.timing.warmup + OVERHEAD_S)) / 60;
+  console.error(`${runs} measurements: about ${Math.ceil(estimate)} min`);
   const runner = new Runner(load, fleet.peers, choice.timing, signal);
   const began = new Date();
+  const about = { began, command: process.argv.slice(2), ...choice.timing, machine };
   const rows: Row[] = [];
+  mkdirSync(dirname(choice.json), { recursive: true });
   for (const scenario of choice.scenarios) {
     const outcomes = await runner.run(scenario);
     if (outcomes.length === 0) continue;
     const found = rowsOf(scenario, outcomes);
     console.log(table(scenario, found));
     rows.push(...found);
+    // After each scenario: what was measured stays when the run is cut short.
+    writeFileSync(choice.json, `${JSON.stringify({ ...about, rows }, undefined, 2)}\n`);
   }
-  mkdirSync(dirname(choice.json), { recursive: true });
-  writeFileSync(
-    choice.json,
-    `${JSON.stringify({ began, command: process.argv.slice(2), ...choice.timing, machine, rows }, undefined, 2)}\n`,
-  );
+  const minutes = ((Date.now() - began.getTime()) / 60_000).toFixed(1);
   console.log(
-    `\nMedians of ${choice.timing.repeats} rounds of ${choice.timing.seconds} s. Figures: ${choice.json}`,
+    `\nMedians of ${choice.timing.repeats} rounds of ${choice.timing.seconds} s, in ${minutes} min. Figures: ${choice.json}`,
   );
   return rows.every((row) => !isOurs(row.peer) || Object.keys(row.errors).length === 0);
 }
 
-/** Runs the bench of one part with its output here. */
-async function runPart(name: string, quick: boolean): Promise<boolean> {
-  const file = fileURLToPath(new URL(PARTS[name] as string, import.meta.url));
-  if (!existsSync(file)) throw new UsageError(`there is no bench of ${name} yet (${file})`);
-  const child = spawn(process.execPath, [file, ...(quick ? ['--quick'] : [])], { stdio: 'inherit' });
-  const [code] = (await once(child, 'close')) as [number | null];
-  return code === 0;
-}
-
 async function main(): Promise<number> {
-  let choice: Choice | 'help';
+  let choice: Choice | 'help' | 'list';
   try {
     choice = choose(process.argv.slice(2));
   } catch (error) {
@@ -156,6 +157,12 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  if (choice === 'list') {
+    for (const { name, title, usual } of scenarios(false))
+      console.log(`${usual ? ' ' : '*'} ${name.padEnd(24)} ${title}`);
+    console.log('\n* only with --all or by name');
+    return 0;
+  }
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
@@ -164,9 +171,7 @@ async function main(): Promise<number> {
     });
   }
   try {
-    let good = true;
-    for (const part of choice.parts) good = (await runPart(part, choice.quick)) && good;
-    if (choice.scenarios.length > 0) good = (await measure(choice, stop.signal)) && good;
+    const good = await measure(choice, stop.signal);
     if (!good) console.error('bench: something did not add up; see WRONG above');
     return good ? 0 : 1;
   } catch (error) {

@@ -92,8 +92,9 @@ export async function startProgram(
   name: string,
   file: string,
   args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ child: Child; port: number }> {
-  return await started(new Child(name, process.execPath, [join(ROOT, 'bench', file), ...args]));
+  return await started(new Child(name, process.execPath, [join(ROOT, 'bench', file), ...args], { env }));
 }
 
 /** Waits until a program has printed `{"port":N}`; ends it when that does not come. */

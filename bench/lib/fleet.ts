@@ -1,10 +1,10 @@
 /** The peers of a run: each is started once, with the engines it needs, and stays up for all scenarios. */
 import { join } from 'node:path';
-import { startBareEpoll, startBareFanout, startBarePipeline } from '../peers/bare.ts';
+import { startBareEpoll, startBareFanout, startBarePipeline, startSocketIo } from '../peers/bare.ts';
 import { startMosquitto, startNats } from '../peers/brokers.ts';
 import type { Peer } from '../peers/peer.ts';
 import { run } from './child.ts';
-import { startApart, startEmbedded } from './gochat.ts';
+import { type Cluster, startApart, startEmbedded, startWithoutLog } from './gochat.ts';
 import { MEMBERS, type PeerName } from './scenarios.ts';
 import { type Services, startServices } from './services.ts';
 
@@ -40,14 +40,24 @@ export async function startFleet(
     services ??= stack.use(await startServices(join(folder, 'services')));
     return services;
   };
+  let cluster: Cluster | undefined;
+  const apart = async () => {
+    cluster ??= stack.use(await startApart(await engines(), options));
+    return cluster;
+  };
   const starters: Record<PeerName, () => Promise<Peer>> = {
-    gochat: async () => startApart(await engines(), options),
+    gochat: async () => (await apart()).tcp,
+    'gochat-ws': async () => (await apart()).ws,
+    'gochat-no-log': async () => startWithoutLog(await engines(), options),
     'gochat-embedded': () => startEmbedded(join(folder, 'embedded'), options),
     'bare-pipeline': async () => {
       const { store, postgres } = await engines();
       return startBarePipeline(store, postgres.pid);
     },
-    'bare-loop': () => startBareFanout(),
+    'bare-loop': () => startBareFanout('bare-loop', 'joined'),
+    'bare-each': () => startBareFanout('bare-each', 'each'),
+    'bare-ws': () => startBareFanout('bare-ws', 'ws'),
+    'socket.io': () => startSocketIo(),
     'bare-epoll': () => startBareEpoll(join(folder, 'epoll')),
     nats: () => startNats(join(folder, 'nats')),
     mosquitto: () => startMosquitto(join(folder, 'mosquitto')),

@@ -1,7 +1,8 @@
 /** GoChat as it is measured: the real bin/gochat, in one process on SQLite, or apart on the real engines. */
 import { join } from 'node:path';
 import type { Peer, Workload } from '../peers/peer.ts';
-import { Child, ROOT } from './child.ts';
+import { Child, ROOT, startProgram } from './child.ts';
+import type { Protocol } from './load.ts';
 import { seed, type Seeded } from './seed.ts';
 import type { Services } from './services.ts';
 
@@ -12,6 +13,12 @@ export interface GochatOptions {
   readonly members: number;
   /** Where each process leaves a CPU profile when it stops; undefined: none. */
   readonly profiles?: string | undefined;
+}
+
+/** A cluster with a door for each kind of client. */
+export interface Cluster extends AsyncDisposable {
+  readonly tcp: Peer;
+  readonly ws: Peer;
 }
 
 /** Starts `gochat up`, its data in the folder. */
@@ -28,13 +35,13 @@ export async function startEmbedded(folder: string, options: GochatOptions): Pro
     name: 'gochat-embedded',
     durability: 'SQLite commit, synchronous=FULL',
     servers: [{ name: 'gochat up', pid: child.pid }],
-    open: door(tcp, seeded),
+    open: door('gochat', tcp, seeded),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
 /** Starts state, gateway, ipconf and api as processes of their own. */
-export async function startApart(services: Services, options: GochatOptions): Promise<Peer> {
+export async function startApart(services: Services, options: GochatOptions): Promise<Cluster> {
   await using stack = new AsyncDisposableStack();
   const env = {
     GOCHAT_REGISTRY: services.registry,
@@ -43,12 +50,9 @@ export async function startApart(services: Services, options: GochatOptions): Pr
     GOCHAT_LOG_LEVEL: 'info',
   };
   const start = async (mode: string, more: readonly string[] = []) => {
-    const flags = ['--port', '0', '--admin-port', '0', ...more];
-    const child = stack.use(new Child(mode, BIN, [mode, ...flags], profiled(options, env)));
-    const line = await child.until((output) =>
-      output.split('\n').find((each) => each.startsWith('{') && each.includes(`"msg":"${mode} is up"`)),
-    );
-    return { child, up: JSON.parse(line) as Record<string, string> };
+    const { child, up } = await startServer(mode, more, profiled(options, env));
+    stack.use(child);
+    return { child, up };
   };
   const state = await start('state');
   const gateway = await start('gateway', ['--ws-port', '0']);
@@ -56,8 +60,7 @@ export async function startApart(services: Services, options: GochatOptions): Pr
   const api = await start('api');
   const seeded = await seed(services.store, options.members);
   const owned = stack.move();
-  return {
-    name: 'gochat',
+  const about = {
     durability: 'PostgreSQL commit, fsync',
     servers: [
       { name: 'gateway', pid: gateway.child.pid },
@@ -68,18 +71,61 @@ export async function startApart(services: Services, options: GochatOptions): Pr
       services.redis,
       services.etcd,
     ],
-    open: door(gateway.up['tcp'] as string, seeded),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+  return {
+    tcp: { ...about, name: 'gochat', open: door('gochat', gateway.up['tcp'] as string, seeded) },
+    ws: { ...about, name: 'gochat-ws', open: door('gochat-ws', gateway.up['ws'] as string, seeded) },
+    [Symbol.asyncDispose]: about[Symbol.asyncDispose],
+  };
+}
+
+/** Starts a gateway on a state server that stores no message. */
+export async function startWithoutLog(services: Services, options: GochatOptions): Promise<Peer> {
+  await using stack = new AsyncDisposableStack();
+  const registry = `${services.registry.replace(/(:\/\/[^/]+).*$/, '$1')}/without-log`;
+  const args = [registry, services.hot, services.store];
+  const state = await startProgram('state', 'peers/state-without-log.ts', args, profiled(options, {}).env);
+  stack.use(state.child);
+  const env = { GOCHAT_REGISTRY: registry, GOCHAT_LOG_LEVEL: 'info' };
+  const gateway = await startServer('gateway', ['--ws-port', '0'], profiled(options, env));
+  stack.use(gateway.child);
+  const seeded = await seed(services.store, options.members);
+  const owned = stack.move();
+  return {
+    name: 'gochat-no-log',
+    durability: 'none: the log is off',
+    servers: [
+      { name: 'gateway', pid: gateway.child.pid },
+      { name: 'state', pid: state.child.pid },
+      services.postgres,
+    ],
+    open: door('gochat', gateway.up['tcp'] as string, seeded),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-function door(tcp: string, seeded: Seeded): Peer['open'] {
-  const port = Number(tcp.slice(tcp.lastIndexOf(':') + 1));
-  return (workload: Workload) => ({
-    protocol: 'gochat',
-    ports: [port],
-    connections: seeded.connections(workload),
-  });
+/** Starts a server of GoChat on free ports; `up` is the line in which it says that it is up. */
+export async function startServer(
+  mode: string,
+  flags: readonly string[],
+  options: { readonly env: Readonly<Record<string, string>> },
+): Promise<{ child: Child; up: Record<string, string> }> {
+  const child = new Child(mode, BIN, [mode, '--port', '0', '--admin-port', '0', ...flags], options);
+  try {
+    const line = await child.until((output) =>
+      output.split('\n').find((each) => each.startsWith('{') && each.includes(`"msg":"${mode} is up"`)),
+    );
+    return { child, up: JSON.parse(line) as Record<string, string> };
+  } catch (error) {
+    await child[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function door(protocol: Protocol, address: string, seeded: Seeded): Peer['open'] {
+  const port = Number(address.slice(address.lastIndexOf(':') + 1));
+  return (workload: Workload) => ({ protocol, ports: [port], connections: seeded.connections(workload) });
 }
 
 function profiled(options: GochatOptions, env: Readonly<Record<string, string>>) {

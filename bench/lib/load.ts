@@ -14,7 +14,16 @@ const SLACK_MS = 90_000;
 /** The generator's name among the servers in the report. */
 export const LOAD = 'load';
 
-export type Protocol = 'gochat' | 'bare' | 'nats' | 'jetstream' | 'mqtt0' | 'mqtt1';
+export type Protocol =
+  | 'gochat'
+  | 'gochat-ws'
+  | 'bare'
+  | 'bare-ws'
+  | 'socket.io'
+  | 'nats'
+  | 'jetstream'
+  | 'mqtt0'
+  | 'mqtt1';
 
 /** One connection of a run. */
 export interface PlannedConnection {

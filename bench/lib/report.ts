@@ -17,6 +17,8 @@ export interface Row {
   readonly ratio: number | undefined;
   /** Acked or delivered messages for each second of CPU that the servers, engines included, have used. */
   readonly per_core_s: number;
+  /** The same to the baseline's; steadier than `ratio` where others use the machine too. */
+  readonly per_core_s_ratio: number | undefined;
   readonly idle_kib_per_connection: number | undefined;
   readonly connects_per_s: number;
   readonly usage: readonly Usage[];
@@ -35,6 +37,8 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
   const rateOf = (outcome: Outcome) => median(outcome.rounds.map(({ load }) => load[scenario.rate]));
   const baseline = outcomes.find(({ peer, rounds }) => peer === scenario.baseline && rounds.length > 0);
   const open = scenario.halfOf !== undefined;
+  const perCoreS = (outcome: Outcome) =>
+    rateOf(outcome) / coresOf(mediansOf(outcome.rounds.map(({ usage }) => usage)));
   return outcomes
     .filter(({ rounds }) => rounds.length > 0)
     .map((outcome) => {
@@ -58,7 +62,8 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
         ack_ms: latency('ack_ms'),
         delivery_ms: latency('delivery_ms'),
         ratio: baseline === undefined || idle || open ? undefined : rateOf(outcome) / rateOf(baseline),
-        per_core_s: rateOf(outcome) / coresOf(mediansOf(outcome.rounds.map(({ usage }) => usage))),
+        per_core_s: perCoreS(outcome),
+        per_core_s_ratio: baseline === undefined || idle ? undefined : perCoreS(outcome) / perCoreS(baseline),
         idle_kib_per_connection: outcome.idleKiB,
         connects_per_s: median(loads.map((load) => load.connections / load.connect_s)),
         usage: mediansOf(outcome.rounds.map(({ usage }) => usage)),
@@ -97,6 +102,7 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
         'delivery ms p50/p99/p99.9',
         'ratio',
         'per core-s',
+        'its ratio',
       ];
   const body = rows.map((row) =>
     idle
@@ -107,8 +113,9 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
           count(row.delivered_per_s),
           latencyText(row.ack_ms),
           latencyText(row.delivery_ms),
-          row.ratio === undefined ? '-' : row.ratio.toFixed(2),
+          ratioText(row.ratio),
           count(row.per_core_s),
+          ratioText(row.per_core_s_ratio),
         ],
   );
   const uses = rows.map((row) => [`  ${row.peer}`, row.usage.map(usageText).join(', ')]);
@@ -140,6 +147,10 @@ function coresOf(usage: readonly Usage[]): number {
 function usageText({ name, cpuPercent, rssMiB }: Usage): string {
   const cpu = `${name} ${cpuPercent.toFixed(0)}%`;
   return name === LOAD ? cpu : `${cpu} ${rssMiB.toFixed(0)}M`;
+}
+
+function ratioText(ratio: number | undefined): string {
+  return ratio === undefined ? '-' : ratio.toFixed(2);
 }
 
 function state(row: Row): string {

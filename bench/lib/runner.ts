@@ -51,7 +51,7 @@ export class Runner {
     const rounds = new Map<PeerName, Measured[]>(names.map((name) => [name, []]));
     const idle = new Map<PeerName, number>();
     try {
-      const repeats = scenario.workload.scenario === 'idle' ? 1 : this.#timing.repeats;
+      const repeats = scenario.once ? 1 : this.#timing.repeats;
       for (let round = 0; round < repeats; round++) {
         for (const name of names) {
           console.error(`${scenario.name}: ${name}, ${round + 1} of ${repeats}`);

@@ -3,9 +3,14 @@ import type { Workload } from '../peers/peer.ts';
 
 export const PEERS = [
   'gochat',
+  'gochat-ws',
+  'gochat-no-log',
   'gochat-embedded',
   'bare-pipeline',
   'bare-loop',
+  'bare-each',
+  'bare-ws',
+  'socket.io',
   'bare-epoll',
   'nats',
   'mosquitto',
@@ -27,12 +32,16 @@ export interface Scenario {
   readonly rate: 'acked_per_s' | 'delivered_per_s';
   readonly baseline: PeerName;
   readonly peers: readonly PeerName[];
+  /** Part of a run without arguments. */
+  readonly usual: boolean;
+  /** One round says it all. */
+  readonly once?: boolean;
 }
 
 /** Connections of the direct and room scenarios. */
 export const MEMBERS = 1000;
 
-const EVERYONE: readonly PeerName[] = ['gochat', 'gochat-embedded', 'nats', 'mosquitto'];
+const EVERYONE: readonly PeerName[] = ['gochat', 'gochat-embedded', 'nats', 'mosquitto', 'socket.io'];
 
 /** The scenarios in their order; idle first, on servers that have done nothing yet. */
 export function scenarios(quick: boolean): readonly Scenario[] {
@@ -45,7 +54,9 @@ export function scenarios(quick: boolean): readonly Scenario[] {
       cores: 'all',
       rate: 'acked_per_s',
       baseline: 'bare-loop',
-      peers: ['bare-loop', 'bare-epoll', ...EVERYONE],
+      peers: ['bare-loop', 'bare-ws', 'bare-epoll', 'gochat-ws', ...EVERYONE],
+      usual: true,
+      once: true,
     },
     ...[1, 4].map(
       (window): Scenario => ({
@@ -57,6 +68,7 @@ export function scenarios(quick: boolean): readonly Scenario[] {
         rate: 'acked_per_s',
         baseline: 'bare-pipeline',
         peers: ['bare-pipeline', ...EVERYONE],
+        usual: true,
       }),
     ),
     {
@@ -68,6 +80,7 @@ export function scenarios(quick: boolean): readonly Scenario[] {
       rate: 'acked_per_s',
       baseline: 'bare-pipeline',
       peers: ['bare-pipeline', 'gochat'],
+      usual: true,
     },
     ...[1, 16].map(
       (window): Scenario => ({
@@ -78,7 +91,8 @@ export function scenarios(quick: boolean): readonly Scenario[] {
         cores: 'one-core',
         rate: 'delivered_per_s',
         baseline: 'bare-loop',
-        peers: ['bare-loop', 'bare-epoll', ...EVERYONE],
+        peers: ['bare-loop', 'bare-each', 'bare-epoll', 'bare-ws', 'gochat-ws', 'gochat-no-log', ...EVERYONE],
+        usual: true,
       }),
     ),
   ];

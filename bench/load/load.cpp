@@ -23,6 +23,7 @@
 #include "histogram.h"
 #include "protocol-gochat.h"
 #include "protocol-peers.h"
+#include "protocol-ws.h"
 
 struct Options {
   std::string protocol, scenario, plan;
@@ -543,9 +544,12 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   if (o.protocol == "gochat") return run<Gochat>(o);
   if (o.protocol == "bare") return run<Bare>(o);
+  if (o.protocol == "gochat-ws") return run<OverWs<Gochat>>(o);
+  if (o.protocol == "bare-ws") return run<OverWs<Bare>>(o);
+  if (o.protocol == "socket.io") return run<OverWs<SocketIo>>(o);
   if (o.protocol == "nats") return run<Nats>(o);
   if (o.protocol == "jetstream") return run<JetStream>(o);
   if (o.protocol == "mqtt0") return run<Mqtt0>(o);
   if (o.protocol == "mqtt1") return run<Mqtt1>(o);
-  fail("--protocol is gochat, bare, nats, jetstream, mqtt0 or mqtt1");
+  fail("--protocol is gochat, gochat-ws, bare, bare-ws, socket.io, nats, jetstream, mqtt0 or mqtt1");
 }

@@ -47,6 +47,9 @@ long each_frame(std::string_view bytes, OnFrame on_frame) {
 struct Gochat {
   static constexpr bool kAcks = true;
   static constexpr bool kHeartbeats = true;
+  static constexpr const char* kWsPath = "/ws";
+  static constexpr const char* kWsSubprotocol = "gochat.v1.proto";
+  static constexpr int kWsOpcode = 2;
   // Client message ids must not repeat from run to run on the same conversation.
   Bytes run = std::to_string(getpid()) + "-" + std::to_string(time(nullptr) % 1000000);
 
@@ -136,6 +139,9 @@ struct Gochat {
 struct Bare {
   static constexpr bool kAcks = true;
   static constexpr bool kHeartbeats = false;
+  static constexpr const char* kWsPath = "/";
+  static constexpr const char* kWsSubprotocol = "";
+  static constexpr int kWsOpcode = 2;
 
   void hello(Peer& peer, Bytes& out) { end_frame(out, begin_frame(out, HELLO, 0, peer.conversation)); }
   void send(Peer& peer, uint32_t number, std::string_view text, Bytes& out) {

@@ -1,46 +1,61 @@
-/** Baseline for rooms: a bare Node `net` loop. No login, no log, no bounds; a tick's frames are joined per socket. */
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+/**
+ * Baseline for rooms: a bare Node loop. No login, no log, no bounds.
+ *
+ *     joined   `net`; a tick's frames are joined per socket
+ *     each     `net`; each frame is written by itself
+ *     ws       as joined, on the `ws` library
+ */
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { WebSocketServer } from 'ws';
 import { BareParser, JOIN, joined, message, SEND, sent } from './bare-frame.ts';
 
+/** A connection: its way back. */
+interface Member {
+  write(bytes: Buffer): void;
+}
+
 interface Entry {
-  readonly sender: Socket;
+  readonly sender: Member;
   readonly sent: Buffer;
   readonly message: Buffer;
 }
 
 interface Room {
-  readonly members: Set<Socket>;
+  readonly members: Set<Member>;
   seq: number;
   pending: Entry[];
 }
 
+const mode = process.argv[2] ?? 'joined';
 const rooms = new Map<bigint, Room>();
 const dirty = new Set<Room>();
 
-const server = createServer({ noDelay: true }, (socket) => {
+/** Takes a connection in; returns what to call with a chunk, and at its end. */
+function serve(member: Member): { onData: (chunk: Buffer) => void; onClose: () => void } {
   const parser = new BareParser();
   const mine = new Set<Room>();
-  socket.on('data', (chunk) => {
-    parser.push(chunk, (frame) => {
-      const room = roomOf(frame.readBigUInt64BE(8));
-      if (frame[4] === JOIN) {
-        room.members.add(socket);
-        mine.add(room);
-        socket.write(joined(frame));
-      } else if (frame[4] === SEND) {
-        const seq = ++room.seq;
-        room.pending.push({ sender: socket, sent: sent(frame, seq), message: message(frame, seq) });
-        if (dirty.size === 0) setImmediate(flush);
-        dirty.add(room);
-      }
-    });
-  });
-  socket.on('close', () => {
-    for (const room of mine) room.members.delete(socket);
-  });
-  // A load generator that goes away resets its connections.
-  socket.on('error', () => undefined);
-});
+  const onFrame = (frame: Buffer) => {
+    const room = roomOf(frame.readBigUInt64BE(8));
+    if (frame[4] === JOIN) {
+      room.members.add(member);
+      mine.add(room);
+      member.write(joined(frame));
+    } else if (frame[4] === SEND) {
+      const seq = ++room.seq;
+      room.pending.push({ sender: member, sent: sent(frame, seq), message: message(frame, seq) });
+      dirty.add(room);
+      if (mode === 'each') flush();
+      else if (dirty.size === 1 && room.pending.length === 1) setImmediate(flush);
+    }
+  };
+  return {
+    onData: (chunk) => parser.push(chunk, onFrame),
+    onClose: () => {
+      for (const room of mine) room.members.delete(member);
+    },
+  };
+}
 
 function roomOf(key: bigint): Room {
   let room = rooms.get(key);
@@ -71,6 +86,29 @@ function join(frames: readonly Buffer[]): Buffer {
   return frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames);
 }
 
+function listenTcp(): Server {
+  return createServer({ noDelay: true }, (socket) => {
+    const { onData, onClose } = serve(socket);
+    socket.on('data', onData);
+    socket.on('close', onClose);
+    // A load generator that goes away resets its connections.
+    socket.on('error', () => undefined);
+  });
+}
+
+function listenWs(): Server {
+  const http = createHttpServer({ noDelay: true });
+  const webSockets = new WebSocketServer({ server: http, perMessageDeflate: false });
+  webSockets.on('connection', (socket) => {
+    const { onData, onClose } = serve({ write: (bytes) => socket.send(bytes) });
+    socket.on('message', (data) => onData(data as Buffer));
+    socket.on('close', onClose);
+    socket.on('error', () => undefined);
+  });
+  return http;
+}
+
+const server = mode === 'ws' ? listenWs() : listenTcp();
 server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => {
   process.stdout.write(`${JSON.stringify({ port: (server.address() as AddressInfo).port })}\n`);
 });

@@ -1,6 +1,7 @@
 /** The baselines, written for this bench: how fast these designs go in Node with nothing around them. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Protocol } from '../lib/load.ts';
 import { Child, ROOT, run, started, startProgram } from '../lib/child.ts';
 import { anonymous, type Peer, type Workload } from './peer.ts';
 
@@ -38,9 +39,18 @@ export async function startBarePipeline(storeUrl: string, postgresPid: number): 
   };
 }
 
-/** Starts the room loop: one Node process that joins a tick's frames per socket. */
-export async function startBareFanout(): Promise<Peer> {
-  return rooms('bare-loop', await startProgram('bare loop', 'peers/bare-fanout.ts'));
+/** How the room loop in Node writes; see bare-fanout.ts. */
+export type LoopMode = 'joined' | 'each' | 'ws';
+
+/** Starts the room loop: one Node process. */
+export async function startBareFanout(name: string, mode: LoopMode): Promise<Peer> {
+  const started = await startProgram(name, 'peers/bare-fanout.ts', [mode]);
+  return rooms(name, started, mode === 'ws' ? 'bare-ws' : 'bare');
+}
+
+/** Starts Socket.IO. */
+export async function startSocketIo(): Promise<Peer> {
+  return rooms('socket.io', await startProgram('socket.io', 'peers/socket-io.ts'), 'socket.io');
 }
 
 /** Compiles and starts the room loop in C++. */
@@ -48,20 +58,19 @@ export async function startBareEpoll(folder: string): Promise<Peer> {
   mkdirSync(folder, { recursive: true });
   const binary = join(folder, 'bare-epoll');
   await run('g++', ['-std=c++17', '-O2', '-o', binary, join(ROOT, 'bench/peers/bare-epoll.cpp')]);
-  return rooms('bare-epoll', await started(new Child('bare epoll', binary, [])));
+  return rooms('bare-epoll', await started(new Child('bare epoll', binary, [])), 'bare');
 }
 
-function rooms(name: string, { child, port }: { child: Child; port: number }): Peer {
+function rooms(name: string, { child, port }: { child: Child; port: number }, protocol: Protocol): Peer {
   let next = 1;
   return {
     name,
     durability: 'none: nothing is stored',
     servers: [{ name: child.name, pid: child.pid }],
     open: (workload: Workload) => {
-      if (workload.scenario === 'direct') return undefined;
       const first = next;
-      next += workload.scenario === 'idle' ? workload.connections : 1;
-      return { protocol: 'bare', ports: [port], connections: anonymous(workload, first) };
+      next += workload.connections;
+      return { protocol, ports: [port], connections: anonymous(workload, first) };
     },
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };
