@@ -6,8 +6,8 @@ export default defineConfig({
     exclude: ['node_modules/**', 'dist/**', 'data/**'],
     pool: 'forks',
     globalSetup: ['test/harness/global-setup.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     coverage: {
       provider: 'v8',
       include: ['{api,client,cmd,common,crpc,gateway,ipconf,proto,state}/**/*.ts'],

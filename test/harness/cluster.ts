@@ -139,7 +139,7 @@ async function reachable(api: string): Promise<void> {
 export async function eventually(
   what: string,
   ask: () => Promise<boolean>,
-  deadlineMs = 30_000,
+  deadlineMs = 60_000,
 ): Promise<void> {
   const end = performance.now() + deadlineMs;
   while (!(await ask())) {
