@@ -1,100 +1,101 @@
-/** What crpc's load balancers share: a connection to every endpoint, kept across updates, and a picker over the ready ones. */
+/** crpc's load balancer for grpc-js: which endpoints are connected to and which of them may take calls. */
 import { connectivityState, experimental } from '@grpc/grpc-js';
 import type { ChannelOptions } from '@grpc/grpc-js';
-import type { Endpoint } from './registry.ts';
+import { meter } from '../common/mod.ts';
+import { POLICIES, parseBalancerConfig } from './balancer-config.ts';
+import type { BalancerConfig } from './balancer-config.ts';
+import { mayEject } from './outlier.ts';
+import { Peer } from './peer.ts';
+import { EndpointPicker } from './picker.ts';
+import type { Policy, PolicyKind } from './policy.ts';
 import { factsOf } from './resolver.ts';
+import { rank, subset } from './subset.ts';
+import { ownShare } from './zone.ts';
 
-/** An endpoint that calls can be sent to. */
-export interface ReadyEndpoint {
-  readonly endpoint: Endpoint;
-  readonly picker: experimental.Picker;
+let isSetUp = false;
+
+/** Makes the balancers known to grpc-js; `loadBalancingConfig` of a service config then chooses one. Idempotent. */
+export function setupBalancers(): void {
+  if (isSetUp) return;
+  isSetUp = true;
+  for (const kind of Object.values(POLICIES)) register(kind);
 }
 
-/** A strategy: makes the picker for a set of ready endpoints (at least one). */
-export type MakePicker = (
-  ready: readonly ReadyEndpoint[],
-  previous: experimental.Picker | undefined,
-) => experimental.Picker;
-
-interface Child {
-  readonly leaf: experimental.LeafLoadBalancer;
-  endpoint: Endpoint;
-}
-
-/** Registers a balancer with grpc-js under a name; `loadBalancingConfig` of a service config then chooses it. */
-export function registerBalancer(name: string, makePicker: MakePicker): void {
+function register(kind: PolicyKind): void {
   class Config implements experimental.TypedLoadBalancingConfig {
+    readonly values: BalancerConfig;
+    constructor(values: BalancerConfig) {
+      this.values = values;
+    }
     getLoadBalancerName(): string {
-      return name;
+      return kind.name;
     }
     toJsonObject(): object {
-      return { [name]: {} };
+      return { [kind.name]: this.values };
     }
-    static createFromJson(): Config {
-      return new Config();
+    static createFromJson(value: unknown): Config {
+      return new Config(parseBalancerConfig(value));
     }
   }
-  class Balancer extends EndpointBalancer {
+  class Balancer extends EndpointBalancer<Config> {
     constructor(helper: experimental.ChannelControlHelper) {
-      super(name, makePicker, helper);
+      super(kind, helper);
     }
   }
-  experimental.registerLoadBalancerType(name, Balancer, Config);
+  experimental.registerLoadBalancerType(kind.name, Balancer, Config);
 }
 
-/** Keeps one connection per endpoint. An update touches only the endpoints that came or went. */
-class EndpointBalancer implements experimental.LoadBalancer {
-  readonly #name: string;
-  readonly #makePicker: MakePicker;
-  readonly #helper: experimental.ChannelControlHelper;
-  readonly #childHelper: experimental.ChannelControlHelper;
-  readonly #children = new Map<string, Child>();
-  #picker: experimental.Picker | undefined;
-  #lastError = '';
-  #updating = false;
-  #scheduled = false;
-  #destroyed = false;
+/** The endpoints of the own zone, or those of all others. */
+interface Group {
+  /** In the order in which the channel prefers them. */
+  readonly ranked: readonly Peer[];
+  /** Those that it keeps connections to. */
+  wanted: readonly Peer[];
+  policy: Policy | undefined;
+}
 
-  constructor(name: string, makePicker: MakePicker, helper: experimental.ChannelControlHelper) {
-    this.#name = name;
-    this.#makePicker = makePicker;
+/** Keeps the endpoints, their connections and their figures across updates. */
+class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { readonly values: BalancerConfig }>
+  implements experimental.LoadBalancer
+{
+  readonly #kind: PolicyKind;
+  readonly #helper: experimental.ChannelControlHelper;
+  readonly #seed = Math.floor(Math.random() * 0x1_0000_0000);
+  readonly #peers = new Map<string, Peer>();
+  #config: BalancerConfig | undefined;
+  #own: Group = { ranked: [], wanted: [], policy: undefined };
+  #other: Group = { ranked: [], wanted: [], policy: undefined };
+  readonly #ejected = new Set<Peer>();
+  #returnTimer: NodeJS.Timeout | undefined;
+  #lastError = '';
+  #isScheduled = false;
+  #isDestroyed = false;
+
+  constructor(kind: PolicyKind, helper: experimental.ChannelControlHelper) {
+    this.#kind = kind;
     this.#helper = helper;
-    this.#childHelper = experimental.createChildChannelControlHelper(helper, {
-      updateState: (state, _picker, error) => {
-        if (error !== null) this.#lastError = error;
-        // Many endpoints change in one go when a channel starts or a rack fails: one new picker serves them all.
-        if (this.#updating || this.#scheduled) return;
-        if (this.#children.size <= 8) return this.#report();
-        this.#scheduled = true;
-        setImmediate(() => {
-          this.#scheduled = false;
-          if (!this.#destroyed) this.#report();
-        });
-        void state;
-      },
-    });
   }
 
   updateAddressList(
     list: experimental.StatusOr<experimental.Endpoint[]>,
-    _config: experimental.TypedLoadBalancingConfig,
+    { values }: C,
     options: ChannelOptions,
     note: string,
   ): boolean {
-    this.#updating = true;
-    if (list.ok) this.#replace(list.value, options, note);
+    this.#config = values;
+    if (list.ok) this.#replace(list.value, values, options, note);
     else {
       // The registry says that there is none: unlike a resolver that failed, this is an answer.
       this.#lastError = list.error.details;
-      this.#replace([], options, note);
+      this.#replace([], values, options, note);
     }
-    this.#updating = false;
     this.#report();
     return true;
   }
 
   exitIdle(): void {
-    for (const { leaf } of this.#children.values()) leaf.exitIdle();
+    if (this.#kind.isLazy) return;
+    for (const { wanted } of [this.#own, this.#other]) for (const peer of wanted) peer.connect();
   }
 
   resetBackoff(): void {
@@ -102,57 +103,211 @@ class EndpointBalancer implements experimental.LoadBalancer {
   }
 
   destroy(): void {
-    this.#destroyed = true;
-    for (const { leaf } of this.#children.values()) leaf.destroy();
-    this.#children.clear();
+    this.#isDestroyed = true;
+    clearTimeout(this.#returnTimer);
+    for (const peer of this.#peers.values()) peer.disconnect();
+    this.#peers.clear();
   }
 
   getTypeName(): string {
-    return this.#name;
+    return this.#kind.name;
   }
 
-  #replace(endpoints: readonly experimental.Endpoint[], options: ChannelOptions, note: string): void {
-    const gone = new Set(this.#children.keys());
-    for (const made of endpoints) {
+  #replace(
+    list: readonly experimental.Endpoint[],
+    config: BalancerConfig,
+    options: ChannelOptions,
+    note: string,
+  ): void {
+    const gone = new Set(this.#peers.keys());
+    const isAtWork = [...this.#peers.values()].some((peer) => peer.isReady);
+    for (const made of list) {
       const endpoint = factsOf(made);
       if (endpoint === undefined) continue;
-      gone.delete(endpoint.address);
-      const child = this.#children.get(endpoint.address);
-      if (child !== undefined) {
-        child.endpoint = endpoint;
+      const known = this.#peers.get(endpoint.address);
+      if (known?.endpoint.id === endpoint.id) {
+        known.endpoint = endpoint;
+        gone.delete(endpoint.address);
         continue;
       }
-      const leaf = new experimental.LeafLoadBalancer(made, this.#childHelper, options, note);
-      this.#children.set(endpoint.address, { leaf, endpoint });
-      leaf.startConnecting();
+      // A process that restarted at the same address begins without the record of the one before it.
+      if (known !== undefined) this.#drop(known);
+      gone.delete(endpoint.address);
+      const peer: Peer = new Peer(endpoint, made, {
+        slowStartMs: config.slowStartMs,
+        outlier: config.outlier === false ? undefined : config.outlier,
+        connect: () => this.#connect(peer, isAtWork, options, note),
+        onOutlier: () => this.#eject(peer),
+      });
+      this.#peers.set(endpoint.address, peer);
     }
     for (const address of gone) {
-      this.#children.get(address)?.leaf.destroy();
-      this.#children.delete(address);
+      this.#drop(this.#peers.get(address) as Peer);
+      this.#peers.delete(address);
     }
+    const all = [...this.#peers.values()];
+    const isOwn = ({ endpoint }: Peer): boolean => config.zone === '' || endpoint.zone === config.zone;
+    this.#own = this.#group(this.#own, all.filter(isOwn), config);
+    this.#other = this.#group(
+      this.#other,
+      config.zone === '' ? [] : all.filter((peer) => !isOwn(peer)),
+      config,
+    );
   }
 
-  #report(): void {
-    const ready: ReadyEndpoint[] = [];
-    let isConnecting = false;
-    for (const { leaf, endpoint } of this.#children.values()) {
-      const state = leaf.getConnectivityState();
-      if (state === connectivityState.READY) ready.push({ endpoint, picker: leaf.getPicker() });
-      else if (state === connectivityState.IDLE) leaf.exitIdle();
-      isConnecting ||= state === connectivityState.CONNECTING || state === connectivityState.IDLE;
+  #group(before: Group, peers: readonly Peer[], { maxEndpoints }: BalancerConfig): Group {
+    const ranked =
+      this.#kind.isLazy || peers.length <= maxEndpoints
+        ? peers
+        : rank(peers, ({ endpoint }) => endpoint.id, this.#seed);
+    // Weights may have changed, so the policy is made anew.
+    return { ranked, wanted: before.wanted, policy: undefined };
+  }
+
+  #drop(peer: Peer): void {
+    peer.disconnect();
+    this.#ejected.delete(peer);
+  }
+
+  #connect(peer: Peer, isNew: boolean, options: ChannelOptions, note: string): experimental.LeafLoadBalancer {
+    let last: connectivityState = connectivityState.IDLE;
+    let isLate = isNew;
+    const helper = experimental.createChildChannelControlHelper(this.#helper, {
+      updateState: (state, _picker, error) => {
+        if (error !== null) this.#lastError = error;
+        if (state === last) return;
+        last = state;
+        if (state === connectivityState.READY) {
+          if (isLate) peer.startSlowly(performance.now());
+          // Whatever comes back after a break may have been started just now.
+          isLate = true;
+        }
+        this.#schedule();
+      },
+    });
+    return new experimental.LeafLoadBalancer(peer.made, helper, options, note);
+  }
+
+  /** Many endpoints change at once when a channel starts or a rack fails: one new picker serves them all. */
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      if (!this.#isDestroyed) this.#report();
+    });
+  }
+
+  #eject(peer: Peer): void {
+    const { outlier } = peer;
+    if (outlier === undefined || peer.isEjected || !this.#config || this.#config.outlier === false) return;
+    if (this.#peers.get(peer.endpoint.address) !== peer) return;
+    let connected = 0;
+    for (const { isReady } of this.#peers.values()) if (isReady) connected++;
+    if (!mayEject(this.#ejected.size, connected, this.#config.outlier.maxEjectedShare)) return;
+    outlier.eject(performance.now());
+    this.#ejected.add(peer);
+    meter('crpc')
+      .createCounter('gochat_crpc_ejections', { description: 'Endpoints left alone because they failed.' })
+      .add(1, { endpoint: peer.endpoint.address });
+    this.#awaitReturn();
+    this.#schedule();
+  }
+
+  #awaitReturn(): void {
+    clearTimeout(this.#returnTimer);
+    if (this.#ejected.size === 0) return;
+    const next = Math.min(...[...this.#ejected].map(({ outlier }) => outlier?.ejectedUntil ?? 0));
+    this.#returnTimer = setTimeout(() => this.#takeBack(), Math.max(1, next - performance.now()));
+    this.#returnTimer.unref();
+  }
+
+  #takeBack(): void {
+    const now = performance.now();
+    for (const peer of this.#ejected) {
+      if ((peer.outlier?.ejectedUntil ?? 0) > now) continue;
+      this.#ejected.delete(peer);
+      peer.outlier?.readmit(now);
+      peer.startSlowly(now);
     }
-    if (ready.length > 0) {
-      this.#picker = this.#makePicker(ready, this.#picker);
-      this.#helper.updateState(connectivityState.READY, this.#picker, null);
+    this.#awaitReturn();
+    this.#schedule();
+  }
+
+  /** Connects to whom the channel wants, and tells gRPC who can take calls now. */
+  #report(): void {
+    const { isLazy } = this.#kind;
+    let isConnecting = false;
+    for (const group of [this.#own, this.#other]) {
+      if (!isLazy) this.#choose(group);
+      this.#renew(group);
+      isConnecting ||= group.wanted.some(
+        ({ state }) => state === connectivityState.CONNECTING || state === connectivityState.IDLE,
+      );
+    }
+    const [own, other] = [this.#own.policy, this.#other.policy];
+    if (own !== undefined || other !== undefined) {
+      const share =
+        other === undefined
+          ? 1
+          : ownShare(weightOf(this.#own.wanted.filter(isWorking)), weightOf(this.#own.wanted), true);
+      const picker = new EndpointPicker(own, other, own === undefined ? 0 : share, isLazy ? always : isReady);
+      this.#helper.updateState(connectivityState.READY, picker, null);
     } else if (isConnecting) {
       this.#helper.updateState(connectivityState.CONNECTING, new experimental.QueuePicker(this), null);
     } else {
-      const details = `${this.#name}: no connection. ${this.#lastError}`;
-      this.#helper.updateState(
-        connectivityState.TRANSIENT_FAILURE,
-        new experimental.UnavailablePicker({ details }),
-        details,
-      );
+      const details = `${this.#kind.name}: no connection. ${this.#lastError}`;
+      const picker = new experimental.UnavailablePicker({ details });
+      this.#helper.updateState(connectivityState.TRANSIENT_FAILURE, picker, details);
     }
   }
+
+  /** Keeps the connections of a group to its subset. */
+  #choose(group: Group): void {
+    const size = this.#config?.maxEndpoints ?? Infinity;
+    const wanted = subset(group.ranked, size, ({ state }) => state === connectivityState.TRANSIENT_FAILURE);
+    if (group.wanted.length > 0) {
+      const kept = new Set(wanted);
+      for (const peer of group.wanted) if (!kept.has(peer)) peer.disconnect();
+    }
+    group.wanted = wanted;
+    for (const peer of wanted) peer.connect();
+  }
+
+  /** Gives a group a policy over those that can take calls; the same one as long as they are the same. */
+  #renew(group: Group): void {
+    let peers: readonly Peer[];
+    if (this.#kind.isLazy) {
+      group.wanted = group.ranked;
+      const canTake = group.ranked.some(({ state }) => state !== connectivityState.TRANSIENT_FAILURE);
+      peers = canTake ? group.ranked : [];
+    } else {
+      const ready = group.wanted.filter(isReady);
+      const admitted = ready.filter(({ isEjected }) => !isEjected);
+      peers = admitted.length > 0 ? admitted : ready;
+    }
+    if (peers.length === 0) group.policy = undefined;
+    else if (!isSame(group.policy?.peers, peers)) group.policy = this.#kind.make(peers);
+  }
+}
+
+function isSame(a: readonly Peer[] | undefined, b: readonly Peer[]): boolean {
+  if (a === b) return true;
+  return a !== undefined && a.length === b.length && a.every((peer, index) => peer === b[index]);
+}
+
+function isReady(peer: Peer): boolean {
+  return peer.isReady;
+}
+
+function isWorking(peer: Peer): boolean {
+  return !peer.isEjected && peer.state !== connectivityState.TRANSIENT_FAILURE;
+}
+
+function always(): boolean {
+  return true;
+}
+
+function weightOf(peers: readonly Peer[]): number {
+  return peers.reduce((sum, { endpoint }) => sum + endpoint.weight, 0);
 }

@@ -2,8 +2,9 @@
 import { Client } from '@grpc/grpc-js';
 import { GochatError } from '../common/mod.ts';
 import type { ErrorCode, Logger } from '../common/mod.ts';
-import { RENDEZVOUS, setup as setupRendezvous } from './balancer-rendezvous.ts';
-import { ROUND_ROBIN, setup as setupRoundRobin } from './balancer-round-robin.ts';
+import { serviceConfigOf } from './balancer-config.ts';
+import type { BalancerName, BalancerOptions } from './balancer-config.ts';
+import { setupBalancers } from './balancer.ts';
 import { DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
 import { channelCredentials, transportOptions } from './credentials.ts';
 import type { SecurityOptions } from './credentials.ts';
@@ -20,15 +21,11 @@ const DEFAULT_KEEPALIVE_TIMEOUT_MS = 3000;
 const INITIAL_RECONNECT_MS = 200;
 const MAX_RECONNECT_MS = 5000;
 
-const BALANCERS = { 'round-robin': ROUND_ROBIN, rendezvous: RENDEZVOUS } as const;
-/** How a channel chooses the endpoint of a call. */
-export type BalancerName = keyof typeof BALANCERS;
-
 export interface ChannelOptions extends SecurityOptions {
   /** Where etcd:/// and memory:/// targets are looked up; stays the caller's to close. */
   readonly registry?: Registry;
-  /** @default round-robin */
-  readonly balancer?: BalancerName;
+  /** How the endpoint of a call is chosen. @default round-robin */
+  readonly balancer?: BalancerName | BalancerOptions;
   /** Budget of a unary call that names none, ms. @default 10_000 */
   readonly timeoutMs?: number;
   /** What a caller is told when no endpoint can be reached. @default SERVER_UNREACHABLE */
@@ -79,9 +76,7 @@ export class Channel implements Disposable {
     this.grpc = new Client(uri, channelCredentials(options), {
       ...transportOptions(options, keepalive, options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES),
       ...(options.registry === undefined ? {} : { [REGISTRY_OPTION]: options.registry }),
-      'grpc.service_config': JSON.stringify({
-        loadBalancingConfig: [{ [BALANCERS[options.balancer ?? 'round-robin']]: {} }],
-      }),
+      'grpc.service_config': serviceConfigOf(options.balancer ?? 'round-robin'),
       'grpc.service_config_disable_resolution': 1,
       'grpc.enable_retries': 0,
       'grpc.initial_reconnect_backoff_ms': INITIAL_RECONNECT_MS,
@@ -97,15 +92,6 @@ export class Channel implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-let isSetUp = false;
-
-function setupBalancers(): void {
-  if (isSetUp) return;
-  isSetUp = true;
-  setupRoundRobin();
-  setupRendezvous();
 }
 
 function invalid(what: string): GochatError {

@@ -8,6 +8,7 @@ import { attachToken } from './credentials.ts';
 import type { AnyMethod, Definition, Input, ResponseOf } from './definition.ts';
 import { compose } from './interceptor.ts';
 import type { OutgoingCall, StreamInvoke, UnaryInvoke } from './interceptor.ts';
+import { PickContext } from './pick-context.ts';
 import { fromStatus } from './status.ts';
 
 export interface CallOptions {
@@ -49,26 +50,33 @@ export function createClient<D extends Definition>(
     const { path } = method;
     if (method.responseStream) {
       const invoke = compose<StreamInvoke>(channel.interceptors, 'stream', streamCall(channel, method), path);
-      methods[name] = (input: unknown, call?: CallOptions) => invoke(outgoing(channel, path, input, call));
+      methods[name] = (input: unknown, call?: CallOptions) => invoke(outgoing(channel, method, input, call));
     } else {
       const last = method.requestStream ? clientStreamCall(channel, method) : unaryCall(channel, method);
       const invoke = compose<UnaryInvoke>(channel.interceptors, 'unary', last, path);
-      methods[name] = (input: unknown, call?: CallOptions) => invoke(outgoing(channel, path, input, call));
+      methods[name] = (input: unknown, call?: CallOptions) => invoke(outgoing(channel, method, input, call));
     }
   }
   return methods as CrpcClient<D>;
 }
 
-function outgoing(channel: Channel, method: string, input: unknown, options: CallOptions = {}): OutgoingCall {
-  const metadata = new Metadata();
+function outgoing(
+  channel: Channel,
+  method: AnyMethod,
+  input: unknown,
+  options: CallOptions = {},
+): OutgoingCall {
+  const pick = new PickContext(method.requestStream || method.responseStream);
+  const metadata = new Metadata(pick);
   attachToken(metadata, channel.options);
   if (options.metadata !== undefined)
     for (const [key, value] of Object.entries(options.metadata)) metadata.set(key, value);
   if (options.key !== undefined) metadata.set(KEY_METADATA, String(options.key));
   return {
-    method,
+    method: method.path,
     input,
     metadata,
+    pick,
     deadline: options.timeoutMs === undefined ? Infinity : Date.now() + options.timeoutMs,
     signal: options.signal,
     idempotent: options.idempotent ?? false,

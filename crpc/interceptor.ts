@@ -2,6 +2,7 @@
 import type { Metadata } from '@grpc/grpc-js';
 import { GochatError } from '../common/mod.ts';
 import type { CallContext } from './call-context.ts';
+import type { PickContext } from './pick-context.ts';
 
 /** Answers a call with one response; `input` is the request, or an async iterable of requests. */
 export type UnaryHandler = (input: unknown, context: CallContext) => Promise<unknown>;
@@ -21,6 +22,8 @@ export interface OutgoingCall {
   /** The request, or an async iterable of requests. */
   readonly input: unknown;
   readonly metadata: Metadata;
+  /** What the balancer is told and tells; its `endpoint` is where the call went. */
+  readonly pick: PickContext;
   /** Unix ms; Infinity: none. */
   deadline: number;
   readonly signal: AbortSignal | undefined;

@@ -1,4 +1,5 @@
 /** crpc: services over gRPC, found in a registry, balanced, and with batch streams for what is hot. */
+export type { BalancerName, BalancerOptions } from './balancer-config.ts';
 export { BatchLink, openBatchStream } from './batch-client.ts';
 export type { BatchLinkOptions, ClientBatchHandler, OpenBatchStreamOptions } from './batch-client.ts';
 export type { AcceptStream } from './batch-server.ts';
@@ -6,7 +7,7 @@ export { SendResult } from './batch-stream.ts';
 export type { BatchStream, BatchStreamHandler, BatchStreamOptions, StreamEnd } from './batch-stream.ts';
 export { CallContext, currentCall } from './call-context.ts';
 export { Channel } from './channel.ts';
-export type { BalancerName, ChannelOptions } from './channel.ts';
+export type { ChannelOptions } from './channel.ts';
 export { createClient } from './client.ts';
 export type { CallOptions, ClientMethod, CrpcClient } from './client.ts';
 export type { SecurityOptions, TlsOptions } from './credentials.ts';
@@ -38,6 +39,7 @@ export type {
   Snapshot,
   Unwatch,
 } from './registry.ts';
+export type { OutlierOptions } from './outlier.ts';
 export { Rendezvous, hashKey } from './rendezvous.ts';
 export { CrpcServer } from './server.ts';
 export type { CrpcServerOptions } from './server.ts';

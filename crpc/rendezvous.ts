@@ -22,7 +22,7 @@ export class Rendezvous {
 
   /** Returns the index of the key's node, or -1 when there is none. The halves may be signed or unsigned. */
   pick(keyHi: number, keyLo: number): number {
-    const key = mix(mix(keyLo ^ 0x9e3779b9) ^ keyHi);
+    const key = keyOf(keyHi, keyLo);
     const seeds = this.#seeds;
     let best = -1;
     let bestScore = -1;
@@ -35,6 +35,26 @@ export class Rendezvous {
     }
     return best < 0 ? -1 : (this.#index[best] as number);
   }
+
+  /** As `pick`, as if there were only the nodes that are accepted. */
+  pickWhere(keyHi: number, keyLo: number, accepts: (index: number) => boolean): number {
+    const key = keyOf(keyHi, keyLo);
+    const seeds = this.#seeds;
+    let best = -1;
+    let bestScore = -1;
+    for (let i = 0; i < seeds.length; i++) {
+      const score = mix(key ^ (seeds[i] as number)) >>> 0;
+      if (score > bestScore && accepts(this.#index[i] as number)) {
+        bestScore = score;
+        best = i;
+      }
+    }
+    return best < 0 ? -1 : (this.#index[best] as number);
+  }
+}
+
+function keyOf(hi: number, lo: number): number {
+  return mix(mix(lo ^ 0x9e3779b9) ^ hi);
 }
 
 /** Hashes a string key to 64 bits, for `pick`. */
@@ -42,7 +62,8 @@ export function hashKey(key: string): { hi: number; lo: number } {
   return { hi: fnv1a(key, 0x811c9dc5), lo: mix(fnv1a(key, 0x2f0b4f6b)) };
 }
 
-function hashId(id: string): number {
+/** Hashes an endpoint's id to 32 bits. */
+export function hashId(id: string): number {
   return mix(fnv1a(id, 0x811c9dc5));
 }
 
@@ -54,7 +75,7 @@ function fnv1a(text: string, seed: number): number {
 }
 
 /** The finalizer of MurmurHash3: each input bit flips each output bit with probability about one half. */
-function mix(value: number): number {
+export function mix(value: number): number {
   let h = value;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

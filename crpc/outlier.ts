@@ -1,0 +1,106 @@
+/** Outlier detection: which endpoints fail so much more than they should that they are left alone for a while. */
+
+/** When an endpoint is ejected, for how long, and how many may be at once. */
+export interface OutlierOptions {
+  /** Failures in a row. @default 5 */
+  readonly consecutiveFailures: number;
+  /** Share of the window's calls that failed, 0 to 1. @default 0.5 */
+  readonly failureRate: number;
+  /** Calls in the window below which the rate says nothing. @default 20 */
+  readonly minCalls: number;
+  /** @default 10_000 ms */
+  readonly windowMs: number;
+  /** First ejection; the second in a row lasts twice as long, the third three times. @default 5000 ms */
+  readonly ejectMs: number;
+  /** @default 300_000 ms */
+  readonly maxEjectMs: number;
+  /** Share of the connected endpoints that may be out at once; one of two always may. @default 0.5 */
+  readonly maxEjectedShare: number;
+}
+
+export const DEFAULT_OUTLIER: OutlierOptions = Object.freeze({
+  consecutiveFailures: 5,
+  failureRate: 0.5,
+  minCalls: 20,
+  windowMs: 10_000,
+  ejectMs: 5000,
+  maxEjectMs: 300_000,
+  maxEjectedShare: 0.5,
+});
+
+/** An endpoint that stays in for this many times its last ejection begins anew. */
+const FORGIVE_FACTOR = 10;
+
+/** Returns whether one more of the connected endpoints may be ejected. The last one never is. */
+export function mayEject(ejected: number, connected: number, maxShare: number): boolean {
+  if (connected - ejected < 2) return false;
+  return ejected + 1 <= Math.max(1, Math.floor(connected * maxShare));
+}
+
+/** The record of one endpoint. All times are of one monotonic clock, ms. */
+export class OutlierRecord {
+  readonly #options: OutlierOptions;
+  #consecutive = 0;
+  // Two halves of the window that take turns: what is older than a whole one is forgotten.
+  #halfStart = 0;
+  #calls = 0;
+  #failures = 0;
+  #olderCalls = 0;
+  #olderFailures = 0;
+  #ejections = 0;
+  #lastEjectMs = 0;
+  #returnedAt = 0;
+  /** When an ejection ends; 0: it is in. */
+  ejectedUntil = 0;
+
+  constructor(options: OutlierOptions) {
+    this.#options = options;
+  }
+
+  success(now: number): void {
+    this.#consecutive = 0;
+    this.#rotate(now);
+    this.#calls++;
+  }
+
+  /** Returns whether the endpoint is an outlier. */
+  failure(now: number): boolean {
+    const { consecutiveFailures, failureRate, minCalls } = this.#options;
+    this.#consecutive++;
+    this.#rotate(now);
+    this.#calls++;
+    this.#failures++;
+    if (this.#consecutive >= consecutiveFailures) return true;
+    const calls = this.#calls + this.#olderCalls;
+    return calls >= minCalls && this.#failures + this.#olderFailures >= failureRate * calls;
+  }
+
+  /** Puts the endpoint out and returns until when. */
+  eject(now: number): number {
+    const { ejectMs, maxEjectMs } = this.#options;
+    const isForgiven = now - this.#returnedAt > FORGIVE_FACTOR * this.#lastEjectMs;
+    this.#ejections = isForgiven ? 1 : this.#ejections + 1;
+    this.#lastEjectMs = Math.min(ejectMs * this.#ejections, maxEjectMs);
+    this.ejectedUntil = now + this.#lastEjectMs;
+    return this.ejectedUntil;
+  }
+
+  /** Takes the endpoint in again with a clean window. */
+  readmit(now: number): void {
+    this.ejectedUntil = 0;
+    this.#returnedAt = now;
+    this.#consecutive = 0;
+    this.#calls = this.#failures = this.#olderCalls = this.#olderFailures = 0;
+  }
+
+  #rotate(now: number): void {
+    const halfMs = this.#options.windowMs / 2;
+    const passed = now - this.#halfStart;
+    if (passed < halfMs) return;
+    const isRecent = passed < 2 * halfMs;
+    this.#olderCalls = isRecent ? this.#calls : 0;
+    this.#olderFailures = isRecent ? this.#failures : 0;
+    this.#calls = this.#failures = 0;
+    this.#halfStart = now;
+  }
+}

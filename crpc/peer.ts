@@ -1,0 +1,169 @@
+/** An endpoint as a balancer sees it: its connection, what runs on it, how fast it answers, whether it is left out. */
+import { connectivityState, experimental } from '@grpc/grpc-js';
+import { GrpcStatus } from '../common/mod.ts';
+import { OutlierRecord } from './outlier.ts';
+import type { OutlierOptions } from './outlier.ts';
+import type { Endpoint } from './registry.ts';
+
+/** A latency loses all but 1/e of its weight in this time. */
+const LATENCY_DECAY_MS = 10_000;
+/** Differences below this are noise. */
+const LATENCY_NOISE_MS = 1;
+/** What a call that runs on an endpoint without any sample counts as. */
+const UNKNOWN_LATENCY_MS = 1000;
+/** Share of its weight with which an endpoint begins. */
+const MIN_RAMP = 0.1;
+
+export interface PeerOptions {
+  readonly slowStartMs: number;
+  readonly outlier: OutlierOptions | undefined;
+  /** Opens the connection. */
+  connect(peer: Peer): experimental.LeafLoadBalancer;
+  /** It failed so often that it should be ejected. */
+  onOutlier(peer: Peer): void;
+}
+
+export class Peer {
+  endpoint: Endpoint;
+  readonly made: experimental.Endpoint;
+  readonly outlier: OutlierRecord | undefined;
+  readonly #options: PeerOptions;
+  #leaf: experimental.LeafLoadBalancer | undefined;
+  /** Calls that run. */
+  #inFlight = 0;
+  /** Calls that were given to it in this tick and have not begun yet. */
+  #pending = 0;
+  #latencyMs = 0;
+  #latencyAt = 0;
+  #rampFrom = 0;
+
+  constructor(endpoint: Endpoint, made: experimental.Endpoint, options: PeerOptions) {
+    this.endpoint = endpoint;
+    this.made = made;
+    this.#options = options;
+    this.outlier = options.outlier === undefined ? undefined : new OutlierRecord(options.outlier);
+  }
+
+  get state(): connectivityState {
+    return this.#leaf?.getConnectivityState() ?? connectivityState.IDLE;
+  }
+
+  get isReady(): boolean {
+    return this.state === connectivityState.READY;
+  }
+
+  get isEjected(): boolean {
+    return this.outlier !== undefined && this.outlier.ejectedUntil !== 0;
+  }
+
+  /** Opens the connection where there is none. */
+  connect(): void {
+    if (this.#leaf !== undefined) {
+      if (this.state === connectivityState.IDLE) this.#leaf.exitIdle();
+      return;
+    }
+    this.#leaf = this.#options.connect(this);
+    this.#leaf.startConnecting();
+  }
+
+  /** Gives the connection up; calls on it finish. */
+  disconnect(): void {
+    this.#leaf?.destroy();
+    this.#leaf = undefined;
+  }
+
+  /** Its calls grow from a tenth of its share to the whole within the slow-start time. */
+  startSlowly(now: number): void {
+    if (this.#options.slowStartMs > 0) this.#rampFrom = now;
+  }
+
+  /** Returns its weight, less while it is new. */
+  weight(now: number): number {
+    const { weight } = this.endpoint;
+    if (this.#rampFrom === 0) return weight;
+    const share = (now - this.#rampFrom) / this.#options.slowStartMs;
+    if (share >= 1) this.#rampFrom = 0;
+    return weight * Math.min(1, Math.max(MIN_RAMP, share));
+  }
+
+  /** Returns what one more call would wait here: running calls times latency, by weight. The smallest is the best. */
+  cost(now: number): number {
+    const running = this.#inFlight + this.#pending;
+    let latencyMs = 0;
+    if (this.#latencyAt > 0)
+      latencyMs = this.#latencyMs * Math.exp((this.#latencyAt - now) / LATENCY_DECAY_MS);
+    else if (running > 0) latencyMs = UNKNOWN_LATENCY_MS;
+    return ((running + 1) * Math.max(latencyMs, LATENCY_NOISE_MS)) / this.weight(now);
+  }
+
+  /** Gives it a call. */
+  pick(args: experimental.PickArgs, isStream: boolean): experimental.PickResult {
+    if (this.#leaf === undefined) this.connect();
+    const result = (this.#leaf as experimental.LeafLoadBalancer).getPicker().pick(args);
+    if (result.pickResultType !== experimental.PickResultType.COMPLETE) return result;
+    this.#pending++;
+    return new TrackedPick(result.subchannel, this, isStream);
+  }
+
+  callStarted(): void {
+    if (this.#pending > 0) this.#pending--;
+    this.#inFlight++;
+  }
+
+  /** @param ms How long the call took; negative: that says nothing. */
+  callEnded(code: number, ms: number, now: number): void {
+    this.#inFlight--;
+    // Whatever was given to it before this event has begun by now, or was cancelled before it could.
+    this.#pending = 0;
+    if (isFailure(code)) {
+      if (ms > this.#latencyMs) this.#observe(ms, now);
+      if (this.outlier?.failure(now)) this.#options.onOutlier(this);
+    } else if (code === GrpcStatus.CANCELLED || code === GrpcStatus.RESOURCE_EXHAUSTED) {
+      // Not its fault, and a refusal that comes quickly is no sign of speed.
+      if (ms > this.#latencyMs) this.#observe(ms, now);
+    } else {
+      if (ms >= 0) this.#observe(ms, now);
+      this.outlier?.success(now);
+    }
+  }
+
+  /** Peak EWMA: jumps up with a slow call, comes down with time. As in Finagle's load balancers. */
+  #observe(ms: number, now: number): void {
+    const keep = Math.exp((this.#latencyAt - now) / LATENCY_DECAY_MS);
+    this.#latencyMs = ms > this.#latencyMs ? ms : ms * (1 - keep) + this.#latencyMs * keep;
+    this.#latencyAt = now;
+  }
+}
+
+/** Failures that are the endpoint's; what a handler answers on purpose is not one. */
+function isFailure(code: number): boolean {
+  return (
+    code === GrpcStatus.UNAVAILABLE ||
+    code === GrpcStatus.DEADLINE_EXCEEDED ||
+    code === GrpcStatus.INTERNAL ||
+    code === GrpcStatus.UNKNOWN ||
+    code === GrpcStatus.DATA_LOSS
+  );
+}
+
+/** The answer to grpc-js: the connection to use, and what to tell about the call. */
+class TrackedPick implements experimental.PickResult {
+  readonly pickResultType = experimental.PickResultType.COMPLETE;
+  readonly subchannel;
+  readonly status = null;
+  readonly onCallStarted;
+  readonly onCallEnded;
+
+  constructor(subchannel: experimental.PickResult['subchannel'], peer: Peer, isStream: boolean) {
+    this.subchannel = subchannel;
+    let startedAt = 0;
+    this.onCallStarted = (): void => {
+      startedAt = performance.now();
+      peer.callStarted();
+    };
+    this.onCallEnded = (code: number): void => {
+      const now = performance.now();
+      peer.callEnded(code, isStream ? -1 : now - startedAt, now);
+    };
+  }
+}
