@@ -16,6 +16,8 @@ import {
   startAdmin,
 } from '../common/mod.ts';
 
+import type { GatewayLimits } from '../gateway/mod.ts';
+
 const GATEWAY_LIMITS = [
   'maxConnections',
   'heartbeatIntervalMs',
@@ -24,7 +26,14 @@ const GATEWAY_LIMITS = [
   'maxFrameBytes',
   'maxTextBytes',
   'maxOutboundBytes',
-] as const;
+  'maxConnectionsPerAddress',
+  'connectsPerSecond',
+  'loginFailuresPerMinute',
+  'framesPerSecond',
+  'bytesPerSecond',
+  'tlsTimeoutMs',
+  'exemptAddresses',
+] as const satisfies readonly (keyof GatewayLimits)[];
 
 export interface Process {
   readonly name: string;
@@ -173,6 +182,6 @@ export function instanceName(mode: string): string {
 }
 
 /** Picks the gateway's limits out of a configuration. */
-export function gatewayLimits(config: Record<(typeof GATEWAY_LIMITS)[number], number>) {
+export function gatewayLimits(config: Pick<GatewayLimits, (typeof GATEWAY_LIMITS)[number]>) {
   return Object.fromEntries(GATEWAY_LIMITS.map((key) => [key, config[key]])) as typeof config;
 }

@@ -1,6 +1,6 @@
 /** Every setting of every mode: its type, default, unit and meaning; flags, environment and file keys follow from it. */
 import { z } from 'zod';
-import { flag, integer, port, type Settings, text, url } from '../common/mod.ts';
+import { addresses, flag, integer, port, type Settings, text, url } from '../common/mod.ts';
 
 const logLevel = z
   .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
@@ -48,6 +48,25 @@ const limits = {
   maxOutboundBytes: integer(65_536, 1_073_741_824)
     .default(1_048_576)
     .describe('bytes that may wait for one client before it is dropped as slow'),
+  maxConnectionsPerAddress: integer(1, 10_000_000)
+    .default(1000)
+    .describe('most connections of one address (IPv6: of one /64)'),
+  connectsPerSecond: integer(1, 1_000_000)
+    .default(100)
+    .describe('connections a second of one address; ten times that at once'),
+  loginFailuresPerMinute: integer(1, 1_000_000)
+    .default(60)
+    .describe('logins of one address that may fail a minute'),
+  framesPerSecond: integer(1, 10_000_000)
+    .default(1000)
+    .describe('frames a second of one connection; ten times that at once'),
+  bytesPerSecond: integer(1024, 1_073_741_824)
+    .default(1_048_576)
+    .describe('bytes a second of one connection; ten times that at once'),
+  tlsTimeoutMs: integer(100, 60_000).default(5_000).describe('deadline of a TLS handshake, ms'),
+  exemptAddresses: addresses()
+    .default('127.0.0.0/8,::1')
+    .describe('addresses and networks without limits per address, such as a proxy; a list with commas'),
 } satisfies Settings;
 
 const tokenTtlMs = integer(1000, 2_592_000_000)

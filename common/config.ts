@@ -1,5 +1,6 @@
 /** Configuration: flags over GOCHAT_* environment over a YAML file over defaults, checked once, then frozen. */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GochatError } from './errors.ts';
@@ -37,6 +38,21 @@ export function flag() {
 /** Text of 1 to `max` characters. */
 export function text(max = 1024) {
   return z.string({ error: 'expected text' }).min(1, 'must not be empty').max(max);
+}
+
+/** Addresses and networks, as `10.0.0.0/8,::1`; may be empty. */
+export function addresses() {
+  const isEntry = (entry: string) => {
+    const [address = '', bits] = entry.trim().split('/');
+    const most = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1;
+    return bits === undefined ? most > 0 : /^\d{1,3}$/.test(bits) && Number(bits) <= most;
+  };
+  return z
+    .string({ error: 'expected text' })
+    .max(4096)
+    .refine((value) => value === '' || value.split(',').every(isEntry), {
+      error: 'expected addresses or networks such as 10.0.0.0/8, with commas between them',
+    });
 }
 
 /** A URL whose scheme is one of those given. */

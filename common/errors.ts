@@ -143,6 +143,13 @@ export const CATALOGUE = {
     503,
     { close: 4011, retryable: true },
   ),
+  ADDRESS_LIMITED: entry(
+    'This address has too many connections, or too many that were refused.',
+    'Wait for retry_after_ms; an operator can raise the limits per address or exempt it (exempt_addresses).',
+    'RESOURCE_EXHAUSTED',
+    429,
+    { close: 4013, retryable: true },
+  ),
   WORKER_FAILED: entry(
     'The gateway worker of this connection ended.',
     'Connect again now.',

@@ -10,6 +10,8 @@ const RETRY_AFTER_MS: Partial<Record<ErrorCode, readonly [number, number]>> = {
   SERVER_DRAINING: [100, 1_000],
   SLOW_CONSUMER: [500, 2_000],
   WORKER_FAILED: [1, 1_000],
+  ADDRESS_LIMITED: [1_000, 10_000],
+  RATE_LIMITED: [1_000, 5_000],
 };
 
 /** Returns how long a client is to wait after this code, ms; 0: no hint. */
@@ -39,10 +41,11 @@ export function nackFrame(
   refused: Pick<FrameHeader, 'ref' | 'key'>,
   clientMsgId = '',
   details?: ErrorDetails,
+  waitMs = retryAfter(code),
 ): Uint8Array {
   const { retryable } = CATALOGUE[code];
   const message = describe(code, details);
-  const retryAfterMs = retryable ? retryAfter(code) : 0;
+  const retryAfterMs = retryable ? waitMs : 0;
   const nack = { code, message, retryable, retryAfterMs, clientMsgId };
   return encodeFrame(FrameType.NACK, refused.ref, refused.key, client.Nack.encode(nack).finish());
 }

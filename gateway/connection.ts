@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { ErrorCode } from '../common/mod.ts';
 import type { FrameParser } from '../proto/mod.ts';
+import type { Origin } from './address-limits.ts';
 import type { Downlink } from './fanout.ts';
 import type { StateLink } from './state-link.ts';
 import type { WheelItem } from './timing-wheel.ts';
@@ -56,6 +57,8 @@ export class Connection implements WheelItem<Connection> {
   readonly webSocket: WebSocket | undefined;
   /** Set where the transport is TCP. */
   readonly parser: FrameParser | undefined;
+  /** Whom it counts against; undefined: nobody. */
+  readonly origin: Origin | undefined;
   phase: Phase = Phase.HELLO;
   fence: Fence = Fence.OPEN;
   /** Ref of the newest RESYNC; 0: none yet. */
@@ -64,6 +67,10 @@ export class Connection implements WheelItem<Connection> {
   seen = 0;
   /** Tick at which the frame that is not yet complete began; 0: none. */
   partialSince = 0;
+  /** What it may still send, and the tick as of which; see send-budget.ts. */
+  frameUnits = 0;
+  byteUnits = 0;
+  refilled = 0;
   user = 0n;
   userName = '';
   device = '';
@@ -87,13 +94,18 @@ export class Connection implements WheelItem<Connection> {
     conn: number,
     transport: Transport,
     socket: Duplex,
-    peer: { readonly webSocket?: WebSocket; readonly parser?: FrameParser },
+    peer: {
+      readonly webSocket?: WebSocket;
+      readonly parser?: FrameParser;
+      readonly origin?: Origin | undefined;
+    },
   ) {
     this.conn = conn;
     this.transport = transport;
     this.socket = socket;
     this.webSocket = peer.webSocket;
     this.parser = peer.parser;
+    this.origin = peer.origin;
   }
 
   /** The state nodes know it, or are being told. */

@@ -14,7 +14,7 @@ export interface WorkerData {
   readonly port: number;
   readonly wsPort: number;
   readonly reusePort: boolean;
-  /** `maxConnections` is the worker's share. */
+  /** The worker's share; see shareOf. */
   readonly limits: GatewayLimits;
   readonly clusterToken: string | undefined;
   readonly logLevel: LogLevel;

@@ -44,6 +44,11 @@ export class Deadlines {
     this.#wheel.stop();
   }
 
+  /** The coarse clock, in WHEEL_TICK_MS. */
+  get tick(): number {
+    return this.#wheel.tick;
+  }
+
   /** Moves the clock on by hand. */
   advance(ms: number): void {
     this.#wheel.advance(Math.ceil(ms / WHEEL_TICK_MS));

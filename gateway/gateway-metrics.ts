@@ -1,7 +1,7 @@
 /** The gateway's metrics: what the workers count, summed in the supervisor. */
 import type { ObservableResult } from '@opentelemetry/api';
 import { meter } from '../common/mod.ts';
-import { type DisconnectCode, newWorkerStats, type WorkerStats } from './worker-stats.ts';
+import { type DisconnectCode, newWorkerStats, type Refusal, type WorkerStats } from './worker-stats.ts';
 
 /** A worker as the gauges see it. */
 export interface MeasuredWorker {
@@ -16,6 +16,7 @@ export class GatewayMetrics {
   readonly #accepts;
   readonly #acceptErrors;
   readonly #disconnects;
+  readonly #refusals;
   readonly #frames;
   readonly #bytes;
   readonly #slow;
@@ -28,15 +29,16 @@ export class GatewayMetrics {
     const part = meter('gateway');
     const counter = (name: string, description: string) =>
       part.createCounter(`gochat_gateway_${name}`, { description });
-    this.#accepts = counter('accepts_total', 'Connections accepted');
+    this.#accepts = counter('accepts_total', 'Connections accepted, by worker');
     this.#acceptErrors = counter('accept_errors_total', 'Connections that could not be accepted');
     this.#disconnects = counter('disconnects_total', 'Connections ended, by code');
+    this.#refusals = counter('refusals_total', 'Clients and frames that met a limit, by limit');
     this.#frames = counter('frames_total', 'Frames of clients, by direction');
     this.#bytes = counter('bytes_total', 'Bytes of clients, by direction');
     this.#slow = counter('slow_consumers_total', 'Connections closed because the client did not read');
     this.#restarts = counter('worker_restarts_total', 'Workers replaced');
     this.#connections = part.createObservableGauge('gochat_gateway_connections', {
-      description: 'Open connections, by transport',
+      description: 'Open connections, by transport and worker',
     });
     this.#delay = part.createObservableGauge('gochat_gateway_event_loop_delay_seconds', {
       description: 'Mean event-loop delay of the last second, by worker',
@@ -49,7 +51,7 @@ export class GatewayMetrics {
   record(worker: number, stats: WorkerStats): void {
     const before = this.#counted.get(worker) ?? newWorkerStats();
     this.#counted.set(worker, stats);
-    this.#accepts.add(stats.accepts - before.accepts);
+    this.#accepts.add(stats.accepts - before.accepts, { worker });
     this.#acceptErrors.add(stats.acceptErrors - before.acceptErrors);
     this.#slow.add(stats.slowConsumers - before.slowConsumers);
     this.#frames.add(stats.framesIn - before.framesIn, { direction: 'in' });
@@ -58,6 +60,8 @@ export class GatewayMetrics {
     this.#bytes.add(stats.bytesOut - before.bytesOut, { direction: 'out' });
     for (const [code, count] of Object.entries(stats.disconnects))
       this.#disconnects.add(count - (before.disconnects[code as DisconnectCode] ?? 0), { code });
+    for (const [limit, count] of Object.entries(stats.refusals))
+      this.#refusals.add(count - (before.refusals[limit as Refusal] ?? 0), { limit });
   }
 
   /** Another worker has taken this one's place: it counts from 0. */
@@ -72,10 +76,9 @@ export class GatewayMetrics {
   }
 
   readonly #observeConnections = (result: ObservableResult): void => {
-    for (const transport of ['tcp', 'ws'] as const) {
-      const connections = this.#workers().reduce((sum, { stats }) => sum + stats.connections[transport], 0);
-      result.observe(connections, { transport });
-    }
+    for (const { index, stats } of this.#workers())
+      for (const transport of ['tcp', 'ws'] as const)
+        result.observe(stats.connections[transport], { transport, worker: index });
   };
 
   readonly #observeDelay = (result: ObservableResult): void => {

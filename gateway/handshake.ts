@@ -12,6 +12,7 @@ import {
 } from '../proto/mod.ts';
 import type { Authenticator, Identity } from './authenticator.ts';
 import { type Connection, Phase } from './connection.ts';
+import type { Guard } from './guard.ts';
 import type { StateLink } from './state-link.ts';
 import type { Uplink } from './uplink.ts';
 
@@ -20,6 +21,7 @@ const DEVICE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 /** What the handshake needs of the worker. */
 export interface HandshakeContext {
   readonly authenticator: Authenticator;
+  readonly guard: Pick<Guard, 'mayLogIn' | 'onLoginFailed'>;
   readonly uplink: Pick<Uplink, 'login' | 'attach' | 'readyLinks'>;
   connectionId(conn: number): bigint;
   /** Facts of WELCOME that are the same for all. */
@@ -64,6 +66,7 @@ export class Handshake {
     };
     connection.phase = Phase.TOKEN;
     context.onHello(connection);
+    if (!context.guard.mayLogIn(connection)) return context.close(connection, 'ADDRESS_LIMITED');
     void context.authenticator.verify(hello.token).then((identity) => this.#onIdentity(connection, identity));
   }
 
@@ -106,7 +109,10 @@ export class Handshake {
 
   #onIdentity(connection: Connection, identity: Identity | ErrorCode): void {
     if (connection.phase !== Phase.TOKEN) return;
-    if (typeof identity === 'string') return this.#context.close(connection, identity);
+    if (typeof identity === 'string') {
+      this.#context.guard.onLoginFailed(connection);
+      return this.#context.close(connection, identity);
+    }
     connection.user = identity.user;
     connection.userName = identity.userName;
     connection.phase = Phase.LOGIN;

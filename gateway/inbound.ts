@@ -11,12 +11,16 @@ import {
 } from '../proto/mod.ts';
 import { nackFrame } from './answers.ts';
 import { type Connection, Fence } from './connection.ts';
+import type { Guard } from './guard.ts';
 import type { ResyncFence } from './resync-fence.ts';
+import { Verdict } from './send-budget.ts';
 import { Forwarded, type Uplink } from './uplink.ts';
 
 export interface InboundContext {
   readonly uplink: Uplink;
   readonly fence: ResyncFence;
+  readonly guard: Pick<Guard, 'charge' | 'waitMs'>;
+  close(connection: Connection, code: ErrorCode): void;
   send(connection: Connection, frame: Uint8Array): void;
   /** The client has said goodbye. */
   goodbye(connection: Connection): void;
@@ -31,7 +35,10 @@ export class Inbound {
 
   onFrame(connection: Connection, frame: Uint8Array): void {
     const { fence } = this.#context;
-    switch (frameType(frame)) {
+    const type = frameType(frame);
+    const verdict = this.#context.guard.charge(connection, frame.length);
+    if (verdict !== Verdict.TAKE && this.#overBudget(connection, frame, type, verdict)) return;
+    switch (type) {
       case FrameType.SEND:
         if (this.#context.uplink.readyLinks === 0) this.#refuse(connection, frame, 'STATE_UNAVAILABLE');
         else if (fence.pass(connection)) this.#forward(connection, frame);
@@ -53,7 +60,7 @@ export class Inbound {
         this.#context.goodbye(connection);
         return;
       default:
-        this.#refuse(connection, frame, 'FRAME_UNKNOWN', { type: frameType(frame) });
+        this.#refuse(connection, frame, 'FRAME_UNKNOWN', { type });
     }
   }
 
@@ -68,9 +75,30 @@ export class Inbound {
     if (type === FrameType.SEND && connection.fence === Fence.OPEN) this.#context.fence.hold([connection]);
   }
 
-  #refuse(connection: Connection, frame: Uint8Array, code: ErrorCode, details?: ErrorDetails): void {
+  /** Returns false for frames that pass all the same: without them the client could not go on, or go. */
+  #overBudget(connection: Connection, frame: Uint8Array, type: number, verdict: Verdict): boolean {
+    const context = this.#context;
+    if (verdict === Verdict.CLOSE) {
+      context.close(connection, 'RATE_LIMITED');
+      return true;
+    }
+    if (type === FrameType.RESYNCED || type === FrameType.CLOSE) return false;
+    // Receipts have no answer; the client's next ones say the same and more.
+    if (type !== FrameType.RECEIPTS)
+      this.#refuse(connection, frame, 'RATE_LIMITED', undefined, context.guard.waitMs(connection));
+    if (type === FrameType.SEND && connection.fence === Fence.OPEN) context.fence.hold([connection]);
+    return true;
+  }
+
+  #refuse(
+    connection: Connection,
+    frame: Uint8Array,
+    code: ErrorCode,
+    details?: ErrorDetails,
+    retryAfterMs?: number,
+  ): void {
     const clientMsgId = frameType(frame) === FrameType.SEND ? readClientMsgId(frame) : '';
-    this.#context.send(connection, nackFrame(code, decodeHeader(frame), clientMsgId, details));
+    this.#context.send(connection, nackFrame(code, decodeHeader(frame), clientMsgId, details, retryAfterMs));
   }
 }
 

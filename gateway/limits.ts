@@ -16,6 +16,20 @@ export interface GatewayLimits {
   readonly maxFrameBytes: number;
   /** Longest text of a message, bytes of UTF-8; told to the client, checked by state. @default 16_384 */
   readonly maxTextBytes: number;
+  /** Most connections of one address (of one /64 of IPv6); each worker allows its share. @default 1_000 */
+  readonly maxConnectionsPerAddress: number;
+  /** Connections a second of one address, BURST_SECONDS of it at once; each worker allows its share. @default 100 */
+  readonly connectsPerSecond: number;
+  /** Logins of one address that may fail a minute; each worker allows its share. @default 60 */
+  readonly loginFailuresPerMinute: number;
+  /** Frames a second of one connection, BURST_SECONDS of it at once. @default 1_000 */
+  readonly framesPerSecond: number;
+  /** Bytes a second of one connection, BURST_SECONDS of it at once. @default 1 MiB */
+  readonly bytesPerSecond: number;
+  /** Deadline of a TLS handshake, ms. @default 5_000 */
+  readonly tlsTimeoutMs: number;
+  /** Addresses and networks to which the limits per address do not apply. @default '127.0.0.0/8,::1' */
+  readonly exemptAddresses: string;
 }
 
 export const DEFAULT_LIMITS: GatewayLimits = Object.freeze({
@@ -26,7 +40,35 @@ export const DEFAULT_LIMITS: GatewayLimits = Object.freeze({
   maxOutboundBytes: 1024 * 1024,
   maxFrameBytes: 262_144,
   maxTextBytes: 16_384,
+  maxConnectionsPerAddress: 1_000,
+  connectsPerSecond: 100,
+  loginFailuresPerMinute: 60,
+  framesPerSecond: 1_000,
+  bytesPerSecond: 1024 * 1024,
+  tlsTimeoutMs: 5_000,
+  exemptAddresses: '127.0.0.0/8,::1',
 });
+
+/** Returns what one of several workers allows of the gateway's limits: an even share, rounded up. */
+export function shareOf(limits: GatewayLimits, workers: number): GatewayLimits {
+  const share = (whole: number) => Math.ceil(whole / workers);
+  return {
+    ...limits,
+    maxConnections: share(limits.maxConnections),
+    maxConnectionsPerAddress: share(limits.maxConnectionsPerAddress),
+    connectsPerSecond: share(limits.connectsPerSecond),
+    loginFailuresPerMinute: share(limits.loginFailuresPerMinute),
+  };
+}
+
+/** A rate may be exceeded at once by what this time allows. */
+export const BURST_SECONDS = 10;
+/** The same for failing logins. */
+export const LOGIN_BURST_MINUTES = 1;
+/** Addresses without a connection whose rates are remembered; about 300 bytes each. */
+export const MAX_IDLE_ORIGINS = 16_384;
+/** Clients refused before they had a connection that are told why, a second; the others are cut without a word. */
+export const REFUSALS_TOLD_PER_SECOND = 100;
 
 /** Largest length field before WELCOME: a HELLO is small, so a stranger cannot make us hold much. */
 export const MAX_HELLO_BYTES = 4096;

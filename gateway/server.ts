@@ -6,7 +6,7 @@ import type { Registration, Registry, Unwatch } from '../crpc/mod.ts';
 import type { Ports, ToWorker, WorkerData } from './control.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { GatewayNumber } from './gateway-number.ts';
-import { DEFAULT_LIMITS, type GatewayLimits, MAX_WORKERS } from './limits.ts';
+import { DEFAULT_LIMITS, type GatewayLimits, MAX_WORKERS, shareOf } from './limits.ts';
 import { assertPortFree, canReusePort, listenError } from './listen-check.ts';
 import { LoadReport } from './load-report.ts';
 import type { StateNode } from './state-link.ts';
@@ -188,7 +188,6 @@ export class GatewayServer implements Server {
 
   async #startWorker(worker: number, count: number, ports: Ports): Promise<Ports> {
     const { name, host, clusterToken } = this.#options;
-    const maxConnections = Math.ceil(this.#limits.maxConnections / count);
     const data: WorkerData = {
       ...ports,
       gateway: this.#number.value,
@@ -196,7 +195,7 @@ export class GatewayServer implements Server {
       worker,
       host,
       reusePort: count > 1,
-      limits: { ...this.#limits, maxConnections },
+      limits: shareOf(this.#limits, count),
       clusterToken,
       logLevel: this.#logger.level as LogLevel,
     };

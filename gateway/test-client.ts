@@ -32,7 +32,7 @@ export class TestClient {
   readonly #waiters = new Set<Waiter>();
   readonly #parser = new FrameParser(1 << 24);
 
-  private constructor(socket: Socket | WebSocket) {
+  constructor(socket: Socket | WebSocket) {
     this.socket = socket;
     const closed = Promise.withResolvers<number | undefined>();
     this.closed = closed.promise;

@@ -1,6 +1,7 @@
 /** Frames back to back on raw TCP. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { FrameParser } from '../proto/mod.ts';
+import { closeFrame } from './answers.ts';
 import { type Connection, Phase } from './connection.ts';
 import { type Downlink, joinFrames } from './fanout.ts';
 import { MAX_HELLO_BYTES, TCP_KEEPALIVE_MS } from './limits.ts';
@@ -79,6 +80,7 @@ export class TcpTransport implements Transport {
   }
 
   gone(connection: Connection): void {
+    this.#events.onSocketGone(connection.origin);
     this.#events.onGone(connection);
   }
 
@@ -88,14 +90,32 @@ export class TcpTransport implements Transport {
   #accept(socket: ClientSocket): void {
     // Before anything else: a socket may break at once.
     socket.on('error', onError);
-    const connection = this.#events.onAccept(this, socket, { parser: new FrameParser(MAX_HELLO_BYTES) });
+    const origin = this.#events.onSocket(socket.remoteAddress ?? '');
+    if (typeof origin === 'string') {
+      this.#turnAway(socket);
+      return;
+    }
+    const peer = { parser: new FrameParser(MAX_HELLO_BYTES), origin };
+    const connection = this.#events.onAccept(this, socket, peer);
     if (connection === undefined) {
+      this.#events.onSocketGone(origin);
       socket.destroy();
       return;
     }
     socket[CONNECTION] = connection;
     socket.on('data', onData);
     socket.on('close', onClose);
+  }
+
+  /** Refuses a client that has no connection. */
+  #turnAway(socket: Socket): void {
+    if (!this.#events.mayTell()) {
+      socket.resetAndDestroy();
+      return;
+    }
+    // Not end(): whether the client ends its half as well must not matter.
+    socket.write(closeFrame('ADDRESS_LIMITED'));
+    socket.destroySoon();
   }
 }
 

@@ -11,6 +11,8 @@ import type { Socket } from 'node:net';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { CATALOGUE, describe } from '../common/mod.ts';
 import { HEADER_BYTES, LENGTH_BYTES, readU32 } from '../proto/mod.ts';
+import { retryAfter } from './answers.ts';
+import type { Origin } from './address-limits.ts';
 import { type Connection, Phase } from './connection.ts';
 import { type Downlink, fillFrames } from './fanout.ts';
 import { CLOSE_LINGER_MS, MAX_HELLO_BYTES, TCP_KEEPALIVE_MS } from './limits.ts';
@@ -23,12 +25,21 @@ const PATHS = new Set(['/', '/ws']);
 const MAX_REASON_BYTES = 123;
 const MAX_UPGRADE_HEADER_BYTES = 8192;
 const NORMAL_CLOSURE = 1000;
+/** A message is one frame: there is little reason to cut it into pieces. */
+const MAX_FRAGMENTS = 256;
 const BINARY_FIN = 0x82;
 
 const CONNECTION = Symbol('connection');
+const ORIGIN = Symbol('origin');
+const TRANSPORT = Symbol('transport');
 
 interface ClientWebSocket extends WebSocket {
   [CONNECTION]?: Connection;
+}
+
+interface ClientSocket extends Socket {
+  [ORIGIN]?: Origin | undefined;
+  [TRANSPORT]?: WsTransport;
 }
 
 export interface WsTransportOptions {
@@ -62,11 +73,15 @@ export class WsTransport implements Transport {
       refuseRequest,
     );
     this.#http.maxConnections = options.maxSockets;
+    this.#http.prependListener('connection', (socket) => this.#meet(socket));
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.#ws = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
+      // Pongs go by the client's budget and only while it reads.
+      autoPong: false,
+      maxFragments: MAX_FRAGMENTS,
       // Somewhat larger frames still get our CLOSE; far larger ones are cut by ws with status 1009.
       maxPayload: 2 * (options.maxFrameBytes + LENGTH_BYTES),
       handleProtocols: () => WS_SUBPROTOCOL,
@@ -149,6 +164,33 @@ export class WsTransport implements Transport {
     this.#events.onGone(connection);
   }
 
+  pinged(connection: Connection, data: Buffer): void {
+    if (this.#events.onSideFrame(connection, data.length)) connection.webSocket?.pong(data);
+  }
+
+  socketGone(origin: Origin | undefined): void {
+    this.#events.onSocketGone(origin);
+  }
+
+  /** Counts a socket before HTTP reads from it. */
+  #meet(socket: ClientSocket): void {
+    const origin = this.#events.onSocket(socket.remoteAddress ?? '');
+    if (typeof origin !== 'string') {
+      socket[ORIGIN] = origin;
+      socket[TRANSPORT] = this;
+      socket.on('close', onSocketClose);
+      return;
+    }
+    socket.on('error', onError);
+    if (!this.#events.mayTell()) {
+      socket.resetAndDestroy();
+      return;
+    }
+    const seconds = Math.ceil(retryAfter('ADDRESS_LIMITED') / 1000);
+    socket.write(httpAnswer(429, describe('ADDRESS_LIMITED'), `Retry-After: ${seconds}\r\n`));
+    socket.destroySoon();
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', onError);
     const path = (request.url ?? '/').split('?', 1)[0] as string;
@@ -162,13 +204,15 @@ export class WsTransport implements Transport {
 
   #open(webSocket: ClientWebSocket, socket: Socket): void {
     webSocket.on('error', onError);
-    const connection = this.#events.onAccept(this, socket, { webSocket });
+    const { [ORIGIN]: origin } = socket as ClientSocket;
+    const connection = this.#events.onAccept(this, socket, { webSocket, origin });
     if (connection === undefined) {
       webSocket.terminate();
       return;
     }
     webSocket[CONNECTION] = connection;
     webSocket.on('message', onMessage);
+    webSocket.on('ping', onPing);
     webSocket.on('close', onClose);
   }
 }
@@ -179,9 +223,14 @@ function refuseRequest(_request: IncomingMessage, response: ServerResponse): voi
 }
 
 function refuseUpgrade(socket: Duplex, status: number, text: string): void {
-  socket.end(
+  socket.end(httpAnswer(status, text));
+}
+
+/** @param headers further ones, each with its CRLF */
+function httpAnswer(status: number, text: string, headers = ''): string {
+  return (
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
-      `Content-Length: ${Buffer.byteLength(text) + 1}\r\n\r\n${text}\n`,
+    `${headers}Content-Length: ${Buffer.byteLength(text) + 1}\r\n\r\n${text}\n`
   );
 }
 
@@ -194,6 +243,15 @@ function onMessage(this: ClientWebSocket, data: RawData, isBinary: boolean): voi
     data as Buffer,
     isBinary,
   );
+}
+
+function onPing(this: ClientWebSocket, data: Buffer): void {
+  const connection = this[CONNECTION];
+  (connection?.transport as WsTransport | undefined)?.pinged(connection as Connection, data);
+}
+
+function onSocketClose(this: ClientSocket): void {
+  this[TRANSPORT]?.socketGone(this[ORIGIN]);
 }
 
 function onClose(this: ClientWebSocket): void {

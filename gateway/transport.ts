@@ -4,9 +4,11 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
 import type { FrameParser } from '../proto/mod.ts';
+import type { Origin } from './address-limits.ts';
 import type { Connection } from './connection.ts';
 import type { Downlink } from './fanout.ts';
 import { LISTEN_BACKLOG } from './limits.ts';
+import type { Refusal } from './worker-stats.ts';
 
 export interface ListenOptions {
   readonly host: string;
@@ -39,12 +41,24 @@ export interface Transport {
 export interface Peer {
   readonly webSocket?: WebSocket;
   readonly parser?: FrameParser;
+  /** What `onSocket` returned for it. */
+  readonly origin: Origin | undefined;
 }
 
 /** What a transport tells the message plane. */
 export interface TransportEvents {
   /** Whether the way up is full: a connection that sends is to be held back. */
   isCongested(): boolean;
+  /**
+   * A socket has come: nothing has been read and nothing allocated for it yet. Returns whom it counts against, or why
+   * it must be refused. Unless it is refused, `onSocketGone` is owed.
+   */
+  onSocket(address: string): Origin | undefined | Refusal;
+  onSocketGone(origin: Origin | undefined): void;
+  /** Whether there is room to tell a client that it is refused; if not, it is to be cut. */
+  mayTell(): boolean;
+  /** The client asks something on a level of its own, as a WebSocket ping; returns whether to answer. */
+  onSideFrame(connection: Connection, bytes: number): boolean;
   /** Returns the connection, or undefined to have the socket cut. */
   onAccept(transport: Transport, socket: Duplex, peer: Peer): Connection | undefined;
   onBytes(count: number): void;

@@ -8,10 +8,12 @@ import { ConnectionTable } from './connection-table.ts';
 import { Deadlines } from './deadlines.ts';
 import { Drain } from './drain.ts';
 import { Fanout } from './fanout.ts';
+import { Guard } from './guard.ts';
 import { Handshake, type HandshakeContext } from './handshake.ts';
 import { Inbound } from './inbound.ts';
 import { type GatewayLimits, MAX_REFUSED, STOP_GRACE_MS } from './limits.ts';
 import { ResyncFence } from './resync-fence.ts';
+import { Verdict } from './send-budget.ts';
 import type { OpenLink, StateNode } from './state-link.ts';
 import type { ListenOptions, Peer, Transport, TransportEvents } from './transport.ts';
 import { TcpTransport } from './transport-tcp.ts';
@@ -31,7 +33,7 @@ export interface WorkerNodeOptions {
   readonly gateway: number;
   readonly gatewayName: string;
   readonly worker: number;
-  /** `maxConnections` is this worker's share. */
+  /** This worker's share; see shareOf. */
   readonly limits: GatewayLimits;
   readonly open: OpenLink;
   readonly logger: Logger;
@@ -46,6 +48,7 @@ export class WorkerNode {
   readonly #authenticator = new Authenticator();
   readonly #table = new ConnectionTable();
   readonly #deadlines: Deadlines;
+  readonly #guard: Guard;
   readonly #fanout: Fanout;
   readonly #handshake: Handshake;
   readonly #fence: ResyncFence;
@@ -61,6 +64,7 @@ export class WorkerNode {
     this.#options = options;
     const { limits, gateway, gatewayName, worker, open } = options;
     this.#limits = limits;
+    this.#guard = new Guard(limits, this.stats, () => this.#deadlines.tick);
     this.#deadlines = new Deadlines(limits, {
       isCongested: () => this.#uplink.congested,
       close: (connection, code, details) => this.#close(connection, code, details),
@@ -77,6 +81,8 @@ export class WorkerNode {
       uplink: this.#uplink,
       fence: this.#fence,
       send,
+      guard: this.#guard,
+      close: (connection, code) => this.#close(connection, code),
       goodbye: (connection) => this.#end(connection, 'CLIENT_GOODBYE'),
     });
     const events = this.#transportEvents();
@@ -144,6 +150,10 @@ export class WorkerNode {
   #transportEvents(): TransportEvents {
     return {
       isCongested: () => this.#uplink.congested,
+      onSocket: (address) => this.#guard.enter(address),
+      onSocketGone: (origin) => this.#guard.leave(origin),
+      mayTell: () => this.#guard.mayTell(),
+      onSideFrame: (connection, bytes) => this.#sideFrame(connection, bytes),
       onAccept: (transport, socket, peer) => this.#accept(transport, socket, peer),
       onBytes: (count) => {
         this.stats.bytesIn += count;
@@ -202,6 +212,7 @@ export class WorkerNode {
         (BigInt(this.#uplink.gateway) << GATEWAY_SHIFT) |
         (BigInt(this.#options.worker) << WORKER_SHIFT) |
         ((this.#idBase + BigInt(conn)) & COUNTER_MASK),
+      guard: this.#guard,
       close: (connection, code, details, retryAfterMs) =>
         this.#close(connection, code, details, retryAfterMs),
       send: (connection, frame) => this.#fanout.send(connection, frame),
@@ -223,9 +234,17 @@ export class WorkerNode {
     const connection = this.#table.add((conn) => new Connection(conn, transport, socket, peer));
     this.stats.connections[transport.kind]++;
     this.#deadlines.onAccept(connection);
+    this.#guard.open(connection);
     if (this.#drain) this.#close(connection, 'SERVER_DRAINING');
     else if (over >= 0) this.#close(connection, 'TOO_MANY_CONNECTIONS');
     return connection;
+  }
+
+  /** Answers only who is within the budget and reads the answers. */
+  #sideFrame(connection: Connection, bytes: number): boolean {
+    const verdict = this.#guard.charge(connection, bytes);
+    if (verdict === Verdict.CLOSE) this.#close(connection, 'RATE_LIMITED');
+    return verdict === Verdict.TAKE && connection.socket.writableLength === 0;
   }
 
   /** Takes a whole frame; returns whether the connection takes more. */

@@ -5,6 +5,9 @@ import type { ErrorCode } from '../common/mod.ts';
 export const PEER_GONE = 'PEER_GONE';
 export type DisconnectCode = ErrorCode | typeof PEER_GONE;
 
+/** Which limit a client has met. */
+export type Refusal = 'address_connections' | 'address_connects' | 'address_logins' | 'connection_rate';
+
 /** Counters grow from the worker's start; the gauges are as of now. */
 export interface WorkerStats {
   accepts: number;
@@ -14,6 +17,8 @@ export interface WorkerStats {
   bytesIn: number;
   bytesOut: number;
   slowConsumers: number;
+  /** Clients and frames that met a limit, by limit. */
+  refusals: Partial<Record<Refusal, number>>;
   disconnects: Partial<Record<DisconnectCode, number>>;
   /** Gauge: open sockets. */
   connections: { tcp: number; ws: number };
@@ -32,6 +37,7 @@ export function newWorkerStats(): WorkerStats {
     bytesIn: 0,
     bytesOut: 0,
     slowConsumers: 0,
+    refusals: {},
     disconnects: {},
     connections: { tcp: 0, ws: 0 },
     readyLinks: 0,

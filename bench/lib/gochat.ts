@@ -8,6 +8,9 @@ import type { Services } from './services.ts';
 
 const BIN = join(ROOT, 'bin/gochat');
 
+/** One connection publishes for a whole room as fast as it can: what it may send is checked, but not the limit here. */
+const RATES = { GOCHAT_FRAMES_PER_SECOND: '10000000', GOCHAT_BYTES_PER_SECOND: '1073741824' };
+
 export interface GochatOptions {
   /** Members of the room that is made, its publisher not counted; also the number of direct connections. */
   readonly members: number;
@@ -26,7 +29,12 @@ export async function startEmbedded(folder: string, options: GochatOptions): Pro
   await using stack = new AsyncDisposableStack();
   const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
   const child = stack.use(
-    new Child('gochat up', BIN, ['up', '--no-demo', '--data-dir', folder, ...ports], profiled(options, {})),
+    new Child(
+      'gochat up',
+      BIN,
+      ['up', '--no-demo', '--data-dir', folder, ...ports],
+      profiled(options, RATES),
+    ),
   );
   const tcp = await child.until((output) => /gateway\s+tcp:\/\/(\S+)/.exec(output)?.[1]);
   const seeded = await seed(`sqlite://${folder}/gochat.db`, options.members);
@@ -44,6 +52,7 @@ export async function startEmbedded(folder: string, options: GochatOptions): Pro
 export async function startApart(services: Services, options: GochatOptions): Promise<Cluster> {
   await using stack = new AsyncDisposableStack();
   const env = {
+    ...RATES,
     GOCHAT_REGISTRY: services.registry,
     GOCHAT_HOT: services.hot,
     GOCHAT_STORE: services.store,

@@ -1,0 +1,62 @@
+/** Addresses of clients: which of them count as one, and which do not count at all. */
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
+
+const MAPPED_IPV4 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;
+const HEXTETS = 8;
+const PREFIX_HEXTETS = 4;
+
+/**
+ * Returns what an address is counted under: itself, or its /64 for IPv6, as a subscriber has a whole one (RFC 6177). An
+ * IPv4 address in IPv6 clothes (::ffff:1.2.3.4) is that address.
+ */
+export function addressKey(address: string): string {
+  const plain = plainAddress(address);
+  if (!isIPv6(plain)) return plain;
+  const [head = '', tail] = plain.split('%', 1)[0]?.split('::') ?? [];
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  // The tail may end in an IPv4 address, which stands for two hextets; they are beyond the prefix in any case.
+  const gap = HEXTETS - left.length - right.length - (plain.includes('.') ? 1 : 0);
+  const all = tail === undefined ? left : [...left, ...Array.from({ length: gap }, () => '0'), ...right];
+  const prefix = all.slice(0, PREFIX_HEXTETS).map((hextet) => Number.parseInt(hextet, 16).toString(16));
+  return `${prefix.join(':')}::/64`;
+}
+
+/** A list of addresses and networks, as `127.0.0.0/8,::1`. */
+export class AddressList {
+  readonly #list = new BlockList();
+  readonly #isEmpty: boolean;
+
+  /** @throws RangeError naming the entry that is neither an address nor a network */
+  constructor(text: string) {
+    const entries = text
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== '');
+    this.#isEmpty = entries.length === 0;
+    for (const entry of entries) this.#add(entry);
+  }
+
+  has(address: string): boolean {
+    if (this.#isEmpty) return false;
+    const plain = plainAddress(address);
+    const family = isIP(plain);
+    return family !== 0 && this.#list.check(plain, family === 4 ? 'ipv4' : 'ipv6');
+  }
+
+  #add(entry: string): void {
+    const [address = '', bits, more] = entry.split('/');
+    const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
+    const most = family === 'ipv4' ? 32 : 128;
+    const prefix = bits === undefined ? most : Number(bits);
+    const isPrefix = bits === undefined || (/^\d{1,3}$/.test(bits) && prefix <= most);
+    if (isIP(address) === 0 || !isPrefix || more !== undefined)
+      throw new RangeError(`${entry} is neither an address nor a network such as 10.0.0.0/8`);
+    this.#list.addSubnet(address, prefix, family);
+  }
+}
+
+function plainAddress(address: string): string {
+  const mapped = MAPPED_IPV4.exec(address)?.[1];
+  return mapped !== undefined && isIPv4(mapped) ? mapped : address;
+}

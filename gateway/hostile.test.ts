@@ -1,0 +1,241 @@
+/** Clients that mean harm, over real sockets, each beside one that means none. */
+import { connect, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
+import { WebSocket } from 'ws';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { FrameType } from '../proto/mod.ts';
+import type { GatewayLimits } from './limits.ts';
+import { TestClient } from './test-client.ts';
+import { TestNode } from './test-node.ts';
+import { FakeState } from './test-state.ts';
+import { TokenMaker } from './test-tokens.ts';
+
+/** Addresses of this machine besides the one that the bystander has. */
+const ELSEWHERE = '127.0.0.2';
+const EXEMPT = { exemptAddresses: '127.0.0.1' };
+
+let tokens: TokenMaker;
+let state: FakeState;
+let node: TestNode;
+let bystander: TestClient;
+let pings = 0;
+
+beforeAll(async () => {
+  tokens = await TokenMaker.make();
+  state = await FakeState.start();
+});
+
+beforeEach(() => {
+  state.frames.length = 0;
+});
+
+afterEach(async () => {
+  // Whatever was done, the others chat on, and nothing is left of it.
+  bystander.write(ping(++pings));
+  await bystander.next(FrameType.PONG, (frame) => frame.ref === pings);
+  await expect.poll(() => node.node.size).toBe(1);
+  await node[Symbol.asyncDispose]();
+});
+
+afterAll(() => state.stop());
+
+async function start(limits: Partial<GatewayLimits>): Promise<void> {
+  node = await TestNode.start(tokens, [state], { ...EXEMPT, ...limits });
+  bystander = await node.tcp();
+  await bystander.login(await tokens.token(1n));
+}
+
+function ping(ref: number): Buffer {
+  return Buffer.from([0, 0, 0, 12, FrameType.PING, 0, ref >> 8, ref & 255, 0, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+/** A connection from the other address, as raw as TCP is. */
+async function raw(): Promise<Socket> {
+  const [host = '', port] = node.address.split(':');
+  const socket = connect({ host, port: Number(port), localAddress: ELSEWHERE });
+  socket.on('error', () => undefined);
+  // One that is cut at once may never see that it was connected.
+  await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
+  return socket;
+}
+
+function closed(socket: Socket): Promise<void> {
+  socket.resume();
+  return new Promise((resolve) => {
+    if (socket.destroyed) resolve();
+    else socket.once('close', () => resolve());
+  });
+}
+
+const refusals = () => node.node.stats.refusals;
+
+describe('one address', () => {
+  test('too many connections: ADDRESS_LIMITED, and room again when one goes', async () => {
+    await start({ maxConnectionsPerAddress: 3 });
+    const sockets = [await raw(), await raw(), await raw()];
+    const refused = new TestClient(await raw());
+    expect(await refused.nextClose()).toMatchObject({ code: 'ADDRESS_LIMITED', retryable: true });
+    await refused.closed;
+    sockets[0]?.destroy();
+    await expect.poll(() => node.node.size).toBe(3);
+    const next = new TestClient(await raw());
+    await next.login(await tokens.token(2n));
+    for (const socket of [...sockets, next]) socket.destroy();
+    expect(refusals()).toEqual({ address_connections: 1 });
+  });
+
+  test('churn: connections that come and go are cut once the rate is used up, with no word beyond some', async () => {
+    await start({ connectsPerSecond: 1 });
+    for (let i = 0; i < 300; i++) {
+      const socket = await raw();
+      socket.destroy();
+    }
+    await expect.poll(() => refusals().address_connects).toBeGreaterThan(200);
+    expect(node.node.stats.accepts).toBeLessThan(100);
+  });
+
+  test('guessed tokens: ADDRESS_LIMITED before the signature is checked', async () => {
+    await start({ loginFailuresPerMinute: 2 });
+    const codes: string[] = [];
+    // All connect before the first fails: the connection itself is allowed.
+    const clients = await Promise.all(Array.from({ length: 4 }, async () => new TestClient(await raw())));
+    for (const client of clients) {
+      client.hello('not.a.token');
+      codes.push((await client.nextClose()).code);
+    }
+    expect(codes).toEqual(['TOKEN_INVALID', 'TOKEN_INVALID', 'ADDRESS_LIMITED', 'ADDRESS_LIMITED']);
+    expect(refusals()).toEqual({ address_logins: 2 });
+  });
+
+  test('WebSocket: too many are answered 429 before HTTP reads from them', async () => {
+    await start({ maxConnectionsPerAddress: 1 });
+    const held = await raw();
+    const refused = new WebSocket(`ws://${node.wsAddress}/ws`, 'gochat.v1.proto', {
+      localAddress: ELSEWHERE,
+    });
+    const error = await new Promise<Error>((resolve) => refused.once('error', resolve));
+    expect(error.message).toContain('429');
+    held.destroy();
+  });
+});
+
+describe('one connection', () => {
+  test('a flood of frames: NACK RATE_LIMITED with a wait, then CLOSE', async () => {
+    await start({ framesPerSecond: 10 });
+    const client = await node.tcp();
+    await client.login(await tokens.token(2n));
+    for (let ref = 1; ref <= 300; ref++) client.send(ref, 7n, 'spam');
+    const nack = await client.nextNack(101);
+    expect(nack).toMatchObject({ code: 'RATE_LIMITED', retryable: true, clientMsgId: 'id-101' });
+    expect(nack.retryAfterMs).toBeGreaterThanOrEqual(100);
+    expect((await client.nextClose()).code).toBe('RATE_LIMITED');
+    await client.closed;
+    expect(state.frames.length).toBeLessThanOrEqual(100);
+    expect(node.node.stats.disconnects).toMatchObject({ RATE_LIMITED: 1 });
+  });
+
+  test('a message over the rate: what follows waits for RESYNCED, so that none overtakes it', async () => {
+    await start({ framesPerSecond: 10 });
+    const client = await node.tcp();
+    await client.login(await tokens.token(2n));
+    for (let ref = 1; ref <= 101; ref++) client.send(ref, 7n, 'text');
+    await client.nextNack(101);
+    const resync = await client.next(FrameType.RESYNC);
+    client.send(102, 7n, 'text');
+    const nack = await client.nextNack(102);
+    expect(nack.code).toMatch(/^(RATE_LIMITED|RESYNC_REQUIRED)$/);
+    client.write(Buffer.from([0, 0, 0, 12, FrameType.RESYNCED, 0, 0, resync.ref, 0, 0, 0, 0, 0, 0, 0, 0]));
+    // As the NACK says; the client's own timer decides here, not a deadline of the test.
+    await setTimeout(nack.retryAfterMs + 500);
+    client.send(103, 7n, 'again');
+    await client.next(FrameType.SENT, (frame) => frame.ref === 103);
+    client.destroy();
+  });
+
+  test('a flood of bytes: the same', async () => {
+    await start({ bytesPerSecond: 1024 });
+    const client = await node.tcp();
+    await client.login(await tokens.token(2n));
+    for (let ref = 1; ref <= 30; ref++) client.send(ref, 7n, 'x'.repeat(1000));
+    expect((await client.nextNack(11)).code).toBe('RATE_LIMITED');
+    expect((await client.nextClose()).code).toBe('RATE_LIMITED');
+    await client.closed;
+  });
+
+  test('a flood of WebSocket pings: counts like frames', async () => {
+    await start({ framesPerSecond: 10 });
+    const client = await node.ws();
+    await client.login(await tokens.token(2n));
+    const socket = client.socket as WebSocket;
+    const pong = new Promise((resolve) => socket.once('pong', resolve));
+    socket.ping();
+    await pong;
+    for (let i = 0; i < 300; i++) socket.ping();
+    expect((await client.nextClose()).code).toBe('RATE_LIMITED');
+    await client.closed;
+  });
+
+  test('a WebSocket message in thousands of pieces: cut', async () => {
+    await start({});
+    const client = await node.ws();
+    await client.login(await tokens.token(2n));
+    const socket = client.socket as WebSocket;
+    for (let i = 0; i < 1000; i++) socket.send(Buffer.alloc(1), { fin: false });
+    expect(await client.closed).toBe(1008);
+  });
+});
+
+describe('half connections', () => {
+  test('slowloris, a byte at a time: HELLO_TIMEOUT all the same', async () => {
+    await start({ helloTimeoutMs: 300 });
+    const socket = await raw();
+    const hello = Buffer.from([0, 0, 1, 0, FrameType.HELLO]);
+    let at = 0;
+    const drip = setInterval(() => socket.write(hello.subarray(at, ++at)), 50);
+    await closed(socket);
+    clearInterval(drip);
+    expect(node.node.stats.disconnects).toMatchObject({ HELLO_TIMEOUT: 1 });
+  });
+
+  test('slowloris on WebSocket, headers without an end: cut', async () => {
+    await start({ helloTimeoutMs: 300 });
+    const [host = '', port] = node.wsAddress.split(':');
+    const socket = connect({ host, port: Number(port) });
+    socket.on('error', () => undefined);
+    socket.write('GET /ws HTTP/1.1\r\n');
+    const drip = setInterval(() => socket.write('X: y\r\n'), 50);
+    await closed(socket);
+    clearInterval(drip);
+  });
+
+  test('a peer that has ended its half and goes on reading: its connection ends', async () => {
+    await start({});
+    const client = await node.tcp();
+    await client.login(await tokens.token(2n));
+    (client.socket as Socket).end();
+    await client.closed;
+  });
+
+  test('many peers that say nothing: all are gone at the deadline', async () => {
+    await start({ helloTimeoutMs: 300 });
+    const sockets = await Promise.all(Array.from({ length: 200 }, raw));
+    await Promise.all(sockets.map(closed));
+    expect(node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 200 });
+  });
+});
+
+test('random bytes from many connections: each is closed with a code or at its end', async () => {
+  await start({ helloTimeoutMs: 300, connectsPerSecond: 1000 });
+  let seed = 7;
+  const random = () => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0) >>> 16;
+  const sockets = await Promise.all(Array.from({ length: 200 }, raw));
+  await Promise.all(
+    sockets.map((socket) => {
+      socket.write(Buffer.from(Array.from({ length: random() % 5000 }, () => random() & 255)));
+      return closed(socket);
+    }),
+  );
+  const { disconnects } = node.node.stats;
+  const ended = Object.values(disconnects).reduce((sum, count) => sum + count, 0);
+  expect(ended).toBe(200);
+});
