@@ -5,9 +5,13 @@ import type {
   Account,
   Appended,
   CursorMove,
+  DeletedRoom,
   Draft,
+  Joined,
+  MemberChange,
   MemberList,
   Message,
+  RoomRefusal,
   RoomSummary,
   SigningKey,
   Store,
@@ -47,15 +51,42 @@ export class CheckedStore implements Store {
     return this.#call((engine) => engine.findAccount(storableText(name)));
   }
 
-  createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined> {
-    return this.#call((engine) => engine.createRoom(id, name, creator));
+  createRoom(
+    id: ConversationId,
+    name: string,
+    creator: UserId,
+    hidesHistory = false,
+  ): Promise<UserConversation | undefined> {
+    return this.#call((engine) => engine.createRoom(id, name, creator, hidesHistory));
   }
 
-  joinRoom(room: ConversationId | string, user: UserId): Promise<UserConversation | undefined> {
+  joinRoom(room: ConversationId | string, user: UserId): Promise<Joined | undefined> {
     return this.#call(async (engine) => {
       if (typeof room === 'string') return engine.joinRoom(storableText(room), user);
       return isStorableId(room) ? engine.joinRoom(room, user) : undefined;
     });
+  }
+
+  leaveRoom(room: ConversationId, user: UserId): Promise<MemberChange | RoomRefusal> {
+    return this.#call(async (engine) =>
+      isStorableId(room) ? engine.leaveRoom(room, user) : 'ROOM_NOT_FOUND',
+    );
+  }
+
+  removeMember(room: ConversationId, owner: UserId, user: UserId): Promise<MemberChange | RoomRefusal> {
+    return this.#call(async (engine) =>
+      isStorableId(room) ? engine.removeMember(room, owner, user) : 'ROOM_NOT_FOUND',
+    );
+  }
+
+  deleteRoom(room: ConversationId, owner: UserId): Promise<DeletedRoom | RoomRefusal> {
+    return this.#call(async (engine) =>
+      isStorableId(room) ? engine.deleteRoom(room, owner) : 'ROOM_NOT_FOUND',
+    );
+  }
+
+  eraseDeleted(limit: number): Promise<boolean> {
+    return this.#call((engine) => engine.eraseDeleted(storableSeq(limit)));
   }
 
   listRooms(

@@ -1,7 +1,8 @@
 /** Opening: URLs, what cannot be reached, and migrations on both engines. */
 import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { silentLogger as logger } from '../../common/mod.ts';
+import { silentLogger as logger, type UserId } from '../../common/mod.ts';
+import { type Engine, type Migration, readMigrations } from './migrations.ts';
 import { openStore } from './mod.ts';
 import { type Scratch, scratchPostgres, scratchSqlite } from './scratch.contract.ts';
 
@@ -65,30 +66,33 @@ describe('URLs', () => {
   });
 });
 
-describe.each<[string, () => Promise<Scratch>]>([
-  ['SQLite', scratchSqlite],
-  ['PostgreSQL', scratchPostgres],
-])('migrations on %s', (_, makeScratch) => {
+describe.each<[Engine, () => Promise<Scratch>]>([
+  ['sqlite', scratchSqlite],
+  ['postgres', scratchPostgres],
+])('migrations on %s', (engine, makeScratch) => {
   test('8 nodes at once on an empty database: each applied once, all can work', async () => {
     await using scratch = await makeScratch();
     const stores = await Promise.all(Array.from({ length: 8 }, () => openStore(scratch.url, { logger })));
     await Promise.all(stores.map((store) => store.ping()));
     const applied = await scratch.query('select version, name from gochat_migrations order by version');
-    expect(applied.map(({ version, name }) => [Number(version), name])).toEqual([[1, 'chat']]);
+    expect(applied.map(({ version, name }) => [Number(version), name])).toEqual([
+      [1, 'chat'],
+      [2, 'membership'],
+    ]);
     await Promise.all(stores.map((store) => store.close()));
   });
 
   test('opened again: nothing is applied twice', async () => {
     await using scratch = await makeScratch();
     for (let round = 0; round < 2; round++) await (await openStore(scratch.url, { logger })).close();
-    expect(await scratch.query('select version from gochat_migrations')).toHaveLength(1);
+    expect(await scratch.query('select version from gochat_migrations')).toHaveLength(2);
   });
 
   test.each([
     [
       'a newer database',
-      "insert into gochat_migrations (version, name, checksum) values (2, 'later', 'x')",
-      'is newer, it has 0002_later and this release ends at 1',
+      "insert into gochat_migrations (version, name, checksum) values (3, 'later', 'x')",
+      'is newer, it has 0003_later and this release ends at 2',
     ],
     [
       'a migration with another text',
@@ -105,6 +109,31 @@ describe.each<[string, () => Promise<Scratch>]>([
     await (await openStore(scratch.url, { logger })).close();
     await scratch.execute(change);
     await expect(openStore(scratch.url, { logger })).rejects.toEqual(failure('STORE_SCHEMA', reason));
+  });
+
+  test('a database of the first release: who came first owns the room, what was read stays read', async () => {
+    await using scratch = await makeScratch();
+    const [first] = readMigrations(engine);
+    await scratch.execute((first as Migration).sql);
+    const { version, name, checksum } = first as Migration;
+    await scratch.execute(`
+      create table gochat_migrations (
+        version integer primary key, name text not null, checksum text not null,
+        applied_at ${engine === 'sqlite' ? 'text not null default current_timestamp' : 'timestamptz not null default now()'}
+      )`);
+    await scratch.execute(
+      `insert into gochat_migrations (version, name, checksum) values (${version}, '${name}', '${checksum}');
+       insert into accounts (id, name, password_hash) values (1, 'ann', 'x'), (2, 'bob', 'x');
+       insert into conversations (id, kind, name, last_seq, active_at_ms, member_count) values (9, 'room', 'r', 5, 1, 2);
+       insert into members (conversation, user_id, joined_seq) values (9, 2, 0), (9, 1, 0);
+       insert into cursors (user_id, device, conversation, delivered_seq, read_seq)
+         values (1, 'phone', 9, 3, 2), (1, 'tv', 9, 0, 4);`,
+    );
+    await using store = await openStore(scratch.url, { logger });
+    const of = async (user: bigint, device: string) =>
+      (await store.conversationsOf(user as UserId, device))[0];
+    expect(await of(1n, 'phone')).toMatchObject({ deliveredSeq: 3, readSeq: 4, isOwner: true });
+    expect(await of(2n, 'phone')).toMatchObject({ deliveredSeq: 0, readSeq: 0, isOwner: false });
   });
 
   test('a migration that fails leaves nothing behind', async () => {

@@ -8,8 +8,9 @@ export const conversationColumns = sql`
     (select a.name from accounts a
      where a.id = case when c.direct_low = m.user_id then c.direct_high else c.direct_low end) as peer_name,
     m.visible_after_seq,
-    coalesce(nullif(d.delivered_seq, 0), u.delivered_seq, 0) as delivered_seq,
-    coalesce(nullif(d.read_seq, 0), u.read_seq, 0) as read_seq`;
+    coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq,
+    m.read_seq,
+    c.owner is not distinct from m.user_id as is_owner`;
 
 /** The user's conversations c, memberships m, cursors of the device d and of the unnamed devices u; ends in a WHERE. */
 export function fromConversations(user: UserId, device: string): Statement {

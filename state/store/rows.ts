@@ -1,6 +1,6 @@
 /** The rows that both engines answer with, and what the callers get of them. */
 import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
-import type { ConversationKind, Message, UserConversation } from './store.ts';
+import type { ConversationKind, Gone, Message, UserConversation } from './store.ts';
 
 export interface ConversationRow {
   readonly id: ConversationId;
@@ -12,6 +12,15 @@ export interface ConversationRow {
   readonly visible_after_seq: bigint;
   readonly delivered_seq: bigint;
   readonly read_seq: bigint;
+  /** A boolean in PostgreSQL, 0 or 1 in SQLite. */
+  readonly is_owner: boolean | bigint;
+}
+
+/** A conversation that a cursor is for and the user is not in. */
+export interface GoneRow {
+  readonly id: ConversationId;
+  readonly reason: 'left' | 'removed' | null;
+  readonly left_seq: bigint | null;
 }
 
 export interface MessageRow {
@@ -36,7 +45,12 @@ export function toConversation(row: ConversationRow): UserConversation {
     visibleAfterSeq: Number(row.visible_after_seq),
     deliveredSeq: Number(row.delivered_seq),
     readSeq: Number(row.read_seq),
+    isOwner: Boolean(row.is_owner),
   };
+}
+
+export function toGone({ id, reason, left_seq }: GoneRow): Gone {
+  return { conversation: id, reason: reason ?? 'deleted', lastSeq: Number(left_seq ?? 0) };
 }
 
 export function toMessage(row: MessageRow): Message {

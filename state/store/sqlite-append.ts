@@ -25,7 +25,10 @@ export function appendDrafts(sql: SqliteStatements, drafts: readonly Draft[]): A
       target = findTarget(sql, conversation);
       targets.set(conversation, target);
     }
-    return target && isMember(sql, target, conversation, sender) ? appendOne(sql, target, draft) : STRANGER;
+    if (target === undefined) return STRANGER;
+    if (isMember(sql, target, conversation, sender)) return appendOne(sql, target, draft);
+    // A repetition is acknowledged also to a sender who has left since: it is in the log.
+    return findOriginal(sql, target, draft) ?? STRANGER;
   });
   for (const [id, target] of targets)
     if (target?.changed)
@@ -53,20 +56,28 @@ function appendOne(sql: SqliteStatements, target: Target, draft: Draft): Appende
     if (target.activeAtMs < atMs) target.activeAtMs = BigInt(atMs);
     return { ok: true, seq: Number(seq), id, atMs, duplicate: false, memberVersion };
   }
+  const original = findOriginal(sql, target, draft);
+  if (!original) throw new Error('a message is neither new nor a duplicate');
+  return original;
+}
+
+function findOriginal(sql: SqliteStatements, target: Target, draft: Draft): Appended | undefined {
+  const { conversation, sender, clientMsgId } = draft;
   const original = sql.get<{ seq: bigint; id: MessageId; at_ms: bigint }>(
     `select seq, id, at_ms from messages
      where conversation = :conversation and sender = :sender and client_msg_id = :clientMsgId`,
     { conversation, sender, clientMsgId },
   );
-  if (!original) throw new Error('a message is neither new nor a duplicate');
-  return {
-    ok: true,
-    seq: Number(original.seq),
-    id: original.id,
-    atMs: Number(original.at_ms),
-    duplicate: true,
-    memberVersion,
-  };
+  return (
+    original && {
+      ok: true,
+      seq: Number(original.seq),
+      id: original.id,
+      atMs: Number(original.at_ms),
+      duplicate: true,
+      memberVersion: target.memberVersion,
+    }
+  );
 }
 
 function findTarget(sql: SqliteStatements, conversation: ConversationId): Target | undefined {

@@ -1,18 +1,31 @@
 /** The store's calls on an open SQLite database, synchronous; runs on the worker thread. */
 import type { DatabaseSync } from 'node:sqlite';
 import type { ConversationId, UserId } from '../../common/mod.ts';
-import { type ConversationRow, type MessageRow, toConversation, toMessage } from './rows.ts';
+import {
+  type ConversationRow,
+  type GoneRow,
+  type MessageRow,
+  toConversation,
+  toGone,
+  toMessage,
+} from './rows.ts';
 import { appendDrafts } from './sqlite-append.ts';
 import { transaction } from './sqlite-database.ts';
+import { addMember, deleteRoom, depart, eraseDeleted, join } from './sqlite-membership.ts';
 import { SqliteStatements } from './sqlite-statements.ts';
 import { splitPage } from './sync-page.ts';
 import type {
   Account,
   Appended,
   CursorMove,
+  DeletedRoom,
   Draft,
+  Gone,
+  Joined,
+  MemberChange,
   MemberList,
   Message,
+  RoomRefusal,
   RoomSummary,
   SigningKey,
   SyncRequest,
@@ -27,8 +40,8 @@ const CONVERSATION = `
          (select a.name from accounts a
           where a.id = case when c.direct_low = m.user_id then c.direct_high else c.direct_low end) as peer_name,
          m.visible_after_seq,
-         coalesce(nullif(d.delivered_seq, 0), u.delivered_seq, 0) as delivered_seq,
-         coalesce(nullif(d.read_seq, 0), u.read_seq, 0) as read_seq
+         coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq, m.read_seq,
+         c.owner is m.user_id as is_owner
   from members m
   join conversations c on c.id = m.conversation
   left join cursors d on d.user_id = m.user_id and d.device = :device and d.conversation = m.conversation
@@ -83,14 +96,19 @@ export class SqliteEngine {
     );
   }
 
-  createRoom(id: ConversationId, name: string, creator: UserId): UserConversation | undefined {
+  createRoom(
+    id: ConversationId,
+    name: string,
+    creator: UserId,
+    hidesHistory: boolean,
+  ): UserConversation | undefined {
     return transaction(this.#database, () => {
       const made = this.#sql.run(
-        `insert into conversations (id, kind, name, active_at_ms, member_count)
-         values (:id, 'room', :name, :now, 1) on conflict (name) do nothing`,
-        { id, name, now: Date.now() },
+        `insert into conversations (id, kind, name, active_at_ms, member_count, owner, hides_history)
+         values (:id, 'room', :name, :now, 1, :creator, :hidesHistory) on conflict (name) do nothing`,
+        { id, name, now: Date.now(), creator, hidesHistory: Number(hidesHistory) },
       );
-      if (made > 0) this.#addMember(id, creator);
+      if (made > 0) addMember(this.#sql, id, creator);
       const room = this.#sql.get<{ id: ConversationId }>('select id from conversations where name = :name', {
         name,
       });
@@ -98,21 +116,33 @@ export class SqliteEngine {
     });
   }
 
-  joinRoom(room: ConversationId | string, user: UserId): UserConversation | undefined {
+  joinRoom(room: ConversationId | string, user: UserId): Joined | undefined {
     return transaction(this.#database, () => {
       const found = this.#sql.get<{ id: ConversationId }>(
-        `select id from conversations where kind = 'room' and ${typeof room === 'string' ? 'name' : 'id'} = :room`,
+        `select id from conversations
+         where kind = 'room' and not deleted and ${typeof room === 'string' ? 'name' : 'id'} = :room`,
         { room },
       );
       if (!found) return undefined;
-      if (this.#addMember(found.id, user) > 0)
-        this.#sql.run(
-          `update conversations set member_version = member_version + 1, member_count = member_count + 1
-           where id = :id`,
-          { id: found.id },
-        );
-      return this.#mine(found.id, user);
+      const isNew = join(this.#sql, found.id, user);
+      return { ...this.#mine(found.id, user), isNew };
     });
+  }
+
+  leaveRoom(room: ConversationId, user: UserId): MemberChange | RoomRefusal {
+    return transaction(this.#database, () => depart(this.#sql, room, user, user));
+  }
+
+  removeMember(room: ConversationId, owner: UserId, user: UserId): MemberChange | RoomRefusal {
+    return transaction(this.#database, () => depart(this.#sql, room, user, owner));
+  }
+
+  deleteRoom(room: ConversationId, owner: UserId): DeletedRoom | RoomRefusal {
+    return transaction(this.#database, () => deleteRoom(this.#sql, room, owner));
+  }
+
+  eraseDeleted(limit: number): boolean {
+    return transaction(this.#database, () => eraseDeleted(this.#sql, limit));
   }
 
   listRooms(user: UserId, after: ConversationId, limit: number): { rooms: RoomSummary[]; more: boolean } {
@@ -126,7 +156,7 @@ export class SqliteEngine {
       `select c.id, c.name, c.member_count as members, c.last_seq,
               exists (select 1 from members m where m.conversation = c.id and m.user_id = :user) as joined
        from conversations c
-       where c.kind = 'room' and c.id > :after
+       where c.kind = 'room' and not c.deleted and c.id > :after
        order by c.id
        limit :limit + 1`,
       { user, after, limit },
@@ -153,8 +183,8 @@ export class SqliteEngine {
         { id, low, high, now: Date.now(), count: low === high ? 1 : 2 },
       );
       if (made > 0) {
-        this.#addMember(id, low);
-        if (high !== low) this.#addMember(id, high);
+        addMember(this.#sql, id, low);
+        if (high !== low) addMember(this.#sql, id, high);
       }
       return this.#mine(find()?.id ?? id, user);
     });
@@ -170,8 +200,8 @@ export class SqliteEngine {
   }
 
   membersOf(conversation: ConversationId): MemberList | undefined {
-    const rows = this.#sql.all<{ version: bigint; user: UserId; name: string }>(
-      `select c.member_version as version, a.id as user, a.name
+    const rows = this.#sql.all<{ version: bigint; user: UserId; name: string; visible: bigint }>(
+      `select c.member_version as version, a.id as user, a.name, m.visible_after_seq as visible
        from conversations c
        join members m on m.conversation = c.id
        join accounts a on a.id = m.user_id
@@ -179,11 +209,10 @@ export class SqliteEngine {
        order by m.user_id`,
       { conversation },
     );
-    // A conversation has at least one member from the transaction that makes it.
     const first = rows[0];
-    return (
-      first && { version: Number(first.version), members: rows.map(({ user, name }) => ({ user, name })) }
-    );
+    if (first === undefined) return undefined;
+    const members = rows.map(({ user, name, visible }) => ({ user, name, visibleAfterSeq: Number(visible) }));
+    return { version: Number(first.version), members };
   }
 
   append(drafts: readonly Draft[]): Appended[] {
@@ -196,22 +225,44 @@ export class SqliteEngine {
     beforeSeq: number,
     limit: number,
   ): { messages: Message[]; more: boolean } | undefined {
-    const member = this.#sql.get<{ visible_after_seq: bigint }>(
-      'select visible_after_seq from members where conversation = :conversation and user_id = :user',
+    const reader = this.#sql.get<{ visible_after_seq: bigint; left_seq: bigint }>(
+      `select visible_after_seq, ${Number.MAX_SAFE_INTEGER} as left_seq
+       from members where conversation = :conversation and user_id = :user
+       union all
+       select f.visible_after_seq, f.left_seq
+       from former_members f join conversations c on c.id = f.conversation and not c.deleted
+       where f.conversation = :conversation and f.user_id = :user`,
       { conversation, user },
     );
-    if (!member) return undefined;
+    if (!reader) return undefined;
     const rows = this.#sql.all<MessageRow>(
-      `${MESSAGE} where m.conversation = :conversation and m.seq > :after and m.seq < :before
+      `${MESSAGE} where m.conversation = :conversation and m.seq > :after and m.seq <= min(:last, :before - 1)
        order by m.seq desc limit :limit + 1`,
-      { conversation, after: member.visible_after_seq, before: beforeSeq || Number.MAX_SAFE_INTEGER, limit },
+      {
+        conversation,
+        after: reader.visible_after_seq,
+        last: reader.left_seq,
+        before: beforeSeq || Number.MAX_SAFE_INTEGER,
+        limit,
+      },
     );
     return { messages: rows.slice(0, limit).reverse().map(toMessage), more: rows.length > limit };
   }
 
   sync({ user, device, cursors, limit }: SyncRequest): SyncResult {
     const pending: { conversation: UserConversation; start: number }[] = [];
-    for (const row of this.#sql.all<ConversationRow>(CONVERSATION, { user, device })) {
+    const gone: Gone[] = [];
+    const rows = this.#sql.all<ConversationRow>(CONVERSATION, { user, device });
+    const joined = new Set(rows.map((row) => row.id));
+    for (const conversation of cursors.keys()) {
+      if (joined.has(conversation)) continue;
+      const former = this.#former(conversation, user);
+      if (former !== undefined) rows.push(former);
+      gone.push(
+        toGone({ id: conversation, reason: former?.reason ?? null, left_seq: former?.last_seq ?? null }),
+      );
+    }
+    for (const row of rows) {
       const conversation = toConversation(row);
       const cursor = cursors.get(conversation.id) ?? conversation.deliveredSeq;
       const start = Math.max(conversation.visibleAfterSeq, cursor);
@@ -229,36 +280,36 @@ export class SqliteEngine {
         )
         .map(toMessage),
     }));
-    return { conversations, more };
+    return { conversations, more, gone: more ? [] : gone };
   }
 
   moveCursors(moves: readonly CursorMove[]): void {
     transaction(this.#database, () => {
-      for (const { user, device, conversation, deliveredSeq, readSeq } of moves)
+      for (const { user, device, conversation, deliveredSeq, readSeq } of moves) {
+        const who = { user, conversation };
         this.#sql.run(
-          `insert into cursors (user_id, device, conversation, delivered_seq, read_seq)
-           select m.user_id, :device, c.id, min(:delivered, c.last_seq), min(:read, c.last_seq)
+          `insert into cursors (user_id, device, conversation, delivered_seq)
+           select m.user_id, :device, c.id, min(:delivered, c.last_seq)
            from members m join conversations c on c.id = m.conversation
-           where m.conversation = :conversation and m.user_id = :user and c.last_seq > 0
-           on conflict (user_id, device, conversation) do update
-           set delivered_seq = max(delivered_seq, excluded.delivered_seq), read_seq = max(read_seq, excluded.read_seq)
-           where excluded.delivered_seq > delivered_seq or excluded.read_seq > read_seq`,
-          { user, device, conversation, delivered: deliveredSeq, read: readSeq },
+           where m.conversation = :conversation and m.user_id = :user and min(:delivered, c.last_seq) > 0
+           on conflict (user_id, device, conversation) do update set delivered_seq = excluded.delivered_seq
+           where excluded.delivered_seq > delivered_seq`,
+          { ...who, device, delivered: deliveredSeq },
         );
+        this.#sql.run(
+          `update members
+           set read_seq = max(
+             read_seq, (select min(:read, c.last_seq) from conversations c where c.id = members.conversation)
+           )
+           where conversation = :conversation and user_id = :user and :read > read_seq`,
+          { ...who, read: readSeq },
+        );
+      }
     });
   }
 
   ping(): void {
     this.#sql.get('select 1 from gochat_migrations limit 1');
-  }
-
-  #addMember(conversation: ConversationId, user: UserId): number {
-    return this.#sql.run(
-      `insert into members (conversation, user_id, joined_seq)
-       select id, :user, last_seq from conversations where id = :conversation
-       on conflict (conversation, user_id) do nothing`,
-      { conversation, user },
-    );
   }
 
   /** Returns a conversation that the user is known to be in. */
@@ -270,5 +321,19 @@ export class SqliteEngine {
     });
     if (!row) throw new Error(`user ${user} is not in conversation ${conversation}`);
     return toConversation(row);
+  }
+
+  /** Returns a room that the user was in as it ended for them. */
+  #former(
+    conversation: ConversationId,
+    user: UserId,
+  ): (ConversationRow & Pick<GoneRow, 'reason'>) | undefined {
+    return this.#sql.get(
+      `select c.id, c.kind, coalesce(c.name, '') as name, f.left_seq as last_seq, c.member_version,
+              null as peer_name, f.visible_after_seq, 0 as delivered_seq, 0 as read_seq, 0 as is_owner, f.reason
+       from former_members f join conversations c on c.id = f.conversation and not c.deleted
+       where f.conversation = :conversation and f.user_id = :user`,
+      { conversation, user },
+    );
   }
 }

@@ -67,6 +67,7 @@ export function describePeople(nodes: () => Nodes): void {
         visibleAfterSeq: 0,
         deliveredSeq: 0,
         readSeq: 0,
+        isOwner: true,
       });
       expect((await b.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([creator]);
     });
@@ -125,7 +126,7 @@ export function describePeople(nodes: () => Nodes): void {
       const account = { id: a.userId(), name: a.name(), passwordHash: 'x' };
       await a.store.createAccount(account);
       const room = await a.room(account.id);
-      const members = [{ user: account.id, name: account.name }];
+      const members = [{ user: account.id, name: account.name, visibleAfterSeq: 0 }];
       expect(await a.store.membersOf(room)).toEqual({ version: 1, members });
       expect(await a.store.membersOf(a.conversationId())).toBeUndefined();
       expect(await a.store.membersOf(UNSTORABLE)).toBeUndefined();

@@ -2,18 +2,31 @@
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { AppendBatch, type AppendRow } from './postgres-append.ts';
 import { integerArray, textArray } from './postgres-arrays.ts';
-import { PostgresPool, type PostgresSession } from './postgres-pool.ts';
+import { deleteRoom, depart, eraseDeleted, join } from './postgres-membership.ts';
+import { PostgresPool } from './postgres-pool.ts';
 import { sql } from './postgres-sql.ts';
 import { conversationColumns, fromConversations, messageColumns } from './postgres-fragments.ts';
-import { type ConversationRow, type MessageRow, toConversation, toMessage } from './rows.ts';
+import {
+  type ConversationRow,
+  type GoneRow,
+  type MessageRow,
+  toConversation,
+  toGone,
+  toMessage,
+} from './rows.ts';
 import { splitPage } from './sync-page.ts';
 import type {
   Account,
   Appended,
   CursorMove,
+  DeletedRoom,
   Draft,
+  Gone,
+  Joined,
+  MemberChange,
   MemberList,
   Message,
+  RoomRefusal,
   RoomSummary,
   SigningKey,
   Store,
@@ -81,12 +94,17 @@ export class PostgresStore implements Store {
     return account;
   }
 
-  async createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined> {
+  async createRoom(
+    id: ConversationId,
+    name: string,
+    creator: UserId,
+    hidesHistory = false,
+  ): Promise<UserConversation | undefined> {
     await this.#pool.query(
       sql`
         with made as (
-          insert into conversations (id, kind, name, active_at_ms, member_count)
-          values (${id}, 'room', ${name}, ${Date.now()}, 1)
+          insert into conversations (id, kind, name, active_at_ms, member_count, owner, hides_history)
+          values (${id}, 'room', ${name}, ${Date.now()}, 1, ${creator}, ${hidesHistory})
           on conflict (name) do nothing returning id
         )
         insert into members (conversation, user_id, joined_seq) select id, ${creator}, 0 from made`,
@@ -97,16 +115,34 @@ export class PostgresStore implements Store {
     return room?.id === id ? this.#conversation(id, creator) : undefined;
   }
 
-  async joinRoom(room: ConversationId | string, user: UserId): Promise<UserConversation | undefined> {
+  async joinRoom(room: ConversationId | string, user: UserId): Promise<Joined | undefined> {
     const [found] = await this.#pool.query<{ id: ConversationId; joined: boolean }>(
       sql`
         select c.id, m.user_id is not null as joined
         from conversations c left join members m on m.conversation = c.id and m.user_id = ${user}
-        where c.kind = 'room' and ${typeof room === 'string' ? sql`c.name = ${room}` : sql`c.id = ${room}`}`,
+        where c.kind = 'room' and not c.deleted
+          and ${typeof room === 'string' ? sql`c.name = ${room}` : sql`c.id = ${room}`}`,
     );
     if (!found) return undefined;
-    if (!found.joined) await this.#pool.transaction((session) => join(session, found.id, user));
-    return this.#conversation(found.id, user);
+    const isNew = !found.joined && (await this.#pool.transaction((session) => join(session, found.id, user)));
+    const conversation = await this.#conversation(found.id, user);
+    return conversation && { ...conversation, isNew };
+  }
+
+  leaveRoom(room: ConversationId, user: UserId): Promise<MemberChange | RoomRefusal> {
+    return this.#pool.transaction((session) => depart(session, room, user, user));
+  }
+
+  removeMember(room: ConversationId, owner: UserId, user: UserId): Promise<MemberChange | RoomRefusal> {
+    return this.#pool.transaction((session) => depart(session, room, user, owner));
+  }
+
+  deleteRoom(room: ConversationId, owner: UserId): Promise<DeletedRoom | RoomRefusal> {
+    return this.#pool.transaction((session) => deleteRoom(session, room, owner));
+  }
+
+  eraseDeleted(limit: number): Promise<boolean> {
+    return this.#pool.transaction((session) => eraseDeleted(session, limit));
   }
 
   async listRooms(
@@ -125,7 +161,7 @@ export class PostgresStore implements Store {
         select c.id, c.name, c.member_count as members, c.last_seq,
                exists (select from members m where m.conversation = c.id and m.user_id = ${user}) as joined
         from conversations c
-        where c.kind = 'room' and c.id > ${after}
+        where c.kind = 'room' and not c.deleted and c.id > ${after}
         order by c.id
         limit ${limit + 1}`,
     );
@@ -172,20 +208,19 @@ export class PostgresStore implements Store {
   }
 
   async membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
-    const rows = await this.#pool.query<{ version: bigint; user: UserId; name: string }>(
+    const rows = await this.#pool.query<{ version: bigint; user: UserId; name: string; visible: bigint }>(
       sql`
-        select c.member_version as version, a.id as "user", a.name
+        select c.member_version as version, a.id as "user", a.name, m.visible_after_seq as visible
         from conversations c
         join members m on m.conversation = c.id
         join accounts a on a.id = m.user_id
         where c.id = ${conversation}
         order by a.id`,
     );
-    // A conversation has at least one member from the statement that makes it.
     const first = rows[0];
-    return (
-      first && { version: Number(first.version), members: rows.map(({ user, name }) => ({ user, name })) }
-    );
+    if (first === undefined) return undefined;
+    const members = rows.map(({ user, name, visible }) => ({ user, name, visibleAfterSeq: Number(visible) }));
+    return { version: Number(first.version), members };
   }
 
   async append(drafts: readonly Draft[]): Promise<Appended[]> {
@@ -211,16 +246,22 @@ export class PostgresStore implements Store {
     const rows = await this.#pool.query<MessageRow | { seq: null }>(
       sql`
         select ${messageColumns}
-        from members
+        from (
+          select conversation, visible_after_seq, ${Number.MAX_SAFE_INTEGER}::bigint as left_seq
+          from members where conversation = ${conversation} and user_id = ${user}
+          union all
+          select f.conversation, f.visible_after_seq, f.left_seq
+          from former_members f join conversations c on c.id = f.conversation and not c.deleted
+          where f.conversation = ${conversation} and f.user_id = ${user}
+        ) reader
         left join lateral (
           select * from messages
-          where messages.conversation = members.conversation
-            and messages.seq > members.visible_after_seq
-            and messages.seq < ${beforeSeq || Number.MAX_SAFE_INTEGER}
+          where messages.conversation = reader.conversation
+            and messages.seq > reader.visible_after_seq
+            and messages.seq <= least(reader.left_seq, ${(beforeSeq || Number.MAX_SAFE_INTEGER) - 1}::bigint)
           order by messages.seq desc
           limit ${limit + 1}
         ) m on true
-        where members.conversation = ${conversation} and members.user_id = ${user}
         order by m.seq desc`,
     );
     if (rows.length === 0) return undefined;
@@ -235,26 +276,56 @@ export class PostgresStore implements Store {
   async sync({ user, device, cursors, limit }: SyncRequest): Promise<SyncResult> {
     // As an object, because a lookup in jsonb costs the same under every plan, unlike a join with an array.
     const given = `{${[...cursors].map(([id, seq]) => `"${id}":${seq}`).join(',')}}`;
-    const pending = await this.#pool.query<ConversationRow & { start: bigint }>(
+    // What is new and what is gone are of one snapshot: nothing that was the user's is lost between them.
+    const rows = await this.#pool.query<
+      (ConversationRow & { start: bigint; gone: false }) | (GoneRow & { gone: true })
+    >(
       sql`
-        select * from (
-          select ${conversationColumns},
-                 greatest(
-                   m.visible_after_seq,
-                   coalesce((${given}::text::jsonb ->> c.id::text)::bigint, nullif(d.delivered_seq, 0), u.delivered_seq, 0)
-                 ) as start
-          ${fromConversations(user, device)}
-        ) as mine
-        where last_seq > start
-        order by last_seq - start, id
-        limit ${limit + 1}`,
+        with given as (select ${given}::text::jsonb as cursors),
+        former as (
+          select f.*, c.kind, c.name, c.member_version
+          from former_members f join conversations c on c.id = f.conversation and not c.deleted
+          where f.user_id = ${user} and f.conversation in (
+            select key::bigint from given, jsonb_object_keys(given.cursors) as key
+          )
+        ),
+        news as (
+          select * from (
+            select ${conversationColumns},
+                   greatest(
+                     m.visible_after_seq,
+                     coalesce(
+                       ((select cursors from given) ->> c.id::text)::bigint, d.delivered_seq, u.delivered_seq, 0
+                     )
+                   ) as start
+            ${fromConversations(user, device)}
+            union all
+            select conversation, kind, name, left_seq, member_version, null, visible_after_seq, 0, 0, false,
+                   greatest(visible_after_seq, ((select cursors from given) ->> conversation::text)::bigint)
+            from former
+          ) as mine
+          where last_seq > start
+          order by last_seq - start, id
+          limit ${limit + 1}
+        )
+        select false as gone, news.*, null as reason, null::bigint as left_seq from news
+        union all
+        select true, key::bigint, null, null, null, null, null, null, null, null, null, null, former.reason,
+               former.left_seq
+        from given, jsonb_object_keys(given.cursors) as key
+        left join former on former.conversation = key::bigint
+        where not exists (select from members m where m.user_id = ${user} and m.conversation = key::bigint)`,
     );
-    const { parts, more } = splitPage(
-      pending.map((row) => ({ conversation: toConversation(row), start: Number(row.start) })),
-      limit,
-    );
-    if (parts.length === 0) return { conversations: [], more };
-    const rows = await this.#pool.query<MessageRow>(
+    const pending: { conversation: UserConversation; start: number }[] = [];
+    const gone: Gone[] = [];
+    for (const row of rows) {
+      if (row.gone) gone.push(toGone(row));
+      else pending.push({ conversation: toConversation(row), start: Number(row.start) });
+    }
+    const { parts, more } = splitPage(pending, limit);
+    const answer = { more, gone: more ? [] : gone };
+    if (parts.length === 0) return { conversations: [], ...answer };
+    const found = await this.#pool.query<MessageRow>(
       sql`
         select ${messageColumns}
         from unnest(
@@ -270,22 +341,21 @@ export class PostgresStore implements Store {
         ) m
         order by m.conversation, m.seq`,
     );
-    const messages = Map.groupBy(rows.map(toMessage), (message) => message.conversation);
+    const messages = Map.groupBy(found.map(toMessage), (message) => message.conversation);
     return {
       conversations: parts.map(({ conversation }) => {
         return { conversation, messages: messages.get(conversation.id) ?? [] };
       }),
-      more,
+      ...answer,
     };
   }
 
   async moveCursors(moves: readonly CursorMove[]): Promise<void> {
-    // Sorted, so that two nodes that move the same cursors wait for each other in the same order.
+    // Sorted, so that two nodes that move the same cursors wait for each other in the same order; the members' rows
+    // are locked before any cursor's.
     await this.#pool.query(
       sql`
-        insert into cursors (user_id, device, conversation, delivered_seq, read_seq)
-        select x.user_id, x.device, x.conversation, least(x.delivered, c.last_seq), least(x.read, c.last_seq)
-        from (
+        with given as materialized (
           select user_id, device collate "C" as device, conversation, max(delivered) as delivered, max(read) as read
           from unnest(
             ${integerArray(moves.map((move) => move.user))}::bigint[],
@@ -295,15 +365,30 @@ export class PostgresStore implements Store {
             ${integerArray(moves.map((move) => move.readSeq))}::bigint[]
           ) as t (user_id, device, conversation, delivered, read)
           group by 1, 2, 3
-        ) x
-        join members m on m.conversation = x.conversation and m.user_id = x.user_id
-        join conversations c on c.id = x.conversation
-        where least(greatest(x.delivered, x.read), c.last_seq) > 0
+        ),
+        readers as materialized (
+          select m.conversation, m.user_id, least(g.read, c.last_seq) as read_seq
+          from (select user_id, conversation, max(read) as read from given where read > 0 group by 1, 2) g
+          join members m on m.conversation = g.conversation and m.user_id = g.user_id
+          join conversations c on c.id = g.conversation
+          where least(g.read, c.last_seq) > m.read_seq
+          order by 1, 2
+          for no key update of m
+        ),
+        moved as (
+          update members m set read_seq = r.read_seq from readers r
+          where m.conversation = r.conversation and m.user_id = r.user_id and r.read_seq > m.read_seq
+        )
+        insert into cursors (user_id, device, conversation, delivered_seq)
+        select g.user_id, g.device, g.conversation, least(g.delivered, c.last_seq)
+        from given g
+        join members m on m.conversation = g.conversation and m.user_id = g.user_id
+        join conversations c on c.id = g.conversation
+        where least(g.delivered, c.last_seq) > 0
         order by 1, 2, 3
         on conflict (user_id, device, conversation) do update
-        set delivered_seq = greatest(cursors.delivered_seq, excluded.delivered_seq),
-            read_seq = greatest(cursors.read_seq, excluded.read_seq)
-        where excluded.delivered_seq > cursors.delivered_seq or excluded.read_seq > cursors.read_seq`,
+        set delivered_seq = excluded.delivered_seq
+        where excluded.delivered_seq > cursors.delivered_seq`,
     );
   }
 
@@ -326,18 +411,4 @@ export class PostgresStore implements Store {
     );
     return row && toConversation(row);
   }
-}
-
-/** Locks the room first, which puts the join in one order with the room's messages and the other joins. */
-async function join(session: PostgresSession, room: ConversationId, user: UserId): Promise<void> {
-  await session.query(sql`select 1 from conversations where id = ${room} for no key update`);
-  const added = await session.query(sql`
-    insert into members (conversation, user_id, joined_seq)
-    select id, ${user}, last_seq from conversations where id = ${room}
-    on conflict (conversation, user_id) do nothing
-    returning user_id`);
-  if (added.length === 0) return;
-  await session.query(sql`
-    update conversations set member_version = member_version + 1, member_count = member_count + 1
-    where id = ${room}`);
 }

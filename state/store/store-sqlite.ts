@@ -5,9 +5,13 @@ import type {
   Account,
   Appended,
   CursorMove,
+  DeletedRoom,
   Draft,
+  Joined,
+  MemberChange,
   MemberList,
   Message,
+  RoomRefusal,
   RoomSummary,
   SigningKey,
   Store,
@@ -41,12 +45,33 @@ export class SqliteStore implements Store {
     return this.#client.call('findAccount', name);
   }
 
-  createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined> {
-    return this.#client.call('createRoom', id, name, creator);
+  createRoom(
+    id: ConversationId,
+    name: string,
+    creator: UserId,
+    hidesHistory = false,
+  ): Promise<UserConversation | undefined> {
+    return this.#client.call('createRoom', id, name, creator, hidesHistory);
   }
 
-  joinRoom(room: ConversationId | string, user: UserId): Promise<UserConversation | undefined> {
+  joinRoom(room: ConversationId | string, user: UserId): Promise<Joined | undefined> {
     return this.#client.call('joinRoom', room, user);
+  }
+
+  leaveRoom(room: ConversationId, user: UserId): Promise<MemberChange | RoomRefusal> {
+    return this.#client.call('leaveRoom', room, user);
+  }
+
+  removeMember(room: ConversationId, owner: UserId, user: UserId): Promise<MemberChange | RoomRefusal> {
+    return this.#client.call('removeMember', room, owner, user);
+  }
+
+  deleteRoom(room: ConversationId, owner: UserId): Promise<DeletedRoom | RoomRefusal> {
+    return this.#client.call('deleteRoom', room, owner);
+  }
+
+  eraseDeleted(limit: number): Promise<boolean> {
+    return this.#client.call('eraseDeleted', limit);
   }
 
   listRooms(

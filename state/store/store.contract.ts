@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ConversationId } from '../../common/mod.ts';
 import { type Scratch, World } from './scratch.contract.ts';
 import { describeLog } from './store-log.contract.ts';
+import { describeMembership } from './store-membership.contract.ts';
 import { describePeople } from './store-people.contract.ts';
 import { describeSync } from './store-sync.contract.ts';
 
@@ -30,6 +31,7 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
     });
 
     describePeople(() => nodes);
+    describeMembership(() => nodes);
     describeLog(() => nodes);
     describeSync(() => nodes);
 

@@ -26,8 +26,46 @@ export interface UserConversation extends Conversation {
   readonly peerName: string | undefined;
   /** Seq after which this user may read: 0 for the whole history. */
   readonly visibleAfterSeq: number;
+  /** Of the device; else of the user's unnamed devices. */
   readonly deliveredSeq: number;
+  /** Of the user, on whatever device. */
   readonly readSeq: number;
+  /** The user owns the room. */
+  readonly isOwner: boolean;
+}
+
+/** A conversation that the user is in, and whether the call made it so. */
+export interface Joined extends UserConversation {
+  /** False: the user had been in it before. */
+  readonly isNew: boolean;
+}
+
+/** A change of who is in a room, in one order with its messages. */
+export interface MemberChange {
+  /** False: it had been so before. */
+  readonly changed: boolean;
+  /** The room's last seq at the change: what has a greater one came after it. */
+  readonly seq: number;
+  /** The room's member version after the change. */
+  readonly memberVersion: number;
+}
+
+export interface DeletedRoom {
+  readonly seq: number;
+  /** Who was in it until then. */
+  readonly members: readonly UserId[];
+}
+
+/** Why a room was left as it is. */
+export type RoomRefusal = 'ROOM_NOT_FOUND' | 'NOT_A_MEMBER' | 'NOT_OWNER';
+
+/** A conversation that a client has a cursor for and its user is not in (any more). */
+export interface Gone {
+  readonly conversation: ConversationId;
+  /** 'deleted': the conversation, or every trace of the user's having been in it. */
+  readonly reason: 'left' | 'removed' | 'deleted';
+  /** The last seq that the user may read; 0 where nothing is left. */
+  readonly lastSeq: number;
 }
 
 export interface RoomSummary {
@@ -41,6 +79,7 @@ export interface RoomSummary {
 export interface Member {
   readonly user: UserId;
   readonly name: string;
+  readonly visibleAfterSeq: number;
 }
 
 export interface MemberList {
@@ -91,8 +130,9 @@ export interface CursorMove {
   /** Empty: the user's unnamed devices, which share one cursor. */
   readonly device: string;
   readonly conversation: ConversationId;
-  /** 0: unchanged. Cursors never go back and never pass the conversation's last seq. */
+  /** Of the device. 0: unchanged. Cursors never go back and never pass the conversation's last seq. */
   readonly deliveredSeq: number;
+  /** Of the user. 0: unchanged. */
   readonly readSeq: number;
 }
 
@@ -113,6 +153,8 @@ export interface SyncResult {
     readonly messages: readonly Message[];
   }[];
   readonly more: boolean;
+  /** Of the request's cursors those whose conversation the user is not in; all messages that were theirs have come. */
+  readonly gone: readonly Gone[];
 }
 
 export interface SigningKey {
@@ -134,10 +176,36 @@ export interface Store extends AsyncDisposable {
   createAccount(account: Account): Promise<Account | undefined>;
   findAccount(name: string): Promise<Account | undefined>;
 
-  /** Makes a room with its creator as the first member; undefined when the name is taken. */
-  createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined>;
-  /** Joins a room by id or name, again without effect; undefined when there is none. New members see the history. */
-  joinRoom(room: ConversationId | string, user: UserId): Promise<UserConversation | undefined>;
+  /**
+   * Makes a room with its creator as the first member and owner; undefined when the name is taken. Who joins a room
+   * that `hidesHistory` sees only what comes from then on.
+   */
+  createRoom(
+    id: ConversationId,
+    name: string,
+    creator: UserId,
+    hidesHistory?: boolean,
+  ): Promise<UserConversation | undefined>;
+  /**
+   * Joins a room by id or name, again without effect; undefined when there is none. It takes its place among the
+   * room's messages: in a room that hides its history the user sees those after it. Where the room has no owner, who
+   * joins becomes it.
+   */
+  joinRoom(room: ConversationId | string, user: UserId): Promise<Joined | undefined>;
+  /**
+   * Leaves a room, again without effect. The user may read what was committed before, and nothing that comes after.
+   * An owner who leaves passes the room on to whoever has been in it longest.
+   */
+  leaveRoom(room: ConversationId, user: UserId): Promise<MemberChange | RoomRefusal>;
+  /** Makes another user leave, again without effect; only the owner may. */
+  removeMember(room: ConversationId, owner: UserId, user: UserId): Promise<MemberChange | RoomRefusal>;
+  /**
+   * Deletes a room; only the owner may. Its name is free and nobody can read it from then on; what it holds goes with
+   * `eraseDeleted`.
+   */
+  deleteRoom(room: ConversationId, owner: UserId): Promise<DeletedRoom | RoomRefusal>;
+  /** Erases at most `limit` messages of deleted rooms; resolves with whether there may be more. */
+  eraseDeleted(limit: number): Promise<boolean>;
   /** Lists rooms by ascending id. */
   listRooms(
     user: UserId,
@@ -148,7 +216,7 @@ export interface Store extends AsyncDisposable {
   openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation>;
   /** Lists the conversations of a user by descending activity, at most 1000. */
   conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]>;
-  /** Members of a conversation with the version that they stand for; undefined when there is no such conversation. */
+  /** Members of a conversation with the version that they stand for; undefined when nobody is in it. */
   membersOf(conversation: ConversationId): Promise<MemberList | undefined>;
 
   /**
@@ -158,7 +226,10 @@ export interface Store extends AsyncDisposable {
    * at the same time; (conversation, sender, clientMsgId) is unique, also within the batch. Durable when it resolves.
    */
   append(drafts: readonly Draft[]): Promise<readonly Appended[]>;
-  /** Up to `limit` messages with seq < beforeSeq (0: the newest), ascending; undefined when the user may not read. */
+  /**
+   * Up to `limit` messages with seq < beforeSeq (0: the newest), ascending; undefined when the user may not read. Who
+   * has left reads what came before.
+   */
   history(
     user: UserId,
     conversation: ConversationId,
@@ -166,7 +237,7 @@ export interface Store extends AsyncDisposable {
     limit: number,
   ): Promise<{ messages: readonly Message[]; more: boolean } | undefined>;
   sync(request: SyncRequest): Promise<SyncResult>;
-  /** Moves cursors forward; what is not a member's, or would go back, is left out silently. */
+  /** Moves cursors forward; what is not a member's, or would go back, is left out without an error. */
   moveCursors(moves: readonly CursorMove[]): Promise<void>;
 
   /** Resolves when the engine answers: readiness. */

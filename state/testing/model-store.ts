@@ -4,9 +4,14 @@ import type {
   Account,
   Appended,
   CursorMove,
+  DeletedRoom,
   Draft,
+  Gone,
+  Joined,
+  MemberChange,
   MemberList,
   Message,
+  RoomRefusal,
   RoomSummary,
   SigningKey,
   Store,
@@ -22,6 +27,11 @@ interface Room {
   version: number;
   readonly members: UserId[];
   readonly messages: Message[];
+  owner?: UserId | undefined;
+  readonly hidesHistory?: boolean;
+  /** By member: the seq after which they may read. */
+  readonly visibleAfter?: Map<UserId, number>;
+  readonly former?: Map<UserId, { readonly leftSeq: number; readonly reason: 'left' | 'removed' }>;
 }
 
 /** What can be made to fail. */
@@ -32,6 +42,7 @@ export class ModelStore implements Store {
   readonly accounts = new Map<string, Account>();
   readonly rooms = new Map<ConversationId, Room>();
   readonly cursors = new Map<string, CursorMove>();
+  readonly reads = new Map<string, number>();
   /** The drafts of each append, in order. */
   readonly batches: Draft[][] = [];
   readonly calls = new Map<Operation, number>();
@@ -70,20 +81,61 @@ export class ModelStore implements Store {
     return this.accounts.get(name);
   }
 
-  async createRoom(id: ConversationId, name: string, creator: UserId): Promise<UserConversation | undefined> {
+  async createRoom(
+    id: ConversationId,
+    name: string,
+    creator: UserId,
+    hidesHistory = false,
+  ): Promise<UserConversation | undefined> {
     this.#enter('createRoom');
     if (this.#byName(name)) return undefined;
-    const room: Room = { id, kind: 'room', name, version: 1, members: [creator], messages: [] };
-    this.rooms.set(id, room);
-    return this.#view(room, creator, '');
+    this.rooms.set(id, {
+      id,
+      kind: 'room',
+      name,
+      version: 1,
+      members: [creator],
+      messages: [],
+      owner: creator,
+      hidesHistory,
+      visibleAfter: new Map(),
+      former: new Map(),
+    });
+    return this.#view(this.rooms.get(id) as Room, creator, '');
   }
 
-  async joinRoom(ref: ConversationId | string, user: UserId): Promise<UserConversation | undefined> {
+  async joinRoom(ref: ConversationId | string, user: UserId): Promise<Joined | undefined> {
     this.#enter('joinRoom');
     const room = typeof ref === 'string' ? this.#byName(ref) : this.rooms.get(ref);
     if (room === undefined || room.kind !== 'room') return undefined;
+    const isNew = !room.members.includes(user);
     this.addMember(room.id, user);
-    return this.#view(room, user, '');
+    room.owner ??= user;
+    return { ...this.#view(room, user, ''), isNew };
+  }
+
+  async leaveRoom(id: ConversationId, user: UserId): Promise<MemberChange | RoomRefusal> {
+    this.#enter('leaveRoom');
+    return this.#depart(id, user, 'left');
+  }
+
+  async removeMember(id: ConversationId, owner: UserId, user: UserId): Promise<MemberChange | RoomRefusal> {
+    this.#enter('removeMember');
+    return this.#refusal(id, owner) ?? this.#depart(id, user, owner === user ? 'left' : 'removed');
+  }
+
+  async deleteRoom(id: ConversationId, owner: UserId): Promise<DeletedRoom | RoomRefusal> {
+    this.#enter('deleteRoom');
+    const refusal = this.#refusal(id, owner);
+    if (refusal !== undefined) return refusal;
+    const { members, messages } = this.rooms.get(id) as Room;
+    this.rooms.delete(id);
+    return { seq: messages.length, members };
+  }
+
+  async eraseDeleted(): Promise<boolean> {
+    this.#enter('eraseDeleted');
+    return false;
   }
 
   async listRooms(
@@ -143,7 +195,11 @@ export class ModelStore implements Store {
     if (room === undefined) return undefined;
     return {
       version: room.version,
-      members: room.members.map((user) => ({ user, name: this.#nameOf(user) })),
+      members: room.members.map((user) => ({
+        user,
+        name: this.#nameOf(user),
+        visibleAfterSeq: room.visibleAfter?.get(user) ?? 0,
+      })),
     };
   }
 
@@ -166,10 +222,13 @@ export class ModelStore implements Store {
   ): Promise<{ messages: readonly Message[]; more: boolean } | undefined> {
     this.#enter('history');
     const room = this.rooms.get(conversation);
-    if (!room?.members.includes(user)) return undefined;
-    const end = beforeSeq === 0 ? room.messages.length : Math.min(beforeSeq - 1, room.messages.length);
-    const begin = Math.max(0, end - limit);
-    return { messages: room.messages.slice(begin, end), more: begin > 0 };
+    const former = room?.former?.get(user);
+    if (room === undefined || (former === undefined && !room.members.includes(user))) return undefined;
+    const last = former?.leftSeq ?? room.messages.length;
+    const end = beforeSeq === 0 ? last : Math.min(beforeSeq - 1, last);
+    const first = room.visibleAfter?.get(user) ?? 0;
+    const begin = Math.max(first, end - limit);
+    return { messages: room.messages.slice(begin, end), more: begin > first };
   }
 
   async sync(request: SyncRequest): Promise<SyncResult> {
@@ -180,7 +239,7 @@ export class ModelStore implements Store {
     for (const room of this.rooms.values()) {
       if (!room.members.includes(request.user)) continue;
       const view = this.#view(room, request.user, request.device);
-      const from = request.cursors.get(room.id) ?? view.deliveredSeq;
+      const from = Math.max(request.cursors.get(room.id) ?? view.deliveredSeq, view.visibleAfterSeq);
       const news = room.messages.slice(from);
       if (news.length === 0) continue;
       const messages = news.slice(0, left);
@@ -188,7 +247,14 @@ export class ModelStore implements Store {
       left -= messages.length;
       if (messages.length > 0) conversations.push({ conversation: view, messages });
     }
-    return { conversations, more };
+    const gone: Gone[] = [];
+    for (const conversation of request.cursors.keys()) {
+      const room = this.rooms.get(conversation);
+      if (room?.members.includes(request.user) === true) continue;
+      const former = room?.former?.get(request.user);
+      gone.push({ conversation, reason: former?.reason ?? 'deleted', lastSeq: former?.leftSeq ?? 0 });
+    }
+    return { conversations, more, gone: more ? [] : gone };
   }
 
   async moveCursors(moves: readonly CursorMove[]): Promise<void> {
@@ -204,6 +270,8 @@ export class ModelStore implements Store {
         deliveredSeq: Math.max(known?.deliveredSeq ?? 0, bound(move.deliveredSeq)),
         readSeq: Math.max(known?.readSeq ?? 0, bound(move.readSeq)),
       });
+      const reader = cursorKey(move.user, '', move.conversation);
+      this.reads.set(reader, Math.max(this.reads.get(reader) ?? 0, bound(move.readSeq)));
     }
   }
 
@@ -237,7 +305,32 @@ export class ModelStore implements Store {
     const room = this.rooms.get(conversation);
     if (room === undefined || room.members.includes(user as UserId)) return;
     room.members.push(user as UserId);
+    if (room.hidesHistory) room.visibleAfter?.set(user as UserId, room.messages.length);
+    room.former?.delete(user as UserId);
     room.version++;
+  }
+
+  #refusal(id: ConversationId, owner: UserId): RoomRefusal | undefined {
+    const room = this.rooms.get(id);
+    if (room?.kind !== 'room') return 'ROOM_NOT_FOUND';
+    if (room.owner === owner) return undefined;
+    return room.members.includes(owner) ? 'NOT_OWNER' : 'NOT_A_MEMBER';
+  }
+
+  #depart(id: ConversationId, user: UserId, reason: 'left' | 'removed'): MemberChange | RoomRefusal {
+    const room = this.rooms.get(id);
+    if (room?.kind !== 'room') return 'ROOM_NOT_FOUND';
+    const at = room.members.indexOf(user);
+    const seq = room.former?.get(user)?.leftSeq ?? room.messages.length;
+    if (at < 0)
+      return room.former?.has(user) === true
+        ? { changed: false, seq, memberVersion: room.version }
+        : 'NOT_A_MEMBER';
+    room.members.splice(at, 1);
+    room.former?.set(user, { leftSeq: seq, reason });
+    if (room.owner === user) room.owner = room.members[0];
+    room.version++;
+    return { changed: true, seq, memberVersion: room.version };
   }
 
   #enter(operation: Operation): void {
@@ -247,7 +340,7 @@ export class ModelStore implements Store {
 
   #append(draft: Draft): Appended {
     const room = this.rooms.get(draft.conversation);
-    if (!room?.members.includes(draft.sender)) return { ok: false, code: 'NOT_A_MEMBER' };
+    if (room === undefined) return { ok: false, code: 'NOT_A_MEMBER' };
     const original = room.messages.find(
       (message) => message.sender === draft.sender && message.clientMsgId === draft.clientMsgId,
     );
@@ -255,6 +348,7 @@ export class ModelStore implements Store {
       const { seq, id, atMs } = original;
       return { ok: true, seq, id, atMs, duplicate: true, memberVersion: room.version };
     }
+    if (!room.members.includes(draft.sender)) return { ok: false, code: 'NOT_A_MEMBER' };
     const seq = room.messages.length + 1;
     const { conversation, sender, clientMsgId, id, text, atMs } = draft;
     room.messages.push({
@@ -289,9 +383,10 @@ export class ModelStore implements Store {
       lastSeq: room.messages.length,
       memberVersion: room.version,
       peerName: room.kind === 'direct' ? this.#nameOf(peer) : undefined,
-      visibleAfterSeq: 0,
+      visibleAfterSeq: room.visibleAfter?.get(user) ?? 0,
       deliveredSeq: cursor?.deliveredSeq ?? 0,
-      readSeq: cursor?.readSeq ?? 0,
+      readSeq: this.reads.get(cursorKey(user, '', room.id)) ?? 0,
+      isOwner: room.owner === user,
     };
   }
 }
