@@ -1,0 +1,363 @@
+/** The judge: reads the history of a run and names every breach of what GoChat promises. */
+import type { Entry, EntryOf } from './history.ts';
+import { InstanceView } from './instance-view.ts';
+
+/** What a client may be told of a send that it does not get acknowledged, and whether the message may exist then. */
+const FAILURES: ReadonlyMap<string, 'absent' | 'unknown'> = new Map([
+  ['CLIENT_CLOSED', 'unknown'],
+  ['SESSION_REPLACED', 'unknown'],
+  ['OUTBOX_FULL', 'absent'],
+  ['NOT_A_MEMBER', 'absent'],
+]);
+
+export interface Violation {
+  readonly rule: string;
+  readonly what: string;
+}
+
+export interface Verdict {
+  readonly violations: readonly Violation[];
+  /** Violations beyond those listed. */
+  readonly more: number;
+  readonly sends: number;
+  readonly acked: number;
+  /** Sends without an ack, by what the client was told; '' where the client's end came first. */
+  readonly failed: Readonly<Record<string, number>>;
+  /** Messages in the log that nobody got an ack for: present for all members. */
+  readonly unackedPresent: number;
+  readonly messages: number;
+  readonly deliveries: number;
+  /** Clients that were connected at all. */
+  readonly instances: number;
+  readonly reconnects: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly convergedMs: number | undefined;
+}
+
+const MAX_LISTED = 50;
+
+type Logged = EntryOf<'log'>;
+
+/** Takes a history in; `verdict` judges it when it is whole. */
+export class Checker {
+  readonly #instances = new Map<string, InstanceView>();
+  /** Highest seq shown to any client of a device, by device and conversation. */
+  readonly #heads = new Map<string, number>();
+  readonly #sends = new Map<string, EntryOf<'send'>>();
+  readonly #acks: EntryOf<'acked'>[] = [];
+  readonly #failures: EntryOf<'failed'>[] = [];
+  readonly #log = new Map<string, Logged[]>();
+  readonly #byText = new Map<string, Logged>();
+  readonly #views = new Map<string, EntryOf<'view'>[]>();
+  readonly #members = new Map<string, number>();
+  readonly #cursors = new Map<string, EntryOf<'cursor'>>();
+  readonly #faults: Record<string, number> = {};
+  readonly #violations: Violation[] = [];
+  #violationCount = 0;
+  #deliveries = 0;
+  #reconnects = 0;
+  #convergedMs: number | undefined;
+
+  /** Takes the next entry; those of one client and of its device come in their order. */
+  add(entry: Entry): void {
+    switch (entry.kind) {
+      case 'start':
+        this.#instances.set(entry.instance, new InstanceView(entry));
+        break;
+      case 'up':
+        if (this.#view(entry).connected()) this.#reconnects++;
+        break;
+      case 'end':
+        this.#view(entry).end = entry;
+        break;
+      case 'send':
+        if (this.#sends.has(entry.text)) this.#accuse('history', `${entry.text} was sent twice`);
+        this.#sends.set(entry.text, entry);
+        break;
+      case 'acked':
+        this.#acks.push(entry);
+        this.#show(entry, this.#view(entry).acked(entry));
+        break;
+      case 'failed':
+        this.#failures.push(entry);
+        break;
+      case 'message':
+        this.#deliveries++;
+        this.#show(entry, this.#view(entry).message(entry));
+        break;
+      case 'call':
+        if (entry.code !== '' && UNEXPECTED_CODES.has(entry.code))
+          this.#accuse(
+            'nothing unexpected',
+            `${entry.instance}: ${entry.call} was refused with ${entry.code}`,
+          );
+        break;
+      case 'stuck':
+        this.#accuse('convergence', `${entry.instance}: ${entry.what}`);
+        break;
+      case 'log':
+        list(this.#log, entry.conversation).push(entry);
+        break;
+      case 'view':
+        list(this.#views, `${entry.user} ${entry.conversation}`).push(entry);
+        break;
+      case 'member':
+        this.#members.set(`${entry.user} ${entry.conversation}`, entry.after);
+        break;
+      case 'cursor':
+        this.#onCursor(entry);
+        break;
+      case 'fault':
+        this.#faults[entry.name] = (this.#faults[entry.name] ?? 0) + 1;
+        break;
+      case 'crash':
+        this.#accuse('no crash', `${entry.process}: ${entry.what}`);
+        break;
+      case 'converged':
+        this.#convergedMs = entry.ms;
+        break;
+    }
+  }
+
+  /** Judges; to be called once. */
+  verdict(): Verdict {
+    this.#judgeLog();
+    const acked = this.#judgeAcks();
+    const failed = this.#judgeFailures(acked);
+    for (const view of this.#instances.values()) this.#judgeInstance(view);
+    this.#judgeOrderOfSenders();
+    this.#judgeViews();
+    let messages = 0;
+    for (const log of this.#log.values()) messages += log.length;
+    return {
+      violations: this.#violations,
+      more: this.#violationCount - this.#violations.length,
+      sends: this.#sends.size,
+      acked: acked.size,
+      failed,
+      unackedPresent: [...this.#byText.keys()].filter((text) => !acked.has(text)).length,
+      messages,
+      deliveries: this.#deliveries,
+      instances: [...this.#instances.values()].filter(({ wasUp }) => wasUp).length,
+      reconnects: this.#reconnects,
+      faults: this.#faults,
+      convergedMs: this.#convergedMs,
+    };
+  }
+
+  #view(entry: { readonly instance: string }): InstanceView {
+    const view = this.#instances.get(entry.instance);
+    if (view === undefined) throw new Error(`the history has no start of ${entry.instance}`);
+    return view;
+  }
+
+  #accuse(rule: string, what: string): void {
+    this.#violationCount++;
+    if (this.#violations.length < MAX_LISTED) this.#violations.push({ rule, what });
+  }
+
+  /** Notes that a client was shown a message: where its device had come to before decides where it may begin. */
+  #show(entry: EntryOf<'message'> | EntryOf<'acked'>, breach: string | undefined): void {
+    const { instance, conversation, seq } = entry;
+    if (breach !== undefined) this.#accuse('once, in order', `${instance}: ${breach}`);
+    const view = this.#view(entry);
+    view.began(conversation, seq, this.#head(view, conversation));
+    const key = `${view.group} ${conversation}`;
+    if (seq > (this.#heads.get(key) ?? 0)) this.#heads.set(key, seq);
+  }
+
+  /** Where a client of a device may begin: a named one that has no cursor takes that of the unnamed ones. */
+  #head({ group, user }: InstanceView, conversation: string): number {
+    return Math.max(...[group, `${user}/`].map((owner) => this.#heads.get(`${owner} ${conversation}`) ?? 0));
+  }
+
+  #onCursor(entry: EntryOf<'cursor'>): void {
+    const key = `${entry.owner} ${entry.conversation}`;
+    const before = this.#cursors.get(key);
+    if (before !== undefined && (entry.delivered < before.delivered || entry.read < before.read)) {
+      const from = `${before.delivered}/${before.read}`;
+      this.#accuse('cursors', `${key} went from ${from} back to ${entry.delivered}/${entry.read}`);
+    }
+    this.#cursors.set(key, entry);
+  }
+
+  /** The log: contiguous from 1, each text once, by who sent it, where it was sent to. */
+  #judgeLog(): void {
+    const ids = new Set<string>();
+    for (const [conversation, log] of this.#log) {
+      log.sort((a, b) => a.seq - b.seq);
+      for (const [index, entry] of log.entries()) {
+        const { seq, id, text, from } = entry;
+        if (seq !== index + 1) {
+          this.#accuse('contiguous', `${conversation}: seq ${seq} stands where ${index + 1} should`);
+          break;
+        }
+        if (ids.has(id)) this.#accuse('one order', `message id ${id} is in the log twice`);
+        ids.add(id);
+        const other = this.#byText.get(text);
+        if (other !== undefined)
+          this.#accuse(
+            'exactly once',
+            `"${short(text)}" is in the log at ${other.seq} and at ${seq} of ${conversation}`,
+          );
+        this.#byText.set(text, entry);
+        const send = this.#sends.get(text);
+        if (send === undefined)
+          this.#accuse('no phantom', `"${short(text)}" at ${seq} of ${conversation} was never sent`);
+        else if (send.conversation !== conversation || userOf(send.instance) !== from)
+          this.#accuse('no phantom', `"${short(text)}" of ${send.instance} is in ${conversation} by ${from}`);
+      }
+    }
+  }
+
+  /** What was acknowledged is in the log, under the seq and id of the ack. Returns the texts. */
+  #judgeAcks(): Set<string> {
+    const acked = new Set<string>();
+    for (const { instance, conversation, text, seq, id } of this.#acks) {
+      acked.add(text);
+      const found = this.#byText.get(text);
+      if (found === undefined)
+        this.#accuse(
+          'acked means durable',
+          `${instance}: "${short(text)}" was acked as ${conversation}/${seq} and is lost`,
+        );
+      else if (found.seq !== seq || found.id !== id)
+        this.#accuse(
+          'one order',
+          `${instance}: "${short(text)}" was acked as ${seq} (${id}) and is in the log as ${found.seq} (${found.id})`,
+        );
+    }
+    return acked;
+  }
+
+  /** Each send has one outcome, a failed one a code that a client may meet; a refused message is not there. */
+  #judgeFailures(acked: ReadonlySet<string>): Record<string, number> {
+    const failed: Record<string, number> = {};
+    const told = new Set<string>();
+    for (const { instance, text, code } of this.#failures) {
+      failed[code] = (failed[code] ?? 0) + 1;
+      told.add(text);
+      const meaning = FAILURES.get(code);
+      if (meaning === undefined)
+        this.#accuse('nothing unexpected', `${instance}: "${short(text)}" failed with ${code}`);
+      if (acked.has(text))
+        this.#accuse('one answer', `${instance}: "${short(text)}" was acked and failed with ${code}`);
+      if (meaning === 'absent' && this.#byText.has(text))
+        this.#accuse('one answer', `${instance}: "${short(text)}" failed with ${code} and is in the log`);
+    }
+    for (const [text, send] of this.#sends) {
+      if (acked.has(text) || told.has(text)) continue;
+      failed[''] = (failed[''] ?? 0) + 1;
+      if (this.#view(send).alive)
+        this.#accuse('one answer', `${send.instance}: nothing was said of "${short(text)}"`);
+    }
+    return failed;
+  }
+
+  #judgeInstance(view: InstanceView): void {
+    const { name, end } = view;
+    if (view.alive) this.#judgeCoverage(view);
+    if (end?.why === 'ended' && !(end.code === 'SESSION_REPLACED' && this.#hadRival(view)))
+      this.#accuse('clients come back', `${name} gave up with ${end.code}`);
+    for (const [conversation, seen] of view.conversations) {
+      const after = this.#members.get(`${view.user} ${conversation}`);
+      if (after === undefined) {
+        this.#accuse('members only', `${name} saw messages of ${conversation}, whose member it is not`);
+        continue;
+      }
+      const log = this.#log.get(conversation) ?? [];
+      for (const [seq, id] of seen.ids) {
+        const logged = log[seq - 1];
+        if (logged === undefined)
+          this.#accuse('no phantom', `${name} saw ${conversation}/${seq}, which is not in the log`);
+        else if (logged.id !== id)
+          this.#accuse('one order', `${name} saw ${id} as ${conversation}/${seq}, the log has ${logged.id}`);
+        if (seq <= after)
+          this.#accuse('members only', `${name} saw ${conversation}/${seq} from before its time (${after})`);
+      }
+      const hole = seen.hole(view.alive ? log.length : undefined);
+      if (hole !== undefined) this.#accuse('no loss', `${name}: ${conversation}/${hole} is missing`);
+      if (seen.first > Math.max(seen.headBefore, after) + 1)
+        this.#accuse(
+          'resume anywhere',
+          `${name} began ${conversation} at ${seen.first}, its device had come to ${seen.headBefore}`,
+        );
+    }
+  }
+
+  /** A client that lives was shown the end of each conversation of its user, or its device was before. */
+  #judgeCoverage(view: InstanceView): void {
+    const { name, user, conversations } = view;
+    for (const [conversation, log] of this.#log) {
+      const after = this.#members.get(`${user} ${conversation}`);
+      if (after === undefined || after >= log.length || conversations.has(conversation)) continue;
+      const head = this.#head(view, conversation);
+      if (head < log.length)
+        this.#accuse('no loss', `${name}: all of ${conversation} after ${head} is missing`);
+    }
+  }
+
+  /** Another client of the same device lived when it was replaced. */
+  #hadRival({ name, group, device, started, end }: InstanceView): boolean {
+    if (device === '') return false;
+    const ended = end?.at ?? Number.POSITIVE_INFINITY;
+    return [...this.#instances.values()].some(
+      (other) =>
+        other.name !== name &&
+        other.group === group &&
+        other.started <= ended &&
+        (other.end?.at ?? ended) >= started,
+    );
+  }
+
+  /** What one client sent to a conversation is in the log in the order of its sends. */
+  #judgeOrderOfSenders(): void {
+    const last = new Map<string, Logged>();
+    for (const [text, send] of this.#sends) {
+      const logged = this.#byText.get(text);
+      if (logged === undefined) continue;
+      const key = `${send.instance} ${send.conversation}`;
+      const before = last.get(key);
+      if (before !== undefined && before.seq > logged.seq)
+        this.#accuse(
+          "a sender's order",
+          `${send.instance}: "${short(text)}" (${logged.seq}) overtook "${short(before.text)}" (${before.seq}) in ${send.conversation}`,
+        );
+      last.set(key, logged);
+    }
+  }
+
+  /** Every member reads the same log. */
+  #judgeViews(): void {
+    for (const [key, after] of this.#members) {
+      const [user, conversation] = key.split(' ') as [string, string];
+      const log = (this.#log.get(conversation) ?? []).filter(({ seq }) => seq > after);
+      const view = (this.#views.get(key) ?? []).toSorted((a, b) => a.seq - b.seq);
+      const at = log.findIndex(({ id, seq }, index) => view[index]?.id !== id || view[index]?.seq !== seq);
+      if (at >= 0) this.#accuse('no loss', `the view of ${user} lacks ${conversation}/${log[at]?.seq}`);
+      else if (view.length > log.length)
+        this.#accuse('no phantom', `the view of ${user} has more of ${conversation} than the log`);
+    }
+    for (const key of this.#views.keys())
+      if (!this.#members.has(key))
+        this.#accuse('members only', `there is a view of ${key}, which is no member`);
+  }
+}
+
+/** Refusals that say that something of ours is broken. */
+const UNEXPECTED_CODES = new Set(['INTERNAL', 'FRAME_INVALID', 'FRAME_UNKNOWN']);
+
+/** A text without its filler. */
+function short(text: string): string {
+  return text.split(' ', 2).join(' ');
+}
+
+function userOf(instance: string): string {
+  return instance.slice(0, instance.indexOf('/'));
+}
+
+function list<T>(map: Map<string, T[]>, key: string): T[] {
+  let items = map.get(key);
+  if (items === undefined) map.set(key, (items = []));
+  return items;
+}

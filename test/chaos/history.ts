@@ -1,0 +1,120 @@
+/** What a run leaves behind, one JSON object a line: what clients asked for and saw, what was done to the system. */
+import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+/** A conversation or message id in decimal. */
+type Id = string;
+
+/**
+ * One client's life: from its making to its end, across reconnects. Its name is USER/DEVICE#NUMBER; the device is empty
+ * for an unnamed one.
+ */
+interface OfInstance {
+  readonly instance: string;
+}
+
+export type Happening =
+  | (OfInstance & { readonly kind: 'start'; readonly user: string; readonly device: string })
+  | (OfInstance & { readonly kind: 'up'; readonly gateway: string; readonly resumed: boolean })
+  | (OfInstance & { readonly kind: 'down'; readonly code: string })
+  /** closed and crashed: by the workload. ended: by itself, with the code that it gave up with. */
+  | (OfInstance & {
+      readonly kind: 'end';
+      readonly why: 'closed' | 'crashed' | 'ended';
+      readonly code: string;
+    })
+  /** The text is unique in the run. */
+  | (OfInstance & { readonly kind: 'send'; readonly conversation: Id; readonly text: string })
+  | (OfInstance & {
+      readonly kind: 'acked';
+      readonly conversation: Id;
+      readonly text: string;
+      readonly seq: number;
+      readonly id: Id;
+    })
+  | (OfInstance & {
+      readonly kind: 'failed';
+      readonly conversation: Id;
+      readonly text: string;
+      readonly code: string;
+    })
+  | (OfInstance & {
+      readonly kind: 'message';
+      readonly conversation: Id;
+      readonly seq: number;
+      readonly id: Id;
+      readonly from: string;
+      readonly text: string;
+    })
+  | (OfInstance & {
+      readonly kind: 'call';
+      readonly call: string;
+      readonly conversation: Id;
+      readonly code: string;
+    })
+  /** At the end: a client that nothing was done to has not got all that the log has. */
+  | (OfInstance & { readonly kind: 'stuck'; readonly what: string })
+  /** The log as a member reads it at the end. */
+  | {
+      readonly kind: 'view';
+      readonly user: string;
+      readonly conversation: Id;
+      readonly seq: number;
+      readonly id: Id;
+      readonly text: string;
+    }
+  /** The log as the store holds it at the end. */
+  | {
+      readonly kind: 'log';
+      readonly conversation: Id;
+      readonly seq: number;
+      readonly id: Id;
+      readonly from: string;
+      readonly text: string;
+    }
+  /** Who may see which messages at the end: those above `after`. */
+  | { readonly kind: 'member'; readonly conversation: Id; readonly user: string; readonly after: number }
+  /** The store's cursors, read now and then. */
+  | {
+      readonly kind: 'cursor';
+      readonly owner: string;
+      readonly conversation: Id;
+      readonly delivered: number;
+      readonly read: number;
+    }
+  | { readonly kind: 'fault'; readonly name: string; readonly target: string; readonly holdMs: number }
+  /** A server of ours ended that nobody had told to, or said that it met what it should not. */
+  | { readonly kind: 'crash'; readonly process: string; readonly what: string }
+  | { readonly kind: 'converged'; readonly ms: number; readonly clients: number };
+
+/** With Unix time in ms. */
+export type Entry = Happening & { readonly at: number };
+export type EntryOf<Kind extends Entry['kind']> = Extract<Entry, { kind: Kind }>;
+
+/** Writes a history; what is written is on disk after `close`. */
+export class History {
+  readonly #stream: WriteStream;
+
+  constructor(path: string) {
+    this.#stream = createWriteStream(path, { flags: 'a' });
+  }
+
+  write(happening: Happening): void {
+    this.#stream.write(`${JSON.stringify({ at: Date.now(), ...happening })}\n`);
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#stream.once('error', reject);
+      this.#stream.end(resolve);
+    });
+  }
+}
+
+/** Reads histories, one after the other. */
+export async function* readHistories(paths: readonly string[]): AsyncGenerator<Entry> {
+  for (const path of paths) {
+    for await (const line of createInterface({ input: createReadStream(path) }))
+      yield JSON.parse(line) as Entry;
+  }
+}

@@ -1,0 +1,101 @@
+/** A run: starts the system, lets clients work while the nemesis rages, gives everything back, and judges. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { signup } from '../harness/gochat.ts';
+import { Checker, type Verdict } from './checker.ts';
+import { DriverProcess } from './driver-process.ts';
+import type { Fault } from './faults.ts';
+import { History, readHistories } from './history.ts';
+import { plan, unleash } from './nemesis.ts';
+import { Random } from './random.ts';
+import { StoreProbe } from './store-probe.ts';
+import { System, TARGETS } from './system.ts';
+
+export interface RunOptions {
+  readonly seed: number;
+  /** How long faults and work last, ms; start, recovery and judgement come on top. */
+  readonly durationMs: number;
+  /** Folder for histories and logs. */
+  readonly dir: string;
+  /** Another bin/gochat. @default this repository's */
+  readonly bin?: string;
+  /** @default all */
+  readonly faults?: readonly Fault[];
+  /** @default 12 */
+  readonly users?: number;
+  /** @default 6 */
+  readonly rooms?: number;
+  /** Of all clients together. @default 60 */
+  readonly sendsPerSecond?: number;
+}
+
+/** Processes of clients. */
+const DRIVERS = 2;
+/**
+ * After the last fault every send is answered and every client has all of the log within this time. A lease lives 10 s,
+ * a mass loss is held back for 15 s, and clients wait up to 10 s before they try again.
+ */
+export const CONVERGENCE_MS = 60_000;
+
+/** Rejects when the run itself fails; what GoChat does wrong is in the verdict. */
+export async function runChaos(options: RunOptions): Promise<Verdict> {
+  const { seed, dir, durationMs, faults, bin } = options;
+  await mkdir(dir, { recursive: true });
+  const path = (name: string) => join(dir, `${name}.jsonl`);
+  const history = new History(path('system'));
+  const paths = [path('system')];
+  try {
+    await using cleanup = new AsyncDisposableStack();
+    const system = cleanup.use(
+      await System.start({
+        dir,
+        random: new Random(seed, 'proxies'),
+        ...(bin !== undefined && { bin }),
+        onCrash: (process, what) => history.write({ kind: 'crash', process, what }),
+      }),
+    );
+    const probe = cleanup.use(new StoreProbe(system.services.urls.postgres, history));
+    const everyone = Array.from({ length: options.users ?? 12 }, (_, i) => `user${i}`);
+    for (const user of everyone) await signup(system.doors, user);
+    const drivers: DriverProcess[] = [];
+    for (let number = 0; number < DRIVERS; number++) {
+      const driver = cleanup.use(new DriverProcess());
+      drivers.push(driver);
+      paths.push(path(`clients-${number}`));
+      await driver.tell({
+        do: 'begin',
+        historyPath: path(`clients-${number}`),
+        seed,
+        users: everyone.filter((_, i) => i % DRIVERS === number),
+        everyone,
+        doors: system.doors,
+        rooms: options.rooms ?? 6,
+        sendsPerSecond: (options.sendsPerSecond ?? 60) / DRIVERS,
+      });
+    }
+    probe.watchCursors();
+    await unleash(plan(seed, durationMs, TARGETS, faults), system, seed, history);
+
+    const healed = performance.now();
+    const left = () => Math.max(1000, CONVERGENCE_MS - (performance.now() - healed));
+    const all = (command: Parameters<DriverProcess['tell']>[0]) =>
+      Promise.all(drivers.map((driver) => driver.tell(command)));
+    await system.up();
+    await all({ do: 'quiesce', deadlineMs: left() });
+    const expected = await probe.expectation();
+    const clients = await all({ do: 'converge', expected, deadlineMs: left() });
+    history.write({
+      kind: 'converged',
+      ms: Math.round(performance.now() - healed),
+      clients: clients.reduce((sum, count) => sum + count, 0),
+    });
+    await all({ do: 'views', expected });
+    await probe.dump();
+    await all({ do: 'end' });
+  } finally {
+    await history.close();
+  }
+  const checker = new Checker();
+  for await (const entry of readHistories(paths)) checker.add(entry);
+  return checker.verdict();
+}
