@@ -1,14 +1,6 @@
 /** Traces through OpenTelemetry, sent by OTLP (HTTP, protobuf); off unless an endpoint is configured. */
 import { context, diag, DiagLogLevel, trace } from '@opentelemetry/api';
-import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
-import { resourceFromAttributes } from '@opentelemetry/resources';
-import {
-  BatchSpanProcessor,
-  ParentBasedSampler,
-  TraceIdRatioBasedSampler,
-  TracerProvider,
-} from '@opentelemetry/sdk-trace';
+import type { TracerProvider } from '@opentelemetry/sdk-trace';
 import type { Logger } from './logger.ts';
 
 export interface TracingOptions {
@@ -31,8 +23,13 @@ let provider: TracerProvider | undefined;
  *
  * At most 2,048 spans wait to be sent, in batches every 5 s; what is beyond that is dropped.
  */
-export function enableTracing(options: TracingOptions): void {
+export async function enableTracing(options: TracingOptions): Promise<void> {
   if (provider) return;
+  // Loaded on demand: most processes and all worker threads do without.
+  const { AsyncLocalStorageContextManager } = await import('@opentelemetry/context-async-hooks');
+  const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
+  const { resourceFromAttributes } = await import('@opentelemetry/resources');
+  const sdk = await import('@opentelemetry/sdk-trace');
   const { service, instance, url, ratio, logger } = options;
   const warn = (text: string): void => logger.warn({ otlp: url }, text);
   diag.setLogger(
@@ -40,10 +37,10 @@ export function enableTracing(options: TracingOptions): void {
     DiagLogLevel.WARN,
   );
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  provider = new TracerProvider({
+  provider = new sdk.TracerProvider({
     resource: resourceFromAttributes({ 'service.name': service, 'service.instance.id': instance }),
-    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),
-    spanProcessors: [new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url }) })],
+    sampler: new sdk.ParentBasedSampler({ root: new sdk.TraceIdRatioBasedSampler(ratio) }),
+    spanProcessors: [new sdk.BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url }) })],
   });
   trace.setGlobalTracerProvider(provider);
 }

@@ -1,20 +1,29 @@
 /** Who may talk to whom: plain text, TLS or mutual TLS, and the cluster's shared token. */
-import { ServerCredentials, credentials } from '@grpc/grpc-js';
+import { credentials } from '@grpc/grpc-js';
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { GochatError } from '../common/mod.ts';
 
 const TOKEN_KEY = 'crpc-token';
 
+type Pem = string | Buffer;
+
 /** PEM texts of one side. */
 export interface TlsOptions {
   /** Certificate chain and its key; a client needs them for mTLS only. */
-  readonly cert?: string | Buffer;
-  readonly key?: string | Buffer;
+  readonly cert?: Pem;
+  readonly key?: Pem;
   /** Authorities that the peer's certificate is checked against; on a server this makes the client's mandatory (mTLS). */
-  readonly ca?: string | Buffer;
+  readonly ca?: Pem;
   /** Name in the server's certificate where it is not the host of the address. */
   readonly serverName?: string;
+  /**
+   * Names of which a client's certificate must bear one, as its common name or a DNS or URI alternative; with `ca`, on a
+   * server. @default any name, as long as the authority vouches for it
+   */
+  readonly peers?: readonly string[];
 }
 
 /** What both sides of a connection agree on. */
@@ -24,19 +33,28 @@ export interface SecurityOptions {
   readonly tls?: TlsOptions;
 }
 
-/** Returns gRPC's credentials of a server. */
-export function serverCredentials(security: SecurityOptions): ServerCredentials {
-  const { tls } = security;
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  if (tls.cert === undefined || tls.key === undefined)
-    throw new GochatError('CONFIG_INVALID', {
-      details: { what: 'TLS on a server needs a certificate and a key.' },
-    });
-  return ServerCredentials.createSsl(
-    tls.ca === undefined ? null : Buffer.from(tls.ca),
-    [{ cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) }],
-    tls.ca !== undefined,
-  );
+/** Returns a server's certificate, key and authorities. @throws GochatError CONFIG_INVALID where they do not do */
+export function secureContext({ cert, key, ca, peers }: TlsOptions): { cert: Pem; key: Pem; ca?: Pem } {
+  if (cert === undefined || key === undefined) throw invalid('TLS on a server needs a certificate and a key');
+  if (peers !== undefined && ca === undefined)
+    throw invalid('to tell who a client is, a server needs the authority of their certificates');
+  const pems = { cert, key, ...(ca === undefined ? undefined : { ca }) };
+  try {
+    createSecureContext(pems);
+  } catch (cause) {
+    throw invalid(`the certificate, key or authority does not do (${(cause as Error).message})`, cause);
+  }
+  return pems;
+}
+
+/** Returns whether the certificate of a connected client bears one of the allowed names. */
+export function isAllowedPeer({ peers }: TlsOptions, socket: TLSSocket): boolean {
+  if (peers === undefined) return true;
+  const { subject, subjectaltname = '' } = socket.getPeerCertificate();
+  // A name with a comma is quoted and could pretend to be several; no honest one has any.
+  const names = subjectaltname.includes('"') ? [] : subjectaltname.split(', ');
+  // A subject may have several common names.
+  return [subject?.CN ?? [], names].flat().some((name) => peers.includes(name.replace(/^(DNS|URI):/, '')));
 }
 
 /** Returns gRPC's credentials of a client. */
@@ -88,4 +106,8 @@ export function tokenCheck(security: SecurityOptions): (metadata: Metadata) => b
 
 function digest(token: string): Buffer {
   return createHash('sha256').update(token).digest();
+}
+
+function invalid(what: string, cause?: unknown): GochatError {
+  return new GochatError('CONFIG_INVALID', { cause, details: { what: `${what}.` } });
 }

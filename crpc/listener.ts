@@ -1,11 +1,17 @@
-/** The listening socket of a server, in our hands instead of grpc-js's: exact errors, and connections that can be cut. */
+/** The listening socket of a server, in our hands instead of grpc-js's: exact errors, identities, and connections that can be cut. */
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { createServer as createTlsServer } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { GochatError } from '../common/mod.ts';
+import type { Logger } from '../common/mod.ts';
+import { isAllowedPeer, secureContext } from './credentials.ts';
+import type { TlsOptions } from './credentials.ts';
 
 /** How long a closing connection may take to flush. */
 const FLUSH_MS = 200;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 export interface ListenOptions {
   readonly host: string;
@@ -14,18 +20,31 @@ export interface ListenOptions {
   readonly flag: string;
 }
 
-/** Accepts connections and hands them to grpc-js. */
+export interface ListenerOptions {
+  /** Where connections go, after the TLS handshake where there is one. */
+  readonly injector: { injectConnection(connection: Duplex): void };
+  readonly tls: TlsOptions | undefined;
+  readonly logger: Logger;
+}
+
+/**
+ * Accepts connections and hands them to grpc-js.
+ *
+ * TLS ends here, so that who the peer is gets checked once per connection and not once per call.
+ */
 export class Listener {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  constructor(injector: { injectConnection(connection: Duplex): void }) {
-    this.#server = createServer((socket) => {
+  /** @throws GochatError CONFIG_INVALID for a certificate or key that does not do */
+  constructor({ injector, tls, logger }: ListenerOptions) {
+    this.#server = tls === undefined ? createServer() : createTls(tls, injector, logger);
+    this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
       // The HTTP/2 session has the socket's errors; without one nobody has.
       socket.on('error', () => {});
-      injector.injectConnection(socket);
+      if (tls === undefined) injector.injectConnection(socket);
     });
   }
 
@@ -62,4 +81,32 @@ export class Listener {
     );
     clearTimeout(timer);
   }
+}
+
+function createTls(tls: TlsOptions, injector: ListenerOptions['injector'], logger: Logger): Server {
+  const server = createTlsServer({
+    ...secureContext(tls),
+    requestCert: tls.ca !== undefined,
+    rejectUnauthorized: true,
+    ALPNProtocols: ['h2'],
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+  });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    socket.on('error', () => {});
+    if (isAllowedPeer(tls, socket)) {
+      injector.injectConnection(socket);
+      return;
+    }
+    const { subject, subjectaltname } = socket.getPeerCertificate();
+    const peer = socket.remoteAddress;
+    logger.warn(
+      { peer, subject: subject?.CN, names: subjectaltname },
+      'refused: not one of the allowed peers',
+    );
+    socket.destroy();
+  });
+  server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+    logger.warn({ peer: socket.remoteAddress, reason: error.message }, 'TLS handshake failed');
+  });
+  return server;
 }

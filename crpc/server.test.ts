@@ -1,11 +1,7 @@
-/** Server and client over real connections: all four kinds of calls, errors, deadlines, aborts, drain, TLS, targets. */
-import { execFileSync } from 'node:child_process';
+/** Server and client over real connections: all four kinds of calls, errors, deadlines, aborts, drain, targets. */
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { GochatError, createLogger, silentLogger as logger } from '../common/mod.ts';
 import { Channel } from './channel.ts';
@@ -356,52 +352,6 @@ describe('server', () => {
       await expect(collect(client.serverStream(hello))).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
     }
     expect((await clientOf(address, { token: 'secret' }).unary(hello)).text).toBe('hello');
-  });
-});
-
-describe('TLS', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'gochat-tls-'));
-  const pem = (name: string): Buffer => readFileSync(join(dir, name));
-  const openssl = (...args: string[]): void => {
-    execFileSync('openssl', args, { cwd: dir, stdio: 'ignore' });
-  };
-  openssl(...'req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 1'.split(' '));
-  for (const name of ['server', 'client']) {
-    openssl(
-      ...`req -newkey rsa:2048 -nodes -keyout ${name}.key -out ${name}.csr -subj /CN=${name}`.split(' '),
-    );
-    openssl(
-      ...`x509 -req -in ${name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out ${name}.pem -days 1`.split(
-        ' ',
-      ),
-    );
-  }
-  const files = { ca: pem('ca.pem'), server: pem('server.pem'), serverKey: pem('server.key') };
-  const own = { cert: pem('client.pem'), key: pem('client.key') };
-  rmSync(dir, { recursive: true });
-
-  test('a server with a certificate: a client that trusts its authority gets through, others do not', async () => {
-    const { address } = await serve({}, { tls: { cert: files.server, key: files.serverKey } });
-    const tls = { ca: files.ca, serverName: 'server' };
-    expect((await clientOf(address, { tls }).unary(hello)).text).toBe('hello');
-    await expect(clientOf(address, { tls: {} }).unary(hello)).rejects.toMatchObject({
-      code: 'SERVER_UNREACHABLE',
-    });
-    await expect(clientOf(address).unary(hello)).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
-  });
-
-  test('mTLS: only a client with a certificate of the authority gets through', async () => {
-    const { address } = await serve({}, { tls: { cert: files.server, key: files.serverKey, ca: files.ca } });
-    const tls = { ca: files.ca, serverName: 'server' };
-    expect((await clientOf(address, { tls: { ...tls, ...own } }).unary(hello)).text).toBe('hello');
-    await expect(clientOf(address, { tls }).unary(hello)).rejects.toMatchObject({
-      code: 'SERVER_UNREACHABLE',
-    });
-  });
-
-  test('a server without a key: CONFIG_INVALID', async () => {
-    const server = new CrpcServer({ logger, tls: { cert: files.server } });
-    await expect(server.start()).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 });
 

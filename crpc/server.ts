@@ -1,5 +1,5 @@
 /** A gRPC server for services of async functions and for batch streams. */
-import { Server as GrpcServer } from '@grpc/grpc-js';
+import { Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import type {
   Metadata,
   ServerDuplexStream,
@@ -16,18 +16,21 @@ import { serveBatchStream } from './batch-server.ts';
 import type { AcceptStream } from './batch-server.ts';
 import type { BatchStreamOptions } from './batch-stream.ts';
 import { CallContext } from './call-context.ts';
-import { serverCredentials, tokenCheck, transportOptions } from './credentials.ts';
+import { tokenCheck, transportOptions } from './credentials.ts';
 import type { SecurityOptions } from './credentials.ts';
 import type { AnyMethod, Definition, Handlers } from './definition.ts';
+import { HealthService } from './health.ts';
 import { authentication } from './interceptor-auth.ts';
 import { serverDeadline } from './interceptor-deadline.ts';
 import { serverMetrics } from './interceptor-metrics.ts';
 import { recovery } from './interceptor-recovery.ts';
 import { serverSlowCalls } from './interceptor-slow-call.ts';
 import { serverTracing } from './interceptor-tracing.ts';
-import { compose } from './interceptor.ts';
+import { compose, splitMethod } from './interceptor.ts';
 import type { ServerInterceptor, StreamHandler, UnaryHandler } from './interceptor.ts';
 import { Listener } from './listener.ts';
+import { addReflection } from './reflection.ts';
+import type { ReflectionOptions } from './reflection.ts';
 import { toStatus } from './status.ts';
 import type { WireStatus } from './status.ts';
 
@@ -51,6 +54,8 @@ export interface CrpcServerOptions extends SecurityOptions {
   readonly keepaliveIntervalMs?: number;
   /** An unanswered probe ends the connection. @default 3000 ms */
   readonly keepaliveTimeoutMs?: number;
+  /** Describes the services to whoever asks; for development. @default off */
+  readonly reflection?: ReflectionOptions;
   /** Calls that take longer are logged, ms; Infinity: none. @default 1000 */
   readonly slowCallMs?: number;
   /** Run inside recovery, tracing, metrics, slow-call log, authentication and deadline; the first is the outermost. */
@@ -59,7 +64,7 @@ export interface CrpcServerOptions extends SecurityOptions {
 
 /**
  * Serves gRPC services; recovery, tracing, metrics, slow-call log, authentication (where a token is set) and deadlines
- * are always on.
+ * are always on, and so is the gRPC health service, which asks for no token.
  *
  * Services are added before `start`. `drain` announces the end to every caller (GOAWAY), ends batch streams with
  * 'peer-draining' and lets calls finish; `stop` cuts what is left. Both are idempotent.
@@ -68,6 +73,7 @@ export class CrpcServer implements AsyncDisposable {
   readonly #server: GrpcServer;
   readonly #options: CrpcServerOptions;
   readonly #interceptors: readonly ServerInterceptor[];
+  readonly #health = new HealthService();
   readonly #pipes = new Set<BatchPipe>();
   #listener: Listener | undefined;
   #port = 0;
@@ -109,7 +115,7 @@ export class CrpcServer implements AsyncDisposable {
           : this.#unaryAdapter(method, handler.bind(handlers) as UnaryHandler)
       ) as UntypedServiceImplementation[string];
     }
-    this.#server.addService(definition, implementation);
+    this.#add(definition, implementation);
     return this;
   }
 
@@ -139,11 +145,11 @@ export class CrpcServer implements AsyncDisposable {
           });
       };
     }
-    this.#server.addService(raw, implementation);
+    this.#add(raw, implementation);
     return this;
   }
 
-  /** The underlying server, for services made for grpc-js (health, reflection). */
+  /** The underlying server, for services made for grpc-js. */
   get grpc(): GrpcServer {
     return this.#server;
   }
@@ -164,14 +170,19 @@ export class CrpcServer implements AsyncDisposable {
 
   /** Listens. @throws GochatError PORT_IN_USE, CONFIG_INVALID */
   readonly start = once(async () => {
-    const { port = 0, flag = '--port' } = this.#options;
-    this.#listener = new Listener(this.#server.createConnectionInjector(serverCredentials(this.#options)));
+    const { port = 0, flag = '--port', tls, logger, reflection } = this.#options;
+    this.#health.addTo(this.#server);
+    if (reflection !== undefined) await addReflection(this.#server, reflection);
+    const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#listener = new Listener({ injector, tls, logger });
     this.#port = await this.#listener.listen({ host: this.host, port, flag });
+    this.#health.serving();
   });
 
   /** Takes no new calls, lets those that run finish for at most `deadlineMs`, then stops. */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
+    this.#health.draining();
     this.#listener?.close();
     const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     for (const pipe of this.#pipes) pipe.closeDraining();
@@ -193,6 +204,11 @@ export class CrpcServer implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
+  }
+
+  #add(definition: Definition, implementation: UntypedServiceImplementation): void {
+    this.#server.addService(definition, implementation);
+    for (const { path } of Object.values(definition)) this.#health.add(splitMethod(path).service);
   }
 
   #unaryAdapter(method: Definition[string], handler: UnaryHandler) {
