@@ -304,6 +304,20 @@ export const CATALOGUE = {
     503,
     { retryable: true },
   ),
+  CIRCUIT_OPEN: entry(
+    'Every endpoint of {what} has failed too often lately and is left alone for a while.',
+    'Try again after retry_after_ms; the log of the servers behind it says why they fail.',
+    'UNAVAILABLE',
+    503,
+    { retryable: true },
+  ),
+  CANCELLED: entry(
+    'The caller gave the call up.',
+    'Nothing is wrong; make the call again if its answer is still wanted.',
+    'CANCELLED',
+    499,
+    { retryable: true },
+  ),
   DEADLINE_EXCEEDED: entry('The answer did not come in time.', 'Try again.', 'DEADLINE_EXCEEDED', 504, {
     retryable: true,
   }),

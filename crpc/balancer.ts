@@ -1,9 +1,9 @@
 /** crpc's load balancer for grpc-js: which endpoints are connected to and which of them may take calls. */
 import { connectivityState, experimental } from '@grpc/grpc-js';
 import type { ChannelOptions } from '@grpc/grpc-js';
-import { meter } from '../common/mod.ts';
 import { POLICIES, parseBalancerConfig } from './balancer-config.ts';
 import type { BalancerConfig } from './balancer-config.ts';
+import { crpcMetrics } from './metrics.ts';
 import { mayEject } from './outlier.ts';
 import { Peer } from './peer.ts';
 import { EndpointPicker } from './picker.ts';
@@ -207,11 +207,9 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
     if (!mayEject(this.#ejected.size, connected, this.#config.outlier.maxEjectedShare)) return;
     outlier.eject(performance.now());
     this.#ejected.add(peer);
-    meter('crpc')
-      .createCounter('gochat_crpc_ejections', { description: 'Endpoints left alone because they failed.' })
-      .add(1, { endpoint: peer.endpoint.address });
+    crpcMetrics().ejections.add(1, { endpoint: peer.endpoint.address });
     this.#awaitReturn();
-    this.#schedule();
+    this.#report();
   }
 
   #awaitReturn(): void {

@@ -8,8 +8,12 @@ import { setupBalancers } from './balancer.ts';
 import { DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
 import { channelCredentials, transportOptions } from './credentials.ts';
 import type { SecurityOptions } from './credentials.ts';
+import { circuitBreaker } from './interceptor-breaker.ts';
+import type { BreakerOptions } from './interceptor-breaker.ts';
 import { clientDeadline } from './interceptor-deadline.ts';
 import { clientMetrics } from './interceptor-metrics.ts';
+import { retry } from './interceptor-retry.ts';
+import type { RetryOptions } from './interceptor-retry.ts';
 import { clientSlowCalls } from './interceptor-slow-call.ts';
 import { clientTracing } from './interceptor-tracing.ts';
 import type { ClientInterceptor } from './interceptor.ts';
@@ -40,7 +44,13 @@ export interface ChannelOptions extends SecurityOptions {
   readonly logger?: Logger;
   /** Calls that take longer are logged, where there is a logger, ms; Infinity: none. @default 1000 */
   readonly slowCallMs?: number;
-  /** Run inside tracing, metrics and slow-call log, and outside the deadline; the first is the outermost. */
+  /** How idempotent calls are repeated; false: they are not. */
+  readonly retry?: RetryOptions | false;
+  /** Circuit breakers, one per endpoint. @default none */
+  readonly breaker?: BreakerOptions;
+  /**
+   * Run inside tracing, metrics and slow-call log, and outside deadline, retry and breaker; the first is the outermost.
+   */
   readonly interceptors?: readonly ClientInterceptor[];
 }
 
@@ -68,6 +78,8 @@ export class Channel implements Disposable {
       ...(logger === undefined ? [] : [clientSlowCalls({ logger, slowCallMs, target })]),
       ...(options.interceptors ?? []),
       clientDeadline({ timeoutMs: options.timeoutMs }),
+      ...(options.retry === false ? [] : [retry(options.retry)]),
+      ...(options.breaker === undefined ? [] : [circuitBreaker(options.breaker)]),
     ];
     const keepalive = {
       intervalMs: options.keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_INTERVAL_MS,

@@ -1,10 +1,12 @@
 /** Typed clients: generated services as functions of promises and async iterables. */
 import { Metadata } from '@grpc/grpc-js';
 import type { ClientDuplexStream, ClientWritableStream, ServiceError } from '@grpc/grpc-js';
+import { GochatError } from '../common/mod.ts';
 import { KEY_METADATA } from './balancer-rendezvous.ts';
 import { Channel } from './channel.ts';
 import type { ChannelOptions } from './channel.ts';
 import { attachToken } from './credentials.ts';
+import { isIdempotent } from './definition.ts';
 import type { AnyMethod, Definition, Input, ResponseOf } from './definition.ts';
 import { compose } from './interceptor.ts';
 import type { OutgoingCall, StreamInvoke, UnaryInvoke } from './interceptor.ts';
@@ -19,16 +21,32 @@ export interface CallOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** Routing key for the rendezvous balancer. */
   readonly key?: string | bigint;
-  /** Doing it twice does no harm, so it may be retried. @default false */
+  /** Doing it twice does no harm, so it may be retried. @default what the .proto says, see withIdempotency */
   readonly idempotent?: boolean;
 }
+
+/** How a call ended, for callers that do not want to catch. */
+export type Result<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: GochatError };
 
 export type ClientMethod<M> = M extends { responseStream: true }
   ? (input: Input<M>, options?: CallOptions) => AsyncIterable<ResponseOf<M>>
   : (input: Input<M>, options?: CallOptions) => Promise<ResponseOf<M>>;
 
+/** The methods with one response once more, under tryNAME: they never reject; an abort is CANCELLED. */
+type TryMethods<D extends Definition> = {
+  readonly [K in keyof D & string as D[K] extends { responseStream: true } ? never : `try${Capitalize<K>}`]: (
+    input: Input<D[K]>,
+    options?: CallOptions,
+  ) => Promise<Result<ResponseOf<D[K]>>>;
+};
+
 /** A service as its caller sees it. Errors are GochatErrors, except an abort: that is the signal's reason. */
-export type CrpcClient<D extends Definition> = { readonly [K in keyof D]: ClientMethod<D[K]> } & Disposable;
+export type CrpcClient<D extends Definition> = {
+  readonly [K in keyof D]: ClientMethod<D[K]>;
+} & TryMethods<D> &
+  Disposable;
 
 /**
  * Makes the client of a generated service.
@@ -54,7 +72,17 @@ export function createClient<D extends Definition>(
     } else {
       const last = method.requestStream ? clientStreamCall(channel, method) : unaryCall(channel, method);
       const invoke = compose<UnaryInvoke>(channel.interceptors, 'unary', last, path);
-      methods[name] = (input: unknown, call?: CallOptions) => invoke(outgoing(channel, method, input, call));
+      const run = (input: unknown, call?: CallOptions): Promise<unknown> =>
+        invoke(outgoing(channel, method, input, call));
+      methods[name] = run;
+      methods[`try${name.charAt(0).toUpperCase()}${name.slice(1)}`] = (
+        input: unknown,
+        call?: CallOptions,
+      ): Promise<Result<unknown>> =>
+        run(input, call).then(
+          (value) => ({ ok: true, value }),
+          (error: unknown) => ({ ok: false, error: asGochatError(error, call?.signal) }),
+        );
     }
   }
   return methods as CrpcClient<D>;
@@ -79,7 +107,7 @@ function outgoing(
     pick,
     deadline: options.timeoutMs === undefined ? Infinity : Date.now() + options.timeoutMs,
     signal: options.signal,
-    idempotent: options.idempotent ?? false,
+    idempotent: options.idempotent ?? isIdempotent(method),
   };
 }
 
@@ -177,6 +205,12 @@ function streamCall(channel: Channel, method: AnyMethod): StreamInvoke {
       running.cancel();
     }
   };
+}
+
+function asGochatError(error: unknown, signal: AbortSignal | undefined): GochatError {
+  if (signal?.aborted && !(error instanceof GochatError))
+    return new GochatError('CANCELLED', { cause: error });
+  return GochatError.from(error);
 }
 
 function failure(channel: Channel, call: OutgoingCall, error: ServiceError): unknown {

@@ -26,3 +26,32 @@ export type Input<M> = M extends { requestStream: true }
 
 /** A method whose types are not known any more. */
 export type AnyMethod = MethodDefinition<unknown, unknown>;
+
+/** What ts-proto's generic definitions (`outputServices=generic-definitions`) say beyond those for grpc-js. */
+export interface GenericDefinition {
+  readonly fullName: string;
+  readonly methods: Readonly<
+    Record<string, { readonly name: string; readonly options: { readonly idempotencyLevel?: string } }>
+  >;
+}
+
+const IDEMPOTENT = Symbol('idempotent');
+
+/** Returns the service with what the .proto says of its methods' `idempotency_level`: such calls are retried. */
+export function withIdempotency<D extends Definition>(definition: D, generic: GenericDefinition): D {
+  const idempotent = new Set(
+    Object.values(generic.methods)
+      .filter(({ options }) => options.idempotencyLevel !== undefined)
+      .map(({ name }) => `/${generic.fullName}/${name}`),
+  );
+  const methods = Object.entries(definition).map(([name, method]) => [
+    name,
+    { ...method, [IDEMPOTENT]: idempotent.has(method.path) },
+  ]);
+  return Object.fromEntries(methods) as D;
+}
+
+/** Returns whether the .proto says that doing a call twice does no harm. */
+export function isIdempotent(method: AnyMethod): boolean {
+  return (method as { [IDEMPOTENT]?: boolean })[IDEMPOTENT] ?? false;
+}

@@ -22,6 +22,12 @@ export interface CrpcMetrics {
   readonly batchBytes: Histogram;
   /** By service. */
   readonly massLosses: Counter;
+  /** By endpoint. */
+  readonly ejections: Counter;
+  /** By service and method. */
+  readonly retries: Counter;
+  /** By what refused them: breaker, concurrency, rate. */
+  readonly refusals: Counter;
 }
 
 const inFlight: Record<Side, Map<string, InFlight>> = { client: new Map(), server: new Map() };
@@ -55,6 +61,15 @@ export function crpcMetrics(): CrpcMetrics {
     }),
     massLosses: part.createCounter('gochat_crpc_mass_losses_total', {
       description: 'Times that most endpoints of a service vanished at once and were held back.',
+    }),
+    ejections: part.createCounter('gochat_crpc_ejections_total', {
+      description: 'Times that a balancer left an endpoint alone because it failed.',
+    }),
+    retries: part.createCounter('gochat_crpc_retries_total', {
+      description: 'Further attempts of idempotent calls.',
+    }),
+    refusals: part.createCounter('gochat_crpc_refusals_total', {
+      description: 'Calls refused by a breaker, a concurrency limit or a rate limit.',
     }),
   };
   return made;

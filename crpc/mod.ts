@@ -9,14 +9,24 @@ export { CallContext, currentCall } from './call-context.ts';
 export { Channel } from './channel.ts';
 export type { ChannelOptions } from './channel.ts';
 export { createClient } from './client.ts';
-export type { CallOptions, ClientMethod, CrpcClient } from './client.ts';
+export type { CallOptions, ClientMethod, CrpcClient, Result } from './client.ts';
 export type { SecurityOptions, TlsOptions } from './credentials.ts';
 export type { Definition, Handler, Handlers, RequestOf, ResponseOf } from './definition.ts';
+export { withIdempotency } from './definition.ts';
+export type { GenericDefinition } from './definition.ts';
+export { circuitBreaker } from './interceptor-breaker.ts';
+export type { BreakerOptions } from './interceptor-breaker.ts';
+export { clientConcurrency, serverConcurrency } from './interceptor-concurrency.ts';
+export type { ConcurrencyOptions } from './interceptor-concurrency.ts';
 export { clientDeadline, serverDeadline } from './interceptor-deadline.ts';
 export { clientMetrics, serverMetrics } from './interceptor-metrics.ts';
+export { clientRateLimit, serverRateLimit } from './interceptor-rate-limit.ts';
+export type { RateLimitOptions } from './interceptor-rate-limit.ts';
 export { recovery } from './interceptor-recovery.ts';
 export { clientSlowCalls, serverSlowCalls } from './interceptor-slow-call.ts';
 export { clientTracing, serverTracing } from './interceptor-tracing.ts';
+export { retry } from './interceptor-retry.ts';
+export type { RetryOptions } from './interceptor-retry.ts';
 export type {
   ClientInterceptor,
   OutgoingCall,

@@ -75,6 +75,12 @@ export class OutlierRecord {
     return calls >= minCalls && this.#failures + this.#olderFailures >= failureRate * calls;
   }
 
+  /** Returns whether the window is empty. */
+  isQuiet(now: number): boolean {
+    this.#rotate(now);
+    return this.#calls + this.#olderCalls === 0;
+  }
+
   /** Puts the endpoint out and returns until when. */
   eject(now: number): number {
     const { ejectMs, maxEjectMs } = this.#options;

@@ -175,6 +175,46 @@ export const EchoResponse: MessageFns<EchoResponse> = {
   },
 };
 
+export type EchoDefinition = typeof EchoDefinition;
+export const EchoDefinition = {
+  name: 'Echo',
+  fullName: 'crpc.testing.Echo',
+  methods: {
+    unary: {
+      name: 'Unary',
+      requestType: EchoRequest as typeof EchoRequest,
+      requestStream: false,
+      responseType: EchoResponse as typeof EchoResponse,
+      responseStream: false,
+      options: { idempotencyLevel: 'NO_SIDE_EFFECTS' },
+    },
+    serverStream: {
+      name: 'ServerStream',
+      requestType: EchoRequest as typeof EchoRequest,
+      requestStream: false,
+      responseType: EchoResponse as typeof EchoResponse,
+      responseStream: true,
+      options: {},
+    },
+    clientStream: {
+      name: 'ClientStream',
+      requestType: EchoRequest as typeof EchoRequest,
+      requestStream: true,
+      responseType: EchoResponse as typeof EchoResponse,
+      responseStream: false,
+      options: {},
+    },
+    bidi: {
+      name: 'Bidi',
+      requestType: EchoRequest as typeof EchoRequest,
+      requestStream: true,
+      responseType: EchoResponse as typeof EchoResponse,
+      responseStream: true,
+      options: {},
+    },
+  },
+} as const;
+
 export type EchoService = typeof EchoService;
 export const EchoService = {
   unary: {

@@ -1,0 +1,31 @@
+/** How many retries a client may make: a share of what succeeds, so that retries cannot multiply an outage. */
+
+export interface RetryBudgetOptions {
+  /** Failures that empty half of a full budget, times two; below half there are no retries. @default 100 */
+  readonly tokens?: number;
+  /** What a success gives back of what a failure takes. @default 0.1 */
+  readonly ratio?: number;
+}
+
+/** The token bucket of gRPC's retry throttling (gRFC A6). */
+export class RetryBudget {
+  readonly #max: number;
+  readonly #ratio: number;
+  #tokens: number;
+
+  constructor(options: RetryBudgetOptions = {}) {
+    this.#max = options.tokens ?? 100;
+    this.#ratio = options.ratio ?? 0.1;
+    this.#tokens = this.#max;
+  }
+
+  succeeded(): void {
+    this.#tokens = Math.min(this.#max, this.#tokens + this.#ratio);
+  }
+
+  /** Pays for a failure and returns whether another attempt may be made. */
+  failed(): boolean {
+    this.#tokens = Math.max(0, this.#tokens - 1);
+    return this.#tokens > this.#max / 2;
+  }
+}

@@ -1,0 +1,89 @@
+/** Echo servers within the test's process, and the small things that tests of calls need. */
+import { silentLogger as logger } from '../../common/mod.ts';
+import type { ChannelOptions } from '../channel.ts';
+import { createClient } from '../client.ts';
+import type { CrpcClient } from '../client.ts';
+import type { Handlers } from '../definition.ts';
+import { CrpcServer } from '../server.ts';
+import type { CrpcServerOptions } from '../server.ts';
+import { EchoService } from './echo.ts';
+import type { EchoRequest } from './echo.ts';
+
+export type EchoClient = CrpcClient<typeof EchoService>;
+export type EchoHandlers = Partial<Handlers<typeof EchoService>>;
+
+export const hello: EchoRequest = { text: 'hello', count: 3 };
+
+/** What is started with it ends with it, the last first. */
+export class EchoCluster implements AsyncDisposable {
+  readonly #cleanups: (() => unknown)[] = [];
+
+  /** Starts a server that answers with its name. */
+  async serve(
+    name: string,
+    more: EchoHandlers = {},
+    options: Partial<CrpcServerOptions> = {},
+  ): Promise<CrpcServer> {
+    const server = new CrpcServer({ logger, ...options });
+    server.addService(EchoService, {
+      unary: async ({ text }) => ({ text, server: name }),
+      serverStream: async function* ({ text, count }) {
+        for (let i = 0; i < count; i++) yield { text: `${text} ${i}`, server: name };
+      },
+      clientStream: async (requests) => {
+        const texts: string[] = [];
+        for await (const { text } of requests) texts.push(text);
+        return { text: texts.join(), server: name };
+      },
+      bidi: async function* (requests) {
+        for await (const { text } of requests) yield { text, server: name };
+      },
+      ...more,
+    });
+    await server.start();
+    this.#cleanups.push(() => server.stop());
+    return server;
+  }
+
+  client(target: string, options: ChannelOptions = {}): EchoClient {
+    const client = createClient(EchoService, target, options);
+    this.#cleanups.push(() => client[Symbol.dispose]());
+    return client;
+  }
+
+  /** Keeps something to be ended with the cluster. */
+  own<T extends AsyncDisposable>(thing: T): T {
+    this.#cleanups.push(() => thing[Symbol.asyncDispose]());
+    return thing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const cleanup of this.#cleanups.splice(0).reverse()) await cleanup();
+  }
+}
+
+/** Makes calls one after another and counts who answered; failures count under 'failed'. */
+export async function whoAnswers(
+  client: EchoClient,
+  calls: number,
+  options: Parameters<EchoClient['unary']>[1] = {},
+): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (let i = 0; i < calls; i++) {
+    const name = await client.unary(hello, options).then(
+      ({ server }) => server,
+      () => 'failed',
+    );
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** Asks again until it is so. */
+export async function until(check: () => Promise<boolean> | boolean, deadlineMs = 10_000): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  while (!(await check())) {
+    if (performance.now() > end) throw new Error(`it did not come to that within ${deadlineMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
