@@ -80,6 +80,13 @@ export const CATALOGUE = {
     'INVALID_ARGUMENT',
     400,
   ),
+  JSON_INVALID: entry(
+    'The message is no frame in JSON: {what}.',
+    'Send one JSON object a message, as docs/protocol.md shows under "JSON".',
+    'INVALID_ARGUMENT',
+    400,
+    { close: 4014 },
+  ),
   HELLO_EXPECTED: entry(
     'The first frame was not a valid HELLO.',
     'Open the connection with HELLO as docs/protocol.md describes.',
@@ -193,6 +200,7 @@ export const CATALOGUE = {
     'Use 1 to 32 of a-z, 0-9, dot, dash and underscore, beginning with a letter.',
     'INVALID_ARGUMENT',
     400,
+    { close: 4025 },
   ),
   DEVICE_INVALID: entry(
     'The device name is not valid.',
@@ -227,6 +235,7 @@ export const CATALOGUE = {
     'Check the spelling, or create it: /create ROOM or POST /rooms.',
     'NOT_FOUND',
     404,
+    { close: 4024 },
   ),
   NOT_A_MEMBER: entry(
     'You are not a member of this conversation.',
@@ -260,7 +269,7 @@ export const CATALOGUE = {
     'Send the same request again after retry_after_ms.',
     'RESOURCE_EXHAUSTED',
     503,
-    { retryable: true },
+    { retryable: true, close: 4032 },
   ),
   RESYNC_REQUIRED: entry(
     'The path to the log was interrupted.',
@@ -281,14 +290,14 @@ export const CATALOGUE = {
     'Try again; check the database that --store names.',
     'UNAVAILABLE',
     503,
-    { retryable: true },
+    { retryable: true, close: 4033 },
   ),
   HOT_UNAVAILABLE: entry(
     'The hot-state server does not answer.',
     'Try again; check the Redis that --hot names.',
     'UNAVAILABLE',
     503,
-    { retryable: true },
+    { retryable: true, close: 4034 },
   ),
   BLOBS_UNAVAILABLE: entry(
     'The file store does not answer.',

@@ -19,10 +19,12 @@ export const Phase = {
   LOGIN: 2,
   /** The state nodes are putting it into their location maps. */
   ATTACH: 3,
-  LIVE: 4,
+  /** State is asked to let it into the room that HELLO names. */
+  JOIN: 4,
+  LIVE: 5,
   /** CLOSE is on its way; what still comes is dropped. */
-  CLOSING: 5,
-  CLOSED: 6,
+  CLOSING: 6,
+  CLOSED: 7,
 } as const;
 export type Phase = (typeof Phase)[keyof typeof Phase];
 
@@ -41,7 +43,9 @@ export type Fence = (typeof Fence)[keyof typeof Fence];
 /** What is needed between HELLO and WELCOME only. */
 export interface PendingLogin {
   readonly resumeSession: bigint;
-  /** State node that was asked for the session. */
+  /** Room to join; empty: none. */
+  readonly room: string;
+  /** State node that was asked for the session, then for the room. */
   link: StateLink | undefined;
   resumed: boolean;
   /** State nodes that have not yet answered ATTACH. */
@@ -77,6 +81,8 @@ export class Connection implements WheelItem<Connection> {
   unnamedDevice = false;
   session = 0n;
   epoch = 0n;
+  /** Room that it joined with HELLO, where frames without a key go; 0n: none. */
+  room = 0n;
   login: PendingLogin | undefined;
   /** Frames that leave with this tick. */
   out: Downlink | undefined;
@@ -110,6 +116,6 @@ export class Connection implements WheelItem<Connection> {
 
   /** The state nodes know it, or are being told. */
   get attached(): boolean {
-    return this.phase === Phase.ATTACH || this.phase === Phase.LIVE;
+    return this.phase >= Phase.ATTACH && this.phase <= Phase.LIVE;
   }
 }

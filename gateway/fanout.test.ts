@@ -37,13 +37,21 @@ describe('Fanout', () => {
   let table: ConnectionTable;
   let stats: WorkerStats;
   let slow: Connection[];
+  let joining: string[];
   let fanout: Fanout;
 
   beforeEach(() => {
     table = new ConnectionTable();
     stats = newWorkerStats();
     slow = [];
-    fanout = new Fanout(table, stats, MAX_OUTBOUND_BYTES, (connection) => slow.push(connection));
+    joining = [];
+    fanout = new Fanout(
+      table,
+      stats,
+      MAX_OUTBOUND_BYTES,
+      (connection) => slow.push(connection),
+      (_, frame) => joining.push(Buffer.from(frame).toString()),
+    );
   });
 
   function connect(): { connection: Connection; sink: Sink } {
@@ -114,6 +122,15 @@ describe('Fanout', () => {
     fanout.flush();
     expect(sink.writes.map(String)).toEqual(['last']);
     expect(sink.writableEnded).toBe(true);
+  });
+
+  test('a connection that joins its room: what comes is not for the client', () => {
+    const { connection, sink } = connect();
+    connection.phase = Phase.JOIN;
+    fanout.deliver(record([connection.conn], 'answer'));
+    fanout.flush();
+    expect(sink.writes).toEqual([]);
+    expect(joining).toEqual(['answer']);
   });
 
   test('a reader that is behind: bytes of its own, and past the bound it is slow', () => {

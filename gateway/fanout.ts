@@ -21,6 +21,8 @@ export interface Downlink {
   joined: Buffer | undefined;
   /** The same as one WebSocket message. */
   message: Buffer | undefined;
+  /** The same as WebSocket messages of JSON. */
+  text: Buffer | undefined;
 }
 
 /** Joins and writes; it keeps nothing beyond the tick. */
@@ -29,23 +31,29 @@ export class Fanout {
   readonly #stats: WorkerStats;
   readonly #maxOutboundBytes: number;
   readonly #onSlow: (connection: Connection) => void;
+  readonly #onJoining: (connection: Connection, frame: Uint8Array) => void;
   #dirty: Connection[] = [];
   #spare: Connection[] = [];
   /** Beginning of the lists of this tick that was asked for last. */
   #first: Downlink | undefined;
   #scheduled = false;
 
-  /** @param onSlow The connection's queue has passed the bound; what this tick had for it is dropped. */
+  /**
+   * @param onSlow The connection's queue has passed the bound; what this tick had for it is dropped.
+   * @param onJoining A frame for a connection that waits for its room; it is not for the client.
+   */
   constructor(
     table: ConnectionTable,
     stats: WorkerStats,
     maxOutboundBytes: number,
     onSlow: (connection: Connection) => void,
+    onJoining: (connection: Connection, frame: Uint8Array) => void,
   ) {
     this.#table = table;
     this.#stats = stats;
     this.#maxOutboundBytes = maxOutboundBytes;
     this.#onSlow = onSlow;
+    this.#onJoining = onJoining;
   }
 
   /** Hands the frame of a DELIVER record to each of the connections that it names and that still live. */
@@ -57,6 +65,7 @@ export class Fanout {
     for (let i = 0; i < count; i++) {
       const connection = this.#table.get(readU32(record, 4 + i * 4));
       if (connection?.phase === Phase.LIVE) this.#append(connection, frame);
+      else if (connection?.phase === Phase.JOIN) this.#onJoining(connection, frame);
     }
   }
 
@@ -97,6 +106,7 @@ export class Fanout {
       next: undefined,
       joined: undefined,
       message: undefined,
+      text: undefined,
     };
     if (out === undefined) this.#first = longer;
     else out.next = longer;

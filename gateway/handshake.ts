@@ -1,9 +1,10 @@
-/** From HELLO to WELCOME: version, token, session, location map. */
+/** From HELLO to WELCOME: version, token, session, location map, room. */
 import { randomBytes } from 'node:crypto';
 import { type ErrorCode, type ErrorDetails, isErrorCode } from '../common/mod.ts';
 import {
   client,
   encodeFrame,
+  frameRef,
   framePayload,
   FrameType,
   frameType,
@@ -11,18 +12,20 @@ import {
   PROTOCOL_VERSION,
 } from '../proto/mod.ts';
 import type { Authenticator, Identity } from './authenticator.ts';
-import { type Connection, Phase } from './connection.ts';
+import { type Connection, type PendingLogin, Phase } from './connection.ts';
 import type { Guard } from './guard.ts';
 import type { StateLink } from './state-link.ts';
-import type { Uplink } from './uplink.ts';
+import { Forwarded, type Uplink } from './uplink.ts';
 
 const DEVICE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
+/** Ref of the request to join; a client's own refs begin at 1. */
+const JOIN_REF = 0;
 
 /** What the handshake needs of the worker. */
 export interface HandshakeContext {
   readonly authenticator: Authenticator;
   readonly guard: Pick<Guard, 'mayLogIn' | 'onLoginFailed'>;
-  readonly uplink: Pick<Uplink, 'login' | 'attach' | 'readyLinks'>;
+  readonly uplink: Pick<Uplink, 'login' | 'attach' | 'home' | 'forward' | 'readyLinks'>;
   connectionId(conn: number): bigint;
   /** Facts of WELCOME that are the same for all. */
   readonly welcome: Pick<
@@ -39,7 +42,7 @@ export interface HandshakeContext {
 
 export class Handshake {
   readonly #context: HandshakeContext;
-  /** Connections in the phases LOGIN and ATTACH. */
+  /** Connections in the phases LOGIN, ATTACH and JOIN. */
   readonly #pending = new Set<Connection>();
 
   constructor(context: HandshakeContext) {
@@ -49,7 +52,7 @@ export class Handshake {
   /** Takes the first frame of a connection. */
   onFirstFrame(connection: Connection, frame: Uint8Array): void {
     const context = this.#context;
-    const hello = frameType(frame) === FrameType.HELLO ? decodeHello(frame) : undefined;
+    const hello = frameType(frame) === FrameType.HELLO ? decode(client.Hello, frame) : undefined;
     if (hello === undefined) return context.close(connection, 'HELLO_EXPECTED');
     const { versionMin: min, versionMax: max } = hello;
     if (min > PROTOCOL_VERSION || max < PROTOCOL_VERSION)
@@ -60,6 +63,7 @@ export class Handshake {
     connection.device = hello.device === '' ? `unnamed-${randomBytes(8).toString('hex')}` : hello.device;
     connection.login = {
       resumeSession: hello.session,
+      room: hello.room,
       link: undefined,
       resumed: false,
       awaited: new Set(),
@@ -84,20 +88,38 @@ export class Handshake {
     login.resumed = result.resumed;
     connection.phase = Phase.ATTACH;
     for (const link of this.#context.uplink.attach(connection)) login.awaited.add(link);
-    this.#welcomeIfAttached(connection);
+    this.#proceedIfAttached(connection);
   }
 
   onAttached(link: StateLink, connection: Connection | undefined): void {
     if (connection?.phase !== Phase.ATTACH) return;
     connection.login?.awaited.delete(link);
-    this.#welcomeIfAttached(connection);
+    this.#proceedIfAttached(connection);
   }
 
   /** What was asked of this node is asked of another one. */
   onLinkEnded(link: StateLink): void {
     for (const connection of this.#pending) {
       if (connection.phase === Phase.ATTACH) this.onAttached(link, connection);
-      else if (connection.login?.link === link) this.#login(connection);
+      else if (connection.login?.link !== link) continue;
+      else if (connection.phase === Phase.JOIN) this.#join(connection);
+      else this.#login(connection);
+    }
+  }
+
+  /** Takes what state has for a connection that joins its room: the answer, or pushes, which its first sync will find. */
+  onJoining(connection: Connection, frame: Uint8Array): void {
+    const { login } = connection;
+    if (login === undefined || frameRef(frame) !== JOIN_REF) return;
+    if (frameType(frame) === FrameType.RESPONSE) {
+      const result = decode(client.Response, frame)?.result;
+      if (result?.$case !== 'conversation') return this.#context.close(connection, 'INTERNAL');
+      connection.room = result.conversation.id;
+      this.#welcome(connection, login);
+    } else if (frameType(frame) === FrameType.NACK) {
+      const { code = '', retryAfterMs } = decode(client.Nack, frame) ?? {};
+      const known = isErrorCode(code) ? code : 'INTERNAL';
+      this.#context.close(connection, known, { name: login.room }, retryAfterMs || undefined);
     }
   }
 
@@ -134,10 +156,27 @@ export class Handshake {
     if (login.link === undefined) this.#context.close(connection, 'STATE_UNAVAILABLE');
   }
 
-  #welcomeIfAttached(connection: Connection): void {
+  #proceedIfAttached(connection: Connection): void {
     const login = connection.login;
     if (login === undefined || login.awaited.size > 0) return;
     if (this.#context.uplink.readyLinks === 0) return this.#context.close(connection, 'STATE_UNAVAILABLE');
+    if (login.room === '') return this.#welcome(connection, login);
+    connection.phase = Phase.JOIN;
+    this.#join(connection);
+  }
+
+  /** Asks in the client's name; joining a room twice is harmless. */
+  #join(connection: Connection): void {
+    const { uplink } = this.#context;
+    const login = connection.login as PendingLogin;
+    const call = { $case: 'joinRoom' as const, joinRoom: { room: login.room } };
+    const request = encodeFrame(FrameType.REQUEST, JOIN_REF, 0n, client.Request.encode({ call }).finish());
+    login.link = uplink.home(connection.user);
+    if (uplink.forward(connection, request) !== Forwarded.TAKEN)
+      this.#context.close(connection, 'STATE_UNAVAILABLE');
+  }
+
+  #welcome(connection: Connection, login: PendingLogin): void {
     this.#pending.delete(connection);
     connection.login = undefined;
     connection.phase = Phase.LIVE;
@@ -151,17 +190,18 @@ export class Handshake {
       connection: this.#context.connectionId(connection.conn),
       serverTimeMs: BigInt(Date.now()),
       resumed: login.resumed,
+      conversation: connection.room,
     });
     this.#context.send(connection, encodeFrame(FrameType.WELCOME, 0, 0n, welcome.finish()));
     this.#context.onLive(connection);
   }
 }
 
-function decodeHello(frame: Uint8Array): client.Hello | undefined {
+function decode<T>(message: { decode(bytes: Uint8Array): T }, frame: Uint8Array): T | undefined {
   try {
-    return client.Hello.decode(framePayload(frame));
+    return message.decode(framePayload(frame));
   } catch {
-    // Whatever is wrong with it, the answer is the same.
+    // Whatever is wrong with it, the caller's answer is the same.
     return undefined;
   }
 }

@@ -8,13 +8,19 @@ import {
   frameRef,
   FrameType,
   frameType,
+  HEADER_BYTES,
+  readU32,
+  writeU32,
 } from '../proto/mod.ts';
 import { nackFrame } from './answers.ts';
 import { type Connection, Fence } from './connection.ts';
 import type { Guard } from './guard.ts';
 import type { ResyncFence } from './resync-fence.ts';
 import { Verdict } from './send-budget.ts';
-import { Forwarded, type Uplink } from './uplink.ts';
+import { Forwarded, KEY_AT, type Uplink } from './uplink.ts';
+
+/** Protobuf tags of the calls of REQUEST that are about the conversation in the key: get_history, get_members. */
+const ROOM_CALLS: ReadonlySet<number | undefined> = new Set([0x32, 0x3a]);
 
 export interface InboundContext {
   readonly uplink: Uplink;
@@ -38,6 +44,7 @@ export class Inbound {
     const type = frameType(frame);
     const verdict = this.#context.guard.charge(connection, frame.length);
     if (verdict !== Verdict.TAKE && this.#overBudget(connection, frame, type, verdict)) return;
+    if (connection.room !== 0n) addressToRoom(frame, connection.room);
     switch (type) {
       case FrameType.SEND:
         if (this.#context.uplink.readyLinks === 0) this.#refuse(connection, frame, 'STATE_UNAVAILABLE');
@@ -100,6 +107,15 @@ export class Inbound {
     const clientMsgId = frameType(frame) === FrameType.SEND ? readClientMsgId(frame) : '';
     this.#context.send(connection, nackFrame(code, decodeHeader(frame), clientMsgId, details, retryAfterMs));
   }
+}
+
+/** Writes the room's id into a frame that should have a key and has none. */
+function addressToRoom(frame: Uint8Array, room: bigint): void {
+  if (readU32(frame, KEY_AT) !== 0 || readU32(frame, KEY_AT + 4) !== 0) return;
+  const type = frameType(frame);
+  if (type !== FrameType.SEND && !(type === FrameType.REQUEST && ROOM_CALLS.has(frame[HEADER_BYTES]))) return;
+  writeU32(frame, KEY_AT, Number(room >> 32n));
+  writeU32(frame, KEY_AT + 4, Number(room & 0xffff_ffffn));
 }
 
 function pongOf(ping: Uint8Array): Uint8Array {

@@ -115,7 +115,7 @@ describe('backpressure of a state node', () => {
   test('clients are not read until it has drained, and nothing is lost', async () => {
     const tokens = await TokenMaker.make();
     const links = new FakeLinks();
-    await using node = await TestNode.start(tokens, [], {}, links.open);
+    await using node = await TestNode.start(tokens, [], {}, { open: links.open });
     node.node.setStateNodes([{ id: 'a', address: 'a' }]);
     const link = links.get('a');
     link.open();
@@ -144,7 +144,7 @@ describe('backpressure of a state node', () => {
   test('a full queue: OVERLOADED, and what follows waits for RESYNCED', async () => {
     const tokens = await TokenMaker.make();
     const links = new FakeLinks();
-    await using node = await TestNode.start(tokens, [], {}, links.open);
+    await using node = await TestNode.start(tokens, [], {}, { open: links.open });
     node.node.setStateNodes([{ id: 'a', address: 'a' }]);
     const link = links.get('a');
     link.open();

@@ -10,7 +10,7 @@ import {
   FrameType,
   type FrameHeader,
 } from '../proto/mod.ts';
-import { WS_SUBPROTOCOL } from './transport-ws.ts';
+import { WS_PROTO } from './listener-ws.ts';
 
 const DEADLINE_MS = 10_000;
 
@@ -56,9 +56,10 @@ export class TestClient {
     });
   }
 
-  static ws(address: string): Promise<TestClient> {
+  /** @param target path and query behind the address */
+  static ws(address: string, protocols: readonly string[] = [WS_PROTO], target = '/ws'): Promise<TestClient> {
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(`ws://${address}/ws`, WS_SUBPROTOCOL);
+      const socket = new WebSocket(`ws://${address}${target}`, [...protocols]);
       const test = new TestClient(socket);
       socket.once('open', () => resolve(test)).once('error', reject);
     });

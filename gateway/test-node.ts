@@ -1,5 +1,5 @@
 /** A worker node in this thread, in front of fake state nodes. */
-import { silentLogger } from '../common/mod.ts';
+import { type Logger, silentLogger } from '../common/mod.ts';
 import { BatchLink } from '../crpc/mod.ts';
 import { link } from '../proto/mod.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
@@ -20,21 +20,30 @@ export const openBatchLink: OpenLink = (address, handler) =>
     backoff: { baseMs: 10, maxMs: 50 },
   });
 
+export interface TestNodeOptions {
+  readonly open?: OpenLink;
+  readonly logger?: Logger;
+}
+
 export class TestNode implements AsyncDisposable {
   readonly node: WorkerNode;
-  readonly #clients: TestClient[] = [];
+  /** Ended with the node. */
+  readonly clients: { destroy(): void }[] = [];
   #waiting: { readonly links: number; readonly resolve: () => void }[] = [];
   address = '';
   wsAddress = '';
 
-  private constructor(limits: Partial<GatewayLimits>, open: OpenLink) {
+  private constructor(
+    limits: Partial<GatewayLimits>,
+    { open = openBatchLink, logger = silentLogger }: TestNodeOptions,
+  ) {
     this.node = new WorkerNode({
       gateway: 5,
       gatewayName: 'gateway-test',
       worker: 2,
       limits: { ...DEFAULT_LIMITS, ...limits },
       open,
-      logger: silentLogger,
+      logger,
       onRouteChange: () => {
         for (const { links, resolve } of this.#waiting) if (this.node.stats.readyLinks === links) resolve();
       },
@@ -45,9 +54,9 @@ export class TestNode implements AsyncDisposable {
     tokens: TokenMaker,
     states: readonly FakeState[],
     limits: Partial<GatewayLimits> = {},
-    open: OpenLink = openBatchLink,
+    options: TestNodeOptions = {},
   ): Promise<TestNode> {
-    const test = new TestNode(limits, open);
+    const test = new TestNode(limits, options);
     test.node.setKeys(tokens.jwks);
     for (const kind of ['tcp', 'ws'] as const) {
       const port = await test.node.listen(kind, { host: HOST, port: 0, reusePort: false });
@@ -73,18 +82,18 @@ export class TestNode implements AsyncDisposable {
 
   async tcp(): Promise<TestClient> {
     const client = await TestClient.tcp(this.address);
-    this.#clients.push(client);
+    this.clients.push(client);
     return client;
   }
 
-  async ws(): Promise<TestClient> {
-    const client = await TestClient.ws(this.wsAddress);
-    this.#clients.push(client);
+  async ws(protocols?: readonly string[], target?: string): Promise<TestClient> {
+    const client = await TestClient.ws(this.wsAddress, protocols, target);
+    this.clients.push(client);
     return client;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients) client.destroy();
+    for (const client of this.clients) client.destroy();
     await this.node.stop();
   }
 }

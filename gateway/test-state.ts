@@ -86,6 +86,8 @@ export class FakeState implements AsyncDisposable {
   refuses = '';
   /** Answers logins at all. */
   answersLogin = true;
+  /** Answers those who want to join a room. */
+  answersJoin = true;
   readonly #server: CrpcServer;
   #registration: Registration | undefined;
   #seq = 0n;
@@ -138,6 +140,7 @@ export class FakeState implements AsyncDisposable {
   onFrame(from: FakeStateStream, conn: number, frame: Uint8Array): void {
     const { type, ref, key } = decodeHeader(frame);
     this.frames.push({ conn, type, key });
+    if (type === FrameType.REQUEST) this.#onRequest(from, conn, frame);
     if (type !== FrameType.SEND) return;
     const { clientMsgId, text } = client.Send.decode(framePayload(frame));
     const sender = from.attached.get(conn);
@@ -158,6 +161,22 @@ export class FakeState implements AsyncDisposable {
         [...stream.attached.keys()].filter((other) => stream !== from || other !== conn),
         bytes,
       );
+  }
+
+  /** Lets everybody into the room whose name is a number; that is its id. */
+  #onRequest(from: FakeStateStream, conn: number, frame: Uint8Array): void {
+    const { call } = client.Request.decode(framePayload(frame));
+    if (call?.$case !== 'joinRoom' || !this.answersJoin) return;
+    const { ref } = decodeHeader(frame);
+    const { room } = call.joinRoom;
+    if (/^\d+$/.test(room)) {
+      const conversation = client.Conversation.fromPartial({ id: BigInt(room) });
+      const response = client.Response.encode({ result: { $case: 'conversation', conversation } });
+      from.deliver([conn], encodeFrame(FrameType.RESPONSE, ref, 0n, response.finish()));
+    } else {
+      const nack = client.Nack.fromPartial({ code: 'ROOM_NOT_FOUND' });
+      from.deliver([conn], encodeFrame(FrameType.NACK, ref, 0n, client.Nack.encode(nack).finish()));
+    }
   }
 
   async stop(): Promise<void> {

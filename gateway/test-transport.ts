@@ -4,8 +4,6 @@ import type { Transport } from './transport.ts';
 
 export const fakeTransport: Transport = {
   kind: 'tcp',
-  listen: () => Promise.resolve(0),
-  close: () => {},
   pack: (frames: Downlink, owned: boolean) => joinFrames(frames, owned),
   accept: () => {},
   end: (connection) => void connection.socket.end(),

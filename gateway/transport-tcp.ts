@@ -5,7 +5,13 @@ import { closeFrame } from './answers.ts';
 import { type Connection, Phase } from './connection.ts';
 import { type Downlink, joinFrames } from './fanout.ts';
 import { MAX_HELLO_BYTES, TCP_KEEPALIVE_MS } from './limits.ts';
-import { listen, type ListenOptions, type Transport, type TransportEvents } from './transport.ts';
+import {
+  listen,
+  type Listener,
+  type ListenOptions,
+  type Transport,
+  type TransportEvents,
+} from './transport.ts';
 
 const CONNECTION = Symbol('connection');
 
@@ -13,7 +19,7 @@ interface ClientSocket extends Socket {
   [CONNECTION]?: Connection;
 }
 
-export class TcpTransport implements Transport {
+export class TcpTransport implements Transport, Listener {
   readonly kind = 'tcp';
   readonly #events: TransportEvents;
   readonly #server: Server;

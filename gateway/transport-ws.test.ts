@@ -7,7 +7,7 @@ import { encodeFrame, FrameType } from '../proto/mod.ts';
 import { TestNode } from './test-node.ts';
 import { FakeState } from './test-state.ts';
 import { TokenMaker } from './test-tokens.ts';
-import { WS_SUBPROTOCOL } from './transport-ws.ts';
+import { WS_PROTO } from './listener-ws.ts';
 
 describe('WebSocket', () => {
   let tokens: TokenMaker;
@@ -129,13 +129,13 @@ describe('WebSocket', () => {
     expect(node.node.size).toBe(0);
   });
 
-  test('no subprotocol, another one, another path: refused with the reason', async () => {
+  test('another subprotocol, another path, a room without a token: refused with the reason', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const url = `ws://${node.wsAddress}`;
     for (const [where, protocols, status] of [
-      [url, [], 400],
+      [`${url}/ws?room_id=5`, [], 400],
       [url, ['gochat.v9.proto'], 400],
-      [`${url}/elsewhere`, [WS_SUBPROTOCOL], 404],
+      [`${url}/elsewhere`, [WS_PROTO], 404],
     ] as const) {
       const socket = new WebSocket(where, [...protocols]);
       const refused = await new Promise<number | undefined>((resolve) => {
@@ -162,9 +162,9 @@ describe('WebSocket', () => {
 
   test('a client of other subprotocols that offers ours too: gets ours', async () => {
     await using node = await TestNode.start(tokens, [state]);
-    const socket = new WebSocket(`ws://${node.wsAddress}/ws?x=1`, ['gochat.v9.proto', WS_SUBPROTOCOL]);
+    const socket = new WebSocket(`ws://${node.wsAddress}/ws?x=1`, ['gochat.v9.proto', WS_PROTO]);
     await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject));
-    expect(socket.protocol).toBe(WS_SUBPROTOCOL);
+    expect(socket.protocol).toBe(WS_PROTO);
     expect(socket.extensions).toBe('');
     socket.terminate();
   });

@@ -1,9 +1,9 @@
-/** What the message plane and a kind of socket need of each other; one transport serves all of its connections. */
+/** What the message plane and a kind of socket need of each other: one transport serves all connections of its kind. */
 import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
-import type { FrameParser } from '../proto/mod.ts';
+import type { FrameHeader, FrameParser } from '../proto/mod.ts';
 import type { Origin } from './address-limits.ts';
 import type { Connection } from './connection.ts';
 import type { Downlink } from './fanout.ts';
@@ -18,16 +18,20 @@ export interface ListenOptions {
   readonly reusePort: boolean;
 }
 
-/** A kind of socket. */
-export interface Transport {
-  readonly kind: 'tcp' | 'ws';
+/** A port that clients come in by. */
+export interface Listener {
   /** Returns the port. Rejects with the system's error. */
   listen(options: ListenOptions): Promise<number>;
   /** Stops accepting; connections live on. */
   close(): void;
+}
+
+/** A kind of socket, and the form that frames have on it. */
+export interface Transport {
+  readonly kind: 'tcp' | 'ws';
   /** Returns a tick's frames as bytes of this wire; `owned`: they will wait, so they must not hold other memory. */
   pack(frames: Downlink, owned: boolean): Buffer;
-  /** Changes the largest length field that the connection accepts. */
+  /** The connection is live: frames of any kind and of this size may come. */
   accept(connection: Connection, maxFrameBytes: number): void;
   /** Ends the socket behind what was written. */
   end(connection: Connection): void;
@@ -64,8 +68,15 @@ export interface TransportEvents {
   onBytes(count: number): void;
   /** Returns false when the connection is closing and takes no more. */
   onFrame(connection: Connection, frame: Uint8Array): boolean;
-  /** The bytes make no frame. */
-  onFault(connection: Connection, code: ErrorCode, details?: ErrorDetails): void;
+  /** The bytes make no frame. @param refused what could be read of its header */
+  onFault(
+    connection: Connection,
+    code: ErrorCode,
+    details?: ErrorDetails,
+    refused?: Pick<FrameHeader, 'ref' | 'key'>,
+  ): void;
+  /** A frame of a state node does not parse; it reaches nobody who needs it in another form. */
+  onUntranslatable(error: unknown): void;
   /** Some bytes of a frame have come and not all. */
   onPartial(connection: Connection): void;
   /** The transport has paused the connection because of the congestion. */

@@ -6,7 +6,7 @@ import type { Connection } from './connection.ts';
 import { type OpenLink, StateLink, type StateLinkEvents, type StateNode } from './state-link.ts';
 
 /** Offset of the key in a frame. */
-const KEY_AT = 8;
+export const KEY_AT = 8;
 
 /** What became of a client's frame. */
 export const Forwarded = {

@@ -1,6 +1,7 @@
 /** One worker's part of the gateway: sockets on one side, state nodes on the other. It needs no thread of its own. */
 import type { Duplex } from 'node:stream';
-import type { ErrorCode, ErrorDetails, Logger } from '../common/mod.ts';
+import { CATALOGUE, type ErrorCode, type ErrorDetails, type Logger } from '../common/mod.ts';
+import type { FrameHeader } from '../proto/mod.ts';
 import { closeFrame, nackFrame } from './answers.ts';
 import { Authenticator } from './authenticator.ts';
 import { Connection, Phase } from './connection.ts';
@@ -15,9 +16,9 @@ import { type GatewayLimits, MAX_REFUSED, STOP_GRACE_MS } from './limits.ts';
 import { ResyncFence } from './resync-fence.ts';
 import { Verdict } from './send-budget.ts';
 import type { OpenLink, StateNode } from './state-link.ts';
-import type { ListenOptions, Peer, Transport, TransportEvents } from './transport.ts';
+import { WsListener } from './listener-ws.ts';
+import type { Listener, ListenOptions, Peer, Transport, TransportEvents } from './transport.ts';
 import { TcpTransport } from './transport-tcp.ts';
-import { WsTransport } from './transport-ws.ts';
 import { Uplink, type UplinkEvents } from './uplink.ts';
 import { type DisconnectCode, newWorkerStats, PEER_GONE, type WorkerStats } from './worker-stats.ts';
 
@@ -27,6 +28,10 @@ const GATEWAY_SHIFT = 53n;
 const COUNTER_MASK = (1n << WORKER_SHIFT) - 1n;
 /** Connections per ms of a worker's life for which the ids of its predecessors are not used again. */
 const IDS_PER_MS_SHIFT = 4n;
+
+/** Faults of a single WebSocket message. */
+const SURVIVABLE: ReadonlySet<ErrorCode> = new Set(['FRAME_INVALID', 'FRAME_UNKNOWN', 'JSON_INVALID']);
+const NO_HEADER = { ref: 0, key: 0n };
 
 export interface WorkerNodeOptions {
   /** Number leased from the registry. */
@@ -54,7 +59,7 @@ export class WorkerNode {
   readonly #fence: ResyncFence;
   readonly #uplink: Uplink;
   readonly #inbound: Inbound;
-  readonly #transports: { readonly tcp: Transport; readonly ws: Transport };
+  readonly #listeners: { readonly tcp: Listener; readonly ws: Listener };
   readonly #idBase = BigInt(Date.now()) << IDS_PER_MS_SHIFT;
   #heldBack: Connection[] = [];
   #drain: Drain | undefined;
@@ -69,10 +74,13 @@ export class WorkerNode {
       isCongested: () => this.#uplink.congested,
       close: (connection, code, details) => this.#close(connection, code, details),
     });
-    this.#fanout = new Fanout(this.#table, this.stats, limits.maxOutboundBytes, (connection) => {
+    const onSlow = (connection: Connection) => {
       this.stats.slowConsumers++;
       this.#close(connection, 'SLOW_CONSUMER');
-    });
+    };
+    this.#fanout = new Fanout(this.#table, this.stats, limits.maxOutboundBytes, onSlow, (connection, frame) =>
+      this.#handshake.onJoining(connection, frame),
+    );
     const send = (connection: Connection, frame: Uint8Array) => this.#fanout.send(connection, frame);
     this.#uplink = new Uplink(gateway, { gatewayName, worker, open, events: this.#uplinkEvents() });
     this.#handshake = new Handshake(this.#handshakeContext());
@@ -88,9 +96,9 @@ export class WorkerNode {
     const events = this.#transportEvents();
     const { maxFrameBytes, helloTimeoutMs } = limits;
     const maxSockets = limits.maxConnections + MAX_REFUSED;
-    this.#transports = {
+    this.#listeners = {
       tcp: new TcpTransport(events),
-      ws: new WsTransport(events, { maxFrameBytes, helloTimeoutMs, maxSockets }),
+      ws: new WsListener(events, { maxFrameBytes, helloTimeoutMs, maxSockets }),
     };
     this.#deadlines.start();
   }
@@ -102,7 +110,7 @@ export class WorkerNode {
 
   /** Listens for one kind of client and returns the port. */
   listen(kind: 'tcp' | 'ws', options: ListenOptions): Promise<number> {
-    return this.#transports[kind].listen(options);
+    return this.#listeners[kind].listen(options);
   }
 
   /** Follows the state nodes that the registry knows. */
@@ -159,7 +167,9 @@ export class WorkerNode {
         this.stats.bytesIn += count;
       },
       onFrame: (connection, frame) => this.#receive(connection, frame),
-      onFault: (connection, code, details) => this.#refuse(connection, code, details),
+      onFault: (connection, code, details, refused) => this.#refuse(connection, code, details, refused),
+      onUntranslatable: (error) =>
+        this.#options.logger.error({ err: error }, 'a state node sent a frame that does not parse'),
       onPartial: (connection) => this.#deadlines.onPartial(connection),
       onHeldBack: (connection) => {
         this.#heldBack.push(connection);
@@ -257,11 +267,18 @@ export class WorkerNode {
     return connection.phase < Phase.CLOSING;
   }
 
-  #refuse(connection: Connection, code: ErrorCode, details?: ErrorDetails): void {
+  #refuse(
+    connection: Connection,
+    code: ErrorCode,
+    details?: ErrorDetails,
+    refused: Pick<FrameHeader, 'ref' | 'key'> = NO_HEADER,
+  ): void {
     // A message of its own on WebSocket: what follows can still be read.
-    if (code === 'FRAME_INVALID' && connection.phase === Phase.LIVE)
-      this.#fanout.send(connection, nackFrame(code, { ref: 0, key: 0n }));
-    else this.#close(connection, code === 'FRAME_INVALID' ? 'HELLO_EXPECTED' : code, details);
+    if (SURVIVABLE.has(code) && connection.phase === Phase.LIVE) {
+      const verdict = this.#guard.charge(connection, 0);
+      if (verdict === Verdict.CLOSE) this.#close(connection, 'RATE_LIMITED');
+      else this.#fanout.send(connection, nackFrame(code, refused, '', details));
+    } else this.#close(connection, 'close' in CATALOGUE[code] ? code : 'HELLO_EXPECTED', details);
   }
 
   /** Tells the client why and ends the connection; idempotent. */
@@ -316,7 +333,7 @@ export class WorkerNode {
   }
 
   #closeListeners(): void {
-    this.#transports.tcp.close();
-    this.#transports.ws.close();
+    this.#listeners.tcp.close();
+    this.#listeners.ws.close();
   }
 }

@@ -1,3 +1,4 @@
 /** What a client needs of the protocol, browser-safe: frames and their payloads. */
 export * from './frame.ts';
+export * from './json.ts';
 export * from './gen/gochat/client/v1/client.ts';

@@ -1,6 +1,7 @@
 /** Everything that travels: the client's frames, the link's records, and the generated messages. */
 export * from './bytes.ts';
 export * from './frame.ts';
+export * from './json.ts';
 export * from './link.ts';
 export * as client from './gen/gochat/client/v1/client.ts';
 export * as link from './gen/gochat/link/v1/link.ts';

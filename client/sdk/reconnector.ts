@@ -156,6 +156,7 @@ export class Reconnector {
       device: this.#options.device,
       session: this.#session,
       client: this.#options.client,
+      room: '',
     };
   }
 }

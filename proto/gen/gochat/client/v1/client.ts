@@ -41,6 +41,8 @@ export interface Hello {
   session: bigint;
   /** Name and version of the client software, for logs; at most 64 bytes. */
   client: string;
+  /** Name or id of a room to join before Welcome; frames without a key then go to it. */
+  room: string;
 }
 
 /** Answer to Hello: the connection is live. */
@@ -67,6 +69,8 @@ export interface Welcome {
   serverTimeMs: bigint;
   /** The session named in Hello goes on. */
   resumed: boolean;
+  /** The room named in Hello; 0: none was. */
+  conversation: bigint;
 }
 
 /** A message to the conversation in the header's key. */
@@ -253,7 +257,7 @@ export interface Member {
 }
 
 function createBaseHello(): Hello {
-  return { versionMin: 0, versionMax: 0, token: "", device: "", session: 0n, client: "" };
+  return { versionMin: 0, versionMax: 0, token: "", device: "", session: 0n, client: "", room: "" };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -278,6 +282,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.client !== "") {
       writer.uint32(50).string(message.client);
+    }
+    if (message.room !== "") {
+      writer.uint32(58).string(message.room);
     }
     return writer;
   },
@@ -343,6 +350,14 @@ export const Hello: MessageFns<Hello> = {
             message.client = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.room = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -366,6 +381,7 @@ export const Hello: MessageFns<Hello> = {
     message.device = object.device ?? "";
     message.session = (object.session !== undefined && object.session !== null) ? BigInt(object.session) : 0n;
     message.client = object.client ?? "";
+    message.room = object.room ?? "";
     return message;
   },
 };
@@ -384,6 +400,7 @@ function createBaseWelcome(): Welcome {
     maxTextBytes: 0,
     serverTimeMs: 0n,
     resumed: false,
+    conversation: 0n,
   };
 }
 
@@ -436,6 +453,12 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.resumed !== false) {
       writer.uint32(96).bool(message.resumed);
+    }
+    if (message.conversation !== 0n) {
+      if (BigInt.asUintN(64, message.conversation) !== message.conversation) {
+        throw new globalThis.Error("value provided for field message.conversation of type uint64 too large");
+      }
+      writer.uint32(104).uint64(message.conversation);
     }
     return writer;
   },
@@ -549,6 +572,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.resumed = reader.bool();
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.conversation = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -582,6 +613,9 @@ export const Welcome: MessageFns<Welcome> = {
       ? BigInt(object.serverTimeMs)
       : 0n;
     message.resumed = object.resumed ?? false;
+    message.conversation = (object.conversation !== undefined && object.conversation !== null)
+      ? BigInt(object.conversation)
+      : 0n;
     return message;
   },
 };

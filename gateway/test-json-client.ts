@@ -1,0 +1,71 @@
+/** A client for tests that speaks JSON, as a browser's console would: with the platform's own WebSocket. */
+
+const DEADLINE_MS = 10_000;
+
+export type Json = Readonly<Record<string, unknown>>;
+
+export class JsonClient {
+  readonly socket: WebSocket;
+  /** Objects that nobody has waited for yet. */
+  readonly received: Json[] = [];
+  /** Resolves with the status when the socket has closed. */
+  readonly closed: Promise<number>;
+  readonly #look = new Set<() => void>();
+
+  private constructor(socket: WebSocket) {
+    this.socket = socket;
+    const closed = Promise.withResolvers<number>();
+    this.closed = closed.promise;
+    socket.addEventListener('message', ({ data }) => {
+      this.received.push(JSON.parse(data as string) as Json);
+      for (const look of this.#look) look();
+    });
+    socket.addEventListener('close', ({ code }) => closed.resolve(code));
+  }
+
+  /** @param target path and query behind the address */
+  static open(
+    address: string,
+    target = '/ws',
+    protocols: string[] = ['gochat.v1.json'],
+  ): Promise<JsonClient> {
+    return new Promise((resolve, reject) => {
+      const socket = new WebSocket(`ws://${address}${target}`, protocols);
+      const client = new JsonClient(socket);
+      socket.addEventListener('open', () => resolve(client));
+      socket.addEventListener('error', () => reject(new Error(`no WebSocket at ${address}`)));
+    });
+  }
+
+  send(json: Json): void {
+    this.socket.send(JSON.stringify(json));
+  }
+
+  async login(token: string): Promise<Json> {
+    this.send({ type: 'HELLO', version_min: 1, version_max: 1, token });
+    return await this.next('WELCOME');
+  }
+
+  /** Returns the next object of this type and takes it out; others stay. */
+  next(type: string, wants: (json: Json) => boolean = () => true): Promise<Json> {
+    const { promise, resolve, reject } = Promise.withResolvers<Json>();
+    const look = () => {
+      const found = this.received.findIndex((json) => json['type'] === type && wants(json));
+      if (found < 0) return;
+      this.#look.delete(look);
+      clearTimeout(timer);
+      resolve(this.received.splice(found, 1)[0] as Json);
+    };
+    const timer = setTimeout(
+      () => reject(new Error(`no ${type} within ${DEADLINE_MS} ms: ${JSON.stringify(this.received)}`)),
+      DEADLINE_MS,
+    );
+    this.#look.add(look);
+    look();
+    return promise;
+  }
+
+  destroy(): void {
+    this.socket.close();
+  }
+}

@@ -1,0 +1,156 @@
+/** The shapes of client.proto's messages for the JSON form; a test holds them equal to the .proto file. */
+import * as client from './gen/gochat/client/v1/client.ts';
+import { FrameType } from './frame.ts';
+
+/** What a field holds; u64 travels as a decimal string, kind as the name of the enum's value. */
+export type Scalar = 'text' | 'bool' | 'u32' | 'u64' | 'kind';
+
+export interface Field {
+  /** Name in JSON and in the .proto file. */
+  readonly name: string;
+  /** Name in the generated code. */
+  readonly key: string;
+  readonly type: Scalar | Shape;
+  readonly repeated: boolean;
+}
+
+export interface Shape {
+  readonly fields: readonly Field[];
+  /** Name of the oneof that the fields are the cases of. */
+  readonly oneof: string | undefined;
+}
+
+/** A message that is the payload of a frame. */
+export interface Payload {
+  readonly shape: Shape;
+  encode(message: unknown): Uint8Array;
+  decode(bytes: Uint8Array): unknown;
+}
+
+type Spec = Readonly<Record<string, Scalar | Shape | readonly [Scalar | Shape]>>;
+
+function shape(spec: Spec, oneof?: string): Shape {
+  const fields = Object.entries(spec).map(([name, type]): Field => {
+    const key = name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+    return isList(type) ? { name, key, type: type[0], repeated: true } : { name, key, type, repeated: false };
+  });
+  return { fields, oneof };
+}
+
+function isList(type: Spec[string]): type is readonly [Scalar | Shape] {
+  return Array.isArray(type);
+}
+
+const Message = shape({
+  seq: 'u64',
+  id: 'u64',
+  sender: 'u64',
+  from: 'text',
+  client_msg_id: 'text',
+  text: 'text',
+  at_ms: 'u64',
+});
+const Conversation = shape({
+  id: 'u64',
+  kind: 'kind',
+  name: 'text',
+  last_seq: 'u64',
+  delivered_seq: 'u64',
+  read_seq: 'u64',
+});
+const Receipt = shape({ conversation: 'u64', delivered_seq: 'u64', read_seq: 'u64' });
+const Cursor = shape({ conversation: 'u64', seq: 'u64' });
+const ConversationMessages = shape({ conversation: Conversation, messages: [Message] });
+const Member = shape({ user: 'u64', name: 'text', online: 'bool' });
+
+/** Shapes of the payloads by the name of their message. */
+export const SHAPES = {
+  Hello: shape({
+    version_min: 'u32',
+    version_max: 'u32',
+    token: 'text',
+    device: 'text',
+    session: 'u64',
+    client: 'text',
+    room: 'text',
+  }),
+  Welcome: shape({
+    version: 'u32',
+    session: 'u64',
+    user: 'u64',
+    user_name: 'text',
+    device: 'text',
+    gateway: 'text',
+    connection: 'u64',
+    heartbeat_interval_ms: 'u32',
+    max_frame_bytes: 'u32',
+    max_text_bytes: 'u32',
+    server_time_ms: 'u64',
+    resumed: 'bool',
+    conversation: 'u64',
+  }),
+  Send: shape({ client_msg_id: 'text', text: 'text' }),
+  Sent: shape({ client_msg_id: 'text', seq: 'u64', id: 'u64', at_ms: 'u64', duplicate: 'bool' }),
+  Nack: shape({
+    code: 'text',
+    message: 'text',
+    retryable: 'bool',
+    retry_after_ms: 'u32',
+    client_msg_id: 'text',
+  }),
+  Message,
+  Receipts: shape({ receipts: [Receipt] }),
+  Request: shape(
+    {
+      sync: shape({ cursors: [Cursor], limit: 'u32' }),
+      open_direct: shape({ user_name: 'text' }),
+      create_room: shape({ name: 'text' }),
+      join_room: shape({ room: 'text' }),
+      list_conversations: shape({}),
+      get_history: shape({ before_seq: 'u64', limit: 'u32' }),
+      get_members: shape({}),
+    },
+    'call',
+  ),
+  Response: shape(
+    {
+      sync: shape({ conversations: [ConversationMessages], more: 'bool' }),
+      conversation: Conversation,
+      conversations: shape({ conversations: [Conversation] }),
+      history: shape({ messages: [Message], more: 'bool' }),
+      members: shape({ members: [Member] }),
+    },
+    'result',
+  ),
+  Close: shape({ code: 'text', reason: 'text', retryable: 'bool', retry_after_ms: 'u32' }),
+} as const satisfies Record<string, Shape>;
+
+interface Codec {
+  encode(message: never): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): unknown;
+}
+
+function payload(shape: Shape, codec: Codec): Payload {
+  return {
+    shape,
+    encode: (message) => codec.encode(message as never).finish(),
+    decode: (bytes) => codec.decode(bytes),
+  };
+}
+
+/** Payloads by frame type; the other types have none. */
+export const PAYLOADS: Readonly<Record<number, Payload>> = {
+  [FrameType.HELLO]: payload(SHAPES.Hello, client.Hello),
+  [FrameType.WELCOME]: payload(SHAPES.Welcome, client.Welcome),
+  [FrameType.SEND]: payload(SHAPES.Send, client.Send),
+  [FrameType.SENT]: payload(SHAPES.Sent, client.Sent),
+  [FrameType.NACK]: payload(SHAPES.Nack, client.Nack),
+  [FrameType.MESSAGE]: payload(SHAPES.Message, client.Message),
+  [FrameType.RECEIPTS]: payload(SHAPES.Receipts, client.Receipts),
+  [FrameType.REQUEST]: payload(SHAPES.Request, client.Request),
+  [FrameType.RESPONSE]: payload(SHAPES.Response, client.Response),
+  [FrameType.CLOSE]: payload(SHAPES.Close, client.Close),
+};
+
+/** Names of the conversation kinds, by number. */
+export const KINDS: readonly string[] = Object.keys(client.ConversationKind);

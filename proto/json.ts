@@ -1,0 +1,178 @@
+/** The JSON form of a frame: one object with the header's fields and the payload's. Pure; docs/protocol.md has it. */
+import { decodeHeader, encodeFrame, framePayload, FrameType } from './frame.ts';
+import { type Field, KINDS, PAYLOADS, type Scalar, type Shape } from './json-schema.ts';
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Why a text is no frame; `ref` and `key` are those of the text as far as they could be read. */
+export interface JsonFault {
+  readonly code: 'JSON_INVALID' | 'FRAME_UNKNOWN';
+  /** For people: what is wrong, and where. */
+  readonly what: string;
+  readonly ref: number;
+  readonly key: bigint;
+}
+
+const TYPES = new Map<string, FrameType>(Object.entries(FrameType));
+const NAMES = new Map<number, string>([...TYPES].map(([name, type]) => [type, name]));
+const MAX_U16 = 0xffff;
+const MAX_U32 = 0xffff_ffff;
+const MAX_U64 = 0xffff_ffff_ffff_ffffn;
+const DECIMAL = /^(0|[1-9]\d{0,19})$/;
+/** Longest piece of the sender's text that a fault repeats. */
+const MAX_QUOTE = 40;
+
+/**
+ * Writes a frame as JSON: `type`, `ref` and `key` where they are not 0, and every field of the payload.
+ *
+ * A frame of an unknown type has its number as `type` and nothing of its payload.
+ *
+ * @throws Error when the payload does not parse
+ */
+export function frameToJson(frame: Uint8Array): string {
+  const { type, ref, key } = decodeHeader(frame);
+  const json: Record<string, unknown> = { type: NAMES.get(type) ?? type };
+  if (ref !== 0) json['ref'] = ref;
+  if (key !== 0n) json['key'] = String(key);
+  const payload = PAYLOADS[type];
+  if (payload) writeMessage(payload.shape, payload.decode(framePayload(frame)) as JsonObject, json);
+  return JSON.stringify(json);
+}
+
+/** Reads a frame from its JSON form. Fields that it does not know are ignored; those that are missing have their default. */
+export function frameFromJson(text: string): Uint8Array | JsonFault {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    return fault('JSON_INVALID', error instanceof Error ? error.message : 'it does not parse');
+  }
+  if (!isObject(json)) return fault('JSON_INVALID', 'it is not an object');
+  const reader = new Reader();
+  const ref = (reader.read('u32', json['ref'], 'ref') ?? 0) as number;
+  const key = (reader.read('u64', json['key'], 'key') ?? 0n) as bigint;
+  if (ref > MAX_U16) reader.fail('ref', `a number up to ${MAX_U16}`);
+  if (reader.fault !== undefined) return fault('JSON_INVALID', reader.fault);
+  const name = json['type'];
+  if (typeof name !== 'string') return fault('JSON_INVALID', 'type is not a string', ref, key);
+  const type = TYPES.get(name);
+  if (type === undefined) return fault('FRAME_UNKNOWN', name.slice(0, MAX_QUOTE), ref, key);
+  const payload = PAYLOADS[type];
+  if (payload === undefined) return encodeFrame(type, ref, key);
+  const message = reader.readMessage(payload.shape, json, '');
+  if (reader.fault !== undefined) return fault('JSON_INVALID', reader.fault, ref, key);
+  return encodeFrame(type, ref, key, payload.encode(message));
+}
+
+function fault(code: JsonFault['code'], what: string, ref = 0, key = 0n): JsonFault {
+  return { code, what, ref, key };
+}
+
+function writeMessage(shape: Shape, message: JsonObject, into: Record<string, unknown>): void {
+  if (shape.oneof !== undefined) {
+    const set = message[shape.oneof] as JsonObject | undefined;
+    const field = shape.fields.find(({ key }) => key === set?.['$case']);
+    if (field && set) into[field.name] = writeValue(field.type, set[field.key]);
+    return;
+  }
+  for (const { name, key, type, repeated } of shape.fields) {
+    const value = message[key];
+    if (repeated) into[name] = (value as readonly unknown[]).map((item) => writeValue(type, item));
+    else if (value !== undefined) into[name] = writeValue(type, value);
+  }
+}
+
+function writeValue(type: Scalar | Shape, value: unknown): unknown {
+  if (type === 'u64') return String(value);
+  if (type === 'kind') return KINDS[value as number] ?? value;
+  if (typeof type === 'string') return value;
+  const json: Record<string, unknown> = {};
+  writeMessage(type, value as JsonObject, json);
+  return json;
+}
+
+/** Reads values and keeps the first fault, so that nothing is thrown per frame. */
+class Reader {
+  fault: string | undefined;
+
+  fail(path: string, expected: string): undefined {
+    this.fault ??= `${path} is not ${expected}`;
+    return undefined;
+  }
+
+  readMessage(shape: Shape, json: JsonObject, path: string): JsonObject {
+    const message: Record<string, unknown> = {};
+    for (const field of shape.fields) {
+      const at = path + field.name;
+      const given = json[field.name];
+      if (shape.oneof === undefined) {
+        message[field.key] = field.repeated
+          ? this.#readList(field, given, at)
+          : this.#readField(field, given, at);
+      } else if (given !== undefined && given !== null) {
+        if (message[shape.oneof] !== undefined)
+          this.fail(at, `alone: there is one ${shape.oneof} in a frame`);
+        message[shape.oneof] = { $case: field.key, [field.key]: this.read(field.type, given, at) };
+      }
+    }
+    if (shape.oneof !== undefined && message[shape.oneof] === undefined && this.fault === undefined)
+      this.fault = `there is none of ${shape.fields.map(({ name }) => name).join(', ')}`;
+    return message;
+  }
+
+  /** Reads a value; undefined where it is missing or at fault. */
+  read(type: Scalar | Shape, value: unknown, path: string): unknown {
+    if (value === undefined || value === null) return undefined;
+    switch (type) {
+      case 'text':
+        return typeof value === 'string' && value.isWellFormed()
+          ? value
+          : this.fail(path, 'a string of Unicode');
+      case 'bool':
+        return typeof value === 'boolean' ? value : this.fail(path, 'true or false');
+      case 'u32':
+        return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_U32
+          ? value
+          : this.fail(path, 'a whole number of 32 bits');
+      case 'u64':
+        return readU64(value) ?? this.fail(path, 'a decimal string of 64 bits');
+      case 'kind':
+        return KINDS.includes(value as string) ? KINDS.indexOf(value as string) : this.fail(path, 'a kind');
+      default:
+        return isObject(value) ? this.readMessage(type, value, `${path}.`) : this.fail(path, 'an object');
+    }
+  }
+
+  #readField({ type }: Field, value: unknown, path: string): unknown {
+    return this.read(type, value, path) ?? defaultOf(type);
+  }
+
+  #readList({ type }: Field, value: unknown, path: string): readonly unknown[] {
+    if (value === undefined || value === null) return [];
+    if (!Array.isArray(value)) return this.fail(path, 'a list') ?? [];
+    const list: unknown[] = [];
+    for (const [i, item] of value.entries()) {
+      list.push(this.read(type, item, `${path}[${i}]`) ?? this.fail(`${path}[${i}]`, 'there'));
+      if (this.fault !== undefined) break;
+    }
+    return list;
+  }
+}
+
+function readU64(value: unknown): bigint | undefined {
+  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? BigInt(value) : undefined;
+  if (typeof value !== 'string' || !DECIMAL.test(value)) return undefined;
+  const number = BigInt(value);
+  return number <= MAX_U64 ? number : undefined;
+}
+
+function defaultOf(type: Scalar | Shape): unknown {
+  if (type === 'text') return '';
+  if (type === 'bool') return false;
+  if (type === 'u64') return 0n;
+  return type === 'u32' || type === 'kind' ? 0 : undefined;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
