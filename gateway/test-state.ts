@@ -165,6 +165,8 @@ export class FakeState implements AsyncDisposable {
 
   /** Lets everybody into the room whose name is a number; that is its id. */
   #onRequest(from: FakeStateStream, conn: number, frame: Uint8Array): void {
+    // Field 4 of REQUEST: join_room. Anything else need not even parse.
+    if (frame[16] !== 0x22) return;
     const { call } = client.Request.decode(framePayload(frame));
     if (call?.$case !== 'joinRoom' || !this.answersJoin) return;
     const { ref } = decodeHeader(frame);
