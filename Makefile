@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$(scripts/node.sh)"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos bench bench-all clean
+.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos bench bench-placement bench-all clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -56,6 +56,9 @@ bench: all ## Measure against baselines and brokers, about 10 minutes; BENCH='ro
 
 bench-all: all ## Measure everything there is, about an hour
 	@$(NODE) node bench/main.ts --all --repeats 5
+
+bench-placement: install ## Simulate placement; writes docs/placement (an hour of CPU)
+	@$(NODE) node bench/placement/main.ts
 
 clean: ## Remove what was built
 	rm -rf dist coverage

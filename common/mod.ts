@@ -1,4 +1,5 @@
 /** Leaf helpers that every server uses. */
+export * from './address.ts';
 export * from './admin.ts';
 export * from './backoff.ts';
 export * from './config.ts';

@@ -1,5 +1,5 @@
 /** What one address may cost a worker: connections at once, connections a second, logins that fail. */
-import { AddressList, addressKey } from './address.ts';
+import { AddressList, addressKey } from '../common/mod.ts';
 import { BURST_SECONDS, type GatewayLimits, LOGIN_BURST_MINUTES, MAX_IDLE_ORIGINS } from './limits.ts';
 import { TokenBucket } from './token-bucket.ts';
 import type { Refusal } from './worker-stats.ts';

@@ -18,9 +18,9 @@ interface CachedHomes {
 /** Keeps the last picture of the gateways. Times are ms on any clock that only grows. */
 export class Fleet {
   readonly #gateways = new Map<string, Gateway>();
-  readonly #pools = new Map<string, Pool>();
-  readonly #homes = new Map<string, CachedHomes>();
-  readonly #names = new Map<string, Gateway>();
+  /** By transport, then zone; '' is all zones. */
+  readonly #pools = { tcp: new Map<string, Pool>(), ws: new Map<string, Pool>() };
+  readonly #homes = { tcp: new Map<string, CachedHomes>(), ws: new Map<string, CachedHomes>() };
   #candidates: Gateway[] = [];
   #zones = new Set<string>();
   #lostAt: number | undefined;
@@ -82,6 +82,7 @@ export class Fleet {
       present.add(endpoint.id);
     }
     for (const id of this.#gateways.keys()) if (!present.has(id)) this.#gateways.delete(id);
+    this.#dropReplaced();
   }
 
   /** Brings what depends on time up to date; makes new pools. */
@@ -101,8 +102,8 @@ export class Fleet {
     const state = { now, outcome: { arrived, lost }, maxWeight, isStale };
     this.#candidates = [];
     this.#zones = new Set();
-    this.#pools.clear();
-    this.#names.clear();
+    this.#pools.tcp.clear();
+    this.#pools.ws.clear();
     this.#tick++;
     let [room, capacity] = [0, 0];
     for (const gateway of this.#gateways.values()) {
@@ -110,7 +111,6 @@ export class Fleet {
       if (gateway.window.load.draining || gateway.freshness === 0) continue;
       this.#candidates.push(gateway);
       this.#zones.add(gateway.address.zone);
-      this.#names.set(gateway.address.name, gateway);
       room += gateway.headroom * gateway.capacity;
       capacity += gateway.capacity;
     }
@@ -131,36 +131,37 @@ export class Fleet {
 
   /** Returns the gateways of a zone ('' all) that speak a transport; made once per tick. */
   pool(zone: string, transport: Transport): Pool {
-    const key = `${transport} ${zone}`;
-    let pool = this.#pools.get(key);
-    if (!pool) {
-      pool = new Pool(
-        this.#candidates.filter(
-          ({ address }) =>
-            (zone === '' || address.zone === zone) && (transport === 'tcp' || address.wsPort > 0),
-        ),
-        (gateway) => this.score(gateway) * gateway.capacity,
-      );
-      this.#pools.set(key, pool);
-    }
+    const known = this.#pools[transport].get(zone);
+    if (known) return known;
+    const gateways = this.#candidates.filter(
+      ({ address }) => (zone === '' || address.zone === zone) && (transport === 'tcp' || address.wsPort > 0),
+    );
+    const pool = new Pool(gateways, (gateway) => this.score(gateway));
+    this.#pools[transport].set(zone, pool);
     return pool;
   }
 
   /** Returns the homes within a pool; made anew only when gateways come, go or change their capacity. */
   homes(zone: string, transport: Transport): Homes {
-    const key = `${transport} ${zone}`;
-    const entry = this.#homes.get(key);
+    const entry = this.#homes[transport].get(zone);
     if (entry?.tick === this.#tick) return entry.homes;
     const { gateways } = this.pool(zone, transport);
     const members = gateways.map(({ address, capacity }) => `${address.id} ${capacity}`).join();
     const homes = entry?.members === members ? entry.homes : new Homes(gateways);
-    this.#homes.set(key, { tick: this.#tick, members, homes });
+    this.#homes[transport].set(zone, { tick: this.#tick, members, homes });
     return homes;
   }
 
-  /** Returns the gateway of this name that takes clients. */
-  named(name: string): Gateway | undefined {
-    return this.#names.get(name);
+  /** A gateway that restarted within its lease is there twice for a while: the older process is dead. */
+  #dropReplaced(): void {
+    const newest = new Map<string, Gateway>();
+    for (const gateway of this.#gateways.values()) {
+      const { ip, port, epoch } = gateway.address;
+      const other = newest.get(`${ip} ${port}`);
+      if (other === undefined || epoch > other.address.epoch) newest.set(`${ip} ${port}`, gateway);
+      if (other !== undefined && other.address.epoch !== epoch)
+        this.#gateways.delete((epoch > other.address.epoch ? other : gateway).address.id);
+    }
   }
 
   #measureStale(now: number): number {

@@ -23,7 +23,16 @@ describe('readAddress', () => {
       wsPort: 8901,
       zone: 'a',
       version: '1',
+      epoch: 0,
     });
+  });
+
+  test.each([
+    ['1700000000000', 1_700_000_000_000],
+    ['x', 0],
+    ['-1', 0],
+  ])('epoch %j: %i', (epoch, expected) => {
+    expect(readAddress(endpoint({ metadata: { epoch } }))?.epoch).toBe(expected);
   });
 
   test('IPv6: the brackets go', () => {

@@ -14,6 +14,8 @@ export interface GatewayAddress {
   readonly wsPort: number;
   readonly zone: string;
   readonly version: string;
+  /** When the process started, Unix time in ms: of two at one address, the older is dead. 0: unknown. */
+  readonly epoch: number;
 }
 
 /** One report of a gateway's load. Dimensions that the gateway does not report are undefined and do not count. */
@@ -58,6 +60,7 @@ export function readAddress(endpoint: Endpoint): GatewayAddress | undefined {
     wsPort: readPort(endpoint.metadata['ws_port'] ?? ''),
     zone: endpoint.zone,
     version: endpoint.version,
+    epoch: readEpoch(endpoint.metadata['epoch'] ?? ''),
   };
 }
 
@@ -85,6 +88,11 @@ export function readLoad(endpoint: Endpoint): GatewayLoad {
     draining: (figure('draining') ?? 0) > 0,
     weight: Number.isFinite(endpoint.weight) && endpoint.weight > 0 ? endpoint.weight : 1,
   };
+}
+
+function readEpoch(text: string): number {
+  const epoch = Number(text);
+  return Number.isSafeInteger(epoch) && epoch > 0 ? epoch : 0;
 }
 
 function readPort(text: string): number {

@@ -28,11 +28,9 @@ export interface PlacementRequest {
   readonly transport: Transport;
   /** Whom it is for; '' unknown. Comes back to the same gateway while that one is healthy. */
   readonly uid: string;
-  /** Name of the gateway that it was on; ''. */
-  readonly last: string;
 }
 
-export const ANY: PlacementRequest = { n: MAX_GATEWAYS, zone: '', transport: 'tcp', uid: '', last: '' };
+export const ANY: PlacementRequest = { n: MAX_GATEWAYS, zone: '', transport: 'tcp', uid: '' };
 
 interface Choice {
   readonly gateway: Gateway;
@@ -71,48 +69,50 @@ export class Placement {
     return choices;
   }
 
-  #choose({ n, zone, transport, uid, last }: PlacementRequest): Choice[] {
+  #choose({ n, zone, transport, uid }: PlacementRequest): Choice[] {
     const fleet = this.#fleet;
     const all = fleet.pool('', transport);
-    const isLocal = zone !== '' && fleet.hasZone(zone);
+    const near = zone !== '' && fleet.hasZone(zone) ? fleet.pool(zone, transport) : undefined;
     const choices: Choice[] = [];
-    const consider = (gateway: Gateway): void => {
-      if (choices.some((choice) => choice.gateway === gateway)) return;
-      const score = fleet.score(gateway);
-      // Without room it cannot take the client, however near it is.
-      if (score <= 0) return;
-      const penalty = isLocal && gateway.address.zone !== zone ? ZONE_PENALTY : 0;
-      insert(choices, { gateway, score: Math.max(0, score - penalty) });
-    };
     const draws = Math.max(n, MIN_DRAWS);
-    if (isLocal) {
-      this.#gather(fleet.pool(zone, transport), draws, consider);
-      this.#gather(all, Math.max(MIN_DRAWS, draws - choices.length), consider);
-    } else this.#gather(all, draws, consider);
-    const home = this.#homeOf(uid, last, isLocal ? zone : '', transport);
-    if (home) moveToFront(choices, { gateway: home, score: fleet.score(home) });
+    if (near) this.#gather(near, draws, choices, '');
+    this.#gather(all, near ? Math.max(MIN_DRAWS, draws - choices.length) : draws, choices, near ? zone : '');
+    if (uid !== '') {
+      const home = this.#homeOf(uid, near ? zone : '', transport, near ?? all, all);
+      if (home) moveToFront(choices, home, fleet.score(home));
+    }
     if (choices.length > n) choices.length = n;
     return choices;
   }
 
-  #gather(pool: Pool, draws: number, consider: (gateway: Gateway) => void): void {
+  /** Draws from a pool into the choices; gateways outside the client's zone, if it has one, look fuller. */
+  #gather(pool: Pool, draws: number, choices: Choice[], zone: string): void {
     if (pool.isEmpty) return;
-    if (pool.gateways.length <= EXHAUSTIVE_POOL) pool.gateways.forEach(consider);
-    else for (let i = 0; i < draws; i++) consider(pool.draw(this.#random()));
+    const { gateways } = pool;
+    const isSmall = gateways.length <= EXHAUSTIVE_POOL;
+    const count = isSmall ? gateways.length : draws;
+    for (let i = 0; i < count; i++) {
+      const gateway = isSmall ? (gateways[i] as Gateway) : pool.draw(this.#random());
+      if (indexOf(choices, gateway) >= 0) continue;
+      const score = this.#fleet.score(gateway);
+      // Without room it cannot take the client, however near it is.
+      if (score <= 0) continue;
+      const penalty = zone !== '' && gateway.address.zone !== zone ? ZONE_PENALTY : 0;
+      insert(choices, gateway, Math.max(0, score - penalty));
+    }
   }
 
   /** Returns where the user belongs, if going there costs little evenness. */
-  #homeOf(uid: string, last: string, zone: string, transport: Transport): Gateway | undefined {
-    if (uid === '' && last === '') return undefined;
+  #homeOf(uid: string, zone: string, transport: Transport, near: Pool, all: Pool): Gateway | undefined {
     const fleet = this.#fleet;
-    const before = last === '' ? undefined : fleet.named(last);
-    if (before && isWorth(fleet.score(before), fleet.meanHeadroom)) return before;
-    if (uid === '') return undefined;
     const homes = fleet.homes(zone, transport).of(uid);
     if (!homes) return undefined;
     const [first, second] = homes;
-    const home = isWorth(fleet.score(first), fleet.score(second)) ? first : second;
-    return fleet.score(home) > 0 ? home : undefined;
+    const score = fleet.score(second);
+    const home = isWorth(fleet.score(first), score) ? first : second;
+    // Others are emptier when one is new, and elsewhere when the whole zone is full: then nobody stays at home.
+    const mean = Math.max(near.mean, all.mean - (near === all ? 0 : ZONE_PENALTY));
+    return isWorth(home === first ? fleet.score(first) : score, mean) ? home : undefined;
   }
 }
 
@@ -121,15 +121,24 @@ function isWorth(score: number, alternative: number): boolean {
   return score > 0 && 1 - score <= (1 - alternative) * (1 + STICKY_MARGIN);
 }
 
-/** Keeps the order by score, best first. */
-function insert(choices: Choice[], choice: Choice): void {
-  let at = choices.length;
-  while (at > 0 && (choices[at - 1] as Choice).score < choice.score) at--;
-  choices.splice(at, 0, choice);
+function indexOf(choices: readonly Choice[], gateway: Gateway): number {
+  for (let i = 0; i < choices.length; i++) if ((choices[i] as Choice).gateway === gateway) return i;
+  return -1;
 }
 
-function moveToFront(choices: Choice[], choice: Choice): void {
-  const at = choices.findIndex(({ gateway }) => gateway === choice.gateway);
-  if (at >= 0) choices.splice(at, 1);
-  choices.unshift(choice);
+/** Keeps the order by score, best first. */
+function insert(choices: Choice[], gateway: Gateway, score: number): void {
+  const choice = { gateway, score };
+  let at = choices.length;
+  choices.push(choice);
+  for (; at > 0 && (choices[at - 1] as Choice).score < score; at--) choices[at] = choices[at - 1] as Choice;
+  choices[at] = choice;
+}
+
+function moveToFront(choices: Choice[], gateway: Gateway, score: number): void {
+  const known = indexOf(choices, gateway);
+  if (known < 0) choices.push({ gateway, score });
+  const choice = known < 0 ? { gateway, score } : (choices[known] as Choice);
+  for (let at = known < 0 ? choices.length - 1 : known; at > 0; at--) choices[at] = choices[at - 1] as Choice;
+  choices[0] = choice;
 }

@@ -6,17 +6,21 @@ export class Pool {
   readonly gateways: readonly Gateway[];
   readonly #cumulative: Float64Array;
   readonly #total: number;
+  /** Score of the gateways, averaged by capacity. */
+  readonly mean: number;
 
-  /** @param room of each gateway, in connections; 0: never drawn */
-  constructor(gateways: readonly Gateway[], room: (gateway: Gateway) => number) {
+  /** @param score of each gateway, 0 to 1; 0: never drawn */
+  constructor(gateways: readonly Gateway[], score: (gateway: Gateway) => number) {
     this.gateways = gateways;
     this.#cumulative = new Float64Array(gateways.length);
-    let total = 0;
-    for (let i = 0; i < gateways.length; i++) {
-      total += room(gateways[i] as Gateway);
+    let [total, capacity] = [0, 0];
+    for (const [i, gateway] of gateways.entries()) {
+      total += score(gateway) * gateway.capacity;
+      capacity += gateway.capacity;
       this.#cumulative[i] = total;
     }
     this.#total = total;
+    this.mean = capacity === 0 ? 0 : total / capacity;
   }
 
   /** Nothing can be drawn: there is no gateway, or none with room. */

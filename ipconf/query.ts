@@ -8,7 +8,6 @@ export const MAX_BATCH = 100;
 /** User id, as opaque text: it is hashed and signed, never looked up. */
 const UID = /^[\w.:@-]{1,64}$/;
 const ZONE = /^[\w.:-]{1,64}$/;
-const GATEWAY_NAME = /^[\w.:-]{1,128}$/;
 const SMALL_NUMBER = /^[0-9]{1,5}$/;
 
 /** Protocol version of the client; every gateway of today speaks the same, so that it is checked and no more. */
@@ -28,7 +27,7 @@ export function parseQuery(query: string): PlacementRequest {
   return toRequest(values);
 }
 
-/** Parses the body of a batch: {"requests": [{uid, zone, n, transport, v, last}, …]}. @throws GochatError ARGUMENT_INVALID */
+/** Parses the body of a batch: {"requests": [{uid, zone, n, transport, v}, …]}. @throws GochatError ARGUMENT_INVALID */
 export function parseBatch(body: string): readonly PlacementRequest[] {
   let parsed: unknown;
   try {
@@ -53,10 +52,9 @@ export function parseBatch(body: string): readonly PlacementRequest[] {
 
 /** Names that are not known are passed over, so that a newer client can ask an older server. */
 function toRequest(values: Readonly<Record<string, string>>): PlacementRequest {
-  const { uid, zone, n, transport, v, last } = values;
+  const { uid, zone, n, transport, v } = values;
   if (uid !== undefined && !UID.test(uid)) throw invalid('uid');
   if (zone !== undefined && zone !== '' && !ZONE.test(zone)) throw invalid('zone');
-  if (last !== undefined && last !== '' && !GATEWAY_NAME.test(last)) throw invalid('last');
   if (transport !== undefined && transport !== 'tcp' && transport !== 'ws')
     throw invalid('transport (tcp or ws)');
   if (v !== undefined) readNumber('v', v, MAX_VERSION);
@@ -65,7 +63,6 @@ function toRequest(values: Readonly<Record<string, string>>): PlacementRequest {
     zone: zone ?? '',
     transport: transport ?? 'tcp',
     uid: uid ?? '',
-    last: last ?? '',
   };
 }
 

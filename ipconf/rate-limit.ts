@@ -43,10 +43,16 @@ export class RateLimit {
     return 0;
   }
 
+  /** Books what a request turned out to cost beyond one; the address pays it off before its next request. */
+  charge(address: string, more: number): void {
+    const bucket = this.#buckets.get(address);
+    if (bucket) bucket.tokens -= more;
+  }
+
   /** Forgets addresses whose buckets are full again: they are as good as new. */
   sweep(now: number): void {
-    const full = this.#burst / this.#perMs;
-    for (const [address, { at }] of this.#buckets) if (now - at >= full) this.#buckets.delete(address);
+    for (const [address, { tokens, at }] of this.#buckets)
+      if (tokens + (now - at) * this.#perMs >= this.#burst) this.#buckets.delete(address);
   }
 
   #forgetOldest(): void {

@@ -1,6 +1,6 @@
 /** The routes: from a request to an answer. */
 import type { IncomingMessage } from 'node:http';
-import { GochatError } from '../common/mod.ts';
+import { addressKey, GochatError } from '../common/mod.ts';
 import { type Answer, answerOf, errorAnswer, okAnswer, PREFLIGHT } from './answer.ts';
 import type { List } from './list.ts';
 import { parseBatch, parseQuery } from './query.ts';
@@ -32,7 +32,8 @@ export function route(request: IncomingMessage, options: RoutesOptions): Answer 
   if (path !== '/ip/list') return errorAnswer('ROUTE_NOT_FOUND', { details: { name: path } });
   if (request.method === 'OPTIONS') return PREFLIGHT;
   if (!isRead && request.method !== 'POST') return notAllowed(request, path, 'GET, HEAD, POST, OPTIONS');
-  const waitMs = options.limit.take(addressOf(request, options.trustProxy), performance.now());
+  const address = addressOf(request, options.trustProxy);
+  const waitMs = options.limit.take(address, performance.now());
   if (waitMs > 0) return errorAnswer('RATE_LIMITED', { retryAfterMs: waitMs });
   try {
     if (isRead) return options.list.answer(parseQuery(at < 0 ? '' : target.slice(at + 1)));
@@ -40,7 +41,11 @@ export function route(request: IncomingMessage, options: RoutesOptions): Answer 
     return answerOf(error);
   }
   return readBody(request)
-    .then((body) => options.list.answerBatch(parseBatch(body)))
+    .then((body) => {
+      const requests = parseBatch(body);
+      options.limit.charge(address, requests.length - 1);
+      return options.list.answerBatch(requests);
+    })
     .catch(answerOf);
 }
 
@@ -64,9 +69,12 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-/** The proxy appends whom it saw, so the last entry is the only one that the client did not write. */
+/**
+ * Returns what the request is counted under: a /64 of IPv6 is one subscriber. Of X-Forwarded-For the last entry counts,
+ * which the proxy appended: it is the only one that the client did not write.
+ */
 function addressOf(request: IncomingMessage, trustProxy: boolean): string {
   const forwarded = trustProxy ? request.headers['x-forwarded-for'] : undefined;
   const last = (Array.isArray(forwarded) ? forwarded.at(-1) : forwarded)?.split(',').at(-1)?.trim();
-  return last || (request.socket.remoteAddress ?? '');
+  return addressKey(last || (request.socket.remoteAddress ?? ''));
 }

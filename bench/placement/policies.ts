@@ -1,6 +1,6 @@
 /** The policies that are compared: GoChat's own code, the classic design's, and three that everybody knows. */
 import type { Endpoint } from '../../crpc/mod.ts';
-import { ANY, Fleet, Placement, type PlacementRequest } from '../../ipconf/mod.ts';
+import { ANY, Fleet, Placement } from '../../ipconf/mod.ts';
 import type { Random } from './random.ts';
 import { BYTES_PER_CAPACITY, type SimReport, ZONES } from './world.ts';
 
@@ -25,16 +25,19 @@ export const POLICIES: Readonly<Record<string, MakePolicy>> = {
 };
 
 const TOP = 5;
+/** Users that clients may belong to. */
+const USERS = 2 ** 31;
 
 /** The real Fleet and Placement of ipconf, fed with the endpoints that a registry would hand on. */
 class GochatPolicy implements Policy {
+  readonly #random: Random;
   readonly #fleet = new Fleet();
   readonly #placement: Placement;
   readonly #endpoints = new Map<number, Endpoint>();
-  readonly #requests: readonly PlacementRequest[] = ZONES.map((zone) => ({ ...ANY, zone }));
   readonly #index = new Map<string, number>();
 
   constructor(random: Random, nodes: number) {
+    this.#random = random;
     this.#placement = new Placement(this.#fleet, random.next);
     this.#placement.nodes = nodes;
   }
@@ -54,7 +57,9 @@ class GochatPolicy implements Policy {
   }
 
   place(zone: number, ranked: Int32Array): number {
-    const placed = this.#placement.place(zone < 0 ? ANY : (this.#requests[zone] as PlacementRequest));
+    // Whom it is for is drawn anew: homes are a hash of it, so any users will do.
+    const uid = String(this.#random.below(USERS));
+    const placed = this.#placement.place({ ...ANY, zone: ZONES[zone] ?? '', uid });
     for (let i = 0; i < placed.length; i++)
       ranked[i] = this.#index.get(placed[i]?.gateway.address.id ?? '') ?? 0;
     return placed.length;

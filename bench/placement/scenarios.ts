@@ -5,6 +5,8 @@ import type { SimGateway } from './world.ts';
 
 export interface Scenario {
   readonly name: string;
+  /** What happens, a sentence for readers. */
+  readonly about: string;
   /** Utilisation of the fleet when all clients are there. */
   readonly utilisation: number;
   /** Share of the clients that are there at the start, placed evenly. */
@@ -24,7 +26,7 @@ export interface Scenario {
 const RETURN_MS = 10_000;
 const UTILISATION = 0.65;
 const SESSION_S = 1800;
-const GROWTH_S = 600;
+const GROWTH_S = 300;
 
 /** Clients come so that the number grows evenly to the full one and those that leave are replaced. */
 function grow(simulation: Simulation, step: number, clients: number, sessionS: number): void {
@@ -64,6 +66,7 @@ function revive(simulation: Simulation, gateway: SimGateway): void {
 
 const growth: Scenario = {
   name: 'steady growth',
+  about: 'The number of clients grows from 0 to all within 5 minutes, while some leave and others come.',
   utilisation: UTILISATION,
   startsWith: 0,
   seconds: GROWTH_S + 30,
@@ -75,6 +78,7 @@ const growth: Scenario = {
 
 const storm: Scenario = {
   name: 'reconnect storm',
+  about: '30 % of the clients lose their connection at once and come back within 10 s.',
   utilisation: UTILISATION,
   startsWith: 1,
   seconds: 90,
@@ -89,10 +93,12 @@ const storm: Scenario = {
 };
 
 const RESTART_BATCHES = 20;
-const RESTART_EVERY_S = 30;
+const RESTART_EVERY_S = 15;
 /** A gateway drains for 10 s, is away for 5 s and comes back. */
 const rollingRestart: Scenario = {
   name: 'rolling restart',
+  about:
+    'Every twentieth of the fleet (every tenth, where there are ten) drains for 10 s, is away for 5 s and comes back empty, one after the other.',
   utilisation: UTILISATION,
   startsWith: 1,
   seconds: RESTART_BATCHES * RESTART_EVERY_S + 60,
@@ -122,9 +128,10 @@ const rollingRestart: Scenario = {
 const ZONE_SESSION_S = 300;
 const zoneLost: Scenario = {
   name: 'zone lost and back',
+  about: 'One of three zones is gone for 100 s.',
   utilisation: 0.55,
   startsWith: 1,
-  seconds: 620,
+  seconds: 420,
   from: 20,
   sessionS: ZONE_SESSION_S,
   nodes: 1,
@@ -141,9 +148,11 @@ const zoneLost: Scenario = {
 const SLOW_SESSION_S = 300;
 const slowGateway: Scenario = {
   name: 'slow gateway',
+  about:
+    'The largest gateway can suddenly carry half of what it could, and shows it by its CPU alone; utilisation counts what it can really carry.',
   utilisation: 0.45,
   startsWith: 1,
-  seconds: 620,
+  seconds: 320,
   from: 20,
   sessionS: SLOW_SESSION_S,
   nodes: 1,
@@ -155,6 +164,8 @@ const slowGateway: Scenario = {
 
 const liar: Scenario = {
   name: 'a gateway that lies',
+  about:
+    'The largest gateway reports that it holds nobody, all the time, while clients come as in steady growth.',
   utilisation: UTILISATION,
   startsWith: 0,
   seconds: GROWTH_S + 30,
@@ -174,6 +185,11 @@ export const SCENARIOS: readonly Scenario[] = [
   zoneLost,
   slowGateway,
   liar,
-  { ...growth, name: 'growth, 3 ipconf nodes', nodes: 3 },
-  { ...storm, name: 'storm, 3 ipconf nodes', nodes: 3 },
+  {
+    ...growth,
+    name: 'growth, 3 ipconf nodes',
+    about: 'As steady growth, on three ipconf nodes that do not talk to each other.',
+    nodes: 3,
+  },
+  { ...storm, name: 'storm, 3 ipconf nodes', about: 'As the storm, on three ipconf nodes.', nodes: 3 },
 ];

@@ -1,0 +1,153 @@
+/** The results: kept as JSON beside the docs, and written out as the tables and plots that the docs show. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Measures } from './measures.ts';
+import { plot } from './plot.ts';
+import { POLICIES } from './policies.ts';
+import { SCENARIOS } from './scenarios.ts';
+
+const [BEGIN, END] = ['<!-- results: begin -->', '<!-- results: end -->'];
+const OURS = 'GoChat';
+const CLASSIC = 'classic';
+const HEAD = 'worst max/mean | p99.9 | oscillation | balanced after | misplaced | failed attempts';
+
+/** One run, without its series; Infinity is written as null. */
+export interface Row extends Omit<Measures, 'series' | 'balancedAfter'> {
+  readonly scenario: string;
+  readonly clients: number;
+  readonly gateways: number;
+  readonly reportAgeMs: number;
+  readonly policy: string;
+  readonly seed: number;
+  readonly balancedAfter: number | null;
+}
+
+export function toRow(
+  at: Pick<Row, 'scenario' | 'clients' | 'gateways' | 'reportAgeMs' | 'policy' | 'seed'>,
+  measures: Measures,
+): Row {
+  const { series: _, balancedAfter, ...rest } = measures;
+  return { ...at, ...rest, balancedAfter: balancedAfter === Infinity ? null : balancedAfter };
+}
+
+/** How a run reads in a table. */
+export function cells(row: Row): string {
+  return [
+    row.worst.toFixed(3),
+    row.p999.toFixed(3),
+    `${row.oscillation.toFixed(2)} %`,
+    row.balancedAfter === null ? 'not in the run' : `${row.balancedAfter} s`,
+    `${row.misplaced.toFixed(1)} %`,
+    `${row.failed.toFixed(1)} %`,
+  ].join(' | ');
+}
+
+/** Takes the rows and series of one scenario into the docs; those of others stay. */
+export function publish(
+  docs: string,
+  scenario: string,
+  rows: readonly Row[],
+  series: {
+    readonly subtitle: string;
+    readonly lines: readonly { name: string; values: readonly number[] }[];
+  },
+): void {
+  const folder = join(docs, 'placement');
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'results.json');
+  const before: Row[] = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Row[]) : [];
+  const all = [...before.filter((row) => row.scenario !== scenario), ...rows];
+  const order = (row: Row) => SCENARIOS.findIndex(({ name }) => name === row.scenario);
+  all.sort((a, b) => order(a) - order(b));
+  writeFileSync(file, `[\n${all.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`);
+  const title = `${capital(scenario)}: highest utilisation over mean`;
+  writeFileSync(join(folder, `${slug(scenario)}.svg`), plot(title, series.subtitle, series.lines));
+  writeFileSync(join(folder, 'results.md'), allRuns(all));
+  const page = join(docs, 'placement.md');
+  const text = readFileSync(page, 'utf8');
+  const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (from < 0 || to < from) throw new Error(`${page} lacks ${BEGIN} and ${END}`);
+  writeFileSync(page, `${text.slice(0, from)}${BEGIN}\n${summary(all)}\n${text.slice(to)}`);
+}
+
+/** For each scenario the worst of all its fleets, and the plot. */
+function summary(all: readonly Row[]): string {
+  const parts: string[] = [];
+  for (const { name, about } of SCENARIOS) {
+    const rows = all.filter(({ scenario }) => scenario === name);
+    if (rows.length === 0) continue;
+    const fleets = new Set(rows.map(({ gateways }) => gateways));
+    parts.push(
+      `\n### ${capital(name)}\n`,
+      `${about} The worst of ${[...fleets].join(', ')} gateways with reports 1 s and 5 s old:\n`,
+      `| policy | ${HEAD} |`,
+      '|---|---:|---:|---:|---:|---:|---:|',
+      ...Object.keys(POLICIES).map((policy) => `| ${bold(policy)} | ${cells(worstOf(rows, policy))} |`),
+      `\n${nearer(rows)}`,
+      `\n![${capital(name)}](placement/${slug(name)}.svg)`,
+    );
+  }
+  return parts.join('\n');
+}
+
+function allRuns(all: readonly Row[]): string {
+  const lines = [
+    '# Placement: every run',
+    '',
+    'Written by `make bench-placement`; [placement.md](../placement.md) says what is measured.',
+  ];
+  for (const { name } of SCENARIOS) {
+    const rows = all.filter(({ scenario }) => scenario === name);
+    if (rows.length === 0) continue;
+    lines.push('', `## ${capital(name)}`, '', `${rows[0]?.clients.toLocaleString('en')} clients.`, '');
+    lines.push(
+      `| gateways | report age | policy | ${HEAD} |`,
+      '|---:|---:|---|---:|---:|---:|---:|---:|---:|',
+    );
+    for (const row of rows)
+      lines.push(`| ${row.gateways} | ${row.reportAgeMs / 1000} s | ${bold(row.policy)} | ${cells(row)} |`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function worstOf(rows: readonly Row[], policy: string): Row {
+  const own = rows.filter((row) => row.policy === policy);
+  const most = (read: (row: Row) => number) => Math.max(...own.map(read));
+  const balanced = most(({ balancedAfter }) => balancedAfter ?? Infinity);
+  return {
+    ...(own[0] as Row),
+    worst: most(({ worst }) => worst),
+    p999: most(({ p999 }) => p999),
+    oscillation: most(({ oscillation }) => oscillation),
+    balancedAfter: balanced === Infinity ? null : balanced,
+    misplaced: most(({ misplaced }) => misplaced),
+    failed: most(({ failed }) => failed),
+  };
+}
+
+/** How many times nearer to 1 than the classic scorer, in the fleet where that is least. */
+function nearer(rows: readonly Row[]): string {
+  const factors = rows
+    .filter(({ policy }) => policy === OURS)
+    .map((ours) => {
+      const classic = rows.find(
+        ({ policy, gateways, reportAgeMs }) =>
+          policy === CLASSIC && gateways === ours.gateways && reportAgeMs === ours.reportAgeMs,
+      );
+      return ((classic?.worst ?? Number.NaN) - 1) / (ours.worst - 1);
+    });
+  const [least, most] = [Math.min(...factors), Math.max(...factors)];
+  return `${least.toFixed(1)} to ${most.toFixed(1)} times nearer to 1 than the classic scorer.`;
+}
+
+function bold(policy: string): string {
+  return policy === OURS ? `**${policy}**` : policy;
+}
+
+function slug(name: string): string {
+  return name.replaceAll(/\W+/g, '-');
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest';
+import { run } from './run.ts';
+import { SCENARIOS } from './scenarios.ts';
+
+/** Small enough for a test; the goals are those of docs/placement.md all the same. */
+const CLIENTS = 100_000;
+const SIZES = [10, 20] as const;
+const REPORT_AGES_MS = [1000, 5000] as const;
+const fleets = SIZES.flatMap((gateways) => REPORT_AGES_MS.map((reportAgeMs) => ({ gateways, reportAgeMs })));
+
+function simulate(name: string, policy: string, gateways: number, reportAgeMs: number, seed = 1) {
+  const scenario = SCENARIOS.find((each) => each.name === name);
+  if (!scenario) throw new RangeError(`there is no scenario ${name}`);
+  return run({ scenario, gateways, clients: CLIENTS, reportAgeMs, policy, seed });
+}
+
+describe('max/mean utilisation, real scorer, simulated gateways and clients', () => {
+  const goals = [
+    ['steady growth', 1.05],
+    ['growth, 3 ipconf nodes', 1.05],
+    ['reconnect storm', 1.15],
+    ['storm, 3 ipconf nodes', 1.15],
+  ] as const;
+  test.each(goals.flatMap(([name, goal]) => fleets.map((fleet) => ({ name, goal, ...fleet }))))(
+    '$name, $gateways gateways, reports $reportAgeMs ms old: at most $goal, and 5 times nearer to 1 than the classic scorer',
+    ({ name, goal, gateways, reportAgeMs }) => {
+      const ours = simulate(name, 'GoChat', gateways, reportAgeMs);
+      const classic = simulate(name, 'classic', gateways, reportAgeMs);
+      expect(ours.worst).toBeLessThanOrEqual(goal);
+      expect((classic.worst - 1) / (ours.worst - 1)).toBeGreaterThanOrEqual(5);
+    },
+  );
+
+  test.each(['rolling restart', 'zone lost and back', 'slow gateway', 'a gateway that lies'])(
+    '%s: more even than any of the others, and hardly an attempt fails',
+    (name) => {
+      const ours = simulate(name, 'GoChat', 20, 1000);
+      for (const policy of ['classic', 'round robin', 'random', 'least connections'])
+        expect([policy, simulate(name, policy, 20, 1000).worst > ours.worst]).toEqual([policy, true]);
+      expect(ours.failed).toBeLessThan(2);
+    },
+  );
+
+  test('the same seed: the same figures to the last digit; another seed: others', () => {
+    const first = simulate('reconnect storm', 'GoChat', 10, 1000);
+    expect(simulate('reconnect storm', 'GoChat', 10, 1000)).toEqual(first);
+    expect(simulate('reconnect storm', 'GoChat', 10, 1000, 2).series).not.toEqual(first.series);
+  });
+});

@@ -1,0 +1,225 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Endpoint } from '../crpc/mod.ts';
+import { CREDIT_TTL_S } from './credit.ts';
+import { Fleet } from './fleet.ts';
+import type { Gateway } from './gateway.ts';
+import {
+  EJECT_AFTER_MS,
+  SLOW_START_MS,
+  STALE_AFTER_MS,
+  SUSPICION_HALF_LIFE_MS,
+  TRUST_FLOOR,
+} from './scorer.ts';
+import { gatewayEndpoint } from './test-fleet.ts';
+
+let fleet: Fleet;
+let endpoints: Map<string, Endpoint>;
+let tick: number;
+
+const set = (name: string, load: Record<string, number> = {}, change: Partial<Endpoint> = {}) => {
+  const before = endpoints.get(name) ?? gatewayEndpoint(name);
+  endpoints.set(name, {
+    ...before,
+    ...change,
+    load: { connections: 0, max_connections: 1000, accepted: 0, tick: ++tick, ...load },
+  });
+};
+const learn = (now: number, stale = false) => {
+  fleet.update({ endpoints: [...endpoints.values()], stale }, now);
+  fleet.tick(now);
+};
+const named = (name: string): Gateway => {
+  const found = [...fleet.gateways].find(({ address }) => address.name === name);
+  if (!found) throw new Error(`there is no ${name}`);
+  return found;
+};
+const score = (name: string) => fleet.score(named(name));
+const candidates = () => fleet.candidates.map(({ address }) => address.name).toSorted();
+
+beforeEach(() => {
+  fleet = new Fleet();
+  endpoints = new Map();
+  tick = 0;
+});
+
+describe('reports', () => {
+  test('each second: the newest counts; the same one again is no report', () => {
+    set('g1', { connections: 500 });
+    learn(0);
+    expect(score('g1')).toBe(0.5);
+    set('g1', { connections: 250 });
+    learn(1000);
+    learn(1500);
+    expect(score('g1')).toBe(0.75);
+    expect(named('g1').window.age(1500)).toBe(500);
+  });
+
+  test('arrivals: take clients off the credit', () => {
+    set('g1');
+    learn(0);
+    named('g1').credit.place(10);
+    expect(score('g1')).toBe(0.99);
+    set('g1', { connections: 4, accepted: 4 });
+    learn(1000);
+    expect(named('g1').credit.amount).toBe(6);
+    expect(score('g1')).toBe(0.99);
+  });
+
+  test('one falls silent while others report: discounted, then left out, and back with its next report', () => {
+    const both = () => {
+      set('g1');
+      set('g2');
+    };
+    for (let second = 0; second < 4; second++) {
+      both();
+      learn(second * 1000);
+    }
+    const silentSince = 3000;
+    const at = (age: number) => {
+      set('g2');
+      learn(silentSince + age);
+    };
+    at(STALE_AFTER_MS);
+    expect(score('g1')).toBe(1);
+    at(STALE_AFTER_MS + 5000);
+    expect(score('g1')).toBeCloseTo(0.5, 6);
+    at(EJECT_AFTER_MS);
+    expect(candidates()).toEqual(['g2']);
+    both();
+    learn(silentSince + EJECT_AFTER_MS + 1000);
+    expect(candidates()).toEqual(['g1', 'g2']);
+  });
+
+  test('a gateway that never reported more than once: its silence means nothing', () => {
+    set('g1');
+    learn(0);
+    learn(10 * EJECT_AFTER_MS);
+    expect(candidates()).toEqual(['g1']);
+  });
+
+  test('the weight: scales the capacity, relative to the highest', () => {
+    set('g1', {}, { weight: 2 });
+    set('g2', {}, { weight: 1 });
+    learn(0);
+    expect([named('g1').capacity, named('g2').capacity]).toEqual([1000, 500]);
+  });
+});
+
+describe('the life of a gateway', () => {
+  test('drains: no candidate any more at the very next picture', () => {
+    set('g1');
+    set('g2');
+    learn(0);
+    set('g1', { draining: 1 });
+    learn(50);
+    expect(candidates()).toEqual(['g2']);
+  });
+
+  test('goes: forgotten', () => {
+    set('g1');
+    learn(0);
+    endpoints.delete('g1');
+    learn(1);
+    expect([...fleet.gateways]).toEqual([]);
+  });
+
+  test('new in a running fleet: its lead counts little by little', () => {
+    set('old', { connections: 600 });
+    learn(0);
+    set('new', { connections: 0 });
+    learn(1000);
+    const mean = fleet.meanHeadroom;
+    expect(mean).toBe(0.7);
+    expect(score('new')).toBeCloseTo(mean, 6);
+    learn(1000 + SLOW_START_MS / 2);
+    expect(score('new')).toBeCloseTo((mean + 1) / 2, 6);
+    learn(1000 + SLOW_START_MS);
+    expect(score('new')).toBe(1);
+  });
+
+  test('there before ipconf: no slow start', () => {
+    set('g1');
+    learn(0);
+    expect(score('g1')).toBe(1);
+  });
+
+  test('restarted at its address within its lease: only the younger process counts', () => {
+    const at = { address: '10.0.0.1:8900' };
+    set('a', { connections: 900 }, { ...at, metadata: { name: 'a', epoch: '1000' } });
+    learn(0);
+    set('b', { connections: 1 }, { ...at, metadata: { name: 'b', epoch: '2000' } });
+    learn(1000);
+    expect(candidates()).toEqual(['b']);
+    learn(1100);
+    expect(candidates()).toEqual(['b']);
+  });
+
+  test('two at one address that do not say since when: both stay', () => {
+    const at = { address: '10.0.0.1:8900' };
+    set('a', {}, at);
+    set('b', {}, at);
+    learn(0);
+    expect(candidates()).toEqual(['a', 'b']);
+  });
+});
+
+describe('the picture as a whole', () => {
+  test('the registry is lost: the last picture, drawn towards the mean as it ages', () => {
+    set('full', { connections: 800 });
+    set('empty', { connections: 0 });
+    learn(0);
+    learn(1000, true);
+    expect(fleet.staleFor).toBe(0);
+    fleet.tick(1000 + SUSPICION_HALF_LIFE_MS);
+    expect(fleet.suspicion).toBe(0.5);
+    expect(fleet.staleFor).toBe(SUSPICION_HALF_LIFE_MS);
+    expect(score('full')).toBeCloseTo(0.4, 6);
+    expect(score('empty')).toBeCloseTo(0.8, 6);
+    fleet.tick(1000 + 20 * SUSPICION_HALF_LIFE_MS);
+    expect(candidates()).toEqual(['empty', 'full']);
+    set('full', { connections: 100 });
+    learn(1_000_000);
+    expect(fleet.suspicion).toBe(0);
+    expect(score('full')).toBe(0.9);
+  });
+
+  test('all fall silent at once: the path of the reports is doubted, nobody is left out', () => {
+    for (let second = 0; second < 4; second++) {
+      set('g1');
+      set('g2');
+      learn(second * 1000);
+    }
+    fleet.tick(3000 + EJECT_AFTER_MS);
+    expect(candidates()).toEqual(['g1', 'g2']);
+    expect(fleet.staleFor).toBe(EJECT_AFTER_MS - STALE_AFTER_MS);
+    expect(fleet.suspicion).toBeGreaterThan(0);
+  });
+
+  test('the registry is lost: nobody on the way counts as lost', () => {
+    set('g1');
+    learn(0);
+    named('g1').credit.place(50);
+    learn(1000, true);
+    fleet.tick(1000 * (CREDIT_TTL_S + 5));
+    expect(named('g1').credit.outcome.lost).toBe(0);
+    expect(named('g1').credit.amount).toBe(50);
+  });
+});
+
+describe('trust', () => {
+  test('clients that are sent to one gateway never arrive: hardly anyone is sent there', () => {
+    set('g1');
+    set('g2');
+    learn(0);
+    for (let second = 1; second <= CREDIT_TTL_S + 6; second++) {
+      for (const name of ['g1', 'g2']) named(name).credit.place(10);
+      set('g1');
+      set('g2', { connections: 10 * second, accepted: 10 * second });
+      learn(second * 1000);
+    }
+    expect(named('g1').trust).toBeLessThan(0.1);
+    expect(named('g1').trust).toBeGreaterThanOrEqual(TRUST_FLOOR);
+    expect(named('g2').trust).toBe(1);
+    expect(score('g1')).toBeLessThan(score('g2') / 5);
+  });
+});
