@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { silentLogger as logger } from '../../common/mod.ts';
 import { type Services, startServices } from '../../test/harness/services.ts';
 import { type Draft, openStore } from './mod.ts';
-import { scratchPostgres, World } from './scratch.contract.ts';
+import { type Scratch, scratchPostgres, World } from './scratch.contract.ts';
 
 const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
 const TERMINATE =
@@ -201,6 +201,66 @@ describe('a server with other settings', () => {
     expect(await world.store.append([world.draft(free, user)])).toMatchObject([{ seq: 1 }]);
     await client.end();
     await vi.waitFor(() => appendAtLast(world, [world.draft(locked, user)]), { timeout: 10_000 });
+    await world.store.close();
+  });
+});
+
+describe('appends that wait for others', () => {
+  /** Begins an append that must wait for `script`, which holds the conversation's row until the commit. */
+  async function appendBehind(world: World, scratch: Scratch, script: string, drafts: readonly Draft[]) {
+    const client = new pg.Client({ connectionString: scratch.url });
+    await client.connect();
+    await client.query(`begin; ${script}`);
+    const appended = world.store.append(drafts);
+    await vi.waitFor(async () => {
+      const waiting = `select pid from pg_stat_activity
+        where wait_event_type = 'Lock' and datname = current_database()`;
+      expect(await scratch.query(waiting)).toHaveLength(1);
+    });
+    await client.query('commit');
+    await client.end();
+    return await appended;
+  }
+
+  test('the sender is removed meanwhile: NOT_A_MEMBER, the rest is written', async () => {
+    await using scratch = await scratchPostgres();
+    const world = await World.open(scratch);
+    const [owner, user] = [await world.user(), await world.user()];
+    const room = await world.room(owner);
+    await world.store.joinRoom(room, user);
+    const answers = await appendBehind(
+      world,
+      scratch,
+      `update conversations set member_version = member_version + 1 where id = ${room};
+       delete from members where conversation = ${room} and user_id = ${user}`,
+      [world.draft(room, owner), world.draft(room, user), world.draft(room, owner)],
+    );
+    expect(answers).toMatchObject([
+      { ok: true, seq: 1 },
+      { ok: false, code: 'NOT_A_MEMBER' },
+      { ok: true, seq: 2 },
+    ]);
+    await world.store.close();
+  });
+
+  test('another node appends the same message meanwhile: one message, and the seqs go on', async () => {
+    await using scratch = await scratchPostgres();
+    const world = await World.open(scratch);
+    const user = await world.user();
+    const room = await world.room(user);
+    const [again, next] = [world.draft(room, user), world.draft(room, user)];
+    const answers = await appendBehind(
+      world,
+      scratch,
+      `update conversations set last_seq = 1 where id = ${room};
+       insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body)
+       values (${room}, 1, 7, ${user}, 5, '${again.clientMsgId}', 'first')`,
+      [again, next],
+    );
+    expect(answers).toMatchObject([
+      { ok: true, seq: 1, id: 7n, atMs: 5, duplicate: true },
+      { ok: true, seq: 2, duplicate: false },
+    ]);
     await world.store.close();
   });
 });

@@ -1,6 +1,7 @@
-/** The store on PostgreSQL: one statement per call; gochat_append (migrations/postgres) assigns the seqs. */
+/** The store on PostgreSQL: one statement per call; functions in migrations/postgres assign the seqs. */
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { AppendBatch, type AppendRow } from './postgres-append.ts';
+import { AppendNewBatch, type AppendNewRow } from './postgres-append-new.ts';
 import { integerArray, textArray } from './postgres-arrays.ts';
 import { deleteRoom, depart, eraseDeleted, join } from './postgres-membership.ts';
 import { PostgresPool } from './postgres-pool.ts';
@@ -39,6 +40,11 @@ const MAX_CONVERSATIONS = 1000;
 /** One append runs and one may wait for the same locks; more would only queue in the server. */
 const APPEND_CONNECTIONS = 2;
 const CONNECTIONS = 8;
+/**
+ * After a batch that was not all new messages of members this many are taken without that hope: repetitions come in
+ * bursts, and who repeats or intrudes on purpose must not double the work of every append.
+ */
+const WARY_APPENDS = 50;
 
 export interface PostgresStoreOptions {
   readonly logger: Logger;
@@ -51,6 +57,8 @@ export class PostgresStore implements Store {
   readonly #pool: PostgresPool;
   /** Appends have connections of their own: no reader delays a commit. */
   readonly #appends: PostgresPool;
+  /** Appends that are still to be made without hope. */
+  #wary = 0;
 
   constructor(url: string, options: PostgresStoreOptions) {
     this.#pool = new PostgresPool(url, { ...options, max: CONNECTIONS });
@@ -224,6 +232,19 @@ export class PostgresStore implements Store {
   }
 
   async append(drafts: readonly Draft[]): Promise<Appended[]> {
+    if (this.#wary === 0) {
+      const batch = new AppendNewBatch(drafts);
+      const rows = await this.#appends.query<AppendNewRow>(batch.statement);
+      const answers = batch.answers(rows[0]);
+      if (answers !== undefined) return answers;
+      this.#wary = WARY_APPENDS;
+    }
+    this.#wary--;
+    return await this.#appendAny(drafts);
+  }
+
+  /** Appends what may hold repetitions and strangers' messages. */
+  async #appendAny(drafts: readonly Draft[]): Promise<Appended[]> {
     const batch = new AppendBatch(drafts);
     const rows = await this.#appends.query<AppendRow>(
       sql`
