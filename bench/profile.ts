@@ -43,5 +43,6 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith('.cpuprofi
   });
   console.log(`\n${file}: ${(busy / 1e6).toFixed(2)} s in JavaScript and what it calls`);
   const most = [...spent].toSorted(([, a], [, b]) => b - a).slice(0, Number(lines ?? DEFAULT_LINES));
-  for (const [place, micros] of most) console.log(`  ${((100 * micros) / busy).toFixed(1).padStart(5)}%  ${place}`);
+  for (const [place, micros] of most)
+    console.log(`  ${((100 * micros) / busy).toFixed(1).padStart(5)}%  ${place}`);
 }
