@@ -20,10 +20,12 @@ export function retryAfter(code: ErrorCode): number {
   return Math.round(least + Math.random() * (most - least));
 }
 
+/** @param elsewhere a gateway that the client is to try first */
 export function closeFrame(
   code: ErrorCode,
   details?: ErrorDetails,
   retryAfterMs = retryAfter(code),
+  elsewhere?: client.Endpoint,
 ): Uint8Array {
   const { retryable } = CATALOGUE[code];
   const close = {
@@ -31,6 +33,7 @@ export function closeFrame(
     reason: describe(code, details),
     retryable,
     retryAfterMs: retryable ? retryAfterMs : 0,
+    elsewhere,
   };
   return encodeFrame(FrameType.CLOSE, 0, 0n, client.Close.encode(close).finish());
 }

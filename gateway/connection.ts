@@ -67,6 +67,8 @@ export class Connection implements WheelItem<Connection> {
   fence: Fence = Fence.OPEN;
   /** Ref of the newest RESYNC; 0: none yet. */
   mark = 0;
+  /** Heartbeat interval that WELCOME told it, ms. */
+  heartbeatMs = 0;
   /** Tick of the newest inbound frame. */
   seen = 0;
   /** Tick at which the frame that is not yet complete began; 0: none. */

@@ -1,5 +1,6 @@
 /** What the supervisor and its workers tell each other; all of it can be cloned between threads. */
 import type { LogLevel } from '../common/mod.ts';
+import type { OtherGateway } from './elsewhere.ts';
 import type { GatewayLimits } from './limits.ts';
 import type { StateNode } from './state-link.ts';
 import type { WorkerStats } from './worker-stats.ts';
@@ -30,7 +31,7 @@ export type ToWorker =
   | { readonly kind: 'nodes'; readonly nodes: readonly StateNode[] }
   | { readonly kind: 'keys'; readonly jwks: string }
   | { readonly kind: 'gateway'; readonly gateway: number }
-  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  | { readonly kind: 'drain'; readonly deadlineMs: number; readonly elsewhere: readonly OtherGateway[] }
   | { readonly kind: 'stop' };
 
 export type FromWorker =

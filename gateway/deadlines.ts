@@ -78,7 +78,7 @@ export class Deadlines {
   }
 
   onLive(connection: Connection): void {
-    this.#wheel.schedule(connection, this.#silenceMs);
+    this.#wheel.schedule(connection, connection.heartbeatMs * HEARTBEAT_GRACE);
   }
 
   /** It was told CLOSE. */
@@ -88,10 +88,6 @@ export class Deadlines {
 
   onClosed(connection: Connection): void {
     this.#wheel.cancel(connection);
-  }
-
-  get #silenceMs(): number {
-    return this.#limits.heartbeatIntervalMs * HEARTBEAT_GRACE;
   }
 
   /** Looks at a connection whose time has come; returns when to look again, ms, 0 for not. */
@@ -110,7 +106,7 @@ export class Deadlines {
   }
 
   #expireLive(connection: Connection): number {
-    const silenceMs = this.#silenceMs;
+    const silenceMs = connection.heartbeatMs * HEARTBEAT_GRACE;
     const { frameTimeoutMs } = this.#limits;
     const partial = connection.partialSince !== 0;
     const silenceLeftMs = silenceMs - this.#wheel.since(connection.seen);

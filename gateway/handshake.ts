@@ -14,6 +14,7 @@ import {
 import type { Authenticator, Identity } from './authenticator.ts';
 import { type Connection, type PendingLogin, Phase } from './connection.ts';
 import type { Guard } from './guard.ts';
+import { HEARTBEAT_JITTER, HEARTBEAT_STRETCH } from './limits.ts';
 import type { StateLink } from './state-link.ts';
 import { Forwarded, type Uplink } from './uplink.ts';
 
@@ -28,10 +29,9 @@ export interface HandshakeContext {
   readonly uplink: Pick<Uplink, 'login' | 'attach' | 'home' | 'forward' | 'readyLinks'>;
   connectionId(conn: number): bigint;
   /** Facts of WELCOME that are the same for all. */
-  readonly welcome: Pick<
-    client.Welcome,
-    'gateway' | 'heartbeatIntervalMs' | 'maxFrameBytes' | 'maxTextBytes'
-  >;
+  readonly welcome: Pick<client.Welcome, 'gateway' | 'maxFrameBytes' | 'maxTextBytes'>;
+  /** The interval of clients that ask for none, ms. */
+  heartbeatIntervalMs(): number;
   close(connection: Connection, code: ErrorCode, details?: ErrorDetails, retryAfterMs?: number): void;
   send(connection: Connection, frame: Uint8Array): void;
   /** HELLO is read; the deadline of the login begins. */
@@ -61,6 +61,7 @@ export class Handshake {
       return context.close(connection, 'DEVICE_INVALID');
     connection.unnamedDevice = hello.device === '';
     connection.device = hello.device === '' ? `unnamed-${randomBytes(8).toString('hex')}` : hello.device;
+    connection.heartbeatMs = heartbeatMs(hello.heartbeatIntervalMs, context.heartbeatIntervalMs());
     connection.login = {
       resumeSession: hello.session,
       room: hello.room,
@@ -183,6 +184,7 @@ export class Handshake {
     const welcome = client.Welcome.encode({
       ...this.#context.welcome,
       version: PROTOCOL_VERSION,
+      heartbeatIntervalMs: connection.heartbeatMs,
       session: connection.session,
       user: connection.user,
       userName: connection.userName,
@@ -195,6 +197,12 @@ export class Handshake {
     this.#context.send(connection, encodeFrame(FrameType.WELCOME, 0, 0n, welcome.finish()));
     this.#context.onLive(connection);
   }
+}
+
+/** Settles the heartbeat interval. @param wanted 0: the gateway's own */
+export function heartbeatMs(wanted: number, own: number, random: () => number = Math.random): number {
+  const granted = Math.min(Math.max(wanted || own, own / HEARTBEAT_STRETCH), own * HEARTBEAT_STRETCH);
+  return Math.round(granted * (1 - random() * HEARTBEAT_JITTER));
 }
 
 function decode<T>(message: { decode(bytes: Uint8Array): T }, frame: Uint8Array): T | undefined {

@@ -2,7 +2,7 @@
 
 /** Bounds of a gateway; every one has a wire code that tells the client it was reached. */
 export interface GatewayLimits {
-  /** A client sends at least this often, ms; it is dropped after HEARTBEAT_GRACE times that. @default 30_000 */
+  /** Clients that ask for no other send at least this often, ms; dropped after HEARTBEAT_GRACE times that. @default 30_000 */
   readonly heartbeatIntervalMs: number;
   /** Deadline of HELLO after connecting, ms. @default 5_000 */
   readonly helloTimeoutMs: number;
@@ -72,6 +72,10 @@ export const REFUSALS_TOLD_PER_SECOND = 100;
 
 /** Largest length field before WELCOME: a HELLO is small, so a stranger cannot make us hold much. */
 export const MAX_HELLO_BYTES = 4096;
+/** A client may ask for an interval from a fraction of the gateway's to a multiple of it. */
+export const HEARTBEAT_STRETCH = 4;
+/** Intervals are cut by up to this part at random: clients that come at once do not ping at once for ever. */
+export const HEARTBEAT_JITTER = 0.1;
 /** Silence of this many heartbeat intervals means that the peer is gone. */
 export const HEARTBEAT_GRACE = 2.5;
 /** Deadline from HELLO to WELCOME: the token's check, state's session and the location map. */

@@ -184,6 +184,22 @@ describe('GatewayServer, with real threads and sockets', () => {
     await expect(TestClient.tcp(gateway.address)).rejects.toThrow('ECONNREFUSED');
   });
 
+  test('drain: names another gateway that takes clients', async () => {
+    await startState();
+    const [gateway, other] = [gatewayOf({ workers: 1 }), gatewayOf({ workers: 1 })];
+    await gateway.start();
+    const alone = await connect(gateway.address, 1n);
+    await other.start();
+    const draining = gateway.drain(10_000);
+    const [host, port] = other.address.split(':');
+    const wsPort = Number(other.wsAddress.split(':')[1]);
+    expect((await alone.nextClose()).elsewhere).toEqual({ host, port: Number(port), wsPort });
+    await draining;
+    const last = await connect(other.address, 1n);
+    await other.drain(10_000);
+    expect((await last.nextClose()).elsewhere).toBeUndefined();
+  });
+
   test('stop: clients get the code, the ports are free', async () => {
     await startState();
     const gateway = gatewayOf();

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { GochatError, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
 import type { Registration, Registry, Unwatch } from '../crpc/mod.ts';
 import type { Ports, ToWorker, WorkerData } from './control.ts';
+import { type OtherGateway, otherGateways } from './elsewhere.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { GatewayNumber } from './gateway-number.ts';
 import { DEFAULT_LIMITS, type GatewayLimits, MAX_WORKERS, shareOf } from './limits.ts';
@@ -104,7 +105,8 @@ export class GatewayServer implements Server {
     this.#state = 'draining';
     clearInterval(this.#loadTimer);
     await this.#deregister();
-    await Promise.all(this.#workers.map((worker) => worker.drain(this.#drainMs)));
+    const elsewhere = await this.#elsewhere();
+    await Promise.all(this.#workers.map((worker) => worker.drain(this.#drainMs, elsewhere)));
   });
   #drainMs = 0;
 
@@ -252,6 +254,17 @@ export class GatewayServer implements Server {
     } catch (error) {
       // Its lease runs out by itself.
       this.#logger.warn({ err: error }, 'the gateway could not take itself out of the registry');
+    }
+  }
+
+  /** The gateways that clients may go to; none where the registry does not answer. */
+  async #elsewhere(): Promise<OtherGateway[]> {
+    try {
+      const endpoints = await this.#options.registry.list(GATEWAY_SERVICE);
+      return otherGateways(endpoints, this.#options.zone ?? '');
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'the other gateways are not known: clients must ask ipconf');
+      return [];
     }
   }
 

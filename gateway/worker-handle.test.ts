@@ -83,7 +83,7 @@ test('a worker that dies: another one takes its place on the same ports', async 
   );
   await seen.handle.start();
   await expect.poll(() => seen.ports).toEqual([0]);
-  seen.handle.post({ kind: 'drain', deadlineMs: 0 });
+  seen.handle.post({ kind: 'drain', deadlineMs: 0, elsewhere: [] });
   await expect.poll(() => seen.ports).toEqual([0, 5000]);
   expect(seen.replaced).toBe(1);
   expect(seen.greeted).toBe(2);
@@ -97,7 +97,7 @@ test('a worker that reports its failure: is ended and replaced', async () => {
      parentPort.on('message', (m) => { if (m.kind === 'drain') post({ kind: 'failed', error: new Error('bug') }); });`,
   );
   await seen.handle.start();
-  seen.handle.post({ kind: 'drain', deadlineMs: 0 });
+  seen.handle.post({ kind: 'drain', deadlineMs: 0, elsewhere: [] });
   await expect.poll(() => seen.greeted).toBe(2);
   await seen.handle.stop();
 });
@@ -112,7 +112,7 @@ test("drain: resolves with the worker's answer, or when it dies; it is not repla
   );
   for (const seen of [answers, dies]) {
     await seen.handle.start();
-    await seen.handle.drain(1000);
+    await seen.handle.drain(1000, []);
     await seen.handle.stop();
     expect(seen.replaced).toBe(0);
   }

@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { Backoff, type Logger } from '../common/mod.ts';
 import type { FromWorker, Ports, ToWorker, WorkerData } from './control.ts';
+import type { OtherGateway } from './elsewhere.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
 /** A worker that does not say in this time that it has stopped is cut. */
@@ -80,12 +81,12 @@ export class WorkerHandle {
   }
 
   /** Resolves when the worker's connections have ended, or the worker itself has. */
-  drain(deadlineMs: number): Promise<void> {
+  drain(deadlineMs: number, elsewhere: readonly OtherGateway[]): Promise<void> {
     // From now on it is not replaced.
     this.#stopping = true;
     clearTimeout(this.#timer);
     if (this.#worker === undefined) return Promise.resolve();
-    this.post({ kind: 'drain', deadlineMs });
+    this.post({ kind: 'drain', deadlineMs, elsewhere });
     return this.#drained.promise;
   }
 

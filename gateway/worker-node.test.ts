@@ -38,7 +38,7 @@ describe('handshake', () => {
       userName: 'ann',
       device: 'phone.1',
       gateway: 'gateway-test',
-      heartbeatIntervalMs: 1234,
+      heartbeatIntervalMs: expect.toSatisfy((ms: number) => ms > 1110 && ms <= 1234),
       maxFrameBytes: 262_144,
       maxTextBytes: 16_384,
       resumed: false,
@@ -67,6 +67,29 @@ describe('handshake', () => {
       [...(state.streams.values().next().value?.attached.values() ?? [])].map((a) => a.unnamedDevice),
     ).toEqual([true, true]);
   });
+
+  test.each([
+    [0, 900, 1000],
+    [2000, 1800, 2000],
+    [100, 225, 250],
+    [1_000_000, 3600, 4000],
+  ])(
+    'a heartbeat interval of %i ms is asked for: granted in bounds, with jitter',
+    async (wanted, least, most) => {
+      await using node = await TestNode.start(tokens, [state], { heartbeatIntervalMs: 1000 });
+      const clients = await Promise.all(Array.from({ length: 5 }, () => node.tcp()));
+      const granted = await Promise.all(
+        clients.map(async (client, i) => {
+          const hello = { heartbeatIntervalMs: wanted };
+          return (await client.login(await tokens.token(BigInt(i + 1)), hello)).heartbeatIntervalMs;
+        }),
+      );
+      for (const ms of granted) {
+        expect(ms).toBeGreaterThanOrEqual(least);
+        expect(ms).toBeLessThanOrEqual(most);
+      }
+    },
+  );
 
   test('a session to resume: is asked for and answered', async () => {
     await using node = await TestNode.start(tokens, [state]);

@@ -8,6 +8,7 @@ import { Connection, Phase } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Deadlines } from './deadlines.ts';
 import { Drain } from './drain.ts';
+import { drawGateway, type OtherGateway } from './elsewhere.ts';
 import { Fanout } from './fanout.ts';
 import { Guard } from './guard.ts';
 import { Handshake, type HandshakeContext } from './handshake.ts';
@@ -135,10 +136,15 @@ export class WorkerNode {
     }
   }
 
-  /** Stops accepting and tells every client to leave, spread over the first half of the deadline. */
-  drain(deadlineMs: number): Promise<void> {
+  /** Stops accepting and tells every client to leave, and where to, spread over the first half of the deadline. */
+  drain(deadlineMs: number, elsewhere: readonly OtherGateway[] = []): Promise<void> {
     this.#closeListeners();
-    this.#drain ??= new Drain(this.#table, (connection) => this.#close(connection, 'SERVER_DRAINING'));
+    this.#drain ??= new Drain(this.#table, (connection) => {
+      if (connection.phase >= Phase.CLOSING) return;
+      const frame = closeFrame('SERVER_DRAINING', undefined, undefined, drawGateway(elsewhere));
+      this.#fanout.send(connection, frame);
+      this.#end(connection, 'SERVER_DRAINING');
+    });
     return this.#drain.run(deadlineMs, deadlineMs / 2);
   }
 
@@ -213,9 +219,10 @@ export class WorkerNode {
 
   #handshakeContext(): HandshakeContext {
     const { gatewayName: gateway, limits } = this.#options;
-    const { heartbeatIntervalMs, maxFrameBytes, maxTextBytes } = limits;
+    const { maxFrameBytes, maxTextBytes } = limits;
     return {
-      welcome: { gateway, heartbeatIntervalMs, maxFrameBytes, maxTextBytes },
+      welcome: { gateway, maxFrameBytes, maxTextBytes },
+      heartbeatIntervalMs: () => limits.heartbeatIntervalMs,
       authenticator: this.#authenticator,
       uplink: this.#uplink,
       connectionId: (conn) =>

@@ -52,7 +52,7 @@ supervisor.on('message', (message: ToWorker) => {
       node.setGateway(message.gateway);
       break;
     case 'drain':
-      void node.drain(message.deadlineMs).then(() => post({ kind: 'drained' }));
+      void node.drain(message.deadlineMs, message.elsewhere).then(() => post({ kind: 'drained' }));
       break;
     case 'stop':
       clearInterval(reporting);

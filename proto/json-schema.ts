@@ -73,6 +73,7 @@ export const SHAPES = {
     session: 'u64',
     client: 'text',
     room: 'text',
+    heartbeat_interval_ms: 'u32',
   }),
   Welcome: shape({
     version: 'u32',
@@ -122,7 +123,13 @@ export const SHAPES = {
     },
     'result',
   ),
-  Close: shape({ code: 'text', reason: 'text', retryable: 'bool', retry_after_ms: 'u32' }),
+  Close: shape({
+    code: 'text',
+    reason: 'text',
+    retryable: 'bool',
+    retry_after_ms: 'u32',
+    elsewhere: shape({ host: 'text', port: 'u32', ws_port: 'u32' }),
+  }),
 } as const satisfies Record<string, Shape>;
 
 interface Codec {

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FrameType, Receipts, Send } from '../../proto/client.ts';
 import { FakeGateway } from '../testing/fake-gateway.ts';
 import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
@@ -156,6 +156,24 @@ describe('connecting', () => {
     const again = next(client, 'connected');
     world.gateway.only.close('SERVER_DRAINING', true);
     await again;
+  });
+
+  test('reconnect: a gateway that drains names another one, which is tried first, and once', async () => {
+    const world = await makeWorld();
+    const other = await new FakeGateway(world.gateway.chat).start();
+    onTestFinished(() => other[Symbol.asyncDispose]());
+    const client = makeClient(world);
+    await client.connect();
+    world.gateway.only.close('SERVER_DRAINING', true, 1, other);
+    await next(client, 'connected');
+    expect([other.hellos.length, world.directory.lists]).toEqual([1, 1]);
+    // What it names may be gone as well: then the list counts.
+    const { port } = other;
+    await other[Symbol.asyncDispose]();
+    await next(client, 'connected');
+    world.gateway.only.close('SERVER_DRAINING', true, 1, { port } as FakeGateway);
+    await next(client, 'connected');
+    expect([other.hellos.length, world.gateway.hellos.length]).toEqual([1, 3]);
   });
 
   test('reconnect: a token at its end is replaced before it is used', async () => {

@@ -53,6 +53,9 @@ export interface GochatClientOptions {
   readonly maxFrameBytes?: number;
   /** When a room is joined, how many of the messages before are delivered. @default 100 */
   readonly joinBacklog?: number;
+  /** Heartbeat interval to ask for, ms: longer spares a battery, shorter finds a dead connection sooner; 0: the
+   * gateway's. @default 0 */
+  readonly heartbeatIntervalMs?: number;
   /** Aborting it closes the client. */
   readonly signal?: AbortSignal;
 }
@@ -80,6 +83,7 @@ export function resolveOptions(options: GochatClientOptions): ResolvedOptions {
     receiptDelayMs: options.receiptDelayMs ?? 200,
     gapDelayMs: options.gapDelayMs ?? 50,
     maxFrameBytes: options.maxFrameBytes ?? 4 * 1024 * 1024,
+    heartbeatIntervalMs: options.heartbeatIntervalMs ?? 0,
     joinBacklog: options.joinBacklog ?? 100,
   });
 }

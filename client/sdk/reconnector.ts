@@ -37,6 +37,8 @@ export class Reconnector {
   readonly #hooks: ReconnectorHooks;
   readonly #backoff: Backoff;
   #gateways: readonly Gateway[] = [];
+  /** Where the last server has sent this client; tried once, before all others. */
+  #elsewhere: Gateway | undefined;
   #session = 0n;
   #connecting: Connection | undefined;
   #connection: Connection | undefined;
@@ -104,6 +106,12 @@ export class Reconnector {
   /** Connects to the first gateway that lets the client in; resolves when that connection has ended. */
   async #converse(): Promise<End> {
     const token = await this.#credentials.token(this.#signal);
+    const elsewhere = this.#elsewhere;
+    this.#elsewhere = undefined;
+    if (elsewhere !== undefined) {
+      const end = await this.#connectTo(elsewhere, token);
+      if (end.welcomed || !end.error.retryable || this.#signal.aborted) return end;
+    }
     try {
       this.#gateways = await listGateways(this.#options, this.#signal);
     } catch (error) {
@@ -137,9 +145,10 @@ export class Reconnector {
           this.#hooks.onWelcome(welcome);
         },
         onFrame: (type, ref, key, payload) => this.#hooks.onFrame(type, ref, key, payload),
-        onEnd: (error, welcomed) => {
+        onEnd: (error, welcomed, elsewhere) => {
           this.#connecting = undefined;
           this.#connection = undefined;
+          this.#elsewhere = elsewhere;
           this.#hooks.onDown();
           resolve({ error, welcomed });
         },
@@ -157,6 +166,7 @@ export class Reconnector {
       session: this.#session,
       client: this.#options.client,
       room: '',
+      heartbeatIntervalMs: this.#options.heartbeatIntervalMs,
     };
   }
 }

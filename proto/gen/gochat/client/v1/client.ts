@@ -43,6 +43,8 @@ export interface Hello {
   client: string;
   /** Name or id of a room to join before Welcome; frames without a key then go to it. */
   room: string;
+  /** The interval that the client would like; 0: the server's. */
+  heartbeatIntervalMs: number;
 }
 
 /** Answer to Hello: the connection is live. */
@@ -141,6 +143,27 @@ export interface Close {
   retryable: boolean;
   /** Wait at least this long before connecting again. */
   retryAfterMs: number;
+  /** A gateway to try first; none where the server knows no better one. */
+  elsewhere: Endpoint | undefined;
+}
+
+/** A gateway as clients reach it. */
+export interface Endpoint {
+  host: string;
+  /** TCP. */
+  port: number;
+  /** WebSocket; 0: none. */
+  wsPort: number;
+}
+
+/** The user is writing to the conversation in the header's key; no answer, and not in the log. From the server: who is. */
+export interface Typing {
+  /** Set by the server. */
+  user: bigint;
+  /** Set by the server. */
+  name: string;
+  /** The user has stopped without sending. */
+  stopped: boolean;
 }
 
 /** A call; the answer is a Response or a Nack with the same ref. */
@@ -257,7 +280,16 @@ export interface Member {
 }
 
 function createBaseHello(): Hello {
-  return { versionMin: 0, versionMax: 0, token: "", device: "", session: 0n, client: "", room: "" };
+  return {
+    versionMin: 0,
+    versionMax: 0,
+    token: "",
+    device: "",
+    session: 0n,
+    client: "",
+    room: "",
+    heartbeatIntervalMs: 0,
+  };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -285,6 +317,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.room !== "") {
       writer.uint32(58).string(message.room);
+    }
+    if (message.heartbeatIntervalMs !== 0) {
+      writer.uint32(64).uint32(message.heartbeatIntervalMs);
     }
     return writer;
   },
@@ -358,6 +393,14 @@ export const Hello: MessageFns<Hello> = {
             message.room = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.heartbeatIntervalMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -382,6 +425,7 @@ export const Hello: MessageFns<Hello> = {
     message.session = (object.session !== undefined && object.session !== null) ? BigInt(object.session) : 0n;
     message.client = object.client ?? "";
     message.room = object.room ?? "";
+    message.heartbeatIntervalMs = object.heartbeatIntervalMs ?? 0;
     return message;
   },
 };
@@ -1189,7 +1233,7 @@ export const Receipt: MessageFns<Receipt> = {
 };
 
 function createBaseClose(): Close {
-  return { code: "", reason: "", retryable: false, retryAfterMs: 0 };
+  return { code: "", reason: "", retryable: false, retryAfterMs: 0, elsewhere: undefined };
 }
 
 export const Close: MessageFns<Close> = {
@@ -1205,6 +1249,9 @@ export const Close: MessageFns<Close> = {
     }
     if (message.retryAfterMs !== 0) {
       writer.uint32(32).uint32(message.retryAfterMs);
+    }
+    if (message.elsewhere !== undefined) {
+      Endpoint.encode(message.elsewhere, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1254,6 +1301,14 @@ export const Close: MessageFns<Close> = {
             message.retryAfterMs = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.elsewhere = Endpoint.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1275,6 +1330,170 @@ export const Close: MessageFns<Close> = {
     message.reason = object.reason ?? "";
     message.retryable = object.retryable ?? false;
     message.retryAfterMs = object.retryAfterMs ?? 0;
+    message.elsewhere = (object.elsewhere !== undefined && object.elsewhere !== null)
+      ? Endpoint.fromPartial(object.elsewhere)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEndpoint(): Endpoint {
+  return { host: "", port: 0, wsPort: 0 };
+}
+
+export const Endpoint: MessageFns<Endpoint> = {
+  encode(message: Endpoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    if (message.port !== 0) {
+      writer.uint32(16).uint32(message.port);
+    }
+    if (message.wsPort !== 0) {
+      writer.uint32(24).uint32(message.wsPort);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Endpoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.wsPort = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Endpoint>, I>>(base?: I): Endpoint {
+    return Endpoint.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Endpoint>, I>>(object: I): Endpoint {
+    const message = createBaseEndpoint();
+    message.host = object.host ?? "";
+    message.port = object.port ?? 0;
+    message.wsPort = object.wsPort ?? 0;
+    return message;
+  },
+};
+
+function createBaseTyping(): Typing {
+  return { user: 0n, name: "", stopped: false };
+}
+
+export const Typing: MessageFns<Typing> = {
+  encode(message: Typing, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== 0n) {
+      if (BigInt.asUintN(64, message.user) !== message.user) {
+        throw new globalThis.Error("value provided for field message.user of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.user);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.stopped !== false) {
+      writer.uint32(24).bool(message.stopped);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Typing {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTyping();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.user = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.stopped = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Typing>, I>>(base?: I): Typing {
+    return Typing.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Typing>, I>>(object: I): Typing {
+    const message = createBaseTyping();
+    message.user = (object.user !== undefined && object.user !== null) ? BigInt(object.user) : 0n;
+    message.name = object.name ?? "";
+    message.stopped = object.stopped ?? false;
     return message;
   },
 };

@@ -1,0 +1,97 @@
+import { describe, expect, test } from 'vitest';
+import { type Cluster, eventually, startCluster } from '../harness/cluster.ts';
+import { Client, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
+
+const SENDERS = ['ann', 'bob', 'cleo', 'dan'] as const;
+const SENDS_EACH = 1000;
+
+/** The gateway that a client is connected to, by its last `connected` event. */
+function gatewayOf(client: Client): unknown {
+  return client.events.findLast((event) => event['event'] === 'connected')?.['gateway'];
+}
+
+function of(client: Client, name: string) {
+  return client.events.filter((event) => event['event'] === name);
+}
+
+/** Everybody writes to one room through both gateways; one of these is drained in the middle. */
+async function run(cluster: Cluster, drain: (victim: RunningServer) => Promise<void>): Promise<void> {
+  const [victim, other] = cluster.gateways as [RunningServer, RunningServer];
+  await Promise.all([...SENDERS, 'reader'].map((name) => signup(cluster, name)));
+  await using cleanup = new AsyncDisposableStack();
+  const join = async (name: string) => {
+    const client = cleanup.use(new Client(cluster, name));
+    await client.event('connected');
+    return client;
+  };
+  const [ann, bob, cleo, dan, reader] = (await Promise.all([...SENDERS, 'reader'].map(join))) as [
+    Client,
+    Client,
+    Client,
+    Client,
+    Client,
+  ];
+  ann.say('/create hall');
+  await ann.event('joined');
+  for (const client of [bob, cleo, dan, reader]) {
+    client.say('/join hall');
+    await client.event('joined');
+  }
+  const clients = [ann, bob, cleo, dan];
+  const moved = [...clients, reader].filter((client) => gatewayOf(client) === victim.up['instance']);
+  expect(moved.length).toBeGreaterThan(0);
+  for (const [i, client] of clients.entries())
+    client.say(...Array.from({ length: SENDS_EACH }, (_, k) => `${SENDERS[i]} ${k}`));
+  await eventually('a tenth of the sends', () =>
+    Promise.resolve(clients.reduce((sum, client) => sum + of(client, 'sent').length, 0) > SENDS_EACH * 0.4),
+  );
+  await drain(victim);
+
+  const { code, stderr } = await victim.process.exit(60_000);
+  expect([code, stderr.includes('"msg":"stopped"')]).toEqual([0, true]);
+  for (const client of clients) client.end();
+  for (const client of clients) expect((await client.exit(120_000)).code).toBe(0);
+  const total = SENDERS.length * SENDS_EACH;
+  await eventually(
+    'all messages at the reader',
+    () => Promise.resolve(of(reader, 'message').length >= total),
+    60_000,
+  );
+
+  // Everything once, contiguous, each sender's own order kept, and all of it acknowledged.
+  const seen = of(reader, 'message');
+  expect(seen.map((event) => event['seq'])).toEqual(Array.from({ length: total }, (_, i) => i + 1));
+  for (const [i, client] of clients.entries()) {
+    const own = seen.filter((event) => event['from'] === SENDERS[i]).map((event) => event['text']);
+    expect(own).toEqual(Array.from({ length: SENDS_EACH }, (_, k) => `${SENDERS[i]} ${k}`));
+    expect(of(client, 'sent').length).toBe(SENDS_EACH);
+    expect(of(client, 'failed')).toEqual([]);
+  }
+  // Who was there was told, and went where it was told to.
+  for (const client of moved) {
+    const told = client.events.findIndex((event) => event['code'] === 'SERVER_DRAINING');
+    const after = client.events.slice(told).filter((event) => event['event'] === 'connected');
+    expect(told).toBeGreaterThan(0);
+    // One that had nothing left to do may have ended instead.
+    for (const event of after) expect(event['gateway']).toBe(other.up['instance']);
+    if (client === reader) expect(after.length).toBe(1);
+  }
+}
+
+describe('a gateway is drained under load', () => {
+  test('TERM: it exits, its clients go on at the other one, nothing is lost', async () => {
+    await using cluster = await startCluster({ gateways: 2, states: 1 });
+    await run(cluster, (victim) => {
+      victim.process.signal('SIGTERM');
+      return Promise.resolve();
+    });
+  }, 240_000);
+
+  test('gochat ctl drain: the same', async () => {
+    await using cluster = await startCluster({ gateways: 2, states: 1 });
+    await run(cluster, async (victim) => {
+      const { code, stdout } = await runGochat(['ctl', 'drain', '--admin', `http://${victim.up['admin']}`]);
+      expect([code, stdout]).toEqual([0, 'draining, for at most 10000 ms\n']);
+    });
+  }, 240_000);
+});
