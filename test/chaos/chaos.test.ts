@@ -24,5 +24,5 @@ test(
     expect(Object.keys(verdict.faults).length).toBeGreaterThan(8);
     await rm(dir, { recursive: true });
   },
-  DURATION_MS + 240_000,
+  DURATION_MS + 600_000,
 );

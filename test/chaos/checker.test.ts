@@ -54,8 +54,8 @@ function good(): Happening[] {
     message('bob/phone0#2', 2, 'two'),
     message('bob/phone0#2', 3, 'three'),
     acked(3, 'three'),
-    { kind: 'cursor', owner: 'bob/phone', conversation: ROOM, delivered: 1, read: 0 },
-    { kind: 'cursor', owner: 'bob/phone', conversation: ROOM, delivered: 3, read: 2 },
+    { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 1 },
+    { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 3 },
     { kind: 'converged', ms: 10, clients: 2 },
     ...texts.map(
       (text, i): Happening => ({
@@ -198,7 +198,7 @@ describe('Checker', () => {
     ],
     [
       'a cursor that goes back',
-      swap(good(), { kind: 'cursor', read: 0 }, { kind: 'cursor', read: 2 }),
+      swap(good(), { kind: 'cursor', seq: 1 }, { kind: 'cursor', seq: 3 }),
       'cursors',
     ],
     [

@@ -174,10 +174,8 @@ export class Checker {
   #onCursor(entry: EntryOf<'cursor'>): void {
     const key = `${entry.owner} ${entry.conversation}`;
     const before = this.#cursors.get(key);
-    if (before !== undefined && (entry.delivered < before.delivered || entry.read < before.read)) {
-      const from = `${before.delivered}/${before.read}`;
-      this.#accuse('cursors', `${key} went from ${from} back to ${entry.delivered}/${entry.read}`);
-    }
+    if (before !== undefined && entry.seq < before.seq)
+      this.#accuse('cursors', `${key} went from ${before.seq} back to ${entry.seq}`);
     this.#cursors.set(key, entry);
   }
 

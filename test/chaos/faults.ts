@@ -1,7 +1,7 @@
 /** What the nemesis can do to the system: how a fault begins, how it ends, and how often it is chosen. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import postgres from 'postgres';
+import pg from 'pg';
 import type { ServiceName } from '../harness/services.ts';
 import type { ConnectionFault, Direction } from './fault-proxy.ts';
 import type { Random } from './random.ts';
@@ -198,11 +198,12 @@ export const FAULTS: readonly Fault[] = [
     only: ['postgres'],
     holdMs: [0, 0],
     begin: async (system) => {
-      const sql = postgres(system.services.urls.postgres, { max: 1 });
-      await sql`
+      const client = new pg.Client(system.services.urls.postgres);
+      await client.connect();
+      await client.query(`
         select pg_terminate_backend(pid) from pg_stat_activity
-        where datname = current_database() and pid <> pg_backend_pid()`;
-      await sql.end();
+        where datname = current_database() and pid <> pg_backend_pid()`);
+      await client.end();
     },
   },
 ];

@@ -79,8 +79,7 @@ export type Happening =
       readonly kind: 'cursor';
       readonly owner: string;
       readonly conversation: Id;
-      readonly delivered: number;
-      readonly read: number;
+      readonly seq: number;
     }
   | { readonly kind: 'fault'; readonly name: string; readonly target: string; readonly holdMs: number }
   /** A server of ours ended that nobody had told to, or said that it met what it should not. */

@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly rooms?: number;
   /** Of all clients together. @default 60 */
   readonly sendsPerSecond?: number;
+  /** @default CONVERGENCE_MS */
+  readonly convergenceMs?: number;
 }
 
 /** Processes of clients. */
@@ -35,7 +37,7 @@ const DRIVERS = 2;
  * After the last fault every send is answered and every client has all of the log within this time. A lease lives 10 s,
  * a mass loss is held back for 15 s, and clients wait up to 10 s before they try again.
  */
-export const CONVERGENCE_MS = 60_000;
+export const CONVERGENCE_MS = 90_000;
 
 /** Rejects when the run itself fails; what GoChat does wrong is in the verdict. */
 export async function runChaos(options: RunOptions): Promise<Verdict> {
@@ -77,7 +79,8 @@ export async function runChaos(options: RunOptions): Promise<Verdict> {
     await unleash(plan(seed, durationMs, TARGETS, faults), system, seed, history);
 
     const healed = performance.now();
-    const left = () => Math.max(1000, CONVERGENCE_MS - (performance.now() - healed));
+    const left = () =>
+      Math.max(1000, (options.convergenceMs ?? CONVERGENCE_MS) - (performance.now() - healed));
     const all = (command: Parameters<DriverProcess['tell']>[0]) =>
       Promise.all(drivers.map((driver) => driver.tell(command)));
     await system.up();

@@ -10,7 +10,8 @@ import { ServerProcess } from './server-process.ts';
 export const GOCHAT = fileURLToPath(new URL('../../bin/gochat', import.meta.url));
 /** Servers listen on HERE. Those that register are reached at THERE, where a proxy has the same port. */
 const [HERE, THERE] = ['127.0.0.1', '127.0.0.2'];
-const UP_DEADLINE_MS = 60_000;
+/** A machine that does other things too may start slowly. */
+const UP_DEADLINE_MS = 180_000;
 
 type Mode = 'gateway' | 'state' | 'ipconf' | 'api';
 const SERVERS: Readonly<Record<string, Mode>> = {

@@ -1,0 +1,79 @@
+/** Broken variants of GoChat, to prove that the checker sees what it is there to see. */
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface Mutant {
+  readonly name: string;
+  /** Of dist/. */
+  readonly file: string;
+  /** A text that stands there exactly once, and what takes its place. */
+  readonly replace: readonly [text: string, by: string];
+}
+
+export const MUTANTS = {
+  ackBeforeCommit: {
+    name: 'ack before commit',
+    file: 'state/store/store-postgres.js',
+    // The same statement, in a transaction that is committed a moment after the answer.
+    replace: [
+      'const rows = await this.#appends.query(sql `\n        select seqs::text',
+      `const early = (statement) => new Promise((resolve, reject) => {
+          this.#appends.transaction(async (session) => {
+            resolve(await session.query(statement));
+            await new Promise((later) => setTimeout(later, 60));
+          }).catch(reject);
+        });
+        const rows = await early(sql \`\n        select seqs::text`,
+    ],
+  },
+  dropFanout: {
+    name: 'a fan-out dropped without a hint',
+    file: 'state/delivery/fanout.js',
+    replace: [
+      '    #deliver(entry, push) {',
+      '    #deliver(entry, push) {\n        if (Math.random() < 0.2) return;',
+    ],
+  },
+  swapSeqs: {
+    name: 'two seqs swapped',
+    file: 'state/store/postgres-append.js',
+    replace: [
+      'const seqs = parseIntegerArray(row.seqs);',
+      `const seqs = parseIntegerArray(row.seqs);
+        if (seqs.length > 1 && this.#sent[0].conversation === this.#sent[1].conversation) seqs.unshift(...seqs.splice(0, 2).reverse());`,
+    ],
+  },
+  skipDedupe: {
+    name: 'no dedupe',
+    file: 'state/store/postgres-append.js',
+    replace: ['(draft) => draft.clientMsgId)', '(draft) => `${draft.clientMsgId}#${Math.random()}`)'],
+  },
+  noFence: {
+    name: 'no RESYNC after a lost stream',
+    file: 'gateway/resync-fence.js',
+    replace: ['    fenceAll(connections) {', '    fenceAll(connections) {\n        return;'],
+  },
+} as const satisfies Record<string, Mutant>;
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Makes a copy of what was built with the mutation in it; disposing removes it. */
+export async function build(mutant: Mutant): Promise<{ readonly bin: string } & AsyncDisposable> {
+  const dir = await mkdtemp(join(tmpdir(), 'gochat-mutant-'));
+  await mkdir(join(dir, 'scripts'));
+  for (const part of ['dist', 'bin', 'package.json', 'scripts/node.sh'])
+    await cp(join(ROOT, part), join(dir, part), { recursive: true });
+  await symlink(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
+  const path = join(dir, 'dist', mutant.file);
+  const before = await readFile(path, 'utf8');
+  const [text, by] = mutant.replace;
+  const pieces = before.split(text);
+  if (pieces.length !== 2)
+    throw new Error(
+      `${mutant.name}: "${text}" stands ${pieces.length - 1} times in ${mutant.file}, not once`,
+    );
+  await writeFile(path, pieces.join(by));
+  return { bin: join(dir, 'bin/gochat'), [Symbol.asyncDispose]: () => rm(dir, { recursive: true }) };
+}
