@@ -4,7 +4,12 @@ import type { HotState } from '../hot/hot-state.ts';
 import type { Rate, StateLimits } from '../limits.ts';
 import type { Account, Store } from '../store/store.ts';
 import { parseName } from './names.ts';
-import { MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, type Passwords } from './passwords.ts';
+import {
+  type IsGone,
+  MAX_PASSWORD_CHARACTERS,
+  MIN_PASSWORD_CHARACTERS,
+  type Passwords,
+} from './passwords.ts';
 import type { IssuedToken, Tokens } from './tokens.ts';
 
 const MAX_ADDRESS_CHARACTERS = 64;
@@ -43,18 +48,22 @@ export class Accounts {
   }
 
   /** Makes an account. @throws GochatError NAME_INVALID, PASSWORD_WEAK, NAME_TAKEN, RATE_LIMITED, OVERLOADED */
-  async signup(credentials: Credentials): Promise<Account> {
+  async signup(credentials: Credentials, isGone?: IsGone): Promise<Account> {
     const name = parseName(credentials.name);
     checkPassword(credentials.password);
     const { signupPerAddress } = this.#options.limits;
     await this.#allow(`signup:address:${addressKey(credentials)}`, signupPerAddress);
-    const account = await this.#create(name, credentials.password);
+    const account = await this.#create(name, credentials.password, isGone);
     if (account === undefined) throw new GochatError('NAME_TAKEN', { details: { name } });
     return account;
   }
 
   /** Returns the account and a token. @throws GochatError CREDENTIALS_WRONG, RATE_LIMITED, OVERLOADED */
-  async login(credentials: Credentials, tokens: Tokens): Promise<{ account: Account; issued: IssuedToken }> {
+  async login(
+    credentials: Credentials,
+    tokens: Tokens,
+    isGone?: IsGone,
+  ): Promise<{ account: Account; issued: IssuedToken }> {
     const { store, passwords, limits } = this.#options;
     const { password } = credentials;
     const name = credentials.name.toLowerCase();
@@ -64,7 +73,7 @@ export class Accounts {
     await this.#allow(`login:address:${addressKey(credentials)}`, limits.loginPerAddress);
     await this.#allow(`login:account:${name}`, limits.loginPerAccount);
     const account = await store.findAccount(name);
-    const isRight = await passwords.verify(account?.passwordHash, password);
+    const isRight = await passwords.verify(account?.passwordHash, password, isGone);
     if (account === undefined || !isRight) throw new GochatError('CREDENTIALS_WRONG');
     return { account, issued: await tokens.issue({ user: account.id, name: account.name }) };
   }
@@ -78,9 +87,9 @@ export class Accounts {
     }
   }
 
-  async #create(name: string, password: string): Promise<Account | undefined> {
+  async #create(name: string, password: string, isGone?: IsGone): Promise<Account | undefined> {
     const { store, passwords, nextUser } = this.#options;
-    const passwordHash = await passwords.hash(password);
+    const passwordHash = await passwords.hash(password, isGone);
     return store.createAccount({ id: nextUser(), name, passwordHash });
   }
 

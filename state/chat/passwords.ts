@@ -21,12 +21,28 @@ export const MAX_PASSWORD_CHARACTERS = 128;
 
 const derive = promisify(argon2);
 
-/** Hashes and verifies passwords, a few at a time. */
+/** Tells whether nobody waits for the result any more. */
+export type IsGone = () => boolean;
+
+interface Waiter {
+  readonly isGone: IsGone;
+  readonly proceed: () => void;
+  readonly reject: (error: GochatError) => void;
+}
+
+const never: IsGone = () => false;
+
+/**
+ * Hashes and verifies passwords, a few at a time.
+ *
+ * Callers give up and ask again, so what waits here is mostly for nobody once a machine has fallen behind; were it
+ * hashed all the same, those who still wait would never be served in time. So who has gone is passed over.
+ */
 export class Passwords {
   readonly #maxRunning: number;
   readonly #maxWaiting: number;
   #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: Waiter[] = [];
   #dummy: Promise<string> | undefined;
 
   constructor(maxRunning: number, maxWaiting: number) {
@@ -34,18 +50,18 @@ export class Passwords {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** Returns the PHC string of a password. @throws GochatError OVERLOADED */
-  async hash(password: string): Promise<string> {
+  /** Returns the PHC string of a password. @throws GochatError OVERLOADED, DEADLINE_EXCEEDED */
+  async hash(password: string, isGone: IsGone = never): Promise<string> {
     const salt = randomBytes(SALT_BYTES);
-    const hash = await this.#derive(password, salt, MEMORY_KIB, PASSES, PARALLELISM, HASH_BYTES);
+    const hash = await this.#derive(password, salt, MEMORY_KIB, PASSES, PARALLELISM, HASH_BYTES, isGone);
     return `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=${PARALLELISM}$${unpadded(salt)}$${unpadded(hash)}`;
   }
 
   /**
    * Returns whether the password is the one of a PHC string; `undefined` (there is no such user) takes as long and is
-   * never true. @throws GochatError OVERLOADED
+   * never true. @throws GochatError OVERLOADED, DEADLINE_EXCEEDED
    */
-  async verify(phc: string | undefined, password: string): Promise<boolean> {
+  async verify(phc: string | undefined, password: string, isGone: IsGone = never): Promise<boolean> {
     this.#dummy ??= this.hash(randomBytes(SALT_BYTES).toString('hex'));
     const dummy = await this.#dummy.catch((error: unknown) => {
       this.#dummy = undefined;
@@ -59,7 +75,7 @@ export class Passwords {
     }
     const salt = Buffer.from(parts[4] as string, 'base64');
     const expected = Buffer.from(parts[5] as string, 'base64');
-    const actual = await this.#derive(password, salt, memory, passes, parallelism, expected.length);
+    const actual = await this.#derive(password, salt, memory, passes, parallelism, expected.length, isGone);
     return timingSafeEqual(actual, expected) && phc !== undefined;
   }
 
@@ -70,28 +86,45 @@ export class Passwords {
     passes: number,
     parallelism: number,
     tagLength: number,
+    isGone: IsGone,
   ): Promise<Buffer> {
-    await this.#enter();
+    await this.#enter(isGone);
     try {
       // Composed and decomposed characters are the same password.
       const message = password.normalize('NFC');
       const parameters: Argon2Parameters = { message, nonce, parallelism, tagLength, memory, passes };
       return await derive('argon2id', parameters);
     } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
+      this.#leave();
     }
   }
 
-  async #enter(): Promise<void> {
-    if (this.#running >= this.#maxRunning) {
-      if (this.#waiting.length >= this.#maxWaiting)
-        throw new GochatError('OVERLOADED', { retryAfterMs: RETRY_MS });
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
+  async #enter(isGone: IsGone): Promise<void> {
+    if (this.#running < this.#maxRunning) {
+      this.#running++;
+      return;
     }
-    this.#running++;
+    if (this.#waiting.length >= this.#maxWaiting)
+      throw new GochatError('OVERLOADED', { retryAfterMs: RETRY_MS });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiting.push({ isGone, proceed: resolve, reject });
+    await promise;
+  }
+
+  /** Hands the place on to the first who still waits for it. */
+  #leave(): void {
+    for (;;) {
+      const next = this.#waiting.shift();
+      if (next === undefined) {
+        this.#running--;
+        return;
+      }
+      if (!next.isGone()) {
+        next.proceed();
+        return;
+      }
+      next.reject(new GochatError('DEADLINE_EXCEEDED'));
+    }
   }
 }
 

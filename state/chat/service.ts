@@ -11,12 +11,12 @@ export function accountService(
   tokens: Tokens,
 ): Handlers<typeof state.AccountServiceService> {
   return {
-    async signup(request) {
-      const account = await accounts.signup(request);
+    async signup(request, context) {
+      const account = await accounts.signup(request, () => context.isCancelled);
       return { user: account.id, name: account.name };
     },
-    async login(request) {
-      const { account, issued } = await accounts.login(request, tokens);
+    async login(request, context) {
+      const { account, issued } = await accounts.login(request, tokens, () => context.isCancelled);
       return {
         user: account.id,
         name: account.name,

@@ -5,7 +5,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { describe, expect, test, vi } from 'vitest';
-import { silentLogger as logger } from '../../common/mod.ts';
+import { type ConversationId, silentLogger as logger } from '../../common/mod.ts';
 import { startServices } from '../../test/harness/services.ts';
 import { openStore } from './mod.ts';
 import { scratchPostgres, World } from './scratch.contract.ts';
@@ -27,7 +27,7 @@ describe('PostgreSQL', () => {
     const user = await world.user();
     const [low, high] = [await world.room(user), await world.room(user)].toSorted((a, b) =>
       a < b ? -1 : 1,
-    ) as [never, never];
+    ) as [ConversationId, ConversationId];
     const other = await connect(scratch.url);
     await other.query(`begin; select from conversations where id = ${high} for update`);
     const append = world.store.append([world.draft(low, user), world.draft(high, user)]);

@@ -4,6 +4,7 @@ import {
   ClientError,
   type ClientEvent,
   GochatClient,
+  type Token,
   type Transport,
   type TransportFactory,
 } from '../../client/mod.ts';
@@ -15,7 +16,8 @@ const AGAIN_MS = 500;
 
 export interface DeviceOptions {
   readonly user: string;
-  readonly password: string;
+  /** Gives a token that is good for a while. */
+  readonly getToken: () => Promise<Token>;
   /** '' for an unnamed one. */
   readonly name: string;
   /** Tells devices apart in the history that have the same name, or none. */
@@ -47,16 +49,15 @@ export class Instance {
   synced = false;
 
   constructor(name: string, userHeads: Map<string, number>, options: DeviceOptions) {
-    const { user, password, name: device, doors, history } = options;
+    const { user, getToken, name: device, doors, history } = options;
     this.name = name;
     this.#userHeads = userHeads;
     this.#history = history;
     const { factory, kill } = mortal(options.transport());
     this.#kill = kill;
     this.client = new GochatClient({
-      ...doors,
-      user,
-      password,
+      ipconf: doors.ipconf,
+      getToken,
       device,
       transport: factory,
       joinBacklog: 1e9,

@@ -1,6 +1,6 @@
 /** What the users do: they write, join rooms, come and go; a seed decides who does what next. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tcpTransport, webSocketTransport } from '../../client/mod.ts';
+import { tcpTransport, type Token, webSocketTransport } from '../../client/mod.ts';
 import type { Doors } from '../harness/gochat.ts';
 import { Device, type Instance } from './device.ts';
 import type { History } from './history.ts';
@@ -29,6 +29,9 @@ export interface Expectation {
 const BURST = [10, 60] as const;
 const POLL_MS = 100;
 const HISTORY_PAGE = 200;
+/** A token as close to its end as this is replaced, ms: more than the client's own margin. */
+const TOKEN_MARGIN_MS = 31_000;
+const LOGIN_TIMEOUT_MS = 10_000;
 const FILLER = ['', 'ok', 'grüße 👋', 'x'.repeat(300), 'wie geht es dir heute abend?'];
 
 /** Everything but plain sends, by how often it is done in relation to the others. */
@@ -59,13 +62,14 @@ export class Workload {
     for (const user of options.users) {
       this.#known.set(user, new Set());
       const heads = new Map<string, number>();
+      const getToken = tokenOf(options.doors, user);
       for (const [number, name] of this.#random
         .pick([['phone'], ['phone', 'desk'], ['phone', '', '']])
         .entries()) {
         const transport = this.#random.chance(0.4) ? webSocketTransport : tcpTransport;
         const device = {
           user,
-          password: `${user}-secret`,
+          getToken,
           name,
           label: `${user}/${name}${number}`,
           doors: options.doors,
@@ -236,4 +240,27 @@ function lack(
   if (!instance.synced) return 'a synchronisation since it connected';
   const { pendingSends } = instance.client;
   return pendingSends > 0 ? `${pendingSends} answers` : undefined;
+}
+
+/** A token of the user, shared by its devices as long as it is good: logging in is made slow on purpose. */
+function tokenOf(doors: Doors, user: string): () => Promise<Token> {
+  let held: Promise<Token> | undefined;
+  return async () => {
+    const known = await held?.catch(() => undefined);
+    if (known !== undefined && (known.expiresAtMs ?? 0) - Date.now() > TOKEN_MARGIN_MS) return known;
+    held = login(doors, user);
+    return await held;
+  };
+}
+
+async function login({ api }: Doors, name: string): Promise<Token> {
+  const response = await fetch(`${api}/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name, password: `${name}-secret` }),
+    signal: AbortSignal.timeout(LOGIN_TIMEOUT_MS),
+  });
+  if (!response.ok) throw new Error(`login of ${name}: ${response.status}`);
+  const { token, expires_at_ms } = (await response.json()) as { token: string; expires_at_ms: number };
+  return { token, expiresAtMs: expires_at_ms };
 }
