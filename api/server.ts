@@ -1,7 +1,7 @@
 /** The api server: a thin HTTP face over state. It holds no keys and no database credentials. */
 import type { AddressInfo } from 'node:net';
 import { formatAddress, GochatError, type Logger, once, type Server } from '../common/mod.ts';
-import type { Registry } from '../crpc/mod.ts';
+import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import { type App, createApp } from './app.ts';
 import type { StateClient } from './state-client.ts';
 import { CrpcStateClient } from './state-client-crpc.ts';
@@ -21,6 +21,8 @@ export interface ApiOptions {
   readonly corsOrigins?: readonly string[];
   /** Secret that GoChat servers show each other. */
   readonly clusterToken?: string | undefined;
+  /** TLS to state. @default none */
+  readonly tls?: TlsOptions | undefined;
   /** How long a call to state may take. @default 5_000 ms */
   readonly deadlineMs?: number;
 }
@@ -54,11 +56,12 @@ export class ApiServer implements Server {
     const {
       registry,
       clusterToken,
+      tls,
       deadlineMs = 5_000,
       trustProxy = false,
       corsOrigins = ['*'],
     } = this.#options;
-    const state = new CrpcStateClient({ registry, deadlineMs, clusterToken });
+    const state = new CrpcStateClient({ registry, deadlineMs, clusterToken, tls, logger: this.#logger });
     this.#state = state;
     this.#app = await createApp({
       state,

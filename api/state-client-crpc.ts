@@ -1,6 +1,13 @@
 /** State over crpc: any node that is registered, in turn, each call within a deadline. */
-import { GochatError } from '../common/mod.ts';
-import { Channel, type CrpcClient, createClient, type Registry, type Unwatch } from '../crpc/mod.ts';
+import { GochatError, type Logger } from '../common/mod.ts';
+import {
+  Channel,
+  type CrpcClient,
+  createClient,
+  type Registry,
+  type TlsOptions,
+  type Unwatch,
+} from '../crpc/mod.ts';
 import { type client, state } from '../proto/mod.ts';
 import type { Caller, StateClient } from './state-client.ts';
 
@@ -12,6 +19,10 @@ export interface CrpcStateClientOptions {
   readonly registry: Registry;
   /** Secret that GoChat servers show each other. */
   readonly clusterToken?: string | undefined;
+  /** TLS to state. @default none */
+  readonly tls?: TlsOptions | undefined;
+  /** Told of slow calls. */
+  readonly logger: Logger;
   /** How long a call may take, ms. */
   readonly deadlineMs: number;
 }
@@ -30,7 +41,9 @@ export class CrpcStateClient implements StateClient {
       balancer: 'round-robin',
       timeoutMs: options.deadlineMs,
       unavailable: 'STATE_UNAVAILABLE',
+      logger: options.logger,
       ...(options.clusterToken === undefined ? {} : { token: options.clusterToken }),
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
     });
     this.#accounts = createClient(state.AccountServiceService, this.#channel);
     this.#chat = createClient(state.ChatServiceService, this.#channel);

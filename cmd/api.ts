@@ -2,6 +2,7 @@
 import { ApiServer } from '../api/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { load } from './config.ts';
+import { crpcTls } from './crpc-security.ts';
 import { instanceName, prepare, reach, runServers } from './run.ts';
 
 export async function run(
@@ -9,8 +10,9 @@ export async function run(
   file: string | undefined,
 ): Promise<number> {
   const config = load('api', flags, file);
+  const tls = crpcTls(config);
   const name = instanceName('api');
-  const logger = prepare('api', config.logLevel);
+  const logger = await prepare('api', config);
   return runServers(async () => {
     const registry = openRegistry(config.registry, { logger });
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
@@ -21,6 +23,7 @@ export async function run(
       registry,
       logger,
       clusterToken: config.clusterToken,
+      tls,
       trustProxy: config.trustProxy,
     });
     return {

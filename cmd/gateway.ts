@@ -2,6 +2,7 @@
 import { openRegistry } from '../crpc/mod.ts';
 import { GatewayServer } from '../gateway/mod.ts';
 import { load } from './config.ts';
+import { crpcTls } from './crpc-security.ts';
 import { gatewayLimits, instanceName, prepare, reach, runServers } from './run.ts';
 
 export async function run(
@@ -9,8 +10,9 @@ export async function run(
   file: string | undefined,
 ): Promise<number> {
   const config = load('gateway', flags, file);
+  const tls = crpcTls(config);
   const name = instanceName('gateway');
-  const logger = prepare('gateway', config.logLevel);
+  const logger = await prepare('gateway', config);
   return runServers(async () => {
     const registry = openRegistry(config.registry, { logger });
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
@@ -25,6 +27,7 @@ export async function run(
       registry,
       logger,
       clusterToken: config.clusterToken,
+      tls,
       limits: gatewayLimits(config),
     });
     return {

@@ -10,7 +10,7 @@ export async function run(
 ): Promise<number> {
   const config = load('ipconf', flags, file);
   const name = instanceName('ipconf');
-  const logger = prepare('ipconf', config.logLevel);
+  const logger = await prepare('ipconf', config);
   return runServers(async () => {
     const registry = openRegistry(config.registry, { logger });
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));

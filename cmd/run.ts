@@ -4,13 +4,16 @@ import { setImmediate as tick, setTimeout } from 'node:timers/promises';
 import {
   type AdminHandler,
   Backoff,
+  closeTracing,
   createLogger,
   enableMetrics,
+  enableTracing,
   ExitCode,
   GochatError,
   json,
   type Logger,
   type LogLevel,
+  otlpUrl,
   type OperatorRoutes,
   type Server,
   startAdmin,
@@ -55,10 +58,18 @@ export interface Process {
   readonly ready: (adminAddress: string) => void;
 }
 
-/** Makes the logger of a process and turns its metrics on. */
-export function prepare(name: string, level: LogLevel): Logger {
-  enableMetrics(`gochat-${name}`);
-  return createLogger({ name, level });
+/** Makes the logger of a process and turns its metrics on, and its traces where they have somewhere to go. */
+export async function prepare(
+  name: string,
+  config: { logLevel: LogLevel; otlpEndpoint?: string | undefined; traceRatio: number },
+): Promise<Logger> {
+  const service = `gochat-${name}`;
+  enableMetrics(service);
+  const logger = createLogger({ name, level: config.logLevel });
+  const url = otlpUrl(config.otlpEndpoint, process.env);
+  if (url !== undefined)
+    await enableTracing({ service, instance: instanceName(name), url, ratio: config.traceRatio, logger });
+  return logger;
 }
 
 /**
@@ -128,6 +139,7 @@ export async function runServers(build: () => Promise<Process>): Promise<number>
   } finally {
     for (const server of started.toReversed()) await settle(it.logger, server.name, () => server.stop());
     for (const close of it.closers) await settle(it.logger, it.name, close);
+    await settle(it.logger, it.name, closeTracing);
     await admin.close();
     await tick();
   }
@@ -155,11 +167,18 @@ export async function reach<T>(logger: Logger, timeoutMs: number, open: () => Pr
   }
 }
 
-/** A loopback address needs no cluster token; any other one does, as whoever reaches it could speak as a server. */
-export function checkExposure(host: string, clusterToken: string | undefined): void {
-  if (isLoopback(host) || clusterToken !== undefined) return;
+/** A loopback address needs neither token nor mTLS; any other one does, as whoever reaches it could speak as a server. */
+export function checkExposure(config: {
+  host: string;
+  clusterToken?: string | undefined;
+  crpcTlsCa?: string | undefined;
+}): void {
+  const { host } = config;
+  if (isLoopback(host) || config.clusterToken !== undefined || config.crpcTlsCa !== undefined) return;
   throw new GochatError('CONFIG_INVALID', {
-    details: { what: `Listening on ${host} needs a cluster token (cluster_token or GOCHAT_CLUSTER_TOKEN).` },
+    details: {
+      what: `Listening on ${host} needs a cluster token (cluster_token or GOCHAT_CLUSTER_TOKEN) or mTLS (--crpc-tls-ca).`,
+    },
   });
 }
 

@@ -1,6 +1,6 @@
 /** Every setting of every mode: its type, default, unit and meaning; flags, environment and file keys follow from it. */
 import { z } from 'zod';
-import { addresses, flag, integer, port, type Settings, text, url } from '../common/mod.ts';
+import { addresses, flag, integer, port, type Settings, share, text, url } from '../common/mod.ts';
 
 const logLevel = z
   .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
@@ -15,6 +15,16 @@ const adminToken = text(256)
     'secret for the operator paths of the admin port from other machines; without it this machine alone',
   );
 const drainMs = integer(0, 3_600_000).default(10_000).describe('longest time to drain after TERM, ms');
+
+/** Spans of the calls between servers. */
+const tracing = {
+  otlpEndpoint: url('http', 'https')
+    .optional()
+    .describe(
+      'collector that traces are sent to by OTLP, http://HOST:4318; default: $OTEL_EXPORTER_OTLP_ENDPOINT, else off',
+    ),
+  traceRatio: share().default(1).describe('share of new traces that are recorded, 0 to 1'),
+} satisfies Settings;
 
 /** What every server on its own needs. */
 const server = {
@@ -33,6 +43,24 @@ const server = {
     .describe('how long to wait on start for engines that do not answer yet, ms'),
   adminToken,
   drainMs,
+  ...tracing,
+} satisfies Settings;
+
+/** TLS between servers. */
+export const crpcTlsSettings = {
+  crpcTlsCert: text().optional().describe("PEM file of this server's certificate, shown to other servers"),
+  crpcTlsKey: text().optional().describe('PEM file of its key'),
+  crpcTlsCa: text()
+    .optional()
+    .describe('PEM file of the authority of all servers; whoever connects must have a certificate of it'),
+  crpcTlsServerName: text()
+    .optional()
+    .describe("name in the other servers' certificates where it is not their address"),
+  crpcTlsPeers: text(4096)
+    .optional()
+    .describe(
+      'names of which a certificate that connects must bear one, with commas between them; default: any',
+    ),
 } satisfies Settings;
 
 const limits = {
@@ -75,6 +103,7 @@ const tokenTtlMs = integer(1000, 2_592_000_000)
 
 export const gatewaySettings = {
   ...server,
+  ...crpcTlsSettings,
   port: port().default(8900).describe('TCP port of clients; 0 takes a free one'),
   wsPort: port().default(8901).describe('WebSocket port of clients; 0 takes a free one'),
   adminPort: adminPort(9101),
@@ -83,7 +112,11 @@ export const gatewaySettings = {
 
 export const stateSettings = {
   ...server,
+  ...crpcTlsSettings,
   port: port().default(8910).describe('crpc port; 0 takes a free one'),
+  crpcReflection: flag()
+    .default(false)
+    .describe('describe the crpc services to tools such as grpcurl; only on a loopback host'),
   adminPort: adminPort(9102),
   store: url('postgres', 'postgresql')
     .default('postgres://gochat@127.0.0.1:15432/gochat')
@@ -103,12 +136,14 @@ export const ipconfSettings = {
 
 export const apiSettings = {
   ...server,
+  ...crpcTlsSettings,
   port: port().default(8080).describe('HTTP port; 0 takes a free one'),
   adminPort: adminPort(9104),
   trustProxy: flag().default(false).describe("take the caller's address from X-Forwarded-For"),
 } satisfies Settings;
 
 export const upSettings = {
+  ...tracing,
   logLevel: logLevel.removeDefault().default('warn').describe('least severe log line that is written'),
   host,
   gatewayPort: port().default(8900).describe('TCP port of clients; 0 takes a free one'),

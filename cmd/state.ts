@@ -1,17 +1,25 @@
 /** `gochat state`: owns sessions, delivery and the log. */
+import { GochatError } from '../common/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { openHotState, openStore, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
-import { checkExposure, instanceName, prepare, reach, runServers } from './run.ts';
+import { crpcTls } from './crpc-security.ts';
+import { checkExposure, instanceName, isLoopback, prepare, reach, runServers } from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
   file: string | undefined,
 ): Promise<number> {
   const config = load('state', flags, file);
-  checkExposure(config.host, config.clusterToken);
+  checkExposure(config);
+  if (config.crpcReflection && !isLoopback(config.host)) {
+    throw new GochatError('USAGE', {
+      details: { what: `--crpc-reflection tells everyone what there is: not with --host ${config.host}.` },
+    });
+  }
+  const tls = crpcTls(config);
   const name = instanceName('state');
-  const logger = prepare('state', config.logLevel);
+  const logger = await prepare('state', config);
   return runServers(async () => {
     const registry = openRegistry(config.registry, { logger });
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
@@ -28,6 +36,8 @@ export async function run(
       hot,
       logger,
       clusterToken: config.clusterToken,
+      tls,
+      reflection: config.crpcReflection,
       tokenTtlMs: config.tokenTtlMs,
       maxTextBytes: config.maxTextBytes,
     });

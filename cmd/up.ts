@@ -27,7 +27,7 @@ export async function run(
     });
   }
   const dataDir = resolve(config.dataDir);
-  const logger = prepare('up', config.logLevel);
+  const logger = await prepare('up', config);
   return runServers(async () => {
     makeDataDir(dataDir);
     const registry = openRegistry('memory://', { logger });

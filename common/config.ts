@@ -21,6 +21,14 @@ export function integer(min: number, max: number) {
   );
 }
 
+/** A share, 0 to 1; text from flags and environment is read strictly as a decimal. */
+export function share() {
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^\d(\.\d{1,15})?$/.test(value) ? Number(value) : value),
+    z.number({ error: 'expected a number from 0 to 1' }).min(0).max(1),
+  );
+}
+
 /** A TCP port; 0 takes a free one. */
 export function port() {
   return integer(0, 65_535);

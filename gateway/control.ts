@@ -1,5 +1,6 @@
 /** What the supervisor and its workers tell each other; all of it can be cloned between threads. */
 import type { LogLevel } from '../common/mod.ts';
+import type { TlsOptions } from '../crpc/mod.ts';
 import type { OtherGateway } from './elsewhere.ts';
 import type { GatewayLimits } from './limits.ts';
 import type { StateNode } from './state-link.ts';
@@ -18,6 +19,8 @@ export interface WorkerData {
   /** The worker's share; see shareOf. */
   readonly limits: GatewayLimits;
   readonly clusterToken: string | undefined;
+  /** To state; PEM as text, as a Buffer would not stay one between threads. */
+  readonly tls?: TlsOptions | undefined;
   readonly logLevel: LogLevel;
 }
 

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { GochatError, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
-import type { Registration, Registry, Unwatch } from '../crpc/mod.ts';
+import type { Registration, Registry, TlsOptions, Unwatch } from '../crpc/mod.ts';
 import type { Ports, ToWorker, WorkerData } from './control.ts';
 import { type OtherGateway, otherGateways } from './elsewhere.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
@@ -34,6 +34,8 @@ export interface GatewayOptions {
   readonly limits?: Partial<GatewayLimits>;
   /** Secret that the servers of a cluster show each other. */
   readonly clusterToken?: string | undefined;
+  /** TLS to state. @default none */
+  readonly tls?: TlsOptions | undefined;
   /** Further facts for the registry, such as the admin port. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -189,7 +191,7 @@ export class GatewayServer implements Server {
   }
 
   async #startWorker(worker: number, count: number, ports: Ports): Promise<Ports> {
-    const { name, host, clusterToken } = this.#options;
+    const { name, host, clusterToken, tls } = this.#options;
     const data: WorkerData = {
       ...ports,
       gateway: this.#number.value,
@@ -199,6 +201,7 @@ export class GatewayServer implements Server {
       reusePort: count > 1,
       limits: shareOf(this.#limits, count),
       clusterToken,
+      tls,
       logLevel: this.#logger.level as LogLevel,
     };
     const handle = new WorkerHandle({

@@ -14,7 +14,7 @@ if (parentPort === null) throw new Error('gateway/worker is the entry of a worke
 const supervisor = parentPort;
 const data = workerData as WorkerData;
 const logger = createLogger({ name: data.gatewayName, level: data.logLevel }).child({ worker: data.worker });
-const { clusterToken } = data;
+const { clusterToken, tls } = data;
 
 const node = new WorkerNode({
   ...data,
@@ -27,6 +27,7 @@ const node = new WorkerNode({
       handler,
       logger,
       ...(clusterToken !== undefined && { token: clusterToken }),
+      ...(tls !== undefined && { tls }),
     }),
   onRouteChange: postStats,
 });

@@ -1,7 +1,8 @@
 /** The state server: a state node with its crpc services, its place in the registry and its health. */
 import { randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import { type Logger, once, type Server } from '../common/mod.ts';
-import { CrpcServer, type Registration, type Registry } from '../crpc/mod.ts';
+import { CrpcServer, type Registration, type Registry, type TlsOptions } from '../crpc/mod.ts';
 import { link, state } from '../proto/mod.ts';
 import type { SeedAccount } from './chat/accounts.ts';
 import { accountService, chatService } from './chat/service.ts';
@@ -14,6 +15,11 @@ import { StateNode } from './node.ts';
 import type { Store } from './store/store.ts';
 
 const SERVICE = 'state';
+const PROTO_DIR = fileURLToPath(new URL('../proto', import.meta.url));
+const REFLECTION = {
+  protoFiles: ['gochat/state/v1/state.proto', 'gochat/link/v1/link.proto'],
+  includeDirs: [PROTO_DIR],
+};
 const JWKS_KEY = 'jwks';
 const DEFAULT_TOKEN_TTL_MS = 3_600_000;
 const HEALTH_INTERVAL_MS = 2000;
@@ -37,6 +43,10 @@ export interface StateServerOptions {
   readonly tokenTtlMs?: number | undefined;
   /** Shared secret of the cluster's servers; without it anyone who reaches the port may call. */
   readonly clusterToken?: string | undefined;
+  /** TLS to the other servers; with an authority they need certificates too. @default none */
+  readonly tls?: TlsOptions | undefined;
+  /** Describes the crpc services to tools; for development. @default false */
+  readonly reflection?: boolean | undefined;
   /** Longest text of a message, bytes of UTF-8. @default 16384 */
   readonly maxTextBytes?: number | undefined;
   readonly limits?: Partial<StateLimits> | undefined;
@@ -69,6 +79,8 @@ export class StateServer implements Server {
       port: options.port,
       ...(options.host === undefined ? undefined : { host: options.host }),
       ...(options.clusterToken === undefined ? undefined : { token: options.clusterToken }),
+      ...(options.tls === undefined ? undefined : { tls: options.tls }),
+      ...(options.reflection === true && { reflection: REFLECTION }),
     });
     this.#health = new Health(
       [
