@@ -5,8 +5,10 @@ import { OutlierRecord } from './outlier.ts';
 import type { OutlierOptions } from './outlier.ts';
 import type { Endpoint } from './registry.ts';
 
-/** A latency loses all but 1/e of its weight in this time. */
+/** A latency that no call confirms falls to 1/e in this time. */
 const LATENCY_DECAY_MS = 10_000;
+const KEEP_ON_RISE = 0.5;
+const KEEP_ON_FALL = 0.9;
 /** Differences below this are noise. */
 const LATENCY_NOISE_MS = 1;
 /** What a call that runs on an endpoint without any sample counts as. */
@@ -127,10 +129,14 @@ export class Peer {
     }
   }
 
-  /** Peak EWMA: jumps up with a slow call, comes down with time. As in Finagle's load balancers. */
+  /**
+   * A moving average that rises fast and falls slowly, as Finagle's peak EWMA: a call that took long counts for half,
+   * so two or three show an endpoint that has become slow; a single pause is made up for by some good calls, or by time.
+   */
   #observe(ms: number, now: number): void {
-    const keep = Math.exp((this.#latencyAt - now) / LATENCY_DECAY_MS);
-    this.#latencyMs = ms > this.#latencyMs ? ms : ms * (1 - keep) + this.#latencyMs * keep;
+    const old = this.#latencyMs * Math.exp((this.#latencyAt - now) / LATENCY_DECAY_MS);
+    const keep = ms > old ? KEEP_ON_RISE : KEEP_ON_FALL;
+    this.#latencyMs = this.#latencyAt === 0 ? ms : ms * (1 - keep) + old * keep;
     this.#latencyAt = now;
   }
 }
