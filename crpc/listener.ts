@@ -69,6 +69,14 @@ export class Listener {
     this.#server.close();
   }
 
+  /** Waits until the last connection has ended. */
+  async emptied(): Promise<void> {
+    while (this.#sockets.size > 0)
+      await Promise.all(
+        [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))),
+      );
+  }
+
   /** Ends every connection; those that have not flushed within FLUSH_MS are cut. */
   async destroy(): Promise<void> {
     this.close();

@@ -1,4 +1,5 @@
 /** crpc: services over gRPC, found in a registry, balanced, and with batch streams for what is hot. */
+export type { AnnounceOptions } from './announcement.ts';
 export type { BalancerName, BalancerOptions } from './balancer-config.ts';
 export { BatchLink, openBatchStream } from './batch-client.ts';
 export type { BatchLinkOptions, ClientBatchHandler, OpenBatchStreamOptions } from './batch-client.ts';

@@ -34,7 +34,7 @@ class RegistryResolver implements experimental.Resolver {
   readonly #listener: experimental.ResolverListener;
   readonly #registry: Registry;
   #unwatch: Unwatch | undefined;
-  #told: string | undefined;
+  #told: ReadonlyMap<string, Endpoint> | undefined;
 
   constructor(
     target: experimental.GrpcUri,
@@ -63,14 +63,9 @@ class RegistryResolver implements experimental.Resolver {
   #report(snapshot: Snapshot): void {
     const byAddress = new Map<string, Endpoint>();
     for (const endpoint of snapshot.endpoints) byAddress.set(endpoint.address, endpoint);
-    const endpoints = [...byAddress.values()];
-    // Load figures change all the time and do not concern a channel.
-    const told = endpoints
-      .map(({ id, address, weight, zone }) => `${id} ${address} ${weight} ${zone}`)
-      .join('\n');
-    if (told === this.#told) return;
-    this.#told = told;
-    if (endpoints.length === 0) {
+    if (this.#told !== undefined && isSame(this.#told, byAddress)) return;
+    this.#told = byAddress;
+    if (byAddress.size === 0) {
       const note = snapshot.stale ? 'the registry cannot be reached' : 'none is registered';
       this.#listener(
         experimental.statusOrFromError({
@@ -83,8 +78,18 @@ class RegistryResolver implements experimental.Resolver {
       );
       return;
     }
-    this.#listener(experimental.statusOrFromValue(endpoints.map(toGrpcEndpoint)), {}, null, '');
+    this.#listener(experimental.statusOrFromValue([...byAddress.values()].map(toGrpcEndpoint)), {}, null, '');
   }
+}
+
+/** Load figures change all the time and do not concern a channel. */
+function isSame(before: ReadonlyMap<string, Endpoint>, after: ReadonlyMap<string, Endpoint>): boolean {
+  if (before.size !== after.size) return false;
+  for (const [address, { id, weight, zone }] of after) {
+    const old = before.get(address);
+    if (old === undefined || old.id !== id || old.weight !== weight || old.zone !== zone) return false;
+  }
+  return true;
 }
 
 /** Takes the addresses from the target itself. */

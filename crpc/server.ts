@@ -10,6 +10,8 @@ import type {
 } from '@grpc/grpc-js';
 import { GochatError, once } from '../common/mod.ts';
 import type { Logger } from '../common/mod.ts';
+import { Announcement } from './announcement.ts';
+import type { AnnounceOptions } from './announcement.ts';
 import { DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
 import type { BatchPipe } from './batch-pipe.ts';
 import { serveBatchStream } from './batch-server.ts';
@@ -29,6 +31,7 @@ import { serverTracing } from './interceptor-tracing.ts';
 import { compose, splitMethod } from './interceptor.ts';
 import type { ServerInterceptor, StreamHandler, UnaryHandler } from './interceptor.ts';
 import { Listener } from './listener.ts';
+import type { Registration } from './registry.ts';
 import { addReflection } from './reflection.ts';
 import type { ReflectionOptions } from './reflection.ts';
 import { toStatus } from './status.ts';
@@ -54,6 +57,8 @@ export interface CrpcServerOptions extends SecurityOptions {
   readonly keepaliveIntervalMs?: number;
   /** An unanswered probe ends the connection. @default 3000 ms */
   readonly keepaliveTimeoutMs?: number;
+  /** Registers the server when it listens, and takes it out before anything else when it drains. @default not */
+  readonly announce?: AnnounceOptions;
   /** Describes the services to whoever asks; for development. @default off */
   readonly reflection?: ReflectionOptions;
   /** Calls that take longer are logged, ms; Infinity: none. @default 1000 */
@@ -78,9 +83,12 @@ export class CrpcServer implements AsyncDisposable {
   #listener: Listener | undefined;
   #port = 0;
   #draining = false;
+  #drained: Promise<void> | undefined;
+  readonly #announcement: Announcement | undefined;
 
   constructor(options: CrpcServerOptions) {
     this.#options = options;
+    this.#announcement = options.announce === undefined ? undefined : new Announcement(options.announce);
     this.#server = new GrpcServer({
       ...transportOptions(
         options,
@@ -168,7 +176,7 @@ export class CrpcServer implements AsyncDisposable {
     return `${this.host.includes(':') ? `[${this.host}]` : this.host}:${this.#port}`;
   }
 
-  /** Listens. @throws GochatError PORT_IN_USE, CONFIG_INVALID */
+  /** Listens, then registers. @throws GochatError PORT_IN_USE, CONFIG_INVALID, REGISTRY_UNREACHABLE */
   readonly start = once(async () => {
     const { port = 0, flag = '--port', tls, logger, reflection } = this.#options;
     this.#health.addTo(this.#server);
@@ -177,18 +185,42 @@ export class CrpcServer implements AsyncDisposable {
     this.#listener = new Listener({ injector, tls, logger });
     this.#port = await this.#listener.listen({ host: this.host, port, flag });
     this.#health.serving();
+    try {
+      await this.#announcement?.enter(this.host, this.#port);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   });
 
-  /** Takes no new calls, lets those that run finish for at most `deadlineMs`, then stops. */
-  async drain(deadlineMs: number): Promise<void> {
-    this.#draining = true;
+  /** Its place in the registry, once started with `announce`: load figures and weight go there. */
+  get registration(): Registration | undefined {
+    return this.#announcement?.registration;
+  }
+
+  /**
+   * Leaves the registry, then takes no new calls, lets those that run finish, and stops: all of it within `deadlineMs`.
+   * A second call joins the first.
+   */
+  drain(deadlineMs: number): Promise<void> {
+    this.#drained ??= this.#drain(deadlineMs);
+    return this.#drained;
+  }
+
+  async #drain(deadlineMs: number): Promise<void> {
+    const end = performance.now() + deadlineMs;
     this.#health.draining();
+    // While callers hear of it, the calls that they still make are answered.
+    await this.#announcement?.leave(deadlineMs / 2);
+    this.#draining = true;
     this.#listener?.close();
-    const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    this.#server.tryShutdown(() => {});
+    // Since Node 24 closes a server's HTTP/2 sessions with it, grpc-js calls back before the calls on them have ended.
+    const closed = this.#listener?.emptied() ?? Promise.resolve();
     for (const pipe of this.#pipes) pipe.closeDraining();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, deadlineMs);
+      timer = setTimeout(resolve, Math.max(0, end - performance.now()));
     });
     await Promise.race([closed, late]);
     clearTimeout(timer);
@@ -198,8 +230,10 @@ export class CrpcServer implements AsyncDisposable {
   /** Closes every connection now. */
   readonly stop = once(async () => {
     this.#draining = true;
+    const left = this.#announcement?.close();
     this.#server.forceShutdown();
     await this.#listener?.destroy();
+    await left;
   });
 
   [Symbol.asyncDispose](): Promise<void> {

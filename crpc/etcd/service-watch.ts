@@ -7,6 +7,9 @@ import type { Endpoint, Snapshot } from '../registry.ts';
 import type { EtcdClient, KeyRange } from './etcd-client.ts';
 import { Mirror } from './mirror.ts';
 
+/** How many times longer than it takes to tell of changes the next ones wait. */
+const REST_FACTOR = 9;
+
 export interface ServiceWatchOptions {
   readonly client: EtcdClient;
   readonly logger: Logger;
@@ -25,6 +28,12 @@ export class ServiceWatch {
   /** By key. */
   readonly #endpoints = new Map<string, Endpoint>();
   #snapshot: Snapshot | undefined;
+  /** Those that said that they go, since the last flush. */
+  readonly #left = new Set<string>();
+  #isDoubtful = false;
+  #isPending = false;
+  #restUntil = 0;
+  #timer: NodeJS.Timeout | undefined;
   /** Until then, losses may be the fault of a registry that was away for longer than leases live. */
   #doubtUntil = 0;
 
@@ -53,6 +62,7 @@ export class ServiceWatch {
         },
         onChange: (changes) => this.#apply(changes, false),
         onStale: () => {
+          this.#flush();
           if (this.#snapshot?.stale !== true) this.#tell(true);
         },
       },
@@ -78,24 +88,46 @@ export class ServiceWatch {
   }
 
   close(): void {
+    clearTimeout(this.#timer);
     this.#listeners.clear();
     this.#mirror.close();
     this.#guard.close();
   }
 
   #apply(changes: ReadonlyMap<string, string | undefined>, isReborn: boolean): void {
-    const left = new Set<string>();
     for (const [key, value] of changes) {
       const decoded = value === undefined ? undefined : decodeEndpoint(value);
       if (value !== undefined && decoded === undefined)
         this.#options.logger.warn({ key }, 'this key in the registry is not an endpoint');
-      if (decoded?.leaving) left.add(decoded.endpoint.id);
+      if (decoded?.leaving) this.#left.add(decoded.endpoint.id);
       if (decoded === undefined || decoded.leaving) this.#endpoints.delete(key);
-      else this.#endpoints.set(key, decoded.endpoint);
+      else {
+        this.#endpoints.set(key, decoded.endpoint);
+        this.#left.delete(decoded.endpoint.id);
+      }
     }
+    this.#isDoubtful ||= isReborn || performance.now() < this.#doubtUntil;
+    this.#isPending = true;
+    // Of ten thousand endpoints one changes all the time, and telling takes a look at each of them.
+    const waitMs = this.#restUntil - performance.now();
+    if (waitMs <= 0) this.#flush();
+    else this.#timer ??= setTimeout(() => this.#flush(), waitMs);
+  }
+
+  /** Takes over what has changed, tells of it, and rests for some times as long as that took. */
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (!this.#isPending) return;
+    this.#isPending = false;
+    const begin = performance.now();
     const truth = new Map([...this.#endpoints.values()].map((endpoint) => [endpoint.id, endpoint]));
-    this.#guard.update(truth, left, isReborn || performance.now() < this.#doubtUntil);
+    this.#guard.update(truth, this.#left, this.#isDoubtful);
+    this.#left.clear();
+    this.#isDoubtful = false;
     this.#tell(false);
+    const end = performance.now();
+    this.#restUntil = end + REST_FACTOR * (end - begin);
   }
 
   #tell(stale: boolean): void {

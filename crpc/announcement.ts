@@ -1,0 +1,76 @@
+/** A server's place in the registry: entered once it listens, left before it stops listening. */
+import { randomUUID } from 'node:crypto';
+import type { Endpoint, Registration, Registry } from './registry.ts';
+
+const DEFAULT_SETTLE_MS = 100;
+
+export interface AnnounceOptions
+  extends Partial<Pick<Endpoint, 'id' | 'weight' | 'zone' | 'version' | 'metadata' | 'load'>> {
+  /** Stays the caller's to close. */
+  readonly registry: Registry;
+  /** Name under which callers look it up: etcd:///SERVICE. */
+  readonly service: string;
+  /** Host under which others reach the server. @default the one it listens on */
+  readonly host?: string;
+  /** How long the server goes on taking calls after it has left the registry, so that callers hear of it. @default 100 ms */
+  readonly settleMs?: number;
+}
+
+export class Announcement {
+  readonly #options: AnnounceOptions;
+  #registration: Registration | undefined;
+
+  constructor(options: AnnounceOptions) {
+    this.#options = options;
+  }
+
+  get registration(): Registration | undefined {
+    return this.#registration;
+  }
+
+  /** @throws GochatError REGISTRY_UNREACHABLE */
+  async enter(host: string, port: number): Promise<void> {
+    const {
+      registry,
+      service,
+      weight = 1,
+      zone = '',
+      version = '',
+      metadata = {},
+      load = {},
+    } = this.#options;
+    const name = this.#options.host ?? host;
+    this.#registration = await registry.register(service, {
+      id: this.#options.id ?? randomUUID(),
+      address: `${name.includes(':') ? `[${name}]` : name}:${port}`,
+      weight,
+      zone,
+      version,
+      metadata,
+      load,
+    });
+  }
+
+  /** Leaves the registry and lets callers hear of it, in at most `deadlineMs`: a registry that is away holds nobody up. */
+  async leave(deadlineMs: number): Promise<void> {
+    if (this.#registration === undefined) return;
+    const end = performance.now() + deadlineMs;
+    await within(deadlineMs, this.#registration.deregister());
+    await within(Math.min(this.#options.settleMs ?? DEFAULT_SETTLE_MS, end - performance.now()));
+  }
+
+  /** Leaves the registry without waiting for anybody. */
+  async close(): Promise<void> {
+    await this.#registration?.deregister();
+  }
+}
+
+/** Waits for a step, or for so long at most. */
+async function within(ms: number, step: Promise<void> = new Promise(() => {})): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, ms));
+  });
+  await Promise.race([step, late]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,51 @@
+/**
+ * An echo server as a process of its own: `echo-server.ts REGISTRY NAME`. Tells its parent its address once it serves,
+ * becomes slow when told so, and drains on TERM as every server does.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { silentLogger as logger } from '../../common/mod.ts';
+import { openRegistry } from '../registry-url.ts';
+import { CrpcServer } from '../server.ts';
+import { EchoService } from './echo.ts';
+
+/** What the parent may say. */
+export interface EchoServerOrder {
+  /** How long a call takes from now on. */
+  readonly slowMs: number;
+}
+
+const DRAIN_MS = 20_000;
+const [url = '', name = ''] = process.argv.slice(2);
+
+let slowMs = 0;
+const registry = openRegistry(url, { logger });
+const server = new CrpcServer({ logger, announce: { registry, service: 'echo', metadata: { name } } });
+server.addService(EchoService, {
+  unary: async ({ text }) => {
+    if (slowMs > 0) await sleep(slowMs);
+    return { text, server: name };
+  },
+  serverStream: async function* ({ text, count }) {
+    for (let i = 0; i < count; i++) yield { text, server: name };
+  },
+  clientStream: async () => ({ text: '', server: name }),
+  bidi: async function* (requests) {
+    for await (const { text } of requests) yield { text, server: name };
+  },
+});
+process.on('message', (order: EchoServerOrder) => {
+  slowMs = order.slowMs;
+});
+process.once('SIGTERM', () => {
+  void server
+    .drain(DRAIN_MS)
+    .then(() => registry.close())
+    // The channel to the parent is the last thing that keeps the process.
+    .then(() => process.disconnect());
+});
+// A parent that has gone leaves nobody behind.
+process.once('disconnect', () => {
+  void server.stop().then(() => registry.close());
+});
+await server.start();
+process.send?.(server.address);
