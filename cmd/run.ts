@@ -29,6 +29,7 @@ const GATEWAY_LIMITS = [
   'maxFrameBytes',
   'maxTextBytes',
   'maxOutboundBytes',
+  'slowTimeoutMs',
   'maxConnectionsPerAddress',
   'connectsPerSecond',
   'loginFailuresPerMinute',

@@ -74,8 +74,11 @@ const limits = {
   maxFrameBytes: integer(4096, 16_777_216).default(262_144).describe('largest frame of a client, bytes'),
   maxTextBytes: integer(1, 1_048_576).default(16_384).describe('longest text of a message, bytes of UTF-8'),
   maxOutboundBytes: integer(65_536, 1_073_741_824)
-    .default(1_048_576)
-    .describe('bytes that may wait for one client before it is dropped as slow'),
+    .default(262_144)
+    .describe('bytes that may wait for one client; beyond them it misses pushes and resynchronises'),
+  slowTimeoutMs: integer(100, 600_000)
+    .default(10_000)
+    .describe('how long a client may stay that far behind before it is dropped, ms'),
   maxConnectionsPerAddress: integer(1, 10_000_000)
     .default(1000)
     .describe('most connections of one address (IPv6: of one /64)'),

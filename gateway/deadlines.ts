@@ -11,7 +11,7 @@ import {
 } from './limits.ts';
 import { TimingWheel } from './timing-wheel.ts';
 
-/** When to look again at deadlines that cannot be judged now. */
+/** When to look again at deadlines that cannot be judged now, because the client is not being read. */
 const RELOOK_MS = 1000;
 
 export interface DeadlinesContext {
@@ -96,7 +96,7 @@ export class Deadlines {
       connection.transport.destroy(connection);
       return 0;
     }
-    if (this.#context.isCongested()) return RELOOK_MS;
+    if (this.#context.isCongested() || connection.slowSince !== 0) return RELOOK_MS;
     if (connection.phase === Phase.LIVE) return this.#expireLive(connection);
     const { helloTimeoutMs } = this.#limits;
     if (connection.phase === Phase.HELLO)

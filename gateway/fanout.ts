@@ -1,7 +1,8 @@
 /** The way down: what each connection gets within an event-loop tick leaves as one write per socket. */
-import { deliverCount, readU32 } from '../proto/mod.ts';
+import { deliverCount, isEphemeral, readU32 } from '../proto/mod.ts';
 import { type Connection, Phase } from './connection.ts';
 import type { ConnectionTable } from './connection-table.ts';
+import { type GatewayLimits, SOFT_PART } from './limits.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
 /**
@@ -29,7 +30,7 @@ export interface Downlink {
 export class Fanout {
   readonly #table: ConnectionTable;
   readonly #stats: WorkerStats;
-  readonly #maxOutboundBytes: number;
+  readonly #limits: Pick<GatewayLimits, 'maxOutboundBytes'>;
   readonly #onSlow: (connection: Connection) => void;
   readonly #onJoining: (connection: Connection, frame: Uint8Array) => void;
   #dirty: Connection[] = [];
@@ -39,19 +40,19 @@ export class Fanout {
   #scheduled = false;
 
   /**
-   * @param onSlow The connection's queue has passed the bound; what this tick had for it is dropped.
+   * @param onSlow The connection's queue would pass the bound: frames for it are dropped until it is no longer slow.
    * @param onJoining A frame for a connection that waits for its room; it is not for the client.
    */
   constructor(
     table: ConnectionTable,
     stats: WorkerStats,
-    maxOutboundBytes: number,
+    limits: Pick<GatewayLimits, 'maxOutboundBytes'>,
     onSlow: (connection: Connection) => void,
     onJoining: (connection: Connection, frame: Uint8Array) => void,
   ) {
     this.#table = table;
     this.#stats = stats;
-    this.#maxOutboundBytes = maxOutboundBytes;
+    this.#limits = limits;
     this.#onSlow = onSlow;
     this.#onJoining = onJoining;
   }
@@ -62,6 +63,10 @@ export class Fanout {
     const at = 4 + count * 4;
     if (record.length <= at) return;
     const frame = Buffer.from(record.buffer, record.byteOffset + at, record.length - at);
+    if (isEphemeral(frame[4])) {
+      this.#deliverEphemeral(record, count, frame);
+      return;
+    }
     for (let i = 0; i < count; i++) {
       const connection = this.#table.get(readU32(record, 4 + i * 4));
       if (connection?.phase === Phase.LIVE) this.#append(connection, frame);
@@ -69,9 +74,15 @@ export class Fanout {
     }
   }
 
-  /** Sends a frame to one connection with this tick's write. */
+  /** Sends a frame to one connection with this tick's write; one that is slow misses it. */
   send(connection: Connection, frame: Uint8Array): void {
     this.#append(connection, Buffer.from(frame.buffer, frame.byteOffset, frame.length));
+  }
+
+  /** Sends the last frame of a connection, slow or not. */
+  sendLast(connection: Connection, frame: Uint8Array): void {
+    connection.slowSince = 0;
+    this.send(connection, frame);
   }
 
   /** Ends the connection's socket behind what this tick has for it. */
@@ -90,8 +101,24 @@ export class Fanout {
     this.#spare = dirty;
   }
 
+  #deliverEphemeral(record: Uint8Array, count: number, frame: Buffer): void {
+    const soft = this.#limits.maxOutboundBytes / SOFT_PART;
+    for (let i = 0; i < count; i++) {
+      const connection = this.#table.get(readU32(record, 4 + i * 4));
+      if (connection?.phase !== Phase.LIVE) continue;
+      if (connection.socket.writableLength > soft) this.#stats.ephemeralDropped++;
+      else this.#append(connection, frame);
+    }
+  }
+
   #append(connection: Connection, frame: Buffer): void {
+    if (connection.slowSince !== 0) return;
     const out = connection.out;
+    if (out !== undefined && out.bytes > this.#limits.maxOutboundBytes && connection.phase === Phase.LIVE) {
+      // More than the bound in one tick; what it has of it still goes out if nothing waits before it.
+      this.#onSlow(connection);
+      return;
+    }
     const next = out === undefined ? this.#first : out.next;
     if (out === undefined) this.#touch(connection);
     if (next?.frame === frame) {
@@ -128,7 +155,8 @@ export class Fanout {
     if (connection.phase === Phase.CLOSED || connection.ended) return;
     if (out !== undefined) {
       const queued = connection.socket.writableLength;
-      if (queued > this.#maxOutboundBytes && connection.phase !== Phase.CLOSING) {
+      const isOver = queued > 0 && queued + out.bytes > this.#limits.maxOutboundBytes;
+      if (isOver && connection.phase !== Phase.CLOSING) {
         this.#onSlow(connection);
         return;
       }

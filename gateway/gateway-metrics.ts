@@ -20,6 +20,8 @@ export class GatewayMetrics {
   readonly #frames;
   readonly #bytes;
   readonly #slow;
+  readonly #slowReaders;
+  readonly #ephemeral;
   readonly #restarts;
   readonly #connections;
   readonly #delay;
@@ -36,6 +38,11 @@ export class GatewayMetrics {
     this.#frames = counter('frames_total', 'Frames of clients, by direction');
     this.#bytes = counter('bytes_total', 'Bytes of clients, by direction');
     this.#slow = counter('slow_consumers_total', 'Connections closed because the client did not read');
+    this.#slowReaders = counter(
+      'slow_readers_total',
+      'Connections that missed frames because the client did not read',
+    );
+    this.#ephemeral = counter('ephemeral_dropped_total', 'Ephemeral frames left out of slow connections');
     this.#restarts = counter('worker_restarts_total', 'Workers replaced');
     this.#connections = part.createObservableGauge('gochat_gateway_connections', {
       description: 'Open connections, by transport and worker',
@@ -54,6 +61,8 @@ export class GatewayMetrics {
     this.#accepts.add(stats.accepts - before.accepts, { worker });
     this.#acceptErrors.add(stats.acceptErrors - before.acceptErrors);
     this.#slow.add(stats.slowConsumers - before.slowConsumers);
+    this.#slowReaders.add(stats.slowReaders - before.slowReaders);
+    this.#ephemeral.add(stats.ephemeralDropped - before.ephemeralDropped);
     this.#frames.add(stats.framesIn - before.framesIn, { direction: 'in' });
     this.#frames.add(stats.framesOut - before.framesOut, { direction: 'out' });
     this.#bytes.add(stats.bytesIn - before.bytesIn, { direction: 'in' });

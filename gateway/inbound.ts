@@ -11,6 +11,7 @@ import {
   HEADER_BYTES,
   readU32,
   writeU32,
+  isEphemeral,
 } from '../proto/mod.ts';
 import { nackFrame } from './answers.ts';
 import { type Connection, Fence } from './connection.ts';
@@ -53,6 +54,7 @@ export class Inbound {
         return;
       case FrameType.REQUEST:
       case FrameType.RECEIPTS:
+      case FrameType.TYPING:
         fence.pass(connection);
         this.#forward(connection, frame);
         return;
@@ -75,8 +77,7 @@ export class Inbound {
     const forwarded = this.#context.uplink.forward(connection, frame);
     if (forwarded === Forwarded.TAKEN) return;
     const type = frameType(frame);
-    // Receipts have no answer; the client's next ones say the same and more.
-    if (type === FrameType.RECEIPTS) return;
+    if (hasNoAnswer(type)) return;
     this.#refuse(connection, frame, forwarded === Forwarded.OVERLOADED ? 'OVERLOADED' : 'STATE_UNAVAILABLE');
     // A later message must not overtake the one that was dropped.
     if (type === FrameType.SEND && connection.fence === Fence.OPEN) this.#context.fence.hold([connection]);
@@ -90,8 +91,7 @@ export class Inbound {
       return true;
     }
     if (type === FrameType.RESYNCED || type === FrameType.CLOSE) return false;
-    // Receipts have no answer; the client's next ones say the same and more.
-    if (type !== FrameType.RECEIPTS)
+    if (!hasNoAnswer(type))
       this.#refuse(connection, frame, 'RATE_LIMITED', undefined, context.guard.waitMs(connection));
     if (type === FrameType.SEND && connection.fence === Fence.OPEN) context.fence.hold([connection]);
     return true;
@@ -113,9 +113,15 @@ export class Inbound {
 function addressToRoom(frame: Uint8Array, room: bigint): void {
   if (readU32(frame, KEY_AT) !== 0 || readU32(frame, KEY_AT + 4) !== 0) return;
   const type = frameType(frame);
-  if (type !== FrameType.SEND && !(type === FrameType.REQUEST && ROOM_CALLS.has(frame[HEADER_BYTES]))) return;
+  const isAddressed = type === FrameType.SEND || type === FrameType.TYPING;
+  if (!isAddressed && !(type === FrameType.REQUEST && ROOM_CALLS.has(frame[HEADER_BYTES]))) return;
   writeU32(frame, KEY_AT, Number(room >> 32n));
   writeU32(frame, KEY_AT + 4, Number(room & 0xffff_ffffn));
+}
+
+/** The client's next receipts say the same and more; who is typing does not matter for long. */
+function hasNoAnswer(type: number): boolean {
+  return type === FrameType.RECEIPTS || isEphemeral(type);
 }
 
 function pongOf(ping: Uint8Array): Uint8Array {

@@ -10,8 +10,13 @@ export interface GatewayLimits {
   readonly frameTimeoutMs: number;
   /** Most connections of the gateway; each worker holds its share. @default 1_000_000 */
   readonly maxConnections: number;
-  /** Bytes that may wait for one client before it is dropped as slow. @default 1 MiB */
+  /**
+   * Bytes that may wait for one client: beyond them it misses what comes and resynchronises when it has read; beyond a
+   * SOFT_PART of them it misses who is typing. @default 256 KiB
+   */
   readonly maxOutboundBytes: number;
+  /** How long a client may stay that far behind before it is dropped, ms. @default 10_000 */
+  readonly slowTimeoutMs: number;
   /** Largest value of a frame's length field that is accepted, bytes. @default 262_144 */
   readonly maxFrameBytes: number;
   /** Longest text of a message, bytes of UTF-8; told to the client, checked by state. @default 16_384 */
@@ -37,7 +42,8 @@ export const DEFAULT_LIMITS: GatewayLimits = Object.freeze({
   helloTimeoutMs: 5_000,
   frameTimeoutMs: 10_000,
   maxConnections: 1_000_000,
-  maxOutboundBytes: 1024 * 1024,
+  maxOutboundBytes: 256 * 1024,
+  slowTimeoutMs: 10_000,
   maxFrameBytes: 262_144,
   maxTextBytes: 16_384,
   maxConnectionsPerAddress: 1_000,
@@ -61,6 +67,8 @@ export function shareOf(limits: GatewayLimits, workers: number): GatewayLimits {
   };
 }
 
+/** Above 1 / SOFT_PART of the outbound bound ephemeral frames are left out; below it a slow reader has caught up. */
+export const SOFT_PART = 4;
 /** A rate may be exceeded at once by what this time allows. */
 export const BURST_SECONDS = 10;
 /** The same for failing logins. */

@@ -68,6 +68,13 @@ export class ResyncFence {
     this.#holds.add(timer);
   }
 
+  /** Some of what the connection was to get is lost: RESYNC now, or as soon as there is a node to synchronise with. */
+  lost(connection: Connection): void {
+    if (connection.phase !== Phase.LIVE || connection.fence === Fence.HELD) return;
+    connection.fence = Fence.DUE;
+    if (this.#events.isReachable()) this.#resync(connection);
+  }
+
   /** The client has sent something: a RESYNC that is due goes out now. Returns whether its messages may pass. */
   pass(connection: Connection): boolean {
     if (connection.fence === Fence.OPEN) return true;

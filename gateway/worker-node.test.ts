@@ -310,7 +310,10 @@ describe('a live connection', () => {
   });
 
   test('a reader that is stuck: SLOW_CONSUMER, and the others get everything', async () => {
-    await using node = await TestNode.start(tokens, [state], { maxOutboundBytes: 65_536 });
+    await using node = await TestNode.start(tokens, [state], {
+      maxOutboundBytes: 65_536,
+      slowTimeoutMs: 200,
+    });
     const [stuck, reader] = [await node.tcp(), await node.tcp()];
     await stuck.login(await tokens.token(1n));
     await reader.login(await tokens.token(2n));
@@ -326,6 +329,45 @@ describe('a live connection', () => {
     await expect.poll(() => stream?.attached.size).toBe(1);
     expect(sent).toBeLessThan(1000);
     expect(node.node.stats.disconnects).toEqual({ SLOW_CONSUMER: 1 });
+  });
+
+  test('a reader that was stuck for a while: RESYNC once it reads, and all goes on', async () => {
+    await using node = await TestNode.start(tokens, [state], {
+      maxOutboundBytes: 65_536,
+      slowTimeoutMs: 60_000,
+    });
+    const client = await node.tcp();
+    await client.login(await tokens.token(1n));
+    client.socket.pause();
+    const message = encodeFrame(Type.MESSAGE, 0, 1n, new Uint8Array(50_000));
+    const [stream] = state.streams;
+    const conns = [...(stream?.attached.keys() ?? [])];
+    while (node.node.stats.slowReaders === 0) {
+      stream?.deliver(conns, message);
+      await new Promise(setImmediate);
+    }
+    // It is not read meanwhile: nothing goes up.
+    client.write(frameOf(Type.REQUEST, 1));
+    client.socket.resume();
+    const { ref } = await client.next(Type.RESYNC);
+    client.send(2, 1n, 'too early');
+    expect((await client.nextNack(2)).code).toBe('RESYNC_REQUIRED');
+    client.write(frameOf(Type.RESYNCED, ref));
+    client.send(3, 1n, 'now');
+    await client.next(Type.SENT, (frame) => frame.ref === 3);
+    expect(node.node.stats).toMatchObject({ slowReaders: 1, slowConsumers: 0, disconnects: {} });
+  });
+
+  test('TYPING: is forwarded, has no answer, and is the first to go', async () => {
+    await using node = await TestNode.start(tokens, [state], { framesPerSecond: 1 });
+    const client = await node.tcp();
+    await client.login(await tokens.token(1n));
+    for (let i = 0; i < 15; i++) client.write(frameOf(Type.TYPING, 0, 7n));
+    client.write(frameOf(Type.PING, 9));
+    expect((await client.nextNack(9)).code).toBe('RATE_LIMITED');
+    await expect.poll(() => state.frames.length).toBe(10);
+    expect(state.frames[0]).toMatchObject({ type: Type.TYPING, key: 7n });
+    expect(client.received).toEqual([]);
   });
 
   test('more connections than allowed: TOO_MANY_CONNECTIONS, and room again when one goes', async () => {

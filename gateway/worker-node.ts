@@ -16,6 +16,7 @@ import { Inbound } from './inbound.ts';
 import { type GatewayLimits, MAX_REFUSED, STOP_GRACE_MS } from './limits.ts';
 import { ResyncFence } from './resync-fence.ts';
 import { Verdict } from './send-budget.ts';
+import { SlowReaders } from './slow-readers.ts';
 import type { OpenLink, StateNode } from './state-link.ts';
 import { WsListener } from './listener-ws.ts';
 import type { Listener, ListenOptions, Peer, Transport, TransportEvents } from './transport.ts';
@@ -56,6 +57,7 @@ export class WorkerNode {
   readonly #deadlines: Deadlines;
   readonly #guard: Guard;
   readonly #fanout: Fanout;
+  readonly #slow: SlowReaders;
   readonly #handshake: Handshake;
   readonly #fence: ResyncFence;
   readonly #uplink: Uplink;
@@ -75,11 +77,22 @@ export class WorkerNode {
       isCongested: () => this.#uplink.congested,
       close: (connection, code, details) => this.#close(connection, code, details),
     });
+    this.#slow = new SlowReaders(limits, {
+      tick: () => this.#deadlines.tick,
+      onCaughtUp: (connection) => {
+        connection.transport.resume(connection);
+        this.#fence.lost(connection);
+      },
+      onTimeout: (connection) => {
+        this.stats.slowConsumers++;
+        this.#close(connection, 'SLOW_CONSUMER');
+      },
+    });
     const onSlow = (connection: Connection) => {
-      this.stats.slowConsumers++;
-      this.#close(connection, 'SLOW_CONSUMER');
+      this.stats.slowReaders++;
+      this.#slow.mark(connection);
     };
-    this.#fanout = new Fanout(this.#table, this.stats, limits.maxOutboundBytes, onSlow, (connection, frame) =>
+    this.#fanout = new Fanout(this.#table, this.stats, limits, onSlow, (connection, frame) =>
       this.#handshake.onJoining(connection, frame),
     );
     const send = (connection: Connection, frame: Uint8Array) => this.#fanout.send(connection, frame);
@@ -142,7 +155,7 @@ export class WorkerNode {
     this.#drain ??= new Drain(this.#table, (connection) => {
       if (connection.phase >= Phase.CLOSING) return;
       const frame = closeFrame('SERVER_DRAINING', undefined, undefined, drawGateway(elsewhere));
-      this.#fanout.send(connection, frame);
+      this.#fanout.sendLast(connection, frame);
       this.#end(connection, 'SERVER_DRAINING');
     });
     return this.#drain.run(deadlineMs, deadlineMs / 2);
@@ -155,6 +168,7 @@ export class WorkerNode {
     this.#drain = new Drain(this.#table, (connection) => this.#close(connection, code));
     const ended = this.#drain.run(STOP_GRACE_MS, 0);
     this.#fence.close();
+    this.#slow.stop();
     this.#uplink.close();
     await ended;
     for (const connection of this.#table) connection.transport.destroy(connection);
@@ -207,7 +221,8 @@ export class WorkerNode {
         const held = this.#heldBack;
         this.#heldBack = [];
         for (const connection of held)
-          if (connection.phase !== Phase.CLOSED) connection.transport.resume(connection);
+          if (connection.phase !== Phase.CLOSED && connection.slowSince === 0)
+            connection.transport.resume(connection);
       },
       onMalformed: (link, error) =>
         this.#options.logger.error(
@@ -291,7 +306,7 @@ export class WorkerNode {
   /** Tells the client why and ends the connection; idempotent. */
   #close(connection: Connection, code: ErrorCode, details?: ErrorDetails, retryAfterMs?: number): void {
     if (connection.phase >= Phase.CLOSING) return;
-    this.#fanout.send(connection, closeFrame(code, details, retryAfterMs));
+    this.#fanout.sendLast(connection, closeFrame(code, details, retryAfterMs));
     this.#end(connection, code);
   }
 

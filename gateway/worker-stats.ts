@@ -16,7 +16,12 @@ export interface WorkerStats {
   framesOut: number;
   bytesIn: number;
   bytesOut: number;
+  /** Connections dropped because the client did not read. */
   slowConsumers: number;
+  /** Connections that missed frames because the client did not read, and were told to resynchronise or dropped. */
+  slowReaders: number;
+  /** Ephemeral frames left out, counted per connection. */
+  ephemeralDropped: number;
   /** Clients and frames that met a limit, by limit. */
   refusals: Partial<Record<Refusal, number>>;
   disconnects: Partial<Record<DisconnectCode, number>>;
@@ -37,6 +42,8 @@ export function newWorkerStats(): WorkerStats {
     bytesIn: 0,
     bytesOut: 0,
     slowConsumers: 0,
+    slowReaders: 0,
+    ephemeralDropped: 0,
     refusals: {},
     disconnects: {},
     connections: { tcp: 0, ws: 0 },

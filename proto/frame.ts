@@ -31,8 +31,14 @@ export const FrameType = {
   RESYNC: 12,
   RESYNCED: 13,
   CLOSE: 14,
+  TYPING: 15,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
+
+/** Whether frames of a type may be left out at any time: they are in no log and nobody asks for them again. */
+export function isEphemeral(type: number | undefined): boolean {
+  return type === FrameType.TYPING;
+}
 
 export interface FrameHeader {
   readonly type: number;

@@ -123,6 +123,7 @@ export const SHAPES = {
     },
     'result',
   ),
+  Typing: shape({ user: 'u64', name: 'text', stopped: 'bool' }),
   Close: shape({
     code: 'text',
     reason: 'text',
@@ -156,6 +157,7 @@ export const PAYLOADS: Readonly<Record<number, Payload>> = {
   [FrameType.RECEIPTS]: payload(SHAPES.Receipts, client.Receipts),
   [FrameType.REQUEST]: payload(SHAPES.Request, client.Request),
   [FrameType.RESPONSE]: payload(SHAPES.Response, client.Response),
+  [FrameType.TYPING]: payload(SHAPES.Typing, client.Typing),
   [FrameType.CLOSE]: payload(SHAPES.Close, client.Close),
 };
 

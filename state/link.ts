@@ -28,6 +28,7 @@ import type { Requests } from './chat/requests.ts';
 import { encodeAnswerRecord } from './delivery/hot-frames.ts';
 import type { SendParser } from './delivery/send-parser.ts';
 import type { Sequencer } from './delivery/sequencer.ts';
+import type { Typing } from './delivery/typing.ts';
 import type { StateLimits } from './limits.ts';
 import type { StateMetrics } from './metrics.ts';
 import type { Downlink, Fence, Refusal } from './session/downlink.ts';
@@ -39,6 +40,8 @@ import { join } from './session/u64.ts';
 const MAX_PENDING_HOLDS = 10_000;
 /** Conversation ids are positive signed 64-bit numbers: what the store can hold. */
 const MAX_KEY_HIGH = 0x7fffffff;
+/** Of what may wait for a worker, who is typing may take one part in so many. */
+const EPHEMERAL_PART = 4;
 const BUSY_RETRY_MS = 200;
 
 /** What all links of a node share. */
@@ -48,6 +51,7 @@ export interface LinkContext {
   readonly sequencer: Sequencer;
   readonly requests: Requests;
   readonly receipts: Receipts;
+  readonly typing: Typing;
   readonly sendParser: SendParser;
   readonly limits: StateLimits;
   readonly metrics: StateMetrics;
@@ -130,6 +134,11 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#sent(this.#stream.send(head, frame));
   }
 
+  pushEphemeral(head: Uint8Array, frame: Uint8Array): void {
+    if (!this.#ended && this.#stream.queuedBytes <= this.#context.limits.pushBytes / EPHEMERAL_PART)
+      this.#sent(this.#stream.send(head, frame));
+  }
+
   answer(record: Uint8Array): void {
     if (!this.#ended) this.#sent(this.#stream.send(record));
   }
@@ -189,6 +198,7 @@ export class Link implements Downlink, BatchStreamHandler {
     if (type === FrameType.SEND) this.#onSend(record, conn, slot, ref, key, keyHigh);
     else if (type === FrameType.REQUEST) this.#onRequest(record, conn, slot, ref, key);
     else if (type === FrameType.RECEIPTS) this.#onReceipts(record, conn, slot, ref, key);
+    else if (type === FrameType.TYPING) this.#onTyping(record, conn, slot, key);
     else this.refuse({ conn, ref, key, code: 'FRAME_UNKNOWN', details: { type } });
   }
 
@@ -249,6 +259,14 @@ export class Link implements Downlink, BatchStreamHandler {
     } else if (!receipts.add(locations.callerAt(slot), message.receipts)) {
       this.refuse({ conn, ref, key, code: 'ARGUMENT_INVALID', details: { what: 'RECEIPTS' } });
     }
+  }
+
+  #onTyping(record: Uint8Array, conn: number, slot: number, key: bigint): void {
+    const message = decode(client.Typing, record);
+    // It has no answer, so what is wrong with one is not told.
+    if (message === undefined) return;
+    const { typing, locations } = this.#context;
+    typing.tell(this, conn, key as ConversationId, locations.callerAt(slot), message.stopped);
   }
 
   /** Reads the records of the worker itself. */

@@ -17,6 +17,7 @@ import { Fanout } from './delivery/fanout.ts';
 import { Replay } from './delivery/replay.ts';
 import { SendParser } from './delivery/send-parser.ts';
 import { Sequencer } from './delivery/sequencer.ts';
+import { Typing } from './delivery/typing.ts';
 import type { HotState } from './hot/hot-state.ts';
 import type { StateLimits } from './limits.ts';
 import { Link, type LinkContext } from './link.ts';
@@ -94,6 +95,7 @@ export class StateNode {
       sequencer: this.#sequencer,
       requests: this.#requests,
       receipts: this.#receipts,
+      typing: new Typing(this.#fanout),
       sendParser: new SendParser(limits.textBytes),
       limits,
       metrics,

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { FrameType, Receipts, Send } from '../../proto/client.ts';
+import { FrameType, Receipts, Send, Typing } from '../../proto/client.ts';
 import { FakeGateway } from '../testing/fake-gateway.ts';
 import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
 import type { MessageEvent } from './mod.ts';
@@ -357,6 +357,35 @@ describe('receiving', () => {
     const nothing = next(later, 'synced');
     await later.connect();
     expect(await nothing).toMatchObject({ messages: 0 });
+  });
+
+  test('typing: told at most once in a while and shown to the others, with the server’s word for who it is', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    const conversation = world.room.toString();
+    client.typing(conversation, true);
+    for (let i = 0; i < 5; i++) client.typing(conversation);
+    client.typing(conversation, true);
+    client.typing('no id');
+    await vi.waitUntil(() => world.gateway.framesOf(FrameType.TYPING).length === 2);
+    const told = world.gateway.framesOf(FrameType.TYPING).map(({ key, payload }) => {
+      return [key, Typing.decode(payload).stopped];
+    });
+    expect(told).toEqual([
+      [world.room, false],
+      [world.room, true],
+    ]);
+    const typing = next(client, 'typing');
+    const payload = Typing.encode({ user: world.bob, name: 'bob', stopped: false }).finish();
+    world.gateway.only.send(FrameType.TYPING, 0, world.room, payload);
+    expect(await typing).toEqual({
+      type: 'typing',
+      conversation,
+      user: world.bob.toString(),
+      name: 'bob',
+      stopped: false,
+    });
   });
 
   test('own messages of another client of the same user come as messages', async () => {

@@ -11,6 +11,7 @@ import {
   Nack as NackPayload,
   Response as ResponsePayload,
   Sent as SentPayload,
+  Typing as TypingPayload,
   type Welcome,
 } from '../../proto/client.ts';
 import { Credentials } from './directory.ts';
@@ -35,6 +36,7 @@ import { Reconnector } from './reconnector.ts';
 import type { Call, Result } from './requests.ts';
 import { Requests } from './requests.ts';
 import { Syncer } from './sync.ts';
+import { TypingNotes } from './typing.ts';
 
 /** Limit of Send.text until WELCOME has told the server's, bytes of UTF-8. */
 const DEFAULT_MAX_TEXT_BYTES = 16_384;
@@ -56,6 +58,9 @@ export class GochatClient {
   readonly #inbox: Inbox;
   readonly #receipts: Receipts;
   readonly #syncer: Syncer;
+  readonly #typing = new TypingNotes((conversation, payload) =>
+    this.#link.connection?.send(FrameType.TYPING, 0, conversation, payload),
+  );
   readonly #closing = new AbortController();
   /** Begins every client_msg_id of this client, so that it knows its own messages in the log. */
   readonly #idPrefix = randomPrefix();
@@ -167,6 +172,11 @@ export class GochatClient {
     // Those who listen to the events need not look at the promise as well.
     promise.catch(() => {});
     return promise;
+  }
+
+  /** Tells the others that the user is typing, or has stopped; call it with each key: at most one in 3 s is sent. */
+  typing(conversation: string, stopped = false): void {
+    if (isId(conversation)) this.#typing.tell(BigInt(conversation), stopped);
   }
 
   /** Opens the direct conversation with a user, made if need be. */
@@ -310,6 +320,12 @@ export class GochatClient {
       case FrameType.RESPONSE: {
         const response: ResponseFrame = ResponsePayload.decode(payload);
         this.#requests.answered(ref, response);
+        break;
+      }
+      case FrameType.TYPING: {
+        const { user, name, stopped } = TypingPayload.decode(payload);
+        const conversation = key.toString();
+        this.#events.emit({ type: 'typing', conversation, user: user.toString(), name, stopped });
         break;
       }
       case FrameType.RESYNC:

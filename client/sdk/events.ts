@@ -88,6 +88,16 @@ export interface FailedEvent {
   readonly retryable: boolean;
 }
 
+/** Somebody else is typing in a conversation; it may fail to come, so it should be shown for some seconds only. */
+export interface TypingEvent {
+  readonly type: 'typing';
+  readonly conversation: string;
+  readonly user: string;
+  readonly name: string;
+  /** They have stopped without sending. */
+  readonly stopped: boolean;
+}
+
 /** All that the log held when the client (re)connected or was told to synchronise has been delivered. */
 export interface SyncedEvent {
   readonly type: 'synced';
@@ -117,6 +127,7 @@ export type ClientEvent =
   | SentEvent
   | FailedEvent
   | SyncedEvent
+  | TypingEvent
   | DisconnectedEvent
   | ErrorEvent;
 

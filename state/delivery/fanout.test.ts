@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { deliverCount, LinkKind } from '../../proto/mod.ts';
+import { client, deliverCount, encodeFrame, FrameType, LinkKind } from '../../proto/mod.ts';
 import { settle, testNode, until } from '../testing/test-node.ts';
 
 const ROOM = 7n;
@@ -30,6 +30,35 @@ describe('fan-out', () => {
     expect(toB[0]?.[0]).toBe(LinkKind.DELIVER);
     expect(deliverCount(toB[0] as Uint8Array)).toBe(2);
     expect(c.take()).toEqual([]);
+  });
+
+  test('TYPING: to the other members once these are known, not from strangers, and never marked as lost', async () => {
+    const { store, worker } = await testNode({ pushBytes: 100 });
+    store.addRoom(ROOM, 'room', [1n, 2n]);
+    const [a, b] = [worker(), worker()];
+    a.attach(1, 1n);
+    b.attach(1, 2n);
+    b.attach(2, 3n);
+    const typing = (conn: number, w = a) => w.frames([conn, encodeFrame(FrameType.TYPING, 0, ROOM)]);
+    typing(1);
+    await settle();
+    a.take();
+    b.take();
+    typing(1);
+    typing(2, b);
+    await settle();
+    expect(a.delivered()).toEqual([]);
+    const [told, ...more] = b.delivered();
+    expect([told?.conn, told?.type, more]).toEqual([1, FrameType.TYPING, []]);
+    expect(client.Typing.decode(told?.payload ?? new Uint8Array())).toMatchObject({
+      user: 1n,
+      name: 'user1',
+    });
+    b.stream.queuedBytes = 26;
+    typing(1);
+    b.stream.queuedBytes = 0;
+    b.drained();
+    expect(b.take()).toEqual([]);
   });
 
   test("the sender's other devices: get the message; the sending connection gets SENT alone", async () => {

@@ -1,11 +1,12 @@
 /** Fan-out: finds the connections of a conversation's members and pushes each frame once to each gateway stream. */
-import type { ConversationId, Logger } from '../../common/mod.ts';
+import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { Backoff, GochatError } from '../../common/mod.ts';
 import { encodeDeliverHead, writeU32 } from '../../proto/mod.ts';
 import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { LocationMap } from '../session/location-map.ts';
+import { hasId } from '../session/u64.ts';
 import type { MemberList, Store } from '../store/store.ts';
 import { ConversationCache, type Entry, type Push, type Target } from './conversation-cache.ts';
 
@@ -13,6 +14,8 @@ import { ConversationCache, type Entry, type Push, type Target } from './convers
 const MAX_LOADS = 32;
 /** Above this many members the resolved connections are kept from one message to the next. */
 const KEEP_TARGETS_FROM = 16;
+/** Who is typing is of no use in a crowd. */
+const MAX_EPHEMERAL_MEMBERS = 256;
 const RETRY_BASE_MS = 50;
 /** A lost tail must be found within 2 s of recovery. */
 const RETRY_MAX_MS = 1000;
@@ -66,6 +69,33 @@ export class Fanout {
       this.#waiting++;
     }
     this.#load(entry);
+  }
+
+  /**
+   * Pushes a frame that may be left out to the members of a small conversation, if the sender is known to be one of
+   * them. Where the members are not known they are asked for, so that the next one is pushed.
+   */
+  publishEphemeral(
+    conversation: ConversationId,
+    sender: UserId,
+    frame: Uint8Array,
+    from: Downlink,
+    conn: number,
+  ): void {
+    // What may be left out must not make others wait.
+    if (this.#toLoad.length > 0) return;
+    const entry = this.#cache.entry(conversation);
+    if (entry.loading) return;
+    if (entry.version < 0) {
+      this.#load(entry);
+      return;
+    }
+    if (entry.members.length / 2 > MAX_EPHEMERAL_MEMBERS || !hasId(entry.members, sender)) return;
+    for (const { link, conns, head } of this.#targets(entry)) {
+      const at = link === from ? conns.indexOf(conn) : -1;
+      const count = at < 0 ? conns.length : conns.length - 1;
+      if (count > 0) link.pushEphemeral(at < 0 ? head : headWithout(head, at, count), frame);
+    }
   }
 
   /** Marks a conversation some of whose pushes are lost: its members resynchronise. */

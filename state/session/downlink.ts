@@ -41,6 +41,8 @@ export interface Downlink {
   readonly fences: Map<number, Fence>;
   /** Pushes the frame behind a DELIVER head of `count` connections. */
   push(head: Uint8Array, frame: Uint8Array, count: number): void;
+  /** Pushes like `push` where the worker keeps up, else leaves it out without a mark. */
+  pushEphemeral(head: Uint8Array, frame: Uint8Array): void;
   /** Sends a whole DELIVER record: an answer to one connection. */
   answer(record: Uint8Array): void;
   refuse(refusal: Refusal): void;

@@ -28,6 +28,14 @@ export function join(high: number, low: number): bigint {
   return wide[0] as bigint;
 }
 
+/** Returns whether packed ids (packIds) hold an id, by looking at each. */
+export function hasId(packed: Uint32Array, id: bigint): boolean {
+  wide[0] = id;
+  const [first, second] = halves;
+  for (let i = 0; i < packed.length; i += 2) if (packed[i] === first && packed[i + 1] === second) return true;
+  return false;
+}
+
 /** Packs ids into halves, two numbers each in the order of memory. */
 export function packIds(ids: readonly bigint[]): Uint32Array {
   const packed = new BigUint64Array(ids.length);

@@ -3,7 +3,7 @@ import { type Cluster, eventually, startCluster } from '../harness/cluster.ts';
 import { Client, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
 
 const SENDERS = ['ann', 'bob', 'cleo', 'dan'] as const;
-const SENDS_EACH = 1000;
+const SENDS_EACH = 500;
 
 /** The gateway that a client is connected to, by its last `connected` event. */
 function gatewayOf(client: Client): unknown {

@@ -1,0 +1,71 @@
+/** Clients that do not read: they are not read either, miss what comes, and are told so once they have caught up. */
+import { type Connection, Phase } from './connection.ts';
+import { type GatewayLimits, SOFT_PART, WHEEL_TICK_MS } from './limits.ts';
+
+export interface SlowReadersContext {
+  /** The coarse clock, in WHEEL_TICK_MS. */
+  tick(): number;
+  /** It has read most of what waited: it is to be read again and to resynchronise. */
+  onCaughtUp(connection: Connection): void;
+  /** It was given its time. */
+  onTimeout(connection: Connection): void;
+}
+
+/**
+ * Watches the connections whose queue has passed the bound.
+ *
+ * What a marked connection would get is dropped, so its queue only shrinks: a worker holds at most the bound and one
+ * tick's last frame for each, however long they are stuck. It is not read meanwhile either, so that it cannot go on
+ * asking for what it does not take.
+ */
+export class SlowReaders {
+  readonly #limits: Pick<GatewayLimits, 'maxOutboundBytes' | 'slowTimeoutMs'>;
+  readonly #context: SlowReadersContext;
+  readonly #slow = new Set<Connection>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    limits: Pick<GatewayLimits, 'maxOutboundBytes' | 'slowTimeoutMs'>,
+    context: SlowReadersContext,
+  ) {
+    this.#limits = limits;
+    this.#context = context;
+  }
+
+  get size(): number {
+    return this.#slow.size;
+  }
+
+  /** Marks a connection and stops reading from it; idempotent. */
+  mark(connection: Connection): void {
+    if (connection.slowSince !== 0) return;
+    connection.slowSince = this.#context.tick();
+    connection.transport.pause(connection);
+    this.#slow.add(connection);
+    this.#timer ??= setInterval(() => this.look(), WHEEL_TICK_MS);
+  }
+
+  /** Looks at those that are marked; the timer does it. */
+  look(): void {
+    const { maxOutboundBytes, slowTimeoutMs } = this.#limits;
+    const tick = this.#context.tick();
+    for (const connection of this.#slow) {
+      if (connection.phase >= Phase.CLOSING) {
+        this.#slow.delete(connection);
+      } else if (connection.socket.writableLength <= maxOutboundBytes / SOFT_PART) {
+        this.#slow.delete(connection);
+        connection.slowSince = 0;
+        this.#context.onCaughtUp(connection);
+      } else if ((tick - connection.slowSince) * WHEEL_TICK_MS > slowTimeoutMs) {
+        this.#slow.delete(connection);
+        this.#context.onTimeout(connection);
+      }
+    }
+    if (this.#slow.size === 0) this.stop();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
