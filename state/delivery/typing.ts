@@ -1,5 +1,5 @@
 /** Who is typing: told to the other members as it comes, kept nowhere, and the first thing to be left out. */
-import type { ConversationId, UserId } from '../../common/mod.ts';
+import type { ConversationId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { Caller } from '../session/location-map.ts';
@@ -22,6 +22,6 @@ export class Typing {
   ): void {
     const typing = client.Typing.encode({ user, name: userName, stopped }).finish();
     const frame = encodeFrame(FrameType.TYPING, 0, conversation, typing);
-    this.#fanout.publishEphemeral(conversation, user as UserId, frame, link, conn);
+    this.#fanout.publishEphemeral(conversation, user, frame, link, conn);
   }
 }
