@@ -1,4 +1,6 @@
 /** `make bench`: starts GoChat and what it is measured against, loads each, prints and stores what it sees. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -31,8 +33,12 @@ the usual ones, in about 10 minutes; it says at its start how long the chosen on
   --profile DIR    GoChat's processes leave CPU profiles there; the figures are then not comparable
   --help           this text
 
-bench/crpc.ts and bench/placement/main.ts measure one part each and are programs of their own.
+Without a SCENARIO, and with the SCENARIO crpc, bench/crpc.ts runs too: the layer between the servers beside bare gRPC.
+bench/placement/main.ts is a program of its own.
 `;
+
+/** The scenario that is a program of its own. */
+const CRPC = 'crpc';
 
 class UsageError extends Error {}
 
@@ -40,6 +46,8 @@ interface Choice {
   readonly quick: boolean;
   readonly timing: Timing;
   readonly scenarios: readonly Scenario[];
+  /** Whether bench/crpc.ts runs, first. */
+  readonly crpc: boolean;
   readonly peers: readonly PeerName[];
   readonly json: string;
   readonly profile: string | undefined;
@@ -65,7 +73,8 @@ function choose(args: string[]): Choice | 'help' | 'list' {
   if (values.list) return 'list';
   const { quick, all } = values;
   const every = scenarios(quick);
-  for (const name of positionals) {
+  const wanted = positionals.filter((name) => name !== CRPC);
+  for (const name of wanted) {
     if (!every.some((scenario) => scenario.name.startsWith(name)))
       throw new UsageError(`the scenarios are ${every.map((each) => each.name).join(', ')}, not ${name}`);
   }
@@ -82,10 +91,11 @@ function choose(args: string[]): Choice | 'help' | 'list' {
       repeats: Math.round(number('--repeats', values.repeats, 1, 100) ?? (quick ? 1 : 3)),
       warmup: quick ? 0.5 : 1,
     },
+    crpc: positionals.includes(CRPC) || (positionals.length === 0 && !quick),
     scenarios: every.filter((scenario) =>
       positionals.length === 0
         ? all || scenario.usual
-        : positionals.some((name) => scenario.name.startsWith(name)),
+        : wanted.some((name) => scenario.name.startsWith(name)),
     ),
     peers: peers.filter((name) => !quick || values.peer !== undefined || QUICK_PEERS.includes(name)),
     json: resolve(values.json ?? join(ROOT, 'data/bench', `${stamp}.json`)),
@@ -145,6 +155,14 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   return rows.every((row) => !isOurs(row.peer) || Object.keys(row.errors).length === 0);
 }
 
+/** Runs bench/crpc.ts with its output here. */
+async function measureCrpc(quick: boolean, signal: AbortSignal): Promise<boolean> {
+  const file = join(ROOT, 'bench/crpc.ts');
+  const child = spawn(process.execPath, [file, ...(quick ? ['--quick'] : [])], { stdio: 'inherit', signal });
+  const [code] = (await once(child, 'close')) as [number | null];
+  return code === 0;
+}
+
 async function main(): Promise<number> {
   let choice: Choice | 'help' | 'list';
   try {
@@ -171,7 +189,8 @@ async function main(): Promise<number> {
     });
   }
   try {
-    const good = await measure(choice, stop.signal);
+    let good = !choice.crpc || (await measureCrpc(choice.quick, stop.signal));
+    if (choice.scenarios.length > 0) good = (await measure(choice, stop.signal)) && good;
     if (!good) console.error('bench: something did not add up; see WRONG above');
     return good ? 0 : 1;
   } catch (error) {

@@ -1,0 +1,46 @@
+/** Calls without a pause: `node crpc/example/client.ts etcd://127.0.0.1:2379`; says whenever others answer, and at TERM how it went. */
+import { createLogger } from '../../common/mod.ts';
+import { createClient, openRegistry } from '../mod.ts';
+import { EchoService } from '../testing/echo.ts';
+
+const CONCURRENCY = 8;
+/** Answers of which it is said who gave them. */
+const WINDOW = 200;
+
+const [url = 'etcd://127.0.0.1:2379'] = process.argv.slice(2);
+const logger = createLogger({ name: 'client', level: 'warn' });
+const registry = openRegistry(url, { logger });
+const client = createClient(EchoService, 'etcd:///echo', { registry, logger, balancer: 'least-loaded' });
+
+const counts = { calls: 0, failed: 0 };
+let window: string[] = [];
+let shown = '';
+const stop = new AbortController();
+process.once('SIGTERM', () => stop.abort());
+
+async function callOnAndOn(): Promise<void> {
+  while (!stop.signal.aborted) {
+    counts.calls++;
+    try {
+      const { server } = await client.unary({ text: 'hello', count: 1 }, { idempotent: true });
+      seen(server);
+    } catch (error) {
+      counts.failed++;
+      console.log(`failed: ${String(error)}`);
+    }
+  }
+}
+
+function seen(server: string): void {
+  window.push(server);
+  if (window.length < WINDOW) return;
+  const now = [...new Set(window)].toSorted().join(' ');
+  window = [];
+  if (now !== shown) console.log(`answering: ${now}`);
+  shown = now;
+}
+
+await Promise.all(Array.from({ length: CONCURRENCY }, callOnAndOn));
+client[Symbol.dispose]();
+await registry.close();
+console.log(`${counts.calls} calls, ${counts.failed} failed`);
