@@ -3,6 +3,7 @@ import { openRegistry } from '../crpc/mod.ts';
 import { GatewayServer } from '../gateway/mod.ts';
 import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
+import { VERSION } from './version.ts';
 import { gatewayLimits, instanceName, prepare, reach, runServers } from './run.ts';
 
 export async function run(
@@ -24,6 +25,8 @@ export async function run(
       workers: config.workers,
       advertiseHost: config.advertiseHost ?? config.host,
       zone: config.zone,
+      version: VERSION,
+      weight: config.weight,
       registry,
       logger,
       clusterToken: config.clusterToken,

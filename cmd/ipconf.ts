@@ -14,7 +14,18 @@ export async function run(
   return runServers(async () => {
     const registry = openRegistry(config.registry, { logger });
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
-    const ipconf = new IpconfServer({ name, host: config.host, port: config.port, registry, logger });
+    const ipconf = new IpconfServer({
+      name,
+      host: config.host,
+      port: config.port,
+      maxConnections: config.maxConnections,
+      ratePerSecond: config.ratePerSecond,
+      rateBurst: config.rateBurst,
+      trustProxy: config.trustProxy,
+      tickets: config.tickets,
+      registry,
+      logger,
+    });
     return {
       name: 'ipconf',
       logger,
@@ -23,6 +34,7 @@ export async function run(
       adminToken: config.adminToken,
       drainMs: config.drainMs,
       servers: [ipconf],
+      adminRoutes: { '/ip/explain': ipconf.explain },
       closers: [() => registry.close()],
       reload: () => load('ipconf', flags, file).logLevel,
       ready: (admin) => logger.info({ http: ipconf.address, admin, instance: name }, 'ipconf is up'),

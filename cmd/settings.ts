@@ -107,6 +107,12 @@ const tokenTtlMs = integer(1000, 2_592_000_000)
 export const gatewaySettings = {
   ...server,
   ...crpcTlsSettings,
+  weight: integer(1, 1000)
+    .default(1)
+    .describe('capacity relative to gateways with the same limits; ipconf sends clients accordingly'),
+  requireTicket: flag()
+    .default(false)
+    .describe('let in only clients that ipconf (with --tickets) has sent here'),
   port: port().default(8900).describe('TCP port of clients; 0 takes a free one'),
   wsPort: port().default(8901).describe('WebSocket port of clients; 0 takes a free one'),
   adminPort: adminPort(9101),
@@ -135,6 +141,13 @@ export const ipconfSettings = {
   ...server,
   port: port().default(6789).describe('HTTP port; 0 takes a free one'),
   adminPort: adminPort(9103),
+  tickets: flag().default(false).describe('sign tickets, for gateways that run with --require-ticket'),
+  ratePerSecond: integer(0, 1_000_000)
+    .default(1000)
+    .describe('requests a second of one address (IPv6: of one /64); 0: no limit'),
+  rateBurst: integer(1, 10_000_000).default(3000).describe('requests of one address at once'),
+  maxConnections: integer(1, 1_000_000).default(10_000).describe('most HTTP connections'),
+  trustProxy: flag().default(false).describe("take the caller's address from X-Forwarded-For"),
 } satisfies Settings;
 
 export const apiSettings = {

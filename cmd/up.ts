@@ -83,6 +83,7 @@ export async function run(
       adminToken: config.adminToken,
       drainMs: config.drainMs,
       servers: [state, gateway, ipconf, api],
+      adminRoutes: { '/ip/explain': ipconf.explain },
       closers: [() => hot.close(), () => store.close(), () => registry.close()],
       reload: () => load('up', flags, file).logLevel,
       ready: (admin) => {

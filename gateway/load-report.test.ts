@@ -2,13 +2,16 @@ import { expect, test } from 'vitest';
 import { LoadReport } from './load-report.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
+const GIB = 2 ** 30;
+const idle = () => ({ cpuMs: 0, cores: 2, memoryBytes: GIB, maxMemoryBytes: 4 * GIB });
+
 function stats(values: Partial<WorkerStats>): WorkerStats {
   return { ...newWorkerStats(), ...values };
 }
 
 test('a report: sums the workers, with rates since the one before', () => {
   let now = 0;
-  const report = new LoadReport(() => now);
+  const report = new LoadReport(() => now, idle);
   const workers = [
     stats({
       accepts: 3,
@@ -37,6 +40,9 @@ test('a report: sums the workers, with rates since the one before', () => {
     frames_per_s: 50,
     bytes_out_per_s: 2000,
     loop_delay_ms: 7,
+    cpu: 0,
+    memory_bytes: GIB,
+    max_memory_bytes: 4 * GIB,
     draining: 0,
   });
   now = 3000;
@@ -50,7 +56,7 @@ test('a report: sums the workers, with rates since the one before', () => {
 
 test('a worker that was replaced: rates are 0, not negative', () => {
   let now = 0;
-  const report = new LoadReport(() => now);
+  const report = new LoadReport(() => now, idle);
   now = 1000;
   report.next([stats({ bytesOut: 5000, framesIn: 9 })], 1, false);
   now = 2000;
@@ -60,4 +66,24 @@ test('a worker that was replaced: rates are 0, not negative', () => {
 test('no workers: all figures are numbers', () => {
   for (const value of Object.values(new LoadReport().next([], 1, false)))
     expect(Number.isFinite(value)).toBe(true);
+});
+
+test('CPU: the share of all cores since the report before', () => {
+  let [now, cpuMs] = [0, 500];
+  const report = new LoadReport(
+    () => now,
+    () => ({ ...idle(), cpuMs }),
+  );
+  [now, cpuMs] = [1000, 1000];
+  expect(report.next([], 1, false)['cpu']).toBe(0.25);
+  [now, cpuMs] = [2000, 9000];
+  expect(report.next([], 1, false)['cpu']).toBe(1);
+});
+
+test('the machine: its CPU and memory are figures within their bounds', () => {
+  const load = new LoadReport().next([], 1, false);
+  expect(load['cpu']).toBeGreaterThanOrEqual(0);
+  expect(load['cpu']).toBeLessThanOrEqual(1);
+  expect(load['memory_bytes']).toBeGreaterThan(1_000_000);
+  expect(load['max_memory_bytes']).toBeGreaterThanOrEqual(load['memory_bytes'] as number);
 });

@@ -1,9 +1,32 @@
 /** What a gateway says of its load in the registry, from the counters of its workers. */
+import { availableParallelism, totalmem } from 'node:os';
 import type { WorkerStats } from './worker-stats.ts';
+
+/** What the process uses of the machine. */
+export interface Usage {
+  /** CPU time of all threads so far, ms. */
+  readonly cpuMs: number;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  /** What it may use: the container's limit, or else the machine's memory. */
+  readonly maxMemoryBytes: number;
+}
+
+function readUsage(): Usage {
+  const { user, system } = process.cpuUsage();
+  return {
+    cpuMs: (user + system) / 1000,
+    cores: availableParallelism(),
+    memoryBytes: process.memoryUsage.rss(),
+    maxMemoryBytes: Math.min(process.constrainedMemory() || Infinity, totalmem()),
+  };
+}
 
 /** Makes one report after the other; rates are those since the report before. */
 export class LoadReport {
   readonly #now: () => number;
+  readonly #usage: () => Usage;
+  #cpuMs: number;
   #tick = 0;
   #beforeMs: number;
   #framesIn = 0;
@@ -11,8 +34,10 @@ export class LoadReport {
   #bytesOut = 0;
 
   /** @param now monotonic, ms */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = () => performance.now(), usage: () => Usage = readUsage) {
     this.#now = now;
+    this.#usage = usage;
+    this.#cpuMs = usage().cpuMs;
     this.#beforeMs = now();
   }
 
@@ -27,6 +52,7 @@ export class LoadReport {
     const seconds = Math.max(0.001, (nowMs - this.#beforeMs) / 1000);
     // A worker that was replaced counts from 0 again.
     const rate = (value: number, before: number): number => Math.round(Math.max(0, value - before) / seconds);
+    const { cpuMs, cores, memoryBytes, maxMemoryBytes } = this.#usage();
     const load = {
       tick: ++this.#tick,
       connections: sum(({ connections }) => connections.tcp + connections.ws),
@@ -36,8 +62,12 @@ export class LoadReport {
       frames_per_s: rate(framesIn + framesOut, this.#framesIn + this.#framesOut),
       bytes_out_per_s: rate(bytesOut, this.#bytesOut),
       loop_delay_ms: Math.round(Math.max(0, ...workers.map((stats) => stats.loopDelayMs)) * 10) / 10,
+      cpu: Math.min(1, Math.round((1000 * (cpuMs - this.#cpuMs)) / (seconds * 1000 * cores)) / 1000),
+      memory_bytes: memoryBytes,
+      max_memory_bytes: maxMemoryBytes,
       draining: draining ? 1 : 0,
     };
+    this.#cpuMs = cpuMs;
     this.#beforeMs = nowMs;
     this.#framesIn = framesIn;
     this.#framesOut = framesOut;

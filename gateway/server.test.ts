@@ -85,16 +85,25 @@ describe('GatewayServer, with real threads and sockets', () => {
 
   test('its place in the registry: both ports, name and number, and load that is kept up', async () => {
     await startState();
-    const gateway = gatewayOf({ advertiseHost: 'gw.example', zone: 'z1', metadata: { admin: 'host:1' } });
+    const gateway = gatewayOf({
+      advertiseHost: 'gw.example',
+      zone: 'z1',
+      weight: 3,
+      version: '1.2',
+      metadata: { admin: 'host:1' },
+    });
     await gateway.start();
     const [endpoint] = await registry.list('gateway');
     expect(endpoint).toMatchObject({
       address: `gw.example:${gateway.address.split(':')[1]}`,
       zone: 'z1',
+      weight: 3,
+      version: '1.2',
       metadata: {
         name: 'gateway-test',
         ws_port: gateway.wsAddress.split(':')[1],
         number: expect.stringMatching(/^\d+$/) as string,
+        epoch: expect.stringMatching(/^\d{13}$/) as string,
         admin: 'host:1',
       },
       load: { connections: 0, max_connections: 1_000_000, draining: 0 },
@@ -163,14 +172,14 @@ describe('GatewayServer, with real threads and sockets', () => {
     await client.next(FrameType.RESYNC, (frame) => frame.ref !== ref);
   });
 
-  test('drain: leaves the registry first, tells the clients, and ends when they are gone', async () => {
+  test('drain: says so in the registry first, tells the clients, and ends when they are gone', async () => {
     await startState();
     const gateway = gatewayOf();
     await gateway.start();
     const clients = [await connect(gateway.address, 1n), await connect(gateway.wsAddress, 2n, 'ws')];
     const left: unknown[] = [];
     const unwatch = registry.watch('gateway', ({ endpoints }) => {
-      if (endpoints.length === 0) left.push(clients.map(({ received }) => received.length));
+      if (endpoints[0]?.load['draining'] === 1) left.push(clients.map(({ received }) => received.length));
     });
     await gateway.drain(10_000);
     for (const client of clients) {
@@ -180,6 +189,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     expect(left[0]).toEqual([0, 0]);
     unwatch();
     await gateway.stop();
+    expect(await registry.list('gateway')).toEqual([]);
     await gateway.stop();
     await expect(TestClient.tcp(gateway.address)).rejects.toThrow('ECONNREFUSED');
   });

@@ -9,7 +9,7 @@ import { GatewayMetrics } from './gateway-metrics.ts';
 import { GatewayNumber } from './gateway-number.ts';
 import { DEFAULT_LIMITS, type GatewayLimits, MAX_WORKERS, shareOf } from './limits.ts';
 import { assertPortFree, canReusePort, listenError } from './listen-check.ts';
-import { LoadReport } from './load-report.ts';
+import { LoadPublisher } from './load-publisher.ts';
 import type { StateNode } from './state-link.ts';
 import { ListenFailure, WorkerHandle } from './worker-handle.ts';
 
@@ -29,6 +29,8 @@ export interface GatewayOptions {
   /** Failure domain; empty: none. */
   readonly zone?: string;
   readonly version?: string;
+  /** Capacity relative to the other gateways with the same limits. @default 1 */
+  readonly weight?: number;
   readonly registry: Registry;
   readonly logger: Logger;
   readonly limits?: Partial<GatewayLimits>;
@@ -40,7 +42,6 @@ export interface GatewayOptions {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-const LOAD_INTERVAL_MS = 1000;
 const SETTLE_MS = 2000;
 const GATEWAY_SERVICE = 'gateway';
 const STATE_SERVICE = 'state';
@@ -60,7 +61,7 @@ export class GatewayServer implements Server {
   readonly #limits: GatewayLimits;
   readonly #logger: Logger;
   readonly #metrics = new GatewayMetrics(() => this.#workers);
-  readonly #load = new LoadReport();
+  readonly #load: LoadPublisher;
   #workers: WorkerHandle[] = [];
   #ports: Ports | undefined;
   readonly #number: GatewayNumber;
@@ -68,8 +69,8 @@ export class GatewayServer implements Server {
   #keys: string | undefined;
   #unwatch: Unwatch[] = [];
   #registration: Registration | undefined;
-  #loadTimer: NodeJS.Timeout | undefined;
-  #updating = false;
+  /** Of two gateways at one address the younger one lives. */
+  readonly #epoch = Date.now();
   readonly #ready = Promise.withResolvers<void>();
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
 
@@ -81,6 +82,11 @@ export class GatewayServer implements Server {
       this.#tell({ kind: 'gateway', gateway }),
     );
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
+    this.#load = new LoadPublisher({
+      maxConnections: this.#limits.maxConnections,
+      workers: () => this.#workers,
+      logger: this.#logger,
+    });
   }
 
   /** host:port for TCP clients, once started. */
@@ -105,8 +111,7 @@ export class GatewayServer implements Server {
   readonly #drainOnce = once(async (): Promise<void> => {
     if (this.#state !== 'running') return;
     this.#state = 'draining';
-    clearInterval(this.#loadTimer);
-    await this.#deregister();
+    await this.#load.drain();
     const elsewhere = await this.#elsewhere();
     await Promise.all(this.#workers.map((worker) => worker.drain(this.#drainMs, elsewhere)));
   });
@@ -119,7 +124,7 @@ export class GatewayServer implements Server {
 
   readonly stop = once(async (): Promise<void> => {
     this.#state = 'stopped';
-    clearInterval(this.#loadTimer);
+    this.#load.stop();
     for (const unwatch of this.#unwatch) unwatch();
     await this.#deregister();
     await Promise.all(this.#workers.map((worker) => worker.stop()));
@@ -169,7 +174,6 @@ export class GatewayServer implements Server {
     this.#state = 'running';
     if (this.#nodes.length > 0) await this.#settle();
     await this.#register();
-    this.#loadTimer = setInterval(() => void this.#report(), LOAD_INTERVAL_MS);
     this.#logger.info({ tcp: this.address, ws: this.wsAddress, workers: count }, 'gateway listens');
   }
 
@@ -211,6 +215,7 @@ export class GatewayServer implements Server {
       greeting: () => this.#greeting(),
       onStats: ({ index, stats }) => {
         this.#metrics.record(index, stats);
+        this.#load.onStats();
         if (this.readiness() === undefined) this.#ready.resolve();
       },
       onReplace: ({ index }) => this.#metrics.restarted(index),
@@ -236,17 +241,24 @@ export class GatewayServer implements Server {
   }
 
   async #register(): Promise<void> {
-    const { registry, name, zone, version, metadata } = this.#options;
+    const { registry, name, zone, version, weight, metadata } = this.#options;
     const { port, wsPort } = this.#ports as Ports;
     this.#registration = await registry.register(GATEWAY_SERVICE, {
       id: randomUUID(),
       address: this.#advertised(port),
-      weight: 1,
+      weight: weight ?? 1,
       zone: zone ?? '',
       version: version ?? '',
-      metadata: { ...metadata, name, ws_port: String(wsPort), number: String(this.#number.value) },
-      load: this.#currentLoad(),
+      metadata: {
+        ...metadata,
+        name,
+        ws_port: String(wsPort),
+        number: String(this.#number.value),
+        epoch: String(this.#epoch),
+      },
+      load: this.#load.next(),
     });
+    this.#load.start(this.#registration);
   }
 
   async #deregister(): Promise<void> {
@@ -269,27 +281,6 @@ export class GatewayServer implements Server {
       this.#logger.warn({ err: error }, 'the other gateways are not known: clients must ask ipconf');
       return [];
     }
-  }
-
-  async #report(): Promise<void> {
-    const load = this.#currentLoad();
-    if (this.#updating || this.#registration === undefined) return;
-    this.#updating = true;
-    try {
-      await this.#registration.update({ load });
-    } catch (error) {
-      this.#logger.debug({ err: error }, 'the load could not be published; the next report follows');
-    } finally {
-      this.#updating = false;
-    }
-  }
-
-  #currentLoad(): Record<string, number> {
-    return this.#load.next(
-      this.#workers.map((worker) => worker.stats),
-      this.#limits.maxConnections,
-      this.#state === 'draining',
-    );
   }
 
   #advertised(port: number): string {

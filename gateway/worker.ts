@@ -8,6 +8,9 @@ import type { FromWorker, Ports, ToWorker, WorkerData } from './control.ts';
 import { WorkerNode } from './worker-node.ts';
 
 const STATS_INTERVAL_MS = 1000;
+/** How soon a sharp change is told, and what is one; the supervisor decides what is news for others. */
+const CHANGE_INTERVAL_MS = 100;
+const CHANGED_CONNECTIONS = 16;
 const DELAY_RESOLUTION_MS = 20;
 
 if (parentPort === null) throw new Error('gateway/worker is the entry of a worker thread');
@@ -31,6 +34,11 @@ const node = new WorkerNode({
     }),
   onRouteChange: postStats,
 });
+
+let posted = 0;
+const watching = setInterval(() => {
+  if (Math.abs(node.size - posted) >= CHANGED_CONNECTIONS) postStats();
+}, CHANGE_INTERVAL_MS);
 
 const delays = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
 delays.enable();
@@ -57,6 +65,7 @@ supervisor.on('message', (message: ToWorker) => {
       break;
     case 'stop':
       clearInterval(reporting);
+      clearInterval(watching);
       void node.stop().then(() => post({ kind: 'stopped' }));
       break;
   }
@@ -87,6 +96,7 @@ async function fail(error: Error): Promise<void> {
   failed = true;
   logger.error({ err: error }, 'a gateway worker failed; its clients connect again');
   clearInterval(reporting);
+  clearInterval(watching);
   try {
     await node.stop('WORKER_FAILED');
   } finally {
@@ -95,6 +105,7 @@ async function fail(error: Error): Promise<void> {
 }
 
 function postStats(): void {
+  posted = node.size;
   post({ kind: 'stats', stats: node.stats });
 }
 

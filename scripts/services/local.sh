@@ -69,7 +69,7 @@ start_etcd() {
   launch etcd etcd --name=gochat "--data-dir=$DIR/etcd" \
     "--listen-client-urls=$client" "--advertise-client-urls=$client" \
     "--listen-peer-urls=$peer" "--initial-advertise-peer-urls=$peer" "--initial-cluster=gochat=$peer" \
-    --auto-compaction-mode=periodic --auto-compaction-retention=1h "${quick[@]+"${quick[@]}"}"
+    --auto-compaction-mode=periodic --auto-compaction-retention=5m "${quick[@]+"${quick[@]}"}"
   wait_ready etcd
 }
 
