@@ -5,7 +5,7 @@ import { hostPort } from './sdk/mod.ts';
 
 /** Makes the factory of TCP transports. */
 export function tcpTransport(): TransportFactory {
-  return { address: ({ host, port }) => `tcp://${hostPort(host, port)}`, open };
+  return { kind: 'tcp', address: ({ host, port }) => `tcp://${hostPort(host, port)}`, open };
 }
 
 function open({ host, port }: Gateway, handlers: TransportHandlers): Transport {

@@ -27,6 +27,7 @@ export async function run(
       zone: config.zone,
       version: VERSION,
       weight: config.weight,
+      requireTicket: config.requireTicket,
       registry,
       logger,
       clusterToken: config.clusterToken,

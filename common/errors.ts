@@ -181,6 +181,13 @@ export const CATALOGUE = {
     401,
     { close: 4021 },
   ),
+  TICKET_INVALID: entry(
+    'This gateway needs a ticket of ipconf, for this user and this gateway, that has not expired.',
+    'Ask ipconf with uid= and connect at once, with the ticket in HELLO; ipconf must run with --tickets.',
+    'UNAUTHENTICATED',
+    401,
+    { close: 4026, retryable: true },
+  ),
   TOKEN_MISSING: entry(
     'The request carries no access token.',
     'Send the header Authorization: Bearer TOKEN with the token of POST /auth/login.',

@@ -8,4 +8,5 @@ export * from './ids.ts';
 export * from './lifecycle.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
+export * from './ticket.ts';
 export * from './tracing.ts';

@@ -1,6 +1,7 @@
 /** Checks access tokens at the edge, with the public keys that the registry publishes. */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { ErrorCode } from '../common/mod.ts';
+import type { TicketCheck } from './ticket-check.ts';
 
 const ISSUER = 'gochat';
 const AUDIENCE = 'gochat';
@@ -15,7 +16,13 @@ export interface Identity {
 
 /** Verifies tokens; it has no keys until `setKeys`. */
 export class Authenticator {
+  readonly #tickets: TicketCheck | undefined;
   #keys: JWTVerifyGetKey | undefined;
+
+  /** @param tickets requires of each client a ticket as well */
+  constructor(tickets?: TicketCheck) {
+    this.#tickets = tickets;
+  }
 
   get ready(): boolean {
     return this.#keys !== undefined;
@@ -26,8 +33,16 @@ export class Authenticator {
     this.#keys = createLocalJWKSet(JSON.parse(jwks) as JSONWebKeySet);
   }
 
-  /** Returns whom the token speaks for, or the code that refuses it; never rejects. */
-  async verify(token: string): Promise<Identity | ErrorCode> {
+  /** Returns whom the token speaks for, or the code that refuses it or the ticket; never rejects. */
+  async verify(token: string, ticket = ''): Promise<Identity | ErrorCode> {
+    if (this.#tickets === undefined) return this.#verifyToken(token);
+    const uid = await this.#tickets.verify(ticket);
+    if (uid === undefined) return 'TICKET_INVALID';
+    const identity = await this.#verifyToken(token);
+    return typeof identity === 'string' || String(identity.user) === uid ? identity : 'TICKET_INVALID';
+  }
+
+  async #verifyToken(token: string): Promise<Identity | ErrorCode> {
     if (this.#keys === undefined) return 'STATE_UNAVAILABLE';
     try {
       const { payload } = await jwtVerify(token, this.#keys, {

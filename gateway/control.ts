@@ -18,6 +18,7 @@ export interface WorkerData {
   readonly reusePort: boolean;
   /** The worker's share; see shareOf. */
   readonly limits: GatewayLimits;
+  readonly requireTicket: boolean;
   readonly clusterToken: string | undefined;
   /** To state; PEM as text, as a Buffer would not stay one between threads. */
   readonly tls?: TlsOptions | undefined;
@@ -33,6 +34,7 @@ export interface Ports {
 export type ToWorker =
   | { readonly kind: 'nodes'; readonly nodes: readonly StateNode[] }
   | { readonly kind: 'keys'; readonly jwks: string }
+  | { readonly kind: 'ticket-keys'; readonly jwks: string }
   | { readonly kind: 'gateway'; readonly gateway: number }
   | { readonly kind: 'drain'; readonly deadlineMs: number; readonly elsewhere: readonly OtherGateway[] }
   | { readonly kind: 'stop' };

@@ -72,7 +72,9 @@ export class Handshake {
     connection.phase = Phase.TOKEN;
     context.onHello(connection);
     if (!context.guard.mayLogIn(connection)) return context.close(connection, 'ADDRESS_LIMITED');
-    void context.authenticator.verify(hello.token).then((identity) => this.#onIdentity(connection, identity));
+    void context.authenticator
+      .verify(hello.token, hello.ticket)
+      .then((identity) => this.#onIdentity(connection, identity));
   }
 
   onLoginResult(connection: Connection | undefined, result: wire.LoginResult): void {

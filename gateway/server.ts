@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { GochatError, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
-import type { Registration, Registry, TlsOptions, Unwatch } from '../crpc/mod.ts';
+import type { Registration, Registry, Snapshot, TlsOptions, Unwatch } from '../crpc/mod.ts';
 import type { Ports, ToWorker, WorkerData } from './control.ts';
 import { type OtherGateway, otherGateways } from './elsewhere.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
@@ -11,6 +11,7 @@ import { DEFAULT_LIMITS, type GatewayLimits, MAX_WORKERS, shareOf } from './limi
 import { assertPortFree, canReusePort, listenError } from './listen-check.ts';
 import { LoadPublisher } from './load-publisher.ts';
 import type { StateNode } from './state-link.ts';
+import { TicketKeys } from './ticket-keys.ts';
 import { ListenFailure, WorkerHandle } from './worker-handle.ts';
 
 export interface GatewayOptions {
@@ -34,6 +35,8 @@ export interface GatewayOptions {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly limits?: Partial<GatewayLimits>;
+  /** Lets in only clients with a ticket of ipconf. @default false */
+  readonly requireTicket?: boolean;
   /** Secret that the servers of a cluster show each other. */
   readonly clusterToken?: string | undefined;
   /** TLS to state. @default none */
@@ -45,6 +48,7 @@ export interface GatewayOptions {
 const SETTLE_MS = 2000;
 const GATEWAY_SERVICE = 'gateway';
 const STATE_SERVICE = 'state';
+const IPCONF_SERVICE = 'ipconf';
 const KEYS = 'jwks';
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
@@ -67,6 +71,7 @@ export class GatewayServer implements Server {
   readonly #number: GatewayNumber;
   #nodes: readonly StateNode[] = [];
   #keys: string | undefined;
+  readonly #ticketKeys = new TicketKeys();
   #unwatch: Unwatch[] = [];
   #registration: Registration | undefined;
   /** Of two gateways at one address the younger one lives. */
@@ -163,6 +168,7 @@ export class GatewayServer implements Server {
         this.#keys = jwks;
         if (jwks !== undefined) this.#tell({ kind: 'keys', jwks });
       }),
+      ...(this.#options.requireTicket ? [registry.watch(IPCONF_SERVICE, this.#onIpconfs)] : []),
     ];
     const count = await this.#workerCount();
     // The first one picks the ports where they are free to choose; the others join it.
@@ -176,6 +182,11 @@ export class GatewayServer implements Server {
     await this.#register();
     this.#logger.info({ tcp: this.address, ws: this.wsAddress, workers: count }, 'gateway listens');
   }
+
+  readonly #onIpconfs = ({ endpoints }: Snapshot): void => {
+    if (!this.#ticketKeys.update(endpoints, performance.now())) return;
+    this.#tell({ kind: 'ticket-keys', jwks: this.#ticketKeys.jwks });
+  };
 
   /** Waits a little for the state nodes, so that the first clients are not sent away. */
   async #settle(): Promise<void> {
@@ -204,6 +215,7 @@ export class GatewayServer implements Server {
       host,
       reusePort: count > 1,
       limits: shareOf(this.#limits, count),
+      requireTicket: this.#options.requireTicket ?? false,
       clusterToken,
       tls,
       logLevel: this.#logger.level as LogLevel,
@@ -232,6 +244,7 @@ export class GatewayServer implements Server {
   #greeting(): ToWorker[] {
     const messages: ToWorker[] = [{ kind: 'gateway', gateway: this.#number.value }];
     if (this.#keys !== undefined) messages.push({ kind: 'keys', jwks: this.#keys });
+    if (this.#options.requireTicket) messages.push({ kind: 'ticket-keys', jwks: this.#ticketKeys.jwks });
     messages.push({ kind: 'nodes', nodes: this.#nodes });
     return messages;
   }

@@ -23,6 +23,7 @@ export const openBatchLink: OpenLink = (address, handler) =>
 export interface TestNodeOptions {
   readonly open?: OpenLink;
   readonly logger?: Logger;
+  readonly requireTicket?: boolean;
 }
 
 export class TestNode implements AsyncDisposable {
@@ -35,7 +36,7 @@ export class TestNode implements AsyncDisposable {
 
   private constructor(
     limits: Partial<GatewayLimits>,
-    { open = openBatchLink, logger = silentLogger }: TestNodeOptions,
+    { open = openBatchLink, logger = silentLogger, requireTicket = false }: TestNodeOptions,
   ) {
     this.node = new WorkerNode({
       gateway: 5,
@@ -44,6 +45,7 @@ export class TestNode implements AsyncDisposable {
       limits: { ...DEFAULT_LIMITS, ...limits },
       open,
       logger,
+      requireTicket,
       onRouteChange: () => {
         for (const { links, resolve } of this.#waiting) if (this.node.stats.readyLinks === links) resolve();
       },

@@ -14,6 +14,7 @@ const DATA: WorkerData = {
   wsPort: 0,
   reusePort: true,
   limits: DEFAULT_LIMITS,
+  requireTicket: false,
   clusterToken: undefined,
   logLevel: 'silent',
 };

@@ -20,6 +20,7 @@ import { SlowReaders } from './slow-readers.ts';
 import type { OpenLink, StateNode } from './state-link.ts';
 import { WsListener } from './listener-ws.ts';
 import type { Listener, ListenOptions, Peer, Transport, TransportEvents } from './transport.ts';
+import { TicketCheck } from './ticket-check.ts';
 import { TcpTransport } from './transport-tcp.ts';
 import { Uplink, type UplinkEvents } from './uplink.ts';
 import { type DisconnectCode, newWorkerStats, PEER_GONE, type WorkerStats } from './worker-stats.ts';
@@ -44,6 +45,8 @@ export interface WorkerNodeOptions {
   readonly limits: GatewayLimits;
   readonly open: OpenLink;
   readonly logger: Logger;
+  /** Lets in only clients that ipconf has sent here. @default false */
+  readonly requireTicket?: boolean;
   /** The set of state nodes that take frames has changed. */
   readonly onRouteChange?: () => void;
 }
@@ -52,7 +55,8 @@ export class WorkerNode {
   readonly stats: WorkerStats = newWorkerStats();
   readonly #options: WorkerNodeOptions;
   readonly #limits: GatewayLimits;
-  readonly #authenticator = new Authenticator();
+  readonly #tickets: TicketCheck | undefined;
+  readonly #authenticator: Authenticator;
   readonly #table = new ConnectionTable();
   readonly #deadlines: Deadlines;
   readonly #guard: Guard;
@@ -72,6 +76,8 @@ export class WorkerNode {
     this.#options = options;
     const { limits, gateway, gatewayName, worker, open } = options;
     this.#limits = limits;
+    this.#tickets = options.requireTicket ? new TicketCheck(gatewayName) : undefined;
+    this.#authenticator = new Authenticator(this.#tickets);
     this.#guard = new Guard(limits, this.stats, () => this.#deadlines.tick);
     this.#deadlines = new Deadlines(limits, {
       isCongested: () => this.#uplink.congested,
@@ -139,14 +145,7 @@ export class WorkerNode {
 
   /** Takes the public keys that the registry publishes. */
   setKeys(jwks: string): void {
-    try {
-      this.#authenticator.setKeys(jwks);
-    } catch (error) {
-      this.#options.logger.error(
-        { err: error },
-        'the published signing keys are no key set; the old ones stay',
-      );
-    }
+    this.#setKeys(jwks, 'signing', (keys) => this.#authenticator.setKeys(keys));
   }
 
   /** Stops accepting and tells every client to leave, and where to, spread over the first half of the deadline. */
@@ -173,6 +172,22 @@ export class WorkerNode {
     await ended;
     for (const connection of this.#table) connection.transport.destroy(connection);
     this.#deadlines.stop();
+  }
+
+  /** Takes the public keys of the ipconf nodes. */
+  setTicketKeys(jwks: string): void {
+    this.#setKeys(jwks, 'ticket', (keys) => this.#tickets?.setKeys(keys));
+  }
+
+  #setKeys(jwks: string, what: string, set: (jwks: string) => void): void {
+    try {
+      set(jwks);
+    } catch (error) {
+      this.#options.logger.error(
+        { err: error, what },
+        'the published keys are no key set; the old ones stay',
+      );
+    }
   }
 
   #transportEvents(): TransportEvents {

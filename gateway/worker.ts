@@ -57,6 +57,9 @@ supervisor.on('message', (message: ToWorker) => {
     case 'keys':
       node.setKeys(message.jwks);
       break;
+    case 'ticket-keys':
+      node.setTicketKeys(message.jwks);
+      break;
     case 'gateway':
       node.setGateway(message.gateway);
       break;

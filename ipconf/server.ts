@@ -7,7 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { Socket } from 'node:net';
-import { type AdminHandler, listen, type Logger, once, type Server } from '../common/mod.ts';
+import { type AdminHandler, listen, type Logger, once, type Server, TICKET_KEY } from '../common/mod.ts';
 import type { Endpoint, Registration, Registry } from '../crpc/mod.ts';
 import { errorAnswer, headersOf, toAscii, write, type Answer } from './answer.ts';
 import { explain } from './explain.ts';
@@ -18,7 +18,7 @@ import { Placement } from './placement.ts';
 import { RateLimit } from './rate-limit.ts';
 import { route, type RoutesOptions } from './routes.ts';
 import { IPCONF_SERVICE, Source } from './source.ts';
-import { TICKET_KEY, TicketIssuer } from './ticket.ts';
+import { TicketIssuer } from './ticket.ts';
 
 /** Largest request headers: a browser behind proxies stays under it. Bytes. */
 const MAX_HEADER_BYTES = 8192;

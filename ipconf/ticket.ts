@@ -1,12 +1,6 @@
 /** Tickets: signed leave for one user to enter the gateways it was told, so that strangers cannot pick a victim. */
 import { exportJWK, generateKeyPair, type CryptoKey, type JWK, SignJWT } from 'jose';
-
-/** Long enough to try every gateway of an answer with backoff, short enough to be of no use to trade. s. */
-export const TICKET_TTL_S = 60;
-export const TICKET_ISSUER = 'gochat-ipconf';
-export const TICKET_AUDIENCE = 'gochat-gateway';
-/** Metadata of an ipconf's registration that holds its public key, as a JWK. */
-export const TICKET_KEY = 'ticket_key';
+import { TICKET_ALGORITHM, TICKET_AUDIENCE, TICKET_ISSUER, TICKET_TTL_S } from '../common/mod.ts';
 
 /**
  * Signs tickets with a key of its own, made when it starts: nothing secret is shared. The public half is in the
@@ -25,15 +19,15 @@ export class TicketIssuer {
 
   /** @param kid names the key in each ticket: the ipconf's id in the registry */
   static async create(kid: string): Promise<TicketIssuer> {
-    const { privateKey, publicKey } = await generateKeyPair('Ed25519');
-    return new TicketIssuer(kid, privateKey, { ...(await exportJWK(publicKey)), kid, alg: 'Ed25519' });
+    const { privateKey, publicKey } = await generateKeyPair(TICKET_ALGORITHM);
+    return new TicketIssuer(kid, privateKey, { ...(await exportJWK(publicKey)), kid, alg: TICKET_ALGORITHM });
   }
 
   /** Returns a JWT: sub is the user, gateways the names of those that may let it in. */
   sign(uid: string, gateways: readonly string[], now: number = Date.now()): Promise<string> {
     const second = Math.floor(now / 1000);
     return new SignJWT({ gateways })
-      .setProtectedHeader({ alg: 'Ed25519', kid: this.#kid })
+      .setProtectedHeader({ alg: TICKET_ALGORITHM, kid: this.#kid })
       .setIssuer(TICKET_ISSUER)
       .setAudience(TICKET_AUDIENCE)
       .setSubject(uid)

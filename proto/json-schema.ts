@@ -74,6 +74,7 @@ export const SHAPES = {
     client: 'text',
     room: 'text',
     heartbeat_interval_ms: 'u32',
+    ticket: 'text',
   }),
   Welcome: shape({
     version: 'u32',

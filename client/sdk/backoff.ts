@@ -9,14 +9,13 @@ export interface BackoffOptions {
 
 /** Counts failures and says how long to wait before the next try. */
 export class Backoff {
-  readonly #baseMs: number;
-  readonly #maxMs: number;
+  readonly #options: BackoffOptions;
+  #suggested: BackoffOptions = {};
   readonly #random: () => number;
   #failures = 0;
 
   constructor(options: BackoffOptions, random: () => number) {
-    this.#baseMs = options.baseMs ?? 200;
-    this.#maxMs = options.maxMs ?? 10_000;
+    this.#options = options;
     this.#random = random;
   }
 
@@ -25,10 +24,16 @@ export class Backoff {
    * server asked for, which is jittered upwards by half so that not all clients come back at once.
    */
   next(retryAfterMs = 0): number {
-    const bound = Math.min(this.#maxMs, this.#baseMs * 2 ** Math.min(this.#failures, 30));
+    const { baseMs = 200, maxMs = 10_000 } = { ...this.#suggested, ...this.#options };
+    const bound = Math.min(maxMs, baseMs * 2 ** Math.min(this.#failures, 30));
     this.#failures++;
     const wait = Math.max(1, Math.round(this.#random() * bound));
     return Math.max(wait, Math.round(retryAfterMs * (1 + this.#random() / 2)));
+  }
+
+  /** Takes the bounds that the server suggests; those of the options go before. */
+  suggest(bounds: BackoffOptions): void {
+    this.#suggested = bounds;
   }
 
   /** Forgets the failures after a success. */

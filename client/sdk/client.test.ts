@@ -91,6 +91,63 @@ describe('connecting', () => {
     await expect(connecting).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
   });
 
+  test('ipconf: is told who asks, for which port and from where, at each connection anew', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world, { zone: 'eu-1' });
+    await client.connect();
+    const back = next(client, 'connected');
+    world.gateway.only.destroy();
+    await back;
+    const query = { uid: world.alice.toString(), transport: 'tcp', v: '1', zone: 'eu-1' };
+    expect(world.directory.queries).toEqual([query, query]);
+  });
+
+  test('ipconf: whom a token of one’s own speaks for is known from the token, or else from WELCOME', async () => {
+    const world = await makeWorld();
+    const token = (user?: string) => () => Promise.resolve({ token: 'alice.1', user });
+    await makeClient(world, { getToken: token('4711') }).connect();
+    const client = makeClient(world, { getToken: token() });
+    await client.connect();
+    const back = next(client, 'connected');
+    for (const connection of world.gateway.connections) connection.destroy();
+    await back;
+    const asked = world.directory.queries.map(({ uid }) => uid);
+    expect(asked.slice(0, 2)).toEqual(['4711', undefined]);
+    expect(asked.slice(2)).toContain(world.alice.toString());
+  });
+
+  test('ipconf: its ticket goes to the gateway in HELLO, a new one each time', async () => {
+    const world = await makeWorld();
+    world.directory.more = { ticket: 'one' };
+    const client = makeClient(world);
+    await client.connect();
+    world.directory.more = { ticket: 'two' };
+    const back = next(client, 'connected');
+    world.gateway.only.destroy();
+    await back;
+    expect(world.gateway.hellos.map(({ ticket }) => ticket)).toEqual(['one', 'two']);
+  });
+
+  test('ipconf: the wait that it suggests is kept, with full jitter', async () => {
+    const world = await makeWorld();
+    world.directory.more = { backoff: { base_ms: 40, max_ms: 80, jitter: 'full' } };
+    const client = makeClient(world, { backoff: {}, random: () => 0.5 });
+    await client.connect();
+    const down = next(client, 'disconnected');
+    world.gateway.only.destroy();
+    expect((await down).retryInMs).toBe(20);
+  });
+
+  test('ipconf: a wait that makes no sense is not kept', async () => {
+    const world = await makeWorld();
+    world.directory.more = { backoff: { base_ms: -1, max_ms: '7' } };
+    const client = makeClient(world, { backoff: {}, random: () => 0.5 });
+    await client.connect();
+    const down = next(client, 'disconnected');
+    world.gateway.only.destroy();
+    expect((await down).retryInMs).toBe(100);
+  });
+
   test('connect: a gateway that is full is passed over for another', async () => {
     const world = await makeWorld();
     const other = await new FakeGateway(world.gateway.chat).start();

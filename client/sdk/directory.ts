@@ -1,11 +1,15 @@
 /** The HTTP calls of a client: the log-in at the API server and the list of gateways at ipconf. */
+import { PROTOCOL_VERSION } from '../../proto/client.ts';
 import { ClientError } from './errors.ts';
+import type { BackoffOptions } from './backoff.ts';
 import type { FetchLike, GochatClientOptions, ResolvedOptions, Token } from './options.ts';
 import type { Gateway } from './transport.ts';
 
 /** A token this close to its end is replaced before it is used. */
 const EXPIRY_MARGIN_MS = 30_000;
 const MAX_GATEWAYS = 16;
+/** A server that suggests to wait longer than this is not believed. */
+const MAX_WAIT_MS = 600_000;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -36,6 +40,11 @@ export class Credentials {
     return this.#token.token;
   }
 
+  /** Id of the user that the token speaks for, as far as it is known; else ''. */
+  get user(): string {
+    return this.#token?.user ?? '';
+  }
+
   /** Forgets the token: the gateway refused it. */
   invalidate(): void {
     this.#token = undefined;
@@ -54,13 +63,34 @@ async function logIn(
   if (typeof body['token'] !== 'string') throw unreachable(server, 'it is not GoChat');
   const expires = body['expires_at_ms'];
   const expiresAtMs = typeof expires === 'string' ? Date.parse(expires) : Number(expires ?? Number.NaN);
-  return { token: body['token'], expiresAtMs: Number.isFinite(expiresAtMs) ? expiresAtMs : undefined };
+  const user = isObject(body['user']) ? body['user']['id'] : undefined;
+  return {
+    token: body['token'],
+    expiresAtMs: Number.isFinite(expiresAtMs) ? expiresAtMs : undefined,
+    user: typeof user === 'string' ? user : undefined,
+  };
 }
 
-/** Asks ipconf where to connect: best first. */
-export async function listGateways(options: ResolvedOptions, signal: AbortSignal): Promise<Gateway[]> {
+/** What ipconf answers. */
+export interface Listing {
+  /** Best first. */
+  readonly gateways: readonly Gateway[];
+  /** Lets the user in at these gateways, for a minute; '' where ipconf signs none. */
+  readonly ticket: string;
+  readonly backoff: BackoffOptions;
+}
+
+/** Asks ipconf where to connect. @param uid id of the user; '' unknown */
+export async function listGateways(
+  options: ResolvedOptions,
+  uid: string,
+  signal: AbortSignal,
+): Promise<Listing> {
   const server = { what: 'ipconf', flag: '--ipconf', base: options.ipconf };
-  const body = await request(options, server, '/ip/list', signal);
+  const query = new URLSearchParams({ transport: options.transport.kind, v: String(PROTOCOL_VERSION) });
+  if (uid !== '') query.set('uid', uid);
+  if (options.zone !== '') query.set('zone', options.zone);
+  const body = await request(options, server, `/ip/list?${query.toString()}`, signal);
   if (!Array.isArray(body['data'])) throw unreachable(server, 'it is not GoChat');
   const gateways: Gateway[] = [];
   for (const item of (body['data'] as Json[]).slice(0, MAX_GATEWAYS)) {
@@ -69,7 +99,18 @@ export async function listGateways(options: ResolvedOptions, signal: AbortSignal
     if (typeof item['ip'] === 'string') gateways.push({ host: item['ip'], port, wsPort });
   }
   if (gateways.length === 0) throw ClientError.local('NO_GATEWAY');
-  return gateways;
+  const ticket = typeof body['ticket'] === 'string' ? body['ticket'] : '';
+  return { gateways, ticket, backoff: readBackoff(body['backoff']) };
+}
+
+function readBackoff(hint: unknown): BackoffOptions {
+  if (!isObject(hint)) return {};
+  const { base_ms: baseMs, max_ms: maxMs } = hint;
+  return isWait(baseMs) && isWait(maxMs) ? { baseMs, maxMs } : {};
+}
+
+function isWait(ms: unknown): ms is number {
+  return typeof ms === 'number' && ms > 0 && ms <= MAX_WAIT_MS;
 }
 
 interface HttpServer {
@@ -130,11 +171,15 @@ async function request(
 function parseObject(text: string): Json | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Json) : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     // Not JSON is not GoChat: the caller says so with the address.
     return undefined;
   }
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null;
 }
 
 function retryAfterMs(body: Json, response: Response): number {

@@ -7,6 +7,8 @@ export interface Token {
   readonly token: string;
   /** Unix time, ms; undefined: unknown, the gateway will say. */
   readonly expiresAtMs?: number | undefined;
+  /** Id of the user it speaks for, decimal: ipconf then finds the user's usual gateway, and signs tickets. */
+  readonly user?: string | undefined;
 }
 
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
@@ -24,11 +26,14 @@ export interface GochatClientOptions {
    * older one. @default '' an unnamed device */
   readonly device?: string;
   readonly transport: TransportFactory;
+  /** Failure domain that the client is in; ipconf prefers gateways there. @default '' unknown */
+  readonly zone?: string;
   /** Name and version of the software, for the server's log. @default 'gochat-sdk' */
   readonly client?: string;
   /** @default the global fetch */
   readonly fetch?: FetchLike;
-  /** Wait between attempts to connect, and before a refused frame is sent again. */
+  /** Wait between attempts to connect, and before a refused frame is sent again.
+   * @default what ipconf suggests; until it has, 200 ms doubling to 10 s */
   readonly backoff?: BackoffOptions;
   /** @default Math.random */
   readonly random?: () => number;
@@ -70,6 +75,7 @@ export function resolveOptions(options: GochatClientOptions): ResolvedOptions {
     ipconf: options.ipconf,
     device: options.device ?? '',
     transport: options.transport,
+    zone: options.zone ?? '',
     client: options.client ?? 'gochat-sdk',
     fetch: options.fetch ?? ((url: string, init: RequestInit) => globalThis.fetch(url, init)),
     backoff: options.backoff ?? {},

@@ -3,7 +3,7 @@ import type { Hello, Welcome } from '../../proto/client.ts';
 import { PROTOCOL_VERSION } from '../../proto/client.ts';
 import { Backoff, delay } from './backoff.ts';
 import { Connection } from './connection.ts';
-import type { Credentials } from './directory.ts';
+import type { Credentials, Listing } from './directory.ts';
 import { listGateways } from './directory.ts';
 import { ClientError } from './errors.ts';
 import type { ResolvedOptions } from './options.ts';
@@ -36,9 +36,10 @@ export class Reconnector {
   readonly #signal: AbortSignal;
   readonly #hooks: ReconnectorHooks;
   readonly #backoff: Backoff;
-  #gateways: readonly Gateway[] = [];
   /** Where the last server has sent this client; tried once, before all others. */
   #elsewhere: Gateway | undefined;
+  #listing: Listing = { gateways: [], ticket: '', backoff: {} };
+  #user = '';
   #session = 0n;
   #connecting: Connection | undefined;
   #connection: Connection | undefined;
@@ -113,13 +114,14 @@ export class Reconnector {
       if (end.welcomed || !end.error.retryable || this.#signal.aborted) return end;
     }
     try {
-      this.#gateways = await listGateways(this.#options, this.#signal);
+      this.#listing = await listGateways(this.#options, this.#credentials.user || this.#user, this.#signal);
+      this.#backoff.suggest(this.#listing.backoff);
     } catch (error) {
       // Old addresses are better than none while ipconf is away.
-      if (this.#gateways.length === 0) throw error;
+      if (this.#listing.gateways.length === 0) throw error;
     }
     let end: End = { error: ClientError.local('CLIENT_CLOSED'), welcomed: false };
-    for (const gateway of this.#gateways) {
+    for (const gateway of this.#listing.gateways) {
       if (this.#signal.aborted) break;
       end = await this.#connectTo(gateway, token);
       if (end.welcomed || !end.error.retryable) break;
@@ -142,6 +144,7 @@ export class Reconnector {
           this.#everWelcomed = true;
           this.#tokenRefused = false;
           this.#session = welcome.session;
+          this.#user = welcome.user.toString();
           this.#hooks.onWelcome(welcome);
         },
         onFrame: (type, ref, key, payload) => this.#hooks.onFrame(type, ref, key, payload),
@@ -167,6 +170,7 @@ export class Reconnector {
       client: this.#options.client,
       room: '',
       heartbeatIntervalMs: this.#options.heartbeatIntervalMs,
+      ticket: this.#listing.ticket,
     };
   }
 }

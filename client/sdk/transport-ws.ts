@@ -12,7 +12,7 @@ export interface WebSocketTransportOptions {
 /** Makes the factory of WebSocket transports. */
 export function webSocketTransport(options: WebSocketTransportOptions = {}): TransportFactory {
   const address = options.url ?? ((gateway: Gateway) => `ws://${hostPort(gateway.host, gateway.wsPort)}/`);
-  return { address, open: (gateway, handlers) => open(address(gateway), handlers) };
+  return { kind: 'ws', address, open: (gateway, handlers) => open(address(gateway), handlers) };
 }
 
 function open(url: string, handlers: TransportHandlers): Transport {

@@ -29,6 +29,8 @@ export interface Transport {
 }
 
 export interface TransportFactory {
+  /** Which of a gateway's ports it uses. */
+  readonly kind: 'tcp' | 'ws';
   /** For messages: the address that this transport uses at a gateway. */
   address(gateway: Gateway): string;
   /** Begins to connect; the handlers are called from a later tick on. */

@@ -9,6 +9,10 @@ export class FakeDirectory {
   lists = 0;
   /** Lifetime of the tokens that are given out, ms. */
   tokenMs = 3_600_000;
+  /** Queries of /ip/list, in order. */
+  readonly queries: Record<string, string>[] = [];
+  /** Further fields of the list's answer. */
+  more: Record<string, unknown> = {};
   /** Answers instead, by path. */
   readonly instead = new Map<string, () => Response>();
 
@@ -17,10 +21,13 @@ export class FakeDirectory {
   }
 
   readonly fetch = (url: string, init: RequestInit): Promise<Response> => {
-    const { pathname } = new URL(url);
+    const { pathname, searchParams } = new URL(url);
     const instead = this.instead.get(pathname);
     if (pathname === '/auth/login') this.logins++;
-    if (pathname === '/ip/list') this.lists++;
+    if (pathname === '/ip/list') {
+      this.lists++;
+      this.queries.push(Object.fromEntries(searchParams));
+    }
     try {
       if (instead !== undefined) return Promise.resolve(instead());
     } catch (error) {
@@ -28,7 +35,9 @@ export class FakeDirectory {
     }
     if (pathname === '/auth/login') return Promise.resolve(this.#logIn(JSON.parse(init.body as string)));
     const data = this.gateways.map(({ port }) => ({ ip: '127.0.0.1', port, ws_port: 0, score: 1 }));
-    return Promise.resolve(Response.json({ code: 'OK', message: '', data: [...this.first, ...data] }));
+    return Promise.resolve(
+      Response.json({ code: 'OK', message: '', data: [...this.first, ...data], ...this.more }),
+    );
   };
 
   #logIn({ name, password }: { name: string; password: string }): Response {

@@ -232,6 +232,7 @@ function mortal(inner: TransportFactory): { factory: TransportFactory; kill: () 
   let dead = false;
   const open = new Set<Transport>();
   const factory: TransportFactory = {
+    kind: inner.kind,
     address: (gateway) => inner.address(gateway),
     open: (gateway, handlers) => {
       const transport = inner.open(gateway, {

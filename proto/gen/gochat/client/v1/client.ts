@@ -45,6 +45,8 @@ export interface Hello {
   room: string;
   /** The interval that the client would like; 0: the server's. */
   heartbeatIntervalMs: number;
+  /** Ticket of ipconf's answer; empty: none. Gateways may require it. */
+  ticket: string;
 }
 
 /** Answer to Hello: the connection is live. */
@@ -289,6 +291,7 @@ function createBaseHello(): Hello {
     client: "",
     room: "",
     heartbeatIntervalMs: 0,
+    ticket: "",
   };
 }
 
@@ -320,6 +323,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.heartbeatIntervalMs !== 0) {
       writer.uint32(64).uint32(message.heartbeatIntervalMs);
+    }
+    if (message.ticket !== "") {
+      writer.uint32(74).string(message.ticket);
     }
     return writer;
   },
@@ -401,6 +407,14 @@ export const Hello: MessageFns<Hello> = {
             message.heartbeatIntervalMs = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.ticket = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -426,6 +440,7 @@ export const Hello: MessageFns<Hello> = {
     message.client = object.client ?? "";
     message.room = object.room ?? "";
     message.heartbeatIntervalMs = object.heartbeatIntervalMs ?? 0;
+    message.ticket = object.ticket ?? "";
     return message;
   },
 };
