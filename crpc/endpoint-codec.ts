@@ -20,11 +20,12 @@ export interface DecodedEndpoint {
 }
 
 export function encodeEndpoint(endpoint: Endpoint, leaving = false): string {
-  return JSON.stringify(leaving ? { ...endpoint, leaving } : endpoint);
+  const { lease: _, ...record } = endpoint;
+  return JSON.stringify(leaving ? { ...record, leaving } : record);
 }
 
-/** Returns undefined for what is not an endpoint. */
-export function decodeEndpoint(text: string): DecodedEndpoint | undefined {
+/** Returns undefined for what is not an endpoint. @param lease What the key hangs on; 0: nothing. */
+export function decodeEndpoint(text: string, lease: bigint): DecodedEndpoint | undefined {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -35,5 +36,5 @@ export function decodeEndpoint(text: string): DecodedEndpoint | undefined {
   const result = schema.safeParse(parsed);
   if (!result.success) return undefined;
   const { leaving, ...endpoint } = result.data;
-  return { endpoint, leaving };
+  return { endpoint: lease === 0n ? endpoint : { ...endpoint, lease: lease.toString(16) }, leaving };
 }

@@ -114,8 +114,8 @@ export class EtcdRegistry implements Registry {
   async list(service: string): Promise<readonly Endpoint[]> {
     this.#assertOpen();
     const { kvs } = await this.#client.range(this.#under(`services/${service}/`));
-    return kvs.flatMap(({ value }) => {
-      const decoded = decodeEndpoint(value.toString());
+    return kvs.flatMap(({ value, lease }) => {
+      const decoded = decodeEndpoint(value.toString(), lease);
       return decoded === undefined || decoded.leaving ? [] : [decoded.endpoint];
     });
   }
@@ -154,9 +154,9 @@ export class EtcdRegistry implements Registry {
       {
         onList: (values, isReborn) => {
           // An etcd that came back empty has not been asked to forget the value.
-          if (!isReborn || values.size > 0) tell(values.get(path.toString()));
+          if (!isReborn || values.size > 0) tell(values.get(path.toString())?.text);
         },
-        onChange: (changes) => tell(changes.get(path.toString())),
+        onChange: (changes) => tell(changes.get(path.toString())?.text),
         onStale: () => {},
       },
       this.#logger.child({ key }),

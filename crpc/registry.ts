@@ -15,6 +15,8 @@ export interface Endpoint {
   readonly metadata: Readonly<Record<string, string>>;
   /** Figures that do change: connections, bytes per second, 1 while draining… */
   readonly load: Readonly<Record<string, number>>;
+  /** The lease that the registry keeps it under, in hex; only in what is read from etcd. */
+  readonly lease?: string;
 }
 
 /** What a watcher is told: all endpoints known now. */

@@ -2,6 +2,13 @@
 import { Backoff } from '../../common/mod.ts';
 import type { Logger } from '../../common/mod.ts';
 import type { EtcdClient, KeyRange, RangeResult } from './etcd-client.ts';
+import type { KeyValue } from './etcd.ts';
+
+/** A key's value and the lease that it hangs on; 0: none. */
+export interface MirrorValue {
+  readonly text: string;
+  readonly lease: bigint;
+}
 
 /** What happened to the keys. */
 export interface MirrorListener {
@@ -9,9 +16,9 @@ export interface MirrorListener {
    * Everything, as listed when a watch (re)starts. `isReborn` says that etcd has lost its history since the last
    * list: what is missing now may only be waiting to register again.
    */
-  onList(values: ReadonlyMap<string, string>, isReborn: boolean): void;
+  onList(values: ReadonlyMap<string, MirrorValue>, isReborn: boolean): void;
   /** What one watch response changed; undefined: deleted. */
-  onChange(changes: ReadonlyMap<string, string | undefined>): void;
+  onChange(changes: ReadonlyMap<string, MirrorValue | undefined>): void;
   /** etcd cannot be reached (any more); what is known stays. */
   onStale(): void;
 }
@@ -64,10 +71,7 @@ export class Mirror {
     const isReborn =
       last !== undefined && (list.clusterId !== last.clusterId || list.revision < last.revision);
     this.#last = list;
-    this.#listener.onList(
-      new Map(list.kvs.map(({ key, value }) => [key.toString(), value.toString()])),
-      isReborn,
-    );
+    this.#listener.onList(new Map(list.kvs.map((kv) => [kv.key.toString(), valueOf(kv)])), isReborn);
     if (this.#backoff.failures > 0) this.#logger.info('registry watch is back');
     this.#backoff.reset();
     for await (const response of this.#client.watch(this.#range, list.revision, signal)) {
@@ -81,9 +85,9 @@ export class Mirror {
       }
       if (response.events.length === 0) continue;
       this.#last = { ...list, revision: response.header?.revision ?? list.revision };
-      const changes = new Map<string, string | undefined>();
+      const changes = new Map<string, MirrorValue | undefined>();
       for (const { type, kv } of response.events)
-        if (kv !== undefined) changes.set(kv.key.toString(), type === 0 ? kv.value.toString() : undefined);
+        if (kv !== undefined) changes.set(kv.key.toString(), type === 0 ? valueOf(kv) : undefined);
       this.#listener.onChange(changes);
     }
   }
@@ -97,4 +101,8 @@ export class Mirror {
       });
     });
   }
+}
+
+function valueOf({ value, lease }: KeyValue): MirrorValue {
+  return { text: value.toString(), lease };
 }

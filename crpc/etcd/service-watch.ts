@@ -6,6 +6,7 @@ import { crpcMetrics } from '../metrics.ts';
 import type { Endpoint, Snapshot } from '../registry.ts';
 import type { EtcdClient, KeyRange } from './etcd-client.ts';
 import { Mirror } from './mirror.ts';
+import type { MirrorValue } from './mirror.ts';
 
 /** How many times longer than it takes to tell of changes the next ones wait. */
 const REST_FACTOR = 9;
@@ -94,9 +95,9 @@ export class ServiceWatch {
     this.#guard.close();
   }
 
-  #apply(changes: ReadonlyMap<string, string | undefined>, isReborn: boolean): void {
+  #apply(changes: ReadonlyMap<string, MirrorValue | undefined>, isReborn: boolean): void {
     for (const [key, value] of changes) {
-      const decoded = value === undefined ? undefined : decodeEndpoint(value);
+      const decoded = value === undefined ? undefined : decodeEndpoint(value.text, value.lease);
       if (value !== undefined && decoded === undefined)
         this.#options.logger.warn({ key }, 'this key in the registry is not an endpoint');
       if (decoded?.leaving) this.#left.add(decoded.endpoint.id);
