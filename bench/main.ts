@@ -12,6 +12,8 @@ import { describeMachine } from './lib/machine.ts';
 import { isOurs, machineText, type Row, rowsOf, table } from './lib/report.ts';
 import { Runner, type Timing } from './lib/runner.ts';
 import { PEERS, type PeerName, scenarios, type Scenario } from './lib/scenarios.ts';
+import { startServices } from './lib/services.ts';
+import { type Findings, findingsText, type Study, STUDIES } from './lib/studies.ts';
 
 /** In a quick look, unless others are asked for. */
 const QUICK_PEERS: readonly PeerName[] = ['gochat', 'gochat-embedded', 'bare-pipeline', 'bare-loop'];
@@ -48,6 +50,7 @@ interface Choice {
   readonly scenarios: readonly Scenario[];
   /** Whether bench/crpc.ts runs, first. */
   readonly crpc: boolean;
+  readonly studies: readonly Study[];
   readonly peers: readonly PeerName[];
   readonly json: string;
   readonly profile: string | undefined;
@@ -73,10 +76,12 @@ function choose(args: string[]): Choice | 'help' | 'list' {
   if (values.list) return 'list';
   const { quick, all } = values;
   const every = scenarios(quick);
-  const wanted = positionals.filter((name) => name !== CRPC);
-  for (const name of wanted) {
-    if (!every.some((scenario) => scenario.name.startsWith(name)))
-      throw new UsageError(`the scenarios are ${every.map((each) => each.name).join(', ')}, not ${name}`);
+  const names = [CRPC, ...[...every, ...STUDIES].map((each) => each.name)];
+  const chosen = new Set<string>();
+  for (const wanted of positionals) {
+    const found = names.includes(wanted) ? [wanted] : names.filter((name) => name.startsWith(wanted));
+    if (found.length === 0) throw new UsageError(`the scenarios are ${names.join(', ')}, not ${wanted}`);
+    for (const name of found) chosen.add(name);
   }
   const known = (name: string): name is PeerName => PEERS.some((each) => each === name);
   const peers = (values.peer ?? PEERS).map((name) => {
@@ -91,12 +96,9 @@ function choose(args: string[]): Choice | 'help' | 'list' {
       repeats: Math.round(number('--repeats', values.repeats, 1, 100) ?? (quick ? 1 : 3)),
       warmup: quick ? 0.5 : 1,
     },
-    crpc: positionals.includes(CRPC) || (positionals.length === 0 && !quick),
-    scenarios: every.filter((scenario) =>
-      positionals.length === 0
-        ? all || scenario.usual
-        : wanted.some((name) => scenario.name.startsWith(name)),
-    ),
+    crpc: chosen.size === 0 ? !quick : chosen.has(CRPC),
+    scenarios: every.filter(({ name, usual }) => (chosen.size === 0 ? all || usual : chosen.has(name))),
+    studies: STUDIES.filter(({ name }) => (chosen.size === 0 ? all : chosen.has(name))),
     peers: peers.filter((name) => !quick || values.peer !== undefined || QUICK_PEERS.includes(name)),
     json: resolve(values.json ?? join(ROOT, 'data/bench', `${stamp}.json`)),
     profile: values.profile && resolve(values.profile),
@@ -126,7 +128,22 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   const there = await installed(wanted);
   for (const name of wanted.filter((each) => !there.includes(each)))
     console.log(`${name}: not installed, left out`);
-  const fleet = stack.use(await startFleet(there, folder, choice.profile, signal));
+  const began = new Date();
+  const about = { began, command: process.argv.slice(2), ...choice.timing, machine };
+  const rows: Row[] = [];
+  const studies: Record<string, Findings> = {};
+  mkdirSync(dirname(choice.json), { recursive: true });
+  // After each part: what was measured stays when the run is cut short.
+  const save = () =>
+    writeFileSync(choice.json, `${JSON.stringify({ ...about, rows, studies }, undefined, 2)}\n`);
+  for (const study of choice.studies) {
+    await using services = await startServices(join(folder, study.name));
+    console.error(study.name);
+    studies[study.name] = await study.run({ load, services, signal });
+    console.log(findingsText(study, studies[study.name] as Findings));
+    save();
+  }
+  await using fleet = await startFleet(there, folder, choice.profile, signal);
   const runs = choice.scenarios.reduce(
     (sum, { peers, once }) =>
       sum + peers.filter((peer) => there.includes(peer)).length * (once ? 1 : choice.timing.repeats),
@@ -135,18 +152,13 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   const estimate = (runs * (choice.timing.seconds + choice.timing.warmup + OVERHEAD_S)) / 60;
   console.error(`${runs} measurements: about ${Math.ceil(estimate)} min`);
   const runner = new Runner(load, fleet.peers, choice.timing, signal);
-  const began = new Date();
-  const about = { began, command: process.argv.slice(2), ...choice.timing, machine };
-  const rows: Row[] = [];
-  mkdirSync(dirname(choice.json), { recursive: true });
   for (const scenario of choice.scenarios) {
     const outcomes = await runner.run(scenario);
     if (outcomes.length === 0) continue;
     const found = rowsOf(scenario, outcomes);
     console.log(table(scenario, found));
     rows.push(...found);
-    // After each scenario: what was measured stays when the run is cut short.
-    writeFileSync(choice.json, `${JSON.stringify({ ...about, rows }, undefined, 2)}\n`);
+    save();
   }
   const minutes = ((Date.now() - began.getTime()) / 60_000).toFixed(1);
   console.log(
@@ -178,6 +190,7 @@ async function main(): Promise<number> {
   if (choice === 'list') {
     for (const { name, title, usual } of scenarios(false))
       console.log(`${usual ? ' ' : '*'} ${name.padEnd(24)} ${title}`);
+    for (const { name, title } of STUDIES) console.log(`* ${name.padEnd(24)} ${title}`);
     console.log('\n* only with --all or by name');
     return 0;
   }

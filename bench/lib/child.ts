@@ -78,6 +78,16 @@ export class Child implements AsyncDisposable {
     }
   }
 
+  /** Resolves when it has ended. */
+  get ended(): Promise<unknown> {
+    return this.#exit;
+  }
+
+  /** Ends it as a crash does. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.exited) return;
     this.#child.kill('SIGTERM');

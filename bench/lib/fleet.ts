@@ -5,7 +5,7 @@ import { startMosquitto, startNats } from '../peers/brokers.ts';
 import type { Peer } from '../peers/peer.ts';
 import { run } from './child.ts';
 import { type Cluster, startApart, startEmbedded, startWithoutLog } from './gochat.ts';
-import { MEMBERS, type PeerName } from './scenarios.ts';
+import type { PeerName } from './scenarios.ts';
 import { type Services, startServices } from './services.ts';
 
 const BINARIES: Partial<Record<PeerName, string>> = { nats: 'nats-server', mosquitto: 'mosquitto' };
@@ -34,7 +34,7 @@ export async function startFleet(
   signal: AbortSignal,
 ): Promise<{ peers: ReadonlyMap<PeerName, Peer> } & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const options = { members: MEMBERS, profiles };
+  const options = { profiles };
   let services: Services | undefined;
   const engines = async () => {
     services ??= stack.use(await startServices(join(folder, 'services')));

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { Peer, Workload } from '../peers/peer.ts';
 import { Child, ROOT, startProgram } from './child.ts';
 import type { Protocol } from './load.ts';
-import { seed, type Seeded } from './seed.ts';
-import type { Services } from './services.ts';
+import { Seeds } from './seed.ts';
+import { type Services, statementsOf } from './services.ts';
 
 const BIN = join(ROOT, 'bin/gochat');
 
@@ -12,8 +12,6 @@ const BIN = join(ROOT, 'bin/gochat');
 const RATES = { GOCHAT_FRAMES_PER_SECOND: '10000000', GOCHAT_BYTES_PER_SECOND: '1073741824' };
 
 export interface GochatOptions {
-  /** Members of the room that is made, its publisher not counted; also the number of direct connections. */
-  readonly members: number;
   /** Where each process leaves a CPU profile when it stops; undefined: none. */
   readonly profiles?: string | undefined;
 }
@@ -37,13 +35,13 @@ export async function startEmbedded(folder: string, options: GochatOptions): Pro
     ),
   );
   const tcp = await child.until((output) => /gateway\s+tcp:\/\/(\S+)/.exec(output)?.[1]);
-  const seeded = await seed(`sqlite://${folder}/gochat.db`, options.members);
+  const seeds = new Seeds(`sqlite://${folder}/gochat.db`);
   const owned = stack.move();
   return {
     name: 'gochat-embedded',
     durability: 'SQLite commit, synchronous=FULL',
     servers: [{ name: 'gochat up', pid: child.pid }],
-    open: door('gochat', tcp, seeded),
+    open: door('gochat', tcp, seeds),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -67,9 +65,10 @@ export async function startApart(services: Services, options: GochatOptions): Pr
   const gateway = await start('gateway', ['--ws-port', '0']);
   const ipconf = await start('ipconf');
   const api = await start('api');
-  const seeded = await seed(services.store, options.members);
+  const seeds = new Seeds(services.store);
   const owned = stack.move();
   const about = {
+    statements: () => statementsOf(services.store),
     durability: 'PostgreSQL commit, fsync',
     servers: [
       { name: 'gateway', pid: gateway.child.pid },
@@ -83,8 +82,8 @@ export async function startApart(services: Services, options: GochatOptions): Pr
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
   return {
-    tcp: { ...about, name: 'gochat', open: door('gochat', gateway.up['tcp'] as string, seeded) },
-    ws: { ...about, name: 'gochat-ws', open: door('gochat-ws', gateway.up['ws'] as string, seeded) },
+    tcp: { ...about, name: 'gochat', open: door('gochat', gateway.up['tcp'] as string, seeds) },
+    ws: { ...about, name: 'gochat-ws', open: door('gochat-ws', gateway.up['ws'] as string, seeds) },
     [Symbol.asyncDispose]: about[Symbol.asyncDispose],
   };
 }
@@ -99,7 +98,7 @@ export async function startWithoutLog(services: Services, options: GochatOptions
   const env = { GOCHAT_REGISTRY: registry, GOCHAT_LOG_LEVEL: 'info' };
   const gateway = await startServer('gateway', ['--ws-port', '0'], profiled(options, env));
   stack.use(gateway.child);
-  const seeded = await seed(services.store, options.members);
+  const seeds = new Seeds(services.store);
   const owned = stack.move();
   return {
     name: 'gochat-no-log',
@@ -109,7 +108,7 @@ export async function startWithoutLog(services: Services, options: GochatOptions
       { name: 'state', pid: state.child.pid },
       services.postgres,
     ],
-    open: door('gochat', gateway.up['tcp'] as string, seeded),
+    open: door('gochat', gateway.up['tcp'] as string, seeds),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -120,7 +119,8 @@ export async function startServer(
   flags: readonly string[],
   options: { readonly env: Readonly<Record<string, string>> },
 ): Promise<{ child: Child; up: Record<string, string> }> {
-  const child = new Child(mode, BIN, [mode, '--port', '0', '--admin-port', '0', ...flags], options);
+  const ports = [...(flags.includes('--port') ? [] : ['--port', '0']), '--admin-port', '0'];
+  const child = new Child(mode, BIN, [mode, ...ports, ...flags], options);
   try {
     const line = await child.until((output) =>
       output.split('\n').find((each) => each.startsWith('{') && each.includes(`"msg":"${mode} is up"`)),
@@ -132,12 +132,20 @@ export async function startServer(
   }
 }
 
-function door(protocol: Protocol, address: string, seeded: Seeded): Peer['open'] {
+function door(protocol: Protocol, address: string, seeds: Seeds): Peer['open'] {
   const port = Number(address.slice(address.lastIndexOf(':') + 1));
-  return (workload: Workload) => ({ protocol, ports: [port], connections: seeded.connections(workload) });
+  return async (workload: Workload) => ({
+    protocol,
+    ports: [port],
+    connections: await seeds.connections(workload),
+  });
 }
 
-function profiled(options: GochatOptions, env: Readonly<Record<string, string>>) {
+/** A load generator is a hundred busy clients on one connection. */
+export const NO_RATE_LIMITS = { GOCHAT_FRAMES_PER_SECOND: '10000000', GOCHAT_BYTES_PER_SECOND: '1000000000' };
+
+function profiled(options: GochatOptions, more: Readonly<Record<string, string>>) {
+  const env = { ...NO_RATE_LIMITS, ...more };
   if (options.profiles === undefined) return { env };
   return { env: { ...env, NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${options.profiles}` } };
 }

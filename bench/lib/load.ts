@@ -8,8 +8,8 @@ import { run as runCommand } from './child.ts';
 import { type Sample, sample, type Tracked, type Usage, usageSince } from './usage.ts';
 
 const SOURCE = fileURLToPath(new URL('../load/load.cpp', import.meta.url));
-/** Beyond its own deadlines (60 s to connect, 10 s to drain) something is wrong with it. */
-const SLACK_MS = 90_000;
+/** Beyond its own deadlines (150 s to connect, 10 s to drain) something is wrong with it. */
+const SLACK_MS = 180_000;
 
 /** The generator's name among the servers in the report. */
 export const LOAD = 'load';
@@ -28,6 +28,8 @@ export type Protocol =
 /** One connection of a run. */
 export interface PlannedConnection {
   readonly conversation: bigint;
+  /** Sends go by turns to these, of which `conversation` is the first. */
+  readonly conversations?: readonly bigint[];
   readonly sends: boolean;
   readonly token: string;
 }
@@ -43,6 +45,10 @@ export interface LoadRun {
   readonly rate?: number;
   readonly seconds: number;
   readonly warmup: number;
+  /** idle: this many connect first and are held for `seconds` before the rest comes. */
+  readonly first?: number;
+  /** Connections that the server ends come back; the run is over when all are back, at the latest after `seconds`. */
+  readonly reconnect?: boolean;
   /** Longest wait for what is still on its way at the end, s. @default 10 s */
   readonly drain?: number;
   /** Cores to run on, as taskset's list; any when it is undefined. */
@@ -64,6 +70,8 @@ export interface LoadResult {
   readonly acked_per_s: number;
   readonly delivered_per_s: number;
   readonly connect_s: number;
+  /** Acks from the first to the last message, warm-up included. */
+  readonly acked_in_all: number;
   readonly resyncs: number;
   readonly held_up: number;
   /** Times that a connection saw a seq run ahead: a real client then asks for what is missing. */
@@ -81,6 +89,8 @@ export interface Measured {
   readonly load: LoadResult;
   /** Of the servers while it was measured, and of the generator under the name LOAD. */
   readonly usage: readonly Usage[];
+  /** Statements of PostgreSQL for each message; where the peer counts them. */
+  readonly statementsPerMessage?: number;
 }
 
 export class LoadGenerator {
@@ -130,6 +140,10 @@ export class LoadGenerator {
       String(what.warmup),
       '--drain',
       String(what.drain ?? 10),
+      '--first',
+      String(what.first ?? 0),
+      '--reconnect',
+      what.reconnect ? '1' : '0',
     ];
     const [command, all] =
       what.cores === undefined
@@ -169,5 +183,5 @@ export class LoadGenerator {
 }
 
 function planLine(connection: PlannedConnection): string {
-  return `${connection.conversation} ${connection.sends ? 1 : 0} ${connection.token}\n`;
+  return `${connection.conversations?.join(',') ?? connection.conversation} ${connection.sends ? 1 : 0} ${connection.token}\n`;
 }

@@ -20,6 +20,7 @@ export interface Row {
   /** The same to the baseline's; steadier than `ratio` where others use the machine too. */
   readonly per_core_s_ratio: number | undefined;
   readonly idle_kib_per_connection: number | undefined;
+  readonly statements_per_message: number | undefined;
   readonly connects_per_s: number;
   readonly usage: readonly Usage[];
   /** What did not add up, with how often; empty when all is well. */
@@ -36,7 +37,7 @@ type Latency = Pick<Quantiles, 'p50' | 'p99' | 'p999'>;
 export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] {
   const rateOf = (outcome: Outcome) => median(outcome.rounds.map(({ load }) => load[scenario.rate]));
   const baseline = outcomes.find(({ peer, rounds }) => peer === scenario.baseline && rounds.length > 0);
-  const open = scenario.halfOf !== undefined;
+  const open = scenario.halfOf !== undefined || scenario.perSecond !== undefined;
   const perCoreS = (outcome: Outcome) =>
     rateOf(outcome) / coresOf(mediansOf(outcome.rounds.map(({ usage }) => usage)));
   return outcomes
@@ -65,6 +66,10 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
         per_core_s: perCoreS(outcome),
         per_core_s_ratio: baseline === undefined || idle ? undefined : perCoreS(outcome) / perCoreS(baseline),
         idle_kib_per_connection: outcome.idleKiB,
+        statements_per_message:
+          outcome.rounds[0]?.statementsPerMessage === undefined
+            ? undefined
+            : median(outcome.rounds.map((round) => round.statementsPerMessage ?? Number.NaN)),
         connects_per_s: median(loads.map((load) => load.connections / load.connect_s)),
         usage: mediansOf(outcome.rounds.map(({ usage }) => usage)),
         errors,
@@ -128,6 +133,9 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
   const late = rows
     .filter((row) => row.resyncs + row.gaps > 0)
     .map((row) => `  on ${row.peer}: ${row.resyncs} resyncs, ${row.gaps} gaps that a client would ask for`);
+  const statements = rows
+    .filter((row) => row.statements_per_message !== undefined)
+    .map((row) => `  on ${row.peer}: ${row.statements_per_message?.toFixed(4)} statements for each message`);
   const durability = rows.map((row) => [`  ${row.peer}`, row.durability]);
   return [
     `\n${scenario.name}: ${scenario.title}`,
@@ -135,6 +143,7 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
     '  CPU (of one core) and resident memory:',
     align(uses),
     ...(idle ? [] : ['  an acked message has survived:', align(durability)]),
+    ...statements,
     ...late,
     ...wrong,
   ].join('\n');

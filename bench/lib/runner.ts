@@ -81,6 +81,7 @@ export class Runner {
   }
 
   #rate(scenario: Scenario): number | undefined {
+    if (scenario.perSecond !== undefined) return scenario.perSecond;
     const full = this.#outcomes.find(
       ({ scenario: name, peer }) => name === scenario.halfOf && peer === 'gochat',
     );
@@ -93,31 +94,38 @@ export class Runner {
     how: { rate: number | undefined; cores: string | undefined },
   ): Promise<{ measured?: Measured; idleKiB?: number }> {
     const { workload, window } = scenario;
-    const door = peer.open(workload);
+    const door = await peer.open(workload);
     if (door === undefined) return {};
     const own = peer.servers.filter(({ name }) => !['postgres', 'redis', 'etcd'].includes(name));
     const memory = () => own.reduce((total, { pid }) => total + residentMiB(pid), 0);
     let before = 0;
     let after = 0;
+    const statements = await peer.statements?.();
     const measured = await this.#load.run(
       {
         ...door,
         scenario: workload.scenario,
-        seconds: this.#timing.seconds,
+        seconds: scenario.seconds ?? this.#timing.seconds,
         warmup: this.#timing.warmup,
         cores: how.cores,
         ...(window !== undefined && { window }),
+        ...(workload.first !== undefined && { first: workload.first }),
         ...(how.rate !== undefined && { rate: how.rate }),
       },
       peer.servers,
       this.#signal,
       (phase) => {
-        if (phase === 'connect') before = memory();
+        if (phase === (workload.first === undefined ? 'connect' : 'first')) before = memory();
         if (phase === 'measured') after = memory();
       },
     );
-    if (workload.scenario !== 'idle') return { measured };
-    return { measured, idleKiB: ((after - before) * 1024) / workload.connections };
+    if (workload.scenario !== 'idle') {
+      if (statements === undefined || peer.statements === undefined) return { measured };
+      const executed = (await peer.statements()) - statements;
+      return { measured: { ...measured, statementsPerMessage: executed / measured.load.acked_in_all } };
+    }
+    const grown = workload.connections - (workload.first ?? 0);
+    return { measured, idleKiB: ((after - before) * 1024) / grown };
   }
 }
 

@@ -26,6 +26,10 @@ export interface Scenario {
   readonly window?: number;
   /** The open loop, at half of what GoChat reached in this scenario of the same run. */
   readonly halfOf?: string;
+  /** The open loop at this rate, messages per second of all senders together. */
+  readonly perSecond?: number;
+  /** Instead of the run's. */
+  readonly seconds?: number;
   /** one-core: the servers share the first core, the load has the last one. all: everything shares every core. */
   readonly cores: 'all' | 'one-core';
   /** What the ratio is built on. */
@@ -93,6 +97,62 @@ export function scenarios(quick: boolean): readonly Scenario[] {
         baseline: 'bare-loop',
         peers: ['bare-loop', 'bare-each', 'bare-epoll', 'bare-ws', 'gochat-ws', 'gochat-no-log', ...EVERYONE],
         usual: true,
+      }),
+    ),
+    ...(['tcp', 'ws'] as const).map(
+      (kind): Scenario => ({
+        name: `idle-18000-${kind}`,
+        title: `growth from 5000 to 18000 idle, logged-in connections with heartbeats, ${kind}`,
+        workload: { scenario: 'idle', connections: 18_000, first: 5000 },
+        seconds: 12,
+        cores: 'all',
+        rate: 'acked_per_s',
+        baseline: kind === 'tcp' ? 'bare-loop' : 'bare-ws',
+        peers:
+          kind === 'tcp'
+            ? ['bare-loop', 'gochat', 'mosquitto', 'nats']
+            : ['bare-ws', 'gochat-ws', 'socket.io'],
+        usual: false,
+        once: true,
+      }),
+    ),
+    ...[10, 100, 1000, 10_000].map(
+      (connections): Scenario => ({
+        name: `spread-${connections}`,
+        title: `the same traffic on ${connections} connections: rooms of 10, 1000 messages/s in all`,
+        workload: { scenario: 'room', connections, roomSize: 10 },
+        perSecond: 1000,
+        cores: 'all',
+        rate: 'delivered_per_s',
+        baseline: 'bare-loop',
+        peers: ['gochat', 'bare-loop'],
+        usual: false,
+      }),
+    ),
+    ...[10, 100, 1000, 10_000].map(
+      (connections): Scenario => ({
+        name: `users-${connections}`,
+        title: `the same traffic of ${connections} users: pairs, 2000 messages/s in all`,
+        workload: { scenario: 'direct', connections },
+        perSecond: 2000,
+        cores: 'all',
+        rate: 'acked_per_s',
+        baseline: 'bare-pipeline',
+        peers: ['gochat', 'bare-pipeline'],
+        usual: false,
+      }),
+    ),
+    ...[1, 10, 100, 1000].map(
+      (conversationsPerPair): Scenario => ({
+        name: `conversations-${100 * conversationsPerPair}`,
+        title: `the same traffic in ${100 * conversationsPerPair} conversations: 100 pairs, 2000 messages/s in all`,
+        workload: { scenario: 'direct', connections: 200, conversationsPerPair },
+        perSecond: 2000,
+        cores: 'all',
+        rate: 'acked_per_s',
+        baseline: 'bare-pipeline',
+        peers: ['gochat'],
+        usual: false,
       }),
     ),
   ];

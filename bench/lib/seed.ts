@@ -1,5 +1,5 @@
 /**
- * Accounts, direct conversations and a room for the bench, made through the store, and their tokens.
+ * Accounts, direct conversations and rooms for the bench, made through the store, and their tokens.
  *
  * Signing up and in through api would cost two Argon2id hashes a user (some 2,000 for one run): minutes of CPU that
  * measure nothing. The accounts made here have no valid password hash, so nobody can log in as them with a password;
@@ -7,7 +7,8 @@
  */
 import { importJWK, type JWK, SignJWT } from 'jose';
 import { type ConversationId, silentLogger, Snowflake, type UserId } from '../../common/mod.ts';
-import { openStore } from '../../state/mod.ts';
+import pg from 'pg';
+import { openStore, type Store } from '../../state/mod.ts';
 import type { PlannedConnection } from './load.ts';
 import type { Workload } from '../peers/peer.ts';
 
@@ -15,6 +16,8 @@ import type { Workload } from '../peers/peer.ts';
 const SEED_NODE = 1023;
 const AT_ONCE = 16;
 const NO_PASSWORD = '!';
+/** Idle connections share this many accounts. */
+const IDLE_USERS = 1000;
 
 interface User {
   readonly id: UserId;
@@ -22,63 +25,128 @@ interface User {
   readonly token: string;
 }
 
-/** Who there is to connect as, and where they may talk. */
-export class Seeded {
-  readonly #users: readonly User[];
-  readonly #directs: readonly ConversationId[];
-  readonly #room: ConversationId;
+/** Who there is to connect as, and where they may talk; made when a workload first needs it. */
+export class Seeds {
+  readonly #storeUrl: string;
+  readonly #ids = new Snowflake(SEED_NODE);
+  readonly #run = `bench-${Date.now().toString(36)}`;
+  readonly #users: User[] = [];
+  readonly #directs: ConversationId[] = [];
+  readonly #rooms = new Map<string, ConversationId>();
+  readonly #pairRooms: ConversationId[][] = [];
 
-  constructor(users: readonly User[], directs: readonly ConversationId[], room: ConversationId) {
-    this.#users = users;
-    this.#directs = directs;
-    this.#room = room;
+  constructor(storeUrl: string) {
+    this.#storeUrl = storeUrl;
   }
 
   /** The connections of a workload; an idle one may have several of one user. */
-  connections({ scenario, connections }: Workload): PlannedConnection[] {
-    const count = scenario === 'room' ? connections + 1 : connections;
-    return Array.from({ length: count }, (_, i) => {
-      const token = (this.#users[i % this.#users.length] as User).token;
-      if (scenario === 'room') return { conversation: this.#room, sends: i === 0, token };
-      if (scenario === 'idle') return { conversation: BigInt(i + 1), sends: false, token };
-      return { conversation: this.#directs[i >> 1] as ConversationId, sends: true, token };
-    });
+  async connections(workload: Workload): Promise<PlannedConnection[]> {
+    const { scenario, connections, roomSize, conversationsPerPair = 1 } = workload;
+    await using store = await openStore(this.#storeUrl, { logger: silentLogger });
+    const plan = (i: number, sends: boolean, conversation: bigint) => {
+      return { conversation, sends, token: (this.#users[i % this.#users.length] as User).token };
+    };
+    if (scenario === 'idle') {
+      await this.#makeUsers(store, Math.min(connections, IDLE_USERS));
+      return Array.from({ length: connections }, (_, i) => plan(i, false, BigInt(i + 1)));
+    }
+    const count = scenario === 'room' && roomSize === undefined ? connections + 1 : connections;
+    await this.#makeUsers(store, count);
+    if (scenario === 'room') {
+      const size = roomSize ?? count;
+      const rooms = await inBatches(Math.ceil(count / size), (room) => this.#room(store, room, size));
+      return Array.from({ length: count }, (_, i) =>
+        plan(i, i % size === 0, rooms[Math.floor(i / size)] as bigint),
+      );
+    }
+    if (conversationsPerPair > 1) {
+      await this.#makePairRooms(count >> 1, conversationsPerPair);
+      return Array.from({ length: count }, (_, i) => {
+        const conversations = (this.#pairRooms[i >> 1] as ConversationId[]).slice(0, conversationsPerPair);
+        return { ...plan(i, true, conversations[0] as bigint), conversations };
+      });
+    }
+    await this.#makeDirects(store, count >> 1);
+    return Array.from({ length: count }, (_, i) => plan(i, true, this.#directs[i >> 1] as bigint));
   }
-}
 
-/** Makes `members` + 1 accounts, a direct conversation for each two of them, and a room of all. */
-export async function seed(storeUrl: string, members: number): Promise<Seeded> {
-  await using store = await openStore(storeUrl, { logger: silentLogger });
-  const signing = await store.signingKey(() => Promise.reject(new Error('state has not made its key yet')));
-  const key = await importJWK(JSON.parse(signing.privateJwk) as JWK, 'EdDSA');
-  const ids = new Snowflake(SEED_NODE);
-  const run = Date.now().toString(36);
+  async #makeUsers(store: Store, count: number): Promise<void> {
+    const signing = await store.signingKey(() => Promise.reject(new Error('state has not made its key yet')));
+    const key = await importJWK(JSON.parse(signing.privateJwk) as JWK, 'EdDSA');
+    const from = this.#users.length;
+    const made = await inBatches(Math.max(0, count - from), async (i): Promise<User> => {
+      const id = this.#ids.next() as UserId;
+      const name = `${this.#run}-${from + i}`;
+      if ((await store.createAccount({ id, name, passwordHash: NO_PASSWORD })) === undefined)
+        throw new Error(`The account ${name} is there already.`);
+      const token = await new SignJWT({ name })
+        .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid })
+        .setIssuer('gochat')
+        .setAudience('gochat')
+        .setSubject(String(id))
+        .setIssuedAt()
+        .setExpirationTime('2h')
+        .sign(key);
+      return { id, name, token };
+    });
+    this.#users.push(...made);
+  }
 
-  const users = await inBatches(members + 1, async (i): Promise<User> => {
-    const id = ids.next() as UserId;
-    const name = `bench-${run}-${i}`;
-    if ((await store.createAccount({ id, name, passwordHash: NO_PASSWORD })) === undefined)
-      throw new Error(`The account ${name} is there already.`);
-    const token = await new SignJWT({ name })
-      .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid })
-      .setIssuer('gochat')
-      .setAudience('gochat')
-      .setSubject(String(id))
-      .setIssuedAt()
-      .setExpirationTime('2h')
-      .sign(key);
-    return { id, name, token };
-  });
-  const conversationId = () => ids.next() as ConversationId;
-  const user = (i: number) => (users[i] as User).id;
-  const directs = await inBatches(
-    members >> 1,
-    async (i) => (await store.openDirect(conversationId(), user(2 * i), user(2 * i + 1))).id,
-  );
-  const room = await store.createRoom(conversationId(), `bench-${run}`, user(0));
-  if (room === undefined) throw new Error(`The room bench-${run} is there already.`);
-  await inBatches(members, (i) => store.joinRoom(room.id, user(i + 1)));
-  return new Seeded(users, directs, room.id);
+  async #makeDirects(store: Store, count: number): Promise<void> {
+    const from = this.#directs.length;
+    const made = await inBatches(Math.max(0, count - from), async (i) => {
+      const pair = 2 * (from + i);
+      return (await store.openDirect(this.#nextId(), this.#user(pair), this.#user(pair + 1))).id;
+    });
+    this.#directs.push(...made);
+  }
+
+  /** The room of the users `number` × size and following. */
+  async #room(store: Store, number: number, size: number): Promise<ConversationId> {
+    const name = `${this.#run}-${number}-of-${size}`;
+    const known = this.#rooms.get(name);
+    if (known !== undefined) return known;
+    const room = await store.createRoom(this.#nextId(), name, this.#user(number * size));
+    if (room === undefined) throw new Error(`The room ${name} is there already.`);
+    const last = Math.min((number + 1) * size, this.#users.length) - 1;
+    await inBatches(last - number * size, (i) => store.joinRoom(room.id, this.#user(number * size + i + 1)));
+    this.#rooms.set(name, room.id);
+    return room.id;
+  }
+
+  /** Rooms of two by the hundred thousand, straight into PostgreSQL. */
+  async #makePairRooms(pairs: number, each: number): Promise<void> {
+    const client = new pg.Client({ connectionString: this.#storeUrl });
+    await client.connect();
+    try {
+      for (let pair = 0; pair < pairs; pair++) {
+        const rooms = (this.#pairRooms[pair] ??= []);
+        const made = Array.from({ length: Math.max(0, each - rooms.length) }, () => this.#nextId());
+        if (made.length === 0) continue;
+        rooms.push(...made);
+        const users = [this.#user(2 * pair), this.#user(2 * pair + 1)];
+        await client.query(
+          `with made as (
+             insert into conversations (id, kind, name, active_at_ms, member_count, owner)
+             select id, 'room', $3 || id, 0, 2, ($2::bigint[])[1] from unnest($1::bigint[]) as id returning id
+           )
+           insert into members (conversation, user_id, joined_seq)
+           select made.id, u, 0 from made, unnest($2::bigint[]) as u`,
+          [made, users, `${this.#run}-pair-`],
+        );
+      }
+    } finally {
+      await client.end();
+    }
+  }
+
+  #nextId(): ConversationId {
+    return this.#ids.next() as ConversationId;
+  }
+
+  #user(i: number): UserId {
+    return (this.#users[i] as User).id;
+  }
 }
 
 async function inBatches<T>(count: number, make: (i: number) => Promise<T>): Promise<T[]> {

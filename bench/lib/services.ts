@@ -1,6 +1,8 @@
 /** etcd, Redis and PostgreSQL of the bench's own, through scripts/start-services.sh on free ports. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import pg from 'pg';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { ROOT, run } from './child.ts';
@@ -56,4 +58,20 @@ export async function startServices(folder: string): Promise<Services> {
     postgres: tracked('postgres'),
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Statements that a database has executed so far: here each is a transaction of its own. */
+export async function statementsOf(storeUrl: string): Promise<number> {
+  const client = new pg.Client({ connectionString: storeUrl });
+  await client.connect();
+  try {
+    // What a connection did is counted up to a second later.
+    await setTimeout(1100);
+    const { rows } = await client.query<{ commits: string }>(
+      'select xact_commit as commits from pg_stat_database where datname = current_database()',
+    );
+    return Number(rows[0]?.commits);
+  } finally {
+    await client.end();
+  }
 }

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <fstream>
 #include <map>
+#include <random>
 #include <sstream>
 #include <unordered_map>
 
@@ -31,6 +32,10 @@ struct Options {
   uint32_t window = 1, text_bytes = 128;
   double rate = 0, seconds = 5, warmup = 1, drain = 10;
   uint32_t connecting = 128;
+  // idle: this many connect first and are held for as long as the rest is later.
+  uint32_t first = 0;
+  // A connection that the server ends comes back; the run is over when all are back or the time is up.
+  bool reconnect = false;
 };
 
 static int64_t now_ns() {
@@ -58,6 +63,7 @@ struct Heard {
 };
 
 struct Connection : Peer {
+  std::vector<uint64_t> conversations;  // It sends in these by turns; the same ones on all connections of the first.
   int fd = -1;
   bool live = false, closed = false, dirty = false, wants_write = false;
   Bytes in, out;
@@ -65,6 +71,7 @@ struct Connection : Peer {
   uint32_t slot = 0;       // Which of its conversation's senders this is.
   uint32_t receivers = 0;  // How many others get what it sends.
   uint32_t next = 0, oldest = 0, in_flight = 0;
+  int failures = 0;
   std::vector<Flight> ring;
   // Of the seqs it has seen, acks and messages together; acks and messages each ascend by themselves.
   uint64_t min_seq = UINT64_MAX, max_seq = 0, seqs = 0, seq_sum = 0, last_ack_seq = 0, last_message_seq = 0;
@@ -92,7 +99,13 @@ class Load {
   }
 
   int run() {
-    connect_all();
+    if (o_.first > 0) {
+      connect_all(o_.first);
+      turn_until(now_ns() + static_cast<int64_t>(o_.seconds * 1e9));
+      phase("first");
+    }
+    connect_all(c_.size());
+    if (o_.reconnect) return outlive();
     if (o_.scenario != "idle") {
       phase("settle");
       turn_until(now_ns() + 300'000'000);
@@ -120,6 +133,7 @@ class Load {
     if (heartbeat_ms > 0) heartbeat_ns_ = static_cast<int64_t>(heartbeat_ms) * 1'000'000;
     if (at_->live) return;
     at_->live = true;
+    at_->failures = 0;
     live_++;
     connect_.record(now_ns() - at_->began_ns);
   }
@@ -138,7 +152,7 @@ class Load {
     if (duplicate && resyncs_ == 0) error("ack says duplicate without a resend");
     flight.acked = true;
     acked_total_++;
-    conversations_[c.conversation].acked++;
+    conversations_[c.conversations[0]].acked++;
     if (measuring()) {
       acked_++;
       ack_.record(read_ns_ - flight.at_ns);
@@ -186,7 +200,10 @@ class Load {
     }
   }
 
-  void closed(std::string_view code) { error("CLOSE " + std::string(code)); }
+  void closed(std::string_view code) {
+    if (o_.reconnect) refused_[std::string(code)]++;
+    else error("CLOSE " + std::string(code));
+  }
 
  private:
   void read_plan() {
@@ -196,8 +213,13 @@ class Load {
     while (std::getline(file, line)) {
       std::istringstream words(line);
       Connection c;
-      if (!(words >> c.conversation >> c.sends >> c.token)) fail("the plan has a bad line: " + line);
+      std::string ids;
+      if (!(words >> ids >> c.sends >> c.token)) fail("the plan has a bad line: " + line);
+      for (size_t at = 0; at < ids.size(); at = ids.find(',', at) == std::string::npos ? ids.size() : ids.find(',', at) + 1)
+        c.conversations.push_back(strtoull(ids.c_str() + at, nullptr, 10));
+      c.conversation = c.conversations[0];
       c.index = static_cast<uint32_t>(c_.size());
+      if (o_.reconnect) c.device = "d" + std::to_string(c.index);
       c_.push_back(std::move(c));
     }
     if (c_.empty()) fail("the plan names no connection");
@@ -215,18 +237,55 @@ class Load {
     }
   }
 
-  void connect_all() {
+  void connect_all(size_t count) {
     phase("connect");
-    const int64_t begin = now_ns(), deadline = begin + 60'000'000'000;
-    size_t started = 0;
-    while (live_ < c_.size()) {
-      while (started < c_.size() && started - live_ < o_.connecting) open(c_[started++]);
+    const int64_t begin = now_ns(), deadline = begin + 150'000'000'000;
+    size_t started = live_;
+    while (live_ < count) {
+      while (started < count && started - live_ < o_.connecting) open(c_[started++]);
       turn(now_ns() + 10'000'000);
       if (!errors_.empty()) fail("while connecting: " + errors_.begin()->first);
-      if (now_ns() > deadline) fail(std::to_string(live_) + " connections live after 60 s, wanted " + std::to_string(c_.size()));
+      if (now_ns() > deadline) fail(std::to_string(live_) + " connections live after 150 s, wanted " + std::to_string(count));
     }
     connect_s_ = static_cast<double>(now_ns() - begin) / 1e9;
     phase("connected");
+  }
+
+  // Holds all connections until the server ends them, then brings each back as a client does: after a random wait that
+  // doubles with each failure, with what it needs to resume, and with a sync. Prints "lost" and "served".
+  int outlive() {
+    const int64_t deadline = now_ns() + static_cast<int64_t>(o_.seconds * 1e9);
+    bool lost = false;
+    while (now_ns() < deadline) {
+      turn(now_ns() + 5'000'000);
+      if (!lost && live_ < c_.size()) {
+        lost = true;
+        phase("lost");
+      }
+      const int64_t now = now_ns();
+      while (!waiting_.empty() && waiting_.begin()->first <= now) {
+        Connection& c = c_[waiting_.begin()->second];
+        waiting_.erase(waiting_.begin());
+        open(c);
+      }
+      if (lost && live_ == c_.size()) break;
+    }
+    if (lost && live_ == c_.size()) phase("served");
+    else error("connections not back in time", c_.size() - live_);
+    print();
+    return errors_.empty() ? 0 : 1;
+  }
+
+  void come_back(Connection& c) {
+    if (c.live) live_--;
+    ::close(c.fd);
+    c.fd = -1;
+    c.live = c.wants_write = false;
+    c.in.clear();
+    c.out.clear();
+    c.failures = c.failures < 6 ? c.failures + 1 : 6;
+    const int64_t most = std::min<int64_t>(10'000'000'000, 100'000'000ll << c.failures);
+    waiting_.emplace(now_ns() + static_cast<int64_t>(random_() % static_cast<uint64_t>(most)), c.index);
   }
 
   void open(Connection& c) {
@@ -238,8 +297,10 @@ class Load {
     if (c.fd < 0) fail(std::string("socket: ") + strerror(errno));
     int one = 1;
     setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(c.fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0 && errno != EINPROGRESS)
+    if (connect(c.fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0 && errno != EINPROGRESS) {
+      if (o_.reconnect) return come_back(c);
       fail(std::string("connect: ") + strerror(errno));
+    }
     c.began_ns = now_ns();
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT;
@@ -264,7 +325,7 @@ class Load {
     read_ns_ = now_ns();
     for (int i = 0; i < n; i++) {
       Connection& c = c_[events[i].data.u32];
-      if (c.closed) continue;
+      if (c.closed || c.fd < 0) continue;
       if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) read(c);
       if (events[i].events & EPOLLOUT) flush(c);
     }
@@ -281,6 +342,7 @@ class Load {
     const ssize_t size = ::read(c.fd, buffer_.data(), buffer_.size());
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (size <= 0) {
+      if (o_.reconnect) return come_back(c);
       c.closed = true;
       epoll_ctl(epoll_, EPOLL_CTL_DEL, c.fd, nullptr);
       return error("connection closed by the server");
@@ -314,10 +376,11 @@ class Load {
   }
 
   void flush(Connection& c) {
-    if (c.closed) return;
+    if (c.closed || c.fd < 0) return;
     if (!c.out.empty()) {
       const ssize_t size = ::send(c.fd, c.out.data(), c.out.size(), MSG_NOSIGNAL);
       if (size < 0 && errno != EAGAIN && errno != ENOTCONN && errno != EINTR) {
+        if (o_.reconnect) return come_back(c);
         c.closed = true;
         return error(std::string("send: ") + strerror(errno));
       }
@@ -334,6 +397,7 @@ class Load {
 
   void emit(Connection& c, uint32_t number, int64_t at_ns) {
     write_stamp(&text_[0], {at_ns, c.index, number});
+    if (c.conversations.size() > 1) c.conversation = c.conversations[number % c.conversations.size()];
     protocol_.send(c, number, text_, c.out);
     touch(c);
   }
@@ -389,7 +453,7 @@ class Load {
 
   // A seq that runs ahead makes a real client ask for what is between: allowed, but it is counted.
   void order(Connection& c, uint64_t& last_of_kind, uint64_t seq) {
-    if (seq == 0) return;
+    if (seq == 0 || c.conversations.size() > 1) return;
     if (seq <= last_of_kind) error("seq twice or out of order");
     last_of_kind = seq;
     if (c.seqs > 0 && seq > c.max_seq + 1) gaps_++;
@@ -465,10 +529,11 @@ class Load {
   void print() const {
     printf("{\"protocol\":\"%s\",\"scenario\":\"%s\",\"connections\":%zu,\"senders\":%zu,\"window\":%u,\"rate\":%.1f,"
            "\"text_bytes\":%zu,\"seconds\":%.3f,\"acked\":%llu,\"delivered\":%llu,\"acked_per_s\":%.1f,"
-           "\"delivered_per_s\":%.1f,\"connect_s\":%.3f,\"resyncs\":%llu,\"held_up\":%llu,\"gaps\":%llu,\"frames_per_read\":%.2f",
+           "\"delivered_per_s\":%.1f,\"connect_s\":%.3f,\"acked_in_all\":%llu,\"resyncs\":%llu,\"held_up\":%llu,\"gaps\":%llu,\"frames_per_read\":%.2f",
            o_.protocol.c_str(), o_.scenario.c_str(), c_.size(), senders_.size(), o_.window, o_.rate, text_.size(),
            o_.seconds, static_cast<unsigned long long>(acked_), static_cast<unsigned long long>(delivered_),
            static_cast<double>(acked_) / o_.seconds, static_cast<double>(delivered_) / o_.seconds, connect_s_,
+           static_cast<unsigned long long>(acked_total_),
            static_cast<unsigned long long>(resyncs_), static_cast<unsigned long long>(held_up_),
            static_cast<unsigned long long>(gaps_),
            static_cast<double>(acked_ + delivered_) / static_cast<double>(std::max<uint64_t>(1, reads_)));
@@ -489,6 +554,8 @@ class Load {
   Bytes text_;
   Connection* at_ = nullptr;
   int epoll_ = -1;
+  std::multimap<int64_t, uint32_t> waiting_;  // When which connection comes back.
+  std::mt19937_64 random_{1};
   uint32_t ring_mask_ = 0;
   bool sending_ = false;
   size_t live_ = 0;
@@ -530,6 +597,8 @@ int main(int argc, char** argv) {
     else if (flag == "--seconds") o.seconds = std::min(3600.0, number(flag, value));
     else if (flag == "--warmup") o.warmup = std::min(60.0, number(flag, value));
     else if (flag == "--drain") o.drain = std::min(60.0, number(flag, value));
+    else if (flag == "--first") o.first = static_cast<uint32_t>(number(flag, value));
+    else if (flag == "--reconnect") o.reconnect = number(flag, value) != 0;
     else if (flag == "--connecting") o.connecting = std::max(1u, static_cast<uint32_t>(number(flag, value)));
     else fail("unknown flag " + flag);
   }

@@ -51,6 +51,7 @@ struct Gochat {
   static constexpr const char* kWsSubprotocol = "gochat.v1.proto";
   static constexpr int kWsOpcode = 2;
   // Client message ids must not repeat from run to run on the same conversation.
+  uint64_t heartbeat_ms_ = 30000;
   Bytes run = std::to_string(getpid()) + "-" + std::to_string(time(nullptr) % 1000000);
 
   void hello(Peer& peer, Bytes& out) {
@@ -58,6 +59,8 @@ struct Gochat {
     put_field(out, 1, 1);
     put_field(out, 2, 1);
     put_field(out, 3, peer.token);
+    if (!peer.device.empty()) put_field(out, 4, std::string_view(peer.device));
+    if (peer.session != 0) put_field(out, 5, peer.session);
     put_field(out, 6, std::string_view("gochat-bench"));
     end_frame(out, at);
   }
@@ -72,7 +75,7 @@ struct Gochat {
   void ping(Peer&, Bytes& out) { end_frame(out, begin_frame(out, PING, 1, 0)); }
 
   template <class Sink>
-  long parse(Peer&, std::string_view bytes, Sink& sink) {
+  long parse(Peer& peer, std::string_view bytes, Sink& sink) {
     return each_frame(bytes, [&](uint8_t type, uint16_t ref, std::string_view payload) {
       Fields f(payload);
       switch (type) {
@@ -111,11 +114,25 @@ struct Gochat {
         }
         case WELCOME: {
           uint64_t heartbeat_ms = 30000;
-          while (f.next())
+          const bool resumes = peer.session != 0;
+          while (f.next()) {
+            if (f.field == 2) peer.session = f.number;
             if (f.field == 8) heartbeat_ms = f.number;
-          sink.live(heartbeat_ms);
+          }
+          // Who comes back is served once it knows what it missed.
+          if (!resumes) {
+            sink.live(heartbeat_ms);
+            break;
+          }
+          heartbeat_ms_ = heartbeat_ms;
+          Bytes sync;
+          const size_t at = begin_frame(sync, REQUEST, 1, 0);
+          put_field(sync, 1, std::string_view());
+          end_frame(sync, at);
+          sink.answer(sync);
           break;
         }
+        case RESPONSE: sink.live(heartbeat_ms_); break;
         case RESYNC: {
           Bytes answer;
           end_frame(answer, begin_frame(answer, RESYNCED, ref, 0));

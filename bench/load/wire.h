@@ -128,6 +128,7 @@ struct Peer {
   uint32_t index = 0;
   uint64_t conversation = 0;
   bool sends = false;
-  std::string token;
+  std::string token, device;
+  uint64_t session = 0;  // That it resumes, once it has one.
   uint64_t live_parts = 0;  // Protocol's own: how much of the handshake is done.
 };

@@ -27,8 +27,8 @@ export async function startBarePipeline(storeUrl: string, postgresPid: number): 
       { name: 'bare state', pid: state.child.pid },
       { name: 'postgres', pid: postgresPid },
     ],
-    open: (workload: Workload) => {
-      if (workload.scenario !== 'direct') return undefined;
+    open: async (workload: Workload) => {
+      if (workload.scenario !== 'direct' || workload.conversationsPerPair !== undefined) return undefined;
       const pairs = workload.connections / 2;
       if (next + pairs > CONVERSATIONS) next = 1;
       const first = next;
@@ -67,7 +67,7 @@ function rooms(name: string, { child, port }: { child: Child; port: number }, pr
     name,
     durability: 'none: nothing is stored',
     servers: [{ name: child.name, pid: child.pid }],
-    open: (workload: Workload) => {
+    open: async (workload: Workload) => {
       const first = next;
       next += workload.connections;
       return { protocol, ports: [port], connections: anonymous(workload, first) };

@@ -77,7 +77,7 @@ function broker(
     name,
     durability: how.durability,
     servers: [{ name, pid: child.pid }],
-    open: (workload: Workload) => {
+    open: async (workload: Workload) => {
       const first = next;
       next += workload.connections;
       return {

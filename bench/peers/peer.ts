@@ -8,6 +8,12 @@ export interface Workload {
   readonly scenario: 'direct' | 'room' | 'idle';
   /** Connections, a room's publisher not counted. */
   readonly connections: number;
+  /** room: many rooms of this many members, publisher included, instead of one of all. */
+  readonly roomSize?: number;
+  /** direct: conversations of each pair, used by turns; 1 without it. */
+  readonly conversationsPerPair?: number;
+  /** idle: of these, how many connect first; memory is the growth from then on. */
+  readonly first?: number;
 }
 
 /** How the load generator meets a peer. */
@@ -25,12 +31,21 @@ export interface Peer extends AsyncDisposable {
   /** Its processes, those of its engines included. */
   readonly servers: readonly Tracked[];
   /** Returns undefined for a workload that it has no equal of. */
-  open(workload: Workload): Door | undefined;
+  open(workload: Workload): Promise<Door | undefined>;
+  /** Statements that its PostgreSQL has executed so far, where it has one. */
+  statements?(): Promise<number>;
 }
 
 /** The connections of a workload on a peer without accounts; conversations are numbered from `first`. */
 export function anonymous(workload: Workload, first: number): PlannedConnection[] {
-  const { scenario, connections } = workload;
+  const { scenario, connections, roomSize } = workload;
+  if (roomSize !== undefined) {
+    return Array.from({ length: connections }, (_, i) => ({
+      conversation: BigInt(first + Math.floor(i / roomSize)),
+      sends: i % roomSize === 0,
+      token: '-',
+    }));
+  }
   if (scenario === 'room') {
     return Array.from({ length: connections + 1 }, (_, i) => ({
       conversation: BigInt(first),

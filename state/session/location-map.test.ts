@@ -169,17 +169,21 @@ describe('slot index', () => {
     const command = fc.record({
       low: half,
       high: half,
-      slot: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
       remove: fc.boolean(),
     });
     fc.assert(
       fc.property(fc.array(command, { maxLength: 400, size: 'max' }), (commands) => {
-        const index = new SlotIndex();
+        const keys: { low: number; high: number }[] = [];
+        const index = new SlotIndex({
+          low: (slot) => keys[slot]?.low as number,
+          high: (slot) => keys[slot]?.high as number,
+        });
         const model = new Map<string, number>();
-        for (const { low, high, slot, remove } of commands) {
+        for (const { low, high, remove } of commands) {
           const key = `${low}/${high}`;
           if (remove) expect(index.delete(low, high)).toBe(model.delete(key));
           else {
+            const slot = keys.push({ low, high }) - 1;
             index.set(low, high, slot);
             model.set(key, slot);
           }

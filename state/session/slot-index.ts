@@ -1,20 +1,30 @@
-/** A hash index from a 64-bit key to a small number, in typed arrays: 12 bytes a cell and no object per entry. */
+/** A hash index from a 64-bit key to a small number, in one typed array: 4 bytes a cell and no object per entry. */
 
 const EMPTY = -1;
 const MIN_CELLS = 16;
 /** Cells are doubled when more than 2/3 of them are taken. */
 const MAX_LOAD = 2 / 3;
 
+/** Where the owner keeps the keys: the halves of a slot's key, unsigned 32-bit. They stay as they are while it is in. */
+export interface SlotKeys {
+  low(slot: number): number;
+  high(slot: number): number;
+}
+
 /**
- * Maps keys, given as two unsigned 32-bit halves, to slots ≥ 0; open addressing with linear probing.
+ * Maps keys to slots ≥ 0; open addressing with linear probing. It holds no keys: the owner has them anyway, in the slots.
  *
  * A removal shifts later entries back instead of leaving tombstones, so lookups stay short however much comes and goes.
  */
 export class SlotIndex {
-  #keys = new Uint32Array(MIN_CELLS * 2);
+  readonly #keys: SlotKeys;
   #slots = new Int32Array(MIN_CELLS).fill(EMPTY);
   #mask = MIN_CELLS - 1;
   #size = 0;
+
+  constructor(keys: SlotKeys) {
+    this.#keys = keys;
+  }
 
   get size(): number {
     return this.#size;
@@ -25,7 +35,7 @@ export class SlotIndex {
     return this.#slots[this.#find(low, high)] as number;
   }
 
-  /** Stores or replaces the slot of a key. */
+  /** Stores or replaces the slot of a key, which the owner has written into the slot. */
   set(low: number, high: number, slot: number): void {
     let cell = this.#find(low, high);
     if (this.#slots[cell] === EMPTY) {
@@ -34,8 +44,6 @@ export class SlotIndex {
         cell = this.#find(low, high);
       }
       this.#size++;
-      this.#keys[cell * 2] = low;
-      this.#keys[cell * 2 + 1] = high;
     }
     this.#slots[cell] = slot;
   }
@@ -48,11 +56,12 @@ export class SlotIndex {
     let cell = hole;
     for (;;) {
       cell = (cell + 1) & this.#mask;
-      if (this.#slots[cell] === EMPTY) break;
-      const home = this.#home(this.#keys[cell * 2] as number, this.#keys[cell * 2 + 1] as number);
+      const slot = this.#slots[cell] as number;
+      if (slot === EMPTY) break;
+      const home = this.#home(this.#keys.low(slot), this.#keys.high(slot));
       // An entry may move into the hole unless its home lies cyclically in (hole, cell].
       if (((cell - home) & this.#mask) < ((cell - hole) & this.#mask)) continue;
-      this.#move(cell, hole);
+      this.#slots[hole] = slot;
       hole = cell;
     }
     this.#slots[hole] = EMPTY;
@@ -64,11 +73,11 @@ export class SlotIndex {
     const keys = this.#keys;
     const slots = this.#slots;
     let cell = this.#home(low, high);
-    while (slots[cell] !== EMPTY) {
-      if (keys[cell * 2] === low && keys[cell * 2 + 1] === high) return cell;
+    for (;;) {
+      const slot = slots[cell] as number;
+      if (slot === EMPTY || (keys.low(slot) === low && keys.high(slot) === high)) return cell;
       cell = (cell + 1) & this.#mask;
     }
-    return cell;
   }
 
   /** Mixes both halves: Snowflake ids differ in few bits. Finalizer of MurmurHash3 (public domain). */
@@ -79,27 +88,16 @@ export class SlotIndex {
     return (hash ^ (hash >>> 16)) & this.#mask;
   }
 
-  #move(from: number, to: number): void {
-    this.#keys[to * 2] = this.#keys[from * 2] as number;
-    this.#keys[to * 2 + 1] = this.#keys[from * 2 + 1] as number;
-    this.#slots[to] = this.#slots[from] as number;
-  }
-
   #grow(): void {
-    const keys = this.#keys;
-    const slots = this.#slots;
-    const cells = slots.length * 2;
-    this.#keys = new Uint32Array(cells * 2);
-    this.#slots = new Int32Array(cells).fill(EMPTY);
-    this.#mask = cells - 1;
-    for (let cell = 0; cell < slots.length; cell++) {
-      if (slots[cell] === EMPTY) continue;
-      const low = keys[cell * 2] as number;
-      const high = keys[cell * 2 + 1] as number;
-      const to = this.#find(low, high);
-      this.#keys[to * 2] = low;
-      this.#keys[to * 2 + 1] = high;
-      this.#slots[to] = slots[cell] as number;
+    const old = this.#slots;
+    this.#slots = new Int32Array(old.length * 2).fill(EMPTY);
+    this.#mask = this.#slots.length - 1;
+    for (const slot of old) {
+      if (slot === EMPTY) continue;
+      // All keys differ, so the first empty cell is the key's.
+      let cell = this.#home(this.#keys.low(slot), this.#keys.high(slot));
+      while (this.#slots[cell] !== EMPTY) cell = (cell + 1) & this.#mask;
+      this.#slots[cell] = slot;
     }
   }
 }
