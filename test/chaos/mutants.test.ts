@@ -43,9 +43,9 @@ describe('the checker catches', () => {
         bin: broken.bin,
         faults,
         convergenceMs: 8000,
-      users: 8,
-      rooms: 3,
-      sendsPerSecond: 40,
+        users: 8,
+        rooms: 3,
+        sendsPerSecond: 40,
       });
       const found = new Set(verdict.violations.map(({ rule }) => rule));
       expect(
