@@ -1,18 +1,24 @@
-/** The transport over TCP, for Node. */
+/** The transport over TCP, in TLS where the gateway has it; for Node. */
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import type { Gateway, Transport, TransportFactory, TransportHandlers } from './sdk/mod.ts';
 import { hostPort } from './sdk/mod.ts';
 
 /** Makes the factory of TCP transports. */
 export function tcpTransport(): TransportFactory {
-  return { kind: 'tcp', address: ({ host, port }) => `tcp://${hostPort(host, port)}`, open };
+  return {
+    kind: 'tcp',
+    address: ({ host, port, tls }) => `${tls ? 'tcps' : 'tcp'}://${hostPort(host, port)}`,
+    open,
+  };
 }
 
-function open({ host, port }: Gateway, handlers: TransportHandlers): Transport {
-  const socket = connect({ host, port, noDelay: true });
+function open({ host, port, tls = false }: Gateway, handlers: TransportHandlers): Transport {
+  const target = { host, port, noDelay: true };
+  const socket = tls ? connectTls(target) : connect(target);
   let corked = false;
   let reason = 'the gateway ended the connection';
-  socket.on('connect', () => handlers.onOpen());
+  socket.on(tls ? 'secureConnect' : 'connect', () => handlers.onOpen());
   socket.on('data', (chunk) => handlers.onData(chunk));
   socket.on('error', (error) => {
     reason = error.message;

@@ -1,7 +1,9 @@
 /** `gochat client`: chat in a terminal, or by script with --plain and --json. */
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
-import { runPlain } from '../client/mod.ts';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { runPlain, webSocketTransport } from '../client/mod.ts';
 import { GochatError } from '../common/mod.ts';
 import { load } from './config.ts';
 
@@ -10,6 +12,7 @@ export async function run(
   file: string | undefined,
 ): Promise<number> {
   const config = load('client', flags, file);
+  if (config.tlsCa !== undefined) trust(config.tlsCa);
   const user = config.user ?? (await ask('User name: ', '--user NAME', false));
   const password = config.password ?? (await ask('Password: ', '--password or GOCHAT_PASSWORD', true));
   const abort = new AbortController();
@@ -28,7 +31,18 @@ export async function run(
     color: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
     signal: abort.signal,
     timeoutMs: config.timeoutMs,
+    ...(config.transport === 'ws' && { sdk: { transport: webSocketTransport() } }),
   });
+}
+
+/** Trusts an authority for every connection of this process. @throws GochatError CONFIG_INVALID */
+function trust(path: string): void {
+  try {
+    setDefaultCACertificates([...getCACertificates('default'), readFileSync(path, 'utf8')]);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GochatError('CONFIG_INVALID', { details: { what: `tls_ca ${path}: ${reason}.` }, cause });
+  }
 }
 
 /** Asks on the terminal; without one the flag is needed. @throws GochatError USAGE */

@@ -4,7 +4,7 @@ import { GatewayServer } from '../gateway/mod.ts';
 import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
 import { VERSION } from './version.ts';
-import { gatewayLimits, instanceName, prepare, reach, runServers } from './run.ts';
+import { gatewayLimits, instanceName, prepare, reach, runServers, tlsFiles } from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -23,7 +23,7 @@ export async function run(
       port: config.port,
       wsPort: config.wsPort,
       workers: config.workers,
-      advertiseHost: config.advertiseHost ?? config.host,
+      advertiseHost: config.advertiseHost,
       zone: config.zone,
       version: VERSION,
       weight: config.weight,
@@ -32,6 +32,7 @@ export async function run(
       logger,
       clusterToken: config.clusterToken,
       tls,
+      clientTls: tlsFiles(config),
       limits: gatewayLimits(config),
     });
     return {
@@ -43,7 +44,10 @@ export async function run(
       drainMs: config.drainMs,
       servers: [gateway],
       closers: [() => registry.close()],
-      reload: () => load('gateway', flags, file).logLevel,
+      reload: () => {
+        gateway.reload();
+        return load('gateway', flags, file).logLevel;
+      },
       ready: (admin) =>
         logger.info({ tcp: gateway.address, ws: gateway.wsAddress, admin, instance: name }, 'gateway is up'),
     };

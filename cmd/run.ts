@@ -36,6 +36,8 @@ const GATEWAY_LIMITS = [
   'framesPerSecond',
   'bytesPerSecond',
   'tlsTimeoutMs',
+  'backlog',
+  'proxyProtocol',
   'exemptAddresses',
 ] as const satisfies readonly (keyof GatewayLimits)[];
 
@@ -204,4 +206,15 @@ export function instanceName(mode: string): string {
 /** Picks the gateway's limits out of a configuration. */
 export function gatewayLimits(config: Pick<GatewayLimits, (typeof GATEWAY_LIMITS)[number]>) {
   return Object.fromEntries(GATEWAY_LIMITS.map((key) => [key, config[key]])) as typeof config;
+}
+
+/** Returns where the gateway's certificate is, or undefined where there is none. @throws GochatError CONFIG_INVALID */
+export function tlsFiles(config: {
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+}): { readonly cert: string; readonly key: string } | undefined {
+  const { tlsCert: cert, tlsKey: key } = config;
+  if (cert !== undefined && key !== undefined) return { cert, key };
+  if (cert === undefined && key === undefined) return undefined;
+  throw new GochatError('CONFIG_INVALID', { details: { what: 'tls_cert and tls_key go together.' } });
 }

@@ -95,6 +95,16 @@ const limits = {
     .default(1_048_576)
     .describe('bytes a second of one connection; ten times that at once'),
   tlsTimeoutMs: integer(100, 60_000).default(5_000).describe('deadline of a TLS handshake, ms'),
+  tlsCert: text()
+    .optional()
+    .describe('certificate of both ports, a PEM file; clients then connect with TLS. Read again on HUP'),
+  tlsKey: text().optional().describe('its key, a PEM file'),
+  proxyProtocol: addresses()
+    .default('')
+    .describe('addresses and networks of balancers that send PROXY protocol 2; a list with commas'),
+  backlog: integer(1, 65_535)
+    .default(4096)
+    .describe('sockets that may wait to be accepted; net.core.somaxconn bounds it too'),
   exemptAddresses: addresses()
     .default('127.0.0.0/8,::1')
     .describe('addresses and networks without limits per address, such as a proxy; a list with commas'),
@@ -182,6 +192,13 @@ export const clientSettings = {
   password: text(256).optional().describe('password; asked for on a terminal. Better: GOCHAT_PASSWORD'),
   api: url('http', 'https').default('http://127.0.0.1:8080').describe('URL of api'),
   ipconf: url('http', 'https').default('http://127.0.0.1:6789').describe('URL of ipconf'),
+  transport: z
+    .enum(['tcp', 'ws'])
+    .default('tcp')
+    .describe('how to reach the gateway; ws passes where only the web does'),
+  tlsCa: text()
+    .optional()
+    .describe('authority to trust besides those of Node.js, a PEM file; for gateway, api and ipconf'),
   device: text(64).optional().describe('name of this device; it then has cursors of its own'),
   plain: flag().default(false).describe('read lines, print lines'),
   json: flag().default(false).describe('print one JSON object a line; implies --plain'),

@@ -9,7 +9,7 @@ import { GatewayServer } from '../gateway/mod.ts';
 import { IpconfServer } from '../ipconf/mod.ts';
 import { openHotState, openStore, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
-import { gatewayLimits, instanceName, isLoopback, prepare, runServers } from './run.ts';
+import { gatewayLimits, instanceName, isLoopback, prepare, runServers, tlsFiles } from './run.ts';
 
 const DEMO_USERS = ['demo', 'test', 'admin'];
 const DEMO_PASSWORD = '111111';
@@ -55,8 +55,8 @@ export async function run(
       port: config.gatewayPort,
       wsPort: config.wsPort,
       workers: config.workers,
-      advertiseHost: config.host,
       zone: '',
+      clientTls: tlsFiles(config),
       limits: gatewayLimits(config),
     });
     const ipconf = new IpconfServer({
@@ -85,12 +85,16 @@ export async function run(
       servers: [state, gateway, ipconf, api],
       adminRoutes: { '/ip/explain': ipconf.explain },
       closers: [() => hot.close(), () => store.close(), () => registry.close()],
-      reload: () => load('up', flags, file).logLevel,
+      reload: () => {
+        gateway.reload();
+        return load('up', flags, file).logLevel;
+      },
       ready: (admin) => {
+        const secure = config.tlsCert === undefined ? '' : 's';
         const client = clientCommand(ipconf.address, api.address);
         const lines = [
           'GoChat is up.',
-          `  gateway   tcp://${gateway.address}  ws://${gateway.wsAddress}`,
+          `  gateway   tcp${secure}://${gateway.address}  ws${secure}://${gateway.wsAddress}`,
           `  ipconf    http://${ipconf.address}/ip/list`,
           `  api       http://${api.address}  OpenAPI: http://${api.address}/docs`,
           `  admin     http://${admin}/metrics  /livez  /readyz`,

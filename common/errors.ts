@@ -87,6 +87,13 @@ export const CATALOGUE = {
     400,
     { close: 4014 },
   ),
+  PROXY_HEADER_INVALID: entry(
+    'The connection comes from a balancer and does not begin with a PROXY protocol 2 header.',
+    'Let the balancer send version 2 (send-proxy-v2), or take it off --proxy-protocol.',
+    'INVALID_ARGUMENT',
+    400,
+    { close: 4015 },
+  ),
   HELLO_EXPECTED: entry(
     'The first frame was not a valid HELLO.',
     'Open the connection with HELLO as docs/protocol.md describes.',

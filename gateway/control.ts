@@ -1,6 +1,7 @@
 /** What the supervisor and its workers tell each other; all of it can be cloned between threads. */
 import type { LogLevel } from '../common/mod.ts';
 import type { TlsOptions } from '../crpc/mod.ts';
+import type { TlsMaterial } from './door.ts';
 import type { OtherGateway } from './elsewhere.ts';
 import type { GatewayLimits } from './limits.ts';
 import type { StateNode } from './state-link.ts';
@@ -22,6 +23,8 @@ export interface WorkerData {
   readonly clusterToken: string | undefined;
   /** To state; PEM as text, as a Buffer would not stay one between threads. */
   readonly tls?: TlsOptions | undefined;
+  /** To clients. */
+  readonly clientTls: TlsMaterial | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -36,6 +39,7 @@ export type ToWorker =
   | { readonly kind: 'keys'; readonly jwks: string }
   | { readonly kind: 'ticket-keys'; readonly jwks: string }
   | { readonly kind: 'gateway'; readonly gateway: number }
+  | { readonly kind: 'tls'; readonly tls: TlsMaterial }
   | { readonly kind: 'drain'; readonly deadlineMs: number; readonly elsewhere: readonly OtherGateway[] }
   | { readonly kind: 'stop' };
 

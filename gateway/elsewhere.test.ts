@@ -3,7 +3,15 @@ import type { Endpoint } from '../crpc/mod.ts';
 import { drawGateway, otherGateways } from './elsewhere.ts';
 
 function endpoint(address: string, load: Endpoint['load'], zone = ''): Endpoint {
-  return { id: address, address, weight: 1, zone, version: '', metadata: { ws_port: '8901' }, load };
+  return {
+    id: address,
+    address,
+    weight: 1,
+    zone,
+    version: '',
+    metadata: { ws_port: '8901', ...(zone === 'tls' && { tls: '1' }) },
+    load,
+  };
 }
 
 test('gateways that drain or are full: are not named', () => {
@@ -12,14 +20,14 @@ test('gateways that drain or are full: are not named', () => {
       endpoint('a.example:8900', { max_connections: 10, connections: 4 }),
       endpoint('b.example:8900', { max_connections: 10, connections: 10 }),
       endpoint('c.example:8900', { max_connections: 10, connections: 0, draining: 1 }),
-      endpoint('[2001:db8::1]:8900', { max_connections: 5 }),
+      endpoint('[2001:db8::1]:8900', { max_connections: 5 }, 'tls'),
       endpoint('nonsense', { max_connections: 5 }),
     ],
     '',
   );
   expect(found).toEqual([
-    { host: 'a.example', port: 8900, wsPort: 8901, room: 6 },
-    { host: '2001:db8::1', port: 8900, wsPort: 8901, room: 5 },
+    { host: 'a.example', port: 8900, wsPort: 8901, tls: false, room: 6 },
+    { host: '2001:db8::1', port: 8900, wsPort: 8901, tls: true, room: 5 },
   ]);
 });
 

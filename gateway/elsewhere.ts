@@ -7,6 +7,7 @@ export interface OtherGateway {
   readonly port: number;
   /** 0: it has none. */
   readonly wsPort: number;
+  readonly tls: boolean;
   /** Connections that it may still take, > 0. */
   readonly room: number;
 }
@@ -22,7 +23,8 @@ export function otherGateways(endpoints: readonly Endpoint[], zone: string): Oth
   return (near.length > 0 ? near : open).flatMap(({ address, metadata, load }) => {
     const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(address) ?? [];
     if (host === undefined) return [];
-    return [{ host, port: Number(port), wsPort: Number(metadata['ws_port'] ?? 0), room: roomOf(load) }];
+    const tls = metadata['tls'] === '1';
+    return [{ host, port: Number(port), wsPort: Number(metadata['ws_port'] ?? 0), tls, room: roomOf(load) }];
   });
 }
 

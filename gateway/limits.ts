@@ -33,6 +33,10 @@ export interface GatewayLimits {
   readonly bytesPerSecond: number;
   /** Deadline of a TLS handshake, ms. @default 5_000 */
   readonly tlsTimeoutMs: number;
+  /** Sockets that the kernel holds per listener until they are accepted; net.core.somaxconn bounds it. @default 4096 */
+  readonly backlog: number;
+  /** Balancers, as addresses and networks, whose connections begin with a PROXY protocol 2 header. @default '' none */
+  readonly proxyProtocol: string;
   /** Addresses and networks to which the limits per address do not apply. @default '127.0.0.0/8,::1' */
   readonly exemptAddresses: string;
 }
@@ -52,6 +56,8 @@ export const DEFAULT_LIMITS: GatewayLimits = Object.freeze({
   framesPerSecond: 1_000,
   bytesPerSecond: 1024 * 1024,
   tlsTimeoutMs: 5_000,
+  backlog: 4096,
+  proxyProtocol: '',
   exemptAddresses: '127.0.0.0/8,::1',
 });
 
@@ -98,8 +104,6 @@ export const MAX_REFUSED = 1024;
 export const RESYNC_SPREAD_MS = 1_000;
 /** How long state, which fenced a connection because it could not take a message, is left alone. */
 export const RESYNC_HOLD_MS = 250;
-/** Pending connections that the kernel holds per listener. */
-export const LISTEN_BACKLOG = 4096;
 /** Idle time before the kernel probes a TCP peer. */
 export const TCP_KEEPALIVE_MS = 60_000;
 /** Resolution of the deadlines. */

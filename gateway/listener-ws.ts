@@ -9,12 +9,13 @@ import {
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import { describe } from '../common/mod.ts';
+import { CATALOGUE, describe, type ErrorCode } from '../common/mod.ts';
 import { client, encodeFrame, FrameType, LENGTH_BYTES, PROTOCOL_VERSION } from '../proto/mod.ts';
-import type { Origin } from './address-limits.ts';
 import { retryAfter } from './answers.ts';
-import { CLOSE_LINGER_MS, TCP_KEEPALIVE_MS } from './limits.ts';
-import { listen, type Listener, type ListenOptions, type TransportEvents } from './transport.ts';
+import { Door, type TlsMaterial, type Visit } from './door.ts';
+import { CLOSE_LINGER_MS } from './limits.ts';
+import type { Listener, ListenOptions, TransportEvents } from './transport.ts';
+import type { PortOptions } from './transport-tcp.ts';
 import { WsTransport } from './transport-ws.ts';
 import { JsonWire } from './ws-wire-json.ts';
 import { protoWire } from './ws-wire-proto.ts';
@@ -29,49 +30,34 @@ const MAX_UPGRADE_HEADER_BYTES = 8192;
 /** A message is one frame: there is little reason to cut it into pieces. */
 const MAX_FRAGMENTS = 256;
 
-const ORIGIN = Symbol('origin');
-const LISTENER = Symbol('listener');
+const VISIT = Symbol('visit');
 
-interface ClientSocket extends Socket {
-  [ORIGIN]?: Origin | undefined;
-  [LISTENER]?: WsListener;
-}
-
-export interface WsListenerOptions {
-  readonly maxFrameBytes: number;
-  /** Deadline of the upgrade request, ms. */
-  readonly helloTimeoutMs: number;
-  /** Most sockets, those that have not asked for the upgrade yet included. */
-  readonly maxSockets: number;
+interface ClientSocket extends Duplex {
+  /** How it came in, until it is a connection. */
+  [VISIT]?: Visit | undefined;
 }
 
 export class WsListener implements Listener {
-  readonly #events: TransportEvents;
+  readonly #door: Door;
+  /** Reads the requests of sockets that the door hands it; it does not listen itself. */
   readonly #http: Server;
   readonly #ws: WebSocketServer;
   readonly #proto: WsTransport;
   readonly #json: WsTransport;
 
-  constructor(events: TransportEvents, options: WsListenerOptions) {
-    this.#events = events;
-    const { maxFrameBytes } = options;
+  constructor(events: TransportEvents, maxFrameBytes: number, options: PortOptions) {
     this.#proto = new WsTransport(events, protoWire, maxFrameBytes);
     const jsonWire = new JsonWire((error) => events.onUntranslatable(error));
     this.#json = new WsTransport(events, jsonWire, maxFrameBytes);
-    this.#http = createServer(
-      {
-        noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: TCP_KEEPALIVE_MS,
-        maxHeaderSize: MAX_UPGRADE_HEADER_BYTES,
-        headersTimeout: options.helloTimeoutMs,
-        requestTimeout: options.helloTimeoutMs,
-        connectionsCheckingInterval: Math.min(1000, options.helloTimeoutMs),
+    this.#door = new Door(events, {
+      ...options,
+      tell: sayCode,
+      onEnter: (socket: ClientSocket, visit) => {
+        socket[VISIT] = visit;
+        this.#http.emit('connection', socket);
       },
-      refuseRequest,
-    );
-    this.#http.maxConnections = options.maxSockets;
-    this.#http.prependListener('connection', (socket) => this.#meet(socket));
+    });
+    this.#http = createServer({ maxHeaderSize: MAX_UPGRADE_HEADER_BYTES }, refuseRequest);
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.#ws = new WebSocketServer({
       noServer: true,
@@ -88,40 +74,18 @@ export class WsListener implements Listener {
   }
 
   listen(options: ListenOptions): Promise<number> {
-    return listen(this.#http, options, (error) => this.#events.onAcceptError(error));
+    return this.#door.listen(options);
+  }
+
+  setTls(material: TlsMaterial): void {
+    this.#door.setTls(material);
   }
 
   close(): void {
-    this.#http.close();
-    // Those that have not asked for the upgrade yet; the others are no longer HTTP's.
-    this.#http.closeAllConnections();
+    this.#door.close();
   }
 
-  socketGone(origin: Origin | undefined): void {
-    this.#events.onSocketGone(origin);
-  }
-
-  /** Counts a socket before HTTP reads from it. */
-  #meet(socket: ClientSocket): void {
-    const origin = this.#events.onSocket(socket.remoteAddress ?? '');
-    if (typeof origin !== 'string') {
-      socket[ORIGIN] = origin;
-      socket[LISTENER] = this;
-      socket.on('close', onSocketClose);
-      return;
-    }
-    socket.on('error', onError);
-    if (!this.#events.mayTell()) {
-      socket.resetAndDestroy();
-      return;
-    }
-    const seconds = Math.ceil(retryAfter('ADDRESS_LIMITED') / 1000);
-    socket.write(httpAnswer(429, describe('ADDRESS_LIMITED'), `Retry-After: ${seconds}\r\n`));
-    socket.destroySoon();
-  }
-
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', onError);
+  #upgrade(request: IncomingMessage, socket: ClientSocket, head: Buffer): void {
     const { path, query } = parseUrl(request.url ?? '/');
     const header = request.headers['sec-websocket-protocol'] ?? '';
     const offered = header === '' ? [] : header.split(',').map((name) => name.trim());
@@ -133,7 +97,9 @@ export class WsListener implements Listener {
     else
       this.#ws.handleUpgrade(request, socket, head, (webSocket) => {
         const transport = webSocket.protocol === WS_PROTO ? this.#proto : this.#json;
-        transport.open(webSocket, socket as Socket, (socket as ClientSocket)[ORIGIN], helloOf(query));
+        const origin = this.#door.admit(socket[VISIT] as Visit);
+        socket[VISIT] = undefined;
+        transport.open(webSocket, socket as Socket, origin, helloOf(query));
       });
   }
 }
@@ -172,18 +138,17 @@ function refuseUpgrade(socket: Duplex, status: number, text: string): void {
   socket.end(httpAnswer(status, text));
 }
 
+/** Says a code of the catalogue to a client that has not asked for anything yet. */
+function sayCode(code: ErrorCode): string {
+  const { http, retryable } = CATALOGUE[code];
+  const seconds = Math.ceil(retryAfter(code) / 1000);
+  return httpAnswer(http, describe(code), retryable && seconds > 0 ? `Retry-After: ${seconds}\r\n` : '');
+}
+
 /** @param headers further ones, each with its CRLF */
 function httpAnswer(status: number, text: string, headers = ''): string {
   return (
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
     `${headers}Content-Length: ${Buffer.byteLength(text) + 1}\r\n\r\n${text}\n`
   );
-}
-
-function onSocketClose(this: ClientSocket): void {
-  this[LISTENER]?.socketGone(this[ORIGIN]);
-}
-
-function onError(): void {
-  // ECONNRESET and the like: 'close' follows, and that is what counts.
 }

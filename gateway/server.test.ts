@@ -203,7 +203,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     const draining = gateway.drain(10_000);
     const [host, port] = other.address.split(':');
     const wsPort = Number(other.wsAddress.split(':')[1]);
-    expect((await alone.nextClose()).elsewhere).toEqual({ host, port: Number(port), wsPort });
+    expect((await alone.nextClose()).elsewhere).toEqual({ host, port: Number(port), wsPort, tls: false });
     await draining;
     const last = await connect(other.address, 1n);
     await other.drain(10_000);

@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { GochatError, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
 import type { Registration, Registry, Snapshot, TlsOptions, Unwatch } from '../crpc/mod.ts';
+import { advertisedHost, joinAddress } from './advertise.ts';
 import type { Ports, ToWorker, WorkerData } from './control.ts';
+import type { TlsMaterial } from './door.ts';
 import { type OtherGateway, otherGateways } from './elsewhere.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { GatewayNumber } from './gateway-number.ts';
@@ -12,6 +14,7 @@ import { assertPortFree, canReusePort, listenError } from './listen-check.ts';
 import { LoadPublisher } from './load-publisher.ts';
 import type { StateNode } from './state-link.ts';
 import { TicketKeys } from './ticket-keys.ts';
+import { loadTls, type TlsFiles } from './tls-material.ts';
 import { ListenFailure, WorkerHandle } from './worker-handle.ts';
 
 export interface GatewayOptions {
@@ -25,8 +28,8 @@ export interface GatewayOptions {
   readonly wsPort: number;
   /** Worker threads; 0: one a core. @default 0 */
   readonly workers?: number;
-  /** Host under which clients reach the gateway. @default host */
-  readonly advertiseHost?: string;
+  /** Host under which clients reach the gateway. @default host, or an address of the machine where host means all */
+  readonly advertiseHost?: string | undefined;
   /** Failure domain; empty: none. */
   readonly zone?: string;
   readonly version?: string;
@@ -37,6 +40,8 @@ export interface GatewayOptions {
   readonly limits?: Partial<GatewayLimits>;
   /** Lets in only clients with a ticket of ipconf. @default false */
   readonly requireTicket?: boolean;
+  /** Certificate and key of both ports; undefined: clients connect without TLS. */
+  readonly clientTls?: TlsFiles | undefined;
   /** Secret that the servers of a cluster show each other. */
   readonly clusterToken?: string | undefined;
   /** TLS to state. @default none */
@@ -72,6 +77,7 @@ export class GatewayServer implements Server {
   #nodes: readonly StateNode[] = [];
   #keys: string | undefined;
   readonly #ticketKeys = new TicketKeys();
+  #clientTls: TlsMaterial | undefined;
   #unwatch: Unwatch[] = [];
   #registration: Registration | undefined;
   /** Of two gateways at one address the younger one lives. */
@@ -141,6 +147,14 @@ export class GatewayServer implements Server {
     await this.stop();
   }
 
+  /** Reads certificate and key again. @throws GochatError CONFIG_INVALID when they do not do: the old ones stay */
+  reload(): void {
+    const { clientTls } = this.#options;
+    if (clientTls === undefined) return;
+    this.#clientTls = loadTls(clientTls);
+    this.#tell({ kind: 'tls', tls: this.#clientTls });
+  }
+
   readiness(): string | undefined {
     if (this.#state === 'draining') return 'draining';
     if (this.#state !== 'running') return 'not started';
@@ -152,7 +166,8 @@ export class GatewayServer implements Server {
   }
 
   async #start(): Promise<void> {
-    const { registry, host, port, wsPort } = this.#options;
+    const { registry, host, port, wsPort, clientTls } = this.#options;
+    this.#clientTls = clientTls && loadTls(clientTls);
     await assertPortFree(host, port, '--port');
     await assertPortFree(host, wsPort, '--ws-port');
     await this.#number.lease();
@@ -218,6 +233,7 @@ export class GatewayServer implements Server {
       requireTicket: this.#options.requireTicket ?? false,
       clusterToken,
       tls,
+      clientTls: this.#clientTls,
       logLevel: this.#logger.level as LogLevel,
     };
     const handle = new WorkerHandle({
@@ -245,6 +261,7 @@ export class GatewayServer implements Server {
     const messages: ToWorker[] = [{ kind: 'gateway', gateway: this.#number.value }];
     if (this.#keys !== undefined) messages.push({ kind: 'keys', jwks: this.#keys });
     if (this.#options.requireTicket) messages.push({ kind: 'ticket-keys', jwks: this.#ticketKeys.jwks });
+    if (this.#clientTls !== undefined) messages.push({ kind: 'tls', tls: this.#clientTls });
     messages.push({ kind: 'nodes', nodes: this.#nodes });
     return messages;
   }
@@ -268,6 +285,7 @@ export class GatewayServer implements Server {
         ws_port: String(wsPort),
         number: String(this.#number.value),
         epoch: String(this.#epoch),
+        ...(this.#clientTls && { tls: '1' }),
       },
       load: this.#load.next(),
     });
@@ -297,15 +315,10 @@ export class GatewayServer implements Server {
   }
 
   #advertised(port: number): string {
-    return joinAddress(this.#options.advertiseHost ?? this.#options.host, port);
+    return joinAddress(this.#options.advertiseHost ?? advertisedHost(this.#options.host), port);
   }
 
   #addressOf(port: number | undefined): string {
     return joinAddress(this.#options.host, port ?? 0);
   }
-}
-
-/** Joins host and port; an IPv6 address gets its brackets. */
-function joinAddress(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,5 +1,6 @@
 /** A client for tests: frames in, frames out, on TCP or WebSocket. */
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import {
   client,
@@ -47,19 +48,27 @@ export class TestClient {
     }
   }
 
-  static tcp(address: string): Promise<TestClient> {
-    const at = address.lastIndexOf(':');
+  /** @param ca authority of the gateway's certificate; undefined: without TLS */
+  static tcp(address: string, ca?: Buffer): Promise<TestClient> {
+    const { hostname, port } = new URL(`tcp://${address}`);
+    const target = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
     return new Promise((resolve, reject) => {
-      const socket = connect({ host: address.slice(0, at), port: Number(address.slice(at + 1)) });
+      const socket = ca === undefined ? connect(target) : connectTls({ ...target, ca });
       const test = new TestClient(socket);
-      socket.once('connect', () => resolve(test)).once('error', reject);
+      socket.once(ca === undefined ? 'connect' : 'secureConnect', () => resolve(test)).once('error', reject);
     });
   }
 
   /** @param target path and query behind the address */
-  static ws(address: string, protocols: readonly string[] = [WS_PROTO], target = '/ws'): Promise<TestClient> {
+  static ws(
+    address: string,
+    protocols: readonly string[] = [WS_PROTO],
+    target = '/ws',
+    ca?: Buffer,
+  ): Promise<TestClient> {
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(`ws://${address}${target}`, [...protocols]);
+      const scheme = ca === undefined ? 'ws' : 'wss';
+      const socket = new WebSocket(`${scheme}://${address}${target}`, [...protocols], ca && { ca });
       const test = new TestClient(socket);
       socket.once('open', () => resolve(test)).once('error', reject);
     });

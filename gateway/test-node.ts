@@ -2,6 +2,8 @@
 import { type Logger, silentLogger } from '../common/mod.ts';
 import { BatchLink } from '../crpc/mod.ts';
 import { link } from '../proto/mod.ts';
+import { joinAddress } from './advertise.ts';
+import type { TlsMaterial } from './door.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
 import type { OpenLink } from './state-link.ts';
 import { TestClient } from './test-client.ts';
@@ -24,19 +26,25 @@ export interface TestNodeOptions {
   readonly open?: OpenLink;
   readonly logger?: Logger;
   readonly requireTicket?: boolean;
+  readonly tls?: TlsMaterial;
+  /** Authority that the clients trust; with it they use TLS. */
+  readonly ca?: Buffer;
+  /** Address to listen on. @default 127.0.0.1 */
+  readonly host?: string;
 }
 
 export class TestNode implements AsyncDisposable {
   readonly node: WorkerNode;
   /** Ended with the node. */
   readonly clients: { destroy(): void }[] = [];
+  #ca: Buffer | undefined;
   #waiting: { readonly links: number; readonly resolve: () => void }[] = [];
   address = '';
   wsAddress = '';
 
   private constructor(
     limits: Partial<GatewayLimits>,
-    { open = openBatchLink, logger = silentLogger, requireTicket = false }: TestNodeOptions,
+    { open = openBatchLink, logger = silentLogger, tls, requireTicket = false }: TestNodeOptions,
   ) {
     this.node = new WorkerNode({
       gateway: 5,
@@ -44,6 +52,7 @@ export class TestNode implements AsyncDisposable {
       worker: 2,
       limits: { ...DEFAULT_LIMITS, ...limits },
       open,
+      clientTls: tls,
       logger,
       requireTicket,
       onRouteChange: () => {
@@ -58,12 +67,14 @@ export class TestNode implements AsyncDisposable {
     limits: Partial<GatewayLimits> = {},
     options: TestNodeOptions = {},
   ): Promise<TestNode> {
+    const { host = HOST, ca } = options;
     const test = new TestNode(limits, options);
+    test.#ca = ca;
     test.node.setKeys(tokens.jwks);
     for (const kind of ['tcp', 'ws'] as const) {
-      const port = await test.node.listen(kind, { host: HOST, port: 0, reusePort: false });
-      if (kind === 'tcp') test.address = `${HOST}:${port}`;
-      else test.wsAddress = `${HOST}:${port}`;
+      const port = await test.node.listen(kind, { host, port: 0, reusePort: false });
+      if (kind === 'tcp') test.address = joinAddress(host, port);
+      else test.wsAddress = joinAddress(host, port);
     }
     if (states.length > 0) await test.reach(states);
     return test;
@@ -83,13 +94,13 @@ export class TestNode implements AsyncDisposable {
   }
 
   async tcp(): Promise<TestClient> {
-    const client = await TestClient.tcp(this.address);
+    const client = await TestClient.tcp(this.address, this.#ca);
     this.clients.push(client);
     return client;
   }
 
   async ws(protocols?: readonly string[], target?: string): Promise<TestClient> {
-    const client = await TestClient.ws(this.wsAddress, protocols, target);
+    const client = await TestClient.ws(this.wsAddress, protocols, target, this.#ca);
     this.clients.push(client);
     return client;
   }

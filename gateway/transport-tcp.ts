@@ -1,17 +1,14 @@
-/** Frames back to back on raw TCP. */
-import { createServer, type Server, type Socket } from 'node:net';
+/** Frames back to back on TCP, raw or in TLS. */
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { FrameParser } from '../proto/mod.ts';
+import type { Origin } from './address-limits.ts';
 import { closeFrame } from './answers.ts';
 import { type Connection, Phase } from './connection.ts';
+import { Door, type DoorOptions, type TlsMaterial } from './door.ts';
 import { type Downlink, joinFrames } from './fanout.ts';
-import { MAX_HELLO_BYTES, TCP_KEEPALIVE_MS } from './limits.ts';
-import {
-  listen,
-  type Listener,
-  type ListenOptions,
-  type Transport,
-  type TransportEvents,
-} from './transport.ts';
+import { MAX_HELLO_BYTES } from './limits.ts';
+import type { Listener, ListenOptions, Transport, TransportEvents } from './transport.ts';
 
 const CONNECTION = Symbol('connection');
 
@@ -19,27 +16,35 @@ interface ClientSocket extends Socket {
   [CONNECTION]?: Connection;
 }
 
+/** What the doors of both ports are made with. */
+export type PortOptions = Pick<DoorOptions, 'tls' | 'tlsTimeoutMs' | 'proxies' | 'timeoutMs' | 'maxSockets'>;
+
 export class TcpTransport implements Transport, Listener {
   readonly kind = 'tcp';
   readonly #events: TransportEvents;
-  readonly #server: Server;
+  readonly #door: Door;
   /** The connection whose bytes are being parsed. */
   #reading: Connection | undefined;
 
-  constructor(events: TransportEvents) {
+  constructor(events: TransportEvents, options: PortOptions) {
     this.#events = events;
-    this.#server = createServer(
-      { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS },
-      (socket) => this.#accept(socket),
-    );
+    this.#door = new Door(events, {
+      ...options,
+      tell: closeFrame,
+      onEnter: (socket, visit) => this.#enter(socket, this.#door.admit(visit)),
+    });
   }
 
   listen(options: ListenOptions): Promise<number> {
-    return listen(this.#server, options, (error) => this.#events.onAcceptError(error));
+    return this.#door.listen(options);
+  }
+
+  setTls(material: TlsMaterial): void {
+    this.#door.setTls(material);
   }
 
   close(): void {
-    this.#server.close();
+    this.#door.close();
   }
 
   pack(frames: Downlink, owned: boolean): Buffer {
@@ -52,10 +57,15 @@ export class TcpTransport implements Transport, Listener {
 
   end(connection: Connection): void {
     connection.socket.end();
+    // What it still sends is read and dropped: with unread bytes the kernel would answer with RST, and CLOSE be lost.
+    connection.socket.resume();
   }
 
   destroy(connection: Connection): void {
-    connection.socket.destroy();
+    const socket = connection.socket as Socket;
+    // RST: the kernel need not keep what a stuck reader does not take. Node cannot do it below TLS.
+    if (socket instanceof TLSSocket) socket.destroy();
+    else socket.resetAndDestroy();
   }
 
   pause(connection: Connection): void {
@@ -93,14 +103,7 @@ export class TcpTransport implements Transport, Listener {
   readonly #onFrame = (frame: Uint8Array): boolean =>
     this.#events.onFrame(this.#reading as Connection, frame);
 
-  #accept(socket: ClientSocket): void {
-    // Before anything else: a socket may break at once.
-    socket.on('error', onError);
-    const origin = this.#events.onSocket(socket.remoteAddress ?? '');
-    if (typeof origin === 'string') {
-      this.#turnAway(socket);
-      return;
-    }
+  #enter(socket: ClientSocket, origin: Origin | undefined): void {
     const peer = { parser: new FrameParser(MAX_HELLO_BYTES), origin };
     const connection = this.#events.onAccept(this, socket, peer);
     if (connection === undefined) {
@@ -111,17 +114,6 @@ export class TcpTransport implements Transport, Listener {
     socket[CONNECTION] = connection;
     socket.on('data', onData);
     socket.on('close', onClose);
-  }
-
-  /** Refuses a client that has no connection. */
-  #turnAway(socket: Socket): void {
-    if (!this.#events.mayTell()) {
-      socket.resetAndDestroy();
-      return;
-    }
-    // Not end(): whether the client ends its half as well must not matter.
-    socket.write(closeFrame('ADDRESS_LIMITED'));
-    socket.destroySoon();
   }
 }
 
@@ -135,8 +127,4 @@ function onData(this: ClientSocket, chunk: Buffer): void {
 function onClose(this: ClientSocket): void {
   const connection = this[CONNECTION];
   (connection?.transport as TcpTransport | undefined)?.gone(connection as Connection);
-}
-
-function onError(): void {
-  // ECONNRESET, EPIPE and the like: 'close' follows, and that is what counts.
 }

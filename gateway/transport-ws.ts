@@ -41,6 +41,7 @@ export class WsTransport implements Transport {
     webSocket.on('error', onError);
     const connection = this.#events.onAccept(this, socket, { webSocket, origin });
     if (connection === undefined) {
+      this.#events.onSocketGone(origin);
       webSocket.terminate();
       return;
     }
@@ -100,6 +101,7 @@ export class WsTransport implements Transport {
   }
 
   gone(connection: Connection): void {
+    this.#events.onSocketGone(connection.origin);
     this.#events.onGone(connection);
   }
 

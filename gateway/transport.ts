@@ -6,9 +6,9 @@ import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
 import type { FrameHeader, FrameParser } from '../proto/mod.ts';
 import type { Origin } from './address-limits.ts';
 import type { Connection } from './connection.ts';
+import type { TlsMaterial } from './door.ts';
 import type { Downlink } from './fanout.ts';
-import { LISTEN_BACKLOG } from './limits.ts';
-import type { Refusal } from './worker-stats.ts';
+import type { DisconnectCode, Refusal } from './worker-stats.ts';
 
 export interface ListenOptions {
   readonly host: string;
@@ -16,12 +16,16 @@ export interface ListenOptions {
   readonly port: number;
   /** Other workers listen on the same port. */
   readonly reusePort: boolean;
+  /** Sockets that the kernel holds until they are accepted. */
+  readonly backlog: number;
 }
 
 /** A port that clients come in by. */
 export interface Listener {
   /** Returns the port. Rejects with the system's error. */
   listen(options: ListenOptions): Promise<number>;
+  /** Takes another certificate, where TLS is on. @throws Error when it does not do; the old one stays */
+  setTls(material: TlsMaterial): void;
   /** Stops accepting; connections live on. */
   close(): void;
 }
@@ -59,6 +63,8 @@ export interface TransportEvents {
    */
   onSocket(address: string): Origin | undefined | Refusal;
   onSocketGone(origin: Origin | undefined): void;
+  /** A socket that is no connection yet was refused or came to nothing. */
+  onTurnedAway(code: DisconnectCode): void;
   /** Whether there is room to tell a client that it is refused; if not, it is to be cut. */
   mayTell(): boolean;
   /** The client asks something on a level of its own, as a WebSocket ping; returns whether to answer. */
@@ -95,14 +101,11 @@ export function listen(
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(
-      { host: options.host, port: options.port, reusePort: options.reusePort, backlog: LISTEN_BACKLOG },
-      () => {
-        server.off('error', reject);
-        server.on('error', onError);
-        const address = server.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : options.port);
-      },
-    );
+    server.listen({ ...options }, () => {
+      server.off('error', reject);
+      server.on('error', onError);
+      const address = server.address();
+      resolve(typeof address === 'object' && address !== null ? address.port : options.port);
+    });
   });
 }

@@ -16,6 +16,7 @@ const DATA: WorkerData = {
   limits: DEFAULT_LIMITS,
   requireTicket: false,
   clusterToken: undefined,
+  clientTls: undefined,
   logLevel: 'silent',
 };
 

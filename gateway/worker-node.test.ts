@@ -293,7 +293,7 @@ describe('a live connection', () => {
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
     if ('resetAndDestroy' in client.socket) client.socket.resetAndDestroy();
-    await expect.poll(() => node.node.stats.disconnects).toEqual({ PEER_GONE: 1 });
+    await expect.poll(() => node.node.stats.disconnects).toEqual({ PEER_RESET: 1 });
     await expect.poll(() => [...state.streams][0]?.attached.size).toBe(0);
     expect(node.node.size).toBe(0);
   });

@@ -1,12 +1,13 @@
 /** One worker's part of the gateway: sockets on one side, state nodes on the other. It needs no thread of its own. */
 import type { Duplex } from 'node:stream';
-import { CATALOGUE, type ErrorCode, type ErrorDetails, type Logger } from '../common/mod.ts';
+import { AddressList, CATALOGUE, type ErrorCode, type ErrorDetails, type Logger } from '../common/mod.ts';
 import type { FrameHeader } from '../proto/mod.ts';
 import { closeFrame, nackFrame } from './answers.ts';
 import { Authenticator } from './authenticator.ts';
 import { Connection, Phase } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Deadlines } from './deadlines.ts';
+import type { TlsMaterial } from './door.ts';
 import { Drain } from './drain.ts';
 import { drawGateway, type OtherGateway } from './elsewhere.ts';
 import { Fanout } from './fanout.ts';
@@ -23,7 +24,13 @@ import type { Listener, ListenOptions, Peer, Transport, TransportEvents } from '
 import { TicketCheck } from './ticket-check.ts';
 import { TcpTransport } from './transport-tcp.ts';
 import { Uplink, type UplinkEvents } from './uplink.ts';
-import { type DisconnectCode, newWorkerStats, PEER_GONE, type WorkerStats } from './worker-stats.ts';
+import {
+  type DisconnectCode,
+  newWorkerStats,
+  PEER_GONE,
+  PEER_RESET,
+  type WorkerStats,
+} from './worker-stats.ts';
 
 /** Bits of a connection id below the gateway's and the worker's number. */
 const WORKER_SHIFT = 45n;
@@ -44,6 +51,8 @@ export interface WorkerNodeOptions {
   /** This worker's share; see shareOf. */
   readonly limits: GatewayLimits;
   readonly open: OpenLink;
+  /** undefined: clients connect without TLS. */
+  readonly clientTls?: TlsMaterial | undefined;
   readonly logger: Logger;
   /** Lets in only clients that ipconf has sent here. @default false */
   readonly requireTicket?: boolean;
@@ -114,11 +123,16 @@ export class WorkerNode {
       goodbye: (connection) => this.#end(connection, 'CLIENT_GOODBYE'),
     });
     const events = this.#transportEvents();
-    const { maxFrameBytes, helloTimeoutMs } = limits;
-    const maxSockets = limits.maxConnections + MAX_REFUSED;
+    const port = {
+      tls: options.clientTls,
+      tlsTimeoutMs: limits.tlsTimeoutMs,
+      proxies: new AddressList(limits.proxyProtocol),
+      timeoutMs: limits.helloTimeoutMs,
+      maxSockets: limits.maxConnections + MAX_REFUSED,
+    };
     this.#listeners = {
-      tcp: new TcpTransport(events),
-      ws: new WsListener(events, { maxFrameBytes, helloTimeoutMs, maxSockets }),
+      tcp: new TcpTransport(events, port),
+      ws: new WsListener(events, limits.maxFrameBytes, port),
     };
     this.#deadlines.start();
   }
@@ -129,8 +143,14 @@ export class WorkerNode {
   }
 
   /** Listens for one kind of client and returns the port. */
-  listen(kind: 'tcp' | 'ws', options: ListenOptions): Promise<number> {
-    return this.#listeners[kind].listen(options);
+  listen(kind: 'tcp' | 'ws', options: Omit<ListenOptions, 'backlog'>): Promise<number> {
+    return this.#listeners[kind].listen({ ...options, backlog: this.#limits.backlog });
+  }
+
+  /** Takes another certificate for handshakes to come. */
+  setTls(material: TlsMaterial): void {
+    this.#listeners.tcp.setTls(material);
+    this.#listeners.ws.setTls(material);
   }
 
   /** Follows the state nodes that the registry knows. */
@@ -195,6 +215,7 @@ export class WorkerNode {
       isCongested: () => this.#uplink.congested,
       onSocket: (address) => this.#guard.enter(address),
       onSocketGone: (origin) => this.#guard.leave(origin),
+      onTurnedAway: (code) => this.#countEnd(code),
       mayTell: () => this.#guard.mayTell(),
       onSideFrame: (connection, bytes) => this.#sideFrame(connection, bytes),
       onAccept: (transport, socket, peer) => this.#accept(transport, socket, peer),
@@ -337,7 +358,8 @@ export class WorkerNode {
 
   /** The socket is closed, by whomever. */
   #forget(connection: Connection): void {
-    if (connection.phase < Phase.CLOSING) this.#leave(connection, PEER_GONE);
+    if (connection.phase < Phase.CLOSING)
+      this.#leave(connection, connection.socket.errored ? PEER_RESET : PEER_GONE);
     connection.phase = Phase.CLOSED;
     connection.out = undefined;
     this.#deadlines.onClosed(connection);

@@ -3,7 +3,11 @@ import type { ErrorCode } from '../common/mod.ts';
 
 /** Label of a connection that ended without a CLOSE of either side. */
 export const PEER_GONE = 'PEER_GONE';
-export type DisconnectCode = ErrorCode | typeof PEER_GONE;
+/** Label of a connection that broke: reset, unreachable. */
+export const PEER_RESET = 'PEER_RESET';
+/** Label of a TLS handshake that failed or took too long. */
+export const TLS_FAILED = 'TLS_FAILED';
+export type DisconnectCode = ErrorCode | typeof PEER_GONE | typeof PEER_RESET | typeof TLS_FAILED;
 
 /** Which limit a client has met. */
 export type Refusal = 'address_connections' | 'address_connects' | 'address_logins' | 'connection_rate';

@@ -63,6 +63,9 @@ supervisor.on('message', (message: ToWorker) => {
     case 'gateway':
       node.setGateway(message.gateway);
       break;
+    case 'tls':
+      node.setTls(message.tls);
+      break;
     case 'drain':
       void node.drain(message.deadlineMs, message.elsewhere).then(() => post({ kind: 'drained' }));
       break;

@@ -21,6 +21,7 @@ describe('readAddress', () => {
       ip: '10.0.0.1',
       port: 8900,
       wsPort: 8901,
+      tls: false,
       zone: 'a',
       version: '1',
       epoch: 0,

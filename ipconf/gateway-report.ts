@@ -12,6 +12,8 @@ export interface GatewayAddress {
   readonly port: number;
   /** WebSocket port; 0: none. */
   readonly wsPort: number;
+  /** Clients must connect with TLS, on both ports. */
+  readonly tls: boolean;
   readonly zone: string;
   readonly version: string;
   /** When the process started, Unix time in ms: of two at one address, the older is dead. 0: unknown. */
@@ -58,6 +60,7 @@ export function readAddress(endpoint: Endpoint): GatewayAddress | undefined {
     ip,
     port,
     wsPort: readPort(endpoint.metadata['ws_port'] ?? ''),
+    tls: endpoint.metadata['tls'] === '1',
     zone: endpoint.zone,
     version: endpoint.version,
     epoch: readEpoch(endpoint.metadata['epoch'] ?? ''),

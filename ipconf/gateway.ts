@@ -41,8 +41,8 @@ export class Gateway {
     this.window = new Window(readLoad(endpoint), now);
     this.credit = new Credit(Math.floor(now / 1000));
     this.seenAt = seenAt;
-    const { ip, port, wsPort, zone } = address;
-    this.head = `${JSON.stringify({ ip, port, ws_port: wsPort, zone }).slice(0, -1)},"score":`;
+    const { ip, port, wsPort, tls, zone } = address;
+    this.head = `${JSON.stringify({ ip, port, ws_port: wsPort, ...(tls && { tls }), zone }).slice(0, -1)},"score":`;
   }
 
   /** The figures go on coming, so that their absence would mean something. */

@@ -130,7 +130,7 @@ export const SHAPES = {
     reason: 'text',
     retryable: 'bool',
     retry_after_ms: 'u32',
-    elsewhere: shape({ host: 'text', port: 'u32', ws_port: 'u32' }),
+    elsewhere: shape({ host: 'text', port: 'u32', ws_port: 'u32', tls: 'bool' }),
   }),
 } as const satisfies Record<string, Shape>;
 

@@ -171,7 +171,11 @@ export class Connection {
   #unreachable(reason: string): ClientError {
     const { gateway, transport } = this.#options;
     return ClientError.local('SERVER_UNREACHABLE', {
-      details: { what: 'the gateway', url: transport.address(gateway), flag: '--ipconf' },
+      details: {
+        what: gateway.tls ? `the gateway (${reason})` : 'the gateway',
+        url: transport.address(gateway),
+        flag: '--ipconf',
+      },
       cause: new Error(reason),
     });
   }

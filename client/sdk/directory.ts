@@ -96,7 +96,8 @@ export async function listGateways(
   for (const item of (body['data'] as Json[]).slice(0, MAX_GATEWAYS)) {
     const port = Number(item['port'] ?? 0);
     const wsPort = Number(item['ws_port'] ?? 0);
-    if (typeof item['ip'] === 'string') gateways.push({ host: item['ip'], port, wsPort });
+    if (typeof item['ip'] === 'string')
+      gateways.push({ host: item['ip'], port, wsPort, tls: item['tls'] === true });
   }
   if (gateways.length === 0) throw ClientError.local('NO_GATEWAY');
   const ticket = typeof body['ticket'] === 'string' ? body['ticket'] : '';

@@ -5,14 +5,18 @@ import { hostPort } from './transport.ts';
 export const SUBPROTOCOL = 'gochat.v1.proto';
 
 export interface WebSocketTransportOptions {
-  /** Builds the URL of a gateway. @default ws://host:wsPort/ */
+  /** Builds the URL of a gateway. @default ws://host:wsPort/, or wss where the gateway has TLS */
   readonly url?: (gateway: Gateway) => string;
 }
 
 /** Makes the factory of WebSocket transports. */
 export function webSocketTransport(options: WebSocketTransportOptions = {}): TransportFactory {
-  const address = options.url ?? ((gateway: Gateway) => `ws://${hostPort(gateway.host, gateway.wsPort)}/`);
+  const address = options.url ?? standardUrl;
   return { kind: 'ws', address, open: (gateway, handlers) => open(address(gateway), handlers) };
+}
+
+function standardUrl({ host, wsPort, tls }: Gateway): string {
+  return `${tls ? 'wss' : 'ws'}://${hostPort(host, wsPort)}/`;
 }
 
 function open(url: string, handlers: TransportHandlers): Transport {

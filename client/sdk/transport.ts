@@ -6,6 +6,8 @@ export interface Gateway {
   readonly port: number;
   /** 0: no WebSocket. */
   readonly wsPort: number;
+  /** Both ports speak TLS. @default false */
+  readonly tls?: boolean;
 }
 
 export interface TransportHandlers {

@@ -64,7 +64,7 @@ export class FakeConnection {
       reason: `test: ${code}`,
       retryable,
       retryAfterMs,
-      elsewhere: elsewhere && { host: '127.0.0.1', port: elsewhere.port, wsPort: 0 },
+      elsewhere: elsewhere && { host: '127.0.0.1', port: elsewhere.port, wsPort: 0, tls: false },
     }).finish();
     this.send(FrameType.CLOSE, 0, 0n, close);
     this.#socket.end();

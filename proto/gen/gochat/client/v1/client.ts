@@ -156,6 +156,8 @@ export interface Endpoint {
   port: number;
   /** WebSocket; 0: none. */
   wsPort: number;
+  /** Both speak TLS. */
+  tls: boolean;
 }
 
 /** The user is writing to the conversation in the header's key; no answer, and not in the log. From the server: who is. */
@@ -1353,7 +1355,7 @@ export const Close: MessageFns<Close> = {
 };
 
 function createBaseEndpoint(): Endpoint {
-  return { host: "", port: 0, wsPort: 0 };
+  return { host: "", port: 0, wsPort: 0, tls: false };
 }
 
 export const Endpoint: MessageFns<Endpoint> = {
@@ -1366,6 +1368,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     }
     if (message.wsPort !== 0) {
       writer.uint32(24).uint32(message.wsPort);
+    }
+    if (message.tls !== false) {
+      writer.uint32(32).bool(message.tls);
     }
     return writer;
   },
@@ -1407,6 +1412,14 @@ export const Endpoint: MessageFns<Endpoint> = {
             message.wsPort = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.tls = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1427,6 +1440,7 @@ export const Endpoint: MessageFns<Endpoint> = {
     message.host = object.host ?? "";
     message.port = object.port ?? 0;
     message.wsPort = object.wsPort ?? 0;
+    message.tls = object.tls ?? false;
     return message;
   },
 };

@@ -1,0 +1,218 @@
+/** The way in to a port: accepts sockets, hears for whom a balancer speaks, lets in whom the limits allow, ends TLS. */
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
+import type { AddressList, ErrorCode } from '../common/mod.ts';
+import type { Origin } from './address-limits.ts';
+import { TCP_KEEPALIVE_MS } from './limits.ts';
+import { parseProxyHeader } from './proxy-protocol.ts';
+import { listen, type ListenOptions, type TransportEvents } from './transport.ts';
+import { TLS_FAILED } from './worker-stats.ts';
+
+/** What ends TLS; the same in all workers, so that a session may be resumed at any of them. */
+export interface TlsMaterial {
+  /** PEM, with the intermediate certificates behind it. */
+  readonly cert: string;
+  /** PEM. */
+  readonly key: string;
+  /** 48 random bytes that session tickets are sealed with. */
+  readonly ticketKeys: Uint8Array;
+}
+
+export interface DoorOptions {
+  /** undefined: plain. */
+  readonly tls: TlsMaterial | undefined;
+  /** Deadline of a TLS handshake, ms. */
+  readonly tlsTimeoutMs: number;
+  /** Balancers, whose connections begin with a PROXY header. */
+  readonly proxies: AddressList;
+  /** Deadline from the accepted socket to `admit`, ms. */
+  readonly timeoutMs: number;
+  /** Most sockets of the port. */
+  readonly maxSockets: number;
+  /** Says a code in the language of the port. */
+  readonly tell: (code: ErrorCode) => string | Uint8Array;
+  /** What the socket brings from now on is the client's own. */
+  readonly onEnter: (socket: Socket, visit: Visit) => void;
+}
+
+/** A socket that is not a connection yet. */
+export interface Visit {
+  readonly raw: Socket;
+  readonly dueMs: number;
+  readonly onClose: () => void;
+  /** The socket's other end; unique among those of a port that are open. */
+  readonly end: string;
+  origin: Origin | undefined;
+  /** It has been counted against its origin. */
+  counted: boolean;
+}
+
+export class Door {
+  readonly #events: TransportEvents;
+  readonly #options: DoorOptions;
+  readonly #server: Server;
+  readonly #tls: TlsServer | undefined;
+  /** In the order of their deadlines. */
+  readonly #visits = new Set<Visit>();
+  /** Visits whose TLS handshake goes on, by the socket's other end: all that Node tells of both. */
+  readonly #shaking = new Map<string, Visit>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(events: TransportEvents, options: DoorOptions) {
+    this.#events = events;
+    this.#options = options;
+    this.#server = createServer(
+      { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS },
+      (socket) => this.#accept(socket),
+    );
+    this.#server.maxConnections = options.maxSockets;
+    this.#server.on('drop', () => events.onTurnedAway('TOO_MANY_CONNECTIONS'));
+    if (options.tls === undefined) return;
+    this.#tls = createTlsServer(
+      { ...contextOf(options.tls), minVersion: 'TLSv1.2', handshakeTimeout: options.tlsTimeoutMs },
+      (socket) => this.#onSecure(socket),
+    );
+    this.#tls.on('tlsClientError', (_error, socket) => {
+      events.onTurnedAway(TLS_FAILED);
+      socket.destroy();
+    });
+  }
+
+  listen(options: ListenOptions): Promise<number> {
+    return listen(this.#server, options, (error) => this.#events.onAcceptError(error));
+  }
+
+  /** Takes another certificate for handshakes to come. @throws Error when it does not do; the old one stays */
+  setTls(material: TlsMaterial): void {
+    this.#tls?.setSecureContext(contextOf(material));
+  }
+
+  /** Stops accepting and cuts what is not yet a connection. */
+  close(): void {
+    this.#server.close();
+    clearTimeout(this.#timer);
+    for (const visit of this.#visits) visit.raw.destroy();
+  }
+
+  /** The visit becomes a connection, which owes `onSocketGone` for the origin that is returned. */
+  admit(visit: Visit): Origin | undefined {
+    this.#visits.delete(visit);
+    visit.raw.off('close', visit.onClose);
+    return visit.origin;
+  }
+
+  #accept(raw: Socket): void {
+    // Before anything else: a socket may break at once.
+    raw.on('error', onError);
+    const dueMs = performance.now() + this.#options.timeoutMs;
+    const visit: Visit = {
+      raw,
+      dueMs,
+      onClose: () => this.#forget(visit),
+      end: endOf(raw),
+      origin: undefined,
+      counted: false,
+    };
+    raw.on('close', visit.onClose);
+    this.#visits.add(visit);
+    this.#timer ??= setTimeout(this.#onTimer, this.#options.timeoutMs);
+    const address = raw.remoteAddress ?? '';
+    if (this.#options.proxies.has(address)) this.#readHeader(visit);
+    else this.#enter(visit, address);
+  }
+
+  #readHeader(visit: Visit): void {
+    const { raw } = visit;
+    let held: Buffer | undefined;
+    const onData = (chunk: Buffer): void => {
+      held = held === undefined ? chunk : Buffer.concat([held, chunk]);
+      const header = parseProxyHeader(held);
+      if (header === 'more') return;
+      raw.off('data', onData);
+      if (header === 'invalid') {
+        this.#turnAway(visit, 'PROXY_HEADER_INVALID');
+        return;
+      }
+      // What follows is for whoever reads from the socket next.
+      raw.pause();
+      if (header.bytes < held.length) raw.unshift(held.subarray(header.bytes));
+      this.#enter(visit, header.address ?? raw.remoteAddress ?? '');
+    };
+    raw.on('data', onData);
+  }
+
+  #enter(visit: Visit, address: string): void {
+    const { raw } = visit;
+    const origin = this.#events.onSocket(address);
+    if (typeof origin === 'string') {
+      this.#turnAway(visit, 'ADDRESS_LIMITED');
+      return;
+    }
+    visit.origin = origin;
+    visit.counted = true;
+    if (this.#tls === undefined) {
+      this.#options.onEnter(raw, visit);
+      // It was paused if there was a header.
+      raw.resume();
+      return;
+    }
+    this.#shaking.set(visit.end, visit);
+    this.#tls.emit('connection', raw);
+  }
+
+  #onSecure(socket: TLSSocket): void {
+    const end = endOf(socket);
+    const visit = this.#shaking.get(end);
+    this.#shaking.delete(end);
+    if (visit === undefined || !this.#visits.has(visit)) {
+      socket.destroy();
+      return;
+    }
+    socket.on('error', onError);
+    this.#options.onEnter(socket, visit);
+  }
+
+  /** Refuses who is not yet a connection; there is nobody to tell behind TLS, or in a flood. */
+  #turnAway(visit: Visit, code: ErrorCode): void {
+    const { raw } = visit;
+    this.#events.onTurnedAway(code);
+    if (this.#tls !== undefined || !this.#events.mayTell()) {
+      raw.resetAndDestroy();
+      return;
+    }
+    // Not end(): whether the client ends its half as well must not matter.
+    raw.write(this.#options.tell(code));
+    raw.destroySoon();
+  }
+
+  #forget(visit: Visit): void {
+    this.#visits.delete(visit);
+    if (this.#shaking.get(visit.end) === visit) this.#shaking.delete(visit.end);
+    if (visit.counted) this.#events.onSocketGone(visit.origin);
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined;
+    const nowMs = performance.now();
+    for (const visit of this.#visits) {
+      if (visit.dueMs > nowMs) {
+        this.#timer = setTimeout(this.#onTimer, visit.dueMs - nowMs);
+        return;
+      }
+      this.#visits.delete(visit);
+      this.#turnAway(visit, 'HELLO_TIMEOUT');
+    }
+  };
+}
+
+function endOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
+
+function contextOf({ cert, key, ticketKeys }: TlsMaterial) {
+  return { cert, key, ticketKeys: Buffer.from(ticketKeys) };
+}
+
+function onError(): void {
+  // ECONNRESET, EPIPE and the like: 'close' follows, and that is what counts.
+}

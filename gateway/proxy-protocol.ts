@@ -1,0 +1,64 @@
+/**
+ * PROXY protocol version 2: what a load balancer says, in front of all else, of the client that it speaks for.
+ * https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt section 2.2
+ *
+ *     0           12            13       14       16
+ *     | signature | version,cmd | family | length | addresses, extensions (TLV) …
+ */
+
+const SIGNATURE = Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a);
+const HEAD_BYTES = 16;
+/** Longest header that is read: addresses take up to 216 bytes, the rest is extensions, which are skipped. */
+export const MAX_PROXY_HEADER_BYTES = 4096;
+
+const LOCAL = 0x20;
+const PROXY = 0x21;
+/** Families by their byte, and what their addresses take. The address is read only where it can be a client's. */
+const UNSPECIFIED = 0x00;
+const TCP4 = 0x11;
+const TCP6 = 0x21;
+const ADDRESS_BYTES: ReadonlyMap<number, number> = new Map([
+  [UNSPECIFIED, 0],
+  [TCP4, 12],
+  [TCP6, 36],
+  // Stream on a UNIX socket.
+  [0x31, 216],
+]);
+
+/** A whole header. */
+export interface ProxyHeader {
+  readonly bytes: number;
+  /** The client's address; undefined: the balancer speaks for itself (a health check) or does not know. */
+  readonly address: string | undefined;
+}
+
+/** Reads a header from the beginning of a stream; 'more': so far so good, 'invalid': it is none. */
+export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | 'more' | 'invalid' {
+  for (let i = 0; i < Math.min(bytes.length, SIGNATURE.length); i++)
+    if (bytes[i] !== SIGNATURE[i]) return 'invalid';
+  const command = bytes[12];
+  if (command !== undefined && command !== LOCAL && command !== PROXY) return 'invalid';
+  if (bytes.length < HEAD_BYTES) return 'more';
+  const family = bytes[13] as number;
+  const length = ((bytes[14] as number) << 8) | (bytes[15] as number);
+  const size = HEAD_BYTES + length;
+  const needed = ADDRESS_BYTES.get(family);
+  if (size > MAX_PROXY_HEADER_BYTES) return 'invalid';
+  // Whatever LOCAL brings along is to be skipped.
+  if (command === PROXY && (needed === undefined || length < needed)) return 'invalid';
+  if (bytes.length < size) return 'more';
+  return { bytes: size, address: command === PROXY ? readSource(bytes, family) : undefined };
+}
+
+function readSource(bytes: Uint8Array, family: number): string | undefined {
+  if (family === TCP4) return bytes.subarray(HEAD_BYTES, HEAD_BYTES + 4).join('.');
+  if (family !== TCP6) return undefined;
+  const hextets: string[] = [];
+  for (let at = HEAD_BYTES; at < HEAD_BYTES + 16; at += 2)
+    hextets.push((((bytes[at] as number) << 8) | (bytes[at + 1] as number)).toString(16));
+  const address = hextets.join(':');
+  // An IPv4 client behind a balancer on IPv6 counts under its own address.
+  return address.startsWith('0:0:0:0:0:ffff:')
+    ? `::ffff:${bytes.subarray(HEAD_BYTES + 12, HEAD_BYTES + 16).join('.')}`
+    : address;
+}
