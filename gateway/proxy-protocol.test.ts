@@ -23,7 +23,7 @@ const VECTORS = [
   ['PROXY, TCP over IPv6', `${SIGNATURE}21210024${TCP6}`, 52, '2001:db8:0:0:0:0:0:1'],
   [
     'PROXY, an IPv4 address in IPv6',
-    `${SIGNATURE}21210024${'00000000000000000000ffffc0000201'}${TCP6.slice(32)}`,
+    `${SIGNATURE}2121002400000000000000000000ffffc0000201${TCP6.slice(32)}`,
     52,
     '::ffff:192.0.2.1',
   ],

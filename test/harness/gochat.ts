@@ -147,7 +147,7 @@ export async function startUp(
     };
     return {
       process,
-      gateway: find(/tcp:\/\/(\S+)/),
+      gateway: find(/tcps?:\/\/(\S+)/),
       ipconf: find(/(http:\S+)\/ip\/list/),
       api: find(/api {7}(http:\S+)/),
       admin: find(/(http:\S+)\/metrics/),

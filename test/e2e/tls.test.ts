@@ -1,0 +1,84 @@
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect, type TLSSocket } from 'node:tls';
+import { expect, onTestFinished, test } from 'vitest';
+import { Authority } from '../../crpc/testing/certificates.ts';
+import { Client, runGochat, signup, startUp } from '../harness/gochat.ts';
+
+function scratch(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'gochat-e2e-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Common name of the certificate that a new connection sees. */
+async function certificateOf(address: string, ca: Buffer): Promise<string> {
+  const { hostname, port } = new URL(`tcp://${address}`);
+  const socket: TLSSocket = connect({ host: hostname, port: Number(port), ca });
+  try {
+    await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
+    return String(socket.getPeerCertificate().subject.CN);
+  } finally {
+    socket.destroy();
+  }
+}
+
+test('TLS: clients on tcps and wss talk, strangers to the authority are told, HUP renews', {
+  timeout: 120_000,
+}, async () => {
+  using authority = new Authority();
+  authority.issue('first', 'IP:127.0.0.1');
+  authority.issue('second', 'IP:127.0.0.1');
+  const folder = scratch();
+  const [cert, key] = [join(folder, 'gw.pem'), join(folder, 'gw.key')];
+  const install = (name: string) => {
+    copyFileSync(authority.path(`${name}.pem`), cert);
+    copyFileSync(authority.path(`${name}.key`), key);
+  };
+  install('first');
+  await using up = await startUp(folder, ['--tls-cert', cert, '--tls-key', key, '--log-level', 'info']);
+  expect(up.process.stdout).toMatch(/tcps:\/\/\S+ {2}wss:\/\//);
+  await Promise.all([signup(up, 'ann'), signup(up, 'bob')]);
+  const trust = ['--tls-ca', authority.path('ca.pem')];
+  await using ann = new Client(up, 'ann', undefined, trust);
+  await using bob = new Client(up, 'bob', undefined, [...trust, '--transport', 'ws']);
+  await Promise.all([ann.event('synced'), bob.event('synced')]);
+  ann.say('/dm bob hello over TLS');
+  await bob.event('message', ({ text }) => text === 'hello over TLS');
+  bob.say('/dm ann and back');
+  await ann.event('message', ({ text }) => text === 'and back');
+
+  await using stranger = new Client(up, 'ann', undefined, ['--timeout-ms', '1000']);
+  const refused = await stranger.exit();
+  expect(refused.code).toBe(1);
+  expect(refused.stdout + refused.stderr).toMatch(/the gateway \(unable to .*certificate.*\) at tcps:/);
+
+  const gateway = up.gateway.replace(/\/$/, '');
+  expect(await certificateOf(gateway, authority.ca)).toBe('first');
+  install('second');
+  up.process.signal('SIGHUP');
+  await expect.poll(() => certificateOf(gateway, authority.ca), { timeout: 20_000 }).toBe('second');
+  ann.say('still here');
+  await bob.event('message', ({ text }) => text === 'still here');
+});
+
+test('a key without a certificate, and files that do not do: said before anything listens', {
+  timeout: 120_000,
+}, async () => {
+  using authority = new Authority();
+  authority.issue('one');
+  authority.issue('other');
+  const [cert, key] = [authority.path('one.pem'), authority.path('other.key')];
+  const dataDir = scratch();
+  for (const [args, what] of [
+    [['--tls-key', key], /tls_cert and tls_key go together/],
+    [['--tls-cert', cert, '--tls-key', key], /do not do: .*mismatch/],
+    [['--tls-cert', '/nowhere.pem', '--tls-key', key], /Cannot read \/nowhere\.pem/],
+  ] as const) {
+    const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
+    const exit = await runGochat(['up', '--data-dir', dataDir, ...ports, ...args]);
+    expect(exit.code).toBe(78);
+    expect(exit.stderr).toMatch(what);
+  }
+});
