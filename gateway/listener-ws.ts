@@ -125,7 +125,6 @@ function helloOf(query: URLSearchParams): Uint8Array | undefined {
     device: query.get('device') ?? '',
     room: query.get('room_id') ?? '',
     ticket: query.get('ticket') ?? '',
-    ticket: query.get('ticket') ?? '',
   });
   return encodeFrame(FrameType.HELLO, 0, 0n, client.Hello.encode(hello).finish());
 }
