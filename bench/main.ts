@@ -94,7 +94,7 @@ function choose(args: string[]): Choice | 'help' | 'list' {
     timing: {
       seconds: number('--seconds', values.seconds, 0.1, 600) ?? (quick ? 1.5 : 3),
       repeats: Math.round(number('--repeats', values.repeats, 1, 100) ?? (quick ? 1 : 3)),
-      warmup: quick ? 0.5 : 1,
+      warmup: quick ? 0.5 : 2,
     },
     crpc: chosen.size === 0 ? !quick : chosen.has(CRPC),
     scenarios: every.filter(({ name, usual }) => (chosen.size === 0 ? all || usual : chosen.has(name))),

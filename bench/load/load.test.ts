@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LoadGenerator, type LoadResult } from '../lib/load.ts';
 import { BareParser, JOIN, joined, message, SEND, sent } from '../peers/bare-frame.ts';
-import { anonymous } from '../peers/peer.ts';
+import { startBareFanout, startSocketIo } from '../peers/bare.ts';
+import { anonymous, type Door } from '../peers/peer.ts';
 
 /** Changes what the receivers of the n-th message get; `held` is whatever the fault keeps back. */
 type Fault = (frame: Buffer, n: number, held: Buffer[]) => readonly Buffer[];
@@ -121,5 +122,59 @@ describe('self-check', () => {
     }, 1000);
     expect(result.errors).toHaveProperty('deliveries missing');
     expect(result.errors).toHaveProperty('a receiver lacks messages');
+  });
+});
+
+describe('what it speaks', () => {
+  test.each([
+    ['a bare loop on TCP', () => startBareFanout('bare-loop', 'joined')],
+    ['a bare loop that joins nothing', () => startBareFanout('bare-each', 'each')],
+    ['a bare loop on WebSocket', () => startBareFanout('bare-ws', 'ws')],
+    ['Socket.IO', () => startSocketIo()],
+  ])('%s: direct and room add up', async (_name, start) => {
+    await using peer = await start();
+    for (const scenario of ['direct', 'room'] as const) {
+      const workload = { scenario, connections: 6 };
+      const door = (await peer.open(workload)) as Door;
+      const run = { ...workload, ...door, window: 2, seconds: 0.2, warmup: 0 };
+      const { load: result } = await load.run(run, [], new AbortController().signal);
+      expect(result.errors).toEqual({});
+      expect(result.ack_ms.count).toBeGreaterThan(0);
+      expect(result.delivery_ms.count).toBeGreaterThan(0);
+    }
+  });
+
+  test('connections that the server ends: all come back', async () => {
+    const connections = anonymous({ scenario: 'idle', connections: 20 }, 1);
+    const members: Socket[] = [];
+    const server = createServer((socket) => {
+      members.push(socket);
+      socket.on('data', (chunk) => socket.write(joined(chunk)));
+      socket.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const phases: string[] = [];
+    const { port } = server.address() as AddressInfo;
+    const { load: result } = await load.run(
+      {
+        protocol: 'bare',
+        scenario: 'idle',
+        ports: [port],
+        connections,
+        seconds: 20,
+        warmup: 0,
+        reconnect: true,
+      },
+      [],
+      new AbortController().signal,
+      (phase) => {
+        phases.push(phase);
+        if (phase === 'connected') for (const member of members.splice(0)) member.destroy();
+      },
+    );
+    for (const member of members) member.destroy();
+    server.close();
+    expect(result.errors).toEqual({});
+    expect(phases).toEqual(['connect', 'connected', 'lost', 'served']);
   });
 });
