@@ -22,9 +22,13 @@ afterAll(() => api[Symbol.asyncDispose]());
 const ROUTES = [
   ['/auth/signup', 'post', '201'],
   ['/auth/login', 'post', '200'],
+  ['/auth/logout', 'post', '200'],
   ['/rooms', 'get', '200'],
   ['/rooms', 'post', '201'],
+  ['/rooms/{id}', 'delete', '200'],
   ['/rooms/{id}/join', 'post', '200'],
+  ['/rooms/{id}/leave', 'post', '200'],
+  ['/rooms/{id}/members/{user}', 'delete', '200'],
   ['/rooms/{id}/messages', 'get', '200'],
   ['/healthz', 'get', '200'],
 ] as const;

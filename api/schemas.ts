@@ -44,6 +44,7 @@ export const Room = z.object({
   members: Count,
   joined: z.boolean().describe('The caller is a member'),
   last_seq: Count,
+  unread: Count.describe('Messages that the caller may read and has not; 0 where not joined'),
 });
 
 export const RoomsAnswer = z
@@ -55,12 +56,32 @@ export const RoomsAnswer = z
 
 export const NewRoom = z.object({
   name: z.string().min(1).max(256).describe('Room name: 1 to 32 of a-z, 0-9, dot, dash and underscore'),
+  history: z
+    .enum(['all', 'since-joined'])
+    .default('all')
+    .describe('What those who join later see: all that was said, or what is said from then on'),
 });
 
 export const RoomParams = z.object({ id: Id.describe('Id of the room') });
 
+export const MemberParams = z.object({
+  id: Id.describe('Id of the room'),
+  user: z.string().min(1).max(256).describe('Name of the member, or id in decimal'),
+});
+
+export const LogoutBody = z
+  .object({
+    everywhere: z
+      .boolean()
+      .default(false)
+      .describe('End all sessions of the user that began until now, not this one alone'),
+  })
+  .nullish();
+
+export const Done = z.object({ status: z.literal('ok') }).describe('Done');
+
 export const Conversation = z
-  .object({ id: Id, name: z.string(), last_seq: Count })
+  .object({ id: Id, name: z.string(), last_seq: Count, unread: Count })
   .describe('The room, of which the caller is now a member');
 
 export const MessagesQuery = z.object({

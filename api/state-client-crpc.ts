@@ -60,12 +60,32 @@ export class CrpcStateClient implements StateClient {
     return this.#call(() => this.#accounts.login(request));
   }
 
+  logout(caller: Caller, request: state.LogoutRequest): Promise<state.LogoutResponse> {
+    return this.#call(() => this.#accounts.logout(request, { metadata: metadataOf(caller) }));
+  }
+
   createRoom(caller: Caller, request: state.CreateRoomRequest): Promise<client.Conversation> {
     return this.#call(() => this.#chat.createRoom(request, { metadata: metadataOf(caller) }));
   }
 
   joinRoom(caller: Caller, request: state.JoinRoomRequest): Promise<client.Conversation> {
     return this.#call(() => this.#chat.joinRoom(request, { metadata: metadataOf(caller), idempotent: true }));
+  }
+
+  leaveRoom(caller: Caller, request: state.LeaveRoomRequest): Promise<state.LeaveRoomResponse> {
+    return this.#call(() =>
+      this.#chat.leaveRoom(request, { metadata: metadataOf(caller), idempotent: true }),
+    );
+  }
+
+  removeMember(caller: Caller, request: state.RemoveMemberRequest): Promise<state.RemoveMemberResponse> {
+    return this.#call(() =>
+      this.#chat.removeMember(request, { metadata: metadataOf(caller), idempotent: true }),
+    );
+  }
+
+  deleteRoom(caller: Caller, request: state.DeleteRoomRequest): Promise<state.DeleteRoomResponse> {
+    return this.#call(() => this.#chat.deleteRoom(request, { metadata: metadataOf(caller) }));
   }
 
   listRooms(caller: Caller, request: state.ListRoomsRequest): Promise<state.ListRoomsResponse> {

@@ -17,6 +17,7 @@ export interface TestApi extends AsyncDisposable {
   readonly url: string;
   get(path: string, headers?: Record<string, string>): Promise<Answer>;
   post(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  delete(path: string, headers?: Record<string, string>): Promise<Answer>;
   request(path: string, init: RequestInit): Promise<Answer>;
 }
 
@@ -50,6 +51,8 @@ export async function startApi(options: Partial<ApiOptions> = {}, messages = 0):
         headers: { authorization, 'content-type': 'application/json', ...headers },
         ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       }),
+    delete: (path, headers = {}) =>
+      request(path, { method: 'DELETE', headers: { authorization, ...headers } }),
     [Symbol.asyncDispose]: async () => {
       await server.stop();
       await state[Symbol.asyncDispose]();

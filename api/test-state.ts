@@ -36,7 +36,7 @@ export async function startState(messages = 0): Promise<TestState> {
       return make(input);
     };
   const room = { id: ROOM, kind: client.ConversationKind.CONVERSATION_KIND_ROOM, name: 'lobby' };
-  const conversation = client.Conversation.create({ ...room, lastSeq: 9n });
+  const conversation = client.Conversation.create({ ...room, lastSeq: 9n, unread: 4n });
   const server = new CrpcServer({ logger: silentLogger })
     .addService(state.AccountServiceService, {
       signup: answer(false, ({ name }: state.SignupRequest) => ({ user: 42n, name })),
@@ -44,6 +44,7 @@ export async function startState(messages = 0): Promise<TestState> {
         if (password !== '111111') throw new GochatError('CREDENTIALS_WRONG');
         return { user: 42n, name, token: TOKEN, expiresAtMs: 1_800_000_000_000n };
       }),
+      logout: answer(true, () => ({})),
     })
     .addService(state.ChatServiceService, {
       createRoom: answer(true, ({ name }: state.CreateRoomRequest) => ({ ...conversation, name })),
@@ -51,8 +52,20 @@ export async function startState(messages = 0): Promise<TestState> {
         if (room !== ROOM) throw new GochatError('ROOM_NOT_FOUND', { details: { name: String(room) } });
         return conversation;
       }),
+      leaveRoom: answer(true, ({ room }: state.LeaveRoomRequest) => {
+        if (room !== ROOM) throw new GochatError('NOT_A_MEMBER');
+        return {};
+      }),
+      removeMember: answer(true, ({ user }: state.RemoveMemberRequest) => {
+        if (user === 'nobody') throw new GochatError('USER_NOT_FOUND', { details: { name: user } });
+        return {};
+      }),
+      deleteRoom: answer(true, ({ room }: state.DeleteRoomRequest) => {
+        if (room !== ROOM) throw new GochatError('NOT_OWNER');
+        return {};
+      }),
       listRooms: answer(true, ({ after }: state.ListRoomsRequest) => ({
-        rooms: [{ id: after + 5n, name: 'lobby', members: 3, joined: true, lastSeq: 9n }],
+        rooms: [{ id: after + 5n, name: 'lobby', members: 3, joined: true, lastSeq: 9n, unread: 4n }],
         more: after === 0n,
       })),
       getMessages: answer(true, ({ beforeSeq, limit }: state.GetMessagesRequest) => {

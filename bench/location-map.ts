@@ -26,6 +26,7 @@ for (let i = 0; i < DEVICES; i++) {
     unnamed: false,
     session: (FIRST_ID + BigInt(i)) as SessionId,
     epoch: 1n,
+    token: BigInt(i),
     claimedHere: true,
   });
 }

@@ -195,6 +195,29 @@ export const CATALOGUE = {
     401,
     { close: 4026, retryable: true },
   ),
+  TOKEN_REVOKED: entry(
+    'The access token has been logged out or revoked.',
+    'Log in again: POST /auth/login.',
+    'UNAUTHENTICATED',
+    401,
+    { close: 4040 },
+  ),
+  LOGGED_OUT: entry(
+    'This session was logged out.',
+    'Log in again: POST /auth/login.',
+    'UNAUTHENTICATED',
+    401,
+    {
+      close: 4041,
+    },
+  ),
+  KICKED: entry(
+    'An operator has ended this connection: {reason}.',
+    'Ask the operator; connecting again may be allowed.',
+    'ABORTED',
+    403,
+    { close: 4042 },
+  ),
   TOKEN_MISSING: entry(
     'The request carries no access token.',
     'Send the header Authorization: Bearer TOKEN with the token of POST /auth/login.',
@@ -254,6 +277,12 @@ export const CATALOGUE = {
   NOT_A_MEMBER: entry(
     'You are not a member of this conversation.',
     'Join the room first: /join ROOM or POST /rooms/:id/join.',
+    'PERMISSION_DENIED',
+    403,
+  ),
+  NOT_OWNER: entry(
+    'Only the owner of the room may do this.',
+    'Ask the owner of the room.',
     'PERMISSION_DENIED',
     403,
   ),

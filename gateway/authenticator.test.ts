@@ -15,7 +15,11 @@ describe('Authenticator', () => {
 
   test('a good token: the user, 64 bits of it', async () => {
     const token = await tokens.token(0xffff_ffff_ffff_ffffn, { name: 'ann' });
-    expect(await authenticator.verify(token)).toEqual({ user: 0xffff_ffff_ffff_ffffn, userName: 'ann' });
+    expect(await authenticator.verify(token)).toEqual({
+      user: 0xffff_ffff_ffff_ffffn,
+      userName: 'ann',
+      token: 0n,
+    });
   });
 
   const wrong: [string, TokenOptions][] = [

@@ -7,11 +7,14 @@ const ISSUER = 'gochat';
 const AUDIENCE = 'gochat';
 const MAX_USER = 0xffff_ffff_ffff_ffffn;
 const MAX_NAME_LENGTH = 64;
+const TOKEN_ID = /^[1-9]\d{0,18}$/;
 
 /** Who a token speaks for. */
 export interface Identity {
   readonly user: bigint;
   readonly userName: string;
+  /** Id of the token; 0: it has none. */
+  readonly token: bigint;
 }
 
 /** Verifies tokens; it has no keys until `setKeys`. */
@@ -55,7 +58,9 @@ export class Authenticator {
       if (typeof name !== 'string' || name === '' || name.length > MAX_NAME_LENGTH) return 'TOKEN_INVALID';
       if (!/^[1-9]\d{0,19}$/.test(payload.sub ?? '')) return 'TOKEN_INVALID';
       const user = BigInt(payload.sub as string);
-      return user > MAX_USER ? 'TOKEN_INVALID' : { user, userName: name };
+      if (user > MAX_USER) return 'TOKEN_INVALID';
+      const { jti = '' } = payload;
+      return { user, userName: name, token: TOKEN_ID.test(jti) ? BigInt(jti) : 0n };
     } catch (error) {
       return error instanceof errors.JWTExpired ? 'TOKEN_EXPIRED' : 'TOKEN_INVALID';
     }

@@ -81,6 +81,8 @@ export class Connection implements WheelItem<Connection> {
   refilled = 0;
   user = 0n;
   userName = '';
+  /** Id of its access token. */
+  token = 0n;
   device = '';
   unnamedDevice = false;
   session = 0n;

@@ -140,13 +140,14 @@ export class Handshake {
     }
     connection.user = identity.user;
     connection.userName = identity.userName;
+    connection.token = identity.token;
     connection.phase = Phase.LOGIN;
     this.#pending.add(connection);
     this.#login(connection);
   }
 
   #login(connection: Connection): void {
-    const { conn, user, userName, device, login } = connection;
+    const { conn, user, userName, device, login, token } = connection;
     if (login === undefined) return;
     login.link = this.#context.uplink.login({
       conn,
@@ -155,6 +156,7 @@ export class Handshake {
       userName,
       device,
       resumeSession: login.resumeSession,
+      token,
     });
     if (login.link === undefined) this.#context.close(connection, 'STATE_UNAVAILABLE');
   }

@@ -1,7 +1,7 @@
 /** The stream from a worker to one state node: the snapshot of its connections, then what changes, then frames. */
 import type { BatchStream, ClientBatchHandler, StreamEnd } from '../crpc/mod.ts';
 import { SendResult } from '../crpc/mod.ts';
-import { decodeConns, encodeConns, encodeRecord, link as wire, LinkKind } from '../proto/mod.ts';
+import { decodeConns, encodeDetach, encodeRecord, link as wire, LinkKind } from '../proto/mod.ts';
 import type { Connection } from './connection.ts';
 
 /** Keeps a stream to an address open until it is closed: crpc's BatchLink. */
@@ -42,8 +42,8 @@ export interface StateLinkEvents {
 
 const READY_RECORD = new Uint8Array([LinkKind.READY]);
 
-/** What waits for room in the stream: an ATTACH, the number of a DETACH, or READY. */
-type Waiting = Connection | number | typeof READY_RECORD;
+/** What waits for room in the stream: an ATTACH, or a record: DETACH or READY. */
+type Waiting = Connection | Uint8Array;
 
 /**
  * Keeps one state node's view of this worker's connections.
@@ -101,10 +101,10 @@ export class StateLink implements ClientBatchHandler {
     return true;
   }
 
-  /** Tells the node that a connection is gone. */
-  detach(conn: number): void {
+  /** Tells the node that a connection is gone. @param left on purpose, of whichever side; else it broke */
+  detach(conn: number, left: boolean): void {
     if (this.#stream === undefined) return;
-    this.#control(conn);
+    this.#control(encodeDetach(conn, left));
     this.#settle(conn);
   }
 
@@ -163,7 +163,7 @@ export class StateLink implements ClientBatchHandler {
     for (; sent < waiting.length; sent++) {
       const item = waiting[sent] as Waiting;
       // It has closed before the node heard of it.
-      if (typeof item === 'object' && 'conn' in item && !item.attached) continue;
+      if (!(item instanceof Uint8Array) && !item.attached) continue;
       const result = this.send(encodeWaiting(item));
       if (result === SendResult.CLOSED) break;
       if (item === READY_RECORD) {
@@ -193,9 +193,8 @@ export class StateLink implements ClientBatchHandler {
 }
 
 function encodeWaiting(item: Waiting): Uint8Array {
-  if (typeof item === 'number') return encodeConns(LinkKind.DETACH, [item]);
   if (item instanceof Uint8Array) return item;
-  const { conn, user, userName, device, session, epoch, unnamedDevice } = item;
-  const attach = { conn, user, userName, device, session, epoch, unnamedDevice };
+  const { conn, user, userName, device, session, epoch, unnamedDevice, token } = item;
+  const attach = { conn, user, userName, device, session, epoch, unnamedDevice, token };
   return encodeRecord(LinkKind.ATTACH, wire.Attach.encode(attach).finish());
 }

@@ -53,8 +53,8 @@ export class FakeStateStream implements BatchStreamHandler {
     this.stream.send(encodeConns(LinkKind.ATTACHED, [...this.attached.keys()]));
   }
 
-  kick(conn: number, code: string): void {
-    this.stream.send(encodeRecord(LinkKind.KICK, wire.Kick.encode({ conn, code }).finish()));
+  kick(conn: number, code: string, reason = ''): void {
+    this.stream.send(encodeRecord(LinkKind.KICK, wire.Kick.encode({ conn, code, reason }).finish()));
   }
 
   fence(conns: readonly number[]): void {

@@ -60,6 +60,7 @@ describe('Uplink', () => {
       device: 'd',
       session: 5n,
       epoch: 6n,
+      token: 7n,
     });
     connections.push(connection);
     return connection;
@@ -105,6 +106,7 @@ describe('Uplink', () => {
       device: 'd',
       session: 5n,
       epoch: 6n,
+      token: 7n,
       unnamedDevice: false,
     });
     expect(uplink.forward(connections[0] as Connection, frame(1n))).toBe(Forwarded.UNAVAILABLE);
@@ -121,7 +123,7 @@ describe('Uplink', () => {
     const link = links.get(A.address);
     link.open();
     gone.phase = Phase.CLOSED;
-    uplink.detach(1);
+    uplink.detach(1, true);
     expect(link.detached).toEqual([1]);
     expect(uplink.readyLinks).toBe(1);
   });
@@ -137,7 +139,7 @@ describe('Uplink', () => {
     const late = live(6);
     expect(uplink.attach(late)).toHaveLength(1);
     (connections[2] as Connection).phase = Phase.CLOSING;
-    uplink.detach(3);
+    uplink.detach(3, true);
     link.drain();
     expect(link.attached).toEqual([1, 2, 4, 5, 6]);
     expect(link.kinds.filter((kind) => kind === LinkKind.READY)).toHaveLength(1);
@@ -264,8 +266,11 @@ describe('Uplink', () => {
     const deliver = Buffer.concat([encodeDeliverHead([1]), frame(1n)]);
     link.receive(
       deliver,
-      encodeRecord(LinkKind.KICK, wire.Kick.encode({ conn: 4, code: 'SESSION_REPLACED' }).finish()),
-      encodeRecord(LinkKind.KICK, wire.Kick.encode({ conn: 5, code: 'FROM_THE_FUTURE' }).finish()),
+      encodeRecord(LinkKind.KICK, wire.Kick.encode({ conn: 4, code: 'KICKED', reason: 'spam' }).finish()),
+      encodeRecord(
+        LinkKind.KICK,
+        wire.Kick.encode({ conn: 5, code: 'FROM_THE_FUTURE', reason: '' }).finish(),
+      ),
       encodeConns(LinkKind.FENCE, [6, 7]),
       encodeConns(LinkKind.ATTACHED, [8]),
       new Uint8Array([99, 1, 2]),
@@ -274,8 +279,8 @@ describe('Uplink', () => {
     link.loginResult({ conn: 9 });
     expect(told.map(([what, ...rest]) => [what, ...(what === 'login' ? [] : rest)])).toEqual([
       ['deliver', deliver],
-      ['kick', 4, 'SESSION_REPLACED'],
-      ['kick', 5, 'INTERNAL'],
+      ['kick', 4, 'KICKED', 'spam'],
+      ['kick', 5, 'INTERNAL', ''],
       ['fence', [6, 7]],
       ['attached', 'a', 8],
       ['malformed', 'a'],

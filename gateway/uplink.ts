@@ -28,7 +28,7 @@ export interface UplinkEvents {
   onAttached(link: StateLink, conn: number): void;
   onLoginResult(result: wire.LoginResult): void;
   onDeliver(record: Uint8Array): void;
-  onKick(conn: number, code: ErrorCode): void;
+  onKick(conn: number, code: ErrorCode, reason: string): void;
   onFence(conns: readonly number[]): void;
   /** There is room again. */
   onUncongested(): void;
@@ -125,8 +125,9 @@ export class Uplink implements StateLinkEvents {
     return [...this.#links.values()].filter((link) => link.attach(connection));
   }
 
-  detach(conn: number): void {
-    for (const link of this.#links.values()) link.detach(conn);
+  /** Tells all nodes that a connection is gone. @param left on purpose, of whichever side; else it broke */
+  detach(conn: number, left: boolean): void {
+    for (const link of this.#links.values()) link.detach(conn, left);
   }
 
   close(): void {
@@ -177,8 +178,8 @@ export class Uplink implements StateLinkEvents {
       const body = record.subarray(1);
       if (record[0] === LinkKind.LOGIN_RESULT) this.#events.onLoginResult(wire.LoginResult.decode(body));
       else if (record[0] === LinkKind.KICK) {
-        const { conn, code } = wire.Kick.decode(body);
-        this.#events.onKick(conn, isErrorCode(code) ? code : 'INTERNAL');
+        const { conn, code, reason } = wire.Kick.decode(body);
+        this.#events.onKick(conn, isErrorCode(code) ? code : 'INTERNAL', reason);
       } else if (record[0] === LinkKind.FENCE) this.#events.onFence(decodeConns(record));
       // Other kinds belong to a newer version of the link.
     } catch (error) {

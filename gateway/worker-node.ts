@@ -42,6 +42,14 @@ const IDS_PER_MS_SHIFT = 4n;
 /** Faults of a single WebSocket message. */
 const SURVIVABLE: ReadonlySet<ErrorCode> = new Set(['FRAME_INVALID', 'FRAME_UNKNOWN', 'JSON_INVALID']);
 const NO_HEADER = { ref: 0, key: 0n };
+/** Ends after which the client does not come back by itself; after any other it may be about to. */
+const LEFT: ReadonlySet<DisconnectCode> = new Set([
+  'CLIENT_GOODBYE',
+  'SESSION_REPLACED',
+  'LOGGED_OUT',
+  'TOKEN_REVOKED',
+  'KICKED',
+]);
 
 export interface WorkerNodeOptions {
   /** Number leased from the registry. */
@@ -247,9 +255,9 @@ export class WorkerNode {
       onAttached: (link, conn) => this.#handshake.onAttached(link, this.#table.get(conn)),
       onLoginResult: (result) => this.#handshake.onLoginResult(this.#table.get(result.conn), result),
       onDeliver: (record) => this.#fanout.deliver(record),
-      onKick: (conn, code) => {
+      onKick: (conn, code, reason) => {
         const connection = this.#table.get(conn);
-        if (connection) this.#close(connection, code);
+        if (connection) this.#close(connection, code, { reason });
       },
       onFence: (conns) =>
         this.#fence.hold(conns.map((conn) => this.#table.get(conn)).filter((found) => found !== undefined)),
@@ -370,8 +378,9 @@ export class WorkerNode {
 
   /** State hears that the connection is gone. */
   #leave(connection: Connection, code: DisconnectCode): void {
-    if (connection.attached) this.#uplink.detach(connection.conn);
-    else connection.login?.link?.detach(connection.conn);
+    const left = LEFT.has(code);
+    if (connection.attached) this.#uplink.detach(connection.conn, left);
+    else connection.login?.link?.detach(connection.conn, left);
     this.#handshake.forget(connection);
     this.#countEnd(code);
   }

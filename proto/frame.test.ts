@@ -59,13 +59,15 @@ const ONEOFS: Record<string, string> = { Request: 'call', Response: 'result' };
 
 function toFields(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(toFields);
-  if (typeof value === 'string') return value in protocol.ConversationKind ? kindOf(value) : value;
+  if (typeof value === 'string') return numberOf(value) ?? value;
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [toCamel(name), toFields(field)]));
 }
 
-function kindOf(name: string): number {
-  return protocol.ConversationKind[name as keyof typeof protocol.ConversationKind];
+/** Returns the number of an enum's value. */
+function numberOf(name: string): number | undefined {
+  const values: Record<string, number> = { ...protocol.ConversationKind, ...protocol.MemberChange };
+  return values[name];
 }
 
 function toCamel(name: string): string {
@@ -149,8 +151,8 @@ describe('golden vectors', () => {
       new Set(
         frameVectors.filter((v) => v.message === message).map(({ payload }) => Object.keys(payload ?? {})[0]),
       );
-    expect(cases('Request').size).toBe(7);
-    expect(cases('Response').size).toBe(5);
+    expect(cases('Request').size).toBe(10);
+    expect(cases('Response').size).toBe(6);
   });
 
   test.each(streamVectors)('$name: the stream is cut as the vector says', (vector) => {

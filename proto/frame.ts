@@ -32,6 +32,7 @@ export const FrameType = {
   RESYNCED: 13,
   CLOSE: 14,
   TYPING: 15,
+  MEMBERS_CHANGED: 16,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 

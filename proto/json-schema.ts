@@ -2,8 +2,8 @@
 import * as client from './gen/gochat/client/v1/client.ts';
 import { FrameType } from './frame.ts';
 
-/** What a field holds; u64 travels as a decimal string, kind as the name of the enum's value. */
-export type Scalar = 'text' | 'bool' | 'u32' | 'u64' | 'kind';
+/** What a field holds; u64 travels as a decimal string, kind and change as the name of the enum's value. */
+export type Scalar = 'text' | 'bool' | 'u32' | 'u64' | 'kind' | 'change';
 
 export interface Field {
   /** Name in JSON and in the .proto file. */
@@ -57,10 +57,13 @@ const Conversation = shape({
   last_seq: 'u64',
   delivered_seq: 'u64',
   read_seq: 'u64',
+  unread: 'u64',
+  owner: 'bool',
 });
 const Receipt = shape({ conversation: 'u64', delivered_seq: 'u64', read_seq: 'u64' });
 const Cursor = shape({ conversation: 'u64', seq: 'u64' });
 const ConversationMessages = shape({ conversation: Conversation, messages: [Message] });
+const Gone = shape({ conversation: 'u64', reason: 'change', last_seq: 'u64' });
 const Member = shape({ user: 'u64', name: 'text', online: 'bool' });
 
 /** Shapes of the payloads by the name of their message. */
@@ -106,25 +109,30 @@ export const SHAPES = {
     {
       sync: shape({ cursors: [Cursor], limit: 'u32' }),
       open_direct: shape({ user_name: 'text' }),
-      create_room: shape({ name: 'text' }),
+      create_room: shape({ name: 'text', hide_history: 'bool' }),
       join_room: shape({ room: 'text' }),
       list_conversations: shape({}),
       get_history: shape({ before_seq: 'u64', limit: 'u32' }),
       get_members: shape({}),
+      leave_room: shape({}),
+      remove_member: shape({ user: 'text' }),
+      delete_room: shape({}),
     },
     'call',
   ),
   Response: shape(
     {
-      sync: shape({ conversations: [ConversationMessages], more: 'bool' }),
+      sync: shape({ conversations: [ConversationMessages], more: 'bool', gone: [Gone] }),
       conversation: Conversation,
       conversations: shape({ conversations: [Conversation] }),
       history: shape({ messages: [Message], more: 'bool' }),
       members: shape({ members: [Member] }),
+      done: shape({}),
     },
     'result',
   ),
   Typing: shape({ user: 'u64', name: 'text', stopped: 'bool' }),
+  MembersChanged: shape({ change: 'change', user: 'u64', name: 'text', by: 'text', after_seq: 'u64' }),
   Close: shape({
     code: 'text',
     reason: 'text',
@@ -160,7 +168,11 @@ export const PAYLOADS: Readonly<Record<number, Payload>> = {
   [FrameType.RESPONSE]: payload(SHAPES.Response, client.Response),
   [FrameType.TYPING]: payload(SHAPES.Typing, client.Typing),
   [FrameType.CLOSE]: payload(SHAPES.Close, client.Close),
+  [FrameType.MEMBERS_CHANGED]: payload(SHAPES.MembersChanged, client.MembersChanged),
 };
 
-/** Names of the conversation kinds, by number. */
-export const KINDS: readonly string[] = Object.keys(client.ConversationKind);
+/** Names of the enums' values, by number. */
+export const ENUMS = {
+  kind: Object.keys(client.ConversationKind),
+  change: Object.keys(client.MemberChange),
+} as const satisfies Record<string, readonly string[]>;

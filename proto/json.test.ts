@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeFrame, frameFromJson, FrameType, frameToJson, type JsonFault } from './mod.ts';
-import { type Field, KINDS, type Shape, SHAPES } from './json-schema.ts';
+import { type Field, ENUMS, type Shape, SHAPES } from './json-schema.ts';
 
 interface Vectors {
   readonly frames: readonly { readonly name: string; readonly json: object }[];
@@ -64,6 +64,7 @@ describe('the shapes', () => {
     u32: 'uint32',
     u64: 'uint64',
     kind: 'ConversationKind',
+    change: 'MemberChange',
   };
 
   /** Compares a shape with the message of the .proto file, and those that it holds. */
@@ -85,10 +86,13 @@ describe('the shapes', () => {
     compare(name, shape);
   });
 
-  test('the kinds: as in client.proto, by number', () => {
-    const inFile = [...file.matchAll(/^\s*(CONVERSATION_KIND_\w+) = (\d+);/gm)];
-    expect(KINDS.map((kind, number) => [kind, String(number)])).toEqual(
-      inFile.map(([, kind, number]) => [kind, number]),
+  test.each([
+    ['kind', 'CONVERSATION_KIND'],
+    ['change', 'MEMBER_CHANGE'],
+  ] as const)('names of a %s: as in client.proto, by number', (type, prefix) => {
+    const inFile = [...file.matchAll(new RegExp(`^\\s*(${prefix}_\\w+) = (\\d+);`, 'gm'))];
+    expect(ENUMS[type].map((name, number) => [name, String(number)])).toEqual(
+      inFile.map(([, name, number]) => [name, number]),
     );
   });
 });

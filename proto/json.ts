@@ -1,6 +1,6 @@
 /** The JSON form of a frame: one object with the header's fields and the payload's. Pure; docs/protocol.md has it. */
 import { decodeHeader, encodeFrame, framePayload, FrameType } from './frame.ts';
-import { type Field, KINDS, PAYLOADS, type Scalar, type Shape } from './json-schema.ts';
+import { type Field, ENUMS, PAYLOADS, type Scalar, type Shape } from './json-schema.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -84,7 +84,7 @@ function writeMessage(shape: Shape, message: JsonObject, into: Record<string, un
 
 function writeValue(type: Scalar | Shape, value: unknown): unknown {
   if (type === 'u64') return String(value);
-  if (type === 'kind') return KINDS[value as number] ?? value;
+  if (type === 'kind' || type === 'change') return ENUMS[type][value as number] ?? value;
   if (typeof type === 'string') return value;
   const json: Record<string, unknown> = {};
   writeMessage(type, value as JsonObject, json);
@@ -137,7 +137,10 @@ class Reader {
       case 'u64':
         return readU64(value) ?? this.fail(path, 'a decimal string of 64 bits');
       case 'kind':
-        return KINDS.includes(value as string) ? KINDS.indexOf(value as string) : this.fail(path, 'a kind');
+      case 'change': {
+        const number = ENUMS[type].indexOf(value as string);
+        return number >= 0 ? number : this.fail(path, `a ${type}`);
+      }
       default:
         return isObject(value) ? this.readMessage(type, value, `${path}.`) : this.fail(path, 'an object');
     }
@@ -170,7 +173,7 @@ function defaultOf(type: Scalar | Shape): unknown {
   if (type === 'text') return '';
   if (type === 'bool') return false;
   if (type === 'u64') return 0n;
-  return type === 'u32' || type === 'kind' ? 0 : undefined;
+  return type === 'u32' || type === 'kind' || type === 'change' ? 0 : undefined;
 }
 
 function isObject(value: unknown): value is JsonObject {

@@ -5,6 +5,7 @@ import {
   deliverCount,
   encodeConns,
   encodeDeliverHead,
+  encodeDetach,
   encodeFrameHead,
   encodeRecord,
   FRAME_RECORD_HEADER_BYTES,
@@ -19,7 +20,8 @@ const conns = fc.array(conn, { maxLength: 50 });
 describe('records', () => {
   test.each([
     ['ATTACHED', encodeConns(LinkKind.ATTACHED, [1, 0xdead_beef]), '1100000001deadbeef'],
-    ['DETACH', encodeConns(LinkKind.DETACH, [7]), '0400000007'],
+    ['DETACH', encodeDetach(7, true), '040000000701'],
+    ['DETACH of what broke', encodeDetach(7, false), '040000000700'],
     ['FENCE of none', encodeConns(LinkKind.FENCE, []), '14'],
     ['FRAME head', encodeFrameHead(0xffff_ffff), '06ffffffff'],
     ['DELIVER head', encodeDeliverHead([5, 6]), '100000020000000500000006'],

@@ -5,7 +5,7 @@
  *     up    OPEN      u8 kind | Open             first record of a stream
  *           ATTACH    u8 kind | Attach           the worker holds this connection
  *           READY     u8 kind                    the snapshot that follows OPEN is complete
- *           DETACH    u8 kind | u32 conn         the worker holds it no more
+ *           DETACH    u8 kind | u32 conn | u8 left   the worker holds it no more; left 1: on purpose, 0: it broke
  *           LOGIN     u8 kind | Login
  *           FRAME     u8 kind | u32 conn | frame a client's frame, as it came
  *     down  DELIVER   u8 kind | u24 n | n × u32 conn | frame   the same bytes to n connections
@@ -44,12 +44,21 @@ export function encodeRecord(kind: LinkKind, body: Uint8Array): Uint8Array {
   return record;
 }
 
+/** Builds a DETACH record. @param left the connection ended on purpose, of whichever side */
+export function encodeDetach(conn: number, left: boolean): Uint8Array {
+  const record = new Uint8Array(6);
+  record[0] = LinkKind.DETACH;
+  writeU32(record, 1, conn);
+  record[5] = left ? 1 : 0;
+  return record;
+}
+
 /** Builds the head of a FRAME record; the frame's bytes follow it in the record. */
 export function encodeFrameHead(conn: number): Uint8Array {
   return encodeConns(LinkKind.FRAME, [conn]);
 }
 
-/** Builds a record of a kind byte and connection numbers: DETACH, ATTACHED, FENCE. */
+/** Builds a record of a kind byte and connection numbers: ATTACHED, FENCE. */
 export function encodeConns(kind: LinkKind, conns: readonly number[]): Uint8Array {
   const record = new Uint8Array(1 + conns.length * 4);
   record[0] = kind;
@@ -58,7 +67,7 @@ export function encodeConns(kind: LinkKind, conns: readonly number[]): Uint8Arra
   return record;
 }
 
-/** Reads the connection numbers of a DETACH, ATTACHED or FENCE record. */
+/** Reads the connection numbers of an ATTACHED or FENCE record. */
 export function decodeConns(record: Uint8Array): number[] {
   const conns: number[] = [];
   for (let at = 1; at + 4 <= record.length; at += 4) conns.push(readU32(record, at));

@@ -1,5 +1,8 @@
 /** The bounds of a state node, one place for all: what is held at most, and what happens beyond it. */
 
+/** Lifetime of access tokens, ms. */
+export const DEFAULT_TOKEN_TTL_MS = 3_600_000;
+
 /** A token bucket in HotState. */
 export interface Rate {
   readonly perSecond: number;
@@ -37,7 +40,7 @@ export interface StateLimits {
   readonly requests: number;
   /** Cursor moves that wait to be written; beyond: left out, a later receipt makes up for it. @default 50000 */
   readonly cursorMoves: number;
-  /** How long a session can be resumed after its connection went, ms. @default 60000 */
+  /** How long a device whose connection broke can resume and counts as online, ms. @default 30000 */
   readonly sessionGraceMs: number;
   /** Passwords hashed at once, 19 MiB each. @default 2 */
   readonly hashing: number;
@@ -67,7 +70,7 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   requestsPerConnection: 32,
   requests: 5000,
   cursorMoves: 50_000,
-  sessionGraceMs: 60_000,
+  sessionGraceMs: 30_000,
   hashing: 2,
   hashQueue: 256,
   loginPerAccount: { perSecond: 1, burst: 20 },

@@ -32,7 +32,9 @@ import type { Typing } from './delivery/typing.ts';
 import type { StateLimits } from './limits.ts';
 import type { StateMetrics } from './metrics.ts';
 import type { Downlink, Fence, Refusal } from './session/downlink.ts';
+import type { Evictions } from './session/evictions.ts';
 import type { LocationMap } from './session/location-map.ts';
+import type { Presence } from './session/presence.ts';
 import { type Hold, holdName, type Sessions } from './session/sessions.ts';
 import { join } from './session/u64.ts';
 
@@ -48,6 +50,8 @@ const BUSY_RETRY_MS = 200;
 export interface LinkContext {
   readonly locations: LocationMap<Downlink>;
   readonly sessions: Sessions;
+  readonly evictions: Pick<Evictions, 'orderFor'>;
+  readonly presence: Presence;
   readonly sequencer: Sequencer;
   readonly requests: Requests;
   readonly receipts: Receipts;
@@ -157,9 +161,9 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#answerFrame(refusal.conn, encodeFrame(FrameType.NACK, refusal.ref, refusal.key, nack));
   }
 
-  kick(conn: number, code: ErrorCode): void {
-    this.#detach(conn);
-    this.answer(encodeRecord(LinkKind.KICK, link.Kick.encode({ conn, code }).finish()));
+  kick(conn: number, code: ErrorCode, reason = ''): void {
+    this.#detach(conn, true);
+    this.answer(encodeRecord(LinkKind.KICK, link.Kick.encode({ conn, code, reason }).finish()));
   }
 
   fence(conns: Iterable<number>): void {
@@ -281,7 +285,7 @@ export class Link implements Downlink, BatchStreamHandler {
           if (this.#opened) return this.#onAttach(link.Attach.decode(body));
           break;
         case LinkKind.DETACH:
-          if (this.#opened && record.length === 5) return this.#detach(readU32(record, 1));
+          if (this.#opened && record.length === 6) return this.#detach(readU32(record, 1), record[5] === 1);
           break;
         case LinkKind.LOGIN:
           if (this.#opened) return this.#onLogin(link.Login.decode(body));
@@ -316,17 +320,25 @@ export class Link implements Downlink, BatchStreamHandler {
     const { conn } = attach;
     const hold = this.#holds.get(conn);
     this.#holds.delete(conn);
-    const replaced = this.#context.locations.attach(this.index, {
+    const { locations, presence, evictions } = this.#context;
+    const user = attach.user as UserId;
+    const device = hold?.device ?? attach.device;
+    const replaced = locations.attach(this.index, {
       conn,
-      user: attach.user as UserId,
+      user,
       userName: attach.userName,
-      device: hold?.device ?? attach.device,
+      device,
       unnamed: attach.unnamedDevice,
       session: attach.session as SessionId,
       epoch: attach.epoch,
+      token: attach.token,
       claimedHere: hold !== undefined,
     });
     for (const other of replaced) other.stream.kick(other.conn, 'SESSION_REPLACED');
+    presence.attached(user, attach.unnamedDevice ? '' : device);
+    // The order may have been given while the connection was logging in, or out of this node's sight.
+    const order = evictions.orderFor(user, { device, token: attach.token, epoch: attach.epoch });
+    if (order !== undefined) this.kick(conn, order.code, order.reason);
     this.#attached.push(conn);
   }
 
@@ -360,8 +372,9 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#holds.set(conn, hold);
   }
 
-  #detach(conn: number): void {
-    const { locations, sessions } = this.#context;
+  /** @param left the connection ended on purpose: its user does not count as online for a while */
+  #detach(conn: number, left: boolean): void {
+    const { locations, sessions, presence } = this.#context;
     this.fences.delete(conn);
     this.#lost.delete(conn);
     const hold = this.#holds.get(conn);
@@ -370,6 +383,7 @@ export class Link implements Downlink, BatchStreamHandler {
       sessions.release(hold);
     }
     const was = locations.detach(this.index, conn);
+    if (was !== undefined && !left) presence.dropped(was.user, was.unnamed ? '' : was.device);
     if (was?.claimedHere) sessions.release({ user: was.user, device: was.device, epoch: was.epoch });
   }
 
@@ -395,7 +409,9 @@ export class Link implements Downlink, BatchStreamHandler {
     this.fences.clear();
     this.#lost.clear();
     this.#holds.clear();
-    this.#context.locations.close(this.index);
+    const { locations, presence } = this.#context;
+    for (const { user, device } of locations.callersOf(this.index)) presence.dropped(user, device);
+    locations.close(this.index);
     this.#onForgotten();
   }
 }

@@ -9,6 +9,7 @@ import {
 } from '../common/mod.ts';
 import type { BatchStream } from '../crpc/mod.ts';
 import { Accounts } from './chat/accounts.ts';
+import { Membership } from './chat/membership.ts';
 import { Passwords } from './chat/passwords.ts';
 import { Receipts } from './chat/receipts.ts';
 import { Requests } from './chat/requests.ts';
@@ -18,12 +19,14 @@ import { Replay } from './delivery/replay.ts';
 import { SendParser } from './delivery/send-parser.ts';
 import { Sequencer } from './delivery/sequencer.ts';
 import { Typing } from './delivery/typing.ts';
-import type { HotState } from './hot/hot-state.ts';
-import type { StateLimits } from './limits.ts';
+import type { Eviction, HotState } from './hot/hot-state.ts';
+import { DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
 import { Link, type LinkContext } from './link.ts';
 import { stateMetrics } from './metrics.ts';
 import type { Downlink } from './session/downlink.ts';
+import { concerns, Evictions } from './session/evictions.ts';
 import { LocationMap } from './session/location-map.ts';
+import { Presence } from './session/presence.ts';
 import { Sessions } from './session/sessions.ts';
 import type { Store } from './store/store.ts';
 
@@ -40,12 +43,16 @@ export interface StateNodeOptions {
   readonly ids: IdSource;
   readonly limits: StateLimits;
   readonly logger: Logger;
+  /** Lifetime of access tokens, ms: as long revocations are remembered. @default 3600000 */
+  readonly tokenTtlMs?: number | undefined;
 }
 
 /** The parts of a node and their order of closing. */
 export class StateNode {
   readonly accounts: Accounts;
   readonly rooms: Rooms;
+  readonly membership: Membership;
+  readonly evictions: Evictions;
   readonly locations = new LocationMap<Downlink>();
   readonly #fanout: Fanout;
   readonly #sequencer: Sequencer;
@@ -74,14 +81,28 @@ export class StateNode {
       nextId: () => ids.next() as MessageId,
       canMakeIds: () => ids.available,
     });
-    this.#sessions = new Sessions({ hot, limits, logger, nextSession: () => ids.next() as SessionId });
+    this.evictions = new Evictions({
+      hot,
+      ttlMs: options.tokenTtlMs ?? DEFAULT_TOKEN_TTL_MS,
+      logger,
+      onEvicted: (eviction) => this.#carryOut(eviction),
+    });
+    const presence = new Presence({ locations, graceMs: limits.sessionGraceMs });
+    this.#sessions = new Sessions({
+      hot,
+      evictions: this.evictions,
+      limits,
+      logger,
+      nextSession: () => ids.next() as SessionId,
+    });
     this.#receipts = new Receipts(store, limits.cursorMoves, logger);
     this.rooms = new Rooms({
       store,
-      isOnline: (user) => locations.isOnline(user),
+      isOnline: (user) => presence.isOnline(user),
       nextConversation: () => ids.next() as ConversationId,
     });
-    this.#requests = new Requests(this.rooms, metrics, limits.requests);
+    this.membership = new Membership({ store, fanout: this.#fanout, logger });
+    this.#requests = new Requests(this.rooms, this.membership, metrics, limits.requests);
     this.accounts = new Accounts({
       store,
       hot,
@@ -92,6 +113,8 @@ export class StateNode {
     this.#linkContext = {
       locations,
       sessions: this.#sessions,
+      evictions: this.evictions,
+      presence,
       sequencer: this.#sequencer,
       requests: this.#requests,
       receipts: this.#receipts,
@@ -101,6 +124,12 @@ export class StateNode {
       metrics,
       logger,
     };
+  }
+
+  /** Begins what goes on by itself: following evictions, and erasing what deleted rooms left behind. */
+  start(): void {
+    this.evictions.start();
+    this.membership.erase();
   }
 
   /** Takes in the stream of a gateway worker. @throws GochatError SERVER_DRAINING, OVERLOADED */
@@ -124,6 +153,7 @@ export class StateNode {
       this.#sequencer.drain().then(() => this.#fanout.settled()),
       this.#requests.drain(),
       this.#receipts.flush(),
+      this.membership.stop(),
     ]);
   }
 
@@ -133,6 +163,15 @@ export class StateNode {
     this.#sequencer.stop();
     this.#fanout.stop();
     this.#receipts.stop();
+    this.evictions.stop();
+    void this.membership.stop();
     for (const open of this.#links) open.close();
+  }
+
+  /** Ends the connections that an order is about, on whatever gateway: every worker has a stream to this node. */
+  #carryOut(eviction: Eviction): void {
+    for (const located of this.locations.connectionsOf(eviction.user)) {
+      if (concerns(eviction, located)) located.stream.kick(located.conn, eviction.code, eviction.reason);
+    }
   }
 }

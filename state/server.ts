@@ -9,7 +9,7 @@ import { accountService, chatService } from './chat/service.ts';
 import { Tokens } from './chat/tokens.ts';
 import { Health } from './health.ts';
 import type { HotState } from './hot/hot-state.ts';
-import { DEFAULT_LIMITS, type StateLimits } from './limits.ts';
+import { DEFAULT_LIMITS, DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
 import { NodeIds } from './node-ids.ts';
 import { StateNode } from './node.ts';
 import type { Store } from './store/store.ts';
@@ -21,7 +21,6 @@ const REFLECTION = {
   includeDirs: [PROTO_DIR],
 };
 const JWKS_KEY = 'jwks';
-const DEFAULT_TOKEN_TTL_MS = 3_600_000;
 const HEALTH_INTERVAL_MS = 2000;
 
 export interface StateServerOptions {
@@ -73,7 +72,8 @@ export class StateServer implements Server {
     const textBytes = options.maxTextBytes ?? DEFAULT_LIMITS.textBytes;
     const limits = Object.freeze({ ...DEFAULT_LIMITS, textBytes, ...options.limits });
     this.#ids = new NodeIds({ registry, logger, onRegained: () => this.#node.wake() });
-    this.#node = new StateNode({ store, hot, ids: this.#ids, limits, logger });
+    const { tokenTtlMs } = options;
+    this.#node = new StateNode({ store, hot, ids: this.#ids, limits, logger, tokenTtlMs });
     this.#crpc = new CrpcServer({
       logger,
       port: options.port,
@@ -103,11 +103,16 @@ export class StateServer implements Server {
   readonly start = once(async () => {
     const { registry, store, tokenTtlMs, zone } = this.#options;
     try {
-      const tokens = await Tokens.open(store, tokenTtlMs ?? DEFAULT_TOKEN_TTL_MS);
+      const { evictions } = this.#node;
+      const tokens = await Tokens.open(store, {
+        ttlMs: tokenTtlMs ?? DEFAULT_TOKEN_TTL_MS,
+        nextId: () => this.#ids.next(),
+        refusal: (user, token) => evictions.refusal(user, token),
+      });
       await this.#ids.acquire();
       this.#crpc
-        .addService(state.AccountServiceService, accountService(this.#node.accounts, tokens))
-        .addService(state.ChatServiceService, chatService(this.#node.rooms, tokens))
+        .addService(state.AccountServiceService, accountService(this.#node, tokens))
+        .addService(state.ChatServiceService, chatService(this.#node, tokens))
         .addBatchService(link.LinkServiceService, (stream) => this.#node.accept(stream));
       await this.#crpc.start();
       await registry.publish(JWKS_KEY, tokens.jwks);
@@ -121,6 +126,7 @@ export class StateServer implements Server {
         load: {},
       });
       this.#health.start();
+      this.#node.start();
       this.#phase = 'serving';
     } catch (error) {
       await this.stop();

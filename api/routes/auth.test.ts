@@ -114,3 +114,21 @@ describe("the caller's address", () => {
     expect(address()).toBe('203.0.113.9');
   });
 });
+
+describe('POST /auth/logout', () => {
+  test('this session, or all of the user', async () => {
+    expect((await api.post('/auth/logout')).body).toEqual({ status: 'ok' });
+    expect((await api.post('/auth/logout', { everywhere: true })).status).toBe(200);
+    expect(api.state.asked.map(({ input }) => input)).toEqual([{ everywhere: false }, { everywhere: true }]);
+  });
+
+  test('without a token, or with one that is not taken: 401', async () => {
+    expect((await api.post('/auth/logout', {}, { authorization: '' })).body.code).toBe('TOKEN_MISSING');
+    const answer = await api.post('/auth/logout', {}, { authorization: 'Bearer forged' });
+    expect([answer.status, answer.body.code]).toEqual([401, 'TOKEN_INVALID']);
+  });
+
+  test('bad input: 400 ARGUMENT_INVALID', async () => {
+    expect((await api.post('/auth/logout', { everywhere: 'yes' })).body.code).toBe('ARGUMENT_INVALID');
+  });
+});

@@ -1,7 +1,8 @@
 /** Accounts: signing up and logging in. */
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { Credentials, LoginAnswer, SignupAnswer } from '../schemas.ts';
+import { caller } from '../caller.ts';
+import { Credentials, Done, LoginAnswer, LogoutBody, SignupAnswer } from '../schemas.ts';
 import type { StateClient } from '../state-client.ts';
 import { errors } from './responses.ts';
 
@@ -44,6 +45,24 @@ export function authRoutes(state: StateClient): FastifyPluginAsyncZod {
           expires_at_ms: expiresAtMs,
           user: { id: String(login.user), name: login.name },
         };
+      },
+    );
+
+    app.post(
+      '/auth/logout',
+      {
+        schema: {
+          summary: 'End the session of the access token',
+          description:
+            'The token is revoked and its connections are closed, on every gateway within a second.',
+          tags: ['accounts'],
+          body: LogoutBody,
+          response: { 200: Done, ...errors('bad', 'unauthenticated', 'limited') },
+        },
+      },
+      async (request) => {
+        await state.logout(caller(request), { everywhere: request.body?.everywhere ?? false });
+        return { status: 'ok' } as const;
       },
     );
   };

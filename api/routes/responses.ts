@@ -4,7 +4,7 @@ import { ApiError } from '../schemas.ts';
 const KINDS = {
   bad: [400, 'The request is malformed or a value is not valid'],
   unauthenticated: [401, 'The access token or the password is missing, wrong or expired'],
-  forbidden: [403, 'The caller is not a member of the conversation'],
+  forbidden: [403, 'The caller is not a member of the conversation, or not its owner'],
   missing: [404, 'There is no such room'],
   conflict: [409, 'The name is taken'],
   limited: [429, 'Too many requests'],

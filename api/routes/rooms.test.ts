@@ -17,10 +17,17 @@ const CALLS: readonly Call[] = [
   { method: 'GET', path: '/rooms' },
   { method: 'POST', path: '/rooms', body: { name: 'lobby' } },
   { method: 'POST', path: `/rooms/${ROOM}/join` },
+  { method: 'POST', path: `/rooms/${ROOM}/leave` },
+  { method: 'DELETE', path: `/rooms/${ROOM}` },
+  { method: 'DELETE', path: `/rooms/${ROOM}/members/bob` },
   { method: 'GET', path: `/rooms/${ROOM}/messages` },
 ];
 const call = (method: string, path: string, body?: unknown, headers?: Record<string, string>) =>
-  method === 'GET' ? api.get(path, headers) : api.post(path, body, headers);
+  method === 'GET'
+    ? api.get(path, headers)
+    : method === 'DELETE'
+      ? api.delete(path, headers)
+      : api.post(path, body, headers);
 
 describe.each(CALLS)('$method $path', ({ method, path, body }) => {
   test('no token: 401 TOKEN_MISSING, state is not asked', async () => {
@@ -54,7 +61,7 @@ describe('GET /rooms', () => {
     const answer = await api.get('/rooms');
     expect(answer.status).toBe(200);
     expect(answer.body).toEqual({
-      rooms: [{ id: '5', name: 'lobby', members: 3, joined: true, last_seq: 9 }],
+      rooms: [{ id: '5', name: 'lobby', members: 3, joined: true, last_seq: 9, unread: 4 }],
       next_after: '5',
     });
     expect(api.state.asked[0]?.input).toEqual({ after: 0n, limit: 50 });
@@ -86,7 +93,8 @@ describe('POST /rooms', () => {
   test('a name: 201 with the room', async () => {
     const answer = await api.post('/rooms', { name: 'kitchen' });
     expect(answer.status).toBe(201);
-    expect(answer.body).toEqual({ id: String(ROOM), name: 'kitchen', last_seq: 9 });
+    expect(answer.body).toEqual({ id: String(ROOM), name: 'kitchen', last_seq: 9, unread: 4 });
+    expect(api.state.asked[0]?.input).toEqual({ name: 'kitchen', hideHistory: false });
   });
 
   test('no name: 400 ARGUMENT_INVALID', async () => {
@@ -98,7 +106,7 @@ describe('POST /rooms/:id/join', () => {
   test('a room: 200 with the room', async () => {
     const answer = await api.post(`/rooms/${ROOM}/join`);
     expect(answer.status).toBe(200);
-    expect(answer.body).toEqual({ id: String(ROOM), name: 'lobby', last_seq: 9 });
+    expect(answer.body).toEqual({ id: String(ROOM), name: 'lobby', last_seq: 9, unread: 4 });
   });
 
   test('a room that is not there: 404 ROOM_NOT_FOUND', async () => {
@@ -110,6 +118,47 @@ describe('POST /rooms/:id/join', () => {
     const answer = await api.post('/rooms/lobby/join');
     expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
     expect(answer.body.message).toContain('params.id');
+  });
+});
+
+describe('a room that hides its past', () => {
+  test('history since-joined: is passed on', async () => {
+    await api.post('/rooms', { name: 'kitchen', history: 'since-joined' });
+    expect(api.state.asked[0]?.input).toEqual({ name: 'kitchen', hideHistory: true });
+    expect((await api.post('/rooms', { name: 'kitchen', history: 'none' })).body.code).toBe(
+      'ARGUMENT_INVALID',
+    );
+  });
+});
+
+describe('leaving, removing, deleting', () => {
+  test('they answer 200 and pass on what they were given', async () => {
+    for (const answer of [
+      await api.post(`/rooms/${ROOM}/leave`),
+      await api.delete(`/rooms/${ROOM}/members/bob`),
+      await api.delete(`/rooms/${ROOM}/members/77`),
+      await api.delete(`/rooms/${ROOM}`),
+    ])
+      expect([answer.status, answer.body]).toEqual([200, { status: 'ok' }]);
+    expect(api.state.asked.map(({ method, input }) => [method, input])).toEqual([
+      ['LeaveRoom', { room: ROOM }],
+      ['RemoveMember', { room: ROOM, user: 'bob' }],
+      ['RemoveMember', { room: ROOM, user: '77' }],
+      ['DeleteRoom', { room: ROOM }],
+    ]);
+  });
+
+  test('refusals: 403 NOT_A_MEMBER and NOT_OWNER, 404 USER_NOT_FOUND', async () => {
+    const codes = [
+      await api.post('/rooms/8/leave'),
+      await api.delete('/rooms/8'),
+      await api.delete(`/rooms/${ROOM}/members/nobody`),
+    ].map(({ status, body }) => [status, body.code]);
+    expect(codes).toEqual([
+      [403, 'NOT_A_MEMBER'],
+      [403, 'NOT_OWNER'],
+      [404, 'USER_NOT_FOUND'],
+    ]);
   });
 });
 

@@ -1,11 +1,11 @@
 /** Rooms and their messages. */
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
-import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { GochatError } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
 import {
   Conversation,
+  Done,
+  MemberParams,
   MessagesAnswer,
   MessagesQuery,
   NewRoom,
@@ -13,11 +13,11 @@ import {
   RoomsAnswer,
   RoomsQuery,
 } from '../schemas.ts';
-import type { Caller, StateClient } from '../state-client.ts';
+import { caller } from '../caller.ts';
+import type { StateClient } from '../state-client.ts';
 import { errors } from './responses.ts';
 
-/** RFC 6750; nothing else can be a token, and nothing else may enter gRPC metadata. */
-const BEARER = /^Bearer +[A-Za-z0-9._~+/-]+=*$/i;
+const DONE = { status: 'ok' } as const;
 
 export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
   return async (app) => {
@@ -42,6 +42,7 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
             members: room.members,
             joined: room.joined,
             last_seq: Number(room.lastSeq),
+            unread: Number(room.unread),
           })),
           next_after: page.more && last ? String(last.id) : null,
         };
@@ -59,7 +60,10 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
         },
       },
       async (request, reply) => {
-        const room = await state.createRoom(caller(request), { name: request.body.name });
+        const room = await state.createRoom(caller(request), {
+          name: request.body.name,
+          hideHistory: request.body.history === 'since-joined',
+        });
         return reply.code(201).send(toConversation(room));
       },
     );
@@ -76,6 +80,56 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
       },
       async (request) =>
         toConversation(await state.joinRoom(caller(request), { room: BigInt(request.params.id) })),
+    );
+
+    app.post(
+      '/rooms/:id/leave',
+      {
+        schema: {
+          summary: 'Leave a room; leaving again changes nothing',
+          description: 'What was said before stays readable, what is said later is not.',
+          tags: ['rooms'],
+          params: RoomParams,
+          response: { 200: Done, ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'limited') },
+        },
+      },
+      async (request) => {
+        await state.leaveRoom(caller(request), { room: BigInt(request.params.id) });
+        return DONE;
+      },
+    );
+
+    app.delete(
+      '/rooms/:id/members/:user',
+      {
+        schema: {
+          summary: 'Remove a member; only the owner of the room may',
+          tags: ['rooms'],
+          params: MemberParams,
+          response: { 200: Done, ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'limited') },
+        },
+      },
+      async (request) => {
+        const { id, user } = request.params;
+        await state.removeMember(caller(request), { room: BigInt(id), user });
+        return DONE;
+      },
+    );
+
+    app.delete(
+      '/rooms/:id',
+      {
+        schema: {
+          summary: 'Delete a room and all that was said in it; only its owner may',
+          tags: ['rooms'],
+          params: RoomParams,
+          response: { 200: Done, ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'limited') },
+        },
+      },
+      async (request) => {
+        await state.deleteRoom(caller(request), { room: BigInt(request.params.id) });
+        return DONE;
+      },
     );
 
     app.get(
@@ -109,15 +163,13 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
   };
 }
 
-/** @throws GochatError TOKEN_MISSING */
-function caller(request: FastifyRequest): Caller {
-  const { authorization } = request.headers;
-  if (authorization === undefined || !BEARER.test(authorization)) throw new GochatError('TOKEN_MISSING');
-  return { authorization };
-}
-
 function toConversation(room: client.Conversation) {
-  return { id: String(room.id), name: room.name, last_seq: Number(room.lastSeq) };
+  return {
+    id: String(room.id),
+    name: room.name,
+    last_seq: Number(room.lastSeq),
+    unread: Number(room.unread),
+  };
 }
 
 function toMessage(message: client.Message) {

@@ -4,7 +4,12 @@ export type Command =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'dm'; readonly user: string; readonly text: string | undefined }
   | { readonly kind: 'join'; readonly room: string }
-  | { readonly kind: 'create'; readonly room: string }
+  | { readonly kind: 'create'; readonly room: string; readonly hideHistory: boolean }
+  | { readonly kind: 'leave' }
+  | { readonly kind: 'remove'; readonly user: string }
+  | { readonly kind: 'delete' }
+  | { readonly kind: 'rooms' }
+  | { readonly kind: 'logout' }
   | { readonly kind: 'history'; readonly count: number }
   | { readonly kind: 'who' }
   | { readonly kind: 'help' }
@@ -17,10 +22,15 @@ export const MAX_HISTORY = 1_000;
 export const HELP = `Commands:
   /dm USER [TEXT]   talk to a user; with TEXT, say it at once
   /join ROOM        join a room and talk there
-  /create ROOM      make a room and talk there
+  /create ROOM      make a room and talk there; behind ROOM, --no-history: who joins sees only what comes
+  /leave            leave the room
+  /remove USER      make a user leave the room, if it is yours
+  /delete           delete the room and all that was said in it, if it is yours
+  /rooms            list your conversations and what is unread
   /history [N]      show the last N messages (${DEFAULT_HISTORY}; at most ${MAX_HISTORY})
   /who              list who is in the conversation
-  /quit             leave; the end of input does the same
+  /logout           quit and end the session: the access token is void
+  /quit             quit; the end of input does the same
   //TEXT            say a text that begins with a slash
 Every other line is said in the current conversation.`;
 
@@ -38,11 +48,21 @@ export function parseLine(line: string): Command | undefined {
     }
     case 'join':
     case 'create': {
-      const room = rest.trim().replace(/^#/, '');
-      return room === '' ? { kind: 'invalid', what: `/${name} needs a ROOM.` } : { kind: name, room };
+      const hideHistory = name === 'create' && / --no-history\s*$/.test(rest);
+      const room = (hideHistory ? rest.replace(/ --no-history\s*$/, '') : rest).trim().replace(/^#/, '');
+      if (room === '') return { kind: 'invalid', what: `/${name} needs a ROOM.` };
+      return name === 'join' ? { kind: 'join', room } : { kind: 'create', room, hideHistory };
+    }
+    case 'remove': {
+      const user = rest.trim().replace(/^@/, '');
+      return user === '' ? { kind: 'invalid', what: '/remove needs a USER.' } : { kind: 'remove', user };
     }
     case 'history':
       return parseHistory(rest.trim());
+    case 'leave':
+    case 'delete':
+    case 'rooms':
+    case 'logout':
     case 'who':
     case 'help':
     case 'quit':

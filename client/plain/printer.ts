@@ -49,6 +49,34 @@ export type PlainEvent =
       readonly conversation: string;
       readonly members: readonly Member[];
     }
+  | {
+      /** The user is out of a conversation: by itself, by its owner, or because it was deleted. */
+      readonly event: 'left' | 'removed' | 'deleted';
+      readonly conversation: string;
+      readonly name: string;
+    }
+  | {
+      /** Somebody else joined or is out. */
+      readonly event: 'member';
+      readonly conversation: string;
+      readonly change: 'joined' | 'left' | 'removed';
+      readonly user: string;
+      /** The owner who removed the user, or null. */
+      readonly by: string | null;
+      /** The last message before the change. */
+      readonly after_seq: number;
+    }
+  | {
+      readonly event: 'rooms';
+      readonly conversations: readonly {
+        readonly conversation: string;
+        readonly kind: ConversationKind;
+        readonly name: string;
+        readonly last_seq: number;
+        readonly unread: number;
+        readonly owner: boolean;
+      }[];
+    }
   | { readonly event: 'synced'; readonly messages: number }
   | {
       readonly event: 'disconnected';

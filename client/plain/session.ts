@@ -79,13 +79,17 @@ export class PlainSession {
       if (line === undefined) break;
       const command = parseLine(line);
       if (command?.kind === 'quit') break;
+      if (command?.kind === 'logout') {
+        await this.#logout();
+        return;
+      }
       if (command !== undefined) await this.#execute(command);
     }
     await this.#settle();
     await this.#synchronise();
   }
 
-  async #execute(command: Exclude<Command, { kind: 'quit' }>): Promise<void> {
+  async #execute(command: Exclude<Command, { kind: 'quit' | 'logout' }>): Promise<void> {
     try {
       switch (command.kind) {
         case 'text':
@@ -99,7 +103,25 @@ export class PlainSession {
           await this.#switchTo(() => this.#client.joinRoom(command.room));
           break;
         case 'create':
-          await this.#switchTo(() => this.#client.createRoom(command.room));
+          await this.#switchTo(() =>
+            this.#client.createRoom(command.room, { hideHistory: command.hideHistory }),
+          );
+          break;
+        case 'leave':
+          await this.#settle();
+          await this.#client.leaveRoom(this.#conversation().id);
+          break;
+        case 'remove':
+          await this.#settle();
+          await this.#client.removeMember(this.#conversation().id, command.user);
+          break;
+        case 'delete':
+          await this.#settle();
+          await this.#client.deleteRoom(this.#conversation().id);
+          break;
+        case 'rooms':
+          await this.#settle();
+          await this.#rooms();
           break;
         case 'history':
           await this.#settle();
@@ -161,6 +183,30 @@ export class PlainSession {
         this.#progress();
       },
     );
+  }
+
+  async #rooms(): Promise<void> {
+    const list = await this.#client.listConversations();
+    const conversations = list.map(
+      ({ id: conversation, kind, name, lastSeq: last_seq, unread, isOwner }) => ({
+        conversation,
+        kind,
+        name,
+        last_seq,
+        unread,
+        owner: isOwner,
+      }),
+    );
+    this.#printer.print({ event: 'rooms', conversations });
+  }
+
+  async #logout(): Promise<void> {
+    await this.#settle();
+    try {
+      await this.#client.logout();
+    } catch (error) {
+      this.#complain(error, true);
+    }
   }
 
   async #history(conversation: string, count: number): Promise<void> {
@@ -253,10 +299,24 @@ export class PlainSession {
       }
       case 'message':
         this.#printer.print(toEvent(event));
+        // What is on the screen in the conversation of the user is read.
+        if (event.conversation === this.#current?.id) this.#client.markRead(event.conversation, event.seq);
         break;
+      case 'left': {
+        const { conversation, name, reason } = event;
+        if (conversation === this.#current?.id) this.#setCurrent(undefined);
+        this.#printer.print({ event: reason, conversation, name });
+        break;
+      }
+      case 'member': {
+        const { conversation, change, name: user, by, afterSeq: after_seq } = event;
+        this.#printer.print({ event: 'member', conversation, change, user, by: by || null, after_seq });
+        break;
+      }
       case 'sent': {
         const { clientMsgId: client_msg_id, conversation, seq, id, duplicate } = event;
         this.#printer.print({ event: 'sent', client_msg_id, conversation, seq, id, duplicate });
+        this.#client.markRead(conversation, seq);
         break;
       }
       case 'failed': {

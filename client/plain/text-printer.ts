@@ -42,6 +42,23 @@ export class TextPrinter implements Printer {
       case 'message':
         this.#say(event.conversation, event.from, event.text, event.history === true ? event.at : undefined);
         break;
+      case 'left':
+        this.note(`* you have left ${named(event)}`);
+        break;
+      case 'removed':
+        this.note(`* the owner has removed you from ${named(event)}`);
+        break;
+      case 'deleted':
+        this.note(`* ${named(event)} was deleted`);
+        break;
+      case 'member':
+        this.note(`* ${event.user} ${changeOf(event)} ${this.#place(event.conversation)}`);
+        break;
+      case 'rooms':
+        for (const { kind, name, unread } of event.conversations)
+          this.note(`* ${kind === 'room' ? '#' : '@'}${name}${unread === 0 ? '' : ` (${unread} unread)`}`);
+        if (event.conversations.length === 0) this.note('* you are in no conversation yet');
+        break;
       case 'members':
         this.note(`* in ${this.#place(event.conversation)}: ${event.members.map(presence).join(', ')}`);
         break;
@@ -96,6 +113,15 @@ export class TextPrinter implements Printer {
   #paint(colour: string, text: string): string {
     return this.#options.color ? `\x1b[${colour}m${text}\x1b[0m` : text;
   }
+}
+
+function named({ name, conversation }: { readonly name: string; readonly conversation: string }): string {
+  return name === '' ? conversation : `#${name}`;
+}
+
+function changeOf({ change, by }: { readonly change: string; readonly by: string | null }): string {
+  if (change === 'joined') return 'joined';
+  return change === 'left' ? 'left' : `was removed by ${by ?? 'the owner'} from`;
 }
 
 function presence({ name, online }: Member): string {

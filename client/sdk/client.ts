@@ -1,12 +1,15 @@
 /** The client: connects through the directory, keeps the connection, and turns frames into promises and events. */
 import type {
   Conversation as WireConversation,
+  Gone,
   Message,
   Response as ResponseFrame,
 } from '../../proto/client.ts';
 import {
   ConversationKind,
   FrameType,
+  MemberChange,
+  MembersChanged,
   Message as MessagePayload,
   Nack as NackPayload,
   Response as ResponsePayload,
@@ -14,7 +17,7 @@ import {
   Typing as TypingPayload,
   type Welcome,
 } from '../../proto/client.ts';
-import { Credentials } from './directory.ts';
+import { Credentials, logOut } from './directory.ts';
 import { ClientError } from './errors.ts';
 import type {
   ClientEvent,
@@ -22,7 +25,9 @@ import type {
   Conversation,
   History,
   HistoryOptions,
+  LeaveReason,
   Member,
+  RoomOptions,
   Sent,
 } from './events.ts';
 import { Emitter } from './events.ts';
@@ -41,6 +46,18 @@ import { TypingNotes } from './typing.ts';
 /** Limit of Send.text until WELCOME has told the server's, bytes of UTF-8. */
 const DEFAULT_MAX_TEXT_BYTES = 16_384;
 
+/** What MEMBERS_CHANGED tells of others; the rest concerns this user too. */
+const CHANGES: { readonly [change: number]: 'joined' | 'left' | 'removed' | undefined } = {
+  [MemberChange.MEMBER_CHANGE_JOINED]: 'joined',
+  [MemberChange.MEMBER_CHANGE_LEFT]: 'left',
+  [MemberChange.MEMBER_CHANGE_REMOVED]: 'removed',
+};
+
+const REASONS: { readonly [reason: number]: LeaveReason | undefined } = {
+  [MemberChange.MEMBER_CHANGE_LEFT]: 'left',
+  [MemberChange.MEMBER_CHANGE_REMOVED]: 'removed',
+};
+
 /**
  * A user's client on one device.
  *
@@ -51,6 +68,8 @@ const DEFAULT_MAX_TEXT_BYTES = 16_384;
  */
 export class GochatClient {
   readonly #options: ResolvedOptions;
+  readonly #credentials: Credentials;
+  readonly #api: string | undefined;
   readonly #events = new Emitter();
   readonly #link: Reconnector;
   readonly #outbox: Outbox;
@@ -75,8 +94,9 @@ export class GochatClient {
 
   constructor(options: GochatClientOptions) {
     this.#options = resolveOptions(options);
-    const credentials = new Credentials(options, this.#options);
-    this.#link = new Reconnector(this.#options, credentials, this.#closing.signal, {
+    this.#api = options.api;
+    this.#credentials = new Credentials(options, this.#options);
+    this.#link = new Reconnector(this.#options, this.#credentials, this.#closing.signal, {
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onFrame: (type, ref, key, payload) => this.#onFrame(type, ref, key, payload),
       onDown: () => {
@@ -108,6 +128,7 @@ export class GochatClient {
     );
     this.#syncer = new Syncer(this.#options, this.#inbox, this.#closing.signal, {
       call: (call) => this.#requests.call(call),
+      onGone: (gone) => this.#onGone(gone),
       onSynced: (messages) => this.#events.emit({ type: 'synced', messages }),
       onError: (error) => this.#events.emit({ type: 'error', code: error.code, message: error.message }),
     });
@@ -184,8 +205,30 @@ export class GochatClient {
     return this.#open({ $case: 'openDirect', openDirect: { userName } });
   }
 
-  createRoom(name: string): Promise<Conversation> {
-    return this.#open({ $case: 'createRoom', createRoom: { name } });
+  /** Makes a room, which this user then owns. */
+  createRoom(name: string, options: RoomOptions = {}): Promise<Conversation> {
+    const { hideHistory = false } = options;
+    return this.#open({ $case: 'createRoom', createRoom: { name, hideHistory } });
+  }
+
+  /** Leaves a room; a `left` event follows when its last messages have come. */
+  leaveRoom(conversation: string): Promise<void> {
+    return this.#change(conversation, { $case: 'leaveRoom', leaveRoom: {} });
+  }
+
+  /** Makes another user, by name or id, leave a room that this user owns. */
+  removeMember(conversation: string, user: string): Promise<void> {
+    return this.#change(conversation, { $case: 'removeMember', removeMember: { user } });
+  }
+
+  /** Deletes a room that this user owns, and all that was said in it. */
+  deleteRoom(conversation: string): Promise<void> {
+    return this.#change(conversation, { $case: 'deleteRoom', deleteRoom: {} });
+  }
+
+  /** Tells the server that the user has read a conversation up to a message; it counts on all devices. */
+  markRead(conversation: string, seq: number): void {
+    this.#receipts.read(toKey(conversation), seq);
   }
 
   /** Joins a room by name or id; without effect for a member. The newest messages before come as events. */
@@ -239,6 +282,22 @@ export class GochatClient {
     this.#failPending(reason);
     await this.#link.connection?.goodbye();
     await this.#run;
+  }
+
+  /**
+   * Closes the client and ends its session: the access token is good for nothing any more. With `everywhere` all
+   * sessions of the user end. Rejects where the API server cannot be reached; the client is closed all the same.
+   */
+  async logout(options: { readonly everywhere?: boolean } = {}): Promise<void> {
+    const token = this.#credentials.held;
+    await this.close(ClientError.local('CLIENT_CLOSED'));
+    if (token === undefined) return;
+    if (this.#api === undefined)
+      throw ClientError.local('ARGUMENT_INVALID', {
+        details: { what: 'A logout without the address of api' },
+      });
+    await logOut(this.#options, this.#api, token, options.everywhere ?? false);
+    this.#credentials.invalidate();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -328,6 +387,9 @@ export class GochatClient {
         this.#events.emit({ type: 'typing', conversation, user: user.toString(), name, stopped });
         break;
       }
+      case FrameType.MEMBERS_CHANGED:
+        this.#onMembersChanged(key, MembersChanged.decode(payload));
+        break;
       case FrameType.RESYNC:
         this.#link.connection?.send(FrameType.RESYNCED, ref, 0n);
         this.#catchUp();
@@ -335,6 +397,32 @@ export class GochatClient {
       default:
       // A later version of the protocol may send more types: they are for clients that know them.
     }
+  }
+
+  #onMembersChanged(key: bigint, { change, user, name, by, afterSeq }: MembersChanged): void {
+    const what = CHANGES[change];
+    // What became of this user itself the log tells, behind the last messages.
+    if (what === undefined || user === this.#user) {
+      if (change !== MemberChange.MEMBER_CHANGE_JOINED) this.#syncer.want(false);
+      return;
+    }
+    const conversation = key.toString();
+    this.#events.emit({
+      type: 'member',
+      conversation,
+      change: what,
+      user: user.toString(),
+      name,
+      by,
+      afterSeq: Number(afterSeq),
+    });
+  }
+
+  #onGone({ conversation, reason }: Gone): void {
+    const known = this.#inbox.forget(conversation);
+    const why = REASONS[reason] ?? 'deleted';
+    const { name = '' } = known ?? {};
+    this.#events.emit({ type: 'left', conversation: conversation.toString(), name, reason: why });
   }
 
   #take(conversation: bigint, seq: number, message: Message | undefined): void {
@@ -377,6 +465,13 @@ export class GochatClient {
   #emitFailed(clientMsgId: string, conversation: string, error: ClientError): void {
     const { code, message, retryable } = error;
     this.#events.emit({ type: 'failed', clientMsgId, conversation, code, message, retryable });
+  }
+
+  /** Makes a call that changes who is in a room; resolves when its effect on this client has come. */
+  async #change(conversation: string, call: Call): Promise<void> {
+    await this.#call(call, 'done', conversation);
+    this.#syncer.want(false);
+    await this.#syncer.idle();
   }
 
   #open(call: Call): Promise<Conversation> {

@@ -13,6 +13,8 @@ export function toConversation(wire: WireConversation): Conversation {
     kind: wire.kind === ConversationKind.CONVERSATION_KIND_ROOM ? 'room' : 'direct',
     name: wire.name,
     lastSeq: Number(wire.lastSeq),
+    unread: Number(wire.unread),
+    isOwner: wire.owner,
   };
 }
 

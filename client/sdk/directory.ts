@@ -45,6 +45,11 @@ export class Credentials {
     return this.#token?.user ?? '';
   }
 
+  /** The token that is held. */
+  get held(): string | undefined {
+    return this.#token?.token;
+  }
+
   /** Forgets the token: the gateway refused it. */
   invalidate(): void {
     this.#token = undefined;
@@ -69,6 +74,18 @@ async function logIn(
     expiresAtMs: Number.isFinite(expiresAtMs) ? expiresAtMs : undefined,
     user: typeof user === 'string' ? user : undefined,
   };
+}
+
+/** Ends the session of a token, or all of its user's. */
+export async function logOut(
+  options: ResolvedOptions,
+  base: string,
+  token: string,
+  everywhere: boolean,
+): Promise<void> {
+  const server = { what: 'the API server', flag: '--api', base, token };
+  const timeout = AbortSignal.timeout(options.connectTimeoutMs);
+  await request(options, server, '/auth/logout', timeout, { everywhere });
 }
 
 /** What ipconf answers. */
@@ -118,6 +135,8 @@ interface HttpServer {
   readonly what: string;
   readonly flag: string;
   readonly base: string;
+  /** Access token that the call carries. */
+  readonly token?: string;
 }
 
 function unreachable(server: HttpServer, why: string, cause?: unknown): ClientError {
@@ -146,7 +165,10 @@ async function request(
     response = await options.fetch(url, {
       method: post === undefined ? 'GET' : 'POST',
       ...(post !== undefined && {
-        headers: { 'content-type': 'application/json' },
+        headers: {
+          'content-type': 'application/json',
+          ...(server.token !== undefined && { authorization: `Bearer ${server.token}` }),
+        },
         body: JSON.stringify(post),
       }),
       signal: AbortSignal.any([signal, AbortSignal.timeout(options.connectTimeoutMs)]),

@@ -9,6 +9,15 @@ export interface Conversation {
   /** The room's name; of a direct conversation the other user's name. */
   readonly name: string;
   readonly lastSeq: number;
+  /** Messages that this user has not read, on whatever device, as of the answer. */
+  readonly unread: number;
+  /** This user owns the room. */
+  readonly isOwner: boolean;
+}
+
+export interface RoomOptions {
+  /** Who joins sees what is said from then on, not what was said before. @default false */
+  readonly hideHistory?: boolean;
 }
 
 /** A committed message. */
@@ -114,6 +123,32 @@ export interface DisconnectedEvent {
   readonly retryInMs: number | undefined;
 }
 
+/** This user is out of a conversation; all messages of it that were theirs have come. */
+export interface LeftEvent {
+  readonly type: 'left';
+  readonly conversation: string;
+  /** The conversation's name; empty where it was never known. */
+  readonly name: string;
+  /** 'left' by this user, 'removed' by the owner, or the whole conversation was 'deleted'. */
+  readonly reason: LeaveReason;
+}
+
+export type LeaveReason = 'left' | 'removed' | 'deleted';
+
+/** Somebody else joined a conversation or is out of it. Best effort: `members` tells who is in. */
+export interface MemberEvent {
+  readonly type: 'member';
+  readonly conversation: string;
+  readonly change: 'joined' | 'left' | 'removed';
+  /** The user's id. */
+  readonly user: string;
+  readonly name: string;
+  /** Name of the owner who removed the user; empty otherwise. */
+  readonly by: string;
+  /** The last message before the change. */
+  readonly afterSeq: number;
+}
+
 /** Something failed that no promise reports. */
 export interface ErrorEvent {
   readonly type: 'error';
@@ -128,6 +163,8 @@ export type ClientEvent =
   | FailedEvent
   | SyncedEvent
   | TypingEvent
+  | LeftEvent
+  | MemberEvent
   | DisconnectedEvent
   | ErrorEvent;
 

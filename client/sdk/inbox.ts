@@ -98,6 +98,16 @@ export class Inbox {
     return count;
   }
 
+  /** Forgets a conversation that the user is out of, and returns what was known of it. */
+  forget(id: bigint): Conversation | undefined {
+    const conversation = this.#conversations.get(id);
+    this.#conversations.delete(id);
+    this.#cursors.delete(id);
+    const ahead = this.#ahead.get(id);
+    for (const seq of ahead?.keys() ?? []) this.#forget(id, ahead as Map<number, Ahead>, seq);
+    return conversation;
+  }
+
   cursors(): Cursor[] {
     const newest = [...this.#cursors].slice(-MAX_CURSORS);
     return newest.map(([conversation, seq]) => ({ conversation, seq: BigInt(seq) }));

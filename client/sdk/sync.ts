@@ -1,5 +1,5 @@
 /** Pulls from the log what pushes did not bring: after each WELCOME and RESYNC, and when there is a hole. */
-import type { Cursor, SyncPage } from '../../proto/client.ts';
+import type { Cursor, Gone, SyncPage } from '../../proto/client.ts';
 import { Backoff, delay } from './backoff.ts';
 import { ClientError } from './errors.ts';
 import type { Inbox } from './inbox.ts';
@@ -11,6 +11,8 @@ const PAGE_LIMIT = 200;
 
 export interface SyncHooks {
   call(call: Call): Promise<Result>;
+  /** The user is out of a conversation; its last messages have been taken in. */
+  onGone(gone: Gone): void;
   /** The log was read to its end, for a `wanted(true)`. */
   onSynced(messages: number): void;
   /** Synchronising failed for good on this connection. */
@@ -116,6 +118,7 @@ export class Syncer {
       if (result.$case !== 'sync') throw ClientError.local('FRAME_INVALID');
       const page = result.sync;
       for (const part of page.conversations) this.#messages += this.#inbox.page(part);
+      for (const gone of page.gone) this.#hooks.onGone(gone);
       more = page.more;
       // A page that promises more without a step beyond the cursors would be asked for without end.
       if (more && !goesBeyond(page, cursors)) throw ClientError.local('INTERNAL');

@@ -2,12 +2,13 @@
 import type {
   Conversation as WireConversation,
   ConversationMessages,
+  Gone,
   Member,
   Message,
   Sync,
   SyncPage,
 } from '../../proto/client.ts';
-import { ConversationKind } from '../../proto/client.ts';
+import { ConversationKind, MemberChange } from '../../proto/client.ts';
 
 interface FakeConversation {
   readonly id: bigint;
@@ -24,6 +25,12 @@ export class FakeChat {
   readonly conversations = new Map<bigint, FakeConversation>();
   /** Delivered cursors by `user/conversation`. */
   readonly delivered = new Map<string, bigint>();
+  /** Read cursors by `user/conversation`. */
+  readonly read = new Map<string, bigint>();
+  /** By room. */
+  readonly owners = new Map<bigint, bigint>();
+  /** Who was in a conversation: `user/conversation` to how it ended. */
+  readonly former = new Map<string, { reason: MemberChange; lastSeq: bigint }>();
   #nextConversation = 1000n;
 
   addUser(name: string): bigint {
@@ -38,7 +45,9 @@ export class FakeChat {
   }
 
   addRoom(name: string, ...members: bigint[]): bigint {
-    return this.#add(ConversationKind.CONVERSATION_KIND_ROOM, name, members);
+    const id = this.#add(ConversationKind.CONVERSATION_KIND_ROOM, name, members);
+    if (members[0] !== undefined) this.owners.set(id, members[0]);
+    return id;
   }
 
   room(nameOrId: string): FakeConversation | undefined {
@@ -93,7 +102,9 @@ export class FakeChat {
       name: kind === ConversationKind.CONVERSATION_KIND_ROOM ? name : this.nameOf(peer),
       lastSeq: BigInt(log.length),
       deliveredSeq: this.delivered.get(`${user}/${id}`) ?? 0n,
-      readSeq: 0n,
+      readSeq: this.read.get(`${user}/${id}`) ?? 0n,
+      unread: BigInt(log.length) - (this.read.get(`${user}/${id}`) ?? 0n),
+      owner: this.owners.get(id) === user,
     };
   }
 
@@ -110,7 +121,23 @@ export class FakeChat {
       room -= messages.length;
       if (messages.length > 0) page.push({ conversation: this.see(id, user), messages });
     }
-    return { conversations: page, more };
+    const gone: Gone[] = [];
+    for (const { conversation, seq } of cursors) {
+      if (this.conversations.get(conversation)?.members.has(user) === true) continue;
+      const { reason = MemberChange.MEMBER_CHANGE_DELETED, lastSeq = 0n } =
+        this.former.get(`${user}/${conversation}`) ?? {};
+      const log = this.conversations.get(conversation)?.log.slice(Number(seq), Number(lastSeq)) ?? [];
+      if (log.length > 0) page.push({ conversation: this.see(conversation, user), messages: log });
+      gone.push({ conversation, reason, lastSeq });
+    }
+    return { conversations: page, more, gone: more ? [] : gone };
+  }
+
+  /** Takes a user out of a room. */
+  leave(id: bigint, user: bigint, reason: MemberChange = MemberChange.MEMBER_CHANGE_LEFT): void {
+    const conversation = this.conversations.get(id);
+    if (conversation?.members.delete(user) !== true) return;
+    this.former.set(`${user}/${id}`, { reason, lastSeq: BigInt(conversation.log.length) });
   }
 
   members(id: bigint): Member[] {

@@ -10,6 +10,8 @@ import {
   framePayload,
   FrameType,
   Hello,
+  MemberChange,
+  MembersChanged,
   Message,
   Nack,
   Receipts,
@@ -148,6 +150,16 @@ export class FakeGateway implements AsyncDisposable {
     }
   }
 
+  /** Pushes a change of who is in a conversation to its members and to one user more. */
+  tell(conversation: bigint, also: bigint, change: Partial<MembersChanged>): void {
+    const members = this.chat.conversations.get(conversation)?.members;
+    const payload = MembersChanged.encode(MembersChanged.fromPartial(change)).finish();
+    for (const connection of this.connections) {
+      if (connection.user === also || members?.has(connection.user) === true)
+        connection.send(FrameType.MEMBERS_CHANGED, 0, conversation, payload);
+    }
+  }
+
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
     let connection: FakeConnection | undefined;
@@ -283,6 +295,26 @@ export class FakeGateway implements AsyncDisposable {
         const begin = Math.max(0, end - (limit || 50));
         return { $case: 'history', history: { messages: log.slice(begin, end), more: begin > 0 } };
       }
+      case 'leaveRoom':
+        if (chat.conversations.get(key)?.members.has(user) !== true) return 'NOT_A_MEMBER';
+        chat.leave(key, user);
+        return { $case: 'done', done: {} };
+      case 'removeMember': {
+        if (chat.owners.get(key) !== user) return 'NOT_OWNER';
+        const member = chat.users.get(call.removeMember.user);
+        if (member === undefined) return 'USER_NOT_FOUND';
+        chat.leave(key, member, MemberChange.MEMBER_CHANGE_REMOVED);
+        this.tell(key, member, {
+          change: MemberChange.MEMBER_CHANGE_REMOVED,
+          user: member,
+          by: chat.nameOf(user),
+        });
+        return { $case: 'done', done: {} };
+      }
+      case 'deleteRoom':
+        if (chat.owners.get(key) !== user) return 'NOT_OWNER';
+        chat.conversations.delete(key);
+        return { $case: 'done', done: {} };
       case 'getMembers':
         return { $case: 'members', members: { members: chat.members(key) } };
       default:

@@ -3,19 +3,22 @@ import { type ErrorCode, GochatError } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { Caller } from '../session/location-map.ts';
+import type { Membership } from './membership.ts';
 import type { Rooms } from './rooms.ts';
 
 /** Answers requests; bounded in all, the links bound them for each connection. */
 export class Requests {
   readonly #rooms: Rooms;
+  readonly #membership: Membership;
   readonly #metrics: StateMetrics;
   readonly #maxInFlight: number;
   #inFlight = 0;
   #draining = false;
   readonly #whenIdle: (() => void)[] = [];
 
-  constructor(rooms: Rooms, metrics: StateMetrics, maxInFlight: number) {
+  constructor(rooms: Rooms, membership: Membership, metrics: StateMetrics, maxInFlight: number) {
     this.#rooms = rooms;
+    this.#membership = membership;
     this.#metrics = metrics;
     this.#maxInFlight = maxInFlight;
   }
@@ -48,6 +51,7 @@ export class Requests {
 
   async #call(caller: Caller, key: bigint, call: client.Request['call']): Promise<client.Response['result']> {
     const rooms = this.#rooms;
+    const membership = this.#membership;
     const { user } = caller;
     switch (call?.$case) {
       case 'sync':
@@ -58,10 +62,21 @@ export class Requests {
           $case: 'conversation',
           conversation: await rooms.openDirect(user, call.openDirect.userName),
         };
-      case 'createRoom':
-        return { $case: 'conversation', conversation: await rooms.create(user, call.createRoom.name) };
+      case 'createRoom': {
+        const { name, hideHistory } = call.createRoom;
+        return { $case: 'conversation', conversation: await rooms.create(user, name, hideHistory) };
+      }
       case 'joinRoom':
-        return { $case: 'conversation', conversation: await rooms.join(user, call.joinRoom.room) };
+        return { $case: 'conversation', conversation: await membership.join(caller, call.joinRoom.room) };
+      case 'leaveRoom':
+        await membership.leave(caller, key);
+        return { $case: 'done', done: {} };
+      case 'removeMember':
+        await membership.remove(caller, key, call.removeMember.user);
+        return { $case: 'done', done: {} };
+      case 'deleteRoom':
+        await membership.delete(caller, key);
+        return { $case: 'done', done: {} };
       case 'listConversations':
         return { $case: 'conversations', conversations: await rooms.conversations(caller) };
       case 'getHistory': {

@@ -1,11 +1,11 @@
-/** What users do with conversations beside sending: make, join, open, list, read back, synchronise. */
+/** What users do with conversations beside sending: make, open, list, read back, synchronise. */
 import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
 import type { client, state } from '../../proto/mod.ts';
 import type { Caller } from '../session/location-map.ts';
 import type { Store } from '../store/store.ts';
-import { parseName, quoted } from './names.ts';
+import { parseName } from './names.ts';
 import { CONVERSATION_BYTES, PageBudget } from './page-budget.ts';
-import { toConversation, toMessage } from './present.ts';
+import { toConversation, toGone, toMessage } from './present.ts';
 
 const MAX_ID = (1n << 63n) - 1n;
 const MAX_SYNC_LIMIT = 1000;
@@ -15,7 +15,6 @@ const MAX_PAGE_LIMIT = 200;
 const DEFAULT_PAGE_LIMIT = 50;
 /** Members that one answer lists, those online first. */
 const MAX_MEMBERS = 2000;
-const DECIMAL = /^\d{1,20}$/;
 
 export interface RoomsOptions {
   readonly store: Store;
@@ -31,20 +30,12 @@ export class Rooms {
     this.#options = options;
   }
 
-  async create(user: UserId, input: string): Promise<client.Conversation> {
+  async create(user: UserId, input: string, hideHistory = false): Promise<client.Conversation> {
     const name = parseName(input);
     const { store, nextConversation } = this.#options;
-    const room = await store.createRoom(nextConversation(), name, user);
+    const room = await store.createRoom(nextConversation(), name, user, hideHistory);
     if (room === undefined) throw new GochatError('NAME_TAKEN', { details: { name } });
     return toConversation(room);
-  }
-
-  /** Joins by name, or by id in decimal: names begin with a letter. */
-  async join(user: UserId, room: string): Promise<client.Conversation> {
-    if (!DECIMAL.test(room)) return this.#join(user, parseName(room), quoted(room));
-    const id = conversationId(BigInt(room));
-    if (id === undefined) throw new GochatError('ROOM_NOT_FOUND', { details: { name: room } });
-    return this.#join(user, id, room);
   }
 
   async openDirect(user: UserId, input: string): Promise<client.Conversation> {
@@ -70,6 +61,7 @@ export class Rooms {
         members: room.members,
         joined: room.joined,
         lastSeq: BigInt(room.lastSeq),
+        unread: BigInt(room.unread),
       })),
       more: page.more,
     };
@@ -133,15 +125,9 @@ export class Rooms {
       if (taken.length > 0 || messages.length === 0) {
         conversations.push({ conversation: toConversation(conversation), messages: taken });
       }
-      if (taken.length < messages.length) return { conversations, more: true };
+      if (taken.length < messages.length) return { conversations, more: true, gone: [] };
     }
-    return { conversations, more: result.more };
-  }
-
-  async #join(user: UserId, room: ConversationId | string, name: string): Promise<client.Conversation> {
-    const joined = await this.#options.store.joinRoom(room, user);
-    if (joined === undefined) throw new GochatError('ROOM_NOT_FOUND', { details: { name } });
-    return toConversation(joined);
+    return { conversations, more: result.more, gone: result.gone.map(toGone) };
   }
 }
 

@@ -1,13 +1,16 @@
 /** AccountService and ChatService: what the API server asks of state. */
 import type { CallContext, Handlers } from '../../crpc/mod.ts';
 import type { state } from '../../proto/mod.ts';
+import { EvictionScope } from '../hot/hot-state.ts';
+import type { Evictions } from '../session/evictions.ts';
 import type { Accounts } from './accounts.ts';
+import type { Actor, Membership } from './membership.ts';
 import type { Rooms } from './rooms.ts';
-import type { Identity, Tokens } from './tokens.ts';
+import type { Tokens } from './tokens.ts';
 
 /** Makes the handlers of AccountService. */
 export function accountService(
-  accounts: Accounts,
+  { accounts, evictions }: { readonly accounts: Accounts; readonly evictions: Evictions },
   tokens: Tokens,
 ): Handlers<typeof state.AccountServiceService> {
   return {
@@ -24,21 +27,45 @@ export function accountService(
         expiresAtMs: BigInt(issued.expiresAtMs),
       };
     },
+    async logout(request, context) {
+      const { user, token } = await tokens.verifyBearer(context.header('authorization'));
+      const [scope, upTo] = request.everywhere
+        ? [EvictionScope.TOKENS, tokens.nextId()]
+        : [EvictionScope.TOKEN, token];
+      await evictions.evict({ user, scope, token: upTo, device: '', code: 'LOGGED_OUT', reason: '' });
+      return {};
+    },
   };
 }
 
 /** Makes the handlers of ChatService; each verifies the caller's token. */
-export function chatService(rooms: Rooms, tokens: Tokens): Handlers<typeof state.ChatServiceService> {
-  const callerOf = (context: CallContext): Promise<Identity> =>
-    tokens.verifyBearer(context.header('authorization'));
+export function chatService(
+  { rooms, membership }: { readonly rooms: Rooms; readonly membership: Membership },
+  tokens: Tokens,
+): Handlers<typeof state.ChatServiceService> {
+  const callerOf = async (context: CallContext): Promise<Actor> => {
+    const { user, name } = await tokens.verifyBearer(context.header('authorization'));
+    return { user, userName: name };
+  };
   return {
     async createRoom(request, context) {
       const { user } = await callerOf(context);
-      return rooms.create(user, request.name);
+      return rooms.create(user, request.name, request.hideHistory);
     },
     async joinRoom(request, context) {
-      const { user } = await callerOf(context);
-      return rooms.join(user, request.room.toString());
+      return membership.join(await callerOf(context), request.room.toString());
+    },
+    async leaveRoom(request, context) {
+      await membership.leave(await callerOf(context), request.room);
+      return {};
+    },
+    async removeMember(request, context) {
+      await membership.remove(await callerOf(context), request.room, request.user);
+      return {};
+    },
+    async deleteRoom(request, context) {
+      await membership.delete(await callerOf(context), request.room);
+      return {};
     },
     async listRooms(request, context) {
       const { user } = await callerOf(context);

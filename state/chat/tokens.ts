@@ -1,5 +1,4 @@
 /** Access tokens: JWTs signed with an Ed25519 key that is made on first start and kept in the store. */
-import { randomUUID } from 'node:crypto';
 import {
   calculateJwkThumbprint,
   createLocalJWKSet,
@@ -11,7 +10,7 @@ import {
   jwtVerify,
   SignJWT,
 } from 'jose';
-import { GochatError, type UserId } from '../../common/mod.ts';
+import { type ErrorCode, GochatError, type UserId } from '../../common/mod.ts';
 import type { SigningKey, Store } from '../store/store.ts';
 
 const ALGORITHM = 'EdDSA';
@@ -27,6 +26,24 @@ export interface Identity {
   readonly name: string;
 }
 
+/** Whom a token speaks for, and which one it is. */
+export interface Verified extends Identity {
+  /** Grows with the time of issue; 0: a token of a release that did not number them. */
+  readonly token: bigint;
+}
+
+/** What a token needs beside its signature. */
+export interface TokenRules {
+  /** Lifetime of a token, ms. */
+  readonly ttlMs: number;
+  /** Makes ids of tokens, which grow with time. */
+  readonly nextId: () => bigint;
+  /** Returns why a token that is genuine is not taken. */
+  readonly refusal: (user: UserId, token: bigint) => ErrorCode | undefined;
+  /** Wall clock, Unix ms. @default Date.now */
+  readonly now?: () => number;
+}
+
 export interface IssuedToken {
   readonly token: string;
   /** Unix time, ms. */
@@ -40,31 +57,26 @@ export class Tokens {
   readonly #kid: string;
   readonly #key: Awaited<ReturnType<typeof importJWK>>;
   readonly #keySet: ReturnType<typeof createLocalJWKSet>;
-  readonly #ttlMs: number;
+  readonly #rules: TokenRules;
   readonly #now: () => number;
 
   private constructor(
     kid: string,
     key: Awaited<ReturnType<typeof importJWK>>,
     publicJwk: JWK,
-    ttlMs: number,
-    now: () => number,
+    rules: TokenRules,
   ) {
     this.#kid = kid;
     this.#key = key;
-    this.#ttlMs = ttlMs;
-    this.#now = now;
+    this.#rules = rules;
+    this.#now = rules.now ?? Date.now;
     const set = { keys: [publicJwk] };
     this.#keySet = createLocalJWKSet(set);
     this.jwks = JSON.stringify(set);
   }
 
   /** Loads the signing key, making it where there is none yet. @throws GochatError STORE_UNAVAILABLE */
-  static async open(
-    store: Pick<Store, 'signingKey'>,
-    ttlMs: number,
-    now: () => number = Date.now,
-  ): Promise<Tokens> {
+  static async open(store: Pick<Store, 'signingKey'>, rules: TokenRules): Promise<Tokens> {
     const stored = await store.signingKey(makeKey);
     const privateJwk = JSON.parse(stored.privateJwk) as JWK;
     const { kty, crv, x } = privateJwk;
@@ -72,13 +84,18 @@ export class Tokens {
       throw new GochatError('INTERNAL', { cause: new Error('the stored signing key is no Ed25519 key') });
     }
     const publicJwk: JWK = { kty, crv, x, kid: stored.kid, alg: ALGORITHM, use: 'sig' };
-    return new Tokens(stored.kid, await importJWK(privateJwk, ALGORITHM), publicJwk, ttlMs, now);
+    return new Tokens(stored.kid, await importJWK(privateJwk, ALGORITHM), publicJwk, rules);
+  }
+
+  /** Returns an id greater than those of the tokens that were made before. */
+  nextId(): bigint {
+    return this.#rules.nextId();
   }
 
   /** Makes a token for a user. */
   async issue(identity: Identity): Promise<IssuedToken> {
     const issuedAtS = Math.floor(this.#now() / 1000);
-    const expiresAtS = issuedAtS + Math.max(1, Math.floor(this.#ttlMs / 1000));
+    const expiresAtS = issuedAtS + Math.max(1, Math.floor(this.#rules.ttlMs / 1000));
     const token = await new SignJWT({ name: identity.name })
       .setProtectedHeader({ alg: ALGORITHM, kid: this.#kid, typ: 'JWT' })
       .setIssuer(ISSUER)
@@ -86,13 +103,13 @@ export class Tokens {
       .setSubject(identity.user.toString())
       .setIssuedAt(issuedAtS)
       .setExpirationTime(expiresAtS)
-      .setJti(randomUUID())
+      .setJti(this.nextId().toString())
       .sign(this.#key);
     return { token, expiresAtMs: expiresAtS * 1000 };
   }
 
-  /** Returns who a token is for. @throws GochatError TOKEN_EXPIRED, TOKEN_INVALID */
-  async verify(token: string): Promise<Identity> {
+  /** Returns who a token is for. @throws GochatError TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED */
+  async verify(token: string): Promise<Verified> {
     try {
       const { payload } = await jwtVerify(token, this.#keySet, {
         algorithms: [ALGORITHM],
@@ -102,11 +119,15 @@ export class Tokens {
         clockTolerance: CLOCK_SKEW_S,
         currentDate: new Date(this.#now()),
       });
-      const { sub, name } = payload;
+      const { sub, name, jti = '' } = payload;
       if (sub === undefined || !DECIMAL.test(sub) || typeof name !== 'string') {
         throw new GochatError('TOKEN_INVALID');
       }
-      return { user: BigInt(sub) as UserId, name };
+      const user = BigInt(sub) as UserId;
+      const id = DECIMAL.test(jti) ? BigInt(jti) : 0n;
+      const refusal = this.#rules.refusal(user, id);
+      if (refusal !== undefined) throw new GochatError(refusal);
+      return { user, name, token: id };
     } catch (cause) {
       if (cause instanceof GochatError) throw cause;
       throw new GochatError(cause instanceof errors.JWTExpired ? 'TOKEN_EXPIRED' : 'TOKEN_INVALID', {
@@ -115,8 +136,8 @@ export class Tokens {
     }
   }
 
-  /** Verifies the value of an Authorization header. @throws GochatError TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID */
-  async verifyBearer(header: string | undefined): Promise<Identity> {
+  /** Verifies the value of an Authorization header. @throws GochatError TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED */
+  async verifyBearer(header: string | undefined): Promise<Verified> {
     if (header === undefined || header === '') throw new GochatError('TOKEN_MISSING');
     const match = /^Bearer +(\S+)$/i.exec(header);
     if (match === null) throw new GochatError('TOKEN_INVALID');

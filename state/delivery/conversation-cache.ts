@@ -9,6 +9,8 @@ export interface Push {
   readonly conversation: ConversationId;
   /** The member version at the commit. */
   readonly memberVersion: number;
+  /** The message's seq, for members who may not see all; EVERYBODY for what is no message. */
+  readonly seq: number;
   readonly frame: Uint8Array;
   readonly link: Downlink | undefined;
   readonly conn: number;
@@ -25,6 +27,10 @@ export interface Entry {
   readonly conversation: ConversationId;
   /** Ids in halves (packIds). */
   members: Uint32Array;
+  /** By member, the seq after which they may read; undefined: all may read all. */
+  visibleAfter: Float64Array | undefined;
+  /** The greatest of those: what lies beyond it is for all members. */
+  visibleToAllAfter: number;
   /** -1: never loaded. */
   version: number;
   /** Looked up since the last sweep. */
@@ -40,6 +46,9 @@ export interface Entry {
   targets: readonly Target[] | undefined;
   targetsVersion: number;
 }
+
+/** A Push.seq that every member may see. */
+export const EVERYBODY = Number.MAX_SAFE_INTEGER;
 
 const NO_MEMBERS = new Uint32Array(0);
 
@@ -69,6 +78,8 @@ export class ConversationCache {
     const entry: Entry = {
       conversation,
       members: NO_MEMBERS,
+      visibleAfter: undefined,
+      visibleToAllAfter: 0,
       version: -1,
       used: true,
       loading: false,
@@ -88,6 +99,14 @@ export class ConversationCache {
     this.#members += (members.length - entry.members.length) / 2;
     entry.members = members;
     entry.version = list.version;
+    entry.visibleToAllAfter = list.members.reduce(
+      (most, member) => Math.max(most, member.visibleAfterSeq),
+      0,
+    );
+    entry.visibleAfter =
+      entry.visibleToAllAfter === 0
+        ? undefined
+        : Float64Array.from(list.members, (member) => member.visibleAfterSeq);
     entry.targets = undefined;
     this.#sweep();
   }

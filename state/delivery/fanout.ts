@@ -6,9 +6,9 @@ import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { LocationMap } from '../session/location-map.ts';
-import { hasId } from '../session/u64.ts';
+import { hasId, packIds } from '../session/u64.ts';
 import type { MemberList, Store } from '../store/store.ts';
-import { ConversationCache, type Entry, type Push, type Target } from './conversation-cache.ts';
+import { ConversationCache, EVERYBODY, type Entry, type Push, type Target } from './conversation-cache.ts';
 
 /** Member lists asked of the store at once. */
 const MAX_LOADS = 32;
@@ -98,6 +98,16 @@ export class Fanout {
     }
   }
 
+  /** Pushes a frame that is no message to all who are members at a version. */
+  announce(conversation: ConversationId, memberVersion: number, frame: Uint8Array): void {
+    this.publish({ conversation, memberVersion, seq: EVERYBODY, frame, link: undefined, conn: -1 });
+  }
+
+  /** Pushes a frame to users, whatever they are members of. */
+  announceTo(users: readonly UserId[], frame: Uint8Array): void {
+    for (const { link, conns, head } of this.#resolve(packIds(users))) link.push(head, frame, conns.length);
+  }
+
   /** Marks a conversation some of whose pushes are lost: its members resynchronise. */
   markLost(conversation: ConversationId, memberVersion: number): void {
     const entry = this.#cache.entry(conversation);
@@ -122,7 +132,8 @@ export class Fanout {
   }
 
   #deliver(entry: Entry, push: Push): void {
-    const targets = this.#targets(entry);
+    const targets =
+      push.seq > entry.visibleToAllAfter ? this.#targets(entry) : this.#resolve(readers(entry, push.seq));
     let deliveries = 0;
     for (const target of targets) {
       let { head } = target;
@@ -143,8 +154,19 @@ export class Fanout {
   #targets(entry: Entry): readonly Target[] {
     const { locations } = this.#options;
     if (entry.targets !== undefined && entry.targetsVersion === locations.version) return entry.targets;
+    const targets = this.#resolve(entry.members);
+    if (entry.members.length / 2 > KEEP_TARGETS_FROM) {
+      entry.targets = targets;
+      entry.targetsVersion = locations.version;
+    }
+    return targets;
+  }
+
+  /** Finds the connections of users (packIds). */
+  #resolve(users: Uint32Array): Target[] {
+    const { locations } = this.#options;
     const found = this.#found;
-    locations.collect(entry.members, found);
+    locations.collect(users, found);
     const targets: Target[] = [];
     for (let index = 0; index < found.length; index++) {
       const conns = found[index] as number[];
@@ -152,10 +174,6 @@ export class Fanout {
       found[index] = [];
       const link = locations.stream(index);
       if (link !== undefined) targets.push({ link, conns, head: encodeDeliverHead(conns) });
-    }
-    if (entry.members.length / 2 > KEEP_TARGETS_FROM) {
-      entry.targets = targets;
-      entry.targetsVersion = locations.version;
     }
     return targets;
   }
@@ -246,6 +264,12 @@ export class Fanout {
   #settle(): void {
     for (const resolve of this.#whenSettled.splice(0)) resolve();
   }
+}
+
+/** Returns the members (packIds) who may see a message that came before some of them. */
+function readers(entry: Entry, seq: number): Uint32Array {
+  const after = entry.visibleAfter as Float64Array;
+  return entry.members.filter((_, half) => (after[half >> 1] as number) < seq);
 }
 
 /** Copies a DELIVER head without its connection number `at`. */

@@ -118,6 +118,6 @@ export class Replay {
       textBytes: Buffer.byteLength(message.text),
     });
     const { conversation, memberVersion, link, conn } = run;
-    this.#options.fanout.publish({ conversation, memberVersion, frame, link, conn });
+    this.#options.fanout.publish({ conversation, memberVersion, seq: message.seq, frame, link, conn });
   }
 }

@@ -188,6 +188,7 @@ export class Sequencer {
       fanout.publish({
         conversation,
         memberVersion: result.memberVersion,
+        seq: result.seq,
         frame,
         link: origin.link,
         conn: origin.conn,

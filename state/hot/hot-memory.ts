@@ -6,8 +6,12 @@ import {
   bucketInterval,
   type Claim,
   type DeviceSession,
+  type Eviction,
+  type EvictionOrder,
   HELD_TTL_MS,
   type HotState,
+  MAX_EVICTIONS,
+  MAX_EVICTIONS_PAGE,
 } from './hot-state.ts';
 
 export interface HotMemoryOptions {
@@ -30,6 +34,8 @@ export class HotMemory implements HotState {
   readonly #devices: ExpiringMap<Device>;
   /** The theoretical arrival time of each bucket, on the clock that never steps, µs. */
   readonly #buckets: ExpiringMap<number>;
+  /** By time, ascending. */
+  #evictions: { readonly eviction: Eviction; readonly expiresMs: number }[] = [];
   #lastEpoch = 0n;
   #closed = false;
 
@@ -79,6 +85,39 @@ export class HotMemory implements HotState {
     return { allowed: true, retryAfterMs: 0 };
   }
 
+  async evict(order: EvictionOrder, ttlMs: number): Promise<Eviction> {
+    this.#checkOpen();
+    const now = this.#now();
+    const eviction = { ...order, atUs: Number(this.#nextEpoch()) };
+    this.#evictions = this.#evictions.filter((kept) => kept.expiresMs > now).slice(1 - MAX_EVICTIONS);
+    this.#evictions.push({ eviction, expiresMs: now + ttlMs });
+    return eviction;
+  }
+
+  async evictions(fromUs: number): Promise<readonly Eviction[]> {
+    this.#checkOpen();
+    const now = this.#now();
+    return this.#evictions
+      .filter(({ eviction, expiresMs }) => eviction.atUs >= fromUs && expiresMs > now)
+      .slice(0, MAX_EVICTIONS_PAGE)
+      .map(({ eviction }) => eviction);
+  }
+
+  /** What this process holds it loses only when it ends, and with it who could restore. */
+  async restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<void> {
+    this.#checkOpen();
+    const known = new Set(this.#evictions.map(({ eviction }) => eviction.atUs));
+    const nowUs = this.#wallNow() * 1000;
+    for (const eviction of evictions) {
+      const leftMs = ttlMs - (nowUs - eviction.atUs) / 1000;
+      if (known.has(eviction.atUs) || leftMs <= 0) continue;
+      this.#evictions.push({ eviction, expiresMs: this.#now() + leftMs });
+      const atUs = BigInt(eviction.atUs);
+      if (atUs > this.#lastEpoch) this.#lastEpoch = atUs;
+    }
+    this.#evictions.sort((a, b) => a.eviction.atUs - b.eviction.atUs);
+  }
+
   async ping(): Promise<void> {
     this.#checkOpen();
   }
@@ -87,6 +126,7 @@ export class HotMemory implements HotState {
     this.#closed = true;
     this.#devices.clear();
     this.#buckets.clear();
+    this.#evictions = [];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -18,6 +18,14 @@ export interface RedisAddress {
 /** What HotRedis uses of a client. */
 export interface HotRedisClient extends HotRedisScripts {
   hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
+  zrangebyscore(
+    key: string,
+    min: number,
+    max: '+inf',
+    limit: 'LIMIT',
+    offset: number,
+    count: number,
+  ): Promise<string[]>;
   ping(): Promise<string>;
   connect(): Promise<void>;
   quit(): Promise<string>;

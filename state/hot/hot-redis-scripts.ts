@@ -53,10 +53,43 @@ redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.max(1, mat
 return 0
 `;
 
+/**
+ * The orders are a sorted set by the time of the order, µs; a member is that time and the order's text, so that each
+ * is one of its own.
+ *
+ * KEYS: evictions. ARGV: ttl in ms, most orders kept, text. Returns the time.
+ */
+const EVICT = `
+local time = redis.call('TIME')
+local at = tonumber(time[1]) * 1000000 + tonumber(time[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', at - tonumber(ARGV[1]) * 1000))
+local newest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+if newest[2] and tonumber(newest[2]) >= at then at = tonumber(newest[2]) + 1 end
+local text = string.format('%.0f', at)
+redis.call('ZADD', KEYS[1], text, text .. ':' .. ARGV[3])
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[2]))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return text
+`;
+
+/** KEYS: evictions. ARGV: ttl in ms, then members. */
+const RESTORE = `
+local time = redis.call('TIME')
+local oldest = tonumber(time[1]) * 1000000 + tonumber(time[2]) - tonumber(ARGV[1]) * 1000
+for i = 2, #ARGV do
+  local at = string.match(ARGV[i], '^%d+')
+  if tonumber(at) > oldest then redis.call('ZADD', KEYS[1], at, ARGV[i]) end
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 0
+`;
+
 export const SCRIPTS = {
   gochatClaim: { lua: CLAIM, numberOfKeys: 1 },
   gochatRelease: { lua: RELEASE, numberOfKeys: 1 },
   gochatAllow: { lua: ALLOW, numberOfKeys: 1 },
+  gochatEvict: { lua: EVICT, numberOfKeys: 1 },
+  gochatRestore: { lua: RESTORE, numberOfKeys: 1 },
 };
 
 /** The scripts as the client's methods. */
@@ -69,4 +102,6 @@ export interface HotRedisScripts {
   ): Promise<[epoch: string, session: string, resumed: number]>;
   gochatRelease(key: string, epoch: string, graceMs: number): Promise<number>;
   gochatAllow(key: string, intervalUs: number, burst: number): Promise<number>;
+  gochatEvict(key: string, ttlMs: number, most: number, text: string): Promise<string>;
+  gochatRestore(key: string, ttlMs: number, ...members: string[]): Promise<number>;
 }

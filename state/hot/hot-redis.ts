@@ -11,8 +11,12 @@ import {
   bucketInterval,
   type Claim,
   type DeviceSession,
+  type Eviction,
+  type EvictionOrder,
   HELD_TTL_MS,
   type HotState,
+  MAX_EVICTIONS,
+  MAX_EVICTIONS_PAGE,
 } from './hot-state.ts';
 
 export interface HotRedisOptions {
@@ -27,8 +31,8 @@ export interface HotRedisOptions {
  * Hot state in Redis. Each method is one round trip; while there is no connection every call is rejected at once, and
  * the connection comes back by itself.
  *
- * Keys: `gochat:session:{USER:DEVICE}`, a hash of epoch, session and held; `gochat:rate:{KEY}`, a time in µs. Each
- * script touches one key, so all of it works on a Redis Cluster.
+ * Keys: `gochat:session:{USER:DEVICE}`, a hash of epoch, session and held; `gochat:rate:{KEY}`, a time in µs;
+ * `gochat:evictions`, a sorted set. Each script touches one key, so all of it works on a Redis Cluster.
  */
 export class HotRedis implements HotState {
   readonly #redis: HotRedisClient;
@@ -95,6 +99,27 @@ export class HotRedis implements HotState {
     return { allowed: waitUs === 0, retryAfterMs: Math.ceil(waitUs / 1000) };
   }
 
+  async evict(order: EvictionOrder, ttlMs: number): Promise<Eviction> {
+    const text = encodeOrder(order);
+    const at = await this.#call((redis) =>
+      redis.gochatEvict(EVICTIONS_KEY, Math.ceil(ttlMs), MAX_EVICTIONS, text),
+    );
+    return { ...order, atUs: Number(at) };
+  }
+
+  async evictions(fromUs: number): Promise<readonly Eviction[]> {
+    const members = await this.#call((redis) =>
+      redis.zrangebyscore(EVICTIONS_KEY, fromUs, '+inf', 'LIMIT', 0, MAX_EVICTIONS_PAGE),
+    );
+    return members.map(decodeEviction);
+  }
+
+  async restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<void> {
+    if (evictions.length === 0) return;
+    const members = evictions.map((eviction) => `${eviction.atUs}:${encodeOrder(eviction)}`);
+    await this.#call((redis) => redis.gochatRestore(EVICTIONS_KEY, Math.ceil(ttlMs), ...members));
+  }
+
   async ping(): Promise<void> {
     await this.#call((redis) => redis.ping());
   }
@@ -141,4 +166,24 @@ function unavailable(cause: unknown): GochatError {
 
 function deviceKey(user: UserId, device: string): string {
   return `gochat:session:{${user}:${device}}`;
+}
+
+const EVICTIONS_KEY = 'gochat:evictions';
+
+function encodeOrder({ user, scope, token, device, code, reason }: EvictionOrder): string {
+  return JSON.stringify([`${user}`, scope, `${token}`, device, code, reason]);
+}
+
+function decodeEviction(member: string): Eviction {
+  const colon = member.indexOf(':');
+  const [user, scope, token, device, code, reason] = JSON.parse(member.slice(colon + 1)) as [
+    string,
+    Eviction['scope'],
+    string,
+    string,
+    Eviction['code'],
+    string,
+  ];
+  const atUs = Number(member.slice(0, colon));
+  return { user: BigInt(user) as UserId, scope, token: BigInt(token), device, code, reason, atUs };
 }

@@ -1,7 +1,7 @@
 /** What every HotState must do; each implementation's test runs it. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SessionId, UserId } from '../../common/mod.ts';
-import type { HotState } from './hot-state.ts';
+import type { Eviction, EvictionOrder, HotState } from './hot-state.ts';
 
 export interface HotStateSubject {
   open(): Promise<HotState>;
@@ -23,6 +23,11 @@ export function session(id: number): SessionId {
 
 export function wallMicros(): bigint {
   return BigInt(Date.now()) * 1000n;
+}
+
+/** An order to end all connections of a user. */
+function kick(user: UserId): EvictionOrder {
+  return { user, scope: 'device', token: 0n, device: '', code: 'KICKED', reason: 'test' };
 }
 
 export function hotStateContract(name: string, subject: () => HotStateSubject): void {
@@ -188,6 +193,56 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       await expect(hot.allow(key(), perSecond, burst)).rejects.toThrow(RangeError);
     });
 
+    test('evict: orders come in one order, each node reads on from the last one', async () => {
+      const user = newUser();
+      const order = {
+        user,
+        scope: 'token',
+        token: 7n,
+        device: '',
+        code: 'LOGGED_OUT',
+        reason: 'é "x"',
+      } as const;
+      const first = await hot.evict(order, 60_000);
+      const all = await Promise.all(Array.from({ length: 20 }, () => hot.evict(order, 60_000)));
+      expect(first).toEqual({ ...order, atUs: first.atUs });
+      expect(new Set(all.map(({ atUs }) => atUs)).size).toBe(20);
+      const since = await hot.evictions(first.atUs);
+      expect(since).toEqual([first, ...all.toSorted((x, y) => x.atUs - y.atUs)]);
+      const last = since.at(-1) as Eviction;
+      expect(await hot.evictions(last.atUs)).toEqual([last]);
+      expect(await hot.evictions(last.atUs + 1)).toEqual([]);
+    });
+
+    test('evict: is of one clock with claims', async () => {
+      const user = newUser();
+      const before = await hot.claim(user, 'phone', session(1), undefined);
+      const eviction = await hot.evict(kick(user), 60_000);
+      const after = await hot.claim(user, 'phone', session(2), undefined);
+      expect(BigInt(eviction.atUs)).toBeGreaterThanOrEqual(before.epoch);
+      expect(after.epoch).toBeGreaterThanOrEqual(BigInt(eviction.atUs));
+    });
+
+    test('restoreEvictions: what is there stays once, what is too old is left out', async () => {
+      const eviction = await hot.evict(kick(newUser()), 60_000);
+      const lost = { ...eviction, user: newUser(), atUs: eviction.atUs + 1 };
+      const old = { ...eviction, atUs: eviction.atUs - 61_000_000 };
+      await hot.restoreEvictions([old, eviction, lost], 60_000);
+      await hot.restoreEvictions([lost], 60_000);
+      await hot.restoreEvictions([], 60_000);
+      expect(await hot.evictions(old.atUs)).not.toContainEqual(old);
+      expect(await hot.evictions(eviction.atUs)).toEqual([eviction, lost]);
+      const next = await hot.evict(kick(newUser()), 60_000);
+      expect(next.atUs).toBeGreaterThan(lost.atUs);
+    });
+
+    test('evict: is forgotten after its time', async () => {
+      const eviction = await hot.evict(kick(newUser()), 50);
+      await subject().elapse(51);
+      const next = await hot.evict(kick(newUser()), 50);
+      expect(await hot.evictions(eviction.atUs)).toEqual([next]);
+    });
+
     test('ping: answers', async () => {
       await expect(hot.ping()).resolves.toBeUndefined();
     });
@@ -202,6 +257,8 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       await expect(closed.release(user, 'phone', 1n, 0)).rejects.toMatchObject(unavailable);
       await expect(closed.holder(user, 'phone')).rejects.toMatchObject(unavailable);
       await expect(closed.allow(key(), 1, 1)).rejects.toMatchObject(unavailable);
+      await expect(closed.evict(kick(user), 1000)).rejects.toMatchObject(unavailable);
+      await expect(closed.evictions(0)).rejects.toMatchObject(unavailable);
       await expect(closed.ping()).rejects.toMatchObject(unavailable);
     });
   });

@@ -1,5 +1,5 @@
 /** The hot-state port: shared, fast and rebuildable facts about sessions. Losing all of it loses no message. */
-import type { SessionId, UserId } from '../../common/mod.ts';
+import type { ErrorCode, SessionId, UserId } from '../../common/mod.ts';
 
 /** Who holds a device's session now. */
 export interface DeviceSession {
@@ -27,6 +27,40 @@ export interface Allowance {
   readonly retryAfterMs: number;
 }
 
+/** Whom an eviction is about, beside its user. */
+export const EvictionScope = {
+  /** Whoever came with this one access token; it is revoked. */
+  TOKEN: 'token',
+  /** Whoever came with a token up to this one, by its id; they are revoked. */
+  TOKENS: 'tokens',
+  /** Connections of a device, or of all, that were claimed before; they may come back. */
+  DEVICE: 'device',
+} as const;
+export type EvictionScope = (typeof EvictionScope)[keyof typeof EvictionScope];
+
+/** An order to end connections, and perhaps tokens, on every gateway. */
+export interface EvictionOrder {
+  readonly user: UserId;
+  readonly scope: EvictionScope;
+  /** Id of an access token; 0 with DEVICE. */
+  readonly token: bigint;
+  /** With DEVICE: its name; empty: all devices. */
+  readonly device: string;
+  readonly code: ErrorCode;
+  /** For people. */
+  readonly reason: string;
+}
+
+export interface Eviction extends EvictionOrder {
+  /** When it was given, µs by the clock of the hot state; each is greater than the one before. */
+  readonly atUs: number;
+}
+
+/** Most evictions that one call answers. */
+export const MAX_EVICTIONS_PAGE = 1000;
+/** Most evictions that are kept; the oldest go. */
+export const MAX_EVICTIONS = 100_000;
+
 /**
  * Every method rejects with GochatError HOT_UNAVAILABLE when the engine does not answer in time.
  *
@@ -47,6 +81,12 @@ export interface HotState extends AsyncDisposable {
    * is a whole number > 0.
    */
   allow(key: string, perSecond: number, burst: number): Promise<Allowance>;
+  /** Gives an order that every node gets to know by `evictions` for `ttlMs`. */
+  evict(order: EvictionOrder, ttlMs: number): Promise<Eviction>;
+  /** Returns the orders since `fromUs`, that time included, ascending; MAX_EVICTIONS_PAGE at most. */
+  evictions(fromUs: number): Promise<readonly Eviction[]>;
+  /** Puts orders back that were lost with the engine's data, each unless it is older than `ttlMs`. */
+  restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<void>;
   ping(): Promise<void>;
   close(): Promise<void>;
 }

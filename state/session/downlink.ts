@@ -46,7 +46,8 @@ export interface Downlink {
   /** Sends a whole DELIVER record: an answer to one connection. */
   answer(record: Uint8Array): void;
   refuse(refusal: Refusal): void;
-  kick(conn: number, code: ErrorCode): void;
+  /** Ends a connection with a code. @param reason for people; where the code has none, it is not shown */
+  kick(conn: number, code: ErrorCode, reason?: string): void;
   /** Tells the worker to fence these connections and to make them resynchronise. */
   fence(conns: Iterable<number>): void;
 }

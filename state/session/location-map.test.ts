@@ -14,6 +14,7 @@ function attachment(conn: number, user: bigint, epoch: number, more: Partial<Att
     unnamed: false,
     session: 1n as SessionId,
     epoch: BigInt(epoch),
+    token: 0n,
     claimedHere: false,
     ...more,
   };

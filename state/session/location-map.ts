@@ -25,6 +25,8 @@ export interface Attachment {
   readonly unnamed: boolean;
   readonly session: SessionId;
   readonly epoch: bigint;
+  /** Id of the access token that the connection came with. */
+  readonly token: bigint;
   /** This node claimed the session and so releases it when the connection goes. */
   readonly claimedHere: boolean;
 }
@@ -33,6 +35,16 @@ export interface Attachment {
 export interface Replaced<Stream> {
   readonly stream: Stream;
   readonly conn: number;
+}
+
+/** A connection of a user, for what is rarely asked. */
+export interface Located<Stream> {
+  readonly stream: Stream;
+  readonly conn: number;
+  readonly device: string;
+  readonly session: SessionId;
+  readonly epoch: bigint;
+  readonly token: bigint;
 }
 
 /** Who is behind a connection. */
@@ -44,8 +56,8 @@ export interface Caller {
 }
 
 /**
- * Holds all connections of all streams in columns of typed arrays: about 35 bytes, two strings and two index cells an
- * entry, some 130 bytes in all (bench/location-map.ts). It is as large as what the gateways hold, which they bound.
+ * Holds all connections of all streams in columns of typed arrays: about 43 bytes, two strings and two index cells an
+ * entry, some 140 bytes in all (bench/location-map.ts). It is as large as what the gateways hold, which they bound.
  *
  * Truth lives where the sockets are: a stream opens with a snapshot and goes on with deltas, and all of a stream is
  * forgotten when it ends.
@@ -74,6 +86,7 @@ export class LocationMap<Stream> {
   #users = new BigUint64Array(this.#userHalves.buffer);
   #sessions = new BigUint64Array(MIN_SLOTS);
   #epochs = new BigUint64Array(MIN_SLOTS);
+  #tokens = new BigUint64Array(MIN_SLOTS);
   #conns = new Uint32Array(MIN_SLOTS);
   #streamOf = new Uint16Array(MIN_SLOTS);
   #next = new Int32Array(MIN_SLOTS);
@@ -150,6 +163,7 @@ export class LocationMap<Stream> {
     this.#users[slot] = a.user;
     this.#sessions[slot] = a.session;
     this.#epochs[slot] = a.epoch;
+    this.#tokens[slot] = a.token;
     this.#conns[slot] = a.conn;
     this.#streamOf[slot] = index;
     this.#flags[slot] = USED | (a.unnamed ? UNNAMED : 0) | (a.claimedHere ? CLAIMED_HERE : 0);
@@ -176,6 +190,7 @@ export class LocationMap<Stream> {
       unnamed: (flags & UNNAMED) !== 0,
       session: this.#sessions[slot] as SessionId,
       epoch: this.#epochs[slot] as bigint,
+      token: this.#tokens[slot] as bigint,
       claimedHere: (flags & CLAIMED_HERE) !== 0,
     };
     this.#remove(slot);
@@ -207,6 +222,33 @@ export class LocationMap<Stream> {
   isOnline(user: UserId): boolean {
     split(user);
     return this.#byUser.get(low(), high()) !== NONE;
+  }
+
+  /** Returns the connections of a user. */
+  connectionsOf(user: UserId): Located<Stream>[] {
+    const found: Located<Stream>[] = [];
+    split(user);
+    for (let slot = this.#byUser.get(low(), high()); slot !== NONE; slot = this.#next[slot] as number) {
+      found.push({
+        stream: this.#streams[this.#streamOf[slot] as number] as Stream,
+        conn: this.#conns[slot] as number,
+        device: this.#devices[slot] as string,
+        session: this.#sessions[slot] as SessionId,
+        epoch: this.#epochs[slot] as bigint,
+        token: this.#tokens[slot] as bigint,
+      });
+    }
+    return found;
+  }
+
+  /** Returns who is behind each connection of a stream. */
+  callersOf(index: number): Caller[] {
+    const callers: Caller[] = [];
+    for (let slot = 0; slot < this.#top; slot++) {
+      if ((this.#flags[slot] as number) !== FREE && this.#streamOf[slot] === index)
+        callers.push(this.callerAt(slot));
+    }
+    return callers;
   }
 
   /** Appends the connections of the users (see packIds) to `byStream`, one list of conns for each stream number. */
@@ -280,6 +322,7 @@ export class LocationMap<Stream> {
     this.#users = new BigUint64Array(this.#userHalves.buffer);
     this.#sessions = grown(new BigUint64Array(this.#capacity), this.#sessions);
     this.#epochs = grown(new BigUint64Array(this.#capacity), this.#epochs);
+    this.#tokens = grown(new BigUint64Array(this.#capacity), this.#tokens);
     this.#conns = grown(new Uint32Array(this.#capacity), this.#conns);
     this.#streamOf = grown(new Uint16Array(this.#capacity), this.#streamOf);
     this.#next = grown(new Int32Array(this.#capacity), this.#next);

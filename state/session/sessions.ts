@@ -3,6 +3,7 @@ import { type ErrorCode, GochatError, type Logger, type SessionId, type UserId }
 import type { link } from '../../proto/mod.ts';
 import type { HotState } from '../hot/hot-state.ts';
 import type { StateLimits } from '../limits.ts';
+import type { Evictions } from './evictions.ts';
 
 const MAX_RELEASES_IN_FLIGHT = 64;
 /** Beyond it releases are left out: the session stays resumable and the next login takes the device over. */
@@ -20,6 +21,7 @@ export interface Hold {
 
 export interface SessionsOptions {
   readonly hot: Pick<HotState, 'claim' | 'release'>;
+  readonly evictions: Pick<Evictions, 'ready' | 'poll' | 'refusal'>;
   readonly limits: StateLimits;
   readonly logger: Logger;
   /** Throws a GochatError while this node cannot make ids. */
@@ -46,6 +48,12 @@ export class Sessions {
     }
     this.#claims++;
     try {
+      const { evictions } = this.#options;
+      if (!evictions.ready) await evictions.poll();
+      // Without the orders nobody can tell whether the token still holds.
+      if (!evictions.ready) return refusal(login.conn, 'HOT_UNAVAILABLE', HOT_RETRY_MS);
+      const refused = evictions.refusal(login.user as UserId, login.token);
+      if (refused !== undefined) return refusal(login.conn, refused, 0);
       const claim = await this.#options.hot.claim(
         login.user as UserId,
         holdName(login),

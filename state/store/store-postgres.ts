@@ -164,17 +164,26 @@ export class PostgresStore implements Store {
       members: bigint;
       joined: boolean;
       last_seq: bigint;
+      unread: bigint;
     }>(
       sql`
-        select c.id, c.name, c.member_count as members, c.last_seq,
-               exists (select from members m where m.conversation = c.id and m.user_id = ${user}) as joined
+        select c.id, c.name, c.member_count as members, c.last_seq, m.user_id is not null as joined,
+               coalesce(c.last_seq - greatest(m.read_seq, m.visible_after_seq), 0) as unread
         from conversations c
+        left join members m on m.conversation = c.id and m.user_id = ${user}
         where c.kind = 'room' and not c.deleted and c.id > ${after}
         order by c.id
         limit ${limit + 1}`,
     );
-    const rooms = rows.slice(0, limit).map(({ id, name, members, joined, last_seq }) => {
-      return { id, name, members: Number(members), joined, lastSeq: Number(last_seq) };
+    const rooms = rows.slice(0, limit).map(({ id, name, members, joined, last_seq, unread }) => {
+      return {
+        id,
+        name,
+        members: Number(members),
+        joined,
+        lastSeq: Number(last_seq),
+        unread: Number(unread),
+      };
     });
     return { rooms, more: rows.length > limit };
   }

@@ -74,6 +74,8 @@ export interface RoomSummary {
   readonly members: number;
   readonly joined: boolean;
   readonly lastSeq: number;
+  /** What the user may read and has not; 0 where not joined. */
+  readonly unread: number;
 }
 
 export interface Member {

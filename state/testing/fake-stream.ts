@@ -5,7 +5,7 @@ import {
   decodeConns,
   decodeHeader,
   deliverCount,
-  encodeConns,
+  encodeDetach,
   encodeFrame,
   encodeFrameHead,
   encodeRecord,
@@ -55,6 +55,7 @@ export interface AttachOptions {
   readonly unnamed?: boolean;
   readonly epoch?: bigint;
   readonly name?: string;
+  readonly token?: bigint;
 }
 
 /** The worker's side of a fake stream. */
@@ -88,12 +89,13 @@ export class FakeWorker {
       session: 1000n + BigInt(conn),
       epoch: options.epoch ?? this.#epoch,
       unnamedDevice: options.unnamed ?? false,
+      token: options.token ?? 0n,
     }).finish();
     this.records(encodeRecord(LinkKind.ATTACH, attach));
   }
 
-  detach(conn: number): void {
-    this.records(encodeConns(LinkKind.DETACH, [conn]));
+  detach(conn: number, left = true): void {
+    this.records(encodeDetach(conn, left));
   }
 
   login(login: Partial<link.Login>): void {

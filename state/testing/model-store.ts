@@ -153,6 +153,9 @@ export class ModelStore implements Store {
       members: room.members.length,
       joined: room.members.includes(user),
       lastSeq: room.messages.length,
+      unread: room.members.includes(user)
+        ? room.messages.length - (this.reads.get(cursorKey(user, '', room.id)) ?? 0)
+        : 0,
     }));
     return { rooms, more: all.length > limit };
   }

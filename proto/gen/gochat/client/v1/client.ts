@@ -13,6 +13,25 @@ export const protobufFileName = "gochat/client/v1/client.proto";
 
 /** Payloads of the frames between a client and a gateway. docs/protocol.md says which frame carries which message. */
 
+export const MemberChange = {
+  MEMBER_CHANGE_UNSPECIFIED: 0,
+  MEMBER_CHANGE_JOINED: 1,
+  MEMBER_CHANGE_LEFT: 2,
+  MEMBER_CHANGE_REMOVED: 3,
+  /** MEMBER_CHANGE_DELETED - The whole conversation. */
+  MEMBER_CHANGE_DELETED: 4,
+} as const;
+
+export type MemberChange = typeof MemberChange[keyof typeof MemberChange];
+
+export namespace MemberChange {
+  export type MEMBER_CHANGE_UNSPECIFIED = typeof MemberChange.MEMBER_CHANGE_UNSPECIFIED;
+  export type MEMBER_CHANGE_JOINED = typeof MemberChange.MEMBER_CHANGE_JOINED;
+  export type MEMBER_CHANGE_LEFT = typeof MemberChange.MEMBER_CHANGE_LEFT;
+  export type MEMBER_CHANGE_REMOVED = typeof MemberChange.MEMBER_CHANGE_REMOVED;
+  export type MEMBER_CHANGE_DELETED = typeof MemberChange.MEMBER_CHANGE_DELETED;
+}
+
 export const ConversationKind = {
   CONVERSATION_KIND_UNSPECIFIED: 0,
   CONVERSATION_KIND_DIRECT: 1,
@@ -180,6 +199,9 @@ export interface Request {
     | { $case: "listConversations"; listConversations: ListConversations }
     | { $case: "getHistory"; getHistory: GetHistory }
     | { $case: "getMembers"; getMembers: GetMembers }
+    | { $case: "leaveRoom"; leaveRoom: LeaveRoom }
+    | { $case: "removeMember"; removeMember: RemoveMember }
+    | { $case: "deleteRoom"; deleteRoom: DeleteRoom }
     | undefined;
 }
 
@@ -192,6 +214,9 @@ export interface Response {
     | { $case: "conversations"; conversations: Conversations }
     | { $case: "history"; history: HistoryPage }
     | { $case: "members"; members: Members }
+    | //
+    /** To LeaveRoom, RemoveMember and DeleteRoom. */
+    { $case: "done"; done: Done }
     | undefined;
 }
 
@@ -213,6 +238,16 @@ export interface SyncPage {
   conversations: ConversationMessages[];
   /** Ask again with the cursors moved on. */
   more: boolean;
+  /** Of the request's cursors those whose conversation the user is not in; on the last page. */
+  gone: Gone[];
+}
+
+/** A conversation that the user is out of; what the user may still read of it has come. */
+export interface Gone {
+  conversation: bigint;
+  reason: MemberChange;
+  /** The last message that the user may read; 0 where nothing is left. */
+  lastSeq: bigint;
 }
 
 export interface ConversationMessages {
@@ -229,11 +264,42 @@ export interface OpenDirect {
 
 export interface CreateRoom {
   name: string;
+  /** Who joins sees what comes from then on, not what was before. */
+  hideHistory: boolean;
 }
 
 export interface JoinRoom {
   /** The room's name or its id in decimal. */
   room: string;
+}
+
+/** Leaves the room in the header's key. */
+export interface LeaveRoom {
+}
+
+/** Makes another user leave the room in the header's key; only its owner may. */
+export interface RemoveMember {
+  /** The user's name or id in decimal. */
+  user: string;
+}
+
+/** Deletes the room in the header's key and all that was said in it; only its owner may. */
+export interface DeleteRoom {
+}
+
+export interface Done {
+}
+
+/** Who is in the conversation of the header's key has changed. Pushed like a message, best effort. */
+export interface MembersChanged {
+  change: MemberChange;
+  /** Who joined or is out; 0 with DELETED. */
+  user: bigint;
+  name: string;
+  /** Name of the owner who did it; empty: the user. */
+  by: string;
+  /** The last message before the change. */
+  afterSeq: bigint;
 }
 
 export interface ListConversations {
@@ -247,7 +313,12 @@ export interface Conversation {
   lastSeq: bigint;
   /** This device's cursor; 0: none stored. */
   deliveredSeq: bigint;
+  /** What the user has read, on whatever device. */
   readSeq: bigint;
+  /** Messages that the user may read and has not. */
+  unread: bigint;
+  /** The user owns the room. */
+  owner: boolean;
 }
 
 export interface Conversations {
@@ -1555,6 +1626,15 @@ export const Request: MessageFns<Request> = {
       case "getMembers":
         GetMembers.encode(message.call.getMembers, writer.uint32(58).fork()).join();
         break;
+      case "leaveRoom":
+        LeaveRoom.encode(message.call.leaveRoom, writer.uint32(66).fork()).join();
+        break;
+      case "removeMember":
+        RemoveMember.encode(message.call.removeMember, writer.uint32(74).fork()).join();
+        break;
+      case "deleteRoom":
+        DeleteRoom.encode(message.call.deleteRoom, writer.uint32(82).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1631,6 +1711,30 @@ export const Request: MessageFns<Request> = {
             message.call = { $case: "getMembers", getMembers: GetMembers.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.call = { $case: "leaveRoom", leaveRoom: LeaveRoom.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.call = { $case: "removeMember", removeMember: RemoveMember.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.call = { $case: "deleteRoom", deleteRoom: DeleteRoom.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1694,6 +1798,24 @@ export const Request: MessageFns<Request> = {
         }
         break;
       }
+      case "leaveRoom": {
+        if (object.call?.leaveRoom !== undefined && object.call?.leaveRoom !== null) {
+          message.call = { $case: "leaveRoom", leaveRoom: LeaveRoom.fromPartial(object.call.leaveRoom) };
+        }
+        break;
+      }
+      case "removeMember": {
+        if (object.call?.removeMember !== undefined && object.call?.removeMember !== null) {
+          message.call = { $case: "removeMember", removeMember: RemoveMember.fromPartial(object.call.removeMember) };
+        }
+        break;
+      }
+      case "deleteRoom": {
+        if (object.call?.deleteRoom !== undefined && object.call?.deleteRoom !== null) {
+          message.call = { $case: "deleteRoom", deleteRoom: DeleteRoom.fromPartial(object.call.deleteRoom) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -1720,6 +1842,9 @@ export const Response: MessageFns<Response> = {
         break;
       case "members":
         Members.encode(message.result.members, writer.uint32(42).fork()).join();
+        break;
+      case "done":
+        Done.encode(message.result.done, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -1778,6 +1903,14 @@ export const Response: MessageFns<Response> = {
             message.result = { $case: "members", members: Members.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.result = { $case: "done", done: Done.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1829,6 +1962,12 @@ export const Response: MessageFns<Response> = {
       case "members": {
         if (object.result?.members !== undefined && object.result?.members !== null) {
           message.result = { $case: "members", members: Members.fromPartial(object.result.members) };
+        }
+        break;
+      }
+      case "done": {
+        if (object.result?.done !== undefined && object.result?.done !== null) {
+          message.result = { $case: "done", done: Done.fromPartial(object.result.done) };
         }
         break;
       }
@@ -1980,7 +2119,7 @@ export const Cursor: MessageFns<Cursor> = {
 };
 
 function createBaseSyncPage(): SyncPage {
-  return { conversations: [], more: false };
+  return { conversations: [], more: false, gone: [] };
 }
 
 export const SyncPage: MessageFns<SyncPage> = {
@@ -1990,6 +2129,9 @@ export const SyncPage: MessageFns<SyncPage> = {
     }
     if (message.more !== false) {
       writer.uint32(16).bool(message.more);
+    }
+    for (const v of message.gone) {
+      Gone.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -2023,6 +2165,14 @@ export const SyncPage: MessageFns<SyncPage> = {
             message.more = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.gone.push(Gone.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2042,6 +2192,94 @@ export const SyncPage: MessageFns<SyncPage> = {
     const message = createBaseSyncPage();
     message.conversations = object.conversations?.map((e) => ConversationMessages.fromPartial(e)) || [];
     message.more = object.more ?? false;
+    message.gone = object.gone?.map((e) => Gone.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGone(): Gone {
+  return { conversation: 0n, reason: 0, lastSeq: 0n };
+}
+
+export const Gone: MessageFns<Gone> = {
+  encode(message: Gone, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conversation !== 0n) {
+      if (BigInt.asUintN(64, message.conversation) !== message.conversation) {
+        throw new globalThis.Error("value provided for field message.conversation of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.conversation);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(16).int32(message.reason);
+    }
+    if (message.lastSeq !== 0n) {
+      if (BigInt.asUintN(64, message.lastSeq) !== message.lastSeq) {
+        throw new globalThis.Error("value provided for field message.lastSeq of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.lastSeq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Gone {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGone();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.conversation = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lastSeq = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Gone>, I>>(base?: I): Gone {
+    return Gone.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Gone>, I>>(object: I): Gone {
+    const message = createBaseGone();
+    message.conversation = (object.conversation !== undefined && object.conversation !== null)
+      ? BigInt(object.conversation)
+      : 0n;
+    message.reason = object.reason ?? 0;
+    message.lastSeq = (object.lastSeq !== undefined && object.lastSeq !== null) ? BigInt(object.lastSeq) : 0n;
     return message;
   },
 };
@@ -2171,13 +2409,16 @@ export const OpenDirect: MessageFns<OpenDirect> = {
 };
 
 function createBaseCreateRoom(): CreateRoom {
-  return { name: "" };
+  return { name: "", hideHistory: false };
 }
 
 export const CreateRoom: MessageFns<CreateRoom> = {
   encode(message: CreateRoom, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
+    }
+    if (message.hideHistory !== false) {
+      writer.uint32(16).bool(message.hideHistory);
     }
     return writer;
   },
@@ -2203,6 +2444,14 @@ export const CreateRoom: MessageFns<CreateRoom> = {
             message.name = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.hideHistory = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2221,6 +2470,7 @@ export const CreateRoom: MessageFns<CreateRoom> = {
   fromPartial<I extends Exact<DeepPartial<CreateRoom>, I>>(object: I): CreateRoom {
     const message = createBaseCreateRoom();
     message.name = object.name ?? "";
+    message.hideHistory = object.hideHistory ?? false;
     return message;
   },
 };
@@ -2280,6 +2530,299 @@ export const JoinRoom: MessageFns<JoinRoom> = {
   },
 };
 
+function createBaseLeaveRoom(): LeaveRoom {
+  return {};
+}
+
+export const LeaveRoom: MessageFns<LeaveRoom> = {
+  encode(_: LeaveRoom, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaveRoom {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaveRoom();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LeaveRoom>, I>>(base?: I): LeaveRoom {
+    return LeaveRoom.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LeaveRoom>, I>>(_: I): LeaveRoom {
+    const message = createBaseLeaveRoom();
+    return message;
+  },
+};
+
+function createBaseRemoveMember(): RemoveMember {
+  return { user: "" };
+}
+
+export const RemoveMember: MessageFns<RemoveMember> = {
+  encode(message: RemoveMember, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMember {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveMember();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemoveMember>, I>>(base?: I): RemoveMember {
+    return RemoveMember.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveMember>, I>>(object: I): RemoveMember {
+    const message = createBaseRemoveMember();
+    message.user = object.user ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteRoom(): DeleteRoom {
+  return {};
+}
+
+export const DeleteRoom: MessageFns<DeleteRoom> = {
+  encode(_: DeleteRoom, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteRoom {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteRoom();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DeleteRoom>, I>>(base?: I): DeleteRoom {
+    return DeleteRoom.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteRoom>, I>>(_: I): DeleteRoom {
+    const message = createBaseDeleteRoom();
+    return message;
+  },
+};
+
+function createBaseDone(): Done {
+  return {};
+}
+
+export const Done: MessageFns<Done> = {
+  encode(_: Done, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Done {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDone();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Done>, I>>(base?: I): Done {
+    return Done.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Done>, I>>(_: I): Done {
+    const message = createBaseDone();
+    return message;
+  },
+};
+
+function createBaseMembersChanged(): MembersChanged {
+  return { change: 0, user: 0n, name: "", by: "", afterSeq: 0n };
+}
+
+export const MembersChanged: MessageFns<MembersChanged> = {
+  encode(message: MembersChanged, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.change !== 0) {
+      writer.uint32(8).int32(message.change);
+    }
+    if (message.user !== 0n) {
+      if (BigInt.asUintN(64, message.user) !== message.user) {
+        throw new globalThis.Error("value provided for field message.user of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.user);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.by !== "") {
+      writer.uint32(34).string(message.by);
+    }
+    if (message.afterSeq !== 0n) {
+      if (BigInt.asUintN(64, message.afterSeq) !== message.afterSeq) {
+        throw new globalThis.Error("value provided for field message.afterSeq of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.afterSeq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MembersChanged {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMembersChanged();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.change = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.user = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.afterSeq = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MembersChanged>, I>>(base?: I): MembersChanged {
+    return MembersChanged.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MembersChanged>, I>>(object: I): MembersChanged {
+    const message = createBaseMembersChanged();
+    message.change = object.change ?? 0;
+    message.user = (object.user !== undefined && object.user !== null) ? BigInt(object.user) : 0n;
+    message.name = object.name ?? "";
+    message.by = object.by ?? "";
+    message.afterSeq = (object.afterSeq !== undefined && object.afterSeq !== null) ? BigInt(object.afterSeq) : 0n;
+    return message;
+  },
+};
+
 function createBaseListConversations(): ListConversations {
   return {};
 }
@@ -2324,7 +2867,7 @@ export const ListConversations: MessageFns<ListConversations> = {
 };
 
 function createBaseConversation(): Conversation {
-  return { id: 0n, kind: 0, name: "", lastSeq: 0n, deliveredSeq: 0n, readSeq: 0n };
+  return { id: 0n, kind: 0, name: "", lastSeq: 0n, deliveredSeq: 0n, readSeq: 0n, unread: 0n, owner: false };
 }
 
 export const Conversation: MessageFns<Conversation> = {
@@ -2358,6 +2901,15 @@ export const Conversation: MessageFns<Conversation> = {
         throw new globalThis.Error("value provided for field message.readSeq of type uint64 too large");
       }
       writer.uint32(48).uint64(message.readSeq);
+    }
+    if (message.unread !== 0n) {
+      if (BigInt.asUintN(64, message.unread) !== message.unread) {
+        throw new globalThis.Error("value provided for field message.unread of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.unread);
+    }
+    if (message.owner !== false) {
+      writer.uint32(64).bool(message.owner);
     }
     return writer;
   },
@@ -2423,6 +2975,22 @@ export const Conversation: MessageFns<Conversation> = {
             message.readSeq = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.unread = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.owner = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2448,6 +3016,8 @@ export const Conversation: MessageFns<Conversation> = {
       ? BigInt(object.deliveredSeq)
       : 0n;
     message.readSeq = (object.readSeq !== undefined && object.readSeq !== null) ? BigInt(object.readSeq) : 0n;
+    message.unread = (object.unread !== undefined && object.unread !== null) ? BigInt(object.unread) : 0n;
+    message.owner = object.owner ?? false;
     return message;
   },
 };

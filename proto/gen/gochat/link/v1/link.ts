@@ -51,6 +51,8 @@ export interface Login {
   userName: string;
   device: string;
   resumeSession: bigint;
+  /** Id of the access token. */
+  token: bigint;
 }
 
 export interface LoginResult {
@@ -72,12 +74,16 @@ export interface Attach {
   session: bigint;
   epoch: bigint;
   unnamedDevice: boolean;
+  /** Id of the access token. */
+  token: bigint;
 }
 
 /** The worker closes this connection with a code. */
 export interface Kick {
   conn: number;
   code: string;
+  /** For people; may be empty. */
+  reason: string;
 }
 
 function createBaseBatch(): Batch {
@@ -227,7 +233,7 @@ export const Open: MessageFns<Open> = {
 };
 
 function createBaseLogin(): Login {
-  return { conn: 0, connection: 0n, user: 0n, userName: "", device: "", resumeSession: 0n };
+  return { conn: 0, connection: 0n, user: 0n, userName: "", device: "", resumeSession: 0n, token: 0n };
 }
 
 export const Login: MessageFns<Login> = {
@@ -258,6 +264,12 @@ export const Login: MessageFns<Login> = {
         throw new globalThis.Error("value provided for field message.resumeSession of type uint64 too large");
       }
       writer.uint32(48).uint64(message.resumeSession);
+    }
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.token);
     }
     return writer;
   },
@@ -323,6 +335,14 @@ export const Login: MessageFns<Login> = {
             message.resumeSession = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -350,6 +370,7 @@ export const Login: MessageFns<Login> = {
     message.resumeSession = (object.resumeSession !== undefined && object.resumeSession !== null)
       ? BigInt(object.resumeSession)
       : 0n;
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
     return message;
   },
 };
@@ -476,7 +497,7 @@ export const LoginResult: MessageFns<LoginResult> = {
 };
 
 function createBaseAttach(): Attach {
-  return { conn: 0, user: 0n, userName: "", device: "", session: 0n, epoch: 0n, unnamedDevice: false };
+  return { conn: 0, user: 0n, userName: "", device: "", session: 0n, epoch: 0n, unnamedDevice: false, token: 0n };
 }
 
 export const Attach: MessageFns<Attach> = {
@@ -510,6 +531,12 @@ export const Attach: MessageFns<Attach> = {
     }
     if (message.unnamedDevice !== false) {
       writer.uint32(56).bool(message.unnamedDevice);
+    }
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.token);
     }
     return writer;
   },
@@ -583,6 +610,14 @@ export const Attach: MessageFns<Attach> = {
             message.unnamedDevice = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -607,12 +642,13 @@ export const Attach: MessageFns<Attach> = {
     message.session = (object.session !== undefined && object.session !== null) ? BigInt(object.session) : 0n;
     message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
     message.unnamedDevice = object.unnamedDevice ?? false;
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
     return message;
   },
 };
 
 function createBaseKick(): Kick {
-  return { conn: 0, code: "" };
+  return { conn: 0, code: "", reason: "" };
 }
 
 export const Kick: MessageFns<Kick> = {
@@ -622,6 +658,9 @@ export const Kick: MessageFns<Kick> = {
     }
     if (message.code !== "") {
       writer.uint32(18).string(message.code);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
     }
     return writer;
   },
@@ -655,6 +694,14 @@ export const Kick: MessageFns<Kick> = {
             message.code = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -674,6 +721,7 @@ export const Kick: MessageFns<Kick> = {
     const message = createBaseKick();
     message.conn = object.conn ?? 0;
     message.code = object.code ?? "";
+    message.reason = object.reason ?? "";
     return message;
   },
 };

@@ -54,8 +54,18 @@ export interface LoginResponse {
   expiresAtMs: bigint;
 }
 
+/** The call carries the access token that is to end, as those of ChatService do. */
+export interface LogoutRequest {
+  /** All tokens of the user that were issued until now. */
+  everywhere: boolean;
+}
+
+export interface LogoutResponse {
+}
+
 export interface CreateRoomRequest {
   name: string;
+  hideHistory: boolean;
 }
 
 export interface JoinRoomRequest {
@@ -80,6 +90,8 @@ export interface Room {
   members: number;
   joined: boolean;
   lastSeq: bigint;
+  /** 0 where the caller is not in it. */
+  unread: bigint;
 }
 
 export interface GetMessagesRequest {
@@ -88,6 +100,29 @@ export interface GetMessagesRequest {
   beforeSeq: bigint;
   /** 1 to 200; 0: 50. */
   limit: number;
+}
+
+export interface LeaveRoomRequest {
+  room: bigint;
+}
+
+export interface LeaveRoomResponse {
+}
+
+export interface RemoveMemberRequest {
+  room: bigint;
+  /** The user's name or id in decimal. */
+  user: string;
+}
+
+export interface RemoveMemberResponse {
+}
+
+export interface DeleteRoomRequest {
+  room: bigint;
+}
+
+export interface DeleteRoomResponse {
 }
 
 function createBaseSignupRequest(): SignupRequest {
@@ -417,14 +452,115 @@ export const LoginResponse: MessageFns<LoginResponse> = {
   },
 };
 
+function createBaseLogoutRequest(): LogoutRequest {
+  return { everywhere: false };
+}
+
+export const LogoutRequest: MessageFns<LogoutRequest> = {
+  encode(message: LogoutRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.everywhere !== false) {
+      writer.uint32(8).bool(message.everywhere);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogoutRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogoutRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.everywhere = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LogoutRequest>, I>>(base?: I): LogoutRequest {
+    return LogoutRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogoutRequest>, I>>(object: I): LogoutRequest {
+    const message = createBaseLogoutRequest();
+    message.everywhere = object.everywhere ?? false;
+    return message;
+  },
+};
+
+function createBaseLogoutResponse(): LogoutResponse {
+  return {};
+}
+
+export const LogoutResponse: MessageFns<LogoutResponse> = {
+  encode(_: LogoutResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogoutResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogoutResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LogoutResponse>, I>>(base?: I): LogoutResponse {
+    return LogoutResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogoutResponse>, I>>(_: I): LogoutResponse {
+    const message = createBaseLogoutResponse();
+    return message;
+  },
+};
+
 function createBaseCreateRoomRequest(): CreateRoomRequest {
-  return { name: "" };
+  return { name: "", hideHistory: false };
 }
 
 export const CreateRoomRequest: MessageFns<CreateRoomRequest> = {
   encode(message: CreateRoomRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
+    }
+    if (message.hideHistory !== false) {
+      writer.uint32(16).bool(message.hideHistory);
     }
     return writer;
   },
@@ -450,6 +586,14 @@ export const CreateRoomRequest: MessageFns<CreateRoomRequest> = {
             message.name = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.hideHistory = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -468,6 +612,7 @@ export const CreateRoomRequest: MessageFns<CreateRoomRequest> = {
   fromPartial<I extends Exact<DeepPartial<CreateRoomRequest>, I>>(object: I): CreateRoomRequest {
     const message = createBaseCreateRoomRequest();
     message.name = object.name ?? "";
+    message.hideHistory = object.hideHistory ?? false;
     return message;
   },
 };
@@ -668,7 +813,7 @@ export const ListRoomsResponse: MessageFns<ListRoomsResponse> = {
 };
 
 function createBaseRoom(): Room {
-  return { id: 0n, name: "", members: 0, joined: false, lastSeq: 0n };
+  return { id: 0n, name: "", members: 0, joined: false, lastSeq: 0n, unread: 0n };
 }
 
 export const Room: MessageFns<Room> = {
@@ -693,6 +838,12 @@ export const Room: MessageFns<Room> = {
         throw new globalThis.Error("value provided for field message.lastSeq of type uint64 too large");
       }
       writer.uint32(40).uint64(message.lastSeq);
+    }
+    if (message.unread !== 0n) {
+      if (BigInt.asUintN(64, message.unread) !== message.unread) {
+        throw new globalThis.Error("value provided for field message.unread of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.unread);
     }
     return writer;
   },
@@ -750,6 +901,14 @@ export const Room: MessageFns<Room> = {
             message.lastSeq = reader.uint64() as bigint;
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.unread = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -772,6 +931,7 @@ export const Room: MessageFns<Room> = {
     message.members = object.members ?? 0;
     message.joined = object.joined ?? false;
     message.lastSeq = (object.lastSeq !== undefined && object.lastSeq !== null) ? BigInt(object.lastSeq) : 0n;
+    message.unread = (object.unread !== undefined && object.unread !== null) ? BigInt(object.unread) : 0n;
     return message;
   },
 };
@@ -863,6 +1023,321 @@ export const GetMessagesRequest: MessageFns<GetMessagesRequest> = {
   },
 };
 
+function createBaseLeaveRoomRequest(): LeaveRoomRequest {
+  return { room: 0n };
+}
+
+export const LeaveRoomRequest: MessageFns<LeaveRoomRequest> = {
+  encode(message: LeaveRoomRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.room !== 0n) {
+      if (BigInt.asUintN(64, message.room) !== message.room) {
+        throw new globalThis.Error("value provided for field message.room of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.room);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaveRoomRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaveRoomRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.room = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LeaveRoomRequest>, I>>(base?: I): LeaveRoomRequest {
+    return LeaveRoomRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LeaveRoomRequest>, I>>(object: I): LeaveRoomRequest {
+    const message = createBaseLeaveRoomRequest();
+    message.room = (object.room !== undefined && object.room !== null) ? BigInt(object.room) : 0n;
+    return message;
+  },
+};
+
+function createBaseLeaveRoomResponse(): LeaveRoomResponse {
+  return {};
+}
+
+export const LeaveRoomResponse: MessageFns<LeaveRoomResponse> = {
+  encode(_: LeaveRoomResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaveRoomResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaveRoomResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LeaveRoomResponse>, I>>(base?: I): LeaveRoomResponse {
+    return LeaveRoomResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LeaveRoomResponse>, I>>(_: I): LeaveRoomResponse {
+    const message = createBaseLeaveRoomResponse();
+    return message;
+  },
+};
+
+function createBaseRemoveMemberRequest(): RemoveMemberRequest {
+  return { room: 0n, user: "" };
+}
+
+export const RemoveMemberRequest: MessageFns<RemoveMemberRequest> = {
+  encode(message: RemoveMemberRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.room !== 0n) {
+      if (BigInt.asUintN(64, message.room) !== message.room) {
+        throw new globalThis.Error("value provided for field message.room of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.room);
+    }
+    if (message.user !== "") {
+      writer.uint32(18).string(message.user);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMemberRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveMemberRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.room = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemoveMemberRequest>, I>>(base?: I): RemoveMemberRequest {
+    return RemoveMemberRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveMemberRequest>, I>>(object: I): RemoveMemberRequest {
+    const message = createBaseRemoveMemberRequest();
+    message.room = (object.room !== undefined && object.room !== null) ? BigInt(object.room) : 0n;
+    message.user = object.user ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveMemberResponse(): RemoveMemberResponse {
+  return {};
+}
+
+export const RemoveMemberResponse: MessageFns<RemoveMemberResponse> = {
+  encode(_: RemoveMemberResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMemberResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveMemberResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemoveMemberResponse>, I>>(base?: I): RemoveMemberResponse {
+    return RemoveMemberResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveMemberResponse>, I>>(_: I): RemoveMemberResponse {
+    const message = createBaseRemoveMemberResponse();
+    return message;
+  },
+};
+
+function createBaseDeleteRoomRequest(): DeleteRoomRequest {
+  return { room: 0n };
+}
+
+export const DeleteRoomRequest: MessageFns<DeleteRoomRequest> = {
+  encode(message: DeleteRoomRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.room !== 0n) {
+      if (BigInt.asUintN(64, message.room) !== message.room) {
+        throw new globalThis.Error("value provided for field message.room of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.room);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteRoomRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteRoomRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.room = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DeleteRoomRequest>, I>>(base?: I): DeleteRoomRequest {
+    return DeleteRoomRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteRoomRequest>, I>>(object: I): DeleteRoomRequest {
+    const message = createBaseDeleteRoomRequest();
+    message.room = (object.room !== undefined && object.room !== null) ? BigInt(object.room) : 0n;
+    return message;
+  },
+};
+
+function createBaseDeleteRoomResponse(): DeleteRoomResponse {
+  return {};
+}
+
+export const DeleteRoomResponse: MessageFns<DeleteRoomResponse> = {
+  encode(_: DeleteRoomResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteRoomResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteRoomResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DeleteRoomResponse>, I>>(base?: I): DeleteRoomResponse {
+    return DeleteRoomResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteRoomResponse>, I>>(_: I): DeleteRoomResponse {
+    const message = createBaseDeleteRoomResponse();
+    return message;
+  },
+};
+
 export type AccountServiceService = typeof AccountServiceService;
 export const AccountServiceService = {
   signup: {
@@ -883,11 +1358,21 @@ export const AccountServiceService = {
     responseSerialize: (value: LoginResponse): Buffer => Buffer.from(LoginResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LoginResponse => LoginResponse.decode(value),
   },
+  logout: {
+    path: "/gochat.state.v1.AccountService/Logout" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LogoutRequest): Buffer => Buffer.from(LogoutRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LogoutRequest => LogoutRequest.decode(value),
+    responseSerialize: (value: LogoutResponse): Buffer => Buffer.from(LogoutResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LogoutResponse => LogoutResponse.decode(value),
+  },
 } as const;
 
 export interface AccountServiceServer extends UntypedServiceImplementation {
   signup: handleUnaryCall<SignupRequest, SignupResponse>;
   login: handleUnaryCall<LoginRequest, LoginResponse>;
+  logout: handleUnaryCall<LogoutRequest, LogoutResponse>;
 }
 
 export interface AccountServiceClient extends Client {
@@ -920,6 +1405,21 @@ export interface AccountServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LoginResponse) => void,
+  ): ClientUnaryCall;
+  logout(
+    request: LogoutRequest,
+    callback: (error: ServiceError | null, response: LogoutResponse) => void,
+  ): ClientUnaryCall;
+  logout(
+    request: LogoutRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LogoutResponse) => void,
+  ): ClientUnaryCall;
+  logout(
+    request: LogoutRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LogoutResponse) => void,
   ): ClientUnaryCall;
 }
 
@@ -970,6 +1470,34 @@ export const ChatServiceService = {
     responseSerialize: (value: HistoryPage): Buffer => Buffer.from(HistoryPage.encode(value).finish()),
     responseDeserialize: (value: Buffer): HistoryPage => HistoryPage.decode(value),
   },
+  leaveRoom: {
+    path: "/gochat.state.v1.ChatService/LeaveRoom" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LeaveRoomRequest): Buffer => Buffer.from(LeaveRoomRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LeaveRoomRequest => LeaveRoomRequest.decode(value),
+    responseSerialize: (value: LeaveRoomResponse): Buffer => Buffer.from(LeaveRoomResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LeaveRoomResponse => LeaveRoomResponse.decode(value),
+  },
+  removeMember: {
+    path: "/gochat.state.v1.ChatService/RemoveMember" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveMemberRequest): Buffer => Buffer.from(RemoveMemberRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveMemberRequest => RemoveMemberRequest.decode(value),
+    responseSerialize: (value: RemoveMemberResponse): Buffer =>
+      Buffer.from(RemoveMemberResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveMemberResponse => RemoveMemberResponse.decode(value),
+  },
+  deleteRoom: {
+    path: "/gochat.state.v1.ChatService/DeleteRoom" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteRoomRequest): Buffer => Buffer.from(DeleteRoomRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteRoomRequest => DeleteRoomRequest.decode(value),
+    responseSerialize: (value: DeleteRoomResponse): Buffer => Buffer.from(DeleteRoomResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteRoomResponse => DeleteRoomResponse.decode(value),
+  },
 } as const;
 
 export interface ChatServiceServer extends UntypedServiceImplementation {
@@ -977,6 +1505,9 @@ export interface ChatServiceServer extends UntypedServiceImplementation {
   joinRoom: handleUnaryCall<JoinRoomRequest, Conversation>;
   listRooms: handleUnaryCall<ListRoomsRequest, ListRoomsResponse>;
   getMessages: handleUnaryCall<GetMessagesRequest, HistoryPage>;
+  leaveRoom: handleUnaryCall<LeaveRoomRequest, LeaveRoomResponse>;
+  removeMember: handleUnaryCall<RemoveMemberRequest, RemoveMemberResponse>;
+  deleteRoom: handleUnaryCall<DeleteRoomRequest, DeleteRoomResponse>;
 }
 
 export interface ChatServiceClient extends Client {
@@ -1039,6 +1570,51 @@ export interface ChatServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: HistoryPage) => void,
+  ): ClientUnaryCall;
+  leaveRoom(
+    request: LeaveRoomRequest,
+    callback: (error: ServiceError | null, response: LeaveRoomResponse) => void,
+  ): ClientUnaryCall;
+  leaveRoom(
+    request: LeaveRoomRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LeaveRoomResponse) => void,
+  ): ClientUnaryCall;
+  leaveRoom(
+    request: LeaveRoomRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LeaveRoomResponse) => void,
+  ): ClientUnaryCall;
+  removeMember(
+    request: RemoveMemberRequest,
+    callback: (error: ServiceError | null, response: RemoveMemberResponse) => void,
+  ): ClientUnaryCall;
+  removeMember(
+    request: RemoveMemberRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveMemberResponse) => void,
+  ): ClientUnaryCall;
+  removeMember(
+    request: RemoveMemberRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveMemberResponse) => void,
+  ): ClientUnaryCall;
+  deleteRoom(
+    request: DeleteRoomRequest,
+    callback: (error: ServiceError | null, response: DeleteRoomResponse) => void,
+  ): ClientUnaryCall;
+  deleteRoom(
+    request: DeleteRoomRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteRoomResponse) => void,
+  ): ClientUnaryCall;
+  deleteRoom(
+    request: DeleteRoomRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteRoomResponse) => void,
   ): ClientUnaryCall;
 }
 

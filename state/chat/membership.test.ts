@@ -1,0 +1,165 @@
+/** Changes of who is in a room, as connections see them. */
+import { describe, expect, test } from 'vitest';
+import type { UserId } from '../../common/mod.ts';
+import { client, FrameType } from '../../proto/mod.ts';
+import type { FakeWorker } from '../testing/fake-stream.ts';
+import { settle, type TestNode, testNode, until } from '../testing/test-node.ts';
+
+const [ANN, BOB, CID] = [1n as UserId, 2n as UserId, 3n as UserId];
+
+/** Makes a room of ann's in which all three are, each with a connection of that number. */
+async function roomOfThree(hidesHistory = false) {
+  const it = await testNode();
+  const { store, node, worker } = it;
+  for (const [id, name] of [
+    [ANN, 'ann'],
+    [BOB, 'bob'],
+    [CID, 'cid'],
+  ] as const)
+    await store.createAccount({ id, name, passwordHash: 'x' });
+  const room = await node.rooms.create(ANN, 'lobby', hidesHistory);
+  for (const [user, userName] of [
+    [BOB, 'bob'],
+    [CID, 'cid'],
+  ] as const)
+    await node.membership.join({ user, userName }, 'lobby');
+  const w = worker();
+  w.attach(1, ANN, { name: 'ann' });
+  w.attach(2, BOB, { name: 'bob' });
+  w.attach(3, CID, { name: 'cid' });
+  w.take();
+  return { ...it, w, room: room.id };
+}
+
+/** Says which connections were told of which change. */
+function changes(w: FakeWorker): string[] {
+  return w.delivered().flatMap(({ conn, type, payload }) => {
+    if (type !== FrameType.MEMBERS_CHANGED) return [];
+    const { change, name, by, afterSeq } = client.MembersChanged.decode(payload);
+    return [`${conn}: ${change} ${name} ${by} ${afterSeq}`.trim()];
+  });
+}
+
+async function ask(
+  it: TestNode & { w: FakeWorker },
+  conn: number,
+  key: bigint,
+  call: NonNullable<client.Request['call']>,
+) {
+  it.w.request(conn, 9, key, call);
+  const answers: string[] = [];
+  await until(() => {
+    for (const { conn: to, type, payload } of it.w.delivered()) {
+      if (to !== conn) continue;
+      if (type === FrameType.RESPONSE) answers.push(client.Response.decode(payload).result?.$case ?? '');
+      if (type === FrameType.NACK) answers.push(client.Nack.decode(payload).code);
+    }
+    return answers.length > 0;
+  });
+  return answers[0];
+}
+
+describe('membership', () => {
+  test('a join: the members are told once, a repeat tells nobody', async () => {
+    const it = await roomOfThree();
+    await it.store.createAccount({ id: 4n as UserId, name: 'dan', passwordHash: 'x' });
+    const dan = { user: 4n as UserId, userName: 'dan' };
+    await it.node.membership.join(dan, 'lobby');
+    await settle();
+    expect(changes(it.w)).toEqual(['1: 1 dan  0', '2: 1 dan  0', '3: 1 dan  0']);
+    await it.node.membership.join(dan, it.room.toString());
+    await settle();
+    expect(changes(it.w)).toEqual([]);
+  });
+
+  test('who leaves: is told and gets nothing that comes later', async () => {
+    const it = await roomOfThree();
+    it.w.send(1, 1, it.room, 'm1');
+    await settle();
+    it.w.take();
+    await it.node.membership.leave({ user: BOB, userName: 'bob' }, it.room);
+    await settle();
+    expect(changes(it.w)).toEqual(expect.arrayContaining(['1: 2 bob  1', '2: 2 bob  1', '3: 2 bob  1']));
+    it.w.send(1, 2, it.room, 'm2');
+    it.w.send(2, 3, it.room, 'm3');
+    await settle();
+    expect(it.w.lines().toSorted()).toEqual([
+      '1: SENT ref=2 m2 seq=2',
+      '2: NACK ref=3 NOT_A_MEMBER',
+      `3: MESSAGE ${it.room}#2 ann: m2`,
+    ]);
+  });
+
+  test('the owner removes a member, others may not', async () => {
+    const it = await roomOfThree();
+    const remove = (conn: number, user: string) =>
+      ask(it, conn, it.room, { $case: 'removeMember', removeMember: { user } });
+    expect(await remove(2, 'cid')).toBe('NOT_OWNER');
+    expect(await remove(1, 'eve')).toBe('USER_NOT_FOUND');
+    expect(await remove(1, '77')).toBe('NOT_A_MEMBER');
+    expect(await remove(1, 'cid')).toBe('done');
+    expect(await remove(1, CID.toString())).toBe('done');
+    expect(await ask(it, 3, it.room, { $case: 'getMembers', getMembers: {} })).toBe('NOT_A_MEMBER');
+  });
+
+  test('delete: everybody is told, and nobody can send there', async () => {
+    const it = await roomOfThree();
+    expect(await ask(it, 2, it.room, { $case: 'deleteRoom', deleteRoom: {} })).toBe('NOT_OWNER');
+    await it.node.membership.delete({ user: ANN, userName: 'ann' }, it.room);
+    expect(changes(it.w)).toEqual(['1: 4  ann 0', '2: 4  ann 0', '3: 4  ann 0']);
+    it.w.send(2, 1, it.room, 'm1');
+    await settle();
+    expect(it.w.lines()).toEqual(['2: NACK ref=1 NOT_A_MEMBER']);
+    expect(await ask(it, 2, it.room, { $case: 'leaveRoom', leaveRoom: {} })).toBe('ROOM_NOT_FOUND');
+  });
+
+  test('what is no room: ROOM_NOT_FOUND', async () => {
+    const it = await roomOfThree();
+    for (const key of [0n, 77n, 1n << 63n])
+      expect(await ask(it, 1, key, { $case: 'leaveRoom', leaveRoom: {} })).toBe('ROOM_NOT_FOUND');
+  });
+
+  test('a room that hides its past: a message from before a join is not pushed to who joined', async () => {
+    const it = await roomOfThree(true);
+    it.store.holding = true;
+    it.w.send(1, 1, it.room, 'm1');
+    await settle();
+    it.store.release();
+    it.store.holding = false;
+    // The members are loaded after the join, for a message that came before it.
+    const append = it.store.append.bind(it.store);
+    await settle();
+    it.w.take();
+    it.store.append = async (drafts) => {
+      const answers = await append(drafts);
+      it.store.addMember(it.room as never, 4n);
+      return answers.map((answer) =>
+        answer.ok ? { ...answer, memberVersion: answer.memberVersion + 1 } : answer,
+      );
+    };
+    it.w.attach(4, 4n, { name: 'dan' });
+    it.w.send(1, 2, it.room, 'm2');
+    await settle();
+    it.store.append = append;
+    it.w.send(1, 3, it.room, 'm3');
+    await settle();
+    const toDan = it.w.lines().filter((line) => line.startsWith('4: '));
+    expect(toDan).toEqual([`4: MESSAGE ${it.room}#3 ann: m3`]);
+  });
+
+  test('unread: what lies beyond the read cursor and may be read', async () => {
+    const it = await roomOfThree();
+    for (let ref = 1; ref <= 3; ref++) it.w.send(1, ref, it.room, `m${ref}`);
+    await settle();
+    const unread = async () =>
+      (await it.node.rooms.conversations({ user: BOB, userName: 'bob', device: 'd' })).conversations[0]
+        ?.unread;
+    expect(await unread()).toBe(3n);
+    await it.store.moveCursors([
+      { user: BOB, device: 'other', conversation: it.room as never, deliveredSeq: 0, readSeq: 2 },
+    ]);
+    expect(await unread()).toBe(1n);
+    const { rooms } = await it.node.rooms.listRooms(BOB, 0n, 10);
+    expect(rooms.map((room) => room.unread)).toEqual([1n]);
+  });
+});

@@ -1,0 +1,153 @@
+/** Joining, leaving, removing, deleting: the store puts each in one order with the room's messages; members are told. */
+import { type ConversationId, GochatError, type Logger, type UserId } from '../../common/mod.ts';
+import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
+import type { Fanout } from '../delivery/fanout.ts';
+import type { MemberChange, RoomRefusal, Store } from '../store/store.ts';
+import { parseName, quoted } from './names.ts';
+import { toConversation } from './present.ts';
+import { conversationId } from './rooms.ts';
+
+const DECIMAL = /^\d{1,20}$/;
+/** Messages erased in one transaction, so that nobody waits long for it. */
+const ERASE_ROWS = 1000;
+const { MEMBER_CHANGE_JOINED, MEMBER_CHANGE_LEFT, MEMBER_CHANGE_REMOVED, MEMBER_CHANGE_DELETED } =
+  client.MemberChange;
+
+/** A user and the name that the others are told. */
+export interface Actor {
+  readonly user: UserId;
+  readonly userName: string;
+}
+
+export interface MembershipOptions {
+  readonly store: Store;
+  readonly fanout: Pick<Fanout, 'announce' | 'announceTo'>;
+  readonly logger: Logger;
+}
+
+/**
+ * Every method throws GochatErrors.
+ *
+ * Who is told learns it at once; who is not (the push is best effort) learns it from the next sync, which names the
+ * conversations that the user is out of.
+ */
+export class Membership {
+  readonly #options: MembershipOptions;
+  #erasing: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+  }
+
+  /** Joins by name, or by id in decimal: names begin with a letter. */
+  async join(actor: Actor, room: string): Promise<client.Conversation> {
+    const { store } = this.#options;
+    const key = DECIMAL.test(room) ? roomId(BigInt(room)) : parseName(room);
+    const joined = await store.joinRoom(key, actor.user);
+    if (joined === undefined) throw notFound(room);
+    if (joined.isNew) {
+      const change = { seq: joined.lastSeq, memberVersion: joined.memberVersion };
+      this.#announce(joined.id, MEMBER_CHANGE_JOINED, actor, '', change);
+    }
+    return toConversation(joined);
+  }
+
+  async leave(actor: Actor, room: bigint): Promise<void> {
+    const id = roomId(room);
+    const change = accept(await this.#options.store.leaveRoom(id, actor.user), room);
+    this.#announce(id, MEMBER_CHANGE_LEFT, actor, '', change);
+  }
+
+  /** Makes another user, by name or by id in decimal, leave. */
+  async remove(owner: Actor, room: bigint, user: string): Promise<void> {
+    const id = roomId(room);
+    const member = await this.#find(id, user);
+    const change = accept(await this.#options.store.removeMember(id, owner.user, member.user), room);
+    this.#announce(id, MEMBER_CHANGE_REMOVED, member, owner.userName, change);
+  }
+
+  async delete(owner: Actor, room: bigint): Promise<void> {
+    const id = roomId(room);
+    const { seq, members } = accept(await this.#options.store.deleteRoom(id, owner.user), room);
+    const nobody = { user: 0n as UserId, userName: '' };
+    const frame = encodeChange(id, MEMBER_CHANGE_DELETED, nobody, owner.userName, seq);
+    this.#options.fanout.announceTo(members, frame);
+    this.erase();
+  }
+
+  /** Erases what deleted rooms hold, in the background; what an earlier run left behind too. */
+  erase(): void {
+    this.#erasing ??= this.#erase()
+      .catch((error: unknown) => {
+        // They stay marked as deleted: the next deletion or start goes on.
+        this.#options.logger.warn({ err: error }, 'erasing deleted rooms was interrupted');
+      })
+      .finally(() => {
+        this.#erasing = undefined;
+      });
+  }
+
+  /** Resolves when no erasing is under way; what is left goes on with the next start. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#erasing;
+  }
+
+  async #erase(): Promise<void> {
+    while (!this.#stopped && (await this.#options.store.eraseDeleted(ERASE_ROWS)));
+  }
+
+  #announce(
+    room: ConversationId,
+    change: client.MemberChange,
+    member: Actor,
+    by: string,
+    { seq, memberVersion }: Pick<MemberChange, 'seq' | 'memberVersion'>,
+  ): void {
+    const frame = encodeChange(room, change, member, by, seq);
+    this.#options.fanout.announce(room, memberVersion, frame);
+    if (change !== MEMBER_CHANGE_JOINED) this.#options.fanout.announceTo([member.user], frame);
+  }
+
+  /** Finds who is meant among the members, else among the accounts: a repeated removal finds its member gone. */
+  async #find(room: ConversationId, user: string): Promise<Actor> {
+    const { store } = this.#options;
+    const id = DECIMAL.test(user) ? BigInt(user) : undefined;
+    const name = id === undefined ? parseName(user) : '';
+    const list = await store.membersOf(room);
+    const member = list?.members.find((other) =>
+      id === undefined ? other.name === name : other.user === id,
+    );
+    if (member !== undefined) return { user: member.user, userName: member.name };
+    const account = id === undefined ? await store.findAccount(name) : { id: id as UserId, name };
+    if (account === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name } });
+    return { user: account.id, userName: account.name };
+  }
+}
+
+function encodeChange(
+  room: ConversationId,
+  change: client.MemberChange,
+  { user, userName: name }: Actor,
+  by: string,
+  seq: number,
+): Uint8Array {
+  const payload = client.MembersChanged.encode({ change, user, name, by, afterSeq: BigInt(seq) }).finish();
+  return encodeFrame(FrameType.MEMBERS_CHANGED, 0, room, payload);
+}
+
+function roomId(room: bigint): ConversationId {
+  const id = conversationId(room);
+  if (id === undefined) throw notFound(room.toString());
+  return id;
+}
+
+function notFound(room: string): GochatError {
+  return new GochatError('ROOM_NOT_FOUND', { details: { name: quoted(room) } });
+}
+
+function accept<T extends object>(result: T | RoomRefusal, room: bigint): T {
+  if (typeof result !== 'string') return result;
+  throw result === 'ROOM_NOT_FOUND' ? notFound(room.toString()) : new GochatError(result);
+}

@@ -1,0 +1,234 @@
+/** Kicks, logouts and revocations, on the hot engines that there are. */
+import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type SessionId, silentLogger as logger, type UserId } from '../../common/mod.ts';
+import { client, FrameType, link, LinkKind } from '../../proto/mod.ts';
+import type { EvictionOrder, HotState } from '../hot/hot-state.ts';
+import { openHotState } from '../hot/mod.ts';
+import { testNode, until } from '../testing/test-node.ts';
+import { Evictions } from './evictions.ts';
+
+const USER = 7n as UserId;
+
+function order(scope: EvictionOrder['scope'], token = 0n, device = ''): EvictionOrder {
+  return { user: USER, scope, token, device, code: 'KICKED', reason: 'spam' };
+}
+
+const cleanups: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+/** Follows a hot state as one node does. */
+function follow(hot: HotState, ttlMs = 60_000) {
+  const seen: bigint[] = [];
+  const evictions = new Evictions({ hot, ttlMs, logger, onEvicted: ({ token }) => seen.push(token) });
+  cleanups.push(() => evictions.stop());
+  return { evictions, seen };
+}
+
+async function redis(): Promise<{ hot: HotState; raw: Redis }> {
+  const url = process.env['GOCHAT_TEST_REDIS'] as string;
+  const hot = await openHotState(url, { logger });
+  const raw = new Redis(url);
+  cleanups.push(
+    () => hot.close(),
+    () => raw.disconnect(),
+  );
+  return { hot, raw };
+}
+
+describe('evictions', () => {
+  test('a token: it alone is refused, for good', async () => {
+    const hot = await openHotState('memory://', { logger });
+    const { evictions } = follow(hot);
+    await evictions.evict(order('token', 50n));
+    expect([49n, 50n, 51n].map((token) => evictions.refusal(USER, token))).toEqual([
+      undefined,
+      'TOKEN_REVOKED',
+      undefined,
+    ]);
+    expect(evictions.refusal(8n as UserId, 50n)).toBeUndefined();
+  });
+
+  test('all tokens up to one: those are refused, later ones are not', async () => {
+    const { evictions } = follow(await openHotState('memory://', { logger }));
+    await evictions.evict(order('tokens', 50n));
+    expect([0n, 50n, 51n].map((token) => evictions.refusal(USER, token))).toEqual([
+      'TOKEN_REVOKED',
+      'TOKEN_REVOKED',
+      undefined,
+    ]);
+  });
+
+  test('a device: connections claimed before go, later ones and tokens stay', async () => {
+    const hot = await openHotState('memory://', { logger });
+    const { evictions } = follow(hot);
+    const before = await hot.claim(USER, 'phone', 1n as SessionId, undefined);
+    await evictions.evict(order('device', 0n, 'phone'));
+    const after = await hot.claim(USER, 'phone', 2n as SessionId, undefined);
+    const has = (device: string, epoch: bigint) =>
+      evictions.orderFor(USER, { device, token: 5n, epoch })?.reason;
+    expect(has('phone', before.epoch)).toBe('spam');
+    expect(has('laptop', before.epoch)).toBeUndefined();
+    expect(has('phone', after.epoch)).toBeUndefined();
+    expect(evictions.refusal(USER, 5n)).toBeUndefined();
+  });
+
+  test('orders are forgotten after their time', async () => {
+    const { evictions } = follow(await openHotState('memory://', { logger }), 1);
+    await evictions.evict(order('token', 50n));
+    await until(() => {
+      void evictions.poll();
+      return evictions.refusal(USER, 50n) === undefined;
+    });
+  });
+
+  test('Redis: an order given on one node is known on the others, also on one that starts later', async () => {
+    const { hot } = await redis();
+    const [a, b] = [follow(hot), follow(hot)];
+    b.evictions.start();
+    const token = BigInt(Date.now());
+    await a.evictions.evict(order('token', token));
+    await until(() => b.evictions.refusal(USER, token) === 'TOKEN_REVOKED');
+    const late = follow(hot);
+    expect(late.evictions.ready).toBe(false);
+    await late.evictions.poll();
+    expect(late.evictions.ready).toBe(true);
+    expect(late.evictions.refusal(USER, token)).toBe('TOKEN_REVOKED');
+  });
+
+  test('Redis: of two nodes that give orders at once, each learns those of the other', async () => {
+    const { hot } = await redis();
+    const [a, b] = [follow(hot), follow(hot)];
+    const base = BigInt(Date.now()) * 1000n;
+    const tokens = Array.from({ length: 20 }, (_, index) => base + BigInt(index));
+    await Promise.all(
+      tokens.map((token, index) => (index % 2 ? a : b).evictions.evict(order('token', token))),
+    );
+    for (const { evictions, seen } of [a, b]) {
+      await evictions.poll();
+      for (const token of tokens) expect(seen.filter((other) => other === token)).toEqual([token]);
+    }
+  });
+
+  test('Redis wiped: who remembers puts the orders back', async () => {
+    const { hot, raw } = await redis();
+    const { evictions } = follow(hot);
+    const token = BigInt(Date.now());
+    await evictions.evict(order('token', token));
+    await evictions.poll();
+    await raw.del('gochat:evictions');
+    await evictions.poll();
+    const late = follow(hot);
+    await late.evictions.poll();
+    expect(late.evictions.refusal(USER, token)).toBe('TOKEN_REVOKED');
+  });
+
+  test('Redis gone: not ready, and an order is refused as retryable', async () => {
+    const { hot } = await redis();
+    const { evictions } = follow(hot);
+    await hot.close();
+    await evictions.poll();
+    expect(evictions.ready).toBe(false);
+    await expect(evictions.evict(order('token', 1n))).rejects.toMatchObject({ code: 'HOT_UNAVAILABLE' });
+  });
+});
+
+describe('a node', () => {
+  const kicks = (records: readonly Uint8Array[]) =>
+    records
+      .filter((record) => record[0] === LinkKind.KICK)
+      .map((record) => link.Kick.decode(record.subarray(1)));
+
+  test('an order: ends the connections that it is about, on every stream', async () => {
+    const { node, worker } = await testNode();
+    const [a, b] = [worker(), worker()];
+    a.attach(1, USER, { device: 'phone', token: 50n });
+    b.attach(2, USER, { device: 'laptop', token: 50n });
+    b.attach(3, USER, { device: 'tv', token: 51n });
+    b.attach(4, 8n, { device: 'phone', token: 50n });
+    a.take();
+    b.take();
+    await node.evictions.evict(order('token', 50n));
+    expect(kicks(a.take())).toEqual([{ conn: 1, code: 'KICKED', reason: 'spam' }]);
+    expect(kicks(b.take())).toEqual([{ conn: 2, code: 'KICKED', reason: 'spam' }]);
+    expect(node.locations.size).toBe(2);
+  });
+
+  test('a connection that attaches after the order that it is about: ends', async () => {
+    const { node, worker } = await testNode();
+    const a = worker();
+    await node.evictions.evict(order('tokens', 50n));
+    a.attach(1, USER, { token: 50n });
+    a.attach(2, USER, { token: 51n });
+    expect(kicks(a.take()).map(({ conn }) => conn)).toEqual([1]);
+  });
+
+  test('a login with a revoked token: TOKEN_REVOKED', async () => {
+    const { node, worker } = await testNode();
+    const a = worker();
+    await node.evictions.evict(order('token', 50n));
+    a.take();
+    a.login({ conn: 1, user: USER, userName: 'ann', device: 'phone', token: 50n });
+    a.login({ conn: 2, user: USER, userName: 'ann', device: 'phone', token: 51n });
+    const results: link.LoginResult[] = [];
+    await until(() => {
+      for (const record of a.take())
+        if (record[0] === LinkKind.LOGIN_RESULT) results.push(link.LoginResult.decode(record.subarray(1)));
+      return results.length === 2;
+    });
+    expect(results.toSorted((x, y) => x.conn - y.conn).map(({ errorCode }) => errorCode)).toEqual([
+      'TOKEN_REVOKED',
+      '',
+    ]);
+  });
+
+  test('who dropped out is still in /who; who said goodbye is not', async () => {
+    const { store, worker } = await testNode();
+    store.addRoom(9n, 'room', [1n, 2n, 3n, 4n]);
+    const [a, b] = [worker(), worker()];
+    for (const user of [1n, 2n, 3n]) a.attach(Number(user), user);
+    b.attach(1, 4n);
+    a.detach(2, false);
+    a.detach(3, true);
+    b.end('lost');
+    a.take();
+    a.request(1, 5, 9n, { $case: 'getMembers', getMembers: {} });
+    let online: bigint[] = [];
+    await until(() => {
+      for (const { type, payload } of a.delivered()) {
+        if (type !== FrameType.RESPONSE) continue;
+        const { result } = client.Response.decode(payload);
+        if (result?.$case === 'members')
+          online = result.members.members.filter((member) => member.online).map(({ user }) => user);
+      }
+      return online.length > 0;
+    });
+    expect(new Set(online)).toEqual(new Set([1n, 2n, 4n]));
+  });
+});
+
+describe('one live connection a device', () => {
+  test.each(['memory', 'Redis'])(
+    '%s: a late loser neither takes the device back nor ends the winner',
+    async (name) => {
+      const hot = name === 'Redis' ? (await redis()).hot : await openHotState('memory://', { logger });
+      const { node, worker } = await testNode();
+      const device = `d-${randomUUID()}`;
+      const loser = await hot.claim(USER, device, 1n as SessionId, undefined);
+      const winner = await hot.claim(USER, device, 2n as SessionId, undefined);
+      const [slow, fast] = [worker(), worker()];
+      fast.attach(1, USER, { device, epoch: winner.epoch });
+      fast.take();
+      // Its login was answered first and its ATTACH comes last.
+      slow.attach(1, USER, { device, epoch: loser.epoch });
+      expect(slow.take().map((record) => record[0])).toContain(LinkKind.KICK);
+      expect(fast.take()).toEqual([]);
+      expect(node.locations.connectionsOf(USER).map(({ epoch }) => epoch)).toEqual([winner.epoch]);
+      await hot.release(USER, device, loser.epoch, 0);
+      expect(await hot.holder(USER, device)).toEqual({ session: 2n, epoch: winner.epoch });
+    },
+  );
+});
