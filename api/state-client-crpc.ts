@@ -1,4 +1,4 @@
-/** State over crpc: any node that is registered, in turn, each call within a deadline. */
+/** State over crpc: of the nodes that are registered the one with less to do, each call within a deadline. */
 import { GochatError, type Logger } from '../common/mod.ts';
 import {
   Channel,
@@ -38,7 +38,7 @@ export class CrpcStateClient implements StateClient {
   constructor(options: CrpcStateClientOptions) {
     this.#channel = new Channel(`etcd:///${STATE_SERVICE}`, {
       registry: options.registry,
-      balancer: 'round-robin',
+      balancer: 'least-loaded',
       timeoutMs: options.deadlineMs,
       unavailable: 'STATE_UNAVAILABLE',
       logger: options.logger,
