@@ -62,7 +62,12 @@ export function publish(
   writeFileSync(file, `[\n${all.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`);
   const title = `${capital(scenario)}: highest utilisation over mean`;
   writeFileSync(join(folder, `${slug(scenario)}.svg`), plot(title, series.subtitle, series.lines));
-  writeFileSync(join(folder, 'results.md'), allRuns(all));
+  writeTables(docs, all);
+}
+
+/** Writes the pages anew from all rows. */
+export function writeTables(docs: string, all: readonly Row[]): void {
+  writeFileSync(join(docs, 'placement', 'results.md'), allRuns(all));
   const page = join(docs, 'placement.md');
   const text = readFileSync(page, 'utf8');
   const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)];
@@ -79,7 +84,7 @@ function summary(all: readonly Row[]): string {
     const fleets = new Set(rows.map(({ gateways }) => gateways));
     parts.push(
       `\n### ${capital(name)}\n`,
-      `${about} The worst of ${[...fleets].join(', ')} gateways with reports 1 s and 5 s old:\n`,
+      `${about} ${rows[0]?.clients.toLocaleString('en')} clients; the worst of ${[...fleets].join(', ')} gateways with reports 1 s and 5 s old:\n`,
       `| policy | ${HEAD} |`,
       '|---|---:|---:|---:|---:|---:|---:|',
       ...Object.keys(POLICIES).map((policy) => `| ${bold(policy)} | ${cells(worstOf(rows, policy))} |`),
