@@ -20,6 +20,7 @@ export interface Row {
   /** The same to the baseline's; steadier than `ratio` where others use the machine too. */
   readonly per_core_s_ratio: number | undefined;
   readonly idle_kib_per_connection: number | undefined;
+  readonly idle_kib_per_connection_from_none: number | undefined;
   readonly statements_per_message: number | undefined;
   readonly connects_per_s: number;
   readonly usage: readonly Usage[];
@@ -66,6 +67,7 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
         per_core_s: perCoreS(outcome),
         per_core_s_ratio: baseline === undefined || idle ? undefined : perCoreS(outcome) / perCoreS(baseline),
         idle_kib_per_connection: outcome.idleKiB,
+        idle_kib_per_connection_from_none: outcome.idleFromNoneKiB,
         statements_per_message:
           outcome.rounds[0]?.statementsPerMessage === undefined
             ? undefined
@@ -98,7 +100,7 @@ export function machineText(machine: Machine): string {
 export function table(scenario: Scenario, rows: readonly Row[]): string {
   const idle = scenario.workload.scenario === 'idle';
   const head = idle
-    ? ['peer', 'KiB/connection', 'logins/s', 'connected']
+    ? ['peer', 'KiB/connection', 'from none', 'logins/s', 'connected']
     : [
         'peer',
         'acked/s',
@@ -111,7 +113,13 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
       ];
   const body = rows.map((row) =>
     idle
-      ? [row.peer, (row.idle_kib_per_connection ?? 0).toFixed(1), count(row.connects_per_s), state(row)]
+      ? [
+          row.peer,
+          (row.idle_kib_per_connection ?? 0).toFixed(1),
+          (row.idle_kib_per_connection_from_none ?? 0).toFixed(1),
+          count(row.connects_per_s),
+          state(row),
+        ]
       : [
           row.peer,
           row.ack_ms.p50 === 0 && row.acked_per_s === 0 ? '-' : count(row.acked_per_s),

@@ -20,6 +20,8 @@ export interface Outcome {
   readonly rounds: readonly Measured[];
   /** Growth of the servers' memory per connection, engines not counted; idle only. */
   readonly idleKiB?: number;
+  /** The same from no connection on, garbage of the logins included. */
+  readonly idleFromNoneKiB?: number;
 }
 
 export class Runner {
@@ -49,7 +51,7 @@ export class Runner {
     const lastCore = availableParallelism() - 1;
     if (pinned) await pin(pids, '0');
     const rounds = new Map<PeerName, Measured[]>(names.map((name) => [name, []]));
-    const idle = new Map<PeerName, number>();
+    const idle = new Map<PeerName, { grown: number; fromNone: number }>();
     try {
       const repeats = scenario.once ? 1 : this.#timing.repeats;
       for (let round = 0; round < repeats; round++) {
@@ -73,7 +75,7 @@ export class Runner {
         peer: name,
         durability: (this.#peers.get(name) as Peer).durability,
         rounds: rounds.get(name) as Measured[],
-        ...(idleKiB !== undefined && { idleKiB }),
+        ...(idleKiB !== undefined && { idleKiB: idleKiB.grown, idleFromNoneKiB: idleKiB.fromNone }),
       };
     });
     this.#outcomes.push(...outcomes);
@@ -92,13 +94,14 @@ export class Runner {
     scenario: Scenario,
     peer: Peer,
     how: { rate: number | undefined; cores: string | undefined },
-  ): Promise<{ measured?: Measured; idleKiB?: number }> {
+  ): Promise<{ measured?: Measured; idleKiB?: { grown: number; fromNone: number } }> {
     const { workload, window } = scenario;
     const door = await peer.open(workload);
     if (door === undefined) return {};
     const own = peer.servers.filter(({ name }) => !['postgres', 'redis', 'etcd'].includes(name));
     const memory = () => own.reduce((total, { pid }) => total + residentMiB(pid), 0);
-    let before = 0;
+    const none = memory();
+    let before = none;
     let after = 0;
     const statements = await peer.statements?.();
     const measured = await this.#load.run(
@@ -115,7 +118,7 @@ export class Runner {
       peer.servers,
       this.#signal,
       (phase) => {
-        if (phase === (workload.first === undefined ? 'connect' : 'first')) before = memory();
+        if (phase === 'first') before = memory();
         if (phase === 'measured') after = memory();
       },
     );
@@ -125,7 +128,11 @@ export class Runner {
       return { measured: { ...measured, statementsPerMessage: executed / measured.load.acked_in_all } };
     }
     const grown = workload.connections - (workload.first ?? 0);
-    return { measured, idleKiB: ((after - before) * 1024) / grown };
+    const idleKiB = {
+      grown: ((after - before) * 1024) / grown,
+      fromNone: ((after - none) * 1024) / workload.connections,
+    };
+    return { measured, idleKiB };
   }
 }
 
