@@ -17,14 +17,13 @@ export interface UnderlyingCall {
 export class CallContext {
   /** Full method name: /package.Service/Method. */
   readonly method: string;
-  /** Sent behind the response. */
-  readonly trailers = new Metadata();
   /** Set by the tracing interceptor; 32 hex digits. */
   traceId: string | undefined;
   /** The trace that the call belongs to; set by the tracing interceptor. */
   trace: Context | undefined;
   readonly #call: UnderlyingCall;
   readonly #deadline: number;
+  #trailers: Metadata | undefined;
   #abort: AbortController | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -32,6 +31,17 @@ export class CallContext {
     this.method = method;
     this.#call = call;
     this.#deadline = Number(call.getDeadline());
+  }
+
+  /** Sent behind the response. */
+  get trailers(): Metadata {
+    this.#trailers ??= new Metadata();
+    return this.#trailers;
+  }
+
+  /** The trailers, where there are any. */
+  get sentTrailers(): Metadata | undefined {
+    return this.#trailers;
   }
 
   get metadata(): Metadata {

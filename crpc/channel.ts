@@ -11,12 +11,13 @@ import type { SecurityOptions } from './credentials.ts';
 import { circuitBreaker } from './interceptor-breaker.ts';
 import type { BreakerOptions } from './interceptor-breaker.ts';
 import { clientDeadline } from './interceptor-deadline.ts';
-import { clientMetrics } from './interceptor-metrics.ts';
+import { callMetrics } from './interceptor-metrics.ts';
 import { retry } from './interceptor-retry.ts';
 import type { RetryOptions } from './interceptor-retry.ts';
 import { clientSlowCalls } from './interceptor-slow-call.ts';
 import { clientTracing } from './interceptor-tracing.ts';
 import type { ClientInterceptor } from './interceptor.ts';
+import { clientObservers } from './observer.ts';
 import type { Registry } from './registry.ts';
 import { REGISTRY_OPTION, setupResolvers } from './resolver.ts';
 
@@ -73,9 +74,11 @@ export class Channel implements Disposable {
     this.options = options;
     const { logger, slowCallMs } = options;
     this.interceptors = [
-      clientTracing(),
-      clientMetrics(),
-      ...(logger === undefined ? [] : [clientSlowCalls({ logger, slowCallMs, target })]),
+      clientObservers([
+        clientTracing(),
+        callMetrics('client'),
+        ...(logger === undefined ? [] : [clientSlowCalls({ logger, slowCallMs, target })]),
+      ]),
       ...(options.interceptors ?? []),
       clientDeadline({ timeoutMs: options.timeoutMs }),
       ...(options.retry === false ? [] : [retry(options.retry)]),

@@ -17,9 +17,14 @@ export function serverDeadline(): ServerInterceptor {
     if (context.deadline <= Date.now()) throw new GochatError('DEADLINE_EXCEEDED');
   };
   return {
-    unary: (next) => async (input, context) => {
-      check(context);
-      return runInCall(context, () => next(input, context));
+    unary: (next) => (input, context) => {
+      try {
+        check(context);
+        return runInCall(context, () => next(input, context));
+      } catch (error) {
+        // A handler that throws before it has a promise to return.
+        return Promise.reject(error);
+      }
     },
     stream: (next) =>
       async function* (input, context) {

@@ -1,6 +1,8 @@
 /** Slow-call log, both sides: a line for each unary call that took longer than a threshold. */
 import type { Logger } from '../common/mod.ts';
-import type { ClientInterceptor, ServerInterceptor } from './interceptor.ts';
+import type { CallContext } from './call-context.ts';
+import type { OutgoingCall } from './interceptor.ts';
+import type { Observer } from './observer.ts';
 
 const DEFAULT_SLOW_MS = 1000;
 /** Under overload everything is slow: beyond this the lines of a second are only counted. */
@@ -13,36 +15,32 @@ export interface SlowCallOptions {
 }
 
 /** Logs slow calls as their server sees them: method, peer, time, trace id. */
-export function serverSlowCalls(options: SlowCallOptions): ServerInterceptor {
+export function serverSlowCalls(options: SlowCallOptions): Observer<CallContext> {
   const note = log(options, 'a call was answered slowly');
-  return {
-    unary: (next, method) => async (input, call) => {
+  return (method, kind) => {
+    if (kind === 'stream') return undefined;
+    return (call) => {
       const begin = performance.now();
-      try {
-        return await next(input, call);
-      } finally {
-        note(begin, method, call.peer, call.traceId);
-      }
-    },
+      return () => note(begin, method, () => call.peer, call.traceId);
+    };
   };
 }
 
 /** Logs slow calls as their caller sees them, retries and queueing included. */
-export function clientSlowCalls(options: SlowCallOptions & { readonly target: string }): ClientInterceptor {
+export function clientSlowCalls(
+  options: SlowCallOptions & { readonly target: string },
+): Observer<OutgoingCall> {
   const note = log(options, 'a call took long');
-  return {
-    unary: (next, method) => async (call) => {
+  return (method, kind) => {
+    if (kind === 'stream') return undefined;
+    return () => {
       const begin = performance.now();
-      try {
-        return await next(call);
-      } finally {
-        note(begin, method, options.target);
-      }
-    },
+      return () => note(begin, method, () => options.target);
+    };
   };
 }
 
-type Note = (begin: number, method: string, peer: string, traceId?: string) => void;
+type Note = (begin: number, method: string, peer: () => string, traceId?: string) => void;
 
 function log({ logger, slowCallMs = DEFAULT_SLOW_MS }: SlowCallOptions, text: string): Note {
   let second = 0;
@@ -59,7 +57,7 @@ function log({ logger, slowCallMs = DEFAULT_SLOW_MS }: SlowCallOptions, text: st
       suppressed++;
       return;
     }
-    logger.warn({ method, peer, ms: Math.round(now - begin), trace_id: traceId, suppressed }, text);
+    logger.warn({ method, peer: peer(), ms: Math.round(now - begin), trace_id: traceId, suppressed }, text);
     suppressed = 0;
   };
 }

@@ -12,12 +12,15 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import type { Metadata } from '@grpc/grpc-js';
 import { currentCall } from './call-context.ts';
 import type { CallContext } from './call-context.ts';
-import { outcomeOf, splitMethod } from './interceptor.ts';
-import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './interceptor.ts';
-import { observe } from './observe.ts';
+import { splitMethod } from './interceptor.ts';
+import type { OutgoingCall } from './interceptor.ts';
+import { OK } from './observer.ts';
+import type { ObserveEnd, Observer } from './observer.ts';
 
 const propagator = new W3CTraceContextPropagator();
 const tracer = trace.getTracer('gochat.crpc');
+
+const NOTHING: ObserveEnd = () => {};
 
 const GETTER = {
   keys: (): string[] => [],
@@ -32,70 +35,18 @@ const SETTER = { set: (metadata: Metadata, key: string, value: string): void => 
  * Continues the caller's trace or begins one. Without a tracer provider (`enableTracing`) nothing is recorded, and the
  * caller's trace context is passed on to the calls that the handler makes.
  */
-export function serverTracing(): ServerInterceptor {
-  return {
-    unary: (next, method) => {
-      const kind = describe(method, SpanKind.SERVER);
-      return (input, call) => {
-        const span = accept(kind, method, call);
-        if (!span.isRecording()) return next(input, call);
-        return next(input, call).then(
-          (response) => {
-            close(span);
-            return response;
-          },
-          (error: unknown) => {
-            close(span, outcomeOf(error, call.isCancelled));
-            throw error;
-          },
-        );
-      };
-    },
-    stream: (next, method) => {
-      const kind = describe(method, SpanKind.SERVER);
-      return (input, call) =>
-        observe(
-          () => next(input, call),
-          () => {
-            const span = accept(kind, method, call);
-            return (failure) => close(span, failure && outcomeOf(failure.error, call.isCancelled));
-          },
-        );
-    },
+export function serverTracing(): Observer<CallContext> {
+  return (method) => {
+    const kind = describe(method, SpanKind.SERVER);
+    return (call) => ending(accept(kind, method, call));
   };
 }
 
 /** Sends the trace context of the call being answered, or of the active span; a traced call gets a span of its own. */
-export function clientTracing(): ClientInterceptor {
-  return {
-    unary: (next, method) => {
-      const kind = describe(method, SpanKind.CLIENT);
-      return (call) => {
-        const span = send(kind, method, call);
-        if (!span.isRecording()) return next(call);
-        return next(call).then(
-          (response) => {
-            close(span);
-            return response;
-          },
-          (error: unknown) => {
-            close(span, outcomeOf(error, call.signal?.aborted));
-            throw error;
-          },
-        );
-      };
-    },
-    stream: (next, method) => {
-      const kind = describe(method, SpanKind.CLIENT);
-      return (call) =>
-        observe(
-          () => next(call),
-          () => {
-            const span = send(kind, method, call);
-            return (failure) => close(span, failure && outcomeOf(failure.error, call.signal?.aborted));
-          },
-        );
-    },
+export function clientTracing(): Observer<OutgoingCall> {
+  return (method) => {
+    const kind = describe(method, SpanKind.CLIENT);
+    return (call) => ending(send(kind, method, call));
   };
 }
 
@@ -127,10 +78,13 @@ function send(options: SpanOptions, method: string, call: OutgoingCall): Span {
   return span;
 }
 
-function close(span: Span, failure?: string): void {
-  if (failure !== undefined) {
-    span.setAttribute('error.type', failure);
-    span.setStatus({ code: SpanStatusCode.ERROR, message: failure });
-  }
-  span.end();
+function ending(span: Span): ObserveEnd {
+  if (!span.isRecording()) return NOTHING;
+  return (code) => {
+    if (code !== OK) {
+      span.setAttribute('error.type', code);
+      span.setStatus({ code: SpanStatusCode.ERROR, message: code });
+    }
+    span.end();
+  };
 }

@@ -20,7 +20,7 @@ export type { BreakerOptions } from './interceptor-breaker.ts';
 export { clientConcurrency, serverConcurrency } from './interceptor-concurrency.ts';
 export type { ConcurrencyOptions } from './interceptor-concurrency.ts';
 export { clientDeadline, serverDeadline } from './interceptor-deadline.ts';
-export { clientMetrics, serverMetrics } from './interceptor-metrics.ts';
+export { callMetrics } from './interceptor-metrics.ts';
 export { clientRateLimit, serverRateLimit } from './interceptor-rate-limit.ts';
 export type { RateLimitOptions } from './interceptor-rate-limit.ts';
 export { recovery } from './interceptor-recovery.ts';
@@ -37,6 +37,8 @@ export type {
   UnaryHandler,
   UnaryInvoke,
 } from './interceptor.ts';
+export { clientObservers, serverObservers } from './observer.ts';
+export type { ObserveBegin, ObserveEnd, Observer } from './observer.ts';
 export { EtcdRegistry } from './registry-etcd.ts';
 export type { EtcdRegistryOptions } from './registry-etcd.ts';
 export { MemoryRegistry } from './registry-memory.ts';

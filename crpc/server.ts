@@ -24,13 +24,14 @@ import type { AnyMethod, Definition, Handlers } from './definition.ts';
 import { HealthService } from './health.ts';
 import { authentication } from './interceptor-auth.ts';
 import { serverDeadline } from './interceptor-deadline.ts';
-import { serverMetrics } from './interceptor-metrics.ts';
+import { callMetrics } from './interceptor-metrics.ts';
 import { recovery } from './interceptor-recovery.ts';
 import { serverSlowCalls } from './interceptor-slow-call.ts';
 import { serverTracing } from './interceptor-tracing.ts';
 import { compose, splitMethod } from './interceptor.ts';
 import type { ServerInterceptor, StreamHandler, UnaryHandler } from './interceptor.ts';
 import { Listener } from './listener.ts';
+import { serverObservers } from './observer.ts';
 import type { Registration } from './registry.ts';
 import { addReflection } from './reflection.ts';
 import type { ReflectionOptions } from './reflection.ts';
@@ -102,9 +103,7 @@ export class CrpcServer implements AsyncDisposable {
     });
     this.#interceptors = [
       recovery(options.logger),
-      serverTracing(),
-      serverMetrics(),
-      serverSlowCalls(options),
+      serverObservers([serverTracing(), callMetrics('server'), serverSlowCalls(options)]),
       authentication(options),
       serverDeadline(),
       ...(options.interceptors ?? []),
@@ -255,7 +254,7 @@ export class CrpcServer implements AsyncDisposable {
       invoke(method.requestStream ? call : call.request, context).then(
         (response) => {
           context.finished();
-          respond(null, response, context.trailers);
+          respond(null, response, context.sentTrailers);
         },
         (error: unknown) => {
           context.finished();
@@ -272,7 +271,7 @@ export class CrpcServer implements AsyncDisposable {
       void pump(invoke(method.requestStream ? call : call.request, context), call).then(
         () => {
           context.finished();
-          call.end(context.trailers);
+          call.end(context.sentTrailers);
         },
         (error: unknown) => {
           context.finished();

@@ -14,7 +14,9 @@ import type { BenchServer } from './server.ts';
 const FEW = 3;
 const MANY = 1000;
 const VERY_MANY = 10_000;
-const REGISTER_AT_ONCE = 200;
+const REGISTER_AT_ONCE = 50;
+/** Rendezvous connects to the owners of keys: as many as the others' subsets have. */
+const KEYS = 64;
 const MB = 1_000_000;
 const request = { text: 'x', count: 1 };
 
@@ -25,8 +27,7 @@ export async function measureEndpoints({ addresses, cpu }: BenchServer, timing: 
   for (const balancer of ['round-robin', 'least-loaded', 'rendezvous'] as const) {
     const [few, many] = [await clientAmong(FEW, port, balancer), await clientAmong(MANY, port, balancer)];
     let key = 0;
-    // Keys of 500 users: rendezvous connects to their owners only.
-    const call = (client: typeof few.client) => () => client.unary(request, { key: String(key++ % 500) });
+    const call = (client: typeof few.client) => () => client.unary(request, { key: String(key++ % KEYS) });
     const rates = await compete(
       {
         few: (ms) => callRate(call(few.client), ms),
