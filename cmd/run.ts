@@ -102,7 +102,10 @@ export async function runServers(build: () => Promise<Process>): Promise<number>
   const onReload = () => {
     try {
       it.logger.level = it.reload();
-      it.logger.info({ level: it.logger.level }, 'log level reloaded; other settings need a restart');
+      it.logger.info(
+        { level: it.logger.level },
+        'log level and certificates reloaded; other settings need a restart',
+      );
     } catch (error) {
       it.logger.error({ err: error }, 'configuration not reloaded');
     }

@@ -127,6 +127,18 @@ describe('TLS', () => {
   });
 });
 
+test('silence between the TLS handshake and the upgrade: cut at the deadline, counted', async () => {
+  await using node = await TestNode.start(tokens, [state], { helloTimeoutMs: 200 }, { tls: issue('gw'), ca });
+  const { hostname: host, port } = new URL(`tcp://${node.wsAddress}`);
+  const socket = connectTls({ host, port: Number(port), ca });
+  socket.on('error', () => {});
+  await once(socket, 'secureConnect');
+  expect(await readAll(socket)).toBe('');
+  await expect.poll(() => node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 1 });
+  const client = await node.ws();
+  expect(await client.login(await tokens.token(1n))).toMatchObject({ user: 1n });
+});
+
 /** A PROXY header for a client at an IPv4 address. */
 function headerFor(address: string): Buffer {
   const source = Buffer.from(address.split('.').map(Number));
