@@ -143,6 +143,7 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
     console.log(findingsText(study, studies[study.name] as Findings));
     save();
   }
+  if (choice.scenarios.length === 0) return true;
   await using fleet = await startFleet(there, folder, choice.profile, signal);
   const runs = choice.scenarios.reduce(
     (sum, { peers, once }) =>
@@ -203,7 +204,8 @@ async function main(): Promise<number> {
   }
   try {
     let good = !choice.crpc || (await measureCrpc(choice.quick, stop.signal));
-    if (choice.scenarios.length > 0) good = (await measure(choice, stop.signal)) && good;
+    if (choice.scenarios.length + choice.studies.length > 0)
+      good = (await measure(choice, stop.signal)) && good;
     if (!good) console.error('bench: something did not add up; see WRONG above');
     return good ? 0 : 1;
   } catch (error) {

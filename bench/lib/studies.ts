@@ -106,6 +106,7 @@ async function storm({ load, services, signal }: StudyContext): Promise<Findings
     [],
     signal,
     (phase) => {
+      console.error(`storm: ${phase}`);
       if (phase === 'connected') connected.resolve();
       if (phase === 'served') servedMs = performance.now();
     },
@@ -115,10 +116,12 @@ async function storm({ load, services, signal }: StudyContext): Promise<Findings
   const meanwhile = talk(CALM_S * 2);
   // Its measuring has begun.
   await setTimeout(2000);
+  console.error('storm: killing the gateway');
   hit.child.kill();
   await hit.child.ended;
   await start('gateway', ['--port', String(port), '--ws-port', '0']);
   const upMs = performance.now();
+  console.error('storm: the gateway is up again');
   const { load: result } = await storming;
   const during = await meanwhile;
   const lost = Object.values(result.errors).reduce((sum, each) => sum + each, 0);
