@@ -4,10 +4,13 @@ import type { Settings } from '../common/mod.ts';
 import { load } from './config.ts';
 import { AdminClient } from './ctl/admin-client.ts';
 import type { Subcommand } from './ctl/subcommand.ts';
+import { backup, restore } from './ctl/backup.ts';
 import { drain } from './ctl/drain.ts';
+import { session, trace } from './ctl/explain.ts';
+import { kick } from './ctl/kick.ts';
 import { ctlSettings } from './settings.ts';
 
-const SUBCOMMANDS: readonly Subcommand[] = [drain];
+const SUBCOMMANDS: readonly Subcommand[] = [drain, kick, session, trace, backup, restore];
 
 /** Adds the command to the program; `onExit` gets its exit code. */
 export function addCtl(

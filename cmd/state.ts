@@ -49,6 +49,7 @@ export async function run(
       adminToken: config.adminToken,
       drainMs: config.drainMs,
       servers: [state],
+      operatorRoutes: state.operatorRoutes,
       closers: [() => hot.close(), () => store.close(), () => registry.close()],
       reload: () => load('state', flags, file).logLevel,
       ready: (admin) => logger.info({ crpc: state.address, admin, instance: name }, 'state is up'),

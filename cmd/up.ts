@@ -1,13 +1,13 @@
 /** `gochat up`: the whole system in one process, on embedded engines. The same servers as apart, on the same links. */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { ApiServer } from '../api/mod.ts';
-import { GochatError } from '../common/mod.ts';
+import { GochatError, json, type OperatorRoutes } from '../common/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { GatewayServer } from '../gateway/mod.ts';
 import { IpconfServer } from '../ipconf/mod.ts';
-import { openHotState, openStore, StateServer } from '../state/mod.ts';
+import { backupSqlite, openHotState, openStore, restoreSqlite, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
 import { gatewayLimits, instanceName, isLoopback, prepare, runServers, tlsFiles } from './run.ts';
 
@@ -84,6 +84,7 @@ export async function run(
       drainMs: config.drainMs,
       servers: [state, gateway, ipconf, api],
       adminRoutes: { '/ip/explain': ipconf.explain },
+      operatorRoutes: { ...state.operatorRoutes, ...copyRoutes(`${dataDir}/gochat.db`) },
       closers: [() => hot.close(), () => store.close(), () => registry.close()],
       reload: () => {
         gateway.reload();
@@ -115,6 +116,27 @@ export async function run(
       },
     };
   });
+}
+
+/** What `gochat ctl backup` and `restore` ask; the files are on this machine. */
+function copyRoutes(database: string): OperatorRoutes {
+  const fileOf = (url: URL): string => {
+    const file = url.searchParams.get('file') ?? '';
+    if (!isAbsolute(file)) throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The file' } });
+    return file;
+  };
+  return {
+    'POST /backup': async (_request, response, url) => {
+      await backupSqlite(database, fileOf(url));
+      json(response, 200, { status: 'ok' });
+    },
+    'POST /restore': async (_request, response, url) => {
+      await restoreSqlite(database, fileOf(url));
+      json(response, 200, { status: 'ok' });
+      // What the servers remember of the store is void: they begin anew.
+      process.kill(process.pid, 'SIGTERM');
+    },
+  };
 }
 
 /** The command that starts a client here, with the addresses only where they are not the standard ones. */

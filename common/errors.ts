@@ -280,6 +280,13 @@ export const CATALOGUE = {
     'PERMISSION_DENIED',
     403,
   ),
+  BACKUP_FAILED: entry(
+    'The copy {file} could not be made or put back: {reason}.',
+    'Name a file that does not exist yet (backup), or one that gochat ctl backup has made (restore).',
+    'FAILED_PRECONDITION',
+    409,
+    { exit: 1 },
+  ),
   NOT_OWNER: entry(
     'Only the owner of the room may do this.',
     'Ask the owner of the room.',

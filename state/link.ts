@@ -35,6 +35,7 @@ import type { Downlink, Fence, Refusal } from './session/downlink.ts';
 import type { Evictions } from './session/evictions.ts';
 import type { LocationMap } from './session/location-map.ts';
 import type { Presence } from './session/presence.ts';
+import type { SessionEvent, SessionLog } from './session/session-log.ts';
 import { type Hold, holdName, type Sessions } from './session/sessions.ts';
 import { join } from './session/u64.ts';
 
@@ -52,6 +53,7 @@ export interface LinkContext {
   readonly sessions: Sessions;
   readonly evictions: Pick<Evictions, 'orderFor'>;
   readonly presence: Presence;
+  readonly sessionLog: SessionLog;
   readonly sequencer: Sequencer;
   readonly requests: Requests;
   readonly receipts: Receipts;
@@ -70,6 +72,7 @@ export interface LinkContext {
  */
 export class Link implements Downlink, BatchStreamHandler {
   readonly index: number;
+  peerName = '';
   readonly fences = new Map<number, Fence>();
   readonly #stream: BatchStream;
   readonly #context: LinkContext;
@@ -162,7 +165,7 @@ export class Link implements Downlink, BatchStreamHandler {
   }
 
   kick(conn: number, code: ErrorCode, reason = ''): void {
-    this.#detach(conn, true);
+    this.#detach(conn, true, 'kicked', reason === '' ? code : `${code}: ${reason}`);
     this.answer(encodeRecord(LinkKind.KICK, link.Kick.encode({ conn, code, reason }).finish()));
   }
 
@@ -308,6 +311,7 @@ export class Link implements Downlink, BatchStreamHandler {
       return;
     }
     this.#opened = true;
+    this.peerName = `${open.gatewayName}/${open.worker}`;
     this.#logger = this.#logger.child({
       gateway: open.gatewayName,
       number: open.gateway,
@@ -336,6 +340,7 @@ export class Link implements Downlink, BatchStreamHandler {
     });
     for (const other of replaced) other.stream.kick(other.conn, 'SESSION_REPLACED');
     presence.attached(user, attach.unnamedDevice ? '' : device);
+    this.#note(user, attach.session as SessionId, device, 'attached', '');
     // The order may have been given while the connection was logging in, or out of this node's sight.
     const order = evictions.orderFor(user, { device, token: attach.token, epoch: attach.epoch });
     if (order !== undefined) this.kick(conn, order.code, order.reason);
@@ -373,7 +378,12 @@ export class Link implements Downlink, BatchStreamHandler {
   }
 
   /** @param left the connection ended on purpose: its user does not count as online for a while */
-  #detach(conn: number, left: boolean): void {
+  #detach(
+    conn: number,
+    left: boolean,
+    what: SessionEvent['what'] = left ? 'left' : 'dropped',
+    detail = '',
+  ): void {
     const { locations, sessions, presence } = this.#context;
     this.fences.delete(conn);
     this.#lost.delete(conn);
@@ -383,8 +393,13 @@ export class Link implements Downlink, BatchStreamHandler {
       sessions.release(hold);
     }
     const was = locations.detach(this.index, conn);
+    if (was !== undefined) this.#note(was.user, was.session, was.device, what, detail);
     if (was !== undefined && !left) presence.dropped(was.user, was.unnamed ? '' : was.device);
     if (was?.claimedHere) sessions.release({ user: was.user, device: was.device, epoch: was.epoch });
+  }
+
+  #note(user: UserId, session: SessionId, device: string, what: SessionEvent['what'], detail: string): void {
+    this.#context.sessionLog.add({ user, session, device, gateway: this.peerName, what, detail });
   }
 
   #answerFrame(conn: number, frame: Uint8Array): void {

@@ -27,8 +27,10 @@ import type { Downlink } from './session/downlink.ts';
 import { concerns, Evictions } from './session/evictions.ts';
 import { LocationMap } from './session/location-map.ts';
 import { Presence } from './session/presence.ts';
+import { SessionLog } from './session/session-log.ts';
 import { Sessions } from './session/sessions.ts';
 import type { Store } from './store/store.ts';
+import { TraceRing } from './trace-ring.ts';
 
 /** What makes the ids. */
 export interface IdSource {
@@ -54,6 +56,8 @@ export class StateNode {
   readonly membership: Membership;
   readonly evictions: Evictions;
   readonly locations = new LocationMap<Downlink>();
+  readonly sessionLog = new SessionLog();
+  readonly traces = new TraceRing();
   readonly #fanout: Fanout;
   readonly #sequencer: Sequencer;
   readonly #sessions: Sessions;
@@ -75,6 +79,7 @@ export class StateNode {
       store,
       fanout: this.#fanout,
       replay: new Replay({ store, fanout: this.#fanout, logger, maxRuns: limits.queueRows }),
+      traces: this.traces,
       limits,
       metrics,
       logger,
@@ -115,6 +120,7 @@ export class StateNode {
       sessions: this.#sessions,
       evictions: this.evictions,
       presence,
+      sessionLog: this.sessionLog,
       sequencer: this.#sequencer,
       requests: this.#requests,
       receipts: this.#receipts,

@@ -1,7 +1,7 @@
 /** The state server: a state node with its crpc services, its place in the registry and its health. */
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { type Logger, once, type Server } from '../common/mod.ts';
+import { type Logger, once, type OperatorRoutes, type Server } from '../common/mod.ts';
 import { CrpcServer, type Registration, type Registry, type TlsOptions } from '../crpc/mod.ts';
 import { link, state } from '../proto/mod.ts';
 import type { SeedAccount } from './chat/accounts.ts';
@@ -12,6 +12,7 @@ import type { HotState } from './hot/hot-state.ts';
 import { DEFAULT_LIMITS, DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
 import { NodeIds } from './node-ids.ts';
 import { StateNode } from './node.ts';
+import { operatorRoutes } from './operator-routes.ts';
 import type { Store } from './store/store.ts';
 
 const SERVICE = 'state';
@@ -89,6 +90,11 @@ export class StateServer implements Server {
       ],
       HEALTH_INTERVAL_MS,
     );
+  }
+
+  /** What operators may ask over the admin port. */
+  get operatorRoutes(): OperatorRoutes {
+    return operatorRoutes(this.#node, this.#options.store, this.#ids);
   }
 
   /** host:port of the crpc server, after start. */

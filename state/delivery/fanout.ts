@@ -55,12 +55,14 @@ export class Fanout {
     this.#cache = new ConversationCache(options.limits.cachedConversations, options.limits.cachedMembers);
   }
 
-  /** Pushes a frame to all members, in the order of the calls within a conversation. */
-  publish(push: Push): void {
+  /**
+   * Pushes a frame to all members, in the order of the calls within a conversation. Returns to how many connections it
+   * went, or -1: it waits for the members, or is lost and made good by a resync.
+   */
+  publish(push: Push): number {
     const entry = this.#cache.entry(push.conversation);
     if (!entry.loading && entry.version >= push.memberVersion) {
-      this.#deliver(entry, push);
-      return;
+      return this.#deliver(entry, push);
     }
     if (push.memberVersion > entry.wanted) entry.wanted = push.memberVersion;
     if (this.#waiting >= this.#options.limits.waitingPushes) this.#lose(entry);
@@ -69,6 +71,7 @@ export class Fanout {
       this.#waiting++;
     }
     this.#load(entry);
+    return -1;
   }
 
   /**
@@ -131,7 +134,7 @@ export class Fanout {
     this.#settle();
   }
 
-  #deliver(entry: Entry, push: Push): void {
+  #deliver(entry: Entry, push: Push): number {
     const targets =
       push.seq > entry.visibleToAllAfter ? this.#targets(entry) : this.#resolve(readers(entry, push.seq));
     let deliveries = 0;
@@ -149,6 +152,7 @@ export class Fanout {
       target.link.push(head, push.frame, count);
     }
     if (deliveries > 0) this.#options.metrics.deliveries.add(deliveries);
+    return deliveries;
   }
 
   #targets(entry: Entry): readonly Target[] {

@@ -4,6 +4,7 @@ import type { ConversationId, ErrorCode, GochatError, Logger, MessageId, UserId 
 import { Backoff } from '../../common/mod.ts';
 import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
+import type { TraceRing } from '../trace-ring.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { Appended, Store } from '../store/store.ts';
 import type { Fanout } from './fanout.ts';
@@ -35,6 +36,7 @@ export interface SequencerOptions {
   readonly store: Pick<Store, 'append'>;
   readonly fanout: Fanout;
   readonly replay: Replay;
+  readonly traces: TraceRing;
   readonly limits: StateLimits;
   readonly metrics: StateMetrics;
   readonly logger: Logger;
@@ -128,7 +130,8 @@ export class Sequencer {
   }
 
   #committed(batch: Batch<SendOrigin>, results: readonly Appended[], seconds: number): void {
-    const { fanout, replay, metrics } = this.#options;
+    const { fanout, replay, metrics, traces } = this.#options;
+    const commitMs = seconds * 1000;
     if (this.#failing) {
       this.#failing = false;
       this.#retry.reset();
@@ -169,6 +172,17 @@ export class Sequencer {
       if (result.duplicate) {
         // The text of the repetition need not be the original's: what goes out comes from the log.
         duplicates++;
+        traces.add(
+          result.id,
+          conversation,
+          draft.sender,
+          result.seq,
+          result.atMs,
+          commitMs,
+          results.length,
+          true,
+          -1,
+        );
         replay.add(conversation, draft.sender, result.seq, result.memberVersion, origin.link, origin.conn);
         continue;
       }
@@ -185,7 +199,7 @@ export class Sequencer {
         textBytes: origin.textBytes,
         atMs: result.atMs,
       });
-      fanout.publish({
+      const pushed = fanout.publish({
         conversation,
         memberVersion: result.memberVersion,
         seq: result.seq,
@@ -193,6 +207,17 @@ export class Sequencer {
         link: origin.link,
         conn: origin.conn,
       });
+      traces.add(
+        result.id,
+        conversation,
+        draft.sender,
+        result.seq,
+        result.atMs,
+        commitMs,
+        results.length,
+        false,
+        pushed,
+      );
     }
     replay.flush();
     metrics.appendSeconds.record(seconds);

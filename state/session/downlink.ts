@@ -31,6 +31,8 @@ export interface Refusal {
  * ended, upon which the worker makes all its connections resynchronise.
  */
 export interface Downlink {
+  /** Name of the gateway and number of its worker, for people. */
+  readonly peerName: string;
   /** Number of the stream in the location map. */
   readonly index: number;
   /** Set once the stream has ended: nothing sent to it arrives. */

@@ -1,0 +1,82 @@
+/** What operators ask of a state server over the admin port: `gochat ctl kick`, `session` and `trace`. */
+import { GochatError, json, type OperatorRoutes, type UserId } from '../common/mod.ts';
+import { EvictionScope } from './hot/hot-state.ts';
+import type { IdSource, StateNode } from './node.ts';
+import type { Store } from './store/store.ts';
+
+const MAX_REASON = 200;
+const DECIMAL = /^[1-9]\d{0,18}$/;
+
+export function operatorRoutes(
+  node: StateNode,
+  store: Pick<Store, 'findAccount'>,
+  ids: IdSource,
+): OperatorRoutes {
+  /** Finds a user by name, or takes an id in decimal. */
+  const userOf = async (text: string): Promise<UserId> => {
+    if (DECIMAL.test(text)) return BigInt(text) as UserId;
+    const account = await store.findAccount(text.toLowerCase());
+    if (account === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name: text } });
+    return account.id;
+  };
+  return {
+    'POST /kick': async (_request, response, url) => {
+      const { searchParams: given } = url;
+      const user = await userOf(required(given, 'user'));
+      const revokes = given.get('revoke') === 'true';
+      const reason = (given.get('reason') ?? 'no reason given').slice(0, MAX_REASON);
+      const order = { user, code: 'KICKED', reason } as const;
+      const connections = node.locations.connectionsOf(user).length;
+      await node.evictions.evict(
+        revokes
+          ? { ...order, scope: EvictionScope.TOKENS, token: ids.next(), device: '' }
+          : { ...order, scope: EvictionScope.DEVICE, token: 0n, device: given.get('device') ?? '' },
+      );
+      const ended = connections - node.locations.connectionsOf(user).length;
+      json(response, 200, { user: user.toString(), connections: ended, revoked: revokes });
+    },
+    'GET /session': async (_request, response, url) => {
+      const text = required(url.searchParams, 'id');
+      const id = await userOf(text);
+      const events = node.sessionLog.find(id);
+      const users = new Set([id, ...events.map(({ user }) => user)]);
+      const live = [...users].flatMap((user) => node.locations.connectionsOf(user));
+      json(response, 200, {
+        live: live
+          .filter(({ session }) => users.size === 1 || session === BigInt(id))
+          .map(({ device, session, epoch, stream }) => ({
+            device,
+            session: session.toString(),
+            epoch: epoch.toString(),
+            gateway: stream.peerName,
+          })),
+        events: events.map(({ atMs, user, session, ...event }) => ({
+          at: new Date(atMs).toISOString(),
+          user: user.toString(),
+          session: session.toString(),
+          ...event,
+        })),
+      });
+    },
+    'GET /trace': async (_request, response, url) => {
+      const text = required(url.searchParams, 'id');
+      if (!DECIMAL.test(text))
+        throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The message id' } });
+      const hops = node.traces.find(BigInt(text)).map((trace) => ({
+        ...trace,
+        id: trace.id.toString(),
+        conversation: trace.conversation.toString(),
+        sender: trace.sender.toString(),
+        at: new Date(trace.atMs).toISOString(),
+      }));
+      json(response, 200, { hops });
+    },
+  };
+}
+
+function required(given: URLSearchParams, name: string): string {
+  const value = given.get(name);
+  if (value === null || value === '')
+    throw new GochatError('ARGUMENT_INVALID', { details: { what: `The parameter ${name}` } });
+  return value;
+}
