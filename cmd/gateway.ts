@@ -44,9 +44,11 @@ export async function run(
       drainMs: config.drainMs,
       servers: [gateway],
       closers: [() => registry.close()],
-      reload: () => {
+      reload: async () => {
         gateway.reload();
-        return load('gateway', flags, file).logLevel;
+        const { workers, logLevel, ...again } = load('gateway', flags, file);
+        await gateway.reconfigure(workers, gatewayLimits(again));
+        return logLevel;
       },
       ready: (admin) =>
         logger.info({ tcp: gateway.address, ws: gateway.wsAddress, admin, instance: name }, 'gateway is up'),

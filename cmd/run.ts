@@ -55,8 +55,8 @@ export interface Process {
   readonly adminRoutes?: Readonly<Record<string, AdminHandler>>;
   /** What `gochat ctl` may ask besides `POST /drain`. */
   readonly operatorRoutes?: OperatorRoutes;
-  /** Reads the log level again on HUP. */
-  readonly reload: () => LogLevel;
+  /** Reads the configuration again on HUP, takes over what it can, and resolves with the log level. */
+  readonly reload: () => LogLevel | Promise<LogLevel>;
   /** Called once everything runs. */
   readonly ready: (adminAddress: string) => void;
 }
@@ -99,18 +99,18 @@ export async function runServers(build: () => Promise<Process>): Promise<number>
     stopping.resolve('now');
   };
   process.on('uncaughtException', fail).on('unhandledRejection', fail);
-  const onReload = () => {
+  const onReload = async () => {
     try {
-      it.logger.level = it.reload();
+      it.logger.level = await it.reload();
       it.logger.info(
         { level: it.logger.level },
-        'log level and certificates reloaded; other settings need a restart',
+        'configuration reloaded; what cannot change while it runs needs a restart',
       );
     } catch (error) {
       it.logger.error({ err: error }, 'configuration not reloaded');
     }
   };
-  process.on('SIGHUP', onReload);
+  process.on('SIGHUP', () => void onReload());
 
   const admin = await startAdmin({
     host: it.host,

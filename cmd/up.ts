@@ -86,9 +86,11 @@ export async function run(
       adminRoutes: { '/ip/explain': ipconf.explain },
       operatorRoutes: { ...state.operatorRoutes, ...copyRoutes(`${dataDir}/gochat.db`) },
       closers: [() => hot.close(), () => store.close(), () => registry.close()],
-      reload: () => {
+      reload: async () => {
         gateway.reload();
-        return load('up', flags, file).logLevel;
+        const { workers, logLevel, ...again } = load('up', flags, file);
+        await gateway.reconfigure(workers, gatewayLimits(again));
+        return logLevel;
       },
       ready: (admin) => {
         const secure = config.tlsCert === undefined ? '' : 's';

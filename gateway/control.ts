@@ -41,6 +41,10 @@ export type ToWorker =
   | { readonly kind: 'gateway'; readonly gateway: number }
   | { readonly kind: 'tls'; readonly tls: TlsMaterial }
   | { readonly kind: 'drain'; readonly deadlineMs: number; readonly elsewhere: readonly OtherGateway[] }
+  /** The worker's share, as in WorkerData. */
+  | { readonly kind: 'limits'; readonly limits: GatewayLimits }
+  /** Whether to accept clients: not while the process has no descriptors left. */
+  | { readonly kind: 'accept'; readonly accept: boolean }
   | { readonly kind: 'stop' };
 
 export type FromWorker =

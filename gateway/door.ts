@@ -79,7 +79,7 @@ export class Door {
   }
 
   listen(options: ListenOptions): Promise<number> {
-    return listen(this.#server, options, (error) => this.#events.onAcceptError(error));
+    return listen(this.#server, options, this.#events.onAcceptError);
   }
 
   /** Takes another certificate for handshakes to come. @throws Error when it does not do; the old one stays */
@@ -91,6 +91,7 @@ export class Door {
   close(): void {
     this.#server.close();
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     for (const visit of this.#visits) visit.raw.destroy();
   }
 

@@ -25,9 +25,12 @@ export class GatewayMetrics {
   readonly #restarts;
   readonly #connections;
   readonly #delay;
+  readonly #exhausted;
+  readonly #isExhausted: () => boolean;
 
-  constructor(workers: () => readonly MeasuredWorker[]) {
+  constructor(workers: () => readonly MeasuredWorker[], isExhausted: () => boolean) {
     this.#workers = workers;
+    this.#isExhausted = isExhausted;
     const part = meter('gateway');
     const counter = (name: string, description: string) =>
       part.createCounter(`gochat_gateway_${name}`, { description });
@@ -50,6 +53,10 @@ export class GatewayMetrics {
     this.#delay = part.createObservableGauge('gochat_gateway_event_loop_delay_seconds', {
       description: 'Mean event-loop delay of the last second, by worker',
     });
+    this.#exhausted = part.createObservableGauge('gochat_gateway_descriptors_exhausted', {
+      description: '1 while the process can open no more files and accepts no clients',
+    });
+    this.#exhausted.addCallback(this.#observeExhausted);
     this.#connections.addCallback(this.#observeConnections);
     this.#delay.addCallback(this.#observeDelay);
   }
@@ -73,6 +80,11 @@ export class GatewayMetrics {
       this.#refusals.add(count - (before.refusals[limit as Refusal] ?? 0), { limit });
   }
 
+  /** The worker is one too many: what it has counted stays. */
+  forget(worker: number): void {
+    this.#counted.delete(worker);
+  }
+
   /** Another worker has taken this one's place: it counts from 0. */
   restarted(worker: number): void {
     this.#counted.delete(worker);
@@ -80,6 +92,7 @@ export class GatewayMetrics {
   }
 
   close(): void {
+    this.#exhausted.removeCallback(this.#observeExhausted);
     this.#connections.removeCallback(this.#observeConnections);
     this.#delay.removeCallback(this.#observeDelay);
   }
@@ -88,6 +101,10 @@ export class GatewayMetrics {
     for (const { index, stats } of this.#workers())
       for (const transport of ['tcp', 'ws'] as const)
         result.observe(stats.connections[transport], { transport, worker: index });
+  };
+
+  readonly #observeExhausted = (result: ObservableResult): void => {
+    result.observe(this.#isExhausted() ? 1 : 0);
   };
 
   readonly #observeDelay = (result: ObservableResult): void => {

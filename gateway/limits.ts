@@ -61,6 +61,26 @@ export const DEFAULT_LIMITS: GatewayLimits = Object.freeze({
   exemptAddresses: '127.0.0.0/8,::1',
 });
 
+/** Limits that a running gateway takes over; the others are told to each client, or to what listens, once. */
+const RELOADABLE = [
+  'heartbeatIntervalMs',
+  'frameTimeoutMs',
+  'maxConnections',
+  'maxOutboundBytes',
+  'slowTimeoutMs',
+  'maxConnectionsPerAddress',
+  'connectsPerSecond',
+  'loginFailuresPerMinute',
+  'framesPerSecond',
+  'bytesPerSecond',
+  'exemptAddresses',
+] as const satisfies readonly (keyof GatewayLimits)[];
+
+/** Returns the limits of a running gateway with those of others that it can take over. */
+export function reloadedLimits(running: GatewayLimits, wanted: GatewayLimits): GatewayLimits {
+  return { ...running, ...Object.fromEntries(RELOADABLE.map((key) => [key, wanted[key]])) };
+}
+
 /** Returns what one of several workers allows of the gateway's limits: an even share, rounded up. */
 export function shareOf(limits: GatewayLimits, workers: number): GatewayLimits {
   const share = (whole: number) => Math.ceil(whole / workers);
@@ -96,6 +116,8 @@ export const HEARTBEAT_GRACE = 2.5;
 export const LOGIN_TIMEOUT_MS = 10_000;
 /** How long a connection that was told CLOSE may take to end before it is cut. */
 export const CLOSE_LINGER_MS = 2_000;
+/** How long the clients of a worker that is one too many have to move to the others. */
+export const RESIZE_DRAIN_MS = 10_000;
 /** How long clients get to read why they were dropped when the gateway stops at once. */
 export const STOP_GRACE_MS = 500;
 /** Connections over the limit that may linger at once to be told why; beyond it they are cut without a word. */

@@ -21,7 +21,11 @@ beforeEach(() => {
   stats = newWorkerStats();
   written = [];
   fail = undefined;
-  publisher = new LoadPublisher({ maxConnections: 10_000, workers: () => [{ stats }], logger: silentLogger });
+  publisher = new LoadPublisher({
+    maxConnections: () => 10_000,
+    workers: () => [{ stats }],
+    logger: silentLogger,
+  });
   publisher.next();
   publisher.start(registration);
 });

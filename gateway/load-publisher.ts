@@ -16,7 +16,7 @@ export const SHARP_SHARE = 0.1;
 export const SHARP_DELAY_MS = 50;
 
 export interface LoadPublisherOptions {
-  readonly maxConnections: number;
+  readonly maxConnections: () => number;
   readonly workers: () => readonly { readonly stats: WorkerStats }[];
   readonly logger: Logger;
   readonly report?: LoadReport;
@@ -43,7 +43,7 @@ export class LoadPublisher {
   next(): Record<string, number> {
     this.#last = this.#report.next(
       this.#options.workers().map(({ stats }) => stats),
-      this.#options.maxConnections,
+      this.#options.maxConnections(),
       this.#draining,
     );
     this.#lastMs = performance.now();

@@ -210,6 +210,52 @@ describe('GatewayServer, with real threads and sockets', () => {
     expect((await last.nextClose()).elsewhere).toBeUndefined();
   });
 
+  test('reconfigure: more workers share the ports, and the clients of those too many move to the others', async () => {
+    await startState();
+    const gateway = gatewayOf({ workers: 1 });
+    await gateway.start();
+    await gateway.reconfigure(3, {});
+    const clients = await Promise.all(
+      Array.from({ length: 40 }, (_, i) => connect(gateway.address, BigInt(i + 1))),
+    );
+    const closes = clients.map((client) => client.nextClose());
+    const moved: Promise<unknown>[] = [];
+    for (const close of closes)
+      moved.push(
+        close.then(
+          ({ code, elsewhere }) => [code, elsewhere?.port],
+          // It stays: its worker is the one that is kept.
+          () => 'stays',
+        ),
+      );
+    await gateway.reconfigure(1, {});
+    const outcomes = await Promise.all(moved);
+    const port = Number(gateway.address.split(':')[1]);
+    const left = outcomes.filter((outcome) => outcome !== 'stays');
+    expect(left.length).toBeGreaterThan(0);
+    expect(left.length).toBeLessThan(40);
+    for (const outcome of left) expect(outcome).toEqual(['SERVER_DRAINING', port]);
+    await connect(gateway.address, 99n);
+  }, 60_000);
+
+  test('reconfigure: other limits hold for clients that come from now on', async () => {
+    await startState();
+    const gateway = gatewayOf({ workers: 2 });
+    await gateway.start();
+    await gateway.reconfigure(2, { maxConnectionsPerAddress: 1, exemptAddresses: '' });
+    const clients = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const client = await TestClient.tcp(gateway.address);
+        cleanups.push(() => client.destroy());
+        return client;
+      }),
+    );
+    // One for each worker at most.
+    await expect
+      .poll(() => clients.filter(({ received }) => received.length > 0).length)
+      .toBeGreaterThanOrEqual(6);
+  });
+
   test('stop: clients get the code, the ports are free', async () => {
     await startState();
     const gateway = gatewayOf();

@@ -5,11 +5,19 @@ import { GochatError, type Logger, type LogLevel, once, type Server } from '../c
 import type { Registration, Registry, Snapshot, TlsOptions, Unwatch } from '../crpc/mod.ts';
 import { advertisedHost, joinAddress } from './advertise.ts';
 import type { Ports, ToWorker, WorkerData } from './control.ts';
+import { Descriptors } from './descriptors.ts';
 import type { TlsMaterial } from './door.ts';
 import { type OtherGateway, otherGateways } from './elsewhere.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { GatewayNumber } from './gateway-number.ts';
-import { DEFAULT_LIMITS, type GatewayLimits, MAX_WORKERS, shareOf } from './limits.ts';
+import {
+  DEFAULT_LIMITS,
+  type GatewayLimits,
+  MAX_WORKERS,
+  reloadedLimits,
+  RESIZE_DRAIN_MS,
+  shareOf,
+} from './limits.ts';
 import { assertPortFree, canReusePort, listenError } from './listen-check.ts';
 import { LoadPublisher } from './load-publisher.ts';
 import type { StateNode } from './state-link.ts';
@@ -67,11 +75,19 @@ const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worke
 export class GatewayServer implements Server {
   readonly name: string;
   readonly #options: GatewayOptions;
-  readonly #limits: GatewayLimits;
+  #limits: GatewayLimits;
   readonly #logger: Logger;
-  readonly #metrics = new GatewayMetrics(() => this.#workers);
+  readonly #metrics = new GatewayMetrics(
+    () => this.#workers,
+    () => this.#descriptors.exhausted,
+  );
+  readonly #descriptors = new Descriptors((exhausted) => this.#onDescriptors(exhausted));
   readonly #load: LoadPublisher;
   #workers: WorkerHandle[] = [];
+  /** Those that are one too many, until their clients have gone. */
+  readonly #leaving = new Set<WorkerHandle>();
+  #canShare = false;
+  #reconfigured: Promise<void> = Promise.resolve();
   #ports: Ports | undefined;
   readonly #number: GatewayNumber;
   #nodes: readonly StateNode[] = [];
@@ -94,7 +110,7 @@ export class GatewayServer implements Server {
     );
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
     this.#load = new LoadPublisher({
-      maxConnections: this.#limits.maxConnections,
+      maxConnections: () => this.#limits.maxConnections,
       workers: () => this.#workers,
       logger: this.#logger,
     });
@@ -138,7 +154,8 @@ export class GatewayServer implements Server {
     this.#load.stop();
     for (const unwatch of this.#unwatch) unwatch();
     await this.#deregister();
-    await Promise.all(this.#workers.map((worker) => worker.stop()));
+    this.#descriptors.stop();
+    await Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.stop()));
     this.#metrics.close();
     await this.#number.release();
   });
@@ -155,9 +172,26 @@ export class GatewayServer implements Server {
     this.#tell({ kind: 'tls', tls: this.#clientTls });
   }
 
+  /**
+   * Takes over another number of workers and other limits while it runs. Clients of a worker that is one too many are
+   * told to connect again, and find the others.
+   *
+   * @param workers 0: one a core
+   * @throws GochatError when a further worker cannot be started
+   */
+  reconfigure(workers: number, limits: Partial<GatewayLimits>): Promise<void> {
+    const wanted = { ...DEFAULT_LIMITS, ...limits };
+    // One after the other, whatever became of the one before.
+    this.#reconfigured = this.#reconfigured
+      .catch(() => undefined)
+      .then(() => this.#reconfigure(workers, wanted));
+    return this.#reconfigured;
+  }
+
   readiness(): string | undefined {
     if (this.#state === 'draining') return 'draining';
     if (this.#state !== 'running') return 'not started';
+    if (this.#descriptors.exhausted) return 'no file descriptors are left; raise the limit of open files';
     if (!this.#workers.some((worker) => worker.listening)) return 'no worker is listening';
     if (this.#keys === undefined) return 'no signing keys are published; start a state server';
     if (this.#workers.some((worker) => worker.listening && worker.stats.readyLinks === 0))
@@ -185,7 +219,8 @@ export class GatewayServer implements Server {
       }),
       ...(this.#options.requireTicket ? [registry.watch(IPCONF_SERVICE, this.#onIpconfs)] : []),
     ];
-    const count = await this.#workerCount();
+    this.#canShare = await canReusePort(host);
+    const count = this.#workerCount(this.#options.workers ?? 0);
     // The first one picks the ports where they are free to choose; the others join it.
     this.#ports = await this.#startWorker(0, count, { port, wsPort });
     const rest = Array.from({ length: count - 1 }, (_, i) =>
@@ -193,6 +228,7 @@ export class GatewayServer implements Server {
     );
     await Promise.all(rest);
     this.#state = 'running';
+    this.#descriptors.start();
     if (this.#nodes.length > 0) await this.#settle();
     await this.#register();
     this.#logger.info({ tcp: this.address, ws: this.wsAddress, workers: count }, 'gateway listens');
@@ -210,14 +246,57 @@ export class GatewayServer implements Server {
     clearTimeout(timer);
   }
 
-  async #workerCount(): Promise<number> {
-    const wanted = Math.min(this.#options.workers || availableParallelism(), MAX_WORKERS);
-    if (wanted === 1 || (await canReusePort(this.#options.host))) return wanted;
+  #workerCount(configured: number): number {
+    const wanted = Math.min(configured || availableParallelism(), MAX_WORKERS);
+    if (wanted === 1 || this.#canShare) return wanted;
     this.#logger.warn(
       { wanted, workers: 1 },
       'this platform cannot share a port between listeners (SO_REUSEPORT): the gateway runs with one worker',
     );
     return 1;
+  }
+
+  async #reconfigure(workers: number, limits: GatewayLimits): Promise<void> {
+    if (this.#state !== 'running') return;
+    this.#limits = reloadedLimits(this.#limits, limits);
+    const count = this.#workerCount(workers);
+    const before = this.#workers.length;
+    for (const surplus of this.#workers.splice(count)) void this.#retire(surplus);
+    const share = shareOf(this.#limits, count);
+    for (const worker of this.#workers) worker.setLimits(share);
+    while (this.#workers.length < count)
+      await this.#startWorker(this.#freeIndex(), count, this.#ports as Ports);
+    this.#logger.info({ before, workers: count }, 'gateway reconfigured');
+  }
+
+  /** The least number that no worker has, be it one that is leaving. */
+  #freeIndex(): number {
+    const taken = new Set([...this.#workers, ...this.#leaving].map(({ index }) => index));
+    let index = 0;
+    while (taken.has(index)) index++;
+    return index;
+  }
+
+  /** Sends the clients of a worker to the others, and ends it. */
+  async #retire(worker: WorkerHandle): Promise<void> {
+    const { port, wsPort } = this.#ports as Ports;
+    this.#leaving.add(worker);
+    const host = this.#options.advertiseHost ?? this.#options.host;
+    await worker.drain(RESIZE_DRAIN_MS, [
+      { host, port, wsPort, tls: this.#clientTls !== undefined, room: 1 },
+    ]);
+    await worker.stop();
+    this.#leaving.delete(worker);
+    this.#metrics.forget(worker.index);
+  }
+
+  #onDescriptors(exhausted: boolean): void {
+    if (exhausted)
+      this.#logger.error(
+        'no file descriptors are left: the gateway accepts no clients until some are free; raise the limit of open files (ulimit -n)',
+      );
+    else this.#logger.info('file descriptors are free again: the gateway accepts clients');
+    this.#tell({ kind: 'accept', accept: !exhausted });
   }
 
   async #startWorker(worker: number, count: number, ports: Ports): Promise<Ports> {
@@ -228,7 +307,7 @@ export class GatewayServer implements Server {
       gatewayName: name,
       worker,
       host,
-      reusePort: count > 1,
+      reusePort: this.#canShare,
       limits: shareOf(this.#limits, count),
       requireTicket: this.#options.requireTicket ?? false,
       clusterToken,
@@ -267,7 +346,7 @@ export class GatewayServer implements Server {
   }
 
   #tell(message: ToWorker): void {
-    for (const worker of this.#workers) worker.post(message);
+    for (const worker of [...this.#workers, ...this.#leaving]) worker.post(message);
   }
 
   async #register(): Promise<void> {

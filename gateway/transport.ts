@@ -90,7 +90,7 @@ export interface TransportEvents {
   /** The socket is closed. */
   onGone(connection: Connection): void;
   /** A connection could not be accepted, as with EMFILE; the listener goes on. */
-  onAcceptError(error: Error): void;
+  readonly onAcceptError: (error: Error) => void;
 }
 
 /** Listens and returns the port; later errors of the listener go to `onError`. */
@@ -100,7 +100,8 @@ export function listen(
   onError: (error: Error) => void,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    // It may have listened before.
+    server.off('error', onError).once('error', reject);
     server.listen({ ...options }, () => {
       server.off('error', reject);
       server.on('error', onError);

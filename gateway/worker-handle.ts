@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { Backoff, type Logger } from '../common/mod.ts';
 import type { FromWorker, Ports, ToWorker, WorkerData } from './control.ts';
 import type { OtherGateway } from './elsewhere.ts';
+import type { GatewayLimits } from './limits.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
 /** A worker that does not say in this time that it has stopped is cut. */
@@ -74,6 +75,12 @@ export class WorkerHandle {
   start(): Promise<Ports> {
     this.#spawn();
     return this.#started.promise;
+  }
+
+  /** Gives this worker, and whoever takes its place, other limits. */
+  setLimits(limits: GatewayLimits): void {
+    this.#data = { ...this.#data, limits };
+    this.post({ kind: 'limits', limits });
   }
 
   post(message: ToWorker): void {

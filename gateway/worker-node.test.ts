@@ -397,6 +397,32 @@ describe('drain', () => {
     expect(node.node.size).toBe(0);
   });
 
+  test('a worker that fails: its clients are told to connect again now', async () => {
+    await using node = await TestNode.start(tokens, [state]);
+    const client = await node.tcp();
+    await client.login(await tokens.token(1n));
+    await node.node.stop('WORKER_FAILED');
+    const close = await client.nextClose();
+    expect(close).toMatchObject({ code: 'WORKER_FAILED', retryable: true });
+    expect(close.retryAfterMs).toBeLessThanOrEqual(1000);
+    await client.closed;
+  });
+
+  test('accepting that is paused and resumed: the port is closed meanwhile, connections live on', async () => {
+    await using node = await TestNode.start(tokens, [state]);
+    const client = await node.tcp();
+    await client.login(await tokens.token(1n));
+    for (let round = 0; round < 2; round++) {
+      node.node.pauseAccepting();
+      await expect(node.tcp()).rejects.toThrow('ECONNREFUSED');
+      await node.node.resumeAccepting();
+      for (const next of [await node.tcp(), await node.ws()])
+        await next.login(await tokens.token(BigInt(round + 2)));
+    }
+    client.write(frameOf(Type.PING, 5));
+    await client.next(Type.PONG, (frame) => frame.ref === 5);
+  });
+
   test('no clients: is over at once', async () => {
     await using node = await TestNode.start(tokens, [state]);
     await node.node.drain(60_000);

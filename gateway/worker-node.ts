@@ -71,7 +71,7 @@ export interface WorkerNodeOptions {
 export class WorkerNode {
   readonly stats: WorkerStats = newWorkerStats();
   readonly #options: WorkerNodeOptions;
-  readonly #limits: GatewayLimits;
+  readonly #limits: { -readonly [K in keyof GatewayLimits]: GatewayLimits[K] };
   readonly #tickets: TicketCheck | undefined;
   readonly #authenticator: Authenticator;
   readonly #table = new ConnectionTable();
@@ -85,13 +85,16 @@ export class WorkerNode {
   readonly #inbound: Inbound;
   readonly #listeners: { readonly tcp: Listener; readonly ws: Listener };
   readonly #idBase = BigInt(Date.now()) << IDS_PER_MS_SHIFT;
+  readonly #listening = new Map<'tcp' | 'ws', ListenOptions>();
   #heldBack: Connection[] = [];
   #drain: Drain | undefined;
   #lastAcceptErrorMs = 0;
 
   constructor(options: WorkerNodeOptions) {
     this.#options = options;
-    const { limits, gateway, gatewayName, worker, open } = options;
+    const { gateway, gatewayName, worker, open } = options;
+    // One object for all parts, so that they see what is reloaded.
+    const limits = { ...options.limits };
     this.#limits = limits;
     this.#tickets = options.requireTicket ? new TicketCheck(gatewayName) : undefined;
     this.#authenticator = new Authenticator(this.#tickets);
@@ -151,14 +154,33 @@ export class WorkerNode {
   }
 
   /** Listens for one kind of client and returns the port. */
-  listen(kind: 'tcp' | 'ws', options: Omit<ListenOptions, 'backlog'>): Promise<number> {
-    return this.#listeners[kind].listen({ ...options, backlog: this.#limits.backlog });
+  async listen(kind: 'tcp' | 'ws', options: Omit<ListenOptions, 'backlog'>): Promise<number> {
+    const all = { ...options, backlog: this.#limits.backlog };
+    const port = await this.#listeners[kind].listen(all);
+    this.#listening.set(kind, { ...all, port });
+    return port;
   }
 
   /** Takes another certificate for handshakes to come. */
   setTls(material: TlsMaterial): void {
     this.#listeners.tcp.setTls(material);
     this.#listeners.ws.setTls(material);
+  }
+
+  /** Stops accepting until `resumeAccepting`: clients find the port closed and go to another gateway. */
+  pauseAccepting(): void {
+    this.#closeListeners();
+  }
+
+  /** Listens again where it did; without effect once it drains. Rejects with the system's error. */
+  async resumeAccepting(): Promise<void> {
+    if (this.#drain) return;
+    for (const [kind, options] of this.#listening) await this.#listeners[kind].listen(options);
+  }
+
+  /** Takes over limits of a reloaded configuration; they hold for what comes from now on. */
+  setLimits(limits: GatewayLimits): void {
+    Object.assign(this.#limits, limits);
   }
 
   /** Follows the state nodes that the registry knows. */
@@ -277,7 +299,8 @@ export class WorkerNode {
   }
 
   #handshakeContext(): HandshakeContext {
-    const { gatewayName: gateway, limits } = this.#options;
+    const { gatewayName: gateway } = this.#options;
+    const limits = this.#limits;
     const { maxFrameBytes, maxTextBytes } = limits;
     return {
       welcome: { gateway, maxFrameBytes, maxTextBytes },

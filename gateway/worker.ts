@@ -69,6 +69,13 @@ supervisor.on('message', (message: ToWorker) => {
     case 'drain':
       void node.drain(message.deadlineMs, message.elsewhere).then(() => post({ kind: 'drained' }));
       break;
+    case 'limits':
+      node.setLimits(message.limits);
+      break;
+    case 'accept':
+      if (message.accept) void node.resumeAccepting();
+      else node.pauseAccepting();
+      break;
     case 'stop':
       clearInterval(reporting);
       clearInterval(watching);
