@@ -52,10 +52,10 @@ typecheck: install
 chaos: all ## Break everything at random for MINUTES=5 while clients chat, and judge what they saw; SEED= repeats a plan
 	@$(NODE) node test/chaos/main.ts
 
-bench: all ## Measure against baselines and brokers, about 10 minutes; BENCH='room --repeats 5' picks (node bench/main.ts --help)
+bench: all ## Measure against baselines and brokers, about 14 minutes; BENCH='room --repeats 5' picks (node bench/main.ts --help)
 	@$(NODE) node bench/main.ts $(BENCH)
 
-bench-all: all ## Measure everything there is, about an hour
+bench-all: all ## Measure everything there is, about 50 minutes
 	@$(NODE) node bench/main.ts --all --repeats 5
 
 bench-placement: install ## Simulate placement; writes docs/placement (an hour of CPU)

@@ -18,11 +18,11 @@ import { type Findings, findingsText, type Study, STUDIES } from './lib/studies.
 /** In a quick look, unless others are asked for. */
 const QUICK_PEERS: readonly PeerName[] = ['gochat', 'gochat-embedded', 'bare-pipeline', 'bare-loop'];
 /** Of one measurement: connecting, settling, draining. */
-const OVERHEAD_S = 3;
+const OVERHEAD_S = 2;
 const USAGE = `Usage: node bench/main.ts [FLAGS] [SCENARIO…]
 
 Measures GoChat against baselines and brokers on this machine; prints tables and writes JSON. Without a SCENARIO it runs
-the usual ones, in about 10 minutes; it says at its start how long the chosen ones will take.
+the usual ones, in about 14 minutes; it says at its start how long the chosen ones will take.
 
   SCENARIO         only these: a name or its beginning (direct, room-1000x16)
   --all            every scenario, the long ones included
@@ -75,7 +75,7 @@ function choose(args: string[]): Choice | 'help' | 'list' {
   if (values.help) return 'help';
   if (values.list) return 'list';
   const { quick, all } = values;
-  const every = scenarios(quick);
+  const every = scenarios(quick, all || positionals.length > 0);
   const names = [CRPC, ...[...every, ...STUDIES].map((each) => each.name)];
   const chosen = new Set<string>();
   for (const wanted of positionals) {
@@ -189,7 +189,7 @@ async function main(): Promise<number> {
     return 0;
   }
   if (choice === 'list') {
-    for (const { name, title, usual } of scenarios(false))
+    for (const { name, title, usual } of scenarios(false, true))
       console.log(`${usual ? ' ' : '*'} ${name.padEnd(24)} ${title}`);
     for (const { name, title } of STUDIES) console.log(`* ${name.padEnd(24)} ${title}`);
     console.log('\n* only with --all or by name');

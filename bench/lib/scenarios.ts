@@ -47,8 +47,15 @@ export const MEMBERS = 1000;
 
 const EVERYONE: readonly PeerName[] = ['gochat', 'gochat-embedded', 'nats', 'mosquitto', 'socket.io'];
 
-/** The scenarios in their order; idle first, on servers that have done nothing yet. */
-export function scenarios(quick: boolean): readonly Scenario[] {
+/** Of the baseline and of GoChat. */
+const VARIANTS: readonly PeerName[] = ['bare-each', 'bare-ws', 'gochat-no-log'];
+
+/**
+ * The scenarios in their order; idle first, on servers that have done nothing yet.
+ *
+ * @param variants with the further peers of the rooms, which take their time
+ */
+export function scenarios(quick: boolean, variants: boolean): readonly Scenario[] {
   const idle = quick ? 1000 : 5000;
   return [
     {
@@ -95,7 +102,7 @@ export function scenarios(quick: boolean): readonly Scenario[] {
         cores: 'one-core',
         rate: 'delivered_per_s',
         baseline: 'bare-loop',
-        peers: ['bare-loop', 'bare-each', 'bare-epoll', 'bare-ws', 'gochat-ws', 'gochat-no-log', ...EVERYONE],
+        peers: ['bare-loop', 'bare-epoll', ...(variants ? VARIANTS : []), 'gochat-ws', ...EVERYONE],
         usual: true,
       }),
     ),
