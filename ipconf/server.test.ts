@@ -1,7 +1,8 @@
 import { connect } from 'node:net';
+import fc from 'fast-check';
 import { importJWK, jwtVerify } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { silentLogger, startAdmin } from '../common/mod.ts';
+import { enableMetrics, silentLogger, startAdmin } from '../common/mod.ts';
 import type { MemoryRegistry, Registry, Snapshot } from '../crpc/mod.ts';
 import { type IpconfOptions, IpconfServer } from './server.ts';
 import { gatewayEndpoint, memoryRegistry } from './test-fleet.ts';
@@ -31,10 +32,12 @@ const listUntil = async (done: (answer: Awaited<ReturnType<typeof get>>) => bool
 };
 
 /** Sends bytes and returns all that comes back. */
-const raw = (bytes: string) =>
+const raw = (bytes: string, end = false) =>
   new Promise<string>((resolve, reject) => {
     const [host, port] = server.address.split(':');
-    const socket = connect(Number(port), host, () => socket.write(bytes));
+    const socket = connect(Number(port), host, () =>
+      end ? socket.end(bytes, 'latin1') : socket.write(bytes),
+    );
     let received = '';
     socket.on('data', (chunk) => (received += String(chunk)));
     socket.on('close', () => resolve(received));
@@ -393,6 +396,66 @@ describe('bad input', () => {
       /^HTTP\/1\.1 400 [\s\S]*"code":"ARGUMENT_INVALID"/,
     );
     expect((await get('/healthz')).status).toBe(200);
+  });
+
+  test('any bytes: an answer or the end, and the server lives', async () => {
+    await start();
+    const bytes = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 300 }),
+      fc
+        .string({ unit: 'binary', maxLength: 300 })
+        .map((text) => `GET /ip/list?${text} HTTP/1.1\r\nhost: x\r\n\r\n`),
+      fc
+        .string({ unit: 'binary', maxLength: 300 })
+        .map((text) => `POST /ip/list HTTP/1.1\r\nhost: x\r\n${text}\r\n\r\n`),
+    );
+    await fc.assert(
+      fc.asyncProperty(bytes, async (text) => {
+        const answer = await raw(text, true);
+        expect(answer === '' || answer.startsWith('HTTP/1.1 ')).toBe(true);
+        expect(answer).not.toMatch(/^HTTP\/1\.1 500/);
+      }),
+      { numRuns: 100 },
+    );
+    expect((await get('/healthz')).status).toBe(200);
+  });
+
+  test('metrics: count each refusal by its code', async () => {
+    enableMetrics('ipconf-test');
+    await start({ ratePerSecond: 0.001, rateBurst: 2 });
+    await get('/ip/list?n=0');
+    await get('/ip/nothing');
+    await get('/ip/list', { method: 'DELETE' });
+    await get('/ip/list');
+    await get('/ip/list');
+    await raw(`GET /ip/list HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`);
+    const admin = await startAdmin({ host: '127.0.0.1', port: 0, servers: [server], logger: silentLogger });
+    const text = await (await fetch(`http://${admin.address}/metrics`)).text();
+    await admin.close();
+    const count = (code: string) =>
+      Number(
+        new RegExp(`gochat_ipconf_requests_total{[^}]*code="${code}"[^}]*} (\\d+)`).exec(text)?.[1] ?? 0,
+      );
+    for (const code of [
+      'ARGUMENT_INVALID',
+      'ROUTE_NOT_FOUND',
+      'METHOD_NOT_ALLOWED',
+      'RATE_LIMITED',
+      'REQUEST_TOO_LARGE',
+    ])
+      expect([code, count(code)]).toEqual([code, 1]);
+  });
+
+  test('a batch: each of its requests counts', async () => {
+    await start({ ratePerSecond: 0.001, rateBurst: 5 });
+    const post = () =>
+      get('/ip/list', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ requests: Array.from({ length: 5 }, () => ({})) }),
+      });
+    expect((await post()).body.code).toBe('NO_GATEWAY');
+    expect((await post()).body.code).toBe('RATE_LIMITED');
   });
 
   test('a preflight: allowed from anywhere', async () => {
