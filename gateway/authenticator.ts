@@ -6,6 +6,8 @@ import type { TicketCheck } from './ticket-check.ts';
 const ISSUER = 'gochat';
 const AUDIENCE = 'gochat';
 const MAX_USER = 0xffff_ffff_ffff_ffffn;
+/** Clocks of the servers may differ by this much. */
+const CLOCK_SKEW_S = 5;
 const MAX_NAME_LENGTH = 64;
 const TOKEN_ID = /^[1-9]\d{0,18}$/;
 
@@ -53,6 +55,7 @@ export class Authenticator {
         audience: AUDIENCE,
         algorithms: ['EdDSA'],
         requiredClaims: ['exp', 'sub'],
+        clockTolerance: CLOCK_SKEW_S,
       });
       const name = payload['name'];
       if (typeof name !== 'string' || name === '' || name.length > MAX_NAME_LENGTH) return 'TOKEN_INVALID';

@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest';
+import { FrameType, MemberChange, Receipts } from '../../proto/client.ts';
+import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
+
+describe('membership', () => {
+  test('leaveRoom: resolves when the last messages have come, and tells that the room is left', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    await client.joinRoom('lobby');
+    const events = collect(client);
+    // Its push is lost: only the log knows it.
+    world.gateway.say(world.room, world.bob, 'before', false);
+    await client.leaveRoom(world.room.toString());
+    expect(events.filter(({ type }) => type === 'message' || type === 'left')).toMatchObject([
+      { type: 'message', text: 'before' },
+      { type: 'left', conversation: world.room.toString(), name: 'lobby', reason: 'left' },
+    ]);
+    await expect(client.send(world.room.toString(), 'after')).rejects.toMatchObject({ code: 'NOT_A_MEMBER' });
+    await expect(client.leaveRoom(world.room.toString())).rejects.toMatchObject({ code: 'NOT_A_MEMBER' });
+  });
+
+  test('removed by the owner: the push makes it ask, and the answer is told', async () => {
+    const world = await makeWorld();
+    const { gateway, alice, bob } = world;
+    const room = gateway.chat.addRoom('bobs', bob, alice);
+    const client = makeClient(world);
+    await client.connect();
+    await client.joinRoom('bobs');
+    const left = next(client, 'left');
+    gateway.chat.leave(room, alice, MemberChange.MEMBER_CHANGE_REMOVED);
+    gateway.tell(room, alice, { change: MemberChange.MEMBER_CHANGE_REMOVED, user: alice, by: 'bob' });
+    expect(await left).toMatchObject({ name: 'bobs', reason: 'removed' });
+  });
+
+  test('removed while the push was lost: the next synchronisation tells', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    await client.joinRoom('lobby');
+    const left = next(client, 'left');
+    world.gateway.chat.conversations.delete(world.room);
+    world.gateway.only.resync();
+    expect(await left).toMatchObject({ name: 'lobby', reason: 'deleted' });
+  });
+
+  test('what others do: is told, and changes nothing', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    await client.joinRoom('lobby');
+    const told = next(client, 'member');
+    await client.removeMember(world.room.toString(), 'bob');
+    expect(await told).toEqual({
+      type: 'member',
+      conversation: world.room.toString(),
+      change: 'removed',
+      user: world.bob.toString(),
+      name: '',
+      by: 'alice',
+      afterSeq: 0,
+    });
+    await client.deleteRoom(world.room.toString());
+    expect(client.conversation(world.room.toString())).toBeUndefined();
+  });
+
+  test('markRead: goes out with the receipts, and never back', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    const room = world.room.toString();
+    client.markRead(room, 4);
+    client.markRead(room, 2);
+    await client.close();
+    const reads = world.gateway
+      .framesOf(FrameType.RECEIPTS)
+      .flatMap(({ payload }) => Receipts.decode(payload).receipts)
+      .map(({ readSeq }) => readSeq);
+    expect(reads).toContain(4n);
+    expect(reads).not.toContain(2n);
+  });
+});
+
+describe('logout', () => {
+  test('says goodbye, then ends the token, once', async () => {
+    const world = await makeWorld();
+    const calls: (string | null)[] = [];
+    world.directory.instead.set('/auth/logout', () => {
+      calls.push('logout');
+      return Response.json({ status: 'ok' });
+    });
+    const client = makeClient(world);
+    await client.connect();
+    await client.logout();
+    await client.logout();
+    expect(calls).toEqual(['logout']);
+    await expect(client.send(world.room.toString(), 'x')).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
+  });
+
+  test('the API server is gone: it rejects, and the client is closed all the same', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    world.directory.instead.set('/auth/logout', () => {
+      throw new TypeError('fetch failed');
+    });
+    await expect(client.logout()).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
+    await expect(client.send(world.room.toString(), 'x')).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
+  });
+});
