@@ -244,6 +244,7 @@ class Load {
     while (live_ < count) {
       while (started < count && started - live_ < o_.connecting) open(c_[started++]);
       turn(now_ns() + 10'000'000);
+      reopen();
       if (!errors_.empty()) fail("while connecting: " + errors_.begin()->first);
       if (now_ns() > deadline) fail(std::to_string(live_) + " connections live after 150 s, wanted " + std::to_string(count));
     }
@@ -262,18 +263,22 @@ class Load {
         lost = true;
         phase("lost");
       }
-      const int64_t now = now_ns();
-      while (!waiting_.empty() && waiting_.begin()->first <= now) {
-        Connection& c = c_[waiting_.begin()->second];
-        waiting_.erase(waiting_.begin());
-        open(c);
-      }
+      reopen();
       if (lost && live_ == c_.size()) break;
     }
     if (lost && live_ == c_.size()) phase("served");
     else error("connections not back in time", c_.size() - live_);
     print();
     return errors_.empty() ? 0 : 1;
+  }
+
+  void reopen() {
+    const int64_t now = now_ns();
+    while (!waiting_.empty() && waiting_.begin()->first <= now) {
+      Connection& c = c_[waiting_.begin()->second];
+      waiting_.erase(waiting_.begin());
+      open(c);
+    }
   }
 
   void come_back(Connection& c) {
