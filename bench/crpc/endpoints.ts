@@ -72,11 +72,10 @@ export async function measureMemory({ addresses }: BenchServer): Promise<Row[]> 
     );
   }
   const child = fork(import.meta.filename, [etcd.address]);
-  const [{ rss, idle, seen, servers }] = (await once(child, 'message')) as [Memory];
+  const [{ rss, idle, seen }] = (await once(child, 'message')) as [Memory];
   child.kill();
   return [
     { what: 'endpoints registered in etcd and seen by the watch', value: seen, unit: '' },
-    { what: 'connections of the round-robin channel', value: servers, unit: '' },
     { what: 'RSS of the watching process before it begins', value: idle / MB, unit: 'MB' },
     {
       what: `RSS with ${VERY_MANY} endpoints watched and balanced`,
@@ -91,7 +90,6 @@ interface Memory {
   readonly rss: number;
   readonly idle: number;
   readonly seen: number;
-  readonly servers: number;
 }
 
 async function hold(etcd: string): Promise<Memory> {
@@ -110,8 +108,7 @@ async function hold(etcd: string): Promise<Memory> {
     await client.unary(request);
     if (i % 100 === 0) peak = Math.max(peak, process.memoryUsage.rss());
   }
-  const servers = process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
-  return { rss: Math.max(peak, process.memoryUsage.rss()), idle, seen, servers };
+  return { rss: Math.max(peak, process.memoryUsage.rss()), idle, seen };
 }
 
 /** Tries until etcd, on a machine that is busy with the bench, answers in time. */
