@@ -1,4 +1,5 @@
 /** The system under chaos: real servers on real engines, and a fault proxy on every way between them. */
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Doors } from '../harness/gochat.ts';
@@ -169,6 +170,8 @@ export class System implements AsyncDisposable {
 }
 
 const SETTINGS = {
+  // Servers start again all the time: what Node has compiled once is kept.
+  NODE_COMPILE_CACHE: join(tmpdir(), 'gochat-chaos-compiled'),
   GOCHAT_WORKERS: '2',
   // A connection that hangs is found within seconds, so that a short run has many of these cases.
   GOCHAT_HEARTBEAT_INTERVAL_MS: '4000',

@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, eventually, startCluster } from '../harness/cluster.ts';
 import { Client, signup } from '../harness/gochat.ts';
@@ -69,6 +70,34 @@ describe('an engine that is gone for a while', () => {
       late.end();
       return (await late.exit()).code === 0;
     });
+  }, 120_000);
+
+  test('Redis wiped, then restarted: who is there talks on, and the newest of a device still puts the older out', async () => {
+    await using talk = await pair('gina', 'hugo');
+    const device = ['--device', 'phone'];
+    await using first = new Client(cluster, 'gina', undefined, device);
+    await first.event('synced');
+    const redis = new Redis(services.urls.redis);
+    await redis.flushall();
+    redis.disconnect();
+    talk.left.say('wiped');
+    await talk.right.event('message', (event) => event['text'] === 'wiped');
+    await using second = new Client(cluster, 'gina', undefined, device);
+    await second.event('synced');
+    expect(await first.event('disconnected')).toMatchObject({ code: 'SESSION_REPLACED' });
+
+    await services.kill('redis');
+    await services.start('redis');
+    talk.left.say('restarted');
+    await talk.right.event('message', (event) => event['text'] === 'restarted');
+    const third = async () => {
+      await using client = new Client(cluster, 'gina', undefined, device);
+      await Promise.race([client.event('synced'), client.exit()]);
+      return second.events.some((event) => event['event'] === 'disconnected');
+    };
+    await eventually('the third puts the second out', third);
+    expect(await second.event('disconnected')).toMatchObject({ code: 'SESSION_REPLACED' });
+    expect(talk.right.texts()).toEqual(['before', 'wiped', 'restarted']);
   }, 120_000);
 
   test('etcd: who is there talks on, who comes finds the way, and all are registered when it is back', async () => {
