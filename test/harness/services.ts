@@ -5,6 +5,7 @@ import { chmod, mkdtemp, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 
@@ -105,9 +106,11 @@ export class Services implements AsyncDisposable {
     await run(['--dir', this.dir, '--only', name, '--stop']);
   }
 
-  /** Ends a service with SIGKILL, as a crash does. */
+  /** Ends a service with SIGKILL, as a crash does; resolves when it is gone and its ports are free. */
   async kill(name: ServiceName): Promise<void> {
-    for (const pid of await this.#pids(name)) process.kill(pid, 'SIGKILL');
+    const pids = await this.#pids(name);
+    for (const pid of pids) end(pid);
+    while ((await Promise.all(pids.map(isAlive))).some(Boolean)) await setTimeout(10);
   }
 
   /** Freezes a service: connections stay open and nothing answers. */
@@ -133,6 +136,25 @@ export class Services implements AsyncDisposable {
     const pid = await this.pid(name);
     const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
     return [pid, ...children.split(' ').filter(Boolean).map(Number)];
+  }
+}
+
+/** Kills a process, which may have ended since its number was read. */
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** Returns whether a process is there and not merely waited for by its parent. */
+async function isAlive(pid: number): Promise<boolean> {
+  try {
+    return !/\) [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    // It is gone: there is nothing to read.
+    return false;
   }
 }
 
