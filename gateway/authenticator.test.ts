@@ -41,10 +41,6 @@ describe('Authenticator', () => {
     expect(await authenticator.verify(await tokens.token(1n, { expiresIn: -60 }))).toBe('TOKEN_EXPIRED');
   });
 
-  test('a token that has just expired: taken, for clocks differ', async () => {
-    expect(await authenticator.verify(await tokens.token(1n, { expiresIn: -2 }))).toMatchObject({ user: 1n });
-  });
-
   test.each(['', 'nonsense', 'a.b.c', `${'x'.repeat(3000)}.y.z`])('%j: TOKEN_INVALID', async (token) => {
     expect(await authenticator.verify(token)).toBe('TOKEN_INVALID');
   });

@@ -10,8 +10,6 @@ const MAX_USER = 0xffff_ffff_ffff_ffffn;
 const CLOCK_SKEW_S = 5;
 const MAX_NAME_LENGTH = 64;
 const TOKEN_ID = /^[1-9]\d{0,18}$/;
-/** How far a token's time may be off ours, s; state allows as much. */
-const CLOCK_SKEW_S = 5;
 
 /** Who a token speaks for. */
 export interface Identity {

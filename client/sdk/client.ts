@@ -358,6 +358,8 @@ export class GochatClient {
   // Frames.
 
   #onFrame(type: number, ref: number, key: bigint, payload: Uint8Array): void {
+    // What still comes while the goodbye is under way is nobody's any more: reported as delivered it would be lost.
+    if (this.#closed !== undefined) return;
     switch (type) {
       case FrameType.MESSAGE: {
         const message = MessagePayload.decode(payload);

@@ -161,7 +161,7 @@ export class Checker {
     const { instance, conversation, seq } = entry;
     if (breach !== undefined) this.#accuse('once, in order', `${instance}: ${breach}`);
     const view = this.#view(entry);
-    view.began(conversation, seq, this.#head(view, conversation));
+    if (entry.kind === 'message') view.began(conversation, seq, this.#head(view, conversation));
     const key = `${view.group} ${conversation}`;
     if (seq > (this.#heads.get(key) ?? 0)) this.#heads.set(key, seq);
   }
@@ -275,10 +275,10 @@ export class Checker {
       }
       const hole = seen.hole(view.alive ? log.length : undefined);
       if (hole !== undefined) this.#accuse('no loss', `${name}: ${conversation}/${hole} is missing`);
-      if (seen.first > Math.max(seen.headBefore, after) + 1)
+      if (seen.start() > Math.max(seen.headBefore, after) + 1)
         this.#accuse(
           'resume anywhere',
-          `${name} began ${conversation} at ${seen.first}, its device had come to ${seen.headBefore}`,
+          `${name} began ${conversation} at ${seen.start()}, its device had come to ${seen.headBefore}`,
         );
     }
   }

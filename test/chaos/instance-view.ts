@@ -5,12 +5,19 @@ import type { EntryOf } from './history.ts';
 export class SeenConversation {
   /** Message id by seq: messages, and its own sends that were acknowledged. */
   readonly ids = new Map<number, string>();
-  /** Lowest seq shown. */
-  first = Number.POSITIVE_INFINITY;
+  /** Seq of the first message shown; acks of its own sends may come before it, and say nothing of where it began. */
+  first = 0;
   /** How far any client of the device had come when the lowest was shown. */
   headBefore = 0;
   /** Highest seq of someone else's message: up to it everything has been shown. */
   lastMessage = 0;
+
+  /** Where what was shown without a hole begins: at its first message, or its own sends right before that. */
+  start(): number {
+    let seq = this.first;
+    while (this.ids.has(seq - 1)) seq--;
+    return seq;
+  }
 
   /**
    * Returns the first seq that is missing. A client that has ended may know of acks beyond what it was shown; one that
@@ -18,7 +25,9 @@ export class SeenConversation {
    */
   hole(end: number | undefined): number | undefined {
     const last = end ?? this.lastMessage;
-    for (let seq = this.first; seq <= last; seq++) if (!this.ids.has(seq)) return seq;
+    // Acks alone, of a conversation of which no message has come.
+    const from = this.first === 0 ? Math.min(...this.ids.keys()) : this.start();
+    for (let seq = from; seq <= last; seq++) if (!this.ids.has(seq)) return seq;
     return undefined;
   }
 }
@@ -81,7 +90,7 @@ export class InstanceView {
   /** Notes that `seq` was shown when the device had come to `head`. */
   began(conversation: string, seq: number, head: number): void {
     const seen = this.#seen(conversation);
-    if (seq >= seen.first) return;
+    if (seen.first > 0) return;
     seen.first = seq;
     seen.headBefore = head;
   }

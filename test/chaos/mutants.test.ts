@@ -8,6 +8,7 @@ import { report } from './report.ts';
 import { runChaos } from './run.ts';
 
 const DURATION_MS = 15_000;
+const STATES = ['servers to state-0', 'servers to state-1'];
 
 /** The fault of this name, again and again at the targets. */
 function fault(name: string, only: readonly string[]): Fault {
@@ -23,13 +24,17 @@ describe('the checker catches', () => {
     [MUTANTS.swapSeqs, [fault('latency', ['state-0 to postgres', 'state-1 to postgres'])], ['one order']],
     [
       MUTANTS.skipDedupe,
-      [fault('reset connections', ['clients to gateway-0', 'clients to gateway-1'])],
+      // Late answers, so that resets meet sends that are committed and not acknowledged.
+      [
+        fault('reset connections', ['clients to gateway-0', 'clients to gateway-1']),
+        fault('latency', STATES),
+      ],
       ['exactly once'],
     ],
     [
       MUTANTS.noFence,
-      [fault('reset connections', ['servers to state-0', 'servers to state-1'])],
-      ['convergence', 'no loss', "a sender's order"],
+      [fault('reset connections', STATES), fault('latency', STATES)],
+      ['convergence', 'no loss', "a sender's order", 'one answer'],
     ],
   ])(
     '$name',

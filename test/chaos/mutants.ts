@@ -16,13 +16,13 @@ export const MUTANTS = {
   ackBeforeCommit: {
     name: 'ack before commit',
     file: 'state/store/store-postgres.js',
-    // The same statement, in a transaction that is committed a moment after the answer.
+    // The same statement, in a transaction whose commit comes after the answer and fails at times.
     replace: [
       'const rows = await this.#appends.query(sql `\n        select seqs::text',
       `const early = (statement) => new Promise((resolve, reject) => {
           this.#appends.transaction(async (session) => {
             resolve(await session.query(statement));
-            await new Promise((later) => setTimeout(later, 60));
+            if (Math.random() < 0.1) throw new Error('the commit failed');
           }).catch(reject);
         });
         const rows = await early(sql \`\n        select seqs::text`,
@@ -33,7 +33,7 @@ export const MUTANTS = {
     file: 'state/delivery/fanout.js',
     replace: [
       '    #deliver(entry, push) {',
-      '    #deliver(entry, push) {\n        if (Math.random() < 0.2) return;',
+      '    #deliver(entry, push) {\n        if (Math.random() < 0.5) return;',
     ],
   },
   swapSeqs: {
