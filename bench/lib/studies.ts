@@ -111,9 +111,12 @@ async function storm({ load, services, signal }: StudyContext): Promise<Findings
       if (phase === 'served') servedMs = performance.now();
     },
   );
+  // Awaited further down; an abort before that must not end the bench without its cleaning up.
+  storming.catch(() => undefined);
   await Promise.race([connected.promise, storming]);
   const before = await talk(CALM_S);
   const meanwhile = talk(CALM_S * 2);
+  meanwhile.catch(() => undefined);
   // Its measuring has begun.
   await setTimeout(2000);
   console.error('storm: killing the gateway');
