@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$(scripts/node.sh)"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos bench bench-placement bench-all clean
+.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos bench bench-placement bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -60,6 +60,9 @@ bench-all: all ## Measure everything there is, about 50 minutes
 
 bench-placement: install ## Simulate placement; writes docs/placement (an hour of CPU)
 	@$(NODE) node bench/placement/main.ts
+
+fuzz: all ## Ten million mutated frames through parser, JSON codec and a worker (FRAMES=N SEED=N)
+	@$(NODE) env GOCHAT_TEST_FUZZ_FRAMES=$(or $(FRAMES),10000000) GOCHAT_TEST_FUZZ_SEED=$(or $(SEED),1) vitest run gateway/fuzz.test.ts
 
 clean: ## Remove what was built
 	rm -rf dist coverage
