@@ -215,6 +215,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     const gateway = gatewayOf({ workers: 1 });
     await gateway.start();
     await gateway.reconfigure(3, {});
+    await expect.poll(() => gateway.readiness(), { timeout: 10_000 }).toBeUndefined();
     const clients = await Promise.all(
       Array.from({ length: 40 }, (_, i) => connect(gateway.address, BigInt(i + 1))),
     );
