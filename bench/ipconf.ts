@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { silentLogger } from '../common/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { startServices } from '../test/harness/services.ts';
-import { startProgram } from './lib/child.ts';
+import { type Child, exitOnSignals, startProgram } from './lib/child.ts';
 import { httpLoad } from './lib/http-load.ts';
 import { median } from './lib/runner.ts';
 import { sample, usageSince } from './lib/usage.ts';
@@ -19,6 +19,7 @@ const PATH = '/ip/list?uid=123456789012345678&zone=zone-1&transport=tcp&v=1';
 const CONNECTIONS = 64;
 const CHANGES = 20;
 const ETCD_SECONDS = 5;
+const KNOWN_WITHIN_MS = 30_000;
 
 const { values: flags } = parseArgs({
   options: {
@@ -29,6 +30,7 @@ const { values: flags } = parseArgs({
 const rounds = flags.quick ? 2 : 5;
 const seconds = flags.quick ? 1 : 3;
 
+exitOnSignals();
 await using stack = new AsyncDisposableStack();
 console.error(`starting etcd, ${flags.gateways} gateways and ipconf`);
 const services = stack.use(await startServices({ only: ['etcd'], durable: true }));
@@ -45,13 +47,14 @@ const answer = await untilAnswered(ipconf.port);
 const bare = await startProgram('bare', 'peers/ipconf-server.ts', ['bare', JSON.stringify(answer)]);
 stack.use(bare.child);
 
-const found = { ipconf: [] as number[], bare: [] as number[], ratio: [] as number[] };
+const found = { ipconf: [] as number[], bare: [] as number[], ratio: [] as number[], cpu: [] as number[] };
 for (let round = 0; round < rounds; round++) {
-  const ours = await httpLoad({ port: ipconf.port, path: PATH, connections: CONNECTIONS, seconds });
-  const theirs = await httpLoad({ port: bare.port, path: PATH, connections: CONNECTIONS, seconds });
+  const ours = await fullLoad(ipconf);
+  const theirs = await fullLoad(bare);
   found.ipconf.push(ours.perSecond);
   found.bare.push(theirs.perSecond);
   found.ratio.push(ours.perSecond / theirs.perSecond);
+  found.cpu.push(ours.perCpuSecond / theirs.perCpuSecond);
   console.error(`round ${round + 1} of ${rounds}: ${rate(ours.perSecond)} beside ${rate(theirs.perSecond)}`);
 }
 const half = median(found.ipconf) / 2;
@@ -76,6 +79,9 @@ console.log(`  ipconf        ${rate(median(found.ipconf))}`);
 console.log(`  bare http     ${rate(median(found.bare))}`);
 console.log(`  ratio         ${median(found.ratio).toFixed(2)} (median of ${rounds} rounds, turn by turn)`);
 console.log(
+  `  of CPU time   ${median(found.cpu).toFixed(2)} of the bare one's requests for each second of CPU, the reports included`,
+);
+console.log(
   `  at half load  ${rate(half)}: p50 ${ms(median(halves.map(({ p50Ms }) => p50Ms)))}, p99 ${ms(median(halves.map(({ p99Ms }) => p99Ms)))}`,
 );
 console.log('Reports in etcd (synced to disk)');
@@ -88,11 +94,22 @@ for (const { name, cpuPercent, rssMiB } of usage)
 console.log(`A change, from before it is written to etcd until an answer shows it (${CHANGES} times)`);
 console.log(`  p50 ${ms(shown[CHANGES >> 1] as number)}, worst ${ms(shown.at(-1) as number)}`);
 
+/** Asks as fast as it answers; also how many answers a second of the server's CPU gives. */
+async function fullLoad({ child, port }: { child: Child; port: number }) {
+  const servers = [{ name: 'server', pid: child.pid }];
+  const from = sample(servers);
+  const { perSecond } = await httpLoad({ port, path: PATH, connections: CONNECTIONS, seconds });
+  const [used] = usageSince(from, servers);
+  return { perSecond, perCpuSecond: perSecond / ((used?.cpuPercent ?? Number.NaN) / 100) };
+}
+
 /** Waits until all gateways are known; returns an answer as the bare server is to give it. */
 async function untilAnswered(port: number): Promise<{ headers: string[]; body: string }> {
+  const deadline = performance.now() + KNOWN_WITHIN_MS;
   for (;;) {
     const response = await fetch(`http://127.0.0.1:${port}${PATH}`);
     const body = await response.text();
+    if (performance.now() > deadline) throw new Error(`ipconf knows no gateway: ${body}`);
     if (response.status === 200) {
       const own = new Set(['date', 'connection', 'keep-alive']);
       return { headers: [...response.headers].filter(([name]) => !own.has(name)).flat(), body };

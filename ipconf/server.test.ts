@@ -64,6 +64,14 @@ describe('GET /ip/list', () => {
     expect(answer.headers.get('access-control-allow-origin')).toBe('*');
   });
 
+  test('two requests on one connection: it is kept for the second', async () => {
+    await start();
+    const get = 'GET /ip/list HTTP/1.1\r\nhost: ipconf\r\n';
+    const answers = await raw(`${get}\r\n${get}connection: close\r\n\r\n`);
+    expect(answers.match(/HTTP\/1.1 503/g)).toHaveLength(2);
+    expect(answers.match(/connection: \S+/gi)).toEqual(['Connection: keep-alive', 'Connection: close']);
+  });
+
   test('one gateway: its address, both ports, zone and score', async () => {
     await registry.register('gateway', gatewayEndpoint('g1', { zone: 'a', load: { max_connections: 100 } }));
     await start();

@@ -213,7 +213,7 @@ export class IpconfServer implements Server {
   #write(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
     this.#metrics.requested(answer.code);
     // The rest of a body that was refused must not be taken for the next request.
-    if (this.#draining || !request.complete) response.shouldKeepAlive = false;
+    if (this.#draining || isBodyLeft(request)) response.shouldKeepAlive = false;
     write(response, answer, request.method === 'HEAD');
   }
 
@@ -235,4 +235,9 @@ export class IpconfServer implements Server {
     for (let i = 0; i < flat.length; i += 2) head += `${flat[i]}: ${flat[i + 1]}\r\n`;
     socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
   }
+}
+
+/** Returns whether part of the body has not come; `complete` alone is still false when a GET is answered. */
+function isBodyLeft({ complete, headers }: IncomingMessage): boolean {
+  return !complete && (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined);
 }

@@ -9,6 +9,18 @@ const UP_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 15_000;
 const KEPT_OUTPUT = 20_000;
 
+/** Those that run: they must not outlive the bench, however it ends. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** Makes TERM, INT and HUP end the bench as an exit, so that its children end with it. */
+export function exitOnSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => process.exit(130));
+}
+
 export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -32,9 +44,11 @@ export class Child implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
+    running.add(this.#child);
     this.#exit = once(this.#child, 'close').catch((error: unknown) => {
       this.#output += String(error);
     });
+    void this.#exit.then(() => running.delete(this.#child));
     this.pid = this.#child.pid ?? 0;
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {

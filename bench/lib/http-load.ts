@@ -29,15 +29,18 @@ export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult
     latencies.push(latencyMs);
     if (rate === undefined && performance.now() < end) client.ask(performance.now());
   };
+  const lost: Error[] = [];
   for (const client of clients) {
     client.onAnswer = onAnswer;
+    client.onLost = (error) => lost.push(error);
     if (rate === undefined) client.ask(began);
   }
   if (rate !== undefined) await pace(clients, rate, began, end);
-  while (performance.now() < end || clients.some(({ isWaiting }) => isWaiting))
+  while (lost.length === 0 && (performance.now() < end || clients.some(({ isWaiting }) => isWaiting)))
     await new Promise((resolve) => setTimeout(resolve, 5));
   const elapsed = (performance.now() - began) / 1000;
   for (const client of clients) client.close();
+  if (lost[0] !== undefined) throw lost[0];
   const sorted = Float64Array.from(latencies).sort();
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
   return { perSecond: latencies.length / elapsed, p50Ms: at(0.5), p99Ms: at(0.99) };
@@ -63,12 +66,18 @@ class HttpClient {
   readonly #dueMs: number[] = [];
   #received = '';
   onAnswer: (client: HttpClient, latencyMs: number) => void = () => {};
+  /** The connection ended with requests that have no answer. */
+  onLost: (error: Error) => void = () => {};
 
   private constructor(socket: Socket, path: string) {
     this.#socket = socket;
     this.#request = Buffer.from(`GET ${path} HTTP/1.1\r\nhost: bench\r\n\r\n`);
     socket.setNoDelay(true);
     socket.on('data', (chunk) => this.#take(chunk.toString('latin1')));
+    socket.on('close', () => {
+      if (this.isWaiting)
+        this.onLost(new Error(`the server of ${path} ended a connection that it was to keep`));
+    });
   }
 
   static open(port: number, path: string): Promise<HttpClient> {

@@ -19,7 +19,7 @@ const NO_PASSWORD = '!';
 /** Idle connections share this many accounts. */
 const IDLE_USERS = 1000;
 
-interface User {
+export interface User {
   readonly id: UserId;
   readonly name: string;
   readonly token: string;
@@ -68,6 +68,13 @@ export class Seeds {
     }
     await this.#makeDirects(store, count >> 1);
     return Array.from({ length: count }, (_, i) => plan(i, true, this.#directs[i >> 1] as bigint));
+  }
+
+  /** So many users with their tokens, of whom each is one client. */
+  async users(count: number): Promise<readonly User[]> {
+    await using store = await openStore(this.#storeUrl, { logger: silentLogger });
+    await this.#makeUsers(store, count);
+    return this.#users.slice(0, count);
   }
 
   async #makeUsers(store: Store, count: number): Promise<void> {
