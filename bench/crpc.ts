@@ -1,7 +1,7 @@
 /**
  * What crpc costs: ratios to bare grpc-js, measured side by side in the same run (medians of 5, interleaved).
  *
- *     node bench/crpc.ts                                     everything, about two minutes
+ *     node bench/crpc.ts                                     everything, under four minutes; after make build
  *     node bench/crpc.ts calls batches endpoints memory      some of it
  *     node bench/crpc.ts --quick --json FILE --profile DIR   one short round; where figures and CPU profiles go
  *
@@ -13,7 +13,8 @@ import { parseArgs } from 'node:util';
 import { enableMetrics } from '../common/mod.ts';
 import { measureBatches, measureCalls } from './crpc/calls.ts';
 import type { Timing } from './crpc/compete.ts';
-import { measureEndpoints, measureMemory } from './crpc/endpoints.ts';
+import { measureEndpoints } from './crpc/endpoints.ts';
+import { measureMemory } from './crpc/memory.ts';
 import { line } from './crpc/report.ts';
 import type { Row } from './crpc/report.ts';
 import { startServer } from './crpc/server.ts';

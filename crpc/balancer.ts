@@ -6,6 +6,7 @@ import type { BalancerConfig } from './balancer-config.ts';
 import { crpcMetrics } from './metrics.ts';
 import { mayEject } from './outlier.ts';
 import { Peer } from './peer.ts';
+import type { PeerOptions } from './peer.ts';
 import { EndpointPicker } from './picker.ts';
 import type { Policy, PolicyKind } from './policy.ts';
 import { factsOf } from './resolver.ts';
@@ -121,6 +122,12 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
   ): void {
     const gone = new Set(this.#peers.keys());
     const isAtWork = [...this.#peers.values()].some((peer) => peer.isReady);
+    const peerOptions: PeerOptions = {
+      slowStartMs: config.slowStartMs,
+      outlier: config.outlier === false ? undefined : config.outlier,
+      connect: (peer) => this.#connect(peer, isAtWork, options, note),
+      onOutlier: (peer) => this.#eject(peer),
+    };
     for (const made of list) {
       const endpoint = factsOf(made);
       if (endpoint === undefined) continue;
@@ -133,13 +140,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
       // A process that restarted at the same address begins without the record of the one before it.
       if (known !== undefined) this.#drop(known);
       gone.delete(endpoint.address);
-      const peer: Peer = new Peer(endpoint, made, {
-        slowStartMs: config.slowStartMs,
-        outlier: config.outlier === false ? undefined : config.outlier,
-        connect: () => this.#connect(peer, isAtWork, options, note),
-        onOutlier: () => this.#eject(peer),
-      });
-      this.#peers.set(endpoint.address, peer);
+      this.#peers.set(endpoint.address, new Peer(endpoint, made, peerOptions));
     }
     for (const address of gone) {
       this.#drop(this.#peers.get(address) as Peer);

@@ -12,6 +12,8 @@ import { compose } from './interceptor.ts';
 import type { OutgoingCall, StreamInvoke, UnaryInvoke } from './interceptor.ts';
 import { PickContext } from './pick-context.ts';
 import { fromStatus } from './status.ts';
+import type { WireStatus } from './status.ts';
+import { startUnaryCall } from './unary-call.ts';
 
 export interface CallOptions {
   /** Ends the call; it rejects with the signal's reason. */
@@ -112,18 +114,15 @@ function outgoing(
 }
 
 function unaryCall(channel: Channel, method: AnyMethod): UnaryInvoke {
-  const { path, requestSerialize, responseDeserialize } = method;
+  const grpc = channel.grpc.getChannel();
   return (call) =>
     new Promise((resolve, reject) => {
       if (call.signal?.aborted) return reject(call.signal.reason);
-      const running = channel.grpc.makeUnaryRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        call.input,
-        call.metadata,
-        { deadline: call.deadline },
-        settle(channel, call, resolve, reject, () => running.cancel()),
+      const cancel = startUnaryCall(
+        grpc,
+        method,
+        call,
+        settle(channel, call, resolve, reject, () => cancel()),
       );
     });
 }
@@ -155,7 +154,7 @@ function settle(
   resolve: (response: unknown) => void,
   reject: (error: unknown) => void,
   cancel: () => void,
-): (error: ServiceError | null, response?: unknown) => void {
+): (error: WireStatus | null, response?: unknown) => void {
   const { signal } = call;
   signal?.addEventListener('abort', cancel, { once: true });
   return (error, response) => {
@@ -213,7 +212,7 @@ function asGochatError(error: unknown, signal: AbortSignal | undefined): GochatE
   return GochatError.from(error);
 }
 
-function failure(channel: Channel, call: OutgoingCall, error: ServiceError): unknown {
+function failure(channel: Channel, call: OutgoingCall, error: WireStatus): unknown {
   if (call.signal?.aborted) return call.signal.reason;
   return fromStatus(error, {
     target: channel.target,

@@ -1,11 +1,9 @@
-/** What many endpoints cost: a call among 1,000 instead of 3, and the memory of 10,000 in etcd, watched and balanced. */
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { GochatError, silentLogger as logger } from '../../common/mod.ts';
-import { EtcdRegistry, MemoryRegistry, createClient } from '../../crpc/mod.ts';
-import type { BalancerName, Endpoint, Registry } from '../../crpc/mod.ts';
+/** What many endpoints cost: a pick and a whole call among 1,000 instead of 3. */
+import { Metadata, status } from '@grpc/grpc-js';
+import type { experimental } from '@grpc/grpc-js';
+import { Channel, MemoryRegistry, Rendezvous, createClient, hashKey } from '../../crpc/mod.ts';
+import type { BalancerName, BalancerOptions, Endpoint } from '../../crpc/mod.ts';
 import { EchoService } from '../../crpc/testing/echo.ts';
-import { TestEtcd } from '../../crpc/testing/etcd.ts';
 import { callRate, compete, median, ratioRows } from './compete.ts';
 import type { Timing } from './compete.ts';
 import type { Row } from './report.ts';
@@ -13,118 +11,148 @@ import type { BenchServer } from './server.ts';
 
 const FEW = 3;
 const MANY = 1000;
-const VERY_MANY = 10_000;
-const REGISTER_AT_ONCE = 50;
-/** Rendezvous connects to the owners of keys: as many as the others' subsets have. */
 const KEYS = 64;
-const MB = 1_000_000;
+const PICKS_AT_ONCE = 1000;
+const KEY_METADATA = 'crpc-key';
 const request = { text: 'x', count: 1 };
 
-/** Time of a whole call among 1,000 endpoints ÷ among 3; the balancer decides among them for every call. */
+/**
+ * Cost among 1,000 endpoints ÷ among 3: of the balancer alone, which decides for every call; of a whole call over as
+ * many connections; of a whole call as it is by default, spread over up to 64 connections. The resolver has no part in
+ * a call.
+ */
 export async function measureEndpoints({ addresses, cpu }: BenchServer, timing: Timing): Promise<Row[]> {
-  const { port } = addresses;
   const rows: Row[] = [];
-  for (const balancer of ['round-robin', 'least-loaded', 'rendezvous'] as const) {
-    const [few, many] = [await clientAmong(FEW, port, balancer), await clientAmong(MANY, port, balancer)];
-    let key = 0;
-    const call = (client: typeof few.client) => () => client.unary(request, { key: String(key++ % KEYS) });
-    const rates = await compete(
-      {
-        few: (ms) => callRate(call(few.client), ms),
-        many: (ms) => callRate(call(many.client), ms),
-      },
+  for (const policy of ['round-robin', 'least-loaded', 'rendezvous'] as const) {
+    const open = (count: number, narrow: boolean) => Caller.open(policy, count, addresses.port, narrow);
+    const [few, many, spread] = [await open(FEW, false), await open(MANY, true), await open(MANY, false)];
+    const picks = await compete(
+      { few: (ms) => few.picks(ms), many: (ms) => many.picks(ms), spread: (ms) => spread.picks(ms) },
+      { ...timing, ms: timing.ms / 4 },
+      cpu,
+    );
+    const calls = await compete(
+      { few: (ms) => few.calls(ms), many: (ms) => many.calls(ms), spread: (ms) => spread.calls(ms) },
       timing,
       cpu,
     );
-    await few.close();
-    await many.close();
-    const name = `a call by ${balancer}`;
+    for (const caller of [few, many, spread]) await caller.close();
+    const ratio = `cost at ${MANY} endpoints ÷ at ${FEW}`;
     rows.push(
-      { what: `${name}, ${FEW} endpoints`, value: median(rates.few.perSecond), unit: 'calls/s' },
-      { what: `${name}, ${MANY} endpoints`, value: median(rates.many.perSecond), unit: 'calls/s' },
-      ...ratioRows(`${name}, cost at ${MANY} ÷ at ${FEW}`, rates.few, rates.many, { atMost: 2 }),
+      { what: `a pick by ${policy}, ${FEW} endpoints`, value: 1e6 / median(picks.few.perSecond), unit: 'µs' },
+      {
+        what: `a pick by ${policy}, ${MANY} endpoints`,
+        value: 1e6 / median(picks.spread.perSecond),
+        unit: 'µs',
+      },
+      ...ratioRows(`a pick by ${policy}, ${ratio}`, picks.few, picks.spread, { atMost: 2 }),
+      ...ratioRows(`  of those, ${FEW} connected`, picks.few, picks.many, { atMost: 2 }),
+      { what: `a call by ${policy}, ${FEW} endpoints`, value: median(calls.few.perSecond), unit: 'calls/s' },
+      ...ratioRows(`a call by ${policy}, ${ratio}`, calls.few, calls.many, { atMost: 2 }),
+      ...ratioRows(`  spread over up to 64 connections`, calls.few, calls.spread, {}),
     );
   }
+  rows.push({ what: `the owner of a new key among ${MANY}`, value: newKeyMicros(), unit: 'µs' });
   return rows;
 }
 
-async function clientAmong(count: number, port: number, balancer: BalancerName) {
-  const registry = new MemoryRegistry(`memory://${count}/${balancer}`);
-  for (let i = 0; i < count; i++) await registry.register('bench', endpoint(i, port));
-  const client = createClient(EchoService, 'memory:///bench', { registry, balancer, timeoutMs: 60_000 });
-  await client.unary(request);
-  const close = async (): Promise<void> => {
-    client[Symbol.dispose]();
-    await registry.close();
-  };
-  return { client, close };
-}
+/** A client among so many endpoints. */
+class Caller {
+  readonly #registry: MemoryRegistry;
+  readonly #channel: Channel;
+  readonly #keys: readonly string[];
+  readonly #client;
 
-/** Memory of a process that watches 10,000 endpoints in etcd and calls them; they are registered by this process. */
-export async function measureMemory({ addresses }: BenchServer): Promise<Row[]> {
-  const { port } = addresses;
-  await using etcd = await TestEtcd.start();
-  // No lease must end while a busy machine goes on.
-  await using registry = new EtcdRegistry({ hosts: [etcd.address], logger, ttlSeconds: 600 });
-  for (let from = 0; from < VERY_MANY; from += REGISTER_AT_ONCE) {
-    await Promise.all(
-      Array.from({ length: REGISTER_AT_ONCE }, (_, i) => register(registry, endpoint(from + i, port))),
+  private constructor(registry: MemoryRegistry, balancer: BalancerOptions, keys: readonly string[]) {
+    this.#registry = registry;
+    this.#channel = new Channel('memory:///bench', { registry, balancer, timeoutMs: 60_000 });
+    this.#client = createClient(EchoService, this.#channel);
+    this.#keys = keys;
+  }
+
+  /** @param narrow It connects to three of them only. */
+  static async open(policy: BalancerName, count: number, port: number, narrow: boolean): Promise<Caller> {
+    const registry = new MemoryRegistry(`memory://${policy}/${count}/${narrow}`);
+    const endpoints = Array.from({ length: count }, (_, index) => endpoint(index, port));
+    for (const one of endpoints) await registry.register('bench', one);
+    const ids = endpoints.map(({ id }) => id);
+    const caller = new Caller(
+      registry,
+      { policy, ...(narrow ? { maxEndpoints: FEW } : undefined) },
+      keysOf(ids, narrow ? FEW : count),
     );
+    await caller.calls(500);
+    return caller;
   }
-  const child = fork(import.meta.filename, [etcd.address]);
-  const [{ rss, idle, seen }] = (await once(child, 'message')) as [Memory];
-  child.kill();
-  return [
-    { what: 'endpoints registered in etcd and seen by the watch', value: seen, unit: '' },
-    { what: 'RSS of the watching process before it begins', value: idle / MB, unit: 'MB' },
-    {
-      what: `RSS with ${VERY_MANY} endpoints watched and balanced`,
-      value: rss / MB,
-      atMost: 300,
-      unit: 'MB',
-    },
-  ];
-}
 
-interface Memory {
-  readonly rss: number;
-  readonly idle: number;
-  readonly seen: number;
-}
+  calls(ms: number): Promise<number> {
+    let turn = 0;
+    return callRate(() => this.#client.unary(request, { key: this.#keys[turn++ % KEYS] }), ms);
+  }
 
-async function hold(etcd: string): Promise<Memory> {
-  const idle = process.memoryUsage.rss();
-  await using registry = new EtcdRegistry({ hosts: [etcd], logger });
-  let seen = 0;
-  await new Promise<void>((resolve) => {
-    registry.watch('bench', ({ endpoints }) => {
-      seen = endpoints.length;
-      if (seen === VERY_MANY) resolve();
+  /** Asks the balancer as grpc-js does for each call, and tells it of the call's begin and end. */
+  async picks(ms: number): Promise<number> {
+    const picker = pickerOf(this.#channel);
+    const calls = this.#keys.map((key) => {
+      const metadata = new Metadata();
+      metadata.set(KEY_METADATA, key);
+      return { metadata, extraPickInfo: {} };
     });
-  });
-  using client = createClient(EchoService, 'etcd:///bench', { registry, timeoutMs: 60_000 });
-  let peak = 0;
-  for (let i = 0; i < 5000; i++) {
-    await client.unary(request);
-    if (i % 100 === 0) peak = Math.max(peak, process.memoryUsage.rss());
+    let picks = 0;
+    const begin = performance.now();
+    while (performance.now() - begin < ms) {
+      for (let i = 0; i < PICKS_AT_ONCE; i++) {
+        const { subchannel, onCallStarted, onCallEnded } = picker.pick(
+          calls[picks++ % KEYS] as experimental.PickArgs,
+        );
+        if (subchannel === null) throw new Error('the balancer has no connection');
+        onCallStarted?.();
+        onCallEnded?.(status.OK, '', new Metadata());
+      }
+    }
+    return (picks / (performance.now() - begin)) * 1000;
   }
-  return { rss: Math.max(peak, process.memoryUsage.rss()), idle, seen };
+
+  async close(): Promise<void> {
+    this.#channel.close();
+    await this.#registry.close();
+  }
 }
 
-/** Tries until etcd, on a machine that is busy with the bench, answers in time. */
-async function register(registry: Registry, one: Endpoint): Promise<void> {
-  for (;;) {
-    try {
-      await registry.register('bench', one);
-      return;
-    } catch (error) {
-      if (!(error instanceof GochatError && error.retryable)) throw error;
-    }
+/** What grpc-js asks for each call; it shows it to nobody. */
+function pickerOf(channel: Channel): experimental.Picker {
+  const inner = channel.grpc.getChannel() as unknown as {
+    internalChannel: { currentPicker: experimental.Picker };
+  };
+  return inner.internalChannel.currentPicker;
+}
+
+/** Returns keys that belong to no more than so many of the endpoints: rendezvous connects to the owners of keys. */
+function keysOf(ids: readonly string[], owners: number): string[] {
+  const chooser = new Rendezvous(ids);
+  const known = new Set<number>();
+  const keys: string[] = [];
+  for (let i = 0; keys.length < KEYS; i++) {
+    const { hi, lo } = hashKey(String(i));
+    const owner = chooser.pick(hi, lo);
+    if (known.size < owners) known.add(owner);
+    if (known.has(owner)) keys.push(String(i));
   }
+  return keys;
+}
+
+/** The balancer remembers the owners of the last keys; this is what a key costs that it does not remember. */
+function newKeyMicros(): number {
+  const chooser = new Rendezvous(Array.from({ length: MANY }, (_, index) => `node-${index}`));
+  let sum = 0;
+  const begin = performance.now();
+  for (let i = 0; i < 100_000; i++) sum += chooser.pick(i, ~i);
+  if (sum < 0) throw new Error('there is always an owner');
+  return (performance.now() - begin) / 100;
 }
 
 /** An address of its own for each, all of them this machine. */
-function endpoint(index: number, port: number): Endpoint {
+export function endpoint(index: number, port: number): Endpoint {
   const [high, low] = [Math.floor(index / 250), index % 250];
   return {
     id: `node-${index}`,
@@ -135,9 +163,4 @@ function endpoint(index: number, port: number): Endpoint {
     metadata: { name: `node-${index}` },
     load: {},
   };
-}
-
-if (process.argv[1] === import.meta.filename) {
-  const [, , etcd = ''] = process.argv;
-  process.send?.(await hold(etcd));
 }

@@ -23,6 +23,9 @@ export interface MirrorListener {
   onStale(): void;
 }
 
+/** Which etcd, and how far in its history. */
+type Position = Pick<RangeResult, 'clusterId' | 'revision'>;
+
 /**
  * Follows a range. Each time a watch starts, the range is listed first and watched from the revision of that list on:
  * a broken stream, a compacted revision and an etcd that came back empty all end in the same path, without a gap.
@@ -34,7 +37,7 @@ export class Mirror {
   readonly #logger: Logger;
   readonly #abort = new AbortController();
   readonly #backoff = new Backoff({ baseMs: 100, maxMs: 3000 });
-  #last: RangeResult | undefined;
+  #last: Position | undefined;
 
   constructor(client: EtcdClient, range: KeyRange, listener: MirrorListener, logger: Logger) {
     this.#client = client;
@@ -65,16 +68,11 @@ export class Mirror {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const list = await this.#client.range(this.#range);
-    if (signal.aborted) return;
-    const last = this.#last;
-    const isReborn =
-      last !== undefined && (list.clusterId !== last.clusterId || list.revision < last.revision);
-    this.#last = list;
-    this.#listener.onList(new Map(list.kvs.map((kv) => [kv.key.toString(), valueOf(kv)])), isReborn);
+    const last = await this.#list(signal);
+    if (last === undefined) return;
     if (this.#backoff.failures > 0) this.#logger.info('registry watch is back');
     this.#backoff.reset();
-    for await (const response of this.#client.watch(this.#range, list.revision, signal)) {
+    for await (const response of this.#client.watch(this.#range, last.revision, signal)) {
       if (signal.aborted) return;
       if (response.canceled) {
         this.#logger.info(
@@ -84,12 +82,23 @@ export class Mirror {
         return;
       }
       if (response.events.length === 0) continue;
-      this.#last = { ...list, revision: response.header?.revision ?? list.revision };
+      this.#last = { ...last, revision: response.header?.revision ?? last.revision };
       const changes = new Map<string, MirrorValue | undefined>();
       for (const { type, kv } of response.events)
         if (kv !== undefined) changes.set(kv.key.toString(), type === 0 ? valueOf(kv) : undefined);
       this.#listener.onChange(changes);
     }
+  }
+
+  /** Tells of everything and returns the revision to watch from; the list itself is not kept. */
+  async #list(signal: AbortSignal): Promise<Position | undefined> {
+    const { clusterId, revision, kvs } = await this.#client.range(this.#range);
+    if (signal.aborted) return undefined;
+    const last = this.#last;
+    const isReborn = last !== undefined && (clusterId !== last.clusterId || revision < last.revision);
+    this.#last = { clusterId, revision };
+    this.#listener.onList(new Map(kvs.map((kv) => [kv.key.toString(), valueOf(kv)])), isReborn);
+    return this.#last;
   }
 
   #wait(ms: number): Promise<void> {
