@@ -107,7 +107,9 @@ test(
     await using state = await FakeState.start();
     // What is in a payload is the state node's matter, which is another test's.
     Object.assign(state, { onFrame: () => undefined });
-    await using node = await TestNode.start(tokens, [state], { framesPerSecond: 1e7, bytesPerSecond: 1e9 });
+    // The bystander is silent until the end, which may be minutes away.
+    const limits = { framesPerSecond: 1e7, bytesPerSecond: 1e9, heartbeatIntervalMs: 3_600_000 };
+    await using node = await TestNode.start(tokens, [state], limits);
     const bystander = await node.tcp();
     await bystander.login(await tokens.token(1n));
     const random = new Random(SEED);
