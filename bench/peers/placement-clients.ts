@@ -1,0 +1,69 @@
+/**
+ * Clients of bench/placement/real.ts, each the SDK on a TCP connection: `placement-clients.ts IPCONF PLAN SECONDS`.
+ *
+ * They come evenly within the seconds, and from then on do what the SDK does: go where a gateway that drains sends
+ * them, ask ipconf again when a connection ends, wait with full jitter. On TERM it prints what they have tried.
+ */
+import { readFileSync } from 'node:fs';
+import { GochatClient, type TransportFactory, tcpTransport } from '../../client/mod.ts';
+import { exitOnSignals } from '../lib/child.ts';
+
+/** A client of the plan, which is JSON. */
+export interface PlannedClient {
+  readonly user: string;
+  readonly token: string;
+  readonly zone: string;
+}
+
+/** What the clients have tried, printed as one line of JSON at the end. */
+export interface Tried {
+  /** Answers of ipconf. */
+  asked: number;
+  /** Connections begun. */
+  attempts: number;
+  /** Of them, those that a gateway let in. */
+  welcomed: number;
+  /** Clients that do not come back any more. */
+  lost: number;
+}
+
+/** The first logins wait for one another on a slow machine. */
+const PATIENCE_MS = 60_000;
+
+const [ipconf = '', plan = '', seconds = '60'] = process.argv.slice(2);
+const clients = JSON.parse(readFileSync(plan, 'utf8')) as readonly PlannedClient[];
+const tried: Tried = { asked: 0, attempts: 0, welcomed: 0, lost: 0 };
+
+const tcp = tcpTransport();
+const transport: TransportFactory = {
+  ...tcp,
+  open: (gateway, handlers) => {
+    tried.attempts++;
+    return tcp.open(gateway, handlers);
+  },
+};
+
+function come({ user, token, zone }: PlannedClient): void {
+  const client = new GochatClient({
+    ipconf,
+    transport,
+    zone,
+    getToken: () => Promise.resolve({ token, user }),
+    connectTimeoutMs: PATIENCE_MS,
+    firstConnectMs: PATIENCE_MS,
+    fetch: (url, init) => {
+      tried.asked++;
+      return fetch(url, init);
+    },
+  });
+  client.on('connected', () => tried.welcomed++);
+  client.connect().catch((error: unknown) => {
+    tried.lost++;
+    console.error(String(error));
+  });
+}
+
+exitOnSignals();
+process.on('exit', () => console.log(JSON.stringify(tried)));
+for (const [i, client] of clients.entries())
+  setTimeout(() => come(client), (Number(seconds) * 1000 * i) / clients.length);
