@@ -6,7 +6,6 @@ import { GochatError, silentLogger as logger } from '../../common/mod.ts';
 import { EtcdRegistry } from '../../crpc/mod.ts';
 import type { Endpoint, Registry } from '../../crpc/mod.ts';
 import { TestEtcd } from '../../crpc/testing/etcd.ts';
-import type { Timing } from './compete.ts';
 import { endpoint } from './endpoints.ts';
 import type { Row } from './report.ts';
 import type { BenchServer } from './server.ts';
@@ -16,7 +15,7 @@ const REGISTER_AT_ONCE = 50;
 const MB = 1_000_000;
 
 /** They are registered by this process, and watched and called by one that runs from dist/ as a server does. */
-export async function measureMemory({ addresses }: BenchServer, _timing: Timing): Promise<Row[]> {
+export async function measureMemory({ addresses }: BenchServer): Promise<Row[]> {
   await using etcd = await TestEtcd.start();
   // No lease must end while a busy machine goes on.
   await using registry = new EtcdRegistry({ hosts: [etcd.address], logger, ttlSeconds: 600 });
