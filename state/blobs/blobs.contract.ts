@@ -107,14 +107,6 @@ export function blobsContract(name: string, open: () => Promise<Blobs>): void {
       expect(await blobs.get(key)).toBeUndefined();
     });
 
-    test('put: of many at once to one key, one is left, whole', async () => {
-      const key = newKey();
-      const contents = Array.from({ length: 8 }, (_, i) => Buffer.alloc(100_000 + i, i));
-      await Promise.all(contents.map((content) => put(key, content)));
-      const left = await read(key);
-      expect(contents.some((content) => left !== undefined && content.equals(left))).toBe(true);
-    });
-
     test('keys: one that is the beginning of another is a file of its own', async () => {
       const key = `test/${randomUUID()}`;
       await put(key, Buffer.from('short'));
