@@ -13,21 +13,6 @@ export interface Mutant {
 }
 
 export const MUTANTS = {
-  ackBeforeCommit: {
-    name: 'ack before commit',
-    file: 'state/store/store-postgres.js',
-    // The same statement, in a transaction whose commit comes after the answer and fails at times.
-    replace: [
-      'const rows = await this.#appends.query(sql `\n        select seqs::text',
-      `const early = (statement) => new Promise((resolve, reject) => {
-          this.#appends.transaction(async (session) => {
-            resolve(await session.query(statement));
-            if (Math.random() < 0.1) throw new Error('the commit failed');
-          }).catch(reject);
-        });
-        const rows = await early(sql \`\n        select seqs::text`,
-    ],
-  },
   dropFanout: {
     name: 'a fan-out dropped without a hint',
     file: 'state/delivery/fanout.js',
@@ -36,24 +21,10 @@ export const MUTANTS = {
       '    #deliver(entry, push) {\n        if (Math.random() < 0.5) return;',
     ],
   },
-  swapSeqs: {
-    name: 'two seqs swapped',
-    file: 'state/store/postgres-append.js',
-    replace: [
-      'const seqs = parseIntegerArray(row.seqs);',
-      `const seqs = parseIntegerArray(row.seqs);
-        if (seqs.length > 1 && this.#sent[0].conversation === this.#sent[1].conversation) seqs.unshift(...seqs.splice(0, 2).reverse());`,
-    ],
-  },
   skipDedupe: {
     name: 'no dedupe',
     file: 'state/store/postgres-append.js',
     replace: ['(draft) => draft.clientMsgId)', '(draft) => `${draft.clientMsgId}#${Math.random()}`)'],
-  },
-  noFence: {
-    name: 'no RESYNC after a lost stream',
-    file: 'gateway/resync-fence.js',
-    replace: ['    fenceAll(connections) {', '    fenceAll(connections) {\n        return;'],
   },
 } as const satisfies Record<string, Mutant>;
 
