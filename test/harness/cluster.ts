@@ -27,17 +27,24 @@ export async function freshDatabase(
   server = engineUrl('POSTGRES'),
 ): Promise<{ url: string } & AsyncDisposable> {
   const name = `e2e_${process.pid}_${Math.random().toString(36).slice(2)}`;
-  const admin = new pg.Pool({ connectionString: server, max: 1 });
-  await admin.query(`create database ${name}`);
+  await administer(server, `create database ${name}`);
   const url = new URL(server);
   url.pathname = `/${name}`;
   return {
     url: url.href,
-    [Symbol.asyncDispose]: async () => {
-      await admin.query(`drop database ${name} with (force)`);
-      await admin.end();
-    },
+    [Symbol.asyncDispose]: () => administer(server, `drop database ${name} with (force)`),
   };
+}
+
+/** Runs one statement on a connection of its own: an idle one would break whenever a test stops the server. */
+async function administer(server: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: server });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
 }
 
 /** The URL of an engine that the tests' global setup has started. */
