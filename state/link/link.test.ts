@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { GochatError } from '../common/mod.ts';
-import { SendResult } from '../crpc/mod.ts';
+import { GochatError } from '../../common/mod.ts';
+import { SendResult } from '../../crpc/mod.ts';
 import {
   client,
   encodeFrame,
@@ -9,9 +9,9 @@ import {
   FrameType,
   link,
   LinkKind,
-} from '../proto/mod.ts';
-import { FakeStream, FakeWorker, sendFrame } from './testing/fake-stream.ts';
-import { settle, testNode, until } from './testing/test-node.ts';
+} from '../../proto/mod.ts';
+import { FakeStream, FakeWorker, sendFrame } from '../testing/fake-stream.ts';
+import { settle, testNode, until } from '../testing/test-node.ts';
 
 const ROOM = 7n;
 

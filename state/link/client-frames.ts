@@ -1,0 +1,141 @@
+/** What clients send through one link: each frame goes to the part of the node that serves it. */
+import { type ConversationId, type ErrorCode, type ErrorDetails, GochatError } from '../../common/mod.ts';
+import {
+  client,
+  encodeFrame,
+  FRAME_RECORD_HEADER_BYTES,
+  FrameType,
+  HEADER_BYTES,
+  readU32,
+} from '../../proto/mod.ts';
+import { encodeAnswerRecord } from '../delivery/hot-frames.ts';
+import type { Downlink } from '../session/downlink.ts';
+import { join } from '../session/u64.ts';
+import type { LinkContext } from './link-context.ts';
+
+/** Conversation ids are positive signed 64-bit numbers: what the store can hold. */
+const MAX_KEY_HIGH = 0x7fffffff;
+const BUSY_RETRY_MS = 200;
+const REF_AT = FRAME_RECORD_HEADER_BYTES + 6;
+const KEY_AT = FRAME_RECORD_HEADER_BYTES + 8;
+
+/** Reads FRAME records; what is wrong with one is answered to its client. */
+export class ClientFrames {
+  readonly #link: Downlink;
+  readonly #context: LinkContext;
+  /** Requests in flight by connection. */
+  readonly #requests = new Map<number, number>();
+
+  constructor(link: Downlink, context: LinkContext) {
+    this.#link = link;
+    this.#context = context;
+  }
+
+  /** Takes a record; false when it is too short to hold a frame. */
+  onRecord(record: Uint8Array): boolean {
+    if (record.length < FRAME_RECORD_HEADER_BYTES + HEADER_BYTES) return false;
+    const conn = readU32(record, 1);
+    const slot = this.#context.locations.slotOf(this.#link.index, conn);
+    if (slot < 0) {
+      // Not attached, or replaced a moment ago: it cannot be served, and it must not wait for an answer in vain.
+      this.#link.kick(conn, 'STATE_UNAVAILABLE');
+      return true;
+    }
+    const type = record[FRAME_RECORD_HEADER_BYTES + 4] as number;
+    const ref = ((record[REF_AT] as number) << 8) | (record[REF_AT + 1] as number);
+    const keyHigh = readU32(record, KEY_AT);
+    const key = join(keyHigh, readU32(record, KEY_AT + 4));
+    if (type === FrameType.SEND) this.#onSend(record, conn, slot, ref, key, keyHigh);
+    else if (type === FrameType.REQUEST) this.#onRequest(record, conn, slot, ref, key);
+    else if (type === FrameType.RECEIPTS) this.#onReceipts(record, conn, slot, ref, key);
+    else if (type === FrameType.TYPING) this.#onTyping(record, conn, slot, key);
+    else this.#link.refuse({ conn, ref, key, code: 'FRAME_UNKNOWN', details: { type } });
+    return true;
+  }
+
+  #onSend(record: Uint8Array, conn: number, slot: number, ref: number, key: bigint, keyHigh: number): void {
+    const { locations, sendParser, sequencer, limits } = this.#context;
+    const link = this.#link;
+    const code = sendParser.parse(record, FRAME_RECORD_HEADER_BYTES + HEADER_BYTES);
+    if (code !== undefined) {
+      const details = sendDetails(code, limits.textBytes);
+      link.refuse({ conn, ref, key, code, details, clientMsgId: sendParser.clientMsgId });
+      return;
+    }
+    if (keyHigh > MAX_KEY_HIGH || key === 0n) {
+      link.refuse({ conn, ref, key, code: 'NOT_A_MEMBER', clientMsgId: sendParser.clientMsgId });
+      return;
+    }
+    const sender = locations.userAt(slot);
+    sequencer.submit(link, conn, ref, key as ConversationId, sender, locations.userNameAt(slot), sendParser);
+  }
+
+  #onRequest(record: Uint8Array, conn: number, slot: number, ref: number, key: bigint): void {
+    const { requests, limits, locations } = this.#context;
+    const link = this.#link;
+    const request = decode(client.Request, record);
+    if (request === undefined) {
+      link.refuse({ conn, ref, key, code: 'FRAME_INVALID' });
+      return;
+    }
+    const inFlight = this.#requests.get(conn) ?? 0;
+    const code = inFlight >= limits.requestsPerConnection ? 'OVERLOADED' : requests.refusal;
+    if (code !== undefined) {
+      link.refuse({ conn, ref, key, code, retryAfterMs: BUSY_RETRY_MS });
+      return;
+    }
+    this.#requests.set(conn, inFlight + 1);
+    requests
+      .answer(locations.callerAt(slot), key, request)
+      .then((response) => {
+        const payload = client.Response.encode(response).finish();
+        link.answer(encodeAnswerRecord(conn, encodeFrame(FrameType.RESPONSE, ref, key, payload)));
+      })
+      .catch((cause: unknown) => {
+        const error = GochatError.from(cause);
+        if (error.code === 'INTERNAL')
+          this.#context.logger.error({ err: error, gateway: link.peerName }, 'request failed');
+        const retryAfterMs = error.retryAfterMs ?? (error.retryable ? BUSY_RETRY_MS : 0);
+        link.refuse({ conn, ref, key, code: error.code, details: error.details, retryAfterMs });
+      })
+      .finally(() => {
+        const left = (this.#requests.get(conn) ?? 1) - 1;
+        if (left > 0) this.#requests.set(conn, left);
+        else this.#requests.delete(conn);
+      });
+  }
+
+  #onReceipts(record: Uint8Array, conn: number, slot: number, ref: number, key: bigint): void {
+    const { receipts, locations } = this.#context;
+    const message = decode(client.Receipts, record);
+    if (message === undefined) {
+      this.#link.refuse({ conn, ref, key, code: 'FRAME_INVALID' });
+    } else if (!receipts.add(locations.callerAt(slot), message.receipts)) {
+      this.#link.refuse({ conn, ref, key, code: 'ARGUMENT_INVALID', details: { what: 'RECEIPTS' } });
+    }
+  }
+
+  #onTyping(record: Uint8Array, conn: number, slot: number, key: bigint): void {
+    const message = decode(client.Typing, record);
+    // It has no answer, so what is wrong with one is not told.
+    if (message === undefined) return;
+    const { typing, locations } = this.#context;
+    typing.tell(this.#link, conn, key as ConversationId, locations.callerAt(slot), message.stopped);
+  }
+}
+
+/** Decodes the payload of the frame in a FRAME record. */
+function decode<T>(codec: { decode(input: Uint8Array): T }, record: Uint8Array): T | undefined {
+  try {
+    return codec.decode(record.subarray(FRAME_RECORD_HEADER_BYTES + HEADER_BYTES));
+  } catch {
+    // Whatever the decoder says of it, the answer is FRAME_INVALID.
+    return undefined;
+  }
+}
+
+function sendDetails(code: ErrorCode, maxTextBytes: number): ErrorDetails {
+  if (code === 'TEXT_TOO_LONG') return { max: maxTextBytes };
+  if (code === 'ARGUMENT_INVALID') return { what: 'A text or client_msg_id with the character U+0000' };
+  return {};
+}

@@ -1,0 +1,31 @@
+/** What all links of a node share. */
+import type { Logger } from '../../common/mod.ts';
+import type { Receipts } from '../chat/receipts.ts';
+import type { Requests } from '../chat/requests.ts';
+import type { SendParser } from '../delivery/send-parser.ts';
+import type { Sequencer } from '../delivery/sequencer.ts';
+import type { Typing } from '../delivery/typing.ts';
+import type { StateLimits } from '../limits.ts';
+import type { StateMetrics } from '../metrics.ts';
+import type { Downlink } from '../session/downlink.ts';
+import type { Evictions } from '../session/evictions.ts';
+import type { LocationMap } from '../session/location-map.ts';
+import type { Presence } from '../session/presence.ts';
+import type { SessionLog } from '../session/session-log.ts';
+import type { Sessions } from '../session/sessions.ts';
+
+export interface LinkContext {
+  readonly locations: LocationMap<Downlink>;
+  readonly sessions: Sessions;
+  readonly evictions: Pick<Evictions, 'orderFor'>;
+  readonly presence: Presence;
+  readonly sessionLog: SessionLog;
+  readonly sequencer: Sequencer;
+  readonly requests: Requests;
+  readonly receipts: Receipts;
+  readonly typing: Typing;
+  readonly sendParser: SendParser;
+  readonly limits: StateLimits;
+  readonly metrics: StateMetrics;
+  readonly logger: Logger;
+}

@@ -1,0 +1,213 @@
+/** One gateway worker's stream: reads its records, keeps its part of the location map, and carries the answers. */
+import { CATALOGUE, describe, type ErrorCode, GochatError, type Logger } from '../../common/mod.ts';
+import { type BatchStream, type BatchStreamHandler, SendResult, type StreamEnd } from '../../crpc/mod.ts';
+import {
+  client,
+  encodeConns,
+  encodeFrame,
+  encodeRecord,
+  FrameType,
+  link,
+  LinkKind,
+  readU32,
+} from '../../proto/mod.ts';
+import { encodeAnswerRecord } from '../delivery/hot-frames.ts';
+import type { Downlink, Fence, Refusal } from '../session/downlink.ts';
+import type { SessionEvent } from '../session/session-log.ts';
+import { Attachments } from './attachments.ts';
+import { ClientFrames } from './client-frames.ts';
+import type { LinkContext } from './link-context.ts';
+
+/** Of what may wait for a worker, who is typing may take one part in so many. */
+const EPHEMERAL_PART = 4;
+
+/**
+ * Handles one stream of records.
+ *
+ * A record that cannot be read is a fault of the worker, not of a client: the stream is ended, upon which the worker
+ * opens another one and makes its connections resynchronise.
+ */
+export class Link implements Downlink, BatchStreamHandler {
+  readonly index: number;
+  peerName = '';
+  readonly fences = new Map<number, Fence>();
+  readonly #stream: BatchStream;
+  readonly #context: LinkContext;
+  #logger: Logger;
+  #opened = false;
+  #ended = false;
+  /** Connections that missed pushes because the worker is behind. */
+  readonly #lost = new Set<number>();
+  readonly #attachments: Attachments;
+  readonly #frames: ClientFrames;
+  readonly #onForgotten: () => void;
+
+  constructor(stream: BatchStream, context: LinkContext, onForgotten: () => void) {
+    this.#stream = stream;
+    this.#context = context;
+    this.#onForgotten = onForgotten;
+    this.#logger = context.logger;
+    this.index = context.locations.open(this);
+    if (this.index < 0) throw new GochatError('OVERLOADED');
+    this.#attachments = new Attachments(this, context);
+    this.#frames = new ClientFrames(this, context);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  isAttached(conn: number): boolean {
+    return !this.#ended && this.#context.locations.slotOf(this.index, conn) >= 0;
+  }
+
+  onRecords(records: readonly Uint8Array[]): void {
+    for (const record of records) {
+      if (this.#ended) break;
+      if (record[0] !== LinkKind.FRAME || !this.#opened) this.#onControl(record);
+      else if (!this.#frames.onRecord(record)) this.#abandon('a FRAME record is too short');
+    }
+    this.#attachments.confirm();
+    this.#context.sequencer.flush();
+  }
+
+  onDrain(): void {
+    if (this.#lost.size === 0) return;
+    const lost = [...this.#lost];
+    this.#lost.clear();
+    this.fence(lost);
+  }
+
+  onEnd(end: StreamEnd): void {
+    this.#logger.info({ end, connections: this.#context.locations.connsOf(this.index).length }, 'link ended');
+    this.#forget();
+  }
+
+  push(head: Uint8Array, frame: Uint8Array, count: number): void {
+    if (this.#ended) return;
+    if (this.#stream.queuedBytes > this.#context.limits.pushBytes) {
+      for (let i = 0; i < count; i++) this.#lost.add(readU32(head, 4 + i * 4));
+      return;
+    }
+    this.#sent(this.#stream.send(head, frame));
+  }
+
+  pushEphemeral(head: Uint8Array, frame: Uint8Array): void {
+    if (!this.#ended && this.#stream.queuedBytes <= this.#context.limits.pushBytes / EPHEMERAL_PART)
+      this.#sent(this.#stream.send(head, frame));
+  }
+
+  answer(record: Uint8Array): void {
+    if (!this.#ended) this.#sent(this.#stream.send(record));
+  }
+
+  refuse(refusal: Refusal): void {
+    const { code, details } = refusal;
+    const entry = CATALOGUE[code];
+    this.#context.metrics.nacks.add(1, { code });
+    const nack = client.Nack.encode({
+      code,
+      message: describe(code, details),
+      retryable: entry.retryable,
+      retryAfterMs: refusal.retryAfterMs ?? 0,
+      clientMsgId: refusal.clientMsgId ?? '',
+    }).finish();
+    const frame = encodeFrame(FrameType.NACK, refusal.ref, refusal.key, nack);
+    this.answer(encodeAnswerRecord(refusal.conn, frame));
+  }
+
+  kick(conn: number, code: ErrorCode, reason = ''): void {
+    this.#detach(conn, true, 'kicked', reason === '' ? code : `${code}: ${reason}`);
+    this.answer(encodeRecord(LinkKind.KICK, link.Kick.encode({ conn, code, reason }).finish()));
+  }
+
+  fence(conns: Iterable<number>): void {
+    const list = [...conns];
+    if (list.length === 0) return;
+    this.#context.metrics.resyncs.add(list.length);
+    this.answer(encodeConns(LinkKind.FENCE, list));
+  }
+
+  /** Flushes and ends the stream. */
+  close(): void {
+    if (this.#ended) return;
+    this.#stream.close();
+    this.#forget();
+  }
+
+  /** Reads the records of the worker itself. */
+  #onControl(record: Uint8Array): void {
+    const body = record.subarray(1);
+    try {
+      switch (record[0]) {
+        case LinkKind.OPEN:
+          this.#onOpen(link.Open.decode(body));
+          return;
+        case LinkKind.ATTACH:
+          if (this.#opened) return this.#attachments.attach(link.Attach.decode(body));
+          break;
+        case LinkKind.DETACH:
+          if (this.#opened && record.length === 6) return this.#detach(readU32(record, 1), record[5] === 1);
+          break;
+        case LinkKind.LOGIN:
+          if (this.#opened) return this.#attachments.login(link.Login.decode(body));
+          break;
+        case LinkKind.READY:
+          this.#logger.debug('link ready');
+          if (this.#opened) return;
+          break;
+      }
+    } catch (error) {
+      this.#abandon('a record does not parse', error);
+      return;
+    }
+    this.#abandon(`a record of kind ${record[0]} is not valid here`);
+  }
+
+  #onOpen(open: link.Open): void {
+    if (this.#opened) {
+      this.#abandon('OPEN came twice');
+      return;
+    }
+    this.#opened = true;
+    this.peerName = `${open.gatewayName}/${open.worker}`;
+    this.#logger = this.#logger.child({
+      gateway: open.gatewayName,
+      number: open.gateway,
+      worker: open.worker,
+    });
+    this.#logger.info('link opened');
+  }
+
+  /** @param left the connection ended on purpose */
+  #detach(
+    conn: number,
+    left: boolean,
+    what: SessionEvent['what'] = left ? 'left' : 'dropped',
+    detail = '',
+  ): void {
+    this.fences.delete(conn);
+    this.#lost.delete(conn);
+    this.#attachments.detach(conn, left, what, detail);
+  }
+
+  /** BACKPRESSURE needs no action: pushes watch the queue, and answers are bounded by what is asked. */
+  #sent(result: SendResult): void {
+    if (result === SendResult.CLOSED) this.#abandon('the stream takes no more');
+  }
+
+  #abandon(reason: string, error?: unknown): void {
+    if (this.#ended) return;
+    this.#logger.warn(error === undefined ? { reason } : { reason, err: error }, 'link abandoned');
+    this.close();
+  }
+
+  #forget(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.fences.clear();
+    this.#lost.clear();
+    this.#attachments.forget();
+    this.#onForgotten();
+  }
+}
