@@ -1,10 +1,11 @@
-/** What the gateway does with a frame of a live connection: it reads the header and forwards, or answers itself. */
-import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
+/** What the gateway does with what a connection brings: it reads a frame's header and forwards it, or answers itself. */
+import { CATALOGUE, type ErrorCode, type ErrorDetails } from '../common/mod.ts';
 import {
   client,
   decodeHeader,
   encodeFrame,
   framePayload,
+  type FrameHeader,
   frameRef,
   FrameType,
   frameType,
@@ -14,23 +15,32 @@ import {
   isEphemeral,
 } from '../proto/mod.ts';
 import { nackFrame } from './answers.ts';
-import { type Connection, Fence } from './connection.ts';
+import { type Connection, Fence, Phase } from './connection.ts';
+import type { Connections } from './connections.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { Guard } from './guard.ts';
+import type { Handshake } from './handshake.ts';
 import type { ResyncFence } from './resync-fence.ts';
 import { Verdict } from './send-budget.ts';
 import { Forwarded, KEY_AT, type Uplink } from './uplink.ts';
+import type { WorkerStats } from './worker-stats.ts';
 
 /** Protobuf tags of the calls of REQUEST that are about the conversation in the key: get_history, get_members. */
 const ROOM_CALLS: ReadonlySet<number | undefined> = new Set([0x32, 0x3a]);
+
+/** Faults of a single WebSocket message. */
+const SURVIVABLE: ReadonlySet<ErrorCode> = new Set(['FRAME_INVALID', 'FRAME_UNKNOWN', 'JSON_INVALID']);
+const NO_HEADER = { ref: 0, key: 0n };
 
 export interface InboundContext {
   readonly uplink: Uplink;
   readonly fence: ResyncFence;
   readonly guard: Pick<Guard, 'charge' | 'waitMs'>;
-  close(connection: Connection, code: ErrorCode): void;
+  readonly handshake: Pick<Handshake, 'onFirstFrame'>;
+  readonly connections: Pick<Connections, 'close' | 'end'>;
+  readonly deadlines: Pick<Deadlines, 'onFrame'>;
+  readonly stats: Pick<WorkerStats, 'framesIn'>;
   send(connection: Connection, frame: Uint8Array): void;
-  /** The client has said goodbye. */
-  goodbye(connection: Connection): void;
 }
 
 export class Inbound {
@@ -40,7 +50,42 @@ export class Inbound {
     this.#context = context;
   }
 
-  onFrame(connection: Connection, frame: Uint8Array): void {
+  /** Takes a whole frame; returns whether the connection takes more. */
+  onFrame(connection: Connection, frame: Uint8Array): boolean {
+    const { stats, deadlines, handshake, connections } = this.#context;
+    stats.framesIn++;
+    deadlines.onFrame(connection);
+    if (connection.phase === Phase.LIVE) this.#onLiveFrame(connection, frame);
+    else if (connection.phase === Phase.HELLO) handshake.onFirstFrame(connection, frame);
+    else if (connection.phase < Phase.CLOSING) connections.close(connection, 'HELLO_EXPECTED');
+    return connection.phase < Phase.CLOSING;
+  }
+
+  /** Takes a frame of the transport's own; returns whether to answer: only who is in budget and reads the answers. */
+  onSideFrame(connection: Connection, bytes: number): boolean {
+    const { guard, connections } = this.#context;
+    const verdict = guard.charge(connection, bytes);
+    if (verdict === Verdict.CLOSE) connections.close(connection, 'RATE_LIMITED');
+    return verdict === Verdict.TAKE && connection.socket.writableLength === 0;
+  }
+
+  /** Takes bytes that make no frame. */
+  onFault(
+    connection: Connection,
+    code: ErrorCode,
+    details?: ErrorDetails,
+    refused: Pick<FrameHeader, 'ref' | 'key'> = NO_HEADER,
+  ): void {
+    const { guard, connections, send } = this.#context;
+    // A message of its own on WebSocket: what follows can still be read.
+    if (SURVIVABLE.has(code) && connection.phase === Phase.LIVE) {
+      const verdict = guard.charge(connection, 0);
+      if (verdict === Verdict.CLOSE) connections.close(connection, 'RATE_LIMITED');
+      else send(connection, nackFrame(code, refused, '', details));
+    } else connections.close(connection, 'close' in CATALOGUE[code] ? code : 'HELLO_EXPECTED', details);
+  }
+
+  #onLiveFrame(connection: Connection, frame: Uint8Array): void {
     const { fence } = this.#context;
     const type = frameType(frame);
     const verdict = this.#context.guard.charge(connection, frame.length);
@@ -66,7 +111,7 @@ export class Inbound {
         fence.onResynced(connection, frameRef(frame));
         return;
       case FrameType.CLOSE:
-        this.#context.goodbye(connection);
+        this.#context.connections.end(connection, 'CLIENT_GOODBYE');
         return;
       default:
         this.#refuse(connection, frame, 'FRAME_UNKNOWN', { type });
@@ -87,7 +132,7 @@ export class Inbound {
   #overBudget(connection: Connection, frame: Uint8Array, type: number, verdict: Verdict): boolean {
     const context = this.#context;
     if (verdict === Verdict.CLOSE) {
-      context.close(connection, 'RATE_LIMITED');
+      context.connections.close(connection, 'RATE_LIMITED');
       return true;
     }
     if (type === FrameType.RESYNCED || type === FrameType.CLOSE) return false;

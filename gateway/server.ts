@@ -1,29 +1,19 @@
-/** The gateway as a server: its place in the registry, and the workers that do the work. */
-import { randomUUID } from 'node:crypto';
-import { availableParallelism } from 'node:os';
-import { GochatError, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
-import type { Registration, Registry, Snapshot, TlsOptions, Unwatch } from '../crpc/mod.ts';
-import { advertisedHost, joinAddress } from './advertise.ts';
-import type { Ports, ToWorker, WorkerData } from './control.ts';
+/** The gateway as a server: what it learns from the registry, and the workers that do the work. */
+import { type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
+import type { Registry, TlsOptions } from '../crpc/mod.ts';
+import { joinAddress } from './advertise.ts';
+import type { Ports, ToWorker } from './control.ts';
 import { Descriptors } from './descriptors.ts';
 import type { TlsMaterial } from './door.ts';
-import { type OtherGateway, otherGateways } from './elsewhere.ts';
+import { GatewayEntry } from './gateway-entry.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { GatewayNumber } from './gateway-number.ts';
-import {
-  DEFAULT_LIMITS,
-  type GatewayLimits,
-  MAX_WORKERS,
-  reloadedLimits,
-  RESIZE_DRAIN_MS,
-  shareOf,
-} from './limits.ts';
-import { assertPortFree, canReusePort, listenError } from './listen-check.ts';
+import { DEFAULT_LIMITS, type GatewayLimits, reloadedLimits } from './limits.ts';
+import { assertPortFree } from './listen-check.ts';
 import { LoadPublisher } from './load-publisher.ts';
-import type { StateNode } from './state-link.ts';
-import { TicketKeys } from './ticket-keys.ts';
+import { RegistryFeed } from './registry-feed.ts';
 import { loadTls, type TlsFiles } from './tls-material.ts';
-import { ListenFailure, WorkerHandle } from './worker-handle.ts';
+import { WorkerPool } from './worker-pool.ts';
 
 export interface GatewayOptions {
   /** Names this process start; unique among the gateways. */
@@ -59,71 +49,88 @@ export interface GatewayOptions {
 }
 
 const SETTLE_MS = 2000;
-const GATEWAY_SERVICE = 'gateway';
-const STATE_SERVICE = 'state';
-const IPCONF_SERVICE = 'ipconf';
-const KEYS = 'jwks';
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
 /**
  * Supervises the workers of a gateway.
  *
- * The supervisor itself touches no client: it leases the gateway's number, follows the state nodes and the signing
- * keys, hands all that to its workers, sums what they count, and replaces a worker that fails.
+ * The supervisor itself touches no client: it leases the gateway's number, hands what the registry knows to its workers,
+ * and sums what they count.
  */
 export class GatewayServer implements Server {
   readonly name: string;
   readonly #options: GatewayOptions;
   #limits: GatewayLimits;
   readonly #logger: Logger;
-  readonly #metrics = new GatewayMetrics(
-    () => this.#workers,
-    () => this.#descriptors.exhausted,
-  );
+  readonly #pool: WorkerPool;
+  readonly #metrics: GatewayMetrics;
   readonly #descriptors = new Descriptors((exhausted) => this.#onDescriptors(exhausted));
   readonly #load: LoadPublisher;
-  #workers: WorkerHandle[] = [];
-  /** Those that are one too many, until their clients have gone. */
-  readonly #leaving = new Set<WorkerHandle>();
-  #canShare = false;
-  #reconfigured: Promise<void> = Promise.resolve();
-  #ports: Ports | undefined;
+  readonly #entry: GatewayEntry;
   readonly #number: GatewayNumber;
-  #nodes: readonly StateNode[] = [];
-  #keys: string | undefined;
-  readonly #ticketKeys = new TicketKeys();
+  readonly #feed: RegistryFeed;
+  #reconfigured: Promise<void> = Promise.resolve();
   #clientTls: TlsMaterial | undefined;
-  #unwatch: Unwatch[] = [];
-  #registration: Registration | undefined;
-  /** Of two gateways at one address the younger one lives. */
-  readonly #epoch = Date.now();
   readonly #ready = Promise.withResolvers<void>();
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
 
   constructor(options: GatewayOptions) {
+    const { name, host, registry, logger } = options;
     this.#options = options;
-    this.name = options.name;
-    this.#logger = options.logger;
-    this.#number = new GatewayNumber(options.registry, options.logger, (gateway) =>
-      this.#tell({ kind: 'gateway', gateway }),
-    );
+    this.name = name;
+    this.#logger = logger;
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
+    this.#number = new GatewayNumber(registry, logger, (gateway) =>
+      this.#pool.post({ kind: 'gateway', gateway }),
+    );
+    this.#feed = new RegistryFeed({
+      registry,
+      tickets: options.requireTicket ?? false,
+      tell: (message) => this.#pool.post(message),
+    });
+    const { advertiseHost, zone = '', version = '', weight = 1, metadata = {} } = options;
+    const facts = { name, host, advertiseHost, zone, version, weight, metadata };
+    this.#entry = new GatewayEntry({ ...facts, registry, logger });
+    this.#pool = new WorkerPool({
+      entry: ENTRY,
+      host,
+      logger,
+      data: () => ({
+        gateway: this.#number.value,
+        gatewayName: name,
+        requireTicket: options.requireTicket ?? false,
+        clusterToken: options.clusterToken,
+        tls: options.tls,
+        clientTls: this.#clientTls,
+        logLevel: logger.level as LogLevel,
+      }),
+      greeting: () => this.#greeting(),
+      onStats: ({ index }, stats) => {
+        this.#metrics.record(index, stats);
+        this.#load.onStats();
+        if (this.readiness() === undefined) this.#ready.resolve();
+      },
+      onReplace: ({ index }) => this.#metrics.restarted(index),
+      onRetired: ({ index }) => this.#metrics.forget(index),
+    });
+    const workers = () => this.#pool.workers;
+    this.#metrics = new GatewayMetrics(workers, () => this.#descriptors.exhausted);
     this.#load = new LoadPublisher({
       maxConnections: () => this.#limits.maxConnections,
-      workers: () => this.#workers,
-      logger: this.#logger,
+      workers,
+      logger,
     });
   }
 
   /** host:port for TCP clients, once started. */
   get address(): string {
-    return this.#addressOf(this.#ports?.port);
+    return joinAddress(this.#options.host, this.#pool.ports?.port ?? 0);
   }
 
   /** host:port for WebSocket clients, once started. */
   get wsAddress(): string {
-    return this.#addressOf(this.#ports?.wsPort);
+    return joinAddress(this.#options.host, this.#pool.ports?.wsPort ?? 0);
   }
 
   readonly start = once(async (): Promise<void> => {
@@ -139,8 +146,7 @@ export class GatewayServer implements Server {
     if (this.#state !== 'running') return;
     this.#state = 'draining';
     await this.#load.drain();
-    const elsewhere = await this.#elsewhere();
-    await Promise.all(this.#workers.map((worker) => worker.drain(this.#drainMs, elsewhere)));
+    await this.#pool.drain(this.#drainMs, await this.#entry.elsewhere());
   });
   #drainMs = 0;
 
@@ -152,10 +158,10 @@ export class GatewayServer implements Server {
   readonly stop = once(async (): Promise<void> => {
     this.#state = 'stopped';
     this.#load.stop();
-    for (const unwatch of this.#unwatch) unwatch();
-    await this.#deregister();
+    this.#feed.stop();
+    await this.#entry.deregister();
     this.#descriptors.stop();
-    await Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.stop()));
+    await this.#pool.stop();
     this.#metrics.close();
     await this.#number.release();
   });
@@ -169,7 +175,7 @@ export class GatewayServer implements Server {
     const { clientTls } = this.#options;
     if (clientTls === undefined) return;
     this.#clientTls = loadTls(clientTls);
-    this.#tell({ kind: 'tls', tls: this.#clientTls });
+    this.#pool.post({ kind: 'tls', tls: this.#clientTls });
   }
 
   /**
@@ -189,55 +195,40 @@ export class GatewayServer implements Server {
   }
 
   readiness(): string | undefined {
+    const { workers } = this.#pool;
     if (this.#state === 'draining') return 'draining';
     if (this.#state !== 'running') return 'not started';
     if (this.#descriptors.exhausted) return 'no file descriptors are left; raise the limit of open files';
-    if (!this.#workers.some((worker) => worker.listening)) return 'no worker is listening';
-    if (this.#keys === undefined) return 'no signing keys are published; start a state server';
-    if (this.#workers.some((worker) => worker.listening && worker.stats.readyLinks === 0))
+    if (!workers.some((worker) => worker.listening)) return 'no worker is listening';
+    if (!this.#feed.hasKeys) return 'no signing keys are published; start a state server';
+    if (workers.some((worker) => worker.listening && worker.stats.readyLinks === 0))
       return 'no state server can be reached';
     return undefined;
   }
 
   async #start(): Promise<void> {
-    const { registry, host, port, wsPort, clientTls } = this.#options;
+    const { host, port, wsPort, clientTls, workers = 0 } = this.#options;
     this.#clientTls = clientTls && loadTls(clientTls);
     await assertPortFree(host, port, '--port');
     await assertPortFree(host, wsPort, '--ws-port');
     await this.#number.lease();
-    this.#unwatch = [
-      registry.watch(STATE_SERVICE, ({ endpoints }) => {
-        const known = new Set(this.#nodes.map(({ id }) => id));
-        this.#nodes = endpoints.map(({ id, address }) => ({ id, address }));
-        // Load figures change all the time and do not matter here.
-        if (this.#nodes.length === known.size && this.#nodes.every(({ id }) => known.has(id))) return;
-        this.#tell({ kind: 'nodes', nodes: this.#nodes });
-      }),
-      registry.follow(KEYS, (jwks) => {
-        this.#keys = jwks;
-        if (jwks !== undefined) this.#tell({ kind: 'keys', jwks });
-      }),
-      ...(this.#options.requireTicket ? [registry.watch(IPCONF_SERVICE, this.#onIpconfs)] : []),
-    ];
-    this.#canShare = await canReusePort(host);
-    const count = this.#workerCount(this.#options.workers ?? 0);
-    // The first one picks the ports where they are free to choose; the others join it.
-    this.#ports = await this.#startWorker(0, count, { port, wsPort });
-    const rest = Array.from({ length: count - 1 }, (_, i) =>
-      this.#startWorker(i + 1, count, this.#ports as Ports),
-    );
-    await Promise.all(rest);
+    this.#feed.start();
+    await this.#pool.start(workers, { port, wsPort }, this.#limits);
     this.#state = 'running';
     this.#descriptors.start();
-    if (this.#nodes.length > 0) await this.#settle();
-    await this.#register();
-    this.#logger.info({ tcp: this.address, ws: this.wsAddress, workers: count }, 'gateway listens');
+    if (this.#feed.hasNodes) await this.#settle();
+    const registration = await this.#entry.register({
+      ports: this.#pool.ports as Ports,
+      number: this.#number.value,
+      tls: this.#clientTls !== undefined,
+      load: this.#load.next(),
+    });
+    this.#load.start(registration);
+    this.#logger.info(
+      { tcp: this.address, ws: this.wsAddress, workers: this.#pool.workers.length },
+      'gateway listens',
+    );
   }
-
-  readonly #onIpconfs = ({ endpoints }: Snapshot): void => {
-    if (!this.#ticketKeys.update(endpoints, performance.now())) return;
-    this.#tell({ kind: 'ticket-keys', jwks: this.#ticketKeys.jwks });
-  };
 
   /** Waits a little for the state nodes, so that the first clients are not sent away. */
   async #settle(): Promise<void> {
@@ -246,48 +237,13 @@ export class GatewayServer implements Server {
     clearTimeout(timer);
   }
 
-  #workerCount(configured: number): number {
-    const wanted = Math.min(configured || availableParallelism(), MAX_WORKERS);
-    if (wanted === 1 || this.#canShare) return wanted;
-    this.#logger.warn(
-      { wanted, workers: 1 },
-      'this platform cannot share a port between listeners (SO_REUSEPORT): the gateway runs with one worker',
-    );
-    return 1;
-  }
-
   async #reconfigure(workers: number, limits: GatewayLimits): Promise<void> {
     if (this.#state !== 'running') return;
     this.#limits = reloadedLimits(this.#limits, limits);
-    const count = this.#workerCount(workers);
-    const before = this.#workers.length;
-    for (const surplus of this.#workers.splice(count)) void this.#retire(surplus);
-    const share = shareOf(this.#limits, count);
-    for (const worker of this.#workers) worker.setLimits(share);
-    while (this.#workers.length < count)
-      await this.#startWorker(this.#freeIndex(), count, this.#ports as Ports);
-    this.#logger.info({ before, workers: count }, 'gateway reconfigured');
-  }
-
-  /** The least number that no worker has, be it one that is leaving. */
-  #freeIndex(): number {
-    const taken = new Set([...this.#workers, ...this.#leaving].map(({ index }) => index));
-    let index = 0;
-    while (taken.has(index)) index++;
-    return index;
-  }
-
-  /** Sends the clients of a worker to the others, and ends it. */
-  async #retire(worker: WorkerHandle): Promise<void> {
-    const { port, wsPort } = this.#ports as Ports;
-    this.#leaving.add(worker);
-    const host = this.#options.advertiseHost ?? this.#options.host;
-    await worker.drain(RESIZE_DRAIN_MS, [
-      { host, port, wsPort, tls: this.#clientTls !== undefined, room: 1 },
-    ]);
-    await worker.stop();
-    this.#leaving.delete(worker);
-    this.#metrics.forget(worker.index);
+    const before = this.#pool.workers.length;
+    const here = this.#entry.here(this.#pool.ports as Ports, this.#clientTls !== undefined);
+    await this.#pool.resize(workers, this.#limits, here);
+    this.#logger.info({ before, workers: this.#pool.workers.length }, 'gateway reconfigured');
   }
 
   #onDescriptors(exhausted: boolean): void {
@@ -296,108 +252,12 @@ export class GatewayServer implements Server {
         'no file descriptors are left: the gateway accepts no clients until some are free; raise the limit of open files (ulimit -n)',
       );
     else this.#logger.info('file descriptors are free again: the gateway accepts clients');
-    this.#tell({ kind: 'accept', accept: !exhausted });
-  }
-
-  async #startWorker(worker: number, count: number, ports: Ports): Promise<Ports> {
-    const { name, host, clusterToken, tls } = this.#options;
-    const data: WorkerData = {
-      ...ports,
-      gateway: this.#number.value,
-      gatewayName: name,
-      worker,
-      host,
-      reusePort: this.#canShare,
-      limits: shareOf(this.#limits, count),
-      requireTicket: this.#options.requireTicket ?? false,
-      clusterToken,
-      tls,
-      clientTls: this.#clientTls,
-      logLevel: this.#logger.level as LogLevel,
-    };
-    const handle = new WorkerHandle({
-      entry: ENTRY,
-      data,
-      logger: this.#logger,
-      greeting: () => this.#greeting(),
-      onStats: ({ index, stats }) => {
-        this.#metrics.record(index, stats);
-        this.#load.onStats();
-        if (this.readiness() === undefined) this.#ready.resolve();
-      },
-      onReplace: ({ index }) => this.#metrics.restarted(index),
-    });
-    this.#workers.push(handle);
-    try {
-      return await handle.start();
-    } catch (error) {
-      if (!(error instanceof ListenFailure)) throw GochatError.from(error);
-      throw listenError(error.reason, host, ports[error.on], error.on === 'port' ? '--port' : '--ws-port');
-    }
+    this.#pool.post({ kind: 'accept', accept: !exhausted });
   }
 
   #greeting(): ToWorker[] {
-    const messages: ToWorker[] = [{ kind: 'gateway', gateway: this.#number.value }];
-    if (this.#keys !== undefined) messages.push({ kind: 'keys', jwks: this.#keys });
-    if (this.#options.requireTicket) messages.push({ kind: 'ticket-keys', jwks: this.#ticketKeys.jwks });
-    if (this.#clientTls !== undefined) messages.push({ kind: 'tls', tls: this.#clientTls });
-    messages.push({ kind: 'nodes', nodes: this.#nodes });
-    return messages;
-  }
-
-  #tell(message: ToWorker): void {
-    for (const worker of [...this.#workers, ...this.#leaving]) worker.post(message);
-  }
-
-  async #register(): Promise<void> {
-    const { registry, name, zone, version, weight, metadata } = this.#options;
-    const { port, wsPort } = this.#ports as Ports;
-    this.#registration = await registry.register(GATEWAY_SERVICE, {
-      id: randomUUID(),
-      address: this.#advertised(port),
-      weight: weight ?? 1,
-      zone: zone ?? '',
-      version: version ?? '',
-      metadata: {
-        ...metadata,
-        name,
-        ws_port: String(wsPort),
-        number: String(this.#number.value),
-        epoch: String(this.#epoch),
-        ...(this.#clientTls && { tls: '1' }),
-      },
-      load: this.#load.next(),
-    });
-    this.#load.start(this.#registration);
-  }
-
-  async #deregister(): Promise<void> {
-    const registration = this.#registration;
-    this.#registration = undefined;
-    try {
-      await registration?.deregister();
-    } catch (error) {
-      // Its lease runs out by itself.
-      this.#logger.warn({ err: error }, 'the gateway could not take itself out of the registry');
-    }
-  }
-
-  /** The gateways that clients may go to; none where the registry does not answer. */
-  async #elsewhere(): Promise<OtherGateway[]> {
-    try {
-      const endpoints = await this.#options.registry.list(GATEWAY_SERVICE);
-      return otherGateways(endpoints, this.#options.zone ?? '');
-    } catch (error) {
-      this.#logger.warn({ err: error }, 'the other gateways are not known: clients must ask ipconf');
-      return [];
-    }
-  }
-
-  #advertised(port: number): string {
-    return joinAddress(this.#options.advertiseHost ?? advertisedHost(this.#options.host), port);
-  }
-
-  #addressOf(port: number | undefined): string {
-    return joinAddress(this.#options.host, port ?? 0);
+    const messages = [{ kind: 'gateway' as const, gateway: this.#number.value }, ...this.#feed.messages];
+    const tls = this.#clientTls;
+    return tls === undefined ? messages : [{ kind: 'tls', tls }, ...messages];
   }
 }

@@ -1,0 +1,140 @@
+/** The workers of a gateway as a whole: how many there are, what all of them are told, and how they end. */
+import { availableParallelism } from 'node:os';
+import { GochatError, type Logger } from '../common/mod.ts';
+import type { Ports, ToWorker, WorkerData } from './control.ts';
+import type { OtherGateway } from './elsewhere.ts';
+import { type GatewayLimits, MAX_WORKERS, RESIZE_DRAIN_MS, shareOf } from './limits.ts';
+import { canReusePort, listenError } from './listen-check.ts';
+import { ListenFailure, WorkerHandle } from './worker-handle.ts';
+import type { WorkerStats } from './worker-stats.ts';
+
+/** What differs from worker to worker, or is the pool's own matter. */
+type OwnData = 'worker' | 'host' | 'port' | 'wsPort' | 'reusePort' | 'limits';
+
+export interface WorkerPoolOptions {
+  /** The module that each thread runs. */
+  readonly entry: URL;
+  readonly host: string;
+  readonly logger: Logger;
+  /** What a worker is started with now, its own part left out. */
+  readonly data: () => Omit<WorkerData, OwnData>;
+  /** What a worker that has just started is told. */
+  readonly greeting: () => readonly ToWorker[];
+  readonly onStats: (handle: WorkerHandle, stats: WorkerStats) => void;
+  /** A worker has ended by itself; another one takes its place. */
+  readonly onReplace: (handle: WorkerHandle) => void;
+  /** A worker that was one too many has ended. */
+  readonly onRetired: (handle: WorkerHandle) => void;
+}
+
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  #workers: WorkerHandle[] = [];
+  /** Those that are one too many, until their clients have gone. */
+  readonly #leaving = new Set<WorkerHandle>();
+  #canShare = false;
+  #ports: Ports | undefined;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+  }
+
+  /** Those that take clients. */
+  get workers(): readonly WorkerHandle[] {
+    return this.#workers;
+  }
+
+  /** Where they listen, once started. */
+  get ports(): Ports | undefined {
+    return this.#ports;
+  }
+
+  /**
+   * Starts so many workers.
+   *
+   * @param configured 0: one a core
+   * @param limits of the gateway; each worker gets its share
+   * @throws GochatError PORT_IN_USE, CONFIG_INVALID
+   */
+  async start(configured: number, ports: Ports, limits: GatewayLimits): Promise<void> {
+    this.#canShare = await canReusePort(this.#options.host);
+    const count = this.#countOf(configured);
+    // The first one picks the ports where they are free to choose; the others join it.
+    const taken = await this.#startWorker(0, ports, shareOf(limits, count));
+    this.#ports = taken;
+    const rest = Array.from({ length: count - 1 }, (_, i) =>
+      this.#startWorker(i + 1, taken, shareOf(limits, count)),
+    );
+    await Promise.all(rest);
+  }
+
+  /**
+   * Has so many workers from now on, with other limits. Clients of a worker that is one too many are told to connect
+   * again, and find the others.
+   *
+   * @param here the gateway itself, as clients reach it
+   */
+  async resize(configured: number, limits: GatewayLimits, here: OtherGateway): Promise<void> {
+    const count = this.#countOf(configured);
+    const share = shareOf(limits, count);
+    for (const surplus of this.#workers.splice(count)) void this.#retire(surplus, here);
+    for (const worker of this.#workers) worker.setLimits(share);
+    while (this.#workers.length < count)
+      await this.#startWorker(this.#freeIndex(), this.#ports as Ports, share);
+  }
+
+  /** Tells all workers, those that leave included. */
+  post(message: ToWorker): void {
+    for (const worker of [...this.#workers, ...this.#leaving]) worker.post(message);
+  }
+
+  /** Resolves when the connections of all workers have ended, at the deadline at the latest. */
+  async drain(deadlineMs: number, elsewhere: readonly OtherGateway[]): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.drain(deadlineMs, elsewhere)));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.stop()));
+  }
+
+  #countOf(configured: number): number {
+    const wanted = Math.min(configured || availableParallelism(), MAX_WORKERS);
+    if (wanted === 1 || this.#canShare) return wanted;
+    this.#options.logger.warn(
+      { wanted, workers: 1 },
+      'this platform cannot share a port between listeners (SO_REUSEPORT): the gateway runs with one worker',
+    );
+    return 1;
+  }
+
+  /** The least number that no worker has, be it one that is leaving. */
+  #freeIndex(): number {
+    const taken = new Set([...this.#workers, ...this.#leaving].map(({ index }) => index));
+    let index = 0;
+    while (taken.has(index)) index++;
+    return index;
+  }
+
+  /** Sends the clients of a worker to the others, and ends it. */
+  async #retire(worker: WorkerHandle, here: OtherGateway): Promise<void> {
+    this.#leaving.add(worker);
+    await worker.drain(RESIZE_DRAIN_MS, [here]);
+    await worker.stop();
+    this.#leaving.delete(worker);
+    this.#options.onRetired(worker);
+  }
+
+  async #startWorker(worker: number, ports: Ports, limits: GatewayLimits): Promise<Ports> {
+    const { entry, host, logger, greeting, onStats, onReplace } = this.#options;
+    const own = { ...ports, worker, host, reusePort: this.#canShare, limits };
+    const data: WorkerData = { ...this.#options.data(), ...own };
+    const handle = new WorkerHandle({ entry, data, logger, greeting, onStats, onReplace });
+    this.#workers.push(handle);
+    try {
+      return await handle.start();
+    } catch (error) {
+      if (!(error instanceof ListenFailure)) throw GochatError.from(error);
+      throw listenError(error.reason, host, ports[error.on], error.on === 'port' ? '--port' : '--ws-port');
+    }
+  }
+}
