@@ -13,9 +13,6 @@ export interface WorkerData {
   readonly gatewayName: string;
   readonly worker: number;
   readonly host: string;
-  /** 0 in the first worker of a gateway that takes free ports; the others get what it got. */
-  readonly port: number;
-  readonly wsPort: number;
   readonly reusePort: boolean;
   /** The worker's share; see shareOf. */
   readonly limits: GatewayLimits;
@@ -28,7 +25,7 @@ export interface WorkerData {
   readonly logLevel: LogLevel;
 }
 
-/** Ports that a worker really listens on. */
+/** Ports of a worker; 0 asks for a free one. */
 export interface Ports {
   readonly port: number;
   readonly wsPort: number;
@@ -43,11 +40,15 @@ export type ToWorker =
   | { readonly kind: 'drain'; readonly deadlineMs: number; readonly elsewhere: readonly OtherGateway[] }
   /** The worker's share, as in WorkerData. */
   | { readonly kind: 'limits'; readonly limits: GatewayLimits }
-  /** Whether to accept clients: not while the process has no descriptors left. */
-  | { readonly kind: 'accept'; readonly accept: boolean }
+  /** Accept clients; told once the worker is ready. */
+  | ({ readonly kind: 'listen' } & Ports)
+  /** Accept none until told to listen again: the process has no descriptors left. */
+  | { readonly kind: 'pause' }
   | { readonly kind: 'stop' };
 
 export type FromWorker =
+  /** It can serve clients, or has waited long enough for that. */
+  | { readonly kind: 'ready' }
   | ({ readonly kind: 'listening' } & Ports)
   | { readonly kind: 'refused'; readonly on: keyof Ports; readonly reason: string }
   | { readonly kind: 'stats'; readonly stats: WorkerStats }

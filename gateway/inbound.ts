@@ -76,12 +76,12 @@ export class Inbound {
     details?: ErrorDetails,
     refused: Pick<FrameHeader, 'ref' | 'key'> = NO_HEADER,
   ): void {
-    const { guard, connections, send } = this.#context;
+    const { guard, connections } = this.#context;
     // A message of its own on WebSocket: what follows can still be read.
     if (SURVIVABLE.has(code) && connection.phase === Phase.LIVE) {
       const verdict = guard.charge(connection, 0);
       if (verdict === Verdict.CLOSE) connections.close(connection, 'RATE_LIMITED');
-      else send(connection, nackFrame(code, refused, '', details));
+      else this.#context.send(connection, nackFrame(code, refused, '', details));
     } else connections.close(connection, 'close' in CATALOGUE[code] ? code : 'HELLO_EXPECTED', details);
   }
 

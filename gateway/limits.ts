@@ -116,6 +116,8 @@ export const HEARTBEAT_GRACE = 2.5;
 export const LOGIN_TIMEOUT_MS = 10_000;
 /** How long a connection that was told CLOSE may take to end before it is cut. */
 export const CLOSE_LINGER_MS = 2_000;
+/** How long a worker that starts waits for keys and a state node; then it takes clients all the same and says why not. */
+export const SETTLE_MS = 2_000;
 /** How long the clients of a worker that is one too many have to move to the others. */
 export const RESIZE_DRAIN_MS = 10_000;
 /** How long clients get to read why they were dropped when the gateway stops at once. */

@@ -13,7 +13,6 @@ export class Listeners {
   readonly #limits: GatewayLimits;
   readonly #logger: Logger;
   readonly #each: { readonly tcp: Listener; readonly ws: Listener };
-  readonly #listening = new Map<'tcp' | 'ws', ListenOptions>();
   #loggedMs = -Infinity;
 
   /** @param tls undefined: clients connect without */
@@ -41,19 +40,11 @@ export class Listeners {
   }
 
   /** Listens for one kind of client and returns the port. Rejects with the system's error. */
-  async listen(kind: 'tcp' | 'ws', options: Omit<ListenOptions, 'backlog'>): Promise<number> {
-    const all = { ...options, backlog: this.#limits.backlog };
-    const port = await this.#each[kind].listen(all);
-    this.#listening.set(kind, { ...all, port });
-    return port;
+  listen(kind: 'tcp' | 'ws', options: Omit<ListenOptions, 'backlog'>): Promise<number> {
+    return this.#each[kind].listen({ ...options, backlog: this.#limits.backlog });
   }
 
-  /** Listens again where it did. Rejects with the system's error. */
-  async reopen(): Promise<void> {
-    for (const [kind, options] of this.#listening) await this.#each[kind].listen(options);
-  }
-
-  /** Stops accepting: clients find the port closed and go to another gateway. */
+  /** Stops accepting, until `listen`: clients find the port closed and go to another gateway. */
   close(): void {
     this.#each.tcp.close();
     this.#each.ws.close();

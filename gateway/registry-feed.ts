@@ -32,11 +32,6 @@ export class RegistryFeed {
     return this.#keys !== undefined;
   }
 
-  /** Some state node is registered. */
-  get hasNodes(): boolean {
-    return this.#nodes.length > 0;
-  }
-
   /** All that is known, for a worker that has just started. */
   get messages(): ToWorker[] {
     const messages: ToWorker[] = [{ kind: 'nodes', nodes: this.#nodes }];

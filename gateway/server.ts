@@ -48,8 +48,6 @@ export interface GatewayOptions {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-const SETTLE_MS = 2000;
-
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
 /**
@@ -72,7 +70,6 @@ export class GatewayServer implements Server {
   readonly #feed: RegistryFeed;
   #reconfigured: Promise<void> = Promise.resolve();
   #clientTls: TlsMaterial | undefined;
-  readonly #ready = Promise.withResolvers<void>();
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
 
   constructor(options: GatewayOptions) {
@@ -109,7 +106,6 @@ export class GatewayServer implements Server {
       onStats: ({ index }, stats) => {
         this.#metrics.record(index, stats);
         this.#load.onStats();
-        if (this.readiness() === undefined) this.#ready.resolve();
       },
       onReplace: ({ index }) => this.#metrics.restarted(index),
       onRetired: ({ index }) => this.#metrics.forget(index),
@@ -216,7 +212,6 @@ export class GatewayServer implements Server {
     await this.#pool.start(workers, { port, wsPort }, this.#limits);
     this.#state = 'running';
     this.#descriptors.start();
-    if (this.#feed.hasNodes) await this.#settle();
     const registration = await this.#entry.register({
       ports: this.#pool.ports as Ports,
       number: this.#number.value,
@@ -228,13 +223,6 @@ export class GatewayServer implements Server {
       { tcp: this.address, ws: this.wsAddress, workers: this.#pool.workers.length },
       'gateway listens',
     );
-  }
-
-  /** Waits a little for the state nodes, so that the first clients are not sent away. */
-  async #settle(): Promise<void> {
-    const timer = setTimeout(() => this.#ready.resolve(), SETTLE_MS);
-    await this.#ready.promise;
-    clearTimeout(timer);
   }
 
   async #reconfigure(workers: number, limits: GatewayLimits): Promise<void> {
@@ -252,7 +240,8 @@ export class GatewayServer implements Server {
         'no file descriptors are left: the gateway accepts no clients until some are free; raise the limit of open files (ulimit -n)',
       );
     else this.#logger.info('file descriptors are free again: the gateway accepts clients');
-    this.#pool.post({ kind: 'accept', accept: !exhausted });
+    if (exhausted) this.#pool.pause();
+    else this.#pool.resume();
   }
 
   #greeting(): ToWorker[] {

@@ -71,11 +71,7 @@ export class TestNode implements AsyncDisposable {
     const test = new TestNode(limits, options);
     test.#ca = ca;
     test.node.setKeys(tokens.jwks);
-    for (const kind of ['tcp', 'ws'] as const) {
-      const port = await test.node.listen(kind, { host, port: 0, reusePort: false });
-      if (kind === 'tcp') test.address = joinAddress(host, port);
-      else test.wsAddress = joinAddress(host, port);
-    }
+    await test.listen(host);
     if (states.length > 0) await test.reach(states);
     return test;
   }
@@ -91,6 +87,17 @@ export class TestNode implements AsyncDisposable {
   links(count: number): Promise<void> {
     if (this.node.stats.readyLinks === count) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push({ links: count, resolve }));
+  }
+
+  /** Listens on free ports, or again where it did. */
+  async listen(host = HOST): Promise<void> {
+    for (const kind of ['tcp', 'ws'] as const) {
+      const known = kind === 'tcp' ? this.address : this.wsAddress;
+      const wanted = Number(known.split(':').at(-1));
+      const port = await this.node.listen(kind, { host, port: wanted, reusePort: false });
+      if (kind === 'tcp') this.address = joinAddress(host, port);
+      else this.wsAddress = joinAddress(host, port);
+    }
   }
 
   async tcp(): Promise<TestClient> {

@@ -10,8 +10,6 @@ const DATA: WorkerData = {
   gatewayName: 'gateway-test',
   worker: 0,
   host: '127.0.0.1',
-  port: 0,
-  wsPort: 0,
   reusePort: true,
   limits: DEFAULT_LIMITS,
   requireTicket: false,
@@ -23,8 +21,13 @@ const DATA: WorkerData = {
 /** Begins each of the scripts below. */
 const PROLOGUE = `import { parentPort, workerData } from 'node:worker_threads';
 const post = (message) => parentPort.postMessage(message);
-const listening = { kind: 'listening', port: workerData.port || 5000, wsPort: workerData.wsPort || 5001 };
+const on = (kind, run) => parentPort.on('message', (m) => { if (m.kind === kind) run(m); });
+const ready = () => post({ kind: 'ready' });
+on('listen', (m) => post({ kind: 'listening', port: m.port || 5000, wsPort: m.wsPort || 5001 }));
+on('stop', () => post({ kind: 'stopped' }));
 `;
+/** Asks for free ports. */
+const ANY = { port: 0, wsPort: 0 };
 
 class Seen {
   readonly handle: WorkerHandle;
@@ -47,46 +50,83 @@ class Seen {
     });
   }
 
-  get ports(): unknown[] {
+  /** What the script has said. */
+  get marks(): unknown[] {
     return this.stats.map((stats) => stats.accepts);
   }
 }
 
-test('start: resolves with the ports, and the worker has been greeted', async () => {
-  const seen = new Seen(
-    `post(listening); parentPort.on('message', (m) => post({ kind: 'stats', stats: m }))`,
-  );
-  expect(await seen.handle.start()).toMatchObject({ port: 5000, wsPort: 5001 });
+/** Starts it and has it listen. */
+async function listening(script: string): Promise<Seen> {
+  const seen = new Seen(script);
+  await seen.handle.start();
+  await seen.handle.listen(ANY);
+  return seen;
+}
+
+test('start, listen: resolves with the ports, and the worker has been greeted', async () => {
+  const seen = new Seen(`on('keys', (m) => post({ kind: 'stats', stats: m })); ready()`);
+  await seen.handle.start();
+  expect(seen.handle.listening).toBe(false);
+  expect(await seen.handle.listen(ANY)).toEqual({ port: 5000, wsPort: 5001 });
   expect(seen.handle.listening).toBe(true);
   await expect.poll(() => seen.stats).toEqual([{ kind: 'keys', jwks: 'the keys' }]);
   await seen.handle.stop();
 });
 
-test('a worker that cannot listen: start rejects with the reason, and it is not replaced', async () => {
-  const seen = new Seen(`post({ kind: 'refused', on: 'wsPort', reason: 'EADDRINUSE' })`);
-  const failure = await seen.handle.start().catch((error: unknown) => error);
+test('listen: a worker that is not ready is told once it is', async () => {
+  const seen = new Seen(`
+    on('listen', () => post({ kind: 'stats', stats: { accepts: 'listen' } }));
+    on('keys', () => { post({ kind: 'stats', stats: { accepts: 'busy' } }); setImmediate(ready); });`);
+  const started = seen.handle.start();
+  const ports = seen.handle.listen(ANY);
+  await Promise.all([started, ports]);
+  await expect.poll(() => seen.marks).toEqual(['busy', 'listen']);
+  await seen.handle.stop();
+});
+
+test('pause: the worker is told, and one that takes its place does not listen until it may', async () => {
+  const seen = await listening(`
+    on('pause', () => post({ kind: 'stats', stats: { accepts: 'pause' } }));
+    on('drain', () => process.exit(1));
+    on('listen', () => post({ kind: 'stats', stats: { accepts: 'listen' } }));
+    ready()`);
+  seen.handle.pause();
+  expect(seen.handle.listening).toBe(false);
+  seen.handle.post({ kind: 'drain', deadlineMs: 0, elsewhere: [] });
+  await expect.poll(() => seen.greeted).toBe(2);
+  await expect.poll(() => seen.marks).toEqual(['listen', 'pause']);
+  await seen.handle.listen({ port: 7000, wsPort: 7001 });
+  await expect.poll(() => seen.marks).toEqual(['listen', 'pause', 'listen']);
+  await expect.poll(() => seen.handle.listening).toBe(true);
+  await seen.handle.stop();
+});
+
+test('a worker that cannot listen: listen rejects with the reason, and it is not replaced', async () => {
+  const seen = new Seen(`parentPort.removeAllListeners('message');
+    on('listen', () => post({ kind: 'refused', on: 'wsPort', reason: 'EADDRINUSE' })); ready()`);
+  await seen.handle.start();
+  const failure = await seen.handle.listen(ANY).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(ListenFailure);
   expect(failure).toMatchObject({ on: 'wsPort', reason: 'EADDRINUSE' });
   await seen.handle.stop();
   expect(seen.replaced).toBe(0);
 });
 
-test('a worker that throws before it listens: start rejects', async () => {
+test('a worker that throws before it is ready: start rejects', async () => {
   const seen = new Seen(`throw new Error('broken')`);
   await expect(seen.handle.start()).rejects.toThrow('broken');
   await seen.handle.stop();
 });
 
 test('a worker that dies: another one takes its place on the same ports', async () => {
-  const seen = new Seen(
-    `post(listening);
-     post({ kind: 'stats', stats: { accepts: workerData.port } });
-     parentPort.on('message', (m) => { if (m.kind === 'drain') throw new Error('crash'); });`,
-  );
-  await seen.handle.start();
-  await expect.poll(() => seen.ports).toEqual([0]);
+  const seen = await listening(`
+    on('listen', (m) => post({ kind: 'stats', stats: { accepts: m.port } }));
+    on('drain', () => { throw new Error('crash'); });
+    ready()`);
+  await expect.poll(() => seen.marks).toEqual([0]);
   seen.handle.post({ kind: 'drain', deadlineMs: 0, elsewhere: [] });
-  await expect.poll(() => seen.ports).toEqual([0, 5000]);
+  await expect.poll(() => seen.marks).toEqual([0, 5000]);
   expect(seen.replaced).toBe(1);
   expect(seen.greeted).toBe(2);
   await expect.poll(() => seen.handle.listening).toBe(true);
@@ -94,26 +134,18 @@ test('a worker that dies: another one takes its place on the same ports', async 
 });
 
 test('a worker that reports its failure: is ended and replaced', async () => {
-  const seen = new Seen(
-    `post(listening);
-     parentPort.on('message', (m) => { if (m.kind === 'drain') post({ kind: 'failed', error: new Error('bug') }); });`,
+  const seen = await listening(
+    `on('drain', () => post({ kind: 'failed', error: new Error('bug') })); ready()`,
   );
-  await seen.handle.start();
   seen.handle.post({ kind: 'drain', deadlineMs: 0, elsewhere: [] });
   await expect.poll(() => seen.greeted).toBe(2);
   await seen.handle.stop();
 });
 
 test("drain: resolves with the worker's answer, or when it dies; it is not replaced then", async () => {
-  const answers = new Seen(
-    `post(listening);
-     parentPort.on('message', (m) => { if (m.kind === 'drain') post({ kind: 'drained' }); });`,
-  );
-  const dies = new Seen(
-    `post(listening); parentPort.on('message', (m) => { if (m.kind === 'drain') process.exit(1); });`,
-  );
+  const answers = await listening(`on('drain', () => post({ kind: 'drained' })); ready()`);
+  const dies = await listening(`on('drain', () => process.exit(1)); ready()`);
   for (const seen of [answers, dies]) {
-    await seen.handle.start();
     await seen.handle.drain(1000, []);
     await seen.handle.stop();
     expect(seen.replaced).toBe(0);
@@ -121,8 +153,9 @@ test("drain: resolves with the worker's answer, or when it dies; it is not repla
 });
 
 test('stop: also ends a worker that does not answer, and one that never started', async () => {
-  const deaf = new Seen(`post(listening); setInterval(() => {}, 1000); parentPort.on('message', () => {})`);
-  await deaf.handle.start();
+  const deaf = await listening(
+    `on('listen', () => parentPort.removeAllListeners('message')); setInterval(() => {}, 1000); ready()`,
+  );
   await deaf.handle.stop();
   expect(deaf.handle.listening).toBe(false);
   const message: ToWorker = { kind: 'stop' };

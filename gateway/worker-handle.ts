@@ -36,18 +36,28 @@ export interface WorkerHandleOptions {
   readonly backoff?: Backoff;
 }
 
-/** Runs one worker at a time; once it has listened it is replaced whenever it ends by itself. */
+/**
+ * Runs one worker at a time; once it has listened it is replaced whenever it ends by itself.
+ *
+ * A worker listens only when it can serve: a port that several share takes clients for each that listens, and one that
+ * has not reached state yet would send its share of them away.
+ */
 export class WorkerHandle {
   readonly #options: WorkerHandleOptions;
   readonly #backoff: Backoff;
   #data: WorkerData;
   #worker: Worker | undefined;
+  /** It can serve clients, or has waited long enough. */
+  #isReady = false;
+  /** Where it is to listen; undefined: nowhere for now. */
+  #ports: Ports | undefined;
   #listening = false;
   /** Its first start has succeeded. */
   #hasListened = false;
   #stats = newWorkerStats();
   #timer: NodeJS.Timeout | undefined;
-  #started = Promise.withResolvers<Ports>();
+  readonly #started = Promise.withResolvers<void>();
+  readonly #listened = Promise.withResolvers<Ports>();
   readonly #drained = Promise.withResolvers<void>();
   readonly #stopped = Promise.withResolvers<void>();
   #stopping = false;
@@ -56,6 +66,8 @@ export class WorkerHandle {
     this.#options = options;
     this.#data = options.data;
     this.#backoff = options.backoff ?? new Backoff({ baseMs: 100, maxMs: 5000 });
+    // Nobody may be waiting for the one or the other.
+    for (const { promise } of [this.#started, this.#listened]) promise.catch(() => undefined);
   }
 
   get index(): number {
@@ -71,10 +83,29 @@ export class WorkerHandle {
     return this.#stats;
   }
 
-  /** Starts the thread. Rejects with ListenFailure, or with the error that ended it before it listened. */
-  start(): Promise<Ports> {
+  /** Starts the thread; resolves when it is ready to listen. Rejects with the error that ended it before. */
+  start(): Promise<void> {
     this.#spawn();
     return this.#started.promise;
+  }
+
+  /**
+   * Has this worker, and whoever takes its place, accept clients as soon as it can serve them.
+   *
+   * Resolves with the ports when it does so for the first time. Rejects with ListenFailure, or with the error that
+   * ended it before.
+   */
+  listen(ports: Ports): Promise<Ports> {
+    this.#ports = ports;
+    this.#listen();
+    return this.#listened.promise;
+  }
+
+  /** Has it accept no clients until `listen`. */
+  pause(): void {
+    this.#ports = undefined;
+    this.#listening = false;
+    this.post({ kind: 'pause' });
   }
 
   /** Gives this worker, and whoever takes its place, other limits. */
@@ -110,6 +141,11 @@ export class WorkerHandle {
     await worker.terminate();
   }
 
+  #listen(): void {
+    if (this.#isReady && this.#ports !== undefined && !this.#stopping)
+      this.post({ kind: 'listen', ...this.#ports });
+  }
+
   #spawn(): void {
     const worker = new Worker(this.#options.entry, {
       workerData: this.#data,
@@ -120,23 +156,31 @@ export class WorkerHandle {
     worker.on('message', (message: FromWorker) => this.#onMessage(worker, message));
     worker.on('error', (error) => {
       this.#options.logger.error({ err: error, worker: this.index }, 'a gateway worker ended with an error');
-      this.#started.reject(error);
+      this.#reject(error);
     });
     worker.on('exit', (exitCode) => this.#onExit(exitCode));
   }
 
   #onMessage(worker: Worker, message: FromWorker): void {
     switch (message.kind) {
-      case 'listening':
-        this.#listening = true;
-        this.#hasListened = true;
-        // A replacement listens where its predecessor did.
-        this.#data = { ...this.#data, port: message.port, wsPort: message.wsPort };
-        this.#backoff.reset();
-        this.#started.resolve(message);
+      case 'ready':
+        this.#isReady = true;
+        this.#started.resolve();
+        this.#listen();
         break;
+      case 'listening': {
+        const { port, wsPort } = message;
+        this.#hasListened = true;
+        this.#backoff.reset();
+        this.#listened.resolve({ port, wsPort });
+        this.#listening = this.#ports !== undefined;
+        // Whoever takes its place listens where it did. If it was paused meanwhile, that came too early.
+        if (this.#listening) this.#ports = { port, wsPort };
+        else this.post({ kind: 'pause' });
+        break;
+      }
       case 'refused':
-        this.#started.reject(new ListenFailure(message.on, message.reason));
+        this.#reject(new ListenFailure(message.on, message.reason));
         this.#options.logger.error(
           { worker: this.index, on: message.on, reason: message.reason },
           'a gateway worker cannot listen',
@@ -159,12 +203,19 @@ export class WorkerHandle {
     }
   }
 
+  /** It has failed; that matters only until it has listened. */
+  #reject(error: Error): void {
+    this.#started.reject(error);
+    this.#listened.reject(error);
+  }
+
   #onExit(exitCode: number): void {
     this.#worker = undefined;
+    this.#isReady = false;
     this.#listening = false;
     this.#drained.resolve();
     this.#stopped.resolve();
-    this.#started.reject(new Error(`the worker ended with exit code ${exitCode} before it listened`));
+    this.#reject(new Error(`the worker ended with exit code ${exitCode} before it listened`));
     if (this.#stopping || !this.#hasListened) return;
     this.#stats = newWorkerStats();
     this.#options.onReplace(this);

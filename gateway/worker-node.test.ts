@@ -413,9 +413,9 @@ describe('drain', () => {
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
     for (let round = 0; round < 2; round++) {
-      node.node.pauseAccepting();
+      node.node.pause();
       await expect(node.tcp()).rejects.toThrow('ECONNREFUSED');
-      await node.node.resumeAccepting();
+      await node.listen();
       for (const next of [await node.tcp(), await node.ws()])
         await next.login(await tokens.token(BigInt(round + 2)));
     }

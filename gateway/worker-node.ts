@@ -122,6 +122,11 @@ export class WorkerNode {
     return this.#table.size;
   }
 
+  /** Whether a client that comes can be served: keys are known, and a state node takes frames. */
+  get canServe(): boolean {
+    return this.#authenticator.ready && this.#uplink.readyLinks > 0;
+  }
+
   /** Listens for one kind of client and returns the port. Rejects with the system's error. */
   listen(kind: 'tcp' | 'ws', options: Omit<ListenOptions, 'backlog'>): Promise<number> {
     return this.#listeners.listen(kind, options);
@@ -132,14 +137,9 @@ export class WorkerNode {
     this.#listeners.setTls(material);
   }
 
-  /** Stops accepting until `resumeAccepting`: clients find the port closed and go to another gateway. */
-  pauseAccepting(): void {
+  /** Stops accepting until `listen`: clients find the ports closed and go to another gateway. */
+  pause(): void {
     this.#listeners.close();
-  }
-
-  /** Listens again where it did; without effect once it drains. Rejects with the system's error. */
-  async resumeAccepting(): Promise<void> {
-    if (!this.#connections.draining) await this.#listeners.reopen();
   }
 
   /** Takes over limits of a reloaded configuration; they hold for what comes from now on. */

@@ -9,7 +9,7 @@ import { ListenFailure, WorkerHandle } from './worker-handle.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
 /** What differs from worker to worker, or is the pool's own matter. */
-type OwnData = 'worker' | 'host' | 'port' | 'wsPort' | 'reusePort' | 'limits';
+type OwnData = 'worker' | 'host' | 'reusePort' | 'limits';
 
 export interface WorkerPoolOptions {
   /** The module that each thread runs. */
@@ -33,6 +33,8 @@ export class WorkerPool {
   /** Those that are one too many, until their clients have gone. */
   readonly #leaving = new Set<WorkerHandle>();
   #canShare = false;
+  /** They accept clients. */
+  #isAccepting = true;
   #ports: Ports | undefined;
 
   constructor(options: WorkerPoolOptions) {
@@ -59,13 +61,14 @@ export class WorkerPool {
   async start(configured: number, ports: Ports, limits: GatewayLimits): Promise<void> {
     this.#canShare = await canReusePort(this.#options.host);
     const count = this.#countOf(configured);
+    const share = shareOf(limits, count);
+    const workers = Array.from({ length: count }, (_, index) => this.#add(index, share));
+    await Promise.all(workers.map((worker) => this.#reasoned(worker.start(), ports)));
     // The first one picks the ports where they are free to choose; the others join it.
-    const taken = await this.#startWorker(0, ports, shareOf(limits, count));
+    const [first, ...others] = workers as [WorkerHandle, ...WorkerHandle[]];
+    const taken = await this.#reasoned(first.listen(ports), ports);
     this.#ports = taken;
-    const rest = Array.from({ length: count - 1 }, (_, i) =>
-      this.#startWorker(i + 1, taken, shareOf(limits, count)),
-    );
-    await Promise.all(rest);
+    await Promise.all(others.map((worker) => this.#reasoned(worker.listen(taken), taken)));
   }
 
   /**
@@ -79,8 +82,18 @@ export class WorkerPool {
     const share = shareOf(limits, count);
     for (const surplus of this.#workers.splice(count)) void this.#retire(surplus, here);
     for (const worker of this.#workers) worker.setLimits(share);
-    while (this.#workers.length < count)
-      await this.#startWorker(this.#freeIndex(), this.#ports as Ports, share);
+    while (this.#workers.length < count) await this.#join(share);
+  }
+
+  /** Has all workers accept no clients until `resume`. */
+  pause(): void {
+    this.#isAccepting = false;
+    for (const worker of this.#workers) worker.pause();
+  }
+
+  resume(): void {
+    this.#isAccepting = true;
+    for (const worker of this.#workers) void worker.listen(this.#ports as Ports);
   }
 
   /** Tells all workers, those that leave included. */
@@ -124,17 +137,35 @@ export class WorkerPool {
     this.#options.onRetired(worker);
   }
 
-  async #startWorker(worker: number, ports: Ports, limits: GatewayLimits): Promise<Ports> {
+  #add(worker: number, limits: GatewayLimits): WorkerHandle {
     const { entry, host, logger, greeting, onStats, onReplace } = this.#options;
-    const own = { ...ports, worker, host, reusePort: this.#canShare, limits };
-    const data: WorkerData = { ...this.#options.data(), ...own };
+    const data: WorkerData = { ...this.#options.data(), worker, host, reusePort: this.#canShare, limits };
     const handle = new WorkerHandle({ entry, data, logger, greeting, onStats, onReplace });
     this.#workers.push(handle);
+    return handle;
+  }
+
+  /** Starts one more beside those that run. */
+  async #join(limits: GatewayLimits): Promise<void> {
+    const ports = this.#ports as Ports;
+    const worker = this.#add(this.#freeIndex(), limits);
     try {
-      return await handle.start();
+      await this.#reasoned(worker.start(), ports);
+      if (this.#isAccepting) await this.#reasoned(worker.listen(ports), ports);
+    } catch (error) {
+      this.#workers = this.#workers.filter((other) => other !== worker);
+      throw error;
+    }
+  }
+
+  /** Says why a worker could not start or listen. */
+  async #reasoned<T>(work: Promise<T>, ports: Ports): Promise<T> {
+    try {
+      return await work;
     } catch (error) {
       if (!(error instanceof ListenFailure)) throw GochatError.from(error);
-      throw listenError(error.reason, host, ports[error.on], error.on === 'port' ? '--port' : '--ws-port');
+      const flag = error.on === 'port' ? '--port' : '--ws-port';
+      throw listenError(error.reason, this.#options.host, ports[error.on], flag);
     }
   }
 }

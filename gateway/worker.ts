@@ -5,6 +5,7 @@ import { createLogger } from '../common/mod.ts';
 import { BatchLink } from '../crpc/mod.ts';
 import { link } from '../proto/mod.ts';
 import type { FromWorker, Ports, ToWorker, WorkerData } from './control.ts';
+import { SETTLE_MS } from './limits.ts';
 import { WorkerNode } from './worker-node.ts';
 
 const STATS_INTERVAL_MS = 1000;
@@ -32,7 +33,10 @@ const node = new WorkerNode({
       ...(clusterToken !== undefined && { token: clusterToken }),
       ...(tls !== undefined && { tls }),
     }),
-  onRouteChange: postStats,
+  onRouteChange: () => {
+    postStats();
+    if (node.canServe) ready();
+  },
 });
 
 let posted = 0;
@@ -56,6 +60,7 @@ supervisor.on('message', (message: ToWorker) => {
       break;
     case 'keys':
       node.setKeys(message.jwks);
+      if (node.canServe) ready();
       break;
     case 'ticket-keys':
       node.setTicketKeys(message.jwks);
@@ -72,14 +77,19 @@ supervisor.on('message', (message: ToWorker) => {
     case 'limits':
       node.setLimits(message.limits);
       break;
-    case 'accept':
-      if (message.accept) void node.resumeAccepting();
-      else node.pauseAccepting();
+    case 'listen':
+      void listen(message);
+      break;
+    case 'pause':
+      node.pause();
       break;
     case 'stop':
       clearInterval(reporting);
       clearInterval(watching);
-      void node.stop().then(() => post({ kind: 'stopped' }));
+      void node.stop().then(() => {
+        postStats();
+        post({ kind: 'stopped' });
+      });
       break;
   }
 });
@@ -87,11 +97,18 @@ supervisor.on('message', (message: ToWorker) => {
 let failed = false;
 process.on('uncaughtException', (error) => void fail(error));
 
-await listen();
+let isReady = false;
+const settling = setTimeout(ready, SETTLE_MS);
 
-async function listen(): Promise<void> {
+function ready(): void {
+  if (isReady) return;
+  isReady = true;
+  clearTimeout(settling);
+  post({ kind: 'ready' });
+}
+
+async function listen(ports: Ports): Promise<void> {
   const { host, reusePort } = data;
-  const ports: Ports = { port: data.port, wsPort: data.wsPort };
   let on: keyof Ports = 'port';
   try {
     const port = await node.listen('tcp', { host, port: ports.port, reusePort });
@@ -113,6 +130,7 @@ async function fail(error: Error): Promise<void> {
   try {
     await node.stop('WORKER_FAILED');
   } finally {
+    postStats();
     post({ kind: 'failed', error });
   }
 }
