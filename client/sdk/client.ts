@@ -1,22 +1,7 @@
 /** The client: connects through the directory, keeps the connection, and turns frames into promises and events. */
-import type {
-  Conversation as WireConversation,
-  Gone,
-  Message,
-  Response as ResponseFrame,
-} from '../../proto/client.ts';
-import {
-  ConversationKind,
-  FrameType,
-  MemberChange,
-  MembersChanged,
-  Message as MessagePayload,
-  Nack as NackPayload,
-  Response as ResponsePayload,
-  Sent as SentPayload,
-  Typing as TypingPayload,
-  type Welcome,
-} from '../../proto/client.ts';
+import { FrameType, type Welcome } from '../../proto/client.ts';
+import { Conversations } from './conversations.ts';
+import { isId, randomPrefix, toKey } from './convert.ts';
 import { Credentials, logOut } from './directory.ts';
 import { ClientError } from './errors.ts';
 import type {
@@ -25,38 +10,24 @@ import type {
   Conversation,
   History,
   HistoryOptions,
-  LeaveReason,
   Member,
   RoomOptions,
   Sent,
 } from './events.ts';
 import { Emitter } from './events.ts';
-import { isId, randomPrefix, toChatMessage, toConversation, toKey } from './convert.ts';
 import { Inbox } from './inbox.ts';
 import type { GochatClientOptions, ResolvedOptions } from './options.ts';
 import { resolveOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
 import { Receipts } from './receipts.ts';
+import { Receiver } from './receiver.ts';
 import { Reconnector } from './reconnector.ts';
-import type { Call, Result } from './requests.ts';
 import { Requests } from './requests.ts';
 import { Syncer } from './sync.ts';
 import { TypingNotes } from './typing.ts';
 
 /** Limit of Send.text until WELCOME has told the server's, bytes of UTF-8. */
 const DEFAULT_MAX_TEXT_BYTES = 16_384;
-
-/** What MEMBERS_CHANGED tells of others; the rest concerns this user too. */
-const CHANGES: { readonly [change: number]: 'joined' | 'left' | 'removed' | undefined } = {
-  [MemberChange.MEMBER_CHANGE_JOINED]: 'joined',
-  [MemberChange.MEMBER_CHANGE_LEFT]: 'left',
-  [MemberChange.MEMBER_CHANGE_REMOVED]: 'removed',
-};
-
-const REASONS: { readonly [reason: number]: LeaveReason | undefined } = {
-  [MemberChange.MEMBER_CHANGE_LEFT]: 'left',
-  [MemberChange.MEMBER_CHANGE_REMOVED]: 'removed',
-};
 
 /**
  * A user's client on one device.
@@ -77,6 +48,8 @@ export class GochatClient {
   readonly #inbox: Inbox;
   readonly #receipts: Receipts;
   readonly #syncer: Syncer;
+  readonly #receiver: Receiver;
+  readonly #conversations: Conversations;
   readonly #typing = new TypingNotes((conversation, payload) =>
     this.#link.connection?.send(FrameType.TYPING, 0, conversation, payload),
   );
@@ -85,7 +58,6 @@ export class GochatClient {
   readonly #idPrefix = randomPrefix();
   #sendCount = 0;
   #ref = 0;
-  #user = 0n;
   #maxTextBytes = DEFAULT_MAX_TEXT_BYTES;
   #paused = false;
   #run: Promise<void> | undefined;
@@ -98,7 +70,10 @@ export class GochatClient {
     this.#credentials = new Credentials(options, this.#options);
     this.#link = new Reconnector(this.#options, this.#credentials, this.#closing.signal, {
       onWelcome: (welcome) => this.#onWelcome(welcome),
-      onFrame: (type, ref, key, payload) => this.#onFrame(type, ref, key, payload),
+      onFrame: (type, ref, key, payload) => {
+        // What still comes while the goodbye is under way is nobody's any more: reported as delivered it would be lost.
+        if (this.#closed === undefined) this.#receiver.frame(type, ref, key, payload);
+      },
       onDown: () => {
         this.#receipts.stop();
         this.#outbox.disconnected();
@@ -123,15 +98,36 @@ export class GochatClient {
       return this.#link.connection !== undefined;
     });
     this.#inbox = new Inbox(
-      (conversation, message) => this.#deliver(conversation, message),
+      (conversation, message) => this.#receiver.deliver(conversation, message),
       (conversation, seq) => this.#receipts.delivered(conversation, seq),
     );
     this.#syncer = new Syncer(this.#options, this.#inbox, this.#closing.signal, {
       call: (call) => this.#requests.call(call),
-      onGone: (gone) => this.#onGone(gone),
+      onGone: (gone) => this.#receiver.gone(gone),
       onSynced: (messages) => this.#events.emit({ type: 'synced', messages }),
       onError: (error) => this.#events.emit({ type: 'error', code: error.code, message: error.message }),
     });
+    this.#receiver = new Receiver({
+      events: this.#events,
+      inbox: this.#inbox,
+      outbox: this.#outbox,
+      requests: this.#requests,
+      syncer: this.#syncer,
+      idPrefix: this.#idPrefix,
+      onResync: (mark) => {
+        this.#link.connection?.send(FrameType.RESYNCED, mark, 0n);
+        this.#catchUp();
+      },
+    });
+    this.#conversations = new Conversations(
+      async (call, key) => {
+        if (this.#closed !== undefined) throw this.#closed;
+        return this.#requests.call(call, key);
+      },
+      this.#inbox,
+      this.#syncer,
+      this.#options.joinBacklog,
+    );
     // connect() may never be called, and close() rejects this: nobody is told twice.
     this.#first.promise.catch(() => {});
     if (options.signal !== undefined) {
@@ -202,28 +198,28 @@ export class GochatClient {
 
   /** Opens the direct conversation with a user, made if need be. */
   openDirect(userName: string): Promise<Conversation> {
-    return this.#open({ $case: 'openDirect', openDirect: { userName } });
+    return this.#conversations.open({ $case: 'openDirect', openDirect: { userName } });
   }
 
   /** Makes a room, which this user then owns. */
   createRoom(name: string, options: RoomOptions = {}): Promise<Conversation> {
     const { hideHistory = false } = options;
-    return this.#open({ $case: 'createRoom', createRoom: { name, hideHistory } });
+    return this.#conversations.open({ $case: 'createRoom', createRoom: { name, hideHistory } });
   }
 
   /** Leaves a room; a `left` event follows when its last messages have come. */
   leaveRoom(conversation: string): Promise<void> {
-    return this.#change(conversation, { $case: 'leaveRoom', leaveRoom: {} });
+    return this.#conversations.change(conversation, { $case: 'leaveRoom', leaveRoom: {} });
   }
 
   /** Makes another user, by name or id, leave a room that this user owns. */
   removeMember(conversation: string, user: string): Promise<void> {
-    return this.#change(conversation, { $case: 'removeMember', removeMember: { user } });
+    return this.#conversations.change(conversation, { $case: 'removeMember', removeMember: { user } });
   }
 
   /** Deletes a room that this user owns, and all that was said in it. */
   deleteRoom(conversation: string): Promise<void> {
-    return this.#change(conversation, { $case: 'deleteRoom', deleteRoom: {} });
+    return this.#conversations.change(conversation, { $case: 'deleteRoom', deleteRoom: {} });
   }
 
   /** Tells the server that the user has read a conversation up to a message; it counts on all devices. */
@@ -233,13 +229,12 @@ export class GochatClient {
 
   /** Joins a room by name or id; without effect for a member. The newest messages before come as events. */
   joinRoom(room: string): Promise<Conversation> {
-    return this.#open({ $case: 'joinRoom', joinRoom: { room } });
+    return this.#conversations.open({ $case: 'joinRoom', joinRoom: { room } });
   }
 
   /** Lists the user's conversations, by descending activity. */
-  async listConversations(): Promise<readonly Conversation[]> {
-    const result = await this.#call({ $case: 'listConversations', listConversations: {} }, 'conversations');
-    return result.conversations.conversations.map(toConversation);
+  listConversations(): Promise<readonly Conversation[]> {
+    return this.#conversations.list();
   }
 
   /** Returns what is known of a conversation; each that a message came from is. */
@@ -247,16 +242,14 @@ export class GochatClient {
     return this.#inbox.conversation(toKey(id));
   }
 
-  async history(conversation: string, options: HistoryOptions = {}): Promise<History> {
-    const getHistory = { beforeSeq: BigInt(options.beforeSeq ?? 0), limit: options.limit ?? 50 };
-    const result = await this.#call({ $case: 'getHistory', getHistory }, 'history', conversation);
-    const messages = result.history.messages.map((message) => toChatMessage(conversation, message));
-    return { messages, more: result.history.more };
+  /** Returns messages from the log, by default the newest 50. */
+  history(conversation: string, options: HistoryOptions = {}): Promise<History> {
+    return this.#conversations.history(conversation, options);
   }
 
-  async members(conversation: string): Promise<readonly Member[]> {
-    const result = await this.#call({ $case: 'getMembers', getMembers: {} }, 'members', conversation);
-    return result.members.members.map(({ user, name, online }) => ({ user: user.toString(), name, online }));
+  /** Lists who is in a conversation, and who of them is online. */
+  members(conversation: string): Promise<readonly Member[]> {
+    return this.#conversations.members(conversation);
   }
 
   /** Resolves when no message is known to be missing: after a join, its newest messages have been delivered. */
@@ -307,7 +300,7 @@ export class GochatClient {
   // The connection comes and goes.
 
   #onWelcome(welcome: Welcome): void {
-    this.#user = welcome.user;
+    this.#receiver.welcome(welcome.user);
     if (welcome.maxTextBytes > 0) this.#maxTextBytes = welcome.maxTextBytes;
     if (this.#paused) this.#link.connection?.pause();
     this.#first.resolve();
@@ -355,98 +348,7 @@ export class GochatClient {
     this.#events.emit({ type: 'disconnected', code, reason: message, retryInMs });
   }
 
-  // Frames.
-
-  #onFrame(type: number, ref: number, key: bigint, payload: Uint8Array): void {
-    // What still comes while the goodbye is under way is nobody's any more: reported as delivered it would be lost.
-    if (this.#closed !== undefined) return;
-    switch (type) {
-      case FrameType.MESSAGE: {
-        const message = MessagePayload.decode(payload);
-        this.#take(key, Number(message.seq), message);
-        break;
-      }
-      case FrameType.SENT: {
-        const { clientMsgId, seq, id, atMs, duplicate } = SentPayload.decode(payload);
-        const receipt = { seq: Number(seq), id: id.toString(), atMs: Number(atMs), duplicate };
-        this.#outbox.committed(clientMsgId, receipt);
-        this.#take(key, receipt.seq, undefined);
-        break;
-      }
-      case FrameType.NACK: {
-        const nack = NackPayload.decode(payload);
-        if (!this.#requests.refused(ref, nack)) this.#outbox.refused(ref, nack);
-        break;
-      }
-      case FrameType.RESPONSE: {
-        const response: ResponseFrame = ResponsePayload.decode(payload);
-        this.#requests.answered(ref, response);
-        break;
-      }
-      case FrameType.TYPING: {
-        const { user, name, stopped } = TypingPayload.decode(payload);
-        const conversation = key.toString();
-        this.#events.emit({ type: 'typing', conversation, user: user.toString(), name, stopped });
-        break;
-      }
-      case FrameType.MEMBERS_CHANGED:
-        this.#onMembersChanged(key, MembersChanged.decode(payload));
-        break;
-      case FrameType.RESYNC:
-        this.#link.connection?.send(FrameType.RESYNCED, ref, 0n);
-        this.#catchUp();
-        break;
-      default:
-      // A later version of the protocol may send more types: they are for clients that know them.
-    }
-  }
-
-  #onMembersChanged(key: bigint, { change, user, name, by, afterSeq }: MembersChanged): void {
-    const what = CHANGES[change];
-    // What became of this user itself the log tells, behind the last messages.
-    if (what === undefined || user === this.#user) {
-      if (change !== MemberChange.MEMBER_CHANGE_JOINED) this.#syncer.want(false);
-      return;
-    }
-    const conversation = key.toString();
-    this.#events.emit({
-      type: 'member',
-      conversation,
-      change: what,
-      user: user.toString(),
-      name,
-      by,
-      afterSeq: Number(afterSeq),
-    });
-  }
-
-  #onGone({ conversation, reason }: Gone): void {
-    const known = this.#inbox.forget(conversation);
-    const why = REASONS[reason] ?? 'deleted';
-    const { name = '' } = known ?? {};
-    this.#events.emit({ type: 'left', conversation: conversation.toString(), name, reason: why });
-  }
-
-  #take(conversation: bigint, seq: number, message: Message | undefined): void {
-    this.#inbox.push(conversation, seq, message);
-    if (!this.#inbox.incomplete) return;
-    // Of a conversation that is new here only the log knows where it begins.
-    if (this.#inbox.knows(conversation)) this.#syncer.wantIfIncomplete();
-    else this.#syncer.want(false);
-  }
-
-  #deliver(conversation: bigint, message: Message): void {
-    if (message.sender === this.#user && message.clientMsgId.startsWith(this.#idPrefix)) {
-      // An own send that the log shows: its SENT is late or lost. What is settled already is not told twice.
-      const { seq, id, atMs } = message;
-      const receipt = { seq: Number(seq), id: id.toString(), atMs: Number(atMs), duplicate: undefined };
-      this.#outbox.committed(message.clientMsgId, receipt);
-      return;
-    }
-    this.#events.emit({ type: 'message', ...toChatMessage(conversation.toString(), message) });
-  }
-
-  // Sends and calls.
+  // Sends.
 
   #refuse(conversation: string, text: string): ClientError | undefined {
     if (this.#closed !== undefined) return this.#closed;
@@ -467,44 +369,6 @@ export class GochatClient {
   #emitFailed(clientMsgId: string, conversation: string, error: ClientError): void {
     const { code, message, retryable } = error;
     this.#events.emit({ type: 'failed', clientMsgId, conversation, code, message, retryable });
-  }
-
-  /** Makes a call that changes who is in a room; resolves when its effect on this client has come. */
-  async #change(conversation: string, call: Call): Promise<void> {
-    await this.#call(call, 'done', conversation);
-    this.#syncer.want(false);
-    await this.#syncer.idle();
-  }
-
-  #open(call: Call): Promise<Conversation> {
-    return this.#syncer.holdWhile(async () => {
-      const { conversation: wire } = await this.#call(call, 'conversation');
-      const isNew = !this.#inbox.knows(wire.id);
-      const conversation = this.#inbox.adopt(wire, this.#beginning(wire));
-      if (isNew) this.#syncer.want(false);
-      return conversation;
-    });
-  }
-
-  /** Where a conversation begins that is new to this client: its device's cursor, or a room's recent past. */
-  #beginning({ kind, deliveredSeq, lastSeq }: WireConversation): number {
-    const delivered = Number(deliveredSeq);
-    const joined = kind === ConversationKind.CONVERSATION_KIND_ROOM && delivered === 0;
-    // Before the first synchronisation it may be an old room of which this device has missed more.
-    if (!joined || !this.#syncer.completed) return delivered;
-    return Math.max(0, Number(lastSeq) - this.#options.joinBacklog);
-  }
-
-  async #call<Case extends Result['$case']>(
-    call: Call,
-    expected: Case,
-    conversation?: string,
-  ): Promise<Extract<Result, { $case: Case }>> {
-    if (this.#closed !== undefined) throw this.#closed;
-    const key = conversation === undefined ? 0n : toKey(conversation);
-    const result = await this.#requests.call(call, key);
-    if (result.$case !== expected) throw ClientError.local('FRAME_INVALID');
-    return result as Extract<Result, { $case: Case }>;
   }
 
   /** Returns a ref, 1 to 65535, that nothing unanswered bears. */
