@@ -5,6 +5,15 @@ import type { Happening } from './history.ts';
 const [ANN, BOB] = ['ann/phone0#1', 'bob/phone0#1'];
 const ROOM = '7';
 
+function shown(instance: string, seq: number, text: string): Happening {
+  return { kind: 'message', instance, conversation: ROOM, seq, id: `10${seq}`, from: 'ann', text };
+}
+
+/** A change of who is in the room; entries are 1 ms apart. */
+function membership(user: string, change: 'joined' | 'left', seq = 0, visibleAfter = 0, ms = 0): Happening {
+  return { kind: 'membership', conversation: ROOM, user, change, seq, visibleAfter, ms };
+}
+
 /** A history without a breach: ann says one, two, three to bob; bob's client comes again after two. */
 function good(): Happening[] {
   const start = (instance: string, user: string): Happening => ({
@@ -22,15 +31,6 @@ function good(): Happening[] {
     seq,
     id: `10${seq}`,
   });
-  const message = (instance: string, seq: number, text: string): Happening => ({
-    kind: 'message',
-    instance,
-    conversation: ROOM,
-    seq,
-    id: `10${seq}`,
-    from: 'ann',
-    text,
-  });
   const texts = ['one', 'two', 'three'];
   const up = (instance: string): Happening => ({
     kind: 'up',
@@ -45,14 +45,14 @@ function good(): Happening[] {
     up(BOB),
     ...texts.map(send),
     acked(1, 'one'),
-    message(BOB, 1, 'one'),
+    shown(BOB, 1, 'one'),
     acked(2, 'two'),
-    message(BOB, 2, 'two'),
+    shown(BOB, 2, 'two'),
     { kind: 'end', instance: BOB, why: 'crashed', code: '' },
     start('bob/phone0#2', 'bob'),
     // It had not told the server of 2 yet.
-    message('bob/phone0#2', 2, 'two'),
-    message('bob/phone0#2', 3, 'three'),
+    shown('bob/phone0#2', 2, 'two'),
+    shown('bob/phone0#2', 3, 'three'),
     acked(3, 'three'),
     { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 1 },
     { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 3 },
@@ -65,9 +65,10 @@ function good(): Happening[] {
         id: `10${i + 1}`,
         from: 'ann',
         text,
+        erased: false,
       }),
     ),
-    ...['ann', 'bob'].map((user): Happening => ({ kind: 'member', conversation: ROOM, user, after: 0 })),
+    ...['ann', 'bob'].map((user) => membership(user, 'joined')),
     ...['ann', 'bob'].flatMap((user) =>
       texts.map(
         (text, i): Happening => ({
@@ -169,6 +170,11 @@ describe('Checker', () => {
       'one order',
     ],
     [
+      'another text under the same seq',
+      changed({ kind: 'message', instance: BOB, seq: 2 }, { text: 'other' }),
+      'one order',
+    ],
+    [
       'a hole in what was shown',
       changed({ kind: 'message', instance: BOB, seq: 1 }, undefined),
       'resume anywhere',
@@ -188,13 +194,48 @@ describe('Checker', () => {
     ],
     [
       'messages shown to somebody who is no member',
-      changed({ kind: 'member', user: 'bob' }, undefined),
+      changed({ kind: 'membership', user: 'bob' }, undefined),
       'members only',
     ],
     [
       'messages from before a member came',
-      changed({ kind: 'member', user: 'bob' }, { after: 2 }),
+      changed({ kind: 'membership', user: 'bob' }, { visibleAfter: 2 }),
       'members only',
+    ],
+    ['a message from after a member had left', [...good(), membership('bob', 'left', 2)], 'members only'],
+    [
+      'a message from between two stays, before the second one',
+      [...good(), membership('bob', 'left', 2), membership('bob', 'joined', 3, 0, 1000)],
+      'members only',
+    ],
+    [
+      'a message from between two stays, in a room that hides its past',
+      [...good(), membership('bob', 'left', 2), membership('bob', 'joined', 3, 3)],
+      'members only',
+    ],
+    [
+      'a client that was not told that its user is out',
+      [...good(), membership('bob', 'left', 3)],
+      'told of the end',
+    ],
+    [
+      'a message shown twice between two stays',
+      [
+        ...good(),
+        { kind: 'left', instance: NEW_BOB, conversation: ROOM, reason: 'left' },
+        shown(NEW_BOB, 3, 'three'),
+        shown(NEW_BOB, 3, 'three'),
+      ],
+      'once, in order',
+    ],
+    [
+      'a message read that nobody said was',
+      [
+        ...good(),
+        { kind: 'marked', instance: NEW_BOB, conversation: ROOM, seq: 2 },
+        { kind: 'cursor', owner: 'bob read since 1', conversation: ROOM, seq: 3 },
+      ],
+      'cursors',
     ],
     [
       'a cursor that goes back',
@@ -258,6 +299,24 @@ describe('Checker', () => {
     const [entry] = history.splice(end, 1);
     history.splice(end + 1, 0, entry as Happening);
     expect(judge(history).violations).toEqual([]);
+  });
+
+  test('who leaves, is told, and comes again to a room: no violation', () => {
+    const left: Happening = { kind: 'left', instance: NEW_BOB, conversation: ROOM, reason: 'left' };
+    const again = [membership('bob', 'left', 3), membership('bob', 'joined', 3)];
+    expect(judge([...good(), left, ...again]).violations).toEqual([]);
+    // What it had been shown but not yet reported as delivered it may be shown again.
+    expect(judge([...good(), left, ...again, shown(NEW_BOB, 3, 'three')]).violations).toEqual([]);
+  });
+
+  test('who was away for a while from a room that hides its past: the hole is no loss', () => {
+    const history = changed({ kind: 'message', seq: 2 }, undefined);
+    const away = [membership('bob', 'left', 1), membership('bob', 'joined', 2, 2)];
+    const view = history.findIndex(({ kind }) => kind === 'view');
+    const views = history
+      .splice(view)
+      .filter((entry) => entry.kind !== 'view' || entry.user === 'ann' || entry.seq > 2);
+    expect(judge([...history, ...away, ...views]).violations).toEqual([]);
   });
 
   test('more violations than are listed: the rest is counted', () => {

@@ -1,6 +1,7 @@
 /** The judge: reads the history of a run and names every breach of what GoChat promises. */
 import type { Entry, EntryOf } from './history.ts';
-import { InstanceView } from './instance-view.ts';
+import { InstanceView, type SeenConversation, type Shown } from './instance-view.ts';
+import { Memberships } from './memberships.ts';
 
 /** What a client may be told of a send that it does not get acknowledged, and whether the message may exist then. */
 const FAILURES: ReadonlyMap<string, 'absent' | 'unknown'> = new Map([
@@ -49,7 +50,9 @@ export class Checker {
   readonly #log = new Map<string, Logged[]>();
   readonly #byText = new Map<string, Logged>();
   readonly #views = new Map<string, EntryOf<'view'>[]>();
-  readonly #members = new Map<string, number>();
+  readonly #memberships = new Memberships();
+  /** Up to where the clients of a user said that it has read, by user and conversation. */
+  readonly #marks = new Map<string, number>();
   readonly #cursors = new Map<string, EntryOf<'cursor'>>();
   readonly #faults: Record<string, number> = {};
   readonly #violations: Violation[] = [];
@@ -101,9 +104,17 @@ export class Checker {
       case 'view':
         list(this.#views, `${entry.user} ${entry.conversation}`).push(entry);
         break;
-      case 'member':
-        this.#members.set(`${entry.user} ${entry.conversation}`, entry.after);
+      case 'membership':
+        this.#memberships.add(entry);
         break;
+      case 'left':
+        this.#view(entry).left(entry.conversation);
+        break;
+      case 'marked': {
+        const key = `${userOf(entry.instance)} ${entry.conversation}`;
+        this.#marks.set(key, Math.max(entry.seq, this.#marks.get(key) ?? 0));
+        break;
+      }
       case 'cursor':
         this.#onCursor(entry);
         break;
@@ -127,6 +138,7 @@ export class Checker {
     for (const view of this.#instances.values()) this.#judgeInstance(view);
     this.#judgeOrderOfSenders();
     this.#judgeViews();
+    this.#judgeReadCursors();
     let messages = 0;
     for (const log of this.#log.values()) messages += log.length;
     return {
@@ -240,7 +252,8 @@ export class Checker {
         this.#accuse('nothing unexpected', `${instance}: "${short(text)}" failed with ${code}`);
       if (acked.has(text))
         this.#accuse('one answer', `${instance}: "${short(text)}" was acked and failed with ${code}`);
-      if (meaning === 'absent' && this.#byText.has(text))
+      // A repetition that comes after its room was deleted is refused.
+      if (meaning === 'absent' && this.#byText.get(text)?.erased === false)
         this.#accuse('one answer', `${instance}: "${short(text)}" failed with ${code} and is in the log`);
     }
     for (const [text, send] of this.#sends) {
@@ -253,41 +266,63 @@ export class Checker {
   }
 
   #judgeInstance(view: InstanceView): void {
-    const { name, end } = view;
+    const { name, user, end } = view;
     if (view.alive) this.#judgeCoverage(view);
     if (end?.why === 'ended' && !(end.code === 'SESSION_REPLACED' && this.#hadRival(view)))
       this.#accuse('clients come back', `${name} gave up with ${end.code}`);
-    for (const [conversation, seen] of view.conversations) {
-      const after = this.#members.get(`${view.user} ${conversation}`);
-      if (after === undefined) {
-        this.#accuse('members only', `${name} saw messages of ${conversation}, whose member it is not`);
-        continue;
-      }
-      const log = this.#log.get(conversation) ?? [];
-      for (const [seq, id] of seen.ids) {
-        const logged = log[seq - 1];
-        if (logged === undefined)
-          this.#accuse('no phantom', `${name} saw ${conversation}/${seq}, which is not in the log`);
-        else if (logged.id !== id)
-          this.#accuse('one order', `${name} saw ${id} as ${conversation}/${seq}, the log has ${logged.id}`);
-        if (seq <= after)
-          this.#accuse('members only', `${name} saw ${conversation}/${seq} from before its time (${after})`);
-      }
-      const hole = seen.hole(view.alive ? log.length : undefined);
-      if (hole !== undefined) this.#accuse('no loss', `${name}: ${conversation}/${hole} is missing`);
-      if (seen.start() > Math.max(seen.headBefore, after) + 1)
-        this.#accuse(
-          'resume anywhere',
-          `${name} began ${conversation} at ${seen.start()}, its device had come to ${seen.headBefore}`,
-        );
+    for (const seen of view.past) this.#judgeSeen(view, seen, undefined);
+    for (const seen of view.conversations.values()) {
+      const { conversation } = seen;
+      const after = this.#memberships.after(user, conversation);
+      const last = this.#log.get(conversation)?.length ?? 0;
+      this.#judgeSeen(view, seen, view.alive && after !== undefined ? { after, last } : undefined);
+      if (view.alive && after === undefined && seen.first > 0)
+        this.#accuse('told of the end', `${name} was not told that it is out of ${conversation}`);
     }
+  }
+
+  /** What a client was shown of a conversation: from the log, for its user, without a hole. */
+  #judgeSeen(
+    { name, user }: InstanceView,
+    seen: SeenConversation,
+    end: { readonly after: number; readonly last: number } | undefined,
+  ): void {
+    const { conversation } = seen;
+    const log = this.#log.get(conversation) ?? [];
+    const floorOf = (seq: number, { at }: Shown) => this.#memberships.floor(user, conversation, seq, at);
+    for (const [seq, shown] of seen.shown) {
+      const logged = log[seq - 1];
+      if (logged === undefined)
+        this.#accuse('no phantom', `${name} saw ${conversation}/${seq}, which is not in the log`);
+      else if (logged.id !== shown.id)
+        this.#accuse(
+          'one order',
+          `${name} saw ${shown.id} as ${conversation}/${seq}, the log has ${logged.id}`,
+        );
+      else if (logged.text !== shown.text)
+        this.#accuse(
+          'one order',
+          `${name} saw "${short(shown.text)}" as ${conversation}/${seq}, the log has "${short(logged.text)}"`,
+        );
+      if (floorOf(seq, shown) === undefined)
+        this.#accuse('members only', `${name} saw ${conversation}/${seq}, which was not for ${user} then`);
+    }
+    const hole = seen.hole(end, (seq, shown) => floorOf(seq, shown) ?? seq);
+    if (hole !== undefined) this.#accuse('no loss', `${name}: ${conversation}/${hole} is missing`);
+    const first = seen.shown.get(seen.first);
+    const floor = first === undefined ? undefined : floorOf(seen.first, first);
+    if (floor !== undefined && seen.start() > Math.max(seen.headBefore, floor) + 1)
+      this.#accuse(
+        'resume anywhere',
+        `${name} began ${conversation} at ${seen.start()}, its device had come to ${seen.headBefore}`,
+      );
   }
 
   /** A client that lives was shown the end of each conversation of its user, or its device was before. */
   #judgeCoverage(view: InstanceView): void {
     const { name, user, conversations } = view;
     for (const [conversation, log] of this.#log) {
-      const after = this.#members.get(`${user} ${conversation}`);
+      const after = this.#memberships.after(user, conversation);
       if (after === undefined || after >= log.length || conversations.has(conversation)) continue;
       const head = this.#head(view, conversation);
       if (head < log.length)
@@ -327,18 +362,28 @@ export class Checker {
 
   /** Every member reads the same log. */
   #judgeViews(): void {
-    for (const [key, after] of this.#members) {
-      const [user, conversation] = key.split(' ') as [string, string];
+    for (const { user, conversation, after } of this.#memberships.members()) {
       const log = (this.#log.get(conversation) ?? []).filter(({ seq }) => seq > after);
-      const view = (this.#views.get(key) ?? []).toSorted((a, b) => a.seq - b.seq);
+      const view = (this.#views.get(`${user} ${conversation}`) ?? []).toSorted((a, b) => a.seq - b.seq);
       const at = log.findIndex(({ id, seq }, index) => view[index]?.id !== id || view[index]?.seq !== seq);
       if (at >= 0) this.#accuse('no loss', `the view of ${user} lacks ${conversation}/${log[at]?.seq}`);
       else if (view.length > log.length)
         this.#accuse('no phantom', `the view of ${user} has more of ${conversation} than the log`);
     }
-    for (const key of this.#views.keys())
-      if (!this.#members.has(key))
+    for (const key of this.#views.keys()) {
+      const [user, conversation] = key.split(' ') as [string, string];
+      if (this.#memberships.after(user, conversation) === undefined)
         this.#accuse('members only', `there is a view of ${key}, which is no member`);
+    }
+  }
+
+  /** No read cursor is beyond what the user's clients said that it has read. */
+  #judgeReadCursors(): void {
+    for (const { owner, conversation, seq } of this.#cursors.values()) {
+      const [user, what] = owner.split(' ') as [string, string];
+      if (what === 'read' && seq > (this.#marks.get(`${user} ${conversation}`) ?? 0))
+        this.#accuse('cursors', `${user} has read ${conversation} up to ${seq} and never said so`);
+    }
   }
 }
 

@@ -27,6 +27,8 @@ export interface DeviceOptions {
   readonly history: History;
   /** The user has heard of a conversation. */
   readonly onConversation: (id: string) => void;
+  /** The user was told that it is out of one. */
+  readonly onLeft: (id: string) => void;
 }
 
 /** A client in its connections' ups and downs, until it is closed, crashes or gives up. */
@@ -42,6 +44,8 @@ export class Instance {
   readonly #heads = new Map<string, number>();
   /** Highest seq shown to any client of the user. */
   readonly #userHeads: Map<string, number>;
+  /** Conversations that it was shown messages of, until it was told that its user is out. */
+  readonly #open = new Set<string>();
   live = true;
   /** It was connected once. */
   ready = false;
@@ -63,7 +67,7 @@ export class Instance {
       joinBacklog: 1e9,
     });
     this.#write({ kind: 'start', user, device });
-    this.client.onAny((event) => this.#onEvent(event, options.onConversation));
+    this.client.onAny((event) => this.#onEvent(event, options));
   }
 
   send(conversation: string, filler: string): void {
@@ -93,6 +97,19 @@ export class Instance {
     }
   }
 
+  /** Tells the server that the user has read what this client was shown. */
+  mark(conversation: string): void {
+    const seq = this.#heads.get(conversation);
+    if (seq === undefined) return;
+    this.#write({ kind: 'marked', conversation, seq });
+    this.client.markRead(conversation, seq);
+  }
+
+  /** Conversations that it takes its user to be in. */
+  get open(): ReadonlySet<string> {
+    return this.#open;
+  }
+
   stuck(what: string): void {
     this.#write({ kind: 'stuck', what });
   }
@@ -103,7 +120,7 @@ export class Instance {
     this.#write({ kind: 'end', why, code });
   }
 
-  #onEvent(event: ClientEvent, onConversation: (id: string) => void): void {
+  #onEvent(event: ClientEvent, { onConversation, onLeft }: DeviceOptions): void {
     // Nobody looks at a client that was closed; what it still hears of its sends counts.
     if (!this.live && event.type !== 'failed') return;
     switch (event.type) {
@@ -123,6 +140,7 @@ export class Instance {
       case 'message': {
         const { conversation, seq, id, from, text } = event;
         this.#shown(conversation, seq);
+        this.#open.add(conversation);
         this.#write({ kind: 'message', conversation, seq, id, from, text });
         onConversation(conversation);
         break;
@@ -136,6 +154,13 @@ export class Instance {
       case 'failed': {
         const { conversation, code } = event;
         this.#write({ kind: 'failed', conversation, text: this.#take(event.clientMsgId), code });
+        break;
+      }
+      case 'left': {
+        const { conversation, reason } = event;
+        this.#open.delete(conversation);
+        this.#write({ kind: 'left', conversation, reason });
+        onLeft(conversation);
         break;
       }
       case 'error':

@@ -14,6 +14,7 @@ export type Command =
       readonly doors: Doors;
       readonly rooms: number;
       readonly sendsPerSecond: number;
+      readonly atOnce: number;
     }
   | { readonly do: 'quiesce'; readonly deadlineMs: number }
   | { readonly do: 'converge'; readonly expected: Expectation; readonly deadlineMs: number }

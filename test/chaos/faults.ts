@@ -116,6 +116,23 @@ export const FAULTS: readonly Fault[] = [
     },
   ),
   {
+    name: 'held, then cut',
+    weight: 3,
+    on: 'links',
+    // What was on its way in that time is lost with the connections that carried it.
+    holdMs: [200, 3000],
+    begin: (system, target, random) => {
+      const [direction, share] = [random.pick(DIRECTIONS), random.pick([0.3, 0.6, 1])];
+      for (const proxy of system.link(target)) proxy.impose({ [direction]: { hold: true } }, share);
+    },
+    end: (system, target) => {
+      for (const proxy of system.link(target)) {
+        proxy.reset();
+        proxy.heal();
+      }
+    },
+  },
+  {
     name: 'reset connections',
     weight: 5,
     on: 'links',

@@ -52,6 +52,10 @@ export type Happening =
       readonly conversation: Id;
       readonly code: string;
     })
+  /** It was told that its user is out of a conversation. */
+  | (OfInstance & { readonly kind: 'left'; readonly conversation: Id; readonly reason: string })
+  /** It told the server that its user has read up to a message. */
+  | (OfInstance & { readonly kind: 'marked'; readonly conversation: Id; readonly seq: number })
   /** At the end: a client that nothing was done to has not got all that the log has. */
   | (OfInstance & { readonly kind: 'stuck'; readonly what: string })
   /** The log as a member reads it at the end. */
@@ -71,9 +75,22 @@ export type Happening =
       readonly id: Id;
       readonly from: string;
       readonly text: string;
+      /** It went with its room. */
+      readonly erased: boolean;
     }
-  /** Who may see which messages at the end: those above `after`. */
-  | { readonly kind: 'member'; readonly conversation: Id; readonly user: string; readonly after: number }
+  /** A user came into a conversation or went out of it, as the store has it; in their order. */
+  | {
+      readonly kind: 'membership';
+      readonly conversation: Id;
+      readonly user: string;
+      readonly change: 'joined' | 'left';
+      /** The conversation's last message at that moment. */
+      readonly seq: number;
+      /** Of who joined: what came up to this one is not for them. */
+      readonly visibleAfter: number;
+      /** Unix time, ms; the commit came after it. */
+      readonly ms: number;
+    }
   /** The store's cursors, read now and then. */
   | {
       readonly kind: 'cursor';

@@ -1,34 +1,66 @@
 /** What one client was shown, conversation by conversation. */
 import type { EntryOf } from './history.ts';
 
-/** A conversation as one client saw it. */
+/** A message as it was shown. */
+export interface Shown {
+  readonly id: string;
+  readonly text: string;
+  /** Unix time, ms. */
+  readonly at: number;
+}
+
+/** A conversation as one client saw it, until it was told that its user is out of it. */
 export class SeenConversation {
-  /** Message id by seq: messages, and its own sends that were acknowledged. */
-  readonly ids = new Map<number, string>();
+  readonly conversation: string;
+  /** Messages, and own sends that were acknowledged, by seq. */
+  readonly shown = new Map<number, Shown>();
+  /** The client's own sends that were ever acknowledged: they are not shown to it again. */
+  readonly #own: ReadonlySet<number>;
   /** Seq of the first message shown; acks of its own sends may come before it, and say nothing of where it began. */
   first = 0;
-  /** How far any client of the device had come when the lowest was shown. */
+  /** How far any client of the device had come when the first was shown. */
   headBefore = 0;
   /** Highest seq of someone else's message: up to it everything has been shown. */
   lastMessage = 0;
 
+  constructor(conversation: string, own: ReadonlySet<number>) {
+    this.conversation = conversation;
+    this.#own = own;
+  }
+
+  has(seq: number): boolean {
+    return this.shown.has(seq) || this.#own.has(seq);
+  }
+
   /** Where what was shown without a hole begins: at its first message, or its own sends right before that. */
   start(): number {
     let seq = this.first;
-    while (this.ids.has(seq - 1)) seq--;
+    while (this.has(seq - 1)) seq--;
     return seq;
   }
 
   /**
    * Returns the first seq that is missing. A client that has ended may know of acks beyond what it was shown; one that
    * lives has everything up to the log's end.
+   *
+   * @param end what a client that lives must have: everything after one seq up to another; undefined: it has ended
+   * @param floorOf after which seq everything was to be shown to who was shown this one
    */
-  hole(end: number | undefined): number | undefined {
-    const last = end ?? this.lastMessage;
+  hole(
+    end: { readonly after: number; readonly last: number } | undefined,
+    floorOf: (seq: number, shown: Shown) => number,
+  ): number | undefined {
+    const last = end?.last ?? this.lastMessage;
     // Acks alone, of a conversation of which no message has come.
-    const from = this.first === 0 ? Math.min(...this.ids.keys()) : this.start();
-    for (let seq = from; seq <= last; seq++) if (!this.ids.has(seq)) return seq;
-    return undefined;
+    const from = this.first === 0 ? Math.min(...this.shown.keys()) : this.start();
+    let floor = end?.after ?? last;
+    let hole: number | undefined;
+    for (let seq = last; seq >= from; seq--) {
+      const shown = this.shown.get(seq);
+      if (shown !== undefined) floor = floorOf(seq, shown);
+      else if (seq > floor && !this.has(seq)) hole = seq;
+    }
+    return hole;
   }
 }
 
@@ -39,9 +71,12 @@ export class InstanceView {
   /** Clients that share the server's cursors: those of a named device, or all unnamed ones of the user. */
   readonly group: string;
   readonly conversations = new Map<string, SeenConversation>();
+  /** Those that its user was in until the client was told otherwise. */
+  readonly past: SeenConversation[] = [];
   /** Unix time, ms. */
   readonly started: number;
   end: EntryOf<'end'> | undefined;
+  readonly #own = new Map<string, Set<number>>();
   #connections = 0;
 
   constructor({ instance, user, device, at }: EntryOf<'start'>) {
@@ -67,10 +102,10 @@ export class InstanceView {
   }
 
   /** Takes a message in; returns what is wrong with it. */
-  message({ conversation, seq, id }: EntryOf<'message'>): string | undefined {
+  message({ conversation, seq, id, text, at }: EntryOf<'message'>): string | undefined {
     const seen = this.#seen(conversation);
-    const before = seen.ids.get(seq);
-    seen.ids.set(seq, id);
+    const before = seen.shown.get(seq);
+    seen.shown.set(seq, { id, text, at });
     if (before !== undefined) return `${conversation}/${seq} was shown twice`;
     const last = seen.lastMessage;
     seen.lastMessage = Math.max(last, seq);
@@ -78,13 +113,21 @@ export class InstanceView {
   }
 
   /** Takes the ack of an own send in; returns what is wrong with it. */
-  acked({ conversation, seq, id, text }: EntryOf<'acked'>): string | undefined {
+  acked({ conversation, seq, id, text, at }: EntryOf<'acked'>): string | undefined {
     const seen = this.#seen(conversation);
-    const before = seen.ids.get(seq);
-    seen.ids.set(seq, id);
+    const before = seen.shown.get(seq);
+    seen.shown.set(seq, { id, text, at });
+    this.#ownOf(conversation).add(seq);
     return before === undefined
       ? undefined
       : `${conversation}/${seq} was shown before "${text}" was acked as it`;
+  }
+
+  /** It was told that its user is out: should the user come again, the conversation begins anew. */
+  left(conversation: string): void {
+    const seen = this.conversations.get(conversation);
+    if (seen !== undefined) this.past.push(seen);
+    this.conversations.delete(conversation);
   }
 
   /** Notes that `seq` was shown when the device had come to `head`. */
@@ -97,7 +140,16 @@ export class InstanceView {
 
   #seen(conversation: string): SeenConversation {
     let seen = this.conversations.get(conversation);
-    if (seen === undefined) this.conversations.set(conversation, (seen = new SeenConversation()));
+    if (seen === undefined) {
+      seen = new SeenConversation(conversation, this.#ownOf(conversation));
+      this.conversations.set(conversation, seen);
+    }
     return seen;
+  }
+
+  #ownOf(conversation: string): Set<number> {
+    let own = this.#own.get(conversation);
+    if (own === undefined) this.#own.set(conversation, (own = new Set()));
+    return own;
   }
 }

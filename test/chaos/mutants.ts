@@ -13,6 +13,24 @@ export interface Mutant {
 }
 
 export const MUTANTS = {
+  ackBeforeCommit: {
+    name: 'ack before commit',
+    file: 'state/store/postgres-pool.js',
+    // The same statement in a transaction that is committed a little after its answer, or not at all.
+    replace: [
+      '        return this.#run((session) => session.query(statement));',
+      `        if (!statement.text.includes('gochat_append')) return this.#run((session) => session.query(statement));
+        return new Promise((resolve, reject) => {
+          let answered = false;
+          this.transaction(async (session) => {
+            if (answered) throw new Error('too late');
+            resolve(await session.query(statement));
+            answered = true;
+            await sleep(50);
+          }).catch(reject);
+        });`,
+    ],
+  },
   dropFanout: {
     name: 'a fan-out dropped without a hint',
     file: 'state/delivery/fanout.js',
@@ -21,10 +39,32 @@ export const MUTANTS = {
       '    #deliver(entry, push) {\n        if (Math.random() < 0.5) return;',
     ],
   },
+  swapSeqs: {
+    name: 'two seqs swapped',
+    file: 'state/delivery/group-commit.js',
+    replace: [
+      'this.#committed(batch, results, begun)',
+      `{
+            const { drafts } = batch;
+            const at = drafts.findIndex((draft, i) => draft.conversation === drafts[i + 1]?.conversation);
+            const swapped = [...results];
+            if (at >= 0) {
+              swapped[at] = { ...results[at], seq: results[at + 1].seq };
+              swapped[at + 1] = { ...results[at + 1], seq: results[at].seq };
+            }
+            this.#committed(batch, swapped, begun);
+        }`,
+    ],
+  },
   skipDedupe: {
     name: 'no dedupe',
     file: 'state/store/postgres-append.js',
     replace: ['(draft) => draft.clientMsgId)', '(draft) => `${draft.clientMsgId}#${Math.random()}`)'],
+  },
+  noFence: {
+    name: 'no RESYNC after a lost stream',
+    file: 'gateway/resync-fence.js',
+    replace: ['    fenceAll(connections) {', '    fenceAll(connections) {\n        return;'],
   },
 } as const satisfies Record<string, Mutant>;
 

@@ -20,17 +20,12 @@ const GAP_MS = [200, 3500] as const;
 const LULL_MS = 5000;
 
 /** Plans a run. No target has two faults at a time; different ones may. */
-export function plan(
-  seed: number,
-  durationMs: number,
-  targets: Targets,
-  faults: readonly Fault[] = FAULTS,
-): Step[] {
+export function plan(seed: number, durationMs: number, targets: Targets): Step[] {
   const random = new Random(seed, 'nemesis');
   const steps: Step[] = [];
   const busyUntil = new Map<string, number>();
   for (let atMs = FIRST_MS; atMs < durationMs; atMs += random.between(...GAP_MS)) {
-    const fault = random.weighted(faults);
+    const fault = random.weighted(FAULTS);
     const target = random.pick(targets[fault.on].filter((name) => fault.only?.includes(name) ?? true));
     const holdMs = random.between(...fault.holdMs);
     // Everything is given back by the end of the run.

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { signup } from '../harness/gochat.ts';
 import { Checker, type Verdict } from './checker.ts';
 import { DriverProcess } from './driver-process.ts';
-import type { Fault } from './faults.ts';
 import { History, readHistories } from './history.ts';
-import { plan, unleash } from './nemesis.ts';
+import { plan, type Step, unleash } from './nemesis.ts';
 import { Random } from './random.ts';
 import { StoreProbe } from './store-probe.ts';
 import { System, TARGETS } from './system.ts';
@@ -15,18 +14,20 @@ export interface RunOptions {
   readonly seed: number;
   /** How long faults and work last, ms; start, recovery and judgement come on top. */
   readonly durationMs: number;
+  /** What is done to the system, the work ending with the last of it. @default what the seed decides, for durationMs */
+  readonly steps?: readonly Step[];
   /** Folder for histories and logs. */
   readonly dir: string;
   /** Another bin/gochat. @default this repository's */
   readonly bin?: string;
-  /** @default all */
-  readonly faults?: readonly Fault[];
   /** @default 12 */
   readonly users?: number;
   /** @default 6 */
   readonly rooms?: number;
   /** Of all clients together. @default 60 */
   readonly sendsPerSecond?: number;
+  /** Messages that a send is of. @default 1 */
+  readonly atOnce?: number;
   /** @default CONVERGENCE_MS */
   readonly convergenceMs?: number;
 }
@@ -41,7 +42,7 @@ export const CONVERGENCE_MS = 90_000;
 
 /** Rejects when the run itself fails; what GoChat does wrong is in the verdict. */
 export async function runChaos(options: RunOptions): Promise<Verdict> {
-  const { seed, dir, durationMs, faults, bin } = options;
+  const { seed, dir, durationMs, bin } = options;
   await mkdir(dir, { recursive: true });
   const path = (name: string) => join(dir, `${name}.jsonl`);
   const history = new History(path('system'));
@@ -57,6 +58,7 @@ export async function runChaos(options: RunOptions): Promise<Verdict> {
       }),
     );
     const probe = cleanup.use(new StoreProbe(system.services.urls.postgres, history));
+    await probe.install();
     const everyone = Array.from({ length: options.users ?? 12 }, (_, i) => `user${i}`);
     for (const user of everyone) await signup(system.doors, user);
     const drivers: DriverProcess[] = [];
@@ -73,10 +75,11 @@ export async function runChaos(options: RunOptions): Promise<Verdict> {
         doors: system.doors,
         rooms: options.rooms ?? 6,
         sendsPerSecond: (options.sendsPerSecond ?? 60) / DRIVERS,
+        atOnce: options.atOnce ?? 1,
       });
     }
     probe.watchCursors();
-    await unleash(plan(seed, durationMs, TARGETS, faults), system, seed, history);
+    await unleash(options.steps ?? plan(seed, durationMs, TARGETS), system, seed, history);
 
     const healed = performance.now();
     const left = () =>

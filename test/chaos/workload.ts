@@ -15,6 +15,8 @@ export interface WorkloadOptions {
   readonly doors: Doors;
   readonly rooms: number;
   readonly sendsPerSecond: number;
+  /** Messages that a send is of. */
+  readonly atOnce: number;
   readonly history: History;
 }
 
@@ -22,8 +24,8 @@ export interface WorkloadOptions {
 export interface Expectation {
   /** Last seq by conversation. */
   readonly heads: Readonly<Record<string, number>>;
-  /** Conversations by user. */
-  readonly conversations: Readonly<Record<string, readonly string[]>>;
+  /** Conversations by user, each with the seq after which everything is visible. */
+  readonly conversations: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
 const BURST = [10, 60] as const;
@@ -42,7 +44,11 @@ const DEEDS = [
   { name: 'close', weight: 5 },
   { name: 'crash', weight: 5 },
   { name: 'rival', weight: 2 },
-  { name: 'read', weight: 4 },
+  { name: 'leave', weight: 3 },
+  { name: 'remove', weight: 3 },
+  { name: 'delete', weight: 1 },
+  { name: 'mark', weight: 8 },
+  { name: 'history', weight: 4 },
   { name: 'pause', weight: 2 },
 ] as const;
 const DEEDS_PER_SECOND = 1.5;
@@ -53,6 +59,8 @@ export class Workload {
   readonly #devices: Device[] = [];
   /** By user. */
   readonly #known = new Map<string, Set<string>>();
+  /** Rooms that a user has made and may still own. */
+  readonly #made = new Map<string, Set<string>>();
   readonly #under = new Set<Promise<unknown>>();
   #running = false;
 
@@ -61,6 +69,7 @@ export class Workload {
     this.#random = new Random(options.seed, `workload ${options.users.join()}`);
     for (const user of options.users) {
       this.#known.set(user, new Set());
+      this.#made.set(user, new Set());
       const heads = new Map<string, number>();
       const getToken = tokenOf(options.doors, user);
       for (const [number, name] of this.#random
@@ -76,6 +85,7 @@ export class Workload {
           transport: () => transport(),
           history: options.history,
           onConversation: (id: string) => this.#known.get(user)?.add(id),
+          onLeft: (id: string) => this.#known.get(user)?.delete(id),
         };
         this.#devices.push(new Device(device, heads));
       }
@@ -102,7 +112,7 @@ export class Workload {
       // A process that was frozen does not make up for what it has missed.
       else if (wait < -1000) due = performance.now();
       if (this.#random.chance(DEEDS_PER_SECOND / rate)) this.#do(this.#random.weighted(DEEDS).name);
-      else this.#send(1);
+      else this.#send(this.#options.atOnce);
     }
   }
 
@@ -123,7 +133,7 @@ export class Workload {
     const end = performance.now() + deadlineMs;
     const lacks = ({ user, live }: Device) =>
       live.flatMap((instance) => {
-        const what = lack(instance, expected, expected.conversations[user] ?? []);
+        const what = lack(instance, expected, expected.conversations[user] ?? {});
         return what === undefined ? [] : [{ instance, what }];
       });
     await this.#until(end, () =>
@@ -148,7 +158,7 @@ export class Workload {
       const client = (current ?? live[0])?.client;
       if (client === undefined || !device.named) continue;
       if (this.#devices.find((other) => other.user === user && other.named) !== device) continue;
-      for (const conversation of expected.conversations[user] ?? []) {
+      for (const conversation of Object.keys(expected.conversations[user] ?? {})) {
         for (let beforeSeq = 0, more = true; more; ) {
           const page = await client.history(conversation, { beforeSeq, limit: HISTORY_PAGE });
           for (const { seq, id, text } of page.messages)
@@ -191,12 +201,27 @@ export class Workload {
     else if (deed === 'direct') {
       const peer = this.#random.pick(this.#options.everyone);
       this.#begin(this.#open(current, user, 'direct', () => current.client.openDirect(peer)));
-    } else if (deed === 'read') {
-      const [id] = [...(this.#known.get(user) ?? [])];
-      if (id !== undefined) this.#begin(current.call('history', id, () => current.client.history(id)));
-    } else {
+    } else if (deed === 'pause') {
       current.client.pause();
       this.#begin(sleep(pauseMs).then(() => current.client.resume()));
+    } else this.#doIn(deed, current, user);
+  }
+
+  /** What is done in a conversation that the user knows of. */
+  #doIn(deed: 'leave' | 'remove' | 'delete' | 'mark' | 'history', instance: Instance, user: string): void {
+    const ids = [...((deed === 'remove' || deed === 'delete' ? this.#made : this.#known).get(user) ?? [])];
+    const peer = this.#random.pick(this.#options.everyone);
+    if (ids.length === 0) return;
+    const id = this.#random.pick(ids);
+    const { client } = instance;
+    const call = (work: () => Promise<unknown>) => this.#begin(instance.call(deed, id, work));
+    if (deed === 'mark') instance.mark(id);
+    else if (deed === 'history') call(() => client.history(id));
+    else if (deed === 'leave') call(() => client.leaveRoom(id));
+    else if (deed === 'remove') call(() => client.removeMember(id, peer));
+    else {
+      this.#made.get(user)?.delete(id);
+      call(() => client.deleteRoom(id));
     }
   }
 
@@ -207,8 +232,11 @@ export class Workload {
 
   async #join(instance: Instance, user: string): Promise<void> {
     const room = `room-${this.#random.between(1, this.#options.rooms)}`;
-    if (!(await this.#open(instance, user, 'join', () => instance.client.joinRoom(room))))
-      await this.#open(instance, user, 'create', () => instance.client.createRoom(room));
+    const hideHistory = this.#random.chance(0.5);
+    const { client } = instance;
+    if ((await this.#open(instance, user, 'join', () => client.joinRoom(room))) !== undefined) return;
+    const made = await this.#open(instance, user, 'create', () => client.createRoom(room, { hideHistory }));
+    if (made !== undefined) this.#made.get(user)?.add(made);
   }
 
   async #open(
@@ -216,10 +244,10 @@ export class Workload {
     user: string,
     call: string,
     work: () => Promise<{ readonly id: string }>,
-  ): Promise<boolean> {
+  ): Promise<string | undefined> {
     const conversation = await instance.call(call, '', work);
     if (conversation !== undefined) this.#known.get(user)?.add(conversation.id);
-    return conversation !== undefined;
+    return conversation?.id;
   }
 
   async #until(end: number, done: () => boolean): Promise<void> {
@@ -231,12 +259,14 @@ export class Workload {
 function lack(
   instance: Instance,
   { heads }: Expectation,
-  conversations: readonly string[],
+  conversations: Readonly<Record<string, number>>,
 ): string | undefined {
-  for (const id of conversations) {
+  for (const [id, after] of Object.entries(conversations)) {
     const end = heads[id] ?? 0;
-    if (instance.head(id) < end) return `${id} up to ${end}: it has come to ${instance.head(id)}`;
+    const head = Math.max(after, instance.head(id));
+    if (head < end) return `${id} up to ${end}: it has come to ${head}`;
   }
+  for (const id of instance.open) if (!(id in conversations)) return `that it is out of ${id}`;
   if (!instance.synced) return 'a synchronisation since it connected';
   const { pendingSends } = instance.client;
   return pendingSends > 0 ? `${pendingSends} answers` : undefined;

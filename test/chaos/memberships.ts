@@ -1,0 +1,54 @@
+/** Who was in which conversation, from which message on and up to which, as the store has it. */
+import type { EntryOf } from './history.ts';
+
+/** One stay of a user in a conversation. */
+interface Period {
+  /** Unix time, ms: nothing of it can be known earlier. */
+  readonly sinceMs: number;
+  /** What came up to this one is not for the user. */
+  readonly visibleAfter: number;
+  /** The last message before the user was out; undefined: the user is in. */
+  left: number | undefined;
+}
+
+export class Memberships {
+  /** By user and conversation, in their order. */
+  readonly #periods = new Map<string, Period[]>();
+
+  /** Takes the next change; those of one user in one conversation come in their order. */
+  add({ user, conversation, change, seq, visibleAfter, ms }: EntryOf<'membership'>): void {
+    const key = `${user} ${conversation}`;
+    const periods = this.#periods.get(key) ?? [];
+    this.#periods.set(key, periods);
+    const last = periods.at(-1);
+    if (change === 'joined') periods.push({ sinceMs: ms, visibleAfter, left: undefined });
+    else if (last !== undefined) last.left = seq;
+  }
+
+  /** Returns the seq after which a member at the end sees everything; undefined: the user is no member then. */
+  after(user: string, conversation: string): number | undefined {
+    const last = this.#periods.get(`${user} ${conversation}`)?.at(-1);
+    return last?.left === undefined ? last?.visibleAfter : undefined;
+  }
+
+  /**
+   * Returns after which seq the user was to see everything when a message was shown; undefined when that message was
+   * not for the user then: from before its time, from after it had left, or from a time that had not begun.
+   */
+  floor(user: string, conversation: string, seq: number, shownMs: number): number | undefined {
+    const periods = this.#periods.get(`${user} ${conversation}`) ?? [];
+    return periods.findLast(
+      ({ sinceMs, visibleAfter, left }) =>
+        sinceMs <= shownMs && visibleAfter < seq && seq <= (left ?? Number.POSITIVE_INFINITY),
+    )?.visibleAfter;
+  }
+
+  /** Yields who is in what at the end. */
+  *members(): Generator<{ readonly user: string; readonly conversation: string; readonly after: number }> {
+    for (const key of this.#periods.keys()) {
+      const [user, conversation] = key.split(' ') as [string, string];
+      const after = this.after(user, conversation);
+      if (after !== undefined) yield { user, conversation, after };
+    }
+  }
+}
