@@ -3,6 +3,7 @@ import { deliverCount, isEphemeral, readU32 } from '../proto/mod.ts';
 import { type Connection, Phase } from './connection.ts';
 import type { ConnectionTable } from './connection-table.ts';
 import { type GatewayLimits, SOFT_PART } from './limits.ts';
+import { TraceRing } from './trace-ring.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
 /**
@@ -16,6 +17,8 @@ export interface Downlink {
   readonly frame: Buffer;
   readonly count: number;
   readonly bytes: number;
+  /** Number of the frame in the TraceRing; -1: it leaves no trace. */
+  readonly trace: number;
   /** The list with one more frame that was asked for last. */
   next: Downlink | undefined;
   /** The frames joined, in memory of their own. */
@@ -26,6 +29,8 @@ export interface Downlink {
   text: Buffer | undefined;
 }
 
+const NO_TRACE = -1;
+
 /** Joins and writes; it keeps nothing beyond the tick. */
 export class Fanout {
   readonly #table: ConnectionTable;
@@ -33,6 +38,7 @@ export class Fanout {
   readonly #limits: Pick<GatewayLimits, 'maxOutboundBytes'>;
   readonly #onSlow: (connection: Connection) => void;
   readonly #onJoining: (connection: Connection, frame: Uint8Array) => void;
+  readonly #traces: TraceRing;
   #dirty: Connection[] = [];
   #spare: Connection[] = [];
   /** Beginning of the lists of this tick that was asked for last. */
@@ -49,12 +55,14 @@ export class Fanout {
     limits: Pick<GatewayLimits, 'maxOutboundBytes'>,
     onSlow: (connection: Connection) => void,
     onJoining: (connection: Connection, frame: Uint8Array) => void,
+    traces = new TraceRing(),
   ) {
     this.#table = table;
     this.#stats = stats;
     this.#limits = limits;
     this.#onSlow = onSlow;
     this.#onJoining = onJoining;
+    this.#traces = traces;
   }
 
   /** Hands the frame of a DELIVER record to each of the connections that it names and that still live. */
@@ -67,16 +75,21 @@ export class Fanout {
       this.#deliverEphemeral(record, count, frame);
       return;
     }
+    const only = count === 1 ? this.#table.get(readU32(record, 4)) : undefined;
+    const trace = this.#traces.delivered(frame, only, count);
     for (let i = 0; i < count; i++) {
       const connection = this.#table.get(readU32(record, 4 + i * 4));
-      if (connection?.phase === Phase.LIVE) this.#append(connection, frame);
-      else if (connection?.phase === Phase.JOIN) this.#onJoining(connection, frame);
+      if (connection?.phase === Phase.LIVE) this.#append(connection, frame, trace);
+      else {
+        if (connection?.phase === Phase.JOIN) this.#onJoining(connection, frame);
+        this.#traces.gone(trace);
+      }
     }
   }
 
   /** Sends a frame to one connection with this tick's write; one that is slow misses it. */
   send(connection: Connection, frame: Uint8Array): void {
-    this.#append(connection, Buffer.from(frame.buffer, frame.byteOffset, frame.length));
+    this.#append(connection, Buffer.from(frame.buffer, frame.byteOffset, frame.length), NO_TRACE);
   }
 
   /** Sends the last frame of a connection, slow or not. */
@@ -107,15 +120,19 @@ export class Fanout {
       const connection = this.#table.get(readU32(record, 4 + i * 4));
       if (connection?.phase !== Phase.LIVE) continue;
       if (connection.socket.writableLength > soft) this.#stats.ephemeralDropped++;
-      else this.#append(connection, frame);
+      else this.#append(connection, frame, NO_TRACE);
     }
   }
 
-  #append(connection: Connection, frame: Buffer): void {
-    if (connection.slowSince !== 0) return;
+  #append(connection: Connection, frame: Buffer, trace: number): void {
+    if (connection.slowSince !== 0) {
+      this.#traces.slow(trace);
+      return;
+    }
     const out = connection.out;
     if (out !== undefined && out.bytes > this.#limits.maxOutboundBytes && connection.phase === Phase.LIVE) {
       // More than the bound in one tick; what it has of it still goes out if nothing waits before it.
+      this.#traces.slow(trace);
       this.#onSlow(connection);
       return;
     }
@@ -130,6 +147,7 @@ export class Fanout {
       frame,
       count: out === undefined ? 1 : out.count + 1,
       bytes: out === undefined ? frame.length : out.bytes + frame.length,
+      trace,
       next: undefined,
       joined: undefined,
       message: undefined,
@@ -152,11 +170,16 @@ export class Fanout {
   #write(connection: Connection): void {
     const out = connection.out;
     connection.out = undefined;
-    if (connection.phase === Phase.CLOSED || connection.ended) return;
+    if (connection.phase === Phase.CLOSED || connection.ended) {
+      for (let node = out; node !== undefined; node = node.previous) this.#traces.gone(node.trace);
+      return;
+    }
     if (out !== undefined) {
       const queued = connection.socket.writableLength;
       const isOver = queued > 0 && queued + out.bytes > this.#limits.maxOutboundBytes;
       if (isOver && connection.phase !== Phase.CLOSING) {
+        for (let node: Downlink | undefined = out; node !== undefined; node = node.previous)
+          this.#traces.slow(node.trace);
         this.#onSlow(connection);
         return;
       }

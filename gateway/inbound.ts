@@ -22,6 +22,7 @@ import type { Guard } from './guard.ts';
 import type { Handshake } from './handshake.ts';
 import type { ResyncFence } from './resync-fence.ts';
 import { Verdict } from './send-budget.ts';
+import type { TraceRing } from './trace-ring.ts';
 import { Forwarded, KEY_AT, type Uplink } from './uplink.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
@@ -40,6 +41,7 @@ export interface InboundContext {
   readonly connections: Pick<Connections, 'close' | 'end'>;
   readonly deadlines: Pick<Deadlines, 'onFrame'>;
   readonly stats: Pick<WorkerStats, 'framesIn'>;
+  readonly traces: TraceRing;
   send(connection: Connection, frame: Uint8Array): void;
 }
 
@@ -119,9 +121,13 @@ export class Inbound {
   }
 
   #forward(connection: Connection, frame: Uint8Array): void {
-    const forwarded = this.#context.uplink.forward(connection, frame);
-    if (forwarded === Forwarded.TAKEN) return;
+    const { uplink, traces } = this.#context;
     const type = frameType(frame);
+    const forwarded = uplink.forward(connection, frame);
+    if (forwarded === Forwarded.TAKEN) {
+      if (type === FrameType.SEND) traces.received(connection, frame, uplink.takenBy);
+      return;
+    }
     if (hasNoAnswer(type)) return;
     this.#refuse(connection, frame, forwarded === Forwarded.OVERLOADED ? 'OVERLOADED' : 'STATE_UNAVAILABLE');
     // A later message must not overtake the one that was dropped.
@@ -149,7 +155,9 @@ export class Inbound {
     details?: ErrorDetails,
     retryAfterMs?: number,
   ): void {
-    const clientMsgId = frameType(frame) === FrameType.SEND ? readClientMsgId(frame) : '';
+    const isSend = frameType(frame) === FrameType.SEND;
+    if (isSend) this.#context.traces.refused(connection, frame, code);
+    const clientMsgId = isSend ? readClientMsgId(frame) : '';
     this.#context.send(connection, nackFrame(code, decodeHeader(frame), clientMsgId, details, retryAfterMs));
   }
 }

@@ -45,6 +45,7 @@ describe('Uplink', () => {
         onDeliver: tell('deliver'),
         onKick: tell('kick'),
         onFence: tell('fence'),
+        onTrace: ({ message }) => [wire.TraceHop.fromPartial({ what: `of ${message}` })],
         onUncongested: tell('uncongested'),
         onMalformed: ({ node }) => told.push(['malformed', node.id]),
       },
@@ -286,6 +287,16 @@ describe('Uplink', () => {
       ['malformed', 'a'],
       ['login'],
     ]);
+  });
+
+  test('what is known of a message: is answered under the number of the question', () => {
+    openAll(A);
+    const link = links.get(A.address);
+    const question = { number: 5, message: 77n, conversation: 0n, sender: 0n, fingerprint: 0 };
+    link.receive(encodeRecord(LinkKind.TRACE, wire.Trace.encode(question).finish()));
+    const [answer] = link.bodies(LinkKind.TRACED);
+    const { number, hops } = wire.Traced.decode(answer as Uint8Array);
+    expect([number, hops.map(({ what }) => what)]).toEqual([5, ['of 77']]);
   });
 
   test('another gateway number: every stream is opened anew under it', () => {

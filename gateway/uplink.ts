@@ -30,6 +30,8 @@ export interface UplinkEvents {
   onDeliver(record: Uint8Array): void;
   onKick(conn: number, code: ErrorCode, reason: string): void;
   onFence(conns: readonly number[]): void;
+  /** Returns what is known of a message. */
+  onTrace(trace: wire.Trace): wire.TraceHop[];
   /** There is room again. */
   onUncongested(): void;
   onMalformed(link: StateLink, error: unknown): void;
@@ -43,6 +45,8 @@ export interface UplinkOptions {
 }
 
 export class Uplink implements StateLinkEvents {
+  /** Address of the node that took the last frame. */
+  takenBy = '';
   readonly #options: UplinkOptions;
   readonly #events: UplinkEvents;
   #gateway: number;
@@ -105,7 +109,9 @@ export class Uplink implements StateLinkEvents {
     const link = hi === 0 && lo === 0 ? this.home(connection.user) : this.#pick(hi, lo);
     if (link === undefined) return Forwarded.UNAVAILABLE;
     connection.head ??= encodeFrameHead(connection.conn);
-    return link.send(connection.head, frame) === SendResult.CLOSED ? Forwarded.OVERLOADED : Forwarded.TAKEN;
+    if (link.send(connection.head, frame) === SendResult.CLOSED) return Forwarded.OVERLOADED;
+    this.takenBy = link.node.address;
+    return Forwarded.TAKEN;
   }
 
   /** Returns the node of a user. */
@@ -181,10 +187,17 @@ export class Uplink implements StateLinkEvents {
         const { conn, code, reason } = wire.Kick.decode(body);
         this.#events.onKick(conn, isErrorCode(code) ? code : 'INTERNAL', reason);
       } else if (record[0] === LinkKind.FENCE) this.#events.onFence(decodeConns(record));
+      else if (record[0] === LinkKind.TRACE) this.#onTrace(link, wire.Trace.decode(body));
       // Other kinds belong to a newer version of the link.
     } catch (error) {
       this.#events.onMalformed(link, error);
     }
+  }
+
+  /** What does not fit is not answered: whoever asks goes on without it. */
+  #onTrace(link: StateLink, trace: wire.Trace): void {
+    const traced = { number: trace.number, hops: this.#events.onTrace(trace) };
+    link.send(encodeRecord(LinkKind.TRACED, wire.Traced.encode(traced).finish()));
   }
 
   #pick(hi: number, lo: number): StateLink | undefined {

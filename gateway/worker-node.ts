@@ -19,6 +19,7 @@ import { SlowReaders } from './slow-readers.ts';
 import type { OpenLink, StateNode } from './state-link.ts';
 import type { ListenOptions, TransportEvents } from './transport.ts';
 import { TicketCheck } from './ticket-check.ts';
+import { TraceRing } from './trace-ring.ts';
 import { Uplink, type UplinkEvents } from './uplink.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
@@ -46,6 +47,7 @@ export class WorkerNode {
   readonly #tickets: TicketCheck | undefined;
   readonly #authenticator: Authenticator;
   readonly #table = new ConnectionTable();
+  readonly #traces = new TraceRing();
   readonly #deadlines: Deadlines;
   readonly #guard: Guard;
   readonly #fanout: Fanout;
@@ -86,9 +88,9 @@ export class WorkerNode {
       this.stats.slowReaders++;
       this.#slow.mark(connection);
     };
-    this.#fanout = new Fanout(this.#table, this.stats, limits, onSlow, (connection, frame) =>
-      this.#handshake.onJoining(connection, frame),
-    );
+    const onJoining = (connection: Connection, frame: Uint8Array) =>
+      this.#handshake.onJoining(connection, frame);
+    this.#fanout = new Fanout(this.#table, this.stats, limits, onSlow, onJoining, this.#traces);
     const send = (connection: Connection, frame: Uint8Array) => this.#fanout.send(connection, frame);
     this.#uplink = new Uplink(gateway, { gatewayName, worker, open, events: this.#uplinkEvents() });
     this.#handshake = new Handshake(this.#handshakeContext());
@@ -112,6 +114,7 @@ export class WorkerNode {
       guard: this.#guard,
       stats: this.stats,
       send,
+      traces: this.#traces,
     });
     this.#listeners = new Listeners(this.#transportEvents(), limits, options.clientTls, options.logger);
     this.#deadlines.start();
@@ -241,6 +244,7 @@ export class WorkerNode {
       },
       onFence: (conns) =>
         this.#fence.hold(conns.map((conn) => this.#table.get(conn)).filter((found) => found !== undefined)),
+      onTrace: (trace) => this.#traces.find(trace),
       onUncongested: () => {
         const held = this.#heldBack;
         this.#heldBack = [];

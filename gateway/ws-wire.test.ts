@@ -17,6 +17,7 @@ function list(...frames: readonly Buffer[]): Downlink {
       frame,
       count: (node?.count ?? 0) + 1,
       bytes: (node?.bytes ?? 0) + frame.length,
+      trace: -1,
       next: undefined,
       joined: undefined,
       message: undefined,

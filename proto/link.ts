@@ -8,11 +8,13 @@
  *           DETACH    u8 kind | u32 conn | u8 left   the worker holds it no more; left 1: on purpose, 0: it broke
  *           LOGIN     u8 kind | Login
  *           FRAME     u8 kind | u32 conn | frame a client's frame, as it came
+ *           TRACED    u8 kind | Traced
  *     down  DELIVER   u8 kind | u24 n | n × u32 conn | frame   the same bytes to n connections
  *           ATTACHED  u8 kind | n × u32 conn     these ATTACH records are in the location map
  *           LOGIN_RESULT  u8 kind | LoginResult
  *           KICK      u8 kind | Kick
  *           FENCE     u8 kind | n × u32 conn     these connections must resynchronise before they send on
+ *           TRACE     u8 kind | Trace            what does the worker know of a message
  */
 
 import { readU32, writeU32 } from './bytes.ts';
@@ -24,11 +26,13 @@ export const LinkKind = {
   DETACH: 4,
   LOGIN: 5,
   FRAME: 6,
+  TRACED: 7,
   DELIVER: 16,
   ATTACHED: 17,
   LOGIN_RESULT: 18,
   KICK: 19,
   FENCE: 20,
+  TRACE: 21,
 } as const;
 export type LinkKind = (typeof LinkKind)[keyof typeof LinkKind];
 

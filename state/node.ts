@@ -23,6 +23,7 @@ import type { Eviction, HotState } from './hot/hot-state.ts';
 import { DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
 import { Link } from './link/link.ts';
 import type { LinkContext } from './link/link-context.ts';
+import type { TracedWorker } from './message-path.ts';
 import { stateMetrics } from './metrics.ts';
 import type { Downlink } from './session/downlink.ts';
 import { concerns, Evictions } from './session/evictions.ts';
@@ -145,6 +146,11 @@ export class StateNode {
     const accepted: Link = new Link(stream, this.#linkContext, () => this.#links.delete(accepted));
     this.#links.add(accepted);
     return accepted;
+  }
+
+  /** The streams of gateway workers. */
+  get links(): Iterable<TracedWorker> {
+    return this.#links;
   }
 
   /** Ids can be made again. */

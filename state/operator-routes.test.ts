@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { type AdminHandler, Snowflake, type UserId } from '../common/mod.ts';
+import { encodeRecord, link as wire, LinkKind } from '../proto/mod.ts';
 import { operatorRoutes } from './operator-routes.ts';
+import type { FakeWorker } from './testing/fake-stream.ts';
 import { settle, testNode } from './testing/test-node.ts';
 
 const ROOM = 9n;
@@ -10,7 +12,10 @@ async function operator() {
   const it = await testNode();
   const snowflake = new Snowflake(2);
   await it.store.createAccount({ id: 1n as UserId, name: 'ann', passwordHash: 'x' });
-  const routes = operatorRoutes(it.node, it.store, { available: true, next: () => snowflake.next() });
+  const routes = operatorRoutes('state-a', it.node, it.store, {
+    available: true,
+    next: () => snowflake.next(),
+  });
   const call = async (route: keyof typeof routes, query: string) => {
     let answer: unknown;
     const response = {
@@ -58,10 +63,21 @@ test('session: live connections and what happened, by user or session', async ()
   expect((await of('1002')).events.map(({ what }) => what)).toEqual(['attached', 'dropped']);
 });
 
+/** A worker that answers each question about a message with what `know` makes of it. */
+function answering(w: FakeWorker, know: (trace: wire.Trace) => Partial<wire.TraceHop>[]): FakeWorker {
+  w.stream.onSend = (record) => {
+    if (record[0] !== LinkKind.TRACE) return;
+    const trace = wire.Trace.decode(record.subarray(1));
+    const hops = know(trace).map((hop) => wire.TraceHop.fromPartial(hop));
+    w.records(encodeRecord(LinkKind.TRACED, wire.Traced.encode({ number: trace.number, hops }).finish()));
+  };
+  return w;
+}
+
 test('trace: the commit of a message, its pushes and repetitions, and never its text', async () => {
   const { store, worker, call } = await operator();
   store.addRoom(ROOM, 'room', [1n, 2n]);
-  const w = worker();
+  const w = answering(worker(), () => []);
   w.attach(1, 1n);
   w.attach(2, 2n);
   w.send(1, 1, ROOM, 'm1', 'the secret');
@@ -73,15 +89,39 @@ test('trace: the commit of a message, its pushes and repetitions, and never its 
   const messages = store.rooms.get(ROOM as never)?.messages ?? [];
   const of = (index: number) => call('GET /trace', `id=${String(messages[index]?.id)}`);
   expect(await of(0)).toMatchObject({
-    hops: [{ seq: 1, sender: '1', batch: 1, duplicate: false, pushed: -1 }],
+    hops: [{ where: 'state-a', what: 'committed', seq: 1, sender: '1', batch: 1, pushed: -1 }],
   });
   expect(await of(1)).toMatchObject({
     hops: [
-      { seq: 2, pushed: 1 },
-      { seq: 2, duplicate: true },
+      { what: 'committed', seq: 2, pushed: 1 },
+      { what: 'found-committed', seq: 2 },
     ],
   });
   expect(JSON.stringify([await of(0), await of(1)])).not.toContain('secret');
-  expect(await call('GET /trace', 'id=77')).toEqual({ hops: [] });
+  expect(await call('GET /trace', 'id=77')).toEqual({ message: '77', hops: [], silent: [] });
   await expect(call('GET /trace', 'id=x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
 });
+
+test('trace: the hops of all gateways in their order, the attempts of the sender too; who does not answer is named', async () => {
+  const { worker, call } = await operator();
+  const sentBy = { conversation: ROOM, sender: 1n, fingerprint: 99 };
+  answering(worker(), ({ message, fingerprint }) => {
+    if (message === 77n) return [{ what: 'acknowledged', atMs: 30, conn: 4, ref: 2, sockets: 1, ...sentBy }];
+    return fingerprint === 99 ? [{ what: 'received', atMs: 10, conn: 4, ref: 2, state: 's:1' }] : [];
+  });
+  answering(worker(), ({ message, fingerprint }) => {
+    if (message === 77n) return [{ what: 'pushed', atMs: 31, sockets: 5, slow: 1, gone: 2 }];
+    return fingerprint === 99 ? [{ what: 'refused', atMs: 5, conn: 8, ref: 1, code: 'RESYNC_REQUIRED' }] : [];
+  });
+  worker();
+  const { hops, silent } = (await call('GET /trace', 'id=77')) as { hops: unknown[]; silent: string[] };
+  expect(silent).toEqual(['gw/0']);
+  expect(hops).toEqual([
+    { at: at(5), where: 'gw/0', what: 'refused', connection: 8, ref: 1, code: 'RESYNC_REQUIRED' },
+    { at: at(10), where: 'gw/0', what: 'received', connection: 4, ref: 2, to: 's:1' },
+    { at: at(30), where: 'gw/0', what: 'acknowledged', connection: 4, ref: 2, sockets: 1, slow: 0, gone: 0 },
+    { at: at(31), where: 'gw/0', what: 'pushed', sockets: 5, slow: 1, gone: 2 },
+  ]);
+});
+
+const at = (ms: number) => new Date(ms).toISOString();

@@ -1,13 +1,16 @@
 /** What operators ask of a state server over the admin port: `gochat ctl kick`, `session` and `trace`. */
 import { GochatError, json, type OperatorRoutes, type UserId } from '../common/mod.ts';
 import { EvictionScope } from './hot/hot-state.ts';
+import { messagePath } from './message-path.ts';
 import type { IdSource, StateNode } from './node.ts';
 import type { Store } from './store/store.ts';
 
 const MAX_REASON = 200;
 const DECIMAL = /^[1-9]\d{0,18}$/;
 
+/** @param name of the node, for people */
 export function operatorRoutes(
+  name: string,
   node: StateNode,
   store: Pick<Store, 'findAccount'>,
   ids: IdSource,
@@ -62,14 +65,12 @@ export function operatorRoutes(
       const text = required(url.searchParams, 'id');
       if (!DECIMAL.test(text))
         throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The message id' } });
-      const hops = node.traces.find(BigInt(text)).map((trace) => ({
-        ...trace,
-        id: trace.id.toString(),
-        conversation: trace.conversation.toString(),
-        sender: trace.sender.toString(),
-        at: new Date(trace.atMs).toISOString(),
-      }));
-      json(response, 200, { hops });
+      const { hops, silent } = await messagePath(BigInt(text), name, node.traces, node.links);
+      json(response, 200, {
+        message: text,
+        hops: hops.map(({ atMs, ...hop }) => ({ at: new Date(atMs).toISOString(), ...hop })),
+        silent,
+      });
     },
   };
 }

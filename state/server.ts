@@ -94,7 +94,7 @@ export class StateServer implements Server {
 
   /** What operators may ask over the admin port. */
   get operatorRoutes(): OperatorRoutes {
-    return operatorRoutes(this.#node, this.#options.store, this.#ids);
+    return operatorRoutes(this.name, this.#node, this.#options.store, this.#ids);
   }
 
   /** host:port of the crpc server, after start. */

@@ -10,7 +10,7 @@ export interface MessageTrace {
   readonly conversation: ConversationId;
   readonly sender: UserId;
   readonly seq: number;
-  /** Unix time of the commit as the message bears it, ms. */
+  /** Unix time at which the node knew of the commit, ms. */
   readonly atMs: number;
   /** How long its commit took, ms. */
   readonly commitMs: number;

@@ -132,6 +132,7 @@ export class Sequencer {
   #committed(batch: Batch<SendOrigin>, results: readonly Appended[], seconds: number): void {
     const { fanout, replay, metrics, traces } = this.#options;
     const commitMs = seconds * 1000;
+    const now = Date.now();
     if (this.#failing) {
       this.#failing = false;
       this.#retry.reset();
@@ -177,7 +178,7 @@ export class Sequencer {
           conversation,
           draft.sender,
           result.seq,
-          result.atMs,
+          now,
           commitMs,
           results.length,
           true,
@@ -212,7 +213,7 @@ export class Sequencer {
         conversation,
         draft.sender,
         result.seq,
-        result.atMs,
+        now,
         commitMs,
         results.length,
         false,

@@ -17,6 +17,7 @@ import type { SessionEvent } from '../session/session-log.ts';
 import { Attachments } from './attachments.ts';
 import { ClientFrames } from './client-frames.ts';
 import type { LinkContext } from './link-context.ts';
+import { TraceQueries } from './trace-queries.ts';
 
 /** Of what may wait for a worker, who is typing may take one part in so many. */
 const EPHEMERAL_PART = 4;
@@ -40,6 +41,7 @@ export class Link implements Downlink, BatchStreamHandler {
   readonly #lost = new Set<number>();
   readonly #attachments: Attachments;
   readonly #frames: ClientFrames;
+  readonly #traces: TraceQueries;
   readonly #onForgotten: () => void;
 
   constructor(stream: BatchStream, context: LinkContext, onForgotten: () => void) {
@@ -51,6 +53,7 @@ export class Link implements Downlink, BatchStreamHandler {
     if (this.index < 0) throw new GochatError('OVERLOADED');
     this.#attachments = new Attachments(this, context);
     this.#frames = new ClientFrames(this, context);
+    this.#traces = new TraceQueries(this);
   }
 
   get ended(): boolean {
@@ -128,6 +131,11 @@ export class Link implements Downlink, BatchStreamHandler {
     this.answer(encodeConns(LinkKind.FENCE, list));
   }
 
+  /** Asks the worker what it knows of a message; resolves with undefined where it does not answer. */
+  trace(what: Omit<link.Trace, 'number'>): Promise<link.TraceHop[] | undefined> {
+    return this.#traces.ask(what);
+  }
+
   /** Flushes and ends the stream. */
   close(): void {
     if (this.#ended) return;
@@ -151,6 +159,9 @@ export class Link implements Downlink, BatchStreamHandler {
           break;
         case LinkKind.LOGIN:
           if (this.#opened) return this.#attachments.login(link.Login.decode(body));
+          break;
+        case LinkKind.TRACED:
+          if (this.#opened) return this.#traces.answered(link.Traced.decode(body));
           break;
         case LinkKind.READY:
           this.#logger.debug('link ready');
@@ -208,6 +219,7 @@ export class Link implements Downlink, BatchStreamHandler {
     this.fences.clear();
     this.#lost.clear();
     this.#attachments.forget();
+    this.#traces.end();
     this.#onForgotten();
   }
 }

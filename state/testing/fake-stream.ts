@@ -23,12 +23,16 @@ export class FakeStream implements BatchStream {
   readonly sent: Uint8Array[] = [];
   queuedBytes = 0;
   isClosed = false;
+  /** Sees each record that is sent. */
+  onSend: (record: Uint8Array) => void = () => undefined;
   /** What `send` answers; CLOSED takes nothing. */
   result: SendResult = SendResult.SUCCESS;
 
   send(record: Uint8Array, tail?: Uint8Array): SendResult {
     if (this.isClosed || this.result === SendResult.CLOSED) return SendResult.CLOSED;
-    this.sent.push(tail === undefined ? Uint8Array.from(record) : Uint8Array.from([...record, ...tail]));
+    const sent = tail === undefined ? Uint8Array.from(record) : Uint8Array.from([...record, ...tail]);
+    this.sent.push(sent);
+    this.onSend(sent);
     return this.result;
   }
 

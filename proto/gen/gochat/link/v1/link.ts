@@ -86,6 +86,47 @@ export interface Kick {
   reason: string;
 }
 
+/** Asks a worker what it knows of a message; Traced answers. */
+export interface Trace {
+  number: number;
+  message: bigint;
+  /** This and the next two: of the sends that may have become the message; 0: not known yet. */
+  conversation: bigint;
+  sender: bigint;
+  fingerprint: number;
+}
+
+export interface Traced {
+  number: number;
+  /** The oldest first. */
+  hops: TraceHop[];
+}
+
+/** A frame that passed through a worker. */
+export interface TraceHop {
+  /** Unix time. */
+  atMs: number;
+  /** received, refused, refused-by-state, acknowledged, pushed */
+  what: string;
+  conn: number;
+  ref: number;
+  /** received: address of the state node that it went to. */
+  state: string;
+  /** refused: why. */
+  code: string;
+  /** acknowledged, pushed: how many sockets it was handed to, */
+  sockets: number;
+  /** how many connections missed it as they were behind, */
+  slow: number;
+  /** and how many were closed. */
+  gone: number;
+  conversation: bigint;
+  /** 0: of this gateway's connections none sent it. */
+  sender: bigint;
+  /** Hash of client_msg_id. */
+  fingerprint: number;
+}
+
 function createBaseBatch(): Batch {
   return { record: [], end: false };
 }
@@ -722,6 +763,395 @@ export const Kick: MessageFns<Kick> = {
     message.conn = object.conn ?? 0;
     message.code = object.code ?? "";
     message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseTrace(): Trace {
+  return { number: 0, message: 0n, conversation: 0n, sender: 0n, fingerprint: 0 };
+}
+
+export const Trace: MessageFns<Trace> = {
+  encode(message: Trace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint32(message.number);
+    }
+    if (message.message !== 0n) {
+      if (BigInt.asUintN(64, message.message) !== message.message) {
+        throw new globalThis.Error("value provided for field message.message of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.message);
+    }
+    if (message.conversation !== 0n) {
+      if (BigInt.asUintN(64, message.conversation) !== message.conversation) {
+        throw new globalThis.Error("value provided for field message.conversation of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.conversation);
+    }
+    if (message.sender !== 0n) {
+      if (BigInt.asUintN(64, message.sender) !== message.sender) {
+        throw new globalThis.Error("value provided for field message.sender of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.sender);
+    }
+    if (message.fingerprint !== 0) {
+      writer.uint32(40).uint32(message.fingerprint);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Trace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.message = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.conversation = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sender = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fingerprint = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Trace>, I>>(base?: I): Trace {
+    return Trace.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Trace>, I>>(object: I): Trace {
+    const message = createBaseTrace();
+    message.number = object.number ?? 0;
+    message.message = (object.message !== undefined && object.message !== null) ? BigInt(object.message) : 0n;
+    message.conversation = (object.conversation !== undefined && object.conversation !== null)
+      ? BigInt(object.conversation)
+      : 0n;
+    message.sender = (object.sender !== undefined && object.sender !== null) ? BigInt(object.sender) : 0n;
+    message.fingerprint = object.fingerprint ?? 0;
+    return message;
+  },
+};
+
+function createBaseTraced(): Traced {
+  return { number: 0, hops: [] };
+}
+
+export const Traced: MessageFns<Traced> = {
+  encode(message: Traced, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint32(message.number);
+    }
+    for (const v of message.hops) {
+      TraceHop.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Traced {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraced();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hops.push(TraceHop.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Traced>, I>>(base?: I): Traced {
+    return Traced.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Traced>, I>>(object: I): Traced {
+    const message = createBaseTraced();
+    message.number = object.number ?? 0;
+    message.hops = object.hops?.map((e) => TraceHop.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTraceHop(): TraceHop {
+  return {
+    atMs: 0,
+    what: "",
+    conn: 0,
+    ref: 0,
+    state: "",
+    code: "",
+    sockets: 0,
+    slow: 0,
+    gone: 0,
+    conversation: 0n,
+    sender: 0n,
+    fingerprint: 0,
+  };
+}
+
+export const TraceHop: MessageFns<TraceHop> = {
+  encode(message: TraceHop, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atMs !== 0) {
+      writer.uint32(9).double(message.atMs);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    if (message.conn !== 0) {
+      writer.uint32(24).uint32(message.conn);
+    }
+    if (message.ref !== 0) {
+      writer.uint32(32).uint32(message.ref);
+    }
+    if (message.state !== "") {
+      writer.uint32(42).string(message.state);
+    }
+    if (message.code !== "") {
+      writer.uint32(50).string(message.code);
+    }
+    if (message.sockets !== 0) {
+      writer.uint32(56).int32(message.sockets);
+    }
+    if (message.slow !== 0) {
+      writer.uint32(64).int32(message.slow);
+    }
+    if (message.gone !== 0) {
+      writer.uint32(72).int32(message.gone);
+    }
+    if (message.conversation !== 0n) {
+      if (BigInt.asUintN(64, message.conversation) !== message.conversation) {
+        throw new globalThis.Error("value provided for field message.conversation of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.conversation);
+    }
+    if (message.sender !== 0n) {
+      if (BigInt.asUintN(64, message.sender) !== message.sender) {
+        throw new globalThis.Error("value provided for field message.sender of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.sender);
+    }
+    if (message.fingerprint !== 0) {
+      writer.uint32(96).uint32(message.fingerprint);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceHop {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceHop();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.atMs = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.conn = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ref = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.sockets = reader.int32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.slow = reader.int32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.gone = reader.int32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.conversation = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.sender = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.fingerprint = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TraceHop>, I>>(base?: I): TraceHop {
+    return TraceHop.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TraceHop>, I>>(object: I): TraceHop {
+    const message = createBaseTraceHop();
+    message.atMs = object.atMs ?? 0;
+    message.what = object.what ?? "";
+    message.conn = object.conn ?? 0;
+    message.ref = object.ref ?? 0;
+    message.state = object.state ?? "";
+    message.code = object.code ?? "";
+    message.sockets = object.sockets ?? 0;
+    message.slow = object.slow ?? 0;
+    message.gone = object.gone ?? 0;
+    message.conversation = (object.conversation !== undefined && object.conversation !== null)
+      ? BigInt(object.conversation)
+      : 0n;
+    message.sender = (object.sender !== undefined && object.sender !== null) ? BigInt(object.sender) : 0n;
+    message.fingerprint = object.fingerprint ?? 0;
     return message;
   },
 };

@@ -1,0 +1,44 @@
+/** What one worker is asked about messages, for `gochat ctl trace`. */
+import { encodeRecord, link as wire, LinkKind } from '../../proto/mod.ts';
+import type { Downlink } from '../session/downlink.ts';
+
+/** A worker that does not answer in this time is left out. */
+const TIMEOUT_MS = 1000;
+/** Questions to one worker that are open; beyond, the worker is left out. */
+const MAX_OPEN = 64;
+
+export class TraceQueries {
+  readonly #link: Downlink;
+  readonly #open = new Map<number, (hops: wire.TraceHop[] | undefined) => void>();
+  #number = 0;
+
+  constructor(link: Downlink) {
+    this.#link = link;
+  }
+
+  /** Resolves with the hops that the worker knows; undefined where it does not answer. */
+  ask(what: Omit<wire.Trace, 'number'>): Promise<wire.TraceHop[] | undefined> {
+    if (this.#link.ended || this.#open.size >= MAX_OPEN) return Promise.resolve(undefined);
+    const { promise, resolve } = Promise.withResolvers<wire.TraceHop[] | undefined>();
+    this.#number = (this.#number + 1) >>> 0;
+    const number = this.#number;
+    const settle = (hops: wire.TraceHop[] | undefined) => {
+      clearTimeout(timer);
+      this.#open.delete(number);
+      resolve(hops);
+    };
+    const timer = setTimeout(() => settle(undefined), TIMEOUT_MS);
+    this.#open.set(number, settle);
+    this.#link.answer(encodeRecord(LinkKind.TRACE, wire.Trace.encode({ ...what, number }).finish()));
+    return promise;
+  }
+
+  answered({ number, hops }: wire.Traced): void {
+    this.#open.get(number)?.(hops);
+  }
+
+  /** The worker is gone. */
+  end(): void {
+    for (const settle of this.#open.values()) settle(undefined);
+  }
+}
