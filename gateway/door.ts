@@ -192,7 +192,12 @@ export class Door {
     if (visit.counted) this.#events.onSocketGone(visit.origin);
   }
 
+  /** Behind the sockets' turn, as the event loop may have stalled: what came meanwhile is read first. */
   readonly #onTimer = (): void => {
+    setImmediate(this.#judge);
+  };
+
+  readonly #judge = (): void => {
     this.#timer = undefined;
     const nowMs = performance.now();
     for (const visit of this.#visits) {
@@ -201,7 +206,7 @@ export class Door {
         return;
       }
       this.#visits.delete(visit);
-      this.#turnAway(visit, 'HELLO_TIMEOUT');
+      if (!visit.raw.destroyed) this.#turnAway(visit, 'HELLO_TIMEOUT');
     }
   };
 }

@@ -1,9 +1,13 @@
 /** Mutated frames through the parser, the JSON codec and a real worker; `make fuzz` runs as many as one likes. */
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { FrameParser, frameFromJson, FrameType } from '../proto/mod.ts';
 import { TestClient } from './test-client.ts';
+import { JsonClient } from './test-json-client.ts';
 import { TestNode } from './test-node.ts';
 import { FakeState } from './test-state.ts';
 import { TokenMaker } from './test-tokens.ts';
@@ -13,8 +17,46 @@ const SEED = Number(process.env['GOCHAT_TEST_FUZZ_SEED'] ?? 1);
 const BATCH = 64;
 const PER_CONNECTION = 1000;
 const MAX_FRAME_BYTES = 4096;
+/** One connection in so many speaks JSON. */
+const JSON_EVERY = 20;
 /** A run of ten million takes minutes. */
 const DEADLINE_MS = 60_000 + FRAMES / 5;
+/** What a run may hold more at its end than at a fifth of it, however long it is: garbage and code, not frames. */
+const MAX_GROWTH_BYTES = 16 * 1024 * 1024;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+// JSON.parse throws for most texts: traces that nobody reads would take half of the run's time.
+Error.stackTraceLimit = 0;
+
+/** Looks at what the process holds when a fifth of a run is done, and at its end. */
+class Leak {
+  #heldBytes: number | undefined;
+
+  /** Whether it is time to look. @param done frames so far */
+  isDue(done: number): boolean {
+    return this.#heldBytes === undefined && done >= FRAMES / 5;
+  }
+
+  async look(): Promise<void> {
+    this.#heldBytes = await held();
+  }
+
+  /** Fails where much more is held than there was. */
+  async judge(): Promise<void> {
+    expect((await held()) - (this.#heldBytes ?? 0)).toBeLessThan(MAX_GROWTH_BYTES);
+  }
+}
+
+async function held(): Promise<number> {
+  // The memory of buffers is swept beside, and counted at the next collection.
+  for (let i = 0; i < 3; i++) {
+    collectGarbage();
+    await setImmediate();
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
 
 const vectors = (file: string) =>
   JSON.parse(readFileSync(new URL(`../proto/vectors/${file}`, import.meta.url), 'utf8')) as unknown;
@@ -52,6 +94,13 @@ function mutate(random: Random, wild: number): Buffer {
   return frame.subarray(0, 1 + random.below(frame.length));
 }
 
+/** Changes up to two characters of a frame's JSON. */
+function mutateText(random: Random): string {
+  const text = Buffer.from(TEXTS[random.below(TEXTS.length)] as string);
+  for (let left = random.below(3); left > 0; left--) text[random.below(text.length)] = random.below(128);
+  return text.toString();
+}
+
 /** Cuts a stream into frames, read in pieces of at most `most` bytes. */
 function parse(stream: Buffer, random: Random, most: number): unknown {
   const parser = new FrameParser(MAX_FRAME_BYTES);
@@ -71,28 +120,32 @@ function parse(stream: Buffer, random: Random, most: number): unknown {
 
 test(
   `parser: ${FRAMES} mutated frames are cut the same, however they are read`,
-  () => {
+  async () => {
     const random = new Random(SEED);
+    const leak = new Leak();
     for (let done = 0; done < FRAMES; done += BATCH) {
+      if (leak.isDue(done)) await leak.look();
       const stream = Buffer.concat(Array.from({ length: BATCH }, () => mutate(random, 200)));
       const whole = JSON.stringify(parse(stream, random, stream.length * 1e9));
       const pieces = JSON.stringify(parse(stream, random, 1 + random.below(200)));
       if (whole !== pieces) expect([done, pieces]).toEqual([done, whole]);
     }
+    await leak.judge();
   },
   DEADLINE_MS,
 );
 
 test(
   'JSON codec: a mutated text is a frame or a fault, and never throws',
-  () => {
+  async () => {
     const random = new Random(SEED);
+    const leak = new Leak();
     let frames = 0;
     for (let done = 0; done < FRAMES; done++) {
-      const text = Buffer.from(TEXTS[random.below(TEXTS.length)] as string);
-      for (let left = random.below(3); left > 0; left--) text[random.below(text.length)] = random.below(128);
-      if (frameFromJson(text.toString()) instanceof Uint8Array) frames++;
+      if (leak.isDue(done)) await leak.look();
+      if (frameFromJson(mutateText(random)) instanceof Uint8Array) frames++;
     }
+    await leak.judge();
     expect(frames).toBeGreaterThan(FRAMES / 10);
     expect(frames).toBeLessThan(FRAMES);
   },
@@ -114,21 +167,34 @@ test(
     await bystander.login(await tokens.token(1n));
     const random = new Random(SEED);
     const [host = '', port] = node.address.split(':');
-    let done = 0;
-    while (done < FRAMES) {
+    const tcp = async (frames: number): Promise<void> => {
       const socket = connect({ host, port: Number(port) });
       const client = new TestClient(socket);
       await client.login(token);
-      const frames = Math.min(PER_CONNECTION, FRAMES - done);
-      done += frames;
       // The end of the stream makes the worker read all of it, unless it finds a fault first.
       socket.end(Buffer.concat(Array.from({ length: frames }, () => mutate(random, 5000))));
       await client.closed;
+    };
+    const json = async (frames: number): Promise<void> => {
+      const client = await JsonClient.open(node.wsAddress);
+      await client.login(token);
+      for (let left = frames; left > 0; left--) client.socket.send(mutateText(random));
+      client.destroy();
+      await client.closed;
+    };
+    const leak = new Leak();
+    let done = 0;
+    for (let connection = 1; done < FRAMES; connection++) {
+      const frames = Math.min(PER_CONNECTION, FRAMES - done);
+      await (connection % JSON_EVERY === 0 ? json : tcp)(frames);
+      done += frames;
+      if (leak.isDue(done)) await leak.look();
     }
     await expect.poll(() => node.node.size, { timeout: 30_000 }).toBe(1);
     bystander.write(Buffer.from([0, 0, 0, 12, FrameType.PING, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0]));
     await bystander.next(FrameType.PONG, (frame) => frame.ref === 7);
     expect(node.node.stats.framesIn).toBeGreaterThan(FRAMES / 4);
+    await leak.judge();
   },
   DEADLINE_MS,
 );

@@ -25,6 +25,8 @@ export class GatewayMetrics {
   readonly #restarts;
   readonly #connections;
   readonly #delay;
+  readonly #behind;
+  readonly #behindBytes;
   readonly #exhausted;
   readonly #isExhausted: () => boolean;
 
@@ -53,12 +55,20 @@ export class GatewayMetrics {
     this.#delay = part.createObservableGauge('gochat_gateway_event_loop_delay_seconds', {
       description: 'Mean event-loop delay of the last second, by worker',
     });
+    this.#behind = part.createObservableGauge('gochat_gateway_slow_connections', {
+      description: 'Connections that are behind now, by worker',
+    });
+    this.#behindBytes = part.createObservableGauge('gochat_gateway_slow_bytes', {
+      description: 'Bytes that wait for connections that are behind, by worker',
+    });
     this.#exhausted = part.createObservableGauge('gochat_gateway_descriptors_exhausted', {
       description: '1 while the process can open no more files and accepts no clients',
     });
     this.#exhausted.addCallback(this.#observeExhausted);
     this.#connections.addCallback(this.#observeConnections);
     this.#delay.addCallback(this.#observeDelay);
+    this.#behind.addCallback(this.#observeBehind);
+    this.#behindBytes.addCallback(this.#observeBehindBytes);
   }
 
   /** Adds what a worker has counted since it was asked last. */
@@ -95,6 +105,8 @@ export class GatewayMetrics {
     this.#exhausted.removeCallback(this.#observeExhausted);
     this.#connections.removeCallback(this.#observeConnections);
     this.#delay.removeCallback(this.#observeDelay);
+    this.#behind.removeCallback(this.#observeBehind);
+    this.#behindBytes.removeCallback(this.#observeBehindBytes);
   }
 
   readonly #observeConnections = (result: ObservableResult): void => {
@@ -105,6 +117,15 @@ export class GatewayMetrics {
 
   readonly #observeExhausted = (result: ObservableResult): void => {
     result.observe(this.#isExhausted() ? 1 : 0);
+  };
+
+  readonly #observeBehind = (result: ObservableResult): void => {
+    for (const { index, stats } of this.#workers())
+      result.observe(stats.behind.connections, { worker: index });
+  };
+
+  readonly #observeBehindBytes = (result: ObservableResult): void => {
+    for (const { index, stats } of this.#workers()) result.observe(stats.behind.bytes, { worker: index });
   };
 
   readonly #observeDelay = (result: ObservableResult): void => {

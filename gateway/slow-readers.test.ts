@@ -52,6 +52,7 @@ beforeEach(() => {
   caughtUp = [];
   timedOut = [];
   slow = new SlowReaders(LIMITS, {
+    stats,
     tick: () => tick,
     onCaughtUp: (connection) => caughtUp.push(connection),
     onTimeout: (connection) => timedOut.push(connection),
@@ -90,9 +91,11 @@ describe('SlowReaders', () => {
     expect(socket.writableLength).toBe(queued);
     slow.look();
     expect(caughtUp).toEqual([]);
+    expect(stats.behind).toEqual({ connections: 1, bytes: queued });
     while (socket.writableLength > 0) socket.drainOne();
     slow.look();
     expect([caughtUp, slow.size]).toEqual([[connection], 0]);
+    expect(stats.behind).toEqual({ connections: 0, bytes: 0 });
     deliver(conns, FrameType.MESSAGE, 1);
     expect(socket.writableLength).toBe(17);
   });

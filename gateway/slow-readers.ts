@@ -1,8 +1,10 @@
 /** Clients that do not read: they are not read either, miss what comes, and are told so once they have caught up. */
 import { type Connection, Phase } from './connection.ts';
 import { type GatewayLimits, SOFT_PART, WHEEL_TICK_MS } from './limits.ts';
+import type { WorkerStats } from './worker-stats.ts';
 
 export interface SlowReadersContext {
+  readonly stats: Pick<WorkerStats, 'behind'>;
   /** The coarse clock, in WHEEL_TICK_MS. */
   tick(): number;
   /** It has read most of what waited: it is to be read again and to resynchronise. */
@@ -49,18 +51,23 @@ export class SlowReaders {
   look(): void {
     const { maxOutboundBytes, slowTimeoutMs } = this.#limits;
     const tick = this.#context.tick();
+    let bytes = 0;
     for (const connection of this.#slow) {
+      const { writableLength } = connection.socket;
       if (connection.phase >= Phase.CLOSING) {
         this.#slow.delete(connection);
-      } else if (connection.socket.writableLength <= maxOutboundBytes / SOFT_PART) {
+      } else if (writableLength <= maxOutboundBytes / SOFT_PART) {
         this.#slow.delete(connection);
         connection.slowSince = 0;
         this.#context.onCaughtUp(connection);
       } else if ((tick - connection.slowSince) * WHEEL_TICK_MS > slowTimeoutMs) {
         this.#slow.delete(connection);
         this.#context.onTimeout(connection);
-      }
+      } else bytes += writableLength;
     }
+    const { behind } = this.#context.stats;
+    behind.connections = this.#slow.size;
+    behind.bytes = bytes;
     if (this.#slow.size === 0) this.stop();
   }
 

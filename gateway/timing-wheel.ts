@@ -33,6 +33,8 @@ export class TimingWheel<T extends WheelItem<T>> {
   readonly #expire: (item: T) => number;
   readonly #due: T[] = [];
   #tick = 1;
+  /** Tick up to which items have been looked at. */
+  #looked = 1;
   #size = 0;
   #startedMs = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -89,13 +91,9 @@ export class TimingWheel<T extends WheelItem<T>> {
 
   /** Moves the clock on and expires what is due. */
   advance(ticks: number): void {
-    const slots = this.#mask + 1;
-    while (ticks > 0) {
-      // After a long sleep each slot is looked at once, with the clock where it is now.
-      const jump = ticks > slots ? ticks - slots + 1 : 1;
-      this.#tick += jump;
-      ticks -= jump;
-      this.#expireSlot(this.#tick & this.#mask);
+    for (let left = ticks; left > 0; left--) {
+      this.#tick++;
+      this.#expireDue();
     }
   }
 
@@ -104,14 +102,26 @@ export class TimingWheel<T extends WheelItem<T>> {
     if (this.#timer) return;
     this.#startedMs = performance.now() - this.#tick * this.#tickMs;
     this.#timer = setInterval(() => {
-      const tick = Math.floor((performance.now() - this.#startedMs) / this.#tickMs);
-      this.advance(tick - this.#tick);
+      this.#tick = Math.max(this.#tick, Math.floor((performance.now() - this.#startedMs) / this.#tickMs));
+      // Behind the sockets' turn: after a stall of the event loop what came meanwhile is read before anybody is judged.
+      setImmediate(this.#onImmediate);
     }, this.#tickMs);
   }
 
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  readonly #onImmediate = (): void => {
+    if (this.#timer !== undefined) this.#expireDue();
+  };
+
+  #expireDue(): void {
+    // After a long stall each slot is looked at once.
+    let tick = Math.max(this.#looked, this.#tick - this.#mask - 1);
+    while (tick < this.#tick) this.#expireSlot(++tick & this.#mask);
+    this.#looked = this.#tick;
   }
 
   #expireSlot(slot: number): void {

@@ -397,6 +397,15 @@ describe('drain', () => {
     expect(node.node.size).toBe(0);
   });
 
+  test('an event loop that stalled: HELLO that came meanwhile is read before anybody is judged', async () => {
+    await using node = await TestNode.start(tokens, [state], { helloTimeoutMs: 300 });
+    const client = await node.tcp();
+    await expect.poll(() => node.node.size).toBe(1);
+    client.hello(await tokens.token(1n));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+    expect(wire.Welcome.decode((await client.next(Type.WELCOME)).payload)).toMatchObject({ user: 1n });
+  });
+
   test('a worker that fails: its clients are told to connect again now', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();

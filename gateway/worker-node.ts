@@ -74,6 +74,7 @@ export class WorkerNode {
       close: (connection, code, details) => this.#connections.close(connection, code, details),
     });
     this.#slow = new SlowReaders(limits, {
+      stats: this.stats,
       tick: () => this.#deadlines.tick,
       onCaughtUp: (connection) => {
         connection.transport.resume(connection);

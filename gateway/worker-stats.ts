@@ -29,6 +29,8 @@ export interface WorkerStats {
   /** Clients and frames that met a limit, by limit. */
   refusals: Partial<Record<Refusal, number>>;
   disconnects: Partial<Record<DisconnectCode, number>>;
+  /** Gauge: connections that are behind now, and the bytes that wait for them. */
+  behind: { connections: number; bytes: number };
   /** Gauge: open sockets. */
   connections: { tcp: number; ws: number };
   /** Gauge: state nodes that take frames. */
@@ -50,6 +52,7 @@ export function newWorkerStats(): WorkerStats {
     ephemeralDropped: 0,
     refusals: {},
     disconnects: {},
+    behind: { connections: 0, bytes: 0 },
     connections: { tcp: 0, ws: 0 },
     readyLinks: 0,
     loopDelayMs: 0,

@@ -1,18 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
-  Close,
   decodeHeader,
   encodeFrame,
-  FrameParser,
   framePayload,
   FrameType,
-  Hello,
   Nack,
   Request,
   Response,
@@ -20,6 +15,7 @@ import {
   Welcome,
 } from '../../proto/client.ts';
 import { Client, startUp } from '../harness/gochat.ts';
+import { helloFrame, RawClient, tokenOf } from '../harness/raw-client.ts';
 
 let folder: string;
 let up: Awaited<ReturnType<typeof startUp>>;
@@ -27,7 +23,7 @@ let bystander: Client;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'gochat-hostile-'));
-  up = await startUp(folder, ['--hello-timeout-ms', '500', '--frame-timeout-ms', '500']);
+  up = await startUp(folder, ['--hello-timeout-ms', '2000', '--frame-timeout-ms', '500']);
   bystander = new Client(up, 'demo', '111111');
   bystander.say('/dm test begin');
   await bystander.event('sent');
@@ -50,65 +46,18 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** A raw connection that gathers the frames it is sent. */
-class Raw implements AsyncDisposable {
-  readonly frames: Uint8Array[] = [];
-  readonly socket: Socket;
-  readonly closed: Promise<unknown>;
-  readonly #parser = new FrameParser(1 << 24);
-
-  constructor() {
-    const [host, port] = up.gateway.split(':');
-    this.socket = connect(Number(port), host);
-    this.socket.on('data', (chunk) => this.#parser.push(chunk, (frame) => void this.frames.push(frame)));
-    // A reset is one of the ways in which the server may end a hostile connection.
-    this.socket.on('error', () => undefined);
-    this.closed = once(this.socket, 'close');
-  }
-
-  send(bytes: Uint8Array): void {
-    this.socket.write(bytes);
-  }
-
-  async frame(type: number): Promise<Uint8Array> {
-    for (;;) {
-      const found = this.frames.find((frame) => frame[4] === type);
-      if (found) return found;
-      if (this.socket.destroyed) throw new Error(`closed before frame ${type}`);
-      await Promise.race([once(this.socket, 'data'), this.closed]);
-    }
-  }
-
-  async closeCode(): Promise<string> {
-    const close = Close.decode(framePayload(await this.frame(FrameType.CLOSE)));
-    await this.closed;
-    expect(close.reason.length).toBeGreaterThan(20);
-    return close.code;
-  }
-
-  async hello(token: string): Promise<void> {
-    this.send(hello({ token }));
-    await this.frame(FrameType.WELCOME);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.socket.destroy();
-    await this.closed;
-  }
+function raw(): RawClient {
+  return new RawClient(up.gateway);
 }
 
-function hello(fields: Partial<Hello>): Uint8Array {
-  const message = Hello.fromPartial({ versionMin: 1, versionMax: 1, client: 'test', ...fields });
-  return encodeFrame(FrameType.HELLO, 0, 0n, Hello.encode(message).finish());
+async function closeCode(client: RawClient): Promise<string> {
+  const { code, reason } = await client.closeFrame();
+  expect(reason.length).toBeGreaterThan(20);
+  return code;
 }
 
-async function login(): Promise<string> {
-  const response = await fetch(`${up.api}/auth/login`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name: 'test', password: '111111' }),
-  });
-  return ((await response.json()) as { token: string }).token;
+function login(): Promise<string> {
+  return tokenOf(up, 'test', '111111');
 }
 
 /** The same token with one bit of its signature changed. */
@@ -121,44 +70,44 @@ function forge(token: string): string {
 
 describe('before login', () => {
   test('garbage bytes: closed with a code', async () => {
-    await using raw = new Raw();
-    raw.send(randomBytes(4096).fill(0xff, 0, 4));
-    expect(await raw.closeCode()).toBe('FRAME_TOO_LARGE');
+    await using client = raw();
+    client.send(randomBytes(4096).fill(0xff, 0, 4));
+    expect(await closeCode(client)).toBe('FRAME_TOO_LARGE');
   });
 
   test('an HTTP request: closed with a code', async () => {
-    await using raw = new Raw();
-    raw.send(Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
-    expect(await raw.closeCode()).toBe('FRAME_TOO_LARGE');
+    await using client = raw();
+    client.send(Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
+    expect(await closeCode(client)).toBe('FRAME_TOO_LARGE');
   });
 
   test('silence: closed at the deadline', async () => {
-    await using raw = new Raw();
-    expect(await raw.closeCode()).toBe('HELLO_TIMEOUT');
+    await using client = raw();
+    expect(await closeCode(client)).toBe('HELLO_TIMEOUT');
   });
 
   test('half a HELLO and silence: closed at the deadline', async () => {
-    await using raw = new Raw();
-    raw.send(hello({ token: 'x' }).subarray(0, 10));
-    expect(await raw.closeCode()).toBe('HELLO_TIMEOUT');
+    await using client = raw();
+    client.send(helloFrame({ token: 'x' }).subarray(0, 10));
+    expect(await closeCode(client)).toBe('HELLO_TIMEOUT');
   });
 
   test('SEND first: HELLO_EXPECTED', async () => {
-    await using raw = new Raw();
-    raw.send(encodeFrame(FrameType.SEND, 1, 1n, Send.encode({ clientMsgId: 'a', text: 'b' }).finish()));
-    expect(await raw.closeCode()).toBe('HELLO_EXPECTED');
+    await using client = raw();
+    client.send(encodeFrame(FrameType.SEND, 1, 1n, Send.encode({ clientMsgId: 'a', text: 'b' }).finish()));
+    expect(await closeCode(client)).toBe('HELLO_EXPECTED');
   });
 
   test('HELLO that does not parse: HELLO_EXPECTED', async () => {
-    await using raw = new Raw();
-    raw.send(encodeFrame(FrameType.HELLO, 0, 0n, new Uint8Array([0xff, 0xff, 0xff])));
-    expect(await raw.closeCode()).toBe('HELLO_EXPECTED');
+    await using client = raw();
+    client.send(encodeFrame(FrameType.HELLO, 0, 0n, new Uint8Array([0xff, 0xff, 0xff])));
+    expect(await closeCode(client)).toBe('HELLO_EXPECTED');
   });
 
   test('a version of the future: VERSION_UNSUPPORTED', async () => {
-    await using raw = new Raw();
-    raw.send(hello({ versionMin: 99, versionMax: 100, token: await login() }));
-    expect(await raw.closeCode()).toBe('VERSION_UNSUPPORTED');
+    await using client = raw();
+    client.send(helloFrame({ versionMin: 99, versionMax: 100, token: await login() }));
+    expect(await closeCode(client)).toBe('VERSION_UNSUPPORTED');
   });
 
   test.each([
@@ -170,40 +119,40 @@ describe('before login', () => {
       async () => `${Buffer.from('{"alg":"none"}').toString('base64url')}.${(await login()).split('.')[1]}.`,
     ],
   ])('token that is %s: TOKEN_INVALID', async (_, token) => {
-    await using raw = new Raw();
-    raw.send(hello({ token: await token() }));
-    expect(await raw.closeCode()).toBe('TOKEN_INVALID');
+    await using client = raw();
+    client.send(helloFrame({ token: await token() }));
+    expect(await closeCode(client)).toBe('TOKEN_INVALID');
   });
 
   test('device name with control characters: DEVICE_INVALID', async () => {
-    await using raw = new Raw();
-    raw.send(hello({ token: await login(), device: 'a\nb' }));
-    expect(await raw.closeCode()).toBe('DEVICE_INVALID');
+    await using client = raw();
+    client.send(helloFrame({ token: await login(), device: 'a\nb' }));
+    expect(await closeCode(client)).toBe('DEVICE_INVALID');
   });
 });
 
 describe('after login', () => {
   test('oversize frame: FRAME_TOO_LARGE before it is received', async () => {
-    await using raw = new Raw();
-    await raw.hello(await login());
+    await using client = raw();
+    await client.hello(await login());
     const head = new Uint8Array(16);
     new DataView(head.buffer).setUint32(0, 1 << 30);
-    raw.send(head);
-    expect(await raw.closeCode()).toBe('FRAME_TOO_LARGE');
+    client.send(head);
+    expect(await closeCode(client)).toBe('FRAME_TOO_LARGE');
   });
 
   test('length smaller than a header: FRAME_TOO_SHORT', async () => {
-    await using raw = new Raw();
-    await raw.hello(await login());
-    raw.send(new Uint8Array([0, 0, 0, 1, 5]));
-    expect(await raw.closeCode()).toBe('FRAME_TOO_SHORT');
+    await using client = raw();
+    await client.hello(await login());
+    client.send(new Uint8Array([0, 0, 0, 1, 5]));
+    expect(await closeCode(client)).toBe('FRAME_TOO_SHORT');
   });
 
   test('half a frame and silence: FRAME_TIMEOUT', async () => {
-    await using raw = new Raw();
-    await raw.hello(await login());
-    raw.send(encodeFrame(FrameType.SEND, 1, 1n, new Uint8Array(100)).subarray(0, 50));
-    expect(await raw.closeCode()).toBe('FRAME_TIMEOUT');
+    await using client = raw();
+    await client.hello(await login());
+    client.send(encodeFrame(FrameType.SEND, 1, 1n, new Uint8Array(100)).subarray(0, 50));
+    expect(await closeCode(client)).toBe('FRAME_TIMEOUT');
   });
 
   test.each([
@@ -229,51 +178,51 @@ describe('after login', () => {
     ['SEND of 100 k', () => send(7, 12345n, 'a', 'x'.repeat(100_000)), 'TEXT_TOO_LONG'],
     ['SEND without an id', () => send(7, 12345n, '', 'x'), 'CLIENT_MSG_ID_INVALID'],
   ])('%s: NACK with its ref, and the connection lives', async (_, frame, code) => {
-    await using raw = new Raw();
-    await raw.hello(await login());
-    raw.send(frame());
-    const nack = await raw.frame(FrameType.NACK);
+    await using client = raw();
+    await client.hello(await login());
+    client.send(frame());
+    const nack = await client.frame(FrameType.NACK);
     expect(decodeHeader(nack).ref).toBe(7);
     expect(Nack.decode(framePayload(nack))).toMatchObject({ code, retryable: false });
-    raw.send(encodeFrame(FrameType.PING, 9, 0n));
-    expect(decodeHeader(await raw.frame(FrameType.PONG)).ref).toBe(9);
+    client.send(encodeFrame(FrameType.PING, 9, 0n));
+    expect(decodeHeader(await client.frame(FrameType.PONG)).ref).toBe(9);
   });
 
   test('another user cannot read a conversation: NOT_A_MEMBER', async () => {
     await using admin = new Client(up, 'admin', '111111');
     admin.say('/create private-hall', 'secret');
     const { conversation } = await admin.event('sent');
-    await using raw = new Raw();
-    await raw.hello(await login());
+    await using client = raw();
+    await client.hello(await login());
     for (const call of [
       { $case: 'getHistory' as const, getHistory: { beforeSeq: 0n, limit: 10 } },
       { $case: 'getMembers' as const, getMembers: {} },
     ]) {
-      raw.frames.length = 0;
+      client.frames.length = 0;
       const payload = Request.encode({ call }).finish();
-      raw.send(encodeFrame(FrameType.REQUEST, 3, BigInt(conversation as string), payload));
-      expect(Nack.decode(framePayload(await raw.frame(FrameType.NACK))).code).toBe('NOT_A_MEMBER');
+      client.send(encodeFrame(FrameType.REQUEST, 3, BigInt(conversation as string), payload));
+      expect(Nack.decode(framePayload(await client.frame(FrameType.NACK))).code).toBe('NOT_A_MEMBER');
     }
   });
 
   test('every split offset: the frames arrive all the same', async () => {
-    await using raw = new Raw();
-    await raw.hello(await login());
+    await using client = raw();
+    await client.hello(await login());
     const call = { $case: 'listConversations' as const, listConversations: {} };
     const frame = encodeFrame(FrameType.REQUEST, 5, 0n, Request.encode({ call }).finish());
-    raw.socket.setNoDelay(true);
+    client.socket.setNoDelay(true);
     for (const byte of frame) {
-      raw.send(new Uint8Array([byte]));
+      client.send(new Uint8Array([byte]));
       await new Promise((resolve) => setImmediate(resolve));
     }
-    const response = await raw.frame(FrameType.RESPONSE);
+    const response = await client.frame(FrameType.RESPONSE);
     expect(Response.decode(framePayload(response)).result?.$case).toBe('conversations');
   });
 
   test('WELCOME: tells the limits', async () => {
-    await using raw = new Raw();
-    await raw.hello(await login());
-    const welcome = Welcome.decode(framePayload(await raw.frame(FrameType.WELCOME)));
+    await using client = raw();
+    await client.hello(await login());
+    const welcome = Welcome.decode(framePayload(await client.frame(FrameType.WELCOME)));
     expect(welcome).toMatchObject({
       version: 1,
       userName: 'test',
@@ -290,31 +239,14 @@ const CLOCK_SKEW_MS = 5000;
 test('expired token: TOKEN_EXPIRED', async () => {
   const other = mkdtempSync(join(tmpdir(), 'gochat-expired-'));
   await using short = await startUp(other, ['--token-ttl-ms', '1000']);
-  const response = await fetch(`${short.api}/auth/login`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name: 'test', password: '111111' }),
-  });
-  const { token, expires_at_ms: expires } = (await response.json()) as {
-    token: string;
-    expires_at_ms: number;
+  const token = await tokenOf(short, 'test', '111111');
+  const { exp } = JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()) as {
+    exp: number;
   };
-  await new Promise((resolve) => setTimeout(resolve, expires - Date.now() + CLOCK_SKEW_MS + 1100));
-  const [host, port] = short.gateway.split(':');
-  const socket = connect(Number(port), host);
-  const parser = new FrameParser(1 << 20);
-  const closed = Promise.withResolvers<string>();
-  socket.on('data', (chunk) =>
-    parser.push(chunk, (frame) => {
-      closed.resolve(
-        frame[4] === FrameType.CLOSE ? Close.decode(framePayload(frame)).code : `frame ${frame[4]}`,
-      );
-      return undefined;
-    }),
-  );
-  socket.write(hello({ token }));
-  expect(await closed.promise).toBe('TOKEN_EXPIRED');
-  socket.destroy();
+  await new Promise((resolve) => setTimeout(resolve, exp * 1000 - Date.now() + CLOCK_SKEW_MS + 1100));
+  await using client = new RawClient(short.gateway);
+  client.send(helloFrame({ token }));
+  expect(await closeCode(client)).toBe('TOKEN_EXPIRED');
   await short[Symbol.asyncDispose]();
   rmSync(other, { recursive: true });
 });

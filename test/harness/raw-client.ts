@@ -1,0 +1,71 @@
+/** A client without a client's manners: raw frames on a TCP connection of its own. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { Close, encodeFrame, FrameParser, framePayload, FrameType, Hello } from '../../proto/client.ts';
+import type { Doors } from './gochat.ts';
+
+/** A raw connection that gathers the frames it is sent. */
+export class RawClient implements AsyncDisposable {
+  readonly frames: Uint8Array[] = [];
+  readonly socket: Socket;
+  readonly closed: Promise<unknown>;
+  readonly #parser = new FrameParser(1 << 24);
+
+  /** @param address host:port of a gateway */
+  constructor(address: string) {
+    const { hostname, port } = new URL(`tcp://${address}`);
+    this.socket = connect(Number(port), hostname.replace(/^\[(.*)\]$/, '$1'));
+    this.socket.on('data', (chunk) => this.#parser.push(chunk, (frame) => void this.frames.push(frame)));
+    // A reset is one of the ways in which the server may end a hostile connection.
+    this.socket.on('error', () => undefined);
+    this.closed = new Promise((resolve) => this.socket.once('close', resolve));
+  }
+
+  send(bytes: Uint8Array): void {
+    this.socket.write(bytes);
+  }
+
+  /** Returns the first frame of this type that has come or comes. */
+  async frame(type: number): Promise<Uint8Array> {
+    for (;;) {
+      const found = this.frames.find((frame) => frame[4] === type);
+      if (found) return found;
+      if (this.socket.destroyed) throw new Error(`closed before frame ${type}`);
+      await Promise.race([once(this.socket, 'data'), this.closed]);
+    }
+  }
+
+  /** Waits for CLOSE and the end, and returns why. */
+  async closeFrame(): Promise<Close> {
+    const close = Close.decode(framePayload(await this.frame(FrameType.CLOSE)));
+    await this.closed;
+    return close;
+  }
+
+  /** Says HELLO and waits for WELCOME. */
+  async hello(token: string, fields: Partial<Hello> = {}): Promise<void> {
+    this.send(helloFrame({ token, ...fields }));
+    await this.frame(FrameType.WELCOME);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.socket.destroy();
+    await this.closed;
+  }
+}
+
+export function helloFrame(fields: Partial<Hello>): Uint8Array {
+  const message = Hello.fromPartial({ versionMin: 1, versionMax: 1, client: 'test', ...fields });
+  return encodeFrame(FrameType.HELLO, 0, 0n, Hello.encode(message).finish());
+}
+
+/** Logs in over HTTP and returns the token. */
+export async function tokenOf(doors: Doors, name: string, password: string): Promise<string> {
+  const response = await fetch(`${doors.api}/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name, password }),
+  });
+  if (!response.ok) throw new Error(`login of ${name}: ${response.status} ${await response.text()}`);
+  return ((await response.json()) as { token: string }).token;
+}
