@@ -269,8 +269,8 @@ describe('a live connection', () => {
   test('silence: HEARTBEAT_TIMEOUT, but not for one that sends', async () => {
     await using node = await TestNode.start(tokens, [state], { heartbeatIntervalMs: 100 });
     const [silent, lively] = [await node.tcp(), await node.tcp()];
-    const beat = setInterval(() => lively.write(frameOf(Type.PING, 1)), 50);
     await lively.login(await tokens.token(2n));
+    const beat = setInterval(() => lively.write(frameOf(Type.PING, 1)), 50);
     await silent.login(await tokens.token(1n));
     expect((await silent.nextClose()).code).toBe('HEARTBEAT_TIMEOUT');
     clearInterval(beat);
