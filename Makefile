@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$(scripts/node.sh)"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos bench bench-placement bench-all fuzz clean
+.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos pauses bench bench-placement bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -51,6 +51,9 @@ typecheck: install
 
 chaos: all ## Break everything at random for MINUTES=5 while clients chat, and judge what they saw; SEED= repeats a plan
 	@$(NODE) node test/chaos/main.ts
+
+pauses: all ## Measure how long senders wait while state nodes come, go and die, and how soon orders arrive
+	@$(NODE) node test/chaos/pauses.ts
 
 bench: all ## Measure against baselines and brokers, about 14 minutes; BENCH='room --repeats 5' picks (node bench/main.ts --help)
 	@$(NODE) node bench/main.ts $(BENCH)

@@ -114,6 +114,10 @@ const tokenTtlMs = integer(1000, 2_592_000_000)
   .default(3_600_000)
   .describe('lifetime of an access token, ms');
 
+const sessionGraceMs = integer(0, 3_600_000)
+  .default(30_000)
+  .describe('how long a device whose connection broke can resume its session and counts as online, ms');
+
 export const gatewaySettings = {
   ...server,
   ...crpcTlsSettings,
@@ -144,6 +148,7 @@ export const stateSettings = {
     .default('redis://127.0.0.1:16379')
     .describe('hot state, redis://[:PASSWORD@]HOST:PORT'),
   tokenTtlMs,
+  sessionGraceMs,
   maxTextBytes: limits.maxTextBytes,
 } satisfies Settings;
 
@@ -184,6 +189,7 @@ export const upSettings = {
     .describe('make the accounts demo, test and admin with password 111111; only on a loopback host'),
   drainMs: drainMs.removeDefault().default(3000).describe('longest time to drain after TERM, ms'),
   tokenTtlMs,
+  sessionGraceMs,
   ...limits,
 } satisfies Settings;
 

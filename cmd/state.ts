@@ -39,6 +39,7 @@ export async function run(
       tls,
       reflection: config.crpcReflection,
       tokenTtlMs: config.tokenTtlMs,
+      sessionGraceMs: config.sessionGraceMs,
       maxTextBytes: config.maxTextBytes,
     });
     return {

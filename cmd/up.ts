@@ -46,6 +46,7 @@ export async function run(
       store,
       hot,
       tokenTtlMs: config.tokenTtlMs,
+      sessionGraceMs: config.sessionGraceMs,
       maxTextBytes: config.maxTextBytes,
     });
     const gateway = new GatewayServer({

@@ -26,7 +26,7 @@ export class TraceRing {
   readonly #keys = new Uint32Array(SIZE * 2);
   readonly #ids = new Uint32Array(SIZE * 2);
   readonly #fingerprints = new Uint32Array(SIZE);
-  readonly #users = new BigUint64Array(SIZE);
+  readonly #users: bigint[] = Array.from({ length: SIZE }, () => 0n);
   readonly #conns = new Uint32Array(SIZE);
   readonly #refs = new Uint16Array(SIZE);
   readonly #sockets = new Int32Array(SIZE);
@@ -38,6 +38,8 @@ export class TraceRing {
   #count = 0;
   #idHigh = 0;
   #idLow = 0;
+  /** Time of this tick; 0: not read yet. Reading a clock costs more than all the rest of a hop. */
+  #nowMs = 0;
 
   /** A SEND was forwarded to the state node at an address. */
   received(connection: Connection, frame: Uint8Array, address: string): void {
@@ -116,6 +118,10 @@ export class TraceRing {
     this.#finish(at, fingerprintOf(frame), connection, 0);
   }
 
+  readonly #onTickEnd = (): void => {
+    this.#nowMs = 0;
+  };
+
   #missed(number: number, counts: Int32Array): void {
     if (number < 0 || number < this.#count - SIZE) return;
     const at = number & (SIZE - 1);
@@ -125,7 +131,11 @@ export class TraceRing {
 
   #add(kind: number, frame: Uint8Array, note: string): number {
     const at = this.#count & (SIZE - 1);
-    this.#atMs[at] = performance.now();
+    if (this.#nowMs === 0) {
+      this.#nowMs = performance.now();
+      setImmediate(this.#onTickEnd);
+    }
+    this.#atMs[at] = this.#nowMs;
     this.#kinds[at] = kind;
     this.#keys[at * 2] = readU32(frame, KEY_AT);
     this.#keys[at * 2 + 1] = readU32(frame, KEY_AT + 4);

@@ -41,6 +41,8 @@ export interface StateServerOptions {
   readonly logger: Logger;
   /** Lifetime of access tokens. @default 3600000 ms */
   readonly tokenTtlMs?: number | undefined;
+  /** How long a device whose connection broke can resume and counts as online. @default 30000 ms */
+  readonly sessionGraceMs?: number | undefined;
   /** Shared secret of the cluster's servers; without it anyone who reaches the port may call. */
   readonly clusterToken?: string | undefined;
   /** TLS to the other servers; with an authority they need certificates too. @default none */
@@ -71,7 +73,8 @@ export class StateServer implements Server {
     this.#options = options;
     this.#logger = logger;
     const textBytes = options.maxTextBytes ?? DEFAULT_LIMITS.textBytes;
-    const limits = Object.freeze({ ...DEFAULT_LIMITS, textBytes, ...options.limits });
+    const sessionGraceMs = options.sessionGraceMs ?? DEFAULT_LIMITS.sessionGraceMs;
+    const limits = Object.freeze({ ...DEFAULT_LIMITS, textBytes, sessionGraceMs, ...options.limits });
     this.#ids = new NodeIds({ registry, logger, onRegained: () => this.#node.wake() });
     const { tokenTtlMs } = options;
     this.#node = new StateNode({ store, hot, ids: this.#ids, limits, logger, tokenTtlMs });

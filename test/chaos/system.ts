@@ -65,6 +65,8 @@ export class System implements AsyncDisposable {
   readonly services: Services;
   /** As clients reach it. */
   readonly doors: Doors;
+  /** URLs of the servers' admin ports, by name. */
+  readonly admins: Readonly<Record<string, string>>;
   readonly #servers: ReadonlyMap<string, ServerProcess>;
   readonly #links: ReadonlyMap<string, readonly FaultProxy[]>;
   readonly #owned: AsyncDisposableStack;
@@ -72,12 +74,14 @@ export class System implements AsyncDisposable {
   private constructor(
     services: Services,
     doors: Doors,
+    admins: Readonly<Record<string, string>>,
     servers: ReadonlyMap<string, ServerProcess>,
     links: ReadonlyMap<string, readonly FaultProxy[]>,
     owned: AsyncDisposableStack,
   ) {
     this.services = services;
     this.doors = doors;
+    this.admins = admins;
     this.#servers = servers;
     this.#links = links;
     this.#owned = owned;
@@ -95,9 +99,11 @@ export class System implements AsyncDisposable {
     };
     const servers = new Map<string, ServerProcess>();
     const http: Record<string, number> = {};
+    const admins: Record<string, string> = {};
     for (const [name, mode] of Object.entries(SERVERS)) {
       const [port, admin, wsPort] = (await freePorts(3)) as [number, number, number];
       const args = [mode, '--port', `${port}`, '--admin-port', `${admin}`];
+      admins[name] = `http://${HERE}:${admin}`;
       const to = `${mode === 'state' ? 'servers' : 'clients'} to ${name}`;
       http[name] = (await link(to, THERE, port, { host: HERE, port })).port;
       if (mode === 'gateway') {
@@ -126,7 +132,7 @@ export class System implements AsyncDisposable {
       server.start();
     }
     const doors = { ipconf: `http://${THERE}:${http['ipconf']}`, api: `http://${THERE}:${http['api']}` };
-    const system = new System(services, doors, servers, links, owned.move());
+    const system = new System(services, doors, admins, servers, links, owned.move());
     try {
       await system.up();
       return system;

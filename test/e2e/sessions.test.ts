@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Cluster, eventually, pinned, startCluster } from '../harness/cluster.ts';
+import { Client, type Doors, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
+
+const PHONE = ['--device', 'phone'];
+
+describe('sessions on two gateways and two state nodes', () => {
+  let cluster: Cluster;
+  let left: Doors & AsyncDisposable;
+  let right: Doors & AsyncDisposable;
+
+  beforeAll(async () => {
+    cluster = await startCluster({ gateways: 2, states: 2 });
+    const [first, second] = cluster.gateways as [RunningServer, RunningServer];
+    [left, right] = [await pinned(cluster, first), await pinned(cluster, second)];
+  }, 120_000);
+  afterAll(async () => {
+    await left?.[Symbol.asyncDispose]();
+    await right?.[Symbol.asyncDispose]();
+    await cluster?.[Symbol.asyncDispose]();
+  }, 60_000);
+
+  const ended = async (client: Client) => (await client.event('disconnected'))['code'];
+  const kick = (...args: string[]) =>
+    runGochat(['ctl', 'kick', ...args, '--admin', `http://${cluster.states[0]?.up['admin']}`]);
+
+  test('a kick with a reason: reaches a connection on either gateway, and says why', async () => {
+    await signup(cluster, 'ann');
+    await using one = new Client(left, 'ann', undefined, PHONE);
+    await using two = new Client(right, 'ann', undefined, ['--device', 'desk']);
+    await Promise.all([one.event('synced'), two.event('synced')]);
+    expect((await kick('ann', '--reason', 'be nice', '--device', 'desk')).code).toBe(0);
+    const told = await two.event('disconnected');
+    expect(told['code']).toBe('KICKED');
+    expect(String(told['reason'])).toContain('be nice');
+    expect(one.events.some((event) => event['event'] === 'disconnected')).toBe(false);
+    expect((await kick('ann')).code).toBe(0);
+    expect(await ended(one)).toBe('KICKED');
+  });
+
+  test('a logout: ends the connections of that token on the other gateway, not those of another login', async () => {
+    await signup(cluster, 'bob');
+    const login = async () => {
+      const response = await fetch(`${cluster.api}/auth/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ name: 'bob', password: 'bob-secret' }),
+      });
+      return ((await response.json()) as { token: string }).token;
+    };
+    await using other = new Client(right, 'bob', undefined, PHONE);
+    await other.event('synced');
+    await using going = new Client(left, 'bob', undefined, ['--device', 'desk']);
+    await going.event('synced');
+    going.say('/logout');
+    expect((await going.exit()).code).toBe(0);
+    expect(other.events.some((event) => event['event'] === 'disconnected')).toBe(false);
+    // Everywhere: all tokens that there are.
+    const everywhere = await fetch(`${cluster.api}/auth/logout`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${await login()}` },
+      body: JSON.stringify({ everywhere: true }),
+    });
+    expect(everywhere.status).toBe(200);
+    expect(await ended(other)).toBe('LOGGED_OUT');
+  });
+
+  test('a revocation: ends every connection, and the token lets nobody in any more', async () => {
+    await signup(cluster, 'cleo');
+    await using one = new Client(left, 'cleo', undefined, PHONE);
+    await using two = new Client(right, 'cleo', undefined, ['--device', 'desk']);
+    await Promise.all([one.event('synced'), two.event('synced')]);
+    expect((await kick('cleo', '--revoke')).code).toBe(0);
+    expect([await ended(one), await ended(two)]).toEqual(['KICKED', 'KICKED']);
+  });
+
+  test('several devices of one user: each goes on where it had come to, on the other gateway', async () => {
+    await Promise.all(['dan', 'eve'].map((name) => signup(cluster, name)));
+    await using dan = new Client(left, 'dan');
+    const texts = async (doors: Doors, device: string, last: string) => {
+      await using client = new Client(doors, 'eve', undefined, ['--device', device]);
+      await client.event('synced');
+      await client.event('message', (event) => event['text'] === last);
+      client.end();
+      expect((await client.exit()).code).toBe(0);
+      return client.texts();
+    };
+    dan.say('/dm eve one', 'two');
+    await eventually('two acks', async () => dan.events.filter(({ event }) => event === 'sent').length === 2);
+    expect(await texts(left, 'phone', 'two')).toEqual(['one', 'two']);
+    dan.say('three');
+    await eventually(
+      'three acks',
+      async () => dan.events.filter(({ event }) => event === 'sent').length === 3,
+    );
+    expect(await texts(right, 'phone', 'three')).toEqual(['three']);
+    expect(await texts(right, 'desk', 'three')).toEqual(['one', 'two', 'three']);
+    dan.say('four');
+    await eventually(
+      'four acks',
+      async () => dan.events.filter(({ event }) => event === 'sent').length === 4,
+    );
+    expect(await texts(left, 'phone', 'four')).toEqual(['four']);
+    expect(await texts(left, 'desk', 'four')).toEqual(['four']);
+  });
+});
