@@ -14,7 +14,7 @@ export const session: Subcommand = {
 
 export const trace: Subcommand = {
   name: 'trace',
-  summary: 'show what became of a message at a state server: commit, repetitions, pushes',
+  summary: 'show the way of a message: attempts, commit, ack, pushes, and who missed it; ask a state server',
   args: [['<message>', 'id of the message']],
   async run({ client, args: [message = ''], print }) {
     print(JSON.stringify(await client.call('GET', `/trace?id=${encodeURIComponent(message)}`), undefined, 2));

@@ -56,6 +56,37 @@ describe('PostgreSQL', () => {
     await world.store.close();
   });
 
+  test('a serialization failure: the append is repeated and passes', async () => {
+    await using scratch = await scratchPostgres();
+    const [{ name } = {}] = await scratch.query('select current_database() as name');
+    await scratch.execute(
+      `alter database ${String(name)} set default_transaction_isolation = 'serializable'`,
+    );
+    const world = await World.open(scratch);
+    const user = await world.user();
+    const room = await world.room(user);
+    const rollbacks = async () => {
+      const [row] = await scratch.query(
+        'select xact_rollback as count from pg_stat_database where datname = current_database()',
+      );
+      return Number(row?.['count']);
+    };
+    const before = await rollbacks();
+    const other = await connect(scratch.url);
+    await other.query(`begin; update conversations set last_seq = last_seq where id = ${room}`);
+    const append = world.store.append([world.draft(room, user)]);
+    await vi.waitFor(async () => {
+      expect(
+        await scratch.query("select from pg_locks where not granted and locktype = 'transactionid'"),
+      ).toHaveLength(1);
+    }, SECONDS_20);
+    await other.query('commit');
+    expect(await append).toMatchObject([{ ok: true, seq: 1, duplicate: false }]);
+    await vi.waitFor(async () => expect(await rollbacks()).toBeGreaterThan(before), SECONDS_20);
+    await other.end();
+    await world.store.close();
+  });
+
   test('cut off between the commit and its answer: the repetition finds the original, the log has it once', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);

@@ -1,6 +1,7 @@
 /** The judge: reads the history of a run and names every breach of what GoChat promises. */
+import { ClientJudge, short } from './client-judge.ts';
 import type { Entry, EntryOf } from './history.ts';
-import { InstanceView, type SeenConversation, type Shown } from './instance-view.ts';
+import { InstanceView } from './instance-view.ts';
 import { Memberships } from './memberships.ts';
 
 /** What a client may be told of a send that it does not get acknowledged, and whether the message may exist then. */
@@ -32,6 +33,8 @@ export interface Verdict {
   readonly instances: number;
   readonly reconnects: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** How often users came into a conversation and went out of one. */
+  readonly changes: Readonly<Record<'joined' | 'left', number>>;
   readonly convergedMs: number | undefined;
 }
 
@@ -57,6 +60,7 @@ export class Checker {
   readonly #faults: Record<string, number> = {};
   readonly #violations: Violation[] = [];
   #violationCount = 0;
+  readonly #changes = { joined: 0, left: 0 };
   #deliveries = 0;
   #reconnects = 0;
   #convergedMs: number | undefined;
@@ -105,6 +109,7 @@ export class Checker {
         list(this.#views, `${entry.user} ${entry.conversation}`).push(entry);
         break;
       case 'membership':
+        this.#changes[entry.change]++;
         this.#memberships.add(entry);
         break;
       case 'left':
@@ -135,7 +140,14 @@ export class Checker {
     this.#judgeLog();
     const acked = this.#judgeAcks();
     const failed = this.#judgeFailures(acked);
-    for (const view of this.#instances.values()) this.#judgeInstance(view);
+    const clients = new ClientJudge({
+      instances: this.#instances,
+      log: this.#log,
+      memberships: this.#memberships,
+      headOf: (view, conversation) => this.#head(view, conversation),
+      accuse: (rule, what) => this.#accuse(rule, what),
+    });
+    for (const view of this.#instances.values()) clients.judge(view);
     this.#judgeOrderOfSenders();
     this.#judgeViews();
     this.#judgeReadCursors();
@@ -153,6 +165,7 @@ export class Checker {
       instances: [...this.#instances.values()].filter(({ wasUp }) => wasUp).length,
       reconnects: this.#reconnects,
       faults: this.#faults,
+      changes: this.#changes,
       convergedMs: this.#convergedMs,
     };
   }
@@ -265,84 +278,6 @@ export class Checker {
     return failed;
   }
 
-  #judgeInstance(view: InstanceView): void {
-    const { name, user, end } = view;
-    if (view.alive) this.#judgeCoverage(view);
-    if (end?.why === 'ended' && !(end.code === 'SESSION_REPLACED' && this.#hadRival(view)))
-      this.#accuse('clients come back', `${name} gave up with ${end.code}`);
-    for (const seen of view.past) this.#judgeSeen(view, seen, undefined);
-    for (const seen of view.conversations.values()) {
-      const { conversation } = seen;
-      const after = this.#memberships.after(user, conversation);
-      const last = this.#log.get(conversation)?.length ?? 0;
-      this.#judgeSeen(view, seen, view.alive && after !== undefined ? { after, last } : undefined);
-      if (view.alive && after === undefined && seen.first > 0)
-        this.#accuse('told of the end', `${name} was not told that it is out of ${conversation}`);
-    }
-  }
-
-  /** What a client was shown of a conversation: from the log, for its user, without a hole. */
-  #judgeSeen(
-    { name, user }: InstanceView,
-    seen: SeenConversation,
-    end: { readonly after: number; readonly last: number } | undefined,
-  ): void {
-    const { conversation } = seen;
-    const log = this.#log.get(conversation) ?? [];
-    const floorOf = (seq: number, { at }: Shown) => this.#memberships.floor(user, conversation, seq, at);
-    for (const [seq, shown] of seen.shown) {
-      const logged = log[seq - 1];
-      if (logged === undefined)
-        this.#accuse('no phantom', `${name} saw ${conversation}/${seq}, which is not in the log`);
-      else if (logged.id !== shown.id)
-        this.#accuse(
-          'one order',
-          `${name} saw ${shown.id} as ${conversation}/${seq}, the log has ${logged.id}`,
-        );
-      else if (logged.text !== shown.text)
-        this.#accuse(
-          'one order',
-          `${name} saw "${short(shown.text)}" as ${conversation}/${seq}, the log has "${short(logged.text)}"`,
-        );
-      if (floorOf(seq, shown) === undefined)
-        this.#accuse('members only', `${name} saw ${conversation}/${seq}, which was not for ${user} then`);
-    }
-    const hole = seen.hole(end, (seq, shown) => floorOf(seq, shown) ?? seq);
-    if (hole !== undefined) this.#accuse('no loss', `${name}: ${conversation}/${hole} is missing`);
-    const first = seen.shown.get(seen.first);
-    const floor = first === undefined ? undefined : floorOf(seen.first, first);
-    if (floor !== undefined && seen.start() > Math.max(seen.headBefore, floor) + 1)
-      this.#accuse(
-        'resume anywhere',
-        `${name} began ${conversation} at ${seen.start()}, its device had come to ${seen.headBefore}`,
-      );
-  }
-
-  /** A client that lives was shown the end of each conversation of its user, or its device was before. */
-  #judgeCoverage(view: InstanceView): void {
-    const { name, user, conversations } = view;
-    for (const [conversation, log] of this.#log) {
-      const after = this.#memberships.after(user, conversation);
-      if (after === undefined || after >= log.length || conversations.has(conversation)) continue;
-      const head = this.#head(view, conversation);
-      if (head < log.length)
-        this.#accuse('no loss', `${name}: all of ${conversation} after ${head} is missing`);
-    }
-  }
-
-  /** Another client of the same device lived when it was replaced. */
-  #hadRival({ name, group, device, started, end }: InstanceView): boolean {
-    if (device === '') return false;
-    const ended = end?.at ?? Number.POSITIVE_INFINITY;
-    return [...this.#instances.values()].some(
-      (other) =>
-        other.name !== name &&
-        other.group === group &&
-        other.started <= ended &&
-        (other.end?.at ?? ended) >= started,
-    );
-  }
-
   /** What one client sent to a conversation is in the log in the order of its sends. */
   #judgeOrderOfSenders(): void {
     const last = new Map<string, Logged>();
@@ -389,11 +324,6 @@ export class Checker {
 
 /** Refusals that say that something of ours is broken. */
 const UNEXPECTED_CODES = new Set(['INTERNAL', 'FRAME_INVALID', 'FRAME_UNKNOWN']);
-
-/** A text without its filler. */
-function short(text: string): string {
-  return text.split(' ', 2).join(' ');
-}
 
 function userOf(instance: string): string {
   return instance.slice(0, instance.indexOf('/'));

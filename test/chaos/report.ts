@@ -15,6 +15,7 @@ export function report(seed: number, durationMs: number, verdict: Verdict): stri
     `  faults        ${faults}: ${counts(verdict.faults)}`,
     `  clients       ${COUNT.format(verdict.instances)}, which reconnected ${COUNT.format(verdict.reconnects)} times`,
     `  sends         ${COUNT.format(verdict.sends)}: ${COUNT.format(verdict.acked)} acked${failed.length > 0 ? `, not acked: ${failed.join(', ')}` : ''}`,
+    `  members       came ${COUNT.format(verdict.changes.joined)} times and went ${COUNT.format(verdict.changes.left)} times`,
     `  in the log    ${COUNT.format(verdict.messages)}, of which ${COUNT.format(verdict.unackedPresent)} without an ack, seen by all members`,
     `  deliveries    ${COUNT.format(verdict.deliveries)}`,
     `  converged     ${verdict.convergedMs === undefined ? 'no' : `${(verdict.convergedMs / 1000).toFixed(1)} s after the last fault`}`,

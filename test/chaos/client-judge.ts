@@ -1,0 +1,106 @@
+/** Judges what one client was shown against the log and against who was in what. */
+import type { EntryOf } from './history.ts';
+import type { InstanceView, SeenConversation, Shown } from './instance-view.ts';
+import type { Memberships } from './memberships.ts';
+
+/** What a client is measured by. */
+export interface ClientWorld {
+  readonly instances: ReadonlyMap<string, InstanceView>;
+  /** By conversation, ascending by seq. */
+  readonly log: ReadonlyMap<string, readonly EntryOf<'log'>[]>;
+  readonly memberships: Memberships;
+  /** How far the clients of its device had come in the end. */
+  readonly headOf: (view: InstanceView, conversation: string) => number;
+  readonly accuse: (rule: string, what: string) => void;
+}
+
+export class ClientJudge {
+  readonly #world: ClientWorld;
+
+  constructor(world: ClientWorld) {
+    this.#world = world;
+  }
+
+  judge(view: InstanceView): void {
+    const { accuse } = this.#world;
+    const { name, user, end } = view;
+    if (view.alive) this.#judgeCoverage(view);
+    if (end?.why === 'ended' && !(end.code === 'SESSION_REPLACED' && this.#hadRival(view)))
+      accuse('clients come back', `${name} gave up with ${end.code}`);
+    for (const seen of view.past) this.#judgeSeen(view, seen, undefined);
+    for (const seen of view.conversations.values()) {
+      const { conversation } = seen;
+      const after = this.#world.memberships.after(user, conversation);
+      const last = this.#world.log.get(conversation)?.length ?? 0;
+      this.#judgeSeen(view, seen, view.alive && after !== undefined ? { after, last } : undefined);
+      if (view.alive && after === undefined && seen.first > 0)
+        accuse('told of the end', `${name} was not told that it is out of ${conversation}`);
+    }
+  }
+
+  /** What a client was shown of a conversation: from the log, for its user, without a hole. */
+  #judgeSeen(
+    { name, user }: InstanceView,
+    seen: SeenConversation,
+    end: { readonly after: number; readonly last: number } | undefined,
+  ): void {
+    const { accuse } = this.#world;
+    const { conversation } = seen;
+    const log = this.#world.log.get(conversation) ?? [];
+    const floorOf = (seq: number, { at }: Shown) =>
+      this.#world.memberships.floor(user, conversation, seq, at);
+    for (const [seq, shown] of seen.shown) {
+      const logged = log[seq - 1];
+      if (logged === undefined)
+        accuse('no phantom', `${name} saw ${conversation}/${seq}, which is not in the log`);
+      else if (logged.id !== shown.id)
+        accuse('one order', `${name} saw ${shown.id} as ${conversation}/${seq}, the log has ${logged.id}`);
+      else if (logged.text !== shown.text)
+        accuse(
+          'one order',
+          `${name} saw "${short(shown.text)}" as ${conversation}/${seq}, the log has "${short(logged.text)}"`,
+        );
+      if (floorOf(seq, shown) === undefined)
+        accuse('members only', `${name} saw ${conversation}/${seq}, which was not for ${user} then`);
+    }
+    const hole = seen.hole(end, (seq, shown) => floorOf(seq, shown) ?? seq);
+    if (hole !== undefined) accuse('no loss', `${name}: ${conversation}/${hole} is missing`);
+    const first = seen.shown.get(seen.first);
+    const floor = first === undefined ? undefined : floorOf(seen.first, first);
+    if (floor !== undefined && seen.start() > Math.max(seen.headBefore, floor) + 1)
+      accuse(
+        'resume anywhere',
+        `${name} began ${conversation} at ${seen.start()}, its device had come to ${seen.headBefore}`,
+      );
+  }
+
+  /** A client that lives was shown the end of each conversation of its user, or its device was before. */
+  #judgeCoverage(view: InstanceView): void {
+    const { name, user, conversations } = view;
+    const { accuse } = this.#world;
+    for (const [conversation, log] of this.#world.log) {
+      const after = this.#world.memberships.after(user, conversation);
+      if (after === undefined || after >= log.length || conversations.has(conversation)) continue;
+      const head = this.#world.headOf(view, conversation);
+      if (head < log.length) accuse('no loss', `${name}: all of ${conversation} after ${head} is missing`);
+    }
+  }
+
+  /** Another client of the same device lived when it was replaced. */
+  #hadRival({ name, group, device, started, end }: InstanceView): boolean {
+    if (device === '') return false;
+    const ended = end?.at ?? Number.POSITIVE_INFINITY;
+    return [...this.#world.instances.values()].some(
+      (other) =>
+        other.name !== name &&
+        other.group === group &&
+        other.started <= ended &&
+        (other.end?.at ?? ended) >= started,
+    );
+  }
+}
+
+/** A text without its filler. */
+export function short(text: string): string {
+  return text.split(' ', 2).join(' ');
+}
