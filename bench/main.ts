@@ -145,13 +145,17 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   }
   if (choice.scenarios.length === 0) return true;
   await using fleet = await startFleet(there, folder, choice.profile, signal);
-  const runs = choice.scenarios.reduce(
-    (sum, { peers, once }) =>
-      sum + peers.filter((peer) => there.includes(peer)).length * (once ? 1 : choice.timing.repeats),
-    0,
-  );
-  const estimate = (runs * (choice.timing.seconds + choice.timing.warmup + OVERHEAD_S)) / 60;
-  console.error(`${runs} measurements: about ${Math.ceil(estimate)} min`);
+  const { seconds, warmup, repeats } = choice.timing;
+  let runs = 0;
+  let estimateS = 0;
+  for (const scenario of choice.scenarios) {
+    const peers = scenario.peers.filter((peer) => there.includes(peer));
+    const measurements = peers.length * (scenario.once ? 1 : repeats);
+    runs += measurements;
+    estimateS +=
+      measurements * ((scenario.seconds ?? seconds) + (scenario.warmup?.seconds ?? warmup) + OVERHEAD_S);
+  }
+  console.error(`${runs} measurements: about ${Math.ceil(estimateS / 60)} min`);
   const runner = new Runner(load, fleet.peers, choice.timing, signal);
   for (const scenario of choice.scenarios) {
     const outcomes = await runner.run(scenario);

@@ -42,8 +42,7 @@ export class Runner {
   async run(scenario: Scenario): Promise<Outcome[]> {
     const names = scenario.peers.filter((name) => this.#peers.has(name));
     const pinned = scenario.cores === 'one-core' && (await canPin());
-    const rate = this.#rate(scenario);
-    if (scenario.halfOf !== undefined && rate === undefined) {
+    if (scenario.halfOf !== undefined && this.#rate(scenario, 'gochat') === undefined) {
       console.error(`${scenario.name}: skipped, it needs ${scenario.halfOf} on gochat in the same run`);
       return [];
     }
@@ -58,7 +57,7 @@ export class Runner {
         for (const name of names) {
           console.error(`${scenario.name}: ${name}, ${round + 1} of ${repeats}`);
           const { measured, idleKiB } = await this.#measure(scenario, this.#peers.get(name) as Peer, {
-            rate,
+            rate: this.#rate(scenario, name),
             cores: pinned ? String(lastCore) : undefined,
           });
           if (measured !== undefined) rounds.get(name)?.push(measured);
@@ -82,10 +81,12 @@ export class Runner {
     return outcomes;
   }
 
-  #rate(scenario: Scenario): number | undefined {
+  /** The open loop's rate; undefined for the closed one, and where the full load was not measured. */
+  #rate(scenario: Scenario, of: PeerName): number | undefined {
     if (scenario.perSecond !== undefined) return scenario.perSecond;
+    const reached = scenario.halfOfOwn ? of : 'gochat';
     const full = this.#outcomes.find(
-      ({ scenario: name, peer }) => name === scenario.halfOf && peer === 'gochat',
+      ({ scenario: name, peer }) => name === scenario.halfOf && peer === reached,
     );
     return full && Math.round(median(full.rounds.map(({ load }) => load.acked_per_s)) / 2);
   }
@@ -109,11 +110,12 @@ export class Runner {
         ...door,
         scenario: workload.scenario,
         seconds: scenario.seconds ?? this.#timing.seconds,
-        warmup: this.#timing.warmup,
+        warmup: scenario.warmup?.seconds ?? this.#timing.warmup,
         cores: how.cores,
         ...(window !== undefined && { window }),
         ...(workload.first !== undefined && { first: workload.first }),
         ...(how.rate !== undefined && { rate: how.rate }),
+        ...(scenario.warmup !== undefined && { warmupRate: scenario.warmup.perSecond }),
       },
       peer.servers,
       this.#signal,

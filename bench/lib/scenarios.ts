@@ -26,10 +26,14 @@ export interface Scenario {
   readonly window?: number;
   /** The open loop, at half of what GoChat reached in this scenario of the same run. */
   readonly halfOf?: string;
+  /** With halfOf: at half of what each peer reached itself. */
+  readonly halfOfOwn?: boolean;
   /** The open loop at this rate, messages per second of all senders together. */
   readonly perSecond?: number;
   /** Instead of the run's. */
   readonly seconds?: number;
+  /** Instead of the run's warm-up: long and dense enough that everything measured has been met before. */
+  readonly warmup?: { readonly seconds: number; readonly perSecond: number };
   /** one-core: the servers share the first core, the load has the last one. all: everything shares every core. */
   readonly cores: 'all' | 'one-core';
   /** What the ratio is built on. */
@@ -93,6 +97,18 @@ export function scenarios(quick: boolean, variants: boolean): readonly Scenario[
       peers: ['bare-pipeline', 'gochat'],
       usual: true,
     },
+    {
+      name: 'direct-half-own',
+      title: `${MEMBERS} connections in pairs, open loop at half of the peer's own direct-${MEMBERS}x4`,
+      workload: { scenario: 'direct', connections: MEMBERS },
+      halfOf: `direct-${MEMBERS}x4`,
+      halfOfOwn: true,
+      cores: 'all',
+      rate: 'acked_per_s',
+      baseline: 'bare-pipeline',
+      peers: ['bare-pipeline', 'gochat'],
+      usual: false,
+    },
     ...[1, 16].map(
       (window): Scenario => ({
         name: `room-${MEMBERS}x${window}`,
@@ -142,6 +158,7 @@ export function scenarios(quick: boolean, variants: boolean): readonly Scenario[
         title: `the same traffic of ${connections} users: pairs, 2000 messages/s in all`,
         workload: { scenario: 'direct', connections },
         perSecond: 2000,
+        warmup: { seconds: 4, perSecond: 10_000 },
         cores: 'all',
         rate: 'acked_per_s',
         baseline: 'bare-pipeline',
@@ -155,6 +172,7 @@ export function scenarios(quick: boolean, variants: boolean): readonly Scenario[
         title: `the same traffic in ${100 * conversationsPerPair} conversations: 100 pairs, 2000 messages/s in all`,
         workload: { scenario: 'direct', connections: 200, conversationsPerPair },
         perSecond: 2000,
+        warmup: { seconds: 11, perSecond: 20_000 },
         cores: 'all',
         rate: 'acked_per_s',
         baseline: 'bare-pipeline',

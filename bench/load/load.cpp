@@ -30,7 +30,8 @@ struct Options {
   std::string protocol, scenario, plan;
   std::vector<int> ports;
   uint32_t window = 1, text_bytes = 128;
-  double rate = 0, seconds = 5, warmup = 1, drain = 10;
+  // warmup_rate: the open loop's until the measuring begins; 0: the same.
+  double rate = 0, warmup_rate = 0, seconds = 5, warmup = 1, drain = 10;
   uint32_t connecting = 128;
   // idle: this many connect first and are held for as long as the rest is later.
   uint32_t first = 0;
@@ -117,6 +118,7 @@ class Load {
     if (sending_ && o_.rate == 0)
       for (uint32_t i : senders_) top_up(c_[i]);
     open_from_ = begin;
+    warmup_sends_ = static_cast<uint64_t>(o_.warmup * warmup_rate());
     turn_until(measure_from_);
     phase("measure");
     turn_until(measure_to_);
@@ -428,8 +430,11 @@ class Load {
     while (c.in_flight < o_.window && c.next - c.oldest <= ring_mask_) send_next(c, now_ns());
   }
 
+  double warmup_rate() const { return o_.warmup_rate > 0 ? o_.warmup_rate : o_.rate; }
+  static int64_t nanos(uint64_t sends, double rate) { return static_cast<int64_t>(static_cast<double>(sends) * 1e9 / rate); }
   int64_t open_due() const {
-    return open_from_ + static_cast<int64_t>(static_cast<double>(open_sent_) * 1e9 / o_.rate);
+    if (open_sent_ < warmup_sends_) return open_from_ + nanos(open_sent_, warmup_rate());
+    return measure_from_ + nanos(open_sent_ - warmup_sends_, o_.rate);
   }
   void send_due() {
     // A sender whose ring is full holds the schedule up; the intended times stay, so the wait is counted.
@@ -567,7 +572,7 @@ class Load {
   double connect_s_ = 0;
   int64_t read_ns_ = 0, measure_from_ = INT64_MAX, measure_to_ = 0, open_from_ = 0;
   int64_t heartbeat_ns_ = 0, next_beat_ns_ = 0;
-  uint64_t open_sent_ = 0, sent_total_ = 0, acked_total_ = 0, delivered_total_ = 0;
+  uint64_t open_sent_ = 0, warmup_sends_ = 0, sent_total_ = 0, acked_total_ = 0, delivered_total_ = 0;
   uint64_t acked_ = 0, delivered_ = 0, resyncs_ = 0, held_up_ = 0, gaps_ = 0, reads_ = 0;
   Histogram ack_, delivery_, connect_;
   std::map<std::string, uint64_t> errors_, refused_;
@@ -599,6 +604,7 @@ int main(int argc, char** argv) {
     else if (flag == "--window") o.window = static_cast<uint32_t>(number(flag, value));
     else if (flag == "--text-bytes") o.text_bytes = static_cast<uint32_t>(number(flag, value));
     else if (flag == "--rate") o.rate = number(flag, value);
+    else if (flag == "--warmup-rate") o.warmup_rate = number(flag, value);
     else if (flag == "--seconds") o.seconds = std::min(3600.0, number(flag, value));
     else if (flag == "--warmup") o.warmup = std::min(60.0, number(flag, value));
     else if (flag == "--drain") o.drain = std::min(60.0, number(flag, value));

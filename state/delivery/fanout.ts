@@ -11,7 +11,7 @@ import type { MemberList, Store } from '../store/store.ts';
 import { ConversationCache, EVERYBODY, type Entry, type Push, type Target } from './conversation-cache.ts';
 
 /** Member lists asked of the store at once. */
-const MAX_LOADS = 32;
+const MAX_LOADS = 512;
 /** Above this many members the resolved connections are kept from one message to the next. */
 const KEEP_TARGETS_FROM = 16;
 /** Who is typing is of no use in a crowd. */

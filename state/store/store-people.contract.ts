@@ -132,6 +132,17 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await a.store.membersOf(UNSTORABLE)).toBeUndefined();
     });
 
+    test('membersOf: hundreds at once, each with its own, also what is asked for twice or is not there', async () => {
+      const { a } = nodes();
+      const users = await Promise.all(Array.from({ length: 20 }, () => a.user()));
+      const rooms = await Promise.all(users.map((user) => a.room(user)));
+      const asked = Array.from({ length: 600 }, (_, n) => (n % 7 === 0 ? a.conversationId() : rooms[n % 20]));
+      const lists = await Promise.all(asked.map((id) => a.store.membersOf(id as ConversationId)));
+      expect(lists.map((list) => list?.members.map(({ user }) => user))).toEqual(
+        asked.map((_, n) => (n % 7 === 0 ? undefined : [users[n % 20]])),
+      );
+    });
+
     test('listRooms: pages by ascending id, with members and what the user has joined; no direct ones', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];

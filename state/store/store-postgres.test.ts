@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { silentLogger as logger } from '../../common/mod.ts';
+import { type ConversationId, silentLogger as logger } from '../../common/mod.ts';
 import { type Services, startServices } from '../../test/harness/services.ts';
 import { type Draft, openStore } from './mod.ts';
 import { type Scratch, scratchPostgres, World } from './scratch.contract.ts';
@@ -201,6 +201,39 @@ describe('a server with other settings', () => {
     expect(await world.store.append([world.draft(free, user)])).toMatchObject([{ seq: 1 }]);
     await client.end();
     await vi.waitFor(() => appendAtLast(world, [world.draft(locked, user)]), { timeout: 10_000 });
+    await world.store.close();
+  });
+});
+
+describe('member lists', () => {
+  test('more members than one statement reads: the rest is asked for again', async () => {
+    await using scratch = await scratchPostgres();
+    const world = await World.open(scratch);
+    // Four rooms of 7000: three of them pass the 20,000 after which a statement ends.
+    await scratch.execute(`
+      insert into accounts (id, name, password_hash) select n, 'n' || n, 'x' from generate_series(1, 7000) n;
+      insert into conversations (id, kind, name, active_at_ms, member_count)
+      select 10000 + r, 'room', 'r' || r, 0, 7000 from generate_series(1, 4) r;
+      insert into members (conversation, user_id, joined_seq)
+      select 10000 + r, n, 0 from generate_series(1, 4) r, generate_series(1, 7000) n`);
+    const lists = await Promise.all(
+      [10_001n, 10_002n, 5n, 10_003n, 10_004n].map((id) => world.store.membersOf(id as ConversationId)),
+    );
+    expect(lists.map((list) => list?.members.length)).toEqual([7000, 7000, undefined, 7000, 7000]);
+    expect(lists[4]?.members.at(-1)).toEqual({ user: 7000n, name: 'n7000', visibleAfterSeq: 0 });
+    await world.store.close();
+  });
+
+  test('the statement fails: all that asked hear of it, and the next ones are answered', async () => {
+    await using scratch = await scratchPostgres();
+    const world = await World.open(scratch);
+    const user = await world.user();
+    const room = await world.room(user);
+    await scratch.execute('alter table members rename to elsewhere');
+    const failed = await Promise.allSettled([world.store.membersOf(room), world.store.membersOf(room)]);
+    expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    await scratch.execute('alter table elsewhere rename to members');
+    expect((await world.store.membersOf(room))?.members).toHaveLength(1);
     await world.store.close();
   });
 });

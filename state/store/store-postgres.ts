@@ -1,28 +1,20 @@
 /** The store on PostgreSQL: one statement per call; functions in migrations/postgres assign the seqs. */
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
-import { AppendBatch, type AppendRow } from './postgres-append.ts';
-import { AppendNewBatch, type AppendNewRow } from './postgres-append-new.ts';
-import { integerArray, textArray } from './postgres-arrays.ts';
+import { PostgresAppender } from './postgres-appender.ts';
+import { moveCursors } from './postgres-cursors.ts';
+import { conversationColumns, fromConversations } from './postgres-fragments.ts';
+import { PostgresMemberLists } from './postgres-member-lists.ts';
 import { deleteRoom, depart, eraseDeleted, join } from './postgres-membership.ts';
 import { PostgresPool } from './postgres-pool.ts';
+import { history, sync } from './postgres-reader.ts';
 import { sql } from './postgres-sql.ts';
-import { conversationColumns, fromConversations, messageColumns } from './postgres-fragments.ts';
-import {
-  type ConversationRow,
-  type GoneRow,
-  type MessageRow,
-  toConversation,
-  toGone,
-  toMessage,
-} from './rows.ts';
-import { splitPage } from './sync-page.ts';
+import { type ConversationRow, toConversation } from './rows.ts';
 import type {
   Account,
   Appended,
   CursorMove,
   DeletedRoom,
   Draft,
-  Gone,
   Joined,
   MemberChange,
   MemberList,
@@ -37,14 +29,7 @@ import type {
 } from './store.ts';
 
 const MAX_CONVERSATIONS = 1000;
-/** One append runs and one may wait for the same locks; more would only queue in the server. */
-const APPEND_CONNECTIONS = 2;
 const CONNECTIONS = 8;
-/**
- * After a batch that was not all new messages of members this many are taken without that hope: repetitions come in
- * bursts, and who repeats or intrudes on purpose must not double the work of every append.
- */
-const WARY_APPENDS = 50;
 
 export interface PostgresStoreOptions {
   readonly logger: Logger;
@@ -55,14 +40,13 @@ export interface PostgresStoreOptions {
 /** Expects a database that migratePostgres has prepared. */
 export class PostgresStore implements Store {
   readonly #pool: PostgresPool;
-  /** Appends have connections of their own: no reader delays a commit. */
-  readonly #appends: PostgresPool;
-  /** Appends that are still to be made without hope. */
-  #wary = 0;
+  readonly #appender: PostgresAppender;
+  readonly #memberLists: PostgresMemberLists;
 
   constructor(url: string, options: PostgresStoreOptions) {
     this.#pool = new PostgresPool(url, { ...options, max: CONNECTIONS });
-    this.#appends = new PostgresPool(url, { ...options, max: APPEND_CONNECTIONS });
+    this.#appender = new PostgresAppender(url, options);
+    this.#memberLists = new PostgresMemberLists(this.#pool);
   }
 
   async signingKey(make: () => Promise<SigningKey>): Promise<SigningKey> {
@@ -224,202 +208,29 @@ export class PostgresStore implements Store {
     return rows.map(toConversation);
   }
 
-  async membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
-    const rows = await this.#pool.query<{ version: bigint; user: UserId; name: string; visible: bigint }>(
-      sql`
-        select c.member_version as version, a.id as "user", a.name, m.visible_after_seq as visible
-        from conversations c
-        join members m on m.conversation = c.id
-        join accounts a on a.id = m.user_id
-        where c.id = ${conversation}
-        order by a.id`,
-    );
-    const first = rows[0];
-    if (first === undefined) return undefined;
-    const members = rows.map(({ user, name, visible }) => ({ user, name, visibleAfterSeq: Number(visible) }));
-    return { version: Number(first.version), members };
+  membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
+    return this.#memberLists.membersOf(conversation);
   }
 
-  async append(drafts: readonly Draft[]): Promise<Appended[]> {
-    if (this.#wary === 0) {
-      const batch = new AppendNewBatch(drafts);
-      const rows = await this.#appends.query<AppendNewRow>(batch.statement);
-      const answers = batch.answers(rows[0]);
-      if (answers !== undefined) return answers;
-      this.#wary = WARY_APPENDS;
-    }
-    this.#wary--;
-    return await this.#appendAny(drafts);
+  append(drafts: readonly Draft[]): Promise<Appended[]> {
+    return this.#appender.append(drafts);
   }
 
-  /** Appends what may hold repetitions and strangers' messages. */
-  async #appendAny(drafts: readonly Draft[]): Promise<Appended[]> {
-    const batch = new AppendBatch(drafts);
-    const rows = await this.#appends.query<AppendRow>(
-      sql`
-        select seqs::text, member_versions::text, duplicates::text, original_ids::text, original_at_ms::text
-        from gochat_append(
-          ${batch.conversations}::bigint[], ${batch.senders}::bigint[], ${batch.clientMsgIds}::text[],
-          ${batch.ids}::bigint[], ${batch.times}::bigint[], ${batch.texts}::text[]
-        )`,
-    );
-    return batch.answers(rows[0]);
-  }
-
-  async history(
+  history(
     user: UserId,
     conversation: ConversationId,
     beforeSeq: number,
     limit: number,
   ): Promise<{ messages: Message[]; more: boolean } | undefined> {
-    // One row with nulls stands for a member without messages, no row for a stranger.
-    const rows = await this.#pool.query<MessageRow | { seq: null }>(
-      sql`
-        select ${messageColumns}
-        from (
-          select conversation, visible_after_seq, ${Number.MAX_SAFE_INTEGER}::bigint as left_seq
-          from members where conversation = ${conversation} and user_id = ${user}
-          union all
-          select f.conversation, f.visible_after_seq, f.left_seq
-          from former_members f join conversations c on c.id = f.conversation and not c.deleted
-          where f.conversation = ${conversation} and f.user_id = ${user}
-        ) reader
-        left join lateral (
-          select * from messages
-          where messages.conversation = reader.conversation
-            and messages.seq > reader.visible_after_seq
-            and messages.seq <= least(reader.left_seq, ${(beforeSeq || Number.MAX_SAFE_INTEGER) - 1}::bigint)
-          order by messages.seq desc
-          limit ${limit + 1}
-        ) m on true
-        order by m.seq desc`,
-    );
-    if (rows.length === 0) return undefined;
-    const messages = rows
-      .filter((row) => row.seq !== null)
-      .slice(0, limit)
-      .reverse()
-      .map(toMessage);
-    return { messages, more: rows.length > limit };
+    return history(this.#pool, user, conversation, beforeSeq, limit);
   }
 
-  async sync({ user, device, cursors, limit }: SyncRequest): Promise<SyncResult> {
-    // As an object, because a lookup in jsonb costs the same under every plan, unlike a join with an array.
-    const given = `{${[...cursors].map(([id, seq]) => `"${id}":${seq}`).join(',')}}`;
-    // What is new and what is gone are of one snapshot: nothing that was the user's is lost between them.
-    const rows = await this.#pool.query<
-      (ConversationRow & { start: bigint; gone: false }) | (GoneRow & { gone: true })
-    >(
-      sql`
-        with given as (select ${given}::text::jsonb as cursors),
-        former as (
-          select f.*, c.kind, c.name, c.member_version
-          from former_members f join conversations c on c.id = f.conversation and not c.deleted
-          where f.user_id = ${user} and f.conversation in (
-            select key::bigint from given, jsonb_object_keys(given.cursors) as key
-          )
-        ),
-        news as (
-          select * from (
-            select ${conversationColumns},
-                   greatest(
-                     m.visible_after_seq,
-                     coalesce(
-                       ((select cursors from given) ->> c.id::text)::bigint, d.delivered_seq, u.delivered_seq, 0
-                     )
-                   ) as start
-            ${fromConversations(user, device)}
-            union all
-            select conversation, kind, name, left_seq, member_version, null, visible_after_seq, 0, 0, false,
-                   greatest(visible_after_seq, ((select cursors from given) ->> conversation::text)::bigint)
-            from former
-          ) as mine
-          where last_seq > start
-          order by last_seq - start, id
-          limit ${limit + 1}
-        )
-        select false as gone, news.*, null as reason, null::bigint as left_seq from news
-        union all
-        select true, key::bigint, null, null, null, null, null, null, null, null, null, null, former.reason,
-               former.left_seq
-        from given, jsonb_object_keys(given.cursors) as key
-        left join former on former.conversation = key::bigint
-        where not exists (select from members m where m.user_id = ${user} and m.conversation = key::bigint)`,
-    );
-    const pending: { conversation: UserConversation; start: number }[] = [];
-    const gone: Gone[] = [];
-    for (const row of rows) {
-      if (row.gone) gone.push(toGone(row));
-      else pending.push({ conversation: toConversation(row), start: Number(row.start) });
-    }
-    const { parts, more } = splitPage(pending, limit);
-    const answer = { more, gone: more ? [] : gone };
-    if (parts.length === 0) return { conversations: [], ...answer };
-    const found = await this.#pool.query<MessageRow>(
-      sql`
-        select ${messageColumns}
-        from unnest(
-          ${integerArray(parts.map((part) => part.conversation.id))}::bigint[],
-          ${integerArray(parts.map((part) => part.start))}::bigint[],
-          ${integerArray(parts.map((part) => part.count))}::bigint[]
-        ) as part (conversation, start, count)
-        cross join lateral (
-          select * from messages
-          where messages.conversation = part.conversation and messages.seq > part.start
-          order by messages.seq
-          limit part.count
-        ) m
-        order by m.conversation, m.seq`,
-    );
-    const messages = Map.groupBy(found.map(toMessage), (message) => message.conversation);
-    return {
-      conversations: parts.map(({ conversation }) => {
-        return { conversation, messages: messages.get(conversation.id) ?? [] };
-      }),
-      ...answer,
-    };
+  sync(request: SyncRequest): Promise<SyncResult> {
+    return sync(this.#pool, request);
   }
 
-  async moveCursors(moves: readonly CursorMove[]): Promise<void> {
-    // Sorted, so that two nodes that move the same cursors wait for each other in the same order; the members' rows
-    // are locked before any cursor's.
-    await this.#pool.query(
-      sql`
-        with given as materialized (
-          select user_id, device collate "C" as device, conversation, max(delivered) as delivered, max(read) as read
-          from unnest(
-            ${integerArray(moves.map((move) => move.user))}::bigint[],
-            ${textArray(moves.map((move) => move.device))}::text[],
-            ${integerArray(moves.map((move) => move.conversation))}::bigint[],
-            ${integerArray(moves.map((move) => move.deliveredSeq))}::bigint[],
-            ${integerArray(moves.map((move) => move.readSeq))}::bigint[]
-          ) as t (user_id, device, conversation, delivered, read)
-          group by 1, 2, 3
-        ),
-        readers as materialized (
-          select m.conversation, m.user_id, least(g.read, c.last_seq) as read_seq
-          from (select user_id, conversation, max(read) as read from given where read > 0 group by 1, 2) g
-          join members m on m.conversation = g.conversation and m.user_id = g.user_id
-          join conversations c on c.id = g.conversation
-          where least(g.read, c.last_seq) > m.read_seq
-          order by 1, 2
-          for no key update of m
-        ),
-        moved as (
-          update members m set read_seq = r.read_seq from readers r
-          where m.conversation = r.conversation and m.user_id = r.user_id and r.read_seq > m.read_seq
-        )
-        insert into cursors (user_id, device, conversation, delivered_seq)
-        select g.user_id, g.device, g.conversation, least(g.delivered, c.last_seq)
-        from given g
-        join members m on m.conversation = g.conversation and m.user_id = g.user_id
-        join conversations c on c.id = g.conversation
-        where least(g.delivered, c.last_seq) > 0
-        order by 1, 2, 3
-        on conflict (user_id, device, conversation) do update
-        set delivered_seq = excluded.delivered_seq
-        where excluded.delivered_seq > cursors.delivered_seq`,
-    );
+  moveCursors(moves: readonly CursorMove[]): Promise<void> {
+    return moveCursors(this.#pool, moves);
   }
 
   async ping(): Promise<void> {
@@ -427,7 +238,7 @@ export class PostgresStore implements Store {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#pool.close(), this.#appends.close()]);
+    await Promise.all([this.#pool.close(), this.#appender.close()]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

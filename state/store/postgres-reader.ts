@@ -1,0 +1,136 @@
+/** How the log is read on PostgreSQL: pages backwards, and what a device lacks. */
+import type { ConversationId, UserId } from '../../common/mod.ts';
+import { integerArray } from './postgres-arrays.ts';
+import { conversationColumns, fromConversations, messageColumns } from './postgres-fragments.ts';
+import type { PostgresPool } from './postgres-pool.ts';
+import { sql } from './postgres-sql.ts';
+import {
+  type ConversationRow,
+  type GoneRow,
+  type MessageRow,
+  toConversation,
+  toGone,
+  toMessage,
+} from './rows.ts';
+import type { Gone, Message, SyncRequest, SyncResult, UserConversation } from './store.ts';
+import { splitPage } from './sync-page.ts';
+
+/** Reads a page of the log backwards; see Store.history. */
+export async function history(
+  pool: PostgresPool,
+  user: UserId,
+  conversation: ConversationId,
+  beforeSeq: number,
+  limit: number,
+): Promise<{ messages: Message[]; more: boolean } | undefined> {
+  // One row with nulls stands for a member without messages, no row for a stranger.
+  const rows = await pool.query<MessageRow | { seq: null }>(
+    sql`
+      select ${messageColumns}
+      from (
+        select conversation, visible_after_seq, ${Number.MAX_SAFE_INTEGER}::bigint as left_seq
+        from members where conversation = ${conversation} and user_id = ${user}
+        union all
+        select f.conversation, f.visible_after_seq, f.left_seq
+        from former_members f join conversations c on c.id = f.conversation and not c.deleted
+        where f.conversation = ${conversation} and f.user_id = ${user}
+      ) reader
+      left join lateral (
+        select * from messages
+        where messages.conversation = reader.conversation
+          and messages.seq > reader.visible_after_seq
+          and messages.seq <= least(reader.left_seq, ${(beforeSeq || Number.MAX_SAFE_INTEGER) - 1}::bigint)
+        order by messages.seq desc
+        limit ${limit + 1}
+      ) m on true
+      order by m.seq desc`,
+  );
+  if (rows.length === 0) return undefined;
+  const messages = rows
+    .filter((row) => row.seq !== null)
+    .slice(0, limit)
+    .reverse()
+    .map(toMessage);
+  return { messages, more: rows.length > limit };
+}
+
+/** Reads what a device lacks; see Store.sync. */
+export async function sync(
+  pool: PostgresPool,
+  { user, device, cursors, limit }: SyncRequest,
+): Promise<SyncResult> {
+  // As an object, because a lookup in jsonb costs the same under every plan, unlike a join with an array.
+  const given = `{${[...cursors].map(([id, seq]) => `"${id}":${seq}`).join(',')}}`;
+  // What is new and what is gone are of one snapshot: nothing that was the user's is lost between them.
+  const rows = await pool.query<
+    (ConversationRow & { start: bigint; gone: false }) | (GoneRow & { gone: true })
+  >(
+    sql`
+      with given as (select ${given}::text::jsonb as cursors),
+      former as (
+        select f.*, c.kind, c.name, c.member_version
+        from former_members f join conversations c on c.id = f.conversation and not c.deleted
+        where f.user_id = ${user} and f.conversation in (
+          select key::bigint from given, jsonb_object_keys(given.cursors) as key
+        )
+      ),
+      news as (
+        select * from (
+          select ${conversationColumns},
+                 greatest(
+                   m.visible_after_seq,
+                   coalesce(
+                     ((select cursors from given) ->> c.id::text)::bigint, d.delivered_seq, u.delivered_seq, 0
+                   )
+                 ) as start
+          ${fromConversations(user, device)}
+          union all
+          select conversation, kind, name, left_seq, member_version, null, visible_after_seq, 0, 0, false,
+                 greatest(visible_after_seq, ((select cursors from given) ->> conversation::text)::bigint)
+          from former
+        ) as mine
+        where last_seq > start
+        order by last_seq - start, id
+        limit ${limit + 1}
+      )
+      select false as gone, news.*, null as reason, null::bigint as left_seq from news
+      union all
+      select true, key::bigint, null, null, null, null, null, null, null, null, null, null, former.reason,
+             former.left_seq
+      from given, jsonb_object_keys(given.cursors) as key
+      left join former on former.conversation = key::bigint
+      where not exists (select from members m where m.user_id = ${user} and m.conversation = key::bigint)`,
+  );
+  const pending: { conversation: UserConversation; start: number }[] = [];
+  const gone: Gone[] = [];
+  for (const row of rows) {
+    if (row.gone) gone.push(toGone(row));
+    else pending.push({ conversation: toConversation(row), start: Number(row.start) });
+  }
+  const { parts, more } = splitPage(pending, limit);
+  const answer = { more, gone: more ? [] : gone };
+  if (parts.length === 0) return { conversations: [], ...answer };
+  const found = await pool.query<MessageRow>(
+    sql`
+      select ${messageColumns}
+      from unnest(
+        ${integerArray(parts.map((part) => part.conversation.id))}::bigint[],
+        ${integerArray(parts.map((part) => part.start))}::bigint[],
+        ${integerArray(parts.map((part) => part.count))}::bigint[]
+      ) as part (conversation, start, count)
+      cross join lateral (
+        select * from messages
+        where messages.conversation = part.conversation and messages.seq > part.start
+        order by messages.seq
+        limit part.count
+      ) m
+      order by m.conversation, m.seq`,
+  );
+  const messages = Map.groupBy(found.map(toMessage), (message) => message.conversation);
+  return {
+    conversations: parts.map(({ conversation }) => {
+      return { conversation, messages: messages.get(conversation.id) ?? [] };
+    }),
+    ...answer,
+  };
+}
