@@ -132,9 +132,10 @@ export interface Doors {
 export async function startUp(
   dataDir: string,
   args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Doors & { process: Gochat; gateway: string; admin: string } & AsyncDisposable> {
   const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
-  const process = new Gochat(['up', '--data-dir', dataDir, '--workers', '2', ...ports, ...args]);
+  const process = new Gochat(['up', '--data-dir', dataDir, '--workers', '2', ...ports, ...args], env);
   try {
     const text = await process.until(
       (self) => (self.stdout.includes('Ctrl-C') ? self.stdout : undefined),

@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { eventually } from '../harness/cluster.ts';
+import { Client, signup, startUp } from '../harness/gochat.ts';
+import { INSPECTABLE, Inspector } from '../harness/inspector.ts';
+
+const SENDERS = ['ann', 'bob', 'cleo', 'dan'] as const;
+const READER = 'eve';
+const SENDS_EACH = 600;
+const TOTAL = SENDERS.length * SENDS_EACH;
+/** Small enough that a worker's heap is full within seconds. */
+const HEAP = '--max-old-space-size=192';
+
+/** How a worker may die, and what the log says of it. */
+const DEATHS = [
+  [`setImmediate(() => { throw new Error('a bug') })`, /"message":"a bug".*a gateway worker failed/],
+  ['process.exit(3)', /"exitCode":3,.*a gateway worker is replaced/],
+  [
+    'const hoard = []; setInterval(() => { for (let i = 0; i < 1e6; i++) hoard.push({ i }); })',
+    /ERR_WORKER_OUT_OF_MEMORY.*a gateway worker ended with an error/,
+  ],
+] as const;
+
+function of(client: Client, name: string) {
+  return client.events.filter((event) => event['event'] === name);
+}
+
+test('workers that die under load, each in another way: they are replaced, and every client has everything', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'gochat-crash-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const env = { NODE_OPTIONS: `${INSPECTABLE} ${HEAP}` };
+  await using up = await startUp(folder, ['--log-level', 'info'], env);
+  using inspector = await Inspector.attach(up.process.stderr);
+  await using cleanup = new AsyncDisposableStack();
+  const enter = async (name: string) => {
+    await signup(up, name);
+    const client = cleanup.use(new Client(up, name));
+    await client.event('connected');
+    client.say(name === SENDERS[0] ? '/create hall' : '/join hall');
+    await client.event('joined');
+    return client;
+  };
+  const senders: Client[] = [];
+  for (const name of SENDERS) senders.push(await enter(name));
+  const reader = await enter(READER);
+
+  for (const [i, client] of senders.entries())
+    client.say(...Array.from({ length: SENDS_EACH }, (_, k) => `${SENDERS[i]} ${k}`));
+  const acked = () => senders.reduce((sum, client) => sum + of(client, 'sent').length, 0);
+  for (const [i, [expression, log]] of DEATHS.entries()) {
+    // In the middle of it: a part is acknowledged, the rest is on its way.
+    await eventually('acks', () => Promise.resolve(acked() > ((i + 1) * TOTAL) / 10));
+    await inspector.evaluate(`gateway-worker-${i % 2}`, expression);
+    await up.process.until(({ stderr }) => (log.test(stderr) ? true : undefined), String(log));
+  }
+
+  for (const client of senders) client.end();
+  for (const client of senders) expect((await client.exit(120_000)).code).toBe(0);
+  await eventually('all messages at the reader', () =>
+    Promise.resolve(of(reader, 'message').length >= TOTAL),
+  );
+  const seen = of(reader, 'message');
+  expect(seen.map((event) => event['seq'])).toEqual(Array.from({ length: TOTAL }, (_, k) => k + 1));
+  for (const [i, client] of senders.entries()) {
+    const own = seen.filter((event) => event['from'] === SENDERS[i]).map((event) => event['text']);
+    expect(own).toEqual(Array.from({ length: SENDS_EACH }, (_, k) => `${SENDERS[i]} ${k}`));
+    expect(of(client, 'sent').length).toBe(SENDS_EACH);
+    expect(of(client, 'failed')).toEqual([]);
+  }
+
+  // Who was on a worker that died in an orderly way was told to come back at once.
+  const told = [...senders, reader].flatMap((client) =>
+    of(client, 'disconnected').filter((event) => event['code'] === 'WORKER_FAILED'),
+  );
+  const metrics = await (await fetch(`${up.admin}/metrics`)).text();
+  expect(metrics).toMatch(/gochat_gateway_worker_restarts_total\S* 3/);
+  const failed =
+    /gochat_gateway_disconnects_total\{.*code="WORKER_FAILED".*\} (\d+)/.exec(metrics)?.[1] ?? '0';
+  expect(told.length).toBe(Number(failed));
+  for (const event of told) expect(event['retry_in_ms']).toBeLessThanOrEqual(2000);
+  // Each has its successor.
+  await up.process.until(
+    ({ stderr }) =>
+      (stderr.match(/"msg":"link opened"/g)?.length ?? 0) >= 2 + DEATHS.length ? true : undefined,
+    'the successors of all workers',
+  );
+  expect((await fetch(`${up.admin}/readyz`)).status).toBe(200);
+}, 240_000);
