@@ -13,7 +13,8 @@ import { isOurs, machineText, type Row, rowsOf, table } from './lib/report.ts';
 import { Runner, type Timing } from './lib/runner.ts';
 import { PEERS, type PeerName, scenarios, type Scenario } from './lib/scenarios.ts';
 import { startServices } from './lib/services.ts';
-import { type Findings, findingsText, type Study, STUDIES } from './lib/studies.ts';
+import { findingsText, STUDIES } from './lib/studies.ts';
+import type { Findings, Study } from './lib/study.ts';
 
 /** In a quick look, unless others are asked for. */
 const QUICK_PEERS: readonly PeerName[] = ['gochat', 'gochat-embedded', 'bare-pipeline', 'bare-loop'];

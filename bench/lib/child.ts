@@ -3,11 +3,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { collectGarbage } from './inspector.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const UP_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 15_000;
 const KEPT_OUTPUT = 20_000;
+/** Of Node processes: where their inspector listens once it is asked for. */
+export const ANY_INSPECTOR_PORT = '--inspect-port=0';
 
 /** Those that run: they must not outlive the bench, however it ends. */
 const running = new Set<ChildProcess>();
@@ -34,6 +37,7 @@ export class Child implements AsyncDisposable {
   readonly #exit: Promise<unknown>;
   readonly #listeners = new Set<() => void>();
   #output = '';
+  #inspector: string | undefined;
 
   constructor(name: string, command: string, args: readonly string[], options: ChildOptions = {}) {
     this.name = name;
@@ -92,6 +96,15 @@ export class Child implements AsyncDisposable {
     }
   }
 
+  /** Makes it collect its garbage; a Node process that was started with ANY_INSPECTOR_PORT. */
+  async collect(): Promise<void> {
+    if (this.#inspector === undefined) {
+      this.#child.kill('SIGUSR1');
+      this.#inspector = await this.until((output) => /Debugger listening on (ws:\S+)/.exec(output)?.[1]);
+    }
+    await collectGarbage(this.#inspector);
+  }
+
   /** Resolves when it has ended. */
   get ended(): Promise<unknown> {
     return this.#exit;
@@ -118,7 +131,8 @@ export async function startProgram(
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ child: Child; port: number }> {
-  return await started(new Child(name, process.execPath, [join(ROOT, 'bench', file), ...args], { env }));
+  const node = [ANY_INSPECTOR_PORT, join(ROOT, 'bench', file)];
+  return await started(new Child(name, process.execPath, [...node, ...args], { env }));
 }
 
 /** Waits until a program has printed `{"port":N}`; ends it when that does not come. */

@@ -1,7 +1,7 @@
 /** GoChat as it is measured: the real bin/gochat, in one process on SQLite, or apart on the real engines. */
 import { join } from 'node:path';
 import type { Peer, Workload } from '../peers/peer.ts';
-import { Child, ROOT, startProgram } from './child.ts';
+import { ANY_INSPECTOR_PORT, Child, ROOT, startProgram } from './child.ts';
 import type { Protocol } from './load.ts';
 import { Seeds } from './seed.ts';
 import { type Services, statementsOf } from './services.ts';
@@ -40,7 +40,7 @@ export async function startEmbedded(folder: string, options: GochatOptions): Pro
   return {
     name: 'gochat-embedded',
     durability: 'SQLite commit, synchronous=FULL',
-    servers: [{ name: 'gochat up', pid: child.pid }],
+    servers: [child],
     open: door('gochat', tcp, seeds),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -71,10 +71,10 @@ export async function startApart(services: Services, options: GochatOptions): Pr
     statements: () => statementsOf(services.store),
     durability: 'PostgreSQL commit, fsync',
     servers: [
-      { name: 'gateway', pid: gateway.child.pid },
-      { name: 'state', pid: state.child.pid },
-      { name: 'ipconf', pid: ipconf.child.pid },
-      { name: 'api', pid: api.child.pid },
+      gateway.child,
+      state.child,
+      ipconf.child,
+      api.child,
       services.postgres,
       services.redis,
       services.etcd,
@@ -103,11 +103,7 @@ export async function startWithoutLog(services: Services, options: GochatOptions
   return {
     name: 'gochat-no-log',
     durability: 'none: the log is off',
-    servers: [
-      { name: 'gateway', pid: gateway.child.pid },
-      { name: 'state', pid: state.child.pid },
-      services.postgres,
-    ],
+    servers: [gateway.child, state.child, services.postgres],
     open: door('gochat', gateway.up['tcp'] as string, seeds),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -145,7 +141,6 @@ function door(protocol: Protocol, address: string, seeds: Seeds): Peer['open'] {
 export const NO_RATE_LIMITS = { GOCHAT_FRAMES_PER_SECOND: '10000000', GOCHAT_BYTES_PER_SECOND: '1000000000' };
 
 function profiled(options: GochatOptions, more: Readonly<Record<string, string>>) {
-  const env = { ...NO_RATE_LIMITS, ...more };
-  if (options.profiles === undefined) return { env };
-  return { env: { ...env, NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${options.profiles}` } };
+  const profile = options.profiles === undefined ? '' : `--cpu-prof --cpu-prof-dir=${options.profiles}`;
+  return { env: { ...NO_RATE_LIMITS, ...more, NODE_OPTIONS: `${ANY_INSPECTOR_PORT} ${profile}` } };
 }

@@ -20,6 +20,7 @@ export interface Row {
   /** The same to the baseline's; steadier than `ratio` where others use the machine too. */
   readonly per_core_s_ratio: number | undefined;
   readonly idle_kib_per_connection: number | undefined;
+  readonly idle_kib_per_connection_as_it_stood: number | undefined;
   readonly idle_kib_per_connection_from_none: number | undefined;
   readonly statements_per_message: number | undefined;
   readonly connects_per_s: number;
@@ -50,7 +51,7 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
         p99: median(loads.map((load) => load[which].p99)),
         p999: median(loads.map((load) => load[which].p999)),
       });
-      const idle = outcome.idleKiB !== undefined;
+      const idle = outcome.idle !== undefined;
       const errors: Record<string, number> = {};
       for (const load of loads) {
         for (const [what, count] of Object.entries(load.errors)) errors[what] = (errors[what] ?? 0) + count;
@@ -66,8 +67,9 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
         ratio: baseline === undefined || idle || open ? undefined : rateOf(outcome) / rateOf(baseline),
         per_core_s: perCoreS(outcome),
         per_core_s_ratio: baseline === undefined || idle ? undefined : perCoreS(outcome) / perCoreS(baseline),
-        idle_kib_per_connection: outcome.idleKiB,
-        idle_kib_per_connection_from_none: outcome.idleFromNoneKiB,
+        idle_kib_per_connection: outcome.idle?.grown,
+        idle_kib_per_connection_as_it_stood: outcome.idle?.asItStood,
+        idle_kib_per_connection_from_none: outcome.idle?.fromNone,
         statements_per_message:
           outcome.rounds[0]?.statementsPerMessage === undefined
             ? undefined
@@ -100,7 +102,7 @@ export function machineText(machine: Machine): string {
 export function table(scenario: Scenario, rows: readonly Row[]): string {
   const idle = scenario.workload.scenario === 'idle';
   const head = idle
-    ? ['peer', 'KiB/connection', 'from none', 'logins/s', 'connected']
+    ? ['peer', 'KiB/connection', 'as it stood', 'from none', 'logins/s', 'connected']
     : [
         'peer',
         'acked/s',
@@ -116,6 +118,7 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
       ? [
           row.peer,
           (row.idle_kib_per_connection ?? 0).toFixed(1),
+          (row.idle_kib_per_connection_as_it_stood ?? 0).toFixed(1),
           (row.idle_kib_per_connection_from_none ?? 0).toFixed(1),
           count(row.connects_per_s),
           state(row),

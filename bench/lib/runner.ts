@@ -1,10 +1,11 @@
 /** Runs the scenarios on the peers, round by round, so that what disturbs the machine disturbs all of them alike. */
 import { availableParallelism } from 'node:os';
-import type { Peer } from '../peers/peer.ts';
+import { setTimeout } from 'node:timers/promises';
+import type { Peer, Workload } from '../peers/peer.ts';
 import { run as runCommand } from './child.ts';
 import type { LoadGenerator, Measured } from './load.ts';
 import type { PeerName, Scenario } from './scenarios.ts';
-import { pin, residentMiB } from './usage.ts';
+import { pin, residentMiB, type Tracked } from './usage.ts';
 
 export interface Timing {
   readonly repeats: number;
@@ -18,11 +19,30 @@ export interface Outcome {
   readonly peer: PeerName;
   readonly durability: string;
   readonly rounds: readonly Measured[];
-  /** Growth of the servers' memory per connection, engines not counted; idle only. */
-  readonly idleKiB?: number;
-  /** The same from no connection on, garbage of the logins included. */
-  readonly idleFromNoneKiB?: number;
+  /** idle only. */
+  readonly idle?: IdleMemory;
 }
+
+/** Growth of the servers' resident memory per connection, KiB; their engines are not counted. */
+export interface IdleMemory {
+  /** From the first connections on, where there are such; where it can be made so (Node), without garbage. */
+  readonly grown: number;
+  /** The same as the processes happened to stand, garbage of the logins included. */
+  readonly asItStood: number;
+  /** From no connection on, without garbage. */
+  readonly fromNone: number;
+}
+
+/** The servers' memory at one moment, MiB. */
+interface Reading {
+  readonly asItStands: number;
+  readonly collected: number;
+}
+
+/** Connections have settled; of an idle scenario's `seconds` the rest is for collecting garbage. */
+const SETTLE_MS = 3000;
+/** Until memory that was given back is given back. */
+const RETURN_MS = 1000;
 
 export class Runner {
   readonly #load: LoadGenerator;
@@ -50,31 +70,31 @@ export class Runner {
     const lastCore = availableParallelism() - 1;
     if (pinned) await pin(pids, '0');
     const rounds = new Map<PeerName, Measured[]>(names.map((name) => [name, []]));
-    const idle = new Map<PeerName, { grown: number; fromNone: number }>();
+    const idle = new Map<PeerName, IdleMemory>();
     try {
       const repeats = scenario.once ? 1 : this.#timing.repeats;
       for (let round = 0; round < repeats; round++) {
         for (const name of names) {
           console.error(`${scenario.name}: ${name}, ${round + 1} of ${repeats}`);
-          const { measured, idleKiB } = await this.#measure(scenario, this.#peers.get(name) as Peer, {
+          const { measured, memory } = await this.#measure(scenario, this.#peers.get(name) as Peer, {
             rate: this.#rate(scenario, name),
             cores: pinned ? String(lastCore) : undefined,
           });
           if (measured !== undefined) rounds.get(name)?.push(measured);
-          if (idleKiB !== undefined) idle.set(name, idleKiB);
+          if (memory !== undefined) idle.set(name, memory);
         }
       }
     } finally {
       if (pinned) await pin(pids, `0-${lastCore}`);
     }
     const outcomes = names.map((name): Outcome => {
-      const idleKiB = idle.get(name);
+      const memory = idle.get(name);
       return {
         scenario: scenario.name,
         peer: name,
         durability: (this.#peers.get(name) as Peer).durability,
         rounds: rounds.get(name) as Measured[],
-        ...(idleKiB !== undefined && { idleKiB: idleKiB.grown, idleFromNoneKiB: idleKiB.fromNone }),
+        ...(memory !== undefined && { idle: memory }),
       };
     });
     this.#outcomes.push(...outcomes);
@@ -95,16 +115,15 @@ export class Runner {
     scenario: Scenario,
     peer: Peer,
     how: { rate: number | undefined; cores: string | undefined },
-  ): Promise<{ measured?: Measured; idleKiB?: { grown: number; fromNone: number } }> {
+  ): Promise<{ measured?: Measured; memory?: IdleMemory }> {
     const { workload, window } = scenario;
     const door = await peer.open(workload);
     if (door === undefined) return {};
+    const isIdle = workload.scenario === 'idle';
     const own = peer.servers.filter(({ name }) => !['postgres', 'redis', 'etcd'].includes(name));
-    const memory = () => own.reduce((total, { pid }) => total + residentMiB(pid), 0);
-    const none = memory();
-    let before = none;
-    let after = 0;
-    const statements = await peer.statements?.();
+    const readings: Promise<Reading>[] = isIdle ? [readMemory(own)] : [];
+    await readings[0];
+    const statements = isIdle ? undefined : await peer.statements?.();
     const measured = await this.#load.run(
       {
         ...door,
@@ -120,22 +139,38 @@ export class Runner {
       peer.servers,
       this.#signal,
       (phase) => {
-        if (phase === 'first') before = memory();
-        if (phase === 'measured') after = memory();
+        if (!isIdle || phase !== 'connected') return;
+        const reading = setTimeout(SETTLE_MS).then(() => readMemory(own));
+        // Awaited when the run is over.
+        reading.catch(() => undefined);
+        readings.push(reading);
       },
     );
-    if (workload.scenario !== 'idle') {
-      if (statements === undefined || peer.statements === undefined) return { measured };
-      const executed = (await peer.statements()) - statements;
-      return { measured: { ...measured, statementsPerMessage: executed / measured.load.acked_in_all } };
-    }
-    const grown = workload.connections - (workload.first ?? 0);
-    const idleKiB = {
-      grown: ((after - before) * 1024) / grown,
-      fromNone: ((after - none) * 1024) / workload.connections,
-    };
-    return { measured, idleKiB };
+    if (isIdle) return { measured, memory: growth(await Promise.all(readings), workload) };
+    if (statements === undefined || peer.statements === undefined) return { measured };
+    const executed = (await peer.statements()) - statements;
+    return { measured: { ...measured, statementsPerMessage: executed / measured.load.acked_in_all } };
   }
+}
+
+async function readMemory(servers: readonly Tracked[]): Promise<Reading> {
+  const memory = () => servers.reduce((total, { pid }) => total + residentMiB(pid), 0);
+  const asItStands = memory();
+  await Promise.all(servers.map(async (server) => server.collect?.()));
+  await setTimeout(RETURN_MS);
+  return { asItStands, collected: memory() };
+}
+
+/** @param readings with no connection, with the first ones if there are such, with all */
+function growth(readings: readonly Reading[], { connections, first = 0 }: Workload): IdleMemory {
+  const [none, after] = [readings[0] as Reading, readings.at(-1) as Reading];
+  const before = readings.at(-2) as Reading;
+  const each = (from: number, to: number, count: number) => ((to - from) * 1024) / count;
+  return {
+    grown: each(before.collected, after.collected, connections - first),
+    asItStood: each(before.asItStands, after.asItStands, connections - first),
+    fromNone: each(none.collected, after.collected, connections),
+  };
 }
 
 /** The middle of the numbers; NaN of none. */

@@ -1,4 +1,4 @@
-/** Measurements that are no load on a peer: each is a short story of its own, on a cluster of its own. */
+/** The studies; each is a short story of its own. */
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
@@ -10,42 +10,28 @@ import {
 } from '../../common/mod.ts';
 import { openStore } from '../../state/mod.ts';
 import { run } from './child.ts';
-import { NO_RATE_LIMITS, startServer } from './gochat.ts';
-import type { LoadGenerator, LoadResult } from './load.ts';
-import { freePorts } from './ports.ts';
+import { startServer } from './gochat.ts';
+import { heartbeats } from './heartbeats.ts';
+import type { LoadResult } from './load.ts';
 import { median } from './runner.ts';
 import { Seeds } from './seed.ts';
-import type { Services } from './services.ts';
+import { STORM_CLIENTS, storm } from './storm.ts';
+import { environment, type Findings, type Study, type StudyContext } from './study.ts';
 
-const STORM_CLIENTS = 15_000;
-const STORM_DEADLINE_S = 90;
-const CALM_S = 8;
-const BYSTANDERS = 20;
-const BYSTANDER_RATE = 100;
 const LONE_MESSAGES = 30;
 /** Of the ids that the lone appends make; state nodes and Seeds have others. */
 const LONE_NODE = 1022;
-
-export interface StudyContext {
-  readonly load: LoadGenerator;
-  readonly services: Services;
-  readonly signal: AbortSignal;
-}
-
-/** What a study found: names with their units, and figures. */
-export type Findings = Readonly<Record<string, number | string>>;
-
-export interface Study {
-  readonly name: string;
-  readonly title: string;
-  run(context: StudyContext): Promise<Findings>;
-}
 
 export const STUDIES: readonly Study[] = [
   {
     name: 'storm',
     title: `${STORM_CLIENTS} clients resume after their gateway was killed and started again; others talk on meanwhile`,
     run: storm,
+  },
+  {
+    name: 'heartbeats',
+    title: 'CPU time of connections that only stay',
+    run: heartbeats,
   },
   {
     name: 'lone',
@@ -60,85 +46,6 @@ export const STUDIES: readonly Study[] = [
 ];
 
 const MAP_PROGRAM = fileURLToPath(new URL('../location-map.ts', import.meta.url));
-
-async function storm({ load, services, signal }: StudyContext): Promise<Findings> {
-  await using stack = new AsyncDisposableStack();
-  const env = environment(services);
-  const seeds = new Seeds(services.store);
-  const [port] = await freePorts(1);
-  const start = async (mode: string, flags: readonly string[] = []) => {
-    const server = await startServer(mode, flags, { env });
-    stack.use(server.child);
-    return server;
-  };
-  await start('state');
-  const calm = await start('gateway', ['--ws-port', '0']);
-  const hit = await start('gateway', ['--port', String(port), '--ws-port', '0']);
-  const clients = await seeds.connections({ scenario: 'idle', connections: STORM_CLIENTS });
-  const pairs = await seeds.connections({ scenario: 'direct', connections: BYSTANDERS });
-  const talk = (seconds: number) =>
-    load.run(
-      {
-        protocol: 'gochat',
-        scenario: 'direct',
-        ports: [Number(calm.up['tcp']?.split(':').at(-1))],
-        connections: pairs,
-        rate: BYSTANDER_RATE,
-        seconds,
-        warmup: 1,
-      },
-      [],
-      signal,
-    );
-
-  const connected = Promise.withResolvers<void>();
-  let servedMs = 0;
-  const storming = load.run(
-    {
-      protocol: 'gochat',
-      scenario: 'idle',
-      ports: [port as number],
-      connections: clients,
-      seconds: STORM_DEADLINE_S,
-      warmup: 0,
-      reconnect: true,
-    },
-    [],
-    signal,
-    (phase) => {
-      console.error(`storm: ${phase}`);
-      if (phase === 'connected') connected.resolve();
-      if (phase === 'served') servedMs = performance.now();
-    },
-  );
-  // Awaited further down; an abort before that must not end the bench without its cleaning up.
-  storming.catch(() => undefined);
-  await Promise.race([connected.promise, storming]);
-  const before = await talk(CALM_S);
-  const meanwhile = talk(CALM_S * 2);
-  meanwhile.catch(() => undefined);
-  // Its measuring has begun.
-  await setTimeout(2000);
-  console.error('storm: killing the gateway');
-  hit.child.kill();
-  await hit.child.ended;
-  await start('gateway', ['--port', String(port), '--ws-port', '0']);
-  const upMs = performance.now();
-  console.error('storm: the gateway is up again');
-  const { load: result } = await storming;
-  const during = await meanwhile;
-  const lost = Object.values(result.errors).reduce((sum, each) => sum + each, 0);
-  return {
-    clients: STORM_CLIENTS,
-    'not back': lost,
-    'all served after the restart, s': (servedMs - upMs) / 1000,
-    'bystanders calm, delivery p50 ms': before.load.delivery_ms.p50,
-    'bystanders calm, delivery p99 ms': before.load.delivery_ms.p99,
-    'bystanders in the storm, delivery p50 ms': during.load.delivery_ms.p50,
-    'bystanders in the storm, delivery p99 ms': during.load.delivery_ms.p99,
-    'p99 in the storm ÷ calm': during.load.delivery_ms.p99 / before.load.delivery_ms.p99,
-  };
-}
 
 async function lone({ load, services, signal }: StudyContext): Promise<Findings> {
   await using stack = new AsyncDisposableStack();
@@ -202,17 +109,6 @@ async function loneCommits(url: string): Promise<number[]> {
     times.push(performance.now() - begun);
   }
   return times;
-}
-
-function environment(services: Services): Readonly<Record<string, string>> {
-  return {
-    ...NO_RATE_LIMITS,
-    // Of its own: the fleet's gateways must not see this state node, nor it them.
-    GOCHAT_REGISTRY: `${services.registry.replace(/(:\/\/[^/]+).*$/, '$1')}/study-${Date.now().toString(36)}`,
-    GOCHAT_HOT: services.hot,
-    GOCHAT_STORE: services.store,
-    GOCHAT_LOG_LEVEL: 'info',
-  };
 }
 
 /** The findings as text. */

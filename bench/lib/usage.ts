@@ -8,6 +8,8 @@ const TICKS_PER_S = 100;
 export interface Tracked {
   readonly name: string;
   readonly pid: number;
+  /** Makes it collect its garbage, where it can. */
+  collect?(): Promise<void>;
 }
 
 export interface Usage {

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Protocol } from '../lib/load.ts';
 import { Child, ROOT, run, started, startProgram } from '../lib/child.ts';
+import type { Tracked } from '../lib/usage.ts';
 import { anonymous, type Peer, type Workload } from './peer.ts';
 
 /** Conversations that a run leaves behind are not used again; the pipeline's table holds this many. */
@@ -22,11 +23,7 @@ export async function startBarePipeline(storeUrl: string, postgresPid: number): 
   return {
     name: 'bare-pipeline',
     durability: 'PostgreSQL commit, fsync',
-    servers: [
-      { name: 'bare gateway', pid: gateway.child.pid },
-      { name: 'bare state', pid: state.child.pid },
-      { name: 'postgres', pid: postgresPid },
-    ],
+    servers: [gateway.child, state.child, { name: 'postgres', pid: postgresPid }],
     open: async (workload: Workload) => {
       if (workload.scenario !== 'direct' || workload.conversationsPerPair !== undefined) return undefined;
       const pairs = workload.connections / 2;
@@ -45,12 +42,13 @@ export type LoopMode = 'joined' | 'each' | 'ws';
 /** Starts the room loop: one Node process. */
 export async function startBareFanout(name: string, mode: LoopMode): Promise<Peer> {
   const started = await startProgram(name, 'peers/bare-fanout.ts', [mode]);
-  return rooms(name, started, mode === 'ws' ? 'bare-ws' : 'bare');
+  return rooms(name, started.child, started.port, mode === 'ws' ? 'bare-ws' : 'bare');
 }
 
 /** Starts Socket.IO. */
 export async function startSocketIo(): Promise<Peer> {
-  return rooms('socket.io', await startProgram('socket.io', 'peers/socket-io.ts'), 'socket.io');
+  const { child, port } = await startProgram('socket.io', 'peers/socket-io.ts');
+  return rooms('socket.io', child, port, 'socket.io');
 }
 
 /** Compiles and starts the room loop in C++. */
@@ -58,15 +56,16 @@ export async function startBareEpoll(folder: string): Promise<Peer> {
   mkdirSync(folder, { recursive: true });
   const binary = join(folder, 'bare-epoll');
   await run('g++', ['-std=c++17', '-O2', '-o', binary, join(ROOT, 'bench/peers/bare-epoll.cpp')]);
-  return rooms('bare-epoll', await started(new Child('bare epoll', binary, [])), 'bare');
+  const { child, port } = await started(new Child('bare epoll', binary, []));
+  return rooms('bare-epoll', child, port, 'bare', { name: child.name, pid: child.pid });
 }
 
-function rooms(name: string, { child, port }: { child: Child; port: number }, protocol: Protocol): Peer {
+function rooms(name: string, child: Child, port: number, protocol: Protocol, server: Tracked = child): Peer {
   let next = 1;
   return {
     name,
     durability: 'none: nothing is stored',
-    servers: [{ name: child.name, pid: child.pid }],
+    servers: [server],
     open: async (workload: Workload) => {
       const first = next;
       next += workload.connections;
