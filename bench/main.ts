@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from './lib/child.ts';
+import { coresOf, startOn } from './lib/cores.ts';
 import { installed, startFleet } from './lib/fleet.ts';
 import { LoadGenerator } from './lib/load.ts';
 import { describeMachine } from './lib/machine.ts';
@@ -145,7 +146,6 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
     save();
   }
   if (choice.scenarios.length === 0) return true;
-  await using fleet = await startFleet(there, folder, choice.profile, signal);
   const { seconds, warmup, repeats } = choice.timing;
   let runs = 0;
   let estimateS = 0;
@@ -157,14 +157,22 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
       measurements * ((scenario.seconds ?? seconds) + (scenario.warmup?.seconds ?? warmup) + OVERHEAD_S);
   }
   console.error(`${runs} measurements: about ${Math.ceil(estimateS / 60)} min`);
-  const runner = new Runner(load, fleet.peers, choice.timing, signal);
-  for (const scenario of choice.scenarios) {
-    const outcomes = await runner.run(scenario);
-    if (outcomes.length === 0) continue;
-    const found = rowsOf(scenario, outcomes);
-    console.log(table(scenario, found));
-    rows.push(...found);
-    save();
+  const runner = new Runner(load, choice.timing, signal);
+  for (const layout of ['all', 'one-core'] as const) {
+    const mine = choice.scenarios.filter(({ cores }) => cores === layout);
+    const names = there.filter((name) => mine.some(({ peers }) => peers.includes(name)));
+    if (mine.length === 0) continue;
+    const cores = await coresOf(layout);
+    const start = () => startFleet(names, join(folder, layout), choice.profile, signal);
+    await using fleet = await startOn(cores.servers, start);
+    for (const scenario of mine) {
+      const outcomes = await runner.run(scenario, fleet.peers, cores.load);
+      if (outcomes.length === 0) continue;
+      const found = rowsOf(scenario, outcomes);
+      console.log(table(scenario, found));
+      rows.push(...found);
+      save();
+    }
   }
   const minutes = ((Date.now() - began.getTime()) / 60_000).toFixed(1);
   console.log(

@@ -1,11 +1,9 @@
 /** Runs the scenarios on the peers, round by round, so that what disturbs the machine disturbs all of them alike. */
-import { availableParallelism } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import type { Peer, Workload } from '../peers/peer.ts';
-import { run as runCommand } from './child.ts';
 import type { LoadGenerator, Measured } from './load.ts';
 import type { PeerName, Scenario } from './scenarios.ts';
-import { pin, residentMiB, type Tracked } from './usage.ts';
+import { residentMiB, type Tracked } from './usage.ts';
 
 export interface Timing {
   readonly repeats: number;
@@ -46,53 +44,46 @@ const RETURN_MS = 1000;
 
 export class Runner {
   readonly #load: LoadGenerator;
-  readonly #peers: ReadonlyMap<PeerName, Peer>;
   readonly #timing: Timing;
   readonly #signal: AbortSignal;
   readonly #outcomes: Outcome[] = [];
 
-  constructor(load: LoadGenerator, peers: ReadonlyMap<PeerName, Peer>, timing: Timing, signal: AbortSignal) {
+  constructor(load: LoadGenerator, timing: Timing, signal: AbortSignal) {
     this.#load = load;
-    this.#peers = peers;
     this.#timing = timing;
     this.#signal = signal;
   }
 
-  /** Runs one scenario on all of its peers that are there. */
-  async run(scenario: Scenario): Promise<Outcome[]> {
-    const names = scenario.peers.filter((name) => this.#peers.has(name));
-    const pinned = scenario.cores === 'one-core' && (await canPin());
+  /** Runs one scenario on all of its peers that are there. @param cores the load generator's; undefined: all */
+  async run(
+    scenario: Scenario,
+    peers: ReadonlyMap<PeerName, Peer>,
+    cores: string | undefined,
+  ): Promise<Outcome[]> {
+    const names = scenario.peers.filter((name) => peers.has(name));
     if (scenario.halfOf !== undefined && this.#rate(scenario, 'gochat') === undefined) {
       console.error(`${scenario.name}: skipped, it needs ${scenario.halfOf} on gochat in the same run`);
       return [];
     }
-    const pids = names.flatMap((name) => (this.#peers.get(name) as Peer).servers.map(({ pid }) => pid));
-    const lastCore = availableParallelism() - 1;
-    if (pinned) await pin(pids, '0');
     const rounds = new Map<PeerName, Measured[]>(names.map((name) => [name, []]));
     const idle = new Map<PeerName, IdleMemory>();
-    try {
-      const repeats = scenario.once ? 1 : this.#timing.repeats;
-      for (let round = 0; round < repeats; round++) {
-        for (const name of names) {
-          console.error(`${scenario.name}: ${name}, ${round + 1} of ${repeats}`);
-          const { measured, memory } = await this.#measure(scenario, this.#peers.get(name) as Peer, {
-            rate: this.#rate(scenario, name),
-            cores: pinned ? String(lastCore) : undefined,
-          });
-          if (measured !== undefined) rounds.get(name)?.push(measured);
-          if (memory !== undefined) idle.set(name, memory);
-        }
+    const repeats = scenario.once ? 1 : this.#timing.repeats;
+    for (let round = 0; round < repeats; round++) {
+      for (const name of names) {
+        console.error(`${scenario.name}: ${name}, ${round + 1} of ${repeats}`);
+        const peer = peers.get(name) as Peer;
+        const how = { rate: this.#rate(scenario, name), cores };
+        const { measured, memory } = await this.#measure(scenario, peer, how);
+        if (measured !== undefined) rounds.get(name)?.push(measured);
+        if (memory !== undefined) idle.set(name, memory);
       }
-    } finally {
-      if (pinned) await pin(pids, `0-${lastCore}`);
     }
     const outcomes = names.map((name): Outcome => {
       const memory = idle.get(name);
       return {
         scenario: scenario.name,
         peer: name,
-        durability: (this.#peers.get(name) as Peer).durability,
+        durability: (peers.get(name) as Peer).durability,
         rounds: rounds.get(name) as Measured[],
         ...(memory !== undefined && { idle: memory }),
       };
@@ -179,12 +170,4 @@ export function median(numbers: readonly number[]): number {
   const middle = sorted.length >> 1;
   if (sorted.length % 2 === 1) return sorted[middle] as number;
   return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
-}
-
-async function canPin(): Promise<boolean> {
-  if (availableParallelism() < 2) return false;
-  return await runCommand('which', ['taskset']).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,6 +1,5 @@
 /** CPU time and memory of processes, threads and children included, from /proc. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { run } from './child.ts';
 
 const TICKS_PER_S = 100;
 
@@ -50,17 +49,6 @@ export function residentMiB(pid: number): number {
   const all = tree(pid, processParents());
   if (all.length === 1) return kibibytes(`/proc/${pid}/status`, 'VmRSS') / 1024;
   return sum(all.map((each) => kibibytes(`/proc/${each}/smaps_rollup`, 'Pss'))) / 1024;
-}
-
-/** Binds processes with all their threads and children to cores, given as taskset's list. */
-export async function pin(pids: readonly number[], cores: string): Promise<void> {
-  const parents = processParents();
-  for (const pid of pids.flatMap((root) => tree(root, parents))) {
-    // A backend or thread may have ended since it was listed.
-    await run('taskset', ['-a', '-c', '-p', cores, String(pid)]).catch((error: unknown) => {
-      if (readable(`/proc/${pid}/stat`) !== undefined) throw error;
-    });
-  }
 }
 
 function tree(root: number, parents: ReadonlyMap<number, number>): number[] {
