@@ -44,6 +44,8 @@ export class Fanout {
   /** Beginning of the lists of this tick that was asked for last. */
   #first: Downlink | undefined;
   #scheduled = false;
+  /** Scratch: the list of what `deliver` takes together, by the length that it had with each of them. */
+  readonly #run: Downlink[] = [];
 
   /**
    * @param onSlow The connection's queue would pass the bound: frames for it are dropped until it is no longer slow.
@@ -65,26 +67,37 @@ export class Fanout {
     this.#traces = traces;
   }
 
-  /** Hands the frame of a DELIVER record to each of the connections that it names and that still live. */
-  deliver(record: Uint8Array): void {
+  /**
+   * Hands the frame of a DELIVER record to each of the connections that it names and that still live. Records behind
+   * it that name the same ones, as of a room in which much is said, go with it: the list is gone through once for all
+   * of them. Returns how many records it took.
+   */
+  deliver(records: readonly Uint8Array[], from = 0): number {
+    const record = records[from] as Uint8Array;
     const count = deliverCount(record);
     const at = 4 + count * 4;
-    if (record.length <= at) return;
-    const frame = Buffer.from(record.buffer, record.byteOffset + at, record.length - at);
+    if (record.length <= at) return 1;
+    const frame = frameBehind(record, at);
     if (isEphemeral(frame[4])) {
       this.#deliverEphemeral(record, count, frame);
-      return;
+      return 1;
     }
     const only = count === 1 ? this.#table.get(readU32(record, 4)) : undefined;
-    const trace = this.#traces.delivered(frame, only, count);
-    for (let i = 0; i < count; i++) {
-      const connection = this.#table.get(readU32(record, 4 + i * 4));
-      if (connection?.phase === Phase.LIVE) this.#append(connection, frame, trace);
-      else {
-        if (connection?.phase === Phase.JOIN) this.#onJoining(connection, frame);
-        this.#traces.gone(trace);
-      }
+    const run = this.#run;
+    let list = extend(undefined, frame, this.#traces.delivered(frame, only, count));
+    run.push(list);
+    while (list.bytes <= this.#limits.maxOutboundBytes) {
+      const next = records[from + run.length];
+      if (next === undefined || next.length <= at || !namesTheSame(record, next, at)) break;
+      const another = frameBehind(next, at);
+      if (isEphemeral(another[4])) break;
+      list = extend(list, another, this.#traces.delivered(another, only, count));
+      run.push(list);
     }
+    for (let i = 0; i < count; i++) this.#appendRun(this.#table.get(readU32(record, 4 + i * 4)), list);
+    const taken = run.length;
+    run.length = 0;
+    return taken;
   }
 
   /** Sends a frame to one connection with this tick's write; one that is slow misses it. */
@@ -124,6 +137,22 @@ export class Fanout {
     }
   }
 
+  #appendRun(connection: Connection | undefined, list: Downlink): void {
+    if (connection?.phase === Phase.LIVE && connection.out === undefined && connection.slowSince === 0) {
+      this.#touch(connection);
+      connection.out = list;
+      return;
+    }
+    for (const { frame, trace } of this.#run) {
+      if (connection?.phase === Phase.LIVE) {
+        this.#append(connection, frame, trace);
+        continue;
+      }
+      if (connection?.phase === Phase.JOIN) this.#onJoining(connection, frame);
+      this.#traces.gone(trace);
+    }
+  }
+
   #append(connection: Connection, frame: Buffer, trace: number): void {
     if (connection.slowSince !== 0) {
       this.#traces.slow(trace);
@@ -142,17 +171,7 @@ export class Fanout {
       connection.out = next;
       return;
     }
-    const longer: Downlink = {
-      previous: out,
-      frame,
-      count: out === undefined ? 1 : out.count + 1,
-      bytes: out === undefined ? frame.length : out.bytes + frame.length,
-      trace,
-      next: undefined,
-      joined: undefined,
-      message: undefined,
-      text: undefined,
-    };
+    const longer = extend(out, frame, trace);
     if (out === undefined) this.#first = longer;
     else out.next = longer;
     connection.out = longer;
@@ -193,6 +212,30 @@ export class Fanout {
       connection.transport.end(connection);
     }
   }
+}
+
+/** Returns a list with one more frame. */
+function extend(list: Downlink | undefined, frame: Buffer, trace: number): Downlink {
+  return {
+    previous: list,
+    frame,
+    count: list === undefined ? 1 : list.count + 1,
+    bytes: list === undefined ? frame.length : list.bytes + frame.length,
+    trace,
+    next: undefined,
+    joined: undefined,
+    message: undefined,
+    text: undefined,
+  };
+}
+
+function frameBehind(record: Uint8Array, at: number): Buffer {
+  return Buffer.from(record.buffer, record.byteOffset + at, record.length - at);
+}
+
+/** Whether two records are DELIVER to the same connections: their first `bytes` bytes are equal. */
+function namesTheSame(record: Uint8Array, other: Uint8Array, bytes: number): boolean {
+  return Buffer.compare(record.subarray(0, bytes), other.subarray(0, bytes)) === 0;
 }
 
 /**

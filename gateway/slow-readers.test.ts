@@ -75,7 +75,9 @@ function connect(): { connection: Connection; socket: Stuck } {
 }
 
 function deliver(conns: readonly number[], type: FrameType, bytes: number): void {
-  fanout.deliver(Buffer.concat([encodeDeliverHead(conns), encodeFrame(type, 0, 1n, new Uint8Array(bytes))]));
+  fanout.deliver([
+    Buffer.concat([encodeDeliverHead(conns), encodeFrame(type, 0, 1n, new Uint8Array(bytes))]),
+  ]);
   fanout.flush();
 }
 

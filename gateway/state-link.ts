@@ -34,6 +34,8 @@ export interface StateLinkEvents {
   /** An open stream ended: what it would have pushed is lost. */
   onEnded(link: StateLink, end: StreamEnd): void;
   onAttached(link: StateLink, conn: number): void;
+  /** The record at `from` is a DELIVER. Returns how many it has taken of those from there on. */
+  onDeliver(records: readonly Uint8Array[], from: number): number;
   /** Any other record. */
   onRecord(link: StateLink, record: Uint8Array): void;
   /** `congested` of the link has changed. */
@@ -125,15 +127,15 @@ export class StateLink implements ClientBatchHandler {
   }
 
   onRecords(records: readonly Uint8Array[]): void {
-    for (const record of records) {
-      if (record[0] !== LinkKind.ATTACHED) {
-        this.#events.onRecord(this, record);
+    for (let at = 0; at < records.length; ) {
+      const record = records[at] as Uint8Array;
+      if (record[0] === LinkKind.DELIVER) {
+        at += this.#events.onDeliver(records, at);
         continue;
       }
-      for (const conn of decodeConns(record)) {
-        this.#events.onAttached(this, conn);
-        this.#settle(conn);
-      }
+      at++;
+      if (record[0] === LinkKind.ATTACHED) this.#onAttached(record);
+      else this.#events.onRecord(this, record);
     }
   }
 
@@ -176,6 +178,13 @@ export class StateLink implements ClientBatchHandler {
       }
     }
     if (sent > 0) waiting.splice(0, sent);
+  }
+
+  #onAttached(record: Uint8Array): void {
+    for (const conn of decodeConns(record)) {
+      this.#events.onAttached(this, conn);
+      this.#settle(conn);
+    }
   }
 
   #settle(conn: number): void {

@@ -42,7 +42,7 @@ describe('Uplink', () => {
         onLinkEnded: ({ node }) => told.push(['ended', node.id]),
         onAttached: ({ node }, conn) => told.push(['attached', node.id, conn]),
         onLoginResult: tell('login'),
-        onDeliver: tell('deliver'),
+        onDeliver: (records, from) => told.push(['deliver', records[from]]) && 1,
         onKick: tell('kick'),
         onFence: tell('fence'),
         onTrace: ({ message }) => [wire.TraceHop.fromPartial({ what: `of ${message}` })],

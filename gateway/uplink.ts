@@ -27,7 +27,8 @@ export interface UplinkEvents {
   onLinkEnded(link: StateLink): void;
   onAttached(link: StateLink, conn: number): void;
   onLoginResult(result: wire.LoginResult): void;
-  onDeliver(record: Uint8Array): void;
+  /** See StateLinkEvents. */
+  onDeliver(records: readonly Uint8Array[], from: number): number;
   onKick(conn: number, code: ErrorCode, reason: string): void;
   onFence(conns: readonly number[]): void;
   /** Returns what is known of a message. */
@@ -175,11 +176,11 @@ export class Uplink implements StateLinkEvents {
     if (!congested) this.#events.onUncongested();
   }
 
+  onDeliver(records: readonly Uint8Array[], from: number): number {
+    return this.#events.onDeliver(records, from);
+  }
+
   onRecord(link: StateLink, record: Uint8Array): void {
-    if (record[0] === LinkKind.DELIVER) {
-      this.#events.onDeliver(record);
-      return;
-    }
     try {
       const body = record.subarray(1);
       if (record[0] === LinkKind.LOGIN_RESULT) this.#events.onLoginResult(wire.LoginResult.decode(body));
