@@ -8,8 +8,8 @@ import { INSPECTABLE, Inspector } from '../harness/inspector.ts';
 
 const SENDERS = ['ann', 'bob', 'cleo', 'dan'] as const;
 const READER = 'eve';
-const SENDS_EACH = 600;
-const TOTAL = SENDERS.length * SENDS_EACH;
+/** How often each sender says something. */
+const SAY_INTERVAL_MS = 20;
 /** Small enough that a worker's heap is full within seconds. */
 const HEAP = '--max-old-space-size=192';
 
@@ -46,27 +46,42 @@ test('workers that die under load, each in another way: they are replaced, and e
   for (const name of SENDERS) senders.push(await enter(name));
   const reader = await enter(READER);
 
-  for (const [i, client] of senders.entries())
-    client.say(...Array.from({ length: SENDS_EACH }, (_, k) => `${SENDERS[i]} ${k}`));
+  let sends = 0;
+  const saying = setInterval(() => {
+    for (const [i, client] of senders.entries()) client.say(`${SENDERS[i]} ${sends}`);
+    sends++;
+  }, SAY_INTERVAL_MS);
   const acked = () => senders.reduce((sum, client) => sum + of(client, 'sent').length, 0);
+  const moreAcks = async () => {
+    const before = acked();
+    await eventually('acks', () => Promise.resolve(acked() > before + 100));
+  };
   for (const [i, [expression, log]] of DEATHS.entries()) {
-    // In the middle of it: a part is acknowledged, the rest is on its way.
-    await eventually('acks', () => Promise.resolve(acked() > ((i + 1) * TOTAL) / 10));
+    await moreAcks();
     await inspector.evaluate(`gateway-worker-${i % 2}`, expression);
     await up.process.until(({ stderr }) => (log.test(stderr) ? true : undefined), String(log));
+    // Each has its successor, which has reached state.
+    await up.process.until(
+      ({ stderr }) => ((stderr.match(/"msg":"link opened"/g)?.length ?? 0) === 3 + i ? true : undefined),
+      'a successor',
+    );
   }
+  await moreAcks();
+  clearInterval(saying);
+  expect((await fetch(`${up.admin}/readyz`)).status).toBe(200);
 
   for (const client of senders) client.end();
   for (const client of senders) expect((await client.exit(120_000)).code).toBe(0);
+  const total = SENDERS.length * sends;
   await eventually('all messages at the reader', () =>
-    Promise.resolve(of(reader, 'message').length >= TOTAL),
+    Promise.resolve(of(reader, 'message').length >= total),
   );
   const seen = of(reader, 'message');
-  expect(seen.map((event) => event['seq'])).toEqual(Array.from({ length: TOTAL }, (_, k) => k + 1));
+  expect(seen.map((event) => event['seq'])).toEqual(Array.from({ length: total }, (_, k) => k + 1));
   for (const [i, client] of senders.entries()) {
     const own = seen.filter((event) => event['from'] === SENDERS[i]).map((event) => event['text']);
-    expect(own).toEqual(Array.from({ length: SENDS_EACH }, (_, k) => `${SENDERS[i]} ${k}`));
-    expect(of(client, 'sent').length).toBe(SENDS_EACH);
+    expect(own).toEqual(Array.from({ length: sends }, (_, k) => `${SENDERS[i]} ${k}`));
+    expect(of(client, 'sent').length).toBe(sends);
     expect(of(client, 'failed')).toEqual([]);
   }
 
@@ -80,11 +95,4 @@ test('workers that die under load, each in another way: they are replaced, and e
     /gochat_gateway_disconnects_total\{.*code="WORKER_FAILED".*\} (\d+)/.exec(metrics)?.[1] ?? '0';
   expect(told.length).toBe(Number(failed));
   for (const event of told) expect(event['retry_in_ms']).toBeLessThanOrEqual(2000);
-  // Each has its successor.
-  await up.process.until(
-    ({ stderr }) =>
-      (stderr.match(/"msg":"link opened"/g)?.length ?? 0) >= 2 + DEATHS.length ? true : undefined,
-    'the successors of all workers',
-  );
-  expect((await fetch(`${up.admin}/readyz`)).status).toBe(200);
 }, 240_000);
