@@ -10,6 +10,7 @@ const PREFIX_HEXTETS = 4;
  * IPv4 address in IPv6 clothes (::ffff:1.2.3.4) is that address.
  */
 export function addressKey(address: string): string {
+  if (!address.includes(':')) return address;
   const plain = plainAddress(address);
   if (!isIPv6(plain)) return plain;
   const [head = '', tail] = plain.split('%', 1)[0]?.split('::') ?? [];

@@ -8,24 +8,18 @@ import { STALE_AFTER_MS, suspicion } from './scorer.ts';
 
 export type Transport = 'tcp' | 'ws';
 
-interface CachedHomes {
-  /** Tick at which they were known to be right. */
-  readonly tick: number;
-  readonly members: string;
-  readonly homes: Homes;
-}
-
 /** Keeps the last picture of the gateways. Times are ms on any clock that only grows. */
 export class Fleet {
   readonly #gateways = new Map<string, Gateway>();
   /** By transport, then zone; '' is all zones. */
   readonly #pools = { tcp: new Map<string, Pool>(), ws: new Map<string, Pool>() };
-  readonly #homes = { tcp: new Map<string, CachedHomes>(), ws: new Map<string, CachedHomes>() };
+  readonly #homes = { tcp: new Map<string, Homes>(), ws: new Map<string, Homes>() };
   #candidates: Gateway[] = [];
   #zones = new Set<string>();
   #lostAt: number | undefined;
   #known = false;
-  #tick = 0;
+  /** Counts pictures: tells the gateways of the newest from those that are gone. */
+  #picture = 0;
   #suspicion = 0;
   #staleFor = 0;
   #meanHeadroom = 0;
@@ -70,19 +64,22 @@ export class Fleet {
     else this.#lostAt = undefined;
     const seenAt = this.#known ? now : -Infinity;
     if (!snapshot.stale || snapshot.endpoints.length > 0) this.#known = true;
-    const present = new Set<string>();
+    const picture = ++this.#picture;
+    let isNew = false;
     for (const endpoint of snapshot.endpoints) {
-      const known = this.#gateways.get(endpoint.id);
-      if (known) known.report(endpoint, now);
+      let gateway = this.#gateways.get(endpoint.id);
+      if (gateway) gateway.report(endpoint, now);
       else {
         const address = readAddress(endpoint);
         if (!address) continue;
-        this.#gateways.set(endpoint.id, new Gateway(address, endpoint, now, seenAt));
+        gateway = new Gateway(address, endpoint, now, seenAt);
+        this.#gateways.set(endpoint.id, gateway);
+        isNew = true;
       }
-      present.add(endpoint.id);
+      gateway.picture = picture;
     }
-    for (const id of this.#gateways.keys()) if (!present.has(id)) this.#gateways.delete(id);
-    this.#dropReplaced();
+    for (const [id, gateway] of this.#gateways) if (gateway.picture !== picture) this.#gateways.delete(id);
+    if (isNew) this.#dropReplaced();
   }
 
   /** Brings what depends on time up to date; makes new pools. */
@@ -104,7 +101,6 @@ export class Fleet {
     this.#zones = new Set();
     this.#pools.tcp.clear();
     this.#pools.ws.clear();
-    this.#tick++;
     let [room, capacity] = [0, 0];
     for (const gateway of this.#gateways.values()) {
       gateway.refresh(state);
@@ -143,12 +139,12 @@ export class Fleet {
 
   /** Returns the homes within a pool; made anew only when gateways come, go or change their capacity. */
   homes(zone: string, transport: Transport): Homes {
-    const entry = this.#homes[transport].get(zone);
-    if (entry?.tick === this.#tick) return entry.homes;
-    const { gateways } = this.pool(zone, transport);
-    const members = gateways.map(({ address, capacity }) => `${address.id} ${capacity}`).join();
-    const homes = entry?.members === members ? entry.homes : new Homes(gateways);
-    this.#homes[transport].set(zone, { tick: this.#tick, members, homes });
+    const pool = this.pool(zone, transport);
+    if (pool.homes) return pool.homes;
+    const before = this.#homes[transport].get(zone);
+    const homes = before?.isFor(pool.gateways) ? before : new Homes(pool.gateways);
+    this.#homes[transport].set(zone, homes);
+    pool.homes = homes;
     return homes;
   }
 

@@ -33,6 +33,8 @@ export class Gateway {
   ramp = 1;
   freshness = 1;
   trust = 1;
+  /** Number of the newest picture that shows it; the fleet's. */
+  picture = 0;
   #reports = 1;
 
   constructor(address: GatewayAddress, endpoint: Endpoint, now: number, seenAt: number) {

@@ -10,12 +10,26 @@ const SLOTS = 65_537;
  * on the gateways' ids and capacities alone, so ipconf nodes agree without talking to each other.
  */
 export class Homes {
+  readonly #made: readonly Gateway[];
+  readonly #capacities: Float64Array;
   readonly #gateways: readonly Gateway[];
   readonly #table: Uint16Array;
 
   constructor(gateways: readonly Gateway[]) {
+    this.#made = gateways;
+    this.#capacities = Float64Array.from(gateways, ({ capacity }) => capacity);
     this.#gateways = gateways.toSorted((a, b) => (a.address.id < b.address.id ? -1 : 1));
     this.#table = fill(this.#gateways);
+  }
+
+  /** Returns whether they would be made of these gateways, in this order, just so. */
+  isFor(gateways: readonly Gateway[]): boolean {
+    if (gateways.length !== this.#made.length) return false;
+    for (let i = 0; i < gateways.length; i++) {
+      const gateway = gateways[i] as Gateway;
+      if (gateway !== this.#made[i] || gateway.capacity !== this.#capacities[i]) return false;
+    }
+    return true;
   }
 
   /** Returns a user's two homes; the same gateway twice where there is only one. */

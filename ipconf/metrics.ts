@@ -5,14 +5,20 @@ import type { Fleet } from './fleet.ts';
 import type { Placement } from './placement.ts';
 
 export class IpconfMetrics {
-  readonly #requests;
+  /** By code. Counted here and read when metrics are asked for: an instrument costs as much as a placement. */
+  readonly #requests = new Map<string, number>();
   readonly #ends: (() => void)[] = [];
 
   constructor(fleet: Fleet, placement: Placement) {
     const part = meter('ipconf');
-    this.#requests = part.createCounter('gochat_ipconf_requests_total', {
+    const requests = part.createObservableCounter('gochat_ipconf_requests_total', {
       description: 'Requests answered, by code',
     });
+    const observe = (result: ObservableResult) => {
+      for (const [code, count] of this.#requests) result.observe(count, { code });
+    };
+    requests.addCallback(observe);
+    this.#ends.push(() => requests.removeCallback(observe));
     const gauge = (name: string, description: string, read: () => number): void => {
       const instrument = part.createObservableGauge(name, { description });
       const observe = (result: ObservableResult) => result.observe(read());
@@ -27,7 +33,7 @@ export class IpconfMetrics {
 
   /** @param code the answer's, from the catalogue or OK: few values */
   requested(code: string): void {
-    this.#requests.add(1, { code });
+    this.#requests.set(code, (this.#requests.get(code) ?? 0) + 1);
   }
 
   close(): void {

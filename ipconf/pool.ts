@@ -1,5 +1,6 @@
 /** A pool: gateways that a request may be sent to, drawn at random by the room they have. */
 import type { Gateway } from './gateway.ts';
+import type { Homes } from './homes.ts';
 
 /** Holds for one tick: the weights are those of its making. */
 export class Pool {
@@ -8,6 +9,8 @@ export class Pool {
   readonly #total: number;
   /** Score of the gateways, averaged by capacity. */
   readonly mean: number;
+  /** Which users belong to which of the gateways; set when somebody first asks. */
+  homes: Homes | undefined;
 
   /** @param score of each gateway, 0 to 1; 0: never drawn */
   constructor(gateways: readonly Gateway[], score: (gateway: Gateway) => number) {

@@ -13,16 +13,29 @@ const SMALL_NUMBER = /^[0-9]{1,5}$/;
 /** Protocol version of the client; every gateway of today speaks the same, so that it is checked and no more. */
 const MAX_VERSION = 65_535;
 
+/** The values of one request, as text. */
+interface Values {
+  uid?: string;
+  zone?: string;
+  n?: string;
+  transport?: string;
+  v?: string;
+}
+
 /** Parses what stands behind the question mark. @throws GochatError ARGUMENT_INVALID */
 export function parseQuery(query: string): PlacementRequest {
   if (query === '') return ANY;
-  const values: Record<string, string> = Object.create(null) as Record<string, string>;
-  for (const pair of query.split('&')) {
-    if (pair === '') continue;
-    const at = pair.indexOf('=');
-    const name = decode(at < 0 ? pair : pair.slice(0, at));
-    if (name in values) throw invalid(`The query (${quote(name)} twice)`);
-    values[name] = decode(at < 0 ? '' : pair.slice(at + 1));
+  const values: Values = {};
+  const isPlain = !/[%+]/.test(query);
+  for (let from = 0; from < query.length; ) {
+    const ampersand = query.indexOf('&', from);
+    const to = ampersand < 0 ? query.length : ampersand;
+    const equals = query.indexOf('=', from);
+    const at = equals < 0 || equals > to ? to : equals;
+    const [name, value] = [query.slice(from, at), query.slice(at + 1, to)];
+    if (isPlain) set(values, name, value);
+    else set(values, decode(name), decode(value));
+    from = to + 1;
   }
   return toRequest(values);
 }
@@ -39,27 +52,36 @@ export function parseBatch(body: string): readonly PlacementRequest[] {
   if (!Array.isArray(requests) || requests.length === 0 || requests.length > MAX_BATCH)
     throw invalid(`requests (expected 1 to ${MAX_BATCH})`);
   return requests.map((entry: unknown, index) => {
-    if (!isRecord(entry)) throw invalid(`requests.${index}`);
-    const values: Record<string, string> = Object.create(null) as Record<string, string>;
-    for (const [name, value] of Object.entries(entry)) {
-      if (typeof value !== 'string' && typeof value !== 'number')
-        throw invalid(`requests.${index}.${quote(name)}`);
-      values[name] = String(value);
-    }
-    return toRequest(values);
+    const where = `requests.${index}`;
+    if (!isRecord(entry)) throw invalid(where);
+    const values: Values = {};
+    for (const [name, value] of Object.entries(entry)) set(values, name, value, `${where}.`);
+    return toRequest(values, `${where}.`);
   });
 }
 
 /** Names that are not known are passed over, so that a newer client can ask an older server. */
-function toRequest(values: Readonly<Record<string, string>>): PlacementRequest {
-  const { uid, zone, n, transport, v } = values;
-  if (uid !== undefined && !UID.test(uid)) throw invalid('uid');
-  if (zone !== undefined && zone !== '' && !ZONE.test(zone)) throw invalid('zone');
+function set(values: Values, name: string, value: unknown, where = ''): void {
+  switch (name) {
+    case 'uid':
+    case 'zone':
+    case 'n':
+    case 'transport':
+    case 'v':
+      if (values[name] !== undefined) throw invalid(`${where}${name} (twice)`);
+      if (typeof value !== 'string' && typeof value !== 'number') throw invalid(`${where}${name}`);
+      values[name] = String(value);
+  }
+}
+
+function toRequest({ uid, zone, n, transport, v }: Values, where = ''): PlacementRequest {
+  if (uid !== undefined && !UID.test(uid)) throw invalid(`${where}uid`);
+  if (zone !== undefined && zone !== '' && !ZONE.test(zone)) throw invalid(`${where}zone`);
   if (transport !== undefined && transport !== 'tcp' && transport !== 'ws')
-    throw invalid('transport (tcp or ws)');
-  if (v !== undefined) readNumber('v', v, MAX_VERSION);
+    throw invalid(`${where}transport (tcp or ws)`);
+  if (v !== undefined) readNumber(`${where}v`, v, MAX_VERSION);
   return {
-    n: n === undefined ? MAX_GATEWAYS : readNumber('n', n, MAX_GATEWAYS),
+    n: n === undefined ? MAX_GATEWAYS : readNumber(`${where}n`, n, MAX_GATEWAYS),
     zone: zone ?? '',
     transport: transport ?? 'tcp',
     uid: uid ?? '',
@@ -85,11 +107,6 @@ function decode(text: string): string {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** What a stranger wrote, short and harmless enough to be told back. */
-function quote(text: string): string {
-  return JSON.stringify(text.slice(0, 32));
 }
 
 function invalid(what: string): GochatError {

@@ -212,9 +212,10 @@ export class IpconfServer implements Server {
 
   #write(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
     this.#metrics.requested(answer.code);
-    // The rest of a body that was refused must not be taken for the next request.
-    if (this.#draining || isBodyLeft(request)) response.shouldKeepAlive = false;
-    write(response, answer, request.method === 'HEAD');
+    const { method } = request;
+    // Of a body that was refused no more is read than has come. What comes with a GET is passed over by Node.
+    if (this.#draining || (method !== 'GET' && isBodyLeft(request))) response.shouldKeepAlive = false;
+    write(response, answer, method === 'HEAD');
   }
 
   /** Answers what is not HTTP, or too much of it, and ends the connection. */
@@ -237,7 +238,7 @@ export class IpconfServer implements Server {
   }
 }
 
-/** Returns whether part of the body has not come; `complete` alone is still false when a GET is answered. */
+/** Returns whether part of the body has not come; `complete` alone is still false where there is none. */
 function isBodyLeft({ complete, headers }: IncomingMessage): boolean {
   return !complete && (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined);
 }

@@ -14,11 +14,16 @@ export interface HttpLoadResult {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** How late this generator itself was, at a `rate`: part of the latencies, and not the server's. */
+  readonly lateP99Ms: number;
 }
 
-const PACE_MS = 2;
+/** Requests at a rate are due together, once in this time: finer than that no timer is. */
+const BURST_MS = 1;
+/** A server that owes answers for so long has failed. */
+const PATIENCE_MS = 10_000;
 
-/** Runs it; latency counts from the moment at which a request was due. */
+/** Runs it; latency counts from the moment at which a request was due. @throws Error when answers stay away */
 export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult> {
   const { port, path, connections, seconds, rate } = options;
   const clients = await Promise.all(Array.from({ length: connections }, () => HttpClient.open(port, path)));
@@ -35,29 +40,49 @@ export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult
     client.onLost = (error) => lost.push(error);
     if (rate === undefined) client.ask(began);
   }
-  if (rate !== undefined) await pace(clients, rate, began, end);
-  while (lost.length === 0 && (performance.now() < end || clients.some(({ isWaiting }) => isWaiting)))
+  const late = rate === undefined ? [] : await pace(clients, rate, began, end);
+  while (lost.length === 0 && (performance.now() < end || clients.some(({ isWaiting }) => isWaiting))) {
+    if (performance.now() > end + PATIENCE_MS) lost.push(new Error(`the server of ${path} owes answers`));
     await new Promise((resolve) => setTimeout(resolve, 5));
+  }
   const elapsed = (performance.now() - began) / 1000;
   for (const client of clients) client.close();
   if (lost[0] !== undefined) throw lost[0];
-  const sorted = Float64Array.from(latencies).sort();
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
-  return { perSecond: latencies.length / elapsed, p50Ms: at(0.5), p99Ms: at(0.99) };
+  return {
+    perSecond: latencies.length / elapsed,
+    p50Ms: percentile(latencies, 0.5),
+    p99Ms: percentile(latencies, 0.99),
+    lateP99Ms: percentile(late, 0.99),
+  };
 }
 
-function pace(clients: readonly HttpClient[], rate: number, began: number, end: number): Promise<void> {
+/** Sends the requests; resolves with how late each burst was, ms. */
+function pace(
+  clients: readonly HttpClient[],
+  rate: number,
+  began: number,
+  end: number,
+): Promise<readonly number[]> {
+  const late: number[] = [];
   return new Promise((resolve) => {
-    let sent = 0;
-    const timer = setInterval(() => {
+    let [sent, due] = [0, began];
+    const send = (): void => {
       const now = performance.now();
-      for (; sent < ((Math.min(now, end) - began) / 1000) * rate; sent++)
-        (clients[sent % clients.length] as HttpClient).ask(began + (sent / rate) * 1000);
-      if (now < end) return;
-      clearInterval(timer);
-      resolve();
-    }, PACE_MS);
+      for (; due <= now && due < end; due += BURST_MS) {
+        late.push(now - due);
+        for (; sent < ((due + BURST_MS - began) / 1000) * rate; sent++)
+          (clients[sent % clients.length] as HttpClient).ask(due);
+      }
+      if (due < end) setTimeout(send, due - now);
+      else resolve(late);
+    };
+    send();
   });
+}
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
 class HttpClient {
@@ -65,8 +90,9 @@ class HttpClient {
   readonly #request: Buffer;
   readonly #dueMs: number[] = [];
   #received = '';
+  #isClosed = false;
   onAnswer: (client: HttpClient, latencyMs: number) => void = () => {};
-  /** The connection ended with requests that have no answer. */
+  /** The connection ended with requests that have no answer, or the answer is not a good one. */
   onLost: (error: Error) => void = () => {};
 
   private constructor(socket: Socket, path: string) {
@@ -75,8 +101,8 @@ class HttpClient {
     socket.setNoDelay(true);
     socket.on('data', (chunk) => this.#take(chunk.toString('latin1')));
     socket.on('close', () => {
-      if (this.isWaiting)
-        this.onLost(new Error(`the server of ${path} ended a connection that it was to keep`));
+      this.#isClosed = true;
+      if (this.isWaiting) this.#lose();
     });
   }
 
@@ -93,11 +119,16 @@ class HttpClient {
 
   ask(dueMs: number): void {
     this.#dueMs.push(dueMs);
-    this.#socket.write(this.#request);
+    if (this.#isClosed) this.#lose();
+    else this.#socket.write(this.#request);
   }
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  #lose(): void {
+    this.onLost(new Error('the server ended a connection that it was to keep'));
   }
 
   #take(chunk: string): void {
@@ -105,7 +136,10 @@ class HttpClient {
     for (;;) {
       const head = this.#received.indexOf('\r\n\r\n');
       if (head < 0) return;
-      if (!this.#received.startsWith('HTTP/1.1 200')) throw new Error(this.#received.slice(0, 200));
+      if (!this.#received.startsWith('HTTP/1.1 200')) {
+        this.onLost(new Error(`the server answered: ${this.#received.slice(0, 200)}`));
+        return;
+      }
       const length = /content-length: (\d+)/i.exec(this.#received)?.[1];
       const total = head + 4 + Number(length);
       if (this.#received.length < total) return;

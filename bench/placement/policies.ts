@@ -1,6 +1,6 @@
 /** The policies that are compared: GoChat's own code, the classic design's, and three that everybody knows. */
 import type { Endpoint } from '../../crpc/mod.ts';
-import { ANY, Fleet, Placement } from '../../ipconf/mod.ts';
+import { ANY, Fleet, type Placed, Placement } from '../../ipconf/mod.ts';
 import type { Random } from './random.ts';
 import { BYTES_PER_CAPACITY, type SimReport, ZONES } from './world.ts';
 
@@ -12,6 +12,8 @@ export interface Policy {
   tick(nowMs: number): void;
   /** Writes gateways, best first, into `ranked` and returns how many. */
   place(zone: number, ranked: Int32Array): number;
+  /** It answers the same until it learns something new. */
+  readonly isSameForAll?: boolean;
 }
 
 export type MakePolicy = (random: Random, nodes: number) => Policy;
@@ -25,6 +27,8 @@ export const POLICIES: Readonly<Record<string, MakePolicy>> = {
 };
 
 const TOP = 5;
+/** Of the simulated gateways, which listen at one address. */
+const FIRST_PORT = 1024;
 /** Users that clients may belong to. */
 const USERS = 2 ** 31;
 
@@ -34,7 +38,6 @@ class GochatPolicy implements Policy {
   readonly #fleet = new Fleet();
   readonly #placement: Placement;
   readonly #endpoints = new Map<number, Endpoint>();
-  readonly #index = new Map<string, number>();
 
   constructor(random: Random, nodes: number) {
     this.#random = random;
@@ -46,7 +49,6 @@ class GochatPolicy implements Policy {
     for (const report of reports) {
       if (!report.isAlive) this.#endpoints.delete(report.index);
       else this.#endpoints.set(report.index, toEndpoint(report));
-      this.#index.set(`${report.index}-${report.epoch}`, report.index);
     }
     this.#fleet.update({ endpoints: [...this.#endpoints.values()], stale: false }, nowMs);
     this.#fleet.tick(nowMs);
@@ -59,9 +61,10 @@ class GochatPolicy implements Policy {
   place(zone: number, ranked: Int32Array): number {
     // Whom it is for is drawn anew: homes are a hash of it, so any users will do.
     const uid = String(this.#random.below(USERS));
-    const placed = this.#placement.place({ ...ANY, zone: ZONES[zone] ?? '', uid });
+    const { n, transport } = ANY;
+    const placed = this.#placement.place({ n, zone: ZONES[zone] as string, transport, uid });
     for (let i = 0; i < placed.length; i++)
-      ranked[i] = this.#index.get(placed[i]?.gateway.address.id ?? '') ?? 0;
+      ranked[i] = (placed[i] as Placed[number]).gateway.address.port - FIRST_PORT;
     return placed.length;
   }
 }
@@ -69,7 +72,7 @@ class GochatPolicy implements Policy {
 function toEndpoint(report: SimReport): Endpoint {
   return {
     id: `${report.index}-${report.epoch}`,
-    address: `10.${report.index >> 16}.${(report.index >> 8) & 255}.${report.index & 255}:8900`,
+    address: `10.0.0.1:${FIRST_PORT + report.index}`,
     weight: 1,
     zone: ZONES[report.zone] ?? '',
     version: '1',
@@ -113,6 +116,7 @@ abstract class ReportPolicy implements Policy {
 
 /** Sends everyone to the first five of one order until the next report. */
 abstract class RankedPolicy extends ReportPolicy {
+  readonly isSameForAll = true;
   #top: number[] = [];
 
   protected rank(): void {

@@ -13,8 +13,12 @@ const MAX_CONNECT_MS = 500;
 const RETRY_NEXT_MS = 200;
 /** A client whose whole list failed asks again within this time, uniform (full jitter). ms. */
 const ASK_AGAIN_MS = 5_000;
+/** Steps of which a connection takes any, each as likely. */
+const CONNECT_STEPS = (MAX_CONNECT_MS - MIN_CONNECT_MS) / STEP_MS;
 /** Far enough ahead for every delay; steps. */
 const RING = 1024;
+/** From so many clients on that do the same at once, they are dealt to the steps together. */
+const MANY = 32;
 
 export interface SimulationOptions {
   readonly gateways: readonly SimGateway[];
@@ -70,13 +74,7 @@ export class Simulation {
 
   /** Lets clients ask, each at a moment within the next `withinMs`. */
   ask(clients: number, zone: number, withinMs: number): void {
-    const steps = Math.max(1, Math.min(RING - 1, Math.round(withinMs / STEP_MS)));
-    let left = clients;
-    for (let i = 0; i < steps && left > 0; i++) {
-      const part = i === steps - 1 ? left : this.random.binomial(left, 1 / (steps - i));
-      this.#add(this.#step + i, zone, part);
-      left -= part;
-    }
+    this.#spread(clients, zone, this.#step, Math.round(withinMs / STEP_MS));
   }
 
   /** Cuts a share of a gateway's clients off; they ask again within `withinMs`. */
@@ -100,7 +98,7 @@ export class Simulation {
     this.#leaveAll();
     const asking = this.#asking[slot] as Float64Array;
     for (let zone = 0; zone < asking.length; zone++) {
-      for (let left = asking[zone] as number; left > 0; left--) this.#place(zone);
+      this.#placeAll(asking[zone] as number, zone);
       asking[zone] = 0;
     }
     this.#step++;
@@ -112,10 +110,11 @@ export class Simulation {
       const at = (this.#step + this.#reportAge) % RING;
       (this.#reports[at] as SimReport[]).push(reportOf(gateway));
     }
-    // A report of a process that has ended since comes from a registry that knows better.
-    const due = (this.#reports[slot] as SimReport[]).filter(({ index, epoch, isAlive }) => {
-      const gateway = this.gateways[index] as SimGateway;
-      return gateway.epoch === epoch && (gateway.isAlive || !isAlive);
+    const due = (this.#reports[slot] as SimReport[]).flatMap((report) => {
+      const { epoch, isAlive, isDraining } = this.gateways[report.index] as SimGateway;
+      // The registry knows better than an old report which process has ended and which one drains.
+      if (report.epoch !== epoch || (report.isAlive && !isAlive)) return [];
+      return report.isDraining === isDraining ? [report] : [{ ...report, isDraining }];
     });
     this.#reports[slot] = [];
     for (const policy of this.#policies) {
@@ -145,23 +144,42 @@ export class Simulation {
       gateway.connections -= this.random.binomial(gateway.connections, this.#leave);
   }
 
-  /** Sends one client to the first gateway of its list that answers. */
-  #place(zone: number): void {
-    this.asked++;
-    const policy = this.#policies[this.#turn++ % this.#policies.length] as Policy;
-    const count = policy.place(zone, this.#ranked);
-    let delay = MIN_CONNECT_MS + this.#latency.next() * (MAX_CONNECT_MS - MIN_CONNECT_MS);
+  /** Lets clients ask, each the next of the policies. */
+  #placeAll(clients: number, zone: number): void {
+    this.asked += clients;
+    const policies = this.#policies;
+    if (clients >= MANY && policies[0]?.isSameForAll === true) {
+      for (let i = 0; i < policies.length; i++) {
+        const part = Math.floor((clients + i) / policies.length);
+        this.#go(part, zone, (policies[i] as Policy).place(zone, this.#ranked));
+      }
+      return;
+    }
+    for (let left = clients; left > 0; left--) {
+      const policy = policies[this.#turn++ % policies.length] as Policy;
+      this.#go(1, zone, policy.place(zone, this.#ranked));
+    }
+  }
+
+  /** Sends clients to the first gateway of their list that answers. */
+  #go(clients: number, zone: number, count: number): void {
+    let first = this.#step + 1 + MIN_CONNECT_MS / STEP_MS;
     for (let i = 0; i < count; i++) {
       const gateway = this.gateways[this.#ranked[i] as number] as SimGateway;
       if (gateway.isAlive && gateway.connections < gateway.capacity) {
-        const connecting = this.#connecting[(this.#step + Math.ceil(delay / STEP_MS)) % RING] as Uint32Array;
-        connecting[gateway.index] = (connecting[gateway.index] as number) + 1;
+        if (clients === 1) this.#connectAt(first + this.#latency.below(CONNECT_STEPS), gateway, 1);
+        else this.#deal(clients, CONNECT_STEPS, (i, part) => this.#connectAt(first + i, gateway, part));
         return;
       }
-      this.failedAttempts++;
-      delay += RETRY_NEXT_MS;
+      this.failedAttempts += clients;
+      first += RETRY_NEXT_MS / STEP_MS;
     }
-    this.#again(1, zone);
+    this.#again(clients, zone);
+  }
+
+  #connectAt(step: number, { index }: SimGateway, clients: number): void {
+    const connecting = this.#connecting[step % RING] as Uint32Array;
+    connecting[index] = (connecting[index] as number) + clients;
   }
 
   /** Clients that came to a gateway that filled up or died meanwhile. */
@@ -171,8 +189,25 @@ export class Simulation {
   }
 
   #again(clients: number, zone: number): void {
-    for (let i = 0; i < clients; i++)
-      this.#add(this.#step + 1 + this.#latency.below(ASK_AGAIN_MS / STEP_MS), zone, 1);
+    this.#spread(clients, zone, this.#step + 1, ASK_AGAIN_MS / STEP_MS);
+  }
+
+  /** Lets clients ask in steps from `first` on, each in any of them. */
+  #spread(clients: number, zone: number, first: number, steps: number): void {
+    const within = Math.max(1, Math.min(RING - 1, steps));
+    if (clients < MANY)
+      for (let i = 0; i < clients; i++) this.#add(first + this.#latency.below(within), zone, 1);
+    else this.#deal(clients, within, (i, part) => this.#add(first + i, zone, part));
+  }
+
+  /** Deals clients to slots, each client to any of them. */
+  #deal(clients: number, slots: number, take: (slot: number, clients: number) => void): void {
+    let left = clients;
+    for (let i = 0; i < slots && left > 0; i++) {
+      const part = i === slots - 1 ? left : this.#latency.binomial(left, 1 / (slots - i));
+      take(i, part);
+      left -= part;
+    }
   }
 
   #add(step: number, zone: number, clients: number): void {
