@@ -47,7 +47,7 @@ const registryUrl = services.urls.etcd;
 const fleet = await step(
   `registering ${flags.gateways} gateways`,
   60,
-  startProgram('gateways', 'peers/ipconf-server.ts', [registryUrl, flags.gateways]),
+  startProgram('gateways', 'peers/reporting-gateways.ts', [registryUrl, flags.gateways]),
 );
 stack.use(fleet.child);
 const ipconf = await step('starting ipconf', 60, startIpconf());
