@@ -17,7 +17,11 @@ import { httpLoad, type HttpLoadResult } from './lib/http-load.ts';
 import { median } from './lib/runner.ts';
 import { sample, usageSince } from './lib/usage.ts';
 
-const PATH = '/ip/list?uid=123456789012345678&zone=zone-1&transport=tcp&v=1';
+/** What the SDK asks, for as many users as may come in a second, from all zones. */
+const PATHS = Array.from(
+  { length: 10_000 },
+  (_, i) => `/ip/list?uid=${123_456_789_000_000_000n + BigInt(i)}&zone=zone-${i % 3}&transport=tcp&v=1`,
+);
 const CONNECTIONS = 64;
 const CHANGES = 50;
 const ETCD_SECONDS = 5;
@@ -145,7 +149,7 @@ async function startIpconf(): Promise<Server> {
 }
 
 function load(port: number) {
-  return { port, path: PATH, connections: CONNECTIONS, seconds };
+  return { port, paths: PATHS, connections: CONNECTIONS, seconds };
 }
 
 /** Asks as fast as it answers; also how many answers a second of the server's CPU gives. */
@@ -160,7 +164,7 @@ async function fullLoad({ child, port }: Server) {
 /** Waits until gateways are known; returns an answer as the bare server is to give it. */
 async function firstAnswer(port: number): Promise<{ headers: string[]; body: string }> {
   for (;;) {
-    const response = await fetch(`http://127.0.0.1:${port}${PATH}`);
+    const response = await fetch(`http://127.0.0.1:${port}${PATHS[0]}`);
     const body = await response.text();
     if (response.status === 200) {
       const own = new Set(['date', 'connection', 'keep-alive']);

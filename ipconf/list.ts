@@ -48,7 +48,7 @@ export class List {
   /** Answers GET: the gateways for one client. */
   answer(request: PlacementRequest): Answer | Promise<Answer> {
     const placed = this.#placement.place(request);
-    if (placed.length === 0) return this.#nothing();
+    if (placed.choices.length === 0) return this.#nothing();
     const start = `{"code":"OK","message":"ok","data":${write(placed)}`;
     if (!this.#tickets || request.uid === '') return okAnswer(start + this.#tail);
     return this.#ticket(request, placed).then((ticket) => okAnswer(`${start}${ticket}${this.#tail}`));
@@ -59,7 +59,7 @@ export class List {
     const results: string[] = [];
     for (const request of requests) {
       const placed = this.#placement.place(request);
-      if (placed.length === 0) return this.#nothing();
+      if (placed.choices.length === 0) return this.#nothing();
       const ticket = request.uid === '' ? '' : await this.#ticket(request, placed);
       results.push(`{"data":${write(placed)}${ticket}}`);
     }
@@ -68,7 +68,7 @@ export class List {
 
   async #ticket({ uid }: PlacementRequest, placed: Placed): Promise<string> {
     if (!this.#tickets) return '';
-    const names = placed.map(({ gateway }) => gateway.address.name);
+    const names = placed.choices.map(({ gateway }) => gateway.address.name);
     return `,"ticket":${JSON.stringify(await this.#tickets.sign(uid, names))}`;
   }
 
@@ -80,10 +80,12 @@ export class List {
 }
 
 function write(placed: Placed): string {
+  if (placed.text !== '') return placed.text;
   let text = '[';
-  for (const { gateway, score } of placed) {
+  for (const { gateway, score } of placed.choices) {
     if (text.length > 1) text += ',';
     text += `${gateway.head}${Math.round(score * SCORE_DIGITS) / SCORE_DIGITS}}`;
   }
-  return `${text}]`;
+  placed.text = `${text}]`;
+  return placed.text;
 }

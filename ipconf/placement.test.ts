@@ -33,7 +33,7 @@ const learn = () => {
 /** Names of the gateways that these users are told first. */
 const firsts = (count: number, zone = '', uid: (i: number) => string = (i) => `user-${i}`) =>
   Array.from({ length: count }, (_, i) => {
-    const [first] = placement.place({ ...ANY, zone, uid: uid(i) });
+    const [first] = placement.place({ ...ANY, zone, uid: uid(i) }).choices;
     return first?.gateway.address ?? { name: '', zone: '' };
   });
 
@@ -47,7 +47,7 @@ describe('two random choices', () => {
   test('a large fleet: as many different gateways as an answer holds, best first', () => {
     add(100, (i) => i / 200);
     learn();
-    const placed = placement.place(ANY);
+    const placed = placement.place(ANY).choices;
     expect(placed).toHaveLength(MAX_GATEWAYS);
     expect(new Set(placed.map(({ gateway }) => gateway)).size).toBe(MAX_GATEWAYS);
     expect(placed.map(({ score }) => score)).toEqual(
@@ -58,7 +58,7 @@ describe('two random choices', () => {
   test('n=1: still the better of two', () => {
     add(100, (i) => (i % 2 === 0 ? 0.2 : 0.6));
     learn();
-    const all = Array.from({ length: 1000 }, () => placement.place({ ...ANY, n: 1 }));
+    const all = Array.from({ length: 1000 }, () => placement.place({ ...ANY, n: 1 }).choices);
     const emptier = all.filter(([first]) => (first?.score ?? 0) > 0.6).length;
     // Two thirds of the room is there, so a single draw would find it two times in three; two draws 8 times in 9.
     expect(emptier).toBeGreaterThan(850);
@@ -70,7 +70,8 @@ describe('two random choices', () => {
     add(50, () => 1);
     learn();
     for (let i = 0; i < 500; i++)
-      for (const { gateway } of placement.place(ANY)) expect(gateway.window.load.connections).toBe(MAX / 2);
+      for (const { gateway } of placement.place(ANY).choices)
+        expect(gateway.window.load.connections).toBe(MAX / 2);
   });
 
   test('unequal sizes: clients in proportion', () => {
@@ -93,7 +94,7 @@ describe('two random choices', () => {
   test('all full: nothing', () => {
     add(3, () => 1);
     learn();
-    expect(placement.place(ANY)).toEqual([]);
+    expect(placement.place(ANY).choices).toEqual([]);
   });
 });
 
@@ -207,7 +208,7 @@ describe('zones', () => {
   test('a zone without gateways: any', () => {
     add(10, () => 0.5, { zone: 'a' });
     learn();
-    expect(placement.place({ ...ANY, zone: 'nowhere' })[0]?.gateway.address.zone).toBe('a');
+    expect(placement.place({ ...ANY, zone: 'nowhere' }).choices[0]?.gateway.address.zone).toBe('a');
   });
 });
 
@@ -216,6 +217,6 @@ test('transport=ws: no gateway without a WebSocket port', () => {
   add(20, () => 0.8);
   learn();
   for (let i = 0; i < 50; i++)
-    for (const { gateway } of placement.place({ ...ANY, transport: 'ws', uid: `user-${i}` }))
+    for (const { gateway } of placement.place({ ...ANY, transport: 'ws', uid: `user-${i}` }).choices)
       expect(gateway.address.wsPort).toBe(8901);
 });

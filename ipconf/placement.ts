@@ -1,6 +1,7 @@
 /** Placement: which gateways a client is told, best first. */
 import type { Fleet, Transport } from './fleet.ts';
 import type { Gateway } from './gateway.ts';
+import type { Homes } from './homes.ts';
 import type { Pool } from './pool.ts';
 
 /** Most gateways in an answer, and as many as without a wish: enough that one of them can be reached. */
@@ -37,8 +38,13 @@ interface Choice {
   readonly score: number;
 }
 
-/** What a client is told: gateways in the order in which it should try them. */
-export type Placed = readonly Choice[];
+/** What a client is told; within one tick the users of a home may share it. */
+export interface Placed {
+  /** Gateways in the order in which it should try them. */
+  readonly choices: readonly Choice[];
+  /** The choices as they stand in an answer; '' until somebody has written them. */
+  text: string;
+}
 
 export class Placement {
   readonly #fleet: Fleet;
@@ -59,28 +65,43 @@ export class Placement {
 
   /** Chooses gateways and counts the client as on its way to the first; empty when none has room. */
   place(request: PlacementRequest): Placed {
-    const choices = this.#choose(request);
-    const first = choices[0];
+    const placed = this.#choose(request);
+    const first = placed.choices[0];
     if (first) {
       // The other nodes place as many without telling: each of ours stands for one of each of theirs.
       first.gateway.credit.place(this.nodes);
       this.#placed++;
     }
-    return choices;
+    return placed;
   }
 
-  #choose({ n, zone, transport, uid }: PlacementRequest): Choice[] {
+  #choose({ n, zone, transport, uid }: PlacementRequest): Placed {
     const fleet = this.#fleet;
     const all = fleet.pool('', transport);
     const near = zone !== '' && fleet.hasZone(zone) ? fleet.pool(zone, transport) : undefined;
+    const pool = near ?? all;
+    const own = near ? zone : '';
+    const home = uid === '' ? undefined : this.#homeOf(uid, fleet.homes(own, transport), pool, all);
+    if (!home) return { choices: this.#draw(n, own, near, all), text: '' };
+    // Who belongs there goes there; what comes after it matters only when it cannot be reached.
+    const told = (pool.told[n] ??= new Map<Gateway, Placed>());
+    let placed = told.get(home);
+    if (!placed) {
+      const choices = this.#draw(n, own, near, all);
+      moveToFront(choices, home, fleet.score(home));
+      if (choices.length > n) choices.length = n;
+      placed = { choices, text: '' };
+      told.set(home, placed);
+    }
+    return placed;
+  }
+
+  /** Returns the best n of those drawn, best first. */
+  #draw(n: number, zone: string, near: Pool | undefined, all: Pool): Choice[] {
     const choices: Choice[] = [];
     const draws = Math.max(n, MIN_DRAWS);
     if (near) this.#gather(near, draws, choices, '');
-    this.#gather(all, near ? Math.max(MIN_DRAWS, draws - choices.length) : draws, choices, near ? zone : '');
-    if (uid !== '') {
-      const home = this.#homeOf(uid, near ? zone : '', transport, near ?? all, all);
-      if (home) moveToFront(choices, home, fleet.score(home));
-    }
+    this.#gather(all, near ? Math.max(MIN_DRAWS, draws - choices.length) : draws, choices, zone);
     if (choices.length > n) choices.length = n;
     return choices;
   }
@@ -103,11 +124,11 @@ export class Placement {
   }
 
   /** Returns where the user belongs, if going there costs little evenness. */
-  #homeOf(uid: string, zone: string, transport: Transport, near: Pool, all: Pool): Gateway | undefined {
+  #homeOf(uid: string, homes: Homes, near: Pool, all: Pool): Gateway | undefined {
     const fleet = this.#fleet;
-    const homes = fleet.homes(zone, transport).of(uid);
-    if (!homes) return undefined;
-    const [first, second] = homes;
+    const both = homes.of(uid);
+    if (!both) return undefined;
+    const [first, second] = both;
     const score = fleet.score(second);
     const home = isWorth(fleet.score(first), score) ? first : second;
     // Others are emptier when one is new, and elsewhere when the whole zone is full: then nobody stays at home.

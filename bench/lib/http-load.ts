@@ -1,9 +1,10 @@
-/** Load on one HTTP path over keep-alive connections, as plain sockets: no client library's time is measured. */
+/** Load on an HTTP server over keep-alive connections, as plain sockets: no client library's time is measured. */
 import { connect, type Socket } from 'node:net';
 
 export interface HttpLoadOptions {
   readonly port: number;
-  readonly path: string;
+  /** Asked for in turn. */
+  readonly paths: readonly string[];
   readonly connections: number;
   readonly seconds: number;
   /** Requests per second of all connections together, sent whether or not answers come; undefined: one at a time. */
@@ -25,8 +26,13 @@ const PATIENCE_MS = 10_000;
 
 /** Runs it; latency counts from the moment at which a request was due. @throws Error when answers stay away */
 export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult> {
-  const { port, path, connections, seconds, rate } = options;
-  const clients = await Promise.all(Array.from({ length: connections }, () => HttpClient.open(port, path)));
+  const { port, paths, connections, seconds, rate } = options;
+  const requests = paths.map((path) => Buffer.from(`GET ${path} HTTP/1.1\r\nhost: bench\r\n\r\n`));
+  let next = 0;
+  const request = () => requests[next++ % requests.length] as Buffer;
+  const clients = await Promise.all(
+    Array.from({ length: connections }, () => HttpClient.open(port, request)),
+  );
   const latencies: number[] = [];
   const began = performance.now();
   const end = began + seconds * 1000;
@@ -42,7 +48,7 @@ export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult
   }
   const late = rate === undefined ? [] : await pace(clients, rate, began, end);
   while (lost.length === 0 && (performance.now() < end || clients.some(({ isWaiting }) => isWaiting))) {
-    if (performance.now() > end + PATIENCE_MS) lost.push(new Error(`the server of ${path} owes answers`));
+    if (performance.now() > end + PATIENCE_MS) lost.push(new Error('the server owes answers'));
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   const elapsed = (performance.now() - began) / 1000;
@@ -87,7 +93,7 @@ function percentile(values: readonly number[], share: number): number {
 
 class HttpClient {
   readonly #socket: Socket;
-  readonly #request: Buffer;
+  readonly #request: () => Buffer;
   readonly #dueMs: number[] = [];
   #received = '';
   #isClosed = false;
@@ -95,9 +101,9 @@ class HttpClient {
   /** The connection ended with requests that have no answer, or the answer is not a good one. */
   onLost: (error: Error) => void = () => {};
 
-  private constructor(socket: Socket, path: string) {
+  private constructor(socket: Socket, request: () => Buffer) {
     this.#socket = socket;
-    this.#request = Buffer.from(`GET ${path} HTTP/1.1\r\nhost: bench\r\n\r\n`);
+    this.#request = request;
     socket.setNoDelay(true);
     socket.on('data', (chunk) => this.#take(chunk.toString('latin1')));
     socket.on('close', () => {
@@ -106,9 +112,9 @@ class HttpClient {
     });
   }
 
-  static open(port: number, path: string): Promise<HttpClient> {
+  static open(port: number, request: () => Buffer): Promise<HttpClient> {
     return new Promise((resolve, reject) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(new HttpClient(socket, path)));
+      const socket = connect(port, '127.0.0.1', () => resolve(new HttpClient(socket, request)));
       socket.on('error', reject);
     });
   }
@@ -120,7 +126,7 @@ class HttpClient {
   ask(dueMs: number): void {
     this.#dueMs.push(dueMs);
     if (this.#isClosed) this.#lose();
-    else this.#socket.write(this.#request);
+    else this.#socket.write(this.#request());
   }
 
   close(): void {

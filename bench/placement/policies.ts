@@ -1,6 +1,6 @@
 /** The policies that are compared: GoChat's own code, the classic design's, and three that everybody knows. */
 import type { Endpoint } from '../../crpc/mod.ts';
-import { ANY, Fleet, type Placed, Placement } from '../../ipconf/mod.ts';
+import { ANY, Fleet, Placement } from '../../ipconf/mod.ts';
 import type { Random } from './random.ts';
 import { BYTES_PER_CAPACITY, type SimReport, ZONES } from './world.ts';
 
@@ -62,10 +62,10 @@ class GochatPolicy implements Policy {
     // Whom it is for is drawn anew: homes are a hash of it, so any users will do.
     const uid = String(this.#random.below(USERS));
     const { n, transport } = ANY;
-    const placed = this.#placement.place({ n, zone: ZONES[zone] as string, transport, uid });
-    for (let i = 0; i < placed.length; i++)
-      ranked[i] = (placed[i] as Placed[number]).gateway.address.port - FIRST_PORT;
-    return placed.length;
+    const { choices } = this.#placement.place({ n, zone: ZONES[zone] as string, transport, uid });
+    for (let i = 0; i < choices.length; i++)
+      ranked[i] = (choices[i] as (typeof choices)[number]).gateway.address.port - FIRST_PORT;
+    return choices.length;
   }
 }
 
