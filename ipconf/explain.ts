@@ -3,13 +3,14 @@ import type { Fleet } from './fleet.ts';
 import type { Gateway } from './gateway.ts';
 import { COMFORT } from './scorer.ts';
 
-/** Returns what GET /ip/explain shows, best gateway first. */
-export function explain(fleet: Fleet, now: number) {
+/** Returns what GET /ip/explain shows, best gateway first. @param nodes ipconf nodes that place clients */
+export function explain(fleet: Fleet, nodes: number, now: number) {
   const taking = new Set(fleet.candidates);
   const gateways = [...fleet.gateways]
     .map((gateway) => explainGateway(fleet, gateway, taking.has(gateway), now))
     .sort((a, b) => b.score - a.score);
   return {
+    ipconf_nodes: nodes,
     candidates: taking.size,
     mean_headroom: round(fleet.meanHeadroom),
     stale_for_ms: Math.round(fleet.staleFor),
@@ -28,41 +29,60 @@ function explainGateway(fleet: Fleet, gateway: Gateway, takes: boolean, now: num
     zone: address.zone,
     version: address.version,
     started_at: address.epoch === 0 ? null : new Date(address.epoch).toISOString(),
-    draining: load.draining,
-    weight: load.weight,
-    used: load.used,
     takes_clients: takes,
     score: takes ? round(fleet.score(gateway)) : 0,
+    why: reasons(fleet, gateway, now),
     headroom: round(gateway.headroom),
-    connections: load.connections,
-    capacity: Math.round(capacity),
-    credit: Math.round(credit.amount),
-    arrived: Math.round(credit.outcome.arrived),
-    lost: Math.round(credit.outcome.lost),
-    used_rate: round(window.usedRate),
-    report_age_ms: Math.round(window.age(now)),
     freshness: round(gateway.freshness),
     trust: round(gateway.trust),
     ramp: round(gateway.ramp),
-    reports: window.recent,
-    why: reasons(gateway, now),
+    draining: load.draining,
+    weight: load.weight,
+    capacity: Math.round(capacity),
+    connections: load.connections,
+    credit: Math.round(credit.amount),
+    arrived_lately: Math.round(credit.outcome.arrived),
+    lost_lately: Math.round(credit.outcome.lost),
+    used: Object.fromEntries(Object.entries(load.used).map(([name, share]) => [name, round(share)])),
+    used_rate: round(window.usedRate),
+    report_age_ms: Math.round(window.age(now)),
+    reports: window.recent.map(({ at, connections, rate }) => ({
+      age_ms: Math.round(Math.max(0, now - at)),
+      connections,
+      used_rate: round(rate),
+    })),
   };
 }
 
-function reasons(gateway: Gateway, now: number): string[] {
+/** Says in words what makes the score what it is. */
+function reasons(fleet: Fleet, gateway: Gateway, now: number): string[] {
   const { window, credit, capacity } = gateway;
   const { load } = window;
   const why: string[] = [];
   if (load.draining) why.push('it is draining: it gets no clients');
-  if (gateway.freshness === 0) why.push(`no report for ${Math.round(window.age(now))} ms: left out`);
-  else if (gateway.freshness < 1) why.push(`no report for ${Math.round(window.age(now))} ms: discounted`);
-  if (gateway.trust < 1) why.push('clients that were sent there do not arrive');
-  if (gateway.ramp < 1) why.push('it is new: its lead counts little by little');
+  const silent = `no report for ${Math.round(window.age(now) / 1000)} s`;
+  if (gateway.freshness === 0) why.push(`${silent}: left out`);
+  else if (gateway.freshness < 1) why.push(`${silent}: ${percent(gateway.freshness)} of its score counts`);
+  if (gateway.trust < 1)
+    why.push(`clients that were sent there do not arrive: ${percent(gateway.trust)} of its score counts`);
+  if (gateway.ramp < 1) why.push(`it is new: ${percent(gateway.ramp)} of its lead over the mean counts`);
+  if (fleet.suspicion > 0)
+    why.push(`the picture is old: ${percent(1 - fleet.suspicion)} of its distance from the mean counts`);
   const byConnections = (load.connections + credit.amount) / capacity;
   const byRate = (window.usedRate - COMFORT) / (1 - COMFORT);
-  if (Math.max(byConnections, byRate) >= 1) why.push('it is full');
-  why.push(byRate > byConnections ? 'its rates are the scarcest' : 'its connections are the scarcest');
+  const connections = `${load.connections} connections and ${Math.round(credit.amount)} on their way of ${Math.round(capacity)}`;
+  const [scarcest] = Object.entries(load.used).toSorted(([, a], [, b]) => b - a);
+  why.push(
+    byRate > byConnections
+      ? `scarcest is ${scarcest?.[0] ?? 'its rate'}: ${percent(window.usedRate)} is used, averaged`
+      : `scarcest are connections: ${connections}`,
+  );
+  if (Math.max(byConnections, byRate) >= 1) why.push('it is full: it gets no clients');
   return why;
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
 }
 
 function round(value: number): number {

@@ -57,7 +57,7 @@ describe('readLoad', () => {
       maxConnections: DEFAULT_MAX_CONNECTIONS,
       accepted: undefined,
       tick: undefined,
-      used: [],
+      used: {},
       draining: false,
       weight: 1,
     });
@@ -89,7 +89,7 @@ describe('readLoad', () => {
       maxConnections: 100,
       accepted: 12,
       tick: 3,
-      used: [0.25, 0.5, 0.75, 0.1],
+      used: { bytes: 0.25, memory: 0.5, cpu: 0.75, loop_delay: 0.1 },
       draining: true,
       weight: 2,
     });
@@ -106,7 +106,7 @@ describe('readLoad', () => {
       connections: 0,
       maxConnections: DEFAULT_MAX_CONNECTIONS,
       tick: undefined,
-      used: [],
+      used: {},
       weight: 1,
     });
   });

@@ -20,6 +20,9 @@ export interface GatewayAddress {
   readonly epoch: number;
 }
 
+export type Used = Readonly<Partial<Record<RateDimension, number>>>;
+export type RateDimension = 'bytes' | 'frames' | 'memory' | 'cpu' | 'loop_delay';
+
 /** One report of a gateway's load. Dimensions that the gateway does not report are undefined and do not count. */
 export interface GatewayLoad {
   readonly connections: number;
@@ -28,8 +31,8 @@ export interface GatewayLoad {
   readonly accepted: number | undefined;
   /** Number of the report, growing: a report with the same number is the same report. */
   readonly tick: number | undefined;
-  /** Used shares of the other dimensions, 0 idle to 1 spent: bytes, frames, CPU, memory, event-loop delay. */
-  readonly used: readonly number[];
+  /** Used shares of the other dimensions, 0 idle to 1 spent. */
+  readonly used: Used;
   readonly draining: boolean;
   /** Relative capacity given by the operator. */
   readonly weight: number;
@@ -40,11 +43,11 @@ export const DEFAULT_MAX_CONNECTIONS = 50_000;
 /** Event-loop delay at which a gateway counts as spent: frames then wait longer than a person notices. ms. */
 export const MAX_LOOP_DELAY_MS = 100;
 
-/** Names of the load figures beside `connections`: [used, capacity]. A dimension without capacity does not count. */
+/** Load figures beside `connections`: [dimension, used, capacity]. A dimension without capacity does not count. */
 const RATE_DIMENSIONS = [
-  ['bytes_out_per_s', 'max_bytes_out_per_s'],
-  ['frames_per_s', 'max_frames_per_s'],
-  ['memory_bytes', 'max_memory_bytes'],
+  ['bytes', 'bytes_out_per_s', 'max_bytes_out_per_s'],
+  ['frames', 'frames_per_s', 'max_frames_per_s'],
+  ['memory', 'memory_bytes', 'max_memory_bytes'],
 ] as const;
 
 /** Returns the gateway's address, or undefined where the registered one is of no use to a client. */
@@ -73,15 +76,15 @@ export function readLoad(endpoint: Endpoint): GatewayLoad {
     const value = endpoint.load[name];
     return value !== undefined && Number.isFinite(value) && value >= 0 ? value : undefined;
   };
-  const used: number[] = [];
-  for (const [name, capacity] of RATE_DIMENSIONS) {
+  const used: { -readonly [dimension in keyof Used]: number } = {};
+  for (const [dimension, name, capacity] of RATE_DIMENSIONS) {
     const most = figure(capacity) ?? 0;
-    if (most > 0) used.push((figure(name) ?? 0) / most);
+    if (most > 0) used[dimension] = (figure(name) ?? 0) / most;
   }
   const cpu = figure('cpu');
-  if (cpu !== undefined) used.push(cpu);
+  if (cpu !== undefined) used.cpu = cpu;
   const loopDelay = figure('loop_delay_ms');
-  if (loopDelay !== undefined) used.push(loopDelay / MAX_LOOP_DELAY_MS);
+  if (loopDelay !== undefined) used.loop_delay = loopDelay / MAX_LOOP_DELAY_MS;
   return {
     connections: figure('connections') ?? 0,
     maxConnections: figure('max_connections') || DEFAULT_MAX_CONNECTIONS,

@@ -42,7 +42,7 @@ export function headroom(connections: number, capacity: number, usedRate: number
 /** Returns the used share of the scarcest rate of a report. */
 export function scarcestRate(load: GatewayLoad): number {
   let most = 0;
-  for (const share of load.used) if (share > most) most = share;
+  for (const share of Object.values(load.used)) if (share > most) most = share;
   return most;
 }
 

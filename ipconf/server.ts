@@ -110,7 +110,7 @@ export class IpconfServer implements Server {
   readonly explain: AdminHandler = (_request, response) => {
     response
       .writeHead(200, { 'content-type': 'application/json' })
-      .end(toAscii(explain(this.#fleet, performance.now())));
+      .end(toAscii(explain(this.#fleet, this.#placement.nodes, performance.now())));
   };
 
   readonly start = once(async () => {

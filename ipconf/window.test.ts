@@ -7,7 +7,7 @@ const load = (change: Partial<GatewayLoad>): GatewayLoad => ({
   maxConnections: 100,
   accepted: undefined,
   tick: undefined,
-  used: [],
+  used: {},
   draining: false,
   weight: 1,
   ...change,
@@ -21,9 +21,9 @@ describe('Window', () => {
   });
 
   test('rates: the scarcest, halfway to the newest after one half-life', () => {
-    const window = new Window(load({ used: [0.2, 0.1] }), 0);
+    const window = new Window(load({ used: { cpu: 0.2, bytes: 0.1 } }), 0);
     expect(window.usedRate).toBe(0.2);
-    window.add(load({ used: [0.4, 0.8] }), RATE_HALF_LIFE_MS);
+    window.add(load({ used: { cpu: 0.4, bytes: 0.8 } }), RATE_HALF_LIFE_MS);
     expect(window.usedRate).toBeCloseTo(0.5, 12);
   });
 

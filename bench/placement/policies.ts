@@ -120,8 +120,15 @@ abstract class RankedPolicy extends ReportPolicy {
   #top: number[] = [];
 
   protected rank(): void {
-    const best = [...this.reports.values()].sort((a, b) => this.compare(a, b) || a.index - b.index);
-    this.#top = best.slice(0, TOP).map(({ index }) => index);
+    const best: SimReport[] = [];
+    for (const report of this.reports.values()) {
+      const isBefore = (other: SimReport) => (this.compare(other, report) || other.index - report.index) > 0;
+      let at = best.length;
+      while (at > 0 && isBefore(best[at - 1] as SimReport)) at--;
+      if (at < TOP) best.splice(at, 0, report);
+      if (best.length > TOP) best.length = TOP;
+    }
+    this.#top = best.map(({ index }) => index);
   }
 
   protected abstract compare(a: SimReport, b: SimReport): number;
