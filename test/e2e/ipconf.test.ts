@@ -127,7 +127,8 @@ describe('two ipconf nodes on one etcd', () => {
 
   test('most gateways vanish at once: held back first, then let go', async () => {
     const url = ownRegistry();
-    await using _staying = await Gateways.register(url, 1, 1);
+    await using stack = new AsyncDisposableStack();
+    stack.use(await Gateways.register(url, 1, 1));
     const vanishing = await Gateways.register(url, 2, 4);
     await using ipconf = await startIpconf(url);
     await eventually('all known', async () => (await ask(ipconf)).data?.length === 5);
@@ -177,7 +178,8 @@ describe('one ipconf node', () => {
 
   test('what strangers send: each is refused with a code that is counted, and the server lives', async () => {
     const url = ownRegistry();
-    await using _gateways = await Gateways.register(url, 1, 1);
+    await using stack = new AsyncDisposableStack();
+    stack.use(await Gateways.register(url, 1, 1));
     await using ipconf = await startIpconf(url);
     await eventually('known', async () => (await ask(ipconf)).code === 'OK');
     const get = (target: string) => `GET ${target} HTTP/1.1\r\nhost: x\r\n\r\n`;
@@ -213,7 +215,7 @@ describe('one ipconf node', () => {
       [post('[]'), 400, 'ARGUMENT_INVALID'],
       [post('{"requests":[{"n":6}]}'), 400, 'ARGUMENT_INVALID'],
       [post('{"requests":[{"uid":["1"]}]}'), 400, 'ARGUMENT_INVALID'],
-      [post(JSON.stringify({ requests: Array(101).fill({}) })), 400, 'ARGUMENT_INVALID'],
+      [post(JSON.stringify({ requests: Array.from({ length: 101 }, () => ({})) })), 400, 'ARGUMENT_INVALID'],
       [post(' '.repeat(70_000)), 413, 'REQUEST_TOO_LARGE'],
       [post('{}', 'text/plain'), 415, 'MEDIA_TYPE_UNSUPPORTED'],
     ];
@@ -233,7 +235,8 @@ describe('one ipconf node', () => {
 
   test('a flood from one address: 429 with the time to wait, counted; others are served on', async () => {
     const url = ownRegistry();
-    await using _gateways = await Gateways.register(url, 1, 1);
+    await using stack = new AsyncDisposableStack();
+    stack.use(await Gateways.register(url, 1, 1));
     await using ipconf = await startIpconf(url, [
       '--rate-per-second',
       '1',
