@@ -28,6 +28,8 @@ export interface StateLimits {
   readonly cachedConversations: number;
   /** Members kept in all of them. @default 4000000 */
   readonly cachedMembers: number;
+  /** Age beyond which a member list that no message has confirmed is looked up again for TYPING, ms. @default 5000 */
+  readonly ephemeralMembersMs: number;
   /** Pushes that wait for a member list; beyond: left out and made good by a resync. @default 20000 */
   readonly waitingPushes: number;
   /** Conversations whose members could not be loaded; beyond: all connections resync. @default 10000 */
@@ -64,6 +66,7 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   pushBytes: 8 * 1024 * 1024,
   cachedConversations: 100_000,
   cachedMembers: 4_000_000,
+  ephemeralMembersMs: 5_000,
   waitingPushes: 20_000,
   failedLoads: 10_000,
   logins: 10_000,

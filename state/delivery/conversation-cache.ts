@@ -33,6 +33,10 @@ export interface Entry {
   visibleToAllAfter: number;
   /** -1: never loaded. */
   version: number;
+  /** When the list was last known to be the newest, monotonic, ms. */
+  checkedMs: number;
+  /** What is typed while the members are looked up; the newest only. */
+  typed: (() => void) | undefined;
   /** Looked up since the last sweep. */
   used: boolean;
   /** A load is queued, in flight or to be retried. */
@@ -81,6 +85,8 @@ export class ConversationCache {
       visibleAfter: undefined,
       visibleToAllAfter: 0,
       version: -1,
+      checkedMs: 0,
+      typed: undefined,
       used: true,
       loading: false,
       lost: false,
@@ -99,6 +105,7 @@ export class ConversationCache {
     this.#members += (members.length - entry.members.length) / 2;
     entry.members = members;
     entry.version = list.version;
+    entry.checkedMs = performance.now();
     entry.visibleToAllAfter = list.members.reduce(
       (most, member) => Math.max(most, member.visibleAfterSeq),
       0,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { ConversationId, UserId } from '../../common/mod.ts';
 import { client, deliverCount, encodeFrame, FrameType, LinkKind } from '../../proto/mod.ts';
 import { settle, testNode, until } from '../testing/test-node.ts';
 
@@ -40,12 +41,11 @@ describe('fan-out', () => {
     b.attach(1, 2n);
     b.attach(2, 3n);
     const typing = (conn: number, w = a) => w.frames([conn, encodeFrame(FrameType.TYPING, 0, ROOM)]);
-    typing(1);
-    await settle();
     a.take();
     b.take();
     typing(1);
     typing(2, b);
+    typing(1);
     await settle();
     expect(a.delivered()).toEqual([]);
     const [told, ...more] = b.delivered();
@@ -59,6 +59,21 @@ describe('fan-out', () => {
     b.stream.queuedBytes = 0;
     b.drained();
     expect(b.take()).toEqual([]);
+  });
+
+  test('TYPING after a silence: who left by way of another node is not told', async () => {
+    const { store, worker } = await testNode({ ephemeralMembersMs: 0 });
+    store.addRoom(ROOM, 'room', [1n, 2n, 3n]);
+    const w = worker();
+    for (const user of [1n, 2n, 3n]) w.attach(Number(user), user);
+    const typing = () => w.frames([1, encodeFrame(FrameType.TYPING, 0, ROOM)]);
+    typing();
+    await settle();
+    expect(w.delivered().map(({ conn }) => conn)).toEqual([2, 3]);
+    await store.leaveRoom(ROOM as ConversationId, 3n as UserId);
+    typing();
+    await settle();
+    expect(w.delivered().map(({ conn }) => conn)).toEqual([2]);
   });
 
   test("the sender's other devices: get the message; the sending connection gets SENT alone", async () => {

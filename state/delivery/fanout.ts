@@ -62,6 +62,7 @@ export class Fanout {
   publish(push: Push): number {
     const entry = this.#cache.entry(push.conversation);
     if (!entry.loading && entry.version >= push.memberVersion) {
+      entry.checkedMs = performance.now();
       return this.#deliver(entry, push);
     }
     if (push.memberVersion > entry.wanted) entry.wanted = push.memberVersion;
@@ -76,7 +77,8 @@ export class Fanout {
 
   /**
    * Pushes a frame that may be left out to the members of a small conversation, if the sender is known to be one of
-   * them. Where the members are not known they are asked for, so that the next one is pushed.
+   * them. Where the members are not known, or may have changed unnoticed because nothing was sent for some time, they
+   * are asked for first.
    */
   publishEphemeral(
     conversation: ConversationId,
@@ -88,17 +90,12 @@ export class Fanout {
     // What may be left out must not make others wait.
     if (this.#toLoad.length > 0) return;
     const entry = this.#cache.entry(conversation);
-    if (entry.loading) return;
-    if (entry.version < 0) {
+    if (entry.version < 0 || performance.now() - entry.checkedMs > this.#options.limits.ephemeralMembersMs) {
+      entry.typed = () => this.#deliverEphemeral(entry, sender, frame, from, conn);
       this.#load(entry);
       return;
     }
-    if (entry.members.length / 2 > MAX_EPHEMERAL_MEMBERS || !hasId(entry.members, sender)) return;
-    for (const { link, conns, head } of this.#targets(entry)) {
-      const at = link === from ? conns.indexOf(conn) : -1;
-      const count = at < 0 ? conns.length : conns.length - 1;
-      if (count > 0) link.pushEphemeral(at < 0 ? head : headWithout(head, at, count), frame);
-    }
+    if (!entry.loading) this.#deliverEphemeral(entry, sender, frame, from, conn);
   }
 
   /** Pushes a frame that is no message to all who are members at a version. */
@@ -153,6 +150,15 @@ export class Fanout {
     }
     if (deliveries > 0) this.#options.metrics.deliveries.add(deliveries);
     return deliveries;
+  }
+
+  #deliverEphemeral(entry: Entry, sender: UserId, frame: Uint8Array, from: Downlink, conn: number): void {
+    if (entry.members.length / 2 > MAX_EPHEMERAL_MEMBERS || !hasId(entry.members, sender)) return;
+    for (const { link, conns, head } of this.#targets(entry)) {
+      const at = link === from ? conns.indexOf(conn) : -1;
+      const count = at < 0 ? conns.length : conns.length - 1;
+      if (count > 0) link.pushEphemeral(at < 0 ? head : headWithout(head, at, count), frame);
+    }
   }
 
   #targets(entry: Entry): readonly Target[] {
@@ -216,8 +222,9 @@ export class Fanout {
     } else {
       this.#backoff.reset();
       entry.loading = false;
-      const { waiting, lost } = entry;
+      const { waiting, lost, typed } = entry;
       entry.waiting = [];
+      entry.typed = undefined;
       entry.lost = false;
       this.#waiting -= waiting.length;
       if (list === undefined) {
@@ -226,6 +233,7 @@ export class Fanout {
         this.#cache.fill(entry, list);
         if (lost) for (const { link, conns } of this.#targets(entry)) link.fence(conns);
         for (const push of waiting) this.#deliver(entry, push);
+        typed?.();
       }
     }
     this.#loadNext();
@@ -242,6 +250,7 @@ export class Fanout {
   }
 
   #retryLater(entry: Entry): void {
+    entry.typed = undefined;
     if (this.#stopped) return;
     this.#failed.push(entry);
     if (this.#failed.length > this.#options.limits.failedLoads) {
