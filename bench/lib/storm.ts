@@ -14,7 +14,6 @@ const BYSTANDER_RATE = 100;
 export async function storm({ load, services, signal }: StudyContext): Promise<Findings> {
   await using stack = new AsyncDisposableStack();
   const env = environment(services);
-  const seeds = new Seeds(services.store);
   const [port] = await freePorts(1);
   const start = async (mode: string, flags: readonly string[] = []) => {
     const server = await startServer(mode, flags, { env });
@@ -24,8 +23,12 @@ export async function storm({ load, services, signal }: StudyContext): Promise<F
   await start('state');
   const calm = await start('gateway', ['--ws-port', '0']);
   const hit = await start('gateway', ['--port', String(port), '--ws-port', '0']);
-  const clients = await seeds.connections({ scenario: 'idle', connections: STORM_CLIENTS });
-  const pairs = await seeds.connections({ scenario: 'direct', connections: BYSTANDERS });
+  const clients = await new Seeds(services.store).connections({
+    scenario: 'idle',
+    connections: STORM_CLIENTS,
+  });
+  // Other users: what they say is not for the clients.
+  const pairs = await new Seeds(services.store).connections({ scenario: 'direct', connections: BYSTANDERS });
   const talk = (seconds: number) =>
     load.run(
       {

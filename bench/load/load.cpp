@@ -173,6 +173,8 @@ class Load {
     Connection& c = *at_;
     Stamp stamp;
     if (!read_stamp(text, stamp) || stamp.sender >= c_.size()) return error("a message that nobody sent");
+    if (c_[stamp.sender].conversations[0] != c.conversations[0] || c_[stamp.sender].slot >= c.heard.size())
+      return error("a message of another conversation");
     delivered_total_++;
     if (measuring()) {
       delivered_++;
