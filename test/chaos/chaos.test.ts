@@ -19,9 +19,9 @@ test(
     expect(verdict.violations, `${text}\nhistories and logs in ${dir}`).toEqual([]);
     expect(verdict.convergedMs).toBeLessThanOrEqual(CONVERGENCE_MS);
     // A run in which little happened proves little.
-    expect(verdict.acked).toBeGreaterThan(2000);
-    expect(verdict.changes.left).toBeGreaterThan(10);
-    expect(verdict.reconnects).toBeGreaterThan(20);
+    expect(verdict.acked).toBeGreaterThan(1500);
+    expect(verdict.changes.left).toBeGreaterThan(5);
+    expect(verdict.reconnects).toBeGreaterThan(10);
     expect(Object.keys(verdict.faults).length).toBeGreaterThan(8);
     await rm(dir, { recursive: true });
   },

@@ -44,8 +44,8 @@ const DEEDS = [
   { name: 'close', weight: 5 },
   { name: 'crash', weight: 5 },
   { name: 'rival', weight: 2 },
-  { name: 'leave', weight: 3 },
-  { name: 'remove', weight: 3 },
+  { name: 'leave', weight: 5 },
+  { name: 'remove', weight: 4 },
   { name: 'delete', weight: 1 },
   { name: 'mark', weight: 8 },
   { name: 'history', weight: 4 },
@@ -209,11 +209,14 @@ export class Workload {
 
   /** What is done in a conversation that the user knows of. */
   #doIn(deed: 'leave' | 'remove' | 'delete' | 'mark' | 'history', instance: Instance, user: string): void {
-    const ids = [...((deed === 'remove' || deed === 'delete' ? this.#made : this.#known).get(user) ?? [])];
+    const { client } = instance;
+    const own = deed === 'remove' || deed === 'delete';
+    const ids = [...((own ? this.#made : this.#known).get(user) ?? [])].filter(
+      (id) => deed !== 'leave' || client.conversation(id)?.kind === 'room',
+    );
     const peer = this.#random.pick(this.#options.everyone);
     if (ids.length === 0) return;
     const id = this.#random.pick(ids);
-    const { client } = instance;
     const call = (work: () => Promise<unknown>) => this.#begin(instance.call(deed, id, work));
     if (deed === 'mark') instance.mark(id);
     else if (deed === 'history') call(() => client.history(id));

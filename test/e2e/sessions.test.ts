@@ -103,4 +103,20 @@ describe('sessions on two gateways and two state nodes', () => {
     expect(await texts(left, 'phone', 'four')).toEqual(['four']);
     expect(await texts(left, 'desk', 'four')).toEqual(['four']);
   });
+
+  test('a gateway dies: the session goes on at the other one, the conversation where it was', async () => {
+    await Promise.all(['flo', 'gil'].map((name) => signup(cluster, name)));
+    await using flo = new Client(cluster, 'flo', undefined, PHONE);
+    await using gil = new Client(cluster, 'gil');
+    const before = await flo.event('connected');
+    await Promise.all([flo.event('synced'), gil.event('synced')]);
+    gil.say('/dm flo one');
+    await flo.event('message');
+    cluster.gateways.find(({ up }) => up['instance'] === before['gateway'])?.process.signal('SIGKILL');
+    const after = await flo.event('connected', ({ gateway }) => gateway !== before['gateway']);
+    expect(after).toMatchObject({ resumed: true, session: before['session'] });
+    gil.say('two');
+    await flo.event('message', ({ text }) => text === 'two');
+    expect(flo.texts()).toEqual(['one', 'two']);
+  });
 });
