@@ -24,7 +24,7 @@ export interface StateLimits {
   readonly heldSends: number;
   /** Bytes queued to one worker beyond which pushes are left out and made good by a resync. @default 8 MiB */
   readonly pushBytes: number;
-  /** Conversations whose members are kept; beyond: those not used lately are dropped. @default 100000 */
+  /** Conversations whose members are kept, 0.4 KiB each for two; beyond: those not used lately go. @default 200000 */
   readonly cachedConversations: number;
   /** Members kept in all of them. @default 4000000 */
   readonly cachedMembers: number;
@@ -64,7 +64,7 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   batchBytes: 4 * 1024 * 1024,
   heldSends: 4096,
   pushBytes: 8 * 1024 * 1024,
-  cachedConversations: 100_000,
+  cachedConversations: 200_000,
   cachedMembers: 4_000_000,
   ephemeralMembersMs: 5_000,
   waitingPushes: 20_000,

@@ -45,7 +45,8 @@ export interface Entry {
   lost: boolean;
   /** Highest version asked for. */
   wanted: number;
-  waiting: Push[];
+  /** Pushes until then; undefined: none. */
+  waiting: Push[] | undefined;
   /** Resolved connections, kept for large conversations while the location map does not change. */
   targets: readonly Target[] | undefined;
   targetsVersion: number;
@@ -91,7 +92,7 @@ export class ConversationCache {
       loading: false,
       lost: false,
       wanted: -1,
-      waiting: [],
+      waiting: undefined,
       targets: undefined,
       targetsVersion: -1,
     };

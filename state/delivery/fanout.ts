@@ -68,6 +68,7 @@ export class Fanout {
     if (push.memberVersion > entry.wanted) entry.wanted = push.memberVersion;
     if (this.#waiting >= this.#options.limits.waitingPushes) this.#lose(entry);
     else {
+      entry.waiting ??= [];
       entry.waiting.push(push);
       this.#waiting++;
     }
@@ -189,8 +190,8 @@ export class Fanout {
   }
 
   #lose(entry: Entry): void {
-    this.#waiting -= entry.waiting.length;
-    entry.waiting = [];
+    this.#waiting -= entry.waiting?.length ?? 0;
+    entry.waiting = undefined;
     entry.lost = true;
   }
 
@@ -222,8 +223,8 @@ export class Fanout {
     } else {
       this.#backoff.reset();
       entry.loading = false;
-      const { waiting, lost, typed } = entry;
-      entry.waiting = [];
+      const { waiting = [], lost, typed } = entry;
+      entry.waiting = undefined;
       entry.typed = undefined;
       entry.lost = false;
       this.#waiting -= waiting.length;
