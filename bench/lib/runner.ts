@@ -156,10 +156,12 @@ async function readMemory(servers: readonly Tracked[]): Promise<Reading> {
 function growth(readings: readonly Reading[], { connections, first = 0 }: Workload): IdleMemory {
   const [none, after] = [readings[0] as Reading, readings.at(-1) as Reading];
   const before = readings.at(-2) as Reading;
+  // The first collection loads the inspector, which is no connection's.
+  const stood = first > 0 ? before.asItStands : none.collected;
   const each = (from: number, to: number, count: number) => ((to - from) * 1024) / count;
   return {
     grown: each(before.collected, after.collected, connections - first),
-    asItStood: each(before.asItStands, after.asItStands, connections - first),
+    asItStood: each(stood, after.asItStands, connections - first),
     fromNone: each(none.collected, after.collected, connections),
   };
 }
