@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # A target's node is the one that GoChat runs on (the tools need it too).
-NODE = PATH="$$(dirname "$$(scripts/node.sh)"):$(CURDIR)/node_modules/.bin:$$PATH"
+NODE = PATH="$$(dirname "$$($(CURDIR)/scripts/node.sh)"):$(CURDIR)/node_modules/.bin:$$PATH"
 
 .PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos pauses bench bench-placement bench-all fuzz clean
 
@@ -27,8 +27,10 @@ build: install ## Compile to dist/
 errors-doc: install ## Write docs/errors.md from the catalogue
 	@$(NODE) node scripts/errors-doc.ts
 
-proto: install ## Generate proto/gen from proto/*.proto
+proto: install ## Generate the gen folders from *.proto
 	cd proto && $(NODE) buf lint && $(NODE) buf generate
+	cd crpc/etcd && $(NODE) buf generate
+	cd crpc/testing && $(NODE) buf generate
 
 run: all ## Start the whole system in one process, on loopback, with demo accounts
 	@./bin/gochat up

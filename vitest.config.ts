@@ -13,7 +13,7 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       include: ['{api,client,cmd,common,crpc,gateway,ipconf,proto,state}/**/*.ts'],
-      exclude: ['proto/gen/**'],
+      exclude: ['**/gen/**'],
     },
   },
 });

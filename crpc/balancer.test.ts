@@ -11,7 +11,7 @@ import type { Registry } from './registry.ts';
 import type { CrpcServer } from './server.ts';
 import { EchoCluster, hello, until, whoAnswers } from './testing/cluster.ts';
 import type { EchoClient, EchoHandlers } from './testing/cluster.ts';
-import { EchoService } from './testing/echo.ts';
+import { EchoService } from './testing/gen/echo.ts';
 import { endpointOf } from './testing/support.ts';
 
 let cluster: EchoCluster;

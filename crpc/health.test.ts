@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { silentLogger as logger } from '../common/mod.ts';
 import { CrpcServer } from './server.ts';
 import type { CrpcServerOptions } from './server.ts';
-import { EchoService } from './testing/echo.ts';
+import { EchoService } from './testing/gen/echo.ts';
 import { Inbox } from './testing/support.ts';
 
 const cleanups: (() => unknown)[] = [];

@@ -6,7 +6,7 @@ import { openBatchStream } from './batch-client.ts';
 import type { BatchStream } from './batch-stream.ts';
 import { createClient } from './client.ts';
 import { CrpcServer } from './server.ts';
-import { EchoService } from './testing/echo.ts';
+import { EchoService } from './testing/gen/echo.ts';
 import { Inbox } from './testing/support.ts';
 
 enableMetrics('test');

@@ -10,7 +10,7 @@ import { openRegistry } from './registry-url.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { EchoCluster, hello } from './testing/cluster.ts';
 import type { EchoClient } from './testing/cluster.ts';
-import { EchoDefinition, EchoService } from './testing/echo.ts';
+import { EchoDefinition, EchoService } from './testing/gen/echo.ts';
 import { Inbox, endpointOf } from './testing/support.ts';
 
 let cluster: EchoCluster;

@@ -4,7 +4,7 @@ import { silentLogger } from '../common/mod.ts';
 import type { Logger } from '../common/mod.ts';
 import { createClient } from './client.ts';
 import { CrpcServer } from './server.ts';
-import { EchoService } from './testing/echo.ts';
+import { EchoService } from './testing/gen/echo.ts';
 import { Inbox } from './testing/support.ts';
 
 interface Line {

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { GochatError, silentLogger } from '../common/mod.ts';
 import { createClient } from './client.ts';
 import { CrpcServer } from './server.ts';
-import { EchoService } from './testing/echo.ts';
+import { EchoService } from './testing/gen/echo.ts';
 import { OtlpCollector } from './testing/otlp-collector.ts';
 import type { CollectedSpan } from './testing/otlp-collector.ts';
 import { Relay } from './testing/relay.ts';

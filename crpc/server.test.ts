@@ -13,8 +13,8 @@ import type { Handlers } from './definition.ts';
 import { openRegistry } from './registry-url.ts';
 import { CrpcServer } from './server.ts';
 import type { CrpcServerOptions } from './server.ts';
-import { EchoService } from './testing/echo.ts';
-import type { EchoRequest, EchoResponse } from './testing/echo.ts';
+import { EchoService } from './testing/gen/echo.ts';
+import type { EchoRequest, EchoResponse } from './testing/gen/echo.ts';
 import { FaultyProxy, Inbox, endpointOf } from './testing/support.ts';
 
 const cleanups: (() => unknown)[] = [];

@@ -11,7 +11,7 @@ import { createClient } from './client.ts';
 import type { TlsOptions } from './credentials.ts';
 import { CrpcServer } from './server.ts';
 import { Authority } from './testing/certificates.ts';
-import { EchoService } from './testing/echo.ts';
+import { EchoService } from './testing/gen/echo.ts';
 import { Inbox } from './testing/support.ts';
 
 const authority = new Authority();

@@ -3,8 +3,8 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createClient } from './client.ts';
-import { EchoService } from './testing/echo.ts';
-import type { EchoRequest, EchoResponse } from './testing/echo.ts';
+import { EchoService } from './testing/gen/echo.ts';
+import type { EchoRequest, EchoResponse } from './testing/gen/echo.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(() => {

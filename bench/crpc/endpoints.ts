@@ -3,7 +3,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import type { experimental } from '@grpc/grpc-js';
 import { Channel, MemoryRegistry, Rendezvous, createClient, hashKey } from '../../crpc/mod.ts';
 import type { BalancerName, BalancerOptions, Endpoint } from '../../crpc/mod.ts';
-import { EchoService } from '../../crpc/testing/echo.ts';
+import { EchoService } from '../../crpc/testing/gen/echo.ts';
 import { callRate, compete, median, ratioRows } from './compete.ts';
 import type { Timing } from './compete.ts';
 import type { Row } from './report.ts';

@@ -4,8 +4,8 @@ import { Channel } from '../channel.ts';
 import { createClient } from '../client.ts';
 import type { CallOptions, CrpcClient } from '../client.ts';
 import { statusOf } from '../status.ts';
-import { AuthService, KVService, LeaseService, WatchService } from './etcd.ts';
-import type { KeyValue, TxnRequest, WatchResponse } from './etcd.ts';
+import { AuthService, KVService, LeaseService, WatchService } from './gen/etcd.ts';
+import type { KeyValue, TxnRequest, WatchResponse } from './gen/etcd.ts';
 
 const CALL_TIMEOUT_MS = 3000;
 /** etcd refuses clients that probe more often than every 5 s. */

@@ -2,7 +2,7 @@
 import { Backoff } from '../../common/mod.ts';
 import type { Logger } from '../../common/mod.ts';
 import type { EtcdClient, KeyRange, RangeResult } from './etcd-client.ts';
-import type { KeyValue } from './etcd.ts';
+import type { KeyValue } from './gen/etcd.ts';
 
 /** A key's value and the lease that it hangs on; 0: none. */
 export interface MirrorValue {

@@ -3,7 +3,7 @@ import { GochatError, once } from '../../common/mod.ts';
 import type { Logger } from '../../common/mod.ts';
 import type { LeasedId } from '../registry.ts';
 import type { EtcdClient, KeyRange } from './etcd-client.ts';
-import type { TxnRequest } from './etcd.ts';
+import type { TxnRequest } from './gen/etcd.ts';
 import type { EtcdSession, LeasedEntry } from './session.ts';
 
 const CURSOR = 'last';

@@ -1,7 +1,7 @@
 /** Calls without a pause: `node crpc/example/client.ts etcd://127.0.0.1:2379`; says whenever others answer, and at TERM how it went. */
 import { createLogger } from '../../common/mod.ts';
 import { createClient, openRegistry } from '../mod.ts';
-import { EchoService } from '../testing/echo.ts';
+import { EchoService } from '../testing/gen/echo.ts';
 
 const CONCURRENCY = 8;
 /** Answers of which it is said who gave them. */

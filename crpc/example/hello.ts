@@ -1,7 +1,7 @@
 /** A service and its caller: `node crpc/example/hello.ts [etcd://127.0.0.1:2379]`. */
 import { createLogger } from '../../common/mod.ts';
 import { CrpcServer, createClient, openRegistry } from '../mod.ts';
-import { EchoService } from '../testing/echo.ts'; // Made by ts-proto from echo.proto.
+import { EchoService } from '../testing/gen/echo.ts'; // Made by ts-proto from echo.proto.
 
 const logger = createLogger({ name: 'hello', level: 'warn' });
 const registry = openRegistry(process.argv[2] ?? 'memory://', { logger });

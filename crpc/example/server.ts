@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createLogger } from '../../common/mod.ts';
 import { CrpcServer, openRegistry } from '../mod.ts';
-import { EchoService } from '../testing/echo.ts';
+import { EchoService } from '../testing/gen/echo.ts';
 
 const [url = 'etcd://127.0.0.1:2379', name = 'echo-1'] = process.argv.slice(2);
 const logger = createLogger({ name, level: 'warn' });

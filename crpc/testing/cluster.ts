@@ -6,8 +6,8 @@ import type { CrpcClient } from '../client.ts';
 import type { Handlers } from '../definition.ts';
 import { CrpcServer } from '../server.ts';
 import type { CrpcServerOptions } from '../server.ts';
-import { EchoService } from './echo.ts';
-import type { EchoRequest } from './echo.ts';
+import { EchoService } from './gen/echo.ts';
+import type { EchoRequest } from './gen/echo.ts';
 
 export type EchoClient = CrpcClient<typeof EchoService>;
 export type EchoHandlers = Partial<Handlers<typeof EchoService>>;

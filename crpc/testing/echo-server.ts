@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger as logger } from '../../common/mod.ts';
 import { openRegistry } from '../registry-url.ts';
 import { CrpcServer } from '../server.ts';
-import { EchoService } from './echo.ts';
+import { EchoService } from './gen/echo.ts';
 
 /** What the parent may say. */
 export interface EchoServerOrder {

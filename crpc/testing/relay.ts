@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { closeTracing, enableTracing, silentLogger as logger } from '../../common/mod.ts';
 import { createClient } from '../client.ts';
 import { CrpcServer } from '../server.ts';
-import { EchoService } from './echo.ts';
+import { EchoService } from './gen/echo.ts';
 
 export class Relay implements AsyncDisposable {
   readonly address: string;

@@ -5,7 +5,7 @@
 // source: echo.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   type CallOptions,
   type ChannelCredentials,
@@ -23,11 +23,11 @@ import {
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+} from "@grpc/grpc-js";
 
-export const protobufPackage = 'crpc.testing';
+export const protobufPackage = "crpc.testing";
 
-export const protobufFileName = 'echo.proto';
+export const protobufFileName = "echo.proto";
 
 /** A service for crpc's own tests, bench and example. */
 
@@ -42,12 +42,12 @@ export interface EchoResponse {
 }
 
 function createBaseEchoRequest(): EchoRequest {
-  return { text: '', count: 0 };
+  return { text: "", count: 0 };
 }
 
 export const EchoRequest: MessageFns<EchoRequest> = {
   encode(message: EchoRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.text !== '') {
+    if (message.text !== "") {
       writer.uint32(10).string(message.text);
     }
     if (message.count !== 0) {
@@ -60,7 +60,7 @@ export const EchoRequest: MessageFns<EchoRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -102,22 +102,22 @@ export const EchoRequest: MessageFns<EchoRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<EchoRequest>, I>>(object: I): EchoRequest {
     const message = createBaseEchoRequest();
-    message.text = object.text ?? '';
+    message.text = object.text ?? "";
     message.count = object.count ?? 0;
     return message;
   },
 };
 
 function createBaseEchoResponse(): EchoResponse {
-  return { text: '', server: '' };
+  return { text: "", server: "" };
 }
 
 export const EchoResponse: MessageFns<EchoResponse> = {
   encode(message: EchoResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.text !== '') {
+    if (message.text !== "") {
       writer.uint32(10).string(message.text);
     }
-    if (message.server !== '') {
+    if (message.server !== "") {
       writer.uint32(18).string(message.server);
     }
     return writer;
@@ -127,7 +127,7 @@ export const EchoResponse: MessageFns<EchoResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -169,27 +169,27 @@ export const EchoResponse: MessageFns<EchoResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<EchoResponse>, I>>(object: I): EchoResponse {
     const message = createBaseEchoResponse();
-    message.text = object.text ?? '';
-    message.server = object.server ?? '';
+    message.text = object.text ?? "";
+    message.server = object.server ?? "";
     return message;
   },
 };
 
 export type EchoDefinition = typeof EchoDefinition;
 export const EchoDefinition = {
-  name: 'Echo',
-  fullName: 'crpc.testing.Echo',
+  name: "Echo",
+  fullName: "crpc.testing.Echo",
   methods: {
     unary: {
-      name: 'Unary',
+      name: "Unary",
       requestType: EchoRequest as typeof EchoRequest,
       requestStream: false,
       responseType: EchoResponse as typeof EchoResponse,
       responseStream: false,
-      options: { idempotencyLevel: 'NO_SIDE_EFFECTS' },
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
     serverStream: {
-      name: 'ServerStream',
+      name: "ServerStream",
       requestType: EchoRequest as typeof EchoRequest,
       requestStream: false,
       responseType: EchoResponse as typeof EchoResponse,
@@ -197,7 +197,7 @@ export const EchoDefinition = {
       options: {},
     },
     clientStream: {
-      name: 'ClientStream',
+      name: "ClientStream",
       requestType: EchoRequest as typeof EchoRequest,
       requestStream: true,
       responseType: EchoResponse as typeof EchoResponse,
@@ -205,7 +205,7 @@ export const EchoDefinition = {
       options: {},
     },
     bidi: {
-      name: 'Bidi',
+      name: "Bidi",
       requestType: EchoRequest as typeof EchoRequest,
       requestStream: true,
       responseType: EchoResponse as typeof EchoResponse,
@@ -218,7 +218,7 @@ export const EchoDefinition = {
 export type EchoService = typeof EchoService;
 export const EchoService = {
   unary: {
-    path: '/crpc.testing.Echo/Unary' as const,
+    path: "/crpc.testing.Echo/Unary" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: EchoRequest): Buffer => Buffer.from(EchoRequest.encode(value).finish()),
@@ -227,7 +227,7 @@ export const EchoService = {
     responseDeserialize: (value: Buffer): EchoResponse => EchoResponse.decode(value),
   },
   serverStream: {
-    path: '/crpc.testing.Echo/ServerStream' as const,
+    path: "/crpc.testing.Echo/ServerStream" as const,
     requestStream: false as const,
     responseStream: true as const,
     requestSerialize: (value: EchoRequest): Buffer => Buffer.from(EchoRequest.encode(value).finish()),
@@ -236,7 +236,7 @@ export const EchoService = {
     responseDeserialize: (value: Buffer): EchoResponse => EchoResponse.decode(value),
   },
   clientStream: {
-    path: '/crpc.testing.Echo/ClientStream' as const,
+    path: "/crpc.testing.Echo/ClientStream" as const,
     requestStream: true as const,
     responseStream: false as const,
     requestSerialize: (value: EchoRequest): Buffer => Buffer.from(EchoRequest.encode(value).finish()),
@@ -245,7 +245,7 @@ export const EchoService = {
     responseDeserialize: (value: Buffer): EchoResponse => EchoResponse.decode(value),
   },
   bidi: {
-    path: '/crpc.testing.Echo/Bidi' as const,
+    path: "/crpc.testing.Echo/Bidi" as const,
     requestStream: true as const,
     responseStream: true as const,
     requestSerialize: (value: EchoRequest): Buffer => Buffer.from(EchoRequest.encode(value).finish()),
@@ -263,10 +263,7 @@ export interface EchoServer extends UntypedServiceImplementation {
 }
 
 export interface EchoClient extends Client {
-  unary(
-    request: EchoRequest,
-    callback: (error: ServiceError | null, response: EchoResponse) => void,
-  ): ClientUnaryCall;
+  unary(request: EchoRequest, callback: (error: ServiceError | null, response: EchoResponse) => void): ClientUnaryCall;
   unary(
     request: EchoRequest,
     metadata: Metadata,
@@ -305,7 +302,7 @@ export interface EchoClient extends Client {
   bidi(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<EchoRequest, EchoResponse>;
 }
 
-export const EchoClient = makeGenericClientConstructor(EchoService, 'crpc.testing.Echo') as unknown as {
+export const EchoClient = makeGenericClientConstructor(EchoService, "crpc.testing.Echo") as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): EchoClient;
   service: typeof EchoService;
   serviceName: string;
@@ -313,23 +310,15 @@ export const EchoClient = makeGenericClientConstructor(EchoService, 'crpc.testin
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
-export type DeepPartial<T> = T extends bigint
-  ? string | number | bigint
-  : T extends Builtin
-    ? T
-    : T extends globalThis.Array<infer U>
-      ? globalThis.Array<DeepPartial<U>>
-      : T extends ReadonlyArray<infer U>
-        ? ReadonlyArray<DeepPartial<U>>
-        : T extends { $case: string }
-          ? { [K in keyof Omit<T, '$case'>]?: DeepPartial<T[K]> } & { $case: T['$case'] }
-          : T extends {}
-            ? { [K in keyof T]?: DeepPartial<T[K]> }
-            : Partial<T>;
+export type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends { $case: string } ? { [K in keyof Omit<T, "$case">]?: DeepPartial<T[K]> } & { $case: T["$case"] }
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
 
 type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin
-  ? P
+export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
 export interface MessageFns<T> {

@@ -5,7 +5,7 @@
 // source: etcd.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   type CallOptions,
   type ChannelCredentials,
@@ -19,11 +19,11 @@ import {
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+} from "@grpc/grpc-js";
 
-export const protobufPackage = 'etcdserverpb';
+export const protobufPackage = "etcdserverpb";
 
-export const protobufFileName = 'etcd.proto';
+export const protobufFileName = "etcd.proto";
 
 /**
  * What the registry uses of etcd's v3 API (https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/), field numbers and
@@ -53,7 +53,7 @@ export interface Event {
 
 export const Event_EventType = { PUT: 0, DELETE: 1 } as const;
 
-export type Event_EventType = (typeof Event_EventType)[keyof typeof Event_EventType];
+export type Event_EventType = typeof Event_EventType[keyof typeof Event_EventType];
 
 export namespace Event_EventType {
   export type PUT = typeof Event_EventType.PUT;
@@ -95,12 +95,12 @@ export interface Compare {
   result: Compare_CompareResult;
   target: Compare_CompareTarget;
   key: Uint8Array;
-  targetUnion: { $case: 'version'; version: bigint } | { $case: 'value'; value: Uint8Array } | undefined;
+  targetUnion: { $case: "version"; version: bigint } | { $case: "value"; value: Uint8Array } | undefined;
 }
 
 export const Compare_CompareResult = { EQUAL: 0, GREATER: 1, LESS: 2, NOT_EQUAL: 3 } as const;
 
-export type Compare_CompareResult = (typeof Compare_CompareResult)[keyof typeof Compare_CompareResult];
+export type Compare_CompareResult = typeof Compare_CompareResult[keyof typeof Compare_CompareResult];
 
 export namespace Compare_CompareResult {
   export type EQUAL = typeof Compare_CompareResult.EQUAL;
@@ -111,7 +111,7 @@ export namespace Compare_CompareResult {
 
 export const Compare_CompareTarget = { VERSION: 0, CREATE: 1, MOD: 2, VALUE: 3, LEASE: 4 } as const;
 
-export type Compare_CompareTarget = (typeof Compare_CompareTarget)[keyof typeof Compare_CompareTarget];
+export type Compare_CompareTarget = typeof Compare_CompareTarget[keyof typeof Compare_CompareTarget];
 
 export namespace Compare_CompareTarget {
   export type VERSION = typeof Compare_CompareTarget.VERSION;
@@ -122,14 +122,10 @@ export namespace Compare_CompareTarget {
 }
 
 export interface RequestOp {
-  request:
-    | { $case: 'requestRange'; requestRange: RangeRequest }
-    | { $case: 'requestPut'; requestPut: PutRequest }
-    | {
-        $case: 'requestDeleteRange';
-        requestDeleteRange: DeleteRangeRequest;
-      }
-    | undefined;
+  request: { $case: "requestRange"; requestRange: RangeRequest } | { $case: "requestPut"; requestPut: PutRequest } | {
+    $case: "requestDeleteRange";
+    requestDeleteRange: DeleteRangeRequest;
+  } | undefined;
 }
 
 export interface TxnRequest {
@@ -153,7 +149,7 @@ export interface CompactionResponse {
 }
 
 export interface WatchRequest {
-  requestUnion: { $case: 'createRequest'; createRequest: WatchCreateRequest } | undefined;
+  requestUnion: { $case: "createRequest"; createRequest: WatchCreateRequest } | undefined;
 }
 
 export interface WatchCreateRequest {
@@ -223,25 +219,25 @@ export const ResponseHeader: MessageFns<ResponseHeader> = {
   encode(message: ResponseHeader, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.clusterId !== 0n) {
       if (BigInt.asUintN(64, message.clusterId) !== message.clusterId) {
-        throw new globalThis.Error('value provided for field message.clusterId of type uint64 too large');
+        throw new globalThis.Error("value provided for field message.clusterId of type uint64 too large");
       }
       writer.uint32(8).uint64(message.clusterId);
     }
     if (message.memberId !== 0n) {
       if (BigInt.asUintN(64, message.memberId) !== message.memberId) {
-        throw new globalThis.Error('value provided for field message.memberId of type uint64 too large');
+        throw new globalThis.Error("value provided for field message.memberId of type uint64 too large");
       }
       writer.uint32(16).uint64(message.memberId);
     }
     if (message.revision !== 0n) {
       if (BigInt.asIntN(64, message.revision) !== message.revision) {
-        throw new globalThis.Error('value provided for field message.revision of type int64 too large');
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
       }
       writer.uint32(24).int64(message.revision);
     }
     if (message.raftTerm !== 0n) {
       if (BigInt.asUintN(64, message.raftTerm) !== message.raftTerm) {
-        throw new globalThis.Error('value provided for field message.raftTerm of type uint64 too large');
+        throw new globalThis.Error("value provided for field message.raftTerm of type uint64 too large");
       }
       writer.uint32(32).uint64(message.raftTerm);
     }
@@ -252,7 +248,7 @@ export const ResponseHeader: MessageFns<ResponseHeader> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -310,14 +306,10 @@ export const ResponseHeader: MessageFns<ResponseHeader> = {
   },
   fromPartial<I extends Exact<DeepPartial<ResponseHeader>, I>>(object: I): ResponseHeader {
     const message = createBaseResponseHeader();
-    message.clusterId =
-      object.clusterId !== undefined && object.clusterId !== null ? BigInt(object.clusterId) : 0n;
-    message.memberId =
-      object.memberId !== undefined && object.memberId !== null ? BigInt(object.memberId) : 0n;
-    message.revision =
-      object.revision !== undefined && object.revision !== null ? BigInt(object.revision) : 0n;
-    message.raftTerm =
-      object.raftTerm !== undefined && object.raftTerm !== null ? BigInt(object.raftTerm) : 0n;
+    message.clusterId = (object.clusterId !== undefined && object.clusterId !== null) ? BigInt(object.clusterId) : 0n;
+    message.memberId = (object.memberId !== undefined && object.memberId !== null) ? BigInt(object.memberId) : 0n;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.raftTerm = (object.raftTerm !== undefined && object.raftTerm !== null) ? BigInt(object.raftTerm) : 0n;
     return message;
   },
 };
@@ -340,19 +332,19 @@ export const KeyValue: MessageFns<KeyValue> = {
     }
     if (message.createRevision !== 0n) {
       if (BigInt.asIntN(64, message.createRevision) !== message.createRevision) {
-        throw new globalThis.Error('value provided for field message.createRevision of type int64 too large');
+        throw new globalThis.Error("value provided for field message.createRevision of type int64 too large");
       }
       writer.uint32(16).int64(message.createRevision);
     }
     if (message.modRevision !== 0n) {
       if (BigInt.asIntN(64, message.modRevision) !== message.modRevision) {
-        throw new globalThis.Error('value provided for field message.modRevision of type int64 too large');
+        throw new globalThis.Error("value provided for field message.modRevision of type int64 too large");
       }
       writer.uint32(24).int64(message.modRevision);
     }
     if (message.version !== 0n) {
       if (BigInt.asIntN(64, message.version) !== message.version) {
-        throw new globalThis.Error('value provided for field message.version of type int64 too large');
+        throw new globalThis.Error("value provided for field message.version of type int64 too large");
       }
       writer.uint32(32).int64(message.version);
     }
@@ -361,7 +353,7 @@ export const KeyValue: MessageFns<KeyValue> = {
     }
     if (message.lease !== 0n) {
       if (BigInt.asIntN(64, message.lease) !== message.lease) {
-        throw new globalThis.Error('value provided for field message.lease of type int64 too large');
+        throw new globalThis.Error("value provided for field message.lease of type int64 too large");
       }
       writer.uint32(48).int64(message.lease);
     }
@@ -372,7 +364,7 @@ export const KeyValue: MessageFns<KeyValue> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -447,15 +439,15 @@ export const KeyValue: MessageFns<KeyValue> = {
   fromPartial<I extends Exact<DeepPartial<KeyValue>, I>>(object: I): KeyValue {
     const message = createBaseKeyValue();
     message.key = object.key ?? new Uint8Array(0);
-    message.createRevision =
-      object.createRevision !== undefined && object.createRevision !== null
-        ? BigInt(object.createRevision)
-        : 0n;
-    message.modRevision =
-      object.modRevision !== undefined && object.modRevision !== null ? BigInt(object.modRevision) : 0n;
-    message.version = object.version !== undefined && object.version !== null ? BigInt(object.version) : 0n;
+    message.createRevision = (object.createRevision !== undefined && object.createRevision !== null)
+      ? BigInt(object.createRevision)
+      : 0n;
+    message.modRevision = (object.modRevision !== undefined && object.modRevision !== null)
+      ? BigInt(object.modRevision)
+      : 0n;
+    message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
     message.value = object.value ?? new Uint8Array(0);
-    message.lease = object.lease !== undefined && object.lease !== null ? BigInt(object.lease) : 0n;
+    message.lease = (object.lease !== undefined && object.lease !== null) ? BigInt(object.lease) : 0n;
     return message;
   },
 };
@@ -479,7 +471,7 @@ export const Event: MessageFns<Event> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -522,7 +514,7 @@ export const Event: MessageFns<Event> = {
   fromPartial<I extends Exact<DeepPartial<Event>, I>>(object: I): Event {
     const message = createBaseEvent();
     message.type = object.type ?? 0;
-    message.kv = object.kv !== undefined && object.kv !== null ? KeyValue.fromPartial(object.kv) : undefined;
+    message.kv = (object.kv !== undefined && object.kv !== null) ? KeyValue.fromPartial(object.kv) : undefined;
     return message;
   },
 };
@@ -549,7 +541,7 @@ export const RangeRequest: MessageFns<RangeRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -625,7 +617,7 @@ export const RangeResponse: MessageFns<RangeResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -667,10 +659,9 @@ export const RangeResponse: MessageFns<RangeResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<RangeResponse>, I>>(object: I): RangeResponse {
     const message = createBaseRangeResponse();
-    message.header =
-      object.header !== undefined && object.header !== null
-        ? ResponseHeader.fromPartial(object.header)
-        : undefined;
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
     message.kvs = object.kvs?.map((e) => KeyValue.fromPartial(e)) || [];
     return message;
   },
@@ -690,7 +681,7 @@ export const PutRequest: MessageFns<PutRequest> = {
     }
     if (message.lease !== 0n) {
       if (BigInt.asIntN(64, message.lease) !== message.lease) {
-        throw new globalThis.Error('value provided for field message.lease of type int64 too large');
+        throw new globalThis.Error("value provided for field message.lease of type int64 too large");
       }
       writer.uint32(24).int64(message.lease);
     }
@@ -701,7 +692,7 @@ export const PutRequest: MessageFns<PutRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -753,7 +744,7 @@ export const PutRequest: MessageFns<PutRequest> = {
     const message = createBasePutRequest();
     message.key = object.key ?? new Uint8Array(0);
     message.value = object.value ?? new Uint8Array(0);
-    message.lease = object.lease !== undefined && object.lease !== null ? BigInt(object.lease) : 0n;
+    message.lease = (object.lease !== undefined && object.lease !== null) ? BigInt(object.lease) : 0n;
     return message;
   },
 };
@@ -774,7 +765,7 @@ export const PutResponse: MessageFns<PutResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -808,10 +799,9 @@ export const PutResponse: MessageFns<PutResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<PutResponse>, I>>(object: I): PutResponse {
     const message = createBasePutResponse();
-    message.header =
-      object.header !== undefined && object.header !== null
-        ? ResponseHeader.fromPartial(object.header)
-        : undefined;
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
     return message;
   },
 };
@@ -835,7 +825,7 @@ export const DeleteRangeRequest: MessageFns<DeleteRangeRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -894,7 +884,7 @@ export const DeleteRangeResponse: MessageFns<DeleteRangeResponse> = {
     }
     if (message.deleted !== 0n) {
       if (BigInt.asIntN(64, message.deleted) !== message.deleted) {
-        throw new globalThis.Error('value provided for field message.deleted of type int64 too large');
+        throw new globalThis.Error("value provided for field message.deleted of type int64 too large");
       }
       writer.uint32(16).int64(message.deleted);
     }
@@ -905,7 +895,7 @@ export const DeleteRangeResponse: MessageFns<DeleteRangeResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -947,11 +937,10 @@ export const DeleteRangeResponse: MessageFns<DeleteRangeResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<DeleteRangeResponse>, I>>(object: I): DeleteRangeResponse {
     const message = createBaseDeleteRangeResponse();
-    message.header =
-      object.header !== undefined && object.header !== null
-        ? ResponseHeader.fromPartial(object.header)
-        : undefined;
-    message.deleted = object.deleted !== undefined && object.deleted !== null ? BigInt(object.deleted) : 0n;
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
+    message.deleted = (object.deleted !== undefined && object.deleted !== null) ? BigInt(object.deleted) : 0n;
     return message;
   },
 };
@@ -972,15 +961,13 @@ export const Compare: MessageFns<Compare> = {
       writer.uint32(26).bytes(message.key);
     }
     switch (message.targetUnion?.$case) {
-      case 'version':
+      case "version":
         if (BigInt.asIntN(64, message.targetUnion.version) !== message.targetUnion.version) {
-          throw new globalThis.Error(
-            'value provided for field message.targetUnion.version of type int64 too large',
-          );
+          throw new globalThis.Error("value provided for field message.targetUnion.version of type int64 too large");
         }
         writer.uint32(32).int64(message.targetUnion.version);
         break;
-      case 'value':
+      case "value":
         writer.uint32(58).bytes(message.targetUnion.value);
         break;
     }
@@ -991,7 +978,7 @@ export const Compare: MessageFns<Compare> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1029,7 +1016,7 @@ export const Compare: MessageFns<Compare> = {
               break;
             }
 
-            message.targetUnion = { $case: 'version', version: reader.int64() as bigint };
+            message.targetUnion = { $case: "version", version: reader.int64() as bigint };
             continue;
           }
           case 7: {
@@ -1037,7 +1024,7 @@ export const Compare: MessageFns<Compare> = {
               break;
             }
 
-            message.targetUnion = { $case: 'value', value: reader.bytes() };
+            message.targetUnion = { $case: "value", value: reader.bytes() };
             continue;
           }
         }
@@ -1061,15 +1048,15 @@ export const Compare: MessageFns<Compare> = {
     message.target = object.target ?? 0;
     message.key = object.key ?? new Uint8Array(0);
     switch (object.targetUnion?.$case) {
-      case 'version': {
+      case "version": {
         if (object.targetUnion?.version !== undefined && object.targetUnion?.version !== null) {
-          message.targetUnion = { $case: 'version', version: BigInt(object.targetUnion.version) };
+          message.targetUnion = { $case: "version", version: BigInt(object.targetUnion.version) };
         }
         break;
       }
-      case 'value': {
+      case "value": {
         if (object.targetUnion?.value !== undefined && object.targetUnion?.value !== null) {
-          message.targetUnion = { $case: 'value', value: object.targetUnion.value };
+          message.targetUnion = { $case: "value", value: object.targetUnion.value };
         }
         break;
       }
@@ -1085,13 +1072,13 @@ function createBaseRequestOp(): RequestOp {
 export const RequestOp: MessageFns<RequestOp> = {
   encode(message: RequestOp, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     switch (message.request?.$case) {
-      case 'requestRange':
+      case "requestRange":
         RangeRequest.encode(message.request.requestRange, writer.uint32(10).fork()).join();
         break;
-      case 'requestPut':
+      case "requestPut":
         PutRequest.encode(message.request.requestPut, writer.uint32(18).fork()).join();
         break;
-      case 'requestDeleteRange':
+      case "requestDeleteRange":
         DeleteRangeRequest.encode(message.request.requestDeleteRange, writer.uint32(26).fork()).join();
         break;
     }
@@ -1102,7 +1089,7 @@ export const RequestOp: MessageFns<RequestOp> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1116,10 +1103,7 @@ export const RequestOp: MessageFns<RequestOp> = {
               break;
             }
 
-            message.request = {
-              $case: 'requestRange',
-              requestRange: RangeRequest.decode(reader, reader.uint32()),
-            };
+            message.request = { $case: "requestRange", requestRange: RangeRequest.decode(reader, reader.uint32()) };
             continue;
           }
           case 2: {
@@ -1127,7 +1111,7 @@ export const RequestOp: MessageFns<RequestOp> = {
               break;
             }
 
-            message.request = { $case: 'requestPut', requestPut: PutRequest.decode(reader, reader.uint32()) };
+            message.request = { $case: "requestPut", requestPut: PutRequest.decode(reader, reader.uint32()) };
             continue;
           }
           case 3: {
@@ -1136,7 +1120,7 @@ export const RequestOp: MessageFns<RequestOp> = {
             }
 
             message.request = {
-              $case: 'requestDeleteRange',
+              $case: "requestDeleteRange",
               requestDeleteRange: DeleteRangeRequest.decode(reader, reader.uint32()),
             };
             continue;
@@ -1159,28 +1143,25 @@ export const RequestOp: MessageFns<RequestOp> = {
   fromPartial<I extends Exact<DeepPartial<RequestOp>, I>>(object: I): RequestOp {
     const message = createBaseRequestOp();
     switch (object.request?.$case) {
-      case 'requestRange': {
+      case "requestRange": {
         if (object.request?.requestRange !== undefined && object.request?.requestRange !== null) {
           message.request = {
-            $case: 'requestRange',
+            $case: "requestRange",
             requestRange: RangeRequest.fromPartial(object.request.requestRange),
           };
         }
         break;
       }
-      case 'requestPut': {
+      case "requestPut": {
         if (object.request?.requestPut !== undefined && object.request?.requestPut !== null) {
-          message.request = {
-            $case: 'requestPut',
-            requestPut: PutRequest.fromPartial(object.request.requestPut),
-          };
+          message.request = { $case: "requestPut", requestPut: PutRequest.fromPartial(object.request.requestPut) };
         }
         break;
       }
-      case 'requestDeleteRange': {
+      case "requestDeleteRange": {
         if (object.request?.requestDeleteRange !== undefined && object.request?.requestDeleteRange !== null) {
           message.request = {
-            $case: 'requestDeleteRange',
+            $case: "requestDeleteRange",
             requestDeleteRange: DeleteRangeRequest.fromPartial(object.request.requestDeleteRange),
           };
         }
@@ -1213,7 +1194,7 @@ export const TxnRequest: MessageFns<TxnRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1289,7 +1270,7 @@ export const TxnResponse: MessageFns<TxnResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1331,10 +1312,9 @@ export const TxnResponse: MessageFns<TxnResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<TxnResponse>, I>>(object: I): TxnResponse {
     const message = createBaseTxnResponse();
-    message.header =
-      object.header !== undefined && object.header !== null
-        ? ResponseHeader.fromPartial(object.header)
-        : undefined;
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
     message.succeeded = object.succeeded ?? false;
     return message;
   },
@@ -1348,7 +1328,7 @@ export const CompactionRequest: MessageFns<CompactionRequest> = {
   encode(message: CompactionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.revision !== 0n) {
       if (BigInt.asIntN(64, message.revision) !== message.revision) {
-        throw new globalThis.Error('value provided for field message.revision of type int64 too large');
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
       }
       writer.uint32(8).int64(message.revision);
     }
@@ -1362,7 +1342,7 @@ export const CompactionRequest: MessageFns<CompactionRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1404,8 +1384,7 @@ export const CompactionRequest: MessageFns<CompactionRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<CompactionRequest>, I>>(object: I): CompactionRequest {
     const message = createBaseCompactionRequest();
-    message.revision =
-      object.revision !== undefined && object.revision !== null ? BigInt(object.revision) : 0n;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.physical = object.physical ?? false;
     return message;
   },
@@ -1427,7 +1406,7 @@ export const CompactionResponse: MessageFns<CompactionResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1461,10 +1440,9 @@ export const CompactionResponse: MessageFns<CompactionResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<CompactionResponse>, I>>(object: I): CompactionResponse {
     const message = createBaseCompactionResponse();
-    message.header =
-      object.header !== undefined && object.header !== null
-        ? ResponseHeader.fromPartial(object.header)
-        : undefined;
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
     return message;
   },
 };
@@ -1476,7 +1454,7 @@ function createBaseWatchRequest(): WatchRequest {
 export const WatchRequest: MessageFns<WatchRequest> = {
   encode(message: WatchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     switch (message.requestUnion?.$case) {
-      case 'createRequest':
+      case "createRequest":
         WatchCreateRequest.encode(message.requestUnion.createRequest, writer.uint32(10).fork()).join();
         break;
     }
@@ -1487,7 +1465,7 @@ export const WatchRequest: MessageFns<WatchRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1502,7 +1480,7 @@ export const WatchRequest: MessageFns<WatchRequest> = {
             }
 
             message.requestUnion = {
-              $case: 'createRequest',
+              $case: "createRequest",
               createRequest: WatchCreateRequest.decode(reader, reader.uint32()),
             };
             continue;
@@ -1525,10 +1503,10 @@ export const WatchRequest: MessageFns<WatchRequest> = {
   fromPartial<I extends Exact<DeepPartial<WatchRequest>, I>>(object: I): WatchRequest {
     const message = createBaseWatchRequest();
     switch (object.requestUnion?.$case) {
-      case 'createRequest': {
+      case "createRequest": {
         if (object.requestUnion?.createRequest !== undefined && object.requestUnion?.createRequest !== null) {
           message.requestUnion = {
-            $case: 'createRequest',
+            $case: "createRequest",
             createRequest: WatchCreateRequest.fromPartial(object.requestUnion.createRequest),
           };
         }
@@ -1553,7 +1531,7 @@ export const WatchCreateRequest: MessageFns<WatchCreateRequest> = {
     }
     if (message.startRevision !== 0n) {
       if (BigInt.asIntN(64, message.startRevision) !== message.startRevision) {
-        throw new globalThis.Error('value provided for field message.startRevision of type int64 too large');
+        throw new globalThis.Error("value provided for field message.startRevision of type int64 too large");
       }
       writer.uint32(24).int64(message.startRevision);
     }
@@ -1564,7 +1542,7 @@ export const WatchCreateRequest: MessageFns<WatchCreateRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1616,8 +1594,9 @@ export const WatchCreateRequest: MessageFns<WatchCreateRequest> = {
     const message = createBaseWatchCreateRequest();
     message.key = object.key ?? new Uint8Array(0);
     message.rangeEnd = object.rangeEnd ?? new Uint8Array(0);
-    message.startRevision =
-      object.startRevision !== undefined && object.startRevision !== null ? BigInt(object.startRevision) : 0n;
+    message.startRevision = (object.startRevision !== undefined && object.startRevision !== null)
+      ? BigInt(object.startRevision)
+      : 0n;
     return message;
   },
 };
@@ -1629,7 +1608,7 @@ function createBaseWatchResponse(): WatchResponse {
     created: false,
     canceled: false,
     compactRevision: 0n,
-    cancelReason: '',
+    cancelReason: "",
     events: [],
   };
 }
@@ -1641,7 +1620,7 @@ export const WatchResponse: MessageFns<WatchResponse> = {
     }
     if (message.watchId !== 0n) {
       if (BigInt.asIntN(64, message.watchId) !== message.watchId) {
-        throw new globalThis.Error('value provided for field message.watchId of type int64 too large');
+        throw new globalThis.Error("value provided for field message.watchId of type int64 too large");
       }
       writer.uint32(16).int64(message.watchId);
     }
@@ -1653,13 +1632,11 @@ export const WatchResponse: MessageFns<WatchResponse> = {
     }
     if (message.compactRevision !== 0n) {
       if (BigInt.asIntN(64, message.compactRevision) !== message.compactRevision) {
-        throw new globalThis.Error(
-          'value provided for field message.compactRevision of type int64 too large',
-        );
+        throw new globalThis.Error("value provided for field message.compactRevision of type int64 too large");
       }
       writer.uint32(40).int64(message.compactRevision);
     }
-    if (message.cancelReason !== '') {
+    if (message.cancelReason !== "") {
       writer.uint32(50).string(message.cancelReason);
     }
     for (const v of message.events) {
@@ -1672,7 +1649,7 @@ export const WatchResponse: MessageFns<WatchResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1754,18 +1731,16 @@ export const WatchResponse: MessageFns<WatchResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<WatchResponse>, I>>(object: I): WatchResponse {
     const message = createBaseWatchResponse();
-    message.header =
-      object.header !== undefined && object.header !== null
-        ? ResponseHeader.fromPartial(object.header)
-        : undefined;
-    message.watchId = object.watchId !== undefined && object.watchId !== null ? BigInt(object.watchId) : 0n;
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
+    message.watchId = (object.watchId !== undefined && object.watchId !== null) ? BigInt(object.watchId) : 0n;
     message.created = object.created ?? false;
     message.canceled = object.canceled ?? false;
-    message.compactRevision =
-      object.compactRevision !== undefined && object.compactRevision !== null
-        ? BigInt(object.compactRevision)
-        : 0n;
-    message.cancelReason = object.cancelReason ?? '';
+    message.compactRevision = (object.compactRevision !== undefined && object.compactRevision !== null)
+      ? BigInt(object.compactRevision)
+      : 0n;
+    message.cancelReason = object.cancelReason ?? "";
     message.events = object.events?.map((e) => Event.fromPartial(e)) || [];
     return message;
   },
@@ -1779,13 +1754,13 @@ export const LeaseGrantRequest: MessageFns<LeaseGrantRequest> = {
   encode(message: LeaseGrantRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.ttl !== 0n) {
       if (BigInt.asIntN(64, message.ttl) !== message.ttl) {
-        throw new globalThis.Error('value provided for field message.ttl of type int64 too large');
+        throw new globalThis.Error("value provided for field message.ttl of type int64 too large");
       }
       writer.uint32(8).int64(message.ttl);
     }
     if (message.id !== 0n) {
       if (BigInt.asIntN(64, message.id) !== message.id) {
-        throw new globalThis.Error('value provided for field message.id of type int64 too large');
+        throw new globalThis.Error("value provided for field message.id of type int64 too large");
       }
       writer.uint32(16).int64(message.id);
     }
@@ -1796,7 +1771,7 @@ export const LeaseGrantRequest: MessageFns<LeaseGrantRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1838,14 +1813,14 @@ export const LeaseGrantRequest: MessageFns<LeaseGrantRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<LeaseGrantRequest>, I>>(object: I): LeaseGrantRequest {
     const message = createBaseLeaseGrantRequest();
-    message.ttl = object.ttl !== undefined && object.ttl !== null ? BigInt(object.ttl) : 0n;
-    message.id = object.id !== undefined && object.id !== null ? BigInt(object.id) : 0n;
+    message.ttl = (object.ttl !== undefined && object.ttl !== null) ? BigInt(object.ttl) : 0n;
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
     return message;
   },
 };
 
 function createBaseLeaseGrantResponse(): LeaseGrantResponse {
-  return { header: undefined, id: 0n, ttl: 0n, error: '' };
+  return { header: undefined, id: 0n, ttl: 0n, error: "" };
 }
 
 export const LeaseGrantResponse: MessageFns<LeaseGrantResponse> = {
@@ -1855,17 +1830,17 @@ export const LeaseGrantResponse: MessageFns<LeaseGrantResponse> = {
     }
     if (message.id !== 0n) {
       if (BigInt.asIntN(64, message.id) !== message.id) {
-        throw new globalThis.Error('value provided for field message.id of type int64 too large');
+        throw new globalThis.Error("value provided for field message.id of type int64 too large");
       }
       writer.uint32(16).int64(message.id);
     }
     if (message.ttl !== 0n) {
       if (BigInt.asIntN(64, message.ttl) !== message.ttl) {
-        throw new globalThis.Error('value provided for field message.ttl of type int64 too large');
+        throw new globalThis.Error("value provided for field message.ttl of type int64 too large");
       }
       writer.uint32(24).int64(message.ttl);
     }
-    if (message.error !== '') {
+    if (message.error !== "") {
       writer.uint32(34).string(message.error);
     }
     return writer;
@@ -1875,7 +1850,7 @@ export const LeaseGrantResponse: MessageFns<LeaseGrantResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1933,13 +1908,12 @@ export const LeaseGrantResponse: MessageFns<LeaseGrantResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<LeaseGrantResponse>, I>>(object: I): LeaseGrantResponse {
     const message = createBaseLeaseGrantResponse();
-    message.header =
-      object.header !== undefined && object.header !== null
-        ? ResponseHeader.fromPartial(object.header)
-        : undefined;
-    message.id = object.id !== undefined && object.id !== null ? BigInt(object.id) : 0n;
-    message.ttl = object.ttl !== undefined && object.ttl !== null ? BigInt(object.ttl) : 0n;
-    message.error = object.error ?? '';
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.ttl = (object.ttl !== undefined && object.ttl !== null) ? BigInt(object.ttl) : 0n;
+    message.error = object.error ?? "";
     return message;
   },
 };
@@ -1952,7 +1926,7 @@ export const LeaseRevokeRequest: MessageFns<LeaseRevokeRequest> = {
   encode(message: LeaseRevokeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== 0n) {
       if (BigInt.asIntN(64, message.id) !== message.id) {
-        throw new globalThis.Error('value provided for field message.id of type int64 too large');
+        throw new globalThis.Error("value provided for field message.id of type int64 too large");
       }
       writer.uint32(8).int64(message.id);
     }
@@ -1963,7 +1937,7 @@ export const LeaseRevokeRequest: MessageFns<LeaseRevokeRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1997,7 +1971,7 @@ export const LeaseRevokeRequest: MessageFns<LeaseRevokeRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<LeaseRevokeRequest>, I>>(object: I): LeaseRevokeRequest {
     const message = createBaseLeaseRevokeRequest();
-    message.id = object.id !== undefined && object.id !== null ? BigInt(object.id) : 0n;
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
     return message;
   },
 };
@@ -2018,7 +1992,7 @@ export const LeaseRevokeResponse: MessageFns<LeaseRevokeResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2052,10 +2026,9 @@ export const LeaseRevokeResponse: MessageFns<LeaseRevokeResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<LeaseRevokeResponse>, I>>(object: I): LeaseRevokeResponse {
     const message = createBaseLeaseRevokeResponse();
-    message.header =
-      object.header !== undefined && object.header !== null
-        ? ResponseHeader.fromPartial(object.header)
-        : undefined;
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
     return message;
   },
 };
@@ -2068,7 +2041,7 @@ export const LeaseKeepAliveRequest: MessageFns<LeaseKeepAliveRequest> = {
   encode(message: LeaseKeepAliveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== 0n) {
       if (BigInt.asIntN(64, message.id) !== message.id) {
-        throw new globalThis.Error('value provided for field message.id of type int64 too large');
+        throw new globalThis.Error("value provided for field message.id of type int64 too large");
       }
       writer.uint32(8).int64(message.id);
     }
@@ -2079,7 +2052,7 @@ export const LeaseKeepAliveRequest: MessageFns<LeaseKeepAliveRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2113,7 +2086,7 @@ export const LeaseKeepAliveRequest: MessageFns<LeaseKeepAliveRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<LeaseKeepAliveRequest>, I>>(object: I): LeaseKeepAliveRequest {
     const message = createBaseLeaseKeepAliveRequest();
-    message.id = object.id !== undefined && object.id !== null ? BigInt(object.id) : 0n;
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
     return message;
   },
 };
@@ -2129,13 +2102,13 @@ export const LeaseKeepAliveResponse: MessageFns<LeaseKeepAliveResponse> = {
     }
     if (message.id !== 0n) {
       if (BigInt.asIntN(64, message.id) !== message.id) {
-        throw new globalThis.Error('value provided for field message.id of type int64 too large');
+        throw new globalThis.Error("value provided for field message.id of type int64 too large");
       }
       writer.uint32(16).int64(message.id);
     }
     if (message.ttl !== 0n) {
       if (BigInt.asIntN(64, message.ttl) !== message.ttl) {
-        throw new globalThis.Error('value provided for field message.ttl of type int64 too large');
+        throw new globalThis.Error("value provided for field message.ttl of type int64 too large");
       }
       writer.uint32(24).int64(message.ttl);
     }
@@ -2146,7 +2119,7 @@ export const LeaseKeepAliveResponse: MessageFns<LeaseKeepAliveResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2196,26 +2169,25 @@ export const LeaseKeepAliveResponse: MessageFns<LeaseKeepAliveResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<LeaseKeepAliveResponse>, I>>(object: I): LeaseKeepAliveResponse {
     const message = createBaseLeaseKeepAliveResponse();
-    message.header =
-      object.header !== undefined && object.header !== null
-        ? ResponseHeader.fromPartial(object.header)
-        : undefined;
-    message.id = object.id !== undefined && object.id !== null ? BigInt(object.id) : 0n;
-    message.ttl = object.ttl !== undefined && object.ttl !== null ? BigInt(object.ttl) : 0n;
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.ttl = (object.ttl !== undefined && object.ttl !== null) ? BigInt(object.ttl) : 0n;
     return message;
   },
 };
 
 function createBaseAuthenticateRequest(): AuthenticateRequest {
-  return { name: '', password: '' };
+  return { name: "", password: "" };
 }
 
 export const AuthenticateRequest: MessageFns<AuthenticateRequest> = {
   encode(message: AuthenticateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== '') {
+    if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
-    if (message.password !== '') {
+    if (message.password !== "") {
       writer.uint32(18).string(message.password);
     }
     return writer;
@@ -2225,7 +2197,7 @@ export const AuthenticateRequest: MessageFns<AuthenticateRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2267,14 +2239,14 @@ export const AuthenticateRequest: MessageFns<AuthenticateRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<AuthenticateRequest>, I>>(object: I): AuthenticateRequest {
     const message = createBaseAuthenticateRequest();
-    message.name = object.name ?? '';
-    message.password = object.password ?? '';
+    message.name = object.name ?? "";
+    message.password = object.password ?? "";
     return message;
   },
 };
 
 function createBaseAuthenticateResponse(): AuthenticateResponse {
-  return { header: undefined, token: '' };
+  return { header: undefined, token: "" };
 }
 
 export const AuthenticateResponse: MessageFns<AuthenticateResponse> = {
@@ -2282,7 +2254,7 @@ export const AuthenticateResponse: MessageFns<AuthenticateResponse> = {
     if (message.header !== undefined) {
       ResponseHeader.encode(message.header, writer.uint32(10).fork()).join();
     }
-    if (message.token !== '') {
+    if (message.token !== "") {
       writer.uint32(18).string(message.token);
     }
     return writer;
@@ -2292,7 +2264,7 @@ export const AuthenticateResponse: MessageFns<AuthenticateResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2334,11 +2306,10 @@ export const AuthenticateResponse: MessageFns<AuthenticateResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<AuthenticateResponse>, I>>(object: I): AuthenticateResponse {
     const message = createBaseAuthenticateResponse();
-    message.header =
-      object.header !== undefined && object.header !== null
-        ? ResponseHeader.fromPartial(object.header)
-        : undefined;
-    message.token = object.token ?? '';
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
+    message.token = object.token ?? "";
     return message;
   },
 };
@@ -2346,7 +2317,7 @@ export const AuthenticateResponse: MessageFns<AuthenticateResponse> = {
 export type KVService = typeof KVService;
 export const KVService = {
   range: {
-    path: '/etcdserverpb.KV/Range' as const,
+    path: "/etcdserverpb.KV/Range" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: RangeRequest): Buffer => Buffer.from(RangeRequest.encode(value).finish()),
@@ -2355,7 +2326,7 @@ export const KVService = {
     responseDeserialize: (value: Buffer): RangeResponse => RangeResponse.decode(value),
   },
   put: {
-    path: '/etcdserverpb.KV/Put' as const,
+    path: "/etcdserverpb.KV/Put" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: PutRequest): Buffer => Buffer.from(PutRequest.encode(value).finish()),
@@ -2364,18 +2335,16 @@ export const KVService = {
     responseDeserialize: (value: Buffer): PutResponse => PutResponse.decode(value),
   },
   deleteRange: {
-    path: '/etcdserverpb.KV/DeleteRange' as const,
+    path: "/etcdserverpb.KV/DeleteRange" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: DeleteRangeRequest): Buffer =>
-      Buffer.from(DeleteRangeRequest.encode(value).finish()),
+    requestSerialize: (value: DeleteRangeRequest): Buffer => Buffer.from(DeleteRangeRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): DeleteRangeRequest => DeleteRangeRequest.decode(value),
-    responseSerialize: (value: DeleteRangeResponse): Buffer =>
-      Buffer.from(DeleteRangeResponse.encode(value).finish()),
+    responseSerialize: (value: DeleteRangeResponse): Buffer => Buffer.from(DeleteRangeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteRangeResponse => DeleteRangeResponse.decode(value),
   },
   txn: {
-    path: '/etcdserverpb.KV/Txn' as const,
+    path: "/etcdserverpb.KV/Txn" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: TxnRequest): Buffer => Buffer.from(TxnRequest.encode(value).finish()),
@@ -2384,14 +2353,12 @@ export const KVService = {
     responseDeserialize: (value: Buffer): TxnResponse => TxnResponse.decode(value),
   },
   compact: {
-    path: '/etcdserverpb.KV/Compact' as const,
+    path: "/etcdserverpb.KV/Compact" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: CompactionRequest): Buffer =>
-      Buffer.from(CompactionRequest.encode(value).finish()),
+    requestSerialize: (value: CompactionRequest): Buffer => Buffer.from(CompactionRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): CompactionRequest => CompactionRequest.decode(value),
-    responseSerialize: (value: CompactionResponse): Buffer =>
-      Buffer.from(CompactionResponse.encode(value).finish()),
+    responseSerialize: (value: CompactionResponse): Buffer => Buffer.from(CompactionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CompactionResponse => CompactionResponse.decode(value),
   },
 } as const;
@@ -2420,10 +2387,7 @@ export interface KVClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RangeResponse) => void,
   ): ClientUnaryCall;
-  put(
-    request: PutRequest,
-    callback: (error: ServiceError | null, response: PutResponse) => void,
-  ): ClientUnaryCall;
+  put(request: PutRequest, callback: (error: ServiceError | null, response: PutResponse) => void): ClientUnaryCall;
   put(
     request: PutRequest,
     metadata: Metadata,
@@ -2450,10 +2414,7 @@ export interface KVClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteRangeResponse) => void,
   ): ClientUnaryCall;
-  txn(
-    request: TxnRequest,
-    callback: (error: ServiceError | null, response: TxnResponse) => void,
-  ): ClientUnaryCall;
+  txn(request: TxnRequest, callback: (error: ServiceError | null, response: TxnResponse) => void): ClientUnaryCall;
   txn(
     request: TxnRequest,
     metadata: Metadata,
@@ -2482,7 +2443,7 @@ export interface KVClient extends Client {
   ): ClientUnaryCall;
 }
 
-export const KVClient = makeGenericClientConstructor(KVService, 'etcdserverpb.KV') as unknown as {
+export const KVClient = makeGenericClientConstructor(KVService, "etcdserverpb.KV") as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): KVClient;
   service: typeof KVService;
   serviceName: string;
@@ -2491,7 +2452,7 @@ export const KVClient = makeGenericClientConstructor(KVService, 'etcdserverpb.KV
 export type WatchService = typeof WatchService;
 export const WatchService = {
   watch: {
-    path: '/etcdserverpb.Watch/Watch' as const,
+    path: "/etcdserverpb.Watch/Watch" as const,
     requestStream: true as const,
     responseStream: true as const,
     requestSerialize: (value: WatchRequest): Buffer => Buffer.from(WatchRequest.encode(value).finish()),
@@ -2511,7 +2472,7 @@ export interface WatchClient extends Client {
   watch(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<WatchRequest, WatchResponse>;
 }
 
-export const WatchClient = makeGenericClientConstructor(WatchService, 'etcdserverpb.Watch') as unknown as {
+export const WatchClient = makeGenericClientConstructor(WatchService, "etcdserverpb.Watch") as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): WatchClient;
   service: typeof WatchService;
   serviceName: string;
@@ -2520,29 +2481,25 @@ export const WatchClient = makeGenericClientConstructor(WatchService, 'etcdserve
 export type LeaseService = typeof LeaseService;
 export const LeaseService = {
   leaseGrant: {
-    path: '/etcdserverpb.Lease/LeaseGrant' as const,
+    path: "/etcdserverpb.Lease/LeaseGrant" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: LeaseGrantRequest): Buffer =>
-      Buffer.from(LeaseGrantRequest.encode(value).finish()),
+    requestSerialize: (value: LeaseGrantRequest): Buffer => Buffer.from(LeaseGrantRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): LeaseGrantRequest => LeaseGrantRequest.decode(value),
-    responseSerialize: (value: LeaseGrantResponse): Buffer =>
-      Buffer.from(LeaseGrantResponse.encode(value).finish()),
+    responseSerialize: (value: LeaseGrantResponse): Buffer => Buffer.from(LeaseGrantResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LeaseGrantResponse => LeaseGrantResponse.decode(value),
   },
   leaseRevoke: {
-    path: '/etcdserverpb.Lease/LeaseRevoke' as const,
+    path: "/etcdserverpb.Lease/LeaseRevoke" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: LeaseRevokeRequest): Buffer =>
-      Buffer.from(LeaseRevokeRequest.encode(value).finish()),
+    requestSerialize: (value: LeaseRevokeRequest): Buffer => Buffer.from(LeaseRevokeRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): LeaseRevokeRequest => LeaseRevokeRequest.decode(value),
-    responseSerialize: (value: LeaseRevokeResponse): Buffer =>
-      Buffer.from(LeaseRevokeResponse.encode(value).finish()),
+    responseSerialize: (value: LeaseRevokeResponse): Buffer => Buffer.from(LeaseRevokeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LeaseRevokeResponse => LeaseRevokeResponse.decode(value),
   },
   leaseKeepAlive: {
-    path: '/etcdserverpb.Lease/LeaseKeepAlive' as const,
+    path: "/etcdserverpb.Lease/LeaseKeepAlive" as const,
     requestStream: true as const,
     responseStream: true as const,
     requestSerialize: (value: LeaseKeepAliveRequest): Buffer =>
@@ -2592,16 +2549,14 @@ export interface LeaseClient extends Client {
     callback: (error: ServiceError | null, response: LeaseRevokeResponse) => void,
   ): ClientUnaryCall;
   leaseKeepAlive(): ClientDuplexStream<LeaseKeepAliveRequest, LeaseKeepAliveResponse>;
-  leaseKeepAlive(
-    options: Partial<CallOptions>,
-  ): ClientDuplexStream<LeaseKeepAliveRequest, LeaseKeepAliveResponse>;
+  leaseKeepAlive(options: Partial<CallOptions>): ClientDuplexStream<LeaseKeepAliveRequest, LeaseKeepAliveResponse>;
   leaseKeepAlive(
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<LeaseKeepAliveRequest, LeaseKeepAliveResponse>;
 }
 
-export const LeaseClient = makeGenericClientConstructor(LeaseService, 'etcdserverpb.Lease') as unknown as {
+export const LeaseClient = makeGenericClientConstructor(LeaseService, "etcdserverpb.Lease") as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): LeaseClient;
   service: typeof LeaseService;
   serviceName: string;
@@ -2610,11 +2565,10 @@ export const LeaseClient = makeGenericClientConstructor(LeaseService, 'etcdserve
 export type AuthService = typeof AuthService;
 export const AuthService = {
   authenticate: {
-    path: '/etcdserverpb.Auth/Authenticate' as const,
+    path: "/etcdserverpb.Auth/Authenticate" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: AuthenticateRequest): Buffer =>
-      Buffer.from(AuthenticateRequest.encode(value).finish()),
+    requestSerialize: (value: AuthenticateRequest): Buffer => Buffer.from(AuthenticateRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): AuthenticateRequest => AuthenticateRequest.decode(value),
     responseSerialize: (value: AuthenticateResponse): Buffer =>
       Buffer.from(AuthenticateResponse.encode(value).finish()),
@@ -2644,7 +2598,7 @@ export interface AuthClient extends Client {
   ): ClientUnaryCall;
 }
 
-export const AuthClient = makeGenericClientConstructor(AuthService, 'etcdserverpb.Auth') as unknown as {
+export const AuthClient = makeGenericClientConstructor(AuthService, "etcdserverpb.Auth") as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): AuthClient;
   service: typeof AuthService;
   serviceName: string;
@@ -2652,23 +2606,15 @@ export const AuthClient = makeGenericClientConstructor(AuthService, 'etcdserverp
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
-export type DeepPartial<T> = T extends bigint
-  ? string | number | bigint
-  : T extends Builtin
-    ? T
-    : T extends globalThis.Array<infer U>
-      ? globalThis.Array<DeepPartial<U>>
-      : T extends ReadonlyArray<infer U>
-        ? ReadonlyArray<DeepPartial<U>>
-        : T extends { $case: string }
-          ? { [K in keyof Omit<T, '$case'>]?: DeepPartial<T[K]> } & { $case: T['$case'] }
-          : T extends {}
-            ? { [K in keyof T]?: DeepPartial<T[K]> }
-            : Partial<T>;
+export type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends { $case: string } ? { [K in keyof Omit<T, "$case">]?: DeepPartial<T[K]> } & { $case: T["$case"] }
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
 
 type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin
-  ? P
+export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
 export interface MessageFns<T> {
