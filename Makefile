@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # A target's node is the one that GoChat runs on (the tools need it too).
-NODE = PATH="$$(dirname "$$($(CURDIR)/scripts/node.sh)"):$(CURDIR)/node_modules/.bin:$$PATH"
+NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
 .PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos pauses bench bench-placement bench-all fuzz clean
 

@@ -8,7 +8,7 @@ import type { KeyRange } from './etcd/etcd-client.ts';
 import { ServiceWatch } from './etcd/service-watch.ts';
 import { EtcdRegistry } from './registry-etcd.ts';
 import type { EtcdRegistryOptions } from './registry-etcd.ts';
-import type { LeasedId, Snapshot } from './registry.ts';
+import type { Snapshot } from './registry.ts';
 import { TestEtcd } from './testing/etcd.ts';
 import { FaultyProxy, Inbox, endpointOf } from './testing/support.ts';
 
@@ -345,67 +345,4 @@ describe('the mass-loss guard', () => {
     await Promise.all(all.map((registration) => registration.deregister()));
     await inbox.next(is(''));
   });
-});
-
-describe('leased numbers', () => {
-  test('after a lost lease: the same number, if nobody took it', async () => {
-    const name = freshName();
-    const registry = open();
-    const number = await registry.leaseId(name, 1023);
-    await raw.revokeLease(await leaseOf(`ids/${name}/${number.value}`));
-    const end = performance.now() + 3 * TTL_MS;
-    while ((await leaseOf(`ids/${name}/${number.value}`)) === 0n) expect(performance.now()).toBeLessThan(end);
-    expect(await lostWithin(number, 0)).toBe(false);
-  });
-
-  test('a process that slept past its lease while another took the number: it is told that it lost it', async () => {
-    const name = freshName();
-    await using proxy = await FaultyProxy.to(etcd.address);
-    const sleeper = await open({ hosts: [proxy.address] }).leaseId(name, 0);
-    const other = open();
-    await expect(other.leaseId(name, 0)).rejects.toMatchObject({ code: 'OVERLOADED' });
-    proxy.silence();
-    const end = performance.now() + 10 * TTL_MS;
-    let taken: LeasedId | undefined;
-    while (taken === undefined) {
-      expect(performance.now()).toBeLessThan(end);
-      taken = await other.leaseId(name, 0).catch(() => undefined);
-    }
-    expect(taken.value).toBe(sleeper.value);
-    proxy.heal();
-    expect(await lostWithin(sleeper, 20_000)).toBe(true);
-    expect(await lostWithin(taken, 0)).toBe(false);
-    // The loser's release does not take the number from the one that has it.
-    await sleeper.release();
-    await expect(open().leaseId(name, 0)).rejects.toMatchObject({ code: 'OVERLOADED' });
-  });
-
-  test('a number that was released: is taken again as late as can be', async () => {
-    const registry = open();
-    const name = freshName();
-    const values: number[] = [];
-    for (let i = 0; i < 5; i++) {
-      const number = await registry.leaseId(name, 3);
-      values.push(number.value);
-      await number.release();
-    }
-    expect(values).toEqual([0, 1, 2, 3, 0]);
-  });
-
-  test('many processes at once: every number once', async () => {
-    const name = freshName();
-    const registries = Array.from({ length: 8 }, () => open());
-    const numbers = await Promise.all(registries.map((registry) => registry.leaseId(name, 7)));
-    expect(numbers.map(({ value }) => value).sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
-  });
-
-  async function lostWithin(number: LeasedId, ms: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const inTime = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), ms);
-    });
-    const isLost = await Promise.race([number.lost.then(() => true), inTime]);
-    clearTimeout(timer);
-    return isLost;
-  }
 });

@@ -13,12 +13,18 @@ import type { LeasedEntry } from './etcd/session.ts';
 import type { Endpoint, LeasedId, Registration, Registry, Snapshot, Unwatch } from './registry.ts';
 
 const DEFAULT_TTL_SECONDS = 10;
+const DEFAULT_NUMBER_TTL_SECONDS = 3600;
 const DEFAULT_PREFIX = '/gochat/';
 
 export interface EtcdRegistryOptions extends EtcdClientOptions {
   readonly logger: Logger;
   /** How long what a dead process registered stays, s. etcd allows no less than 2. @default 10 */
   readonly ttlSeconds?: number;
+  /**
+   * How long a number stays with a process that was killed or cannot reach etcd, s: for that long etcd may be away and
+   * numbers are held. @default 3600
+   */
+  readonly numberTtlSeconds?: number;
   /** How long a mass loss is held back, ms. @default 1.5 × TTL */
   readonly graceMs?: number;
   /** Where everything stands in etcd. @default /gochat/ */
@@ -26,7 +32,8 @@ export interface EtcdRegistryOptions extends EtcdClientOptions {
 }
 
 /**
- * A Registry on etcd: keys under one lease per process, watches that survive etcd, numbers by transaction.
+ * A Registry on etcd: keys under one lease per process, watches that survive etcd, numbers by transaction and under
+ * a long lease of their own.
  *
  *     PREFIX services/SERVICE/ID   an endpoint, JSON
  *     PREFIX ids/NAME/NUMBER       who holds the number
@@ -35,6 +42,7 @@ export interface EtcdRegistryOptions extends EtcdClientOptions {
 export class EtcdRegistry implements Registry {
   readonly #client: EtcdClient;
   readonly #session: EtcdSession;
+  readonly #numberSession: EtcdSession;
   readonly #logger: Logger;
   readonly #prefix: string;
   readonly #ttlSeconds: number;
@@ -48,6 +56,13 @@ export class EtcdRegistry implements Registry {
     this.#client = new EtcdClient(options);
     this.#logger = options.logger.child({ registry: this.#client.url });
     this.#session = new EtcdSession({ client: this.#client, logger: this.#logger, ttlSeconds });
+    this.#numberSession = new EtcdSession({
+      client: this.#client,
+      logger: this.#logger,
+      ttlSeconds: options.numberTtlSeconds ?? DEFAULT_NUMBER_TTL_SECONDS,
+      // Renewed as often as the other: what is lost all the same is known as soon.
+      renewIntervalMs: (ttlSeconds * 1000) / 3,
+    });
     this.#prefix = options.prefix ?? DEFAULT_PREFIX;
     this.#ttlSeconds = ttlSeconds;
     this.#graceMs = options.graceMs ?? ttlSeconds * 1500;
@@ -59,7 +74,7 @@ export class EtcdRegistry implements Registry {
     let current = endpoint;
     const entry: LeasedEntry = {
       dirty: false,
-      put: (lease) => this.#client.put(key, encodeEndpoint(current), lease),
+      put: ({ id }) => this.#client.put(key, encodeEndpoint(current), id),
     };
     await this.#session.add(entry);
     const deregister = once(async () => {
@@ -124,7 +139,7 @@ export class EtcdRegistry implements Registry {
     this.#assertOpen();
     return leaseNumber({
       client: this.#client,
-      session: this.#session,
+      session: this.#numberSession,
       logger: this.#logger,
       range: this.#under(`ids/${name}/`),
       max,
@@ -172,7 +187,7 @@ export class EtcdRegistry implements Registry {
     this.#closed = true;
     for (const watch of this.#watches.values()) watch.close();
     for (const mirror of this.#mirrors) mirror.close();
-    await this.#session.close();
+    await Promise.all([this.#session.close(), this.#numberSession.close()]);
     this.#client.close();
   });
 

@@ -77,13 +77,23 @@ export class MemoryRegistry implements Registry {
     while (taken.has(value)) value++;
     if (value > max) throw new GochatError('OVERLOADED');
     taken.add(value);
+    let isHeld = true;
     const release = once(async () => {
+      isHeld = false;
       taken.delete(value);
       this.#cleanups.delete(release);
     });
     this.#cleanups.add(release);
     // Nothing in one process can take the number away.
-    return { value, lost: new Promise(() => {}), release, [Symbol.asyncDispose]: release };
+    return {
+      value,
+      get isHeld() {
+        return isHeld;
+      },
+      lost: new Promise(() => {}),
+      release,
+      [Symbol.asyncDispose]: release,
+    };
   }
 
   async publish(key: string, value: string): Promise<void> {

@@ -38,7 +38,12 @@ export interface Registration extends AsyncDisposable {
 /** A number that no other live process holds under the same name. */
 export interface LeasedId extends AsyncDisposable {
   readonly value: number;
-  /** Resolves when the number is lost for good (its lease expired and another process may hold it): stop using it. */
+  /**
+   * Whether nobody else can hold it at this moment. A process that was asleep learns of it here first, before any timer
+   * runs: whoever makes ids with the number asks each time.
+   */
+  readonly isHeld: boolean;
+  /** Resolves when the number is lost for good (another process may hold it from now on): stop using it. */
   readonly lost: Promise<void>;
   release(): Promise<void>;
 }

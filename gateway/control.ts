@@ -35,7 +35,7 @@ export type ToWorker =
   | { readonly kind: 'nodes'; readonly nodes: readonly StateNode[] }
   | { readonly kind: 'keys'; readonly jwks: string }
   | { readonly kind: 'ticket-keys'; readonly jwks: string }
-  | { readonly kind: 'gateway'; readonly gateway: number }
+  | { readonly kind: 'gateway'; readonly gateway: number | undefined }
   | { readonly kind: 'tls'; readonly tls: TlsMaterial }
   | { readonly kind: 'drain'; readonly deadlineMs: number; readonly elsewhere: readonly OtherGateway[] }
   /** The worker's share, as in WorkerData. */

@@ -7,24 +7,33 @@ const LEASE = 'gateway';
 /** How often a new number is tried for when the lease of the old one is lost. */
 const RETRY_INTERVAL_MS = 1000;
 
-/** Holds a number, and takes another one when its lease is lost. */
+/**
+ * Holds a number, and takes another one when it is lost, which is when etcd could not be reached for as long as the
+ * registry reserves it (an hour). Until then connections live on under the ids that they have, and nobody new is let in.
+ */
 export class GatewayNumber {
   readonly #registry: Registry;
   readonly #logger: Logger;
-  readonly #onChange: (value: number) => void;
+  readonly #onChange: (held: number | undefined) => void;
   #leased: LeasedId | undefined;
   #timer: NodeJS.Timeout | undefined;
   #released = false;
 
-  /** @param onChange Another process may hold the number before by now. */
-  constructor(registry: Registry, logger: Logger, onChange: (value: number) => void) {
+  /** @param onChange Another process may hold the number before by now; undefined: there is none yet in its place. */
+  constructor(registry: Registry, logger: Logger, onChange: (held: number | undefined) => void) {
     this.#registry = registry;
     this.#logger = logger;
     this.#onChange = onChange;
   }
 
+  /** The number, or the last one while there is none. */
   get value(): number {
     return this.#leased?.value ?? 0;
+  }
+
+  /** The number as long as no other process can hold it. */
+  get held(): number | undefined {
+    return this.#leased?.isHeld === true ? this.#leased.value : undefined;
   }
 
   /** @throws GochatError REGISTRY_UNREACHABLE, OVERLOADED when none is free */
@@ -47,6 +56,7 @@ export class GatewayNumber {
       { number: leased.value },
       "the lease of the gateway's number is lost; taking another one",
     );
+    this.#onChange(undefined);
     void this.#replace();
   }
 

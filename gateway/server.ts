@@ -196,6 +196,7 @@ export class GatewayServer implements Server {
     if (this.#state !== 'running') return 'not started';
     if (this.#descriptors.exhausted) return 'no file descriptors are left; raise the limit of open files';
     if (!workers.some((worker) => worker.listening)) return 'no worker is listening';
+    if (this.#number.held === undefined) return 'registry: the gateway has no number';
     if (!this.#feed.hasKeys) return 'no signing keys are published; start a state server';
     if (workers.some((worker) => worker.listening && worker.stats.readyLinks === 0))
       return 'no state server can be reached';
@@ -245,7 +246,7 @@ export class GatewayServer implements Server {
   }
 
   #greeting(): ToWorker[] {
-    const messages = [{ kind: 'gateway' as const, gateway: this.#number.value }, ...this.#feed.messages];
+    const messages = [{ kind: 'gateway' as const, gateway: this.#number.held }, ...this.#feed.messages];
     const tls = this.#clientTls;
     return tls === undefined ? messages : [{ kind: 'tls', tls }, ...messages];
   }

@@ -312,4 +312,16 @@ describe('Uplink', () => {
     expect(wire.Open.decode(after.bodies(LinkKind.OPEN)[0] as Uint8Array).gateway).toBe(8);
     expect(uplink.readyLinks).toBe(1);
   });
+
+  test('no gateway number: nobody new logs in; streams stay, and frames go their way', () => {
+    openAll(A);
+    const login = wire.Login.fromPartial({ conn: 1, user: 1n });
+    uplink.setGateway(undefined);
+    expect(uplink.login(login)).toBeUndefined();
+    expect([links.get(A.address).closed, uplink.readyLinks]).toEqual([false, 1]);
+    expect(uplink.home(1n)).toBeDefined();
+    uplink.setGateway(uplink.gateway);
+    expect(uplink.login(login)).toBeDefined();
+    expect(links.get(A.address).closed).toBe(false);
+  });
 });

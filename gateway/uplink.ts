@@ -51,6 +51,7 @@ export class Uplink implements StateLinkEvents {
   readonly #options: UplinkOptions;
   readonly #events: UplinkEvents;
   #gateway: number;
+  #hasNumber = true;
   readonly #links = new Map<string, StateLink>();
   #ready: StateLink[] = [];
   #rendezvous = new Rendezvous([]);
@@ -93,9 +94,10 @@ export class Uplink implements StateLinkEvents {
     if (lost) this.#events.onRouteChange();
   }
 
-  /** Takes another gateway number: every stream is opened anew under it. */
-  setGateway(gateway: number): void {
-    if (gateway === this.#gateway) return;
+  /** Takes another gateway number: every stream is opened anew under it. Undefined: there is none for new connections. */
+  setGateway(gateway: number | undefined): void {
+    this.#hasNumber = gateway !== undefined;
+    if (gateway === undefined || gateway === this.#gateway) return;
     this.#gateway = gateway;
     const nodes = [...this.#links.values()].filter((link) => !link.retired).map((link) => link.node);
     this.close();
@@ -122,7 +124,7 @@ export class Uplink implements StateLinkEvents {
 
   /** Asks the user's node for a session and returns it, or undefined where none can be asked. */
   login(login: wire.Login): StateLink | undefined {
-    const link = this.home(login.user);
+    const link = this.#hasNumber ? this.home(login.user) : undefined;
     const record = encodeRecord(LinkKind.LOGIN, wire.Login.encode(login).finish());
     return link === undefined || link.send(record) === SendResult.CLOSED ? undefined : link;
   }

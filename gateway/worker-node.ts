@@ -156,8 +156,8 @@ export class WorkerNode {
     this.#uplink.setNodes(nodes);
   }
 
-  /** Takes another gateway number, because the lease of the one before is lost. */
-  setGateway(gateway: number): void {
+  /** Takes another gateway number, because the one before is lost; undefined: there is none, and no one can log in. */
+  setGateway(gateway: number | undefined): void {
     this.#uplink.setGateway(gateway);
   }
 

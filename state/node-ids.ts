@@ -28,7 +28,7 @@ export class NodeIds {
 
   /** Returns whether ids can be made now. */
   get available(): boolean {
-    return this.#snowflake !== undefined;
+    return this.#snowflake !== undefined && this.#leased?.isHeld === true;
   }
 
   /** Leases a number unless there is one. @throws GochatError REGISTRY_UNREACHABLE, OVERLOADED */
@@ -42,7 +42,8 @@ export class NodeIds {
 
   /** Returns the next id. @throws GochatError STATE_UNAVAILABLE while there is no number */
   next(): bigint {
-    if (this.#snowflake === undefined) throw new GochatError('STATE_UNAVAILABLE');
+    if (this.#snowflake === undefined || this.#leased?.isHeld !== true)
+      throw new GochatError('STATE_UNAVAILABLE');
     return this.#snowflake.next();
   }
 

@@ -4,9 +4,13 @@ import type { Logger } from '../../common/mod.ts';
 import type { LeasedId } from '../registry.ts';
 import type { EtcdClient, KeyRange } from './etcd-client.ts';
 import type { TxnRequest } from './gen/etcd.ts';
+import type { Lease } from './lease.ts';
 import type { EtcdSession, LeasedEntry } from './session.ts';
 
 const CURSOR = 'last';
+const NONE = Buffer.alloc(0);
+/** The longest that a timer of Node can wait. */
+const MAX_TIMER_MS = 0x7fff_ffff;
 
 export interface LeaseNumberOptions {
   readonly client: EtcdClient;
@@ -18,94 +22,158 @@ export interface LeaseNumberOptions {
   readonly owner: string;
 }
 
-/**
- * Takes the next free number after the one taken last, so that a number whose holder went silent comes round again as
- * late as can be.
- *
- * After the loss of the process's lease the number is taken again if nobody has it; otherwise `lost` resolves.
- */
+/** Takes a free number. @throws GochatError REGISTRY_UNREACHABLE, OVERLOADED when none is free */
 export async function leaseNumber(options: LeaseNumberOptions): Promise<LeasedId> {
-  const { client, session, range, owner, logger } = options;
-  let reportLost = (): void => {};
-  const lost = new Promise<void>((resolve) => {
-    reportLost = resolve;
+  const number = new LeasedNumber(options);
+  try {
+    await options.session.add(number);
+  } catch (error) {
+    // It may have been taken by a call whose answer did not come.
+    void number.release();
+    throw error;
+  }
+  return number;
+}
+
+/**
+ * A number in etcd under this process's lease.
+ *
+ * It is held for as long as the lease it was written under is sure to live, by the process's own clocks: so it is given
+ * up before etcd can hand it to another one, also where etcd cannot be reached to ask. A lease that etcd has lost (it
+ * was revoked, or data is gone) is replaced, and the number is taken again if nobody has it by then.
+ */
+class LeasedNumber implements LeasedId, LeasedEntry {
+  dirty = false;
+  readonly lost: Promise<void>;
+  readonly #options: LeaseNumberOptions;
+  readonly #reportLost: () => void;
+  #value = -1;
+  /** The lease that it was written under last. */
+  #lease: Lease | undefined;
+  /** Lost or released: whatever is still under way does not bring it back. */
+  #isOver = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: LeaseNumberOptions) {
+    this.#options = options;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.lost = promise;
+    this.#reportLost = resolve;
+  }
+
+  get value(): number {
+    return this.#value;
+  }
+
+  get isHeld(): boolean {
+    return !this.#isOver && this.#lease !== undefined && this.#lease.leftMs > 0;
+  }
+
+  async put(lease: Lease): Promise<void> {
+    if (this.#lease === undefined) await this.#takeFree(lease);
+    else if (!this.isHeld) return this.#lose('it could not be renewed in time');
+    else if (!(await this.#takeAgain(lease))) return this.#lose('another process holds it');
+    if (this.#isOver) return this.#erase();
+    this.#lease = lease;
+    this.#watchClock();
+  }
+
+  readonly release = once(async () => {
+    this.#giveUp();
+    await this.#erase();
   });
-  let value = -1;
-  let isHeld = false;
-  const entry: LeasedEntry = {
-    dirty: false,
-    put: async (lease) => {
-      if (!isHeld) {
-        value = await takeFree(options, lease);
-        isHeld = true;
-        return;
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  /**
+   * Takes the next free number after the one taken last, so that one whose holder went silent comes round again as late
+   * as can be.
+   */
+  async #takeFree(lease: Lease): Promise<void> {
+    const { client, range, max } = this.#options;
+    for (;;) {
+      const { kvs } = await client.range(range);
+      const names = new Map(
+        kvs.map(({ key, value }) => [key.subarray(range.key.length).toString(), value.toString()]),
+      );
+      // Without a cursor etcd may have lost its data, and processes may go on with numbers that it does not know.
+      const last = Number(names.get(CURSOR) ?? Math.floor(Math.random() * (max + 1)));
+      let free = -1;
+      for (let step = 1; step <= max + 1 && free < 0; step++) {
+        const candidate = (last + step) % (max + 1);
+        if (!names.has(String(candidate))) free = candidate;
       }
-      if (await take(options, value, lease)) return;
-      const key = numberKey(range, value);
-      const [holder] = (await client.range({ key, end: NONE })).kvs;
-      // Our own key under an older lease that is about to expire: the next renewal takes it again.
-      if (holder?.value.toString() === owner) {
-        await client.put(key, owner, lease);
-        return;
-      }
-      session.remove(entry);
-      logger.error({ number: value, key: range.key.toString() }, 'another process holds our number now');
-      reportLost();
-    },
-  };
-  await session.add(entry);
-  const release = once(async () => {
-    session.remove(entry);
-    const key = numberKey(range, value);
+      if (free < 0) throw new GochatError('OVERLOADED');
+      this.#value = free;
+      // Another process may be faster; then the list is read again.
+      if (await take(this.#options, free, lease)) return;
+    }
+  }
+
+  async #takeAgain(lease: Lease): Promise<boolean> {
+    const { client, range, owner } = this.#options;
+    if (await take(this.#options, this.#value, lease)) return true;
+    const key = numberKey(range, this.#value);
+    const [holder] = (await client.range({ key, end: NONE })).kvs;
+    if (holder?.value.toString() !== owner) return false;
+    // Our own key under an older lease that is about to expire.
+    await client.put(key, owner, lease.id);
+    return true;
+  }
+
+  /** Sees to it that the end is told when it comes: the timer follows the lease as that is renewed. */
+  #watchClock(): void {
+    clearTimeout(this.#timer);
+    const leftMs = this.#lease?.leftMs ?? 0;
+    if (leftMs <= 0) return this.#lose('it could not be renewed in time');
+    this.#timer = setTimeout(() => this.#watchClock(), Math.min(leftMs, MAX_TIMER_MS));
+    this.#timer.unref();
+  }
+
+  #lose(why: string): void {
+    if (this.#isOver) return;
+    const { logger, range } = this.#options;
+    logger.error({ number: this.#value, key: range.key.toString(), why }, 'our number is lost');
+    this.#reportLost();
+    // Should it still stand under our name, nobody needs to wait for its end.
+    void this.release();
+  }
+
+  #giveUp(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#options.session.remove(this);
+  }
+
+  /** Deletes it in etcd if it stands there under our name. */
+  async #erase(): Promise<void> {
+    const { client, range, owner, logger } = this.#options;
+    const key = numberKey(range, this.#value);
     try {
       await client.txn({
         compare: [{ result: 0, target: 3, key, targetUnion: { $case: 'value', value: Buffer.from(owner) } }],
-        success: [
-          {
-            request: { $case: 'requestDeleteRange', requestDeleteRange: { key, rangeEnd: NONE } },
-          },
-        ],
+        success: [{ request: { $case: 'requestDeleteRange', requestDeleteRange: { key, rangeEnd: NONE } } }],
         failure: [],
       });
     } catch (error) {
       logger.debug({ err: error }, 'number is left to expire');
     }
-  });
-  return { value, lost, release, [Symbol.asyncDispose]: release };
+  }
 }
-
-const NONE = Buffer.alloc(0);
 
 function numberKey(range: KeyRange, value: number): Buffer {
   return Buffer.concat([range.key, Buffer.from(String(value))]);
 }
 
-async function takeFree(options: LeaseNumberOptions, lease: bigint): Promise<number> {
-  const { client, range, max } = options;
-  for (;;) {
-    const { kvs } = await client.range(range);
-    const names = new Map(
-      kvs.map(({ key, value }) => [key.subarray(range.key.length).toString(), value.toString()]),
-    );
-    const last = Number(names.get(CURSOR) ?? -1);
-    let value = -1;
-    for (let step = 1; step <= max + 1 && value < 0; step++) {
-      const candidate = (Math.max(-1, last) + step) % (max + 1);
-      if (!names.has(String(candidate))) value = candidate;
-    }
-    if (value < 0) throw new GochatError('OVERLOADED');
-    // Another process may be faster; then the list is read again.
-    if (await take(options, value, lease)) return value;
-  }
-}
-
 /** Takes a number if nobody has it. */
-function take({ client, range, owner }: LeaseNumberOptions, value: number, lease: bigint): Promise<boolean> {
+function take({ client, range, owner }: LeaseNumberOptions, value: number, lease: Lease): Promise<boolean> {
   const key = numberKey(range, value);
   const request: TxnRequest = {
     compare: [{ result: 0, target: 0, key, targetUnion: { $case: 'version', version: 0n } }],
     success: [
-      { request: { $case: 'requestPut', requestPut: { key, value: Buffer.from(owner), lease } } },
+      { request: { $case: 'requestPut', requestPut: { key, value: Buffer.from(owner), lease: lease.id } } },
       {
         request: {
           $case: 'requestPut',

@@ -3,11 +3,12 @@ import { Backoff } from '../../common/mod.ts';
 import type { Logger } from '../../common/mod.ts';
 import { isLeaseUnknown } from './etcd-client.ts';
 import type { EtcdClient } from './etcd-client.ts';
+import { Lease, askedNow } from './lease.ts';
 
 /** Something that lives as long as the lease. */
 export interface LeasedEntry {
   /** Writes it under a lease; called again with a new lease after a loss. */
-  put(lease: bigint): Promise<void>;
+  put(lease: Lease): Promise<void>;
   /** It is not in etcd as it should be. */
   dirty: boolean;
 }
@@ -16,22 +17,24 @@ export interface SessionOptions {
   readonly client: EtcdClient;
   readonly logger: Logger;
   readonly ttlSeconds: number;
+  /** How often it is renewed, ms. @default three times per TTL */
+  readonly renewIntervalMs?: number;
 }
 
 /**
  * Holds one lease for the process.
  *
- * The lease is renewed three times per TTL. Once etcd says that it is gone, a new one is granted and every entry is
- * written again at once, so an entry is absent for less than a TTL after etcd can be reached. While etcd cannot be
- * reached, it is tried with backoff and jitter.
+ * Once etcd says that it is gone, a new one is granted and every entry is written again at once, so an entry is absent
+ * for less than a TTL after etcd can be reached. While etcd cannot be reached, it is tried with backoff and jitter.
  */
 export class EtcdSession {
   readonly #client: EtcdClient;
   readonly #logger: Logger;
   readonly #ttlSeconds: number;
+  readonly #renewIntervalMs: number;
   readonly #entries = new Set<LeasedEntry>();
   readonly #backoff: Backoff;
-  #lease: Promise<bigint> | undefined;
+  #lease: Promise<Lease> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -39,7 +42,8 @@ export class EtcdSession {
     this.#client = options.client;
     this.#logger = options.logger;
     this.#ttlSeconds = options.ttlSeconds;
-    this.#backoff = new Backoff({ baseMs: 200, maxMs: (options.ttlSeconds * 1000) / 3 });
+    this.#renewIntervalMs = options.renewIntervalMs ?? (options.ttlSeconds * 1000) / 3;
+    this.#backoff = new Backoff({ baseMs: 200, maxMs: this.#renewIntervalMs });
   }
 
   /** Writes an entry and keeps it. @throws GochatError REGISTRY_UNREACHABLE, and then it is not kept */
@@ -72,7 +76,7 @@ export class EtcdSession {
     this.#entries.clear();
     if (this.#lease === undefined) return;
     try {
-      await this.#client.revokeLease(await this.#lease);
+      await this.#client.revokeLease((await this.#lease).id);
     } catch (error) {
       this.#logger.debug({ err: error }, 'lease is left to expire');
     }
@@ -91,16 +95,31 @@ export class EtcdSession {
     entry.dirty = false;
   }
 
-  #currentLease(): Promise<bigint> {
+  #currentLease(): Promise<Lease> {
     if (this.#lease === undefined) {
-      const lease = this.#client.grantLease(this.#ttlSeconds);
+      const lease = this.#grant();
       this.#lease = lease;
       lease.catch(() => {
         if (this.#lease === lease) this.#lease = undefined;
       });
-      this.#schedule((this.#ttlSeconds * 1000) / 3);
+      this.#schedule(this.#renewIntervalMs);
     }
     return this.#lease;
+  }
+
+  async #grant(): Promise<Lease> {
+    const asked = askedNow();
+    return new Lease(await this.#client.grantLease(this.#ttlSeconds), this.#ttlSeconds, asked);
+  }
+
+  /** Returns whether there is a lease and etcd still has it. */
+  async #renew(): Promise<boolean> {
+    const lease = await this.#lease;
+    if (lease === undefined) return false;
+    const asked = askedNow();
+    if (!(await this.#client.renewLease(lease.id))) return false;
+    lease.renewed(asked);
+    return true;
   }
 
   #schedule(delayMs: number): void {
@@ -111,8 +130,7 @@ export class EtcdSession {
 
   async #keepAlive(): Promise<void> {
     try {
-      const isAlive = this.#lease !== undefined && (await this.#client.renewLease(await this.#lease));
-      if (!isAlive) {
+      if (!(await this.#renew())) {
         this.#lease = undefined;
         for (const entry of this.#entries) entry.dirty = true;
         this.#logger.warn({ entries: this.#entries.size }, 'lease lost; registering again');
@@ -120,7 +138,7 @@ export class EtcdSession {
       for (const entry of this.#entries) if (entry.dirty && !this.#closed) await this.#put(entry);
       if (this.#backoff.failures > 0) this.#logger.info('registry can be reached again');
       this.#backoff.reset();
-      this.#schedule((this.#ttlSeconds * 1000) / 3);
+      this.#schedule(this.#renewIntervalMs);
     } catch (error) {
       const waitMs = this.#backoff.next();
       const level = this.#backoff.failures === 1 ? 'warn' : 'debug';

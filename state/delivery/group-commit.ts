@@ -92,17 +92,22 @@ export class GroupCommit<Origin> {
     }
     this.#rows -= batch.drafts.length;
     this.#bytes -= batch.bytes;
-    const now = Date.now();
-    for (const draft of batch.drafts) {
-      draft.id = this.#options.nextId();
-      draft.atMs = now;
-    }
     this.#inFlight = true;
     const begun = performance.now();
-    this.#options.store.append(batch.drafts).then(
+    this.#append(batch.drafts).then(
       (results) => this.#committed(batch, results, begun),
       (error: unknown) => this.#failed(batch, error),
     );
+  }
+
+  /** Rejects also where no id can be made: that is a failure of the batch like any other. */
+  async #append(drafts: readonly QueuedDraft[]): Promise<readonly Appended[]> {
+    const now = Date.now();
+    for (const draft of drafts) {
+      draft.id = this.#options.nextId();
+      draft.atMs = now;
+    }
+    return this.#options.store.append(drafts);
   }
 
   #committed(batch: Batch<Origin>, results: readonly Appended[], begun: number): void {

@@ -251,6 +251,27 @@ describe('sequencer: store failures', () => {
     await settle();
     expect(texts(store)).toEqual(['m1']);
   });
+
+  test('the node number is lost while sends wait for the commit: they are refused, and committed when sent again', async () => {
+    const { node, store, w, ids } = await pair();
+    store.holding = true;
+    for (let i = 1; i <= 3; i++) w.send(1, i, ROOM, `m${i}`);
+    ids.available = false;
+    store.holding = false;
+    store.release();
+    await settle();
+    expect(w.lines().filter((line) => line.startsWith('1:'))).toEqual([
+      '1: SENT ref=1 m1 seq=1',
+      '1: NACK ref=2 STATE_UNAVAILABLE',
+      '1: NACK ref=3 STATE_UNAVAILABLE',
+    ]);
+    ids.available = true;
+    node.wake();
+    expect(w.lines()).toEqual(['fence 1']);
+    for (let i = 2; i <= 3; i++) w.send(1, i, ROOM, `m${i}`);
+    await settle();
+    expect(texts(store)).toEqual(['m1', 'm2', 'm3']);
+  });
 });
 
 describe('sequencer: duplicates', () => {

@@ -1,5 +1,5 @@
 /** Test support: a state node on a model store, with workers that speak over fake streams. */
-import { silentLogger, Snowflake } from '../../common/mod.ts';
+import { GochatError, silentLogger, Snowflake } from '../../common/mod.ts';
 import { openHotState } from '../hot/mod.ts';
 import type { HotState } from '../hot/mod.ts';
 import { DEFAULT_LIMITS, type StateLimits } from '../limits.ts';
@@ -24,7 +24,13 @@ export async function testNode(
 ): Promise<TestNode> {
   const hot = await openHotState('memory://', { logger: silentLogger });
   const snowflake = new Snowflake(1);
-  const ids = { available: true, next: () => snowflake.next() };
+  const ids = {
+    available: true,
+    next: () => {
+      if (!ids.available) throw new GochatError('STATE_UNAVAILABLE');
+      return snowflake.next();
+    },
+  };
   const node = new StateNode({
     store,
     hot,
