@@ -114,7 +114,7 @@ describe('a holder that cannot renew', () => {
     }
     // What was given up is there for others, and for them.
     const again = [await take(open(), name, 1), await take(open(), name, 1)];
-    expect(again.map(({ value }) => value).sort()).toEqual([0, 1]);
+    expect(again.map(({ value }) => value).sort((a, b) => a - b)).toEqual([0, 1]);
     expect(numbers.map(({ isHeld }) => isHeld)).toEqual([false, false]);
   });
 
