@@ -1,37 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { eventually, freshDatabase, sharedEngines } from '../harness/cluster.ts';
+import { type Cluster, eventually, startCluster } from '../harness/cluster.ts';
 import { FakeClock } from '../harness/fake-clock.ts';
-import { Client, type Doors, signup, startServer } from '../harness/gochat.ts';
+import { Client, signup } from '../harness/gochat.ts';
 
 const SAID = 20;
 
 /** A gateway and two state nodes, one process of which has a clock of its own. */
-async function startAll(which: 'gateway' | 'state', clock: FakeClock): Promise<Doors & AsyncDisposable> {
-  await using cleanup = new AsyncDisposableStack();
-  const engines = sharedEngines();
-  const database = cleanup.use(await freshDatabase(engines.postgres));
-  const env = {
-    GOCHAT_REGISTRY: `${engines.etcd}/clock-${process.pid}-${Math.random().toString(36).slice(2)}`,
-    GOCHAT_STORE: database.url,
-    GOCHAT_HOT: engines.redis,
-    GOCHAT_WORKERS: '1',
-    GOCHAT_START_TIMEOUT_MS: '60000',
-  };
-  const wrong = { ...env, ...clock.env };
-  const [, , , ipconf, api] = await Promise.all([
-    startServer('gateway', which === 'gateway' ? wrong : env).then((server) => cleanup.use(server)),
-    startServer('state', which === 'state' ? wrong : env).then((server) => cleanup.use(server)),
-    startServer('state', env).then((server) => cleanup.use(server)),
-    startServer('ipconf', env).then((server) => cleanup.use(server)),
-    startServer('api', env).then((server) => cleanup.use(server)),
-  ]);
-  const doors = { ipconf: `http://${ipconf.up['http']}`, api: `http://${api.up['http']}` };
-  await eventually('a gateway', async () => {
-    const { data } = (await (await fetch(`${doors.ipconf}/ip/list`)).json()) as { data?: unknown[] };
-    return data?.length === 1;
+function startAll(which: 'gateway' | 'state', clock: FakeClock): Promise<Cluster> {
+  const right = { env: { GOCHAT_WORKERS: '1', GOCHAT_START_TIMEOUT_MS: '60000' } };
+  const wrong = { env: { ...right.env, ...clock.env } };
+  return startCluster({
+    gateways: [which === 'gateway' ? wrong : right],
+    states: [which === 'state' ? wrong : right, right],
   });
-  const owned = cleanup.move();
-  return { ...doors, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 describe.each(['gateway', 'state'] as const)(

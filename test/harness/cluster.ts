@@ -54,9 +54,15 @@ export function engineUrl(engine: 'ETCD' | 'REDIS' | 'POSTGRES'): string {
   return url;
 }
 
-/** Starts state nodes, gateways, one ipconf and one api. */
+/** What a server is started with besides what all have. */
+export interface Difference {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+}
+
+/** Starts state nodes, gateways, one ipconf and one api; servers that are not like the others are listed one by one. */
 export async function startCluster(
-  size: { gateways: number; states: number },
+  size: { gateways: number | readonly Difference[]; states: number | readonly Difference[] },
   engines: Engines = sharedEngines(),
 ): Promise<Cluster> {
   const cleanup = new AsyncDisposableStack();
@@ -70,8 +76,14 @@ export async function startCluster(
       GOCHAT_WORKERS: '2',
       GOCHAT_LOG_LEVEL: 'info',
     };
-    const start = (mode: Parameters<typeof startServer>[0], count: number) =>
-      Promise.all(Array.from({ length: count }, async () => cleanup.use(await startServer(mode, env))));
+    const start = (mode: Parameters<typeof startServer>[0], servers: number | readonly Difference[]) => {
+      const differences: readonly Difference[] =
+        typeof servers === 'number' ? Array.from({ length: servers }, () => ({})) : servers;
+      const all = differences.map(async (difference) =>
+        cleanup.use(await startServer(mode, { ...env, ...difference.env }, difference.args)),
+      );
+      return Promise.all(all);
+    };
     // All at once: each waits for what it needs, and migrations are safe in a race.
     const [states, gateways, [ipconf], [api]] = await Promise.all([
       start('state', size.states),
@@ -80,7 +92,7 @@ export async function startCluster(
       start('api', 1),
     ]);
     const [ipconfUrl, apiUrl] = [`http://${ipconf?.up['http']}`, `http://${api?.up['http']}`];
-    await placed(ipconfUrl, size.gateways);
+    await placed(ipconfUrl, gateways.length);
     await reachable(apiUrl);
     const owned = cleanup.move();
     return {
