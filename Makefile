@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos pauses bench bench-placement bench-all fuzz clean
+.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -63,8 +63,14 @@ bench: all ## Measure against baselines and brokers, about 14 minutes; BENCH='ro
 bench-all: all ## Measure everything there is, about 50 minutes
 	@$(NODE) node bench/main.ts --all --repeats 5
 
-bench-placement: install ## Simulate placement; writes docs/placement (an hour of CPU)
+bench-placement: install ## Simulate placement; writes docs/placement (a quarter of an hour of CPU)
 	@$(NODE) node bench/placement/main.ts
+
+bench-placement-real: all ## Placement on four real gateways with 12,000 clients, three minutes
+	@$(NODE) node bench/placement/real.ts
+
+bench-ipconf: all ## How fast ipconf is with 1,000 gateways, two minutes
+	@$(NODE) node bench/ipconf.ts
 
 fuzz: all ## Ten million mutated frames through parser, JSON codec and a worker (FRAMES=N SEED=N)
 	@$(NODE) env GOCHAT_TEST_FUZZ_FRAMES=$(or $(FRAMES),10000000) GOCHAT_TEST_FUZZ_SEED=$(or $(SEED),1) vitest run gateway/fuzz.test.ts

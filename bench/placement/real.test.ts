@@ -1,0 +1,49 @@
+/** What real.ts measures with 12,000 clients in three minutes, small enough for a test: each step is awaited. */
+import { expect, test } from 'vitest';
+import { eventually } from '../../test/harness/cluster.ts';
+import { RealFleet, victims } from './real-fleet.ts';
+import type { SimGateway } from './world.ts';
+
+const CLIENTS = 600;
+const DEADLINE_MS = 90_000;
+/** One client more or less on the smallest gateway, which has 75, is more than one percent. */
+const EVEN = 1.15;
+
+test('four real gateways, one drained, one killed: every client is back, and evenly', async () => {
+  await using fleet = await RealFleet.start(CLIENTS, 3_000);
+  const { drained, killed } = victims(fleet.gateways);
+  const isAllThere = async () => {
+    await fleet.look();
+    const taking = fleet.gateways.filter(({ isAlive, isDraining }) => isAlive && !isDraining);
+    return taking.reduce((sum, { connections }) => sum + connections, 0) === CLIENTS;
+  };
+
+  await fleet.come(5);
+  await eventually('all have come', isAllThere, DEADLINE_MS);
+  expect(unevenness(fleet.gateways), shares(fleet.gateways)).toBeLessThan(EVEN);
+
+  await fleet.drain(drained);
+  await eventually('all are on the other three', isAllThere, DEADLINE_MS);
+  expect(unevenness(fleet.gateways), shares(fleet.gateways)).toBeLessThan(EVEN);
+
+  fleet.kill(killed);
+  await eventually('all are on the last two', isAllThere, DEADLINE_MS);
+  expect(unevenness(fleet.gateways), shares(fleet.gateways)).toBeLessThan(EVEN);
+
+  const { lost, attempts, welcomed } = await fleet.leave();
+  expect(lost).toBe(0);
+  // Until its lease ends, the killed gateway is in the answers, and the next of the list is tried.
+  expect(attempts - welcomed).toBeLessThan(CLIENTS);
+}, 300_000);
+
+/** Highest utilisation over mean, of those that take clients. */
+function unevenness(gateways: readonly SimGateway[]): number {
+  const taking = gateways.filter(({ isAlive, isDraining }) => isAlive && !isDraining);
+  const sum = (read: (gateway: SimGateway) => number) => taking.reduce((all, each) => all + read(each), 0);
+  const mean = sum(({ connections }) => connections) / sum(({ capacity }) => capacity);
+  return Math.max(...taking.map(({ connections, capacity }) => connections / capacity / mean));
+}
+
+function shares(gateways: readonly SimGateway[]): string {
+  return gateways.map(({ connections, capacity }) => `${connections}/${capacity}`).join(' ');
+}
