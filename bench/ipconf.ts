@@ -25,7 +25,7 @@ const PATHS = Array.from(
 const CONNECTIONS = 64;
 const CHANGES = 50;
 const ETCD_SECONDS = 5;
-const WARM_UP_SECONDS = 4;
+const WARM_UP_SECONDS = 8;
 /** No limit that this could meet; the limiter works all the same. */
 const NO_LIMIT = ['--rate-per-second', '1000000', '--rate-burst', '1000000'];
 

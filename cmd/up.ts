@@ -10,6 +10,7 @@ import { IpconfServer } from '../ipconf/mod.ts';
 import { backupSqlite, openHotState, openStore, restoreSqlite, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
 import { gatewayLimits, instanceName, isLoopback, prepare, runServers, tlsFiles } from './run.ts';
+import { VERSION } from './version.ts';
 
 const DEMO_USERS = ['demo', 'test', 'admin'];
 const DEMO_PASSWORD = '111111';
@@ -57,6 +58,7 @@ export async function run(
       wsPort: config.wsPort,
       workers: config.workers,
       zone: '',
+      version: VERSION,
       clientTls: tlsFiles(config),
       limits: gatewayLimits(config),
     });

@@ -32,7 +32,8 @@ export function parseQuery(query: string): PlacementRequest {
     const to = ampersand < 0 ? query.length : ampersand;
     const equals = query.indexOf('=', from);
     const at = equals < 0 || equals > to ? to : equals;
-    const [name, value] = [query.slice(from, at), query.slice(at + 1, to)];
+    const name = query.slice(from, at);
+    const value = query.slice(at + 1, to);
     if (isPlain) set(values, name, value);
     else set(values, decode(name), decode(value));
     from = to + 1;

