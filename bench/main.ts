@@ -21,6 +21,8 @@ import type { Findings, Study } from './lib/study.ts';
 const QUICK_PEERS: readonly PeerName[] = ['gochat', 'gochat-embedded', 'bare-pipeline', 'bare-loop'];
 /** Of one measurement: connecting, settling, draining. */
 const OVERHEAD_S = 2;
+/** By rule of thumb, of a scenario's firstSends. */
+const FIRST_PER_S = 20_000;
 const USAGE = `Usage: node bench/main.ts [FLAGS] [SCENARIO…]
 
 Measures GoChat against baselines and brokers on this machine; prints tables and writes JSON. Without a SCENARIO it runs
@@ -153,8 +155,8 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
     const peers = scenario.peers.filter((peer) => there.includes(peer));
     const measurements = peers.length * (scenario.once ? 1 : repeats);
     runs += measurements;
-    estimateS +=
-      measurements * ((scenario.seconds ?? seconds) + (scenario.warmup?.seconds ?? warmup) + OVERHEAD_S);
+    const firstS = (scenario.firstSends ?? 0) / FIRST_PER_S;
+    estimateS += measurements * ((scenario.seconds ?? seconds) + warmup + OVERHEAD_S + firstS);
   }
   console.error(`${runs} measurements: about ${Math.ceil(estimateS / 60)} min`);
   const runner = new Runner(load, choice.timing, signal);

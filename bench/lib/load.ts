@@ -43,8 +43,8 @@ export interface LoadRun {
   readonly window?: number;
   /** Messages per second of all senders together: the open loop. */
   readonly rate?: number;
-  /** The open loop's rate before the measuring begins. @default the same */
-  readonly warmupRate?: number;
+  /** Sent before the open loop begins, in a closed one of `window` messages for each sender. */
+  readonly firstSends?: number;
   readonly seconds: number;
   readonly warmup: number;
   /** idle: this many connect first and are held for `seconds` before the rest comes. */
@@ -136,8 +136,8 @@ export class LoadGenerator {
       String(what.window ?? 1),
       '--rate',
       String(what.rate ?? 0),
-      '--warmup-rate',
-      String(what.warmupRate ?? 0),
+      '--first-sends',
+      String(what.firstSends ?? 0),
       '--seconds',
       String(what.seconds),
       '--warmup',

@@ -32,8 +32,8 @@ export interface Scenario {
   readonly perSecond?: number;
   /** Instead of the run's. */
   readonly seconds?: number;
-  /** Instead of the run's warm-up: long and dense enough that everything measured has been met before. */
-  readonly warmup?: { readonly seconds: number; readonly perSecond: number };
+  /** In all, before an open loop: as many as it takes to have met everything that is measured. */
+  readonly firstSends?: number;
   /** one-core: the servers share the first core, the load has the last one. all: everything shares every core. */
   readonly cores: 'all' | 'one-core';
   /** What the ratio is built on. */
@@ -162,7 +162,8 @@ export function scenarios(quick: boolean, variants: boolean): readonly Scenario[
         title: `the same traffic of ${connections} users: pairs, 2000 messages/s in all`,
         workload: { scenario: 'direct', connections },
         perSecond: 2000,
-        warmup: { seconds: 4, perSecond: 10_000 },
+        window: 2,
+        firstSends: 20_000,
         cores: 'all',
         rate: 'acked_per_s',
         baseline: 'bare-pipeline',
@@ -176,7 +177,8 @@ export function scenarios(quick: boolean, variants: boolean): readonly Scenario[
         title: `the same traffic in ${100 * conversationsPerPair} conversations: 100 pairs, 2000 messages/s in all`,
         workload: { scenario: 'direct', connections: 200, conversationsPerPair },
         perSecond: 2000,
-        warmup: { seconds: 11, perSecond: 20_000 },
+        window: 4,
+        firstSends: 100_000,
         cores: 'all',
         rate: 'acked_per_s',
         baseline: 'bare-pipeline',

@@ -30,8 +30,9 @@ struct Options {
   std::string protocol, scenario, plan;
   std::vector<int> ports;
   uint32_t window = 1, text_bytes = 128;
-  // warmup_rate: the open loop's until the measuring begins; 0: the same.
-  double rate = 0, warmup_rate = 0, seconds = 5, warmup = 1, drain = 10;
+  // Sent in a closed loop of `window` before the open loop begins: as fast as the servers can, and no faster.
+  uint64_t first_sends = 0;
+  double rate = 0, seconds = 5, warmup = 1, drain = 10;
   uint32_t connecting = 128;
   // idle: this many connect first and are held for as long as the rest is later.
   uint32_t first = 0;
@@ -111,6 +112,7 @@ class Load {
       phase("settle");
       turn_until(now_ns() + 300'000'000);
     }
+    if (o_.first_sends > 0 && o_.rate > 0) send_first();
     const int64_t begin = now_ns();
     measure_from_ = begin + static_cast<int64_t>(o_.warmup * 1e9);
     measure_to_ = measure_from_ + static_cast<int64_t>(o_.seconds * 1e9);
@@ -118,7 +120,6 @@ class Load {
     if (sending_ && o_.rate == 0)
       for (uint32_t i : senders_) top_up(c_[i]);
     open_from_ = begin;
-    warmup_sends_ = static_cast<uint64_t>(o_.warmup * warmup_rate());
     turn_until(measure_from_);
     phase("measure");
     turn_until(measure_to_);
@@ -327,7 +328,7 @@ class Load {
   void turn(int64_t then) {
     const int64_t before = now_ns();
     int64_t wait = std::clamp<int64_t>(then - before, 0, 50'000'000);
-    if (sending_ && o_.rate > 0) wait = std::clamp<int64_t>(open_due() - before, 0, wait);
+    if (sending_ && !closed()) wait = std::clamp<int64_t>(open_due() - before, 0, wait);
     const timespec timeout{wait / 1'000'000'000, wait % 1'000'000'000};
     epoll_event events[512];
     const int n = epoll_pwait2(epoll_, events, 512, &timeout, nullptr);
@@ -338,7 +339,7 @@ class Load {
       if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) read(c);
       if (events[i].events & EPOLLOUT) flush(c);
     }
-    if (sending_ && o_.rate > 0) send_due();
+    if (sending_ && !closed()) send_due();
     if (Protocol::kHeartbeats) beat();
     for (size_t i = 0; i < dirty_.size(); i++) {
       c_[dirty_[i]].dirty = false;
@@ -406,7 +407,9 @@ class Load {
 
   void emit(Connection& c, uint32_t number, int64_t at_ns) {
     write_stamp(&text_[0], {at_ns, c.index, number});
-    if (c.conversations.size() > 1) c.conversation = c.conversations[number % c.conversations.size()];
+    // The two of a pair are half of the way apart.
+    const size_t many = c.conversations.size();
+    if (many > 1) c.conversation = c.conversations[(number + c.slot * many / 2) % many];
     protocol_.send(c, number, text_, c.out);
     touch(c);
   }
@@ -425,18 +428,29 @@ class Load {
     flight.done = true;
     c.in_flight--;
     while (c.oldest < c.next && c.ring[c.oldest & ring_mask_].done) c.oldest++;
-    if (sending_ && o_.rate == 0) top_up(c);
+    if (sending_ && closed()) top_up(c);
   }
   void top_up(Connection& c) {
     // Refusals leave holes: never wrap the ring over what is still out.
-    while (c.in_flight < o_.window && c.next - c.oldest <= ring_mask_) send_next(c, now_ns());
+    while (c.in_flight < o_.window && c.next - c.oldest <= ring_mask_ && !(sending_first_ && sent_total_ >= o_.first_sends))
+      send_next(c, now_ns());
   }
 
-  double warmup_rate() const { return o_.warmup_rate > 0 ? o_.warmup_rate : o_.rate; }
-  static int64_t nanos(uint64_t sends, double rate) { return static_cast<int64_t>(static_cast<double>(sends) * 1e9 / rate); }
+  bool closed() const { return o_.rate == 0 || sending_first_; }
+
+  // Everything that is measured later has been met once: conversations, connections, code.
+  void send_first() {
+    phase("first_sends");
+    sending_ = sending_first_ = true;
+    for (uint32_t i : senders_) top_up(c_[i]);
+    const int64_t deadline = now_ns() + 60'000'000'000;
+    while (acked_total_ < o_.first_sends && now_ns() < deadline) turn(now_ns() + 5'000'000);
+    sending_ = sending_first_ = false;
+    if (acked_total_ < o_.first_sends) error("first sends without an ack in time", o_.first_sends - acked_total_);
+  }
+
   int64_t open_due() const {
-    if (open_sent_ < warmup_sends_) return open_from_ + nanos(open_sent_, warmup_rate());
-    return measure_from_ + nanos(open_sent_ - warmup_sends_, o_.rate);
+    return open_from_ + static_cast<int64_t>(static_cast<double>(open_sent_) * 1e9 / o_.rate);
   }
   void send_due() {
     // A sender whose ring is full holds the schedule up; the intended times stay, so the wait is counted.
@@ -569,12 +583,12 @@ class Load {
   std::multimap<int64_t, uint32_t> waiting_;  // When which connection comes back.
   std::mt19937_64 random_{1};
   uint32_t ring_mask_ = 0;
-  bool sending_ = false;
+  bool sending_ = false, sending_first_ = false;
   size_t live_ = 0;
   double connect_s_ = 0;
   int64_t read_ns_ = 0, measure_from_ = INT64_MAX, measure_to_ = 0, open_from_ = 0;
   int64_t heartbeat_ns_ = 0, next_beat_ns_ = 0;
-  uint64_t open_sent_ = 0, warmup_sends_ = 0, sent_total_ = 0, acked_total_ = 0, delivered_total_ = 0;
+  uint64_t open_sent_ = 0, sent_total_ = 0, acked_total_ = 0, delivered_total_ = 0;
   uint64_t acked_ = 0, delivered_ = 0, resyncs_ = 0, held_up_ = 0, gaps_ = 0, reads_ = 0;
   Histogram ack_, delivery_, connect_;
   std::map<std::string, uint64_t> errors_, refused_;
@@ -606,7 +620,7 @@ int main(int argc, char** argv) {
     else if (flag == "--window") o.window = static_cast<uint32_t>(number(flag, value));
     else if (flag == "--text-bytes") o.text_bytes = static_cast<uint32_t>(number(flag, value));
     else if (flag == "--rate") o.rate = number(flag, value);
-    else if (flag == "--warmup-rate") o.warmup_rate = number(flag, value);
+    else if (flag == "--first-sends") o.first_sends = static_cast<uint64_t>(number(flag, value));
     else if (flag == "--seconds") o.seconds = std::min(3600.0, number(flag, value));
     else if (flag == "--warmup") o.warmup = std::min(60.0, number(flag, value));
     else if (flag == "--drain") o.drain = std::min(60.0, number(flag, value));

@@ -125,6 +125,37 @@ describe('self-check', () => {
   });
 });
 
+describe('the open loop', () => {
+  test('first sends: every conversation of every pair has been met when the measuring begins', async () => {
+    const met = new Set<bigint>();
+    using server = await serve((frame) => {
+      met.add(frame.readBigUInt64BE(8));
+      return [frame];
+    });
+    const conversations = [1n, 2n, 3n, 4n];
+    const { load: result } = await load.run(
+      {
+        protocol: 'bare',
+        scenario: 'direct',
+        ports: [server.port],
+        connections: Array.from({ length: 2 }, () => {
+          return { conversation: 1n, conversations, sends: true, token: '-' };
+        }),
+        window: 1,
+        firstSends: 4,
+        rate: 1,
+        seconds: 0.01,
+        warmup: 0,
+      },
+      [],
+      new AbortController().signal,
+    );
+    expect(result.errors).toEqual({});
+    expect(result.acked_in_all).toBe(5);
+    expect([...met].sort()).toEqual(conversations);
+  });
+});
+
 describe('what it speaks', () => {
   test.each([
     ['a bare loop on TCP', () => startBareFanout('bare-loop', 'joined')],
