@@ -9,8 +9,11 @@ export interface MeasuredWorker {
   readonly stats: WorkerStats;
 }
 
+const NOTHING: WorkerStats = Object.freeze(newWorkerStats());
+
 export class GatewayMetrics {
   readonly #workers: () => readonly MeasuredWorker[];
+  readonly #known = new Set<number>();
   /** What has been counted of the worker that runs now. */
   readonly #counted = new Map<number, WorkerStats>();
   readonly #accepts;
@@ -109,8 +112,15 @@ export class GatewayMetrics {
     this.#behindBytes.removeCallback(this.#observeBehindBytes);
   }
 
+  /** Every worker there was: a gauge goes on showing the last value of one that is not observed any more. */
+  #measured(): MeasuredWorker[] {
+    const running = new Map(this.#workers().map((worker) => [worker.index, worker.stats]));
+    for (const index of running.keys()) this.#known.add(index);
+    return [...this.#known].map((index) => ({ index, stats: running.get(index) ?? NOTHING }));
+  }
+
   readonly #observeConnections = (result: ObservableResult): void => {
-    for (const { index, stats } of this.#workers())
+    for (const { index, stats } of this.#measured())
       for (const transport of ['tcp', 'ws'] as const)
         result.observe(stats.connections[transport], { transport, worker: index });
   };
@@ -120,16 +130,16 @@ export class GatewayMetrics {
   };
 
   readonly #observeBehind = (result: ObservableResult): void => {
-    for (const { index, stats } of this.#workers())
+    for (const { index, stats } of this.#measured())
       result.observe(stats.behind.connections, { worker: index });
   };
 
   readonly #observeBehindBytes = (result: ObservableResult): void => {
-    for (const { index, stats } of this.#workers()) result.observe(stats.behind.bytes, { worker: index });
+    for (const { index, stats } of this.#measured()) result.observe(stats.behind.bytes, { worker: index });
   };
 
   readonly #observeDelay = (result: ObservableResult): void => {
-    for (const { index, stats } of this.#workers())
+    for (const { index, stats } of this.#measured())
       result.observe(stats.loopDelayMs / 1000, { worker: index });
   };
 }

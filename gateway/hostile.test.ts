@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { client as wire, FrameType } from '../proto/mod.ts';
 import type { GatewayLimits } from './limits.ts';
 import { TestClient } from './test-client.ts';
+import { JsonClient } from './test-json-client.ts';
 import { TestNode } from './test-node.ts';
 import { FakeState } from './test-state.ts';
 import { TokenMaker } from './test-tokens.ts';
@@ -208,6 +209,28 @@ describe('half connections', () => {
     const drip = setInterval(() => socket.write('X: y\r\n'), 50);
     await closed(socket);
     clearInterval(drip);
+  });
+
+  test('slowloris on WebSocket, a message without an end: FRAME_TIMEOUT; what is whole does not begin one', async () => {
+    await start({ frameTimeoutMs: 300 });
+    const [dripping, pinging, odd] = [
+      await node.ws(),
+      await node.ws(),
+      await JsonClient.open(node.wsAddress),
+    ];
+    for (const client of [dripping, pinging, odd]) await client.login(await tokens.token(2n));
+    (pinging.socket as WebSocket).ping();
+    (pinging.socket as WebSocket).pong();
+    odd.socket.send('no JSON');
+    await odd.next('NACK');
+    const drip = setInterval(() => (dripping.socket as WebSocket).send(Buffer.alloc(1), { fin: false }), 20);
+    expect((await dripping.nextClose()).code).toBe('FRAME_TIMEOUT');
+    clearInterval(drip);
+    pinging.write(ping(9));
+    await pinging.next(FrameType.PONG);
+    odd.send({ type: 'PING' });
+    await odd.next('PONG');
+    for (const client of [pinging, odd]) client.destroy();
   });
 
   test('a peer that has ended its half and goes on reading: its connection ends', async () => {

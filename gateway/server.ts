@@ -110,7 +110,7 @@ export class GatewayServer implements Server {
       onReplace: ({ index }) => this.#metrics.restarted(index),
       onRetired: ({ index }) => this.#metrics.forget(index),
     });
-    const workers = () => this.#pool.workers;
+    const workers = () => this.#pool.all;
     this.#metrics = new GatewayMetrics(workers, () => this.#descriptors.exhausted);
     this.#load = new LoadPublisher({
       maxConnections: () => this.#limits.maxConnections,

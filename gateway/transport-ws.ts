@@ -19,6 +19,10 @@ interface ClientWebSocket extends WebSocket {
   [CONNECTION]?: Connection;
 }
 
+interface ClientSocket extends Socket {
+  [CONNECTION]?: Connection;
+}
+
 export class WsTransport implements Transport {
   readonly kind = 'ws';
   readonly #events: TransportEvents;
@@ -34,7 +38,7 @@ export class WsTransport implements Transport {
   /** Takes an open WebSocket. @param hello A HELLO that came with the URL; what follows is read once it is answered. */
   open(
     webSocket: ClientWebSocket,
-    socket: Socket,
+    socket: ClientSocket,
     origin: Origin | undefined,
     hello: Uint8Array | undefined,
   ): void {
@@ -48,7 +52,11 @@ export class WsTransport implements Transport {
     webSocket[CONNECTION] = connection;
     webSocket.on('message', onMessage);
     webSocket.on('ping', onPing);
+    webSocket.on('pong', onPong);
     webSocket.on('close', onClose);
+    socket[CONNECTION] = connection;
+    // In front of ws, which hands on what is whole: a message that is not leaves its mark.
+    socket.prependListener('data', onBytes);
     if (hello === undefined || connection.phase !== Phase.HELLO) return;
     webSocket.pause();
     this.#events.onFrame(connection, hello);
@@ -88,6 +96,7 @@ export class WsTransport implements Transport {
 
   receive(connection: Connection, message: Buffer, isBinary: boolean): void {
     const events = this.#events;
+    connection.partialSince = 0;
     events.onBytes(message.length);
     if (connection.phase >= Phase.CLOSING) return;
     const max = connection.phase === Phase.HELLO ? MAX_HELLO_BYTES : this.#maxFrameBytes;
@@ -105,7 +114,12 @@ export class WsTransport implements Transport {
     this.#events.onGone(connection);
   }
 
+  begun(connection: Connection): void {
+    this.#events.onPartial(connection);
+  }
+
   pinged(connection: Connection, data: Buffer): void {
+    connection.partialSince = 0;
     if (this.#events.onSideFrame(connection, data.length)) connection.webSocket?.pong(data);
   }
 }
@@ -119,6 +133,17 @@ function onMessage(this: ClientWebSocket, data: RawData, isBinary: boolean): voi
     data as Buffer,
     isBinary,
   );
+}
+
+function onBytes(this: ClientSocket): void {
+  const connection = this[CONNECTION];
+  (connection?.transport as WsTransport | undefined)?.begun(connection as Connection);
+}
+
+function onPong(this: ClientWebSocket): void {
+  const connection = this[CONNECTION];
+  // Nobody asked for it, but it was whole.
+  if (connection) connection.partialSince = 0;
 }
 
 function onPing(this: ClientWebSocket, data: Buffer): void {

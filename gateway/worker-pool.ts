@@ -46,6 +46,11 @@ export class WorkerPool {
     return this.#workers;
   }
 
+  /** Those as well that leave. */
+  get all(): readonly WorkerHandle[] {
+    return [...this.#workers, ...this.#leaving];
+  }
+
   /** Where they listen, once started. */
   get ports(): Ports | undefined {
     return this.#ports;
@@ -98,7 +103,7 @@ export class WorkerPool {
 
   /** Tells all workers, those that leave included. */
   post(message: ToWorker): void {
-    for (const worker of [...this.#workers, ...this.#leaving]) worker.post(message);
+    for (const worker of this.all) worker.post(message);
   }
 
   /** Resolves when the connections of all workers have ended, at the deadline at the latest. */
@@ -107,7 +112,7 @@ export class WorkerPool {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.stop()));
+    await Promise.all(this.all.map((worker) => worker.stop()));
   }
 
   #countOf(configured: number): number {
@@ -122,7 +127,7 @@ export class WorkerPool {
 
   /** The least number that no worker has, be it one that is leaving. */
   #freeIndex(): number {
-    const taken = new Set([...this.#workers, ...this.#leaving].map(({ index }) => index));
+    const taken = new Set(this.all.map(({ index }) => index));
     let index = 0;
     while (taken.has(index)) index++;
     return index;

@@ -135,7 +135,9 @@ export async function startUp(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Doors & { process: Gochat; gateway: string; admin: string } & AsyncDisposable> {
   const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
-  const process = new Gochat(['up', '--data-dir', dataDir, '--workers', '2', ...ports, ...args], env);
+  // Flags would win over a file.
+  const workers = args.includes('--config') ? [] : ['--workers', '2'];
+  const process = new Gochat(['up', '--data-dir', dataDir, ...workers, ...ports, ...args], env);
   try {
     const text = await process.until(
       (self) => (self.stdout.includes('Ctrl-C') ? self.stdout : undefined),

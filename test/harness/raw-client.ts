@@ -11,10 +11,11 @@ export class RawClient implements AsyncDisposable {
   readonly closed: Promise<unknown>;
   readonly #parser = new FrameParser(1 << 24);
 
-  /** @param address host:port of a gateway */
-  constructor(address: string) {
+  /** @param address host:port of a gateway @param from address of this machine to come from; default: any */
+  constructor(address: string, from?: string) {
     const { hostname, port } = new URL(`tcp://${address}`);
-    this.socket = connect(Number(port), hostname.replace(/^\[(.*)\]$/, '$1'));
+    const host = hostname.replace(/^\[(.*)\]$/, '$1');
+    this.socket = connect({ host, port: Number(port), ...(from !== undefined && { localAddress: from }) });
     this.socket.on('data', (chunk) => this.#parser.push(chunk, (frame) => void this.frames.push(frame)));
     // A reset is one of the ways in which the server may end a hostile connection.
     this.socket.on('error', () => undefined);
