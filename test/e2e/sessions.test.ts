@@ -4,7 +4,8 @@ import { Client, type Doors, runGochat, type RunningServer, signup } from '../ha
 
 const PHONE = ['--device', 'phone'];
 
-describe('sessions on two gateways and two state nodes', () => {
+// Each client is a process of its own, which a busy machine starts slowly.
+describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, () => {
   let cluster: Cluster;
   let left: Doors & AsyncDisposable;
   let right: Doors & AsyncDisposable;
