@@ -1,13 +1,11 @@
 /** Mutated frames through the parser, the JSON codec and a real worker; `make fuzz` runs as many as one likes. */
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { setImmediate } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { FrameParser, frameFromJson, FrameType } from '../proto/mod.ts';
 import { TestClient } from './test-client.ts';
 import { JsonClient } from './test-json-client.ts';
+import { heldBytes } from './test-memory.ts';
 import { TestNode } from './test-node.ts';
 import { FakeState } from './test-state.ts';
 import { TokenMaker } from './test-tokens.ts';
@@ -24,8 +22,6 @@ const DEADLINE_MS = 60_000 + FRAMES / 5;
 /** What a run may hold more at its end than at a fifth of it, however long it is: garbage and code, not frames. */
 const MAX_GROWTH_BYTES = 16 * 1024 * 1024;
 
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 // JSON.parse throws for most texts: traces that nobody reads would take half of the run's time.
 Error.stackTraceLimit = 0;
 
@@ -39,23 +35,13 @@ class Leak {
   }
 
   async look(): Promise<void> {
-    this.#heldBytes = await held();
+    this.#heldBytes = await heldBytes();
   }
 
   /** Fails where much more is held than there was. */
   async judge(): Promise<void> {
-    expect((await held()) - (this.#heldBytes ?? 0)).toBeLessThan(MAX_GROWTH_BYTES);
+    expect((await heldBytes()) - (this.#heldBytes ?? 0)).toBeLessThan(MAX_GROWTH_BYTES);
   }
-}
-
-async function held(): Promise<number> {
-  // The memory of buffers is swept beside, and counted at the next collection.
-  for (let i = 0; i < 3; i++) {
-    collectGarbage();
-    await setImmediate();
-  }
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 }
 
 const vectors = (file: string) =>

@@ -241,6 +241,17 @@ describe('half connections', () => {
     await client.closed;
   });
 
+  test('half-open: a peer that neither reads nor ends its half is cut after CLOSE all the same', async () => {
+    await start({ helloTimeoutMs: 300 });
+    const [host = '', port] = node.address.split(':');
+    const socket = connect({ host, port: Number(port), allowHalfOpen: true });
+    socket.on('error', () => undefined);
+    socket.pause();
+    await expect.poll(() => node.node.stats.disconnects, { timeout: 10_000 }).toEqual({ HELLO_TIMEOUT: 1 });
+    await expect.poll(() => node.node.size, { timeout: 10_000 }).toBe(1);
+    socket.destroy();
+  });
+
   test('many peers that say nothing: all are gone at the deadline', async () => {
     await start({ helloTimeoutMs: 300 });
     const sockets = await Promise.all(Array.from({ length: 200 }, raw));

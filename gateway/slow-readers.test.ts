@@ -1,21 +1,16 @@
 import { Duplex } from 'node:stream';
-import { setFlagsFromString } from 'node:v8';
-import { setImmediate } from 'node:timers/promises';
-import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { encodeDeliverHead, encodeFrame, FrameType } from '../proto/mod.ts';
 import { Connection, Phase } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Fanout } from './fanout.ts';
 import { SlowReaders } from './slow-readers.ts';
+import { heldBytes } from './test-memory.ts';
 import { fakeTransport } from './test-transport.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
 const LIMITS = { maxOutboundBytes: 65_536, slowTimeoutMs: 1000 };
 const MIB = 1024 * 1024;
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 /** A socket whose peer does not read. */
 class Stuck extends Duplex {
@@ -152,15 +147,7 @@ describe('SlowReaders', () => {
 
   test('1,000 readers that are stuck: what is held is bounded, and more traffic adds nothing', async () => {
     const readers = Array.from({ length: 1000 }, connect);
-    const held = async () => {
-      // The memory of buffers is swept beside, and counted at the next collection.
-      for (let i = 0; i < 3; i++) {
-        collectGarbage();
-        await setImmediate();
-      }
-      const { heapUsed, external } = process.memoryUsage();
-      return (heapUsed + external) / MIB;
-    };
+    const held = async () => (await heldBytes()) / MIB;
     // Each alone, so that none shares its bytes with another: the worst case.
     const round = () => {
       for (const { connection } of readers) deliver([connection.conn], FrameType.MESSAGE, 4000);
