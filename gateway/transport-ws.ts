@@ -12,6 +12,8 @@ import type { WsWire } from './ws-wire.ts';
 /** Longest reason of a close frame, RFC 6455 section 5.5.1. */
 const MAX_REASON_BYTES = 123;
 const NORMAL_CLOSURE = 1000;
+/** A stranger's socket may bring so much: upgrade, TLS and HELLO. ws itself would hold a message of any kind's size. */
+const MAX_EARLY_BYTES = 32_768;
 
 const CONNECTION = Symbol('connection');
 
@@ -114,8 +116,11 @@ export class WsTransport implements Transport {
     this.#events.onGone(connection);
   }
 
-  begun(connection: Connection): void {
-    this.#events.onPartial(connection);
+  /** Bytes have come. @param bytesRead all of the socket's so far, the upgrade and TLS included */
+  begun(connection: Connection, bytesRead: number): void {
+    if (connection.phase < Phase.LIVE && bytesRead > MAX_EARLY_BYTES)
+      this.#events.onFault(connection, 'FRAME_TOO_LARGE', { max: MAX_HELLO_BYTES });
+    else this.#events.onPartial(connection);
   }
 
   pinged(connection: Connection, data: Buffer): void {
@@ -137,7 +142,7 @@ function onMessage(this: ClientWebSocket, data: RawData, isBinary: boolean): voi
 
 function onBytes(this: ClientSocket): void {
   const connection = this[CONNECTION];
-  (connection?.transport as WsTransport | undefined)?.begun(connection as Connection);
+  (connection?.transport as WsTransport | undefined)?.begun(connection as Connection, this.bytesRead);
 }
 
 function onPong(this: ClientWebSocket): void {
