@@ -110,17 +110,15 @@ const rollingRestart: Scenario = {
   act: (simulation, step, clients) => {
     replace(simulation, clients, SESSION_S);
     const second = step / STEPS_PER_SECOND - 10;
-    if (!Number.isInteger(second) || second < 0 || second >= RESTART_BATCHES * RESTART_EVERY_S) return;
+    if (!Number.isInteger(second)) return;
     const batches = Math.min(RESTART_BATCHES, simulation.gateways.length);
-    const every = Math.floor((RESTART_BATCHES * RESTART_EVERY_S) / batches);
-    const batch = Math.floor(second / every);
-    const at = second % every;
+    const every = (RESTART_BATCHES * RESTART_EVERY_S) / batches;
     for (const gateway of simulation.gateways) {
-      if (gateway.index % batches !== batch) continue;
+      const at = second - (gateway.index % batches) * every;
       if (at === 0) {
         gateway.isDraining = true;
         simulation.announce(gateway);
-      } else if (at <= 10) simulation.disconnect(gateway, 1 / (11 - at), 1000);
+      } else if (at > 0 && at <= 10) simulation.disconnect(gateway, 1 / (11 - at), 1000);
       if (at === 10) kill(simulation, gateway);
       if (at === 15) revive(simulation, gateway);
     }
