@@ -1,8 +1,8 @@
 /**
  * What crpc costs: ratios to bare grpc-js, measured side by side in the same run (medians of 5, interleaved).
  *
- *     node bench/crpc.ts                                     everything, under four minutes; after make build
- *     node bench/crpc.ts calls batches endpoints memory      some of it
+ *     node bench/crpc.ts                                     everything, six minutes; after make build
+ *     node bench/crpc.ts calls batches endpoints memory faults   some of it
  *     node bench/crpc.ts --quick --json FILE --profile DIR   one short round; where figures and CPU profiles go
  *
  * The server is a process of its own; everything shares the machine, so only the ratios mean something.
@@ -14,6 +14,7 @@ import { enableMetrics } from '../common/mod.ts';
 import { measureBatches, measureCalls } from './crpc/calls.ts';
 import type { Timing } from './crpc/compete.ts';
 import { measureEndpoints } from './crpc/endpoints.ts';
+import { measureFaults } from './crpc/faults.ts';
 import { measureMemory } from './crpc/memory.ts';
 import { line } from './crpc/report.ts';
 import type { Row } from './crpc/report.ts';
@@ -28,6 +29,7 @@ const PARTS: Readonly<Record<string, (server: BenchServer, timing: Timing) => Pr
   batches: measureBatches,
   endpoints: measureEndpoints,
   memory: measureMemory,
+  faults: measureFaults,
 };
 const FULL: Timing = { rounds: 5, ms: 2000 };
 const QUICK: Timing = { rounds: 1, ms: 500 };

@@ -45,6 +45,8 @@ const schema = z.strictObject({
         consecutiveFailures: z.int().positive().default(DEFAULT_OUTLIER.consecutiveFailures),
         failureRate: share.default(DEFAULT_OUTLIER.failureRate),
         minCalls: z.int().positive().default(DEFAULT_OUTLIER.minCalls),
+        slowFactor: z.number().min(1).default(DEFAULT_OUTLIER.slowFactor),
+        slowMs: positive.default(DEFAULT_OUTLIER.slowMs),
         windowMs: positive.default(DEFAULT_OUTLIER.windowMs),
         ejectMs: positive.default(DEFAULT_OUTLIER.ejectMs),
         maxEjectMs: positive.default(DEFAULT_OUTLIER.maxEjectMs),

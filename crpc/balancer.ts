@@ -126,6 +126,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
       slowStartMs: config.slowStartMs,
       outlier: config.outlier === false ? undefined : config.outlier,
       connect: (peer) => this.#connect(peer, isAtWork, options, note),
+      slowFrom: (peer, now) => this.#slowFrom(peer, now),
       onOutlier: (peer) => this.#eject(peer),
     };
     for (const made of list) {
@@ -197,6 +198,21 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
       this.#isScheduled = false;
       if (!this.#isDestroyed) this.#report();
     });
+  }
+
+  /** By the median of the others: one more that is slow does not make this one look quick. */
+  #slowFrom(peer: Peer, now: number): number {
+    const { outlier } = this.#config ?? {};
+    if (outlier === undefined || outlier === false) return Infinity;
+    const others: number[] = [];
+    for (const other of this.#peers.values()) {
+      const latencyMs =
+        other === peer || !other.isReady || other.isEjected ? undefined : other.latencyMs(now);
+      if (latencyMs !== undefined) others.push(latencyMs);
+    }
+    if (others.length === 0) return Infinity;
+    const median = others.sort((a, b) => a - b)[others.length >> 1] as number;
+    return Math.max(outlier.slowMs, outlier.slowFactor * median);
   }
 
   #eject(peer: Peer): void {

@@ -93,7 +93,8 @@ export class Channel implements Disposable {
       ...(options.registry === undefined ? {} : { [REGISTRY_OPTION]: options.registry }),
       'grpc.service_config': serviceConfigOf(options.balancer ?? 'round-robin'),
       'grpc.service_config_disable_resolution': 1,
-      'grpc.enable_retries': 0,
+      // gRPC itself repeats only what no handler has seen, such as a call that crossed a GOAWAY; the rest is ours.
+      'grpc.enable_retries': 1,
       'grpc.initial_reconnect_backoff_ms': INITIAL_RECONNECT_MS,
       'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_MS,
     });

@@ -46,13 +46,39 @@ describe('OutlierRecord', () => {
     expect(one.eject(1400 + 2001)).toBe(3401 + 100);
   });
 
-  test('readmitted: its past does not count', () => {
+  test('slow calls: five in a row that go on for a tenth of the window; one that is not slow begins anew', () => {
+    const one = record({ windowMs: 10_000 });
+    for (let i = 0; i < 100; i++) expect(one.success(1, true)).toBe(false);
+    expect(one.success(1000, true)).toBe(false);
+    expect(one.success(1001, true)).toBe(true);
+    one.success(1002);
+    expect([2000, 2500, 3000, 4000].map((now) => one.success(now, true))).toEqual(Array(4).fill(false));
+    expect(one.success(4001, true)).toBe(true);
+  });
+
+  test('readmitted: on trial, one more failure or slow call is too many; a good one ends the trial', () => {
+    for (const bad of [
+      (one: OutlierRecord) => one.failure(6001),
+      (one: OutlierRecord) => one.success(6001, true),
+    ]) {
+      const one = record();
+      one.eject(0);
+      one.readmit(6000);
+      expect(bad(one)).toBe(true);
+      one.readmit(6000);
+      expect(one.success(6000)).toBe(false);
+      expect(bad(one)).toBe(false);
+    }
+  });
+
+  test('readmitted and good: its past does not count', () => {
     const one = record();
     for (let i = 0; i < 5; i++) one.failure(i);
     one.eject(5);
     expect(one.ejectedUntil).toBeGreaterThan(0);
     one.readmit(6000);
     expect(one.ejectedUntil).toBe(0);
+    one.success(6000);
     expect(one.failure(6001)).toBe(false);
   });
 });

@@ -1,13 +1,17 @@
-/** Outlier detection: which endpoints fail so much more than they should that they are left alone for a while. */
+/** Outlier detection: which endpoints fail, or are so much slower than the others, that they are left alone for a while. */
 
 /** When an endpoint is ejected, for how long, and how many may be at once. */
 export interface OutlierOptions {
-  /** Failures in a row. @default 5 */
+  /** Failures in a row, or slow calls. @default 5 */
   readonly consecutiveFailures: number;
   /** Share of the window's calls that failed, 0 to 1. @default 0.5 */
   readonly failureRate: number;
   /** Calls in the window below which the rate says nothing. @default 20 */
   readonly minCalls: number;
+  /** A call is slow that takes so many times longer than calls on the other endpoints do in the median. @default 10 */
+  readonly slowFactor: number;
+  /** And no call is slow below this. @default 100 ms */
+  readonly slowMs: number;
   /** @default 10_000 ms */
   readonly windowMs: number;
   /** First ejection; the second in a row lasts twice as long, the third three times. @default 5000 ms */
@@ -22,6 +26,8 @@ export const DEFAULT_OUTLIER: OutlierOptions = Object.freeze({
   consecutiveFailures: 5,
   failureRate: 0.5,
   minCalls: 20,
+  slowFactor: 10,
+  slowMs: 100,
   windowMs: 10_000,
   ejectMs: 5000,
   maxEjectMs: 300_000,
@@ -30,6 +36,8 @@ export const DEFAULT_OUTLIER: OutlierOptions = Object.freeze({
 
 /** An endpoint that stays in for this many times its last ejection begins anew. */
 const FORGIVE_FACTOR = 10;
+/** Slow calls make an outlier if they go on for this share of the window: all that a pause held up end together. */
+const SLOW_SHARE = 0.1;
 
 /** Returns whether one more of the connected endpoints may be ejected. The last one never is. */
 export function mayEject(ejected: number, connected: number, maxShare: number): boolean {
@@ -41,6 +49,10 @@ export function mayEject(ejected: number, connected: number, maxShare: number): 
 export class OutlierRecord {
   readonly #options: OutlierOptions;
   #consecutive = 0;
+  #slow = 0;
+  #slowSince = 0;
+  /** It was taken back and has not answered well since: one more bad call puts it out again. */
+  #isOnTrial = false;
   // Two halves of the window that take turns: what is older than a whole one is forgotten.
   #halfStart = 0;
   #calls = 0;
@@ -57,10 +69,20 @@ export class OutlierRecord {
     this.#options = options;
   }
 
-  success(now: number): void {
+  /** A call was answered. Returns whether the endpoint is an outlier, for it answers so slowly all the time. */
+  success(now: number, isSlow = false): boolean {
+    const { consecutiveFailures, windowMs } = this.#options;
     this.#consecutive = 0;
     this.#rotate(now);
     this.#calls++;
+    if (!isSlow) {
+      this.#slow = 0;
+      this.#isOnTrial = false;
+      return false;
+    }
+    if (this.#slow++ === 0) this.#slowSince = now;
+    const isLasting = now - this.#slowSince >= SLOW_SHARE * windowMs;
+    return this.#isOnTrial || (isLasting && this.#slow >= consecutiveFailures);
   }
 
   /** Returns whether the endpoint is an outlier. */
@@ -70,7 +92,7 @@ export class OutlierRecord {
     this.#rotate(now);
     this.#calls++;
     this.#failures++;
-    if (this.#consecutive >= consecutiveFailures) return true;
+    if (this.#isOnTrial || this.#consecutive >= consecutiveFailures) return true;
     const calls = this.#calls + this.#olderCalls;
     return calls >= minCalls && this.#failures + this.#olderFailures >= failureRate * calls;
   }
@@ -91,11 +113,13 @@ export class OutlierRecord {
     return this.ejectedUntil;
   }
 
-  /** Takes the endpoint in again with a clean window. */
+  /** Takes the endpoint in again, on trial and with a clean window. */
   readmit(now: number): void {
     this.ejectedUntil = 0;
     this.#returnedAt = now;
+    this.#isOnTrial = true;
     this.#consecutive = 0;
+    this.#slow = 0;
     this.#calls = this.#failures = this.#olderCalls = this.#olderFailures = 0;
   }
 

@@ -15,13 +15,17 @@ const LATENCY_NOISE_MS = 1;
 const UNKNOWN_LATENCY_MS = 1000;
 /** Share of its weight with which an endpoint begins. */
 const MIN_RAMP = 0.1;
+/** How long what counts as slow is not asked for again, ms. */
+const SLOW_MEMO_MS = 100;
 
 export interface PeerOptions {
   readonly slowStartMs: number;
   readonly outlier: OutlierOptions | undefined;
   /** Opens the connection. */
   connect(peer: Peer): experimental.LeafLoadBalancer;
-  /** It failed so often that it should be ejected. */
+  /** Returns from which duration on a call on this endpoint is slow, ms: by what calls on the others take. */
+  slowFrom(peer: Peer, now: number): number;
+  /** It failed so often, or is so slow, that it should be ejected. */
   onOutlier(peer: Peer): void;
 }
 
@@ -38,6 +42,8 @@ export class Peer {
   #latencyMs = 0;
   #latencyAt = 0;
   #rampFrom = 0;
+  #slowFromMs = Infinity;
+  #slowAskedAt = -Infinity;
 
   constructor(endpoint: Endpoint, made: experimental.Endpoint, options: PeerOptions) {
     this.endpoint = endpoint;
@@ -91,11 +97,14 @@ export class Peer {
   /** Returns what one more call would wait here: running calls times latency, by weight. The smallest is the best. */
   cost(now: number): number {
     const running = this.#inFlight + this.#pending;
-    let latencyMs = 0;
-    if (this.#latencyAt > 0)
-      latencyMs = this.#latencyMs * Math.exp((this.#latencyAt - now) / LATENCY_DECAY_MS);
-    else if (running > 0) latencyMs = UNKNOWN_LATENCY_MS;
+    const latencyMs = this.latencyMs(now) ?? (running > 0 ? UNKNOWN_LATENCY_MS : 0);
     return ((running + 1) * Math.max(latencyMs, LATENCY_NOISE_MS)) / this.weight(now);
+  }
+
+  /** What a call takes here, ms; undefined: there was none. */
+  latencyMs(now: number): number | undefined {
+    if (this.#latencyAt === 0) return undefined;
+    return this.#latencyMs * Math.exp((this.#latencyAt - now) / LATENCY_DECAY_MS);
   }
 
   /** Gives it a call. */
@@ -125,8 +134,17 @@ export class Peer {
       if (ms > this.#latencyMs) this.#observe(ms, now);
     } else {
       if (ms >= 0) this.#observe(ms, now);
-      this.outlier?.success(now);
+      if (this.outlier?.success(now, this.#isSlow(ms, now))) this.#options.onOutlier(this);
     }
+  }
+
+  #isSlow(ms: number, now: number): boolean {
+    if (ms < (this.#options.outlier?.slowMs ?? Infinity)) return false;
+    if (now - this.#slowAskedAt > SLOW_MEMO_MS) {
+      this.#slowAskedAt = now;
+      this.#slowFromMs = this.#options.slowFrom(this, now);
+    }
+    return ms >= this.#slowFromMs;
   }
 
   /**

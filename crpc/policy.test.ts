@@ -15,7 +15,13 @@ function peerOf(id: string, weight = 1, slowStartMs = 0): Peer {
   return new Peer(
     endpointOf(id, { weight }),
     { addresses: [] },
-    { slowStartMs, outlier: undefined, connect: unconnected, onOutlier: unconnected },
+    {
+      slowStartMs,
+      outlier: undefined,
+      connect: unconnected,
+      slowFrom: () => Infinity,
+      onOutlier: unconnected,
+    },
   );
 }
 
