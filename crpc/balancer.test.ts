@@ -12,6 +12,7 @@ import type { CrpcServer } from './server.ts';
 import { EchoCluster, hello, until, whoAnswers } from './testing/cluster.ts';
 import type { EchoClient, EchoHandlers } from './testing/cluster.ts';
 import { EchoService } from './testing/gen/echo.ts';
+import type { EchoResponse } from './testing/gen/echo.ts';
 import { endpointOf } from './testing/support.ts';
 
 let cluster: EchoCluster;
@@ -88,7 +89,7 @@ describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('%s', (pol
     await join('bad', {}, bad);
     const client = cluster.client('memory:///echo', {
       registry,
-      balancer: { policy, slowStartMs: 0, outlier: { ejectMs: 1500 } },
+      balancer: { policy, slowStartMs: 0, outlier: { ejectMs: 4000 } },
     });
     await until(everyoneAnswers(client, 3));
     bad.isBroken = true;
@@ -100,6 +101,24 @@ describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('%s', (pol
     await until(async () => 'bad' in (await whoAnswers(client, 10)));
   });
 });
+
+/** Answers after `ms`. */
+function slowly(): { ms: number; unary: EchoHandlers['unary'] } {
+  const one = {
+    ms: 0,
+    unary: () =>
+      new Promise<EchoResponse>((resolve) => setTimeout(resolve, one.ms, { text: '', server: 'slow' })),
+  };
+  return one;
+}
+
+/** Makes calls side by side until none of a row of them is answered by the slow one. */
+async function untilLeftAlone(client: EchoClient): Promise<void> {
+  await until(async () => {
+    const rows = await Promise.all(Array.from({ length: 9 }, () => whoAnswers(client, 5)));
+    return rows.every((row) => !('slow' in row));
+  }, 30_000);
+}
 
 describe('outlier detection', () => {
   test('all servers fail: half of them stay in', async () => {
@@ -149,6 +168,70 @@ describe('outlier detection', () => {
     bad.isBroken = true;
     expect((await whoAnswers(client, 40))['failed']).toBe(20);
   });
+});
+
+describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('a slow server under %s', (policy) => {
+  test('is ejected: no more calls go there, and none has failed', async () => {
+    const slow = slowly();
+    await join('a');
+    await join('b');
+    await join('slow', {}, slow);
+    const outlier = { slowFactor: 3, windowMs: 1000, ejectMs: 60_000 };
+    const client = cluster.client('memory:///echo', {
+      registry,
+      balancer: { policy, outlier },
+      retry: false,
+    });
+    await until(everyoneAnswers(client, 3));
+    slow.ms = 500;
+    await untilLeftAlone(client);
+    const { slow: calls, failed } = await whoAnswers(client, 200);
+    expect([calls, failed]).toEqual([undefined, undefined]);
+  });
+
+  test('where all are slow: nobody is an outlier', async () => {
+    const asked = [0, 0, 0];
+    for (const i of asked.keys())
+      await join(
+        `s${i}`,
+        {},
+        {
+          unary: () => {
+            asked[i] = (asked[i] as number) + 1;
+            return new Promise((resolve) => setTimeout(resolve, 150, { text: '', server: `s${i}` }));
+          },
+        },
+      );
+    const outlier = { windowMs: 1000, ejectMs: 60_000 };
+    const client = cluster.client('memory:///echo', { registry, balancer: { policy, outlier } });
+    await until(everyoneAnswers(client, 3));
+    await Promise.all(Array.from({ length: 30 }, () => whoAnswers(client, 10)));
+    asked.fill(0);
+    await Promise.all(Array.from({ length: 30 }, () => whoAnswers(client, 3)));
+    expect(asked.every((calls) => calls > 0)).toBe(true);
+  });
+});
+
+describe('outlier detection by latency', () => {
+  test.each(['round-robin', 'rendezvous'] as const)(
+    '%s, a slow server that is quick again: gets its share back',
+    async (policy) => {
+      const slow = slowly();
+      await join('a');
+      await join('b');
+      await join('slow', {}, slow);
+      const outlier = { slowFactor: 3, windowMs: 1000, ejectMs: 1000 };
+      const client = cluster.client('memory:///echo', {
+        registry,
+        balancer: { policy, slowStartMs: 0, outlier },
+      });
+      await until(everyoneAnswers(client, 3));
+      slow.ms = 500;
+      await untilLeftAlone(client);
+      slow.ms = 0;
+      await until(async () => ((await whoAnswers(client, 90))['slow'] ?? 0) >= 10, 30_000);
+    },
+  );
 });
 
 describe('least loaded', () => {

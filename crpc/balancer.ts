@@ -242,8 +242,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
     for (const peer of this.#ejected) {
       if ((peer.outlier?.ejectedUntil ?? 0) > now) continue;
       this.#ejected.delete(peer);
-      peer.outlier?.readmit(now);
-      peer.startSlowly(now);
+      peer.readmit(now);
     }
     this.#awaitReturn();
     this.#schedule();

@@ -17,6 +17,7 @@ import type { RetryOptions } from './interceptor-retry.ts';
 import { clientSlowCalls } from './interceptor-slow-call.ts';
 import { clientTracing } from './interceptor-tracing.ts';
 import type { ClientInterceptor } from './interceptor.ts';
+import { setupKeepalive } from './keepalive.ts';
 import { clientObservers } from './observer.ts';
 import type { Registry } from './registry.ts';
 import { REGISTRY_OPTION, setupResolvers } from './resolver.ts';
@@ -63,6 +64,7 @@ export class Channel implements Disposable {
   readonly grpc: Client;
 
   constructor(target: string, options: ChannelOptions = {}) {
+    setupKeepalive();
     setupResolvers();
     setupBalancers();
     const uri = target.includes('://') ? target : `static:///${target}`;

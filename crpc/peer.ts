@@ -85,6 +85,13 @@ export class Peer {
     if (this.#options.slowStartMs > 0) this.#rampFrom = now;
   }
 
+  /** Takes it in again after an ejection, as one that is new: what it was slow with then says nothing about now. */
+  readmit(now: number): void {
+    this.outlier?.readmit(now);
+    this.#latencyAt = 0;
+    this.startSlowly(now);
+  }
+
   /** Returns its weight, less while it is new. */
   weight(now: number): number {
     const { weight } = this.endpoint;

@@ -30,6 +30,7 @@ import { serverSlowCalls } from './interceptor-slow-call.ts';
 import { serverTracing } from './interceptor-tracing.ts';
 import { compose, splitMethod } from './interceptor.ts';
 import type { ServerInterceptor, StreamHandler, UnaryHandler } from './interceptor.ts';
+import { setupKeepalive } from './keepalive.ts';
 import { Listener } from './listener.ts';
 import { serverObservers } from './observer.ts';
 import type { Registration } from './registry.ts';
@@ -88,6 +89,7 @@ export class CrpcServer implements AsyncDisposable {
   readonly #announcement: Announcement | undefined;
 
   constructor(options: CrpcServerOptions) {
+    setupKeepalive();
     this.#options = options;
     this.#announcement = options.announce === undefined ? undefined : new Announcement(options.announce);
     this.#server = new GrpcServer({
