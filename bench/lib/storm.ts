@@ -84,7 +84,8 @@ export async function storm({ load, services, signal }: StudyContext): Promise<F
   return {
     clients: STORM_CLIENTS,
     'not back': lost,
-    'all served after the restart, s': (servedMs - upMs) / 1000,
+    'all served after the restart, s': servedMs === 0 ? 'not in time' : (servedMs - upMs) / 1000,
+    refused: JSON.stringify(result.refused),
     'bystanders calm, delivery p50 ms': before.load.delivery_ms.p50,
     'bystanders calm, delivery p99 ms': before.load.delivery_ms.p99,
     'bystanders in the storm, delivery p50 ms': during.load.delivery_ms.p50,

@@ -19,7 +19,9 @@
 #include <map>
 #include <random>
 #include <sstream>
+#include <type_traits>
 #include <unordered_map>
+#include <utility>
 
 #include "histogram.h"
 #include "protocol-gochat.h"
@@ -68,6 +70,7 @@ struct Connection : Peer {
   std::vector<uint64_t> conversations;  // It sends in these by turns; the same ones on all connections of the first.
   int fd = -1;
   bool live = false, closed = false, dirty = false, wants_write = false;
+  bool asks = false;  // It is to send its sync again.
   Bytes in, out;
   int64_t began_ns = 0, sent_ns = 0;
   uint32_t slot = 0;       // Which of its conversation's senders this is.
@@ -167,6 +170,11 @@ class Load {
   void refused(uint16_t, std::string_view code, bool retryable) {
     refused_[std::string(code)]++;
     if (code == "RESYNC_REQUIRED") return;
+    // The sync of one that comes back: it asks again a little later.
+    if (o_.reconnect && retryable && !at_->live) {
+      at_->asks = true;
+      return wait(*at_, 500'000'000);
+    }
     if (!retryable) error("NACK " + std::string(code));
   }
 
@@ -282,7 +290,13 @@ class Load {
     while (!waiting_.empty() && waiting_.begin()->first <= now) {
       Connection& c = c_[waiting_.begin()->second];
       waiting_.erase(waiting_.begin());
-      open(c);
+      if (c.fd < 0) {
+        open(c);
+      } else if constexpr (std::is_same_v<Protocol, Gochat>) {
+        if (!std::exchange(c.asks, false)) continue;
+        Gochat::sync(c.out);
+        touch(c);
+      }
     }
   }
 
@@ -290,11 +304,15 @@ class Load {
     if (c.live) live_--;
     ::close(c.fd);
     c.fd = -1;
-    c.live = c.wants_write = false;
+    c.live = c.wants_write = c.asks = false;
     c.in.clear();
     c.out.clear();
     c.failures = c.failures < 6 ? c.failures + 1 : 6;
-    const int64_t most = std::min<int64_t>(10'000'000'000, 100'000'000ll << c.failures);
+    wait(c, std::min<int64_t>(10'000'000'000, 100'000'000ll << c.failures));
+  }
+
+  // Opens the connection, or lets it ask again, after a random time.
+  void wait(const Connection& c, int64_t most) {
     waiting_.emplace(now_ns() + static_cast<int64_t>(random_() % static_cast<uint64_t>(most)), c.index);
   }
 

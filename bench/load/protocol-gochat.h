@@ -73,6 +73,12 @@ struct Gochat {
     end_frame(out, at);
   }
   void ping(Peer&, Bytes& out) { end_frame(out, begin_frame(out, PING, 1, 0)); }
+  // Asks for what was missed.
+  static void sync(Bytes& out) {
+    const size_t at = begin_frame(out, REQUEST, 1, 0);
+    put_field(out, 1, std::string_view());
+    end_frame(out, at);
+  }
 
   template <class Sink>
   long parse(Peer& peer, std::string_view bytes, Sink& sink) {
@@ -125,11 +131,9 @@ struct Gochat {
             break;
           }
           heartbeat_ms_ = heartbeat_ms;
-          Bytes sync;
-          const size_t at = begin_frame(sync, REQUEST, 1, 0);
-          put_field(sync, 1, std::string_view());
-          end_frame(sync, at);
-          sink.answer(sync);
+          Bytes request;
+          sync(request);
+          sink.answer(request);
           break;
         }
         case RESPONSE: sink.live(heartbeat_ms_); break;
