@@ -1,10 +1,12 @@
 /** Sessions: who holds a device, decided by HotState; a login claims it, the end of the connection releases it. */
 import { type ErrorCode, GochatError, type Logger, type SessionId, type UserId } from '../../common/mod.ts';
 import type { link } from '../../proto/mod.ts';
-import type { HotState } from '../hot/hot-state.ts';
+import type { Claim, HotState } from '../hot/hot-state.ts';
 import type { StateLimits } from '../limits.ts';
 import type { Evictions } from './evictions.ts';
 
+/** What the hot state is asked at once: its deadline is meant for a call, not for the queue that a crowd makes of it. */
+const MAX_CLAIMS_IN_FLIGHT = 64;
 const MAX_RELEASES_IN_FLIGHT = 64;
 /** Beyond it releases are left out: the session stays resumable and the next login takes the device over. */
 const MAX_RELEASES_WAITING = 100_000;
@@ -31,7 +33,11 @@ export interface SessionsOptions {
 /** Claims and releases sessions. */
 export class Sessions {
   readonly #options: SessionsOptions;
+  /** Logins that are not answered. */
+  #logins = 0;
   #claims = 0;
+  /** Logins that wait to claim, in their order; as bounded as they are. */
+  readonly #turns: (() => void)[] = [];
   #releases = 0;
   readonly #waiting: Hold[] = [];
   #draining = false;
@@ -43,10 +49,10 @@ export class Sessions {
   /** Claims the device for a connection. Never rejects: what went wrong is in the result. */
   async login(login: link.Login): Promise<link.LoginResult> {
     if (this.#draining) return refusal(login.conn, 'SERVER_DRAINING', DRAINING_RETRY_MS);
-    if (this.#claims >= this.#options.limits.logins) {
+    if (this.#logins >= this.#options.limits.logins) {
       return refusal(login.conn, 'OVERLOADED', OVERLOADED_RETRY_MS);
     }
-    this.#claims++;
+    this.#logins++;
     try {
       const { evictions } = this.#options;
       if (!evictions.ready) await evictions.poll();
@@ -54,12 +60,7 @@ export class Sessions {
       if (!evictions.ready) return refusal(login.conn, 'HOT_UNAVAILABLE', HOT_RETRY_MS);
       const refused = evictions.refusal(login.user as UserId, login.token);
       if (refused !== undefined) return refusal(login.conn, refused, 0);
-      const claim = await this.#options.hot.claim(
-        login.user as UserId,
-        holdName(login),
-        this.#options.nextSession(),
-        login.resumeSession === 0n ? undefined : (login.resumeSession as SessionId),
-      );
+      const claim = await this.#claim(login);
       return {
         conn: login.conn,
         errorCode: '',
@@ -73,7 +74,7 @@ export class Sessions {
       this.#options.logger.warn({ err: error, code: error.code }, 'login failed');
       return refusal(login.conn, error.code, error.retryAfterMs ?? HOT_RETRY_MS);
     } finally {
-      this.#claims--;
+      this.#logins--;
     }
   }
 
@@ -87,6 +88,23 @@ export class Sessions {
   /** Refuses further logins. */
   drain(): void {
     this.#draining = true;
+  }
+
+  async #claim(login: link.Login): Promise<Claim> {
+    if (this.#claims >= MAX_CLAIMS_IN_FLIGHT) await new Promise<void>((resolve) => this.#turns.push(resolve));
+    else this.#claims++;
+    try {
+      return await this.#options.hot.claim(
+        login.user as UserId,
+        holdName(login),
+        this.#options.nextSession(),
+        login.resumeSession === 0n ? undefined : (login.resumeSession as SessionId),
+      );
+    } finally {
+      const next = this.#turns.shift();
+      if (next === undefined) this.#claims--;
+      else next();
+    }
   }
 
   #releaseNext(): void {

@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest';
+import { type SessionId, silentLogger } from '../../common/mod.ts';
+import { link } from '../../proto/mod.ts';
+import type { Claim } from '../hot/hot-state.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
+import { Sessions } from './sessions.ts';
+
+test('a crowd logs in at once: the hot state is asked 64 at a time, and all are answered in their order', async () => {
+  const waiting: ((claim: Claim) => void)[] = [];
+  const sessions = new Sessions({
+    hot: {
+      claim: () => new Promise((resolve) => waiting.push(resolve)),
+      release: () => Promise.resolve(),
+    },
+    evictions: { ready: true, poll: () => Promise.resolve(), refusal: () => undefined },
+    limits: DEFAULT_LIMITS,
+    logger: silentLogger,
+    nextSession: () => 1n as SessionId,
+  });
+  const answered: number[] = [];
+  const logins = Array.from({ length: 200 }, (_, conn) =>
+    sessions.login(link.Login.fromPartial({ conn })).then((result) => answered.push(result.conn)),
+  );
+  let most = 0;
+  while (answered.length < logins.length) {
+    await new Promise(setImmediate);
+    most = Math.max(most, waiting.length);
+    for (const resolve of waiting.splice(0)) resolve({ epoch: 1n, session: 1n as SessionId, resumed: false });
+  }
+  expect(most).toBe(64);
+  expect(answered).toEqual(Array.from({ length: 200 }, (_, conn) => conn));
+});
+
+test('a claim that fails: the next one has its turn', async () => {
+  let claims = 0;
+  const sessions = new Sessions({
+    hot: { claim: () => Promise.reject(new Error(`claim ${++claims}`)), release: () => Promise.resolve() },
+    evictions: { ready: true, poll: () => Promise.resolve(), refusal: () => undefined },
+    limits: DEFAULT_LIMITS,
+    logger: silentLogger,
+    nextSession: () => 1n as SessionId,
+  });
+  const results = await Promise.all(
+    Array.from({ length: 100 }, (_, conn) => sessions.login(link.Login.fromPartial({ conn }))),
+  );
+  expect(claims).toBe(100);
+  expect(new Set(results.map(({ errorCode }) => errorCode))).toEqual(new Set(['INTERNAL']));
+});
