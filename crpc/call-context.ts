@@ -3,6 +3,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { context as otel } from '@opentelemetry/api';
 import type { Context } from '@opentelemetry/api';
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { fromWall } from './clock.ts';
 
 /** The gRPC call under a context, of any kind. */
 export interface UnderlyingCall {
@@ -30,7 +31,7 @@ export class CallContext {
   constructor(method: string, call: UnderlyingCall) {
     this.method = method;
     this.#call = call;
-    this.#deadline = Number(call.getDeadline());
+    this.#deadline = fromWall(Number(call.getDeadline()));
   }
 
   /** Sent behind the response. */
@@ -58,7 +59,7 @@ export class CallContext {
     return this.#call.cancelled;
   }
 
-  /** When the caller stops waiting, Unix ms; Infinity: never. */
+  /** When the caller stops waiting, by the clock of `performance.now()`; Infinity: never. */
   get deadline(): number {
     return this.#deadline;
   }
@@ -72,7 +73,7 @@ export class CallContext {
     if (Number.isFinite(this.#deadline)) {
       this.#timer = setTimeout(
         () => abort.abort(new Error('the deadline has passed')),
-        Math.max(0, this.#deadline - Date.now()),
+        Math.max(0, this.#deadline - performance.now()),
       );
       this.#timer.unref();
     }

@@ -5,6 +5,7 @@ import { GochatError } from '../common/mod.ts';
 import { KEY_METADATA } from './balancer-rendezvous.ts';
 import { Channel } from './channel.ts';
 import type { ChannelOptions } from './channel.ts';
+import { toWall } from './clock.ts';
 import { attachToken } from './credentials.ts';
 import { isIdempotent } from './definition.ts';
 import type { AnyMethod, Definition, Input, ResponseOf } from './definition.ts';
@@ -107,7 +108,7 @@ function outgoing(
     input,
     metadata,
     pick,
-    deadline: options.timeoutMs === undefined ? Infinity : Date.now() + options.timeoutMs,
+    deadline: options.timeoutMs === undefined ? Infinity : performance.now() + options.timeoutMs,
     signal: options.signal,
     idempotent: options.idempotent ?? isIdempotent(method),
   };
@@ -137,7 +138,7 @@ function clientStreamCall(channel: Channel, method: AnyMethod): UnaryInvoke {
         requestSerialize,
         responseDeserialize,
         call.metadata,
-        { deadline: call.deadline },
+        { deadline: toWall(call.deadline) },
         settle(channel, call, resolve, reject, () => running.cancel()),
       );
       writeAll(call.input, running).catch((error: unknown) => {
@@ -168,7 +169,7 @@ function streamCall(channel: Channel, method: AnyMethod): StreamInvoke {
   const { path, requestStream, requestSerialize, responseDeserialize } = method;
   return async function* (call) {
     call.signal?.throwIfAborted();
-    const options = { deadline: call.deadline };
+    const options = { deadline: toWall(call.deadline) };
     let inputError: { error: unknown } | undefined;
     const running = requestStream
       ? channel.grpc.makeBidiStreamRequest(

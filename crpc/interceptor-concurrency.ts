@@ -21,7 +21,7 @@ interface Waiter {
 
 /** How long a call waits. */
 interface Patience {
-  /** Unix ms; Infinity: none. */
+  /** By the clock of `performance.now()`; Infinity: none. */
   readonly deadline: number;
   readonly signal: AbortSignal | undefined;
   /** Returns what to reject with when the signal aborts. */
@@ -85,7 +85,7 @@ export class Gate {
           settle();
           reject(this.#overloaded());
         },
-        Math.min(this.#maxWaitMs, deadline - Date.now()),
+        Math.min(this.#maxWaitMs, deadline - performance.now()),
       );
       signal?.addEventListener('abort', aborted, { once: true });
       this.#queue.add(waiter);

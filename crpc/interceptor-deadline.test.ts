@@ -19,7 +19,7 @@ async function chain(workMs: number): Promise<{ front: EchoClient; seen: Left[];
   const seen: Left[] = [];
   const failed = new Inbox<string>();
   const note = ({ deadline }: { deadline: number }): void => {
-    seen.push(deadline - Date.now());
+    seen.push(deadline - performance.now());
   };
   let next: EchoClient | undefined;
   for (const name of ['back', 'middle', 'front']) {

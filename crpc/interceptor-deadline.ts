@@ -14,7 +14,7 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 /** Makes the call that is being answered known to what it calls, and refuses calls whose time is over on arrival. */
 export function serverDeadline(): ServerInterceptor {
   const check = (context: CallContext): void => {
-    if (context.deadline <= Date.now()) throw new GochatError('DEADLINE_EXCEEDED');
+    if (context.deadline <= performance.now()) throw new GochatError('DEADLINE_EXCEEDED');
   };
   return {
     unary: (next) => (input, context) => {
@@ -47,13 +47,13 @@ export function serverDeadline(): ServerInterceptor {
 export function clientDeadline(options: ClientDeadlineOptions = {}): ClientInterceptor {
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const shrink = (call: OutgoingCall, budgetMs: number): void => {
-    const own = call.deadline === Infinity ? Date.now() + budgetMs : call.deadline;
+    const own = call.deadline === Infinity ? performance.now() + budgetMs : call.deadline;
     call.deadline = Math.min(own, currentCall()?.deadline ?? Infinity);
   };
   return {
     unary: (next) => (call) => {
       shrink(call, timeoutMs);
-      if (call.deadline <= Date.now()) return Promise.reject(new GochatError('DEADLINE_EXCEEDED'));
+      if (call.deadline <= performance.now()) return Promise.reject(new GochatError('DEADLINE_EXCEEDED'));
       return next(call);
     },
     stream: (next) => (call) => {

@@ -68,7 +68,7 @@ async function again(
   for (let attempts = 1; ; attempts++) {
     if (!isWorthAnother(error, call.signal) || !budget.failed() || attempts >= maxAttempts) throw error;
     const waitMs = Math.max(backoff.next(), error.retryAfterMs ?? 0);
-    if (Date.now() + waitMs >= call.deadline) throw error;
+    if (performance.now() + waitMs >= call.deadline) throw error;
     await sleep(waitMs, call.signal);
     if (call.pick.endpoint !== undefined) (call.pick.tried ??= new Set()).add(call.pick.endpoint.id);
     call.metadata.set(ATTEMPTS_KEY, String(attempts));

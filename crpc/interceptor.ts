@@ -24,7 +24,7 @@ export interface OutgoingCall {
   readonly metadata: Metadata;
   /** What the balancer is told and tells; its `endpoint` is where the call went. */
   readonly pick: PickContext;
-  /** Unix ms; Infinity: none. */
+  /** By the clock of `performance.now()`; Infinity: none. */
   deadline: number;
   readonly signal: AbortSignal | undefined;
   /** Doing it twice does no harm, so it may be retried. */

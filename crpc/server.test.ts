@@ -138,7 +138,7 @@ describe('calls', () => {
         return { text: '', server: '' };
       },
     });
-    const before = Date.now();
+    const before = performance.now();
     const metadata = { authorization: 'Bearer x' };
     await clientOf(server.address).clientStream([hello], { metadata, timeoutMs: 5000 });
     const [authorization, method, peer, deadline] = (await seen.next()) as [string, string, string, number];

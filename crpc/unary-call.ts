@@ -2,6 +2,7 @@
 import { status as GrpcCode, Metadata } from '@grpc/grpc-js';
 import type { Client, experimental } from '@grpc/grpc-js';
 import { GochatError } from '../common/mod.ts';
+import { toWall } from './clock.ts';
 import type { AnyMethod } from './definition.ts';
 import type { OutgoingCall } from './interceptor.ts';
 import type { WireStatus } from './status.ts';
@@ -24,7 +25,7 @@ export function startUnaryCall(
   done: (failure: (Error & WireStatus) | null, response?: unknown) => void,
 ): () => void {
   const request = encode(requestSerialize, input);
-  const call = channel.createCall(path, deadline, null, null, null);
+  const call = channel.createCall(path, toWall(deadline), null, null, null);
   let response: { readonly value: unknown } | undefined;
   let broken: GrpcStatusObject | undefined;
   call.start(metadata, {
