@@ -152,7 +152,7 @@ function newKeyMicros(): number {
 }
 
 /** An address of its own for each, all of them this machine. */
-export function endpoint(index: number, port: number): Endpoint {
+function endpoint(index: number, port: number): Endpoint {
   const [high, low] = [Math.floor(index / 250), index % 250];
   return {
     id: `node-${index}`,
