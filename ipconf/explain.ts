@@ -30,7 +30,7 @@ function explainGateway(fleet: Fleet, gateway: Gateway, takes: boolean, now: num
     version: address.version,
     started_at: address.epoch === 0 ? null : new Date(address.epoch).toISOString(),
     takes_clients: takes,
-    score: takes ? round(fleet.score(gateway)) : 0,
+    score: takes ? round(gateway.score) : 0,
     why: reasons(fleet, gateway, now),
     headroom: round(gateway.headroom),
     freshness: round(gateway.freshness),

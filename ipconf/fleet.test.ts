@@ -33,7 +33,7 @@ const named = (name: string): Gateway => {
   if (!found) throw new Error(`there is no ${name}`);
   return found;
 };
-const score = (name: string) => fleet.score(named(name));
+const score = (name: string) => named(name).score;
 const candidates = () => fleet.candidates.map(({ address }) => address.name).toSorted();
 
 beforeEach(() => {
@@ -57,7 +57,7 @@ describe('reports', () => {
   test('arrivals: take clients off the credit', () => {
     set('g1');
     learn(0);
-    named('g1').credit.place(10);
+    fleet.place(named('g1'), 10);
     expect(score('g1')).toBe(0.99);
     set('g1', { connections: 4, accepted: 4 });
     learn(1000);
@@ -198,7 +198,7 @@ describe('the picture as a whole', () => {
   test('the registry is lost: nobody on the way counts as lost', () => {
     set('g1');
     learn(0);
-    named('g1').credit.place(50);
+    fleet.place(named('g1'), 50);
     learn(1000, true);
     fleet.tick(1000 * (CREDIT_TTL_S + 5));
     expect(named('g1').credit.outcome.lost).toBe(0);
@@ -212,7 +212,7 @@ describe('trust', () => {
     set('g2');
     learn(0);
     for (let second = 1; second <= CREDIT_TTL_S + 6; second++) {
-      for (const name of ['g1', 'g2']) named(name).credit.place(10);
+      for (const name of ['g1', 'g2']) fleet.place(named(name), 10);
       set('g1');
       set('g2', { connections: 10 * second, accepted: 10 * second });
       learn(second * 1000);

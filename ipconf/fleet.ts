@@ -111,18 +111,13 @@ export class Fleet {
       capacity += gateway.capacity;
     }
     this.#meanHeadroom = capacity === 0 ? 0 : room / capacity;
+    for (const gateway of this.#gateways.values()) gateway.score = this.#score(gateway);
   }
 
-  /**
-   * Returns a gateway's score now, 0 to 1: its headroom as far as it is believed. A report that is old is drawn
-   * towards the mean, a new gateway's lead counts little by little, and doubt about one gateway makes it smaller.
-   */
-  score(gateway: Gateway): number {
-    let room = gateway.headroom;
-    const mean = this.#meanHeadroom;
-    if (this.#suspicion > 0) room += this.#suspicion * (mean - room);
-    if (gateway.ramp < 1 && room > mean) room = mean + gateway.ramp * (room - mean);
-    return room * gateway.freshness * gateway.trust;
+  /** Counts clients as on their way to a gateway; its score says so at once. */
+  place(gateway: Gateway, clients: number): void {
+    gateway.credit.place(clients);
+    gateway.score = this.#score(gateway);
   }
 
   /** Returns the gateways of a zone ('' all) that speak a transport; made once per tick. */
@@ -132,7 +127,7 @@ export class Fleet {
     const gateways = this.#candidates.filter(
       ({ address }) => (zone === '' || address.zone === zone) && (transport === 'tcp' || address.wsPort > 0),
     );
-    const pool = new Pool(gateways, (gateway) => this.score(gateway));
+    const pool = new Pool(gateways);
     this.#pools[transport].set(zone, pool);
     return pool;
   }
@@ -146,6 +141,18 @@ export class Fleet {
     this.#homes[transport].set(zone, homes);
     pool.homes = homes;
     return homes;
+  }
+
+  /**
+   * Returns a gateway's headroom as far as it is believed. A report that is old is drawn towards the mean, a new
+   * gateway's lead counts little by little, and doubt about one gateway makes it smaller.
+   */
+  #score(gateway: Gateway): number {
+    let room = gateway.headroom;
+    const mean = this.#meanHeadroom;
+    if (this.#suspicion > 0) room += this.#suspicion * (mean - room);
+    if (gateway.ramp < 1 && room > mean) room = mean + gateway.ramp * (room - mean);
+    return room * gateway.freshness * gateway.trust;
   }
 
   /** A gateway that restarted within its lease is there twice for a while: the older process is dead. */

@@ -33,6 +33,8 @@ export class Gateway {
   ramp = 1;
   freshness = 1;
   trust = 1;
+  /** How good it is for one more client, 0 to 1; the fleet's, kept up to date: reading it costs one look at memory. */
+  score = 0;
   /** Number of the newest picture that shows it; the fleet's. */
   picture = 0;
   #reports = 1;

@@ -69,7 +69,7 @@ export class Placement {
     const first = placed.choices[0];
     if (first) {
       // The other nodes place as many without telling: each of ours stands for one of each of theirs.
-      first.gateway.credit.place(this.nodes);
+      this.#fleet.place(first.gateway, this.nodes);
       this.#placed++;
     }
     return placed;
@@ -88,7 +88,7 @@ export class Placement {
     let placed = told.get(home);
     if (!placed) {
       const choices = this.#draw(n, own, near, all);
-      moveToFront(choices, home, fleet.score(home));
+      moveToFront(choices, home, home.score);
       if (choices.length > n) choices.length = n;
       placed = { choices, text: '' };
       told.set(home, placed);
@@ -115,7 +115,7 @@ export class Placement {
     for (let i = 0; i < count; i++) {
       const gateway = isSmall ? (gateways[i] as Gateway) : pool.draw(this.#random());
       if (indexOf(choices, gateway) >= 0) continue;
-      const score = this.#fleet.score(gateway);
+      const { score } = gateway;
       // Without room it cannot take the client, however near it is.
       if (score <= 0) continue;
       const penalty = zone !== '' && gateway.address.zone !== zone ? ZONE_PENALTY : 0;
@@ -125,15 +125,13 @@ export class Placement {
 
   /** Returns where the user belongs, if going there costs little evenness. */
   #homeOf(uid: string, homes: Homes, near: Pool, all: Pool): Gateway | undefined {
-    const fleet = this.#fleet;
     const both = homes.of(uid);
     if (!both) return undefined;
     const [first, second] = both;
-    const score = fleet.score(second);
-    const home = isWorth(fleet.score(first), score) ? first : second;
+    const home = isWorth(first.score, second.score) ? first : second;
     // Others are emptier when one is new, and elsewhere when the whole zone is full: then nobody stays at home.
     const mean = Math.max(near.mean, all.mean - (near === all ? 0 : ZONE_PENALTY));
-    return isWorth(home === first ? fleet.score(first) : score, mean) ? home : undefined;
+    return isWorth(home.score, mean) ? home : undefined;
   }
 }
 

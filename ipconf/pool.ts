@@ -15,13 +15,12 @@ export class Pool {
   /** What users are told whose home is here, by how many gateways they ask for. */
   readonly told: (Map<Gateway, Placed> | undefined)[] = [];
 
-  /** @param score of each gateway, 0 to 1; 0: never drawn */
-  constructor(gateways: readonly Gateway[], score: (gateway: Gateway) => number) {
+  constructor(gateways: readonly Gateway[]) {
     this.gateways = gateways;
     this.#cumulative = new Float64Array(gateways.length);
     let [total, capacity] = [0, 0];
     for (const [i, gateway] of gateways.entries()) {
-      total += score(gateway) * gateway.capacity;
+      total += gateway.score * gateway.capacity;
       capacity += gateway.capacity;
       this.#cumulative[i] = total;
     }
