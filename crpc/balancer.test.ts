@@ -103,7 +103,7 @@ describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('%s', (pol
 });
 
 /** Answers after `ms`. */
-function slowly(): { ms: number; unary: EchoHandlers['unary'] } {
+function slowly(): { ms: number; unary: () => Promise<EchoResponse> } {
   const one = {
     ms: 0,
     unary: () =>
@@ -213,6 +213,41 @@ describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('a slow se
 });
 
 describe('outlier detection by latency', () => {
+  test.each(['round-robin', 'rendezvous'] as const)(
+    '%s, a slow server that comes back on trial: has one call at a time',
+    async (policy) => {
+      const slow = slowly();
+      const [now, most] = [new Set<symbol>(), { calls: 0 }];
+      const unary = async (): Promise<EchoResponse> => {
+        const call = Symbol('call');
+        now.add(call);
+        most.calls = Math.max(most.calls, now.size);
+        try {
+          return await slow.unary();
+        } finally {
+          now.delete(call);
+        }
+      };
+      await join('a');
+      await join('b');
+      await join('slow', {}, { unary });
+      const outlier = { slowFactor: 3, windowMs: 1000, ejectMs: 1000 };
+      const client = cluster.client('memory:///echo', {
+        registry,
+        balancer: { policy, slowStartMs: 0, outlier },
+      });
+      await until(everyoneAnswers(client, 3));
+      slow.ms = 500;
+      await untilLeftAlone(client);
+      most.calls = 0;
+      await until(async () => {
+        await Promise.all(Array.from({ length: 9 }, () => whoAnswers(client, 5)));
+        return most.calls > 0;
+      }, 30_000);
+      expect(most.calls).toBe(1);
+    },
+  );
+
   test.each(['round-robin', 'rendezvous'] as const)(
     '%s, a slow server that is quick again: gets its share back',
     async (policy) => {

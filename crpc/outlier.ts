@@ -69,6 +69,10 @@ export class OutlierRecord {
     this.#options = options;
   }
 
+  get isOnTrial(): boolean {
+    return this.#isOnTrial;
+  }
+
   /** A call was answered. Returns whether the endpoint is an outlier, for it answers so slowly all the time. */
   success(now: number, isSlow = false): boolean {
     const { consecutiveFailures, windowMs } = this.#options;

@@ -64,6 +64,11 @@ export class Peer {
     return this.outlier !== undefined && this.outlier.ejectedUntil !== 0;
   }
 
+  /** It was taken back on trial, and the call that decides still runs: others are preferred until then. */
+  get isBeingTried(): boolean {
+    return this.#inFlight + this.#pending > 0 && this.outlier?.isOnTrial === true;
+  }
+
   /** Opens the connection where there is none. */
   connect(): void {
     if (this.#leaf !== undefined) {

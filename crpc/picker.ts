@@ -22,6 +22,7 @@ export class EndpointPicker implements experimental.Picker {
   readonly #other: Policy | undefined;
   readonly #ownShare: number;
   readonly #fits: (peer: Peer) => boolean;
+  readonly #fitsBest: (peer: Peer) => boolean;
 
   /**
    * @param own Endpoints of the channel's zone, or all where it has no zone; undefined: none can take calls.
@@ -39,6 +40,7 @@ export class EndpointPicker implements experimental.Picker {
     this.#other = other;
     this.#ownShare = ownShare;
     this.#fits = fits;
+    this.#fitsBest = (peer) => fits(peer) && !peer.isBeingTried;
   }
 
   pick(args: experimental.PickArgs): experimental.PickResult {
@@ -47,7 +49,11 @@ export class EndpointPicker implements experimental.Picker {
     const context = pickContextOf(args.metadata);
     const [first, second] = this.#zones(keyText);
     if (context === undefined || (context.tried === undefined && context.admit === undefined)) {
-      const peer = first?.choose(keyText, this.#fits) ?? second?.choose(keyText, this.#fits);
+      const peer =
+        first?.choose(keyText, this.#fitsBest) ??
+        second?.choose(keyText, this.#fitsBest) ??
+        first?.choose(keyText, this.#fits) ??
+        second?.choose(keyText, this.#fits);
       if (peer === undefined) return QUEUED;
       if (context !== undefined) context.endpoint = peer.endpoint;
       return peer.pick(args, context?.isStream ?? false);
@@ -66,7 +72,8 @@ export class EndpointPicker implements experimental.Picker {
     const { tried, admit } = context;
     const refused = new Set<Peer>();
     const fits = (peer: Peer): boolean => this.#fits(peer) && !refused.has(peer);
-    const fitsAndIsNew = (peer: Peer): boolean => fits(peer) && !tried?.has(peer.endpoint.id);
+    const fitsAndIsNew = (peer: Peer): boolean =>
+      fits(peer) && !peer.isBeingTried && !tried?.has(peer.endpoint.id);
     for (;;) {
       const peer =
         first?.choose(key, fitsAndIsNew) ??

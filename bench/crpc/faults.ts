@@ -16,7 +16,9 @@ const WINDOW_MS = 10_000;
 const CALLS_PER_SECOND = 100;
 const TIMEOUT_MS = 2000;
 const SLOW_MS = 500;
-/** A call is bad that fails or takes this long; a second is, in which a hundredth of the calls are. */
+/** The server that the fault hits. */
+const STRUCK = 'a';
+/** A call is bad that fails, or that this one holds up for so long; a second is, in which a hundredth of the calls are. */
 const BAD_MS = SLOW_MS / 2;
 const BAD_SHARE = 0.01;
 
@@ -30,7 +32,8 @@ const FAULTS: Readonly<Record<string, (server: EchoProcess) => void>> = {
 interface Outcome {
   readonly begun: number;
   readonly ms: number;
-  readonly isFailed: boolean;
+  /** Who answered; empty: nobody. */
+  readonly server: string;
 }
 
 /** All balancers meet each fault at the same time, without retries, which would hide it. */
@@ -41,7 +44,7 @@ export async function measureFaults(_server: BenchServer, { rounds }: Timing): P
   const rows: Row[] = [];
   for (const [fault, strike] of Object.entries(FAULTS)) {
     const url = `etcd://${etcd.address}/bench-${rows.length}`;
-    const servers = await Promise.all(['a', 'b', 'c'].map((name) => EchoProcess.start(url, name)));
+    const servers = await Promise.all([STRUCK, 'b', 'c'].map((name) => EchoProcess.start(url, name)));
     await using registry = openRegistry(url, { logger });
     const loads = await Promise.all(
       POLICIES.map((balancer) =>
@@ -72,7 +75,7 @@ function report(what: string, outcomes: readonly Outcome[], at: number, windowMs
   let lastBad = 0;
   for (let second = 0; second < (2 * windowMs) / 1000; second++) {
     const calls = within(second * 1000, (second + 1) * 1000);
-    const bad = calls.filter(({ isFailed, ms }) => isFailed || ms >= BAD_MS);
+    const bad = calls.filter(({ server, ms }) => server === '' || (server === STRUCK && ms >= BAD_MS));
     if (bad.length > BAD_SHARE * calls.length) lastBad = second + 1;
   }
   return [
@@ -83,7 +86,7 @@ function report(what: string, outcomes: readonly Outcome[], at: number, windowMs
 }
 
 function failedShare(calls: readonly Outcome[]): number {
-  return (100 * calls.filter(({ isFailed }) => isFailed).length) / calls.length;
+  return (100 * calls.filter(({ server }) => server === '').length) / calls.length;
 }
 
 function p99(calls: readonly Outcome[]): number {
@@ -130,8 +133,9 @@ class SteadyLoad {
   }
 
   #call(begun: number): void {
-    const call = this.#client.tryUnary({ text: 'x', count: 1 }, { timeoutMs: TIMEOUT_MS }).then(({ ok }) => {
-      this.#outcomes.push({ begun, ms: performance.now() - begun, isFailed: !ok });
+    const call = this.#client.tryUnary({ text: 'x', count: 1 }, { timeoutMs: TIMEOUT_MS }).then((result) => {
+      const server = result.ok ? result.value.server : '';
+      this.#outcomes.push({ begun, ms: performance.now() - begun, server });
       this.#running.delete(call);
     });
     this.#running.add(call);
