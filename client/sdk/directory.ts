@@ -63,7 +63,7 @@ async function logIn(
   password: string,
   signal: AbortSignal,
 ): Promise<Token> {
-  const server = { what: 'the API server', flag: '--api', base: api };
+  const server = apiServer(options, api);
   const body = await request(options, server, '/auth/login', signal, { name, password });
   if (typeof body['token'] !== 'string') throw unreachable(server, 'it is not GoChat');
   const expires = body['expires_at_ms'];
@@ -83,9 +83,8 @@ export async function logOut(
   token: string,
   everywhere: boolean,
 ): Promise<void> {
-  const server = { what: 'the API server', flag: '--api', base, token };
-  const timeout = AbortSignal.timeout(options.connectTimeoutMs);
-  await request(options, server, '/auth/logout', timeout, { everywhere });
+  const server = { ...apiServer(options, base), token };
+  await request(options, server, '/auth/logout', new AbortController().signal, { everywhere });
 }
 
 /** What ipconf answers. */
@@ -103,7 +102,12 @@ export async function listGateways(
   uid: string,
   signal: AbortSignal,
 ): Promise<Listing> {
-  const server = { what: 'ipconf', flag: '--ipconf', base: options.ipconf };
+  const server = {
+    what: 'ipconf',
+    flag: '--ipconf',
+    base: options.ipconf,
+    timeoutMs: options.connectTimeoutMs,
+  };
   const query = new URLSearchParams({ transport: options.transport.kind, v: String(PROTOCOL_VERSION) });
   if (uid !== '') query.set('uid', uid);
   if (options.zone !== '') query.set('zone', options.zone);
@@ -135,8 +139,15 @@ interface HttpServer {
   readonly what: string;
   readonly flag: string;
   readonly base: string;
+  /** What takes longer counts as no answer, ms. */
+  readonly timeoutMs: number;
   /** Access token that the call carries. */
   readonly token?: string;
+}
+
+/** It checks passwords, which is made to take long: a busy one has as much time as any call. */
+function apiServer({ callTimeoutMs }: ResolvedOptions, base: string): HttpServer {
+  return { what: 'the API server', flag: '--api', base, timeoutMs: callTimeoutMs };
 }
 
 function unreachable(server: HttpServer, why: string, cause?: unknown): ClientError {
@@ -147,7 +158,7 @@ function unreachable(server: HttpServer, why: string, cause?: unknown): ClientEr
 }
 
 async function request(
-  options: { readonly fetch: FetchLike; readonly connectTimeoutMs: number },
+  options: { readonly fetch: FetchLike },
   server: HttpServer,
   path: string,
   signal: AbortSignal,
@@ -171,7 +182,7 @@ async function request(
         },
         body: JSON.stringify(post),
       }),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(options.connectTimeoutMs)]),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(server.timeoutMs)]),
     });
     text = await response.text();
   } catch (error) {

@@ -44,9 +44,10 @@ export interface GochatClientOptions {
   /** Unanswered sends are sent again after this long, ms; the second time the connection is given up.
    * @default 10_000 */
   readonly sentTimeoutMs?: number;
-  /** A call (history, join …) that has no answer by then fails with DEADLINE_EXCEEDED, ms. @default 15_000 */
+  /** A call (history, join …) that has no answer by then fails with DEADLINE_EXCEEDED, a log-in with SERVER_UNREACHABLE, ms.
+   * @default 15_000 */
   readonly callTimeoutMs?: number;
-  /** To connect and to get WELCOME from one gateway, and for each HTTP request, ms. @default 5_000 */
+  /** To connect and to get WELCOME from one gateway, and to get ipconf's answer, ms. @default 5_000 */
   readonly connectTimeoutMs?: number;
   /** How long the first connect() goes on trying while gateways are listed but refuse, ms. @default 10_000 */
   readonly firstConnectMs?: number;
