@@ -2,22 +2,28 @@
 import { join } from 'node:path';
 import { startBareEpoll, startBareFanout, startBarePipeline, startSocketIo } from '../peers/bare.ts';
 import { startMosquitto, startNats } from '../peers/brokers.ts';
+import { startEjabberd } from '../peers/ejabberd.ts';
 import type { Peer } from '../peers/peer.ts';
 import { run } from './child.ts';
 import { type Cluster, startApart, startEmbedded, startWithoutLog } from './gochat.ts';
 import type { PeerName } from './scenarios.ts';
 import { type Services, startServices } from './services.ts';
 
-const BINARIES: Partial<Record<PeerName, string>> = { nats: 'nats-server', mosquitto: 'mosquitto' };
+/** Commands that succeed where the peer is installed. */
+const CHECKS: Partial<Record<PeerName, readonly [command: string, ...args: string[]]>> = {
+  nats: ['which', 'nats-server'],
+  mosquitto: ['which', 'mosquitto'],
+  ejabberd: ['dpkg', '--status', 'ejabberd', 'erlang-p1-pgsql'],
+};
 
 /** Returns the peers whose programs this machine has. */
 export async function installed(names: readonly PeerName[]): Promise<PeerName[]> {
   const found: PeerName[] = [];
   for (const name of names) {
-    const binary = BINARIES[name];
+    const [command, ...args] = CHECKS[name] ?? [];
     const there =
-      binary === undefined ||
-      (await run('which', [binary]).then(
+      command === undefined ||
+      (await run(command, args).then(
         () => true,
         () => false,
       ));
@@ -61,6 +67,7 @@ export async function startFleet(
     'bare-epoll': () => startBareEpoll(join(folder, 'epoll')),
     nats: () => startNats(join(folder, 'nats')),
     mosquitto: () => startMosquitto(join(folder, 'mosquitto')),
+    ejabberd: async () => startEjabberd(join(folder, 'ejabberd'), await engines()),
   };
   const peers = new Map<PeerName, Peer>();
   for (const name of names) {

@@ -23,7 +23,8 @@ export type Protocol =
   | 'nats'
   | 'jetstream'
   | 'mqtt0'
-  | 'mqtt1';
+  | 'mqtt1'
+  | 'xmpp';
 
 /** One connection of a run. */
 export interface PlannedConnection {

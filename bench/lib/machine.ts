@@ -19,6 +19,7 @@ const ENGINES: Readonly<Record<string, readonly [command: string, ...args: strin
   postgres: ['postgres', '--version'],
   nats: ['nats-server', '--version'],
   mosquitto: ['mosquitto', '-h'],
+  ejabberd: ['dpkg-query', '--show', '--showformat', '${Version}', 'ejabberd'],
 };
 
 /** Describes this machine; an engine that is not installed is left out. */

@@ -14,6 +14,7 @@ export const PEERS = [
   'bare-epoll',
   'nats',
   'mosquitto',
+  'ejabberd',
 ] as const;
 export type PeerName = (typeof PEERS)[number];
 
@@ -87,7 +88,7 @@ export function scenarios(quick: boolean, variants: boolean): readonly Scenario[
         cores: 'all',
         rate: 'acked_per_s',
         baseline: 'bare-pipeline',
-        peers: ['bare-pipeline', ...EVERYONE],
+        peers: ['bare-pipeline', ...EVERYONE, 'ejabberd'],
         usual: true,
       }),
     ),

@@ -19,6 +19,8 @@ export interface Services extends AsyncDisposable {
   readonly registry: string;
   readonly hot: string;
   readonly store: string;
+  /** PostgreSQL as its superuser, for databases beside GoChat's. */
+  readonly superuser: string;
   readonly etcd: Tracked;
   readonly redis: Tracked;
   readonly postgres: Tracked;
@@ -36,6 +38,7 @@ export async function startServices(folder: string): Promise<Services> {
   const stop = async () => {
     await run(START, ['--dir', folder, '--stop']);
   };
+  let superuser: string;
   try {
     await run(START, [
       '--dir',
@@ -51,10 +54,9 @@ export async function startServices(folder: string): Promise<Services> {
       '--postgres-port',
       String(postgres),
     ]);
-    await useLog(
-      postgres as number,
-      readFileSync(join(folder, 'postgres.superuser.password'), 'utf8').trim(),
-    );
+    const password = readFileSync(join(folder, 'postgres.superuser.password'), 'utf8').trim();
+    superuser = `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${postgres}/postgres`;
+    await useLog(superuser);
   } catch (error) {
     await stop();
     throw error;
@@ -66,6 +68,7 @@ export async function startServices(folder: string): Promise<Services> {
   });
   return {
     ...config,
+    superuser,
     etcd: tracked('etcd'),
     redis: tracked('redis'),
     postgres: tracked('postgres'),
@@ -74,8 +77,8 @@ export async function startServices(folder: string): Promise<Services> {
 }
 
 /** Writes log and has its segments kept for use again. */
-async function useLog(port: number, password: string): Promise<void> {
-  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres', password });
+async function useLog(superuser: string): Promise<void> {
+  const client = new pg.Client({ connectionString: superuser });
   await client.connect();
   try {
     await client.query(`alter system set min_wal_size = '${USED_LOG_MIB}MB'`);

@@ -666,5 +666,6 @@ int main(int argc, char** argv) {
   if (o.protocol == "jetstream") return run<JetStream>(o);
   if (o.protocol == "mqtt0") return run<Mqtt0>(o);
   if (o.protocol == "mqtt1") return run<Mqtt1>(o);
-  fail("--protocol is gochat, gochat-ws, bare, bare-ws, socket.io, nats, jetstream, mqtt0 or mqtt1");
+  if (o.protocol == "xmpp") return run<Xmpp>(o);
+  fail("--protocol is gochat, gochat-ws, bare, bare-ws, socket.io, nats, jetstream, mqtt0, mqtt1 or xmpp");
 }

@@ -78,6 +78,73 @@ async function serve(fault: Fault): Promise<{ port: number } & Disposable> {
   };
 }
 
+/** An XMPP server of two accounts, "u1a" and "u1b", that does all that the generator asks for and hides the n-th message. */
+async function serveXmpp(hidden: number): Promise<{ port: number; acks: string[] } & Disposable> {
+  const sessions = new Map<string, Socket>();
+  const acks: string[] = [];
+  let relayed = 0;
+  const server = createServer({ noDelay: true }, (socket) => {
+    let rest = '';
+    let account = '';
+    let handled = 0;
+    const answers: readonly (readonly [RegExp, (found: RegExpExecArray) => void])[] = [
+      [
+        /^<stream:stream [^>]*>/,
+        () => socket.write('<stream:stream id="1"><stream:features><bind/></stream:features>'),
+      ],
+      [
+        /^<auth [^>]*>([^<]+)<\/auth>/,
+        ([, token]) => {
+          account = Buffer.from(token as string, 'base64')
+            .toString()
+            .split('\0')[1] as string;
+          sessions.set(account, socket);
+          socket.write("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+        },
+      ],
+      [/^<iq .*?<\/iq>/, () => socket.write("<iq type='result' id='bind'><bind><jid>x</jid></bind></iq>")],
+      [/^<presence\/>/, () => socket.write(`<presence from='${account}@localhost'/>`)],
+      [/^<enable [^>]*>/, () => socket.write("<enabled xmlns='urn:xmpp:sm:3'/>")],
+      [/^<r [^>]*>/, () => socket.write(`<a h='${handled}' xmlns='urn:xmpp:sm:3'/>`)],
+      [/^<a [^>]* h='(\d+)'\/>/, ([, h]) => acks.push(h as string)],
+      [
+        /^<message type='chat' to='(\w+)@localhost' id='\d+'>(.*?)<\/message>/,
+        ([, to, inner]) => {
+          handled++;
+          if (++relayed === hidden) return;
+          const receiver = sessions.get(to as string);
+          // In two writes: a stanza may come in pieces.
+          receiver?.write(`<message type='chat' from='${account}@localhost'><archived by='x'/>`);
+          setImmediate(() => receiver?.write(`${inner}</message><r xmlns='urn:xmpp:sm:3'/>`));
+        },
+      ],
+    ];
+    socket.on('data', (chunk) => {
+      rest += String(chunk);
+      for (let more = true; more; ) {
+        more = false;
+        for (const [pattern, answer] of answers) {
+          const found = pattern.exec(rest);
+          if (found === null) continue;
+          rest = rest.slice(found[0].length);
+          answer(found);
+          more = true;
+        }
+      }
+    });
+    socket.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    acks,
+    [Symbol.dispose]: () => {
+      for (const socket of sessions.values()) socket.destroy();
+      server.close();
+    },
+  };
+}
+
 async function runAgainst(fault: Fault, rate: number): Promise<LoadResult> {
   using server = await serve(fault);
   const workload = { scenario: 'room', connections: 3 } as const;
@@ -173,6 +240,35 @@ describe('what it speaks', () => {
       expect(result.ack_ms.count).toBeGreaterThan(0);
       expect(result.delivery_ms.count).toBeGreaterThan(0);
     }
+  });
+
+  test.each([
+    ['all messages come', 0, {}],
+    ['one does not', NTH, { 'deliveries missing': 1, 'a receiver lacks messages': 1 }],
+  ])('XMPP: %s, and it says so', async (_name, hidden, errors) => {
+    using server = await serveXmpp(hidden);
+    const connections = ['u1a', 'u1b'].map((account) => {
+      const token = Buffer.from(`\0${account}\0secret`).toString('base64');
+      // One that sends: the other's stanzas then come one after the other.
+      return { conversation: 1n, sends: account === 'u1a', token };
+    });
+    const { load: result } = await load.run(
+      {
+        protocol: 'xmpp',
+        scenario: 'direct',
+        ports: [server.port],
+        connections,
+        window: 1,
+        seconds: 0.3,
+        warmup: 0,
+        drain: 0.5,
+      },
+      [],
+      new AbortController().signal,
+    );
+    expect(result.errors).toEqual(errors);
+    expect(result.acked_in_all).toBeGreaterThan(NTH);
+    expect(server.acks.length).toBeGreaterThan(0);
   });
 
   test('connections that the server ends: all come back', async () => {

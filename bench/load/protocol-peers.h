@@ -1,8 +1,10 @@
-// NATS (core, JetStream) and MQTT 3.1.1 (QoS 0, QoS 1): as much of them as the scenarios need. A sender publishes on a
-// subject of its own under its conversation; everybody else in the conversation subscribes to the others' subjects.
+// NATS (core, JetStream), MQTT 3.1.1 (QoS 0, QoS 1) and XMPP: as much of them as the scenarios need. On the brokers a
+// sender publishes on a subject of its own under its conversation; everybody else in the conversation subscribes to the
+// others' subjects.
 #pragma once
 #include <cstdio>
 #include <cstdlib>
+#include <vector>
 
 #include "wire.h"
 
@@ -148,3 +150,74 @@ struct MqttProtocol {
 };
 using Mqtt0 = MqttProtocol<0>;
 using Mqtt1 = MqttProtocol<1>;
+
+// Direct messages between the accounts "u<conversation>a" and "u<conversation>b". Each is followed by a request of stream
+// management (XEP-0198), whose answer counts the stanzas that the server has dealt with: messages only, from number 0.
+struct Xmpp {
+  static constexpr bool kAcks = true;
+  static constexpr bool kHeartbeats = false;
+
+  void hello(Peer& peer, Bytes& out) {
+    if (stanzas_.size() <= peer.index) stanzas_.resize(peer.index + 1);
+    out += kStream;
+    out += "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + peer.token + "</auth>";
+  }
+  void send(Peer& peer, uint32_t number, std::string_view text, Bytes& out) {
+    out += "<message type='chat' to='u" + std::to_string(peer.conversation) + (peer.index % 2 == 0 ? "b" : "a");
+    out += "@localhost' id='" + std::to_string(number) + "'><body>";
+    out.append(text);  // Digits and letters: nothing to escape.
+    out += "</body></message><r xmlns='urn:xmpp:sm:3'/>";
+  }
+  void ping(Peer&, Bytes&) {}
+
+  template <class Sink>
+  long parse(Peer& peer, std::string_view bytes, Sink& sink) {
+    size_t at = 0;
+    for (;;) {
+      const size_t begin = bytes.find('<', at), end = bytes.find('>', at);
+      if (begin == std::string_view::npos || end == std::string_view::npos) break;
+      const std::string_view tag = bytes.substr(begin, end - begin);
+      const std::string_view name = tag.substr(1, tag.find_first_of(" />", 1) - 1);
+      if (name == "message") {
+        const size_t close = bytes.find(kMessageEnd, end);
+        if (close == std::string_view::npos) break;
+        stanzas_[peer.index]++;
+        message(tag, bytes.substr(end + 1, close - end - 1), sink);
+        at = close + kMessageEnd.size();
+        continue;
+      }
+      at = end + 1;
+      if (name == "a") {
+        sink.acked_number(static_cast<uint32_t>(strtoul(tag.data() + tag.find(" h='") + 4, nullptr, 10)) - 1, 0, false);
+      } else if (name == "r") {
+        sink.answer("<a xmlns='urn:xmpp:sm:3' h='" + std::to_string(stanzas_[peer.index]) + "'/>");
+      } else if (name == "presence") {
+        stanzas_[peer.index]++;
+      } else if (name == "success") {
+        sink.answer(kStream + Bytes("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"));
+      } else if (name == "iq") {
+        sink.answer("<presence/><enable xmlns='urn:xmpp:sm:3'/>");
+      } else if (name == "enabled") {
+        stanzas_[peer.index] = 0;
+        sink.live(0);
+      } else if (name == "failure" || name == "failed" || name == "stream:error") {
+        sink.closed(bytes.substr(begin, 200));
+      }
+    }
+    return static_cast<long>(at);
+  }
+
+ private:
+  static constexpr const char* kStream =
+      "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'>";
+  static constexpr std::string_view kMessageEnd = "</message>";
+  std::vector<uint32_t> stanzas_;  // By connection: what the server has sent since stream management was enabled.
+
+  template <class Sink>
+  static void message(std::string_view tag, std::string_view inner, Sink& sink) {
+    if (tag.find(" type='error'") != std::string_view::npos) return sink.refused(0, "XMPP_ERROR", false);
+    const size_t body = inner.find("<body>"), end = inner.find("</body>");
+    if (body == std::string_view::npos || end == std::string_view::npos) return;
+    sink.message(0, inner.substr(body + 6, end - body - 6));
+  }
+};
