@@ -34,10 +34,7 @@ export const MUTANTS = {
   dropFanout: {
     name: 'fan-outs dropped without a hint',
     file: 'state/delivery/fanout.js',
-    replace: [
-      '    #deliver(entry, push) {',
-      '    #deliver(entry, push) {\n        return 0;',
-    ],
+    replace: ['    #deliver(entry, push) {', '    #deliver(entry, push) {\n        return 0;'],
   },
   swapSeqs: {
     name: 'two seqs swapped',
