@@ -152,9 +152,10 @@ function clientCommand(ipconf: string, api: string): string {
   return parts.join(' ');
 }
 
+/** Every file in it is its owner's alone; the database server of scripts/start-services.sh, another user, passes through. */
 function makeDataDir(dataDir: string): void {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    mkdirSync(dataDir, { recursive: true, mode: 0o711 });
   } catch (cause) {
     throw new GochatError('CONFIG_INVALID', {
       details: { what: `Cannot make the data folder ${dataDir}.` },

@@ -479,6 +479,13 @@ export const CATALOGUE = {
     503,
     { exit: 1, retryable: true },
   ),
+  NUMBERS_EXHAUSTED: entry(
+    'All numbers of 0 to {max} that {name} leases are taken.',
+    'Stop processes that are not needed; the number of one that was killed is free again after an hour.',
+    'RESOURCE_EXHAUSTED',
+    503,
+    { exit: 1, retryable: true },
+  ),
   HOT_UNREACHABLE: entry(
     'Cannot reach Redis at {url}: {reason}.',
     'Start it with scripts/start-services.sh, or run gochat up, which needs none.',

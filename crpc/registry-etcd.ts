@@ -138,6 +138,7 @@ export class EtcdRegistry implements Registry {
   async leaseId(name: string, max: number): Promise<LeasedId> {
     this.#assertOpen();
     return leaseNumber({
+      name,
       client: this.#client,
       session: this.#numberSession,
       logger: this.#logger,

@@ -75,7 +75,7 @@ export class MemoryRegistry implements Registry {
     const taken = entry(this.#realm.ids, name, () => new Set<number>());
     let value = 0;
     while (taken.has(value)) value++;
-    if (value > max) throw new GochatError('OVERLOADED');
+    if (value > max) throw new GochatError('NUMBERS_EXHAUSTED', { details: { name, max } });
     taken.add(value);
     let isHeld = true;
     const release = once(async () => {

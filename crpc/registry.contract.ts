@@ -133,11 +133,11 @@ export function registryContract(name: string, open: () => Promise<Registry>): v
       expect(numbers.map(({ value }) => value).sort((a, b) => a - b)).toEqual([0, 1, 2]);
     });
 
-    test('leaseId: OVERLOADED when none is free; a released number is', async () => {
+    test('leaseId: NUMBERS_EXHAUSTED when none is free; a released number is', async () => {
       const a = await openOne();
       const name = freshName();
       const [first] = [await a.leaseId(name, 1), await a.leaseId(name, 1)];
-      await expect(a.leaseId(name, 1)).rejects.toMatchObject({ code: 'OVERLOADED' });
+      await expect(a.leaseId(name, 1)).rejects.toMatchObject({ code: 'NUMBERS_EXHAUSTED' });
       await first.release();
       await first.release();
       expect((await a.leaseId(name, 1)).value).toBe(first.value);

@@ -64,7 +64,7 @@ export interface Registry extends AsyncDisposable {
   watch(service: string, listener: (snapshot: Snapshot) => void): Unwatch;
   /** @throws GochatError REGISTRY_UNREACHABLE */
   list(service: string): Promise<readonly Endpoint[]>;
-  /** Leases a number of 0 to `max`. @throws GochatError REGISTRY_UNREACHABLE, OVERLOADED when none is free */
+  /** Leases a number of 0 to `max`. @throws GochatError REGISTRY_UNREACHABLE, NUMBERS_EXHAUSTED */
   leaseId(name: string, max: number): Promise<LeasedId>;
   /** Stores a value that outlives the process, such as the public keys. @throws GochatError REGISTRY_UNREACHABLE */
   publish(key: string, value: string): Promise<void>;

@@ -36,7 +36,7 @@ export class GatewayNumber {
     return this.#leased?.isHeld === true ? this.#leased.value : undefined;
   }
 
-  /** @throws GochatError REGISTRY_UNREACHABLE, OVERLOADED when none is free */
+  /** @throws GochatError REGISTRY_UNREACHABLE, NUMBERS_EXHAUSTED */
   async lease(): Promise<void> {
     const leased = await this.#registry.leaseId(LEASE, MAX_GATEWAY);
     if (this.#released) return leased.release();

@@ -31,7 +31,7 @@ export class NodeIds {
     return this.#snowflake !== undefined && this.#leased?.isHeld === true;
   }
 
-  /** Leases a number unless there is one. @throws GochatError REGISTRY_UNREACHABLE, OVERLOADED */
+  /** Leases a number unless there is one. @throws GochatError REGISTRY_UNREACHABLE, NUMBERS_EXHAUSTED */
   async acquire(): Promise<void> {
     if (this.#snowflake !== undefined) return;
     this.#acquiring ??= this.#lease().finally(() => {

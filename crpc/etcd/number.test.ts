@@ -75,7 +75,7 @@ describe('a holder that cannot renew', () => {
     const holder = await open({ hosts: [proxy.address] }).leaseId(name, 0);
     const lost = losses(holder);
     const other = open();
-    await expect(other.leaseId(name, 0)).rejects.toMatchObject({ code: 'OVERLOADED' });
+    await expect(other.leaseId(name, 0)).rejects.toMatchObject({ code: 'NUMBERS_EXHAUSTED' });
     proxy.silence();
     const taken = await take(other, name, 0);
     expect(taken.value).toBe(holder.value);
@@ -85,7 +85,7 @@ describe('a holder that cannot renew', () => {
     // And its release, once it can, does not take the number from the one that has it.
     proxy.heal();
     await holder.release();
-    await expect(open().leaseId(name, 0)).rejects.toMatchObject({ code: 'OVERLOADED' });
+    await expect(open().leaseId(name, 0)).rejects.toMatchObject({ code: 'NUMBERS_EXHAUSTED' });
     expect(taken.isHeld).toBe(true);
   });
 
@@ -174,7 +174,7 @@ describe('etcd’s side', () => {
     await (await NumberHolder.start(etcd.address, name, 1, 600))[Symbol.asyncDispose]();
     const other = open();
     const second = await other.leaseId(name, 1);
-    await expect(other.leaseId(name, 1)).rejects.toMatchObject({ code: 'OVERLOADED' });
+    await expect(other.leaseId(name, 1)).rejects.toMatchObject({ code: 'NUMBERS_EXHAUSTED' });
     expect(second.isHeld).toBe(true);
   });
 

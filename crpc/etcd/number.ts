@@ -13,6 +13,8 @@ const NONE = Buffer.alloc(0);
 const MAX_TIMER_MS = 0x7fff_ffff;
 
 export interface LeaseNumberOptions {
+  /** What the numbers are for. */
+  readonly name: string;
   readonly client: EtcdClient;
   readonly session: EtcdSession;
   readonly logger: Logger;
@@ -22,7 +24,7 @@ export interface LeaseNumberOptions {
   readonly owner: string;
 }
 
-/** Takes a free number. @throws GochatError REGISTRY_UNREACHABLE, OVERLOADED when none is free */
+/** Takes a free number. @throws GochatError REGISTRY_UNREACHABLE, NUMBERS_EXHAUSTED */
 export async function leaseNumber(options: LeaseNumberOptions): Promise<LeasedId> {
   const number = new LeasedNumber(options);
   try {
@@ -92,7 +94,7 @@ class LeasedNumber implements LeasedId, LeasedEntry {
    * as can be.
    */
   async #takeFree(lease: Lease): Promise<void> {
-    const { client, range, max } = this.#options;
+    const { client, name, range, max } = this.#options;
     for (;;) {
       const { kvs } = await client.range(range);
       const names = new Map(
@@ -105,7 +107,7 @@ class LeasedNumber implements LeasedId, LeasedEntry {
         const candidate = (last + step) % (max + 1);
         if (!names.has(String(candidate))) free = candidate;
       }
-      if (free < 0) throw new GochatError('OVERLOADED');
+      if (free < 0) throw new GochatError('NUMBERS_EXHAUSTED', { details: { name, max } });
       this.#value = free;
       // Another process may be faster; then the list is read again.
       if (await take(this.#options, free, lease)) return;
