@@ -67,6 +67,8 @@ export class Connection implements WheelItem<Connection> {
   fence: Fence = Fence.OPEN;
   /** Ref of the newest RESYNC; 0: none yet. */
   mark = 0;
+  /** How many RESYNCs it has answered. */
+  round = 0;
   /** Heartbeat interval that WELCOME told it, ms. */
   heartbeatMs = 0;
   /** Tick of the newest inbound frame. */
@@ -92,7 +94,7 @@ export class Connection implements WheelItem<Connection> {
   login: PendingLogin | undefined;
   /** Frames that leave with this tick. */
   out: Downlink | undefined;
-  /** Head of its FRAME records, made with the first one. */
+  /** Head of its FRAME records, made with the first one of a round. */
   head: Uint8Array | undefined;
   /** Why it was closed. */
   closeCode: ErrorCode | undefined;

@@ -65,8 +65,20 @@ describe('ResyncFence', () => {
     expect(connection.mark).not.toBe(first);
     fence.onResynced(connection, first);
     expect(fence.pass(connection)).toBe(false);
+    expect(connection.round).toBe(0);
     fence.onResynced(connection, connection.mark);
     expect(fence.pass(connection)).toBe(true);
+    expect(connection.round).toBe(1);
+  });
+
+  test('an answer to nothing, or a second one: begins no round', () => {
+    const [connection] = live(1) as [Connection];
+    fence.onResynced(connection, connection.mark);
+    expect(connection.round).toBe(0);
+    fence.fenceAll([connection]);
+    fence.onResynced(connection, connection.mark);
+    fence.onResynced(connection, connection.mark);
+    expect(connection.round).toBe(1);
   });
 
   test('a crowd: spread over the time, each once, and who sends is told at once', () => {

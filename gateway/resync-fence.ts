@@ -21,7 +21,8 @@ export interface ResyncFenceEvents {
  * A client pipelines its messages. If an earlier one is lost with a stream and a later one takes the new way, they
  * would be stored in the wrong order. So all that a client sends is refused until it has confirmed that it begins
  * again with its oldest unacknowledged message. Each RESYNC has a new mark, and only the newest one's answer counts:
- * a client that answers an older one does not know yet that things have changed again.
+ * a client that answers an older one does not know yet that things have changed again. With that answer a round begins:
+ * state nodes are told the number with each frame, so that one that has refused a message knows when it is repeated.
  */
 export class ResyncFence {
   readonly #events: ResyncFenceEvents;
@@ -84,7 +85,10 @@ export class ResyncFence {
 
   /** The client has answered a RESYNC. */
   onResynced(connection: Connection, mark: number): void {
-    if (connection.fence === Fence.SENT && mark === connection.mark) connection.fence = Fence.OPEN;
+    if (connection.fence !== Fence.SENT || mark !== connection.mark) return;
+    connection.fence = Fence.OPEN;
+    connection.round++;
+    connection.head = undefined;
   }
 
   close(): void {

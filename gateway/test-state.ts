@@ -16,6 +16,7 @@ import {
   encodeDeliverHead,
   encodeFrame,
   encodeRecord,
+  FRAME_RECORD_HEADER_BYTES,
   framePayload,
   FrameType,
   link as wire,
@@ -72,7 +73,8 @@ export class FakeStateStream implements BatchStreamHandler {
     } else if (record[0] === LinkKind.DETACH)
       for (const conn of decodeConns(record)) this.attached.delete(conn);
     else if (record[0] === LinkKind.LOGIN) this.#state.onLogin(this, wire.Login.decode(body));
-    else if (record[0] === LinkKind.FRAME) this.#state.onFrame(this, readU32(record, 1), record.subarray(5));
+    else if (record[0] === LinkKind.FRAME)
+      this.#state.onFrame(this, readU32(record, 1), record.subarray(FRAME_RECORD_HEADER_BYTES));
   }
 }
 

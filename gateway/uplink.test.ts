@@ -164,12 +164,15 @@ describe('Uplink', () => {
     expect(a.filter((record) => b.includes(record))).toEqual([]);
   });
 
-  test('a FRAME record: the connection and the frame as it came', () => {
+  test('a FRAME record: the connection, its round and the frame as it came', () => {
     openAll(A);
     const connection = live(0x01020304);
+    connection.round = 5;
     uplink.forward(connection, frame(77n));
     const [body] = links.get(A.address).bodies(LinkKind.FRAME);
-    expect(Buffer.from(body as Uint8Array)).toEqual(Buffer.concat([Buffer.from([1, 2, 3, 4]), frame(77n)]));
+    expect(Buffer.from(body as Uint8Array)).toEqual(
+      Buffer.concat([Buffer.from([1, 2, 3, 4, 0, 0, 0, 5]), frame(77n)]),
+    );
   });
 
   test('a frame without a key: goes to the node of the user, as the login does', () => {

@@ -111,7 +111,7 @@ export class Uplink implements StateLinkEvents {
     const lo = readU32(frame, KEY_AT + 4);
     const link = hi === 0 && lo === 0 ? this.home(connection.user) : this.#pick(hi, lo);
     if (link === undefined) return Forwarded.UNAVAILABLE;
-    connection.head ??= encodeFrameHead(connection.conn);
+    connection.head ??= encodeFrameHead(connection.conn, connection.round);
     if (link.send(connection.head, frame) === SendResult.CLOSED) return Forwarded.OVERLOADED;
     this.takenBy = link.node.address;
     return Forwarded.TAKEN;

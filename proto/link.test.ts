@@ -23,7 +23,7 @@ describe('records', () => {
     ['DETACH', encodeDetach(7, true), '040000000701'],
     ['DETACH of what broke', encodeDetach(7, false), '040000000700'],
     ['FENCE of none', encodeConns(LinkKind.FENCE, []), '14'],
-    ['FRAME head', encodeFrameHead(0xffff_ffff), '06ffffffff'],
+    ['FRAME head', encodeFrameHead(0xffff_ffff, 7), '06ffffffff00000007'],
     ['DELIVER head', encodeDeliverHead([5, 6]), '100000020000000500000006'],
     ['READY', encodeRecord(LinkKind.READY, new Uint8Array(0)), '03'],
     ['a body', encodeRecord(LinkKind.LOGIN, Uint8Array.of(8, 1)), '050801'],
@@ -50,10 +50,11 @@ describe('records', () => {
 
   test('FRAME: head and frame are the record', () => {
     fc.assert(
-      fc.property(conn, fc.uint8Array({ maxLength: 40 }), (number, frame) => {
-        const record = Uint8Array.of(...encodeFrameHead(number), ...frame);
+      fc.property(conn, conn, fc.uint8Array({ maxLength: 40 }), (number, round, frame) => {
+        const record = Uint8Array.of(...encodeFrameHead(number, round), ...frame);
         expect(record[0]).toBe(LinkKind.FRAME);
         expect(readU32(record, 1)).toBe(number);
+        expect(readU32(record, 5)).toBe(round);
         expect(record.subarray(FRAME_RECORD_HEADER_BYTES)).toEqual(frame);
       }),
     );

@@ -7,7 +7,7 @@
  *           READY     u8 kind                    the snapshot that follows OPEN is complete
  *           DETACH    u8 kind | u32 conn | u8 left   the worker holds it no more; left 1: on purpose, 0: it broke
  *           LOGIN     u8 kind | Login
- *           FRAME     u8 kind | u32 conn | frame a client's frame, as it came
+ *           FRAME     u8 kind | u32 conn | u32 round | frame   a client's frame, as it came
  *           TRACED    u8 kind | Traced
  *     down  DELIVER   u8 kind | u24 n | n × u32 conn | frame   the same bytes to n connections
  *           ATTACHED  u8 kind | n × u32 conn     these ATTACH records are in the location map
@@ -36,7 +36,7 @@ export const LinkKind = {
 } as const;
 export type LinkKind = (typeof LinkKind)[keyof typeof LinkKind];
 
-export const FRAME_RECORD_HEADER_BYTES = 5;
+export const FRAME_RECORD_HEADER_BYTES = 9;
 /** Most connections that one DELIVER record can name. */
 export const MAX_DELIVER_CONNS = 0xffffff;
 
@@ -57,9 +57,14 @@ export function encodeDetach(conn: number, left: boolean): Uint8Array {
   return record;
 }
 
-/** Builds the head of a FRAME record; the frame's bytes follow it in the record. */
-export function encodeFrameHead(conn: number): Uint8Array {
-  return encodeConns(LinkKind.FRAME, [conn]);
+/**
+ * Builds the head of a FRAME record; the frame's bytes follow it in the record.
+ *
+ * @param round how many RESYNCs the connection has answered: what a round brings begins with the oldest message that the
+ *   client has no answer for
+ */
+export function encodeFrameHead(conn: number, round: number): Uint8Array {
+  return encodeConns(LinkKind.FRAME, [conn, round]);
 }
 
 /** Builds a record of a kind byte and connection numbers: ATTACHED, FENCE. */

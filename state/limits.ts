@@ -20,8 +20,6 @@ export interface StateLimits {
   readonly batchRows: number;
   /** @default 4 MiB */
   readonly batchBytes: number;
-  /** Refused sends remembered for one connection; beyond: it is closed with OVERLOADED. @default 4096 */
-  readonly heldSends: number;
   /** Bytes queued to one worker beyond which pushes are left out and made good by a resync. @default 8 MiB */
   readonly pushBytes: number;
   /** Conversations whose members are kept, 0.4 KiB each for two; beyond: those not used lately go. @default 200000 */
@@ -62,7 +60,6 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   queueBytes: 64 * 1024 * 1024,
   batchRows: 2000,
   batchBytes: 4 * 1024 * 1024,
-  heldSends: 4096,
   pushBytes: 8 * 1024 * 1024,
   cachedConversations: 200_000,
   cachedMembers: 4_000_000,

@@ -1,48 +1,84 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { client, decodeConns, decodeHeader, framePayload, FrameType, LinkKind } from '../../proto/mod.ts';
+import {
+  client,
+  decodeConns,
+  decodeHeader,
+  encodeFrameHead,
+  framePayload,
+  FrameType,
+  LinkKind,
+} from '../../proto/mod.ts';
 import { type FakeWorker, sendFrame } from '../testing/fake-stream.ts';
 import { settle, testNode } from '../testing/test-node.ts';
 
-const ROOM = 7n;
+/** A room of this node. */
+const HERE = 7n;
+/** A room that is another node's until that one is lost. */
+const THERE = 8n;
 const CONN = 1;
 
-/** A client and its gateway by the protocol: pipelined sends, RESYNC by FENCE, repetition in the original order. */
+interface Message {
+  readonly room: bigint;
+  readonly id: string;
+}
+
+/**
+ * A client and its gateway by the protocol: pipelined sends, RESYNC by FENCE or because a node is lost, repetition in
+ * the original order.
+ */
 class Sender {
-  readonly unacked: string[] = [];
+  readonly unacked: Message[] = [];
   readonly acked = new Set<string>();
   readonly givenUp = new Set<string>();
   readonly #worker: FakeWorker;
   /** Frames that were forwarded and have not arrived at the state node. */
-  readonly #inFlight: string[] = [];
+  readonly #inFlight: (Message & { readonly round: number })[] = [];
   #sent = 0;
+  #round = 0;
+  #isOtherNodeLost = false;
 
   constructor(worker: FakeWorker) {
     this.#worker = worker;
   }
 
-  send(): void {
-    const id = `m${this.#sent++}`;
-    this.unacked.push(id);
-    this.#inFlight.push(id);
+  send(room: bigint): void {
+    const message = { room, id: `m${this.#sent++}` };
+    this.unacked.push(message);
+    this.#forward(message);
+  }
+
+  /** What the other node has got is lost with it. */
+  loseOtherNode(): void {
+    if (this.#isOtherNodeLost) return;
+    this.#isOtherNodeLost = true;
+    this.repeat();
   }
 
   /** Forgets an unacknowledged message, as when the user cancels it. */
   giveUp(which: number): void {
-    const [id] = this.unacked.splice(which % Math.max(1, this.unacked.length), 1);
-    if (id !== undefined) this.givenUp.add(id);
+    const [message] = this.unacked.splice(which % Math.max(1, this.unacked.length), 1);
+    if (message !== undefined) this.givenUp.add(message.id);
   }
 
   /** Sends everything unacknowledged again: the answer to any RESYNC. */
   repeat(): void {
-    this.#inFlight.push(...this.unacked);
+    this.#round++;
+    for (const message of this.unacked) this.#forward(message);
+  }
+
+  #forward(message: Message): void {
+    if (message.room === HERE || this.#isOtherNodeLost)
+      this.#inFlight.push({ ...message, round: this.#round });
   }
 
   /** Lets up to `count` frames arrive, as one batch of records. */
   arrive(count: number): void {
     const frames = this.#inFlight.splice(0, count);
     if (frames.length === 0) return;
-    this.#worker.frames(...frames.map((id) => [CONN, sendFrame(1, ROOM, id, id)] as const));
+    const record = ({ round, room, id }: (typeof frames)[number]) =>
+      Uint8Array.of(...encodeFrameHead(CONN, round), ...sendFrame(1, room, id, id));
+    this.#worker.records(...frames.map(record));
   }
 
   /** Reads what the state node said. */
@@ -53,7 +89,7 @@ class Sender {
       const frame = record.subarray(8);
       if (decodeHeader(frame).type !== FrameType.SENT) continue;
       const { clientMsgId } = client.Sent.decode(framePayload(frame));
-      const at = this.unacked.indexOf(clientMsgId);
+      const at = this.unacked.findIndex(({ id }) => id === clientMsgId);
       if (at >= 0) this.unacked.splice(at, 1);
       if (!this.givenUp.has(clientMsgId)) this.acked.add(clientMsgId);
     }
@@ -61,32 +97,35 @@ class Sender {
 }
 
 const step = fc.oneof(
-  { weight: 4, arbitrary: fc.constant('send' as const) },
+  { weight: 3, arbitrary: fc.constant({ send: HERE }) },
+  { weight: 3, arbitrary: fc.constant({ send: THERE }) },
   { weight: 4, arbitrary: fc.record({ arrive: fc.integer({ min: 1, max: 5 }) }) },
   { weight: 2, arbitrary: fc.constant('read' as const) },
   { weight: 2, arbitrary: fc.constant('commit' as const) },
   { weight: 1, arbitrary: fc.constant('fail' as const) },
   { weight: 1, arbitrary: fc.constant('repeat' as const) },
+  { weight: 1, arbitrary: fc.constant('lose the other node' as const) },
   { weight: 1, arbitrary: fc.record({ giveUp: fc.nat({ max: 5 }) }) },
 );
 
-/** Runs a scenario to its end; returns the log without what the client gave up, and what was acknowledged. */
+/** Runs a scenario to its end; returns the rooms' logs without what the client gave up, and what was acknowledged. */
 async function play(
   steps: readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[],
   queueRows: number,
 ) {
   const { node, store, worker } = await testNode({ queueRows, batchRows: 3 });
-  store.addRoom(ROOM, 'room', [1n]);
+  for (const room of [HERE, THERE]) store.addRoom(room, `room${room}`, [1n]);
   const w = worker();
   w.attach(CONN, 1n);
   const sender = new Sender(w);
   store.holding = true;
   for (const next of steps) {
-    if (next === 'send') sender.send();
-    else if (next === 'read') sender.read();
+    if (next === 'read') sender.read();
     else if (next === 'repeat') sender.repeat();
+    else if (next === 'lose the other node') sender.loseOtherNode();
     else if (typeof next === 'object') {
       if ('arrive' in next) sender.arrive(next.arrive);
+      else if ('send' in next) sender.send(next.send);
       else sender.giveUp(next.giveUp);
     } else {
       if (next === 'fail') store.failing.add('append');
@@ -95,9 +134,10 @@ async function play(
       store.failing.delete('append');
     }
   }
+  sender.loseOtherNode();
   // All faults are over: everything must settle.
   for (let round = 0; sender.unacked.length > 0; round++) {
-    if (round > 2000) throw new Error(`not settled: ${sender.unacked.join(' ')}`);
+    if (round > 2000) throw new Error(`not settled: ${sender.unacked.map(({ id }) => id).join(' ')}`);
     sender.arrive(3);
     store.release();
     await settle();
@@ -106,21 +146,24 @@ async function play(
     if (round % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 20));
   }
   node.stop();
-  const log = store.rooms.get(ROOM as never)?.messages.map((message) => message.text) ?? [];
-  return { log: log.filter((text) => !sender.givenUp.has(text)), acked: [...sender.acked] };
+  const logs = [HERE, THERE].map((room) => {
+    const messages = store.rooms.get(room as never)?.messages ?? [];
+    return messages.map(({ text }) => text).filter((text) => !sender.givenUp.has(text));
+  });
+  return { logs, acked: [...sender.acked] };
 }
 
 describe('order of one sender', () => {
-  test('failed commits, full queues, repetitions and cancelled sends at random: the log keeps the order, all is in it once', async () => {
-    const number = (text: string) => Number(text.slice(1));
+  test('failed commits, full queues, a lost node, repetitions and cancelled sends at random: the logs keep the order, all is in them once', async () => {
+    const byNumber = (a: string, b: string) => Number(a.slice(1)) - Number(b.slice(1));
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { maxLength: 60, size: 'max' }),
         fc.integer({ min: 1, max: 6 }),
         async (steps, queueRows) => {
-          const { log, acked } = await play(steps, queueRows);
-          expect(log).toEqual(log.toSorted((a, b) => number(a) - number(b)));
-          expect(log).toEqual(acked.toSorted((a, b) => number(a) - number(b)));
+          const { logs, acked } = await play(steps, queueRows);
+          for (const log of logs) expect(log).toEqual(log.toSorted(byNumber));
+          expect(logs.flat().toSorted(byNumber)).toEqual(acked.toSorted(byNumber));
         },
       ),
       { numRuns: 300 },

@@ -25,8 +25,8 @@ export interface SendOrigin {
   readonly link: Downlink;
   readonly conn: number;
   readonly ref: number;
-  /** Number of its arrival at this node. */
-  readonly arrival: number;
+  /** The connection's round that it came in; see Fences. */
+  readonly round: number;
   readonly senderName: string;
   readonly clientMsgIdBytes: number;
   readonly textBytes: number;
@@ -48,18 +48,16 @@ export interface SequencerOptions {
 /** Takes sends in the order of their arrival; the store decides about order, duplicates and membership. */
 export class Sequencer {
   readonly #options: SequencerOptions;
-  readonly #fences: Fences;
+  readonly #fences = new Fences();
   readonly #commit: GroupCommit<SendOrigin>;
   readonly #retry = new Backoff({ baseMs: BASE_RETRY_MS, maxMs: MAX_RETRY_MS });
   #retryTimer: NodeJS.Timeout | undefined;
-  #arrivals = 0;
   #failing = false;
   #draining = false;
 
   constructor(options: SequencerOptions) {
     this.#options = options;
     const { limits } = options;
-    this.#fences = new Fences(limits.heldSends);
     this.#commit = new GroupCommit({
       store: options.store,
       nextId: options.nextId,
@@ -80,6 +78,7 @@ export class Sequencer {
   submit(
     link: Downlink,
     conn: number,
+    round: number,
     ref: number,
     conversation: ConversationId,
     sender: UserId,
@@ -87,26 +86,25 @@ export class Sequencer {
     send: SendParser,
   ): void {
     const { clientMsgId } = send;
-    const arrival = this.#arrivals++;
-    if (this.#draining || !this.#fences.admits(link, conn, conversation, clientMsgId)) {
-      this.#refuse(link, conn, ref, conversation, clientMsgId, arrival, 'RESYNC_REQUIRED');
+    if (this.#draining || !this.#fences.admits(link, conn, round)) {
+      this.#refuse(link, conn, round, ref, conversation, clientMsgId, 'RESYNC_REQUIRED');
       return;
     }
     if (!this.#options.canMakeIds()) {
-      this.#refuse(link, conn, ref, conversation, clientMsgId, arrival, 'STATE_UNAVAILABLE', MAX_RETRY_MS);
+      this.#refuse(link, conn, round, ref, conversation, clientMsgId, 'STATE_UNAVAILABLE', MAX_RETRY_MS);
       return;
     }
     const origin: SendOrigin = {
       link,
       conn,
       ref,
-      arrival,
+      round,
       senderName,
       clientMsgIdBytes: send.clientMsgIdBytes,
       textBytes: send.textBytes,
     };
     if (!this.#commit.offer(conversation, sender, clientMsgId, send.text, origin)) {
-      this.#refuse(link, conn, ref, conversation, clientMsgId, arrival, 'OVERLOADED', OVERLOADED_RETRY_MS);
+      this.#refuse(link, conn, round, ref, conversation, clientMsgId, 'OVERLOADED', OVERLOADED_RETRY_MS);
     }
   }
 
@@ -229,21 +227,24 @@ export class Sequencer {
     this.#tell();
   }
 
-  /** Refuses the batch, and with it what its senders have queued behind it. */
+  /** Refuses the batch, and with it what its senders have queued behind it, but for what begins with a repetition. */
   #failed(batch: Batch<SendOrigin>, error: GochatError): void {
     const { logger, metrics } = this.#options;
     if (!this.#failing)
       logger.error({ err: error, code: error.code, rows: batch.drafts.length }, 'append failed');
     const delayMs = this.#failing ? this.#retry.next() : 0;
     this.#failing = true;
-    const failed = new Map<Downlink, Set<number>>();
-    for (const { link, conn } of batch.origins) {
-      const conns = failed.get(link);
-      if (conns === undefined) failed.set(link, new Set([conn]));
-      else conns.add(conn);
+    const failed = new Map<Downlink, Map<number, number>>();
+    for (const { link, conn, round } of batch.origins) {
+      const rounds = failed.get(link);
+      // The last one of a connection is of its newest round.
+      if (rounds === undefined) failed.set(link, new Map([[conn, round]]));
+      else rounds.set(conn, round);
     }
     // Also of connections that have gone: they may be repeating on another one already.
-    const behind = this.#commit.remove(({ link, conn }) => failed.get(link)?.has(conn) === true);
+    const behind = this.#commit.remove(
+      ({ link, conn, round }) => round <= (failed.get(link)?.get(conn) ?? -1),
+    );
     this.#refuseAll(batch, error.code, error.retryAfterMs ?? MAX_RETRY_MS);
     this.#refuseAll(behind, 'RESYNC_REQUIRED');
     count(metrics, 'failed', batch.drafts.length + behind.drafts.length);
@@ -259,23 +260,22 @@ export class Sequencer {
   #refuseAll(batch: Batch<SendOrigin>, code: ErrorCode, retryAfterMs?: number): void {
     for (let i = 0; i < batch.drafts.length; i++) {
       const { conversation, clientMsgId } = batch.drafts[i] as QueuedDraft;
-      const { link, conn, ref, arrival } = batch.origins[i] as SendOrigin;
-      this.#refuse(link, conn, ref, conversation, clientMsgId, arrival, code, retryAfterMs);
-      this.#fences.restart(link, conn);
+      const { link, conn, round, ref } = batch.origins[i] as SendOrigin;
+      this.#refuse(link, conn, round, ref, conversation, clientMsgId, code, retryAfterMs);
     }
   }
 
   #refuse(
     link: Downlink,
     conn: number,
+    round: number,
     ref: number,
     key: ConversationId,
     clientMsgId: string,
-    arrival: number,
     code: ErrorCode,
     retryAfterMs?: number,
   ): void {
-    this.#fences.hold(link, conn, key, clientMsgId, arrival);
+    this.#fences.hold(link, conn, round);
     link.refuse({
       conn,
       ref,

@@ -16,6 +16,7 @@ import type { LinkContext } from './link-context.ts';
 /** Conversation ids are positive signed 64-bit numbers: what the store can hold. */
 const MAX_KEY_HIGH = 0x7fffffff;
 const BUSY_RETRY_MS = 200;
+const ROUND_AT = 5;
 const REF_AT = FRAME_RECORD_HEADER_BYTES + 6;
 const KEY_AT = FRAME_RECORD_HEADER_BYTES + 8;
 
@@ -66,8 +67,10 @@ export class ClientFrames {
       link.refuse({ conn, ref, key, code: 'NOT_A_MEMBER', clientMsgId: sendParser.clientMsgId });
       return;
     }
+    const round = readU32(record, ROUND_AT);
     const sender = locations.userAt(slot);
-    sequencer.submit(link, conn, ref, key as ConversationId, sender, locations.userNameAt(slot), sendParser);
+    const senderName = locations.userNameAt(slot);
+    sequencer.submit(link, conn, round, ref, key as ConversationId, sender, senderName, sendParser);
   }
 
   #onRequest(record: Uint8Array, conn: number, slot: number, ref: number, key: bigint): void {

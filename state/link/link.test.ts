@@ -256,7 +256,7 @@ describe('link: bad input from clients', () => {
 
 describe('link: faults of the worker', () => {
   test.each([
-    ['a frame before OPEN', Uint8Array.from([...encodeFrameHead(1), ...sendFrame(1, 1n, 'm', 'm')])],
+    ['a frame before OPEN', Uint8Array.from([...encodeFrameHead(1, 0), ...sendFrame(1, 1n, 'm', 'm')])],
     ['READY before OPEN', Uint8Array.of(LinkKind.READY)],
     ['an unknown kind', Uint8Array.of(200)],
     ['an empty record', new Uint8Array(0)],

@@ -12,7 +12,7 @@ import {
   readU32,
 } from '../../proto/mod.ts';
 import { encodeAnswerRecord } from '../delivery/hot-frames.ts';
-import type { Downlink, Fence, Refusal } from '../session/downlink.ts';
+import type { Downlink, Refusal } from '../session/downlink.ts';
 import type { SessionEvent } from '../session/session-log.ts';
 import { Attachments } from './attachments.ts';
 import { ClientFrames } from './client-frames.ts';
@@ -31,7 +31,7 @@ const EPHEMERAL_PART = 4;
 export class Link implements Downlink, BatchStreamHandler {
   readonly index: number;
   peerName = '';
-  readonly fences = new Map<number, Fence>();
+  readonly fences = new Map<number, number>();
   readonly #stream: BatchStream;
   readonly #context: LinkContext;
   #logger: Logger;

@@ -1,17 +1,6 @@
 /** What the parts of a state node may do with the connections of one gateway stream. */
 import type { ErrorCode, ErrorDetails } from '../../common/mod.ts';
 
-/** One connection's refused sends; see Fences. */
-export interface Fence {
-  /** By conversation and client_msg_id; the value is the first arrival that is known, which gives the client's order. */
-  readonly held: Map<string, number>;
-  /** Those that came again since the oldest one was refused. */
-  readonly seen: Set<string>;
-  /** Key of the send that arrived first of those held. */
-  oldest: string;
-  oldestArrival: number;
-}
-
 /** Answer to one frame that is refused. */
 export interface Refusal {
   readonly conn: number;
@@ -39,8 +28,8 @@ export interface Downlink {
   readonly ended: boolean;
   /** Returns whether the worker still holds a connection. */
   isAttached(conn: number): boolean;
-  /** Connections whose sends are held off until they are sent again. */
-  readonly fences: Map<number, Fence>;
+  /** Newest round of a connection in which a send was refused; see Fences. */
+  readonly fences: Map<number, number>;
   /** Pushes the frame behind a DELIVER head of `count` connections. */
   push(head: Uint8Array, frame: Uint8Array, count: number): void;
   /** Pushes like `push` where the worker keeps up, else leaves it out without a mark. */

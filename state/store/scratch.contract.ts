@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 import {
   type ConversationId,
@@ -14,6 +15,8 @@ import {
 } from '../../common/mod.ts';
 import { type Draft, openStore, type Store } from './mod.ts';
 import { columnTypes } from './postgres-pool.ts';
+
+const MAX_DROPS = 5;
 
 /** An empty database and a way past the store into it. */
 export interface Scratch extends AsyncDisposable {
@@ -44,10 +47,23 @@ export async function scratchPostgres(server = serverUrl()): Promise<Scratch> {
     query: async (text) => (await pool.query<Record<string, unknown>>(text)).rows,
     [Symbol.asyncDispose]: async () => {
       await pool.end();
-      await admin.query(`drop database ${name} with (force)`);
+      await drop(admin, name);
       await admin.end();
     },
   };
+}
+
+/** Drops a database; again where the server gives up, as it does when an ended connection takes over 5 s to go. */
+async function drop(admin: pg.Pool, name: string): Promise<void> {
+  for (let left = MAX_DROPS; ; left--) {
+    try {
+      await admin.query(`drop database if exists ${name} with (force)`);
+      return;
+    } catch (error) {
+      if (left === 1) throw error;
+      await setTimeout(1000);
+    }
+  }
 }
 
 function openPool(connectionString: string): pg.Pool {

@@ -68,6 +68,8 @@ export class FakeWorker {
   readonly #handler: BatchStreamHandler;
   #read = 0;
   #epoch = 0n;
+  /** Round of the frames of every connection: how many RESYNCs it has answered. */
+  round = 0;
 
   constructor(accept: (stream: BatchStream) => BatchStreamHandler) {
     this.stream = new FakeStream();
@@ -108,7 +110,14 @@ export class FakeWorker {
 
   /** Sends frames of one connection each as one batch. */
   frames(...frames: (readonly [conn: number, frame: Uint8Array])[]): void {
-    this.records(...frames.map(([conn, frame]) => Uint8Array.from([...encodeFrameHead(conn), ...frame])));
+    this.records(
+      ...frames.map(([conn, frame]) => Uint8Array.from([...encodeFrameHead(conn, this.round), ...frame])),
+    );
+  }
+
+  /** From here on the frames begin with a repetition: every connection has answered a RESYNC. */
+  resynced(): void {
+    this.round++;
   }
 
   send(conn: number, ref: number, key: bigint, clientMsgId: string, text = clientMsgId): void {
