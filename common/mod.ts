@@ -8,5 +8,6 @@ export * from './ids.ts';
 export * from './lifecycle.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
+export * from './reset-socket.ts';
 export * from './ticket.ts';
 export * from './tracing.ts';

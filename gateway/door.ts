@@ -1,7 +1,7 @@
 /** The way in to a port: accepts sockets, hears for whom a balancer speaks, lets in whom the limits allow, ends TLS. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
-import type { AddressList, ErrorCode } from '../common/mod.ts';
+import { type AddressList, type ErrorCode, resetSocket } from '../common/mod.ts';
 import type { Origin } from './address-limits.ts';
 import { TCP_KEEPALIVE_MS } from './limits.ts';
 import { parseProxyHeader } from './proxy-protocol.ts';
@@ -178,7 +178,7 @@ export class Door {
     const { raw } = visit;
     this.#events.onTurnedAway(code);
     if (this.#tls !== undefined || !this.#events.mayTell()) {
-      raw.resetAndDestroy();
+      resetSocket(raw);
       return;
     }
     // Not end(): whether the client ends its half as well must not matter.

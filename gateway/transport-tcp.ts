@@ -1,6 +1,7 @@
 /** Frames back to back on TCP, raw or in TLS. */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { resetSocket } from '../common/mod.ts';
 import { FrameParser } from '../proto/mod.ts';
 import type { Origin } from './address-limits.ts';
 import { closeFrame } from './answers.ts';
@@ -65,7 +66,7 @@ export class TcpTransport implements Transport, Listener {
     const socket = connection.socket as Socket;
     // RST: the kernel need not keep what a stuck reader does not take. Node cannot do it below TLS.
     if (socket instanceof TLSSocket) socket.destroy();
-    else socket.resetAndDestroy();
+    else resetSocket(socket);
   }
 
   pause(connection: Connection): void {

@@ -1,5 +1,6 @@
 /** A TCP proxy that does to connections what networks do: delay, slice, hold, half-close, reset, refuse. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { resetSocket } from '../../common/mod.ts';
 import { Flow, type FlowFault } from './flow.ts';
 import type { Random } from './random.ts';
 
@@ -94,7 +95,7 @@ export class FaultProxy implements AsyncDisposable {
     const afflicted = this.#share > 0 && this.#options.random.chance(this.#share);
     if (afflicted && this.#fault.refuse === true) {
       client.on('error', () => undefined);
-      client.resetAndDestroy();
+      resetSocket(client);
       return;
     }
     const server = connect({ ...this.#options.target, allowHalfOpen: true, noDelay: true });
@@ -118,8 +119,8 @@ export class FaultProxy implements AsyncDisposable {
   #drop(pair: Pair): void {
     this.#pairs.delete(pair);
     for (const flow of Object.values(pair.flows)) flow.stop();
-    pair.client.resetAndDestroy();
-    pair.server.resetAndDestroy();
+    resetSocket(pair.client);
+    resetSocket(pair.server);
   }
 }
 
