@@ -1,6 +1,6 @@
 /**
  * How fast `gochat ipconf` is with 1,000 gateways that report every second through etcd:
- *   make bench-ipconf, or node bench/ipconf.ts [--quick] [--gateways 1000]
+ *   make bench-ipconf, or node bench/ipconf.ts [--quick] [--gateways 1000] [--profile DIR]
  * Beside it a bare node:http server that returns the same bytes, turn by turn; then what the reports cost etcd, and
  * how soon a change shows in answers.
  */
@@ -33,6 +33,8 @@ const { values: flags } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     gateways: { type: 'string', default: '1000' },
+    /** Where ipconf leaves a CPU profile; `node bench/profile.ts DIR` reads it. */
+    profile: { type: 'string' },
   },
 });
 const rounds = flags.quick ? 2 : 5;
@@ -143,7 +145,9 @@ async function step<T>(what: string, withinS: number, work: Promise<T>): Promise
 }
 
 async function startIpconf(): Promise<Server> {
-  const { child, up } = await startServer('ipconf', NO_LIMIT, { env: { GOCHAT_REGISTRY: registryUrl } });
+  const profile = flags.profile === undefined ? '' : `--cpu-prof --cpu-prof-dir=${flags.profile}`;
+  const env = { GOCHAT_REGISTRY: registryUrl, NODE_OPTIONS: profile };
+  const { child, up } = await startServer('ipconf', NO_LIMIT, { env });
   stack.use(child);
   return { child, port: Number(up['http']?.split(':').at(-1)) };
 }

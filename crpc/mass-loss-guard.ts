@@ -22,7 +22,7 @@ export interface MassLossGuardOptions {
  */
 export class MassLossGuard {
   readonly #options: MassLossGuardOptions;
-  #truth: ReadonlyMap<string, Endpoint> = new Map();
+  #truth = new Map<string, Endpoint>();
   /** Lost within the window: not shown, but brought back should it turn out to be a mass loss. */
   readonly #recent = new Map<string, { endpoint: Endpoint; at: number }>();
   readonly #held = new Map<string, Endpoint>();
@@ -43,7 +43,7 @@ export class MassLossGuard {
   }
 
   /** Takes over what the registry says now; `left` are those that said themselves that they go. */
-  update(truth: ReadonlyMap<string, Endpoint>, left: ReadonlySet<string>, isDoubtful: boolean): void {
+  update(truth: Map<string, Endpoint>, left: ReadonlySet<string>, isDoubtful: boolean): void {
     const now = performance.now();
     for (const [id, loss] of this.#recent) if (now - loss.at > WINDOW_MS) this.#recent.delete(id);
     for (const [id, endpoint] of this.#truth)
@@ -58,6 +58,11 @@ export class MassLossGuard {
     const before = truth.size + lost;
     if (lost > 0 && (isDoubtful || (before >= MIN_ENDPOINTS && lost * 2 > before))) this.#hold(before);
     if (this.#held.size === 0) this.#stopTimer();
+  }
+
+  /** Takes what an endpoint says anew of itself: the one thing that happens all the time, and no look at the others. */
+  renew(endpoint: Endpoint): void {
+    this.#truth.set(endpoint.id, endpoint);
   }
 
   close(): void {

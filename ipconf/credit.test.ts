@@ -15,7 +15,7 @@ describe('Credit', () => {
     credit.place(2);
     credit.arrive(10);
     expect(credit.amount).toBe(0);
-    expect(credit.outcome.arrived).toBe(2);
+    expect(credit.arrived).toBe(2);
   });
 
   test('who has not come in time: lost', () => {
@@ -25,7 +25,7 @@ describe('Credit', () => {
     expect(credit.amount).toBe(4);
     credit.advance(CREDIT_TTL_S + 1);
     expect(credit.amount).toBe(0);
-    expect(credit.outcome.lost).toBe(4);
+    expect(credit.lost).toBe(4);
   });
 
   test('arrivals take off the oldest first: late ones do not make later placements overdue', () => {
@@ -36,7 +36,7 @@ describe('Credit', () => {
     credit.arrive(4);
     credit.advance(CREDIT_TTL_S + 1);
     expect(credit.amount).toBe(4);
-    expect(credit.outcome.lost).toBe(0);
+    expect(credit.lost).toBe(0);
   });
 
   test('a steady stream seen late: exactly those on their way', () => {
@@ -47,7 +47,7 @@ describe('Credit', () => {
       if (second > 5) credit.arrive(7);
     }
     expect(credit.amount).toBe(35);
-    expect(credit.outcome.lost).toBe(0);
+    expect(credit.lost).toBe(0);
   });
 
   test('hold: nobody is lost while no report can come', () => {
@@ -55,7 +55,7 @@ describe('Credit', () => {
     credit.place(4);
     credit.hold(1000);
     expect(credit.amount).toBe(4);
-    expect(credit.outcome.lost).toBe(0);
+    expect(credit.lost).toBe(0);
     credit.arrive(4);
     expect(credit.amount).toBe(0);
   });
@@ -76,7 +76,7 @@ describe('Credit', () => {
             placed += by;
           } else if (kind === 'arrive') credit.arrive(by);
           else credit.advance((second += by));
-          const { arrived, lost } = credit.outcome;
+          const { arrived, lost } = credit;
           expect(credit.amount).toBeGreaterThanOrEqual(0);
           expect(credit.amount + arrived + lost).toBeLessThanOrEqual(placed + 1e-6);
         }

@@ -23,7 +23,7 @@ const OUTCOME_KEEP = 0.5 ** (1 / OUTCOME_HALF_LIFE_S);
  * Counts placements by the second and takes the oldest off as reports show arrivals. So the credit is exact whatever
  * the age of the reports is, and needs no clock of the gateway.
  */
-export class Credit {
+export class Credit implements Outcome {
   readonly #slots = new Float64Array(SLOTS);
   #second: number;
   #amount = 0;
@@ -40,8 +40,12 @@ export class Credit {
     return this.#amount;
   }
 
-  get outcome(): Outcome {
-    return { arrived: this.#arrived, lost: this.#lost };
+  get arrived(): number {
+    return this.#arrived;
+  }
+
+  get lost(): number {
+    return this.#lost;
   }
 
   /** Counts clients just sent there. */

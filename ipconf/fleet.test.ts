@@ -201,7 +201,7 @@ describe('the picture as a whole', () => {
     fleet.place(named('g1'), 50);
     learn(1000, true);
     fleet.tick(1000 * (CREDIT_TTL_S + 5));
-    expect(named('g1').credit.outcome.lost).toBe(0);
+    expect(named('g1').credit.lost).toBe(0);
     expect(named('g1').credit.amount).toBe(50);
   });
 });

@@ -1,5 +1,5 @@
 /** The fleet: every gateway known, and what is true of them together at this tick. */
-import type { Snapshot } from '../crpc/mod.ts';
+import type { Endpoint, Snapshot } from '../crpc/mod.ts';
 import { Gateway } from './gateway.ts';
 import { readAddress } from './gateway-report.ts';
 import { Homes } from './homes.ts';
@@ -18,8 +18,8 @@ export class Fleet {
   #zones = new Set<string>();
   #lostAt: number | undefined;
   #known = false;
-  /** Counts pictures: tells the gateways of the newest from those that are gone. */
-  #picture = 0;
+  /** Of the newest picture. */
+  #endpoints: readonly Endpoint[] = [];
   #suspicion = 0;
   #staleFor = 0;
   #meanHeadroom = 0;
@@ -58,28 +58,41 @@ export class Fleet {
     return this.#zones.has(zone);
   }
 
-  /** Takes a picture from the registry; `tick` makes it count. */
-  update(snapshot: Snapshot, now: number): void {
-    if (snapshot.stale) this.#lostAt ??= now;
-    else this.#lostAt = undefined;
+  /**
+   * Takes a picture from the registry; `tick` makes it count.
+   *
+   * @returns whether it should count at once, as somebody has come, goes or is gone, and not only figures are new
+   */
+  update({ endpoints, stale }: Snapshot, now: number): boolean {
+    const wasLost = this.#lostAt !== undefined;
+    this.#lostAt = stale ? (this.#lostAt ?? now) : undefined;
     const seenAt = this.#known ? now : -Infinity;
-    if (!snapshot.stale || snapshot.endpoints.length > 0) this.#known = true;
-    const picture = ++this.#picture;
-    let isNew = false;
-    for (const endpoint of snapshot.endpoints) {
-      let gateway = this.#gateways.get(endpoint.id);
-      if (gateway) gateway.report(endpoint, now);
-      else {
-        const address = readAddress(endpoint);
-        if (!address) continue;
-        gateway = new Gateway(address, endpoint, now, seenAt);
-        this.#gateways.set(endpoint.id, gateway);
-        isNew = true;
+    if (!stale || endpoints.length > 0) this.#known = true;
+    const before = this.#endpoints;
+    this.#endpoints = endpoints;
+    const areSame = haveSameIds(before, endpoints);
+    let [isUrgent, isNew] = [!areSame || stale !== wasLost, false];
+    for (const [i, endpoint] of endpoints.entries()) {
+      // Most have not said anything since.
+      if (areSame && endpoint === before[i]) continue;
+      const gateway = this.#gateways.get(endpoint.id);
+      if (gateway) {
+        const { draining } = gateway.window.load;
+        gateway.report(endpoint, now);
+        if (gateway.window.load.draining !== draining) isUrgent = true;
+        continue;
       }
-      gateway.picture = picture;
+      const address = readAddress(endpoint);
+      if (!address) continue;
+      this.#gateways.set(endpoint.id, new Gateway(address, endpoint, now, seenAt));
+      isNew = true;
     }
-    for (const [id, gateway] of this.#gateways) if (gateway.picture !== picture) this.#gateways.delete(id);
+    if (!areSame) {
+      const ids = new Set(endpoints.map(({ id }) => id));
+      for (const id of this.#gateways.keys()) if (!ids.has(id)) this.#gateways.delete(id);
+    }
     if (isNew) this.#dropReplaced();
+    return isUrgent;
   }
 
   /** Brings what depends on time up to date; makes new pools. */
@@ -92,8 +105,8 @@ export class Fleet {
     for (const gateway of this.#gateways.values()) {
       if (isStale) gateway.credit.hold(second);
       else gateway.credit.advance(second);
-      arrived += gateway.credit.outcome.arrived;
-      lost += gateway.credit.outcome.lost;
+      arrived += gateway.credit.arrived;
+      lost += gateway.credit.lost;
       maxWeight = Math.max(maxWeight, gateway.window.load.weight);
     }
     const state = { now, outcome: { arrived, lost }, maxWeight, isStale };
@@ -176,4 +189,10 @@ export class Fleet {
     const silentFor = newest === Infinity ? 0 : newest - STALE_AFTER_MS;
     return Math.max(0, lostFor, silentFor);
   }
+}
+
+function haveSameIds(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i] && a[i]?.id !== b[i]?.id) return false;
+  return true;
 }

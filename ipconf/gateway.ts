@@ -8,6 +8,9 @@ import { Window } from './window.ts';
 /** Reports after which a gateway counts as one that reports periodically, so that its silence means something. */
 const PERIODIC_REPORTS = 3;
 
+/** Steps between a score of 0 and one of 1, as it stands in an answer: how far apart gateways are is all it says. */
+const SCORE_STEPS = 1000;
+
 /** What holds for all gateways at one tick. */
 export interface FleetState {
   readonly now: number;
@@ -24,8 +27,6 @@ export class Gateway {
   readonly credit: Credit;
   /** When it was first seen; -Infinity: it was there before ipconf. ms. */
   readonly seenAt: number;
-  /** Its part of an answer, up to the score. */
-  readonly head: string;
   endpoint: Endpoint;
   /** Connections that it may hold, scaled by the operator's weight. */
   capacity = 1;
@@ -35,9 +36,11 @@ export class Gateway {
   trust = 1;
   /** How good it is for one more client, 0 to 1; the fleet's, kept up to date: reading it costs one look at memory. */
   score = 0;
-  /** Number of the newest picture that shows it; the fleet's. */
-  picture = 0;
   #reports = 1;
+  /** Its part of an answer, up to the score. */
+  readonly #head: string;
+  #text = '';
+  #textStep = -1;
 
   constructor(address: GatewayAddress, endpoint: Endpoint, now: number, seenAt: number) {
     this.address = address;
@@ -46,7 +49,7 @@ export class Gateway {
     this.credit = new Credit(Math.floor(now / 1000));
     this.seenAt = seenAt;
     const { ip, port, wsPort, tls, zone } = address;
-    this.head = `${JSON.stringify({ ip, port, ws_port: wsPort, ...(tls && { tls }), zone }).slice(0, -1)},"score":`;
+    this.#head = `${JSON.stringify({ ip, port, ws_port: wsPort, ...(tls && { tls }), zone }).slice(0, -1)},"score":`;
   }
 
   /** The figures go on coming, so that their absence would mean something. */
@@ -57,6 +60,17 @@ export class Gateway {
   /** Headroom by the last report and the clients on their way, 0 to 1; changes with each placement. */
   get headroom(): number {
     return headroom(this.window.load.connections + this.credit.amount, this.capacity, this.window.usedRate);
+  }
+
+  /** Returns its part of an answer; the score seldom changes by a step, so it is mostly written already. */
+  text(score: number): string {
+    const step = Math.round(score * SCORE_STEPS);
+    if (step !== this.#textStep) {
+      this.#textStep = step;
+      // Joined, it lies in one piece: what is added up is put together anew whenever it is sent.
+      this.#text = [this.#head, step / SCORE_STEPS, '}'].join('');
+    }
+    return this.#text;
   }
 
   /** Takes what the registry has; the same object again is no new report. */
@@ -75,6 +89,6 @@ export class Gateway {
     this.capacity = (load.maxConnections * load.weight) / state.maxWeight;
     this.ramp = ramp(state.now - this.seenAt);
     this.freshness = this.isPeriodic && !state.isStale ? freshness(this.window.age(state.now)) : 1;
-    this.trust = trust(this.credit.outcome, state.outcome);
+    this.trust = trust(this.credit, state.outcome);
   }
 }

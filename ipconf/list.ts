@@ -10,7 +10,7 @@ const NO_GATEWAY_RETRY_MS = 2_000;
 /** When to ask again while all gateways are full: people leave by the second. ms. */
 const FULL_RETRY_MS = 5_000;
 
-const SCORE_DIGITS = 1e6;
+const START = '{"code":"OK","message":"ok","data":';
 
 export class List {
   readonly #fleet: Fleet;
@@ -42,16 +42,16 @@ export class List {
       stale: staleFor > 0,
       suspicion: Math.round(suspicion * 100) / 100,
     });
-    this.#tail = `,${shared.slice(1)}`;
+    this.#tail = [',', shared.slice(1)].join('');
   }
 
   /** Answers GET: the gateways for one client. */
   answer(request: PlacementRequest): Answer | Promise<Answer> {
     const placed = this.#placement.place(request);
-    if (placed.choices.length === 0) return this.#nothing();
-    const start = `{"code":"OK","message":"ok","data":${write(placed)}`;
+    if (!placed.first) return this.#nothing();
+    const start = START + write(placed);
     if (!this.#tickets || request.uid === '') return okAnswer(start + this.#tail);
-    return this.#ticket(request, placed).then((ticket) => okAnswer(`${start}${ticket}${this.#tail}`));
+    return this.#ticket(request, placed).then((ticket) => okAnswer(start + ticket + this.#tail));
   }
 
   /** Answers POST: the gateways for each of several clients. */
@@ -59,7 +59,7 @@ export class List {
     const results: string[] = [];
     for (const request of requests) {
       const placed = this.#placement.place(request);
-      if (placed.choices.length === 0) return this.#nothing();
+      if (!placed.first) return this.#nothing();
       const ticket = request.uid === '' ? '' : await this.#ticket(request, placed);
       results.push(`{"data":${write(placed)}${ticket}}`);
     }
@@ -79,13 +79,10 @@ export class List {
   }
 }
 
-function write(placed: Placed): string {
-  if (placed.text !== '') return placed.text;
-  let text = '[';
-  for (const { gateway, score } of placed.choices) {
-    if (text.length > 1) text += ',';
-    text += `${gateway.head}${Math.round(score * SCORE_DIGITS) / SCORE_DIGITS}}`;
-  }
-  placed.text = `${text}]`;
-  return placed.text;
+/** Writes what a client is told; the others once for all that are told the same. */
+function write({ home, others }: Placed): string {
+  others.text ??= others.choices.map(({ gateway, score }) => gateway.text(score)).join();
+  if (!home) return `[${others.text}]`;
+  const first = home.gateway.text(home.score);
+  return others.text === '' ? `[${first}]` : `[${first},${others.text}]`;
 }

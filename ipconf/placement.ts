@@ -20,6 +20,13 @@ export const ZONE_PENALTY = 0.15;
  */
 export const STICKY_MARGIN = 0.02;
 
+/**
+ * Lists of what comes after a home, drawn anew each tick and told in turn: so many that the users of a home that died
+ * spread over the others much as if each had a list of its own, and so few that most answers are written already.
+ */
+const OTHERS = 16;
+const NOBODY: Draw = { choices: [], text: '' };
+
 /** What a client asks for. */
 export interface PlacementRequest {
   /** Most gateways in the answer, 1 to MAX_GATEWAYS. */
@@ -33,17 +40,37 @@ export interface PlacementRequest {
 
 export const ANY: PlacementRequest = { n: MAX_GATEWAYS, zone: '', transport: 'tcp', uid: '' };
 
-interface Choice {
+export interface Choice {
   readonly gateway: Gateway;
   readonly score: number;
 }
 
-/** What a client is told; within one tick the users of a home may share it. */
-export interface Placed {
-  /** Gateways in the order in which it should try them. */
+/** Gateways drawn together, best first; within a tick many clients may be told the same. */
+export interface Draw {
   readonly choices: readonly Choice[];
-  /** The choices as they stand in an answer; '' until somebody has written them. */
-  text: string;
+  /** The choices as they stand in an answer; undefined until somebody has written them. */
+  text: string | undefined;
+}
+
+/** What a client is told: its home, if it is to go there, and then the others. */
+export class Placed {
+  readonly home: Choice | undefined;
+  readonly others: Draw;
+
+  constructor(home: Choice | undefined, others: Draw) {
+    this.home = home;
+    this.others = others;
+  }
+
+  /** Gateways in the order in which the client should try them. */
+  get choices(): readonly Choice[] {
+    return this.home ? [this.home, ...this.others.choices] : this.others.choices;
+  }
+
+  /** Where the client is sent; undefined: there is no gateway for it. */
+  get first(): Gateway | undefined {
+    return (this.home ?? this.others.choices[0])?.gateway;
+  }
 }
 
 export class Placement {
@@ -66,10 +93,10 @@ export class Placement {
   /** Chooses gateways and counts the client as on its way to the first; empty when none has room. */
   place(request: PlacementRequest): Placed {
     const placed = this.#choose(request);
-    const first = placed.choices[0];
+    const { first } = placed;
     if (first) {
       // The other nodes place as many without telling: each of ours stands for one of each of theirs.
-      this.#fleet.place(first.gateway, this.nodes);
+      this.#fleet.place(first, this.nodes);
       this.#placed++;
     }
     return placed;
@@ -82,18 +109,25 @@ export class Placement {
     const pool = near ?? all;
     const own = near ? zone : '';
     const home = uid === '' ? undefined : this.#homeOf(uid, fleet.homes(own, transport), pool, all);
-    if (!home) return { choices: this.#draw(n, own, near, all), text: '' };
+    if (!home) return new Placed(undefined, { choices: this.#draw(n, own, near, all), text: undefined });
     // Who belongs there goes there; what comes after it matters only when it cannot be reached.
-    const told = (pool.told[n] ??= new Map<Gateway, Placed>());
-    let placed = told.get(home);
-    if (!placed) {
-      const choices = this.#draw(n, own, near, all);
-      moveToFront(choices, home, home.score);
-      if (choices.length > n) choices.length = n;
-      placed = { choices, text: '' };
-      told.set(home, placed);
+    return new Placed({ gateway: home, score: home.score }, this.#others(home, n - 1, own, near, all));
+  }
+
+  /** Returns n gateways to be tried after the user's home. */
+  #others(home: Gateway, n: number, zone: string, near: Pool | undefined, all: Pool): Draw {
+    if (n === 0) return NOBODY;
+    const draws = ((near ?? all).others[n] ??= []);
+    const turn = this.#placed % OTHERS;
+    let draw = draws[turn];
+    if (!draw) {
+      const spare = this.#draw(n + 1, zone, near, all);
+      draw = { choices: spare.slice(0, n), text: undefined };
+      draws[turn] = draw;
     }
-    return placed;
+    if (indexOf(draw.choices, home) < 0) return draw;
+    const rest = this.#draw(n + 1, zone, near, all).filter(({ gateway }) => gateway !== home);
+    return { choices: rest.slice(0, n), text: undefined };
   }
 
   /** Returns the best n of those drawn, best first. */
@@ -152,12 +186,4 @@ function insert(choices: Choice[], gateway: Gateway, score: number): void {
   choices.push(choice);
   for (; at > 0 && (choices[at - 1] as Choice).score < score; at--) choices[at] = choices[at - 1] as Choice;
   choices[at] = choice;
-}
-
-function moveToFront(choices: Choice[], gateway: Gateway, score: number): void {
-  const known = indexOf(choices, gateway);
-  if (known < 0) choices.push({ gateway, score });
-  const choice = known < 0 ? { gateway, score } : (choices[known] as Choice);
-  for (let at = known < 0 ? choices.length - 1 : known; at > 0; at--) choices[at] = choices[at - 1] as Choice;
-  choices[0] = choice;
 }

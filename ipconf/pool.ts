@@ -1,7 +1,7 @@
 /** A pool: gateways that a request may be sent to, drawn at random by the room they have. */
 import type { Gateway } from './gateway.ts';
 import type { Homes } from './homes.ts';
-import type { Placed } from './placement.ts';
+import type { Draw } from './placement.ts';
 
 /** Holds for one tick: the weights are those of its making. */
 export class Pool {
@@ -12,8 +12,8 @@ export class Pool {
   readonly mean: number;
   /** Which users belong to which of the gateways; set when somebody first asks. */
   homes: Homes | undefined;
-  /** What users are told whose home is here, by how many gateways they ask for. */
-  readonly told: (Map<Gateway, Placed> | undefined)[] = [];
+  /** What users whose home is here are told after it, by how many gateways that are. */
+  readonly others: (Draw | undefined)[][] = [];
 
   constructor(gateways: readonly Gateway[]) {
     this.gateways = gateways;

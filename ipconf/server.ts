@@ -80,8 +80,8 @@ export class IpconfServer implements Server {
     this.#metrics = new IpconfMetrics(this.#fleet, this.#placement);
     this.#source = new Source(options.registry, {
       onGateways: (snapshot) => {
-        this.#fleet.update(snapshot, performance.now());
-        this.#tick();
+        // What only changes figures waits for the next tick: with a thousand gateways something always does.
+        if (this.#fleet.update(snapshot, performance.now())) this.#tick();
       },
       onNodes: (nodes) => {
         this.#placement.nodes = Math.max(1, nodes);
@@ -94,6 +94,8 @@ export class IpconfServer implements Server {
         requestTimeout: 10_000,
         keepAliveTimeout: 30_000,
         connectionsCheckingInterval: 2_000,
+        // A GET has no body, and to read none as a stream cost a sixth of the time that a request takes.
+        optimizeEmptyRequests: true,
       },
       (request, response) => this.#answer(request, response),
     );

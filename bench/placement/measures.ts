@@ -7,7 +7,7 @@ export const MIN_MEAN = 0.05;
 export const BALANCED = 1.05;
 
 export interface Measures {
-  /** Highest max/mean utilisation of any second that counts. */
+  /** Highest max/mean utilisation of any second that counts; NaN where none does. */
   readonly worst: number;
   /** max/mean in the last second. */
   readonly final: number;
@@ -73,10 +73,10 @@ export class Measure {
   result(failedAttempts: number, asked: number): Measures {
     const counted = this.#series.filter((value) => !Number.isNaN(value));
     const lastUneven = this.#series.findLastIndex((value) => value > BALANCED);
-    const isBalanced = lastUneven < this.#series.length - 1;
+    const isBalanced = counted.length > 0 && lastUneven < this.#series.length - 1;
     const ratios = Float64Array.from(this.#ratios).sort();
     return {
-      worst: Math.max(...counted),
+      worst: counted.length === 0 ? Number.NaN : Math.max(...counted),
       final: counted.at(-1) ?? Number.NaN,
       p999: ratios[Math.min(ratios.length - 1, Math.floor(ratios.length * 0.999))] ?? Number.NaN,
       oscillation: this.#moves === 0 ? 0 : (100 * this.#moved) / this.#moves,

@@ -50,8 +50,8 @@ class GochatPolicy implements Policy {
       if (!report.isAlive) this.#endpoints.delete(report.index);
       else this.#endpoints.set(report.index, toEndpoint(report));
     }
-    this.#fleet.update({ endpoints: [...this.#endpoints.values()], stale: false }, nowMs);
-    this.#fleet.tick(nowMs);
+    const endpoints = [...this.#endpoints.values()];
+    if (this.#fleet.update({ endpoints, stale: false }, nowMs)) this.#fleet.tick(nowMs);
   }
 
   tick(nowMs: number): void {

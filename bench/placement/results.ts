@@ -1,7 +1,7 @@
 /** The results: kept as JSON beside the docs, and written out as the tables and plots that the docs show. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Measures } from './measures.ts';
+import { type Measures, MIN_MEAN } from './measures.ts';
 import { plot } from './plot.ts';
 import { POLICIES } from './policies.ts';
 import { SCENARIOS } from './scenarios.ts';
@@ -11,8 +11,11 @@ const OURS = 'GoChat';
 const CLASSIC = 'classic';
 const HEAD = 'worst max/mean | p99.9 | oscillation | balanced after | misplaced | failed attempts';
 
-/** One run, without its series; Infinity is written as null. */
-export interface Row extends Omit<Measures, 'series' | 'balancedAfter'> {
+/** Whoever fills one gateway and no other leaves the fleet so empty that no ratio means anything. */
+const NONE_COUNTS = `under ${MIN_MEAN * 100} % full`;
+
+/** One run, without its series; Infinity is written as null, and so is a ratio where no second counts. */
+export interface Row extends Omit<Measures, 'series' | 'balancedAfter' | 'worst' | 'p999' | 'final'> {
   readonly scenario: string;
   readonly clients: number;
   readonly gateways: number;
@@ -20,21 +23,32 @@ export interface Row extends Omit<Measures, 'series' | 'balancedAfter'> {
   readonly policy: string;
   readonly seed: number;
   readonly balancedAfter: number | null;
+  readonly worst: number | null;
+  readonly p999: number | null;
+  readonly final: number | null;
 }
 
 export function toRow(
   at: Pick<Row, 'scenario' | 'clients' | 'gateways' | 'reportAgeMs' | 'policy' | 'seed'>,
   measures: Measures,
 ): Row {
-  const { series: _, balancedAfter, ...rest } = measures;
-  return { ...at, ...rest, balancedAfter: balancedAfter === Infinity ? null : balancedAfter };
+  const { series: _, balancedAfter, worst, p999, final, ...rest } = measures;
+  const known = (value: number) => (Number.isFinite(value) ? value : null);
+  return {
+    ...at,
+    ...rest,
+    balancedAfter: known(balancedAfter),
+    worst: known(worst),
+    p999: known(p999),
+    final: known(final),
+  };
 }
 
 /** How a run reads in a table. */
 export function cells(row: Row): string {
   return [
-    row.worst.toFixed(3),
-    row.p999.toFixed(3),
+    row.worst?.toFixed(3) ?? NONE_COUNTS,
+    row.p999?.toFixed(3) ?? NONE_COUNTS,
     `${row.oscillation.toFixed(2)} %`,
     row.balancedAfter === null ? 'not in the run' : `${row.balancedAfter} s`,
     `${row.misplaced.toFixed(1)} %`,
@@ -118,11 +132,15 @@ function allRuns(all: readonly Row[]): string {
 function worstOf(rows: readonly Row[], policy: string): Row {
   const own = rows.filter((row) => row.policy === policy);
   const most = (read: (row: Row) => number) => Math.max(...own.map(read));
+  const mostKnown = (read: (row: Row) => number | null) => {
+    const known = own.map(read).filter((value) => value !== null);
+    return known.length === 0 ? null : Math.max(...known);
+  };
   const balanced = most(({ balancedAfter }) => balancedAfter ?? Infinity);
   return {
     ...(own[0] as Row),
-    worst: most(({ worst }) => worst),
-    p999: most(({ p999 }) => p999),
+    worst: mostKnown(({ worst }) => worst),
+    p999: mostKnown(({ p999 }) => p999),
     oscillation: most(({ oscillation }) => oscillation),
     balancedAfter: balanced === Infinity ? null : balanced,
     misplaced: most(({ misplaced }) => misplaced),
@@ -139,8 +157,9 @@ function nearer(rows: readonly Row[]): string {
         ({ policy, gateways, reportAgeMs }) =>
           policy === CLASSIC && gateways === ours.gateways && reportAgeMs === ours.reportAgeMs,
       );
-      return ((classic?.worst ?? Number.NaN) - 1) / (ours.worst - 1);
-    });
+      return ((classic?.worst ?? Number.NaN) - 1) / ((ours.worst ?? Number.NaN) - 1);
+    })
+    .filter((factor) => !Number.isNaN(factor));
   const [least, most] = [Math.min(...factors), Math.max(...factors)];
   return `${least.toFixed(1)} to ${most.toFixed(1)} times nearer to 1 than the classic scorer.`;
 }

@@ -6,6 +6,7 @@ import { reportOf, type SimGateway, type SimReport, ZONES } from './world.ts';
 /** Grain of time; all events of one step happen in a fixed order. ms. */
 export const STEP_MS = 50;
 export const STEPS_PER_SECOND = 1000 / STEP_MS;
+const STEPS_PER_TICK = 2;
 /** Between an answer and the accepted connection: uniform. ms. */
 const MIN_CONNECT_MS = 50;
 const MAX_CONNECT_MS = 500;
@@ -119,7 +120,7 @@ export class Simulation {
     this.#reports[slot] = [];
     for (const policy of this.#policies) {
       if (due.length > 0) policy.learn(due, now);
-      else if (this.#step % 2 === 0) policy.tick(now);
+      if (this.#step % STEPS_PER_TICK === 0) policy.tick(now);
     }
   }
 

@@ -34,6 +34,8 @@ export class ServiceWatch {
   /** Those that said that they go, since the last flush. */
   readonly #left = new Set<string>();
   #isDoubtful = false;
+  /** Somebody has come or gone since the last flush. */
+  #hasMoved = false;
   #isPending = false;
   #restUntil = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -61,6 +63,7 @@ export class ServiceWatch {
         onList: (values, isReborn) => {
           if (this.#snapshot?.stale) this.#doubtUntil = performance.now() + this.#options.ttlMs;
           this.#endpoints.clear();
+          this.#hasMoved = true;
           this.#apply(values, isReborn);
         },
         onChange: (changes) => this.#apply(changes, false),
@@ -103,11 +106,16 @@ export class ServiceWatch {
       if (value !== undefined && decoded === undefined)
         this.#options.logger.warn({ key }, 'this key in the registry is not an endpoint');
       if (decoded?.leaving) this.#left.add(decoded.endpoint.id);
-      if (decoded === undefined || decoded.leaving) this.#endpoints.delete(key);
-      else {
-        this.#endpoints.set(key, decoded.endpoint);
-        this.#left.delete(decoded.endpoint.id);
+      if (decoded === undefined || decoded.leaving) {
+        this.#endpoints.delete(key);
+        this.#hasMoved = true;
+        continue;
       }
+      const { endpoint } = decoded;
+      if (this.#endpoints.get(key)?.id !== endpoint.id) this.#hasMoved = true;
+      else if (!this.#hasMoved) this.#guard.renew(endpoint);
+      this.#endpoints.set(key, endpoint);
+      this.#left.delete(endpoint.id);
     }
     this.#isDoubtful ||= isReborn || performance.now() < this.#doubtUntil;
     this.#isPending = true;
@@ -124,10 +132,12 @@ export class ServiceWatch {
     if (!this.#isPending) return;
     this.#isPending = false;
     const begin = performance.now();
-    const truth = new Map([...this.#endpoints.values()].map((endpoint) => [endpoint.id, endpoint]));
-    this.#guard.update(truth, this.#left, this.#isDoubtful);
-    this.#left.clear();
-    this.#isDoubtful = false;
+    if (this.#hasMoved || this.#isDoubtful) {
+      const truth = new Map([...this.#endpoints.values()].map((endpoint) => [endpoint.id, endpoint]));
+      this.#guard.update(truth, this.#left, this.#isDoubtful);
+      this.#left.clear();
+      [this.#hasMoved, this.#isDoubtful] = [false, false];
+    }
     this.#tell(false);
     const end = performance.now();
     this.#restUntil = end + Math.min(MAX_REST_MS, REST_FACTOR * (end - begin));
