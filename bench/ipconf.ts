@@ -69,6 +69,8 @@ stack.use(bare.child);
 for (const { port } of [ipconf, bare])
   await step('warming up', 30, httpLoad({ ...load(port), seconds: WARM_UP_SECONDS }));
 const found = { ipconf: [] as number[], bare: [] as number[], ratio: [] as number[], cpu: [] as number[] };
+/** Connections that a server ended as idle: the machine stood still for longer than it keeps one. */
+let stalls = 0;
 for (let round = 1; round <= rounds; round++) {
   const ours = await step(`round ${round} of ${rounds}: ipconf`, 30, fullLoad(ipconf));
   const theirs = await step(`round ${round} of ${rounds}: bare`, 30, fullLoad(bare));
@@ -76,14 +78,17 @@ for (let round = 1; round <= rounds; round++) {
   found.bare.push(theirs.perSecond);
   found.ratio.push(ours.perSecond / theirs.perSecond);
   found.cpu.push(ours.perCpuSecond / theirs.perCpuSecond);
+  stalls += ours.reconnects + theirs.reconnects;
 }
 const half = median(found.ipconf) / 2;
 const halves = { ipconf: [] as HttpLoadResult[], bare: [] as HttpLoadResult[] };
 for (let round = 1; round <= rounds; round++)
-  for (const [name, { port }] of [['ipconf', ipconf] as const, ['bare', bare] as const])
-    halves[name].push(
-      await step(`half load, round ${round}: ${name}`, 30, httpLoad({ ...load(port), rate: half })),
-    );
+  for (const [name, { port }] of [['ipconf', ipconf] as const, ['bare', bare] as const]) {
+    const what = `half load, round ${round}: ${name}`;
+    const result = await step(what, 30, httpLoad({ ...load(port), rate: half }));
+    halves[name].push(result);
+    stalls += result.reconnects;
+  }
 
 const etcd = { name: 'etcd', pid: Number(readFileSync(join(services.dir, 'etcd.pid'), 'utf8')) };
 const tracked = [etcd, { name: 'ipconf', pid: ipconf.child.pid }];
@@ -112,6 +117,8 @@ for (const [name, results] of Object.entries(halves)) {
   );
   console.log(`  ${name.padEnd(13)} p50 ${p50} ms, p99 ${p99} ms; the generator's own p99 ${late} ms`);
 }
+if (stalls > 0)
+  console.log(`The machine stood still: ${stalls} connections were ended as idle and made anew.`);
 console.log('Reports in etcd (synced to disk)');
 console.log(`  record        ${writesAfter.bytes} bytes`);
 console.log(
@@ -160,9 +167,9 @@ function load(port: number) {
 async function fullLoad({ child, port }: Server) {
   const servers = [{ name: 'server', pid: child.pid }];
   const from = sample(servers);
-  const { perSecond } = await httpLoad(load(port));
+  const { perSecond, reconnects } = await httpLoad(load(port));
   const [used] = usageSince(from, servers);
-  return { perSecond, perCpuSecond: perSecond / ((used?.cpuPercent ?? Number.NaN) / 100) };
+  return { perSecond, reconnects, perCpuSecond: perSecond / ((used?.cpuPercent ?? Number.NaN) / 100) };
 }
 
 /** Waits until gateways are known; returns an answer as the bare server is to give it. */

@@ -54,6 +54,25 @@ describe('reports', () => {
     expect(named('g1').window.age(1500)).toBe(500);
   });
 
+  test('only figures are new: no need to count them at once; somebody comes, drains or goes: there is', () => {
+    const update = () => fleet.update({ endpoints: [...endpoints.values()], stale: false }, 0);
+    set('g1');
+    set('g2');
+    expect(update()).toBe(true);
+    set('g2', { connections: 10 });
+    expect(update()).toBe(false);
+    set('g2', { connections: 10, draining: 1 });
+    expect(update()).toBe(true);
+    expect(update()).toBe(false);
+    set('g3');
+    expect(update()).toBe(true);
+    endpoints.delete('g1');
+    set('g4');
+    expect(update()).toBe(true);
+    expect([...fleet.gateways].map(({ address }) => address.name)).toEqual(['g2', 'g3', 'g4']);
+    expect(fleet.update({ endpoints: [...endpoints.values()], stale: true }, 0)).toBe(true);
+  });
+
   test('arrivals: take clients off the credit', () => {
     set('g1');
     learn(0);

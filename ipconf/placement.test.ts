@@ -176,6 +176,47 @@ describe('stickiness', () => {
   });
 });
 
+describe('what comes after a home', () => {
+  const names = (placed: ReturnType<Placement['place']>) =>
+    placed.choices.map(({ gateway }) => gateway.address.name);
+
+  test.each([1, 2, EXHAUSTIVE_POOL, 100])('%i gateways: as many others as there are, none twice', (count) => {
+    add(count, () => 0.5);
+    learn();
+    for (let n = 1; n <= MAX_GATEWAYS; n++)
+      for (let i = 0; i < 100; i++) {
+        const told = names(placement.place({ ...ANY, n, uid: `user-${i}` }));
+        expect(told).toHaveLength(Math.min(n, count));
+        expect(new Set(told).size).toBe(told.length);
+      }
+  });
+
+  test('a home that dies at once: its users spread over the others within a tick', () => {
+    add(100, () => 0.5);
+    learn();
+    const home = names(placement.place({ ...ANY, uid: 'user' }))[0];
+    const seconds = Array.from({ length: 80 }, () => names(placement.place({ ...ANY, uid: 'user' })));
+    for (const [first] of seconds) expect(first).toBe(home);
+    const counts = Map.groupBy(seconds, ([, second]) => second);
+    expect(Math.max(...[...counts.values()].map(({ length }) => length))).toBeLessThanOrEqual(20);
+  });
+
+  test('it drains: gone with the next tick', () => {
+    add(100, () => 0.5);
+    learn();
+    const [, second] = names(placement.place({ ...ANY, uid: 'user' }));
+    endpoints = endpoints.map((endpoint) =>
+      endpoint.metadata['name'] === second
+        ? { ...endpoint, load: { ...endpoint.load, draining: 1 } }
+        : endpoint,
+    );
+    expect(fleet.update({ endpoints, stale: false }, 1)).toBe(true);
+    fleet.tick(1);
+    for (let i = 0; i < 100; i++)
+      expect(names(placement.place({ ...ANY, uid: `user-${i}` }))).not.toContain(second);
+  });
+});
+
 describe('zones', () => {
   test.each([EXHAUSTIVE_POOL, 100])('%i gateways: the own zone first', (count) => {
     add(count, () => 0.5, { zone: 'a' });
