@@ -63,7 +63,7 @@ bench: all ## Measure against baselines and brokers, about a quarter of an hour;
 bench-all: all ## Measure everything there is, about 50 minutes
 	@$(NODE) node bench/main.ts --all --repeats 5
 
-bench-placement: install ## Simulate placement; writes docs/placement (a quarter of an hour of CPU)
+bench-placement: install ## Simulate placement; writes docs/placement (half an hour of CPU)
 	@$(NODE) node bench/placement/main.ts
 
 bench-placement-real: all ## Placement on four real gateways with 12,000 clients, three minutes
