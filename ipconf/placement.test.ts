@@ -201,6 +201,31 @@ describe('what comes after a home', () => {
     expect(Math.max(...[...counts.values()].map(({ length }) => length))).toBeLessThanOrEqual(20);
   });
 
+  test('a home that dies in a small fleet: its users spread over the others by the room they have', () => {
+    const sizes = [1, 2, 4];
+    for (const size of sizes) {
+      const max = size * 100 * MAX;
+      add(1, () => 0, { load: { connections: max * 0.6, max_connections: max } });
+    }
+    learn();
+    const home = names(placement.place({ ...ANY, uid: 'user' }))[0];
+    const counts = new Map<string, number>();
+    for (let now = 100; now <= 10_000; now += 100) {
+      fleet.tick(now);
+      for (let i = 0; i < 16; i++) {
+        const [first, second = ''] = names(placement.place({ ...ANY, uid: 'user' }));
+        expect(first).toBe(home);
+        counts.set(second, (counts.get(second) ?? 0) + 1);
+      }
+    }
+    const others = sizes.filter((_, i) => `g${i + 1}` !== home);
+    const total = others.reduce((sum, size) => sum + size, 0);
+    for (const size of others) {
+      const share = (counts.get(`g${sizes.indexOf(size) + 1}`) ?? 0) / 1600;
+      expect(Math.abs(share - size / total)).toBeLessThan(0.06);
+    }
+  });
+
   test('it drains: gone with the next tick', () => {
     add(100, () => 0.5);
     learn();

@@ -25,6 +25,8 @@ export const STICKY_MARGIN = 0.02;
  * spread over the others much as if each had a list of its own, and so few that most answers are written already.
  */
 const OTHERS = 16;
+/** Draws for each place in such a list: the same gateway comes out more than once. */
+const PICK_TRIES = 4;
 const NOBODY: Draw = { choices: [], text: '' };
 
 /** What a client asks for. */
@@ -45,11 +47,16 @@ export interface Choice {
   readonly score: number;
 }
 
-/** Gateways drawn together, best first; within a tick many clients may be told the same. */
+/** Gateways drawn together; within a tick many clients may be told the same. */
 export interface Draw {
   readonly choices: readonly Choice[];
   /** The choices as they stand in an answer; undefined until somebody has written them. */
   text: string | undefined;
+}
+
+/** What comes after homes, in any order; the spare one takes the place of a home that is among them. */
+export interface Others extends Draw {
+  readonly spare: Choice | undefined;
 }
 
 /** What a client is told: its home, if it is to go there, and then the others. */
@@ -111,23 +118,42 @@ export class Placement {
     const home = uid === '' ? undefined : this.#homeOf(uid, fleet.homes(own, transport), pool, all);
     if (!home) return new Placed(undefined, { choices: this.#draw(n, own, near, all), text: undefined });
     // Who belongs there goes there; what comes after it matters only when it cannot be reached.
-    return new Placed({ gateway: home, score: home.score }, this.#others(home, n - 1, own, near, all));
+    return new Placed({ gateway: home, score: home.score }, this.#others(home, n - 1, near, all));
   }
 
   /** Returns n gateways to be tried after the user's home. */
-  #others(home: Gateway, n: number, zone: string, near: Pool | undefined, all: Pool): Draw {
+  #others(home: Gateway, n: number, near: Pool | undefined, all: Pool): Draw {
     if (n === 0) return NOBODY;
-    const draws = ((near ?? all).others[n] ??= []);
+    const lists = ((near ?? all).others[n] ??= []);
     const turn = this.#placed % OTHERS;
-    let draw = draws[turn];
-    if (!draw) {
-      const spare = this.#draw(n + 1, zone, near, all);
-      draw = { choices: spare.slice(0, n), text: undefined };
-      draws[turn] = draw;
-    }
-    if (indexOf(draw.choices, home) < 0) return draw;
-    const rest = this.#draw(n + 1, zone, near, all).filter(({ gateway }) => gateway !== home);
-    return { choices: rest.slice(0, n), text: undefined };
+    const list = (lists[turn] ??= this.#drawOthers(n, near, all));
+    if (indexOf(list.choices, home) < 0) return list;
+    const rest = list.choices.filter(({ gateway }) => gateway !== home);
+    return { choices: list.spare ? [...rest, list.spare] : rest, text: undefined };
+  }
+
+  /**
+   * Draws n gateways and a spare one, near ones first unless their zone is full. They stay in the order in which they
+   * were drawn: nobody counts who goes there when a home has died, and if all of them went to the best it would be full
+   * before its next report.
+   */
+  #drawOthers(n: number, near: Pool | undefined, all: Pool): Others {
+    const choices: Choice[] = [];
+    if (near && near.mean >= all.mean - ZONE_PENALTY) this.#pick(near, n + 1, choices);
+    this.#pick(all, n + 1, choices);
+    return { choices: choices.slice(0, n), spare: choices[n], text: undefined };
+  }
+
+  /** Draws gateways from a pool, by the room they have, until there are `count` choices or the pool has no more. */
+  #pick(pool: Pool, count: number, choices: Choice[]): void {
+    if (pool.isEmpty) return;
+    const take = (gateway: Gateway): void => {
+      const { score } = gateway;
+      if (choices.length < count && score > 0 && indexOf(choices, gateway) < 0)
+        choices.push({ gateway, score });
+    };
+    for (let i = 0; i < count * PICK_TRIES && choices.length < count; i++) take(pool.draw(this.#random()));
+    if (pool.gateways.length <= EXHAUSTIVE_POOL) for (const gateway of pool.gateways) take(gateway);
   }
 
   /** Returns the best n of those drawn, best first. */

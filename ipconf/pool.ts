@@ -1,7 +1,7 @@
 /** A pool: gateways that a request may be sent to, drawn at random by the room they have. */
 import type { Gateway } from './gateway.ts';
 import type { Homes } from './homes.ts';
-import type { Draw } from './placement.ts';
+import type { Others } from './placement.ts';
 
 /** Holds for one tick: the weights are those of its making. */
 export class Pool {
@@ -13,7 +13,7 @@ export class Pool {
   /** Which users belong to which of the gateways; set when somebody first asks. */
   homes: Homes | undefined;
   /** What users whose home is here are told after it, by how many gateways that are. */
-  readonly others: (Draw | undefined)[][] = [];
+  readonly others: (Others | undefined)[][] = [];
 
   constructor(gateways: readonly Gateway[]) {
     this.gateways = gateways;
