@@ -54,8 +54,8 @@ launch() { # NAME COMMAND...
   shift
   setsid "$@" </dev/null >>"$DIR/$name.log" 2>&1 9>&- &
   printf '%s\n' "$!" >"$DIR/$name.pid"
-  # The child is the command once setsid has become it.
-  local until=$((SECONDS + 5))
+  # The child is the command once setsid has become it, which takes seconds where the programs must come from a slow disk.
+  local until=$((SECONDS + WAIT_S))
   until local_running "$name" || ! kill -0 "$!" 2>/dev/null || [ "$SECONDS" -ge "$until" ]; do sleep 0.01; done
 }
 
