@@ -1,5 +1,4 @@
 /** GoChat as it is measured: the real bin/gochat, in one process on SQLite, or apart on the real engines. */
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Peer, Workload } from '../peers/peer.ts';
 import { ANY_INSPECTOR_PORT, Child, ROOT, startProgram } from './child.ts';
@@ -63,9 +62,7 @@ export async function startApart(services: Services, options: GochatOptions): Pr
     return { child, up };
   };
   const state = await start('state');
-  // The other half is for state and the engines.
-  const workers = Math.max(1, Math.floor(availableParallelism() / 2));
-  const gateway = await start('gateway', ['--ws-port', '0', '--workers', String(workers)]);
+  const gateway = await start('gateway', ['--ws-port', '0']);
   const ipconf = await start('ipconf');
   const api = await start('api');
   const seeds = new Seeds(services.store);
