@@ -1,11 +1,20 @@
 import { Duplex } from 'node:stream';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { encodeDeliverHead } from '../proto/mod.ts';
+import {
+  encodeDeliverHead,
+  encodeFrame,
+  encodePublishHead,
+  FrameType,
+  LinkKind,
+  NOBODY,
+} from '../proto/mod.ts';
 import { Connection, Phase } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Fanout } from './fanout.ts';
+import { topicRecord } from './test-link.ts';
 import { fakeTransport } from './test-transport.ts';
+import { Topics } from './topics.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
 const MAX_OUTBOUND_BYTES = 1000;
@@ -31,6 +40,10 @@ class Sink extends Duplex {
 
 function record(conns: number[], text: string): Uint8Array {
   return Buffer.concat([encodeDeliverHead(conns), Buffer.from(text)]);
+}
+
+function published(topic: number, frame: string | Uint8Array, except = NOBODY): Uint8Array {
+  return Buffer.concat([encodePublishHead(topic, except), Buffer.from(frame)]);
 }
 
 describe('Fanout', () => {
@@ -59,6 +72,23 @@ describe('Fanout', () => {
     const connection = table.add((conn) => new Connection(conn, fakeTransport, sink, {}));
     connection.phase = Phase.LIVE;
     return { connection, sink };
+  }
+
+  /** Hands a batch on as a StateLink does; returns how many records were taken at a time. */
+  function deliverAll(topics: Topics, records: readonly Uint8Array[]): number[] {
+    const taken: number[] = [];
+    for (let at = 0; at < records.length; at += taken.at(-1) as number) {
+      const record = records[at] as Uint8Array;
+      if (record[0] !== LinkKind.TOPIC) {
+        taken.push(
+          fanout.deliver(records, at, record[0] === LinkKind.PUBLISH ? topics.of(record) : undefined),
+        );
+        continue;
+      }
+      expect(topics.define(record)).toBe(true);
+      taken.push(1);
+    }
+    return taken;
   }
 
   test('several frames in a tick: one write, in order', () => {
@@ -175,29 +205,103 @@ describe('Fanout', () => {
     expect(sink.writes.map((bytes) => bytes.length)).toEqual([1200]);
   });
 
-  test('any fan-out over several ticks and batches: each connection gets its frames in order', () => {
+  test('a topic: reaches each of its connections but the one that is excepted', () => {
+    const receivers = [connect(), connect(), connect()];
+    const conns = receivers.map(({ connection }) => connection.conn);
+    const except = conns[1] as number;
+    deliverAll(new Topics(), [topicRecord(3, conns), published(3, 'x', except), published(3, 'y')]);
+    fanout.flush();
+    expect(receivers.map(({ sink }) => String(sink.writes))).toEqual(['xy', 'y', 'xy']);
+  });
+
+  test('publications of one batch: taken together where topic and exception are the same', () => {
+    const receivers = [connect(), connect()];
+    const [a, b] = receivers.map(({ connection }) => connection.conn) as [number, number];
+    const taken = deliverAll(new Topics(), [
+      topicRecord(1, [a, b]),
+      topicRecord(2, [b]),
+      published(1, '1'),
+      published(1, '2'),
+      published(1, '3', a),
+      published(1, '4', a),
+      published(2, '5'),
+      record([1], '6'),
+    ]);
+    fanout.flush();
+    expect(taken).toEqual([1, 1, 2, 2, 1, 1]);
+    expect(receivers.map(({ sink }) => String(sink.writes))).toEqual(['126', '12345']);
+  });
+
+  test('a topic that is defined anew between two publications: each goes to whom it meant then', () => {
+    const receivers = [connect(), connect()];
+    const [a, b] = receivers.map(({ connection }) => connection.conn) as [number, number];
+    deliverAll(new Topics(), [
+      topicRecord(1, [a]),
+      published(1, '1'),
+      topicRecord(1, [b]),
+      published(1, '2'),
+      published(1, '3'),
+    ]);
+    fanout.flush();
+    expect(receivers.map(({ sink }) => String(sink.writes))).toEqual(['1', '23']);
+  });
+
+  test('a publication of what may be left out: goes on, and not to the one that is excepted', () => {
+    const receivers = [connect(), connect()];
+    const [a, b] = receivers.map(({ connection }) => connection.conn) as [number, number];
+    const typing = encodeFrame(FrameType.TYPING, 0, 1n);
+    deliverAll(new Topics(), [topicRecord(1, [a, b]), published(1, typing, a)]);
+    fanout.flush();
+    expect(receivers.map(({ sink }) => sink.writes.length)).toEqual([0, 1]);
+  });
+
+  test('a publication without a frame: dropped', () => {
+    const { connection, sink } = connect();
+    deliverAll(new Topics(), [topicRecord(1, [connection.conn]), published(1, '')]);
+    fanout.flush();
+    expect(sink.writes).toEqual([]);
+  });
+
+  test('any fan-out over several ticks and batches, by lists and topics: each connection gets its frames in order', () => {
     const to = fc.oneof(fc.constant<number[]>([0, 1, 2]), fc.uniqueArray(fc.nat(5), { minLength: 1 }));
-    const batch = fc.array(fc.record({ to, text: fc.string({ minLength: 1, maxLength: 5 }) }), {
-      maxLength: 10,
-    });
-    const step = fc.oneof(fc.constant('flush' as const), batch);
+    const text = fc.string({ minLength: 1, maxLength: 5 });
+    const topic = fc.nat(2);
+    const except = fc.oneof(fc.constant(undefined), fc.nat(5));
+    const push = fc.oneof(
+      fc.record({ to, text }),
+      fc.record({ topic, to }),
+      fc.record({ topic, text, except }),
+    );
+    const step = fc.oneof(fc.constant('flush' as const), fc.array(push, { maxLength: 10 }));
     fc.assert(
       fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
         const receivers = Array.from({ length: 6 }, connect);
+        const connOf = (i: number) => (receivers[i] as (typeof receivers)[0]).connection.conn;
         const wanted = receivers.map(() => '');
+        const topics = new Topics();
+        const meant = [[0], [0], [0]];
+        deliverAll(
+          topics,
+          meant.map((to, topic) => topicRecord(topic, to.map(connOf))),
+        );
         for (const each of steps) {
           if (each === 'flush') {
             fanout.flush();
             continue;
           }
-          const records = each.map(({ to, text }) => {
-            for (const i of to) wanted[i] += text;
-            return record(
-              to.map((i) => (receivers[i] as (typeof receivers)[0]).connection.conn),
-              text,
-            );
+          const records = each.map((push) => {
+            if (!('text' in push)) {
+              meant[push.topic] = push.to;
+              return topicRecord(push.topic, push.to.map(connOf));
+            }
+            if ('to' in push) {
+              for (const i of push.to) wanted[i] += push.text;
+              return record(push.to.map(connOf), push.text);
+            }
+            for (const i of meant[push.topic] as number[]) if (i !== push.except) wanted[i] += push.text;
+            return published(push.topic, push.text, push.except === undefined ? NOBODY : connOf(push.except));
           });
-          for (let at = 0; at < records.length; ) at += fanout.deliver(records, at);
+          deliverAll(topics, records);
         }
         fanout.flush();
         expect(receivers.map(({ sink }) => Buffer.concat(sink.writes).toString())).toEqual(wanted);

@@ -1,5 +1,13 @@
 /** The way down: what each connection gets within an event-loop tick leaves as one write per socket. */
-import { deliverCount, isEphemeral, readU32 } from '../proto/mod.ts';
+import {
+  deliverCount,
+  isEphemeral,
+  LinkKind,
+  NOBODY,
+  PUBLISH_HEAD_BYTES,
+  readU32,
+  topicCount,
+} from '../proto/mod.ts';
 import { type Connection, Phase } from './connection.ts';
 import type { ConnectionTable } from './connection-table.ts';
 import { type GatewayLimits, SOFT_PART } from './limits.ts';
@@ -68,33 +76,41 @@ export class Fanout {
   }
 
   /**
-   * Hands the frame of a DELIVER record to each of the connections that it names and that still live. Records behind
-   * it that name the same ones, as of a room in which much is said, go with it: the list is gone through once for all
-   * of them. Returns how many records it took.
+   * Hands the frame of a DELIVER or PUBLISH record to each of the connections that it is for and that still live.
+   * Records behind it that are for the same ones, as of a room in which much is said, go with it: the list is gone
+   * through once for all of them. Returns how many records it took.
+   *
+   * @param named the record that names the connections: a DELIVER does itself, for a PUBLISH it is the topic's
    */
-  deliver(records: readonly Uint8Array[], from = 0): number {
+  deliver(records: readonly Uint8Array[], from = 0, named = records[from] as Uint8Array): number {
     const record = records[from] as Uint8Array;
-    const count = deliverCount(record);
-    const at = 4 + count * 4;
+    const isPublish = record[0] === LinkKind.PUBLISH;
+    const count = isPublish ? topicCount(named) : deliverCount(named);
+    const at = isPublish ? PUBLISH_HEAD_BYTES : 4 + count * 4;
     if (record.length <= at) return 1;
+    const except = isPublish ? readU32(record, 4) : NOBODY;
     const frame = frameBehind(record, at);
     if (isEphemeral(frame[4])) {
-      this.#deliverEphemeral(record, count, frame);
+      this.#deliverEphemeral(named, count, except, frame);
       return 1;
     }
-    const only = count === 1 ? this.#table.get(readU32(record, 4)) : undefined;
+    const only = count === 1 ? this.#table.get(readU32(named, 4)) : undefined;
+    const sockets = except === NOBODY ? count : count - 1;
     const run = this.#run;
-    let list = extend(undefined, frame, this.#traces.delivered(frame, only, count));
+    let list = extend(undefined, frame, this.#traces.delivered(frame, only, sockets));
     run.push(list);
     while (list.bytes <= this.#limits.maxOutboundBytes) {
       const next = records[from + run.length];
       if (next === undefined || next.length <= at || !namesTheSame(record, next, at)) break;
       const another = frameBehind(next, at);
       if (isEphemeral(another[4])) break;
-      list = extend(list, another, this.#traces.delivered(another, only, count));
+      list = extend(list, another, this.#traces.delivered(another, only, sockets));
       run.push(list);
     }
-    for (let i = 0; i < count; i++) this.#appendRun(this.#table.get(readU32(record, 4 + i * 4)), list);
+    for (let i = 0; i < count; i++) {
+      const conn = readU32(named, 4 + i * 4);
+      if (conn !== except) this.#appendRun(this.#table.get(conn), list);
+    }
     const taken = run.length;
     run.length = 0;
     return taken;
@@ -127,11 +143,11 @@ export class Fanout {
     this.#spare = dirty;
   }
 
-  #deliverEphemeral(record: Uint8Array, count: number, frame: Buffer): void {
+  #deliverEphemeral(named: Uint8Array, count: number, except: number, frame: Buffer): void {
     const soft = this.#limits.maxOutboundBytes / SOFT_PART;
     for (let i = 0; i < count; i++) {
-      const connection = this.#table.get(readU32(record, 4 + i * 4));
-      if (connection?.phase !== Phase.LIVE) continue;
+      const connection = this.#table.get(readU32(named, 4 + i * 4));
+      if (connection?.phase !== Phase.LIVE || connection.conn === except) continue;
       if (connection.socket.writableLength > soft) this.#stats.ephemeralDropped++;
       else this.#append(connection, frame, NO_TRACE);
     }
@@ -233,10 +249,10 @@ function frameBehind(record: Uint8Array, at: number): Buffer {
   return Buffer.from(record.buffer, record.byteOffset + at, record.length - at);
 }
 
-/** Whether two records are DELIVER to the same connections: their first `bytes` bytes are equal. */
+/** Whether two records are for the same connections: their heads, of `bytes` bytes, are equal. */
 function namesTheSame(record: Uint8Array, other: Uint8Array, bytes: number): boolean {
-  // Most differ in their last connection, and two views cost more than that look.
-  if (record[bytes - 1] !== other[bytes - 1]) return false;
+  // Most differ in their topic or in their last connection, and two views cost more than that look.
+  if (record[3] !== other[3] || record[bytes - 1] !== other[bytes - 1]) return false;
   return Buffer.compare(record.subarray(0, bytes), other.subarray(0, bytes)) === 0;
 }
 

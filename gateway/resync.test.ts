@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SendResult } from '../crpc/mod.ts';
-import { encodeFrame, FrameType, LinkKind } from '../proto/mod.ts';
+import { encodeFrame, encodePublishHead, FrameType, LinkKind, NOBODY } from '../proto/mod.ts';
 import type { TestClient } from './test-client.ts';
-import { FakeLinks } from './test-link.ts';
+import { FakeLinks, topicRecord } from './test-link.ts';
 import { TestNode } from './test-node.ts';
 import { FakeState } from './test-state.ts';
 import { TokenMaker } from './test-tokens.ts';
@@ -108,6 +108,27 @@ describe('changes of the state nodes', () => {
     fenced.send(1, 1n, 'after');
     await fenced.next(FrameType.SENT);
     expect(other.received.filter(({ type }) => type === FrameType.RESYNC)).toEqual([]);
+  });
+});
+
+describe('topics of a state node', () => {
+  test('a topic that is not defined: the stream begins anew, and every connection resynchronises', async () => {
+    const tokens = await TokenMaker.make();
+    await using state = await FakeState.start();
+    await using node = await TestNode.start(tokens, [state]);
+    const clients = [await node.tcp(), await node.tcp()];
+    for (const [i, client] of clients.entries()) await client.login(await tokens.token(BigInt(i + 1)));
+    const message = encodeFrame(FrameType.MESSAGE, 0, 1n);
+    const [before] = state.streams;
+    before?.stream.send(topicRecord(1, [...before.attached.keys()]));
+    before?.stream.send(encodePublishHead(1, NOBODY), message);
+    for (const client of clients) await client.next(FrameType.MESSAGE);
+    before?.stream.send(encodePublishHead(2, NOBODY), message);
+    for (const client of clients) await resync(client);
+    await expect.poll(() => [...state.streams].map(({ attached }) => attached.size)).toEqual([2]);
+    expect(state.streams).not.toContain(before);
+    clients[0]?.send(1, 1n, 'again');
+    await clients[1]?.nextMessage();
   });
 });
 

@@ -3,6 +3,7 @@ import type { BatchStream, ClientBatchHandler, StreamEnd } from '../crpc/mod.ts'
 import { SendResult } from '../crpc/mod.ts';
 import { decodeConns, encodeDetach, encodeRecord, link as wire, LinkKind } from '../proto/mod.ts';
 import type { Connection } from './connection.ts';
+import { Topics } from './topics.ts';
 
 /** Keeps a stream to an address open until it is closed: crpc's BatchLink. */
 export type OpenLink = (address: string, handler: ClientBatchHandler) => { close(): void };
@@ -34,10 +35,16 @@ export interface StateLinkEvents {
   /** An open stream ended: what it would have pushed is lost. */
   onEnded(link: StateLink, end: StreamEnd): void;
   onAttached(link: StateLink, conn: number): void;
-  /** The record at `from` is a DELIVER. Returns how many it has taken of those from there on. */
-  onDeliver(records: readonly Uint8Array[], from: number): number;
+  /**
+   * The record at `from` is a DELIVER or a PUBLISH. Returns how many it has taken of those from there on.
+   *
+   * @param named the record that names the connections: a DELIVER does itself, for a PUBLISH it is the topic's
+   */
+  onDeliver(records: readonly Uint8Array[], from: number, named: Uint8Array): number;
   /** Any other record. */
   onRecord(link: StateLink, record: Uint8Array): void;
+  /** A record is malformed in such a way that the stream is ended. */
+  onMalformed(link: StateLink, error: Error): void;
   /** `congested` of the link has changed. */
   onCongestion(): void;
 }
@@ -65,6 +72,7 @@ export class StateLink implements ClientBatchHandler {
   /** Never more than an ATTACH and a DETACH per connection. */
   #waiting: Waiting[] = [];
   #unsettled = new Set<number>();
+  readonly #topics = new Topics();
 
   constructor(node: StateNode, open: OpenLink, events: StateLinkEvents) {
     this.node = node;
@@ -129,13 +137,17 @@ export class StateLink implements ClientBatchHandler {
   onRecords(records: readonly Uint8Array[]): void {
     for (let at = 0; at < records.length; ) {
       const record = records[at] as Uint8Array;
-      if (record[0] === LinkKind.DELIVER) {
-        at += this.#events.onDeliver(records, at);
-        continue;
+      const kind = record[0];
+      if (kind === LinkKind.DELIVER) at += this.#events.onDeliver(records, at, record);
+      else if (kind === LinkKind.PUBLISH) {
+        const named = this.#topics.of(record) ?? this.#fail('PUBLISH to a topic that is not defined');
+        at += this.#events.onDeliver(records, at, named);
+      } else {
+        at++;
+        if (kind === LinkKind.ATTACHED) this.#onAttached(record);
+        else if (kind !== LinkKind.TOPIC) this.#events.onRecord(this, record);
+        else if (!this.#topics.define(record)) this.#fail('TOPIC is malformed or out of bounds');
       }
-      at++;
-      if (record[0] === LinkKind.ATTACHED) this.#onAttached(record);
-      else this.#events.onRecord(this, record);
     }
   }
 
@@ -149,8 +161,16 @@ export class StateLink implements ClientBatchHandler {
     this.#phase = LinkPhase.CONNECTING;
     this.#waiting = [];
     this.#unsettled.clear();
+    this.#topics.clear();
     this.#setCongested(false);
     this.#events.onEnded(this, end);
+  }
+
+  /** Throws, upon which crpc ends the stream: whoever misses a push by this resynchronises with all the others. */
+  #fail(what: string): never {
+    const error = new Error(what);
+    this.#events.onMalformed(this, error);
+    throw error;
   }
 
   /** Sends what must not get lost, behind what already waits. */

@@ -1,6 +1,14 @@
 /** State nodes without a network, for tests of what stands above the streams. */
 import { type BatchStream, type ClientBatchHandler, SendResult, type StreamEnd } from '../crpc/mod.ts';
-import { decodeConns, encodeConns, encodeRecord, link as wire, LinkKind } from '../proto/mod.ts';
+import {
+  decodeConns,
+  encodeConns,
+  encodeDeliverHead,
+  encodeRecord,
+  encodeTopicHead,
+  link as wire,
+  LinkKind,
+} from '../proto/mod.ts';
 import type { OpenLink } from './state-link.ts';
 
 /** A stream to a state node that takes records and says what the test wants. */
@@ -99,4 +107,9 @@ export class FakeLinks {
     if (link === undefined) throw new Error(`no link to ${address}`);
     return link;
   }
+}
+
+/** Builds a whole TOPIC record. */
+export function topicRecord(topic: number, conns: readonly number[]): Uint8Array {
+  return Buffer.concat([encodeTopicHead(topic), encodeDeliverHead(conns).subarray(4)]);
 }

@@ -5,18 +5,25 @@ import {
   encodeConns,
   encodeDeliverHead,
   encodeFrame,
+  encodePublishHead,
   encodeRecord,
   FrameType,
   link as wire,
   LinkKind,
+  MAX_TOPICS,
+  NOBODY,
 } from '../proto/mod.ts';
 import { Connection, Phase } from './connection.ts';
-import { FakeLinks } from './test-link.ts';
+import { FakeLinks, topicRecord } from './test-link.ts';
 import { fakeTransport } from './test-transport.ts';
 import { Forwarded, Uplink } from './uplink.ts';
 
 const A = { id: 'a', address: 'host-a:1' };
 const B = { id: 'b', address: 'host-b:1' };
+
+function publish(topic: number): Uint8Array {
+  return encodePublishHead(topic, NOBODY);
+}
 
 describe('Uplink', () => {
   let links: FakeLinks;
@@ -42,7 +49,7 @@ describe('Uplink', () => {
         onLinkEnded: ({ node }) => told.push(['ended', node.id]),
         onAttached: ({ node }, conn) => told.push(['attached', node.id, conn]),
         onLoginResult: tell('login'),
-        onDeliver: (records, from) => told.push(['deliver', records[from]]) && 1,
+        onDeliver: (records, from, named) => told.push(['deliver', records[from], named]) && 1,
         onKick: tell('kick'),
         onFence: tell('fence'),
         onTrace: ({ message }) => [wire.TraceHop.fromPartial({ what: `of ${message}` })],
@@ -282,7 +289,7 @@ describe('Uplink', () => {
     );
     link.loginResult({ conn: 9 });
     expect(told.map(([what, ...rest]) => [what, ...(what === 'login' ? [] : rest)])).toEqual([
-      ['deliver', deliver],
+      ['deliver', deliver, deliver],
       ['kick', 4, 'KICKED', 'spam'],
       ['kick', 5, 'INTERNAL', ''],
       ['fence', [6, 7]],
@@ -290,6 +297,36 @@ describe('Uplink', () => {
       ['malformed', 'a'],
       ['login'],
     ]);
+  });
+
+  test('topics: each PUBLISH goes with what its topic means at that point', () => {
+    openAll(A, B);
+    const [one, another, other] = [topicRecord(5, [1, 2]), topicRecord(5, [3]), topicRecord(5, [4])];
+    links.get(A.address).receive(one, publish(5), publish(5), another, publish(5));
+    links.get(B.address).receive(other, publish(5));
+    links.get(A.address).receive(publish(5));
+    expect(told.filter(([what]) => what === 'deliver')).toEqual(
+      [one, one, another, other, another].map((named) => ['deliver', publish(5), new Uint8Array(named)]),
+    );
+  });
+
+  test.each([
+    ['a topic that was never defined', [publish(5)]],
+    ['a topic that is none any more', [topicRecord(5, [1]), topicRecord(5, []), publish(5)]],
+    ['a TOPIC that is out of bounds', [topicRecord(MAX_TOPICS, [1])]],
+  ])('%s: throws, which ends the stream, and tells', (_, records) => {
+    openAll(A);
+    expect(() => links.get(A.address).receive(...records)).toThrow(/TOPIC|PUBLISH/);
+    expect(told).toEqual([['malformed', 'a']]);
+  });
+
+  test('the end of a stream: its topics are forgotten', () => {
+    openAll(A);
+    const link = links.get(A.address);
+    link.receive(topicRecord(5, [1]));
+    link.end();
+    link.open();
+    expect(() => link.receive(publish(5))).toThrow('PUBLISH');
   });
 
   test('what is known of a message: is answered under the number of the question', () => {

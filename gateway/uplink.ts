@@ -28,7 +28,7 @@ export interface UplinkEvents {
   onAttached(link: StateLink, conn: number): void;
   onLoginResult(result: wire.LoginResult): void;
   /** See StateLinkEvents. */
-  onDeliver(records: readonly Uint8Array[], from: number): number;
+  onDeliver(records: readonly Uint8Array[], from: number, named: Uint8Array): number;
   onKick(conn: number, code: ErrorCode, reason: string): void;
   onFence(conns: readonly number[]): void;
   /** Returns what is known of a message. */
@@ -178,8 +178,12 @@ export class Uplink implements StateLinkEvents {
     if (!congested) this.#events.onUncongested();
   }
 
-  onDeliver(records: readonly Uint8Array[], from: number): number {
-    return this.#events.onDeliver(records, from);
+  onDeliver(records: readonly Uint8Array[], from: number, named: Uint8Array): number {
+    return this.#events.onDeliver(records, from, named);
+  }
+
+  onMalformed(link: StateLink, error: Error): void {
+    this.#events.onMalformed(link, error);
   }
 
   onRecord(link: StateLink, record: Uint8Array): void {

@@ -238,7 +238,7 @@ export class WorkerNode {
       onLinkEnded: (link) => this.#handshake.onLinkEnded(link),
       onAttached: (link, conn) => this.#handshake.onAttached(link, this.#table.get(conn)),
       onLoginResult: (result) => this.#handshake.onLoginResult(this.#table.get(result.conn), result),
-      onDeliver: (records, from) => this.#fanout.deliver(records, from),
+      onDeliver: (records, from, named) => this.#fanout.deliver(records, from, named),
       onKick: (conn, code, reason) => {
         const connection = this.#table.get(conn);
         if (connection) this.#connections.close(connection, code, { reason });

@@ -7,15 +7,22 @@ import {
   encodeDeliverHead,
   encodeDetach,
   encodeFrameHead,
+  encodePublishHead,
   encodeRecord,
+  encodeTopicHead,
   FRAME_RECORD_HEADER_BYTES,
   link,
   LinkKind,
+  NOBODY,
+  PUBLISH_HEAD_BYTES,
   readU32,
+  topicCount,
+  topicOf,
 } from './mod.ts';
 
 const conn = fc.integer({ min: 0, max: 0xffff_ffff });
 const conns = fc.array(conn, { maxLength: 50 });
+const topic = fc.integer({ min: 0, max: 0xff_ffff });
 
 describe('records', () => {
   test.each([
@@ -25,6 +32,9 @@ describe('records', () => {
     ['FENCE of none', encodeConns(LinkKind.FENCE, []), '14'],
     ['FRAME head', encodeFrameHead(0xffff_ffff, 7), '06ffffffff00000007'],
     ['DELIVER head', encodeDeliverHead([5, 6]), '100000020000000500000006'],
+    ['TOPIC head', encodeTopicHead(0x010203), '16010203'],
+    ['PUBLISH head', encodePublishHead(0xffffff, 0xdead_beef), '17ffffffdeadbeef'],
+    ['PUBLISH head for all', encodePublishHead(1, NOBODY), '1700000100000000'],
     ['READY', encodeRecord(LinkKind.READY, new Uint8Array(0)), '03'],
     ['a body', encodeRecord(LinkKind.LOGIN, Uint8Array.of(8, 1)), '050801'],
   ])('%s: has its layout', (_, record, hex) => {
@@ -77,6 +87,27 @@ describe('records', () => {
     const head = encodeDeliverHead(list);
     expect(deliverCount(head)).toBe(70_000);
     expect(head[0]).toBe(LinkKind.DELIVER);
+  });
+
+  test('TOPIC: names each connection where a DELIVER names it', () => {
+    fc.assert(
+      fc.property(topic, conns, (number, list) => {
+        const record = Uint8Array.of(...encodeTopicHead(number), ...encodeDeliverHead(list).subarray(4));
+        expect([record[0], topicOf(record)]).toEqual([LinkKind.TOPIC, number]);
+        const count = topicCount(record);
+        expect(Array.from({ length: count }, (_, i) => readU32(record, 4 + 4 * i))).toEqual(list);
+      }),
+    );
+  });
+
+  test('PUBLISH: head and frame are the record', () => {
+    fc.assert(
+      fc.property(topic, conn, fc.uint8Array({ maxLength: 40 }), (number, except, frame) => {
+        const record = Uint8Array.of(...encodePublishHead(number, except), ...frame);
+        expect([record[0], topicOf(record), readU32(record, 4)]).toEqual([LinkKind.PUBLISH, number, except]);
+        expect(record.subarray(PUBLISH_HEAD_BYTES)).toEqual(frame);
+      }),
+    );
   });
 
   test('messages: an Attach in a record survives', () => {

@@ -1,6 +1,6 @@
 /**
- * The records that a gateway worker and a state node exchange in a BatchStream. The hot ones (FRAME, DELIVER,
- * ATTACHED, DETACH) are fixed big-endian layouts, the rest a kind byte and a protobuf message of link.proto.
+ * The records that a gateway worker and a state node exchange in a BatchStream. The hot ones (FRAME, DELIVER, TOPIC,
+ * PUBLISH, ATTACHED, DETACH) are fixed big-endian layouts, the rest a kind byte and a protobuf message of link.proto.
  *
  *     up    OPEN      u8 kind | Open             first record of a stream
  *           ATTACH    u8 kind | Attach           the worker holds this connection
@@ -15,6 +15,11 @@
  *           KICK      u8 kind | Kick
  *           FENCE     u8 kind | n × u32 conn     these connections must resynchronise before they send on
  *           TRACE     u8 kind | Trace            what does the worker know of a message
+ *           TOPIC     u8 kind | u24 topic | n × u32 conn   from here on `topic` is these connections; n = 0: it is none
+ *           PUBLISH   u8 kind | u24 topic | u32 except | frame   the same bytes to the topic's connections save `except`
+ *
+ * A topic is an abbreviation for the list of a DELIVER, good for one stream and as long as that lasts. It has no members
+ * that come and go: where the list is another one, the state node defines the topic anew before it publishes again.
  */
 
 import { readU32, writeU32 } from './bytes.ts';
@@ -33,12 +38,21 @@ export const LinkKind = {
   KICK: 19,
   FENCE: 20,
   TRACE: 21,
+  TOPIC: 22,
+  PUBLISH: 23,
 } as const;
 export type LinkKind = (typeof LinkKind)[keyof typeof LinkKind];
 
 export const FRAME_RECORD_HEADER_BYTES = 9;
 /** Most connections that one DELIVER record can name. */
 export const MAX_DELIVER_CONNS = 0xffffff;
+/** Topics of a stream have numbers below this. */
+export const MAX_TOPICS = 4096;
+/** Most connections that all topics of a stream name together: a worker holds 4 bytes for each. */
+export const MAX_TOPIC_CONNS = 1_048_576;
+export const PUBLISH_HEAD_BYTES = 8;
+/** The `except` of a PUBLISH that is for all: connections are numbered from 1. */
+export const NOBODY = 0;
 
 /** Builds a record of a kind byte and a protobuf message. */
 export function encodeRecord(kind: LinkKind, body: Uint8Array): Uint8Array {
@@ -86,8 +100,7 @@ export function decodeConns(record: Uint8Array): number[] {
 /** Builds the head of a DELIVER record for at most MAX_DELIVER_CONNS connections; the frame's bytes follow it. */
 export function encodeDeliverHead(conns: readonly number[]): Uint8Array {
   const head = new Uint8Array(4 + conns.length * 4);
-  writeU32(head, 0, conns.length);
-  head[0] = LinkKind.DELIVER;
+  writeHead(head, LinkKind.DELIVER, conns.length);
   let at = 4;
   for (const conn of conns) at = writeU32(head, at, conn);
   return head;
@@ -95,5 +108,40 @@ export function encodeDeliverHead(conns: readonly number[]): Uint8Array {
 
 /** Returns how many connections a DELIVER record names; the i-th stands at 4 + 4 × i, the frame after the last. */
 export function deliverCount(record: Uint8Array): number {
-  return ((record[1] as number) << 16) | ((record[2] as number) << 8) | (record[3] as number);
+  return readNumber(record);
+}
+
+/** Builds the head of a TOPIC record; the connections follow it, as they stand in a DELIVER. */
+export function encodeTopicHead(topic: number): Uint8Array {
+  const head = new Uint8Array(4);
+  writeHead(head, LinkKind.TOPIC, topic);
+  return head;
+}
+
+/** Returns how many connections a TOPIC record names; the i-th stands at 4 + 4 × i. */
+export function topicCount(record: Uint8Array): number {
+  return (record.length - 4) >> 2;
+}
+
+/** Builds the head of a PUBLISH record; the frame's bytes follow it. @param except a connection, or NOBODY */
+export function encodePublishHead(topic: number, except: number): Uint8Array {
+  const head = new Uint8Array(PUBLISH_HEAD_BYTES);
+  writeHead(head, LinkKind.PUBLISH, topic);
+  writeU32(head, 4, except);
+  return head;
+}
+
+/** Returns the topic of a TOPIC or PUBLISH record. */
+export function topicOf(record: Uint8Array): number {
+  return readNumber(record);
+}
+
+/** Writes u8 kind | u24 number. */
+function writeHead(head: Uint8Array, kind: LinkKind, number: number): void {
+  writeU32(head, 0, number);
+  head[0] = kind;
+}
+
+function readNumber(head: Uint8Array): number {
+  return ((head[1] as number) << 16) | ((head[2] as number) << 8) | (head[3] as number);
 }

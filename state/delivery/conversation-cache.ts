@@ -1,6 +1,6 @@
 /** Member lists by conversation and version, and what waits for them; bounded, least recently used first out. */
 import type { ConversationId } from '../../common/mod.ts';
-import type { Downlink } from '../session/downlink.ts';
+import type { Downlink, Target } from '../session/downlink.ts';
 import { packIds } from '../session/u64.ts';
 import type { MemberList } from '../store/store.ts';
 
@@ -14,13 +14,6 @@ export interface Push {
   readonly frame: Uint8Array;
   readonly link: Downlink | undefined;
   readonly conn: number;
-}
-
-/** The connections of a conversation on one stream. */
-export interface Target {
-  readonly link: Downlink;
-  readonly conns: readonly number[];
-  readonly head: Uint8Array;
 }
 
 export interface Entry {
@@ -47,8 +40,9 @@ export interface Entry {
   wanted: number;
   /** Pushes until then; undefined: none. */
   waiting: Push[] | undefined;
-  /** Resolved connections, kept for large conversations while the location map does not change. */
+  /** Resolved connections, kept for large conversations. */
   targets: readonly Target[] | undefined;
+  /** Version of the location map of which they are; -1: the members are others. */
   targetsVersion: number;
 }
 
@@ -115,7 +109,7 @@ export class ConversationCache {
       entry.visibleToAllAfter === 0
         ? undefined
         : Float64Array.from(list.members, (member) => member.visibleAfterSeq);
-    entry.targets = undefined;
+    entry.targetsVersion = -1;
     this.#sweep();
   }
 

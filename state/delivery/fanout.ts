@@ -1,14 +1,14 @@
 /** Fan-out: finds the connections of a conversation's members and pushes each frame once to each gateway stream. */
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { Backoff, GochatError } from '../../common/mod.ts';
-import { encodeDeliverHead, writeU32 } from '../../proto/mod.ts';
+import { encodeDeliverHead, NOBODY } from '../../proto/mod.ts';
 import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
-import type { Downlink } from '../session/downlink.ts';
+import type { Downlink, Target } from '../session/downlink.ts';
 import type { LocationMap } from '../session/location-map.ts';
 import { hasId, packIds } from '../session/u64.ts';
 import type { MemberList, Store } from '../store/store.ts';
-import { ConversationCache, EVERYBODY, type Entry, type Push, type Target } from './conversation-cache.ts';
+import { ConversationCache, EVERYBODY, type Entry, type Push } from './conversation-cache.ts';
 
 /** Member lists asked of the store at once. */
 const MAX_LOADS = 512;
@@ -106,7 +106,7 @@ export class Fanout {
 
   /** Pushes a frame to users, whatever they are members of. */
   announceTo(users: readonly UserId[], frame: Uint8Array): void {
-    for (const { link, conns, head } of this.#resolve(packIds(users))) link.push(head, frame, conns.length);
+    for (const target of this.#resolve(packIds(users))) target.link.push(target, frame, NOBODY);
   }
 
   /** Marks a conversation some of whose pushes are lost: its members resynchronise. */
@@ -137,17 +137,11 @@ export class Fanout {
       push.seq > entry.visibleToAllAfter ? this.#targets(entry) : this.#resolve(readers(entry, push.seq));
     let deliveries = 0;
     for (const target of targets) {
-      let { head } = target;
-      let count = target.conns.length;
-      if (target.link === push.link) {
-        const at = target.conns.indexOf(push.conn);
-        if (at >= 0) {
-          if (--count === 0) continue;
-          head = headWithout(head, at, count);
-        }
-      }
+      const except = senderIn(target, push.link, push.conn);
+      const count = target.conns.length - (except === NOBODY ? 0 : 1);
+      if (count === 0) continue;
       deliveries += count;
-      target.link.push(head, push.frame, count);
+      target.link.push(target, push.frame, except);
     }
     if (deliveries > 0) this.#options.metrics.deliveries.add(deliveries);
     return deliveries;
@@ -155,36 +149,46 @@ export class Fanout {
 
   #deliverEphemeral(entry: Entry, sender: UserId, frame: Uint8Array, from: Downlink, conn: number): void {
     if (entry.members.length / 2 > MAX_EPHEMERAL_MEMBERS || !hasId(entry.members, sender)) return;
-    for (const { link, conns, head } of this.#targets(entry)) {
-      const at = link === from ? conns.indexOf(conn) : -1;
-      const count = at < 0 ? conns.length : conns.length - 1;
-      if (count > 0) link.pushEphemeral(at < 0 ? head : headWithout(head, at, count), frame);
+    for (const target of this.#targets(entry)) {
+      const except = senderIn(target, from, conn);
+      if (target.conns.length > 1 || except === NOBODY) target.link.pushEphemeral(target, frame, except);
     }
   }
 
   #targets(entry: Entry): readonly Target[] {
     const { locations } = this.#options;
     if (entry.targets !== undefined && entry.targetsVersion === locations.version) return entry.targets;
-    const targets = this.#resolve(entry.members);
-    if (entry.members.length / 2 > KEEP_TARGETS_FROM) {
-      entry.targets = targets;
-      entry.targetsVersion = locations.version;
-    }
+    const keeps = entry.members.length / 2 > KEEP_TARGETS_FROM;
+    const targets = this.#resolve(entry.members, keeps ? (entry.targets ?? []) : undefined);
+    entry.targets = keeps ? targets : undefined;
+    entry.targetsVersion = locations.version;
     return targets;
   }
 
-  /** Finds the connections of users (packIds). */
-  #resolve(users: Uint32Array): Target[] {
+  /**
+   * Finds the connections of users (packIds).
+   *
+   * @param before For targets that are kept: those of before. Of these, the ones that are as they were stay the same
+   *   objects, whatever else has changed in the location map.
+   */
+  #resolve(users: Uint32Array, before?: readonly Target[]): Target[] {
     const { locations } = this.#options;
     const found = this.#found;
     locations.collect(users, found);
     const targets: Target[] = [];
+    let at = 0;
     for (let index = 0; index < found.length; index++) {
       const conns = found[index] as number[];
       if (conns.length === 0) continue;
       found[index] = [];
       const link = locations.stream(index);
-      if (link !== undefined) targets.push({ link, conns, head: encodeDeliverHead(conns) });
+      if (link === undefined) continue;
+      // Both lists are in the order of the streams' numbers.
+      let known = before?.[at];
+      while (known !== undefined && known.link.index < index) known = before?.[++at];
+      if (known?.link === link && isSame(known.conns, conns)) targets.push(known);
+      else
+        targets.push({ link, conns, head: encodeDeliverHead(conns), kept: before !== undefined, topic: 0 });
     }
     return targets;
   }
@@ -286,14 +290,11 @@ function readers(entry: Entry, seq: number): Uint32Array {
   return entry.members.filter((_, half) => (after[half >> 1] as number) < seq);
 }
 
-/** Copies a DELIVER head without its connection number `at`. */
-function headWithout(head: Uint8Array, at: number, count: number): Uint8Array {
-  const kind = head[0] as number;
-  const without = new Uint8Array(head.length - 4);
-  const cut = 4 + at * 4;
-  without.set(head.subarray(0, cut));
-  without.set(head.subarray(cut + 4), cut);
-  writeU32(without, 0, count);
-  without[0] = kind;
-  return without;
+/** Returns the connection of a target that must not get what it has sent itself, or NOBODY. */
+function senderIn({ link, conns }: Target, from: Downlink | undefined, conn: number): number {
+  return link === from && conns.includes(conn) ? conn : NOBODY;
+}
+
+function isSame(conns: readonly number[], others: readonly number[]): boolean {
+  return conns.length === others.length && conns.every((conn, at) => conn === others[at]);
 }

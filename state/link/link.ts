@@ -12,11 +12,12 @@ import {
   readU32,
 } from '../../proto/mod.ts';
 import { encodeAnswerRecord } from '../delivery/hot-frames.ts';
-import type { Downlink, Refusal } from '../session/downlink.ts';
+import type { Downlink, Refusal, Target } from '../session/downlink.ts';
 import type { SessionEvent } from '../session/session-log.ts';
 import { Attachments } from './attachments.ts';
 import { ClientFrames } from './client-frames.ts';
 import type { LinkContext } from './link-context.ts';
+import { listHead, Topics } from './topics.ts';
 import { TraceQueries } from './trace-queries.ts';
 
 /** Of what may wait for a worker, who is typing may take one part in so many. */
@@ -39,6 +40,7 @@ export class Link implements Downlink, BatchStreamHandler {
   #ended = false;
   /** Connections that missed pushes because the worker is behind. */
   readonly #lost = new Set<number>();
+  readonly #topics: Topics;
   readonly #attachments: Attachments;
   readonly #frames: ClientFrames;
   readonly #traces: TraceQueries;
@@ -51,6 +53,7 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#logger = context.logger;
     this.index = context.locations.open(this);
     if (this.index < 0) throw new GochatError('OVERLOADED');
+    this.#topics = new Topics((head, conns) => this.#sent(stream.send(head, conns)), stream.maxRecordBytes);
     this.#attachments = new Attachments(this, context);
     this.#frames = new ClientFrames(this, context);
     this.#traces = new TraceQueries(this);
@@ -86,18 +89,18 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#forget();
   }
 
-  push(head: Uint8Array, frame: Uint8Array, count: number): void {
+  push(target: Target, frame: Uint8Array, except: number): void {
     if (this.#ended) return;
     if (this.#stream.queuedBytes > this.#context.limits.pushBytes) {
-      for (let i = 0; i < count; i++) this.#lost.add(readU32(head, 4 + i * 4));
+      for (const conn of target.conns) if (conn !== except) this.#lost.add(conn);
       return;
     }
-    this.#sent(this.#stream.send(head, frame));
+    this.#sent(this.#stream.send(this.#topics.head(target, except), frame));
   }
 
-  pushEphemeral(head: Uint8Array, frame: Uint8Array): void {
+  pushEphemeral(target: Target, frame: Uint8Array, except: number): void {
     if (!this.#ended && this.#stream.queuedBytes <= this.#context.limits.pushBytes / EPHEMERAL_PART)
-      this.#sent(this.#stream.send(head, frame));
+      this.#sent(this.#stream.send(listHead(target, except), frame));
   }
 
   answer(record: Uint8Array): void {
@@ -218,6 +221,7 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#ended = true;
     this.fences.clear();
     this.#lost.clear();
+    this.#topics.clear();
     this.#attachments.forget();
     this.#traces.end();
     this.#onForgotten();

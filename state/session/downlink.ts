@@ -12,6 +12,18 @@ export interface Refusal {
   readonly clientMsgId?: string;
 }
 
+/** Connections on one stream that are pushed to together. */
+export interface Target {
+  readonly link: Downlink;
+  readonly conns: readonly number[];
+  /** Head of a DELIVER to all of them. */
+  readonly head: Uint8Array;
+  /** More is pushed to the same object as long as these are the connections: it may have a topic. */
+  readonly kept: boolean;
+  /** The topic that the link gave it last; another target may have it by now. */
+  topic: number;
+}
+
 /**
  * The way down one gateway stream.
  *
@@ -30,10 +42,10 @@ export interface Downlink {
   isAttached(conn: number): boolean;
   /** Newest round of a connection in which a send was refused; see Fences. */
   readonly fences: Map<number, number>;
-  /** Pushes the frame behind a DELIVER head of `count` connections. */
-  push(head: Uint8Array, frame: Uint8Array, count: number): void;
+  /** Pushes a frame to the connections of a target of this link, save one of them. @param except NOBODY: to all */
+  push(target: Target, frame: Uint8Array, except: number): void;
   /** Pushes like `push` where the worker keeps up, else leaves it out without a mark. */
-  pushEphemeral(head: Uint8Array, frame: Uint8Array): void;
+  pushEphemeral(target: Target, frame: Uint8Array, except: number): void;
   /** Sends a whole DELIVER record: an answer to one connection. */
   answer(record: Uint8Array): void;
   refuse(refusal: Refusal): void;

@@ -5,6 +5,7 @@ import {
   decodeConns,
   decodeHeader,
   deliverCount,
+  encodeDeliverHead,
   encodeDetach,
   encodeFrame,
   encodeFrameHead,
@@ -13,7 +14,10 @@ import {
   FrameType,
   link,
   LinkKind,
+  PUBLISH_HEAD_BYTES,
   readU32,
+  topicCount,
+  topicOf,
 } from '../../proto/mod.ts';
 
 /** A stream whose peer is the test. */
@@ -66,6 +70,8 @@ export interface AttachOptions {
 export class FakeWorker {
   readonly stream: FakeStream;
   readonly #handler: BatchStreamHandler;
+  /** The topics that are defined, and their connections. */
+  readonly #topics = new Map<number, number[]>();
   #read = 0;
   #epoch = 0n;
   /** Round of the frames of every connection: how many RESYNCs it has answered. */
@@ -136,22 +142,44 @@ export class FakeWorker {
     this.#handler.onEnd(reason);
   }
 
-  /** Returns the records that came since the last call of `take` or `delivered`. */
+  /** Returns the records that came since the last call of `take`, `delivered` or `lines`. */
   take(): Uint8Array[] {
-    const records = this.stream.sent.slice(this.#read);
-    this.#read = this.stream.sent.length;
+    const records = this.#next();
+    for (const record of records) this.#asList(record);
     return records;
   }
 
   /** Returns the frames for each connection among the records that came; other kinds are dropped. */
   delivered(): Delivered[] {
-    return this.take().flatMap(unpackDeliver);
+    return this.#next().flatMap((record) => unpackDeliver(this.#asList(record)));
   }
 
   /** Returns everything that came so far as text, one line a frame or record: what order tests compare. */
   lines(): string[] {
-    return this.take().flatMap(describeRecord);
+    return this.#next().flatMap((record) => describeRecord(this.#asList(record)));
   }
+
+  #next(): Uint8Array[] {
+    const records = this.stream.sent.slice(this.#read);
+    this.#read = this.stream.sent.length;
+    return records;
+  }
+
+  /** Returns a PUBLISH as the DELIVER that it stands for, any other record as it is; to be called for each, in order. */
+  #asList(record: Uint8Array): Uint8Array {
+    if (record[0] === LinkKind.TOPIC) this.#topics.set(topicOf(record), decodeTopic(record));
+    if (record[0] !== LinkKind.PUBLISH) return record;
+    const conns = this.#topics.get(topicOf(record));
+    if (conns === undefined) throw new Error(`topic ${topicOf(record)} is not defined`);
+    const except = readU32(record, 4);
+    const head = encodeDeliverHead(conns.filter((conn) => conn !== except));
+    return Buffer.concat([head, record.subarray(PUBLISH_HEAD_BYTES)]);
+  }
+}
+
+/** Returns the connections of a TOPIC record. */
+export function decodeTopic(record: Uint8Array): number[] {
+  return Array.from({ length: topicCount(record) }, (_, i) => readU32(record, 4 + i * 4));
 }
 
 /** Builds a SEND frame. */
@@ -178,6 +206,8 @@ function describeRecord(record: Uint8Array): string[] {
   switch (record[0]) {
     case LinkKind.DELIVER:
       return unpackDeliver(record).map(describeFrame);
+    case LinkKind.TOPIC:
+      return [`topic ${topicOf(record)} of ${topicCount(record)}`];
     case LinkKind.ATTACHED:
       return [`attached ${decodeConns(record).join(',')}`];
     case LinkKind.FENCE:
