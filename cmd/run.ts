@@ -17,6 +17,7 @@ import {
   type OperatorRoutes,
   type Server,
   startAdmin,
+  startHeapTrim,
 } from '../common/mod.ts';
 
 import type { GatewayLimits } from '../gateway/mod.ts';
@@ -91,6 +92,7 @@ export async function runServers(build: () => Promise<Process>): Promise<number>
   process.on('SIGINT', onStop).on('SIGTERM', onStop);
 
   const it = await build();
+  startHeapTrim();
   const started: Server[] = [];
   let exitCode: number = ExitCode.OK;
   const fail = (error: unknown) => {

@@ -4,6 +4,7 @@ export * from './admin.ts';
 export * from './backoff.ts';
 export * from './config.ts';
 export * from './errors.ts';
+export * from './heap-trim.ts';
 export * from './ids.ts';
 export * from './lifecycle.ts';
 export * from './logger.ts';

@@ -1,7 +1,7 @@
 /** Entry of a worker thread: a WorkerNode, driven by the supervisor's messages. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
-import { createLogger } from '../common/mod.ts';
+import { createLogger, startHeapTrim } from '../common/mod.ts';
 import { BatchLink } from '../crpc/mod.ts';
 import { link } from '../proto/mod.ts';
 import type { FromWorker, Ports, ToWorker, WorkerData } from './control.ts';
@@ -43,6 +43,8 @@ let posted = 0;
 const watching = setInterval(() => {
   if (Math.abs(node.size - posted) >= CHANGED_CONNECTIONS) postStats();
 }, CHANGE_INTERVAL_MS);
+
+startHeapTrim();
 
 const delays = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
 delays.enable();

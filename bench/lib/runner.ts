@@ -23,11 +23,11 @@ export interface Outcome {
 
 /** Growth of the servers' resident memory per connection, KiB; their engines are not counted. */
 export interface IdleMemory {
-  /** From the first connections on, where there are such; where it can be made so (Node), without garbage. */
+  /** From the first connections on, where there are such; garbage included. */
   readonly grown: number;
-  /** The same as the processes happened to stand, garbage of the logins included. */
-  readonly asItStood: number;
-  /** From no connection on, without garbage. */
+  /** The same once the bench has made Node processes, whichever peer's, collect their garbage. */
+  readonly collected: number;
+  /** From no connection on, collected. */
   readonly fromNone: number;
 }
 
@@ -37,8 +37,8 @@ interface Reading {
   readonly collected: number;
 }
 
-/** Connections have settled; of an idle scenario's `seconds` the rest is for collecting garbage. */
-const SETTLE_MS = 3000;
+/** Connections have settled and whoever gives memory back has; of an idle scenario's `seconds` the rest is for collecting. */
+const SETTLE_MS = 9000;
 /** Until memory that was given back is given back. */
 const RETURN_MS = 1000;
 
@@ -160,8 +160,8 @@ function growth(readings: readonly Reading[], { connections, first = 0 }: Worklo
   const stood = first > 0 ? before.asItStands : none.collected;
   const each = (from: number, to: number, count: number) => ((to - from) * 1024) / count;
   return {
-    grown: each(before.collected, after.collected, connections - first),
-    asItStood: each(stood, after.asItStands, connections - first),
+    grown: each(stood, after.asItStands, connections - first),
+    collected: each(before.collected, after.collected, connections - first),
     fromNone: each(none.collected, after.collected, connections),
   };
 }
