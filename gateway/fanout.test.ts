@@ -255,6 +255,30 @@ describe('Fanout', () => {
     expect(receivers.map(({ sink }) => sink.writes.length)).toEqual([0, 1]);
   });
 
+  test('what may be left out: dropped where a quarter of the bound is in use, be it by this tick alone', () => {
+    const { connection, sink } = connect();
+    const typing = encodeFrame(FrameType.TYPING, 0, 1n);
+    fanout.deliver([record([connection.conn], 'x'.repeat(MAX_OUTBOUND_BYTES / 4 + 1))]);
+    fanout.deliver([Buffer.concat([encodeDeliverHead([connection.conn]), typing])]);
+    fanout.flush();
+    expect(sink.writes.map(({ length }) => length)).toEqual([MAX_OUTBOUND_BYTES / 4 + 1]);
+    expect(stats.ephemeralDropped).toBe(1);
+  });
+
+  test('a lone frame of a large batch: what is written does not hold the batch', () => {
+    const receivers = [connect(), connect()];
+    const conns = receivers.map(({ connection }) => connection.conn);
+    const batch = Buffer.alloc(1 << 20);
+    const one = record(conns, 'hello');
+    batch.set(one, 5000);
+    fanout.deliver([batch.subarray(5000, 5000 + one.length)]);
+    fanout.flush();
+    const [first, second] = receivers.map(({ sink }) => sink.writes[0] as Buffer) as [Buffer, Buffer];
+    expect(first.toString()).toBe('hello');
+    expect(first.buffer.byteLength).toBeLessThan(1 << 17);
+    expect(second.buffer).toBe(first.buffer);
+  });
+
   test('a publication without a frame: dropped', () => {
     const { connection, sink } = connect();
     deliverAll(new Topics(), [topicRecord(1, [connection.conn]), published(1, '')]);

@@ -148,7 +148,8 @@ export class Fanout {
     for (let i = 0; i < count; i++) {
       const connection = this.#table.get(readU32(named, 4 + i * 4));
       if (connection?.phase !== Phase.LIVE || connection.conn === except) continue;
-      if (connection.socket.writableLength > soft) this.#stats.ephemeralDropped++;
+      const waiting = connection.socket.writableLength + (connection.out?.bytes ?? 0);
+      if (waiting > soft) this.#stats.ephemeralDropped++;
       else this.#append(connection, frame, NO_TRACE);
     }
   }
@@ -259,11 +260,12 @@ function namesTheSame(record: Uint8Array, other: Uint8Array, bytes: number): boo
 /**
  * Returns the list's frames in one buffer.
  *
- * A single frame is the view on the batch it came with, which a fast socket takes at once. For one that is behind
- * (`owned`) it is copied: a small frame that waits must not hold a whole batch in memory.
+ * A single frame is a view on the batch it came with. Unless it is most of that it is copied: the socket may not take
+ * it, and a small frame that waits must not hold a whole batch in memory. For one that is behind (`owned`) the copy
+ * has memory of its own.
  */
 export function joinFrames(list: Downlink, owned: boolean): Buffer {
-  if (list.count === 1 && !owned) return list.frame;
+  if (list.count === 1 && list.frame.length * 2 >= list.frame.buffer.byteLength) return list.frame;
   if (list.joined !== undefined) return list.joined;
   const joined = owned ? Buffer.allocUnsafeSlow(list.bytes) : Buffer.allocUnsafe(list.bytes);
   fillFrames(list, joined, list.bytes);
