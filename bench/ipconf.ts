@@ -4,7 +4,8 @@
  * Beside it a bare node:http server that returns the same bytes, turn by turn; then what the reports cost etcd, and
  * how soon a change shows in answers.
  */
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -13,7 +14,7 @@ import { openRegistry } from '../crpc/mod.ts';
 import { startServices } from '../test/harness/services.ts';
 import { type Child, exitOnSignals, startProgram } from './lib/child.ts';
 import { startServer } from './lib/gochat.ts';
-import { httpLoad, type HttpLoadResult } from './lib/http-load.ts';
+import { HttpLoad, type HttpLoadResult } from './lib/http-load.ts';
 import { median } from './lib/runner.ts';
 import { sample, usageSince } from './lib/usage.ts';
 
@@ -47,6 +48,9 @@ interface Server {
 
 exitOnSignals();
 await using stack = new AsyncDisposableStack();
+const folder = mkdtempSync(join(tmpdir(), 'gochat-bench-'));
+stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+const http = await step('compiling the load generator', 60, HttpLoad.build(folder));
 const services = await step('starting etcd', 60, startServices({ only: ['etcd'], durable: true }));
 stack.use(services);
 const registryUrl = services.urls.etcd;
@@ -67,7 +71,7 @@ stack.use(bare.child);
 
 // Both are compiled as they work: the first seconds would measure that.
 for (const { port } of [ipconf, bare])
-  await step('warming up', 30, httpLoad({ ...load(port), seconds: WARM_UP_SECONDS }));
+  await step('warming up', 30, http.run({ ...load(port), seconds: WARM_UP_SECONDS }));
 const found = { ipconf: [] as number[], bare: [] as number[], ratio: [] as number[], cpu: [] as number[] };
 /** Connections that a server ended as idle: the machine stood still for longer than it keeps one. */
 let stalls = 0;
@@ -85,7 +89,7 @@ const halves = { ipconf: [] as HttpLoadResult[], bare: [] as HttpLoadResult[] };
 for (let round = 1; round <= rounds; round++)
   for (const [name, { port }] of [['ipconf', ipconf] as const, ['bare', bare] as const]) {
     const what = `half load, round ${round}: ${name}`;
-    const result = await step(what, 30, httpLoad({ ...load(port), rate: half }));
+    const result = await step(what, 30, http.run({ ...load(port), rate: half }));
     halves[name].push(result);
     stalls += result.reconnects;
   }
@@ -167,7 +171,7 @@ function load(port: number) {
 async function fullLoad({ child, port }: Server) {
   const servers = [{ name: 'server', pid: child.pid }];
   const from = sample(servers);
-  const { perSecond, reconnects } = await httpLoad(load(port));
+  const { perSecond, reconnects } = await http.run(load(port));
   const [used] = usageSince(from, servers);
   return { perSecond, reconnects, perCpuSecond: perSecond / ((used?.cpuPercent ?? Number.NaN) / 100) };
 }

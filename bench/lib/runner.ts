@@ -61,7 +61,7 @@ export class Runner {
     cores: string | undefined,
   ): Promise<Outcome[]> {
     const names = scenario.peers.filter((name) => peers.has(name));
-    if (scenario.halfOf !== undefined && this.#rate(scenario, 'gochat') === undefined) {
+    if (scenario.halfOf !== undefined && this.#rate(scenario) === undefined) {
       console.error(`${scenario.name}: skipped, it needs ${scenario.halfOf} on gochat in the same run`);
       return [];
     }
@@ -72,7 +72,7 @@ export class Runner {
       for (const name of names) {
         console.error(`${scenario.name}: ${name}, ${round + 1} of ${repeats}`);
         const peer = peers.get(name) as Peer;
-        const how = { rate: this.#rate(scenario, name), cores };
+        const how = { rate: this.#rate(scenario), cores };
         const { measured, memory } = await this.#measure(scenario, peer, how);
         if (measured !== undefined) rounds.get(name)?.push(measured);
         if (memory !== undefined) idle.set(name, memory);
@@ -93,11 +93,10 @@ export class Runner {
   }
 
   /** The open loop's rate; undefined for the closed one, and where the full load was not measured. */
-  #rate(scenario: Scenario, of: PeerName): number | undefined {
+  #rate(scenario: Scenario): number | undefined {
     if (scenario.perSecond !== undefined) return scenario.perSecond;
-    const reached = scenario.halfOfOwn ? of : 'gochat';
     const full = this.#outcomes.find(
-      ({ scenario: name, peer }) => name === scenario.halfOf && peer === reached,
+      ({ scenario: name, peer }) => name === scenario.halfOf && peer === 'gochat',
     );
     return full && Math.round(median(full.rounds.map(({ load }) => load.acked_per_s)) / 2);
   }

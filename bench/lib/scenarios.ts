@@ -27,8 +27,6 @@ export interface Scenario {
   readonly window?: number;
   /** The open loop, at half of what GoChat reached in this scenario of the same run. */
   readonly halfOf?: string;
-  /** With halfOf: at half of what each peer reached itself. */
-  readonly halfOfOwn?: boolean;
   /** The open loop at this rate, messages per second of all senders together. */
   readonly perSecond?: number;
   /** Instead of the run's. */
@@ -92,29 +90,19 @@ export function scenarios(quick: boolean, variants: boolean): readonly Scenario[
         usual: true,
       }),
     ),
-    {
-      name: 'direct-half',
-      title: `${MEMBERS} connections in pairs, open loop at half of GoChat's direct-${MEMBERS}x4`,
-      workload: { scenario: 'direct', connections: MEMBERS },
-      halfOf: `direct-${MEMBERS}x4`,
-      cores: 'all',
-      rate: 'acked_per_s',
-      baseline: 'bare-pipeline',
-      peers: ['bare-pipeline', 'gochat'],
-      usual: true,
-    },
-    {
-      name: 'direct-half-own',
-      title: `${MEMBERS} connections in pairs, open loop at half of the peer's own direct-${MEMBERS}x4`,
-      workload: { scenario: 'direct', connections: MEMBERS },
-      halfOf: `direct-${MEMBERS}x4`,
-      halfOfOwn: true,
-      cores: 'all',
-      rate: 'acked_per_s',
-      baseline: 'bare-pipeline',
-      peers: ['bare-pipeline', 'gochat'],
-      usual: false,
-    },
+    ...[1, 4].map(
+      (window): Scenario => ({
+        name: `direct-half-x${window}`,
+        title: `${MEMBERS} connections in pairs, open loop at half of GoChat's direct-${MEMBERS}x${window}`,
+        workload: { scenario: 'direct', connections: MEMBERS },
+        halfOf: `direct-${MEMBERS}x${window}`,
+        cores: 'all',
+        rate: 'acked_per_s',
+        baseline: 'bare-pipeline',
+        peers: ['bare-pipeline', 'gochat'],
+        usual: true,
+      }),
+    ),
     ...[1, 16].map(
       (window): Scenario => ({
         name: `room-${MEMBERS}x${window}`,

@@ -143,7 +143,7 @@ const GIB = 2 ** 30;
 const WINDOW = 5;
 
 /**
- * The classic design: the mean of the last five samples of what remains; first the bytes per second in GiB to two
+ * The classic design: the sum of the last five samples of what remains; first the bytes per second in GiB to two
  * digits, then the connections; the top five for everyone.
  */
 class ClassicPolicy extends RankedPolicy {
@@ -159,8 +159,8 @@ class ClassicPolicy extends RankedPolicy {
     push(window.bytes, report.capacity * BYTES_PER_CAPACITY - report.bytesPerSecond);
     push(window.connections, report.capacity - report.connections);
     this.#scores.set(report.index, {
-      active: Math.trunc((mean(window.bytes) / GIB) * 100 + 0.5) / 100,
-      idle: mean(window.connections),
+      active: Math.trunc((sum(window.bytes) / GIB) * 100 + 0.5) / 100,
+      idle: sum(window.connections),
     });
   }
 
@@ -226,6 +226,6 @@ function push(window: number[], value: number): void {
   window.push(value);
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

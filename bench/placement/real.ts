@@ -40,7 +40,7 @@ const SCENARIO: Scenario = {
     const second = step / STEPS_PER_SECOND;
     if (second < GROWTH_S)
       for (const [zone, share] of simulation.zoneShares.entries())
-        simulation.ask(simulation.random.poisson((clients / GROWTH_S / STEPS_PER_SECOND) * share), zone, 0);
+        simulation.ask(simulation.arrivals.poisson((clients / GROWTH_S / STEPS_PER_SECOND) * share), zone, 0);
     const { drained, killed } = victims(simulation.gateways);
     if (second === DRAIN_AT_S) {
       drained.isDraining = true;

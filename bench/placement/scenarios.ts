@@ -22,8 +22,8 @@ export interface Scenario {
   act(simulation: Simulation, step: number, clients: number): void;
 }
 
-/** How long clients that lost their connection spread their return: the backoff that answers suggest. ms. */
-const RETURN_MS = 10_000;
+/** Within how long clients that lost their connection are back: no longer than it takes to answer so many. ms. */
+const RETURN_MS = 1_000;
 const UTILISATION = 0.65;
 const SESSION_S = 1800;
 const GROWTH_S = 300;
@@ -43,7 +43,7 @@ function replace(simulation: Simulation, clients: number, sessionS: number): voi
 
 function arrive(simulation: Simulation, perSecond: number): void {
   for (const [zone, share] of simulation.zoneShares.entries())
-    simulation.ask(simulation.random.poisson((perSecond / STEPS_PER_SECOND) * share), zone, 0);
+    simulation.ask(simulation.arrivals.poisson((perSecond / STEPS_PER_SECOND) * share), zone, 0);
 }
 
 function largest(gateways: readonly SimGateway[]): SimGateway {
@@ -78,7 +78,7 @@ const growth: Scenario = {
 
 const storm: Scenario = {
   name: 'reconnect storm',
-  about: '30 % of the clients lose their connection at once and come back within 10 s.',
+  about: '30 % of the clients lose their connection at once and come back within 1 s.',
   utilisation: UTILISATION,
   startsWith: 1,
   seconds: 90,

@@ -38,11 +38,13 @@ export class Simulation {
   failedAttempts = 0;
   /** Clients that asked a policy. */
   asked = 0;
-  readonly random: Random;
+  /** Who comes is drawn from it alone: the same clients at the same time, whatever the policy. */
+  readonly arrivals: Random;
   /** Share of the clients in each zone: as many as the zone was built for. */
   readonly zoneShares: readonly number[];
   readonly #policies: readonly Policy[];
   readonly #latency: Random;
+  readonly #departures: Random;
   readonly #reportAge: number;
   readonly #leave: number;
   readonly #asking = Array.from({ length: RING }, () => new Float64Array(ZONES.length));
@@ -55,13 +57,14 @@ export class Simulation {
   constructor(options: SimulationOptions) {
     this.gateways = options.gateways;
     this.#policies = options.policies;
-    this.random = new Random(options.seed);
+    this.arrivals = new Random(options.seed);
     const capacity = ZONES.map((_, zone) =>
       options.gateways.reduce((sum, gateway) => sum + (gateway.zone === zone ? gateway.capacity : 0), 0),
     );
     const total = capacity.reduce((sum, part) => sum + part, 0);
     this.zoneShares = capacity.map((part) => part / total);
     this.#latency = new Random(options.seed + 1);
+    this.#departures = new Random(options.seed + 2);
     this.#reportAge = Math.round(options.reportAgeMs / STEP_MS);
     this.#leave = 1 - Math.exp(-STEP_MS / 1000 / options.sessionS);
     this.#connecting = Array.from({ length: RING }, () => new Uint32Array(options.gateways.length));
@@ -80,7 +83,7 @@ export class Simulation {
 
   /** Cuts a share of a gateway's clients off; they ask again within `withinMs`. */
   disconnect(gateway: SimGateway, share: number, withinMs: number): void {
-    const cut = share >= 1 ? gateway.connections : this.random.binomial(gateway.connections, share);
+    const cut = share >= 1 ? gateway.connections : this.#departures.binomial(gateway.connections, share);
     gateway.connections -= cut;
     this.ask(cut, gateway.zone, withinMs);
   }
@@ -142,7 +145,7 @@ export class Simulation {
   #leaveAll(): void {
     if (this.#leave === 0) return;
     for (const gateway of this.gateways)
-      gateway.connections -= this.random.binomial(gateway.connections, this.#leave);
+      gateway.connections -= this.#departures.binomial(gateway.connections, this.#leave);
   }
 
   /** Lets clients ask, each the next of the policies. */
