@@ -26,7 +26,7 @@ const FIRST_PER_S = 20_000;
 const USAGE = `Usage: node bench/main.ts [FLAGS] [SCENARIO…]
 
 Measures GoChat against baselines, brokers and ejabberd on this machine; prints tables and writes JSON. Without a
-SCENARIO it runs the usual ones, in about a quarter of an hour; it says at its start how long the chosen ones will take.
+SCENARIO it runs the usual ones, in about half an hour; it says at its start how long the chosen ones will take.
 
   SCENARIO         only these: a name or its beginning (direct, room-1000x16)
   --all            every scenario, the long ones included
@@ -34,7 +34,7 @@ SCENARIO it runs the usual ones, in about a quarter of an hour; it says at its s
   --quick          a look in under 90 s: one short round, fewer peers
   --peer NAME      only this peer (${PEERS.join(', ')}); may be repeated
   --seconds N      measured time of a round (default 3; quick 1.5)
-  --repeats N      rounds, of which the median counts (default 3; quick 1)
+  --repeats N      rounds, of which the median counts (default 5; quick 1)
   --json FILE      where the figures go (default data/bench/TIME.json)
   --profile DIR    GoChat's processes leave CPU profiles there; the figures are then not comparable
   --help           this text
@@ -97,7 +97,7 @@ function choose(args: string[]): Choice | 'help' | 'list' {
     quick,
     timing: {
       seconds: number('--seconds', values.seconds, 0.1, 600) ?? (quick ? 1.5 : 3),
-      repeats: Math.round(number('--repeats', values.repeats, 1, 100) ?? (quick ? 1 : 3)),
+      repeats: Math.round(number('--repeats', values.repeats, 1, 100) ?? (quick ? 1 : 5)),
       warmup: quick ? 0.5 : 2,
     },
     crpc: chosen.size === 0 ? !quick : chosen.has(CRPC),

@@ -54,8 +54,8 @@ const IDLE_MANY_SECONDS = 15;
 
 const EVERYONE: readonly PeerName[] = ['gochat', 'gochat-embedded', 'nats', 'mosquitto', 'socket.io'];
 
-/** Of the baseline and of GoChat. */
-const VARIANTS: readonly PeerName[] = ['bare-each', 'bare-ws', 'gochat-no-log'];
+/** Of the baseline. */
+const VARIANTS: readonly PeerName[] = ['bare-each', 'bare-ws'];
 
 /**
  * The scenarios in their order; idle first, on servers that have done nothing yet.
@@ -112,7 +112,7 @@ export function scenarios(quick: boolean, variants: boolean): readonly Scenario[
         cores: 'one-core',
         rate: 'delivered_per_s',
         baseline: 'bare-loop',
-        peers: ['bare-loop', 'bare-epoll', ...(variants ? VARIANTS : []), 'gochat-ws', ...EVERYONE],
+        peers: ['bare-loop', 'bare-epoll', ...(variants ? VARIANTS : []), 'gochat-ws', 'gochat-no-log', ...EVERYONE],
         usual: true,
       }),
     ),

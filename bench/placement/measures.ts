@@ -15,10 +15,12 @@ export interface Measures {
   readonly p999: number;
   /** Mean change of utilisation/mean of a gateway from one second to the next; percent. */
   readonly oscillation: number;
-  /** Seconds from the disturbance until max/mean stays within BALANCED; Infinity: not within the run. */
+  /** Seconds from the end of the disturbance until max/mean stays within BALANCED; Infinity: not within the run. */
   readonly balancedAfter: number;
   /** Highest share of the clients that are on a gateway beyond its fair share; percent. */
   readonly misplaced: number;
+  /** The same in the last second; percent. */
+  readonly misplacedAtEnd: number;
   /** Attempts that met a dead or full gateway, per client placed; percent. */
   readonly failed: number;
   /** max/mean of each second, NaN where it does not count. */
@@ -28,16 +30,22 @@ export interface Measures {
 /** Gathers one sample a second. */
 export class Measure {
   readonly #from: number;
+  readonly #until: number;
   readonly #series: number[] = [];
   readonly #ratios: number[] = [];
   readonly #previous = new Map<SimGateway, number>();
   #moved = 0;
   #moves = 0;
   #misplaced = 0;
+  #misplacedNow = 0;
 
-  /** @param from second from which the run counts: the disturbance */
-  constructor(from: number) {
+  /**
+   * @param from second from which the run counts: the disturbance
+   * @param until second in which the disturbance is over: from there on balance is awaited
+   */
+  constructor(from: number, until: number) {
     this.#from = from;
+    this.#until = until;
   }
 
   sample(second: number, gateways: readonly SimGateway[]): void {
@@ -66,7 +74,8 @@ export class Measure {
       }
       this.#previous.set(gateway, ratio);
     }
-    this.#misplaced = Math.max(this.#misplaced, excess / connections);
+    this.#misplacedNow = excess / connections;
+    this.#misplaced = Math.max(this.#misplaced, this.#misplacedNow);
     this.#series.push(max);
   }
 
@@ -80,8 +89,9 @@ export class Measure {
       final: counted.at(-1) ?? Number.NaN,
       p999: ratios[Math.min(ratios.length - 1, Math.floor(ratios.length * 0.999))] ?? Number.NaN,
       oscillation: this.#moves === 0 ? 0 : (100 * this.#moved) / this.#moves,
-      balancedAfter: isBalanced ? Math.max(0, lastUneven + 1 - this.#from) : Infinity,
+      balancedAfter: isBalanced ? Math.max(0, lastUneven + 1 - this.#until) : Infinity,
       misplaced: 100 * this.#misplaced,
+      misplacedAtEnd: 100 * this.#misplacedNow,
       failed: asked === 0 ? 0 : (100 * failedAttempts) / asked,
       series: this.#series,
     };

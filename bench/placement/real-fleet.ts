@@ -72,7 +72,7 @@ export class RealFleet implements AsyncDisposable {
       return { child, up };
     };
     await start('state');
-    const ipconf = await start('ipconf', ['--rate-per-second', '0']);
+    const ipconf = await start('ipconf', ['--rate-per-second', '0', '--max-connections-per-address', '0']);
     const gateways: RealGateway[] = [];
     for (const seen of makeFleet(GATEWAYS, clients, UTILISATION, new Random(SEED))) {
       const own = {

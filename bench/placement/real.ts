@@ -34,6 +34,7 @@ const SCENARIO: Scenario = {
   startsWith: 0,
   seconds: END_S,
   from: 0,
+  until: 0,
   sessionS: Infinity,
   nodes: 1,
   act: (simulation, step, clients) => {
@@ -74,7 +75,7 @@ report();
 
 /** Looks at the gateways once a second, drains the one and kills the other. */
 async function watch() {
-  const measure = new Measure(0);
+  const measure = new Measure(0, 0);
   const shares: string[] = [];
   const began = performance.now();
   const { drained, killed } = victims(fleet.gateways);

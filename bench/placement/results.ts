@@ -9,7 +9,8 @@ import { SCENARIOS } from './scenarios.ts';
 const [BEGIN, END] = ['<!-- results: begin -->', '<!-- results: end -->'];
 const OURS = 'GoChat';
 const CLASSIC = 'classic';
-const HEAD = 'worst max/mean | p99.9 | oscillation | balanced after | misplaced | failed attempts';
+const HEAD =
+  'worst max/mean | p99.9 | oscillation | balanced after | misplaced | misplaced at the end | failed attempts';
 
 /** Whoever fills one gateway and no other leaves the fleet so empty that no ratio means anything. */
 const NONE_COUNTS = `under ${MIN_MEAN * 100} % full`;
@@ -52,6 +53,7 @@ export function cells(row: Row): string {
     `${row.oscillation.toFixed(2)} %`,
     row.balancedAfter === null ? 'not in the run' : `${row.balancedAfter} s`,
     `${row.misplaced.toFixed(1)} %`,
+    `${row.misplacedAtEnd.toFixed(1)} %`,
     `${row.failed.toFixed(1)} %`,
   ].join(' | ');
 }
@@ -100,7 +102,7 @@ function summary(all: readonly Row[]): string {
       `\n### ${capital(name)}\n`,
       `${about} ${rows[0]?.clients.toLocaleString('en')} clients; the worst of ${[...fleets].join(', ')} gateways with reports 1 s and 5 s old:\n`,
       `| policy | ${HEAD} |`,
-      '|---|---:|---:|---:|---:|---:|---:|',
+      '|---|---:|---:|---:|---:|---:|---:|---:|',
       ...Object.keys(POLICIES).map((policy) => `| ${bold(policy)} | ${cells(worstOf(rows, policy))} |`),
       `\n${nearer(rows)}`,
       `\n![${capital(name)}](placement/${slug(name)}.svg)`,
@@ -121,7 +123,7 @@ function allRuns(all: readonly Row[]): string {
     lines.push('', `## ${capital(name)}`, '', `${rows[0]?.clients.toLocaleString('en')} clients.`, '');
     lines.push(
       `| gateways | report age | policy | ${HEAD} |`,
-      '|---:|---:|---|---:|---:|---:|---:|---:|---:|',
+      '|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|',
     );
     for (const row of rows)
       lines.push(`| ${row.gateways} | ${row.reportAgeMs / 1000} s | ${bold(row.policy)} | ${cells(row)} |`);
@@ -144,6 +146,7 @@ function worstOf(rows: readonly Row[], policy: string): Row {
     oscillation: most(({ oscillation }) => oscillation),
     balancedAfter: balanced === Infinity ? null : balanced,
     misplaced: most(({ misplaced }) => misplaced),
+    misplacedAtEnd: most(({ misplacedAtEnd }) => misplacedAtEnd),
     failed: most(({ failed }) => failed),
   };
 }

@@ -34,7 +34,7 @@ export function run(options: RunOptions): Measures {
     reportAgeMs: options.reportAgeMs,
     sessionS: scenario.sessionS,
   });
-  const measure = new Measure(scenario.from);
+  const measure = new Measure(scenario.from, scenario.until);
   for (let step = 0; step < scenario.seconds * STEPS_PER_SECOND; step++) {
     scenario.act(simulation, step, clients);
     simulation.step();

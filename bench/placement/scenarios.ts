@@ -14,6 +14,8 @@ export interface Scenario {
   readonly seconds: number;
   /** Second of the disturbance; measured from there. */
   readonly from: number;
+  /** Second in which the disturbance is over; balance is awaited from there. */
+  readonly until: number;
   /** Mean time that a client stays, s. */
   readonly sessionS: number;
   /** ipconf nodes; each client asks one of them in turn. */
@@ -27,6 +29,8 @@ const RETURN_MS = 1_000;
 const UTILISATION = 0.65;
 const SESSION_S = 1800;
 const GROWTH_S = 300;
+/** Nobody moves connections that live: what was emptied fills as people come and go. s. */
+const SETTLE_S = 800;
 
 /** Clients come so that the number grows evenly to the full one and those that leave are replaced. */
 function grow(simulation: Simulation, step: number, clients: number, sessionS: number): void {
@@ -71,6 +75,7 @@ const growth: Scenario = {
   startsWith: 0,
   seconds: GROWTH_S + 30,
   from: 0,
+  until: 0,
   sessionS: SESSION_S,
   nodes: 1,
   act: (simulation, step, clients) => grow(simulation, step, clients, SESSION_S),
@@ -83,6 +88,7 @@ const storm: Scenario = {
   startsWith: 1,
   seconds: 90,
   from: 10,
+  until: 10,
   sessionS: SESSION_S,
   nodes: 1,
   act: (simulation, step, clients) => {
@@ -103,8 +109,9 @@ const rollingRestart: Scenario = {
     'Every twentieth of the fleet (every tenth, where there are ten) drains for 10 s, is away for 5 s and comes back empty, one after the other.',
   utilisation: RESTART_UTILISATION,
   startsWith: 1,
-  seconds: RESTART_BATCHES * RESTART_EVERY_S + 60,
+  seconds: 10 + RESTART_BATCHES * RESTART_EVERY_S + SETTLE_S,
   from: 10,
+  until: 10 + RESTART_BATCHES * RESTART_EVERY_S,
   sessionS: SESSION_S,
   nodes: 1,
   act: (simulation, step, clients) => {
@@ -126,21 +133,24 @@ const rollingRestart: Scenario = {
 };
 
 const ZONE_SESSION_S = 300;
+const ZONE_LOST_S = 20;
+const ZONE_BACK_S = 120;
 const zoneLost: Scenario = {
   name: 'zone lost and back',
   about: 'One of three zones is gone for 100 s.',
   utilisation: 0.55,
   startsWith: 1,
-  seconds: 420,
-  from: 20,
+  seconds: ZONE_BACK_S + SETTLE_S,
+  from: ZONE_LOST_S,
+  until: ZONE_BACK_S,
   sessionS: ZONE_SESSION_S,
   nodes: 1,
   act: (simulation, step, clients) => {
     replace(simulation, clients, ZONE_SESSION_S);
     for (const gateway of simulation.gateways) {
       if (gateway.zone !== 2) continue;
-      if (step === 20 * STEPS_PER_SECOND) kill(simulation, gateway);
-      if (step === 120 * STEPS_PER_SECOND) revive(simulation, gateway);
+      if (step === ZONE_LOST_S * STEPS_PER_SECOND) kill(simulation, gateway);
+      if (step === ZONE_BACK_S * STEPS_PER_SECOND) revive(simulation, gateway);
     }
   },
 };
@@ -154,6 +164,7 @@ const slowGateway: Scenario = {
   startsWith: 1,
   seconds: 320,
   from: 20,
+  until: 20,
   sessionS: SLOW_SESSION_S,
   nodes: 1,
   act: (simulation, step, clients) => {
@@ -170,6 +181,7 @@ const liar: Scenario = {
   startsWith: 0,
   seconds: GROWTH_S + 30,
   from: 0,
+  until: 0,
   sessionS: SESSION_S,
   nodes: 1,
   act: (simulation, step, clients) => {
