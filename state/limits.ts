@@ -3,6 +3,9 @@
 /** Lifetime of access tokens, ms. */
 export const DEFAULT_TOKEN_TTL_MS = 3_600_000;
 
+/** By how much the clocks of the servers may differ, ms. */
+export const CLOCK_SKEW_MS = 5_000;
+
 /** A token bucket in HotState. */
 export interface Rate {
   readonly perSecond: number;
@@ -16,6 +19,8 @@ export interface StateLimits {
   readonly queueRows: number;
   /** @default 64 MiB */
   readonly queueBytes: number;
+  /** How long a batch waits for its commit; beyond: OVERLOADED, its clients have sent it again by then. @default 10000 */
+  readonly queueMs: number;
   /** One commit; beyond: the next one. @default 2000 */
   readonly batchRows: number;
   /** @default 4 MiB */
@@ -58,6 +63,7 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   textBytes: 16_384,
   queueRows: 20_000,
   queueBytes: 64 * 1024 * 1024,
+  queueMs: 10_000,
   batchRows: 2000,
   batchBytes: 4 * 1024 * 1024,
   pushBytes: 8 * 1024 * 1024,

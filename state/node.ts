@@ -20,7 +20,7 @@ import { SendParser } from './delivery/send-parser.ts';
 import { Sequencer } from './delivery/sequencer.ts';
 import { Typing } from './delivery/typing.ts';
 import type { Eviction, HotState } from './hot/hot-state.ts';
-import { DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
+import { CLOCK_SKEW_MS, DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
 import { Link } from './link/link.ts';
 import type { LinkContext } from './link/link-context.ts';
 import type { TracedWorker } from './message-path.ts';
@@ -31,7 +31,7 @@ import { LocationMap } from './session/location-map.ts';
 import { Presence } from './session/presence.ts';
 import { SessionLog } from './session/session-log.ts';
 import { Sessions } from './session/sessions.ts';
-import type { Store } from './store/store.ts';
+import type { RevocationStore, Store } from './store/store.ts';
 import { TraceRing } from './trace-ring.ts';
 
 /** What makes the ids. */
@@ -43,11 +43,13 @@ export interface IdSource {
 
 export interface StateNodeOptions {
   readonly store: Store;
+  /** Where revocations are kept. @default In the hot state alone. */
+  readonly revocations?: RevocationStore | undefined;
   readonly hot: HotState;
   readonly ids: IdSource;
   readonly limits: StateLimits;
   readonly logger: Logger;
-  /** Lifetime of access tokens, ms: as long revocations are remembered. @default 3600000 */
+  /** Lifetime of access tokens, ms: so long and a little longer revocations are remembered. @default 3600000 */
   readonly tokenTtlMs?: number | undefined;
 }
 
@@ -90,8 +92,12 @@ export class StateNode {
     });
     this.evictions = new Evictions({
       hot,
-      ttlMs: options.tokenTtlMs ?? DEFAULT_TOKEN_TTL_MS,
+      store: options.revocations,
+      // From a clock that is ahead to one that is behind a token is good for so long.
+      ttlMs: (options.tokenTtlMs ?? DEFAULT_TOKEN_TTL_MS) + 2 * CLOCK_SKEW_MS,
       logger,
+      nextId: () => ids.next(),
+      connectionsOf: (user) => locations.connectionsOf(user),
       onEvicted: (eviction) => this.#carryOut(eviction),
     });
     const presence = new Presence({ locations, graceMs: limits.sessionGraceMs });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type AdminHandler, Snowflake, type UserId } from '../common/mod.ts';
+import { type AdminHandler, type SessionId, type UserId } from '../common/mod.ts';
 import { encodeRecord, link as wire, LinkKind } from '../proto/mod.ts';
 import { operatorRoutes } from './operator-routes.ts';
 import type { FakeWorker } from './testing/fake-stream.ts';
@@ -10,12 +10,8 @@ const ROOM = 9n;
 /** Calls the routes of a node as the admin port does. */
 async function operator() {
   const it = await testNode();
-  const snowflake = new Snowflake(2);
   await it.store.createAccount({ id: 1n as UserId, name: 'ann', passwordHash: 'x' });
-  const routes = operatorRoutes('state-a', it.node, it.store, {
-    available: true,
-    next: () => snowflake.next(),
-  });
+  const routes = operatorRoutes('state-a', it.node, it.store);
   const call = async (route: keyof typeof routes, query: string) => {
     let answer: unknown;
     const response = {
@@ -61,6 +57,36 @@ test('session: live connections and what happened, by user or session', async ()
   expect(user.live).toMatchObject([{ device: 'phone', session: '1001', gateway: 'gw/0' }]);
   expect(user.events.map(({ what }) => what)).toEqual(['attached', 'attached', 'dropped']);
   expect((await of('1002')).events.map(({ what }) => what)).toEqual(['attached', 'dropped']);
+});
+
+test('session: who was put out by a newer connection of the device, told as such', async () => {
+  const { worker, call } = await operator();
+  const [a, b] = [worker(), worker()];
+  a.attach(1, 1n, { device: 'phone', epoch: 10n });
+  b.attach(2, 1n, { device: 'phone', epoch: 11n });
+  // Its login was answered first and its ATTACH comes last.
+  a.attach(3, 1n, { device: 'phone', epoch: 9n });
+  const replaced = { what: 'kicked', detail: 'SESSION_REPLACED', device: 'phone', gateway: 'gw/0' };
+  expect(await call('GET /session', 'id=1001')).toMatchObject({
+    live: [],
+    events: [{ what: 'attached' }, replaced],
+  });
+  expect(await call('GET /session', 'id=1003')).toMatchObject({
+    live: [],
+    events: [{ what: 'attached' }, replaced],
+  });
+  expect(await call('GET /session', 'id=1002')).toMatchObject({
+    live: [{ session: '1002' }],
+    events: [{ what: 'attached' }],
+  });
+});
+
+test('session: a live one is found also when its coming has been forgotten', async () => {
+  const { node, worker, call } = await operator();
+  worker().attach(1, 1n, { device: 'phone' });
+  const other = { user: 2n as UserId, session: 5n as SessionId, device: '', gateway: '', detail: '' };
+  for (let i = 0; i < 20_000; i++) node.sessionLog.add({ ...other, what: 'attached' });
+  expect(await call('GET /session', 'id=1001')).toMatchObject({ live: [{ device: 'phone' }], events: [] });
 });
 
 /** A worker that answers each question about a message with what `know` makes of it. */

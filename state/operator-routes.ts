@@ -1,8 +1,8 @@
 /** What operators ask of a state server over the admin port: `gochat ctl kick`, `session` and `trace`. */
-import { GochatError, json, type OperatorRoutes, type UserId } from '../common/mod.ts';
+import { GochatError, json, type OperatorRoutes, type SessionId, type UserId } from '../common/mod.ts';
 import { EvictionScope } from './hot/hot-state.ts';
 import { messagePath } from './message-path.ts';
-import type { IdSource, StateNode } from './node.ts';
+import type { StateNode } from './node.ts';
 import type { Store } from './store/store.ts';
 
 const MAX_REASON = 200;
@@ -13,7 +13,6 @@ export function operatorRoutes(
   name: string,
   node: StateNode,
   store: Pick<Store, 'findAccount'>,
-  ids: IdSource,
 ): OperatorRoutes {
   /** Finds a user by name, or takes an id in decimal. */
   const userOf = async (text: string): Promise<UserId> => {
@@ -30,30 +29,31 @@ export function operatorRoutes(
       const reason = (given.get('reason') ?? 'no reason given').slice(0, MAX_REASON);
       const order = { user, code: 'KICKED', reason } as const;
       const connections = node.locations.connectionsOf(user).length;
-      await node.evictions.evict(
-        revokes
-          ? { ...order, scope: EvictionScope.TOKENS, token: ids.next(), device: '' }
-          : { ...order, scope: EvictionScope.DEVICE, token: 0n, device: given.get('device') ?? '' },
-      );
+      if (revokes) await node.evictions.revokeAll(order);
+      else {
+        const device = given.get('device') ?? '';
+        await node.evictions.evict({ ...order, scope: EvictionScope.DEVICE, token: 0n, device });
+      }
       const ended = connections - node.locations.connectionsOf(user).length;
       json(response, 200, { user: user.toString(), connections: ended, revoked: revokes });
     },
     'GET /session': async (_request, response, url) => {
       const text = required(url.searchParams, 'id');
       const id = await userOf(text);
-      const events = node.sessionLog.find(id);
-      const users = new Set([id, ...events.map(({ user }) => user)]);
-      const live = [...users].flatMap((user) => node.locations.connectionsOf(user));
+      const { locations, sessionLog } = node;
+      // An id is of a user or of a session, never of both.
+      const live = [
+        ...locations.connectionsOf(id),
+        ...locations.connectionsOfSession(BigInt(id) as SessionId),
+      ];
       json(response, 200, {
-        live: live
-          .filter(({ session }) => users.size === 1 || session === BigInt(id))
-          .map(({ device, session, epoch, stream }) => ({
-            device,
-            session: session.toString(),
-            epoch: epoch.toString(),
-            gateway: stream.peerName,
-          })),
-        events: events.map(({ atMs, user, session, ...event }) => ({
+        live: live.map(({ device, session, epoch, stream }) => ({
+          device,
+          session: session.toString(),
+          epoch: epoch.toString(),
+          gateway: stream.peerName,
+        })),
+        events: sessionLog.find(id).map(({ atMs, user, session, ...event }) => ({
           at: new Date(atMs).toISOString(),
           user: user.toString(),
           session: session.toString(),

@@ -13,7 +13,7 @@ import { DEFAULT_LIMITS, DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits
 import { NodeIds } from './node-ids.ts';
 import { StateNode } from './node.ts';
 import { operatorRoutes } from './operator-routes.ts';
-import type { Store } from './store/store.ts';
+import type { DurableStore } from './store/store.ts';
 
 const SERVICE = 'state';
 const PROTO_DIR = fileURLToPath(new URL('../proto', import.meta.url));
@@ -36,7 +36,7 @@ export interface StateServerOptions {
   readonly zone?: string | undefined;
   /** Registry, store and hot state belong to the caller, who closes them after `stop`. */
   readonly registry: Registry;
-  readonly store: Store;
+  readonly store: DurableStore;
   readonly hot: HotState;
   readonly logger: Logger;
   /** Lifetime of access tokens. @default 3600000 ms */
@@ -77,7 +77,15 @@ export class StateServer implements Server {
     const limits = Object.freeze({ ...DEFAULT_LIMITS, textBytes, sessionGraceMs, ...options.limits });
     this.#ids = new NodeIds({ registry, logger, onRegained: () => this.#node.wake() });
     const { tokenTtlMs } = options;
-    this.#node = new StateNode({ store, hot, ids: this.#ids, limits, logger, tokenTtlMs });
+    this.#node = new StateNode({
+      store,
+      revocations: store,
+      hot,
+      ids: this.#ids,
+      limits,
+      logger,
+      tokenTtlMs,
+    });
     this.#crpc = new CrpcServer({
       logger,
       port: options.port,
@@ -97,7 +105,7 @@ export class StateServer implements Server {
 
   /** What operators may ask over the admin port. */
   get operatorRoutes(): OperatorRoutes {
-    return operatorRoutes(this.name, this.#node, this.#options.store, this.#ids);
+    return operatorRoutes(this.name, this.#node, this.#options.store);
   }
 
   /** host:port of the crpc server, after start. */
@@ -115,7 +123,7 @@ export class StateServer implements Server {
       const { evictions } = this.#node;
       const tokens = await Tokens.open(store, {
         ttlMs: tokenTtlMs ?? DEFAULT_TOKEN_TTL_MS,
-        nextId: () => this.#ids.next(),
+        nextId: (user) => evictions.tokenId(user),
         refusal: (user, token) => evictions.refusal(user, token),
       });
       await this.#ids.acquire();

@@ -233,6 +233,21 @@ describe('connecting', () => {
     expect([other.hellos.length, world.gateway.hellos.length]).toEqual([1, 3]);
   });
 
+  test('reconnect: with a ticket not where the draining gateway says, but where a new one lets in', async () => {
+    const world = await makeWorld();
+    const other = await new FakeGateway(world.gateway.chat).start();
+    onTestFinished(() => other[Symbol.asyncDispose]());
+    world.directory.more = { ticket: 'one' };
+    const client = makeClient(world);
+    await client.connect();
+    world.directory.more = { ticket: 'two' };
+    const back = next(client, 'connected');
+    world.gateway.only.close('SERVER_DRAINING', true, 1, other);
+    await back;
+    expect(other.hellos).toEqual([]);
+    expect(world.gateway.hellos.map(({ ticket }) => ticket)).toEqual(['one', 'two']);
+  });
+
   test('reconnect: a token at its end is replaced before it is used', async () => {
     const world = await makeWorld();
     world.directory.tokenMs = 1_000;
@@ -414,6 +429,24 @@ describe('receiving', () => {
     const nothing = next(later, 'synced');
     await later.connect();
     expect(await nothing).toMatchObject({ messages: 0 });
+  });
+
+  test('receipts: what may have been lost is reported again after RESYNC and on the next connection', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world, { receiptDelayMs: 1 });
+    await client.connect();
+    await next(client, 'synced');
+    const marks = () =>
+      world.gateway
+        .framesOf(FrameType.RECEIPTS)
+        .flatMap(({ payload }) => Receipts.decode(payload).receipts.map(({ readSeq }) => readSeq));
+    client.markRead(world.room.toString(), 3);
+    await vi.waitUntil(() => marks().length === 1);
+    world.gateway.only.resync();
+    await vi.waitUntil(() => marks().length === 2);
+    world.gateway.only.destroy();
+    await vi.waitUntil(() => marks().length === 3);
+    expect(marks()).toEqual([3n, 3n, 3n]);
   });
 
   test('typing: told at most once in a while and shown to the others, with the server’s word for who it is', async () => {
@@ -676,6 +709,25 @@ describe('calls', () => {
     world.gateway.mute.clear();
     world.gateway.only.destroy();
     expect(await opening).toMatchObject({ name: 'bob' });
+  });
+
+  test('deleteRoom: repeated after a lost answer it succeeds, at first a room that is not there is told', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    const { id } = await client.createRoom('attic');
+    world.gateway.refuse.set('deleteRoom', { code: 'ROOM_NOT_FOUND', retryable: false });
+    await expect(client.deleteRoom(id)).rejects.toMatchObject({ code: 'ROOM_NOT_FOUND' });
+    world.gateway.refuse.clear();
+    world.gateway.mute.add('deleteRoom');
+    const asked = world.gateway.framesOf(FrameType.REQUEST).length;
+    const deleting = client.deleteRoom(id);
+    await vi.waitUntil(() => world.gateway.framesOf(FrameType.REQUEST).length > asked);
+    world.gateway.chat.conversations.delete(BigInt(id));
+    world.gateway.refuse.set('deleteRoom', { code: 'ROOM_NOT_FOUND', retryable: false });
+    world.gateway.mute.clear();
+    world.gateway.only.resync();
+    await deleting;
   });
 
   test('synchronisation: a refusal is tried again while it may help and told when it may not', async () => {

@@ -91,12 +91,11 @@ export class GochatClient {
     });
     this.#requests = new Requests(this.#options, {
       nextRef,
-      write: (ref, key, payload) => this.#link.connection?.send(FrameType.REQUEST, ref, key, payload),
+      write: (ref, key, payload) => this.#write(FrameType.REQUEST, ref, key, payload),
     });
-    this.#receipts = new Receipts(this.#options.receiptDelayMs, (payload) => {
-      this.#link.connection?.send(FrameType.RECEIPTS, 0, 0n, payload);
-      return this.#link.connection !== undefined;
-    });
+    this.#receipts = new Receipts(this.#options.receiptDelayMs, (payload) =>
+      this.#write(FrameType.RECEIPTS, 0, 0n, payload),
+    );
     this.#inbox = new Inbox(
       (conversation, message) => this.#receiver.deliver(conversation, message),
       (conversation, seq) => this.#receipts.delivered(conversation, seq),
@@ -299,6 +298,13 @@ export class GochatClient {
 
   // The connection comes and goes.
 
+  /** Sends a frame; false while there is no connection. */
+  #write(type: FrameType, ref: number, key: bigint, payload: Uint8Array): boolean {
+    const { connection } = this.#link;
+    connection?.send(type, ref, key, payload);
+    return connection !== undefined;
+  }
+
   #onWelcome(welcome: Welcome): void {
     this.#receiver.welcome(welcome.user);
     if (welcome.maxTextBytes > 0) this.#maxTextBytes = welcome.maxTextBytes;
@@ -321,7 +327,7 @@ export class GochatClient {
   #catchUp(): void {
     this.#outbox.resend();
     this.#requests.resend();
-    this.#receipts.flush();
+    this.#receipts.repeat();
     this.#syncer.want(true);
   }
 

@@ -1,4 +1,4 @@
-/** Reports delivered and read cursors to the server, gathered for a moment: one frame for many messages. */
+/** Reports delivered and read cursors to the server: gathered, one frame for many messages, and again when in doubt. */
 import { Receipts as ReceiptsMessage } from '../../proto/client.ts';
 
 const MAX_RECEIPTS_PER_FRAME = 256;
@@ -8,12 +8,19 @@ interface Moved {
   read: number;
 }
 
-/** Holds at most one entry per conversation; what could not be reported waits for the next connection. */
+/**
+ * Holds at most one entry per conversation; what could not be reported waits for the next connection.
+ *
+ * RECEIPTS has no answer, and may be lost with the gateway or the state node that has it. So what was reported is kept,
+ * of the conversations reported last, and reported again when something on the way has changed: cursors never go back.
+ */
 export class Receipts {
   readonly #delayMs: number;
   /** Sends a RECEIPTS frame; false while there is no connection. */
   readonly #write: (payload: Uint8Array) => boolean;
   readonly #moved = new Map<bigint, Moved>();
+  /** Reported last at the end. */
+  readonly #reported = new Map<bigint, Moved>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(delayMs: number, write: (payload: Uint8Array) => boolean) {
@@ -41,13 +48,32 @@ export class Receipts {
         readSeq: BigInt(read),
       }));
       if (!this.#write(ReceiptsMessage.encode({ receipts }).finish())) return;
-      for (const [conversation] of part) this.#moved.delete(conversation);
+      for (const [conversation, moved] of part) this.#keep(conversation, moved);
     }
+  }
+
+  /** Reports what may have been lost, too. */
+  repeat(): void {
+    for (const [conversation, moved] of this.#reported)
+      this.#moved.set(conversation, furthest(moved, this.#moved.get(conversation)));
+    this.flush();
   }
 
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  #keep(conversation: bigint, moved: Moved): void {
+    const reported = furthest(moved, this.#reported.get(conversation));
+    this.#moved.delete(conversation);
+    this.#reported.delete(conversation);
+    this.#reported.set(conversation, reported);
+    if (this.#reported.size <= MAX_RECEIPTS_PER_FRAME) return;
+    for (const oldest of this.#reported.keys()) {
+      this.#reported.delete(oldest);
+      return;
+    }
   }
 
   #entry(conversation: bigint): Moved {
@@ -59,4 +85,11 @@ export class Receipts {
     }
     return entry;
   }
+}
+
+function furthest(moved: Moved, other: Moved = { delivered: 0, read: 0 }): Moved {
+  return {
+    delivered: Math.max(moved.delivered, other.delivered),
+    read: Math.max(moved.read, other.read),
+  };
 }

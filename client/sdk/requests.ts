@@ -11,6 +11,7 @@ export type Call = NonNullable<Request['call']>;
 export type Result = NonNullable<Response['result']>;
 
 interface Pending {
+  readonly isDelete: boolean;
   readonly key: bigint;
   readonly payload: Uint8Array;
   readonly backoff: Backoff;
@@ -18,13 +19,15 @@ interface Pending {
   readonly reject: (error: ClientError) => void;
   readonly deadline: ReturnType<typeof setTimeout>;
   retry: ReturnType<typeof setTimeout> | undefined;
+  /** How often it was sent. */
+  tries: number;
   /** Why the last try was refused: better to tell than that time ran out. */
   refusal: ClientError | undefined;
 }
 
 export interface RequestsHooks {
-  /** Sends a REQUEST frame; without effect while there is no connection. */
-  write(ref: number, key: bigint, payload: Uint8Array): void;
+  /** Sends a REQUEST frame; false while there is no connection. */
+  write(ref: number, key: bigint, payload: Uint8Array): boolean;
   nextRef(): number;
 }
 
@@ -51,6 +54,7 @@ export class Requests {
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     const ref = this.#hooks.nextRef();
     const pending: Pending = {
+      isDelete: call.$case === 'deleteRoom',
       key,
       payload: RequestMessage.encode({ call }).finish(),
       backoff: new Backoff(this.#options.backoff, this.#options.random),
@@ -60,10 +64,11 @@ export class Requests {
         this.#take(ref)?.reject(pending.refusal ?? ClientError.local('DEADLINE_EXCEEDED'));
       }, this.#options.callTimeoutMs),
       retry: undefined,
+      tries: 0,
       refusal: undefined,
     };
     this.#pending.set(ref, pending);
-    this.#hooks.write(ref, key, pending.payload);
+    this.#write(ref, pending);
     return promise;
   }
 
@@ -91,6 +96,9 @@ export class Requests {
       pending.refusal = error;
       clearTimeout(pending.retry);
       pending.retry = setTimeout(() => this.#write(ref, pending), pending.backoff.next(nack.retryAfterMs));
+    } else if (pending.isDelete && pending.tries > 1 && nack.code === 'ROOM_NOT_FOUND') {
+      // An earlier try was carried out, and its answer was lost.
+      this.#take(ref)?.resolve({ $case: 'done', done: {} });
     } else {
       this.#take(ref)?.reject(error);
     }
@@ -104,7 +112,7 @@ export class Requests {
   #write(ref: number, pending: Pending): void {
     clearTimeout(pending.retry);
     pending.retry = undefined;
-    this.#hooks.write(ref, pending.key, pending.payload);
+    if (this.#hooks.write(ref, pending.key, pending.payload)) pending.tries++;
   }
 
   #take(ref: number): Pending | undefined {

@@ -102,6 +102,18 @@ describe('membership', () => {
     expect(await ask(it, 3, it.room, { $case: 'getMembers', getMembers: {} })).toBe('NOT_A_MEMBER');
   });
 
+  test('a repeated leave or removal: nobody is told again', async () => {
+    const it = await roomOfThree();
+    await it.node.membership.leave({ user: BOB, userName: 'bob' }, it.room);
+    await it.node.membership.remove({ user: ANN, userName: 'ann' }, it.room, 'cid');
+    await settle();
+    it.w.take();
+    await it.node.membership.leave({ user: BOB, userName: 'bob' }, it.room);
+    await it.node.membership.remove({ user: ANN, userName: 'ann' }, it.room, CID.toString());
+    await settle();
+    expect(changes(it.w)).toEqual([]);
+  });
+
   test('delete: everybody is told, and nobody can send there', async () => {
     const it = await roomOfThree();
     expect(await ask(it, 2, it.room, { $case: 'deleteRoom', deleteRoom: {} })).toBe('NOT_OWNER');
@@ -111,6 +123,18 @@ describe('membership', () => {
     await settle();
     expect(it.w.lines()).toEqual(['2: NACK ref=1 NOT_A_MEMBER']);
     expect(await ask(it, 2, it.room, { $case: 'leaveRoom', leaveRoom: {} })).toBe('ROOM_NOT_FOUND');
+  });
+
+  test('erasing that a failing store interrupts: goes on by itself', async () => {
+    const it = await roomOfThree();
+    const tries = () => it.store.calls.get('eraseDeleted') ?? 0;
+    it.store.failing.add('eraseDeleted');
+    await it.node.membership.delete({ user: ANN, userName: 'ann' }, it.room);
+    await until(() => tries() >= 2);
+    it.store.failing.delete('eraseDeleted');
+    const failed = tries();
+    await until(() => tries() > failed);
+    await it.node.membership.stop();
   });
 
   test('what is no room: ROOM_NOT_FOUND', async () => {

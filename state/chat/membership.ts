@@ -1,5 +1,5 @@
 /** Joining, leaving, removing, deleting: the store puts each in one order with the room's messages; members are told. */
-import { type ConversationId, GochatError, type Logger, type UserId } from '../../common/mod.ts';
+import { Backoff, type ConversationId, GochatError, type Logger, type UserId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import type { Fanout } from '../delivery/fanout.ts';
 import type { MemberChange, RoomRefusal, Store } from '../store/store.ts';
@@ -10,6 +10,10 @@ import { conversationId } from './rooms.ts';
 const DECIMAL = /^\d{1,20}$/;
 /** Messages erased in one transaction, so that nobody waits long for it. */
 const ERASE_ROWS = 1000;
+/** How long erasing waits at most for a store that fails, ms. */
+const MAX_ERASE_RETRY_MS = 60_000;
+/** How often to look for what a node that stopped has left behind, ms. */
+const ERASE_AGAIN_MS = 600_000;
 const { MEMBER_CHANGE_JOINED, MEMBER_CHANGE_LEFT, MEMBER_CHANGE_REMOVED, MEMBER_CHANGE_DELETED } =
   client.MemberChange;
 
@@ -33,7 +37,10 @@ export interface MembershipOptions {
  */
 export class Membership {
   readonly #options: MembershipOptions;
+  readonly #backoff = new Backoff({ baseMs: 100, maxMs: MAX_ERASE_RETRY_MS });
+  #isEraseDue = false;
   #erasing: Promise<void> | undefined;
+  #eraseTimer: NodeJS.Timeout | undefined;
   #stopped = false;
 
   constructor(options: MembershipOptions) {
@@ -56,7 +63,7 @@ export class Membership {
   async leave(actor: Actor, room: bigint): Promise<void> {
     const id = roomId(room);
     const change = accept(await this.#options.store.leaveRoom(id, actor.user), room);
-    this.#announce(id, MEMBER_CHANGE_LEFT, actor, '', change);
+    if (change.changed) this.#announce(id, MEMBER_CHANGE_LEFT, actor, '', change);
   }
 
   /** Makes another user, by name or by id in decimal, leave. */
@@ -64,7 +71,7 @@ export class Membership {
     const id = roomId(room);
     const member = await this.#find(id, user);
     const change = accept(await this.#options.store.removeMember(id, owner.user, member.user), room);
-    this.#announce(id, MEMBER_CHANGE_REMOVED, member, owner.userName, change);
+    if (change.changed) this.#announce(id, MEMBER_CHANGE_REMOVED, member, owner.userName, change);
   }
 
   async delete(owner: Actor, room: bigint): Promise<void> {
@@ -76,26 +83,37 @@ export class Membership {
     this.erase();
   }
 
-  /** Erases what deleted rooms hold, in the background; what an earlier run left behind too. */
+  /** Erases what deleted rooms hold, in the background and until it is done; what an earlier run left behind too. */
   erase(): void {
-    this.#erasing ??= this.#erase()
-      .catch((error: unknown) => {
-        // They stay marked as deleted: the next deletion or start goes on.
-        this.#options.logger.warn({ err: error }, 'erasing deleted rooms was interrupted');
-      })
-      .finally(() => {
-        this.#erasing = undefined;
-      });
+    this.#isEraseDue = true;
+    if (this.#erasing !== undefined || this.#stopped) return;
+    clearTimeout(this.#eraseTimer);
+    this.#erasing = this.#erase().finally(() => {
+      this.#erasing = undefined;
+    });
   }
 
-  /** Resolves when no erasing is under way; what is left goes on with the next start. */
+  /** Resolves when no erasing is under way; what is left is for the other nodes and the next start. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    clearTimeout(this.#eraseTimer);
     await this.#erasing;
   }
 
   async #erase(): Promise<void> {
-    while (!this.#stopped && (await this.#options.store.eraseDeleted(ERASE_ROWS)));
+    let againMs = ERASE_AGAIN_MS;
+    try {
+      while (this.#isEraseDue && !this.#stopped) {
+        this.#isEraseDue = false;
+        while (!this.#stopped && (await this.#options.store.eraseDeleted(ERASE_ROWS)));
+      }
+      this.#backoff.reset();
+    } catch (error) {
+      // The rooms stay marked as deleted.
+      againMs = this.#backoff.next();
+      this.#options.logger.warn({ err: error, againMs }, 'erasing deleted rooms was interrupted');
+    }
+    if (!this.#stopped) this.#eraseTimer = setTimeout(() => this.erase(), againMs).unref();
   }
 
   #announce(

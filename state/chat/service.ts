@@ -29,10 +29,9 @@ export function accountService(
     },
     async logout(request, context) {
       const { user, token } = await tokens.verifyBearer(context.header('authorization'));
-      const [scope, upTo] = request.everywhere
-        ? [EvictionScope.TOKENS, tokens.nextId()]
-        : [EvictionScope.TOKEN, token];
-      await evictions.evict({ user, scope, token: upTo, device: '', code: 'LOGGED_OUT', reason: '' });
+      const order = { user, code: 'LOGGED_OUT', reason: '' } as const;
+      if (request.everywhere) await evictions.revokeAll(order);
+      else await evictions.evict({ ...order, scope: EvictionScope.TOKEN, token, device: '' });
       return {};
     },
   };

@@ -11,14 +11,13 @@ import {
   SignJWT,
 } from 'jose';
 import { type ErrorCode, GochatError, type UserId } from '../../common/mod.ts';
+import { CLOCK_SKEW_MS } from '../limits.ts';
 import type { SigningKey, Store } from '../store/store.ts';
 
 const ALGORITHM = 'EdDSA';
 const CURVE = 'Ed25519';
 const ISSUER = 'gochat';
 const AUDIENCE = 'gochat';
-/** Clocks of the nodes may differ by this much. */
-const CLOCK_SKEW_S = 5;
 const DECIMAL = /^[1-9]\d{0,18}$/;
 
 export interface Identity {
@@ -28,7 +27,7 @@ export interface Identity {
 
 /** Whom a token speaks for, and which one it is. */
 export interface Verified extends Identity {
-  /** Grows with the time of issue; 0: a token of a release that did not number them. */
+  /** See Evictions.tokenId; 0: a token of a release that did not number them. */
   readonly token: bigint;
 }
 
@@ -36,8 +35,8 @@ export interface Verified extends Identity {
 export interface TokenRules {
   /** Lifetime of a token, ms. */
   readonly ttlMs: number;
-  /** Makes ids of tokens, which grow with time. */
-  readonly nextId: () => bigint;
+  /** Makes the id of a token of a user, which is not revoked. */
+  readonly nextId: (user: UserId) => Promise<bigint>;
   /** Returns why a token that is genuine is not taken. */
   readonly refusal: (user: UserId, token: bigint) => ErrorCode | undefined;
   /** Wall clock, Unix ms. @default Date.now */
@@ -87,13 +86,9 @@ export class Tokens {
     return new Tokens(stored.kid, await importJWK(privateJwk, ALGORITHM), publicJwk, rules);
   }
 
-  /** Returns an id greater than those of the tokens that were made before. */
-  nextId(): bigint {
-    return this.#rules.nextId();
-  }
-
   /** Makes a token for a user. */
   async issue(identity: Identity): Promise<IssuedToken> {
+    const id = await this.#rules.nextId(identity.user);
     const issuedAtS = Math.floor(this.#now() / 1000);
     const expiresAtS = issuedAtS + Math.max(1, Math.floor(this.#rules.ttlMs / 1000));
     const token = await new SignJWT({ name: identity.name })
@@ -103,7 +98,7 @@ export class Tokens {
       .setSubject(identity.user.toString())
       .setIssuedAt(issuedAtS)
       .setExpirationTime(expiresAtS)
-      .setJti(this.nextId().toString())
+      .setJti(id.toString())
       .sign(this.#key);
     return { token, expiresAtMs: expiresAtS * 1000 };
   }
@@ -116,7 +111,7 @@ export class Tokens {
         issuer: ISSUER,
         audience: AUDIENCE,
         requiredClaims: ['sub', 'exp', 'iat', 'jti'],
-        clockTolerance: CLOCK_SKEW_S,
+        clockTolerance: CLOCK_SKEW_MS / 1000,
         currentDate: new Date(this.#now()),
       });
       const { sub, name, jti = '' } = payload;

@@ -13,6 +13,8 @@ export interface Batch<Origin> {
   readonly drafts: QueuedDraft[];
   readonly origins: Origin[];
   bytes: number;
+  /** Since when its first row has waited, by the clock of this process, ms. */
+  readonly sinceMs: number;
 }
 
 export interface GroupCommitOptions<Origin> {
@@ -22,10 +24,14 @@ export interface GroupCommitOptions<Origin> {
   readonly queueBytes: number;
   readonly batchRows: number;
   readonly batchBytes: number;
-  /** The batch is durable; the next one may be on its way already. */
+  /** How long a batch may wait for its commit, from its first row on, ms. */
+  readonly queueMs: number;
+  /** The batch is durable; the next one may be on its way already. Must not throw. */
   readonly onCommitted: (batch: Batch<Origin>, results: readonly Appended[], seconds: number) => void;
   /** The batch may or may not be durable; the next one has not begun, so what waits can still be taken out. */
   readonly onFailed: (batch: Batch<Origin>, error: GochatError) => void;
+  /** The batch has waited for too long and is not committed; the next one has not begun. */
+  readonly onOverdue: (batch: Batch<Origin>) => void;
 }
 
 /** Bytes of a queued row beside its strings, by rule of thumb. */
@@ -58,20 +64,21 @@ export class GroupCommit<Origin> {
     return this.#rows * 2 <= this.#options.queueRows && this.#bytes * 2 <= this.#options.queueBytes;
   }
 
-  /** Queues a draft; false when the queue is full. */
+  /** Queues a draft, which has waited since then or from now on; false when the queue is full. */
   offer(
     conversation: ConversationId,
     sender: UserId,
     clientMsgId: string,
     text: string,
     origin: Origin,
+    sinceMs?: number,
   ): boolean {
     const bytes = ROW_OVERHEAD_BYTES + (text.length + clientMsgId.length) * 2;
     const { queueRows, queueBytes, batchRows, batchBytes } = this.#options;
     if (this.#rows >= queueRows || this.#bytes + bytes > queueBytes) return false;
     let batch = this.#queue.at(-1);
     if (batch === undefined || batch.drafts.length >= batchRows || batch.bytes + bytes > batchBytes) {
-      batch = { drafts: [], origins: [], bytes: 0 };
+      batch = { drafts: [], origins: [], bytes: 0, sinceMs: sinceMs ?? performance.now() };
       this.#queue.push(batch);
     }
     batch.drafts.push({ conversation, sender, clientMsgId, id: NO_ID, text, atMs: 0 });
@@ -85,19 +92,29 @@ export class GroupCommit<Origin> {
   /** Begins a commit when none is in flight. */
   start(): void {
     if (this.#inFlight) return;
-    const batch = this.#queue.shift();
+    const begun = performance.now();
+    const batch = this.#next(begun);
     if (batch === undefined) {
       for (const resolve of this.#whenIdle.splice(0)) resolve();
       return;
     }
-    this.#rows -= batch.drafts.length;
-    this.#bytes -= batch.bytes;
     this.#inFlight = true;
-    const begun = performance.now();
     this.#append(batch.drafts).then(
       (results) => this.#committed(batch, results, begun),
       (error: unknown) => this.#failed(batch, error),
     );
+  }
+
+  /** Takes the first batch that has not waited for too long out of the queue. */
+  #next(nowMs: number): Batch<Origin> | undefined {
+    for (;;) {
+      const batch = this.#queue.shift();
+      if (batch === undefined) return undefined;
+      this.#rows -= batch.drafts.length;
+      this.#bytes -= batch.bytes;
+      if (nowMs - batch.sinceMs <= this.#options.queueMs) return batch;
+      this.#options.onOverdue(batch);
+    }
   }
 
   /** Rejects also where no id can be made: that is a failure of the batch like any other. */
@@ -118,12 +135,7 @@ export class GroupCommit<Origin> {
     this.#inFlight = false;
     // The store works on while this batch is handed out.
     this.start();
-    try {
-      this.#options.onCommitted(batch, results, (performance.now() - begun) / 1000);
-    } catch (error) {
-      // The senders repeat what they do not see acknowledged and are answered as duplicates.
-      this.#options.onFailed(batch, GochatError.from(error));
-    }
+    this.#options.onCommitted(batch, results, (performance.now() - begun) / 1000);
   }
 
   #failed(batch: Batch<Origin>, error: unknown): void {
@@ -134,7 +146,7 @@ export class GroupCommit<Origin> {
 
   /** Takes the rows out of the queue for which `test` is true, in order. */
   remove(test: (origin: Origin) => boolean): Batch<Origin> {
-    const removed: Batch<Origin> = { drafts: [], origins: [], bytes: 0 };
+    const removed: Batch<Origin> = { drafts: [], origins: [], bytes: 0, sinceMs: 0 };
     const kept = this.#queue;
     this.#queue = [];
     this.#rows = 0;
@@ -147,7 +159,8 @@ export class GroupCommit<Origin> {
           removed.drafts.push(draft);
           removed.origins.push(origin);
         } else {
-          this.offer(draft.conversation, draft.sender, draft.clientMsgId, draft.text, origin);
+          const { conversation, sender, clientMsgId, text } = draft;
+          this.offer(conversation, sender, clientMsgId, text, origin, batch.sinceMs);
         }
       }
     }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   client,
   decodeConns,
@@ -9,6 +9,7 @@ import {
   FrameType,
   LinkKind,
 } from '../../proto/mod.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import { type FakeWorker, sendFrame } from '../testing/fake-stream.ts';
 import { settle, testNode } from '../testing/test-node.ts';
 
@@ -103,6 +104,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.constant('read' as const) },
   { weight: 2, arbitrary: fc.constant('commit' as const) },
   { weight: 1, arbitrary: fc.constant('fail' as const) },
+  { weight: 1, arbitrary: fc.constant('wait' as const) },
   { weight: 1, arbitrary: fc.constant('repeat' as const) },
   { weight: 1, arbitrary: fc.constant('lose the other node' as const) },
   { weight: 1, arbitrary: fc.record({ giveUp: fc.nat({ max: 5 }) }) },
@@ -121,6 +123,8 @@ async function play(
   store.holding = true;
   for (const next of steps) {
     if (next === 'read') sender.read();
+    // Some of what waits has waited for too long by then.
+    else if (next === 'wait') vi.advanceTimersByTime(DEFAULT_LIMITS.queueMs * 0.6);
     else if (next === 'repeat') sender.repeat();
     else if (next === 'lose the other node') sender.loseOtherNode();
     else if (typeof next === 'object') {
@@ -154,7 +158,11 @@ async function play(
 }
 
 describe('order of one sender', () => {
-  test('failed commits, full queues, a lost node, repetitions and cancelled sends at random: the logs keep the order, all is in them once', async () => {
+  test('failed commits, full and slow queues, a lost node, repetitions and cancelled sends at random: the logs keep the order, all is in them once', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
     const byNumber = (a: string, b: string) => Number(a.slice(1)) - Number(b.slice(1));
     await fc.assert(
       fc.asyncProperty(

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { ModelStore } from '../testing/model-store.ts';
 import { settle, type TestNode, testNode, until } from '../testing/test-node.ts';
 import type { FakeWorker } from '../testing/fake-stream.ts';
@@ -133,6 +133,35 @@ describe('sequencer: overload', () => {
     expect(w.lines().filter((line) => line.startsWith('fence'))).toEqual(['fence 1']);
   });
 
+  test('a send that has waited for too long: OVERLOADED, nothing later of that connection overtakes, others go on', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const { store, w } = await pair({ batchRows: 1 });
+    store.holding = true;
+    w.send(2, 1, ROOM, 'x1');
+    w.send(1, 1, ROOM, 'm1');
+    vi.advanceTimersByTime(10_001);
+    w.send(1, 2, ROOM, 'm2');
+    w.send(2, 2, ROOM, 'x2');
+    store.release();
+    await settle();
+    store.release();
+    await settle();
+    expect(texts(store)).toEqual(['x1', 'x2']);
+    expect(w.lines().filter((line) => line.startsWith('1: NACK') || line.startsWith('fence'))).toEqual([
+      '1: NACK ref=1 OVERLOADED',
+      '1: NACK ref=2 RESYNC_REQUIRED',
+      'fence 1',
+    ]);
+    store.holding = false;
+    w.resynced();
+    w.frames([1, sendFrame(1, ROOM, 'm1', 'm1')], [1, sendFrame(2, ROOM, 'm2', 'm2')]);
+    await settle();
+    expect(texts(store)).toEqual(['x1', 'x2', 'm1', 'm2']);
+  });
+
   test('other connections: are not held up', async () => {
     const { store, w } = await pair({ queueRows: 1 });
     store.holding = true;
@@ -165,6 +194,31 @@ describe('sequencer: store failures', () => {
       'fence 1',
     ]);
     expect(texts(store)).toEqual([]);
+  });
+
+  test('a commit that cannot be told: nobody is refused, all resynchronise, the next one goes on', async () => {
+    const { store, w } = await pair();
+    store.holding = true;
+    w.frames([1, sendFrame(1, ROOM, 'm1', 'm1')], [2, sendFrame(1, ROOM, 'm2', 'm2')]);
+    w.send(1, 2, ROOM, 'm3');
+    let answers = 0;
+    w.stream.onSend = () => {
+      if (++answers === 2) throw new Error('the answer to m2');
+    };
+    store.release();
+    await settle();
+    const lines = w.lines();
+    expect(lines.filter((line) => line.includes('NACK'))).toEqual([]);
+    expect(lines).toContain('fence 1,2');
+    store.holding = false;
+    store.release();
+    await settle();
+    expect(w.lines()).toContain('1: SENT ref=2 m3 seq=3');
+    w.resynced();
+    w.send(2, 1, ROOM, 'm2');
+    await settle();
+    expect(w.lines()).toContain('2: SENT ref=1 m2 seq=2 duplicate');
+    expect(texts(store)).toEqual(['m1', 'm2', 'm3']);
   });
 
   test('a connection that has gone: what it queued behind a failed send is dropped too', async () => {

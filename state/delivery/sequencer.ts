@@ -65,8 +65,19 @@ export class Sequencer {
       queueBytes: limits.queueBytes,
       batchRows: limits.batchRows,
       batchBytes: limits.batchBytes,
-      onCommitted: (batch, results, seconds) => this.#committed(batch, results, seconds),
+      queueMs: limits.queueMs,
+      onCommitted: (batch, results, seconds) => {
+        try {
+          this.#committed(batch, results, seconds);
+        } catch (error) {
+          this.#unannounced(batch, results, error);
+        }
+      },
       onFailed: (batch, error) => this.#failed(batch, error),
+      onOverdue: (batch) => {
+        this.#turnAway(batch, 'OVERLOADED', OVERLOADED_RETRY_MS);
+        this.#tell();
+      },
     });
   }
 
@@ -227,27 +238,25 @@ export class Sequencer {
     this.#tell();
   }
 
-  /** Refuses the batch, and with it what its senders have queued behind it, but for what begins with a repetition. */
+  /** The batch is in the log and not everybody may have heard: its conversations resynchronise, the senders too. */
+  #unannounced(batch: Batch<SendOrigin>, results: readonly Appended[], error: unknown): void {
+    const { fanout, logger } = this.#options;
+    logger.error({ err: error, rows: results.length }, 'a committed batch could not be told');
+    for (let i = 0; i < results.length; i++) {
+      const result = results[i] as Appended;
+      if (result.ok) fanout.markLost((batch.drafts[i] as QueuedDraft).conversation, result.memberVersion);
+    }
+    this.#tell();
+  }
+
   #failed(batch: Batch<SendOrigin>, error: GochatError): void {
     const { logger, metrics } = this.#options;
     if (!this.#failing)
       logger.error({ err: error, code: error.code, rows: batch.drafts.length }, 'append failed');
     const delayMs = this.#failing ? this.#retry.next() : 0;
     this.#failing = true;
-    const failed = new Map<Downlink, Map<number, number>>();
-    for (const { link, conn, round } of batch.origins) {
-      const rounds = failed.get(link);
-      // The last one of a connection is of its newest round.
-      if (rounds === undefined) failed.set(link, new Map([[conn, round]]));
-      else rounds.set(conn, round);
-    }
-    // Also of connections that have gone: they may be repeating on another one already.
-    const behind = this.#commit.remove(
-      ({ link, conn, round }) => round <= (failed.get(link)?.get(conn) ?? -1),
-    );
-    this.#refuseAll(batch, error.code, error.retryAfterMs ?? MAX_RETRY_MS);
-    this.#refuseAll(behind, 'RESYNC_REQUIRED');
-    count(metrics, 'failed', batch.drafts.length + behind.drafts.length);
+    const refused = this.#turnAway(batch, error.code, error.retryAfterMs ?? MAX_RETRY_MS);
+    count(metrics, 'failed', refused);
     if (delayMs > 0 && !this.#draining) {
       this.#retryTimer ??= setTimeout(() => {
         this.#retryTimer = undefined;
@@ -255,6 +264,27 @@ export class Sequencer {
       }, delayMs);
     }
     this.#tell();
+  }
+
+  /**
+   * Refuses the batch, and with it what its senders have queued behind it, but for what begins with a repetition.
+   * Returns how many rows that are.
+   */
+  #turnAway(batch: Batch<SendOrigin>, code: ErrorCode, retryAfterMs: number): number {
+    const refused = new Map<Downlink, Map<number, number>>();
+    for (const { link, conn, round } of batch.origins) {
+      const rounds = refused.get(link);
+      // The last one of a connection is of its newest round.
+      if (rounds === undefined) refused.set(link, new Map([[conn, round]]));
+      else rounds.set(conn, round);
+    }
+    // Also of connections that have gone: they may be repeating on another one already.
+    const behind = this.#commit.remove(
+      ({ link, conn, round }) => round <= (refused.get(link)?.get(conn) ?? -1),
+    );
+    this.#refuseAll(batch, code, retryAfterMs);
+    this.#refuseAll(behind, 'RESYNC_REQUIRED');
+    return batch.drafts.length + behind.drafts.length;
   }
 
   #refuseAll(batch: Batch<SendOrigin>, code: ErrorCode, retryAfterMs?: number): void {

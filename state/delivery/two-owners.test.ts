@@ -1,6 +1,6 @@
 /** Two nodes that both believe they own a conversation, on a real PostgreSQL: the store makes one order. */
-import { expect, test } from 'vitest';
-import { silentLogger as logger, Snowflake, type UserId } from '../../common/mod.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import { type ConversationId, silentLogger as logger, Snowflake, type UserId } from '../../common/mod.ts';
 import { openHotState } from '../hot/mod.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { StateNode } from '../node.ts';
@@ -10,24 +10,36 @@ import { until } from '../testing/test-node.ts';
 
 const MESSAGES = 300;
 
-test('two nodes commit one conversation at once: contiguous, each message once, each seen by all', async () => {
-  await using scratch = await scratchPostgres();
+/** Two nodes on two stores of one database; each gateway's worker has a stream to each node. */
+async function twoNodes() {
+  const scratch = await scratchPostgres();
   const [one, two] = [await World.open(scratch), await World.open(scratch)];
-  await using hot = await openHotState('memory://', { logger });
-  const [ann, bob] = [await one.user(), await one.user()];
-  const room = await one.room(ann, bob);
-  const makeNode = (world: World, number: number) => {
-    const snowflake = new Snowflake(number);
+  const hot = await openHotState('memory://', { logger });
+  const nodes = [one, two].map((world, number) => {
+    const snowflake = new Snowflake(number + 1);
     const ids = { available: true, next: () => snowflake.next() };
     return new StateNode({ store: world.store, hot, ids, limits: DEFAULT_LIMITS, logger });
-  };
-  const nodes = [makeNode(one, 1), makeNode(two, 2)];
-  // Each gateway sends to the node that it takes for the owner; every node knows every connection.
-  const workers = nodes.map((node) => [
+  });
+  const workers = nodes.map((node): [FakeWorker, FakeWorker] => [
     new FakeWorker((s) => node.accept(s)),
     new FakeWorker((s) => node.accept(s)),
   ]);
-  for (const [a, b] of workers as [FakeWorker, FakeWorker][]) {
+  onTestFinished(async () => {
+    for (const node of nodes) node.stop();
+    await one.store.close();
+    await two.store.close();
+    await hot.close();
+    await scratch[Symbol.asyncDispose]();
+  });
+  return { scratch, one, two, workers };
+}
+
+test('two nodes commit one conversation at once: contiguous, each message once, each seen by all', async () => {
+  const { scratch, one, workers } = await twoNodes();
+  const [ann, bob] = [await one.user(), await one.user()];
+  const room = await one.room(ann, bob);
+  // Each gateway sends to the node that it takes for the owner; every node knows every connection.
+  for (const [a, b] of workers) {
     a.attach(1, ann, { name: 'ann', device: 'a', epoch: 1n });
     b.attach(1, bob, { name: 'bob', device: 'b', epoch: 1n });
   }
@@ -42,7 +54,7 @@ test('two nodes commit one conversation at once: contiguous, each message once, 
     [bob, new Map()],
   ]);
   await until(() => {
-    for (const [a, b] of workers as [FakeWorker, FakeWorker][])
+    for (const [a, b] of workers)
       for (const [worker, user, letter] of [
         [a, ann, 'a'],
         [b, bob, 'b'],
@@ -66,7 +78,57 @@ test('two nodes commit one conversation at once: contiguous, each message once, 
     const own = [...order.values()].filter((id) => id.startsWith(letter));
     expect(own).toEqual(Array.from({ length: MESSAGES }, (_, i) => `${letter}${i + 1}`));
   }
-  for (const node of nodes) node.stop();
-  await one.store.close();
-  await two.store.close();
+});
+
+test('who comes and goes while two nodes commit: is shown what was said in between, by neither node anything else', async () => {
+  const { one, two, workers } = await twoNodes();
+  const [ann, bob, cid] = [await one.user(), await one.user(), await one.user()];
+  const made = await one.store.createRoom(one.conversationId(), one.name(), ann, true);
+  const room = made?.id as ConversationId;
+  await one.store.joinRoom(room, bob);
+  for (const [a, b] of workers) {
+    a.attach(1, ann, { name: 'ann', device: 'a', epoch: 1n });
+    a.attach(2, cid, { name: 'cid', device: 'c', epoch: 1n });
+    b.attach(1, bob, { name: 'bob', device: 'b', epoch: 1n });
+  }
+  const [toOne, toTwo] = [workers[0]?.[0] as FakeWorker, workers[1]?.[1] as FakeWorker];
+  const seqs = { ann: new Set<number>(), bob: new Set<number>(), cid: new Set<number>() };
+  const read = () => {
+    for (const [a, b] of workers)
+      for (const [worker, first] of [
+        [a, seqs.ann],
+        [b, seqs.bob],
+      ] as const)
+        for (const line of worker.lines()) {
+          const [, conn, pushed, acked] = /^(\d): (?:MESSAGE \d+#(\d+) |SENT .* seq=(\d+)$)/.exec(line) ?? [];
+          if (conn !== undefined) (conn === '2' ? seqs.cid : first).add(Number(pushed ?? acked));
+        }
+  };
+  const spans: { from: number; to: number }[] = [];
+  let n = 0;
+  const talk = () => {
+    n++;
+    toOne.send(1, n, room, `a${n}`);
+    toTwo.send(1, n, room, `b${n}`);
+  };
+  for (let turn = 0; turn < 10; turn++) {
+    talk();
+    const joined = await two.store.joinRoom(room, cid);
+    talk();
+    const gone = await one.store.leaveRoom(room, cid);
+    if (typeof gone === 'string') throw new Error(gone);
+    spans.push({ from: joined?.visibleAfterSeq ?? -1, to: gone.seq });
+  }
+  const stays = await two.store.joinRoom(room, cid);
+  spans.push({ from: stays?.visibleAfterSeq ?? -1, to: Number.POSITIVE_INFINITY });
+  talk();
+  await until(() => {
+    read();
+    // Its last messages come to cid as well: that one stays from then on.
+    return seqs.ann.size === 2 * n && seqs.bob.size === 2 * n && seqs.cid.has(2 * n);
+  });
+  const all = Array.from({ length: 2 * n }, (_, i) => i + 1);
+  expect([...seqs.ann].toSorted((x, y) => x - y)).toEqual(all);
+  expect([...seqs.bob].toSorted((x, y) => x - y)).toEqual(all);
+  for (const seq of seqs.cid) expect(spans.some(({ from, to }) => from < seq && seq <= to)).toBe(true);
 });

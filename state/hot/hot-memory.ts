@@ -47,11 +47,17 @@ export class HotMemory implements HotState {
     this.#buckets = new ExpiringMap(bounds);
   }
 
-  async claim(user: UserId, device: string, fresh: SessionId, resume: SessionId | undefined): Promise<Claim> {
+  async claim(
+    user: UserId,
+    device: string,
+    fresh: SessionId,
+    resume: SessionId | undefined,
+    after = 0n,
+  ): Promise<Claim> {
     this.#checkOpen();
     const key = deviceKey(user, device);
     const before = this.#devices.get(key);
-    const epoch = this.#nextEpoch();
+    const epoch = this.#nextEpoch(after);
     const resumed = resume !== undefined && before?.session === resume;
     const session = resumed ? resume : fresh;
     this.#devices.set(key, { epoch, session, held: true }, HELD_TTL_MS);
@@ -85,10 +91,10 @@ export class HotMemory implements HotState {
     return { allowed: true, retryAfterMs: 0 };
   }
 
-  async evict(order: EvictionOrder, ttlMs: number): Promise<Eviction> {
+  async evict(order: EvictionOrder, ttlMs: number, after = 0n): Promise<Eviction> {
     this.#checkOpen();
     const now = this.#now();
-    const eviction = { ...order, atUs: Number(this.#nextEpoch()) };
+    const eviction = { ...order, atUs: Number(this.#nextEpoch(after)) };
     this.#evictions = this.#evictions.filter((kept) => kept.expiresMs > now).slice(1 - MAX_EVICTIONS);
     this.#evictions.push({ eviction, expiresMs: now + ttlMs });
     return eviction;
@@ -104,18 +110,22 @@ export class HotMemory implements HotState {
   }
 
   /** What this process holds it loses only when it ends, and with it who could restore. */
-  async restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<void> {
+  async restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<number> {
     this.#checkOpen();
     const known = new Set(this.#evictions.map(({ eviction }) => eviction.atUs));
     const nowUs = this.#wallNow() * 1000;
+    let kept = 0;
     for (const eviction of evictions) {
       const leftMs = ttlMs - (nowUs - eviction.atUs) / 1000;
-      if (known.has(eviction.atUs) || leftMs <= 0) continue;
+      if (leftMs <= 0) continue;
+      kept++;
+      if (known.has(eviction.atUs)) continue;
       this.#evictions.push({ eviction, expiresMs: this.#now() + leftMs });
       const atUs = BigInt(eviction.atUs);
       if (atUs > this.#lastEpoch) this.#lastEpoch = atUs;
     }
     this.#evictions.sort((a, b) => a.eviction.atUs - b.eviction.atUs);
+    return kept;
   }
 
   async ping(): Promise<void> {
@@ -134,9 +144,10 @@ export class HotMemory implements HotState {
   }
 
   /** One sequence for all devices: it outlives what expires, and a wall clock that steps back. */
-  #nextEpoch(): bigint {
+  #nextEpoch(after: bigint): bigint {
     const wallUs = BigInt(Math.floor(this.#wallNow() * 1000));
-    this.#lastEpoch = wallUs > this.#lastEpoch ? wallUs : this.#lastEpoch + 1n;
+    const last = after > this.#lastEpoch ? after : this.#lastEpoch;
+    this.#lastEpoch = wallUs > last ? wallUs : last + 1n;
     return this.#lastEpoch;
   }
 

@@ -1,7 +1,7 @@
 /** The Lua scripts of HotRedis: each reads and writes one key, by the clock of that key's Redis. */
 
 /**
- * KEYS: device. ARGV: fresh session, session to resume or '', ttl in ms. Returns epoch, session, resumed (0 or 1).
+ * KEYS: device. ARGV: fresh session, session to resume or '', ttl in ms, least epoch. Returns epoch, session, resumed (0 or 1).
  *
  * Lua's numbers are doubles: µs since 1970 are exact in them until the year 2255.
  */
@@ -10,6 +10,7 @@ local before = redis.call('HMGET', KEYS[1], 'epoch', 'session')
 local time = redis.call('TIME')
 local epoch = tonumber(time[1]) * 1000000 + tonumber(time[2])
 if before[1] and tonumber(before[1]) >= epoch then epoch = tonumber(before[1]) + 1 end
+if tonumber(ARGV[4]) > epoch then epoch = tonumber(ARGV[4]) end
 local text = string.format('%.0f', epoch)
 local resumed = 0
 local session = ARGV[1]
@@ -57,7 +58,7 @@ return 0
  * The orders are a sorted set by the time of the order, µs; a member is that time and the order's text, so that each
  * is one of its own.
  *
- * KEYS: evictions. ARGV: ttl in ms, most orders kept, text. Returns the time.
+ * KEYS: evictions. ARGV: ttl in ms, most orders kept, text, least time. Returns the time.
  */
 const EVICT = `
 local time = redis.call('TIME')
@@ -65,6 +66,7 @@ local at = tonumber(time[1]) * 1000000 + tonumber(time[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', at - tonumber(ARGV[1]) * 1000))
 local newest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 if newest[2] and tonumber(newest[2]) >= at then at = tonumber(newest[2]) + 1 end
+if tonumber(ARGV[4]) > at then at = tonumber(ARGV[4]) end
 local text = string.format('%.0f', at)
 redis.call('ZADD', KEYS[1], text, text .. ':' .. ARGV[3])
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[2]))
@@ -72,16 +74,20 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return text
 `;
 
-/** KEYS: evictions. ARGV: ttl in ms, then members. */
+/** KEYS: evictions. ARGV: ttl in ms, then members. Returns how many of them are not too old. */
 const RESTORE = `
 local time = redis.call('TIME')
 local oldest = tonumber(time[1]) * 1000000 + tonumber(time[2]) - tonumber(ARGV[1]) * 1000
+local kept = 0
 for i = 2, #ARGV do
   local at = string.match(ARGV[i], '^%d+')
-  if tonumber(at) > oldest then redis.call('ZADD', KEYS[1], at, ARGV[i]) end
+  if tonumber(at) > oldest then
+    redis.call('ZADD', KEYS[1], at, ARGV[i])
+    kept = kept + 1
+  end
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return 0
+return kept
 `;
 
 export const SCRIPTS = {
@@ -99,9 +105,10 @@ export interface HotRedisScripts {
     fresh: string,
     resume: string,
     ttlMs: number,
+    least: string,
   ): Promise<[epoch: string, session: string, resumed: number]>;
   gochatRelease(key: string, epoch: string, graceMs: number): Promise<number>;
   gochatAllow(key: string, intervalUs: number, burst: number): Promise<number>;
-  gochatEvict(key: string, ttlMs: number, most: number, text: string): Promise<string>;
+  gochatEvict(key: string, ttlMs: number, most: number, text: string, least: string): Promise<string>;
   gochatRestore(key: string, ttlMs: number, ...members: string[]): Promise<number>;
 }

@@ -74,9 +74,16 @@ export class HotRedis implements HotState {
     }
   }
 
-  async claim(user: UserId, device: string, fresh: SessionId, resume: SessionId | undefined): Promise<Claim> {
+  async claim(
+    user: UserId,
+    device: string,
+    fresh: SessionId,
+    resume: SessionId | undefined,
+    after = 0n,
+  ): Promise<Claim> {
+    const key = deviceKey(user, device);
     const [epoch, session, resumed] = await this.#call((redis) =>
-      redis.gochatClaim(deviceKey(user, device), `${fresh}`, `${resume ?? ''}`, HELD_TTL_MS),
+      redis.gochatClaim(key, `${fresh}`, `${resume ?? ''}`, HELD_TTL_MS, `${after + 1n}`),
     );
     return { epoch: BigInt(epoch), session: BigInt(session) as SessionId, resumed: resumed === 1 };
   }
@@ -99,10 +106,10 @@ export class HotRedis implements HotState {
     return { allowed: waitUs === 0, retryAfterMs: Math.ceil(waitUs / 1000) };
   }
 
-  async evict(order: EvictionOrder, ttlMs: number): Promise<Eviction> {
+  async evict(order: EvictionOrder, ttlMs: number, after = 0n): Promise<Eviction> {
     const text = encodeOrder(order);
     const at = await this.#call((redis) =>
-      redis.gochatEvict(EVICTIONS_KEY, Math.ceil(ttlMs), MAX_EVICTIONS, text),
+      redis.gochatEvict(EVICTIONS_KEY, Math.ceil(ttlMs), MAX_EVICTIONS, text, `${after + 1n}`),
     );
     return { ...order, atUs: Number(at) };
   }
@@ -114,10 +121,10 @@ export class HotRedis implements HotState {
     return members.map(decodeEviction);
   }
 
-  async restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<void> {
-    if (evictions.length === 0) return;
+  async restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<number> {
+    if (evictions.length === 0) return 0;
     const members = evictions.map((eviction) => `${eviction.atUs}:${encodeOrder(eviction)}`);
-    await this.#call((redis) => redis.gochatRestore(EVICTIONS_KEY, Math.ceil(ttlMs), ...members));
+    return this.#call((redis) => redis.gochatRestore(EVICTIONS_KEY, Math.ceil(ttlMs), ...members));
   }
 
   async ping(): Promise<void> {

@@ -227,9 +227,10 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       const eviction = await hot.evict(kick(newUser()), 60_000);
       const lost = { ...eviction, user: newUser(), atUs: eviction.atUs + 1 };
       const old = { ...eviction, atUs: eviction.atUs - 61_000_000 };
-      await hot.restoreEvictions([old, eviction, lost], 60_000);
-      await hot.restoreEvictions([lost], 60_000);
-      await hot.restoreEvictions([], 60_000);
+      expect(await hot.restoreEvictions([old, eviction, lost], 60_000)).toBe(2);
+      expect(await hot.restoreEvictions([lost], 60_000)).toBe(1);
+      expect(await hot.restoreEvictions([old], 60_000)).toBe(0);
+      expect(await hot.restoreEvictions([], 60_000)).toBe(0);
       expect(await hot.evictions(old.atUs)).not.toContainEqual(old);
       expect(await hot.evictions(eviction.atUs)).toEqual([eviction, lost]);
       const next = await hot.evict(kick(newUser()), 60_000);
@@ -241,6 +242,16 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       await subject().elapse(51);
       const next = await hot.evict(kick(newUser()), 50);
       expect(await hot.evictions(eviction.atUs)).toEqual([next]);
+    });
+
+    test('claim and evict: beyond what the caller knows of, though the clock is behind it', async () => {
+      const user = newUser();
+      const far = BigInt(Date.now() + 86_400_000) * 1000n;
+      expect((await hot.claim(user, 'phone', session(1), undefined, far)).epoch).toBe(far + 1n);
+      expect((await hot.claim(user, 'phone', session(1), undefined, 5n)).epoch).toBe(far + 2n);
+      expect(BigInt((await hot.evict(kick(user), 50, far + 2n)).atUs)).toBe(far + 3n);
+      // The others go by the clock again.
+      await subject().elapse(51);
     });
 
     test('ping: answers', async () => {

@@ -69,9 +69,15 @@ export const MAX_EVICTIONS = 100_000;
 export interface HotState extends AsyncDisposable {
   /**
    * Makes the caller the holder of (user, device). The session is `resume` where that is what the device has now (or
-   * had within the grace period), else `fresh`.
+   * had within the grace period), else `fresh`. The epoch is greater than `after`, what the caller knows of.
    */
-  claim(user: UserId, device: string, fresh: SessionId, resume: SessionId | undefined): Promise<Claim>;
+  claim(
+    user: UserId,
+    device: string,
+    fresh: SessionId,
+    resume: SessionId | undefined,
+    after?: bigint,
+  ): Promise<Claim>;
   /** Ends the hold of this epoch, if it still is the holder: the session can be resumed for `graceMs` more. */
   release(user: UserId, device: string, epoch: bigint, graceMs: number): Promise<void>;
   /** Returns undefined when nobody claimed the device, or the last claim was released. */
@@ -81,12 +87,15 @@ export interface HotState extends AsyncDisposable {
    * is a whole number > 0.
    */
   allow(key: string, perSecond: number, burst: number): Promise<Allowance>;
-  /** Gives an order that every node gets to know by `evictions` for `ttlMs`. */
-  evict(order: EvictionOrder, ttlMs: number): Promise<Eviction>;
+  /** Gives an order, later than `after`, that every node gets to know by `evictions` for `ttlMs`. */
+  evict(order: EvictionOrder, ttlMs: number, after?: bigint): Promise<Eviction>;
   /** Returns the orders since `fromUs`, that time included, ascending; MAX_EVICTIONS_PAGE at most. */
   evictions(fromUs: number): Promise<readonly Eviction[]>;
-  /** Puts orders back that were lost with the engine's data, each unless it is older than `ttlMs`. */
-  restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<void>;
+  /**
+   * Puts orders back that were lost with the engine's data, each unless it is older than `ttlMs`; resolves with how
+   * many are not.
+   */
+  restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<number>;
   ping(): Promise<void>;
   close(): Promise<void>;
 }

@@ -26,7 +26,7 @@ export class Attachments {
     const { conn } = attach;
     const hold = this.#holds.get(conn);
     this.#holds.delete(conn);
-    const { locations, presence, evictions } = this.#context;
+    const { locations, presence, evictions, sessionLog } = this.#context;
     const user = attach.user as UserId;
     const device = hold?.device ?? attach.device;
     const replaced = locations.attach(this.#link.index, {
@@ -40,9 +40,14 @@ export class Attachments {
       token: attach.token,
       claimedHere: hold !== undefined,
     });
-    for (const other of replaced) other.stream.kick(other.conn, 'SESSION_REPLACED');
     presence.attached(user, attach.unnamedDevice ? '' : device);
     this.#note(user, attach.session as SessionId, device, 'attached', '');
+    for (const { stream, conn: loser, session } of replaced) {
+      const code = 'SESSION_REPLACED';
+      stream.kick(loser, code);
+      // The map has forgotten the loser, so that its kick finds nothing to note.
+      sessionLog.add({ user, session, device, gateway: stream.peerName, what: 'kicked', detail: code });
+    }
     // The order may have been given while the connection was logging in, or out of this node's sight.
     const order = evictions.orderFor(user, { device, token: attach.token, epoch: attach.epoch });
     if (order !== undefined) this.#link.kick(conn, order.code, order.reason);

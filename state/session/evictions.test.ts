@@ -2,12 +2,26 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type SessionId, silentLogger as logger, type UserId } from '../../common/mod.ts';
+import {
+  GochatError,
+  type SessionId,
+  silentLogger as logger,
+  Snowflake,
+  type UserId,
+} from '../../common/mod.ts';
 import { client, FrameType, link, LinkKind } from '../../proto/mod.ts';
+import { HotMemory } from '../hot/hot-memory.ts';
 import type { EvictionOrder, HotState } from '../hot/hot-state.ts';
 import { openHotState } from '../hot/mod.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
+import { StateNode } from '../node.ts';
+import { openStore } from '../store/mod.ts';
+import { scratchSqlite } from '../store/scratch.contract.ts';
+import type { RevocationStore } from '../store/store.ts';
+import { FakeWorker } from '../testing/fake-stream.ts';
+import { ModelStore } from '../testing/model-store.ts';
 import { testNode, until } from '../testing/test-node.ts';
-import { Evictions } from './evictions.ts';
+import { Evictions, type EvictionsOptions } from './evictions.ts';
 
 const USER = 7n as UserId;
 
@@ -21,9 +35,18 @@ afterEach(async () => {
 });
 
 /** Follows a hot state as one node does. */
-function follow(hot: HotState, ttlMs = 60_000) {
+function follow(hot: EvictionsOptions['hot'], options: Partial<EvictionsOptions> = {}) {
   const seen: bigint[] = [];
-  const evictions = new Evictions({ hot, ttlMs, logger, onEvicted: ({ token }) => seen.push(token) });
+  const evictions = new Evictions({
+    hot,
+    store: undefined,
+    ttlMs: 60_000,
+    logger,
+    nextId: () => 1n,
+    connectionsOf: () => [],
+    onEvicted: ({ token }) => seen.push(token),
+    ...options,
+  });
   cleanups.push(() => evictions.stop());
   return { evictions, seen };
 }
@@ -62,6 +85,36 @@ describe('evictions', () => {
     ]);
   });
 
+  test('all tokens so far: also those of a node whose clock is ahead; a login on one that is behind is good', async () => {
+    const hot = await openHotState('memory://', { logger });
+    const node = (number: number, offMs: number) => {
+      const ids = new Snowflake(number, () => Date.now() + offMs);
+      return follow(hot, { nextId: () => ids.next() }).evictions;
+    };
+    const [ahead, behind, other] = [node(1, 2400), node(2, -2400), node(3, -2400)];
+    let token = await ahead.tokenId(USER);
+    for (const one of [behind, ahead, other, behind]) {
+      await one.revokeAll({ user: USER, code: 'LOGGED_OUT', reason: '' });
+      const [again, sibling] = [await other.tokenId(USER), await behind.tokenId(USER)];
+      await ahead.poll();
+      expect([token, again, sibling].map((id) => ahead.refusal(USER, id))).toEqual([
+        'TOKEN_REVOKED',
+        undefined,
+        undefined,
+      ]);
+      expect(again).not.toBe(sibling);
+      token = again;
+    }
+  });
+
+  test('all tokens so far: those of live connections too, whatever their node’s clock was', async () => {
+    const token = 1n << 60n;
+    const connectionsOf = () => [{ token, epoch: 1n }];
+    const { evictions } = follow(await openHotState('memory://', { logger }), { connectionsOf });
+    await evictions.revokeAll({ user: USER, code: 'KICKED', reason: '' });
+    expect(evictions.refusal(USER, token)).toBe('TOKEN_REVOKED');
+  });
+
   test('a device: connections claimed before go, later ones and tokens stay', async () => {
     const hot = await openHotState('memory://', { logger });
     const { evictions } = follow(hot);
@@ -77,12 +130,42 @@ describe('evictions', () => {
   });
 
   test('orders are forgotten after their time', async () => {
-    const { evictions } = follow(await openHotState('memory://', { logger }), 1);
+    const { evictions } = follow(await openHotState('memory://', { logger }), { ttlMs: 1 });
     await evictions.evict(order('token', 50n));
     await until(() => {
       void evictions.poll();
       return evictions.refusal(USER, 50n) === undefined;
     });
+  });
+
+  test('revocations: are known again when the hot state and all nodes have lost them', async () => {
+    await using scratch = await scratchSqlite();
+    const store = await openStore(scratch.url, { logger });
+    cleanups.push(() => store.close());
+    const first = follow(await openHotState('memory://', { logger }), { store }).evictions;
+    await first.evict(order('token', 50n));
+    await first.evict(order('device', 0n, 'phone'));
+    await first.revokeAll({ user: 8n as UserId, code: 'LOGGED_OUT', reason: '' });
+    const second = follow(await openHotState('memory://', { logger }), { store }).evictions;
+    expect(second.refusal(USER, 50n)).toBeUndefined();
+    await second.poll();
+    expect(second.refusal(USER, 50n)).toBe('TOKEN_REVOKED');
+    expect(second.refusal(USER, 51n)).toBeUndefined();
+    expect(second.refusal(8n as UserId, 1n)).toBe('TOKEN_REVOKED');
+    expect(second.orderFor(USER, { device: 'phone', token: 51n, epoch: 1n })).toBeUndefined();
+  });
+
+  test('a store that cannot be read: nobody can tell who is revoked, so the node is not ready', async () => {
+    const store: RevocationStore = {
+      revoke: () => Promise.reject(new GochatError('STORE_UNAVAILABLE')),
+      revocations: () => Promise.reject(new GochatError('STORE_UNAVAILABLE')),
+    };
+    const { evictions } = follow(await openHotState('memory://', { logger }), { store });
+    await evictions.poll();
+    expect(evictions.ready).toBe(false);
+    const evicted = evictions.evict(order('token', 50n));
+    await expect(evicted).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(evictions.refusal(USER, 50n)).toBe('TOKEN_REVOKED');
   });
 
   test('Redis: an order given on one node is known on the others, also on one that starts later', async () => {
@@ -126,6 +209,28 @@ describe('evictions', () => {
     expect(late.evictions.refusal(USER, token)).toBe('TOKEN_REVOKED');
   });
 
+  test('an order whose time is over at the hot state first: is not taken for lost', async () => {
+    let nowMs = 1_000_000;
+    const hot = new HotMemory({ now: () => nowMs, wallNow: () => nowMs });
+    const restored: number[] = [];
+    const restoreEvictions: HotState['restoreEvictions'] = async (evictions, ttlMs) => {
+      const kept = await hot.restoreEvictions(evictions, ttlMs);
+      restored.push(kept);
+      return kept;
+    };
+    const { evictions } = follow({
+      evict: (given, ttlMs) => hot.evict(given, ttlMs),
+      evictions: (fromUs) => hot.evictions(fromUs),
+      restoreEvictions,
+    });
+    await evictions.evict(order('token', 50n));
+    await evictions.poll();
+    nowMs += 60_000;
+    for (let turn = 0; turn < 3; turn++) await evictions.poll();
+    expect(restored).toEqual([0]);
+    expect(evictions.refusal(USER, 50n)).toBe('TOKEN_REVOKED');
+  });
+
   test('Redis gone: not ready, and an order is refused as retryable', async () => {
     const { hot } = await redis();
     const { evictions } = follow(hot);
@@ -155,6 +260,52 @@ describe('a node', () => {
     expect(kicks(a.take())).toEqual([{ conn: 1, code: 'KICKED', reason: 'spam' }]);
     expect(kicks(b.take())).toEqual([{ conn: 2, code: 'KICKED', reason: 'spam' }]);
     expect(node.locations.size).toBe(2);
+  });
+
+  test('a kick, a logout, a revocation given on another node: end the connections that one knows, with the next poll', async () => {
+    const hot = await openHotState('memory://', { logger });
+    const [giving, learning] = [1, 2].map((number) => {
+      const snowflake = new Snowflake(number);
+      const ids = { available: true, next: () => snowflake.next() };
+      return new StateNode({ store: new ModelStore(), hot, ids, limits: DEFAULT_LIMITS, logger });
+    }) as [StateNode, StateNode];
+    const worker = new FakeWorker((stream) => learning.accept(stream));
+    worker.attach(1, USER, { device: 'phone', token: 50n });
+    worker.attach(2, USER, { device: 'desk', token: 51n });
+    worker.attach(3, USER, { device: 'tv', token: 52n });
+    worker.take();
+    const told = async () => {
+      await learning.evictions.poll();
+      return kicks(worker.take()).map(({ conn }) => conn);
+    };
+    await giving.evictions.evict(order('device', 0n, 'phone'));
+    expect(await told()).toEqual([1]);
+    await giving.evictions.evict(order('token', 51n));
+    expect(await told()).toEqual([2]);
+    await giving.evictions.revokeAll({ user: USER, code: 'KICKED', reason: '' });
+    expect(await told()).toEqual([3]);
+    expect(await told()).toEqual([]);
+    for (const node of [giving, learning]) node.stop();
+  });
+
+  test('a kick by a clock that was set back: ends what was claimed before, and who comes again stays', async () => {
+    const { node, worker } = await testNode();
+    const a = worker();
+    const epoch = BigInt(Date.now() + 86_400_000) * 1000n;
+    a.attach(1, USER, { device: 'phone', epoch });
+    a.take();
+    await node.evictions.evict(order('device'));
+    expect(kicks(a.take()).map(({ conn }) => conn)).toEqual([1]);
+    a.login({ conn: 2, user: USER, userName: 'ann', device: 'phone' });
+    let result: link.LoginResult | undefined;
+    await until(() => {
+      for (const record of a.take())
+        if (record[0] === LinkKind.LOGIN_RESULT) result = link.LoginResult.decode(record.subarray(1));
+      return result !== undefined;
+    });
+    a.attach(2, USER, { device: 'phone', epoch: result?.epoch as bigint });
+    expect(kicks(a.take())).toEqual([]);
+    expect(node.locations.connectionsOf(USER).map(({ conn }) => conn)).toEqual([2]);
   });
 
   test('a connection that attaches after the order that it is about: ends', async () => {

@@ -1,5 +1,12 @@
 /** Evictions: kicks, logouts and revocations, known to every node, so that each gateway hears of them from any. */
-import { type ErrorCode, GochatError, type Logger, type UserId } from '../../common/mod.ts';
+import {
+  type ErrorCode,
+  GochatError,
+  type Logger,
+  NODE_BITS,
+  SEQUENCE_BITS,
+  type UserId,
+} from '../../common/mod.ts';
 import {
   type Eviction,
   type EvictionOrder,
@@ -8,9 +15,15 @@ import {
   MAX_EVICTIONS,
   MAX_EVICTIONS_PAGE,
 } from '../hot/hot-state.ts';
+import { CLOCK_SKEW_MS } from '../limits.ts';
+import type { RevocationStore } from '../store/store.ts';
 
 /** An order given on another node is known here after this at most, ms; within 1 s it must have reached everyone. */
 const POLL_MS = 500;
+/** How far ids come in the time by which clocks may differ. */
+const SKEW_IDS = BigInt(CLOCK_SKEW_MS) << BigInt(NODE_BITS + SEQUENCE_BITS);
+/** How far ids come in 16 s: those of one node are different modulo this while its clock is behind an order. */
+const AHEAD_IDS = 1n << 36n;
 
 /** What of a connection decides whether it has to go. */
 export interface Evictable {
@@ -22,9 +35,15 @@ export interface Evictable {
 
 export interface EvictionsOptions {
   readonly hot: Pick<HotState, 'evict' | 'evictions' | 'restoreEvictions'>;
+  /** Keeps revocations; undefined: they are lost with the hot state and all nodes. */
+  readonly store: RevocationStore | undefined;
   /** How long an order must be known: as long as a token lives, ms. */
   readonly ttlMs: number;
   readonly logger: Logger;
+  /** Ids that grow with the time of their making. @throws GochatError STATE_UNAVAILABLE */
+  readonly nextId: () => bigint;
+  /** The connections of a user on all gateways. */
+  readonly connectionsOf: (user: UserId) => readonly Pick<Evictable, 'token' | 'epoch'>[];
   /** An order is new here: connections it is about have to go. */
   readonly onEvicted: (eviction: Eviction) => void;
 }
@@ -33,7 +52,7 @@ export interface EvictionsOptions {
  * Holds all orders that still matter in memory, so that a login or an HTTP call is checked without a round trip.
  *
  * Each node asks the hot state for new ones. Should it have lost its data, whoever remembers puts them back: orders
- * survive as long as one state node or the hot state does.
+ * survive as long as one state node or the hot state does. Revocations survive all of them, in the store.
  */
 export class Evictions {
   readonly #options: EvictionsOptions;
@@ -42,7 +61,10 @@ export class Evictions {
   readonly #byUser = new Map<UserId, Eviction[]>();
   /** The newest order that the hot state answered: later ones of other nodes are still to be asked for. */
   #cursorUs = 0;
+  /** The hot state need not know the order at the cursor: there is none, or its time is over there. */
+  #isCursorOver = true;
   #ready = false;
+  #isLoaded = false;
   #failing = false;
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> | undefined;
@@ -69,11 +91,46 @@ export class Evictions {
     clearInterval(this.#timer);
   }
 
-  /** Gives an order; it is carried out here at once. @throws GochatError HOT_UNAVAILABLE */
+  /**
+   * Gives an order; it is carried out here at once, also where it then cannot be kept.
+   * @throws GochatError HOT_UNAVAILABLE, STORE_UNAVAILABLE
+   */
   async evict(order: EvictionOrder): Promise<Eviction> {
-    const eviction = await this.#options.hot.evict(order, this.#options.ttlMs);
+    const { hot, store, ttlMs } = this.#options;
+    const eviction = await hot.evict(order, ttlMs, max(this.newest(order.user), BigInt(this.#cursorUs)));
     this.#take(eviction);
+    const { device: _, scope, ...kept } = eviction;
+    if (scope !== EvictionScope.DEVICE)
+      await store?.revoke({ ...kept, scope, expiresAtMs: Date.now() + ttlMs });
     return eviction;
+  }
+
+  /** Revokes all tokens that a user has got so far, from whatever node. @throws GochatError HOT_UNAVAILABLE, STORE_UNAVAILABLE */
+  async revokeAll(order: Pick<EvictionOrder, 'user' | 'code' | 'reason'>): Promise<Eviction> {
+    const { nextId, connectionsOf } = this.#options;
+    await this.#pollAnew();
+    const { user } = order;
+    let token = max(nextId() + SKEW_IDS, this.#lastRevoked(user) + AHEAD_IDS);
+    for (const connection of connectionsOf(user)) token = max(token, connection.token);
+    return this.evict({ ...order, scope: EvictionScope.TOKENS, token, device: '' });
+  }
+
+  /**
+   * Makes the id of a token of a user: beyond all that are revoked. Where the clock here has not come to the last order
+   * yet, it is one of the AHEAD_IDS behind it, all of which the next order is about.
+   */
+  async tokenId(user: UserId): Promise<bigint> {
+    await this.#pollAnew();
+    const [id, last] = [this.#options.nextId(), this.#lastRevoked(user)];
+    return id > last ? id : last + 1n + (id % AHEAD_IDS);
+  }
+
+  /** Returns the newest epoch and time of an order that this node knows of a user: what comes is beyond it. */
+  newest(user: UserId): bigint {
+    let newest = 0n;
+    for (const { atUs } of this.#byUser.get(user) ?? []) newest = max(newest, BigInt(atUs));
+    for (const { epoch } of this.#options.connectionsOf(user)) newest = max(newest, epoch);
+    return newest;
   }
 
   /** Returns the code that refuses a token; undefined when it is good. */
@@ -95,9 +152,23 @@ export class Evictions {
     return this.#polling;
   }
 
+  /** Asks for all orders up to now: a poll that is under way may have asked before. */
+  async #pollAnew(): Promise<void> {
+    await this.#polling;
+    await this.poll();
+  }
+
+  #lastRevoked(user: UserId): bigint {
+    let last = 0n;
+    for (const { scope, token } of this.#byUser.get(user) ?? [])
+      if (scope === EvictionScope.TOKENS) last = max(last, token);
+    return last;
+  }
+
   async #poll(): Promise<void> {
     try {
       this.#expire();
+      if (!this.#isLoaded) await this.#load();
       for (let page = await this.#next(); page.length === MAX_EVICTIONS_PAGE; ) page = await this.#next();
       this.#ready = true;
       this.#failing = false;
@@ -109,24 +180,37 @@ export class Evictions {
     }
   }
 
+  /** Takes in what was revoked before this node began. */
+  async #load(): Promise<void> {
+    const kept = await this.#options.store?.revocations(MAX_EVICTIONS);
+    for (const { expiresAtMs: _, ...revocation } of kept ?? []) this.#take({ ...revocation, device: '' });
+    this.#isLoaded = true;
+  }
+
   /** Takes a page of what is new in. */
   async #next(): Promise<readonly Eviction[]> {
     const { hot } = this.#options;
     const page = await hot.evictions(this.#cursorUs);
-    const isKnown = this.#known.some(({ eviction }) => eviction.atUs === this.#cursorUs);
     // The page should have begun with what was asked for.
-    if (isKnown && page[0]?.atUs !== this.#cursorUs) await this.#restore();
+    if (page[0]?.atUs !== this.#cursorUs && !this.#isCursorOver) await this.#restore();
     for (const eviction of page) this.#take(eviction);
-    this.#cursorUs = page.at(-1)?.atUs ?? this.#cursorUs;
+    const last = page.at(-1);
+    if (last !== undefined) {
+      this.#cursorUs = last.atUs;
+      this.#isCursorOver = false;
+    }
     return page;
   }
 
+  /** Puts all that is known back. Who learned of an order late remembers it for longer than the hot state does. */
   async #restore(): Promise<void> {
     const { hot, ttlMs, logger } = this.#options;
-    const lost = this.#known.map(({ eviction }) => eviction);
-    logger.warn({ evictions: lost.length }, 'the hot state has lost evictions: putting them back');
-    for (let at = 0; at < lost.length; at += MAX_EVICTIONS_PAGE)
-      await hot.restoreEvictions(lost.slice(at, at + MAX_EVICTIONS_PAGE), ttlMs);
+    const known = this.#known.map(({ eviction }) => eviction);
+    let lost = 0;
+    for (let at = 0; at < known.length; at += MAX_EVICTIONS_PAGE)
+      lost += await hot.restoreEvictions(known.slice(at, at + MAX_EVICTIONS_PAGE), ttlMs);
+    if (lost > 0) logger.warn({ evictions: lost }, 'the hot state had lost evictions: they are back');
+    else this.#isCursorOver = true;
   }
 
   #take(eviction: Eviction): void {
@@ -162,6 +246,10 @@ export function concerns(eviction: Eviction, connection: Evictable): boolean {
 
 function revokes(eviction: Eviction, token: bigint): boolean {
   if (eviction.scope === EvictionScope.TOKEN) return token === eviction.token;
-  // Ids of tokens grow with the time of their making.
+  // See revokeAll and tokenId.
   return eviction.scope === EvictionScope.TOKENS && token <= eviction.token;
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }

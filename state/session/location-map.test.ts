@@ -31,7 +31,7 @@ describe('location map', () => {
     const map = new LocationMap<string>();
     const [a, b] = [map.open('a'), map.open('b')];
     expect(map.attach(a, attachment(1, 5n, 10))).toEqual([]);
-    expect(map.attach(b, attachment(1, 5n, 11))).toEqual([{ stream: 'a', conn: 1 }]);
+    expect(map.attach(b, attachment(1, 5n, 11))).toEqual([{ stream: 'a', conn: 1, session: 1n }]);
     expect(connsOfUser(map, 5n)).toEqual(['b:1']);
     expect(map.slotOf(a, 1)).toBe(-1);
   });
@@ -40,7 +40,7 @@ describe('location map', () => {
     const map = new LocationMap<string>();
     const [a, b] = [map.open('a'), map.open('b')];
     map.attach(b, attachment(1, 5n, 11));
-    expect(map.attach(a, attachment(1, 5n, 10))).toEqual([{ stream: 'a', conn: 1 }]);
+    expect(map.attach(a, attachment(1, 5n, 10))).toEqual([{ stream: 'a', conn: 1, session: 1n }]);
     expect(connsOfUser(map, 5n)).toEqual(['b:1']);
   });
 

@@ -35,6 +35,7 @@ export interface Attachment {
 export interface Replaced<Stream> {
   readonly stream: Stream;
   readonly conn: number;
+  readonly session: SessionId;
 }
 
 /** A connection of a user, for what is rarely asked. */
@@ -146,12 +147,14 @@ export class LocationMap<Stream> {
         const next = this.#next[slot] as number;
         if (((this.#flags[slot] as number) & UNNAMED) === 0 && this.#devices[slot] === a.device) {
           const epoch = this.#epochs[slot] as bigint;
-          if (epoch > a.epoch) return [{ stream: this.#streams[index] as Stream, conn: a.conn }];
+          if (epoch > a.epoch)
+            return [{ stream: this.#streams[index] as Stream, conn: a.conn, session: a.session }];
           if (epoch < a.epoch) {
             replaced ??= [];
             replaced.push({
               stream: this.#streams[this.#streamOf[slot] as number] as Stream,
               conn: this.#conns[slot] as number,
+              session: this.#sessions[slot] as SessionId,
             });
             this.#remove(slot);
           }
@@ -228,15 +231,17 @@ export class LocationMap<Stream> {
   connectionsOf(user: UserId): Located<Stream>[] {
     const found: Located<Stream>[] = [];
     split(user);
-    for (let slot = this.#byUser.get(low(), high()); slot !== NONE; slot = this.#next[slot] as number) {
-      found.push({
-        stream: this.#streams[this.#streamOf[slot] as number] as Stream,
-        conn: this.#conns[slot] as number,
-        device: this.#devices[slot] as string,
-        session: this.#sessions[slot] as SessionId,
-        epoch: this.#epochs[slot] as bigint,
-        token: this.#tokens[slot] as bigint,
-      });
+    for (let slot = this.#byUser.get(low(), high()); slot !== NONE; slot = this.#next[slot] as number)
+      found.push(this.#located(slot));
+    return found;
+  }
+
+  /** Returns the connections of a session, by looking at all: for what is rarely asked. */
+  connectionsOfSession(session: SessionId): Located<Stream>[] {
+    const found: Located<Stream>[] = [];
+    for (let slot = 0; slot < this.#top; slot++) {
+      if ((this.#flags[slot] as number) !== FREE && this.#sessions[slot] === session)
+        found.push(this.#located(slot));
     }
     return found;
   }
@@ -277,6 +282,17 @@ export class LocationMap<Stream> {
       }
     }
     return conns;
+  }
+
+  #located(slot: number): Located<Stream> {
+    return {
+      stream: this.#streams[this.#streamOf[slot] as number] as Stream,
+      conn: this.#conns[slot] as number,
+      device: this.#devices[slot] as string,
+      session: this.#sessions[slot] as SessionId,
+      epoch: this.#epochs[slot] as bigint,
+      token: this.#tokens[slot] as bigint,
+    };
   }
 
   #remove(slot: number): void {

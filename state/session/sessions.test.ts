@@ -12,7 +12,7 @@ test('a crowd logs in at once: the hot state is asked 64 at a time, and all are 
       claim: () => new Promise((resolve) => waiting.push(resolve)),
       release: () => Promise.resolve(),
     },
-    evictions: { ready: true, poll: () => Promise.resolve(), refusal: () => undefined },
+    evictions: { ready: true, poll: () => Promise.resolve(), refusal: () => undefined, newest: () => 0n },
     limits: DEFAULT_LIMITS,
     logger: silentLogger,
     nextSession: () => 1n as SessionId,
@@ -35,7 +35,7 @@ test('a claim that fails: the next one has its turn', async () => {
   let claims = 0;
   const sessions = new Sessions({
     hot: { claim: () => Promise.reject(new Error(`claim ${++claims}`)), release: () => Promise.resolve() },
-    evictions: { ready: true, poll: () => Promise.resolve(), refusal: () => undefined },
+    evictions: { ready: true, poll: () => Promise.resolve(), refusal: () => undefined, newest: () => 0n },
     limits: DEFAULT_LIMITS,
     logger: silentLogger,
     nextSession: () => 1n as SessionId,

@@ -23,7 +23,7 @@ export interface Hold {
 
 export interface SessionsOptions {
   readonly hot: Pick<HotState, 'claim' | 'release'>;
-  readonly evictions: Pick<Evictions, 'ready' | 'poll' | 'refusal'>;
+  readonly evictions: Pick<Evictions, 'ready' | 'poll' | 'refusal' | 'newest'>;
   readonly limits: StateLimits;
   readonly logger: Logger;
   /** Throws a GochatError while this node cannot make ids. */
@@ -99,6 +99,7 @@ export class Sessions {
         holdName(login),
         this.#options.nextSession(),
         login.resumeSession === 0n ? undefined : (login.resumeSession as SessionId),
+        this.#options.evictions.newest(login.user as UserId),
       );
     } finally {
       const next = this.#turns.shift();

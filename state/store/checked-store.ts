@@ -7,14 +7,15 @@ import type {
   CursorMove,
   DeletedRoom,
   Draft,
+  DurableStore,
   Joined,
   MemberChange,
   MemberList,
   Message,
+  Revocation,
   RoomRefusal,
   RoomSummary,
   SigningKey,
-  Store,
   SyncRequest,
   SyncResult,
   UserConversation,
@@ -23,13 +24,13 @@ import type {
 const STRANGER: Appended = { ok: false, code: 'NOT_A_MEMBER' };
 
 /** The engines behind it get only ids, seqs and texts that they can hold, and never an empty batch. */
-export class CheckedStore implements Store {
-  readonly #engine: Store;
+export class CheckedStore implements DurableStore {
+  readonly #engine: DurableStore;
   readonly #close: () => Promise<void>;
   readonly #underWay = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(engine: Store) {
+  constructor(engine: DurableStore) {
     this.#engine = engine;
     this.#close = once(async () => {
       this.#closed = true;
@@ -161,6 +162,17 @@ export class CheckedStore implements Store {
     });
   }
 
+  revoke(revocation: Revocation): Promise<void> {
+    return this.#call(async (engine) => {
+      if (!isStorableId(revocation.user)) return;
+      await engine.revoke({ ...revocation, reason: storableText(revocation.reason) });
+    });
+  }
+
+  revocations(limit: number): Promise<readonly Revocation[]> {
+    return this.#call((engine) => engine.revocations(storableSeq(limit)));
+  }
+
   ping(): Promise<void> {
     return this.#call((engine) => engine.ping());
   }
@@ -173,7 +185,7 @@ export class CheckedStore implements Store {
     return this.#close();
   }
 
-  async #call<T>(work: (engine: Store) => Promise<T>): Promise<T> {
+  async #call<T>(work: (engine: DurableStore) => Promise<T>): Promise<T> {
     if (this.#closed) throw new GochatError('STORE_UNAVAILABLE', { cause: new Error('the store is closed') });
     const call = work(this.#engine);
     this.#underWay.add(call);

@@ -5,7 +5,7 @@ import { migratePostgres } from './migrate-postgres.ts';
 import { reasonOf } from './postgres-errors.ts';
 import { PostgresPool } from './postgres-pool.ts';
 import { sql } from './postgres-sql.ts';
-import type { Store } from './store.ts';
+import type { DurableStore } from './store.ts';
 import { PostgresStore } from './store-postgres.ts';
 import { SqliteStore } from './store-sqlite.ts';
 
@@ -21,7 +21,7 @@ export interface StoreOptions {
  * Applies missing migrations first; any number of nodes may open one database at once. Rejects with STORE_UNREACHABLE
  * when the database cannot be used, STORE_SCHEMA when another release made it, CONFIG_INVALID when the URL is wrong.
  */
-export async function openStore(url: string, options: StoreOptions): Promise<Store> {
+export async function openStore(url: string, options: StoreOptions): Promise<DurableStore> {
   const settings = { logger: options.logger, timeoutMs: options.timeoutMs ?? 10_000 };
   if (/^postgres(ql)?:\/\//.test(url)) return new CheckedStore(await openPostgres(url, settings));
   if (url.startsWith('sqlite://')) return new CheckedStore(await SqliteStore.open(sqlitePath(url), settings));

@@ -19,8 +19,8 @@ export async function join(session: PostgresSession, room: ConversationId, user:
   const locked = await lock(session, room);
   if (locked === undefined || locked.deleted) return false;
   const added = await session.query(sql`
-      insert into members (conversation, user_id, joined_seq, visible_after_seq)
-      select id, ${user}::bigint, last_seq, case when hides_history then last_seq else 0 end
+      insert into members (conversation, user_id, joined_seq, visible_after_seq, joined_version)
+      select id, ${user}::bigint, last_seq, case when hides_history then last_seq else 0 end, member_version + 1
       from conversations where id = ${room}
       on conflict (conversation, user_id) do nothing
       returning user_id`);
@@ -58,7 +58,8 @@ export async function depart(
         update conversations
         set member_version = member_version + 1, member_count = member_count - 1,
             owner = case when owner = ${user} then (
-              select m.user_id from members m where m.conversation = ${room} order by m.joined_at, m.user_id limit 1
+              select m.user_id from members m where m.conversation = ${room}
+              order by m.joined_version, m.joined_at, m.user_id limit 1
             ) else owner end
         where id = ${room}`);
     return { changed: true, seq, memberVersion: memberVersion + 1 };
@@ -97,10 +98,12 @@ export async function deleteRoom(
 
 /** Erases messages of deleted rooms, then what is left of the rooms; returns whether there may be more. */
 export async function eraseDeleted(session: PostgresSession, limit: number): Promise<boolean> {
-  // A room that another node is erasing is left to it.
   const [room] = await session.query<{ id: ConversationId }>(sql`
-      select id from conversations where deleted order by id limit 1 for update skip locked`);
+      select id from conversations where deleted order by id limit 1`);
   if (room === undefined) return false;
+  // Whoever has it, an append that found nobody in it or another node that erases, is waited for.
+  const locked = await session.query(sql`select id from conversations where id = ${room.id} for update`);
+  if (locked.length === 0) return true;
   const erased = await session.query(sql`
       delete from messages
       where conversation = ${room.id} and seq in (

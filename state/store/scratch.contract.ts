@@ -13,7 +13,7 @@ import {
   Snowflake,
   type UserId,
 } from '../../common/mod.ts';
-import { type Draft, openStore, type Store } from './mod.ts';
+import { type Draft, type DurableStore, openStore } from './mod.ts';
 import { columnTypes } from './postgres-pool.ts';
 
 const MAX_DROPS = 5;
@@ -106,11 +106,11 @@ export async function scratchSqlite(): Promise<Scratch & { readonly path: string
 
 /** Makes ids and the things that most tests begin with. */
 export class World {
-  readonly store: Store;
+  readonly store: DurableStore;
   readonly #ids = new Snowflake(Math.floor(Math.random() * 1024));
   #names = 0;
 
-  constructor(store: Store) {
+  constructor(store: DurableStore) {
     this.store = store;
   }
 

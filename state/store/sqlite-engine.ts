@@ -4,10 +4,13 @@ import type { ConversationId, UserId } from '../../common/mod.ts';
 import {
   type ConversationRow,
   type GoneRow,
+  KEPT_REVOCATION_MS,
   type MessageRow,
+  type RevocationRow,
   toConversation,
   toGone,
   toMessage,
+  toRevocation,
 } from './rows.ts';
 import { appendDrafts } from './sqlite-append.ts';
 import { transaction } from './sqlite-database.ts';
@@ -25,6 +28,7 @@ import type {
   MemberChange,
   MemberList,
   Message,
+  Revocation,
   RoomRefusal,
   RoomSummary,
   SigningKey,
@@ -109,10 +113,13 @@ export class SqliteEngine {
         { id, name, now: Date.now(), creator, hidesHistory: Number(hidesHistory) },
       );
       if (made > 0) addMember(this.#sql, id, creator);
-      const room = this.#sql.get<{ id: ConversationId }>('select id from conversations where name = :name', {
-        name,
-      });
-      return room?.id === id ? this.#mine(id, creator) : undefined;
+      // A repeat of a call whose answer was lost finds its own room.
+      const room = this.#sql.get<{ id: ConversationId }>(
+        `select id from conversations
+         where name = :name and owner = :creator and hides_history = :hidesHistory`,
+        { name, creator, hidesHistory: Number(hidesHistory) },
+      );
+      return room && this.#mine(room.id, creator);
     });
   }
 
@@ -315,6 +322,29 @@ export class SqliteEngine {
         );
       }
     });
+  }
+
+  revoke(revocation: Revocation): void {
+    transaction(this.#database, () => {
+      const over = Date.now() - KEPT_REVOCATION_MS;
+      this.#sql.run('delete from revocations where expires_at_ms < :over', { over });
+      this.#sql.run(
+        `insert into revocations (user_id, at_us, scope, token, code, reason, expires_at_ms)
+         values (:user, :atUs, :scope, :token, :code, :reason, :expiresAtMs) on conflict (user_id, at_us) do nothing`,
+        { ...revocation },
+      );
+    });
+  }
+
+  revocations(limit: number): Revocation[] {
+    return this.#sql
+      .all<RevocationRow>(
+        `select user_id, at_us, scope, token, code, reason, expires_at_ms
+         from revocations order by at_us desc limit :limit`,
+        { limit },
+      )
+      .reverse()
+      .map(toRevocation);
   }
 
   ping(): void {

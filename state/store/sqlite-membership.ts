@@ -13,8 +13,8 @@ interface Room {
 /** Makes a user a member without counting; returns how many it added. */
 export function addMember(sql: SqliteStatements, conversation: ConversationId, user: UserId): number {
   return sql.run(
-    `insert into members (conversation, user_id, joined_seq, visible_after_seq)
-     select id, :user, last_seq, case when hides_history then last_seq else 0 end
+    `insert into members (conversation, user_id, joined_seq, visible_after_seq, joined_version)
+     select id, :user, last_seq, case when hides_history then last_seq else 0 end, member_version + 1
      from conversations where id = :conversation
      on conflict (conversation, user_id) do nothing`,
     { conversation, user },
@@ -58,7 +58,8 @@ export function depart(
       `update conversations
        set member_version = member_version + 1, member_count = member_count - 1,
            owner = case when owner = :user then (
-             select m.user_id from members m where m.conversation = :room order by m.joined_at_ms, m.user_id limit 1
+             select m.user_id from members m where m.conversation = :room
+             order by m.joined_version, m.joined_at_ms, m.user_id limit 1
            ) else owner end
        where id = :room`,
       { room, user },

@@ -134,6 +134,23 @@ export function describeMembership(nodes: () => Nodes): void {
       expect(await a.store.joinRoom(room, bob)).toMatchObject({ isOwner: true });
     });
 
+    test('an owner who leaves passes the room on in the order of joining, whatever clocks and ids say', async () => {
+      const { a, scratch } = nodes();
+      const [ann, bob, cid, dan] = [await a.user(), await a.user(), await a.user(), await a.user()];
+      const room = await a.room(ann, dan, bob, cid);
+      const [column] = await scratch.query('select * from members limit 1');
+      const joinedAt = column !== undefined && 'joined_at_ms' in column ? 'joined_at_ms' : 'joined_at';
+      await scratch.execute(`update members set ${joinedAt} = (select min(${joinedAt}) from members)`);
+      for (const [leaver, owner] of [
+        [ann, dan],
+        [dan, bob],
+        [bob, cid],
+      ] as const) {
+        await a.store.leaveRoom(room, leaver);
+        expect((await a.store.conversationsOf(owner, ''))[0]?.isOwner).toBe(true);
+      }
+    });
+
     test('leaveRoom: not of a direct conversation, not of a stranger', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];

@@ -1,6 +1,6 @@
 /** Contract: accounts, signing key, rooms, direct conversations, members. */
 import { describe, expect, test } from 'vitest';
-import type { ConversationId } from '../../common/mod.ts';
+import type { ConversationId, UserId } from '../../common/mod.ts';
 import type { Nodes } from './store.contract.ts';
 
 const UNSTORABLE = (2n ** 64n - 1n) as ConversationId;
@@ -52,6 +52,38 @@ export function describePeople(nodes: () => Nodes): void {
     });
   });
 
+  describe('revocations', () => {
+    test('revoke: is known on every node, once; the newest come where there are too many', async () => {
+      const { a, b } = nodes();
+      const revocation = {
+        user: await a.user(),
+        scope: 'tokens',
+        token: (1n << 62n) + 1n,
+        code: 'KICKED',
+        reason: 'é "x"',
+        expiresAtMs: Date.now(),
+      } as const;
+      const atUs = Date.now() * 1000;
+      for (const offset of [2, 1, 3, 3]) await a.store.revoke({ ...revocation, atUs: atUs + offset });
+      const [one, two, three] = [1, 2, 3].map((offset) => ({ ...revocation, atUs: atUs + offset }));
+      expect(await b.store.revocations(10)).toEqual([one, two, three]);
+      await a.store.revoke({ ...revocation, user: (2n ** 64n - 1n) as UserId, atUs: atUs + 4 });
+      expect(await b.store.revocations(2)).toEqual([two, three]);
+    });
+
+    test('revoke: those that were over more than a day ago go', async () => {
+      const { a } = nodes();
+      const revocation = { scope: 'token', token: 5n, code: 'LOGGED_OUT', reason: '', atUs: 1 } as const;
+      const now = Date.now();
+      const [old, recent] = [await a.user(), await a.user()];
+      await a.store.revoke({ ...revocation, user: old, expiresAtMs: now - 25 * 3_600_000 });
+      await a.store.revoke({ ...revocation, user: recent, expiresAtMs: now - 23 * 3_600_000 });
+      const users = (await a.store.revocations(1000)).map(({ user }) => user);
+      expect(users).not.toContain(old);
+      expect(users).toContain(recent);
+    });
+  });
+
   describe('rooms', () => {
     test('createRoom: the creator is in it', async () => {
       const { a, b } = nodes();
@@ -72,12 +104,15 @@ export function describePeople(nodes: () => Nodes): void {
       expect((await b.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([creator]);
     });
 
-    test('createRoom: a taken name is undefined and leaves the room alone; a repeat finds its own', async () => {
+    test('createRoom: a taken name is undefined and leaves the room alone; its owner finds it again', async () => {
       const { a, b } = nodes();
       const [ann, bob, id, name] = [await a.user(), await a.user(), a.conversationId(), a.name()];
       const room = await a.store.createRoom(id, name, ann);
       expect(await b.store.createRoom(b.conversationId(), name, bob)).toBeUndefined();
       expect(await b.store.createRoom(id, name, ann)).toEqual(room);
+      // A repeat on another node comes with another id; the owner's word is what tells it from a taken name.
+      expect(await b.store.createRoom(b.conversationId(), name, ann)).toEqual(room);
+      expect(await b.store.createRoom(b.conversationId(), name, ann, true)).toBeUndefined();
       expect(await b.store.membersOf(id)).toMatchObject({ version: 1, members: [{ user: ann }] });
     });
 

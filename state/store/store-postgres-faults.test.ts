@@ -56,6 +56,28 @@ describe('PostgreSQL', () => {
     await world.store.close();
   });
 
+  test('a deleted room whose row is locked: erasing waits for it', async () => {
+    await using scratch = await scratchPostgres();
+    const world = await World.open(scratch);
+    const user = await world.user();
+    const room = await world.room(user);
+    await world.fill(room, user, 3);
+    await world.store.deleteRoom(room, user);
+    const other = await connect(scratch.url);
+    await other.query(`begin; select from conversations where id = ${room} for no key update`);
+    const erasing = (async () => {
+      while (await world.store.eraseDeleted(1000));
+    })();
+    await vi.waitFor(async () => {
+      expect(await scratch.query('select from pg_locks where not granted')).not.toEqual([]);
+    }, SECONDS_20);
+    await other.query('rollback');
+    await erasing;
+    expect(await scratch.query('select from messages union all select from conversations')).toEqual([]);
+    await other.end();
+    await world.store.close();
+  });
+
   test('a serialization failure: the append is repeated and passes', async () => {
     await using scratch = await scratchPostgres();
     const [{ name } = {}] = await scratch.query('select current_database() as name');

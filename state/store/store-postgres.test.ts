@@ -5,6 +5,9 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type ConversationId, silentLogger as logger } from '../../common/mod.ts';
 import { type Services, startServices } from '../../test/harness/services.ts';
 import { type Draft, openStore } from './mod.ts';
+import { PostgresPool } from './postgres-pool.ts';
+import { sync } from './postgres-reader.ts';
+import type { Statement } from './postgres-sql.ts';
 import { type Scratch, scratchPostgres, World } from './scratch.contract.ts';
 
 const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
@@ -24,6 +27,42 @@ async function appendAtLast(world: World, drafts: readonly Draft[]): Promise<num
     }
   }
 }
+
+test('sync: a room that is deleted and erased in part meanwhile is gone, and leaves no hole', async () => {
+  await using scratch = await scratchPostgres();
+  const world = await World.open(scratch);
+  const user = await world.user();
+  const [stays, goes] = [await world.room(user), await world.room(user)];
+  await world.fill(stays, user, 2);
+  await world.fill(goes, user, 5);
+  const pool = new PostgresPool(scratch.url, { max: 1, timeoutMs: 10_000, logger });
+  let statements = 0;
+  const between: Pick<PostgresPool, 'query'> = {
+    query: async <Row extends object>(statement: Statement) => {
+      if (++statements === 2) {
+        await world.store.deleteRoom(goes, user);
+        await world.store.eraseDeleted(3);
+      }
+      return pool.query<Row>(statement);
+    },
+  };
+  const cursors = new Map([
+    [stays, 0],
+    [goes, 1],
+  ]);
+  const { conversations, gone } = await sync(between, { user, device: '', cursors, limit: 100 });
+  expect(
+    conversations.map(({ messages }) => messages.map(({ conversation, seq }) => [conversation, seq])),
+  ).toEqual([
+    [
+      [stays, 1],
+      [stays, 2],
+    ],
+  ]);
+  expect(gone).toEqual([{ conversation: goes, reason: 'deleted', lastSeq: 0 }]);
+  await pool.close();
+  await world.store.close();
+});
 
 describe('a server that drops connections', () => {
   test('backends terminated during appends: nothing lost, nothing twice', async () => {

@@ -8,21 +8,28 @@ import { deleteRoom, depart, eraseDeleted, join } from './postgres-membership.ts
 import { PostgresPool } from './postgres-pool.ts';
 import { history, sync } from './postgres-reader.ts';
 import { sql } from './postgres-sql.ts';
-import { type ConversationRow, toConversation } from './rows.ts';
+import {
+  type ConversationRow,
+  KEPT_REVOCATION_MS,
+  type RevocationRow,
+  toConversation,
+  toRevocation,
+} from './rows.ts';
 import type {
   Account,
   Appended,
   CursorMove,
   DeletedRoom,
   Draft,
+  DurableStore,
   Joined,
   MemberChange,
   MemberList,
   Message,
+  Revocation,
   RoomRefusal,
   RoomSummary,
   SigningKey,
-  Store,
   SyncRequest,
   SyncResult,
   UserConversation,
@@ -38,7 +45,7 @@ export interface PostgresStoreOptions {
 }
 
 /** Expects a database that migratePostgres has prepared. */
-export class PostgresStore implements Store {
+export class PostgresStore implements DurableStore {
   readonly #pool: PostgresPool;
   readonly #appender: PostgresAppender;
   readonly #memberLists: PostgresMemberLists;
@@ -101,10 +108,13 @@ export class PostgresStore implements Store {
         )
         insert into members (conversation, user_id, joined_seq) select id, ${creator}, 0 from made`,
     );
+    // A repeat of a call whose answer was lost finds its own room.
     const [room] = await this.#pool.query<{ id: ConversationId }>(
-      sql`select id from conversations where name = ${name}`,
+      sql`
+        select id from conversations
+        where name = ${name} and owner = ${creator} and hides_history = ${hidesHistory}`,
     );
-    return room?.id === id ? this.#conversation(id, creator) : undefined;
+    return room && this.#conversation(room.id, creator);
   }
 
   async joinRoom(room: ConversationId | string, user: UserId): Promise<Joined | undefined> {
@@ -231,6 +241,25 @@ export class PostgresStore implements Store {
 
   moveCursors(moves: readonly CursorMove[]): Promise<void> {
     return moveCursors(this.#pool, moves);
+  }
+
+  async revoke({ user, atUs, scope, token, code, reason, expiresAtMs }: Revocation): Promise<void> {
+    await this.#pool.query(
+      sql`
+        with gone as (delete from revocations where expires_at_ms < ${Date.now() - KEPT_REVOCATION_MS})
+        insert into revocations (user_id, at_us, scope, token, code, reason, expires_at_ms)
+        values (${user}, ${atUs}, ${scope}, ${token}, ${code}, ${reason}, ${expiresAtMs})
+        on conflict (user_id, at_us) do nothing`,
+    );
+  }
+
+  async revocations(limit: number): Promise<Revocation[]> {
+    const rows = await this.#pool.query<RevocationRow>(
+      sql`
+        select user_id, at_us, scope, token, code, reason, expires_at_ms
+        from revocations order by at_us desc limit ${limit}`,
+    );
+    return rows.reverse().map(toRevocation);
   }
 
   async ping(): Promise<void> {

@@ -1,10 +1,11 @@
 /** What only the SQLite store has to stand: kill -9, a full disk, locks, broken files. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, open, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { type ConversationId, silentLogger as logger, type UserId } from '../../common/mod.ts';
 import { openStore } from './mod.ts';
@@ -12,6 +13,7 @@ import { scratchSqlite, World } from './scratch.contract.ts';
 import { openDatabase } from './sqlite-database.ts';
 
 const CHILD = new URL('./append-until-killed.contract.ts', import.meta.url).pathname;
+const hasSqlite3 = spawnSync('sqlite3', ['-version']).status === 0;
 const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
 
 /** Makes a room with its only member and closes the store again. */
@@ -104,7 +106,21 @@ describe('the file', () => {
     expect((await stat(scratch.path)).size).toBeGreaterThan(0);
   });
 
-  test('can be read by another program while the store writes', async () => {
+  test.skipIf(!hasSqlite3)('can be read by the program sqlite3 while the store writes', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const world = new World(await openStore(scratch.url, { logger }));
+    const ask = async (sql: string) =>
+      (await promisify(execFile)('sqlite3', ['-readonly', scratch.path, sql])).stdout.trim();
+    await world.fill(room, user, 3);
+    expect(await ask('select count(*), max(seq) from messages')).toBe('3|3');
+    await world.fill(room, user, 2);
+    expect(await ask('select count(*), max(seq) from messages')).toBe('5|5');
+    expect(await ask('pragma integrity_check')).toBe('ok');
+    await world.store.close();
+  });
+
+  test('can be read by another process (node:sqlite) while the store writes', async () => {
     await using scratch = await scratchSqlite();
     const { room, user } = await prepare(scratch.url);
     const world = new World(await openStore(scratch.url, { logger }));

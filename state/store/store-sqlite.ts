@@ -7,20 +7,21 @@ import type {
   CursorMove,
   DeletedRoom,
   Draft,
+  DurableStore,
   Joined,
   MemberChange,
   MemberList,
   Message,
+  Revocation,
   RoomRefusal,
   RoomSummary,
   SigningKey,
-  Store,
   SyncRequest,
   SyncResult,
   UserConversation,
 } from './store.ts';
 
-export class SqliteStore implements Store {
+export class SqliteStore implements DurableStore {
   readonly #client: SqliteClient;
 
   private constructor(client: SqliteClient) {
@@ -113,6 +114,14 @@ export class SqliteStore implements Store {
 
   async moveCursors(moves: readonly CursorMove[]): Promise<void> {
     await this.#client.call('moveCursors', moves);
+  }
+
+  async revoke(revocation: Revocation): Promise<void> {
+    await this.#client.call('revoke', revocation);
+  }
+
+  revocations(limit: number): Promise<Revocation[]> {
+    return this.#client.call('revocations', limit);
   }
 
   async ping(): Promise<void> {

@@ -1,5 +1,5 @@
 /** The store port: accounts, conversations, members, the message log and the cursors. The log is the truth. */
-import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
+import type { ConversationId, ErrorCode, MessageId, UserId } from '../../common/mod.ts';
 
 export interface Account {
   readonly id: UserId;
@@ -166,6 +166,27 @@ export interface SigningKey {
   readonly privateJwk: string;
 }
 
+/** An order that revokes access tokens; see Eviction. */
+export interface Revocation {
+  readonly user: UserId;
+  readonly atUs: number;
+  readonly scope: 'token' | 'tokens';
+  readonly token: bigint;
+  readonly code: ErrorCode;
+  readonly reason: string;
+  /** When no token that it is about can be good any more, Unix ms. */
+  readonly expiresAtMs: number;
+}
+
+/** Keeps revocations beyond the end of all state nodes and of the hot state; the same holds as for Store. */
+export interface RevocationStore {
+  revoke(revocation: Revocation): Promise<void>;
+  /** The newest ones, ascending by time; some of them may be over. */
+  revocations(limit: number): Promise<readonly Revocation[]>;
+}
+
+export interface DurableStore extends Store, RevocationStore {}
+
 /**
  * The durable store. Every method rejects with GochatError STORE_UNAVAILABLE when the engine does not answer or is
  * busy; a call that was rejected may or may not have happened, and each is safe to repeat.
@@ -179,8 +200,9 @@ export interface Store extends AsyncDisposable {
   findAccount(name: string): Promise<Account | undefined>;
 
   /**
-   * Makes a room with its creator as the first member and owner; undefined when the name is taken. Who joins a room
-   * that `hidesHistory` sees only what comes from then on.
+   * Makes a room with its creator as the first member and owner; undefined when the name is taken, unless by a room that
+   * the creator owns and that hides its history or not as asked for: then it is this one. Who joins a room that
+   * `hidesHistory` sees only what comes from then on.
    */
   createRoom(
     id: ConversationId,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, eventually, pinned, startCluster } from '../harness/cluster.ts';
+import { helloFrame, RawClient, tokenOf } from '../harness/raw-client.ts';
 import { Client, type Doors, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
 
 const PHONE = ['--device', 'phone'];
@@ -70,9 +71,27 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     await signup(cluster, 'cleo');
     await using one = new Client(left, 'cleo', undefined, PHONE);
     await using two = new Client(right, 'cleo', undefined, ['--device', 'desk']);
+    const token = await tokenOf(cluster, 'cleo', 'cleo-secret');
     await Promise.all([one.event('synced'), two.event('synced')]);
     expect((await kick('cleo', '--revoke')).code).toBe(0);
     expect([await ended(one), await ended(two)]).toEqual(['KICKED', 'KICKED']);
+    const rooms = async (bearer: string) =>
+      (await fetch(`${cluster.api}/rooms`, { headers: { authorization: `Bearer ${bearer}` } })).status;
+    const fresh = await tokenOf(cluster, 'cleo', 'cleo-secret');
+    for (const { up } of cluster.gateways) {
+      const gateway = up['tcp'] as string;
+      // The node that is asked may hear of the order after it has let the token in, and then ends the connection.
+      await eventually('the token is refused', async () => {
+        await using late = new RawClient(gateway);
+        late.send(helloFrame({ token }));
+        return (await late.closeFrame()).code === 'TOKEN_REVOKED';
+      });
+      await using again = new RawClient(gateway);
+      await again.hello(fresh);
+    }
+    expect(await rooms(fresh)).toBe(200);
+    // Each of the two state nodes has been asked by then: they know of an order within half a second.
+    await eventually('refused over HTTP', async () => (await rooms(token)) === 401);
   });
 
   test('several devices of one user: each goes on where it had come to, on the other gateway', async () => {

@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import type { UserId } from '../../common/mod.ts';
+import { CLOCK_SKEW_MS } from '../limits.ts';
+import { ModelStore } from '../testing/model-store.ts';
+import { Tokens } from './tokens.ts';
+
+const ANN = { user: 1n as UserId, name: 'ann' };
+const TTL_MS = 60_000;
+
+/** Nodes on one store; the clock is of all of them. */
+async function nodes() {
+  const clock = { nowMs: 1_800_000_000_000 };
+  const store = new ModelStore();
+  const revoked = new Set<bigint>();
+  let lastId = 0n;
+  const open = () =>
+    Tokens.open(store, {
+      ttlMs: TTL_MS,
+      nextId: async () => ++lastId,
+      refusal: (_, token) => (revoked.has(token) ? 'TOKEN_REVOKED' : undefined),
+      now: () => clock.nowMs,
+    });
+  return { clock, revoked, one: await open(), two: await open() };
+}
+
+test('a token: is good on every node until its time is over and the clocks may differ no further', async () => {
+  const { clock, one, two } = await nodes();
+  const { token, expiresAtMs } = await one.issue(ANN);
+  expect(expiresAtMs).toBe(clock.nowMs + TTL_MS);
+  expect(await two.verify(token)).toEqual({ ...ANN, token: 1n });
+  clock.nowMs = expiresAtMs + CLOCK_SKEW_MS - 1000;
+  expect(await two.verify(token)).toEqual({ ...ANN, token: 1n });
+  clock.nowMs = expiresAtMs + CLOCK_SKEW_MS;
+  await expect(two.verify(token)).rejects.toMatchObject({ code: 'TOKEN_EXPIRED' });
+});
+
+test('a token: is refused when it is revoked, forged or not there', async () => {
+  const { revoked, one } = await nodes();
+  const { token } = await one.issue(ANN);
+  expect(await one.verifyBearer(`Bearer ${token}`)).toMatchObject(ANN);
+  await expect(one.verify(`${token.slice(0, -6)}AAAAAA`)).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
+  await expect(one.verifyBearer('Basic x')).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
+  await expect(one.verifyBearer(undefined)).rejects.toMatchObject({ code: 'TOKEN_MISSING' });
+  revoked.add(1n);
+  await expect(one.verify(token)).rejects.toMatchObject({ code: 'TOKEN_REVOKED' });
+});
