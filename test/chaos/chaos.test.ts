@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { report } from './report.ts';
-import { CONVERGENCE_MS, runChaos } from './run.ts';
+import { runChaos } from './run.ts';
 
 /** GOCHAT_TEST_CHAOS_SEED repeats the plan of a run that failed. */
 const SEED = Number(process.env['GOCHAT_TEST_CHAOS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
@@ -17,7 +17,6 @@ test(
     const text = report(SEED, DURATION_MS, verdict);
     // The histories of a run that failed are kept.
     expect(verdict.violations, `${text}\nhistories and logs in ${dir}`).toEqual([]);
-    expect(verdict.convergedMs).toBeLessThanOrEqual(CONVERGENCE_MS);
     // A run in which little happened proves little.
     expect(verdict.acked).toBeGreaterThan(1500);
     expect(verdict.changes.left).toBeGreaterThan(5);

@@ -1,121 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { Checker } from './checker.ts';
 import type { Happening } from './history.ts';
-
-const [ANN, BOB] = ['ann/phone0#1', 'bob/phone0#1'];
-const ROOM = '7';
-
-function shown(instance: string, seq: number, text: string): Happening {
-  return { kind: 'message', instance, conversation: ROOM, seq, id: `10${seq}`, from: 'ann', text };
-}
-
-/** A change of who is in the room; entries are 1 ms apart. */
-function membership(user: string, change: 'joined' | 'left', seq = 0, visibleAfter = 0, ms = 0): Happening {
-  return { kind: 'membership', conversation: ROOM, user, change, seq, visibleAfter, ms };
-}
-
-/** A history without a breach: ann says one, two, three to bob; bob's client comes again after two. */
-function good(): Happening[] {
-  const start = (instance: string, user: string): Happening => ({
-    kind: 'start',
-    instance,
-    user,
-    device: 'phone',
-  });
-  const send = (text: string): Happening => ({ kind: 'send', instance: ANN, conversation: ROOM, text });
-  const acked = (seq: number, text: string): Happening => ({
-    kind: 'acked',
-    instance: ANN,
-    conversation: ROOM,
-    text,
-    seq,
-    id: `10${seq}`,
-  });
-  const texts = ['one', 'two', 'three'];
-  const up = (instance: string): Happening => ({
-    kind: 'up',
-    instance,
-    gateway: 'gateway-0',
-    resumed: false,
-  });
-  return [
-    start(ANN, 'ann'),
-    start(BOB, 'bob'),
-    up(ANN),
-    up(BOB),
-    ...texts.map(send),
-    acked(1, 'one'),
-    shown(BOB, 1, 'one'),
-    acked(2, 'two'),
-    shown(BOB, 2, 'two'),
-    { kind: 'end', instance: BOB, why: 'crashed', code: '' },
-    start('bob/phone0#2', 'bob'),
-    // It had not told the server of 2 yet.
-    shown('bob/phone0#2', 2, 'two'),
-    shown('bob/phone0#2', 3, 'three'),
-    acked(3, 'three'),
-    { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 1 },
-    { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 3 },
-    { kind: 'converged', ms: 10, clients: 2 },
-    ...texts.map(
-      (text, i): Happening => ({
-        kind: 'log',
-        conversation: ROOM,
-        seq: i + 1,
-        id: `10${i + 1}`,
-        from: 'ann',
-        text,
-        erased: false,
-      }),
-    ),
-    ...['ann', 'bob'].map((user) => membership(user, 'joined')),
-    ...['ann', 'bob'].flatMap((user) =>
-      texts.map(
-        (text, i): Happening => ({
-          kind: 'view',
-          user,
-          conversation: ROOM,
-          seq: i + 1,
-          id: `10${i + 1}`,
-          text,
-        }),
-      ),
-    ),
-  ];
-}
-
-function judge(history: readonly Happening[]) {
-  const checker = new Checker();
-  for (const [at, happening] of history.entries()) checker.add({ ...happening, at });
-  return checker.verdict();
-}
-
-type Match = { [key: string]: unknown };
-const matches = (happening: Happening, match: Match) =>
-  Object.entries(match).every(([key, value]) => (happening as Match)[key] === value);
-
-/** The good history with the matching entries changed; undefined takes them out. */
-function changed(match: Match, change: Match | undefined): Happening[] {
-  const history = good();
-  if (!history.some((happening) => matches(happening, match))) throw new Error('nothing matches');
-  return history.flatMap((happening) => {
-    if (!matches(happening, match)) return [happening];
-    return change === undefined ? [] : [{ ...happening, ...change }];
-  });
-}
-
-const NEW_BOB = 'bob/phone0#2';
-const rules = (history: readonly Happening[]) => [
-  ...new Set(judge(history).violations.map(({ rule }) => rule)),
-];
-const swap = (history: Happening[], a: Match, b: Match) => {
-  const [i, j] = [a, b].map((match) => history.findIndex((happening) => matches(happening, match))) as [
-    number,
-    number,
-  ];
-  const [first, second] = [history[i] as Happening, history[j] as Happening];
-  return history.with(i, second).with(j, first);
-};
+import {
+  ANN,
+  BOB,
+  changed,
+  good,
+  judge,
+  membership,
+  NEW_BOB,
+  ROOM,
+  rules,
+  shown,
+  swap,
+} from './sample-history.ts';
 
 describe('Checker', () => {
   test('a history without a breach: no violation, and the counts', () => {
@@ -255,7 +152,10 @@ describe('Checker', () => {
     ['a send without an answer', changed({ kind: 'acked', text: 'three' }, undefined), 'one answer'],
     [
       'a call that failed with INTERNAL',
-      [...good(), { kind: 'call', instance: ANN, call: 'join', conversation: '', code: 'INTERNAL' }],
+      [
+        ...good(),
+        { kind: 'call', instance: ANN, call: 'join', conversation: '', code: 'INTERNAL', since: 0 },
+      ],
       'nothing unexpected',
     ],
     [
@@ -325,5 +225,115 @@ describe('Checker', () => {
       (): Happening => ({ kind: 'crash', process: 'api', what: 'ended' }),
     );
     expect(judge([...good(), ...many])).toMatchObject({ more: 10, violations: { length: 50 } });
+  });
+});
+
+/** A send of ann, or a call, that is refused after the good history, in which messages proved her and bob members. */
+const refusedSend = (code: string, of = 1): Happening[] => [
+  ...good(),
+  ...Array.from(
+    { length: of },
+    (_, i): Happening => ({ kind: 'send', instance: ANN, conversation: ROOM, text: `more ${i}` }),
+  ),
+  { kind: 'failed', instance: ANN, conversation: ROOM, text: `more ${of - 1}`, code },
+  // What else was under way came to its end with the client.
+  { kind: 'end', instance: ANN, why: 'closed', code: '' },
+];
+const refusedCall = (call: string, code: string, peer?: string): Happening => ({
+  kind: 'call',
+  instance: ANN,
+  call,
+  conversation: ROOM,
+  code,
+  since: good().length,
+  ...(peer !== undefined && { peer }),
+});
+
+describe('refusals', () => {
+  const REASON = 'refused for a reason';
+
+  test.each<[what: string, history: Happening[]]>([
+    ['a send', refusedSend('NOT_A_MEMBER')],
+    ['a page of the log', [...good(), refusedCall('history', 'NOT_A_MEMBER')]],
+    ['leaving', [...good(), refusedCall('leave', 'ROOM_NOT_FOUND')]],
+    ["another member's removal", [...good(), refusedCall('remove', 'NOT_A_MEMBER', 'bob')]],
+    ['a send while there is room in the outbox', refusedSend('OUTBOX_FULL', 1024)],
+  ])('%s that a member is refused without cause: is found', (_, history) => {
+    expect(rules(history)).toContain(REASON);
+  });
+
+  test.each<[what: string, history: Happening[]]>([
+    [
+      'who left meanwhile',
+      [...refusedSend('NOT_A_MEMBER'), membership('ann', 'left', 3, 0, good().length + 1)],
+    ],
+    [
+      'who left before, and came again',
+      [
+        ...refusedSend('NOT_A_MEMBER'),
+        membership('ann', 'left', 3, 0, 20),
+        membership('ann', 'joined', 3, 0, good().length + 1),
+      ],
+    ],
+    [
+      'who came at a moment whose commit nothing proves',
+      [
+        ...refusedSend('NOT_A_MEMBER'),
+        membership('ann', 'left', 3, 0, 20),
+        membership('ann', 'joined', 3, 0, 21),
+      ],
+    ],
+    [
+      'who would remove somebody that has left',
+      [
+        ...good(),
+        refusedCall('remove', 'NOT_A_MEMBER', 'bob'),
+        { kind: 'left', instance: NEW_BOB, conversation: ROOM, reason: 'left' },
+        membership('bob', 'left', 3, 0, good().length),
+      ],
+    ],
+    ['whose outbox is full', refusedSend('OUTBOX_FULL', 1025)],
+  ])('%s: is refused for a reason', (_, history) => {
+    expect(rules(history)).not.toContain(REASON);
+  });
+});
+
+describe('pages of the log', () => {
+  const page = (seq: number, id = `10${seq}`): Happening => ({
+    kind: 'page',
+    instance: NEW_BOB,
+    conversation: ROOM,
+    seq,
+    id,
+    text: 'two',
+  });
+  const left: Happening[] = [
+    { kind: 'left', instance: NEW_BOB, conversation: ROOM, reason: 'left' },
+    membership('bob', 'left', 2),
+  ];
+  const upToTwo = changed({ kind: 'message', seq: 3 }, undefined).filter(
+    (entry) => entry.kind !== 'view' || entry.user === 'ann',
+  );
+
+  test('what a member reads, and who has left of its time: no violation', () => {
+    expect(judge([...good(), page(2)]).violations).toEqual([]);
+    expect(judge([...upToTwo, ...left, page(2)]).violations).toEqual([]);
+  });
+
+  test('what came after it has left: is found', () => {
+    const three: Happening = { ...page(3), kind: 'page', text: 'three' } as Happening;
+    expect(rules([...upToTwo, ...left, three])).toEqual(['members only']);
+  });
+
+  test('what the log has not, or not so: is found', () => {
+    expect(rules([...good(), page(2, '999')])).toEqual(['one order']);
+    expect(rules([...good(), page(9)])).toContain('no phantom');
+  });
+});
+
+describe('convergence', () => {
+  test('later than it may be, or never: is found', () => {
+    expect(rules(changed({ kind: 'converged' }, { ms: 1001 }))).toEqual(['in time']);
+    expect(rules(changed({ kind: 'converged' }, undefined))).toEqual(['in time']);
   });
 });

@@ -1,16 +1,11 @@
 /** The judge: reads the history of a run and names every breach of what GoChat promises. */
 import { ClientJudge, short } from './client-judge.ts';
+import { Cursors } from './cursors.ts';
 import type { Entry, EntryOf } from './history.ts';
 import { InstanceView } from './instance-view.ts';
 import { Memberships } from './memberships.ts';
-
-/** What a client may be told of a send that it does not get acknowledged, and whether the message may exist then. */
-const FAILURES: ReadonlyMap<string, 'absent' | 'unknown'> = new Map([
-  ['CLIENT_CLOSED', 'unknown'],
-  ['SESSION_REPLACED', 'unknown'],
-  ['OUTBOX_FULL', 'absent'],
-  ['NOT_A_MEMBER', 'absent'],
-]);
+import { Orders } from './orders.ts';
+import { Refusals, userOf } from './refusals.ts';
 
 export interface Violation {
   readonly rule: string;
@@ -49,30 +44,31 @@ export class Checker {
   readonly #heads = new Map<string, number>();
   readonly #sends = new Map<string, EntryOf<'send'>>();
   readonly #acks: EntryOf<'acked'>[] = [];
-  readonly #failures: EntryOf<'failed'>[] = [];
+  readonly #refusals = new Refusals();
   readonly #log = new Map<string, Logged[]>();
   readonly #byText = new Map<string, Logged>();
   readonly #views = new Map<string, EntryOf<'view'>[]>();
   readonly #memberships = new Memberships();
-  /** Up to where the clients of a user said that it has read, by user and conversation. */
-  readonly #marks = new Map<string, number>();
-  readonly #cursors = new Map<string, EntryOf<'cursor'>>();
+  readonly #orders = new Orders();
+  readonly #cursors = new Cursors((rule, what) => this.#accuse(rule, what));
   readonly #faults: Record<string, number> = {};
   readonly #violations: Violation[] = [];
   #violationCount = 0;
   readonly #changes = { joined: 0, left: 0 };
   #deliveries = 0;
   #reconnects = 0;
-  #convergedMs: number | undefined;
+  #converged: EntryOf<'converged'> | undefined;
+  #calm: EntryOf<'calm'> | undefined;
 
   /** Takes the next entry; those of one client and of its device come in their order. */
   add(entry: Entry): void {
+    this.#orders.passed(entry.at);
     switch (entry.kind) {
       case 'start':
         this.#instances.set(entry.instance, new InstanceView(entry));
         break;
       case 'up':
-        if (this.#view(entry).connected()) this.#reconnects++;
+        if (this.#view(entry).connected(entry)) this.#reconnects++;
         break;
       case 'end':
         this.#view(entry).end = entry;
@@ -80,24 +76,23 @@ export class Checker {
       case 'send':
         if (this.#sends.has(entry.text)) this.#accuse('history', `${entry.text} was sent twice`);
         this.#sends.set(entry.text, entry);
+        this.#refusals.add(entry);
         break;
       case 'acked':
         this.#acks.push(entry);
+        this.#refusals.add(entry);
         this.#show(entry, this.#view(entry).acked(entry));
         break;
       case 'failed':
-        this.#failures.push(entry);
+      case 'call':
+        this.#refusals.add(entry);
         break;
       case 'message':
         this.#deliveries++;
         this.#show(entry, this.#view(entry).message(entry));
         break;
-      case 'call':
-        if (entry.code !== '' && UNEXPECTED_CODES.has(entry.code))
-          this.#accuse(
-            'nothing unexpected',
-            `${entry.instance}: ${entry.call} was refused with ${entry.code}`,
-          );
+      case 'page':
+        this.#view(entry).pages.push(entry);
         break;
       case 'stuck':
         this.#accuse('convergence', `${entry.instance}: ${entry.what}`);
@@ -115,22 +110,27 @@ export class Checker {
       case 'left':
         this.#view(entry).left(entry.conversation);
         break;
-      case 'marked': {
-        const key = `${userOf(entry.instance)} ${entry.conversation}`;
-        this.#marks.set(key, Math.max(entry.seq, this.#marks.get(key) ?? 0));
+      case 'marked':
+        this.#cursors.marked(entry);
         break;
-      }
       case 'cursor':
-        this.#onCursor(entry);
+        this.#cursors.add(entry);
         break;
       case 'fault':
         this.#faults[entry.name] = (this.#faults[entry.name] ?? 0) + 1;
+        this.#orders.fault(entry);
+        break;
+      case 'order':
+        this.#orders.add(entry);
         break;
       case 'crash':
         this.#accuse('no crash', `${entry.process}: ${entry.what}`);
         break;
       case 'converged':
-        this.#convergedMs = entry.ms;
+        this.#converged = entry;
+        break;
+      case 'calm':
+        this.#calm = entry;
         break;
     }
   }
@@ -139,18 +139,30 @@ export class Checker {
   verdict(): Verdict {
     this.#judgeLog();
     const acked = this.#judgeAcks();
-    const failed = this.#judgeFailures(acked);
+    const failed = this.#refusals.judge({
+      sends: this.#sends,
+      acked,
+      logged: this.#byText,
+      memberships: this.#memberships,
+      isAlive: (instance) => this.#instances.get(instance)?.alive === true,
+      accuse: (rule, what) => this.#accuse(rule, what),
+    });
     const clients = new ClientJudge({
       instances: this.#instances,
       log: this.#log,
       memberships: this.#memberships,
+      orders: this.#orders,
       headOf: (view, conversation) => this.#head(view, conversation),
+      calm: this.#calmTalk(),
       accuse: (rule, what) => this.#accuse(rule, what),
     });
     for (const view of this.#instances.values()) clients.judge(view);
     this.#judgeOrderOfSenders();
     this.#judgeViews();
-    this.#judgeReadCursors();
+    this.#cursors.judgeRead();
+    if (this.#calm !== undefined)
+      this.#cursors.judgeCalm(this.#calm.since, this.#instances.values(), this.#memberships);
+    this.#judgeConvergence();
     let messages = 0;
     for (const log of this.#log.values()) messages += log.length;
     return {
@@ -166,7 +178,7 @@ export class Checker {
       reconnects: this.#reconnects,
       faults: this.#faults,
       changes: this.#changes,
-      convergedMs: this.#convergedMs,
+      convergedMs: this.#converged?.ms,
     };
   }
 
@@ -185,6 +197,7 @@ export class Checker {
   #show(entry: EntryOf<'message'> | EntryOf<'acked'>, breach: string | undefined): void {
     const { instance, conversation, seq } = entry;
     if (breach !== undefined) this.#accuse('once, in order', `${instance}: ${breach}`);
+    this.#memberships.known(conversation, seq, entry.at);
     const view = this.#view(entry);
     if (entry.kind === 'message') view.began(conversation, seq, this.#head(view, conversation));
     const key = `${view.group} ${conversation}`;
@@ -196,12 +209,14 @@ export class Checker {
     return Math.max(...[group, `${user}/`].map((owner) => this.#heads.get(`${owner} ${conversation}`) ?? 0));
   }
 
-  #onCursor(entry: EntryOf<'cursor'>): void {
-    const key = `${entry.owner} ${entry.conversation}`;
-    const before = this.#cursors.get(key);
-    if (before !== undefined && entry.seq < before.seq)
-      this.#accuse('cursors', `${key} went from ${before.seq} back to ${entry.seq}`);
-    this.#cursors.set(key, entry);
+  /** The conversations that somebody spoke in when nothing was done to the system any more. */
+  #calmTalk(): { readonly sinceMs: number; readonly conversations: ReadonlySet<string> } | undefined {
+    if (this.#calm === undefined) return undefined;
+    const sinceMs = this.#calm.since;
+    const conversations = new Set<string>();
+    for (const [text, { at, conversation }] of this.#sends)
+      if (at >= sinceMs && this.#byText.has(text)) conversations.add(conversation);
+    return { sinceMs, conversations };
   }
 
   /** The log: contiguous from 1, each text once, by who sent it, where it was sent to. */
@@ -253,31 +268,6 @@ export class Checker {
     return acked;
   }
 
-  /** Each send has one outcome, a failed one a code that a client may meet; a refused message is not there. */
-  #judgeFailures(acked: ReadonlySet<string>): Record<string, number> {
-    const failed: Record<string, number> = {};
-    const told = new Set<string>();
-    for (const { instance, text, code } of this.#failures) {
-      failed[code] = (failed[code] ?? 0) + 1;
-      told.add(text);
-      const meaning = FAILURES.get(code);
-      if (meaning === undefined)
-        this.#accuse('nothing unexpected', `${instance}: "${short(text)}" failed with ${code}`);
-      if (acked.has(text))
-        this.#accuse('one answer', `${instance}: "${short(text)}" was acked and failed with ${code}`);
-      // A repetition that comes after its room was deleted is refused.
-      if (meaning === 'absent' && this.#byText.get(text)?.erased === false)
-        this.#accuse('one answer', `${instance}: "${short(text)}" failed with ${code} and is in the log`);
-    }
-    for (const [text, send] of this.#sends) {
-      if (acked.has(text) || told.has(text)) continue;
-      failed[''] = (failed[''] ?? 0) + 1;
-      if (this.#view(send).alive)
-        this.#accuse('one answer', `${send.instance}: nothing was said of "${short(text)}"`);
-    }
-    return failed;
-  }
-
   /** What one client sent to a conversation is in the log in the order of its sends. */
   #judgeOrderOfSenders(): void {
     const last = new Map<string, Logged>();
@@ -293,6 +283,13 @@ export class Checker {
         );
       last.set(key, logged);
     }
+  }
+
+  /** Everybody had everything within the time that is given. */
+  #judgeConvergence(): void {
+    if (this.#converged === undefined) this.#accuse('in time', 'the clients never converged');
+    else if (this.#converged.ms > this.#converged.withinMs)
+      this.#accuse('in time', `convergence took ${this.#converged.ms} ms of ${this.#converged.withinMs}`);
   }
 
   /** Every member reads the same log. */
@@ -311,22 +308,6 @@ export class Checker {
         this.#accuse('members only', `there is a view of ${key}, which is no member`);
     }
   }
-
-  /** No read cursor is beyond what the user's clients said that it has read. */
-  #judgeReadCursors(): void {
-    for (const { owner, conversation, seq } of this.#cursors.values()) {
-      const [user, what] = owner.split(' ') as [string, string];
-      if (what === 'read' && seq > (this.#marks.get(`${user} ${conversation}`) ?? 0))
-        this.#accuse('cursors', `${user} has read ${conversation} up to ${seq} and never said so`);
-    }
-  }
-}
-
-/** Refusals that say that something of ours is broken. */
-const UNEXPECTED_CODES = new Set(['INTERNAL', 'FRAME_INVALID', 'FRAME_UNKNOWN']);
-
-function userOf(instance: string): string {
-  return instance.slice(0, instance.indexOf('/'));
 }
 
 function list<T>(map: Map<string, T[]>, key: string): T[] {

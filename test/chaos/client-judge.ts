@@ -1,7 +1,8 @@
 /** Judges what one client was shown against the log and against who was in what. */
 import type { EntryOf } from './history.ts';
-import type { InstanceView, SeenConversation, Shown } from './instance-view.ts';
+import type { InstanceView, Paged, SeenConversation, Shown } from './instance-view.ts';
 import type { Memberships } from './memberships.ts';
+import type { Orders } from './orders.ts';
 
 /** What a client is measured by. */
 export interface ClientWorld {
@@ -9,8 +10,11 @@ export interface ClientWorld {
   /** By conversation, ascending by seq. */
   readonly log: ReadonlyMap<string, readonly EntryOf<'log'>[]>;
   readonly memberships: Memberships;
+  readonly orders: Orders;
   /** How far the clients of its device had come in the end. */
   readonly headOf: (view: InstanceView, conversation: string) => number;
+  /** When nothing was done to the system any more, and what somebody spoke in since. */
+  readonly calm: { readonly sinceMs: number; readonly conversations: ReadonlySet<string> } | undefined;
   readonly accuse: (rule: string, what: string) => void;
 }
 
@@ -25,8 +29,11 @@ export class ClientJudge {
     const { accuse } = this.#world;
     const { name, user, end } = view;
     if (view.alive) this.#judgeCoverage(view);
-    if (end?.why === 'ended' && !(end.code === 'SESSION_REPLACED' && this.#hadRival(view)))
+    const order = this.#world.orders.ignoredBy(view);
+    if (order !== undefined) accuse('sent away', `${name} lives on after the ${order.what} of ${user}`);
+    if (end?.why === 'ended' && !this.#hadRival(view) && !this.#world.orders.explain(view))
       accuse('clients come back', `${name} gave up with ${end.code}`);
+    for (const page of view.pages) this.#judgePaged(view, page);
     for (const seen of view.past) this.#judgeSeen(view, seen, undefined);
     for (const seen of view.conversations.values()) {
       const { conversation } = seen;
@@ -46,20 +53,10 @@ export class ClientJudge {
   ): void {
     const { accuse } = this.#world;
     const { conversation } = seen;
-    const log = this.#world.log.get(conversation) ?? [];
     const floorOf = (seq: number, { at }: Shown) =>
       this.#world.memberships.floor(user, conversation, seq, at);
     for (const [seq, shown] of seen.shown) {
-      const logged = log[seq - 1];
-      if (logged === undefined)
-        accuse('no phantom', `${name} saw ${conversation}/${seq}, which is not in the log`);
-      else if (logged.id !== shown.id)
-        accuse('one order', `${name} saw ${shown.id} as ${conversation}/${seq}, the log has ${logged.id}`);
-      else if (logged.text !== shown.text)
-        accuse(
-          'one order',
-          `${name} saw "${short(shown.text)}" as ${conversation}/${seq}, the log has "${short(logged.text)}"`,
-        );
+      this.#judgeIdentity(name, conversation, seq, shown);
       if (floorOf(seq, shown) === undefined)
         accuse('members only', `${name} saw ${conversation}/${seq}, which was not for ${user} then`);
     }
@@ -74,21 +71,55 @@ export class ClientJudge {
       );
   }
 
-  /** A client that lives was shown the end of each conversation of its user, or its device was before. */
-  #judgeCoverage(view: InstanceView): void {
-    const { name, user, conversations } = view;
+  /** What it read of the log is in the log, and was for its user. */
+  #judgePaged({ name, user }: InstanceView, page: Paged): void {
+    const { accuse, memberships } = this.#world;
+    const { conversation, seq, at } = page;
+    this.#judgeIdentity(name, conversation, seq, page);
+    if (memberships.floor(user, conversation, seq, at) === undefined)
+      accuse('members only', `${name} read ${conversation}/${seq}, which was not for ${user} then`);
+  }
+
+  /** What was shown under a seq is what the log has there. */
+  #judgeIdentity(name: string, conversation: string, seq: number, shown: Shown): void {
     const { accuse } = this.#world;
+    const logged = this.#world.log.get(conversation)?.[seq - 1];
+    if (logged === undefined)
+      accuse('no phantom', `${name} saw ${conversation}/${seq}, which is not in the log`);
+    else if (logged.id !== shown.id)
+      accuse('one order', `${name} saw ${shown.id} as ${conversation}/${seq}, the log has ${logged.id}`);
+    else if (logged.text !== shown.text)
+      accuse(
+        'one order',
+        `${name} saw "${short(shown.text)}" as ${conversation}/${seq}, the log has "${short(logged.text)}"`,
+      );
+  }
+
+  /**
+   * A client that lives was shown the end of each conversation of its user, or its device was before. One that was
+   * connected all the time since nothing was done to the system any more was shown itself what was said in that time.
+   */
+  #judgeCoverage(view: InstanceView): void {
+    const { name, user, conversations, lastUp } = view;
+    const { accuse, calm } = this.#world;
     for (const [conversation, log] of this.#world.log) {
       const after = this.#world.memberships.after(user, conversation);
       if (after === undefined || after >= log.length || conversations.has(conversation)) continue;
       const head = this.#world.headOf(view, conversation);
       if (head < log.length) accuse('no loss', `${name}: all of ${conversation} after ${head} is missing`);
+      else if (
+        calm !== undefined &&
+        lastUp !== undefined &&
+        lastUp.at < calm.sinceMs &&
+        calm.conversations.has(conversation)
+      )
+        accuse('no loss', `${name} was shown nothing of ${conversation}, others of its user were`);
     }
   }
 
   /** Another client of the same device lived when it was replaced. */
   #hadRival({ name, group, device, started, end }: InstanceView): boolean {
-    if (device === '') return false;
+    if (device === '' || end?.code !== 'SESSION_REPLACED') return false;
     const ended = end?.at ?? Number.POSITIVE_INFINITY;
     return [...this.#world.instances.values()].some(
       (other) =>

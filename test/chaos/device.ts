@@ -4,20 +4,22 @@ import {
   ClientError,
   type ClientEvent,
   GochatClient,
-  type Token,
   type Transport,
   type TransportFactory,
 } from '../../client/mod.ts';
 import type { Doors } from '../harness/gochat.ts';
 import type { Happening, History } from './history.ts';
+import { OUTBOX_LIMIT } from './refusals.ts';
+import type { Tokens } from './tokens.ts';
 
-/** Before a client that could not log in is made anew. */
+/** Before a client that could not log in, or was sent away, is made anew. */
 const AGAIN_MS = 500;
+/** What a client is told that was sent away: it gives up, and its token may be good for nothing. */
+const SENT_AWAY = new Set(['KICKED', 'LOGGED_OUT', 'TOKEN_REVOKED']);
 
 export interface DeviceOptions {
   readonly user: string;
-  /** Gives a token that is good for a while. */
-  readonly getToken: () => Promise<Token>;
+  readonly tokens: Tokens;
   /** '' for an unnamed one. */
   readonly name: string;
   /** Tells devices apart in the history that have the same name, or none. */
@@ -29,6 +31,8 @@ export interface DeviceOptions {
   readonly onConversation: (id: string) => void;
   /** The user was told that it is out of one. */
   readonly onLeft: (id: string) => void;
+  /** A client of the device was sent away. */
+  readonly onSentAway: () => void;
 }
 
 /** A client in its connections' ups and downs, until it is closed, crashes or gives up. */
@@ -42,10 +46,13 @@ export class Instance {
   #sends = 0;
   /** Highest seq shown to it, by conversation. */
   readonly #heads = new Map<string, number>();
+  /** The same since its user came into the conversation. */
+  readonly #stays = new Map<string, number>();
   /** Highest seq shown to any client of the user. */
   readonly #userHeads: Map<string, number>;
   /** Conversations that it was shown messages of, until it was told that its user is out. */
   readonly #open = new Set<string>();
+  #tokenMs = 0;
   live = true;
   /** It was connected once. */
   ready = false;
@@ -53,7 +60,7 @@ export class Instance {
   synced = false;
 
   constructor(name: string, userHeads: Map<string, number>, options: DeviceOptions) {
-    const { user, getToken, name: device, doors, history } = options;
+    const { user, tokens, name: device, doors, history } = options;
     this.name = name;
     this.#userHeads = userHeads;
     this.#history = history;
@@ -61,10 +68,15 @@ export class Instance {
     this.#kill = kill;
     this.client = new GochatClient({
       ipconf: doors.ipconf,
-      getToken,
+      getToken: async () => {
+        const token = await tokens.get();
+        this.#tokenMs = token.ms;
+        return token;
+      },
       device,
       transport: factory,
       joinBacklog: 1e9,
+      outboxLimit: OUTBOX_LIMIT,
     });
     this.#write({ kind: 'start', user, device });
     this.client.onAny((event) => this.#onEvent(event, options));
@@ -85,16 +97,41 @@ export class Instance {
     await this.client.close();
   }
 
-  /** Makes a call and notes how it went; undefined when it failed. */
-  async call<T>(call: string, conversation: string, work: () => Promise<T>): Promise<T | undefined> {
+  /**
+   * Makes a call and notes how it went; undefined when it failed.
+   *
+   * @param peer the other user that it is about
+   */
+  async call<T>(
+    call: string,
+    conversation: string,
+    work: () => Promise<T>,
+    peer?: string,
+  ): Promise<T | undefined> {
+    const note = {
+      kind: 'call' as const,
+      call,
+      conversation,
+      since: Date.now(),
+      ...(peer !== undefined && { peer }),
+    };
     try {
       const result = await work();
-      this.#write({ kind: 'call', call, conversation, code: '' });
+      this.#write({ ...note, code: '' });
       return result;
     } catch (error) {
-      this.#write({ kind: 'call', call, conversation, code: ClientError.from(error).code });
+      this.#write({ ...note, code: ClientError.from(error).code });
       return undefined;
     }
+  }
+
+  /** Reads a page of the log and notes what it shows. */
+  async read(conversation: string, beforeSeq: number): Promise<void> {
+    const page = await this.call('history', conversation, () =>
+      this.client.history(conversation, { beforeSeq }),
+    );
+    for (const { seq, id, text } of page?.messages ?? [])
+      this.#write({ kind: 'page', conversation, seq, id, text });
   }
 
   /** Tells the server that the user has read what this client was shown. */
@@ -103,6 +140,11 @@ export class Instance {
     if (seq === undefined) return;
     this.#write({ kind: 'marked', conversation, seq });
     this.client.markRead(conversation, seq);
+  }
+
+  /** Tells its last token from its user's other ones. */
+  get tokenMs(): number {
+    return this.#tokenMs;
   }
 
   /** Conversations that it takes its user to be in. */
@@ -120,19 +162,28 @@ export class Instance {
     this.#write({ kind: 'end', why, code });
   }
 
-  #onEvent(event: ClientEvent, { onConversation, onLeft }: DeviceOptions): void {
+  #onEvent(event: ClientEvent, { onConversation, onLeft, tokens, onSentAway }: DeviceOptions): void {
     // Nobody looks at a client that was closed; what it still hears of its sends counts.
     if (!this.live && event.type !== 'failed') return;
     switch (event.type) {
       case 'connected':
         this.ready = true;
         this.synced = false;
-        this.#write({ kind: 'up', gateway: event.gateway, resumed: event.resumed });
+        this.#write({
+          kind: 'up',
+          gateway: event.gateway,
+          resumed: event.resumed,
+          tokenMs: this.#tokenMs,
+        });
         break;
       case 'disconnected':
         this.synced = false;
         this.#write({ kind: 'down', code: event.code });
-        if (event.retryInMs === undefined && this.live) this.#dead('ended', event.code);
+        if (event.retryInMs !== undefined || !this.live) break;
+        this.#dead('ended', event.code);
+        if (!SENT_AWAY.has(event.code)) break;
+        void tokens.drop(this.#tokenMs);
+        onSentAway();
         break;
       case 'synced':
         this.synced = true;
@@ -159,14 +210,20 @@ export class Instance {
       case 'left': {
         const { conversation, reason } = event;
         this.#open.delete(conversation);
+        this.#stays.delete(conversation);
         this.#write({ kind: 'left', conversation, reason });
         onLeft(conversation);
         break;
       }
       case 'error':
-        this.#write({ kind: 'call', call: 'sync', conversation: '', code: event.code });
+        this.#write({ kind: 'call', call: 'sync', conversation: '', code: event.code, since: Date.now() });
         break;
     }
+  }
+
+  /** How far it was shown a conversation itself since its user is in it; undefined: nothing of it. */
+  ownHead(conversation: string): number | undefined {
+    return this.#stays.get(conversation);
   }
 
   /** How far it has come; where nothing was shown to it, it goes on where others had come to. */
@@ -175,7 +232,7 @@ export class Instance {
   }
 
   #shown(conversation: string, seq: number): void {
-    for (const heads of [this.#heads, this.#userHeads])
+    for (const heads of [this.#heads, this.#stays, this.#userHeads])
       if (seq > (heads.get(conversation) ?? 0)) heads.set(conversation, seq);
   }
 
@@ -210,6 +267,16 @@ export class Device {
     return this.#options.user;
   }
 
+  /** Its cursors' owner in the store. */
+  get group(): string {
+    return `${this.#options.user}/${this.#options.name}`;
+  }
+
+  /** '' for an unnamed one. */
+  get name(): string {
+    return this.#options.name;
+  }
+
   get named(): boolean {
     return this.#options.name !== '';
   }
@@ -224,6 +291,11 @@ export class Device {
     return last?.live === true && last.ready ? last : undefined;
   }
 
+  /** The client that was started last, whether it lives or not. */
+  get last(): Instance | undefined {
+    return this.#instances.at(-1);
+  }
+
   /** Starts one more client; a second one on a named device puts the first one out. */
   async start(): Promise<void> {
     while (!this.#stopped) {
@@ -233,9 +305,10 @@ export class Device {
       try {
         await instance.client.connect();
         return;
-      } catch {
+      } catch (error) {
         // The first connection is not retried by the client, whatever is away.
         await instance.end('closed');
+        if (SENT_AWAY.has(ClientError.from(error).code)) await this.#options.tokens.drop(instance.tokenMs);
         await sleep(AGAIN_MS);
       }
     }
@@ -245,6 +318,12 @@ export class Device {
     await Promise.all(this.live.map((instance) => instance.end(why)));
     await sleep(pauseMs);
     await this.start();
+  }
+
+  /** Comes again when its last client was sent away. */
+  async comeAgain(): Promise<void> {
+    await sleep(AGAIN_MS);
+    if (this.live.length === 0) await this.start();
   }
 
   stop(): void {

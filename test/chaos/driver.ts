@@ -12,12 +12,23 @@ export type Command =
       readonly users: readonly string[];
       readonly everyone: readonly string[];
       readonly doors: Doors;
+      readonly admins: readonly string[];
       readonly rooms: number;
       readonly sendsPerSecond: number;
       readonly atOnce: number;
     }
   | { readonly do: 'quiesce'; readonly deadlineMs: number }
   | { readonly do: 'converge'; readonly expected: Expectation; readonly deadlineMs: number }
+  | {
+      readonly do: 'say';
+      readonly conversations: Readonly<Record<string, readonly string[]>>;
+      readonly deadlineMs: number;
+    }
+  | {
+      readonly do: 'settle';
+      readonly expected: Expectation;
+      readonly cursors: Readonly<Record<string, number>>;
+    }
   | { readonly do: 'views'; readonly expected: Expectation }
   | { readonly do: 'end' };
 
@@ -43,6 +54,11 @@ async function execute(command: Command): Promise<number> {
       return 0;
     case 'converge':
       return await workload.converge(command.expected, command.deadlineMs);
+    case 'say':
+      await workload.say(command.conversations, command.deadlineMs);
+      return 0;
+    case 'settle':
+      return workload.settle(command.expected, command.cursors);
     case 'views':
       await workload.views(command.expected);
       return 0;

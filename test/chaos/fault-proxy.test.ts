@@ -169,6 +169,28 @@ describe('FaultProxy', () => {
     expect(far.bytesRead).toBe(4);
   });
 
+  test.each(['up', 'down'] as const)(
+    'held %s: a reset waits too, and goes the other way at once',
+    async (direction) => {
+      const [held, free] = [await open(), await open()];
+      proxy.impose({ [direction]: { hold: true } });
+      // New connections are not held.
+      proxy.impose({}, 0);
+      const [from, to] = direction === 'up' ? [held.near, held.far] : [held.far, held.near];
+      const [back, there] = direction === 'up' ? [free.far, free.near] : [free.near, free.far];
+      const broken = error(there);
+      back.resetAndDestroy();
+      expect(await broken).toMatchObject({ code: 'ECONNRESET' });
+      let told = false;
+      const waits = error(to).finally(() => (told = true));
+      from.resetAndDestroy();
+      await roundTrip();
+      expect(told).toBe(false);
+      proxy.heal();
+      expect(await waits).toMatchObject({ code: 'ECONNRESET' });
+    },
+  );
+
   test('reset: both ends are told at once', async () => {
     const { near, far } = await open();
     const errors = Promise.all([error(near), error(far)]);

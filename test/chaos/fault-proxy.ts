@@ -107,9 +107,12 @@ export class FaultProxy implements AsyncDisposable {
     };
     this.#pairs.add(pair);
     if (afflicted) afflict(pair, this.#fault);
-    for (const socket of [client, server]) {
-      // Whatever breaks on one side breaks on the other.
-      socket.on('error', () => this.#drop(pair));
+    for (const [socket, flow] of [
+      [client, pair.flows.up],
+      [server, pair.flows.down],
+    ] as const) {
+      // Whatever breaks on one side breaks on the other, as soon as it hears of it.
+      socket.on('error', () => flow.reset(() => this.#drop(pair)));
       socket.on('close', () => {
         if (client.destroyed && server.destroyed) this.#pairs.delete(pair);
       });

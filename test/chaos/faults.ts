@@ -1,4 +1,6 @@
 /** What the nemesis can do to the system: how a fault begins, how it ends, and how often it is chosen. */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import pg from 'pg';
@@ -197,7 +199,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'Redis wiped',
-    weight: 2,
+    weight: 1,
     on: 'engines',
     only: ['redis'],
     holdMs: [0, 0],
@@ -207,6 +209,18 @@ export const FAULTS: readonly Fault[] = [
       await redis.flushall();
       redis.disconnect();
     },
+  },
+  {
+    name: 'Redis restarted empty',
+    weight: 1,
+    on: 'engines',
+    only: ['redis'],
+    holdMs: [0, 4000],
+    begin: async ({ services }) => {
+      await services.kill('redis');
+      await rm(join(services.dir, 'redis'), { recursive: true });
+    },
+    end: ({ services }) => services.start('redis'),
   },
   {
     name: 'PostgreSQL connections cut',

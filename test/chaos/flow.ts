@@ -11,7 +11,7 @@ export interface FlowFault {
   /** Pieces are at most this long and leave in writes of their own. */
   readonly sliceBytes?: number;
   /**
-   * Nothing passes, not even the end. It passes when the fault is lifted, as TCP sends again what a network has
+   * Nothing passes, not even the end or a reset. It passes when the fault is lifted, as TCP sends again what a network has
    * lost: a stream with a hole in it never happens.
    */
   readonly hold?: boolean;
@@ -38,6 +38,8 @@ export class Flow {
   #sourceEnded = false;
   #sinkEnded = false;
   #blocked = false;
+  /** The source was reset; tells the sink. */
+  #passReset: (() => void) | undefined;
 
   constructor(source: Socket, sink: Socket, random: Random) {
     this.#source = source;
@@ -71,7 +73,14 @@ export class Flow {
     this.#source.resume();
   }
 
+  /** The source was reset: calls `pass` when that gets through, which is at once unless the flow is held. */
+  reset(pass: () => void): void {
+    this.#passReset = pass;
+    this.#pump();
+  }
+
   stop(): void {
+    this.#passReset = undefined;
     clearTimeout(this.#timer);
     this.#queue = [];
   }
@@ -99,7 +108,9 @@ export class Flow {
   }
 
   #pump(): void {
-    if (this.#fault.hold === true || this.#blocked || this.#sinkEnded) return;
+    if (this.#fault.hold === true) return;
+    this.#passReset?.();
+    if (this.#blocked || this.#sinkEnded) return;
     const now = performance.now();
     let sent = 0;
     for (const { bytes, due } of this.#queue) {

@@ -15,7 +15,12 @@ interface OfInstance {
 
 export type Happening =
   | (OfInstance & { readonly kind: 'start'; readonly user: string; readonly device: string })
-  | (OfInstance & { readonly kind: 'up'; readonly gateway: string; readonly resumed: boolean })
+  | (OfInstance & {
+      readonly kind: 'up';
+      readonly gateway: string;
+      readonly resumed: boolean;
+      readonly tokenMs: number;
+    })
   | (OfInstance & { readonly kind: 'down'; readonly code: string })
   /** closed and crashed: by the workload. ended: by itself, with the code that it gave up with. */
   | (OfInstance & {
@@ -51,11 +56,37 @@ export type Happening =
       readonly call: string;
       readonly conversation: Id;
       readonly code: string;
+      /** Unix time at which it was made, ms. */
+      readonly since: number;
+      /** The user that it is about, where it is about another one. */
+      readonly peer?: string;
+    })
+  /** It asked for a page of the log, which has this message. */
+  | (OfInstance & {
+      readonly kind: 'page';
+      readonly conversation: Id;
+      readonly seq: number;
+      readonly id: Id;
+      readonly text: string;
     })
   /** It was told that its user is out of a conversation. */
   | (OfInstance & { readonly kind: 'left'; readonly conversation: Id; readonly reason: string })
   /** It told the server that its user has read up to a message. */
   | (OfInstance & { readonly kind: 'marked'; readonly conversation: Id; readonly seq: number })
+  /** It was asked that connections of a user end; at the time at which the answer was there, or none would come. */
+  | {
+      readonly kind: 'order';
+      /** kick: those that are; revoke: those of all tokens that are; logout: those of one token. */
+      readonly what: 'kick' | 'revoke' | 'logout';
+      readonly user: string;
+      /** Of a kick: only this device; '' for all. */
+      readonly device: string;
+      /** Of a logout: which token. */
+      readonly tokenMs: number;
+      /** Unix time at which it was asked for, ms. */
+      readonly since: number;
+      readonly confirmed: boolean;
+    }
   /** At the end: a client that nothing was done to has not got all that the log has. */
   | (OfInstance & { readonly kind: 'stuck'; readonly what: string })
   /** The log as a member reads it at the end. */
@@ -101,7 +132,10 @@ export type Happening =
   | { readonly kind: 'fault'; readonly name: string; readonly target: string; readonly holdMs: number }
   /** A server of ours ended that nobody had told to, or said that it met what it should not. */
   | { readonly kind: 'crash'; readonly process: string; readonly what: string }
-  | { readonly kind: 'converged'; readonly ms: number; readonly clients: number };
+  /** Everybody had everything, or the time for it was over. */
+  | { readonly kind: 'converged'; readonly ms: number; readonly withinMs: number }
+  /** Since then nothing was done to the system, people spoke, and everything had time to arrive. */
+  | { readonly kind: 'calm'; readonly since: number };
 
 /** With Unix time in ms. */
 export type Entry = Happening & { readonly at: number };

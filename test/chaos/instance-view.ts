@@ -9,6 +9,12 @@ export interface Shown {
   readonly at: number;
 }
 
+/** A message of a page that it asked for. */
+export interface Paged extends Shown {
+  readonly conversation: string;
+  readonly seq: number;
+}
+
 /** A conversation as one client saw it, until it was told that its user is out of it. */
 export class SeenConversation {
   readonly conversation: string;
@@ -30,6 +36,11 @@ export class SeenConversation {
 
   has(seq: number): boolean {
     return this.shown.has(seq) || this.#own.has(seq);
+  }
+
+  /** Highest seq that was shown from a time on; 0: none. */
+  lastSince(ms: number): number {
+    return Math.max(0, ...[...this.shown].filter(([, { at }]) => at >= ms).map(([seq]) => seq));
   }
 
   /** Where what was shown without a hole begins: at its first message, or its own sends right before that. */
@@ -73,8 +84,12 @@ export class InstanceView {
   readonly conversations = new Map<string, SeenConversation>();
   /** Those that its user was in until the client was told otherwise. */
   readonly past: SeenConversation[] = [];
+  /** What it read of the log. */
+  readonly pages: Paged[] = [];
   /** Unix time, ms. */
   readonly started: number;
+  /** Its last connection. */
+  lastUp: EntryOf<'up'> | undefined;
   end: EntryOf<'end'> | undefined;
   readonly #own = new Map<string, Set<number>>();
   #connections = 0;
@@ -97,7 +112,8 @@ export class InstanceView {
   }
 
   /** Returns whether it was connected before. */
-  connected(): boolean {
+  connected(up: EntryOf<'up'>): boolean {
+    this.lastUp = up;
     return this.#connections++ > 0;
   }
 

@@ -5,15 +5,21 @@ import type { EntryOf } from './history.ts';
 interface Period {
   /** Unix time, ms: nothing of it can be known earlier. */
   readonly sinceMs: number;
+  /** The conversation's last message when it began. */
+  readonly joined: number;
   /** What came up to this one is not for the user. */
   readonly visibleAfter: number;
   /** The last message before the user was out; undefined: the user is in. */
   left: number | undefined;
+  /** Unix time, ms: the user is in until then at least. */
+  leftMs: number;
 }
 
 export class Memberships {
   /** By user and conversation, in their order. */
   readonly #periods = new Map<string, Period[]>();
+  /** When a message was known to any client, by conversation and seq; Unix time, ms. */
+  readonly #known = new Map<string, Map<number, number>>();
 
   /** Takes the next change; those of one user in one conversation come in their order. */
   add({ user, conversation, change, seq, visibleAfter, ms }: EntryOf<'membership'>): void {
@@ -21,8 +27,39 @@ export class Memberships {
     const periods = this.#periods.get(key) ?? [];
     this.#periods.set(key, periods);
     const last = periods.at(-1);
-    if (change === 'joined') periods.push({ sinceMs: ms, visibleAfter, left: undefined });
-    else if (last !== undefined) last.left = seq;
+    if (change === 'joined')
+      periods.push({
+        sinceMs: ms,
+        joined: seq,
+        visibleAfter,
+        left: undefined,
+        leftMs: Number.POSITIVE_INFINITY,
+      });
+    else if (last !== undefined) {
+      last.left = seq;
+      last.leftMs = ms;
+    }
+  }
+
+  /** Notes that a message was known: all that comes before it in its conversation is committed. */
+  known(conversation: string, seq: number, ms: number): void {
+    let known = this.#known.get(conversation);
+    if (known === undefined) this.#known.set(conversation, (known = new Map()));
+    known.set(seq, Math.min(ms, known.get(seq) ?? ms));
+  }
+
+  /**
+   * Returns whether the user was in beyond doubt from one time to another: a change is committed some time after the
+   * moment that it bears, and a message that came after a joining is the proof that it was.
+   */
+  wasIn(user: string, conversation: string, fromMs: number, toMs: number): boolean {
+    const periods = this.#periods.get(`${user} ${conversation}`) ?? [];
+    return periods.some(
+      ({ sinceMs, joined, leftMs }) =>
+        sinceMs < fromMs &&
+        toMs < leftMs &&
+        [...(this.#known.get(conversation) ?? [])].some(([seq, ms]) => seq > joined && ms < fromMs),
+    );
   }
 
   /** Returns the seq after which a member at the end sees everything; undefined: the user is no member then. */

@@ -44,7 +44,14 @@ const PLANS = {
 async function run(steps: readonly Step[], convergenceMs: number, bin?: string): Promise<Verdict> {
   const dir = await mkdtemp(join(tmpdir(), 'gochat-chaos-mutant-'));
   const options = { seed: SEED, durationMs: 0, dir, steps, convergenceMs, ...(bin !== undefined && { bin }) };
-  const verdict = await runChaos({ ...options, users: 8, rooms: 3, sendsPerSecond: 20, atOnce: 3 });
+  const verdict = await runChaos({
+    ...options,
+    states: 2,
+    users: 8,
+    rooms: 3,
+    sendsPerSecond: 20,
+    atOnce: 3,
+  });
   await rm(dir, { recursive: true });
   return verdict;
 }
@@ -53,9 +60,12 @@ describe('the checker catches', () => {
   test.each<[mutant: Mutant, plan: keyof typeof PLANS, rules: string[]]>([
     [MUTANTS.ackBeforeCommit, 'lateCommits', ['acked means durable']],
     [MUTANTS.dropFanout, 'nothingMuch', ['convergence', 'no loss']],
+    [MUTANTS.dropSomeFanouts, 'nothingMuch', ['convergence', 'no loss']],
     [MUTANTS.swapSeqs, 'nothingMuch', ['one order']],
     [MUTANTS.skipDedupe, 'lostAnswers', ['exactly once']],
     [MUTANTS.noFence, 'lostStreams', ['convergence', 'no loss', 'one answer', "a sender's order"]],
+    [MUTANTS.refuseMembers, 'nothingMuch', ['refused for a reason']],
+    [MUTANTS.forgetCursors, 'nothingMuch', ['cursors']],
   ])(
     '$name',
     async (mutant, plan, rules) => {

@@ -36,6 +36,15 @@ export const MUTANTS = {
     file: 'state/delivery/fanout.js',
     replace: ['    #deliver(entry, push) {', '    #deliver(entry, push) {\n        return 0;'],
   },
+  dropSomeFanouts: {
+    name: 'a fifth of the fan-outs dropped without a hint',
+    file: 'state/delivery/fanout.js',
+    // Of each conversation every fifth message: one of five last words in a row is among them.
+    replace: [
+      '    #deliver(entry, push) {',
+      '    #deliver(entry, push) {\n        if (push.seq % 5 === 0) return 0;',
+    ],
+  },
   swapSeqs: {
     name: 'two seqs swapped',
     file: 'state/delivery/group-commit.js',
@@ -62,6 +71,22 @@ export const MUTANTS = {
     name: 'no RESYNC after a lost stream',
     file: 'gateway/resync-fence.js',
     replace: ['    fenceAll(connections) {', '    fenceAll(connections) {\n        return;'],
+  },
+  refuseMembers: {
+    name: 'a tenth of the sends refused as of no member',
+    file: 'state/link/client-frames.js',
+    replace: [
+      'if (keyHigh > MAX_KEY_HIGH || key === 0n)',
+      'if (keyHigh > MAX_KEY_HIGH || key === 0n || Math.random() < 0.1)',
+    ],
+  },
+  forgetCursors: {
+    name: 'no cursor is ever stored',
+    file: 'state/store/postgres-cursors.js',
+    replace: [
+      'export async function moveCursors(pool, moves) {',
+      'export async function moveCursors(pool, moves) {\n    return;',
+    ],
   },
 } as const satisfies Record<string, Mutant>;
 

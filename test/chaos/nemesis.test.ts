@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { FAULTS } from './faults.ts';
 import { plan } from './nemesis.ts';
-import { TARGETS } from './system.ts';
+import { targetsOf } from './system.ts';
 
 const HOUR_MS = 3_600_000;
+const TARGETS = targetsOf();
 
 describe('plan', () => {
   test('the same seed: the same plan; another seed: another one', () => {

@@ -26,6 +26,7 @@ const system = cleanup.use(
   await System.start({
     dir,
     random: new Random(1, 'pauses'),
+    states: 2,
     onCrash: (name, what) => process.stderr.write(`${name}: ${what}\n`),
   }),
 );

@@ -100,10 +100,19 @@ export class ServerProcess implements AsyncDisposable {
       if (/Warning|Error/.test(line)) this.#options.onCrash(line);
       return;
     }
-    const { level, msg } = JSON.parse(line) as { level: string; msg?: string };
+    const { level, msg } = parse(line);
     if (level === 'fatal') this.#options.onCrash(`fatal: ${line}`);
     if (msg?.endsWith(' is up') !== true) return;
     this.#isUp = true;
     this.#up.resolve();
+  }
+}
+
+/** Reads a line of the log; of one that SIGKILL has cut nothing is known. */
+function parse(line: string): { readonly level?: string; readonly msg?: string } {
+  try {
+    return JSON.parse(line) as { level: string; msg?: string };
+  } catch {
+    return {};
   }
 }

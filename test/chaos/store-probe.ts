@@ -57,7 +57,7 @@ export class StoreProbe implements AsyncDisposable {
     this.#watching = (async () => {
       while (!this.#done.signal.aborted) {
         try {
-          await this.#noteCursors();
+          await this.noteCursors();
         } catch {
           // PostgreSQL is away at times: that is what the run does to it.
         }
@@ -82,7 +82,7 @@ export class StoreProbe implements AsyncDisposable {
 
   /** Writes the log, deleted rooms included, and who came and went to the history. */
   async dump(): Promise<void> {
-    await this.#noteCursors();
+    await this.noteCursors();
     const { rows: messages } = await this.#pool.query<{
       conversation: string;
       seq: string;
@@ -127,13 +127,9 @@ export class StoreProbe implements AsyncDisposable {
       });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#done.abort();
-    await this.#watching;
-    await this.#pool.end();
-  }
-
-  async #noteCursors(): Promise<void> {
+  /** Writes the cursors to the history and returns them, by "USER read" or "USER/DEVICE delivered" and conversation. */
+  async noteCursors(): Promise<Record<string, number>> {
+    const cursors: Record<string, number> = {};
     const { rows } = await this.#pool.query<{ owner: string; conversation: string; seq: string }>(`
       select a.name || '/' || c.device || ' delivered' as owner, c.conversation::text, c.delivered_seq::text as seq
       from cursors c join accounts a on a.id = c.user_id
@@ -141,7 +137,16 @@ export class StoreProbe implements AsyncDisposable {
       -- Who comes again begins to read again.
       select a.name || ' read since ' || m.joined_at, m.conversation::text, m.read_seq::text
       from members m join accounts a on a.id = m.user_id`);
-    for (const { owner, conversation, seq } of rows)
+    for (const { owner, conversation, seq } of rows) {
       this.#history.write({ kind: 'cursor', owner, conversation, seq: Number(seq) });
+      cursors[`${owner.replace(/ since .*/, '')} ${conversation}`] = Number(seq);
+    }
+    return cursors;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#done.abort();
+    await this.#watching;
+    await this.#pool.end();
   }
 }

@@ -15,14 +15,18 @@ const [HERE, THERE] = ['127.0.0.1', '127.0.0.2'];
 const UP_DEADLINE_MS = 180_000;
 
 type Mode = 'gateway' | 'state' | 'ipconf' | 'api';
-const SERVERS: Readonly<Record<string, Mode>> = {
-  'state-0': 'state',
-  'state-1': 'state',
-  'gateway-0': 'gateway',
-  'gateway-1': 'gateway',
-  ipconf: 'ipconf',
-  api: 'api',
-};
+/** State nodes where nothing else is asked for. */
+export const STATES = 3;
+/** Servers by name. */
+function serversOf(states: number): Readonly<Record<string, Mode>> {
+  return {
+    ...Object.fromEntries(Array.from({ length: states }, (_, i) => [`state-${i}`, 'state' as const])),
+    'gateway-0': 'gateway',
+    'gateway-1': 'gateway',
+    ipconf: 'ipconf',
+    api: 'api',
+  };
+}
 const ENGINES_OF: Readonly<Record<Mode, readonly ServiceName[]>> = {
   state: ['etcd', 'redis', 'postgres'],
   gateway: ['etcd'],
@@ -38,29 +42,31 @@ export interface Targets {
   readonly engines: readonly ServiceName[];
 }
 
-export const TARGETS: Targets = {
-  servers: Object.keys(SERVERS),
-  links: [
-    ...Object.entries(SERVERS).map(
-      ([name, mode]) => `${mode === 'state' ? 'servers' : 'clients'} to ${name}`,
-    ),
-    ...Object.entries(SERVERS).flatMap(([name, mode]) =>
-      ENGINES_OF[mode].map((engine) => `${name} to ${engine}`),
-    ),
-  ],
-  engines: ['etcd', 'redis', 'postgres'],
-};
+/** Returns what faults can be put on in a system with so many state nodes. */
+export function targetsOf(states = STATES): Targets {
+  const servers = Object.entries(serversOf(states));
+  return {
+    servers: servers.map(([name]) => name),
+    links: [
+      ...servers.map(([name, mode]) => `${mode === 'state' ? 'servers' : 'clients'} to ${name}`),
+      ...servers.flatMap(([name, mode]) => ENGINES_OF[mode].map((engine) => `${name} to ${engine}`)),
+    ],
+    engines: ['etcd', 'redis', 'postgres'],
+  };
+}
 
 export interface SystemOptions {
   /** A folder for the servers' logs. */
   readonly dir: string;
   readonly random: Random;
+  /** State nodes. @default STATES */
+  readonly states?: number;
   /** @default this repository's */
   readonly bin?: string;
   readonly onCrash: (process: string, what: string) => void;
 }
 
-/** Two gateways, two state nodes, ipconf and api. */
+/** State nodes, two gateways, ipconf and api. */
 export class System implements AsyncDisposable {
   readonly services: Services;
   /** As clients reach it. */
@@ -100,7 +106,7 @@ export class System implements AsyncDisposable {
     const servers = new Map<string, ServerProcess>();
     const http: Record<string, number> = {};
     const admins: Record<string, string> = {};
-    for (const [name, mode] of Object.entries(SERVERS)) {
+    for (const [name, mode] of Object.entries(serversOf(options.states ?? STATES))) {
       const [port, admin, wsPort] = (await freePorts(3)) as [number, number, number];
       const args = [mode, '--port', `${port}`, '--admin-port', `${admin}`];
       admins[name] = `http://${HERE}:${admin}`;

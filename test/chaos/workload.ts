@@ -1,10 +1,11 @@
 /** What the users do: they write, join rooms, come and go; a seed decides who does what next. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tcpTransport, type Token, webSocketTransport } from '../../client/mod.ts';
+import { tcpTransport, webSocketTransport } from '../../client/mod.ts';
 import type { Doors } from '../harness/gochat.ts';
 import { Device, type Instance } from './device.ts';
 import type { History } from './history.ts';
 import { Random } from './random.ts';
+import { Tokens } from './tokens.ts';
 
 export interface WorkloadOptions {
   readonly seed: number;
@@ -13,6 +14,8 @@ export interface WorkloadOptions {
   /** Whom they write to. */
   readonly everyone: readonly string[];
   readonly doors: Doors;
+  /** URLs of state nodes' admin ports. */
+  readonly admins: readonly string[];
   readonly rooms: number;
   readonly sendsPerSecond: number;
   /** Messages that a send is of. */
@@ -31,9 +34,7 @@ export interface Expectation {
 const BURST = [10, 60] as const;
 const POLL_MS = 100;
 const HISTORY_PAGE = 200;
-/** A token as close to its end as this is replaced, ms: more than the client's own margin. */
-const TOKEN_MARGIN_MS = 31_000;
-const LOGIN_TIMEOUT_MS = 10_000;
+const ORDER_TIMEOUT_MS = 5000;
 const FILLER = ['', 'ok', 'grüße 👋', 'x'.repeat(300), 'wie geht es dir heute abend?'];
 
 /** Everything but plain sends, by how often it is done in relation to the others. */
@@ -50,6 +51,9 @@ const DEEDS = [
   { name: 'mark', weight: 8 },
   { name: 'history', weight: 4 },
   { name: 'pause', weight: 2 },
+  { name: 'kick', weight: 1 },
+  { name: 'revoke', weight: 1 },
+  { name: 'logout', weight: 1 },
 ] as const;
 const DEEDS_PER_SECOND = 1.5;
 
@@ -58,7 +62,11 @@ export class Workload {
   readonly #random: Random;
   readonly #devices: Device[] = [];
   /** By user. */
+  readonly #tokens = new Map<string, Tokens>();
+  /** By user: what it is in, as far as it knows. */
   readonly #known = new Map<string, Set<string>>();
+  /** By user: what it has ever been in. */
+  readonly #heard = new Map<string, Set<string>>();
   /** Rooms that a user has made and may still own. */
   readonly #made = new Map<string, Set<string>>();
   readonly #under = new Set<Promise<unknown>>();
@@ -69,25 +77,31 @@ export class Workload {
     this.#random = new Random(options.seed, `workload ${options.users.join()}`);
     for (const user of options.users) {
       this.#known.set(user, new Set());
+      this.#heard.set(user, new Set());
       this.#made.set(user, new Set());
       const heads = new Map<string, number>();
-      const getToken = tokenOf(options.doors, user);
+      const tokens = new Tokens(options.doors, user);
+      this.#tokens.set(user, tokens);
       for (const [number, name] of this.#random
         .pick([['phone'], ['phone', 'desk'], ['phone', '', '']])
         .entries()) {
         const transport = this.#random.chance(0.4) ? webSocketTransport : tcpTransport;
-        const device = {
-          user,
-          getToken,
-          name,
-          label: `${user}/${name}${number}`,
-          doors: options.doors,
-          transport: () => transport(),
-          history: options.history,
-          onConversation: (id: string) => this.#known.get(user)?.add(id),
-          onLeft: (id: string) => this.#known.get(user)?.delete(id),
-        };
-        this.#devices.push(new Device(device, heads));
+        const device: Device = new Device(
+          {
+            user,
+            tokens,
+            name,
+            label: `${user}/${name}${number}`,
+            doors: options.doors,
+            transport: () => transport(),
+            history: options.history,
+            onConversation: (id: string) => this.#heardOf(user, id),
+            onLeft: (id: string) => this.#known.get(user)?.delete(id),
+            onSentAway: () => this.#begin(device.comeAgain()),
+          },
+          heads,
+        );
+        this.#devices.push(device);
       }
     }
   }
@@ -128,7 +142,7 @@ export class Workload {
     await this.#until(end, () => this.#live().every(({ client }) => client.pendingSends === 0));
   }
 
-  /** Waits until every client has been shown all that it may see; what it lacks is noted. Returns the live clients. */
+  /** Waits until every client has been shown all that it may see; what it lacks is noted. Returns how many lack any. */
   async converge(expected: Expectation, deadlineMs: number): Promise<number> {
     const end = performance.now() + deadlineMs;
     const lacks = ({ user, live }: Device) =>
@@ -138,16 +152,46 @@ export class Workload {
       });
     await this.#until(end, () =>
       this.#devices.every(
-        (device) => lacks(device).length === 0 && (!device.named || device.live.length === 1),
+        (device) =>
+          lacks(device).length === 0 && device.live.length > 0 && (!device.named || device.live.length === 1),
       ),
     );
+    let stuck = 0;
     for (const device of this.#devices) {
-      for (const { instance, what } of lacks(device)) instance.stuck(`lacks ${what}`);
-      if (device.named && device.live.length !== 1)
-        for (const instance of device.live)
-          instance.stuck(`is one of ${device.live.length} clients of its device`);
+      const lacking = lacks(device);
+      const rivals = device.named && device.live.length !== 1 ? device.live : [];
+      for (const { instance, what } of lacking) instance.stuck(`lacks ${what}`);
+      for (const instance of rivals) instance.stuck(`is one of ${rivals.length} clients of its device`);
+      if (device.live.length === 0)
+        device.last?.stuck('was the last one of its device, which did not come again');
+      stuck += lacking.length + rivals.length + Number(device.live.length === 0);
     }
-    return this.#live().length;
+    return stuck;
+  }
+
+  /** Says something in these conversations, by user, and waits for the answers. */
+  async say(conversations: Readonly<Record<string, readonly string[]>>, deadlineMs: number): Promise<void> {
+    for (const { user, named, current } of this.#devices)
+      if (named) for (const id of conversations[user] ?? []) current?.send(id, 'at last');
+    const end = performance.now() + deadlineMs;
+    await this.#until(end, () => this.#live().every(({ client }) => client.pendingSends === 0));
+  }
+
+  /**
+   * Marks as read what was shown. Returns how much is still to come: conversations that a client was shown nothing of
+   * itself, and cursors that have not come to where it is.
+   */
+  settle({ conversations }: Expectation, cursors: Readonly<Record<string, number>>): number {
+    let open = 0;
+    for (const { user, group, live } of this.#devices)
+      for (const instance of live)
+        for (const id of Object.keys(conversations[user] ?? {})) {
+          const head = instance.ownHead(id) ?? Number.POSITIVE_INFINITY;
+          const isRead = (cursors[`${user} read ${id}`] ?? 0) >= head;
+          if (!isRead) instance.mark(id);
+          if (!isRead || (cursors[`${group} delivered ${id}`] ?? 0) < head) open++;
+        }
+    return open;
   }
 
   /** Reads every conversation of every user from its end to its beginning. */
@@ -201,7 +245,9 @@ export class Workload {
     else if (deed === 'direct') {
       const peer = this.#random.pick(this.#options.everyone);
       this.#begin(this.#open(current, user, 'direct', () => current.client.openDirect(peer)));
-    } else if (deed === 'pause') {
+    } else if (deed === 'kick' || deed === 'revoke' || deed === 'logout')
+      this.#begin(this.#order(deed, device));
+    else if (deed === 'pause') {
       current.client.pause();
       this.#begin(sleep(pauseMs).then(() => current.client.resume()));
     } else this.#doIn(deed, current, user);
@@ -211,21 +257,52 @@ export class Workload {
   #doIn(deed: 'leave' | 'remove' | 'delete' | 'mark' | 'history', instance: Instance, user: string): void {
     const { client } = instance;
     const own = deed === 'remove' || deed === 'delete';
-    const ids = [...((own ? this.#made : this.#known).get(user) ?? [])].filter(
+    // The log may be asked for by who was in.
+    const from = own ? this.#made : deed === 'history' ? this.#heard : this.#known;
+    const ids = [...(from.get(user) ?? [])].filter(
       (id) => deed !== 'leave' || client.conversation(id)?.kind === 'room',
     );
     const peer = this.#random.pick(this.#options.everyone);
     if (ids.length === 0) return;
     const id = this.#random.pick(ids);
-    const call = (work: () => Promise<unknown>) => this.#begin(instance.call(deed, id, work));
+    const call = (work: () => Promise<unknown>, about?: string) =>
+      this.#begin(instance.call(deed, id, work, about));
     if (deed === 'mark') instance.mark(id);
-    else if (deed === 'history') call(() => client.history(id));
+    else if (deed === 'history')
+      this.#begin(instance.read(id, this.#random.chance(0.5) ? 0 : this.#random.between(2, 300)));
     else if (deed === 'leave') call(() => client.leaveRoom(id));
-    else if (deed === 'remove') call(() => client.removeMember(id, peer));
+    else if (deed === 'remove') call(() => client.removeMember(id, peer), peer);
     else {
       this.#made.get(user)?.delete(id);
       call(() => client.deleteRoom(id));
     }
+  }
+
+  /** Has connections of the device's user ended: its own, those of all tokens of the user, or those of its token. */
+  async #order(what: 'kick' | 'revoke' | 'logout', device: Device): Promise<void> {
+    const { doors, admins, history } = this.#options;
+    const { user, name } = device;
+    const admin = this.#random.pick(admins);
+    const since = Date.now();
+    const note = { kind: 'order', what, user, device: what === 'kick' ? name : '', since } as const;
+    let tokenMs = 0;
+    const ask = async () => {
+      const signal = AbortSignal.timeout(ORDER_TIMEOUT_MS);
+      if (what !== 'logout') {
+        const query = new URLSearchParams({ user, device: note.device, revoke: String(what === 'revoke') });
+        return await fetch(`${admin}/kick?${query.toString()}`, { method: 'POST', signal });
+      }
+      const held = await this.#tokens.get(user)?.get();
+      tokenMs = held?.ms ?? 0;
+      const headers = { authorization: `Bearer ${held?.token}` };
+      return await fetch(`${doors.api}/auth/logout`, { method: 'POST', headers, signal });
+    };
+    const confirmed = await ask().then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    history.write({ ...note, tokenMs, confirmed });
+    if (what === 'logout') await this.#tokens.get(user)?.drop(tokenMs);
   }
 
   #begin(work: Promise<unknown>): void {
@@ -249,8 +326,13 @@ export class Workload {
     work: () => Promise<{ readonly id: string }>,
   ): Promise<string | undefined> {
     const conversation = await instance.call(call, '', work);
-    if (conversation !== undefined) this.#known.get(user)?.add(conversation.id);
+    if (conversation !== undefined) this.#heardOf(user, conversation.id);
     return conversation?.id;
+  }
+
+  #heardOf(user: string, conversation: string): void {
+    this.#known.get(user)?.add(conversation);
+    this.#heard.get(user)?.add(conversation);
   }
 
   async #until(end: number, done: () => boolean): Promise<void> {
@@ -273,27 +355,4 @@ function lack(
   if (!instance.synced) return 'a synchronisation since it connected';
   const { pendingSends } = instance.client;
   return pendingSends > 0 ? `${pendingSends} answers` : undefined;
-}
-
-/** A token of the user, shared by its devices as long as it is good: logging in is made slow on purpose. */
-function tokenOf(doors: Doors, user: string): () => Promise<Token> {
-  let held: Promise<Token> | undefined;
-  return async () => {
-    const known = await held?.catch(() => undefined);
-    if (known !== undefined && (known.expiresAtMs ?? 0) - Date.now() > TOKEN_MARGIN_MS) return known;
-    held = login(doors, user);
-    return await held;
-  };
-}
-
-async function login({ api }: Doors, name: string): Promise<Token> {
-  const response = await fetch(`${api}/auth/login`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name, password: `${name}-secret` }),
-    signal: AbortSignal.timeout(LOGIN_TIMEOUT_MS),
-  });
-  if (!response.ok) throw new Error(`login of ${name}: ${response.status}`);
-  const { token, expires_at_ms } = (await response.json()) as { token: string; expires_at_ms: number };
-  return { token, expiresAtMs: expires_at_ms };
 }

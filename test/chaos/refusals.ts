@@ -1,0 +1,112 @@
+/** Judges what clients were refused: each refusal has a code that they may meet, and a cause. */
+import { short } from './client-judge.ts';
+import type { EntryOf } from './history.ts';
+import type { Memberships } from './memberships.ts';
+
+/** Sends of a client without an answer, beyond which it refuses more. */
+export const OUTBOX_LIMIT = 1024;
+
+/** What a client may be told of a send that it does not get acknowledged, and whether the message may exist then. */
+const FAILURES: ReadonlyMap<string, 'absent' | 'unknown'> = new Map([
+  ['CLIENT_CLOSED', 'unknown'],
+  ['SESSION_REPLACED', 'unknown'],
+  ['KICKED', 'unknown'],
+  ['LOGGED_OUT', 'unknown'],
+  ['TOKEN_REVOKED', 'unknown'],
+  ['OUTBOX_FULL', 'absent'],
+  ['NOT_A_MEMBER', 'absent'],
+]);
+/** Refusals that say that something of ours is broken. */
+const BROKEN = new Set(['INTERNAL', 'FRAME_INVALID', 'FRAME_UNKNOWN']);
+/** Refusals of who is in no such conversation. */
+const STRANGER = new Set(['NOT_A_MEMBER', 'ROOM_NOT_FOUND']);
+
+/** What refusals are measured by. */
+export interface RefusalWorld {
+  readonly sends: ReadonlyMap<string, EntryOf<'send'>>;
+  readonly acked: ReadonlySet<string>;
+  /** The log by text. */
+  readonly logged: ReadonlyMap<string, EntryOf<'log'>>;
+  readonly memberships: Memberships;
+  readonly isAlive: (instance: string) => boolean;
+  readonly accuse: (rule: string, what: string) => void;
+}
+
+interface Failure extends EntryOf<'failed'> {
+  /** Other sends of its client that had no answer. */
+  readonly pending: number;
+}
+
+export class Refusals {
+  /** Calls that were refused. */
+  readonly #calls: EntryOf<'call'>[] = [];
+  readonly #failures: Failure[] = [];
+  /** Sends without an answer, by client. */
+  readonly #pending = new Map<string, number>();
+
+  /** Takes the next of one client: a send, its answer, or how a call went. */
+  add(entry: EntryOf<'send' | 'acked' | 'failed' | 'call'>): void {
+    if (entry.kind === 'call') {
+      if (entry.code !== '') this.#calls.push(entry);
+      return;
+    }
+    const before = this.#pending.get(entry.instance) ?? 0;
+    const pending = before + (entry.kind === 'send' ? 1 : -1);
+    this.#pending.set(entry.instance, pending);
+    if (entry.kind === 'failed') this.#failures.push({ ...entry, pending });
+  }
+
+  /** Judges; returns how many sends had no ack, by what the client was told. */
+  judge(world: RefusalWorld): Record<string, number> {
+    for (const call of this.#calls) judgeCall(call, world);
+    const failed: Record<string, number> = {};
+    const told = new Set<string>();
+    for (const failure of this.#failures) {
+      failed[failure.code] = (failed[failure.code] ?? 0) + 1;
+      told.add(failure.text);
+      judgeFailure(failure, world);
+    }
+    for (const [text, { instance }] of world.sends) {
+      if (world.acked.has(text) || told.has(text)) continue;
+      failed[''] = (failed[''] ?? 0) + 1;
+      if (world.isAlive(instance))
+        world.accuse('one answer', `${instance}: nothing was said of "${short(text)}"`);
+    }
+    return failed;
+  }
+}
+
+/** Each send has one outcome, a failed one a code that a client may meet; a refused message is not there. */
+function judgeFailure({ instance, text, code, at, pending }: Failure, world: RefusalWorld): void {
+  const { accuse, memberships } = world;
+  const meaning = FAILURES.get(code);
+  const what = `${instance}: "${short(text)}" failed with ${code}`;
+  if (meaning === undefined) accuse('nothing unexpected', what);
+  if (world.acked.has(text)) accuse('one answer', `${what} and was acked`);
+  // A repetition that comes after its room was deleted is refused.
+  if (meaning === 'absent' && world.logged.get(text)?.erased === false)
+    accuse('one answer', `${what} and is in the log`);
+  const send = world.sends.get(text);
+  if (code === 'OUTBOX_FULL' && pending < OUTBOX_LIMIT)
+    accuse('refused for a reason', `${what} beside ${pending} others`);
+  if (
+    send !== undefined &&
+    STRANGER.has(code) &&
+    memberships.wasIn(userOf(instance), send.conversation, send.at, at)
+  )
+    accuse('refused for a reason', `${what} by a member of ${send.conversation}`);
+}
+
+function judgeCall(entry: EntryOf<'call'>, { accuse, memberships }: RefusalWorld): void {
+  const { instance, call, conversation, code, since, at, peer } = entry;
+  const what = `${instance}: ${call} was refused with ${code}`;
+  if (BROKEN.has(code)) accuse('nothing unexpected', what);
+  const concerned = [userOf(instance), ...(peer === undefined ? [] : [peer])];
+  if (STRANGER.has(code) && concerned.every((user) => memberships.wasIn(user, conversation, since, at)))
+    accuse('refused for a reason', `${what}, in ${conversation}, whose member it was`);
+}
+
+/** Whose client it is. */
+export function userOf(instance: string): string {
+  return instance.slice(0, instance.indexOf('/'));
+}

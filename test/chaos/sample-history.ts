@@ -1,0 +1,148 @@
+/** A history without a breach, and what breaks it: for the tests of the checker. */
+import { Checker } from './checker.ts';
+import type { Happening } from './history.ts';
+
+export const [ANN, BOB] = ['ann/phone0#1', 'bob/phone0#1'];
+export const NEW_BOB = 'bob/phone0#2';
+export const ROOM = '7';
+
+/** A message that a client was shown. */
+export function shown(instance: string, seq: number, text: string): Happening {
+  return { kind: 'message', instance, conversation: ROOM, seq, id: `10${seq}`, from: 'ann', text };
+}
+
+/** A change of who is in the room; entries are 1 ms apart. */
+export function membership(
+  user: string,
+  change: 'joined' | 'left',
+  seq = 0,
+  visibleAfter = 0,
+  ms = 0,
+): Happening {
+  return { kind: 'membership', conversation: ROOM, user, change, seq, visibleAfter, ms };
+}
+
+/** A history without a breach: ann says one, two, three to bob; bob's client comes again after two. */
+export function good(): Happening[] {
+  const start = (instance: string, user: string): Happening => ({
+    kind: 'start',
+    instance,
+    user,
+    device: 'phone',
+  });
+  const send = (text: string): Happening => ({ kind: 'send', instance: ANN, conversation: ROOM, text });
+  const acked = (seq: number, text: string): Happening => ({
+    kind: 'acked',
+    instance: ANN,
+    conversation: ROOM,
+    text,
+    seq,
+    id: `10${seq}`,
+  });
+  const texts = ['one', 'two', 'three'];
+  const up = (instance: string): Happening => ({
+    kind: 'up',
+    instance,
+    gateway: 'gateway-0',
+    resumed: false,
+    tokenMs: 0,
+  });
+  return [
+    start(ANN, 'ann'),
+    start(BOB, 'bob'),
+    up(ANN),
+    up(BOB),
+    ...texts.map(send),
+    acked(1, 'one'),
+    shown(BOB, 1, 'one'),
+    acked(2, 'two'),
+    shown(BOB, 2, 'two'),
+    { kind: 'end', instance: BOB, why: 'crashed', code: '' },
+    start('bob/phone0#2', 'bob'),
+    // It had not told the server of 2 yet.
+    shown('bob/phone0#2', 2, 'two'),
+    shown('bob/phone0#2', 3, 'three'),
+    acked(3, 'three'),
+    { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 1 },
+    { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 3 },
+    { kind: 'converged', ms: 10, withinMs: 1000 },
+    ...texts.map(
+      (text, i): Happening => ({
+        kind: 'log',
+        conversation: ROOM,
+        seq: i + 1,
+        id: `10${i + 1}`,
+        from: 'ann',
+        text,
+        erased: false,
+      }),
+    ),
+    ...['ann', 'bob'].map((user) => membership(user, 'joined')),
+    ...['ann', 'bob'].flatMap((user) =>
+      texts.map(
+        (text, i): Happening => ({
+          kind: 'view',
+          user,
+          conversation: ROOM,
+          seq: i + 1,
+          id: `10${i + 1}`,
+          text,
+        }),
+      ),
+    ),
+  ];
+}
+
+/** The good history, and what ann says when nothing is done to the system any more: four, which bob reads. */
+export function calm(): Happening[] {
+  const history = good();
+  const since = history.length;
+  return [
+    ...history,
+    { kind: 'send', instance: ANN, conversation: ROOM, text: 'four' },
+    { kind: 'acked', instance: ANN, conversation: ROOM, text: 'four', seq: 4, id: '104' },
+    shown(NEW_BOB, 4, 'four'),
+    { kind: 'marked', instance: NEW_BOB, conversation: ROOM, seq: 4 },
+    { kind: 'cursor', owner: 'ann/phone delivered', conversation: ROOM, seq: 4 },
+    { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 4 },
+    { kind: 'cursor', owner: 'bob read since 1', conversation: ROOM, seq: 4 },
+    { kind: 'log', conversation: ROOM, seq: 4, id: '104', from: 'ann', text: 'four', erased: false },
+    { kind: 'view', user: 'ann', conversation: ROOM, seq: 4, id: '104', text: 'four' },
+    { kind: 'view', user: 'bob', conversation: ROOM, seq: 4, id: '104', text: 'four' },
+    { kind: 'calm', since },
+  ];
+}
+
+/** Judges a history whose entries are 1 ms apart. */
+export function judge(history: readonly Happening[]) {
+  const checker = new Checker();
+  for (const [at, happening] of history.entries()) checker.add({ ...happening, at });
+  return checker.verdict();
+}
+
+type Match = { [key: string]: unknown };
+const matches = (happening: Happening, match: Match) =>
+  Object.entries(match).every(([key, value]) => (happening as Match)[key] === value);
+
+/** A history (the good one) with the matching entries changed; undefined takes them out. */
+export function changed(match: Match, change: Match | undefined, history = good()): Happening[] {
+  if (!history.some((happening) => matches(happening, match))) throw new Error('nothing matches');
+  return history.flatMap((happening) => {
+    if (!matches(happening, match)) return [happening];
+    return change === undefined ? [] : [{ ...happening, ...change }];
+  });
+}
+
+/** Returns the rules that a history breaks. */
+export const rules = (history: readonly Happening[]) => [
+  ...new Set(judge(history).violations.map(({ rule }) => rule)),
+];
+/** Returns a history with two of its entries swapped. */
+export const swap = (history: Happening[], a: Match, b: Match) => {
+  const [i, j] = [a, b].map((match) => history.findIndex((happening) => matches(happening, match))) as [
+    number,
+    number,
+  ];
+  const [first, second] = [history[i] as Happening, history[j] as Happening];
+  return history.with(i, second).with(j, first);
+};

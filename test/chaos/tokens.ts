@@ -1,0 +1,52 @@
+/** The access token of a user, which its devices share as long as it is good: logging in is made slow on purpose. */
+import type { Token } from '../../client/mod.ts';
+import type { Doors } from '../harness/gochat.ts';
+
+/** A token as close to its end as this is replaced, ms: more than the client's own margin. */
+const MARGIN_MS = 31_000;
+const LOGIN_TIMEOUT_MS = 10_000;
+
+export interface DatedToken extends Token {
+  /** Unix time at which it was there, ms: it tells the tokens of a user apart. */
+  readonly ms: number;
+}
+
+export class Tokens {
+  readonly #doors: Doors;
+  readonly #user: string;
+  #held: Promise<DatedToken> | undefined;
+
+  constructor(doors: Doors, user: string) {
+    this.#doors = doors;
+    this.#user = user;
+  }
+
+  /** Returns the token that is held, or a new one. */
+  async get(): Promise<DatedToken> {
+    const held = this.#held;
+    const known = await held?.catch(() => undefined);
+    if (known !== undefined && (known.expiresAtMs ?? 0) - Date.now() > MARGIN_MS) return known;
+    // Devices that ask at once get one.
+    if (this.#held === undefined || this.#held === held) this.#held = logIn(this.#doors, this.#user);
+    return await this.#held;
+  }
+
+  /** Forgets a token that is good for nothing any more. */
+  async drop(ms: number): Promise<void> {
+    const held = this.#held;
+    const known = await held?.catch(() => undefined);
+    if (known?.ms === ms && this.#held === held) this.#held = undefined;
+  }
+}
+
+async function logIn({ api }: Doors, name: string): Promise<DatedToken> {
+  const response = await fetch(`${api}/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name, password: `${name}-secret` }),
+    signal: AbortSignal.timeout(LOGIN_TIMEOUT_MS),
+  });
+  if (!response.ok) throw new Error(`login of ${name}: ${response.status}`);
+  const { token, expires_at_ms } = (await response.json()) as { token: string; expires_at_ms: number };
+  return { token, expiresAtMs: expires_at_ms, ms: Date.now() };
+}
