@@ -100,6 +100,23 @@ function answering(w: FakeWorker, know: (trace: wire.Trace) => Partial<wire.Trac
   return w;
 }
 
+test('trace: a message that was left out, as a worker was behind, says so', async () => {
+  const { store, worker, call } = await operator();
+  store.addRoom(ROOM, 'room', [1n, 2n]);
+  const w = answering(worker(), () => []);
+  w.attach(1, 1n);
+  w.attach(2, 2n);
+  w.send(1, 1, ROOM, 'm1');
+  await settle();
+  w.stream.queuedBytes = 64 * 1024 * 1024;
+  w.send(1, 2, ROOM, 'm2');
+  await settle();
+  const id = store.rooms.get(ROOM as never)?.messages[1]?.id;
+  expect(await call('GET /trace', `id=${String(id)}`)).toMatchObject({
+    hops: [{ what: 'committed', seq: 2, pushed: 0, behind: 1 }],
+  });
+});
+
 test('trace: the commit of a message, its pushes and repetitions, and never its text', async () => {
   const { store, worker, call } = await operator();
   store.addRoom(ROOM, 'room', [1n, 2n]);

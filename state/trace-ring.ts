@@ -20,6 +20,8 @@ export interface MessageTrace {
   readonly duplicate: boolean;
   /** Connections that it was pushed to at once; -1: the members had to be asked for first. */
   readonly pushed: number;
+  /** Connections that it was not pushed to, as their workers were behind. */
+  readonly behind: number;
 }
 
 /** Columns of typed arrays, overwritten in a circle: a message costs some stores into memory and no object. */
@@ -33,6 +35,7 @@ export class TraceRing {
   readonly #batches = new Uint16Array(SIZE);
   readonly #duplicates = new Uint8Array(SIZE);
   readonly #pushed = new Int32Array(SIZE);
+  readonly #behind = new Uint32Array(SIZE);
   #next = 0;
 
   add(
@@ -45,6 +48,7 @@ export class TraceRing {
     batch: number,
     duplicate: boolean,
     pushed: number,
+    behind: number,
   ): void {
     const at = this.#next;
     this.#next = (at + 1) & (SIZE - 1);
@@ -57,6 +61,7 @@ export class TraceRing {
     this.#batches[at] = batch;
     this.#duplicates[at] = duplicate ? 1 : 0;
     this.#pushed[at] = pushed;
+    this.#behind[at] = behind;
   }
 
   /** Returns each time that this node handled a message, the latest last. */
@@ -80,6 +85,7 @@ export class TraceRing {
       batch: this.#batches[at] as number,
       duplicate: this.#duplicates[at] === 1,
       pushed: this.#pushed[at] as number,
+      behind: this.#behind[at] as number,
     };
   }
 }

@@ -49,6 +49,8 @@ export class Fanout {
   /** Scratch: the conns found on each stream. */
   readonly #found: number[][] = [];
   #whenSettled: (() => void)[] = [];
+  /** Connections that the last push left out, as their workers are behind: they resynchronise. */
+  behind = 0;
 
   constructor(options: FanoutOptions) {
     this.#options = options;
@@ -57,9 +59,10 @@ export class Fanout {
 
   /**
    * Pushes a frame to all members, in the order of the calls within a conversation. Returns to how many connections it
-   * went, or -1: it waits for the members, or is lost and made good by a resync.
+   * went, `behind` those that it did not go to; or -1: it waits for the members, or is lost and made good by a resync.
    */
   publish(push: Push): number {
+    this.behind = 0;
     const entry = this.#cache.entry(push.conversation);
     if (!entry.loading && entry.version >= push.memberVersion) {
       entry.checkedMs = performance.now();
@@ -136,12 +139,13 @@ export class Fanout {
     const targets =
       push.seq > entry.visibleToAllAfter ? this.#targets(entry) : this.#resolve(readers(entry, push.seq));
     let deliveries = 0;
+    this.behind = 0;
     for (const target of targets) {
       const except = senderIn(target, push.link, push.conn);
       const count = target.conns.length - (except === NOBODY ? 0 : 1);
       if (count === 0) continue;
-      deliveries += count;
-      target.link.push(target, push.frame, except);
+      if (target.link.push(target, push.frame, except)) deliveries += count;
+      else this.behind += count;
     }
     if (deliveries > 0) this.#options.metrics.deliveries.add(deliveries);
     return deliveries;

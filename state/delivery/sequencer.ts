@@ -192,6 +192,7 @@ export class Sequencer {
           results.length,
           true,
           -1,
+          0,
         );
         replay.add(conversation, draft.sender, result.seq, result.memberVersion, origin.link, origin.conn);
         continue;
@@ -227,6 +228,7 @@ export class Sequencer {
         results.length,
         false,
         pushed,
+        fanout.behind,
       );
     }
     replay.flush();

@@ -89,13 +89,14 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#forget();
   }
 
-  push(target: Target, frame: Uint8Array, except: number): void {
-    if (this.#ended) return;
+  push(target: Target, frame: Uint8Array, except: number): boolean {
+    if (this.#ended) return false;
     if (this.#stream.queuedBytes > this.#context.limits.pushBytes) {
       for (const conn of target.conns) if (conn !== except) this.#lost.add(conn);
-      return;
+      return false;
     }
     this.#sent(this.#stream.send(this.#topics.head(target, except), frame));
+    return true;
   }
 
   pushEphemeral(target: Target, frame: Uint8Array, except: number): void {

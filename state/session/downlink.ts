@@ -42,8 +42,11 @@ export interface Downlink {
   isAttached(conn: number): boolean;
   /** Newest round of a connection in which a send was refused; see Fences. */
   readonly fences: Map<number, number>;
-  /** Pushes a frame to the connections of a target of this link, save one of them. @param except NOBODY: to all */
-  push(target: Target, frame: Uint8Array, except: number): void;
+  /**
+   * Pushes a frame to the connections of a target of this link, save one of them. Returns false where it is left out, as
+   * the worker is behind: the connections are marked. @param except NOBODY: to all
+   */
+  push(target: Target, frame: Uint8Array, except: number): boolean;
   /** Pushes like `push` where the worker keeps up, else leaves it out without a mark. */
   pushEphemeral(target: Target, frame: Uint8Array, except: number): void;
   /** Sends a whole DELIVER record: an answer to one connection. */
