@@ -31,7 +31,12 @@ const server = {
   logLevel,
   host,
   advertiseHost: text().optional().describe('address that others reach this server at; default: host'),
-  zone: z.string().max(64).default('').describe('failure domain of this server'),
+  zone: z
+    .string()
+    .max(64)
+    .regex(/^[^\p{Cc}]*$/u, 'expected text without control characters')
+    .default('')
+    .describe('failure domain of this server'),
   registry: url('etcd')
     .default('etcd://127.0.0.1:12379')
     .describe('registry, etcd://[USER:PASSWORD@]HOST:PORT[,…]'),
@@ -71,7 +76,8 @@ const limits = {
     .describe('a client sends at least this often, ms; it is dropped after 2.5 times that'),
   helloTimeoutMs: integer(100, 60_000).default(5_000).describe('deadline of the first frame, ms'),
   frameTimeoutMs: integer(100, 60_000).default(10_000).describe('deadline of a frame that has begun, ms'),
-  maxFrameBytes: integer(4096, 16_777_216).default(262_144).describe('largest frame of a client, bytes'),
+  // Well below what a record of a batch stream may hold (8 MiB): each frame travels in one.
+  maxFrameBytes: integer(4096, 4_194_304).default(262_144).describe('largest frame of a client, bytes'),
   maxTextBytes: integer(1, 1_048_576).default(16_384).describe('longest text of a message, bytes of UTF-8'),
   maxOutboundBytes: integer(65_536, 1_073_741_824)
     .default(262_144)
@@ -123,7 +129,14 @@ export const gatewaySettings = {
   ...crpcTlsSettings,
   weight: integer(1, 1000)
     .default(1)
-    .describe('capacity relative to gateways with the same limits; ipconf sends clients accordingly'),
+    .describe(
+      'how many clients it is to hold for each one of a gateway with the same limits and weight 1, while there is room',
+    ),
+  maxBytesOutPerS: integer(1, 1_000_000_000_000)
+    .optional()
+    .describe(
+      'what the network of its machine carries, bytes/s; ipconf then counts what the gateway sends. Default: not known',
+    ),
   requireTicket: flag()
     .default(false)
     .describe('let in only clients that ipconf (with --tickets) has sent here'),
@@ -162,6 +175,9 @@ export const ipconfSettings = {
     .describe('requests a second of one address (IPv6: of one /64); 0: no limit'),
   rateBurst: integer(1, 10_000_000).default(3000).describe('requests of one address at once'),
   maxConnections: integer(1, 1_000_000).default(10_000).describe('most HTTP connections'),
+  maxConnectionsPerAddress: integer(0, 1_000_000)
+    .default(3000)
+    .describe('most HTTP connections of one address (IPv6: of one /64); 0, or with trust_proxy: no limit'),
   trustProxy: flag().default(false).describe("take the caller's address from X-Forwarded-For"),
 } satisfies Settings;
 

@@ -14,6 +14,8 @@ function make(settings: Partial<AddressLimitSettings> = {}): AddressLimits {
   return new AddressLimits({ ...SETTINGS, ...settings }, () => nowMs);
 }
 
+const isOrigin = (entered: unknown): entered is Origin => typeof entered === 'object';
+
 test('connections at once: so many of an address, and of others as well', () => {
   const limits = make();
   const first = limits.enter('192.0.2.1') as Origin;
@@ -59,6 +61,24 @@ test('failing logins: no more tokens are looked at, then no more connections tak
   nowMs += 20_000;
   expect(limits.mayLogIn(origin)).toBe(true);
   expect(limits.enter('192.0.2.1')).toBe(origin);
+});
+
+test('other rates: hold for addresses that are known, too', () => {
+  const settings = { ...SETTINGS, maxConnectionsPerAddress: 100 };
+  const limits = new AddressLimits(settings, () => nowMs);
+  const connect = () => Array.from({ length: 100 }, () => limits.enter('192.0.2.1')).filter(isOrigin).length;
+  expect(connect()).toBe(10);
+  settings.connectsPerSecond = 5;
+  nowMs += 2000;
+  expect(connect()).toBe(10);
+  settings.connectsPerSecond = 1;
+  nowMs += 60_000;
+  expect(connect()).toBe(10);
+  const origin = limits.enter('192.0.2.2') as Origin;
+  for (let i = 0; i < 3; i++) limits.onLoginFailed(origin);
+  settings.loginFailuresPerMinute = 60;
+  nowMs += 1000;
+  expect(limits.mayLogIn(origin)).toBe(true);
 });
 
 test('exempt addresses: are not counted', () => {

@@ -1,7 +1,7 @@
 /** What one address may cost a worker: connections at once, connections a second, logins that fail. */
 import { AddressList, addressKey } from '../common/mod.ts';
 import { BURST_SECONDS, type GatewayLimits, LOGIN_BURST_MINUTES, MAX_IDLE_ORIGINS } from './limits.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { type Rate, TokenBucket } from './token-bucket.ts';
 import type { Refusal } from './worker-stats.ts';
 
 /** Where connections come from: an address, a /64 of IPv6, or all that is exempt. */
@@ -25,6 +25,8 @@ export type AddressLimitSettings = Pick<
  */
 export class AddressLimits {
   readonly #limits: AddressLimitSettings;
+  readonly #connects: Rate;
+  readonly #loginFailures: Rate;
   readonly #now: () => number;
   readonly #active = new Map<string, Origin>();
   /** In the order in which their last connection ended. */
@@ -32,10 +34,26 @@ export class AddressLimits {
   #exemptText = '';
   #exempt = new AddressList('');
 
-  /** @param now monotonic, ms */
+  /** @param limits hold as they are at the time, for those who are known as well @param now monotonic, ms */
   constructor(limits: AddressLimitSettings, now: () => number = () => performance.now()) {
     this.#limits = limits;
     this.#now = now;
+    this.#connects = {
+      get perSecond() {
+        return limits.connectsPerSecond;
+      },
+      get burst() {
+        return limits.connectsPerSecond * BURST_SECONDS;
+      },
+    };
+    this.#loginFailures = {
+      get perSecond() {
+        return limits.loginFailuresPerMinute / 60;
+      },
+      get burst() {
+        return limits.loginFailuresPerMinute * LOGIN_BURST_MINUTES;
+      },
+    };
   }
 
   /** Origins that are remembered. */
@@ -45,7 +63,6 @@ export class AddressLimits {
 
   /** Counts a connection in and returns its origin (`leave` is owed), undefined if exempt, or why it is refused. */
   enter(address: string): Origin | undefined | Refusal {
-    const { maxConnectionsPerAddress, connectsPerSecond, loginFailuresPerMinute } = this.#limits;
     if (this.#isExempt(address)) return undefined;
     const key = addressKey(address);
     const nowMs = this.#now();
@@ -53,14 +70,10 @@ export class AddressLimits {
     const origin = known ?? {
       key,
       connections: 0,
-      connects: new TokenBucket(connectsPerSecond, connectsPerSecond * BURST_SECONDS, nowMs),
-      loginFailures: new TokenBucket(
-        loginFailuresPerMinute / 60,
-        loginFailuresPerMinute * LOGIN_BURST_MINUTES,
-        nowMs,
-      ),
+      connects: new TokenBucket(this.#connects, nowMs),
+      loginFailures: new TokenBucket(this.#loginFailures, nowMs),
     };
-    if (origin.connections >= maxConnectionsPerAddress) return 'address_connections';
+    if (origin.connections >= this.#limits.maxConnectionsPerAddress) return 'address_connections';
     if (!origin.connects.take(nowMs)) return 'address_connects';
     if (!origin.loginFailures.has(nowMs)) return 'address_logins';
     if (origin.connections++ === 0) {

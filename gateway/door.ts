@@ -45,7 +45,12 @@ export interface Visit {
   origin: Origin | undefined;
   /** It has been counted against its origin. */
   counted: boolean;
+  /** It was told why it is refused, and may read that until its deadline. */
+  told: boolean;
 }
+
+/** So much of what a client sends in spite of a refusal is read and dropped. */
+const MAX_DROPPED_BYTES = 65_536;
 
 export class Door {
   readonly #events: TransportEvents;
@@ -87,6 +92,10 @@ export class Door {
     this.#tls?.setSecureContext(contextOf(material));
   }
 
+  setMaxSockets(count: number): void {
+    this.#server.maxConnections = count;
+  }
+
   /** Stops accepting and cuts what is not yet a connection. */
   close(): void {
     this.#server.close();
@@ -113,6 +122,7 @@ export class Door {
       end: endOf(raw),
       origin: undefined,
       counted: false,
+      told: false,
     };
     raw.on('close', visit.onClose);
     this.#visits.add(visit);
@@ -181,9 +191,10 @@ export class Door {
       resetSocket(raw);
       return;
     }
-    // Not end(): whether the client ends its half as well must not matter.
-    raw.write(this.#options.tell(code));
-    raw.destroySoon();
+    visit.told = true;
+    raw.end(this.#options.tell(code));
+    // With unread bytes the kernel would answer with RST, and the code be lost.
+    raw.on('data', onDropped).resume();
   }
 
   #forget(visit: Visit): void {
@@ -206,7 +217,14 @@ export class Door {
         return;
       }
       this.#visits.delete(visit);
-      if (!visit.raw.destroyed) this.#turnAway(visit, 'HELLO_TIMEOUT');
+      const { raw, told } = visit;
+      if (raw.destroyed) continue;
+      if (told) resetSocket(raw);
+      else {
+        this.#turnAway(visit, 'HELLO_TIMEOUT');
+        // What has come was read, and it has had its time: whether it ends its half as well must not matter.
+        raw.destroySoon();
+      }
     }
   };
 }
@@ -217,6 +235,10 @@ function endOf(socket: Socket): string {
 
 function contextOf({ cert, key, ticketKeys }: TlsMaterial) {
   return { cert, key, ticketKeys: Buffer.from(ticketKeys) };
+}
+
+function onDropped(this: Socket): void {
+  if (this.bytesRead > MAX_DROPPED_BYTES) resetSocket(this);
 }
 
 function onError(): void {

@@ -8,35 +8,62 @@ export interface OtherGateway {
   /** 0: it has none. */
   readonly wsPort: number;
   readonly tls: boolean;
-  /** Connections that it may still take, > 0. */
+  /** Part of the clients that is to go there; of all gateways together at most 1. */
+  readonly share: number;
+}
+
+interface Candidate {
+  readonly endpoint: Endpoint;
+  /** Connections that it may still take. */
   readonly room: number;
 }
 
 /**
- * Picks the gateways that take clients out of what is registered; those of the same zone where there are any.
+ * Shares the clients of a gateway among the others that take clients: those of its zone as far as their room goes, then
+ * the rest. Whom nobody has room for is not sent anywhere: ipconf knows more by then.
  *
- * The one best of them would get everybody at once, so all of them are named, in proportion to their room.
+ * The one best of them would get everybody at once, so all of them are named, in proportion to room times weight, and
+ * none beyond its room.
+ *
+ * @param endpoints what is registered
+ * @param here address under which the gateway itself is
  */
-export function otherGateways(endpoints: readonly Endpoint[], zone: string): OtherGateway[] {
-  const open = endpoints.filter(({ load }) => load['draining'] !== 1 && roomOf(load) > 0);
-  const near = open.filter((endpoint) => zone !== '' && endpoint.zone === zone);
-  return (near.length > 0 ? near : open).flatMap(({ address, metadata, load }) => {
-    const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(address) ?? [];
-    if (host === undefined) return [];
-    const tls = metadata['tls'] === '1';
-    return [{ host, port: Number(port), wsPort: Number(metadata['ws_port'] ?? 0), tls, room: roomOf(load) }];
-  });
+export function otherGateways(endpoints: readonly Endpoint[], here: string, zone: string): OtherGateway[] {
+  const clients = Math.max(1, endpoints.find(({ address }) => address === here)?.load['connections'] ?? 0);
+  const open = endpoints
+    .filter(({ address, load }) => address !== here && load['draining'] !== 1 && load['ready'] !== 0)
+    .map((endpoint) => ({ endpoint, room: roomOf(endpoint) }))
+    .filter(({ room }) => room > 0);
+  const isNear = ({ endpoint }: Candidate): boolean => zone !== '' && endpoint.zone === zone;
+  const near = open.filter(isNear);
+  const toNear = Math.min(1, near.reduce((sum, { room }) => sum + room, 0) / clients);
+  const far = open.filter((candidate) => !isNear(candidate));
+  return [...shareOut(near, toNear, clients), ...shareOut(far, 1 - toNear, clients)];
 }
 
-/** Draws one of them by its room; undefined of none. @param random in [0, 1) */
+/** Draws one of them by its share; undefined: none. @param random in [0, 1) */
 export function drawGateway(
   gateways: readonly OtherGateway[],
   random: () => number = Math.random,
 ): OtherGateway | undefined {
-  let at = random() * gateways.reduce((sum, { room }) => sum + room, 0);
-  return gateways.find(({ room }) => (at -= room) < 0) ?? gateways.at(-1);
+  let at = random();
+  return gateways.find(({ share }) => (at -= share) < 0);
 }
 
-function roomOf(load: Endpoint['load']): number {
+/** Divides a part of the clients. */
+function shareOut(candidates: readonly Candidate[], part: number, clients: number): OtherGateway[] {
+  const pullOf = ({ endpoint: { weight }, room }: Candidate): number => room * weight;
+  const total = candidates.reduce((sum, candidate) => sum + pullOf(candidate), 0);
+  return candidates.flatMap((candidate) => {
+    const { address, metadata } = candidate.endpoint;
+    const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(address) ?? [];
+    const share = Math.min((part * pullOf(candidate)) / total, candidate.room / clients);
+    if (host === undefined || share === 0) return [];
+    const tls = metadata['tls'] === '1';
+    return [{ host, port: Number(port), wsPort: Number(metadata['ws_port'] ?? 0), tls, share }];
+  });
+}
+
+function roomOf({ load }: Endpoint): number {
   return (load['max_connections'] ?? 0) - (load['connections'] ?? 0);
 }

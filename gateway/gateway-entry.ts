@@ -37,6 +37,7 @@ export class GatewayEntry {
   readonly #host: string;
   /** Of two gateways at one address the younger one lives. */
   readonly #epoch = Date.now();
+  #address = '';
   #registration: Registration | undefined;
 
   constructor(options: GatewayEntryOptions) {
@@ -47,9 +48,10 @@ export class GatewayEntry {
   /** Enters the gateway; clients come from now on. */
   async register({ ports, number, tls, load }: RunningGateway): Promise<Registration> {
     const { registry, name, zone, version, weight, metadata } = this.#options;
+    this.#address = joinAddress(this.#host, ports.port);
     this.#registration = await registry.register(GATEWAY_SERVICE, {
       id: randomUUID(),
-      address: joinAddress(this.#host, ports.port),
+      address: this.#address,
       weight,
       zone,
       version,
@@ -79,14 +81,14 @@ export class GatewayEntry {
 
   /** The gateway itself as a place to go to: its other workers. */
   here({ port, wsPort }: Ports, tls: boolean): OtherGateway {
-    return { host: this.#host, port, wsPort, tls, room: 1 };
+    return { host: this.#host, port, wsPort, tls, share: 1 };
   }
 
   /** The gateways that clients may go to; none where the registry does not answer. */
   async elsewhere(): Promise<OtherGateway[]> {
     const { registry, zone, logger } = this.#options;
     try {
-      return otherGateways(await registry.list(GATEWAY_SERVICE), zone);
+      return otherGateways(await registry.list(GATEWAY_SERVICE), this.#address, zone);
     } catch (error) {
       logger.warn({ err: error }, 'the other gateways are not known: clients must ask ipconf');
       return [];

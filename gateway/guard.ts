@@ -12,7 +12,10 @@ export class Guard {
   readonly #stats: WorkerStats;
   /** The coarse clock, in WHEEL_TICK_MS. */
   readonly #tick: () => number;
-  readonly #told = new TokenBucket(REFUSALS_TOLD_PER_SECOND, REFUSALS_TOLD_PER_SECOND, performance.now());
+  readonly #told = new TokenBucket(
+    { perSecond: REFUSALS_TOLD_PER_SECOND, burst: REFUSALS_TOLD_PER_SECOND },
+    performance.now(),
+  );
 
   constructor(limits: GatewayLimits, stats: WorkerStats, tick: () => number) {
     this.#addresses = new AddressLimits(limits);

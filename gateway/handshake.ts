@@ -135,7 +135,8 @@ export class Handshake {
   #onIdentity(connection: Connection, identity: Identity | ErrorCode): void {
     if (connection.phase !== Phase.TOKEN) return;
     if (typeof identity === 'string') {
-      this.#context.guard.onLoginFailed(connection);
+      // An expired token is genuine, and missing keys are our own failure: only this one may be a guess.
+      if (identity === 'TOKEN_INVALID') this.#context.guard.onLoginFailed(connection);
       return this.#context.close(connection, identity);
     }
     connection.user = identity.user;

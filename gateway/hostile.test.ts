@@ -1,6 +1,6 @@
 /** Clients that mean harm, over real sockets, each beside one that means none. */
 import { connect, type Socket } from 'node:net';
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { client as wire, FrameType } from '../proto/mod.ts';
@@ -14,6 +14,10 @@ import { TokenMaker } from './test-tokens.ts';
 /** Addresses of this machine besides the one that the bystander has. */
 const ELSEWHERE = '127.0.0.2';
 const EXEMPT = { exemptAddresses: '127.0.0.1' };
+
+/** Makes a plain socket a WebSocket. */
+const UPGRADE = `GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r
+Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\nSec-WebSocket-Protocol: gochat.v1.proto\r\n\r\n`;
 
 let tokens: TokenMaker;
 let state: FakeState;
@@ -51,8 +55,8 @@ function ping(ref: number): Buffer {
 }
 
 /** A connection from the other address, as raw as TCP is. */
-async function raw(): Promise<Socket> {
-  const [host = '', port] = node.address.split(':');
+async function raw(address = node.address): Promise<Socket> {
+  const [host = '', port] = address.split(':');
   const socket = connect({ host, port: Number(port), localAddress: ELSEWHERE });
   socket.on('error', () => undefined);
   // One that is cut at once may never see that it was connected.
@@ -85,6 +89,31 @@ describe('one address', () => {
     expect(refusals()).toEqual({ address_connections: 1 });
   });
 
+  test('a client that is refused and goes on sending: reads why; in the end it is cut', async () => {
+    await start({ maxConnectionsPerAddress: 1, helloTimeoutMs: 1000 });
+    const held = new TestClient(await raw());
+    await held.login(await tokens.token(2n));
+    const socket = await raw();
+    await expect.poll(refusals).toEqual({ address_connections: 1 });
+    // They would fail soon if one of them met a closed socket.
+    for (let i = 0; i < 100; i++) {
+      socket.write(Buffer.alloc(100));
+      await setImmediate();
+    }
+    expect((await new TestClient(socket).nextClose()).code).toBe('ADDRESS_LIMITED');
+
+    const [host = '', port] = node.address.split(':');
+    const stubborn = async (bytes: number) => {
+      const target = { host, port: Number(port), localAddress: ELSEWHERE, allowHalfOpen: true };
+      const open = connect(target).resume();
+      const drip = setInterval(() => open.write(Buffer.alloc(bytes)), 20);
+      await new Promise((resolve) => open.once('error', resolve));
+      clearInterval(drip);
+    };
+    await Promise.all([stubborn(1), stubborn(100_000)]);
+    held.destroy();
+  });
+
   test('churn: connections that come and go are cut once the rate is used up, with no word beyond some', async () => {
     await start({ connectsPerSecond: 1 });
     for (let i = 0; i < 300; i++) {
@@ -106,6 +135,17 @@ describe('one address', () => {
     }
     expect(codes).toEqual(['TOKEN_INVALID', 'TOKEN_INVALID', 'ADDRESS_LIMITED', 'ADDRESS_LIMITED']);
     expect(refusals()).toEqual({ address_logins: 2 });
+  });
+
+  test('tokens that are genuine and have expired: are no guesses', async () => {
+    await start({ loginFailuresPerMinute: 2 });
+    for (let i = 0; i < 4; i++) {
+      const client = new TestClient(await raw());
+      client.hello(await tokens.token(2n, { expiresIn: -60 }));
+      expect((await client.nextClose()).code).toBe('TOKEN_EXPIRED');
+      client.destroy();
+    }
+    expect(refusals()).toEqual({});
   });
 
   test('WebSocket: too many are answered 429 before HTTP reads from them', async () => {
@@ -179,6 +219,27 @@ describe('one connection', () => {
     await client.closed;
   });
 
+  test('a flood of WebSocket pongs that nobody asked for: as well', async () => {
+    await start({ framesPerSecond: 10 });
+    const client = await node.ws();
+    await client.login(await tokens.token(2n));
+    for (let i = 0; i < 300; i++) (client.socket as WebSocket).pong();
+    expect((await client.nextClose()).code).toBe('RATE_LIMITED');
+    await client.closed;
+  });
+
+  test.each([
+    ['JSON that is mostly spaces', `{"type":"PING"}${' '.repeat(1000)}`],
+    ['what is no JSON', 'x'.repeat(1000)],
+  ])('a flood of %s: counts with all of its bytes', async (_, text) => {
+    await start({ bytesPerSecond: 1024 });
+    const client = await JsonClient.open(node.wsAddress);
+    await client.login(await tokens.token(2n));
+    for (let i = 0; i < 60; i++) client.socket.send(text);
+    expect(await client.next('CLOSE')).toMatchObject({ code: 'RATE_LIMITED' });
+    await client.closed;
+  });
+
   test('a WebSocket message in thousands of pieces: cut', async () => {
     await start({});
     const client = await node.ws();
@@ -234,6 +295,29 @@ describe('half connections', () => {
     for (const client of [pinging, odd]) client.destroy();
   });
 
+  test('slowloris on WebSocket, pings between the pieces of a message without an end: FRAME_TIMEOUT', async () => {
+    await start({ frameTimeoutMs: 300 });
+    const client = await node.ws();
+    await client.login(await tokens.token(2n));
+    const socket = client.socket as WebSocket;
+    socket.send(Buffer.alloc(1), { fin: false });
+    const beat = setInterval(() => socket.ping(), 20);
+    expect((await client.nextClose()).code).toBe('FRAME_TIMEOUT');
+    clearInterval(beat);
+  });
+
+  test('slowloris on WebSocket, the beginning of a message right behind a whole one: FRAME_TIMEOUT', async () => {
+    await start({ frameTimeoutMs: 300 });
+    const client = await node.ws();
+    await client.login(await tokens.token(2n));
+    // Two messages as they travel, with a mask of zeros; of the second one half.
+    const message = Buffer.concat([Buffer.from([0x82, 0x80 | 16, 0, 0, 0, 0]), ping(3)]);
+    const { _socket: socket } = client.socket as unknown as { _socket: Socket };
+    socket.write(Buffer.concat([message, message.subarray(0, 11)]));
+    await client.next(FrameType.PONG, (frame) => frame.ref === 3);
+    expect((await client.nextClose()).code).toBe('FRAME_TIMEOUT');
+  });
+
   test('a stranger on WebSocket, a message that is too large for HELLO: FRAME_TOO_LARGE before it is whole', async () => {
     await start({});
     const client = await node.ws();
@@ -261,26 +345,65 @@ describe('half connections', () => {
     socket.destroy();
   });
 
+  test('half-open on WebSocket: a peer that does not answer the close frame is reset', async () => {
+    await start({ helloTimeoutMs: 300 });
+    const [host = '', port] = node.wsAddress.split(':');
+    const socket = connect({ host, port: Number(port) });
+    const failed = new Promise<NodeJS.ErrnoException>((resolve) => socket.once('error', resolve));
+    socket.resume().write(UPGRADE);
+    expect((await failed).code).toBe('ECONNRESET');
+    expect(node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 1 });
+  });
+
   test('many peers that say nothing: all are gone at the deadline', async () => {
     await start({ helloTimeoutMs: 300 });
-    const sockets = await Promise.all(Array.from({ length: 200 }, raw));
+    const sockets = await Promise.all(Array.from({ length: 200 }, () => raw()));
     await Promise.all(sockets.map(closed));
     expect(node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 200 });
   });
 });
 
-test('random bytes from many connections: each is closed with a code or at its end', async () => {
-  await start({ helloTimeoutMs: 300, connectsPerSecond: 1000 });
+describe('random bytes from many connections: each ends', () => {
   let seed = 7;
   const random = () => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0) >>> 16;
-  const sockets = await Promise.all(Array.from({ length: 200 }, raw));
-  await Promise.all(
-    sockets.map((socket) => {
-      socket.write(Buffer.from(Array.from({ length: random() % 5000 }, () => random() & 255)));
-      return closed(socket);
-    }),
-  );
-  const { disconnects } = node.node.stats;
-  const ended = Object.values(disconnects).reduce((sum, count) => sum + count, 0);
-  expect(ended).toBe(200);
+  const noise = () => Buffer.from(Array.from({ length: random() % 5000 }, () => random() & 255));
+  const ended = () => Object.values(node.node.stats.disconnects).reduce((sum, count) => sum + count, 0);
+
+  test('on TCP', async () => {
+    await start({ helloTimeoutMs: 300, connectsPerSecond: 1000 });
+    const sockets = await Promise.all(Array.from({ length: 200 }, () => raw()));
+    for (const socket of sockets) socket.write(noise());
+    await Promise.all(sockets.map(closed));
+    expect(ended()).toBe(200);
+  });
+
+  test('on the WebSocket port', async () => {
+    await start({ helloTimeoutMs: 300, connectsPerSecond: 1000 });
+    const sockets = await Promise.all(Array.from({ length: 200 }, () => raw(node.wsAddress)));
+    for (const socket of sockets) socket.write(noise());
+    await Promise.all(sockets.map(closed));
+  });
+
+  test.each([
+    ['in place of WebSocket frames', noise],
+    // With a mask of zeros; the length is that of the message.
+    [
+      'in WebSocket messages',
+      () => {
+        const bytes = noise();
+        return Buffer.concat([
+          Buffer.from([0x82, 0xfe, bytes.length >> 8, bytes.length & 255, 0, 0, 0, 0]),
+          bytes,
+        ]);
+      },
+    ],
+  ])('%s', async (_, make) => {
+    await start({ helloTimeoutMs: 300, connectsPerSecond: 1000 });
+    const sockets = await Promise.all(Array.from({ length: 200 }, () => raw(node.wsAddress)));
+    for (const socket of sockets) socket.write(UPGRADE);
+    await expect.poll(() => node.node.size).toBe(201);
+    for (const socket of sockets) socket.write(make());
+    await Promise.all(sockets.map(closed));
+    expect(ended()).toBe(200);
+  });
 });

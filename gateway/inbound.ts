@@ -5,7 +5,6 @@ import {
   decodeHeader,
   encodeFrame,
   framePayload,
-  type FrameHeader,
   frameRef,
   FrameType,
   frameType,
@@ -25,6 +24,7 @@ import { Verdict } from './send-budget.ts';
 import type { TraceRing } from './trace-ring.ts';
 import { Forwarded, KEY_AT, type Uplink } from './uplink.ts';
 import type { WorkerStats } from './worker-stats.ts';
+import type { WireFault } from './ws-wire.ts';
 
 /** Protobuf tags of the calls of REQUEST that are about the conversation in the key: get_history, get_members. */
 const ROOM_CALLS: ReadonlySet<number | undefined> = new Set([0x32, 0x3a]);
@@ -52,12 +52,12 @@ export class Inbound {
     this.#context = context;
   }
 
-  /** Takes a whole frame; returns whether the connection takes more. */
-  onFrame(connection: Connection, frame: Uint8Array): boolean {
+  /** Takes a whole frame; returns whether the connection takes more. @param bytes what it is charged with */
+  onFrame(connection: Connection, frame: Uint8Array, bytes = frame.length): boolean {
     const { stats, deadlines, handshake, connections } = this.#context;
     stats.framesIn++;
     deadlines.onFrame(connection);
-    if (connection.phase === Phase.LIVE) this.#onLiveFrame(connection, frame);
+    if (connection.phase === Phase.LIVE) this.#onLiveFrame(connection, frame, bytes);
     else if (connection.phase === Phase.HELLO) handshake.onFirstFrame(connection, frame);
     else if (connection.phase < Phase.CLOSING) connections.close(connection, 'HELLO_EXPECTED');
     return connection.phase < Phase.CLOSING;
@@ -72,25 +72,21 @@ export class Inbound {
   }
 
   /** Takes bytes that make no frame. */
-  onFault(
-    connection: Connection,
-    code: ErrorCode,
-    details?: ErrorDetails,
-    refused: Pick<FrameHeader, 'ref' | 'key'> = NO_HEADER,
-  ): void {
+  onFault(connection: Connection, fault: WireFault, bytes: number): void {
+    const { code, details, refused = NO_HEADER } = fault;
     const { guard, connections } = this.#context;
     // A message of its own on WebSocket: what follows can still be read.
     if (SURVIVABLE.has(code) && connection.phase === Phase.LIVE) {
-      const verdict = guard.charge(connection, 0);
+      const verdict = guard.charge(connection, bytes);
       if (verdict === Verdict.CLOSE) connections.close(connection, 'RATE_LIMITED');
       else this.#context.send(connection, nackFrame(code, refused, '', details));
     } else connections.close(connection, 'close' in CATALOGUE[code] ? code : 'HELLO_EXPECTED', details);
   }
 
-  #onLiveFrame(connection: Connection, frame: Uint8Array): void {
+  #onLiveFrame(connection: Connection, frame: Uint8Array, bytes: number): void {
     const { fence } = this.#context;
     const type = frameType(frame);
-    const verdict = this.#context.guard.charge(connection, frame.length);
+    const verdict = this.#context.guard.charge(connection, bytes);
     if (verdict !== Verdict.TAKE && this.#overBudget(connection, frame, type, verdict)) return;
     if (connection.room !== 0n) addressToRoom(frame, connection.room);
     switch (type) {

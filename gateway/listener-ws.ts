@@ -69,7 +69,8 @@ export class WsListener implements Listener {
       // Somewhat larger frames still get our CLOSE; far larger ones are cut by ws with status 1009.
       maxPayload: 2 * (maxFrameBytes + LENGTH_BYTES),
       handleProtocols: (offered: Set<string>) => choose(offered) ?? false,
-      closeTimeout: CLOSE_LINGER_MS,
+      // Of ws itself, which ends the socket without RST; ours comes first.
+      closeTimeout: 2 * CLOSE_LINGER_MS,
     } as ConstructorParameters<typeof WebSocketServer>[0]);
   }
 
@@ -79,6 +80,10 @@ export class WsListener implements Listener {
 
   setTls(material: TlsMaterial): void {
     this.#door.setTls(material);
+  }
+
+  setMaxSockets(count: number): void {
+    this.#door.setMaxSockets(count);
   }
 
   close(): void {

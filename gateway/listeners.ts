@@ -31,7 +31,7 @@ export class Listeners {
       tlsTimeoutMs: limits.tlsTimeoutMs,
       proxies: new AddressList(limits.proxyProtocol),
       timeoutMs: limits.helloTimeoutMs,
-      maxSockets: limits.maxConnections + MAX_REFUSED,
+      maxSockets: maxSockets(limits),
     };
     this.#each = {
       tcp: new TcpTransport(all, port),
@@ -56,6 +56,12 @@ export class Listeners {
     this.#each.ws.setTls(material);
   }
 
+  /** The limits have changed. */
+  onLimits(): void {
+    this.#each.tcp.setMaxSockets(maxSockets(this.#limits));
+    this.#each.ws.setMaxSockets(maxSockets(this.#limits));
+  }
+
   #log(error: Error): void {
     if (performance.now() - this.#loggedMs < LOG_INTERVAL_MS) return;
     this.#loggedMs = performance.now();
@@ -64,4 +70,8 @@ export class Listeners {
       'a client could not be accepted; with EMFILE, raise the limit of open files',
     );
   }
+}
+
+function maxSockets({ maxConnections }: GatewayLimits): number {
+  return maxConnections + MAX_REFUSED;
 }

@@ -6,12 +6,16 @@ import { newWorkerStats } from './worker-stats.ts';
 
 let stats = newWorkerStats();
 let written: Record<string, number>[];
+/** When they were written, ms. */
+let times: number[];
 let fail: Error | undefined;
 let publisher: LoadPublisher;
+let isReady = true;
 
 const registration = {
   update: ({ load }: { load: Record<string, number> }) => {
     written.push(load);
+    times.push(performance.now());
     return fail ? Promise.reject(fail) : Promise.resolve();
   },
 } as unknown as Registration;
@@ -20,9 +24,12 @@ beforeEach(() => {
   vi.useFakeTimers();
   stats = newWorkerStats();
   written = [];
+  times = [];
   fail = undefined;
+  isReady = true;
   publisher = new LoadPublisher({
     maxConnections: () => 10_000,
+    isReady: () => isReady,
     workers: () => [{ stats }],
     logger: silentLogger,
   });
@@ -69,13 +76,25 @@ test('an event loop that stalls: reported before its time', async () => {
   expect(written).toMatchObject([{ loop_delay_ms: SHARP_DELAY_MS }]);
 });
 
-test('changes without end: four writes a second at most, and one each second', async () => {
+test('changes without end: four writes a second, never closer to each other than that', async () => {
   for (let i = 1; i <= 100; i++) {
-    connect(i * 1000);
+    connect(i % 2 === 0 ? 1000 : 0);
     await vi.advanceTimersByTimeAsync(100);
   }
-  expect(written.length).toBeLessThanOrEqual(50);
-  expect(written.length).toBeGreaterThanOrEqual(25);
+  const gaps = times.slice(1).map((time, i) => time - (times[i] ?? 0));
+  expect(Math.min(...gaps)).toBe(MIN_INTERVAL_MS);
+  expect(written.length).toBeGreaterThanOrEqual(20);
+});
+
+test('ready no more, and again: reported before its time', async () => {
+  isReady = false;
+  publisher.onStats();
+  await vi.advanceTimersByTimeAsync(MIN_INTERVAL_MS);
+  expect(written).toMatchObject([{ ready: 0 }]);
+  isReady = true;
+  publisher.onStats();
+  await vi.advanceTimersByTimeAsync(MIN_INTERVAL_MS);
+  expect(written.at(-1)).toMatchObject({ ready: 1 });
 });
 
 test('drain: says so at once, and goes on reporting', async () => {

@@ -1,4 +1,4 @@
-/** Publishes a gateway's load: every second, and at once when it changes sharply or the gateway drains. */
+/** Publishes a gateway's load: every second, and at once when it changes sharply or is ready no more, or again. */
 import type { Logger } from '../common/mod.ts';
 import type { Registration } from '../crpc/mod.ts';
 import { LoadReport } from './load-report.ts';
@@ -6,7 +6,7 @@ import type { WorkerStats } from './worker-stats.ts';
 
 /** What ipconf takes for granted: its ages and half-lives are multiples of it. ms. */
 const INTERVAL_MS = 1000;
-/** Sharp changes are told at most this often: a gateway writes no more than four records a second. ms. */
+/** Least time between two reports: a gateway writes no more than four records a second, and one when it drains. ms. */
 export const MIN_INTERVAL_MS = 250;
 /** A change of fewer connections is no news, whatever its share is. Connections. */
 export const SHARP_CONNECTIONS = 64;
@@ -17,6 +17,8 @@ export const SHARP_DELAY_MS = 50;
 
 export interface LoadPublisherOptions {
   readonly maxConnections: () => number;
+  readonly maxBytesOutPerS?: number | undefined;
+  readonly isReady: () => boolean;
   readonly workers: () => readonly { readonly stats: WorkerStats }[];
   readonly logger: Logger;
   readonly report?: LoadReport;
@@ -28,7 +30,7 @@ export class LoadPublisher {
   readonly #report: LoadReport;
   #registration: Registration | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #soon: NodeJS.Timeout | undefined;
+  #isSoon = false;
   #writing: Promise<void> | undefined;
   #last: Record<string, number> = {};
   #lastMs = -Infinity;
@@ -41,10 +43,10 @@ export class LoadPublisher {
 
   /** Returns the figures as of now. */
   next(): Record<string, number> {
+    const { workers, maxConnections, maxBytesOutPerS, isReady } = this.#options;
     this.#last = this.#report.next(
-      this.#options.workers().map(({ stats }) => stats),
-      this.#options.maxConnections(),
-      this.#draining,
+      workers().map(({ stats }) => stats),
+      { maxConnections: maxConnections(), maxBytesOutPerS, draining: this.#draining, ready: isReady() },
     );
     this.#lastMs = performance.now();
     return this.#last;
@@ -52,17 +54,14 @@ export class LoadPublisher {
 
   start(registration: Registration): void {
     this.#registration = registration;
-    this.#timer = setInterval(() => void this.#publish(), INTERVAL_MS);
+    this.#plan(INTERVAL_MS);
   }
 
   /** A worker has counted: tells the registry before its time if that is news. */
   onStats(): void {
-    if (this.#registration === undefined || this.#soon !== undefined || !this.#isSharp()) return;
-    const waitMs = Math.max(0, this.#lastMs + MIN_INTERVAL_MS - performance.now());
-    this.#soon = setTimeout(() => {
-      this.#soon = undefined;
-      void this.#publish();
-    }, waitMs);
+    if (this.#registration === undefined || this.#isSoon || !this.#isSharp()) return;
+    this.#isSoon = true;
+    this.#plan(Math.max(0, this.#lastMs + MIN_INTERVAL_MS - performance.now()));
   }
 
   /** Says that the gateway takes no more clients; it goes on reporting until `stop`. */
@@ -73,9 +72,18 @@ export class LoadPublisher {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
-    clearTimeout(this.#soon);
+    clearTimeout(this.#timer);
     this.#registration = undefined;
+  }
+
+  /** One timer for all, so that reports are never closer than they may be. */
+  #plan(waitMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#isSoon = false;
+      this.#plan(INTERVAL_MS);
+      void this.#publish();
+    }, waitMs);
   }
 
   #isSharp(): boolean {
@@ -86,6 +94,7 @@ export class LoadPublisher {
     }
     const before = this.#last['connections'] ?? 0;
     const change = Math.abs(connections - before);
+    if (Number(this.#options.isReady()) !== this.#last['ready']) return true;
     if (change >= Math.max(SHARP_CONNECTIONS, before * SHARP_SHARE)) return true;
     return Math.abs(delayMs - (this.#last['loop_delay_ms'] ?? 0)) >= SHARP_DELAY_MS;
   }

@@ -3,6 +3,7 @@ import { LoadReport } from './load-report.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
 const GIB = 2 ** 30;
+const condition = { maxConnections: 500, draining: false, ready: true };
 const idle = () => ({ cpuMs: 0, cores: 2, memoryBytes: GIB, maxMemoryBytes: 4 * GIB });
 
 function stats(values: Partial<WorkerStats>): WorkerStats {
@@ -31,7 +32,7 @@ test('a report: sums the workers, with rates since the one before', () => {
     }),
   ];
   now = 2000;
-  expect(report.next(workers, 500, false)).toEqual({
+  expect(report.next(workers, condition)).toEqual({
     tick: 1,
     connections: 7,
     max_connections: 500,
@@ -44,27 +45,34 @@ test('a report: sums the workers, with rates since the one before', () => {
     memory_bytes: GIB,
     max_memory_bytes: 4 * GIB,
     draining: 0,
+    ready: 1,
   });
   now = 3000;
-  expect(report.next(workers, 500, true)).toMatchObject({
+  expect(report.next(workers, { ...condition, draining: true, ready: false })).toMatchObject({
     tick: 2,
     frames_per_s: 0,
     bytes_out_per_s: 0,
     draining: 1,
+    ready: 0,
   });
+});
+
+test('what its network carries: reported where it is known', () => {
+  const load = new LoadReport().next([], { ...condition, maxBytesOutPerS: 125_000_000 });
+  expect(load['max_bytes_out_per_s']).toBe(125_000_000);
 });
 
 test('a worker that was replaced: rates are 0, not negative', () => {
   let now = 0;
   const report = new LoadReport(() => now, idle);
   now = 1000;
-  report.next([stats({ bytesOut: 5000, framesIn: 9 })], 1, false);
+  report.next([stats({ bytesOut: 5000, framesIn: 9 })], condition);
   now = 2000;
-  expect(report.next([stats({})], 1, false)).toMatchObject({ bytes_out_per_s: 0, frames_in_per_s: 0 });
+  expect(report.next([stats({})], condition)).toMatchObject({ bytes_out_per_s: 0, frames_in_per_s: 0 });
 });
 
 test('no workers: all figures are numbers', () => {
-  for (const value of Object.values(new LoadReport().next([], 1, false)))
+  for (const value of Object.values(new LoadReport().next([], condition)))
     expect(Number.isFinite(value)).toBe(true);
 });
 
@@ -75,13 +83,13 @@ test('CPU: the share of all cores since the report before', () => {
     () => ({ ...idle(), cpuMs }),
   );
   [now, cpuMs] = [1000, 1000];
-  expect(report.next([], 1, false)['cpu']).toBe(0.25);
+  expect(report.next([], condition)['cpu']).toBe(0.25);
   [now, cpuMs] = [2000, 9000];
-  expect(report.next([], 1, false)['cpu']).toBe(1);
+  expect(report.next([], condition)['cpu']).toBe(1);
 });
 
 test('the machine: its CPU and memory are figures within their bounds', () => {
-  const load = new LoadReport().next([], 1, false);
+  const load = new LoadReport().next([], condition);
   expect(load['cpu']).toBeGreaterThanOrEqual(0);
   expect(load['cpu']).toBeLessThanOrEqual(1);
   expect(load['memory_bytes']).toBeGreaterThan(1_000_000);

@@ -22,6 +22,16 @@ function readUsage(): Usage {
   };
 }
 
+/** What the supervisor knows beside the counters of the workers. */
+export interface GatewayCondition {
+  readonly maxConnections: number;
+  /** What its network carries, bytes/s; undefined: not known, so that what it sends does not count. */
+  readonly maxBytesOutPerS?: number | undefined;
+  readonly draining: boolean;
+  /** It lets clients in. */
+  readonly ready: boolean;
+}
+
 /** Makes one report after the other; rates are those since the report before. */
 export class LoadReport {
   readonly #now: () => number;
@@ -42,7 +52,8 @@ export class LoadReport {
   }
 
   /** Returns the figures that ipconf reads. */
-  next(workers: readonly WorkerStats[], maxConnections: number, draining: boolean): Record<string, number> {
+  next(workers: readonly WorkerStats[], condition: GatewayCondition): Record<string, number> {
+    const { maxConnections, maxBytesOutPerS, draining, ready } = condition;
     const sum = (read: (stats: WorkerStats) => number): number =>
       workers.reduce((total, stats) => total + read(stats), 0);
     const framesIn = sum((stats) => stats.framesIn);
@@ -61,11 +72,13 @@ export class LoadReport {
       frames_in_per_s: rate(framesIn, this.#framesIn),
       frames_per_s: rate(framesIn + framesOut, this.#framesIn + this.#framesOut),
       bytes_out_per_s: rate(bytesOut, this.#bytesOut),
+      ...(maxBytesOutPerS !== undefined && { max_bytes_out_per_s: maxBytesOutPerS }),
       loop_delay_ms: Math.round(Math.max(0, ...workers.map((stats) => stats.loopDelayMs)) * 10) / 10,
       cpu: Math.min(1, Math.round((1000 * (cpuMs - this.#cpuMs)) / (seconds * 1000 * cores)) / 1000),
       memory_bytes: memoryBytes,
       max_memory_bytes: maxMemoryBytes,
       draining: draining ? 1 : 0,
+      ready: ready ? 1 : 0,
     };
     this.#cpuMs = cpuMs;
     this.#beforeMs = nowMs;

@@ -133,14 +133,14 @@ describe('topics of a state node', () => {
 });
 
 describe('backpressure of a state node', () => {
-  test('clients are not read until it has drained, and nothing is lost', async () => {
+  test.each(['tcp', 'ws'] as const)('clients on %s: are not read until it has drained', async (kind) => {
     const tokens = await TokenMaker.make();
     const links = new FakeLinks();
     await using node = await TestNode.start(tokens, [], {}, { open: links.open });
     node.node.setStateNodes([{ id: 'a', address: 'a' }]);
     const link = links.get('a');
     link.open();
-    const client = await node.tcp();
+    const client = await node[kind]();
     client.hello(await tokens.token(1n));
     await expect.poll(() => link.kinds).toContain(LinkKind.LOGIN);
     link.loginResult({ conn: 1 });
@@ -152,7 +152,7 @@ describe('backpressure of a state node', () => {
     client.send(1, 1n, 'the last one');
     await expect.poll(sends).toBe(1);
     for (let ref = 2; ref <= 101; ref++) client.send(ref, 1n, 'x'.repeat(1000));
-    const bystander = await node.tcp();
+    const bystander = await node[kind]();
     bystander.hello(await tokens.token(2n));
     await expect.poll(() => node.node.stats.accepts).toBe(2);
     expect(sends()).toBe(1);

@@ -160,6 +160,16 @@ describe('GatewayServer, with real threads and sockets', () => {
     await draining;
   });
 
+  test('its readiness in the registry: told, and told again when state is lost', async () => {
+    const state = await startState();
+    const gateway = gatewayOf();
+    await gateway.start();
+    const ready = async () => (await registry.list('gateway'))[0]?.load['ready'];
+    await expect.poll(ready, { timeout: 10_000 }).toBe(1);
+    await state.stop();
+    await expect.poll(ready, { timeout: 10_000 }).toBe(0);
+  });
+
   test('a state node that comes later and one that dies: clients are told to resynchronise', async () => {
     const first = await startState();
     const gateway = gatewayOf({ workers: 1 });

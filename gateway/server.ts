@@ -33,6 +33,8 @@ export interface GatewayOptions {
   readonly version?: string;
   /** Capacity relative to the other gateways with the same limits. @default 1 */
   readonly weight?: number;
+  /** What the network of its machine carries, bytes/s. @default not known: what it sends does not count for ipconf */
+  readonly maxBytesOutPerS?: number | undefined;
   readonly registry: Registry;
   readonly logger: Logger;
   readonly limits?: Partial<GatewayLimits>;
@@ -114,6 +116,8 @@ export class GatewayServer implements Server {
     this.#metrics = new GatewayMetrics(workers, () => this.#descriptors.exhausted);
     this.#load = new LoadPublisher({
       maxConnections: () => this.#limits.maxConnections,
+      maxBytesOutPerS: options.maxBytesOutPerS,
+      isReady: () => this.readiness() === undefined,
       workers,
       logger,
     });

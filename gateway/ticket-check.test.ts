@@ -147,10 +147,22 @@ describe('TicketKeys', () => {
   test('one that goes: its key stays as long as its tickets live', () => {
     const keys = new TicketKeys();
     keys.update([node('a', jwk)], 0);
-    expect(keys.update([], TICKET_TTL_S * 1000)).toBe(false);
+    // Nothing has been heard of it for longer than that: it was there all the time.
+    const gone = 10 * TICKET_TTL_S * 1000;
+    expect(keys.update([], gone)).toBe(false);
+    expect(keys.update([], gone + TICKET_TTL_S * 1000)).toBe(false);
     expect(kids(keys)).toEqual(['ipconf-1']);
-    expect(keys.update([], TICKET_TTL_S * 1000 + 1)).toBe(true);
+    expect(keys.update([], gone + TICKET_TTL_S * 1000 + 1)).toBe(true);
     expect(kids(keys)).toEqual([]);
+  });
+
+  test('one that goes and is back: its key stays', () => {
+    const keys = new TicketKeys();
+    keys.update([node('a', jwk)], 0);
+    keys.update([], 1);
+    expect(keys.update([node('a', jwk)], 2)).toBe(false);
+    expect(keys.update([], 10 * TICKET_TTL_S * 1000)).toBe(false);
+    expect(kids(keys)).toEqual(['ipconf-1']);
   });
 
   test('a key that does not parse: passed over', () => {

@@ -4,7 +4,7 @@ import type { Endpoint } from '../crpc/mod.ts';
 
 /** Keeps the key of an ipconf that is gone for as long as tickets that it signed may be shown. */
 export class TicketKeys {
-  /** By the JWK's text: when it was last in the registry, ms. */
+  /** By the JWK's text: when its ipconf was first seen to be gone, ms; Infinity: it is there. */
   readonly #keys = new Map<string, number>();
 
   /** The keys as a JSON Web Key Set; what does not parse is no key. */
@@ -22,14 +22,18 @@ export class TicketKeys {
   /** Takes the ipconf nodes that there are; returns whether the keys have changed. @param now monotonic, ms */
   update(nodes: readonly Endpoint[], now: number): boolean {
     let changed = false;
-    for (const { metadata } of nodes) {
-      const key = metadata[TICKET_KEY];
+    const there = new Set(nodes.map(({ metadata }) => metadata[TICKET_KEY]));
+    for (const key of there) {
       if (key === undefined) continue;
       changed ||= !this.#keys.has(key);
-      this.#keys.set(key, now);
+      this.#keys.set(key, Infinity);
     }
-    for (const [key, seen] of this.#keys) {
-      if (now - seen <= TICKET_TTL_S * 1000) continue;
+    for (const [key, gone] of this.#keys) {
+      if (there.has(key)) continue;
+      const since = Math.min(gone, now);
+      this.#keys.set(key, since);
+      // Looked at when nodes come or go, so it may stay longer: its tickets have expired by themselves.
+      if (now - since <= TICKET_TTL_S * 1000) continue;
       this.#keys.delete(key);
       changed = true;
     }

@@ -1,17 +1,21 @@
 /** A token bucket: so much a second on average, and what was saved up to a bound at once. */
 
+/** Many buckets may have one rate, which may change. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
 /** Takes and counts; tokens come with the time that the caller tells. */
 export class TokenBucket {
-  readonly #perSecond: number;
-  readonly #burst: number;
+  readonly #rate: Rate;
   #tokens: number;
   #filledMs: number;
 
   /** A full bucket. @param nowMs of a monotonic clock */
-  constructor(perSecond: number, burst: number, nowMs: number) {
-    this.#perSecond = perSecond;
-    this.#burst = burst;
-    this.#tokens = burst;
+  constructor(rate: Rate, nowMs: number) {
+    this.#rate = rate;
+    this.#tokens = rate.burst;
     this.#filledMs = nowMs;
   }
 
@@ -31,12 +35,13 @@ export class TokenBucket {
   /** Nothing was taken that has not come back: it can be forgotten. */
   isFull(nowMs: number): boolean {
     this.#fill(nowMs);
-    return this.#tokens >= this.#burst;
+    return this.#tokens >= this.#rate.burst;
   }
 
   #fill(nowMs: number): void {
     const elapsedMs = Math.max(0, nowMs - this.#filledMs);
-    this.#tokens = Math.min(this.#burst, this.#tokens + (elapsedMs * this.#perSecond) / 1000);
+    const { perSecond, burst } = this.#rate;
+    this.#tokens = Math.min(burst, this.#tokens + (elapsedMs * perSecond) / 1000);
     this.#filledMs = nowMs;
   }
 }

@@ -1,7 +1,5 @@
 /** Frames back to back on TCP, raw or in TLS. */
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
-import { resetSocket } from '../common/mod.ts';
 import { FrameParser } from '../proto/mod.ts';
 import type { Origin } from './address-limits.ts';
 import { closeFrame } from './answers.ts';
@@ -9,7 +7,13 @@ import { type Connection, Phase } from './connection.ts';
 import { Door, type DoorOptions, type TlsMaterial } from './door.ts';
 import { type Downlink, joinFrames } from './fanout.ts';
 import { MAX_HELLO_BYTES } from './limits.ts';
-import type { Listener, ListenOptions, Transport, TransportEvents } from './transport.ts';
+import {
+  cutSocket,
+  type Listener,
+  type ListenOptions,
+  type Transport,
+  type TransportEvents,
+} from './transport.ts';
 
 const CONNECTION = Symbol('connection');
 
@@ -44,6 +48,10 @@ export class TcpTransport implements Transport, Listener {
     this.#door.setTls(material);
   }
 
+  setMaxSockets(count: number): void {
+    this.#door.setMaxSockets(count);
+  }
+
   close(): void {
     this.#door.close();
   }
@@ -63,10 +71,7 @@ export class TcpTransport implements Transport, Listener {
   }
 
   destroy(connection: Connection): void {
-    const socket = connection.socket as Socket;
-    // RST: the kernel need not keep what a stuck reader does not take. Node cannot do it below TLS.
-    if (socket instanceof TLSSocket) socket.destroy();
-    else resetSocket(socket);
+    cutSocket(connection.socket as Socket);
   }
 
   pause(connection: Connection): void {
@@ -92,7 +97,7 @@ export class TcpTransport implements Transport, Listener {
     this.#reading = connection;
     const fault = parser.push(chunk, this.#onFrame);
     this.#reading = undefined;
-    if (fault) this.#events.onFault(connection, fault, { max: parser.maxFrameBytes });
+    if (fault) this.#events.onFault(connection, { code: fault, details: { max: parser.maxFrameBytes } }, 0);
     else if (parser.pendingBytes > 0) this.#events.onPartial(connection);
   }
 

@@ -6,7 +6,7 @@ import type { Origin } from './address-limits.ts';
 import { type Connection, Phase } from './connection.ts';
 import type { Downlink } from './fanout.ts';
 import { MAX_HELLO_BYTES } from './limits.ts';
-import type { Transport, TransportEvents } from './transport.ts';
+import { cutSocket, type Transport, type TransportEvents } from './transport.ts';
 import type { WsWire } from './ws-wire.ts';
 
 /** Longest reason of a close frame, RFC 6455 section 5.5.1. */
@@ -19,6 +19,17 @@ const CONNECTION = Symbol('connection');
 
 interface ClientWebSocket extends WebSocket {
   [CONNECTION]?: Connection;
+}
+
+/** What ws knows of the message that it is reading, and does not publish. */
+interface Receiving {
+  readonly _receiver: {
+    /** 0: no header has begun. */
+    readonly _state: number;
+    readonly _bufferedBytes: number;
+    /** Type of the message whose last piece has not come; 0: there is none. */
+    readonly _fragmented: number;
+  };
 }
 
 interface ClientSocket extends Socket {
@@ -57,8 +68,8 @@ export class WsTransport implements Transport {
     webSocket.on('pong', onPong);
     webSocket.on('close', onClose);
     socket[CONNECTION] = connection;
-    // In front of ws, which hands on what is whole: a message that is not leaves its mark.
-    socket.prependListener('data', onBytes);
+    // Behind ws, which has then handed on what is whole.
+    socket.on('data', onBytes);
     if (hello === undefined || connection.phase !== Phase.HELLO) return;
     webSocket.pause();
     this.#events.onFrame(connection, hello);
@@ -85,7 +96,7 @@ export class WsTransport implements Transport {
   }
 
   destroy(connection: Connection): void {
-    connection.webSocket?.terminate();
+    cutSocket(connection.socket as Socket);
   }
 
   pause(connection: Connection): void {
@@ -98,13 +109,14 @@ export class WsTransport implements Transport {
 
   receive(connection: Connection, message: Buffer, isBinary: boolean): void {
     const events = this.#events;
+    // What is behind it in the same read is a message of its own.
     connection.partialSince = 0;
     events.onBytes(message.length);
     if (connection.phase >= Phase.CLOSING) return;
     const max = connection.phase === Phase.HELLO ? MAX_HELLO_BYTES : this.#maxFrameBytes;
     const frame = this.#wire.read(message, isBinary, max);
-    if (frame instanceof Uint8Array) events.onFrame(connection, frame);
-    else events.onFault(connection, frame.code, frame.details, frame.refused);
+    if (frame instanceof Uint8Array) events.onFrame(connection, frame, message.length);
+    else events.onFault(connection, frame, message.length);
     if (events.isCongested()) {
       connection.webSocket?.pause();
       events.onHeldBack(connection);
@@ -116,16 +128,23 @@ export class WsTransport implements Transport {
     this.#events.onGone(connection);
   }
 
-  /** Bytes have come. @param bytesRead all of the socket's so far, the upgrade and TLS included */
-  begun(connection: Connection, bytesRead: number): void {
+  /** ws has taken what came. @param bytesRead all of the socket's so far, the upgrade and TLS included */
+  taken(connection: Connection, bytesRead: number): void {
+    const { _receiver: receiver } = connection.webSocket as unknown as Receiving;
+    const { _state: state, _bufferedBytes: bufferedBytes, _fragmented: fragmented } = receiver;
     if (connection.phase < Phase.LIVE && bytesRead > MAX_EARLY_BYTES)
-      this.#events.onFault(connection, 'FRAME_TOO_LARGE', { max: MAX_HELLO_BYTES });
-    else this.#events.onPartial(connection);
+      this.#events.onFault(connection, { code: 'FRAME_TOO_LARGE', details: { max: MAX_HELLO_BYTES } }, 0);
+    else if (fragmented !== 0 || state !== 0 || bufferedBytes > 0) this.#events.onPartial(connection);
+    else connection.partialSince = 0;
   }
 
   pinged(connection: Connection, data: Buffer): void {
-    connection.partialSince = 0;
     if (this.#events.onSideFrame(connection, data.length)) connection.webSocket?.pong(data);
+  }
+
+  /** Nobody asked for it, but it costs what a ping costs. */
+  ponged(connection: Connection, data: Buffer): void {
+    this.#events.onSideFrame(connection, data.length);
   }
 }
 
@@ -142,18 +161,17 @@ function onMessage(this: ClientWebSocket, data: RawData, isBinary: boolean): voi
 
 function onBytes(this: ClientSocket): void {
   const connection = this[CONNECTION];
-  (connection?.transport as WsTransport | undefined)?.begun(connection as Connection, this.bytesRead);
-}
-
-function onPong(this: ClientWebSocket): void {
-  const connection = this[CONNECTION];
-  // Nobody asked for it, but it was whole.
-  if (connection) connection.partialSince = 0;
+  (connection?.transport as WsTransport | undefined)?.taken(connection as Connection, this.bytesRead);
 }
 
 function onPing(this: ClientWebSocket, data: Buffer): void {
   const connection = this[CONNECTION];
   (connection?.transport as WsTransport | undefined)?.pinged(connection as Connection, data);
+}
+
+function onPong(this: ClientWebSocket, data: Buffer): void {
+  const connection = this[CONNECTION];
+  (connection?.transport as WsTransport | undefined)?.ponged(connection as Connection, data);
 }
 
 function onClose(this: ClientWebSocket): void {

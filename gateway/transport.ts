@@ -1,14 +1,16 @@
 /** What the message plane and a kind of socket need of each other: one transport serves all connections of its kind. */
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
-import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
-import type { FrameHeader, FrameParser } from '../proto/mod.ts';
+import { resetSocket } from '../common/mod.ts';
+import type { FrameParser } from '../proto/mod.ts';
 import type { Origin } from './address-limits.ts';
 import type { Connection } from './connection.ts';
 import type { TlsMaterial } from './door.ts';
 import type { Downlink } from './fanout.ts';
 import type { DisconnectCode, Refusal } from './worker-stats.ts';
+import type { WireFault } from './ws-wire.ts';
 
 export interface ListenOptions {
   readonly host: string;
@@ -26,6 +28,8 @@ export interface Listener {
   listen(options: ListenOptions): Promise<number>;
   /** Takes another certificate, where TLS is on. @throws Error when it does not do; the old one stays */
   setTls(material: TlsMaterial): void;
+  /** Takes so many sockets from now on; those that are there stay. */
+  setMaxSockets(count: number): void;
   /** Stops accepting; connections live on. */
   close(): void;
 }
@@ -67,20 +71,15 @@ export interface TransportEvents {
   onTurnedAway(code: DisconnectCode): void;
   /** Whether there is room to tell a client that it is refused; if not, it is to be cut. */
   mayTell(): boolean;
-  /** The client asks something on a level of its own, as a WebSocket ping; returns whether to answer. */
+  /** A frame on a level of its own has come, as a WebSocket ping; returns whether an answer may be sent. */
   onSideFrame(connection: Connection, bytes: number): boolean;
   /** Returns the connection, or undefined to have the socket cut. */
   onAccept(transport: Transport, socket: Duplex, peer: Peer): Connection | undefined;
   onBytes(count: number): void;
-  /** Returns false when the connection is closing and takes no more. */
-  onFrame(connection: Connection, frame: Uint8Array): boolean;
-  /** The bytes make no frame. @param refused what could be read of its header */
-  onFault(
-    connection: Connection,
-    code: ErrorCode,
-    details?: ErrorDetails,
-    refused?: Pick<FrameHeader, 'ref' | 'key'>,
-  ): void;
+  /** Returns false when the connection is closing and takes no more. @param bytes what it came as @default its length */
+  onFrame(connection: Connection, frame: Uint8Array, bytes?: number): boolean;
+  /** What came, so many bytes of it, makes no frame. */
+  onFault(connection: Connection, fault: WireFault, bytes: number): void;
   /** A frame of a state node does not parse; it reaches nobody who needs it in another form. */
   onUntranslatable(error: unknown): void;
   /** Some bytes of a frame have come and not all. */
@@ -93,20 +92,31 @@ export interface TransportEvents {
   readonly onAcceptError: (error: Error) => void;
 }
 
-/** Listens and returns the port; later errors of the listener go to `onError`. */
+/** Listens, unless it does so already, and returns the port; later errors of the listener go to `onError`. */
 export function listen(
   server: Server,
   options: ListenOptions,
   onError: (error: Error) => void,
 ): Promise<number> {
+  if (server.listening) return Promise.resolve(portOf(server, options));
   return new Promise((resolve, reject) => {
     // It may have listened before.
     server.off('error', onError).once('error', reject);
     server.listen({ ...options }, () => {
       server.off('error', reject);
       server.on('error', onError);
-      const address = server.address();
-      resolve(typeof address === 'object' && address !== null ? address.port : options.port);
+      resolve(portOf(server, options));
     });
   });
+}
+
+/** Ends a socket with RST: the kernel need not keep what a stuck reader does not take. Node cannot do it below TLS. */
+export function cutSocket(socket: Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else resetSocket(socket);
+}
+
+function portOf(server: Server, { port }: ListenOptions): number {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : port;
 }

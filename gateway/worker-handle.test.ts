@@ -113,6 +113,27 @@ test('a worker that cannot listen: listen rejects with the reason, and it is not
   expect(seen.replaced).toBe(0);
 });
 
+test('a worker that cannot listen any more: keeps its clients and tries until it can', async () => {
+  const seen = new Seen(`parentPort.removeAllListeners('message');
+    on('stop', () => post({ kind: 'stopped' }));
+    let attempts = 0;
+    on('listen', ({ port, wsPort }) => {
+      post({ kind: 'stats', stats: { accepts: ++attempts } });
+      if (attempts === 2 || attempts === 3) post({ kind: 'refused', on: 'port', reason: 'EMFILE' });
+      else post({ kind: 'listening', port, wsPort });
+    });
+    ready()`);
+  await seen.handle.start();
+  await seen.handle.listen({ port: 7000, wsPort: 7001 });
+  seen.handle.pause();
+  void seen.handle.listen({ port: 7000, wsPort: 7001 });
+  expect(seen.handle.listening).toBe(false);
+  await expect.poll(() => seen.handle.listening).toBe(true);
+  expect(seen.marks).toEqual([1, 2, 3, 4]);
+  expect([seen.greeted, seen.replaced]).toEqual([1, 0]);
+  await seen.handle.stop();
+});
+
 test('a worker that throws before it is ready: start rejects', async () => {
   const seen = new Seen(`throw new Error('broken')`);
   await expect(seen.handle.start()).rejects.toThrow('broken');
@@ -150,6 +171,24 @@ test("drain: resolves with the worker's answer, or when it dies; it is not repla
     await seen.handle.stop();
     expect(seen.replaced).toBe(0);
   }
+});
+
+test('drain, stop: wait for the worker that has taken the place of another one', async () => {
+  const seen = await listening(`parentPort.removeAllListeners('message');
+    on('listen', ({ port, wsPort }) => post({ kind: 'listening', port, wsPort }));
+    on('pause', () => process.exit(1));
+    for (const [kind, answer] of [['drain', 'drained'], ['stop', 'stopped']])
+      on(kind, () => setImmediate(() => {
+        post({ kind: 'stats', stats: { accepts: answer } });
+        post({ kind: answer });
+      }));
+    ready()`);
+  seen.handle.pause();
+  await expect.poll(() => seen.greeted).toBe(2);
+  await seen.handle.drain(1000, []);
+  expect(seen.marks).toEqual(['drained']);
+  await seen.handle.stop();
+  expect(seen.marks).toEqual(['drained', 'stopped']);
 });
 
 test('stop: also ends a worker that does not answer, and one that never started', async () => {

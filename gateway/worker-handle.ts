@@ -55,11 +55,13 @@ export class WorkerHandle {
   /** Its first start has succeeded. */
   #hasListened = false;
   #stats = newWorkerStats();
+  /** To take the place of a worker that has ended, or to listen again. */
   #timer: NodeJS.Timeout | undefined;
   readonly #started = Promise.withResolvers<void>();
   readonly #listened = Promise.withResolvers<Ports>();
-  readonly #drained = Promise.withResolvers<void>();
-  readonly #stopped = Promise.withResolvers<void>();
+  /** Of the worker that runs now. */
+  #drained = Promise.withResolvers<void>();
+  #stopped = Promise.withResolvers<void>();
   #stopping = false;
 
   constructor(options: WorkerHandleOptions) {
@@ -92,8 +94,8 @@ export class WorkerHandle {
   /**
    * Has this worker, and whoever takes its place, accept clients as soon as it can serve them.
    *
-   * Resolves with the ports when it does so for the first time. Rejects with ListenFailure, or with the error that
-   * ended it before.
+   * Resolves with the ports when it does so for the first time. Rejects with ListenFailure when its first attempt
+   * fails, or with the error that ended it before. A worker that cannot listen keeps its clients and tries again.
    */
   listen(ports: Ports): Promise<Ports> {
     this.#ports = ports;
@@ -152,6 +154,8 @@ export class WorkerHandle {
       name: `gateway-worker-${this.index}`,
     });
     this.#worker = worker;
+    this.#drained = Promise.withResolvers();
+    this.#stopped = Promise.withResolvers();
     for (const message of this.#options.greeting()) worker.postMessage(message, []);
     worker.on('message', (message: FromWorker) => this.#onMessage(worker, message));
     worker.on('error', (error) => {
@@ -185,7 +189,8 @@ export class WorkerHandle {
           { worker: this.index, on: message.on, reason: message.reason },
           'a gateway worker cannot listen',
         );
-        void worker.terminate();
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => this.#listen(), this.#backoff.next());
         break;
       case 'stats':
         this.#stats = message.stats;
@@ -216,6 +221,7 @@ export class WorkerHandle {
     this.#drained.resolve();
     this.#stopped.resolve();
     this.#reject(new Error(`the worker ended with exit code ${exitCode} before it listened`));
+    clearTimeout(this.#timer);
     if (this.#stopping || !this.#hasListened) return;
     this.#stats = newWorkerStats();
     this.#options.onReplace(this);

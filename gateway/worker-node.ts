@@ -1,7 +1,7 @@
 /** One worker's part of the gateway: sockets on one side, state nodes on the other. It needs no thread of its own. */
 import type { ErrorCode, Logger } from '../common/mod.ts';
 import { Authenticator } from './authenticator.ts';
-import { type Connection, Phase } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { ConnectionIds } from './connection-ids.ts';
 import { Connections } from './connections.ts';
 import { ConnectionTable } from './connection-table.ts';
@@ -58,7 +58,8 @@ export class WorkerNode {
   readonly #inbound: Inbound;
   readonly #connections: Connections;
   readonly #listeners: Listeners;
-  #heldBack: Connection[] = [];
+  /** Not read while a state node is congested. */
+  #heldBack = new Set<Connection>();
 
   constructor(options: WorkerNodeOptions) {
     this.#options = options;
@@ -149,6 +150,7 @@ export class WorkerNode {
   /** Takes over limits of a reloaded configuration; they hold for what comes from now on. */
   setLimits(limits: GatewayLimits): void {
     Object.assign(this.#limits, limits);
+    this.#listeners.onLimits();
   }
 
   /** Follows the state nodes that the registry knows. */
@@ -211,16 +213,18 @@ export class WorkerNode {
       onBytes: (count) => {
         this.stats.bytesIn += count;
       },
-      onFrame: (connection, frame) => this.#inbound.onFrame(connection, frame),
-      onFault: (connection, code, details, refused) =>
-        this.#inbound.onFault(connection, code, details, refused),
+      onFrame: (connection, frame, bytes) => this.#inbound.onFrame(connection, frame, bytes),
+      onFault: (connection, fault, bytes) => this.#inbound.onFault(connection, fault, bytes),
       onUntranslatable: (error) =>
         this.#options.logger.error({ err: error }, 'a state node sent a frame that does not parse'),
       onPartial: (connection) => this.#deadlines.onPartial(connection),
       onHeldBack: (connection) => {
-        this.#heldBack.push(connection);
+        this.#heldBack.add(connection);
       },
-      onGone: (connection) => this.#connections.onGone(connection),
+      onGone: (connection) => {
+        this.#heldBack.delete(connection);
+        this.#connections.onGone(connection);
+      },
       onAcceptError: () => {
         this.stats.acceptErrors++;
       },
@@ -248,10 +252,12 @@ export class WorkerNode {
       onTrace: (trace) => this.#traces.find(trace),
       onUncongested: () => {
         const held = this.#heldBack;
-        this.#heldBack = [];
-        for (const connection of held)
-          if (connection.phase !== Phase.CLOSED && connection.slowSince === 0)
-            connection.transport.resume(connection);
+        this.#heldBack = new Set();
+        for (const connection of held) {
+          // The rest of a frame could not be read meanwhile.
+          if (connection.partialSince !== 0) connection.partialSince = this.#deadlines.tick;
+          if (connection.slowSince === 0) connection.transport.resume(connection);
+        }
       },
       onMalformed: (link, error) =>
         this.#options.logger.error(

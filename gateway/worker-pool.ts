@@ -159,6 +159,7 @@ export class WorkerPool {
       if (this.#isAccepting) await this.#reasoned(worker.listen(ports), ports);
     } catch (error) {
       this.#workers = this.#workers.filter((other) => other !== worker);
+      void worker.stop();
       throw error;
     }
   }

@@ -55,6 +55,9 @@ const reporting = setInterval(() => {
   postStats();
 }, STATS_INTERVAL_MS);
 
+/** The ports are opened and closed in the order in which the supervisor says so. */
+let turn: Promise<void> = Promise.resolve();
+
 supervisor.on('message', (message: ToWorker) => {
   switch (message.kind) {
     case 'nodes':
@@ -80,10 +83,10 @@ supervisor.on('message', (message: ToWorker) => {
       node.setLimits(message.limits);
       break;
     case 'listen':
-      void listen(message);
+      turn = turn.then(() => listen(message));
       break;
     case 'pause':
-      node.pause();
+      turn = turn.then(() => node.pause());
       break;
     case 'stop':
       clearInterval(reporting);
@@ -109,6 +112,7 @@ function ready(): void {
   post({ kind: 'ready' });
 }
 
+/** Opens both ports, or neither. */
 async function listen(ports: Ports): Promise<void> {
   const { host, reusePort } = data;
   let on: keyof Ports = 'port';
@@ -118,6 +122,7 @@ async function listen(ports: Ports): Promise<void> {
     const wsPort = await node.listen('ws', { host, port: ports.wsPort, reusePort });
     post({ kind: 'listening', port, wsPort });
   } catch (error) {
+    node.pause();
     const { code, message } = error as NodeJS.ErrnoException;
     post({ kind: 'refused', on, reason: code ?? message });
   }
