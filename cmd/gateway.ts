@@ -27,6 +27,7 @@ export async function run(
       zone: config.zone,
       version: VERSION,
       weight: config.weight,
+      maxBytesOutPerS: config.maxBytesOutPerS,
       requireTicket: config.requireTicket,
       registry,
       logger,

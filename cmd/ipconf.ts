@@ -19,6 +19,7 @@ export async function run(
       host: config.host,
       port: config.port,
       maxConnections: config.maxConnections,
+      maxConnectionsPerAddress: config.maxConnectionsPerAddress,
       ratePerSecond: config.ratePerSecond,
       rateBurst: config.rateBurst,
       trustProxy: config.trustProxy,

@@ -1,5 +1,6 @@
 /** Answers of ipconf: JSON text and headers, ready to be written. */
 import type { ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { CATALOGUE, describe, type ErrorCode, type ErrorDetails, GochatError } from '../common/mod.ts';
 
 export interface Answer {
@@ -81,6 +82,16 @@ export const PREFLIGHT: Answer = {
 /** All headers of an answer, as node:http takes them fastest: flat. */
 export function headersOf(answer: Answer): string[] {
   return [...COMMON, String(answer.body.length), ...(answer.headers ?? [])];
+}
+
+/** Answers on a connection that node:http has no request for, and ends it. */
+export function writeLast(socket: Duplex, answer: Answer): void {
+  const flat = [...headersOf(answer), 'connection', 'close'];
+  let head = `HTTP/1.1 ${answer.status} ${answer.code}\r\n`;
+  for (let i = 0; i < flat.length; i += 2) head += `${flat[i]}: ${flat[i + 1]}\r\n`;
+  // After CONNECT nobody else listens for errors.
+  socket.on('error', () => socket.destroy());
+  socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
 }
 
 export function write(response: ServerResponse, answer: Answer, isHead = false): void {

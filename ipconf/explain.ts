@@ -31,14 +31,15 @@ function explainGateway(fleet: Fleet, gateway: Gateway, takes: boolean, now: num
     started_at: address.epoch === 0 ? null : new Date(address.epoch).toISOString(),
     takes_clients: takes,
     score: takes ? round(gateway.score) : 0,
-    why: reasons(fleet, gateway, now),
+    why: reasons(fleet, gateway, takes, now),
     headroom: round(gateway.headroom),
     freshness: round(gateway.freshness),
     trust: round(gateway.trust),
     ramp: round(gateway.ramp),
     draining: load.draining,
+    ready: load.ready,
     weight: load.weight,
-    capacity: Math.round(capacity),
+    capacity,
     connections: load.connections,
     credit: Math.round(credit.amount),
     arrived_lately: Math.round(credit.arrived),
@@ -55,11 +56,13 @@ function explainGateway(fleet: Fleet, gateway: Gateway, takes: boolean, now: num
 }
 
 /** Says in words what makes the score what it is. */
-function reasons(fleet: Fleet, gateway: Gateway, now: number): string[] {
+function reasons(fleet: Fleet, gateway: Gateway, takes: boolean, now: number): string[] {
   const { window, credit, capacity } = gateway;
   const { load } = window;
   const why: string[] = [];
   if (load.draining) why.push('it is draining: it gets no clients');
+  if (!load.ready && !load.draining)
+    why.push(`it is not ready: it gets ${takes ? 'clients because none is' : 'no clients'}`);
   const silent = `no report for ${Math.round(window.age(now) / 1000)} s`;
   if (gateway.freshness === 0) why.push(`${silent}: left out`);
   else if (gateway.freshness < 1) why.push(`${silent}: ${percent(gateway.freshness)} of its score counts`);
@@ -70,14 +73,16 @@ function reasons(fleet: Fleet, gateway: Gateway, now: number): string[] {
     why.push(`the picture is old: ${percent(1 - fleet.suspicion)} of its distance from the mean counts`);
   const byConnections = (load.connections + credit.amount) / capacity;
   const byRate = (window.usedRate - COMFORT) / (1 - COMFORT);
-  const connections = `${load.connections} connections and ${Math.round(credit.amount)} on their way of ${Math.round(capacity)}`;
+  const connections = `${load.connections} connections and ${Math.round(credit.amount)} on their way of ${capacity}`;
   const [scarcest] = Object.entries(load.used).toSorted(([, a], [, b]) => b - a);
   why.push(
     byRate > byConnections
       ? `scarcest is ${scarcest?.[0] ?? 'its rate'}: ${percent(window.usedRate)} is used, averaged`
       : `scarcest are connections: ${connections}`,
   );
-  if (Math.max(byConnections, byRate) >= 1) why.push('it is full: it gets no clients');
+  if (gateway.weight > 1)
+    why.push(`its weight is ${round(gateway.weight)} times the lowest: it looks emptier`);
+  if (gateway.headroom === 0) why.push('it is full: it gets no clients');
   return why;
 }
 

@@ -115,12 +115,44 @@ describe('reports', () => {
     learn(10 * EJECT_AFTER_MS);
     expect(candidates()).toEqual(['g1']);
   });
+});
 
-  test('the weight: scales the capacity, relative to the highest', () => {
-    set('g1', {}, { weight: 2 });
-    set('g2', {}, { weight: 1 });
+describe('weights', () => {
+  test('twice the weight: looks as full with twice the clients, and belongs to twice as many', () => {
+    set('g1', { connections: 20 }, { weight: 20 });
+    set('g2', { connections: 10 }, { weight: 10 });
     learn(0);
-    expect([named('g1').capacity, named('g2').capacity]).toEqual([1000, 500]);
+    expect(score('g1')).toBeCloseTo(score('g2'), 3);
+    expect(named('g1').share).toBe(2 * named('g2').share);
+  });
+
+  test('one weight for all: the score is the headroom, whatever the weight', () => {
+    set('g1', { connections: 250 }, { weight: 7 });
+    learn(0);
+    expect(score('g1')).toBe(0.75);
+  });
+
+  test('a heavier gateway comes to a fleet that is 60 % full: none of the others counts as full', () => {
+    for (let i = 0; i < 10; i++) set(`g${i}`, { connections: 600 });
+    learn(0);
+    set('heavy', {}, { weight: 2 });
+    learn(1000);
+    learn(1000 + SLOW_START_MS);
+    for (let i = 0; i < 10; i++) expect(score(`g${i}`)).toBe(0.4);
+    expect(score('heavy')).toBe(1);
+  });
+
+  test.each([1000, 1e6])('weight %i: full when it is full, and the others when they are', (weight) => {
+    set('light', { connections: 999 });
+    set('heavy', { connections: 1000 }, { weight });
+    learn(0);
+    expect(score('light')).toBeGreaterThan(0);
+    expect(score('heavy')).toBe(0);
+    set('light', { connections: 1000 });
+    set('heavy', { connections: 999 });
+    learn(1);
+    expect(score('light')).toBe(0);
+    expect(score('heavy')).toBeGreaterThan(0);
   });
 });
 
@@ -132,6 +164,24 @@ describe('the life of a gateway', () => {
     set('g1', { draining: 1 });
     learn(50);
     expect(candidates()).toEqual(['g2']);
+  });
+
+  test('not ready, as when it is cut off from state: no candidate, however empty, until it is ready', () => {
+    set('g1', { connections: 500 });
+    set('g2', { ready: 0 });
+    learn(0);
+    expect(candidates()).toEqual(['g1']);
+    set('g2', { ready: 1 });
+    expect(fleet.update({ endpoints: [...endpoints.values()], stale: false }, 50)).toBe(true);
+    fleet.tick(50);
+    expect(candidates()).toEqual(['g1', 'g2']);
+  });
+
+  test('none is ready: all that do not drain are candidates', () => {
+    set('g1', { ready: 0 });
+    set('g2', { ready: 0, draining: 1 });
+    learn(0);
+    expect(candidates()).toEqual(['g1']);
   });
 
   test('goes: forgotten', () => {

@@ -23,6 +23,8 @@ export class Fleet {
   #suspicion = 0;
   #staleFor = 0;
   #meanHeadroom = 0;
+  /** Room of the gateways that take clients, averaged by their share. */
+  #meanRoom = 0;
 
   /** The registry has answered at least once. */
   get known(): boolean {
@@ -77,9 +79,9 @@ export class Fleet {
       if (areSame && endpoint === before[i]) continue;
       const gateway = this.#gateways.get(endpoint.id);
       if (gateway) {
-        const { draining } = gateway.window.load;
+        const { isOpen } = gateway;
         gateway.report(endpoint, now);
-        if (gateway.window.load.draining !== draining) isUrgent = true;
+        if (gateway.isOpen !== isOpen) isUrgent = true;
         continue;
       }
       const address = readAddress(endpoint);
@@ -101,29 +103,36 @@ export class Fleet {
     this.#suspicion = suspicion(this.#staleFor);
     const isStale = this.#staleFor > 0;
     const second = Math.floor(now / 1000);
-    let [arrived, lost, maxWeight] = [0, 0, 0];
+    let [arrived, lost, minWeight] = [0, 0, Infinity];
     for (const gateway of this.#gateways.values()) {
       if (isStale) gateway.credit.hold(second);
       else gateway.credit.advance(second);
       arrived += gateway.credit.arrived;
       lost += gateway.credit.lost;
-      maxWeight = Math.max(maxWeight, gateway.window.load.weight);
+      minWeight = Math.min(minWeight, gateway.window.load.weight);
     }
-    const state = { now, outcome: { arrived, lost }, maxWeight, isStale };
-    this.#candidates = [];
+    const state = { now, outcome: { arrived, lost }, minWeight, isStale };
     this.#zones = new Set();
     this.#pools.tcp.clear();
     this.#pools.ws.clear();
-    let [room, capacity] = [0, 0];
+    const present: Gateway[] = [];
     for (const gateway of this.#gateways.values()) {
       gateway.refresh(state);
-      if (gateway.window.load.draining || gateway.freshness === 0) continue;
-      this.#candidates.push(gateway);
-      this.#zones.add(gateway.address.zone);
-      room += gateway.headroom * gateway.capacity;
-      capacity += gateway.capacity;
+      if (!gateway.window.load.draining && gateway.freshness > 0) present.push(gateway);
     }
-    this.#meanHeadroom = capacity === 0 ? 0 : room / capacity;
+    const open = present.filter(({ isOpen }) => isOpen);
+    // When none is ready, the fault is behind them: there a client is told what it is, and let in when it is over.
+    this.#candidates = open.length > 0 ? open : present;
+    let [headroom, capacity, room, share] = [0, 0, 0, 0];
+    for (const gateway of this.#candidates) {
+      this.#zones.add(gateway.address.zone);
+      headroom += gateway.headroom * gateway.capacity;
+      capacity += gateway.capacity;
+      room += gateway.room * gateway.share;
+      share += gateway.share;
+    }
+    this.#meanHeadroom = capacity === 0 ? 0 : headroom / capacity;
+    this.#meanRoom = share === 0 ? 0 : room / share;
     for (const gateway of this.#gateways.values()) gateway.score = this.#score(gateway);
   }
 
@@ -145,7 +154,7 @@ export class Fleet {
     return pool;
   }
 
-  /** Returns the homes within a pool; made anew only when gateways come, go or change their capacity. */
+  /** Returns the homes within a pool; made anew only when gateways come, go or change their share. */
   homes(zone: string, transport: Transport): Homes {
     const pool = this.pool(zone, transport);
     if (pool.homes) return pool.homes;
@@ -157,12 +166,12 @@ export class Fleet {
   }
 
   /**
-   * Returns a gateway's headroom as far as it is believed. A report that is old is drawn towards the mean, a new
+   * Returns a gateway's room as far as it is believed. A report that is old is drawn towards the mean, a new
    * gateway's lead counts little by little, and doubt about one gateway makes it smaller.
    */
   #score(gateway: Gateway): number {
-    let room = gateway.headroom;
-    const mean = this.#meanHeadroom;
+    let { room } = gateway;
+    const mean = this.#meanRoom;
     if (this.#suspicion > 0) room += this.#suspicion * (mean - room);
     if (gateway.ramp < 1 && room > mean) room = mean + gateway.ramp * (room - mean);
     return room * gateway.freshness * gateway.trust;

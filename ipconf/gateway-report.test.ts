@@ -59,6 +59,7 @@ describe('readLoad', () => {
       tick: undefined,
       used: {},
       draining: false,
+      ready: true,
       weight: 1,
     });
   });
@@ -80,6 +81,7 @@ describe('readLoad', () => {
           cpu: 0.75,
           loop_delay_ms: 10,
           draining: 1,
+          ready: 0,
         },
       }),
     );
@@ -91,6 +93,7 @@ describe('readLoad', () => {
       tick: 3,
       used: { bytes: 0.25, memory: 0.5, cpu: 0.75, loop_delay: 0.1 },
       draining: true,
+      ready: false,
       weight: 2,
     });
   });

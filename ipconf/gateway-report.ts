@@ -34,7 +34,9 @@ export interface GatewayLoad {
   /** Used shares of the other dimensions, 0 idle to 1 spent. */
   readonly used: Used;
   readonly draining: boolean;
-  /** Relative capacity given by the operator. */
+  /** It lets clients in; one that is cut off from state does not. */
+  readonly ready: boolean;
+  /** How many clients the operator wants there for each one elsewhere, as a share of capacity. */
   readonly weight: number;
 }
 
@@ -92,6 +94,7 @@ export function readLoad(endpoint: Endpoint): GatewayLoad {
     tick: figure('tick'),
     used,
     draining: (figure('draining') ?? 0) > 0,
+    ready: figure('ready') !== 0,
     weight: Number.isFinite(endpoint.weight) && endpoint.weight > 0 ? endpoint.weight : 1,
   };
 }

@@ -1,8 +1,9 @@
 /** One gateway as ipconf sees it: its reports, the clients on their way to it, and how far it is believed. */
 import type { Endpoint } from '../crpc/mod.ts';
+import { toAscii } from './answer.ts';
 import { Credit, type Outcome } from './credit.ts';
 import { type GatewayAddress, readLoad } from './gateway-report.ts';
-import { freshness, headroom, ramp, trust } from './scorer.ts';
+import { freshness, headroom, prefer, ramp, trust } from './scorer.ts';
 import { Window } from './window.ts';
 
 /** Reports after which a gateway counts as one that reports periodically, so that its silence means something. */
@@ -15,8 +16,8 @@ const SCORE_STEPS = 1000;
 export interface FleetState {
   readonly now: number;
   readonly outcome: Outcome;
-  /** Highest weight in the fleet. */
-  readonly maxWeight: number;
+  /** Lowest weight in the fleet. */
+  readonly minWeight: number;
   /** The picture as a whole is old: ages say nothing about single gateways. */
   readonly isStale: boolean;
 }
@@ -28,8 +29,10 @@ export class Gateway {
   /** When it was first seen; -Infinity: it was there before ipconf. ms. */
   readonly seenAt: number;
   endpoint: Endpoint;
-  /** Connections that it may hold, scaled by the operator's weight. */
-  capacity = 1;
+  /** As a multiple of the lowest in the fleet. */
+  weight = 1;
+  /** How many clients belong there, beside the others: its capacity times its weight. */
+  share = 1;
   /** How far a lead over the others counts while it is new, 0 to 1. */
   ramp = 1;
   freshness = 1;
@@ -49,7 +52,7 @@ export class Gateway {
     this.credit = new Credit(Math.floor(now / 1000));
     this.seenAt = seenAt;
     const { ip, port, wsPort, tls, zone } = address;
-    this.#head = `${JSON.stringify({ ip, port, ws_port: wsPort, ...(tls && { tls }), zone }).slice(0, -1)},"score":`;
+    this.#head = `${toAscii({ ip, port, ws_port: wsPort, ...(tls && { tls }), zone }).slice(0, -1)},"score":`;
   }
 
   /** The figures go on coming, so that their absence would mean something. */
@@ -57,9 +60,25 @@ export class Gateway {
     return this.#reports >= PERIODIC_REPORTS;
   }
 
+  /** Connections that it may hold. */
+  get capacity(): number {
+    return this.window.load.maxConnections;
+  }
+
+  /** It takes clients by its own account. */
+  get isOpen(): boolean {
+    const { draining, ready } = this.window.load;
+    return ready && !draining;
+  }
+
   /** Headroom by the last report and the clients on their way, 0 to 1; changes with each placement. */
   get headroom(): number {
-    return headroom(this.window.load.connections + this.credit.amount, this.capacity, this.window.usedRate);
+    return headroom(this.window.load.connections, this.credit.amount, this.capacity, this.window.usedRate);
+  }
+
+  /** Headroom as it looks beside others of another weight, 0 to 1. */
+  get room(): number {
+    return prefer(this.headroom, this.weight);
   }
 
   /** Returns its part of an answer; the score seldom changes by a step, so it is mostly written already. */
@@ -86,7 +105,8 @@ export class Gateway {
   /** Brings what depends on time up to date. */
   refresh(state: FleetState): void {
     const { load } = this.window;
-    this.capacity = (load.maxConnections * load.weight) / state.maxWeight;
+    this.weight = load.weight / state.minWeight;
+    this.share = load.maxConnections * this.weight;
     this.ramp = ramp(state.now - this.seenAt);
     this.freshness = this.isPeriodic && !state.isStale ? freshness(this.window.age(state.now)) : 1;
     this.trust = trust(this.credit, state.outcome);

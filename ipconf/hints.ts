@@ -27,8 +27,8 @@ export function backoffHint(placementsPerSecond: number, gateways: number): Back
   return { base_ms: base, max_ms: Math.min(MAX_MAX_MS, base * MAX_FACTOR), jitter: 'full' };
 }
 
-/** Half-life of the measured rate. ms. */
-const RATE_HALF_LIFE_MS = 2_000;
+/** Half-life of the measured rate: two seconds of a storm stretch the wait, one busy tick does not. ms. */
+const ARRIVALS_HALF_LIFE_MS = 2_000;
 
 /** Measures events per second from a growing count, averaged. */
 export class Rate {
@@ -47,7 +47,7 @@ export class Rate {
   update(count: number, now: number): void {
     const elapsed = now - this.#at;
     if (elapsed <= 0) return;
-    const keep = 0.5 ** (elapsed / RATE_HALF_LIFE_MS);
+    const keep = 0.5 ** (elapsed / ARRIVALS_HALF_LIFE_MS);
     this.#perSecond = keep * this.#perSecond + (1 - keep) * ((count - this.#count) / (elapsed / 1000));
     this.#count = count;
     this.#at = now;

@@ -4,11 +4,11 @@ import { readAddress } from './gateway-report.ts';
 import { Homes } from './homes.ts';
 import { gatewayEndpoint } from './test-fleet.ts';
 
-function gateway(name: string, capacity: number): Gateway {
+function gateway(name: string, share: number): Gateway {
   const endpoint = gatewayEndpoint(name, { id: name });
   const address = readAddress(endpoint);
   if (!address) throw new Error('no address');
-  return Object.assign(new Gateway(address, endpoint, 0, 0), { capacity });
+  return Object.assign(new Gateway(address, endpoint, 0, 0), { share });
 }
 
 const users = Array.from({ length: 20_000 }, (_, i) => `user-${i}`);
@@ -23,7 +23,7 @@ function shares(homes: Homes): Map<string, number> {
 }
 
 describe('Homes', () => {
-  test('users: in proportion to capacity', () => {
+  test('users: in proportion to shares', () => {
     const counts = shares(new Homes([gateway('g1', 100), gateway('g2', 200), gateway('g3', 700)]));
     expect(counts.get('g1')).toBeCloseTo(0.1, 1);
     expect(counts.get('g2')).toBeCloseTo(0.2, 1);

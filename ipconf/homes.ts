@@ -6,18 +6,18 @@ import type { Gateway } from './gateway.ts';
 const SLOTS = 65_537;
 
 /**
- * Maps users to gateways in proportion to capacity. When a gateway comes or goes, few other users move. It depends
- * on the gateways' ids and capacities alone, so ipconf nodes agree without talking to each other.
+ * Maps users to gateways in proportion to the gateways' shares. When a gateway comes or goes, few other users move. It
+ * depends on the gateways' ids and shares alone, so ipconf nodes agree without talking to each other.
  */
 export class Homes {
   readonly #made: readonly Gateway[];
-  readonly #capacities: Float64Array;
+  readonly #shares: Float64Array;
   readonly #gateways: readonly Gateway[];
   readonly #table: Uint16Array;
 
   constructor(gateways: readonly Gateway[]) {
     this.#made = gateways;
-    this.#capacities = Float64Array.from(gateways, ({ capacity }) => capacity);
+    this.#shares = Float64Array.from(gateways, ({ share }) => share);
     this.#gateways = gateways.toSorted((a, b) => (a.address.id < b.address.id ? -1 : 1));
     this.#table = fill(this.#gateways);
   }
@@ -27,7 +27,7 @@ export class Homes {
     if (gateways.length !== this.#made.length) return false;
     for (let i = 0; i < gateways.length; i++) {
       const gateway = gateways[i] as Gateway;
-      if (gateway !== this.#made[i] || gateway.capacity !== this.#capacities[i]) return false;
+      if (gateway !== this.#made[i] || gateway.share !== this.#shares[i]) return false;
     }
     return true;
   }
@@ -52,7 +52,7 @@ function fill(gateways: readonly Gateway[]): Uint16Array {
   const next = new Uint32Array(gateways.length);
   const skip = new Uint32Array(gateways.length);
   const turns = new Float64Array(gateways.length);
-  const most = Math.max(...gateways.map((gateway) => gateway.capacity));
+  const most = Math.max(...gateways.map(({ share }) => share));
   for (const [i, gateway] of gateways.entries()) {
     const { hi, lo } = hashKey(gateway.address.id);
     next[i] = (hi >>> 0) % SLOTS;
@@ -60,7 +60,7 @@ function fill(gateways: readonly Gateway[]): Uint16Array {
   }
   for (let filled = 0; ; ) {
     for (let i = 0; i < gateways.length; i++) {
-      turns[i] = (turns[i] as number) + (gateways[i] as Gateway).capacity / most;
+      turns[i] = (turns[i] as number) + (gateways[i] as Gateway).share / most;
       if ((turns[i] as number) < 1) continue;
       turns[i] = (turns[i] as number) - 1;
       let slot = next[i] as number;

@@ -45,24 +45,29 @@ export class List {
     this.#tail = [',', shared.slice(1)].join('');
   }
 
-  /** Answers GET: the gateways for one client. */
-  answer(request: PlacementRequest): Answer | Promise<Answer> {
-    const placed = this.#placement.place(request);
-    if (!placed.first) return this.#nothing();
+  /** Answers GET: the gateways for one client; HEAD: the same for nobody. */
+  answer(request: PlacementRequest, isForNobody = false): Answer | Promise<Answer> {
+    const placed = isForNobody ? this.#placement.choose(request) : this.#placement.place(request);
+    if (!placed.first) return this.#nothing(request);
     const start = START + write(placed);
     if (!this.#tickets || request.uid === '') return okAnswer(start + this.#tail);
     return this.#ticket(request, placed).then((ticket) => okAnswer(start + ticket + this.#tail));
   }
 
-  /** Answers POST: the gateways for each of several clients. */
+  /** Answers POST: for each of several clients its gateways, or why there is none; if there is none for anyone, that. */
   async answerBatch(requests: readonly PlacementRequest[]): Promise<Answer> {
     const results: string[] = [];
+    let nothing: Answer | undefined;
+    let isAnyPlaced = false;
     for (const request of requests) {
       const placed = this.#placement.place(request);
-      if (!placed.first) return this.#nothing();
-      const ticket = request.uid === '' ? '' : await this.#ticket(request, placed);
-      results.push(`{"data":${write(placed)}${ticket}}`);
+      if (placed.first) {
+        isAnyPlaced = true;
+        const ticket = request.uid === '' ? '' : await this.#ticket(request, placed);
+        results.push(`{"code":"OK","data":${write(placed)}${ticket}}`);
+      } else results.push((nothing = this.#nothing(request)).body);
     }
+    if (nothing && !isAnyPlaced) return nothing;
     return okAnswer(`{"code":"OK","message":"ok","results":[${results.join()}]${this.#tail}`);
   }
 
@@ -72,8 +77,8 @@ export class List {
     return `,"ticket":${JSON.stringify(await this.#tickets.sign(uid, names))}`;
   }
 
-  #nothing(): Answer {
-    return this.#fleet.candidates.length === 0
+  #nothing({ transport }: PlacementRequest): Answer {
+    return this.#fleet.pool('', transport).gateways.length === 0
       ? errorAnswer('NO_GATEWAY', { retryAfterMs: NO_GATEWAY_RETRY_MS })
       : errorAnswer('OVERLOADED', { retryAfterMs: FULL_RETRY_MS });
   }

@@ -91,6 +91,16 @@ describe('two random choices', () => {
     expect(large).toBeGreaterThan(count * 0.79);
   });
 
+  test('one of twice the weight in an empty fleet: twice the clients', () => {
+    add(3, () => 0);
+    add(1, () => 0, { weight: 2, load: { connections: 0, max_connections: MAX } });
+    learn();
+    for (let i = 0; i < 1000; i++) placement.place({ ...ANY, uid: i % 2 === 0 ? `user-${i}` : '' });
+    const credits = [...fleet.gateways].map(({ credit }) => credit.amount / 200);
+    for (const [i, expected] of [1, 1, 1, 2].entries())
+      expect(Math.abs((credits[i] ?? 0) - expected)).toBeLessThan(0.1);
+  });
+
   test('all full: nothing', () => {
     add(3, () => 1);
     learn();
@@ -106,6 +116,22 @@ describe('credit', () => {
     const credits = [...fleet.gateways].map(({ credit }) => credit.amount);
     expect(Math.max(...credits)).toBeLessThan(1020);
     expect(Math.min(...credits)).toBeGreaterThan(980);
+  });
+
+  test('questions that no client follows, far more than there is room: nobody counts as full', () => {
+    add(4, (i) => 0.5 + i / 10);
+    learn();
+    for (let i = 0; i < 10 * MAX; i++) expect(placement.place(ANY).first).toBeDefined();
+    const credits = [...fleet.gateways].map(({ credit }) => credit.amount);
+    expect(credits).toEqual(credits.toSorted((a, b) => b - a));
+  });
+
+  test('chosen for nobody: no credit', () => {
+    add(1, () => 0);
+    learn();
+    expect(placement.choose(ANY).first).toBeDefined();
+    expect([...fleet.gateways][0]?.credit.amount).toBe(0);
+    expect(placement.placed).toBe(0);
   });
 
   test('three ipconf nodes: each client stands for three', () => {
@@ -125,6 +151,20 @@ describe('stickiness', () => {
     expect(new Set(before).size).toBeGreaterThan(60);
     placement = new Placement(fleet, seeded(2));
     expect(firsts(200).map(({ name }) => name)).toEqual(before);
+  });
+
+  test('a fleet that is nearly empty: a few clients more at home move nobody', () => {
+    add(20, () => 0, { load: { connections: 100, max_connections: 50_000 } });
+    learn();
+    const before = firsts(50);
+    const busier = new Set(before.slice(0, 5).map(({ name }) => name));
+    endpoints = endpoints.map((endpoint) =>
+      busier.has(endpoint.metadata['name'] ?? '')
+        ? { ...endpoint, load: { ...endpoint.load, connections: 110 } }
+        : endpoint,
+    );
+    learn();
+    expect(firsts(50)).toEqual(before);
   });
 
   test('its gateway is much fuller than the others: another one', () => {

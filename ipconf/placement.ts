@@ -19,6 +19,11 @@ export const ZONE_PENALTY = 0.15;
  * alternative uses: a tenth of the tolerated imbalance of a fleet at half load costs little evenness.
  */
 export const STICKY_MARGIN = 0.02;
+/**
+ * And at least as a share of capacity: in a fleet that is nearly empty a few clients more say nothing. It counts below
+ * 5 % of use, where evenness does not matter yet.
+ */
+export const STICKY_SLACK = 0.001;
 
 /**
  * Lists of what comes after a home, drawn anew each tick and told in turn: so many that the users of a home that died
@@ -99,7 +104,7 @@ export class Placement {
 
   /** Chooses gateways and counts the client as on its way to the first; empty when none has room. */
   place(request: PlacementRequest): Placed {
-    const placed = this.#choose(request);
+    const placed = this.choose(request);
     const { first } = placed;
     if (first) {
       // The other nodes place as many without telling: each of ours stands for one of each of theirs.
@@ -109,7 +114,8 @@ export class Placement {
     return placed;
   }
 
-  #choose({ n, zone, transport, uid }: PlacementRequest): Placed {
+  /** Chooses gateways for somebody who does not go there, such as a HEAD. */
+  choose({ n, zone, transport, uid }: PlacementRequest): Placed {
     const fleet = this.#fleet;
     const all = fleet.pool('', transport);
     const near = zone !== '' && fleet.hasZone(zone) ? fleet.pool(zone, transport) : undefined;
@@ -197,7 +203,8 @@ export class Placement {
 
 /** Returns whether a gateway with this score is hardly fuller than the alternative. */
 function isWorth(score: number, alternative: number): boolean {
-  return score > 0 && 1 - score <= (1 - alternative) * (1 + STICKY_MARGIN);
+  const used = 1 - alternative;
+  return score > 0 && 1 - score <= used + Math.max(used * STICKY_MARGIN, STICKY_SLACK);
 }
 
 function indexOf(choices: readonly Choice[], gateway: Gateway): number {

@@ -8,7 +8,7 @@ export class Pool {
   readonly gateways: readonly Gateway[];
   readonly #cumulative: Float64Array;
   readonly #total: number;
-  /** Score of the gateways, averaged by capacity. */
+  /** Score of the gateways, averaged by their share. */
   readonly mean: number;
   /** Which users belong to which of the gateways; set when somebody first asks. */
   homes: Homes | undefined;
@@ -18,14 +18,14 @@ export class Pool {
   constructor(gateways: readonly Gateway[]) {
     this.gateways = gateways;
     this.#cumulative = new Float64Array(gateways.length);
-    let [total, capacity] = [0, 0];
+    let [total, share] = [0, 0];
     for (const [i, gateway] of gateways.entries()) {
-      total += gateway.score * gateway.capacity;
-      capacity += gateway.capacity;
+      total += gateway.score * gateway.share;
+      share += gateway.share;
       this.#cumulative[i] = total;
     }
     this.#total = total;
-    this.mean = capacity === 0 ? 0 : total / capacity;
+    this.mean = share === 0 ? 0 : total / share;
   }
 
   /** Nothing can be drawn: there is no gateway, or none with room. */

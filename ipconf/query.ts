@@ -7,7 +7,8 @@ export const MAX_BATCH = 100;
 
 /** User id, as opaque text: it is hashed and signed, never looked up. */
 const UID = /^[\w.:@-]{1,64}$/;
-const ZONE = /^[\w.:-]{1,64}$/;
+/** Whatever a gateway may be given as its zone: any text without control characters. */
+const ZONE = /^[^\p{Cc}]{1,64}$/u;
 const SMALL_NUMBER = /^[0-9]{1,5}$/;
 
 /** Protocol version of the client; every gateway of today speaks the same, so that it is checked and no more. */
@@ -88,7 +89,8 @@ function set(values: Values, name: string, value: unknown, where = ''): void {
 function once(name: string, before: string | undefined, value: unknown, where: string): string {
   if (before !== undefined) throw invalid(`${where}${name} (twice)`);
   if (typeof value === 'string') return value;
-  if (typeof value !== 'number') throw invalid(`${where}${name}`);
+  // A larger number has lost digits while JSON was parsed: it would be somebody else.
+  if (!Number.isSafeInteger(value)) throw invalid(`${where}${name}`);
   return String(value);
 }
 

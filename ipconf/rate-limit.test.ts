@@ -35,6 +35,16 @@ describe('RateLimit', () => {
     expect(limit.take('a', 0)).toBe(0);
   });
 
+  test('more addresses than it remembers: one that goes on flooding is not among the forgotten', () => {
+    const limit = new RateLimit({ perSecond: 0.001, burst: 1, maxAddresses: 2 });
+    limit.take('flood', 0);
+    for (const address of ['a', 'b', 'c', 'd']) {
+      expect(limit.take('flood', 0)).toBeGreaterThan(0);
+      limit.take(address, 0);
+    }
+    expect(limit.take('flood', 0)).toBeGreaterThan(0);
+  });
+
   test('rate 0: no limit', () => {
     const limit = new RateLimit({ perSecond: 0, burst: 1 });
     for (let i = 0; i < 100; i++) expect(limit.take('a', 0)).toBe(0);

@@ -18,7 +18,7 @@ export class RateLimit {
   readonly #perMs: number;
   readonly #burst: number;
   readonly #maxAddresses: number;
-  /** In the order of their first request since they were last full. */
+  /** In the order of their last request. */
   readonly #buckets = new Map<string, Bucket>();
 
   constructor(options: RateLimitOptions) {
@@ -31,11 +31,12 @@ export class RateLimit {
   take(address: string, now: number): number {
     if (this.#perMs === 0) return 0;
     let bucket = this.#buckets.get(address);
-    if (!bucket) {
+    if (bucket) this.#buckets.delete(address);
+    else {
       bucket = { tokens: this.#burst, at: now };
       if (this.#buckets.size >= this.#maxAddresses) this.#forgetOldest();
-      this.#buckets.set(address, bucket);
     }
+    this.#buckets.set(address, bucket);
     bucket.tokens = Math.min(this.#burst, bucket.tokens + (now - bucket.at) * this.#perMs);
     bucket.at = now;
     if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) / this.#perMs);

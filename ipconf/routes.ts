@@ -23,20 +23,25 @@ export interface RoutesOptions {
 /** Answers a request; rejects never. */
 export function route(request: IncomingMessage, options: RoutesOptions): Answer | Promise<Answer> {
   const target = request.url ?? '/';
-  if (target.length > MAX_TARGET_LENGTH)
-    return errorAnswer('REQUEST_TOO_LARGE', { status: 414, details: { max: MAX_TARGET_LENGTH } });
   const at = target.indexOf('?');
   const path = at < 0 ? target : target.slice(0, at);
-  const isRead = request.method === 'GET' || request.method === 'HEAD';
-  if (path === '/healthz') return isRead ? HEALTHY : notAllowed(request, path, 'GET, HEAD');
+  const isHead = request.method === 'HEAD';
+  const isRead = isHead || request.method === 'GET';
+  // Not limited: a probe must not fail because others flood from its address, and a refusal would cost as much.
+  if (path === '/healthz' && isRead) return HEALTHY;
+  const address = addressOf(request, options.trustProxy);
+  const refusal = refuseFlood(address, options.limit);
+  if (refusal) return refusal;
+  if (request.headers.host === undefined && request.httpVersion === '1.1')
+    return errorAnswer('ARGUMENT_INVALID', { details: { what: 'A request without the header Host' } });
+  if (target.length > MAX_TARGET_LENGTH)
+    return errorAnswer('REQUEST_TOO_LARGE', { status: 414, details: { max: MAX_TARGET_LENGTH } });
+  if (path === '/healthz') return notAllowed(request, path, 'GET, HEAD');
   if (path !== '/ip/list') return errorAnswer('ROUTE_NOT_FOUND', { details: { name: path } });
   if (request.method === 'OPTIONS') return PREFLIGHT;
   if (!isRead && request.method !== 'POST') return notAllowed(request, path, 'GET, HEAD, POST, OPTIONS');
-  const address = addressOf(request, options.trustProxy);
-  const waitMs = options.limit.take(address, performance.now());
-  if (waitMs > 0) return errorAnswer('RATE_LIMITED', { retryAfterMs: waitMs });
   try {
-    if (isRead) return options.list.answer(parseQuery(at < 0 ? '' : target.slice(at + 1)));
+    if (isRead) return options.list.answer(parseQuery(at < 0 ? '' : target.slice(at + 1)), isHead);
   } catch (error) {
     return answerOf(error);
   }
@@ -46,10 +51,19 @@ export function route(request: IncomingMessage, options: RoutesOptions): Answer 
       options.limit.charge(address, requests.length - 1);
       return options.list.answerBatch(requests);
     })
-    .catch(answerOf);
+    .catch((error: NodeJS.ErrnoException) =>
+      // Who hung up reads no answer; it is counted all the same.
+      error.code === 'ECONNRESET' ? errorAnswer('CANCELLED') : answerOf(error),
+    );
 }
 
-function notAllowed(request: IncomingMessage, path: string, allow: string): Answer {
+/** Counts a request; returns the answer when it is one too many of its address. */
+export function refuseFlood(address: string, limit: RateLimit): Answer | undefined {
+  const waitMs = limit.take(address, performance.now());
+  return waitMs > 0 ? errorAnswer('RATE_LIMITED', { retryAfterMs: waitMs }) : undefined;
+}
+
+export function notAllowed(request: IncomingMessage, path: string, allow: string): Answer {
   const details = { method: request.method ?? '', name: path };
   return errorAnswer('METHOD_NOT_ALLOWED', { details, headers: ['allow', allow] });
 }
@@ -73,7 +87,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
  * Returns what the request is counted under: a /64 of IPv6 is one subscriber. Of X-Forwarded-For the last entry counts,
  * which the proxy appended: it is the only one that the client did not write.
  */
-function addressOf(request: IncomingMessage, trustProxy: boolean): string {
+export function addressOf(request: IncomingMessage, trustProxy: boolean): string {
   const forwarded = trustProxy ? request.headers['x-forwarded-for'] : undefined;
   const last = (Array.isArray(forwarded) ? forwarded.at(-1) : forwarded)?.split(',').at(-1)?.trim();
   return addressKey(last || (request.socket.remoteAddress ?? ''));

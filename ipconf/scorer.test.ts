@@ -5,6 +5,7 @@ import {
   EJECT_AFTER_MS,
   freshness,
   headroom,
+  prefer,
   ramp,
   SLOW_START_MS,
   STALE_AFTER_MS,
@@ -18,29 +19,44 @@ import {
 const figure = fc.double({ min: 0, max: 1e9, noNaN: true });
 
 describe('headroom', () => {
-  test('an idle gateway: all of it', () => expect(headroom(0, 100, 0)).toBe(1));
-  test('a full gateway: none', () => expect(headroom(100, 100, 0)).toBe(0));
-  test('more connections than the limit: none, not less', () => expect(headroom(150, 100, 0)).toBe(0));
-  test('a spent rate: none', () => expect(headroom(0, 100, 1)).toBe(0));
+  test('an idle gateway: all of it', () => expect(headroom(0, 0, 100, 0)).toBe(1));
+  test('a full gateway: none', () => expect(headroom(100, 0, 100, 0)).toBe(0));
+  test('more connections than the limit: none, not less', () => expect(headroom(150, 0, 100, 0)).toBe(0));
+  test('a spent rate: none', () => expect(headroom(0, 0, 100, 1)).toBe(0));
 
   test('the scarcest dimension counts', () => {
-    expect(headroom(10, 100, 0.875)).toBe(0.25);
-    expect(headroom(75, 100, 0.6)).toBe(0.25);
+    expect(headroom(10, 0, 100, 0.875)).toBe(0.25);
+    expect(headroom(75, 0, 100, 0.6)).toBe(0.25);
   });
 
   test('a rate below comfort: does not count', () => {
-    expect(headroom(10, 100, COMFORT)).toBe(headroom(10, 100, 0));
+    expect(headroom(10, 0, 100, COMFORT)).toBe(headroom(10, 0, 100, 0));
+  });
+
+  test('clients on their way, up to half of what is free: like those that are there', () => {
+    expect(headroom(40, 30, 100, 0)).toBeCloseTo(headroom(70, 0, 100, 0), 12);
+  });
+
+  test('any number of them: ever less room, but never none', () => {
+    let before = headroom(40, 30, 100, 0);
+    for (const credit of [31, 60, 100, 1e9]) {
+      const value = headroom(40, credit, 100, 0);
+      expect(value).toBeLessThan(before);
+      expect(value).toBeGreaterThan(0);
+      before = value;
+    }
   });
 
   test('any figures: within 0 to 1, and never more with more clients or more load', () => {
     const capacity = fc.double({ min: 1, max: 1e9, noNaN: true });
     fc.assert(
-      fc.property(figure, capacity, figure, figure, (connections, max, rate, more) => {
-        const value = headroom(connections, max, rate);
+      fc.property(figure, figure, capacity, figure, figure, (connections, credit, max, rate, more) => {
+        const value = headroom(connections, credit, max, rate);
         expect(value).toBeGreaterThanOrEqual(0);
         expect(value).toBeLessThanOrEqual(1);
-        expect(headroom(connections + more, max, rate)).toBeLessThanOrEqual(value);
-        expect(headroom(connections, max, rate + more)).toBeLessThanOrEqual(value);
+        expect(headroom(connections + more, credit, max, rate)).toBeLessThanOrEqual(value);
+        expect(headroom(connections, credit + more, max, rate)).toBeLessThanOrEqual(value);
+        expect(headroom(connections, credit, max, rate + more)).toBeLessThanOrEqual(value);
       }),
     );
   });
@@ -49,10 +65,18 @@ describe('headroom', () => {
     const count = fc.integer({ min: 1, max: 1000 });
     fc.assert(
       fc.property(count, count, (part, times) => {
-        expect(headroom(part * times, 1000 * times, 0)).toBeCloseTo(headroom(part, 1000, 0), 12);
+        expect(headroom(part * times, times, 1000 * times, 0)).toBeCloseTo(headroom(part, 1, 1000, 0), 12);
       }),
     );
   });
+});
+
+describe('prefer', () => {
+  test('one weight for all: the headroom itself', () => expect(prefer(0.3, 1)).toBe(0.3));
+  test('twice the weight: as used as a gateway with half as many clients, while there is room', () =>
+    expect(prefer(headroom(20, 0, 1000, 0), 2)).toBeCloseTo(headroom(10, 0, 1000, 0), 3));
+  test('full: full at any weight', () =>
+    expect([1, 2, 1000].map((weight) => prefer(0, weight))).toEqual([0, 0, 0]));
 });
 
 describe('freshness', () => {

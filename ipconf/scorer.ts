@@ -10,7 +10,7 @@ export const COMFORT = 0.5;
 
 /** Age up to which a report counts fully: a gateway reports every second, and 5 s of delay are ordinary. ms. */
 export const STALE_AFTER_MS = 7_000;
-/** Half-life of the belief in a report that is older. ms. */
+/** Half-life of the belief in a report that is older: when it is left out, 4 % remain, so that nothing jumps. ms. */
 export const STALE_HALF_LIFE_MS = 5_000;
 /** Age at which a gateway that used to report is left out: its lease alone proves little. ms. */
 export const EJECT_AFTER_MS = 30_000;
@@ -27,16 +27,32 @@ export const TRUST_MIN_CLIENTS = 20;
 export const TRUST_FLOOR = 0.02;
 
 /**
- * Returns a gateway's headroom, 0 full to 1 empty: what is left of the dimension that is scarcest there.
+ * Returns a gateway's headroom, 0 full to 1 empty: what is left of the dimension that is scarcest there. Clients on
+ * their way count like those that are there up to half of what is free; beyond it ever less (to 1/4x at x times what is
+ * free, which goes on smoothly): questions that no connection follows can make a gateway look busy, but never full.
  *
- * @param connections that it holds and that are on their way
+ * @param connections that it holds
+ * @param credit clients on their way
  * @param capacity connections that it may hold
  * @param usedRate used share of the scarcest rate, averaged
  */
-export function headroom(connections: number, capacity: number, usedRate: number): number {
+export function headroom(connections: number, credit: number, capacity: number, usedRate: number): number {
+  const free = capacity - connections;
+  if (free <= 0) return 0;
+  const left = 2 * credit <= free ? free - credit : (free * free) / (4 * credit);
   const rate = (usedRate - COMFORT) / (1 - COMFORT);
-  const used = Math.max(connections / capacity, rate);
-  return used >= 1 ? 0 : 1 - used;
+  return Math.max(0, Math.min(left / capacity, 1 - rate));
+}
+
+/**
+ * Returns headroom as it looks beside gateways of the lowest weight. While there is room, one of twice the weight looks
+ * as used as they do when it holds twice as many clients; all of them are full only when they really are.
+ *
+ * @param weight as a multiple of the lowest
+ */
+export function prefer(headroom: number, weight: number): number {
+  // With one weight for all, which is the rule, this costs nothing.
+  return weight === 1 ? headroom : headroom ** (1 / weight);
 }
 
 /** Returns the used share of the scarcest rate of a report. */

@@ -7,17 +7,28 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { Socket } from 'node:net';
-import { type AdminHandler, listen, type Logger, once, type Server, TICKET_KEY } from '../common/mod.ts';
-import type { Endpoint, Registration, Registry } from '../crpc/mod.ts';
-import { errorAnswer, headersOf, toAscii, write, type Answer } from './answer.ts';
+import type { Duplex } from 'node:stream';
+import {
+  addressKey,
+  type AdminHandler,
+  listen,
+  type Logger,
+  once,
+  type Server,
+  TICKET_KEY,
+} from '../common/mod.ts';
+import type { Endpoint, Registry } from '../crpc/mod.ts';
+import { errorAnswer, toAscii, write, writeLast, type Answer } from './answer.ts';
+import { ConnectionLimit } from './connection-limit.ts';
 import { explain } from './explain.ts';
 import { Fleet } from './fleet.ts';
 import { List } from './list.ts';
 import { IpconfMetrics } from './metrics.ts';
 import { Placement } from './placement.ts';
+import { Presence } from './presence.ts';
 import { RateLimit } from './rate-limit.ts';
-import { route, type RoutesOptions } from './routes.ts';
-import { IPCONF_SERVICE, Source } from './source.ts';
+import { addressOf, notAllowed, refuseFlood, route, type RoutesOptions } from './routes.ts';
+import { Source } from './source.ts';
 import { TicketIssuer } from './ticket.ts';
 
 /** Largest request headers: a browser behind proxies stays under it. Bytes. */
@@ -25,6 +36,13 @@ const MAX_HEADER_BYTES = 8192;
 /** How often time alone changes scores: ages, credit, hints. ms. */
 const TICK_MS = 100;
 const SWEEP_MS = 10_000;
+/** When an address that has too many connections may try again: some of them are idle and end. ms. */
+const ADDRESS_RETRY_MS = 5_000;
+
+const EXPECTATION_FAILED = errorAnswer('ARGUMENT_INVALID', {
+  status: 417,
+  details: { what: 'The header Expect' },
+});
 
 export interface IpconfOptions {
   /** @default 'ipconf' */
@@ -37,6 +55,8 @@ export interface IpconfOptions {
   readonly logger: Logger;
   /** Most connections at once; further ones are closed at accept. @default 10_000 */
   readonly maxConnections?: number;
+  /** Connections that one address may have at once; 0: no limit. Behind a trusted proxy none. @default 3_000 */
+  readonly maxConnectionsPerAddress?: number;
   /** Requests per second that one address may go on making; 0: no limit. @default 1_000 */
   readonly ratePerSecond?: number;
   /** Requests that one address may make at once: a whole network behind one address reconnects. @default 3_000 */
@@ -59,12 +79,13 @@ export class IpconfServer implements Server {
   readonly #fleet = new Fleet();
   readonly #placement = new Placement(this.#fleet);
   readonly #limit: RateLimit;
+  readonly #connections: ConnectionLimit;
   readonly #metrics: IpconfMetrics;
   #routes: RoutesOptions | undefined;
   #tickets: TicketIssuer | undefined;
   #list: List | undefined;
   #timers: NodeJS.Timeout[] = [];
-  #registration: Registration | undefined;
+  #presence: Presence | undefined;
   #address = '';
   #draining = false;
 
@@ -77,6 +98,7 @@ export class IpconfServer implements Server {
       perSecond: options.ratePerSecond ?? 1_000,
       burst: options.rateBurst ?? 3_000,
     });
+    this.#connections = new ConnectionLimit(options.maxConnectionsPerAddress ?? 3_000);
     this.#metrics = new IpconfMetrics(this.#fleet, this.#placement);
     this.#source = new Source(options.registry, {
       onGateways: (snapshot) => {
@@ -96,11 +118,24 @@ export class IpconfServer implements Server {
         connectionsCheckingInterval: 2_000,
         // A GET has no body, and to read none as a stream cost a sixth of the time that a request takes.
         optimizeEmptyRequests: true,
+        // Node would answer without a code.
+        requireHostHeader: false,
       },
       (request, response) => this.#answer(request, response),
     );
     this.#http.maxConnections = options.maxConnections ?? 10_000;
-    this.#http.on('clientError', (error, socket) => this.#refuse(error, socket as Socket));
+    this.#http.on('connection', (socket) => this.#accept(socket));
+    this.#http.on('clientError', (error, socket) => this.#refuse(error, socket));
+    this.#http.on('connect', (request, socket) =>
+      this.#end(socket, notAllowed(request, request.url ?? '', 'GET')),
+    );
+    this.#http.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+      this.#write(
+        request,
+        response,
+        refuseFlood(addressOf(request, options.trustProxy ?? false), this.#limit) ?? EXPECTATION_FAILED,
+      ),
+    );
   }
 
   /** host:port that it listens on; after start. */
@@ -126,14 +161,15 @@ export class IpconfServer implements Server {
       setInterval(() => this.#tick(), TICK_MS),
       setInterval(() => this.#limit.sweep(performance.now()), SWEEP_MS),
     ];
-    await this.#register();
+    this.#presence = new Presence(this.#options.registry, this.#endpoint(), this.#logger);
+    await this.#presence.register();
     this.#logger.info({ address: this.#address }, 'ipconf listens');
   });
 
   async drain(deadlineMs: number): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
-    await this.#registration?.deregister();
+    await this.#presence?.close();
     if (!this.#http.listening) return;
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
     this.#http.closeIdleConnections();
@@ -146,7 +182,7 @@ export class IpconfServer implements Server {
     this.#source.close();
     for (const timer of this.#timers) clearInterval(timer);
     this.#metrics.close();
-    await this.#registration?.deregister();
+    await this.#presence?.close();
     if (!this.#http.listening) {
       this.#http.closeAllConnections();
       return;
@@ -164,7 +200,10 @@ export class IpconfServer implements Server {
   readiness(): string | undefined {
     if (this.#draining) return 'draining';
     if (!this.#http.listening) return 'not listening';
-    return this.#fleet.known ? undefined : 'the registry has not answered yet';
+    if (!this.#fleet.known) return 'the registry has not answered yet';
+    if (this.#tickets && this.#presence?.isRegistered !== true)
+      return 'registry: gateways do not know the key of the tickets yet';
+    return undefined;
   }
 
   #tick(): void {
@@ -174,8 +213,8 @@ export class IpconfServer implements Server {
   }
 
   /** Tells the other ipconf nodes how many they are, and gateways the key of the tickets. */
-  async #register(): Promise<void> {
-    const endpoint: Endpoint = {
+  #endpoint(): Endpoint {
+    return {
       id: this.#id,
       address: this.#address,
       weight: 1,
@@ -187,12 +226,14 @@ export class IpconfServer implements Server {
       },
       load: {},
     };
-    try {
-      this.#registration = await this.#options.registry.register(IPCONF_SERVICE, endpoint);
-    } catch (error) {
-      // Placement works without: it takes itself for the only ipconf.
-      this.#logger.warn({ err: error }, 'ipconf is not registered');
-    }
+  }
+
+  /** Counts a connection, or ends it when its address has too many; behind a proxy all come from there. */
+  #accept(socket: Socket): void {
+    if (this.#options.trustProxy) return;
+    const address = addressKey(socket.remoteAddress ?? '');
+    if (this.#connections.enter(address)) socket.once('close', () => this.#connections.leave(address));
+    else this.#end(socket, errorAnswer('ADDRESS_LIMITED', { retryAfterMs: ADDRESS_RETRY_MS }));
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -202,8 +243,12 @@ export class IpconfServer implements Server {
     }
     const answer = route(request, this.#routes);
     if (answer instanceof Promise) {
+      const { socket } = request;
       answer.then(
-        (settled) => this.#write(request, response, settled),
+        (settled) => {
+          // Its time was over meanwhile, or its end came too early: that has been answered.
+          if (!socket.writableEnded) this.#write(request, response, settled);
+        },
         (error: unknown) => {
           this.#logger.error({ err: error }, 'request failed');
           this.#write(request, response, errorAnswer('INTERNAL'));
@@ -221,7 +266,7 @@ export class IpconfServer implements Server {
   }
 
   /** Answers what is not HTTP, or too much of it, and ends the connection. */
-  #refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+  #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy();
       return;
@@ -232,11 +277,12 @@ export class IpconfServer implements Server {
         : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
           ? errorAnswer('DEADLINE_EXCEEDED', { status: 408 })
           : errorAnswer('ARGUMENT_INVALID', { details: { what: 'The HTTP request' } });
+    this.#end(socket, answer);
+  }
+
+  #end(socket: Duplex, answer: Answer): void {
     this.#metrics.requested(answer.code);
-    const flat = [...headersOf(answer), 'connection', 'close'];
-    let head = `HTTP/1.1 ${answer.status} ${answer.code}\r\n`;
-    for (let i = 0; i < flat.length; i += 2) head += `${flat[i]}: ${flat[i + 1]}\r\n`;
-    socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
+    writeLast(socket, answer);
   }
 }
 

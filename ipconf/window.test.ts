@@ -9,6 +9,7 @@ const load = (change: Partial<GatewayLoad>): GatewayLoad => ({
   tick: undefined,
   used: {},
   draining: false,
+  ready: true,
   weight: 1,
   ...change,
 });

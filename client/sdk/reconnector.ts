@@ -36,7 +36,7 @@ export class Reconnector {
   readonly #signal: AbortSignal;
   readonly #hooks: ReconnectorHooks;
   readonly #backoff: Backoff;
-  /** Where the last server has sent this client; tried once, before all others. */
+  /** Where the last server has sent this client; tried once, before all others, where no ticket is needed. */
   #elsewhere: Gateway | undefined;
   #listing: Listing = { gateways: [], ticket: '', backoff: {} };
   #user = '';
@@ -109,7 +109,8 @@ export class Reconnector {
     const token = await this.#credentials.token(this.#signal);
     const elsewhere = this.#elsewhere;
     this.#elsewhere = undefined;
-    if (elsewhere !== undefined) {
+    // A ticket lets in only where ipconf has sent the client.
+    if (elsewhere !== undefined && this.#listing.ticket === '') {
       const end = await this.#connectTo(elsewhere, token);
       if (end.welcomed || !end.error.retryable || this.#signal.aborted) return end;
     }

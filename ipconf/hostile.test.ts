@@ -1,0 +1,231 @@
+/** What strangers send: each is refused with a code that is counted, and the server lives. */
+import { once } from 'node:events';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { enableMetrics } from '../common/mod.ts';
+import { gatewayEndpoint } from './test-fleet.ts';
+import { TestIpconf } from './test-ipconf.ts';
+
+const ipconf = new TestIpconf();
+const { start, get, listUntil, connect, raw, ofAdmin, countedCodes } = ipconf;
+
+beforeAll(() => {
+  enableMetrics('ipconf-test');
+});
+
+describe('bad input', () => {
+  test.each([
+    'n=0',
+    'n=6',
+    'n=x',
+    'n=1e9',
+    'n=',
+    'transport=udp',
+    'zone=%00',
+    `zone=${'z'.repeat(65)}`,
+    'uid=',
+    'uid=a%20b',
+    `uid=${'u'.repeat(65)}`,
+    'v=0',
+    'v=70000',
+    'uid=1&uid=2',
+    '%zz=1',
+    'uid=%ff',
+  ])('%s: 400 ARGUMENT_INVALID', async (query) => {
+    await start();
+    const answer = await get(`/ip/list?${query}`);
+    expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
+  });
+
+  test('names that are not known: passed over', async () => {
+    await ipconf.registry.register('gateway', gatewayEndpoint('g1'));
+    await start();
+    await listUntil(({ status }) => status === 200);
+    expect((await get('/ip/list?__proto__=1&x=2&&n=1&v=1&transport=tcp')).status).toBe(200);
+  });
+
+  test('a flood from one address: 429 that says when to come back', async () => {
+    await start({ ratePerSecond: 0.001, rateBurst: 3 });
+    const codes = [];
+    for (let i = 0; i < 4; i++) codes.push((await get('/ip/list')).body.code);
+    expect(codes).toEqual(['NO_GATEWAY', 'NO_GATEWAY', 'NO_GATEWAY', 'RATE_LIMITED']);
+    const refused = await get('/ip/list');
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await get('/healthz')).status).toBe(200);
+  });
+
+  test.each([
+    ['an unknown path', '/nothing', 'GET'],
+    ['a target that is too long', `/ip/list?${'x'.repeat(3000)}`, 'GET'],
+    ['preflights', '/ip/list', 'OPTIONS'],
+    ['a method that is not allowed', '/ip/list', 'DELETE'],
+    ['another one', '/healthz', 'POST'],
+  ])('a flood of %s: limited like any other', async (_, path, method) => {
+    await start({ ratePerSecond: 0.001, rateBurst: 1 });
+    expect((await get(path, { method })).body.code).not.toBe('RATE_LIMITED');
+    expect((await get(path, { method })).body.code).toBe('RATE_LIMITED');
+  });
+
+  test('more connections of one address than it may have: 429 with a code, until one of them ends', async () => {
+    await start({ maxConnectionsPerAddress: 1 });
+    const held = connect();
+    await once(held, 'connect');
+    const request = 'GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
+    // The one that is held may be accepted after it.
+    await vi.waitFor(async () =>
+      expect(await raw(request)).toMatch(/^HTTP\/1\.1 429 [^]*"code":"ADDRESS_LIMITED"/),
+    );
+    held.destroy();
+    await vi.waitFor(async () => expect(await raw(request)).toMatch(/^HTTP\/1\.1 200 /));
+  });
+
+  test('a flood behind a trusted proxy: only that address is refused', async () => {
+    await start({ ratePerSecond: 0.001, rateBurst: 1, trustProxy: true });
+    const ask = async (address: string) =>
+      (await get('/ip/list', { headers: { 'x-forwarded-for': `6.6.6.6, ${address}` } })).body.code;
+    expect([await ask('10.1.1.1'), await ask('10.1.1.1'), await ask('10.1.1.2')]).toEqual([
+      'NO_GATEWAY',
+      'RATE_LIMITED',
+      'NO_GATEWAY',
+    ]);
+  });
+
+  test('an unknown path: 404 with a code', async () => {
+    await start();
+    const answer = await get('/ip/nothing?x=1');
+    expect(answer.status).toBe(404);
+    expect(answer.body.code).toBe('ROUTE_NOT_FOUND');
+  });
+
+  test('a method that is not allowed: 405 that names those that are', async () => {
+    await start();
+    const answer = await get('/ip/list', { method: 'DELETE' });
+    expect(answer.status).toBe(405);
+    expect(answer.body.code).toBe('METHOD_NOT_ALLOWED');
+    expect(answer.headers.get('allow')).toContain('GET');
+  });
+
+  test('a query that is too long: 414 with a code', async () => {
+    await start();
+    const answer = await get(`/ip/list?uid=${'x'.repeat(3000)}`);
+    expect(answer.status).toBe(414);
+    expect(answer.body.code).toBe('REQUEST_TOO_LARGE');
+  });
+
+  test('huge headers: 431 with a code, and the server lives', async () => {
+    await start();
+    const answer = await raw(`GET /ip/list HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 431 [\s\S]*"code":"REQUEST_TOO_LARGE"/);
+    expect((await get('/healthz')).status).toBe(200);
+  });
+
+  test('what is not HTTP: 400 with a code, and the server lives', async () => {
+    await start();
+    expect(await raw('\u0000\u0001 garbage\r\n\r\n')).toMatch(
+      /^HTTP\/1\.1 400 [\s\S]*"code":"ARGUMENT_INVALID"/,
+    );
+    expect((await get('/healthz')).status).toBe(200);
+  });
+
+  const post = 'POST /ip/list HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n';
+  test.each([
+    ['no Host', 'GET /ip/list HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'ARGUMENT_INVALID'],
+    [
+      'an Expect that nobody knows',
+      `${post}expect: nonsense\r\nconnection: close\r\n\r\n`,
+      417,
+      'ARGUMENT_INVALID',
+    ],
+    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n', 405, 'METHOD_NOT_ALLOWED'],
+    ['an end within the body', `${post}\r\n{`, 400, 'ARGUMENT_INVALID'],
+  ])('%s: a code, counted once', async (_, bytes, status, code) => {
+    await start();
+    const codes = countedCodes();
+    const answer = await raw(bytes, true);
+    expect([Number(answer.split(' ')[1]), /"code":"(\w+)"/.exec(answer)?.[1]]).toEqual([status, code]);
+    expect(codes()).toEqual([code]);
+  });
+
+  test('a client that is cut off within the body: counted once, as given up', async () => {
+    await start();
+    const codes = countedCodes();
+    const socket = connect();
+    socket.write(`${post}expect: 100-continue\r\n\r\n`);
+    // Its headers have been read.
+    await once(socket, 'data');
+    socket.resetAndDestroy();
+    await vi.waitFor(() => expect(codes()).toEqual(['CANCELLED']));
+  });
+
+  test('any bytes: an answer or the end, and the server lives', async () => {
+    await start();
+    const bytes = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 300 }),
+      fc
+        .string({ unit: 'binary', maxLength: 300 })
+        .map((text) => `GET /ip/list?${text} HTTP/1.1\r\nhost: x\r\n\r\n`),
+      fc
+        .string({ unit: 'binary', maxLength: 300 })
+        .map((text) => `POST /ip/list HTTP/1.1\r\nhost: x\r\n${text}\r\n\r\n`),
+    );
+    await fc.assert(
+      fc.asyncProperty(bytes, async (text) => {
+        const answer = await raw(text, true);
+        expect(answer === '' || answer.startsWith('HTTP/1.1 ')).toBe(true);
+        expect(answer).not.toMatch(/^HTTP\/1\.1 500/);
+      }),
+      { numRuns: 100 },
+    );
+    expect((await get('/healthz')).status).toBe(200);
+  });
+
+  test('metrics: count each refusal by its code', async () => {
+    await start({ ratePerSecond: 0.001, rateBurst: 4 });
+    await get('/ip/list?n=0');
+    await get('/ip/nothing');
+    await get('/ip/list', { method: 'DELETE' });
+    await get('/ip/list');
+    await get('/ip/list');
+    await raw(`GET /ip/list HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`);
+    const text = await ofAdmin('/metrics');
+    const count = (code: string) =>
+      Number(
+        new RegExp(`gochat_ipconf_requests_total{[^}]*code="${code}"[^}]*} (\\d+)`).exec(text)?.[1] ?? 0,
+      );
+    for (const code of [
+      'ARGUMENT_INVALID',
+      'ROUTE_NOT_FOUND',
+      'METHOD_NOT_ALLOWED',
+      'RATE_LIMITED',
+      'REQUEST_TOO_LARGE',
+    ])
+      expect([code, count(code)]).toEqual([code, 1]);
+  });
+
+  test('a batch: each of its requests counts', async () => {
+    await start({ ratePerSecond: 0.001, rateBurst: 5 });
+    const post = () =>
+      get('/ip/list', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ requests: Array.from({ length: 5 }, () => ({})) }),
+      });
+    expect((await post()).body.code).toBe('NO_GATEWAY');
+    expect((await post()).body.code).toBe('RATE_LIMITED');
+  });
+
+  test('a preflight: allowed from anywhere', async () => {
+    await start();
+    const answer = await get('/ip/list', { method: 'OPTIONS' });
+    expect(answer.status).toBe(204);
+    expect(answer.headers.get('access-control-allow-methods')).toContain('GET');
+  });
+
+  test('HEAD: the headers of GET without a body', async () => {
+    await start();
+    const answer = await get('/healthz', { method: 'HEAD' });
+    expect(answer.status).toBe(200);
+    expect(Number(answer.headers.get('content-length'))).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,46 @@
+/** The presence: this ipconf's entry in the registry, tried until it is there. */
+import { Backoff, type Logger } from '../common/mod.ts';
+import type { Endpoint, Registration, Registry } from '../crpc/mod.ts';
+import { IPCONF_SERVICE } from './source.ts';
+
+export class Presence {
+  readonly #registry: Registry;
+  readonly #endpoint: Endpoint;
+  readonly #logger: Logger;
+  readonly #backoff = new Backoff();
+  #registration: Registration | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(registry: Registry, endpoint: Endpoint, logger: Logger) {
+    this.#registry = registry;
+    this.#endpoint = endpoint;
+    this.#logger = logger;
+  }
+
+  /** It has been registered; from then on the registry keeps it so. */
+  get isRegistered(): boolean {
+    return this.#registration !== undefined;
+  }
+
+  /** Resolves after the first try; further ones follow until one succeeds. */
+  async register(): Promise<void> {
+    try {
+      const registration = await this.#registry.register(IPCONF_SERVICE, this.#endpoint);
+      this.#registration = registration;
+      if (this.#closed) await registration.deregister();
+    } catch (error) {
+      if (this.#closed) return;
+      const retryInMs = this.#backoff.next();
+      this.#logger.warn({ err: error, retryInMs }, 'ipconf is not registered');
+      this.#timer = setTimeout(() => void this.register(), retryInMs);
+    }
+  }
+
+  /** Takes it out; idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#registration?.deregister();
+  }
+}
