@@ -2,21 +2,25 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { startHeapTrim } from './heap-trim.ts';
 
 const MIB = 1024 * 1024;
+const COLLECT_MS = 20;
+/** Long beside the rest after one collection, 10 s. */
 const LONG_MS = 60_000;
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** A thread whose heap and work the test sets; a collection leaves `live`. */
+/** A thread whose heap and work the test sets; a collection leaves `live`, upon which `regrow` comes at once. */
 function fakeThread() {
-  const thread = { heap: 20 * MIB, live: 20 * MIB, load: 0, collections: 0 };
+  const thread = { heap: 20 * MIB, live: 20 * MIB, regrow: 0, load: 0, collections: 0 };
   startHeapTrim({
     collect: () => {
       thread.collections++;
       thread.heap = thread.live;
+      setTimeout(() => (thread.heap += thread.regrow), 1);
     },
     heapBytes: () => thread.heap,
     busy: () => thread.load,
+    now: () => Date.now() + thread.collections * COLLECT_MS,
   });
   return thread;
 }
@@ -49,4 +53,18 @@ test('trim: what lives on is not collected again and again', () => {
   thread.heap = 120 * MIB;
   vi.advanceTimersByTime(LONG_MS);
   expect(thread.collections).toBe(2);
+});
+
+test('trim: a calm thread that needs the memory again is asked for it ever more seldom, until it was busy', () => {
+  const thread = fakeThread();
+  thread.regrow = 50 * MIB;
+  thread.heap = 70 * MIB;
+  vi.advanceTimersByTime(10 * LONG_MS);
+  // After 10, 20, 40 … s: 6 in ten minutes.
+  expect(thread.collections).toBe(6);
+  thread.load = 0.9;
+  vi.advanceTimersByTime(10 * LONG_MS);
+  thread.load = 0.05;
+  vi.advanceTimersByTime(LONG_MS);
+  expect(thread.collections).toBe(9);
 });

@@ -8,6 +8,10 @@ const LOOK_MS = 2000;
 const CALM = 0.2;
 /** Heap beyond what the last collection left that is worth another one: some 2,000 logins. */
 const MIN_GROWTH_BYTES = 8 * 1024 * 1024;
+/** How many times longer than it took nothing is collected: at most a five-hundredth of the time goes into it. */
+const REST_FACTOR = 500;
+/** Where a calm thread needs the memory again and again, that becomes ever more, up to so many times more. */
+const MAX_PATIENCE = 1024;
 
 export interface HeapTrimOptions {
   /** Collects the garbage. @default what `node --expose-gc` brings; without it nothing is trimmed */
@@ -16,6 +20,8 @@ export interface HeapTrimOptions {
   readonly heapBytes?: () => number;
   /** Returns the part of the time since the last call that the thread was busy. @default of its event loop */
   readonly busy?: () => number;
+  /** Monotonic, ms. @default performance.now */
+  readonly now?: () => number;
 }
 
 /**
@@ -26,12 +32,23 @@ export interface HeapTrimOptions {
  */
 export function startHeapTrim(options: HeapTrimOptions = {}): void {
   const { collect = globalThis.gc, heapBytes = ownHeapBytes, busy = ownLoop() } = options;
+  const { now = () => performance.now() } = options;
   if (collect === undefined) return;
   let left = heapBytes();
+  let restUntil = 0;
+  let patience = 1;
   setInterval(() => {
-    if (busy() > CALM || heapBytes() - left < MIN_GROWTH_BYTES) return;
+    if (busy() > CALM) {
+      patience = 1;
+      return;
+    }
+    const begin = now();
+    if (begin < restUntil || heapBytes() - left < MIN_GROWTH_BYTES) return;
     collect();
     left = heapBytes();
+    const end = now();
+    restUntil = end + (end - begin) * REST_FACTOR * patience;
+    patience = Math.min(patience * 2, MAX_PATIENCE);
   }, LOOK_MS).unref();
 }
 
