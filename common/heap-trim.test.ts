@@ -55,6 +55,18 @@ test('trim: what lives on is not collected again and again', () => {
   expect(thread.collections).toBe(2);
 });
 
+test('trim: what goes back later than at the collection counts as left by it', () => {
+  const thread = fakeThread();
+  thread.heap = 70 * MIB;
+  thread.live = 70 * MIB;
+  vi.advanceTimersByTime(LONG_MS);
+  thread.heap = 30 * MIB;
+  vi.advanceTimersByTime(LONG_MS);
+  thread.heap = 70 * MIB;
+  vi.advanceTimersByTime(LONG_MS);
+  expect(thread.collections).toBe(2);
+});
+
 test('trim: a calm thread that needs the memory again is asked for it ever more seldom, until it was busy', () => {
   const thread = fakeThread();
   thread.regrow = 50 * MIB;

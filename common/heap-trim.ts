@@ -43,7 +43,10 @@ export function startHeapTrim(options: HeapTrimOptions = {}): void {
       return;
     }
     const begin = now();
-    if (begin < restUntil || heapBytes() - left < MIN_GROWTH_BYTES) return;
+    const heap = heapBytes();
+    // V8 gives pages back for some time after a collection.
+    left = Math.min(left, heap);
+    if (begin < restUntil || heap - left < MIN_GROWTH_BYTES) return;
     collect();
     left = heapBytes();
     const end = now();
