@@ -25,7 +25,9 @@ export interface HeapTrimOptions {
 }
 
 /**
- * Watches the calling thread's heap: once it has grown and the thread is calm, its garbage is collected.
+ * Watches the calling thread's heap: once it has grown, and grows no more, and the thread is calm, its garbage is
+ * collected; a look later once more, as V8 makes the young generation smaller only when little was allocated since the
+ * collection before.
  *
  * V8 collects when it needs room. What ten thousand logins leave behind would stay resident until the next ten
  * thousand come, which may be never. A collection stops the thread for 2 to 3 ms per 1,000 connections.
@@ -35,23 +37,29 @@ export function startHeapTrim(options: HeapTrimOptions = {}): void {
   const { now = () => performance.now() } = options;
   if (collect === undefined) return;
   let left = heapBytes();
+  let before = left;
+  let isSecond = false;
   let restUntil = 0;
   let patience = 1;
   setInterval(() => {
+    const heap = heapBytes();
+    const grows = heap > before;
+    before = heap;
+    // V8 gives pages back for some time after a collection.
+    left = Math.min(left, heap);
     if (busy() > CALM) {
+      isSecond = false;
       patience = 1;
       return;
     }
     const begin = now();
-    const heap = heapBytes();
-    // V8 gives pages back for some time after a collection.
-    left = Math.min(left, heap);
-    if (begin < restUntil || heap - left < MIN_GROWTH_BYTES) return;
+    if (!isSecond && (grows || begin < restUntil || heap - left < MIN_GROWTH_BYTES)) return;
     collect();
     left = heapBytes();
     const end = now();
     restUntil = end + (end - begin) * REST_FACTOR * patience;
-    patience = Math.min(patience * 2, MAX_PATIENCE);
+    if (isSecond) patience = Math.min(patience * 2, MAX_PATIENCE);
+    isSecond = !isSecond;
   }, LOOK_MS).unref();
 }
 
