@@ -26,41 +26,43 @@ export interface HeapTrimOptions {
 
 /**
  * Watches the calling thread's heap: once it has grown, and grows no more, and the thread is calm, its garbage is
- * collected; a look later once more, as V8 makes the young generation smaller only when little was allocated since the
- * collection before.
+ * collected and what is free is given back to the system.
  *
- * V8 collects when it needs room. What ten thousand logins leave behind would stay resident until the next ten
- * thousand come, which may be never. A collection stops the thread for 2 to 3 ms per 1,000 connections.
+ * V8 collects when it needs room, and keeps what it got. What ten thousand logins leave behind would stay resident
+ * until the next ten thousand come, which may be never. It stops the thread for some 10 ms per 1,000 connections.
  */
 export function startHeapTrim(options: HeapTrimOptions = {}): void {
-  const { collect = globalThis.gc, heapBytes = ownHeapBytes, busy = ownLoop() } = options;
+  const { collect = collector(), heapBytes = ownHeapBytes, busy = ownLoop() } = options;
   const { now = () => performance.now() } = options;
   if (collect === undefined) return;
   let left = heapBytes();
   let before = left;
-  let isSecond = false;
   let restUntil = 0;
   let patience = 1;
   setInterval(() => {
     const heap = heapBytes();
     const grows = heap > before;
     before = heap;
-    // V8 gives pages back for some time after a collection.
+    // V8 may have given something back by itself.
     left = Math.min(left, heap);
     if (busy() > CALM) {
-      isSecond = false;
       patience = 1;
       return;
     }
     const begin = now();
-    if (!isSecond && (grows || begin < restUntil || heap - left < MIN_GROWTH_BYTES)) return;
+    if (grows || begin < restUntil || heap - left < MIN_GROWTH_BYTES) return;
     collect();
     left = heapBytes();
     const end = now();
     restUntil = end + (end - begin) * REST_FACTOR * patience;
-    if (isSecond) patience = Math.min(patience * 2, MAX_PATIENCE);
-    isSecond = !isSecond;
+    patience = Math.min(patience * 2, MAX_PATIENCE);
   }, LOOK_MS).unref();
+}
+
+/** Returns what collects as if memory were short: any other collection keeps the pages that it frees for later. */
+function collector(): (() => unknown) | undefined {
+  const { gc } = globalThis;
+  return gc && (() => gc({ type: 'major', execution: 'sync', flavor: 'last-resort' }));
 }
 
 function ownHeapBytes(): number {

@@ -50,7 +50,7 @@ export const MEMBERS = 1000;
 
 /** Time to settle, to collect garbage and to read what is left: of some thousand connections, and of many. */
 const IDLE_SECONDS = 15;
-const IDLE_MANY_SECONDS = 18;
+const IDLE_MANY_SECONDS = 30;
 
 const EVERYONE: readonly PeerName[] = ['gochat', 'gochat-embedded', 'nats', 'mosquitto', 'socket.io'];
 
