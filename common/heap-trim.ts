@@ -6,6 +6,10 @@ import { getHeapStatistics } from 'node:v8';
 const LOOK_MS = 2000;
 /** A thread that was busy for no more than this part of the time since the last look is calm. */
 const CALM = 0.2;
+/** A heap that has grown by more since the last look has work. */
+const STILL_BYTES = 1024 * 1024;
+/** Looks at which it was calm and its heap still: a crowd may come back after a moment, and needs it then. */
+const CALM_LOOKS = 5;
 /** Heap beyond what the last collection left that is worth another one: some 2,000 logins. */
 const MIN_GROWTH_BYTES = 8 * 1024 * 1024;
 /** How many times longer than it took nothing is collected: at most a five-hundredth of the time goes into it. */
@@ -37,20 +41,19 @@ export function startHeapTrim(options: HeapTrimOptions = {}): void {
   if (collect === undefined) return;
   let left = heapBytes();
   let before = left;
+  let calm = 0;
   let restUntil = 0;
   let patience = 1;
   setInterval(() => {
     const heap = heapBytes();
-    const grows = heap > before;
+    const isBusy = busy() > CALM;
+    calm = isBusy || heap - before > STILL_BYTES ? 0 : calm + 1;
     before = heap;
     // V8 may have given something back by itself.
     left = Math.min(left, heap);
-    if (busy() > CALM) {
-      patience = 1;
-      return;
-    }
+    if (isBusy) patience = 1;
     const begin = now();
-    if (grows || begin < restUntil || heap - left < MIN_GROWTH_BYTES) return;
+    if (calm < CALM_LOOKS || begin < restUntil || heap - left < MIN_GROWTH_BYTES) return;
     collect();
     left = heapBytes();
     const end = now();

@@ -38,7 +38,7 @@ interface Reading {
 }
 
 /** Connections have settled and whoever gives memory back has; of an idle scenario's `seconds` the rest is for collecting. */
-const SETTLE_MS = 12_000;
+const SETTLE_MS = 18_000;
 /** Until memory that was given back is given back. */
 const RETURN_MS = 1000;
 

@@ -49,8 +49,8 @@ export interface Scenario {
 export const MEMBERS = 1000;
 
 /** Time to settle, to collect garbage and to read what is left: of some thousand connections, and of many. */
-const IDLE_SECONDS = 15;
-const IDLE_MANY_SECONDS = 30;
+const IDLE_SECONDS = 21;
+const IDLE_MANY_SECONDS = 40;
 
 const EVERYONE: readonly PeerName[] = ['gochat', 'gochat-embedded', 'nats', 'mosquitto', 'socket.io'];
 
