@@ -4,6 +4,7 @@ import type { WebSocket } from 'ws';
 import type { ErrorCode } from '../common/mod.ts';
 import type { FrameParser } from '../proto/mod.ts';
 import type { Origin } from './address-limits.ts';
+import { descriptorOf } from './direct-write.ts';
 import type { Downlink } from './fanout.ts';
 import type { StateLink } from './state-link.ts';
 import type { WheelItem } from './timing-wheel.ts';
@@ -57,6 +58,8 @@ export class Connection implements WheelItem<Connection> {
   readonly conn: number;
   readonly transport: Transport;
   readonly socket: Duplex;
+  /** See direct-write.ts. */
+  readonly descriptor: number;
   /** Set where the transport is WebSocket. */
   readonly webSocket: WebSocket | undefined;
   /** Set where the transport is TCP. */
@@ -117,6 +120,7 @@ export class Connection implements WheelItem<Connection> {
     this.conn = conn;
     this.transport = transport;
     this.socket = socket;
+    this.descriptor = descriptorOf(socket);
     this.webSocket = peer.webSocket;
     this.parser = peer.parser;
     this.origin = peer.origin;

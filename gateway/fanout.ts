@@ -10,6 +10,7 @@ import {
 } from '../proto/mod.ts';
 import { type Connection, Phase } from './connection.ts';
 import type { ConnectionTable } from './connection-table.ts';
+import { writeNow } from './direct-write.ts';
 import { type GatewayLimits, SOFT_PART } from './limits.ts';
 import { TraceRing } from './trace-ring.ts';
 import type { WorkerStats } from './worker-stats.ts';
@@ -222,7 +223,7 @@ export class Fanout {
       const bytes = connection.transport.pack(out, queued > 0);
       this.#stats.framesOut += out.count;
       this.#stats.bytesOut += bytes.length;
-      connection.socket.write(bytes);
+      writeNow(connection.socket, connection.descriptor, bytes);
     }
     if (connection.phase === Phase.CLOSING) {
       connection.ended = true;
