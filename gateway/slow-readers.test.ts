@@ -77,6 +77,18 @@ function deliver(conns: readonly number[], type: FrameType, bytes: number): void
 }
 
 describe('SlowReaders', () => {
+  test('a large frame for one that has little waiting and takes none of it: it has not caught up, and its time comes', () => {
+    const { connection } = connect();
+    deliver([connection.conn], FrameType.MESSAGE, 1000);
+    deliver([connection.conn], FrameType.MESSAGE, 100_000);
+    expect(connection.slowSince).toBe(1);
+    slow.look();
+    expect(caughtUp).toEqual([]);
+    tick += 100;
+    slow.look();
+    expect(timedOut).toEqual([connection]);
+  });
+
   test('past the bound: nothing more is queued, and what comes when it has caught up is', () => {
     const { connection, socket } = connect();
     const conns = [connection.conn];

@@ -7,7 +7,7 @@ export interface SlowReadersContext {
   readonly stats: Pick<WorkerStats, 'behind'>;
   /** The coarse clock, in WHEEL_TICK_MS. */
   tick(): number;
-  /** It has read most of what waited: it is to be read again and to resynchronise. */
+  /** It has read, and most of what waited: it is to be read again and to resynchronise. */
   onCaughtUp(connection: Connection): void;
   /** It was given its time. */
   onTimeout(connection: Connection): void;
@@ -23,7 +23,8 @@ export interface SlowReadersContext {
 export class SlowReaders {
   readonly #limits: Pick<GatewayLimits, 'maxOutboundBytes' | 'slowTimeoutMs'>;
   readonly #context: SlowReadersContext;
-  readonly #slow = new Set<Connection>();
+  /** With what waited for each when it was marked, bytes. */
+  readonly #slow = new Map<Connection, number>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -43,7 +44,7 @@ export class SlowReaders {
     if (connection.slowSince !== 0) return;
     connection.slowSince = this.#context.tick();
     connection.transport.pause(connection);
-    this.#slow.add(connection);
+    this.#slow.set(connection, connection.socket.writableLength);
     this.#timer ??= setInterval(() => this.look(), WHEEL_TICK_MS);
   }
 
@@ -52,11 +53,12 @@ export class SlowReaders {
     const { maxOutboundBytes, slowTimeoutMs } = this.#limits;
     const tick = this.#context.tick();
     let bytes = 0;
-    for (const connection of this.#slow) {
+    for (const [connection, before] of this.#slow) {
       const { writableLength } = connection.socket;
       if (connection.phase >= Phase.CLOSING) {
         this.#slow.delete(connection);
-      } else if (writableLength <= maxOutboundBytes / SOFT_PART) {
+      } else if (writableLength < Math.max(before, 1) && writableLength <= maxOutboundBytes / SOFT_PART) {
+        // A large frame may be what was too much for one that has little waiting and takes none of it.
         this.#slow.delete(connection);
         connection.slowSince = 0;
         this.#context.onCaughtUp(connection);
