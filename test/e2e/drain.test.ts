@@ -69,9 +69,7 @@ async function run(cluster: Cluster, drain: (victim: RunningServer) => Promise<v
   expectEverything(reader, senders, SENDS_EACH);
   // Who was there was told, and went where it was told to.
   // The reader's messages may all have come before it was told to go.
-  await eventually('the reader elsewhere', () =>
-    Promise.resolve(gatewayOf(reader) === other.up['instance']),
-  );
+  await eventually('the reader elsewhere', () => Promise.resolve(gatewayOf(reader) === other.up['instance']));
   for (const client of moved) {
     const told = client.events.findIndex((event) => event['code'] === 'SERVER_DRAINING');
     const after = client.events.slice(told).filter((event) => event['event'] === 'connected');
