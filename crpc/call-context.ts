@@ -73,7 +73,8 @@ export class CallContext {
     if (Number.isFinite(this.#deadline)) {
       this.#timer = setTimeout(
         () => abort.abort(new Error('the deadline has passed')),
-        Math.max(0, this.#deadline - performance.now()),
+        // A timer may be almost 1 ms early, and who is told then is in time.
+        Math.max(0, Math.ceil(this.#deadline - performance.now()) + 1),
       );
       this.#timer.unref();
     }

@@ -1,6 +1,9 @@
 /** Deadlines over three hops of real servers: the budget shrinks, in calls and in streams. */
+import { Metadata } from '@grpc/grpc-js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CallContext } from './call-context.ts';
+import { serverDeadline } from './interceptor-deadline.ts';
 import { EchoCluster, hello } from './testing/cluster.ts';
 import type { EchoClient } from './testing/cluster.ts';
 import { Inbox } from './testing/support.ts';
@@ -71,5 +74,45 @@ describe('deadlines over three hops', () => {
     await expect(front.unary(hello, { timeoutMs: 300 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     expect(await failed.next()).toBe('DEADLINE_EXCEEDED');
     expect(seen.length).toBe(1);
+  });
+});
+
+describe('an answer after the deadline', () => {
+  const late = async (): Promise<void> => {
+    while (performance.now() < deadline) await sleep(1);
+  };
+  let deadline = 0;
+  const context = (): CallContext => {
+    const call = {
+      metadata: new Metadata(),
+      cancelled: false,
+      getPeer: () => '',
+      getDeadline: () => Date.now() + 20,
+      on: () => undefined,
+    };
+    const made = new CallContext('/a.B/C', call);
+    ({ deadline } = made);
+    return made;
+  };
+
+  test('unary: is none', async () => {
+    const handler = serverDeadline().unary?.(async () => {
+      await late();
+      return hello;
+    }, '');
+    await expect(handler?.(hello, context())).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  });
+
+  test('stream: its end is not the end of what there is', async () => {
+    const handler = serverDeadline().stream?.(async function* () {
+      yield hello;
+      await late();
+    }, '');
+    const seen: unknown[] = [];
+    const read = async () => {
+      for await (const response of handler?.(hello, context()) ?? []) seen.push(response);
+    };
+    await expect(read()).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(seen).toEqual([hello]);
   });
 });

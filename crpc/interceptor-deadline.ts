@@ -11,20 +11,21 @@ export interface ClientDeadlineOptions {
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** Makes the call that is being answered known to what it calls, and refuses calls whose time is over on arrival. */
+/**
+ * Makes the call that is being answered known to what it calls, and refuses calls whose time is over: on arrival, and
+ * when their answer is ready. A handler that is told of the end may answer with what it has, and its caller, whose
+ * clock is a little later, must not take that for the whole.
+ */
 export function serverDeadline(): ServerInterceptor {
   const check = (context: CallContext): void => {
     if (context.deadline <= performance.now()) throw new GochatError('DEADLINE_EXCEEDED');
   };
   return {
-    unary: (next) => (input, context) => {
-      try {
-        check(context);
-        return runInCall(context, () => next(input, context));
-      } catch (error) {
-        // A handler that throws before it has a promise to return.
-        return Promise.reject(error);
-      }
+    unary: (next) => async (input, context) => {
+      check(context);
+      const response = await runInCall(context, () => next(input, context));
+      check(context);
+      return response;
     },
     stream: (next) =>
       async function* (input, context) {
@@ -33,7 +34,10 @@ export function serverDeadline(): ServerInterceptor {
         try {
           for (;;) {
             const step = await runInCall(context, () => responses.next());
-            if (step.done) return;
+            if (step.done) {
+              check(context);
+              return;
+            }
             yield step.value;
           }
         } finally {

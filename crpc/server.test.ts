@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { GochatError, createLogger, silentLogger as logger } from '../common/mod.ts';
 import { Channel } from './channel.ts';
 import type { ChannelOptions } from './channel.ts';
@@ -223,22 +223,35 @@ describe('deadlines and aborts', () => {
       }),
   };
 
-  test('a handler slower than the budget: DEADLINE_EXCEEDED, and the handler is told', async () => {
-    const told = Promise.withResolvers<void>();
+  test.each([
+    ['unary', (client: CrpcClient<typeof EchoService>) => client.unary(hello, { timeoutMs: 500 })],
+    [
+      'stream',
+      (client: CrpcClient<typeof EchoService>) => collect(client.serverStream(hello, { timeoutMs: 500 })),
+    ],
+  ])('%s: a handler slower than the budget is told; what it answers then is too late', async (_, call) => {
+    const calls = 20;
+    let told = 0;
+    const wait = async (signal: AbortSignal) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      told++;
+    };
     const server = await serve({
-      unary: async (_, { signal }) => {
-        await new Promise((resolve) => signal.addEventListener('abort', resolve));
-        told.resolve();
+      unary: async (_input, { signal }) => {
+        await wait(signal);
         return { text: '', server: '' };
+      },
+      serverStream: async function* (_input, { signal }) {
+        yield { text: '', server: '' };
+        await wait(signal);
       },
     });
     const client = clientOf(server.address);
-    // Once connected, the call reaches its handler long before its time is over.
-    await collect(client.serverStream(hello));
-    await expect(client.unary(hello, { timeoutMs: 500 })).rejects.toMatchObject({
-      code: 'DEADLINE_EXCEEDED',
-    });
-    await told.promise;
+    // The server's clock runs out before or after the caller's, as it happens.
+    const answers = await Promise.allSettled(Array.from({ length: calls }, () => call(client)));
+    for (const answer of answers)
+      expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'DEADLINE_EXCEEDED' } });
+    await vi.waitFor(() => expect(told).toBe(calls));
   });
 
   test('a call without a budget: gets the channel’s', async () => {
