@@ -10,10 +10,10 @@ import {
 } from '../proto/mod.ts';
 import { type Connection, Phase } from './connection.ts';
 import type { ConnectionTable } from './connection-table.ts';
-import { writeNow } from './direct-write.ts';
 import { type GatewayLimits, SOFT_PART } from './limits.ts';
 import { TraceRing } from './trace-ring.ts';
 import type { WorkerStats } from './worker-stats.ts';
+import { BroadcastWriter } from './write-many.ts';
 
 /**
  * The frames of a tick up to one of them, as a list that grows at its end and is shared from its beginning.
@@ -48,6 +48,7 @@ export class Fanout {
   readonly #onSlow: (connection: Connection) => void;
   readonly #onJoining: (connection: Connection, frame: Uint8Array) => void;
   readonly #traces: TraceRing;
+  readonly #writer = new BroadcastWriter();
   #dirty: Connection[] = [];
   #spare: Connection[] = [];
   /** Beginning of the lists of this tick that was asked for last. */
@@ -140,6 +141,7 @@ export class Fanout {
     const dirty = this.#dirty;
     this.#dirty = this.#spare;
     for (const connection of dirty) this.#write(connection);
+    this.#writer.flush();
     dirty.length = 0;
     this.#spare = dirty;
   }
@@ -223,9 +225,10 @@ export class Fanout {
       const bytes = connection.transport.pack(out, queued > 0);
       this.#stats.framesOut += out.count;
       this.#stats.bytesOut += bytes.length;
-      writeNow(connection.socket, connection.descriptor, bytes);
+      this.#writer.write(connection.socket, connection.descriptor, bytes);
     }
     if (connection.phase === Phase.CLOSING) {
+      this.#writer.flush();
       connection.ended = true;
       connection.transport.end(connection);
     }
