@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { descriptorOf, writeNow } from './direct-write.ts';
+import { receive } from './test-sockets.ts';
 
 /** More than a socket on loopback takes at once. */
 const MANY_BYTES = 32 * 1024 * 1024;
@@ -28,25 +29,13 @@ afterEach(async () => {
   await once(server, 'close');
 });
 
-/** Resolves with what comes, once it is so many bytes. */
-async function receive(bytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of theirs.iterator({ destroyOnReturn: false })) {
-    chunks.push(chunk as Buffer);
-    size += (chunk as Buffer).length;
-    if (size >= bytes) break;
-  }
-  return Buffer.concat(chunks);
-}
-
 test('a socket that keeps up: the bytes arrive, and nothing waits', async () => {
   writeNow(ours, descriptor, Buffer.from('one'));
   writeNow(ours, descriptor, Buffer.from('two'));
   expect(ours.writableLength).toBe(0);
   // Node has not seen them: they went past it.
   expect(ours.bytesWritten).toBe(0);
-  expect((await receive(6)).toString()).toBe('onetwo');
+  expect((await receive(theirs, 6)).toString()).toBe('onetwo');
 });
 
 test('a socket that is behind: the rest waits in it, in order with what comes after', async () => {
@@ -55,7 +44,7 @@ test('a socket that is behind: the rest waits in it, in order with what comes af
   expect(ours.writableLength).toBeGreaterThan(0);
   expect(ours.writableLength).toBeLessThan(MANY_BYTES);
   writeNow(ours, descriptor, Buffer.from('end'));
-  const received = await receive(MANY_BYTES + 3);
+  const received = await receive(theirs, MANY_BYTES + 3);
   expect(received.length).toBe(MANY_BYTES + 3);
   expect(received.subarray(MANY_BYTES - 1).toString()).toBe('xend');
 });

@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { descriptorOf } from './direct-write.ts';
+import { receive } from './test-sockets.ts';
 import { BroadcastWriter, loadWriteMany } from './write-many.ts';
 
 /** What the build has made of write-many.c; `make test` needs a C compiler for it. */
@@ -45,18 +46,6 @@ async function connectPairs(count: number): Promise<Pair[]> {
   return pairs;
 }
 
-/** Resolves with what comes, once it is so many bytes. */
-async function receive({ theirs }: Pair, bytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of theirs.iterator({ destroyOnReturn: false })) {
-    chunks.push(chunk as Buffer);
-    size += (chunk as Buffer).length;
-    if (size >= bytes) break;
-  }
-  return Buffer.concat(chunks);
-}
-
 test('the build has compiled it', () => {
   expect(compiled).toBeTypeOf('function');
 });
@@ -72,7 +61,9 @@ test.each<[string, readonly unknown[]]>([
   ['arrays of another type', [new Float64Array(1), 1, Buffer.from('x'), new Int32Array(1)]],
   ['text', [new Int32Array(1), 1, 'x', new Int32Array(1)]],
 ])('%s: a TypeError', (_, args) => {
-  expect(() => (compiled as (...all: unknown[]) => void)(...args)).toThrow(TypeError);
+  expect(() => (compiled as (...all: unknown[]) => void)(...args)).toThrow(
+    'writeMany(descriptors, count, bytes, taken)',
+  );
 });
 
 describe.each([
@@ -92,7 +83,7 @@ describe.each([
     }
     for (const pair of pairs) {
       expect(pair.ours.writableLength).toBe(0);
-      expect((await receive(pair, 13)).toString()).toBe('one two three');
+      expect((await receive(pair.theirs, 13)).toString()).toBe('one two three');
     }
   });
 
@@ -104,7 +95,7 @@ describe.each([
     for (const [index, pair] of pairs.entries()) writeTo(writer, pair, textOf(index));
     writer.flush();
     for (const [index, pair] of pairs.entries())
-      expect((await receive(pair, 5)).toString()).toBe(textOf(index).toString());
+      expect((await receive(pair.theirs, 5)).toString()).toBe(textOf(index).toString());
   });
 
   test('one is behind: what it does not take waits in it, the others have theirs', async () => {
@@ -117,8 +108,8 @@ describe.each([
     const bytes = Buffer.from('end');
     for (const pair of pairs) writeTo(writer, pair, bytes);
     writer.flush();
-    for (const pair of others) expect((await receive(pair, 3)).toString()).toBe('end');
-    const received = await receive(slow, MANY_BYTES + 3);
+    for (const pair of others) expect((await receive(pair.theirs, 3)).toString()).toBe('end');
+    const received = await receive(slow.theirs, MANY_BYTES + 3);
     expect(received.length).toBe(MANY_BYTES + 3);
     expect(received.subarray(MANY_BYTES - 1).toString()).toBe('xend');
   });
@@ -133,7 +124,7 @@ describe.each([
       expect(ours.writableLength).toBeGreaterThan(0);
       expect(ours.writableLength).toBeLessThan(MANY_BYTES);
     }
-    for (const pair of pairs) expect((await receive(pair, MANY_BYTES)).length).toBe(MANY_BYTES);
+    for (const pair of pairs) expect((await receive(pair.theirs, MANY_BYTES)).length).toBe(MANY_BYTES);
   });
 
   test('one has been reset, one destroyed: they close, the others have theirs', async () => {
@@ -149,7 +140,7 @@ describe.each([
     const bytes = Buffer.from('late');
     for (const pair of pairs) writeTo(writer, pair, bytes);
     writer.flush();
-    for (const pair of others) expect((await receive(pair, 4)).toString()).toBe('late');
+    for (const pair of others) expect((await receive(pair.theirs, 4)).toString()).toBe('late');
     await closed;
   });
 });

@@ -1,0 +1,14 @@
+/** What the tests of writes share. */
+import type { Socket } from 'node:net';
+
+/** Resolves with what comes, once it is so many bytes. */
+export async function receive(socket: Socket, bytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    chunks.push(chunk as Buffer);
+    size += (chunk as Buffer).length;
+    if (size >= bytes) break;
+  }
+  return Buffer.concat(chunks);
+}
