@@ -1,4 +1,5 @@
 /** The command line: gochat MODE [flags]. Parses, hands over to the mode's file, and turns errors into exit codes. */
+import type { Writable } from 'node:stream';
 import { Command, CommanderError, Option } from 'commander';
 import { envName, ExitCode, flagName, GochatError, type Settings } from '../common/mod.ts';
 import { addCtl } from './ctl.ts';
@@ -104,4 +105,14 @@ function report(error: unknown): number {
   return ExitCode.RUNTIME;
 }
 
-process.exit(await main(process.argv).catch(report));
+/** Resolves when all that was written is out, or nobody reads it any more: process.exit drops what a pipe has not taken. */
+function flushed(output: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    output.on('error', () => resolve());
+    output.write('', () => resolve());
+  });
+}
+
+const exitCode = await main(process.argv).catch(report);
+await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+process.exit(exitCode);

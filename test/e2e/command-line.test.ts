@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { engineUrl, freshDatabase } from '../harness/cluster.ts';
 import { Client, Gochat, runGochat, startServer, startUp } from '../harness/gochat.ts';
@@ -234,6 +235,28 @@ describe('up', () => {
     await using admin = new Client(up, 'admin', '111111');
     await admin.event('synced');
     expect(admin.texts()).toEqual(['survives']);
+  });
+
+  test('a client whose output is read late ends when all of it is out', async () => {
+    await using up = await startUp(join(folder, 'late'));
+    const lines = Array.from({ length: 1000 }, (_, i) => `${i} ${'x'.repeat(1000)}`);
+    await using demo = new Client(up, 'demo', '111111');
+    demo.say('/create long', ...lines);
+    demo.end();
+    expect((await demo.exit()).code).toBe(0);
+
+    await using late = new Client(up, 'test', '111111');
+    await late.event('synced');
+    late.child.stdout.pause();
+    late.say('/join long', `/history ${lines.length}`);
+    late.end();
+    // By now it has printed more than a pipe holds, and would be gone.
+    await setTimeout(3000);
+    late.child.stdout.resume();
+    expect((await late.exit()).code).toBe(0);
+    const history = late.events.filter((event) => event['history'] === true);
+    expect(history.map((event) => event['seq'])).toEqual(lines.map((_, i) => i + 1));
+    expect(history.at(-1)?.['text']).toBe(lines.at(-1));
   });
 
   test('--no-demo: no account is made', async () => {
