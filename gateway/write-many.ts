@@ -15,8 +15,6 @@ export type WriteMany = (
 
 /** Sockets written to in one call; it stops the thread for some 5 ms. */
 const MAX_SOCKETS = 1024;
-/** Fewer are written to one by one, as the call itself costs something. */
-const MIN_SOCKETS = 4;
 
 /** Returns the compiled function, which scripts/build-write-many.sh puts beside this module; undefined: it is not built. */
 export function loadWriteMany(
@@ -59,19 +57,15 @@ export class BroadcastWriter {
   /** Writes what has been gathered. */
   flush(): void {
     const sockets = this.#sockets;
+    if (sockets.length === 0) return;
     const bytes = this.#bytes;
     this.#bytes = NOTHING;
-    if (this.#writeMany === undefined || sockets.length < MIN_SOCKETS) {
-      for (let i = 0; i < sockets.length; i++)
-        writeNow(sockets[i] as Duplex, this.#descriptors[i] as number, bytes);
-    } else {
-      const taken = this.#taken;
-      this.#writeMany(this.#descriptors, sockets.length, bytes, taken);
-      for (let i = 0; i < sockets.length; i++) {
-        const count = taken[i] as number;
-        // The rest waits in the socket as ever, and what is wrong with it shows there.
-        if (count < bytes.length) (sockets[i] as Duplex).write(bytes.subarray(count));
-      }
+    const taken = this.#taken;
+    this.#writeMany?.(this.#descriptors, sockets.length, bytes, taken);
+    for (let i = 0; i < sockets.length; i++) {
+      const count = taken[i] as number;
+      // The rest waits in the socket as ever, and what is wrong with it shows there.
+      if (count < bytes.length) (sockets[i] as Duplex).write(bytes.subarray(count));
     }
     sockets.length = 0;
   }
