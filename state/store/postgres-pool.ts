@@ -127,10 +127,13 @@ async function lend<T>(
   try {
     const result = await work({
       query: async <Row extends object>(statement: Statement) => {
-        const { text, values } = statement;
-        return (
-          await run<Row>({ text, values: values as pg.QueryConfigValues<unknown[]>, name: nameOf(text) })
-        ).rows;
+        const { text } = statement;
+        const values = [...statement.values];
+        const { rows } = await run<Row>({ text, values, name: nameOf(text) });
+        // The driver's queries refer to each other: one that has grown old would keep all later arguments until the
+        // next full collection, and each minor one would copy them.
+        values.length = 0;
+        return rows;
       },
       script: async (text) => {
         await run({ text });
