@@ -10,5 +10,6 @@ export * from './lifecycle.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
 export * from './reset-socket.ts';
+export * from './task-queue.ts';
 export * from './ticket.ts';
 export * from './tracing.ts';

@@ -1,6 +1,6 @@
 /** From HELLO to WELCOME: version, token, session, location map, room. */
 import { randomBytes } from 'node:crypto';
-import { type ErrorCode, type ErrorDetails, isErrorCode } from '../common/mod.ts';
+import { type ErrorCode, type ErrorDetails, isErrorCode, TaskQueue } from '../common/mod.ts';
 import {
   client,
   encodeFrame,
@@ -21,6 +21,12 @@ import { Forwarded, type Uplink } from './uplink.ts';
 const DEVICE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 /** Ref of the request to join; a client's own refs begin at 1. */
 const JOIN_REF = 0;
+
+/**
+ * Tokens of a worker's clients that are checked at once. All workers of a process have the same few threads for it, and
+ * where a crowd comes back these would take the cores from everybody who is there.
+ */
+const MAX_CHECKS = 1;
 
 /** What the handshake needs of the worker. */
 export interface HandshakeContext {
@@ -44,6 +50,7 @@ export class Handshake {
   readonly #context: HandshakeContext;
   /** Connections in the phases LOGIN, ATTACH and JOIN. */
   readonly #pending = new Set<Connection>();
+  readonly #checks = new TaskQueue(MAX_CHECKS);
 
   constructor(context: HandshakeContext) {
     this.#context = context;
@@ -72,9 +79,12 @@ export class Handshake {
     connection.phase = Phase.TOKEN;
     context.onHello(connection);
     if (!context.guard.mayLogIn(connection)) return context.close(connection, 'ADDRESS_LIMITED');
-    void context.authenticator
-      .verify(hello.token, hello.ticket)
-      .then((identity) => this.#onIdentity(connection, identity));
+    const { token, ticket } = hello;
+    this.#checks.add(async () => {
+      // Whoever has gone while it waited costs nothing more.
+      if (connection.phase === Phase.TOKEN)
+        this.#onIdentity(connection, await context.authenticator.verify(token, ticket));
+    });
   }
 
   onLoginResult(connection: Connection | undefined, result: wire.LoginResult): void {

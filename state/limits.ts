@@ -41,8 +41,10 @@ export interface StateLimits {
   readonly logins: number;
   /** Requests in flight for one connection; beyond: OVERLOADED. @default 32 */
   readonly requestsPerConnection: number;
-  /** Requests in flight in all; beyond: OVERLOADED. @default 5000 */
+  /** Requests in flight in all, most of them waiting for their turn; beyond: OVERLOADED. @default 20000 */
   readonly requests: number;
+  /** Bytes of these; beyond: OVERLOADED. @default 32 MiB */
+  readonly requestBytes: number;
   /** Cursor moves that wait to be written; beyond: left out, a later receipt makes up for it. @default 50000 */
   readonly cursorMoves: number;
   /** How long a device whose connection broke can resume and counts as online, ms. @default 30000 */
@@ -74,7 +76,8 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   failedLoads: 10_000,
   logins: 10_000,
   requestsPerConnection: 32,
-  requests: 5000,
+  requests: 20_000,
+  requestBytes: 32 * 1024 * 1024,
   cursorMoves: 50_000,
   sessionGraceMs: 30_000,
   hashing: 2,

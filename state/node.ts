@@ -115,7 +115,7 @@ export class StateNode {
       nextConversation: () => ids.next() as ConversationId,
     });
     this.membership = new Membership({ store, fanout: this.#fanout, logger });
-    this.#requests = new Requests(this.rooms, this.membership, metrics, limits.requests);
+    this.#requests = new Requests(this.rooms, this.membership, metrics, limits);
     this.accounts = new Accounts({
       store,
       hot,

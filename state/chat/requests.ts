@@ -1,32 +1,61 @@
 /** REQUEST frames: each call of the oneof to its answer. */
-import { type ErrorCode, GochatError } from '../../common/mod.ts';
+import { type ErrorCode, GochatError, TaskQueue } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
+import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { Caller } from '../session/location-map.ts';
 import type { Membership } from './membership.ts';
 import type { Rooms } from './rooms.ts';
+
+/** Requests that are worked at. More would not be answered sooner, as the store has fewer connections for them. */
+const MAX_RUNNING = 16;
 
 /** Answers requests; bounded in all, the links bound them for each connection. */
 export class Requests {
   readonly #rooms: Rooms;
   readonly #membership: Membership;
   readonly #metrics: StateMetrics;
-  readonly #maxInFlight: number;
+  readonly #limits: Pick<StateLimits, 'requests' | 'requestBytes'>;
+  readonly #queue = new TaskQueue(MAX_RUNNING);
   #inFlight = 0;
+  #bytes = 0;
   #draining = false;
   readonly #whenIdle: (() => void)[] = [];
 
-  constructor(rooms: Rooms, membership: Membership, metrics: StateMetrics, maxInFlight: number) {
+  constructor(
+    rooms: Rooms,
+    membership: Membership,
+    metrics: StateMetrics,
+    limits: Pick<StateLimits, 'requests' | 'requestBytes'>,
+  ) {
     this.#rooms = rooms;
     this.#membership = membership;
     this.#metrics = metrics;
-    this.#maxInFlight = maxInFlight;
+    this.#limits = limits;
   }
 
   /** Why no request is taken now, or undefined when one is. */
   get refusal(): ErrorCode | undefined {
     if (this.#draining) return 'STATE_UNAVAILABLE';
-    return this.#inFlight < this.#maxInFlight ? undefined : 'OVERLOADED';
+    const { requests, requestBytes } = this.#limits;
+    return this.#inFlight < requests && this.#bytes < requestBytes ? undefined : 'OVERLOADED';
+  }
+
+  /** Whether a request that comes now waits for its turn. */
+  get busy(): boolean {
+    return this.#queue.busy;
+  }
+
+  /** Takes a request of so many bytes and works at it now or in its turn; `work` must not reject. See `refusal`. */
+  take(bytes: number, work: () => Promise<void>): void {
+    this.#inFlight++;
+    this.#bytes += bytes;
+    this.#queue.add(async () => {
+      await work();
+      this.#bytes -= bytes;
+      this.#inFlight--;
+      if (this.#inFlight === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    });
   }
 
   /** Takes no more requests; resolves when those in flight are answered. */
@@ -40,13 +69,7 @@ export class Requests {
 
   /** Answers one request about the conversation `key`. @throws GochatError what the caller is to be told */
   async answer(caller: Caller, key: bigint, request: client.Request): Promise<client.Response> {
-    this.#inFlight++;
-    try {
-      return { result: await this.#call(caller, key, request.call) };
-    } finally {
-      this.#inFlight--;
-      if (this.#inFlight === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
-    }
+    return { result: await this.#call(caller, key, request.call) };
   }
 
   async #call(caller: Caller, key: bigint, call: client.Request['call']): Promise<client.Response['result']> {

@@ -1,4 +1,5 @@
 /** What clients send through one link: each frame goes to the part of the node that serves it. */
+import { Buffer } from 'node:buffer';
 import { type ConversationId, type ErrorCode, type ErrorDetails, GochatError } from '../../common/mod.ts';
 import {
   client,
@@ -47,7 +48,7 @@ export class ClientFrames {
     const keyHigh = readU32(record, KEY_AT);
     const key = join(keyHigh, readU32(record, KEY_AT + 4));
     if (type === FrameType.SEND) this.#onSend(record, conn, slot, ref, key, keyHigh);
-    else if (type === FrameType.REQUEST) this.#onRequest(record, conn, slot, ref, key);
+    else if (type === FrameType.REQUEST) this.#onRequest(record, conn, ref, key);
     else if (type === FrameType.RECEIPTS) this.#onReceipts(record, conn, slot, ref, key);
     else if (type === FrameType.TYPING) this.#onTyping(record, conn, slot, key);
     else this.#link.refuse({ conn, ref, key, code: 'FRAME_UNKNOWN', details: { type } });
@@ -73,39 +74,46 @@ export class ClientFrames {
     sequencer.submit(link, conn, round, ref, key as ConversationId, sender, senderName, sendParser);
   }
 
-  #onRequest(record: Uint8Array, conn: number, slot: number, ref: number, key: bigint): void {
-    const { requests, limits, locations } = this.#context;
-    const link = this.#link;
-    const request = decode(client.Request, record);
-    if (request === undefined) {
-      link.refuse({ conn, ref, key, code: 'FRAME_INVALID' });
-      return;
-    }
+  #onRequest(record: Uint8Array, conn: number, ref: number, key: bigint): void {
+    const { requests, limits } = this.#context;
     const inFlight = this.#requests.get(conn) ?? 0;
     const code = inFlight >= limits.requestsPerConnection ? 'OVERLOADED' : requests.refusal;
     if (code !== undefined) {
-      link.refuse({ conn, ref, key, code, retryAfterMs: BUSY_RETRY_MS });
+      this.#link.refuse({ conn, ref, key, code, retryAfterMs: BUSY_RETRY_MS });
       return;
     }
     this.#requests.set(conn, inFlight + 1);
-    requests
-      .answer(locations.callerAt(slot), key, request)
-      .then((response) => {
-        const payload = client.Response.encode(response).finish();
-        link.answer(encodeAnswerRecord(conn, encodeFrame(FrameType.RESPONSE, ref, key, payload)));
-      })
-      .catch((cause: unknown) => {
-        const error = GochatError.from(cause);
-        if (error.code === 'INTERNAL')
-          this.#context.logger.error({ err: error, gateway: link.peerName }, 'request failed');
-        const retryAfterMs = error.retryAfterMs ?? (error.retryable ? BUSY_RETRY_MS : 0);
-        link.refuse({ conn, ref, key, code: error.code, details: error.details, retryAfterMs });
-      })
-      .finally(() => {
-        const left = (this.#requests.get(conn) ?? 1) - 1;
-        if (left > 0) this.#requests.set(conn, left);
-        else this.#requests.delete(conn);
-      });
+    // A record is a view on its whole batch, which must not wait with it.
+    const kept = requests.busy ? Buffer.from(record) : record;
+    requests.take(record.length, () => this.#request(kept, conn, ref, key));
+  }
+
+  /** Answers a request whose turn it is; never rejects. */
+  async #request(record: Uint8Array, conn: number, ref: number, key: bigint): Promise<void> {
+    const { requests, locations, logger } = this.#context;
+    const link = this.#link;
+    try {
+      // Whoever has gone while it waited needs no answer; the link's number may be another one's by now.
+      const slot = link.ended ? -1 : locations.slotOf(link.index, conn);
+      if (slot < 0) return;
+      const request = decode(client.Request, record);
+      if (request === undefined) {
+        link.refuse({ conn, ref, key, code: 'FRAME_INVALID' });
+        return;
+      }
+      const response = await requests.answer(locations.callerAt(slot), key, request);
+      const payload = client.Response.encode(response).finish();
+      link.answer(encodeAnswerRecord(conn, encodeFrame(FrameType.RESPONSE, ref, key, payload)));
+    } catch (cause) {
+      const error = GochatError.from(cause);
+      if (error.code === 'INTERNAL') logger.error({ err: error, gateway: link.peerName }, 'request failed');
+      const retryAfterMs = error.retryAfterMs ?? (error.retryable ? BUSY_RETRY_MS : 0);
+      link.refuse({ conn, ref, key, code: error.code, details: error.details, retryAfterMs });
+    } finally {
+      const left = (this.#requests.get(conn) ?? 1) - 1;
+      if (left > 0) this.#requests.set(conn, left);
+      else this.#requests.delete(conn);
+    }
   }
 
   #onReceipts(record: Uint8Array, conn: number, slot: number, ref: number, key: bigint): void {
