@@ -1,7 +1,7 @@
 /** The connection of HotRedis: to one Redis, or to a Redis Cluster. */
 import { Cluster, Redis } from 'ioredis';
 import { Backoff } from '../../common/mod.ts';
-import { type HotRedisScripts, SCRIPTS } from './hot-redis-scripts.ts';
+import { type HotRedisScripts, scriptsOn } from './hot-redis-scripts.ts';
 
 export interface RedisAddress {
   readonly host: string;
@@ -47,7 +47,7 @@ export function createRedisClient(address: RedisAddress, timeoutMs: number): Hot
   const backoff = new Backoff(RECONNECT);
   const { host, port, db, tls, cluster, ...login } = address;
   // A caller is told at once and decides itself: nothing waits here for Redis to come back.
-  const atOnce = { enableOfflineQueue: false, lazyConnect: true, scripts: SCRIPTS };
+  const atOnce = { enableOfflineQueue: false, lazyConnect: true };
   const retryStrategy = () => backoff.next();
   const node = {
     ...login,
@@ -79,5 +79,5 @@ export function createRedisClient(address: RedisAddress, timeoutMs: number): Hot
         reconnectOnError: (error) => error.message.startsWith('READONLY'),
       });
   client.on('ready', () => backoff.reset());
-  return client as typeof client & HotRedisScripts;
+  return Object.assign(client, scriptsOn(client));
 }

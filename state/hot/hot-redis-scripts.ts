@@ -1,4 +1,5 @@
 /** The Lua scripts of HotRedis: each reads and writes one key, by the clock of that key's Redis. */
+import { createHash } from 'node:crypto';
 
 /**
  * KEYS: device. ARGV: fresh session, session to resume or '', ttl in ms, least epoch. Returns epoch, session, resumed (0 or 1).
@@ -90,14 +91,6 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return kept
 `;
 
-export const SCRIPTS = {
-  gochatClaim: { lua: CLAIM, numberOfKeys: 1 },
-  gochatRelease: { lua: RELEASE, numberOfKeys: 1 },
-  gochatAllow: { lua: ALLOW, numberOfKeys: 1 },
-  gochatEvict: { lua: EVICT, numberOfKeys: 1 },
-  gochatRestore: { lua: RESTORE, numberOfKeys: 1 },
-};
-
 /** The scripts as the client's methods. */
 export interface HotRedisScripts {
   gochatClaim(
@@ -111,4 +104,34 @@ export interface HotRedisScripts {
   gochatAllow(key: string, intervalUs: number, burst: number): Promise<number>;
   gochatEvict(key: string, ttlMs: number, most: number, text: string, least: string): Promise<string>;
   gochatRestore(key: string, ttlMs: number, ...members: string[]): Promise<number>;
+}
+
+/** What runs a script: ioredis. */
+export interface ScriptRunner {
+  evalsha(sha: string, keys: number, ...args: (string | number)[]): Promise<unknown>;
+  eval(lua: string, keys: number, ...args: (string | number)[]): Promise<unknown>;
+}
+
+/** Makes the scripts callable. ioredis could do that too, but keeps each call in memory until a full collection. */
+export function scriptsOn(redis: ScriptRunner): HotRedisScripts {
+  return {
+    gochatClaim: script(redis, CLAIM),
+    gochatRelease: script(redis, RELEASE),
+    gochatAllow: script(redis, ALLOW),
+    gochatEvict: script(redis, EVICT),
+    gochatRestore: script(redis, RESTORE),
+  };
+}
+
+/** Calls a script by its digest, which is shorter; a Redis that does not know it is given the text. */
+function script<T>(redis: ScriptRunner, lua: string): (...args: (string | number)[]) => Promise<T> {
+  const sha = createHash('sha1').update(lua).digest('hex');
+  return async (...args) => {
+    try {
+      return (await redis.evalsha(sha, 1, ...args)) as T;
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+      return (await redis.eval(lua, 1, ...args)) as T;
+    }
+  };
 }
