@@ -15,6 +15,11 @@ export class TaskQueue {
     return this.#running >= this.#maxRunning;
   }
 
+  /** Tasks that have not begun. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** Runs the task now or once it is its turn; it must not reject. The caller bounds how many wait. */
   add(task: () => Promise<unknown>): void {
     if (this.busy) this.#waiting.push(task);

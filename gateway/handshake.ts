@@ -1,5 +1,6 @@
 /** From HELLO to WELCOME: version, token, session, location map, room. */
 import { randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { type ErrorCode, type ErrorDetails, isErrorCode, TaskQueue } from '../common/mod.ts';
 import {
   client,
@@ -23,10 +24,15 @@ const DEVICE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 const JOIN_REF = 0;
 
 /**
- * Tokens of a worker's clients that are checked at once. All workers of a process have the same few threads for it, and
- * where a crowd comes back these would take the cores from everybody who is there.
+ * A crowd that comes back is let in at a pace that leaves time for those who are here: a worker checks one token at a
+ * time and then rests for as long as that took, which is the longer the busier the cores are. So a worker takes some
+ * 600 logins a second, and one at once where nobody waits.
  */
 const MAX_CHECKS = 1;
+const MIN_REST_MS = 1;
+/** As many as are let in well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
+const MAX_CHECKS_WAITING = 5000;
+const CROWD_RETRY_MS = 5000;
 
 /** What the handshake needs of the worker. */
 export interface HandshakeContext {
@@ -80,10 +86,16 @@ export class Handshake {
     context.onHello(connection);
     if (!context.guard.mayLogIn(connection)) return context.close(connection, 'ADDRESS_LIMITED');
     const { token, ticket } = hello;
+    if (this.#checks.waiting >= MAX_CHECKS_WAITING) {
+      const retryAfterMs = Math.round(CROWD_RETRY_MS * (1 + Math.random()));
+      return context.close(connection, 'OVERLOADED', undefined, retryAfterMs);
+    }
     this.#checks.add(async () => {
       // Whoever has gone while it waited costs nothing more.
-      if (connection.phase === Phase.TOKEN)
-        this.#onIdentity(connection, await context.authenticator.verify(token, ticket));
+      if (connection.phase !== Phase.TOKEN) return;
+      const beganMs = performance.now();
+      this.#onIdentity(connection, await context.authenticator.verify(token, ticket));
+      if (this.#checks.waiting > 0) await setTimeout(Math.max(performance.now() - beganMs, MIN_REST_MS));
     });
   }
 
