@@ -31,6 +31,15 @@ function frameOf(type: number, ref: number, key = 0n, payload = new Uint8Array(0
 }
 
 describe('handshake', () => {
+  test('a crowd: all are let in, one after the other', async () => {
+    await using node = await TestNode.start(tokens, [state]);
+    const clients = await Promise.all(Array.from({ length: 50 }, () => node.tcp()));
+    const welcomes = await Promise.all(
+      clients.map(async (client, i) => client.login(await tokens.token(BigInt(i + 1)))),
+    );
+    expect(welcomes.map(({ user }) => user)).toEqual(clients.map((_, i) => BigInt(i + 1)));
+  });
+
   test('a good HELLO: WELCOME with what the client must know', async () => {
     await using node = await TestNode.start(tokens, [state], { heartbeatIntervalMs: 1234 });
     const client = await node.tcp();

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { GochatError } from '../../common/mod.ts';
 import { SendResult } from '../../crpc/mod.ts';
 import {
@@ -11,6 +11,7 @@ import {
   LinkKind,
 } from '../../proto/mod.ts';
 import { FakeStream, FakeWorker, sendFrame } from '../testing/fake-stream.ts';
+import type { ModelStore } from '../testing/model-store.ts';
 import { settle, testNode, until } from '../testing/test-node.ts';
 
 const ROOM = 7n;
@@ -251,6 +252,71 @@ describe('link: bad input from clients', () => {
     await node.drain();
     w.request(1, 4, 0n, { $case: 'listConversations', listConversations: {} });
     expect(w.lines()).toEqual(['1: NACK ref=4 STATE_UNAVAILABLE']);
+  });
+});
+
+describe('link: a crowd of requests', () => {
+  const listing = { $case: 'listConversations' as const, listConversations: {} };
+
+  /** Holds what is asked of the store until the returned function is called. */
+  function hold(store: ModelStore): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const list = store.conversationsOf.bind(store);
+    vi.spyOn(store, 'conversationsOf').mockImplementation(async (...of) => {
+      await promise;
+      return list(...of);
+    });
+    return resolve;
+  }
+
+  test('16 are worked at, the others wait; who has gone meanwhile is not worked for', async () => {
+    const { store, worker } = await testNode();
+    const w = worker();
+    for (let conn = 1; conn <= 20; conn++) w.attach(conn, BigInt(conn));
+    w.take();
+    const release = hold(store);
+    for (let conn = 1; conn <= 20; conn++) w.request(conn, conn, 0n, listing);
+    await settle();
+    expect(store.conversationsOf).toHaveBeenCalledTimes(16);
+    w.detach(18);
+    release();
+    await settle();
+    expect(store.conversationsOf).toHaveBeenCalledTimes(19);
+    const answered = [...Array(20).keys()].map((i) => i + 1).filter((conn) => conn !== 18);
+    const lines = answered.map((conn) => `${conn}: RESPONSE ref=${conn} conversations`);
+    expect(w.lines().toSorted()).toEqual(lines.toSorted());
+  });
+
+  test('the worker has gone: what waits is forgotten, also where another stream has its number', async () => {
+    const { store, worker } = await testNode();
+    const w = worker();
+    for (let conn = 1; conn <= 20; conn++) w.attach(conn, BigInt(conn));
+    const release = hold(store);
+    for (let conn = 1; conn <= 20; conn++) w.request(conn, conn, 0n, listing);
+    await settle();
+    w.end('lost');
+    const other = worker();
+    for (let conn = 1; conn <= 20; conn++) other.attach(conn, BigInt(conn));
+    other.take();
+    release();
+    await settle();
+    expect(store.conversationsOf).toHaveBeenCalledTimes(16);
+    expect(other.lines()).toEqual([]);
+  });
+
+  test('more bytes than may wait: OVERLOADED', async () => {
+    const { store, worker } = await testNode({ requestBytes: 60 });
+    const w = worker();
+    w.attach(1, 1n);
+    w.take();
+    const release = hold(store);
+    for (let ref = 1; ref <= 4; ref++) w.request(1, ref, 0n, listing);
+    expect(w.lines()).toEqual(['1: NACK ref=4 OVERLOADED']);
+    release();
+    await settle();
+    w.request(1, 5, 0n, listing);
+    await settle();
+    expect(w.lines().at(-1)).toBe('1: RESPONSE ref=5 conversations');
   });
 });
 
