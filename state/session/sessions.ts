@@ -1,5 +1,12 @@
 /** Sessions: who holds a device, decided by HotState; a login claims it, the end of the connection releases it. */
-import { type ErrorCode, GochatError, type Logger, type SessionId, type UserId } from '../../common/mod.ts';
+import {
+  type ErrorCode,
+  GochatError,
+  type Logger,
+  type SessionId,
+  TaskQueue,
+  type UserId,
+} from '../../common/mod.ts';
 import type { link } from '../../proto/mod.ts';
 import type { Claim, HotState } from '../hot/hot-state.ts';
 import type { StateLimits } from '../limits.ts';
@@ -35,11 +42,9 @@ export class Sessions {
   readonly #options: SessionsOptions;
   /** Logins that are not answered. */
   #logins = 0;
-  #claims = 0;
-  /** Logins that wait to claim, in their order; as bounded as they are. */
-  readonly #turns: (() => void)[] = [];
-  #releases = 0;
-  readonly #waiting: Hold[] = [];
+  /** As bounded as the logins are. */
+  readonly #claims = new TaskQueue(MAX_CLAIMS_IN_FLIGHT);
+  readonly #releases = new TaskQueue(MAX_RELEASES_IN_FLIGHT);
   #draining = false;
 
   constructor(options: SessionsOptions) {
@@ -80,9 +85,16 @@ export class Sessions {
 
   /** Ends a hold; the session can be resumed during the grace period. */
   release(hold: Hold): void {
-    if (this.#waiting.length >= MAX_RELEASES_WAITING) return;
-    this.#waiting.push(hold);
-    this.#releaseNext();
+    if (this.#releases.waiting >= MAX_RELEASES_WAITING) return;
+    const { hot, limits, logger } = this.#options;
+    this.#releases.add(async () => {
+      try {
+        await hot.release(hold.user, hold.device, hold.epoch, limits.sessionGraceMs);
+      } catch (error) {
+        // The hold then lasts until the next login of the device, which is harmless.
+        logger.debug({ err: error }, 'release failed');
+      }
+    });
   }
 
   /** Refuses further logins. */
@@ -90,40 +102,19 @@ export class Sessions {
     this.#draining = true;
   }
 
-  async #claim(login: link.Login): Promise<Claim> {
-    if (this.#claims >= MAX_CLAIMS_IN_FLIGHT) await new Promise<void>((resolve) => this.#turns.push(resolve));
-    else this.#claims++;
-    try {
-      return await this.#options.hot.claim(
+  #claim(login: link.Login): Promise<Claim> {
+    const { hot, nextSession, evictions } = this.#options;
+    const claim = async () =>
+      hot.claim(
         login.user as UserId,
         holdName(login),
-        this.#options.nextSession(),
+        nextSession(),
         login.resumeSession === 0n ? undefined : (login.resumeSession as SessionId),
-        this.#options.evictions.newest(login.user as UserId),
+        evictions.newest(login.user as UserId),
       );
-    } finally {
-      const next = this.#turns.shift();
-      if (next === undefined) this.#claims--;
-      else next();
-    }
-  }
-
-  #releaseNext(): void {
-    while (this.#releases < MAX_RELEASES_IN_FLIGHT) {
-      const hold = this.#waiting.shift();
-      if (hold === undefined) return;
-      this.#releases++;
-      this.#options.hot
-        .release(hold.user, hold.device, hold.epoch, this.#options.limits.sessionGraceMs)
-        .catch((error: unknown) => {
-          // The hold then lasts until the next login of the device, which is harmless.
-          this.#options.logger.debug({ err: error }, 'release failed');
-        })
-        .finally(() => {
-          this.#releases--;
-          this.#releaseNext();
-        });
-    }
+    return new Promise((resolve, reject) => {
+      this.#claims.add(() => claim().then(resolve, reject));
+    });
   }
 }
 
