@@ -149,7 +149,7 @@ async function lend<T>(
  *
  * With a callback and no `query_timeout`: otherwise the driver assigns a closure to the query's property. V8 takes such
  * a closure for a method and puts it among the old objects, where, dead, it keeps the query alive until the next full
- * collection. With each minor one copying what they hold, a collection took ten times as long.
+ * collection. With each minor one copying what they hold, a collection took six times as long.
  */
 function run<Row extends pg.QueryResultRow>(
   client: pg.PoolClient,
