@@ -168,7 +168,7 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
     const start = () => startFleet(names, join(folder, layout), choice.profile, signal);
     await using fleet = await startOn(cores.servers, start);
     for (const scenario of mine) {
-      const outcomes = await runner.run(scenario, fleet.peers, cores.load);
+      const outcomes = await runner.run(scenario, fleet, cores.load);
       if (outcomes.length === 0) continue;
       const found = rowsOf(scenario, outcomes);
       console.log(table(scenario, found));

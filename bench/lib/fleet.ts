@@ -32,13 +32,20 @@ export async function installed(names: readonly PeerName[]): Promise<PeerName[]>
   return found;
 }
 
-/** Starts the peers; disposing stops them in the reverse order. */
+/** Peers that run; disposing stops them in the reverse order. */
+export interface Fleet extends AsyncDisposable {
+  readonly peers: ReadonlyMap<PeerName, Peer>;
+  /** Has the engines digest what was written so far. */
+  settle(): Promise<void>;
+}
+
+/** Starts the peers. */
 export async function startFleet(
   names: readonly PeerName[],
   folder: string,
   profiles: string | undefined,
   signal: AbortSignal,
-): Promise<{ peers: ReadonlyMap<PeerName, Peer> } & AsyncDisposable> {
+): Promise<Fleet> {
   await using stack = new AsyncDisposableStack();
   const options = { profiles };
   let services: Services | undefined;
@@ -76,5 +83,5 @@ export async function startFleet(
     signal.throwIfAborted();
   }
   const owned = stack.move();
-  return { peers, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { peers, settle: async () => services?.settle(), [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

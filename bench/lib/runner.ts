@@ -1,6 +1,7 @@
 /** Runs the scenarios on the peers, round by round, so that what disturbs the machine disturbs all of them alike. */
 import { setTimeout } from 'node:timers/promises';
 import type { Peer, Workload } from '../peers/peer.ts';
+import type { Fleet } from './fleet.ts';
 import type { LoadGenerator, Measured } from './load.ts';
 import type { PeerName, Scenario } from './scenarios.ts';
 import { residentMiB, type Tracked } from './usage.ts';
@@ -55,11 +56,8 @@ export class Runner {
   }
 
   /** Runs one scenario on all of its peers that are there. @param cores the load generator's; undefined: all */
-  async run(
-    scenario: Scenario,
-    peers: ReadonlyMap<PeerName, Peer>,
-    cores: string | undefined,
-  ): Promise<Outcome[]> {
+  async run(scenario: Scenario, fleet: Fleet, cores: string | undefined): Promise<Outcome[]> {
+    const { peers } = fleet;
     const names = scenario.peers.filter((name) => peers.has(name));
     if (scenario.halfOf !== undefined && this.#rate(scenario) === undefined) {
       console.error(`${scenario.name}: skipped, it needs ${scenario.halfOf} on gochat in the same run`);
@@ -73,6 +71,8 @@ export class Runner {
         console.error(`${scenario.name}: ${name}, ${round + 1} of ${repeats}`);
         const peer = peers.get(name) as Peer;
         const how = { rate: this.#rate(scenario), cores };
+        // The open loop asks how long things take, and is not to be told how long the full load's leftovers take.
+        if (how.rate !== undefined) await fleet.settle();
         const { measured, memory } = await this.#measure(scenario, peer, how);
         if (measured !== undefined) rounds.get(name)?.push(measured);
         if (memory !== undefined) idle.set(name, memory);
