@@ -64,7 +64,7 @@ export function startHeapTrim(options: HeapTrimOptions = {}): void {
 
 /**
  * Returns what collects all garbage. Not as if memory were short: that takes four times as long, and throws away what
- * V8 has compiled and the shapes of objects that a calm server happens to have none of.
+ * V8 has compiled.
  */
 function collector(): (() => unknown) | undefined {
   const { gc } = globalThis;
