@@ -33,12 +33,12 @@ export interface PostgresSession {
 export class PostgresPool {
   readonly #url: string;
   readonly #options: PostgresPoolOptions;
-  #pool: pg.Pool;
+  #lender: Lender;
 
   constructor(url: string, options: PostgresPoolOptions) {
     this.#url = url;
     this.#options = options;
-    this.#pool = connect(url, options);
+    this.#lender = new Lender(url, options);
   }
 
   /** Resolves with the rows; rejects with a GochatError. */
@@ -60,13 +60,13 @@ export class PostgresPool {
     const backoff = new Backoff({ baseMs: 5, maxMs: 200 });
     const deadline = performance.now() + this.#options.timeoutMs;
     for (let attempt = 1; ; attempt++) {
-      const pool = this.#pool;
+      const lender = this.#lender;
       try {
-        return await lend(pool, deadline, work);
+        return await lender.lend(deadline, work);
       } catch (error) {
         const trouble = troubleOf(error);
-        if (trouble === 'stale') this.#replace(pool, 'the server is read-only');
-        else if (performance.now() >= deadline) this.#replace(pool, 'no answer in time');
+        if (trouble === 'stale') this.#replace(lender, 'the server is read-only');
+        else if (performance.now() >= deadline) this.#replace(lender, 'no answer in time');
         const delayMs = backoff.next();
         if (attempt >= MAX_ATTEMPTS[trouble] || performance.now() + delayMs >= deadline)
           throw storeError(error);
@@ -77,70 +77,102 @@ export class PostgresPool {
 
   /** Ends the pool; a server that does not let go of its connections is waited for until the timeout. */
   async close(): Promise<void> {
-    await Promise.race([this.#pool.end(), sleep(this.#options.timeoutMs, undefined, { ref: false })]);
+    await Promise.race([this.#lender.end(), sleep(this.#options.timeoutMs, undefined, { ref: false })]);
   }
 
   /** Calls under way on the old connections go on until their own deadlines. */
-  #replace(pool: pg.Pool, reason: string): void {
-    if (this.#pool !== pool) return;
+  #replace(lender: Lender, reason: string): void {
+    if (this.#lender !== lender) return;
     const { logger } = this.#options;
     logger.warn({ reason }, 'replacing the connections to PostgreSQL');
-    this.#pool = connect(this.#url, this.#options);
-    pool.end().catch((error: unknown) => logger.warn({ err: error }, 'ending old connections'));
+    this.#lender = new Lender(this.#url, this.#options);
+    lender.end().catch((error: unknown) => logger.warn({ err: error }, 'ending old connections'));
   }
-}
-
-/** Makes a pool that connects as calls need it. */
-function connect(url: string, { max, timeoutMs, logger }: PostgresPoolOptions): pg.Pool {
-  const pool = new pg.Pool({
-    connectionString: url,
-    max,
-    connectionTimeoutMillis: Math.min(MAX_CONNECT_MS, timeoutMs),
-    idleTimeoutMillis: 0,
-    keepAlive: true,
-    application_name: 'gochat',
-    types: columnTypes,
-  });
-  // An error on a connection also rejects the call that uses it; an idle one is taken out of the pool.
-  const note = (error: Error) => logger.debug({ err: error }, 'a connection to PostgreSQL broke');
-  pool.on('connect', (client) => client.on('error', note));
-  pool.on('error', note);
-  return pool;
 }
 
 /** Parsers of column values: the driver's own, but int8 becomes bigint. */
 export const columnTypes = new pg.TypeOverrides();
 columnTypes.setTypeParser(pg.types.builtins.INT8, BigInt);
 
-/** Runs `work` on a connection, which is given back only if it is fit for another call. */
-async function lend<T>(
-  pool: pg.Pool,
-  deadline: number,
-  work: (session: PostgresSession) => Promise<T>,
-): Promise<T> {
-  const client = await pool.connect();
-  try {
-    const result = await work({
-      query: async <Row extends object>(statement: Statement) => {
-        const { text } = statement;
-        const values = statement.values as pg.QueryConfigValues<unknown[]>;
-        const { rows } = await run<Row & pg.QueryResultRow>(
-          client,
-          { text, values, name: nameOf(text) },
-          deadline,
-        );
-        return rows;
-      },
-      script: async (text) => {
-        await run(client, { text }, deadline);
-      },
+/**
+ * Lends the connections of one pool.
+ *
+ * The connection that was used last is kept at hand instead of being given back: the driver's pool lends only in a later
+ * tick, and an append would reach the server after all that its caller does in this one.
+ */
+class Lender {
+  readonly #pool: pg.Pool;
+  #atHand: pg.PoolClient | undefined;
+
+  constructor(url: string, { max, timeoutMs, logger }: PostgresPoolOptions) {
+    this.#pool = new pg.Pool({
+      connectionString: url,
+      max,
+      connectionTimeoutMillis: Math.min(MAX_CONNECT_MS, timeoutMs),
+      idleTimeoutMillis: 0,
+      keepAlive: true,
+      application_name: 'gochat',
+      types: columnTypes,
     });
-    client.release();
-    return result;
-  } catch (error) {
-    // It may be in a transaction, or the server may still be at work on the call.
-    client.release(true);
-    throw error;
+    // An error on a connection also rejects the call that uses it; an idle one is taken out of the pool.
+    const note = (error: Error) => logger.debug({ err: error }, 'a connection to PostgreSQL broke');
+    this.#pool.on('connect', (client) => {
+      const broken = () => {
+        if (this.#atHand === client) this.#giveBack(true);
+      };
+      client.on('error', note).on('error', broken).on('end', broken);
+    });
+    this.#pool.on('error', note);
+  }
+
+  /** Runs `work` on a connection, which is used again only if it is fit for another call. */
+  async lend<T>(deadline: number, work: (session: PostgresSession) => Promise<T>): Promise<T> {
+    const client = this.#take() ?? (await this.#pool.connect());
+    try {
+      const result = await work({
+        query: async <Row extends object>(statement: Statement) => {
+          const { text } = statement;
+          const values = statement.values as pg.QueryConfigValues<unknown[]>;
+          const { rows } = await run<Row & pg.QueryResultRow>(
+            client,
+            { text, values, name: nameOf(text) },
+            deadline,
+          );
+          return rows;
+        },
+        script: async (text) => {
+          await run(client, { text }, deadline);
+        },
+      });
+      this.#keep(client);
+      return result;
+    } catch (error) {
+      // It may be in a transaction, or the server may still be at work on the call.
+      client.release(true);
+      throw error;
+    }
+  }
+
+  /** Resolves when all connections are closed, those that are lent when they come back. */
+  end(): Promise<void> {
+    this.#giveBack();
+    return this.#pool.end();
+  }
+
+  #take(): pg.PoolClient | undefined {
+    const client = this.#atHand;
+    this.#atHand = undefined;
+    return client;
+  }
+
+  #keep(client: pg.PoolClient): void {
+    const wanted = this.#atHand !== undefined || this.#pool.waitingCount > 0 || this.#pool.ending;
+    if (wanted) client.release();
+    else this.#atHand = client;
+  }
+
+  #giveBack(isBroken = false): void {
+    this.#take()?.release(isBroken);
   }
 }
 
