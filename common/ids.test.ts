@@ -8,6 +8,11 @@ describe('Snowflake', () => {
     expect(ids.next()).toBe((7n << 22n) | (5n << 12n) | 1n);
   });
 
+  test.each([1023, 1024, 2 ** 32 + 5, 2 ** 41 - 1])('layout %s ms after the epoch', (ms) => {
+    const ids = new Snowflake(MAX_NODE, () => ID_EPOCH_MS + ms);
+    expect(ids.next()).toBe((BigInt(ms) << 22n) | (BigInt(MAX_NODE) << 12n));
+  });
+
   test('growth: also when the clock stands still past the sequence or steps back', () => {
     let now = ID_EPOCH_MS + 1000;
     const ids = new Snowflake(1, () => now);

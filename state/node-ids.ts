@@ -42,9 +42,13 @@ export class NodeIds {
 
   /** Returns the next id. @throws GochatError STATE_UNAVAILABLE while there is no number */
   next(): bigint {
-    if (this.#snowflake === undefined || this.#leased?.isHeld !== true)
-      throw new GochatError('STATE_UNAVAILABLE');
-    return this.#snowflake.next();
+    return this.#source().next();
+  }
+
+  /** Returns the next ids, in ascending order. @throws GochatError STATE_UNAVAILABLE while there is no number */
+  take(count: number): bigint[] {
+    const source = this.#source();
+    return Array.from({ length: count }, () => source.next());
   }
 
   async close(): Promise<void> {
@@ -53,6 +57,12 @@ export class NodeIds {
     this.#snowflake = undefined;
     await this.#leased?.release();
     this.#leased = undefined;
+  }
+
+  #source(): Snowflake {
+    if (this.#snowflake === undefined || this.#leased?.isHeld !== true)
+      throw new GochatError('STATE_UNAVAILABLE');
+    return this.#snowflake;
   }
 
   async #lease(): Promise<void> {

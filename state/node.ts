@@ -39,6 +39,8 @@ export interface IdSource {
   readonly available: boolean;
   /** @throws GochatError STATE_UNAVAILABLE while not available */
   next(): bigint;
+  /** @throws GochatError STATE_UNAVAILABLE while not available */
+  take(count: number): bigint[];
 }
 
 export interface StateNodeOptions {
@@ -87,7 +89,7 @@ export class StateNode {
       limits,
       metrics,
       logger,
-      nextId: () => ids.next() as MessageId,
+      nextIds: (count) => ids.take(count) as MessageId[],
       canMakeIds: () => ids.available,
     });
     this.evictions = new Evictions({

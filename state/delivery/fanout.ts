@@ -49,6 +49,8 @@ export class Fanout {
   /** Scratch: the conns found on each stream. */
   readonly #found: number[][] = [];
   #whenSettled: (() => void)[] = [];
+  /** Deliveries of this tick, which the metrics hear of together. */
+  #uncounted = 0;
   /** Connections that the last push left out, as their workers are behind: they resynchronise. */
   behind = 0;
 
@@ -136,49 +138,66 @@ export class Fanout {
   }
 
   #deliver(entry: Entry, push: Push): number {
+    const { link, conn } = push;
     const targets =
-      push.seq > entry.visibleToAllAfter ? this.#targets(entry) : this.#resolve(readers(entry, push.seq));
+      push.seq > entry.visibleToAllAfter
+        ? this.#targets(entry, link, conn)
+        : this.#resolve(readers(entry, push.seq), link, conn);
     let deliveries = 0;
     this.behind = 0;
     for (const target of targets) {
-      const except = senderIn(target, push.link, push.conn);
+      const except = senderIn(target, link, conn);
       const count = target.conns.length - (except === NOBODY ? 0 : 1);
       if (count === 0) continue;
       if (target.link.push(target, push.frame, except)) deliveries += count;
       else this.behind += count;
     }
-    if (deliveries > 0) this.#options.metrics.deliveries.add(deliveries);
+    if (deliveries > 0) {
+      if (this.#uncounted === 0) queueMicrotask(this.#count);
+      this.#uncounted += deliveries;
+    }
     return deliveries;
   }
 
+  readonly #count = (): void => {
+    this.#options.metrics.deliveries.add(this.#uncounted);
+    this.#uncounted = 0;
+  };
+
   #deliverEphemeral(entry: Entry, sender: UserId, frame: Uint8Array, from: Downlink, conn: number): void {
     if (entry.members.length / 2 > MAX_EPHEMERAL_MEMBERS || !hasId(entry.members, sender)) return;
-    for (const target of this.#targets(entry)) {
+    for (const target of this.#targets(entry, from, conn)) {
       const except = senderIn(target, from, conn);
       if (target.conns.length > 1 || except === NOBODY) target.link.pushEphemeral(target, frame, except);
     }
   }
 
-  #targets(entry: Entry): readonly Target[] {
+  /** Finds the connections of a conversation's members. Targets that are kept hold the sender's as well. */
+  #targets(entry: Entry, from?: Downlink, conn?: number): readonly Target[] {
     const { locations } = this.#options;
-    if (entry.targets !== undefined && entry.targetsVersion === locations.version) return entry.targets;
-    const keeps = entry.members.length / 2 > KEEP_TARGETS_FROM;
-    const targets = this.#resolve(entry.members, keeps ? (entry.targets ?? []) : undefined);
-    entry.targets = keeps ? targets : undefined;
-    entry.targetsVersion = locations.version;
-    return targets;
+    if (entry.members.length / 2 <= KEEP_TARGETS_FROM) {
+      entry.targets = undefined;
+      return this.#resolve(entry.members, from, conn);
+    }
+    if (entry.targets === undefined || entry.targetsVersion !== locations.version) {
+      entry.targets = this.#resolve(entry.members, undefined, undefined, entry.targets ?? []);
+      entry.targetsVersion = locations.version;
+    }
+    return entry.targets;
   }
 
   /**
-   * Finds the connections of users (packIds).
+   * Finds the connections of users (packIds), all but the connection `exceptConn` of the stream `from`.
    *
    * @param before For targets that are kept: those of before. Of these, the ones that are as they were stay the same
    *   objects, whatever else has changed in the location map.
    */
-  #resolve(users: Uint32Array, before?: readonly Target[]): Target[] {
+  #resolve(users: Uint32Array, from?: Downlink, exceptConn?: number, before?: readonly Target[]): Target[] {
     const { locations } = this.#options;
     const found = this.#found;
-    locations.collect(users, found);
+    // A number of a stream that has ended may be another one's by now.
+    const isOpen = from !== undefined && locations.stream(from.index) === from;
+    locations.collect(users, found, isOpen ? from.index : undefined, exceptConn);
     const targets: Target[] = [];
     let at = 0;
     for (let index = 0; index < found.length; index++) {

@@ -19,7 +19,7 @@ export interface Batch<Origin> {
 
 export interface GroupCommitOptions<Origin> {
   readonly store: Pick<Store, 'append'>;
-  readonly nextId: () => MessageId;
+  readonly nextIds: (count: number) => readonly MessageId[];
   readonly queueRows: number;
   readonly queueBytes: number;
   readonly batchRows: number;
@@ -117,11 +117,12 @@ export class GroupCommit<Origin> {
     }
   }
 
-  /** Rejects also where no id can be made: that is a failure of the batch like any other. */
+  /** Rejects also where no ids can be made: that is a failure of the batch like any other. */
   async #append(drafts: readonly QueuedDraft[]): Promise<readonly Appended[]> {
     const now = Date.now();
-    for (const draft of drafts) {
-      draft.id = this.#options.nextId();
+    const ids = this.#options.nextIds(drafts.length);
+    for (const [index, draft] of drafts.entries()) {
+      draft.id = ids[index] as MessageId;
       draft.atMs = now;
     }
     return this.#options.store.append(drafts);

@@ -40,8 +40,8 @@ export interface SequencerOptions {
   readonly limits: StateLimits;
   readonly metrics: StateMetrics;
   readonly logger: Logger;
-  /** Message ids; undefined while this node has no number to make them with. */
-  readonly nextId: () => MessageId;
+  /** Makes message ids; throws while this node has no number to make them with. */
+  readonly nextIds: (count: number) => readonly MessageId[];
   readonly canMakeIds: () => boolean;
 }
 
@@ -54,13 +54,15 @@ export class Sequencer {
   #retryTimer: NodeJS.Timeout | undefined;
   #failing = false;
   #draining = false;
+  /** Whether ids can be made; asked once for the sends of a tick. */
+  #hasIds: boolean | undefined;
 
   constructor(options: SequencerOptions) {
     this.#options = options;
     const { limits } = options;
     this.#commit = new GroupCommit({
       store: options.store,
-      nextId: options.nextId,
+      nextIds: options.nextIds,
       queueRows: limits.queueRows,
       queueBytes: limits.queueBytes,
       batchRows: limits.batchRows,
@@ -101,7 +103,8 @@ export class Sequencer {
       this.#refuse(link, conn, round, ref, conversation, clientMsgId, 'RESYNC_REQUIRED');
       return;
     }
-    if (!this.#options.canMakeIds()) {
+    this.#hasIds ??= this.#options.canMakeIds();
+    if (!this.#hasIds) {
       this.#refuse(link, conn, round, ref, conversation, clientMsgId, 'STATE_UNAVAILABLE', MAX_RETRY_MS);
       return;
     }
@@ -121,6 +124,7 @@ export class Sequencer {
 
   /** Begins a commit when none is in flight, and tells the workers about new fences. */
   flush(): void {
+    this.#hasIds = undefined;
     this.#commit.start();
     this.#tell();
   }

@@ -1,12 +1,12 @@
 /** Two nodes that both believe they own a conversation, on a real PostgreSQL: the store makes one order. */
 import { expect, onTestFinished, test } from 'vitest';
-import { type ConversationId, silentLogger as logger, Snowflake, type UserId } from '../../common/mod.ts';
+import { type ConversationId, silentLogger as logger, type UserId } from '../../common/mod.ts';
 import { openHotState } from '../hot/mod.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { StateNode } from '../node.ts';
 import { scratchPostgres, World } from '../store/scratch.contract.ts';
 import { FakeWorker } from '../testing/fake-stream.ts';
-import { until } from '../testing/test-node.ts';
+import { TestIds, until } from '../testing/test-node.ts';
 
 const MESSAGES = 300;
 
@@ -16,8 +16,7 @@ async function twoNodes() {
   const [one, two] = [await World.open(scratch), await World.open(scratch)];
   const hot = await openHotState('memory://', { logger });
   const nodes = [one, two].map((world, number) => {
-    const snowflake = new Snowflake(number + 1);
-    const ids = { available: true, next: () => snowflake.next() };
+    const ids = new TestIds(number + 1);
     return new StateNode({ store: world.store, hot, ids, limits: DEFAULT_LIMITS, logger });
   });
   const workers = nodes.map((node): [FakeWorker, FakeWorker] => [

@@ -20,7 +20,7 @@ import { scratchSqlite } from '../store/scratch.contract.ts';
 import type { RevocationStore } from '../store/store.ts';
 import { FakeWorker } from '../testing/fake-stream.ts';
 import { ModelStore } from '../testing/model-store.ts';
-import { testNode, until } from '../testing/test-node.ts';
+import { TestIds, testNode, until } from '../testing/test-node.ts';
 import { Evictions, type EvictionsOptions } from './evictions.ts';
 
 const USER = 7n as UserId;
@@ -265,8 +265,7 @@ describe('a node', () => {
   test('a kick, a logout, a revocation given on another node: end the connections that one knows, with the next poll', async () => {
     const hot = await openHotState('memory://', { logger });
     const [giving, learning] = [1, 2].map((number) => {
-      const snowflake = new Snowflake(number);
-      const ids = { available: true, next: () => snowflake.next() };
+      const ids = new TestIds(number);
       return new StateNode({ store: new ModelStore(), hot, ids, limits: DEFAULT_LIMITS, logger });
     }) as [StateNode, StateNode];
     const worker = new FakeWorker((stream) => learning.accept(stream));

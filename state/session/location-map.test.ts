@@ -36,6 +36,17 @@ describe('location map', () => {
     expect(map.slotOf(a, 1)).toBe(-1);
   });
 
+  test('all but one connection: others of its number, on other streams, are found', () => {
+    const map = new LocationMap<string>();
+    const [a, b] = [map.open('a'), map.open('b')];
+    map.attach(a, attachment(1, 5n, 10, { device: 'phone' }));
+    map.attach(a, attachment(2, 5n, 11, { device: 'desk' }));
+    map.attach(b, attachment(1, 6n, 12));
+    const found: number[][] = [];
+    map.collect(packIds([5n, 6n]), found, a, 1);
+    expect(found).toEqual([[2], [1]]);
+  });
+
   test('an older connection that arrives late: is the one that goes', () => {
     const map = new LocationMap<string>();
     const [a, b] = [map.open('a'), map.open('b')];

@@ -256,19 +256,23 @@ export class LocationMap<Stream> {
     return callers;
   }
 
-  /** Appends the connections of the users (see packIds) to `byStream`, one list of conns for each stream number. */
-  collect(users: Uint32Array, byStream: number[][]): void {
+  /**
+   * Appends the connections of the users (see packIds) to `byStream`, one list of conns for each stream number; all but
+   * the connection `exceptConn` of the stream `exceptIndex`.
+   */
+  collect(users: Uint32Array, byStream: number[][], exceptIndex = NONE, exceptConn = NONE): void {
     for (let i = 0; i < users.length; i += 2) {
       let slot = this.#byUser.get(users[i + LOW] as number, users[i + 1 - LOW] as number);
-      while (slot !== NONE) {
+      for (; slot !== NONE; slot = this.#next[slot] as number) {
         const index = this.#streamOf[slot] as number;
+        const conn = this.#conns[slot] as number;
+        if (index === exceptIndex && conn === exceptConn) continue;
         let conns = byStream[index];
         if (conns === undefined) {
           while (byStream.length <= index) byStream.push([]);
           conns = byStream[index] as number[];
         }
-        conns.push(this.#conns[slot] as number);
-        slot = this.#next[slot] as number;
+        conns.push(conn);
       }
     }
   }

@@ -3,7 +3,7 @@ import { GochatError, silentLogger, Snowflake } from '../../common/mod.ts';
 import { openHotState } from '../hot/mod.ts';
 import type { HotState } from '../hot/mod.ts';
 import { DEFAULT_LIMITS, type StateLimits } from '../limits.ts';
-import { StateNode } from '../node.ts';
+import { type IdSource, StateNode } from '../node.ts';
 import { FakeWorker } from './fake-stream.ts';
 import { ModelStore } from './model-store.ts';
 
@@ -13,8 +13,27 @@ export interface TestNode {
   readonly node: StateNode;
   readonly store: ModelStore;
   readonly hot: HotState;
-  readonly ids: { available: boolean };
+  readonly ids: TestIds;
   readonly worker: () => FakeWorker;
+}
+
+/** Ids of a node that can lose its number. */
+export class TestIds implements IdSource {
+  available = true;
+  readonly #snowflake: Snowflake;
+
+  constructor(node: number) {
+    this.#snowflake = new Snowflake(node);
+  }
+
+  next(): bigint {
+    if (!this.available) throw new GochatError('STATE_UNAVAILABLE');
+    return this.#snowflake.next();
+  }
+
+  take(count: number): bigint[] {
+    return Array.from({ length: count }, () => this.next());
+  }
 }
 
 /** Makes a node; it holds nothing that outlives the test. */
@@ -23,14 +42,7 @@ export async function testNode(
   store = new ModelStore(),
 ): Promise<TestNode> {
   const hot = await openHotState('memory://', { logger: silentLogger });
-  const snowflake = new Snowflake(1);
-  const ids = {
-    available: true,
-    next: () => {
-      if (!ids.available) throw new GochatError('STATE_UNAVAILABLE');
-      return snowflake.next();
-    },
-  };
+  const ids = new TestIds(1);
   const node = new StateNode({
     store,
     hot,
