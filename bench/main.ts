@@ -21,6 +21,8 @@ import type { Findings, Study } from './lib/study.ts';
 const QUICK_PEERS: readonly PeerName[] = ['gochat', 'gochat-embedded', 'bare-pipeline', 'bare-loop'];
 /** Of one measurement: connecting, settling, draining. */
 const OVERHEAD_S = 2;
+/** By rule of thumb, measurements until a highest rate is found. */
+const CLIMBS = 6;
 /** By rule of thumb, of a scenario's firstSends. */
 const FIRST_PER_S = 20_000;
 const USAGE = `Usage: node bench/main.ts [FLAGS] [SCENARIO…]
@@ -153,7 +155,8 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   let estimateS = 0;
   for (const scenario of choice.scenarios) {
     const peers = scenario.peers.filter((peer) => there.includes(peer));
-    const measurements = peers.length * (scenario.once ? 1 : repeats);
+    const rounds = peers.length * (scenario.once ? 1 : repeats);
+    const measurements = scenario.climbFrom === undefined ? rounds : rounds * CLIMBS;
     runs += measurements;
     const firstS = (scenario.firstSends ?? 0) / FIRST_PER_S;
     estimateS += measurements * ((scenario.seconds ?? seconds) + warmup + OVERHEAD_S + firstS);

@@ -40,6 +40,13 @@ interface Reading {
 
 /** Connections have settled and whoever gives memory back has; of an idle scenario's `seconds` the rest is for collecting. */
 const SETTLE_MS = 18_000;
+/** Of the messages that are to be sent, so many must be acknowledged in the time that is measured. */
+const KEPT = 0.98;
+const CLIMB = 1.1;
+/** Whoever fails once may have been disturbed. */
+const CLIMB_ATTEMPTS = 2;
+/** Messages per second. */
+const CLIMB_LEAST = 100;
 /** Until memory that was given back is given back. */
 const RETURN_MS = 1000;
 
@@ -70,10 +77,15 @@ export class Runner {
       for (const name of names) {
         console.error(`${scenario.name}: ${name}, ${round + 1} of ${repeats}`);
         const peer = peers.get(name) as Peer;
-        const how = { rate: this.#rate(scenario), cores };
-        // The open loop asks how long things take, and is not to be told how long the full load's leftovers take.
-        if (how.rate !== undefined) await fleet.settle();
-        const { measured, memory } = await this.#measure(scenario, peer, how);
+        const at = async (rate: number | undefined) => {
+          // The open loop asks how long things take, and is not to be told how long the full load's leftovers take.
+          if (rate !== undefined) await fleet.settle();
+          return await this.#measure(scenario, peer, { rate, cores });
+        };
+        const { measured, memory } =
+          scenario.climbFrom === undefined
+            ? await at(this.#rate(scenario))
+            : { measured: await climb(scenario.climbFrom, async (rate) => (await at(rate)).measured) };
         if (measured !== undefined) rounds.get(name)?.push(measured);
         if (memory !== undefined) idle.set(name, memory);
       }
@@ -141,6 +153,29 @@ export class Runner {
     const executed = (await peer.statements()) - statements;
     return { measured: { ...measured, statementsPerMessage: executed / measured.load.acked_in_all } };
   }
+}
+
+/** Looks for the highest rate that is kept, in steps of a tenth; undefined where none is. */
+async function climb(
+  from: number,
+  measure: (rate: number) => Promise<Measured | undefined>,
+): Promise<Measured | undefined> {
+  const kept = async (rate: number): Promise<Measured | undefined> => {
+    for (let attempt = 0; attempt < CLIMB_ATTEMPTS; attempt++) {
+      const measured = await measure(Math.round(rate));
+      if (measured !== undefined && measured.load.acked_per_s >= rate * KEPT) return measured;
+    }
+    return undefined;
+  };
+  let best: Measured | undefined;
+  let next = await kept(from);
+  for (let rate = from * CLIMB; next !== undefined; rate *= CLIMB) {
+    best = next;
+    next = await kept(rate);
+  }
+  for (let rate = from / CLIMB; best === undefined && rate > CLIMB_LEAST; rate /= CLIMB)
+    best = await kept(rate);
+  return best;
 }
 
 async function readMemory(servers: readonly Tracked[]): Promise<Reading> {

@@ -29,6 +29,8 @@ export interface Scenario {
   readonly halfOf?: string;
   /** The open loop at this rate, messages per second of all senders together. */
   readonly perSecond?: number;
+  /** The open loop at the highest rate that is kept, sought from this one on; a round is a search. */
+  readonly climbFrom?: number;
   /** Instead of the run's. */
   readonly seconds?: number;
   /** In all, before an open loop: as many as it takes to have met everything that is measured. */
@@ -90,12 +92,23 @@ export function scenarios(quick: boolean, variants: boolean): readonly Scenario[
         usual: true,
       }),
     ),
-    ...[1, 4].map(
-      (window): Scenario => ({
-        name: `direct-half-x${window}`,
-        title: `${MEMBERS} connections in pairs, open loop at half of GoChat's direct-${MEMBERS}x${window}`,
+    {
+      name: 'direct-open',
+      title: `${MEMBERS} connections in pairs, open loop at the highest rate that is kept`,
+      workload: { scenario: 'direct', connections: MEMBERS },
+      climbFrom: 40_000,
+      cores: 'all',
+      rate: 'acked_per_s',
+      baseline: 'bare-pipeline',
+      peers: ['bare-pipeline', 'gochat'],
+      usual: true,
+    },
+    ...Object.entries({ x1: `direct-${MEMBERS}x1`, open: 'direct-open', x4: `direct-${MEMBERS}x4` }).map(
+      ([of, full]): Scenario => ({
+        name: `direct-half-${of}`,
+        title: `${MEMBERS} connections in pairs, open loop at half of GoChat's ${full}`,
         workload: { scenario: 'direct', connections: MEMBERS },
-        halfOf: `direct-${MEMBERS}x${window}`,
+        halfOf: full,
         cores: 'all',
         rate: 'acked_per_s',
         baseline: 'bare-pipeline',
