@@ -58,7 +58,7 @@ chaos: all ## Break everything at random for MINUTES=5 while clients chat, and j
 pauses: all ## Measure how long senders wait while state nodes come, go and die, and how soon orders arrive
 	@$(NODE) node test/chaos/pauses.ts
 
-bench: all ## Measure against baselines and brokers, about half an hour; BENCH='room --repeats 3' picks (node bench/main.ts --help)
+bench: all ## Measure against baselines and brokers, about 40 minutes; BENCH='room --repeats 3' picks (node bench/main.ts --help)
 	@$(NODE) node bench/main.ts $(BENCH)
 
 bench-all: all ## Measure everything there is, about an hour

@@ -28,7 +28,7 @@ const FIRST_PER_S = 20_000;
 const USAGE = `Usage: node bench/main.ts [FLAGS] [SCENARIO…]
 
 Measures GoChat against baselines, brokers and ejabberd on this machine; prints tables and writes JSON. Without a
-SCENARIO it runs the usual ones, in about half an hour; it says at its start how long the chosen ones will take.
+SCENARIO it runs the usual ones, in about 40 minutes; it says at its start how long the chosen ones will take.
 
   SCENARIO         only these: a name or its beginning (direct, room-1000x16)
   --all            every scenario, the long ones included
