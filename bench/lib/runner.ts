@@ -110,7 +110,8 @@ export class Runner {
     const full = this.#outcomes.find(
       ({ scenario: name, peer }) => name === scenario.halfOf && peer === 'gochat',
     );
-    return full && Math.round(median(full.rounds.map(({ load }) => load.acked_per_s)) / 2);
+    if (full === undefined || full.rounds.length === 0) return undefined;
+    return Math.round(median(full.rounds.map(({ load }) => load.acked_per_s)) / 2);
   }
 
   async #measure(
