@@ -164,6 +164,7 @@ start() {
       check_same_port "$name"
     else
       missing="$missing $name"
+      if [ "$ENGINE" = local ]; then wait_ended "$name"; fi
       check_port_free "$name" "$(port_of "$name")" "--$name-port"
       if [ "$name" = etcd ] && [ "$ENGINE" = local ]; then
         check_port_free "etcd (peer)" "$PORT_etcd_peer" --etcd-peer-port

@@ -27,6 +27,22 @@ local_running() { # NAME
   esac
 }
 
+# Waits for the rest of a process that was killed: it holds its ports until its last thread is gone, and a thread may
+# be waiting for a slow disk.
+wait_ended() { # NAME
+  local pid until=$((SECONDS + WAIT_S))
+  pid=$(cat "$DIR/$1.pid" 2>/dev/null) || return 0
+  while has_ended_but_threads "$pid"; do
+    [ "$SECONDS" -lt "$until" ] || die "$1 (pid $pid) was killed and a thread of it does not end within $WAIT_S s"
+    sleep 0.02
+  done
+}
+
+# shellcheck disable=SC2012
+has_ended_but_threads() { # PID
+  grep -qs '^State:[[:space:]]*Z' "/proc/$1/status" && [ "$(ls "/proc/$1/task" 2>/dev/null | wc -l)" -gt 1 ]
+}
+
 local_ready() { # NAME
   "${1}_answers" "$(port_of "$1")"
 }
@@ -102,6 +118,7 @@ local_stop() { # NAMES
   local name pids="" failed=false
   for name in $1; do
     if ! local_running "$name"; then
+      wait_ended "$name"
       rm -f "$DIR/$name.pid"
       say "$name: not running"
       continue
@@ -131,6 +148,7 @@ stop_one() { # NAME
     fi
     sleep 0.02
   done
+  wait_ended "$1"
   rm -f "$DIR/$1.pid"
   say "$1: stopped"
 }

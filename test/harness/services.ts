@@ -1,7 +1,7 @@
 /** Real etcd, Redis and PostgreSQL for tests, on ports and in a directory of their own; gone when the test process is. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -148,10 +148,12 @@ function end(pid: number): void {
   }
 }
 
-/** Returns whether a process is there and not merely waited for by its parent. */
+/** Returns whether a process or a thread of it is there and not merely waited for by its parent. */
 async function isAlive(pid: number): Promise<boolean> {
   try {
-    return !/\) [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'utf8'));
+    if (!/\) [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'utf8'))) return true;
+    // The first thread may be gone while another, which waits for the disk, still holds the ports.
+    return (await readdir(`/proc/${pid}/task`)).length > 1;
   } catch {
     // It is gone: there is nothing to read.
     return false;

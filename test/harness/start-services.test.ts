@@ -12,6 +12,15 @@ import { freePorts } from './services.ts';
 
 const SCRIPT = new URL('../../scripts/start-services.sh', import.meta.url).pathname;
 
+/** Listens, then ends its first thread; a second one ends the process a second later. */
+const LINGER = `
+import ctypes, os, socket, sys, threading, time
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+threading.Thread(target=lambda: (time.sleep(1), os._exit(0))).start()
+print('listens', flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+`;
+
 let dir: string;
 let port: string;
 
@@ -119,6 +128,16 @@ describe('start-services.sh', () => {
     const exit = once(bystander, 'exit');
     bystander.kill();
     expect(await exit).toEqual([null, 'SIGTERM']);
+  });
+
+  test('a process of which only a thread is left, that holds the port: is waited for', async () => {
+    await mkdir(`${dir}/redis`);
+    const lingers = spawn('python3', ['-c', LINGER, port], { cwd: `${dir}/redis` });
+    await writeFile(`${dir}/redis.pid`, `${lingers.pid}\n`);
+    await once(lingers.stdout, 'data');
+    const exit = once(lingers, 'exit');
+    expect(await startRedis()).toMatchObject({ code: 0, stderr: '' });
+    await exit;
   });
 
   test('a service that does not start: the end of its log, exit 1', async () => {
