@@ -121,8 +121,9 @@ export class GroupCommit<Origin> {
   async #append(drafts: readonly QueuedDraft[]): Promise<readonly Appended[]> {
     const now = Date.now();
     const ids = this.#options.nextIds(drafts.length);
-    for (const [index, draft] of drafts.entries()) {
-      draft.id = ids[index] as MessageId;
+    for (let i = 0; i < drafts.length; i++) {
+      const draft = drafts[i] as QueuedDraft;
+      draft.id = ids[i] as MessageId;
       draft.atMs = now;
     }
     return this.#options.store.append(drafts);
