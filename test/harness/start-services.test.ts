@@ -1,25 +1,18 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { freePorts } from './services.ts';
 
 const SCRIPT = new URL('../../scripts/start-services.sh', import.meta.url).pathname;
-
-/** Listens, then ends its first thread; a second one ends the process a second later. */
-const LINGER = `
-import ctypes, os, socket, sys, threading, time
-listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))
-threading.Thread(target=lambda: (time.sleep(1), os._exit(0))).start()
-print('listens', flush=True)
-ctypes.CDLL(None).pthread_exit(None)
-`;
+const LINGERS = new URL('lingers.cpp', import.meta.url).pathname;
 
 let dir: string;
 let port: string;
@@ -132,7 +125,8 @@ describe('start-services.sh', () => {
 
   test('a process of which only a thread is left, that holds the port: is waited for', async () => {
     await mkdir(`${dir}/redis`);
-    const lingers = spawn('python3', ['-c', LINGER, port], { cwd: `${dir}/redis` });
+    await promisify(execFile)('g++', ['-std=c++17', '-pthread', '-o', `${dir}/lingers`, LINGERS]);
+    const lingers = spawn(`${dir}/lingers`, [port], { cwd: `${dir}/redis` });
     await writeFile(`${dir}/redis.pid`, `${lingers.pid}\n`);
     await once(lingers.stdout, 'data');
     const exit = once(lingers, 'exit');
