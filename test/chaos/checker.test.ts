@@ -219,12 +219,16 @@ describe('Checker', () => {
     expect(judge([...history, ...away, ...views]).violations).toEqual([]);
   });
 
-  test('more violations than are listed: the rest is counted', () => {
+  test('more violations than are listed: the rest is counted, and no rule hides another', () => {
     const many = Array.from(
       { length: 60 },
       (): Happening => ({ kind: 'crash', process: 'api', what: 'ended' }),
     );
-    expect(judge([...good(), ...many])).toMatchObject({ more: 10, violations: { length: 50 } });
+    const stuck: Happening = { kind: 'stuck', instance: ANN, what: 'waits' };
+    const { violations, more } = judge([...good(), ...many, stuck]);
+    expect(violations).toHaveLength(21);
+    expect(violations.at(-1)).toMatchObject({ rule: 'convergence' });
+    expect(more).toBe(40);
   });
 });
 
