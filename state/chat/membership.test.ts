@@ -17,7 +17,7 @@ async function roomOfThree(hidesHistory = false) {
     [CID, 'cid'],
   ] as const)
     await store.createAccount({ id, name, passwordHash: 'x' });
-  const room = await node.rooms.create(ANN, 'lobby', hidesHistory);
+  const room = await node.rooms.create({ user: ANN }, 'lobby', hidesHistory);
   for (const [user, userName] of [
     [BOB, 'bob'],
     [CID, 'cid'],

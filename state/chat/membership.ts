@@ -21,6 +21,8 @@ const { MEMBER_CHANGE_JOINED, MEMBER_CHANGE_LEFT, MEMBER_CHANGE_REMOVED, MEMBER_
 export interface Actor {
   readonly user: UserId;
   readonly userName: string;
+  /** As in Caller; none: an unnamed one. */
+  readonly device?: string;
 }
 
 export interface MembershipOptions {
@@ -51,7 +53,7 @@ export class Membership {
   async join(actor: Actor, room: string): Promise<client.Conversation> {
     const { store } = this.#options;
     const key = DECIMAL.test(room) ? roomId(BigInt(room)) : parseName(room);
-    const joined = await store.joinRoom(key, actor.user);
+    const joined = await store.joinRoom(key, actor.user, actor.device);
     if (joined === undefined) throw notFound(room);
     if (joined.isNew) {
       const change = { seq: joined.lastSeq, memberVersion: joined.memberVersion };

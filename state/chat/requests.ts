@@ -83,11 +83,11 @@ export class Requests {
       case 'openDirect':
         return {
           $case: 'conversation',
-          conversation: await rooms.openDirect(user, call.openDirect.userName),
+          conversation: await rooms.openDirect(caller, call.openDirect.userName),
         };
       case 'createRoom': {
         const { name, hideHistory } = call.createRoom;
-        return { $case: 'conversation', conversation: await rooms.create(user, name, hideHistory) };
+        return { $case: 'conversation', conversation: await rooms.create(caller, name, hideHistory) };
       }
       case 'joinRoom':
         return { $case: 'conversation', conversation: await membership.join(caller, call.joinRoom.room) };

@@ -22,6 +22,9 @@ export interface RoomsOptions {
   readonly nextConversation: () => ConversationId;
 }
 
+/** Who opens a conversation, and on which device, as in Caller; none: an unnamed one. */
+type Opener = Pick<Caller, 'user'> & Partial<Pick<Caller, 'device'>>;
+
 /** Checks the input, asks the store, presents the answer. Every method throws GochatErrors. */
 export class Rooms {
   readonly #options: RoomsOptions;
@@ -30,20 +33,24 @@ export class Rooms {
     this.#options = options;
   }
 
-  async create(user: UserId, input: string, hideHistory = false): Promise<client.Conversation> {
+  async create(
+    { user, device = '' }: Opener,
+    input: string,
+    hideHistory = false,
+  ): Promise<client.Conversation> {
     const name = parseName(input);
     const { store, nextConversation } = this.#options;
-    const room = await store.createRoom(nextConversation(), name, user, hideHistory);
+    const room = await store.createRoom(nextConversation(), name, user, hideHistory, device);
     if (room === undefined) throw new GochatError('NAME_TAKEN', { details: { name } });
     return toConversation(room);
   }
 
-  async openDirect(user: UserId, input: string): Promise<client.Conversation> {
+  async openDirect({ user, device = '' }: Opener, input: string): Promise<client.Conversation> {
     const name = parseName(input);
     const { store, nextConversation } = this.#options;
     const peer = await store.findAccount(name);
     if (peer === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name } });
-    return toConversation(await store.openDirect(nextConversation(), user, peer.id));
+    return toConversation(await store.openDirect(nextConversation(), user, peer.id, device));
   }
 
   async conversations(caller: Caller): Promise<client.Conversations> {

@@ -48,8 +48,7 @@ export function chatService(
   };
   return {
     async createRoom(request, context) {
-      const { user } = await callerOf(context);
-      return rooms.create(user, request.name, request.hideHistory);
+      return rooms.create(await callerOf(context), request.name, request.hideHistory);
     },
     async joinRoom(request, context) {
       return membership.join(await callerOf(context), request.room.toString());

@@ -57,14 +57,15 @@ export class CheckedStore implements DurableStore {
     name: string,
     creator: UserId,
     hidesHistory = false,
+    device = '',
   ): Promise<UserConversation | undefined> {
-    return this.#call((engine) => engine.createRoom(id, name, creator, hidesHistory));
+    return this.#call((engine) => engine.createRoom(id, name, creator, hidesHistory, device));
   }
 
-  joinRoom(room: ConversationId | string, user: UserId): Promise<Joined | undefined> {
+  joinRoom(room: ConversationId | string, user: UserId, device = ''): Promise<Joined | undefined> {
     return this.#call(async (engine) => {
-      if (typeof room === 'string') return engine.joinRoom(storableText(room), user);
-      return isStorableId(room) ? engine.joinRoom(room, user) : undefined;
+      if (typeof room === 'string') return engine.joinRoom(storableText(room), user, device);
+      return isStorableId(room) ? engine.joinRoom(room, user, device) : undefined;
     });
   }
 
@@ -101,8 +102,8 @@ export class CheckedStore implements DurableStore {
     });
   }
 
-  openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation> {
-    return this.#call((engine) => engine.openDirect(id, user, peer));
+  openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<UserConversation> {
+    return this.#call((engine) => engine.openDirect(id, user, peer, device));
   }
 
   conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]> {

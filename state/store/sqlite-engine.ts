@@ -105,6 +105,7 @@ export class SqliteEngine {
     name: string,
     creator: UserId,
     hidesHistory: boolean,
+    device: string,
   ): UserConversation | undefined {
     return transaction(this.#database, () => {
       const made = this.#sql.run(
@@ -119,11 +120,11 @@ export class SqliteEngine {
          where name = :name and owner = :creator and hides_history = :hidesHistory`,
         { name, creator, hidesHistory: Number(hidesHistory) },
       );
-      return room && this.#mine(room.id, creator);
+      return room && this.#mine(room.id, creator, device);
     });
   }
 
-  joinRoom(room: ConversationId | string, user: UserId): Joined | undefined {
+  joinRoom(room: ConversationId | string, user: UserId, device: string): Joined | undefined {
     return transaction(this.#database, () => {
       const found = this.#sql.get<{ id: ConversationId }>(
         `select id from conversations
@@ -132,7 +133,7 @@ export class SqliteEngine {
       );
       if (!found) return undefined;
       const isNew = join(this.#sql, found.id, user);
-      return { ...this.#mine(found.id, user), isNew };
+      return { ...this.#mine(found.id, user, device), isNew };
     });
   }
 
@@ -183,7 +184,7 @@ export class SqliteEngine {
     return { rooms, more: rows.length > limit };
   }
 
-  openDirect(id: ConversationId, user: UserId, peer: UserId): UserConversation {
+  openDirect(id: ConversationId, user: UserId, peer: UserId, device: string): UserConversation {
     const [low, high] = user < peer ? [user, peer] : [peer, user];
     const find = () =>
       this.#sql.get<{ id: ConversationId }>(
@@ -191,7 +192,7 @@ export class SqliteEngine {
         { low, high },
       );
     const existing = find();
-    if (existing) return this.#mine(existing.id, user);
+    if (existing) return this.#mine(existing.id, user, device);
     return transaction(this.#database, () => {
       const made = this.#sql.run(
         `insert into conversations (id, kind, direct_low, direct_high, active_at_ms, member_count)
@@ -202,7 +203,7 @@ export class SqliteEngine {
         addMember(this.#sql, id, low);
         if (high !== low) addMember(this.#sql, id, high);
       }
-      return this.#mine(find()?.id ?? id, user);
+      return this.#mine(find()?.id ?? id, user, device);
     });
   }
 
@@ -352,11 +353,11 @@ export class SqliteEngine {
   }
 
   /** Returns a conversation that the user is known to be in. */
-  #mine(conversation: ConversationId, user: UserId): UserConversation {
+  #mine(conversation: ConversationId, user: UserId, device: string): UserConversation {
     const row = this.#sql.get<ConversationRow>(`${CONVERSATION} and c.id = :conversation`, {
       conversation,
       user,
-      device: '',
+      device,
     });
     if (!row) throw new Error(`user ${user} is not in conversation ${conversation}`);
     return toConversation(row);

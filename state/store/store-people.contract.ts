@@ -245,6 +245,32 @@ export function describePeople(nodes: () => Nodes): void {
       }
     });
 
+    test('what opens a conversation: tells how far the device has come, as a synchronisation would', async () => {
+      const { a } = nodes();
+      const [ann, bob] = [await a.user(), { id: a.userId(), name: a.name(), passwordHash: 'x' }];
+      await a.store.createAccount(bob);
+      const name = a.name();
+      const room = (await a.store.createRoom(a.conversationId(), name, ann))?.id as ConversationId;
+      const direct = (await a.store.openDirect(a.conversationId(), ann, bob.id)).id;
+      for (const conversation of [room, direct]) {
+        await a.fill(conversation, ann, 4);
+        const move = { user: ann, conversation, readSeq: 0 };
+        await a.store.moveCursors([{ ...move, device: '', deliveredSeq: 3 }]);
+        await a.store.moveCursors([{ ...move, device: 'phone', deliveredSeq: 1 }]);
+      }
+      for (const [device, deliveredSeq] of [
+        ['phone', 1],
+        ['laptop', 3],
+        ['', 3],
+        [undefined, 3],
+      ] as const) {
+        const come = { deliveredSeq };
+        expect(await a.store.openDirect(direct, ann, bob.id, device)).toMatchObject(come);
+        expect(await a.store.joinRoom(room, ann, device)).toMatchObject(come);
+        expect(await a.store.createRoom(room, name, ann, false, device)).toMatchObject(come);
+      }
+    });
+
     test('conversationsOf: the last active first, only the own', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];

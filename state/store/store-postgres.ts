@@ -98,6 +98,7 @@ export class PostgresStore implements DurableStore {
     name: string,
     creator: UserId,
     hidesHistory = false,
+    device = '',
   ): Promise<UserConversation | undefined> {
     await this.#pool.query(
       sql`
@@ -114,10 +115,10 @@ export class PostgresStore implements DurableStore {
         select id from conversations
         where name = ${name} and owner = ${creator} and hides_history = ${hidesHistory}`,
     );
-    return room && this.#conversation(room.id, creator);
+    return room && this.#conversation(room.id, creator, device);
   }
 
-  async joinRoom(room: ConversationId | string, user: UserId): Promise<Joined | undefined> {
+  async joinRoom(room: ConversationId | string, user: UserId, device = ''): Promise<Joined | undefined> {
     const [found] = await this.#pool.query<{ id: ConversationId; joined: boolean }>(
       sql`
         select c.id, m.user_id is not null as joined
@@ -127,7 +128,7 @@ export class PostgresStore implements DurableStore {
     );
     if (!found) return undefined;
     const isNew = !found.joined && (await this.#pool.transaction((session) => join(session, found.id, user)));
-    const conversation = await this.#conversation(found.id, user);
+    const conversation = await this.#conversation(found.id, user, device);
     return conversation && { ...conversation, isNew };
   }
 
@@ -182,14 +183,14 @@ export class PostgresStore implements DurableStore {
     return { rooms, more: rows.length > limit };
   }
 
-  async openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation> {
+  async openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<UserConversation> {
     const [low, high] = user < peer ? [user, peer] : [peer, user];
     const find = async () => {
       const [found] = await this.#pool.query<{ id: ConversationId }>(
         sql`
           select id from conversations where direct_low = ${low} and direct_high = ${high}`,
       );
-      return found && this.#conversation(found.id, user);
+      return found && this.#conversation(found.id, user, device);
     };
     const found = await find();
     if (found) return found;
@@ -274,10 +275,14 @@ export class PostgresStore implements DurableStore {
     return this.close();
   }
 
-  async #conversation(id: ConversationId, user: UserId): Promise<UserConversation | undefined> {
+  async #conversation(
+    id: ConversationId,
+    user: UserId,
+    device: string,
+  ): Promise<UserConversation | undefined> {
     const [row] = await this.#pool.query<ConversationRow>(
       sql`
-        select ${conversationColumns} ${fromConversations(user, '')} and c.id = ${id}`,
+        select ${conversationColumns} ${fromConversations(user, device)} and c.id = ${id}`,
     );
     return row && toConversation(row);
   }

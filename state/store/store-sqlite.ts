@@ -51,12 +51,13 @@ export class SqliteStore implements DurableStore {
     name: string,
     creator: UserId,
     hidesHistory = false,
+    device = '',
   ): Promise<UserConversation | undefined> {
-    return this.#client.call('createRoom', id, name, creator, hidesHistory);
+    return this.#client.call('createRoom', id, name, creator, hidesHistory, device);
   }
 
-  joinRoom(room: ConversationId | string, user: UserId): Promise<Joined | undefined> {
-    return this.#client.call('joinRoom', room, user);
+  joinRoom(room: ConversationId | string, user: UserId, device = ''): Promise<Joined | undefined> {
+    return this.#client.call('joinRoom', room, user, device);
   }
 
   leaveRoom(room: ConversationId, user: UserId): Promise<MemberChange | RoomRefusal> {
@@ -83,8 +84,8 @@ export class SqliteStore implements DurableStore {
     return this.#client.call('listRooms', user, after, limit);
   }
 
-  openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation> {
-    return this.#client.call('openDirect', id, user, peer);
+  openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<UserConversation> {
+    return this.#client.call('openDirect', id, user, peer, device);
   }
 
   conversationsOf(user: UserId, device: string): Promise<UserConversation[]> {

@@ -203,19 +203,24 @@ export interface Store extends AsyncDisposable {
    * Makes a room with its creator as the first member and owner; undefined when the name is taken, unless by a room that
    * the creator owns and that hides its history or not as asked for: then it is this one. Who joins a room that
    * `hidesHistory` sees only what comes from then on.
+   *
+   * @param device whose delivered cursor is returned, as in `sync`; empty (the default) for an unnamed one
    */
   createRoom(
     id: ConversationId,
     name: string,
     creator: UserId,
     hidesHistory?: boolean,
+    device?: string,
   ): Promise<UserConversation | undefined>;
   /**
    * Joins a room by id or name, again without effect; undefined when there is none. It takes its place among the
    * room's messages: in a room that hides its history the user sees those after it. Where the room has no owner, who
    * joins becomes it.
+   *
+   * @param device as in `createRoom`
    */
-  joinRoom(room: ConversationId | string, user: UserId): Promise<Joined | undefined>;
+  joinRoom(room: ConversationId | string, user: UserId, device?: string): Promise<Joined | undefined>;
   /**
    * Leaves a room, again without effect. The user may read what was committed before, and nothing that comes after.
    * An owner who leaves passes the room on to whoever has been in it longest.
@@ -236,8 +241,12 @@ export interface Store extends AsyncDisposable {
     after: ConversationId,
     limit: number,
   ): Promise<{ rooms: readonly RoomSummary[]; more: boolean }>;
-  /** Finds or makes the direct conversation of two users (or of one with itself) under any id; safe in a race. */
-  openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation>;
+  /**
+   * Finds or makes the direct conversation of two users (or of one with itself) under any id; safe in a race.
+   *
+   * @param device as in `createRoom`
+   */
+  openDirect(id: ConversationId, user: UserId, peer: UserId, device?: string): Promise<UserConversation>;
   /** Lists the conversations of a user by descending activity, at most 1000. */
   conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]>;
   /** Members of a conversation with the version that they stand for; undefined when nobody is in it. */

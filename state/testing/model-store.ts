@@ -86,6 +86,7 @@ export class ModelStore implements Store {
     name: string,
     creator: UserId,
     hidesHistory = false,
+    device = '',
   ): Promise<UserConversation | undefined> {
     this.#enter('createRoom');
     if (this.#byName(name)) return undefined;
@@ -101,17 +102,17 @@ export class ModelStore implements Store {
       visibleAfter: new Map(),
       former: new Map(),
     });
-    return this.#view(this.rooms.get(id) as Room, creator, '');
+    return this.#view(this.rooms.get(id) as Room, creator, device);
   }
 
-  async joinRoom(ref: ConversationId | string, user: UserId): Promise<Joined | undefined> {
+  async joinRoom(ref: ConversationId | string, user: UserId, device = ''): Promise<Joined | undefined> {
     this.#enter('joinRoom');
     const room = typeof ref === 'string' ? this.#byName(ref) : this.rooms.get(ref);
     if (room === undefined || room.kind !== 'room') return undefined;
     const isNew = !room.members.includes(user);
     this.addMember(room.id, user);
     room.owner ??= user;
-    return { ...this.#view(room, user, ''), isNew };
+    return { ...this.#view(room, user, device), isNew };
   }
 
   async leaveRoom(id: ConversationId, user: UserId): Promise<MemberChange | RoomRefusal> {
@@ -160,7 +161,7 @@ export class ModelStore implements Store {
     return { rooms, more: all.length > limit };
   }
 
-  async openDirect(id: ConversationId, user: UserId, peer: UserId): Promise<UserConversation> {
+  async openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<UserConversation> {
     this.#enter('openDirect');
     for (const room of this.rooms.values()) {
       const pair = new Set(room.members);
@@ -170,7 +171,7 @@ export class ModelStore implements Store {
         pair.has(user) &&
         pair.has(peer)
       ) {
-        return this.#view(room, user, '');
+        return this.#view(room, user, device);
       }
     }
     const room: Room = {
@@ -182,7 +183,7 @@ export class ModelStore implements Store {
       messages: [],
     };
     this.rooms.set(id, room);
-    return this.#view(room, user, '');
+    return this.#view(room, user, device);
   }
 
   async conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]> {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { GochatClient, tcpTransport } from '../../client/mod.ts';
 import { type Cluster, eventually, pinned, startCluster } from '../harness/cluster.ts';
 import { helloFrame, RawClient, tokenOf } from '../harness/raw-client.ts';
 import { Client, type Doors, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
@@ -122,6 +123,36 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     );
     expect(await texts(left, 'phone', 'four')).toEqual(['four']);
     expect(await texts(left, 'desk', 'four')).toEqual(['four']);
+  });
+
+  test('a device that opens a conversation before it has synchronised: goes on where it had come to itself', async () => {
+    await Promise.all(['hal', 'ida'].map((name) => signup(cluster, name)));
+    await using hal = new Client(left, 'hal');
+    const shown = async (args: string[], last: string) => {
+      await using client = new Client(left, 'ida', undefined, args);
+      await client.event('message', (event) => event['text'] === last);
+      client.end();
+      expect((await client.exit()).code).toBe(0);
+    };
+    hal.say('/dm ida one');
+    await shown(PHONE, 'one');
+    hal.say('two', 'three');
+    await shown([], 'three');
+    const phone = new GochatClient({
+      api: right.api,
+      ipconf: right.ipconf,
+      user: 'ida',
+      password: 'ida-secret',
+      device: 'phone',
+      transport: tcpTransport(),
+    });
+    const texts: string[] = [];
+    phone.on('message', ({ text }) => texts.push(text));
+    phone.on('connected', () => void phone.openDirect('hal'));
+    await phone.connect();
+    await phone.synchronised();
+    await phone.close();
+    expect(texts).toEqual(['two', 'three']);
   });
 
   test('a gateway dies: the session goes on at the other one, the conversation where it was', async () => {
