@@ -107,7 +107,7 @@ export const SHAPES = {
   Receipts: shape({ receipts: [Receipt] }),
   Request: shape(
     {
-      sync: shape({ cursors: [Cursor], limit: 'u32' }),
+      sync: shape({ cursors: [Cursor], limit: 'u32', pushed: [Cursor] }),
       open_direct: shape({ user_name: 'text' }),
       create_room: shape({ name: 'text', hide_history: 'bool' }),
       join_room: shape({ room: 'text' }),

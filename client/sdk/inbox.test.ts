@@ -74,16 +74,36 @@ describe('Inbox', () => {
     expect(inbox.page({ conversation: undefined, messages: [messageOf(1)] })).toBe(0);
   });
 
-  test('endSync: an unknown conversation that the log does not mention begins with what was pushed', () => {
+  test('endSync: an unknown conversation that the log does not mention is asked for by what was pushed', () => {
     const { inbox, delivered, push, page } = makeInbox();
     push(9);
     push(8);
+    inbox.endSync(inbox.beginSync());
+    expect(inbox.pushed()).toEqual([{ conversation: ROOM, seq: 7n }]);
+    expect(inbox.cursors()).toEqual([]);
+    push(8);
+    expect(inbox.knows(ROOM)).toBe(false);
+    // The device had come to 5.
+    page(6, 7, 8);
+    expect(delivered).toEqual([6, 7, 8, 9]);
+    expect(inbox.pushed()).toEqual([]);
+    expect(inbox.cursors()).toEqual([{ conversation: ROOM, seq: 9n }]);
+  });
+
+  test('endSync: a conversation that the log does not mention even when asked is forgotten', () => {
+    const { inbox, push } = makeInbox();
+    push(8);
+    inbox.endSync(inbox.beginSync());
     const round = inbox.beginSync();
+    push(9);
     inbox.endSync(round);
-    expect(inbox.cursors()).toEqual([{ conversation: ROOM, seq: 7n }]);
-    expect(delivered).toEqual([]);
-    page(8, 9);
-    expect(delivered).toEqual([8, 9]);
+    expect(inbox.pushed()).toEqual([]);
+    expect(inbox.incomplete).toBe(true);
+    inbox.endSync(inbox.beginSync());
+    expect(inbox.pushed()).toEqual([{ conversation: ROOM, seq: 8n }]);
+    inbox.forget(ROOM);
+    expect(inbox.pushed()).toEqual([]);
+    expect(inbox.incomplete).toBe(false);
   });
 
   test('endSync: a hole that the log does not fill is given up, one that is younger is not', () => {

@@ -18,6 +18,8 @@ import type { Conversation } from './events.ts';
 const MAX_AHEAD = 4096;
 /** Most cursors in one Sync; conversations beyond, the ones without news for longest, start at the stored cursor. */
 const MAX_CURSORS = 8192;
+/** Most conversations in Sync.pushed; with the cursors no more than a server takes. */
+const MAX_PUSHED = 1024;
 
 interface Ahead {
   /** Undefined: an own send that is known to be committed. */
@@ -33,6 +35,8 @@ export class Inbox {
   readonly #cursors = new Map<bigint, number>();
   readonly #conversations = new Map<bigint, Conversation>();
   readonly #ahead = new Map<bigint, Map<number, Ahead>>();
+  /** Of conversations that the log did not mention though something was pushed: just before the first of that. */
+  readonly #pushed = new Map<bigint, number>();
   #aheadCount = 0;
   #overflowed = false;
   #round = 0;
@@ -74,6 +78,7 @@ export class Inbox {
   adopt(wire: WireConversation, fromSeq: number): Conversation {
     const conversation = toConversation(wire);
     this.#conversations.set(wire.id, conversation);
+    this.#pushed.delete(wire.id);
     if (!this.#cursors.has(wire.id)) {
       this.#cursors.set(wire.id, fromSeq);
       this.#drain(wire.id);
@@ -103,14 +108,20 @@ export class Inbox {
     const conversation = this.#conversations.get(id);
     this.#conversations.delete(id);
     this.#cursors.delete(id);
+    this.#pushed.delete(id);
     const ahead = this.#ahead.get(id);
     for (const seq of ahead?.keys() ?? []) this.#forget(id, ahead as Map<number, Ahead>, seq);
     return conversation;
   }
 
+  /** Up to where everything is here, of the conversations that had news last. */
   cursors(): Cursor[] {
-    const newest = [...this.#cursors].slice(-MAX_CURSORS);
-    return newest.map(([conversation, seq]) => ({ conversation, seq: BigInt(seq) }));
+    return toCursors([...this.#cursors].slice(-MAX_CURSORS));
+  }
+
+  /** Where conversations may begin that the last synchronisation did not mention; see Sync.pushed. */
+  pushed(): Cursor[] {
+    return toCursors([...this.#pushed].slice(-MAX_PUSHED));
   }
 
   /** A synchronisation begins; returns what `endSync` wants. */
@@ -124,15 +135,17 @@ export class Inbox {
    * The log has been read to its end, from a request on that is younger than what came ahead before `round`.
    *
    * Of a conversation that is still unknown the stored cursor has passed these messages (another unnamed device of the
-   * user has them): it begins here with the first of them, and the next page tells its name. A known one that still has
-   * a hole will never have it filled: what follows is not for this user.
+   * user has them), or the user is out of it: the next synchronisation asks for it by `pushed`. One that still has a
+   * hole will never have it filled: what follows is not for this user.
    */
   endSync(round: number): void {
     for (const [conversation, ahead] of this.#ahead) {
       const stale = [...ahead].filter(([, kept]) => kept.round < round).map(([seq]) => seq);
       if (stale.length === 0) continue;
-      if (this.#cursors.has(conversation)) for (const seq of stale) this.#forget(conversation, ahead, seq);
-      else this.#cursors.set(conversation, Math.min(...stale) - 1);
+      const isAsked = this.#pushed.delete(conversation);
+      if (this.#cursors.has(conversation) || isAsked)
+        for (const seq of stale) this.#forget(conversation, ahead, seq);
+      else this.#pushed.set(conversation, Math.min(...stale) - 1);
     }
   }
 
@@ -173,4 +186,8 @@ export class Inbox {
       this.#advance(conversation, seq, kept.message);
     }
   }
+}
+
+function toCursors(seqs: readonly (readonly [conversation: bigint, seq: number])[]): Cursor[] {
+  return seqs.map(([conversation, seq]) => ({ conversation, seq: BigInt(seq) }));
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { FrameType, MemberChange, Receipts } from '../../proto/client.ts';
 import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
 
@@ -31,6 +31,42 @@ describe('membership', () => {
     gateway.chat.leave(room, alice, MemberChange.MEMBER_CHANGE_REMOVED);
     gateway.tell(room, alice, { change: MemberChange.MEMBER_CHANGE_REMOVED, user: alice, by: 'bob' });
     expect(await left).toMatchObject({ name: 'bobs', reason: 'removed' });
+  });
+
+  test('left by another device before this one knew the room: all of it comes, and that it is left', async () => {
+    const { gateway, alice, bob, room, ...rest } = await makeWorld();
+    for (const text of ['one', 'two', 'three']) gateway.say(room, bob, text);
+    gateway.chat.delivered.set(`${alice}/${room}`, 1n);
+    gateway.refuse.set('sync', { code: 'OVERLOADED', retryable: true });
+    const client = makeClient({ gateway, alice, bob, room, ...rest });
+    const events = collect(client);
+    await client.connect();
+    // Pushed to this device, which has not been told of the room yet; and then its user is out.
+    gateway.say(room, bob, 'four');
+    gateway.chat.leave(room, alice);
+    const left = next(client, 'left');
+    gateway.refuse.clear();
+    expect(await left).toMatchObject({ name: 'lobby', reason: 'left' });
+    expect(events.flatMap((event) => (event.type === 'message' ? [event.text] : []))).toEqual([
+      'two',
+      'three',
+      'four',
+    ]);
+  });
+
+  test('out of a room that nothing was shown of: is not told', async () => {
+    const { gateway, alice, bob, room, ...rest } = await makeWorld();
+    gateway.refuse.set('sync', { code: 'OVERLOADED', retryable: true });
+    const client = makeClient({ gateway, alice, bob, room, ...rest });
+    const events = collect(client);
+    await client.connect();
+    gateway.say(room, bob, 'one');
+    gateway.chat.conversations.delete(room);
+    gateway.refuse.clear();
+    await vi.waitFor(() => expect(gateway.syncs().at(-1)?.pushed).toMatchObject([{ conversation: room }]));
+    await client.synchronised();
+    expect(gateway.syncs().at(-1)?.pushed).toHaveLength(1);
+    expect(events.filter(({ type }) => type === 'message' || type === 'left')).toEqual([]);
   });
 
   test('removed while the push was lost: the next synchronisation tells', async () => {

@@ -111,9 +111,11 @@ export class Receiver {
   /** The user is out of a conversation whose last messages have come. */
   gone({ conversation, reason }: Gone): void {
     const { events, inbox } = this.#parts;
-    const { name = '' } = inbox.forget(conversation) ?? {};
+    const known = inbox.forget(conversation);
+    // A push had told of it, and nothing of it was for this user.
+    if (known === undefined) return;
     const why = REASONS[reason] ?? 'deleted';
-    events.emit({ type: 'left', conversation: conversation.toString(), name, reason: why });
+    events.emit({ type: 'left', conversation: conversation.toString(), name: known.name, reason: why });
   }
 
   #membersChanged(key: bigint, { change, user, name, by, afterSeq }: MembersChanged): void {

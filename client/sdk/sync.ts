@@ -114,7 +114,10 @@ export class Syncer {
     const round = this.#inbox.beginSync();
     for (let more = true; more; ) {
       const cursors = this.#inbox.cursors();
-      const result = await this.#hooks.call({ $case: 'sync', sync: { cursors, limit: PAGE_LIMIT } });
+      const sync = { cursors, limit: PAGE_LIMIT, pushed: this.#inbox.pushed() };
+      const result = await this.#hooks.call({ $case: 'sync', sync });
+      // Nobody looks at a client that was closed meanwhile: what it reported as delivered would be lost.
+      if (this.#signal.aborted) return;
       if (result.$case !== 'sync') throw ClientError.local('FRAME_INVALID');
       const page = result.sync;
       for (const part of page.conversations) this.#messages += this.#inbox.page(part);

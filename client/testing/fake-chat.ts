@@ -108,8 +108,12 @@ export class FakeChat {
     };
   }
 
-  sync(user: bigint, { cursors, limit }: Sync): SyncPage {
+  sync(user: bigint, { cursors, limit, pushed }: Sync): SyncPage {
     const known = new Map(cursors.map(({ conversation, seq }) => [conversation, seq]));
+    for (const { conversation, seq } of pushed) {
+      const delivered = this.delivered.get(`${user}/${conversation}`) ?? 0n;
+      known.set(conversation, seq < delivered ? seq : delivered);
+    }
     const page: ConversationMessages[] = [];
     let room = limit || 200;
     let more = false;
@@ -122,11 +126,13 @@ export class FakeChat {
       if (messages.length > 0) page.push({ conversation: this.see(id, user), messages });
     }
     const gone: Gone[] = [];
-    for (const { conversation, seq } of cursors) {
+    for (const { conversation } of [...cursors, ...pushed]) {
       if (this.conversations.get(conversation)?.members.has(user) === true) continue;
       const { reason = MemberChange.MEMBER_CHANGE_DELETED, lastSeq = 0n } =
         this.former.get(`${user}/${conversation}`) ?? {};
-      const log = this.conversations.get(conversation)?.log.slice(Number(seq), Number(lastSeq)) ?? [];
+      const log =
+        this.conversations.get(conversation)?.log.slice(Number(known.get(conversation)), Number(lastSeq)) ??
+        [];
       if (log.length > 0) page.push({ conversation: this.see(conversation, user), messages: log });
       gone.push({ conversation, reason, lastSeq });
     }

@@ -19,6 +19,7 @@ import {
   Response,
   Send,
   Sent,
+  type Sync,
   Welcome,
 } from '../../proto/client.ts';
 import { FakeChat } from './fake-chat.ts';
@@ -130,6 +131,14 @@ export class FakeGateway implements AsyncDisposable {
 
   framesOf(type: FrameType): ReceivedFrame[] {
     return this.received.filter((frame) => frame.type === type);
+  }
+
+  /** The synchronisations that were asked for. */
+  syncs(): Sync[] {
+    return this.framesOf(FrameType.REQUEST).flatMap(({ payload }) => {
+      const { call } = Request.decode(payload);
+      return call?.$case === 'sync' ? [call.sync] : [];
+    });
   }
 
   /** Commits a message of a user who is not connected here, and pushes it. */

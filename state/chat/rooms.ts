@@ -111,15 +111,11 @@ export class Rooms {
   async sync(caller: Caller, request: client.Sync): Promise<client.SyncPage> {
     const limit = request.limit === 0 ? DEFAULT_SYNC_LIMIT : request.limit;
     if (limit > MAX_SYNC_LIMIT) throw invalid('limit');
-    if (request.cursors.length > MAX_CURSORS) throw invalid('cursors');
-    const cursors = new Map<ConversationId, number>();
-    for (const cursor of request.cursors) {
-      const id = conversationId(cursor.conversation);
-      if (id === undefined) throw invalid('cursors');
-      cursors.set(id, seq(cursor.seq, 'cursors'));
-    }
+    if (request.cursors.length + request.pushed.length > MAX_CURSORS) throw invalid('cursors');
+    const cursors = parseCursors(request.cursors, 'cursors');
+    const pushed = parseCursors(request.pushed, 'pushed');
     const { user, device } = caller;
-    const result = await this.#options.store.sync({ user, device, cursors, limit });
+    const result = await this.#options.store.sync({ user, device, cursors, limit, pushed });
     const budget = new PageBudget();
     const conversations: client.ConversationMessages[] = [];
     for (const { conversation, messages } of result.conversations) {
@@ -141,6 +137,16 @@ export class Rooms {
 /** Returns an id that the store can hold. */
 export function conversationId(value: bigint): ConversationId | undefined {
   return value > 0n && value <= MAX_ID ? (value as ConversationId) : undefined;
+}
+
+function parseCursors(cursors: readonly client.Cursor[], what: string): Map<ConversationId, number> {
+  const parsed = new Map<ConversationId, number>();
+  for (const cursor of cursors) {
+    const id = conversationId(cursor.conversation);
+    if (id === undefined) throw invalid(what);
+    parsed.set(id, seq(cursor.seq, what));
+  }
+  return parsed;
 }
 
 function seq(value: bigint, what: string): number {

@@ -140,12 +140,15 @@ export class CheckedStore implements DurableStore {
     });
   }
 
-  sync({ user, device, cursors, limit }: SyncRequest): Promise<SyncResult> {
-    const storable = new Map<ConversationId, number>();
-    for (const [conversation, seq] of cursors)
-      if (isStorableId(conversation)) storable.set(conversation, storableSeq(seq));
+  sync({ user, device, cursors, limit, pushed = new Map() }: SyncRequest): Promise<SyncResult> {
     return this.#call((engine) =>
-      engine.sync({ user, device: storableText(device), cursors: storable, limit: storableSeq(limit) }),
+      engine.sync({
+        user,
+        device: storableText(device),
+        cursors: storableCursors(cursors),
+        pushed: storableCursors(pushed),
+        limit: storableSeq(limit),
+      }),
     );
   }
 
@@ -204,4 +207,11 @@ function storableDraft(draft: Draft): Draft {
   const clientMsgId = storableText(draft.clientMsgId);
   if (text === draft.text && clientMsgId === draft.clientMsgId) return draft;
   return { ...draft, text, clientMsgId };
+}
+
+function storableCursors(cursors: ReadonlyMap<ConversationId, number>): Map<ConversationId, number> {
+  const storable = new Map<ConversationId, number>();
+  for (const [conversation, seq] of cursors)
+    if (isStorableId(conversation)) storable.set(conversation, storableSeq(seq));
+  return storable;
 }

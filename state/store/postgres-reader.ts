@@ -60,21 +60,20 @@ export async function sync(
   request: SyncRequest,
   triesLeft = 2,
 ): Promise<SyncResult> {
-  const { user, device, cursors, limit } = request;
-  // As an object, because a lookup in jsonb costs the same under every plan, unlike a join with an array.
-  const given = `{${[...cursors].map(([id, seq]) => `"${id}":${seq}`).join(',')}}`;
+  const { user, device, cursors, pushed, limit } = request;
   // What is new and what is gone are of one snapshot: nothing that was the user's is lost between them.
   const rows = await pool.query<
     (ConversationRow & { start: bigint; gone: false }) | (GoneRow & { gone: true })
   >(
     sql`
-      with given as (select ${given}::text::jsonb as cursors),
+      with given as (select ${toJson(cursors)}::text::jsonb as cursors, ${toJson(pushed)}::text::jsonb as pushed),
+      named as (select jsonb_object_keys(cursors || pushed)::bigint as conversation from given),
       former as (
-        select f.*, c.kind, c.name, c.member_version
+        select f.*, c.kind, c.name, c.member_version, coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq
         from former_members f join conversations c on c.id = f.conversation and not c.deleted
-        where f.user_id = ${user} and f.conversation in (
-          select key::bigint from given, jsonb_object_keys(given.cursors) as key
-        )
+        left join cursors d on d.user_id = f.user_id and d.device = ${device} and d.conversation = f.conversation
+        left join cursors u on u.user_id = f.user_id and u.device = '' and u.conversation = f.conversation
+        where f.user_id = ${user} and f.conversation in (select conversation from named)
       ),
       news as (
         select * from (
@@ -82,13 +81,23 @@ export async function sync(
                  greatest(
                    m.visible_after_seq,
                    coalesce(
-                     ((select cursors from given) ->> c.id::text)::bigint, d.delivered_seq, u.delivered_seq, 0
+                     ((select cursors from given) ->> c.id::text)::bigint,
+                     least(
+                       ((select pushed from given) ->> c.id::text)::bigint,
+                       coalesce(d.delivered_seq, u.delivered_seq, 0)
+                     )
                    )
                  ) as start
           ${fromConversations(user, device)}
           union all
-          select conversation, kind, name, left_seq, member_version, null, visible_after_seq, 0, 0, false,
-                 greatest(visible_after_seq, ((select cursors from given) ->> conversation::text)::bigint)
+          select conversation, kind, name, left_seq, member_version, null, visible_after_seq, delivered_seq, 0, false,
+                 greatest(
+                   visible_after_seq,
+                   coalesce(
+                     ((select cursors from given) ->> conversation::text)::bigint,
+                     least(((select pushed from given) ->> conversation::text)::bigint, delivered_seq)
+                   )
+                 )
           from former
         ) as mine
         where last_seq > start
@@ -97,11 +106,10 @@ export async function sync(
       )
       select false as gone, news.*, null as reason, null::bigint as left_seq from news
       union all
-      select true, key::bigint, null, null, null, null, null, null, null, null, null, null, former.reason,
+      select true, conversation, null, null, null, null, null, null, null, null, null, null, former.reason,
              former.left_seq
-      from given, jsonb_object_keys(given.cursors) as key
-      left join former on former.conversation = key::bigint
-      where not exists (select from members m where m.user_id = ${user} and m.conversation = key::bigint)`,
+      from named left join former using (conversation)
+      where not exists (select from members m where m.user_id = ${user} and m.conversation = named.conversation)`,
   );
   const pending: { conversation: UserConversation; start: number }[] = [];
   const gone: Gone[] = [];
@@ -136,4 +144,9 @@ export async function sync(
   // A room that was deleted since the first statement is erased from its beginning on; the next try does not find it.
   if (conversations.length < parts.length && triesLeft > 0) return sync(pool, request, triesLeft - 1);
   return { conversations, ...answer };
+}
+
+/** Returns cursors as an object, because a lookup in jsonb costs the same under every plan, unlike a join with an array. */
+function toJson(cursors: ReadonlyMap<ConversationId, number> = new Map()): string {
+  return `{${[...cursors].map(([id, seq]) => `"${id}":${seq}`).join(',')}}`;
 }

@@ -266,14 +266,14 @@ export class SqliteEngine {
     return { messages: rows.slice(0, limit).reverse().map(toMessage), more: rows.length > limit };
   }
 
-  sync({ user, device, cursors, limit }: SyncRequest): SyncResult {
+  sync({ user, device, cursors, limit, pushed = new Map() }: SyncRequest): SyncResult {
     const pending: { conversation: UserConversation; start: number }[] = [];
     const gone: Gone[] = [];
     const rows = this.#sql.all<ConversationRow>(CONVERSATION, { user, device });
     const joined = new Set(rows.map((row) => row.id));
-    for (const conversation of cursors.keys()) {
+    for (const conversation of new Set([...cursors.keys(), ...pushed.keys()])) {
       if (joined.has(conversation)) continue;
-      const former = this.#former(conversation, user);
+      const former = this.#former(conversation, user, device);
       if (former !== undefined) rows.push(former);
       gone.push(
         toGone({ id: conversation, reason: former?.reason ?? null, left_seq: former?.last_seq ?? null }),
@@ -281,7 +281,8 @@ export class SqliteEngine {
     }
     for (const row of rows) {
       const conversation = toConversation(row);
-      const cursor = cursors.get(conversation.id) ?? conversation.deliveredSeq;
+      const { id, deliveredSeq } = conversation;
+      const cursor = cursors.get(id) ?? Math.min(deliveredSeq, pushed.get(id) ?? deliveredSeq);
       const start = Math.max(conversation.visibleAfterSeq, cursor);
       if (conversation.lastSeq > start) pending.push({ conversation, start });
     }
@@ -367,13 +368,17 @@ export class SqliteEngine {
   #former(
     conversation: ConversationId,
     user: UserId,
+    device: string,
   ): (ConversationRow & Pick<GoneRow, 'reason'>) | undefined {
     return this.#sql.get(
       `select c.id, c.kind, coalesce(c.name, '') as name, f.left_seq as last_seq, c.member_version,
-              null as peer_name, f.visible_after_seq, 0 as delivered_seq, 0 as read_seq, 0 as is_owner, f.reason
+              null as peer_name, f.visible_after_seq,
+              coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq, 0 as read_seq, 0 as is_owner, f.reason
        from former_members f join conversations c on c.id = f.conversation and not c.deleted
+       left join cursors d on d.user_id = f.user_id and d.device = :device and d.conversation = f.conversation
+       left join cursors u on u.user_id = f.user_id and u.device = '' and u.conversation = f.conversation
        where f.conversation = :conversation and f.user_id = :user`,
-      { conversation, user },
+      { conversation, user, device },
     );
   }
 }

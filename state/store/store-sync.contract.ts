@@ -91,6 +91,67 @@ export function describeSync(nodes: () => Nodes): void {
       expect(await seqs('phone', [[room, 0]])).toEqual([1, 2, 3, 4, 5, 6]);
     });
 
+    test('pushed: begins at the stored cursor or there, whichever comes first, also when the user is out', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const [inside, left, gone, foreign] = [
+        await a.room(ann, bob),
+        await a.room(ann, bob),
+        await a.room(ann, bob),
+        await a.room(ann),
+      ];
+      for (const room of [inside, left, gone, foreign]) await a.fill(room, ann, 4);
+      const devices = [
+        ['', 3],
+        ['phone', 1],
+      ] as const;
+      for (const [device, deliveredSeq] of devices)
+        for (const conversation of [inside, left])
+          await a.store.moveCursors([{ user: bob, device, conversation, deliveredSeq, readSeq: 0 }]);
+      await a.store.leaveRoom(left, bob);
+      await a.store.deleteRoom(gone, ann);
+      await a.fill(left, ann, 1);
+      const sync = async (device: string, seq: number) => {
+        const pushed = new Map([inside, left, gone, foreign].map((room) => [room, seq]));
+        const page = await b.store.sync({ user: bob, device, cursors: new Map(), limit: 20, pushed });
+        return {
+          seqs: new Map(
+            page.conversations.map(({ conversation, messages }) => [
+              conversation.id,
+              messages.map((message) => message.seq),
+            ]),
+          ),
+          gone: page.gone,
+        };
+      };
+      const goodbye = expect.arrayContaining([
+        { conversation: left, reason: 'left', lastSeq: 4 },
+        expect.objectContaining({ conversation: gone }),
+        { conversation: foreign, reason: 'deleted', lastSeq: 0 },
+      ]) as unknown;
+      for (const [device, pushed, seqs] of [
+        ['phone', 3, [2, 3, 4]],
+        ['phone', 0, [1, 2, 3, 4]],
+        ['laptop', 9, [4]],
+        ['', 2, [3, 4]],
+      ] as const) {
+        expect(await sync(device, pushed)).toEqual({
+          seqs: new Map([
+            [inside, seqs],
+            [left, seqs],
+          ]),
+          gone: goodbye,
+        });
+      }
+      // What the client has counts before what it was pushed.
+      const both = { cursors: new Map([[left, 3]]), pushed: new Map([[left, 1]]) };
+      const page = await b.store.sync({ user: bob, device: 'phone', limit: 20, ...both });
+      expect(page.conversations.find(({ conversation }) => conversation.id === left)?.messages).toMatchObject(
+        [{ seq: 4 }],
+      );
+      expect(page.gone).toHaveLength(1);
+    });
+
     test('odd cursors: beyond the end, of strangers, unstorable, negative, fractional', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];

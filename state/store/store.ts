@@ -144,6 +144,9 @@ export interface SyncRequest {
   /** What the client has; a conversation that is missing starts at the stored delivered cursor of the device, else
    * of the unnamed devices, else at what the user may see first. */
   readonly cursors: ReadonlyMap<ConversationId, number>;
+  /** Of conversations that the client does not know, and has no cursor of: where it was pushed the first message. It
+   * starts there, or at the stored cursor if that is less, also when the user is not in the conversation any more. */
+  readonly pushed?: ReadonlyMap<ConversationId, number>;
   /** Most messages in the answer. */
   readonly limit: number;
 }
@@ -155,7 +158,7 @@ export interface SyncResult {
     readonly messages: readonly Message[];
   }[];
   readonly more: boolean;
-  /** Of the request's cursors those whose conversation the user is not in; all messages that were theirs have come. */
+  /** Of the request's cursors and `pushed` those whose conversation the user is not in; all messages that were theirs have come. */
   readonly gone: readonly Gone[];
 }
 

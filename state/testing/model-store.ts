@@ -240,10 +240,12 @@ export class ModelStore implements Store {
     const conversations: { conversation: UserConversation; messages: Message[] }[] = [];
     let left = request.limit;
     let more = false;
+    const { cursors, pushed = new Map<ConversationId, number>() } = request;
     for (const room of this.rooms.values()) {
       if (!room.members.includes(request.user)) continue;
       const view = this.#view(room, request.user, request.device);
-      const from = Math.max(request.cursors.get(room.id) ?? view.deliveredSeq, view.visibleAfterSeq);
+      const stored = Math.min(view.deliveredSeq, pushed.get(room.id) ?? view.deliveredSeq);
+      const from = Math.max(cursors.get(room.id) ?? stored, view.visibleAfterSeq);
       const news = room.messages.slice(from);
       if (news.length === 0) continue;
       const messages = news.slice(0, left);
@@ -252,7 +254,7 @@ export class ModelStore implements Store {
       if (messages.length > 0) conversations.push({ conversation: view, messages });
     }
     const gone: Gone[] = [];
-    for (const conversation of request.cursors.keys()) {
+    for (const conversation of new Set([...cursors.keys(), ...pushed.keys()])) {
       const room = this.rooms.get(conversation);
       if (room?.members.includes(request.user) === true) continue;
       const former = room?.former?.get(request.user);

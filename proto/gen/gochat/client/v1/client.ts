@@ -226,6 +226,11 @@ export interface Sync {
   cursors: Cursor[];
   /** Most messages in the page, 1 to 1000; 0: 200. */
   limit: number;
+  /**
+   * Of conversations that the client does not know and the last sync did not mention: just before the first message
+   * that was pushed. The page begins there or at the device's delivered cursor, whichever comes first.
+   */
+  pushed: Cursor[];
 }
 
 export interface Cursor {
@@ -238,7 +243,7 @@ export interface SyncPage {
   conversations: ConversationMessages[];
   /** Ask again with the cursors moved on. */
   more: boolean;
-  /** Of the request's cursors those whose conversation the user is not in; on the last page. */
+  /** Of the request's cursors and pushed those whose conversation the user is not in; on the last page. */
   gone: Gone[];
 }
 
@@ -1977,7 +1982,7 @@ export const Response: MessageFns<Response> = {
 };
 
 function createBaseSync(): Sync {
-  return { cursors: [], limit: 0 };
+  return { cursors: [], limit: 0, pushed: [] };
 }
 
 export const Sync: MessageFns<Sync> = {
@@ -1987,6 +1992,9 @@ export const Sync: MessageFns<Sync> = {
     }
     if (message.limit !== 0) {
       writer.uint32(16).uint32(message.limit);
+    }
+    for (const v of message.pushed) {
+      Cursor.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -2020,6 +2028,14 @@ export const Sync: MessageFns<Sync> = {
             message.limit = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pushed.push(Cursor.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2039,6 +2055,7 @@ export const Sync: MessageFns<Sync> = {
     const message = createBaseSync();
     message.cursors = object.cursors?.map((e) => Cursor.fromPartial(e)) || [];
     message.limit = object.limit ?? 0;
+    message.pushed = object.pushed?.map((e) => Cursor.fromPartial(e)) || [];
     return message;
   },
 };
