@@ -219,6 +219,22 @@ describe('Checker', () => {
     expect(judge([...history, ...away, ...views]).violations).toEqual([]);
   });
 
+  test('a named device goes on where the unnamed ones are: only while the store has no cursor of its own', () => {
+    const history = changed({ kind: 'message', instance: NEW_BOB, seq: 2 }, undefined)
+      // It was shown one, the other device all.
+      .filter((entry) => !(entry.kind === 'message' && entry.instance === BOB && entry.seq === 2));
+    const at = history.findIndex((entry) => entry.kind === 'start' && entry.instance === NEW_BOB);
+    const other = 'bob/1#1';
+    const unnamed: Happening[] = [
+      { kind: 'start', instance: other, user: 'bob', device: '' },
+      { kind: 'up', instance: other, gateway: 'gateway-0', resumed: false, tokenMs: 0 },
+      ...['one', 'two', 'three'].map((text, i) => shown(other, i + 1, text)),
+    ];
+    expect(rules(history.toSpliced(at, 0, ...unnamed))).toEqual([]);
+    const own: Happening = { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 1 };
+    expect(rules(history.toSpliced(at, 0, ...unnamed, own))).toEqual(['resume anywhere']);
+  });
+
   test('more violations than are listed: the rest is counted, and no rule hides another', () => {
     const many = Array.from(
       { length: 60 },

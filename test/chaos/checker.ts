@@ -154,7 +154,9 @@ export class Checker {
       log: this.#log,
       memberships: this.#memberships,
       orders: this.#orders,
-      headOf: (view, conversation) => this.#head(view, conversation),
+      headOf: ({ group, user }, conversation) =>
+        Math.max(this.#head(group, conversation), this.#head(`${user}/`, conversation)),
+      isStored: ({ group, started }, conversation) => this.#cursors.isStored(group, conversation, started),
       calm: this.#calmTalk(),
       accuse: (rule, what) => this.#accuse(rule, what),
     });
@@ -202,14 +204,15 @@ export class Checker {
     if (breach !== undefined) this.#accuse('once, in order', `${instance}: ${breach}`);
     this.#memberships.known(conversation, seq, entry.at);
     const view = this.#view(entry);
-    if (entry.kind === 'message') view.began(conversation, seq, this.#head(view, conversation));
-    const key = `${view.group} ${conversation}`;
-    if (seq > (this.#heads.get(key) ?? 0)) this.#heads.set(key, seq);
+    const { group, user } = view;
+    const head = this.#head(group, conversation);
+    if (entry.kind === 'message') view.began(conversation, seq, head, this.#head(`${user}/`, conversation));
+    if (seq > head) this.#heads.set(`${group} ${conversation}`, seq);
   }
 
-  /** Where a client of a device may begin: a named one that has no cursor takes that of the unnamed ones. */
-  #head({ group, user }: InstanceView, conversation: string): number {
-    return Math.max(...[group, `${user}/`].map((owner) => this.#heads.get(`${owner} ${conversation}`) ?? 0));
+  /** How far the clients of a group have come. */
+  #head(group: string, conversation: string): number {
+    return this.#heads.get(`${group} ${conversation}`) ?? 0;
   }
 
   /** The conversations that somebody spoke in when nothing was done to the system any more. */

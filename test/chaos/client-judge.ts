@@ -13,6 +13,8 @@ export interface ClientWorld {
   readonly orders: Orders;
   /** How far the clients of its device had come in the end. */
   readonly headOf: (view: InstanceView, conversation: string) => number;
+  /** Whether the store knew how far its device had come when it was started. */
+  readonly isStored: (view: InstanceView, conversation: string) => boolean;
   /** When nothing was done to the system any more, and what somebody spoke in since. */
   readonly calm: { readonly sinceMs: number; readonly conversations: ReadonlySet<string> } | undefined;
   readonly accuse: (rule: string, what: string) => void;
@@ -47,11 +49,12 @@ export class ClientJudge {
 
   /** What a client was shown of a conversation: from the log, for its user, without a hole. */
   #judgeSeen(
-    { name, user }: InstanceView,
+    view: InstanceView,
     seen: SeenConversation,
     end: { readonly after: number; readonly last: number } | undefined,
   ): void {
     const { accuse } = this.#world;
+    const { name, user } = view;
     const { conversation } = seen;
     const floorOf = (seq: number, { at }: Shown) =>
       this.#world.memberships.floor(user, conversation, seq, at);
@@ -64,7 +67,9 @@ export class ClientJudge {
     if (hole !== undefined) accuse('no loss', `${name}: ${conversation}/${hole} is missing`);
     const first = seen.shown.get(seen.first);
     const floor = first === undefined ? undefined : floorOf(seen.first, first);
-    if (floor !== undefined && seen.start() > Math.max(seen.headBefore, floor) + 1)
+    // A named device that has no cursor takes that of the unnamed ones.
+    const unnamed = this.#world.isStored(view, conversation) ? 0 : seen.unnamedBefore;
+    if (floor !== undefined && seen.start() > Math.max(seen.headBefore, unnamed, floor) + 1)
       accuse(
         'resume anywhere',
         `${name} began ${conversation} at ${seen.start()}, its device had come to ${seen.headBefore}`,

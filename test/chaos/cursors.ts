@@ -10,6 +10,8 @@ export class Cursors {
   readonly #accuse: Accuse;
   /** The last that was seen, by owner and conversation. */
   readonly #stored = new Map<string, EntryOf<'cursor'>>();
+  /** When a cursor was seen first, by owner and conversation; Unix time, ms. */
+  readonly #since = new Map<string, number>();
   /** Where clients said that their users have read to. */
   readonly #marks: EntryOf<'marked'>[] = [];
 
@@ -23,6 +25,12 @@ export class Cursors {
     if (before !== undefined && entry.seq < before.seq)
       this.#accuse('cursors', `${key} went from ${before.seq} back to ${entry.seq}`);
     this.#stored.set(key, entry);
+    this.#since.set(key, Math.min(entry.at, this.#since.get(key) ?? entry.at));
+  }
+
+  /** Returns whether the store was seen to know before a time (Unix, ms) how far the clients of a group had come. */
+  isStored(group: string, conversation: string, beforeMs: number): boolean {
+    return (this.#since.get(`${group} delivered ${conversation}`) ?? Number.POSITIVE_INFINITY) < beforeMs;
   }
 
   marked(entry: EntryOf<'marked'>): void {

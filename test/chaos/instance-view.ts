@@ -26,6 +26,8 @@ export class SeenConversation {
   first = 0;
   /** How far any client of the device had come when the first was shown. */
   headBefore = 0;
+  /** The same of the user's unnamed devices. */
+  unnamedBefore = 0;
   /** Highest seq of someone else's message: up to it everything has been shown. */
   lastMessage = 0;
 
@@ -146,12 +148,13 @@ export class InstanceView {
     this.conversations.delete(conversation);
   }
 
-  /** Notes that `seq` was shown when the device had come to `head`. */
-  began(conversation: string, seq: number, head: number): void {
+  /** Notes that `seq` was shown when the device had come to `head` and the user's unnamed ones to `unnamed`. */
+  began(conversation: string, seq: number, head: number, unnamed: number): void {
     const seen = this.#seen(conversation);
     if (seen.first > 0) return;
     seen.first = seq;
     seen.headBefore = head;
+    seen.unnamedBefore = unnamed;
   }
 
   #seen(conversation: string): SeenConversation {
