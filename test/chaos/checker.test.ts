@@ -219,6 +219,32 @@ describe('Checker', () => {
     expect(judge([...history, ...away, ...views]).violations).toEqual([]);
   });
 
+  test('an ack from an earlier stay in a room that hides its past: what others wrote before it is no loss', () => {
+    const late = (kind: 'log' | 'view', user: string, seq: number, text: string): Happening =>
+      kind === 'log'
+        ? { kind, conversation: ROOM, seq, id: `10${seq}`, from: user, text, erased: false }
+        : { kind, conversation: ROOM, seq, id: `10${seq}`, user, text };
+    // He sends four, is cut off, leaves on another device and comes again; the ack reaches him, and then five.
+    const history: Happening[] = [
+      ...changed({ kind: 'message', seq: 3 }, undefined).filter(
+        (entry) => entry.kind !== 'view' || entry.user === 'ann',
+      ),
+      { kind: 'send', instance: NEW_BOB, conversation: ROOM, text: 'four' },
+      { kind: 'send', instance: ANN, conversation: ROOM, text: 'five' },
+      { kind: 'acked', instance: NEW_BOB, conversation: ROOM, text: 'four', seq: 4, id: '104' },
+      { kind: 'acked', instance: ANN, conversation: ROOM, text: 'five', seq: 5, id: '105' },
+      shown(ANN, 4, 'four'),
+      shown(NEW_BOB, 5, 'five'),
+      late('log', 'bob', 4, 'four'),
+      late('log', 'ann', 5, 'five'),
+      late('view', 'ann', 4, 'four'),
+      late('view', 'ann', 5, 'five'),
+    ];
+    const away = [membership('bob', 'left', 4), membership('bob', 'joined', 4, 4)];
+    expect(rules([...history, ...away, late('view', 'bob', 5, 'five')])).toEqual([]);
+    expect(rules(history)).toEqual(['no loss']);
+  });
+
   test('a named device goes on where the unnamed ones are: only while the store has no cursor of its own', () => {
     const history = changed({ kind: 'message', instance: NEW_BOB, seq: 2 }, undefined)
       // It was shown one, the other device all.

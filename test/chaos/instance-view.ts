@@ -70,7 +70,8 @@ export class SeenConversation {
     let hole: number | undefined;
     for (let seq = last; seq >= from; seq--) {
       const shown = this.shown.get(seq);
-      if (shown !== undefined) floor = floorOf(seq, shown);
+      // An ack says nothing of what others wrote before it: that may be of an earlier stay, in a room that hides its past.
+      if (shown !== undefined && !this.#own.has(seq)) floor = floorOf(seq, shown);
       else if (seq > floor && !this.has(seq)) hole = seq;
     }
     return hole;
