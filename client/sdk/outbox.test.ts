@@ -68,8 +68,8 @@ describe('Outbox', () => {
     outbox.failAll({} as ClientError);
   });
 
-  test('answer to an earlier attempt: SENT counts, a refusal for now does not, a final one does', async () => {
-    const { outbox, written, add, outcomes, refs } = makeOutbox();
+  test('answer to an earlier attempt: SENT counts, a refusal only where no later one is under way, and if it is final', async () => {
+    const { outbox, written, add, outcomes, refs, nack } = makeOutbox();
     outbox.resend();
     add('a', 'b', 'c');
     const old = new Map(refs);
@@ -78,13 +78,18 @@ describe('Outbox', () => {
       outbox.refused(old.get(id) as number, Nack.fromPartial({ code: 'X', clientMsgId: id, retryable }));
     late('a', true);
     late('b', false);
+    expect(outbox.size).toBe(3);
     outbox.committed('c', RECEIPT);
-    expect(await outcomes.get('b')).toMatchObject({ code: 'X' });
     expect(await outcomes.get('c')).toMatchObject({ seq: 1 });
+    nack('a', { code: 'OVERLOADED', retryable: true, retryAfterMs: 60_000 });
+    late('a', true);
+    late('b', false);
+    expect(await outcomes.get('b')).toMatchObject({ code: 'X' });
     expect(outbox.size).toBe(1);
     outbox.committed('a', RECEIPT);
     expect(await outcomes.get('a')).toMatchObject({ clientMsgId: 'a' });
     expect(written).toEqual(['a', 'b', 'c', 'a', 'b', 'c']);
+    outbox.failAll({} as ClientError);
   });
 
   test('answered while it waits to go again: it does not', async () => {

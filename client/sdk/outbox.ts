@@ -143,8 +143,8 @@ export class Outbox {
     const entry = this.#flying.get(ref);
     if (entry === undefined) {
       const earlier = this.#byId.get(nack.clientMsgId);
-      // The answer to an earlier attempt: the newest one decides, unless trying again can change nothing.
-      if (earlier !== undefined && !nack.retryable) this.#fail(earlier, toError(nack));
+      // The answer to an earlier attempt: one that is under way decides, as it may be accepted (by now a member again).
+      if (earlier?.ref === 0 && !nack.retryable) this.#fail(earlier, toError(nack));
     } else if (nack.retryable) {
       this.#requeue(entry);
       this.#holdBack(this.#backoff.next(nack.retryAfterMs));

@@ -26,7 +26,10 @@ export interface GroupCommitOptions<Origin> {
   readonly batchBytes: number;
   /** How long a batch may wait for its commit, from its first row on, ms. */
   readonly queueMs: number;
-  /** The batch is durable; the next one may be on its way already. Must not throw. */
+  /**
+   * The batch is durable, but for what the store refused of it. Where it refused nothing the next batch may be on its
+   * way already; else that has not begun, so what waits can still be taken out. Must not throw.
+   */
   readonly onCommitted: (batch: Batch<Origin>, results: readonly Appended[], seconds: number) => void;
   /** The batch may or may not be durable; the next one has not begun, so what waits can still be taken out. */
   readonly onFailed: (batch: Batch<Origin>, error: GochatError) => void;
@@ -135,9 +138,12 @@ export class GroupCommit<Origin> {
       return;
     }
     this.#inFlight = false;
+    const seconds = (performance.now() - begun) / 1000;
+    const all = results.every(isCommitted);
     // The store works on while this batch is handed out.
-    this.start();
-    this.#options.onCommitted(batch, results, (performance.now() - begun) / 1000);
+    if (all) this.start();
+    this.#options.onCommitted(batch, results, seconds);
+    if (!all) this.start();
   }
 
   #failed(batch: Batch<Origin>, error: unknown): void {
@@ -179,3 +185,4 @@ export class GroupCommit<Origin> {
 }
 
 const NO_ID = 0n as MessageId;
+const isCommitted = ({ ok }: Appended): boolean => ok;

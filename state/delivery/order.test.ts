@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { ConversationId, UserId } from '../../common/mod.ts';
 import {
   client,
   decodeConns,
@@ -14,10 +15,11 @@ import { type FakeWorker, sendFrame } from '../testing/fake-stream.ts';
 import { settle, testNode } from '../testing/test-node.ts';
 
 /** A room of this node. */
-const HERE = 7n;
+const HERE = 7n as ConversationId;
 /** A room that is another node's until that one is lost. */
-const THERE = 8n;
+const THERE = 8n as ConversationId;
 const CONN = 1;
+const SENDER = 1n as UserId;
 
 interface Message {
   readonly room: bigint;
@@ -35,8 +37,8 @@ class Sender {
   readonly #worker: FakeWorker;
   /** Frames that were forwarded and have not arrived at the state node. */
   readonly #inFlight: (Message & { readonly round: number })[] = [];
-  #sent = 0;
-  #round = 0;
+  #sends = 0;
+  #round = 1;
   #isOtherNodeLost = false;
 
   constructor(worker: FakeWorker) {
@@ -44,7 +46,7 @@ class Sender {
   }
 
   send(room: bigint): void {
-    const message = { room, id: `m${this.#sent++}` };
+    const message = { room, id: `m${this.#sends++}` };
     this.unacked.push(message);
     this.#forward(message);
   }
@@ -62,10 +64,27 @@ class Sender {
     if (message !== undefined) this.givenUp.add(message.id);
   }
 
+  /** What the state node says is lost on the way, and so are the frames to it: the gateway makes all resynchronise. */
+  loseAnswers(): void {
+    this.#worker.take();
+    this.#inFlight.length = 0;
+    this.repeat();
+  }
+
   /** Sends everything unacknowledged again: the answer to any RESYNC. */
   repeat(): void {
     this.#round++;
     for (const message of this.unacked) this.#forward(message);
+  }
+
+  #sent(id: string): void {
+    this.#answered(id);
+    if (!this.givenUp.has(id)) this.acked.add(id);
+  }
+
+  #answered(id: string): void {
+    const at = this.unacked.findIndex((message) => message.id === id);
+    if (at >= 0) this.unacked.splice(at, 1);
   }
 
   #forward(message: Message): void {
@@ -78,7 +97,7 @@ class Sender {
     const frames = this.#inFlight.splice(0, count);
     if (frames.length === 0) return;
     const record = ({ round, room, id }: (typeof frames)[number]) =>
-      Uint8Array.of(...encodeFrameHead(CONN, round), ...sendFrame(1, room, id, id));
+      Uint8Array.of(...encodeFrameHead(CONN, round), ...sendFrame(round, room, id, id));
     this.#worker.records(...frames.map(record));
   }
 
@@ -88,16 +107,19 @@ class Sender {
       if (record[0] === LinkKind.FENCE && decodeConns(record).includes(CONN)) this.repeat();
       if (record[0] !== LinkKind.DELIVER) continue;
       const frame = record.subarray(8);
-      if (decodeHeader(frame).type !== FrameType.SENT) continue;
-      const { clientMsgId } = client.Sent.decode(framePayload(frame));
-      const at = this.unacked.findIndex(({ id }) => id === clientMsgId);
-      if (at >= 0) this.unacked.splice(at, 1);
-      if (!this.givenUp.has(clientMsgId)) this.acked.add(clientMsgId);
+      const { type, ref } = decodeHeader(frame);
+      if (type === FrameType.SENT) this.#sent(client.Sent.decode(framePayload(frame)).clientMsgId);
+      if (type !== FrameType.NACK) continue;
+      const { retryable, clientMsgId } = client.Nack.decode(framePayload(frame));
+      // What became of an earlier attempt says nothing of the one that is under way.
+      if (!retryable && ref === this.#round) this.#answered(clientMsgId);
     }
   }
 }
 
 const step = fc.oneof(
+  { weight: 1, arbitrary: fc.record({ member: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.constant('lose the answers' as const) },
   { weight: 3, arbitrary: fc.constant({ send: HERE }) },
   { weight: 3, arbitrary: fc.constant({ send: THERE }) },
   { weight: 4, arbitrary: fc.record({ arrive: fc.integer({ min: 1, max: 5 }) }) },
@@ -116,9 +138,12 @@ async function play(
   queueRows: number,
 ) {
   const { node, store, worker } = await testNode({ queueRows, batchRows: 3 });
-  for (const room of [HERE, THERE]) store.addRoom(room, `room${room}`, [1n]);
+  for (const room of [HERE, THERE]) store.addRoom(room, `room${room}`, [SENDER]);
+  const setMember = (isMember: boolean) => {
+    store.rooms.get(HERE)?.members.splice(0, 1, ...(isMember ? [SENDER] : []));
+  };
   const w = worker();
-  w.attach(CONN, 1n);
+  w.attach(CONN, SENDER);
   const sender = new Sender(w);
   store.holding = true;
   for (const next of steps) {
@@ -127,8 +152,10 @@ async function play(
     else if (next === 'wait') vi.advanceTimersByTime(DEFAULT_LIMITS.queueMs * 0.6);
     else if (next === 'repeat') sender.repeat();
     else if (next === 'lose the other node') sender.loseOtherNode();
+    else if (next === 'lose the answers') sender.loseAnswers();
     else if (typeof next === 'object') {
       if ('arrive' in next) sender.arrive(next.arrive);
+      else if ('member' in next) setMember(next.member);
       else if ('send' in next) sender.send(next.send);
       else sender.giveUp(next.giveUp);
     } else {
@@ -139,6 +166,7 @@ async function play(
     }
   }
   sender.loseOtherNode();
+  setMember(true);
   // All faults are over: everything must settle.
   for (let round = 0; sender.unacked.length > 0; round++) {
     if (round > 2000) throw new Error(`not settled: ${sender.unacked.map(({ id }) => id).join(' ')}`);
@@ -151,14 +179,14 @@ async function play(
   }
   node.stop();
   const logs = [HERE, THERE].map((room) => {
-    const messages = store.rooms.get(room as never)?.messages ?? [];
+    const messages = store.rooms.get(room)?.messages ?? [];
     return messages.map(({ text }) => text).filter((text) => !sender.givenUp.has(text));
   });
   return { logs, acked: [...sender.acked] };
 }
 
 describe('order of one sender', () => {
-  test('failed commits, full and slow queues, a lost node, repetitions and cancelled sends at random: the logs keep the order, all is in them once', async () => {
+  test('failed commits, full and slow queues, a lost node, lost answers, leaving, repetitions and cancelled sends at random: the logs keep the order, all is in them once', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => {
       vi.useRealTimers();

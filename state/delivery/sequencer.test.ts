@@ -78,7 +78,7 @@ describe('sequencer: group commit', () => {
     expect(batchSizes(bytes.store)).toEqual([1, 1, 1, 1, 1]);
   });
 
-  test('not a member: is refused and hurts nobody else in the batch', async () => {
+  test('not a member: is refused, resynchronises, and hurts nobody else in the batch', async () => {
     const { store, w } = await pair();
     w.attach(3, 3n);
     w.take();
@@ -92,9 +92,39 @@ describe('sequencer: group commit', () => {
       '3: NACK ref=9 NOT_A_MEMBER',
       '1: SENT ref=1 m1 seq=1',
       '1: NACK ref=2 NOT_A_MEMBER',
+      'fence 3,1',
       '2: MESSAGE 7#1 user1: m1',
     ]);
     expect(texts(store)).toEqual(['m1']);
+  });
+
+  test('not a member, and by the next send one again: that waits until the client has sent both again', async () => {
+    const { store, w } = await pair();
+    const { members } = store.rooms.get(ROOM as never) as { members: bigint[] };
+    members.splice(members.indexOf(1n), 1);
+    store.holding = true;
+    w.send(1, 1, ROOM, 'm1');
+    w.send(1, 2, ROOM, 'm2');
+    w.send(2, 3, ROOM, 'other');
+    store.release();
+    await settle();
+    members.push(1n);
+    store.holding = false;
+    store.release();
+    await settle();
+    expect(w.lines()).toEqual([
+      '1: NACK ref=1 NOT_A_MEMBER',
+      '1: NACK ref=2 RESYNC_REQUIRED',
+      'fence 1',
+      '2: SENT ref=3 other seq=1',
+      '1: MESSAGE 7#1 user2: other',
+    ]);
+    w.send(1, 4, ROOM, 'm3');
+    // The refusal of m1 was lost on the way.
+    w.resynced();
+    for (let i = 1; i <= 3; i++) w.send(1, 10 + i, ROOM, `m${i}`);
+    await settle();
+    expect(texts(store)).toEqual(['other', 'm1', 'm2', 'm3']);
   });
 });
 

@@ -153,21 +153,17 @@ export class Sequencer {
       this.#retryTimer = undefined;
     }
     let duplicates = 0;
-    let refused = 0;
+    let refused: SendOrigin[] | undefined;
     for (let i = 0; i < results.length; i++) {
       const result = results[i] as Appended;
       const draft = batch.drafts[i] as QueuedDraft;
       const origin = batch.origins[i] as SendOrigin;
       const { conversation, clientMsgId } = draft;
       if (!result.ok) {
-        refused++;
-        origin.link.refuse({
-          conn: origin.conn,
-          ref: origin.ref,
-          key: conversation,
-          code: result.code,
-          clientMsgId,
-        });
+        refused ??= [];
+        refused.push(origin);
+        const { link, conn, round, ref } = origin;
+        this.#refuse(link, conn, round, ref, conversation, clientMsgId, result.code);
         continue;
       }
       origin.link.answer(
@@ -236,11 +232,13 @@ export class Sequencer {
       );
     }
     replay.flush();
+    // Should the refusal be lost, it is sent again and may be accepted then: what is behind it must not be in the log yet.
+    if (refused !== undefined) this.#turnAwayBehind(refused);
     metrics.appendSeconds.record(seconds);
     metrics.appendBatchRows.record(results.length);
-    count(metrics, 'committed', results.length - duplicates - refused);
+    count(metrics, 'committed', results.length - duplicates - (refused?.length ?? 0));
     count(metrics, 'duplicate', duplicates);
-    count(metrics, 'refused', refused);
+    count(metrics, 'refused', refused?.length ?? 0);
     this.#tell();
   }
 
@@ -277,8 +275,14 @@ export class Sequencer {
    * Returns how many rows that are.
    */
   #turnAway(batch: Batch<SendOrigin>, code: ErrorCode, retryAfterMs: number): number {
+    this.#refuseAll(batch, code, retryAfterMs);
+    return batch.drafts.length + this.#turnAwayBehind(batch.origins);
+  }
+
+  /** Refuses what the senders of refused sends have queued behind them, as in `#turnAway`. Returns how many rows. */
+  #turnAwayBehind(origins: readonly SendOrigin[]): number {
     const refused = new Map<Downlink, Map<number, number>>();
-    for (const { link, conn, round } of batch.origins) {
+    for (const { link, conn, round } of origins) {
       const rounds = refused.get(link);
       // The last one of a connection is of its newest round.
       if (rounds === undefined) refused.set(link, new Map([[conn, round]]));
@@ -288,9 +292,8 @@ export class Sequencer {
     const behind = this.#commit.remove(
       ({ link, conn, round }) => round <= (refused.get(link)?.get(conn) ?? -1),
     );
-    this.#refuseAll(batch, code, retryAfterMs);
     this.#refuseAll(behind, 'RESYNC_REQUIRED');
-    return batch.drafts.length + behind.drafts.length;
+    return behind.drafts.length;
   }
 
   #refuseAll(batch: Batch<SendOrigin>, code: ErrorCode, retryAfterMs?: number): void {
