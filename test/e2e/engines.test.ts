@@ -18,7 +18,16 @@ afterAll(async () => {
   await services?.[Symbol.asyncDispose]();
 }, 60_000);
 
+/** Waits until each state node says that it has its engines, or that it lacks one. */
+const allSay = (status: 200 | 503) =>
+  eventually(`every state node says ${status}`, async () => {
+    const answers = cluster.states.map((state) => fetch(`http://${state.up['admin']}/readyz`));
+    return (await Promise.all(answers)).every((answer) => answer.status === status);
+  });
+
 async function pair(left: string, right: string): Promise<{ left: Client; right: Client } & AsyncDisposable> {
+  // Each by itself finds out that what the last test took away is back.
+  await allSay(200);
   await Promise.all([signup(cluster, left), signup(cluster, right)]);
   const [a, b] = [new Client(cluster, left), new Client(cluster, right)];
   await Promise.all([a.event('synced'), b.event('synced')]);
@@ -40,9 +49,7 @@ describe('an engine that is gone for a while', () => {
     await using talk = await pair('ann', 'bob');
     await services.stop('postgres');
     talk.left.say('one', 'two', 'three');
-    const ready = async () =>
-      await Promise.all(cluster.states.map((state) => fetch(`http://${state.up['admin']}/readyz`)));
-    await eventually('not ready', async () => (await ready()).every((answer) => answer.status === 503));
+    await allSay(503);
     expect(sentCount(talk.left)).toBe(1);
     expect(talk.right.texts()).toEqual(['before']);
 
@@ -50,7 +57,7 @@ describe('an engine that is gone for a while', () => {
     await eventually('three more acks', async () => sentCount(talk.left) === 4, 60_000);
     await talk.right.event('message', (event) => event['text'] === 'three');
     expect(talk.right.texts()).toEqual(['before', 'one', 'two', 'three']);
-    await eventually('ready again', async () => (await ready()).every((answer) => answer.status === 200));
+    await allSay(200);
     talk.left.end();
     expect((await talk.left.exit()).code).toBe(0);
   }, 120_000);
@@ -58,6 +65,7 @@ describe('an engine that is gone for a while', () => {
   test('Redis: messages go on, logging in is refused with a code and works when it is back', async () => {
     await using talk = await pair('carl', 'dora');
     await services.stop('redis');
+    await allSay(503);
     talk.left.say('without redis');
     await talk.right.event('message', (event) => event['text'] === 'without redis');
     await using early = new Client(cluster, 'carl');
