@@ -54,6 +54,20 @@ describe('membership', () => {
     ]);
   });
 
+  test('joined by another device: this one is shown the room at once', async () => {
+    const { gateway, alice, bob, ...rest } = await makeWorld();
+    const room = gateway.chat.addRoom('bobs', bob);
+    gateway.say(room, bob, 'before');
+    const client = makeClient({ gateway, alice, bob, ...rest });
+    await client.connect();
+    await client.synchronised();
+    const message = next(client, 'message');
+    gateway.chat.conversations.get(room)?.members.add(alice);
+    gateway.tell(room, alice, { change: MemberChange.MEMBER_CHANGE_JOINED, user: alice });
+    expect(await message).toMatchObject({ text: 'before' });
+    expect(client.conversation(room.toString())).toMatchObject({ name: 'bobs' });
+  });
+
   test('out of a room that nothing was shown of: is not told', async () => {
     const { gateway, alice, bob, room, ...rest } = await makeWorld();
     gateway.refuse.set('sync', { code: 'OVERLOADED', retryable: true });

@@ -120,9 +120,9 @@ export class Receiver {
 
   #membersChanged(key: bigint, { change, user, name, by, afterSeq }: MembersChanged): void {
     const what = CHANGES[change];
-    // What became of this user itself the log tells, behind the last messages.
+    // What became of this user itself, on this device or another one, the log tells, behind the last messages.
     if (what === undefined || user === this.#user) {
-      if (change !== MemberChange.MEMBER_CHANGE_JOINED) this.#parts.syncer.want(false);
+      this.#parts.syncer.want(false);
       return;
     }
     this.#parts.events.emit({

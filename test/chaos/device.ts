@@ -52,6 +52,7 @@ export class Instance {
   readonly #userHeads: Map<string, number>;
   /** Conversations that it was shown messages of, until it was told that its user is out. */
   readonly #open = new Set<string>();
+  readonly #isNamed: boolean;
   #tokenMs = 0;
   live = true;
   /** It was connected once. */
@@ -62,6 +63,7 @@ export class Instance {
   constructor(name: string, userHeads: Map<string, number>, options: DeviceOptions) {
     const { user, tokens, name: device, doors, history } = options;
     this.name = name;
+    this.#isNamed = device !== '';
     this.#userHeads = userHeads;
     this.#history = history;
     const { factory, kill } = mortal(options.transport());
@@ -211,6 +213,8 @@ export class Instance {
         const { conversation, reason } = event;
         this.#open.delete(conversation);
         this.#stays.delete(conversation);
+        // Should the user come again, an unnamed device goes on where the others are by then.
+        if (!this.#isNamed) this.#heads.delete(conversation);
         this.#write({ kind: 'left', conversation, reason });
         onLeft(conversation);
         break;
