@@ -50,6 +50,8 @@ export class Instance {
   readonly #stays = new Map<string, number>();
   /** Highest seq shown to any client of the user. */
   readonly #userHeads: Map<string, number>;
+  /** Where its user comes again to one of these, it goes on where the others are by then: it is unnamed. */
+  readonly #away = new Set<string>();
   /** Conversations that it was shown messages of, until it was told that its user is out. */
   readonly #open = new Set<string>();
   readonly #isNamed: boolean;
@@ -213,8 +215,7 @@ export class Instance {
         const { conversation, reason } = event;
         this.#open.delete(conversation);
         this.#stays.delete(conversation);
-        // Should the user come again, an unnamed device goes on where the others are by then.
-        if (!this.#isNamed) this.#heads.delete(conversation);
+        if (!this.#isNamed) this.#away.add(conversation);
         this.#write({ kind: 'left', conversation, reason });
         onLeft(conversation);
         break;
@@ -232,10 +233,12 @@ export class Instance {
 
   /** How far it has come; where nothing was shown to it, it goes on where others had come to. */
   head(conversation: string): number {
-    return this.#heads.get(conversation) ?? this.#userHeads.get(conversation) ?? 0;
+    const own = this.#away.has(conversation) ? undefined : this.#heads.get(conversation);
+    return own ?? this.#userHeads.get(conversation) ?? 0;
   }
 
   #shown(conversation: string, seq: number): void {
+    this.#away.delete(conversation);
     for (const heads of [this.#heads, this.#stays, this.#userHeads])
       if (seq > (heads.get(conversation) ?? 0)) heads.set(conversation, seq);
   }
