@@ -40,12 +40,12 @@ const FILLER = ['', 'ok', 'grüße 👋', 'x'.repeat(300), 'wie geht es dir heut
 /** Everything but plain sends, by how often it is done in relation to the others. */
 const DEEDS = [
   { name: 'burst', weight: 4 },
-  { name: 'join', weight: 6 },
+  { name: 'join', weight: 12 },
   { name: 'direct', weight: 8 },
   { name: 'close', weight: 5 },
   { name: 'crash', weight: 5 },
   { name: 'rival', weight: 2 },
-  { name: 'leave', weight: 5 },
+  { name: 'leave', weight: 12 },
   { name: 'remove', weight: 4 },
   { name: 'delete', weight: 1 },
   { name: 'mark', weight: 8 },
@@ -55,7 +55,7 @@ const DEEDS = [
   { name: 'revoke', weight: 1 },
   { name: 'logout', weight: 1 },
 ] as const;
-const DEEDS_PER_SECOND = 1.5;
+const DEEDS_PER_SECOND = 2.5;
 
 export class Workload {
   readonly #options: WorkloadOptions;
