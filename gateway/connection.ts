@@ -44,6 +44,9 @@ export type Fence = (typeof Fence)[keyof typeof Fence];
 /** What is needed between HELLO and WELCOME only. */
 export interface PendingLogin {
   readonly resumeSession: bigint;
+  /** The start of the client, and which of its attempts this is; see Hello. */
+  readonly run: bigint;
+  readonly attempt: number;
   /** Room to join; empty: none. */
   readonly room: string;
   /** State node that was asked for the session, then for the room. */

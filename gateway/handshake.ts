@@ -77,6 +77,8 @@ export class Handshake {
     connection.heartbeatMs = heartbeatMs(hello.heartbeatIntervalMs, context.heartbeatIntervalMs());
     connection.login = {
       resumeSession: hello.session,
+      run: hello.run,
+      attempt: hello.attempt,
       room: hello.room,
       link: undefined,
       resumed: false,
@@ -179,6 +181,8 @@ export class Handshake {
       userName,
       device,
       resumeSession: login.resumeSession,
+      run: login.run,
+      attempt: login.attempt,
       token,
     });
     if (login.link === undefined) this.#context.close(connection, 'STATE_UNAVAILABLE');

@@ -78,6 +78,8 @@ export const SHAPES = {
     room: 'text',
     heartbeat_interval_ms: 'u32',
     ticket: 'text',
+    run: 'u64',
+    attempt: 'u32',
   }),
   Welcome: shape({
     version: 'u32',

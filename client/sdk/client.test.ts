@@ -201,6 +201,10 @@ describe('connecting', () => {
     world.gateway.only.destroy();
     expect(await disconnected).toMatchObject({ code: 'CONNECTION_LOST', retryInMs: expect.any(Number) });
     expect(await again).toMatchObject({ session: '1', resumed: true });
+    const [first, second] = world.gateway.hellos;
+    expect([first?.attempt, second?.attempt]).toEqual([1, 2]);
+    expect(first?.run).not.toBe(0n);
+    expect(second?.run).toBe(first?.run);
     expect(world.directory.lists).toBe(2);
     expect(world.directory.logins).toBe(1);
   });

@@ -43,6 +43,11 @@ export function toChatMessage(conversation: string, message: Message): ChatMessa
   };
 }
 
+/** A random number that is not 0. */
+export function randomU64(): bigint {
+  return (crypto.getRandomValues(new BigUint64Array(1))[0] as bigint) || 1n;
+}
+
 /** 80 random bits, so that no two clients of a user ever share an id. */
 export function randomPrefix(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(10));

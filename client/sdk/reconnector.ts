@@ -3,6 +3,7 @@ import type { Hello, Welcome } from '../../proto/client.ts';
 import { PROTOCOL_VERSION } from '../../proto/client.ts';
 import { Backoff, delay } from './backoff.ts';
 import { Connection } from './connection.ts';
+import { randomU64 } from './convert.ts';
 import type { Credentials, Listing } from './directory.ts';
 import { listGateways } from './directory.ts';
 import { ClientError } from './errors.ts';
@@ -41,6 +42,8 @@ export class Reconnector {
   #listing: Listing = { gateways: [], ticket: '', backoff: {} };
   #user = '';
   #session = 0n;
+  readonly #run = randomU64();
+  #attempts = 0;
   #connecting: Connection | undefined;
   #connection: Connection | undefined;
   #everWelcomed = false;
@@ -172,6 +175,8 @@ export class Reconnector {
       room: '',
       heartbeatIntervalMs: this.#options.heartbeatIntervalMs,
       ticket: this.#listing.ticket,
+      run: this.#run,
+      attempt: ++this.#attempts,
     };
   }
 }

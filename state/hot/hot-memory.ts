@@ -3,6 +3,7 @@ import { GochatError, type SessionId, type UserId } from '../../common/mod.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import {
   type Allowance,
+  type Attempt,
   bucketInterval,
   type Claim,
   type DeviceSession,
@@ -25,6 +26,7 @@ export interface HotMemoryOptions {
 
 interface Device extends DeviceSession {
   readonly held: boolean;
+  readonly attempt: Attempt | undefined;
 }
 
 /** Hot state in this process, with the semantics of HotRedis. */
@@ -53,14 +55,18 @@ export class HotMemory implements HotState {
     fresh: SessionId,
     resume: SessionId | undefined,
     after = 0n,
+    attempt?: Attempt,
   ): Promise<Claim> {
     this.#checkOpen();
     const key = deviceKey(user, device);
     const before = this.#devices.get(key);
+    const last = before?.attempt;
+    if (last !== undefined && last.run === attempt?.run && last.number > attempt.number)
+      throw new GochatError('SESSION_REPLACED');
     const epoch = this.#nextEpoch(after);
     const resumed = resume !== undefined && before?.session === resume;
     const session = resumed ? resume : fresh;
-    this.#devices.set(key, { epoch, session, held: true }, HELD_TTL_MS);
+    this.#devices.set(key, { epoch, session, held: true, attempt }, HELD_TTL_MS);
     return { epoch, session, resumed };
   }
 

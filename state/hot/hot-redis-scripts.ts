@@ -2,12 +2,14 @@
 import { createHash } from 'node:crypto';
 
 /**
- * KEYS: device. ARGV: fresh session, session to resume or '', ttl in ms, least epoch. Returns epoch, session, resumed (0 or 1).
+ * KEYS: device. ARGV: fresh session, session to resume or '', ttl in ms, least epoch, run of the client or '', its attempt.
+ * Returns epoch, session, resumed (0 or 1); the epoch is '' where a later attempt of the run has claimed the device.
  *
  * Lua's numbers are doubles: µs since 1970 are exact in them until the year 2255.
  */
 const CLAIM = `
-local before = redis.call('HMGET', KEYS[1], 'epoch', 'session')
+local before = redis.call('HMGET', KEYS[1], 'epoch', 'session', 'run', 'attempt')
+if ARGV[5] ~= '' and before[3] == ARGV[5] and tonumber(before[4]) > tonumber(ARGV[6]) then return {'', '', 0} end
 local time = redis.call('TIME')
 local epoch = tonumber(time[1]) * 1000000 + tonumber(time[2])
 if before[1] and tonumber(before[1]) >= epoch then epoch = tonumber(before[1]) + 1 end
@@ -19,7 +21,7 @@ if ARGV[2] ~= '' and before[2] == ARGV[2] then
   resumed = 1
   session = ARGV[2]
 end
-redis.call('HSET', KEYS[1], 'epoch', text, 'session', session, 'held', '1')
+redis.call('HSET', KEYS[1], 'epoch', text, 'session', session, 'held', '1', 'run', ARGV[5], 'attempt', ARGV[6])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return {text, session, resumed}
 `;
@@ -99,6 +101,8 @@ export interface HotRedisScripts {
     resume: string,
     ttlMs: number,
     least: string,
+    run: string,
+    attempt: number,
   ): Promise<[epoch: string, session: string, resumed: number]>;
   gochatRelease(key: string, epoch: string, graceMs: number): Promise<number>;
   gochatAllow(key: string, intervalUs: number, burst: number): Promise<number>;

@@ -45,7 +45,13 @@ describe('HotRedis', () => {
     const user = newUser();
     const claim = await hot.claim(user, 'phone', session(1), undefined);
     const key = `gochat:session:{${user}:phone}`;
-    expect(await admin.hgetall(key)).toEqual({ epoch: `${claim.epoch}`, session: '1', held: '1' });
+    expect(await admin.hgetall(key)).toEqual({
+      epoch: `${claim.epoch}`,
+      session: '1',
+      held: '1',
+      run: '',
+      attempt: '0',
+    });
     expect(await admin.pttl(key)).toBeGreaterThan(HELD_TTL_MS - 60_000);
     await hot.allow(`k${user}`, 1, 5);
     expect(await admin.pttl(`gochat:rate:{k${user}}`)).toBeGreaterThan(0);

@@ -8,6 +8,7 @@ import {
 } from './hot-redis-client.ts';
 import {
   type Allowance,
+  type Attempt,
   bucketInterval,
   type Claim,
   type DeviceSession,
@@ -80,11 +81,14 @@ export class HotRedis implements HotState {
     fresh: SessionId,
     resume: SessionId | undefined,
     after = 0n,
+    attempt?: Attempt,
   ): Promise<Claim> {
     const key = deviceKey(user, device);
+    const [run, number] = [`${attempt?.run ?? ''}`, attempt?.number ?? 0];
     const [epoch, session, resumed] = await this.#call((redis) =>
-      redis.gochatClaim(key, `${fresh}`, `${resume ?? ''}`, HELD_TTL_MS, `${after + 1n}`),
+      redis.gochatClaim(key, `${fresh}`, `${resume ?? ''}`, HELD_TTL_MS, `${after + 1n}`, run, number),
     );
+    if (epoch === '') throw new GochatError('SESSION_REPLACED');
     return { epoch: BigInt(epoch), session: BigInt(session) as SessionId, resumed: resumed === 1 };
   }
 

@@ -72,6 +72,27 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       });
     });
 
+    test('claim: an attempt of a client that comes after a later one of it is refused', async () => {
+      const user = newUser();
+      const run = 18_446_744_073_709_551_615n;
+      const claim = (number: number, of = run) =>
+        hot.claim(user, 'phone', session(number), undefined, 0n, { run: of, number });
+      const replaced = { code: 'SESSION_REPLACED' };
+      await claim(1);
+      const second = await claim(10);
+      await expect(claim(9)).rejects.toMatchObject(replaced);
+      expect(await hot.holder(user, 'phone')).toEqual({ session: 10n, epoch: second.epoch });
+      // The same one may be asked for twice, and what it has released is still its own.
+      const again = await claim(10);
+      await hot.release(user, 'phone', again.epoch, 60_000);
+      await expect(claim(9)).rejects.toMatchObject(replaced);
+      expect(await claim(11)).toMatchObject({ session: 11n });
+      // Another start of the client, and clients that do not count.
+      expect(await claim(1, 5n)).toMatchObject({ session: 1n });
+      expect(await hot.claim(user, 'phone', session(2), undefined)).toMatchObject({ session: 2n });
+      expect(await claim(1)).toMatchObject({ session: 1n });
+    });
+
     test('claim: takes ids of 63 bits whole', async () => {
       const user = 9_223_372_036_854_775_807n as UserId;
       const id = 9_223_372_036_854_775_783n as SessionId;

@@ -8,6 +8,14 @@ export interface DeviceSession {
   readonly epoch: bigint;
 }
 
+/** One of the attempts of a client to connect. */
+export interface Attempt {
+  /** A random number of the client's start; not 0. */
+  readonly run: bigint;
+  /** Counts the run's attempts up. */
+  readonly number: number;
+}
+
 export interface Claim {
   readonly epoch: bigint;
   readonly session: SessionId;
@@ -70,6 +78,9 @@ export interface HotState extends AsyncDisposable {
   /**
    * Makes the caller the holder of (user, device). The session is `resume` where that is what the device has now (or
    * had within the grace period), else `fresh`. The epoch is greater than `after`, what the caller knows of.
+   *
+   * Rejects with SESSION_REPLACED where the device was claimed last by a later attempt of the same run: what comes late,
+   * as from a gateway that was frozen, must not put out what the client has connected since.
    */
   claim(
     user: UserId,
@@ -77,6 +88,7 @@ export interface HotState extends AsyncDisposable {
     fresh: SessionId,
     resume: SessionId | undefined,
     after?: bigint,
+    attempt?: Attempt,
   ): Promise<Claim>;
   /** Ends the hold of this epoch, if it still is the holder: the session can be resumed for `graceMs` more. */
   release(user: UserId, device: string, epoch: bigint, graceMs: number): Promise<void>;

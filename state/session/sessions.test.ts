@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type SessionId, silentLogger } from '../../common/mod.ts';
+import { GochatError, type SessionId, silentLogger } from '../../common/mod.ts';
 import { link } from '../../proto/mod.ts';
 import type { Claim } from '../hot/hot-state.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
@@ -29,6 +29,27 @@ test('a crowd logs in at once: the hot state is asked 64 at a time, and all are 
   }
   expect(most).toBe(64);
   expect(answered).toEqual(Array.from({ length: 200 }, (_, conn) => conn));
+});
+
+test('an attempt that comes after a later one of its client: is refused for good', async () => {
+  const asked: unknown[] = [];
+  const sessions = new Sessions({
+    hot: {
+      claim: (...args) => {
+        asked.push(args.at(-1));
+        return Promise.reject(new GochatError('SESSION_REPLACED'));
+      },
+      release: () => Promise.resolve(),
+    },
+    evictions: { ready: true, poll: () => Promise.resolve(), refusal: () => undefined, newest: () => 0n },
+    limits: DEFAULT_LIMITS,
+    logger: silentLogger,
+    nextSession: () => 1n as SessionId,
+  });
+  const login = link.Login.fromPartial({ conn: 3, run: 7n, attempt: 2 });
+  expect(await sessions.login(login)).toMatchObject({ conn: 3, errorCode: 'SESSION_REPLACED' });
+  await sessions.login(link.Login.fromPartial({ conn: 3 }));
+  expect(asked).toEqual([{ run: 7n, number: 2 }, undefined]);
 });
 
 test('a claim that fails: the next one has its turn', async () => {

@@ -76,7 +76,9 @@ export class Sessions {
       };
     } catch (cause) {
       const error = GochatError.from(cause);
-      this.#options.logger.warn({ err: error, code: error.code }, 'login failed');
+      // The client has come again since.
+      if (error.code !== 'SESSION_REPLACED')
+        this.#options.logger.warn({ err: error, code: error.code }, 'login failed');
       return refusal(login.conn, error.code, error.retryAfterMs ?? HOT_RETRY_MS);
     } finally {
       this.#logins--;
@@ -111,6 +113,7 @@ export class Sessions {
         nextSession(),
         login.resumeSession === 0n ? undefined : (login.resumeSession as SessionId),
         evictions.newest(login.user as UserId),
+        login.run === 0n ? undefined : { run: login.run, number: login.attempt },
       );
     return new Promise((resolve, reject) => {
       this.#claims.add(() => claim().then(resolve, reject));

@@ -155,6 +155,21 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     expect(texts).toEqual(['two', 'three']);
   });
 
+  test('an attempt that arrives after a later one of its client, on the other gateway: does not put it out', async () => {
+    await signup(cluster, 'kim');
+    const token = await tokenOf(cluster, 'kim', 'kim-secret');
+    const [first, second] = cluster.gateways.map(({ up }) => up['tcp'] as string) as [string, string];
+    await using live = new RawClient(first);
+    await live.hello(token, { device: 'phone', run: 7n, attempt: 2 });
+    await using late = new RawClient(second);
+    late.send(helloFrame({ token, device: 'phone', run: 7n, attempt: 1 }));
+    expect(await late.closeFrame()).toMatchObject({ code: 'SESSION_REPLACED' });
+    await using again = new RawClient(second);
+    await again.hello(token, { device: 'phone', run: 7n, attempt: 3 });
+    // Which also proves that it lived until then.
+    expect(await live.closeFrame()).toMatchObject({ code: 'SESSION_REPLACED' });
+  });
+
   test('a gateway dies: the session goes on at the other one, the conversation where it was', async () => {
     await Promise.all(['flo', 'gil'].map((name) => signup(cluster, name)));
     await using flo = new Client(cluster, 'flo', undefined, PHONE);

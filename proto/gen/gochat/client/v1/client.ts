@@ -66,6 +66,10 @@ export interface Hello {
   heartbeatIntervalMs: number;
   /** Ticket of ipconf's answer; empty: none. Gateways may require it. */
   ticket: string;
+  /** Random, one for each start of the client; 0: none. */
+  run: bigint;
+  /** Counts the run's connections up: one that arrives late does not put out a later one. */
+  attempt: number;
 }
 
 /** Answer to Hello: the connection is live. */
@@ -370,6 +374,8 @@ function createBaseHello(): Hello {
     room: "",
     heartbeatIntervalMs: 0,
     ticket: "",
+    run: 0n,
+    attempt: 0,
   };
 }
 
@@ -404,6 +410,15 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.ticket !== "") {
       writer.uint32(74).string(message.ticket);
+    }
+    if (message.run !== 0n) {
+      if (BigInt.asUintN(64, message.run) !== message.run) {
+        throw new globalThis.Error("value provided for field message.run of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.run);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(88).uint32(message.attempt);
     }
     return writer;
   },
@@ -493,6 +508,22 @@ export const Hello: MessageFns<Hello> = {
             message.ticket = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.run = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -519,6 +550,8 @@ export const Hello: MessageFns<Hello> = {
     message.room = object.room ?? "";
     message.heartbeatIntervalMs = object.heartbeatIntervalMs ?? 0;
     message.ticket = object.ticket ?? "";
+    message.run = (object.run !== undefined && object.run !== null) ? BigInt(object.run) : 0n;
+    message.attempt = object.attempt ?? 0;
     return message;
   },
 };

@@ -53,6 +53,9 @@ export interface Login {
   resumeSession: bigint;
   /** Id of the access token. */
   token: bigint;
+  /** As in Hello. */
+  run: bigint;
+  attempt: number;
 }
 
 export interface LoginResult {
@@ -274,7 +277,17 @@ export const Open: MessageFns<Open> = {
 };
 
 function createBaseLogin(): Login {
-  return { conn: 0, connection: 0n, user: 0n, userName: "", device: "", resumeSession: 0n, token: 0n };
+  return {
+    conn: 0,
+    connection: 0n,
+    user: 0n,
+    userName: "",
+    device: "",
+    resumeSession: 0n,
+    token: 0n,
+    run: 0n,
+    attempt: 0,
+  };
 }
 
 export const Login: MessageFns<Login> = {
@@ -311,6 +324,15 @@ export const Login: MessageFns<Login> = {
         throw new globalThis.Error("value provided for field message.token of type uint64 too large");
       }
       writer.uint32(56).uint64(message.token);
+    }
+    if (message.run !== 0n) {
+      if (BigInt.asUintN(64, message.run) !== message.run) {
+        throw new globalThis.Error("value provided for field message.run of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.run);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(72).uint32(message.attempt);
     }
     return writer;
   },
@@ -384,6 +406,22 @@ export const Login: MessageFns<Login> = {
             message.token = reader.uint64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.run = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -412,6 +450,8 @@ export const Login: MessageFns<Login> = {
       ? BigInt(object.resumeSession)
       : 0n;
     message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+    message.run = (object.run !== undefined && object.run !== null) ? BigInt(object.run) : 0n;
+    message.attempt = object.attempt ?? 0;
     return message;
   },
 };
