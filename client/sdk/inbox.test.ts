@@ -106,6 +106,18 @@ describe('Inbox', () => {
     expect(inbox.incomplete).toBe(false);
   });
 
+  test('endSync: more unknown conversations than are asked for at once have their turn', () => {
+    const { inbox } = makeInbox();
+    const asked = new Set<bigint>();
+    for (let id = 1n; id <= 1500n; id++) inbox.push(id, 5, messageOf(5));
+    while (inbox.incomplete) {
+      inbox.endSync(inbox.beginSync());
+      expect(inbox.pushed().length).toBeLessThanOrEqual(1024);
+      for (const { conversation } of inbox.pushed()) asked.add(conversation);
+    }
+    expect(asked.size).toBe(1500);
+  });
+
   test('endSync: a hole that the log does not fill is given up, one that is younger is not', () => {
     const { inbox, push } = makeInbox();
     inbox.adopt(conversation(), 1);

@@ -18,7 +18,7 @@ import type { Conversation } from './events.ts';
 const MAX_AHEAD = 4096;
 /** Most cursors in one Sync; conversations beyond, the ones without news for longest, start at the stored cursor. */
 const MAX_CURSORS = 8192;
-/** Most conversations in Sync.pushed; with the cursors no more than a server takes. */
+/** Most conversations in Sync.pushed, the others have their turn later; with the cursors no more than a server takes. */
 const MAX_PUSHED = 1024;
 
 interface Ahead {
@@ -121,7 +121,7 @@ export class Inbox {
 
   /** Where conversations may begin that the last synchronisation did not mention; see Sync.pushed. */
   pushed(): Cursor[] {
-    return toCursors([...this.#pushed].slice(-MAX_PUSHED));
+    return toCursors([...this.#pushed]);
   }
 
   /** A synchronisation begins; returns what `endSync` wants. */
@@ -145,7 +145,7 @@ export class Inbox {
       const isAsked = this.#pushed.delete(conversation);
       if (this.#cursors.has(conversation) || isAsked)
         for (const seq of stale) this.#forget(conversation, ahead, seq);
-      else this.#pushed.set(conversation, Math.min(...stale) - 1);
+      else if (this.#pushed.size < MAX_PUSHED) this.#pushed.set(conversation, Math.min(...stale) - 1);
     }
   }
 
