@@ -5,7 +5,16 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import {
+  type Comparison,
+  comparedNames,
+  compareVersions,
+  comparisonText,
+  DEFAULT_FLOOR,
+  startVersions,
+} from './lib/against.ts';
 import { ROOT } from './lib/child.ts';
+import { buildCommit, describeHead, findCommit } from './lib/commit-tree.ts';
 import { coresOf, startOn } from './lib/cores.ts';
 import { installed, startFleet } from './lib/fleet.ts';
 import { LoadGenerator } from './lib/load.ts';
@@ -39,6 +48,9 @@ SCENARIO it runs the usual ones, in about 40 minutes; it says at its start how l
   --repeats N      rounds, of which the median counts (default 5; quick 1)
   --json FILE      where the figures go (default data/bench/TIME.json)
   --profile DIR    GoChat's processes leave CPU profiles there; the figures are then not comparable
+  --against COMMIT builds that commit and compares this tree with it, in pairs of short rounds, 3 to 15 minutes each:
+                   ${comparedNames().join(', ')} (default direct room)
+  --floor N        of now ÷ before, the least that the interval's upper end may be (default ${DEFAULT_FLOOR})
   --help           this text
 
 Without a SCENARIO, and with the SCENARIO crpc, bench/crpc.ts runs too: the layer between the servers beside bare gRPC.
@@ -60,6 +72,14 @@ interface Choice {
   readonly peers: readonly PeerName[];
   readonly json: string;
   readonly profile: string | undefined;
+  readonly against: Against | undefined;
+}
+
+/** What --against asks for. */
+interface Against {
+  readonly commit: string;
+  readonly names: readonly string[];
+  readonly floor: number;
 }
 
 function choose(args: string[]): Choice | 'help' | 'list' {
@@ -75,6 +95,8 @@ function choose(args: string[]): Choice | 'help' | 'list' {
       repeats: { type: 'string' },
       json: { type: 'string' },
       profile: { type: 'string' },
+      against: { type: 'string' },
+      floor: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -82,7 +104,10 @@ function choose(args: string[]): Choice | 'help' | 'list' {
   if (values.list) return 'list';
   const { quick, all } = values;
   const every = scenarios(quick, all || positionals.length > 0);
-  const names = [CRPC, ...[...every, ...STUDIES].map((each) => each.name)];
+  const names =
+    values.against === undefined
+      ? [CRPC, ...[...every, ...STUDIES].map((each) => each.name)]
+      : comparedNames();
   const chosen = new Set<string>();
   for (const wanted of positionals) {
     const found = names.includes(wanted) ? [wanted] : names.filter((name) => name.startsWith(wanted));
@@ -108,6 +133,14 @@ function choose(args: string[]): Choice | 'help' | 'list' {
     peers: peers.filter((name) => !quick || values.peer !== undefined || QUICK_PEERS.includes(name)),
     json: resolve(values.json ?? join(ROOT, 'data/bench', `${stamp}.json`)),
     profile: values.profile && resolve(values.profile),
+    against:
+      values.against === undefined
+        ? undefined
+        : {
+            commit: values.against,
+            names: [...chosen],
+            floor: number('--floor', values.floor, 0, 10) ?? DEFAULT_FLOOR,
+          },
   };
 }
 
@@ -122,10 +155,7 @@ function number(flag: string, text: string | undefined, min: number, max: number
 /** Runs the scenarios; resolves with whether everything added up. */
 async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   await using stack = new AsyncDisposableStack();
-  const folder = mkdtempSync(join(tmpdir(), 'gochat-bench-'));
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  // PostgreSQL, which does not run as root, must get to its own folder in there.
-  chmodSync(folder, 0o711);
+  const folder = temporaryFolder(stack);
   const machine = await describeMachine();
   console.log(machineText(machine));
   console.error('compiling the load generator');
@@ -138,10 +168,8 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   const about = { began, command: process.argv.slice(2), ...choice.timing, machine };
   const rows: Row[] = [];
   const studies: Record<string, Findings> = {};
-  mkdirSync(dirname(choice.json), { recursive: true });
   // After each part: what was measured stays when the run is cut short.
-  const save = () =>
-    writeFileSync(choice.json, `${JSON.stringify({ ...about, rows, studies }, undefined, 2)}\n`);
+  const save = () => writeJson(choice.json, { ...about, rows, studies });
   for (const study of choice.studies) {
     await using services = await startServices(join(folder, study.name));
     console.error(study.name);
@@ -186,6 +214,52 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   return rows.every((row) => !isOurs(row.peer) || Object.keys(row.errors).length === 0);
 }
 
+/** Compares this tree with a commit; resolves with whether it holds its own. */
+async function measureAgainst(choice: Choice, against: Against, signal: AbortSignal): Promise<boolean> {
+  const commit = await findCommit(against.commit);
+  if (commit === undefined) throw new UsageError(`--against: git knows no commit '${against.commit}'`);
+  await using stack = new AsyncDisposableStack();
+  const folder = temporaryFolder(stack);
+  const machine = await describeMachine();
+  const about = {
+    began: new Date(),
+    command: process.argv.slice(2),
+    machine,
+    now: await describeHead(),
+    before: commit,
+  };
+  console.log(machineText(machine));
+  console.log(`now: ${about.now}; before: ${commit.id.slice(0, 12)} ${commit.subject}`);
+  console.error('compiling the load generator, building the commit');
+  const load = await LoadGenerator.build(folder);
+  const tree = stack.use(await buildCommit(commit, join(folder, 'tree')));
+  signal.throwIfAborted();
+  const versions = stack.use(await startVersions(tree.root, folder, signal));
+  const comparisons: Comparison[] = [];
+  const options = { ...against, quick: choice.quick, seconds: choice.timing.seconds };
+  await compareVersions(versions, load, options, signal, (comparison) => {
+    comparisons.push(comparison);
+    console.log(comparisonText(comparison));
+    writeJson(choice.json, { ...about, comparisons });
+  });
+  console.log(`\nFigures: ${choice.json}`);
+  return comparisons.every(({ holds }) => holds);
+}
+
+/** A folder for what the bench starts, away when the stack is disposed. */
+function temporaryFolder(stack: AsyncDisposableStack): string {
+  const folder = mkdtempSync(join(tmpdir(), 'gochat-bench-'));
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  // PostgreSQL, which does not run as root, must get to its own folder in there.
+  chmodSync(folder, 0o711);
+  return folder;
+}
+
+function writeJson(file: string, figures: object): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(figures, undefined, 2)}\n`);
+}
+
 /** Runs bench/crpc.ts with its output here. */
 async function measureCrpc(quick: boolean, signal: AbortSignal): Promise<boolean> {
   const file = join(ROOT, 'bench/crpc.ts');
@@ -221,6 +295,11 @@ async function main(): Promise<number> {
     });
   }
   try {
+    if (choice.against !== undefined) {
+      const holds = await measureAgainst(choice, choice.against, stop.signal);
+      if (!holds) console.error('bench: not everything holds; see above');
+      return holds ? 0 : 1;
+    }
     let good = !choice.crpc || (await measureCrpc(choice.quick, stop.signal));
     if (choice.scenarios.length + choice.studies.length > 0)
       good = (await measure(choice, stop.signal)) && good;

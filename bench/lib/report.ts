@@ -160,7 +160,8 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
   ].join('\n');
 }
 
-function coresOf(usage: readonly Usage[]): number {
+/** Returns the CPU time of the servers, cores; the load generator is none. */
+export function coresOf(usage: readonly Usage[]): number {
   return usage.reduce((cores, { name, cpuPercent }) => (name === LOAD ? cores : cores + cpuPercent / 100), 0);
 }
 
@@ -186,7 +187,7 @@ function mediansOf(rounds: readonly (readonly Usage[])[]): Usage[] {
   });
 }
 
-function count(number: number): string {
+export function count(number: number): string {
   return Math.round(number).toLocaleString('en-US');
 }
 
@@ -195,7 +196,7 @@ function latencyText({ p50, p99, p999 }: Latency): string {
 }
 
 /** Pads columns; those from `right` on stand to the right. */
-function align(rows: readonly (readonly string[])[], right = Number.POSITIVE_INFINITY): string {
+export function align(rows: readonly (readonly string[])[], right = Number.POSITIVE_INFINITY): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const pad = (cell: string, column: number) =>
     column >= right ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0);
