@@ -1,5 +1,5 @@
 import { PassThrough, Writable } from 'node:stream';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FrameType } from '../proto/client.ts';
 import type { PlainOptions } from './plain.ts';
 import { runPlain } from './plain.ts';
@@ -205,6 +205,26 @@ describe('--json', () => {
       'ROOM_NOT_FOUND',
     ]);
     expect(world.gateway.chat.conversations.get(world.room)?.log).toHaveLength(1);
+  });
+
+  test('not UTF-8: the line is refused by its number and not sent, the others are, and exit code 1', async () => {
+    const world = await makeWorld();
+    const run = start(world);
+    run.input.write('/join lobby\nfirst\n');
+    run.input.end(Buffer.from('gr\u00fc\u00dfe\nlast\n', 'latin1'));
+    expect(await run.exit).toBe(1);
+    expect(only(run.events(), 'error')).toMatchObject([
+      { code: 'INPUT_NOT_UTF8', message: expect.stringContaining('Line 3') },
+    ]);
+    const log = world.gateway.chat.conversations.get(world.room)?.log.map(({ text }) => text);
+    expect(log).toEqual(['first', 'last']);
+  });
+
+  test('byte order mark: a script that begins with one works', async () => {
+    const world = await makeWorld();
+    const run = start(world);
+    run.input.end('\ufeff/join lobby\nhi\n');
+    expect(await run.exit).toBe(0);
   });
 
   test.each(['/dm', '/join ', '/create', '/history x', '/history 0', '/history 1001', '/nonsense', '/ hi'])(
@@ -452,13 +472,18 @@ describe('lines for people', () => {
     expect(run.out()).toContain('/history [N]');
   });
 
-  test('history: with the time', async () => {
+  test.each([
+    ['Asia/Tokyo', '2023-11-15 07:13'],
+    ['America/New_York', '2023-11-14 17:13'],
+  ])('history: with the time of the reader, in %s', async (zone, time) => {
+    vi.stubEnv('TZ', zone);
+    onTestFinished(() => void vi.unstubAllEnvs());
     const world = await makeWorld();
-    world.gateway.say(world.room, world.bob, 'old');
+    world.gateway.say(world.room, world.bob, 'hi');
     const run = start(world, { json: false });
     run.input.end('/join lobby\n/history\n');
     expect(await run.exit).toBe(0);
-    expect(run.out()).toContain('[#lobby] 2023-11-14 22:13 bob: old\n');
+    expect(run.out()).toContain(`[#lobby] ${time} bob: hi\n`);
   });
 
   test('remote text: cannot move the cursor, forge a line or change the direction', async () => {

@@ -449,6 +449,13 @@ export const CATALOGUE = {
     400,
   ),
 
+  INPUT_NOT_UTF8: entry(
+    'Line {line} of the input is not UTF-8.',
+    'Convert the input to UTF-8 (iconv does) and send the line again.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+
   // Starting a process.
   USAGE: entry('{what}', 'See gochat --help.', 'INVALID_ARGUMENT', 400, { exit: 2 }),
   CONFIG_INVALID: entry(

@@ -39,6 +39,8 @@ export function parseLine(line: string): Command | undefined {
   if (line === '') return undefined;
   if (!line.startsWith('/')) return { kind: 'text', text: line };
   if (line.startsWith('//')) return { kind: 'text', text: line.slice(1) };
+  // Pasted: nobody has read each of its lines as a command.
+  if (line.includes('\n')) return { kind: 'invalid', what: 'A command has one line, and this has several.' };
   const [, name = '', rest = ''] = /^\/(\S*)\s*(.*)$/su.exec(line) ?? [];
   switch (name) {
     case 'dm': {

@@ -1,15 +1,22 @@
 /** Lines from an input stream, read no faster than they are taken. */
+import { Buffer, isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
-import { StringDecoder } from 'node:string_decoder';
 
 /** What is longer is cut here: no server takes it, and the line must not fill the memory. */
-const MAX_LINE_CHARS = 1_048_576;
+const MAX_LINE_BYTES = 4_194_304;
 /** Reading stops while this many lines wait. */
 const MAX_WAITING = 256;
+const LF = 0x0a;
+const CR = 0x0d;
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
+
+/** Stands for a line that is not UTF-8. */
+export const NOT_UTF8 = Symbol('not UTF-8');
+export type Line = string | typeof NOT_UTF8;
 
 export interface LineSource {
   /** Resolves with the next line, or with undefined at the end of input. One call at a time. */
-  next(): Promise<string | undefined>;
+  next(): Promise<Line | undefined>;
   /** Ends the input: `next` gives undefined from now on. */
   close(): void;
 }
@@ -17,10 +24,10 @@ export interface LineSource {
 /** Hands lines from who has them to who waits for them. */
 export class LineQueue implements LineSource {
   readonly #onRoom: () => void;
-  #lines: string[] = [];
+  #lines: Line[] = [];
   #taken = 0;
   #ended = false;
-  #waiter: ((line: string | undefined) => void) | undefined;
+  #waiter: ((line: Line | undefined) => void) | undefined;
 
   constructor(onRoom: () => void) {
     this.#onRoom = onRoom;
@@ -30,7 +37,7 @@ export class LineQueue implements LineSource {
     return this.#lines.length - this.#taken >= MAX_WAITING;
   }
 
-  add(line: string): void {
+  add(line: Line): void {
     if (this.#ended) return;
     if (this.#waiter === undefined) this.#lines.push(line);
     else this.#wake(line);
@@ -41,7 +48,7 @@ export class LineQueue implements LineSource {
     this.#wake(undefined);
   }
 
-  next(): Promise<string | undefined> {
+  next(): Promise<Line | undefined> {
     const line = this.#lines[this.#taken];
     if (line !== undefined) {
       this.#taken++;
@@ -50,7 +57,7 @@ export class LineQueue implements LineSource {
     this.#lines = [];
     this.#taken = 0;
     if (this.#ended) return Promise.resolve(undefined);
-    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    const { promise, resolve } = Promise.withResolvers<Line | undefined>();
     this.#waiter = resolve;
     this.#onRoom();
     return promise;
@@ -62,34 +69,46 @@ export class LineQueue implements LineSource {
     this.end();
   }
 
-  #wake(line: string | undefined): void {
+  #wake(line: Line | undefined): void {
     const waiter = this.#waiter;
     this.#waiter = undefined;
     waiter?.(line);
   }
 }
 
-/** Splits a stream of UTF-8 into lines; an unfinished last line counts as one. */
+/**
+ * Splits a stream of UTF-8 into lines; an unfinished last line counts as one, a byte order mark in front is left out.
+ */
 export function streamLines(input: Readable): LineSource {
-  const decoder = new StringDecoder('utf8');
   const queue = new LineQueue(() => input.resume());
-  let partial = '';
-  const take = (text: string) => {
-    const parts = text.split('\n');
-    for (const [i, part] of parts.entries()) {
-      partial = (partial + part).slice(0, MAX_LINE_CHARS);
-      if (i === parts.length - 1) break;
-      queue.add(partial.endsWith('\r') ? partial.slice(0, -1) : partial);
-      partial = '';
-    }
+  let isFirst = true;
+  /** What has come of a line, which is cut at MAX_LINE_BYTES. */
+  let partial: Buffer[] = [];
+  let partialBytes = 0;
+  const hold = (part: Buffer) => {
+    const kept = part.subarray(0, MAX_LINE_BYTES - partialBytes);
+    if (kept.length === 0) return;
+    partial.push(kept);
+    partialBytes += kept.length;
+  };
+  const end = () => {
+    queue.add(decodeLine(Buffer.concat(partial), isFirst));
+    isFirst = false;
+    partial = [];
+    partialBytes = 0;
   };
   const onData = (chunk: Buffer) => {
-    take(decoder.write(chunk));
+    let from = 0;
+    for (let at = chunk.indexOf(LF); at !== -1; at = chunk.indexOf(LF, from)) {
+      hold(chunk.subarray(from, at));
+      end();
+      from = at + 1;
+    }
+    hold(chunk.subarray(from));
     if (queue.full) input.pause();
   };
   const onEnd = () => {
-    take(decoder.end());
-    if (partial !== '') queue.add(partial);
+    if (partialBytes > 0) end();
     queue.end();
   };
   input.on('data', onData).on('end', onEnd).on('error', onEnd).on('close', onEnd);
@@ -100,4 +119,15 @@ export function streamLines(input: Readable): LineSource {
       queue.close();
     },
   };
+}
+
+function decodeLine(bytes: Buffer, isFirst: boolean): Line {
+  const start =
+    isFirst && bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
+  const stop = bytes.at(-1) === CR ? bytes.length - 1 : bytes.length;
+  const line = bytes.subarray(start, Math.max(start, stop));
+  if (bytes.length < MAX_LINE_BYTES) return isUtf8(line) ? line.toString() : NOT_UTF8;
+  // The cut may have gone through a character.
+  const whole = [0, 1, 2, 3].map((cut) => line.subarray(0, line.length - cut)).find((part) => isUtf8(part));
+  return whole?.toString() ?? NOT_UTF8;
 }

@@ -4,7 +4,7 @@ import type { ChatMessage, ClientEvent, Conversation, GochatClient } from '../sd
 import { ClientError } from '../sdk/mod.ts';
 import type { Command } from './commands.ts';
 import { HELP, parseLine } from './commands.ts';
-import type { LineSource } from './lines.ts';
+import { type LineSource, NOT_UTF8 } from './lines.ts';
 import type { Printer } from './printer.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -74,9 +74,15 @@ export class PlainSession {
     }
     await this.#deadline(await this.#until(() => this.#synced));
     if (this.#options.terminal !== undefined) this.#printer.note('* /help lists the commands');
+    let lineNumber = 0;
     while (!this.#stopped) {
       const line = await this.#options.lines.next();
       if (line === undefined) break;
+      lineNumber++;
+      if (line === NOT_UTF8) {
+        this.#complain(ClientError.local('INPUT_NOT_UTF8', { details: { line: lineNumber } }), true);
+        continue;
+      }
       const command = parseLine(line);
       if (command?.kind === 'quit') break;
       if (command?.kind === 'logout') {

@@ -1,7 +1,8 @@
 /** A terminal with a prompt that other people's lines do not run into. */
-import { clearLine, createInterface, cursorTo } from 'node:readline';
+import { clearScreenDown, createInterface, cursorTo, moveCursor } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { LineQueue, type LineSource } from './lines.ts';
+import { PASTE_OFF, PASTE_ON, PasteGuard, unmark } from './paste-guard.ts';
 
 export interface Terminal extends LineSource {
   /** Prints a line above the prompt. */
@@ -9,18 +10,30 @@ export interface Terminal extends LineSource {
   setPrompt(prompt: string): void;
 }
 
+type TerminalInput = Readable & { setRawMode?(on: boolean): unknown };
+
 /** Reads lines from a terminal with editing and history; Ctrl-C and Ctrl-D end the input. */
-export function openTerminal(input: Readable, output: Writable): Terminal {
+export function openTerminal(terminalInput: TerminalInput, output: Writable): Terminal {
+  const input = Object.assign(new PasteGuard(), {
+    isTTY: true,
+    setRawMode: (on: boolean) => terminalInput.setRawMode?.(on),
+  });
+  terminalInput.pipe(input);
   const readline = createInterface({ input, output, terminal: true, prompt: '> ' });
   const queue = new LineQueue(() => readline.prompt(true));
   let open = true;
+  output.write(PASTE_ON);
+  // The shell that had the terminal meanwhile has turned it off.
+  readline.on('SIGCONT', () => output.write(PASTE_ON));
   readline.on('line', (line) => {
-    queue.add(line);
-    // Something long was pasted; the next prompt goes on with it.
+    queue.add(unmark(line));
     if (queue.full) readline.pause();
   });
   readline.on('close', () => {
     open = false;
+    output.write(PASTE_OFF);
+    terminalInput.unpipe(input);
+    terminalInput.pause();
     queue.end();
   });
   return {
@@ -30,12 +43,18 @@ export function openTerminal(input: Readable, output: Writable): Terminal {
       queue.close();
     },
     print(line, stream) {
-      if (open) {
-        cursorTo(output, 0);
-        clearLine(output, 0);
+      if (!open) {
+        stream.write(`${line}\n`);
+        return;
       }
+      const { rows } = readline.getCursorPos();
+      moveCursor(output, 0, -rows);
+      cursorTo(output, 0);
+      clearScreenDown(output);
+      // readline draws its input anew from as many rows further up as the cursor was below the first one.
       stream.write(`${line}\n`);
-      if (open) readline.prompt(true);
+      output.write('\n'.repeat(rows));
+      readline.prompt(true);
     },
     setPrompt: (prompt) => readline.setPrompt(prompt),
   };

@@ -23,6 +23,8 @@ export interface TextPrinterOptions {
 export class TextPrinter implements Printer {
   readonly #options: TextPrinterOptions;
   readonly #write: (line: string, stream: Writable) => void;
+  /** YYYY-MM-DD HH:MM in the time zone of whoever reads it. */
+  readonly #localTime = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
   #me = '';
 
   constructor(options: TextPrinterOptions) {
@@ -92,7 +94,7 @@ export class TextPrinter implements Printer {
 
   #say(conversation: string, from: string, text: string, at: string | undefined): void {
     const place = this.#paint(DIM, `[${sanitize(this.#place(conversation))}]`);
-    const time = at === undefined ? '' : `${this.#paint(DIM, at.slice(0, 16).replace('T', ' '))} `;
+    const time = at === undefined ? '' : `${this.#paint(DIM, this.#localTime.format(new Date(at)))} `;
     this.#out(`${place} ${time}${this.#paint(colourOf(from), sanitize(from))}: ${sanitize(text)}`);
   }
 

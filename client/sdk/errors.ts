@@ -79,6 +79,11 @@ export const LOCAL_ERRORS = {
     remedy: '/help lists the commands; a text that begins with a slash is sent with two.',
     retryable: false,
   },
+  INPUT_NOT_UTF8: {
+    message: 'Line {line} of the input is not UTF-8.',
+    remedy: 'Convert the input to UTF-8 (iconv does) and send the line again.',
+    retryable: false,
+  },
   INTERNAL: {
     message: 'Something went wrong inside the server.',
     remedy: 'Try again; the server log has the cause.',
