@@ -22,6 +22,7 @@ export function load<M extends Mode>(
     flags,
     env: process.env,
     file: configFile(file),
+    warn: (text) => process.stderr.write(`gochat: ${text}\n`),
   });
 }
 

@@ -77,6 +77,34 @@ describe('loadConfig', () => {
     ).toBe(8901);
   });
 
+  test('variables that Kubernetes sets for services named gochat…: left out with one warning; real ones count', () => {
+    const ofService = (name: string, port: number) => ({
+      [`${name}_SERVICE_HOST`]: '10.0.0.7',
+      [`${name}_SERVICE_PORT`]: `${port}`,
+      [`${name}_SERVICE_PORT_CLIENTS`]: `${port}`,
+      [`${name}_PORT`]: `tcp://10.0.0.7:${port}`,
+      [`${name}_PORT_${port}_TCP`]: `tcp://10.0.0.7:${port}`,
+      [`${name}_PORT_${port}_TCP_PROTO`]: 'tcp',
+      [`${name}_PORT_${port}_TCP_PORT`]: `${port}`,
+      [`${name}_PORT_${port}_TCP_ADDR`]: '10.0.0.7',
+    });
+    const warnings: string[] = [];
+    const env = {
+      ...ofService('GOCHAT', 8900),
+      ...ofService('GOCHAT_GATEWAY', 8900),
+      ...ofService('GOCHAT_WS', 8901),
+    };
+    const sources = { flags: {}, file: undefined, warn: (text: string) => warnings.push(text) };
+    expect(loadConfig('gateway', modes, settings, { ...sources, env }).wsPort).toBe(8901);
+    expect(warnings).toHaveLength(1);
+    for (const name of Object.keys(env)) expect(warnings[0]).toContain(name);
+    const own = { ...ofService('GOCHAT', 8900), GOCHAT_WS_PORT: '7' };
+    expect(loadConfig('gateway', modes, settings, { ...sources, env: own }).wsPort).toBe(7);
+    expect(() =>
+      loadConfig('gateway', modes, settings, { ...sources, env: { GOCHAT_WS_PORT: 'http://x' } }),
+    ).toThrow('GOCHAT_WS_PORT: expected a whole number');
+  });
+
   test.each([
     ['port out of range', { wsPort: '65536' }],
     ['port that is not digits', { wsPort: '0x10' }],

@@ -91,13 +91,16 @@ export interface Sources {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Path of the YAML file; undefined: none. */
   readonly file: string | undefined;
+  /** Told of variables that a platform has set and that are left out. */
+  readonly warn?: (text: string) => void;
 }
 
 /**
  * Loads the configuration of `mode`.
  *
  * The file holds settings of any mode at its top level and, stronger, in a section named like the mode. A key or
- * GOCHAT_* variable that no mode knows is an error, and so is a value that does not fit.
+ * GOCHAT_* variable that no mode knows is an error, and so is a value that does not fit. Variables that Kubernetes sets
+ * for a service named gochat or gochat-something are left out, with a warning.
  *
  * @throws GochatError USAGE for a wrong flag, CONFIG_INVALID for anything else; both name the place
  */
@@ -139,12 +142,21 @@ export function loadConfig<S extends Settings>(
   }
 
   const envKeys = new Map([...known].map((key) => [envName(key), key]));
+  const ofServices: string[] = [];
   for (const [name, value] of Object.entries(sources.env)) {
     if (!name.startsWith('GOCHAT_') || name === 'GOCHAT_CONFIG' || name.startsWith('GOCHAT_TEST_')) continue;
+    if (isOfService(name, value)) {
+      ofServices.push(name);
+      continue;
+    }
     const key = envKeys.get(name);
     if (key === undefined) throw invalid(`the environment variable ${name} is not a setting of GoChat`);
     take(key, value, name);
   }
+  if (ofServices.length > 0)
+    sources.warn?.(
+      `ignored ${ofServices.join(', ')}: the platform describes a service of this name by them (Kubernetes: enableServiceLinks: false leaves them out)`,
+    );
   for (const [key, value] of Object.entries(sources.flags)) take(key, value, `--${flagName(key)}`);
 
   const parsed = z.strictObject(settings).safeParse(raw);
@@ -156,6 +168,16 @@ export function loadConfig<S extends Settings>(
     throw place.startsWith('--') ? new GochatError('USAGE', { details: { what } }) : invalid(what);
   }
   return Object.freeze(parsed.data) as Config<S>;
+}
+
+/**
+ * Returns whether a variable describes a service, as Kubernetes sets them in every container of the namespace:
+ * NAME_SERVICE_HOST, NAME_SERVICE_PORT[_PORTNAME], NAME_PORT=tcp://… and NAME_PORT_8900_TCP[_PROTO|_PORT|_ADDR].
+ * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ */
+function isOfService(name: string, value = ''): boolean {
+  if (/_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?$/.test(name)) return true;
+  return name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value);
 }
 
 function readConfigFile(path: string): Record<string, unknown> {

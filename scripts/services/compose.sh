@@ -12,9 +12,9 @@ compose_answers() {
 compose() {
   local project
   project=gochat-services-$(printf '%s' "$DIR" | cksum | cut -d ' ' -f 1)
-  GOCHAT_ETCD_PORT=$PORT_etcd GOCHAT_REDIS_PORT=$PORT_redis GOCHAT_POSTGRES_PORT=$PORT_postgres \
-    GOCHAT_REDIS_PASSWORD=$(compose_secret redis.password) \
-    GOCHAT_POSTGRES_SUPERUSER_PASSWORD=$(compose_secret postgres.superuser.password) \
+  SERVICES_ETCD_PORT=$PORT_etcd SERVICES_REDIS_PORT=$PORT_redis SERVICES_POSTGRES_PORT=$PORT_postgres \
+    SERVICES_REDIS_PASSWORD=$(compose_secret redis.password) \
+    SERVICES_POSTGRES_SUPERUSER_PASSWORD=$(compose_secret postgres.superuser.password) \
     docker compose --project-name "$project" --file "$COMPOSE_FILE" "$@"
 }
 

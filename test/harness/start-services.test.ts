@@ -153,6 +153,20 @@ describe('start-services.sh', () => {
   });
 });
 
+test('the compose file: its variables are not settings of GoChat, and start-services.sh sets each of them', async () => {
+  const [compose, script] = await Promise.all(
+    ['deploy/compose.services.yaml', 'scripts/services/compose.sh'].map((path) =>
+      readFile(new URL(`../../${path}`, import.meta.url), 'utf8'),
+    ),
+  );
+  const names = new Set([...(compose ?? '').matchAll(/(?<!\$)\$\{(\w+)/g)].map(([, name]) => name));
+  expect(names.size).toBe(5);
+  for (const name of names) {
+    expect(name).not.toMatch(/^GOCHAT_/);
+    expect(script).toContain(`${name}=`);
+  }
+});
+
 async function withRedis<T>(url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
   const redis = new Redis(url);
   try {
