@@ -1,6 +1,6 @@
 /** The api server: a thin HTTP face over state. It holds no keys and no database credentials. */
 import type { AddressInfo } from 'node:net';
-import { formatAddress, GochatError, type Logger, once, type Server } from '../common/mod.ts';
+import { formatAddress, listenError, type Logger, once, type Server } from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import { type App, createApp } from './app.ts';
 import type { StateClient } from './state-client.ts';
@@ -13,6 +13,8 @@ export interface ApiOptions {
   readonly host?: string;
   /** 0 takes a free one. @default 8080 */
   readonly port?: number;
+  /** The command line's flag for the port, for errors. @default '--port' */
+  readonly portFlag?: string;
   readonly registry: Registry;
   readonly logger: Logger;
   /** Believes X-Forwarded-For of a proxy in front, for rate limits. @default false */
@@ -75,10 +77,8 @@ export class ApiServer implements Server {
     } catch (cause) {
       await this.stop();
       const { code, message } = cause as NodeJS.ErrnoException;
-      throw new GochatError(code === 'EADDRINUSE' ? 'PORT_IN_USE' : 'LISTEN_FAILED', {
-        details: { host: this.#host, port: this.#port, flag: '--port', reason: code ?? message },
-        cause,
-      });
+      const flag = this.#options.portFlag ?? '--port';
+      throw listenError(code ?? message, { host: this.#host, port: this.#port, flag }, cause);
     }
     this.#address = formatAddress(this.#host, (this.#app.server.address() as AddressInfo).port);
     this.#logger.info({ address: this.address }, 'api listens');

@@ -102,12 +102,7 @@ export async function listen(
 ): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     const failed = (cause: NodeJS.ErrnoException) => {
-      reject(
-        new GochatError(cause.code === 'EADDRINUSE' ? 'PORT_IN_USE' : 'LISTEN_FAILED', {
-          details: { host, port, flag, reason: cause.code ?? cause.message },
-          cause,
-        }),
-      );
+      reject(listenError(cause.code ?? cause.message, { host, port, flag }, cause));
     };
     server.once('error', failed);
     server.once('listening', () => {
@@ -117,6 +112,23 @@ export async function listen(
     server.listen(port, host);
   });
   return formatAddress(host, (server.address() as AddressInfo).port);
+}
+
+/**
+ * Makes the error of a server that cannot listen.
+ *
+ * @param reason code of the system's error
+ * @param where `flag` is the command line's that chooses the port
+ */
+export function listenError(
+  reason: string,
+  where: { readonly host: string; readonly port: number; readonly flag: string },
+  cause?: unknown,
+): GochatError {
+  return new GochatError(reason === 'EADDRINUSE' ? 'PORT_IN_USE' : 'LISTEN_FAILED', {
+    details: { ...where, reason },
+    cause,
+  });
 }
 
 /** host:port, with brackets around an IPv6 host. */

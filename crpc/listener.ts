@@ -4,7 +4,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
-import { GochatError } from '../common/mod.ts';
+import { listenError } from '../common/mod.ts';
 import type { Logger } from '../common/mod.ts';
 import { isAllowedPeer, secureContext } from './credentials.ts';
 import type { TlsOptions } from './credentials.ts';
@@ -48,16 +48,11 @@ export class Listener {
     });
   }
 
-  /** Returns the port really taken. @throws GochatError PORT_IN_USE, CONFIG_INVALID */
+  /** Returns the port really taken. @throws GochatError PORT_IN_USE, LISTEN_FAILED */
   async listen({ host, port, flag }: ListenOptions): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        if (error.code === 'EADDRINUSE')
-          reject(new GochatError('PORT_IN_USE', { cause: error, details: { host, port, flag } }));
-        else {
-          const what = `Cannot listen on ${host}:${port}: ${error.message}.`;
-          reject(new GochatError('CONFIG_INVALID', { cause: error, details: { what } }));
-        }
+        reject(listenError(error.code ?? error.message, { host, port, flag }, error));
       });
       this.#server.listen({ host, port, backlog: 4096 }, resolve);
     });

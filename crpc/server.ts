@@ -177,7 +177,7 @@ export class CrpcServer implements AsyncDisposable {
     return `${this.host.includes(':') ? `[${this.host}]` : this.host}:${this.#port}`;
   }
 
-  /** Listens, then registers. @throws GochatError PORT_IN_USE, CONFIG_INVALID, REGISTRY_UNREACHABLE */
+  /** Listens, then registers. @throws GochatError PORT_IN_USE, LISTEN_FAILED, REGISTRY_UNREACHABLE */
   readonly start = once(async () => {
     const { port = 0, flag = '--port', tls, logger, reflection } = this.#options;
     this.#health.addTo(this.#server);

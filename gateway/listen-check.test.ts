@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
-import { assertPortFree, canReusePort, listenError } from './listen-check.ts';
+import { assertPortFree, canReusePort } from './listen-check.ts';
 
 const HOST = '127.0.0.1';
 
@@ -21,17 +21,14 @@ test('port 0: is always free', async () => {
   await assertPortFree(HOST, 0, '--port');
 });
 
-test('an address that is not of this machine: CONFIG_INVALID with the reason', async () => {
+test('an address that is not of this machine: LISTEN_FAILED with the reason and the flag', async () => {
   const failure = await assertPortFree('192.0.2.1', 1234, '--port').catch((error: unknown) => error);
-  expect(failure).toMatchObject({ code: 'CONFIG_INVALID' });
+  expect(failure).toMatchObject({ code: 'LISTEN_FAILED' });
+  expect(String(failure)).toContain('(--port N)');
   expect(String(failure)).toContain('EADDRNOTAVAIL');
 });
 
 test('canReusePort: true on Linux, false where listening fails', async () => {
   expect(await canReusePort(HOST)).toBe(process.platform === 'linux');
   expect(await canReusePort('192.0.2.1')).toBe(false);
-});
-
-test('listenError: names the port and the reason', () => {
-  expect(listenError('EACCES', HOST, 80, '--port').message).toMatch(/port 80 of 127\.0\.0\.1 \(EACCES\)/);
 });

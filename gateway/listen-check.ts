@@ -1,28 +1,20 @@
 /** What must be known before workers share a port: that nobody else has it, and that the platform can share. */
 import { createServer, type ListenOptions } from 'node:net';
-import { GochatError } from '../common/mod.ts';
+import { listenError } from '../common/mod.ts';
 
 /**
- * Rejects with PORT_IN_USE where another process listens.
+ * Rejects with PORT_IN_USE where another process listens, LISTEN_FAILED where nobody can.
  *
  * With SO_REUSEPORT two gateways of one user would silently share a port, so one attempt is made without it.
  */
 export async function assertPortFree(host: string, port: number, flag: string): Promise<void> {
   const failure = port === 0 ? undefined : await tryListen({ host, port });
-  if (failure !== undefined) throw listenError(failure, host, port, flag);
+  if (failure !== undefined) throw listenError(failure, { host, port, flag });
 }
 
 /** Returns whether several listeners can share a port here (SO_REUSEPORT with balancing: Linux 3.9, some BSDs). */
 export async function canReusePort(host: string): Promise<boolean> {
   return (await tryListen({ host, port: 0, reusePort: true })) === undefined;
-}
-
-/** Makes the error of a listener that failed. @param reason code of the system's error */
-export function listenError(reason: string, host: string, port: number, flag: string): GochatError {
-  if (reason === 'EADDRINUSE') return new GochatError('PORT_IN_USE', { details: { host, port, flag } });
-  return new GochatError('CONFIG_INVALID', {
-    details: { what: `The gateway cannot listen on port ${port} of ${host} (${reason}).` },
-  });
 }
 
 /** Listens for a moment; returns the code of the error, if any. */

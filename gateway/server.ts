@@ -22,6 +22,8 @@ export interface GatewayOptions {
   readonly host: string;
   /** TCP port; 0 takes a free one. */
   readonly port: number;
+  /** The command line's flag for it, for errors. @default '--port' */
+  readonly portFlag?: string;
   /** WebSocket port; 0 takes a free one. */
   readonly wsPort: number;
   /** Worker threads; 0: one a core. @default 0 */
@@ -75,7 +77,7 @@ export class GatewayServer implements Server {
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
 
   constructor(options: GatewayOptions) {
-    const { name, host, registry, logger } = options;
+    const { name, host, registry, logger, portFlag = '--port' } = options;
     this.#options = options;
     this.name = name;
     this.#logger = logger;
@@ -94,6 +96,7 @@ export class GatewayServer implements Server {
     this.#pool = new WorkerPool({
       entry: ENTRY,
       host,
+      flags: { port: portFlag, wsPort: '--ws-port' },
       logger,
       data: () => ({
         gateway: this.#number.value,
@@ -208,9 +211,9 @@ export class GatewayServer implements Server {
   }
 
   async #start(): Promise<void> {
-    const { host, port, wsPort, clientTls, workers = 0 } = this.#options;
+    const { host, port, wsPort, portFlag = '--port', clientTls, workers = 0 } = this.#options;
     this.#clientTls = clientTls && loadTls(clientTls);
-    await assertPortFree(host, port, '--port');
+    await assertPortFree(host, port, portFlag);
     await assertPortFree(host, wsPort, '--ws-port');
     await this.#number.lease();
     this.#feed.start();

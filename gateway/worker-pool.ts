@@ -1,10 +1,10 @@
 /** The workers of a gateway as a whole: how many there are, what all of them are told, and how they end. */
 import { availableParallelism } from 'node:os';
-import { GochatError, type Logger } from '../common/mod.ts';
+import { GochatError, listenError, type Logger } from '../common/mod.ts';
 import type { Ports, ToWorker, WorkerData } from './control.ts';
 import type { OtherGateway } from './elsewhere.ts';
 import { type GatewayLimits, MAX_WORKERS, RESIZE_DRAIN_MS, shareOf } from './limits.ts';
-import { canReusePort, listenError } from './listen-check.ts';
+import { canReusePort } from './listen-check.ts';
 import { ListenFailure, WorkerHandle } from './worker-handle.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
@@ -15,6 +15,8 @@ export interface WorkerPoolOptions {
   /** The module that each thread runs. */
   readonly entry: URL;
   readonly host: string;
+  /** The command line's flags for the ports, for errors. */
+  readonly flags: Readonly<Record<keyof Ports, string>>;
   readonly logger: Logger;
   /** What a worker is started with now, its own part left out. */
   readonly data: () => Omit<WorkerData, OwnData>;
@@ -61,7 +63,7 @@ export class WorkerPool {
    *
    * @param configured 0: one a core
    * @param limits of the gateway; each worker gets its share
-   * @throws GochatError PORT_IN_USE, CONFIG_INVALID
+   * @throws GochatError PORT_IN_USE, LISTEN_FAILED
    */
   async start(configured: number, ports: Ports, limits: GatewayLimits): Promise<void> {
     this.#canShare = await canReusePort(this.#options.host);
@@ -170,8 +172,8 @@ export class WorkerPool {
       return await work;
     } catch (error) {
       if (!(error instanceof ListenFailure)) throw GochatError.from(error);
-      const flag = error.on === 'port' ? '--port' : '--ws-port';
-      throw listenError(error.reason, this.#options.host, ports[error.on], flag);
+      const { host, flags } = this.#options;
+      throw listenError(error.reason, { host, port: ports[error.on], flag: flags[error.on] });
     }
   }
 }

@@ -51,6 +51,8 @@ export interface IpconfOptions {
   readonly host?: string;
   /** 0 takes a free one. @default 6789 */
   readonly port?: number;
+  /** The command line's flag for the port, for errors. @default '--port' */
+  readonly portFlag?: string;
   readonly registry: Registry;
   readonly logger: Logger;
   /** Most connections at once; further ones are closed at accept. @default 10_000 */
@@ -155,7 +157,8 @@ export class IpconfServer implements Server {
     const list = new List(this.#fleet, this.#placement, this.#tickets, performance.now());
     this.#list = list;
     this.#routes = { list, limit: this.#limit, trustProxy: this.#options.trustProxy ?? false };
-    this.#address = await listen(this.#http, this.#host, this.#options.port ?? 6789, '--port');
+    const { port = 6789, portFlag = '--port' } = this.#options;
+    this.#address = await listen(this.#http, this.#host, port, portFlag);
     this.#source.start();
     this.#timers = [
       setInterval(() => this.#tick(), TICK_MS),
