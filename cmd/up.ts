@@ -1,6 +1,5 @@
 /** `gochat up`: the whole system in one process, on embedded engines. The same servers as apart, on the same links. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { ApiServer } from '../api/mod.ts';
 import { GochatError, json, type OperatorRoutes } from '../common/mod.ts';
@@ -9,6 +8,7 @@ import { GatewayServer } from '../gateway/mod.ts';
 import { IpconfServer } from '../ipconf/mod.ts';
 import { backupSqlite, openHotState, openStore, restoreSqlite, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
+import { takeDataFolder } from './data-folder.ts';
 import { gatewayLimits, instanceName, isLoopback, prepare, runServers, tlsFiles } from './run.ts';
 import { VERSION } from './version.ts';
 
@@ -30,7 +30,7 @@ export async function run(
   const dataDir = resolve(config.dataDir);
   const logger = await prepare('up', config);
   return runServers(async () => {
-    makeDataDir(dataDir);
+    const releaseFolder = takeDataFolder(dataDir);
     const registry = openRegistry('memory://', { logger });
     const hot = await openHotState('memory://', { logger });
     const store = await openStore(`sqlite://${dataDir}/gochat.db`, { logger });
@@ -55,6 +55,7 @@ export async function run(
       name: instanceName('gateway'),
       host: config.host,
       port: config.gatewayPort,
+      portFlag: '--gateway-port',
       wsPort: config.wsPort,
       workers: config.workers,
       zone: '',
@@ -67,12 +68,14 @@ export async function run(
       name: 'ipconf',
       host: config.host,
       port: config.ipconfPort,
+      portFlag: '--ipconf-port',
     });
     const api = new ApiServer({
       ...common,
       name: 'api',
       host: config.host,
       port: config.apiPort,
+      portFlag: '--api-port',
       trustProxy: false,
     });
     if (config.demo) {
@@ -88,7 +91,7 @@ export async function run(
       servers: [state, gateway, ipconf, api],
       adminRoutes: { '/ip/explain': ipconf.explain },
       operatorRoutes: { ...state.operatorRoutes, ...copyRoutes(`${dataDir}/gochat.db`) },
-      closers: [() => hot.close(), () => store.close(), () => registry.close()],
+      closers: [() => hot.close(), () => store.close(), () => registry.close(), async () => releaseFolder()],
       reload: async () => {
         gateway.reload();
         const { workers, logLevel, ...again } = load('up', flags, file);
@@ -150,16 +153,4 @@ function clientCommand(ipconf: string, api: string): string {
   if (ipconf !== '127.0.0.1:6789') parts.push(`--ipconf http://${ipconf}`);
   if (api !== '127.0.0.1:8080') parts.push(`--api http://${api}`);
   return parts.join(' ');
-}
-
-/** Every file in it is its owner's alone; the database server of scripts/start-services.sh, another user, passes through. */
-function makeDataDir(dataDir: string): void {
-  try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o711 });
-  } catch (cause) {
-    throw new GochatError('CONFIG_INVALID', {
-      details: { what: `Cannot make the data folder ${dataDir}.` },
-      cause,
-    });
-  }
 }

@@ -465,6 +465,13 @@ export const CATALOGUE = {
     400,
     { exit: 78 },
   ),
+  DATA_IN_USE: entry(
+    '{holder} uses the data folder {folder}.',
+    'Stop that process first, or give this one a folder of its own (--data-dir).',
+    'FAILED_PRECONDITION',
+    409,
+    { exit: 1 },
+  ),
   PORT_IN_USE: entry(
     'Port {port} on {host} is in use.',
     'Stop what listens there, or choose another port ({flag} N; 0 takes a free one).',

@@ -20,6 +20,12 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
+/** What starts a gochat up without demo accounts on free ports. */
+function upOnFreePorts(dataDir: string): string[] {
+  const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
+  return ['up', '--no-demo', '--workers', '1', '--data-dir', dataDir, ...ports];
+}
+
 describe('usage', () => {
   test('--help: lists every mode, exit 0', async () => {
     const { code, stdout } = await runGochat(['--help']);
@@ -73,6 +79,15 @@ describe('configuration', () => {
     const { code, stderr } = await runGochat(['api'], { GOCHAT_PROT: '1' });
     expect(stderr).toContain('GOCHAT_PROT');
     expect(code).toBe(78);
+  });
+
+  test('variables that Kubernetes sets for a service named gochat: a warning, and it starts', async () => {
+    const env = { GOCHAT_SERVICE_HOST: '10.0.0.7', GOCHAT_PORT: 'tcp://10.0.0.7:8900' };
+    const { code, stdout, stderr } = await runGochat(['config', 'gateway'], env);
+    expect(stderr).toMatch(/ignored .*GOCHAT_PORT/);
+    expect(stderr).toMatch(/ignored .*GOCHAT_SERVICE_HOST/);
+    expect(stdout).toContain('port: 8900');
+    expect(code).toBe(0);
   });
 
   test('state on a public address without a cluster token: exit 78', async () => {
@@ -257,6 +272,48 @@ describe('up', () => {
     const history = late.events.filter((event) => event['history'] === true);
     expect(history.map((event) => event['seq'])).toEqual(lines.map((_, i) => i + 1));
     expect(history.at(-1)?.['text']).toBe(lines.at(-1));
+  });
+
+  test('a second one on the same folder: is refused and names the first; after kill -9 the folder is free at once', async () => {
+    const shared = join(folder, 'shared');
+    {
+      await using first = await startUp(shared, ['--no-demo']);
+      await using second = new Gochat(upOnFreePorts(shared));
+      const { code, stderr } = await second.exit();
+      expect(stderr).toContain(`DATA_IN_USE: The gochat up with pid ${first.process.child.pid}`);
+      expect(stderr).toContain(shared);
+      expect(code).toBe(1);
+      const copy = await runGochat(['ctl', 'backup', join(folder, 'copy.db'), '--admin', first.admin]);
+      expect(copy).toMatchObject({ code: 0 });
+      first.process.signal('SIGKILL');
+      await first.process.exit();
+    }
+    await using next = await startUp(shared, ['--no-demo']);
+    next.process.signal('SIGTERM');
+    expect((await next.process.exit()).code).toBe(0);
+  });
+
+  test('two at once on a folder that is not there yet: one starts', async () => {
+    const raced = join(folder, 'raced');
+    await using one = new Gochat(upOnFreePorts(raced));
+    await using two = new Gochat(upOnFreePorts(raced));
+    const loser = await Promise.race([one, two].map(async (each) => ({ each, exit: await each.exit() })));
+    expect(loser.exit.stderr).toContain('DATA_IN_USE');
+    expect(loser.exit.code).toBe(1);
+    const winner = loser.each === one ? two : one;
+    await winner.until(({ stdout }) => stdout.includes('GoChat is up') || undefined, 'GoChat is up');
+  });
+
+  test('port in use: PORT_IN_USE with the flag that up has, for each port', async () => {
+    await using up = await startUp(join(folder, 'ports'), ['--no-demo']);
+    const taken = new URL(up.api).port;
+    const free = upOnFreePorts(join(folder, 'ports-too'));
+    for (const flag of ['--gateway-port', '--ws-port', '--ipconf-port', '--api-port', '--admin-port']) {
+      const { code, stderr } = await runGochat([...free, flag, taken]);
+      expect(stderr).toContain(`PORT_IN_USE: Port ${taken} on 127.0.0.1 is in use`);
+      expect(stderr).toContain(`(${flag} N;`);
+      expect(code).toBe(1);
+    }
   });
 
   test('--no-demo: no account is made', async () => {
