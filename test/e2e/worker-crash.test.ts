@@ -24,6 +24,43 @@ const DEATHS = [
   ],
 ] as const;
 
+test('the thread of the SQLite store dies under load: it is replaced, and every client has everything', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'gochat-crash-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  await using up = await startUp(folder, [], { NODE_OPTIONS: INSPECTABLE });
+  using inspector = await Inspector.attach(up.process.stderr);
+  await Promise.all([signup(up, 'ann'), signup(up, 'bob')]);
+  await using ann = new Client(up, 'ann');
+  await using bob = new Client(up, 'bob');
+  await Promise.all([ann.event('synced'), bob.event('synced')]);
+  ann.say('/dm bob');
+  await ann.event('joined');
+  let sends = 0;
+  const saying = setInterval(() => ann.say(lineOf('ann', sends++)), SAY_INTERVAL_MS);
+  const moreAcks = async () => {
+    const before = eventsOf(ann, 'sent').length;
+    await eventually('acks', () => Promise.resolve(eventsOf(ann, 'sent').length > before + 20));
+  };
+  const deaths = ['process.exit(3)', `setImmediate(() => { throw new Error('a bug') })`];
+  for (const [i, expression] of deaths.entries()) {
+    await moreAcks();
+    await inspector.evaluate('sqlite-worker', expression);
+    await up.process.until(
+      ({ stderr }) => (stderr.match(/the SQLite worker is replaced/g)?.length ?? 0) > i || undefined,
+      'a successor',
+    );
+  }
+  await moreAcks();
+  clearInterval(saying);
+  await eventually('readiness', async () => (await fetch(`${up.admin}/readyz`)).status === 200);
+  ann.end();
+  expect((await ann.exit()).code).toBe(0);
+  await eventually('all messages at the reader', () =>
+    Promise.resolve(eventsOf(bob, 'message').length >= sends),
+  );
+  expectEverything(bob, new Map([['ann', ann]]), sends);
+});
+
 test('workers that die under load, each in another way: they are replaced, and every client has everything', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'gochat-crash-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
