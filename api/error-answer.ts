@@ -1,7 +1,7 @@
 /** Turns whatever went wrong into the one error shape: {code, message, retry_after_ms?}. */
 import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { GochatError, type ErrorCode } from '../common/mod.ts';
+import { type CodeWithDetails, GochatError } from '../common/mod.ts';
 
 /** Largest request body: the longest valid one is far shorter. Bytes. */
 export const BODY_LIMIT = 65_536;
@@ -10,10 +10,9 @@ export const BODY_LIMIT = 65_536;
 const DEFAULT_RETRY_MS = 1_000;
 
 /** Code of each refusal of fastify's own; any other with a 4xx status is ARGUMENT_INVALID. */
-const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: 'REQUEST_TOO_LARGE',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'MEDIA_TYPE_UNSUPPORTED',
-  FST_ERR_NOT_FOUND: 'ROUTE_NOT_FOUND',
+const FASTIFY_CODES: Readonly<Record<string, CodeWithDetails>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'REQUEST_TOO_LARGE', details: { max: BODY_LIMIT } },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'MEDIA_TYPE_UNSUPPORTED' },
 };
 
 const ADDRESS_CODES = new Set(['FST_ERR_BAD_URL', 'FST_ERR_MAX_PARAM_LENGTH']);
@@ -30,7 +29,7 @@ export function toGochatError(error: unknown): GochatError {
   const { code, statusCode } = error as Partial<FastifyError>;
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     const known = FASTIFY_CODES[code ?? ''];
-    if (known) return new GochatError(known, { details: { max: BODY_LIMIT }, cause: error });
+    if (known) return GochatError.of(known, { cause: error });
     return invalid(ADDRESS_CODES.has(code ?? '') ? 'The address' : 'The request body', error);
   }
   return GochatError.from(error);

@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { CATALOGUE, describe, type ErrorCode, type ErrorDetails, GochatError } from './errors.ts';
+import { CATALOGUE, type CodeWithDetails, describe, GochatError } from './errors.ts';
 import { once, type Server } from './lifecycle.ts';
 import type { Logger } from './logger.ts';
 import { handleMetrics } from './metrics.ts';
@@ -61,20 +61,20 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     const own = `${method} ${url.pathname}` as keyof OperatorRoutes;
     if (Object.hasOwn(operatorRoutes, own)) {
       if (isOperator(request, options.adminToken)) call(operatorRoutes[own] as AdminHandler);
-      else refuse(response, 'OPERATOR_ONLY');
+      else refuse(response, { code: 'OPERATOR_ONLY' });
     } else if (Object.hasOwn(routes, url.pathname) && method === 'GET')
       call(routes[url.pathname] as AdminHandler);
     else if (Object.hasOwn(routes, url.pathname) || Object.hasOwn(operatorRoutes, other(own)))
-      refuse(response, 'METHOD_NOT_ALLOWED', { method, name: url.pathname });
-    else refuse(response, 'ROUTE_NOT_FOUND', { name: url.pathname });
+      refuse(response, { code: 'METHOD_NOT_ALLOWED', details: { method, name: url.pathname } });
+    else refuse(response, { code: 'ROUTE_NOT_FOUND', details: { name: url.pathname } });
 
     function call(handler: AdminHandler): void {
       void (async () => handler(request, response, url))().catch((error: unknown) => {
-        const { code, details } = GochatError.from(error);
+        const { code, said } = GochatError.from(error);
         if (code === 'INTERNAL')
           options.logger.error({ err: error, path: url.pathname }, 'admin request failed');
         if (response.headersSent) response.destroy();
-        else refuse(response, code, details);
+        else refuse(response, said);
       });
     }
   });
@@ -141,8 +141,8 @@ export function json(response: ServerResponse, status: number, body: unknown): v
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-function refuse(response: ServerResponse, code: ErrorCode, details?: ErrorDetails): void {
-  json(response, CATALOGUE[code].http, { code, message: describe(code, details) });
+function refuse(response: ServerResponse, said: CodeWithDetails): void {
+  json(response, CATALOGUE[said.code].http, { code: said.code, message: describe(said) });
 }
 
 /**

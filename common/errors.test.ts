@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { renderErrors } from '../scripts/errors-doc.ts';
-import { CATALOGUE, describe as sentence, GochatError } from './errors.ts';
+import {
+  CATALOGUE,
+  type CodeWithDetails,
+  describe as sentence,
+  type ErrorCode,
+  GochatError,
+  isPlainErrorCode,
+} from './errors.ts';
 
 describe('catalogue', () => {
   const entries = Object.entries(CATALOGUE) as [string, { close?: number }][];
@@ -21,6 +28,31 @@ describe('catalogue', () => {
     }
   });
 
+  test('details: no name stays unfilled, whatever the code', () => {
+    for (const [code, { message, remedy }] of Object.entries(CATALOGUE)) {
+      const names = [...`${message} ${remedy}`.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);
+      const told = Object.fromEntries(names.map((name) => [name, `<${name}>`]));
+      const text = sentence({ code, details: told } as CodeWithDetails);
+      expect(text).not.toMatch(/[{}]/);
+      for (const name of names) expect(text).toContain(`<${name}>`);
+      // What another process has not told is not shown as the name of a field.
+      const untold = GochatError.received(code as ErrorCode).message;
+      expect(untold).not.toMatch(/[{}]/);
+      if (names.length > 0) expect(untold).toContain('?');
+      expect(isPlainErrorCode(code)).toBe(names.length === 0);
+    }
+  });
+
+  test('details: the compiler wants them', () => {
+    // @ts-expect-error -- {ms} is missing.
+    expect(sentence({ code: 'HELLO_TIMEOUT' })).toContain('?');
+    // @ts-expect-error -- {reason} is missing.
+    expect(new GochatError('KICKED').message).toContain('?');
+    // @ts-expect-error -- {max} is missing, {min} is not its name.
+    expect(new GochatError('TEXT_TOO_LONG', { details: { min: 1 } }).message).toContain('?');
+    expect(new GochatError('TEXT_TOO_LONG', { details: { max: 1 } }).message).not.toContain('?');
+  });
+
   test('docs/errors.md: is what the generator writes (make errors-doc)', () => {
     expect(readFileSync(new URL('../docs/errors.md', import.meta.url), 'utf8')).toBe(renderErrors());
   });
@@ -34,7 +66,7 @@ describe('GochatError', () => {
     expect(error.message).toBe(
       'Port 8900 on 127.0.0.1 is in use. Stop what listens there, or choose another port (--port N; 0 takes a free one).',
     );
-    expect(sentence('TEXT_EMPTY')).toContain('empty');
+    expect(sentence({ code: 'TEXT_EMPTY' })).toContain('empty');
   });
 
   test('from: keeps its own kind, wraps anything else as INTERNAL with the cause', () => {

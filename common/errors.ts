@@ -41,13 +41,14 @@ export interface ErrorEntry {
   readonly exit?: ExitCode;
 }
 
-function entry(
-  message: string,
-  remedy: string,
+/** Keeps the sentences as literal types, in which `DetailsOf` finds the names. */
+function entry<const Message extends string, const Remedy extends string>(
+  message: Message,
+  remedy: Remedy,
   grpc: keyof typeof GrpcStatus,
   http: number,
   more: { retryable?: boolean; close?: number; exit?: ExitCode } = {},
-): ErrorEntry {
+): ErrorEntry & { readonly message: Message; readonly remedy: Remedy } {
   return { message, remedy, retryable: more.retryable ?? false, grpc: GrpcStatus[grpc], http, ...more };
 }
 
@@ -540,25 +541,61 @@ export const CATALOGUE = {
 export type ErrorCode = keyof typeof CATALOGUE;
 export type ErrorDetails = Readonly<Record<string, string | number>>;
 
+/** The names in braces of a sentence. */
+type NamesIn<Sentence extends string> = Sentence extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | NamesIn<Rest>
+  : never;
+type NamesOf<Code extends ErrorCode> =
+  NamesIn<`${(typeof CATALOGUE)[Code]['message']} ${(typeof CATALOGUE)[Code]['remedy']}`>;
+/** What the sentences of a code need filled in; of several codes, what any of them needs. */
+export type DetailsOf<Code extends ErrorCode> = Readonly<Record<NamesOf<Code>, string | number>> &
+  ErrorDetails;
+/** Codes whose sentences are complete as they stand. */
+export type PlainErrorCode = { [Code in ErrorCode]: NamesOf<Code> extends never ? Code : never }[ErrorCode];
+type DetailedErrorCode = Exclude<ErrorCode, PlainErrorCode>;
+/** A code with all that its sentences need. */
+export type CodeWithDetails =
+  | { readonly code: PlainErrorCode; readonly details?: ErrorDetails | undefined }
+  | {
+      [Code in DetailedErrorCode]: { readonly code: Code; readonly details: DetailsOf<Code> };
+    }[DetailedErrorCode];
+
+/** Returns whether a string is a code whose sentences need no details: one that comes from elsewhere without any. */
+export function isPlainErrorCode(code: string): code is PlainErrorCode {
+  return isErrorCode(code) && !/\{\w+\}/.test(CATALOGUE[code].message + CATALOGUE[code].remedy);
+}
+
 /** Returns whether a string is a code of the catalogue. */
 export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(CATALOGUE, code);
 }
 
+/** Stands where another process, or one of another version, has not told a detail. */
+const UNKNOWN = '?';
+
 /** Returns the catalogue's sentence with the details filled in, and the remedy behind it. */
-export function describe(code: ErrorCode, details: ErrorDetails = {}): string {
+export function describe({ code, details = {} }: CodeWithDetails): string {
   const { message, remedy } = CATALOGUE[code];
   const fill = (text: string) =>
-    text.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? name));
+    text.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? UNKNOWN));
   return `${fill(message)} ${fill(remedy)}`;
 }
 
 export interface GochatErrorOptions {
-  readonly details?: ErrorDetails;
   readonly cause?: unknown;
   /** How long to wait before a retry, ms. */
   readonly retryAfterMs?: number;
 }
+
+/** The details are needed where the code's sentences have names in them. */
+type GochatErrorArguments =
+  | [code: PlainErrorCode, options?: GochatErrorOptions & { readonly details?: ErrorDetails }]
+  | {
+      [Code in DetailedErrorCode]: [
+        code: Code,
+        options: GochatErrorOptions & { readonly details: DetailsOf<Code> },
+      ];
+    }[DetailedErrorCode];
 
 /** An error with a code of the catalogue; its message is the catalogue's sentence and remedy. */
 export class GochatError extends Error {
@@ -567,14 +604,29 @@ export class GochatError extends Error {
   readonly details: ErrorDetails;
   readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, options: GochatErrorOptions = {}) {
-    super(
-      describe(code, options.details),
-      options.cause === undefined ? undefined : { cause: options.cause },
-    );
+  constructor(...[code, options = {}]: GochatErrorArguments) {
+    const { details = {}, cause, retryAfterMs } = options;
+    super(describe({ code, details } as CodeWithDetails), cause === undefined ? undefined : { cause });
     this.code = code;
-    this.details = options.details ?? {};
-    this.retryAfterMs = options.retryAfterMs;
+    this.details = details;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  static of({ code, details = {} }: CodeWithDetails, options: GochatErrorOptions = {}): GochatError {
+    return GochatError.received(code, { ...options, details });
+  }
+
+  /** Makes the error that another process has told of, with the details that it gave. */
+  static received(
+    code: ErrorCode,
+    options: GochatErrorOptions & { readonly details?: ErrorDetails } = {},
+  ): GochatError {
+    return new GochatError(code as PlainErrorCode, options);
+  }
+
+  /** The code with the details that its sentence was made of. */
+  get said(): CodeWithDetails {
+    return { code: this.code, details: this.details } as CodeWithDetails;
   }
 
   get entry(): ErrorEntry {

@@ -145,7 +145,7 @@ describe('outlier detection', () => {
       {
         unary: async () => {
           asked++;
-          throw new GochatError('NAME_TAKEN');
+          throw new GochatError('NOT_OWNER');
         },
       },
     );

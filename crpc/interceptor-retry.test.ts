@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GochatError, silentLogger as logger } from '../common/mod.ts';
-import type { ErrorCode } from '../common/mod.ts';
+import type { PlainErrorCode } from '../common/mod.ts';
 import type { ChannelOptions } from './channel.ts';
 import { createClient } from './client.ts';
 import { withIdempotency } from './definition.ts';
@@ -59,11 +59,14 @@ describe('retry', () => {
     expect(asked()).toBe(2);
   });
 
-  test.each<ErrorCode>(['NAME_TAKEN', 'INTERNAL', 'DEADLINE_EXCEEDED'])('%s: one attempt', async (code) => {
-    const { client, asked } = await flaky(10, {}, () => new GochatError(code));
-    await expect(client.unary(hello, idempotent)).rejects.toMatchObject({ code });
-    expect(asked()).toBe(1);
-  });
+  test.each<PlainErrorCode>(['NOT_OWNER', 'INTERNAL', 'DEADLINE_EXCEEDED'])(
+    '%s: one attempt',
+    async (code) => {
+      const { client, asked } = await flaky(10, {}, () => new GochatError(code));
+      await expect(client.unary(hello, idempotent)).rejects.toMatchObject({ code });
+      expect(asked()).toBe(1);
+    },
+  );
 
   test('the .proto says idempotent: the call is retried; the caller may say otherwise', async () => {
     let asked = 0;

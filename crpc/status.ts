@@ -43,19 +43,19 @@ export interface CallOrigin {
 export function fromStatus(error: WireStatus, origin: CallOrigin): GochatError {
   const [code] = error.metadata?.get(CODE_KEY) ?? [];
   if (typeof code === 'string' && isErrorCode(code)) {
-    return new GochatError(code, {
+    return GochatError.received(code, {
       cause: error,
       details: readDetails(error.metadata),
       retryAfterMs: readRetryAfter(error.metadata),
     });
   }
   if (error.code === GrpcStatus.UNAVAILABLE) {
-    return new GochatError(origin.unavailable, {
+    return GochatError.received(origin.unavailable, {
       cause: error,
       details: { what: origin.method, url: origin.target, flag: '--registry' },
     });
   }
-  return new GochatError(CODE_OF_STATUS[error.code] ?? 'INTERNAL', { cause: error });
+  return GochatError.received(CODE_OF_STATUS[error.code] ?? 'INTERNAL', { cause: error });
 }
 
 /** Returns the gRPC status code of an error that `fromStatus` made, or of the catalogue's entry. */

@@ -1,5 +1,5 @@
 /** The frames that the gateway itself answers with. */
-import { CATALOGUE, describe, type ErrorCode, type ErrorDetails } from '../common/mod.ts';
+import { CATALOGUE, type CodeWithDetails, describe, type ErrorCode } from '../common/mod.ts';
 import { client, encodeFrame, type FrameHeader, FrameType } from '../proto/mod.ts';
 
 /** Bounds of the wait that a client is told before it tries again, ms; drawn at random so that they spread. */
@@ -22,15 +22,15 @@ export function retryAfter(code: ErrorCode): number {
 
 /** @param elsewhere a gateway that the client is to try first */
 export function closeFrame(
-  code: ErrorCode,
-  details?: ErrorDetails,
-  retryAfterMs = retryAfter(code),
+  said: CodeWithDetails,
+  retryAfterMs = retryAfter(said.code),
   elsewhere?: client.Endpoint,
 ): Uint8Array {
+  const { code } = said;
   const { retryable } = CATALOGUE[code];
   const close = {
     code,
-    reason: describe(code, details),
+    reason: describe(said),
     retryable,
     retryAfterMs: retryable ? retryAfterMs : 0,
     elsewhere,
@@ -40,14 +40,14 @@ export function closeFrame(
 
 /** @param refused header of the frame that is refused */
 export function nackFrame(
-  code: ErrorCode,
+  said: CodeWithDetails,
   refused: Pick<FrameHeader, 'ref' | 'key'>,
   clientMsgId = '',
-  details?: ErrorDetails,
-  waitMs = retryAfter(code),
+  waitMs = retryAfter(said.code),
 ): Uint8Array {
+  const { code } = said;
   const { retryable } = CATALOGUE[code];
-  const message = describe(code, details);
+  const message = describe(said);
   const retryAfterMs = retryable ? waitMs : 0;
   const nack = { code, message, retryable, retryAfterMs, clientMsgId };
   return encodeFrame(FrameType.NACK, refused.ref, refused.key, client.Nack.encode(nack).finish());

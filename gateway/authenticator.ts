@@ -1,6 +1,6 @@
 /** Checks access tokens at the edge, with the public keys that the registry publishes. */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey, jwtVerify } from 'jose';
-import type { ErrorCode } from '../common/mod.ts';
+import type { PlainErrorCode } from '../common/mod.ts';
 import type { TicketCheck } from './ticket-check.ts';
 
 const ISSUER = 'gochat';
@@ -39,7 +39,7 @@ export class Authenticator {
   }
 
   /** Returns whom the token speaks for, or the code that refuses it or the ticket; never rejects. */
-  async verify(token: string, ticket = ''): Promise<Identity | ErrorCode> {
+  async verify(token: string, ticket = ''): Promise<Identity | PlainErrorCode> {
     if (this.#tickets === undefined) return this.#verifyToken(token);
     const uid = await this.#tickets.verify(ticket);
     if (uid === undefined) return 'TICKET_INVALID';
@@ -47,7 +47,7 @@ export class Authenticator {
     return typeof identity === 'string' || String(identity.user) === uid ? identity : 'TICKET_INVALID';
   }
 
-  async #verifyToken(token: string): Promise<Identity | ErrorCode> {
+  async #verifyToken(token: string): Promise<Identity | PlainErrorCode> {
     if (this.#keys === undefined) return 'STATE_UNAVAILABLE';
     try {
       const { payload } = await jwtVerify(token, this.#keys, {

@@ -1,7 +1,7 @@
 /** What the gateway holds per connection: one object of a fixed shape, without closures, timers or buffers. */
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import type { ErrorCode } from '../common/mod.ts';
+import type { CodeWithDetails } from '../common/mod.ts';
 import type { FrameParser } from '../proto/mod.ts';
 import type { Origin } from './address-limits.ts';
 import { descriptorOf } from './direct-write.ts';
@@ -102,8 +102,8 @@ export class Connection implements WheelItem<Connection> {
   out: Downlink | undefined;
   /** Head of its FRAME records, made with the first one of a round. */
   head: Uint8Array | undefined;
-  /** Why it was closed. */
-  closeCode: ErrorCode | undefined;
+  /** Why the gateway closed it; undefined: it did not. */
+  closed: CodeWithDetails | undefined;
   /** Its half of the socket was ended. */
   ended = false;
   wheelNext: Connection | undefined;

@@ -1,6 +1,6 @@
 /** How a worker's connections begin and end: each is counted, told why it is refused, and reported up once. */
 import type { Duplex } from 'node:stream';
-import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
+import type { CodeWithDetails, ErrorCode, PlainErrorCode } from '../common/mod.ts';
 import { closeFrame } from './answers.ts';
 import { Connection, Phase } from './connection.ts';
 import type { ConnectionTable } from './connection-table.ts';
@@ -22,6 +22,8 @@ const LEFT: ReadonlySet<DisconnectCode> = new Set([
   'TOKEN_REVOKED',
   'KICKED',
 ]);
+
+const DRAINING = { code: 'SERVER_DRAINING' } as const;
 
 export interface ConnectionsContext {
   readonly table: ConnectionTable;
@@ -67,8 +69,9 @@ export class Connections {
   }
 
   /** Tells the client why and ends the connection; idempotent. */
-  close(connection: Connection, code: ErrorCode, details?: ErrorDetails, retryAfterMs?: number): void {
-    this.#closeWith(connection, code, () => closeFrame(code, details, retryAfterMs));
+  close(connection: Connection, said: PlainErrorCode | CodeWithDetails, retryAfterMs?: number): void {
+    const whole = typeof said === 'string' ? { code: said } : said;
+    this.#closeWith(connection, whole, () => closeFrame(whole, retryAfterMs));
   }
 
   /** Ends the socket behind what the connection still gets in this tick; idempotent. */
@@ -76,7 +79,6 @@ export class Connections {
     if (connection.phase >= Phase.CLOSING) return;
     this.#leave(connection, code);
     connection.phase = Phase.CLOSING;
-    connection.closeCode = code;
     this.#context.fanout.end(connection);
     this.#context.deadlines.onClosing(connection);
   }
@@ -103,15 +105,13 @@ export class Connections {
   /** Tells every client to leave, and where to, spread over the first half of the deadline; resolves when all have. */
   drain(deadlineMs: number, elsewhere: readonly OtherGateway[]): Promise<void> {
     this.#drain ??= new Drain(this.#context.table, (connection) =>
-      this.#closeWith(connection, 'SERVER_DRAINING', () =>
-        closeFrame('SERVER_DRAINING', undefined, undefined, drawGateway(elsewhere)),
-      ),
+      this.#closeWith(connection, DRAINING, () => closeFrame(DRAINING, undefined, drawGateway(elsewhere))),
     );
     return this.#drain.run(deadlineMs, deadlineMs / 2);
   }
 
   /** Tells every client the code, gives the sockets a moment to end, and cuts what is left. */
-  async stop(code: ErrorCode): Promise<void> {
+  async stop(code: PlainErrorCode): Promise<void> {
     const { table } = this.#context;
     this.#drain?.cancel();
     this.#drain = new Drain(table, (connection) => this.close(connection, code));
@@ -119,10 +119,11 @@ export class Connections {
     for (const connection of table) connection.transport.destroy(connection);
   }
 
-  #closeWith(connection: Connection, code: ErrorCode, frame: () => Uint8Array): void {
+  #closeWith(connection: Connection, said: CodeWithDetails, frame: () => Uint8Array): void {
     if (connection.phase >= Phase.CLOSING) return;
     this.#context.fanout.sendLast(connection, frame());
-    this.end(connection, code);
+    connection.closed = said;
+    this.end(connection, said.code);
   }
 
   /** State hears that the connection is gone. */

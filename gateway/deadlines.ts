@@ -1,5 +1,5 @@
 /** The times within which a connection must act: HELLO, login, the rest of a frame, the heartbeat, its end. */
-import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
+import type { CodeWithDetails, PlainErrorCode } from '../common/mod.ts';
 import { type Connection, Phase } from './connection.ts';
 import {
   CLOSE_LINGER_MS,
@@ -17,7 +17,7 @@ const RELOOK_MS = 1000;
 export interface DeadlinesContext {
   /** Whether clients are not being read: they cannot show life then. */
   isCongested(): boolean;
-  close(connection: Connection, code: ErrorCode, details: ErrorDetails): void;
+  close(connection: Connection, said: PlainErrorCode | CodeWithDetails): void;
 }
 
 /** Watches all connections of a worker with one timer; a frame costs one assignment. */
@@ -100,8 +100,8 @@ export class Deadlines {
     if (connection.phase === Phase.LIVE) return this.#expireLive(connection);
     const { helloTimeoutMs } = this.#limits;
     if (connection.phase === Phase.HELLO)
-      this.#context.close(connection, 'HELLO_TIMEOUT', { ms: helloTimeoutMs });
-    else this.#context.close(connection, 'STATE_UNAVAILABLE', {});
+      this.#context.close(connection, { code: 'HELLO_TIMEOUT', details: { ms: helloTimeoutMs } });
+    else this.#context.close(connection, 'STATE_UNAVAILABLE');
     return 0;
   }
 
@@ -111,8 +111,10 @@ export class Deadlines {
     const partial = connection.partialSince !== 0;
     const silenceLeftMs = silenceMs - this.#wheel.since(connection.seen);
     const frameLeftMs = partial ? frameTimeoutMs - this.#wheel.since(connection.partialSince) : silenceLeftMs;
-    if (frameLeftMs <= 0 && partial) this.#context.close(connection, 'FRAME_TIMEOUT', { ms: frameTimeoutMs });
-    else if (silenceLeftMs <= 0) this.#context.close(connection, 'HEARTBEAT_TIMEOUT', { ms: silenceMs });
+    if (frameLeftMs <= 0 && partial)
+      this.#context.close(connection, { code: 'FRAME_TIMEOUT', details: { ms: frameTimeoutMs } });
+    else if (silenceLeftMs <= 0)
+      this.#context.close(connection, { code: 'HEARTBEAT_TIMEOUT', details: { ms: silenceMs } });
     else return Math.min(silenceLeftMs, frameLeftMs);
     return 0;
   }

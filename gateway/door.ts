@@ -1,7 +1,7 @@
 /** The way in to a port: accepts sockets, hears for whom a balancer speaks, lets in whom the limits allow, ends TLS. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
-import { type AddressList, type ErrorCode, resetSocket } from '../common/mod.ts';
+import { type AddressList, type CodeWithDetails, resetSocket } from '../common/mod.ts';
 import type { Origin } from './address-limits.ts';
 import { TCP_KEEPALIVE_MS } from './limits.ts';
 import { parseProxyHeader } from './proxy-protocol.ts';
@@ -30,7 +30,7 @@ export interface DoorOptions {
   /** Most sockets of the port. */
   readonly maxSockets: number;
   /** Says a code in the language of the port. */
-  readonly tell: (code: ErrorCode) => string | Uint8Array;
+  readonly tell: (said: CodeWithDetails) => string | Uint8Array;
   /** What the socket brings from now on is the client's own. */
   readonly onEnter: (socket: Socket, visit: Visit) => void;
 }
@@ -141,7 +141,7 @@ export class Door {
       if (header === 'more') return;
       raw.off('data', onData);
       if (header === 'invalid') {
-        this.#turnAway(visit, 'PROXY_HEADER_INVALID');
+        this.#turnAway(visit, { code: 'PROXY_HEADER_INVALID' });
         return;
       }
       // What follows is for whoever reads from the socket next.
@@ -156,7 +156,7 @@ export class Door {
     const { raw } = visit;
     const origin = this.#events.onSocket(address);
     if (typeof origin === 'string') {
-      this.#turnAway(visit, 'ADDRESS_LIMITED');
+      this.#turnAway(visit, { code: 'ADDRESS_LIMITED' });
       return;
     }
     visit.origin = origin;
@@ -184,15 +184,15 @@ export class Door {
   }
 
   /** Refuses who is not yet a connection; there is nobody to tell behind TLS, or in a flood. */
-  #turnAway(visit: Visit, code: ErrorCode): void {
+  #turnAway(visit: Visit, said: CodeWithDetails): void {
     const { raw } = visit;
-    this.#events.onTurnedAway(code);
+    this.#events.onTurnedAway(said.code);
     if (this.#tls !== undefined || !this.#events.mayTell()) {
       resetSocket(raw);
       return;
     }
     visit.told = true;
-    raw.end(this.#options.tell(code));
+    raw.end(this.#options.tell(said));
     // With unread bytes the kernel would answer with RST, and the code be lost.
     raw.on('data', onDropped).resume();
   }
@@ -221,7 +221,7 @@ export class Door {
       if (raw.destroyed) continue;
       if (told) resetSocket(raw);
       else {
-        this.#turnAway(visit, 'HELLO_TIMEOUT');
+        this.#turnAway(visit, { code: 'HELLO_TIMEOUT', details: { ms: this.#options.timeoutMs } });
         // What has come was read, and it has had its time: whether it ends its half as well must not matter.
         raw.destroySoon();
       }

@@ -1,7 +1,7 @@
 /** From HELLO to WELCOME: version, token, session, location map, room. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { type ErrorCode, type ErrorDetails, isErrorCode, TaskQueue } from '../common/mod.ts';
+import { type CodeWithDetails, isPlainErrorCode, type PlainErrorCode, TaskQueue } from '../common/mod.ts';
 import {
   client,
   encodeFrame,
@@ -44,7 +44,7 @@ export interface HandshakeContext {
   readonly welcome: Pick<client.Welcome, 'gateway' | 'maxFrameBytes' | 'maxTextBytes'>;
   /** The interval of clients that ask for none, ms. */
   heartbeatIntervalMs(): number;
-  close(connection: Connection, code: ErrorCode, details?: ErrorDetails, retryAfterMs?: number): void;
+  close(connection: Connection, said: PlainErrorCode | CodeWithDetails, retryAfterMs?: number): void;
   send(connection: Connection, frame: Uint8Array): void;
   /** HELLO is read; the deadline of the login begins. */
   onHello(connection: Connection): void;
@@ -68,8 +68,10 @@ export class Handshake {
     const hello = frameType(frame) === FrameType.HELLO ? decode(client.Hello, frame) : undefined;
     if (hello === undefined) return context.close(connection, 'HELLO_EXPECTED');
     const { versionMin: min, versionMax: max } = hello;
-    if (min > PROTOCOL_VERSION || max < PROTOCOL_VERSION)
-      return context.close(connection, 'VERSION_UNSUPPORTED', { min, max, version: PROTOCOL_VERSION });
+    if (min > PROTOCOL_VERSION || max < PROTOCOL_VERSION) {
+      const details = { min, max, version: PROTOCOL_VERSION };
+      return context.close(connection, { code: 'VERSION_UNSUPPORTED', details });
+    }
     if (hello.device !== '' && !DEVICE_NAME.test(hello.device))
       return context.close(connection, 'DEVICE_INVALID');
     connection.unnamedDevice = hello.device === '';
@@ -90,7 +92,7 @@ export class Handshake {
     const { token, ticket } = hello;
     if (this.#checks.waiting >= MAX_CHECKS_WAITING) {
       const retryAfterMs = Math.round(CROWD_RETRY_MS * (1 + Math.random()));
-      return context.close(connection, 'OVERLOADED', undefined, retryAfterMs);
+      return context.close(connection, 'OVERLOADED', retryAfterMs);
     }
     this.#checks.add(async () => {
       // Whoever has gone while it waited costs nothing more.
@@ -105,8 +107,8 @@ export class Handshake {
     const login = connection?.login;
     if (connection?.phase !== Phase.LOGIN || login === undefined) return;
     if (result.errorCode !== '') {
-      const code = isErrorCode(result.errorCode) ? result.errorCode : 'INTERNAL';
-      this.#context.close(connection, code, undefined, result.retryAfterMs || undefined);
+      const code = isPlainErrorCode(result.errorCode) ? result.errorCode : 'INTERNAL';
+      this.#context.close(connection, code, result.retryAfterMs || undefined);
       return;
     }
     connection.session = result.session;
@@ -145,8 +147,7 @@ export class Handshake {
       this.#welcome(connection, login);
     } else if (frameType(frame) === FrameType.NACK) {
       const { code = '', retryAfterMs } = decode(client.Nack, frame) ?? {};
-      const known = isErrorCode(code) ? code : 'INTERNAL';
-      this.#context.close(connection, known, { name: login.room }, retryAfterMs || undefined);
+      this.#context.close(connection, joinRefusal(code, login.room), retryAfterMs || undefined);
     }
   }
 
@@ -156,7 +157,7 @@ export class Handshake {
     connection.login = undefined;
   }
 
-  #onIdentity(connection: Connection, identity: Identity | ErrorCode): void {
+  #onIdentity(connection: Connection, identity: Identity | PlainErrorCode): void {
     if (connection.phase !== Phase.TOKEN) return;
     if (typeof identity === 'string') {
       // An expired token is genuine, and missing keys are our own failure: only this one may be a guess.
@@ -228,6 +229,13 @@ export class Handshake {
     this.#context.send(connection, encodeFrame(FrameType.WELCOME, 0, 0n, welcome.finish()));
     this.#context.onLive(connection);
   }
+}
+
+/** Returns why a room cannot be joined, from the code of state's answer. */
+function joinRefusal(code: string, room: string): CodeWithDetails {
+  if (isPlainErrorCode(code)) return { code };
+  if (code === 'ROOM_NOT_FOUND' || code === 'NAME_INVALID') return { code, details: { name: room } };
+  return code === 'ARGUMENT_INVALID' ? { code, details: { what: 'The room' } } : { code: 'INTERNAL' };
 }
 
 /** Settles the heartbeat interval. @param wanted 0: the gateway's own */

@@ -1,5 +1,5 @@
 /** What the gateway does with what a connection brings: it reads a frame's header and forwards it, or answers itself. */
-import { CATALOGUE, type ErrorCode, type ErrorDetails } from '../common/mod.ts';
+import { CATALOGUE, type CodeWithDetails, type ErrorCode, type PlainErrorCode } from '../common/mod.ts';
 import {
   client,
   decodeHeader,
@@ -73,14 +73,14 @@ export class Inbound {
 
   /** Takes bytes that make no frame. */
   onFault(connection: Connection, fault: WireFault, bytes: number): void {
-    const { code, details, refused = NO_HEADER } = fault;
+    const { code, refused = NO_HEADER } = fault;
     const { guard, connections } = this.#context;
     // A message of its own on WebSocket: what follows can still be read.
     if (SURVIVABLE.has(code) && connection.phase === Phase.LIVE) {
       const verdict = guard.charge(connection, bytes);
       if (verdict === Verdict.CLOSE) connections.close(connection, 'RATE_LIMITED');
-      else this.#context.send(connection, nackFrame(code, refused, '', details));
-    } else connections.close(connection, 'close' in CATALOGUE[code] ? code : 'HELLO_EXPECTED', details);
+      else this.#context.send(connection, nackFrame(fault, refused));
+    } else connections.close(connection, 'close' in CATALOGUE[code] ? fault : 'HELLO_EXPECTED');
   }
 
   #onLiveFrame(connection: Connection, frame: Uint8Array, bytes: number): void {
@@ -112,7 +112,7 @@ export class Inbound {
         this.#context.connections.end(connection, 'CLIENT_GOODBYE');
         return;
       default:
-        this.#refuse(connection, frame, 'FRAME_UNKNOWN', { type });
+        this.#refuse(connection, frame, { code: 'FRAME_UNKNOWN', details: { type } });
     }
   }
 
@@ -138,8 +138,7 @@ export class Inbound {
       return true;
     }
     if (type === FrameType.RESYNCED || type === FrameType.CLOSE) return false;
-    if (!hasNoAnswer(type))
-      this.#refuse(connection, frame, 'RATE_LIMITED', undefined, context.guard.waitMs(connection));
+    if (!hasNoAnswer(type)) this.#refuse(connection, frame, 'RATE_LIMITED', context.guard.waitMs(connection));
     if (type === FrameType.SEND && connection.fence === Fence.OPEN) context.fence.hold([connection]);
     return true;
   }
@@ -147,14 +146,14 @@ export class Inbound {
   #refuse(
     connection: Connection,
     frame: Uint8Array,
-    code: ErrorCode,
-    details?: ErrorDetails,
+    said: PlainErrorCode | CodeWithDetails,
     retryAfterMs?: number,
   ): void {
+    const whole = typeof said === 'string' ? { code: said } : said;
     const isSend = frameType(frame) === FrameType.SEND;
-    if (isSend) this.#context.traces.refused(connection, frame, code);
+    if (isSend) this.#context.traces.refused(connection, frame, whole.code);
     const clientMsgId = isSend ? readClientMsgId(frame) : '';
-    this.#context.send(connection, nackFrame(code, decodeHeader(frame), clientMsgId, details, retryAfterMs));
+    this.#context.send(connection, nackFrame(whole, decodeHeader(frame), clientMsgId, retryAfterMs));
   }
 }
 

@@ -9,7 +9,7 @@ import {
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import { CATALOGUE, describe, type ErrorCode } from '../common/mod.ts';
+import { CATALOGUE, type CodeWithDetails, describe } from '../common/mod.ts';
 import { client, encodeFrame, FrameType, LENGTH_BYTES, PROTOCOL_VERSION } from '../proto/mod.ts';
 import { retryAfter } from './answers.ts';
 import { Door, type TlsMaterial, type Visit } from './door.ts';
@@ -144,10 +144,11 @@ function refuseUpgrade(socket: Duplex, status: number, text: string): void {
 }
 
 /** Says a code of the catalogue to a client that has not asked for anything yet. */
-function sayCode(code: ErrorCode): string {
+function sayCode(said: CodeWithDetails): string {
+  const { code } = said;
   const { http, retryable } = CATALOGUE[code];
   const seconds = Math.ceil(retryAfter(code) / 1000);
-  return httpAnswer(http, describe(code), retryable && seconds > 0 ? `Retry-After: ${seconds}\r\n` : '');
+  return httpAnswer(http, describe(said), retryable && seconds > 0 ? `Retry-After: ${seconds}\r\n` : '');
 }
 
 /** @param headers further ones, each with its CRLF */

@@ -85,11 +85,13 @@ export class WsTransport implements Transport {
   }
 
   end(connection: Connection): void {
-    const code = connection.closeCode;
+    const said = connection.closed;
     // Without a code it is the client's goodbye.
     const status =
-      code === undefined ? NORMAL_CLOSURE : ((CATALOGUE[code] as { close?: number }).close ?? NORMAL_CLOSURE);
-    const reason = code === undefined ? '' : describe(code);
+      said === undefined
+        ? NORMAL_CLOSURE
+        : ((CATALOGUE[said.code] as { close?: number }).close ?? NORMAL_CLOSURE);
+    const reason = said === undefined ? '' : describe(said);
     connection.webSocket?.close(status, reason.slice(0, MAX_REASON_BYTES));
     // The client's answer must be read for an orderly end.
     connection.webSocket?.resume();

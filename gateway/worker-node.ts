@@ -1,5 +1,11 @@
 /** One worker's part of the gateway: sockets on one side, state nodes on the other. It needs no thread of its own. */
-import type { ErrorCode, Logger } from '../common/mod.ts';
+import {
+  type CodeWithDetails,
+  type ErrorCode,
+  isPlainErrorCode,
+  type Logger,
+  type PlainErrorCode,
+} from '../common/mod.ts';
 import { Authenticator } from './authenticator.ts';
 import type { Connection } from './connection.ts';
 import { ConnectionIds } from './connection-ids.ts';
@@ -72,7 +78,7 @@ export class WorkerNode {
     this.#guard = new Guard(limits, this.stats, () => this.#deadlines.tick);
     this.#deadlines = new Deadlines(limits, {
       isCongested: () => this.#uplink.congested,
-      close: (connection, code, details) => this.#connections.close(connection, code, details),
+      close: (connection, said) => this.#connections.close(connection, said),
     });
     this.#slow = new SlowReaders(limits, {
       stats: this.stats,
@@ -175,7 +181,7 @@ export class WorkerNode {
   }
 
   /** Tells every client the code, gives the sockets a moment to end, and cuts what is left. */
-  async stop(code: ErrorCode = 'SERVER_DRAINING'): Promise<void> {
+  async stop(code: PlainErrorCode = 'SERVER_DRAINING'): Promise<void> {
     this.#listeners.close();
     const ended = this.#connections.stop(code);
     this.#fence.close();
@@ -245,7 +251,7 @@ export class WorkerNode {
       onDeliver: (records, from, named) => this.#fanout.deliver(records, from, named),
       onKick: (conn, code, reason) => {
         const connection = this.#table.get(conn);
-        if (connection) this.#connections.close(connection, code, { reason });
+        if (connection) this.#connections.close(connection, kickOf(code, reason));
       },
       onFence: (conns) =>
         this.#fence.hold(conns.map((conn) => this.#table.get(conn)).filter((found) => found !== undefined)),
@@ -279,8 +285,7 @@ export class WorkerNode {
       uplink: this.#uplink,
       connectionId: (conn) => ids.of(this.#uplink.gateway, conn),
       guard: this.#guard,
-      close: (connection, code, details, retryAfterMs) =>
-        this.#connections.close(connection, code, details, retryAfterMs),
+      close: (connection, said, retryAfterMs) => this.#connections.close(connection, said, retryAfterMs),
       send: (connection, frame) => this.#fanout.send(connection, frame),
       onHello: (connection) => this.#deadlines.onHello(connection),
       onLive: (connection) => {
@@ -289,4 +294,10 @@ export class WorkerNode {
       },
     };
   }
+}
+
+/** Returns why state ends a connection: only an operator's order has a reason of its own. */
+function kickOf(code: ErrorCode, reason: string): CodeWithDetails {
+  if (isPlainErrorCode(code)) return { code };
+  return code === 'KICKED' ? { code, details: { reason } } : { code: 'INTERNAL' };
 }

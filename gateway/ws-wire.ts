@@ -1,5 +1,5 @@
 /** How frames travel in WebSocket messages; each subprotocol is one way. */
-import type { ErrorCode, ErrorDetails } from '../common/mod.ts';
+import type { CodeWithDetails } from '../common/mod.ts';
 import type { FrameHeader } from '../proto/mod.ts';
 import type { Downlink } from './fanout.ts';
 
@@ -11,12 +11,10 @@ export interface WsWire {
 }
 
 /** Why a message is no frame. */
-export interface WireFault {
-  readonly code: ErrorCode;
-  readonly details?: ErrorDetails;
+export type WireFault = CodeWithDetails & {
   /** Ties the refusal to the message, where so much could be read. */
   readonly refused?: Pick<FrameHeader, 'ref' | 'key'>;
-}
+};
 
 /** First byte of an unfragmented message, RFC 6455 section 5.2. */
 export const TEXT_FIN = 0x81;

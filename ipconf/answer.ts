@@ -1,7 +1,13 @@
 /** Answers of ipconf: JSON text and headers, ready to be written. */
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { CATALOGUE, describe, type ErrorCode, type ErrorDetails, GochatError } from '../common/mod.ts';
+import {
+  CATALOGUE,
+  type CodeWithDetails,
+  describe,
+  GochatError,
+  type PlainErrorCode,
+} from '../common/mod.ts';
 
 export interface Answer {
   /** From the catalogue, or OK. */
@@ -38,7 +44,6 @@ export function okAnswer(body: string): Answer {
 }
 
 export interface ErrorAnswerOptions {
-  readonly details?: ErrorDetails;
   /** Instead of the catalogue's. */
   readonly status?: number;
   readonly retryAfterMs?: number;
@@ -46,22 +51,27 @@ export interface ErrorAnswerOptions {
 }
 
 /** Returns the catalogue's answer for a code; `retry_after` is in seconds like the header. */
-export function errorAnswer(code: ErrorCode, options: ErrorAnswerOptions = {}): Answer {
-  const { details, retryAfterMs, headers = [] } = options;
+export function errorAnswer(
+  said: PlainErrorCode | CodeWithDetails,
+  options: ErrorAnswerOptions = {},
+): Answer {
+  const whole = typeof said === 'string' ? { code: said } : said;
+  const { code } = whole;
+  const { retryAfterMs, headers = [] } = options;
   const seconds = retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs / 1000);
   const hint = seconds === undefined ? {} : { retry_after: seconds, retry_after_ms: retryAfterMs };
   return {
     code,
     status: options.status ?? CATALOGUE[code].http,
-    body: toAscii({ code, message: describe(code, details), ...hint }),
+    body: toAscii({ code, message: describe(whole), ...hint }),
     headers: seconds === undefined ? headers : ['retry-after', String(seconds), ...headers],
   };
 }
 
 /** Returns the answer for an error, whatever it is. */
 export function answerOf(error: unknown): Answer {
-  const { code, details, retryAfterMs } = GochatError.from(error);
-  return errorAnswer(code, { details, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+  const { said, retryAfterMs } = GochatError.from(error);
+  return errorAnswer(said, retryAfterMs === undefined ? {} : { retryAfterMs });
 }
 
 /** The answer to a CORS preflight. */

@@ -33,11 +33,11 @@ export function route(request: IncomingMessage, options: RoutesOptions): Answer 
   const refusal = refuseFlood(address, options.limit);
   if (refusal) return refusal;
   if (request.headers.host === undefined && request.httpVersion === '1.1')
-    return errorAnswer('ARGUMENT_INVALID', { details: { what: 'A request without the header Host' } });
+    return errorAnswer({ code: 'ARGUMENT_INVALID', details: { what: 'A request without the header Host' } });
   if (target.length > MAX_TARGET_LENGTH)
-    return errorAnswer('REQUEST_TOO_LARGE', { status: 414, details: { max: MAX_TARGET_LENGTH } });
+    return errorAnswer({ code: 'REQUEST_TOO_LARGE', details: { max: MAX_TARGET_LENGTH } }, { status: 414 });
   if (path === '/healthz') return notAllowed(request, path, 'GET, HEAD');
-  if (path !== '/ip/list') return errorAnswer('ROUTE_NOT_FOUND', { details: { name: path } });
+  if (path !== '/ip/list') return errorAnswer({ code: 'ROUTE_NOT_FOUND', details: { name: path } });
   if (request.method === 'OPTIONS') return PREFLIGHT;
   if (!isRead && request.method !== 'POST') return notAllowed(request, path, 'GET, HEAD, POST, OPTIONS');
   try {
@@ -65,7 +65,7 @@ export function refuseFlood(address: string, limit: RateLimit): Answer | undefin
 
 export function notAllowed(request: IncomingMessage, path: string, allow: string): Answer {
   const details = { method: request.method ?? '', name: path };
-  return errorAnswer('METHOD_NOT_ALLOWED', { details, headers: ['allow', allow] });
+  return errorAnswer({ code: 'METHOD_NOT_ALLOWED', details }, { headers: ['allow', allow] });
 }
 
 /** @throws GochatError MEDIA_TYPE_UNSUPPORTED, REQUEST_TOO_LARGE */

@@ -39,10 +39,10 @@ const SWEEP_MS = 10_000;
 /** When an address that has too many connections may try again: some of them are idle and end. ms. */
 const ADDRESS_RETRY_MS = 5_000;
 
-const EXPECTATION_FAILED = errorAnswer('ARGUMENT_INVALID', {
-  status: 417,
-  details: { what: 'The header Expect' },
-});
+const EXPECTATION_FAILED = errorAnswer(
+  { code: 'ARGUMENT_INVALID', details: { what: 'The header Expect' } },
+  { status: 417 },
+);
 
 export interface IpconfOptions {
   /** @default 'ipconf' */
@@ -276,10 +276,10 @@ export class IpconfServer implements Server {
     }
     const answer =
       error.code === 'HPE_HEADER_OVERFLOW'
-        ? errorAnswer('REQUEST_TOO_LARGE', { status: 431, details: { max: MAX_HEADER_BYTES } })
+        ? errorAnswer({ code: 'REQUEST_TOO_LARGE', details: { max: MAX_HEADER_BYTES } }, { status: 431 })
         : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
           ? errorAnswer('DEADLINE_EXCEEDED', { status: 408 })
-          : errorAnswer('ARGUMENT_INVALID', { details: { what: 'The HTTP request' } });
+          : errorAnswer({ code: 'ARGUMENT_INVALID', details: { what: 'The HTTP request' } });
     this.#end(socket, answer);
   }
 

@@ -93,6 +93,18 @@ export const LOCAL_ERRORS = {
 
 export type LocalErrorCode = keyof typeof LOCAL_ERRORS;
 
+/** The names in braces of a sentence. */
+type NamesIn<Sentence extends string> = Sentence extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | NamesIn<Rest>
+  : never;
+type NamesOf<Code extends LocalErrorCode> =
+  NamesIn<`${(typeof LOCAL_ERRORS)[Code]['message']} ${(typeof LOCAL_ERRORS)[Code]['remedy']}`>;
+/** Details are needed where the code's sentences have names in them. */
+type LocalOptions<Code extends LocalErrorCode> =
+  NamesOf<Code> extends never
+    ? [options?: ClientErrorOptions]
+    : [options: ClientErrorOptions & { readonly details: Readonly<Record<NamesOf<Code>, string | number>> }];
+
 export interface ClientErrorOptions {
   readonly details?: Readonly<Record<string, string | number>>;
   /** @default what the catalogue says of the code */
@@ -117,10 +129,11 @@ export class ClientError extends Error {
   }
 
   /** Makes an error of the client's own, with the catalogue's sentence and remedy. */
-  static local(code: LocalErrorCode, options: ClientErrorOptions = {}): ClientError {
-    const { message, remedy, retryable } = LOCAL_ERRORS[code];
+  static local<Code extends LocalErrorCode>(code: Code, ...[options = {}]: LocalOptions<Code>): ClientError {
+    const { message, remedy, retryable }: LocalError = LOCAL_ERRORS[code];
+    const details: ClientErrorOptions['details'] = options.details;
     const text = `${message} ${remedy}`.replace(/\{(\w+)\}/g, (_, name: string) =>
-      String(options.details?.[name] ?? name),
+      String(details?.[name] ?? '?'),
     );
     return new ClientError(code, text, options.retryable ?? retryable, 0, options.cause);
   }

@@ -39,7 +39,7 @@ export class AdminClient {
     }
     if (response.ok) return body;
     const { code, message } = body;
-    throw new GochatError(typeof code === 'string' && isErrorCode(code) ? code : 'INTERNAL', {
+    throw GochatError.received(typeof code === 'string' && isErrorCode(code) ? code : 'INTERNAL', {
       details: { name: `${this.url}${path}`, method },
       cause: new Error(typeof message === 'string' ? message : `HTTP ${response.status}`),
     });

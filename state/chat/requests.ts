@@ -1,5 +1,5 @@
 /** REQUEST frames: each call of the oneof to its answer. */
-import { type ErrorCode, GochatError, TaskQueue } from '../../common/mod.ts';
+import { GochatError, type PlainErrorCode, TaskQueue } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
 import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
@@ -35,7 +35,7 @@ export class Requests {
   }
 
   /** Why no request is taken now, or undefined when one is. */
-  get refusal(): ErrorCode | undefined {
+  get refusal(): PlainErrorCode | undefined {
     if (this.#draining) return 'STATE_UNAVAILABLE';
     const { requests, requestBytes } = this.#limits;
     return this.#inFlight < requests && this.#bytes < requestBytes ? undefined : 'OVERLOADED';

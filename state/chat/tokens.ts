@@ -10,7 +10,7 @@ import {
   jwtVerify,
   SignJWT,
 } from 'jose';
-import { type ErrorCode, GochatError, type UserId } from '../../common/mod.ts';
+import { GochatError, type PlainErrorCode, type UserId } from '../../common/mod.ts';
 import { CLOCK_SKEW_MS } from '../limits.ts';
 import type { SigningKey, Store } from '../store/store.ts';
 
@@ -38,7 +38,7 @@ export interface TokenRules {
   /** Makes the id of a token of a user, which is not revoked. */
   readonly nextId: (user: UserId) => Promise<bigint>;
   /** Returns why a token that is genuine is not taken. */
-  readonly refusal: (user: UserId, token: bigint) => ErrorCode | undefined;
+  readonly refusal: (user: UserId, token: bigint) => PlainErrorCode | undefined;
   /** Wall clock, Unix ms. @default Date.now */
   readonly now?: () => number;
 }

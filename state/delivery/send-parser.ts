@@ -1,12 +1,19 @@
 /** Reads the payload of SEND by hand: one per message, so without an object, an exception or a copy of the bytes. */
 import { Buffer, isUtf8 } from 'node:buffer';
-import type { ErrorCode } from '../../common/mod.ts';
 
 export const MAX_CLIENT_MSG_ID_BYTES = 64;
 
 /** Tags of `message Send`: field number and wire type 2. */
 const TAG_CLIENT_MSG_ID = 0x0a;
 const TAG_TEXT = 0x12;
+
+/** What can be wrong with a Send. */
+export type SendFault =
+  | 'ARGUMENT_INVALID'
+  | 'CLIENT_MSG_ID_INVALID'
+  | 'FRAME_INVALID'
+  | 'TEXT_EMPTY'
+  | 'TEXT_TOO_LONG';
 
 /** Parses and checks Send payloads; the fields hold the last one. */
 export class SendParser {
@@ -29,7 +36,7 @@ export class SendParser {
    *
    * `clientMsgId` is set also where the text is refused, so that the refusal can name it.
    */
-  parse(frame: Uint8Array, at: number): ErrorCode | undefined {
+  parse(frame: Uint8Array, at: number): SendFault | undefined {
     const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.length);
     this.#bytes = bytes;
     this.#at = at;

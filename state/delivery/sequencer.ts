@@ -1,7 +1,14 @@
 /** The sequencer: from a SEND to its commit, its SENT and its fan-out, or to a refusal that keeps the order. */
 import { Buffer } from 'node:buffer';
-import type { ConversationId, ErrorCode, GochatError, Logger, MessageId, UserId } from '../../common/mod.ts';
-import { Backoff } from '../../common/mod.ts';
+import type {
+  ConversationId,
+  GochatError,
+  Logger,
+  MessageId,
+  PlainErrorCode,
+  UserId,
+} from '../../common/mod.ts';
+import { Backoff, isPlainErrorCode } from '../../common/mod.ts';
 import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { TraceRing } from '../trace-ring.ts';
@@ -259,7 +266,8 @@ export class Sequencer {
       logger.error({ err: error, code: error.code, rows: batch.drafts.length }, 'append failed');
     const delayMs = this.#failing ? this.#retry.next() : 0;
     this.#failing = true;
-    const refused = this.#turnAway(batch, error.code, error.retryAfterMs ?? MAX_RETRY_MS);
+    const code = isPlainErrorCode(error.code) ? error.code : 'STORE_UNAVAILABLE';
+    const refused = this.#turnAway(batch, code, error.retryAfterMs ?? MAX_RETRY_MS);
     count(metrics, 'failed', refused);
     if (delayMs > 0 && !this.#draining) {
       this.#retryTimer ??= setTimeout(() => {
@@ -274,7 +282,7 @@ export class Sequencer {
    * Refuses the batch, and with it what its senders have queued behind it, but for what begins with a repetition.
    * Returns how many rows that are.
    */
-  #turnAway(batch: Batch<SendOrigin>, code: ErrorCode, retryAfterMs: number): number {
+  #turnAway(batch: Batch<SendOrigin>, code: PlainErrorCode, retryAfterMs: number): number {
     this.#refuseAll(batch, code, retryAfterMs);
     return batch.drafts.length + this.#turnAwayBehind(batch.origins);
   }
@@ -296,7 +304,7 @@ export class Sequencer {
     return behind.drafts.length;
   }
 
-  #refuseAll(batch: Batch<SendOrigin>, code: ErrorCode, retryAfterMs?: number): void {
+  #refuseAll(batch: Batch<SendOrigin>, code: PlainErrorCode, retryAfterMs?: number): void {
     for (let i = 0; i < batch.drafts.length; i++) {
       const { conversation, clientMsgId } = batch.drafts[i] as QueuedDraft;
       const { link, conn, round, ref } = batch.origins[i] as SendOrigin;
@@ -311,7 +319,7 @@ export class Sequencer {
     ref: number,
     key: ConversationId,
     clientMsgId: string,
-    code: ErrorCode,
+    code: PlainErrorCode,
     retryAfterMs?: number,
   ): void {
     this.#fences.hold(link, conn, round);

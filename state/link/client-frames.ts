@@ -1,6 +1,6 @@
 /** What clients send through one link: each frame goes to the part of the node that serves it. */
 import { Buffer } from 'node:buffer';
-import { type ConversationId, type ErrorCode, type ErrorDetails, GochatError } from '../../common/mod.ts';
+import { type CodeWithDetails, type ConversationId, GochatError } from '../../common/mod.ts';
 import {
   client,
   encodeFrame,
@@ -10,6 +10,7 @@ import {
   readU32,
 } from '../../proto/mod.ts';
 import { encodeAnswerRecord } from '../delivery/hot-frames.ts';
+import type { SendFault } from '../delivery/send-parser.ts';
 import type { Downlink } from '../session/downlink.ts';
 import { join } from '../session/u64.ts';
 import type { LinkContext } from './link-context.ts';
@@ -60,8 +61,8 @@ export class ClientFrames {
     const link = this.#link;
     const code = sendParser.parse(record, FRAME_RECORD_HEADER_BYTES + HEADER_BYTES);
     if (code !== undefined) {
-      const details = sendDetails(code, limits.textBytes);
-      link.refuse({ conn, ref, key, code, details, clientMsgId: sendParser.clientMsgId });
+      const said = sendRefusal(code, limits.textBytes);
+      link.refuse({ conn, ref, key, ...said, clientMsgId: sendParser.clientMsgId });
       return;
     }
     if (keyHigh > MAX_KEY_HIGH || key === 0n) {
@@ -108,7 +109,7 @@ export class ClientFrames {
       const error = GochatError.from(cause);
       if (error.code === 'INTERNAL') logger.error({ err: error, gateway: link.peerName }, 'request failed');
       const retryAfterMs = error.retryAfterMs ?? (error.retryable ? BUSY_RETRY_MS : 0);
-      link.refuse({ conn, ref, key, code: error.code, details: error.details, retryAfterMs });
+      link.refuse({ conn, ref, key, ...error.said, retryAfterMs });
     } finally {
       const left = (this.#requests.get(conn) ?? 1) - 1;
       if (left > 0) this.#requests.set(conn, left);
@@ -145,8 +146,9 @@ function decode<T>(codec: { decode(input: Uint8Array): T }, record: Uint8Array):
   }
 }
 
-function sendDetails(code: ErrorCode, maxTextBytes: number): ErrorDetails {
-  if (code === 'TEXT_TOO_LONG') return { max: maxTextBytes };
-  if (code === 'ARGUMENT_INVALID') return { what: 'A text or client_msg_id with the character U+0000' };
-  return {};
+function sendRefusal(code: SendFault, maxTextBytes: number): CodeWithDetails {
+  if (code === 'TEXT_TOO_LONG') return { code, details: { max: maxTextBytes } };
+  if (code === 'ARGUMENT_INVALID')
+    return { code, details: { what: 'A text or client_msg_id with the character U+0000' } };
+  return { code };
 }

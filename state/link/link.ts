@@ -109,12 +109,12 @@ export class Link implements Downlink, BatchStreamHandler {
   }
 
   refuse(refusal: Refusal): void {
-    const { code, details } = refusal;
+    const { code } = refusal;
     const entry = CATALOGUE[code];
     this.#context.metrics.nacks.add(1, { code });
     const nack = client.Nack.encode({
       code,
-      message: describe(code, details),
+      message: describe(refusal),
       retryable: entry.retryable,
       retryAfterMs: refusal.retryAfterMs ?? 0,
       clientMsgId: refusal.clientMsgId ?? '',

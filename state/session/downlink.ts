@@ -1,16 +1,14 @@
 /** What the parts of a state node may do with the connections of one gateway stream. */
-import type { ErrorCode, ErrorDetails } from '../../common/mod.ts';
+import type { CodeWithDetails, ErrorCode } from '../../common/mod.ts';
 
 /** Answer to one frame that is refused. */
-export interface Refusal {
+export type Refusal = CodeWithDetails & {
   readonly conn: number;
   readonly ref: number;
   readonly key: bigint;
-  readonly code: ErrorCode;
-  readonly details?: ErrorDetails;
   readonly retryAfterMs?: number;
   readonly clientMsgId?: string;
-}
+};
 
 /** Connections on one stream that are pushed to together. */
 export interface Target {

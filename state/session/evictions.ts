@@ -1,6 +1,6 @@
 /** Evictions: kicks, logouts and revocations, known to every node, so that each gateway hears of them from any. */
 import {
-  type ErrorCode,
+  type PlainErrorCode,
   GochatError,
   type Logger,
   NODE_BITS,
@@ -134,7 +134,7 @@ export class Evictions {
   }
 
   /** Returns the code that refuses a token; undefined when it is good. */
-  refusal(user: UserId, token: bigint): ErrorCode | undefined {
+  refusal(user: UserId, token: bigint): PlainErrorCode | undefined {
     const revoked = this.#byUser.get(user)?.some((eviction) => revokes(eviction, token));
     return revoked === true ? 'TOKEN_REVOKED' : undefined;
   }
