@@ -621,7 +621,7 @@ export class GochatError extends Error {
     code: ErrorCode,
     options: GochatErrorOptions & { readonly details?: ErrorDetails } = {},
   ): GochatError {
-    return new GochatError(code as PlainErrorCode, options);
+    return new GochatError(...([code, options] as GochatErrorArguments));
   }
 
   /** The code with the details that its sentence was made of. */
