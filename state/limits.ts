@@ -15,16 +15,20 @@ export interface Rate {
 export interface StateLimits {
   /** Longest text, bytes of UTF-8; beyond: TEXT_TOO_LONG. @default 16384 */
   readonly textBytes: number;
-  /** Sends that wait for the commit; beyond: OVERLOADED. @default 20000 */
+  /** Sends that wait for the commit, half of them beyond their users' turns; beyond: OVERLOADED. @default 20000 */
   readonly queueRows: number;
   /** @default 64 MiB */
   readonly queueBytes: number;
-  /** How long a batch waits for its commit; beyond: OVERLOADED, its clients have sent it again by then. @default 10000 */
+  /** How long a send waits for its commit; beyond: OVERLOADED, its client has sent it again by then. @default 10000 */
   readonly queueMs: number;
   /** One commit; beyond: the next one. @default 2000 */
   readonly batchRows: number;
   /** @default 4 MiB */
   readonly batchBytes: number;
+  /** One user's turn in a commit; beyond: the next one. @default 64 */
+  readonly turnRows: number;
+  /** @default 128 KiB */
+  readonly turnBytes: number;
   /** Bytes queued to one worker beyond which pushes are left out and made good by a resync. @default 8 MiB */
   readonly pushBytes: number;
   /** Conversations whose members are kept, 0.4 KiB each for two; beyond: those not used lately go. @default 200000 */
@@ -68,6 +72,8 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   queueMs: 10_000,
   batchRows: 2000,
   batchBytes: 4 * 1024 * 1024,
+  turnRows: 64,
+  turnBytes: 128 * 1024,
   pushBytes: 8 * 1024 * 1024,
   cachedConversations: 200_000,
   cachedMembers: 4_000_000,

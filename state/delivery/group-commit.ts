@@ -1,4 +1,4 @@
-/** Group commit: while one batch commits, the next one gathers. */
+/** Group commit: while one batch commits, the next one gathers, and each user has a turn in it. */
 import { GochatError, type ConversationId, type MessageId, type UserId } from '../../common/mod.ts';
 import type { Appended, Draft, Store } from '../store/store.ts';
 
@@ -6,15 +6,16 @@ import type { Appended, Draft, Store } from '../store/store.ts';
 export interface QueuedDraft extends Draft {
   id: MessageId;
   atMs: number;
+  /** Since when it has waited, by the clock of this process, ms. */
+  readonly sinceMs: number;
+  /** What it counts in the queue. */
+  readonly bytes: number;
 }
 
-/** Rows that are committed together, and beside each the caller's own record of where it came from. */
+/** Rows, and beside each the caller's own record of where it came from. */
 export interface Batch<Origin> {
   readonly drafts: QueuedDraft[];
   readonly origins: Origin[];
-  bytes: number;
-  /** Since when its first row has waited, by the clock of this process, ms. */
-  readonly sinceMs: number;
 }
 
 export interface GroupCommitOptions<Origin> {
@@ -24,7 +25,10 @@ export interface GroupCommitOptions<Origin> {
   readonly queueBytes: number;
   readonly batchRows: number;
   readonly batchBytes: number;
-  /** How long a batch may wait for its commit, from its first row on, ms. */
+  /** One user's part of a batch; at least one row, whatever its size. */
+  readonly turnRows: number;
+  readonly turnBytes: number;
+  /** How long a row may wait for its commit, ms. */
   readonly queueMs: number;
   /**
    * The batch is durable, but for what the store refused of it. Where it refused nothing the next batch may be on its
@@ -33,23 +37,49 @@ export interface GroupCommitOptions<Origin> {
   readonly onCommitted: (batch: Batch<Origin>, results: readonly Appended[], seconds: number) => void;
   /** The batch may or may not be durable; the next one has not begun, so what waits can still be taken out. */
   readonly onFailed: (batch: Batch<Origin>, error: GochatError) => void;
-  /** The batch has waited for too long and is not committed; the next one has not begun. */
-  readonly onOverdue: (batch: Batch<Origin>) => void;
+  /** These rows have waited for too long and are not committed; the next batch has not begun. */
+  readonly onOverdue: (rows: Batch<Origin>) => void;
+}
+
+/** Rows of one user, the oldest first. */
+interface UserRows<Origin> extends Batch<Origin> {
+  bytes: number;
+}
+
+/** What a user has in the batch that gathers. */
+interface Turn {
+  rows: number;
+  bytes: number;
 }
 
 /** Bytes of a queued row beside its strings, by rule of thumb. */
 const ROW_OVERHEAD_BYTES = 256;
+/** Rows beyond their user's turn may fill one part in so many of the queue and of a batch: the rest is for other users. */
+const BACKLOG_PART = 2;
+/** Of the room that is left for such rows one user may hold one part in so many, so there is some for the next user. */
+const USER_PART = 2;
 
 /**
  * Appends drafts in batches, one in flight: the first commits alone, and what comes meanwhile goes together. No timer:
  * the batch is as large as the store is slow.
+ *
+ * A user's rows beyond its turn in the gathering batch wait in the user's own backlog, and each new batch begins with a
+ * turn of every backlog. So however much some users send, a row of any other user is in the next batch, and that batch
+ * is no larger than the number of users makes it. The rows of one user keep their order.
  */
 export class GroupCommit<Origin> {
   readonly #options: GroupCommitOptions<Origin>;
-  /** Full batches in order, the last one still gathering. */
-  #queue: Batch<Origin>[] = [];
+  #gathering: Batch<Origin> = newBatch();
+  #gatheringBytes = 0;
+  /** Of its rows the one that has waited longest. */
+  #gatheringSinceMs = Number.POSITIVE_INFINITY;
+  #turns = new Map<UserId, Turn>();
+  /** In the order of their turns. */
+  readonly #backlogs = new Map<UserId, UserRows<Origin>>();
   #rows = 0;
   #bytes = 0;
+  /** When the rows of this tick came; 0: none has. */
+  #nowMs = 0;
   #inFlight = false;
   #whenIdle: (() => void)[] = [];
 
@@ -67,26 +97,36 @@ export class GroupCommit<Origin> {
     return this.#rows * 2 <= this.#options.queueRows && this.#bytes * 2 <= this.#options.queueBytes;
   }
 
-  /** Queues a draft, which has waited since then or from now on; false when the queue is full. */
+  /** Queues a draft; false when the queue is full, or the sender has its share of it waiting already. */
   offer(
     conversation: ConversationId,
     sender: UserId,
     clientMsgId: string,
     text: string,
     origin: Origin,
-    sinceMs?: number,
   ): boolean {
     const bytes = ROW_OVERHEAD_BYTES + (text.length + clientMsgId.length) * 2;
-    const { queueRows, queueBytes, batchRows, batchBytes } = this.#options;
+    const { queueRows, queueBytes } = this.#options;
     if (this.#rows >= queueRows || this.#bytes + bytes > queueBytes) return false;
-    let batch = this.#queue.at(-1);
-    if (batch === undefined || batch.drafts.length >= batchRows || batch.bytes + bytes > batchBytes) {
-      batch = { drafts: [], origins: [], bytes: 0, sinceMs: sinceMs ?? performance.now() };
-      this.#queue.push(batch);
+    if (this.#nowMs === 0) this.#nowMs = performance.now();
+    const draft: QueuedDraft = {
+      conversation,
+      sender,
+      clientMsgId,
+      id: NO_ID,
+      text,
+      atMs: 0,
+      sinceMs: this.#nowMs,
+      bytes,
+    };
+    const backlog = this.#backlogs.size === 0 ? undefined : this.#backlogs.get(sender);
+    if (backlog !== undefined) {
+      if (!this.#mayWait(backlog)) return false;
+      addRow(backlog, draft, origin);
+      backlog.bytes += bytes;
+    } else if (!this.#gather(draft, origin)) {
+      this.#backlogs.set(sender, { drafts: [draft], origins: [origin], bytes });
     }
-    batch.drafts.push({ conversation, sender, clientMsgId, id: NO_ID, text, atMs: 0 });
-    batch.origins.push(origin);
-    batch.bytes += bytes;
     this.#rows++;
     this.#bytes += bytes;
     return true;
@@ -94,6 +134,7 @@ export class GroupCommit<Origin> {
 
   /** Begins a commit when none is in flight. */
   start(): void {
+    this.#nowMs = 0;
     if (this.#inFlight) return;
     const begun = performance.now();
     const batch = this.#next(begun);
@@ -108,16 +149,131 @@ export class GroupCommit<Origin> {
     );
   }
 
-  /** Takes the first batch that has not waited for too long out of the queue. */
-  #next(nowMs: number): Batch<Origin> | undefined {
-    for (;;) {
-      const batch = this.#queue.shift();
-      if (batch === undefined) return undefined;
-      this.#rows -= batch.drafts.length;
-      this.#bytes -= batch.bytes;
-      if (nowMs - batch.sinceMs <= this.#options.queueMs) return batch;
-      this.#options.onOverdue(batch);
+  /**
+   * Takes the rows of these users for which `test` is true out of the queue. Of the rows of one user it returns the
+   * older ones first.
+   */
+  remove(users: ReadonlySet<UserId>, test: (origin: Origin, draft: QueuedDraft) => boolean): Batch<Origin> {
+    const removed = newBatch<Origin>();
+    const old = this.#gathering;
+    this.#clearGathering();
+    for (let i = 0; i < old.drafts.length; i++) {
+      const draft = old.drafts[i] as QueuedDraft;
+      const origin = old.origins[i] as Origin;
+      if (users.has(draft.sender) && test(origin, draft)) addRow(removed, draft, origin);
+      else this.#add(draft, origin, this.#turns.get(draft.sender));
     }
+    for (const user of users) {
+      const backlog = this.#backlogs.get(user);
+      if (backlog === undefined) continue;
+      const kept: UserRows<Origin> = { drafts: [], origins: [], bytes: 0 };
+      for (let i = 0; i < backlog.drafts.length; i++) {
+        const draft = backlog.drafts[i] as QueuedDraft;
+        const origin = backlog.origins[i] as Origin;
+        const out = test(origin, draft);
+        addRow(out ? removed : kept, draft, origin);
+        if (!out) kept.bytes += draft.bytes;
+      }
+      if (kept.drafts.length > 0) this.#backlogs.set(user, kept);
+      else this.#backlogs.delete(user);
+    }
+    this.#rows -= removed.drafts.length;
+    for (const { bytes } of removed.drafts) this.#bytes -= bytes;
+    return removed;
+  }
+
+  /** Resolves when nothing waits and nothing is in flight. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenIdle.push(resolve);
+      this.start();
+    });
+  }
+
+  /** Takes the gathering batch, without what has waited for too long, and begins the one after it. */
+  #next(nowMs: number): Batch<Origin> | undefined {
+    const { queueMs, onOverdue } = this.#options;
+    for (;;) {
+      // All of a batch may have been taken out of it again.
+      if (this.#gathering.drafts.length === 0) this.#takeTurns();
+      if (this.#gathering.drafts.length === 0) return undefined;
+      if (nowMs - this.#gatheringSinceMs <= queueMs) break;
+      const late = new Set(this.#gathering.drafts.map(({ sender }) => sender));
+      onOverdue(this.remove(late, (_, { sinceMs }) => nowMs - sinceMs > queueMs));
+    }
+    const batch = this.#gathering;
+    this.#rows -= batch.drafts.length;
+    this.#bytes -= this.#gatheringBytes;
+    this.#clearGathering();
+    this.#takeTurns();
+    return batch;
+  }
+
+  /** Begins the gathering batch with a turn of each backlog; those for which it has no room come first the next time. */
+  #takeTurns(): void {
+    const { batchRows, turnRows } = this.#options;
+    const most = Math.max(turnRows, batchRows / BACKLOG_PART);
+    let left = this.#backlogs.size;
+    for (const [user, backlog] of this.#backlogs) {
+      // Behind these are those that have had their turn.
+      if (left-- === 0) return;
+      const { drafts, origins } = backlog;
+      let taken = 0;
+      while (taken < drafts.length && this.#gathering.drafts.length < most) {
+        const draft = drafts[taken] as QueuedDraft;
+        if (!this.#gather(draft, origins[taken] as Origin)) break;
+        backlog.bytes -= draft.bytes;
+        taken++;
+      }
+      if (taken === 0) return;
+      drafts.splice(0, taken);
+      origins.splice(0, taken);
+      this.#backlogs.delete(user);
+      if (drafts.length > 0) this.#backlogs.set(user, backlog);
+    }
+  }
+
+  /** Adds a row to the gathering batch; false when that is full, or has the sender's turn already. */
+  #gather(draft: QueuedDraft, origin: Origin): boolean {
+    const { batchRows, batchBytes, turnRows, turnBytes } = this.#options;
+    const { drafts } = this.#gathering;
+    if (drafts.length >= batchRows) return false;
+    if (drafts.length > 0 && this.#gatheringBytes + draft.bytes > batchBytes) return false;
+    const turn = this.#turns.get(draft.sender);
+    if (turn !== undefined && (turn.rows >= turnRows || turn.bytes + draft.bytes > turnBytes)) return false;
+    this.#add(draft, origin, turn);
+    return true;
+  }
+
+  #add(draft: QueuedDraft, origin: Origin, turn: Turn | undefined): void {
+    const { sender, bytes, sinceMs } = draft;
+    if (turn === undefined) this.#turns.set(sender, { rows: 1, bytes });
+    else {
+      turn.rows++;
+      turn.bytes += bytes;
+    }
+    addRow(this.#gathering, draft, origin);
+    this.#gatheringBytes += bytes;
+    if (sinceMs < this.#gatheringSinceMs) this.#gatheringSinceMs = sinceMs;
+  }
+
+  /**
+   * Whether the user of a backlog may have one more row wait. A turn may always wait; beyond it the bound falls as the
+   * queue fills, and those who have most are refused first: however many they are, they cannot fill it.
+   */
+  #mayWait({ drafts, bytes }: UserRows<Origin>): boolean {
+    const { queueRows, queueBytes, turnRows, turnBytes } = this.#options;
+    const isRowsOver =
+      drafts.length >= turnRows && drafts.length * USER_PART >= queueRows / BACKLOG_PART - this.#rows;
+    const isBytesOver = bytes >= turnBytes && bytes * USER_PART >= queueBytes / BACKLOG_PART - this.#bytes;
+    return !isRowsOver && !isBytesOver;
+  }
+
+  #clearGathering(): void {
+    this.#gathering = newBatch();
+    this.#gatheringBytes = 0;
+    this.#gatheringSinceMs = Number.POSITIVE_INFINITY;
+    this.#turns = new Map();
   }
 
   /** Rejects also where no ids can be made: that is a failure of the batch like any other. */
@@ -151,37 +307,15 @@ export class GroupCommit<Origin> {
     this.#options.onFailed(batch, GochatError.from(error));
     this.start();
   }
+}
 
-  /** Takes the rows out of the queue for which `test` is true, in order. */
-  remove(test: (origin: Origin) => boolean): Batch<Origin> {
-    const removed: Batch<Origin> = { drafts: [], origins: [], bytes: 0, sinceMs: 0 };
-    const kept = this.#queue;
-    this.#queue = [];
-    this.#rows = 0;
-    this.#bytes = 0;
-    for (const batch of kept) {
-      for (let i = 0; i < batch.drafts.length; i++) {
-        const draft = batch.drafts[i] as QueuedDraft;
-        const origin = batch.origins[i] as Origin;
-        if (test(origin)) {
-          removed.drafts.push(draft);
-          removed.origins.push(origin);
-        } else {
-          const { conversation, sender, clientMsgId, text } = draft;
-          this.offer(conversation, sender, clientMsgId, text, origin, batch.sinceMs);
-        }
-      }
-    }
-    return removed;
-  }
+function newBatch<Origin>(): Batch<Origin> {
+  return { drafts: [], origins: [] };
+}
 
-  /** Resolves when nothing waits and nothing is in flight. */
-  idle(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#whenIdle.push(resolve);
-      this.start();
-    });
-  }
+function addRow<Origin>({ drafts, origins }: Batch<Origin>, draft: QueuedDraft, origin: Origin): void {
+  drafts.push(draft);
+  origins.push(origin);
 }
 
 const NO_ID = 0n as MessageId;

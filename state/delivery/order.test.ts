@@ -137,7 +137,7 @@ async function play(
   steps: readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[],
   queueRows: number,
 ) {
-  const { node, store, worker } = await testNode({ queueRows, batchRows: 3 });
+  const { node, store, worker } = await testNode({ queueRows, batchRows: 3, turnRows: 2 });
   for (const room of [HERE, THERE]) store.addRoom(room, `room${room}`, [SENDER]);
   const setMember = (isMember: boolean) => {
     store.rooms.get(HERE)?.members.splice(0, 1, ...(isMember ? [SENDER] : []));

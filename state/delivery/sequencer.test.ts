@@ -371,7 +371,7 @@ describe('sequencer: duplicates', () => {
   });
 
   test('many retries: each message goes out again, in few reads', async () => {
-    const { store, w } = await pair();
+    const { store, w } = await pair({ turnRows: 1000 });
     const all = Array.from({ length: 450 }, (_, i) => [1, sendFrame(i + 1, ROOM, `m${i}`, `t${i}`)] as const);
     w.frames(...all);
     await settle();

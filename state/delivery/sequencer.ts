@@ -74,6 +74,8 @@ export class Sequencer {
       queueBytes: limits.queueBytes,
       batchRows: limits.batchRows,
       batchBytes: limits.batchBytes,
+      turnRows: limits.turnRows,
+      turnBytes: limits.turnBytes,
       queueMs: limits.queueMs,
       onCommitted: (batch, results, seconds) => {
         try {
@@ -83,8 +85,8 @@ export class Sequencer {
         }
       },
       onFailed: (batch, error) => this.#failed(batch, error),
-      onOverdue: (batch) => {
-        this.#turnAway(batch, 'OVERLOADED', OVERLOADED_RETRY_MS);
+      onOverdue: (rows) => {
+        this.#turnAway(rows, 'OVERLOADED', OVERLOADED_RETRY_MS);
         this.#tell();
       },
     });
@@ -160,15 +162,16 @@ export class Sequencer {
       this.#retryTimer = undefined;
     }
     let duplicates = 0;
-    let refused: SendOrigin[] | undefined;
+    let refused: Batch<SendOrigin> | undefined;
     for (let i = 0; i < results.length; i++) {
       const result = results[i] as Appended;
       const draft = batch.drafts[i] as QueuedDraft;
       const origin = batch.origins[i] as SendOrigin;
       const { conversation, clientMsgId } = draft;
       if (!result.ok) {
-        refused ??= [];
-        refused.push(origin);
+        refused ??= { drafts: [], origins: [] };
+        refused.drafts.push(draft);
+        refused.origins.push(origin);
         const { link, conn, round, ref } = origin;
         this.#refuse(link, conn, round, ref, conversation, clientMsgId, result.code);
         continue;
@@ -243,9 +246,9 @@ export class Sequencer {
     if (refused !== undefined) this.#turnAwayBehind(refused);
     metrics.appendSeconds.record(seconds);
     metrics.appendBatchRows.record(results.length);
-    count(metrics, 'committed', results.length - duplicates - (refused?.length ?? 0));
+    count(metrics, 'committed', results.length - duplicates - (refused?.drafts.length ?? 0));
     count(metrics, 'duplicate', duplicates);
-    count(metrics, 'refused', refused?.length ?? 0);
+    count(metrics, 'refused', refused?.drafts.length ?? 0);
     this.#tell();
   }
 
@@ -279,16 +282,17 @@ export class Sequencer {
   }
 
   /**
-   * Refuses the batch, and with it what its senders have queued behind it, but for what begins with a repetition.
+   * Refuses the rows, and with them what their senders have queued behind them, but for what begins with a repetition.
    * Returns how many rows that are.
    */
-  #turnAway(batch: Batch<SendOrigin>, code: PlainErrorCode, retryAfterMs: number): number {
-    this.#refuseAll(batch, code, retryAfterMs);
-    return batch.drafts.length + this.#turnAwayBehind(batch.origins);
+  #turnAway(rows: Batch<SendOrigin>, code: PlainErrorCode, retryAfterMs: number): number {
+    this.#refuseAll(rows, code, retryAfterMs);
+    return rows.drafts.length + this.#turnAwayBehind(rows);
   }
 
   /** Refuses what the senders of refused sends have queued behind them, as in `#turnAway`. Returns how many rows. */
-  #turnAwayBehind(origins: readonly SendOrigin[]): number {
+  #turnAwayBehind({ drafts, origins }: Batch<SendOrigin>): number {
+    const senders = new Set(drafts.map(({ sender }) => sender));
     const refused = new Map<Downlink, Map<number, number>>();
     for (const { link, conn, round } of origins) {
       const rounds = refused.get(link);
@@ -298,6 +302,7 @@ export class Sequencer {
     }
     // Also of connections that have gone: they may be repeating on another one already.
     const behind = this.#commit.remove(
+      senders,
       ({ link, conn, round }) => round <= (refused.get(link)?.get(conn) ?? -1),
     );
     this.#refuseAll(behind, 'RESYNC_REQUIRED');
