@@ -307,6 +307,12 @@ export const CATALOGUE = {
     'INVALID_ARGUMENT',
     400,
   ),
+  MESSAGE_UNSTORABLE: entry(
+    'The message store does not take this message.',
+    'Send another text; the server log has the cause.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
   ARGUMENT_INVALID: entry(
     '{what} is not valid.',
     'See docs/protocol.md or the OpenAPI page at /docs for what is accepted.',

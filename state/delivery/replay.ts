@@ -102,10 +102,11 @@ export class Replay {
         last + 1,
         last - first + 1,
       );
-      // The sender is not a member any more: what others missed they find in the log.
-      if (page === undefined) throw new Error('the sender may not read the conversation any more');
       const wanted = new Set(seqs.slice(from, to + 1));
-      for (const message of page.messages) if (wanted.has(message.seq)) this.#publish(run, message);
+      const found = page?.messages.filter(({ seq }) => wanted.has(seq)) ?? [];
+      for (const message of found) this.#publish(run, message);
+      // The sender may not read it any more, as after leaving: what others missed they find in the log.
+      if (found.length < wanted.size) this.#options.fanout.markLost(run.conversation, run.memberVersion);
       from = to + 1;
     }
   }

@@ -18,7 +18,7 @@ export function textArray(values: readonly string[]): string {
   return `${literal}}`;
 }
 
-/** Returns the decimal numbers of an integer array's literal; the array has one dimension and no nulls. */
+/** Returns the decimal numbers of an integer array's literal; the array has one dimension. A null is NULL. */
 export function parseIntegerArray(literal: string): string[] {
   return literal === '{}' ? [] : literal.slice(1, -1).split(',');
 }

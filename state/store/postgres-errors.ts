@@ -18,6 +18,10 @@ const LOST_MESSAGE = /^(Connection terminated|Client (has encountered|was closed
 // system, internal. https://www.postgresql.org/docs/current/errcodes-appendix.html
 const UNAVAILABLE_CLASSES = new Set(['08', '28', '3D', '40', '53', '55', '57', '58', 'XX']);
 
+// Data, constraints, limits of the program; not what is there already: that is found before.
+const CONTENT_CLASSES = new Set(['22', '23', '54']);
+const UNIQUE_VIOLATION = '23505';
+
 const BUGS = [TypeError, RangeError, ReferenceError];
 
 /** Classifies an error of the driver by its SQLSTATE or system error code. */
@@ -36,6 +40,14 @@ export function troubleOf(error: unknown): Trouble {
 export function storeError(error: unknown): GochatError {
   if (error instanceof GochatError) return error;
   return new GochatError(troubleOf(error) === 'bug' ? 'INTERNAL' : 'STORE_UNAVAILABLE', { cause: error });
+}
+
+/** Returns the SQLSTATE where the database rejects what a statement was to write, and would not reject something else. */
+export function contentFault(error: unknown): string | undefined {
+  if (error instanceof GochatError) return contentFault(error.cause);
+  const code = errorCode(error) ?? '';
+  const isFault = code !== UNIQUE_VIOLATION && CONTENT_CLASSES.has(code.slice(0, 2));
+  return isFault && error instanceof pg.DatabaseError ? code : undefined;
 }
 
 /** Returns the sentence part that says why a database could not be opened. */

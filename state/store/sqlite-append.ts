@@ -1,9 +1,11 @@
 /** Appends drafts to the log on SQLite; its transaction takes the place of PostgreSQL's row locks. */
 import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
+import { isOfContent } from './sqlite-database.ts';
 import type { SqliteStatements } from './sqlite-statements.ts';
 import type { Appended, Draft } from './store.ts';
 
 const STRANGER: Appended = { ok: false, code: 'NOT_A_MEMBER' };
+const UNSTORABLE: Appended = { ok: false, code: 'MESSAGE_UNSTORABLE' };
 
 /** A conversation that the batch touches. */
 interface Target {
@@ -26,7 +28,7 @@ export function appendDrafts(sql: SqliteStatements, drafts: readonly Draft[]): A
       targets.set(conversation, target);
     }
     if (target === undefined) return STRANGER;
-    if (isMember(sql, target, conversation, sender)) return appendOne(sql, target, draft);
+    if (isMember(sql, target, conversation, sender)) return tryOne(sql, target, draft);
     // A repetition is acknowledged also to a sender who has left since: it is in the log.
     return findOriginal(sql, target, draft) ?? STRANGER;
   });
@@ -38,6 +40,16 @@ export function appendDrafts(sql: SqliteStatements, drafts: readonly Draft[]): A
         activeAtMs: target.activeAtMs,
       });
   return answers;
+}
+
+/** SQLite undoes only the statement that it rejects. */
+function tryOne(sql: SqliteStatements, target: Target, draft: Draft): Appended {
+  try {
+    return appendOne(sql, target, draft);
+  } catch (error) {
+    if (isOfContent(error)) return UNSTORABLE;
+    throw error;
+  }
 }
 
 function appendOne(sql: SqliteStatements, target: Target, draft: Draft): Appended {

@@ -7,6 +7,8 @@ import { type AppliedMigration, planMigrations, readMigrations } from './migrati
 /** Of the page cache, KiB; SQLite's default of 2 MiB is small for a log. */
 const CACHE_KIB = 32 * 1024;
 const SQLITE_BUSY = 5;
+/** TOOBIG, CONSTRAINT and MISMATCH. */
+const CONTENT = new Set([18, 19, 20]);
 const BUSY_PAUSE_MS = 10;
 
 // Primary result codes that a repeat or an operator can mend: BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT,
@@ -77,6 +79,12 @@ export function isUnavailable(error: unknown): boolean {
   const code = resultCode(error);
   if (code !== undefined) return UNAVAILABLE.has(code);
   return error instanceof Error && 'syscall' in error;
+}
+
+/** Returns whether SQLite rejects what a statement was to write, and would not reject something else. */
+export function isOfContent(error: unknown): boolean {
+  const code = resultCode(error);
+  return code !== undefined && CONTENT.has(code);
 }
 
 /** Returns the primary result code of an error of SQLite. */

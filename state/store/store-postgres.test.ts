@@ -64,6 +64,97 @@ test('sync: a room that is deleted and erased in part meanwhile is gone, and lea
   await world.store.close();
 });
 
+describe('a bad neighbour', () => {
+  /** Counts the rows that are written, those of undone statements too. */
+  async function counted(scratch: Scratch) {
+    await scratch.execute(`
+      create sequence inserts minvalue 0 start 0;
+      create sequence updates minvalue 0 start 0;
+      create function count_row() returns trigger language plpgsql as
+        $$begin perform nextval(tg_argv[0]::regclass); return new; end$$;
+      create trigger count_insert before insert on messages for each row execute function count_row('inserts');
+      create trigger count_update before update on conversations for each row execute function count_row('updates')`);
+    return async () => {
+      const [row] = await scratch.query(
+        "select nextval('inserts') as inserts, nextval('updates') as updates",
+      );
+      await scratch.execute("select setval('inserts', 0, false), setval('updates', 0, false)");
+      return [Number(row?.['inserts']), Number(row?.['updates'])];
+    };
+  }
+
+  test('who is refused and who repeats: cost their own rows, never those of others, nor the next appends', async () => {
+    await using scratch = await scratchPostgres();
+    const world = await World.open(scratch);
+    const [ann, bob, eve] = [await world.user(), await world.user(), await world.user()];
+    const rooms = await Promise.all(Array.from({ length: 10 }, () => world.room(ann)));
+    const [own, victim] = [await world.room(eve), await world.room(bob)];
+    const repetition = world.draft(own, eve);
+    const honest = () => rooms.map((room) => world.draft(room, ann));
+    await world.store.append([repetition]);
+    // A repetition that nobody expects is found by undoing the messages, once.
+    await world.store.append([...honest(), world.draft(own, eve, { clientMsgId: repetition.clientMsgId })]);
+    const rows = await counted(scratch);
+    for (let round = 0; round < 3; round++) {
+      const drafts = [
+        world.draft(victim, eve),
+        ...honest(),
+        world.draft(own, eve, { clientMsgId: repetition.clientMsgId }),
+        world.draft(world.conversationId(), eve),
+      ];
+      expect(await world.store.append(drafts)).toMatchObject([
+        { ok: false, code: 'NOT_A_MEMBER' },
+        ...rooms.map(() => ({ ok: true, seq: 2 + round * 2, duplicate: false })),
+        { ok: true, seq: 1, duplicate: true },
+        { ok: false, code: 'NOT_A_MEMBER' },
+      ]);
+      // Two conversations of Eve's are put right.
+      expect(await rows()).toEqual([10, 14]);
+      await world.store.append(honest());
+      expect(await rows()).toEqual([10, 10]);
+    }
+    await world.store.close();
+  });
+
+  test('repetitions of many that nobody expects: all are found at once', async () => {
+    await using scratch = await scratchPostgres();
+    const world = await World.open(scratch);
+    const users = await Promise.all(Array.from({ length: 8 }, () => world.user()));
+    const room = await world.room(...users);
+    const drafts = users.map((user) => world.draft(room, user));
+    await world.store.append(drafts);
+    const rows = await counted(scratch);
+    const mixed = drafts.flatMap((draft) => [draft, world.draft(room, draft.sender)]);
+    expect(await world.store.append(mixed)).toMatchObject(
+      drafts.flatMap((_, i) => [
+        { seq: i + 1, duplicate: true },
+        { seq: 9 + i, duplicate: false },
+      ]),
+    );
+    // The first one ended the attempt.
+    expect(await rows()).toEqual([1 + 8, 2]);
+    await world.store.close();
+  });
+
+  test('a message that the database rejects for what it says: costs itself alone', async () => {
+    await using scratch = await scratchPostgres();
+    const world = await World.open(scratch);
+    const user = await world.user();
+    const room = await world.room(user);
+    await scratch.execute("alter table messages add constraint picky check (body <> 'bad')");
+    const texts = ['bad', 'a', 'b', 'c', 'bad', 'd'];
+    expect(await world.store.append(texts.map((text) => world.draft(room, user, { text })))).toMatchObject([
+      { ok: false, code: 'MESSAGE_UNSTORABLE' },
+      { ok: true, seq: 1 },
+      { ok: true, seq: 2 },
+      { ok: true, seq: 3 },
+      { ok: false, code: 'MESSAGE_UNSTORABLE' },
+      { ok: true, seq: 4 },
+    ]);
+    await world.store.close();
+  });
+});
+
 describe('a server that drops connections', () => {
   test('backends terminated during appends: nothing lost, nothing twice', async () => {
     await using scratch = await scratchPostgres();
@@ -172,24 +263,27 @@ describe('a server that stops', () => {
 });
 
 describe('a server with other settings', () => {
-  test('synchronous_commit off: an append turns it on for its commit', async () => {
-    await using scratch = await scratchPostgres();
-    const [{ name } = {}] = await scratch.query('select current_database() as name');
-    await scratch.execute(`alter database ${String(name)} set synchronous_commit = off`);
-    const world = await World.open(scratch);
-    const user = await world.user();
-    const room = await world.room(user);
-    // Deferred to the commit itself.
-    await scratch.execute(`
+  test.each(['off', 'local', 'remote_write'])(
+    'synchronous_commit %s: an append turns it on',
+    async (value) => {
+      await using scratch = await scratchPostgres();
+      const [{ name } = {}] = await scratch.query('select current_database() as name');
+      await scratch.execute(`alter database ${String(name)} set synchronous_commit = ${value}`);
+      const world = await World.open(scratch);
+      const user = await world.user();
+      const room = await world.room(user);
+      // Deferred to the commit itself.
+      await scratch.execute(`
       create table seen (setting text);
       create function see() returns trigger language plpgsql as
         $$begin insert into seen values (current_setting('synchronous_commit')); return null; end$$;
       create constraint trigger see after insert on messages deferrable initially deferred
         for each row execute function see()`);
-    await world.fill(room, user, 1);
-    expect(await scratch.query('select setting from seen')).toEqual([{ setting: 'on' }]);
-    await world.store.close();
-  });
+      await world.fill(room, user, 1);
+      expect(await scratch.query('select setting from seen')).toEqual([{ setting: 'on' }]);
+      await world.store.close();
+    },
+  );
 
   test('repeatable read as the default: appends at once are repeated until they pass', async () => {
     await using scratch = await scratchPostgres();

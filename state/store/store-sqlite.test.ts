@@ -25,6 +25,23 @@ async function prepare(url: string): Promise<{ room: ConversationId; user: UserI
   return { room, user };
 }
 
+test('a message that the database rejects for what it says: costs itself alone', async () => {
+  await using scratch = await scratchSqlite();
+  const world = await World.open(scratch);
+  const user = await world.user();
+  const room = await world.room(user);
+  await scratch.execute(`
+    create trigger picky before insert on messages when new.body = 'bad' begin select raise(abort, 'no'); end`);
+  const texts = ['bad', 'a', 'bad', 'b'];
+  expect(await world.store.append(texts.map((text) => world.draft(room, user, { text })))).toMatchObject([
+    { ok: false, code: 'MESSAGE_UNSTORABLE' },
+    { ok: true, seq: 1 },
+    { ok: false, code: 'MESSAGE_UNSTORABLE' },
+    { ok: true, seq: 2 },
+  ]);
+  await world.store.close();
+});
+
 describe('durability', () => {
   test('kill -9 in the middle of appends: every acked message is there, in one sequence', async () => {
     await using scratch = await scratchSqlite();

@@ -124,8 +124,13 @@ export type Appended =
       /** The conversation's member version at the commit. */
       readonly memberVersion: number;
     }
-  /** The conversation does not exist or the sender is not in it. */
-  | { readonly ok: false; readonly code: 'NOT_A_MEMBER' };
+  | { readonly ok: false; readonly code: SendRefusal };
+
+/**
+ * Why a draft was not appended. NOT_A_MEMBER: the conversation does not exist or the sender is not in it.
+ * MESSAGE_UNSTORABLE: the engine rejects what it says.
+ */
+export type SendRefusal = 'NOT_A_MEMBER' | 'MESSAGE_UNSTORABLE';
 
 export interface CursorMove {
   readonly user: UserId;
@@ -256,7 +261,7 @@ export interface Store extends AsyncDisposable {
   membersOf(conversation: ConversationId): Promise<MemberList | undefined>;
 
   /**
-   * Appends drafts in one commit and answers in their order.
+   * Appends drafts in one commit and answers in their order. A draft that is refused costs itself alone.
    *
    * The seqs of a conversation continue its last one without a hole in the drafts' order, whatever other nodes append
    * at the same time; (conversation, sender, clientMsgId) is unique, also within the batch. Durable when it resolves.

@@ -1,0 +1,42 @@
+/** Duplicates that cannot be sent out again, as their sender may not read them any more. */
+import { expect, test, vi } from 'vitest';
+import type { ConversationId, Logger, MessageId, UserId } from '../../common/mod.ts';
+import type { Downlink } from '../session/downlink.ts';
+import type { Message } from '../store/store.ts';
+import { Replay } from './replay.ts';
+
+const ROOM = 7n as ConversationId;
+const SENDER = 1n as UserId;
+
+function message(seq: number): Message {
+  const fields = { sender: SENDER, senderName: 'ann', clientMsgId: `c${seq}`, text: 'hello', atMs: 1 };
+  return { conversation: ROOM, seq, id: BigInt(seq) as MessageId, ...fields };
+}
+
+/** Replays seqs 3 and 4 where the sender may read these pages; resolves with the seqs that were published. */
+async function replay(page: readonly Message[] | undefined) {
+  const fanout = { publish: vi.fn((push: { seq: number }) => push.seq), markLost: vi.fn() };
+  const logger = { warn: vi.fn() };
+  const store = { history: async () => page && { messages: page, more: false } };
+  const it = new Replay({ store, fanout, logger: logger as unknown as Logger, maxRuns: 10 });
+  for (const seq of [3, 4]) it.add(ROOM, SENDER, seq, 5, { index: 0 } as Downlink, 1);
+  it.flush();
+  await vi.waitFor(() =>
+    expect(fanout.publish.mock.calls.length + fanout.markLost.mock.calls.length).not.toBe(0),
+  );
+  expect(logger.warn).not.toHaveBeenCalled();
+  return { published: fanout.publish.mock.calls.map(([push]) => push.seq), lost: fanout.markLost.mock.calls };
+}
+
+test('a sender who may read them: both are sent out again', async () => {
+  expect(await replay([message(3), message(4)])).toEqual({ published: [3, 4], lost: [] });
+});
+
+test('a sender who has lost every right to read: the conversation resynchronises, without a word in the log', async () => {
+  expect(await replay(undefined)).toEqual({ published: [], lost: [[ROOM, 5]] });
+});
+
+test('a sender who came again and may not read what was before: the same', async () => {
+  expect(await replay([])).toEqual({ published: [], lost: [[ROOM, 5]] });
+  expect(await replay([message(4)])).toEqual({ published: [4], lost: [[ROOM, 5]] });
+});

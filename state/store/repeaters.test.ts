@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { Repeaters } from './repeaters.ts';
+
+test('who repeats: is remembered for ten minutes from the last time on', () => {
+  let now = 0;
+  const repeaters = new Repeaters<string>(() => now);
+  repeaters.add('ann');
+  now = 300_000;
+  repeaters.add('ann');
+  now = 899_999;
+  expect(repeaters.has('ann')).toBe(true);
+  expect(repeaters.has('bob')).toBe(false);
+  now = 900_000;
+  expect(repeaters.has('ann')).toBe(false);
+  expect(repeaters.size).toBe(0);
+});
+
+test('more than 10,000: who repeated longest ago is forgotten', () => {
+  const repeaters = new Repeaters<number>(() => 0);
+  for (let i = 0; i < 10_000; i++) repeaters.add(i);
+  repeaters.add(0);
+  repeaters.add(10_000);
+  expect([repeaters.size, repeaters.has(0), repeaters.has(1), repeaters.has(2)]).toEqual([
+    10_000,
+    true,
+    false,
+    true,
+  ]);
+});
