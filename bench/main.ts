@@ -170,14 +170,23 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   const studies: Record<string, Findings> = {};
   // After each part: what was measured stays when the run is cut short.
   const save = () => writeJson(choice.json, { ...about, rows, studies });
+  const notMet: string[] = [];
   for (const study of choice.studies) {
     await using services = await startServices(join(folder, study.name));
     console.error(study.name);
-    studies[study.name] = await study.run({ load, services, signal });
+    const own = join(folder, `${study.name}-own`);
+    mkdirSync(own);
+    const { quick, profile: profiles } = choice;
+    const context = { load, services, signal, folder: own, quick, profiles };
+    studies[study.name] = await study.run({
+      ...context,
+      notMet: (what) => notMet.push(`${study.name}: ${what}`),
+    });
     console.log(findingsText(study, studies[study.name] as Findings));
     save();
   }
-  if (choice.scenarios.length === 0) return true;
+  for (const what of notMet) console.log(`NOT MET: ${what}`);
+  if (choice.scenarios.length === 0) return notMet.length === 0;
   const { seconds, warmup, repeats } = choice.timing;
   let runs = 0;
   let estimateS = 0;
@@ -211,7 +220,9 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   console.log(
     `\nMedians of ${choice.timing.repeats} rounds of ${choice.timing.seconds} s, in ${minutes} min. Figures: ${choice.json}`,
   );
-  return rows.every((row) => !isOurs(row.peer) || Object.keys(row.errors).length === 0);
+  return (
+    notMet.length === 0 && rows.every((row) => !isOurs(row.peer) || Object.keys(row.errors).length === 0)
+  );
 }
 
 /** Compares this tree with a commit; resolves with whether it holds its own. */
@@ -303,7 +314,7 @@ async function main(): Promise<number> {
     let good = !choice.crpc || (await measureCrpc(choice.quick, stop.signal));
     if (choice.scenarios.length + choice.studies.length > 0)
       good = (await measure(choice, stop.signal)) && good;
-    if (!good) console.error('bench: something did not add up; see WRONG above');
+    if (!good) console.error('bench: something did not add up; see WRONG and NOT MET above');
     return good ? 0 : 1;
   } catch (error) {
     if (stop.signal.aborted) return 130;

@@ -9,38 +9,46 @@ import { type Services, statementsOf } from './services.ts';
 const BIN = join(ROOT, 'bin/gochat');
 
 /** One connection publishes for a whole room as fast as it can: what it may send is checked, but not the limit here. */
-const RATES = { GOCHAT_FRAMES_PER_SECOND: '10000000', GOCHAT_BYTES_PER_SECOND: '1073741824' };
+export const NO_RATE_LIMITS = {
+  GOCHAT_FRAMES_PER_SECOND: '10000000',
+  GOCHAT_BYTES_PER_SECOND: '1073741824',
+};
 
 export interface GochatOptions {
   /** Where each process leaves a CPU profile when it stops; undefined: none. */
   readonly profiles?: string | undefined;
+  /** A connection may send as much as by default, instead of as much as it can. */
+  readonly limited?: boolean;
+}
+
+/** GoChat with its HTTP API. */
+export interface GochatPeer extends Peer {
+  /** URL of the API. */
+  readonly api: string;
 }
 
 /** A cluster with a door for each kind of client. */
 export interface Cluster extends AsyncDisposable {
-  readonly tcp: Peer;
-  readonly ws: Peer;
+  readonly tcp: GochatPeer;
+  readonly ws: GochatPeer;
 }
 
 /** Starts `gochat up`, its data in the folder. */
-export async function startEmbedded(folder: string, options: GochatOptions): Promise<Peer> {
+export async function startEmbedded(folder: string, options: GochatOptions): Promise<GochatPeer> {
   await using stack = new AsyncDisposableStack();
   const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
   const child = stack.use(
-    new Child(
-      'gochat up',
-      BIN,
-      ['up', '--no-demo', '--data-dir', folder, ...ports],
-      profiled(options, RATES),
-    ),
+    new Child('gochat up', BIN, ['up', '--no-demo', '--data-dir', folder, ...ports], profiled(options, {})),
   );
   const tcp = await child.until((output) => /gateway\s+tcp:\/\/(\S+)/.exec(output)?.[1]);
+  const api = await child.until((output) => /api\s+(http:\/\/\S+)/.exec(output)?.[1]);
   const seeds = new Seeds(`sqlite://${folder}/gochat.db`);
   const owned = stack.move();
   return {
     name: 'gochat-embedded',
     durability: 'SQLite commit, synchronous=FULL',
     servers: [child],
+    api,
     open: door('gochat', tcp, seeds),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -50,7 +58,6 @@ export async function startEmbedded(folder: string, options: GochatOptions): Pro
 export async function startApart(services: Services, options: GochatOptions): Promise<Cluster> {
   await using stack = new AsyncDisposableStack();
   const env = {
-    ...RATES,
     GOCHAT_REGISTRY: services.registry,
     GOCHAT_HOT: services.hot,
     GOCHAT_STORE: services.store,
@@ -70,6 +77,7 @@ export async function startApart(services: Services, options: GochatOptions): Pr
   const about = {
     statements: () => statementsOf(services.store),
     durability: 'PostgreSQL commit, fsync',
+    api: `http://${api.up['http']}`,
     servers: [
       gateway.child,
       state.child,
@@ -137,10 +145,8 @@ function door(protocol: Protocol, address: string, seeds: Seeds): Peer['open'] {
   });
 }
 
-/** A load generator is a hundred busy clients on one connection. */
-export const NO_RATE_LIMITS = { GOCHAT_FRAMES_PER_SECOND: '10000000', GOCHAT_BYTES_PER_SECOND: '1000000000' };
-
 function profiled(options: GochatOptions, more: Readonly<Record<string, string>>) {
   const profile = options.profiles === undefined ? '' : `--cpu-prof --cpu-prof-dir=${options.profiles}`;
-  return { env: { ...NO_RATE_LIMITS, ...more, NODE_OPTIONS: `${ANY_INSPECTOR_PORT} ${profile}` } };
+  const limits = options.limited ? {} : NO_RATE_LIMITS;
+  return { env: { ...limits, ...more, NODE_OPTIONS: `${ANY_INSPECTOR_PORT} ${profile}` } };
 }

@@ -9,6 +9,7 @@ import {
   type UserId,
 } from '../../common/mod.ts';
 import { openStore } from '../../state/mod.ts';
+import { abuse } from './abuse.ts';
 import { run } from './child.ts';
 import { startServer } from './gochat.ts';
 import { heartbeats } from './heartbeats.ts';
@@ -16,7 +17,7 @@ import type { LoadResult } from './load.ts';
 import { median } from './runner.ts';
 import { Seeds } from './seed.ts';
 import { STORM_CLIENTS, storm } from './storm.ts';
-import { environment, type Findings, type Study, type StudyContext } from './study.ts';
+import { environment, type Figure, type Findings, type Study, type StudyContext } from './study.ts';
 
 const LONE_MESSAGES = 30;
 /** Of the ids that the lone appends make; state nodes and Seeds have others. */
@@ -37,6 +38,12 @@ export const STUDIES: readonly Study[] = [
     name: 'lone',
     title: `one message a second: its acknowledgement beside the store's own commit`,
     run: lone,
+  },
+  {
+    name: 'abuse',
+    title:
+      'honest acknowledgements beside floods, refusals, large syncs, wrong passwords, half frames and churn',
+    run: abuse,
   },
   {
     name: 'location-map',
@@ -113,8 +120,13 @@ async function loneCommits(url: string): Promise<number[]> {
 
 /** The findings as text. */
 export function findingsText({ name, title }: Study, findings: Findings): string {
-  const lines = Object.entries(findings).map(
-    ([what, value]) => `  ${what.padEnd(44)} ${typeof value === 'number' ? Number(value.toFixed(3)) : value}`,
-  );
+  const text = (value: Figure) => String(typeof value === 'number' ? Number(value.toFixed(3)) : value);
+  const lines = Object.entries(findings).map(([what, value]) => {
+    const figures =
+      typeof value === 'object'
+        ? Object.entries(value).map(([each, figure]) => `\n    ${each.padEnd(20)} ${text(figure)}`)
+        : [text(value)];
+    return `  ${what.padEnd(44)} ${figures.join('')}`.trimEnd();
+  });
   return [`\n${name}: ${title}`, ...lines].join('\n');
 }

@@ -7,10 +7,19 @@ export interface StudyContext {
   readonly load: LoadGenerator;
   readonly services: Services;
   readonly signal: AbortSignal;
+  /** For whatever it makes; there already, and away in the end. */
+  readonly folder: string;
+  /** A short look will do. */
+  readonly quick: boolean;
+  /** Where GoChat's processes are to leave CPU profiles; undefined: nowhere. */
+  readonly profiles: string | undefined;
+  /** Says that something is not as it should be, so that the bench fails. */
+  readonly notMet: (what: string) => void;
 }
 
-/** What a study found: names with their units, and figures. */
-export type Findings = Readonly<Record<string, number | string>>;
+/** What a study found: names with their units, and figures, some of them together. */
+export type Findings = Readonly<Record<string, Figure | Readonly<Record<string, Figure>>>>;
+export type Figure = number | string;
 
 export interface Study {
   readonly name: string;

@@ -193,6 +193,47 @@ describe('self-check', () => {
 });
 
 describe('the open loop', () => {
+  test('a server that stalls to the end: each message counts, with all of its wait', async () => {
+    const stalled: (() => void)[] = [];
+    let release = (answer: () => void): void => {
+      stalled.push(answer);
+    };
+    const server = createServer((socket) => {
+      const parser = new BareParser();
+      socket.on('data', (chunk) =>
+        parser.push(chunk, (frame) => {
+          if (frame[4] === JOIN) socket.write(joined(frame));
+          else if (frame[4] === SEND) release(() => socket.write(sent(frame, 0)));
+        }),
+      );
+      socket.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { load: result } = await load.run(
+      {
+        protocol: 'bare',
+        scenario: 'direct',
+        ports: [(server.address() as AddressInfo).port],
+        connections: [{ conversation: 1n, sends: true, token: '-' }],
+        rate: 100,
+        seconds: 0.5,
+        warmup: 0,
+      },
+      [],
+      new AbortController().signal,
+      (phase) => {
+        if (phase !== 'measured') return;
+        release = (answer) => answer();
+        for (const answer of stalled.splice(0)) answer();
+      },
+    );
+    server.close();
+    expect(result.errors).toEqual({});
+    expect(result.acked_in_all).toBeGreaterThan(1);
+    // The last may have been due at the very end.
+    expect(result.ack_ms.count).toBeGreaterThanOrEqual(result.acked_in_all - 1);
+  });
+
   test('first sends: every conversation of every pair has been met when the measuring begins', async () => {
     const met = new Set<bigint>();
     using server = await serve((frame) => {
