@@ -13,6 +13,7 @@ import {
   DEFAULT_FLOOR,
   startVersions,
 } from './lib/against.ts';
+import { ABUSE_KINDS, type AbuseKind } from './lib/abuse-load.ts';
 import { ROOT } from './lib/child.ts';
 import { buildCommit, describeHead, findCommit } from './lib/commit-tree.ts';
 import { coresOf, startOn } from './lib/cores.ts';
@@ -46,6 +47,7 @@ SCENARIO it runs the usual ones, in about 40 minutes; it says at its start how l
   --peer NAME      only this peer (${PEERS.join(', ')}); may be repeated
   --seconds N      measured time of a round (default 3; quick 1.5)
   --repeats N      rounds, of which the median counts (default 5; quick 1)
+  --attack KIND    of abuse only this one (${ABUSE_KINDS.join(', ')}); may be repeated
   --json FILE      where the figures go (default data/bench/TIME.json)
   --profile DIR    GoChat's processes leave CPU profiles there; the figures are then not comparable
   --against COMMIT builds that commit and compares this tree with it, in pairs of short rounds, 3 to 15 minutes each:
@@ -70,6 +72,7 @@ interface Choice {
   readonly crpc: boolean;
   readonly studies: readonly Study[];
   readonly peers: readonly PeerName[];
+  readonly attacks: readonly AbuseKind[];
   readonly json: string;
   readonly profile: string | undefined;
   readonly against: Against | undefined;
@@ -91,6 +94,7 @@ function choose(args: string[]): Choice | 'help' | 'list' {
       list: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       peer: { type: 'string', multiple: true },
+      attack: { type: 'string', multiple: true },
       seconds: { type: 'string' },
       repeats: { type: 'string' },
       json: { type: 'string' },
@@ -114,11 +118,7 @@ function choose(args: string[]): Choice | 'help' | 'list' {
     if (found.length === 0) throw new UsageError(`the scenarios are ${names.join(', ')}, not ${wanted}`);
     for (const name of found) chosen.add(name);
   }
-  const known = (name: string): name is PeerName => PEERS.some((each) => each === name);
-  const peers = (values.peer ?? PEERS).map((name) => {
-    if (!known(name)) throw new UsageError(`--peer knows ${PEERS.join(', ')}, not ${name}`);
-    return name;
-  });
+  const peers = oneOf('--peer', PEERS, values.peer);
   const stamp = new Date().toISOString().replaceAll(/[:.]/g, '-');
   return {
     quick,
@@ -131,6 +131,7 @@ function choose(args: string[]): Choice | 'help' | 'list' {
     scenarios: every.filter(({ name, usual }) => (chosen.size === 0 ? all || usual : chosen.has(name))),
     studies: STUDIES.filter(({ name }) => (chosen.size === 0 ? all : chosen.has(name))),
     peers: peers.filter((name) => !quick || values.peer !== undefined || QUICK_PEERS.includes(name)),
+    attacks: oneOf('--attack', ABUSE_KINDS, values.attack),
     json: resolve(values.json ?? join(ROOT, 'data/bench', `${stamp}.json`)),
     profile: values.profile && resolve(values.profile),
     against:
@@ -142,6 +143,15 @@ function choose(args: string[]): Choice | 'help' | 'list' {
             floor: number('--floor', values.floor, 0, 10) ?? DEFAULT_FLOOR,
           },
   };
+}
+
+/** The values of a flag that may be repeated; all that there are without it. */
+function oneOf<T extends string>(flag: string, all: readonly T[], values: readonly string[] | undefined) {
+  return (values ?? all).map((value) => {
+    const found = all.find((each) => each === value);
+    if (found === undefined) throw new UsageError(`${flag} knows ${all.join(', ')}, not ${value}`);
+    return found;
+  });
 }
 
 function number(flag: string, text: string | undefined, min: number, max: number): number | undefined {
@@ -176,8 +186,8 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
     console.error(study.name);
     const own = join(folder, `${study.name}-own`);
     mkdirSync(own);
-    const { quick, profile: profiles } = choice;
-    const context = { load, services, signal, folder: own, quick, profiles };
+    const { quick, profile: profiles, peers, attacks } = choice;
+    const context = { load, services, signal, folder: own, quick, profiles, peers, attacks };
     studies[study.name] = await study.run({
       ...context,
       notMet: (what) => notMet.push(`${study.name}: ${what}`),

@@ -10,7 +10,8 @@ import type { Tracked } from './usage.ts';
 const SOURCE = fileURLToPath(new URL('../load/abuse.cpp', import.meta.url));
 
 /** What bench/load/abuse.cpp can do. */
-export type AbuseKind = 'flood' | 'stranger' | 'repeated' | 'sync' | 'half' | 'churn' | 'password';
+export const ABUSE_KINDS = ['flood', 'stranger', 'repeated', 'sync', 'half', 'churn', 'password'] as const;
+export type AbuseKind = (typeof ABUSE_KINDS)[number];
 
 /** A connection of an attack: who it logs in as and where it sends to. */
 export interface Attacker {

@@ -61,21 +61,23 @@ interface Arena {
 }
 
 export async function abuse(context: StudyContext): Promise<Findings> {
-  const { services, folder, quick, profiles } = context;
+  const { services, folder, quick, profiles, attacks } = context;
   const generator = await AbuseGenerator.build(folder);
   const findings: Record<string, Findings[string]> = {};
   const options = { profiles, limited: true };
   const systems = {
-    fleet: async () => {
+    gochat: async () => {
       const cluster = await startApart(services, options);
       return { peer: cluster.tcp, store: services.store };
     },
-    up: async () => {
+    'gochat-embedded': async () => {
       const data = join(folder, 'up');
       return { peer: await startEmbedded(data, options), store: `sqlite://${data}/gochat.db` };
     },
   };
+  const rows = ROWS.filter(({ kind, accounts }) => attacks.includes(kind) && (!quick || accounts > 1));
   for (const [name, start] of Object.entries(systems)) {
+    if (!context.peers.includes(name as keyof typeof systems)) continue;
     console.error(`abuse: starting ${name}`);
     const { peer, store } = await start();
     await using _ = peer;
@@ -87,7 +89,7 @@ export async function abuse(context: StudyContext): Promise<Findings> {
       findings[`${name}, unloaded ${round + 1}`] = { 'p50 ms': p50, 'p99 ms': p99 };
     }
     const allowedMs = Math.max(TIMES_UNLOADED * median(unloaded), ALLOWED_MS);
-    for (const row of quick ? ROWS.filter(({ accounts }) => accounts > 1) : ROWS) {
+    for (const row of rows) {
       const what = `${name}, ${row.kind} ${row.connections} of ${row.accounts}`;
       const found = await beside(context, arena, row, generator, allowedMs);
       findings[what] = found;

@@ -1,6 +1,8 @@
 /** What a study is: a measurement that is no load on a peer, on a cluster of its own. */
 import { NO_RATE_LIMITS } from './gochat.ts';
+import type { AbuseKind } from './abuse-load.ts';
 import type { LoadGenerator } from './load.ts';
+import type { PeerName } from './scenarios.ts';
 import type { Services } from './services.ts';
 
 export interface StudyContext {
@@ -11,6 +13,9 @@ export interface StudyContext {
   readonly folder: string;
   /** A short look will do. */
   readonly quick: boolean;
+  /** Of those that the study knows, which are wanted. */
+  readonly peers: readonly PeerName[];
+  readonly attacks: readonly AbuseKind[];
   /** Where GoChat's processes are to leave CPU profiles; undefined: nowhere. */
   readonly profiles: string | undefined;
   /** Says that something is not as it should be, so that the bench fails. */
