@@ -3,6 +3,7 @@ import { ApiServer } from '../api/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
+import { engineTls } from './engine-tls.ts';
 import { instanceName, prepare, reach, runServers } from './run.ts';
 
 export async function run(
@@ -11,10 +12,11 @@ export async function run(
 ): Promise<number> {
   const config = load('api', flags, file);
   const tls = crpcTls(config);
+  const registryTls = engineTls('registry', config, ['etcds']);
   const name = instanceName('api');
   const logger = await prepare('api', config);
   return runServers(async () => {
-    const registry = openRegistry(config.registry, { logger });
+    const registry = openRegistry(config.registry, { logger, tls: registryTls });
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     const api = new ApiServer({
       name,

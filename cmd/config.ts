@@ -45,5 +45,6 @@ export function run(mode: string, file: string | undefined): number {
 /** Hides a secret, or the secrets inside a URL. */
 export function mask(value: unknown): unknown {
   if (typeof value !== 'string') return value;
-  return value.includes('://') ? value.replace(/\/\/[^@/]*@/, '//***@') : '***';
+  if (!value.includes('://')) return '***';
+  return value.replace(/\/\/[^@/]*@/, '//***@').replaceAll(/(password=)[^&]*/g, '$1***');
 }

@@ -3,6 +3,7 @@ import { openRegistry } from '../crpc/mod.ts';
 import { GatewayServer } from '../gateway/mod.ts';
 import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
+import { engineTls } from './engine-tls.ts';
 import { VERSION } from './version.ts';
 import { gatewayLimits, instanceName, prepare, reach, runServers, tlsFiles } from './run.ts';
 
@@ -12,10 +13,11 @@ export async function run(
 ): Promise<number> {
   const config = load('gateway', flags, file);
   const tls = crpcTls(config);
+  const registryTls = engineTls('registry', config, ['etcds']);
   const name = instanceName('gateway');
   const logger = await prepare('gateway', config);
   return runServers(async () => {
-    const registry = openRegistry(config.registry, { logger });
+    const registry = openRegistry(config.registry, { logger, tls: registryTls });
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     const gateway = new GatewayServer({
       name,

@@ -2,6 +2,7 @@
 import { openRegistry } from '../crpc/mod.ts';
 import { IpconfServer } from '../ipconf/mod.ts';
 import { load } from './config.ts';
+import { engineTls } from './engine-tls.ts';
 import { instanceName, prepare, reach, runServers } from './run.ts';
 
 export async function run(
@@ -9,10 +10,11 @@ export async function run(
   file: string | undefined,
 ): Promise<number> {
   const config = load('ipconf', flags, file);
+  const registryTls = engineTls('registry', config, ['etcds']);
   const name = instanceName('ipconf');
   const logger = await prepare('ipconf', config);
   return runServers(async () => {
-    const registry = openRegistry(config.registry, { logger });
+    const registry = openRegistry(config.registry, { logger, tls: registryTls });
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     const ipconf = new IpconfServer({
       name,

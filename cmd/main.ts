@@ -97,8 +97,12 @@ function addOptions(command: Command, settings: Settings): void {
 
 function report(error: unknown): number {
   if (error instanceof GochatError) {
-    const cause = error.cause instanceof Error ? ` (${error.cause.message.split('\n')[0]})` : '';
-    process.stderr.write(`gochat: ${error.code}: ${error.message}${cause}\n`);
+    // Its message has the reason where a cause of ours is, or the catalogue asks for one.
+    const { cause, message } = error;
+    const reason =
+      cause instanceof Error && !(cause instanceof GochatError) ? cause.message.split('\n')[0] : '';
+    const more = reason === undefined || message.includes(reason) ? '' : ` (${reason})`;
+    process.stderr.write(`gochat: ${error.code}: ${message}${more}\n`);
     return error.entry.exit ?? ExitCode.RUNTIME;
   }
   process.stderr.write(`gochat: ${error instanceof Error ? error.stack : String(error)}\n`);

@@ -16,6 +16,19 @@ const adminToken = text(256)
   );
 const drainMs = integer(0, 3_600_000).default(10_000).describe('longest time to drain after TERM, ms');
 
+/** The files of TLS to an engine: ENGINE_ca, ENGINE_cert, ENGINE_key. */
+function engineFiles<E extends string>(engine: E, name: string) {
+  const file = (part: string, description: string) => [
+    `${engine}${part}`,
+    text().optional().describe(`PEM file of ${description}`),
+  ];
+  return Object.fromEntries([
+    file('Ca', `the authority of ${name}'s certificates; default: those that Node.js knows`),
+    file('Cert', `the certificate that is shown to ${name}, where it asks for one`),
+    file('Key', 'its key'),
+  ]) as { readonly [K in `${E}${'Ca' | 'Cert' | 'Key'}`]: z.ZodOptional<z.ZodString> };
+}
+
 /** Spans of the calls between servers. */
 const tracing = {
   otlpEndpoint: url('http', 'https')
@@ -37,9 +50,10 @@ const server = {
     .regex(/^[^\p{Cc}]*$/u, 'expected text without control characters')
     .default('')
     .describe('failure domain of this server'),
-  registry: url('etcd')
+  registry: url('etcd', 'etcds')
     .default('etcd://127.0.0.1:12379')
-    .describe('registry, etcd://[USER:PASSWORD@]HOST:PORT[,…]'),
+    .describe('registry, etcd://[USER:PASSWORD@]HOST:PORT[,…][/PREFIX]; etcds:// with TLS'),
+  ...engineFiles('registry', 'etcd'),
   clusterToken: text(256)
     .optional()
     .describe('secret that GoChat servers show each other; needed when host is not loopback'),
@@ -157,9 +171,12 @@ export const stateSettings = {
   store: url('postgres', 'postgresql')
     .default('postgres://gochat@127.0.0.1:15432/gochat')
     .describe('message store, postgres://USER:PASSWORD@HOST:PORT/DATABASE'),
-  hot: url('redis', 'rediss')
+  hot: url('redis', 'rediss', 'redis+sentinel', 'rediss+sentinel')
     .default('redis://127.0.0.1:16379')
-    .describe('hot state, redis://[:PASSWORD@]HOST:PORT'),
+    .describe(
+      'hot state, redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], also HOST,…?cluster=true; redis+sentinel://HOST[:PORT],…/NAME[/DATABASE]; rediss… with TLS',
+    ),
+  ...engineFiles('hot', 'Redis'),
   tokenTtlMs,
   sessionGraceMs,
   maxTextBytes: limits.maxTextBytes,

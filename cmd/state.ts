@@ -1,9 +1,10 @@
 /** `gochat state`: owns sessions, delivery and the log. */
 import { GochatError } from '../common/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
-import { openHotState, openStore, StateServer } from '../state/mod.ts';
+import { checkHotStateUrl, openHotState, openStore, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
+import { engineTls } from './engine-tls.ts';
 import { checkExposure, instanceName, isLoopback, prepare, reach, runServers } from './run.ts';
 
 export async function run(
@@ -12,19 +13,24 @@ export async function run(
 ): Promise<number> {
   const config = load('state', flags, file);
   checkExposure(config);
+  checkHotStateUrl(config.hot);
   if (config.crpcReflection && !isLoopback(config.host)) {
     throw new GochatError('USAGE', {
       details: { what: `--crpc-reflection tells everyone what there is: not with --host ${config.host}.` },
     });
   }
   const tls = crpcTls(config);
+  const registryTls = engineTls('registry', config, ['etcds']);
+  const hotTls = engineTls('hot', config, ['rediss', 'rediss+sentinel']);
   const name = instanceName('state');
   const logger = await prepare('state', config);
   return runServers(async () => {
-    const registry = openRegistry(config.registry, { logger });
+    const registry = openRegistry(config.registry, { logger, tls: registryTls });
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     const store = await reach(logger, config.startTimeoutMs, () => openStore(config.store, { logger }));
-    const hot = await reach(logger, config.startTimeoutMs, () => openHotState(config.hot, { logger }));
+    const hot = await reach(logger, config.startTimeoutMs, () =>
+      openHotState(config.hot, { logger, tls: hotTls }),
+    );
     const state = new StateServer({
       name,
       host: config.host,

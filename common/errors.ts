@@ -494,7 +494,7 @@ export const CATALOGUE = {
     { exit: 1 },
   ),
   REGISTRY_UNREACHABLE: entry(
-    'Cannot reach etcd at {url}.',
+    'Cannot reach etcd at {url}: {reason}.',
     'Start it with scripts/start-services.sh, or run gochat up, which needs none.',
     'UNAVAILABLE',
     503,

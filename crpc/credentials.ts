@@ -2,8 +2,8 @@
 import { credentials } from '@grpc/grpc-js';
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
-import type { TLSSocket } from 'node:tls';
+import { checkServerIdentity, createSecureContext } from 'node:tls';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { GochatError } from '../common/mod.ts';
 
 const TOKEN_KEY = 'crpc-token';
@@ -19,6 +19,11 @@ export interface TlsOptions {
   readonly ca?: Pem;
   /** Name in the server's certificate where it is not the host of the address. */
   readonly serverName?: string;
+  /**
+   * Names of which a server's certificate must bear one, where a target has several servers; on a client.
+   * @default the first host of the target, or `serverName`
+   */
+  readonly serverNames?: readonly string[];
   /**
    * Names of which a client's certificate must bear one, as its common name or a DNS or URI alternative; with `ca`, on a
    * server. @default any name, as long as the authority vouches for it
@@ -65,7 +70,20 @@ export function channelCredentials(security: SecurityOptions): ChannelCredential
     tls.ca === undefined ? null : Buffer.from(tls.ca),
     tls.key === undefined ? null : Buffer.from(tls.key),
     tls.cert === undefined ? null : Buffer.from(tls.cert),
+    tls.serverNames === undefined ? undefined : { checkServerIdentity: identityCheck(tls.serverNames) },
   );
+}
+
+/** Returns a check that a certificate is of one of the servers; its error is that of the last one. */
+function identityCheck(names: readonly string[]): (host: string, cert: PeerCertificate) => Error | undefined {
+  return (_, cert) => {
+    let mismatch: Error | undefined;
+    for (const name of names) {
+      mismatch = checkServerIdentity(name, cert);
+      if (mismatch === undefined) return undefined;
+    }
+    return mismatch;
+  };
 }
 
 /** Returns the gRPC channel options that every crpc connection has. */

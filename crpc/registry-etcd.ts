@@ -206,6 +206,8 @@ export class EtcdRegistry implements Registry {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new GochatError('REGISTRY_UNREACHABLE', { details: { url: this.#client.url } });
+    if (!this.#closed) return;
+    const details = { url: this.#client.url, reason: 'the connection is closed' };
+    throw new GochatError('REGISTRY_UNREACHABLE', { details });
   }
 }

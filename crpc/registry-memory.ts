@@ -145,7 +145,9 @@ export class MemoryRegistry implements Registry {
 
   #assertOpen(): void {
     if (this.#closed)
-      throw new GochatError('REGISTRY_UNREACHABLE', { details: { url: 'a closed registry' } });
+      throw new GochatError('REGISTRY_UNREACHABLE', {
+        details: { url: 'memory://', reason: 'it is closed' },
+      });
   }
 }
 

@@ -2,6 +2,7 @@
 import { GochatError, GrpcStatus } from '../../common/mod.ts';
 import { Channel } from '../channel.ts';
 import { createClient } from '../client.ts';
+import type { TlsOptions } from '../credentials.ts';
 import type { CallOptions, CrpcClient } from '../client.ts';
 import { statusOf } from '../status.ts';
 import { AuthService, KVService, LeaseService, WatchService } from './gen/etcd.ts';
@@ -18,6 +19,8 @@ export interface EtcdClientOptions {
   readonly hosts: readonly string[];
   readonly user?: string;
   readonly password?: string;
+  /** Undefined: plain text. */
+  readonly tls?: Pick<TlsOptions, 'ca' | 'cert' | 'key'> | undefined;
 }
 
 /** All keys under a prefix, and the moment they were read. */
@@ -46,8 +49,10 @@ export class EtcdClient {
 
   constructor(options: EtcdClientOptions) {
     this.#options = options;
-    this.url = `etcd://${options.hosts.join(',')}`;
-    this.#channel = new Channel(`static:///${options.hosts.join(',')}`, {
+    const { hosts, tls } = options;
+    this.url = `etcd${tls === undefined ? '' : 's'}://${hosts.join(',')}`;
+    this.#channel = new Channel(`static:///${hosts.join(',')}`, {
+      ...(tls !== undefined && { tls: { ...tls, serverNames: hosts.map(hostOf) } }),
       timeoutMs: CALL_TIMEOUT_MS,
       keepaliveIntervalMs: KEEPALIVE_INTERVAL_MS,
       keepaliveTimeoutMs: KEEPALIVE_TIMEOUT_MS,
@@ -166,11 +171,27 @@ export class EtcdClient {
   }
 
   #unreachable(error: unknown): GochatError {
-    return new GochatError('REGISTRY_UNREACHABLE', { cause: error, details: { url: this.url } });
+    const details = { url: this.url, reason: reasonOf(error) };
+    return new GochatError('REGISTRY_UNREACHABLE', { cause: error, details });
   }
 }
 
 const NONE = Buffer.alloc(0);
+
+/** Returns what the system says of an error, else gRPC; without the full stop. */
+function reasonOf(error: unknown): string {
+  let root = error;
+  while (root instanceof GochatError && root.cause !== undefined) root = root.cause;
+  if (!(root instanceof Error)) return String(root);
+  const text = 'details' in root && typeof root.details === 'string' ? root.details : root.message;
+  const last = /Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(text)?.[1];
+  return (last ?? text).replace(/\.$/, '');
+}
+
+/** host:port or [host]:port → host. */
+function hostOf(address: string): string {
+  return address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+}
 
 /** Returns whether etcd does not know the lease that a call named. */
 export function isLeaseUnknown(error: unknown): boolean {

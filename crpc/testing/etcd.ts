@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -11,21 +12,31 @@ import { EtcdClient } from '../etcd/etcd-client.ts';
 
 const READY_DEADLINE_MS = 20_000;
 
+/** Paths of PEM files; with them it speaks TLS and asks clients for a certificate. */
+export interface EtcdTls {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
 export class TestEtcd implements AsyncDisposable {
   readonly port: number;
   readonly #peerPort: number;
   #dir: string;
+  readonly #tls: EtcdTls | undefined;
   #process: ChildProcess | undefined;
 
-  private constructor(port: number, peerPort: number, dir: string) {
+  private constructor(port: number, peerPort: number, dir: string, tls: EtcdTls | undefined) {
     this.port = port;
     this.#peerPort = peerPort;
     this.#dir = dir;
+    this.#tls = tls;
   }
 
-  static async start(): Promise<TestEtcd> {
+  /** @param tls its certificate must hold localhost */
+  static async start(tls?: EtcdTls): Promise<TestEtcd> {
     const [port, peerPort] = await Promise.all([freePort(), freePort()]);
-    const etcd = new TestEtcd(port, peerPort, await mkdtemp(join(tmpdir(), 'gochat-etcd-')));
+    const etcd = new TestEtcd(port, peerPort, await mkdtemp(join(tmpdir(), 'gochat-etcd-')), tls);
     await etcd.start();
     return etcd;
   }
@@ -36,7 +47,8 @@ export class TestEtcd implements AsyncDisposable {
 
   /** Starts it on the data that it had, and waits until it answers. */
   async start(): Promise<void> {
-    const client = `http://127.0.0.1:${this.port}`;
+    const tls = this.#tls;
+    const client = `http${tls === undefined ? '' : 's'}://127.0.0.1:${this.port}`;
     const peer = `http://127.0.0.1:${this.#peerPort}`;
     this.#process = spawn(
       'etcd',
@@ -49,10 +61,21 @@ export class TestEtcd implements AsyncDisposable {
         `--initial-cluster=default=${peer}`,
         '--unsafe-no-fsync',
         '--log-level=error',
+        ...(tls === undefined
+          ? []
+          : [
+              `--cert-file=${tls.cert}`,
+              `--key-file=${tls.key}`,
+              `--trusted-ca-file=${tls.ca}`,
+              '--client-cert-auth',
+            ]),
       ],
       { stdio: 'ignore' },
     );
-    const probe = new EtcdClient({ hosts: [this.address] });
+    const probe = new EtcdClient({
+      hosts: [tls === undefined ? this.address : `localhost:${this.port}`],
+      tls: tls && { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) },
+    });
     const deadline = performance.now() + READY_DEADLINE_MS;
     try {
       for (;;) {

@@ -11,6 +11,8 @@ import { Client, Gochat, runGochat, startServer, startUp } from '../harness/goch
 const folder = mkdtempSync(join(tmpdir(), 'gochat-cli-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const FILE = new URL(import.meta.url).pathname;
+
 /** A port on loopback where nothing listens. */
 async function closedPort(): Promise<number> {
   const server = createServer();
@@ -75,6 +77,24 @@ describe('configuration', () => {
     expect(code).toBe(78);
   });
 
+  test.each([
+    ['an authority for a registry without TLS', ['--registry-ca', FILE], 'registry_ca, registry_cert'],
+    ['a certificate without its key', ['--hot', 'rediss://x', '--hot-cert', FILE], 'go together'],
+    [
+      'a file that is not there',
+      ['--registry', 'etcds://x:1', '--registry-ca', '/nowhere'],
+      '/nowhere (ENOENT)',
+    ],
+    ['a file that is none', ['--hot', 'rediss://x', '--hot-ca', FILE], 'hot_ca'],
+    ['a parameter that is not understood', ['--hot', 'redis://x?pool=3'], 'there is no parameter pool'],
+    ['several hosts without a reason', ['--hot', 'redis://a,b'], 'several hosts are for a Redis Cluster'],
+    ['a parameter that etcd does not have', ['--registry', 'etcd://x:1?a=b'], 'is not a registry'],
+  ])('%s: exit 78 and says so', async (_, args, words) => {
+    const { code, stderr } = await runGochat(['state', ...args]);
+    expect(stderr).toContain(words);
+    expect(code).toBe(78);
+  });
+
   test('unknown GOCHAT_ variable: exit 78', async () => {
     const { code, stderr } = await runGochat(['api'], { GOCHAT_PROT: '1' });
     expect(stderr).toContain('GOCHAT_PROT');
@@ -98,7 +118,8 @@ describe('configuration', () => {
 
   test('config MODE: prints what holds, without secrets', async () => {
     const path = join(folder, 'good.yaml');
-    writeFileSync(path, 'store: postgres://gochat:hush@db/gochat\nstate:\n  port: 7\n');
+    const hot = 'redis+sentinel://:hush@s/chat?sentinel_password=hush';
+    writeFileSync(path, `store: postgres://gochat:hush@db/gochat\nhot: ${hot}\nstate:\n  port: 7\n`);
     const { code, stdout } = await runGochat(['config', 'state', '--config', path]);
     expect(code).toBe(0);
     expect(stdout).toContain('port: 7');

@@ -1,10 +1,13 @@
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { Authority } from '../../crpc/testing/certificates.ts';
-import { Client, runGochat, signup, startUp } from '../harness/gochat.ts';
+import { TestEtcd } from '../../crpc/testing/etcd.ts';
+import { RedisProcess } from '../../state/testing/redis-process.ts';
+import { eventually, freshDatabase } from '../harness/cluster.ts';
+import { Client, runGochat, signup, startServer, startUp } from '../harness/gochat.ts';
 
 function scratch(): string {
   const folder = mkdtempSync(join(tmpdir(), 'gochat-e2e-'));
@@ -61,6 +64,53 @@ test('TLS: clients on tcps and wss talk, strangers to the authority are told, HU
   await expect.poll(() => certificateOf(gateway, authority.ca), { timeout: 20_000 }).toBe('second');
   ann.say('still here');
   await bob.event('message', ({ text }) => text === 'still here');
+});
+
+test('etcd and Redis that ask for certificates: servers reach both', { timeout: 120_000 }, async () => {
+  using authority = new Authority();
+  for (const name of ['etcd', 'redis', 'gochat']) authority.issue(name, 'DNS:localhost', 'IP:127.0.0.1');
+  const [ca, cert, key] = ['ca.pem', 'gochat.pem', 'gochat.key'].map((file) => authority.path(file)) as [
+    string,
+    string,
+    string,
+  ];
+  await using etcd = await TestEtcd.start({
+    ca,
+    cert: authority.path('etcd.pem'),
+    key: authority.path('etcd.key'),
+  });
+  await using redis = await RedisProcess.start(
+    [
+      'port 0',
+      'tls-port PORT',
+      `tls-cert-file ${authority.path('redis.pem')}`,
+      `tls-key-file ${authority.path('redis.key')}`,
+      `tls-ca-cert-file ${ca}`,
+    ],
+    { tls: { ca: authority.ca, cert: readFileSync(cert), key: readFileSync(key) } },
+  );
+  await using database = await freshDatabase();
+  const env = {
+    GOCHAT_REGISTRY: `etcds://localhost:${etcd.port}`,
+    GOCHAT_REGISTRY_CA: ca,
+    GOCHAT_REGISTRY_CERT: cert,
+    GOCHAT_REGISTRY_KEY: key,
+    GOCHAT_HOT: `rediss://127.0.0.1:${redis.port}`,
+    GOCHAT_HOT_CA: ca,
+    GOCHAT_HOT_CERT: cert,
+    GOCHAT_HOT_KEY: key,
+    GOCHAT_STORE: database.url,
+  };
+  await using state = await startServer('state', env);
+  await using gateway = await startServer('gateway', env);
+  await eventually(
+    'readiness',
+    async () => (await fetch(`http://${gateway.up['admin']}/readyz`)).status === 200,
+  );
+  await eventually(
+    'readiness',
+    async () => (await fetch(`http://${state.up['admin']}/readyz`)).status === 200,
+  );
 });
 
 test('a key without a certificate, and files that do not do: said before anything listens', {

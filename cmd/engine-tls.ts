@@ -1,0 +1,47 @@
+/** TLS to etcd and the other engines: the files that `registry_ca` and its like name, read once at start. */
+import { X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import { fileKey, GochatError } from '../common/mod.ts';
+import { readPem } from './pem.ts';
+
+/** PEM texts for connections to an engine; undefined: the authorities of Node.js, no certificate of our own. */
+export interface EngineTls {
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+/**
+ * Reads ENGINE_ca, ENGINE_cert and ENGINE_key of an engine.
+ *
+ * @param schemes those of its URL that mean TLS
+ * @throws GochatError CONFIG_INVALID where a file does not do, or the URL is one without TLS
+ */
+export function engineTls<E extends string>(
+  engine: E,
+  config: Readonly<{ [K in E]: string } & { [K in `${E}${'Ca' | 'Cert' | 'Key'}`]: string | undefined }>,
+  schemes: readonly string[],
+): EngineTls {
+  const settings: Readonly<Record<string, string | undefined>> = config;
+  const read = (part: 'Ca' | 'Cert' | 'Key') => readPem(`${engine}${part}`, settings[`${engine}${part}`]);
+  const [ca, cert, key] = [read('Ca'), read('Cert'), read('Key')];
+  const isGiven = [ca, cert, key].some((pem) => pem !== undefined);
+  if (isGiven && !schemes.some((scheme) => config[engine].startsWith(`${scheme}://`)))
+    throw invalid(
+      `${engine}_ca, ${engine}_cert and ${engine}_key are for ${engine}: ${schemes.join(':// or ')}://`,
+    );
+  if ((cert === undefined) !== (key === undefined))
+    throw invalid(`${engine}_cert and ${engine}_key go together`);
+  try {
+    if (ca !== undefined) void new X509Certificate(ca);
+    createSecureContext({ cert, key });
+  } catch (cause) {
+    const names = isGiven ? ['Ca', 'Cert', 'Key'].map((part) => fileKey(`${engine}${part}`)).join(', ') : '';
+    throw invalid(`${names}: these files do not do (${(cause as Error).message})`, cause);
+  }
+  return { ca, cert, key };
+}
+
+function invalid(what: string, cause?: unknown): GochatError {
+  return new GochatError('CONFIG_INVALID', { details: { what: `${what}.` }, cause });
+}

@@ -1,0 +1,14 @@
+/** Files that settings name. */
+import { readFileSync } from 'node:fs';
+import { flagName, GochatError } from '../common/mod.ts';
+
+/** Reads the file that a setting names; undefined where it names none. @throws GochatError CONFIG_INVALID */
+export function readPem(setting: string, path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const what = `--${flagName(setting)}: cannot read ${path} (${(cause as NodeJS.ErrnoException).code}).`;
+    throw new GochatError('CONFIG_INVALID', { cause, details: { what } });
+  }
+}
