@@ -1,6 +1,6 @@
 /** The state server and the engines it stands on. */
 export type { SeedAccount } from './chat/accounts.ts';
-export { openHotState } from './hot/mod.ts';
+export { checkHotStateUrl, openHotState } from './hot/mod.ts';
 export type { HotState } from './hot/mod.ts';
 export { DEFAULT_LIMITS } from './limits.ts';
 export type { Rate, StateLimits } from './limits.ts';

@@ -1,18 +1,35 @@
-/** The connection of HotRedis: to one Redis, or to a Redis Cluster. */
-import { Cluster, Redis } from 'ioredis';
+/** The connection of HotRedis: to one Redis, to the one that Sentinels name, or to a Redis Cluster. */
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { Backoff } from '../../common/mod.ts';
 import { type HotRedisScripts, scriptsOn } from './hot-redis-scripts.ts';
 
-export interface RedisAddress {
+export interface RedisHost {
   readonly host: string;
   readonly port: number;
+}
+
+export interface RedisAddress {
+  /** The server; any nodes of a Cluster; or Sentinels. */
+  readonly hosts: readonly RedisHost[];
   readonly username?: string;
   readonly password?: string;
-  readonly tls: boolean;
+  readonly isTls: boolean;
   /** Number of the database; a Cluster has only 0. */
   readonly db: number;
-  /** The address is that of any node of a Redis Cluster. */
-  readonly cluster: boolean;
+  readonly isCluster: boolean;
+  /** What the hosts are asked for, where they are Sentinels; their own login. */
+  readonly sentinel?: {
+    readonly name: string;
+    readonly username: string | null;
+    readonly password: string | null;
+  };
+}
+
+/** PEM texts. */
+export interface RedisTls {
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
 }
 
 /** What HotRedis uses of a client. */
@@ -31,7 +48,7 @@ export interface HotRedisClient extends HotRedisScripts {
   quit(): Promise<string>;
   disconnect(): void;
   on(event: 'ready' | 'close', listener: () => void): unknown;
-  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'error' | 'sentinelError', listener: (error: Error) => void): unknown;
   once(event: 'error', listener: (error: Error) => void): unknown;
   off(event: 'error', listener: (error: Error) => void): unknown;
 }
@@ -43,15 +60,20 @@ const DEAD_AFTER_TIMEOUTS = 3;
 const MAX_CLUSTER_REDIRECTIONS = 5;
 
 /** Makes a client that is not connected yet, and then connects again by itself whenever it loses the connection. */
-export function createRedisClient(address: RedisAddress, timeoutMs: number): HotRedisClient {
+export function createRedisClient(
+  address: RedisAddress,
+  timeoutMs: number,
+  tls: RedisTls = {},
+): HotRedisClient {
   const backoff = new Backoff(RECONNECT);
-  const { host, port, db, tls, cluster, ...login } = address;
+  const { hosts, db, isTls, isCluster, sentinel, username, password } = address;
   // A caller is told at once and decides itself: nothing waits here for Redis to come back.
   const atOnce = { enableOfflineQueue: false, lazyConnect: true };
   const retryStrategy = () => backoff.next();
   const node = {
-    ...login,
-    ...(tls && { tls: {} }),
+    username,
+    password,
+    ...(isTls && { tls: { ...tls } }),
     connectionName: 'gochat',
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: timeoutMs,
@@ -59,8 +81,8 @@ export function createRedisClient(address: RedisAddress, timeoutMs: number): Hot
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
   };
-  const client = cluster
-    ? new Cluster([{ host, port }], {
+  const client = isCluster
+    ? new Cluster([...hosts], {
         ...atOnce,
         redisOptions: node,
         slotsRefreshTimeout: timeoutMs,
@@ -71,8 +93,7 @@ export function createRedisClient(address: RedisAddress, timeoutMs: number): Hot
     : new Redis({
         ...atOnce,
         ...node,
-        host,
-        port,
+        ...(sentinel === undefined ? hosts[0] : sentinelOptions(sentinel, address, tls, retryStrategy)),
         db,
         retryStrategy,
         // A fail-over may leave us with what is now a replica.
@@ -80,4 +101,22 @@ export function createRedisClient(address: RedisAddress, timeoutMs: number): Hot
       });
   client.on('ready', () => backoff.reset());
   return Object.assign(client, scriptsOn(client));
+}
+
+function sentinelOptions(
+  { name, username, password }: NonNullable<RedisAddress['sentinel']>,
+  { hosts, isTls }: RedisAddress,
+  tls: RedisTls,
+  retryStrategy: () => number,
+): RedisOptions {
+  return {
+    name,
+    sentinels: hosts.map((host) => ({ ...host })),
+    ...(username !== null && { sentinelUsername: username }),
+    ...(password !== null && { sentinelPassword: password }),
+    ...(isTls && { sentinelTLS: { ...tls }, enableTLSForSentinelMode: true }),
+    // Without it the client would give up for good once it finds no Sentinel.
+    sentinelRetryStrategy: retryStrategy,
+    sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
+  };
 }

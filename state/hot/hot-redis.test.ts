@@ -213,15 +213,30 @@ describe('openHotState', () => {
   });
 
   test.each([
-    'http://127.0.0.1:6379',
-    'redis://',
-    'redis://host:99999',
-    'redis://host/zero',
-    'redis://host/0?tls=1',
-    'redis://host/1?cluster=true',
-    'memory://x',
-  ])('%s: CONFIG_INVALID', async (wrong) => {
-    await expect(openHotState(wrong, { logger })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    ['http://127.0.0.1:6379', 'it is not redis://'],
+    ['redis://', 'it is not redis://'],
+    ['redis://host:99999', 'host:99999 is not HOST[:PORT]'],
+    ['redis://host:x', 'host:x is not HOST[:PORT]'],
+    ['redis://host/zero', 'not the number of a database'],
+    ['redis://host/0/1', 'not the number of a database'],
+    ['redis://host/0?tls=1', 'no parameter tls'],
+    ['redis://host?cluster=yes', 'cluster is true or false'],
+    ['redis://host/1?cluster=true', 'only database 0'],
+    ['redis://a,b', 'several hosts'],
+    ['redis://:%zz@host', 'percent-encoded'],
+    ['redis+sentinel://a,b', 'does not name the server'],
+    ['redis+sentinel://a,b/chat/zero', 'not the number of a database'],
+    ['redis+sentinel://a,b/chat?cluster=true', 'no parameter cluster'],
+    ['memory://x', 'it is not redis://'],
+  ])('%s: CONFIG_INVALID that says why', async (wrong, why) => {
+    const failure = openHotState(wrong, { logger });
+    await expect(failure).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await expect(failure).rejects.toThrow(why);
+  });
+
+  test('errors show no password', async () => {
+    const wrong = 'redis+sentinel://ann:sesame@a,b/chat?sentinel_password=poppy&x=1';
+    await expect(openHotState(wrong, { logger })).rejects.not.toThrow(/sesame|poppy/);
   });
 });
 

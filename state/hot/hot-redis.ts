@@ -5,6 +5,7 @@ import {
   createRedisClient,
   type HotRedisClient,
   type RedisAddress,
+  type RedisTls,
 } from './hot-redis-client.ts';
 import {
   type Allowance,
@@ -26,6 +27,7 @@ export interface HotRedisOptions {
   readonly timeoutMs?: number;
   /** Bound of calls without an answer; those above it are rejected at once. @default 10_000 */
   readonly maxPending?: number;
+  readonly tls?: RedisTls | undefined;
 }
 
 /**
@@ -46,7 +48,7 @@ export class HotRedis implements HotState {
   private constructor(address: RedisAddress, options: HotRedisOptions) {
     this.#logger = options.logger;
     this.#maxPending = options.maxPending ?? 10_000;
-    this.#redis = createRedisClient(address, options.timeoutMs ?? 1000);
+    this.#redis = createRedisClient(address, options.timeoutMs ?? 1000, options.tls);
     this.#redis.on('ready', () => {
       if (this.#health === 'down') this.#logger.info('Redis answers again');
       this.#health = 'up';
@@ -62,13 +64,18 @@ export class HotRedis implements HotState {
     const { promise: failed, reject } = Promise.withResolvers<never>();
     const late = setTimeout(() => reject(new Error('it does not answer')), CONNECT_TIMEOUT_MS);
     hot.#redis.once('error', reject);
+    // Of Sentinels: that none answers or none knows the name is told only there.
+    let sentinelError: Error | undefined;
+    hot.#redis.on('sentinelError', (error) => {
+      sentinelError = error;
+    });
     try {
       await Promise.race([hot.#redis.connect(), failed]);
       return hot;
     } catch (error) {
       hot.#closing = Promise.resolve();
       hot.#redis.disconnect();
-      throw error;
+      throw sentinelError ?? error;
     } finally {
       clearTimeout(late);
       hot.#redis.off('error', reject);
