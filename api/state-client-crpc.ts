@@ -65,7 +65,10 @@ export class CrpcStateClient implements StateClient {
   }
 
   createRoom(caller: Caller, request: state.CreateRoomRequest): Promise<client.Conversation> {
-    return this.#call(() => this.#chat.createRoom(request, { metadata: metadataOf(caller) }));
+    // Who owns the room already is given it once more.
+    return this.#call(() =>
+      this.#chat.createRoom(request, { metadata: metadataOf(caller), idempotent: true }),
+    );
   }
 
   joinRoom(caller: Caller, request: state.JoinRoomRequest): Promise<client.Conversation> {
@@ -85,7 +88,9 @@ export class CrpcStateClient implements StateClient {
   }
 
   deleteRoom(caller: Caller, request: state.DeleteRoomRequest): Promise<state.DeleteRoomResponse> {
-    return this.#call(() => this.#chat.deleteRoom(request, { metadata: metadataOf(caller) }));
+    return this.#call(() =>
+      this.#chat.deleteRoom(request, { metadata: metadataOf(caller), idempotent: true }),
+    );
   }
 
   listRooms(caller: Caller, request: state.ListRoomsRequest): Promise<state.ListRoomsResponse> {

@@ -14,6 +14,8 @@ export interface TestState extends AsyncDisposable {
   readonly asked: { method: string; input: unknown }[];
   /** Makes each call from now on fail. */
   failWith(error: Error | undefined): void;
+  /** Makes the next call fail. */
+  failOnce(error: Error): void;
   /** Makes each call from now on hang until its caller gives up. */
   hang(): void;
   stop(): Promise<void>;
@@ -24,12 +26,15 @@ export async function startState(messages = 0): Promise<TestState> {
   const registry = new MemoryRegistry(`memory://${randomUUID()}`);
   const asked: { method: string; input: unknown }[] = [];
   let failure: Error | undefined;
+  let nextFailure: Error | undefined;
   let isHanging = false;
   const answer =
     <I, O>(needsToken: boolean, make: (input: I) => O) =>
     async (input: I, context: CallContext): Promise<O> => {
       asked.push({ method: context.method.split('/').at(-1) ?? '', input });
-      if (failure) throw failure;
+      const failed = nextFailure ?? failure;
+      nextFailure = undefined;
+      if (failed) throw failed;
       if (isHanging) await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
       if (needsToken && context.metadata.get('authorization')[0] !== `Bearer ${TOKEN}`)
         throw new GochatError('TOKEN_INVALID');
@@ -88,6 +93,7 @@ export async function startState(messages = 0): Promise<TestState> {
     registry,
     asked,
     failWith: (error) => (failure = error),
+    failOnce: (error) => (nextFailure = error),
     hang: () => (isHanging = true),
     stop,
     [Symbol.asyncDispose]: async () => {

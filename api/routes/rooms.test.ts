@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { GochatError } from '../../common/mod.ts';
 import { startApi, type TestApi } from '../test-api.ts';
 import { ROOM } from '../test-state.ts';
 
@@ -54,6 +55,15 @@ describe.each(CALLS)('$method $path', ({ method, path, body }) => {
     expect([answer.status, answer.body.code]).toEqual([503, 'STATE_UNAVAILABLE']);
     expect(answer.headers.get('retry-after')).toBe('1');
   });
+});
+
+test.each(CALLS)('$method $path: safe to repeat, so it is tried again', async ({ method, path, body }) => {
+  api.state.failOnce(new GochatError('STORE_UNAVAILABLE'));
+  const answer = await call(method, path, body);
+  expect([answer.status, api.state.asked.length]).toEqual([
+    method === 'POST' && path === '/rooms' ? 201 : 200,
+    2,
+  ]);
 });
 
 describe('GET /rooms', () => {
