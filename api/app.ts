@@ -1,19 +1,27 @@
 /** The fastify application: routes, validation, errors, documentation, logs and metrics. */
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
-import type { Socket } from 'node:net';
-import fastifyCors from '@fastify/cors';
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
-import Fastify, { LogController } from 'fastify';
+import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import {
   createJsonSchemaTransform,
   serializerCompiler,
   validatorCompiler,
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
-import { GochatError, type Logger } from '../common/mod.ts';
+import {
+  answerUnhandled,
+  answerUnreadable,
+  type Cors,
+  GochatError,
+  type Logger,
+  pathOf,
+  refuseMissingHost,
+  type TrustedProxies,
+} from '../common/mod.ts';
 import { BODY_LIMIT, sendError, toGochatError } from './error-answer.ts';
 import { ApiMetrics } from './metrics.ts';
+import { collectMethods } from './other-methods.ts';
 import { authRoutes } from './routes/auth.ts';
 import { roomRoutes } from './routes/rooms.ts';
 import { Health } from './schemas.ts';
@@ -27,10 +35,8 @@ const DOCS = '/docs';
 export interface AppOptions {
   readonly state: StateClient;
   readonly logger: Logger;
-  /** Believes X-Forwarded-For of a proxy in front, for rate limits. */
-  readonly trustProxy: boolean;
-  /** Origins that browsers may call from; '*' any. */
-  readonly corsOrigins: readonly string[];
+  readonly proxies: TrustedProxies;
+  readonly cors: Cors;
   readonly isDraining: () => boolean;
 }
 
@@ -39,15 +45,20 @@ export type App = Awaited<ReturnType<typeof createApp>>;
 /** Builds the application; it listens when told. */
 export async function createApp(options: AppOptions) {
   const metrics = new ApiMetrics();
+  const { cors } = options;
   const app = Fastify({
-    http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: 5_000, connectionsCheckingInterval: 2_000 },
+    http: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: 5_000,
+      connectionsCheckingInterval: 2_000,
+      requireHostHeader: false,
+    },
     loggerInstance: options.logger,
     // This server writes its own line per answer.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: 15_000,
     keepAliveTimeout: 30_000,
-    trustProxy: options.trustProxy,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     onProtoPoisoning: 'remove',
@@ -55,15 +66,18 @@ export async function createApp(options: AppOptions) {
     frameworkErrors: (error, _request, reply) => {
       sendError(reply, toGochatError(error));
     },
-    clientErrorHandler: refuse,
+    clientErrorHandler: (error, socket) => answerUnreadable(error, socket, MAX_HEADER_BYTES),
   }).withTypeProvider<ZodTypeProvider>();
+  answerUnhandled(app.server);
+  // The types of logger and validator do not matter to it.
+  const answerOtherMethods = collectMethods(app as unknown as FastifyInstance, cors);
 
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setNotFoundHandler((request, reply) =>
     sendError(
       reply,
-      new GochatError('ROUTE_NOT_FOUND', { details: { name: `${request.method} ${pathOf(request.url)}` } }),
+      new GochatError('ROUTE_NOT_FOUND', { details: { name: `${request.method} ${pathOf(request.raw)}` } }),
     ),
   );
   app.setErrorHandler((thrown, request, reply) => {
@@ -80,7 +94,11 @@ export async function createApp(options: AppOptions) {
     else void parseJson(request, body, done);
   });
 
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', async (request, reply) => {
+    const headers = cors.headers(request.headers.origin);
+    for (let i = 0; i < headers.length; i += 2) reply.header(headers[i] as string, headers[i + 1]);
+    const refusal = refuseMissingHost(request.raw);
+    if (refusal !== undefined) throw refusal.error;
     if (!options.isDraining()) return;
     reply.header('connection', 'close');
     throw new GochatError('SERVER_DRAINING', { retryAfterMs: 1_000 });
@@ -99,13 +117,6 @@ export async function createApp(options: AppOptions) {
     );
   });
 
-  await app.register(fastifyCors, {
-    origin: options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins],
-    methods: ['GET', 'HEAD', 'POST'],
-    allowedHeaders: ['authorization', 'content-type'],
-    exposedHeaders: ['retry-after'],
-    maxAge: 86_400,
-  });
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
@@ -128,7 +139,7 @@ export async function createApp(options: AppOptions) {
     logLevel: 'warn',
   });
 
-  await app.register(authRoutes(options.state));
+  await app.register(authRoutes(options.state, options.proxies));
   await app.register(roomRoutes(options.state));
   app.get(
     '/healthz',
@@ -142,30 +153,6 @@ export async function createApp(options: AppOptions) {
     },
     async () => ({ status: 'ok' as const }),
   );
+  answerOtherMethods();
   return app;
-}
-
-/** Answers what is not HTTP, or too much of it; fastify has no request for it yet. */
-function refuse(error: Error & { code: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, told] =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? [431, new GochatError('REQUEST_TOO_LARGE', { details: { max: MAX_HEADER_BYTES } })]
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? [408, new GochatError('DEADLINE_EXCEEDED')]
-        : [400, new GochatError('ARGUMENT_INVALID', { details: { what: 'The HTTP request' } })];
-  const body = JSON.stringify({ code: told.code, message: told.message });
-  socket.end(
-    `HTTP/1.1 ${status} ${told.code}\r\ncontent-type: application/json; charset=utf-8\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-    () => socket.destroy(),
-  );
-}
-
-function pathOf(url: string): string {
-  const query = url.indexOf('?');
-  return query < 0 ? url : url.slice(0, query);
 }

@@ -18,9 +18,54 @@ describe('bad input', () => {
     expect(answer.body.message).toContain('GET /nothing.');
   });
 
-  test('a method that the path has not: 404 ROUTE_NOT_FOUND', async () => {
-    const answer = await api.request('/rooms', { method: 'DELETE' });
-    expect([answer.status, answer.body.code]).toEqual([404, 'ROUTE_NOT_FOUND']);
+  test.each([
+    ['DELETE', '/rooms', 'GET, HEAD, OPTIONS, POST'],
+    ['POST', '/rooms/7', 'DELETE, OPTIONS'],
+    ['PUT', '/rooms/7/members/bob', 'DELETE, OPTIONS'],
+    ['GET', '/auth/login', 'OPTIONS, POST'],
+    ['HEAD', '/auth/login', 'OPTIONS, POST'],
+    ['PROPFIND', '/healthz', 'GET, HEAD, OPTIONS'],
+    ['POST', '/docs/json', 'GET, HEAD, OPTIONS'],
+  ])('%s %s: 405 METHOD_NOT_ALLOWED, Allow: %s', async (method, path, allow) => {
+    const answer = await api.request(path, { method });
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, allow]);
+    if (method !== 'HEAD') expect(answer.body.code).toBe('METHOD_NOT_ALLOWED');
+    expect(api.state.asked).toEqual([]);
+  });
+
+  test('a wrong method with a body of another type: still 405', async () => {
+    const answer = await api.request('/rooms', { method: 'PUT', body: 'x' });
+    expect([answer.status, answer.body.code]).toEqual([405, 'METHOD_NOT_ALLOWED']);
+  });
+
+  test('OPTIONS: the methods of the path; 404 where there is none', async () => {
+    const answer = await api.request('/rooms/7', { method: 'OPTIONS' });
+    expect([answer.status, answer.headers.get('allow'), answer.text]).toEqual([204, 'DELETE, OPTIONS', '']);
+    expect((await api.request('/nothing', { method: 'OPTIONS' })).body.code).toBe('ROUTE_NOT_FOUND');
+  });
+
+  test('HEAD: as GET, without a body', async () => {
+    const answer = await api.request('/healthz', { method: 'HEAD' });
+    expect([answer.status, answer.text]).toEqual([200, '']);
+    expect(Number(answer.headers.get('content-length'))).toBeGreaterThan(0);
+  });
+
+  test.each([
+    ['no Host', 'GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'ARGUMENT_INVALID'],
+    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n', 405, 'METHOD_NOT_ALLOWED'],
+    [
+      'an Expect that nobody knows',
+      'GET /healthz HTTP/1.1\r\nhost: x\r\nexpect: nonsense\r\n\r\n',
+      417,
+      'ARGUMENT_INVALID',
+    ],
+  ])('%s: refused with a code', async (_, bytes, status, code) => {
+    const answer = await raw(bytes);
+    expect([Number(answer.split(' ')[1]), /"code":"(\w+)"/.exec(answer)?.[1]]).toEqual([status, code]);
+  });
+
+  test('HTTP/1.0, which has no Host: answered', async () => {
+    expect(await raw('GET /healthz HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   test('a body over 64 KiB: 413 REQUEST_TOO_LARGE', async () => {
@@ -81,27 +126,43 @@ describe('failures behind it', () => {
 });
 
 describe('CORS', () => {
-  test('any origin may call by default', async () => {
-    const answer = await api.get('/healthz', { origin: 'https://chat.example' });
-    expect(answer.headers.get('access-control-allow-origin')).toBe('*');
-  });
-
-  test('a preflight: answered', async () => {
-    const answer = await api.request('/rooms', {
-      method: 'OPTIONS',
-      headers: { origin: 'https://chat.example', 'access-control-request-method': 'POST' },
-    });
-    expect(answer.status).toBe(204);
-    expect(answer.headers.get('access-control-allow-headers')).toContain('authorization');
-  });
-
-  test('named origins: only those', async () => {
+  const page = 'https://chat.example';
+  const preflight = (path: string, method: string, origin = page) =>
+    api.request(path, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': method } });
+  const restart = async (corsOrigins: string) => {
     await api[Symbol.asyncDispose]();
-    api = await startApi({ corsOrigins: ['https://chat.example'] });
-    const allowed = async (origin: string) =>
-      (await api.get('/healthz', { origin })).headers.get('access-control-allow-origin');
-    expect(await allowed('https://chat.example')).toBe('https://chat.example');
+    api = await startApi({ corsOrigins });
+  };
+
+  test('by default: no page of another origin', async () => {
+    for (const answer of [await api.get('/healthz', { origin: page }), await preflight('/rooms', 'POST')])
+      expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([]);
+  });
+
+  test('a preflight: the methods of the path, DELETE included, and the headers', async () => {
+    await restart(page);
+    const answer = await preflight('/rooms/7', 'DELETE');
+    expect(answer.status).toBe(204);
+    expect(answer.headers.get('access-control-allow-origin')).toBe(page);
+    expect(answer.headers.get('access-control-allow-methods')).toBe('DELETE, OPTIONS');
+    expect(answer.headers.get('access-control-allow-headers')).toContain('authorization');
+    expect(answer.headers.get('vary')).toBe('origin');
+  });
+
+  test('named origins: only those, also where an error is the answer', async () => {
+    await restart(page);
+    const allowed = async (origin: string, path = '/healthz') =>
+      (await api.get(path, { origin })).headers.get('access-control-allow-origin');
+    expect(await allowed(page)).toBe(page);
+    expect(await allowed(page, '/nothing')).toBe(page);
     expect(await allowed('https://evil.example')).toBeNull();
+  });
+
+  test('*: any', async () => {
+    await restart('*');
+    const answer = await api.get('/healthz', { origin: page });
+    expect(answer.headers.get('access-control-allow-origin')).toBe('*');
+    expect(answer.headers.get('access-control-expose-headers')).toBe('retry-after');
   });
 });
 

@@ -1,6 +1,14 @@
 /** The api server: a thin HTTP face over state. It holds no keys and no database credentials. */
 import type { AddressInfo } from 'node:net';
-import { formatAddress, listenError, type Logger, once, type Server } from '../common/mod.ts';
+import {
+  Cors,
+  formatAddress,
+  listenError,
+  type Logger,
+  once,
+  type Server,
+  TrustedProxies,
+} from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import { type App, createApp } from './app.ts';
 import type { StateClient } from './state-client.ts';
@@ -17,10 +25,10 @@ export interface ApiOptions {
   readonly portFlag?: string;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Believes X-Forwarded-For of a proxy in front, for rate limits. @default false */
-  readonly trustProxy?: boolean;
-  /** Origins that browsers may call from; '*' any. @default ['*'] */
-  readonly corsOrigins?: readonly string[];
+  /** Proxies whose X-Forwarded-For is believed, for rate limits; see TrustedProxies. @default '' none */
+  readonly trustProxy?: string;
+  /** Origins of web pages that may call; see Cors. @default '' none */
+  readonly corsOrigins?: string;
   /** Secret that GoChat servers show each other. */
   readonly clusterToken?: string | undefined;
   /** TLS to state. @default none */
@@ -60,16 +68,16 @@ export class ApiServer implements Server {
       clusterToken,
       tls,
       deadlineMs = 5_000,
-      trustProxy = false,
-      corsOrigins = ['*'],
+      trustProxy = '',
+      corsOrigins = '',
     } = this.#options;
     const state = new CrpcStateClient({ registry, deadlineMs, clusterToken, tls, logger: this.#logger });
     this.#state = state;
     this.#app = await createApp({
       state,
       logger: this.#logger,
-      trustProxy,
-      corsOrigins,
+      proxies: new TrustedProxies(trustProxy),
+      cors: new Cors(corsOrigins),
       isDraining: () => this.#draining,
     });
     try {

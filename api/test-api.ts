@@ -35,7 +35,7 @@ export async function startApi(options: Partial<ApiOptions> = {}, messages = 0):
       status: response.status,
       headers: response.headers,
       text,
-      body: isJson ? JSON.parse(text) : undefined,
+      body: isJson && text !== '' ? JSON.parse(text) : undefined,
     };
   };
   const authorization = `Bearer ${TOKEN}`;

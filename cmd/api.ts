@@ -27,6 +27,7 @@ export async function run(
       clusterToken: config.clusterToken,
       tls,
       trustProxy: config.trustProxy,
+      corsOrigins: config.corsOrigins,
     });
     return {
       name: 'api',

@@ -25,6 +25,7 @@ export async function run(
       ratePerSecond: config.ratePerSecond,
       rateBurst: config.rateBurst,
       trustProxy: config.trustProxy,
+      corsOrigins: config.corsOrigins,
       tickets: config.tickets,
       registry,
       logger,

@@ -90,7 +90,8 @@ function addOptions(command: Command, settings: Settings): void {
     const notes = [type.description ?? '', `[${envName(key)}]`];
     if (standard) notes.push(`(default: ${standard})`);
     const isFlag = typeof standard === 'boolean';
-    command.addOption(new Option(isFlag ? `--${name}` : `--${name} <value>`, notes.join(' ')));
+    const { placeholder = 'value' } = (type.meta() ?? {}) as { readonly placeholder?: string };
+    command.addOption(new Option(isFlag ? `--${name}` : `--${name} <${placeholder}>`, notes.join(' ')));
     if (isFlag && standard) command.addOption(new Option(`--no-${name}`, `the opposite of --${name}`));
   }
 }

@@ -39,6 +39,7 @@ const GATEWAY_LIMITS = [
   'tlsTimeoutMs',
   'backlog',
   'proxyProtocol',
+  'trustProxy',
   'exemptAddresses',
 ] as const satisfies readonly (keyof GatewayLimits)[];
 

@@ -1,6 +1,17 @@
 /** Every setting of every mode: its type, default, unit and meaning; flags, environment and file keys follow from it. */
 import { z } from 'zod';
-import { addresses, flag, integer, port, type Settings, share, text, url } from '../common/mod.ts';
+import {
+  addresses,
+  flag,
+  integer,
+  origins,
+  port,
+  proxies,
+  type Settings,
+  share,
+  text,
+  url,
+} from '../common/mod.ts';
 
 const logLevel = z
   .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
@@ -28,6 +39,19 @@ function engineFiles<E extends string>(engine: E, name: string) {
     file('Key', 'its key'),
   ]) as { readonly [K in `${E}${'Ca' | 'Cert' | 'Key'}`]: z.ZodOptional<z.ZodString> };
 }
+
+/** What stands between clients and a server that speaks HTTP. */
+const trustProxy = proxies()
+  .default('')
+  .describe(
+    "HTTP proxies whose X-Forwarded-For tells the client's address: how many each request passes (1), or their addresses and networks, a list with commas; default: none",
+  )
+  .meta({ placeholder: 'count|networks' });
+const corsOrigins = origins()
+  .default('')
+  .describe(
+    'origins of web pages that may call, such as https://chat.example.org, a list with commas; * any; default: none',
+  );
 
 /** Spans of the calls between servers. */
 const tracing = {
@@ -125,6 +149,7 @@ const limits = {
   backlog: integer(1, 65_535)
     .default(4096)
     .describe('sockets that may wait to be accepted; net.core.somaxconn bounds it too'),
+  trustProxy,
   exemptAddresses: addresses()
     .default('127.0.0.0/8,::1')
     .describe('addresses and networks without limits per address, such as a proxy; a list with commas'),
@@ -194,8 +219,11 @@ export const ipconfSettings = {
   maxConnections: integer(1, 1_000_000).default(10_000).describe('most HTTP connections'),
   maxConnectionsPerAddress: integer(0, 1_000_000)
     .default(3000)
-    .describe('most HTTP connections of one address (IPv6: of one /64); 0, or with trust_proxy: no limit'),
-  trustProxy: flag().default(false).describe("take the caller's address from X-Forwarded-For"),
+    .describe(
+      'most HTTP connections of one address (IPv6: of one /64); 0: no limit. Trusted proxies have none',
+    ),
+  trustProxy,
+  corsOrigins,
 } satisfies Settings;
 
 export const apiSettings = {
@@ -203,7 +231,8 @@ export const apiSettings = {
   ...crpcTlsSettings,
   port: port().default(8080).describe('HTTP port; 0 takes a free one'),
   adminPort: adminPort(9104),
-  trustProxy: flag().default(false).describe("take the caller's address from X-Forwarded-For"),
+  trustProxy,
+  corsOrigins,
 } satisfies Settings;
 
 export const upSettings = {
@@ -223,6 +252,7 @@ export const upSettings = {
   drainMs: drainMs.removeDefault().default(3000).describe('longest time to drain after TERM, ms'),
   tokenTtlMs,
   sessionGraceMs,
+  corsOrigins,
   ...limits,
 } satisfies Settings;
 

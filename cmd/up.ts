@@ -69,6 +69,8 @@ export async function run(
       host: config.host,
       port: config.ipconfPort,
       portFlag: '--ipconf-port',
+      trustProxy: config.trustProxy,
+      corsOrigins: config.corsOrigins,
     });
     const api = new ApiServer({
       ...common,
@@ -76,7 +78,8 @@ export async function run(
       host: config.host,
       port: config.apiPort,
       portFlag: '--api-port',
-      trustProxy: false,
+      trustProxy: config.trustProxy,
+      corsOrigins: config.corsOrigins,
     });
     if (config.demo) {
       await state.seedAccounts(DEMO_USERS.map((name) => ({ name, password: DEMO_PASSWORD })));

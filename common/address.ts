@@ -7,7 +7,7 @@ const PREFIX_HEXTETS = 4;
 
 /**
  * Returns what an address is counted under: itself, or its /64 for IPv6, as a subscriber has a whole one (RFC 6177). An
- * IPv4 address in IPv6 clothes (::ffff:1.2.3.4) is that address.
+ * IPv4-mapped IPv6 address (::ffff:1.2.3.4) is the IPv4 address.
  */
 export function addressKey(address: string): string {
   if (!address.includes(':')) return address;
@@ -57,7 +57,8 @@ export class AddressList {
   }
 }
 
-function plainAddress(address: string): string {
+/** Returns an address as it is written most simply: an IPv4-mapped IPv6 address (::ffff:1.2.3.4) is the IPv4 address. */
+export function plainAddress(address: string): string {
   const mapped = MAPPED_IPV4.exec(address)?.[1];
   return mapped !== undefined && isIPv4(mapped) ? mapped : address;
 }

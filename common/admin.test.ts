@@ -1,4 +1,5 @@
-import { request } from 'node:http';
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AdminServer, json, startAdmin } from './admin.ts';
 import { GochatError } from './errors.ts';
@@ -30,13 +31,17 @@ function ask(
   method: string,
   path: string,
   headers: Record<string, string> = {},
-): Promise<{ status: number; body: Record<string, unknown> }> {
+): Promise<{ status: number; headers: IncomingHttpHeaders; body: Record<string, unknown> }> {
   return new Promise((resolve, reject) => {
     const call = request(`http://${admin.address}${path}`, { method, headers }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
       response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as Record<string, unknown> }),
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body: JSON.parse(text) as Record<string, unknown>,
+        }),
       );
     });
     call.on('error', reject).end();
@@ -71,10 +76,45 @@ test('a handler that fails: its code', async () => {
 });
 
 test.each([
-  ['GET', '/drain', 405, 'METHOD_NOT_ALLOWED'],
-  ['POST', '/livez', 405, 'METHOD_NOT_ALLOWED'],
-  ['GET', '/nope', 404, 'ROUTE_NOT_FOUND'],
-])('%s %s: %i %s', async (method, path, status, code) => {
+  ['GET', '/drain', 405, 'METHOD_NOT_ALLOWED', 'OPTIONS, POST'],
+  ['POST', '/livez', 405, 'METHOD_NOT_ALLOWED', 'GET, HEAD, OPTIONS'],
+  ['PUT', '/drain', 405, 'METHOD_NOT_ALLOWED', 'OPTIONS, POST'],
+  ['GET', '/nope', 404, 'ROUTE_NOT_FOUND', undefined],
+  ['OPTIONS', '/nope', 404, 'ROUTE_NOT_FOUND', undefined],
+])('%s %s: %i %s', async (method, path, status, code, allow) => {
   const answer = await ask(method, path);
-  expect([answer.status, answer.body['code']]).toEqual([status, code]);
+  expect([answer.status, answer.body['code'], answer.headers.allow]).toEqual([status, code, allow]);
 });
+
+test('HEAD and OPTIONS: as they should be', async () => {
+  expect(await raw('HEAD /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')).toMatch(
+    /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n$/,
+  );
+  expect(await raw('OPTIONS /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')).toMatch(
+    /^HTTP\/1\.1 204 [^]*allow: GET, HEAD, OPTIONS\r\n/,
+  );
+});
+
+test.each([
+  ['no Host', 'GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n', 400],
+  ['what is not HTTP', 'nonsense\r\n\r\n', 400],
+  ['an address that is none', 'GET // HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n', 400],
+  ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n', 405],
+  ['HTTP/1.0 without Host', 'GET /livez HTTP/1.0\r\n\r\n', 200],
+])('%s: answered, and the server lives', async (_, bytes, status) => {
+  const answer = await raw(bytes);
+  expect(Number(answer.split(' ')[1])).toBe(status);
+  if (status >= 400) expect(answer).toContain('"code":"');
+  expect((await ask('GET', '/livez')).status).toBe(200);
+});
+
+/** Sends bytes and returns all that comes back. */
+function raw(bytes: string): Promise<string> {
+  const [host, port] = admin.address.split(':');
+  const socket = connect(Number(port), host, () => socket.write(bytes));
+  return new Promise((resolve, reject) => {
+    let received = '';
+    socket.on('data', (chunk) => (received += String(chunk)));
+    socket.on('close', () => resolve(received)).on('error', reject);
+  });
+}

@@ -2,10 +2,22 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { CATALOGUE, type CodeWithDetails, describe, GochatError } from './errors.ts';
+import { GochatError } from './errors.ts';
+import {
+  answerUnhandled,
+  answerUnreadable,
+  answerWith,
+  methodNotAllowed,
+  refuseMissingHost,
+  refuseRequest,
+} from './http.ts';
 import { once, type Server } from './lifecycle.ts';
 import type { Logger } from './logger.ts';
 import { handleMetrics } from './metrics.ts';
+
+const MAX_HEADER_BYTES = 8192;
+/** What a request's target is relative to. */
+const BASE = 'http://admin';
 
 export type AdminHandler = (
   request: IncomingMessage,
@@ -36,6 +48,11 @@ export interface AdminServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+interface Route {
+  readonly handler: AdminHandler;
+  readonly isForOperators: boolean;
+}
+
 /** Starts the admin port. @throws GochatError PORT_IN_USE */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   const operatorRoutes = options.operatorRoutes ?? {};
@@ -55,29 +72,32 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     '/metrics': (request, response) => handleMetrics(request, response),
     ...options.routes,
   };
-  const http = createServer({ requestTimeout: 10_000, maxHeaderSize: 8192 }, (request, response) => {
-    const url = new URL(request.url ?? '/', 'http://admin');
-    const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET');
-    const own = `${method} ${url.pathname}` as keyof OperatorRoutes;
-    if (Object.hasOwn(operatorRoutes, own)) {
-      if (isOperator(request, options.adminToken)) call(operatorRoutes[own] as AdminHandler);
-      else refuse(response, { code: 'OPERATOR_ONLY' });
-    } else if (Object.hasOwn(routes, url.pathname) && method === 'GET')
-      call(routes[url.pathname] as AdminHandler);
-    else if (Object.hasOwn(routes, url.pathname) || Object.hasOwn(operatorRoutes, other(own)))
-      refuse(response, { code: 'METHOD_NOT_ALLOWED', details: { method, name: url.pathname } });
-    else refuse(response, { code: 'ROUTE_NOT_FOUND', details: { name: url.pathname } });
-
-    function call(handler: AdminHandler): void {
-      void (async () => handler(request, response, url))().catch((error: unknown) => {
-        const { code, said } = GochatError.from(error);
-        if (code === 'INTERNAL')
-          options.logger.error({ err: error, path: url.pathname }, 'admin request failed');
-        if (response.headersSent) response.destroy();
-        else refuse(response, said);
-      });
-    }
+  const table = new Map<string, Route>();
+  for (const [path, handler] of Object.entries(routes))
+    table.set(`GET ${path}`, { handler, isForOperators: false });
+  for (const [route, handler] of Object.entries(operatorRoutes))
+    table.set(route, { handler, isForOperators: true });
+  const server = { requestTimeout: 10_000, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false };
+  const http = createServer(server, (request, response) => {
+    const missingHost = refuseMissingHost(request);
+    if (missingHost) return answerWith(response, missingHost);
+    const { url: target = '/', method = 'GET' } = request;
+    if (!URL.canParse(target, BASE)) return answerWith(response, refuseRequest('The address'));
+    const url = new URL(target, BASE);
+    const path = url.pathname;
+    const route = table.get(`${method === 'HEAD' ? 'GET' : method} ${path}`);
+    if (route === undefined) return answerOther(request, response, path, methodsAt(table, path));
+    if (route.isForOperators && !isOperator(request, options.adminToken))
+      return answerWith(response, { error: new GochatError('OPERATOR_ONLY') });
+    void (async () => route.handler(request, response, url))().catch((thrown: unknown) => {
+      const error = GochatError.from(thrown);
+      if (error.code === 'INTERNAL') options.logger.error({ err: thrown, path }, 'admin request failed');
+      if (response.headersSent) response.destroy();
+      else answerWith(response, { error });
+    });
   });
+  http.on('clientError', (error, socket) => answerUnreadable(error, socket, MAX_HEADER_BYTES));
+  answerUnhandled(http);
   const address = await listen(http, options.host, options.port, '--admin-port');
   options.logger.info({ address }, 'admin port listens');
   const close = once(
@@ -141,8 +161,19 @@ export function json(response: ServerResponse, status: number, body: unknown): v
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-function refuse(response: ServerResponse, said: CodeWithDetails): void {
-  json(response, CATALOGUE[said.code].http, { code: said.code, message: describe(said) });
+/** Returns the methods of a path, with commas between them; empty where nothing is at it. */
+function methodsAt(table: ReadonlyMap<string, Route>, path: string): string {
+  const own = ['GET', 'POST'].filter((method) => table.has(`${method} ${path}`));
+  if (own.length === 0) return '';
+  return [...own, ...(own.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].sort().join(', ');
+}
+
+/** Answers where no route is. @param allow the methods of the path */
+function answerOther(request: IncomingMessage, response: ServerResponse, path: string, allow: string): void {
+  const details = { name: `${request.method} ${path}` };
+  if (allow === '') answerWith(response, { error: new GochatError('ROUTE_NOT_FOUND', { details }) });
+  else if (request.method === 'OPTIONS') response.writeHead(204, { allow }).end();
+  else answerWith(response, methodNotAllowed(request, path, allow));
 }
 
 /**
@@ -150,7 +181,7 @@ function refuse(response: ServerResponse, said: CodeWithDetails): void {
  * browsers name the page's origin with every POST.
  */
 function isOperator(request: IncomingMessage, adminToken: string | undefined): boolean {
-  const shown = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
+  const shown = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? '')?.[1];
   if (shown !== undefined) return adminToken !== undefined && sameSecret(shown, adminToken);
   const address = request.socket.remoteAddress ?? '';
   const isHere = address === '::1' || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(address);
@@ -166,9 +197,4 @@ function isLocalName(host = ''): boolean {
 function sameSecret(left: string, right: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(left), digest(right));
-}
-
-/** The same path under the other method. */
-function other(route: keyof OperatorRoutes): keyof OperatorRoutes {
-  return (route.startsWith('GET ') ? `POST ${route.slice(4)}` : `GET ${route.slice(5)}`) as typeof route;
 }

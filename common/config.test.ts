@@ -2,7 +2,20 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { envName, fileKey, flag, flagName, integer, loadConfig, port, text, url } from './config.ts';
+import {
+  addresses,
+  envName,
+  fileKey,
+  flag,
+  flagName,
+  integer,
+  loadConfig,
+  origins,
+  port,
+  proxies,
+  text,
+  url,
+} from './config.ts';
 import { GochatError } from './errors.ts';
 
 const settings = {
@@ -10,6 +23,9 @@ const settings = {
   zone: text(64).default('a'),
   demo: flag().default(true),
   store: url('postgres', 'sqlite').optional(),
+  trustProxy: proxies().default(''),
+  exemptAddresses: addresses().default(''),
+  corsOrigins: origins().default(''),
 };
 const modes = { gateway: settings, other: { rate: integer(1, 10).default(5) } };
 const folder = mkdtempSync(join(tmpdir(), 'gochat-config-'));
@@ -111,11 +127,26 @@ describe('loadConfig', () => {
     ['empty text', { zone: '' }],
     ['URL of another scheme', { store: 'mysql://x' }],
     ['flag that is neither', { demo: 'maybe' }],
+    ['networks one of which is none', { exemptAddresses: '10.0.0.0/8,10.0.0.0/8/8' }],
+    ['a page instead of an origin', { corsOrigins: 'https://chat.example/app' }],
   ])('flag with %s: USAGE that names the flag', (_, flags) => {
     const error = failure(() => load({ flags }));
     expect(error.code).toBe('USAGE');
     expect(error.message).toContain(`--${flagName(Object.keys(flags)[0] as string)}`);
   });
+
+  test.each(['1', 'trust_proxy: 1\n', 'trust_proxy: "10.0.0.0/8, ::1"\n'])('trusted proxies: %j', (text) => {
+    const sources = text.includes(':') ? { file: file(text) } : { flags: { trustProxy: text } };
+    expect(load(sources).trustProxy).toBe(text.includes('10.') ? '10.0.0.0/8, ::1' : '1');
+  });
+
+  test.each(['true', 'false', 'nginx', '0', '-1', '1.5'])(
+    'trusted proxies %s: refused, and told what to write instead',
+    (value) => {
+      for (const sources of [{ flags: { trustProxy: value } }, { file: file(`trust_proxy: ${value}\n`) }])
+        expect(failure(() => load(sources)).message).toContain('instead of true write 1');
+    },
+  );
 
   test('yes and no: from text and from flags', () => {
     expect(load({ env: { GOCHAT_DEMO: 'false' } }).demo).toBe(false);

@@ -1,9 +1,11 @@
 /** Configuration: flags over GOCHAT_* environment over a YAML file over defaults, checked once, then frozen. */
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
+import { AddressList } from './address.ts';
+import { Cors } from './cors.ts';
 import { GochatError } from './errors.ts';
+import { TrustedProxies } from './trusted-proxies.ts';
 
 /** The settings of one mode: camelCase key → zod type with a default or optional, described. */
 export type Settings = Readonly<Record<string, z.ZodType>>;
@@ -50,17 +52,40 @@ export function text(max = 1024) {
 
 /** Addresses and networks, as `10.0.0.0/8,::1`; may be empty. */
 export function addresses() {
-  const isEntry = (entry: string) => {
-    const [address = '', bits] = entry.trim().split('/');
-    const most = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1;
-    return bits === undefined ? most > 0 : /^\d{1,3}$/.test(bits) && Number(bits) <= most;
+  return parsedText((value) => new AddressList(value), {
+    error: 'expected addresses or networks such as 10.0.0.0/8, with commas between them',
+  });
+}
+
+/** Trusted proxies, see TrustedProxies; may be empty. */
+export function proxies() {
+  const text = parsedText((value) => new TrustedProxies(value), {
+    error:
+      'expected how many proxies each request passes, or their addresses and networks such as 10.0.0.0/8 with commas ' +
+      'between them; instead of true write 1, instead of false leave it out',
+  });
+  return z.preprocess((value) => (typeof value === 'number' ? String(value) : value), text);
+}
+
+/** Origins of web pages, see Cors; may be empty. */
+export function origins() {
+  return parsedText((value) => new Cors(value), {
+    error: 'expected origins such as https://chat.example.org with commas between them, or *',
+  });
+}
+
+/** Text that is checked by parsing it. */
+function parsedText(parse: (text: string) => unknown, { error }: { readonly error: string }) {
+  const isValid = (text: string): boolean => {
+    try {
+      parse(text);
+      return true;
+    } catch {
+      // A RangeError that names one entry; `error` says what all of them are to be.
+      return false;
+    }
   };
-  return z
-    .string({ error: 'expected text' })
-    .max(4096)
-    .refine((value) => value === '' || value.split(',').every(isEntry), {
-      error: 'expected addresses or networks such as 10.0.0.0/8, with commas between them',
-    });
+  return z.string({ error }).max(4096).refine(isValid, { error });
 }
 
 /** A URL whose scheme is one of those given. */

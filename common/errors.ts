@@ -394,6 +394,12 @@ export const CATALOGUE = {
     'UNIMPLEMENTED',
     405,
   ),
+  UPGRADE_REQUIRED: entry(
+    'This port speaks WebSocket version 13 (RFC 6455).',
+    'Open a WebSocket at / or /ws.',
+    'FAILED_PRECONDITION',
+    426,
+  ),
   REQUEST_TOO_LARGE: entry(
     'The request is larger than {max} bytes.',
     'Send a smaller body, address or headers.',

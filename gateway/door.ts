@@ -25,6 +25,8 @@ export interface DoorOptions {
   readonly tlsTimeoutMs: number;
   /** Balancers, whose connections begin with a PROXY header. */
   readonly proxies: AddressList;
+  /** Whether the port's own protocol will tell for whom an address speaks: `count` is then called. @default none */
+  readonly isProxy?: (address: string) => boolean;
   /** Deadline from the accepted socket to `admit`, ms. */
   readonly timeoutMs: number;
   /** Most sockets of the port. */
@@ -42,6 +44,8 @@ export interface Visit {
   readonly onClose: () => void;
   /** The socket's other end; unique among those of a port that are open. */
   readonly end: string;
+  /** Whom it comes from, as far as is known; empty while a PROXY header is waited for. */
+  address: string;
   origin: Origin | undefined;
   /** It has been counted against its origin. */
   counted: boolean;
@@ -111,6 +115,15 @@ export class Door {
     return visit.origin;
   }
 
+  /** Counts a visit against the client's address; false: it is one too many. */
+  count(visit: Visit, address: string): boolean {
+    const origin = this.#events.onSocket(address);
+    if (typeof origin === 'string') return false;
+    visit.origin = origin;
+    visit.counted = true;
+    return true;
+  }
+
   #accept(raw: Socket): void {
     // Before anything else: a socket may break at once.
     raw.on('error', onError);
@@ -120,6 +133,7 @@ export class Door {
       dueMs,
       onClose: () => this.#forget(visit),
       end: endOf(raw),
+      address: '',
       origin: undefined,
       counted: false,
       told: false,
@@ -154,13 +168,11 @@ export class Door {
 
   #enter(visit: Visit, address: string): void {
     const { raw } = visit;
-    const origin = this.#events.onSocket(address);
-    if (typeof origin === 'string') {
+    visit.address = address;
+    if (this.#options.isProxy?.(address) !== true && !this.count(visit, address)) {
       this.#turnAway(visit, { code: 'ADDRESS_LIMITED' });
       return;
     }
-    visit.origin = origin;
-    visit.counted = true;
     if (this.#tls === undefined) {
       this.#options.onEnter(raw, visit);
       // It was paused if there was a header.

@@ -37,6 +37,8 @@ export interface GatewayLimits {
   readonly backlog: number;
   /** Balancers, as addresses and networks, whose connections begin with a PROXY protocol 2 header. @default '' none */
   readonly proxyProtocol: string;
+  /** HTTP proxies whose X-Forwarded-For tells the address of a WebSocket's client; see TrustedProxies. @default '' none */
+  readonly trustProxy: string;
   /** Addresses and networks to which the limits per address do not apply. @default '127.0.0.0/8,::1' */
   readonly exemptAddresses: string;
 }
@@ -58,6 +60,7 @@ export const DEFAULT_LIMITS: GatewayLimits = Object.freeze({
   tlsTimeoutMs: 5_000,
   backlog: 4096,
   proxyProtocol: '',
+  trustProxy: '',
   exemptAddresses: '127.0.0.0/8,::1',
 });
 

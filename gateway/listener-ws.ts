@@ -1,15 +1,23 @@
 /** The WebSocket port: upgrades HTTP requests and hands the sockets to the transport of their subprotocol. */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import { CATALOGUE, type CodeWithDetails, describe } from '../common/mod.ts';
+import {
+  answerText,
+  answerUnhandled,
+  answerUnreadable,
+  answerWith,
+  CATALOGUE,
+  type CodeWithDetails,
+  endWith,
+  GochatError,
+  type HttpRefusal,
+  methodNotAllowed,
+  refuseMissingHost,
+  refuseRequest,
+  type TrustedProxies,
+} from '../common/mod.ts';
 import { client, encodeFrame, FrameType, LENGTH_BYTES, PROTOCOL_VERSION } from '../proto/mod.ts';
 import { retryAfter } from './answers.ts';
 import { Door, type TlsMaterial, type Visit } from './door.ts';
@@ -26,6 +34,10 @@ export const WS_PROTO = 'gochat.v1.proto';
 export const WS_JSON = 'gochat.v1.json';
 
 const PATHS = new Set(['/', '/ws']);
+/** The only version of WebSocket, RFC 6455. */
+const VERSION = '13';
+/** 16 bytes in base64. */
+const KEY = /^[A-Za-z0-9+/]{22}==$/;
 const MAX_UPGRADE_HEADER_BYTES = 8192;
 /** A message is one frame: there is little reason to cut it into pieces. */
 const MAX_FRAGMENTS = 256;
@@ -38,6 +50,8 @@ interface ClientSocket extends Duplex {
 }
 
 export class WsListener implements Listener {
+  readonly #events: TransportEvents;
+  readonly #proxies: TrustedProxies;
   readonly #door: Door;
   /** Reads the requests of sockets that the door hands it; it does not listen itself. */
   readonly #http: Server;
@@ -45,20 +59,30 @@ export class WsListener implements Listener {
   readonly #proto: WsTransport;
   readonly #json: WsTransport;
 
-  constructor(events: TransportEvents, maxFrameBytes: number, options: PortOptions) {
+  constructor(events: TransportEvents, maxFrameBytes: number, options: PortOptions, proxies: TrustedProxies) {
+    this.#events = events;
+    this.#proxies = proxies;
     this.#proto = new WsTransport(events, protoWire, maxFrameBytes);
     const jsonWire = new JsonWire((error) => events.onUntranslatable(error));
     this.#json = new WsTransport(events, jsonWire, maxFrameBytes);
     this.#door = new Door(events, {
       ...options,
-      tell: sayCode,
+      isProxy: (address) => proxies.has(address),
+      tell: (said) => answerText(refuse(said)),
       onEnter: (socket: ClientSocket, visit) => {
         socket[VISIT] = visit;
         this.#http.emit('connection', socket);
       },
     });
-    this.#http = createServer({ maxHeaderSize: MAX_UPGRADE_HEADER_BYTES }, refuseRequest);
+    this.#http = createServer(
+      { maxHeaderSize: MAX_UPGRADE_HEADER_BYTES, requireHostHeader: false },
+      answerRequest,
+    );
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#http.on('clientError', (error, socket) =>
+      answerUnreadable(error, socket, MAX_UPGRADE_HEADER_BYTES),
+    );
+    answerUnhandled(this.#http);
     this.#ws = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -92,20 +116,27 @@ export class WsListener implements Listener {
 
   #upgrade(request: IncomingMessage, socket: ClientSocket, head: Buffer): void {
     const { path, query } = parseUrl(request.url ?? '/');
-    const header = request.headers['sec-websocket-protocol'] ?? '';
-    const offered = header === '' ? [] : header.split(',').map((name) => name.trim());
-    if (!PATHS.has(path)) refuseUpgrade(socket, 404, 'There is no WebSocket here; use / or /ws.');
-    else if (offered.length > 0 && choose(new Set(offered)) === undefined)
-      refuseUpgrade(socket, 400, `Offer the WebSocket subprotocol ${WS_PROTO} or ${WS_JSON}.`);
-    else if (query.has('room_id') && !query.has('token'))
-      refuseUpgrade(socket, 400, 'room_id needs a token beside it.');
-    else
-      this.#ws.handleUpgrade(request, socket, head, (webSocket) => {
-        const transport = webSocket.protocol === WS_PROTO ? this.#proto : this.#json;
-        const origin = this.#door.admit(socket[VISIT] as Visit);
-        socket[VISIT] = undefined;
-        transport.open(webSocket, socket as Socket, origin, helloOf(query));
-      });
+    const visit = socket[VISIT] as Visit;
+    const refusal = refuseHandshake(request, path, query) ?? this.#refuseAddress(request, visit);
+    if (refusal !== undefined) {
+      endWith(socket, refusal);
+      return;
+    }
+    this.#ws.handleUpgrade(request, socket, head, (webSocket) => {
+      const transport = webSocket.protocol === WS_PROTO ? this.#proto : this.#json;
+      const origin = this.#door.admit(visit);
+      socket[VISIT] = undefined;
+      transport.open(webSocket, socket as Socket, origin, helloOf(query));
+    });
+  }
+
+  /** Counts what a proxy brings against the client; everybody else has been counted. */
+  #refuseAddress(request: IncomingMessage, visit: Visit): HttpRefusal | undefined {
+    if (visit.counted) return undefined;
+    const client = this.#proxies.client(visit.address, String(request.headers['x-forwarded-for'] ?? ''));
+    if (this.#door.count(visit, client)) return undefined;
+    this.#events.onTurnedAway('ADDRESS_LIMITED');
+    return refuse({ code: 'ADDRESS_LIMITED' });
   }
 }
 
@@ -134,27 +165,53 @@ function helloOf(query: URLSearchParams): Uint8Array | undefined {
   return encodeFrame(FrameType.HELLO, 0, 0n, client.Hello.encode(hello).finish());
 }
 
-function refuseRequest(_request: IncomingMessage, response: ServerResponse): void {
-  response.writeHead(426, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
-  response.end(`This port speaks WebSocket, subprotocol ${WS_PROTO} or ${WS_JSON}.\n`);
+/** Refuses what is no opening handshake of RFC 6455 section 4.2.1, or not one of ours. */
+function refuseHandshake(
+  request: IncomingMessage,
+  path: string,
+  query: URLSearchParams,
+): HttpRefusal | undefined {
+  const { headers, httpVersion } = request;
+  const offered = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim()) ?? [];
+  if (httpVersion !== '1.1') return refuseRequest('A WebSocket over HTTP/1.0');
+  const refused = refuseMissingHost(request) ?? refuseTarget(request, path);
+  if (refused !== undefined) return refused;
+  if (headers.upgrade?.toLowerCase() !== 'websocket' || headers['sec-websocket-version'] !== VERSION)
+    return upgradeRequired();
+  if (!KEY.test(headers['sec-websocket-key'] ?? '')) return refuseRequest('The header Sec-WebSocket-Key');
+  if (offered.length > 0 && choose(new Set(offered)) === undefined)
+    return refuseRequest(
+      `The header Sec-WebSocket-Protocol, which offers neither ${WS_PROTO} nor ${WS_JSON},`,
+    );
+  if (query.has('room_id') && !query.has('token'))
+    return refuseRequest('A room_id without a token beside it');
+  return undefined;
 }
 
-function refuseUpgrade(socket: Duplex, status: number, text: string): void {
-  socket.end(httpAnswer(status, text));
+function refuseTarget(request: IncomingMessage, path: string): HttpRefusal | undefined {
+  const { method } = request;
+  if (!PATHS.has(path)) return refuse({ code: 'ROUTE_NOT_FOUND', details: { name: `${method} ${path}` } });
+  return method === 'GET' || method === 'HEAD' ? undefined : methodNotAllowed(request, path, 'GET');
 }
 
-/** Says a code of the catalogue to a client that has not asked for anything yet. */
-function sayCode(said: CodeWithDetails): string {
-  const { code } = said;
-  const { http, retryable } = CATALOGUE[code];
-  const seconds = Math.ceil(retryAfter(code) / 1000);
-  return httpAnswer(http, describe(said), retryable && seconds > 0 ? `Retry-After: ${seconds}\r\n` : '');
+/** Answers a request that asks for no upgrade. */
+function answerRequest(request: IncomingMessage, response: ServerResponse): void {
+  const { path } = parseUrl(request.url ?? '/');
+  const refusal = refuseMissingHost(request) ?? refuseTarget(request, path) ?? upgradeRequired();
+  response.shouldKeepAlive = false;
+  answerWith(response, refusal);
 }
 
-/** @param headers further ones, each with its CRLF */
-function httpAnswer(status: number, text: string, headers = ''): string {
-  return (
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
-    `${headers}Content-Length: ${Buffer.byteLength(text) + 1}\r\n\r\n${text}\n`
-  );
+/** RFC 6455 section 4.2.2 and RFC 9110 section 15.5.22. */
+function upgradeRequired(): HttpRefusal {
+  return {
+    error: new GochatError('UPGRADE_REQUIRED'),
+    headers: ['upgrade', 'websocket', 'connection', 'upgrade, close', 'sec-websocket-version', VERSION],
+  };
+}
+
+/** Refuses with a code of the catalogue, and when to try again. */
+function refuse(said: CodeWithDetails): HttpRefusal {
+  const retryAfterMs = CATALOGUE[said.code].retryable ? retryAfter(said.code) : 0;
+  return { error: GochatError.of(said, retryAfterMs > 0 ? { retryAfterMs } : {}) };
 }

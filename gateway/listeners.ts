@@ -1,5 +1,5 @@
 /** The two ports of a worker: TCP and WebSocket. */
-import { AddressList, type Logger } from '../common/mod.ts';
+import { AddressList, type Logger, TrustedProxies } from '../common/mod.ts';
 import type { TlsMaterial } from './door.ts';
 import { type GatewayLimits, MAX_REFUSED } from './limits.ts';
 import { WsListener } from './listener-ws.ts';
@@ -35,7 +35,7 @@ export class Listeners {
     };
     this.#each = {
       tcp: new TcpTransport(all, port),
-      ws: new WsListener(all, limits.maxFrameBytes, port),
+      ws: new WsListener(all, limits.maxFrameBytes, port, new TrustedProxies(limits.trustProxy)),
     };
   }
 

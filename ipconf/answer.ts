@@ -6,6 +6,7 @@ import {
   type CodeWithDetails,
   describe,
   GochatError,
+  type HttpRefusal,
   type PlainErrorCode,
 } from '../common/mod.ts';
 
@@ -24,10 +25,6 @@ const COMMON = [
   'application/json; charset=utf-8',
   'cache-control',
   'no-store',
-  'access-control-allow-origin',
-  '*',
-  'access-control-expose-headers',
-  'retry-after',
   'content-length',
 ];
 
@@ -69,34 +66,29 @@ export function errorAnswer(
 }
 
 /** Returns the answer for an error, whatever it is. */
-export function answerOf(error: unknown): Answer {
-  const { said, retryAfterMs } = GochatError.from(error);
-  return errorAnswer(said, retryAfterMs === undefined ? {} : { retryAfterMs });
+export function answerOf(thrown: unknown, more: Omit<HttpRefusal, 'error'> = {}): Answer {
+  const { said, retryAfterMs } = GochatError.from(thrown);
+  return errorAnswer(said, { ...more, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
 }
 
-/** The answer to a CORS preflight. */
-export const PREFLIGHT: Answer = {
-  code: 'OK',
-  status: 204,
-  body: '',
-  headers: [
-    'access-control-allow-methods',
-    'GET, HEAD, POST, OPTIONS',
-    'access-control-allow-headers',
-    'content-type',
-    'access-control-max-age',
-    '86400',
-  ],
-};
+/** Returns the answer for what is refused. */
+export function refusalAnswer({ error, ...more }: HttpRefusal): Answer {
+  return answerOf(error, more);
+}
 
-/** All headers of an answer, as node:http takes them fastest: flat. */
-export function headersOf(answer: Answer): string[] {
-  return [...COMMON, String(answer.body.length), ...(answer.headers ?? [])];
+/** The answer to OPTIONS. @param allow methods with commas between them @param cors further headers, see Cors */
+export function optionsAnswer(allow: string, cors: readonly string[]): Answer {
+  return { code: 'OK', status: 204, body: '', headers: ['allow', allow, ...cors] };
+}
+
+/** All headers of an answer, as node:http takes them fastest: flat. @param cors see Cors */
+function headersOf(answer: Answer, cors: readonly string[]): string[] {
+  return [...COMMON, String(answer.body.length), ...cors, ...(answer.headers ?? [])];
 }
 
 /** Answers on a connection that node:http has no request for, and ends it. */
 export function writeLast(socket: Duplex, answer: Answer): void {
-  const flat = [...headersOf(answer), 'connection', 'close'];
+  const flat = [...headersOf(answer, []), 'connection', 'close'];
   let head = `HTTP/1.1 ${answer.status} ${answer.code}\r\n`;
   for (let i = 0; i < flat.length; i += 2) head += `${flat[i]}: ${flat[i + 1]}\r\n`;
   // After CONNECT nobody else listens for errors.
@@ -104,7 +96,12 @@ export function writeLast(socket: Duplex, answer: Answer): void {
   socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
 }
 
-export function write(response: ServerResponse, answer: Answer, isHead = false): void {
-  response.writeHead(answer.status, headersOf(answer));
+export function write(
+  response: ServerResponse,
+  answer: Answer,
+  isHead = false,
+  cors: readonly string[] = [],
+): void {
+  response.writeHead(answer.status, headersOf(answer, cors));
   response.end(isHead ? '' : answer.body, 'latin1');
 }

@@ -81,10 +81,10 @@ describe('bad input', () => {
   });
 
   test('a flood behind a trusted proxy: only that address is refused', async () => {
-    await start({ ratePerSecond: 0.001, rateBurst: 1, trustProxy: true });
+    await start({ ratePerSecond: 0.001, rateBurst: 1, trustProxy: '127.0.0.1, 10.0.0.0/8' });
     const ask = async (address: string) =>
-      (await get('/ip/list', { headers: { 'x-forwarded-for': `6.6.6.6, ${address}` } })).body.code;
-    expect([await ask('10.1.1.1'), await ask('10.1.1.1'), await ask('10.1.1.2')]).toEqual([
+      (await get('/ip/list', { headers: { 'x-forwarded-for': `6.6.6.6, ${address}, 10.0.0.1` } })).body.code;
+    expect([await ask('9.1.1.1'), await ask('9.1.1.1'), await ask('9.1.1.2')]).toEqual([
       'NO_GATEWAY',
       'RATE_LIMITED',
       'NO_GATEWAY',
@@ -215,11 +215,43 @@ describe('bad input', () => {
     expect((await post()).body.code).toBe('RATE_LIMITED');
   });
 
-  test('a preflight: allowed from anywhere', async () => {
+  test('CORS: by default no page of another origin; one that is named, and its preflight', async () => {
+    const origin = 'https://chat.example';
+    const allowed = async (method: string) => {
+      const { status, headers } = await get('/ip/list', { method, headers: { origin } });
+      return [status, ...['origin', 'methods'].map((name) => headers.get(`access-control-allow-${name}`))];
+    };
     await start();
-    const answer = await get('/ip/list', { method: 'OPTIONS' });
-    expect(answer.status).toBe(204);
-    expect(answer.headers.get('access-control-allow-methods')).toContain('GET');
+    expect([await allowed('GET'), await allowed('OPTIONS')]).toEqual([
+      [503, null, null],
+      [204, null, null],
+    ]);
+    await start({ corsOrigins: origin });
+    expect([await allowed('GET'), await allowed('OPTIONS')]).toEqual([
+      [503, origin, null],
+      [204, origin, 'GET, HEAD, OPTIONS, POST'],
+    ]);
+  });
+
+  test('OPTIONS: the methods of the path; 404 where there is none', async () => {
+    await start();
+    const answer = await get('/healthz', { method: 'OPTIONS' });
+    expect([answer.status, answer.headers.get('allow')]).toEqual([204, 'GET, HEAD, OPTIONS']);
+    expect((await get('/nothing', { method: 'OPTIONS' })).body.code).toBe('ROUTE_NOT_FOUND');
+  });
+
+  test('a proxy may have any number of connections; who is none, only its own', async () => {
+    await start({ maxConnectionsPerAddress: 1, trustProxy: '127.0.0.1' });
+    const held = connect();
+    await once(held, 'connect');
+    expect((await get('/healthz')).status).toBe(200);
+    held.destroy();
+    await start({ maxConnectionsPerAddress: 1, trustProxy: '10.0.0.1' });
+    const own = connect();
+    await once(own, 'connect');
+    const request = 'GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
+    await vi.waitFor(async () => expect(await raw(request)).toMatch(/^HTTP\/1\.1 429 /));
+    own.destroy();
   });
 
   test('HEAD: the headers of GET without a body', async () => {

@@ -1,7 +1,15 @@
 /** The routes: from a request to an answer. */
 import type { IncomingMessage } from 'node:http';
-import { addressKey, GochatError } from '../common/mod.ts';
-import { type Answer, answerOf, errorAnswer, okAnswer, PREFLIGHT } from './answer.ts';
+import {
+  addressKey,
+  type Cors,
+  GochatError,
+  methodNotAllowed,
+  pathOf,
+  refuseMissingHost,
+  type TrustedProxies,
+} from '../common/mod.ts';
+import { type Answer, answerOf, errorAnswer, okAnswer, optionsAnswer, refusalAnswer } from './answer.ts';
 import type { List } from './list.ts';
 import { parseBatch, parseQuery } from './query.ts';
 import type { RateLimit } from './rate-limit.ts';
@@ -11,37 +19,45 @@ export const MAX_TARGET_LENGTH = 2048;
 /** Largest body: a full batch is smaller. Bytes. */
 export const MAX_BODY_BYTES = 65_536;
 
+/** The methods of each path. */
+const METHODS: ReadonlyMap<string, string> = new Map([
+  ['/healthz', 'GET, HEAD, OPTIONS'],
+  ['/ip/list', 'GET, HEAD, OPTIONS, POST'],
+]);
+
 const HEALTHY = okAnswer('{"code":"OK","message":"ok"}');
 
 export interface RoutesOptions {
   readonly list: List;
   readonly limit: RateLimit;
-  /** Believes X-Forwarded-For of a proxy in front. */
-  readonly trustProxy: boolean;
+  readonly proxies: TrustedProxies;
+  readonly cors: Cors;
 }
 
 /** Answers a request; rejects never. */
 export function route(request: IncomingMessage, options: RoutesOptions): Answer | Promise<Answer> {
   const target = request.url ?? '/';
-  const at = target.indexOf('?');
-  const path = at < 0 ? target : target.slice(0, at);
+  const path = pathOf(request);
   const isHead = request.method === 'HEAD';
   const isRead = isHead || request.method === 'GET';
   // Not limited: a probe must not fail because others flood from its address, and a refusal would cost as much.
   if (path === '/healthz' && isRead) return HEALTHY;
-  const address = addressOf(request, options.trustProxy);
+  const address = addressKey(options.proxies.clientOf(request));
   const refusal = refuseFlood(address, options.limit);
   if (refusal) return refusal;
-  if (request.headers.host === undefined && request.httpVersion === '1.1')
-    return errorAnswer({ code: 'ARGUMENT_INVALID', details: { what: 'A request without the header Host' } });
+  const refused = refuseMissingHost(request);
+  if (refused) return refusalAnswer(refused);
   if (target.length > MAX_TARGET_LENGTH)
     return errorAnswer({ code: 'REQUEST_TOO_LARGE', details: { max: MAX_TARGET_LENGTH } }, { status: 414 });
-  if (path === '/healthz') return notAllowed(request, path, 'GET, HEAD');
-  if (path !== '/ip/list') return errorAnswer({ code: 'ROUTE_NOT_FOUND', details: { name: path } });
-  if (request.method === 'OPTIONS') return PREFLIGHT;
-  if (!isRead && request.method !== 'POST') return notAllowed(request, path, 'GET, HEAD, POST, OPTIONS');
+  const allow = METHODS.get(path);
+  if (allow === undefined)
+    return errorAnswer({ code: 'ROUTE_NOT_FOUND', details: { name: `${request.method} ${path}` } });
+  if (request.method === 'OPTIONS')
+    return optionsAnswer(allow, options.cors.headers(request.headers.origin, allow));
+  if (path === '/healthz' || (!isRead && request.method !== 'POST'))
+    return refusalAnswer(methodNotAllowed(request, path, allow));
   try {
-    if (isRead) return options.list.answer(parseQuery(at < 0 ? '' : target.slice(at + 1)), isHead);
+    if (isRead) return options.list.answer(parseQuery(target.slice(path.length + 1)), isHead);
   } catch (error) {
     return answerOf(error);
   }
@@ -63,11 +79,6 @@ export function refuseFlood(address: string, limit: RateLimit): Answer | undefin
   return waitMs > 0 ? errorAnswer('RATE_LIMITED', { retryAfterMs: waitMs }) : undefined;
 }
 
-export function notAllowed(request: IncomingMessage, path: string, allow: string): Answer {
-  const details = { method: request.method ?? '', name: path };
-  return errorAnswer({ code: 'METHOD_NOT_ALLOWED', details }, { headers: ['allow', allow] });
-}
-
 /** @throws GochatError MEDIA_TYPE_UNSUPPORTED, REQUEST_TOO_LARGE */
 async function readBody(request: IncomingMessage): Promise<string> {
   if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
@@ -81,14 +92,4 @@ async function readBody(request: IncomingMessage): Promise<string> {
       throw new GochatError('REQUEST_TOO_LARGE', { details: { max: MAX_BODY_BYTES } });
   }
   return Buffer.concat(chunks).toString();
-}
-
-/**
- * Returns what the request is counted under: a /64 of IPv6 is one subscriber. Of X-Forwarded-For the last entry counts,
- * which the proxy appended: it is the only one that the client did not write.
- */
-export function addressOf(request: IncomingMessage, trustProxy: boolean): string {
-  const forwarded = trustProxy ? request.headers['x-forwarded-for'] : undefined;
-  const last = (Array.isArray(forwarded) ? forwarded.at(-1) : forwarded)?.split(',').at(-1)?.trim();
-  return addressKey(last || (request.socket.remoteAddress ?? ''));
 }

@@ -11,14 +11,20 @@ import type { Duplex } from 'node:stream';
 import {
   addressKey,
   type AdminHandler,
+  Cors,
   listen,
   type Logger,
+  methodNotAllowed,
   once,
+  pathOf,
+  refuseExpectation,
+  refuseUnreadable,
   type Server,
   TICKET_KEY,
+  TrustedProxies,
 } from '../common/mod.ts';
 import type { Endpoint, Registry } from '../crpc/mod.ts';
-import { errorAnswer, toAscii, write, writeLast, type Answer } from './answer.ts';
+import { errorAnswer, refusalAnswer, toAscii, write, writeLast, type Answer } from './answer.ts';
 import { ConnectionLimit } from './connection-limit.ts';
 import { explain } from './explain.ts';
 import { Fleet } from './fleet.ts';
@@ -27,7 +33,7 @@ import { IpconfMetrics } from './metrics.ts';
 import { Placement } from './placement.ts';
 import { Presence } from './presence.ts';
 import { RateLimit } from './rate-limit.ts';
-import { addressOf, notAllowed, refuseFlood, route, type RoutesOptions } from './routes.ts';
+import { refuseFlood, route, type RoutesOptions } from './routes.ts';
 import { Source } from './source.ts';
 import { TicketIssuer } from './ticket.ts';
 
@@ -38,11 +44,6 @@ const TICK_MS = 100;
 const SWEEP_MS = 10_000;
 /** When an address that has too many connections may try again: some of them are idle and end. ms. */
 const ADDRESS_RETRY_MS = 5_000;
-
-const EXPECTATION_FAILED = errorAnswer(
-  { code: 'ARGUMENT_INVALID', details: { what: 'The header Expect' } },
-  { status: 417 },
-);
 
 export interface IpconfOptions {
   /** @default 'ipconf' */
@@ -57,14 +58,16 @@ export interface IpconfOptions {
   readonly logger: Logger;
   /** Most connections at once; further ones are closed at accept. @default 10_000 */
   readonly maxConnections?: number;
-  /** Connections that one address may have at once; 0: no limit. Behind a trusted proxy none. @default 3_000 */
+  /** Connections that one address may have at once; 0: no limit. Trusted proxies have none. @default 3_000 */
   readonly maxConnectionsPerAddress?: number;
   /** Requests per second that one address may go on making; 0: no limit. @default 1_000 */
   readonly ratePerSecond?: number;
   /** Requests that one address may make at once: a whole network behind one address reconnects. @default 3_000 */
   readonly rateBurst?: number;
-  /** Believes X-Forwarded-For of a proxy in front, for the rate limit. @default false */
-  readonly trustProxy?: boolean;
+  /** Proxies whose X-Forwarded-For is believed, for the limits per address; see TrustedProxies. @default '' none */
+  readonly trustProxy?: string;
+  /** Origins of web pages that may call; see Cors. @default '' none */
+  readonly corsOrigins?: string;
   /** Signs tickets for requests that name a uid. @default false */
   readonly tickets?: boolean;
 }
@@ -81,6 +84,8 @@ export class IpconfServer implements Server {
   readonly #fleet = new Fleet();
   readonly #placement = new Placement(this.#fleet);
   readonly #limit: RateLimit;
+  readonly #proxies: TrustedProxies;
+  readonly #cors: Cors;
   readonly #connections: ConnectionLimit;
   readonly #metrics: IpconfMetrics;
   #routes: RoutesOptions | undefined;
@@ -100,6 +105,8 @@ export class IpconfServer implements Server {
       perSecond: options.ratePerSecond ?? 1_000,
       burst: options.rateBurst ?? 3_000,
     });
+    this.#proxies = new TrustedProxies(options.trustProxy ?? '');
+    this.#cors = new Cors(options.corsOrigins ?? '');
     this.#connections = new ConnectionLimit(options.maxConnectionsPerAddress ?? 3_000);
     this.#metrics = new IpconfMetrics(this.#fleet, this.#placement);
     this.#source = new Source(options.registry, {
@@ -129,13 +136,14 @@ export class IpconfServer implements Server {
     this.#http.on('connection', (socket) => this.#accept(socket));
     this.#http.on('clientError', (error, socket) => this.#refuse(error, socket));
     this.#http.on('connect', (request, socket) =>
-      this.#end(socket, notAllowed(request, request.url ?? '', 'GET')),
+      this.#end(socket, refusalAnswer(methodNotAllowed(request, pathOf(request), 'GET'))),
     );
     this.#http.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
       this.#write(
         request,
         response,
-        refuseFlood(addressOf(request, options.trustProxy ?? false), this.#limit) ?? EXPECTATION_FAILED,
+        refuseFlood(addressKey(this.#proxies.clientOf(request)), this.#limit) ??
+          refusalAnswer(refuseExpectation()),
       ),
     );
   }
@@ -156,7 +164,7 @@ export class IpconfServer implements Server {
     if (this.#options.tickets) this.#tickets = await TicketIssuer.create(this.#id);
     const list = new List(this.#fleet, this.#placement, this.#tickets, performance.now());
     this.#list = list;
-    this.#routes = { list, limit: this.#limit, trustProxy: this.#options.trustProxy ?? false };
+    this.#routes = { list, limit: this.#limit, proxies: this.#proxies, cors: this.#cors };
     const { port = 6789, portFlag = '--port' } = this.#options;
     this.#address = await listen(this.#http, this.#host, port, portFlag);
     this.#source.start();
@@ -231,10 +239,11 @@ export class IpconfServer implements Server {
     };
   }
 
-  /** Counts a connection, or ends it when its address has too many; behind a proxy all come from there. */
+  /** Counts a connection, or ends it when its address has too many; a proxy's are of many clients. */
   #accept(socket: Socket): void {
-    if (this.#options.trustProxy) return;
-    const address = addressKey(socket.remoteAddress ?? '');
+    const peer = socket.remoteAddress ?? '';
+    if (this.#proxies.has(peer)) return;
+    const address = addressKey(peer);
     if (this.#connections.enter(address)) socket.once('close', () => this.#connections.leave(address));
     else this.#end(socket, errorAnswer('ADDRESS_LIMITED', { retryAfterMs: ADDRESS_RETRY_MS }));
   }
@@ -265,22 +274,15 @@ export class IpconfServer implements Server {
     const { method } = request;
     // Of a body that was refused no more is read than has come. What comes with a GET is passed over by Node.
     if (this.#draining || (method !== 'GET' && isBodyLeft(request))) response.shouldKeepAlive = false;
-    write(response, answer, method === 'HEAD');
+    const cors = method === 'OPTIONS' ? [] : this.#cors.headers(request.headers.origin);
+    write(response, answer, method === 'HEAD', cors);
   }
 
   /** Answers what is not HTTP, or too much of it, and ends the connection. */
   #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
-    if (error.code === 'ECONNRESET' || !socket.writable) {
-      socket.destroy();
-      return;
-    }
-    const answer =
-      error.code === 'HPE_HEADER_OVERFLOW'
-        ? errorAnswer({ code: 'REQUEST_TOO_LARGE', details: { max: MAX_HEADER_BYTES } }, { status: 431 })
-        : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-          ? errorAnswer('DEADLINE_EXCEEDED', { status: 408 })
-          : errorAnswer({ code: 'ARGUMENT_INVALID', details: { what: 'The HTTP request' } });
-    this.#end(socket, answer);
+    const refusal = refuseUnreadable(error, socket, MAX_HEADER_BYTES);
+    if (refusal) this.#end(socket, refusalAnswer(refusal));
+    else socket.destroy();
   }
 
   #end(socket: Duplex, answer: Answer): void {

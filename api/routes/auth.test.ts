@@ -107,12 +107,17 @@ describe("the caller's address", () => {
     expect(address()).toBe('127.0.0.1');
   });
 
-  test('X-Forwarded-For behind a trusted proxy: believed', async () => {
-    await api[Symbol.asyncDispose]();
-    api = await startApi({ trustProxy: true });
-    await api.post('/auth/login', credentials, forwarded);
-    expect(address()).toBe('203.0.113.9');
-  });
+  test.each(['1', '127.0.0.0/8'])(
+    'X-Forwarded-For behind a trusted proxy (%s): what the proxy appended, not what the client wrote',
+    async (trustProxy) => {
+      await api[Symbol.asyncDispose]();
+      api = await startApi({ trustProxy });
+      for (const path of ['/auth/login', '/auth/signup']) {
+        await api.post(path, credentials, { 'x-forwarded-for': '6.6.6.6, 203.0.113.9' });
+        expect(address()).toBe('203.0.113.9');
+      }
+    },
+  );
 });
 
 describe('POST /auth/logout', () => {

@@ -1,12 +1,13 @@
 /** Accounts: signing up and logging in. */
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import type { TrustedProxies } from '../../common/mod.ts';
 import { caller } from '../caller.ts';
 import { Credentials, Done, LoginAnswer, LogoutBody, SignupAnswer } from '../schemas.ts';
 import type { StateClient } from '../state-client.ts';
 import { errors } from './responses.ts';
 
-export function authRoutes(state: StateClient): FastifyPluginAsyncZod {
+export function authRoutes(state: StateClient, proxies: TrustedProxies): FastifyPluginAsyncZod {
   return async (app) => {
     app.post(
       '/auth/signup',
@@ -20,7 +21,7 @@ export function authRoutes(state: StateClient): FastifyPluginAsyncZod {
         },
       },
       async (request, reply) => {
-        const made = await state.signup({ ...request.body, address: request.ip });
+        const made = await state.signup({ ...request.body, address: proxies.clientOf(request.raw) });
         return reply.code(201).send({ user: { id: String(made.user), name: made.name } });
       },
     );
@@ -37,7 +38,7 @@ export function authRoutes(state: StateClient): FastifyPluginAsyncZod {
         },
       },
       async (request) => {
-        const login = await state.login({ ...request.body, address: request.ip });
+        const login = await state.login({ ...request.body, address: proxies.clientOf(request.raw) });
         const expiresAtMs = Number(login.expiresAtMs);
         return {
           token: login.token,

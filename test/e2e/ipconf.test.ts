@@ -1,5 +1,5 @@
 /** The real `gochat ipconf` on a real etcd: what it does when etcd dies, and with everything that strangers send. */
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../common/mod.ts';
@@ -247,10 +247,11 @@ describe('one ipconf node', () => {
       '--rate-burst',
       '20',
       '--trust-proxy',
+      '1',
     ]);
     const from = async (address: string) =>
       await fetch(`http://${ipconf.up['http']}/ip/list`, { headers: { 'x-forwarded-for': address } });
-    await eventually('known', async () => (await from(`192.0.2.${randomUUID()}`)).status === 200);
+    await eventually('known', async () => (await from(`192.0.2.${randomInt(256)}`)).status === 200);
     const flood = await Promise.all(Array.from({ length: 60 }, () => from('198.51.100.1')));
     const refused = flood.filter(({ status }) => status === 429);
     expect(refused.length).toBeGreaterThan(20);

@@ -1,0 +1,44 @@
+/** CORS: the web pages of other origins that may read answers. https://fetch.spec.whatwg.org/#http-cors-protocol */
+
+/** What a preflight is answered besides: the headers that a page may send, and for how many seconds it is remembered. */
+const PREFLIGHT = [
+  'access-control-allow-headers',
+  'authorization, content-type',
+  'access-control-max-age',
+  '86400',
+] as const;
+
+/** Decides by the header Origin which headers an answer carries. */
+export class Cors {
+  readonly #origins: ReadonlySet<string>;
+
+  /** @param text origins with commas between them, or `*`; empty: none @throws RangeError naming the entry that is no origin */
+  constructor(text: string) {
+    const entries = text
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== '');
+    for (const entry of entries) if (!isOrigin(entry)) throw new RangeError(`${entry} is not an origin`);
+    this.#origins = new Set(entries);
+  }
+
+  /**
+   * Returns the headers of an answer: name, value, name, value…
+   *
+   * @param origin the request's header @param allow with OPTIONS: the methods of the path, with commas between them
+   */
+  headers(origin: string | undefined, allow?: string): string[] {
+    if (this.#origins.size === 0) return [];
+    const isAny = this.#origins.has('*');
+    const headers = isAny ? [] : ['vary', 'origin'];
+    if (!isAny && (origin === undefined || !this.#origins.has(origin))) return headers;
+    headers.push('access-control-allow-origin', isAny ? '*' : (origin as string));
+    if (allow === undefined) headers.push('access-control-expose-headers', 'retry-after');
+    else headers.push('access-control-allow-methods', allow, ...PREFLIGHT);
+    return headers;
+  }
+}
+
+function isOrigin(text: string): boolean {
+  return text === '*' || (/^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text);
+}

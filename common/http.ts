@@ -1,0 +1,110 @@
+/** What the HTTP ports have in common: the one error shape, also where node:http has no request or no answer with a code. */
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { GochatError } from './errors.ts';
+
+/** An error with the status that it is answered with. */
+export interface HttpRefusal {
+  readonly error: GochatError;
+  /** @default the catalogue's */
+  readonly status?: number;
+  /** Name, value, name, value… */
+  readonly headers?: readonly string[];
+}
+
+/** Refuses a method that a path has not. @param allow those that it has, with commas between them */
+export function methodNotAllowed(request: IncomingMessage, path: string, allow: string): HttpRefusal {
+  const details = { method: request.method ?? '', name: path };
+  return { error: new GochatError('METHOD_NOT_ALLOWED', { details }), headers: ['allow', allow] };
+}
+
+/** Returns the path of a request, without its query. */
+export function pathOf({ url = '/' }: IncomingMessage): string {
+  const query = url.indexOf('?');
+  return query < 0 ? url : url.slice(0, query);
+}
+
+/**
+ * Refuses a request of HTTP/1.1 without Host (RFC 9112 section 3.2). Node would do so without a body: its
+ * `requireHostHeader` is to be off.
+ */
+export function refuseMissingHost(request: IncomingMessage): HttpRefusal | undefined {
+  if (request.headers.host !== undefined || request.httpVersion !== '1.1') return undefined;
+  return refuseRequest('A request without the header Host');
+}
+
+/** Returns how to answer bytes that node:http could not read as a request; undefined: nobody reads an answer. */
+export function refuseUnreadable(
+  error: NodeJS.ErrnoException,
+  socket: Duplex,
+  maxHeaderBytes: number,
+): HttpRefusal | undefined {
+  if (error.code === 'ECONNRESET' || !socket.writable) return undefined;
+  if (error.code === 'HPE_HEADER_OVERFLOW')
+    return { error: new GochatError('REQUEST_TOO_LARGE', { details: { max: maxHeaderBytes } }), status: 431 };
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return { error: new GochatError('DEADLINE_EXCEEDED'), status: 408 };
+  return refuseRequest('The HTTP request');
+}
+
+/** Refuses an Expect that is not `100-continue`. */
+export function refuseExpectation(): HttpRefusal {
+  return { ...refuseRequest('The header Expect'), status: 417, headers: ['connection', 'close'] };
+}
+
+/** Answers bytes that node:http could not read as a request: for its event `clientError`. */
+export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex, maxHeaderBytes: number): void {
+  const refusal = refuseUnreadable(error, socket, maxHeaderBytes);
+  if (refusal === undefined) socket.destroy();
+  else endWith(socket, refusal);
+}
+
+/** Answers CONNECT and an unknown Expect, which node:http keeps from the server's handler, with the error shape. */
+export function answerUnhandled(server: Server): void {
+  server.on('connect', (request, socket) =>
+    endWith(socket, methodNotAllowed(request, pathOf(request), 'GET')),
+  );
+  server.on('checkExpectation', (_request, response) => answerWith(response, refuseExpectation()));
+}
+
+/** Answers a request with the error shape. */
+export function answerWith(response: ServerResponse, refusal: HttpRefusal): void {
+  const { status, headers, body } = answerTo(refusal);
+  response.writeHead(status, headers).end(body);
+}
+
+/** Answers on a connection that has no response object, and ends it. */
+export function endWith(socket: Duplex, refusal: HttpRefusal): void {
+  // After CONNECT nobody else listens for errors.
+  socket.on('error', () => socket.destroy());
+  socket.end(answerText(refusal), () => socket.destroy());
+}
+
+/** Returns the answer as the last bytes of a connection. */
+export function answerText(refusal: HttpRefusal): string {
+  const { status, headers, body } = answerTo(refusal);
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  return `${head}connection: close\r\n\r\n${body}`;
+}
+
+function answerTo({ error, status = error.entry.http, headers = [] }: HttpRefusal) {
+  const { code, message, retryAfterMs } = error;
+  const hint = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs };
+  const body = JSON.stringify({ code, message, ...hint });
+  const all = [
+    'content-type',
+    'application/json; charset=utf-8',
+    'content-length',
+    String(Buffer.byteLength(body)),
+  ];
+  if (retryAfterMs !== undefined)
+    all.push('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
+  all.push(...headers);
+  return { status, headers: all, body };
+}
+
+/** Refuses what is not valid in a request. @param what for people, at the beginning of a sentence */
+export function refuseRequest(what: string): HttpRefusal {
+  return { error: new GochatError('ARGUMENT_INVALID', { details: { what } }) };
+}
