@@ -10,7 +10,7 @@ const authority = new Authority();
 const stranger = new Authority();
 authority.issue('redis', 'IP:127.0.0.1');
 const mine = authority.issue('gochat');
-const tls = { ca: `${authority.ca}`, cert: `${mine.cert}`, key: `${mine.key}` };
+const tls = { ca: authority.ca.toString(), cert: mine.cert.toString(), key: mine.key.toString() };
 let redis: RedisProcess;
 let url: string;
 
@@ -44,7 +44,7 @@ describe('rediss://', () => {
   });
 
   test.each([
-    ['another authority', () => ({ ...tls, ca: `${stranger.ca}` }), /certificate/],
+    ['another authority', () => ({ ...tls, ca: stranger.ca.toString() }), /certificate/],
     ['the authorities of Node.js', () => ({ cert: tls.cert, key: tls.key }), /certificate/],
     ['no certificate of our own', () => ({ ca: tls.ca }), /certificate|closed|ECONNRESET/],
   ])('%s: HOT_UNREACHABLE that says so', async (_, files, words) => {
