@@ -8,6 +8,7 @@ export * from './errors.ts';
 export * from './heap-trim.ts';
 export * from './http.ts';
 export * from './ids.ts';
+export * from './jwt.ts';
 export * from './lifecycle.ts';
 export * from './logger.ts';
 export * from './metrics.ts';

@@ -1,13 +1,12 @@
 /** Checks access tokens at the edge, with the public keys that the registry publishes. */
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey, jwtVerify } from 'jose';
-import type { PlainErrorCode } from '../common/mod.ts';
+import { JwtVerifier, type PlainErrorCode } from '../common/mod.ts';
 import type { TicketCheck } from './ticket-check.ts';
 
-const ISSUER = 'gochat';
-const AUDIENCE = 'gochat';
-const MAX_USER = 0xffff_ffff_ffff_ffffn;
 /** Clocks of the servers may differ by this much. */
 const CLOCK_SKEW_S = 5;
+const RULES = { issuer: 'gochat', audience: 'gochat', algorithm: 'EdDSA', clockSkewS: CLOCK_SKEW_S };
+const USER = /^[1-9]\d{0,19}$/;
+const MAX_USER = 0xffff_ffff_ffff_ffffn;
 const MAX_NAME_LENGTH = 64;
 const TOKEN_ID = /^[1-9]\d{0,18}$/;
 
@@ -22,7 +21,8 @@ export interface Identity {
 /** Verifies tokens; it has no keys until `setKeys`. */
 export class Authenticator {
   readonly #tickets: TicketCheck | undefined;
-  #keys: JWTVerifyGetKey | undefined;
+  readonly #tokens = new JwtVerifier(RULES);
+  #ready = false;
 
   /** @param tickets requires of each client a ticket as well */
   constructor(tickets?: TicketCheck) {
@@ -30,42 +30,33 @@ export class Authenticator {
   }
 
   get ready(): boolean {
-    return this.#keys !== undefined;
+    return this.#ready;
   }
 
   /** Replaces the keys. @param jwks a JSON Web Key Set as text. @throws when it is none: the old keys stay */
   setKeys(jwks: string): void {
-    this.#keys = createLocalJWKSet(JSON.parse(jwks) as JSONWebKeySet);
+    this.#tokens.setKeys(jwks);
+    this.#ready = true;
   }
 
-  /** Returns whom the token speaks for, or the code that refuses it or the ticket; never rejects. */
-  async verify(token: string, ticket = ''): Promise<Identity | PlainErrorCode> {
+  /** Returns whom the token speaks for, or the code that refuses it or the ticket. */
+  verify(token: string, ticket = ''): Identity | PlainErrorCode {
     if (this.#tickets === undefined) return this.#verifyToken(token);
-    const uid = await this.#tickets.verify(ticket);
+    const uid = this.#tickets.verify(ticket);
     if (uid === undefined) return 'TICKET_INVALID';
-    const identity = await this.#verifyToken(token);
+    const identity = this.#verifyToken(token);
     return typeof identity === 'string' || String(identity.user) === uid ? identity : 'TICKET_INVALID';
   }
 
-  async #verifyToken(token: string): Promise<Identity | PlainErrorCode> {
-    if (this.#keys === undefined) return 'STATE_UNAVAILABLE';
-    try {
-      const { payload } = await jwtVerify(token, this.#keys, {
-        issuer: ISSUER,
-        audience: AUDIENCE,
-        algorithms: ['EdDSA'],
-        requiredClaims: ['exp', 'sub'],
-        clockTolerance: CLOCK_SKEW_S,
-      });
-      const name = payload['name'];
-      if (typeof name !== 'string' || name === '' || name.length > MAX_NAME_LENGTH) return 'TOKEN_INVALID';
-      if (!/^[1-9]\d{0,19}$/.test(payload.sub ?? '')) return 'TOKEN_INVALID';
-      const user = BigInt(payload.sub as string);
-      if (user > MAX_USER) return 'TOKEN_INVALID';
-      const { jti = '' } = payload;
-      return { user, userName: name, token: TOKEN_ID.test(jti) ? BigInt(jti) : 0n };
-    } catch (error) {
-      return error instanceof errors.JWTExpired ? 'TOKEN_EXPIRED' : 'TOKEN_INVALID';
-    }
+  #verifyToken(token: string): Identity | PlainErrorCode {
+    if (!this.#ready) return 'STATE_UNAVAILABLE';
+    const claims = this.#tokens.verify(token);
+    if (typeof claims === 'string') return claims;
+    const { sub, name, jti } = claims;
+    if (typeof name !== 'string' || name === '' || name.length > MAX_NAME_LENGTH) return 'TOKEN_INVALID';
+    if (typeof sub !== 'string' || !USER.test(sub)) return 'TOKEN_INVALID';
+    const user = BigInt(sub);
+    if (user > MAX_USER) return 'TOKEN_INVALID';
+    return { user, userName: name, token: typeof jti === 'string' && TOKEN_ID.test(jti) ? BigInt(jti) : 0n };
   }
 }

@@ -98,7 +98,7 @@ export class Handshake {
       // Whoever has gone while it waited costs nothing more.
       if (connection.phase !== Phase.TOKEN) return;
       const beganMs = performance.now();
-      this.#onIdentity(connection, await context.authenticator.verify(token, ticket));
+      this.#onIdentity(connection, context.authenticator.verify(token, ticket));
       if (this.#checks.waiting > 0) await setTimeout(Math.max(performance.now() - beganMs, MIN_REST_MS));
     });
   }

@@ -14,6 +14,7 @@ import { run } from './child.ts';
 import { startServer } from './gochat.ts';
 import { heartbeats } from './heartbeats.ts';
 import type { LoadResult } from './load.ts';
+import { login } from './login.ts';
 import { median } from './runner.ts';
 import { Seeds } from './seed.ts';
 import { STORM_CLIENTS, storm } from './storm.ts';
@@ -33,6 +34,11 @@ export const STUDIES: readonly Study[] = [
     name: 'heartbeats',
     title: 'CPU time of connections that only stay',
     run: heartbeats,
+  },
+  {
+    name: 'login',
+    title: 'CPU time of a login beside that of its signature check',
+    run: login,
   },
   {
     name: 'lone',

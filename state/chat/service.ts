@@ -28,7 +28,7 @@ export function accountService(
       };
     },
     async logout(request, context) {
-      const { user, token } = await tokens.verifyBearer(context.header('authorization'));
+      const { user, token } = tokens.verifyBearer(context.header('authorization'));
       const order = { user, code: 'LOGGED_OUT', reason: '' } as const;
       if (request.everywhere) await evictions.revokeAll(order);
       else await evictions.evict({ ...order, scope: EvictionScope.TOKEN, token, device: '' });
@@ -42,35 +42,35 @@ export function chatService(
   { rooms, membership }: { readonly rooms: Rooms; readonly membership: Membership },
   tokens: Tokens,
 ): Handlers<typeof state.ChatServiceService> {
-  const callerOf = async (context: CallContext): Promise<Actor> => {
-    const { user, name } = await tokens.verifyBearer(context.header('authorization'));
+  const callerOf = (context: CallContext): Actor => {
+    const { user, name } = tokens.verifyBearer(context.header('authorization'));
     return { user, userName: name };
   };
   return {
     async createRoom(request, context) {
-      return rooms.create(await callerOf(context), request.name, request.hideHistory);
+      return rooms.create(callerOf(context), request.name, request.hideHistory);
     },
     async joinRoom(request, context) {
-      return membership.join(await callerOf(context), request.room.toString());
+      return membership.join(callerOf(context), request.room.toString());
     },
     async leaveRoom(request, context) {
-      await membership.leave(await callerOf(context), request.room);
+      await membership.leave(callerOf(context), request.room);
       return {};
     },
     async removeMember(request, context) {
-      await membership.remove(await callerOf(context), request.room, request.user);
+      await membership.remove(callerOf(context), request.room, request.user);
       return {};
     },
     async deleteRoom(request, context) {
-      await membership.delete(await callerOf(context), request.room);
+      await membership.delete(callerOf(context), request.room);
       return {};
     },
     async listRooms(request, context) {
-      const { user } = await callerOf(context);
+      const { user } = callerOf(context);
       return rooms.listRooms(user, request.after, request.limit);
     },
     async getMessages(request, context) {
-      const { user } = await callerOf(context);
+      const { user } = callerOf(context);
       return rooms.history(user, request.conversation, request.beforeSeq, request.limit);
     },
   };

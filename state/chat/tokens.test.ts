@@ -27,20 +27,22 @@ test('a token: is good on every node until its time is over and the clocks may d
   const { clock, one, two } = await nodes();
   const { token, expiresAtMs } = await one.issue(ANN);
   expect(expiresAtMs).toBe(clock.nowMs + TTL_MS);
-  expect(await two.verify(token)).toEqual({ ...ANN, token: 1n });
+  expect(two.verify(token)).toEqual({ ...ANN, token: 1n });
   clock.nowMs = expiresAtMs + CLOCK_SKEW_MS - 1000;
-  expect(await two.verify(token)).toEqual({ ...ANN, token: 1n });
+  expect(two.verify(token)).toEqual({ ...ANN, token: 1n });
   clock.nowMs = expiresAtMs + CLOCK_SKEW_MS;
-  await expect(two.verify(token)).rejects.toMatchObject({ code: 'TOKEN_EXPIRED' });
+  expect(() => two.verify(token)).toThrow(expect.objectContaining({ code: 'TOKEN_EXPIRED' }));
 });
 
 test('a token: is refused when it is revoked, forged or not there', async () => {
   const { revoked, one } = await nodes();
   const { token } = await one.issue(ANN);
-  expect(await one.verifyBearer(`Bearer ${token}`)).toMatchObject(ANN);
-  await expect(one.verify(`${token.slice(0, -6)}AAAAAA`)).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
-  await expect(one.verifyBearer('Basic x')).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
-  await expect(one.verifyBearer(undefined)).rejects.toMatchObject({ code: 'TOKEN_MISSING' });
+  expect(one.verifyBearer(`Bearer ${token}`)).toMatchObject(ANN);
+  expect(() => one.verify(`${token.slice(0, -6)}AAAAAA`)).toThrow(
+    expect.objectContaining({ code: 'TOKEN_INVALID' }),
+  );
+  expect(() => one.verifyBearer('Basic x')).toThrow(expect.objectContaining({ code: 'TOKEN_INVALID' }));
+  expect(() => one.verifyBearer(undefined)).toThrow(expect.objectContaining({ code: 'TOKEN_MISSING' }));
   revoked.add(1n);
-  await expect(one.verify(token)).rejects.toMatchObject({ code: 'TOKEN_REVOKED' });
+  expect(() => one.verify(token)).toThrow(expect.objectContaining({ code: 'TOKEN_REVOKED' }));
 });

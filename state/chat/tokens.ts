@@ -1,16 +1,6 @@
 /** Access tokens: JWTs signed with an Ed25519 key that is made on first start and kept in the store. */
-import {
-  calculateJwkThumbprint,
-  createLocalJWKSet,
-  errors,
-  exportJWK,
-  generateKeyPair,
-  importJWK,
-  type JWK,
-  jwtVerify,
-  SignJWT,
-} from 'jose';
-import { GochatError, type PlainErrorCode, type UserId } from '../../common/mod.ts';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
+import { GochatError, JwtVerifier, type PlainErrorCode, type UserId } from '../../common/mod.ts';
 import { CLOCK_SKEW_MS } from '../limits.ts';
 import type { SigningKey, Store } from '../store/store.ts';
 
@@ -18,6 +8,12 @@ const ALGORITHM = 'EdDSA';
 const CURVE = 'Ed25519';
 const ISSUER = 'gochat';
 const AUDIENCE = 'gochat';
+const RULES = {
+  issuer: ISSUER,
+  audience: AUDIENCE,
+  algorithm: ALGORITHM,
+  clockSkewS: CLOCK_SKEW_MS / 1000,
+};
 const DECIMAL = /^[1-9]\d{0,18}$/;
 
 export interface Identity {
@@ -55,7 +51,7 @@ export class Tokens {
   readonly jwks: string;
   readonly #kid: string;
   readonly #key: Awaited<ReturnType<typeof importJWK>>;
-  readonly #keySet: ReturnType<typeof createLocalJWKSet>;
+  readonly #verifier = new JwtVerifier(RULES);
   readonly #rules: TokenRules;
   readonly #now: () => number;
 
@@ -69,9 +65,8 @@ export class Tokens {
     this.#key = key;
     this.#rules = rules;
     this.#now = rules.now ?? Date.now;
-    const set = { keys: [publicJwk] };
-    this.#keySet = createLocalJWKSet(set);
-    this.jwks = JSON.stringify(set);
+    this.jwks = JSON.stringify({ keys: [publicJwk] });
+    this.#verifier.setKeys(this.jwks);
   }
 
   /** Loads the signing key, making it where there is none yet. @throws GochatError STORE_UNAVAILABLE */
@@ -104,35 +99,21 @@ export class Tokens {
   }
 
   /** Returns who a token is for. @throws GochatError TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED */
-  async verify(token: string): Promise<Verified> {
-    try {
-      const { payload } = await jwtVerify(token, this.#keySet, {
-        algorithms: [ALGORITHM],
-        issuer: ISSUER,
-        audience: AUDIENCE,
-        requiredClaims: ['sub', 'exp', 'iat', 'jti'],
-        clockTolerance: CLOCK_SKEW_MS / 1000,
-        currentDate: new Date(this.#now()),
-      });
-      const { sub, name, jti = '' } = payload;
-      if (sub === undefined || !DECIMAL.test(sub) || typeof name !== 'string') {
-        throw new GochatError('TOKEN_INVALID');
-      }
-      const user = BigInt(sub) as UserId;
-      const id = DECIMAL.test(jti) ? BigInt(jti) : 0n;
-      const refusal = this.#rules.refusal(user, id);
-      if (refusal !== undefined) throw new GochatError(refusal);
-      return { user, name, token: id };
-    } catch (cause) {
-      if (cause instanceof GochatError) throw cause;
-      throw new GochatError(cause instanceof errors.JWTExpired ? 'TOKEN_EXPIRED' : 'TOKEN_INVALID', {
-        cause,
-      });
-    }
+  verify(token: string): Verified {
+    const claims = this.#verifier.verify(token, this.#now());
+    if (typeof claims === 'string') throw new GochatError(claims);
+    const { sub, name, jti } = claims;
+    if (typeof sub !== 'string' || !DECIMAL.test(sub) || typeof name !== 'string' || typeof jti !== 'string')
+      throw new GochatError('TOKEN_INVALID');
+    const user = BigInt(sub) as UserId;
+    const id = DECIMAL.test(jti) ? BigInt(jti) : 0n;
+    const refusal = this.#rules.refusal(user, id);
+    if (refusal !== undefined) throw new GochatError(refusal);
+    return { user, name, token: id };
   }
 
   /** Verifies the value of an Authorization header. @throws GochatError TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED */
-  async verifyBearer(header: string | undefined): Promise<Verified> {
+  verifyBearer(header: string | undefined): Verified {
     if (header === undefined || header === '') throw new GochatError('TOKEN_MISSING');
     const match = /^Bearer +(\S+)$/i.exec(header);
     if (match === null) throw new GochatError('TOKEN_INVALID');
