@@ -43,6 +43,11 @@ export class ConnectionTable {
     return connection?.conn === conn ? connection : undefined;
   }
 
+  /** Returns those of the connections that are still here. */
+  find(conns: readonly number[]): Connection[] {
+    return conns.map((conn) => this.get(conn)).filter((found) => found !== undefined);
+  }
+
   /** Forgets a connection; idempotent. */
   delete(connection: Connection): void {
     const slot = connection.conn & (this.#slots.length - 1);

@@ -52,8 +52,8 @@ export interface PendingLogin {
   /** State node that was asked for the session, then for the room. */
   link: StateLink | undefined;
   resumed: boolean;
-  /** State nodes that have not yet answered ATTACH. */
-  readonly awaited: Set<StateLink>;
+  /** State nodes that are to answer ATTACH. */
+  awaited: readonly StateLink[];
 }
 
 export class Connection implements WheelItem<Connection> {

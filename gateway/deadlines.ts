@@ -2,6 +2,7 @@
 import type { CodeWithDetails, PlainErrorCode } from '../common/mod.ts';
 import { type Connection, Phase } from './connection.ts';
 import {
+  ATTACH_TIMEOUT_MS,
   CLOSE_LINGER_MS,
   type GatewayLimits,
   HEARTBEAT_GRACE,
@@ -18,6 +19,8 @@ export interface DeadlinesContext {
   /** Whether clients are not being read: they cannot show life then. */
   isCongested(): boolean;
   close(connection: Connection, said: PlainErrorCode | CodeWithDetails): void;
+  /** It has waited for ATTACHED as long as it should. */
+  onAttachOverdue(connection: Connection): void;
 }
 
 /** Watches all connections of a worker with one timer; a frame costs one assignment. */
@@ -73,8 +76,14 @@ export class Deadlines {
     this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
   }
 
-  onHello(connection: Connection): void {
+  /** State is asked for the session, or for the room. */
+  onLogin(connection: Connection): void {
     this.#wheel.schedule(connection, LOGIN_TIMEOUT_MS);
+  }
+
+  /** State nodes are told of it. */
+  onAttach(connection: Connection): void {
+    this.#wheel.hasten(connection, ATTACH_TIMEOUT_MS);
   }
 
   onLive(connection: Connection): void {
@@ -94,6 +103,10 @@ export class Deadlines {
   #expire(connection: Connection): number {
     if (connection.phase >= Phase.CLOSING) {
       connection.transport.destroy(connection);
+      return 0;
+    }
+    if (connection.phase === Phase.ATTACH) {
+      this.#context.onAttachOverdue(connection);
       return 0;
     }
     if (this.#context.isCongested() || connection.slowSince !== 0) return RELOOK_MS;

@@ -1,7 +1,6 @@
 /** From HELLO to WELCOME: version, token, session, location map, room. */
 import { randomBytes } from 'node:crypto';
-import { setTimeout } from 'node:timers/promises';
-import { type CodeWithDetails, isPlainErrorCode, type PlainErrorCode, TaskQueue } from '../common/mod.ts';
+import { type CodeWithDetails, isPlainErrorCode, type PlainErrorCode } from '../common/mod.ts';
 import {
   client,
   encodeFrame,
@@ -14,6 +13,7 @@ import {
 } from '../proto/mod.ts';
 import type { Authenticator, Identity } from './authenticator.ts';
 import { type Connection, type PendingLogin, Phase } from './connection.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { Guard } from './guard.ts';
 import { HEARTBEAT_JITTER, HEARTBEAT_STRETCH } from './limits.ts';
 import type { StateLink } from './state-link.ts';
@@ -24,12 +24,12 @@ const DEVICE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 const JOIN_REF = 0;
 
 /**
- * A crowd that comes back is let in at a pace that leaves time for those who are here: a worker checks one token at a
- * time and then rests for as long as that took, which is the longer the busier the cores are. So a worker takes some
- * 600 logins a second, and one at once where nobody waits.
+ * A crowd that comes back is let in at a pace that leaves time for those who are here: a worker checks a few tokens and
+ * then rests for as long as that took, which is the longer the busier the cores are. What is checked together goes to
+ * state as one batch, so the rest is never so short that nobody else comes in it; the first after a rest is checked at once.
  */
-const MAX_CHECKS = 1;
-const MIN_REST_MS = 1;
+const MAX_CHECKS = 8;
+const MIN_REST_MS = 4;
 /** As many as are let in well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
 const MAX_CHECKS_WAITING = 5000;
 const CROWD_RETRY_MS = 5000;
@@ -39,6 +39,7 @@ export interface HandshakeContext {
   readonly authenticator: Authenticator;
   readonly guard: Pick<Guard, 'mayLogIn' | 'onLoginFailed'>;
   readonly uplink: Pick<Uplink, 'login' | 'attach' | 'home' | 'forward' | 'readyLinks'>;
+  readonly deadlines: Pick<Deadlines, 'onLogin' | 'onAttach'>;
   connectionId(conn: number): bigint;
   /** Facts of WELCOME that are the same for all. */
   readonly welcome: Pick<client.Welcome, 'gateway' | 'maxFrameBytes' | 'maxTextBytes'>;
@@ -46,17 +47,25 @@ export interface HandshakeContext {
   heartbeatIntervalMs(): number;
   close(connection: Connection, said: PlainErrorCode | CodeWithDetails, retryAfterMs?: number): void;
   send(connection: Connection, frame: Uint8Array): void;
-  /** HELLO is read; the deadline of the login begins. */
-  onHello(connection: Connection): void;
   /** WELCOME is sent. */
   onLive(connection: Connection): void;
+}
+
+/** A connection in the phase TOKEN. */
+interface Unchecked {
+  readonly connection: Connection;
+  readonly token: string;
+  readonly ticket: string;
 }
 
 export class Handshake {
   readonly #context: HandshakeContext;
   /** Connections in the phases LOGIN, ATTACH and JOIN. */
   readonly #pending = new Set<Connection>();
-  readonly #checks = new TaskQueue(MAX_CHECKS);
+  /** Whose token is to be checked, the first to come first. */
+  readonly #unchecked: Unchecked[] = [];
+  /** A turn of checks is due, or a rest goes on. */
+  #turning = false;
 
   constructor(context: HandshakeContext) {
     this.#context = context;
@@ -84,25 +93,23 @@ export class Handshake {
       room: hello.room,
       link: undefined,
       resumed: false,
-      awaited: new Set(),
+      awaited: [],
     };
     connection.phase = Phase.TOKEN;
-    context.onHello(connection);
+    context.deadlines.onLogin(connection);
     if (!context.guard.mayLogIn(connection)) return context.close(connection, 'ADDRESS_LIMITED');
     const { token, ticket } = hello;
-    if (this.#checks.waiting >= MAX_CHECKS_WAITING) {
+    if (this.#unchecked.length >= MAX_CHECKS_WAITING) {
       const retryAfterMs = Math.round(CROWD_RETRY_MS * (1 + Math.random()));
       return context.close(connection, 'OVERLOADED', retryAfterMs);
     }
-    this.#checks.add(async () => {
-      // Whoever has gone while it waited costs nothing more.
-      if (connection.phase !== Phase.TOKEN) return;
-      const beganMs = performance.now();
-      this.#onIdentity(connection, context.authenticator.verify(token, ticket));
-      if (this.#checks.waiting > 0) await setTimeout(Math.max(performance.now() - beganMs, MIN_REST_MS));
-    });
+    this.#unchecked.push({ connection, token, ticket });
+    if (this.#turning) return;
+    this.#turning = true;
+    setImmediate(this.#onTurn);
   }
 
+  /** State has answered; where it grants the session, the node that did so knows the connection. */
   onLoginResult(connection: Connection | undefined, result: wire.LoginResult): void {
     const login = connection?.login;
     if (connection?.phase !== Phase.LOGIN || login === undefined) return;
@@ -113,17 +120,28 @@ export class Handshake {
     }
     connection.session = result.session;
     connection.epoch = result.epoch;
-    login.link = undefined;
     login.resumed = result.resumed;
     connection.phase = Phase.ATTACH;
-    for (const link of this.#context.uplink.attach(connection)) login.awaited.add(link);
-    this.#proceedIfAttached(connection);
+    login.awaited = this.#context.uplink.attach(connection, login.link);
+    login.link = undefined;
+    if (login.awaited.length > 0) this.#context.deadlines.onAttach(connection);
+    else this.#proceed(connection, login);
   }
 
   onAttached(link: StateLink, connection: Connection | undefined): void {
-    if (connection?.phase !== Phase.ATTACH) return;
-    connection.login?.awaited.delete(link);
-    this.#proceedIfAttached(connection);
+    const login = connection?.login;
+    if (connection?.phase !== Phase.ATTACH || login === undefined) return;
+    login.awaited = login.awaited.filter((awaited) => awaited !== link);
+    if (login.awaited.length === 0) this.#proceed(connection, login);
+  }
+
+  /** The connection has waited for ATTACHED long enough: whoever still owes it tells when the client must resynchronise. */
+  onAttachOverdue(connection: Connection): void {
+    const { login } = connection;
+    if (login === undefined) return;
+    for (const link of login.awaited) link.expectLate(connection.conn);
+    login.awaited = [];
+    this.#proceed(connection, login);
   }
 
   /** What was asked of this node is asked of another one. */
@@ -157,6 +175,22 @@ export class Handshake {
     connection.login = undefined;
   }
 
+  readonly #onTurn = (): void => {
+    const beganMs = performance.now();
+    let checks = 0;
+    let looked = 0;
+    for (; checks < MAX_CHECKS && looked < this.#unchecked.length; looked++) {
+      const { connection, token, ticket } = this.#unchecked[looked] as Unchecked;
+      // Whoever has gone while it waited costs nothing more.
+      if (connection.phase !== Phase.TOKEN) continue;
+      checks++;
+      this.#onIdentity(connection, this.#context.authenticator.verify(token, ticket));
+    }
+    this.#unchecked.splice(0, looked);
+    this.#turning = checks > 0;
+    if (this.#turning) setTimeout(this.#onTurn, Math.max(performance.now() - beganMs, MIN_REST_MS));
+  };
+
   #onIdentity(connection: Connection, identity: Identity | PlainErrorCode): void {
     if (connection.phase !== Phase.TOKEN) return;
     if (typeof identity === 'string') {
@@ -173,7 +207,7 @@ export class Handshake {
   }
 
   #login(connection: Connection): void {
-    const { conn, user, userName, device, login, token } = connection;
+    const { conn, user, userName, device, unnamedDevice, login, token } = connection;
     if (login === undefined) return;
     login.link = this.#context.uplink.login({
       conn,
@@ -185,16 +219,16 @@ export class Handshake {
       run: login.run,
       attempt: login.attempt,
       token,
+      unnamedDevice,
     });
     if (login.link === undefined) this.#context.close(connection, 'STATE_UNAVAILABLE');
   }
 
-  #proceedIfAttached(connection: Connection): void {
-    const login = connection.login;
-    if (login === undefined || login.awaited.size > 0) return;
+  #proceed(connection: Connection, login: PendingLogin): void {
     if (this.#context.uplink.readyLinks === 0) return this.#context.close(connection, 'STATE_UNAVAILABLE');
     if (login.room === '') return this.#welcome(connection, login);
     connection.phase = Phase.JOIN;
+    this.#context.deadlines.onLogin(connection);
     this.#join(connection);
   }
 

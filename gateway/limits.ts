@@ -115,8 +115,10 @@ export const HEARTBEAT_STRETCH = 4;
 export const HEARTBEAT_JITTER = 0.1;
 /** Silence of this many heartbeat intervals means that the peer is gone. */
 export const HEARTBEAT_GRACE = 2.5;
-/** Deadline from HELLO to WELCOME: the token's check, state's session and the location map. */
+/** Deadline of the token's check and state's session together, and of joining the room. */
 export const LOGIN_TIMEOUT_MS = 10_000;
+/** How long WELCOME waits for a state node that does not answer ATTACH; it is told of the connection all the same. */
+export const ATTACH_TIMEOUT_MS = 200;
 /** How long a connection that was told CLOSE may take to end before it is cut. */
 export const CLOSE_LINGER_MS = 2_000;
 /** How long a worker that starts waits for keys and a state node; then it takes clients all the same and says why not. */

@@ -43,12 +43,8 @@ export class ResyncFence {
       connection.fence = Fence.DUE;
       queue.push(connection);
     }
-    clearTimeout(this.#pacer);
-    this.#pacer = undefined;
-    // With nobody to synchronise with they stay fenced: the next change of the set comes here again.
-    this.#queue = this.#events.isReachable() ? queue : [];
-    this.#step = Math.max(MIN_STEP, Math.ceil(queue.length / STEPS));
-    this.#pace();
+    this.#queue = queue;
+    this.#start();
   }
 
   /** Fences those whose messages state could not take; RESYNC waits a little, so that state is not hit at once again. */
@@ -76,6 +72,16 @@ export class ResyncFence {
     if (this.#events.isReachable()) this.#resync(connection);
   }
 
+  /** The same for those who may be many: RESYNC is spread as for all. */
+  lostMany(connections: readonly Connection[]): void {
+    for (const connection of connections) {
+      if (connection.phase !== Phase.LIVE || connection.fence === Fence.HELD) continue;
+      connection.fence = Fence.DUE;
+      this.#queue.push(connection);
+    }
+    this.#start();
+  }
+
   /** The client has sent something: a RESYNC that is due goes out now. Returns whether its messages may pass. */
   pass(connection: Connection): boolean {
     if (connection.fence === Fence.OPEN) return true;
@@ -96,6 +102,15 @@ export class ResyncFence {
     for (const timer of this.#holds) clearTimeout(timer);
     this.#holds.clear();
     this.#queue = [];
+  }
+
+  /** Begins to go through the queue, which has changed. */
+  #start(): void {
+    clearTimeout(this.#pacer);
+    // With nobody to synchronise with they stay fenced: the next change of the set of nodes fences all.
+    if (!this.#events.isReachable()) this.#queue = [];
+    this.#step = Math.max(MIN_STEP, Math.ceil(this.#queue.length / STEPS));
+    this.#pace();
   }
 
   #pace(): void {

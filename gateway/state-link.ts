@@ -35,6 +35,8 @@ export interface StateLinkEvents {
   /** An open stream ended: what it would have pushed is lost. */
   onEnded(link: StateLink, end: StreamEnd): void;
   onAttached(link: StateLink, conn: number): void;
+  /** ATTACHED has come for connections that were not to wait for it. */
+  onAttachedLate(conns: readonly number[]): void;
   /**
    * The record at `from` is a DELIVER or a PUBLISH. Returns how many it has taken of those from there on.
    *
@@ -72,6 +74,8 @@ export class StateLink implements ClientBatchHandler {
   /** Never more than an ATTACH and a DETACH per connection. */
   #waiting: Waiting[] = [];
   #unsettled = new Set<number>();
+  /** Connections that live without ATTACHED, which is still to come. */
+  readonly #late = new Set<number>();
   readonly #topics = new Topics();
 
   constructor(node: StateNode, open: OpenLink, events: StateLinkEvents) {
@@ -111,10 +115,16 @@ export class StateLink implements ClientBatchHandler {
     return true;
   }
 
+  /** A connection goes on without ATTACHED of this node: `onAttachedLate` follows, or the end of the stream. */
+  expectLate(conn: number): void {
+    this.#late.add(conn);
+  }
+
   /** Tells the node that a connection is gone. @param left on purpose, of whichever side; else it broke */
   detach(conn: number, left: boolean): void {
     if (this.#stream === undefined) return;
     this.#control(encodeDetach(conn, left));
+    this.#late.delete(conn);
     this.#settle(conn);
   }
 
@@ -161,6 +171,7 @@ export class StateLink implements ClientBatchHandler {
     this.#phase = LinkPhase.CONNECTING;
     this.#waiting = [];
     this.#unsettled.clear();
+    this.#late.clear();
     this.#topics.clear();
     this.#setCongested(false);
     this.#events.onEnded(this, end);
@@ -201,10 +212,13 @@ export class StateLink implements ClientBatchHandler {
   }
 
   #onAttached(record: Uint8Array): void {
+    const late: number[] = [];
     for (const conn of decodeConns(record)) {
       this.#events.onAttached(this, conn);
+      if (this.#late.delete(conn)) late.push(conn);
       this.#settle(conn);
     }
+    if (late.length > 0) this.#events.onAttachedLate(late);
   }
 
   #settle(conn: number): void {

@@ -128,11 +128,15 @@ export class FakeState implements AsyncDisposable {
     this.logins.push(login);
     if (!this.answersLogin) return;
     const session = login.resumeSession === 0n ? ++this.#session : login.resumeSession;
+    const epoch = ++this.#session;
+    const { conn, user, userName, device, unnamedDevice, token } = login;
+    const attach = { conn, user, userName, device, unnamedDevice, token, session, epoch };
+    if (this.refuses === '') from.attached.set(conn, attach);
     const result = {
-      conn: login.conn,
+      conn,
       errorCode: this.refuses,
       session,
-      epoch: ++this.#session,
+      epoch,
       resumed: login.resumeSession !== 0n,
       retryAfterMs: 0,
     };

@@ -48,6 +48,7 @@ describe('Uplink', () => {
         onRouteChange: tell('route'),
         onLinkEnded: ({ node }) => told.push(['ended', node.id]),
         onAttached: ({ node }, conn) => told.push(['attached', node.id, conn]),
+        onAttachedLate: tell('late'),
         onLoginResult: tell('login'),
         onDeliver: (records, from, named) => told.push(['deliver', records[from], named]) && 1,
         onKick: tell('kick'),
@@ -145,7 +146,7 @@ describe('Uplink', () => {
     link.open();
     expect(link.attached).toEqual([1, 2]);
     const late = live(6);
-    expect(uplink.attach(late)).toHaveLength(1);
+    expect(uplink.attach(late, undefined)).toHaveLength(1);
     (connections[2] as Connection).phase = Phase.CLOSING;
     uplink.detach(3, true);
     link.drain();

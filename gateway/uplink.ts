@@ -26,6 +26,8 @@ export interface UplinkEvents {
   /** A stream ended: what was asked of that node is not answered any more. */
   onLinkEnded(link: StateLink): void;
   onAttached(link: StateLink, conn: number): void;
+  /** A node now knows connections that did not wait for it: what it pushed until now they have missed. */
+  onAttachedLate(conns: readonly number[]): void;
   onLoginResult(result: wire.LoginResult): void;
   /** See StateLinkEvents. */
   onDeliver(records: readonly Uint8Array[], from: number, named: Uint8Array): number;
@@ -129,9 +131,11 @@ export class Uplink implements StateLinkEvents {
     return link === undefined || link.send(record) === SendResult.CLOSED ? undefined : link;
   }
 
-  /** Tells all nodes of a connection and returns those that will answer. */
-  attach(connection: Connection): StateLink[] {
-    return [...this.#links.values()].filter((link) => link.attach(connection));
+  /** Tells all nodes of a connection, save the one that knows it already, and returns those that will answer. */
+  attach(connection: Connection, knowing: StateLink | undefined): StateLink[] {
+    const told: StateLink[] = [];
+    for (const link of this.#links.values()) if (link !== knowing && link.attach(connection)) told.push(link);
+    return told;
   }
 
   /** Tells all nodes that a connection is gone. @param left on purpose, of whichever side; else it broke */
@@ -169,6 +173,10 @@ export class Uplink implements StateLinkEvents {
 
   onAttached(link: StateLink, conn: number): void {
     this.#events.onAttached(link, conn);
+  }
+
+  onAttachedLate(conns: readonly number[]): void {
+    this.#events.onAttachedLate(conns);
   }
 
   onCongestion(): void {

@@ -198,17 +198,51 @@ describe('handshake', () => {
     expect(second.logins).toHaveLength(1);
   });
 
-  test('ATTACHED is missing from one node: no WELCOME until it comes', async () => {
+  describe('a state node that does not answer', () => {
+    /** A client of a gateway with two nodes, and the one of them that did not log it in. */
+    async function login(stack: AsyncDisposableStack) {
+      const other = stack.use(await FakeState.start());
+      const node = stack.use(await TestNode.start(tokens, [state, other]));
+      for (const each of [state, other]) each.answersAttach = false;
+      const client = await node.tcp();
+      await client.login(await tokens.token(1n));
+      const [home, frozen] = state.logins.length > 0 ? [state, other] : [other, state];
+      return { client, home, stream: [...frozen.streams][0] };
+    }
+
+    test('WELCOME comes all the same, and RESYNC once the node knows the connection', async () => {
+      await using stack = new AsyncDisposableStack();
+      const { client, home, stream } = await login(stack);
+      expect([...(stream?.attached.values() ?? [])]).toMatchObject([{ user: 1n }]);
+      // What it pushes before it confirms is for all whom it knew.
+      stream?.attachedAll();
+      await client.next(Type.RESYNC);
+      client.send(7, 1n, 'refused until the client has answered');
+      expect(await client.nextNack(7)).toMatchObject({ code: 'RESYNC_REQUIRED' });
+      // It is told once.
+      stream?.attachedAll();
+      for (const each of home.streams) each.kick(1, 'KICKED');
+      await client.nextClose();
+      expect(client.received).toEqual([]);
+    });
+
+    test('its stream ends: RESYNC', async () => {
+      await using stack = new AsyncDisposableStack();
+      const { client, stream } = await login(stack);
+      stream?.stream.close();
+      await client.next(Type.RESYNC);
+    });
+  });
+
+  test('every state node knows the connection: WELCOME, and nothing after it', async () => {
     await using other = await FakeState.start();
     await using node = await TestNode.start(tokens, [state, other]);
-    other.answersAttach = false;
     const client = await node.tcp();
-    client.hello(await tokens.token(1n));
-    await expect.poll(() => [...other.streams][0]?.attached.size).toBe(1);
-    await expect.poll(() => [...state.streams][0]?.attached.size).toBe(1);
+    await client.login(await tokens.token(1n));
+    for (const each of [state, other]) expect([...each.streams][0]?.attached.size).toBe(1);
+    client.write(frameOf(Type.PING, 9));
+    await client.next(Type.PONG);
     expect(client.received).toEqual([]);
-    for (const stream of other.streams) stream.attachedAll();
-    await client.next(Type.WELCOME);
   });
 });
 

@@ -79,6 +79,7 @@ export class WorkerNode {
     this.#deadlines = new Deadlines(limits, {
       isCongested: () => this.#uplink.congested,
       close: (connection, said) => this.#connections.close(connection, said),
+      onAttachOverdue: (connection) => this.#handshake.onAttachOverdue(connection),
     });
     this.#slow = new SlowReaders(limits, {
       stats: this.stats,
@@ -253,8 +254,8 @@ export class WorkerNode {
         const connection = this.#table.get(conn);
         if (connection) this.#connections.close(connection, kickOf(code, reason));
       },
-      onFence: (conns) =>
-        this.#fence.hold(conns.map((conn) => this.#table.get(conn)).filter((found) => found !== undefined)),
+      onAttachedLate: (conns) => this.#fence.lostMany(this.#table.find(conns)),
+      onFence: (conns) => this.#fence.hold(this.#table.find(conns)),
       onTrace: (trace) => this.#traces.find(trace),
       onUncongested: () => {
         const held = this.#heldBack;
@@ -285,9 +286,9 @@ export class WorkerNode {
       uplink: this.#uplink,
       connectionId: (conn) => ids.of(this.#uplink.gateway, conn),
       guard: this.#guard,
+      deadlines: this.#deadlines,
       close: (connection, said, retryAfterMs) => this.#connections.close(connection, said, retryAfterMs),
       send: (connection, frame) => this.#fanout.send(connection, frame),
-      onHello: (connection) => this.#deadlines.onHello(connection),
       onLive: (connection) => {
         connection.transport.accept(connection, maxFrameBytes);
         this.#deadlines.onLive(connection);

@@ -2,18 +2,16 @@
 import type { SessionId, UserId } from '../../common/mod.ts';
 import { encodeConns, encodeRecord, link as wire, LinkKind } from '../../proto/mod.ts';
 import type { Downlink } from '../session/downlink.ts';
+import type { Attachment } from '../session/location-map.ts';
 import type { SessionEvent } from '../session/session-log.ts';
-import { type Hold, holdName } from '../session/sessions.ts';
+import { holdName } from '../session/sessions.ts';
 import type { LinkContext } from './link-context.ts';
-
-/** Logins answered and not attached yet; the oldest is given up and released for a new one. */
-const MAX_PENDING_HOLDS = 10_000;
 
 export class Attachments {
   readonly #link: Downlink;
   readonly #context: LinkContext;
-  /** Sessions claimed here whose connection is not attached yet. */
-  readonly #holds = new Map<number, Hold>();
+  /** Connections whose session is being claimed; whoever leaves meanwhile is not among them any more. */
+  readonly #claiming = new Set<number>();
   /** Connections to be answered with ATTACHED at the end of the records. */
   #attached: number[] = [];
 
@@ -23,35 +21,10 @@ export class Attachments {
   }
 
   attach(attach: wire.Attach): void {
-    const { conn } = attach;
-    const hold = this.#holds.get(conn);
-    this.#holds.delete(conn);
-    const { locations, presence, evictions, sessionLog } = this.#context;
-    const user = attach.user as UserId;
-    const device = hold?.device ?? attach.device;
-    const replaced = locations.attach(this.#link.index, {
-      conn,
-      user,
-      userName: attach.userName,
-      device,
-      unnamed: attach.unnamedDevice,
-      session: attach.session as SessionId,
-      epoch: attach.epoch,
-      token: attach.token,
-      claimedHere: hold !== undefined,
-    });
-    presence.attached(user, attach.unnamedDevice ? '' : device);
-    this.#note(user, attach.session as SessionId, device, 'attached', '');
-    for (const { stream, conn: loser, session } of replaced) {
-      const code = 'SESSION_REPLACED';
-      stream.kick(loser, code);
-      // The map has forgotten the loser, so that its kick finds nothing to note.
-      sessionLog.add({ user, session, device, gateway: stream.peerName, what: 'kicked', detail: code });
-    }
-    // The order may have been given while the connection was logging in, or out of this node's sight.
-    const order = evictions.orderFor(user, { device, token: attach.token, epoch: attach.epoch });
-    if (order !== undefined) this.#link.kick(conn, order.code, order.reason);
-    this.#attached.push(conn);
+    const { unnamedDevice: unnamed, user, session } = attach;
+    const ids = { user: user as UserId, session: session as SessionId };
+    this.#attach({ ...attach, ...ids, unnamed, claimedHere: false });
+    this.#attached.push(attach.conn);
   }
 
   /** Answers what was attached since the last time. */
@@ -61,21 +34,12 @@ export class Attachments {
     this.#attached = [];
   }
 
+  /** Claims the session, and attaches the connection where it is granted. */
   login(login: wire.Login): void {
-    const { sessions } = this.#context;
-    sessions
+    this.#claiming.add(login.conn);
+    this.#context.sessions
       .login(login)
-      .then((result) => {
-        if (result.errorCode === '') {
-          const hold = { user: login.user as UserId, device: holdName(login), epoch: result.epoch };
-          if (this.#link.ended) {
-            sessions.release(hold);
-            return;
-          }
-          this.#keepHold(login.conn, hold);
-        }
-        this.#link.answer(encodeRecord(LinkKind.LOGIN_RESULT, wire.LoginResult.encode(result).finish()));
-      })
+      .then((result) => this.#onClaim(login, result))
       .catch((error: unknown) => {
         const { logger } = this.#context;
         logger.error({ err: error, gateway: this.#link.peerName }, 'login answer failed');
@@ -85,11 +49,7 @@ export class Attachments {
   /** @param left the connection ended on purpose: its user does not count as online for a while */
   detach(conn: number, left: boolean, what: SessionEvent['what'], detail: string): void {
     const { locations, sessions, presence } = this.#context;
-    const hold = this.#holds.get(conn);
-    if (hold !== undefined) {
-      this.#holds.delete(conn);
-      sessions.release(hold);
-    }
+    this.#claiming.delete(conn);
     const was = locations.detach(this.#link.index, conn);
     if (was === undefined) return;
     this.#note(was.user, was.session, was.device, what, detail);
@@ -99,23 +59,45 @@ export class Attachments {
 
   /** Forgets all connections. Their sessions stay held: the worker may live on without this stream. */
   forget(): void {
-    this.#holds.clear();
+    this.#claiming.clear();
     const { locations, presence } = this.#context;
     const { index } = this.#link;
     for (const { user, device } of locations.callersOf(index)) presence.dropped(user, device);
     locations.close(index);
   }
 
-  /** Remembers a claim until its connection is attached, which may never happen. */
-  #keepHold(conn: number, hold: Hold): void {
-    if (this.#holds.size >= MAX_PENDING_HOLDS) {
-      for (const [oldest, abandoned] of this.#holds) {
-        this.#holds.delete(oldest);
-        this.#context.sessions.release(abandoned);
-        break;
+  #onClaim(login: wire.Login, result: wire.LoginResult): void {
+    const isHere = this.#claiming.delete(login.conn);
+    if (result.errorCode === '') {
+      const { epoch } = result;
+      const user = login.user as UserId;
+      const device = holdName(login);
+      if (!isHere) {
+        this.#context.sessions.release({ user, device, epoch });
+        return;
       }
+      const session = result.session as SessionId;
+      const unnamed = login.unnamedDevice;
+      this.#attach({ ...login, user, device, session, epoch, unnamed, claimedHere: true });
     }
-    this.#holds.set(conn, hold);
+    this.#link.answer(encodeRecord(LinkKind.LOGIN_RESULT, wire.LoginResult.encode(result).finish()));
+  }
+
+  #attach(attachment: Attachment): void {
+    const { conn, user, device, unnamed, session, token, epoch } = attachment;
+    const { locations, presence, evictions, sessionLog } = this.#context;
+    const replaced = locations.attach(this.#link.index, attachment);
+    presence.attached(user, unnamed ? '' : device);
+    this.#note(user, session, device, 'attached', '');
+    for (const { stream, conn: loser, session: lost } of replaced) {
+      const code = 'SESSION_REPLACED';
+      stream.kick(loser, code);
+      // The map has forgotten the loser, so that its kick finds nothing to note.
+      sessionLog.add({ user, session: lost, device, gateway: stream.peerName, what: 'kicked', detail: code });
+    }
+    // The order may have been given while the connection was logging in, or out of this node's sight.
+    const order = evictions.orderFor(user, { device, token, epoch });
+    if (order !== undefined) this.#link.kick(conn, order.code, order.reason);
   }
 
   #note(user: UserId, session: SessionId, device: string, what: SessionEvent['what'], detail: string): void {

@@ -98,7 +98,6 @@ describe('link: login', () => {
     w.login({ conn: 1, connection: 100n, user: 5n, userName: 'ann', device: 'phone' });
     await settle();
     const { epoch, session } = loginResult(w.take());
-    w.attach(1, 5n, { device: 'phone', epoch });
     expect((await hot.holder(5n as never, 'phone'))?.epoch).toBe(epoch);
     w.detach(1);
     await settle();
@@ -115,15 +114,46 @@ describe('link: login', () => {
     expect(loginResult(w.take())).toMatchObject({ resumed: true, session });
   });
 
-  test('a client that goes before it is attached: its hold is released', async () => {
-    const { worker, hot } = await testNode();
+  test('LOGIN that is granted: the connection is in the location map before the worker hears of it', async () => {
+    const { node, store, worker } = await testNode();
+    store.addRoom(ROOM, 'room', [5n, 6n]);
     const w = worker();
-    w.login({ conn: 1, connection: 100n, user: 5n, userName: 'ann', device: 'phone' });
+    w.attach(1, 6n);
+    w.login({ conn: 2, connection: 100n, user: 5n, userName: 'ann', device: 'phone', token: 9n });
     await settle();
-    w.detach(1);
+    expect(w.lines()).toEqual(['attached 1', 'login 2 ok']);
+    expect(node.locations.connectionsOf(5n as never)).toMatchObject([
+      { conn: 2, device: 'phone', token: 9n },
+    ]);
+    w.send(1, 1, ROOM, 'm1');
     await settle();
-    expect(await hot.holder(5n as never, 'phone')).toBeUndefined();
+    expect(w.lines()).toContainEqual(expect.stringMatching(/^2: MESSAGE/));
   });
+
+  test.each(['the client', 'the stream'])(
+    '%s goes while its session is claimed: released, and not attached',
+    async (who) => {
+      const { node, worker, hot } = await testNode();
+      const { promise, resolve: claimed } = Promise.withResolvers<void>();
+      const claim = hot.claim.bind(hot);
+      hot.claim = async (...args) => {
+        const result = await claim(...args);
+        await promise;
+        return result;
+      };
+      const w = worker();
+      w.login({ conn: 1, connection: 100n, user: 5n, userName: 'ann', device: 'phone' });
+      await settle();
+      expect(await hot.holder(5n as never, 'phone')).toBeDefined();
+      if (who === 'the client') w.detach(1);
+      else w.end('lost');
+      claimed();
+      await settle();
+      expect(w.lines()).toEqual([]);
+      expect(node.locations.size).toBe(0);
+      expect(await hot.holder(5n as never, 'phone')).toBeUndefined();
+    },
+  );
 
   test('hot state down: HOT_UNAVAILABLE with a retry hint, and the next login works', async () => {
     const { worker, hot } = await testNode();

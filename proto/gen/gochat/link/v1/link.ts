@@ -42,7 +42,10 @@ export interface Open {
   worker: number;
 }
 
-/** Asks the state node of this user for a session; the token is verified already. */
+/**
+ * Asks the state node of this user for a session; the token is verified already. Where it is granted, that node puts
+ * the connection into its location map before it answers: it needs no Attach.
+ */
 export interface Login {
   /** Number of the connection in its worker, never used twice. */
   conn: number;
@@ -56,6 +59,7 @@ export interface Login {
   /** As in Hello. */
   run: bigint;
   attempt: number;
+  unnamedDevice: boolean;
 }
 
 export interface LoginResult {
@@ -68,7 +72,7 @@ export interface LoginResult {
   retryAfterMs: number;
 }
 
-/** The worker holds this connection; part of the location map. */
+/** The worker holds this connection, which logged in through another node or stream; part of the location map. */
 export interface Attach {
   conn: number;
   user: bigint;
@@ -287,6 +291,7 @@ function createBaseLogin(): Login {
     token: 0n,
     run: 0n,
     attempt: 0,
+    unnamedDevice: false,
   };
 }
 
@@ -333,6 +338,9 @@ export const Login: MessageFns<Login> = {
     }
     if (message.attempt !== 0) {
       writer.uint32(72).uint32(message.attempt);
+    }
+    if (message.unnamedDevice !== false) {
+      writer.uint32(80).bool(message.unnamedDevice);
     }
     return writer;
   },
@@ -422,6 +430,14 @@ export const Login: MessageFns<Login> = {
             message.attempt = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.unnamedDevice = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -452,6 +468,7 @@ export const Login: MessageFns<Login> = {
     message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
     message.run = (object.run !== undefined && object.run !== null) ? BigInt(object.run) : 0n;
     message.attempt = object.attempt ?? 0;
+    message.unnamedDevice = object.unnamedDevice ?? false;
     return message;
   },
 };
