@@ -14,6 +14,8 @@ const DEFAULT_HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const DEFAULT_LOW_WATER_BYTES = 1024 * 1024;
 /** Bytes handed to gRPC and not yet written by it; beyond it a tick's records wait and join the next batch. */
 const MAX_IN_FLIGHT_BYTES = 512 * 1024;
+/** How long a record that is in no hurry waits for others to leave with. */
+const SOON_MS = 10;
 /** Tag and length in front of a record. */
 const RECORD_HEAD_BYTES = 6;
 
@@ -54,6 +56,7 @@ export class BatchPipe implements BatchStream {
   #queuedRecords = 0;
   #inFlightBytes = 0;
   #scheduled = false;
+  #soon: NodeJS.Timeout | undefined;
   #pressed = false;
 
   constructor(peer: string, transport: PipeTransport, options: BatchStreamOptions) {
@@ -84,29 +87,18 @@ export class BatchPipe implements BatchStream {
   }
 
   send(record: Uint8Array, tail?: Uint8Array): SendResult {
-    if (this.#state !== 'open') return SendResult.CLOSED;
-    const length = tail === undefined ? record.length : record.length + tail.length;
-    if (length > this.maxRecordBytes) return SendResult.CLOSED;
-    if (
-      this.queuedBytes + recordBytes(length) > this.#maxQueueBytes ||
-      this.#queuedRecords === this.#maxQueueRecords
-    ) {
-      this.#pressed = true;
-      return SendResult.CLOSED;
-    }
-    if (!this.#writer.append(record, tail)) {
-      this.#seal();
-      this.#writer.append(record, tail);
-    }
-    this.#queuedRecords++;
-    if (!this.#scheduled) {
+    const result = this.#append(record, tail);
+    if (result !== SendResult.CLOSED && !this.#scheduled) {
       this.#scheduled = true;
       setImmediate(this.#flush);
     }
-    if (this.queuedBytes <= this.#highWaterBytes && this.#queuedRecords <= this.#maxQueueRecords / 4)
-      return SendResult.SUCCESS;
-    this.#pressed = true;
-    return SendResult.BACKPRESSURE;
+    return result;
+  }
+
+  sendSoon(record: Uint8Array): SendResult {
+    const result = this.#append(record, undefined);
+    if (result !== SendResult.CLOSED && !this.#scheduled) this.#soon ??= setTimeout(this.#flush, SOON_MS);
+    return result;
   }
 
   pause(): void {
@@ -124,6 +116,28 @@ export class BatchPipe implements BatchStream {
   /** Closes and tells the peer that this is because of a drain. */
   closeDraining(): void {
     this.#close(true);
+  }
+
+  #append(record: Uint8Array, tail: Uint8Array | undefined): SendResult {
+    if (this.#state !== 'open') return SendResult.CLOSED;
+    const length = tail === undefined ? record.length : record.length + tail.length;
+    if (length > this.maxRecordBytes) return SendResult.CLOSED;
+    if (
+      this.queuedBytes + recordBytes(length) > this.#maxQueueBytes ||
+      this.#queuedRecords === this.#maxQueueRecords
+    ) {
+      this.#pressed = true;
+      return SendResult.CLOSED;
+    }
+    if (!this.#writer.append(record, tail)) {
+      this.#seal();
+      this.#writer.append(record, tail);
+    }
+    this.#queuedRecords++;
+    if (this.queuedBytes <= this.#highWaterBytes && this.#queuedRecords <= this.#maxQueueRecords / 4)
+      return SendResult.SUCCESS;
+    this.#pressed = true;
+    return SendResult.BACKPRESSURE;
   }
 
   /** The call is established; `handler` hears from it. */
@@ -178,6 +192,8 @@ export class BatchPipe implements BatchStream {
 
   readonly #flush = (): void => {
     this.#scheduled = false;
+    clearTimeout(this.#soon);
+    this.#soon = undefined;
     if (this.#state === 'open') this.#pump();
   };
 

@@ -100,11 +100,8 @@ export class StateLink implements ClientBatchHandler {
 
   /** Forwards a record; the answer SUCCESS or BACKPRESSURE means that it was taken. */
   send(record: Uint8Array, tail?: Uint8Array): SendResult {
-    if (this.#stream === undefined) return SendResult.CLOSED;
-    const result = this.#stream.send(record, tail);
-    // Without a full queue (the record is too large) no drain would follow.
-    if (result !== SendResult.SUCCESS && this.ready && this.#stream.queuedBytes > 0) this.#setCongested(true);
-    return result;
+    const stream = this.#stream;
+    return stream === undefined ? SendResult.CLOSED : this.#sent(stream, stream.send(record, tail));
   }
 
   /** Tells the node of a connection; `onAttached` follows. Returns false where the stream is not open. */
@@ -197,7 +194,7 @@ export class StateLink implements ClientBatchHandler {
       const item = waiting[sent] as Waiting;
       // It has closed before the node heard of it.
       if (!(item instanceof Uint8Array) && !item.attached) continue;
-      const result = this.send(encodeWaiting(item));
+      const result = this.#sendWaiting(item);
       if (result === SendResult.CLOSED) break;
       if (item === READY_RECORD) {
         this.#phase = LinkPhase.SETTLING;
@@ -209,6 +206,21 @@ export class StateLink implements ClientBatchHandler {
       }
     }
     if (sent > 0) waiting.splice(0, sent);
+  }
+
+  #sendWaiting(item: Waiting): SendResult {
+    const stream = this.#stream;
+    if (stream === undefined) return SendResult.CLOSED;
+    const record = encodeWaiting(item);
+    // Nobody waits for the answer to a DETACH, and where one goes others go.
+    const isUrgent = record[0] !== LinkKind.DETACH;
+    return this.#sent(stream, isUrgent ? stream.send(record) : stream.sendSoon(record));
+  }
+
+  #sent(stream: BatchStream, result: SendResult): SendResult {
+    // Without a full queue (the record is too large) no drain would follow.
+    if (result !== SendResult.SUCCESS && this.ready && stream.queuedBytes > 0) this.#setCongested(true);
+    return result;
   }
 
   #onAttached(record: Uint8Array): void {

@@ -36,6 +36,10 @@ export class FakeLink implements BatchStream {
     return result;
   }
 
+  sendSoon(record: Uint8Array): SendResult {
+    return this.send(record);
+  }
+
   pause(): void {}
   resume(): void {}
   close(): void {

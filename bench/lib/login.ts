@@ -13,8 +13,8 @@ import { Seeds } from './seed.ts';
 import { environment, type Findings, type StudyContext } from './study.ts';
 import { sample, type Tracked, usageSince } from './usage.ts';
 
-const PER_SECOND = 500;
-const LOGINS = 8000;
+const PER_SECOND = 1000;
+const LOGINS = 12_000;
 /** Before anything is measured: by then the servers' code is compiled. */
 const WARM_UP = 4000;
 const EMPTY_S = 10;

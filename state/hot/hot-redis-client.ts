@@ -96,6 +96,8 @@ export function createRedisClient(
         ...(sentinel === undefined ? hosts[0] : sentinelOptions(sentinel, address, tls, retryStrategy)),
         db,
         retryStrategy,
+        // What is asked in one turn of the event loop is one write, and what comes meanwhile is the next one.
+        enableAutoPipelining: true,
         // A fail-over may leave us with what is now a replica.
         reconnectOnError: (error) => error.message.startsWith('READONLY'),
       });

@@ -40,6 +40,10 @@ export class FakeStream implements BatchStream {
     return this.result;
   }
 
+  sendSoon(record: Uint8Array): SendResult {
+    return this.send(record);
+  }
+
   pause(): void {}
 
   resume(): void {}
