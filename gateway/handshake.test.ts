@@ -17,7 +17,7 @@ function setUp() {
     guard: { mayLogIn: () => true },
     deadlines: { onLogin: () => undefined },
     heartbeatIntervalMs: () => 1000,
-    close: (connection: Connection, code: string, _: unknown, retryAfterMs = 0) => {
+    close: (connection: Connection, code: string, retryAfterMs = 0) => {
       closed.push(`${connection.conn} ${code}${retryAfterMs > 0 ? ' later' : ''}`);
       connection.phase = Phase.CLOSING;
     },
