@@ -20,7 +20,7 @@ const MAX_PATIENCE = 1024;
 export interface HeapTrimOptions {
   /** Collects the garbage. @default what `node --expose-gc` brings; without it nothing is trimmed */
   readonly collect?: (() => unknown) | undefined;
-  /** Returns what V8 holds for objects, in use or not, bytes. @default of the calling thread */
+  /** Returns what V8 holds for objects, in use or not, and what buffers hold beside it, bytes. @default of the calling thread */
   readonly heapBytes?: () => number;
   /** Returns the part of the time since the last call that the thread was busy. @default of its event loop */
   readonly busy?: () => number;
@@ -72,7 +72,8 @@ function collector(): (() => unknown) | undefined {
 }
 
 function ownHeapBytes(): number {
-  return getHeapStatistics().total_heap_size;
+  const { total_heap_size: heap, external_memory: buffers } = getHeapStatistics();
+  return heap + buffers;
 }
 
 function ownLoop(): () => number {

@@ -81,6 +81,8 @@ export class Connection implements WheelItem<Connection> {
   seen = 0;
   /** Tick at which the frame that is not yet complete began; 0: none. */
   partialSince = 0;
+  /** Memory that it holds, bytes; see partial-frames.ts. */
+  partialBytes = 0;
   /** Tick at which its queue passed the bound; 0: it has not. */
   slowSince = 0;
   /** What it may still send, and the tick as of which; see send-budget.ts. */

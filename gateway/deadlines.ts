@@ -70,10 +70,10 @@ export class Deadlines {
 
   /** Some bytes of a frame have come, and not all. */
   onPartial(connection: Connection): void {
-    // Before WELCOME the deadlines of HELLO and login are the stricter ones.
-    if (connection.phase !== Phase.LIVE || connection.partialSince !== 0) return;
+    if (connection.partialSince !== 0) return;
     connection.partialSince = this.#wheel.tick;
-    this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
+    // Before WELCOME the deadlines of HELLO and login are the stricter ones.
+    if (connection.phase === Phase.LIVE) this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
   }
 
   /** State is asked for the session, or for the room. */
@@ -88,6 +88,7 @@ export class Deadlines {
 
   onLive(connection: Connection): void {
     this.#wheel.schedule(connection, connection.heartbeatMs * HEARTBEAT_GRACE);
+    if (connection.partialSince !== 0) this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
   }
 
   /** It was told CLOSE. */

@@ -30,6 +30,8 @@ export class GatewayMetrics {
   readonly #delay;
   readonly #behind;
   readonly #behindBytes;
+  readonly #partialFrames;
+  readonly #partialBytes;
   readonly #exhausted;
   readonly #isExhausted: () => boolean;
 
@@ -64,6 +66,12 @@ export class GatewayMetrics {
     this.#behindBytes = part.createObservableGauge('gochat_gateway_slow_bytes', {
       description: 'Bytes that wait for connections that are behind, by worker',
     });
+    this.#partialFrames = part.createObservableGauge('gochat_gateway_partial_frames', {
+      description: 'Frames that have begun and not ended, by worker',
+    });
+    this.#partialBytes = part.createObservableGauge('gochat_gateway_partial_bytes', {
+      description: 'Memory that frames hold which have begun and not ended, by worker',
+    });
     this.#exhausted = part.createObservableGauge('gochat_gateway_descriptors_exhausted', {
       description: '1 while the process can open no more files and accepts no clients',
     });
@@ -72,6 +80,8 @@ export class GatewayMetrics {
     this.#delay.addCallback(this.#observeDelay);
     this.#behind.addCallback(this.#observeBehind);
     this.#behindBytes.addCallback(this.#observeBehindBytes);
+    this.#partialFrames.addCallback(this.#observePartialFrames);
+    this.#partialBytes.addCallback(this.#observePartialBytes);
   }
 
   /** Adds what a worker has counted since it was asked last. */
@@ -110,6 +120,8 @@ export class GatewayMetrics {
     this.#delay.removeCallback(this.#observeDelay);
     this.#behind.removeCallback(this.#observeBehind);
     this.#behindBytes.removeCallback(this.#observeBehindBytes);
+    this.#partialFrames.removeCallback(this.#observePartialFrames);
+    this.#partialBytes.removeCallback(this.#observePartialBytes);
   }
 
   /** Every worker there was: a gauge goes on showing the last value of one that is not observed any more. */
@@ -136,6 +148,14 @@ export class GatewayMetrics {
 
   readonly #observeBehindBytes = (result: ObservableResult): void => {
     for (const { index, stats } of this.#measured()) result.observe(stats.behind.bytes, { worker: index });
+  };
+
+  readonly #observePartialFrames = (result: ObservableResult): void => {
+    for (const { index, stats } of this.#measured()) result.observe(stats.partial.frames, { worker: index });
+  };
+
+  readonly #observePartialBytes = (result: ObservableResult): void => {
+    for (const { index, stats } of this.#measured()) result.observe(stats.partial.bytes, { worker: index });
   };
 
   readonly #observeDelay = (result: ObservableResult): void => {

@@ -27,7 +27,7 @@ export class Guard {
   /** Counts a socket in; see TransportEvents.onSocket. */
   enter(address: string): Origin | undefined | Refusal {
     const origin = this.#addresses.enter(address);
-    if (typeof origin === 'string') this.#count(origin);
+    if (typeof origin === 'string') this.count(origin);
     return origin;
   }
 
@@ -43,7 +43,7 @@ export class Guard {
   /** Whether the token of a connection may be checked, which costs a signature. */
   mayLogIn(connection: Connection): boolean {
     const may = this.#addresses.mayLogIn(connection.origin);
-    if (!may) this.#count('address_logins');
+    if (!may) this.count('address_logins');
     return may;
   }
 
@@ -59,7 +59,7 @@ export class Guard {
   /** Charges a frame to the connection. */
   charge(connection: Connection, bytes: number): Verdict {
     const verdict = this.#budget.charge(connection, bytes, this.#tick());
-    if (verdict !== Verdict.TAKE) this.#count('connection_rate');
+    if (verdict !== Verdict.TAKE) this.count('connection_rate');
     return verdict;
   }
 
@@ -68,7 +68,8 @@ export class Guard {
     return this.#budget.waitMs(connection);
   }
 
-  #count(limit: Refusal): void {
+  /** Counts that a limit was met. */
+  count(limit: Refusal): void {
     this.#stats.refusals[limit] = (this.#stats.refusals[limit] ?? 0) + 1;
   }
 }

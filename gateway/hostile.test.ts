@@ -4,7 +4,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { client as wire, FrameType } from '../proto/mod.ts';
-import type { GatewayLimits } from './limits.ts';
+import { type GatewayLimits, MAX_PARTIAL_BYTES } from './limits.ts';
 import { TestClient } from './test-client.ts';
 import { JsonClient } from './test-json-client.ts';
 import { TestNode } from './test-node.ts';
@@ -247,6 +247,62 @@ describe('one connection', () => {
     const socket = client.socket as WebSocket;
     for (let i = 0; i < 1000; i++) socket.send(Buffer.alloc(1), { fin: false });
     expect(await client.closed).toBe(1008);
+  });
+});
+
+describe('frames that have begun and do not end', () => {
+  /** Sends the first bytes of a frame of 4 MiB. */
+  const begin = {
+    tcp: ({ socket }: TestClient, bytes: number) => {
+      const frame = Buffer.alloc(bytes);
+      frame.writeUInt32BE(FRAME_BYTES);
+      (socket as Socket).write(frame);
+    },
+    ws: ({ socket }: TestClient, bytes: number) =>
+      (socket as WebSocket).send(Buffer.alloc(bytes), { fin: false }),
+  };
+  const FRAME_BYTES = 4 * 1024 * 1024;
+
+  test.each(['tcp', 'ws'] as const)('%s: they hold so much in all, then the oldest goes', async (kind) => {
+    await start({ maxFrameBytes: FRAME_BYTES });
+    const { stats } = node.node;
+    const clients: TestClient[] = [];
+    for (let i = 0; i < 12; i++) {
+      const client = await node[kind]();
+      await client.login(await tokens.token(2n));
+      begin[kind](client, FRAME_BYTES - 1024);
+      clients.push(client);
+      if (i > 0) continue;
+      await expect.poll(() => stats.partial.frames, { message: 'the frame of the first has begun' }).toBe(1);
+    }
+    expect((await (clients[0] as TestClient).nextClose()).code).toBe('OVERLOADED');
+    await clients[0]?.closed;
+    await expect
+      .poll(() => stats.refusals.partial_bytes, { message: 'all have sent' })
+      .toBeGreaterThanOrEqual(4);
+    expect(stats.partial.bytes).toBeLessThanOrEqual(MAX_PARTIAL_BYTES);
+    expect(stats.partial.bytes).toBeGreaterThan(MAX_PARTIAL_BYTES / 2);
+    for (const client of clients) client.destroy();
+    await expect.poll(() => stats.partial, { message: 'all have gone' }).toEqual({ frames: 0, bytes: 0 });
+  });
+
+  test('WebSocket, a byte at a time: each counts with what it costs', async () => {
+    await start({});
+    const client = await node.ws();
+    await client.login(await tokens.token(2n));
+    const { _socket: socket } = client.socket as unknown as { _socket: Socket };
+    const { partial } = node.node.stats;
+    // The head of a masked binary message of 64 KiB.
+    socket.write(Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]));
+    await expect.poll(() => partial.frames, { message: 'the message has begun' }).toBe(1);
+    const before = partial.bytes;
+    for (let i = 1; i <= 5; i++) {
+      const seen = partial.bytes;
+      socket.write('x');
+      await expect.poll(() => partial.bytes, { message: `byte ${i} has come` }).toBeGreaterThan(seen);
+    }
+    expect(partial.bytes - before).toBeGreaterThan(5 * 200);
+    client.destroy();
   });
 });
 

@@ -107,6 +107,9 @@ export const MAX_IDLE_ORIGINS = 16_384;
 /** Clients refused before they had a connection that are told why, a second; the others are cut without a word. */
 export const REFUSALS_TOLD_PER_SECOND = 100;
 
+/** Memory that unfinished frames of all connections of a worker may hold; it fits the largest frame eight times. */
+export const MAX_PARTIAL_BYTES = 32 * 1024 * 1024;
+
 /** Largest length field before WELCOME: a HELLO is small, so a stranger cannot make us hold much. */
 export const MAX_HELLO_BYTES = 4096;
 /** A client may ask for an interval from a fraction of the gateway's to a multiple of it. */

@@ -98,7 +98,8 @@ export class TcpTransport implements Transport, Listener {
     const fault = parser.push(chunk, this.#onFrame);
     this.#reading = undefined;
     if (fault) this.#events.onFault(connection, { code: fault, details: { max: parser.maxFrameBytes } }, 0);
-    else if (parser.pendingBytes > 0) this.#events.onPartial(connection);
+    else if (parser.heldBytes > 0) this.#events.onPartial(connection, parser.heldBytes);
+    else if (connection.partialBytes > 0) this.#events.onWhole(connection);
   }
 
   gone(connection: Connection): void {

@@ -14,6 +14,8 @@ const MAX_REASON_BYTES = 123;
 const NORMAL_CLOSURE = 1000;
 /** A stranger's socket may bring so much: upgrade, TLS and HELLO. ws itself would hold a message of any kind's size. */
 const MAX_EARLY_BYTES = 32_768;
+/** What a chunk that ws keeps costs besides its bytes: the Buffer and what is behind it. */
+const CHUNK_BYTES = 320;
 
 const CONNECTION = Symbol('connection');
 
@@ -112,7 +114,7 @@ export class WsTransport implements Transport {
   receive(connection: Connection, message: Buffer, isBinary: boolean): void {
     const events = this.#events;
     // What is behind it in the same read is a message of its own.
-    connection.partialSince = 0;
+    if (connection.partialBytes > 0) events.onWhole(connection);
     events.onBytes(message.length);
     if (connection.phase >= Phase.CLOSING) return;
     const max = connection.phase === Phase.HELLO ? MAX_HELLO_BYTES : this.#maxFrameBytes;
@@ -130,14 +132,19 @@ export class WsTransport implements Transport {
     this.#events.onGone(connection);
   }
 
-  /** ws has taken what came. @param bytesRead all of the socket's so far, the upgrade and TLS included */
-  taken(connection: Connection, bytesRead: number): void {
+  /**
+   * ws has taken a chunk, and keeps all of it if a message is unfinished.
+   *
+   * @param bytesRead all of the socket's so far, the upgrade and TLS included
+   */
+  taken(connection: Connection, chunk: Buffer, bytesRead: number): void {
     const { _receiver: receiver } = connection.webSocket as unknown as Receiving;
     const { _state: state, _bufferedBytes: bufferedBytes, _fragmented: fragmented } = receiver;
     if (connection.phase < Phase.LIVE && bytesRead > MAX_EARLY_BYTES)
       this.#events.onFault(connection, { code: 'FRAME_TOO_LARGE', details: { max: MAX_HELLO_BYTES } }, 0);
-    else if (fragmented !== 0 || state !== 0 || bufferedBytes > 0) this.#events.onPartial(connection);
-    else connection.partialSince = 0;
+    else if (fragmented !== 0 || state !== 0 || bufferedBytes > 0)
+      this.#events.onPartial(connection, connection.partialBytes + chunk.length + CHUNK_BYTES);
+    else if (connection.partialBytes > 0) this.#events.onWhole(connection);
   }
 
   pinged(connection: Connection, data: Buffer): void {
@@ -161,9 +168,9 @@ function onMessage(this: ClientWebSocket, data: RawData, isBinary: boolean): voi
   );
 }
 
-function onBytes(this: ClientSocket): void {
+function onBytes(this: ClientSocket, chunk: Buffer): void {
   const connection = this[CONNECTION];
-  (connection?.transport as WsTransport | undefined)?.taken(connection as Connection, this.bytesRead);
+  (connection?.transport as WsTransport | undefined)?.taken(connection as Connection, chunk, this.bytesRead);
 }
 
 function onPing(this: ClientWebSocket, data: Buffer): void {

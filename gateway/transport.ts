@@ -82,8 +82,10 @@ export interface TransportEvents {
   onFault(connection: Connection, fault: WireFault, bytes: number): void;
   /** A frame of a state node does not parse; it reaches nobody who needs it in another form. */
   onUntranslatable(error: unknown): void;
-  /** Some bytes of a frame have come and not all. */
-  onPartial(connection: Connection): void;
+  /** Some bytes of a frame have come and not all. @param bytes memory that they hold */
+  onPartial(connection: Connection, bytes: number): void;
+  /** No frame is unfinished any more, after `onPartial`. */
+  onWhole(connection: Connection): void;
   /** The transport has paused the connection because of the congestion. */
   onHeldBack(connection: Connection): void;
   /** The socket is closed. */

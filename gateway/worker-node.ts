@@ -18,8 +18,9 @@ import { Fanout } from './fanout.ts';
 import { Guard } from './guard.ts';
 import { Handshake, type HandshakeContext } from './handshake.ts';
 import { Inbound } from './inbound.ts';
-import type { GatewayLimits } from './limits.ts';
+import { type GatewayLimits, MAX_PARTIAL_BYTES } from './limits.ts';
 import { Listeners } from './listeners.ts';
+import { PartialFrames } from './partial-frames.ts';
 import { ResyncFence } from './resync-fence.ts';
 import { SlowReaders } from './slow-readers.ts';
 import type { OpenLink, StateNode } from './state-link.ts';
@@ -58,6 +59,7 @@ export class WorkerNode {
   readonly #guard: Guard;
   readonly #fanout: Fanout;
   readonly #slow: SlowReaders;
+  readonly #partials: PartialFrames;
   readonly #handshake: Handshake;
   readonly #fence: ResyncFence;
   readonly #uplink: Uplink;
@@ -91,6 +93,16 @@ export class WorkerNode {
       onTimeout: (connection) => {
         this.stats.slowConsumers++;
         this.#connections.close(connection, 'SLOW_CONSUMER');
+      },
+    });
+    this.#partials = new PartialFrames({
+      maxBytes: MAX_PARTIAL_BYTES,
+      stats: this.stats,
+      evict: (connection) => {
+        this.#guard.count('partial_bytes');
+        this.#connections.close(connection, 'OVERLOADED');
+        // Behind CLOSE, which leaves with this tick: what it still sends is not waited for.
+        setImmediate(() => connection.transport.destroy(connection));
       },
     });
     const onSlow = (connection: Connection) => {
@@ -224,12 +236,20 @@ export class WorkerNode {
       onFault: (connection, fault, bytes) => this.#inbound.onFault(connection, fault, bytes),
       onUntranslatable: (error) =>
         this.#options.logger.error({ err: error }, 'a state node sent a frame that does not parse'),
-      onPartial: (connection) => this.#deadlines.onPartial(connection),
+      onPartial: (connection, bytes) => {
+        this.#partials.hold(connection, bytes, connection.partialSince === 0);
+        this.#deadlines.onPartial(connection);
+      },
+      onWhole: (connection) => {
+        connection.partialSince = 0;
+        this.#partials.release(connection);
+      },
       onHeldBack: (connection) => {
         this.#heldBack.add(connection);
       },
       onGone: (connection) => {
         this.#heldBack.delete(connection);
+        this.#partials.release(connection);
         this.#connections.onGone(connection);
       },
       onAcceptError: () => {

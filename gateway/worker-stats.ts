@@ -10,7 +10,12 @@ export const TLS_FAILED = 'TLS_FAILED';
 export type DisconnectCode = ErrorCode | typeof PEER_GONE | typeof PEER_RESET | typeof TLS_FAILED;
 
 /** Which limit a client has met. */
-export type Refusal = 'address_connections' | 'address_connects' | 'address_logins' | 'connection_rate';
+export type Refusal =
+  | 'address_connections'
+  | 'address_connects'
+  | 'address_logins'
+  | 'connection_rate'
+  | 'partial_bytes';
 
 /** Counters grow from the worker's start; the gauges are as of now. */
 export interface WorkerStats {
@@ -31,6 +36,8 @@ export interface WorkerStats {
   disconnects: Partial<Record<DisconnectCode, number>>;
   /** Gauge: connections that are behind now, and the bytes that wait for them. */
   behind: { connections: number; bytes: number };
+  /** Gauge: frames that have begun and not ended, and the memory that they hold, bytes. */
+  partial: { frames: number; bytes: number };
   /** Gauge: open sockets. */
   connections: { tcp: number; ws: number };
   /** Gauge: state nodes that take frames. */
@@ -53,6 +60,7 @@ export function newWorkerStats(): WorkerStats {
     refusals: {},
     disconnects: {},
     behind: { connections: 0, bytes: 0 },
+    partial: { frames: 0, bytes: 0 },
     connections: { tcp: 0, ws: 0 },
     readyLinks: 0,
     loopDelayMs: 0,

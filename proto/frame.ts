@@ -118,6 +118,11 @@ export class FrameParser {
     return this.#size;
   }
 
+  /** Memory that they hold, bytes. */
+  get heldBytes(): number {
+    return this.#gathered?.length ?? 0;
+  }
+
   /**
    * Takes the next chunk and calls `onFrame` for each frame that is complete, in order.
    *
