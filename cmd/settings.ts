@@ -145,7 +145,7 @@ const limits = {
   tlsKey: text().optional().describe('its key, a PEM file'),
   proxyProtocol: addresses()
     .default('')
-    .describe('addresses and networks of balancers that send PROXY protocol 2; a list with commas'),
+    .describe('addresses and networks of balancers that send a PROXY protocol header, version 1 or 2; a list with commas'),
   backlog: integer(1, 65_535)
     .default(4096)
     .describe('sockets that may wait to be accepted; net.core.somaxconn bounds it too'),

@@ -89,8 +89,8 @@ export const CATALOGUE = {
     { close: 4014 },
   ),
   PROXY_HEADER_INVALID: entry(
-    'The connection comes from a balancer and does not begin with a PROXY protocol 2 header.',
-    'Let the balancer send version 2 (send-proxy-v2), or take it off --proxy-protocol.',
+    'The connection comes from a balancer and does not begin with a PROXY protocol header.',
+    'Let the balancer send one (send-proxy or send-proxy-v2), or take it off --proxy-protocol.',
     'INVALID_ARGUMENT',
     400,
     { close: 4015 },

@@ -13,6 +13,7 @@ import { TokenMaker } from './test-tokens.ts';
 
 /** Addresses of this machine besides the one that the bystander has. */
 const ELSEWHERE = '127.0.0.2';
+const PATIENCE_MS = 30_000;
 const EXEMPT = { exemptAddresses: '127.0.0.1' };
 
 /** Makes a plain socket a WebSocket. */
@@ -273,17 +274,24 @@ describe('frames that have begun and do not end', () => {
       begin[kind](client, FRAME_BYTES - 1024);
       clients.push(client);
       if (i > 0) continue;
-      await expect.poll(() => stats.partial.frames, { message: 'the frame of the first has begun' }).toBe(1);
+      await expect
+        .poll(() => stats.partial.frames, {
+          timeout: PATIENCE_MS,
+          message: 'the frame of the first has begun',
+        })
+        .toBe(1);
     }
     expect((await (clients[0] as TestClient).nextClose()).code).toBe('OVERLOADED');
     await clients[0]?.closed;
     await expect
-      .poll(() => stats.refusals.partial_bytes, { message: 'all have sent' })
+      .poll(() => stats.refusals.partial_bytes, { timeout: PATIENCE_MS, message: 'all have sent' })
       .toBeGreaterThanOrEqual(4);
     expect(stats.partial.bytes).toBeLessThanOrEqual(MAX_PARTIAL_BYTES);
     expect(stats.partial.bytes).toBeGreaterThan(MAX_PARTIAL_BYTES / 2);
     for (const client of clients) client.destroy();
-    await expect.poll(() => stats.partial, { message: 'all have gone' }).toEqual({ frames: 0, bytes: 0 });
+    await expect
+      .poll(() => stats.partial, { timeout: PATIENCE_MS, message: 'all have gone' })
+      .toEqual({ frames: 0, bytes: 0 });
   });
 
   test('WebSocket, a byte at a time: each counts with what it costs', async () => {
@@ -294,12 +302,16 @@ describe('frames that have begun and do not end', () => {
     const { partial } = node.node.stats;
     // The head of a masked binary message of 64 KiB.
     socket.write(Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]));
-    await expect.poll(() => partial.frames, { message: 'the message has begun' }).toBe(1);
+    await expect
+      .poll(() => partial.frames, { timeout: PATIENCE_MS, message: 'the message has begun' })
+      .toBe(1);
     const before = partial.bytes;
     for (let i = 1; i <= 5; i++) {
       const seen = partial.bytes;
       socket.write('x');
-      await expect.poll(() => partial.bytes, { message: `byte ${i} has come` }).toBeGreaterThan(seen);
+      await expect
+        .poll(() => partial.bytes, { timeout: PATIENCE_MS, message: `byte ${i} has come` })
+        .toBeGreaterThan(seen);
     }
     expect(partial.bytes - before).toBeGreaterThan(5 * 200);
     client.destroy();
@@ -430,7 +442,7 @@ describe('random bytes from many connections: each ends', () => {
     const sockets = await Promise.all(Array.from({ length: 200 }, () => raw()));
     for (const socket of sockets) socket.write(noise());
     await Promise.all(sockets.map(closed));
-    expect(ended()).toBe(200);
+    await expect.poll(ended, { timeout: PATIENCE_MS, message: 'all are counted' }).toBe(200);
   });
 
   test('on the WebSocket port', async () => {
@@ -460,6 +472,6 @@ describe('random bytes from many connections: each ends', () => {
     await expect.poll(() => node.node.size).toBe(201);
     for (const socket of sockets) socket.write(make());
     await Promise.all(sockets.map(closed));
-    expect(ended()).toBe(200);
+    await expect.poll(ended, { timeout: PATIENCE_MS, message: 'all are counted' }).toBe(200);
   });
 });

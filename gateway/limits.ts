@@ -35,7 +35,7 @@ export interface GatewayLimits {
   readonly tlsTimeoutMs: number;
   /** Sockets that the kernel holds per listener until they are accepted; net.core.somaxconn bounds it. @default 4096 */
   readonly backlog: number;
-  /** Balancers, as addresses and networks, whose connections begin with a PROXY protocol 2 header. @default '' none */
+  /** Balancers, as addresses and networks, whose connections begin with a PROXY protocol header. @default '' none */
   readonly proxyProtocol: string;
   /** HTTP proxies whose X-Forwarded-For tells the address of a WebSocket's client; see TrustedProxies. @default '' none */
   readonly trustProxy: string;

@@ -42,6 +42,46 @@ const VECTORS = [
   ],
 ] as const;
 
+/** Examples and longest lines of section 2.1 of the specification. */
+const LINES = [
+  ['TCP4', 'PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n', '192.168.0.1'],
+  ['TCP4, the longest', 'PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n', '255.255.255.255'],
+  [
+    'TCP6, the longest',
+    `PROXY TCP6 ${'ffff:'.repeat(7)}ffff ${'ffff:'.repeat(7)}ffff 65535 65535\r\n`,
+    `${'ffff:'.repeat(7)}ffff`,
+  ],
+  ['TCP6, compressed', 'PROXY TCP6 2001:db8::1 ::1 1 8900\r\n', '2001:db8::1'],
+  ['TCP6, an IPv4 address in it', 'PROXY TCP6 ::ffff:192.0.2.1 ::1 0 8900\r\n', '::ffff:192.0.2.1'],
+  ['UNKNOWN, short', 'PROXY UNKNOWN\r\n', undefined],
+  [
+    'UNKNOWN, the longest line there is',
+    `PROXY UNKNOWN ${'ffff:'.repeat(7)}ffff ${'ffff:'.repeat(7)}ffff 65535 65535\r\n`,
+    undefined,
+  ],
+] as const;
+
+const MALFORMED_LINES: readonly (readonly [string, string])[] = [
+  ['lower case', 'proxy TCP4 192.0.2.1 192.0.2.2 1 2\r\n'],
+  ['HTTP that begins alike', 'PROPFIND / HTTP/1.1\r\n'],
+  ['a family that is not known', 'PROXY TCP5 192.0.2.1 192.0.2.2 1 2\r\n'],
+  ['datagrams', 'PROXY UDP4 192.0.2.1 192.0.2.2 1 2\r\n'],
+  ['no family', 'PROXY \r\n'],
+  ['what begins with UNKNOWN', 'PROXY UNKNOWNS\r\n'],
+  ['an IPv6 address in TCP4', 'PROXY TCP4 2001:db8::1 192.0.2.2 1 2\r\n'],
+  ['an IPv4 address in TCP6', 'PROXY TCP6 192.0.2.1 2001:db8::2 1 2\r\n'],
+  ['an address with a leading zero', 'PROXY TCP4 192.0.2.01 192.0.2.2 1 2\r\n'],
+  ['a destination that is no address', 'PROXY TCP4 192.0.2.1 example 1 2\r\n'],
+  ['a port with a leading zero', 'PROXY TCP4 192.0.2.1 192.0.2.2 01 2\r\n'],
+  ['a port beyond the last', 'PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n'],
+  ['a port less', 'PROXY TCP4 192.0.2.1 192.0.2.2 1\r\n'],
+  ['one field more', 'PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3\r\n'],
+  ['two spaces', 'PROXY TCP4  192.0.2.1 192.0.2.2 1 2\r\n'],
+  ['a space at the end', 'PROXY TCP4 192.0.2.1 192.0.2.2 1 2 \r\n'],
+  ['a line without CR', 'PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n'],
+  ['no end within 107 bytes', `PROXY UNKNOWN ${'x'.repeat(92)}\r\n`],
+];
+
 describe('parseProxyHeader', () => {
   test.each(VECTORS)('%s: as the specification says, at every split', (_, hex, size, address) => {
     const header = bytes(hex);
@@ -52,9 +92,17 @@ describe('parseProxyHeader', () => {
     expect(parseProxyHeader(Buffer.concat([header, Buffer.from('rest')]))).toEqual(whole);
   });
 
+  test.each(LINES)('version 1, %s: as the specification says, at every split', (_, line, address) => {
+    const header = Buffer.from(line);
+    const whole = { bytes: header.length, address };
+    expect(parseProxyHeader(header)).toEqual(whole);
+    for (let cut = 0; cut < header.length; cut++)
+      expect(parseProxyHeader(header.subarray(0, cut))).toBe('more');
+    expect(parseProxyHeader(Buffer.concat([header, Buffer.from('GET / HTTP/1.1\r\n')]))).toEqual(whole);
+  });
+
   test.each([
     ['a frame of ours', '0000000c030000000000000000000000'],
-    ['version 1', Buffer.from('PROXY TCP4 192.0.2.1 198.51.100.7 55555 8900\r\n').toString('hex')],
     ['a TLS handshake', '1603010200010001fc0303'],
     ['version 3', `${SIGNATURE}31110000`],
     ['a command that is not known', `${SIGNATURE}22110000`],
@@ -63,6 +111,7 @@ describe('parseProxyHeader', () => {
     ['a length below that of its addresses', `${SIGNATURE}2111000b${TCP4}`],
     ['IPv6 with the length of IPv4', `${SIGNATURE}2121000c${TCP4}`],
     ['a length beyond the bound', `${SIGNATURE}21110ff1`],
+    ...MALFORMED_LINES.map(([what, line]): [string, string] => [what, Buffer.from(line).toString('hex')]),
   ])('%s: invalid as soon as that can be seen, and from then on', (_, hex) => {
     const header = bytes(hex);
     const results = Array.from({ length: header.length + 1 }, (_, cut) =>
@@ -73,10 +122,13 @@ describe('parseProxyHeader', () => {
     expect(new Set(results.slice(first))).toEqual(new Set(['invalid']));
   });
 
-  test('property: any bytes behind the signature give a header within the bytes, or none', () => {
+  test.each([
+    ['signature', bytes(SIGNATURE)],
+    ['beginning of a line', Buffer.from('PROXY ')],
+  ])('property: any bytes behind the %s give a header within the bytes, or none', (_, beginning) => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (tail) => {
-        const data = Buffer.concat([bytes(SIGNATURE), tail]);
+        const data = Buffer.concat([beginning, tail]);
         const result = parseProxyHeader(data);
         if (typeof result === 'object') expect(result.bytes).toBeLessThanOrEqual(data.length);
       }),

@@ -1,10 +1,22 @@
 /**
- * PROXY protocol version 2: what a load balancer says, in front of all else, of the client that it speaks for.
- * https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt section 2.2
+ * PROXY protocol, versions 1 and 2: what a load balancer says, in front of all else, of the client that it speaks for.
+ * https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt sections 2.1 and 2.2
+ *
+ * Version 1 is a line, version 2 is binary:
+ *
+ *     PROXY TCP4 192.0.2.1 198.51.100.7 55555 8900\r\n
  *
  *     0           12            13       14       16
  *     | signature | version,cmd | family | length | addresses, extensions (TLV) …
  */
+import { isIPv4, isIPv6 } from 'node:net';
+
+const LINE_START = Buffer.from('PROXY ');
+/** Longest line of version 1, its CRLF included. */
+const MAX_LINE_BYTES = 107;
+const LF = 0x0a;
+/** Source, destination and their ports, or a sender that does not know them and may say anything else. */
+const LINE = /^PROXY (?:(TCP4|TCP6) (\S+) (\S+) (\d{1,5}) (\d{1,5})|UNKNOWN(?: .*)?)\r\n$/;
 
 const SIGNATURE = Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a);
 const HEAD_BYTES = 16;
@@ -32,10 +44,33 @@ export interface ProxyHeader {
   readonly address: string | undefined;
 }
 
-/** Reads a header from the beginning of a stream; 'more': so far so good, 'invalid': it is none. */
+/** Reads a header of either version from the beginning of a stream; 'more': so far so good, 'invalid': it is none. */
 export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | 'more' | 'invalid' {
-  for (let i = 0; i < Math.min(bytes.length, SIGNATURE.length); i++)
-    if (bytes[i] !== SIGNATURE[i]) return 'invalid';
+  return bytes[0] === LINE_START[0] ? parseLine(bytes) : parseBinary(bytes);
+}
+
+function parseLine(bytes: Uint8Array): ProxyHeader | 'more' | 'invalid' {
+  if (!beginsWith(bytes, LINE_START)) return 'invalid';
+  const end = bytes.subarray(0, MAX_LINE_BYTES).indexOf(LF) + 1;
+  if (end === 0) return bytes.length < MAX_LINE_BYTES ? 'more' : 'invalid';
+  const [line, family, source = '', target = '', ...ports] =
+    LINE.exec(Buffer.from(bytes.subarray(0, end)).toString('latin1')) ?? [];
+  if (line === undefined) return 'invalid';
+  if (family === undefined) return { bytes: end, address: undefined };
+  const isAddress = family === 'TCP4' ? isIPv4 : isIPv6;
+  const isPort = (port: string | undefined) => port === String(Number(port)) && Number(port) < 65_536;
+  return isAddress(source) && isAddress(target) && ports.every(isPort)
+    ? { bytes: end, address: source }
+    : 'invalid';
+}
+
+/** Whether the bytes that are there are those of the beginning. */
+function beginsWith(bytes: Uint8Array, beginning: Uint8Array): boolean {
+  return beginning.subarray(0, bytes.length).every((byte, i) => byte === bytes[i]);
+}
+
+function parseBinary(bytes: Uint8Array): ProxyHeader | 'more' | 'invalid' {
+  if (!beginsWith(bytes, SIGNATURE)) return 'invalid';
   const command = bytes[12];
   if (command !== undefined && command !== LOCAL && command !== PROXY) return 'invalid';
   if (bytes.length < HEAD_BYTES) return 'more';

@@ -103,6 +103,7 @@ export class TcpTransport implements Transport, Listener {
   }
 
   gone(connection: Connection): void {
+    connection.parser?.drop();
     this.#events.onSocketGone(connection.origin);
     this.#events.onGone(connection);
   }

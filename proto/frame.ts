@@ -106,7 +106,7 @@ export function framePayload(frame: Uint8Array): Uint8Array {
 export class FrameParser {
   /** Largest length field that is accepted; may be changed between pushes. */
   maxFrameBytes: number;
-  #gathered: Uint8Array | undefined;
+  #gathered: Uint8Array<ArrayBuffer> | undefined;
   #size = 0;
 
   constructor(maxFrameBytes: number) {
@@ -169,6 +169,13 @@ export class FrameParser {
     return undefined;
   }
 
+  /** Forgets what has come of a frame, and gives its memory back at once. */
+  drop(): void {
+    this.#gathered?.buffer.transfer(0);
+    this.#gathered = undefined;
+    this.#size = 0;
+  }
+
   #check(length: number): FrameFault | undefined {
     if (length > this.maxFrameBytes) return 'FRAME_TOO_LARGE';
     if (length < MIN_FRAME_BYTES) return 'FRAME_TOO_SHORT';
@@ -179,9 +186,9 @@ export class FrameParser {
     const size = this.#size + bytes.length;
     const held = this.#gathered;
     if (held === undefined || held.length < size) {
-      const grown = new Uint8Array(Math.max(size, Math.min(target, size * 2)));
-      if (held !== undefined) grown.set(held.subarray(0, this.#size));
-      this.#gathered = grown;
+      const capacity = Math.max(size, Math.min(target, size * 2));
+      // The smaller buffer is free at once and not with the next collection.
+      this.#gathered = new Uint8Array(held?.buffer.transfer(capacity) ?? new ArrayBuffer(capacity));
     }
     (this.#gathered as Uint8Array).set(bytes, this.#size);
     this.#size = size;
