@@ -5,7 +5,7 @@ import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
 import { engineTls } from './engine-tls.ts';
 import { VERSION } from './version.ts';
-import { gatewayLimits, instanceName, prepare, reach, runServers, tlsFiles } from './run.ts';
+import { advertised, gatewayLimits, instanceName, prepare, reach, runServers, tlsFiles } from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -25,7 +25,7 @@ export async function run(
       port: config.port,
       wsPort: config.wsPort,
       workers: config.workers,
-      advertiseHost: config.advertiseHost,
+      advertise: advertised(config),
       zone: config.zone,
       version: VERSION,
       weight: config.weight,

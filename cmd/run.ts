@@ -20,7 +20,7 @@ import {
   startHeapTrim,
 } from '../common/mod.ts';
 
-import type { GatewayLimits } from '../gateway/mod.ts';
+import type { GatewayLimits, GatewayOptions } from '../gateway/mod.ts';
 
 const GATEWAY_LIMITS = [
   'maxConnections',
@@ -212,6 +212,22 @@ export function instanceName(mode: string): string {
 /** Picks the gateway's limits out of a configuration. */
 export function gatewayLimits(config: Pick<GatewayLimits, (typeof GATEWAY_LIMITS)[number]>) {
   return Object.fromEntries(GATEWAY_LIMITS.map((key) => [key, config[key]])) as typeof config;
+}
+
+/** Picks out of a configuration how clients reach the gateway. */
+export function advertised(config: {
+  readonly advertiseHost?: string | undefined;
+  readonly advertisePort?: number | undefined;
+  readonly advertiseTls?: boolean | undefined;
+  readonly advertiseWsHost?: string | undefined;
+  readonly advertiseWsPort?: number | undefined;
+  readonly advertiseWsTls?: boolean | undefined;
+}): NonNullable<GatewayOptions['advertise']> {
+  const { advertiseHost: host, advertiseWsHost: wsHost = host } = config;
+  return {
+    tcp: { host, port: config.advertisePort, tls: config.advertiseTls },
+    ws: { host: wsHost, port: config.advertiseWsPort, tls: config.advertiseWsTls },
+  };
 }
 
 /** Returns where the gateway's certificate is, or undefined where there is none. @throws GochatError CONFIG_INVALID */

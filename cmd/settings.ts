@@ -6,6 +6,7 @@ import {
   integer,
   origins,
   port,
+  portOrOff,
   proxies,
   type Settings,
   share,
@@ -106,6 +107,30 @@ export const crpcTlsSettings = {
     ),
 } satisfies Settings;
 
+/** How clients reach a gateway where that is not as it listens: behind a port mapping, or TLS that ends in front. */
+const advertised = {
+  advertiseHost: text().optional().describe('host that clients are told; default: the one it listens on'),
+  advertisePort: integer(1, 65_535)
+    .optional()
+    .describe('TCP port that clients are told; default: the one it listens on'),
+  advertiseTls: flag()
+    .optional()
+    .describe('tell clients to use TLS on TCP, true or false; default: whether it has a certificate'),
+  advertiseWsHost: text()
+    .optional()
+    .describe('host that clients are told for WebSocket; default: advertise_host'),
+  advertiseWsPort: integer(1, 65_535)
+    .optional()
+    .describe('WebSocket port that clients are told; default: the one it listens on'),
+  advertiseWsTls: flag()
+    .optional()
+    .describe('tell clients to use TLS on WebSocket, true or false; default: whether it has a certificate'),
+} satisfies Settings;
+const tcpPort = portOrOff().default(8900).describe('TCP port of clients; 0 takes a free one, off: no TCP');
+const wsPort = portOrOff()
+  .default(8901)
+  .describe('WebSocket port of clients; 0 takes a free one, off: no WebSocket');
+
 const limits = {
   workers: integer(0, 256).default(0).describe('worker threads; 0: one a core'),
   maxConnections: integer(1, 10_000_000).default(1_000_000).describe('most connections of the gateway'),
@@ -145,7 +170,9 @@ const limits = {
   tlsKey: text().optional().describe('its key, a PEM file'),
   proxyProtocol: addresses()
     .default('')
-    .describe('addresses and networks of balancers that send a PROXY protocol header, version 1 or 2; a list with commas'),
+    .describe(
+      'addresses and networks of balancers that send a PROXY protocol header, version 1 or 2; a list with commas',
+    ),
   backlog: integer(1, 65_535)
     .default(4096)
     .describe('sockets that may wait to be accepted; net.core.somaxconn bounds it too'),
@@ -179,8 +206,9 @@ export const gatewaySettings = {
   requireTicket: flag()
     .default(false)
     .describe('let in only clients that ipconf (with --tickets) has sent here'),
-  port: port().default(8900).describe('TCP port of clients; 0 takes a free one'),
-  wsPort: port().default(8901).describe('WebSocket port of clients; 0 takes a free one'),
+  port: tcpPort,
+  wsPort,
+  ...advertised,
   adminPort: adminPort(9101),
   ...limits,
 } satisfies Settings;
@@ -239,8 +267,9 @@ export const upSettings = {
   ...tracing,
   logLevel: logLevel.removeDefault().default('warn').describe('least severe log line that is written'),
   host,
-  gatewayPort: port().default(8900).describe('TCP port of clients; 0 takes a free one'),
-  wsPort: port().default(8901).describe('WebSocket port of clients; 0 takes a free one'),
+  gatewayPort: tcpPort,
+  wsPort,
+  ...advertised,
   ipconfPort: port().default(6789).describe('port of ipconf; 0 takes a free one'),
   apiPort: port().default(8080).describe('port of api; 0 takes a free one'),
   adminPort: adminPort(9101),

@@ -9,7 +9,7 @@ import { IpconfServer } from '../ipconf/mod.ts';
 import { backupSqlite, openHotState, openStore, restoreSqlite, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
 import { takeDataFolder } from './data-folder.ts';
-import { gatewayLimits, instanceName, isLoopback, prepare, runServers, tlsFiles } from './run.ts';
+import { advertised, gatewayLimits, instanceName, isLoopback, prepare, runServers, tlsFiles } from './run.ts';
 import { VERSION } from './version.ts';
 
 const DEMO_USERS = ['demo', 'test', 'admin'];
@@ -57,6 +57,7 @@ export async function run(
       port: config.gatewayPort,
       portFlag: '--gateway-port',
       wsPort: config.wsPort,
+      advertise: advertised(config),
       workers: config.workers,
       zone: '',
       version: VERSION,
@@ -103,10 +104,14 @@ export async function run(
       },
       ready: (admin) => {
         const secure = config.tlsCert === undefined ? '' : 's';
+        const ports = [
+          ...(config.gatewayPort === 'off' ? [] : [`tcp${secure}://${gateway.address}`]),
+          ...(config.wsPort === 'off' ? [] : [`ws${secure}://${gateway.wsAddress}`]),
+        ];
         const client = clientCommand(ipconf.address, api.address);
         const lines = [
           'GoChat is up.',
-          `  gateway   tcp${secure}://${gateway.address}  ws${secure}://${gateway.wsAddress}`,
+          `  gateway   ${ports.join('  ')}`,
           `  ipconf    http://${ipconf.address}/ip/list`,
           `  api       http://${api.address}  OpenAPI: http://${api.address}/docs`,
           `  admin     http://${admin}/metrics  /livez  /readyz`,

@@ -36,6 +36,16 @@ export function port() {
   return integer(0, 65_535);
 }
 
+/** A TCP port, or `off` for none. */
+export function portOrOff() {
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value),
+    z.union([z.literal('off'), z.number().int().min(0).max(65_535)], {
+      error: 'expected a port from 0 to 65535, or off',
+    }),
+  );
+}
+
 /** Yes or no; flags take --key and --no-key, text is true or false. */
 export function flag() {
   return z.preprocess(

@@ -11,13 +11,14 @@ afterEach(() => void vi.useRealTimers());
 
 /** A thread whose heap and work the test sets; a collection leaves `live`, upon which `regrow` comes at once. */
 function fakeThread() {
-  const thread = { heap: 20 * MIB, live: 20 * MIB, regrow: 0, load: 0, collections: 0 };
+  const thread = { heap: 20 * MIB, live: 20 * MIB, regrow: 0, load: 0, collections: 0, releases: 0 };
   startHeapTrim({
     collect: () => {
       thread.collections++;
       thread.heap = thread.live;
       setTimeout(() => (thread.heap += thread.regrow), 1);
     },
+    release: () => thread.releases++,
     heapBytes: () => thread.heap,
     busy: () => thread.load,
     now: () => Date.now() + thread.collections * COLLECT_MS,
@@ -35,6 +36,24 @@ test('trim: a heap that has grown is collected once the thread is calm', () => {
   vi.advanceTimersByTime(LONG_MS);
   expect(thread.collections).toBe(1);
   expect(thread.heap).toBe(20 * MIB);
+});
+
+test('trim: the allocator is asked once for each collection, after it', () => {
+  const thread = fakeThread();
+  thread.heap = 70 * MIB;
+  while (thread.collections === 0) vi.advanceTimersToNextTimer();
+  expect(thread.releases).toBe(0);
+  vi.advanceTimersByTime(LONG_MS);
+  expect([thread.collections, thread.releases]).toEqual([1, 1]);
+});
+
+test('trim: buffers count like objects', () => {
+  let collections = 0;
+  startHeapTrim({ collect: () => collections++, busy: () => 0 });
+  // Beside the heap, as what sockets read is.
+  const buffers = Array.from({ length: 64 }, () => new Uint8Array(MIB));
+  vi.advanceTimersByTime(LONG_MS);
+  expect([collections > 0, buffers.length]).toEqual([true, 64]);
 });
 
 test('trim: a heap that grows is left alone until it does so no more', () => {

@@ -1,5 +1,8 @@
 /** Gives back the memory that a crowd leaves behind. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
 import { getHeapStatistics } from 'node:v8';
 
 /** How often it looks. */
@@ -22,6 +25,8 @@ export interface HeapTrimOptions {
   readonly collect?: (() => unknown) | undefined;
   /** Returns what V8 holds for objects, in use or not, and what buffers hold beside it, bytes. @default of the calling thread */
   readonly heapBytes?: () => number;
+  /** Has the allocator give back what is free. @default glibc's malloc_trim, where malloc-trim.c is built */
+  readonly release?: (() => unknown) | undefined;
   /** Returns the part of the time since the last call that the thread was busy. @default of its event loop */
   readonly busy?: () => number;
   /** Monotonic, ms. @default performance.now */
@@ -30,13 +35,15 @@ export interface HeapTrimOptions {
 
 /**
  * Watches the calling thread's heap: once it has grown, and grows no more, and the thread is calm, its garbage is
- * collected and what is free is given back to the system.
+ * collected and what is free is given back to the system, buffers included, of which the allocator keeps more the more
+ * threads have taken them by turns.
  *
  * V8 collects when it needs room, and keeps what it got. What ten thousand logins leave behind would stay resident
  * until the next ten thousand come, which may be never. It stops the thread for some 3 ms per 1,000 connections.
  */
 export function startHeapTrim(options: HeapTrimOptions = {}): void {
-  const { collect = collector(), heapBytes = ownHeapBytes, busy = ownLoop() } = options;
+  const { collect = collector(), release = loadMallocTrim() } = options;
+  const { heapBytes = ownHeapBytes, busy = ownLoop() } = options;
   const { now = () => performance.now() } = options;
   if (collect === undefined) return;
   let left = heapBytes();
@@ -44,7 +51,11 @@ export function startHeapTrim(options: HeapTrimOptions = {}): void {
   let calm = 0;
   let restUntil = 0;
   let patience = 1;
+  let isReleaseDue = false;
   setInterval(() => {
+    // A look later, as buffers are freed behind the collection.
+    if (isReleaseDue) release?.();
+    isReleaseDue = false;
     const heap = heapBytes();
     const isBusy = busy() > CALM;
     calm = isBusy || heap - before > STILL_BYTES ? 0 : calm + 1;
@@ -55,6 +66,7 @@ export function startHeapTrim(options: HeapTrimOptions = {}): void {
     const begin = now();
     if (calm < CALM_LOOKS || begin < restUntil || heap - left < MIN_GROWTH_BYTES) return;
     collect();
+    isReleaseDue = true;
     left = heapBytes();
     const end = now();
     restUntil = end + (end - begin) * REST_FACTOR * patience;
@@ -69,6 +81,12 @@ export function startHeapTrim(options: HeapTrimOptions = {}): void {
 function collector(): (() => unknown) | undefined {
   const { gc } = globalThis;
   return gc && (() => gc({ type: 'major', execution: 'sync' }));
+}
+
+/** Returns the compiled function, which scripts/build-write-many.sh puts beside this module; undefined: it is not built. */
+function loadMallocTrim(): (() => unknown) | undefined {
+  const path = fileURLToPath(new URL('./malloc-trim.node', import.meta.url));
+  return existsSync(path) ? (createRequire(import.meta.url)(path) as () => unknown) : undefined;
 }
 
 function ownHeapBytes(): number {

@@ -1,6 +1,6 @@
 import type { NetworkInterfaceInfo } from 'node:os';
 import { expect, test } from 'vitest';
-import { advertisedHost, joinAddress } from './advertise.ts';
+import { advertisedHost, clientAddress } from './advertise.ts';
 
 function info(address: string, more: Partial<NetworkInterfaceInfo> = {}): NetworkInterfaceInfo {
   return { address, internal: false, scopeid: 0, ...more } as NetworkInterfaceInfo;
@@ -22,7 +22,11 @@ test.each([
   expect(advertisedHost(host, Object.fromEntries(interfaces.entries()))).toBe(expected);
 });
 
-test('joinAddress: brackets for IPv6', () => {
-  expect(joinAddress('::1', 8900)).toBe('[::1]:8900');
-  expect(joinAddress('gw.example', 8900)).toBe('gw.example:8900');
+test('clientAddress: as the port listens, but for what the operator says', () => {
+  const listens = { host: '10.0.0.7', port: 8900, tls: false };
+  expect(clientAddress(listens, {})).toEqual(listens);
+  const advertised = { host: 'chat.example', port: 443, tls: true };
+  expect(clientAddress(listens, advertised)).toEqual(advertised);
+  expect(clientAddress({ ...listens, tls: true }, { tls: false })).toEqual(listens);
+  expect(clientAddress({ ...listens, port: 'off' }, advertised)).toBeUndefined();
 });

@@ -1,6 +1,8 @@
 /** The address under which clients are told to come. */
 import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import type { ClientAddress } from '../proto/mod.ts';
+import type { Port } from './control.ts';
 
 /** What a socket listens on to take connections to any address of the machine. */
 const ANY = new Set(['0.0.0.0', '::']);
@@ -23,7 +25,24 @@ export function advertisedHost(host: string, interfaces = networkInterfaces()): 
   return found ?? (host === '::' ? '::1' : '127.0.0.1');
 }
 
-/** Joins host and port; an IPv6 address gets its brackets. */
-export function joinAddress(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+/** What an operator says of how clients reach a port; undefined: as it listens. */
+export interface Advertised {
+  /** A name or an address. */
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  /** Clients must connect with TLS, whoever ends it. */
+  readonly tls?: boolean | undefined;
+}
+
+/** Returns where clients reach a port that listens so; undefined: it is off. */
+export function clientAddress(
+  listens: { readonly host: string; readonly port: Port; readonly tls: boolean },
+  { host, port, tls }: Advertised,
+): ClientAddress | undefined {
+  if (listens.port === 'off') return undefined;
+  return {
+    host: host ?? advertisedHost(listens.host),
+    port: port ?? listens.port,
+    tls: tls ?? listens.tls,
+  };
 }

@@ -105,7 +105,9 @@ export class Connections {
   /** Tells every client to leave, and where to, spread over the first half of the deadline; resolves when all have. */
   drain(deadlineMs: number, elsewhere: readonly OtherGateway[]): Promise<void> {
     this.#drain ??= new Drain(this.#context.table, (connection) =>
-      this.#closeWith(connection, DRAINING, () => closeFrame(DRAINING, undefined, drawGateway(elsewhere))),
+      this.#closeWith(connection, DRAINING, () =>
+        closeFrame(DRAINING, undefined, drawGateway(elsewhere, connection.transport.kind)),
+      ),
     );
     return this.#drain.run(deadlineMs, deadlineMs / 2);
   }

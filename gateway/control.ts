@@ -25,10 +25,13 @@ export interface WorkerData {
   readonly logLevel: LogLevel;
 }
 
-/** Ports of a worker; 0 asks for a free one. */
+/** 0 asks for a free one. */
+export type Port = number | 'off';
+
+/** Ports of a worker. */
 export interface Ports {
-  readonly port: number;
-  readonly wsPort: number;
+  readonly port: Port;
+  readonly wsPort: Port;
 }
 
 export type ToWorker =

@@ -16,12 +16,17 @@ function endpoint(address: string, load: Endpoint['load'], zone = '', weight = 1
   };
 }
 
+const at = (host: string, tls: boolean) => ({
+  tcp: { host, port: 8900, tls },
+  ws: { host, port: 8901, tls },
+});
+
 /** The gateway itself, with so many clients. */
 const here = (connections: number) => endpoint(HERE, { max_connections: 1000, connections });
 
 /** Who is named for clients of the zone, and with which share. */
 const shares = (endpoints: readonly Endpoint[], zone = '') =>
-  Object.fromEntries(otherGateways(endpoints, HERE, zone).map(({ host, share }) => [host, share]));
+  Object.fromEntries(otherGateways(endpoints, HERE, zone).map(({ tcp, share }) => [tcp?.host, share]));
 
 test('gateways that drain, are full or not ready, and the gateway itself: are not named', () => {
   const found = otherGateways(
@@ -37,8 +42,8 @@ test('gateways that drain, are full or not ready, and the gateway itself: are no
     '',
   );
   expect(found).toEqual([
-    { host: 'a.example', port: 8900, wsPort: 8901, tls: false, share: 0.75 },
-    { host: '2001:db8::1', port: 8900, wsPort: 8901, tls: true, share: 0.25 },
+    { ...at('a.example', false), share: 0.75 },
+    { ...at('2001:db8::1', true), share: 0.25 },
   ]);
 });
 
@@ -81,9 +86,18 @@ test('weights: twice the weight gets twice as many, but none more than it has ro
 test('drawGateway: by the shares; none beyond them', () => {
   const others = [endpoint('a:1', { max_connections: 30 }), endpoint('b:1', { max_connections: 10 })];
   const gateways = otherGateways([here(80), ...others], HERE, '');
-  const drawn = Array.from({ length: 80 }, (_, i) => drawGateway(gateways, () => i / 80)?.host);
+  const drawn = Array.from({ length: 80 }, (_, i) => drawGateway(gateways, 'tcp', () => i / 80)?.host);
   expect(['a', 'b', undefined].map((host) => drawn.filter((one) => one === host).length)).toEqual([
     30, 10, 40,
   ]);
-  expect(drawGateway([])).toBeUndefined();
+  expect(drawGateway([], 'tcp')).toBeUndefined();
+});
+
+test('drawGateway: each transport gets its own address; a gateway that does not offer it is not named', () => {
+  const tcp = { host: 'gw.example', port: 8900, tls: false };
+  const ws = { host: 'web.example', port: 443, tls: true };
+  const both = [{ tcp, ws, share: 1 }];
+  expect(drawGateway(both, 'tcp')).toEqual({ host: 'gw.example', port: 8900, wsPort: 0, tls: false });
+  expect(drawGateway(both, 'ws')).toEqual({ host: 'web.example', port: 0, wsPort: 443, tls: true });
+  expect(drawGateway([{ tcp: undefined, ws, share: 1 }], 'tcp')).toBeUndefined();
 });

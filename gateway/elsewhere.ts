@@ -1,13 +1,15 @@
 /** Where the clients of a gateway that drains may go: the other gateways, each as likely as it has room. */
 import type { Endpoint } from '../crpc/mod.ts';
+import {
+  type ClientAddresses,
+  endpointFor,
+  type GatewayEndpoint,
+  readClientAddresses,
+  type TransportKind,
+} from '../proto/mod.ts';
 
-/** Another gateway, as a client reaches it. */
-export interface OtherGateway {
-  readonly host: string;
-  readonly port: number;
-  /** 0: it has none. */
-  readonly wsPort: number;
-  readonly tls: boolean;
+/** Another gateway, as clients reach it. */
+export interface OtherGateway extends ClientAddresses {
   /** Part of the clients that is to go there; of all gateways together at most 1. */
   readonly share: number;
 }
@@ -41,13 +43,19 @@ export function otherGateways(endpoints: readonly Endpoint[], here: string, zone
   return [...shareOut(near, toNear, clients), ...shareOut(far, 1 - toNear, clients)];
 }
 
-/** Draws one of them by its share; undefined: none. @param random in [0, 1) */
+/**
+ * Draws one of them by its share, for a client of this transport; undefined: none, or one that does not offer it.
+ *
+ * @param random in [0, 1)
+ */
 export function drawGateway(
   gateways: readonly OtherGateway[],
+  kind: TransportKind,
   random: () => number = Math.random,
-): OtherGateway | undefined {
+): GatewayEndpoint | undefined {
   let at = random();
-  return gateways.find(({ share }) => (at -= share) < 0);
+  const drawn = gateways.find(({ share }) => (at -= share) < 0);
+  return drawn && endpointFor(kind, drawn);
 }
 
 /** Divides a part of the clients. */
@@ -55,12 +63,10 @@ function shareOut(candidates: readonly Candidate[], part: number, clients: numbe
   const pullOf = ({ endpoint: { weight }, room }: Candidate): number => room * weight;
   const total = candidates.reduce((sum, candidate) => sum + pullOf(candidate), 0);
   return candidates.flatMap((candidate) => {
-    const { address, metadata } = candidate.endpoint;
-    const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(address) ?? [];
+    const addresses = readClientAddresses(candidate.endpoint);
     const share = Math.min((part * pullOf(candidate)) / total, candidate.room / clients);
-    if (host === undefined || share === 0) return [];
-    const tls = metadata['tls'] === '1';
-    return [{ host, port: Number(port), wsPort: Number(metadata['ws_port'] ?? 0), tls, share }];
+    const isReachable = addresses.tcp !== undefined || addresses.ws !== undefined;
+    return isReachable && share > 0 ? [{ ...addresses, share }] : [];
   });
 }
 

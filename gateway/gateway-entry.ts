@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../common/mod.ts';
 import type { Registration, Registry } from '../crpc/mod.ts';
-import { advertisedHost, joinAddress } from './advertise.ts';
+import { type ClientAddresses, writeClientAddresses } from '../proto/mod.ts';
+import { type Advertised, clientAddress } from './advertise.ts';
 import type { Ports } from './control.ts';
 import { type OtherGateway, otherGateways } from './elsewhere.ts';
 
@@ -12,8 +13,8 @@ export interface GatewayEntryOptions {
   readonly name: string;
   /** Address that the gateway listens on. */
   readonly host: string;
-  /** Host under which clients reach it; undefined: `host`, or an address of the machine where that means all. */
-  readonly advertiseHost?: string | undefined;
+  /** How clients reach its ports. */
+  readonly advertise: Readonly<Record<'tcp' | 'ws', Advertised>>;
   /** Failure domain; empty: none. */
   readonly zone: string;
   readonly version: string;
@@ -28,13 +29,13 @@ export interface RunningGateway {
   readonly ports: Ports;
   /** Number leased from the registry. */
   readonly number: number;
+  /** It ends TLS itself. */
   readonly tls: boolean;
   readonly load: Readonly<Record<string, number>>;
 }
 
 export class GatewayEntry {
   readonly #options: GatewayEntryOptions;
-  readonly #host: string;
   /** Of two gateways at one address the younger one lives. */
   readonly #epoch = Date.now();
   #address = '';
@@ -42,26 +43,25 @@ export class GatewayEntry {
 
   constructor(options: GatewayEntryOptions) {
     this.#options = options;
-    this.#host = options.advertiseHost ?? advertisedHost(options.host);
   }
 
   /** Enters the gateway; clients come from now on. */
   async register({ ports, number, tls, load }: RunningGateway): Promise<Registration> {
     const { registry, name, zone, version, weight, metadata } = this.#options;
-    this.#address = joinAddress(this.#host, ports.port);
+    const entry = writeClientAddresses(this.#addresses(ports, tls));
+    this.#address = entry.address;
     this.#registration = await registry.register(GATEWAY_SERVICE, {
       id: randomUUID(),
-      address: this.#address,
+      address: entry.address,
       weight,
       zone,
       version,
       metadata: {
         ...metadata,
         name,
-        ws_port: String(ports.wsPort),
+        ...entry.metadata,
         number: String(number),
         epoch: String(this.#epoch),
-        ...(tls && { tls: '1' }),
       },
       load,
     });
@@ -80,8 +80,8 @@ export class GatewayEntry {
   }
 
   /** The gateway itself as a place to go to: its other workers. */
-  here({ port, wsPort }: Ports, tls: boolean): OtherGateway {
-    return { host: this.#host, port, wsPort, tls, share: 1 };
+  here(ports: Ports, tls: boolean): OtherGateway {
+    return { ...this.#addresses(ports, tls), share: 1 };
   }
 
   /** The gateways that clients may go to; none where the registry does not answer. */
@@ -93,5 +93,13 @@ export class GatewayEntry {
       logger.warn({ err: error }, 'the other gateways are not known: clients must ask ipconf');
       return [];
     }
+  }
+
+  #addresses({ port, wsPort }: Ports, tls: boolean): ClientAddresses {
+    const { host, advertise } = this.#options;
+    return {
+      tcp: clientAddress({ host, port, tls }, advertise.tcp),
+      ws: clientAddress({ host, port: wsPort, tls }, advertise.ws),
+    };
   }
 }

@@ -1,13 +1,15 @@
 /** What must be known before workers share a port: that nobody else has it, and that the platform can share. */
 import { createServer, type ListenOptions } from 'node:net';
 import { listenError } from '../common/mod.ts';
+import type { Port } from './control.ts';
 
 /**
  * Rejects with PORT_IN_USE where another process listens, LISTEN_FAILED where nobody can.
  *
  * With SO_REUSEPORT two gateways of one user would silently share a port, so one attempt is made without it.
  */
-export async function assertPortFree(host: string, port: number, flag: string): Promise<void> {
+export async function assertPortFree(host: string, port: Port, flag: string): Promise<void> {
+  if (port === 'off') return;
   const failure = port === 0 ? undefined : await tryListen({ host, port });
   if (failure !== undefined) throw listenError(failure, { host, port, flag });
 }

@@ -2,8 +2,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '../common/mod.ts';
-import { MemoryRegistry, type Registry } from '../crpc/mod.ts';
-import { encodeFrame, FrameType } from '../proto/mod.ts';
+import { type Endpoint, MemoryRegistry, type Registry } from '../crpc/mod.ts';
+import { encodeFrame, FrameType, readClientAddresses } from '../proto/mod.ts';
 import { type GatewayOptions, GatewayServer } from './server.ts';
 import { TestClient } from './test-client.ts';
 import { FakeState } from './test-state.ts';
@@ -86,7 +86,7 @@ describe('GatewayServer, with real threads and sockets', () => {
   test('its place in the registry: both ports, name and number, and load that is kept up', async () => {
     await startState();
     const gateway = gatewayOf({
-      advertiseHost: 'gw.example',
+      advertise: { tcp: { host: 'gw.example', port: 443, tls: true }, ws: { host: 'web.example' } },
       zone: 'z1',
       weight: 3,
       version: '1.2',
@@ -95,13 +95,16 @@ describe('GatewayServer, with real threads and sockets', () => {
     await gateway.start();
     const [endpoint] = await registry.list('gateway');
     expect(endpoint).toMatchObject({
-      address: `gw.example:${gateway.address.split(':')[1]}`,
+      address: 'gw.example:443',
       zone: 'z1',
       weight: 3,
       version: '1.2',
       metadata: {
         name: 'gateway-test',
+        tls: '1',
+        ws_host: 'web.example',
         ws_port: gateway.wsAddress.split(':')[1],
+        ws_tls: '0',
         number: expect.stringMatching(/^\d+$/) as string,
         epoch: expect.stringMatching(/^\d{13}$/) as string,
         admin: 'host:1',
@@ -114,6 +117,25 @@ describe('GatewayServer, with real threads and sockets', () => {
       .toMatchObject({ connections: 1, accepted: 1 });
     await gateway.stop();
     expect(await registry.list('gateway')).toEqual([]);
+  });
+
+  test.each([
+    ['TCP', { port: 'off' }],
+    ['WebSocket', { wsPort: 'off' }],
+  ] as const)('%s off: the other port alone is open and in the registry', async (_, off) => {
+    await startState();
+    const gateway = gatewayOf({ workers: 1, ...off });
+    await gateway.start();
+    const { tcp, ws } = readClientAddresses((await registry.list('gateway'))[0] as Endpoint);
+    const [open, closed] = 'port' in off ? [ws, tcp] : [tcp, ws];
+    expect(closed).toBeUndefined();
+    expect([gateway.address, gateway.wsAddress]).toContain(`127.0.0.1:${open?.port}`);
+    expect([gateway.address, gateway.wsAddress]).toContain('off');
+  });
+
+  test('both ports off: CONFIG_INVALID', async () => {
+    const gateway = gatewayOf({ port: 'off', wsPort: 'off' });
+    await expect(gateway.start()).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 
   test('the gateway number: another one for each, free again after stop', async () => {

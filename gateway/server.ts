@@ -1,8 +1,9 @@
 /** The gateway as a server: what it learns from the registry, and the workers that do the work. */
-import { type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
+import { GochatError, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
-import { joinAddress } from './advertise.ts';
-import type { Ports, ToWorker } from './control.ts';
+import { joinAddress } from '../proto/mod.ts';
+import type { Advertised } from './advertise.ts';
+import type { Port, Ports, ToWorker } from './control.ts';
 import { Descriptors } from './descriptors.ts';
 import type { TlsMaterial } from './door.ts';
 import { GatewayEntry } from './gateway-entry.ts';
@@ -21,15 +22,15 @@ export interface GatewayOptions {
   /** Address to listen on. */
   readonly host: string;
   /** TCP port; 0 takes a free one. */
-  readonly port: number;
+  readonly port: Port;
   /** The command line's flag for it, for errors. @default '--port' */
   readonly portFlag?: string;
   /** WebSocket port; 0 takes a free one. */
-  readonly wsPort: number;
+  readonly wsPort: Port;
   /** Worker threads; 0: one a core. @default 0 */
   readonly workers?: number;
-  /** Host under which clients reach the gateway. @default host, or an address of the machine where host means all */
-  readonly advertiseHost?: string | undefined;
+  /** How clients reach the ports. @default as they listen; an address of the machine where host means all */
+  readonly advertise?: Partial<Readonly<Record<'tcp' | 'ws', Advertised>>>;
   /** Failure domain; empty: none. */
   readonly zone?: string;
   readonly version?: string;
@@ -90,8 +91,9 @@ export class GatewayServer implements Server {
       tickets: options.requireTicket ?? false,
       tell: (message) => this.#pool.post(message),
     });
-    const { advertiseHost, zone = '', version = '', weight = 1, metadata = {} } = options;
-    const facts = { name, host, advertiseHost, zone, version, weight, metadata };
+    const { zone = '', version = '', weight = 1, metadata = {} } = options;
+    const advertise = { tcp: {}, ws: {}, ...options.advertise };
+    const facts = { name, host, advertise, zone, version, weight, metadata };
     this.#entry = new GatewayEntry({ ...facts, registry, logger });
     this.#pool = new WorkerPool({
       entry: ENTRY,
@@ -126,14 +128,14 @@ export class GatewayServer implements Server {
     });
   }
 
-  /** host:port for TCP clients, once started. */
+  /** host:port that it listens on for TCP clients, once started, or `off`. */
   get address(): string {
-    return joinAddress(this.#options.host, this.#pool.ports?.port ?? 0);
+    return this.#addressOf('port');
   }
 
-  /** host:port for WebSocket clients, once started. */
+  /** host:port that it listens on for WebSocket clients, once started, or `off`. */
   get wsAddress(): string {
-    return joinAddress(this.#options.host, this.#pool.ports?.wsPort ?? 0);
+    return this.#addressOf('wsPort');
   }
 
   readonly start = once(async (): Promise<void> => {
@@ -212,6 +214,8 @@ export class GatewayServer implements Server {
 
   async #start(): Promise<void> {
     const { host, port, wsPort, portFlag = '--port', clientTls, workers = 0 } = this.#options;
+    if (port === 'off' && wsPort === 'off')
+      throw new GochatError('CONFIG_INVALID', { details: { what: 'Both ports of the gateway are off.' } });
     this.#clientTls = clientTls && loadTls(clientTls);
     await assertPortFree(host, port, portFlag);
     await assertPortFree(host, wsPort, '--ws-port');
@@ -231,6 +235,11 @@ export class GatewayServer implements Server {
       { tcp: this.address, ws: this.wsAddress, workers: this.#pool.workers.length },
       'gateway listens',
     );
+  }
+
+  #addressOf(which: keyof Ports): string {
+    const port = this.#pool.ports?.[which] ?? 0;
+    return port === 'off' ? port : joinAddress(this.#options.host, port);
   }
 
   async #reconfigure(workers: number, limits: GatewayLimits): Promise<void> {

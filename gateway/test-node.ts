@@ -1,8 +1,7 @@
 /** A worker node in this thread, in front of fake state nodes. */
 import { type Logger, silentLogger } from '../common/mod.ts';
 import { BatchLink } from '../crpc/mod.ts';
-import { link } from '../proto/mod.ts';
-import { joinAddress } from './advertise.ts';
+import { joinAddress, link } from '../proto/mod.ts';
 import type { TlsMaterial } from './door.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
 import type { OpenLink } from './state-link.ts';

@@ -173,7 +173,7 @@ export class WorkerPool {
     } catch (error) {
       if (!(error instanceof ListenFailure)) throw GochatError.from(error);
       const { host, flags } = this.#options;
-      throw listenError(error.reason, { host, port: ports[error.on], flag: flags[error.on] });
+      throw listenError(error.reason, { host, port: ports[error.on] as number, flag: flags[error.on] });
     }
   }
 }

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createLogger, startHeapTrim } from '../common/mod.ts';
 import { BatchLink } from '../crpc/mod.ts';
 import { link } from '../proto/mod.ts';
-import type { FromWorker, Ports, ToWorker, WorkerData } from './control.ts';
+import type { FromWorker, Port, Ports, ToWorker, WorkerData } from './control.ts';
 import { SETTLE_MS } from './limits.ts';
 import { WorkerNode } from './worker-node.ts';
 
@@ -112,14 +112,16 @@ function ready(): void {
   post({ kind: 'ready' });
 }
 
-/** Opens both ports, or neither. */
+/** Opens the ports that are not off, or none. */
 async function listen(ports: Ports): Promise<void> {
   const { host, reusePort } = data;
+  const open = async (kind: 'tcp' | 'ws', port: Port): Promise<Port> =>
+    port === 'off' ? port : node.listen(kind, { host, port, reusePort });
   let on: keyof Ports = 'port';
   try {
-    const port = await node.listen('tcp', { host, port: ports.port, reusePort });
+    const port = await open('tcp', ports.port);
     on = 'wsPort';
-    const wsPort = await node.listen('ws', { host, port: ports.wsPort, reusePort });
+    const wsPort = await open('ws', ports.wsPort);
     post({ kind: 'listening', port, wsPort });
   } catch (error) {
     node.pause();

@@ -25,7 +25,7 @@ function explainGateway(fleet: Fleet, gateway: Gateway, takes: boolean, now: num
   return {
     name: address.name,
     id: address.id,
-    address: `${address.ip}:${address.port}`,
+    address: address.address,
     zone: address.zone,
     version: address.version,
     started_at: address.epoch === 0 ? null : new Date(address.epoch).toISOString(),

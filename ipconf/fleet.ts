@@ -1,12 +1,13 @@
 /** The fleet: every gateway known, and what is true of them together at this tick. */
 import type { Endpoint, Snapshot } from '../crpc/mod.ts';
+import type { TransportKind } from '../proto/mod.ts';
 import { Gateway } from './gateway.ts';
 import { readAddress } from './gateway-report.ts';
 import { Homes } from './homes.ts';
 import { Pool } from './pool.ts';
 import { STALE_AFTER_MS, suspicion } from './scorer.ts';
 
-export type Transport = 'tcp' | 'ws';
+export type Transport = TransportKind;
 
 /** Keeps the last picture of the gateways. Times are ms on any clock that only grows. */
 export class Fleet {
@@ -147,7 +148,7 @@ export class Fleet {
     const known = this.#pools[transport].get(zone);
     if (known) return known;
     const gateways = this.#candidates.filter(
-      ({ address }) => (zone === '' || address.zone === zone) && (transport === 'tcp' || address.wsPort > 0),
+      ({ address }) => (zone === '' || address.zone === zone) && address[transport] !== undefined,
     );
     const pool = new Pool(gateways);
     this.#pools[transport].set(zone, pool);
@@ -181,9 +182,9 @@ export class Fleet {
   #dropReplaced(): void {
     const newest = new Map<string, Gateway>();
     for (const gateway of this.#gateways.values()) {
-      const { ip, port, epoch } = gateway.address;
-      const other = newest.get(`${ip} ${port}`);
-      if (other === undefined || epoch > other.address.epoch) newest.set(`${ip} ${port}`, gateway);
+      const { address, epoch } = gateway.address;
+      const other = newest.get(address);
+      if (other === undefined || epoch > other.address.epoch) newest.set(address, gateway);
       if (other !== undefined && other.address.epoch !== epoch)
         this.#gateways.delete((epoch > other.address.epoch ? other : gateway).address.id);
     }

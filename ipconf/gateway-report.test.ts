@@ -18,10 +18,9 @@ describe('readAddress', () => {
     expect(readAddress(endpoint())).toEqual({
       id: 'g1-x',
       name: 'g1',
-      ip: '10.0.0.1',
-      port: 8900,
-      wsPort: 8901,
-      tls: false,
+      address: '10.0.0.1:8900',
+      tcp: { host: '10.0.0.1', port: 8900, tls: false },
+      ws: { host: '10.0.0.1', port: 8901, tls: false },
       zone: 'a',
       version: '1',
       epoch: 0,
@@ -37,16 +36,18 @@ describe('readAddress', () => {
   });
 
   test('IPv6: the brackets go', () => {
-    expect(readAddress(endpoint({ address: '[::1]:8900' }))).toMatchObject({ ip: '::1', port: 8900 });
+    expect(readAddress(endpoint({ address: '[::1]:8900' }))).toMatchObject({
+      tcp: { host: '::1', port: 8900 },
+    });
   });
 
-  test('no name and no WebSocket port: the id and 0', () => {
-    expect(readAddress(endpoint({ metadata: {} }))).toMatchObject({ name: 'g1-x', wsPort: 0 });
+  test('no name and no WebSocket port: the id and no WebSocket', () => {
+    expect(readAddress(endpoint({ metadata: {} }))).toMatchObject({ name: 'g1-x', ws: undefined });
   });
 
   test.each(['', 'host', ':8900', 'host:', 'host:0', 'host:65536', 'host:-1', 'host:1.5', 'host:x'])(
     'an address of no use (%j): undefined',
-    (address) => expect(readAddress(endpoint({ address }))).toBeUndefined(),
+    (address) => expect(readAddress(endpoint({ address, metadata: {} }))).toBeUndefined(),
   );
 });
 

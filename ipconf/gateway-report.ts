@@ -1,19 +1,15 @@
 /** What a gateway says of itself in the registry: where it listens, what it can carry and what it carries now. */
 import type { Endpoint } from '../crpc/mod.ts';
+import { type ClientAddresses, readClientAddresses } from '../proto/mod.ts';
 
 /** Where clients reach a gateway; does not change while its process lives. */
-export interface GatewayAddress {
+export interface GatewayAddress extends ClientAddresses {
   /** Unique per process start. */
   readonly id: string;
   /** The gateway's own name, for people; its id where it has none. */
   readonly name: string;
-  readonly ip: string;
-  /** TCP port. */
-  readonly port: number;
-  /** WebSocket port; 0: none. */
-  readonly wsPort: number;
-  /** Clients must connect with TLS, on both ports. */
-  readonly tls: boolean;
+  /** host:port that it is registered under; no two gateways that live have the same. */
+  readonly address: string;
   readonly zone: string;
   readonly version: string;
   /** When the process started, Unix time in ms: of two at one address, the older is dead. 0: unknown. */
@@ -54,18 +50,13 @@ const RATE_DIMENSIONS = [
 
 /** Returns the gateway's address, or undefined where the registered one is of no use to a client. */
 export function readAddress(endpoint: Endpoint): GatewayAddress | undefined {
-  const at = endpoint.address.lastIndexOf(':');
-  if (at <= 0) return undefined;
-  const ip = endpoint.address.slice(0, at).replace(/^\[(.*)\]$/, '$1');
-  const port = readPort(endpoint.address.slice(at + 1));
-  if (ip === '' || port === 0) return undefined;
+  const addresses = readClientAddresses(endpoint);
+  if (addresses.tcp === undefined && addresses.ws === undefined) return undefined;
   return {
+    ...addresses,
     id: endpoint.id,
     name: endpoint.metadata['name'] ?? endpoint.id,
-    ip,
-    port,
-    wsPort: readPort(endpoint.metadata['ws_port'] ?? ''),
-    tls: endpoint.metadata['tls'] === '1',
+    address: endpoint.address,
     zone: endpoint.zone,
     version: endpoint.version,
     epoch: readEpoch(endpoint.metadata['epoch'] ?? ''),
@@ -102,9 +93,4 @@ export function readLoad(endpoint: Endpoint): GatewayLoad {
 function readEpoch(text: string): number {
   const epoch = Number(text);
   return Number.isSafeInteger(epoch) && epoch > 0 ? epoch : 0;
-}
-
-function readPort(text: string): number {
-  const port = Number(text);
-  return Number.isInteger(port) && port > 0 && port < 65_536 ? port : 0;
 }

@@ -1,5 +1,6 @@
 /** One gateway as ipconf sees it: its reports, the clients on their way to it, and how far it is believed. */
 import type { Endpoint } from '../crpc/mod.ts';
+import { endpointFor, type GatewayEndpoint, type TransportKind } from '../proto/mod.ts';
 import { toAscii } from './answer.ts';
 import { Credit, type Outcome } from './credit.ts';
 import { type GatewayAddress, readLoad } from './gateway-report.ts';
@@ -8,6 +9,8 @@ import { Window } from './window.ts';
 
 /** Reports after which a gateway counts as one that reports periodically, so that its silence means something. */
 const PERIODIC_REPORTS = 3;
+
+const NOWHERE: GatewayEndpoint = { host: '', port: 0, wsPort: 0, tls: false };
 
 /** Steps between a score of 0 and one of 1, as it stands in an answer: how far apart gateways are is all it says. */
 const SCORE_STEPS = 1000;
@@ -20,6 +23,14 @@ export interface FleetState {
   readonly minWeight: number;
   /** The picture as a whole is old: ages say nothing about single gateways. */
   readonly isStale: boolean;
+}
+
+/** A part of an answer. */
+interface Text {
+  /** Up to the score. */
+  readonly head: string;
+  whole: string;
+  step: number;
 }
 
 export class Gateway {
@@ -40,10 +51,8 @@ export class Gateway {
   /** How good it is for one more client, 0 to 1; the fleet's, kept up to date: reading it costs one look at memory. */
   score = 0;
   #reports = 1;
-  /** Its part of an answer, up to the score. */
-  readonly #head: string;
-  #text = '';
-  #textStep = -1;
+  /** Its part of an answer, by transport. */
+  readonly #texts: Readonly<Record<TransportKind, Text>>;
 
   constructor(address: GatewayAddress, endpoint: Endpoint, now: number, seenAt: number) {
     this.address = address;
@@ -51,8 +60,7 @@ export class Gateway {
     this.window = new Window(readLoad(endpoint), now);
     this.credit = new Credit(Math.floor(now / 1000));
     this.seenAt = seenAt;
-    const { ip, port, wsPort, tls, zone } = address;
-    this.#head = `${toAscii({ ip, port, ws_port: wsPort, ...(tls && { tls }), zone }).slice(0, -1)},"score":`;
+    this.#texts = { tcp: textFor('tcp', address), ws: textFor('ws', address) };
   }
 
   /** The figures go on coming, so that their absence would mean something. */
@@ -82,14 +90,15 @@ export class Gateway {
   }
 
   /** Returns its part of an answer; the score seldom changes by a step, so it is mostly written already. */
-  text(score: number): string {
+  text(score: number, transport: TransportKind): string {
+    const text = this.#texts[transport];
     const step = Math.round(score * SCORE_STEPS);
-    if (step !== this.#textStep) {
-      this.#textStep = step;
+    if (step !== text.step) {
+      text.step = step;
       // Joined, it lies in one piece: what is added up is put together anew whenever it is sent.
-      this.#text = [this.#head, step / SCORE_STEPS, '}'].join('');
+      text.whole = [text.head, step / SCORE_STEPS, '}'].join('');
     }
-    return this.#text;
+    return text.whole;
   }
 
   /** Takes what the registry has; the same object again is no new report. */
@@ -111,4 +120,11 @@ export class Gateway {
     this.freshness = this.isPeriodic && !state.isStale ? freshness(this.window.age(state.now)) : 1;
     this.trust = trust(this.credit, state.outcome);
   }
+}
+
+function textFor(transport: TransportKind, address: GatewayAddress): Text {
+  // One that does not offer the transport is in none of its answers.
+  const { host: ip, port, wsPort, tls } = endpointFor(transport, address) ?? NOWHERE;
+  const facts = { ip, port, ws_port: wsPort, ...(tls && { tls }), zone: address.zone };
+  return { head: `${toAscii(facts).slice(0, -1)},"score":`, whole: '', step: -1 };
 }

@@ -1,6 +1,6 @@
 /** The list: turns placements into answers; what all answers of a tick share is written once. */
 import { type Answer, errorAnswer, okAnswer } from './answer.ts';
-import type { Fleet } from './fleet.ts';
+import type { Fleet, Transport } from './fleet.ts';
 import { backoffHint, Rate, TTL_MS } from './hints.ts';
 import type { Placed, Placement, PlacementRequest } from './placement.ts';
 import type { TicketIssuer } from './ticket.ts';
@@ -49,7 +49,7 @@ export class List {
   answer(request: PlacementRequest, isForNobody = false): Answer | Promise<Answer> {
     const placed = isForNobody ? this.#placement.choose(request) : this.#placement.place(request);
     if (!placed.first) return this.#nothing(request);
-    const start = START + write(placed);
+    const start = START + write(placed, request.transport);
     if (!this.#tickets || request.uid === '') return okAnswer(start + this.#tail);
     return this.#ticket(request, placed).then((ticket) => okAnswer(start + ticket + this.#tail));
   }
@@ -64,7 +64,7 @@ export class List {
       if (placed.first) {
         isAnyPlaced = true;
         const ticket = request.uid === '' ? '' : await this.#ticket(request, placed);
-        results.push(`{"code":"OK","data":${write(placed)}${ticket}}`);
+        results.push(`{"code":"OK","data":${write(placed, request.transport)}${ticket}}`);
       } else results.push((nothing = this.#nothing(request)).body);
     }
     if (nothing && !isAnyPlaced) return nothing;
@@ -85,9 +85,9 @@ export class List {
 }
 
 /** Writes what a client is told; the others once for all that are told the same. */
-function write({ home, others }: Placed): string {
-  others.text ??= others.choices.map(({ gateway, score }) => gateway.text(score)).join();
+function write({ home, others }: Placed, transport: Transport): string {
+  others.text ??= others.choices.map(({ gateway, score }) => gateway.text(score, transport)).join();
   if (!home) return `[${others.text}]`;
-  const first = home.gateway.text(home.score);
+  const first = home.gateway.text(home.score, transport);
   return others.text === '' ? `[${first}]` : `[${first},${others.text}]`;
 }

@@ -324,5 +324,5 @@ test('transport=ws: no gateway without a WebSocket port', () => {
   learn();
   for (let i = 0; i < 50; i++)
     for (const { gateway } of placement.place({ ...ANY, transport: 'ws', uid: `user-${i}` }).choices)
-      expect(gateway.address.wsPort).toBe(8901);
+      expect(gateway.address.ws?.port).toBe(8901);
 });

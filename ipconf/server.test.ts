@@ -2,6 +2,7 @@ import { decodeJwt, importJWK, jwtVerify } from 'jose';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { silentLogger } from '../common/mod.ts';
 import type { Registry, Snapshot } from '../crpc/mod.ts';
+import { writeClientAddresses } from '../proto/mod.ts';
 import { Placement } from './placement.ts';
 import { IpconfServer } from './server.ts';
 import { gatewayEndpoint } from './test-fleet.ts';
@@ -38,6 +39,39 @@ describe('GET /ip/list', () => {
     expect(answer.body).toMatchObject({ code: 'OK', message: 'ok', stale: false });
     expect(answer.body.data).toEqual([{ ip: '10.0.0.1', port: 8900, ws_port: 8901, zone: 'a', score: 1 }]);
     expect(answer.headers.get('cache-control')).toBe('no-store');
+  });
+
+  test('each transport is told its own address, and only of gateways that offer it', async () => {
+    const load = { max_connections: 100 };
+    const tcp = { host: '192.0.2.1', port: 8900, tls: false };
+    const ws = { host: 'web.example', port: 443, tls: true };
+    for (const [name, addresses] of Object.entries({
+      both: { tcp, ws },
+      tcp: { tcp: { ...tcp, host: '192.0.2.2' }, ws: undefined },
+      ws: { tcp: undefined, ws: { ...ws, host: 'only.example' } },
+    })) {
+      const { address, metadata } = writeClientAddresses(addresses);
+      await ipconf.registry.register(
+        'gateway',
+        gatewayEndpoint(name, { address, load, metadata: { name, ...metadata } }),
+      );
+    }
+    await start();
+    await listUntil(({ body }) => body.data?.length === 2);
+    const rest = { zone: '', score: 1 };
+    const told = async (transport: string) => {
+      const { body } = await get(`/ip/list?transport=${transport}`);
+      const data = body.data as readonly { ip: string }[];
+      return data.map((item) => ({ ...item, ...rest })).toSorted((a, b) => a.ip.localeCompare(b.ip));
+    };
+    expect(await told('tcp')).toEqual([
+      { ip: '192.0.2.1', port: 8900, ws_port: 0, ...rest },
+      { ip: '192.0.2.2', port: 8900, ws_port: 0, ...rest },
+    ]);
+    expect(await told('ws')).toEqual([
+      { ip: 'only.example', port: 0, ws_port: 443, tls: true, ...rest },
+      { ip: 'web.example', port: 0, ws_port: 443, tls: true, ...rest },
+    ]);
   });
 
   test('seven gateways: five at most, best first', async () => {

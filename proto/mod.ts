@@ -1,5 +1,6 @@
 /** Everything that travels: the client's frames, the link's records, and the generated messages. */
 export * from './bytes.ts';
+export * from './client-addresses.ts';
 export * from './frame.ts';
 export * from './json.ts';
 export * from './link.ts';

@@ -64,7 +64,7 @@ class GochatPolicy implements Policy {
     const { n, transport } = ANY;
     const { choices } = this.#placement.place({ n, zone: ZONES[zone] as string, transport, uid });
     for (let i = 0; i < choices.length; i++)
-      ranked[i] = (choices[i] as (typeof choices)[number]).gateway.address.port - FIRST_PORT;
+      ranked[i] = (choices[i] as (typeof choices)[number]).gateway.address.tcp!.port - FIRST_PORT;
     return choices.length;
   }
 }

@@ -79,6 +79,18 @@ describe('connecting', () => {
     expect(world.directory.lists).toBe(1);
   });
 
+  test('connect: a gateway without the port of this transport is no place to go', async () => {
+    const world = await makeWorld();
+    const { port } = world.gateway;
+    world.directory.gateways.length = 0;
+    world.directory.first.push({ ip: '127.0.0.1', port: 0, ws_port: port });
+    const connecting = makeClient(world, {
+      getToken: async () => ({ token: 'alice' }),
+      firstConnectMs: 20,
+    }).connect();
+    await expect(connecting).rejects.toMatchObject({ code: 'NO_GATEWAY' });
+  });
+
   test('connect: gateways that are listed and not there are told when the time is over', async () => {
     const world = await makeWorld();
     await world.gateway[Symbol.asyncDispose]();

@@ -3,7 +3,7 @@ import { PROTOCOL_VERSION } from '../../proto/client.ts';
 import { ClientError } from './errors.ts';
 import type { BackoffOptions } from './backoff.ts';
 import type { FetchLike, GochatClientOptions, ResolvedOptions, Token } from './options.ts';
-import type { Gateway } from './transport.ts';
+import { type Gateway, offers } from './transport.ts';
 
 /** A token this close to its end is replaced before it is used. */
 const EXPIRY_MARGIN_MS = 30_000;
@@ -117,8 +117,9 @@ export async function listGateways(
   for (const item of (body['data'] as Json[]).slice(0, MAX_GATEWAYS)) {
     const port = Number(item['port'] ?? 0);
     const wsPort = Number(item['ws_port'] ?? 0);
-    if (typeof item['ip'] === 'string')
-      gateways.push({ host: item['ip'], port, wsPort, tls: item['tls'] === true });
+    if (typeof item['ip'] !== 'string') continue;
+    const gateway = { host: item['ip'], port, wsPort, tls: item['tls'] === true };
+    if (offers(gateway, options.transport.kind)) gateways.push(gateway);
   }
   if (gateways.length === 0) throw ClientError.local('NO_GATEWAY');
   const ticket = typeof body['ticket'] === 'string' ? body['ticket'] : '';

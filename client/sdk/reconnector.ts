@@ -8,7 +8,7 @@ import type { Credentials, Listing } from './directory.ts';
 import { listGateways } from './directory.ts';
 import { ClientError } from './errors.ts';
 import type { ResolvedOptions } from './options.ts';
-import type { Gateway } from './transport.ts';
+import { type Gateway, offers } from './transport.ts';
 
 /** Codes after which the same client must not come back, whatever the server's retryable says. */
 const TERMINAL_CODES = new Set(['SESSION_REPLACED', 'VERSION_UNSUPPORTED']);
@@ -113,7 +113,8 @@ export class Reconnector {
     const elsewhere = this.#elsewhere;
     this.#elsewhere = undefined;
     // A ticket lets in only where ipconf has sent the client.
-    if (elsewhere !== undefined && this.#listing.ticket === '') {
+    const isOpen = elsewhere !== undefined && offers(elsewhere, this.#options.transport.kind);
+    if (isOpen && this.#listing.ticket === '') {
       const end = await this.#connectTo(elsewhere, token);
       if (end.welcomed || !end.error.retryable || this.#signal.aborted) return end;
     }

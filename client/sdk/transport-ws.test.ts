@@ -94,5 +94,5 @@ test('WebSocket: nobody there is told with the address', async () => {
   const client = makeClient(world, { transport: webSocketTransport(), firstConnectMs: 10 });
   const error: unknown = await client.connect().catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code: 'SERVER_UNREACHABLE' });
-  expect((error as Error).message).toContain('ws://127.0.0.1:0/');
+  expect((error as Error).message).toContain(`ws://127.0.0.1:${world.gateway.port}/ws`);
 });

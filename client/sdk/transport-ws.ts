@@ -5,7 +5,7 @@ import { hostPort } from './transport.ts';
 export const SUBPROTOCOL = 'gochat.v1.proto';
 
 export interface WebSocketTransportOptions {
-  /** Builds the URL of a gateway. @default ws://host:wsPort/, or wss where the gateway has TLS */
+  /** Builds the URL of a gateway. @default ws://host:wsPort/ws, or wss where the gateway has TLS */
   readonly url?: (gateway: Gateway) => string;
 }
 
@@ -16,7 +16,7 @@ export function webSocketTransport(options: WebSocketTransportOptions = {}): Tra
 }
 
 function standardUrl({ host, wsPort, tls }: Gateway): string {
-  return `${tls ? 'wss' : 'ws'}://${hostPort(host, wsPort)}/`;
+  return `${tls ? 'wss' : 'ws'}://${hostPort(host, wsPort)}/ws`;
 }
 
 function open(url: string, handlers: TransportHandlers): Transport {

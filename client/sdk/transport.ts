@@ -3,6 +3,7 @@
 /** Where a gateway listens, as ipconf lists it. */
 export interface Gateway {
   readonly host: string;
+  /** 0: no TCP. */
   readonly port: number;
   /** 0: no WebSocket. */
   readonly wsPort: number;
@@ -37,6 +38,11 @@ export interface TransportFactory {
   address(gateway: Gateway): string;
   /** Begins to connect; the handlers are called from a later tick on. */
   open(gateway: Gateway, handlers: TransportHandlers): Transport;
+}
+
+/** Returns whether a gateway offers a transport. */
+export function offers({ port, wsPort }: Gateway, kind: TransportFactory['kind']): boolean {
+  return (kind === 'tcp' ? port : wsPort) > 0;
 }
 
 /** Formats host and port, IPv6 in brackets. */

@@ -4,7 +4,7 @@ import type { FakeGateway } from './fake-gateway.ts';
 export class FakeDirectory {
   readonly gateways: FakeGateway[];
   /** Addresses listed before the gateways. */
-  readonly first: { ip: string; port: number }[] = [];
+  readonly first: { ip: string; port: number; ws_port?: number }[] = [];
   logins = 0;
   lists = 0;
   /** Lifetime of the tokens that are given out, ms. */
@@ -34,7 +34,7 @@ export class FakeDirectory {
       return Promise.reject(error);
     }
     if (pathname === '/auth/login') return Promise.resolve(this.#logIn(JSON.parse(init.body as string)));
-    const data = this.gateways.map(({ port }) => ({ ip: '127.0.0.1', port, ws_port: 0, score: 1 }));
+    const data = this.gateways.map(({ port }) => ({ ip: '127.0.0.1', port, ws_port: port, score: 1 }));
     return Promise.resolve(
       Response.json({ code: 'OK', message: '', data: [...this.first, ...data], ...this.more }),
     );

@@ -1,0 +1,23 @@
+// mallocTrim(): has glibc give the memory that is free in its arenas back to the system. Elsewhere it does nothing.
+// scripts/build-write-many.sh compiles it; heap-trim.ts calls it.
+#include <node_api.h>
+#include <stddef.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+static napi_value mallocTrim(napi_env env, napi_callback_info info) {
+  (void)env;
+  (void)info;
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+  return NULL;
+}
+
+NAPI_MODULE_INIT() {
+  (void)exports;
+  napi_value function;
+  if (napi_create_function(env, "mallocTrim", NAPI_AUTO_LENGTH, mallocTrim, NULL, &function) != napi_ok) return NULL;
+  return function;
+}
