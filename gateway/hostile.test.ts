@@ -469,7 +469,9 @@ describe('random bytes from many connections: each ends', () => {
     await start({ helloTimeoutMs: 300, connectsPerSecond: 1000 });
     const sockets = await Promise.all(Array.from({ length: 200 }, () => raw(node.wsAddress)));
     for (const socket of sockets) socket.write(UPGRADE);
-    await expect.poll(() => node.node.size).toBe(201);
+    await expect
+      .poll(() => node.node.stats.accepts, { timeout: PATIENCE_MS, message: 'all have come' })
+      .toBe(201);
     for (const socket of sockets) socket.write(make());
     await Promise.all(sockets.map(closed));
     await expect.poll(ended, { timeout: PATIENCE_MS, message: 'all are counted' }).toBe(200);
