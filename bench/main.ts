@@ -5,14 +5,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import {
-  type Comparison,
-  comparedNames,
-  compareVersions,
-  comparisonText,
-  DEFAULT_FLOOR,
-  startVersions,
-} from './lib/against.ts';
+import { type Comparison, comparedNames, compareWith, comparisonText, DEFAULT_FLOOR } from './lib/against.ts';
 import { ABUSE_KINDS, type AbuseKind } from './lib/abuse-load.ts';
 import { ROOT } from './lib/child.ts';
 import { buildCommit, describeHead, findCommit } from './lib/commit-tree.ts';
@@ -50,7 +43,7 @@ SCENARIO it runs the usual ones, in about 40 minutes; it says at its start how l
   --attack KIND    of abuse only this one (${ABUSE_KINDS.join(', ')}); may be repeated
   --json FILE      where the figures go (default data/bench/TIME.json)
   --profile DIR    GoChat's processes leave CPU profiles there; the figures are then not comparable
-  --against COMMIT builds that commit and compares this tree with it, in pairs of short rounds, 3 to 15 minutes each:
+  --against COMMIT builds that commit and compares this tree with it, in pairs of short rounds, 3 to 12 minutes each:
                    ${comparedNames().join(', ')} (default direct room)
   --floor N        of now ÷ before, the least that the interval's upper end may be (default ${DEFAULT_FLOOR})
   --help           this text
@@ -255,10 +248,9 @@ async function measureAgainst(choice: Choice, against: Against, signal: AbortSig
   const load = await LoadGenerator.build(folder);
   const tree = stack.use(await buildCommit(commit, join(folder, 'tree')));
   signal.throwIfAborted();
-  const versions = stack.use(await startVersions(tree.root, folder, signal));
   const comparisons: Comparison[] = [];
   const options = { ...against, quick: choice.quick, seconds: choice.timing.seconds };
-  await compareVersions(versions, load, options, signal, (comparison) => {
+  await compareWith(tree.root, options, { folder, load, signal }, (comparison) => {
     comparisons.push(comparison);
     console.log(comparisonText(comparison));
     writeJson(choice.json, { ...about, comparisons });

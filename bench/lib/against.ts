@@ -1,40 +1,41 @@
 /**
- * This tree beside another commit: messages for each second of CPU time, now ÷ before, in pairs of short rounds.
+ * This tree beside another commit, in pairs of short rounds: what each makes of a second of CPU time, now ÷ before.
  *
- * Each commit is started by its own bench/lib/fleet.ts, with the settings and the tables that it knows; one load
+ * Each version is started by its own bench/lib/fleet.ts, with the settings and the tables that it knows; one load
  * generator, this tree's, loads both in turn. Whoever is not loaded idles: a process that is stopped would lose its
  * lease, and what an idle one uses is not counted.
  */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import type { Fleet, startFleet } from './fleet.ts';
-import type { LoadGenerator, Measured } from './load.ts';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { UnaryRound } from '../crpc/unary.ts';
 import type { Door } from '../peers/peer.ts';
+import { ROOT } from './child.ts';
+import type { Fleet, startFleet } from './fleet.ts';
+import type { LoadGenerator } from './load.ts';
 import { type Estimate, estimate, isSettled, measurePairs, type Pair, type StoppingRule } from './paired.ts';
-import { align, count, coresOf } from './report.ts';
-import { median } from './runner.ts';
+import { align, coresOf, count } from './report.ts';
+import { type IdleMemory, median, type Outcome, Runner } from './runner.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 
-/** What can be compared, by the scenario that is loaded. */
-const COMPARED: Readonly<Record<string, string>> = {
-  direct: 'direct-1000x1',
-  'direct-x4': 'direct-1000x4',
-  room: 'room-1000x1',
-  'room-x16': 'room-1000x16',
-};
-const USUAL = ['direct', 'room'];
+/** The interval's upper end: below it the commit was better. */
+export const DEFAULT_FLOOR = 0.97;
 const FULL: StoppingRule = { leastPairs: 15, mostPairs: 60, width: 0.05 };
+/** Where a round takes a minute and its figure hardly varies. */
+const FEW: StoppingRule = { leastPairs: 3, mostPairs: 5, width: 0.05 };
 const QUICK: StoppingRule = { leastPairs: 3, mostPairs: 3, width: 0.05 };
 const WARMUP_S = 0.7;
 /** Of the first round, which does not count: V8 compiles. */
 const FIRST_WARMUP_S = 4;
-/** The interval's upper end: below it the commit was faster. */
-export const DEFAULT_FLOOR = 0.97;
 /** GoChat's own processes that work for a message. */
 const OWN = new Set(['gateway', 'state']);
+const UNARY_PROGRAM = fileURLToPath(new URL('../crpc/unary.ts', import.meta.url));
+
+type Which = keyof Pair<unknown>;
 
 export interface AgainstOptions {
-  /** Names of COMPARED; none: the usual ones. */
+  /** Of comparedNames(). */
   readonly names: readonly string[];
   readonly quick: boolean;
   /** Measured time of a round, s. */
@@ -42,139 +43,150 @@ export interface AgainstOptions {
   readonly floor: number;
 }
 
-/** One round on one version. */
+/** One round of one version: the more, the better. */
 interface Round {
-  /** Messages for each CPU second of gateway and state. */
-  readonly perCpuSecond: number;
-  /** The same with the CPU time of the engines and of GoChat's other servers. */
-  readonly withEngines: number;
-  readonly perSecond: number;
-  /** CPU time of the engines, cores. */
-  readonly engineCores: number;
+  readonly figure: number;
+  /** The same in another way, to be looked at. */
+  readonly second: number;
+  readonly about: Readonly<Record<string, number>>;
   readonly errors: Readonly<Record<string, number>>;
 }
 
 export interface Comparison {
   readonly name: string;
-  readonly scenario: string;
+  readonly title: string;
+  /** What the figure and the second one are. */
+  readonly figures: readonly [figure: string, second: string];
   /** now ÷ before. */
   readonly ratio: Estimate;
-  readonly withEngines: Estimate;
+  readonly secondRatio: Estimate;
   readonly settled: boolean;
   readonly holds: boolean;
   readonly pairs: readonly Pair<Round>[];
 }
 
-/** Returns the names that can be compared. */
+/** Something to be compared, made ready. */
+interface Contest extends Pick<Comparison, 'title' | 'figures'>, Partial<AsyncDisposable> {
+  readonly rule: StoppingRule;
+  /** Rounds that do not count come first. */
+  readonly warmsUp: boolean;
+  measure(which: Which, warmup: number): Promise<Round>;
+}
+
+interface Setting {
+  /** Of the sources of each. */
+  readonly roots: Pair<string>;
+  readonly folder: string;
+  readonly load: LoadGenerator;
+  readonly seconds: number;
+  readonly signal: AbortSignal;
+  /** Both versions, started when first asked for. */
+  fleets(): Promise<Pair<Fleet>>;
+}
+
+const CONTESTS: Readonly<Record<string, (setting: Setting) => Promise<Contest>>> = {
+  direct: (setting) => messages(setting, 'direct-1000x1'),
+  'direct-x4': (setting) => messages(setting, 'direct-1000x4'),
+  room: (setting) => messages(setting, 'room-1000x1'),
+  'room-x16': (setting) => messages(setting, 'room-1000x16'),
+  unary,
+  idle,
+};
+const USUAL = ['direct', 'room'];
+
+/** Returns the names of what can be compared. */
 export function comparedNames(): string[] {
-  return Object.keys(COMPARED);
+  return Object.keys(CONTESTS);
 }
 
-/** Both versions, started and ready to be loaded; disposing stops them. */
-export interface Versions extends AsyncDisposable {
-  readonly fleets: Pair<Fleet>;
-}
-
-/** Starts this tree's GoChat and that of the tree at `root`, each with engines of its own. */
-export async function startVersions(root: string, folder: string, signal: AbortSignal): Promise<Versions> {
-  await using stack = new AsyncDisposableStack();
-  const start = async (name: string, file: string) => {
-    console.error(`${name}:`);
-    const its = (await import(file)) as { readonly startFleet: typeof startFleet };
-    return stack.use(await its.startFleet(['gochat'], join(folder, name), undefined, signal));
-  };
-  const before = await start('before', pathToFileURL(join(root, 'bench/lib/fleet.ts')).href);
-  const now = await start('now', './fleet.ts');
-  const owned = stack.move();
-  return { fleets: { now, before }, [Symbol.asyncDispose]: () => owned.disposeAsync() };
-}
-
-/** Compares both; `onComparison` hears of each as it is done. */
-export async function compareVersions(
-  { fleets }: Versions,
-  load: LoadGenerator,
-  { names, quick, seconds, floor }: AgainstOptions,
-  signal: AbortSignal,
+/** Compares this tree with the one at `root`, which is built; `onComparison` hears of each comparison as it is done. */
+export async function compareWith(
+  root: string,
+  options: AgainstOptions,
+  { folder, load, signal }: Pick<Setting, 'folder' | 'load' | 'signal'>,
   onComparison: (comparison: Comparison) => void,
 ): Promise<void> {
-  const rule = quick ? QUICK : FULL;
-  for (const name of names.length > 0 ? names : USUAL) {
-    const scenario = scenarios(false, true).find((each) => each.name === COMPARED[name]) as Scenario;
-    const doors: Pair<Door> = {
-      now: await open(fleets.now, scenario),
-      before: await open(fleets.before, scenario),
-    };
-    const measure = async (which: keyof Pair<Round>, warmup = WARMUP_S): Promise<Round> => {
-      const { window } = scenario;
-      const what = { ...doors[which], scenario: scenario.workload.scenario, seconds, warmup };
-      const servers = fleets[which].peers.get('gochat')?.servers ?? [];
-      const measured = await load.run({ ...what, ...(window !== undefined && { window }) }, servers, signal);
-      return roundOf(measured, scenario.rate);
-    };
-    console.error(`${name}: warming up`);
-    await measure('now', FIRST_WARMUP_S);
-    await measure('before', FIRST_WARMUP_S);
-    const ratioOf = ({ now, before }: Pair<Round>) => now.perCpuSecond / before.perCpuSecond;
-    const pairs = await measurePairs(measure, ratioOf, rule, (sofar) => {
-      const { ratio, lower, upper } = estimate(sofar.map(ratioOf));
-      console.error(
-        `${name}: pair ${sofar.length}, ${ratio.toFixed(3)} (${lower.toFixed(3)} to ${upper.toFixed(3)})`,
-      );
-    });
-    const ratios = pairs.map(ratioOf);
-    const ratio = estimate(ratios);
-    const settled = quick || isSettled(ratios, rule);
-    onComparison({
-      name,
-      scenario: scenario.name,
-      ratio,
-      withEngines: estimate(pairs.map(({ now, before }) => now.withEngines / before.withEngines)),
-      settled,
-      holds:
-        settled && ratio.upper >= floor && pairs.every(({ now }) => Object.keys(now.errors).length === 0),
-      pairs,
-    });
+  await using stack = new AsyncDisposableStack();
+  const roots = { now: ROOT, before: root };
+  const start = async (which: Which) => {
+    console.error(`starting ${which}`);
+    return stack.use(await startVersion(roots[which], join(folder, which), signal));
+  };
+  let fleets: Pair<Fleet> | undefined;
+  const setting = {
+    roots,
+    folder,
+    load,
+    signal,
+    seconds: options.seconds,
+    fleets: async () => (fleets ??= { before: await start('before'), now: await start('now') }),
+  };
+  for (const name of options.names.length > 0 ? options.names : USUAL) {
+    const contest = await (CONTESTS[name] as (setting: Setting) => Promise<Contest>)(setting);
+    try {
+      onComparison(await compare(name, contest, options));
+    } finally {
+      await contest[Symbol.asyncDispose]?.();
+    }
   }
 }
 
+async function compare(
+  name: string,
+  contest: Contest,
+  { quick, floor }: AgainstOptions,
+): Promise<Comparison> {
+  if (contest.warmsUp) {
+    console.error(`${name}: warming up`);
+    await contest.measure('now', FIRST_WARMUP_S);
+    await contest.measure('before', FIRST_WARMUP_S);
+  }
+  const rule = quick ? QUICK : contest.rule;
+  const ratioOf = ({ now, before }: Pair<Round>) => now.figure / before.figure;
+  const pairs = await measurePairs(
+    (which) => contest.measure(which, WARMUP_S),
+    ratioOf,
+    rule,
+    (sofar) => console.error(`${name}: pair ${sofar.length}, ${intervalText(estimate(sofar.map(ratioOf)))}`),
+  );
+  const ratios = pairs.map(ratioOf);
+  const ratio = estimate(ratios);
+  const settled = quick || isSettled(ratios, rule);
+  return {
+    name,
+    title: contest.title,
+    figures: contest.figures,
+    ratio,
+    secondRatio: estimate(pairs.map(({ now, before }) => now.second / before.second)),
+    settled,
+    holds: settled && ratio.upper >= floor && pairs.every(({ now }) => Object.keys(now.errors).length === 0),
+    pairs,
+  };
+}
+
 /** A comparison as text. */
-export function comparisonText({
-  name,
-  scenario,
-  ratio,
-  withEngines,
-  settled,
-  holds,
-  pairs,
-}: Comparison): string {
-  const middle = (which: keyof Pair<Round>, of: (round: Round) => number) =>
-    median(pairs.map((pair) => of(pair[which])));
-  const row = (what: string, of: (round: Round) => number, text: (value: number) => string, last = '') => [
+export function comparisonText(comparison: Comparison): string {
+  const { name, title, figures, ratio, secondRatio, settled, holds, pairs } = comparison;
+  const row = (what: string, of: (round: Round) => number, last = '') => [
     what,
-    text(middle('now', of)),
-    text(middle('before', of)),
+    ...(['now', 'before'] as const).map((which) => count(median(pairs.map((pair) => of(pair[which]))))),
     last,
   ];
-  const interval = ({ ratio, lower, upper }: Estimate) =>
-    `${ratio.toFixed(3)} (${lower.toFixed(3)} to ${upper.toFixed(3)})`;
   const errors = pairs.flatMap((pair) =>
     (['now', 'before'] as const).flatMap((which) =>
       Object.entries(pair[which].errors).map(([what, times]) => `  WRONG ${which}: ${what} (${times} times)`),
     ),
   );
-  const verdict = settled ? '' : ', too wide to say: measure on a calmer machine';
+  const verdict = settled ? '' : ', the interval is too wide to say: measure on a calmer machine';
   return [
-    `\n${name}: ${scenario}, ${pairs.length} pairs: ${holds ? 'holds' : 'DOES NOT HOLD'}${verdict}`,
+    `\n${name}: ${title}, ${pairs.length} pairs: ${holds ? 'holds' : 'DOES NOT HOLD'}${verdict}`,
     align(
       [
         ['medians', 'now', 'before', 'now ÷ before (95 %)'],
-        row('messages/CPU-s, gateway and state', (round) => round.perCpuSecond, count, interval(ratio)),
-        row('the same, engines included', (round) => round.withEngines, count, interval(withEngines)),
-        row('messages/s', (round) => round.perSecond, count),
-        row(
-          "engines' CPU, % of a core",
-          (round) => 100 * round.engineCores,
-          (value) => value.toFixed(0),
+        row(figures[0], ({ figure }) => figure, intervalText(ratio)),
+        row(figures[1], ({ second }) => second, intervalText(secondRatio)),
+        ...Object.keys(pairs[0]?.now.about ?? {}).map((what) =>
+          row(what, ({ about }) => about[what] ?? Number.NaN),
         ),
       ],
       1,
@@ -183,19 +195,108 @@ export function comparisonText({
   ].join('\n');
 }
 
-async function open(fleet: Fleet, { workload }: Scenario): Promise<Door> {
-  return (await fleet.peers.get('gochat')?.open(workload)) as Door;
+function intervalText({ ratio, lower, upper }: Estimate): string {
+  return `${ratio.toFixed(3)} (${lower.toFixed(3)} to ${upper.toFixed(3)})`;
 }
 
-function roundOf({ load, usage }: Measured, rate: Scenario['rate']): Round {
-  const perSecond = load[rate];
-  const own = coresOf(usage.filter(({ name }) => OWN.has(name)));
-  const all = coresOf(usage);
+/** Starts a version by its own bench. */
+async function startVersion(root: string, folder: string, signal: AbortSignal): Promise<Fleet> {
+  const file = pathToFileURL(join(root, 'bench/lib/fleet.ts')).href;
+  const its = (await import(file)) as { readonly startFleet: typeof startFleet };
+  return await its.startFleet(['gochat'], folder, undefined, signal);
+}
+
+/** The closed loop of a scenario. */
+async function messages(setting: Setting, name: string): Promise<Contest> {
+  const { load, seconds, signal } = setting;
+  const { workload, window, title, rate } = scenarioOf(name);
+  const fleets = await setting.fleets();
+  const open = async (which: Which) => (await fleets[which].peers.get('gochat')?.open(workload)) as Door;
+  const doors = { now: await open('now'), before: await open('before') };
   return {
-    perCpuSecond: perSecond / own,
-    withEngines: perSecond / all,
-    perSecond,
-    engineCores: all - own,
-    errors: load.errors,
+    title,
+    figures: ['messages/CPU-s, gateway and state', 'the same, engines included'],
+    rule: FULL,
+    warmsUp: true,
+    measure: async (which, warmup) => {
+      const measured = await load.run(
+        {
+          ...doors[which],
+          scenario: workload.scenario,
+          seconds,
+          warmup,
+          ...(window !== undefined && { window }),
+        },
+        fleets[which].peers.get('gochat')?.servers ?? [],
+        signal,
+      );
+      const perSecond = measured.load[rate];
+      const own = coresOf(measured.usage.filter(({ name }) => OWN.has(name)));
+      const all = coresOf(measured.usage);
+      return {
+        figure: perSecond / own,
+        second: perSecond / all,
+        about: { 'messages/s': perSecond, "engines' CPU, % of a core": 100 * (all - own) },
+        errors: measured.load.errors,
+      };
+    },
   };
+}
+
+/** Unary calls between servers; both versions' client and server are processes of their own. */
+async function unary({ roots, seconds, signal }: Setting): Promise<Contest> {
+  const start = (which: Which) => fork(UNARY_PROGRAM, [roots[which]], { signal });
+  const children = { now: start('now'), before: start('before') };
+  return {
+    title: 'unary calls of crpc, 64 in flight',
+    figures: ['calls/CPU-s, client and server', 'calls/s'],
+    rule: FULL,
+    warmsUp: true,
+    measure: async (which, warmup) => {
+      const child = children[which];
+      const round = async (ms: number) => {
+        child.send(ms);
+        const [answer] = (await once(child, 'message', { signal })) as [UnaryRound];
+        return answer;
+      };
+      await round(warmup * 1000);
+      const { perCpuSecond, perSecond } = await round(seconds * 1000);
+      return { figure: perCpuSecond, second: perSecond, about: {}, errors: {} };
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const child of Object.values(children)) {
+        child.disconnect();
+        if (child.exitCode === null) await once(child, 'exit');
+      }
+    },
+  };
+}
+
+/** Memory of connections that only stay, on servers that have done nothing before. */
+async function idle({ roots, folder, load, signal, seconds }: Setting): Promise<Contest> {
+  const scenario = scenarioOf('idle-5000');
+  let rounds = 0;
+  return {
+    title: scenario.title,
+    figures: ['connections/MiB, garbage collected', 'connections/MiB as it stands'],
+    rule: FEW,
+    warmsUp: false,
+    measure: async (which, warmup) => {
+      await using fleet = await startVersion(roots[which], join(folder, `idle-${++rounds}`), signal);
+      const runner = new Runner(load, { repeats: 1, seconds, warmup }, signal);
+      const wanted = { ...scenario, peers: ['gochat'] } as const;
+      const [outcome] = (await runner.run(wanted, fleet, undefined)) as [Outcome];
+      const { grown, collected } = outcome.idle as IdleMemory;
+      return {
+        figure: 1024 / collected,
+        second: 1024 / grown,
+        about: {},
+        errors: outcome.rounds[0]?.load.errors ?? {},
+      };
+    },
+  };
+}
+
+function scenarioOf(name: string): Scenario {
+  return scenarios(false, true).find((each) => each.name === name) as Scenario;
 }

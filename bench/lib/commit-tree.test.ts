@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROOT } from './child.ts';
 import { buildCommit, type Commit, findCommit } from './commit-tree.ts';
 
+const BUILD_DEADLINE_MS = 600_000;
+
 // A copy of the files alone has no commits.
 describe.skipIf(!existsSync(join(ROOT, '.git')))('commits', () => {
   let folder: string;
@@ -19,7 +21,9 @@ describe.skipIf(!existsSync(join(ROOT, '.git')))('commits', () => {
     expect(await findCommit('--all')).toBeUndefined();
   });
 
-  test('a commit is built in a tree of its own, which goes away; the packages of this one stay', async () => {
+  test('a commit is built in a tree of its own, which goes away; the packages of this one stay', {
+    timeout: BUILD_DEADLINE_MS,
+  }, async () => {
     const commit = (await findCommit('HEAD')) as Commit;
     expect(commit.id).toMatch(/^[0-9a-f]{40}$/);
     const root = join(folder, 'tree');

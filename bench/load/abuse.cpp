@@ -99,6 +99,10 @@ class Abuse {
 
   // What a protocol reports of the connection that is being read.
   void live(uint64_t) {
+    if (at_->live) {
+      answers_["RESPONSE"]++;
+      return;
+    }
     at_->live = true;
     at_->live_ns = now_ns();
     answers_["WELCOME"]++;
