@@ -275,15 +275,6 @@ describe('one account', () => {
     client.destroy();
   });
 
-  test('logins in a loop: wait for their turn', async () => {
-    await start({ framesPerSecond: 10 });
-    const token = await tokens.token(2n);
-    const clients = await Promise.all(Array.from({ length: 60 }, () => node.tcp()));
-    await Promise.all(clients.map((client) => client.login(token)));
-    expect(refusals()).toMatchObject({ account_rate: expect.any(Number) });
-    for (const client of clients) client.destroy();
-  });
-
   test.each(['ping', 'pong'] as const)('a flood of WebSocket %ss: counts like frames', async (kind) => {
     await start({ framesPerSecond: 10 });
     const client = await node.ws();
