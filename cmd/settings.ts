@@ -12,7 +12,7 @@ import {
   share,
   text,
   url,
-} from '../common/mod.ts';
+} from './configuration.ts';
 
 const logLevel = z
   .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
