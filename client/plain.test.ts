@@ -77,8 +77,9 @@ describe('--json', () => {
     const id = expect.stringMatching(/^[0-9a-f]{20}-\d+$/);
     // Answers come in the order of the requests per server; a sent may stand on either side of the next joined.
     const events = run.events();
-    expect(events.slice(0, 2)).toEqual([
+    expect(events.slice(0, 3)).toEqual([
       { event: 'connected', session: '1', user: 'alice', gateway: 'fake', resumed: false },
+      { event: 'opened', conversation: room, name: 'lobby', kind: 'room' },
       { event: 'synced', messages: 0 },
     ]);
     expect(only(events, 'joined')).toEqual([
@@ -116,7 +117,7 @@ describe('--json', () => {
         ],
       },
     ]);
-    expect(events).toHaveLength(8);
+    expect(events).toHaveLength(9);
     expect(run.err()).toBe('');
   });
 
@@ -155,7 +156,8 @@ describe('--json', () => {
     const run = start(world);
     run.input.end('/join den\n');
     expect(await run.exit).toBe(0);
-    expect(run.events().map(({ event }) => event)).toEqual(['connected', 'synced', 'joined', 'message']);
+    const events = run.events().map(({ event }) => event);
+    expect(events).toEqual(['connected', 'opened', 'synced', 'joined', 'message']);
   });
 
   test('10,000 lines: all acknowledged, in order', async () => {
@@ -244,7 +246,7 @@ describe('--json', () => {
     run.input.end('/help\n');
     expect(await run.exit).toBe(0);
     expect(run.err()).toContain('/dm USER [TEXT]');
-    expect(run.events()).toHaveLength(2);
+    expect(run.events().map(({ event }) => event)).toEqual(['connected', 'opened', 'synced']);
   });
 
   test('100 k text: fails with TEXT_TOO_LONG, the others are sent, exit code 1', async () => {

@@ -1,8 +1,7 @@
 /** TLS to etcd and the other engines: the files that `registry_ca` and its like name, read once at start. */
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { GochatError } from '../common/mod.ts';
-import { fileKey } from './configuration.ts';
+import { fileKey, GochatError } from '../common/mod.ts';
 import { readPem } from './pem.ts';
 
 /** PEM texts for connections to an engine; undefined: the authorities of Node.js, no certificate of our own. */

@@ -1,7 +1,6 @@
 /** Files that settings name. */
 import { readFileSync } from 'node:fs';
-import { GochatError } from '../common/mod.ts';
-import { flagName } from './configuration.ts';
+import { flagName, GochatError } from '../common/mod.ts';
 
 /** Reads the file that a setting names; undefined where it names none. @throws GochatError CONFIG_INVALID */
 export function readPem(setting: string, path: string | undefined): string | undefined {

@@ -1,19 +1,15 @@
 /** Metrics through OpenTelemetry, read as Prometheus text by the admin port. */
 import { type Attributes, type Meter, metrics } from '@opentelemetry/api';
-import type { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
+import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 let exporter: PrometheusExporter | undefined;
 
 /** Turns metrics on for this process under a service name; without it every instrument is a no-op. */
-export async function enableMetrics(service: string): Promise<void> {
+export function enableMetrics(service: string): void {
   if (exporter) return;
-  // Loaded on demand: clients and all worker threads do without.
-  const [{ PrometheusExporter }, { resourceFromAttributes }, { MeterProvider }] = await Promise.all([
-    import('@opentelemetry/exporter-prometheus'),
-    import('@opentelemetry/resources'),
-    import('@opentelemetry/sdk-metrics'),
-  ]);
   exporter = new PrometheusExporter({ preventServerStart: true });
   metrics.setGlobalMeterProvider(
     new MeterProvider({

@@ -9,8 +9,8 @@ import { TestIpconf } from './test-ipconf.ts';
 const ipconf = new TestIpconf();
 const { start, get, listUntil, connect, raw, ofAdmin, countedCodes } = ipconf;
 
-beforeAll(async () => {
-  await enableMetrics('ipconf-test');
+beforeAll(() => {
+  enableMetrics('ipconf-test');
 });
 
 describe('bad input', () => {

@@ -49,8 +49,14 @@ export interface StateLimits {
   readonly requests: number;
   /** Bytes of these; beyond: OVERLOADED. @default 32 MiB */
   readonly requestBytes: number;
+  /** Requests in flight of one user; beyond: RATE_LIMITED. @default 128 */
+  readonly requestsPerUser: number;
+  /** Bytes of these; beyond: RATE_LIMITED. @default 1 MiB */
+  readonly requestBytesPerUser: number;
   /** Cursor moves that wait to be written; beyond: left out, a later receipt makes up for it. @default 50000 */
   readonly cursorMoves: number;
+  /** Those of one user; beyond: its RECEIPTS are left out unread. @default 5000 */
+  readonly cursorMovesPerUser: number;
   /** How long a device whose connection broke can resume and counts as online, ms. @default 30000 */
   readonly sessionGraceMs: number;
   /** Passwords hashed at once, 19 MiB each. @default 2 */
@@ -84,7 +90,10 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   requestsPerConnection: 32,
   requests: 20_000,
   requestBytes: 32 * 1024 * 1024,
+  requestsPerUser: 128,
+  requestBytesPerUser: 1024 * 1024,
   cursorMoves: 50_000,
+  cursorMovesPerUser: 5000,
   sessionGraceMs: 30_000,
   hashing: 2,
   hashQueue: 256,

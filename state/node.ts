@@ -60,6 +60,7 @@ export class StateNode {
   readonly accounts: Accounts;
   readonly rooms: Rooms;
   readonly membership: Membership;
+  readonly requests: Requests;
   readonly evictions: Evictions;
   readonly locations = new LocationMap<Downlink>();
   readonly sessionLog = new SessionLog();
@@ -68,7 +69,6 @@ export class StateNode {
   readonly #sequencer: Sequencer;
   readonly #sessions: Sessions;
   readonly #receipts: Receipts;
-  readonly #requests: Requests;
   readonly #linkContext: LinkContext;
   readonly #links = new Set<Link>();
   #closing = false;
@@ -110,14 +110,18 @@ export class StateNode {
       logger,
       nextSession: () => ids.next() as SessionId,
     });
-    this.#receipts = new Receipts(store, limits.cursorMoves, logger);
+    this.#receipts = new Receipts(store, limits, logger);
     this.rooms = new Rooms({
       store,
       isOnline: (user) => presence.isOnline(user),
+    });
+    this.membership = new Membership({
+      store,
+      fanout: this.#fanout,
+      logger,
       nextConversation: () => ids.next() as ConversationId,
     });
-    this.membership = new Membership({ store, fanout: this.#fanout, logger });
-    this.#requests = new Requests(this.rooms, this.membership, metrics, limits);
+    this.requests = new Requests(this.rooms, this.membership, metrics, limits);
     this.accounts = new Accounts({
       store,
       hot,
@@ -132,7 +136,7 @@ export class StateNode {
       presence,
       sessionLog: this.sessionLog,
       sequencer: this.#sequencer,
-      requests: this.#requests,
+      requests: this.requests,
       receipts: this.#receipts,
       typing: new Typing(this.#fanout),
       sendParser: new SendParser(limits.textBytes),
@@ -172,7 +176,7 @@ export class StateNode {
     this.#sessions.drain();
     await Promise.all([
       this.#sequencer.drain().then(() => this.#fanout.settled()),
-      this.#requests.drain(),
+      this.requests.drain(),
       this.#receipts.flush(),
       this.membership.stop(),
     ]);

@@ -12,7 +12,8 @@ export type PlainEvent =
       readonly resumed: boolean;
     }
   | {
-      readonly event: 'joined';
+      /** 'joined' answers a command; 'opened' came about on another device, and nothing has been said there yet. */
+      readonly event: 'joined' | 'opened';
       readonly conversation: string;
       readonly name: string;
       readonly kind: ConversationKind;

@@ -308,6 +308,11 @@ export class PlainSession {
         // What is on the screen in the conversation of the user is read.
         if (event.conversation === this.#current?.id) this.#client.markRead(event.conversation, event.seq);
         break;
+      case 'opened': {
+        const { conversation, name, kind } = event;
+        this.#printer.print({ event: 'opened', conversation, name, kind });
+        break;
+      }
       case 'left': {
         const { conversation, name, reason } = event;
         if (conversation === this.#current?.id) this.#setCurrent(undefined);

@@ -41,6 +41,11 @@ export class TextPrinter implements Printer {
       case 'joined':
         this.note(event.kind === 'room' ? `* you are in #${event.name}` : `* you talk to ${event.name}`);
         break;
+      case 'opened':
+        this.note(
+          `* you have ${event.kind === 'room' ? '#' : '@'}${event.name}, where nothing has been said yet`,
+        );
+        break;
       case 'message':
         this.#say(event.conversation, event.from, event.text, event.history === true ? event.at : undefined);
         break;

@@ -102,6 +102,8 @@ export class GochatClient {
     );
     this.#syncer = new Syncer(this.#options, this.#inbox, this.#closing.signal, {
       call: (call) => this.#requests.call(call),
+      onOpened: ({ id: conversation, name, kind }) =>
+        this.#events.emit({ type: 'opened', conversation, name, kind }),
       onGone: (gone) => this.#receiver.gone(gone),
       onSynced: (messages) => this.#events.emit({ type: 'synced', messages }),
       onError: (error) => this.#events.emit({ type: 'error', code: error.code, message: error.message }),

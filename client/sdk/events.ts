@@ -123,6 +123,17 @@ export interface DisconnectedEvent {
   readonly retryInMs: number | undefined;
 }
 
+/**
+ * This user has a conversation that the client did not open, and nothing to read in it yet: it was made, opened or
+ * joined on another device, or by this one before it started. Others show by their messages.
+ */
+export interface OpenedEvent {
+  readonly type: 'opened';
+  readonly conversation: string;
+  readonly name: string;
+  readonly kind: ConversationKind;
+}
+
 /** This user is out of a conversation; all messages of it that were theirs have come. */
 export interface LeftEvent {
   readonly type: 'left';
@@ -163,6 +174,7 @@ export type ClientEvent =
   | FailedEvent
   | SyncedEvent
   | TypingEvent
+  | OpenedEvent
   | LeftEvent
   | MemberEvent
   | DisconnectedEvent

@@ -90,7 +90,8 @@ export class Inbox {
   page({ conversation: wire, messages }: ConversationMessages): number {
     if (wire === undefined) return 0;
     const first = messages[0];
-    this.adopt(wire, first === undefined ? Number(wire.deliveredSeq) : Number(first.seq) - 1);
+    // Without messages there is nothing up to its end that is for this user.
+    this.adopt(wire, Number(first === undefined ? wire.lastSeq : first.seq - 1n));
     let count = 0;
     for (const message of messages) {
       const seq = Number(message.seq);

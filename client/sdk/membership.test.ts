@@ -68,6 +68,24 @@ describe('membership', () => {
     expect(client.conversation(room.toString())).toMatchObject({ name: 'bobs' });
   });
 
+  test('a room made on another device: this one is told of it at once, and again of none that it knows', async () => {
+    const { gateway, alice, bob, ...rest } = await makeWorld();
+    const client = makeClient({ gateway, alice, bob, ...rest });
+    await client.connect();
+    await client.synchronised();
+    const opened: string[] = [];
+    client.on('opened', ({ name }) => opened.push(name));
+    const garden = gateway.chat.addRoom('garden', alice);
+    gateway.tell(garden, alice, { change: MemberChange.MEMBER_CHANGE_JOINED, user: alice });
+    await client.createRoom('own');
+    await client.synchronised();
+    expect(opened).toEqual(['garden']);
+    expect(client.conversation(garden.toString())).toMatchObject({ name: 'garden', kind: 'room' });
+    const message = next(client, 'message');
+    gateway.say(garden, alice, 'first');
+    expect(await message).toMatchObject({ text: 'first', seq: 1 });
+  });
+
   test('out of a room that nothing was shown of: is not told', async () => {
     const { gateway, alice, bob, room, ...rest } = await makeWorld();
     gateway.refuse.set('sync', { code: 'OVERLOADED', retryable: true });

@@ -1,7 +1,8 @@
 /** Pulls from the log what pushes did not bring: after each WELCOME and RESYNC, and when there is a hole. */
-import type { Cursor, Gone, SyncPage } from '../../proto/client.ts';
+import type { ConversationMessages, Cursor, Gone, SyncPage } from '../../proto/client.ts';
 import { Backoff, delay } from './backoff.ts';
 import { ClientError } from './errors.ts';
+import type { Conversation } from './events.ts';
 import type { Inbox } from './inbox.ts';
 import type { ResolvedOptions } from './options.ts';
 import type { Call, Result } from './requests.ts';
@@ -11,6 +12,8 @@ const PAGE_LIMIT = 200;
 
 export interface SyncHooks {
   call(call: Call): Promise<Result>;
+  /** The user has a conversation that was not known here, and nothing to read in it. */
+  onOpened(conversation: Conversation): void;
   /** The user is out of a conversation; its last messages have been taken in. */
   onGone(gone: Gone): void;
   /** The log was read to its end, for a `wanted(true)`. */
@@ -120,7 +123,7 @@ export class Syncer {
       if (this.#signal.aborted) return;
       if (result.$case !== 'sync') throw ClientError.local('FRAME_INVALID');
       const page = result.sync;
-      for (const part of page.conversations) this.#messages += this.#inbox.page(part);
+      for (const part of page.conversations) this.#take(part);
       for (const gone of page.gone) this.#hooks.onGone(gone);
       more = page.more;
       // A page that promises more without a step beyond the cursors would be asked for without end.
@@ -135,6 +138,15 @@ export class Syncer {
       this.#hooks.onSynced(messages);
     }
     this.wantIfIncomplete();
+  }
+
+  #take(part: ConversationMessages): void {
+    const id = part.conversation?.id ?? 0n;
+    const wasKnown = this.#inbox.knows(id);
+    this.#messages += this.#inbox.page(part);
+    const conversation = this.#inbox.conversation(id);
+    if (part.messages.length === 0 && !wasKnown && conversation !== undefined)
+      this.#hooks.onOpened(conversation);
   }
 }
 

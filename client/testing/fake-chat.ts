@@ -125,6 +125,10 @@ export class FakeChat {
       room -= messages.length;
       if (messages.length > 0) page.push({ conversation: this.see(id, user), messages });
     }
+    for (const { id, kind, members, log } of this.conversations.values()) {
+      const isNew = log.length === 0 && !known.has(id) && kind === ConversationKind.CONVERSATION_KIND_ROOM;
+      if (!more && isNew && members.has(user)) page.push({ conversation: this.see(id, user), messages: [] });
+    }
     const gone: Gone[] = [];
     for (const { conversation } of [...cursors, ...pushed]) {
       if (this.conversations.get(conversation)?.members.has(user) === true) continue;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { UserId } from '../../common/mod.ts';
 import { client, FrameType } from '../../proto/mod.ts';
-import type { FakeWorker } from '../testing/fake-stream.ts';
+import type { Delivered, FakeWorker } from '../testing/fake-stream.ts';
 import { settle, type TestNode, testNode, until } from '../testing/test-node.ts';
 
 const [ANN, BOB, CID] = [1n as UserId, 2n as UserId, 3n as UserId];
@@ -17,7 +17,7 @@ async function roomOfThree(hidesHistory = false) {
     [CID, 'cid'],
   ] as const)
     await store.createAccount({ id, name, passwordHash: 'x' });
-  const room = await node.rooms.create({ user: ANN }, 'lobby', hidesHistory);
+  const room = await node.membership.create({ user: ANN, userName: 'ann' }, 'lobby', hidesHistory);
   for (const [user, userName] of [
     [BOB, 'bob'],
     [CID, 'cid'],
@@ -28,7 +28,7 @@ async function roomOfThree(hidesHistory = false) {
   w.attach(2, BOB, { name: 'bob' });
   w.attach(3, CID, { name: 'cid' });
   w.take();
-  return { ...it, w, room: room.id };
+  return { ...it, w, room: room.id, seen: [] as Delivered[] };
 }
 
 /** Says which connections were told of which change. */
@@ -41,7 +41,7 @@ function changes(w: FakeWorker): string[] {
 }
 
 async function ask(
-  it: TestNode & { w: FakeWorker },
+  it: TestNode & { w: FakeWorker; seen: Delivered[] },
   conn: number,
   key: bigint,
   call: NonNullable<client.Request['call']>,
@@ -49,7 +49,9 @@ async function ask(
   it.w.request(conn, 9, key, call);
   const answers: string[] = [];
   await until(() => {
-    for (const { conn: to, type, payload } of it.w.delivered()) {
+    for (const frame of it.w.delivered()) {
+      it.seen.push(frame);
+      const { conn: to, type, payload } = frame;
       if (to !== conn) continue;
       if (type === FrameType.RESPONSE) answers.push(client.Response.decode(payload).result?.$case ?? '');
       if (type === FrameType.NACK) answers.push(client.Nack.decode(payload).code);
@@ -60,6 +62,21 @@ async function ask(
 }
 
 describe('membership', () => {
+  test('made or opened on one device: the others of the user are told, once, and nobody else', async () => {
+    const it = await roomOfThree();
+    it.w.attach(4, ANN, { name: 'ann', device: 'desk' });
+    it.w.take();
+    await ask(it, 1, 0n, { $case: 'createRoom', createRoom: { name: 'garden', hideHistory: false } });
+    await ask(it, 4, 0n, { $case: 'openDirect', openDirect: { userName: 'bob' } });
+    await ask(it, 4, 0n, { $case: 'openDirect', openDirect: { userName: 'bob' } });
+    // Of changes of their own users: bob's would come behind the answer to bob.
+    await ask(it, 2, 0n, { $case: 'listConversations', listConversations: {} });
+    const told = it.seen.filter(({ type }) => type === FrameType.MEMBERS_CHANGED);
+    expect(told.map(({ conn }) => conn).toSorted((a, b) => a - b)).toEqual([1, 1, 4, 4]);
+    for (const { payload } of told)
+      expect(client.MembersChanged.decode(payload)).toMatchObject({ change: 1, user: ANN, afterSeq: 0n });
+  });
+
   test('a join: the members are told once, a repeat tells nobody', async () => {
     const it = await roomOfThree();
     await it.store.createAccount({ id: 4n as UserId, name: 'dan', passwordHash: 'x' });

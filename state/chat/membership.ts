@@ -1,8 +1,8 @@
-/** Joining, leaving, removing, deleting: the store puts each in one order with the room's messages; members are told. */
+/** Making, joining, leaving, removing, deleting: in one order with the room's messages; whom it concerns is told. */
 import { Backoff, type ConversationId, GochatError, type Logger, type UserId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import type { Fanout } from '../delivery/fanout.ts';
-import type { MemberChange, RoomRefusal, Store } from '../store/store.ts';
+import type { Joined, MemberChange, RoomRefusal, Store } from '../store/store.ts';
 import { parseName, quoted } from './names.ts';
 import { toConversation } from './present.ts';
 import { conversationId } from './rooms.ts';
@@ -28,6 +28,7 @@ export interface Actor {
 export interface MembershipOptions {
   readonly store: Store;
   readonly fanout: Pick<Fanout, 'announce' | 'announceTo'>;
+  readonly nextConversation: () => ConversationId;
   readonly logger: Logger;
 }
 
@@ -47,6 +48,26 @@ export class Membership {
 
   constructor(options: MembershipOptions) {
     this.#options = options;
+  }
+
+  async create(actor: Actor, input: string, hideHistory = false): Promise<client.Conversation> {
+    const name = parseName(input);
+    const { store, nextConversation } = this.#options;
+    const room = await store.createRoom(nextConversation(), name, actor.user, hideHistory, actor.device);
+    if (room === undefined) throw new GochatError('NAME_TAKEN', { details: { name } });
+    this.#tellDevices(room, actor);
+    return toConversation(room);
+  }
+
+  /** Opens the direct conversation with a user; the user hears of it when something is said there. */
+  async openDirect(actor: Actor, input: string): Promise<client.Conversation> {
+    const name = parseName(input);
+    const { store, nextConversation } = this.#options;
+    const peer = await store.findAccount(name);
+    if (peer === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name } });
+    const opened = await store.openDirect(nextConversation(), actor.user, peer.id, actor.device);
+    this.#tellDevices(opened, actor);
+    return toConversation(opened);
   }
 
   /** Joins by name, or by id in decimal: names begin with a letter. */
@@ -116,6 +137,12 @@ export class Membership {
       this.#options.logger.warn({ err: error, againMs }, 'erasing deleted rooms was interrupted');
     }
     if (!this.#stopped) this.#eraseTimer = setTimeout(() => this.erase(), againMs).unref();
+  }
+
+  /** Tells the other devices of who opened a conversation; each then synchronises. */
+  #tellDevices({ id, isNew, lastSeq }: Joined, actor: Actor): void {
+    if (!isNew) return;
+    this.#options.fanout.announceTo([actor.user], encodeChange(id, MEMBER_CHANGE_JOINED, actor, '', lastSeq));
   }
 
   #announce(

@@ -1,17 +1,18 @@
 /** Keeps answers below the frame size that clients accept. */
 import { Buffer } from 'node:buffer';
 import type { Message } from '../store/store.ts';
+import { PAGE_TEXT_BYTES } from '../store/sync-page.ts';
 
-/** An answer stays below the default frame limit of 256 KiB with room to spare. */
-export const MAX_PAGE_BYTES = 224 * 1024;
 /** What a message takes beside its strings, at most. */
 const MESSAGE_BYTES = 64;
 /** What a conversation takes beside its name, at most. */
 export const CONVERSATION_BYTES = 64;
+/** What a conversation takes that the user is out of, at most. */
+export const GONE_BYTES = 24;
 
 /** Counts bytes down; the first thing always fits, so that a page moves on. */
 export class PageBudget {
-  #left = MAX_PAGE_BYTES;
+  #left = PAGE_TEXT_BYTES;
   #isEmpty = true;
 
   /** Takes bytes; false when they do not fit any more. */
@@ -22,9 +23,11 @@ export class PageBudget {
     return true;
   }
 
-  takeMessage(message: Message): boolean {
+  /** Takes a message and what comes with it, bytes. */
+  takeMessage(message: Message, beside = 0): boolean {
     return this.take(
-      MESSAGE_BYTES +
+      beside +
+        MESSAGE_BYTES +
         Buffer.byteLength(message.text) +
         Buffer.byteLength(message.senderName) +
         Buffer.byteLength(message.clientMsgId),

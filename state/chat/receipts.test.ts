@@ -31,7 +31,7 @@ const receipt = (conversation: bigint, deliveredSeq: number, readSeq = 0) =>
 describe('Receipts', () => {
   test('those of one tick: are one write, the furthest of each cursor', async () => {
     const store = new Cursors();
-    const receipts = new Receipts(store, 100, logger);
+    const receipts = new Receipts(store, { cursorMoves: 100, cursorMovesPerUser: 100 }, logger);
     receipts.add(ANN, [receipt(7n, 5), receipt(8n, 1)]);
     receipts.add(ANN, [receipt(7n, 3, 2)]);
     receipts.add({ ...ANN, device: 'desk' }, [receipt(7n, 4)]);
@@ -41,7 +41,7 @@ describe('Receipts', () => {
 
   test('what comes during a write: goes together with the next one', async () => {
     const store = new Cursors();
-    const receipts = new Receipts(store, 100, logger);
+    const receipts = new Receipts(store, { cursorMoves: 100, cursorMovesPerUser: 100 }, logger);
     receipts.add(ANN, [receipt(7n, 1)]);
     await settle();
     receipts.add(ANN, [receipt(7n, 2)]);
@@ -56,7 +56,7 @@ describe('Receipts', () => {
 
   test('a write that fails: is repeated with what has come since, nothing goes back', async () => {
     const store = new Cursors();
-    const receipts = new Receipts(store, 100, logger);
+    const receipts = new Receipts(store, { cursorMoves: 100, cursorMovesPerUser: 100 }, logger);
     receipts.add(ANN, [receipt(7n, 5, 5), receipt(8n, 2)]);
     await settle();
     receipts.add(ANN, [receipt(7n, 6)]);
@@ -68,7 +68,7 @@ describe('Receipts', () => {
 
   test('more cursors than may wait: the rest is left out, and a later receipt makes up for it', async () => {
     const store = new Cursors();
-    const receipts = new Receipts(store, 2, logger);
+    const receipts = new Receipts(store, { cursorMoves: 2, cursorMovesPerUser: 100 }, logger);
     receipts.add(ANN, [receipt(7n, 1), receipt(8n, 1), receipt(9n, 1)]);
     expect(receipts.size).toBe(2);
     await settle();
@@ -87,7 +87,7 @@ describe('Receipts', () => {
     ],
   ])('%s: all of the frame is refused', async (_, list) => {
     const store = new Cursors();
-    const receipts = new Receipts(store, 1000, logger);
+    const receipts = new Receipts(store, { cursorMoves: 1000, cursorMovesPerUser: 100 }, logger);
     expect(receipts.add(ANN, list)).toBe(false);
     await settle();
     expect(store.writes).toEqual([]);
@@ -95,7 +95,7 @@ describe('Receipts', () => {
 
   test('flush: resolves when all is written; after stop nothing is', async () => {
     const store = new Cursors();
-    const receipts = new Receipts(store, 100, logger);
+    const receipts = new Receipts(store, { cursorMoves: 100, cursorMovesPerUser: 100 }, logger);
     receipts.add(ANN, [receipt(7n, 1)]);
     let flushed = false;
     const flush = receipts.flush().then(() => (flushed = true));

@@ -1,6 +1,7 @@
 /** Receipts: cursor moves of many frames, merged and written together. */
-import { Backoff, type Logger } from '../../common/mod.ts';
+import { Backoff, type Logger, type UserId } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
+import type { StateLimits } from '../limits.ts';
 import type { Caller } from '../session/location-map.ts';
 import type { CursorMove, Store } from '../store/store.ts';
 import { conversationId } from './rooms.ts';
@@ -17,10 +18,12 @@ const MAX_SEQ = BigInt(Number.MAX_SAFE_INTEGER);
  */
 export class Receipts {
   readonly #store: Pick<Store, 'moveCursors'>;
-  readonly #maxMoves: number;
+  readonly #limits: Pick<StateLimits, 'cursorMoves' | 'cursorMovesPerUser'>;
   readonly #logger: Logger;
   readonly #backoff = new Backoff({ maxMs: 2000 });
   readonly #moves = new Map<string, CursorMove>();
+  /** How many of them each user has. */
+  readonly #byUser = new Map<UserId, number>();
   #writing = false;
   #scheduled = false;
   #failing = false;
@@ -28,15 +31,24 @@ export class Receipts {
   #stopped = false;
   readonly #whenIdle: (() => void)[] = [];
 
-  constructor(store: Pick<Store, 'moveCursors'>, maxMoves: number, logger: Logger) {
+  constructor(
+    store: Pick<Store, 'moveCursors'>,
+    limits: Pick<StateLimits, 'cursorMoves' | 'cursorMovesPerUser'>,
+    logger: Logger,
+  ) {
     this.#store = store;
-    this.#maxMoves = maxMoves;
+    this.#limits = limits;
     this.#logger = logger;
   }
 
   /** Moves that wait. */
   get size(): number {
     return this.#moves.size;
+  }
+
+  /** Whether a user has as many moves waiting as it may: what it reports now is left out, and need not be read. */
+  isFull(user: UserId): boolean {
+    return (this.#byUser.get(user) ?? 0) >= this.#limits.cursorMovesPerUser;
   }
 
   /** Takes the receipts of one frame, all or none; false when one of them is not valid. */
@@ -79,7 +91,9 @@ export class Receipts {
     const key = `${move.user}/${move.conversation}/${move.device}`;
     const known = this.#moves.get(key);
     if (known === undefined) {
-      if (this.#moves.size < this.#maxMoves) this.#moves.set(key, move);
+      if (this.#moves.size >= this.#limits.cursorMoves) return;
+      this.#moves.set(key, move);
+      this.#byUser.set(move.user, (this.#byUser.get(move.user) ?? 0) + 1);
       return;
     }
     this.#moves.set(key, {
@@ -110,6 +124,9 @@ export class Receipts {
       if (batch.length >= MAX_BATCH) break;
       batch.push(move);
       this.#moves.delete(key);
+      const left = (this.#byUser.get(move.user) ?? 1) - 1;
+      if (left > 0) this.#byUser.set(move.user, left);
+      else this.#byUser.delete(move.user);
     }
     this.#writing = true;
     this.#store.moveCursors(batch).then(

@@ -1,70 +1,55 @@
 /** REQUEST frames: each call of the oneof to its answer. */
-import { GochatError, type PlainErrorCode, TaskQueue } from '../../common/mod.ts';
+import { GochatError, type PlainErrorCode, type UserId } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
-import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { Caller } from '../session/location-map.ts';
+import { FairQueue, type FairQueueLimits } from './fair-queue.ts';
 import type { Membership } from './membership.ts';
 import type { Rooms } from './rooms.ts';
 
-/** Requests that are worked at. More would not be answered sooner, as the store has fewer connections for them. */
-const MAX_RUNNING = 16;
+/** When to ask again after a refusal, ms. */
+export const BUSY_RETRY_MS = 200;
+/** What a call over crpc counts as, bytes: all are small. */
+const CALL_BYTES = 256;
 
-/** Answers requests; bounded in all, the links bound them for each connection. */
+/** Answers requests of clients and calls of the API server, one of a user at a time. */
 export class Requests {
   readonly #rooms: Rooms;
   readonly #membership: Membership;
   readonly #metrics: StateMetrics;
-  readonly #limits: Pick<StateLimits, 'requests' | 'requestBytes'>;
-  readonly #queue = new TaskQueue(MAX_RUNNING);
-  #inFlight = 0;
-  #bytes = 0;
+  readonly #queue: FairQueue;
   #draining = false;
-  readonly #whenIdle: (() => void)[] = [];
 
-  constructor(
-    rooms: Rooms,
-    membership: Membership,
-    metrics: StateMetrics,
-    limits: Pick<StateLimits, 'requests' | 'requestBytes'>,
-  ) {
+  constructor(rooms: Rooms, membership: Membership, metrics: StateMetrics, limits: FairQueueLimits) {
     this.#rooms = rooms;
     this.#membership = membership;
     this.#metrics = metrics;
-    this.#limits = limits;
+    this.#queue = new FairQueue(limits);
   }
 
-  /** Why no request is taken now, or undefined when one is. */
-  get refusal(): PlainErrorCode | undefined {
-    if (this.#draining) return 'STATE_UNAVAILABLE';
-    const { requests, requestBytes } = this.#limits;
-    return this.#inFlight < requests && this.#bytes < requestBytes ? undefined : 'OVERLOADED';
-  }
-
-  /** Whether a request that comes now waits for its turn. */
-  get busy(): boolean {
-    return this.#queue.busy;
+  /** Why no request of a user is taken now, or undefined when one is. */
+  refusal(user: UserId): PlainErrorCode | undefined {
+    return this.#draining ? 'STATE_UNAVAILABLE' : this.#queue.refusal(user);
   }
 
   /** Takes a request of so many bytes and works at it now or in its turn; `work` must not reject. See `refusal`. */
-  take(bytes: number, work: () => Promise<void>): void {
-    this.#inFlight++;
-    this.#bytes += bytes;
-    this.#queue.add(async () => {
-      await work();
-      this.#bytes -= bytes;
-      this.#inFlight--;
-      if (this.#inFlight === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+  take(user: UserId, bytes: number, work: () => Promise<void>): void {
+    this.#queue.add(user, bytes, work);
+  }
+
+  /** Does what a user asks for, in its turn. @throws GochatError STATE_UNAVAILABLE, RATE_LIMITED, OVERLOADED, or as `work` */
+  call<T>(user: UserId, work: () => Promise<T>): Promise<T> {
+    const code = this.refusal(user);
+    if (code !== undefined) return Promise.reject(new GochatError(code, { retryAfterMs: BUSY_RETRY_MS }));
+    return new Promise((resolve, reject) => {
+      this.take(user, CALL_BYTES, () => work().then(resolve, reject));
     });
   }
 
   /** Takes no more requests; resolves when those in flight are answered. */
   drain(): Promise<void> {
     this.#draining = true;
-    if (this.#inFlight === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#whenIdle.push(resolve);
-    });
+    return this.#queue.idle();
   }
 
   /** Answers one request about the conversation `key`. @throws GochatError what the caller is to be told */
@@ -83,11 +68,11 @@ export class Requests {
       case 'openDirect':
         return {
           $case: 'conversation',
-          conversation: await rooms.openDirect(caller, call.openDirect.userName),
+          conversation: await membership.openDirect(caller, call.openDirect.userName),
         };
       case 'createRoom': {
         const { name, hideHistory } = call.createRoom;
-        return { $case: 'conversation', conversation: await rooms.create(caller, name, hideHistory) };
+        return { $case: 'conversation', conversation: await membership.create(caller, name, hideHistory) };
       }
       case 'joinRoom':
         return { $case: 'conversation', conversation: await membership.join(caller, call.joinRoom.room) };

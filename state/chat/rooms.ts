@@ -1,10 +1,9 @@
-/** What users do with conversations beside sending: make, open, list, read back, synchronise. */
+/** What users ask about conversations: list them, read back, synchronise. */
 import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
 import type { client, state } from '../../proto/mod.ts';
 import type { Caller } from '../session/location-map.ts';
 import type { Store } from '../store/store.ts';
-import { parseName } from './names.ts';
-import { CONVERSATION_BYTES, PageBudget } from './page-budget.ts';
+import { CONVERSATION_BYTES, GONE_BYTES, PageBudget } from './page-budget.ts';
 import { toConversation, toGone, toMessage } from './present.ts';
 
 const MAX_ID = (1n << 63n) - 1n;
@@ -19,11 +18,7 @@ const MAX_MEMBERS = 2000;
 export interface RoomsOptions {
   readonly store: Store;
   readonly isOnline: (user: UserId) => boolean;
-  readonly nextConversation: () => ConversationId;
 }
-
-/** Who opens a conversation, and on which device, as in Caller; none: an unnamed one. */
-type Opener = Pick<Caller, 'user'> & Partial<Pick<Caller, 'device'>>;
 
 /** Checks the input, asks the store, presents the answer. Every method throws GochatErrors. */
 export class Rooms {
@@ -31,26 +26,6 @@ export class Rooms {
 
   constructor(options: RoomsOptions) {
     this.#options = options;
-  }
-
-  async create(
-    { user, device = '' }: Opener,
-    input: string,
-    hideHistory = false,
-  ): Promise<client.Conversation> {
-    const name = parseName(input);
-    const { store, nextConversation } = this.#options;
-    const room = await store.createRoom(nextConversation(), name, user, hideHistory, device);
-    if (room === undefined) throw new GochatError('NAME_TAKEN', { details: { name } });
-    return toConversation(room);
-  }
-
-  async openDirect({ user, device = '' }: Opener, input: string): Promise<client.Conversation> {
-    const name = parseName(input);
-    const { store, nextConversation } = this.#options;
-    const peer = await store.findAccount(name);
-    if (peer === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name } });
-    return toConversation(await store.openDirect(nextConversation(), user, peer.id, device));
   }
 
   async conversations(caller: Caller): Promise<client.Conversations> {
@@ -120,17 +95,25 @@ export class Rooms {
     const conversations: client.ConversationMessages[] = [];
     for (const { conversation, messages } of result.conversations) {
       const taken: client.Message[] = [];
-      budget.take(CONVERSATION_BYTES + conversation.name.length);
+      let head = CONVERSATION_BYTES + conversation.name.length;
       for (const message of messages) {
-        if (!budget.takeMessage(message)) break;
+        if (!budget.takeMessage(message, head)) break;
         taken.push(toMessage(message));
+        head = 0;
       }
-      if (taken.length > 0 || messages.length === 0) {
+      if (taken.length > 0)
         conversations.push({ conversation: toConversation(conversation), messages: taken });
-      }
       if (taken.length < messages.length) return { conversations, more: true, gone: [] };
     }
-    return { conversations, more: result.more, gone: result.gone.map(toGone) };
+    if (result.more || !budget.take(result.gone.length * GONE_BYTES))
+      return { conversations, more: true, gone: [] };
+    for (const { conversation, messages } of result.conversations) {
+      if (messages.length > 0) continue;
+      // For those that do not fit the next synchronisation has room.
+      if (!budget.take(CONVERSATION_BYTES + conversation.name.length)) break;
+      conversations.push({ conversation: toConversation(conversation), messages: [] });
+    }
+    return { conversations, more: false, gone: result.gone.map(toGone) };
   }
 }
 

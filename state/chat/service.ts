@@ -5,6 +5,7 @@ import { EvictionScope } from '../hot/hot-state.ts';
 import type { Evictions } from '../session/evictions.ts';
 import type { Accounts } from './accounts.ts';
 import type { Actor, Membership } from './membership.ts';
+import type { Requests } from './requests.ts';
 import type { Rooms } from './rooms.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -37,41 +38,42 @@ export function accountService(
   };
 }
 
-/** Makes the handlers of ChatService; each verifies the caller's token. */
+/** Makes the handlers of ChatService; each verifies the caller's token, and waits for the user's turn. */
 export function chatService(
-  { rooms, membership }: { readonly rooms: Rooms; readonly membership: Membership },
+  {
+    rooms,
+    membership,
+    requests,
+  }: { readonly rooms: Rooms; readonly membership: Membership; readonly requests: Pick<Requests, 'call'> },
   tokens: Tokens,
 ): Handlers<typeof state.ChatServiceService> {
-  const callerOf = (context: CallContext): Actor => {
+  const ask = async <T>(context: CallContext, work: (caller: Actor) => Promise<T>): Promise<T> => {
     const { user, name } = tokens.verifyBearer(context.header('authorization'));
-    return { user, userName: name };
+    return requests.call(user, () => work({ user, userName: name }));
   };
   return {
-    async createRoom(request, context) {
-      return rooms.create(callerOf(context), request.name, request.hideHistory);
-    },
-    async joinRoom(request, context) {
-      return membership.join(callerOf(context), request.room.toString());
-    },
-    async leaveRoom(request, context) {
-      await membership.leave(callerOf(context), request.room);
-      return {};
-    },
-    async removeMember(request, context) {
-      await membership.remove(callerOf(context), request.room, request.user);
-      return {};
-    },
-    async deleteRoom(request, context) {
-      await membership.delete(callerOf(context), request.room);
-      return {};
-    },
-    async listRooms(request, context) {
-      const { user } = callerOf(context);
-      return rooms.listRooms(user, request.after, request.limit);
-    },
-    async getMessages(request, context) {
-      const { user } = callerOf(context);
-      return rooms.history(user, request.conversation, request.beforeSeq, request.limit);
-    },
+    createRoom: (request, context) =>
+      ask(context, (caller) => membership.create(caller, request.name, request.hideHistory)),
+    joinRoom: (request, context) =>
+      ask(context, (caller) => membership.join(caller, request.room.toString())),
+    leaveRoom: (request, context) =>
+      ask(context, async (caller) => {
+        await membership.leave(caller, request.room);
+        return {};
+      }),
+    removeMember: (request, context) =>
+      ask(context, async (caller) => {
+        await membership.remove(caller, request.room, request.user);
+        return {};
+      }),
+    deleteRoom: (request, context) =>
+      ask(context, async (caller) => {
+        await membership.delete(caller, request.room);
+        return {};
+      }),
+    listRooms: (request, context) =>
+      ask(context, ({ user }) => rooms.listRooms(user, request.after, request.limit)),
+    getMessages: (request, context) =>
+      ask(context, ({ user }) => rooms.history(user, request.conversation, request.beforeSeq, request.limit)),
   };
 }

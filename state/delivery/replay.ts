@@ -96,19 +96,25 @@ export class Replay {
       let to = from;
       while (to + 1 < seqs.length && (seqs[to + 1] as number) - first < MAX_READ) to++;
       const last = seqs[to] as number;
-      const page = await this.#options.store.history(
-        run.sender,
-        run.conversation,
-        last + 1,
-        last - first + 1,
-      );
       const wanted = new Set(seqs.slice(from, to + 1));
-      const found = page?.messages.filter(({ seq }) => wanted.has(seq)) ?? [];
+      const found = (await this.#read(run, first, last)).filter(({ seq }) => wanted.has(seq));
       for (const message of found) this.#publish(run, message);
       // The sender may not read it any more, as after leaving: what others missed they find in the log.
       if (found.length < wanted.size) this.#options.fanout.markLost(run.conversation, run.memberVersion);
       from = to + 1;
     }
+  }
+
+  /** Reads what stands from one seq to another, page by page, as large texts do not come all at once. */
+  async #read({ sender, conversation }: Run, first: number, last: number): Promise<Message[]> {
+    const pages: (readonly Message[])[] = [];
+    for (let end = last + 1; end > first; ) {
+      const page = await this.#options.store.history(sender, conversation, end, end - first);
+      const messages = page?.messages ?? [];
+      pages.unshift(messages);
+      end = messages[0]?.seq ?? first;
+    }
+    return pages.flat();
   }
 
   #publish(run: Run, message: Message): void {

@@ -9,6 +9,7 @@ import {
   HEADER_BYTES,
   readU32,
 } from '../../proto/mod.ts';
+import { BUSY_RETRY_MS } from '../chat/requests.ts';
 import { encodeAnswerRecord } from '../delivery/hot-frames.ts';
 import type { SendFault } from '../delivery/send-parser.ts';
 import type { Downlink } from '../session/downlink.ts';
@@ -17,7 +18,6 @@ import type { LinkContext } from './link-context.ts';
 
 /** Conversation ids are positive signed 64-bit numbers: what the store can hold. */
 const MAX_KEY_HIGH = 0x7fffffff;
-const BUSY_RETRY_MS = 200;
 const ROUND_AT = 5;
 const REF_AT = FRAME_RECORD_HEADER_BYTES + 6;
 const KEY_AT = FRAME_RECORD_HEADER_BYTES + 8;
@@ -49,7 +49,7 @@ export class ClientFrames {
     const keyHigh = readU32(record, KEY_AT);
     const key = join(keyHigh, readU32(record, KEY_AT + 4));
     if (type === FrameType.SEND) this.#onSend(record, conn, slot, ref, key, keyHigh);
-    else if (type === FrameType.REQUEST) this.#onRequest(record, conn, ref, key);
+    else if (type === FrameType.REQUEST) this.#onRequest(record, conn, slot, ref, key);
     else if (type === FrameType.RECEIPTS) this.#onReceipts(record, conn, slot, ref, key);
     else if (type === FrameType.TYPING) this.#onTyping(record, conn, slot, key);
     else this.#link.refuse({ conn, ref, key, code: 'FRAME_UNKNOWN', details: { type } });
@@ -75,18 +75,19 @@ export class ClientFrames {
     sequencer.submit(link, conn, round, ref, key as ConversationId, sender, senderName, sendParser);
   }
 
-  #onRequest(record: Uint8Array, conn: number, ref: number, key: bigint): void {
-    const { requests, limits } = this.#context;
+  #onRequest(record: Uint8Array, conn: number, slot: number, ref: number, key: bigint): void {
+    const { requests, limits, locations } = this.#context;
+    const user = locations.userAt(slot);
     const inFlight = this.#requests.get(conn) ?? 0;
-    const code = inFlight >= limits.requestsPerConnection ? 'OVERLOADED' : requests.refusal;
+    const code = inFlight >= limits.requestsPerConnection ? 'OVERLOADED' : requests.refusal(user);
     if (code !== undefined) {
       this.#link.refuse({ conn, ref, key, code, retryAfterMs: BUSY_RETRY_MS });
       return;
     }
     this.#requests.set(conn, inFlight + 1);
     // A record is a view on its whole batch, which must not wait with it.
-    const kept = requests.busy ? Buffer.from(record) : record;
-    requests.take(record.length, () => this.#request(kept, conn, ref, key));
+    const kept = Buffer.from(record);
+    requests.take(user, record.length, () => this.#request(kept, conn, ref, key));
   }
 
   /** Answers a request whose turn it is; never rejects. */
@@ -119,10 +120,12 @@ export class ClientFrames {
 
   #onReceipts(record: Uint8Array, conn: number, slot: number, ref: number, key: bigint): void {
     const { receipts, locations } = this.#context;
+    const caller = locations.callerAt(slot);
+    if (receipts.isFull(caller.user)) return;
     const message = decode(client.Receipts, record);
     if (message === undefined) {
       this.#link.refuse({ conn, ref, key, code: 'FRAME_INVALID' });
-    } else if (!receipts.add(locations.callerAt(slot), message.receipts)) {
+    } else if (!receipts.add(caller, message.receipts)) {
       this.#link.refuse({ conn, ref, key, code: 'ARGUMENT_INVALID', details: { what: 'RECEIPTS' } });
     }
   }

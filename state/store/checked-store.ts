@@ -58,7 +58,7 @@ export class CheckedStore implements DurableStore {
     creator: UserId,
     hidesHistory = false,
     device = '',
-  ): Promise<UserConversation | undefined> {
+  ): Promise<Joined | undefined> {
     return this.#call((engine) => engine.createRoom(id, name, creator, hidesHistory, device));
   }
 
@@ -98,11 +98,11 @@ export class CheckedStore implements DurableStore {
   ): Promise<{ rooms: readonly RoomSummary[]; more: boolean }> {
     return this.#call(async (engine) => {
       if (!isStorableId(after)) return { rooms: [], more: false };
-      return engine.listRooms(user, after, storableSeq(limit));
+      return engine.listRooms(user, after, pageLimit(limit));
     });
   }
 
-  openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<UserConversation> {
+  openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<Joined> {
     return this.#call((engine) => engine.openDirect(id, user, peer, device));
   }
 
@@ -136,7 +136,7 @@ export class CheckedStore implements DurableStore {
   ): Promise<{ messages: readonly Message[]; more: boolean } | undefined> {
     return this.#call(async (engine) => {
       if (!isStorableId(conversation)) return undefined;
-      return engine.history(user, conversation, storableSeq(beforeSeq), storableSeq(limit));
+      return engine.history(user, conversation, storableSeq(beforeSeq), pageLimit(limit));
     });
   }
 
@@ -147,7 +147,7 @@ export class CheckedStore implements DurableStore {
         device: storableText(device),
         cursors: storableCursors(cursors),
         pushed: storableCursors(pushed),
-        limit: storableSeq(limit),
+        limit: pageLimit(limit),
       }),
     );
   }
@@ -199,6 +199,11 @@ export class CheckedStore implements DurableStore {
       this.#underWay.delete(call);
     }
   }
+}
+
+/** Returns a limit that lets a page move on. */
+function pageLimit(limit: number): number {
+  return Math.max(1, storableSeq(limit));
 }
 
 /** Returns the draft itself in the usual case. */

@@ -10,7 +10,7 @@ export const conversationColumns = sql`
     m.visible_after_seq,
     coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq,
     m.read_seq,
-    c.owner is not distinct from m.user_id as is_owner`;
+    c.kind = 'room' and c.owner is not distinct from m.user_id as is_owner`;
 
 /** The user's conversations c, memberships m, cursors of the device d and of the unnamed devices u; ends in a WHERE. */
 export function fromConversations(user: UserId, device: string): Statement {

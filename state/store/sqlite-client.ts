@@ -25,6 +25,9 @@ export interface SqliteClientOptions {
   readonly timeoutMs: number;
 }
 
+/** What a worker is for; its thread is called so. */
+export type WorkerName = 'sqlite-worker' | 'sqlite-reader';
+
 /**
  * Rejects calls with STORE_UNAVAILABLE when the worker has ended, the file fails, or no reply comes in time.
  *
@@ -33,6 +36,7 @@ export interface SqliteClientOptions {
  */
 export class SqliteClient {
   readonly #path: string;
+  readonly #name: WorkerName;
   readonly #options: SqliteClientOptions;
   readonly #backoff = new Backoff({ baseMs: 100, maxMs: 5000 });
   readonly #waiting = new Map<number, Waiting>();
@@ -44,15 +48,16 @@ export class SqliteClient {
   #lastId = 0;
   #isClosed = false;
 
-  private constructor(path: string, options: SqliteClientOptions) {
+  private constructor(path: string, name: WorkerName, options: SqliteClientOptions) {
     this.#path = path;
+    this.#name = name;
     this.#options = options;
     this.#sweep = setInterval(() => this.#rejectLate(), Math.max(50, options.timeoutMs / 10)).unref();
   }
 
   /** Starts the worker on the file; rejects with STORE_SCHEMA or STORE_UNREACHABLE. */
-  static async open(path: string, options: SqliteClientOptions): Promise<SqliteClient> {
-    const client = new SqliteClient(path, options);
+  static async open(path: string, name: WorkerName, options: SqliteClientOptions): Promise<SqliteClient> {
+    const client = new SqliteClient(path, name, options);
     try {
       await client.#start();
     } catch (error) {
@@ -100,7 +105,7 @@ export class SqliteClient {
   async #start(): Promise<void> {
     const { logger, timeoutMs } = this.#options;
     const workerData: WorkerSettings = { path: this.#path, busyTimeoutMs: timeoutMs };
-    const worker = new Worker(WORKER, { workerData, name: 'sqlite-worker' });
+    const worker = new Worker(WORKER, { workerData, name: this.#name });
     const opening = Promise.withResolvers<FromWorker>();
     worker.on('message', (message: FromWorker) => {
       if (message.kind === 'replies') for (const reply of message.replies) this.#settle(reply);

@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type AppliedMigration, planMigrations, readMigrations } from './migrations.ts';
 
-/** Of the page cache, KiB; SQLite's default of 2 MiB is small for a log. */
-const CACHE_KIB = 32 * 1024;
+/** Page cache of a connection, KiB; SQLite's default of 2 MiB is small for a log. */
+const CACHE_KIB = 16 * 1024;
 const SQLITE_BUSY = 5;
 /** TOOBIG, CONSTRAINT and MISMATCH. */
 const CONTENT = new Set([18, 19, 20]);
@@ -71,6 +71,16 @@ export function transaction<T>(database: DatabaseSync, work: () => T): T {
     // Some errors (a full disk) have rolled back already.
     if (database.isTransaction) database.exec('rollback');
     throw error;
+  }
+}
+
+/** Runs `work`, which only reads, on one snapshot. */
+export function snapshot<T>(database: DatabaseSync, work: () => T): T {
+  database.exec('begin');
+  try {
+    return work();
+  } finally {
+    if (database.isTransaction) database.exec('commit');
   }
 }
 

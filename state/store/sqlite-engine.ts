@@ -1,4 +1,5 @@
 /** The store's calls on an open SQLite database, synchronous; runs on the worker thread. */
+import { Buffer } from 'node:buffer';
 import type { DatabaseSync } from 'node:sqlite';
 import type { ConversationId, UserId } from '../../common/mod.ts';
 import {
@@ -13,17 +14,16 @@ import {
   toRevocation,
 } from './rows.ts';
 import { appendDrafts } from './sqlite-append.ts';
-import { transaction } from './sqlite-database.ts';
+import { snapshot, transaction } from './sqlite-database.ts';
 import { addMember, deleteRoom, depart, eraseDeleted, join } from './sqlite-membership.ts';
-import { SqliteStatements } from './sqlite-statements.ts';
-import { splitPage } from './sync-page.ts';
+import { type Parameters, SqliteStatements } from './sqlite-statements.ts';
+import { PAGE_TEXT_BYTES, splitPage } from './sync-page.ts';
 import type {
   Account,
   Appended,
   CursorMove,
   DeletedRoom,
   Draft,
-  Gone,
   Joined,
   MemberChange,
   MemberList,
@@ -32,7 +32,6 @@ import type {
   RoomRefusal,
   RoomSummary,
   SigningKey,
-  SyncRequest,
   SyncResult,
   UserConversation,
 } from './store.ts';
@@ -45,7 +44,7 @@ const CONVERSATION = `
           where a.id = case when c.direct_low = m.user_id then c.direct_high else c.direct_low end) as peer_name,
          m.visible_after_seq,
          coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq, m.read_seq,
-         c.owner is m.user_id as is_owner
+         c.kind = 'room' and c.owner is m.user_id as is_owner
   from members m
   join conversations c on c.id = m.conversation
   left join cursors d on d.user_id = m.user_id and d.device = :device and d.conversation = m.conversation
@@ -56,6 +55,74 @@ const MESSAGE = `
   select m.conversation, m.seq, m.id, m.sender, (select a.name from accounts a where a.id = m.sender) as sender_name,
          m.client_msg_id, m.body, m.at_ms
   from messages m`;
+
+/** What a request names: `named` of conversations, and `outside`, those of them that the user is not in. */
+const NAMED = `
+  named (conversation) as materialized (
+    select cast(key as integer) from json_each(:cursors) union select cast(key as integer) from json_each(:pushed)
+  ),
+  outside (conversation) as materialized (
+    select conversation from named except select conversation from members where user_id = :user
+  )`;
+
+/** Rooms of `outside` that the user was in, as they ended for them. */
+const FORMERLY = `
+  from outside o
+  join former_members f on f.conversation = o.conversation and f.user_id = :user
+  join conversations c on c.id = f.conversation and not c.deleted`;
+
+/** What is new, least first, then what the device does not know of and has no news, the newest first. */
+const SYNC = `
+  with ${NAMED},
+  given (conversation, seq) as materialized (select cast(key as integer), value from json_each(:cursors)),
+  told (conversation, seq) as materialized (select cast(key as integer), value from json_each(:pushed)),
+  mine as (
+    ${CONVERSATION}
+    union all
+    select c.id, c.kind, coalesce(c.name, ''), f.left_seq, c.member_version, null, f.visible_after_seq,
+           coalesce(d.delivered_seq, u.delivered_seq, 0), 0, 0
+    ${FORMERLY}
+    left join cursors d on d.user_id = f.user_id and d.device = :device and d.conversation = f.conversation
+    left join cursors u on u.user_id = f.user_id and u.device = '' and u.conversation = f.conversation
+  ),
+  started as (
+    select mine.*,
+           max(
+             visible_after_seq, coalesce(given.seq, min(coalesce(told.seq, delivered_seq), delivered_seq))
+           ) as start,
+           delivered_seq = 0 and given.seq is null and told.seq is null as is_unnamed
+    from mine
+    left join given on given.conversation = mine.id
+    left join told on told.conversation = mine.id
+  )
+  select * from started
+  where last_seq > start
+     or (is_unnamed and (kind = 'room' or exists (select 1 from conversations c where c.id = started.id and c.owner = :user)))
+  order by last_seq <= start, max(last_seq - start, 0), iif(last_seq > start, id, -id)
+  limit :rows`;
+
+const FORMER = `with ${NAMED} select c.id, f.reason, f.left_seq ${FORMERLY}`;
+
+const STRANGERS = `
+  with ${NAMED}
+  select group_concat(conversation) as ids
+  from outside where conversation not in (select c.id ${FORMERLY})`;
+
+type SyncRow = ConversationRow & { readonly start: bigint };
+
+/** A SyncRequest with its cursors as JSON (cursorsToJson): a text passes between threads at little cost. */
+export interface SyncQuestion {
+  readonly user: UserId;
+  readonly device: string;
+  readonly cursors: string;
+  readonly pushed: string;
+  readonly limit: number;
+}
+
+/** A SyncResult without the strangers among what is gone, who are a text (strangersOf). */
+export interface SyncAnswer extends SyncResult {
+  readonly strangers: string | null;
+}
 
 /** Each call that writes is one transaction, durable when it returns. */
 export class SqliteEngine {
@@ -106,7 +173,7 @@ export class SqliteEngine {
     creator: UserId,
     hidesHistory: boolean,
     device: string,
-  ): UserConversation | undefined {
+  ): Joined | undefined {
     return transaction(this.#database, () => {
       const made = this.#sql.run(
         `insert into conversations (id, kind, name, active_at_ms, member_count, owner, hides_history)
@@ -120,7 +187,7 @@ export class SqliteEngine {
          where name = :name and owner = :creator and hides_history = :hidesHistory`,
         { name, creator, hidesHistory: Number(hidesHistory) },
       );
-      return room && this.#mine(room.id, creator, device);
+      return room && { ...this.#mine(room.id, creator, device), isNew: made > 0 };
     });
   }
 
@@ -184,7 +251,7 @@ export class SqliteEngine {
     return { rooms, more: rows.length > limit };
   }
 
-  openDirect(id: ConversationId, user: UserId, peer: UserId, device: string): UserConversation {
+  openDirect(id: ConversationId, user: UserId, peer: UserId, device: string): Joined {
     const [low, high] = user < peer ? [user, peer] : [peer, user];
     const find = () =>
       this.#sql.get<{ id: ConversationId }>(
@@ -192,18 +259,18 @@ export class SqliteEngine {
         { low, high },
       );
     const existing = find();
-    if (existing) return this.#mine(existing.id, user, device);
+    if (existing) return { ...this.#mine(existing.id, user, device), isNew: false };
     return transaction(this.#database, () => {
       const made = this.#sql.run(
-        `insert into conversations (id, kind, direct_low, direct_high, active_at_ms, member_count)
-         values (:id, 'direct', :low, :high, :now, :count) on conflict (direct_low, direct_high) do nothing`,
-        { id, low, high, now: Date.now(), count: low === high ? 1 : 2 },
+        `insert into conversations (id, kind, direct_low, direct_high, active_at_ms, member_count, owner)
+         values (:id, 'direct', :low, :high, :now, :count, :user) on conflict (direct_low, direct_high) do nothing`,
+        { id, low, high, now: Date.now(), count: low === high ? 1 : 2, user },
       );
       if (made > 0) {
         addMember(this.#sql, id, low);
         if (high !== low) addMember(this.#sql, id, high);
       }
-      return this.#mine(find()?.id ?? id, user, device);
+      return { ...this.#mine(find()?.id ?? id, user, device), isNew: made > 0 };
     });
   }
 
@@ -252,9 +319,9 @@ export class SqliteEngine {
       { conversation, user },
     );
     if (!reader) return undefined;
-    const rows = this.#sql.all<MessageRow>(
+    const page = this.#page(
       `${MESSAGE} where m.conversation = :conversation and m.seq > :after and m.seq <= min(:last, :before - 1)
-       order by m.seq desc limit :limit + 1`,
+       order by m.seq desc limit :limit`,
       {
         conversation,
         after: reader.visible_after_seq,
@@ -262,43 +329,68 @@ export class SqliteEngine {
         before: beforeSeq || Number.MAX_SAFE_INTEGER,
         limit,
       },
+      PAGE_TEXT_BYTES,
     );
-    return { messages: rows.slice(0, limit).reverse().map(toMessage), more: rows.length > limit };
+    const messages = page.messages.reverse();
+    // Seqs have no holes, so there is an older one unless this one is the first.
+    const oldest = messages[0];
+    return { messages, more: oldest !== undefined && oldest.seq > Number(reader.visible_after_seq) + 1 };
   }
 
-  sync({ user, device, cursors, limit, pushed = new Map() }: SyncRequest): SyncResult {
+  /** Reads one snapshot; what the request names and the user was never in comes as one text. */
+  sync(request: SyncQuestion): SyncAnswer {
+    return snapshot(this.#database, () => this.#sync(request));
+  }
+
+  #sync({ limit, ...given }: SyncQuestion): SyncAnswer {
+    const rows = this.#sql.all<SyncRow>(SYNC, { ...given, rows: limit + 1 });
     const pending: { conversation: UserConversation; start: number }[] = [];
-    const gone: Gone[] = [];
-    const rows = this.#sql.all<ConversationRow>(CONVERSATION, { user, device });
-    const joined = new Set(rows.map((row) => row.id));
-    for (const conversation of new Set([...cursors.keys(), ...pushed.keys()])) {
-      if (joined.has(conversation)) continue;
-      const former = this.#former(conversation, user, device);
-      if (former !== undefined) rows.push(former);
-      gone.push(
-        toGone({ id: conversation, reason: former?.reason ?? null, left_seq: former?.last_seq ?? null }),
-      );
-    }
+    const unknown: SyncAnswer['conversations'][number][] = [];
     for (const row of rows) {
       const conversation = toConversation(row);
-      const { id, deliveredSeq } = conversation;
-      const cursor = cursors.get(id) ?? Math.min(deliveredSeq, pushed.get(id) ?? deliveredSeq);
-      const start = Math.max(conversation.visibleAfterSeq, cursor);
-      if (conversation.lastSeq > start) pending.push({ conversation, start });
+      if (row.last_seq > row.start) pending.push({ conversation, start: Number(row.start) });
+      else unknown.push({ conversation, messages: [] });
     }
-    const news = (part: (typeof pending)[number]) => part.conversation.lastSeq - part.start;
-    pending.sort((a, b) => news(a) - news(b));
     const { parts, more } = splitPage(pending, limit);
-    const conversations = parts.map(({ conversation, start, count }) => ({
-      conversation,
-      messages: this.#sql
-        .all<MessageRow>(
-          `${MESSAGE} where m.conversation = :conversation and m.seq > :start order by m.seq limit :count`,
-          { conversation: conversation.id, start, count },
-        )
-        .map(toMessage),
-    }));
-    return { conversations, more, gone: more ? [] : gone };
+    const conversations: SyncAnswer['conversations'][number][] = [];
+    let left = PAGE_TEXT_BYTES;
+    for (const { conversation, start, count } of parts) {
+      if (left <= 0) return { conversations, more: true, gone: [], strangers: null };
+      const page = this.#page(
+        `${MESSAGE} where m.conversation = :conversation and m.seq > :start order by m.seq limit :count`,
+        { conversation: conversation.id, start, count },
+        left,
+      );
+      conversations.push({ conversation, messages: page.messages });
+      left -= page.bytes;
+      if (page.messages.length < count) return { conversations, more: true, gone: [], strangers: null };
+    }
+    if (more) return { conversations, more, gone: [], strangers: null };
+    const { user, cursors, pushed } = given;
+    const gone = this.#sql.all<GoneRow>(FORMER, { user, cursors, pushed }).map(toGone);
+    const strangers = this.#sql.get<{ ids: string | null }>(STRANGERS, { user, cursors, pushed });
+    return {
+      conversations: [...conversations, ...unknown],
+      more: false,
+      gone,
+      strangers: strangers?.ids ?? null,
+    };
+  }
+
+  /** Reads messages until their texts have `maxBytes` bytes, the one that takes them there included. */
+  #page(
+    sql: string,
+    parameters: Parameters,
+    maxBytes: number,
+  ): { readonly messages: Message[]; readonly bytes: number } {
+    const messages: Message[] = [];
+    let bytes = 0;
+    for (const row of this.#sql.iterate<MessageRow>(sql, parameters)) {
+      messages.push(toMessage(row));
+      bytes += Buffer.byteLength(row.body);
+      if (bytes >= maxBytes) break;
+    }
+    return { messages, bytes };
   }
 
   moveCursors(moves: readonly CursorMove[]): void {
@@ -362,23 +454,5 @@ export class SqliteEngine {
     });
     if (!row) throw new Error(`user ${user} is not in conversation ${conversation}`);
     return toConversation(row);
-  }
-
-  /** Returns a room that the user was in as it ended for them. */
-  #former(
-    conversation: ConversationId,
-    user: UserId,
-    device: string,
-  ): (ConversationRow & Pick<GoneRow, 'reason'>) | undefined {
-    return this.#sql.get(
-      `select c.id, c.kind, coalesce(c.name, '') as name, f.left_seq as last_seq, c.member_version,
-              null as peer_name, f.visible_after_seq,
-              coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq, 0 as read_seq, 0 as is_owner, f.reason
-       from former_members f join conversations c on c.id = f.conversation and not c.deleted
-       left join cursors d on d.user_id = f.user_id and d.device = :device and d.conversation = f.conversation
-       left join cursors u on u.user_id = f.user_id and u.device = '' and u.conversation = f.conversation
-       where f.conversation = :conversation and f.user_id = :user`,
-      { conversation, user, device },
-    );
   }
 }

@@ -22,6 +22,12 @@ export class SqliteStatements {
     return this.#statement(sql).all(parameters) as Row[];
   }
 
+  /** Reads row by row; whoever stops early has read no more. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- Row is what the SQL selects.
+  iterate<Row>(sql: string, parameters: Parameters = {}): Iterable<Row> {
+    return this.#statement(sql).iterate(parameters) as Iterable<Row>;
+  }
+
   /** Returns how many rows changed. */
   run(sql: string, parameters: Parameters = {}): number {
     return Number(this.#statement(sql).run(parameters).changes);

@@ -1,4 +1,4 @@
-/** The worker thread that owns the SQLite file: a commit's fsync blocks this thread and no other. */
+/** A worker thread with the SQLite file open: a commit's fsync, or a long read, blocks this thread and no other. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { isUnavailable, openDatabase, SchemaProblem } from './sqlite-database.ts';
 import { SqliteEngine } from './sqlite-engine.ts';

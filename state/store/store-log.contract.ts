@@ -1,12 +1,20 @@
 /** Contract: append and history. */
+import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
 import type { Appended, Draft } from './mod.ts';
 import type { World } from './scratch.contract.ts';
 import type { Nodes } from './store.contract.ts';
+import { PAGE_TEXT_BYTES } from './sync-page.ts';
 
 const UNSTORABLE = (2n ** 64n - 1n) as ConversationId;
+/** Lengths of texts, of which a page holds many or not even one. */
+const texts = fc.array(fc.oneof(fc.nat(100), fc.integer({ min: 40_000, max: 150_000 })), {
+  minLength: 1,
+  maxLength: 9,
+});
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 const REFUSED: Appended = { ok: false, code: 'NOT_A_MEMBER' };
 
 export function describeLog(nodes: () => Nodes): void {
@@ -300,7 +308,33 @@ export function describeLog(nodes: () => Nodes): void {
       expect(oldest).toMatchObject({ messages: [{ seq: 1 }], more: false });
       expect(await a.store.history(account.id, room, 1, 3)).toEqual({ messages: [], more: false });
       expect(await a.store.history(account.id, room, 1e15, 7)).toMatchObject({ more: false });
-      expect(await a.store.history(account.id, room, 0, 0)).toEqual({ messages: [], more: true });
+      // A page moves on whatever is asked for.
+      expect(await a.store.history(account.id, room, 0, 0)).toMatchObject({
+        messages: [{ seq: 7 }],
+        more: true,
+      });
+    });
+
+    test('texts of any size: each page has at least one message and little beyond PAGE_TEXT_BYTES', async () => {
+      const { a } = nodes();
+      await fc.assert(
+        fc.asyncProperty(texts, fc.integer({ min: 1, max: 12 }), async (sizes, limit) => {
+          const user = await a.user();
+          const room = await a.room(user);
+          await a.store.append(sizes.map((size) => a.draft(room, user, { text: 'ä'.repeat(size) })));
+          const seqs: number[] = [];
+          for (let more = true; more; ) {
+            const page = await a.store.history(user, room, seqs[0] ?? 0, limit);
+            const bytes = page?.messages.map(({ text }) => Buffer.byteLength(text)) ?? [];
+            expect(bytes.length).toBeGreaterThan(0);
+            expect(sum(bytes.slice(1))).toBeLessThan(PAGE_TEXT_BYTES);
+            seqs.unshift(...(page?.messages.map(({ seq }) => seq) ?? []));
+            more = page?.more === true;
+          }
+          expect(seqs).toEqual(sizes.map((_, at) => at + 1));
+        }),
+        { numRuns: 15 },
+      );
     });
 
     test('undefined for strangers and for what there is not; empty for a room without messages', async () => {

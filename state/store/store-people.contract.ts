@@ -100,6 +100,7 @@ export function describePeople(nodes: () => Nodes): void {
         deliveredSeq: 0,
         readSeq: 0,
         isOwner: true,
+        isNew: true,
       });
       expect((await b.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([creator]);
     });
@@ -109,9 +110,9 @@ export function describePeople(nodes: () => Nodes): void {
       const [ann, bob, id, name] = [await a.user(), await a.user(), a.conversationId(), a.name()];
       const room = await a.store.createRoom(id, name, ann);
       expect(await b.store.createRoom(b.conversationId(), name, bob)).toBeUndefined();
-      expect(await b.store.createRoom(id, name, ann)).toEqual(room);
+      expect(await b.store.createRoom(id, name, ann)).toEqual({ ...room, isNew: false });
       // A repeat on another node comes with another id; the owner's word is what tells it from a taken name.
-      expect(await b.store.createRoom(b.conversationId(), name, ann)).toEqual(room);
+      expect(await b.store.createRoom(b.conversationId(), name, ann)).toEqual({ ...room, isNew: false });
       expect(await b.store.createRoom(b.conversationId(), name, ann, true)).toBeUndefined();
       expect(await b.store.membersOf(id)).toMatchObject({ version: 1, members: [{ user: ann }] });
     });
@@ -211,9 +212,16 @@ export function describePeople(nodes: () => Nodes): void {
       await a.store.createAccount(bob);
       const id = a.conversationId();
       const forBob = await a.store.openDirect(id, bob.id, ann.id);
-      expect(forBob).toMatchObject({ id, kind: 'direct', name: '', peerName: ann.name, memberVersion: 1 });
+      expect(forBob).toMatchObject({
+        id,
+        kind: 'direct',
+        name: '',
+        peerName: ann.name,
+        memberVersion: 1,
+        isNew: true,
+      });
       const forAnn = await b.store.openDirect(b.conversationId(), ann.id, bob.id);
-      expect(forAnn).toEqual({ ...forBob, peerName: bob.name });
+      expect(forAnn).toEqual({ ...forBob, peerName: bob.name, isNew: false });
       expect((await a.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([ann.id, bob.id]);
     });
 
@@ -223,7 +231,10 @@ export function describePeople(nodes: () => Nodes): void {
       await a.store.createAccount(ann);
       const notes = await a.store.openDirect(a.conversationId(), ann.id, ann.id);
       expect(notes).toMatchObject({ kind: 'direct', peerName: ann.name });
-      expect(await a.store.openDirect(a.conversationId(), ann.id, ann.id)).toEqual(notes);
+      expect(await a.store.openDirect(a.conversationId(), ann.id, ann.id)).toEqual({
+        ...notes,
+        isNew: false,
+      });
       expect((await a.store.membersOf(notes.id))?.members).toHaveLength(1);
       expect(await a.store.append([a.draft(notes.id, ann.id)])).toMatchObject([{ ok: true, seq: 1 }]);
     });

@@ -99,15 +99,16 @@ export class PostgresStore implements DurableStore {
     creator: UserId,
     hidesHistory = false,
     device = '',
-  ): Promise<UserConversation | undefined> {
-    await this.#pool.query(
+  ): Promise<Joined | undefined> {
+    const made = await this.#pool.query(
       sql`
         with made as (
           insert into conversations (id, kind, name, active_at_ms, member_count, owner, hides_history)
           values (${id}, 'room', ${name}, ${Date.now()}, 1, ${creator}, ${hidesHistory})
           on conflict (name) do nothing returning id
         )
-        insert into members (conversation, user_id, joined_seq) select id, ${creator}, 0 from made`,
+        insert into members (conversation, user_id, joined_seq) select id, ${creator}, 0 from made
+        returning conversation`,
     );
     // A repeat of a call whose answer was lost finds its own room.
     const [room] = await this.#pool.query<{ id: ConversationId }>(
@@ -115,7 +116,8 @@ export class PostgresStore implements DurableStore {
         select id from conversations
         where name = ${name} and owner = ${creator} and hides_history = ${hidesHistory}`,
     );
-    return room && this.#conversation(room.id, creator, device);
+    const conversation = room && (await this.#conversation(room.id, creator, device));
+    return conversation && { ...conversation, isNew: made.length > 0 };
   }
 
   async joinRoom(room: ConversationId | string, user: UserId, device = ''): Promise<Joined | undefined> {
@@ -183,7 +185,7 @@ export class PostgresStore implements DurableStore {
     return { rooms, more: rows.length > limit };
   }
 
-  async openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<UserConversation> {
+  async openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<Joined> {
     const [low, high] = user < peer ? [user, peer] : [peer, user];
     const find = async () => {
       const [found] = await this.#pool.query<{ id: ConversationId }>(
@@ -192,21 +194,22 @@ export class PostgresStore implements DurableStore {
       );
       return found && this.#conversation(found.id, user, device);
     };
-    const found = await find();
-    if (found) return found;
-    await this.#pool.query(
+    const known = await find();
+    if (known) return { ...known, isNew: false };
+    const made = await this.#pool.query(
       sql`
         with made as (
-          insert into conversations (id, kind, direct_low, direct_high, active_at_ms, member_count)
-          values (${id}, 'direct', ${low}, ${high}, ${Date.now()}, ${low === high ? 1 : 2})
+          insert into conversations (id, kind, direct_low, direct_high, active_at_ms, member_count, owner)
+          values (${id}, 'direct', ${low}, ${high}, ${Date.now()}, ${low === high ? 1 : 2}, ${user})
           on conflict (direct_low, direct_high) do nothing returning id
         )
         insert into members (conversation, user_id, joined_seq)
-        select made.id, who.id, 0 from made, (select ${low}::bigint union select ${high}::bigint) as who (id)`,
+        select made.id, who.id, 0 from made, (select ${low}::bigint union select ${high}::bigint) as who (id)
+        returning conversation`,
     );
-    const made = await find();
-    if (!made) throw new Error(`the direct conversation of ${low} and ${high} has vanished`);
-    return made;
+    const found = await find();
+    if (!found) throw new Error(`the direct conversation of ${low} and ${high} has vanished`);
+    return { ...found, isNew: made.length > 0 };
   }
 
   async conversationsOf(user: UserId, device: string): Promise<UserConversation[]> {

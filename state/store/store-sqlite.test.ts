@@ -8,13 +8,21 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { type ConversationId, silentLogger as logger, type UserId } from '../../common/mod.ts';
-import { openStore } from './mod.ts';
+import { type Message, openStore } from './mod.ts';
 import { scratchSqlite, World } from './scratch.contract.ts';
 import { openDatabase } from './sqlite-database.ts';
+import { SqliteEngine } from './sqlite-engine.ts';
+import { cursorsToJson, strangersOf } from './sync-page.ts';
 
 const CHILD = new URL('./append-until-killed.contract.ts', import.meta.url).pathname;
 const hasSqlite3 = spawnSync('sqlite3', ['-version']).status === 0;
 const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
+
+/** Returns a property of an object, a method with the object as its `this`. */
+function bound(target: object, key: string | symbol): unknown {
+  const value: unknown = Reflect.get(target, key, target);
+  return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
+}
 
 /** Makes a room with its only member and closes the store again. */
 async function prepare(url: string): Promise<{ room: ConversationId; user: UserId }> {
@@ -63,8 +71,12 @@ describe('durability', () => {
     expect(acked.size).toBeGreaterThan(400);
 
     await using store = await openStore(scratch.url, { logger });
-    const page = await store.history(user, room, 0, 1_000_000);
-    const messages = page?.messages ?? [];
+    const messages: Message[] = [];
+    for (let more = true; more; ) {
+      const page = await store.history(user, room, messages[0]?.seq ?? 0, 1_000_000);
+      messages.unshift(...(page?.messages ?? []));
+      more = page?.more === true;
+    }
     expect(messages.map(({ seq }) => seq)).toEqual(messages.map((_, index) => index + 1));
     const stored = new Map(messages.map(({ seq, id }) => [seq, String(id)]));
     for (const [seq, id] of acked) expect(stored.get(seq)).toBe(id);
@@ -102,6 +114,49 @@ describe('durability', () => {
 
     const world = new World(await openStore(scratch.url, { logger }));
     expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ ok: true, seq: last + 1 }]);
+    await world.store.close();
+  });
+});
+
+describe('reads and writes', () => {
+  test('a sync of ten thousand strangers: a handful of statements', async () => {
+    await using scratch = await scratchSqlite();
+    const { user } = await prepare(scratch.url);
+    const database = openDatabase(scratch.path, 1000);
+    const runs: string[] = [];
+    const counted = new Proxy(database, {
+      get: (target, key) => {
+        if (key !== 'prepare') return bound(target, key);
+        return (text: string) =>
+          new Proxy(target.prepare(text), {
+            get: (statement, method) => {
+              if (method === 'all' || method === 'get' || method === 'iterate') runs.push(text);
+              return bound(statement, method);
+            },
+          });
+      },
+    });
+    const ids = Array.from({ length: 10_000 }, (_, at) => [BigInt(at + 1) as ConversationId, 1] as const);
+    const given = { cursors: cursorsToJson(new Map(ids)), pushed: cursorsToJson() };
+    const answer = new SqliteEngine(counted).sync({ user, device: '', limit: 200, ...given });
+    expect(strangersOf(answer.strangers)).toHaveLength(10_000);
+    expect(runs.length).toBeLessThan(5);
+    database.close();
+  });
+
+  test('a read that takes its time: a commit does not wait for it', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const world = new World(await openStore(scratch.url, { logger }));
+    await world.fill(room, user, 2000);
+    const ends: string[] = [];
+    const reads = Array.from({ length: 200 }, () =>
+      world.store.sync({ user, device: '', cursors: new Map(), limit: 1000 }).then(() => ends.push('read')),
+    );
+    await world.store.append([world.draft(room, user)]).then(() => ends.push('commit'));
+    const at = ends.indexOf('commit');
+    await Promise.all(reads);
+    expect(at).toBeLessThan(ends.length - 1);
     await world.store.close();
   });
 });

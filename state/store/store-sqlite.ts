@@ -1,4 +1,4 @@
-/** The store on SQLite: hands each call to the worker thread that owns the file (sqlite-engine.ts does the work). */
+/** The store on SQLite: hands each call to a worker thread that has the file open (sqlite-engine.ts does the work). */
 import type { ConversationId, UserId } from '../../common/mod.ts';
 import { SqliteClient, type SqliteClientOptions } from './sqlite-client.ts';
 import type {
@@ -20,17 +20,30 @@ import type {
   SyncResult,
   UserConversation,
 } from './store.ts';
+import { cursorsToJson, strangersOf } from './sync-page.ts';
 
+/**
+ * One worker writes, and answers what is soon answered. What may take some ms, pages and lists, is read by another
+ * one, so that no commit waits for it: readers of the write-ahead log see what was committed before they began.
+ */
 export class SqliteStore implements DurableStore {
   readonly #client: SqliteClient;
+  readonly #reader: SqliteClient;
 
-  private constructor(client: SqliteClient) {
+  private constructor(client: SqliteClient, reader: SqliteClient) {
     this.#client = client;
+    this.#reader = reader;
   }
 
   /** Opens the file, making it where missing, and brings it to this release's schema. */
   static async open(path: string, options: SqliteClientOptions): Promise<SqliteStore> {
-    return new SqliteStore(await SqliteClient.open(path, options));
+    const client = await SqliteClient.open(path, 'sqlite-worker', options);
+    try {
+      return new SqliteStore(client, await SqliteClient.open(path, 'sqlite-reader', options));
+    } catch (error) {
+      await client.close();
+      throw error;
+    }
   }
 
   async signingKey(make: () => Promise<SigningKey>): Promise<SigningKey> {
@@ -52,7 +65,7 @@ export class SqliteStore implements DurableStore {
     creator: UserId,
     hidesHistory = false,
     device = '',
-  ): Promise<UserConversation | undefined> {
+  ): Promise<Joined | undefined> {
     return this.#client.call('createRoom', id, name, creator, hidesHistory, device);
   }
 
@@ -81,19 +94,19 @@ export class SqliteStore implements DurableStore {
     after: ConversationId,
     limit: number,
   ): Promise<{ rooms: RoomSummary[]; more: boolean }> {
-    return this.#client.call('listRooms', user, after, limit);
+    return this.#reader.call('listRooms', user, after, limit);
   }
 
-  openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<UserConversation> {
+  openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<Joined> {
     return this.#client.call('openDirect', id, user, peer, device);
   }
 
   conversationsOf(user: UserId, device: string): Promise<UserConversation[]> {
-    return this.#client.call('conversationsOf', user, device);
+    return this.#reader.call('conversationsOf', user, device);
   }
 
   membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
-    return this.#client.call('membersOf', conversation);
+    return this.#reader.call('membersOf', conversation);
   }
 
   append(drafts: readonly Draft[]): Promise<Appended[]> {
@@ -106,11 +119,13 @@ export class SqliteStore implements DurableStore {
     beforeSeq: number,
     limit: number,
   ): Promise<{ messages: Message[]; more: boolean } | undefined> {
-    return this.#client.call('history', user, conversation, beforeSeq, limit);
+    return this.#reader.call('history', user, conversation, beforeSeq, limit);
   }
 
-  sync(request: SyncRequest): Promise<SyncResult> {
-    return this.#client.call('sync', request);
+  async sync({ user, device, cursors, pushed, limit }: SyncRequest): Promise<SyncResult> {
+    const given = { cursors: cursorsToJson(cursors), pushed: cursorsToJson(pushed) };
+    const { strangers, gone, ...page } = await this.#reader.call('sync', { user, device, limit, ...given });
+    return { ...page, gone: gone.concat(strangersOf(strangers)) };
   }
 
   async moveCursors(moves: readonly CursorMove[]): Promise<void> {
@@ -129,8 +144,9 @@ export class SqliteStore implements DurableStore {
     await this.#client.call('ping');
   }
 
-  close(): Promise<void> {
-    return this.#client.close();
+  async close(): Promise<void> {
+    await this.#reader.close();
+    await this.#client.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

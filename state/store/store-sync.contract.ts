@@ -1,11 +1,19 @@
 /** Contract: sync and cursors. */
+import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ConversationId, UserId } from '../../common/mod.ts';
 import type { Store } from './mod.ts';
 import type { Nodes } from './store.contract.ts';
+import { PAGE_TEXT_BYTES } from './sync-page.ts';
 
 const UNSTORABLE = (2n ** 64n - 1n) as ConversationId;
+
+/** Lengths of texts in each of some rooms; a page holds many or not even one. */
+const texts = fc.array(
+  fc.array(fc.oneof(fc.nat(100), fc.integer({ min: 40_000, max: 150_000 })), { minLength: 1, maxLength: 4 }),
+  { minLength: 1, maxLength: 4 },
+);
 
 export function describeSync(nodes: () => Nodes): void {
   /** Syncs page by page as a client does; returns the seqs of each conversation and the number of pages. */
@@ -22,7 +30,7 @@ export function describeSync(nodes: () => Nodes): void {
       expect(count).toBeLessThanOrEqual(limit);
       if (page.more) expect(count).toBe(limit);
       for (const { conversation, messages } of page.conversations) {
-        expect(messages.length).toBeGreaterThan(0);
+        if (messages.length === 0) continue;
         expect(messages.every((message) => message.conversation === conversation.id)).toBe(true);
         const list = seqs.get(conversation.id) ?? [];
         list.push(...messages.map(({ seq }) => seq));
@@ -224,8 +232,103 @@ export function describeSync(nodes: () => Nodes): void {
       const { seqs, pages } = await syncAll(a.store, user, 3);
       expect(new Set(seqs.keys())).toEqual(new Set(rooms));
       expect(pages).toBe(3);
-      const none = await a.store.sync({ user, device: '', cursors: new Map(), limit: 0 });
-      expect(none).toEqual({ conversations: [], more: true, gone: [] });
+      // A page moves on whatever is asked for.
+      const least = await a.store.sync({ user, device: '', cursors: new Map(), limit: 0 });
+      expect(least).toMatchObject({ conversations: [{ messages: [{ seq: 1 }] }], more: true, gone: [] });
+    });
+
+    test('texts of any size: each page has at least one message and little beyond PAGE_TEXT_BYTES', async () => {
+      const { a } = nodes();
+      await fc.assert(
+        fc.asyncProperty(texts, fc.integer({ min: 1, max: 12 }), async (rooms, limit) => {
+          const user = await a.user();
+          const expected = new Map<ConversationId, number[]>();
+          for (const sizes of rooms) {
+            const room = await a.room(user);
+            await a.store.append(sizes.map((size) => a.draft(room, user, { text: 'ä'.repeat(size) })));
+            expected.set(
+              room,
+              sizes.map((_, at) => at + 1),
+            );
+          }
+          const cursors = new Map<ConversationId, number>();
+          const seen = new Map<ConversationId, number[]>();
+          for (let more = true; more; ) {
+            const page = await a.store.sync({ user, device: '', cursors, limit });
+            const bytes: number[] = [];
+            for (const { conversation, messages } of page.conversations) {
+              const seqs = [...(seen.get(conversation.id) ?? []), ...messages.map(({ seq }) => seq)];
+              seen.set(conversation.id, seqs);
+              cursors.set(conversation.id, seqs.at(-1) ?? 0);
+              bytes.push(...messages.map(({ text }) => Buffer.byteLength(text)));
+            }
+            expect(bytes.length).toBeGreaterThan(0);
+            expect(bytes.slice(0, -1).reduce((sum, size) => sum + size, 0)).toBeLessThan(PAGE_TEXT_BYTES);
+            more = page.more;
+          }
+          expect(seen).toEqual(expected);
+        }),
+        { numRuns: 12 },
+      );
+    });
+
+    test('ten thousand cursors of strangers: each is gone, beside those of rooms that the user is in or was', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const [inside, left, foreign] = [await a.room(ann, bob), await a.room(ann, bob), await a.room(ann)];
+      await a.fill(inside, ann, 2);
+      await a.store.leaveRoom(left, bob);
+      const strangers = Array.from({ length: 9_998 }, () => a.conversationId());
+      const cursors = new Map([inside, left, foreign, ...strangers].map((id) => [id, 1]));
+      const page = await b.store.sync({ user: bob, device: 'phone', cursors, limit: 200 });
+      expect(page.conversations).toMatchObject([{ conversation: { id: inside }, messages: [{ seq: 2 }] }]);
+      const gone = new Map(page.gone.map(({ conversation, ...rest }) => [conversation, rest]));
+      expect(gone.get(left)).toEqual({ reason: 'left', lastSeq: 0 });
+      const deleted = new Set(
+        [...gone].filter(([, { reason }]) => reason === 'deleted').map(([conversation]) => conversation),
+      );
+      expect(deleted).toEqual(new Set([foreign, ...strangers]));
+      expect(page.gone).toHaveLength(10_000);
+      expect(page.more).toBe(false);
+    });
+
+    test('a conversation with nothing to read: comes without messages until the device names it', async () => {
+      const { a, b } = nodes();
+      const account = { id: a.userId(), name: a.name(), passwordHash: 'x' };
+      await a.store.createAccount(account);
+      const [ann, bob] = [account.id, await a.user()];
+      const room = await a.room(ann);
+      const direct = (await a.store.openDirect(a.conversationId(), ann, bob)).id;
+      const hidden = (await a.store.createRoom(a.conversationId(), a.name(), bob, true))
+        ?.id as ConversationId;
+      await a.fill(hidden, bob, 3);
+      await a.store.joinRoom(hidden, ann);
+      const known = async (user: UserId, device: string, names: ConversationId[] = []) => {
+        const cursors = new Map(names.map((id) => [id, 0]));
+        const page = await b.store.sync({ user, device, cursors, limit: 20 });
+        expect(page.more).toBe(false);
+        return page.conversations.map(({ conversation, messages }) => [conversation.id, messages.length]);
+      };
+      // The newest first.
+      expect(await known(ann, 'phone')).toEqual([
+        [hidden, 0],
+        [direct, 0],
+        [room, 0],
+      ]);
+      expect(await known(ann, 'phone', [hidden, room])).toEqual([[direct, 0]]);
+      expect(await known(ann, '')).toHaveLength(3);
+      // Bob did not open it, and nobody has said anything to him.
+      expect(await known(bob, 'phone')).toEqual([[hidden, 3]]);
+      await a.fill(room, ann, 1);
+      await a.store.moveCursors([
+        { user: ann, device: 'phone', conversation: room, deliveredSeq: 1, readSeq: 0 },
+      ]);
+      expect(await known(ann, 'phone')).toHaveLength(2);
+      expect(await known(ann, 'desk')).toEqual([
+        [room, 1],
+        [hidden, 0],
+        [direct, 0],
+      ]);
     });
 
     test('starts after what the member may not see', async () => {

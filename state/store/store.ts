@@ -36,7 +36,7 @@ export interface UserConversation extends Conversation {
 
 /** A conversation that the user is in, and whether the call made it so. */
 export interface Joined extends UserConversation {
-  /** False: the user had been in it before. */
+  /** False: the user had been in it before, or an earlier try of the call made it. */
   readonly isNew: boolean;
 }
 
@@ -152,12 +152,16 @@ export interface SyncRequest {
   /** Of conversations that the client does not know, and has no cursor of: where it was pushed the first message. It
    * starts there, or at the stored cursor if that is less, also when the user is not in the conversation any more. */
   readonly pushed?: ReadonlyMap<ConversationId, number>;
-  /** Most messages in the answer. */
+  /** Most messages in the answer; it also ends with the text that takes it to PAGE_TEXT_BYTES. */
   readonly limit: number;
 }
 
 export interface SyncResult {
-  /** Only conversations that have something new; messages ascend by seq without a hole after the cursor. */
+  /**
+   * Conversations that have something new; messages ascend by seq without a hole after the cursor. On the last page
+   * also those in which there is nothing to read yet and of which the device shows no sign of knowing, without messages:
+   * rooms, and direct conversations that the user opened.
+   */
   readonly conversations: readonly {
     readonly conversation: UserConversation;
     readonly messages: readonly Message[];
@@ -220,7 +224,7 @@ export interface Store extends AsyncDisposable {
     creator: UserId,
     hidesHistory?: boolean,
     device?: string,
-  ): Promise<UserConversation | undefined>;
+  ): Promise<Joined | undefined>;
   /**
    * Joins a room by id or name, again without effect; undefined when there is none. It takes its place among the
    * room's messages: in a room that hides its history the user sees those after it. Where the room has no owner, who
@@ -254,7 +258,7 @@ export interface Store extends AsyncDisposable {
    *
    * @param device as in `createRoom`
    */
-  openDirect(id: ConversationId, user: UserId, peer: UserId, device?: string): Promise<UserConversation>;
+  openDirect(id: ConversationId, user: UserId, peer: UserId, device?: string): Promise<Joined>;
   /** Lists the conversations of a user by descending activity, at most 1000. */
   conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]>;
   /** Members of a conversation with the version that they stand for; undefined when nobody is in it. */
@@ -269,7 +273,7 @@ export interface Store extends AsyncDisposable {
   append(drafts: readonly Draft[]): Promise<readonly Appended[]>;
   /**
    * Up to `limit` messages with seq < beforeSeq (0: the newest), ascending; undefined when the user may not read. Who
-   * has left reads what came before.
+   * has left reads what came before. The page also begins with the text that takes it to PAGE_TEXT_BYTES.
    */
   history(
     user: UserId,

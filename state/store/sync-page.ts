@@ -1,5 +1,9 @@
 /** Shares one page of a sync among the conversations that have something new. */
-import type { UserConversation } from './store.ts';
+import type { ConversationId } from '../../common/mod.ts';
+import type { Gone, UserConversation } from './store.ts';
+
+/** A page of messages ends with the text that takes it here: what is read is bounded, whatever the texts' size. */
+export const PAGE_TEXT_BYTES = 224 * 1024;
 
 export interface PagePart {
   readonly conversation: UserConversation;
@@ -26,4 +30,17 @@ export function splitPage(
     if (left < 0) return { parts, more: true };
   }
   return { parts, more: false };
+}
+
+/** Returns cursors as a JSON object, one string for ten thousand of them. */
+export function cursorsToJson(cursors: ReadonlyMap<ConversationId, number> = new Map()): string {
+  return `{${[...cursors].map(([id, seq]) => `"${id}":${seq}`).join(',')}}`;
+}
+
+/** Returns what became of conversations (ids with commas between them, or null for none) that the user was never in. */
+export function strangersOf(ids: string | null): Gone[] {
+  if (ids === null) return [];
+  return ids
+    .split(',')
+    .map((id) => ({ conversation: BigInt(id) as ConversationId, reason: 'deleted', lastSeq: 0 }));
 }

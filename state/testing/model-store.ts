@@ -87,7 +87,7 @@ export class ModelStore implements Store {
     creator: UserId,
     hidesHistory = false,
     device = '',
-  ): Promise<UserConversation | undefined> {
+  ): Promise<Joined | undefined> {
     this.#enter('createRoom');
     if (this.#byName(name)) return undefined;
     this.rooms.set(id, {
@@ -102,7 +102,7 @@ export class ModelStore implements Store {
       visibleAfter: new Map(),
       former: new Map(),
     });
-    return this.#view(this.rooms.get(id) as Room, creator, device);
+    return { ...this.#view(this.rooms.get(id) as Room, creator, device), isNew: true };
   }
 
   async joinRoom(ref: ConversationId | string, user: UserId, device = ''): Promise<Joined | undefined> {
@@ -161,7 +161,7 @@ export class ModelStore implements Store {
     return { rooms, more: all.length > limit };
   }
 
-  async openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<UserConversation> {
+  async openDirect(id: ConversationId, user: UserId, peer: UserId, device = ''): Promise<Joined> {
     this.#enter('openDirect');
     for (const room of this.rooms.values()) {
       const pair = new Set(room.members);
@@ -171,7 +171,7 @@ export class ModelStore implements Store {
         pair.has(user) &&
         pair.has(peer)
       ) {
-        return this.#view(room, user, device);
+        return { ...this.#view(room, user, device), isNew: false };
       }
     }
     const room: Room = {
@@ -183,7 +183,7 @@ export class ModelStore implements Store {
       messages: [],
     };
     this.rooms.set(id, room);
-    return this.#view(room, user, device);
+    return { ...this.#view(room, user, device), isNew: true };
   }
 
   async conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]> {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { GochatClient, tcpTransport } from '../../client/mod.ts';
+import { GochatClient, tcpTransport, webSocketTransport } from '../../client/mod.ts';
 import { type Cluster, eventually, pinned, startCluster } from '../harness/cluster.ts';
 import { helloFrame, RawClient, tokenOf } from '../harness/raw-client.ts';
 import { Client, type Doors, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
@@ -153,6 +153,68 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     await phone.synchronised();
     await phone.close();
     expect(texts).toEqual(['two', 'three']);
+  });
+
+  test('what a user makes, opens, joins and leaves on one device or over HTTP: shows on the others, also on those that come later', async () => {
+    await Promise.all(['lea', 'max'].map((name) => signup(cluster, name)));
+    const token = await tokenOf(cluster, 'lea', 'lea-secret');
+    const http = async (method: string, path: string, body?: object) => {
+      const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+      const init = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) };
+      const answer = await fetch(`${cluster.api}${path}`, init);
+      expect(answer.ok).toBe(true);
+      return (await answer.json().catch(() => ({}))) as { id?: string };
+    };
+    await using cleanup = new AsyncDisposableStack();
+    const open = async (doors: Doors, user: string, device: string, transport = tcpTransport()) => {
+      const { api, ipconf } = doors;
+      const client = cleanup.use(
+        new GochatClient({ api, ipconf, user, password: `${user}-secret`, device, transport }),
+      );
+      const events: string[] = [];
+      client.on('opened', ({ name }) => events.push(`opened ${name}`));
+      client.on('left', ({ name, reason }) => events.push(`${reason} ${name}`));
+      await client.connect();
+      await client.synchronised();
+      const sees = (event: string) =>
+        eventually(`${device} sees: ${event}`, async () => events.includes(event));
+      return { client, events, sees };
+    };
+    const phone = await open(left, 'lea', 'phone');
+    const desk = await open(right, 'lea', 'desk', webSocketTransport());
+    const max = await open(right, 'max', 'max');
+    await max.client.createRoom('maxroom');
+    // On the phone, over TCP.
+    const garden = await phone.client.createRoom('garden');
+    await desk.sees('opened garden');
+    await phone.client.openDirect('max');
+    await desk.sees('opened max');
+    const joined = await phone.client.joinRoom('maxroom');
+    await desk.sees('opened maxroom');
+    await phone.client.leaveRoom(joined.id);
+    await desk.sees('left maxroom');
+    // On the desk, over WebSocket.
+    await desk.client.createRoom('attic');
+    await phone.sees('opened attic');
+    // Over HTTP.
+    const { id: cellar = '' } = await http('POST', '/rooms', { name: 'cellar' });
+    await Promise.all([phone.sees('opened cellar'), desk.sees('opened cellar')]);
+    await http('POST', `/rooms/${joined.id}/join`);
+    await phone.sees('opened maxroom');
+    await eventually(
+      'desk sees maxroom again',
+      async () => desk.events.lastIndexOf('opened maxroom') > desk.events.indexOf('left maxroom'),
+    );
+    await http('DELETE', `/rooms/${cellar}`);
+    await Promise.all([phone.sees('deleted cellar'), desk.sees('deleted cellar')]);
+    await max.client.removeMember(joined.id, 'lea');
+    await Promise.all([phone.sees('removed maxroom'), desk.sees('removed maxroom')]);
+    // A device that comes later.
+    const tablet = await open(left, 'lea', 'tablet');
+    expect(tablet.events.toSorted()).toEqual(['opened attic', 'opened garden', 'opened max']);
+    // Max did not open the conversation with lea, and hears of it when something is said.
+    expect(max.events).toEqual([]);
+    expect(tablet.client.conversation(garden.id)).toMatchObject({ name: 'garden' });
   });
 
   test('an attempt that arrives after a later one of its client, on the other gateway: does not put it out', async () => {

@@ -24,7 +24,7 @@ const DEATHS = [
   ],
 ] as const;
 
-test('the thread of the SQLite store dies under load: it is replaced, and every client has everything', async () => {
+test('a thread of the SQLite store dies under load: it is replaced, and every client has everything', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'gochat-crash-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   await using up = await startUp(folder, [], { NODE_OPTIONS: INSPECTABLE });
@@ -41,10 +41,14 @@ test('the thread of the SQLite store dies under load: it is replaced, and every 
     const before = eventsOf(ann, 'sent').length;
     await eventually('acks', () => Promise.resolve(eventsOf(ann, 'sent').length > before + 20));
   };
-  const deaths = ['process.exit(3)', `setImmediate(() => { throw new Error('a bug') })`];
-  for (const [i, expression] of deaths.entries()) {
+  const deaths = [
+    ['sqlite-worker', 'process.exit(3)'],
+    ['sqlite-worker', `setImmediate(() => { throw new Error('a bug') })`],
+    ['sqlite-reader', 'process.exit(3)'],
+  ] as const;
+  for (const [i, [worker, expression]] of deaths.entries()) {
     await moreAcks();
-    await inspector.evaluate('sqlite-worker', expression);
+    await inspector.evaluate(worker, expression);
     await up.process.until(
       ({ stderr }) => (stderr.match(/the SQLite worker is replaced/g)?.length ?? 0) > i || undefined,
       'a successor',

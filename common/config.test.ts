@@ -15,8 +15,8 @@ import {
   proxies,
   text,
   url,
-} from './configuration.ts';
-import { GochatError } from '../common/mod.ts';
+} from './config.ts';
+import { GochatError } from './errors.ts';
 
 const settings = {
   wsPort: port().default(8901),

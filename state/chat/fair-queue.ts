@@ -1,0 +1,128 @@
+/** Runs the requests of users a few at a time: one of a user, and the users in turn. */
+import type { PlainErrorCode, UserId } from '../../common/mod.ts';
+import type { StateLimits } from '../limits.ts';
+
+/** Requests that are worked at. Of the store's eight connections two stay for what messages wait for. */
+const MAX_RUNNING = 6;
+/** A request of so many bytes is a large one, of which one is worked at at a time: a sync with some 1,000 cursors. */
+const LARGE_BYTES = 16 * 1024;
+/** Shorter rests than timers can do are left out. */
+const MIN_REST_MS = 1;
+
+export type FairQueueLimits = Pick<
+  StateLimits,
+  'requests' | 'requestBytes' | 'requestsPerUser' | 'requestBytesPerUser'
+>;
+
+interface Task {
+  readonly bytes: number;
+  readonly work: () => Promise<void>;
+}
+
+interface Turn {
+  readonly user: UserId;
+  readonly waiting: Task[];
+  /** Requests that wait or are worked at, and their bytes. */
+  requests: number;
+  bytes: number;
+  /** One is worked at, or the user rests after one. */
+  isBusy: boolean;
+}
+
+/**
+ * After each request its user rests for as long as the work took: that is what the request costs, whatever it was, and
+ * it leaves half of the time to others. Large requests, of whatever users, rest so as well. Who asks for more than may
+ * wait is refused; what others ask for waits for one request of each user at most.
+ */
+export class FairQueue {
+  readonly #limits: FairQueueLimits;
+  readonly #users = new Map<UserId, Turn>();
+  /** Users whose next request may be worked at: a small one, a large one. */
+  readonly #small: Turn[] = [];
+  readonly #large: Turn[] = [];
+  #running = 0;
+  /** A large request is worked at, or they rest. */
+  #isLargeBusy = false;
+  #requests = 0;
+  #bytes = 0;
+  readonly #whenIdle: (() => void)[] = [];
+
+  constructor(limits: FairQueueLimits) {
+    this.#limits = limits;
+  }
+
+  /** Why no request of a user is taken now, or undefined when one is. */
+  refusal(user: UserId): PlainErrorCode | undefined {
+    const { requests, requestBytes, requestsPerUser, requestBytesPerUser } = this.#limits;
+    const turn = this.#users.get(user);
+    if (turn !== undefined && (turn.requests >= requestsPerUser || turn.bytes >= requestBytesPerUser))
+      return 'RATE_LIMITED';
+    return this.#requests < requests && this.#bytes < requestBytes ? undefined : 'OVERLOADED';
+  }
+
+  /** Takes a request of so many bytes and works at it now or in its turn; `work` must not reject. See `refusal`. */
+  add(user: UserId, bytes: number, work: () => Promise<void>): void {
+    let turn = this.#users.get(user);
+    if (turn === undefined) {
+      turn = { user, waiting: [], requests: 0, bytes: 0, isBusy: false };
+      this.#users.set(user, turn);
+    }
+    this.#count(turn, 1, bytes);
+    if (turn.waiting.push({ bytes, work }) === 1 && !turn.isBusy) this.#line(turn).push(turn);
+    this.#next();
+  }
+
+  /** Resolves when no request waits or is worked at. */
+  idle(): Promise<void> {
+    if (this.#requests === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenIdle.push(resolve);
+    });
+  }
+
+  #line({ waiting }: Turn): Turn[] {
+    return isLarge(waiting[0] as Task) ? this.#large : this.#small;
+  }
+
+  #next(): void {
+    while (this.#running < MAX_RUNNING) {
+      const turn = (this.#isLargeBusy ? undefined : this.#large.shift()) ?? this.#small.shift();
+      if (turn === undefined) return;
+      void this.#run(turn, turn.waiting.shift() as Task);
+    }
+  }
+
+  async #run(turn: Turn, task: Task): Promise<void> {
+    this.#running++;
+    turn.isBusy = true;
+    this.#isLargeBusy ||= isLarge(task);
+    const beganMs = performance.now();
+    await task.work();
+    const tookMs = performance.now() - beganMs;
+    this.#running--;
+    this.#count(turn, -1, -task.bytes);
+    if (this.#requests === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    if (tookMs < MIN_REST_MS) this.#rested(turn, task);
+    else setTimeout(() => this.#rested(turn, task), tookMs);
+    this.#next();
+  }
+
+  #rested(turn: Turn, task: Task): void {
+    turn.isBusy = false;
+    if (isLarge(task)) this.#isLargeBusy = false;
+    if (turn.waiting.length > 0) this.#line(turn).push(turn);
+    else this.#users.delete(turn.user);
+    this.#next();
+  }
+
+  #count(turn: Turn, requests: number, bytes: number): void {
+    turn.requests += requests;
+    turn.bytes += bytes;
+    this.#requests += requests;
+    this.#bytes += bytes;
+  }
+}
+
+function isLarge({ bytes }: Task): boolean {
+  return bytes >= LARGE_BYTES;
+}

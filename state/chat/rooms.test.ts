@@ -1,0 +1,64 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { UserId } from '../../common/mod.ts';
+import { client } from '../../proto/mod.ts';
+import { testNode } from '../testing/test-node.ts';
+
+const ANN = { user: 1n as UserId, userName: 'ann', device: 'phone' };
+/** What a client's frame may hold. */
+const MAX_FRAME_BYTES = 256 * 1024;
+
+const lengths = fc.array(fc.oneof(fc.nat(200), fc.integer({ min: 30_000, max: 229_300 })), { maxLength: 6 });
+
+describe('pages', () => {
+  test('sync: texts of any length come without a hole, in pages that move on and fit a frame', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(lengths, { maxLength: 4 }), async (rooms) => {
+        const { node, store } = await testNode();
+        for (const [at, texts] of rooms.entries()) {
+          const id = store.addRoom(BigInt(at + 1), `r${at}`, [ANN.user]);
+          await store.append(
+            texts.map((length, n) => ({
+              conversation: id,
+              sender: ANN.user,
+              clientMsgId: `m${n}`,
+              id: BigInt(n + 1) as never,
+              text: 'x'.repeat(length),
+              atMs: 0,
+            })),
+          );
+        }
+        const seqs = new Map<bigint, bigint[]>();
+        for (let more = true; more; ) {
+          const cursors = [...seqs].map(([conversation, seen]) => ({ conversation, seq: seen.at(-1) ?? 0n }));
+          const page = await node.rooms.sync(ANN, { cursors, limit: 200, pushed: [] });
+          expect(client.SyncPage.encode(page).finish().length).toBeLessThan(MAX_FRAME_BYTES);
+          const count = page.conversations.reduce((sum, { messages }) => sum + messages.length, 0);
+          if (page.more) expect(count).toBeGreaterThan(0);
+          for (const { conversation, messages } of page.conversations) {
+            const id = conversation?.id ?? 0n;
+            seqs.set(id, [...(seqs.get(id) ?? []), ...messages.map(({ seq }) => seq)]);
+          }
+          more = page.more;
+        }
+        for (const [at, texts] of rooms.entries())
+          expect(seqs.get(BigInt(at + 1)) ?? []).toEqual(texts.map((_, n) => BigInt(n + 1)));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('sync: what is gone and does not fit beside the messages comes after them', async () => {
+    const { node, store } = await testNode();
+    const room = store.addRoom(7n, 'room', [ANN.user]);
+    const draft = { conversation: room, sender: ANN.user, text: 'x'.repeat(100_000), atMs: 0 };
+    await store.append([1, 2].map((n) => ({ ...draft, clientMsgId: `m${n}`, id: BigInt(n) as never })));
+    const strangers = Array.from({ length: 5000 }, (_, n) => ({ conversation: BigInt(n + 100), seq: 1n }));
+    const sync = (seq: bigint) =>
+      node.rooms.sync(ANN, { cursors: [{ conversation: room, seq }, ...strangers], limit: 0, pushed: [] });
+    const first = await sync(0n);
+    expect([first.conversations[0]?.messages.length, first.more, first.gone]).toEqual([2, true, []]);
+    const last = await sync(2n);
+    expect([last.conversations, last.more, last.gone.length]).toEqual([[], false, 5000]);
+  });
+});
