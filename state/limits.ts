@@ -61,12 +61,14 @@ export interface StateLimits {
   readonly sessionGraceMs: number;
   /** Passwords hashed at once, 19 MiB each. @default 2 */
   readonly hashing: number;
-  /** Passwords that wait to be hashed; beyond: OVERLOADED. @default 256 */
+  /** Passwords that wait to be hashed, of users who have logged in from their address before and of others each; beyond: OVERLOADED. @default 256 */
   readonly hashQueue: number;
-  /** Logins by password for one account; beyond: RATE_LIMITED. @default 1 a second, burst 20 */
-  readonly loginPerAccount: Rate;
-  /** Logins by password from one address. @default 50 a second, burst 500 */
-  readonly loginPerAddress: Rate;
+  /** Wrong passwords for one name from one address; beyond: RATE_LIMITED. @default 6 a minute, burst 10 */
+  readonly guessesPerNameAndAddress: Rate;
+  /** Wrong passwords from one address, for names that have not logged in from it. @default 1 a second, burst 100 */
+  readonly guessesPerAddress: Rate;
+  /** Wrong passwords for one name, from addresses that it has not logged in from. @default 1 a second, burst 100 */
+  readonly guessesPerName: Rate;
   /** New accounts from one address. @default 10 a second, burst 200 */
   readonly signupPerAddress: Rate;
 }
@@ -97,7 +99,8 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   sessionGraceMs: 30_000,
   hashing: 2,
   hashQueue: 256,
-  loginPerAccount: { perSecond: 1, burst: 20 },
-  loginPerAddress: { perSecond: 50, burst: 500 },
+  guessesPerNameAndAddress: { perSecond: 0.1, burst: 10 },
+  guessesPerAddress: { perSecond: 1, burst: 100 },
+  guessesPerName: { perSecond: 1, burst: 100 },
   signupPerAddress: { perSecond: 10, burst: 200 },
 });

@@ -1,10 +1,12 @@
 /** Accounts: signup and login by password. */
-import { GochatError, type UserId } from '../../common/mod.ts';
+import { isIP } from 'node:net';
+import { addressKey, GochatError, type UserId } from '../../common/mod.ts';
 import type { HotState } from '../hot/hot-state.ts';
 import type { Rate, StateLimits } from '../limits.ts';
 import type { Account, Store } from '../store/store.ts';
 import { parseName } from './names.ts';
 import {
+  type Asker,
   type IsGone,
   MAX_PASSWORD_CHARACTERS,
   MIN_PASSWORD_CHARACTERS,
@@ -12,7 +14,8 @@ import {
 } from './passwords.ts';
 import type { IssuedToken, Tokens } from './tokens.ts';
 
-const MAX_ADDRESS_CHARACTERS = 64;
+/** How long an address is remembered from which a user has logged in, ms. */
+const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000;
 
 export interface Credentials {
   readonly name: string;
@@ -28,17 +31,28 @@ export interface SeedAccount {
 
 export interface AccountsOptions {
   readonly store: Pick<Store, 'createAccount' | 'findAccount'>;
-  readonly hot: Pick<HotState, 'allow'>;
-  readonly passwords: Passwords;
+  readonly hot: Pick<HotState, 'allow' | 'giveBack' | 'remember' | 'remembers'>;
+  readonly passwords: Pick<Passwords, 'hash' | 'verify'>;
   readonly limits: StateLimits;
   readonly nextUser: () => UserId;
+}
+
+/** A bucket in the hot state. */
+interface Bucket {
+  readonly key: string;
+  readonly rate: Rate;
 }
 
 /**
  * Makes accounts and checks passwords.
  *
- * Guessing is limited for each account and each address, across all nodes; while the limits cannot be read nobody
- * logs in by password. An unknown user is told the same as a wrong password, after the same work.
+ * Wrong passwords are limited across all nodes: for a name from an address, for an address, and for a name from anywhere.
+ * The last two are for others than a user who has logged in from the address before: what strangers guess, or somebody
+ * behind the same address, does not keep that user out. A log-in counts until it has turned out right. While the limits
+ * cannot be read nobody logs in by password.
+ *
+ * An unknown user is told the same as a wrong password, after the same work and within the same limits: who has used up
+ * those of an address may learn at most which names have logged in from that very address.
  */
 export class Accounts {
   readonly #options: AccountsOptions;
@@ -48,12 +62,12 @@ export class Accounts {
   }
 
   /** Makes an account. @throws GochatError NAME_INVALID, PASSWORD_WEAK, NAME_TAKEN, RATE_LIMITED, OVERLOADED */
-  async signup(credentials: Credentials, isGone?: IsGone): Promise<Account> {
+  async signup(credentials: Credentials, isGone: IsGone = () => false): Promise<Account> {
     const name = parseName(credentials.name);
     checkPassword(credentials.password);
-    const { signupPerAddress } = this.#options.limits;
-    await this.#allow(`signup:address:${addressKey(credentials)}`, signupPerAddress);
-    const account = await this.#create(name, credentials.password, isGone);
+    const address = addressOf(credentials);
+    await this.#allow({ key: `signup:address:${address}`, rate: this.#options.limits.signupPerAddress });
+    const account = await this.#create(name, credentials.password, { address, isKnown: false, isGone });
     if (account === undefined) throw new GochatError('NAME_TAKEN', { details: { name } });
     return account;
   }
@@ -62,19 +76,23 @@ export class Accounts {
   async login(
     credentials: Credentials,
     tokens: Tokens,
-    isGone?: IsGone,
+    isGone: IsGone = () => false,
   ): Promise<{ account: Account; issued: IssuedToken }> {
-    const { store, passwords, limits } = this.#options;
+    const { hot, passwords, store } = this.#options;
     const { password } = credentials;
     const name = credentials.name.toLowerCase();
     // What cannot be right is not worth hashing, nor a bucket in HotState under a name of any length.
     if (characters(password) > MAX_PASSWORD_CHARACTERS || !isName(name))
       throw new GochatError('CREDENTIALS_WRONG');
-    await this.#allow(`login:address:${addressKey(credentials)}`, limits.loginPerAddress);
-    await this.#allow(`login:account:${name}`, limits.loginPerAccount);
-    const account = await store.findAccount(name);
-    const isRight = await passwords.verify(account?.passwordHash, password, isGone);
-    if (account === undefined || !isRight) throw new GochatError('CREDENTIALS_WRONG');
+    const address = addressOf(credentials);
+    const isKnown = await hot.remembers(knownAddresses(name), address);
+    const account = await this.#guess(this.#guesses(name, address, isKnown), async () => {
+      const found = await store.findAccount(name);
+      const isRight = await passwords.verify(found?.passwordHash, password, { address, isKnown, isGone });
+      return isRight ? found : undefined;
+    });
+    if (account === undefined) throw new GochatError('CREDENTIALS_WRONG');
+    await hot.remember(knownAddresses(name), address, KNOWN_ADDRESS_MS);
     return { account, issued: await tokens.issue({ user: account.id, name: account.name }) };
   }
 
@@ -87,13 +105,43 @@ export class Accounts {
     }
   }
 
-  async #create(name: string, password: string, isGone?: IsGone): Promise<Account | undefined> {
+  async #create(name: string, password: string, asker?: Asker): Promise<Account | undefined> {
     const { store, passwords, nextUser } = this.#options;
-    const passwordHash = await passwords.hash(password, isGone);
+    const passwordHash = await passwords.hash(password, asker);
     return store.createAccount({ id: nextUser(), name, passwordHash });
   }
 
-  async #allow(key: string, rate: Rate): Promise<void> {
+  /** The buckets that a wrong password costs; those that others can empty as well come last. */
+  #guesses(name: string, address: string, isKnown: boolean): readonly Bucket[] {
+    const { guessesPerNameAndAddress, guessesPerAddress, guessesPerName } = this.#options.limits;
+    const own = { key: `guess:${name}@${address}`, rate: guessesPerNameAndAddress };
+    if (isKnown) return [own];
+    return [
+      own,
+      { key: `guess:address:${address}`, rate: guessesPerAddress },
+      { key: `guess:name:${name}`, rate: guessesPerName },
+    ];
+  }
+
+  /** Makes a guess, and gives back what it cost unless it was wrong, that is, resolves with undefined. */
+  async #guess<T>(buckets: readonly Bucket[], guess: () => Promise<T | undefined>): Promise<T | undefined> {
+    const taken: Bucket[] = [];
+    let isWrong = false;
+    try {
+      for (const bucket of buckets) {
+        await this.#allow(bucket);
+        taken.push(bucket);
+      }
+      const result = await guess();
+      isWrong = result === undefined;
+      return result;
+    } finally {
+      if (!isWrong)
+        for (const { key, rate } of taken) await this.#options.hot.giveBack(key, rate.perSecond, rate.burst);
+    }
+  }
+
+  async #allow({ key, rate }: Bucket): Promise<void> {
     const { allowed, retryAfterMs } = await this.#options.hot.allow(key, rate.perSecond, rate.burst);
     if (!allowed) throw new GochatError('RATE_LIMITED', { retryAfterMs });
   }
@@ -121,6 +169,12 @@ function characters(text: string): number {
   return text.replaceAll(/[\ud800-\udbff][\udc00-\udfff]/g, '.').length;
 }
 
-function addressKey({ address }: Credentials): string {
-  return address === '' ? 'unknown' : address.slice(0, MAX_ADDRESS_CHARACTERS);
+/** Returns what the caller's address counts under. */
+function addressOf({ address }: Credentials): string {
+  return isIP(address) === 0 ? 'unknown' : addressKey(address);
+}
+
+/** The set of addresses from which a user has logged in. */
+function knownAddresses(name: string): string {
+  return `login:${name}`;
 }

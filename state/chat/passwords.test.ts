@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { Passwords } from './passwords.ts';
+import { GochatError } from '../../common/mod.ts';
+import { type Asker, Passwords } from './passwords.ts';
 
 const overloaded = expect.objectContaining({ code: 'OVERLOADED' });
-const gone = expect.objectContaining({ code: 'DEADLINE_EXCEEDED' });
 
 describe('Passwords', () => {
   test('verify: right, wrong, no such user, and the same characters otherwise composed', async () => {
@@ -29,20 +29,69 @@ describe('Passwords', () => {
     await passwords.hash('d');
   });
 
-  test('who has gone while waiting: is passed over, and who is behind has the place', async () => {
-    const passwords = new Passwords(1, 10);
+  /** Notes who is through, in order. */
+  function noting() {
     const order: string[] = [];
-    const note = (name: string) => (result: unknown) => {
-      order.push(name);
-      return result;
-    };
-    const first = passwords.hash('a').then(note('first'));
-    const given = [passwords.hash('b', () => true), passwords.hash('c', () => true)].map((one) =>
-      expect(one).rejects.toEqual(gone).then(note('gone')),
-    );
-    const last = passwords.hash('d', () => false).then(note('last'));
-    await Promise.all([first, ...given, last]);
+    const ask = (passwords: Passwords, name: string, asker: Partial<Asker> = {}) =>
+      passwords
+        .hash('a', { address: name, isKnown: false, isGone: () => false, ...asker })
+        .then(() => order.push(name))
+        .catch((error: unknown) => order.push(`${name} ${GochatError.from(error).code}`));
+    return { order, ask };
+  }
+
+  test('who has gone while waiting: is passed over, and who is behind has the place', async () => {
+    const { order, ask } = noting();
+    const passwords = new Passwords(1, 10);
+    const isGone = () => true;
+    await Promise.all([
+      ask(passwords, 'first'),
+      ask(passwords, 'gone', { isGone }),
+      ask(passwords, 'gone too', { isGone }),
+      ask(passwords, 'last'),
+    ]);
+    expect(order.toSorted()).toEqual([
+      'first',
+      'gone DEADLINE_EXCEEDED',
+      'gone too DEADLINE_EXCEEDED',
+      'last',
+    ]);
     expect(order.at(-1)).toBe('last');
     expect(await passwords.hash('e')).toContain('argon2id');
+  });
+
+  test('one address that fills the queue: others take turns with it, and find room', async () => {
+    const { order, ask } = noting();
+    const passwords = new Passwords(1, 4);
+    const flood = Array.from({ length: 10 }, () => ask(passwords, 'flood'));
+    await Promise.all([...flood, ask(passwords, 'ann'), ask(passwords, 'bob')]);
+    const through = order.filter((entry) => !entry.includes('OVERLOADED'));
+    expect(through).toEqual(['flood', 'flood', 'ann', 'bob', 'flood']);
+  });
+
+  test('strangers from as many addresses as there is room for: who is known is next', async () => {
+    const { order, ask } = noting();
+    const passwords = new Passwords(1, 8);
+    const flood = Array.from({ length: 9 }, (_, i) => ask(passwords, `stranger ${i}`));
+    await Promise.all([...flood, ask(passwords, 'ann', { isKnown: true })]);
+    expect(order.indexOf('ann')).toBe(1);
+    expect(order).toHaveLength(10);
+  });
+
+  test('the known as well flood nobody else away', async () => {
+    const { order, ask } = noting();
+    const passwords = new Passwords(1, 8);
+    const flood = Array.from({ length: 9 }, (_, i) => ask(passwords, `known ${i}`, { isKnown: true }));
+    await Promise.all([...flood, ask(passwords, 'ann')]);
+    expect(order.indexOf('ann')).toBe(1);
+  });
+
+  test('strangers leave one place free', async () => {
+    const { order, ask } = noting();
+    const passwords = new Passwords(2, 8);
+    const flood = Array.from({ length: 6 }, () => ask(passwords, 'stranger'));
+    await Promise.all([...flood, ask(passwords, 'ann', { isKnown: true })]);
+    // It began with the first of them.
+    expect(order.indexOf('ann')).toBeLessThan(3);
   });
 });

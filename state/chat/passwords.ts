@@ -2,6 +2,7 @@
 import { argon2, type Argon2Parameters, randomBytes, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { GochatError } from '../../common/mod.ts';
+import { TurnQueue } from './turn-queue.ts';
 
 /** OWASP Password Storage Cheat Sheet, Argon2id: m = 19 MiB, t = 2, p = 1. */
 const MEMORY_KIB = 19_456;
@@ -24,36 +25,63 @@ const derive = promisify(argon2);
 /** Tells whether nobody waits for the result any more. */
 export type IsGone = () => boolean;
 
+/** Who waits for a hash. */
+export interface Asker {
+  /** What those who wait take turns by. */
+  readonly address: string;
+  /** The user has logged in from the address before. */
+  readonly isKnown: boolean;
+  readonly isGone: IsGone;
+}
+
 interface Waiter {
   readonly isGone: IsGone;
   readonly proceed: () => void;
   readonly reject: (error: GochatError) => void;
 }
 
-const never: IsGone = () => false;
+/** What waits and runs of one kind of askers. */
+interface Lane {
+  readonly waiting: TurnQueue<Waiter>;
+  readonly maxRunning: number;
+  running: number;
+}
+
+/** This server itself. */
+const SELF: Asker = { address: '', isKnown: true, isGone: () => false };
 
 /**
  * Hashes and verifies passwords, a few at a time.
  *
  * Callers give up and ask again, so what waits here is mostly for nobody once a machine has fallen behind; were it
  * hashed all the same, those who still wait would never be served in time. So who has gone is passed over.
+ *
+ * Addresses take turns. Users who have logged in from their address before have a lane of their own, so that a flood of
+ * guesses from however many addresses keeps none of them waiting; and the others leave one place free, so that the flood
+ * does not take every core from the messages.
  */
 export class Passwords {
   readonly #maxRunning: number;
-  readonly #maxWaiting: number;
-  #running = 0;
-  readonly #waiting: Waiter[] = [];
+  readonly #known: Lane;
+  readonly #others: Lane;
   #dummy: Promise<string> | undefined;
 
+  /** @param maxWaiting of users who have logged in from their address before, and of the others as many */
   constructor(maxRunning: number, maxWaiting: number) {
     this.#maxRunning = maxRunning;
-    this.#maxWaiting = maxWaiting;
+    const lane = (most: number): Lane => ({
+      waiting: new TurnQueue(maxWaiting),
+      maxRunning: most,
+      running: 0,
+    });
+    this.#known = lane(maxRunning);
+    this.#others = lane(Math.max(1, maxRunning - 1));
   }
 
   /** Returns the PHC string of a password. @throws GochatError OVERLOADED, DEADLINE_EXCEEDED */
-  async hash(password: string, isGone: IsGone = never): Promise<string> {
+  async hash(password: string, asker: Asker = SELF): Promise<string> {
     const salt = randomBytes(SALT_BYTES);
-    const hash = await this.#derive(password, salt, MEMORY_KIB, PASSES, PARALLELISM, HASH_BYTES, isGone);
+    const hash = await this.#derive(password, salt, MEMORY_KIB, PASSES, PARALLELISM, HASH_BYTES, asker);
     return `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=${PARALLELISM}$${unpadded(salt)}$${unpadded(hash)}`;
   }
 
@@ -61,7 +89,7 @@ export class Passwords {
    * Returns whether the password is the one of a PHC string; `undefined` (there is no such user) takes as long and is
    * never true. @throws GochatError OVERLOADED, DEADLINE_EXCEEDED
    */
-  async verify(phc: string | undefined, password: string, isGone: IsGone = never): Promise<boolean> {
+  async verify(phc: string | undefined, password: string, asker: Asker = SELF): Promise<boolean> {
     this.#dummy ??= this.hash(randomBytes(SALT_BYTES).toString('hex'));
     const dummy = await this.#dummy.catch((error: unknown) => {
       this.#dummy = undefined;
@@ -75,7 +103,7 @@ export class Passwords {
     }
     const salt = Buffer.from(parts[4] as string, 'base64');
     const expected = Buffer.from(parts[5] as string, 'base64');
-    const actual = await this.#derive(password, salt, memory, passes, parallelism, expected.length, isGone);
+    const actual = await this.#derive(password, salt, memory, passes, parallelism, expected.length, asker);
     return timingSafeEqual(actual, expected) && phc !== undefined;
   }
 
@@ -86,45 +114,54 @@ export class Passwords {
     passes: number,
     parallelism: number,
     tagLength: number,
-    isGone: IsGone,
+    asker: Asker,
   ): Promise<Buffer> {
-    await this.#enter(isGone);
+    const lane = asker.isKnown ? this.#known : this.#others;
+    await this.#enter(lane, asker);
     try {
       // Composed and decomposed characters are the same password.
       const message = password.normalize('NFC');
       const parameters: Argon2Parameters = { message, nonce, parallelism, tagLength, memory, passes };
       return await derive('argon2id', parameters);
     } finally {
-      this.#leave();
+      this.#leave(lane);
     }
   }
 
-  async #enter(isGone: IsGone): Promise<void> {
-    if (this.#running < this.#maxRunning) {
-      this.#running++;
+  async #enter(lane: Lane, { address, isGone }: Asker): Promise<void> {
+    if (this.#hasRoom(lane)) {
+      lane.running++;
       return;
     }
-    if (this.#waiting.length >= this.#maxWaiting)
-      throw new GochatError('OVERLOADED', { retryAfterMs: RETRY_MS });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.push({ isGone, proceed: resolve, reject });
+    const dropped = lane.waiting.push(address, { isGone, proceed: resolve, reject });
+    dropped?.reject(new GochatError('OVERLOADED', { retryAfterMs: RETRY_MS }));
     await promise;
   }
 
-  /** Hands the place on to the first who still waits for it. */
-  #leave(): void {
-    for (;;) {
-      const next = this.#waiting.shift();
-      if (next === undefined) {
-        this.#running--;
-        return;
-      }
+  /** Hands the place on to one who still waits for it; the lanes take turns. */
+  #leave(lane: Lane): void {
+    lane.running--;
+    const other = lane === this.#known ? this.#others : this.#known;
+    if (!this.#proceed(other)) this.#proceed(lane);
+  }
+
+  /** Returns whether somebody in the lane has gone on. */
+  #proceed(lane: Lane): boolean {
+    if (!this.#hasRoom(lane)) return false;
+    for (let next = lane.waiting.shift(); next !== undefined; next = lane.waiting.shift()) {
       if (!next.isGone()) {
+        lane.running++;
         next.proceed();
-        return;
+        return true;
       }
       next.reject(new GochatError('DEADLINE_EXCEEDED'));
     }
+    return false;
+  }
+
+  #hasRoom(lane: Lane): boolean {
+    return lane.running < lane.maxRunning && this.#known.running + this.#others.running < this.#maxRunning;
   }
 }
 

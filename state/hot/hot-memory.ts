@@ -13,10 +13,11 @@ import {
   type HotState,
   MAX_EVICTIONS,
   MAX_EVICTIONS_PAGE,
+  MAX_REMEMBERED,
 } from './hot-state.ts';
 
 export interface HotMemoryOptions {
-  /** Bound of device sessions, and of rate buckets; the ones not touched for longest go. @default 1_000_000 */
+  /** Bound of device sessions, of rate buckets, and of sets; the ones not touched for longest go. @default 1_000_000 */
   readonly maxEntries?: number;
   /** A clock that never steps, ms. @default performance.now */
   readonly now?: () => number;
@@ -36,6 +37,8 @@ export class HotMemory implements HotState {
   readonly #devices: ExpiringMap<Device>;
   /** The theoretical arrival time of each bucket, on the clock that never steps, µs. */
   readonly #buckets: ExpiringMap<number>;
+  /** Until when each member of a set is remembered, ms; the one that was remembered last is last. */
+  readonly #sets: ExpiringMap<Map<string, number>>;
   /** By time, ascending. */
   #evictions: { readonly eviction: Eviction; readonly expiresMs: number }[] = [];
   #lastEpoch = 0n;
@@ -47,6 +50,7 @@ export class HotMemory implements HotState {
     const bounds = { now: this.#now, ...(options.maxEntries && { maxEntries: options.maxEntries }) };
     this.#devices = new ExpiringMap(bounds);
     this.#buckets = new ExpiringMap(bounds);
+    this.#sets = new ExpiringMap(bounds);
   }
 
   async claim(
@@ -97,6 +101,31 @@ export class HotMemory implements HotState {
     return { allowed: true, retryAfterMs: 0 };
   }
 
+  async giveBack(key: string, perSecond: number, burst: number): Promise<void> {
+    this.#checkOpen();
+    const nowUs = Math.floor(this.#now() * 1000);
+    const arrivalUs = (this.#buckets.get(key) ?? 0) - bucketInterval(perSecond, burst);
+    if (arrivalUs > nowUs) this.#buckets.set(key, arrivalUs, Math.ceil((arrivalUs - nowUs) / 1000));
+    else this.#buckets.delete(key);
+  }
+
+  async remember(set: string, member: string, ttlMs: number): Promise<void> {
+    this.#checkOpen();
+    const members = this.#sets.get(set) ?? new Map<string, number>();
+    members.delete(member);
+    members.set(member, this.#now() + ttlMs);
+    for (const oldest of members.keys()) {
+      if (members.size <= MAX_REMEMBERED) break;
+      members.delete(oldest);
+    }
+    this.#sets.set(set, members, ttlMs);
+  }
+
+  async remembers(set: string, member: string): Promise<boolean> {
+    this.#checkOpen();
+    return (this.#sets.get(set)?.get(member) ?? 0) > this.#now();
+  }
+
   async evict(order: EvictionOrder, ttlMs: number, after = 0n): Promise<Eviction> {
     this.#checkOpen();
     const now = this.#now();
@@ -142,6 +171,7 @@ export class HotMemory implements HotState {
     this.#closed = true;
     this.#devices.clear();
     this.#buckets.clear();
+    this.#sets.clear();
     this.#evictions = [];
   }
 

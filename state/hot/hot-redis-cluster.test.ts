@@ -61,12 +61,16 @@ describe('HotRedis on a Redis Cluster', () => {
       const second = await hot.claim(user, 'phone', session(2), session(1));
       expect(second).toMatchObject({ session: 1n, resumed: true });
       expect(second.epoch).toBeGreaterThan(first.epoch);
-      expect((await hot.allow(`k${user}`, 1, 1)).allowed).toBe(true);
+      expect((await hot.allow(`k${user}`, 0.001, 2)).allowed).toBe(true);
+      expect((await hot.allow(`k${user}`, 0.001, 2)).allowed).toBe(true);
+      await hot.giveBack(`k${user}`, 0.001, 2);
+      await hot.remember(`s${user}`, '192.0.2.1', 60_000);
+      expect(await hot.remembers(`s${user}`, '192.0.2.1')).toBe(true);
     }
     await hot.ping();
     const sizes = await Promise.all(nodes.map(({ admin }) => admin.dbsize()));
     expect(Math.min(...sizes)).toBeGreaterThan(0);
-    expect(sizes.reduce((a, b) => a + b)).toBe(2 * users.length);
+    expect(sizes.reduce((a, b) => a + b)).toBe(3 * users.length);
   });
 
   test('a node that dies: its keys are refused with HOT_UNAVAILABLE', async () => {

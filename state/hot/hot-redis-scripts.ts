@@ -57,6 +57,35 @@ redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.max(1, mat
 return 0
 `;
 
+/** KEYS: bucket. ARGV: µs per token. */
+const GIVE_BACK = `
+local arrival = redis.call('GET', KEYS[1])
+if not arrival then return 0 end
+local time = redis.call('TIME')
+local left = tonumber(arrival) - tonumber(ARGV[1]) - tonumber(time[1]) * 1000000 - tonumber(time[2])
+if left <= 0 then return redis.call('DEL', KEYS[1]) end
+redis.call('SET', KEYS[1], string.format('%.0f', tonumber(arrival) - tonumber(ARGV[1])), 'PX', math.ceil(left / 1000))
+return 1
+`;
+
+/** KEYS: set. ARGV: member, ttl in ms, most members kept. */
+const REMEMBER = `
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+`;
+
+/** KEYS: set. ARGV: member. Returns 1 when it is remembered. */
+const REMEMBERS = `
+local untilMs = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local time = redis.call('TIME')
+if untilMs and tonumber(untilMs) > tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) then return 1 end
+return 0
+`;
+
 /**
  * The orders are a sorted set by the time of the order, µs; a member is that time and the order's text, so that each
  * is one of its own.
@@ -106,6 +135,9 @@ export interface HotRedisScripts {
   ): Promise<[epoch: string, session: string, resumed: number]>;
   gochatRelease(key: string, epoch: string, graceMs: number): Promise<number>;
   gochatAllow(key: string, intervalUs: number, burst: number): Promise<number>;
+  gochatGiveBack(key: string, intervalUs: number): Promise<number>;
+  gochatRemember(key: string, member: string, ttlMs: number, most: number): Promise<number>;
+  gochatRemembers(key: string, member: string): Promise<number>;
   gochatEvict(key: string, ttlMs: number, most: number, text: string, least: string): Promise<string>;
   gochatRestore(key: string, ttlMs: number, ...members: string[]): Promise<number>;
 }
@@ -122,6 +154,9 @@ export function scriptsOn(redis: ScriptRunner): HotRedisScripts {
     gochatClaim: script(redis, CLAIM),
     gochatRelease: script(redis, RELEASE),
     gochatAllow: script(redis, ALLOW),
+    gochatGiveBack: script(redis, GIVE_BACK),
+    gochatRemember: script(redis, REMEMBER),
+    gochatRemembers: script(redis, REMEMBERS),
     gochatEvict: script(redis, EVICT),
     gochatRestore: script(redis, RESTORE),
   };

@@ -19,6 +19,7 @@ import {
   type HotState,
   MAX_EVICTIONS,
   MAX_EVICTIONS_PAGE,
+  MAX_REMEMBERED,
 } from './hot-state.ts';
 
 export interface HotRedisOptions {
@@ -35,6 +36,7 @@ export interface HotRedisOptions {
  * the connection comes back by itself.
  *
  * Keys: `gochat:session:{USER:DEVICE}`, a hash of epoch, session and held; `gochat:rate:{KEY}`, a time in µs;
+ * `gochat:set:{SET}`, a sorted set of members by the time in ms at which they are forgotten;
  * `gochat:evictions`, a sorted set. Each script touches one key, so all of it works on a Redis Cluster.
  */
 export class HotRedis implements HotState {
@@ -115,6 +117,21 @@ export class HotRedis implements HotState {
     const intervalUs = bucketInterval(perSecond, burst);
     const waitUs = await this.#call((redis) => redis.gochatAllow(`gochat:rate:{${key}}`, intervalUs, burst));
     return { allowed: waitUs === 0, retryAfterMs: Math.ceil(waitUs / 1000) };
+  }
+
+  async giveBack(key: string, perSecond: number, burst: number): Promise<void> {
+    const intervalUs = bucketInterval(perSecond, burst);
+    await this.#call((redis) => redis.gochatGiveBack(`gochat:rate:{${key}}`, intervalUs));
+  }
+
+  async remember(set: string, member: string, ttlMs: number): Promise<void> {
+    await this.#call((redis) =>
+      redis.gochatRemember(`gochat:set:{${set}}`, member, Math.ceil(ttlMs), MAX_REMEMBERED),
+    );
+  }
+
+  async remembers(set: string, member: string): Promise<boolean> {
+    return (await this.#call((redis) => redis.gochatRemembers(`gochat:set:{${set}}`, member))) === 1;
   }
 
   async evict(order: EvictionOrder, ttlMs: number, after = 0n): Promise<Eviction> {

@@ -1,7 +1,7 @@
 /** What every HotState must do; each implementation's test runs it. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SessionId, UserId } from '../../common/mod.ts';
-import type { Eviction, EvictionOrder, HotState } from './hot-state.ts';
+import { type Eviction, type EvictionOrder, type HotState, MAX_REMEMBERED } from './hot-state.ts';
 
 export interface HotStateSubject {
   open(): Promise<HotState>;
@@ -214,6 +214,42 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       await expect(hot.allow(key(), perSecond, burst)).rejects.toThrow(RangeError);
     });
 
+    test('giveBack: what was taken can be taken again; never more than the burst', async () => {
+      const bucket = key();
+      for (let i = 0; i < 2; i++) expect((await hot.allow(bucket, 0.01, 2)).allowed).toBe(true);
+      expect((await hot.allow(bucket, 0.01, 2)).allowed).toBe(false);
+      await hot.giveBack(bucket, 0.01, 2);
+      expect((await hot.allow(bucket, 0.01, 2)).allowed).toBe(true);
+      expect((await hot.allow(bucket, 0.01, 2)).allowed).toBe(false);
+      for (let i = 0; i < 5; i++) await hot.giveBack(bucket, 0.01, 2);
+      for (let i = 0; i < 2; i++) expect((await hot.allow(bucket, 0.01, 2)).allowed).toBe(true);
+      expect((await hot.allow(bucket, 0.01, 2)).allowed).toBe(false);
+    });
+
+    test('remember: a member of one set, until its time is over', async () => {
+      const [set, short] = [key(), key()];
+      expect(await hot.remembers(set, '2001:db8:0:0::/64')).toBe(false);
+      await hot.remember(set, '2001:db8:0:0::/64', 60_000);
+      await hot.remember(short, '192.0.2.1', 50);
+      expect(await hot.remembers(set, '2001:db8:0:0::/64')).toBe(true);
+      expect(await hot.remembers(set, '192.0.2.1')).toBe(false);
+      await subject().elapse(51);
+      expect(await hot.remembers(short, '192.0.2.1')).toBe(false);
+      expect(await hot.remembers(set, '2001:db8:0:0::/64')).toBe(true);
+    });
+
+    test('remember: of each set those remembered last are kept', async () => {
+      const set = key();
+      for (let i = 0; i <= MAX_REMEMBERED; i++) {
+        await hot.remember(set, `m${i}`, 60_000 + i);
+        await hot.remember(set, 'again', 60_000 + i);
+      }
+      const kept = [];
+      for (let i = 0; i <= MAX_REMEMBERED; i++) if (await hot.remembers(set, `m${i}`)) kept.push(i);
+      expect(kept).toEqual(Array.from({ length: MAX_REMEMBERED - 1 }, (_, i) => i + 2));
+      expect(await hot.remembers(set, 'again')).toBe(true);
+    });
+
     test('evict: orders come in one order, each node reads on from the last one', async () => {
       const user = newUser();
       const order = {
@@ -289,6 +325,9 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       await expect(closed.release(user, 'phone', 1n, 0)).rejects.toMatchObject(unavailable);
       await expect(closed.holder(user, 'phone')).rejects.toMatchObject(unavailable);
       await expect(closed.allow(key(), 1, 1)).rejects.toMatchObject(unavailable);
+      await expect(closed.giveBack(key(), 1, 1)).rejects.toMatchObject(unavailable);
+      await expect(closed.remember(key(), 'm', 1000)).rejects.toMatchObject(unavailable);
+      await expect(closed.remembers(key(), 'm')).rejects.toMatchObject(unavailable);
       await expect(closed.evict(kick(user), 1000)).rejects.toMatchObject(unavailable);
       await expect(closed.evictions(0)).rejects.toMatchObject(unavailable);
       await expect(closed.ping()).rejects.toMatchObject(unavailable);

@@ -64,6 +64,8 @@ export interface Eviction extends EvictionOrder {
   readonly atUs: number;
 }
 
+/** Most members of a set that are remembered. */
+export const MAX_REMEMBERED = 32;
 /** Most evictions that one call answers. */
 export const MAX_EVICTIONS_PAGE = 1000;
 /** Most evictions that are kept; the oldest go. */
@@ -99,6 +101,15 @@ export interface HotState extends AsyncDisposable {
    * is a whole number > 0.
    */
   allow(key: string, perSecond: number, burst: number): Promise<Allowance>;
+  /** Gives back what `allow` took from a bucket; the arguments are as then. */
+  giveBack(key: string, perSecond: number, burst: number): Promise<void>;
+  /**
+   * Remembers a member of a set for `ttlMs`, which is about the same for all of the set; of each set the MAX_REMEMBERED
+   * that were remembered last are kept.
+   */
+  remember(set: string, member: string, ttlMs: number): Promise<void>;
+  /** Returns whether a member of a set is remembered. */
+  remembers(set: string, member: string): Promise<boolean>;
   /** Gives an order, later than `after`, that every node gets to know by `evictions` for `ttlMs`. */
   evict(order: EvictionOrder, ttlMs: number, after?: bigint): Promise<Eviction>;
   /** Returns the orders since `fromUs`, that time included, ascending; MAX_EVICTIONS_PAGE at most. */
