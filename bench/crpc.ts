@@ -49,7 +49,7 @@ async function main(): Promise<number> {
     return 2;
   }
   // As in a server: what is not recorded costs nothing.
-  enableMetrics('bench');
+  await enableMetrics('bench');
   const machine = await describeMachine();
   console.log(machineText(machine));
   await using server = await startServer(values.profile);

@@ -1,7 +1,8 @@
 /** `gochat config MODE`: checks and prints what a mode would run with. */
 import { existsSync } from 'node:fs';
 import { stringify } from 'yaml';
-import { type Config, ExitCode, fileKey, GochatError, loadConfig } from '../common/mod.ts';
+import { ExitCode, GochatError } from '../common/mod.ts';
+import { type Config, fileKey, loadConfig } from './configuration.ts';
 import { MODES, type Mode, SECRETS } from './settings.ts';
 
 /** Where the configuration file is looked for when none is named. */

@@ -1,5 +1,6 @@
 /** TLS between the servers: the files that the settings name, read once at start. */
-import { type Config, GochatError } from '../common/mod.ts';
+import { GochatError } from '../common/mod.ts';
+import { type Config } from './configuration.ts';
 import type { TlsOptions } from '../crpc/mod.ts';
 import { readPem } from './pem.ts';
 import type { crpcTlsSettings } from './settings.ts';

@@ -1,6 +1,6 @@
 /** `gochat ctl SUBCOMMAND`: asks or tells a running server, over its admin port. One file a subcommand in ctl/. */
 import type { Command } from 'commander';
-import type { Settings } from '../common/mod.ts';
+import type { Settings } from './configuration.ts';
 import { load } from './config.ts';
 import { AdminClient } from './ctl/admin-client.ts';
 import type { Subcommand } from './ctl/subcommand.ts';

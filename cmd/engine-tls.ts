@@ -1,7 +1,8 @@
 /** TLS to etcd and the other engines: the files that `registry_ca` and its like name, read once at start. */
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { fileKey, GochatError } from '../common/mod.ts';
+import { GochatError } from '../common/mod.ts';
+import { fileKey } from './configuration.ts';
 import { readPem } from './pem.ts';
 
 /** PEM texts for connections to an engine; undefined: the authorities of Node.js, no certificate of our own. */

@@ -1,7 +1,8 @@
 /** The command line: gochat MODE [flags]. Parses, hands over to the mode's file, and turns errors into exit codes. */
 import type { Writable } from 'node:stream';
 import { Command, CommanderError, Option } from 'commander';
-import { envName, ExitCode, flagName, GochatError, type Settings } from '../common/mod.ts';
+import { ExitCode, GochatError } from '../common/mod.ts';
+import { envName, flagName, type Settings } from './configuration.ts';
 import { addCtl } from './ctl.ts';
 import { MODES, type Mode } from './settings.ts';
 import { VERSION } from './version.ts';

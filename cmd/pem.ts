@@ -1,6 +1,7 @@
 /** Files that settings name. */
 import { readFileSync } from 'node:fs';
-import { flagName, GochatError } from '../common/mod.ts';
+import { GochatError } from '../common/mod.ts';
+import { flagName } from './configuration.ts';
 
 /** Reads the file that a setting names; undefined where it names none. @throws GochatError CONFIG_INVALID */
 export function readPem(setting: string, path: string | undefined): string | undefined {

@@ -69,7 +69,7 @@ export async function prepare(
   config: { logLevel: LogLevel; otlpEndpoint?: string | undefined; traceRatio: number },
 ): Promise<Logger> {
   const service = `gochat-${name}`;
-  enableMetrics(service);
+  await enableMetrics(service);
   const logger = createLogger({ name, level: config.logLevel });
   const url = otlpUrl(config.otlpEndpoint, process.env);
   if (url !== undefined)

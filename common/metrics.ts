@@ -1,15 +1,19 @@
 /** Metrics through OpenTelemetry, read as Prometheus text by the admin port. */
 import { type Attributes, type Meter, metrics } from '@opentelemetry/api';
-import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
-import { resourceFromAttributes } from '@opentelemetry/resources';
-import { MeterProvider } from '@opentelemetry/sdk-metrics';
+import type { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 let exporter: PrometheusExporter | undefined;
 
 /** Turns metrics on for this process under a service name; without it every instrument is a no-op. */
-export function enableMetrics(service: string): void {
+export async function enableMetrics(service: string): Promise<void> {
   if (exporter) return;
+  // Loaded on demand: clients and all worker threads do without.
+  const [{ PrometheusExporter }, { resourceFromAttributes }, { MeterProvider }] = await Promise.all([
+    import('@opentelemetry/exporter-prometheus'),
+    import('@opentelemetry/resources'),
+    import('@opentelemetry/sdk-metrics'),
+  ]);
   exporter = new PrometheusExporter({ preventServerStart: true });
   metrics.setGlobalMeterProvider(
     new MeterProvider({

@@ -2,7 +2,6 @@
 export * from './address.ts';
 export * from './admin.ts';
 export * from './backoff.ts';
-export * from './config.ts';
 export * from './cors.ts';
 export * from './errors.ts';
 export * from './heap-trim.ts';

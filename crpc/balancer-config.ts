@@ -1,5 +1,4 @@
 /** What a balancer can be told, in code or in a gRPC service config. */
-import { z } from 'zod';
 import { GochatError } from '../common/mod.ts';
 import { leastLoaded } from './balancer-least-loaded.ts';
 import { rendezvous } from './balancer-rendezvous.ts';
@@ -32,39 +31,70 @@ export interface BalancerOptions {
   readonly outlier?: Partial<OutlierOptions> | false;
 }
 
-const positive = z.number().positive();
-const share = z.number().gt(0).max(1);
-const schema = z.strictObject({
-  zone: z.string().default(''),
-  maxEndpoints: z.int().positive().default(64),
-  slowStartMs: z.number().nonnegative().default(10_000),
-  outlier: z
-    .union([
-      z.literal(false),
-      z.strictObject({
-        consecutiveFailures: z.int().positive().default(DEFAULT_OUTLIER.consecutiveFailures),
-        failureRate: share.default(DEFAULT_OUTLIER.failureRate),
-        minCalls: z.int().positive().default(DEFAULT_OUTLIER.minCalls),
-        slowFactor: z.number().min(1).default(DEFAULT_OUTLIER.slowFactor),
-        slowMs: positive.default(DEFAULT_OUTLIER.slowMs),
-        windowMs: positive.default(DEFAULT_OUTLIER.windowMs),
-        ejectMs: positive.default(DEFAULT_OUTLIER.ejectMs),
-        maxEjectMs: positive.default(DEFAULT_OUTLIER.maxEjectMs),
-        maxEjectedShare: share.default(DEFAULT_OUTLIER.maxEjectedShare),
-      }),
-    ])
-    .default(DEFAULT_OUTLIER),
-});
-
 /** A balancer's configuration with every value filled in. */
-export type BalancerConfig = z.infer<typeof schema>;
+export interface BalancerConfig {
+  readonly zone: string;
+  readonly maxEndpoints: number;
+  readonly slowStartMs: number;
+  readonly outlier: OutlierOptions | false;
+}
+
+const DEFAULTS: BalancerConfig = {
+  zone: '',
+  maxEndpoints: 64,
+  slowStartMs: 10_000,
+  outlier: DEFAULT_OUTLIER,
+};
+
+type Check = (value: unknown) => boolean;
+const isNumber = (value: unknown): value is number => Number.isFinite(value);
+const isPositive: Check = (value) => isNumber(value) && value > 0;
+const isCount: Check = (value) => Number.isInteger(value) && isPositive(value);
+const isShare: Check = (value) => isPositive(value) && (value as number) <= 1;
+
+const CHECKS: Readonly<Record<keyof BalancerConfig, Check>> = {
+  zone: (value) => typeof value === 'string',
+  maxEndpoints: isCount,
+  slowStartMs: (value) => isNumber(value) && value >= 0,
+  outlier: (value) => value === false || isRecord(value),
+};
+const OUTLIER_CHECKS: Readonly<Record<keyof OutlierOptions, Check>> = {
+  consecutiveFailures: isCount,
+  failureRate: isShare,
+  minCalls: isCount,
+  slowFactor: (value) => isNumber(value) && value >= 1,
+  slowMs: isPositive,
+  windowMs: isPositive,
+  ejectMs: isPositive,
+  maxEjectMs: isPositive,
+  maxEjectedShare: isShare,
+};
 
 /** Reads the value of a policy in a service config. @throws GochatError CONFIG_INVALID */
 export function parseBalancerConfig(value: unknown): BalancerConfig {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const what = `The balancer is not configured right: ${z.prettifyError(result.error)}.`;
-  throw new GochatError('CONFIG_INVALID', { cause: result.error, details: { what } });
+  const { outlier, ...rest } = fill(value, DEFAULTS, CHECKS);
+  return { ...rest, outlier: outlier && fill(outlier, DEFAULT_OUTLIER, OUTLIER_CHECKS) };
+}
+
+/** Checks each value and takes the default of those that are missing. Every gateway worker loads this: without zod. */
+function fill<T extends object>(value: unknown, defaults: T, checks: Readonly<Record<keyof T, Check>>): T {
+  if (!isRecord(value)) throw invalid(`${String(value)} is not an object`);
+  const given = Object.entries(value).filter(([, one]) => one !== undefined);
+  for (const [key, one] of given) {
+    if (!Object.hasOwn(checks, key)) throw invalid(`there is no ${key}`);
+    if (!checks[key as keyof T](one)) throw invalid(`${key} cannot be ${String(one)}`);
+  }
+  return { ...defaults, ...Object.fromEntries(given) };
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function invalid(what: string): GochatError {
+  return new GochatError('CONFIG_INVALID', {
+    details: { what: `The balancer is not configured right: ${what}.` },
+  });
 }
 
 /** Returns the service config that chooses a balancer. @throws GochatError CONFIG_INVALID */

@@ -1,6 +1,6 @@
 /** The gRPC health service (grpc.health.v1): SERVING from start, NOT_SERVING from drain. Probes need no token. */
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { HealthImplementation } from 'grpc-health-check';
+import type { HealthImplementation } from 'grpc-health-check';
 
 type WatchCall = ServerWritableStream<unknown, unknown>;
 
@@ -11,17 +11,21 @@ interface ServiceHost {
 
 /** Health of a server (the empty name) and of each of its services. */
 export class HealthService {
-  readonly #health = new HealthImplementation();
+  #health: HealthImplementation | undefined;
   readonly #names = new Set(['']);
   readonly #watches = new Set<WatchCall>();
 
   /** Adds a service by its full name; unknown names are answered with NOT_FOUND. */
   add(name: string): void {
     this.#names.add(name);
-    this.#health.setStatus(name, 'NOT_SERVING');
+    this.#health?.setStatus(name, 'NOT_SERVING');
   }
 
-  addTo(server: ServiceHost): void {
+  async addTo(server: ServiceHost): Promise<void> {
+    // Loaded on demand: clients do without.
+    const { HealthImplementation } = await import('grpc-health-check');
+    this.#health = new HealthImplementation();
+    this.#setAll('NOT_SERVING');
     const host: ServiceHost = {
       // Its watches have no end, and a drain would wait for them.
       addService: (definition, implementation) => {
@@ -40,13 +44,17 @@ export class HealthService {
   }
 
   serving(): void {
-    for (const name of this.#names) this.#health.setStatus(name, 'SERVING');
+    this.#setAll('SERVING');
   }
 
   /** Tells those who watch, and ends their calls. */
   draining(): void {
-    for (const name of this.#names) this.#health.setStatus(name, 'NOT_SERVING');
+    this.#setAll('NOT_SERVING');
     for (const call of this.#watches) call.end();
     this.#watches.clear();
+  }
+
+  #setAll(status: 'SERVING' | 'NOT_SERVING'): void {
+    for (const name of this.#names) this.#health?.setStatus(name, status);
   }
 }

@@ -9,7 +9,7 @@ import { CrpcServer } from './server.ts';
 import { EchoService } from './testing/gen/echo.ts';
 import { Inbox } from './testing/support.ts';
 
-enableMetrics('test');
+await enableMetrics('test');
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();

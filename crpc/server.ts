@@ -180,7 +180,7 @@ export class CrpcServer implements AsyncDisposable {
   /** Listens, then registers. @throws GochatError PORT_IN_USE, LISTEN_FAILED, REGISTRY_UNREACHABLE */
   readonly start = once(async () => {
     const { port = 0, flag = '--port', tls, logger, reflection } = this.#options;
-    this.#health.addTo(this.#server);
+    await this.#health.addTo(this.#server);
     if (reflection !== undefined) await addReflection(this.#server, reflection);
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener = new Listener({ injector, tls, logger });

@@ -1,6 +1,11 @@
 /** What one address may cost a worker: connections at once, connections a second, logins that fail. */
 import { AddressList, addressKey } from '../common/mod.ts';
-import { BURST_SECONDS, type GatewayLimits, LOGIN_BURST_MINUTES, MAX_IDLE_ORIGINS } from './limits.ts';
+import {
+  CONNECT_BURST_SECONDS,
+  type GatewayLimits,
+  LOGIN_BURST_MINUTES,
+  MAX_IDLE_ORIGINS,
+} from './limits.ts';
 import { type Rate, TokenBucket } from './token-bucket.ts';
 import type { Refusal } from './worker-stats.ts';
 
@@ -43,7 +48,7 @@ export class AddressLimits {
         return limits.connectsPerSecond;
       },
       get burst() {
-        return limits.connectsPerSecond * BURST_SECONDS;
+        return limits.connectsPerSecond * CONNECT_BURST_SECONDS;
       },
     };
     this.#loginFailures = {

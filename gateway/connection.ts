@@ -6,6 +6,8 @@ import type { FrameParser } from '../proto/mod.ts';
 import type { Origin } from './address-limits.ts';
 import { descriptorOf } from './direct-write.ts';
 import type { Downlink } from './fanout.ts';
+import type { HeldFrames } from './held-frames.ts';
+import type { Budget } from './send-budget.ts';
 import type { StateLink } from './state-link.ts';
 import type { WheelItem } from './timing-wheel.ts';
 import type { Transport } from './transport.ts';
@@ -85,10 +87,10 @@ export class Connection implements WheelItem<Connection> {
   partialBytes = 0;
   /** Tick at which its queue passed the bound; 0: it has not. */
   slowSince = 0;
-  /** What it may still send, and the tick as of which; see send-budget.ts. */
-  frameUnits = 0;
-  byteUnits = 0;
-  refilled = 0;
+  /** What its account may still send; undefined: it is not known whose it is, or it is closing. */
+  budget: Budget | undefined;
+  /** What waits for that; undefined: nothing, and it is read. See throttle.ts. */
+  held: HeldFrames | undefined;
   user = 0n;
   userName = '';
   /** Id of its access token. */

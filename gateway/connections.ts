@@ -29,7 +29,7 @@ export interface ConnectionsContext {
   readonly table: ConnectionTable;
   readonly stats: WorkerStats;
   readonly limits: Pick<GatewayLimits, 'maxConnections'>;
-  readonly guard: Pick<Guard, 'open'>;
+  readonly guard: Pick<Guard, 'leaveAccount'>;
   readonly deadlines: Pick<Deadlines, 'onAccept' | 'onClosing' | 'onClosed'>;
   readonly fanout: Pick<Fanout, 'sendLast' | 'end'>;
   readonly uplink: Pick<Uplink, 'detach'>;
@@ -52,7 +52,7 @@ export class Connections {
 
   /** Makes the connection of a socket; undefined: there is no room even to refuse it. */
   open(transport: Transport, socket: Duplex, peer: Peer): Connection | undefined {
-    const { table, stats, limits, deadlines, guard } = this.#context;
+    const { table, stats, limits, deadlines } = this.#context;
     stats.accepts++;
     const over = table.size - limits.maxConnections;
     if (over >= MAX_REFUSED) {
@@ -62,7 +62,6 @@ export class Connections {
     const connection = table.add((conn) => new Connection(conn, transport, socket, peer));
     stats.connections[transport.kind]++;
     deadlines.onAccept(connection);
-    guard.open(connection);
     if (this.#drain) this.close(connection, 'SERVER_DRAINING');
     else if (over >= 0) this.close(connection, 'TOO_MANY_CONNECTIONS');
     return connection;
@@ -134,6 +133,8 @@ export class Connections {
     if (connection.attached) this.#context.uplink.detach(connection.conn, left);
     else connection.login?.link?.detach(connection.conn, left);
     this.#context.forget(connection);
+    this.#context.guard.leaveAccount(connection);
+    connection.held = undefined;
     this.count(code);
   }
 }

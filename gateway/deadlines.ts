@@ -76,6 +76,12 @@ export class Deadlines {
     if (connection.phase === Phase.LIVE) this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
   }
 
+  /** It is read again: meanwhile it could show no life, nor could the rest of a frame come. */
+  onResumed(connection: Connection): void {
+    connection.seen = this.#wheel.tick;
+    if (connection.partialSince !== 0) connection.partialSince = this.#wheel.tick;
+  }
+
   /** State is asked for the session, or for the room. */
   onLogin(connection: Connection): void {
     this.#wheel.schedule(connection, LOGIN_TIMEOUT_MS);
@@ -110,7 +116,8 @@ export class Deadlines {
       this.#context.onAttachOverdue(connection);
       return 0;
     }
-    if (this.#context.isCongested() || connection.slowSince !== 0) return RELOOK_MS;
+    if (this.#context.isCongested() || connection.slowSince !== 0 || connection.held !== undefined)
+      return RELOOK_MS;
     if (connection.phase === Phase.LIVE) return this.#expireLive(connection);
     const { helloTimeoutMs } = this.#limits;
     if (connection.phase === Phase.HELLO)

@@ -1,27 +1,25 @@
-/** What clients may cost a worker, by address and by connection, and the count of those that wanted more. */
+/** What clients may cost a worker, by address and by account, and the count of those that wanted more. */
 import { AddressLimits, type Origin } from './address-limits.ts';
 import type { Connection } from './connection.ts';
 import { type GatewayLimits, REFUSALS_TOLD_PER_SECOND } from './limits.ts';
-import { SendBudget, Verdict } from './send-budget.ts';
+import { type Budget, SendBudgets } from './send-budget.ts';
 import { TokenBucket } from './token-bucket.ts';
 import type { Refusal, WorkerStats } from './worker-stats.ts';
 
 export class Guard {
   readonly #addresses: AddressLimits;
-  readonly #budget: SendBudget;
+  readonly #budgets: SendBudgets;
   readonly #stats: WorkerStats;
-  /** The coarse clock, in WHEEL_TICK_MS. */
-  readonly #tick: () => number;
   readonly #told = new TokenBucket(
     { perSecond: REFUSALS_TOLD_PER_SECOND, burst: REFUSALS_TOLD_PER_SECOND },
     performance.now(),
   );
 
+  /** @param tick the coarse clock, in WHEEL_TICK_MS */
   constructor(limits: GatewayLimits, stats: WorkerStats, tick: () => number) {
     this.#addresses = new AddressLimits(limits);
-    this.#budget = new SendBudget(limits);
+    this.#budgets = new SendBudgets(limits, tick);
     this.#stats = stats;
-    this.#tick = tick;
   }
 
   /** Counts a socket in; see TransportEvents.onSocket. */
@@ -51,21 +49,46 @@ export class Guard {
     this.#addresses.onLoginFailed(connection.origin);
   }
 
-  /** Gives a new connection its budget. */
-  open(connection: Connection): void {
-    this.#budget.open(connection, this.#tick());
+  /** It is known whose connection it is: it shares the budget of its account. */
+  enterAccount(connection: Connection): void {
+    connection.budget = this.#budgets.enter(connection.user);
   }
 
-  /** Charges a frame to the connection. */
-  charge(connection: Connection, bytes: number): Verdict {
-    const verdict = this.#budget.charge(connection, bytes, this.#tick());
-    if (verdict !== Verdict.TAKE) this.count('connection_rate');
-    return verdict;
+  leaveAccount(connection: Connection): void {
+    if (connection.budget) this.#budgets.leave(connection.budget);
+    connection.budget = undefined;
   }
 
-  /** Returns when a connection that is over its budget may send again, ms. */
-  waitMs(connection: Connection): number {
-    return this.#budget.waitMs(connection);
+  /** Whether the account has something left to send. */
+  hasRoom(budget: Budget): boolean {
+    return this.#budgets.hasRoom(budget);
+  }
+
+  /** Whether the account owes less than a second's worth. */
+  owesLittle(budget: Budget): boolean {
+    return this.#budgets.owesLittle(budget);
+  }
+
+  /** Charges a frame, if the account has something left; else returns false. */
+  take(connection: Connection, type: number, bytes: number): boolean {
+    return this.#budgets.hasRoom(connection.budget as Budget) && this.charge(connection, type, bytes);
+  }
+
+  /** Charges a frame in any case; returns whether the account had something left. */
+  charge({ budget }: Connection, type: number, bytes: number): boolean {
+    // Before it is known whose it is, there is a bound on what it sends in all.
+    if (budget === undefined) return true;
+    const had = this.#budgets.hasRoom(budget);
+    this.#budgets.chargeFrame(budget, type, bytes);
+    return had;
+  }
+
+  /** Charges a login, if the account has something left; else returns false. */
+  takeLogin(connection: Connection): boolean {
+    const budget = connection.budget as Budget;
+    const may = this.#budgets.hasRoom(budget);
+    if (may) this.#budgets.chargeLogin(budget);
+    return may;
   }
 
   /** Counts that a limit was met. */

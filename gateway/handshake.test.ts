@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { client, encodeFrame, FrameType } from '../proto/mod.ts';
 import { type Connection, Phase } from './connection.ts';
 import { Handshake, type HandshakeContext } from './handshake.ts';
@@ -69,4 +69,40 @@ test('more than 5,000 wait: OVERLOADED with a time to come back', () => {
   expect(closed).toEqual([]);
   come(5001);
   expect(closed).toEqual(['5001 OVERLOADED later']);
+});
+
+test('an account that logs in too often: its login waits, and goes on in its turn', () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  let room = 1;
+  const held: Connection[] = [];
+  const asked: bigint[] = [];
+  const handshake = new Handshake({
+    authenticator: { verify: () => ({ user: 7n, userName: 'ann', token: 1n }) },
+    guard: { mayLogIn: () => true, enterAccount: () => undefined, takeLogin: () => room-- > 0 },
+    hold: (connection: Connection) => held.push(connection),
+    uplink: { login: ({ user }: { user: bigint }) => asked.push(user) },
+    connectionId: () => 1n,
+    deadlines: { onLogin: () => undefined },
+    heartbeatIntervalMs: () => 1000,
+  } as unknown as HandshakeContext);
+  const hello = client.Hello.encode(
+    client.Hello.fromPartial({ versionMin: 1, versionMax: 1, token: 't' }),
+  ).finish();
+  const [first, second] = [1, 2].map((conn) => {
+    const connection = { conn, phase: Phase.HELLO } as Connection;
+    handshake.onFirstFrame(connection, encodeFrame(FrameType.HELLO, 0, 0n, hello));
+    return connection;
+  });
+  vi.runAllTimers();
+  expect(first?.phase).toBe(Phase.LOGIN);
+  expect(held).toEqual([second]);
+  expect(second?.phase).toBe(Phase.TOKEN);
+  expect(asked).toEqual([7n]);
+  room = 1;
+  handshake.onLoginTurn(second as Connection);
+  expect(second?.phase).toBe(Phase.LOGIN);
+  expect(asked).toEqual([7n, 7n]);
 });

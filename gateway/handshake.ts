@@ -38,7 +38,7 @@ const CROWD_RETRY_MS = 5000;
 /** What the handshake needs of the worker. */
 export interface HandshakeContext {
   readonly authenticator: Authenticator;
-  readonly guard: Pick<Guard, 'mayLogIn' | 'onLoginFailed'>;
+  readonly guard: Pick<Guard, 'mayLogIn' | 'onLoginFailed' | 'enterAccount' | 'takeLogin'>;
   readonly uplink: Pick<Uplink, 'login' | 'attach' | 'home' | 'forward' | 'readyLinks'>;
   readonly deadlines: Pick<Deadlines, 'onLogin' | 'onAttach'>;
   connectionId(conn: number): bigint;
@@ -48,6 +48,8 @@ export interface HandshakeContext {
   heartbeatIntervalMs(): number;
   close(connection: Connection, said: PlainErrorCode | CodeWithDetails, retryAfterMs?: number): void;
   send(connection: Connection, frame: Uint8Array): void;
+  /** Its account has logged in too often: `onLoginTurn` follows. */
+  hold(connection: Connection): void;
   /** WELCOME is sent. */
   onLive(connection: Connection): void;
 }
@@ -108,6 +110,11 @@ export class Handshake {
     if (this.#turning) return;
     this.#turning = true;
     setImmediate(this.#onTurn);
+  }
+
+  /** The turn of a login has come that was held back. */
+  onLoginTurn(connection: Connection): void {
+    if (this.#context.guard.takeLogin(connection)) this.#begin(connection);
   }
 
   /** State has answered; where it grants the session, the node that did so knows the connection. */
@@ -202,6 +209,12 @@ export class Handshake {
     connection.user = identity.user;
     connection.userName = identity.userName;
     connection.token = identity.token;
+    this.#context.guard.enterAccount(connection);
+    if (this.#context.guard.takeLogin(connection)) this.#begin(connection);
+    else this.#context.hold(connection);
+  }
+
+  #begin(connection: Connection): void {
     connection.phase = Phase.LOGIN;
     this.#pending.add(connection);
     this.#login(connection);

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { client as wire, FrameType } from '../proto/mod.ts';
+import { FrameType } from '../proto/mod.ts';
 import { type GatewayLimits, MAX_PARTIAL_BYTES } from './limits.ts';
 import { TestClient } from './test-client.ts';
 import { JsonClient } from './test-json-client.ts';
@@ -161,53 +161,121 @@ describe('one address', () => {
   });
 });
 
-describe('one connection', () => {
-  test('a flood of frames: NACK RATE_LIMITED with a wait, then CLOSE', async () => {
-    // Ten at once. So few a second that a slow machine does not change what is taken.
-    await start({ framesPerSecond: 1 });
-    const client = await node.tcp();
-    await client.login(await tokens.token(2n));
-    for (let ref = 1; ref <= 60; ref++) client.send(ref, 7n, 'spam');
-    const nack = wire.Nack.decode((await client.next(FrameType.NACK)).payload);
-    expect(nack).toMatchObject({ code: 'RATE_LIMITED', retryable: true });
-    expect(nack.clientMsgId).toMatch(/^id-/);
-    expect(nack.retryAfterMs).toBeGreaterThanOrEqual(100);
-    expect((await client.nextClose()).code).toBe('RATE_LIMITED');
-    await client.closed;
-    expect(state.frames.length).toBeLessThanOrEqual(30);
-    expect(node.node.stats.disconnects).toMatchObject({ RATE_LIMITED: 1 });
+/** How many SENDs the state node has got. */
+function sends(): number {
+  return state.frames.filter(({ type }) => type === FrameType.SEND).length;
+}
+
+function frame(type: number, ref = 0): Buffer {
+  return Buffer.from([0, 0, 0, 12, type, 0, ref >> 8, ref & 255, 0, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+describe('one account', () => {
+  test.each(['tcp', 'ws'] as const)(
+    'a flood of frames on %s: waits for its turn, in order, and none is refused',
+    async (kind) => {
+      const perSecond = 40;
+      await start({ framesPerSecond: perSecond });
+      const client = await node[kind]();
+      await client.login(await tokens.token(2n));
+      const beganMs = performance.now();
+      const refs = Array.from({ length: 100 }, (_, i) => i + 1);
+      for (const ref of refs) client.send(ref, 7n, 'spam');
+      for (let n = 0; sends() < refs.length; n++) {
+        bystander.write(ping(1000 + n));
+        await bystander.next(FrameType.PONG, ({ ref }) => ref === 1000 + n);
+        // A second's worth at once, and what the rate has allowed since; the clock is in tenths of a second.
+        const most = perSecond + ((performance.now() - beganMs + 200) / 1000) * perSecond;
+        expect(sends()).toBeLessThanOrEqual(most);
+        await setTimeout(10);
+      }
+      const answers = [];
+      for (const _ of refs) answers.push((await client.next(FrameType.SENT)).ref);
+      expect(answers).toEqual(refs);
+      expect(client.received.map(({ type }) => type)).not.toContain(FrameType.NACK);
+      expect(refusals()).toMatchObject({ account_rate: expect.any(Number) });
+      client.destroy();
+    },
+  );
+
+  test('many connections: share what one may send', async () => {
+    const perSecond = 20;
+    await start({ framesPerSecond: perSecond });
+    const token = await tokens.token(2n);
+    const clients = await Promise.all(Array.from({ length: 8 }, () => node.tcp()));
+    for (const client of clients) await client.login(token);
+    const beganMs = performance.now();
+    for (const client of clients) for (let ref = 1; ref <= 10; ref++) client.send(ref, 7n, 'spam');
+    // Each has its turn: the last of all is answered when nearly all have been taken.
+    for (const client of clients) await client.next(FrameType.SENT);
+    const most = perSecond + ((performance.now() - beganMs + 200) / 1000) * perSecond;
+    expect(sends()).toBeLessThanOrEqual(most);
+    for (const client of clients) client.destroy();
   });
 
-  test('a message over the rate: what follows waits for RESYNCED, so that none overtakes it', async () => {
-    await start({ framesPerSecond: 10 });
+  test('a connection that is held back: gets what is for it, and is not taken for dead', async () => {
+    await start({ framesPerSecond: 4, heartbeatIntervalMs: 400 });
     const client = await node.tcp();
     await client.login(await tokens.token(2n));
-    // A hundred at once; on a slow machine some more are within the rate.
-    for (let ref = 1; ref <= 150; ref++) client.send(ref, 7n, 'text');
-    await client.next(FrameType.NACK);
-    const resync = await client.next(FrameType.RESYNC);
-    client.send(201, 7n, 'text');
-    const nack = await client.nextNack(201);
-    expect(nack.code).toMatch(/^(RATE_LIMITED|RESYNC_REQUIRED)$/);
-    client.write(Buffer.from([0, 0, 0, 12, FrameType.RESYNCED, 0, 0, resync.ref, 0, 0, 0, 0, 0, 0, 0, 0]));
-    // As the NACK says; the client's own timer decides here, not a deadline of the test.
-    await setTimeout(nack.retryAfterMs + 500);
-    client.send(202, 7n, 'again');
-    await client.next(FrameType.SENT, (frame) => frame.ref === 202);
+    for (let ref = 1; ref <= 4; ref++) bystander.write(ping(ref));
+    for (let ref = 1; ref <= 12; ref++) client.send(ref, 7n, 'spam');
+    await client.next(FrameType.SENT);
+    for (const stream of state.streams) stream.deliver([...stream.attached.keys()], frame(FrameType.TYPING));
+    await client.next(FrameType.TYPING);
+    expect(sends()).toBeLessThan(12);
+    // It says nothing else, for longer than 2.5 heartbeats.
+    for (let ref = 2; ref <= 12; ref++) {
+      bystander.write(ping(ref));
+      await client.next(FrameType.SENT);
+    }
+    expect(node.node.stats.disconnects).toEqual({});
     client.destroy();
   });
 
-  test('a flood of bytes: the same', async () => {
-    await start({ bytesPerSecond: 1024 });
+  test('a RESYNC and a goodbye behind a flood: are answered in their turn', async () => {
+    await start({ framesPerSecond: 20 });
     const client = await node.tcp();
     await client.login(await tokens.token(2n));
-    for (let ref = 1; ref <= 30; ref++) client.send(ref, 7n, 'x'.repeat(1000));
-    expect((await client.nextNack(11)).code).toBe('RATE_LIMITED');
-    expect((await client.nextClose()).code).toBe('RATE_LIMITED');
+    for (let ref = 1; ref <= 30; ref++) client.send(ref, 7n, 'spam');
+    for (const stream of state.streams) stream.fence([...stream.attached.keys()]);
+    const resync = await client.next(FrameType.RESYNC);
+    client.write(frame(FrameType.RESYNCED, resync.ref));
+    client.send(41, 7n, 'again');
+    client.write(frame(FrameType.CLOSE));
+    await client.next(FrameType.SENT, ({ ref }) => ref === 41);
+    await client.closed;
+    expect(node.node.stats.disconnects).toMatchObject({ CLIENT_GOODBYE: 1 });
+    const { ref } = await bystander.next(FrameType.RESYNC);
+    bystander.write(frame(FrameType.RESYNCED, ref));
+  });
+
+  test('a client that ends its half behind a flood: all of it is taken', async () => {
+    await start({ framesPerSecond: 20 });
+    const client = await node.tcp();
+    await client.login(await tokens.token(2n));
+    for (let ref = 1; ref <= 40; ref++) client.send(ref, 7n, 'spam');
+    (client.socket as Socket).end();
+    await expect.poll(sends, { timeout: 10_000 }).toBe(40);
     await client.closed;
   });
 
-  test('a flood of WebSocket pings: counts like frames', async () => {
+  test('a flood of bytes: waits too', async () => {
+    await start({ bytesPerSecond: 4096 });
+    const client = await node.tcp();
+    await client.login(await tokens.token(2n));
+    const beganMs = performance.now();
+    for (let ref = 1; ref <= 10; ref++) client.send(ref, 7n, 'x'.repeat(1000));
+    for (let ref = 1; ref <= 10; ref++) {
+      await client.next(FrameType.SENT, (sent) => sent.ref === ref);
+      // The last one may be larger than what is left.
+      expect(sends() * 1000).toBeLessThanOrEqual(
+        4096 + 1100 + ((performance.now() - beganMs + 200) / 1000) * 4096,
+      );
+    }
+    client.destroy();
+  });
+
+  test.each(['ping', 'pong'] as const)('a flood of WebSocket %ss: counts like frames', async (kind) => {
     await start({ framesPerSecond: 10 });
     const client = await node.ws();
     await client.login(await tokens.token(2n));
@@ -215,32 +283,40 @@ describe('one connection', () => {
     const pong = new Promise((resolve) => socket.once('pong', resolve));
     socket.ping();
     await pong;
-    for (let i = 0; i < 300; i++) socket.ping();
-    expect((await client.nextClose()).code).toBe('RATE_LIMITED');
-    await client.closed;
+    for (let i = 0; i < 30; i++) socket[kind]();
+    client.write(ping(7));
+    await client.next(FrameType.PONG);
+    expect(refusals()).toMatchObject({ account_rate: expect.any(Number) });
+    client.destroy();
   });
 
-  test('a flood of WebSocket pongs that nobody asked for: as well', async () => {
-    await start({ framesPerSecond: 10 });
-    const client = await node.ws();
+  test('a flood of JSON that is mostly spaces: counts with all of its bytes', async () => {
+    await start({ bytesPerSecond: 4096 });
+    const client = await JsonClient.open(node.wsAddress);
     await client.login(await tokens.token(2n));
-    for (let i = 0; i < 300; i++) (client.socket as WebSocket).pong();
-    expect((await client.nextClose()).code).toBe('RATE_LIMITED');
-    await client.closed;
+    const beganMs = performance.now();
+    for (let i = 0; i < 12; i++) client.socket.send(`{"type":"PING"}${' '.repeat(1000)}`);
+    for (let pongs = 1; pongs <= 12; pongs++) {
+      await client.next('PONG');
+      expect(pongs * 1015).toBeLessThanOrEqual(
+        4096 + 1100 + ((performance.now() - beganMs + 200) / 1000) * 4096,
+      );
+    }
+    client.socket.close();
   });
 
-  test.each([
-    ['JSON that is mostly spaces', `{"type":"PING"}${' '.repeat(1000)}`],
-    ['what is no JSON', 'x'.repeat(1000)],
-  ])('a flood of %s: counts with all of its bytes', async (_, text) => {
+  test('a flood of what is no JSON: refused, then closed', async () => {
     await start({ bytesPerSecond: 1024 });
     const client = await JsonClient.open(node.wsAddress);
     await client.login(await tokens.token(2n));
-    for (let i = 0; i < 60; i++) client.socket.send(text);
+    for (let i = 0; i < 60; i++) client.socket.send('x'.repeat(1000));
+    expect(await client.next('NACK')).toMatchObject({ code: 'JSON_INVALID' });
     expect(await client.next('CLOSE')).toMatchObject({ code: 'RATE_LIMITED' });
     await client.closed;
   });
+});
 
+describe('one connection', () => {
   test('a WebSocket message in thousands of pieces: cut', async () => {
     await start({});
     const client = await node.ws();

@@ -20,7 +20,7 @@ import type { Deadlines } from './deadlines.ts';
 import type { Guard } from './guard.ts';
 import type { Handshake } from './handshake.ts';
 import type { ResyncFence } from './resync-fence.ts';
-import { Verdict } from './send-budget.ts';
+import type { Throttle } from './throttle.ts';
 import type { TraceRing } from './trace-ring.ts';
 import { Forwarded, KEY_AT, type Uplink } from './uplink.ts';
 import type { WorkerStats } from './worker-stats.ts';
@@ -32,11 +32,14 @@ const ROOM_CALLS: ReadonlySet<number | undefined> = new Set([0x32, 0x3a]);
 /** Faults of a single WebSocket message. */
 const SURVIVABLE: ReadonlySet<ErrorCode> = new Set(['FRAME_INVALID', 'FRAME_UNKNOWN', 'JSON_INVALID']);
 const NO_HEADER = { ref: 0, key: 0n };
+/** Of what makes no frame. */
+const NO_TYPE = 0;
 
 export interface InboundContext {
   readonly uplink: Uplink;
   readonly fence: ResyncFence;
-  readonly guard: Pick<Guard, 'charge' | 'waitMs'>;
+  readonly guard: Pick<Guard, 'charge' | 'take'>;
+  readonly throttle: Pick<Throttle, 'hold'>;
   readonly handshake: Pick<Handshake, 'onFirstFrame'>;
   readonly connections: Pick<Connections, 'close' | 'end'>;
   readonly deadlines: Pick<Deadlines, 'onFrame'>;
@@ -65,10 +68,10 @@ export class Inbound {
 
   /** Takes a frame of the transport's own; returns whether to answer: only who is in budget and reads the answers. */
   onSideFrame(connection: Connection, bytes: number): boolean {
-    const { guard, connections } = this.#context;
-    const verdict = guard.charge(connection, bytes);
-    if (verdict === Verdict.CLOSE) connections.close(connection, 'RATE_LIMITED');
-    return verdict === Verdict.TAKE && connection.socket.writableLength === 0;
+    const { guard, throttle } = this.#context;
+    if (guard.charge(connection, NO_TYPE, bytes)) return connection.socket.writableLength === 0;
+    if (connection.phase === Phase.LIVE) throttle.hold(connection);
+    return false;
   }
 
   /** Takes bytes that make no frame. */
@@ -77,17 +80,29 @@ export class Inbound {
     const { guard, connections } = this.#context;
     // A message of its own on WebSocket: what follows can still be read.
     if (SURVIVABLE.has(code) && connection.phase === Phase.LIVE) {
-      const verdict = guard.charge(connection, bytes);
-      if (verdict === Verdict.CLOSE) connections.close(connection, 'RATE_LIMITED');
-      else this.#context.send(connection, nackFrame(fault, refused));
+      // Nothing of it can wait for its turn, and refusals without a bound are a flood as well.
+      if (guard.charge(connection, NO_TYPE, bytes)) this.#context.send(connection, nackFrame(fault, refused));
+      else connections.close(connection, 'RATE_LIMITED');
     } else connections.close(connection, 'close' in CATALOGUE[code] ? fault : 'HELLO_EXPECTED');
   }
 
   #onLiveFrame(connection: Connection, frame: Uint8Array, bytes: number): void {
+    const { guard, throttle } = this.#context;
+    const type = frameType(frame);
+    if (connection.held === undefined && guard.take(connection, type, bytes)) this.#take(connection, frame);
+    // Who is typing does not matter for long.
+    else throttle.hold(connection, isEphemeral(type) ? undefined : frame, bytes);
+  }
+
+  /** Takes a frame that has waited for its turn. @param bytes what it is charged with */
+  onTurn(connection: Connection, frame: Uint8Array, bytes: number): void {
+    this.#context.guard.charge(connection, frameType(frame), bytes);
+    this.#take(connection, frame);
+  }
+
+  #take(connection: Connection, frame: Uint8Array): void {
     const { fence } = this.#context;
     const type = frameType(frame);
-    const verdict = this.#context.guard.charge(connection, bytes);
-    if (verdict !== Verdict.TAKE && this.#overBudget(connection, frame, type, verdict)) return;
     if (connection.room !== 0n) addressToRoom(frame, connection.room);
     switch (type) {
       case FrameType.SEND:
@@ -128,19 +143,6 @@ export class Inbound {
     this.#refuse(connection, frame, forwarded === Forwarded.OVERLOADED ? 'OVERLOADED' : 'STATE_UNAVAILABLE');
     // A later message must not overtake the one that was dropped.
     if (type === FrameType.SEND && connection.fence === Fence.OPEN) this.#context.fence.hold([connection]);
-  }
-
-  /** Returns false for frames that pass all the same: without them the client could not go on, or go. */
-  #overBudget(connection: Connection, frame: Uint8Array, type: number, verdict: Verdict): boolean {
-    const context = this.#context;
-    if (verdict === Verdict.CLOSE) {
-      context.connections.close(connection, 'RATE_LIMITED');
-      return true;
-    }
-    if (type === FrameType.RESYNCED || type === FrameType.CLOSE) return false;
-    if (!hasNoAnswer(type)) this.#refuse(connection, frame, 'RATE_LIMITED', context.guard.waitMs(connection));
-    if (type === FrameType.SEND && connection.fence === Fence.OPEN) context.fence.hold([connection]);
-    return true;
   }
 
   #refuse(

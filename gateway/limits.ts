@@ -23,13 +23,13 @@ export interface GatewayLimits {
   readonly maxTextBytes: number;
   /** Most connections of one address (of one /64 of IPv6); each worker allows its share. @default 1_000 */
   readonly maxConnectionsPerAddress: number;
-  /** Connections a second of one address, BURST_SECONDS of it at once; each worker allows its share. @default 100 */
+  /** Connections a second of one address, CONNECT_BURST_SECONDS of it at once; each worker allows its share. @default 100 */
   readonly connectsPerSecond: number;
   /** Logins of one address that may fail a minute; each worker allows its share. @default 60 */
   readonly loginFailuresPerMinute: number;
-  /** Frames a second of one connection, BURST_SECONDS of it at once. @default 1_000 */
+  /** Frames a second of one account at one worker, so many at once; beyond them it is not read. @default 1_000 */
   readonly framesPerSecond: number;
-  /** Bytes a second of one connection, BURST_SECONDS of it at once. @default 1 MiB */
+  /** Bytes a second of one account at one worker, so many at once. @default 1 MiB */
   readonly bytesPerSecond: number;
   /** Deadline of a TLS handshake, ms. @default 5_000 */
   readonly tlsTimeoutMs: number;
@@ -98,8 +98,12 @@ export function shareOf(limits: GatewayLimits, workers: number): GatewayLimits {
 
 /** Above 1 / SOFT_PART of the outbound bound ephemeral frames are left out; below it a slow reader has caught up. */
 export const SOFT_PART = 4;
-/** A rate may be exceeded at once by what this time allows. */
-export const BURST_SECONDS = 10;
+/** So many logins a second use up what an account may send: a loop of them waits. */
+export const LOGINS_PER_SECOND = 50;
+/** The same for TYPING, which goes to all members of a conversation; a client sends it every 3 s. */
+export const TYPING_PER_SECOND = 20;
+/** An address may connect at once as often as this time allows: many clients come back together. */
+export const CONNECT_BURST_SECONDS = 10;
 /** The same for failing logins. */
 export const LOGIN_BURST_MINUTES = 1;
 /** Addresses without a connection whose rates are remembered; about 300 bytes each. */

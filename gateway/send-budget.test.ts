@@ -1,56 +1,101 @@
-import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { Connection } from './connection.ts';
-import { SendBudget, Verdict } from './send-budget.ts';
-import { fakeTransport } from './test-transport.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { FrameType } from '../proto/mod.ts';
+import { type Budget, SendBudgets } from './send-budget.ts';
 
-const LIMITS = { framesPerSecond: 10, bytesPerSecond: 1000 };
+const LIMITS = { framesPerSecond: 100, bytesPerSecond: 1000 };
 
-function open(budget: SendBudget): Connection {
-  const connection = new Connection(1, fakeTransport, new PassThrough(), { origin: undefined });
-  budget.open(connection, 1);
-  return connection;
+let tick: number;
+let budgets: SendBudgets;
+
+beforeEach(() => {
+  tick = 1;
+  budgets = new SendBudgets(LIMITS, () => tick);
+});
+
+/** Takes frames while there is room, at most so many; returns how many. */
+function take(budget: Budget, most: number, bytes = 1, type: number = FrameType.SEND): number {
+  let taken = 0;
+  while (taken < most && budgets.hasRoom(budget)) {
+    budgets.chargeFrame(budget, type, bytes);
+    taken++;
+  }
+  return taken;
 }
 
-test('frames: a burst, then refusals, then the end', () => {
-  const budget = new SendBudget(LIMITS);
-  const connection = open(budget);
-  const verdicts = Array.from({ length: 202 }, () => budget.charge(connection, 1, 1));
-  expect(verdicts.indexOf(Verdict.REFUSE)).toBe(100);
-  expect(verdicts.indexOf(Verdict.CLOSE)).toBe(200);
-});
+describe('an account', () => {
+  test('frames: a second of them at once, then as time goes on', () => {
+    const budget = budgets.enter(1n);
+    expect(take(budget, 1000)).toBe(100);
+    tick += 1;
+    expect(take(budget, 1000)).toBe(10);
+    tick += 1000;
+    expect(take(budget, 1000)).toBe(100);
+  });
 
-test('bytes: count as well', () => {
-  const budget = new SendBudget(LIMITS);
-  const connection = open(budget);
-  expect(budget.charge(connection, 10_000, 1)).toBe(Verdict.TAKE);
-  expect(budget.charge(connection, 1, 1)).toBe(Verdict.REFUSE);
-  expect(budget.charge(connection, 10_000, 1)).toBe(Verdict.CLOSE);
-});
+  test('bytes: count as well, and the last frame may be larger than what is left', () => {
+    const budget = budgets.enter(1n);
+    expect(take(budget, 9, 600)).toBe(2);
+    tick += 2;
+    expect(budgets.hasRoom(budget)).toBe(false);
+    tick += 1;
+    expect(budgets.hasRoom(budget)).toBe(true);
+  });
 
-test('waitMs: after it the next frame is taken', () => {
-  const budget = new SendBudget(LIMITS);
-  const connection = open(budget);
-  for (let i = 0; i < 110; i++) budget.charge(connection, 1, 1);
-  const waitMs = budget.waitMs(connection);
-  expect(waitMs).toBe(1000);
-  expect(budget.charge(connection, 1, 1 + waitMs / 100)).toBe(Verdict.REFUSE);
-  expect(budget.charge(connection, 1, 1 + waitMs / 100 + 2)).toBe(Verdict.TAKE);
-});
+  test('its connections: share one budget; others have theirs', () => {
+    const first = budgets.enter(1n);
+    const second = budgets.enter(1n);
+    const other = budgets.enter(2n);
+    expect(take(first, 60)).toBe(60);
+    expect(take(second, 1000)).toBe(40);
+    expect(take(other, 1000)).toBe(100);
+  });
 
-test('any times: never more than the burst and the rate since the beginning', () => {
-  fc.assert(
-    fc.property(fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 300 }), (gaps) => {
-      const budget = new SendBudget(LIMITS);
-      const connection = open(budget);
-      let tick = 1;
-      let taken = 0;
-      for (const gap of gaps) {
-        tick += gap;
-        if (budget.charge(connection, 1, tick) === Verdict.TAKE) taken++;
-        expect(taken).toBeLessThanOrEqual(100 + (tick - 1));
-      }
-    }),
-  );
+  test('that leaves and comes back: has what was left', () => {
+    const budget = budgets.enter(1n);
+    take(budget, 1000);
+    budgets.leave(budget);
+    expect(take(budgets.enter(1n), 1000)).toBe(0);
+  });
+
+  test('that has left: is forgotten when it owes nothing any more', () => {
+    const idle = budgets.enter(1n);
+    const busy = budgets.enter(2n);
+    take(busy, 1000);
+    budgets.leave(idle);
+    expect(budgets.size).toBe(1);
+    budgets.leave(busy);
+    expect(budgets.size).toBe(1);
+    tick += 10;
+    budgets.leave(budgets.enter(3n));
+    expect(budgets.size).toBe(0);
+  });
+
+  test('TYPING: twenty a second, whatever the rate', () => {
+    expect(take(budgets.enter(1n), 1000, 0, FrameType.TYPING)).toBe(20);
+  });
+
+  test('logins: fifty a second, whatever the rate', () => {
+    const budget = budgets.enter(1n);
+    let taken = 0;
+    for (; taken < 1000 && budgets.hasRoom(budget); taken++) budgets.chargeLogin(budget);
+    expect(taken).toBe(50);
+  });
+
+  test('any times: never more than a second of the rate and the rate since the beginning', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 300 }), (gaps) => {
+        tick = 1;
+        const budget = budgets.enter(9n);
+        let taken = 0;
+        for (const gap of gaps) {
+          tick += gap;
+          taken += take(budget, 7);
+          expect(taken).toBeLessThanOrEqual(100 + (tick - 1) * 10);
+        }
+        tick += 10;
+        budgets.leave(budget);
+      }),
+    );
+  });
 });

@@ -1,60 +1,110 @@
-/** What one connection may send: frames and bytes a second, each a token bucket in one whole number of the connection. */
-import type { Connection } from './connection.ts';
-import { BURST_SECONDS, type GatewayLimits, WHEEL_TICK_MS } from './limits.ts';
+/** What an account may send by all of its connections to a worker: frames and bytes a second, each a token bucket. */
+import { FrameType } from '../proto/mod.ts';
+import { type GatewayLimits, LOGINS_PER_SECOND, TYPING_PER_SECOND, WHEEL_TICK_MS } from './limits.ts';
 
 /** So many units are a frame or a byte; with it a tick's refill is a whole number. */
 const UNITS = 1000 / WHEEL_TICK_MS;
 
-export const Verdict = {
-  TAKE: 0,
-  /** Over the budget: the frame is refused, and counts. */
-  REFUSE: 1,
-  /** Over it by a whole burst: the client does not heed refusals. */
-  CLOSE: 2,
-} as const;
-export type Verdict = (typeof Verdict)[keyof typeof Verdict];
+/** An account, as long as it has connections here or owes something. */
+export interface Budget {
+  readonly user: bigint;
+  connections: number;
+  /** What it may still send as of the tick `refilled`; below 0 it owes. */
+  frameUnits: number;
+  byteUnits: number;
+  refilled: number;
+}
 
-/** Charges frames on the deadlines' coarse clock: per frame a few whole-number operations. */
-export class SendBudget {
+/**
+ * Charges accounts on the deadlines' coarse clock: per frame a few whole-number operations. Each may send at once what
+ * the rate allows in a second. The last frame before that is used up may take more than what is left: that is owed.
+ */
+export class SendBudgets {
   readonly #limits: Pick<GatewayLimits, 'framesPerSecond' | 'bytesPerSecond'>;
+  /** The coarse clock, in WHEEL_TICK_MS. */
+  readonly #tick: () => number;
+  readonly #accounts = new Map<bigint, Budget>();
+  /** Accounts without a connection, in the order in which the last one ended: they are kept until they owe nothing. */
+  readonly #gone = new Set<Budget>();
 
-  constructor(limits: Pick<GatewayLimits, 'framesPerSecond' | 'bytesPerSecond'>) {
+  constructor(limits: Pick<GatewayLimits, 'framesPerSecond' | 'bytesPerSecond'>, tick: () => number) {
     this.#limits = limits;
+    this.#tick = tick;
   }
 
-  /** Gives a new connection its burst. */
-  open(connection: Connection, tick: number): void {
-    connection.frameUnits = this.#limits.framesPerSecond * BURST_SECONDS * UNITS;
-    connection.byteUnits = this.#limits.bytesPerSecond * BURST_SECONDS * UNITS;
-    connection.refilled = tick;
+  /** Accounts that are remembered. */
+  get size(): number {
+    return this.#accounts.size;
   }
 
-  /** Charges a frame. @param tick the coarse clock, in WHEEL_TICK_MS */
-  charge(connection: Connection, bytes: number, tick: number): Verdict {
-    if (connection.refilled !== tick) this.#refill(connection, tick);
-    connection.frameUnits -= UNITS;
-    connection.byteUnits -= bytes * UNITS;
-    if (connection.frameUnits >= 0 && connection.byteUnits >= 0) return Verdict.TAKE;
+  /** Counts a connection in and returns the budget that it shares; `leave` is owed. */
+  enter(user: bigint): Budget {
+    let budget = this.#accounts.get(user);
+    if (budget === undefined) {
+      const { framesPerSecond, bytesPerSecond } = this.#limits;
+      budget = {
+        user,
+        connections: 0,
+        frameUnits: framesPerSecond * UNITS,
+        byteUnits: bytesPerSecond * UNITS,
+        refilled: this.#tick(),
+      };
+      this.#accounts.set(user, budget);
+    }
+    if (budget.connections++ === 0) this.#gone.delete(budget);
+    return budget;
+  }
+
+  /** A connection of the account has ended. */
+  leave(budget: Budget): void {
+    if (--budget.connections === 0) this.#gone.add(budget);
+    for (const gone of this.#gone) {
+      if (!this.#isFull(gone)) return;
+      this.#gone.delete(gone);
+      this.#accounts.delete(gone.user);
+    }
+  }
+
+  /** Whether the account has something left. */
+  hasRoom(budget: Budget): boolean {
+    this.#refill(budget);
+    return budget.frameUnits > 0 && budget.byteUnits > 0;
+  }
+
+  /** Whether the account owes less than a second's worth. */
+  owesLittle({ frameUnits, byteUnits }: Budget): boolean {
     const { framesPerSecond, bytesPerSecond } = this.#limits;
-    const overBy = BURST_SECONDS * UNITS;
-    const isDeaf =
-      connection.frameUnits < -framesPerSecond * overBy || connection.byteUnits < -bytesPerSecond * overBy;
-    return isDeaf ? Verdict.CLOSE : Verdict.REFUSE;
+    return frameUnits > -framesPerSecond * UNITS && byteUnits > -bytesPerSecond * UNITS;
   }
 
-  /** Returns after how long the connection may send again, ms. */
-  waitMs(connection: Connection): number {
-    const { framesPerSecond, bytesPerSecond } = this.#limits;
-    const ticks = Math.max(-connection.frameUnits / framesPerSecond, -connection.byteUnits / bytesPerSecond);
-    return Math.max(WHEEL_TICK_MS, Math.ceil(ticks) * WHEEL_TICK_MS);
+  /** Charges a frame, whatever is left. @param bytes what it came as */
+  chargeFrame(budget: Budget, type: number, bytes: number): void {
+    const { framesPerSecond } = this.#limits;
+    budget.frameUnits -=
+      type === FrameType.TYPING
+        ? Math.max(UNITS, Math.ceil((framesPerSecond * UNITS) / TYPING_PER_SECOND))
+        : UNITS;
+    budget.byteUnits -= bytes * UNITS;
   }
 
-  #refill(connection: Connection, tick: number): void {
-    const ticks = tick - connection.refilled;
+  /** Charges a login, whatever is left. */
+  chargeLogin(budget: Budget): void {
+    budget.frameUnits -= Math.ceil((this.#limits.framesPerSecond * UNITS) / LOGINS_PER_SECOND);
+  }
+
+  #isFull(budget: Budget): boolean {
+    this.#refill(budget);
     const { framesPerSecond, bytesPerSecond } = this.#limits;
-    const full = BURST_SECONDS * UNITS;
-    connection.frameUnits = Math.min(framesPerSecond * full, connection.frameUnits + ticks * framesPerSecond);
-    connection.byteUnits = Math.min(bytesPerSecond * full, connection.byteUnits + ticks * bytesPerSecond);
-    connection.refilled = tick;
+    return budget.frameUnits >= framesPerSecond * UNITS && budget.byteUnits >= bytesPerSecond * UNITS;
+  }
+
+  #refill(budget: Budget): void {
+    const tick = this.#tick();
+    const ticks = tick - budget.refilled;
+    if (ticks === 0) return;
+    const { framesPerSecond, bytesPerSecond } = this.#limits;
+    budget.frameUnits = Math.min(framesPerSecond * UNITS, budget.frameUnits + ticks * framesPerSecond);
+    budget.byteUnits = Math.min(bytesPerSecond * UNITS, budget.byteUnits + ticks * bytesPerSecond);
+    budget.refilled = tick;
   }
 }

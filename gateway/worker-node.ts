@@ -7,7 +7,7 @@ import {
   type PlainErrorCode,
 } from '../common/mod.ts';
 import { Authenticator } from './authenticator.ts';
-import type { Connection } from './connection.ts';
+import { type Connection, Phase } from './connection.ts';
 import { ConnectionIds } from './connection-ids.ts';
 import { Connections } from './connections.ts';
 import { ConnectionTable } from './connection-table.ts';
@@ -23,6 +23,7 @@ import { Listeners } from './listeners.ts';
 import { PartialFrames } from './partial-frames.ts';
 import { ResyncFence } from './resync-fence.ts';
 import { SlowReaders } from './slow-readers.ts';
+import { Throttle } from './throttle.ts';
 import type { OpenLink, StateNode } from './state-link.ts';
 import type { ListenOptions, TransportEvents } from './transport.ts';
 import { TicketCheck } from './ticket-check.ts';
@@ -60,6 +61,7 @@ export class WorkerNode {
   readonly #fanout: Fanout;
   readonly #slow: SlowReaders;
   readonly #partials: PartialFrames;
+  readonly #throttle: Throttle;
   readonly #handshake: Handshake;
   readonly #fence: ResyncFence;
   readonly #uplink: Uplink;
@@ -87,7 +89,7 @@ export class WorkerNode {
       stats: this.stats,
       tick: () => this.#deadlines.tick,
       onCaughtUp: (connection) => {
-        connection.transport.resume(connection);
+        this.#resume(connection);
         this.#fence.lost(connection);
       },
       onTimeout: (connection) => {
@@ -103,6 +105,22 @@ export class WorkerNode {
         this.#connections.close(connection, 'OVERLOADED');
         // Behind CLOSE, which leaves with this tick: what it still sends is not waited for.
         setImmediate(() => connection.transport.destroy(connection));
+      },
+    });
+    this.#throttle = new Throttle({
+      hasRoom: (budget) => this.#guard.hasRoom(budget),
+      owesLittle: (budget) => this.#guard.owesLittle(budget),
+      isCongested: () => this.#uplink.congested,
+      onHeld: (connection) => {
+        this.#guard.count('account_rate');
+        // What is sent before WELCOME is bounded, and does not wait.
+        if (connection.phase === Phase.LIVE) connection.transport.pause(connection);
+      },
+      onFrame: (connection, frame, bytes) => this.#inbound.onTurn(connection, frame, bytes),
+      onLogin: (connection) => this.#handshake.onLoginTurn(connection),
+      onReleased: (connection) => {
+        this.#deadlines.onResumed(connection);
+        this.#resume(connection);
       },
     });
     const onSlow = (connection: Connection) => {
@@ -133,6 +151,7 @@ export class WorkerNode {
       connections: this.#connections,
       deadlines: this.#deadlines,
       guard: this.#guard,
+      throttle: this.#throttle,
       stats: this.stats,
       send,
       traces: this.#traces,
@@ -199,6 +218,7 @@ export class WorkerNode {
     const ended = this.#connections.stop(code);
     this.#fence.close();
     this.#slow.stop();
+    this.#throttle.stop();
     this.#uplink.close();
     await ended;
     this.#deadlines.stop();
@@ -207,6 +227,11 @@ export class WorkerNode {
   /** Takes the public keys of the ipconf nodes. */
   setTicketKeys(jwks: string): void {
     this.#setKeys(jwks, 'ticket', (keys) => this.#tickets?.setKeys(keys));
+  }
+
+  /** Reads a connection again, unless there is another reason not to. */
+  #resume(connection: Connection): void {
+    if (connection.slowSince === 0 && connection.held === undefined) connection.transport.resume(connection);
   }
 
   #setKeys(jwks: string, what: string, set: (jwks: string) => void): void {
@@ -250,6 +275,7 @@ export class WorkerNode {
       onGone: (connection) => {
         this.#heldBack.delete(connection);
         this.#partials.release(connection);
+        if (!connection.socket.errored) this.#throttle.onEnd(connection);
         this.#connections.onGone(connection);
       },
       onAcceptError: () => {
@@ -281,9 +307,8 @@ export class WorkerNode {
         const held = this.#heldBack;
         this.#heldBack = new Set();
         for (const connection of held) {
-          // The rest of a frame could not be read meanwhile.
-          if (connection.partialSince !== 0) connection.partialSince = this.#deadlines.tick;
-          if (connection.slowSince === 0) connection.transport.resume(connection);
+          this.#deadlines.onResumed(connection);
+          this.#resume(connection);
         }
       },
       onMalformed: (link, error) =>
@@ -309,6 +334,7 @@ export class WorkerNode {
       deadlines: this.#deadlines,
       close: (connection, said, retryAfterMs) => this.#connections.close(connection, said, retryAfterMs),
       send: (connection, frame) => this.#fanout.send(connection, frame),
+      hold: (connection) => this.#throttle.hold(connection),
       onLive: (connection) => {
         connection.transport.accept(connection, maxFrameBytes);
         this.#deadlines.onLive(connection);

@@ -14,7 +14,7 @@ export type Refusal =
   | 'address_connections'
   | 'address_connects'
   | 'address_logins'
-  | 'connection_rate'
+  | 'account_rate'
   | 'partial_bytes';
 
 /** Counters grow from the worker's start; the gauges are as of now. */

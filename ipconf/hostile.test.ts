@@ -9,8 +9,8 @@ import { TestIpconf } from './test-ipconf.ts';
 const ipconf = new TestIpconf();
 const { start, get, listUntil, connect, raw, ofAdmin, countedCodes } = ipconf;
 
-beforeAll(() => {
-  enableMetrics('ipconf-test');
+beforeAll(async () => {
+  await enableMetrics('ipconf-test');
 });
 
 describe('bad input', () => {

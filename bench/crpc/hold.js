@@ -23,7 +23,7 @@ const echo = {
 };
 
 const idle = process.memoryUsage.rss();
-enableMetrics('bench');
+await enableMetrics('bench');
 const registry = new EtcdRegistry({ hosts: [etcd], logger, ttlSeconds: 600 });
 if (port !== undefined) {
   for (let from = 0; from < Number(count); from += REGISTER_AT_ONCE)

@@ -49,7 +49,7 @@ function cpuSeconds(): number {
 }
 
 async function serve(): Promise<void> {
-  enableMetrics('bench');
+  await enableMetrics('bench');
   const bare = new Server();
   bare.addService(EchoService, {
     unary: (call: ServerUnaryCall<EchoRequest, EchoResponse>, respond: sendUnaryData<EchoResponse>) =>

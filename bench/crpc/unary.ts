@@ -25,7 +25,7 @@ const echo = (await load('crpc/testing/gen/echo.ts')) as { EchoService: typeof E
 const bench = (await load('bench/crpc/server.ts')) as { startServer: typeof startServer };
 
 // As in a server: what is not recorded costs nothing.
-common.enableMetrics('bench');
+await common.enableMetrics('bench');
 const server = await bench.startServer();
 const client = crpc.createClient(echo.EchoService, server.addresses.crpc, { logger: common.silentLogger });
 const request = { text: 'x'.repeat(64), count: 1 };

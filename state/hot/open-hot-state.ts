@@ -1,7 +1,6 @@
 /** Opens the hot state that a URL names. */
 import { GochatError, type Logger } from '../../common/mod.ts';
 import { HotMemory } from './hot-memory.ts';
-import { HotRedis } from './hot-redis.ts';
 import type { RedisTls } from './hot-redis-client.ts';
 import type { HotState } from './hot-state.ts';
 import { parseRedisUrl, redactRedisUrl } from './redis-url.ts';
@@ -23,6 +22,8 @@ export interface HotStateOptions {
 export async function openHotState(url: string, options: HotStateOptions): Promise<HotState> {
   if (url === 'memory://') return new HotMemory();
   const address = parseRedisUrl(url);
+  // Loaded on demand: gochat up does without Redis.
+  const { HotRedis } = await import('./hot-redis.ts');
   try {
     return await HotRedis.connect(address, options);
   } catch (error) {

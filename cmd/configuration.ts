@@ -2,10 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { AddressList } from './address.ts';
-import { Cors } from './cors.ts';
-import { GochatError } from './errors.ts';
-import { TrustedProxies } from './trusted-proxies.ts';
+import { AddressList, Cors, GochatError, TrustedProxies } from '../common/mod.ts';
 
 /** The settings of one mode: camelCase key → zod type with a default or optional, described. */
 export type Settings = Readonly<Record<string, z.ZodType>>;

@@ -15,8 +15,8 @@ import {
   proxies,
   text,
   url,
-} from './config.ts';
-import { GochatError } from './errors.ts';
+} from './configuration.ts';
+import { GochatError } from '../common/mod.ts';
 
 const settings = {
   wsPort: port().default(8901),
