@@ -15,8 +15,9 @@ export async function run(
   const registryTls = engineTls('registry', config, ['etcds']);
   const name = instanceName('api');
   const logger = await prepare('api', config);
-  return runServers(async () => {
+  return runServers({ name: 'api', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });
+    startup.step('reaching etcd');
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     const api = new ApiServer({
       name,
@@ -30,12 +31,6 @@ export async function run(
       corsOrigins: config.corsOrigins,
     });
     return {
-      name: 'api',
-      logger,
-      host: config.host,
-      adminPort: config.adminPort,
-      adminToken: config.adminToken,
-      drainMs: config.drainMs,
       servers: [api],
       closers: [() => registry.close()],
       reload: () => load('api', flags, file).logLevel,

@@ -16,8 +16,9 @@ export async function run(
   const registryTls = engineTls('registry', config, ['etcds']);
   const name = instanceName('gateway');
   const logger = await prepare('gateway', config);
-  return runServers(async () => {
+  return runServers({ name: 'gateway', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });
+    startup.step('reaching etcd');
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     const gateway = new GatewayServer({
       name,
@@ -39,12 +40,6 @@ export async function run(
       limits: gatewayLimits(config),
     });
     return {
-      name: 'gateway',
-      logger,
-      host: config.host,
-      adminPort: config.adminPort,
-      adminToken: config.adminToken,
-      drainMs: config.drainMs,
       servers: [gateway],
       closers: [() => registry.close()],
       reload: async () => {

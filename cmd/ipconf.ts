@@ -13,8 +13,9 @@ export async function run(
   const registryTls = engineTls('registry', config, ['etcds']);
   const name = instanceName('ipconf');
   const logger = await prepare('ipconf', config);
-  return runServers(async () => {
+  return runServers({ name: 'ipconf', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });
+    startup.step('reaching etcd');
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     const ipconf = new IpconfServer({
       name,
@@ -31,12 +32,6 @@ export async function run(
       logger,
     });
     return {
-      name: 'ipconf',
-      logger,
-      host: config.host,
-      adminPort: config.adminPort,
-      adminToken: config.adminToken,
-      drainMs: config.drainMs,
       servers: [ipconf],
       adminRoutes: { '/ip/explain': ipconf.explain },
       closers: [() => registry.close()],

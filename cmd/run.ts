@@ -21,6 +21,7 @@ import {
 } from '../common/mod.ts';
 
 import type { GatewayLimits, GatewayOptions } from '../gateway/mod.ts';
+import { Startup } from './startup.ts';
 
 const GATEWAY_LIMITS = [
   'maxConnections',
@@ -43,13 +44,21 @@ const GATEWAY_LIMITS = [
   'exemptAddresses',
 ] as const satisfies readonly (keyof GatewayLimits)[];
 
-export interface Process {
+/** What is known of a process before anything is opened. */
+export interface ProcessOptions {
   readonly name: string;
   readonly logger: Logger;
-  readonly host: string;
-  readonly adminPort: number;
-  readonly adminToken: string | undefined;
-  readonly drainMs: number;
+  readonly config: {
+    readonly host: string;
+    readonly adminPort: number;
+    readonly adminToken?: string | undefined;
+    readonly drainMs: number;
+  };
+  /** Tells of a step of the start that takes long. @default a line of the log */
+  readonly tell?: (step: string) => void;
+}
+
+export interface Process {
   /** In the order in which they start; they drain and stop in the reverse order. */
   readonly servers: readonly Server[];
   /** Closes what the servers share: registry, store, hot state. */
@@ -78,10 +87,13 @@ export async function prepare(
 }
 
 /**
- * Runs the servers until INT or TERM, then drains and stops; a second signal stops at once. Resolves with the exit
- * code.
+ * Runs the servers until INT or TERM, then drains and stops; a second signal stops at once, and so does one that comes
+ * before there are servers. The admin port answers from the beginning. Resolves with the exit code.
  */
-export async function runServers(build: () => Promise<Process>): Promise<number> {
+export async function runServers(
+  { name, logger, config, tell }: ProcessOptions,
+  build: (startup: Startup) => Promise<Process>,
+): Promise<number> {
   const stopping = Promise.withResolvers<'drain' | 'now'>();
   const hurry = Promise.withResolvers<void>();
   let signals = 0;
@@ -92,67 +104,76 @@ export async function runServers(build: () => Promise<Process>): Promise<number>
   };
   process.on('SIGINT', onStop).on('SIGTERM', onStop);
 
-  const it = await build();
+  const startup = new Startup(name, tell ?? ((step) => logger.info({ step }, 'still starting')));
+  const watched: Pick<Server, 'name' | 'readiness'>[] = [startup];
+  const admin = await startAdmin({
+    host: config.host,
+    port: config.adminPort,
+    servers: watched,
+    logger,
+    adminToken: config.adminToken,
+    operatorRoutes: {
+      'POST /drain': (_request, response) => {
+        stopping.resolve('drain');
+        json(response, 202, { status: 'draining', deadline_ms: config.drainMs });
+      },
+    },
+  });
+  const it = await Promise.race([build(startup), stopping.promise]);
+  if (typeof it === 'string') {
+    await admin.close();
+    return ExitCode.OK;
+  }
+  watched.push(...it.servers);
+  admin.add(it.adminRoutes ?? {}, it.operatorRoutes ?? {});
   startHeapTrim();
   const started: Server[] = [];
   let exitCode: number = ExitCode.OK;
   const fail = (error: unknown) => {
-    it.logger.fatal({ err: error }, 'unexpected error');
+    logger.fatal({ err: error }, 'unexpected error');
     exitCode = ExitCode.RUNTIME;
     stopping.resolve('now');
   };
   process.on('uncaughtException', fail).on('unhandledRejection', fail);
   const onReload = async () => {
     try {
-      it.logger.level = await it.reload();
-      it.logger.info(
-        { level: it.logger.level },
+      logger.level = await it.reload();
+      logger.info(
+        { level: logger.level },
         'configuration reloaded; what cannot change while it runs needs a restart',
       );
     } catch (error) {
-      it.logger.error({ err: error }, 'configuration not reloaded');
+      logger.error({ err: error }, 'configuration not reloaded');
     }
   };
   process.on('SIGHUP', () => void onReload());
 
-  const admin = await startAdmin({
-    host: it.host,
-    port: it.adminPort,
-    servers: it.servers,
-    logger: it.logger,
-    ...(it.adminRoutes && { routes: it.adminRoutes }),
-    adminToken: it.adminToken,
-    operatorRoutes: {
-      ...it.operatorRoutes,
-      'POST /drain': (_request, response) => {
-        stopping.resolve('drain');
-        json(response, 202, { status: 'draining', deadline_ms: it.drainMs });
-      },
-    },
-  });
   try {
     for (const server of it.servers) {
       if (signals > 0) break;
       started.push(server);
+      startup.step(`starting ${server.name}`);
       await server.start();
     }
+    startup.done();
     if (signals === 0) it.ready(admin.address);
     const how = await stopping.promise;
     if (how === 'drain') {
-      it.logger.info({ deadline_ms: it.drainMs }, 'draining');
+      logger.info({ deadline_ms: config.drainMs }, 'draining');
       const drained = (async () => {
-        for (const server of started.toReversed()) await server.drain(it.drainMs);
+        for (const server of started.toReversed()) await server.drain(config.drainMs);
       })();
       await Promise.race([drained, hurry.promise]);
     }
   } finally {
-    for (const server of started.toReversed()) await settle(it.logger, server.name, () => server.stop());
-    for (const close of it.closers) await settle(it.logger, it.name, close);
-    await settle(it.logger, it.name, closeTracing);
+    startup.done();
+    for (const server of started.toReversed()) await settle(logger, server.name, () => server.stop());
+    for (const close of it.closers) await settle(logger, name, close);
+    await settle(logger, name, closeTracing);
     await admin.close();
     await tick();
   }
-  it.logger.info('stopped');
+  logger.info('stopped');
   return exitCode;
 }
 

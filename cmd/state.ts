@@ -24,10 +24,13 @@ export async function run(
   const hotTls = engineTls('hot', config, ['rediss', 'rediss+sentinel']);
   const name = instanceName('state');
   const logger = await prepare('state', config);
-  return runServers(async () => {
+  return runServers({ name: 'state', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });
+    startup.step('reaching etcd');
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
+    startup.step('opening the message store');
     const store = await reach(logger, config.startTimeoutMs, () => openStore(config.store, { logger }));
+    startup.step('reaching Redis');
     const hot = await reach(logger, config.startTimeoutMs, () =>
       openHotState(config.hot, { logger, tls: hotTls }),
     );
@@ -49,12 +52,6 @@ export async function run(
       maxTextBytes: config.maxTextBytes,
     });
     return {
-      name: 'state',
-      logger,
-      host: config.host,
-      adminPort: config.adminPort,
-      adminToken: config.adminToken,
-      drainMs: config.drainMs,
       servers: [state],
       operatorRoutes: state.operatorRoutes,
       closers: [() => hot.close(), () => store.close(), () => registry.close()],

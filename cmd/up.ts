@@ -29,10 +29,13 @@ export async function run(
   }
   const dataDir = resolve(config.dataDir);
   const logger = await prepare('up', config);
-  return runServers(async () => {
-    const releaseFolder = takeDataFolder(dataDir);
+  // First of all: a second one on the folder is to be told so, and not of the ports.
+  const releaseFolder = takeDataFolder(dataDir);
+  const tell = (step: string) => void process.stdout.write(`GoChat starts: ${step}…\n`);
+  return runServers({ name: 'up', logger, config, tell }, async (startup) => {
     const registry = openRegistry('memory://', { logger });
     const hot = await openHotState('memory://', { logger });
+    startup.step('opening the message store');
     const store = await openStore(`sqlite://${dataDir}/gochat.db`, { logger });
     // The links between the servers are real sockets on loopback; nobody else on this machine may speak on them.
     const clusterToken = randomBytes(32).toString('base64url');
@@ -83,15 +86,10 @@ export async function run(
       corsOrigins: config.corsOrigins,
     });
     if (config.demo) {
+      startup.step('making the demo accounts');
       await state.seedAccounts(DEMO_USERS.map((name) => ({ name, password: DEMO_PASSWORD })));
     }
     return {
-      name: 'up',
-      logger,
-      host: config.host,
-      adminPort: config.adminPort,
-      adminToken: config.adminToken,
-      drainMs: config.drainMs,
       servers: [state, gateway, ipconf, api],
       adminRoutes: { '/ip/explain': ipconf.explain },
       operatorRoutes: { ...state.operatorRoutes, ...copyRoutes(`${dataDir}/gochat.db`) },

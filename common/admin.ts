@@ -32,8 +32,8 @@ export interface AdminOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  /** Whose readiness counts; all must be ready. */
-  readonly servers: readonly Server[];
+  /** Whose readiness counts; all must be ready. Read at each request: more may be added. */
+  readonly servers: readonly Pick<Server, 'name' | 'readiness'>[];
   readonly logger: Logger;
   /** Further GET paths that anybody who reaches the port may ask. */
   readonly routes?: Readonly<Record<string, AdminHandler>>;
@@ -45,6 +45,8 @@ export interface AdminOptions {
 export interface AdminServer extends AsyncDisposable {
   /** host:port that it listens on. */
   readonly address: string;
+  /** Answers further paths from now on. */
+  add(routes: NonNullable<AdminOptions['routes']>, operatorRoutes: OperatorRoutes): void;
   close(): Promise<void>;
 }
 
@@ -55,7 +57,6 @@ interface Route {
 
 /** Starts the admin port. @throws GochatError PORT_IN_USE */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
-  const operatorRoutes = options.operatorRoutes ?? {};
   const routes: Record<string, AdminHandler> = {
     // Alive means that the event loop turns; nothing else is asked, so that a broken engine restarts nothing.
     '/livez': (_, response) => json(response, 200, { status: 'ok' }),
@@ -73,10 +74,13 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     ...options.routes,
   };
   const table = new Map<string, Route>();
-  for (const [path, handler] of Object.entries(routes))
-    table.set(`GET ${path}`, { handler, isForOperators: false });
-  for (const [route, handler] of Object.entries(operatorRoutes))
-    table.set(route, { handler, isForOperators: true });
+  const add: AdminServer['add'] = (open, operatorRoutes) => {
+    for (const [path, handler] of Object.entries(open))
+      table.set(`GET ${path}`, { handler, isForOperators: false });
+    for (const [route, handler] of Object.entries(operatorRoutes))
+      table.set(route, { handler, isForOperators: true });
+  };
+  add(routes, options.operatorRoutes ?? {});
   const server = { requestTimeout: 10_000, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false };
   const http = createServer(server, (request, response) => {
     const missingHost = refuseMissingHost(request);
@@ -107,7 +111,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
         http.closeAllConnections();
       }),
   );
-  return { address, close, [Symbol.asyncDispose]: close };
+  return { address, add, close, [Symbol.asyncDispose]: close };
 }
 
 /** Listens and returns host:port. @throws GochatError PORT_IN_USE or LISTEN_FAILED, naming the flag */

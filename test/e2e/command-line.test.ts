@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { engineUrl, freshDatabase } from '../harness/cluster.ts';
@@ -26,6 +27,11 @@ async function closedPort(): Promise<number> {
 function upOnFreePorts(dataDir: string): string[] {
   const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
   return ['up', '--no-demo', '--workers', '1', '--data-dir', dataDir, ...ports];
+}
+
+/** Where the admin port of a process listens, from its log. */
+function adminOf({ stderr }: Gochat): string | undefined {
+  return /"address":"([^"]+)","msg":"admin port listens"/.exec(stderr)?.[1];
 }
 
 describe('usage', () => {
@@ -156,6 +162,20 @@ describe('engines that are not there', () => {
     expect(stderr).toContain('scripts/start-services.sh');
     expect(stderr).not.toContain('u:p@');
     expect(code).toBe(1);
+  });
+
+  test('while it waits for etcd: alive, not ready with the reason, and TERM ends it at once', async () => {
+    const url = `etcd://127.0.0.1:${await closedPort()}`;
+    const args = ['--registry', url, '--port', '0', '--admin-port', '0', '--start-timeout-ms', '600000'];
+    await using ipconf = new Gochat(['ipconf', ...args]);
+    await ipconf.until(({ stderr }) => stderr.includes('REGISTRY_UNREACHABLE') || undefined, 'a warning');
+    expect((await fetch(`http://${adminOf(ipconf)}/livez`)).status).toBe(200);
+    const ready = await fetch(`http://${adminOf(ipconf)}/readyz`);
+    expect(await ready.json()).toMatchObject({
+      reasons: [{ server: 'ipconf', reason: 'starting: reaching etcd' }],
+    });
+    ipconf.signal('SIGTERM');
+    expect((await ipconf.exit()).code).toBe(0);
   });
 
   test('client without servers: says which and what to do, exit 1', async () => {
@@ -335,6 +355,25 @@ describe('up', () => {
       expect(stderr).toContain(`(${flag} N;`);
       expect(code).toBe(1);
     }
+  });
+
+  test('a start that takes longer than a moment: says on the terminal and on /readyz what it does', async () => {
+    const slow = join(folder, 'slow');
+    mkdirSync(slow);
+    using lock = new DatabaseSync(join(slow, 'gochat.db'));
+    lock.exec('begin exclusive');
+    await using up = new Gochat([...upOnFreePorts(slow), '--log-level', 'info']);
+    await up.until(
+      ({ stdout }) => stdout.includes('GoChat starts: opening the message store…') || undefined,
+      'what it does',
+    );
+    const ready = await fetch(`http://${adminOf(up)}/readyz`);
+    expect(ready.status).toBe(503);
+    expect(await ready.json()).toMatchObject({
+      reasons: [{ server: 'up', reason: 'starting: opening the message store' }],
+    });
+    lock.exec('rollback');
+    await up.until(({ stdout }) => stdout.includes('GoChat is up') || undefined, 'GoChat is up');
   });
 
   test('--no-demo: no account is made', async () => {
