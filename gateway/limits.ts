@@ -96,6 +96,8 @@ export function shareOf(limits: GatewayLimits, workers: number): GatewayLimits {
   };
 }
 
+/** Bytes that may wait for all the slow readers of a worker: a thousand of them at the standard bound. */
+export const MAX_BEHIND_BYTES = 256 * 1024 * 1024;
 /** Above 1 / SOFT_PART of the outbound bound ephemeral frames are left out; below it a slow reader has caught up. */
 export const SOFT_PART = 4;
 /** So many logins a second use up what an account may send: a loop of them waits. */

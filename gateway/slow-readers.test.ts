@@ -48,6 +48,7 @@ beforeEach(() => {
   timedOut = [];
   slow = new SlowReaders(LIMITS, {
     stats,
+    maxBytes: 2 * LIMITS.maxOutboundBytes,
     tick: () => tick,
     onCaughtUp: (connection) => caughtUp.push(connection),
     onTimeout: (connection) => timedOut.push(connection),
@@ -87,6 +88,19 @@ describe('SlowReaders', () => {
     tick += 100;
     slow.look();
     expect(timedOut).toEqual([connection]);
+  });
+
+  test('too much waits for all of them: those that are slow for longest go', () => {
+    const all = Array.from({ length: 5 }, () => connect().connection);
+    for (const { conn } of all) for (let i = 0; i < 10; i++) deliver([conn], FrameType.MESSAGE, 10_000);
+    expect(slow.size).toBe(5);
+    slow.look();
+    expect(timedOut).toEqual(all.slice(0, timedOut.length));
+    expect(timedOut.length).toBeGreaterThan(0);
+    const { connections, bytes } = stats.behind;
+    expect(connections).toBe(5 - timedOut.length);
+    expect(bytes).toBeLessThanOrEqual(2 * LIMITS.maxOutboundBytes);
+    expect(bytes + (all[0] as Connection).socket.writableLength).toBeGreaterThan(2 * LIMITS.maxOutboundBytes);
   });
 
   test('past the bound: nothing more is queued, and what comes when it has caught up is', () => {

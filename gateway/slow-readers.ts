@@ -5,11 +5,13 @@ import type { WorkerStats } from './worker-stats.ts';
 
 export interface SlowReadersContext {
   readonly stats: Pick<WorkerStats, 'behind'>;
+  /** What may wait for all of them, bytes. */
+  readonly maxBytes: number;
   /** The coarse clock, in WHEEL_TICK_MS. */
   tick(): number;
   /** It has read, and most of what waited: it is to be read again and to resynchronise. */
   onCaughtUp(connection: Connection): void;
-  /** It was given its time. */
+  /** It was given its time, or so much waits for all that it must go. */
   onTimeout(connection: Connection): void;
 }
 
@@ -18,7 +20,7 @@ export interface SlowReadersContext {
  *
  * What a marked connection would get is dropped, so its queue only shrinks: a worker holds at most the bound and one
  * tick's last frame for each, however long they are stuck. It is not read meanwhile either, so that it cannot go on
- * asking for what it does not take.
+ * asking for what it does not take. When too much waits for all of them, those that are marked for longest go.
  */
 export class SlowReaders {
   readonly #limits: Pick<GatewayLimits, 'maxOutboundBytes' | 'slowTimeoutMs'>;
@@ -66,6 +68,12 @@ export class SlowReaders {
         this.#slow.delete(connection);
         this.#context.onTimeout(connection);
       } else bytes += writableLength;
+    }
+    for (const connection of this.#slow.keys()) {
+      if (bytes <= this.#context.maxBytes) break;
+      bytes -= connection.socket.writableLength;
+      this.#slow.delete(connection);
+      this.#context.onTimeout(connection);
     }
     const { behind } = this.#context.stats;
     behind.connections = this.#slow.size;

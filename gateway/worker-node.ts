@@ -18,7 +18,7 @@ import { Fanout } from './fanout.ts';
 import { Guard } from './guard.ts';
 import { Handshake, type HandshakeContext } from './handshake.ts';
 import { Inbound } from './inbound.ts';
-import { type GatewayLimits, MAX_PARTIAL_BYTES } from './limits.ts';
+import { type GatewayLimits, MAX_BEHIND_BYTES, MAX_PARTIAL_BYTES } from './limits.ts';
 import { Listeners } from './listeners.ts';
 import { PartialFrames } from './partial-frames.ts';
 import { ResyncFence } from './resync-fence.ts';
@@ -87,6 +87,7 @@ export class WorkerNode {
     });
     this.#slow = new SlowReaders(limits, {
       stats: this.stats,
+      maxBytes: MAX_BEHIND_BYTES,
       tick: () => this.#deadlines.tick,
       onCaughtUp: (connection) => {
         this.#resume(connection);

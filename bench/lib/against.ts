@@ -286,10 +286,10 @@ async function idle({ roots, folder, load, signal, seconds }: Setting): Promise<
       const runner = new Runner(load, { repeats: 1, seconds, warmup }, signal);
       const wanted = { ...scenario, peers: ['gochat'] } as const;
       const [outcome] = (await runner.run(wanted, fleet, undefined)) as [Outcome];
-      const { grown, collected } = outcome.idle as IdleMemory;
+      const { whole, collected } = outcome.idle as IdleMemory;
       return {
         figure: 1024 / collected,
-        second: 1024 / grown,
+        second: 1024 / whole,
         about: {},
         errors: outcome.rounds[0]?.load.errors ?? {},
       };

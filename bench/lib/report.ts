@@ -20,8 +20,8 @@ export interface Row {
   /** The same to the baseline's; steadier than `ratio` where others use the machine too. */
   readonly per_core_s_ratio: number | undefined;
   readonly idle_kib_per_connection: number | undefined;
+  readonly idle_kib_per_connection_grown: number | undefined;
   readonly idle_kib_per_connection_collected: number | undefined;
-  readonly idle_kib_per_connection_from_none: number | undefined;
   readonly statements_per_message: number | undefined;
   readonly connects_per_s: number;
   readonly usage: readonly Usage[];
@@ -67,9 +67,9 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
         ratio: baseline === undefined || idle || open ? undefined : rateOf(outcome) / rateOf(baseline),
         per_core_s: perCoreS(outcome),
         per_core_s_ratio: baseline === undefined || idle ? undefined : perCoreS(outcome) / perCoreS(baseline),
-        idle_kib_per_connection: outcome.idle?.grown,
+        idle_kib_per_connection: outcome.idle?.whole,
+        idle_kib_per_connection_grown: outcome.idle?.grown,
         idle_kib_per_connection_collected: outcome.idle?.collected,
-        idle_kib_per_connection_from_none: outcome.idle?.fromNone,
         statements_per_message:
           outcome.rounds[0]?.statementsPerMessage === undefined
             ? undefined
@@ -102,7 +102,7 @@ export function machineText(machine: Machine): string {
 export function table(scenario: Scenario, rows: readonly Row[]): string {
   const idle = scenario.workload.scenario === 'idle';
   const head = idle
-    ? ['peer', 'KiB/connection', 'collected', 'from none', 'logins/s', 'connected']
+    ? ['peer', 'KiB/connection', 'each further', 'collected', 'logins/s', 'connected']
     : [
         'peer',
         'acked/s',
@@ -118,8 +118,8 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
       ? [
           row.peer,
           (row.idle_kib_per_connection ?? 0).toFixed(1),
+          (row.idle_kib_per_connection_grown ?? 0).toFixed(1),
           (row.idle_kib_per_connection_collected ?? 0).toFixed(1),
-          (row.idle_kib_per_connection_from_none ?? 0).toFixed(1),
           count(row.connects_per_s),
           state(row),
         ]

@@ -22,24 +22,27 @@ export interface Outcome {
   readonly idle?: IdleMemory;
 }
 
-/** Growth of the servers' resident memory per connection, KiB; their engines are not counted. */
+/**
+ * Growth of the servers' resident memory per connection, KiB, as it stands a minute after the last login; their engines
+ * are not counted.
+ */
 export interface IdleMemory {
-  /** From the first connections on, where there are such; garbage included. */
+  /** Since there was no connection: what people see. */
+  readonly whole: number;
+  /** From the first connections on, where there are such: what each further one costs. */
   readonly grown: number;
-  /** The same once the bench has made Node processes, whichever peer's, collect their garbage. */
+  /** `whole` once Node processes have collected their garbage; with the inspector that they load for it. */
   readonly collected: number;
-  /** From no connection on, collected. */
-  readonly fromNone: number;
 }
 
 /** The servers' memory at one moment, MiB. */
 interface Reading {
   readonly asItStands: number;
-  readonly collected: number;
+  readonly collected?: number;
 }
 
-/** Connections have settled and whoever gives memory back has; of an idle scenario's `seconds` the rest is for collecting. */
-const SETTLE_MS = 18_000;
+/** From the last login on: connections have settled, and whoever gives memory back has. */
+const SETTLE_MS = 60_000;
 /** Of the messages that are to be sent, so many must be acknowledged in the time that is measured. */
 const KEPT = 0.98;
 const CLIMB = 1.1;
@@ -124,8 +127,7 @@ export class Runner {
     if (door === undefined) return {};
     const isIdle = workload.scenario === 'idle';
     const own = peer.servers.filter(({ name }) => !['postgres', 'redis', 'etcd'].includes(name));
-    const readings: Promise<Reading>[] = isIdle ? [readMemory(own)] : [];
-    await readings[0];
+    const readings: Promise<Reading>[] = isIdle ? [Promise.resolve({ asItStands: memoryOf(own) })] : [];
     const statements = isIdle ? undefined : await peer.statements?.();
     const measured = await this.#load.run(
       {
@@ -143,7 +145,8 @@ export class Runner {
       this.#signal,
       (phase) => {
         if (!isIdle || phase !== 'connected') return;
-        const reading = setTimeout(SETTLE_MS).then(() => readMemory(own));
+        const isLast = workload.first === undefined || readings.length > 1;
+        const reading = setTimeout(SETTLE_MS).then(() => readMemory(own, isLast));
         // Awaited when the run is over.
         reading.catch(() => undefined);
         readings.push(reading);
@@ -179,25 +182,28 @@ async function climb(
   return best;
 }
 
-async function readMemory(servers: readonly Tracked[]): Promise<Reading> {
-  const memory = () => servers.reduce((total, { pid }) => total + residentMiB(pid), 0);
-  const asItStands = memory();
+/** @param collects collects garbage as well: once all is over, as memory is another one then */
+async function readMemory(servers: readonly Tracked[], collects: boolean): Promise<Reading> {
+  const asItStands = memoryOf(servers);
+  if (!collects) return { asItStands };
   await Promise.all(servers.map(async (server) => server.collect?.()));
   await setTimeout(RETURN_MS);
-  return { asItStands, collected: memory() };
+  return { asItStands, collected: memoryOf(servers) };
+}
+
+/** Resident memory of all, MiB. */
+function memoryOf(servers: readonly Tracked[]): number {
+  return servers.reduce((total, { pid }) => total + residentMiB(pid), 0);
 }
 
 /** @param readings with no connection, with the first ones if there are such, with all */
 function growth(readings: readonly Reading[], { connections, first = 0 }: Workload): IdleMemory {
-  const [none, after] = [readings[0] as Reading, readings.at(-1) as Reading];
-  const before = readings.at(-2) as Reading;
-  // The first collection loads the inspector, which is no connection's.
-  const stood = first > 0 ? before.asItStands : none.collected;
-  const each = (from: number, to: number, count: number) => ((to - from) * 1024) / count;
+  const [none, before, after] = [0, -2, -1].map((at) => readings.at(at)) as [Reading, Reading, Reading];
+  const each = (from: Reading, to: number, count: number) => ((to - from.asItStands) * 1024) / count;
   return {
-    grown: each(stood, after.asItStands, connections - first),
-    collected: each(before.collected, after.collected, connections - first),
-    fromNone: each(none.collected, after.collected, connections),
+    whole: each(none, after.asItStands, connections),
+    grown: each(before, after.asItStands, connections - first),
+    collected: each(none, after.collected ?? Number.NaN, connections),
   };
 }
 

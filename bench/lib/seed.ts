@@ -16,8 +16,8 @@ import type { Workload } from '../peers/peer.ts';
 const SEED_NODE = 1023;
 const AT_ONCE = 16;
 const NO_PASSWORD = '!';
-/** Idle connections share this many accounts. */
-const IDLE_USERS = 1000;
+/** Idle connections of each user: a phone and a desktop. */
+const IDLE_DEVICES = 2;
 
 export interface User {
   readonly id: UserId;
@@ -47,7 +47,7 @@ export class Seeds {
       return { conversation, sends, token: (this.#users[i % this.#users.length] as User).token };
     };
     if (scenario === 'idle') {
-      await this.#makeUsers(store, Math.min(connections, IDLE_USERS));
+      await this.#makeUsers(store, Math.ceil(connections / IDLE_DEVICES));
       return Array.from({ length: connections }, (_, i) => plan(i, false, BigInt(i + 1)));
     }
     const count = scenario === 'room' && roomSize === undefined ? connections + 1 : connections;
