@@ -10,6 +10,24 @@ beforeEach(async () => {
 });
 afterEach(() => api[Symbol.asyncDispose]());
 
+test('more connections than it may hold: closed when they come', async () => {
+  await using small = await startApi({ maxConnections: 1 });
+  const dial = async () => {
+    const { hostname, port } = new URL(small.url);
+    const socket = connect(Number(port), hostname).on('error', () => undefined);
+    await new Promise((resolve) => socket.once('connect', resolve));
+    return socket;
+  };
+  const held = await dial();
+  held.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+  await new Promise((resolve) => held.once('data', resolve));
+  const more = await dial();
+  more.resume();
+  await new Promise((resolve) => more.once('close', resolve));
+  expect(held.destroyed).toBe(false);
+  held.destroy();
+});
+
 describe('bad input', () => {
   test('an unknown path: 404 ROUTE_NOT_FOUND that names it without its query', async () => {
     const answer = await api.get('/nothing?secret=1');

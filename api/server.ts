@@ -35,6 +35,8 @@ export interface ApiOptions {
   readonly tls?: TlsOptions | undefined;
   /** How long a call to state may take. @default 5_000 ms */
   readonly deadlineMs?: number;
+  /** Most HTTP connections; more are closed when they come. @default 10_000 */
+  readonly maxConnections?: number;
 }
 
 /** Serves accounts, rooms and history over HTTP, with OpenAPI at /docs. */
@@ -80,6 +82,7 @@ export class ApiServer implements Server {
       cors: new Cors(corsOrigins),
       isDraining: () => this.#draining,
     });
+    this.#app.server.maxConnections = this.#options.maxConnections ?? 10_000;
     try {
       await this.#app.listen({ host: this.#host, port: this.#port });
     } catch (cause) {
