@@ -57,6 +57,8 @@ test('an operator path from this machine: is called', async () => {
 test.each([
   ['from a page in a browser', { origin: 'http://evil.example' }],
   ['under a name that only resolves to here', { host: 'evil.example:9101' }],
+  ['through a proxy here', { 'x-forwarded-for': '203.0.113.9' }],
+  ['through another one', { via: '1.1 proxy' }],
   ['with a wrong token', { authorization: 'Bearer guess' }],
 ])('an operator path %s: refused and not called', async (_, headers) => {
   const before = drains;

@@ -16,6 +16,8 @@ import type { Logger } from './logger.ts';
 import { handleMetrics } from './metrics.ts';
 
 const MAX_HEADER_BYTES = 8192;
+/** Headers by which a request is known to come from elsewhere. */
+const REMOTE = ['origin', 'x-forwarded-for', 'forwarded', 'via'] as const;
 /** What a request's target is relative to. */
 const BASE = 'http://admin';
 
@@ -182,14 +184,16 @@ function answerOther(request: IncomingMessage, response: ServerResponse, path: s
 
 /**
  * Whoever has an account on this machine may stop its processes anyway. A web page in a browser here is not an operator:
- * browsers name the page's origin with every POST.
+ * browsers name the page's origin with every POST. Nor is whom a proxy here speaks for.
  */
 function isOperator(request: IncomingMessage, adminToken: string | undefined): boolean {
   const shown = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? '')?.[1];
   if (shown !== undefined) return adminToken !== undefined && sameSecret(shown, adminToken);
   const address = request.socket.remoteAddress ?? '';
   const isHere = address === '::1' || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(address);
-  return isHere && request.headers.origin === undefined && isLocalName(request.headers.host);
+  return (
+    isHere && !REMOTE.some((name) => request.headers[name] !== undefined) && isLocalName(request.headers.host)
+  );
 }
 
 /** A page whose name was made to resolve to this machine still asks under that name. */

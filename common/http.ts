@@ -18,6 +18,11 @@ export function methodNotAllowed(request: IncomingMessage, path: string, allow: 
   return { error: new GochatError('METHOD_NOT_ALLOWED', { details }), headers: ['allow', allow] };
 }
 
+/** Returns the token of an Authorization header (RFC 6750 section 2.1), or undefined where it is of another form. */
+export function bearerToken(header: string | undefined): string | undefined {
+  return /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(header ?? '')?.[1];
+}
+
 /** Returns the path of a request, without its query. */
 export function pathOf({ url = '/' }: IncomingMessage): string {
   const query = url.indexOf('?');

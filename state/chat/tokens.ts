@@ -1,6 +1,6 @@
 /** Access tokens: JWTs signed with an Ed25519 key that is made on first start and kept in the store. */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
-import { GochatError, JwtVerifier, type PlainErrorCode, type UserId } from '../../common/mod.ts';
+import { bearerToken, GochatError, JwtVerifier, type PlainErrorCode, type UserId } from '../../common/mod.ts';
 import { CLOCK_SKEW_MS } from '../limits.ts';
 import type { SigningKey, Store } from '../store/store.ts';
 
@@ -115,9 +115,9 @@ export class Tokens {
   /** Verifies the value of an Authorization header. @throws GochatError TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED */
   verifyBearer(header: string | undefined): Verified {
     if (header === undefined || header === '') throw new GochatError('TOKEN_MISSING');
-    const match = /^Bearer +(\S+)$/i.exec(header);
-    if (match === null) throw new GochatError('TOKEN_INVALID');
-    return this.verify(match[1] as string);
+    const token = bearerToken(header);
+    if (token === undefined) throw new GochatError('TOKEN_INVALID');
+    return this.verify(token);
   }
 }
 
