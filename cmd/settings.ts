@@ -223,7 +223,13 @@ export const stateSettings = {
   adminPort: adminPort(9102),
   store: url('postgres', 'postgresql')
     .default('postgres://gochat@127.0.0.1:15432/gochat')
-    .describe('message store, postgres://USER:PASSWORD@HOST:PORT/DATABASE'),
+    .describe(
+      'message store, postgres://USER:PASSWORD@HOST[:PORT][,…]/DATABASE; of several hosts the first that is no standby',
+    ),
+  ...engineFiles('store', 'PostgreSQL'),
+  storePool: integer(1, 1000)
+    .default(8)
+    .describe('most connections to PostgreSQL, beside two for the messages that are sent'),
   hot: url('redis', 'rediss', 'redis+sentinel', 'rediss+sentinel')
     .default('redis://127.0.0.1:16379')
     .describe(

@@ -1,7 +1,7 @@
 /** `gochat state`: owns sessions, delivery and the log. */
 import { GochatError } from '../common/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
-import { checkHotStateUrl, openHotState, openStore, StateServer } from '../state/mod.ts';
+import { checkHotStateUrl, checkStoreUrl, openHotState, openStore, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
 import { engineTls } from './engine-tls.ts';
@@ -22,6 +22,8 @@ export async function run(
   const tls = crpcTls(config);
   const registryTls = engineTls('registry', config, ['etcds']);
   const hotTls = engineTls('hot', config, ['rediss', 'rediss+sentinel']);
+  const storeTls = engineTls('store', config, ['postgres', 'postgresql']);
+  checkStoreUrl(config.store, storeTls);
   const name = instanceName('state');
   const logger = await prepare('state', config);
   return runServers({ name: 'state', logger, config }, async (startup) => {
@@ -29,7 +31,9 @@ export async function run(
     startup.step('reaching etcd');
     await reach(logger, config.startTimeoutMs, () => registry.list('state'));
     startup.step('opening the message store');
-    const store = await reach(logger, config.startTimeoutMs, () => openStore(config.store, { logger }));
+    const store = await reach(logger, config.startTimeoutMs, () =>
+      openStore(config.store, { logger, tls: storeTls, connections: config.storePool }),
+    );
     startup.step('reaching Redis');
     const hot = await reach(logger, config.startTimeoutMs, () =>
       openHotState(config.hot, { logger, tls: hotTls }),

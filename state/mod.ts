@@ -6,5 +6,5 @@ export { DEFAULT_LIMITS } from './limits.ts';
 export type { Rate, StateLimits } from './limits.ts';
 export { StateServer } from './server.ts';
 export type { StateServerOptions } from './server.ts';
-export { backupSqlite, openStore, restoreSqlite } from './store/mod.ts';
+export { backupSqlite, checkStoreUrl, openStore, restoreSqlite } from './store/mod.ts';
 export type { Store } from './store/mod.ts';

@@ -1,7 +1,8 @@
 /** Brings a PostgreSQL database to this release's schema; safe from several nodes at once. */
 import type { Logger } from '../../common/mod.ts';
 import { type AppliedMigration, planMigrations, readMigrations } from './migrations.ts';
-import type { PostgresPool, PostgresSession } from './postgres-pool.ts';
+import type { PostgresSession } from './postgres-lender.ts';
+import type { PostgresPool } from './postgres-pool.ts';
 import { sql } from './postgres-sql.ts';
 
 /** Key of the advisory lock that migrating nodes take in turn: "gochat" in ASCII. */

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { silentLogger as logger, type UserId } from '../../common/mod.ts';
 import { type Engine, type Migration, readMigrations } from './migrations.ts';
 import { openStore } from './mod.ts';
+import { freePorts } from '../../test/harness/services.ts';
 import { type Scratch, scratchPostgres, scratchSqlite } from './scratch.contract.ts';
 
 function failure(code: string, message: string | RegExp) {
@@ -20,7 +21,8 @@ describe('URLs', () => {
     ['sqlite://', 'names no file'],
     ['sqlite:///tmp/', 'names no file'],
     ['sqlite:///tmp/%E0%A4%A', 'is not a URL'],
-    ['postgres://[', 'is not a URL'],
+    ['postgres://[', '[ is not HOST or HOST:PORT'],
+    ['postgres://ann:secret@127.0.0.1/x?sslmod=disable', 'the parameter sslmod is not understood'],
   ])('%s: CONFIG_INVALID', async (url, reason) => {
     await expect(openStore(url, { logger })).rejects.toEqual(failure('CONFIG_INVALID', reason));
   });
@@ -38,6 +40,25 @@ describe('URLs', () => {
       failure('STORE_UNREACHABLE', `postgres://ann:***@127.0.0.1:${address.port}/x: connect ECONNREFUSED`),
     );
     expect(String(error)).not.toContain('secret');
+  });
+
+  test('several hosts and none to work with: STORE_UNREACHABLE with the reason of each', async () => {
+    const [one, two] = await freePorts(2);
+    await expect(
+      openStore(`postgres://ann:secret@127.0.0.1:${one},127.0.0.1:${two}/x`, { logger }),
+    ).rejects.toEqual(
+      failure(
+        'STORE_UNREACHABLE',
+        new RegExp(`127.0.0.1:${one}: connect ECONNREFUSED.*; 127.0.0.1:${two}: connect ECONNREFUSED`),
+      ),
+    );
+  });
+
+  test('the first host does not listen: the second is used', async () => {
+    await using scratch = await scratchPostgres();
+    const [free] = await freePorts(1);
+    await using store = await openStore(scratch.url.replace('@', `@127.0.0.1:${free},`), { logger });
+    await store.ping();
   });
 
   test('no such database: STORE_UNREACHABLE that says so', async () => {

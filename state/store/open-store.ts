@@ -5,40 +5,53 @@ import { migratePostgres } from './migrate-postgres.ts';
 import { reasonOf } from './postgres-errors.ts';
 import { PostgresPool } from './postgres-pool.ts';
 import { sql } from './postgres-sql.ts';
+import { parsePostgresUrl, type PostgresFiles, type PostgresTarget } from './postgres-url.ts';
 import type { DurableStore } from './store.ts';
-import { PostgresStore } from './store-postgres.ts';
+import { PostgresStore, type PostgresStoreOptions } from './store-postgres.ts';
 import { SqliteStore } from './store-sqlite.ts';
 
 export interface StoreOptions {
   readonly logger: Logger;
   /** How long one call may take before it is rejected, ms. @default 10_000 ms */
   readonly timeoutMs?: number;
+  /** For PostgreSQL. @default what its URL says */
+  readonly tls?: PostgresFiles | undefined;
+  /** Most connections to PostgreSQL, beside those for appends. @default 8 */
+  readonly connections?: number;
 }
 
 /**
- * Opens `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, `sqlite:///ABSOLUTE/PATH` or `sqlite://./RELATIVE/PATH`.
+ * Opens `postgres://USER:PASSWORD@HOST:PORT[,HOST:PORT…]/DATABASE` (see parsePostgresUrl), `sqlite:///ABSOLUTE/PATH` or
+ * `sqlite://./RELATIVE/PATH`.
  *
  * Applies missing migrations first; any number of nodes may open one database at once. Rejects with STORE_UNREACHABLE
  * when the database cannot be used, STORE_SCHEMA when another release made it, CONFIG_INVALID when the URL is wrong.
  */
 export async function openStore(url: string, options: StoreOptions): Promise<DurableStore> {
-  const settings = { logger: options.logger, timeoutMs: options.timeoutMs ?? 10_000 };
-  if (/^postgres(ql)?:\/\//.test(url)) return new CheckedStore(await openPostgres(url, settings));
+  const { logger, timeoutMs = 10_000, tls, connections = 8 } = options;
+  const settings = { logger, timeoutMs, connections };
+  if (/^postgres(ql)?:\/\//.test(url))
+    return new CheckedStore(await openPostgres(postgresTarget(url, tls), url, settings));
   if (url.startsWith('sqlite://')) return new CheckedStore(await SqliteStore.open(sqlitePath(url), settings));
   throw invalid(url, 'it begins neither with postgres:// nor with sqlite://');
 }
 
-async function openPostgres(url: string, options: Required<StoreOptions>): Promise<PostgresStore> {
-  if (!URL.canParse(url)) throw invalid(url, 'it is not a URL');
+/** Checks a URL without connecting. @throws GochatError CONFIG_INVALID */
+export function checkStoreUrl(url: string, tls?: PostgresFiles): void {
+  if (url.startsWith('sqlite://')) sqlitePath(url);
+  else postgresTarget(url, tls);
+}
+
+async function openPostgres(
+  target: PostgresTarget,
+  url: string,
+  options: PostgresStoreOptions,
+): Promise<PostgresStore> {
   const { logger } = options;
   let problem: string | undefined;
-  const pool = new PostgresPool(url, { ...options, max: 1 });
+  const pool = new PostgresPool(target, { ...options, max: 1 });
   try {
-    const [server] = await pool.query<{ encoding: string; fsync: string }>(sql`
-      select current_setting('server_encoding') as encoding, current_setting('fsync') as fsync`);
-    if (server?.fsync === 'off')
-      logger.warn('PostgreSQL runs with fsync off: a crash can lose acked messages');
-    if (server?.encoding !== 'UTF8') throw new Error(`its encoding is ${server?.encoding}, it must be UTF8`);
+    await checkServer(pool, logger);
     problem = await migratePostgres(pool, logger);
   } catch (error) {
     throw new GochatError('STORE_UNREACHABLE', {
@@ -50,7 +63,30 @@ async function openPostgres(url: string, options: Required<StoreOptions>): Promi
   }
   if (problem !== undefined)
     throw new GochatError('STORE_SCHEMA', { details: { url: redact(url), reason: problem } });
-  return new PostgresStore(url, options);
+  return new PostgresStore(target, options);
+}
+
+/** Rejects where the server cannot do; warns of what it may lose. */
+async function checkServer(pool: PostgresPool, logger: Logger): Promise<void> {
+  // In a transaction, as a pooler that shares connections by the statement refuses one.
+  const [server] = await pool.transaction((session) =>
+    session.query<{ encoding: string; fsync: string; full_pages: string }>(sql`
+      select current_setting('server_encoding') as encoding, current_setting('fsync') as fsync,
+             current_setting('full_page_writes') as full_pages`),
+  );
+  if (server?.encoding !== 'UTF8') throw new Error(`its encoding is ${server?.encoding}, it must be UTF8`);
+  if (server.fsync === 'off')
+    logger.warn('PostgreSQL runs with fsync off: a crash can lose acked messages, or the whole database');
+  if (server.full_pages === 'off')
+    logger.warn('PostgreSQL runs with full_page_writes off: a crash can damage the database');
+}
+
+function postgresTarget(url: string, tls: PostgresFiles | undefined): PostgresTarget {
+  try {
+    return parsePostgresUrl(url, tls);
+  } catch (cause) {
+    throw invalid(url, (cause as Error).message, cause);
+  }
 }
 
 function sqlitePath(url: string): string {
@@ -70,5 +106,5 @@ function invalid(url: string, why: string, cause?: unknown): GochatError {
 
 /** Returns the URL without its password. */
 function redact(url: string): string {
-  return url.replace(/(:\/\/[^:@/]*):[^@]*@/, '$1:***@');
+  return url.replace(/(:\/\/[^:@/]*):[^/?#]*@/, '$1:***@');
 }

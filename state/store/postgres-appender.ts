@@ -3,6 +3,7 @@ import type { Logger, UserId } from '../../common/mod.ts';
 import { contentFault } from './postgres-errors.ts';
 import { AppendBatch, type AppendRow } from './postgres-append.ts';
 import { PostgresPool, type PostgresPoolOptions } from './postgres-pool.ts';
+import type { PostgresTarget } from './postgres-url.ts';
 import { Repeaters } from './repeaters.ts';
 import type { Appended, Draft } from './store.ts';
 
@@ -16,9 +17,9 @@ export class PostgresAppender {
   /** Their messages are looked up before they are written: a repetition among others is found only by undoing them. */
   readonly #repeaters = new Repeaters<UserId>();
 
-  constructor(url: string, options: Omit<PostgresPoolOptions, 'max'>) {
+  constructor(target: PostgresTarget, options: Omit<PostgresPoolOptions, 'max'>) {
     this.#logger = options.logger;
-    this.#pool = new PostgresPool(url, { ...options, max: CONNECTIONS });
+    this.#pool = new PostgresPool(target, { ...options, max: CONNECTIONS });
   }
 
   close(): Promise<void> {

@@ -24,8 +24,16 @@ const UNIQUE_VIOLATION = '23505';
 
 const BUGS = [TypeError, RangeError, ReferenceError];
 
+/** No connection to a host could be made, or it is not the one to work with. */
+export class Unreached extends Error {
+  constructor(host: string, cause: unknown) {
+    super(`${host}: ${reasonOf(cause)}`, { cause });
+  }
+}
+
 /** Classifies an error of the driver by its SQLSTATE or system error code. */
 export function troubleOf(error: unknown): Trouble {
+  if (error instanceof Unreached) return troubleOf(error.cause);
   if (!(error instanceof Error) || BUGS.some((kind) => error instanceof kind)) return 'bug';
   const code = errorCode(error) ?? '';
   if (code === '40001' || code === '40P01') return 'conflict';
@@ -53,8 +61,8 @@ export function contentFault(error: unknown): string | undefined {
 /** Returns the sentence part that says why a database could not be opened. */
 export function reasonOf(error: unknown): string {
   if (error instanceof GochatError && error.cause !== undefined) return reasonOf(error.cause);
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
   if (!(error instanceof Error)) return String(error);
-  // A refused connection to a host with several addresses has an empty message.
   return error.message || errorCode(error) || error.name;
 }
 

@@ -3,7 +3,7 @@
  * order with the room's messages and the other changes.
  */
 import type { ConversationId, UserId } from '../../common/mod.ts';
-import type { PostgresSession } from './postgres-pool.ts';
+import type { PostgresSession } from './postgres-lender.ts';
 import { sql } from './postgres-sql.ts';
 import type { DeletedRoom, MemberChange, RoomRefusal } from './store.ts';
 

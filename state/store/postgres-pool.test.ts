@@ -4,11 +4,12 @@ import { expect, onTestFinished, test } from 'vitest';
 import { silentLogger as logger } from '../../common/mod.ts';
 import { PostgresPool } from './postgres-pool.ts';
 import { sql } from './postgres-sql.ts';
+import { parsePostgresUrl } from './postgres-url.ts';
 import { scratchPostgres } from './scratch.contract.ts';
 
 async function open(max: number) {
   const scratch = await scratchPostgres();
-  const pool = new PostgresPool(scratch.url, { max, timeoutMs: 10_000, logger });
+  const pool = new PostgresPool(parsePostgresUrl(scratch.url), { max, timeoutMs: 10_000, logger });
   onTestFinished(async () => {
     await pool.close();
     await scratch[Symbol.asyncDispose]();

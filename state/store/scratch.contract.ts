@@ -14,7 +14,7 @@ import {
   type UserId,
 } from '../../common/mod.ts';
 import { type Draft, type DurableStore, openStore } from './mod.ts';
-import { columnTypes } from './postgres-pool.ts';
+import { columnTypes } from './postgres-lender.ts';
 
 const MAX_DROPS = 5;
 

@@ -1,5 +1,4 @@
 /** What only the PostgreSQL store has to stand: lost connections, restarts, a frozen or read-only server. */
-import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type ConversationId, silentLogger as logger } from '../../common/mod.ts';
@@ -8,6 +7,7 @@ import { type Draft, openStore } from './mod.ts';
 import { PostgresPool } from './postgres-pool.ts';
 import { sync } from './postgres-reader.ts';
 import type { Statement } from './postgres-sql.ts';
+import { parsePostgresUrl } from './postgres-url.ts';
 import { type Scratch, scratchPostgres, World } from './scratch.contract.ts';
 
 const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
@@ -35,7 +35,7 @@ test('sync: a room that is deleted and erased in part meanwhile is gone, and lea
   const [stays, goes] = [await world.room(user), await world.room(user)];
   await world.fill(stays, user, 2);
   await world.fill(goes, user, 5);
-  const pool = new PostgresPool(scratch.url, { max: 1, timeoutMs: 10_000, logger });
+  const pool = new PostgresPool(parsePostgresUrl(scratch.url), { max: 1, timeoutMs: 10_000, logger });
   let statements = 0;
   const between: Pick<PostgresPool, 'query'> = {
     query: async <Row extends object>(statement: Statement) => {
@@ -163,23 +163,29 @@ describe('a server that drops connections', () => {
     const rooms = await Promise.all([a.room(...users), a.room(...users), a.room(...users)]);
     const done = new AbortController();
     let terminated = 0;
+    let passed = () => {};
     const terminate = async () => {
       while (!done.signal.aborted) {
+        // However slow the machine is, an append passes between two blows.
+        const { promise, resolve } = Promise.withResolvers<void>();
+        passed = resolve;
         terminated += (await scratch.query(TERMINATE)).length;
-        // Room for some appends between two blows.
-        await setTimeout(15);
+        await promise;
       }
     };
     const send = async (world: World, sender: (typeof users)[number]) => {
-      for (let round = 0; round < 60; round++)
+      for (let round = 0; round < 60; round++) {
         await appendAtLast(
           world,
           rooms.map((room) => world.draft(room, sender, { clientMsgId: `c${round}` })),
         );
+        passed();
+      }
     };
     const killer = terminate();
     await Promise.all([send(a, users[0]), send(b, users[1])]);
     done.abort();
+    passed();
     await killer;
     expect(terminated).toBeGreaterThan(5);
     for (const room of rooms) {

@@ -8,6 +8,7 @@ import { deleteRoom, depart, eraseDeleted, join } from './postgres-membership.ts
 import { PostgresPool } from './postgres-pool.ts';
 import { history, sync } from './postgres-reader.ts';
 import { sql } from './postgres-sql.ts';
+import type { PostgresTarget } from './postgres-url.ts';
 import {
   type ConversationRow,
   KEPT_REVOCATION_MS,
@@ -36,12 +37,13 @@ import type {
 } from './store.ts';
 
 const MAX_CONVERSATIONS = 1000;
-const CONNECTIONS = 8;
 
 export interface PostgresStoreOptions {
   readonly logger: Logger;
   /** How long a call may take, ms. */
   readonly timeoutMs: number;
+  /** Most connections, beside those for appends. */
+  readonly connections: number;
 }
 
 /** Expects a database that migratePostgres has prepared. */
@@ -50,9 +52,9 @@ export class PostgresStore implements DurableStore {
   readonly #appender: PostgresAppender;
   readonly #memberLists: PostgresMemberLists;
 
-  constructor(url: string, options: PostgresStoreOptions) {
-    this.#pool = new PostgresPool(url, { ...options, max: CONNECTIONS });
-    this.#appender = new PostgresAppender(url, options);
+  constructor(target: PostgresTarget, options: PostgresStoreOptions) {
+    this.#pool = new PostgresPool(target, { ...options, max: options.connections });
+    this.#appender = new PostgresAppender(target, options);
     this.#memberLists = new PostgresMemberLists(this.#pool);
   }
 
