@@ -17,6 +17,7 @@ import type { LoadResult } from './load.ts';
 import { login } from './login.ts';
 import { median } from './runner.ts';
 import { Seeds } from './seed.ts';
+import { start } from './start.ts';
 import { STORM_CLIENTS, storm } from './storm.ts';
 import { environment, type Figure, type Findings, type Study, type StudyContext } from './study.ts';
 
@@ -39,6 +40,11 @@ export const STUDIES: readonly Study[] = [
     name: 'login',
     title: 'CPU time of a login beside that of its signature check',
     run: login,
+  },
+  {
+    name: 'start',
+    title: 'from the start of a command to its readiness, gochat up on a store of 80 MB',
+    run: start,
   },
   {
     name: 'lone',
