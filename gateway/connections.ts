@@ -82,11 +82,10 @@ export class Connections {
     this.#context.deadlines.onClosing(connection);
   }
 
-  /** The socket is closed, by whomever. */
-  onGone(connection: Connection): void {
+  /** The socket is closed, by whomever. @param isCutOff not in good order */
+  onGone(connection: Connection, isCutOff: boolean): void {
     const { table, stats, deadlines } = this.#context;
-    if (connection.phase < Phase.CLOSING)
-      this.#leave(connection, connection.socket.errored ? PEER_RESET : PEER_GONE);
+    if (connection.phase < Phase.CLOSING) this.#leave(connection, isCutOff ? PEER_RESET : PEER_GONE);
     connection.phase = Phase.CLOSED;
     connection.out = undefined;
     deadlines.onClosed(connection);

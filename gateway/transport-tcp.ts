@@ -4,6 +4,7 @@ import { FrameParser } from '../proto/mod.ts';
 import type { Origin } from './address-limits.ts';
 import { closeFrame } from './answers.ts';
 import { type Connection, Phase } from './connection.ts';
+import { wasCutOff } from './direct-write.ts';
 import { Door, type DoorOptions, type TlsMaterial } from './door.ts';
 import { type Downlink, joinFrames } from './fanout.ts';
 import { MAX_HELLO_BYTES } from './limits.ts';
@@ -105,7 +106,7 @@ export class TcpTransport implements Transport, Listener {
   gone(connection: Connection): void {
     connection.parser?.drop();
     this.#events.onSocketGone(connection.origin);
-    this.#events.onGone(connection);
+    this.#events.onGone(connection, wasCutOff(connection.socket));
   }
 
   readonly #onFrame = (frame: Uint8Array): boolean =>

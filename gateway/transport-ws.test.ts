@@ -1,5 +1,5 @@
 import { get } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { CATALOGUE } from '../common/mod.ts';
@@ -61,6 +61,21 @@ describe('WebSocket', () => {
     for (let i = 0; i < 3; i++) await client.next(FrameType.MESSAGE);
     expect(sizes).toEqual([3 * frame.length]);
   });
+
+  test.each([1000, 1001])(
+    'a close frame with %i, and a reset behind it: an end in good order',
+    async (status) => {
+      await using node = await TestNode.start(tokens, [state]);
+      const client = await node.ws();
+      await client.login(await tokens.token(3n));
+      const socket = client.socket as WebSocket;
+      socket.close(status);
+      // At once, as a page that is left does while messages are still coming.
+      (socket as unknown as { readonly _socket: Socket })._socket.resetAndDestroy();
+      await expect.poll(() => node.node.size).toBe(0);
+      expect(node.node.stats.disconnects).toEqual({ PEER_GONE: 1 });
+    },
+  );
 
   test("CLOSE: carries the code, and the status is the catalogue's", async () => {
     await using node = await TestNode.start(tokens, [state]);

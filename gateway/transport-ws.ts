@@ -4,6 +4,7 @@ import type { RawData, WebSocket } from 'ws';
 import { CATALOGUE, describe } from '../common/mod.ts';
 import type { Origin } from './address-limits.ts';
 import { type Connection, Phase } from './connection.ts';
+import { wasCutOff } from './direct-write.ts';
 import type { Downlink } from './fanout.ts';
 import { MAX_HELLO_BYTES } from './limits.ts';
 import { cutSocket, type Transport, type TransportEvents } from './transport.ts';
@@ -12,6 +13,8 @@ import type { WsWire } from './ws-wire.ts';
 /** Longest reason of a close frame, RFC 6455 section 5.5.1. */
 const MAX_REASON_BYTES = 123;
 const NORMAL_CLOSURE = 1000;
+/** What ws reports where no close frame has come. */
+const NO_CLOSE_FRAME = 1006;
 /** A stranger's socket may bring so much: upgrade, TLS and HELLO. ws itself would hold a message of any kind's size. */
 const MAX_EARLY_BYTES = 32_768;
 /** What a chunk that ws keeps costs besides its bytes: the Buffer and what is behind it. */
@@ -127,9 +130,10 @@ export class WsTransport implements Transport {
     }
   }
 
-  gone(connection: Connection): void {
+  /** @param status of the close frame that came, RFC 6455 section 7.4 */
+  gone(connection: Connection, status: number): void {
     this.#events.onSocketGone(connection.origin);
-    this.#events.onGone(connection);
+    this.#events.onGone(connection, status === NO_CLOSE_FRAME && wasCutOff(connection.socket));
   }
 
   /**
@@ -183,9 +187,9 @@ function onPong(this: ClientWebSocket, data: Buffer): void {
   (connection?.transport as WsTransport | undefined)?.ponged(connection as Connection, data);
 }
 
-function onClose(this: ClientWebSocket): void {
+function onClose(this: ClientWebSocket, status: number): void {
   const connection = this[CONNECTION];
-  (connection?.transport as WsTransport | undefined)?.gone(connection as Connection);
+  (connection?.transport as WsTransport | undefined)?.gone(connection as Connection, status);
 }
 
 function onError(): void {

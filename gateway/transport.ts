@@ -88,8 +88,8 @@ export interface TransportEvents {
   onWhole(connection: Connection): void;
   /** The transport has paused the connection because of the congestion. */
   onHeldBack(connection: Connection): void;
-  /** The socket is closed. */
-  onGone(connection: Connection): void;
+  /** The socket is closed. @param isCutOff not in good order */
+  onGone(connection: Connection, isCutOff: boolean): void;
   /** A connection could not be accepted, as with EMFILE; the listener goes on. */
   readonly onAcceptError: (error: Error) => void;
 }

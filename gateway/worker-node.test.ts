@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { client as wire, encodeFrame, type FrameType, FrameType as Type } from '../proto/mod.ts';
 import { DEFAULT_LIMITS, MAX_REFUSED } from './limits.ts';
@@ -332,6 +333,24 @@ describe('a live connection', () => {
     await expect.poll(() => [...state.streams][0]?.attached.size).toBe(0);
     expect(node.node.stats.disconnects).toEqual({ CLIENT_GOODBYE: 1 });
     expect(client.received).toEqual([]);
+  });
+
+  test('CLOSE of clients that do not read to the end, in a room that talks: counted as their goodbye', async () => {
+    await using node = await TestNode.start(tokens, [state]);
+    const clients = await Promise.all(Array.from({ length: 20 }, () => node.tcp()));
+    for (const client of clients) await client.login(await tokens.token(1n));
+    const [stream] = state.streams;
+    const talk = () =>
+      stream?.deliver([...stream.attached.keys()], frameOf(Type.MESSAGE, 0, 1n, Buffer.alloc(500)));
+    for (const client of clients) {
+      // What it has not read makes the kernel answer with a reset.
+      (client.socket as Socket).pause();
+      talk();
+      client.write(frameOf(Type.CLOSE, 0));
+      client.destroy();
+    }
+    await expect.poll(() => node.node.size).toBe(0);
+    expect(node.node.stats.disconnects).toEqual({ CLIENT_GOODBYE: 20 });
   });
 
   test('a reset: state hears of it', async () => {

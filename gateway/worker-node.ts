@@ -273,11 +273,11 @@ export class WorkerNode {
       onHeldBack: (connection) => {
         this.#heldBack.add(connection);
       },
-      onGone: (connection) => {
+      onGone: (connection, isCutOff) => {
         this.#heldBack.delete(connection);
         this.#partials.release(connection);
-        if (!connection.socket.errored) this.#throttle.onEnd(connection);
-        this.#connections.onGone(connection);
+        if (!isCutOff) this.#throttle.onEnd(connection);
+        this.#connections.onGone(connection, isCutOff);
       },
       onAcceptError: () => {
         this.stats.acceptErrors++;

@@ -1,7 +1,8 @@
 // The same bytes to many sockets in one call from JavaScript; gateway/write-many.ts is its only caller.
 //
 // writeMany(descriptors: Int32Array, count: number, bytes: Uint8Array, taken: Int32Array): void
-// puts into `taken` how many bytes each socket took at once; 0: none, for whatever reason.
+// puts into `taken` how many bytes each socket took at once, or the negative errno where it takes none any more.
+#include <errno.h>
 #include <node_api.h>
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -31,7 +32,8 @@ static napi_value writeMany(napi_env env, napi_callback_info info) {
   }
   for (uint32_t i = 0; i < count; i++) {
     ssize_t wrote = send(((int32_t *)descriptors)[i], bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    ((int32_t *)taken)[i] = wrote < 0 ? 0 : (int32_t)wrote;
+    bool isGone = wrote < 0 && (errno == EPIPE || errno == ECONNRESET);
+    ((int32_t *)taken)[i] = wrote >= 0 ? (int32_t)wrote : isGone ? -errno : 0;
   }
   return NULL;
 }

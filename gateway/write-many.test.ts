@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { descriptorOf } from './direct-write.ts';
+import { descriptorOf, wasCutOff } from './direct-write.ts';
 import { receive } from './test-sockets.ts';
 import { BroadcastWriter, loadWriteMany } from './write-many.ts';
 
@@ -125,6 +125,51 @@ describe.each([
       expect(ours.writableLength).toBeLessThan(MANY_BYTES);
     }
     for (const pair of pairs) expect((await receive(pair.theirs, MANY_BYTES)).length).toBe(MANY_BYTES);
+  });
+
+  test('one was told something and then reset: it is read first, and was cut off', async () => {
+    const [pair] = (await connectPairs(1)) as [Pair];
+    const { ours, theirs } = pair;
+    const heard: string[] = [];
+    const closed = new Promise((resolve) =>
+      ours.on('data', (data) => heard.push(String(data))).once('close', resolve),
+    );
+    // All of it before the event loop reads the socket.
+    theirs.write('goodbye');
+    theirs.resetAndDestroy();
+    const writer = new BroadcastWriter(writeMany());
+    writeTo(writer, pair, Buffer.from('late'));
+    writer.flush();
+    await closed;
+    expect(heard).toEqual(['goodbye']);
+    expect(wasCutOff(ours)).toBe(true);
+  });
+
+  test('one has closed while more was on its way: it was not cut off', async () => {
+    const [pair] = (await connectPairs(1)) as [Pair];
+    const { ours, theirs } = pair;
+    const closed = new Promise((resolve) => ours.resume().once('close', resolve));
+    theirs.destroy();
+    const writer = new BroadcastWriter(writeMany());
+    // The kernel answers the first with a reset, and refuses the second.
+    for (const text of ['late', 'later']) {
+      writeTo(writer, pair, Buffer.from(text));
+      writer.flush();
+    }
+    await closed;
+    expect(wasCutOff(ours)).toBe(false);
+  });
+
+  test('one that is not read has been reset: it closes all the same', async () => {
+    const [pair] = (await connectPairs(1)) as [Pair];
+    const { ours, theirs } = pair;
+    const closed = new Promise((resolve) => ours.pause().once('close', resolve));
+    theirs.resetAndDestroy();
+    const writer = new BroadcastWriter(writeMany());
+    writeTo(writer, pair, Buffer.from('late'));
+    writer.flush();
+    await closed;
+    expect(wasCutOff(ours)).toBe(true);
   });
 
   test('one has been reset, one destroyed: they close, the others have theirs', async () => {

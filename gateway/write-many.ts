@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { writeNow } from './direct-write.ts';
+import { isLeftToReader, writeNow } from './direct-write.ts';
 
 /** See write-many.c. */
 export type WriteMany = (
@@ -64,8 +64,10 @@ export class BroadcastWriter {
     this.#writeMany?.(this.#descriptors, sockets.length, bytes, taken);
     for (let i = 0; i < sockets.length; i++) {
       const count = taken[i] as number;
+      if (count >= bytes.length) continue;
+      const socket = sockets[i] as Duplex;
       // The rest waits in the socket as ever, and what is wrong with it shows there.
-      if (count < bytes.length) (sockets[i] as Duplex).write(bytes.subarray(count));
+      if (count >= 0 || !isLeftToReader(socket, -count)) socket.write(bytes.subarray(Math.max(0, count)));
     }
     sockets.length = 0;
   }
