@@ -149,8 +149,8 @@ export class Uplink implements StateLinkEvents {
     this.#route();
   }
 
-  snapshot(): Iterable<Connection> {
-    return [...this.#events.connections()].filter((connection) => connection.attached);
+  *snapshot(): Iterable<Connection> {
+    for (const connection of this.#events.connections()) if (connection.attached) yield connection;
   }
 
   introduce(): wire.Open {

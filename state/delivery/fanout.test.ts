@@ -195,7 +195,7 @@ describe('fan-out', () => {
       w.send(1, room, BigInt(room), 'm');
     }
     await settle();
-    expect(w.lines().filter((line) => line.startsWith('fence'))).toEqual(['fence 1,2']);
+    expect(w.lines().filter((line) => line.startsWith('fence'))).toEqual(['fence 2,1']);
   });
 
   test('a worker that is behind: pushes are left out, answers are not, and it resynchronises when it has caught up', async () => {

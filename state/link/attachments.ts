@@ -7,6 +7,9 @@ import type { SessionEvent } from '../session/session-log.ts';
 import { holdName } from '../session/sessions.ts';
 import type { LinkContext } from './link-context.ts';
 
+/** Connections forgotten at once; it takes some 5 ms. */
+const MAX_FORGOTTEN = 4096;
+
 export class Attachments {
   readonly #link: Downlink;
   readonly #context: LinkContext;
@@ -57,13 +60,20 @@ export class Attachments {
     if (was.claimedHere) sessions.release({ user: was.user, device: was.device, epoch: was.epoch });
   }
 
-  /** Forgets all connections. Their sessions stay held: the worker may live on without this stream. */
+  /**
+   * Forgets all connections of a stream that has ended, a part in each turn of the event loop, as they may be very many.
+   * Their sessions stay held: the worker may live on without this stream.
+   */
   forget(): void {
     this.#claiming.clear();
     const { locations, presence } = this.#context;
     const { index } = this.#link;
-    for (const { user, device } of locations.callersOf(index)) presence.dropped(user, device);
-    locations.close(index);
+    const gone = locations.close(index, MAX_FORGOTTEN);
+    for (const { user, device } of gone) {
+      // The worker may have another stream by now.
+      if (!locations.hasDevice(user, device)) presence.dropped(user, device);
+    }
+    if (gone.length === MAX_FORGOTTEN) setImmediate(() => this.forget());
   }
 
   #onClaim(login: wire.Login, result: wire.LoginResult): void {

@@ -85,7 +85,7 @@ export class Link implements Downlink, BatchStreamHandler {
   }
 
   onEnd(end: StreamEnd): void {
-    this.#logger.info({ end, connections: this.#context.locations.connsOf(this.index).length }, 'link ended');
+    this.#logger.info({ end, connections: this.#context.locations.countOf(this.index) }, 'link ended');
     this.#forget();
   }
 

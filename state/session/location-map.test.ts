@@ -97,6 +97,22 @@ describe('location map', () => {
     expect(map.open('c')).toBe(a);
   });
 
+  test('the end of a stream, in parts: its number is not used again before the last', () => {
+    const map = new LocationMap<string>();
+    const [a, b] = [map.open('a'), map.open('b')];
+    for (let conn = 0; conn < 4; conn++) map.attach(a, attachment(conn, BigInt(conn), 1));
+    map.attach(b, attachment(0, 0n, 1));
+    const users = () => map.close(a, 2).map(({ user }) => user);
+    expect([...users(), ...users()].toSorted()).toEqual([0n, 1n, 2n, 3n]);
+    expect([map.stream(a), map.countOf(a), map.open('c')]).toEqual(['a', 0, 2]);
+    expect(users()).toEqual([]);
+    expect([map.stream(a), map.open('d')]).toEqual([undefined, a]);
+    expect([map.hasDevice(0n as UserId, 'phone'), map.hasDevice(1n as UserId, 'phone')]).toEqual([
+      true,
+      false,
+    ]);
+  });
+
   test('detach: tells what was attached, once', () => {
     const map = new LocationMap<string>();
     const a = map.open('a');
@@ -163,6 +179,11 @@ describe('location map', () => {
             }
           }
           expect(map.size).toBe(model.length);
+          for (const index of streams.keys()) {
+            const conns = model.filter(({ at }) => at.startsWith(`s${index}:`)).map(({ a }) => a.conn);
+            expect(map.connsOf(index).toSorted()).toEqual(conns.toSorted());
+            expect(map.countOf(index)).toBe(conns.length);
+          }
           for (const user of [1n, 2n, 3n, 4n]) {
             const expected = model.filter((entry) => entry.a.user === user).map((entry) => entry.at);
             expect(connsOfUser(map, user)).toEqual(expected.toSorted());

@@ -57,8 +57,8 @@ export interface Caller {
 }
 
 /**
- * Holds all connections of all streams in columns of typed arrays: about 43 bytes, two strings and two index cells an
- * entry, some 140 bytes in all (bench/location-map.ts). It is as large as what the gateways hold, which they bound.
+ * Holds all connections of all streams in columns of typed arrays: about 51 bytes, two strings and two index cells an
+ * entry, some 150 bytes in all (bench/location-map.ts). It is as large as what the gateways hold, which they bound.
  *
  * Truth lives where the sockets are: a stream opens with a snapshot and goes on with deltas, and all of a stream is
  * forgotten when it ends.
@@ -67,6 +67,9 @@ export class LocationMap<Stream> {
   /** Grows with each change. */
   version = 0;
   readonly #streams: (Stream | undefined)[] = [];
+  /** By stream: the head of the chain of its connections, and how many they are. */
+  readonly #heads: number[] = [];
+  readonly #counts: number[] = [];
   /** (user) to the head of the chain of its connections; (conn, stream) to the slot. */
   readonly #byUser = new SlotIndex({
     low: (slot) => this.#userHalves[slot * 2 + LOW] as number,
@@ -90,7 +93,11 @@ export class LocationMap<Stream> {
   #tokens = new BigUint64Array(MIN_SLOTS);
   #conns = new Uint32Array(MIN_SLOTS);
   #streamOf = new Uint16Array(MIN_SLOTS);
+  /** The next one of the user. */
   #next = new Int32Array(MIN_SLOTS);
+  /** The next and the previous one of the stream. */
+  #after = new Int32Array(MIN_SLOTS);
+  #before = new Int32Array(MIN_SLOTS);
   #flags = new Uint8Array(MIN_SLOTS);
   readonly #userNames: string[] = [];
   readonly #devices: string[] = [];
@@ -102,21 +109,28 @@ export class LocationMap<Stream> {
 
   /** Takes in a stream and returns its number, or -1 when there are too many. */
   open(stream: Stream): number {
-    for (let index = 0; index < this.#streams.length; index++) {
-      if (this.#streams[index] !== undefined) continue;
-      this.#streams[index] = stream;
-      return index;
-    }
-    if (this.#streams.length >= MAX_STREAMS) return NONE;
-    return this.#streams.push(stream) - 1;
+    let index = this.#streams.indexOf(undefined);
+    if (index < 0) index = this.#streams.length;
+    if (index >= MAX_STREAMS) return NONE;
+    this.#streams[index] = stream;
+    this.#heads[index] = NONE;
+    this.#counts[index] = 0;
+    return index;
   }
 
-  /** Forgets a stream and all its connections. */
-  close(index: number): void {
-    for (let slot = 0; slot < this.#top; slot++) {
-      if ((this.#flags[slot] as number) !== FREE && this.#streamOf[slot] === index) this.#remove(slot);
+  /**
+   * Forgets connections of a stream that has ended and returns who was behind them. Where these are fewer than `most`,
+   * it has forgotten the stream as well: its number may be another one's from then on.
+   */
+  close(index: number, most = Number.POSITIVE_INFINITY): Caller[] {
+    const callers: Caller[] = [];
+    let slot = this.#heads[index] as number;
+    for (; slot !== NONE && callers.length < most; slot = this.#heads[index] as number) {
+      callers.push(this.callerAt(slot));
+      this.#remove(slot);
     }
-    this.#streams[index] = undefined;
+    if (callers.length < most) this.#streams[index] = undefined;
+    return callers;
   }
 
   stream(index: number): Stream | undefined {
@@ -175,6 +189,7 @@ export class LocationMap<Stream> {
     this.#next[slot] = this.#byUser.get(userLow, userHigh);
     this.#byUser.set(userLow, userHigh, slot);
     this.#byConn.set(a.conn, index, slot);
+    this.#enchain(slot, index);
     this.#size++;
     this.version++;
     return replaced ?? [];
@@ -227,6 +242,14 @@ export class LocationMap<Stream> {
     return this.#byUser.get(low(), high()) !== NONE;
   }
 
+  /** Returns whether a user has a connection of a device. @param device empty for an unnamed one */
+  hasDevice(user: UserId, device: string): boolean {
+    split(user);
+    for (let slot = this.#byUser.get(low(), high()); slot !== NONE; slot = this.#next[slot] as number)
+      if (this.callerAt(slot).device === device) return true;
+    return false;
+  }
+
   /** Returns the connections of a user. */
   connectionsOf(user: UserId): Located<Stream>[] {
     const found: Located<Stream>[] = [];
@@ -244,16 +267,6 @@ export class LocationMap<Stream> {
         found.push(this.#located(slot));
     }
     return found;
-  }
-
-  /** Returns who is behind each connection of a stream. */
-  callersOf(index: number): Caller[] {
-    const callers: Caller[] = [];
-    for (let slot = 0; slot < this.#top; slot++) {
-      if ((this.#flags[slot] as number) !== FREE && this.#streamOf[slot] === index)
-        callers.push(this.callerAt(slot));
-    }
-    return callers;
   }
 
   /**
@@ -280,12 +293,14 @@ export class LocationMap<Stream> {
   /** All connections of a stream. */
   connsOf(index: number): number[] {
     const conns: number[] = [];
-    for (let slot = 0; slot < this.#top; slot++) {
-      if ((this.#flags[slot] as number) !== FREE && this.#streamOf[slot] === index) {
-        conns.push(this.#conns[slot] as number);
-      }
-    }
+    for (let slot = this.#heads[index] as number; slot !== NONE; slot = this.#after[slot] as number)
+      conns.push(this.#conns[slot] as number);
     return conns;
+  }
+
+  /** How many connections a stream has. */
+  countOf(index: number): number {
+    return this.#counts[index] as number;
   }
 
   #located(slot: number): Located<Stream> {
@@ -313,6 +328,7 @@ export class LocationMap<Stream> {
       this.#next[before] = next;
     }
     this.#byConn.delete(this.#conns[slot] as number, this.#streamOf[slot] as number);
+    this.#unchain(slot);
     this.#flags[slot] = FREE;
     this.#userNames[slot] = '';
     this.#devices[slot] = '';
@@ -320,6 +336,24 @@ export class LocationMap<Stream> {
     this.#free = slot;
     this.#size--;
     this.version++;
+  }
+
+  #enchain(slot: number, index: number): void {
+    const head = this.#heads[index] as number;
+    this.#before[slot] = NONE;
+    this.#after[slot] = head;
+    if (head !== NONE) this.#before[head] = slot;
+    this.#heads[index] = slot;
+    (this.#counts[index] as number)++;
+  }
+
+  #unchain(slot: number): void {
+    const index = this.#streamOf[slot] as number;
+    const [before, after] = [this.#before[slot] as number, this.#after[slot] as number];
+    if (before === NONE) this.#heads[index] = after;
+    else this.#after[before] = after;
+    if (after !== NONE) this.#before[after] = before;
+    (this.#counts[index] as number)--;
   }
 
   #take(): number {
@@ -346,6 +380,8 @@ export class LocationMap<Stream> {
     this.#conns = grown(new Uint32Array(this.#capacity), this.#conns);
     this.#streamOf = grown(new Uint16Array(this.#capacity), this.#streamOf);
     this.#next = grown(new Int32Array(this.#capacity), this.#next);
+    this.#after = grown(new Int32Array(this.#capacity), this.#after);
+    this.#before = grown(new Int32Array(this.#capacity), this.#before);
     this.#flags = grown(new Uint8Array(this.#capacity), this.#flags);
   }
 }
