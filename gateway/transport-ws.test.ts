@@ -71,7 +71,8 @@ describe('WebSocket', () => {
       const socket = client.socket as WebSocket;
       socket.close(status);
       // At once, as a page that is left does while messages are still coming.
-      (socket as unknown as { readonly _socket: Socket })._socket.resetAndDestroy();
+      const { _socket: raw } = socket as unknown as { readonly _socket: Socket };
+      raw.resetAndDestroy();
       await expect.poll(() => node.node.size).toBe(0);
       expect(node.node.stats.disconnects).toEqual({ PEER_GONE: 1 });
     },

@@ -103,7 +103,7 @@ describe('location map', () => {
     for (let conn = 0; conn < 4; conn++) map.attach(a, attachment(conn, BigInt(conn), 1));
     map.attach(b, attachment(0, 0n, 1));
     const users = () => map.close(a, 2).map(({ user }) => user);
-    expect([...users(), ...users()].toSorted()).toEqual([0n, 1n, 2n, 3n]);
+    expect([...users(), ...users()]).toEqual([3n, 2n, 1n, 0n]);
     expect([map.stream(a), map.countOf(a), map.open('c')]).toEqual(['a', 0, 2]);
     expect(users()).toEqual([]);
     expect([map.stream(a), map.open('d')]).toEqual([undefined, a]);
@@ -181,7 +181,7 @@ describe('location map', () => {
           expect(map.size).toBe(model.length);
           for (const index of streams.keys()) {
             const conns = model.filter(({ at }) => at.startsWith(`s${index}:`)).map(({ a }) => a.conn);
-            expect(map.connsOf(index).toSorted()).toEqual(conns.toSorted());
+            expect(new Set(map.connsOf(index))).toEqual(new Set(conns));
             expect(map.countOf(index)).toBe(conns.length);
           }
           for (const user of [1n, 2n, 3n, 4n]) {
