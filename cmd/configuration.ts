@@ -158,7 +158,7 @@ export function loadConfig<S extends Settings>(
       for (const [name, value] of Object.entries(values)) {
         const key = keyOf.get(name);
         if (key === undefined || !allowed(key)) {
-          throw invalid(`${sources.file}: there is no setting ${prefix}${name}`);
+          throw invalid(`${sources.file}: there is no setting ${prefix}${name}${ownersOf(key, modes)}`);
         }
         if (prefix === '' || prefix === `${mode}.`) take(key, value, `${sources.file}: ${prefix}${name}`);
       }
@@ -189,7 +189,13 @@ export function loadConfig<S extends Settings>(
     sources.warn?.(
       `ignored ${ofServices.join(', ')}: the platform describes a service of this name by them (Kubernetes: enableServiceLinks: false leaves them out)`,
     );
-  for (const [key, value] of Object.entries(sources.flags)) take(key, value, `--${flagName(key)}`);
+  for (const [key, value] of Object.entries(sources.flags)) {
+    if (!Object.hasOwn(settings, key)) {
+      const what = `${mode} has no flag --${flagName(key)}${ownersOf(key, modes)}.`;
+      throw new GochatError('USAGE', { details: { what } });
+    }
+    take(key, value, `--${flagName(key)}`);
+  }
 
   const parsed = z.strictObject(settings).safeParse(raw);
   if (!parsed.success) {
@@ -210,6 +216,12 @@ export function loadConfig<S extends Settings>(
 function isOfService(name: string, value = ''): boolean {
   if (/_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?$/.test(name)) return true;
   return name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value);
+}
+
+/** Says of which modes a setting is, for whoever gave it to another one. */
+function ownersOf(key: string | undefined, modes: Readonly<Record<string, Settings>>): string {
+  const owners = Object.keys(modes).filter((mode) => Object.hasOwn(modes[mode] ?? {}, key ?? ''));
+  return owners.length === 0 ? '' : `; it is a setting of ${owners.join(' and ')}`;
 }
 
 function readConfigFile(path: string): Record<string, unknown> {

@@ -44,6 +44,7 @@ async function main(argv: readonly string[]): Promise<number> {
     const command = program.command(mode).summary(summary).description(`${summary}.`);
     command.showHelpAfterError(`(gochat ${mode} --help lists the flags)`);
     addOptions(command, MODES[mode as Mode]);
+    addForeign(command, MODES[mode as Mode]);
     command.action(async ({ config, ...flags }: Record<string, unknown>) => {
       const { run } = await load();
       exitCode = await run(flags, config as string | undefined);
@@ -95,6 +96,13 @@ function addOptions(command: Command, settings: Settings): void {
     command.addOption(new Option(isFlag ? `--${name}` : `--${name} <${placeholder}>`, notes.join(' ')));
     if (isFlag && standard) command.addOption(new Option(`--no-${name}`, `the opposite of --${name}`));
   }
+}
+
+/** Takes the flags of other modes too, so that loadConfig can say whose they are. */
+function addForeign(command: Command, own: Settings): void {
+  const all = new Set(Object.values(MODES).flatMap((settings) => Object.keys(settings)));
+  for (const key of all)
+    if (!Object.hasOwn(own, key)) command.addOption(new Option(`--${flagName(key)} [value]`).hideHelp());
 }
 
 function report(error: unknown): number {

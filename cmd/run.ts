@@ -29,7 +29,6 @@ const GATEWAY_LIMITS = [
   'helloTimeoutMs',
   'frameTimeoutMs',
   'maxFrameBytes',
-  'maxTextBytes',
   'maxOutboundBytes',
   'slowTimeoutMs',
   'maxConnectionsPerAddress',

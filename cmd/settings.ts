@@ -141,7 +141,6 @@ const limits = {
   frameTimeoutMs: integer(100, 60_000).default(10_000).describe('deadline of a frame that has begun, ms'),
   // Well below what a record of a batch stream may hold (8 MiB): each frame travels in one.
   maxFrameBytes: integer(4096, 4_194_304).default(262_144).describe('largest frame of a client, bytes'),
-  maxTextBytes: integer(1, 1_048_576).default(16_384).describe('longest text of a message, bytes of UTF-8'),
   maxOutboundBytes: integer(65_536, 1_073_741_824)
     .default(262_144)
     .describe('bytes that may wait for one client; beyond them it misses pushes and resynchronises'),
@@ -189,6 +188,11 @@ const tokenTtlMs = integer(1000, 2_592_000_000)
 const sessionGraceMs = integer(0, 3_600_000)
   .default(30_000)
   .describe('how long a device whose connection broke can resume its session and counts as online, ms');
+
+// As long as a page of the log, and a frame of the default size in JSON, hold in any case (textBytesIn).
+const maxTextBytes = integer(1, 65_536)
+  .default(16_384)
+  .describe('longest text of a message, bytes of UTF-8; gateways learn it from state');
 
 export const gatewaySettings = {
   ...server,
@@ -238,7 +242,7 @@ export const stateSettings = {
   ...engineFiles('hot', 'Redis'),
   tokenTtlMs,
   sessionGraceMs,
-  maxTextBytes: limits.maxTextBytes,
+  maxTextBytes,
 } satisfies Settings;
 
 export const ipconfSettings = {
@@ -287,6 +291,7 @@ export const upSettings = {
   drainMs: drainMs.removeDefault().default(3000).describe('longest time to drain after TERM, ms'),
   tokenTtlMs,
   sessionGraceMs,
+  maxTextBytes,
   corsOrigins,
   ...limits,
 } satisfies Settings;

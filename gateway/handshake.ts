@@ -43,7 +43,9 @@ export interface HandshakeContext {
   readonly deadlines: Pick<Deadlines, 'onLogin' | 'onAttach'>;
   connectionId(conn: number): bigint;
   /** Facts of WELCOME that are the same for all. */
-  readonly welcome: Pick<client.Welcome, 'gateway' | 'maxFrameBytes' | 'maxTextBytes'>;
+  readonly welcome: Pick<client.Welcome, 'gateway' | 'maxFrameBytes'>;
+  /** Longest text of a message now, bytes of UTF-8. */
+  maxTextBytes(): number;
   /** The interval of clients that ask for none, ms. */
   heartbeatIntervalMs(): number;
   close(connection: Connection, said: PlainErrorCode | CodeWithDetails, retryAfterMs?: number): void;
@@ -263,6 +265,7 @@ export class Handshake {
     connection.phase = Phase.LIVE;
     const welcome = client.Welcome.encode({
       ...this.#context.welcome,
+      maxTextBytes: this.#context.maxTextBytes(),
       version: PROTOCOL_VERSION,
       heartbeatIntervalMs: connection.heartbeatMs,
       session: connection.session,

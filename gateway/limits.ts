@@ -19,8 +19,6 @@ export interface GatewayLimits {
   readonly slowTimeoutMs: number;
   /** Largest value of a frame's length field that is accepted, bytes. @default 262_144 */
   readonly maxFrameBytes: number;
-  /** Longest text of a message, bytes of UTF-8; told to the client, checked by state. @default 16_384 */
-  readonly maxTextBytes: number;
   /** Most connections of one address (of one /64 of IPv6); each worker allows its share. @default 1_000 */
   readonly maxConnectionsPerAddress: number;
   /** Connections a second of one address, CONNECT_BURST_SECONDS of it at once; each worker allows its share. @default 100 */
@@ -51,7 +49,6 @@ export const DEFAULT_LIMITS: GatewayLimits = Object.freeze({
   maxOutboundBytes: 256 * 1024,
   slowTimeoutMs: 10_000,
   maxFrameBytes: 262_144,
-  maxTextBytes: 16_384,
   maxConnectionsPerAddress: 1_000,
   connectsPerSecond: 100,
   loginFailuresPerMinute: 60,

@@ -18,7 +18,7 @@ import {
   refuseRequest,
   type TrustedProxies,
 } from '../common/mod.ts';
-import { client, encodeFrame, FrameType, LENGTH_BYTES, PROTOCOL_VERSION } from '../proto/mod.ts';
+import { client, encodeFrame, FrameType, JSON_FACTOR, LENGTH_BYTES, PROTOCOL_VERSION } from '../proto/mod.ts';
 import { retryAfter } from './answers.ts';
 import { Door, type TlsMaterial, type Visit } from './door.ts';
 import { CLOSE_LINGER_MS } from './limits.ts';
@@ -91,7 +91,7 @@ export class WsListener implements Listener {
       autoPong: false,
       maxFragments: MAX_FRAGMENTS,
       // Somewhat larger frames still get our CLOSE; far larger ones are cut by ws with status 1009.
-      maxPayload: 2 * (maxFrameBytes + LENGTH_BYTES),
+      maxPayload: JSON_FACTOR * (maxFrameBytes + LENGTH_BYTES),
       handleProtocols: (offered: Set<string>) => choose(offered) ?? false,
       // Of ws itself, which ends the socket without RST; ours comes first.
       closeTimeout: 2 * CLOSE_LINGER_MS,

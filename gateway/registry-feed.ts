@@ -1,5 +1,6 @@
 /** What a gateway learns from the registry for its workers: state nodes, signing keys, ticket keys. */
 import type { Registry, Snapshot, Unwatch } from '../crpc/mod.ts';
+import { DEFAULT_MAX_TEXT_BYTES, MAX_TEXT_BYTES_KEY } from '../proto/mod.ts';
 import type { ToWorker } from './control.ts';
 import type { StateNode } from './state-link.ts';
 import { TicketKeys } from './ticket-keys.ts';
@@ -59,7 +60,11 @@ export class RegistryFeed {
 
   readonly #onStateNodes = ({ endpoints }: Snapshot): void => {
     const known = new Set(this.#nodes.map(({ id }) => id));
-    this.#nodes = endpoints.map(({ id, address }) => ({ id, address }));
+    this.#nodes = endpoints.map(({ id, address, metadata }) => ({
+      id,
+      address,
+      maxTextBytes: Number(metadata[MAX_TEXT_BYTES_KEY] ?? DEFAULT_MAX_TEXT_BYTES),
+    }));
     // Load figures change all the time and do not matter here.
     if (this.#nodes.length === known.size && this.#nodes.every(({ id }) => known.has(id))) return;
     this.#options.tell({ kind: 'nodes', nodes: this.#nodes });

@@ -137,7 +137,7 @@ describe('backpressure of a state node', () => {
     const tokens = await TokenMaker.make();
     const links = new FakeLinks();
     await using node = await TestNode.start(tokens, [], {}, { open: links.open });
-    node.node.setStateNodes([{ id: 'a', address: 'a' }]);
+    node.node.setStateNodes([{ id: 'a', address: 'a', maxTextBytes: 16_384 }]);
     const link = links.get('a');
     link.open();
     const client = await node[kind]();
@@ -166,7 +166,7 @@ describe('backpressure of a state node', () => {
     const tokens = await TokenMaker.make();
     const links = new FakeLinks();
     await using node = await TestNode.start(tokens, [], {}, { open: links.open });
-    node.node.setStateNodes([{ id: 'a', address: 'a' }]);
+    node.node.setStateNodes([{ id: 'a', address: 'a', maxTextBytes: 16_384 }]);
     const link = links.get('a');
     link.open();
     const client = await node.tcp();

@@ -12,6 +12,8 @@ export type OpenLink = (address: string, handler: ClientBatchHandler) => { close
 export interface StateNode {
   readonly id: string;
   readonly address: string;
+  /** Longest text that it takes, bytes of UTF-8. */
+  readonly maxTextBytes: number;
 }
 
 const LinkPhase = {

@@ -78,7 +78,7 @@ export class TestNode implements AsyncDisposable {
   /** Follows these state nodes and waits until all of them take frames. */
   reach(states: readonly FakeState[]): Promise<void> {
     const ready = this.links(states.length);
-    this.node.setStateNodes(states.map(({ address }) => ({ id: address, address })));
+    this.node.setStateNodes(states.map(({ address }) => ({ id: address, address, maxTextBytes: 16_384 })));
     return ready;
   }
 

@@ -18,8 +18,8 @@ import { FakeLinks, topicRecord } from './test-link.ts';
 import { fakeTransport } from './test-transport.ts';
 import { Forwarded, Uplink } from './uplink.ts';
 
-const A = { id: 'a', address: 'host-a:1' };
-const B = { id: 'b', address: 'host-b:1' };
+const A = { id: 'a', address: 'host-a:1', maxTextBytes: 20_000 };
+const B = { id: 'b', address: 'host-b:1', maxTextBytes: 10_000 };
 
 function publish(topic: number): Uint8Array {
   return encodePublishHead(topic, NOBODY);
@@ -226,6 +226,13 @@ describe('Uplink', () => {
     expect(count('route')).toBe(1);
   });
 
+  test('the longest text: what all nodes take', () => {
+    uplink.setNodes([A]);
+    expect(uplink.maxTextBytes).toBe(20_000);
+    uplink.setNodes([A, B]);
+    expect(uplink.maxTextBytes).toBe(10_000);
+  });
+
   test('a node that leaves the registry out of our reach: its pushes may be lost', () => {
     openAll(B);
     uplink.setNodes([A, B]);
@@ -237,7 +244,7 @@ describe('Uplink', () => {
   test('a node that another process replaces at its address: nothing could be lost', () => {
     openAll(B);
     uplink.setNodes([A, B]);
-    uplink.setNodes([{ id: 'a2', address: A.address }, B]);
+    uplink.setNodes([{ ...A, id: 'a2' }, B]);
     expect(count('route')).toBe(0);
   });
 

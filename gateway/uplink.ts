@@ -75,6 +75,11 @@ export class Uplink implements StateLinkEvents {
     return this.#ready.length;
   }
 
+  /** Longest text that every node takes, bytes of UTF-8. */
+  get maxTextBytes(): number {
+    return Math.min(...Array.from(this.#links.values(), ({ node }) => node.maxTextBytes));
+  }
+
   /** A node is behind: clients should not be read. */
   get congested(): boolean {
     return this.#congested;

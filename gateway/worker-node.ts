@@ -6,6 +6,7 @@ import {
   type Logger,
   type PlainErrorCode,
 } from '../common/mod.ts';
+import { textBytesIn } from '../proto/mod.ts';
 import { Authenticator } from './authenticator.ts';
 import { type Connection, Phase } from './connection.ts';
 import { ConnectionIds } from './connection-ids.ts';
@@ -323,10 +324,11 @@ export class WorkerNode {
   #handshakeContext(): HandshakeContext {
     const { gatewayName: gateway } = this.#options;
     const limits = this.#limits;
-    const { maxFrameBytes, maxTextBytes } = limits;
+    const { maxFrameBytes } = limits;
     const ids = new ConnectionIds(this.#options.worker);
     return {
-      welcome: { gateway, maxFrameBytes, maxTextBytes },
+      welcome: { gateway, maxFrameBytes },
+      maxTextBytes: () => Math.min(this.#uplink.maxTextBytes, textBytesIn(maxFrameBytes)),
       heartbeatIntervalMs: () => limits.heartbeatIntervalMs,
       authenticator: this.#authenticator,
       uplink: this.#uplink,

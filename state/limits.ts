@@ -1,5 +1,7 @@
 /** The bounds of a state node, one place for all: what is held at most, and what happens beyond it. */
 
+import { DEFAULT_MAX_TEXT_BYTES } from '../proto/mod.ts';
+
 /** Lifetime of access tokens, ms. */
 export const DEFAULT_TOKEN_TTL_MS = 3_600_000;
 
@@ -74,7 +76,7 @@ export interface StateLimits {
 }
 
 export const DEFAULT_LIMITS: StateLimits = Object.freeze({
-  textBytes: 16_384,
+  textBytes: DEFAULT_MAX_TEXT_BYTES,
   queueRows: 20_000,
   queueBytes: 64 * 1024 * 1024,
   queueMs: 10_000,

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { type Logger, once, type OperatorRoutes, type Server } from '../common/mod.ts';
 import { CrpcServer, type Registration, type Registry, type TlsOptions } from '../crpc/mod.ts';
-import { link, state } from '../proto/mod.ts';
+import { link, MAX_TEXT_BYTES_KEY, state } from '../proto/mod.ts';
 import type { SeedAccount } from './chat/accounts.ts';
 import { accountService, chatService } from './chat/service.ts';
 import { Tokens } from './chat/tokens.ts';
@@ -59,6 +59,7 @@ export class StateServer implements Server {
   readonly name: string;
   readonly #options: StateServerOptions;
   readonly #logger: Logger;
+  readonly #textBytes: number;
   readonly #ids: NodeIds;
   readonly #node: StateNode;
   readonly #crpc: CrpcServer;
@@ -75,6 +76,7 @@ export class StateServer implements Server {
     const textBytes = options.maxTextBytes ?? DEFAULT_LIMITS.textBytes;
     const sessionGraceMs = options.sessionGraceMs ?? DEFAULT_LIMITS.sessionGraceMs;
     const limits = Object.freeze({ ...DEFAULT_LIMITS, textBytes, sessionGraceMs, ...options.limits });
+    this.#textBytes = limits.textBytes;
     this.#ids = new NodeIds({ registry, logger, onRegained: () => this.#node.wake() });
     const { tokenTtlMs } = options;
     this.#node = new StateNode({
@@ -139,7 +141,7 @@ export class StateServer implements Server {
         weight: 1,
         zone: zone ?? '',
         version: '',
-        metadata: { name: this.name },
+        metadata: { name: this.name, [MAX_TEXT_BYTES_KEY]: String(this.#textBytes) },
         load: {},
       });
       this.#health.start();
