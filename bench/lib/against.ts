@@ -284,9 +284,9 @@ async function idle({ roots, folder, load, signal, seconds }: Setting): Promise<
     measure: async (which, warmup) => {
       await using fleet = await startVersion(roots[which], join(folder, `idle-${++rounds}`), signal);
       const runner = new Runner(load, { repeats: 1, seconds, warmup }, signal);
-      const wanted = { ...scenario, peers: ['gochat'] } as const;
+      const wanted = { ...scenario, peers: ['gochat'], collects: true } as const;
       const [outcome] = (await runner.run(wanted, fleet, undefined)) as [Outcome];
-      const { whole, collected } = outcome.idle as IdleMemory;
+      const { whole, collected = Number.NaN } = outcome.idle as IdleMemory;
       return {
         figure: 1024 / collected,
         second: 1024 / whole,

@@ -21,7 +21,6 @@ export interface Row {
   readonly per_core_s_ratio: number | undefined;
   readonly idle_kib_per_connection: number | undefined;
   readonly idle_kib_per_connection_grown: number | undefined;
-  readonly idle_kib_per_connection_collected: number | undefined;
   readonly statements_per_message: number | undefined;
   readonly connects_per_s: number;
   readonly usage: readonly Usage[];
@@ -69,7 +68,6 @@ export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] 
         per_core_s_ratio: baseline === undefined || idle ? undefined : perCoreS(outcome) / perCoreS(baseline),
         idle_kib_per_connection: outcome.idle?.whole,
         idle_kib_per_connection_grown: outcome.idle?.grown,
-        idle_kib_per_connection_collected: outcome.idle?.collected,
         statements_per_message:
           outcome.rounds[0]?.statementsPerMessage === undefined
             ? undefined
@@ -102,7 +100,7 @@ export function machineText(machine: Machine): string {
 export function table(scenario: Scenario, rows: readonly Row[]): string {
   const idle = scenario.workload.scenario === 'idle';
   const head = idle
-    ? ['peer', 'KiB/connection', 'each further', 'collected', 'logins/s', 'connected']
+    ? ['peer', 'KiB/connection', 'each further', 'logins/s', 'connected']
     : [
         'peer',
         'acked/s',
@@ -119,7 +117,6 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
           row.peer,
           (row.idle_kib_per_connection ?? 0).toFixed(1),
           (row.idle_kib_per_connection_grown ?? 0).toFixed(1),
-          (row.idle_kib_per_connection_collected ?? 0).toFixed(1),
           count(row.connects_per_s),
           state(row),
         ]

@@ -31,8 +31,8 @@ export interface IdleMemory {
   readonly whole: number;
   /** From the first connections on, where there are such: what each further one costs. */
   readonly grown: number;
-  /** `whole` once Node processes have collected their garbage; with the inspector that they load for it. */
-  readonly collected: number;
+  /** Between two collections of garbage, where the scenario collects it. */
+  readonly collected?: number;
 }
 
 /** The servers' memory at one moment, MiB. */
@@ -127,7 +127,9 @@ export class Runner {
     if (door === undefined) return {};
     const isIdle = workload.scenario === 'idle';
     const own = peer.servers.filter(({ name }) => !['postgres', 'redis', 'etcd'].includes(name));
-    const readings: Promise<Reading>[] = isIdle ? [Promise.resolve({ asItStands: memoryOf(own) })] : [];
+    const collects = scenario.collects ?? false;
+    const readings: Promise<Reading>[] = isIdle ? [readMemory(own, collects)] : [];
+    await readings[0];
     const statements = isIdle ? undefined : await peer.statements?.();
     const measured = await this.#load.run(
       {
@@ -145,8 +147,7 @@ export class Runner {
       this.#signal,
       (phase) => {
         if (!isIdle || phase !== 'connected') return;
-        const isLast = workload.first === undefined || readings.length > 1;
-        const reading = setTimeout(SETTLE_MS).then(() => readMemory(own, isLast));
+        const reading = setTimeout(SETTLE_MS).then(() => readMemory(own, collects));
         // Awaited when the run is over.
         reading.catch(() => undefined);
         readings.push(reading);
@@ -182,7 +183,6 @@ async function climb(
   return best;
 }
 
-/** @param collects collects garbage as well: once all is over, as memory is another one then */
 async function readMemory(servers: readonly Tracked[], collects: boolean): Promise<Reading> {
   const asItStands = memoryOf(servers);
   if (!collects) return { asItStands };
@@ -199,11 +199,12 @@ function memoryOf(servers: readonly Tracked[]): number {
 /** @param readings with no connection, with the first ones if there are such, with all */
 function growth(readings: readonly Reading[], { connections, first = 0 }: Workload): IdleMemory {
   const [none, before, after] = [0, -2, -1].map((at) => readings.at(at)) as [Reading, Reading, Reading];
-  const each = (from: Reading, to: number, count: number) => ((to - from.asItStands) * 1024) / count;
+  const each = (from: number, to: number, count: number) => ((to - from) * 1024) / count;
+  const stood = ({ asItStands, collected = asItStands }: Reading) => collected;
   return {
-    whole: each(none, after.asItStands, connections),
-    grown: each(before, after.asItStands, connections - first),
-    collected: each(none, after.collected ?? Number.NaN, connections),
+    whole: each(stood(none), after.asItStands, connections),
+    grown: each(stood(before), after.asItStands, connections - first),
+    ...(after.collected !== undefined && { collected: each(stood(none), after.collected, connections) }),
   };
 }
 

@@ -43,6 +43,8 @@ export interface Scenario {
   readonly peers: readonly PeerName[];
   /** Part of a run without arguments. */
   readonly usual: boolean;
+  /** idle: garbage is collected before memory is read. It varies less then, and is not what people see. */
+  readonly collects?: boolean;
   /** One round says it all. */
   readonly once?: boolean;
 }
