@@ -158,10 +158,14 @@ const limits = {
     .describe('logins of one address that may fail a minute'),
   framesPerSecond: integer(1, 10_000_000)
     .default(1000)
-    .describe('frames a second of one account at one worker, so many at once; beyond them it is not read'),
+    .describe(
+      'frames a second of one account at one worker, a quarter of them at once; beyond them it is not read',
+    ),
   bytesPerSecond: integer(1024, 1_073_741_824)
     .default(1_048_576)
-    .describe('bytes a second of one account at one worker, so many at once; beyond them it is not read'),
+    .describe(
+      'bytes a second of one account at one worker, a quarter of them at once; beyond them it is not read',
+    ),
   tlsTimeoutMs: integer(100, 60_000).default(5_000).describe('deadline of a TLS handshake, ms'),
   tlsCert: text()
     .optional()

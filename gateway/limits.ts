@@ -25,9 +25,9 @@ export interface GatewayLimits {
   readonly connectsPerSecond: number;
   /** Logins of one address that may fail a minute; each worker allows its share. @default 60 */
   readonly loginFailuresPerMinute: number;
-  /** Frames a second of one account at one worker, so many at once; beyond them it is not read. @default 1_000 */
+  /** Frames a second of one account at one worker, SEND_BURST_PART of it at once; beyond it is not read. @default 1_000 */
   readonly framesPerSecond: number;
-  /** Bytes a second of one account at one worker, so many at once. @default 1 MiB */
+  /** Bytes a second of one account at one worker, SEND_BURST_PART of it at once. @default 1 MiB */
   readonly bytesPerSecond: number;
   /** Deadline of a TLS handshake, ms. @default 5_000 */
   readonly tlsTimeoutMs: number;
@@ -97,6 +97,8 @@ export function shareOf(limits: GatewayLimits, workers: number): GatewayLimits {
 export const MAX_BEHIND_BYTES = 256 * 1024 * 1024;
 /** Above 1 / SOFT_PART of the outbound bound ephemeral frames are left out; below it a slow reader has caught up. */
 export const SOFT_PART = 4;
+/** What an account may send at once of what it may send a second: what a client has under way, and no more. */
+export const SEND_BURST_PART = 1 / 4;
 /** So many logins a second use up what an account may send: a loop of them waits. */
 export const LOGINS_PER_SECOND = 50;
 /** The same for TYPING, which goes to all members of a conversation; a client sends it every 3 s. */

@@ -1,9 +1,17 @@
 /** What an account may send by all of its connections to a worker: frames and bytes a second, each a token bucket. */
 import { FrameType } from '../proto/mod.ts';
-import { type GatewayLimits, LOGINS_PER_SECOND, TYPING_PER_SECOND, WHEEL_TICK_MS } from './limits.ts';
+import {
+  type GatewayLimits,
+  LOGINS_PER_SECOND,
+  SEND_BURST_PART,
+  TYPING_PER_SECOND,
+  WHEEL_TICK_MS,
+} from './limits.ts';
 
 /** So many units are a frame or a byte; with it a tick's refill is a whole number. */
 const UNITS = 1000 / WHEEL_TICK_MS;
+/** Of a rate a second so many units are there at most. */
+const FULL = UNITS * SEND_BURST_PART;
 
 /** An account, as long as it has connections here or owes something. */
 export interface Budget {
@@ -16,8 +24,8 @@ export interface Budget {
 }
 
 /**
- * Charges accounts on the deadlines' coarse clock: per frame a few whole-number operations. Each may send at once what
- * the rate allows in a second. The last frame before that is used up may take more than what is left: that is owed.
+ * Charges accounts on the deadlines' coarse clock: per frame a few operations. Each may send at once what the rate allows
+ * in a part of a second. The last frame before that is used up may take more than what is left: that is owed.
  */
 export class SendBudgets {
   readonly #limits: Pick<GatewayLimits, 'framesPerSecond' | 'bytesPerSecond'>;
@@ -45,8 +53,8 @@ export class SendBudgets {
       budget = {
         user,
         connections: 0,
-        frameUnits: framesPerSecond * UNITS,
-        byteUnits: bytesPerSecond * UNITS,
+        frameUnits: framesPerSecond * FULL,
+        byteUnits: bytesPerSecond * FULL,
         refilled: this.#tick(),
       };
       this.#accounts.set(user, budget);
@@ -95,7 +103,7 @@ export class SendBudgets {
   #isFull(budget: Budget): boolean {
     this.#refill(budget);
     const { framesPerSecond, bytesPerSecond } = this.#limits;
-    return budget.frameUnits >= framesPerSecond * UNITS && budget.byteUnits >= bytesPerSecond * UNITS;
+    return budget.frameUnits >= framesPerSecond * FULL && budget.byteUnits >= bytesPerSecond * FULL;
   }
 
   #refill(budget: Budget): void {
@@ -103,8 +111,8 @@ export class SendBudgets {
     const ticks = tick - budget.refilled;
     if (ticks === 0) return;
     const { framesPerSecond, bytesPerSecond } = this.#limits;
-    budget.frameUnits = Math.min(framesPerSecond * UNITS, budget.frameUnits + ticks * framesPerSecond);
-    budget.byteUnits = Math.min(bytesPerSecond * UNITS, budget.byteUnits + ticks * bytesPerSecond);
+    budget.frameUnits = Math.min(framesPerSecond * FULL, budget.frameUnits + ticks * framesPerSecond);
+    budget.byteUnits = Math.min(bytesPerSecond * FULL, budget.byteUnits + ticks * bytesPerSecond);
     budget.refilled = tick;
   }
 }
