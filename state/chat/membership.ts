@@ -157,19 +157,18 @@ export class Membership {
     if (change !== MEMBER_CHANGE_JOINED) this.#options.fanout.announceTo([member.user], frame);
   }
 
-  /** Finds who is meant among the members, else among the accounts: a repeated removal finds its member gone. */
+  /** Finds who is meant: a name among the accounts, an id among the members, as only they have a name to be told. */
   async #find(room: ConversationId, user: string): Promise<Actor> {
     const { store } = this.#options;
-    const id = DECIMAL.test(user) ? BigInt(user) : undefined;
-    const name = id === undefined ? parseName(user) : '';
-    const list = await store.membersOf(room);
-    const member = list?.members.find((other) =>
-      id === undefined ? other.name === name : other.user === id,
-    );
-    if (member !== undefined) return { user: member.user, userName: member.name };
-    const account = id === undefined ? await store.findAccount(name) : { id: id as UserId, name };
+    if (DECIMAL.test(user)) {
+      const id = BigInt(user) as UserId;
+      const list = await store.membersOf(room);
+      return { user: id, userName: list?.members.find((member) => member.user === id)?.name ?? '' };
+    }
+    const name = parseName(user);
+    const account = await store.findAccount(name);
     if (account === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name } });
-    return { user: account.id, userName: account.name };
+    return { user: account.id, userName: name };
   }
 }
 

@@ -62,3 +62,26 @@ describe('pages', () => {
     expect([last.conversations, last.more, last.gone.length]).toEqual([[], false, 5000]);
   });
 });
+
+test('members: those online first, then by name, and other work goes on while many are looked at', async () => {
+  const { node, store, worker } = await testNode();
+  const users = Array.from({ length: 30_000 }, (_, n) => BigInt(n + 1));
+  const room = store.addRoom(7n, 'hall', users);
+  const w = worker();
+  for (const user of [29_999n, 3n, 20_000n]) w.attach(Number(user), user);
+  let turns = 0;
+  let isOver = false;
+  const turn = () => {
+    turns++;
+    if (!isOver) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const { members } = await node.rooms.members(ANN.user, room);
+  isOver = true;
+  expect(members).toHaveLength(2000);
+  expect(members.slice(0, 3).map(({ user }) => user)).toEqual([20_000n, 29_999n, 3n]);
+  expect(members.map(({ online }) => online)).toEqual(members.map((_, at) => at < 3));
+  const names = members.slice(3).map(({ name }) => name);
+  expect(names).toEqual(names.toSorted((a, b) => (a < b ? -1 : 1)));
+  expect(turns).toBeGreaterThanOrEqual(5);
+});

@@ -1,8 +1,9 @@
 /** What users ask about conversations: list them, read back, synchronise. */
+import { setImmediate } from 'node:timers/promises';
 import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
 import type { client, state } from '../../proto/mod.ts';
 import type { Caller } from '../session/location-map.ts';
-import type { Store } from '../store/store.ts';
+import type { Member, Store } from '../store/store.ts';
 import { CONVERSATION_BYTES, GONE_BYTES, PageBudget } from './page-budget.ts';
 import { toConversation, toGone, toMessage } from './present.ts';
 
@@ -14,6 +15,8 @@ const MAX_PAGE_LIMIT = 200;
 const DEFAULT_PAGE_LIMIT = 50;
 /** Members that one answer lists, those online first. */
 const MAX_MEMBERS = 2000;
+/** Members that are looked at in one turn of the event loop. */
+const MEMBERS_A_TURN = 5000;
 
 export interface RoomsOptions {
   readonly store: Store;
@@ -73,13 +76,18 @@ export class Rooms {
     const id = conversationId(conversation);
     const list = id === undefined ? undefined : await this.#options.store.membersOf(id);
     if (list?.members.some((member) => member.user === user) !== true) throw new GochatError('NOT_A_MEMBER');
-    const members = list.members.map((member) => ({
-      user: member.user,
-      name: member.name,
-      online: this.#options.isOnline(member.user),
-    }));
-    members.sort((a, b) => Number(b.online) - Number(a.online) || (a.name < b.name ? -1 : 1));
-    return { members: members.slice(0, MAX_MEMBERS) };
+    const online: Member[] = [];
+    const offline: Member[] = [];
+    for (const [at, member] of list.members.entries()) {
+      if (at % MEMBERS_A_TURN === MEMBERS_A_TURN - 1) await setImmediate();
+      const some = this.#options.isOnline(member.user) ? online : offline;
+      if (some.length < MAX_MEMBERS) some.push(member);
+    }
+    const present = (members: Member[], isOnline: boolean) =>
+      members
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+        .map(({ user: id, name }) => ({ user: id, name, online: isOnline }));
+    return { members: [...present(online, true), ...present(offline, false)].slice(0, MAX_MEMBERS) };
   }
 
   /** What the log holds beyond the cursors; a page that would be too large is cut and says that there is more. */

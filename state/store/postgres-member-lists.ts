@@ -1,4 +1,5 @@
 /** Member lists from PostgreSQL, many in one statement: while some are on their way, the next ones gather. */
+import { setImmediate } from 'node:timers/promises';
 import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
 import { integerArray } from './postgres-arrays.ts';
 import type { PostgresPool } from './postgres-pool.ts';
@@ -9,6 +10,8 @@ const MAX_STATEMENTS = 2;
 const MAX_CONVERSATIONS = 256;
 /** A statement ends before the conversation that follows so many members; the rest is asked for again. */
 const MAX_MEMBERS = 20_000;
+/** Rows that are read in one turn of the event loop. */
+const ROWS_A_TURN = 5000;
 
 /** A row of gochat_members; nulls for a conversation without members. */
 interface MemberRow {
@@ -76,6 +79,7 @@ export class PostgresMemberLists {
       if (first === undefined || question === undefined) return answered;
       const members: MemberList['members'][number][] = [];
       for (; rows[at]?.n === first.n; at++) {
+        if (at % ROWS_A_TURN === ROWS_A_TURN - 1) await setImmediate();
         const { user_id: user, name, visible_after_seq: visible } = rows[at] as MemberRow;
         if (user !== null) members.push({ user, name: name ?? '', visibleAfterSeq: Number(visible) });
       }
