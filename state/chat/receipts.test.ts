@@ -54,6 +54,20 @@ describe('Receipts', () => {
     expect(store.lines).toEqual(['phone/7:1,0', 'phone/7:3,0']);
   });
 
+  test('a user with as many as it may have: is full until they are written, and others are not', async () => {
+    const store = new Cursors();
+    const receipts = new Receipts(store, { cursorMoves: 100, cursorMovesPerUser: 3 }, logger);
+    const bob = { ...ANN, user: 2n as UserId };
+    receipts.add(ANN, [receipt(7n, 1), receipt(8n, 1)]);
+    receipts.add(ANN, [receipt(7n, 2)]);
+    receipts.add(bob, [receipt(7n, 1)]);
+    expect([receipts.isFull(ANN.user), receipts.isFull(bob.user)]).toEqual([false, false]);
+    receipts.add(ANN, [receipt(9n, 1)]);
+    expect([receipts.isFull(ANN.user), receipts.isFull(bob.user)]).toEqual([true, false]);
+    await settle();
+    expect(receipts.isFull(ANN.user)).toBe(false);
+  });
+
   test('a write that fails: is repeated with what has come since, nothing goes back', async () => {
     const store = new Cursors();
     const receipts = new Receipts(store, { cursorMoves: 100, cursorMovesPerUser: 100 }, logger);
