@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { ConversationId, UserId } from '../../common/mod.ts';
 import { client, deliverCount, encodeFrame, FrameType, LinkKind } from '../../proto/mod.ts';
 import { settle, testNode, until } from '../testing/test-node.ts';
@@ -59,6 +59,20 @@ describe('fan-out', () => {
     b.stream.queuedBytes = 0;
     b.drained();
     expect(b.take()).toEqual([]);
+  });
+
+  test('TYPING to conversations that nobody knows: asks the store for a few at a time', async () => {
+    const { store, worker } = await testNode();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const asked = vi.spyOn(store, 'membersOf').mockReturnValue(promise);
+    const w = worker();
+    w.attach(1, 1n);
+    for (let room = 1n; room <= 100n; room++) w.frames([1, encodeFrame(FrameType.TYPING, 0, room)]);
+    expect(asked).toHaveBeenCalledTimes(16);
+    resolve(undefined);
+    await settle();
+    w.frames([1, encodeFrame(FrameType.TYPING, 0, 101n)]);
+    expect(asked).toHaveBeenCalledTimes(17);
   });
 
   test('TYPING after a silence: who left by way of another node is not told', async () => {

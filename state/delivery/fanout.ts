@@ -12,6 +12,8 @@ import { ConversationCache, EVERYBODY, type Entry, type Push } from './conversat
 
 /** Member lists asked of the store at once. */
 const MAX_LOADS = 512;
+/** With so many under way none is asked for the sake of what may be left out. */
+const MAX_EPHEMERAL_LOADS = 16;
 /** Above this many members the resolved connections are kept from one message to the next. */
 const KEEP_TARGETS_FROM = 16;
 /** Who is typing is of no use in a crowd. */
@@ -94,7 +96,7 @@ export class Fanout {
     conn: number,
   ): void {
     // What may be left out must not make others wait.
-    if (this.#toLoad.length > 0) return;
+    if (this.#loads >= MAX_EPHEMERAL_LOADS) return;
     const entry = this.#cache.entry(conversation);
     if (entry.version < 0 || performance.now() - entry.checkedMs > this.#options.limits.ephemeralMembersMs) {
       entry.typed = () => this.#deliverEphemeral(entry, sender, frame, from, conn);
