@@ -11,12 +11,15 @@ let congested: boolean;
 let taken: string[];
 let throttle: Throttle;
 let conns = 0;
+let turnsPerSecond: number;
 
 beforeEach(() => {
   left = new Map();
   congested = false;
+  turnsPerSecond = 1000;
   taken = [];
   throttle = new Throttle({
+    turnsPerSecond: () => turnsPerSecond,
     hasRoom: (budget) => (left.get(budget) ?? 0) > 0,
     owesLittle: (budget) => (left.get(budget) ?? 0) > -2,
     isCongested: () => congested,
@@ -88,6 +91,14 @@ test('connections of one account: take turns, whatever each has waiting', () => 
   hold(open('a', budget), 1, 2, 3, 4, 5);
   hold(open('b', budget), 1);
   expect(look(budget, 3)).toEqual(['a1/1', 'b1/1', 'b read', 'a2/2']);
+});
+
+test('much that there is room for: goes on in portions', () => {
+  const budget = account();
+  turnsPerSecond = 100;
+  hold(open('a', budget), 1, 2, 3);
+  expect(look(budget, 50)).toEqual(['a1/1', 'a2/2']);
+  expect(look(budget, 50)).toEqual(['a3/3', 'a read']);
 });
 
 test('accounts: one that has nothing left does not hold up another', () => {

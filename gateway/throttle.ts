@@ -1,10 +1,14 @@
 /** Connections whose account has sent too much: they are not read, and what came of them already waits for its turn. */
 import { type Connection, Phase } from './connection.ts';
 import { HeldFrames } from './held-frames.ts';
-import { WHEEL_TICK_MS } from './limits.ts';
 import type { Budget } from './send-budget.ts';
 
+/** Turns come in small portions: what waits is not to arrive at state all at once whenever the budgets are filled. */
+const LOOK_MS = 20;
+
 export interface ThrottleContext {
+  /** Turns of an account a second. */
+  turnsPerSecond(): number;
   /** A connection is held back from now on. */
   onHeld(connection: Connection): void;
   /** Whether the account has something left. */
@@ -47,7 +51,7 @@ export class Throttle {
       const queue = this.#waiting.get(budget);
       if (queue === undefined) this.#waiting.set(budget, [connection]);
       else queue.push(connection);
-      this.#timer ??= setInterval(() => this.look(), WHEEL_TICK_MS);
+      this.#timer ??= setInterval(() => this.look(), LOOK_MS);
     }
     if (frame !== undefined) connection.held.push(frame, bytes);
   }
@@ -77,7 +81,8 @@ export class Throttle {
 
   #serve(budget: Budget, queue: Connection[]): void {
     const context = this.#context;
-    while (queue.length > 0) {
+    let turns = Math.ceil((context.turnsPerSecond() * LOOK_MS) / 1000);
+    while (queue.length > 0 && turns > 0) {
       const connection = queue[0] as Connection;
       const { held } = connection;
       if (held === undefined) {
@@ -87,6 +92,7 @@ export class Throttle {
       }
       if (context.isCongested() || !context.hasRoom(budget)) return;
       queue.shift();
+      turns--;
       if (connection.phase === Phase.TOKEN) {
         connection.held = undefined;
         context.onLogin(connection);

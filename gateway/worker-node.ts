@@ -110,6 +110,7 @@ export class WorkerNode {
       },
     });
     this.#throttle = new Throttle({
+      turnsPerSecond: () => limits.framesPerSecond,
       hasRoom: (budget) => this.#guard.hasRoom(budget),
       owesLittle: (budget) => this.#guard.owesLittle(budget),
       isCongested: () => this.#uplink.congested,
