@@ -45,6 +45,7 @@ test-coverage: all ## Run every test and report coverage
 lint: install ## Check style and the rules between folders
 	@$(NODE) biome format .
 	@$(NODE) oxlint --type-aware
+	@$(NODE) node scripts/check-imports.ts
 
 fmt: install ## Format the code
 	@$(NODE) biome format --write .

@@ -25,8 +25,12 @@ function packagesOf(path: string): string[] {
 const METRICS = '@opentelemetry/sdk-metrics';
 
 test.each([
-  ['a gateway worker', 'gateway/worker-node.ts', ['zod', 'yaml', METRICS, 'protobufjs', 'ioredis', 'pg']],
-  ['the SQLite worker', 'state/store/sqlite-engine.ts', ['zod', 'pino', '@grpc/grpc-js', METRICS]],
+  [
+    'a gateway worker',
+    'gateway/supervisor/worker-node.ts',
+    ['zod', 'yaml', METRICS, 'protobufjs', 'ioredis', 'pg'],
+  ],
+  ['the SQLite worker', 'state/store/sqlite/engine.ts', ['zod', 'pino', '@grpc/grpc-js', METRICS]],
   ['the client', 'cmd/client.ts', ['@grpc/grpc-js', 'fastify', 'ioredis', 'pg', METRICS]],
   ['gochat up', 'cmd/up.ts', ['ioredis', METRICS, '@opentelemetry/sdk-trace', '@grpc/reflection']],
 ])('%s: loads nothing that it does not need at start', (_, path, unneeded) => {

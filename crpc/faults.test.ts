@@ -1,8 +1,8 @@
 /** Three servers as processes on a real etcd, under load: one is killed, frozen, slow; all are restarted in turn. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { silentLogger as logger } from '../common/mod.ts';
-import { openRegistry } from './registry-url.ts';
-import type { Registry, Snapshot } from './registry.ts';
+import { openRegistry } from './registry/registry-url.ts';
+import type { Registry, Snapshot } from './registry/registry.ts';
 import { EchoCluster, hello } from './testing/cluster.ts';
 import { EchoProcess, Load } from './testing/echo-process.ts';
 import { TestEtcd } from './testing/etcd.ts';

@@ -1,7 +1,7 @@
 /** The instruments of crpc. Calls are counted per call, batch streams per batch, never per record. */
 import type { Counter, Histogram } from '@opentelemetry/api';
 import { meter } from '../common/mod.ts';
-import { splitMethod } from './interceptor.ts';
+import { splitMethod } from './interceptors/interceptor.ts';
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const RECORDS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];

@@ -3,12 +3,12 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { FrameParser, frameFromJson, FrameType } from '../proto/mod.ts';
-import { TestClient } from './test-client.ts';
-import { JsonClient } from './test-json-client.ts';
-import { heldBytes } from './test-memory.ts';
-import { TestNode } from './test-node.ts';
-import { FakeState } from './test-state.ts';
-import { TokenMaker } from './test-tokens.ts';
+import { TestClient } from './testing/test-client.ts';
+import { JsonClient } from './testing/test-json-client.ts';
+import { heldBytes } from './testing/test-memory.ts';
+import { TestNode } from './testing/test-node.ts';
+import { FakeState } from './testing/test-state.ts';
+import { TokenMaker } from './testing/test-tokens.ts';
 
 const FRAMES = Number(process.env['GOCHAT_TEST_FUZZ_FRAMES'] ?? 100_000);
 const SEED = Number(process.env['GOCHAT_TEST_FUZZ_SEED'] ?? 1);

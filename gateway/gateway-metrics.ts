@@ -1,7 +1,12 @@
 /** The gateway's metrics: what the workers count, summed in the supervisor. */
 import type { ObservableResult } from '@opentelemetry/api';
 import { meter } from '../common/mod.ts';
-import { type DisconnectCode, newWorkerStats, type Refusal, type WorkerStats } from './worker-stats.ts';
+import {
+  type DisconnectCode,
+  newWorkerStats,
+  type Refusal,
+  type WorkerStats,
+} from './supervisor/worker-stats.ts';
 
 /** A worker as the gauges see it. */
 export interface MeasuredWorker {

@@ -5,11 +5,11 @@ import { WebSocket } from 'ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { FrameType } from '../proto/mod.ts';
 import { type GatewayLimits, MAX_PARTIAL_BYTES } from './limits.ts';
-import { TestClient } from './test-client.ts';
-import { JsonClient } from './test-json-client.ts';
-import { TestNode } from './test-node.ts';
-import { FakeState } from './test-state.ts';
-import { TokenMaker } from './test-tokens.ts';
+import { TestClient } from './testing/test-client.ts';
+import { JsonClient } from './testing/test-json-client.ts';
+import { TestNode } from './testing/test-node.ts';
+import { FakeState } from './testing/test-state.ts';
+import { TokenMaker } from './testing/test-tokens.ts';
 
 /** Addresses of this machine besides the one that the bystander has. */
 const ELSEWHERE = '127.0.0.2';

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SendResult } from '../crpc/mod.ts';
 import { encodeFrame, encodePublishHead, FrameType, LinkKind, NOBODY } from '../proto/mod.ts';
-import type { TestClient } from './test-client.ts';
-import { FakeLinks, topicRecord } from './test-link.ts';
-import { TestNode } from './test-node.ts';
-import { FakeState } from './test-state.ts';
-import { TokenMaker } from './test-tokens.ts';
+import type { TestClient } from './testing/test-client.ts';
+import { FakeLinks, topicRecord } from './testing/test-link.ts';
+import { TestNode } from './testing/test-node.ts';
+import { FakeState } from './testing/test-state.ts';
+import { TokenMaker } from './testing/test-tokens.ts';
 
 /** Answers the next RESYNC as a client must. */
 async function resync(client: TestClient): Promise<void> {

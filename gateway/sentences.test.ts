@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
-import { TestClient } from './test-client.ts';
-import { TestNode } from './test-node.ts';
-import { FakeState } from './test-state.ts';
-import { TokenMaker } from './test-tokens.ts';
+import { TestClient } from './testing/test-client.ts';
+import { TestNode } from './testing/test-node.ts';
+import { FakeState } from './testing/test-state.ts';
+import { TokenMaker } from './testing/test-tokens.ts';
 
 let tokens: TokenMaker;
 let state: FakeState;

@@ -5,9 +5,9 @@ import { silentLogger } from '../common/mod.ts';
 import { type Endpoint, MemoryRegistry, type Registry } from '../crpc/mod.ts';
 import { encodeFrame, FrameType, readClientAddresses } from '../proto/mod.ts';
 import { type GatewayOptions, GatewayServer } from './server.ts';
-import { TestClient } from './test-client.ts';
-import { FakeState } from './test-state.ts';
-import { TokenMaker } from './test-tokens.ts';
+import { TestClient } from './testing/test-client.ts';
+import { FakeState } from './testing/test-state.ts';
+import { TokenMaker } from './testing/test-tokens.ts';
 
 const HOST = '127.0.0.1';
 

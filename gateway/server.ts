@@ -2,19 +2,19 @@
 import { GochatError, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import { joinAddress } from '../proto/mod.ts';
-import type { Advertised } from './advertise.ts';
-import type { Port, Ports, ToWorker } from './control.ts';
-import { Descriptors } from './descriptors.ts';
-import type { TlsMaterial } from './door.ts';
-import { GatewayEntry } from './gateway-entry.ts';
+import type { Advertised } from './accept/advertise.ts';
+import type { Port, Ports, ToWorker } from './supervisor/control.ts';
+import { Descriptors } from './accept/descriptors.ts';
+import type { TlsMaterial } from './accept/tls-material.ts';
+import { GatewayEntry } from './supervisor/gateway-entry.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
-import { GatewayNumber } from './gateway-number.ts';
+import { GatewayNumber } from './supervisor/gateway-number.ts';
 import { DEFAULT_LIMITS, type GatewayLimits, reloadedLimits } from './limits.ts';
-import { assertPortFree } from './listen-check.ts';
-import { LoadPublisher } from './load-publisher.ts';
-import { RegistryFeed } from './registry-feed.ts';
-import { loadTls, type TlsFiles } from './tls-material.ts';
-import { WorkerPool } from './worker-pool.ts';
+import { assertPortFree } from './accept/listen-check.ts';
+import { LoadPublisher } from './supervisor/load-publisher.ts';
+import { RegistryFeed } from './supervisor/registry-feed.ts';
+import { loadTls, type TlsFiles } from './accept/tls-material.ts';
+import { WorkerPool } from './supervisor/worker-pool.ts';
 
 export interface GatewayOptions {
   /** Names this process start; unique among the gateways. */
@@ -53,7 +53,10 @@ export interface GatewayOptions {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+const ENTRY = new URL(
+  import.meta.url.endsWith('.ts') ? './supervisor/worker.ts' : './supervisor/worker.js',
+  import.meta.url,
+);
 
 /**
  * Supervises the workers of a gateway.

@@ -1,4 +1,5 @@
 /** Placement: which gateways a client is told, best first. */
+import type { Choice, Draw, Others } from './draw.ts';
 import type { Fleet, Transport } from './fleet.ts';
 import type { Gateway } from './gateway.ts';
 import type { Homes } from './homes.ts';
@@ -46,23 +47,6 @@ export interface PlacementRequest {
 }
 
 export const ANY: PlacementRequest = { n: MAX_GATEWAYS, zone: '', transport: 'tcp', uid: '' };
-
-export interface Choice {
-  readonly gateway: Gateway;
-  readonly score: number;
-}
-
-/** Gateways drawn together; within a tick many clients may be told the same. */
-export interface Draw {
-  readonly choices: readonly Choice[];
-  /** The choices as they stand in an answer; undefined until somebody has written them. */
-  text: string | undefined;
-}
-
-/** What comes after homes, in any order; the spare one takes the place of a home that is among them. */
-export interface Others extends Draw {
-  readonly spare: Choice | undefined;
-}
 
 /** What a client is told: its home, if it is to go there, and then the others. */
 export class Placed {

@@ -1,7 +1,7 @@
 /** A pool: gateways that a request may be sent to, drawn at random by the room they have. */
+import type { Others } from './draw.ts';
 import type { Gateway } from './gateway.ts';
 import type { Homes } from './homes.ts';
-import type { Others } from './placement.ts';
 
 /** Holds for one tick: the weights are those of its making. */
 export class Pool {

@@ -11,6 +11,8 @@ import { readU32 } from './bytes.ts';
 
 export const LENGTH_BYTES = 4;
 export const HEADER_BYTES = 16;
+/** Offset of the key in a frame. */
+export const KEY_AT = 8;
 /** Value of the length field of a frame without payload: the smallest one that is valid. */
 export const MIN_FRAME_BYTES = HEADER_BYTES - LENGTH_BYTES;
 export const PROTOCOL_VERSION = 1;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compiles gateway/write-many.c and common/malloc-trim.c for the Node.js that GoChat runs on. Without a C compiler, or
+# Compiles gateway/push/write-many.c and common/malloc-trim.c for the Node.js that GoChat runs on. Without a C compiler, or
 # without that Node's headers, GoChat does without them: a room then costs the gateway about a fifth more, and less of
 # what a peak held goes back to the system.
 set -eu
@@ -19,7 +19,7 @@ if ! command -v "$compiler" >/dev/null || [ -z "$headers" ]; then
   exit 0
 fi
 case $(uname -s) in Darwin) undefined='-undefined dynamic_lookup' ;; *) undefined= ;; esac
-for part in gateway/write-many common/malloc-trim; do
+for part in gateway/push/write-many common/malloc-trim; do
   out=$root/dist/$part.node
   mkdir -p "$(dirname -- "$out")"
   # shellcheck disable=SC2086

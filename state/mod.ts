@@ -1,5 +1,5 @@
 /** The state server and the engines it stands on. */
-export type { SeedAccount } from './chat/accounts.ts';
+export type { SeedAccount } from './identity/accounts.ts';
 export { checkHotStateUrl, openHotState } from './hot/mod.ts';
 export type { HotState } from './hot/mod.ts';
 export { DEFAULT_LIMITS } from './limits.ts';

@@ -8,9 +8,9 @@ import {
   type UserId,
 } from '../common/mod.ts';
 import type { BatchStream } from '../crpc/mod.ts';
-import { Accounts } from './chat/accounts.ts';
+import { Accounts } from './identity/accounts.ts';
 import { Membership } from './chat/membership.ts';
-import { Passwords } from './chat/passwords.ts';
+import { Passwords } from './identity/passwords.ts';
 import { Receipts } from './chat/receipts.ts';
 import { Requests } from './chat/requests.ts';
 import { Rooms } from './chat/rooms.ts';
@@ -23,16 +23,16 @@ import type { Eviction, HotState } from './hot/hot-state.ts';
 import { CLOCK_SKEW_MS, DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
 import { Link } from './link/link.ts';
 import type { LinkContext } from './link/link-context.ts';
-import type { TracedWorker } from './message-path.ts';
+import type { TracedWorker } from './explain/message-path.ts';
 import { stateMetrics } from './metrics.ts';
 import type { Downlink } from './session/downlink.ts';
 import { concerns, Evictions } from './session/evictions.ts';
 import { LocationMap } from './session/location-map.ts';
 import { Presence } from './session/presence.ts';
-import { SessionLog } from './session/session-log.ts';
+import { SessionLog } from './explain/session-log.ts';
 import { Sessions } from './session/sessions.ts';
 import type { RevocationStore, Store } from './store/store.ts';
-import { TraceRing } from './trace-ring.ts';
+import { TraceRing } from './explain/trace-ring.ts';
 
 /** What makes the ids. */
 export interface IdSource {

@@ -4,15 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { type Logger, once, type OperatorRoutes, type Server } from '../common/mod.ts';
 import { CrpcServer, type Registration, type Registry, type TlsOptions } from '../crpc/mod.ts';
 import { link, MAX_TEXT_BYTES_KEY, state } from '../proto/mod.ts';
-import type { SeedAccount } from './chat/accounts.ts';
+import type { SeedAccount } from './identity/accounts.ts';
 import { accountService, chatService } from './chat/service.ts';
-import { Tokens } from './chat/tokens.ts';
+import { Tokens } from './identity/tokens.ts';
 import { Health } from './health.ts';
 import type { HotState } from './hot/hot-state.ts';
 import { DEFAULT_LIMITS, DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
 import { NodeIds } from './node-ids.ts';
 import { StateNode } from './node.ts';
-import { operatorRoutes } from './operator-routes.ts';
+import { operatorRoutes } from './explain/operator-routes.ts';
 import type { DurableStore } from './store/store.ts';
 
 const SERVICE = 'state';

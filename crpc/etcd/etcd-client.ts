@@ -1,10 +1,10 @@
 /** A thin client of etcd's v3 API: every call has a deadline, and every failure is REGISTRY_UNREACHABLE with its cause. */
 import { GochatError, GrpcStatus } from '../../common/mod.ts';
-import { Channel } from '../channel.ts';
-import { createClient } from '../client.ts';
-import type { TlsOptions } from '../credentials.ts';
-import type { CallOptions, CrpcClient } from '../client.ts';
-import { statusOf } from '../status.ts';
+import { Channel } from '../client/channel.ts';
+import { createClient } from '../client/client.ts';
+import type { TlsOptions } from '../client/credentials.ts';
+import type { CallOptions, CrpcClient } from '../client/client.ts';
+import { statusOf } from '../client/status.ts';
 import { AuthService, KVService, LeaseService, WatchService } from './gen/etcd.ts';
 import type { KeyValue, TxnRequest, WatchResponse } from './gen/etcd.ts';
 

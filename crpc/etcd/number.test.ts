@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger as logger } from '../../common/mod.ts';
-import { EtcdRegistry } from '../registry-etcd.ts';
-import type { EtcdRegistryOptions } from '../registry-etcd.ts';
-import type { LeasedId, Registry, Snapshot } from '../registry.ts';
+import { EtcdRegistry } from '../registry/registry-etcd.ts';
+import type { EtcdRegistryOptions } from '../registry/registry-etcd.ts';
+import type { LeasedId, Registry, Snapshot } from '../registry/registry.ts';
 import { until } from '../testing/cluster.ts';
 import { TestEtcd } from '../testing/etcd.ts';
 import { NumberHolder } from '../testing/number-holder.ts';

@@ -1,7 +1,7 @@
 /** Small numbers leased from etcd: each live process has another one. */
 import { GochatError, once } from '../../common/mod.ts';
 import type { Logger } from '../../common/mod.ts';
-import type { LeasedId } from '../registry.ts';
+import type { LeasedId } from '../registry/registry.ts';
 import type { EtcdClient, KeyRange } from './etcd-client.ts';
 import type { TxnRequest } from './gen/etcd.ts';
 import type { Lease } from './lease.ts';

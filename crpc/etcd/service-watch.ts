@@ -1,9 +1,9 @@
 /** One service as etcd knows it: a mirror of its keys, shown through the mass-loss guard. */
 import type { Logger } from '../../common/mod.ts';
-import { decodeEndpoint } from '../endpoint-codec.ts';
-import { MassLossGuard } from '../mass-loss-guard.ts';
+import { decodeEndpoint } from '../balance/endpoint-codec.ts';
+import { MassLossGuard } from '../balance/mass-loss-guard.ts';
 import { crpcMetrics } from '../metrics.ts';
-import type { Endpoint, Snapshot } from '../registry.ts';
+import type { Endpoint, Snapshot } from '../registry/registry.ts';
 import type { EtcdClient, KeyRange } from './etcd-client.ts';
 import { Mirror } from './mirror.ts';
 import type { MirrorValue } from './mirror.ts';

@@ -4,8 +4,8 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { silentLogger as logger } from '../../common/mod.ts';
 import { link } from '../../proto/mod.ts';
-import { openBatchStream } from '../batch-client.ts';
-import { CrpcServer } from '../server.ts';
+import { openBatchStream } from '../batch/batch-client.ts';
+import { CrpcServer } from '../server/server.ts';
 
 const service = link.LinkServiceService;
 

@@ -1,11 +1,11 @@
 /** Echo servers within the test's process, and the small things that tests of calls need. */
 import { silentLogger as logger } from '../../common/mod.ts';
-import type { ChannelOptions } from '../channel.ts';
-import { createClient } from '../client.ts';
-import type { CrpcClient } from '../client.ts';
-import type { Handlers } from '../definition.ts';
-import { CrpcServer } from '../server.ts';
-import type { CrpcServerOptions } from '../server.ts';
+import type { ChannelOptions } from '../client/channel.ts';
+import { createClient } from '../client/client.ts';
+import type { CrpcClient } from '../client/client.ts';
+import type { Handlers } from '../client/definition.ts';
+import { CrpcServer } from '../server/server.ts';
+import type { CrpcServerOptions } from '../server/server.ts';
 import { EchoService } from './gen/echo.ts';
 import type { EchoRequest } from './gen/echo.ts';
 

@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import type { CallOptions } from '../client.ts';
+import type { CallOptions } from '../client/client.ts';
 import { hello } from './cluster.ts';
 import type { EchoClient } from './cluster.ts';
 import type { EchoServerOrder } from './echo-server.ts';

@@ -4,8 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger as logger } from '../../common/mod.ts';
-import { openRegistry } from '../registry-url.ts';
-import { CrpcServer } from '../server.ts';
+import { openRegistry } from '../registry/registry-url.ts';
+import { CrpcServer } from '../server/server.ts';
 import { EchoService } from './gen/echo.ts';
 
 /** What the parent may say. */

@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { silentLogger as logger } from '../../common/mod.ts';
-import { EtcdRegistry } from '../registry-etcd.ts';
+import { EtcdRegistry } from '../registry/registry-etcd.ts';
 
 export class NumberHolder implements AsyncDisposable {
   readonly value: number;

@@ -3,8 +3,8 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeTracing, enableTracing, silentLogger as logger } from '../../common/mod.ts';
-import { createClient } from '../client.ts';
-import { CrpcServer } from '../server.ts';
+import { createClient } from '../client/client.ts';
+import { CrpcServer } from '../server/server.ts';
 import { EchoService } from './gen/echo.ts';
 
 export class Relay implements AsyncDisposable {

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, connect } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Endpoint } from '../registry.ts';
+import type { Endpoint } from '../registry/registry.ts';
 
 /** Values as they come; awaited one by one or until one fits. */
 export class Inbox<T> {

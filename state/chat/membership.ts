@@ -3,7 +3,7 @@ import { Backoff, type ConversationId, GochatError, type Logger, type UserId } f
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import type { Fanout } from '../delivery/fanout.ts';
 import type { Joined, MemberChange, RoomRefusal, Store } from '../store/store.ts';
-import { parseName, quoted } from './names.ts';
+import { parseName, quoted } from '../identity/names.ts';
 import { toConversation } from './present.ts';
 import { conversationId } from './rooms.ts';
 

@@ -3,11 +3,11 @@ import type { CallContext, Handlers } from '../../crpc/mod.ts';
 import type { state } from '../../proto/mod.ts';
 import { EvictionScope } from '../hot/hot-state.ts';
 import type { Evictions } from '../session/evictions.ts';
-import type { Accounts } from './accounts.ts';
+import type { Accounts } from '../identity/accounts.ts';
 import type { Actor, Membership } from './membership.ts';
 import type { Requests } from './requests.ts';
 import type { Rooms } from './rooms.ts';
-import type { Tokens } from './tokens.ts';
+import type { Tokens } from '../identity/tokens.ts';
 
 /** Makes the handlers of AccountService. */
 export function accountService(

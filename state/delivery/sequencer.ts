@@ -11,7 +11,7 @@ import type {
 import { Backoff, isPlainErrorCode } from '../../common/mod.ts';
 import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
-import type { TraceRing } from '../trace-ring.ts';
+import type { TraceRing } from '../explain/trace-ring.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { Appended, Store } from '../store/store.ts';
 import type { Fanout } from './fanout.ts';

@@ -4,7 +4,7 @@ import { type ConversationId, silentLogger as logger, type UserId } from '../../
 import { openHotState } from '../hot/mod.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { StateNode } from '../node.ts';
-import { scratchPostgres, World } from '../store/scratch.contract.ts';
+import { scratchPostgres, World } from '../store/contract/scratch.contract.ts';
 import { FakeWorker } from '../testing/fake-stream.ts';
 import { TestIds, until } from '../testing/test-node.ts';
 

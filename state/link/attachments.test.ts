@@ -4,7 +4,7 @@ import { link } from '../../proto/mod.ts';
 import type { Downlink } from '../session/downlink.ts';
 import { LocationMap } from '../session/location-map.ts';
 import { Presence } from '../session/presence.ts';
-import { SessionLog } from '../session/session-log.ts';
+import { SessionLog } from '../explain/session-log.ts';
 import { until } from '../testing/test-node.ts';
 import { Attachments } from './attachments.ts';
 import type { LinkContext } from './link-context.ts';

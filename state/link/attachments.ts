@@ -3,7 +3,7 @@ import type { SessionId, UserId } from '../../common/mod.ts';
 import { encodeConns, encodeRecord, link as wire, LinkKind } from '../../proto/mod.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { Attachment } from '../session/location-map.ts';
-import type { SessionEvent } from '../session/session-log.ts';
+import type { SessionEvent } from '../explain/session-log.ts';
 import { holdName } from '../session/sessions.ts';
 import type { LinkContext } from './link-context.ts';
 

@@ -11,7 +11,7 @@ import type { Downlink } from '../session/downlink.ts';
 import type { Evictions } from '../session/evictions.ts';
 import type { LocationMap } from '../session/location-map.ts';
 import type { Presence } from '../session/presence.ts';
-import type { SessionLog } from '../session/session-log.ts';
+import type { SessionLog } from '../explain/session-log.ts';
 import type { Sessions } from '../session/sessions.ts';
 
 export interface LinkContext {

@@ -13,12 +13,12 @@ import {
 } from '../../proto/mod.ts';
 import { encodeAnswerRecord } from '../delivery/hot-frames.ts';
 import type { Downlink, Refusal, Target } from '../session/downlink.ts';
-import type { SessionEvent } from '../session/session-log.ts';
+import type { SessionEvent } from '../explain/session-log.ts';
 import { Attachments } from './attachments.ts';
 import { ClientFrames } from './client-frames.ts';
 import type { LinkContext } from './link-context.ts';
 import { listHead, Topics } from './topics.ts';
-import { TraceQueries } from './trace-queries.ts';
+import { TraceQueries } from '../explain/trace-queries.ts';
 
 /** Of what may wait for a worker, who is typing may take one part in so many. */
 const EPHEMERAL_PART = 4;

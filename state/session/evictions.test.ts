@@ -16,7 +16,7 @@ import { openHotState } from '../hot/mod.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { StateNode } from '../node.ts';
 import { openStore } from '../store/mod.ts';
-import { scratchSqlite } from '../store/scratch.contract.ts';
+import { scratchSqlite } from '../store/contract/scratch.contract.ts';
 import type { RevocationStore } from '../store/store.ts';
 import { FakeWorker } from '../testing/fake-stream.ts';
 import { ModelStore } from '../testing/model-store.ts';

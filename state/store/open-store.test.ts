@@ -5,7 +5,7 @@ import { silentLogger as logger, type UserId } from '../../common/mod.ts';
 import { type Engine, type Migration, readMigrations } from './migrations.ts';
 import { openStore } from './mod.ts';
 import { freePorts } from '../../test/harness/services.ts';
-import { type Scratch, scratchPostgres, scratchSqlite } from './scratch.contract.ts';
+import { type Scratch, scratchPostgres, scratchSqlite } from './contract/scratch.contract.ts';
 
 function failure(code: string, message: string | RegExp) {
   const text =

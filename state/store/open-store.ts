@@ -1,14 +1,14 @@
 /** Opens the store that a URL names: prepares its schema, then hands it out. */
 import { GochatError, type Logger } from '../../common/mod.ts';
 import { CheckedStore } from './checked-store.ts';
-import { migratePostgres } from './migrate-postgres.ts';
-import { reasonOf } from './postgres-errors.ts';
-import { PostgresPool } from './postgres-pool.ts';
-import { sql } from './postgres-sql.ts';
-import { parsePostgresUrl, type PostgresFiles, type PostgresTarget } from './postgres-url.ts';
+import { migratePostgres } from './postgres/migrate.ts';
+import { reasonOf } from './postgres/errors.ts';
+import { PostgresPool } from './postgres/pool.ts';
+import { sql } from './postgres/sql.ts';
+import { parsePostgresUrl, type PostgresFiles, type PostgresTarget } from './postgres/url.ts';
 import type { DurableStore } from './store.ts';
-import { PostgresStore, type PostgresStoreOptions } from './store-postgres.ts';
-import { SqliteStore } from './store-sqlite.ts';
+import { PostgresStore, type PostgresStoreOptions } from './postgres/store-postgres.ts';
+import { SqliteStore } from './sqlite/store-sqlite.ts';
 
 export interface StoreOptions {
   readonly logger: Logger;

@@ -15,7 +15,7 @@ export interface Mutant {
 export const MUTANTS = {
   ackBeforeCommit: {
     name: 'ack before commit',
-    file: 'state/store/postgres-pool.js',
+    file: 'state/store/postgres/pool.js',
     // The same statement in a transaction that is committed a little after its answer, or not at all.
     replace: [
       '        return this.#run((session) => session.query(statement));',
@@ -64,12 +64,12 @@ export const MUTANTS = {
   },
   skipDedupe: {
     name: 'no dedupe',
-    file: 'state/store/postgres-append.js',
+    file: 'state/store/postgres/append.js',
     replace: ['(draft) => draft.clientMsgId)', '(draft) => `${draft.clientMsgId}#${Math.random()}`)'],
   },
   noFence: {
     name: 'no RESYNC after a lost stream',
-    file: 'gateway/resync-fence.js',
+    file: 'gateway/route/resync-fence.js',
     replace: ['    fenceAll(connections) {', '    fenceAll(connections) {\n        return;'],
   },
   refuseMembers: {
@@ -82,7 +82,7 @@ export const MUTANTS = {
   },
   forgetCursors: {
     name: 'no cursor is ever stored',
-    file: 'state/store/postgres-cursors.js',
+    file: 'state/store/postgres/cursors.js',
     replace: [
       'export async function moveCursors(pool, moves) {',
       'export async function moveCursors(pool, moves) {\n    return;',

@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import { silentLogger } from '../../common/mod.ts';
 import { MemoryRegistry } from '../../crpc/mod.ts';
 import { GatewayServer } from '../../gateway/mod.ts';
-import { TestClient } from '../../gateway/test-client.ts';
-import { FakeState } from '../../gateway/test-state.ts';
-import { TokenMaker } from '../../gateway/test-tokens.ts';
+import { TestClient } from '../../gateway/testing/test-client.ts';
+import { FakeState } from '../../gateway/testing/test-state.ts';
+import { TokenMaker } from '../../gateway/testing/test-tokens.ts';
 import { IpconfServer } from '../../ipconf/mod.ts';
 
 const HOST = '127.0.0.1';

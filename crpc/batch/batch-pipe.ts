@@ -1,0 +1,227 @@
+/** What both sides of a batch stream share: the bounded queue, the flush per tick, and the reading of batches. */
+import { GochatError } from '../../common/mod.ts';
+import { BatchWriter, decodeBatch, recordBytes } from './batch-codec.ts';
+import { SendResult } from './batch-stream.ts';
+import type { BatchStream, BatchStreamHandler, BatchStreamOptions, StreamEnd } from './batch-stream.ts';
+import { crpcMetrics } from '../metrics.ts';
+
+export const DEFAULT_MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+const DEFAULT_MAX_BATCH_BYTES = 1024 * 1024;
+const DEFAULT_MAX_BATCH_RECORDS = 8192;
+const DEFAULT_MAX_QUEUE_BYTES = 16 * 1024 * 1024;
+const DEFAULT_MAX_QUEUE_RECORDS = 262_144;
+const DEFAULT_HIGH_WATER_BYTES = 4 * 1024 * 1024;
+const DEFAULT_LOW_WATER_BYTES = 1024 * 1024;
+/** Bytes handed to gRPC and not yet written by it; beyond it a tick's records wait and join the next batch. */
+const MAX_IN_FLIGHT_BYTES = 512 * 1024;
+/** How long a record that is in no hurry waits for others to leave with. */
+const SOON_MS = 10;
+/** Tag and length in front of a record. */
+const RECORD_HEAD_BYTES = 6;
+
+const SENT = { direction: 'sent' };
+const RECEIVED = { direction: 'received' };
+
+/** A batch that is full and waits for the transport. */
+interface FullBatch {
+  readonly bytes: Buffer;
+  readonly records: number;
+}
+
+/** The gRPC call under a pipe, client or server. */
+export interface PipeTransport {
+  write(batch: Buffer, done: (error?: Error | null) => void): unknown;
+  pause(): unknown;
+  resume(): unknown;
+  /** Ends our half behind what was written. */
+  finish(draining: boolean): void;
+}
+
+/** A batch stream over a gRPC call; the side-specific part calls `opened`, `receive` and `ended`. */
+export class BatchPipe implements BatchStream {
+  readonly peer: string;
+  readonly maxRecordBytes: number;
+  readonly #transport: PipeTransport;
+  readonly #writer: BatchWriter;
+  readonly #metrics = crpcMetrics();
+  readonly #maxQueueBytes: number;
+  readonly #maxQueueRecords: number;
+  readonly #highWaterBytes: number;
+  readonly #lowWaterBytes: number;
+  #handler: BatchStreamHandler | undefined;
+  #state: 'opening' | 'open' | 'closing' | 'ended' = 'opening';
+  #full: FullBatch[] = [];
+  #fullBytes = 0;
+  /** Taken and not yet written by the transport. */
+  #queuedRecords = 0;
+  #inFlightBytes = 0;
+  #scheduled = false;
+  #soon: NodeJS.Timeout | undefined;
+  #pressed = false;
+
+  constructor(peer: string, transport: PipeTransport, options: BatchStreamOptions) {
+    this.peer = peer;
+    this.#transport = transport;
+    const maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
+    this.maxRecordBytes = maxMessageBytes - RECORD_HEAD_BYTES;
+    this.#writer = new BatchWriter(
+      Math.min(maxMessageBytes, options.maxBatchBytes ?? DEFAULT_MAX_BATCH_BYTES),
+      options.maxBatchRecords ?? DEFAULT_MAX_BATCH_RECORDS,
+    );
+    this.#maxQueueRecords = options.maxQueueRecords ?? DEFAULT_MAX_QUEUE_RECORDS;
+    this.#maxQueueBytes = options.maxQueueBytes ?? DEFAULT_MAX_QUEUE_BYTES;
+    this.#highWaterBytes = Math.min(this.#maxQueueBytes, options.highWaterBytes ?? DEFAULT_HIGH_WATER_BYTES);
+    this.#lowWaterBytes = Math.min(this.#highWaterBytes, options.lowWaterBytes ?? DEFAULT_LOW_WATER_BYTES);
+  }
+
+  get queuedBytes(): number {
+    return this.#fullBytes + this.#inFlightBytes + this.#writer.bytes;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  get isClosing(): boolean {
+    return this.#state === 'closing';
+  }
+
+  send(record: Uint8Array, tail?: Uint8Array): SendResult {
+    const result = this.#append(record, tail);
+    if (result !== SendResult.CLOSED && !this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(this.#flush);
+    }
+    return result;
+  }
+
+  sendSoon(record: Uint8Array): SendResult {
+    const result = this.#append(record, undefined);
+    if (result !== SendResult.CLOSED && !this.#scheduled) this.#soon ??= setTimeout(this.#flush, SOON_MS);
+    return result;
+  }
+
+  pause(): void {
+    this.#transport.pause();
+  }
+
+  resume(): void {
+    this.#transport.resume();
+  }
+
+  close(): void {
+    this.#close(false);
+  }
+
+  /** Closes and tells the peer that this is because of a drain. */
+  closeDraining(): void {
+    this.#close(true);
+  }
+
+  #append(record: Uint8Array, tail: Uint8Array | undefined): SendResult {
+    if (this.#state !== 'open') return SendResult.CLOSED;
+    const length = tail === undefined ? record.length : record.length + tail.length;
+    if (length > this.maxRecordBytes) return SendResult.CLOSED;
+    if (
+      this.queuedBytes + recordBytes(length) > this.#maxQueueBytes ||
+      this.#queuedRecords === this.#maxQueueRecords
+    ) {
+      this.#pressed = true;
+      return SendResult.CLOSED;
+    }
+    if (!this.#writer.append(record, tail)) {
+      this.#seal();
+      this.#writer.append(record, tail);
+    }
+    this.#queuedRecords++;
+    if (this.queuedBytes <= this.#highWaterBytes && this.#queuedRecords <= this.#maxQueueRecords / 4)
+      return SendResult.SUCCESS;
+    this.#pressed = true;
+    return SendResult.BACKPRESSURE;
+  }
+
+  /** The call is established; `handler` hears from it. */
+  opened(handler: BatchStreamHandler): void {
+    this.#handler = handler;
+    this.#state = 'open';
+  }
+
+  /** Hands a batch from the peer to the handler; returns an error where the stream cannot go on. */
+  receive(batch: Buffer): GochatError | undefined {
+    if (this.#state === 'ended') return undefined;
+    const records = decodeBatch(batch);
+    if (records === undefined) return new GochatError('FRAME_INVALID');
+    if (records.length === 0) return undefined;
+    this.#metrics.batchRecords.record(records.length, RECEIVED);
+    this.#metrics.batchBytes.record(batch.length, RECEIVED);
+    try {
+      this.#handler?.onRecords(records);
+      return undefined;
+    } catch (error) {
+      return GochatError.from(error);
+    }
+  }
+
+  /** Returns whether this call ended the stream; the handler has been told then. */
+  ended(end: StreamEnd, handler: BatchStreamHandler, cause?: GochatError): boolean {
+    if (this.#state === 'ended') return false;
+    this.#state = 'ended';
+    this.#full = [];
+    this.#fullBytes = 0;
+    handler.onEnd(end, cause);
+    return true;
+  }
+
+  #close(draining: boolean): void {
+    if (this.#state === 'closing' || this.#state === 'ended') return;
+    this.#state = 'closing';
+    this.#seal();
+    for (const batch of this.#full) this.#write(batch);
+    this.#full = [];
+    this.#fullBytes = 0;
+    this.#transport.finish(draining);
+  }
+
+  #seal(): void {
+    const { records } = this.#writer;
+    if (records === 0) return;
+    const bytes = this.#writer.take();
+    this.#full.push({ bytes, records });
+    this.#fullBytes += bytes.length;
+  }
+
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    clearTimeout(this.#soon);
+    this.#soon = undefined;
+    if (this.#state === 'open') this.#pump();
+  };
+
+  #pump(): void {
+    while (this.#inFlightBytes < MAX_IN_FLIGHT_BYTES) {
+      if (this.#full.length === 0) this.#seal();
+      const batch = this.#full.shift();
+      if (batch === undefined) return;
+      this.#fullBytes -= batch.bytes.length;
+      this.#write(batch);
+    }
+  }
+
+  #write({ bytes, records }: FullBatch): void {
+    this.#inFlightBytes += bytes.length;
+    this.#metrics.batchRecords.record(records, SENT);
+    this.#metrics.batchBytes.record(bytes.length, SENT);
+    this.#transport.write(bytes, (error) => {
+      this.#inFlightBytes -= bytes.length;
+      this.#queuedRecords -= records;
+      // A failed write is followed by the end of the call, which carries the reason.
+      if (error || this.#state !== 'open') return;
+      this.#writer.recycle(bytes);
+      this.#pump();
+      if (!this.#pressed || this.queuedBytes > this.#lowWaterBytes) return;
+      if (this.#queuedRecords > this.#maxQueueRecords / 16) return;
+      this.#pressed = false;
+      this.#handler?.onDrain?.();
+    });
+  }
+}

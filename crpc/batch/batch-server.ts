@@ -1,0 +1,73 @@
+/** The server side of batch streams. */
+import { Metadata } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { GochatError, Logger } from '../../common/mod.ts';
+import { isEndBatch } from './batch-codec.ts';
+import { BatchPipe } from './batch-pipe.ts';
+import type { BatchStream, BatchStreamHandler, BatchStreamOptions } from './batch-stream.ts';
+import { toStatus } from '../client/status.ts';
+
+/** Metadata key under which a client names itself. */
+export const PEER_KEY = 'crpc-peer';
+/** Trailer with which a draining server ends a stream. */
+export const END_KEY = 'crpc-end';
+export const END_DRAINING = 'draining';
+
+/** Makes the handler of a stream that a client opened; a throw refuses the stream with that error. */
+export type AcceptStream = (stream: BatchStream) => BatchStreamHandler;
+
+/** Serves one stream; `register` gets the pipe and returns what to call when it has ended. */
+export function serveBatchStream(
+  call: ServerDuplexStream<Buffer, Buffer>,
+  accept: AcceptStream,
+  options: BatchStreamOptions,
+  logger: Logger,
+  register: (pipe: BatchPipe) => () => void,
+): void {
+  const [name] = call.metadata.get(PEER_KEY);
+  const pipe = new BatchPipe(
+    typeof name === 'string' ? name : call.getPeer(),
+    {
+      write: (batch, done) => call.write(batch, done),
+      pause: () => call.pause(),
+      resume: () => call.resume(),
+      finish: (draining) => {
+        const trailers = new Metadata();
+        if (draining) trailers.set(END_KEY, END_DRAINING);
+        call.end(trailers);
+      },
+    },
+    options,
+  );
+  let handler: BatchStreamHandler;
+  try {
+    handler = accept(pipe);
+  } catch (error) {
+    call.emit('error', toStatus(error));
+    return;
+  }
+  const unregister = register(pipe);
+  const end = (...[reason, cause]: Parameters<BatchStreamHandler['onEnd']>): void => {
+    if (pipe.ended(reason, handler, cause)) unregister();
+  };
+  const fail = (error: GochatError): void => {
+    logger.error({ err: error, peer: pipe.peer }, 'batch stream failed');
+    call.emit('error', toStatus(error));
+    end('closed', error);
+  };
+  pipe.opened(handler);
+  call.sendMetadata(new Metadata());
+  let saidGoodbye = false;
+  call.on('data', (batch: Buffer) => {
+    saidGoodbye ||= isEndBatch(batch);
+    const error = pipe.receive(batch);
+    if (error !== undefined) fail(error);
+  });
+  call.on('end', () => {
+    if (pipe.isClosing) return;
+    end(saidGoodbye ? 'peer-closed' : 'lost');
+    call.end();
+  });
+  // gRPC says "cancelled" whenever the HTTP/2 stream is gone, also after a good end.
+  call.on('cancelled', () => end(pipe.isClosing ? 'closed' : 'lost'));
+}

@@ -1,0 +1,107 @@
+/** What a server's handler knows of the call it answers. */
+import { Metadata } from '@grpc/grpc-js';
+import { context as otel } from '@opentelemetry/api';
+import type { Context } from '@opentelemetry/api';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { fromWall } from '../registry/clock.ts';
+
+/** The gRPC call under a context, of any kind. */
+export interface UnderlyingCall {
+  readonly metadata: Metadata;
+  readonly cancelled: boolean;
+  getPeer(): string;
+  getDeadline(): Date | number;
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
+/** A call as its handler and the server's interceptors see it. */
+export class CallContext {
+  /** Full method name: /package.Service/Method. */
+  readonly method: string;
+  /** Set by the tracing interceptor; 32 hex digits. */
+  traceId: string | undefined;
+  /** The trace that the call belongs to; set by the tracing interceptor. */
+  trace: Context | undefined;
+  readonly #call: UnderlyingCall;
+  readonly #deadline: number;
+  #trailers: Metadata | undefined;
+  #abort: AbortController | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(method: string, call: UnderlyingCall) {
+    this.method = method;
+    this.#call = call;
+    this.#deadline = fromWall(Number(call.getDeadline()));
+  }
+
+  /** Sent behind the response. */
+  get trailers(): Metadata {
+    this.#trailers ??= new Metadata();
+    return this.#trailers;
+  }
+
+  /** The trailers, where there are any. */
+  get sentTrailers(): Metadata | undefined {
+    return this.#trailers;
+  }
+
+  get metadata(): Metadata {
+    return this.#call.metadata;
+  }
+
+  /** Address of the caller. */
+  get peer(): string {
+    return this.#call.getPeer();
+  }
+
+  /** The caller has gone, or its deadline has passed. */
+  get isCancelled(): boolean {
+    return this.#call.cancelled;
+  }
+
+  /** When the caller stops waiting, by the clock of `performance.now()`; Infinity: never. */
+  get deadline(): number {
+    return this.#deadline;
+  }
+
+  /** Aborted when the caller has gone or the deadline has passed. It is made on first use, because it costs time. */
+  get signal(): AbortSignal {
+    if (this.#abort !== undefined) return this.#abort.signal;
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#call.on('cancelled', () => abort.abort(new Error('the caller has gone')));
+    if (Number.isFinite(this.#deadline)) {
+      this.#timer = setTimeout(
+        () => abort.abort(new Error('the deadline has passed')),
+        // A timer may be almost 1 ms early, and who is told then is in time.
+        Math.max(0, Math.ceil(this.#deadline - performance.now()) + 1),
+      );
+      this.#timer.unref();
+    }
+    return abort.signal;
+  }
+
+  /** Returns the first value of a metadata key, where it is text. */
+  header(key: string): string | undefined {
+    const [value] = this.#call.metadata.get(key);
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  /** The call is over. */
+  finished(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+const storage = new AsyncLocalStorage<CallContext>();
+
+/** Returns the call that is being answered right now, where there is one. */
+export function currentCall(): CallContext | undefined {
+  return storage.getStore();
+}
+
+/** Runs a handler so that `currentCall` answers with this context, in what it awaits too, and within the call's trace. */
+export function runInCall<T>(context: CallContext, run: () => T): T {
+  const { trace } = context;
+  return storage.run(context, trace === undefined ? run : () => otel.with(trace, run));
+}

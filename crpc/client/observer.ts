@@ -1,0 +1,90 @@
+/** Observers: what only looks on at calls (traces, metrics, logs). All of a side's share one layer around the call. */
+import { outcomeOf } from '../interceptors/interceptor.ts';
+import type { CallContext } from './call-context.ts';
+import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from '../interceptors/interceptor.ts';
+import { observe } from './observe.ts';
+
+export const OK = 'OK';
+
+/** Told once how a call ended: OK or its code. */
+export type ObserveEnd = (code: string) => void;
+/** Told that a call begins. */
+export type ObserveBegin<C> = (call: C) => ObserveEnd;
+/** Made once per method; undefined: it does not look at such calls. */
+export type Observer<C> = (method: string, kind: 'unary' | 'stream') => ObserveBegin<C> | undefined;
+
+/** Has these look on at what a server answers. */
+export function serverObservers(observers: readonly Observer<CallContext>[]): ServerInterceptor {
+  const isCancelled = (call: CallContext): boolean => call.isCancelled;
+  return {
+    unary: (next, method) => {
+      const begin = all(observers, method, 'unary');
+      return (input, call) => observeOne(() => next(input, call), begin, call, isCancelled);
+    },
+    stream: (next, method) => {
+      const begin = all(observers, method, 'stream');
+      return (input, call) => observeStream(() => next(input, call), begin, call, isCancelled);
+    },
+  };
+}
+
+/** Has these look on at what a client asks, retries included. */
+export function clientObservers(observers: readonly Observer<OutgoingCall>[]): ClientInterceptor {
+  const isCancelled = (call: OutgoingCall): boolean => call.signal?.aborted ?? false;
+  return {
+    unary: (next, method) => {
+      const begin = all(observers, method, 'unary');
+      return (call) => observeOne(() => next(call), begin, call, isCancelled);
+    },
+    stream: (next, method) => {
+      const begin = all(observers, method, 'stream');
+      return (call) => observeStream(() => next(call), begin, call, isCancelled);
+    },
+  };
+}
+
+function all<C>(
+  observers: readonly Observer<C>[],
+  method: string,
+  kind: 'unary' | 'stream',
+): ObserveBegin<C> {
+  const begins = observers.flatMap((observer) => observer(method, kind) ?? []);
+  return (call) => {
+    const ends = begins.map((begin) => begin(call));
+    return (code) => {
+      for (const end of ends) end(code);
+    };
+  };
+}
+
+function observeOne<C>(
+  run: () => Promise<unknown>,
+  begin: ObserveBegin<C>,
+  call: C,
+  isCancelled: (call: C) => boolean,
+): Promise<unknown> {
+  const end = begin(call);
+  return run().then(
+    (response) => {
+      end(OK);
+      return response;
+    },
+    (error: unknown) => {
+      end(outcomeOf(error, isCancelled(call)));
+      throw error;
+    },
+  );
+}
+
+/** A stream that is left early has ended well. */
+function observeStream<C>(
+  run: () => AsyncIterable<unknown>,
+  begin: ObserveBegin<C>,
+  call: C,
+  isCancelled: (call: C) => boolean,
+): AsyncIterable<unknown> {
+  return observe(run, () => {
+    const end = begin(call);
+    return (failure) => end(failure ? outcomeOf(failure.error, isCancelled(call)) : OK);
+  });
+}

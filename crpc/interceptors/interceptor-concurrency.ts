@@ -1,0 +1,154 @@
+/** Concurrency limit, both sides: so many calls at once, a bounded queue behind them, and the rest is refused at once. */
+import { GochatError } from '../../common/mod.ts';
+import type { CallContext } from '../client/call-context.ts';
+import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './interceptor.ts';
+import { crpcMetrics } from '../metrics.ts';
+
+export interface ConcurrencyOptions {
+  /** Calls that run at once. */
+  readonly maxRunning: number;
+  /** Calls that wait for their turn, first come first served. @default maxRunning */
+  readonly maxQueued?: number;
+  /** A call that waits longer is refused: its caller had better ask elsewhere. @default 200 ms */
+  readonly maxWaitMs?: number;
+}
+
+const DEFAULT_MAX_WAIT_MS = 200;
+
+interface Waiter {
+  enter(): void;
+}
+
+/** How long a call waits. */
+interface Patience {
+  /** By the clock of `performance.now()`; Infinity: none. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+  /** Returns what to reject with when the signal aborts. */
+  readonly gaveUp: () => unknown;
+}
+
+/** Lets so many in at once. */
+export class Gate {
+  readonly #maxRunning: number;
+  readonly #maxQueued: number;
+  readonly #maxWaitMs: number;
+  #running = 0;
+  readonly #queue = new Set<Waiter>();
+
+  constructor({ maxRunning, maxQueued = maxRunning, maxWaitMs = DEFAULT_MAX_WAIT_MS }: ConcurrencyOptions) {
+    this.#maxRunning = maxRunning;
+    this.#maxQueued = maxQueued;
+    this.#maxWaitMs = maxWaitMs;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  get queued(): number {
+    return this.#queue.size;
+  }
+
+  /** Enters if there is room now. Whoever entered leaves. */
+  tryEnter(): boolean {
+    if (this.#running >= this.#maxRunning) return false;
+    this.#running++;
+    return true;
+  }
+
+  /**
+   * Waits for room.
+   *
+   * @throws GochatError OVERLOADED when the queue is full or the wait too long; what `gaveUp` returns on an abort
+   */
+  wait({ deadline, signal, gaveUp }: Patience): Promise<void> {
+    if (this.#queue.size >= this.#maxQueued) return Promise.reject(this.#overloaded());
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', aborted);
+        this.#queue.delete(waiter);
+      };
+      const waiter: Waiter = {
+        enter: () => {
+          settle();
+          resolve();
+        },
+      };
+      const aborted = (): void => {
+        settle();
+        reject(gaveUp());
+      };
+      const timer = setTimeout(
+        () => {
+          settle();
+          reject(this.#overloaded());
+        },
+        Math.min(this.#maxWaitMs, deadline - performance.now()),
+      );
+      signal?.addEventListener('abort', aborted, { once: true });
+      this.#queue.add(waiter);
+    });
+  }
+
+  leave(): void {
+    const [first] = this.#queue;
+    // Its place goes to the first that waits.
+    if (first === undefined) this.#running--;
+    else first.enter();
+  }
+
+  #overloaded(): GochatError {
+    crpcMetrics().refusals.add(1, { by: 'concurrency' });
+    return new GochatError('OVERLOADED', { retryAfterMs: this.#maxWaitMs });
+  }
+}
+
+/** Limits what a server answers at once, over all methods; streams count as long as they are open. */
+export function serverConcurrency(options: ConcurrencyOptions): ServerInterceptor {
+  const { unary, stream } = limit<CallContext>(options, (context) => ({
+    deadline: context.deadline,
+    signal: context.signal,
+    gaveUp: () => new GochatError('CANCELLED', { cause: context.signal.reason }),
+  }));
+  return {
+    unary: (next) => (input, context) => unary(context, () => next(input, context)),
+    stream: (next) => (input, context) => stream(context, () => next(input, context)),
+  };
+}
+
+/** Limits what a client asks at once, over all methods and endpoints: a bulkhead. */
+export function clientConcurrency(options: ConcurrencyOptions): ClientInterceptor {
+  const { unary, stream } = limit<OutgoingCall>(options, ({ deadline, signal }) => ({
+    deadline,
+    signal,
+    gaveUp: () => signal?.reason,
+  }));
+  return {
+    unary: (next) => (call) => unary(call, () => next(call)),
+    stream: (next) => (call) => stream(call, () => next(call)),
+  };
+}
+
+function limit<C>(options: ConcurrencyOptions, patienceOf: (call: C) => Patience) {
+  const gate = new Gate(options);
+  return {
+    unary: async (call: C, run: () => Promise<unknown>): Promise<unknown> => {
+      if (!gate.tryEnter()) await gate.wait(patienceOf(call));
+      try {
+        return await run();
+      } finally {
+        gate.leave();
+      }
+    },
+    stream: async function* (this: void, call: C, run: () => AsyncIterable<unknown>): AsyncIterable<unknown> {
+      if (!gate.tryEnter()) await gate.wait(patienceOf(call));
+      try {
+        yield* run();
+      } finally {
+        gate.leave();
+      }
+    },
+  };
+}

@@ -1,0 +1,93 @@
+/** Rate limit, both sides: so many calls a second and a burst, for all together or for each key. */
+import { GochatError } from '../../common/mod.ts';
+import type { CallContext } from '../client/call-context.ts';
+import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './interceptor.ts';
+import { crpcMetrics } from '../metrics.ts';
+
+export interface RateLimitOptions<C> {
+  readonly perSecond: number;
+  /** Calls that may come at once after a pause. @default perSecond */
+  readonly burst?: number;
+  /** Each key has a limit of its own. @default one limit for all calls */
+  readonly keyOf?: (call: C) => string;
+  /** Keys that are known at once; beyond this the one seen first is forgotten. @default 10_000 */
+  readonly maxKeys?: number;
+}
+
+const DEFAULT_MAX_KEYS = 10_000;
+
+/** A leaky bucket as one number per key: the generic cell rate algorithm (ITU-T I.371). */
+export class RateLimiter {
+  readonly #intervalMs: number;
+  readonly #toleranceMs: number;
+  readonly #maxKeys: number;
+  /** When the bucket of a key will be empty. */
+  readonly #emptyAt = new Map<string, number>();
+
+  constructor(perSecond: number, burst: number = Math.max(1, perSecond), maxKeys = DEFAULT_MAX_KEYS) {
+    this.#intervalMs = 1000 / perSecond;
+    this.#toleranceMs = this.#intervalMs * (burst - 1);
+    this.#maxKeys = maxKeys;
+  }
+
+  /** Counts a call and returns 0, or returns how many ms too early it is. */
+  take(key: string, now: number): number {
+    const emptyAt = this.#emptyAt.get(key) ?? now;
+    const earlyMs = emptyAt - now - this.#toleranceMs;
+    if (earlyMs > 0) return earlyMs;
+    if (!this.#emptyAt.has(key) && this.#emptyAt.size >= this.#maxKeys) this.#makeRoom(now);
+    this.#emptyAt.set(key, Math.max(emptyAt, now) + this.#intervalMs);
+    return 0;
+  }
+
+  /** Forgets the keys whose buckets are empty, or else the one that is known longest. */
+  #makeRoom(now: number): void {
+    for (const [key, emptyAt] of this.#emptyAt) if (emptyAt <= now) this.#emptyAt.delete(key);
+    if (this.#emptyAt.size < this.#maxKeys) return;
+    const [oldest] = this.#emptyAt.keys();
+    if (oldest !== undefined) this.#emptyAt.delete(oldest);
+  }
+}
+
+/** Refuses the calls to a server that come too fast with RATE_LIMITED and the time to wait. */
+export function serverRateLimit(options: RateLimitOptions<CallContext>): ServerInterceptor {
+  const check = checker(options);
+  return {
+    unary: (next) => (input, context) => {
+      const refused = check(context);
+      return refused === undefined ? next(input, context) : Promise.reject(refused);
+    },
+    stream: (next) => (input, context) => {
+      const refused = check(context);
+      if (refused !== undefined) throw refused;
+      return next(input, context);
+    },
+  };
+}
+
+/** Refuses a client's own calls that come too fast; they are not sent. */
+export function clientRateLimit(options: RateLimitOptions<OutgoingCall>): ClientInterceptor {
+  const check = checker(options);
+  return {
+    unary: (next) => (call) => {
+      const refused = check(call);
+      return refused === undefined ? next(call) : Promise.reject(refused);
+    },
+    stream: (next) => (call) => {
+      const refused = check(call);
+      if (refused !== undefined) throw refused;
+      return next(call);
+    },
+  };
+}
+
+function checker<C>(options: RateLimitOptions<C>): (call: C) => GochatError | undefined {
+  const { perSecond, burst, maxKeys, keyOf = () => '' } = options;
+  const limiter = new RateLimiter(perSecond, burst, maxKeys);
+  return (call) => {
+    const earlyMs = limiter.take(keyOf(call), performance.now());
+    if (earlyMs === 0) return undefined;
+    crpcMetrics().refusals.add(1, { by: 'rate' });
+    return new GochatError('RATE_LIMITED', { retryAfterMs: Math.ceil(earlyMs) });
+  };
+}

@@ -1,0 +1,115 @@
+/** The listening socket of a server, in our hands instead of grpc-js's: exact errors, identities, and connections that can be cut. */
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { createServer as createTlsServer } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { listenError } from '../../common/mod.ts';
+import type { Logger } from '../../common/mod.ts';
+import { isAllowedPeer, secureContext } from '../client/credentials.ts';
+import type { TlsOptions } from '../client/credentials.ts';
+
+/** How long a closing connection may take to flush. */
+const FLUSH_MS = 200;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Name of the command-line flag that sets the port. */
+  readonly flag: string;
+}
+
+export interface ListenerOptions {
+  /** Where connections go, after the TLS handshake where there is one. */
+  readonly injector: { injectConnection(connection: Duplex): void };
+  readonly tls: TlsOptions | undefined;
+  readonly logger: Logger;
+}
+
+/**
+ * Accepts connections and hands them to grpc-js.
+ *
+ * TLS ends here, so that who the peer is gets checked once per connection and not once per call.
+ */
+export class Listener {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  /** @throws GochatError CONFIG_INVALID for a certificate or key that does not do */
+  constructor({ injector, tls, logger }: ListenerOptions) {
+    this.#server = tls === undefined ? createServer() : createTls(tls, injector, logger);
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+      // The HTTP/2 session has the socket's errors; without one nobody has.
+      socket.on('error', () => {});
+      if (tls === undefined) injector.injectConnection(socket);
+    });
+  }
+
+  /** Returns the port really taken. @throws GochatError PORT_IN_USE, LISTEN_FAILED */
+  async listen({ host, port, flag }: ListenOptions): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        reject(listenError(error.code ?? error.message, { host, port, flag }, error));
+      });
+      this.#server.listen({ host, port, backlog: 4096 }, resolve);
+    });
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Accepts no more connections. */
+  close(): void {
+    this.#server.close();
+  }
+
+  /** Waits until the last connection has ended. */
+  async emptied(): Promise<void> {
+    while (this.#sockets.size > 0)
+      await Promise.all(
+        [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))),
+      );
+  }
+
+  /** Ends every connection; those that have not flushed within FLUSH_MS are cut. */
+  async destroy(): Promise<void> {
+    this.close();
+    // HTTP/2 writes below the socket's stream, so only time tells whether what was written is out.
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, FLUSH_MS);
+    await Promise.all(
+      [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))),
+    );
+    clearTimeout(timer);
+  }
+}
+
+function createTls(tls: TlsOptions, injector: ListenerOptions['injector'], logger: Logger): Server {
+  const server = createTlsServer({
+    ...secureContext(tls),
+    requestCert: tls.ca !== undefined,
+    rejectUnauthorized: true,
+    ALPNProtocols: ['h2'],
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+  });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    socket.on('error', () => {});
+    if (isAllowedPeer(tls, socket)) {
+      injector.injectConnection(socket);
+      return;
+    }
+    const { subject, subjectaltname } = socket.getPeerCertificate();
+    const peer = socket.remoteAddress;
+    logger.warn(
+      { peer, subject: subject?.CN, names: subjectaltname },
+      'refused: not one of the allowed peers',
+    );
+    socket.destroy();
+  });
+  server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+    logger.warn({ peer: socket.remoteAddress, reason: error.message }, 'TLS handshake failed');
+  });
+  return server;
+}

@@ -1,0 +1,29 @@
+/** What must be known before workers share a port: that nobody else has it, and that the platform can share. */
+import { createServer, type ListenOptions } from 'node:net';
+import { listenError } from '../../common/mod.ts';
+import type { Port } from '../supervisor/control.ts';
+
+/**
+ * Rejects with PORT_IN_USE where another process listens, LISTEN_FAILED where nobody can.
+ *
+ * With SO_REUSEPORT two gateways of one user would silently share a port, so one attempt is made without it.
+ */
+export async function assertPortFree(host: string, port: Port, flag: string): Promise<void> {
+  if (port === 'off') return;
+  const failure = port === 0 ? undefined : await tryListen({ host, port });
+  if (failure !== undefined) throw listenError(failure, { host, port, flag });
+}
+
+/** Returns whether several listeners can share a port here (SO_REUSEPORT with balancing: Linux 3.9, some BSDs). */
+export async function canReusePort(host: string): Promise<boolean> {
+  return (await tryListen({ host, port: 0, reusePort: true })) === undefined;
+}
+
+/** Listens for a moment; returns the code of the error, if any. */
+function tryListen(options: ListenOptions): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen(options, () => server.close(() => resolve(undefined)));
+  });
+}

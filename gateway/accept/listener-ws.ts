@@ -1,0 +1,225 @@
+/** The WebSocket port: upgrades HTTP requests and hands the sockets to the transport of their subprotocol. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import {
+  answerText,
+  answerUnhandled,
+  answerUnreadable,
+  answerWith,
+  CATALOGUE,
+  type CodeWithDetails,
+  endWith,
+  GochatError,
+  type HttpRefusal,
+  methodNotAllowed,
+  refuseMissingHost,
+  refuseRequest,
+  type TrustedProxies,
+} from '../../common/mod.ts';
+import {
+  client,
+  encodeFrame,
+  FrameType,
+  JSON_FACTOR,
+  LENGTH_BYTES,
+  PROTOCOL_VERSION,
+} from '../../proto/mod.ts';
+import { retryAfter } from '../route/answers.ts';
+import { Door, type Visit } from './door.ts';
+import type { TlsMaterial } from './tls-material.ts';
+import { CLOSE_LINGER_MS } from '../limits.ts';
+import type { Listener, ListenOptions, TransportEvents } from '../wire/transport.ts';
+import type { PortOptions } from '../wire/transport-tcp.ts';
+import { WsTransport } from '../wire/transport-ws.ts';
+import { JsonWire } from '../wire/ws-wire-json.ts';
+import { protoWire } from '../wire/ws-wire-proto.ts';
+
+/** The subprotocol of binary frames. */
+export const WS_PROTO = 'gochat.v1.proto';
+/** The subprotocol of JSON objects; also spoken with clients that name none. */
+export const WS_JSON = 'gochat.v1.json';
+
+const PATHS = new Set(['/', '/ws']);
+/** The only version of WebSocket, RFC 6455. */
+const VERSION = '13';
+/** 16 bytes in base64. */
+const KEY = /^[A-Za-z0-9+/]{22}==$/;
+const MAX_UPGRADE_HEADER_BYTES = 8192;
+/** A message is one frame: there is little reason to cut it into pieces. */
+const MAX_FRAGMENTS = 256;
+
+const VISIT = Symbol('visit');
+
+interface ClientSocket extends Duplex {
+  /** How it came in, until it is a connection. */
+  [VISIT]?: Visit | undefined;
+}
+
+export class WsListener implements Listener {
+  readonly #events: TransportEvents;
+  readonly #proxies: TrustedProxies;
+  readonly #door: Door;
+  /** Reads the requests of sockets that the door hands it; it does not listen itself. */
+  readonly #http: Server;
+  readonly #ws: WebSocketServer;
+  readonly #proto: WsTransport;
+  readonly #json: WsTransport;
+
+  constructor(events: TransportEvents, maxFrameBytes: number, options: PortOptions, proxies: TrustedProxies) {
+    this.#events = events;
+    this.#proxies = proxies;
+    this.#proto = new WsTransport(events, protoWire, maxFrameBytes);
+    const jsonWire = new JsonWire((error) => events.onUntranslatable(error));
+    this.#json = new WsTransport(events, jsonWire, maxFrameBytes);
+    this.#door = new Door(events, {
+      ...options,
+      isProxy: (address) => proxies.has(address),
+      tell: (said) => answerText(refuse(said)),
+      onEnter: (socket: ClientSocket, visit) => {
+        socket[VISIT] = visit;
+        this.#http.emit('connection', socket);
+      },
+    });
+    this.#http = createServer(
+      { maxHeaderSize: MAX_UPGRADE_HEADER_BYTES, requireHostHeader: false },
+      answerRequest,
+    );
+    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#http.on('clientError', (error, socket) =>
+      answerUnreadable(error, socket, MAX_UPGRADE_HEADER_BYTES),
+    );
+    answerUnhandled(this.#http);
+    this.#ws = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      // Pongs go by the client's budget and only while it reads.
+      autoPong: false,
+      maxFragments: MAX_FRAGMENTS,
+      // Somewhat larger frames still get our CLOSE; far larger ones are cut by ws with status 1009.
+      maxPayload: JSON_FACTOR * (maxFrameBytes + LENGTH_BYTES),
+      handleProtocols: (offered: Set<string>) => choose(offered) ?? false,
+      // Of ws itself, which ends the socket without RST; ours comes first.
+      closeTimeout: 2 * CLOSE_LINGER_MS,
+    } as ConstructorParameters<typeof WebSocketServer>[0]);
+  }
+
+  listen(options: ListenOptions): Promise<number> {
+    return this.#door.listen(options);
+  }
+
+  setTls(material: TlsMaterial): void {
+    this.#door.setTls(material);
+  }
+
+  setMaxSockets(count: number): void {
+    this.#door.setMaxSockets(count);
+  }
+
+  close(): void {
+    this.#door.close();
+  }
+
+  #upgrade(request: IncomingMessage, socket: ClientSocket, head: Buffer): void {
+    const { path, query } = parseUrl(request.url ?? '/');
+    const visit = socket[VISIT] as Visit;
+    const refusal = refuseHandshake(request, path, query) ?? this.#refuseAddress(request, visit);
+    if (refusal !== undefined) {
+      endWith(socket, refusal);
+      return;
+    }
+    this.#ws.handleUpgrade(request, socket, head, (webSocket) => {
+      const transport = webSocket.protocol === WS_PROTO ? this.#proto : this.#json;
+      const origin = this.#door.admit(visit);
+      socket[VISIT] = undefined;
+      transport.open(webSocket, socket as Socket, origin, helloOf(query));
+    });
+  }
+
+  /** Counts what a proxy brings against the client; everybody else has been counted. */
+  #refuseAddress(request: IncomingMessage, visit: Visit): HttpRefusal | undefined {
+    if (visit.counted) return undefined;
+    const client = this.#proxies.client(visit.address, String(request.headers['x-forwarded-for'] ?? ''));
+    if (this.#door.count(visit, client)) return undefined;
+    this.#events.onTurnedAway('ADDRESS_LIMITED');
+    return refuse({ code: 'ADDRESS_LIMITED' });
+  }
+}
+
+function choose(offered: ReadonlySet<string>): string | undefined {
+  return [WS_PROTO, WS_JSON].find((name) => offered.has(name));
+}
+
+function parseUrl(url: string): { readonly path: string; readonly query: URLSearchParams } {
+  const at = url.indexOf('?');
+  if (at < 0) return { path: url, query: new URLSearchParams() };
+  return { path: url.slice(0, at), query: new URLSearchParams(url.slice(at)) };
+}
+
+/** Makes the HELLO that a query stands for; without a token there is none. It holds the token: never log it. */
+function helloOf(query: URLSearchParams): Uint8Array | undefined {
+  const token = query.get('token');
+  if (token === null) return undefined;
+  const hello = client.Hello.fromPartial({
+    versionMin: PROTOCOL_VERSION,
+    versionMax: PROTOCOL_VERSION,
+    token,
+    device: query.get('device') ?? '',
+    room: query.get('room_id') ?? '',
+    ticket: query.get('ticket') ?? '',
+  });
+  return encodeFrame(FrameType.HELLO, 0, 0n, client.Hello.encode(hello).finish());
+}
+
+/** Refuses what is no opening handshake of RFC 6455 section 4.2.1, or not one of ours. */
+function refuseHandshake(
+  request: IncomingMessage,
+  path: string,
+  query: URLSearchParams,
+): HttpRefusal | undefined {
+  const { headers, httpVersion } = request;
+  const offered = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim()) ?? [];
+  if (httpVersion !== '1.1') return refuseRequest('A WebSocket over HTTP/1.0');
+  const refused = refuseMissingHost(request) ?? refuseTarget(request, path);
+  if (refused !== undefined) return refused;
+  if (headers.upgrade?.toLowerCase() !== 'websocket' || headers['sec-websocket-version'] !== VERSION)
+    return upgradeRequired();
+  if (!KEY.test(headers['sec-websocket-key'] ?? '')) return refuseRequest('The header Sec-WebSocket-Key');
+  if (offered.length > 0 && choose(new Set(offered)) === undefined)
+    return refuseRequest(
+      `The header Sec-WebSocket-Protocol, which offers neither ${WS_PROTO} nor ${WS_JSON},`,
+    );
+  if (query.has('room_id') && !query.has('token'))
+    return refuseRequest('A room_id without a token beside it');
+  return undefined;
+}
+
+function refuseTarget(request: IncomingMessage, path: string): HttpRefusal | undefined {
+  const { method } = request;
+  if (!PATHS.has(path)) return refuse({ code: 'ROUTE_NOT_FOUND', details: { name: `${method} ${path}` } });
+  return method === 'GET' || method === 'HEAD' ? undefined : methodNotAllowed(request, path, 'GET');
+}
+
+/** Answers a request that asks for no upgrade. */
+function answerRequest(request: IncomingMessage, response: ServerResponse): void {
+  const { path } = parseUrl(request.url ?? '/');
+  const refusal = refuseMissingHost(request) ?? refuseTarget(request, path) ?? upgradeRequired();
+  response.shouldKeepAlive = false;
+  answerWith(response, refusal);
+}
+
+/** RFC 6455 section 4.2.2 and RFC 9110 section 15.5.22. */
+function upgradeRequired(): HttpRefusal {
+  return {
+    error: new GochatError('UPGRADE_REQUIRED'),
+    headers: ['upgrade', 'websocket', 'connection', 'upgrade, close', 'sec-websocket-version', VERSION],
+  };
+}
+
+/** Refuses with a code of the catalogue, and when to try again. */
+function refuse(said: CodeWithDetails): HttpRefusal {
+  const retryAfterMs = CATALOGUE[said.code].retryable ? retryAfter(said.code) : 0;
+  return { error: GochatError.of(said, retryAfterMs > 0 ? { retryAfterMs } : {}) };
+}

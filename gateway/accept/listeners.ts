@@ -1,0 +1,77 @@
+/** The two ports of a worker: TCP and WebSocket. */
+import { AddressList, type Logger, TrustedProxies } from '../../common/mod.ts';
+import type { TlsMaterial } from './tls-material.ts';
+import { type GatewayLimits, MAX_REFUSED } from '../limits.ts';
+import { WsListener } from './listener-ws.ts';
+import type { Listener, ListenOptions, TransportEvents } from '../wire/transport.ts';
+import { TcpTransport } from '../wire/transport-tcp.ts';
+
+/** Errors of the system are logged at most this often: with EMFILE one comes for every client that tries. ms. */
+const LOG_INTERVAL_MS = 1000;
+
+export class Listeners {
+  readonly #limits: GatewayLimits;
+  readonly #logger: Logger;
+  readonly #each: { readonly tcp: Listener; readonly ws: Listener };
+  #loggedMs = -Infinity;
+
+  /** @param tls undefined: clients connect without */
+  constructor(events: TransportEvents, limits: GatewayLimits, tls: TlsMaterial | undefined, logger: Logger) {
+    this.#limits = limits;
+    this.#logger = logger;
+    const all: TransportEvents = {
+      ...events,
+      onAcceptError: (error) => {
+        this.#log(error);
+        events.onAcceptError(error);
+      },
+    };
+    const port = {
+      tls,
+      tlsTimeoutMs: limits.tlsTimeoutMs,
+      proxies: new AddressList(limits.proxyProtocol),
+      timeoutMs: limits.helloTimeoutMs,
+      maxSockets: maxSockets(limits),
+    };
+    this.#each = {
+      tcp: new TcpTransport(all, port),
+      ws: new WsListener(all, limits.maxFrameBytes, port, new TrustedProxies(limits.trustProxy)),
+    };
+  }
+
+  /** Listens for one kind of client and returns the port. Rejects with the system's error. */
+  listen(kind: 'tcp' | 'ws', options: Omit<ListenOptions, 'backlog'>): Promise<number> {
+    return this.#each[kind].listen({ ...options, backlog: this.#limits.backlog });
+  }
+
+  /** Stops accepting, until `listen`: clients find the port closed and go to another gateway. */
+  close(): void {
+    this.#each.tcp.close();
+    this.#each.ws.close();
+  }
+
+  /** Takes another certificate for handshakes to come. @throws Error when it does not do; the old one stays */
+  setTls(material: TlsMaterial): void {
+    this.#each.tcp.setTls(material);
+    this.#each.ws.setTls(material);
+  }
+
+  /** The limits have changed. */
+  onLimits(): void {
+    this.#each.tcp.setMaxSockets(maxSockets(this.#limits));
+    this.#each.ws.setMaxSockets(maxSockets(this.#limits));
+  }
+
+  #log(error: Error): void {
+    if (performance.now() - this.#loggedMs < LOG_INTERVAL_MS) return;
+    this.#loggedMs = performance.now();
+    this.#logger.error(
+      { err: error },
+      'a client could not be accepted; with EMFILE, raise the limit of open files',
+    );
+  }
+}
+
+function maxSockets({ maxConnections }: GatewayLimits): number {
+  return maxConnections + MAX_REFUSED;
+}

@@ -1,0 +1,138 @@
+/** How a worker's connections begin and end: each is counted, told why it is refused, and reported up once. */
+import type { Duplex } from 'node:stream';
+import type { CodeWithDetails, ErrorCode, PlainErrorCode } from '../../common/mod.ts';
+import { closeFrame } from '../route/answers.ts';
+import { Connection, type Peer, Phase, type Transport } from './connection.ts';
+import type { ConnectionTable } from './connection-table.ts';
+import type { Deadlines } from './deadlines.ts';
+import { Drain } from './drain.ts';
+import { drawGateway, type OtherGateway } from './elsewhere.ts';
+import type { Fanout } from '../push/fanout.ts';
+import type { Guard } from './guard.ts';
+import { type GatewayLimits, MAX_REFUSED, STOP_GRACE_MS } from '../limits.ts';
+import type { Uplink } from '../route/uplink.ts';
+import { type DisconnectCode, PEER_GONE, PEER_RESET, type WorkerStats } from '../supervisor/worker-stats.ts';
+
+/** Ends after which the client does not come back by itself; after any other it may be about to. */
+const LEFT: ReadonlySet<DisconnectCode> = new Set([
+  'CLIENT_GOODBYE',
+  'SESSION_REPLACED',
+  'LOGGED_OUT',
+  'TOKEN_REVOKED',
+  'KICKED',
+]);
+
+const DRAINING = { code: 'SERVER_DRAINING' } as const;
+
+export interface ConnectionsContext {
+  readonly table: ConnectionTable;
+  readonly stats: WorkerStats;
+  readonly limits: Pick<GatewayLimits, 'maxConnections'>;
+  readonly guard: Pick<Guard, 'leaveAccount'>;
+  readonly deadlines: Pick<Deadlines, 'onAccept' | 'onClosing' | 'onClosed'>;
+  readonly fanout: Pick<Fanout, 'sendLast' | 'end'>;
+  readonly uplink: Pick<Uplink, 'detach'>;
+  /** What it was waiting for does not matter any more. */
+  forget(connection: Connection): void;
+}
+
+export class Connections {
+  readonly #context: ConnectionsContext;
+  #drain: Drain | undefined;
+
+  constructor(context: ConnectionsContext) {
+    this.#context = context;
+  }
+
+  /** No connection is taken any more. */
+  get draining(): boolean {
+    return this.#drain !== undefined;
+  }
+
+  /** Makes the connection of a socket; undefined: there is no room even to refuse it. */
+  open(transport: Transport, socket: Duplex, peer: Peer): Connection | undefined {
+    const { table, stats, limits, deadlines } = this.#context;
+    stats.accepts++;
+    const over = table.size - limits.maxConnections;
+    if (over >= MAX_REFUSED) {
+      this.count('TOO_MANY_CONNECTIONS');
+      return undefined;
+    }
+    const connection = table.add((conn) => new Connection(conn, transport, socket, peer));
+    stats.connections[transport.kind]++;
+    deadlines.onAccept(connection);
+    if (this.#drain) this.close(connection, 'SERVER_DRAINING');
+    else if (over >= 0) this.close(connection, 'TOO_MANY_CONNECTIONS');
+    return connection;
+  }
+
+  /** Tells the client why and ends the connection; idempotent. */
+  close(connection: Connection, said: PlainErrorCode | CodeWithDetails, retryAfterMs?: number): void {
+    const whole = typeof said === 'string' ? { code: said } : said;
+    this.#closeWith(connection, whole, () => closeFrame(whole, retryAfterMs));
+  }
+
+  /** Ends the socket behind what the connection still gets in this tick; idempotent. */
+  end(connection: Connection, code: ErrorCode): void {
+    if (connection.phase >= Phase.CLOSING) return;
+    this.#leave(connection, code);
+    connection.phase = Phase.CLOSING;
+    this.#context.fanout.end(connection);
+    this.#context.deadlines.onClosing(connection);
+  }
+
+  /** The socket is closed, by whomever. @param isCutOff not in good order */
+  onGone(connection: Connection, isCutOff: boolean): void {
+    const { table, stats, deadlines } = this.#context;
+    if (connection.phase < Phase.CLOSING) this.#leave(connection, isCutOff ? PEER_RESET : PEER_GONE);
+    connection.phase = Phase.CLOSED;
+    connection.out = undefined;
+    deadlines.onClosed(connection);
+    table.delete(connection);
+    stats.connections[connection.transport.kind]--;
+    if (table.size === 0) this.#drain?.onEmpty();
+  }
+
+  /** Counts an end, be it of a socket that never was a connection. */
+  count(code: DisconnectCode): void {
+    const { disconnects } = this.#context.stats;
+    disconnects[code] = (disconnects[code] ?? 0) + 1;
+  }
+
+  /** Tells every client to leave, and where to, spread over the first half of the deadline; resolves when all have. */
+  drain(deadlineMs: number, elsewhere: readonly OtherGateway[]): Promise<void> {
+    this.#drain ??= new Drain(this.#context.table, (connection) =>
+      this.#closeWith(connection, DRAINING, () =>
+        closeFrame(DRAINING, undefined, drawGateway(elsewhere, connection.transport.kind)),
+      ),
+    );
+    return this.#drain.run(deadlineMs, deadlineMs / 2);
+  }
+
+  /** Tells every client the code, gives the sockets a moment to end, and cuts what is left. */
+  async stop(code: PlainErrorCode): Promise<void> {
+    const { table } = this.#context;
+    this.#drain?.cancel();
+    this.#drain = new Drain(table, (connection) => this.close(connection, code));
+    await this.#drain.run(STOP_GRACE_MS, 0);
+    for (const connection of table) connection.transport.destroy(connection);
+  }
+
+  #closeWith(connection: Connection, said: CodeWithDetails, frame: () => Uint8Array): void {
+    if (connection.phase >= Phase.CLOSING) return;
+    this.#context.fanout.sendLast(connection, frame());
+    connection.closed = said;
+    this.end(connection, said.code);
+  }
+
+  /** State hears that the connection is gone. */
+  #leave(connection: Connection, code: DisconnectCode): void {
+    const left = LEFT.has(code);
+    if (connection.attached) this.#context.uplink.detach(connection.conn, left);
+    else connection.login?.link?.detach(connection.conn, left);
+    this.#context.forget(connection);
+    this.#context.guard.leaveAccount(connection);
+    connection.held = undefined;
+    this.count(code);
+  }
+}

@@ -1,0 +1,142 @@
+/** The times within which a connection must act: HELLO, login, the rest of a frame, the heartbeat, its end. */
+import type { CodeWithDetails, PlainErrorCode } from '../../common/mod.ts';
+import { type Connection, Phase } from './connection.ts';
+import {
+  ATTACH_TIMEOUT_MS,
+  CLOSE_LINGER_MS,
+  type GatewayLimits,
+  HEARTBEAT_GRACE,
+  LOGIN_TIMEOUT_MS,
+  WHEEL_SLOTS,
+  WHEEL_TICK_MS,
+} from '../limits.ts';
+import { TimingWheel } from './timing-wheel.ts';
+
+/** When to look again at deadlines that cannot be judged now, because the client is not being read. */
+const RELOOK_MS = 1000;
+
+export interface DeadlinesContext {
+  /** Whether clients are not being read: they cannot show life then. */
+  isCongested(): boolean;
+  close(connection: Connection, said: PlainErrorCode | CodeWithDetails): void;
+  /** It has waited for ATTACHED as long as it should. */
+  onAttachOverdue(connection: Connection): void;
+}
+
+/** Watches all connections of a worker with one timer; a frame costs one assignment. */
+export class Deadlines {
+  readonly #limits: GatewayLimits;
+  readonly #context: DeadlinesContext;
+  readonly #wheel: TimingWheel<Connection>;
+
+  constructor(limits: GatewayLimits, context: DeadlinesContext) {
+    this.#limits = limits;
+    this.#context = context;
+    this.#wheel = new TimingWheel({
+      tickMs: WHEEL_TICK_MS,
+      slots: WHEEL_SLOTS,
+      expire: (connection) => this.#expire(connection),
+    });
+  }
+
+  start(): void {
+    this.#wheel.start();
+  }
+
+  stop(): void {
+    this.#wheel.stop();
+  }
+
+  /** The coarse clock, in WHEEL_TICK_MS. */
+  get tick(): number {
+    return this.#wheel.tick;
+  }
+
+  /** Moves the clock on by hand. */
+  advance(ms: number): void {
+    this.#wheel.advance(Math.ceil(ms / WHEEL_TICK_MS));
+  }
+
+  onAccept(connection: Connection): void {
+    connection.seen = this.#wheel.tick;
+    this.#wheel.schedule(connection, this.#limits.helloTimeoutMs);
+  }
+
+  /** A whole frame has come. */
+  onFrame(connection: Connection): void {
+    connection.seen = this.#wheel.tick;
+    connection.partialSince = 0;
+  }
+
+  /** Some bytes of a frame have come, and not all. */
+  onPartial(connection: Connection): void {
+    if (connection.partialSince !== 0) return;
+    connection.partialSince = this.#wheel.tick;
+    // Before WELCOME the deadlines of HELLO and login are the stricter ones.
+    if (connection.phase === Phase.LIVE) this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
+  }
+
+  /** It is read again: meanwhile it could show no life, nor could the rest of a frame come. */
+  onResumed(connection: Connection): void {
+    connection.seen = this.#wheel.tick;
+    if (connection.partialSince !== 0) connection.partialSince = this.#wheel.tick;
+  }
+
+  /** State is asked for the session, or for the room. */
+  onLogin(connection: Connection): void {
+    this.#wheel.schedule(connection, LOGIN_TIMEOUT_MS);
+  }
+
+  /** State nodes are told of it. */
+  onAttach(connection: Connection): void {
+    this.#wheel.hasten(connection, ATTACH_TIMEOUT_MS);
+  }
+
+  onLive(connection: Connection): void {
+    this.#wheel.schedule(connection, connection.heartbeatMs * HEARTBEAT_GRACE);
+    if (connection.partialSince !== 0) this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
+  }
+
+  /** It was told CLOSE. */
+  onClosing(connection: Connection): void {
+    this.#wheel.schedule(connection, CLOSE_LINGER_MS);
+  }
+
+  onClosed(connection: Connection): void {
+    this.#wheel.cancel(connection);
+  }
+
+  /** Looks at a connection whose time has come; returns when to look again, ms, 0 for not. */
+  #expire(connection: Connection): number {
+    if (connection.phase >= Phase.CLOSING) {
+      connection.transport.destroy(connection);
+      return 0;
+    }
+    if (connection.phase === Phase.ATTACH) {
+      this.#context.onAttachOverdue(connection);
+      return 0;
+    }
+    if (this.#context.isCongested() || connection.slowSince !== 0 || connection.held !== undefined)
+      return RELOOK_MS;
+    if (connection.phase === Phase.LIVE) return this.#expireLive(connection);
+    const { helloTimeoutMs } = this.#limits;
+    if (connection.phase === Phase.HELLO)
+      this.#context.close(connection, { code: 'HELLO_TIMEOUT', details: { ms: helloTimeoutMs } });
+    else this.#context.close(connection, 'STATE_UNAVAILABLE');
+    return 0;
+  }
+
+  #expireLive(connection: Connection): number {
+    const silenceMs = connection.heartbeatMs * HEARTBEAT_GRACE;
+    const { frameTimeoutMs } = this.#limits;
+    const partial = connection.partialSince !== 0;
+    const silenceLeftMs = silenceMs - this.#wheel.since(connection.seen);
+    const frameLeftMs = partial ? frameTimeoutMs - this.#wheel.since(connection.partialSince) : silenceLeftMs;
+    if (frameLeftMs <= 0 && partial)
+      this.#context.close(connection, { code: 'FRAME_TIMEOUT', details: { ms: frameTimeoutMs } });
+    else if (silenceLeftMs <= 0)
+      this.#context.close(connection, { code: 'HEARTBEAT_TIMEOUT', details: { ms: silenceMs } });
+    else return Math.min(silenceLeftMs, frameLeftMs);
+    return 0;
+  }
+}

@@ -1,0 +1,43 @@
+/** Frames that wait, in one buffer: a Buffer for each would take several times the memory of a small frame. */
+import { LENGTH_BYTES, readU32, writeU32 } from '../../proto/mod.ts';
+
+/** In front of each frame: what it came as, bytes. */
+const COUNT_BYTES = 4;
+const MIN_BYTES = 1024;
+
+/** A queue of frames. What it has given out is never written to again. */
+export class HeldFrames {
+  #bytes: Buffer = Buffer.alloc(0);
+  #from = 0;
+  #to = 0;
+
+  get isEmpty(): boolean {
+    return this.#from === this.#to;
+  }
+
+  /** Copies a frame in. @param bytes what it came as */
+  push(frame: Uint8Array, bytes: number): void {
+    const size = COUNT_BYTES + frame.length;
+    if (this.#to + size > this.#bytes.length) this.#grow(size);
+    writeU32(this.#bytes, this.#to, bytes);
+    this.#bytes.set(frame, this.#to + COUNT_BYTES);
+    this.#to += size;
+  }
+
+  /** Takes the oldest frame out; there must be one. */
+  shift(): { frame: Uint8Array; bytes: number } {
+    const bytes = readU32(this.#bytes, this.#from);
+    const at = this.#from + COUNT_BYTES;
+    this.#from = at + LENGTH_BYTES + readU32(this.#bytes, at);
+    return { frame: this.#bytes.subarray(at, this.#from), bytes };
+  }
+
+  #grow(size: number): void {
+    const waiting = this.#to - this.#from;
+    const grown = Buffer.allocUnsafeSlow(Math.max(MIN_BYTES, (waiting + size) * 2));
+    this.#bytes.copy(grown, 0, this.#from, this.#to);
+    this.#bytes = grown;
+    this.#from = 0;
+    this.#to = waiting;
+  }
+}

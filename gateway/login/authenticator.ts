@@ -1,0 +1,62 @@
+/** Checks access tokens at the edge, with the public keys that the registry publishes. */
+import { JwtVerifier, type PlainErrorCode } from '../../common/mod.ts';
+import type { TicketCheck } from './ticket-check.ts';
+
+/** Clocks of the servers may differ by this much. */
+const CLOCK_SKEW_S = 5;
+const RULES = { issuer: 'gochat', audience: 'gochat', algorithm: 'EdDSA', clockSkewS: CLOCK_SKEW_S };
+const USER = /^[1-9]\d{0,19}$/;
+const MAX_USER = 0xffff_ffff_ffff_ffffn;
+const MAX_NAME_LENGTH = 64;
+const TOKEN_ID = /^[1-9]\d{0,18}$/;
+
+/** Who a token speaks for. */
+export interface Identity {
+  readonly user: bigint;
+  readonly userName: string;
+  /** Id of the token; 0: it has none. */
+  readonly token: bigint;
+}
+
+/** Verifies tokens; it has no keys until `setKeys`. */
+export class Authenticator {
+  readonly #tickets: TicketCheck | undefined;
+  readonly #tokens = new JwtVerifier(RULES);
+  #ready = false;
+
+  /** @param tickets requires of each client a ticket as well */
+  constructor(tickets?: TicketCheck) {
+    this.#tickets = tickets;
+  }
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** Replaces the keys. @param jwks a JSON Web Key Set as text. @throws when it is none: the old keys stay */
+  setKeys(jwks: string): void {
+    this.#tokens.setKeys(jwks);
+    this.#ready = true;
+  }
+
+  /** Returns whom the token speaks for, or the code that refuses it or the ticket. */
+  verify(token: string, ticket = ''): Identity | PlainErrorCode {
+    if (this.#tickets === undefined) return this.#verifyToken(token);
+    const uid = this.#tickets.verify(ticket);
+    if (uid === undefined) return 'TICKET_INVALID';
+    const identity = this.#verifyToken(token);
+    return typeof identity === 'string' || String(identity.user) === uid ? identity : 'TICKET_INVALID';
+  }
+
+  #verifyToken(token: string): Identity | PlainErrorCode {
+    if (!this.#ready) return 'STATE_UNAVAILABLE';
+    const claims = this.#tokens.verify(token);
+    if (typeof claims === 'string') return claims;
+    const { sub, name, jti } = claims;
+    if (typeof name !== 'string' || name === '' || name.length > MAX_NAME_LENGTH) return 'TOKEN_INVALID';
+    if (typeof sub !== 'string' || !USER.test(sub)) return 'TOKEN_INVALID';
+    const user = BigInt(sub);
+    if (user > MAX_USER) return 'TOKEN_INVALID';
+    return { user, userName: name, token: typeof jti === 'string' && TOKEN_ID.test(jti) ? BigInt(jti) : 0n };
+  }
+}

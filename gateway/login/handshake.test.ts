@@ -1,0 +1,108 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
+import { type Connection, Phase } from '../connections/connection.ts';
+import { Handshake, type HandshakeContext } from './handshake.ts';
+
+/** A handshake that takes no token, and what became of its connections. */
+function setUp() {
+  const checks: string[] = [];
+  const closed: string[] = [];
+  const handshake = new Handshake({
+    authenticator: {
+      verify: (token: string) => {
+        checks.push(token);
+        return 'TOKEN_EXPIRED';
+      },
+    },
+    guard: { mayLogIn: () => true },
+    deadlines: { onLogin: () => undefined },
+    heartbeatIntervalMs: () => 1000,
+    close: (connection: Connection, code: string, retryAfterMs = 0) => {
+      closed.push(`${connection.conn} ${code}${retryAfterMs > 0 ? ' later' : ''}`);
+      connection.phase = Phase.CLOSING;
+    },
+  } as unknown as HandshakeContext);
+  const come = (conn: number) => {
+    const connection = { conn, phase: Phase.HELLO } as Connection;
+    const hello = client.Hello.encode(
+      client.Hello.fromPartial({ versionMin: 1, versionMax: 1, token: `t${conn}`, device: 'phone' }),
+    );
+    handshake.onFirstFrame(connection, encodeFrame(FrameType.HELLO, 0, 0n, hello.finish()));
+    return connection;
+  };
+  return { checks, closed, come };
+}
+
+const tokens = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `t${from + i}`);
+
+test('a crowd: a few tokens at a time, with a rest in between, and none of who has gone', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate'] });
+  const { checks, closed, come } = setUp();
+  for (let conn = 1; conn <= 40; conn++) {
+    const connection = come(conn);
+    if (conn <= 2) connection.phase = Phase.CLOSED;
+  }
+  expect(checks).toEqual([]);
+  vi.advanceTimersByTime(0);
+  expect(checks).toEqual(tokens(3, 18));
+  vi.advanceTimersByTime(9);
+  expect(checks).toHaveLength(16);
+  vi.advanceTimersByTime(1);
+  expect(checks).toEqual(tokens(3, 34));
+  // Whoever comes in a rest waits for its end, and for those before it.
+  come(41);
+  vi.advanceTimersByTime(10);
+  expect(checks).toEqual(tokens(3, 41));
+  expect(closed).toHaveLength(39);
+  // Nobody waits: the rest ends, and the next one is checked at once.
+  vi.advanceTimersByTime(10);
+  expect(vi.getTimerCount()).toBe(0);
+  come(42);
+  vi.advanceTimersByTime(0);
+  expect(checks.at(-1)).toBe('t42');
+  vi.useRealTimers();
+});
+
+test('more than 5,000 wait: OVERLOADED with a time to come back', () => {
+  const { closed, come } = setUp();
+  for (let conn = 1; conn <= 5000; conn++) come(conn);
+  expect(closed).toEqual([]);
+  come(5001);
+  expect(closed).toEqual(['5001 OVERLOADED later']);
+});
+
+test('an account that logs in too often: its login waits, and goes on in its turn', () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  let room = 1;
+  const held: Connection[] = [];
+  const asked: bigint[] = [];
+  const handshake = new Handshake({
+    authenticator: { verify: () => ({ user: 7n, userName: 'ann', token: 1n }) },
+    guard: { mayLogIn: () => true, enterAccount: () => undefined, takeLogin: () => room-- > 0 },
+    hold: (connection: Connection) => held.push(connection),
+    uplink: { login: ({ user }: { user: bigint }) => asked.push(user) },
+    connectionId: () => 1n,
+    deadlines: { onLogin: () => undefined },
+    heartbeatIntervalMs: () => 1000,
+  } as unknown as HandshakeContext);
+  const hello = client.Hello.encode(
+    client.Hello.fromPartial({ versionMin: 1, versionMax: 1, token: 't' }),
+  ).finish();
+  const [first, second] = [1, 2].map((conn) => {
+    const connection = { conn, phase: Phase.HELLO } as Connection;
+    handshake.onFirstFrame(connection, encodeFrame(FrameType.HELLO, 0, 0n, hello));
+    return connection;
+  });
+  vi.runAllTimers();
+  expect(first?.phase).toBe(Phase.LOGIN);
+  expect(held).toEqual([second]);
+  expect(second?.phase).toBe(Phase.TOKEN);
+  expect(asked).toEqual([7n]);
+  room = 1;
+  handshake.onLoginTurn(second as Connection);
+  expect(second?.phase).toBe(Phase.LOGIN);
+  expect(asked).toEqual([7n, 7n]);
+});

@@ -1,0 +1,305 @@
+/** From HELLO to WELCOME: version, token, session, location map, room. */
+import { randomBytes } from 'node:crypto';
+import { type CodeWithDetails, isPlainErrorCode, type PlainErrorCode } from '../../common/mod.ts';
+import {
+  client,
+  encodeFrame,
+  frameRef,
+  framePayload,
+  FrameType,
+  frameType,
+  type link as wire,
+  PROTOCOL_VERSION,
+} from '../../proto/mod.ts';
+import type { Authenticator, Identity } from './authenticator.ts';
+import { type Connection, type PendingLogin, Phase } from '../connections/connection.ts';
+import type { Deadlines } from '../connections/deadlines.ts';
+import type { Guard } from '../connections/guard.ts';
+import { HEARTBEAT_JITTER, HEARTBEAT_STRETCH } from '../limits.ts';
+import type { StateLink } from '../route/state-link.ts';
+import { Forwarded, type Uplink } from '../route/uplink.ts';
+
+const DEVICE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
+/** Ref of the request to join; a client's own refs begin at 1. */
+const JOIN_REF = 0;
+
+/**
+ * A crowd that comes back is let in at a pace that leaves time for those who are here: a worker checks tokens for about
+ * a millisecond and then rests for as long as that took, which is the longer the busier the cores are, and at least for
+ * so long that others come in. What is checked together goes to state, and on to Redis, as one batch. So a worker takes
+ * some 1,500 logins a second, and one at once where nobody waits.
+ */
+const MAX_CHECKS = 16;
+const MIN_REST_MS = 10;
+/** As many as are let in well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
+const MAX_CHECKS_WAITING = 5000;
+const CROWD_RETRY_MS = 5000;
+
+/** What the handshake needs of the worker. */
+export interface HandshakeContext {
+  readonly authenticator: Authenticator;
+  readonly guard: Pick<Guard, 'mayLogIn' | 'onLoginFailed' | 'enterAccount' | 'takeLogin'>;
+  readonly uplink: Pick<Uplink, 'login' | 'attach' | 'home' | 'forward' | 'readyLinks'>;
+  readonly deadlines: Pick<Deadlines, 'onLogin' | 'onAttach'>;
+  connectionId(conn: number): bigint;
+  /** Facts of WELCOME that are the same for all. */
+  readonly welcome: Pick<client.Welcome, 'gateway' | 'maxFrameBytes'>;
+  /** Longest text of a message now, bytes of UTF-8. */
+  maxTextBytes(): number;
+  /** The interval of clients that ask for none, ms. */
+  heartbeatIntervalMs(): number;
+  close(connection: Connection, said: PlainErrorCode | CodeWithDetails, retryAfterMs?: number): void;
+  send(connection: Connection, frame: Uint8Array): void;
+  /** Its account has logged in too often: `onLoginTurn` follows. */
+  hold(connection: Connection): void;
+  /** WELCOME is sent. */
+  onLive(connection: Connection): void;
+}
+
+/** A connection in the phase TOKEN. */
+interface Unchecked {
+  readonly connection: Connection;
+  readonly token: string;
+  readonly ticket: string;
+}
+
+export class Handshake {
+  readonly #context: HandshakeContext;
+  /** Connections in the phases LOGIN, ATTACH and JOIN. */
+  readonly #pending = new Set<Connection>();
+  /** Whose token is to be checked, the first to come first. */
+  readonly #unchecked: Unchecked[] = [];
+  /** A turn of checks is due, or a rest goes on. */
+  #turning = false;
+
+  constructor(context: HandshakeContext) {
+    this.#context = context;
+  }
+
+  /** Takes the first frame of a connection. */
+  onFirstFrame(connection: Connection, frame: Uint8Array): void {
+    const context = this.#context;
+    const hello = frameType(frame) === FrameType.HELLO ? decode(client.Hello, frame) : undefined;
+    if (hello === undefined) return context.close(connection, 'HELLO_EXPECTED');
+    const { versionMin: min, versionMax: max } = hello;
+    if (min > PROTOCOL_VERSION || max < PROTOCOL_VERSION) {
+      const details = { min, max, version: PROTOCOL_VERSION };
+      return context.close(connection, { code: 'VERSION_UNSUPPORTED', details });
+    }
+    if (hello.device !== '' && !DEVICE_NAME.test(hello.device))
+      return context.close(connection, 'DEVICE_INVALID');
+    connection.unnamedDevice = hello.device === '';
+    connection.device = hello.device === '' ? `unnamed-${randomBytes(8).toString('hex')}` : hello.device;
+    connection.heartbeatMs = heartbeatMs(hello.heartbeatIntervalMs, context.heartbeatIntervalMs());
+    connection.login = {
+      resumeSession: hello.session,
+      run: hello.run,
+      attempt: hello.attempt,
+      room: hello.room,
+      link: undefined,
+      resumed: false,
+      awaited: [],
+    };
+    connection.phase = Phase.TOKEN;
+    context.deadlines.onLogin(connection);
+    if (!context.guard.mayLogIn(connection)) return context.close(connection, 'ADDRESS_LIMITED');
+    const { token, ticket } = hello;
+    if (this.#unchecked.length >= MAX_CHECKS_WAITING) {
+      const retryAfterMs = Math.round(CROWD_RETRY_MS * (1 + Math.random()));
+      return context.close(connection, 'OVERLOADED', retryAfterMs);
+    }
+    this.#unchecked.push({ connection, token, ticket });
+    if (this.#turning) return;
+    this.#turning = true;
+    setImmediate(this.#onTurn);
+  }
+
+  /** The turn of a login has come that was held back. */
+  onLoginTurn(connection: Connection): void {
+    if (this.#context.guard.takeLogin(connection)) this.#begin(connection);
+  }
+
+  /** State has answered; where it grants the session, the node that did so knows the connection. */
+  onLoginResult(connection: Connection | undefined, result: wire.LoginResult): void {
+    const login = connection?.login;
+    if (connection?.phase !== Phase.LOGIN || login === undefined) return;
+    if (result.errorCode !== '') {
+      const code = isPlainErrorCode(result.errorCode) ? result.errorCode : 'INTERNAL';
+      this.#context.close(connection, code, result.retryAfterMs || undefined);
+      return;
+    }
+    connection.session = result.session;
+    connection.epoch = result.epoch;
+    login.resumed = result.resumed;
+    connection.phase = Phase.ATTACH;
+    login.awaited = this.#context.uplink.attach(connection, login.link);
+    login.link = undefined;
+    if (login.awaited.length > 0) this.#context.deadlines.onAttach(connection);
+    else this.#proceed(connection, login);
+  }
+
+  onAttached(link: StateLink, connection: Connection | undefined): void {
+    const login = connection?.login;
+    if (connection?.phase !== Phase.ATTACH || login === undefined) return;
+    login.awaited = login.awaited.filter((awaited) => awaited !== link);
+    if (login.awaited.length === 0) this.#proceed(connection, login);
+  }
+
+  /** The connection has waited for ATTACHED long enough: whoever still owes it tells when the client must resynchronise. */
+  onAttachOverdue(connection: Connection): void {
+    const { login } = connection;
+    if (login === undefined) return;
+    for (const link of login.awaited) link.expectLate(connection.conn);
+    login.awaited = [];
+    this.#proceed(connection, login);
+  }
+
+  /** What was asked of this node is asked of another one. */
+  onLinkEnded(link: StateLink): void {
+    for (const connection of this.#pending) {
+      if (connection.phase === Phase.ATTACH) this.onAttached(link, connection);
+      else if (connection.login?.link !== link) continue;
+      else if (connection.phase === Phase.JOIN) this.#join(connection);
+      else this.#login(connection);
+    }
+  }
+
+  /** Takes what state has for a connection that joins its room: the answer, or pushes, which its first sync will find. */
+  onJoining(connection: Connection, frame: Uint8Array): void {
+    const { login } = connection;
+    if (login === undefined || frameRef(frame) !== JOIN_REF) return;
+    if (frameType(frame) === FrameType.RESPONSE) {
+      const result = decode(client.Response, frame)?.result;
+      if (result?.$case !== 'conversation') return this.#context.close(connection, 'INTERNAL');
+      connection.room = result.conversation.id;
+      this.#welcome(connection, login);
+    } else if (frameType(frame) === FrameType.NACK) {
+      const { code = '', retryAfterMs } = decode(client.Nack, frame) ?? {};
+      this.#context.close(connection, joinRefusal(code, login.room), retryAfterMs || undefined);
+    }
+  }
+
+  /** The connection is closing. */
+  forget(connection: Connection): void {
+    this.#pending.delete(connection);
+    connection.login = undefined;
+  }
+
+  readonly #onTurn = (): void => {
+    const beganMs = performance.now();
+    let checks = 0;
+    let looked = 0;
+    for (; checks < MAX_CHECKS && looked < this.#unchecked.length; looked++) {
+      const { connection, token, ticket } = this.#unchecked[looked] as Unchecked;
+      // Whoever has gone while it waited costs nothing more.
+      if (connection.phase !== Phase.TOKEN) continue;
+      checks++;
+      this.#onIdentity(connection, this.#context.authenticator.verify(token, ticket));
+    }
+    this.#unchecked.splice(0, looked);
+    this.#turning = checks > 0;
+    if (this.#turning) setTimeout(this.#onTurn, Math.max(performance.now() - beganMs, MIN_REST_MS));
+  };
+
+  #onIdentity(connection: Connection, identity: Identity | PlainErrorCode): void {
+    if (connection.phase !== Phase.TOKEN) return;
+    if (typeof identity === 'string') {
+      // An expired token is genuine, and missing keys are our own failure: only this one may be a guess.
+      if (identity === 'TOKEN_INVALID') this.#context.guard.onLoginFailed(connection);
+      return this.#context.close(connection, identity);
+    }
+    connection.user = identity.user;
+    connection.userName = identity.userName;
+    connection.token = identity.token;
+    this.#context.guard.enterAccount(connection);
+    if (this.#context.guard.takeLogin(connection)) this.#begin(connection);
+    else this.#context.hold(connection);
+  }
+
+  #begin(connection: Connection): void {
+    connection.phase = Phase.LOGIN;
+    this.#pending.add(connection);
+    this.#login(connection);
+  }
+
+  #login(connection: Connection): void {
+    const { conn, user, userName, device, unnamedDevice, login, token } = connection;
+    if (login === undefined) return;
+    login.link = this.#context.uplink.login({
+      conn,
+      connection: this.#context.connectionId(conn),
+      user,
+      userName,
+      device,
+      resumeSession: login.resumeSession,
+      run: login.run,
+      attempt: login.attempt,
+      token,
+      unnamedDevice,
+    });
+    if (login.link === undefined) this.#context.close(connection, 'STATE_UNAVAILABLE');
+  }
+
+  #proceed(connection: Connection, login: PendingLogin): void {
+    if (this.#context.uplink.readyLinks === 0) return this.#context.close(connection, 'STATE_UNAVAILABLE');
+    if (login.room === '') return this.#welcome(connection, login);
+    connection.phase = Phase.JOIN;
+    this.#context.deadlines.onLogin(connection);
+    this.#join(connection);
+  }
+
+  /** Asks in the client's name; joining a room twice is harmless. */
+  #join(connection: Connection): void {
+    const { uplink } = this.#context;
+    const login = connection.login as PendingLogin;
+    const call = { $case: 'joinRoom' as const, joinRoom: { room: login.room } };
+    const request = encodeFrame(FrameType.REQUEST, JOIN_REF, 0n, client.Request.encode({ call }).finish());
+    login.link = uplink.home(connection.user);
+    if (uplink.forward(connection, request) !== Forwarded.TAKEN)
+      this.#context.close(connection, 'STATE_UNAVAILABLE');
+  }
+
+  #welcome(connection: Connection, login: PendingLogin): void {
+    this.#pending.delete(connection);
+    connection.login = undefined;
+    connection.phase = Phase.LIVE;
+    const welcome = client.Welcome.encode({
+      ...this.#context.welcome,
+      maxTextBytes: this.#context.maxTextBytes(),
+      version: PROTOCOL_VERSION,
+      heartbeatIntervalMs: connection.heartbeatMs,
+      session: connection.session,
+      user: connection.user,
+      userName: connection.userName,
+      device: connection.device,
+      connection: this.#context.connectionId(connection.conn),
+      serverTimeMs: BigInt(Date.now()),
+      resumed: login.resumed,
+      conversation: connection.room,
+    });
+    this.#context.send(connection, encodeFrame(FrameType.WELCOME, 0, 0n, welcome.finish()));
+    this.#context.onLive(connection);
+  }
+}
+
+/** Returns why a room cannot be joined, from the code of state's answer. */
+function joinRefusal(code: string, room: string): CodeWithDetails {
+  if (isPlainErrorCode(code)) return { code };
+  if (code === 'ROOM_NOT_FOUND' || code === 'NAME_INVALID') return { code, details: { name: room } };
+  return code === 'ARGUMENT_INVALID' ? { code, details: { what: 'The room' } } : { code: 'INTERNAL' };
+}
+
+/** Settles the heartbeat interval. @param wanted 0: the gateway's own */
+export function heartbeatMs(wanted: number, own: number, random: () => number = Math.random): number {
+  const granted = Math.min(Math.max(wanted || own, own / HEARTBEAT_STRETCH), own * HEARTBEAT_STRETCH);
+  return Math.round(granted * (1 - random() * HEARTBEAT_JITTER));
+}
+
+function decode<T>(message: { decode(bytes: Uint8Array): T }, frame: Uint8Array): T | undefined {
+  try {
+    return message.decode(framePayload(frame));
+  } catch {
+    // Whatever is wrong with it, the caller's answer is the same.
+    return undefined;
+  }
+}

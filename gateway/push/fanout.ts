@@ -1,0 +1,225 @@
+/** The way down: what each connection gets within an event-loop tick leaves as one write per socket. */
+import {
+  deliverCount,
+  isEphemeral,
+  LinkKind,
+  NOBODY,
+  PUBLISH_HEAD_BYTES,
+  readU32,
+  topicCount,
+} from '../../proto/mod.ts';
+import { type Connection, Phase } from '../connections/connection.ts';
+import type { ConnectionTable } from '../connections/connection-table.ts';
+import { type GatewayLimits, SOFT_PART } from '../limits.ts';
+import { TraceRing } from '../route/trace-ring.ts';
+import type { WorkerStats } from '../supervisor/worker-stats.ts';
+import { type Downlink, extend } from './downlink.ts';
+import { BroadcastWriter } from './write-many.ts';
+
+const NO_TRACE = -1;
+
+/** Joins and writes; it keeps nothing beyond the tick. */
+export class Fanout {
+  readonly #table: ConnectionTable;
+  readonly #stats: WorkerStats;
+  readonly #limits: Pick<GatewayLimits, 'maxOutboundBytes'>;
+  readonly #onSlow: (connection: Connection) => void;
+  readonly #onJoining: (connection: Connection, frame: Uint8Array) => void;
+  readonly #traces: TraceRing;
+  readonly #writer = new BroadcastWriter();
+  #dirty: Connection[] = [];
+  #spare: Connection[] = [];
+  /** Beginning of the lists of this tick that was asked for last. */
+  #first: Downlink | undefined;
+  #scheduled = false;
+  /** Scratch: the list of what `deliver` takes together, by the length that it had with each of them. */
+  readonly #run: Downlink[] = [];
+
+  /**
+   * @param onSlow The connection's queue would pass the bound: frames for it are dropped until it is no longer slow.
+   * @param onJoining A frame for a connection that waits for its room; it is not for the client.
+   */
+  constructor(
+    table: ConnectionTable,
+    stats: WorkerStats,
+    limits: Pick<GatewayLimits, 'maxOutboundBytes'>,
+    onSlow: (connection: Connection) => void,
+    onJoining: (connection: Connection, frame: Uint8Array) => void,
+    traces = new TraceRing(),
+  ) {
+    this.#table = table;
+    this.#stats = stats;
+    this.#limits = limits;
+    this.#onSlow = onSlow;
+    this.#onJoining = onJoining;
+    this.#traces = traces;
+  }
+
+  /**
+   * Hands the frame of a DELIVER or PUBLISH record to each of the connections that it is for and that still live.
+   * Records behind it that are for the same ones, as of a room in which much is said, go with it: the list is gone
+   * through once for all of them. Returns how many records it took.
+   *
+   * @param named the record that names the connections: a DELIVER does itself, for a PUBLISH it is the topic's
+   */
+  deliver(records: readonly Uint8Array[], from = 0, named = records[from] as Uint8Array): number {
+    const record = records[from] as Uint8Array;
+    const isPublish = record[0] === LinkKind.PUBLISH;
+    const count = isPublish ? topicCount(named) : deliverCount(named);
+    const at = isPublish ? PUBLISH_HEAD_BYTES : 4 + count * 4;
+    if (record.length <= at) return 1;
+    const except = isPublish ? readU32(record, 4) : NOBODY;
+    const frame = frameBehind(record, at);
+    if (isEphemeral(frame[4])) {
+      this.#deliverEphemeral(named, count, except, frame);
+      return 1;
+    }
+    const only = count === 1 ? this.#table.get(readU32(named, 4)) : undefined;
+    const sockets = except === NOBODY ? count : count - 1;
+    const run = this.#run;
+    let list = extend(undefined, frame, this.#traces.delivered(frame, only, sockets));
+    run.push(list);
+    while (list.bytes <= this.#limits.maxOutboundBytes) {
+      const next = records[from + run.length];
+      if (next === undefined || next.length <= at || !namesTheSame(record, next, at)) break;
+      const another = frameBehind(next, at);
+      if (isEphemeral(another[4])) break;
+      list = extend(list, another, this.#traces.delivered(another, only, sockets));
+      run.push(list);
+    }
+    for (let i = 0; i < count; i++) {
+      const conn = readU32(named, 4 + i * 4);
+      if (conn !== except) this.#appendRun(this.#table.get(conn), list);
+    }
+    const taken = run.length;
+    run.length = 0;
+    return taken;
+  }
+
+  /** Sends a frame to one connection with this tick's write; one that is slow misses it. */
+  send(connection: Connection, frame: Uint8Array): void {
+    this.#append(connection, Buffer.from(frame.buffer, frame.byteOffset, frame.length), NO_TRACE);
+  }
+
+  /** Sends the last frame of a connection, slow or not. */
+  sendLast(connection: Connection, frame: Uint8Array): void {
+    connection.slowSince = 0;
+    this.send(connection, frame);
+  }
+
+  /** Ends the connection's socket behind what this tick has for it. */
+  end(connection: Connection): void {
+    if (connection.out === undefined) this.#touch(connection);
+  }
+
+  /** Writes now what would leave with this tick. */
+  flush(): void {
+    this.#scheduled = false;
+    this.#first = undefined;
+    const dirty = this.#dirty;
+    this.#dirty = this.#spare;
+    for (const connection of dirty) this.#write(connection);
+    this.#writer.flush();
+    dirty.length = 0;
+    this.#spare = dirty;
+  }
+
+  #deliverEphemeral(named: Uint8Array, count: number, except: number, frame: Buffer): void {
+    const soft = this.#limits.maxOutboundBytes / SOFT_PART;
+    for (let i = 0; i < count; i++) {
+      const connection = this.#table.get(readU32(named, 4 + i * 4));
+      if (connection?.phase !== Phase.LIVE || connection.conn === except) continue;
+      const waiting = connection.socket.writableLength + (connection.out?.bytes ?? 0);
+      if (waiting > soft) this.#stats.ephemeralDropped++;
+      else this.#append(connection, frame, NO_TRACE);
+    }
+  }
+
+  #appendRun(connection: Connection | undefined, list: Downlink): void {
+    if (connection?.phase === Phase.LIVE && connection.out === undefined && connection.slowSince === 0) {
+      this.#touch(connection);
+      connection.out = list;
+      return;
+    }
+    for (const { frame, trace } of this.#run) {
+      if (connection?.phase === Phase.LIVE) {
+        this.#append(connection, frame, trace);
+        continue;
+      }
+      if (connection?.phase === Phase.JOIN) this.#onJoining(connection, frame);
+      this.#traces.gone(trace);
+    }
+  }
+
+  #append(connection: Connection, frame: Buffer, trace: number): void {
+    if (connection.slowSince !== 0) {
+      this.#traces.slow(trace);
+      return;
+    }
+    const out = connection.out;
+    if (out !== undefined && out.bytes > this.#limits.maxOutboundBytes && connection.phase === Phase.LIVE) {
+      // More than the bound in one tick; what it has of it still goes out if nothing waits before it.
+      this.#traces.slow(trace);
+      this.#onSlow(connection);
+      return;
+    }
+    const next = out === undefined ? this.#first : out.next;
+    if (out === undefined) this.#touch(connection);
+    if (next?.frame === frame) {
+      connection.out = next;
+      return;
+    }
+    const longer = extend(out, frame, trace);
+    if (out === undefined) this.#first = longer;
+    else out.next = longer;
+    connection.out = longer;
+  }
+
+  #touch(connection: Connection): void {
+    this.#dirty.push(connection);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#onImmediate);
+  }
+
+  readonly #onImmediate = (): void => this.flush();
+
+  #write(connection: Connection): void {
+    const out = connection.out;
+    connection.out = undefined;
+    if (connection.phase === Phase.CLOSED || connection.ended) {
+      for (let node = out; node !== undefined; node = node.previous) this.#traces.gone(node.trace);
+      return;
+    }
+    if (out !== undefined) {
+      const queued = connection.socket.writableLength;
+      const isOver = queued > 0 && queued + out.bytes > this.#limits.maxOutboundBytes;
+      if (isOver && connection.phase !== Phase.CLOSING) {
+        for (let node: Downlink | undefined = out; node !== undefined; node = node.previous)
+          this.#traces.slow(node.trace);
+        this.#onSlow(connection);
+        return;
+      }
+      const bytes = connection.transport.pack(out, queued > 0);
+      this.#stats.framesOut += out.count;
+      this.#stats.bytesOut += bytes.length;
+      this.#writer.write(connection.socket, connection.descriptor, bytes);
+    }
+    if (connection.phase === Phase.CLOSING) {
+      this.#writer.flush();
+      connection.ended = true;
+      connection.transport.end(connection);
+    }
+  }
+}
+
+function frameBehind(record: Uint8Array, at: number): Buffer {
+  return Buffer.from(record.buffer, record.byteOffset + at, record.length - at);
+}
+
+/** Whether two records are for the same connections: their heads, of `bytes` bytes, are equal. */
+function namesTheSame(record: Uint8Array, other: Uint8Array, bytes: number): boolean {
+  // Most differ in their topic or in their last connection, and two views cost more than that look.
+  if (record[3] !== other[3] || record[bytes - 1] !== other[bytes - 1]) return false;
+  return Buffer.compare(record.subarray(0, bytes), other.subarray(0, bytes)) === 0;
+}

@@ -1,0 +1,191 @@
+/** The same bytes to many sockets, in one call and without it. */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { descriptorOf, wasCutOff } from './direct-write.ts';
+import { receive } from '../testing/test-sockets.ts';
+import { BroadcastWriter, loadWriteMany } from './write-many.ts';
+
+/** What the build has made of write-many.c; `make test` needs a C compiler for it. */
+const compiled = loadWriteMany(join(import.meta.dirname, '../../dist/gateway/push/write-many.node'));
+/** More than a socket on loopback takes at once. */
+const MANY_BYTES = 32 * 1024 * 1024;
+
+interface Pair {
+  readonly ours: Socket;
+  readonly theirs: Socket;
+}
+
+let cleanup: (() => Promise<void>) | undefined;
+afterEach(() => cleanup?.());
+
+async function connectPairs(count: number): Promise<Pair[]> {
+  const server = createServer({ noDelay: true }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const pairs: Pair[] = [];
+  while (pairs.length < count) {
+    const theirs = connect(port, '127.0.0.1');
+    const [[ours]] = await Promise.all([
+      once(server, 'connection') as Promise<[Socket]>,
+      once(theirs, 'connect'),
+    ]);
+    ours.on('error', () => undefined);
+    theirs.on('error', () => undefined);
+    pairs.push({ ours, theirs });
+  }
+  cleanup = async () => {
+    for (const { ours, theirs } of pairs) {
+      ours.destroy();
+      theirs.destroy();
+    }
+    server.close();
+    await once(server, 'close');
+  };
+  return pairs;
+}
+
+test('the build has compiled it', () => {
+  expect(compiled).toBeTypeOf('function');
+});
+
+test('what is not built: is not loaded', () => {
+  expect(loadWriteMany('/nowhere/write-many.node')).toBeUndefined();
+});
+
+test.each<[string, readonly unknown[]]>([
+  ['too few arguments', [new Int32Array(1), 1, Buffer.from('x')]],
+  ['more sockets than descriptors', [new Int32Array(1), 2, Buffer.from('x'), new Int32Array(2)]],
+  ['more sockets than places', [new Int32Array(2), 2, Buffer.from('x'), new Int32Array(1)]],
+  ['arrays of another type', [new Float64Array(1), 1, Buffer.from('x'), new Int32Array(1)]],
+  ['text', [new Int32Array(1), 1, 'x', new Int32Array(1)]],
+])('%s: a TypeError', (_, args) => {
+  expect(() => (compiled as (...all: unknown[]) => void)(...args)).toThrow(
+    'writeMany(descriptors, count, bytes, taken)',
+  );
+});
+
+describe.each([
+  ['in one call', () => compiled],
+  ['one by one', () => undefined],
+])('%s', (_, writeMany) => {
+  const writeTo = (writer: BroadcastWriter, { ours }: Pair, bytes: Buffer) =>
+    writer.write(ours, descriptorOf(ours), bytes);
+
+  test('more than go into a call: each gets all of it, in order, and nothing waits', async () => {
+    const pairs = await connectPairs(1030);
+    const writer = new BroadcastWriter(writeMany());
+    for (const text of ['one ', 'two ', 'three']) {
+      const bytes = Buffer.from(text);
+      for (const pair of pairs) writeTo(writer, pair, bytes);
+      writer.flush();
+    }
+    for (const pair of pairs) {
+      expect(pair.ours.writableLength).toBe(0);
+      expect((await receive(pair.theirs, 13)).toString()).toBe('one two three');
+    }
+  });
+
+  test('several buffers in turn: each socket gets its own', async () => {
+    const pairs = await connectPairs(12);
+    const writer = new BroadcastWriter(writeMany());
+    const texts = [Buffer.from('first'), Buffer.from('other')] as const;
+    const textOf = (index: number) => texts[index < 5 || index === 8 ? 0 : 1];
+    for (const [index, pair] of pairs.entries()) writeTo(writer, pair, textOf(index));
+    writer.flush();
+    for (const [index, pair] of pairs.entries())
+      expect((await receive(pair.theirs, 5)).toString()).toBe(textOf(index).toString());
+  });
+
+  test('one is behind: what it does not take waits in it, the others have theirs', async () => {
+    const pairs = await connectPairs(6);
+    const [slow, ...others] = pairs as [Pair, ...Pair[]];
+    const writer = new BroadcastWriter(writeMany());
+    writeTo(writer, slow, Buffer.alloc(MANY_BYTES, 'x'));
+    writer.flush();
+    expect(slow.ours.writableLength).toBeGreaterThan(0);
+    const bytes = Buffer.from('end');
+    for (const pair of pairs) writeTo(writer, pair, bytes);
+    writer.flush();
+    for (const pair of others) expect((await receive(pair.theirs, 3)).toString()).toBe('end');
+    const received = await receive(slow.theirs, MANY_BYTES + 3);
+    expect(received.length).toBe(MANY_BYTES + 3);
+    expect(received.subarray(MANY_BYTES - 1).toString()).toBe('xend');
+  });
+
+  test('more than any takes at once: the rest waits in each', async () => {
+    const pairs = await connectPairs(4);
+    const writer = new BroadcastWriter(writeMany());
+    const bytes = Buffer.alloc(MANY_BYTES, 'x');
+    for (const pair of pairs) writeTo(writer, pair, bytes);
+    writer.flush();
+    for (const { ours } of pairs) {
+      expect(ours.writableLength).toBeGreaterThan(0);
+      expect(ours.writableLength).toBeLessThan(MANY_BYTES);
+    }
+    for (const pair of pairs) expect((await receive(pair.theirs, MANY_BYTES)).length).toBe(MANY_BYTES);
+  });
+
+  test('one was told something and then reset: it is read first, and was cut off', async () => {
+    const [pair] = (await connectPairs(1)) as [Pair];
+    const { ours, theirs } = pair;
+    const heard: string[] = [];
+    const closed = new Promise((resolve) =>
+      ours.on('data', (data) => heard.push(String(data))).once('close', resolve),
+    );
+    // All of it before the event loop reads the socket.
+    theirs.write('goodbye');
+    theirs.resetAndDestroy();
+    const writer = new BroadcastWriter(writeMany());
+    writeTo(writer, pair, Buffer.from('late'));
+    writer.flush();
+    await closed;
+    expect(heard).toEqual(['goodbye']);
+    expect(wasCutOff(ours)).toBe(true);
+  });
+
+  test('one has closed while more was on its way: it was not cut off', async () => {
+    const [pair] = (await connectPairs(1)) as [Pair];
+    const { ours, theirs } = pair;
+    const closed = new Promise((resolve) => ours.resume().once('close', resolve));
+    theirs.destroy();
+    const writer = new BroadcastWriter(writeMany());
+    // The kernel answers the first with a reset, and refuses the second.
+    for (const text of ['late', 'later']) {
+      writeTo(writer, pair, Buffer.from(text));
+      writer.flush();
+    }
+    await closed;
+    expect(wasCutOff(ours)).toBe(false);
+  });
+
+  test('one that is not read has been reset: it closes all the same', async () => {
+    const [pair] = (await connectPairs(1)) as [Pair];
+    const { ours, theirs } = pair;
+    const closed = new Promise((resolve) => ours.pause().once('close', resolve));
+    theirs.resetAndDestroy();
+    const writer = new BroadcastWriter(writeMany());
+    writeTo(writer, pair, Buffer.from('late'));
+    writer.flush();
+    await closed;
+    expect(wasCutOff(ours)).toBe(true);
+  });
+
+  test('one has been reset, one destroyed: they close, the others have theirs', async () => {
+    const pairs = await connectPairs(8);
+    const [reset, gone, ...others] = pairs as [Pair, Pair, ...Pair[]];
+    const closed = Promise.all(
+      [reset, gone].map(({ ours }) => new Promise((resolve) => ours.once('close', resolve))),
+    );
+    reset.theirs.resetAndDestroy();
+    await once(reset.theirs, 'close');
+    gone.ours.destroy();
+    const writer = new BroadcastWriter(writeMany());
+    const bytes = Buffer.from('late');
+    for (const pair of pairs) writeTo(writer, pair, bytes);
+    writer.flush();
+    for (const pair of others) expect((await receive(pair.theirs, 4)).toString()).toBe('late');
+    await closed;
+  });
+});

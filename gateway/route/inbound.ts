@@ -1,0 +1,189 @@
+/** What the gateway does with what a connection brings: it reads a frame's header and forwards it, or answers itself. */
+import { CATALOGUE, type CodeWithDetails, type ErrorCode, type PlainErrorCode } from '../../common/mod.ts';
+import {
+  client,
+  decodeHeader,
+  encodeFrame,
+  framePayload,
+  frameRef,
+  FrameType,
+  frameType,
+  HEADER_BYTES,
+  KEY_AT,
+  readU32,
+  writeU32,
+  isEphemeral,
+} from '../../proto/mod.ts';
+import { nackFrame } from './answers.ts';
+import { type Connection, Fence, Phase } from '../connections/connection.ts';
+import type { Connections } from '../connections/connections.ts';
+import type { Deadlines } from '../connections/deadlines.ts';
+import type { Guard } from '../connections/guard.ts';
+import type { Handshake } from '../login/handshake.ts';
+import type { ResyncFence } from './resync-fence.ts';
+import type { Throttle } from '../connections/throttle.ts';
+import type { TraceRing } from './trace-ring.ts';
+import { Forwarded, type Uplink } from './uplink.ts';
+import type { WorkerStats } from '../supervisor/worker-stats.ts';
+import type { WireFault } from '../wire/ws-wire.ts';
+
+/** Protobuf tags of the calls of REQUEST that are about the conversation in the key: get_history, get_members. */
+const ROOM_CALLS: ReadonlySet<number | undefined> = new Set([0x32, 0x3a]);
+
+/** Faults of a single WebSocket message. */
+const SURVIVABLE: ReadonlySet<ErrorCode> = new Set(['FRAME_INVALID', 'FRAME_UNKNOWN', 'JSON_INVALID']);
+const NO_HEADER = { ref: 0, key: 0n };
+/** Of what makes no frame. */
+const NO_TYPE = 0;
+
+export interface InboundContext {
+  readonly uplink: Uplink;
+  readonly fence: ResyncFence;
+  readonly guard: Pick<Guard, 'charge' | 'take'>;
+  readonly throttle: Pick<Throttle, 'hold'>;
+  readonly handshake: Pick<Handshake, 'onFirstFrame'>;
+  readonly connections: Pick<Connections, 'close' | 'end'>;
+  readonly deadlines: Pick<Deadlines, 'onFrame'>;
+  readonly stats: Pick<WorkerStats, 'framesIn'>;
+  readonly traces: TraceRing;
+  send(connection: Connection, frame: Uint8Array): void;
+}
+
+export class Inbound {
+  readonly #context: InboundContext;
+
+  constructor(context: InboundContext) {
+    this.#context = context;
+  }
+
+  /** Takes a whole frame; returns whether the connection takes more. @param bytes what it is charged with */
+  onFrame(connection: Connection, frame: Uint8Array, bytes = frame.length): boolean {
+    const { stats, deadlines, handshake, connections } = this.#context;
+    stats.framesIn++;
+    deadlines.onFrame(connection);
+    if (connection.phase === Phase.LIVE) this.#onLiveFrame(connection, frame, bytes);
+    else if (connection.phase === Phase.HELLO) handshake.onFirstFrame(connection, frame);
+    else if (connection.phase < Phase.CLOSING) connections.close(connection, 'HELLO_EXPECTED');
+    return connection.phase < Phase.CLOSING;
+  }
+
+  /** Takes a frame of the transport's own; returns whether to answer: only who is in budget and reads the answers. */
+  onSideFrame(connection: Connection, bytes: number): boolean {
+    const { guard, throttle } = this.#context;
+    if (guard.charge(connection, NO_TYPE, bytes)) return connection.socket.writableLength === 0;
+    if (connection.phase === Phase.LIVE) throttle.hold(connection);
+    return false;
+  }
+
+  /** Takes bytes that make no frame. */
+  onFault(connection: Connection, fault: WireFault, bytes: number): void {
+    const { code, refused = NO_HEADER } = fault;
+    const { guard, connections } = this.#context;
+    // A message of its own on WebSocket: what follows can still be read.
+    if (SURVIVABLE.has(code) && connection.phase === Phase.LIVE) {
+      // Nothing of it can wait for its turn, and refusals without a bound are a flood as well.
+      if (guard.charge(connection, NO_TYPE, bytes)) this.#context.send(connection, nackFrame(fault, refused));
+      else connections.close(connection, 'RATE_LIMITED');
+    } else connections.close(connection, 'close' in CATALOGUE[code] ? fault : 'HELLO_EXPECTED');
+  }
+
+  #onLiveFrame(connection: Connection, frame: Uint8Array, bytes: number): void {
+    const { guard, throttle } = this.#context;
+    const type = frameType(frame);
+    if (connection.held === undefined && guard.take(connection, type, bytes)) this.#take(connection, frame);
+    // Who is typing does not matter for long.
+    else throttle.hold(connection, isEphemeral(type) ? undefined : frame, bytes);
+  }
+
+  /** Takes a frame that has waited for its turn. @param bytes what it is charged with */
+  onTurn(connection: Connection, frame: Uint8Array, bytes: number): void {
+    this.#context.guard.charge(connection, frameType(frame), bytes);
+    this.#take(connection, frame);
+  }
+
+  #take(connection: Connection, frame: Uint8Array): void {
+    const { fence } = this.#context;
+    const type = frameType(frame);
+    if (connection.room !== 0n) addressToRoom(frame, connection.room);
+    switch (type) {
+      case FrameType.SEND:
+        if (this.#context.uplink.readyLinks === 0) this.#refuse(connection, frame, 'STATE_UNAVAILABLE');
+        else if (fence.pass(connection)) this.#forward(connection, frame);
+        else this.#refuse(connection, frame, 'RESYNC_REQUIRED');
+        return;
+      case FrameType.REQUEST:
+      case FrameType.RECEIPTS:
+      case FrameType.TYPING:
+        fence.pass(connection);
+        this.#forward(connection, frame);
+        return;
+      case FrameType.PING:
+        fence.pass(connection);
+        this.#context.send(connection, pongOf(frame));
+        return;
+      case FrameType.RESYNCED:
+        fence.onResynced(connection, frameRef(frame));
+        return;
+      case FrameType.CLOSE:
+        this.#context.connections.end(connection, 'CLIENT_GOODBYE');
+        return;
+      default:
+        this.#refuse(connection, frame, { code: 'FRAME_UNKNOWN', details: { type } });
+    }
+  }
+
+  #forward(connection: Connection, frame: Uint8Array): void {
+    const { uplink, traces } = this.#context;
+    const type = frameType(frame);
+    const forwarded = uplink.forward(connection, frame);
+    if (forwarded === Forwarded.TAKEN) {
+      if (type === FrameType.SEND) traces.received(connection, frame, uplink.takenBy);
+      return;
+    }
+    if (hasNoAnswer(type)) return;
+    this.#refuse(connection, frame, forwarded === Forwarded.OVERLOADED ? 'OVERLOADED' : 'STATE_UNAVAILABLE');
+    // A later message must not overtake the one that was dropped.
+    if (type === FrameType.SEND && connection.fence === Fence.OPEN) this.#context.fence.hold([connection]);
+  }
+
+  #refuse(
+    connection: Connection,
+    frame: Uint8Array,
+    said: PlainErrorCode | CodeWithDetails,
+    retryAfterMs?: number,
+  ): void {
+    const whole = typeof said === 'string' ? { code: said } : said;
+    const isSend = frameType(frame) === FrameType.SEND;
+    if (isSend) this.#context.traces.refused(connection, frame, whole.code);
+    const clientMsgId = isSend ? readClientMsgId(frame) : '';
+    this.#context.send(connection, nackFrame(whole, decodeHeader(frame), clientMsgId, retryAfterMs));
+  }
+}
+
+/** Writes the room's id into a frame that should have a key and has none. */
+function addressToRoom(frame: Uint8Array, room: bigint): void {
+  if (readU32(frame, KEY_AT) !== 0 || readU32(frame, KEY_AT + 4) !== 0) return;
+  const type = frameType(frame);
+  const isAddressed = type === FrameType.SEND || type === FrameType.TYPING;
+  if (!isAddressed && !(type === FrameType.REQUEST && ROOM_CALLS.has(frame[HEADER_BYTES]))) return;
+  writeU32(frame, KEY_AT, Number(room >> 32n));
+  writeU32(frame, KEY_AT + 4, Number(room & 0xffff_ffffn));
+}
+
+/** The client's next receipts say the same and more; who is typing does not matter for long. */
+function hasNoAnswer(type: number): boolean {
+  return type === FrameType.RECEIPTS || isEphemeral(type);
+}
+
+function pongOf(ping: Uint8Array): Uint8Array {
+  return encodeFrame(FrameType.PONG, frameRef(ping), 0n);
+}
+
+function readClientMsgId(frame: Uint8Array): string {
+  try {
+    return client.Send.decode(framePayload(frame)).clientMsgId;
+  } catch {
+    // The frame is refused anyway; its ref says which one it was.
+    return '';
+  }
+}

@@ -1,0 +1,242 @@
+/** The way up: streams to every state node, and the choice of the node that a frame goes to. */
+import { type ErrorCode, isErrorCode } from '../../common/mod.ts';
+import { Rendezvous, SendResult, type StreamEnd } from '../../crpc/mod.ts';
+import {
+  decodeConns,
+  encodeFrameHead,
+  encodeRecord,
+  KEY_AT,
+  link as wire,
+  LinkKind,
+  readU32,
+} from '../../proto/mod.ts';
+import type { Connection } from '../connections/connection.ts';
+import { type OpenLink, StateLink, type StateLinkEvents, type StateNode } from './state-link.ts';
+
+/** What became of a client's frame. */
+export const Forwarded = {
+  TAKEN: 0,
+  /** No state node takes frames. */
+  UNAVAILABLE: 1,
+  /** The node's queue is full: the frame is dropped. */
+  OVERLOADED: 2,
+} as const;
+export type Forwarded = (typeof Forwarded)[keyof typeof Forwarded];
+
+export interface UplinkEvents {
+  /** Returns all connections; every state node must know those that are attached. */
+  connections(): Iterable<Connection>;
+  /** The set of nodes has changed: pushes may have been lost, and messages may now take another way. */
+  onRouteChange(): void;
+  /** A stream ended: what was asked of that node is not answered any more. */
+  onLinkEnded(link: StateLink): void;
+  onAttached(link: StateLink, conn: number): void;
+  /** A node now knows connections that did not wait for it: what it pushed until now they have missed. */
+  onAttachedLate(conns: readonly number[]): void;
+  onLoginResult(result: wire.LoginResult): void;
+  /** See StateLinkEvents. */
+  onDeliver(records: readonly Uint8Array[], from: number, named: Uint8Array): number;
+  onKick(conn: number, code: ErrorCode, reason: string): void;
+  onFence(conns: readonly number[]): void;
+  /** Returns what is known of a message. */
+  onTrace(trace: wire.Trace): wire.TraceHop[];
+  /** There is room again. */
+  onUncongested(): void;
+  onMalformed(link: StateLink, error: unknown): void;
+}
+
+export interface UplinkOptions {
+  readonly gatewayName: string;
+  readonly worker: number;
+  readonly open: OpenLink;
+  readonly events: UplinkEvents;
+}
+
+export class Uplink implements StateLinkEvents {
+  /** Address of the node that took the last frame. */
+  takenBy = '';
+  readonly #options: UplinkOptions;
+  readonly #events: UplinkEvents;
+  #gateway: number;
+  #hasNumber = true;
+  readonly #links = new Map<string, StateLink>();
+  #ready: StateLink[] = [];
+  #rendezvous = new Rendezvous([]);
+  #congested = false;
+
+  /** @param gateway number leased from the registry */
+  constructor(gateway: number, options: UplinkOptions) {
+    this.#gateway = gateway;
+    this.#options = options;
+    this.#events = options.events;
+  }
+
+  get gateway(): number {
+    return this.#gateway;
+  }
+
+  /** Nodes that take frames. */
+  get readyLinks(): number {
+    return this.#ready.length;
+  }
+
+  /** Longest text that every node takes, bytes of UTF-8. */
+  get maxTextBytes(): number {
+    return Math.min(...Array.from(this.#links.values(), ({ node }) => node.maxTextBytes));
+  }
+
+  /** A node is behind: clients should not be read. */
+  get congested(): boolean {
+    return this.#congested;
+  }
+
+  /** Follows the registry. A node that has left it is used until its stream ends. */
+  setNodes(nodes: readonly StateNode[]): void {
+    const wanted = new Map(nodes.map((node) => [node.id, node]));
+    let lost = false;
+    for (const link of this.#links.values()) {
+      link.retired = !wanted.has(link.node.id);
+      if (!link.retired || link.isOpen) continue;
+      this.#drop(link);
+      // It may have gone on working out of our reach, unless another process has taken its place.
+      lost ||= !nodes.some((node) => node.address === link.node.address);
+    }
+    for (const node of nodes)
+      if (!this.#links.has(node.id)) this.#links.set(node.id, new StateLink(node, this.#options.open, this));
+    if (lost) this.#events.onRouteChange();
+  }
+
+  /** Takes another gateway number: every stream is opened anew under it. Undefined: there is none for new connections. */
+  setGateway(gateway: number | undefined): void {
+    this.#hasNumber = gateway !== undefined;
+    if (gateway === undefined || gateway === this.#gateway) return;
+    this.#gateway = gateway;
+    const nodes = [...this.#links.values()].filter((link) => !link.retired).map((link) => link.node);
+    this.close();
+    this.setNodes(nodes);
+    this.#events.onRouteChange();
+  }
+
+  /** Sends a client's frame to the node of its conversation, or of its user where it has no key. */
+  forward(connection: Connection, frame: Uint8Array): Forwarded {
+    const hi = readU32(frame, KEY_AT);
+    const lo = readU32(frame, KEY_AT + 4);
+    const link = hi === 0 && lo === 0 ? this.home(connection.user) : this.#pick(hi, lo);
+    if (link === undefined) return Forwarded.UNAVAILABLE;
+    connection.head ??= encodeFrameHead(connection.conn, connection.round);
+    if (link.send(connection.head, frame) === SendResult.CLOSED) return Forwarded.OVERLOADED;
+    this.takenBy = link.node.address;
+    return Forwarded.TAKEN;
+  }
+
+  /** Returns the node of a user. */
+  home(user: bigint): StateLink | undefined {
+    return this.#pick(Number(user >> 32n), Number(user & 0xffff_ffffn));
+  }
+
+  /** Asks the user's node for a session and returns it, or undefined where none can be asked. */
+  login(login: wire.Login): StateLink | undefined {
+    const link = this.#hasNumber ? this.home(login.user) : undefined;
+    const record = encodeRecord(LinkKind.LOGIN, wire.Login.encode(login).finish());
+    return link === undefined || link.send(record) === SendResult.CLOSED ? undefined : link;
+  }
+
+  /** Tells all nodes of a connection, save the one that knows it already, and returns those that will answer. */
+  attach(connection: Connection, knowing: StateLink | undefined): StateLink[] {
+    const told: StateLink[] = [];
+    for (const link of this.#links.values()) if (link !== knowing && link.attach(connection)) told.push(link);
+    return told;
+  }
+
+  /** Tells all nodes that a connection is gone. @param left on purpose, of whichever side; else it broke */
+  detach(conn: number, left: boolean): void {
+    for (const link of this.#links.values()) link.detach(conn, left);
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+    this.#route();
+  }
+
+  *snapshot(): Iterable<Connection> {
+    for (const connection of this.#events.connections()) if (connection.attached) yield connection;
+  }
+
+  introduce(): wire.Open {
+    return { gateway: this.#gateway, gatewayName: this.#options.gatewayName, worker: this.#options.worker };
+  }
+
+  onReady(link: StateLink): void {
+    if (this.#links.get(link.node.id) !== link) return;
+    this.#route();
+    this.#events.onRouteChange();
+  }
+
+  onEnded(link: StateLink, _end: StreamEnd): void {
+    const known = this.#links.get(link.node.id) === link;
+    if (known && link.retired) this.#drop(link);
+    this.#route();
+    this.#events.onLinkEnded(link);
+    if (known) this.#events.onRouteChange();
+  }
+
+  onAttached(link: StateLink, conn: number): void {
+    this.#events.onAttached(link, conn);
+  }
+
+  onAttachedLate(conns: readonly number[]): void {
+    this.#events.onAttachedLate(conns);
+  }
+
+  onCongestion(): void {
+    const congested = this.#ready.some((link) => link.congested);
+    if (congested === this.#congested) return;
+    this.#congested = congested;
+    if (!congested) this.#events.onUncongested();
+  }
+
+  onDeliver(records: readonly Uint8Array[], from: number, named: Uint8Array): number {
+    return this.#events.onDeliver(records, from, named);
+  }
+
+  onMalformed(link: StateLink, error: Error): void {
+    this.#events.onMalformed(link, error);
+  }
+
+  onRecord(link: StateLink, record: Uint8Array): void {
+    try {
+      const body = record.subarray(1);
+      if (record[0] === LinkKind.LOGIN_RESULT) this.#events.onLoginResult(wire.LoginResult.decode(body));
+      else if (record[0] === LinkKind.KICK) {
+        const { conn, code, reason } = wire.Kick.decode(body);
+        this.#events.onKick(conn, isErrorCode(code) ? code : 'INTERNAL', reason);
+      } else if (record[0] === LinkKind.FENCE) this.#events.onFence(decodeConns(record));
+      else if (record[0] === LinkKind.TRACE) this.#onTrace(link, wire.Trace.decode(body));
+      // Other kinds belong to a newer version of the link.
+    } catch (error) {
+      this.#events.onMalformed(link, error);
+    }
+  }
+
+  /** What does not fit is not answered: whoever asks goes on without it. */
+  #onTrace(link: StateLink, trace: wire.Trace): void {
+    const traced = { number: trace.number, hops: this.#events.onTrace(trace) };
+    link.send(encodeRecord(LinkKind.TRACED, wire.Traced.encode(traced).finish()));
+  }
+
+  #pick(hi: number, lo: number): StateLink | undefined {
+    return this.#ready[this.#rendezvous.pick(hi, lo)];
+  }
+
+  #drop(link: StateLink): void {
+    this.#links.delete(link.node.id);
+    link.close();
+  }
+
+  #route(): void {
+    this.#ready = [...this.#links.values()].filter((link) => link.ready);
+    this.#rendezvous = new Rendezvous(this.#ready.map((link) => link.node.id));
+    this.onCongestion();
+  }
+}

@@ -1,0 +1,105 @@
+/** A gateway's entry in the registry: what clients, ipconf and the other gateways know of it. */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from '../../common/mod.ts';
+import type { Registration, Registry } from '../../crpc/mod.ts';
+import { type ClientAddresses, writeClientAddresses } from '../../proto/mod.ts';
+import { type Advertised, clientAddress } from '../accept/advertise.ts';
+import type { Ports } from './control.ts';
+import { type OtherGateway, otherGateways } from '../connections/elsewhere.ts';
+
+const GATEWAY_SERVICE = 'gateway';
+
+export interface GatewayEntryOptions {
+  readonly name: string;
+  /** Address that the gateway listens on. */
+  readonly host: string;
+  /** How clients reach its ports. */
+  readonly advertise: Readonly<Record<'tcp' | 'ws', Advertised>>;
+  /** Failure domain; empty: none. */
+  readonly zone: string;
+  readonly version: string;
+  readonly weight: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly registry: Registry;
+  readonly logger: Logger;
+}
+
+/** What is known only once the gateway runs. */
+export interface RunningGateway {
+  readonly ports: Ports;
+  /** Number leased from the registry. */
+  readonly number: number;
+  /** It ends TLS itself. */
+  readonly tls: boolean;
+  readonly load: Readonly<Record<string, number>>;
+}
+
+export class GatewayEntry {
+  readonly #options: GatewayEntryOptions;
+  /** Of two gateways at one address the younger one lives. */
+  readonly #epoch = Date.now();
+  #address = '';
+  #registration: Registration | undefined;
+
+  constructor(options: GatewayEntryOptions) {
+    this.#options = options;
+  }
+
+  /** Enters the gateway; clients come from now on. */
+  async register({ ports, number, tls, load }: RunningGateway): Promise<Registration> {
+    const { registry, name, zone, version, weight, metadata } = this.#options;
+    const entry = writeClientAddresses(this.#addresses(ports, tls));
+    this.#address = entry.address;
+    this.#registration = await registry.register(GATEWAY_SERVICE, {
+      id: randomUUID(),
+      address: entry.address,
+      weight,
+      zone,
+      version,
+      metadata: {
+        ...metadata,
+        name,
+        ...entry.metadata,
+        number: String(number),
+        epoch: String(this.#epoch),
+      },
+      load,
+    });
+    return this.#registration;
+  }
+
+  async deregister(): Promise<void> {
+    const registration = this.#registration;
+    this.#registration = undefined;
+    try {
+      await registration?.deregister();
+    } catch (error) {
+      // Its lease runs out by itself.
+      this.#options.logger.warn({ err: error }, 'the gateway could not take itself out of the registry');
+    }
+  }
+
+  /** The gateway itself as a place to go to: its other workers. */
+  here(ports: Ports, tls: boolean): OtherGateway {
+    return { ...this.#addresses(ports, tls), share: 1 };
+  }
+
+  /** The gateways that clients may go to; none where the registry does not answer. */
+  async elsewhere(): Promise<OtherGateway[]> {
+    const { registry, zone, logger } = this.#options;
+    try {
+      return otherGateways(await registry.list(GATEWAY_SERVICE), this.#address, zone);
+    } catch (error) {
+      logger.warn({ err: error }, 'the other gateways are not known: clients must ask ipconf');
+      return [];
+    }
+  }
+
+  #addresses({ port, wsPort }: Ports, tls: boolean): ClientAddresses {
+    const { host, advertise } = this.#options;
+    return {
+      tcp: clientAddress({ host, port, tls }, advertise.tcp),
+      ws: clientAddress({ host, port: wsPort, tls }, advertise.ws),
+    };
+  }
+}

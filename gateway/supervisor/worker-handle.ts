@@ -1,0 +1,232 @@
+/** The supervisor's side of one worker thread: starts it, replaces it when it fails, ends it. */
+import { Worker } from 'node:worker_threads';
+import { Backoff, type Logger } from '../../common/mod.ts';
+import type { FromWorker, Ports, ToWorker, WorkerData } from './control.ts';
+import type { OtherGateway } from '../connections/elsewhere.ts';
+import type { GatewayLimits } from '../limits.ts';
+import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
+
+/** A worker that does not say in this time that it has stopped is cut. */
+const STOP_TIMEOUT_MS = 1500;
+
+/** Why a worker cannot listen. */
+export class ListenFailure extends Error {
+  override readonly name = 'ListenFailure';
+  readonly on: keyof Ports;
+  /** Code of the system's error, as EADDRINUSE. */
+  readonly reason: string;
+
+  constructor(on: keyof Ports, reason: string) {
+    super(`cannot listen: ${reason}`);
+    this.on = on;
+    this.reason = reason;
+  }
+}
+
+export interface WorkerHandleOptions {
+  /** The module that the thread runs. */
+  readonly entry: URL;
+  readonly data: WorkerData;
+  readonly logger: Logger;
+  /** What a worker that has just started is told. */
+  readonly greeting: () => readonly ToWorker[];
+  readonly onStats: (handle: WorkerHandle, stats: WorkerStats) => void;
+  /** The worker has ended by itself; another one takes its place. */
+  readonly onReplace: (handle: WorkerHandle) => void;
+  readonly backoff?: Backoff;
+}
+
+/**
+ * Runs one worker at a time; once it has listened it is replaced whenever it ends by itself.
+ *
+ * A worker listens only when it can serve: a port that several share takes clients for each that listens, and one that
+ * has not reached state yet would send its share of them away.
+ */
+export class WorkerHandle {
+  readonly #options: WorkerHandleOptions;
+  readonly #backoff: Backoff;
+  #data: WorkerData;
+  #worker: Worker | undefined;
+  /** It can serve clients, or has waited long enough. */
+  #isReady = false;
+  /** Where it is to listen; undefined: nowhere for now. */
+  #ports: Ports | undefined;
+  #listening = false;
+  /** Its first start has succeeded. */
+  #hasListened = false;
+  #stats = newWorkerStats();
+  /** To take the place of a worker that has ended, or to listen again. */
+  #timer: NodeJS.Timeout | undefined;
+  readonly #started = Promise.withResolvers<void>();
+  readonly #listened = Promise.withResolvers<Ports>();
+  /** Of the worker that runs now. */
+  #drained = Promise.withResolvers<void>();
+  #stopped = Promise.withResolvers<void>();
+  #stopping = false;
+
+  constructor(options: WorkerHandleOptions) {
+    this.#options = options;
+    this.#data = options.data;
+    this.#backoff = options.backoff ?? new Backoff({ baseMs: 100, maxMs: 5000 });
+    // Nobody may be waiting for the one or the other.
+    for (const { promise } of [this.#started, this.#listened]) promise.catch(() => undefined);
+  }
+
+  get index(): number {
+    return this.#data.worker;
+  }
+
+  get listening(): boolean {
+    return this.#listening;
+  }
+
+  /** What the worker that runs now has counted. */
+  get stats(): WorkerStats {
+    return this.#stats;
+  }
+
+  /** Starts the thread; resolves when it is ready to listen. Rejects with the error that ended it before. */
+  start(): Promise<void> {
+    this.#spawn();
+    return this.#started.promise;
+  }
+
+  /**
+   * Has this worker, and whoever takes its place, accept clients as soon as it can serve them.
+   *
+   * Resolves with the ports when it does so for the first time. Rejects with ListenFailure when its first attempt
+   * fails, or with the error that ended it before. A worker that cannot listen keeps its clients and tries again.
+   */
+  listen(ports: Ports): Promise<Ports> {
+    this.#ports = ports;
+    this.#listen();
+    return this.#listened.promise;
+  }
+
+  /** Has it accept no clients until `listen`. */
+  pause(): void {
+    this.#ports = undefined;
+    this.#listening = false;
+    this.post({ kind: 'pause' });
+  }
+
+  /** Gives this worker, and whoever takes its place, other limits. */
+  setLimits(limits: GatewayLimits): void {
+    this.#data = { ...this.#data, limits };
+    this.post({ kind: 'limits', limits });
+  }
+
+  post(message: ToWorker): void {
+    this.#worker?.postMessage(message, []);
+  }
+
+  /** Resolves when the worker's connections have ended, or the worker itself has. */
+  drain(deadlineMs: number, elsewhere: readonly OtherGateway[]): Promise<void> {
+    // From now on it is not replaced.
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    if (this.#worker === undefined) return Promise.resolve();
+    this.post({ kind: 'drain', deadlineMs, elsewhere });
+    return this.#drained.promise;
+  }
+
+  /** Ends the thread. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    this.post({ kind: 'stop' });
+    const timer = setTimeout(() => this.#stopped.resolve(), STOP_TIMEOUT_MS);
+    await this.#stopped.promise;
+    clearTimeout(timer);
+    await worker.terminate();
+  }
+
+  #listen(): void {
+    if (this.#isReady && this.#ports !== undefined && !this.#stopping)
+      this.post({ kind: 'listen', ...this.#ports });
+  }
+
+  #spawn(): void {
+    const worker = new Worker(this.#options.entry, {
+      workerData: this.#data,
+      name: `gateway-worker-${this.index}`,
+    });
+    this.#worker = worker;
+    this.#drained = Promise.withResolvers();
+    this.#stopped = Promise.withResolvers();
+    for (const message of this.#options.greeting()) worker.postMessage(message, []);
+    worker.on('message', (message: FromWorker) => this.#onMessage(worker, message));
+    worker.on('error', (error) => {
+      this.#options.logger.error({ err: error, worker: this.index }, 'a gateway worker ended with an error');
+      this.#reject(error);
+    });
+    worker.on('exit', (exitCode) => this.#onExit(exitCode));
+  }
+
+  #onMessage(worker: Worker, message: FromWorker): void {
+    switch (message.kind) {
+      case 'ready':
+        this.#isReady = true;
+        this.#started.resolve();
+        this.#listen();
+        break;
+      case 'listening': {
+        const { port, wsPort } = message;
+        this.#hasListened = true;
+        this.#backoff.reset();
+        this.#listened.resolve({ port, wsPort });
+        this.#listening = this.#ports !== undefined;
+        // Whoever takes its place listens where it did. If it was paused meanwhile, that came too early.
+        if (this.#listening) this.#ports = { port, wsPort };
+        else this.post({ kind: 'pause' });
+        break;
+      }
+      case 'refused':
+        this.#reject(new ListenFailure(message.on, message.reason));
+        this.#options.logger.error(
+          { worker: this.index, on: message.on, reason: message.reason },
+          'a gateway worker cannot listen',
+        );
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => this.#listen(), this.#backoff.next());
+        break;
+      case 'stats':
+        this.#stats = message.stats;
+        this.#options.onStats(this, message.stats);
+        break;
+      case 'drained':
+        this.#drained.resolve();
+        break;
+      case 'stopped':
+        this.#stopped.resolve();
+        break;
+      case 'failed':
+        void worker.terminate();
+        break;
+    }
+  }
+
+  /** It has failed; that matters only until it has listened. */
+  #reject(error: Error): void {
+    this.#started.reject(error);
+    this.#listened.reject(error);
+  }
+
+  #onExit(exitCode: number): void {
+    this.#worker = undefined;
+    this.#isReady = false;
+    this.#listening = false;
+    this.#drained.resolve();
+    this.#stopped.resolve();
+    this.#reject(new Error(`the worker ended with exit code ${exitCode} before it listened`));
+    clearTimeout(this.#timer);
+    if (this.#stopping || !this.#hasListened) return;
+    this.#stats = newWorkerStats();
+    this.#options.onReplace(this);
+    const waitMs = this.#backoff.next();
+    this.#options.logger.warn({ worker: this.index, exitCode, waitMs }, 'a gateway worker is replaced');
+    this.#timer = setTimeout(() => this.#spawn(), waitMs);
+  }
+}

@@ -1,0 +1,354 @@
+/** One worker's part of the gateway: sockets on one side, state nodes on the other. It needs no thread of its own. */
+import {
+  type CodeWithDetails,
+  type ErrorCode,
+  isPlainErrorCode,
+  type Logger,
+  type PlainErrorCode,
+} from '../../common/mod.ts';
+import { textBytesIn } from '../../proto/mod.ts';
+import { Authenticator } from '../login/authenticator.ts';
+import { type Connection, Phase } from '../connections/connection.ts';
+import { ConnectionIds } from '../connections/connection-ids.ts';
+import { Connections } from '../connections/connections.ts';
+import { ConnectionTable } from '../connections/connection-table.ts';
+import { Deadlines } from '../connections/deadlines.ts';
+import type { TlsMaterial } from '../accept/tls-material.ts';
+import type { OtherGateway } from '../connections/elsewhere.ts';
+import { Fanout } from '../push/fanout.ts';
+import { Guard } from '../connections/guard.ts';
+import { Handshake, type HandshakeContext } from '../login/handshake.ts';
+import { Inbound } from '../route/inbound.ts';
+import { type GatewayLimits, MAX_BEHIND_BYTES, MAX_PARTIAL_BYTES } from '../limits.ts';
+import { Listeners } from '../accept/listeners.ts';
+import { PartialFrames } from '../wire/partial-frames.ts';
+import { ResyncFence } from '../route/resync-fence.ts';
+import { SlowReaders } from '../connections/slow-readers.ts';
+import { Throttle } from '../connections/throttle.ts';
+import type { OpenLink, StateNode } from '../route/state-link.ts';
+import type { ListenOptions, TransportEvents } from '../wire/transport.ts';
+import { TicketCheck } from '../login/ticket-check.ts';
+import { TraceRing } from '../route/trace-ring.ts';
+import { Uplink, type UplinkEvents } from '../route/uplink.ts';
+import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
+
+export interface WorkerNodeOptions {
+  /** Number leased from the registry. */
+  readonly gateway: number;
+  readonly gatewayName: string;
+  readonly worker: number;
+  /** This worker's share; see shareOf. */
+  readonly limits: GatewayLimits;
+  readonly open: OpenLink;
+  /** undefined: clients connect without TLS. */
+  readonly clientTls?: TlsMaterial | undefined;
+  readonly logger: Logger;
+  /** Lets in only clients that ipconf has sent here. @default false */
+  readonly requireTicket?: boolean;
+  /** The set of state nodes that take frames has changed. */
+  readonly onRouteChange?: () => void;
+}
+
+export class WorkerNode {
+  readonly stats: WorkerStats = newWorkerStats();
+  readonly #options: WorkerNodeOptions;
+  readonly #limits: { -readonly [K in keyof GatewayLimits]: GatewayLimits[K] };
+  readonly #tickets: TicketCheck | undefined;
+  readonly #authenticator: Authenticator;
+  readonly #table = new ConnectionTable();
+  readonly #traces = new TraceRing();
+  readonly #deadlines: Deadlines;
+  readonly #guard: Guard;
+  readonly #fanout: Fanout;
+  readonly #slow: SlowReaders;
+  readonly #partials: PartialFrames;
+  readonly #throttle: Throttle;
+  readonly #handshake: Handshake;
+  readonly #fence: ResyncFence;
+  readonly #uplink: Uplink;
+  readonly #inbound: Inbound;
+  readonly #connections: Connections;
+  readonly #listeners: Listeners;
+  /** Not read while a state node is congested. */
+  #heldBack = new Set<Connection>();
+
+  constructor(options: WorkerNodeOptions) {
+    this.#options = options;
+    const { gateway, gatewayName, worker, open } = options;
+    // One object for all parts, so that they see what is reloaded.
+    const limits = { ...options.limits };
+    this.#limits = limits;
+    this.#tickets = options.requireTicket ? new TicketCheck(gatewayName) : undefined;
+    this.#authenticator = new Authenticator(this.#tickets);
+    this.#guard = new Guard(limits, this.stats, () => this.#deadlines.tick);
+    this.#deadlines = new Deadlines(limits, {
+      isCongested: () => this.#uplink.congested,
+      close: (connection, said) => this.#connections.close(connection, said),
+      onAttachOverdue: (connection) => this.#handshake.onAttachOverdue(connection),
+    });
+    this.#slow = new SlowReaders(limits, {
+      stats: this.stats,
+      maxBytes: MAX_BEHIND_BYTES,
+      tick: () => this.#deadlines.tick,
+      onCaughtUp: (connection) => {
+        this.#resume(connection);
+        this.#fence.lost(connection);
+      },
+      onTimeout: (connection) => {
+        this.stats.slowConsumers++;
+        this.#connections.close(connection, 'SLOW_CONSUMER');
+      },
+    });
+    this.#partials = new PartialFrames({
+      maxBytes: MAX_PARTIAL_BYTES,
+      stats: this.stats,
+      evict: (connection) => {
+        this.#guard.count('partial_bytes');
+        this.#connections.close(connection, 'OVERLOADED');
+        // Behind CLOSE, which leaves with this tick: what it still sends is not waited for.
+        setImmediate(() => connection.transport.destroy(connection));
+      },
+    });
+    this.#throttle = new Throttle({
+      turnsPerSecond: () => limits.framesPerSecond,
+      hasRoom: (budget) => this.#guard.hasRoom(budget),
+      owesLittle: (budget) => this.#guard.owesLittle(budget),
+      isCongested: () => this.#uplink.congested,
+      onHeld: (connection) => {
+        this.#guard.count('account_rate');
+        // What is sent before WELCOME is bounded, and does not wait.
+        if (connection.phase === Phase.LIVE) connection.transport.pause(connection);
+      },
+      onFrame: (connection, frame, bytes) => this.#inbound.onTurn(connection, frame, bytes),
+      onLogin: (connection) => this.#handshake.onLoginTurn(connection),
+      onReleased: (connection) => {
+        this.#deadlines.onResumed(connection);
+        this.#resume(connection);
+      },
+    });
+    const onSlow = (connection: Connection) => {
+      this.stats.slowReaders++;
+      this.#slow.mark(connection);
+    };
+    const onJoining = (connection: Connection, frame: Uint8Array) =>
+      this.#handshake.onJoining(connection, frame);
+    this.#fanout = new Fanout(this.#table, this.stats, limits, onSlow, onJoining, this.#traces);
+    const send = (connection: Connection, frame: Uint8Array) => this.#fanout.send(connection, frame);
+    this.#uplink = new Uplink(gateway, { gatewayName, worker, open, events: this.#uplinkEvents() });
+    this.#handshake = new Handshake(this.#handshakeContext());
+    this.#fence = new ResyncFence({ isReachable: () => this.#uplink.readyLinks > 0, send });
+    this.#connections = new Connections({
+      table: this.#table,
+      stats: this.stats,
+      limits,
+      guard: this.#guard,
+      deadlines: this.#deadlines,
+      fanout: this.#fanout,
+      uplink: this.#uplink,
+      forget: (connection) => this.#handshake.forget(connection),
+    });
+    this.#inbound = new Inbound({
+      uplink: this.#uplink,
+      fence: this.#fence,
+      handshake: this.#handshake,
+      connections: this.#connections,
+      deadlines: this.#deadlines,
+      guard: this.#guard,
+      throttle: this.#throttle,
+      stats: this.stats,
+      send,
+      traces: this.#traces,
+    });
+    this.#listeners = new Listeners(this.#transportEvents(), limits, options.clientTls, options.logger);
+    this.#deadlines.start();
+  }
+
+  /** Sockets that are not closed. */
+  get size(): number {
+    return this.#table.size;
+  }
+
+  /** Whether a client that comes can be served: keys are known, and a state node takes frames. */
+  get canServe(): boolean {
+    return this.#authenticator.ready && this.#uplink.readyLinks > 0;
+  }
+
+  /** Listens for one kind of client and returns the port. Rejects with the system's error. */
+  listen(kind: 'tcp' | 'ws', options: Omit<ListenOptions, 'backlog'>): Promise<number> {
+    return this.#listeners.listen(kind, options);
+  }
+
+  /** Takes another certificate for handshakes to come. */
+  setTls(material: TlsMaterial): void {
+    this.#listeners.setTls(material);
+  }
+
+  /** Stops accepting until `listen`: clients find the ports closed and go to another gateway. */
+  pause(): void {
+    this.#listeners.close();
+  }
+
+  /** Takes over limits of a reloaded configuration; they hold for what comes from now on. */
+  setLimits(limits: GatewayLimits): void {
+    Object.assign(this.#limits, limits);
+    this.#listeners.onLimits();
+  }
+
+  /** Follows the state nodes that the registry knows. */
+  setStateNodes(nodes: readonly StateNode[]): void {
+    this.#uplink.setNodes(nodes);
+  }
+
+  /** Takes another gateway number, because the one before is lost; undefined: there is none, and no one can log in. */
+  setGateway(gateway: number | undefined): void {
+    this.#uplink.setGateway(gateway);
+  }
+
+  /** Takes the public keys that the registry publishes. */
+  setKeys(jwks: string): void {
+    this.#setKeys(jwks, 'signing', (keys) => this.#authenticator.setKeys(keys));
+  }
+
+  /** Stops accepting and tells every client to leave, and where to, spread over the first half of the deadline. */
+  drain(deadlineMs: number, elsewhere: readonly OtherGateway[] = []): Promise<void> {
+    this.#listeners.close();
+    return this.#connections.drain(deadlineMs, elsewhere);
+  }
+
+  /** Tells every client the code, gives the sockets a moment to end, and cuts what is left. */
+  async stop(code: PlainErrorCode = 'SERVER_DRAINING'): Promise<void> {
+    this.#listeners.close();
+    const ended = this.#connections.stop(code);
+    this.#fence.close();
+    this.#slow.stop();
+    this.#throttle.stop();
+    this.#uplink.close();
+    await ended;
+    this.#deadlines.stop();
+  }
+
+  /** Takes the public keys of the ipconf nodes. */
+  setTicketKeys(jwks: string): void {
+    this.#setKeys(jwks, 'ticket', (keys) => this.#tickets?.setKeys(keys));
+  }
+
+  /** Reads a connection again, unless there is another reason not to. */
+  #resume(connection: Connection): void {
+    if (connection.slowSince === 0 && connection.held === undefined) connection.transport.resume(connection);
+  }
+
+  #setKeys(jwks: string, what: string, set: (jwks: string) => void): void {
+    try {
+      set(jwks);
+    } catch (error) {
+      this.#options.logger.error(
+        { err: error, what },
+        'the published keys are no key set; the old ones stay',
+      );
+    }
+  }
+
+  #transportEvents(): TransportEvents {
+    return {
+      isCongested: () => this.#uplink.congested,
+      onSocket: (address) => this.#guard.enter(address),
+      onSocketGone: (origin) => this.#guard.leave(origin),
+      onTurnedAway: (code) => this.#connections.count(code),
+      mayTell: () => this.#guard.mayTell(),
+      onSideFrame: (connection, bytes) => this.#inbound.onSideFrame(connection, bytes),
+      onAccept: (transport, socket, peer) => this.#connections.open(transport, socket, peer),
+      onBytes: (count) => {
+        this.stats.bytesIn += count;
+      },
+      onFrame: (connection, frame, bytes) => this.#inbound.onFrame(connection, frame, bytes),
+      onFault: (connection, fault, bytes) => this.#inbound.onFault(connection, fault, bytes),
+      onUntranslatable: (error) =>
+        this.#options.logger.error({ err: error }, 'a state node sent a frame that does not parse'),
+      onPartial: (connection, bytes) => {
+        this.#partials.hold(connection, bytes, connection.partialSince === 0);
+        this.#deadlines.onPartial(connection);
+      },
+      onWhole: (connection) => {
+        connection.partialSince = 0;
+        this.#partials.release(connection);
+      },
+      onHeldBack: (connection) => {
+        this.#heldBack.add(connection);
+      },
+      onGone: (connection, isCutOff) => {
+        this.#heldBack.delete(connection);
+        this.#partials.release(connection);
+        if (!isCutOff) this.#throttle.onEnd(connection);
+        this.#connections.onGone(connection, isCutOff);
+      },
+      onAcceptError: () => {
+        this.stats.acceptErrors++;
+      },
+    };
+  }
+
+  #uplinkEvents(): UplinkEvents {
+    return {
+      connections: () => this.#table,
+      onRouteChange: () => {
+        this.stats.readyLinks = this.#uplink.readyLinks;
+        this.#fence.fenceAll(this.#table);
+        this.#options.onRouteChange?.();
+      },
+      onLinkEnded: (link) => this.#handshake.onLinkEnded(link),
+      onAttached: (link, conn) => this.#handshake.onAttached(link, this.#table.get(conn)),
+      onLoginResult: (result) => this.#handshake.onLoginResult(this.#table.get(result.conn), result),
+      onDeliver: (records, from, named) => this.#fanout.deliver(records, from, named),
+      onKick: (conn, code, reason) => {
+        const connection = this.#table.get(conn);
+        if (connection) this.#connections.close(connection, kickOf(code, reason));
+      },
+      onAttachedLate: (conns) => this.#fence.lostMany(this.#table.find(conns)),
+      onFence: (conns) => this.#fence.hold(this.#table.find(conns)),
+      onTrace: (trace) => this.#traces.find(trace),
+      onUncongested: () => {
+        const held = this.#heldBack;
+        this.#heldBack = new Set();
+        for (const connection of held) {
+          this.#deadlines.onResumed(connection);
+          this.#resume(connection);
+        }
+      },
+      onMalformed: (link, error) =>
+        this.#options.logger.error(
+          { err: error, state: link.node.address },
+          'a state node sent a malformed record',
+        ),
+    };
+  }
+
+  #handshakeContext(): HandshakeContext {
+    const { gatewayName: gateway } = this.#options;
+    const limits = this.#limits;
+    const { maxFrameBytes } = limits;
+    const ids = new ConnectionIds(this.#options.worker);
+    return {
+      welcome: { gateway, maxFrameBytes },
+      maxTextBytes: () => Math.min(this.#uplink.maxTextBytes, textBytesIn(maxFrameBytes)),
+      heartbeatIntervalMs: () => limits.heartbeatIntervalMs,
+      authenticator: this.#authenticator,
+      uplink: this.#uplink,
+      connectionId: (conn) => ids.of(this.#uplink.gateway, conn),
+      guard: this.#guard,
+      deadlines: this.#deadlines,
+      close: (connection, said, retryAfterMs) => this.#connections.close(connection, said, retryAfterMs),
+      send: (connection, frame) => this.#fanout.send(connection, frame),
+      hold: (connection) => this.#throttle.hold(connection),
+      onLive: (connection) => {
+        connection.transport.accept(connection, maxFrameBytes);
+        this.#deadlines.onLive(connection);
+      },
+    };
+  }
+}
+
+/** Returns why state ends a connection: only an operator's order has a reason of its own. */
+function kickOf(code: ErrorCode, reason: string): CodeWithDetails {
+  if (isPlainErrorCode(code)) return { code };
+  return code === 'KICKED' ? { code, details: { reason } } : { code: 'INTERNAL' };
+}

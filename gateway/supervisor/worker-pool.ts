@@ -1,0 +1,179 @@
+/** The workers of a gateway as a whole: how many there are, what all of them are told, and how they end. */
+import { availableParallelism } from 'node:os';
+import { GochatError, listenError, type Logger } from '../../common/mod.ts';
+import type { Ports, ToWorker, WorkerData } from './control.ts';
+import type { OtherGateway } from '../connections/elsewhere.ts';
+import { type GatewayLimits, MAX_WORKERS, RESIZE_DRAIN_MS, shareOf } from '../limits.ts';
+import { canReusePort } from '../accept/listen-check.ts';
+import { ListenFailure, WorkerHandle } from './worker-handle.ts';
+import type { WorkerStats } from './worker-stats.ts';
+
+/** What differs from worker to worker, or is the pool's own matter. */
+type OwnData = 'worker' | 'host' | 'reusePort' | 'limits';
+
+export interface WorkerPoolOptions {
+  /** The module that each thread runs. */
+  readonly entry: URL;
+  readonly host: string;
+  /** The command line's flags for the ports, for errors. */
+  readonly flags: Readonly<Record<keyof Ports, string>>;
+  readonly logger: Logger;
+  /** What a worker is started with now, its own part left out. */
+  readonly data: () => Omit<WorkerData, OwnData>;
+  /** What a worker that has just started is told. */
+  readonly greeting: () => readonly ToWorker[];
+  readonly onStats: (handle: WorkerHandle, stats: WorkerStats) => void;
+  /** A worker has ended by itself; another one takes its place. */
+  readonly onReplace: (handle: WorkerHandle) => void;
+  /** A worker that was one too many has ended. */
+  readonly onRetired: (handle: WorkerHandle) => void;
+}
+
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  #workers: WorkerHandle[] = [];
+  /** Those that are one too many, until their clients have gone. */
+  readonly #leaving = new Set<WorkerHandle>();
+  #canShare = false;
+  /** They accept clients. */
+  #isAccepting = true;
+  #ports: Ports | undefined;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+  }
+
+  /** Those that take clients. */
+  get workers(): readonly WorkerHandle[] {
+    return this.#workers;
+  }
+
+  /** Those as well that leave. */
+  get all(): readonly WorkerHandle[] {
+    return [...this.#workers, ...this.#leaving];
+  }
+
+  /** Where they listen, once started. */
+  get ports(): Ports | undefined {
+    return this.#ports;
+  }
+
+  /**
+   * Starts so many workers.
+   *
+   * @param configured 0: one a core
+   * @param limits of the gateway; each worker gets its share
+   * @throws GochatError PORT_IN_USE, LISTEN_FAILED
+   */
+  async start(configured: number, ports: Ports, limits: GatewayLimits): Promise<void> {
+    this.#canShare = await canReusePort(this.#options.host);
+    const count = this.#countOf(configured);
+    const share = shareOf(limits, count);
+    const workers = Array.from({ length: count }, (_, index) => this.#add(index, share));
+    await Promise.all(workers.map((worker) => this.#reasoned(worker.start(), ports)));
+    // The first one picks the ports where they are free to choose; the others join it.
+    const [first, ...others] = workers as [WorkerHandle, ...WorkerHandle[]];
+    const taken = await this.#reasoned(first.listen(ports), ports);
+    this.#ports = taken;
+    await Promise.all(others.map((worker) => this.#reasoned(worker.listen(taken), taken)));
+  }
+
+  /**
+   * Has so many workers from now on, with other limits. Clients of a worker that is one too many are told to connect
+   * again, and find the others.
+   *
+   * @param here the gateway itself, as clients reach it
+   */
+  async resize(configured: number, limits: GatewayLimits, here: OtherGateway): Promise<void> {
+    const count = this.#countOf(configured);
+    const share = shareOf(limits, count);
+    for (const surplus of this.#workers.splice(count)) void this.#retire(surplus, here);
+    for (const worker of this.#workers) worker.setLimits(share);
+    while (this.#workers.length < count) await this.#join(share);
+  }
+
+  /** Has all workers accept no clients until `resume`. */
+  pause(): void {
+    this.#isAccepting = false;
+    for (const worker of this.#workers) worker.pause();
+  }
+
+  resume(): void {
+    this.#isAccepting = true;
+    for (const worker of this.#workers) void worker.listen(this.#ports as Ports);
+  }
+
+  /** Tells all workers, those that leave included. */
+  post(message: ToWorker): void {
+    for (const worker of this.all) worker.post(message);
+  }
+
+  /** Resolves when the connections of all workers have ended, at the deadline at the latest. */
+  async drain(deadlineMs: number, elsewhere: readonly OtherGateway[]): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.drain(deadlineMs, elsewhere)));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.all.map((worker) => worker.stop()));
+  }
+
+  #countOf(configured: number): number {
+    const wanted = Math.min(configured || availableParallelism(), MAX_WORKERS);
+    if (wanted === 1 || this.#canShare) return wanted;
+    this.#options.logger.warn(
+      { wanted, workers: 1 },
+      'this platform cannot share a port between listeners (SO_REUSEPORT): the gateway runs with one worker',
+    );
+    return 1;
+  }
+
+  /** The least number that no worker has, be it one that is leaving. */
+  #freeIndex(): number {
+    const taken = new Set(this.all.map(({ index }) => index));
+    let index = 0;
+    while (taken.has(index)) index++;
+    return index;
+  }
+
+  /** Sends the clients of a worker to the others, and ends it. */
+  async #retire(worker: WorkerHandle, here: OtherGateway): Promise<void> {
+    this.#leaving.add(worker);
+    await worker.drain(RESIZE_DRAIN_MS, [here]);
+    await worker.stop();
+    this.#leaving.delete(worker);
+    this.#options.onRetired(worker);
+  }
+
+  #add(worker: number, limits: GatewayLimits): WorkerHandle {
+    const { entry, host, logger, greeting, onStats, onReplace } = this.#options;
+    const data: WorkerData = { ...this.#options.data(), worker, host, reusePort: this.#canShare, limits };
+    const handle = new WorkerHandle({ entry, data, logger, greeting, onStats, onReplace });
+    this.#workers.push(handle);
+    return handle;
+  }
+
+  /** Starts one more beside those that run. */
+  async #join(limits: GatewayLimits): Promise<void> {
+    const ports = this.#ports as Ports;
+    const worker = this.#add(this.#freeIndex(), limits);
+    try {
+      await this.#reasoned(worker.start(), ports);
+      if (this.#isAccepting) await this.#reasoned(worker.listen(ports), ports);
+    } catch (error) {
+      this.#workers = this.#workers.filter((other) => other !== worker);
+      void worker.stop();
+      throw error;
+    }
+  }
+
+  /** Says why a worker could not start or listen. */
+  async #reasoned<T>(work: Promise<T>, ports: Ports): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (!(error instanceof ListenFailure)) throw GochatError.from(error);
+      const { host, flags } = this.#options;
+      throw listenError(error.reason, { host, port: ports[error.on] as number, flag: flags[error.on] });
+    }
+  }
+}

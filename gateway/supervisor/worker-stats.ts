@@ -1,0 +1,68 @@
+/** What a worker counts: posted to the supervisor once a second, which turns it into metrics and load. */
+import type { ErrorCode } from '../../common/mod.ts';
+
+/** Label of a connection that ended without a CLOSE of either side. */
+export const PEER_GONE = 'PEER_GONE';
+/** Label of a connection that broke: reset, unreachable. */
+export const PEER_RESET = 'PEER_RESET';
+/** Label of a TLS handshake that failed or took too long. */
+export const TLS_FAILED = 'TLS_FAILED';
+export type DisconnectCode = ErrorCode | typeof PEER_GONE | typeof PEER_RESET | typeof TLS_FAILED;
+
+/** Which limit a client has met. */
+export type Refusal =
+  | 'address_connections'
+  | 'address_connects'
+  | 'address_logins'
+  | 'account_rate'
+  | 'partial_bytes';
+
+/** Counters grow from the worker's start; the gauges are as of now. */
+export interface WorkerStats {
+  accepts: number;
+  acceptErrors: number;
+  framesIn: number;
+  framesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  /** Connections dropped because the client did not read. */
+  slowConsumers: number;
+  /** Connections that missed frames because the client did not read, and were told to resynchronise or dropped. */
+  slowReaders: number;
+  /** Ephemeral frames left out, counted per connection. */
+  ephemeralDropped: number;
+  /** Clients and frames that met a limit, by limit. */
+  refusals: Partial<Record<Refusal, number>>;
+  disconnects: Partial<Record<DisconnectCode, number>>;
+  /** Gauge: connections that are behind now, and the bytes that wait for them. */
+  behind: { connections: number; bytes: number };
+  /** Gauge: frames that have begun and not ended, and the memory that they hold, bytes. */
+  partial: { frames: number; bytes: number };
+  /** Gauge: open sockets. */
+  connections: { tcp: number; ws: number };
+  /** Gauge: state nodes that take frames. */
+  readyLinks: number;
+  /** Gauge: event-loop delay since the last post, ms. */
+  loopDelayMs: number;
+}
+
+export function newWorkerStats(): WorkerStats {
+  return {
+    accepts: 0,
+    acceptErrors: 0,
+    framesIn: 0,
+    framesOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    slowConsumers: 0,
+    slowReaders: 0,
+    ephemeralDropped: 0,
+    refusals: {},
+    disconnects: {},
+    behind: { connections: 0, bytes: 0 },
+    partial: { frames: 0, bytes: 0 },
+    connections: { tcp: 0, ws: 0 },
+    readyLinks: 0,
+    loopDelayMs: 0,
+  };
+}

@@ -1,0 +1,134 @@
+/** Frames back to back on TCP, raw or in TLS. */
+import type { Socket } from 'node:net';
+import { FrameParser } from '../../proto/mod.ts';
+import type { Origin } from '../accept/address-limits.ts';
+import { closeFrame } from '../route/answers.ts';
+import { type Connection, Phase, type Transport } from '../connections/connection.ts';
+import { wasCutOff } from '../push/direct-write.ts';
+import { Door, type DoorOptions } from '../accept/door.ts';
+import type { TlsMaterial } from '../accept/tls-material.ts';
+import { type Downlink, joinFrames } from '../push/downlink.ts';
+import { MAX_HELLO_BYTES } from '../limits.ts';
+import { cutSocket, type Listener, type ListenOptions, type TransportEvents } from './transport.ts';
+
+const CONNECTION = Symbol('connection');
+
+interface ClientSocket extends Socket {
+  [CONNECTION]?: Connection;
+}
+
+/** What the doors of both ports are made with. */
+export type PortOptions = Pick<DoorOptions, 'tls' | 'tlsTimeoutMs' | 'proxies' | 'timeoutMs' | 'maxSockets'>;
+
+export class TcpTransport implements Transport, Listener {
+  readonly kind = 'tcp';
+  readonly #events: TransportEvents;
+  readonly #door: Door;
+  /** The connection whose bytes are being parsed. */
+  #reading: Connection | undefined;
+
+  constructor(events: TransportEvents, options: PortOptions) {
+    this.#events = events;
+    this.#door = new Door(events, {
+      ...options,
+      tell: closeFrame,
+      onEnter: (socket, visit) => this.#enter(socket, this.#door.admit(visit)),
+    });
+  }
+
+  listen(options: ListenOptions): Promise<number> {
+    return this.#door.listen(options);
+  }
+
+  setTls(material: TlsMaterial): void {
+    this.#door.setTls(material);
+  }
+
+  setMaxSockets(count: number): void {
+    this.#door.setMaxSockets(count);
+  }
+
+  close(): void {
+    this.#door.close();
+  }
+
+  pack(frames: Downlink, owned: boolean): Buffer {
+    return joinFrames(frames, owned);
+  }
+
+  accept(connection: Connection, maxFrameBytes: number): void {
+    if (connection.parser) connection.parser.maxFrameBytes = maxFrameBytes;
+  }
+
+  end(connection: Connection): void {
+    connection.socket.end();
+    // What it still sends is read and dropped: with unread bytes the kernel would answer with RST, and CLOSE be lost.
+    connection.socket.resume();
+  }
+
+  destroy(connection: Connection): void {
+    cutSocket(connection.socket as Socket);
+  }
+
+  pause(connection: Connection): void {
+    connection.socket.pause();
+  }
+
+  resume(connection: Connection): void {
+    connection.socket.resume();
+  }
+
+  /** Takes what the socket has read. */
+  receive(connection: Connection, chunk: Buffer): void {
+    const parser = connection.parser;
+    if (parser === undefined || connection.phase >= Phase.CLOSING) return;
+    if (this.#events.isCongested()) {
+      // Back into the socket's own, bounded buffer: it comes again on resume.
+      connection.socket.pause();
+      connection.socket.unshift(chunk);
+      this.#events.onHeldBack(connection);
+      return;
+    }
+    this.#events.onBytes(chunk.length);
+    this.#reading = connection;
+    const fault = parser.push(chunk, this.#onFrame);
+    this.#reading = undefined;
+    if (fault) this.#events.onFault(connection, { code: fault, details: { max: parser.maxFrameBytes } }, 0);
+    else if (parser.heldBytes > 0) this.#events.onPartial(connection, parser.heldBytes);
+    else if (connection.partialBytes > 0) this.#events.onWhole(connection);
+  }
+
+  gone(connection: Connection): void {
+    connection.parser?.drop();
+    this.#events.onSocketGone(connection.origin);
+    this.#events.onGone(connection, wasCutOff(connection.socket));
+  }
+
+  readonly #onFrame = (frame: Uint8Array): boolean =>
+    this.#events.onFrame(this.#reading as Connection, frame);
+
+  #enter(socket: ClientSocket, origin: Origin | undefined): void {
+    const peer = { parser: new FrameParser(MAX_HELLO_BYTES), origin };
+    const connection = this.#events.onAccept(this, socket, peer);
+    if (connection === undefined) {
+      this.#events.onSocketGone(origin);
+      socket.destroy();
+      return;
+    }
+    socket[CONNECTION] = connection;
+    socket.on('data', onData);
+    socket.on('close', onClose);
+  }
+}
+
+// One function for all sockets, so that a connection has no closure of its own.
+
+function onData(this: ClientSocket, chunk: Buffer): void {
+  const connection = this[CONNECTION];
+  (connection?.transport as TcpTransport | undefined)?.receive(connection as Connection, chunk);
+}
+
+function onClose(this: ClientSocket): void {
+  const connection = this[CONNECTION];
+  (connection?.transport as TcpTransport | undefined)?.gone(connection as Connection);
+}

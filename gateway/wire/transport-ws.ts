@@ -1,0 +1,197 @@
+/** The message plane on WebSockets of one subprotocol. */
+import type { Socket } from 'node:net';
+import type { RawData, WebSocket } from 'ws';
+import { CATALOGUE, describe } from '../../common/mod.ts';
+import type { Origin } from '../accept/address-limits.ts';
+import { type Connection, Phase, type Transport } from '../connections/connection.ts';
+import { wasCutOff } from '../push/direct-write.ts';
+import type { Downlink } from '../push/downlink.ts';
+import { MAX_HELLO_BYTES } from '../limits.ts';
+import { cutSocket, type TransportEvents } from './transport.ts';
+import type { WsWire } from './ws-wire.ts';
+
+/** Longest reason of a close frame, RFC 6455 section 5.5.1. */
+const MAX_REASON_BYTES = 123;
+const NORMAL_CLOSURE = 1000;
+/** What ws reports where no close frame has come. */
+const NO_CLOSE_FRAME = 1006;
+/** A stranger's socket may bring so much: upgrade, TLS and HELLO. ws itself would hold a message of any kind's size. */
+const MAX_EARLY_BYTES = 32_768;
+/** What a chunk that ws keeps costs besides its bytes: the Buffer and what is behind it. */
+const CHUNK_BYTES = 320;
+
+const CONNECTION = Symbol('connection');
+
+interface ClientWebSocket extends WebSocket {
+  [CONNECTION]?: Connection;
+}
+
+/** What ws knows of the message that it is reading, and does not publish. */
+interface Receiving {
+  readonly _receiver: {
+    /** 0: no header has begun. */
+    readonly _state: number;
+    readonly _bufferedBytes: number;
+    /** Type of the message whose last piece has not come; 0: there is none. */
+    readonly _fragmented: number;
+  };
+}
+
+interface ClientSocket extends Socket {
+  [CONNECTION]?: Connection;
+}
+
+export class WsTransport implements Transport {
+  readonly kind = 'ws';
+  readonly #events: TransportEvents;
+  readonly #wire: WsWire;
+  readonly #maxFrameBytes: number;
+
+  constructor(events: TransportEvents, wire: WsWire, maxFrameBytes: number) {
+    this.#events = events;
+    this.#wire = wire;
+    this.#maxFrameBytes = maxFrameBytes;
+  }
+
+  /** Takes an open WebSocket. @param hello A HELLO that came with the URL; what follows is read once it is answered. */
+  open(
+    webSocket: ClientWebSocket,
+    socket: ClientSocket,
+    origin: Origin | undefined,
+    hello: Uint8Array | undefined,
+  ): void {
+    webSocket.on('error', onError);
+    const connection = this.#events.onAccept(this, socket, { webSocket, origin });
+    if (connection === undefined) {
+      this.#events.onSocketGone(origin);
+      webSocket.terminate();
+      return;
+    }
+    webSocket[CONNECTION] = connection;
+    webSocket.on('message', onMessage);
+    webSocket.on('ping', onPing);
+    webSocket.on('pong', onPong);
+    webSocket.on('close', onClose);
+    socket[CONNECTION] = connection;
+    // Behind ws, which has then handed on what is whole.
+    socket.on('data', onBytes);
+    if (hello === undefined || connection.phase !== Phase.HELLO) return;
+    webSocket.pause();
+    this.#events.onFrame(connection, hello);
+  }
+
+  pack(frames: Downlink, owned: boolean): Buffer {
+    return this.#wire.pack(frames, owned);
+  }
+
+  accept(connection: Connection): void {
+    // The limit follows from the phase; see `receive`. One whose HELLO came with the URL has not been read so far.
+    connection.webSocket?.resume();
+  }
+
+  end(connection: Connection): void {
+    const said = connection.closed;
+    // Without a code it is the client's goodbye.
+    const status =
+      said === undefined
+        ? NORMAL_CLOSURE
+        : ((CATALOGUE[said.code] as { close?: number }).close ?? NORMAL_CLOSURE);
+    const reason = said === undefined ? '' : describe(said);
+    connection.webSocket?.close(status, reason.slice(0, MAX_REASON_BYTES));
+    // The client's answer must be read for an orderly end.
+    connection.webSocket?.resume();
+  }
+
+  destroy(connection: Connection): void {
+    cutSocket(connection.socket as Socket);
+  }
+
+  pause(connection: Connection): void {
+    connection.webSocket?.pause();
+  }
+
+  resume(connection: Connection): void {
+    connection.webSocket?.resume();
+  }
+
+  receive(connection: Connection, message: Buffer, isBinary: boolean): void {
+    const events = this.#events;
+    // What is behind it in the same read is a message of its own.
+    if (connection.partialBytes > 0) events.onWhole(connection);
+    events.onBytes(message.length);
+    if (connection.phase >= Phase.CLOSING) return;
+    const max = connection.phase === Phase.HELLO ? MAX_HELLO_BYTES : this.#maxFrameBytes;
+    const frame = this.#wire.read(message, isBinary, max);
+    if (frame instanceof Uint8Array) events.onFrame(connection, frame, message.length);
+    else events.onFault(connection, frame, message.length);
+    if (events.isCongested()) {
+      connection.webSocket?.pause();
+      events.onHeldBack(connection);
+    }
+  }
+
+  /** @param status of the close frame that came, RFC 6455 section 7.4 */
+  gone(connection: Connection, status: number): void {
+    this.#events.onSocketGone(connection.origin);
+    this.#events.onGone(connection, status === NO_CLOSE_FRAME && wasCutOff(connection.socket));
+  }
+
+  /**
+   * ws has taken a chunk, and keeps all of it if a message is unfinished.
+   *
+   * @param bytesRead all of the socket's so far, the upgrade and TLS included
+   */
+  taken(connection: Connection, chunk: Buffer, bytesRead: number): void {
+    const { _receiver: receiver } = connection.webSocket as unknown as Receiving;
+    const { _state: state, _bufferedBytes: bufferedBytes, _fragmented: fragmented } = receiver;
+    if (connection.phase < Phase.LIVE && bytesRead > MAX_EARLY_BYTES)
+      this.#events.onFault(connection, { code: 'FRAME_TOO_LARGE', details: { max: MAX_HELLO_BYTES } }, 0);
+    else if (fragmented !== 0 || state !== 0 || bufferedBytes > 0)
+      this.#events.onPartial(connection, connection.partialBytes + chunk.length + CHUNK_BYTES);
+    else if (connection.partialBytes > 0) this.#events.onWhole(connection);
+  }
+
+  pinged(connection: Connection, data: Buffer): void {
+    if (this.#events.onSideFrame(connection, data.length)) connection.webSocket?.pong(data);
+  }
+
+  /** Nobody asked for it, but it costs what a ping costs. */
+  ponged(connection: Connection, data: Buffer): void {
+    this.#events.onSideFrame(connection, data.length);
+  }
+}
+
+// One function for all sockets, so that a connection has no closure of its own.
+
+function onMessage(this: ClientWebSocket, data: RawData, isBinary: boolean): void {
+  const connection = this[CONNECTION];
+  (connection?.transport as WsTransport | undefined)?.receive(
+    connection as Connection,
+    data as Buffer,
+    isBinary,
+  );
+}
+
+function onBytes(this: ClientSocket, chunk: Buffer): void {
+  const connection = this[CONNECTION];
+  (connection?.transport as WsTransport | undefined)?.taken(connection as Connection, chunk, this.bytesRead);
+}
+
+function onPing(this: ClientWebSocket, data: Buffer): void {
+  const connection = this[CONNECTION];
+  (connection?.transport as WsTransport | undefined)?.pinged(connection as Connection, data);
+}
+
+function onPong(this: ClientWebSocket, data: Buffer): void {
+  const connection = this[CONNECTION];
+  (connection?.transport as WsTransport | undefined)?.ponged(connection as Connection, data);
+}
+
+function onClose(this: ClientWebSocket, status: number): void {
+  const connection = this[CONNECTION];
+  (connection?.transport as WsTransport | undefined)?.gone(connection as Connection, status);
+}
+
+function onError(): void {
+  // ECONNRESET, EPIPE, a malformed WebSocket frame: 'close' follows, and that is what counts.
+}

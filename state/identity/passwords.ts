@@ -1,0 +1,170 @@
+/** Passwords: Argon2id with OWASP's parameters, as PHC strings; hashing is bounded, because each takes 19 MiB. */
+import { argon2, type Argon2Parameters, randomBytes, timingSafeEqual } from 'node:crypto';
+import { promisify } from 'node:util';
+import { GochatError } from '../../common/mod.ts';
+import { TurnQueue } from '../chat/turn-queue.ts';
+
+/** OWASP Password Storage Cheat Sheet, Argon2id: m = 19 MiB, t = 2, p = 1. */
+const MEMORY_KIB = 19_456;
+const PASSES = 2;
+const PARALLELISM = 1;
+const SALT_BYTES = 16;
+const HASH_BYTES = 32;
+const RETRY_MS = 1000;
+/** Argon2 version 1.3. */
+const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/;
+/** Parameters of a stored hash beyond these are not ours. */
+const MAX_MEMORY_KIB = 1024 * 1024;
+const MAX_PASSES = 16;
+
+export const MIN_PASSWORD_CHARACTERS = 6;
+export const MAX_PASSWORD_CHARACTERS = 128;
+
+const derive = promisify(argon2);
+
+/** Tells whether nobody waits for the result any more. */
+export type IsGone = () => boolean;
+
+/** Who waits for a hash. */
+export interface Asker {
+  /** What those who wait take turns by. */
+  readonly address: string;
+  /** The user has logged in from the address before. */
+  readonly isKnown: boolean;
+  readonly isGone: IsGone;
+}
+
+interface Waiter {
+  readonly isGone: IsGone;
+  readonly proceed: () => void;
+  readonly reject: (error: GochatError) => void;
+}
+
+/** What waits and runs of one kind of askers. */
+interface Lane {
+  readonly waiting: TurnQueue<Waiter>;
+  readonly maxRunning: number;
+  running: number;
+}
+
+/** This server itself. */
+const SELF: Asker = { address: '', isKnown: true, isGone: () => false };
+
+/**
+ * Hashes and verifies passwords, a few at a time.
+ *
+ * Callers give up and ask again, so what waits here is mostly for nobody once a machine has fallen behind; were it
+ * hashed all the same, those who still wait would never be served in time. So who has gone is passed over.
+ *
+ * Addresses take turns. Users who have logged in from their address before have a lane of their own, so that a flood of
+ * guesses from however many addresses keeps none of them waiting; and the others leave one place free, so that the flood
+ * does not take every core from the messages.
+ */
+export class Passwords {
+  readonly #maxRunning: number;
+  readonly #known: Lane;
+  readonly #others: Lane;
+  #dummy: Promise<string> | undefined;
+
+  /** @param maxWaiting of users who have logged in from their address before, and of the others as many */
+  constructor(maxRunning: number, maxWaiting: number) {
+    this.#maxRunning = maxRunning;
+    const lane = (most: number): Lane => ({
+      waiting: new TurnQueue(maxWaiting),
+      maxRunning: most,
+      running: 0,
+    });
+    this.#known = lane(maxRunning);
+    this.#others = lane(Math.max(1, maxRunning - 1));
+  }
+
+  /** Returns the PHC string of a password. @throws GochatError OVERLOADED, DEADLINE_EXCEEDED */
+  async hash(password: string, asker: Asker = SELF): Promise<string> {
+    const salt = randomBytes(SALT_BYTES);
+    const hash = await this.#derive(password, salt, MEMORY_KIB, PASSES, PARALLELISM, HASH_BYTES, asker);
+    return `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=${PARALLELISM}$${unpadded(salt)}$${unpadded(hash)}`;
+  }
+
+  /**
+   * Returns whether the password is the one of a PHC string; `undefined` (there is no such user) takes as long and is
+   * never true. @throws GochatError OVERLOADED, DEADLINE_EXCEEDED
+   */
+  async verify(phc: string | undefined, password: string, asker: Asker = SELF): Promise<boolean> {
+    this.#dummy ??= this.hash(randomBytes(SALT_BYTES).toString('hex'));
+    const dummy = await this.#dummy.catch((error: unknown) => {
+      this.#dummy = undefined;
+      throw error;
+    });
+    const parts = PHC.exec(phc ?? dummy);
+    if (parts === null) throw new GochatError('INTERNAL', { cause: new Error('a stored hash is malformed') });
+    const [memory, passes, parallelism] = [Number(parts[1]), Number(parts[2]), Number(parts[3])];
+    if (memory > MAX_MEMORY_KIB || passes > MAX_PASSES) {
+      throw new GochatError('INTERNAL', { cause: new Error('a stored hash has wild parameters') });
+    }
+    const salt = Buffer.from(parts[4] as string, 'base64');
+    const expected = Buffer.from(parts[5] as string, 'base64');
+    const actual = await this.#derive(password, salt, memory, passes, parallelism, expected.length, asker);
+    return timingSafeEqual(actual, expected) && phc !== undefined;
+  }
+
+  async #derive(
+    password: string,
+    nonce: Buffer,
+    memory: number,
+    passes: number,
+    parallelism: number,
+    tagLength: number,
+    asker: Asker,
+  ): Promise<Buffer> {
+    const lane = asker.isKnown ? this.#known : this.#others;
+    await this.#enter(lane, asker);
+    try {
+      // Composed and decomposed characters are the same password.
+      const message = password.normalize('NFC');
+      const parameters: Argon2Parameters = { message, nonce, parallelism, tagLength, memory, passes };
+      return await derive('argon2id', parameters);
+    } finally {
+      this.#leave(lane);
+    }
+  }
+
+  async #enter(lane: Lane, { address, isGone }: Asker): Promise<void> {
+    if (this.#hasRoom(lane)) {
+      lane.running++;
+      return;
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const dropped = lane.waiting.push(address, { isGone, proceed: resolve, reject });
+    dropped?.reject(new GochatError('OVERLOADED', { retryAfterMs: RETRY_MS }));
+    await promise;
+  }
+
+  /** Hands the place on to one who still waits for it; the lanes take turns. */
+  #leave(lane: Lane): void {
+    lane.running--;
+    const other = lane === this.#known ? this.#others : this.#known;
+    if (!this.#proceed(other)) this.#proceed(lane);
+  }
+
+  /** Returns whether somebody in the lane has gone on. */
+  #proceed(lane: Lane): boolean {
+    if (!this.#hasRoom(lane)) return false;
+    for (let next = lane.waiting.shift(); next !== undefined; next = lane.waiting.shift()) {
+      if (!next.isGone()) {
+        lane.running++;
+        next.proceed();
+        return true;
+      }
+      next.reject(new GochatError('DEADLINE_EXCEEDED'));
+    }
+    return false;
+  }
+
+  #hasRoom(lane: Lane): boolean {
+    return lane.running < lane.maxRunning && this.#known.running + this.#others.running < this.#maxRunning;
+  }
+}
+
+function unpadded(bytes: Buffer): string {
+  return bytes.toString('base64').replaceAll('=', '');
+}

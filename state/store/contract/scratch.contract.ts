@@ -1,0 +1,182 @@
+/** Databases for the tests: empty, of the test file's own, gone afterwards. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout } from 'node:timers/promises';
+import pg from 'pg';
+import {
+  type ConversationId,
+  type MessageId,
+  silentLogger,
+  Snowflake,
+  type UserId,
+} from '../../../common/mod.ts';
+import { type Draft, type DurableStore, openStore } from '../mod.ts';
+import { columnTypes } from '../postgres/lender.ts';
+
+const MAX_DROPS = 5;
+
+/** An empty database and a way past the store into it. */
+export interface Scratch extends AsyncDisposable {
+  readonly url: string;
+  /** Runs SQL text. */
+  execute(text: string): Promise<void>;
+  /** Runs a query; 64-bit integers come as bigint. */
+  query(text: string): Promise<Record<string, unknown>[]>;
+}
+
+/** Makes a database on the server that GOCHAT_TEST_POSTGRES names. */
+export async function scratchPostgres(server = serverUrl()): Promise<Scratch> {
+  if (server === undefined || server === '')
+    throw new Error(
+      'GOCHAT_TEST_POSTGRES is not set. Run the tests with make test, which starts PostgreSQL, or set it to the URL ' +
+        'of a server where the tests may create databases: postgres://postgres@127.0.0.1:15432/postgres',
+    );
+  const name = `gochat_test_${randomBytes(6).toString('hex')}`;
+  const admin = openPool(server);
+  await admin.query(`create database ${name} template template0 encoding 'UTF8'`);
+  const url = server.replace(/(:\/\/[^/]+)\/[^?]*/, `$1/${name}`);
+  const pool = openPool(url);
+  return {
+    url,
+    execute: async (text) => {
+      await pool.query(text);
+    },
+    query: async (text) => (await pool.query<Record<string, unknown>>(text)).rows,
+    [Symbol.asyncDispose]: async () => {
+      await pool.end();
+      await drop(admin, name);
+      await admin.end();
+    },
+  };
+}
+
+/** Drops a database; again where the server gives up, as it does when an ended connection takes over 5 s to go. */
+async function drop(admin: pg.Pool, name: string): Promise<void> {
+  for (let left = MAX_DROPS; ; left--) {
+    try {
+      await admin.query(`drop database if exists ${name} with (force)`);
+      return;
+    } catch (error) {
+      if (left === 1) throw error;
+      await setTimeout(1000);
+    }
+  }
+}
+
+function openPool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString, max: 1, types: columnTypes });
+  // Tests cut connections; the next query opens a new one.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+function serverUrl(): string | undefined {
+  return process.env['GOCHAT_TEST_POSTGRES'];
+}
+
+/** Names a file in a folder of its own. */
+export async function scratchSqlite(): Promise<Scratch & { readonly path: string; readonly folder: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'gochat-store-'));
+  const path = join(folder, 'chat.db');
+  const inside = <T>(work: (database: DatabaseSync) => T): T => {
+    const database = new DatabaseSync(path, { timeout: 10_000 });
+    try {
+      return work(database);
+    } finally {
+      database.close();
+    }
+  };
+  return {
+    url: `sqlite://${path}`,
+    path,
+    folder,
+    execute: async (text) => inside((database) => database.exec(text)),
+    query: async (text) =>
+      inside((database) => {
+        const statement = database.prepare(text);
+        statement.setReadBigInts(true);
+        return statement.all();
+      }),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Makes ids and the things that most tests begin with. */
+export class World {
+  readonly store: DurableStore;
+  readonly #ids = new Snowflake(Math.floor(Math.random() * 1024));
+  #names = 0;
+
+  constructor(store: DurableStore) {
+    this.store = store;
+  }
+
+  static async open(scratch: Scratch): Promise<World> {
+    return new World(await openStore(scratch.url, { logger: silentLogger }));
+  }
+
+  userId(): UserId {
+    return this.#ids.next() as UserId;
+  }
+
+  conversationId(): ConversationId {
+    return this.#ids.next() as ConversationId;
+  }
+
+  messageId(): MessageId {
+    return this.#ids.next() as MessageId;
+  }
+
+  name(): string {
+    return `n${this.#ids.next()}-${++this.#names}`;
+  }
+
+  async user(): Promise<UserId> {
+    const account = { id: this.userId(), name: this.name(), passwordHash: '$argon2id$x' };
+    if (!(await this.store.createAccount(account))) throw new Error(`${account.name} is taken`);
+    return account.id;
+  }
+
+  /** Makes a room; the first member creates it. */
+  async room(...members: UserId[]): Promise<ConversationId> {
+    const [creator, ...others] = members;
+    const room = await this.store.createRoom(
+      this.conversationId(),
+      this.name(),
+      creator ?? (await this.user()),
+    );
+    if (!room) throw new Error('the room name is taken');
+    for (const other of others) await this.store.joinRoom(room.id, other);
+    return room.id;
+  }
+
+  draft(conversation: ConversationId, sender: UserId, fields: Partial<Draft> = {}): Draft {
+    const id = this.messageId();
+    return {
+      conversation,
+      sender,
+      id,
+      clientMsgId: `c${id}`,
+      text: `text ${id}`,
+      atMs: 1_760_000_000_000 + this.#names++,
+      ...fields,
+    };
+  }
+
+  /** Appends `count` messages of a sender. */
+  async fill(conversation: ConversationId, sender: UserId, count: number): Promise<void> {
+    const drafts = Array.from({ length: count }, () => this.draft(conversation, sender));
+    const answers = await this.store.append(drafts);
+    if (!answers.every((answer) => answer.ok)) throw new Error('append was refused');
+  }
+}
+
+/** Two nodes on one database, for the parts of the suite. */
+export interface Nodes {
+  readonly a: World;
+  readonly b: World;
+  readonly scratch: Scratch;
+}

@@ -1,0 +1,248 @@
+/** The part of the store's contract about who is in a room, and what they may read. */
+import { describe, expect, test } from 'vitest';
+import type { ConversationId, UserId } from '../../../common/mod.ts';
+import type { Nodes, World } from './scratch.contract.ts';
+
+const UNSTORABLE = (2n ** 64n - 1n) as ConversationId;
+const NOT_A_MEMBER = [{ ok: false, code: 'NOT_A_MEMBER' }];
+
+/** Reads everything that a client without cursors, or with this one, gets. */
+async function seqsOf(world: World, user: UserId, room: ConversationId, cursor?: number): Promise<number[]> {
+  const cursors = new Map(cursor === undefined ? [] : [[room, cursor]]);
+  const { conversations } = await world.store.sync({ user, device: 'd', cursors, limit: 1000 });
+  return conversations
+    .filter(({ conversation }) => conversation.id === room)
+    .flatMap(({ messages }) => messages.map(({ seq }) => seq));
+}
+
+export function describeMembership(nodes: () => Nodes): void {
+  describe('membership', () => {
+    const goneOf = async (world: World, user: UserId, cursors: [ConversationId, number][]) =>
+      (await world.store.sync({ user, device: 'd', cursors: new Map(cursors), limit: 1000 })).gone;
+
+    test('leaveRoom: reads what came before, nothing after, on every node; again without effect', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const room = await a.room(ann, bob);
+      await a.fill(room, ann, 3);
+      expect(await b.store.leaveRoom(room, bob)).toEqual({ changed: true, seq: 3, memberVersion: 3 });
+      await a.fill(room, ann, 2);
+      expect(await a.store.leaveRoom(room, bob)).toEqual({ changed: false, seq: 3, memberVersion: 3 });
+      expect(await seqsOf(a, bob, room, 1)).toEqual([2, 3]);
+      expect(await seqsOf(b, bob, room, 3)).toEqual([]);
+      expect(await seqsOf(a, bob, room)).toEqual([]);
+      const history = await b.store.history(bob, room, 0, 10);
+      expect(history?.messages.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+      expect((await a.store.history(bob, room, 3, 10))?.messages.map(({ seq }) => seq)).toEqual([1, 2]);
+      expect(await a.store.append([a.draft(room, bob)])).toEqual(NOT_A_MEMBER);
+      expect((await a.store.membersOf(room))?.members.map(({ user }) => user)).toEqual([ann]);
+      expect(await a.store.conversationsOf(bob, 'd')).toEqual([]);
+      expect((await a.store.listRooms(bob, (room - 1n) as ConversationId, 1)).rooms[0]).toMatchObject({
+        members: 1,
+        joined: false,
+      });
+    });
+
+    test('sync: tells of a cursor whose conversation the user is not in, after its last messages', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const [left, removed, deleted, stays] = [
+        await a.room(ann, bob),
+        await a.room(ann, bob),
+        await a.room(ann, bob),
+        await a.room(ann, bob),
+      ];
+      for (const room of [left, removed, deleted, stays]) await a.fill(room, ann, 2);
+      await a.store.leaveRoom(left, bob);
+      await b.store.removeMember(removed, ann, bob);
+      await b.store.deleteRoom(deleted, ann);
+      const never = a.conversationId();
+      const cursors: [ConversationId, number][] = [left, removed, deleted, stays, never].map((id) => [id, 1]);
+      expect(await goneOf(b, bob, cursors)).toEqual(
+        expect.arrayContaining([
+          { conversation: left, reason: 'left', lastSeq: 2 },
+          { conversation: removed, reason: 'removed', lastSeq: 2 },
+          { conversation: deleted, reason: 'deleted', lastSeq: 0 },
+          { conversation: never, reason: 'deleted', lastSeq: 0 },
+        ]),
+      );
+      expect(await goneOf(b, bob, [[stays, 1]])).toEqual([]);
+      const first = await a.store.sync({ user: bob, device: 'd', cursors: new Map(cursors), limit: 2 });
+      expect([first.more, first.gone]).toEqual([true, []]);
+      expect(await seqsOf(a, bob, removed, 1)).toEqual([2]);
+      expect(await seqsOf(a, bob, deleted, 1)).toEqual([]);
+    });
+
+    test('joinRoom: the history, or in a room that hides it what comes from then on', async () => {
+      const { a, b } = nodes();
+      const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
+      const hiding = await a.store.createRoom(a.conversationId(), a.name(), ann, true);
+      const room = hiding?.id as ConversationId;
+      await a.fill(room, ann, 2);
+      expect(await b.store.joinRoom(room, bob)).toMatchObject({ isNew: true, visibleAfterSeq: 2 });
+      expect(await b.store.joinRoom(room, bob)).toMatchObject({ isNew: false, visibleAfterSeq: 2 });
+      await a.fill(room, ann, 1);
+      expect(await a.store.joinRoom(room, cid)).toMatchObject({ visibleAfterSeq: 3 });
+      await a.fill(room, bob, 1);
+      expect(await seqsOf(a, ann, room)).toEqual([1, 2, 3, 4]);
+      expect(await seqsOf(a, bob, room, 0)).toEqual([3, 4]);
+      expect(await seqsOf(b, cid, room, 0)).toEqual([4]);
+      expect((await b.store.history(cid, room, 0, 10))?.messages.map(({ seq }) => seq)).toEqual([4]);
+      const list = await b.store.membersOf(room);
+      expect(list?.members.map(({ visibleAfterSeq }) => visibleAfterSeq)).toEqual([0, 2, 3]);
+    });
+
+    test('joinRoom: who left comes back, and is not gone any more', async () => {
+      const { a } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const room = await a.room(ann, bob);
+      await a.fill(room, ann, 1);
+      await a.store.leaveRoom(room, bob);
+      await a.fill(room, ann, 1);
+      expect(await a.store.joinRoom(room, bob)).toMatchObject({ isNew: true, memberVersion: 4, lastSeq: 2 });
+      expect(await goneOf(a, bob, [[room, 1]])).toEqual([]);
+      expect(await seqsOf(a, bob, room, 1)).toEqual([2]);
+    });
+
+    test('removeMember: only the owner may, and only who is or was a member is removed', async () => {
+      const { a, b } = nodes();
+      const [ann, bob, cid, eve] = [await a.user(), await a.user(), await a.user(), await a.user()];
+      const room = await a.room(ann, bob, cid);
+      expect(await a.store.removeMember(room, bob, cid)).toBe('NOT_OWNER');
+      expect(await a.store.removeMember(room, eve, cid)).toBe('NOT_A_MEMBER');
+      expect(await a.store.removeMember(room, ann, eve)).toBe('NOT_A_MEMBER');
+      expect(await a.store.removeMember(a.conversationId(), ann, cid)).toBe('ROOM_NOT_FOUND');
+      expect(await a.store.removeMember(UNSTORABLE, ann, cid)).toBe('ROOM_NOT_FOUND');
+      expect(await b.store.removeMember(room, ann, cid)).toMatchObject({ changed: true, memberVersion: 4 });
+      expect(await b.store.removeMember(room, ann, cid)).toMatchObject({ changed: false });
+      expect(await a.store.append([a.draft(room, cid)])).toEqual(NOT_A_MEMBER);
+    });
+
+    test('an owner who leaves passes the room on; an empty room belongs to who joins it', async () => {
+      const { a } = nodes();
+      const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
+      const room = await a.room(ann, bob, cid);
+      const owns = async (user: UserId) => (await a.store.conversationsOf(user, ''))[0]?.isOwner;
+      expect(await Promise.all([ann, bob, cid].map(owns))).toEqual([true, false, false]);
+      await a.store.leaveRoom(room, ann);
+      expect(await Promise.all([bob, cid].map(owns))).toEqual([true, false]);
+      await a.store.leaveRoom(room, bob);
+      await a.store.leaveRoom(room, cid);
+      expect(await a.store.membersOf(room)).toBeUndefined();
+      expect(await a.store.joinRoom(room, bob)).toMatchObject({ isOwner: true });
+    });
+
+    test('an owner who leaves passes the room on in the order of joining, whatever clocks and ids say', async () => {
+      const { a, scratch } = nodes();
+      const [ann, bob, cid, dan] = [await a.user(), await a.user(), await a.user(), await a.user()];
+      const room = await a.room(ann, dan, bob, cid);
+      const [column] = await scratch.query('select * from members limit 1');
+      const joinedAt = column !== undefined && 'joined_at_ms' in column ? 'joined_at_ms' : 'joined_at';
+      await scratch.execute(`update members set ${joinedAt} = (select min(${joinedAt}) from members)`);
+      for (const [leaver, owner] of [
+        [ann, dan],
+        [dan, bob],
+        [bob, cid],
+      ] as const) {
+        await a.store.leaveRoom(room, leaver);
+        expect((await a.store.conversationsOf(owner, ''))[0]?.isOwner).toBe(true);
+      }
+    });
+
+    test('leaveRoom: not of a direct conversation, not of a stranger', async () => {
+      const { a } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const { id } = await a.store.openDirect(a.conversationId(), ann, bob);
+      expect(await a.store.leaveRoom(id, ann)).toBe('ROOM_NOT_FOUND');
+      expect(await a.store.deleteRoom(id, ann)).toBe('ROOM_NOT_FOUND');
+      expect(await a.store.leaveRoom(await a.room(ann), bob)).toBe('NOT_A_MEMBER');
+      expect(await a.store.leaveRoom(UNSTORABLE, bob)).toBe('ROOM_NOT_FOUND');
+    });
+
+    test('deleteRoom: gone for everybody at once, its name is free, and all of it is erased', async () => {
+      const { a, b, scratch } = nodes();
+      const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
+      const name = a.name();
+      while (await a.store.eraseDeleted(1000));
+      const made = await a.store.createRoom(a.conversationId(), name, ann);
+      const room = made?.id as ConversationId;
+      await a.store.joinRoom(room, bob);
+      await a.fill(room, bob, 5);
+      await a.store.moveCursors([
+        { user: bob, device: 'd', conversation: room, deliveredSeq: 3, readSeq: 2 },
+      ]);
+      expect(await a.store.deleteRoom(room, bob)).toBe('NOT_OWNER');
+      expect(await a.store.deleteRoom(room, cid)).toBe('NOT_A_MEMBER');
+      expect(await a.store.deleteRoom(room, ann)).toEqual({ seq: 5, members: [ann, bob] });
+      // A repeat, as after an answer that was lost.
+      expect(await b.store.deleteRoom(room, ann)).toEqual({ seq: 5, members: [ann, bob] });
+      expect(await b.store.deleteRoom(room, bob)).toBe('ROOM_NOT_FOUND');
+      expect(await b.store.joinRoom(room, cid)).toBeUndefined();
+      expect(await b.store.joinRoom(name, cid)).toBeUndefined();
+      expect(await b.store.leaveRoom(room, bob)).toBe('ROOM_NOT_FOUND');
+      expect(await b.store.append([b.draft(room, bob)])).toEqual(NOT_A_MEMBER);
+      expect(await b.store.history(bob, room, 0, 10)).toBeUndefined();
+      expect(await b.store.membersOf(room)).toBeUndefined();
+      expect((await a.store.listRooms(bob, (room - 1n) as ConversationId, 1)).rooms[0]?.id).not.toBe(room);
+      expect(await a.store.createRoom(a.conversationId(), name, cid)).toMatchObject({ name, lastSeq: 0 });
+      const count = async () => {
+        const tables = ['messages', 'members', 'former_members', 'cursors'];
+        const from = tables.map((table) => `(select count(*) from ${table} where conversation = ${room})`);
+        return Object.values((await scratch.query(`select ${from.join(' + ')} as n`))[0] ?? {})[0];
+      };
+      expect(await a.store.eraseDeleted(2)).toBe(true);
+      expect(Number(await count())).toBe(3 + 2 + 1);
+      while (await b.store.eraseDeleted(2));
+      expect(Number(await count())).toBe(0);
+      expect(await scratch.query(`select id from conversations where id = ${room}`)).toEqual([]);
+      expect(await a.store.deleteRoom(room, ann)).toBe('ROOM_NOT_FOUND');
+    });
+
+    test('append: what was committed before its sender left is acknowledged again, and nothing new is', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const room = await a.room(ann, bob);
+      const draft = a.draft(room, bob);
+      await a.store.append([draft]);
+      await b.store.leaveRoom(room, bob);
+      expect(await b.store.append([a.draft(room, bob), draft, b.draft(room, ann)])).toMatchObject([
+        { ok: false },
+        { ok: true, seq: 1, id: draft.id, duplicate: true },
+        { ok: true, seq: 2, duplicate: false },
+      ]);
+    });
+
+    test('changes and messages at once, on two nodes: one order, nothing of a member outside of it', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const made = await a.store.createRoom(a.conversationId(), a.name(), ann, true);
+      const room = made?.id as ConversationId;
+      const accepted: number[] = [];
+      const talk = async (world: World, user: UserId) => {
+        for (let i = 0; i < 40; i++) {
+          const [answer] = await world.store.append([world.draft(room, user)]);
+          if (answer?.ok === true) accepted.push(answer.seq);
+        }
+      };
+      const spans: { from: number; to: number }[] = [];
+      const comeAndGo = async () => {
+        for (let i = 0; i < 10; i++) {
+          const joined = await b.store.joinRoom(room, bob);
+          const gone = await a.store.leaveRoom(room, bob);
+          if (typeof gone === 'string') throw new Error(gone);
+          spans.push({ from: joined?.visibleAfterSeq ?? -1, to: gone.seq });
+        }
+      };
+      await Promise.all([talk(a, ann), talk(b, ann), talk(a, bob), comeAndGo()]);
+      expect(accepted.toSorted((x, y) => x - y)).toEqual(accepted.map((_, index) => index + 1));
+      const log = await a.store.history(ann, room, 0, 200);
+      const bobs = log?.messages.filter(({ sender }) => sender === bob).map(({ seq }) => seq) ?? [];
+      for (const seq of bobs) expect(spans.some(({ from, to }) => from < seq && seq <= to)).toBe(true);
+      const last = spans.at(-1) as { from: number; to: number };
+      expect(await seqsOf(b, bob, room, 0)).toEqual(
+        Array.from({ length: last.to - last.from }, (_, index) => last.from + 1 + index),
+      );
+      expect((await a.store.membersOf(room))?.version).toBe(21);
+    });
+  });
+}

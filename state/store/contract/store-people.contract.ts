@@ -1,0 +1,299 @@
+/** Contract: accounts, signing key, rooms, direct conversations, members. */
+import { describe, expect, test } from 'vitest';
+import type { Nodes } from './scratch.contract.ts';
+import type { ConversationId, UserId } from '../../../common/mod.ts';
+
+const UNSTORABLE = (2n ** 64n - 1n) as ConversationId;
+
+export function describePeople(nodes: () => Nodes): void {
+  describe('accounts', () => {
+    test('createAccount: found by name, byte for byte', async () => {
+      const { a, b } = nodes();
+      const account = { id: a.userId(), name: a.name(), passwordHash: '$argon2id$v=19$"\\\'é' };
+      expect(await a.store.createAccount(account)).toEqual(account);
+      expect(await b.store.findAccount(account.name)).toEqual(account);
+    });
+
+    test('createAccount: a taken name is undefined, also for 8 at once', async () => {
+      const { a, b } = nodes();
+      const name = a.name();
+      const made = await Promise.all(
+        Array.from({ length: 8 }, (_, index) =>
+          (index % 2 ? a : b).store.createAccount({ id: a.userId(), name, passwordHash: String(index) }),
+        ),
+      );
+      const winners = made.filter((account) => account !== undefined);
+      expect(winners).toHaveLength(1);
+      expect(await a.store.findAccount(name)).toEqual(winners[0]);
+    });
+
+    test('createAccount: repeated after a lost answer, it succeeds again', async () => {
+      const { a, b } = nodes();
+      const account = { id: a.userId(), name: a.name(), passwordHash: 'x' };
+      expect(await a.store.createAccount(account)).toEqual(account);
+      expect(await b.store.createAccount(account)).toEqual(account);
+    });
+
+    test('findAccount: undefined for strangers and for what cannot be a name', async () => {
+      const { store, name } = { store: nodes().a.store, name: nodes().a.name() };
+      expect(await store.findAccount(name)).toBeUndefined();
+      expect(await store.findAccount('\0')).toBeUndefined();
+      expect(await store.findAccount("' or 1=1 --")).toBeUndefined();
+    });
+
+    test('signingKey: two nodes at once get one key, which later calls do not make again', async () => {
+      const { a, b } = nodes();
+      const make = (kid: string) => async () => ({ kid, privateJwk: `{"kid":"${kid}"}` });
+      const [one, two] = await Promise.all([a.store.signingKey(make('k1')), b.store.signingKey(make('k2'))]);
+      expect(['k1', 'k2']).toContain(one.kid);
+      expect(two).toEqual(one);
+      const again = await b.store.signingKey(() => Promise.reject(new Error('made again')));
+      expect(again).toEqual(one);
+    });
+  });
+
+  describe('revocations', () => {
+    test('revoke: is known on every node, once; the newest come where there are too many', async () => {
+      const { a, b } = nodes();
+      const revocation = {
+        user: await a.user(),
+        scope: 'tokens',
+        token: (1n << 62n) + 1n,
+        code: 'KICKED',
+        reason: 'é "x"',
+        expiresAtMs: Date.now(),
+      } as const;
+      const atUs = Date.now() * 1000;
+      for (const offset of [2, 1, 3, 3]) await a.store.revoke({ ...revocation, atUs: atUs + offset });
+      const [one, two, three] = [1, 2, 3].map((offset) => ({ ...revocation, atUs: atUs + offset }));
+      expect(await b.store.revocations(10)).toEqual([one, two, three]);
+      await a.store.revoke({ ...revocation, user: (2n ** 64n - 1n) as UserId, atUs: atUs + 4 });
+      expect(await b.store.revocations(2)).toEqual([two, three]);
+    });
+
+    test('revoke: those that were over more than a day ago go', async () => {
+      const { a } = nodes();
+      const revocation = { scope: 'token', token: 5n, code: 'LOGGED_OUT', reason: '', atUs: 1 } as const;
+      const now = Date.now();
+      const [old, recent] = [await a.user(), await a.user()];
+      await a.store.revoke({ ...revocation, user: old, expiresAtMs: now - 25 * 3_600_000 });
+      await a.store.revoke({ ...revocation, user: recent, expiresAtMs: now - 23 * 3_600_000 });
+      const users = (await a.store.revocations(1000)).map(({ user }) => user);
+      expect(users).not.toContain(old);
+      expect(users).toContain(recent);
+    });
+  });
+
+  describe('rooms', () => {
+    test('createRoom: the creator is in it', async () => {
+      const { a, b } = nodes();
+      const [creator, id, name] = [await a.user(), a.conversationId(), a.name()];
+      const room = await a.store.createRoom(id, name, creator);
+      expect(room).toEqual({
+        id,
+        kind: 'room',
+        name,
+        lastSeq: 0,
+        memberVersion: 1,
+        peerName: undefined,
+        visibleAfterSeq: 0,
+        deliveredSeq: 0,
+        readSeq: 0,
+        isOwner: true,
+        isNew: true,
+      });
+      expect((await b.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([creator]);
+    });
+
+    test('createRoom: a taken name is undefined and leaves the room alone; its owner finds it again', async () => {
+      const { a, b } = nodes();
+      const [ann, bob, id, name] = [await a.user(), await a.user(), a.conversationId(), a.name()];
+      const room = await a.store.createRoom(id, name, ann);
+      expect(await b.store.createRoom(b.conversationId(), name, bob)).toBeUndefined();
+      expect(await b.store.createRoom(id, name, ann)).toEqual({ ...room, isNew: false });
+      // A repeat on another node comes with another id; the owner's word is what tells it from a taken name.
+      expect(await b.store.createRoom(b.conversationId(), name, ann)).toEqual({ ...room, isNew: false });
+      expect(await b.store.createRoom(b.conversationId(), name, ann, true)).toBeUndefined();
+      expect(await b.store.membersOf(id)).toMatchObject({ version: 1, members: [{ user: ann }] });
+    });
+
+    test('joinRoom: by id and by name; joining again changes nothing', async () => {
+      const { a, b } = nodes();
+      const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
+      const name = a.name();
+      const id = (await a.store.createRoom(a.conversationId(), name, ann))?.id as ConversationId;
+      await a.fill(id, ann, 3);
+      const joined = await b.store.joinRoom(name, bob);
+      expect(joined).toMatchObject({ id, name, lastSeq: 3, memberVersion: 2, visibleAfterSeq: 0 });
+      expect(await a.store.joinRoom(id, cid)).toMatchObject({ id, memberVersion: 3 });
+      expect(await a.store.joinRoom(id, bob)).toMatchObject({ id, memberVersion: 3 });
+      expect(await a.store.joinRoom(name, ann)).toMatchObject({ id, memberVersion: 3 });
+      const list = await b.store.membersOf(id);
+      expect(list?.version).toBe(3);
+      expect(list?.members.map(({ user }) => user)).toEqual([ann, bob, cid]);
+    });
+
+    test('joinRoom: undefined for what is no room', async () => {
+      const { a } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const direct = await a.store.openDirect(a.conversationId(), ann, bob);
+      expect(await a.store.joinRoom(direct.id, await a.user())).toBeUndefined();
+      expect(await a.store.joinRoom(a.conversationId(), ann)).toBeUndefined();
+      expect(await a.store.joinRoom(UNSTORABLE, ann)).toBeUndefined();
+      expect(await a.store.joinRoom(a.name(), ann)).toBeUndefined();
+      expect(await a.store.joinRoom('\0', ann)).toBeUndefined();
+      expect((await a.store.membersOf(direct.id))?.members).toHaveLength(2);
+    });
+
+    test('joinRoom: 8 users twice each, on two nodes at once, are 8 changes', async () => {
+      const { a, b } = nodes();
+      const room = await a.room(await a.user());
+      const users = await Promise.all(Array.from({ length: 8 }, () => a.user()));
+      await Promise.all(
+        users.flatMap((user) => [a.store.joinRoom(room, user), b.store.joinRoom(room, user)]),
+      );
+      const list = await a.store.membersOf(room);
+      expect(list?.version).toBe(9);
+      expect(list?.members).toHaveLength(9);
+    });
+
+    test('membersOf: names; undefined where there is nothing', async () => {
+      const { a } = nodes();
+      const account = { id: a.userId(), name: a.name(), passwordHash: 'x' };
+      await a.store.createAccount(account);
+      const room = await a.room(account.id);
+      const members = [{ user: account.id, name: account.name, visibleAfterSeq: 0 }];
+      expect(await a.store.membersOf(room)).toEqual({ version: 1, members });
+      expect(await a.store.membersOf(a.conversationId())).toBeUndefined();
+      expect(await a.store.membersOf(UNSTORABLE)).toBeUndefined();
+    });
+
+    test('membersOf: hundreds at once, each with its own, also what is asked for twice or is not there', async () => {
+      const { a } = nodes();
+      const users = await Promise.all(Array.from({ length: 20 }, () => a.user()));
+      const rooms = await Promise.all(users.map((user) => a.room(user)));
+      const asked = Array.from({ length: 600 }, (_, n) => (n % 7 === 0 ? a.conversationId() : rooms[n % 20]));
+      const lists = await Promise.all(asked.map((id) => a.store.membersOf(id as ConversationId)));
+      expect(lists.map((list) => list?.members.map(({ user }) => user))).toEqual(
+        asked.map((_, n) => (n % 7 === 0 ? undefined : [users[n % 20]])),
+      );
+    });
+
+    test('listRooms: pages by ascending id, with members and what the user has joined; no direct ones', async () => {
+      const { a } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const before = a.conversationId();
+      const one = await a.room(ann, bob);
+      await a.store.openDirect(a.conversationId(), ann, bob);
+      const two = await a.room(ann);
+      const three = await a.room(bob);
+      await a.fill(one, ann, 2);
+      const first = await a.store.listRooms(bob, before, 2);
+      expect(first).toMatchObject({
+        rooms: [
+          { id: one, members: 2, joined: true, lastSeq: 2 },
+          { id: two, members: 1, joined: false, lastSeq: 0 },
+        ],
+        more: true,
+      });
+      const rest = await a.store.listRooms(bob, two, 2);
+      expect(rest).toMatchObject({ rooms: [{ id: three, joined: true }], more: false });
+      expect(await a.store.listRooms(bob, three, 2)).toEqual({ rooms: [], more: false });
+      expect(await a.store.listRooms(bob, UNSTORABLE, 2)).toEqual({ rooms: [], more: false });
+    });
+  });
+
+  describe('direct conversations', () => {
+    test('openDirect: one for both, each sees the name of the other', async () => {
+      const { a, b } = nodes();
+      const ann = { id: a.userId(), name: a.name(), passwordHash: 'x' };
+      const bob = { id: a.userId(), name: a.name(), passwordHash: 'x' };
+      await a.store.createAccount(ann);
+      await a.store.createAccount(bob);
+      const id = a.conversationId();
+      const forBob = await a.store.openDirect(id, bob.id, ann.id);
+      expect(forBob).toMatchObject({
+        id,
+        kind: 'direct',
+        name: '',
+        peerName: ann.name,
+        memberVersion: 1,
+        isNew: true,
+      });
+      const forAnn = await b.store.openDirect(b.conversationId(), ann.id, bob.id);
+      expect(forAnn).toEqual({ ...forBob, peerName: bob.name, isNew: false });
+      expect((await a.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([ann.id, bob.id]);
+    });
+
+    test('openDirect: with oneself', async () => {
+      const { a } = nodes();
+      const ann = { id: a.userId(), name: a.name(), passwordHash: 'x' };
+      await a.store.createAccount(ann);
+      const notes = await a.store.openDirect(a.conversationId(), ann.id, ann.id);
+      expect(notes).toMatchObject({ kind: 'direct', peerName: ann.name });
+      expect(await a.store.openDirect(a.conversationId(), ann.id, ann.id)).toEqual({
+        ...notes,
+        isNew: false,
+      });
+      expect((await a.store.membersOf(notes.id))?.members).toHaveLength(1);
+      expect(await a.store.append([a.draft(notes.id, ann.id)])).toMatchObject([{ ok: true, seq: 1 }]);
+    });
+
+    test('openDirect: both at once, on two nodes, open the same one', async () => {
+      const { a, b } = nodes();
+      for (let round = 0; round < 5; round++) {
+        const [ann, bob] = [await a.user(), await a.user()];
+        const opened = await Promise.all(
+          Array.from({ length: 6 }, (_, index) =>
+            index % 2
+              ? a.store.openDirect(a.conversationId(), ann, bob)
+              : b.store.openDirect(b.conversationId(), bob, ann),
+          ),
+        );
+        const [id] = new Set(opened.map((conversation) => conversation.id));
+        expect(opened.every((conversation) => conversation.id === id)).toBe(true);
+        expect((await a.store.membersOf(id as ConversationId))?.members).toHaveLength(2);
+      }
+    });
+
+    test('what opens a conversation: tells how far the device has come, as a synchronisation would', async () => {
+      const { a } = nodes();
+      const [ann, bob] = [await a.user(), { id: a.userId(), name: a.name(), passwordHash: 'x' }];
+      await a.store.createAccount(bob);
+      const name = a.name();
+      const room = (await a.store.createRoom(a.conversationId(), name, ann))?.id as ConversationId;
+      const direct = (await a.store.openDirect(a.conversationId(), ann, bob.id)).id;
+      for (const conversation of [room, direct]) {
+        await a.fill(conversation, ann, 4);
+        const move = { user: ann, conversation, readSeq: 0 };
+        await a.store.moveCursors([{ ...move, device: '', deliveredSeq: 3 }]);
+        await a.store.moveCursors([{ ...move, device: 'phone', deliveredSeq: 1 }]);
+      }
+      for (const [device, deliveredSeq] of [
+        ['phone', 1],
+        ['laptop', 3],
+        ['', 3],
+        [undefined, 3],
+      ] as const) {
+        const come = { deliveredSeq };
+        expect(await a.store.openDirect(direct, ann, bob.id, device)).toMatchObject(come);
+        expect(await a.store.joinRoom(room, ann, device)).toMatchObject(come);
+        expect(await a.store.createRoom(room, name, ann, false, device)).toMatchObject(come);
+      }
+    });
+
+    test('conversationsOf: the last active first, only the own', async () => {
+      const { a } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const [one, two, three] = [await a.room(ann), await a.room(ann, bob), await a.room(bob)];
+      const later = Date.now() + 60_000;
+      await a.store.append([a.draft(two, ann, { atMs: later })]);
+      await a.store.append([a.draft(one, ann, { atMs: later + 1 })]);
+      expect(await a.store.conversationsOf(ann, '')).toMatchObject([{ id: one, lastSeq: 1 }, { id: two }]);
+      await a.store.append([a.draft(two, bob, { atMs: later + 2 })]);
+      expect((await a.store.conversationsOf(ann, '')).map(({ id }) => id)).toEqual([two, one]);
+      expect((await a.store.conversationsOf(bob, '')).map(({ id }) => id)).toEqual([two, three]);
+      expect(await a.store.conversationsOf(await a.user(), '')).toEqual([]);
+    });
+  });
+}

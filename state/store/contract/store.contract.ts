@@ -1,0 +1,54 @@
+/** What every Store must do; run against each engine by store.test.ts. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ConversationId } from '../../../common/mod.ts';
+import { type Nodes, type Scratch, World } from './scratch.contract.ts';
+import { describeLog } from './store-log.contract.ts';
+import { describeMembership } from './store-membership.contract.ts';
+import { describePeople } from './store-people.contract.ts';
+import { describeSync } from './store-sync.contract.ts';
+
+/** Runs the suite on an empty database. */
+export function describeStore(engine: string, makeScratch: () => Promise<Scratch>): void {
+  describe(`store on ${engine}`, () => {
+    let nodes: Nodes;
+
+    beforeAll(async () => {
+      const scratch = await makeScratch();
+      nodes = { a: await World.open(scratch), b: await World.open(scratch), scratch };
+    });
+
+    afterAll(async () => {
+      await nodes.a.store.close();
+      await nodes.b.store.close();
+      await nodes.scratch[Symbol.asyncDispose]();
+    });
+
+    describePeople(() => nodes);
+    describeMembership(() => nodes);
+    describeLog(() => nodes);
+    describeSync(() => nodes);
+
+    test('ping: resolves', async () => {
+      await expect(nodes.a.store.ping()).resolves.toBeUndefined();
+    });
+
+    test('close: twice is once, and every later call is STORE_UNAVAILABLE', async () => {
+      const { store } = await World.open(nodes.scratch);
+      await Promise.all([store.close(), store.close()]);
+      const closed = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
+      await expect(store.ping()).rejects.toEqual(closed);
+      await expect(store.append([])).rejects.toEqual(closed);
+      await expect(store.membersOf(1n as ConversationId)).rejects.toEqual(closed);
+      await expect(store.findAccount('x')).rejects.toEqual(closed);
+    });
+
+    test('close: what was asked before is still answered', async () => {
+      const world = await World.open(nodes.scratch);
+      const user = await world.user();
+      const room = await world.room(user);
+      const appended = world.store.append([world.draft(room, user)]);
+      await world.store.close();
+      expect(await appended).toMatchObject([{ ok: true, seq: 1 }]);
+    });
+  });
+}

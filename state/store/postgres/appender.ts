@@ -1,0 +1,58 @@
+/** Appends to the log on PostgreSQL. */
+import type { Logger, UserId } from '../../../common/mod.ts';
+import { contentFault } from './errors.ts';
+import { AppendBatch, type AppendRow } from './append.ts';
+import { PostgresPool, type PostgresPoolOptions } from './pool.ts';
+import type { PostgresTarget } from './url.ts';
+import { Repeaters } from './repeaters.ts';
+import type { Appended, Draft } from '../store.ts';
+
+/** One append runs and one may wait for the same locks; more would only queue in the server. */
+const CONNECTIONS = 2;
+
+/** It has connections of its own: no reader delays a commit. */
+export class PostgresAppender {
+  readonly #pool: PostgresPool;
+  readonly #logger: Logger;
+  /** Their messages are looked up before they are written: a repetition among others is found only by undoing them. */
+  readonly #repeaters = new Repeaters<UserId>();
+
+  constructor(target: PostgresTarget, options: Omit<PostgresPoolOptions, 'max'>) {
+    this.#logger = options.logger;
+    this.#pool = new PostgresPool(target, { ...options, max: CONNECTIONS });
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  /** Appends drafts in one commit, in several where the database rejects one for what it says; see Store.append. */
+  async append(drafts: readonly Draft[]): Promise<Appended[]> {
+    try {
+      return await this.#appendAll(drafts);
+    } catch (error) {
+      const sqlstate = contentFault(error);
+      if (sqlstate === undefined) throw error;
+      const [draft] = drafts;
+      if (drafts.length === 1 && draft !== undefined) {
+        const { conversation, sender } = draft;
+        this.#logger.warn({ sqlstate, conversation, sender }, 'PostgreSQL does not take a message');
+        return [{ ok: false, code: 'MESSAGE_UNSTORABLE' }];
+      }
+      const half = drafts.length >> 1;
+      const first = await this.append(drafts.slice(0, half));
+      return [...first, ...(await this.append(drafts.slice(half)))];
+    }
+  }
+
+  async #appendAll(drafts: readonly Draft[]): Promise<Appended[]> {
+    const batch = new AppendBatch(drafts);
+    const statement = batch.statement(this.#repeaters.size > 0 ? this.#repeaters : undefined);
+    const [row] = await this.#pool.query<AppendRow>(statement);
+    const answers = batch.answers(row);
+    if (row?.repetitions !== null)
+      for (const [index, answer] of answers.entries())
+        if (answer.ok && answer.duplicate) this.#repeaters.add((drafts[index] as Draft).sender);
+    return answers;
+  }
+}

@@ -1,0 +1,48 @@
+/** Delivered and read cursors on PostgreSQL. */
+import { integerArray, textArray } from './arrays.ts';
+import type { PostgresPool } from './pool.ts';
+import { sql } from './sql.ts';
+import type { CursorMove } from '../store.ts';
+
+/** Moves cursors forward; see Store.moveCursors. */
+export async function moveCursors(pool: PostgresPool, moves: readonly CursorMove[]): Promise<void> {
+  // Sorted, so that two nodes that move the same cursors wait for each other in the same order; the members' rows
+  // are locked before any cursor's.
+  await pool.query(
+    sql`
+      with given as materialized (
+        select user_id, device collate "C" as device, conversation, max(delivered) as delivered, max(read) as read
+        from unnest(
+          ${integerArray(moves.map((move) => move.user))}::bigint[],
+          ${textArray(moves.map((move) => move.device))}::text[],
+          ${integerArray(moves.map((move) => move.conversation))}::bigint[],
+          ${integerArray(moves.map((move) => move.deliveredSeq))}::bigint[],
+          ${integerArray(moves.map((move) => move.readSeq))}::bigint[]
+        ) as t (user_id, device, conversation, delivered, read)
+        group by 1, 2, 3
+      ),
+      readers as materialized (
+        select m.conversation, m.user_id, least(g.read, c.last_seq) as read_seq
+        from (select user_id, conversation, max(read) as read from given where read > 0 group by 1, 2) g
+        join members m on m.conversation = g.conversation and m.user_id = g.user_id
+        join conversations c on c.id = g.conversation
+        where least(g.read, c.last_seq) > m.read_seq
+        order by 1, 2
+        for no key update of m
+      ),
+      moved as (
+        update members m set read_seq = r.read_seq from readers r
+        where m.conversation = r.conversation and m.user_id = r.user_id and r.read_seq > m.read_seq
+      )
+      insert into cursors (user_id, device, conversation, delivered_seq)
+      select g.user_id, g.device, g.conversation, least(g.delivered, c.last_seq)
+      from given g
+      join members m on m.conversation = g.conversation and m.user_id = g.user_id
+      join conversations c on c.id = g.conversation
+      where least(g.delivered, c.last_seq) > 0
+      order by 1, 2, 3
+      on conflict (user_id, device, conversation) do update
+      set delivered_seq = excluded.delivered_seq
+      where excluded.delivered_seq > cursors.delivered_seq`,
+  );
+}

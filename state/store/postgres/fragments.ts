@@ -1,0 +1,28 @@
+/** The parts of SQL that PostgreSQL's queries share. */
+import type { UserId } from '../../../common/mod.ts';
+import { sql, type Statement } from './sql.ts';
+
+/** Columns of ConversationRow; goes with fromConversations. */
+export const conversationColumns = sql`
+    c.id, c.kind, coalesce(c.name, '') as name, c.last_seq, c.member_version,
+    (select a.name from accounts a
+     where a.id = case when c.direct_low = m.user_id then c.direct_high else c.direct_low end) as peer_name,
+    m.visible_after_seq,
+    coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq,
+    m.read_seq,
+    c.kind = 'room' and c.owner is not distinct from m.user_id as is_owner`;
+
+/** The user's conversations c, memberships m, cursors of the device d and of the unnamed devices u; ends in a WHERE. */
+export function fromConversations(user: UserId, device: string): Statement {
+  return sql`
+    from members m
+    join conversations c on c.id = m.conversation
+    left join cursors d on d.user_id = m.user_id and d.device = ${device} and d.conversation = m.conversation
+    left join cursors u on u.user_id = m.user_id and u.device = '' and u.conversation = m.conversation
+    where m.user_id = ${user}`;
+}
+
+/** Columns of MessageRow from the messages m. The name is looked up per row: under every plan an index probe. */
+export const messageColumns = sql`
+    m.conversation, m.seq, m.id, m.sender, (select a.name from accounts a where a.id = m.sender) as sender_name,
+    m.client_msg_id, m.body, m.at_ms`;

@@ -1,0 +1,236 @@
+/** The connections to one PostgreSQL server: made fit when they are new, lent, and not used again after an error. */
+import { createHash } from 'node:crypto';
+import pg from 'pg';
+import type { Logger } from '../../../common/mod.ts';
+import { Unreached } from './errors.ts';
+import type { Statement } from './sql.ts';
+import type { PostgresHost, PostgresTarget } from './url.ts';
+
+const MAX_CONNECT_MS = 5000;
+/** The message of the driver's pool when all connections stay busy. */
+const POOL_TIMEOUT_MESSAGE = 'timeout exceeded when trying to connect';
+/** Values of synchronous_commit with which a commit is answered when it is on disk, on a synchronous standby too. */
+const DURABLE_COMMITS = new Set(['on', 'remote_apply']);
+/**
+ * The function of the server that warns when it gives up waiting for a synchronous standby: then the commit is answered
+ * all the same. The text is translated, this is not. https://github.com/postgres/postgres/blob/master/src/backend/replication/syncrep.c
+ */
+const SYNC_WAIT_ROUTINE = 'SyncRepWaitForLSN';
+
+interface ServerState {
+  readonly standby: boolean;
+  /** The connection to the server is this one, for as long as it lasts. */
+  readonly own: boolean;
+  readonly commit: string;
+  readonly messages: string;
+}
+
+/** Asks what the server is, and on a connection of our own raises what is too low; in one statement. */
+const prepareText = (pid: number) => `
+  select pg_is_in_recovery() as standby, own,
+         case when own and commit <> 'remote_apply' then set_config('synchronous_commit', 'on', false)
+              else commit end as commit,
+         case when own and messages = 'error' then set_config('client_min_messages', 'warning', false)
+              else messages end as messages
+  from (select pg_backend_pid() = ${pid} as own, current_setting('synchronous_commit') as commit,
+               current_setting('client_min_messages') as messages) s`;
+
+export interface PostgresPoolOptions {
+  /** Most connections. */
+  readonly max: number;
+  /** How long a call may take with its repeats, ms. */
+  readonly timeoutMs: number;
+  readonly logger: Logger;
+}
+
+/** One connection, for as long as it is lent. */
+export interface PostgresSession {
+  /** Runs a statement, which the server prepares once per connection. Columns of int8 are bigint. */
+  query<Row extends object = object>(statement: Statement): Promise<Row[]>;
+  /** Runs a script: several statements without parameters. */
+  script(text: string): Promise<void>;
+}
+
+/** Parsers of column values: the driver's own, but int8 becomes bigint. */
+export const columnTypes = new pg.TypeOverrides();
+columnTypes.setTypeParser(pg.types.builtins.INT8, BigInt);
+
+/**
+ * Lends the connections of one pool.
+ *
+ * The connection that was used last is kept at hand instead of being given back: the driver's pool lends only in a later
+ * tick, and an append would reach the server after all that its caller does in this one.
+ */
+export class PostgresLender {
+  readonly #pool: pg.Pool;
+  #atHand: pg.PoolClient | undefined;
+
+  readonly #host: string;
+  readonly #logger: Logger;
+  readonly #connectMs: number;
+  /** Statements are prepared under names. */
+  #isNaming = true;
+  /** The log has been told that this host is used; of a single host it is not. */
+  #isTold: boolean;
+  /** Connections on which a commit was answered without the standby's word. */
+  readonly #unconfirmed = new WeakSet<pg.ClientBase>();
+
+  constructor(target: PostgresTarget, { host, port }: PostgresHost, options: PostgresPoolOptions) {
+    const { max, timeoutMs, logger } = options;
+    const { user, password, database, ssl, hosts } = target;
+    this.#host = `${host}:${port}`;
+    this.#logger = logger;
+    this.#isTold = hosts.length === 1;
+    // A call can try each host before its own deadline.
+    this.#connectMs = Math.min(MAX_CONNECT_MS, Math.ceil(timeoutMs / hosts.length));
+    this.#pool = new pg.Pool({
+      host,
+      port,
+      user,
+      password,
+      database,
+      ssl,
+      max,
+      connectionTimeoutMillis: this.#connectMs,
+      idleTimeoutMillis: 0,
+      keepAlive: true,
+      application_name: 'gochat',
+      types: columnTypes,
+      // The pool waits for the promise, whatever its types say: https://node-postgres.com/apis/pool
+      onConnect: this.#prepare.bind(this) as (client: pg.ClientBase) => void,
+    });
+    // An error on a connection also rejects the call that uses it; an idle one is taken out of the pool.
+    const note = (error: Error) => logger.debug({ err: error }, 'a connection to PostgreSQL broke');
+    this.#pool.on('connect', (client) => {
+      const broken = () => {
+        if (this.#atHand === client) this.#giveBack(true);
+      };
+      client.on('error', note).on('error', broken).on('end', broken);
+      client.on('notice', ({ routine }) => {
+        if (routine === SYNC_WAIT_ROUTINE) this.#unconfirmed.add(client);
+      });
+    });
+    this.#pool.on('error', note);
+  }
+
+  /** Runs `work` on a connection, which is used again only if it is fit for another call. */
+  async lend<T>(deadline: number, work: (session: PostgresSession) => Promise<T>): Promise<T> {
+    const client = this.#take() ?? (await this.#connect());
+    try {
+      const result = await work({
+        query: async <Row extends object>(statement: Statement) => {
+          const { text } = statement;
+          const values = statement.values as pg.QueryConfigValues<unknown[]>;
+          const { rows } = await run<Row & pg.QueryResultRow>(
+            client,
+            this.#isNaming ? { text, values, name: nameOf(text) } : { text, values },
+            deadline,
+          );
+          return rows;
+        },
+        script: async (text) => {
+          await run(client, { text }, deadline);
+        },
+      });
+      if (this.#unconfirmed.has(client))
+        throw new Error('the wait for the standby was cancelled: the commit may be on this server alone');
+      this.#keep(client);
+      return result;
+    } catch (error) {
+      // It may be in a transaction, or the server may still be at work on the call.
+      client.release(true);
+      throw error;
+    }
+  }
+
+  /** Resolves when all connections are closed, those that are lent when they come back. */
+  end(): Promise<void> {
+    this.#giveBack();
+    return this.#pool.end();
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    try {
+      return await this.#pool.connect();
+    } catch (error) {
+      // All connections are busy: the host is well.
+      if ((error as Error).message === POOL_TIMEOUT_MESSAGE) throw error;
+      throw new Unreached(this.#host, error);
+    }
+  }
+
+  /** Makes a new connection fit, whatever the server, the database and the role have for defaults. */
+  async #prepare(client: pg.ClientBase): Promise<void> {
+    const deadline = performance.now() + this.#connectMs;
+    const pid = Number((client as { processID?: unknown }).processID ?? 0);
+    const { rows } = await run<ServerState>(client, { text: prepareText(pid) }, deadline);
+    const { standby, own, commit, messages } = rows[0] as ServerState;
+    if (standby) throw new Error('it is a standby');
+    // A pooler tells a number of its own. It may run each transaction on another connection to the server, so nothing
+    // of a connection can be relied on: neither statements that were prepared nor settings.
+    if (!own) this.#isNaming = false;
+    if (!DURABLE_COMMITS.has(commit)) throw tooLow('synchronous_commit', commit, 'on');
+    if (messages === 'error') throw tooLow('client_min_messages', messages, 'warning');
+    if (!this.#isTold) this.#logger.info({ host: this.#host }, 'connected to PostgreSQL');
+    this.#isTold = true;
+  }
+
+  #take(): pg.PoolClient | undefined {
+    const client = this.#atHand;
+    this.#atHand = undefined;
+    return client;
+  }
+
+  #keep(client: pg.PoolClient): void {
+    const wanted = this.#atHand !== undefined || this.#pool.waitingCount > 0 || this.#pool.ending;
+    if (wanted) client.release();
+    else this.#atHand = client;
+  }
+
+  #giveBack(isBroken = false): void {
+    this.#take()?.release(isBroken);
+  }
+}
+
+/**
+ * Runs one query until the deadline; who calls ends the connection when it rejects.
+ *
+ * With a callback and no `query_timeout`: otherwise the driver assigns a closure to the query's property. V8 takes such
+ * a closure for a method and puts it among the old objects, where, dead, it keeps the query alive until the next full
+ * collection. With each minor one copying what they hold, a collection took six times as long.
+ */
+function run<Row extends pg.QueryResultRow>(
+  client: pg.ClientBase,
+  query: pg.QueryConfig,
+  deadline: number,
+): Promise<pg.QueryResult<Row>> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new Error('PostgreSQL did not answer in time'));
+    const timer = setTimeout(late, Math.max(1, Math.ceil(deadline - performance.now())));
+    client.query<Row>(query, (error: Error | null | undefined, result) => {
+      clearTimeout(timer);
+      if (error) reject(error);
+      else resolve(result);
+    });
+  });
+}
+
+function tooLow(name: string, value: string, wanted: string): Error {
+  return new Error(
+    `${name} is ${value} and cannot be raised behind a connection pooler; run on the server: ` +
+      `alter role ROLE set ${name} = '${wanted}'`,
+  );
+}
+
+/** Names of the prepared statements by text; the texts are those of the templates in this folder. */
+const names = new Map<string, string>();
+
+/** Names a statement by its text, so that it is the same one under this name whoever prepared it. */
+function nameOf(text: string): string {
+  let name = names.get(text);
+  if (name === undefined) {
+    name = `gochat_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
+    names.set(text, name);
+  }
+  return name;
+}

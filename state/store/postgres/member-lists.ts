@@ -1,0 +1,89 @@
+/** Member lists from PostgreSQL, many in one statement: while some are on their way, the next ones gather. */
+import { setImmediate } from 'node:timers/promises';
+import { type ConversationId, GochatError, type UserId } from '../../../common/mod.ts';
+import { integerArray } from './arrays.ts';
+import type { PostgresPool } from './pool.ts';
+import { sql } from './sql.ts';
+import type { MemberList } from '../store.ts';
+
+const MAX_STATEMENTS = 2;
+const MAX_CONVERSATIONS = 256;
+/** A statement ends before the conversation that follows so many members; the rest is asked for again. */
+const MAX_MEMBERS = 20_000;
+/** Rows that are read in one turn of the event loop. */
+const ROWS_A_TURN = 5000;
+
+/** A row of gochat_members; nulls for a conversation without members. */
+interface MemberRow {
+  /** Position of the conversation, from 1. */
+  readonly n: bigint;
+  readonly version: bigint | null;
+  readonly user_id: UserId | null;
+  readonly name: string | null;
+  readonly visible_after_seq: bigint | null;
+}
+
+interface Question {
+  readonly conversation: ConversationId;
+  readonly resolve: (list: MemberList | undefined) => void;
+  readonly reject: (error: GochatError) => void;
+}
+
+/** No timer: what one turn of the event loop asks for, and what comes while all statements are under way, goes together. */
+export class PostgresMemberLists {
+  readonly #pool: PostgresPool;
+  #waiting: Question[] = [];
+  #statements = 0;
+
+  constructor(pool: PostgresPool) {
+    this.#pool = pool;
+  }
+
+  /** Reads the members as they are at the time of the call or later; see Store.membersOf. */
+  membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.push({ conversation, resolve, reject }) === 1) queueMicrotask(() => this.#start());
+    });
+  }
+
+  #start(): void {
+    while (this.#statements < MAX_STATEMENTS && this.#waiting.length > 0) {
+      const questions = this.#waiting.splice(0, MAX_CONVERSATIONS);
+      this.#statements++;
+      this.#ask(questions)
+        .then((answered) => {
+          this.#waiting.unshift(...questions.slice(answered));
+        })
+        .catch((error: unknown) => {
+          for (const { reject } of questions) reject(GochatError.from(error));
+        })
+        .finally(() => {
+          this.#statements--;
+          this.#start();
+        });
+    }
+  }
+
+  /** Answers the first of the questions, at least one, and returns how many. */
+  async #ask(questions: readonly Question[]): Promise<number> {
+    const ids = integerArray(questions.map(({ conversation }) => conversation));
+    const rows = await this.#pool.query<MemberRow>(
+      sql`
+        select n, version, user_id, name, visible_after_seq
+        from gochat_members(${ids}::bigint[], ${MAX_MEMBERS}::bigint)`,
+    );
+    let at = 0;
+    for (let answered = 0; ; answered++) {
+      const first = rows[at];
+      const question = questions[answered];
+      if (first === undefined || question === undefined) return answered;
+      const members: MemberList['members'][number][] = [];
+      for (; rows[at]?.n === first.n; at++) {
+        if (at % ROWS_A_TURN === ROWS_A_TURN - 1) await setImmediate();
+        const { user_id: user, name, visible_after_seq: visible } = rows[at] as MemberRow;
+        if (user !== null) members.push({ user, name: name ?? '', visibleAfterSeq: Number(visible) });
+      }
+      question.resolve(members.length === 0 ? undefined : { version: Number(first.version), members });
+    }
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Who is in a room, on PostgreSQL; to be run in a transaction. Each change locks the room first, which puts it in one
+ * order with the room's messages and the other changes.
+ */
+import type { ConversationId, UserId } from '../../../common/mod.ts';
+import type { PostgresSession } from './lender.ts';
+import { sql } from './sql.ts';
+import type { DeletedRoom, MemberChange, RoomRefusal } from '../store.ts';
+
+interface LockedRoom {
+  readonly owner: UserId | null;
+  readonly deleted: boolean;
+  readonly last_seq: bigint;
+  readonly member_version: bigint;
+}
+
+/** Puts a user into a room; returns whether that changed anything. */
+export async function join(session: PostgresSession, room: ConversationId, user: UserId): Promise<boolean> {
+  const locked = await lock(session, room);
+  if (locked === undefined || locked.deleted) return false;
+  const added = await session.query(sql`
+      insert into members (conversation, user_id, joined_seq, visible_after_seq, joined_version)
+      select id, ${user}::bigint, last_seq, case when hides_history then last_seq else 0 end, member_version + 1
+      from conversations where id = ${room}
+      on conflict (conversation, user_id) do nothing
+      returning user_id`);
+  if (added.length === 0) return false;
+  await session.query(sql`delete from former_members where conversation = ${room} and user_id = ${user}`);
+  await session.query(sql`
+      update conversations
+      set member_version = member_version + 1, member_count = member_count + 1, owner = coalesce(owner, ${user})
+      where id = ${room}`);
+  return true;
+}
+
+/** Takes a user out of a room, by themselves or by the owner. */
+export async function depart(
+  session: PostgresSession,
+  room: ConversationId,
+  user: UserId,
+  by: UserId,
+): Promise<MemberChange | RoomRefusal> {
+  const locked = await lock(session, room);
+  if (locked === undefined || locked.deleted) return 'ROOM_NOT_FOUND';
+  if (by !== user && locked.owner !== by) return refusal(session, room, by);
+  const reason = by === user ? 'left' : 'removed';
+  const gone = await session.query(sql`
+      with gone as (
+        delete from members where conversation = ${room} and user_id = ${user} returning visible_after_seq
+      )
+      insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason)
+      select ${room}::bigint, ${user}::bigint, visible_after_seq, ${locked.last_seq}::bigint, ${reason}::text from gone
+      returning user_id`);
+  const seq = Number(locked.last_seq);
+  const memberVersion = Number(locked.member_version);
+  if (gone.length > 0) {
+    await session.query(sql`
+        update conversations
+        set member_version = member_version + 1, member_count = member_count - 1,
+            owner = case when owner = ${user} then (
+              select m.user_id from members m where m.conversation = ${room}
+              order by m.joined_version, m.joined_at, m.user_id limit 1
+            ) else owner end
+        where id = ${room}`);
+    return { changed: true, seq, memberVersion: memberVersion + 1 };
+  }
+  const [former] = await session.query<{ left_seq: bigint }>(sql`
+      select left_seq from former_members where conversation = ${room} and user_id = ${user}`);
+  if (former === undefined) return 'NOT_A_MEMBER';
+  return { changed: false, seq: Number(former.left_seq), memberVersion };
+}
+
+/** Takes everybody out of a room, frees its name and leaves it to `eraseDeleted`. */
+export async function deleteRoom(
+  session: PostgresSession,
+  room: ConversationId,
+  owner: UserId,
+): Promise<DeletedRoom | RoomRefusal> {
+  const locked = await lock(session, room);
+  if (locked === undefined || (locked.deleted && locked.owner !== owner)) return 'ROOM_NOT_FOUND';
+  if (locked.owner !== owner) return refusal(session, room, owner);
+  if (!locked.deleted) {
+    await session.query(sql`
+        insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason)
+        select conversation, user_id, visible_after_seq, ${locked.last_seq}::bigint, 'removed'
+        from members where conversation = ${room}`);
+    await session.query(sql`delete from members where conversation = ${room}`);
+    // Names of users' rooms begin with a letter.
+    await session.query(sql`
+        update conversations
+        set deleted = true, name = '~' || id, member_version = member_version + 1, member_count = 0
+        where id = ${room}`);
+  }
+  const members = await session.query<{ user_id: UserId }>(sql`
+      select user_id from former_members where conversation = ${room} order by user_id`);
+  return { seq: Number(locked.last_seq), members: members.map((member) => member.user_id) };
+}
+
+/** Erases messages of deleted rooms, then what is left of the rooms; returns whether there may be more. */
+export async function eraseDeleted(session: PostgresSession, limit: number): Promise<boolean> {
+  const [room] = await session.query<{ id: ConversationId }>(sql`
+      select id from conversations where deleted order by id limit 1`);
+  if (room === undefined) return false;
+  // Whoever has it, an append that found nobody in it or another node that erases, is waited for.
+  const locked = await session.query(sql`select id from conversations where id = ${room.id} for update`);
+  if (locked.length === 0) return true;
+  const erased = await session.query(sql`
+      delete from messages
+      where conversation = ${room.id} and seq in (
+        select seq from messages where conversation = ${room.id} order by seq limit ${limit}
+      )
+      returning seq`);
+  if (erased.length >= limit) return true;
+  await session.query(sql`
+      delete from cursors c using former_members f
+      where f.conversation = ${room.id} and c.user_id = f.user_id and c.conversation = f.conversation`);
+  await session.query(sql`delete from former_members where conversation = ${room.id}`);
+  await session.query(sql`delete from conversations where id = ${room.id}`);
+  return true;
+}
+
+async function lock(session: PostgresSession, room: ConversationId): Promise<LockedRoom | undefined> {
+  const [locked] = await session.query<LockedRoom>(sql`
+    select owner, deleted, last_seq, member_version from conversations
+    where id = ${room} and kind = 'room'
+    for no key update`);
+  return locked;
+}
+
+/** Tells a caller who is not the owner why not. */
+async function refusal(session: PostgresSession, room: ConversationId, user: UserId): Promise<RoomRefusal> {
+  const found = await session.query(
+    sql`select 1 from members where conversation = ${room} and user_id = ${user}`,
+  );
+  return found.length > 0 ? 'NOT_OWNER' : 'NOT_A_MEMBER';
+}

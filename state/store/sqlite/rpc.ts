@@ -1,0 +1,37 @@
+/** What the store's thread and its SQLite worker say to each other with postMessage. */
+import type { SqliteEngine } from './engine.ts';
+
+/** The engine's methods. */
+export type Method = keyof SqliteEngine;
+
+export interface WorkerSettings {
+  readonly path: string;
+  /** How long a statement waits for another process's lock, ms. */
+  readonly busyTimeoutMs: number;
+}
+
+export interface Call {
+  readonly id: number;
+  readonly method: Method;
+  readonly args: readonly unknown[];
+}
+
+/** Calls of one tick, in order; an empty batch asks the worker to close the file and end. */
+export type CallBatch = readonly Call[];
+
+export interface Failure {
+  /** The file or its disk failed, not the statement. */
+  readonly unavailable: boolean;
+  readonly message: string;
+}
+
+export interface Reply {
+  readonly id: number;
+  readonly result?: unknown;
+  readonly failure?: Failure;
+}
+
+export type FromWorker =
+  | { readonly kind: 'opened' }
+  | { readonly kind: 'refused'; readonly reason: string; readonly schema: boolean }
+  | { readonly kind: 'replies'; readonly replies: readonly Reply[] };

@@ -1,0 +1,262 @@
+/** What only the SQLite store has to stand: kill -9, a full disk, locks, broken files. */
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, stat, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { type ConversationId, silentLogger as logger, type UserId } from '../../../common/mod.ts';
+import { type Message, openStore } from '../mod.ts';
+import { scratchSqlite, World } from '../contract/scratch.contract.ts';
+import { openDatabase } from './database.ts';
+import { SqliteEngine } from './engine.ts';
+import { cursorsToJson, strangersOf } from '../sync-page.ts';
+
+const CHILD = new URL('../contract/append-until-killed.contract.ts', import.meta.url).pathname;
+const hasSqlite3 = spawnSync('sqlite3', ['-version']).status === 0;
+const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
+
+/** Returns a property of an object, a method with the object as its `this`. */
+function bound(target: object, key: string | symbol): unknown {
+  const value: unknown = Reflect.get(target, key, target);
+  return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
+}
+
+/** Makes a room with its only member and closes the store again. */
+async function prepare(url: string): Promise<{ room: ConversationId; user: UserId }> {
+  const world = new World(await openStore(url, { logger }));
+  const user = await world.user();
+  const room = await world.room(user);
+  await world.store.close();
+  return { room, user };
+}
+
+test('a message that the database rejects for what it says: costs itself alone', async () => {
+  await using scratch = await scratchSqlite();
+  const world = await World.open(scratch);
+  const user = await world.user();
+  const room = await world.room(user);
+  await scratch.execute(`
+    create trigger picky before insert on messages when new.body = 'bad' begin select raise(abort, 'no'); end`);
+  const texts = ['bad', 'a', 'bad', 'b'];
+  expect(await world.store.append(texts.map((text) => world.draft(room, user, { text })))).toMatchObject([
+    { ok: false, code: 'MESSAGE_UNSTORABLE' },
+    { ok: true, seq: 1 },
+    { ok: false, code: 'MESSAGE_UNSTORABLE' },
+    { ok: true, seq: 2 },
+  ]);
+  await world.store.close();
+});
+
+describe('durability', () => {
+  test('kill -9 in the middle of appends: every acked message is there, in one sequence', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const acked = new Map<number, string>();
+    for (let round = 0; round < 4; round++) {
+      const child = spawn(process.execPath, [CHILD, scratch.url, String(room), String(user)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const exit = once(child, 'exit');
+      let left = 100 + Math.floor(Math.random() * 600);
+      for await (const line of createInterface({ input: child.stdout })) {
+        const [seq, id] = line.split(' ');
+        acked.set(Number(seq), id ?? '');
+        if (left-- === 0) child.kill('SIGKILL');
+      }
+      expect(await exit).toEqual([null, 'SIGKILL']);
+    }
+    expect(acked.size).toBeGreaterThan(400);
+
+    await using store = await openStore(scratch.url, { logger });
+    const messages: Message[] = [];
+    for (let more = true; more; ) {
+      const page = await store.history(user, room, messages[0]?.seq ?? 0, 1_000_000);
+      messages.unshift(...(page?.messages ?? []));
+      more = page?.more === true;
+    }
+    expect(messages.map(({ seq }) => seq)).toEqual(messages.map((_, index) => index + 1));
+    const stored = new Map(messages.map(({ seq, id }) => [seq, String(id)]));
+    for (const [seq, id] of acked) expect(stored.get(seq)).toBe(id);
+    expect(await scratch.query('pragma integrity_check')).toEqual([{ integrity_check: 'ok' }]);
+  });
+
+  test('each commit is synced: WAL with synchronous = FULL', async () => {
+    await using scratch = await scratchSqlite();
+    const database = openDatabase(scratch.path, 1000);
+    expect(database.prepare('pragma journal_mode').get()).toEqual({ journal_mode: 'wal' });
+    expect(database.prepare('pragma synchronous').get()).toEqual({ synchronous: 2n });
+    expect(database.prepare('pragma foreign_keys').get()).toEqual({ foreign_keys: 1n });
+    database.close();
+  });
+
+  test('out of space: STORE_UNAVAILABLE, the process lives, what was acked is there', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    // A file may grow to 2 MiB; Node ignores SIGXFSZ, so the write fails as on a full disk.
+    const child = spawn(
+      'bash',
+      ['-c', 'ulimit -f 2048; exec "$@"', 'bash', process.execPath, CHILD, scratch.url, `${room}`, `${user}`],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const exit = once(child, 'exit');
+    let last = 0;
+    let failure = '';
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (line.startsWith('failed')) failure = line;
+      else last = Number(line.split(' ')[0]);
+    }
+    expect(await exit).toEqual([0, null]);
+    expect(last).toBeGreaterThan(100);
+    expect(failure).toBe(`failed STORE_UNAVAILABLE newest ${last}`);
+
+    const world = new World(await openStore(scratch.url, { logger }));
+    expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ ok: true, seq: last + 1 }]);
+    await world.store.close();
+  });
+});
+
+describe('reads and writes', () => {
+  test('a sync of ten thousand strangers: a handful of statements', async () => {
+    await using scratch = await scratchSqlite();
+    const { user } = await prepare(scratch.url);
+    const database = openDatabase(scratch.path, 1000);
+    const runs: string[] = [];
+    const counted = new Proxy(database, {
+      get: (target, key) => {
+        if (key !== 'prepare') return bound(target, key);
+        return (text: string) =>
+          new Proxy(target.prepare(text), {
+            get: (statement, method) => {
+              if (method === 'all' || method === 'get' || method === 'iterate') runs.push(text);
+              return bound(statement, method);
+            },
+          });
+      },
+    });
+    const ids = Array.from({ length: 10_000 }, (_, at) => [BigInt(at + 1) as ConversationId, 1] as const);
+    const given = { cursors: cursorsToJson(new Map(ids)), pushed: cursorsToJson() };
+    const answer = new SqliteEngine(counted).sync({ user, device: '', limit: 200, ...given });
+    expect(strangersOf(answer.strangers)).toHaveLength(10_000);
+    expect(runs.length).toBeLessThan(5);
+    database.close();
+  });
+
+  test('a read that takes its time: a commit does not wait for it', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const world = new World(await openStore(scratch.url, { logger }));
+    await world.fill(room, user, 2000);
+    const ends: string[] = [];
+    const reads = Array.from({ length: 200 }, () =>
+      world.store.sync({ user, device: '', cursors: new Map(), limit: 1000 }).then(() => ends.push('read')),
+    );
+    await world.store.append([world.draft(room, user)]).then(() => ends.push('commit'));
+    const at = ends.indexOf('commit');
+    await Promise.all(reads);
+    expect(at).toBeLessThan(ends.length - 1);
+    await world.store.close();
+  });
+});
+
+describe('the file', () => {
+  test('is made with its folder, readable by the owner only', async () => {
+    await using scratch = await scratchSqlite();
+    const path = join(scratch.folder, 'a', 'b c', 'chat.db');
+    await using store = await openStore(`sqlite://${path.replace(' ', '%20')}`, { logger });
+    await store.ping();
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    expect((await stat(`${path}-wal`)).mode & 0o777).toBe(0o600);
+  });
+
+  test('a relative URL is relative to the working directory', async () => {
+    await using scratch = await scratchSqlite();
+    await using store = await openStore(`sqlite://./${relative(process.cwd(), scratch.path)}`, { logger });
+    await store.ping();
+    expect((await stat(scratch.path)).size).toBeGreaterThan(0);
+  });
+
+  test.skipIf(!hasSqlite3)('can be read by the program sqlite3 while the store writes', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const world = new World(await openStore(scratch.url, { logger }));
+    const ask = async (sql: string) =>
+      (await promisify(execFile)('sqlite3', ['-readonly', scratch.path, sql])).stdout.trim();
+    await world.fill(room, user, 3);
+    expect(await ask('select count(*), max(seq) from messages')).toBe('3|3');
+    await world.fill(room, user, 2);
+    expect(await ask('select count(*), max(seq) from messages')).toBe('5|5');
+    expect(await ask('pragma integrity_check')).toBe('ok');
+    await world.store.close();
+  });
+
+  test('can be read by another process (node:sqlite) while the store writes', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const world = new World(await openStore(scratch.url, { logger }));
+    await world.fill(room, user, 3);
+    const other = new DatabaseSync(scratch.path, { readOnly: true });
+    expect(other.prepare('select seq, body from messages').all()).toHaveLength(3);
+    await world.fill(room, user, 2);
+    expect(other.prepare('select count(*) as n from messages').get()).toEqual({ n: 5 });
+    other.close();
+    await world.store.close();
+  });
+
+  test('locked by another program: STORE_UNAVAILABLE, and well again without it', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const world = new World(await openStore(scratch.url, { logger, timeoutMs: 400 }));
+    const other = new DatabaseSync(scratch.path);
+    other.exec('begin immediate');
+    const draft = world.draft(room, user);
+    await expect(world.store.append([draft])).rejects.toEqual(unavailable);
+    expect(await world.store.history(user, room, 0, 1)).toEqual({ messages: [], more: false });
+    other.exec('rollback');
+    other.close();
+    expect(await world.store.append([draft])).toMatchObject([{ ok: true, seq: 1 }]);
+    await world.store.close();
+  });
+
+  test.each([
+    ['is no database', 'file is not a database', (path: string) => writeFile(path, 'hello '.repeat(2000))],
+    ['is a folder', 'EISDIR', (path: string) => mkdir(path)],
+  ])('%s: STORE_UNREACHABLE that says so', async (_, reason, make) => {
+    await using scratch = await scratchSqlite();
+    await make(scratch.path);
+    await expect(openStore(scratch.url, { logger })).rejects.toEqual(
+      expect.objectContaining({ code: 'STORE_UNREACHABLE', message: expect.stringContaining(reason) }),
+    );
+  });
+
+  test('cannot be made: STORE_UNREACHABLE that names it', async () => {
+    await using scratch = await scratchSqlite();
+    await writeFile(join(scratch.folder, 'file'), '');
+    await expect(openStore(`sqlite://${scratch.folder}/file/chat.db`, { logger })).rejects.toEqual(
+      expect.objectContaining({
+        code: 'STORE_UNREACHABLE',
+        message: expect.stringMatching(/file\/chat\.db: (EEXIST|ENOTDIR)/),
+      }),
+    );
+  });
+
+  test('is corrupt inside: STORE_UNAVAILABLE for what cannot be read, the rest works', async () => {
+    await using scratch = await scratchSqlite();
+    const { room, user } = await prepare(scratch.url);
+    const world = new World(await openStore(scratch.url, { logger }));
+    await world.fill(room, user, 2000);
+    await world.store.close();
+    const [{ rootpage } = {}] = await scratch.query(
+      "select rootpage from sqlite_schema where name = 'messages'",
+    );
+    const file = await open(scratch.path, 'r+');
+    await file.write(Buffer.alloc(4096, 0xff), 0, 4096, (Number(rootpage) - 1) * 4096);
+    await file.close();
+    await using store = await openStore(scratch.url, { logger });
+    await expect(store.history(user, room, 0, 10)).rejects.toEqual(unavailable);
+    await expect(store.ping()).resolves.toBeUndefined();
+    expect(await store.conversationsOf(user, '')).toMatchObject([{ id: room, lastSeq: 2000 }]);
+  });
+});

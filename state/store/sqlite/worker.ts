@@ -1,0 +1,59 @@
+/** A worker thread with the SQLite file open: a commit's fsync, or a long read, blocks this thread and no other. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { isUnavailable, openDatabase, SchemaProblem } from './database.ts';
+import { SqliteEngine } from './engine.ts';
+import type { Call, CallBatch, FromWorker, Reply, WorkerSettings } from './rpc.ts';
+
+/** Replies wait at most this long for those of later calls of the batch. */
+const MAX_REPLY_DELAY_MS = 2;
+
+if (!parentPort) throw new Error('sqlite/worker.ts runs as a worker thread only');
+const port = parentPort;
+const { path, busyTimeoutMs } = workerData as WorkerSettings;
+
+try {
+  const database = openDatabase(path, busyTimeoutMs);
+  const engine = new SqliteEngine(database);
+  port.on('message', (batch: CallBatch) => {
+    if (batch.length > 0) {
+      answer(engine, batch);
+    } else {
+      database.close();
+      port.close();
+    }
+  });
+  send({ kind: 'opened' });
+} catch (error) {
+  send({ kind: 'refused', reason: messageOf(error), schema: error instanceof SchemaProblem });
+}
+
+function answer(engine: SqliteEngine, batch: CallBatch): void {
+  let replies: Reply[] = [];
+  let since = performance.now();
+  for (const call of batch) {
+    replies.push(run(engine, call));
+    if (performance.now() - since > MAX_REPLY_DELAY_MS) {
+      send({ kind: 'replies', replies });
+      replies = [];
+      since = performance.now();
+    }
+  }
+  if (replies.length > 0) send({ kind: 'replies', replies });
+}
+
+function run(engine: SqliteEngine, { id, method, args }: Call): Reply {
+  try {
+    const call = engine[method] as (...args: unknown[]) => unknown;
+    return { id, result: call.apply(engine, [...args]) };
+  } catch (error) {
+    return { id, failure: { unavailable: isUnavailable(error), message: messageOf(error) } };
+  }
+}
+
+function send(message: FromWorker): void {
+  port.postMessage(message);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
