@@ -358,7 +358,7 @@ export const CATALOGUE = {
   ),
   BLOBS_UNAVAILABLE: entry(
     'The file store does not answer.',
-    'Try again; check the folder or the S3 service that --blobs names.',
+    'Try again; check the folder, or the S3 service, of the file store.',
     'UNAVAILABLE',
     503,
     { retryable: true },

@@ -10,6 +10,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   common: [],
   proto: [],
   crpc: ['common'],
+  blobs: ['common'],
   gateway: ['common', 'crpc', 'proto'],
   state: ['common', 'crpc', 'proto'],
   ipconf: ['common', 'crpc', 'proto'],

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type S3Server, startS3 } from '../../test/harness/s3.ts';
+import { type S3Server, startS3 } from '../test/harness/s3.ts';
 import { blobsContract } from './blobs.contract.ts';
 import { openBlobs } from './mod.ts';
 import { signedHeaders } from './s3-request.ts';

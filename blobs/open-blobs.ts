@@ -1,5 +1,5 @@
 /** Opens the file store that a URL names. */
-import { GochatError } from '../../common/mod.ts';
+import { GochatError } from '../common/mod.ts';
 import type { Blobs } from './blobs.ts';
 import { BlobsFolder } from './blobs-folder.ts';
 import { BlobsS3, type BlobsS3Options } from './blobs-s3.ts';

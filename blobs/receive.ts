@@ -1,7 +1,7 @@
 /** What both implementations do with an upload: check what is said about it, and write it to a file, counted. */
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { GochatError } from '../../common/mod.ts';
+import { GochatError } from '../common/mod.ts';
 import type { BlobInfo } from './blobs.ts';
 
 const MAX_KEY_LENGTH = 256;

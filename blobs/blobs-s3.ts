@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Backoff } from '../../common/mod.ts';
+import { Backoff } from '../common/mod.ts';
 import type { BlobInfo, Blobs } from './blobs.ts';
 import { checkInfo, checkKey, receive, unavailable } from './receive.ts';
 import { finish, type S3Credentials, type S3Options, type S3Request, sendS3 } from './s3-request.ts';
