@@ -30,6 +30,7 @@ errors-doc: install ## Write docs/errors.md from the catalogue
 
 proto: install ## Generate the gen folders from *.proto
 	cd proto && $(NODE) buf lint && $(NODE) buf generate
+	$(NODE) node scripts/json-shapes.ts
 	cd crpc/etcd && $(NODE) buf generate
 	cd crpc/testing && $(NODE) buf generate
 

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeFrame, frameFromJson, FrameType, frameToJson, type JsonFault } from './mod.ts';
-import { type Field, ENUMS, type Shape, SHAPES } from './json-schema.ts';
 
 interface Vectors {
   readonly frames: readonly { readonly name: string; readonly json: object }[];
@@ -46,54 +45,6 @@ describe('golden vectors', () => {
 
   test.each(vectors.faults)('$name: $code', ({ text, code, ref, key }) => {
     expect(frameFromJson(text)).toMatchObject({ code, ref, key: BigInt(key) });
-  });
-});
-
-describe('the shapes', () => {
-  const file = readFileSync(new URL('gochat/client/v1/client.proto', import.meta.url), 'utf8');
-  const messages = new Map<string, string[]>();
-  for (const [, name, body] of file.matchAll(/^message (\w+) \{(.*?)\}$/gms)) {
-    const fields = [...(body as string).matchAll(/^\s*(repeated )?(\w+) (\w+) = \d+;/gm)];
-    messages.set(
-      name as string,
-      fields.map(([, repeated, type, field]) => `${field}: ${repeated ?? ''}${type}`),
-    );
-  }
-  const TYPES: Record<string, string> = {
-    text: 'string',
-    u32: 'uint32',
-    u64: 'uint64',
-    kind: 'ConversationKind',
-    change: 'MemberChange',
-  };
-
-  /** Compares a shape with the message of the .proto file, and those that it holds. */
-  function compare(name: string, shape: Shape): void {
-    const inFile = messages.get(name) ?? [];
-    const typeOf = (field: Field) => {
-      const line = inFile.find((text) => text.startsWith(`${field.name}: `)) ?? '';
-      const message = line.split(' ').at(-1) as string;
-      if (typeof field.type !== 'string') compare(message, field.type);
-      return typeof field.type === 'string' ? (TYPES[field.type] ?? field.type) : message;
-    };
-    expect(
-      shape.fields.map((field) => `${field.name}: ${field.repeated ? 'repeated ' : ''}${typeOf(field)}`),
-    ).toEqual(inFile);
-  }
-
-  test.each(Object.entries(SHAPES))('%s: as in client.proto', (name, shape) => {
-    expect(messages.has(name)).toBe(true);
-    compare(name, shape);
-  });
-
-  test.each([
-    ['kind', 'CONVERSATION_KIND'],
-    ['change', 'MEMBER_CHANGE'],
-  ] as const)('names of a %s: as in client.proto, by number', (type, prefix) => {
-    const inFile = [...file.matchAll(new RegExp(`^\\s*(${prefix}_\\w+) = (\\d+);`, 'gm'))];
-    expect(ENUMS[type].map((name, number) => [name, String(number)])).toEqual(
-      inFile.map(([, name, number]) => [name, number]),
-    );
   });
 });
 

@@ -1,6 +1,6 @@
 /** The JSON form of a frame: one object with the header's fields and the payload's. Pure; docs/protocol.md has it. */
 import { decodeHeader, encodeFrame, framePayload, FrameType } from './frame.ts';
-import { type Field, ENUMS, PAYLOADS, type Scalar, type Shape } from './json-schema.ts';
+import { type Field, type FieldType, PAYLOADS, type Shape } from './json-shape.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -49,8 +49,8 @@ export function frameFromJson(text: string): Uint8Array | JsonFault {
   }
   if (!isObject(json)) return fault('JSON_INVALID', 'it is not an object');
   const reader = new Reader();
-  const ref = (reader.read('u32', json['ref'], 'ref') ?? 0) as number;
-  const key = (reader.read('u64', json['key'], 'key') ?? 0n) as bigint;
+  const ref = (reader.read('uint32', json['ref'], 'ref') ?? 0) as number;
+  const key = (reader.read('uint64', json['key'], 'key') ?? 0n) as bigint;
   if (ref > MAX_U16) reader.fail('ref', `a number up to ${MAX_U16}`);
   if (reader.fault !== undefined) return fault('JSON_INVALID', reader.fault);
   const name = json['type'];
@@ -82,10 +82,10 @@ function writeMessage(shape: Shape, message: JsonObject, into: Record<string, un
   }
 }
 
-function writeValue(type: Scalar | Shape, value: unknown): unknown {
-  if (type === 'u64') return String(value);
-  if (type === 'kind' || type === 'change') return ENUMS[type][value as number] ?? value;
+function writeValue(type: FieldType, value: unknown): unknown {
+  if (type === 'uint64') return String(value);
   if (typeof type === 'string') return value;
+  if (type.kind === 'enum') return type.values[value as number] ?? value;
   const json: Record<string, unknown> = {};
   writeMessage(type, value as JsonObject, json);
   return json;
@@ -121,29 +121,27 @@ class Reader {
   }
 
   /** Reads a value; undefined where it is missing or at fault. */
-  read(type: Scalar | Shape, value: unknown, path: string): unknown {
+  read(type: FieldType, value: unknown, path: string): unknown {
     if (value === undefined || value === null) return undefined;
     switch (type) {
-      case 'text':
+      case 'string':
         return typeof value === 'string' && value.isWellFormed()
           ? value
           : this.fail(path, 'a string of Unicode');
       case 'bool':
         return typeof value === 'boolean' ? value : this.fail(path, 'true or false');
-      case 'u32':
+      case 'uint32':
         return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_U32
           ? value
           : this.fail(path, 'a whole number of 32 bits');
-      case 'u64':
+      case 'uint64':
         return readU64(value) ?? this.fail(path, 'a decimal string of 64 bits');
-      case 'kind':
-      case 'change': {
-        const number = ENUMS[type].indexOf(value as string);
-        return number >= 0 ? number : this.fail(path, `a ${type}`);
-      }
-      default:
-        return isObject(value) ? this.readMessage(type, value, `${path}.`) : this.fail(path, 'an object');
     }
+    if (type.kind === 'enum') {
+      const number = type.values.indexOf(value as string);
+      return number >= 0 ? number : this.fail(path, `a ${type.name}`);
+    }
+    return isObject(value) ? this.readMessage(type, value, `${path}.`) : this.fail(path, 'an object');
   }
 
   #readField({ type }: Field, value: unknown, path: string): unknown {
@@ -169,11 +167,19 @@ function readU64(value: unknown): bigint | undefined {
   return number <= MAX_U64 ? number : undefined;
 }
 
-function defaultOf(type: Scalar | Shape): unknown {
-  if (type === 'text') return '';
-  if (type === 'bool') return false;
-  if (type === 'u64') return 0n;
-  return type === 'u32' || type === 'kind' || type === 'change' ? 0 : undefined;
+function defaultOf(type: FieldType): unknown {
+  switch (type) {
+    case 'string':
+      return '';
+    case 'bool':
+      return false;
+    case 'uint32':
+      return 0;
+    case 'uint64':
+      return 0n;
+    default:
+      return type.kind === 'enum' ? 0 : undefined;
+  }
 }
 
 function isObject(value: unknown): value is JsonObject {
