@@ -4,7 +4,7 @@ import { CheckedStore } from './checked-store.ts';
 import { migratePostgres } from './postgres/migrate.ts';
 import { reasonOf } from './postgres/errors.ts';
 import { PostgresPool } from './postgres/pool.ts';
-import { sql } from './postgres/sql.ts';
+import { sql } from './sql.ts';
 import { parsePostgresUrl, type PostgresFiles, type PostgresTarget } from './postgres/url.ts';
 import type { DurableStore } from './store.ts';
 import { PostgresStore, type PostgresStoreOptions } from './postgres/store-postgres.ts';

@@ -1,7 +1,7 @@
 /** A batch of drafts as the arguments of gochat_append_all (migrations/postgres), and its answer as the callers' answers. */
 import type { ConversationId, MessageId, UserId } from '../../../common/mod.ts';
 import { integerArray, parseIntegerArray, textArray } from './arrays.ts';
-import { sql, type Statement } from './sql.ts';
+import { sql, type Statement } from '../sql.ts';
 import type { Appended, Draft } from '../store.ts';
 
 /** The one row of gochat_append_all: array literals, null for an empty array. */

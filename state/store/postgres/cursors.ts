@@ -1,7 +1,7 @@
 /** Delivered and read cursors on PostgreSQL. */
 import { integerArray, textArray } from './arrays.ts';
 import type { PostgresPool } from './pool.ts';
-import { sql } from './sql.ts';
+import { sql } from '../sql.ts';
 import type { CursorMove } from '../store.ts';
 
 /** Moves cursors forward; see Store.moveCursors. */

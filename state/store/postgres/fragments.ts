@@ -1,6 +1,6 @@
 /** The parts of SQL that PostgreSQL's queries share. */
 import type { UserId } from '../../../common/mod.ts';
-import { sql, type Statement } from './sql.ts';
+import { sql, type Statement } from '../sql.ts';
 
 /** Columns of ConversationRow; goes with fromConversations. */
 export const conversationColumns = sql`

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Logger } from '../../../common/mod.ts';
 import { Unreached } from './errors.ts';
-import type { Statement } from './sql.ts';
+import { type Dialect, sql, type SqlSession, type Statement } from '../sql.ts';
 import type { PostgresHost, PostgresTarget } from './url.ts';
 
 const MAX_CONNECT_MS = 5000;
@@ -43,10 +43,16 @@ export interface PostgresPoolOptions {
   readonly logger: Logger;
 }
 
-/** One connection, for as long as it is lent. */
-export interface PostgresSession {
-  /** Runs a statement, which the server prepares once per connection. Columns of int8 are bigint. */
-  query<Row extends object = object>(statement: Statement): Promise<Row[]>;
+/** Appends lock the rows of their conversations alike (migrations/postgres). */
+export const postgresDialect: Dialect = {
+  forChange: sql`for no key update`,
+  forRemoval: sql`for update`,
+  isTrue: sql`true`,
+  joinedAt: sql`joined_at`,
+};
+
+/** One connection, for as long as it is lent; the server prepares each statement once per connection. */
+export interface PostgresSession extends SqlSession {
   /** Runs a script: several statements without parameters. */
   script(text: string): Promise<void>;
 }
@@ -118,6 +124,7 @@ export class PostgresLender {
     const client = this.#take() ?? (await this.#connect());
     try {
       const result = await work({
+        dialect: postgresDialect,
         query: async <Row extends object>(statement: Statement) => {
           const { text } = statement;
           const values = statement.values as pg.QueryConfigValues<unknown[]>;

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type ConversationId, GochatError, type UserId } from '../../../common/mod.ts';
 import { integerArray } from './arrays.ts';
 import type { PostgresPool } from './pool.ts';
-import { sql } from './sql.ts';
+import { sql } from '../sql.ts';
 import type { MemberList } from '../store.ts';
 
 const MAX_STATEMENTS = 2;

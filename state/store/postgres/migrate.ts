@@ -3,7 +3,7 @@ import type { Logger } from '../../../common/mod.ts';
 import { type AppliedMigration, planMigrations, readMigrations } from '../migrations.ts';
 import type { PostgresSession } from './lender.ts';
 import type { PostgresPool } from './pool.ts';
-import { sql } from './sql.ts';
+import { sql } from '../sql.ts';
 
 /** Key of the advisory lock that migrating nodes take in turn: "gochat" in ASCII. */
 const LOCK_KEY = 0x67_6f_63_68_61_74;

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { expect, onTestFinished, test } from 'vitest';
 import { silentLogger as logger } from '../../../common/mod.ts';
 import { PostgresPool } from './pool.ts';
-import { sql } from './sql.ts';
+import { sql } from '../sql.ts';
 import { parsePostgresUrl } from './url.ts';
 import { scratchPostgres } from '../contract/scratch.contract.ts';
 

@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Backoff } from '../../../common/mod.ts';
 import { storeError, troubleOf, Unreached } from './errors.ts';
-import { PostgresLender, type PostgresPoolOptions, type PostgresSession } from './lender.ts';
+import { postgresDialect, PostgresLender, type PostgresPoolOptions, type PostgresSession } from './lender.ts';
 
 export type { PostgresPoolOptions } from './lender.ts';
-import type { Statement } from './sql.ts';
+import type { SqlDatabase, Statement } from '../sql.ts';
 import type { PostgresHost, PostgresTarget } from './url.ts';
 
 const MAX_ATTEMPTS = { conflict: 6, lost: 2, stale: 2, unavailable: 1, bug: 1 };
@@ -17,7 +17,8 @@ const MAX_ATTEMPTS = { conflict: 6, lost: 2, stale: 2, unavailable: 1, bug: 1 };
  * When a call passes its deadline the whole pool is replaced, because a server that hangs would hold every connection.
  * Of several hosts the next one is tried when one cannot be reached, is a standby or hangs, each once in a call.
  */
-export class PostgresPool {
+export class PostgresPool implements SqlDatabase {
+  readonly dialect = postgresDialect;
   readonly #target: PostgresTarget;
   readonly #options: PostgresPoolOptions;
   #hostIndex = 0;

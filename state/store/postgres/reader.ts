@@ -3,7 +3,7 @@ import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { integerArray } from './arrays.ts';
 import { conversationColumns, fromConversations, messageColumns } from './fragments.ts';
 import type { PostgresPool } from './pool.ts';
-import { sql } from './sql.ts';
+import { sql } from '../sql.ts';
 import {
   type ConversationRow,
   type GoneRow,

@@ -6,7 +6,7 @@ import { type Services, startServices } from '../../../test/harness/services.ts'
 import { type Draft, openStore } from '../mod.ts';
 import { PostgresPool } from './pool.ts';
 import { sync } from './reader.ts';
-import type { Statement } from './sql.ts';
+import type { Statement } from '../sql.ts';
 import { parsePostgresUrl } from './url.ts';
 import { type Scratch, scratchPostgres, World } from '../contract/scratch.contract.ts';
 

@@ -4,10 +4,10 @@ import { PostgresAppender } from './appender.ts';
 import { moveCursors } from './cursors.ts';
 import { conversationColumns, fromConversations } from './fragments.ts';
 import { PostgresMemberLists } from './member-lists.ts';
-import { deleteRoom, depart, eraseDeleted, join } from './membership.ts';
+import { deleteRoom, depart, eraseDeleted, join } from '../repositories/membership.ts';
 import { PostgresPool } from './pool.ts';
 import { history, sync } from './reader.ts';
-import { sql } from './sql.ts';
+import { sql } from '../sql.ts';
 import type { PostgresTarget } from './url.ts';
 import {
   type ConversationRow,

@@ -1,7 +1,7 @@
 /** Appends drafts to the log on SQLite; its transaction takes the place of PostgreSQL's row locks. */
 import type { ConversationId, MessageId, UserId } from '../../../common/mod.ts';
 import { isOfContent } from './database.ts';
-import type { SqliteStatements } from './statements.ts';
+import type { SqliteConnection } from './connection.ts';
 import type { Appended, Draft } from '../store.ts';
 
 const STRANGER: Appended = { ok: false, code: 'NOT_A_MEMBER' };
@@ -18,7 +18,7 @@ interface Target {
 }
 
 /** Answers in the drafts' order; to be run inside a write transaction. */
-export function appendDrafts(sql: SqliteStatements, drafts: readonly Draft[]): Appended[] {
+export function appendDrafts(sql: SqliteConnection, drafts: readonly Draft[]): Appended[] {
   const targets = new Map<ConversationId, Target | undefined>();
   const answers = drafts.map((draft) => {
     const { conversation, sender } = draft;
@@ -43,7 +43,7 @@ export function appendDrafts(sql: SqliteStatements, drafts: readonly Draft[]): A
 }
 
 /** SQLite undoes only the statement that it rejects. */
-function tryOne(sql: SqliteStatements, target: Target, draft: Draft): Appended {
+function tryOne(sql: SqliteConnection, target: Target, draft: Draft): Appended {
   try {
     return appendOne(sql, target, draft);
   } catch (error) {
@@ -52,7 +52,7 @@ function tryOne(sql: SqliteStatements, target: Target, draft: Draft): Appended {
   }
 }
 
-function appendOne(sql: SqliteStatements, target: Target, draft: Draft): Appended {
+function appendOne(sql: SqliteConnection, target: Target, draft: Draft): Appended {
   const { conversation, sender, clientMsgId, id, atMs, text } = draft;
   const { memberVersion } = target;
   const seq = target.lastSeq + 1n;
@@ -73,7 +73,7 @@ function appendOne(sql: SqliteStatements, target: Target, draft: Draft): Appende
   return original;
 }
 
-function findOriginal(sql: SqliteStatements, target: Target, draft: Draft): Appended | undefined {
+function findOriginal(sql: SqliteConnection, target: Target, draft: Draft): Appended | undefined {
   const { conversation, sender, clientMsgId } = draft;
   const original = sql.get<{ seq: bigint; id: MessageId; at_ms: bigint }>(
     `select seq, id, at_ms from messages
@@ -92,7 +92,7 @@ function findOriginal(sql: SqliteStatements, target: Target, draft: Draft): Appe
   );
 }
 
-function findTarget(sql: SqliteStatements, conversation: ConversationId): Target | undefined {
+function findTarget(sql: SqliteConnection, conversation: ConversationId): Target | undefined {
   const row = sql.get<{ last_seq: bigint; active_at_ms: bigint; member_version: bigint }>(
     'select last_seq, active_at_ms, member_version from conversations where id = :conversation',
     { conversation },
@@ -108,7 +108,7 @@ function findTarget(sql: SqliteStatements, conversation: ConversationId): Target
 }
 
 function isMember(
-  sql: SqliteStatements,
+  sql: SqliteConnection,
   target: Target,
   conversation: ConversationId,
   user: UserId,

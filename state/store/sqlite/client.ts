@@ -70,15 +70,16 @@ export class SqliteClient {
   call<M extends Method>(
     method: M,
     ...args: Parameters<SqliteEngine[M]>
-  ): Promise<ReturnType<SqliteEngine[M]>> {
+  ): Promise<Awaited<ReturnType<SqliteEngine[M]>>> {
+    type Result = Awaited<ReturnType<SqliteEngine[M]>>;
     if (this.#isClosed) return Promise.reject(unavailable(new Error('the store is closed')));
     if (this.#worker === undefined) return Promise.reject(unavailable(new Error(ENDED)));
     if (this.#waiting.size >= MAX_CALLS)
       return Promise.reject(unavailable(new Error(`${MAX_CALLS} calls are waiting for the disk`)));
-    const { promise, resolve, reject } = Promise.withResolvers<ReturnType<SqliteEngine[M]>>();
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
     const id = ++this.#lastId;
     this.#waiting.set(id, {
-      resolve: (result) => resolve(result as ReturnType<SqliteEngine[M]>),
+      resolve: (result) => resolve(result as Result),
       reject,
       deadline: performance.now() + this.#options.timeoutMs,
     });

@@ -21,7 +21,7 @@ export class SchemaProblem extends Error {
 }
 
 /** Opens the file, making it and its folder where missing, readable by its owner only: it holds password hashes. */
-export function openDatabase(path: string, busyTimeoutMs: number): DatabaseSync {
+export async function openDatabase(path: string, busyTimeoutMs: number): Promise<DatabaseSync> {
   mkdirSync(dirname(path), { recursive: true });
   closeSync(openSync(path, 'a', 0o600));
   const database = new DatabaseSync(path, {
@@ -33,7 +33,7 @@ export function openDatabase(path: string, busyTimeoutMs: number): DatabaseSync 
   try {
     useWriteAheadLog(database, performance.now() + busyTimeoutMs);
     database.exec(`pragma synchronous = full; pragma cache_size = -${CACHE_KIB}`);
-    migrate(database);
+    await migrate(database);
   } catch (error) {
     database.close();
     throw error;
@@ -61,10 +61,10 @@ function useWriteAheadLog(database: DatabaseSync, deadline: number): void {
 }
 
 /** Runs `work` in a transaction that takes the write lock at once, so that it never fails half way for a lock. */
-export function transaction<T>(database: DatabaseSync, work: () => T): T {
+export async function transaction<T>(database: DatabaseSync, work: () => T | Promise<T>): Promise<T> {
   database.exec('begin immediate');
   try {
-    const result = work();
+    const result = await work();
     database.exec('commit');
     return result;
   } catch (error) {
@@ -104,10 +104,10 @@ function resultCode(error: unknown): number | undefined {
   return error.errcode & 0xff;
 }
 
-function migrate(database: DatabaseSync): void {
+async function migrate(database: DatabaseSync): Promise<void> {
   const known = readMigrations('sqlite');
   for (;;) {
-    const done = transaction(database, () => {
+    const done = await transaction(database, () => {
       database.exec(`
         create table if not exists gochat_migrations (
           version    integer primary key,

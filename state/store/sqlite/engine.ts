@@ -1,4 +1,4 @@
-/** The store's calls on an open SQLite database, synchronous; runs on the worker thread. */
+/** The store's calls on an open SQLite database; runs on the worker thread, one call at a time. */
 import { Buffer } from 'node:buffer';
 import type { DatabaseSync } from 'node:sqlite';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
@@ -14,9 +14,9 @@ import {
   toRevocation,
 } from '../rows.ts';
 import { appendDrafts } from './append.ts';
-import { snapshot, transaction } from './database.ts';
-import { addMember, deleteRoom, depart, eraseDeleted, join } from './membership.ts';
-import { type Parameters, SqliteStatements } from './statements.ts';
+import { snapshot } from './database.ts';
+import { deleteRoom, depart, eraseDeleted, join } from '../repositories/membership.ts';
+import { type Parameters, SqliteConnection } from './connection.ts';
 import { PAGE_TEXT_BYTES, splitPage } from '../sync-page.ts';
 import type {
   Account,
@@ -127,11 +127,11 @@ export interface SyncAnswer extends SyncResult {
 /** Each call that writes is one transaction, durable when it returns. */
 export class SqliteEngine {
   readonly #database: DatabaseSync;
-  readonly #sql: SqliteStatements;
+  readonly #sql: SqliteConnection;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
-    this.#sql = new SqliteStatements(database);
+    this.#sql = new SqliteConnection(database);
   }
 
   findSigningKey(): SigningKey | undefined {
@@ -173,14 +173,14 @@ export class SqliteEngine {
     creator: UserId,
     hidesHistory: boolean,
     device: string,
-  ): Joined | undefined {
-    return transaction(this.#database, () => {
+  ): Promise<Joined | undefined> {
+    return this.#sql.transaction(async () => {
       const made = this.#sql.run(
         `insert into conversations (id, kind, name, active_at_ms, member_count, owner, hides_history)
          values (:id, 'room', :name, :now, 1, :creator, :hidesHistory) on conflict (name) do nothing`,
         { id, name, now: Date.now(), creator, hidesHistory: Number(hidesHistory) },
       );
-      if (made > 0) addMember(this.#sql, id, creator);
+      if (made > 0) this.#addMember(id, creator);
       // A repeat of a call whose answer was lost finds its own room.
       const room = this.#sql.get<{ id: ConversationId }>(
         `select id from conversations
@@ -191,33 +191,33 @@ export class SqliteEngine {
     });
   }
 
-  joinRoom(room: ConversationId | string, user: UserId, device: string): Joined | undefined {
-    return transaction(this.#database, () => {
+  joinRoom(room: ConversationId | string, user: UserId, device: string): Promise<Joined | undefined> {
+    return this.#sql.transaction(async (session) => {
       const found = this.#sql.get<{ id: ConversationId }>(
         `select id from conversations
          where kind = 'room' and not deleted and ${typeof room === 'string' ? 'name' : 'id'} = :room`,
         { room },
       );
       if (!found) return undefined;
-      const isNew = join(this.#sql, found.id, user);
+      const isNew = await join(session, found.id, user);
       return { ...this.#mine(found.id, user, device), isNew };
     });
   }
 
-  leaveRoom(room: ConversationId, user: UserId): MemberChange | RoomRefusal {
-    return transaction(this.#database, () => depart(this.#sql, room, user, user));
+  leaveRoom(room: ConversationId, user: UserId): Promise<MemberChange | RoomRefusal> {
+    return this.#sql.transaction((session) => depart(session, room, user, user));
   }
 
-  removeMember(room: ConversationId, owner: UserId, user: UserId): MemberChange | RoomRefusal {
-    return transaction(this.#database, () => depart(this.#sql, room, user, owner));
+  removeMember(room: ConversationId, owner: UserId, user: UserId): Promise<MemberChange | RoomRefusal> {
+    return this.#sql.transaction((session) => depart(session, room, user, owner));
   }
 
-  deleteRoom(room: ConversationId, owner: UserId): DeletedRoom | RoomRefusal {
-    return transaction(this.#database, () => deleteRoom(this.#sql, room, owner));
+  deleteRoom(room: ConversationId, owner: UserId): Promise<DeletedRoom | RoomRefusal> {
+    return this.#sql.transaction((session) => deleteRoom(session, room, owner));
   }
 
-  eraseDeleted(limit: number): boolean {
-    return transaction(this.#database, () => eraseDeleted(this.#sql, limit));
+  eraseDeleted(limit: number): Promise<boolean> {
+    return this.#sql.transaction((session) => eraseDeleted(session, limit));
   }
 
   listRooms(user: UserId, after: ConversationId, limit: number): { rooms: RoomSummary[]; more: boolean } {
@@ -251,7 +251,7 @@ export class SqliteEngine {
     return { rooms, more: rows.length > limit };
   }
 
-  openDirect(id: ConversationId, user: UserId, peer: UserId, device: string): Joined {
+  async openDirect(id: ConversationId, user: UserId, peer: UserId, device: string): Promise<Joined> {
     const [low, high] = user < peer ? [user, peer] : [peer, user];
     const find = () =>
       this.#sql.get<{ id: ConversationId }>(
@@ -260,15 +260,15 @@ export class SqliteEngine {
       );
     const existing = find();
     if (existing) return { ...this.#mine(existing.id, user, device), isNew: false };
-    return transaction(this.#database, () => {
+    return this.#sql.transaction(async () => {
       const made = this.#sql.run(
         `insert into conversations (id, kind, direct_low, direct_high, active_at_ms, member_count, owner)
          values (:id, 'direct', :low, :high, :now, :count, :user) on conflict (direct_low, direct_high) do nothing`,
         { id, low, high, now: Date.now(), count: low === high ? 1 : 2, user },
       );
       if (made > 0) {
-        addMember(this.#sql, id, low);
-        if (high !== low) addMember(this.#sql, id, high);
+        this.#addMember(id, low);
+        if (high !== low) this.#addMember(id, high);
       }
       return { ...this.#mine(find()?.id ?? id, user, device), isNew: made > 0 };
     });
@@ -299,8 +299,8 @@ export class SqliteEngine {
     return { version: Number(first.version), members };
   }
 
-  append(drafts: readonly Draft[]): Appended[] {
-    return transaction(this.#database, () => appendDrafts(this.#sql, drafts));
+  append(drafts: readonly Draft[]): Promise<Appended[]> {
+    return this.#sql.transaction(async () => appendDrafts(this.#sql, drafts));
   }
 
   history(
@@ -393,8 +393,8 @@ export class SqliteEngine {
     return { messages, bytes };
   }
 
-  moveCursors(moves: readonly CursorMove[]): void {
-    transaction(this.#database, () => {
+  moveCursors(moves: readonly CursorMove[]): Promise<void> {
+    return this.#sql.transaction(async () => {
       for (const { user, device, conversation, deliveredSeq, readSeq } of moves) {
         const who = { user, conversation };
         this.#sql.run(
@@ -418,8 +418,8 @@ export class SqliteEngine {
     });
   }
 
-  revoke(revocation: Revocation): void {
-    transaction(this.#database, () => {
+  revoke(revocation: Revocation): Promise<void> {
+    return this.#sql.transaction(async () => {
       const over = Date.now() - KEPT_REVOCATION_MS;
       this.#sql.run('delete from revocations where expires_at_ms < :over', { over });
       this.#sql.run(
@@ -443,6 +443,16 @@ export class SqliteEngine {
 
   ping(): void {
     this.#sql.get('select 1 from gochat_migrations limit 1');
+  }
+
+  #addMember(conversation: ConversationId, user: UserId): void {
+    this.#sql.run(
+      'insert into members (conversation, user_id, joined_seq) values (:conversation, :user, 0)',
+      {
+        conversation,
+        user,
+      },
+    );
   }
 
   /** Returns a conversation that the user is known to be in. */

@@ -85,7 +85,7 @@ describe('durability', () => {
 
   test('each commit is synced: WAL with synchronous = FULL', async () => {
     await using scratch = await scratchSqlite();
-    const database = openDatabase(scratch.path, 1000);
+    const database = await openDatabase(scratch.path, 1000);
     expect(database.prepare('pragma journal_mode').get()).toEqual({ journal_mode: 'wal' });
     expect(database.prepare('pragma synchronous').get()).toEqual({ synchronous: 2n });
     expect(database.prepare('pragma foreign_keys').get()).toEqual({ foreign_keys: 1n });
@@ -122,7 +122,7 @@ describe('reads and writes', () => {
   test('a sync of ten thousand strangers: a handful of statements', async () => {
     await using scratch = await scratchSqlite();
     const { user } = await prepare(scratch.url);
-    const database = openDatabase(scratch.path, 1000);
+    const database = await openDatabase(scratch.path, 1000);
     const runs: string[] = [];
     const counted = new Proxy(database, {
       get: (target, key) => {
@@ -142,6 +142,24 @@ describe('reads and writes', () => {
     expect(strangersOf(answer.strangers)).toHaveLength(10_000);
     expect(runs.length).toBeLessThan(5);
     database.close();
+  });
+
+  test('many calls at once, of one transaction each: none meets another one', async () => {
+    await using scratch = await scratchSqlite();
+    const world = new World(await openStore(scratch.url, { logger }));
+    const owner = await world.user();
+    const guests = await Promise.all(Array.from({ length: 20 }, () => world.user()));
+    const room = await world.room(owner);
+    const changes = await Promise.all(
+      guests.flatMap((guest) => [
+        world.store.joinRoom(room, guest),
+        world.store.append([world.draft(room, guest)]),
+        world.store.leaveRoom(room, guest),
+      ]),
+    );
+    expect(changes.slice(-2)).toMatchObject([[{ ok: true, seq: 20 }], { changed: true, seq: 20 }]);
+    expect((await world.store.membersOf(room))?.members).toHaveLength(1);
+    await world.store.close();
   });
 
   test('a read that takes its time: a commit does not wait for it', async () => {

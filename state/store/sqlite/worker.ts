@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { isUnavailable, openDatabase, SchemaProblem } from './database.ts';
 import { SqliteEngine } from './engine.ts';
+import { Turns } from './turns.ts';
 import type { Call, CallBatch, FromWorker, Reply, WorkerSettings } from './rpc.ts';
 
 /** Replies wait at most this long for those of later calls of the batch. */
@@ -12,26 +13,30 @@ const port = parentPort;
 const { path, busyTimeoutMs } = workerData as WorkerSettings;
 
 try {
-  const database = openDatabase(path, busyTimeoutMs);
+  const database = await openDatabase(path, busyTimeoutMs);
   const engine = new SqliteEngine(database);
+  const turns = new Turns();
   port.on('message', (batch: CallBatch) => {
-    if (batch.length > 0) {
-      answer(engine, batch);
-    } else {
-      database.close();
-      port.close();
-    }
+    void turns.run(async () => {
+      if (batch.length > 0) {
+        await answer(engine, batch);
+      } else {
+        database.close();
+        port.close();
+      }
+    });
   });
   send({ kind: 'opened' });
 } catch (error) {
   send({ kind: 'refused', reason: messageOf(error), schema: error instanceof SchemaProblem });
 }
 
-function answer(engine: SqliteEngine, batch: CallBatch): void {
+/** Each call ends before the next begins: they share one connection, and so one transaction. */
+async function answer(engine: SqliteEngine, batch: CallBatch): Promise<void> {
   let replies: Reply[] = [];
   let since = performance.now();
   for (const call of batch) {
-    replies.push(run(engine, call));
+    replies.push(await run(engine, call));
     if (performance.now() - since > MAX_REPLY_DELAY_MS) {
       send({ kind: 'replies', replies });
       replies = [];
@@ -41,10 +46,10 @@ function answer(engine: SqliteEngine, batch: CallBatch): void {
   if (replies.length > 0) send({ kind: 'replies', replies });
 }
 
-function run(engine: SqliteEngine, { id, method, args }: Call): Reply {
+async function run(engine: SqliteEngine, { id, method, args }: Call): Promise<Reply> {
   try {
     const call = engine[method] as (...args: unknown[]) => unknown;
-    return { id, result: call.apply(engine, [...args]) };
+    return { id, result: await call.apply(engine, [...args]) };
   } catch (error) {
     return { id, failure: { unavailable: isUnavailable(error), message: messageOf(error) } };
   }

@@ -1,26 +1,25 @@
 /**
- * Who is in a room, on PostgreSQL; to be run in a transaction. Each change locks the room first, which puts it in one
- * order with the room's messages and the other changes.
+ * Who is in a room; each to be run in a transaction. A change locks the room first, which puts it in one order with the
+ * room's messages and the other changes.
  */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
-import type { PostgresSession } from './lender.ts';
-import { sql } from './sql.ts';
+import { sql, type SqlSession } from '../sql.ts';
 import type { DeletedRoom, MemberChange, RoomRefusal } from '../store.ts';
 
 interface LockedRoom {
   readonly owner: UserId | null;
-  readonly deleted: boolean;
+  readonly deleted: boolean | bigint;
   readonly last_seq: bigint;
   readonly member_version: bigint;
 }
 
 /** Puts a user into a room; returns whether that changed anything. */
-export async function join(session: PostgresSession, room: ConversationId, user: UserId): Promise<boolean> {
+export async function join(session: SqlSession, room: ConversationId, user: UserId): Promise<boolean> {
   const locked = await lock(session, room);
   if (locked === undefined || locked.deleted) return false;
   const added = await session.query(sql`
       insert into members (conversation, user_id, joined_seq, visible_after_seq, joined_version)
-      select id, ${user}::bigint, last_seq, case when hides_history then last_seq else 0 end, member_version + 1
+      select id, cast(${user} as bigint), last_seq, case when hides_history then last_seq else 0 end, member_version + 1
       from conversations where id = ${room}
       on conflict (conversation, user_id) do nothing
       returning user_id`);
@@ -35,7 +34,7 @@ export async function join(session: PostgresSession, room: ConversationId, user:
 
 /** Takes a user out of a room, by themselves or by the owner. */
 export async function depart(
-  session: PostgresSession,
+  session: SqlSession,
   room: ConversationId,
   user: UserId,
   by: UserId,
@@ -44,22 +43,20 @@ export async function depart(
   if (locked === undefined || locked.deleted) return 'ROOM_NOT_FOUND';
   if (by !== user && locked.owner !== by) return refusal(session, room, by);
   const reason = by === user ? 'left' : 'removed';
-  const gone = await session.query(sql`
-      with gone as (
-        delete from members where conversation = ${room} and user_id = ${user} returning visible_after_seq
-      )
-      insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason)
-      select ${room}::bigint, ${user}::bigint, visible_after_seq, ${locked.last_seq}::bigint, ${reason}::text from gone
-      returning user_id`);
   const seq = Number(locked.last_seq);
   const memberVersion = Number(locked.member_version);
-  if (gone.length > 0) {
+  const gone = await session.query<{ visible_after_seq: bigint }>(sql`
+      delete from members where conversation = ${room} and user_id = ${user} returning visible_after_seq`);
+  if (gone[0] !== undefined) {
+    await session.query(sql`
+        insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason)
+        values (${room}, ${user}, ${gone[0].visible_after_seq}, ${locked.last_seq}, ${reason})`);
     await session.query(sql`
         update conversations
         set member_version = member_version + 1, member_count = member_count - 1,
             owner = case when owner = ${user} then (
               select m.user_id from members m where m.conversation = ${room}
-              order by m.joined_version, m.joined_at, m.user_id limit 1
+              order by m.joined_version, m.${session.dialect.joinedAt}, m.user_id limit 1
             ) else owner end
         where id = ${room}`);
     return { changed: true, seq, memberVersion: memberVersion + 1 };
@@ -72,7 +69,7 @@ export async function depart(
 
 /** Takes everybody out of a room, frees its name and leaves it to `eraseDeleted`. */
 export async function deleteRoom(
-  session: PostgresSession,
+  session: SqlSession,
   room: ConversationId,
   owner: UserId,
 ): Promise<DeletedRoom | RoomRefusal> {
@@ -82,7 +79,7 @@ export async function deleteRoom(
   if (!locked.deleted) {
     await session.query(sql`
         insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason)
-        select conversation, user_id, visible_after_seq, ${locked.last_seq}::bigint, 'removed'
+        select conversation, user_id, visible_after_seq, cast(${locked.last_seq} as bigint), 'removed'
         from members where conversation = ${room}`);
     await session.query(sql`delete from members where conversation = ${room}`);
     // Names of users' rooms begin with a letter.
@@ -97,12 +94,13 @@ export async function deleteRoom(
 }
 
 /** Erases messages of deleted rooms, then what is left of the rooms; returns whether there may be more. */
-export async function eraseDeleted(session: PostgresSession, limit: number): Promise<boolean> {
+export async function eraseDeleted(session: SqlSession, limit: number): Promise<boolean> {
+  const { isTrue, forRemoval } = session.dialect;
   const [room] = await session.query<{ id: ConversationId }>(sql`
-      select id from conversations where deleted order by id limit 1`);
+      select id from conversations where deleted = ${isTrue} order by id limit 1`);
   if (room === undefined) return false;
   // Whoever has it, an append that found nobody in it or another node that erases, is waited for.
-  const locked = await session.query(sql`select id from conversations where id = ${room.id} for update`);
+  const locked = await session.query(sql`select id from conversations where id = ${room.id} ${forRemoval}`);
   if (locked.length === 0) return true;
   const erased = await session.query(sql`
       delete from messages
@@ -112,23 +110,24 @@ export async function eraseDeleted(session: PostgresSession, limit: number): Pro
       returning seq`);
   if (erased.length >= limit) return true;
   await session.query(sql`
-      delete from cursors c using former_members f
-      where f.conversation = ${room.id} and c.user_id = f.user_id and c.conversation = f.conversation`);
+      delete from cursors where conversation = ${room.id} and user_id in (
+        select user_id from former_members where conversation = ${room.id}
+      )`);
   await session.query(sql`delete from former_members where conversation = ${room.id}`);
   await session.query(sql`delete from conversations where id = ${room.id}`);
   return true;
 }
 
-async function lock(session: PostgresSession, room: ConversationId): Promise<LockedRoom | undefined> {
+async function lock(session: SqlSession, room: ConversationId): Promise<LockedRoom | undefined> {
   const [locked] = await session.query<LockedRoom>(sql`
     select owner, deleted, last_seq, member_version from conversations
     where id = ${room} and kind = 'room'
-    for no key update`);
+    ${session.dialect.forChange}`);
   return locked;
 }
 
 /** Tells a caller who is not the owner why not. */
-async function refusal(session: PostgresSession, room: ConversationId, user: UserId): Promise<RoomRefusal> {
+async function refusal(session: SqlSession, room: ConversationId, user: UserId): Promise<RoomRefusal> {
   const found = await session.query(
     sql`select 1 from members where conversation = ${room} and user_id = ${user}`,
   );

@@ -1,0 +1,73 @@
+/** SQL text with its parameters, written as a template, and what runs it: the same text for both engines where they agree. */
+
+/** What a parameter may be; arrays travel to PostgreSQL as literals (postgres/arrays.ts). */
+export type Parameter = bigint | number | string | boolean | null;
+
+/** A statement or a part of one: parts nest in templates. */
+export class Statement {
+  /** Text between the parameters, one more than there are parameters. */
+  readonly strings: readonly string[];
+  readonly values: readonly Parameter[];
+
+  constructor(strings: readonly string[], values: readonly Parameter[]) {
+    this.strings = strings;
+    this.values = values;
+  }
+
+  /** The text with $1, $2, … for the parameters, for PostgreSQL. */
+  get text(): string {
+    return this.strings.reduce((text, next, index) => `${text}$${index}${next}`);
+  }
+
+  /** The text with ? for each parameter, for SQLite. */
+  get textWithMarks(): string {
+    return this.strings.join('?');
+  }
+}
+
+/** What the engines do not say alike. Casts, booleans as values, RETURNING and ON CONFLICT they do. */
+export interface Dialect {
+  /** Ends a SELECT: locks its rows against appends and other changes until the transaction ends. */
+  readonly forChange: Statement;
+  /** Ends a SELECT: locks its rows against everything else, references to them included. */
+  readonly forRemoval: Statement;
+  /** The literal that the indexes on flags are made with. */
+  readonly isTrue: Statement;
+  /** The column of `members` with the time of joining. */
+  readonly joinedAt: Statement;
+}
+
+/** Runs statements, in a transaction or each in its own. */
+export interface SqlSession {
+  readonly dialect: Dialect;
+  /** Resolves with the rows. 64-bit integers are bigint; a boolean is 0 or 1 in SQLite. */
+  query<Row extends object = object>(statement: Statement): Promise<Row[]>;
+}
+
+/** An open database. Outside a transaction each statement is one. */
+export interface SqlDatabase extends SqlSession {
+  /**
+   * Runs `work` in one transaction, which is rolled back when it rejects. PostgreSQL may run it again, in READ COMMITTED;
+   * in SQLite it has the only write lock, and awaits nothing but its own statements.
+   */
+  transaction<T>(work: (session: SqlSession) => Promise<T>): Promise<T>;
+}
+
+/** Makes a statement of a template; what stands in ${} becomes a parameter, never text, unless it is a statement. */
+export function sql(strings: TemplateStringsArray, ...parts: readonly (Parameter | Statement)[]): Statement {
+  const texts = [strings[0] as string];
+  const values: Parameter[] = [];
+  for (const [index, part] of parts.entries()) {
+    const after = strings[index + 1] as string;
+    if (part instanceof Statement) {
+      texts[texts.length - 1] += part.strings[0] as string;
+      texts.push(...part.strings.slice(1));
+      values.push(...part.values);
+      texts[texts.length - 1] += after;
+    } else {
+      values.push(part);
+      texts.push(after);
+    }
+  }
+  return new Statement(texts, values);
+}
