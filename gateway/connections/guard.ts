@@ -71,7 +71,10 @@ export class Guard {
 
   /** Charges a frame, if the account has something left; else returns false. */
   take(connection: Connection, type: number, bytes: number): boolean {
-    return this.#budgets.hasRoom(connection.budget as Budget) && this.charge(connection, type, bytes);
+    const budget = connection.budget as Budget;
+    const may = this.#budgets.hasRoom(budget);
+    if (may) this.#budgets.chargeFrame(budget, type, bytes);
+    return may;
   }
 
   /** Charges a frame in any case; returns whether the account had something left. */
