@@ -20,7 +20,9 @@ export default defineConfig({
     maxWorkers: '100%',
     sequence: { sequencer: LongestFirst },
     globalSetup: ['test/harness/global-setup.ts'],
-    testTimeout: 60_000,
+    // Far beyond what a busy machine needs: no verdict is one on speed.
+    expect: { poll: { timeout: 60_000, interval: 20 } },
+    testTimeout: 120_000,
     hookTimeout: 120_000,
     coverage: {
       provider: 'v8',

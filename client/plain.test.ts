@@ -59,8 +59,7 @@ function start(world: World, options: Partial<PlainOptions> = {}): Run {
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as Line);
-  const seen = (like: object) =>
-    vi.waitFor(() => expect(events()).toContainEqual(expect.objectContaining(like)), 10_000);
+  const seen = (like: object) => expect.poll(events).toContainEqual(expect.objectContaining(like));
   return { input, exit, out: output.text, err: errorOutput.text, events, seen };
 }
 
@@ -376,7 +375,7 @@ describe('--json', () => {
     await run.seen({ event: 'joined' });
     world.gateway.only.fenced = true;
     run.input.write('lost\n');
-    await vi.waitFor(() => expect(world.gateway.received.at(-1)?.type).toBe(FrameType.SEND));
+    await expect.poll(() => world.gateway.received.at(-1)?.type).toBe(FrameType.SEND);
     controller.abort();
     expect(await run.exit).toBe(1);
     expect(only(run.events(), 'failed')).toMatchObject([{ code: 'CLIENT_CLOSED' }]);
@@ -412,11 +411,11 @@ describe('--json', () => {
       },
     });
     const run = start(world, { output, timeoutMs: 20 });
-    await vi.waitFor(() => expect(held).toHaveLength(1));
+    await expect.poll(() => held).toHaveLength(1);
     for (let i = 1; i <= 300; i++) world.gateway.say(world.room, world.bob, `m${i}`);
     slow = false;
     for (const done of held) done();
-    await vi.waitFor(() => expect(text).toContain('"m300"'));
+    await expect.poll(() => text).toContain('"m300"');
     run.input.end();
     expect(await run.exit).toBe(0);
     expect(text.match(/"message"/g)).toHaveLength(300);
@@ -517,15 +516,15 @@ describe('lines for people', () => {
     const { stream, text } = sink();
     const output = Object.assign(stream, { isTTY: true });
     const run = start(world, { json: false, input, output });
-    await vi.waitFor(() => expect(text()).toContain('* /help'));
+    await expect.poll(() => text()).toContain('* /help');
     input.write('/join lobby\r');
-    await vi.waitFor(() => expect(text()).toContain('#lobby> '));
+    await expect.poll(() => text()).toContain('#lobby> ');
     input.write('hello\r');
-    await vi.waitFor(() => expect(world.gateway.chat.conversations.get(world.room)?.log).toHaveLength(1));
+    await expect.poll(() => world.gateway.chat.conversations.get(world.room)?.log).toHaveLength(1);
     world.gateway.say(world.room, world.bob, 'hey');
-    await vi.waitFor(() => expect(text()).toContain('[#lobby] bob: hey\n'));
+    await expect.poll(() => text()).toContain('[#lobby] bob: hey\n');
     input.write('/dm nobody\r');
-    await vi.waitFor(() => expect(run.err()).toContain('USER_NOT_FOUND'));
+    await expect.poll(() => run.err()).toContain('USER_NOT_FOUND');
     input.write('\u0004');
     expect(await run.exit).toBe(0);
     expect(text()).not.toContain('alice: hello');

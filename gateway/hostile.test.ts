@@ -13,7 +13,6 @@ import { TokenMaker } from './testing/test-tokens.ts';
 
 /** Addresses of this machine besides the one that the bystander has. */
 const ELSEWHERE = '127.0.0.2';
-const PATIENCE_MS = 30_000;
 const EXEMPT = { exemptAddresses: '127.0.0.1' };
 
 /** Makes a plain socket a WebSocket. */
@@ -212,7 +211,7 @@ describe('one account', () => {
     expect(sends()).toBeLessThanOrEqual(most);
     for (const client of clients) client.destroy();
     // That is seen of each when its turn has come.
-    await expect.poll(() => node.node.size, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => node.node.size).toBe(1);
   });
 
   test('a connection that is held back: gets what is for it, and is not taken for dead', async () => {
@@ -260,7 +259,7 @@ describe('one account', () => {
     await client.login(await tokens.token(2n));
     for (let ref = 1; ref <= 24; ref++) client.send(ref, 7n, 'spam');
     (client.socket as Socket).end();
-    await expect.poll(sends, { timeout: 10_000 }).toBe(24);
+    await expect.poll(sends).toBe(24);
     await client.closed;
   });
 
@@ -357,7 +356,6 @@ describe('frames that have begun and do not end', () => {
       if (i > 0) continue;
       await expect
         .poll(() => stats.partial.frames, {
-          timeout: PATIENCE_MS,
           message: 'the frame of the first has begun',
         })
         .toBe(1);
@@ -365,14 +363,12 @@ describe('frames that have begun and do not end', () => {
     expect((await (clients[0] as TestClient).nextClose()).code).toBe('OVERLOADED');
     await clients[0]?.closed;
     await expect
-      .poll(() => stats.refusals.partial_bytes, { timeout: PATIENCE_MS, message: 'all have sent' })
+      .poll(() => stats.refusals.partial_bytes, { message: 'all have sent' })
       .toBeGreaterThanOrEqual(4);
     expect(stats.partial.bytes).toBeLessThanOrEqual(MAX_PARTIAL_BYTES);
     expect(stats.partial.bytes).toBeGreaterThan(MAX_PARTIAL_BYTES / 2);
     for (const client of clients) client.destroy();
-    await expect
-      .poll(() => stats.partial, { timeout: PATIENCE_MS, message: 'all have gone' })
-      .toEqual({ frames: 0, bytes: 0 });
+    await expect.poll(() => stats.partial, { message: 'all have gone' }).toEqual({ frames: 0, bytes: 0 });
   });
 
   test('WebSocket, a byte at a time: each counts with what it costs', async () => {
@@ -383,16 +379,12 @@ describe('frames that have begun and do not end', () => {
     const { partial } = node.node.stats;
     // The head of a masked binary message of 64 KiB.
     socket.write(Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]));
-    await expect
-      .poll(() => partial.frames, { timeout: PATIENCE_MS, message: 'the message has begun' })
-      .toBe(1);
+    await expect.poll(() => partial.frames, { message: 'the message has begun' }).toBe(1);
     const before = partial.bytes;
     for (let i = 1; i <= 5; i++) {
       const seen = partial.bytes;
       socket.write('x');
-      await expect
-        .poll(() => partial.bytes, { timeout: PATIENCE_MS, message: `byte ${i} has come` })
-        .toBeGreaterThan(seen);
+      await expect.poll(() => partial.bytes, { message: `byte ${i} has come` }).toBeGreaterThan(seen);
     }
     expect(partial.bytes - before).toBeGreaterThan(5 * 200);
     client.destroy();
@@ -489,8 +481,8 @@ describe('half connections', () => {
     const socket = connect({ host, port: Number(port), allowHalfOpen: true });
     socket.on('error', () => undefined);
     socket.pause();
-    await expect.poll(() => node.node.stats.disconnects, { timeout: 10_000 }).toEqual({ HELLO_TIMEOUT: 1 });
-    await expect.poll(() => node.node.size, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 1 });
+    await expect.poll(() => node.node.size).toBe(1);
     socket.destroy();
   });
 
@@ -523,7 +515,7 @@ describe('random bytes from many connections: each ends', () => {
     const sockets = await Promise.all(Array.from({ length: 200 }, () => raw()));
     for (const socket of sockets) socket.write(noise());
     await Promise.all(sockets.map(closed));
-    await expect.poll(ended, { timeout: PATIENCE_MS, message: 'all are counted' }).toBe(200);
+    await expect.poll(ended, { message: 'all are counted' }).toBe(200);
   });
 
   test('on the WebSocket port', async () => {
@@ -550,11 +542,9 @@ describe('random bytes from many connections: each ends', () => {
     await start({ helloTimeoutMs: 300, connectsPerSecond: 1000 });
     const sockets = await Promise.all(Array.from({ length: 200 }, () => raw(node.wsAddress)));
     for (const socket of sockets) socket.write(UPGRADE);
-    await expect
-      .poll(() => node.node.stats.accepts, { timeout: PATIENCE_MS, message: 'all have come' })
-      .toBe(201);
+    await expect.poll(() => node.node.stats.accepts, { message: 'all have come' }).toBe(201);
     for (const socket of sockets) socket.write(make());
     await Promise.all(sockets.map(closed));
-    await expect.poll(ended, { timeout: PATIENCE_MS, message: 'all are counted' }).toBe(200);
+    await expect.poll(ended, { message: 'all are counted' }).toBe(200);
   });
 });

@@ -1,7 +1,7 @@
 /** What strangers send: each is refused with a code that is counted, and the server lives. */
 import { once } from 'node:events';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { enableMetrics } from '../common/mod.ts';
 import { gatewayEndpoint } from './test-fleet.ts';
 import { TestIpconf } from './test-ipconf.ts';
@@ -73,11 +73,9 @@ describe('bad input', () => {
     await once(held, 'connect');
     const request = 'GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
     // The one that is held may be accepted after it.
-    await vi.waitFor(async () =>
-      expect(await raw(request)).toMatch(/^HTTP\/1\.1 429 [^]*"code":"ADDRESS_LIMITED"/),
-    );
+    await expect.poll(() => raw(request)).toMatch(/^HTTP\/1\.1 429 [^]*"code":"ADDRESS_LIMITED"/);
     held.destroy();
-    await vi.waitFor(async () => expect(await raw(request)).toMatch(/^HTTP\/1\.1 200 /));
+    await expect.poll(() => raw(request)).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   test('a flood behind a trusted proxy: only that address is refused', async () => {
@@ -155,7 +153,7 @@ describe('bad input', () => {
     // Its headers have been read.
     await once(socket, 'data');
     socket.resetAndDestroy();
-    await vi.waitFor(() => expect(codes()).toEqual(['CANCELLED']));
+    await expect.poll(() => codes()).toEqual(['CANCELLED']);
   });
 
   test('any bytes: an answer or the end, and the server lives', async () => {
@@ -250,7 +248,7 @@ describe('bad input', () => {
     const own = connect();
     await once(own, 'connect');
     const request = 'GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
-    await vi.waitFor(async () => expect(await raw(request)).toMatch(/^HTTP\/1\.1 429 /));
+    await expect.poll(() => raw(request)).toMatch(/^HTTP\/1\.1 429 /);
     own.destroy();
   });
 

@@ -252,7 +252,7 @@ describe('GET /ip/list', () => {
     const after = (await get('/ip/list')).body.data[0].score;
     expect(before - after).toBeCloseTo(2 / 1000, 6);
     await other.drain(0);
-    await vi.waitFor(async () => expect(await explained()).toMatchObject({ ipconf_nodes: 1 }));
+    await expect.poll(explained).toMatchObject({ ipconf_nodes: 1 });
   });
 });
 
@@ -362,7 +362,7 @@ describe('tickets', () => {
     await start({ tickets: true });
     await listUntil(({ body }) => body.code === 'NO_GATEWAY');
     expect(register).toHaveBeenCalled();
-    await vi.waitFor(() => expect(ipconf.server.readiness()).toBeUndefined(), { timeout: 10_000 });
+    await expect.poll(() => ipconf.server.readiness()).toBeUndefined();
     const [entry] = await ipconf.registry.list('ipconf');
     expect(entry?.metadata['ticket_key']).toBeDefined();
   });

@@ -1,8 +1,8 @@
 /** What real.ts measures with 12,000 clients in three minutes, small enough for a test: each step is awaited. */
 import { expect, test } from 'vitest';
-import { eventually } from '../../test/harness/cluster.ts';
 import { RealFleet, victims } from './real-fleet.ts';
 import type { SimGateway } from './world.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const CLIENTS = 400;
 const DEADLINE_MS = 120_000;

@@ -1,6 +1,6 @@
 import { PassThrough, Writable } from 'node:stream';
 import headless from '@xterm/headless';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { openTerminal, type Terminal } from './terminal.ts';
 
 interface Screen {
@@ -40,20 +40,19 @@ function open(): Screen {
   };
 }
 
-const until = (screen: Screen, rows: string[]) =>
-  vi.waitFor(async () => expect(await screen.rows()).toEqual(rows), 10_000);
+const shows = (screen: Screen, rows: string[]) => expect.poll(() => screen.rows()).toEqual(rows);
 
 test('print: lines stay above an input of several rows, which goes on below them', async () => {
   const screen = open();
   void screen.terminal.next();
   screen.type('a text that is longer than one row, and then two');
-  await until(screen, ['> a text that is lon', 'ger than one row, an', 'd then two']);
+  await shows(screen, ['> a text that is lon', 'ger than one row, an', 'd then two']);
   screen.terminal.print('[#lobby] bob: one', screen.output);
   screen.terminal.print('[#lobby] bob: a line that is itself too long', screen.output);
   const input = ['> a text that is lon', 'ger than one row, an', 'd then two'];
-  await until(screen, ['[#lobby] bob: one', '[#lobby] bob: a line', ' that is itself too', 'long', ...input]);
+  await shows(screen, ['[#lobby] bob: one', '[#lobby] bob: a line', ' that is itself too', 'long', ...input]);
   screen.type('!');
-  await until(screen, [
+  await shows(screen, [
     '[#lobby] bob: one',
     '[#lobby] bob: a line',
     ' that is itself too',
@@ -69,7 +68,7 @@ test('print: nothing of the input or of what was printed is lost where the scree
   screen.type('x'.repeat(50));
   for (let i = 0; i < 20; i++) screen.terminal.print(`line ${i}`, screen.output);
   const printed = Array.from({ length: 20 }, (_, i) => `line ${i}`);
-  await until(screen, [...printed, `> ${'x'.repeat(18)}`, 'x'.repeat(20), 'x'.repeat(12)]);
+  await shows(screen, [...printed, `> ${'x'.repeat(18)}`, 'x'.repeat(20), 'x'.repeat(12)]);
 });
 
 test('paste: its lines wait for Enter and then are one text, be they commands or not', async () => {
@@ -77,7 +76,7 @@ test('paste: its lines wait for Enter and then are one text, be they commands or
   const line = screen.terminal.next();
   await screen.rows();
   screen.paste('/delete\n/leave\n');
-  await until(screen, ['> /delete␤/leave']);
+  await shows(screen, ['> /delete␤/leave']);
   screen.type('\r');
   expect(await line).toBe('/delete\n/leave');
 });

@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { FrameType, Receipts, Send, Typing } from '../../proto/client.ts';
 import { FakeGateway } from '../testing/fake-gateway.ts';
 import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
@@ -296,7 +296,7 @@ describe('connecting', () => {
     world.gateway.heartbeatIntervalMs = 40;
     const client = makeClient(world);
     await client.connect();
-    await vi.waitFor(() => expect(world.gateway.framesOf(FrameType.PING).length).toBeGreaterThan(2));
+    await expect.poll(() => world.gateway.framesOf(FrameType.PING).length).toBeGreaterThan(2);
     expect(world.gateway.hellos).toHaveLength(1);
     const disconnected = next(client, 'disconnected');
     world.gateway.mute.add('ping');
@@ -326,7 +326,7 @@ describe('connecting', () => {
     const client = makeClient(world);
     await client.connect();
     await Promise.all([client.close(), client.close()]);
-    await vi.waitFor(() => expect(world.gateway.framesOf(FrameType.CLOSE)).toHaveLength(1));
+    await expect.poll(() => world.gateway.framesOf(FrameType.CLOSE)).toHaveLength(1);
     await expect(client.history('1')).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
     await expect(client.connect()).resolves.toBeUndefined();
   });
@@ -438,7 +438,7 @@ describe('receiving', () => {
     await client.connect();
     await synced;
     await client.close();
-    await vi.waitFor(() => expect(world.gateway.framesOf(FrameType.CLOSE)).toHaveLength(1));
+    await expect.poll(() => world.gateway.framesOf(FrameType.CLOSE)).toHaveLength(1);
     const frames = world.gateway.framesOf(FrameType.RECEIPTS).map(({ payload }) => Receipts.decode(payload));
     expect(frames).toEqual([{ receipts: [{ conversation: world.room, deliveredSeq: 50n, readSeq: 0n }] }]);
     const later = makeClient(world);
@@ -457,11 +457,11 @@ describe('receiving', () => {
         .framesOf(FrameType.RECEIPTS)
         .flatMap(({ payload }) => Receipts.decode(payload).receipts.map(({ readSeq }) => readSeq));
     client.markRead(world.room.toString(), 3);
-    await vi.waitUntil(() => marks().length === 1);
+    await expect.poll(() => marks().length).toBe(1);
     world.gateway.only.resync();
-    await vi.waitUntil(() => marks().length === 2);
+    await expect.poll(() => marks().length).toBe(2);
     world.gateway.only.destroy();
-    await vi.waitUntil(() => marks().length === 3);
+    await expect.poll(() => marks().length).toBe(3);
     expect(marks()).toEqual([3n, 3n, 3n]);
   });
 
@@ -474,7 +474,7 @@ describe('receiving', () => {
     for (let i = 0; i < 5; i++) client.typing(conversation);
     client.typing(conversation, true);
     client.typing('no id');
-    await vi.waitUntil(() => world.gateway.framesOf(FrameType.TYPING).length === 2);
+    await expect.poll(() => world.gateway.framesOf(FrameType.TYPING).length).toBe(2);
     const told = world.gateway.framesOf(FrameType.TYPING).map(({ key, payload }) => {
       return [key, Typing.decode(payload).stopped];
     });
@@ -721,7 +721,7 @@ describe('calls', () => {
     await client.connect();
     world.gateway.mute.add('openDirect');
     const opening = client.openDirect('bob');
-    await vi.waitFor(() => expect(world.gateway.framesOf(FrameType.REQUEST).length).toBeGreaterThan(1));
+    await expect.poll(() => world.gateway.framesOf(FrameType.REQUEST).length).toBeGreaterThan(1);
     world.gateway.mute.clear();
     world.gateway.only.destroy();
     expect(await opening).toMatchObject({ name: 'bob' });
@@ -738,7 +738,7 @@ describe('calls', () => {
     world.gateway.mute.add('deleteRoom');
     const asked = world.gateway.framesOf(FrameType.REQUEST).length;
     const deleting = client.deleteRoom(id);
-    await vi.waitUntil(() => world.gateway.framesOf(FrameType.REQUEST).length > asked);
+    await expect.poll(() => world.gateway.framesOf(FrameType.REQUEST).length).toBeGreaterThan(asked);
     world.gateway.chat.conversations.delete(BigInt(id));
     world.gateway.refuse.set('deleteRoom', { code: 'ROOM_NOT_FOUND', retryable: false });
     world.gateway.mute.clear();
@@ -752,7 +752,7 @@ describe('calls', () => {
     const client = makeClient(world, { callTimeoutMs: 5 });
     const synced = next(client, 'synced');
     await client.connect();
-    await vi.waitFor(() => expect(world.gateway.framesOf(FrameType.REQUEST).length).toBeGreaterThan(3));
+    await expect.poll(() => world.gateway.framesOf(FrameType.REQUEST).length).toBeGreaterThan(3);
     world.gateway.refuse.clear();
     await synced;
     world.gateway.refuse.set('sync', { code: 'ARGUMENT_INVALID', retryable: false });

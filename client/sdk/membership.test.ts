@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { FrameType, MemberChange, Receipts } from '../../proto/client.ts';
 import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
 
@@ -96,7 +96,7 @@ describe('membership', () => {
     gateway.chat.conversations.delete(room);
     gateway.refuse.clear();
     const pushed = () => gateway.syncs().flatMap((sync) => sync.pushed);
-    await vi.waitFor(() => expect(pushed()).toEqual([{ conversation: room, seq: 0n }]));
+    await expect.poll(() => pushed()).toEqual([{ conversation: room, seq: 0n }]);
     await client.synchronised();
     expect(pushed()).toHaveLength(1);
     expect(events.filter(({ type }) => type === 'message' || type === 'left')).toEqual([]);

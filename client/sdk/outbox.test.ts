@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Nack, Send } from '../../proto/client.ts';
 import type { ClientError } from './errors.ts';
 import type { Sent } from './events.ts';
@@ -64,7 +64,7 @@ describe('Outbox', () => {
     nack('b', { code: 'OVERLOADED', retryable: true, retryAfterMs: 1 });
     add('d');
     expect(written).toEqual(['a', 'b', 'c']);
-    await vi.waitFor(() => expect(written).toEqual(['a', 'b', 'c', 'b', 'c', 'd']));
+    await expect.poll(() => written).toEqual(['a', 'b', 'c', 'b', 'c', 'd']);
     outbox.failAll({} as ClientError);
   });
 
@@ -98,7 +98,7 @@ describe('Outbox', () => {
     add('a', 'b');
     nack('a', { code: 'OVERLOADED', retryable: true, retryAfterMs: 1 });
     outbox.committed('a', RECEIPT);
-    await vi.waitFor(() => expect(written).toEqual(['a', 'b', 'b']));
+    await expect.poll(() => written).toEqual(['a', 'b', 'b']);
     outbox.failAll({} as ClientError);
   });
 
@@ -110,7 +110,7 @@ describe('Outbox', () => {
     nack('c', { code: 'RESYNC_REQUIRED', retryable: true });
     outbox.resend();
     expect(written).toHaveLength(3);
-    await vi.waitFor(() => expect(written.slice(3)).toEqual(['a', 'b', 'c']));
+    await expect.poll(() => written.slice(3)).toEqual(['a', 'b', 'c']);
     outbox.failAll({} as ClientError);
   });
 
@@ -118,7 +118,7 @@ describe('Outbox', () => {
     const { outbox, written, add, stalls } = makeOutbox({ sentTimeoutMs: 5 });
     outbox.resend();
     add('a', 'b');
-    await vi.waitFor(() => expect(stalls()).toBe(1));
+    await expect.poll(() => stalls()).toBe(1);
     expect(written).toEqual(['a', 'b', 'a', 'b']);
     outbox.failAll({} as ClientError);
   });

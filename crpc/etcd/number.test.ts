@@ -5,16 +5,13 @@ import { silentLogger as logger } from '../../common/mod.ts';
 import { EtcdRegistry } from '../registry/registry-etcd.ts';
 import type { EtcdRegistryOptions } from '../registry/registry-etcd.ts';
 import type { LeasedId, Registry, Snapshot } from '../registry/registry.ts';
-import { until } from '../testing/cluster.ts';
 import { TestEtcd } from '../testing/etcd.ts';
 import { NumberHolder } from '../testing/number-holder.ts';
 import { FaultyProxy, Inbox, endpointOf } from '../testing/support.ts';
 import { EtcdClient } from './etcd-client.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const TTL_SECONDS = 2;
-const TTL_MS = TTL_SECONDS * 1000;
-/** etcd takes leases back up to a second late, and the machine may be busy. */
-const PATIENCE_MS = 10 * TTL_MS;
 
 let etcd: TestEtcd;
 let raw: EtcdClient;
@@ -54,10 +51,10 @@ async function leaseOf(name: string, value: number): Promise<bigint> {
 /** Asks for a number until there is one. */
 async function take(registry: Registry, name: string, max: number): Promise<LeasedId> {
   let taken: LeasedId | undefined;
-  await until(async () => {
+  await eventually(async () => {
     taken = await registry.leaseId(name, max).catch(() => undefined);
     return taken !== undefined;
-  }, PATIENCE_MS);
+  });
   return taken as LeasedId;
 }
 
@@ -107,7 +104,7 @@ describe('a holder that cannot renew', () => {
     const told = numbers.map(losses);
     etcd.freeze();
     try {
-      for (const inbox of told) await inbox.next(() => true, PATIENCE_MS);
+      for (const inbox of told) await inbox.next(() => true);
       expect(numbers.map(({ isHeld }) => isHeld)).toEqual([false, false]);
     } finally {
       etcd.thaw();
@@ -137,7 +134,7 @@ describe('a holder that cannot renew', () => {
     } finally {
       etcd.thaw();
     }
-    await inbox.next(({ stale, endpoints }) => !stale && endpoints.length === 1, PATIENCE_MS);
+    await inbox.next(({ stale, endpoints }) => !stale && endpoints.length === 1);
     expect(await leaseOf(name, number.value)).toBe(lease);
     expect([number.isHeld, lost.all]).toEqual([true, []]);
   });
@@ -150,7 +147,7 @@ describe('etcd’s side', () => {
     const lost = losses(number);
     const lease = await leaseOf(name, number.value);
     await raw.revokeLease(lease);
-    await until(async () => ![0n, lease].includes(await leaseOf(name, number.value)), PATIENCE_MS);
+    await eventually(async () => ![0n, lease].includes(await leaseOf(name, number.value)));
     expect([number.isHeld, lost.all]).toEqual([true, []]);
   });
 
@@ -165,7 +162,7 @@ describe('etcd’s side', () => {
     expect(lost.all).toEqual([]);
     // It hears of it when it next writes or renews; another number of its process is such a write.
     await opened[0]?.leaseId(freshName(), 0);
-    await lost.next(() => true, PATIENCE_MS);
+    await lost.next(() => true);
     expect([number.isHeld, faster.isHeld]).toEqual([false, true]);
   });
 

@@ -4,8 +4,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GochatError, silentLogger as logger } from '../../common/mod.ts';
 import type { ChannelOptions } from '../client/channel.ts';
 import { openRegistry } from '../registry/registry-url.ts';
-import { EchoCluster, hello, until, whoAnswers } from '../testing/cluster.ts';
+import { EchoCluster, hello, whoAnswers } from '../testing/cluster.ts';
 import { endpointOf } from '../testing/support.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 let cluster: EchoCluster;
 beforeEach(() => {
@@ -37,7 +38,7 @@ async function servers(count: number, breaker: ChannelOptions['breaker']) {
     breaker,
     balancer: { policy: 'round-robin', outlier: false },
   });
-  await until(async () => Object.keys(await whoAnswers(client, 2 * count)).length === count);
+  await eventually(async () => Object.keys(await whoAnswers(client, 2 * count)).length === count);
   return { client, all };
 }
 
@@ -49,7 +50,7 @@ describe('circuit breaker', () => {
     const [bad] = all;
     if (bad === undefined) throw new Error('no servers');
     bad.isBroken = true;
-    await until(async () => (await whoAnswers(client, 6))['failed'] === undefined);
+    await eventually(async () => (await whoAnswers(client, 6))['failed'] === undefined);
     bad.asked = 0;
     expect(await whoAnswers(client, 30)).toEqual({ s1: 30 });
     expect(bad.asked).toBe(0);
@@ -58,7 +59,7 @@ describe('circuit breaker', () => {
   test('all endpoints fail: CIRCUIT_OPEN at once with the time to wait, and nobody is asked', async () => {
     const { client, all } = await servers(2, broken);
     for (const one of all) one.isBroken = true;
-    await until(async () => {
+    await eventually(async () => {
       const result = await client.tryUnary(hello);
       return !result.ok && result.error.code === 'CIRCUIT_OPEN';
     });
@@ -83,17 +84,17 @@ describe('circuit breaker', () => {
       const result = await client.tryUnary(hello);
       return result.ok ? 'OK' : result.error.code;
     };
-    await until(async () => (await code()) === 'CIRCUIT_OPEN');
+    await eventually(async () => (await code()) === 'CIRCUIT_OPEN');
     one.asked = 0;
     // Many at once: when it opens half, one of them goes through.
-    await until(async () => {
+    await eventually(async () => {
       await Promise.all(Array.from({ length: 10 }, code));
       return one.asked > 0;
     });
     expect(one.asked).toBe(1);
     expect(await code()).toBe('CIRCUIT_OPEN');
     one.isBroken = false;
-    await until(async () => (await code()) === 'OK');
+    await eventually(async () => (await code()) === 'OK');
     expect(await Promise.all(Array.from({ length: 10 }, code))).toEqual(
       Array.from({ length: 10 }, () => 'OK'),
     );
@@ -110,7 +111,7 @@ describe('circuit breaker', () => {
       }
       return undefined;
     };
-    await until(async () => (await read()) === 'CIRCUIT_OPEN');
+    await eventually(async () => (await read()) === 'CIRCUIT_OPEN');
     expect(await read()).toBe('CIRCUIT_OPEN');
   });
 

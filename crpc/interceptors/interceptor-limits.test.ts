@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GochatError } from '../../common/mod.ts';
 import { clientConcurrency, serverConcurrency } from './interceptor-concurrency.ts';
 import { RateLimiter, clientRateLimit, serverRateLimit } from './interceptor-rate-limit.ts';
-import { EchoCluster, hello, until } from '../testing/cluster.ts';
+import { EchoCluster, hello } from '../testing/cluster.ts';
 import type { EchoClient } from '../testing/cluster.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 let cluster: EchoCluster;
 beforeEach(() => {
@@ -65,20 +66,20 @@ describe.each(sides)('concurrency limit at the %s', (side, start) => {
   test('two may run and one may wait: the fourth is refused at once, the third has its turn', async () => {
     const { client, waiting } = await start({ maxRunning: 2, maxQueued: 1, maxWaitMs: 60_000 });
     const running = [client.unary(hello), client.unary(hello)];
-    await until(() => waiting.length === 2);
+    await eventually(() => waiting.length === 2);
     const third = client.unary(hello);
     const fourth = client.unary(hello).catch((error: unknown) => error);
     expect(await fourth).toMatchObject({ code: 'OVERLOADED', retryAfterMs: 60_000 });
     expect(waiting.length).toBe(2);
     waiting[0]?.();
     await running[0];
-    await until(() => waiting.length === 3);
+    await eventually(() => waiting.length === 3);
     for (const go of waiting) go();
     expect((await third).text).toBe('hello');
     await running[1];
     // Everybody has left: two may run again.
     const again = [client.unary(hello), client.unary(hello)];
-    await until(() => waiting.length === 5);
+    await eventually(() => waiting.length === 5);
     for (const go of waiting) go();
     await Promise.all(again);
   });
@@ -86,7 +87,7 @@ describe.each(sides)('concurrency limit at the %s', (side, start) => {
   test('who waits too long: is refused', async () => {
     const { client, waiting } = await start({ maxRunning: 1, maxWaitMs: 20 });
     const first = client.unary(hello);
-    await until(() => waiting.length === 1);
+    await eventually(() => waiting.length === 1);
     expect(await codeOf(client.unary(hello))).toBe('OVERLOADED');
     waiting[0]?.();
     await first;
@@ -95,15 +96,15 @@ describe.each(sides)('concurrency limit at the %s', (side, start) => {
   test('a caller that gives up while it waits: leaves its place', async () => {
     const { client, waiting } = await start({ maxRunning: 1, maxQueued: 1, maxWaitMs: 60_000 });
     const first = client.unary(hello);
-    await until(() => waiting.length === 1);
+    await eventually(() => waiting.length === 1);
     const abort = new AbortController();
     const second = client.unary(hello, { signal: abort.signal });
     // The queue is full as soon as the second is in it.
-    await until(async () => (await codeOf(client.unary(hello, { timeoutMs: 200 }))) === 'OVERLOADED');
+    await eventually(async () => (await codeOf(client.unary(hello, { timeoutMs: 200 }))) === 'OVERLOADED');
     abort.abort(new Error('changed my mind'));
     await expect(second).rejects.toThrow('changed my mind');
     let third: Promise<string> | undefined;
-    await until(async () => {
+    await eventually(async () => {
       third = codeOf(client.unary(hello));
       return (
         (await Promise.race([third, new Promise((resolve) => setTimeout(resolve, 50))])) !== 'OVERLOADED'
@@ -111,7 +112,7 @@ describe.each(sides)('concurrency limit at the %s', (side, start) => {
     });
     waiting[0]?.();
     await first;
-    await until(() => waiting.length === 2);
+    await eventually(() => waiting.length === 2);
     waiting[1]?.();
     expect(await third).toBe('OK');
   });
@@ -119,13 +120,13 @@ describe.each(sides)('concurrency limit at the %s', (side, start) => {
   test('a stream: holds its place until it ends', async () => {
     const { client, waiting } = await start({ maxRunning: 1, maxQueued: 0 });
     const stream = drain(client.serverStream(hello));
-    await until(() => waiting.length === 1);
+    await eventually(() => waiting.length === 1);
     expect(await codeOf(client.unary(hello))).toBe('OVERLOADED');
     expect(await codeOf(drain(client.serverStream(hello)))).toBe('OVERLOADED');
     waiting[0]?.();
     expect(await stream).toBe(1);
     const call = client.unary(hello);
-    await until(() => waiting.length === 2);
+    await eventually(() => waiting.length === 2);
     waiting[1]?.();
     expect(await codeOf(call)).toBe('OK');
     expect(side).toMatch(/client|server/);

@@ -1,5 +1,5 @@
 /** Metrics of calls and batches, read as Prometheus text as an operator does. */
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { GochatError, enableMetrics, silentLogger as logger, startAdmin } from '../../common/mod.ts';
 import { link } from '../../proto/mod.ts';
 import { openBatchStream } from '../batch/batch-client.ts';
@@ -8,6 +8,7 @@ import { createClient } from '../client/client.ts';
 import { CrpcServer } from '../server/server.ts';
 import { EchoService } from '../testing/gen/echo.ts';
 import { Inbox } from '../testing/support.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 await enableMetrics('test');
 const cleanups: (() => unknown)[] = [];
@@ -85,7 +86,7 @@ describe('metrics', () => {
     finish.resolve();
 
     // The server hears of a caller that left a little later.
-    await vi.waitFor(async () => {
+    await eventually('no call in flight', async () => {
       for (const method of [unary, serverStream])
         expect(await read('gochat_crpc_server_calls_in_flight', method)).toBe(0);
     });

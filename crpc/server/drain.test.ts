@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { silentLogger as logger } from '../../common/mod.ts';
 import { openRegistry } from '../registry/registry-url.ts';
-import { EchoCluster, until } from '../testing/cluster.ts';
+import { EchoCluster } from '../testing/cluster.ts';
 import { Inbox, endpointOf } from '../testing/support.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 let cluster = new EchoCluster();
 afterEach(async () => {
@@ -94,7 +95,7 @@ test('an endpoint that leaves the registry: the calls that run on it finish, how
   const registration = await registry.register('echo', endpointOf('a', { address: server.address }));
   const client = cluster.client('memory:///echo', { registry, retry: false, ...keepalive });
   let answer: Promise<{ server: string }> | undefined;
-  await until(async () => {
+  await eventually(async () => {
     const call = client.unary(go);
     const failed = call.then(
       () => false,
@@ -106,7 +107,7 @@ test('an endpoint that leaves the registry: the calls that run on it finish, how
   });
   await registration.deregister();
   // Until it has heard that it is gone, new calls reach it.
-  await until(() =>
+  await eventually(() =>
     collect(client.serverStream(go)).then(
       () => false,
       () => true,

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { GochatError, createLogger, silentLogger as logger } from '../../common/mod.ts';
 import { Channel } from '../client/channel.ts';
 import type { ChannelOptions } from '../client/channel.ts';
@@ -16,6 +16,7 @@ import type { CrpcServerOptions } from './server.ts';
 import { EchoService } from '../testing/gen/echo.ts';
 import type { EchoRequest, EchoResponse } from '../testing/gen/echo.ts';
 import { FaultyProxy, Inbox, endpointOf } from '../testing/support.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -251,7 +252,7 @@ describe('deadlines and aborts', () => {
     const answers = await Promise.allSettled(Array.from({ length: calls }, () => call(client)));
     for (const answer of answers)
       expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'DEADLINE_EXCEEDED' } });
-    await vi.waitFor(() => expect(told).toBe(calls));
+    await expect.poll(() => told).toBe(calls);
   });
 
   test('a call without a budget: gets the channel’s', async () => {
@@ -373,17 +374,11 @@ describe('targets', () => {
     const names = await Promise.all(Array.from({ length: calls }, () => client.unary(hello)));
     return new Set(names.map(({ server }) => server));
   };
-  const until = async (check: () => Promise<boolean>): Promise<void> => {
-    const end = performance.now() + 10_000;
-    while (!(await check())) {
-      if (performance.now() > end) throw new Error('it did not come to that within 10 s');
-    }
-  };
 
   test('static: calls go to every address in turn', async () => {
     const servers = await Promise.all(['a', 'b', 'c'].map((name) => serve({}, {}, name)));
     const client = clientOf(`static:///${servers.map(({ address }) => address).join()}`);
-    await until(async () => (await namesOf(client)).size === 3);
+    await eventually(async () => (await namesOf(client)).size === 3);
     const counts = new Map<string, number>();
     for (let i = 0; i < 30; i++) {
       const { server } = await client.unary(hello);
@@ -398,11 +393,11 @@ describe('targets', () => {
     await expect(client.unary(hello)).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
     const [a, b] = [await serve({}, {}, 'a'), await serve({}, {}, 'b')];
     const first = await registry.register('echo', endpointOf('a', { address: a.address }));
-    await until(async () => (await namesOf(client).catch(() => new Set())).size === 1);
+    await eventually(async () => (await namesOf(client).catch(() => new Set())).size === 1);
     await registry.register('echo', endpointOf('b', { address: b.address }));
-    await until(async () => (await namesOf(client)).size === 2);
+    await eventually(async () => (await namesOf(client)).size === 2);
     await first.deregister();
-    await until(async () => [...(await namesOf(client))].join() === 'b');
+    await eventually(async () => [...(await namesOf(client))].join() === 'b');
   });
 
   test('rendezvous: a key stays with its server; another server’s end does not move it', async () => {
@@ -412,7 +407,7 @@ describe('targets', () => {
       servers.map(({ address }, i) => registry.register('echo', endpointOf(`id-${i}`, { address }))),
     );
     const client = clientOf('memory:///echo', { registry, balancer: 'rendezvous' });
-    await until(async () => (await namesOf(client)).size === 3);
+    await eventually(async () => (await namesOf(client)).size === 3);
     const owners = async (): Promise<string[]> => {
       const answers = await Promise.all(
         Array.from({ length: 60 }, (_, key) => client.unary(hello, { key: BigInt(key) })),
@@ -423,7 +418,7 @@ describe('targets', () => {
     expect(new Set(before).size).toBe(3);
     expect(await owners()).toEqual(before);
     await registrations[0]?.deregister();
-    await until(async () => !(await namesOf(client)).has('a'));
+    await eventually(async () => !(await namesOf(client)).has('a'));
     const after = await owners();
     before.forEach((owner, key) => {
       if (owner !== 'a') expect(after[key]).toBe(owner);
@@ -434,14 +429,14 @@ describe('targets', () => {
     const [a, b] = [await serve({}, {}, 'a'), await serve({}, {}, 'b')];
     await using proxy = await FaultyProxy.to(a.address);
     const client = clientOf(`static:///${proxy.address},${b.address}`);
-    await until(async () => (await namesOf(client)).size === 2);
+    await eventually(async () => (await namesOf(client)).size === 2);
     proxy.cut();
-    await until(async () => {
+    await eventually(async () => {
       const names = await namesOf(client, 4).catch(() => new Set<string>());
       return names.size === 1 && names.has('b');
     });
     proxy.heal();
-    await until(async () => (await namesOf(client)).size === 2);
+    await eventually(async () => (await namesOf(client)).size === 2);
   });
 
   test('one channel: serves several clients', async () => {

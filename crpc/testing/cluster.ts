@@ -78,12 +78,3 @@ export async function whoAnswers(
   }
   return counts;
 }
-
-/** Asks again until it is so. */
-export async function until(check: () => Promise<boolean> | boolean, deadlineMs = 10_000): Promise<void> {
-  const end = performance.now() + deadlineMs;
-  while (!(await check())) {
-    if (performance.now() > end) throw new Error(`it did not come to that within ${deadlineMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

@@ -1,6 +1,6 @@
 import pino from 'pino';
 import type { WebSocket as WsWebSocket } from 'ws';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { CATALOGUE } from '../../common/mod.ts';
 import { client as wire, encodeFrame, FrameType } from '../../proto/mod.ts';
 import { JsonClient } from '../testing/test-json-client.ts';
@@ -154,7 +154,7 @@ describe('JSON', () => {
     const client = await open(node);
     await client.login(await tokens.token(3n));
     deliver(encodeFrame(99 as FrameType, 1, 2n, Uint8Array.of(1)));
-    await vi.waitFor(() => expect(client.received).toEqual([{ type: 99, ref: 1, key: '2' }]));
+    await expect.poll(() => client.received).toEqual([{ type: 99, ref: 1, key: '2' }]);
   });
 });
 
@@ -193,7 +193,7 @@ describe('the query form', () => {
       client.send({ type: 'REQUEST', ref: 1, [call]: {} });
     client.send({ type: 'PING' });
     await client.next('PONG');
-    await vi.waitFor(() => expect(state.frames.slice(1).map(({ key }) => key)).toEqual([5n, 5n, 0n, 0n]));
+    await expect.poll(() => state.frames.slice(1).map(({ key }) => key)).toEqual([5n, 5n, 0n, 0n]);
   });
 
   test('a token alone: a login', async () => {
@@ -228,7 +228,7 @@ describe('the query form', () => {
     await using node = await TestNode.start(tokens, [other]);
     other.answersJoin = false;
     const client = await open(node, `/ws?token=${await tokens.token(3n)}&room_id=5`);
-    await vi.waitFor(() => expect(other.frames).toHaveLength(1));
+    await expect.poll(() => other.frames).toHaveLength(1);
     await node.reach([other, state]);
     await other.crash();
     expect(await client.next('WELCOME')).toMatchObject({ conversation: '5' });

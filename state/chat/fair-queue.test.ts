@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { UserId } from '../../common/mod.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
-import { settle, until } from '../testing/test-node.ts';
+import { settle } from '../testing/test-node.ts';
 import { FairQueue } from './fair-queue.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const [ANN, BOB] = [1n as UserId, 2n as UserId];
 const [SMALL, LARGE] = [100, 100_000];
@@ -26,7 +27,7 @@ function world(limits = {}) {
       ends.get(name)?.();
       await settle();
     },
-    began: (name: string) => until(() => events.includes(name)),
+    began: (name: string) => eventually(() => events.includes(name)),
   };
 }
 

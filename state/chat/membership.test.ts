@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { UserId } from '../../common/mod.ts';
 import { client, FrameType } from '../../proto/mod.ts';
 import type { Delivered, FakeWorker } from '../testing/fake-stream.ts';
-import { settle, type TestNode, testNode, until } from '../testing/test-node.ts';
+import { settle, type TestNode, testNode } from '../testing/test-node.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const [ANN, BOB, CID] = [1n as UserId, 2n as UserId, 3n as UserId];
 
@@ -48,7 +49,7 @@ async function ask(
 ) {
   it.w.request(conn, 9, key, call);
   const answers: string[] = [];
-  await until(() => {
+  await eventually(() => {
     for (const frame of it.w.delivered()) {
       it.seen.push(frame);
       const { conn: to, type, payload } = frame;
@@ -148,10 +149,10 @@ describe('membership', () => {
     const tries = () => it.store.calls.get('eraseDeleted') ?? 0;
     it.store.failing.add('eraseDeleted');
     await it.node.membership.delete({ user: ANN, userName: 'ann' }, it.room);
-    await until(() => tries() >= 2);
+    await eventually(() => tries() >= 2);
     it.store.failing.delete('eraseDeleted');
     const failed = tries();
-    await until(() => tries() > failed);
+    await eventually(() => tries() > failed);
     await it.node.membership.stop();
   });
 

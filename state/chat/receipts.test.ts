@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { silentLogger as logger, type UserId } from '../../common/mod.ts';
 import { client } from '../../proto/mod.ts';
 import type { CursorMove } from '../store/store.ts';
-import { settle, until } from '../testing/test-node.ts';
+import { settle } from '../testing/test-node.ts';
 import { Receipts } from './receipts.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const ANN = { user: 1n as UserId, userName: 'ann', device: 'phone' };
 
@@ -75,7 +76,7 @@ describe('Receipts', () => {
     await settle();
     receipts.add(ANN, [receipt(7n, 6)]);
     store.writes[0]?.end(new Error('away'));
-    await until(() => store.writes.length === 2);
+    await eventually(() => store.writes.length === 2);
     expect(store.lines[1]?.split(' ').toSorted()).toEqual(['phone/7:6,5', 'phone/8:2,0']);
     receipts.stop();
   });

@@ -1,7 +1,8 @@
 import { describe, expect, test, vi } from 'vitest';
 import type { ConversationId, UserId } from '../../common/mod.ts';
 import { client, deliverCount, encodeFrame, FrameType, LinkKind } from '../../proto/mod.ts';
-import { settle, testNode, until } from '../testing/test-node.ts';
+import { settle, testNode } from '../testing/test-node.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const ROOM = 7n;
 
@@ -169,7 +170,7 @@ describe('fan-out', () => {
     expect(messages(w.lines())).toEqual([]);
     store.failing.delete('membersOf');
     const seen: string[] = [];
-    await until(() => {
+    await eventually(() => {
       seen.push(...messages(w.lines()));
       return seen.length === 3;
     });
@@ -190,7 +191,7 @@ describe('fan-out', () => {
     expect(messages(w.lines())).toEqual([]);
     store.failing.delete('membersOf');
     let lines: string[] = [];
-    await until(() => {
+    await eventually(() => {
       lines = [...lines, ...w.lines()];
       return lines.some((line) => line.startsWith('fence'));
     });

@@ -21,9 +21,7 @@ async function replay(page: readonly Message[] | undefined) {
   const it = new Replay({ store, fanout, logger: logger as unknown as Logger, maxRuns: 10 });
   for (const seq of [3, 4]) it.add(ROOM, SENDER, seq, 5, { index: 0 } as Downlink, 1);
   it.flush();
-  await vi.waitFor(() =>
-    expect(fanout.publish.mock.calls.length + fanout.markLost.mock.calls.length).not.toBe(0),
-  );
+  await expect.poll(() => fanout.publish.mock.calls.length + fanout.markLost.mock.calls.length).not.toBe(0);
   expect(logger.warn).not.toHaveBeenCalled();
   return { published: fanout.publish.mock.calls.map(([push]) => push.seq), lost: fanout.markLost.mock.calls };
 }

@@ -1,8 +1,9 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { ModelStore } from '../testing/model-store.ts';
-import { settle, type TestNode, testNode, until } from '../testing/test-node.ts';
+import { settle, type TestNode, testNode } from '../testing/test-node.ts';
 import type { FakeWorker } from '../testing/fake-stream.ts';
 import { sendFrame } from '../testing/fake-stream.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const ROOM = 7n;
 
@@ -66,7 +67,7 @@ describe('sequencer: group commit', () => {
     for (let i = 1; i <= 6; i++) rows.w.send(1, i, ROOM, `m${i}`);
     rows.store.holding = false;
     rows.store.release();
-    await until(() => texts(rows.store).length === 6);
+    await eventually(() => texts(rows.store).length === 6);
     expect(batchSizes(rows.store)).toEqual([1, 2, 2, 1]);
 
     const bytes = await pair({ batchBytes: 3000 });
@@ -74,7 +75,7 @@ describe('sequencer: group commit', () => {
     for (let i = 1; i <= 5; i++) bytes.w.send(1, i, ROOM, `m${i}`, 'x'.repeat(1000));
     bytes.store.holding = false;
     bytes.store.release();
-    await until(() => texts(bytes.store).length === 5);
+    await eventually(() => texts(bytes.store).length === 5);
     expect(batchSizes(bytes.store)).toEqual([1, 1, 1, 1, 1]);
   });
 
@@ -312,8 +313,8 @@ describe('sequencer: store failures', () => {
     w.resynced();
     w.send(1, 2, ROOM, 'm1');
     // The second failure in a row waits before it asks for the next repetition.
-    await until(() => (store.calls.get('append') ?? 0) === 2);
-    await until(() => w.stream.sent.some((record) => record[0] === 20) && w.lines().includes('fence 1'));
+    await eventually(() => (store.calls.get('append') ?? 0) === 2);
+    await eventually(() => w.stream.sent.some((record) => record[0] === 20) && w.lines().includes('fence 1'));
     store.failing.delete('append');
     w.resynced();
     w.send(1, 3, ROOM, 'm1');
@@ -377,7 +378,7 @@ describe('sequencer: duplicates', () => {
     await settle();
     w.take();
     w.frames(...all);
-    await until(() => (store.calls.get('history') ?? 0) === 3);
+    await eventually(() => (store.calls.get('history') ?? 0) === 3);
     await settle();
     const again = w.lines().filter((line) => line.startsWith('2: MESSAGE'));
     expect(again).toHaveLength(450);

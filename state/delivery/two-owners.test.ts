@@ -6,7 +6,8 @@ import { DEFAULT_LIMITS } from '../limits.ts';
 import { StateNode } from '../node.ts';
 import { scratchPostgres, World } from '../store/contract/scratch.contract.ts';
 import { FakeWorker } from '../testing/fake-stream.ts';
-import { TestIds, until } from '../testing/test-node.ts';
+import { TestIds } from '../testing/test-node.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const MESSAGES = 300;
 
@@ -52,7 +53,7 @@ test('two nodes commit one conversation at once: contiguous, each message once, 
     [ann, new Map()],
     [bob, new Map()],
   ]);
-  await until(() => {
+  await eventually(() => {
     for (const [a, b] of workers)
       for (const [worker, user, letter] of [
         [a, ann, 'a'],
@@ -121,7 +122,7 @@ test('who comes and goes while two nodes commit: is shown what was said in betwe
   const stays = await two.store.joinRoom(room, cid);
   spans.push({ from: stays?.visibleAfterSeq ?? -1, to: Number.POSITIVE_INFINITY });
   talk();
-  await until(() => {
+  await eventually(() => {
     read();
     // Its last messages come to cid as well: that one stays from then on.
     return seqs.ann.size === 2 * n && seqs.bob.size === 2 * n && seqs.cid.has(2 * n);

@@ -4,11 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../common/mod.ts';
 import { isFree } from '../../test/harness/services.ts';
 import { newUser, session } from './hot-state.contract.ts';
 import { openHotState } from './mod.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const logger = silentLogger;
 const SLOTS = 16_384;
@@ -32,15 +33,12 @@ beforeAll(async () => {
   await addSlots(two, SLOTS / 2, SLOTS);
   await one.admin.cluster('MEET', '127.0.0.1', two.port);
   for (const { admin } of nodes)
-    await vi.waitFor(
-      async () => {
-        const info = await admin.cluster('INFO');
-        expect(info).toContain('cluster_state:ok');
-        expect(info).toContain('cluster_known_nodes:2');
-      },
-      { timeout: 30_000, interval: 50 },
-    );
-}, 60_000);
+    await eventually('a cluster of two', async () => {
+      const info = await admin.cluster('INFO');
+      expect(info).toContain('cluster_state:ok');
+      expect(info).toContain('cluster_known_nodes:2');
+    });
+});
 
 afterAll(async () => {
   for (const { admin, process } of nodes) {

@@ -1,14 +1,14 @@
 /** Hot state on a real Redis with a replica, found through a real Sentinel that makes them change places. */
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger as logger } from '../../common/mod.ts';
 import { freePorts } from '../../test/harness/services.ts';
 import { RedisProcess } from '../testing/redis-process.ts';
 import { newUser, session } from './hot-state.contract.ts';
 import { openHotState } from './mod.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const PASSWORD = 'sesame';
 const SENTINEL_PASSWORD = 'poppy';
-const FAILOVER = { timeout: 50_000, interval: 50 };
 
 let first: RedisProcess;
 let second: RedisProcess;
@@ -19,10 +19,7 @@ beforeAll(async () => {
   const login = [`requirepass ${PASSWORD}`, `masterauth ${PASSWORD}`];
   first = await RedisProcess.start(login, { password: PASSWORD });
   second = await RedisProcess.start([...login, `replicaof 127.0.0.1 ${first.port}`], { password: PASSWORD });
-  await vi.waitFor(
-    async () => expect(await first.admin.info('replication')).toContain('state=online'),
-    FAILOVER,
-  );
+  await eventually('a replica', async () => (await first.admin.info('replication')).includes('state=online'));
   sentinel = await RedisProcess.start(
     [
       `requirepass ${SENTINEL_PASSWORD}`,
@@ -34,14 +31,14 @@ beforeAll(async () => {
     { password: SENTINEL_PASSWORD },
     'sentinel',
   );
-  await vi.waitFor(async () => {
+  await eventually('a replica that the sentinel knows', async () => {
     const replicas = (await sentinel.admin.call('SENTINEL', 'REPLICAS', 'chat')) as unknown[];
-    expect(replicas).toHaveLength(1);
-  }, FAILOVER);
+    return replicas.length === 1;
+  });
   const [dead] = await freePorts(1);
   const hosts = `127.0.0.1:${dead},127.0.0.1:${sentinel.port}`;
   url = `redis+sentinel://:${PASSWORD}@${hosts}/chat?sentinel_password=${SENTINEL_PASSWORD}`;
-}, 60_000);
+});
 afterAll(async () => {
   for (const each of [sentinel, second, first]) await each?.[Symbol.asyncDispose]();
 });
@@ -56,21 +53,21 @@ describe('redis+sentinel://', () => {
     expect(await second.admin.exists(key)).toBe(1);
 
     await sentinel.admin.call('SENTINEL', 'FAILOVER', 'chat');
-    await vi.waitFor(async () => expect((await second.admin.role())[0]).toBe('master'), FAILOVER);
-    const again = await vi.waitFor(() => hot.claim(user, 'phone', session(2), session(1)), FAILOVER);
+    await expect.poll(async () => (await second.admin.role())[0]).toBe('master');
+    const again = await eventually(() => hot.claim(user, 'phone', session(2), session(1)));
     expect(again).toMatchObject({ session: 1n, resumed: true });
     expect(again.epoch).toBeGreaterThan(claim.epoch);
-    await vi.waitFor(async () => {
+    await eventually('the first follows the second', async () => {
       expect((await first.admin.role())[0]).toBe('slave');
       expect(await second.admin.info('replication')).toContain('state=online');
       const [info] = (await sentinel.admin.call('SENTINEL', 'REPLICAS', 'chat')) as [string[]];
       expect(info[info.indexOf('flags') + 1]).toBe('slave');
-    }, FAILOVER);
+    });
     await second.admin.wait(1, 10_000);
 
     await second.kill();
     await expect(hot.ping()).rejects.toMatchObject({ code: 'HOT_UNAVAILABLE' });
-    await vi.waitFor(() => hot.claim(user, 'phone', session(3), session(1)), FAILOVER);
+    await eventually(() => hot.claim(user, 'phone', session(3), session(1)));
     expect((await first.admin.role())[0]).toBe('master');
     expect(await hot.holder(user, 'phone')).toMatchObject({ session: 1n });
   }, 180_000);

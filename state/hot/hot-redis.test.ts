@@ -1,11 +1,12 @@
 import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../common/mod.ts';
 import { type Services, startServices } from '../../test/harness/services.ts';
 import { HELD_TTL_MS } from './hot-state.ts';
 import { hotStateContract, newUser, session } from './hot-state.contract.ts';
 import { openHotState } from './mod.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const logger = silentLogger;
 const unavailable = { code: 'HOT_UNAVAILABLE' };
@@ -32,10 +33,7 @@ hotStateContract('HotRedis', () => ({
   elapse: async (ms) => {
     const key = `elapse:${newUser()}`;
     await admin.set(key, '', 'PX', ms);
-    await vi.waitFor(async () => expect(await admin.exists(key)).toBe(0), {
-      timeout: ms + 10_000,
-      interval: 20,
-    });
+    await expect.poll(() => admin.exists(key), { timeout: ms + 60_000 }).toBe(0);
   },
 }));
 
@@ -139,7 +137,7 @@ describe('HotRedis on an engine that fails', () => {
       await expect(hot.claim(user, 'phone', session(2), undefined)).rejects.toMatchObject(unavailable);
       await expect(hot.ping()).rejects.toMatchObject(unavailable);
       await services.start('redis');
-      await vi.waitFor(() => hot.ping(), { timeout: 10_000, interval: 20 });
+      await eventually(() => hot.ping());
       const again = await hot.claim(user, 'phone', session(3), undefined);
       expect(again.epoch).toBeGreaterThan(epoch);
     },
@@ -152,15 +150,13 @@ describe('HotRedis on an engine that fails', () => {
     await services.pause('redis');
     await expect(hot.holder(user, 'phone')).rejects.toMatchObject(unavailable);
     // Once the dead connection is given up, nothing is even sent.
-    await vi.waitFor(
-      () =>
-        expect(hot.ping()).rejects.toMatchObject({
-          cause: expect.objectContaining({ message: expect.stringContaining("isn't writeable") }),
-        }),
-      { timeout: 10_000, interval: 20 },
+    await eventually('refusals without waiting', () =>
+      expect(hot.ping()).rejects.toMatchObject({
+        cause: expect.objectContaining({ message: expect.stringContaining("isn't writeable") }),
+      }),
     );
     await services.resume('redis');
-    await vi.waitFor(() => hot.ping(), { timeout: 20_000, interval: 20 });
+    await eventually(() => hot.ping());
     expect(await hot.holder(user, 'phone')).toMatchObject({ session: 1n });
   });
 
@@ -169,14 +165,14 @@ describe('HotRedis on an engine that fails', () => {
     await services.stop('redis');
     await hot.close();
     await services.start('redis');
-    await vi.waitFor(() => admin.ping(), { timeout: 10_000, interval: 20 });
+    await eventually(() => admin.ping());
   });
 });
 
 describe('openHotState', () => {
   test('nobody listens: HOT_UNREACHABLE, without the password', async () => {
     const server = createServer().listen(0, '127.0.0.1');
-    await vi.waitFor(() => expect(server.listening).toBe(true));
+    await expect.poll(() => server.listening).toBe(true);
     const address = server.address();
     const port = typeof address === 'object' ? address?.port : undefined;
     await new Promise((resolve) => server.close(resolve));

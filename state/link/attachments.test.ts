@@ -5,9 +5,9 @@ import type { Downlink } from '../session/downlink.ts';
 import { LocationMap } from '../session/location-map.ts';
 import { Presence } from '../session/presence.ts';
 import { SessionLog } from '../explain/session-log.ts';
-import { until } from '../testing/test-node.ts';
 import { Attachments } from './attachments.ts';
 import type { LinkContext } from './link-context.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 test('the end of a stream with very many: a part in each turn, and who has come back meanwhile is not dropped', async () => {
   const locations = new LocationMap<Downlink>();
@@ -28,7 +28,7 @@ test('the end of a stream with very many: a part in each turn, and who has come 
   // The newest go first, so it is still there twice.
   attach(after, 1);
   expect(locations.connectionsOf(1n as UserId)).toHaveLength(2);
-  await until(() => locations.size === 1);
+  await eventually(() => locations.size === 1);
   after.detach(1, true, 'left', '');
   expect([1n, 2n].map((user) => presence.isOnline(user as UserId))).toEqual([false, true]);
 });

@@ -12,7 +12,8 @@ import {
 } from '../../proto/mod.ts';
 import { FakeStream, FakeWorker, sendFrame } from '../testing/fake-stream.ts';
 import type { ModelStore } from '../testing/model-store.ts';
-import { settle, testNode, until } from '../testing/test-node.ts';
+import { settle, testNode } from '../testing/test-node.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const ROOM = 7n;
 
@@ -25,7 +26,7 @@ function loginResult(records: readonly Uint8Array[]): link.LoginResult {
 /** Waits until the connections of a worker have got so many frames, and says which. */
 async function gather(w: FakeWorker, count: number): Promise<string[]> {
   const lines: string[] = [];
-  await until(() => {
+  await eventually(() => {
     lines.push(...w.lines());
     return lines.length >= count;
   });
@@ -420,7 +421,7 @@ describe('link: faults of the worker', () => {
     w.attach(1, 1n);
     w.stream.result = SendResult.CLOSED;
     w.send(1, 1, ROOM, 'm1');
-    await until(() => w.stream.isClosed);
+    await eventually(() => w.stream.isClosed);
     expect(node.locations.size).toBe(0);
     w.end('closed');
     expect(node.locations.size).toBe(0);

@@ -20,8 +20,9 @@ import { scratchSqlite } from '../store/contract/scratch.contract.ts';
 import type { RevocationStore } from '../store/store.ts';
 import { FakeWorker } from '../testing/fake-stream.ts';
 import { ModelStore } from '../testing/model-store.ts';
-import { TestIds, testNode, until } from '../testing/test-node.ts';
+import { TestIds, testNode } from '../testing/test-node.ts';
 import { Evictions, type EvictionsOptions } from './evictions.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const USER = 7n as UserId;
 
@@ -132,7 +133,7 @@ describe('evictions', () => {
   test('orders are forgotten after their time', async () => {
     const { evictions } = follow(await openHotState('memory://', { logger }), { ttlMs: 1 });
     await evictions.evict(order('token', 50n));
-    await until(() => {
+    await eventually(() => {
       void evictions.poll();
       return evictions.refusal(USER, 50n) === undefined;
     });
@@ -174,7 +175,7 @@ describe('evictions', () => {
     b.evictions.start();
     const token = BigInt(Date.now());
     await a.evictions.evict(order('token', token));
-    await until(() => b.evictions.refusal(USER, token) === 'TOKEN_REVOKED');
+    await eventually(() => b.evictions.refusal(USER, token) === 'TOKEN_REVOKED');
     const late = follow(hot);
     expect(late.evictions.ready).toBe(false);
     await late.evictions.poll();
@@ -297,7 +298,7 @@ describe('a node', () => {
     expect(kicks(a.take()).map(({ conn }) => conn)).toEqual([1]);
     a.login({ conn: 2, user: USER, userName: 'ann', device: 'phone' });
     let result: link.LoginResult | undefined;
-    await until(() => {
+    await eventually(() => {
       for (const record of a.take())
         if (record[0] === LinkKind.LOGIN_RESULT) result = link.LoginResult.decode(record.subarray(1));
       return result !== undefined;
@@ -324,7 +325,7 @@ describe('a node', () => {
     a.login({ conn: 1, user: USER, userName: 'ann', device: 'phone', token: 50n });
     a.login({ conn: 2, user: USER, userName: 'ann', device: 'phone', token: 51n });
     const results: link.LoginResult[] = [];
-    await until(() => {
+    await eventually(() => {
       for (const record of a.take())
         if (record[0] === LinkKind.LOGIN_RESULT) results.push(link.LoginResult.decode(record.subarray(1)));
       return results.length === 2;
@@ -347,7 +348,7 @@ describe('a node', () => {
     a.take();
     a.request(1, 5, 9n, { $case: 'getMembers', getMembers: {} });
     let online: bigint[] = [];
-    await until(() => {
+    await eventually(() => {
       for (const { type, payload } of a.delivered()) {
         if (type !== FrameType.RESPONSE) continue;
         const { result } = client.Response.decode(payload);

@@ -7,8 +7,6 @@ import { type IdSource, StateNode } from '../node.ts';
 import { FakeWorker } from './fake-stream.ts';
 import { ModelStore } from './model-store.ts';
 
-const WAIT_MS = 5000;
-
 export interface TestNode {
   readonly node: StateNode;
   readonly store: ModelStore;
@@ -58,17 +56,6 @@ export async function settle(): Promise<void> {
   for (let turn = 0; turn < 4; turn++) {
     await new Promise<void>((resolve) => {
       setImmediate(resolve);
-    });
-  }
-}
-
-/** Waits until `test` is true, with a deadline. */
-export async function until(test: () => boolean): Promise<void> {
-  const deadline = Date.now() + WAIT_MS;
-  while (!test()) {
-    if (Date.now() > deadline) throw new Error('what was waited for did not happen');
-    await new Promise<void>((resolve) => {
-      setTimeout(resolve, 2);
     });
   }
 }

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
-import { eventually } from '../harness/cluster.ts';
 import { Client, runGochat, startUp } from '../harness/gochat.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const SENDS = 2000;
 

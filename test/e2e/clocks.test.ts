@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { type Cluster, eventually, startCluster } from '../harness/cluster.ts';
+import { type Cluster, startCluster } from '../harness/cluster.ts';
 import { FakeClock } from '../harness/fake-clock.ts';
 import { Client, signup } from '../harness/gochat.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const SAID = 20;
 

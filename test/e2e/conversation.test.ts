@@ -40,10 +40,10 @@ describe.each([
   let system: System;
   beforeAll(async () => {
     system = await start();
-  }, 90_000);
+  });
   afterAll(async () => {
     await system?.[Symbol.asyncDispose]();
-  }, 60_000);
+  });
 
   test('direct messages: both ways, in order, acked, on different gateways where there are two', async () => {
     await Promise.all([signup(system.left, 'ann'), signup(system.left, 'bob')]);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { eventually } from '../harness/cluster.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/gochat', import.meta.url));
 const PORTS = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);

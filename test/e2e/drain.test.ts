@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { type Cluster, eventually, startCluster } from '../harness/cluster.ts';
+import { type Cluster, startCluster } from '../harness/cluster.ts';
 import { Client, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
 import { eventsOf, expectEverything, lineOf } from './hall.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const SENDERS = ['ann', 'bob', 'cleo', 'dan'] as const;
 const SENDS_EACH = 500;

@@ -1,8 +1,9 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Cluster, eventually, startCluster } from '../harness/cluster.ts';
+import { type Cluster, startCluster } from '../harness/cluster.ts';
 import { Client, signup } from '../harness/gochat.ts';
 import { type Services, startServices } from '../harness/services.ts';
+import { eventually } from '../harness/eventually.ts';
 
 // Engines of this file's own: they are stopped and started under a system that runs on.
 let services: Services;
@@ -16,7 +17,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
   await services?.[Symbol.asyncDispose]();
-}, 60_000);
+});
 
 /** Waits until each state node says that it has its engines, or that it lacks one. */
 const allSay = (status: 200 | 503) =>
@@ -54,7 +55,7 @@ describe('an engine that is gone for a while', () => {
     expect(talk.right.texts()).toEqual(['before']);
 
     await services.start('postgres');
-    await eventually('three more acks', async () => sentCount(talk.left) === 4, 60_000);
+    await eventually('three more acks', async () => sentCount(talk.left) === 4);
     await talk.right.event('message', (event) => event['text'] === 'three');
     expect(talk.right.texts()).toEqual(['before', 'one', 'two', 'three']);
     await allSay(200);

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { encodeFrame, FrameType } from '../../proto/client.ts';
-import { eventually } from '../harness/cluster.ts';
 import { signup, startUp } from '../harness/gochat.ts';
 import { RawClient, tokenOf } from '../harness/raw-client.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const PING = encodeFrame(FrameType.PING, 7, 0n);
 const BALANCER = '127.0.0.9';

@@ -27,7 +27,7 @@ beforeAll(async () => {
   bystander = new Client(up, 'demo', '111111');
   bystander.say('/dm test begin');
   await bystander.event('sent');
-}, 60_000);
+});
 
 afterEach(async () => {
   // Whatever was done, the others chat on.

@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../common/mod.ts';
 import { openRegistry, type Registration, type Registry } from '../../crpc/mod.ts';
-import { eventually } from '../harness/cluster.ts';
 import { type RunningServer, startServer } from '../harness/gochat.ts';
 import { type Services, startServices } from '../harness/services.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const REPORT_MS = 1000;
 const USERS = Array.from({ length: 20 }, (_, i) => `user-${i}`);

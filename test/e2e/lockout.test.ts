@@ -11,7 +11,7 @@ let up: Awaited<ReturnType<typeof startUp>>;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'gochat-lockout-'));
   up = await startUp(folder, ['--trust-proxy', '127.0.0.1']);
-}, 60_000);
+});
 
 afterAll(async () => {
   await up?.[Symbol.asyncDispose]();

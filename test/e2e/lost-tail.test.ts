@@ -2,9 +2,10 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import { FaultProxy } from '../chaos/fault-proxy.ts';
 import { Random } from '../chaos/random.ts';
-import { eventually, startCluster } from '../harness/cluster.ts';
+import { startCluster } from '../harness/cluster.ts';
 import { Client, signup } from '../harness/gochat.ts';
 import { freePorts } from '../harness/services.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const [HERE, THERE] = ['127.0.0.1', '127.0.0.2'];
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
-import { eventually, startCluster } from '../harness/cluster.ts';
+import { startCluster } from '../harness/cluster.ts';
 import { Client, type RunningServer, signup, startServer } from '../harness/gochat.ts';
 import { eventsOf, expectEverything, lineOf } from './hall.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const SENDERS = ['ann', 'bob', 'cleo', 'dan'] as const;
 /** One half while a node joins, one while one leaves. */

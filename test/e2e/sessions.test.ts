@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GochatClient, tcpTransport, webSocketTransport } from '../../client/mod.ts';
-import { type Cluster, eventually, pinned, startCluster } from '../harness/cluster.ts';
+import { type Cluster, pinned, startCluster } from '../harness/cluster.ts';
 import { helloFrame, RawClient, tokenOf } from '../harness/raw-client.ts';
 import { Client, type Doors, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const PHONE = ['--device', 'phone'];
 
@@ -21,7 +22,7 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     await left?.[Symbol.asyncDispose]();
     await right?.[Symbol.asyncDispose]();
     await cluster?.[Symbol.asyncDispose]();
-  }, 60_000);
+  });
 
   const ended = async (client: Client) => (await client.event('disconnected'))['code'];
   const kick = (...args: string[]) =>

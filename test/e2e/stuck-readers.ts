@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeFrame, framePayload, FrameType, Message, Send } from '../../proto/client.ts';
-import { eventually } from '../harness/cluster.ts';
 import { type Doors, startUp } from '../harness/gochat.ts';
 import { RawClient, tokenOf } from '../harness/raw-client.ts';
+import { eventually } from '../harness/eventually.ts';
 
 /** What the scenario reports. */
 export interface StuckReport {

@@ -6,8 +6,9 @@ import { expect, onTestFinished, test } from 'vitest';
 import { Authority } from '../../crpc/testing/certificates.ts';
 import { TestEtcd } from '../../crpc/testing/etcd.ts';
 import { RedisProcess } from '../../state/testing/redis-process.ts';
-import { eventually, freshDatabase } from '../harness/cluster.ts';
+import { freshDatabase } from '../harness/cluster.ts';
 import { Client, runGochat, signup, startServer, startUp } from '../harness/gochat.ts';
+import { eventually } from '../harness/eventually.ts';
 
 function scratch(): string {
   const folder = mkdtempSync(join(tmpdir(), 'gochat-e2e-'));
@@ -61,7 +62,7 @@ test('TLS: clients on tcps and wss talk, strangers to the authority are told, HU
   expect(await certificateOf(gateway, authority.ca)).toBe('first');
   install('second');
   up.process.signal('SIGHUP');
-  await expect.poll(() => certificateOf(gateway, authority.ca), { timeout: 20_000 }).toBe('second');
+  await expect.poll(() => certificateOf(gateway, authority.ca)).toBe('second');
   ann.say('still here');
   await bob.event('message', ({ text }) => text === 'still here');
 });

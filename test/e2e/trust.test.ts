@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Authority } from '../../crpc/testing/certificates.ts';
 import { OtlpCollector } from '../../crpc/testing/otlp-collector.ts';
-import { eventually, freshDatabase, sharedEngines } from '../harness/cluster.ts';
+import { freshDatabase, sharedEngines } from '../harness/cluster.ts';
 import { type RunningServer, runGochat, signup, startServer } from '../harness/gochat.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const authority = new Authority();
 afterAll(() => authority[Symbol.dispose]());

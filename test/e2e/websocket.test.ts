@@ -27,11 +27,11 @@ test("docs/protocol.md's chat in JSON talks with a user on TCP", { timeout: 60_0
   let printed = '';
   for (const stream of [chat.stdout, chat.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => (printed += text));
-  await expect.poll(() => printed, { timeout: 30_000 }).toContain('SENT');
+  await expect.poll(() => printed).toContain('SENT');
 
   await using ann = new Client(up, 'ann');
   await ann.event('synced');
   ann.say('/join lobby', 'hello from TCP');
   expect(await ann.event('message', ({ from }) => from === 'demo')).toMatchObject({ text: 'hello' });
-  await expect.poll(() => printed, { timeout: 30_000 }).toContain('MESSAGE ann hello from TCP');
+  await expect.poll(() => printed).toContain('MESSAGE ann hello from TCP');
 });

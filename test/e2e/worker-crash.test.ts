@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { eventually } from '../harness/cluster.ts';
 import { Client, signup, startUp } from '../harness/gochat.ts';
 import { INSPECTABLE, Inspector } from '../harness/inspector.ts';
 import { eventsOf, expectEverything, lineOf } from './hall.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const SENDERS = ['ann', 'bob', 'cleo', 'dan'] as const;
 const READER = 'eve';

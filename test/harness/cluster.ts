@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { type Doors, type RunningServer, startServer } from './gochat.ts';
+import { eventually } from './eventually.ts';
 
 export interface Cluster extends Doors, AsyncDisposable {
   readonly env: Record<string, string>;
@@ -152,17 +153,4 @@ async function reachable(api: string): Promise<void> {
     });
     return answer.status === 401;
   });
-}
-
-/** Asks every 50 ms until the answer is yes. */
-export async function eventually(
-  what: string,
-  ask: () => Promise<boolean>,
-  deadlineMs = 60_000,
-): Promise<void> {
-  const end = performance.now() + deadlineMs;
-  while (!(await ask())) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${deadlineMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }

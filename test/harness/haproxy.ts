@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { eventually } from './cluster.ts';
+import { eventually } from './eventually.ts';
 
 const INSTALL = new URL('../../scripts/install-haproxy.sh', import.meta.url).pathname;
 const PROGRAM = '/usr/sbin/haproxy';

@@ -5,14 +5,14 @@ import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type ConversationId, silentLogger as logger } from '../../../common/mod.ts';
 import { startServices } from '../../../test/harness/services.ts';
 import { openStore } from '../mod.ts';
 import { scratchPostgres, World } from '../contract/scratch.contract.ts';
+import { eventually } from '../../../test/harness/eventually.ts';
 
 const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
-const SECONDS_20 = { timeout: 20_000 };
 
 async function connect(url: string): Promise<pg.Client> {
   const client = new pg.Client(url);
@@ -32,11 +32,11 @@ describe('PostgreSQL', () => {
     const other = await connect(scratch.url);
     await other.query(`begin; select from conversations where id = ${high} for update`);
     const append = world.store.append([world.draft(low, user), world.draft(high, user)]);
-    await vi.waitFor(async () => {
+    await eventually('one waits for a transaction', async () => {
       expect(
         await scratch.query("select from pg_locks where not granted and locktype = 'transactionid'"),
       ).toHaveLength(1);
-    }, SECONDS_20);
+    });
     // Who has waited for longest when the circle closes is ended: as a rule the append.
     const [circle] = await Promise.allSettled([
       other.query(`select from conversations where id = ${low} for update`),
@@ -48,10 +48,7 @@ describe('PostgreSQL', () => {
       { ok: true, seq: 1, duplicate: false },
     ]);
     const deadlocks = 'select deadlocks from pg_stat_database where datname = current_database()';
-    await vi.waitFor(
-      async () => expect(await scratch.query(deadlocks)).toEqual([{ deadlocks: 1n }]),
-      SECONDS_20,
-    );
+    await expect.poll(() => scratch.query(deadlocks)).toEqual([{ deadlocks: 1n }]);
     await other.end();
     await world.store.close();
   });
@@ -68,9 +65,7 @@ describe('PostgreSQL', () => {
     const erasing = (async () => {
       while (await world.store.eraseDeleted(1000));
     })();
-    await vi.waitFor(async () => {
-      expect(await scratch.query('select from pg_locks where not granted')).not.toEqual([]);
-    }, SECONDS_20);
+    await expect.poll(() => scratch.query('select from pg_locks where not granted')).not.toEqual([]);
     await other.query('rollback');
     await erasing;
     expect(await scratch.query('select from messages union all select from conversations')).toEqual([]);
@@ -97,14 +92,14 @@ describe('PostgreSQL', () => {
     const other = await connect(scratch.url);
     await other.query(`begin; update conversations set last_seq = last_seq where id = ${room}`);
     const append = world.store.append([world.draft(room, user)]);
-    await vi.waitFor(async () => {
+    await eventually('one waits for a transaction', async () => {
       expect(
         await scratch.query("select from pg_locks where not granted and locktype = 'transactionid'"),
       ).toHaveLength(1);
-    }, SECONDS_20);
+    });
     await other.query('commit');
     expect(await append).toMatchObject([{ ok: true, seq: 1, duplicate: false }]);
-    await vi.waitFor(async () => expect(await rollbacks()).toBeGreaterThan(before), SECONDS_20);
+    await expect.poll(rollbacks).toBeGreaterThan(before);
     await other.end();
     await world.store.close();
   });

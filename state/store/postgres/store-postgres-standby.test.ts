@@ -1,13 +1,13 @@
 /** PostgreSQL with a synchronous standby: a commit that is acknowledged is on both. */
-import { beforeAll, afterAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, afterAll, describe, expect, test } from 'vitest';
 import { type ConversationId, silentLogger as logger, type UserId } from '../../../common/mod.ts';
 import { type Services, startServices } from '../../../test/harness/services.ts';
 import { execute, Standby } from '../../../test/harness/standby.ts';
 import { openStore } from '../mod.ts';
 import { World } from '../contract/scratch.contract.ts';
+import { eventually } from '../../../test/harness/eventually.ts';
 
 const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
-const WAIT = { timeout: 30_000, interval: 50 };
 
 /** The database of GoChat on several servers. */
 function urlOf(services: Services, standby: Standby): string {
@@ -56,13 +56,13 @@ test('the primary is killed under load, the standby promoted: nothing that was a
   const load = [...worlds.map((world, i) => send(world, users[i] as UserId)), signUp()];
   const more = (count: number) => {
     const goal = acked.size + count;
-    return vi.waitFor(() => expect(acked.size, 'acknowledged messages').toBeGreaterThan(goal), WAIT);
+    return expect.poll(() => acked.size, { message: 'acknowledged messages' }).toBeGreaterThan(goal);
   };
   await more(200);
   const standbys = 'select sync_state from pg_stat_replication';
   expect(await execute(standby.admin, standbys)).toEqual([{ sync_state: 'sync' }]);
   await services.kill('postgres');
-  await vi.waitFor(() => expect(failed.length, 'refused appends').toBeGreaterThan(0), WAIT);
+  await expect.poll(() => failed.length, { message: 'refused appends' }).toBeGreaterThan(0);
   await standby.promote();
   await more(200);
   done.abort();
@@ -108,13 +108,13 @@ describe('a commit whose wait for the standby is cancelled', () => {
       const outcome = Promise.allSettled([work()]).finally(() => {
         isDone = true;
       });
-      await vi.waitFor(async () => {
+      await eventually('the call is answered', async () => {
         await execute(
           standby.admin,
           "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'",
         );
-        expect(isDone, 'the call is answered').toBe(true);
-      }, WAIT);
+        return isDone;
+      });
       return (await outcome)[0];
     } finally {
       await standby.resume();

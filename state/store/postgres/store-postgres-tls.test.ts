@@ -58,4 +58,4 @@ test('an authority is given: the certificate and its name are checked; without o
   await expect(openStore(named, { logger, tls: files(authority) })).rejects.toEqual(
     refused(/does not support SSL/),
   );
-}, 60_000);
+});

@@ -1,6 +1,6 @@
 /** What only the PostgreSQL store has to stand: lost connections, restarts, a frozen or read-only server. */
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ConversationId, silentLogger as logger } from '../../../common/mod.ts';
 import { type Services, startServices } from '../../../test/harness/services.ts';
 import { type Draft, openStore } from '../mod.ts';
@@ -9,6 +9,7 @@ import { sync } from './reader.ts';
 import type { Statement } from '../sql.ts';
 import { parsePostgresUrl } from './url.ts';
 import { type Scratch, scratchPostgres, World } from '../contract/scratch.contract.ts';
+import { eventually } from '../../../test/harness/eventually.ts';
 
 const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
 const TERMINATE =
@@ -233,7 +234,7 @@ describe('a server that stops', () => {
     await expect(world.store.append([world.draft(room, user)])).rejects.toEqual(unavailable);
     await expect(world.store.ping()).rejects.toEqual(unavailable);
     await services.start('postgres');
-    await vi.waitFor(() => world.store.ping(), { timeout: 20_000 });
+    await eventually(() => world.store.ping());
     const page = await world.store.history(user, room, 0, 1000);
     expect(page?.messages.map(({ seq }) => seq)).toEqual(
       Array.from({ length: 100 }, (_, index) => index + 1),
@@ -262,7 +263,7 @@ describe('a server that stops', () => {
     } finally {
       await services.resume('postgres');
     }
-    await vi.waitFor(() => world.store.ping(), { timeout: 20_000 });
+    await eventually(() => world.store.ping());
     await appendAtLast(world, [world.draft(room, user)]);
     await world.store.close();
   });
@@ -339,7 +340,7 @@ describe('a server with other settings', () => {
     await expect(world.store.append([world.draft(locked, user)])).rejects.toEqual(unavailable);
     expect(await world.store.append([world.draft(free, user)])).toMatchObject([{ seq: 1 }]);
     await client.end();
-    await vi.waitFor(() => appendAtLast(world, [world.draft(locked, user)]), { timeout: 10_000 });
+    await eventually(() => appendAtLast(world, [world.draft(locked, user)]));
     await world.store.close();
   });
 });
@@ -384,7 +385,7 @@ describe('appends that wait for others', () => {
     await client.connect();
     await client.query(`begin; ${script}`);
     const appended = world.store.append(drafts);
-    await vi.waitFor(async () => {
+    await eventually('one waits for a lock', async () => {
       const waiting = `select pid from pg_stat_activity
         where wait_event_type = 'Lock' and datname = current_database()`;
       expect(await scratch.query(waiting)).toHaveLength(1);
