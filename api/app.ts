@@ -25,7 +25,7 @@ import { collectMethods } from './other-methods.ts';
 import { authRoutes } from './routes/auth.ts';
 import { roomRoutes } from './routes/rooms.ts';
 import { Health } from './schemas.ts';
-import type { StateClient } from './state-client.ts';
+import type { State } from './state.ts';
 
 /** Largest request headers: a token and a browser's own fit well. Bytes. */
 const MAX_HEADER_BYTES = 16_384;
@@ -33,7 +33,7 @@ const MAX_HEADER_BYTES = 16_384;
 const DOCS = '/docs';
 
 export interface AppOptions {
-  readonly state: StateClient;
+  readonly state: State;
   readonly logger: Logger;
   readonly proxies: TrustedProxies;
   readonly cors: Cors;

@@ -1,7 +1,9 @@
 /** Who makes a request, by the access token that it carries. */
 import type { FastifyRequest } from 'fastify';
 import { bearerToken, GochatError } from '../common/mod.ts';
-import type { Caller } from './state-client.ts';
+
+/** The metadata that name the caller to state, which verifies the token. */
+export type Caller = { readonly authorization: string };
 
 /** @throws GochatError TOKEN_MISSING */
 export function caller(request: FastifyRequest): Caller {

@@ -11,8 +11,7 @@ import {
 } from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import { type App, createApp } from './app.ts';
-import type { StateClient } from './state-client.ts';
-import { CrpcStateClient } from './state-client-crpc.ts';
+import { State } from './state.ts';
 
 export interface ApiOptions {
   /** @default 'api' */
@@ -46,7 +45,7 @@ export class ApiServer implements Server {
   readonly #port: number;
   readonly #options: ApiOptions;
   readonly #logger: Logger;
-  #state: StateClient | undefined;
+  #state: State | undefined;
   #app: App | undefined;
   #address = '';
   #draining = false;
@@ -73,7 +72,7 @@ export class ApiServer implements Server {
       trustProxy = '',
       corsOrigins = '',
     } = this.#options;
-    const state = new CrpcStateClient({ registry, deadlineMs, clusterToken, tls, logger: this.#logger });
+    const state = new State({ registry, deadlineMs, clusterToken, tls, logger: this.#logger });
     this.#state = state;
     this.#app = await createApp({
       state,
@@ -108,7 +107,7 @@ export class ApiServer implements Server {
     this.#draining = true;
     this.#app?.server.closeAllConnections();
     await this.#app?.close();
-    await this.#state?.close();
+    this.#state?.close();
   });
 
   [Symbol.asyncDispose](): Promise<void> {

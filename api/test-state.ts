@@ -10,8 +10,8 @@ export const ROOM = 7_212_345_678_901_234_567n;
 
 export interface TestState extends AsyncDisposable {
   readonly registry: MemoryRegistry;
-  /** What was asked, newest last. */
-  readonly asked: { method: string; input: unknown }[];
+  /** What was asked, newest last: the rpc and its input, or the call of REQUEST, its key and its fields. */
+  readonly asked: { method: string; key?: bigint; input: unknown }[];
   /** Makes each call from now on fail. */
   failWith(error: Error | undefined): void;
   /** Makes the next call fail. */
@@ -24,14 +24,14 @@ export interface TestState extends AsyncDisposable {
 /** Starts the server; `messages` is how many the room holds. */
 export async function startState(messages = 0): Promise<TestState> {
   const registry = new MemoryRegistry(`memory://${randomUUID()}`);
-  const asked: { method: string; input: unknown }[] = [];
+  const asked: { method: string; key?: bigint; input: unknown }[] = [];
   let failure: Error | undefined;
   let nextFailure: Error | undefined;
   let isHanging = false;
   const answer =
     <I, O>(needsToken: boolean, make: (input: I) => O) =>
     async (input: I, context: CallContext): Promise<O> => {
-      asked.push({ method: context.method.split('/').at(-1) ?? '', input });
+      asked.push(describeAsked(context.method.split('/').at(-1) ?? '', input));
       const failed = nextFailure ?? failure;
       nextFailure = undefined;
       if (failed) throw failed;
@@ -40,8 +40,6 @@ export async function startState(messages = 0): Promise<TestState> {
         throw new GochatError('TOKEN_INVALID');
       return make(input);
     };
-  const room = { id: ROOM, kind: client.ConversationKind.CONVERSATION_KIND_ROOM, name: 'lobby' };
-  const conversation = client.Conversation.create({ ...room, lastSeq: 9n, unread: 4n });
   const server = new CrpcServer({ logger: silentLogger })
     .addService(state.AccountServiceService, {
       signup: answer(false, ({ name }: state.SignupRequest) => ({ user: 42n, name })),
@@ -52,35 +50,12 @@ export async function startState(messages = 0): Promise<TestState> {
       logout: answer(true, () => ({})),
     })
     .addService(state.ChatServiceService, {
-      createRoom: answer(true, ({ name }: state.CreateRoomRequest) => ({ ...conversation, name })),
-      joinRoom: answer(true, ({ room }: state.JoinRoomRequest) => {
-        if (room !== ROOM) throw new GochatError('ROOM_NOT_FOUND', { details: { name: String(room) } });
-        return conversation;
-      }),
-      leaveRoom: answer(true, ({ room }: state.LeaveRoomRequest) => {
-        if (room !== ROOM) throw new GochatError('NOT_A_MEMBER');
-        return {};
-      }),
-      removeMember: answer(true, ({ user }: state.RemoveMemberRequest) => {
-        if (user === 'nobody') throw new GochatError('USER_NOT_FOUND', { details: { name: user } });
-        return {};
-      }),
-      deleteRoom: answer(true, ({ room }: state.DeleteRoomRequest) => {
-        if (room !== ROOM) throw new GochatError('NOT_OWNER');
-        return {};
-      }),
-      listRooms: answer(true, ({ after }: state.ListRoomsRequest) => ({
-        rooms: [{ id: after + 5n, name: 'lobby', members: 3, joined: true, lastSeq: 9n, unread: 4n }],
-        more: after === 0n,
-      })),
-      getMessages: answer(true, ({ beforeSeq, limit }: state.GetMessagesRequest) => {
-        const end = beforeSeq === 0n ? messages : Number(beforeSeq) - 1;
-        const first = Math.max(1, end - limit + 1);
-        return {
-          messages: Array.from({ length: Math.max(0, end - first + 1) }, (_, i) => testMessage(first + i)),
-          more: first > 1,
-        };
-      }),
+      call: answer(
+        true,
+        ({ key, request }: state.CallRequest): client.Response => ({
+          result: answerCall(key, request?.call, messages),
+        }),
+      ),
     });
   await server.start();
   const endpoint = { id: randomUUID(), address: server.address, weight: 1, zone: '', version: '1' };
@@ -101,6 +76,52 @@ export async function startState(messages = 0): Promise<TestState> {
       await registry.close();
     },
   };
+}
+
+function describeAsked(method: string, input: unknown): TestState['asked'][number] {
+  if (method !== 'Call') return { method, input };
+  const { key, request } = input as state.CallRequest;
+  const call = request?.call as { $case: string } & Record<string, unknown>;
+  return { method: call.$case, key, input: call[call.$case] };
+}
+
+function answerCall(key: bigint, call: client.Request['call'], messages: number): client.Response['result'] {
+  const room = { id: ROOM, kind: client.ConversationKind.CONVERSATION_KIND_ROOM, name: 'lobby' };
+  const conversation = client.Conversation.create({ ...room, lastSeq: 9n, unread: 4n });
+  switch (call?.$case) {
+    case 'createRoom':
+      return { $case: 'conversation', conversation: { ...conversation, name: call.createRoom.name } };
+    case 'joinRoom': {
+      const { room: name } = call.joinRoom;
+      if (name !== String(ROOM)) throw new GochatError('ROOM_NOT_FOUND', { details: { name } });
+      return { $case: 'conversation', conversation };
+    }
+    case 'leaveRoom':
+      if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
+      return { $case: 'done', done: {} };
+    case 'removeMember': {
+      const { user: name } = call.removeMember;
+      if (name === 'nobody') throw new GochatError('USER_NOT_FOUND', { details: { name } });
+      return { $case: 'done', done: {} };
+    }
+    case 'deleteRoom':
+      if (key !== ROOM) throw new GochatError('NOT_OWNER');
+      return { $case: 'done', done: {} };
+    case 'listRooms': {
+      const { after } = call.listRooms;
+      const listed = { id: after + 5n, name: 'lobby', members: 3, joined: true, lastSeq: 9n, unread: 4n };
+      return { $case: 'rooms', rooms: { rooms: [listed], more: after === 0n } };
+    }
+    case 'getHistory': {
+      const { beforeSeq, limit } = call.getHistory;
+      const end = beforeSeq === 0n ? messages : Number(beforeSeq) - 1;
+      const first = Math.max(1, end - limit + 1);
+      const page = Array.from({ length: Math.max(0, end - first + 1) }, (_, i) => testMessage(first + i));
+      return { $case: 'history', history: { messages: page, more: first > 1 } };
+    }
+    default:
+      return undefined;
+  }
 }
 
 function testMessage(seq: number): client.Message {

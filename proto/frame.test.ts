@@ -14,6 +14,7 @@ import {
   HEADER_BYTES,
   MIN_FRAME_BYTES,
 } from './client.ts';
+import { MESSAGES } from './gen/json-shapes.ts';
 
 const MAX = 262_144;
 const MUTATIONS = 100_000;
@@ -151,8 +152,8 @@ describe('golden vectors', () => {
       new Set(
         frameVectors.filter((v) => v.message === message).map(({ payload }) => Object.keys(payload ?? {})[0]),
       );
-    expect(cases('Request').size).toBe(10);
-    expect(cases('Response').size).toBe(6);
+    expect(cases('Request')).toEqual(new Set(Object.keys(MESSAGES.Request.fields)));
+    expect(cases('Response')).toEqual(new Set(Object.keys(MESSAGES.Response.fields)));
   });
 
   test.each(streamVectors)('$name: the stream is cut as the vector says', (vector) => {

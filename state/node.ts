@@ -12,6 +12,7 @@ import { Accounts } from './identity/accounts.ts';
 import { Membership } from './chat/membership.ts';
 import { Passwords } from './identity/passwords.ts';
 import { Receipts } from './chat/receipts.ts';
+import { callHandlers } from './chat/calls.ts';
 import { Requests } from './chat/requests.ts';
 import { Rooms } from './chat/rooms.ts';
 import { Fanout } from './delivery/fanout.ts';
@@ -121,7 +122,10 @@ export class StateNode {
       logger,
       nextConversation: () => ids.next() as ConversationId,
     });
-    this.requests = new Requests(this.rooms, this.membership, metrics, limits);
+    this.requests = new Requests(
+      callHandlers({ rooms: this.rooms, membership: this.membership, metrics }),
+      limits,
+    );
     this.accounts = new Accounts({
       store,
       hot,

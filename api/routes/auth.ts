@@ -4,10 +4,10 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { TrustedProxies } from '../../common/mod.ts';
 import { caller } from '../caller.ts';
 import { Credentials, Done, LoginAnswer, LogoutBody, SignupAnswer } from '../schemas.ts';
-import type { StateClient } from '../state-client.ts';
+import type { State } from '../state.ts';
 import { errors } from './responses.ts';
 
-export function authRoutes(state: StateClient, proxies: TrustedProxies): FastifyPluginAsyncZod {
+export function authRoutes(state: State, proxies: TrustedProxies): FastifyPluginAsyncZod {
   return async (app) => {
     app.post(
       '/auth/signup',
@@ -21,7 +21,7 @@ export function authRoutes(state: StateClient, proxies: TrustedProxies): Fastify
         },
       },
       async (request, reply) => {
-        const made = await state.signup({ ...request.body, address: proxies.clientOf(request.raw) });
+        const made = await state.accounts.signup({ ...request.body, address: proxies.clientOf(request.raw) });
         return reply.code(201).send({ user: { id: String(made.user), name: made.name } });
       },
     );
@@ -38,7 +38,7 @@ export function authRoutes(state: StateClient, proxies: TrustedProxies): Fastify
         },
       },
       async (request) => {
-        const login = await state.login({ ...request.body, address: proxies.clientOf(request.raw) });
+        const login = await state.accounts.login({ ...request.body, address: proxies.clientOf(request.raw) });
         const expiresAtMs = Number(login.expiresAtMs);
         return {
           token: login.token,
@@ -62,7 +62,8 @@ export function authRoutes(state: StateClient, proxies: TrustedProxies): Fastify
         },
       },
       async (request) => {
-        await state.logout(caller(request), { everywhere: request.body?.everywhere ?? false });
+        const everywhere = request.body?.everywhere ?? false;
+        await state.accounts.logout({ everywhere }, { metadata: caller(request) });
         return { status: 'ok' } as const;
       },
     );

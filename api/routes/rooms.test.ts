@@ -150,11 +150,11 @@ describe('leaving, removing, deleting', () => {
       await api.delete(`/rooms/${ROOM}`),
     ])
       expect([answer.status, answer.body]).toEqual([200, { status: 'ok' }]);
-    expect(api.state.asked.map(({ method, input }) => [method, input])).toEqual([
-      ['LeaveRoom', { room: ROOM }],
-      ['RemoveMember', { room: ROOM, user: 'bob' }],
-      ['RemoveMember', { room: ROOM, user: '77' }],
-      ['DeleteRoom', { room: ROOM }],
+    expect(api.state.asked).toEqual([
+      { method: 'leaveRoom', key: ROOM, input: {} },
+      { method: 'removeMember', key: ROOM, input: { user: 'bob' } },
+      { method: 'removeMember', key: ROOM, input: { user: '77' } },
+      { method: 'deleteRoom', key: ROOM, input: {} },
     ]);
   });
 

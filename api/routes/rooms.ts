@@ -14,12 +14,12 @@ import {
   RoomsQuery,
 } from '../schemas.ts';
 import { caller } from '../caller.ts';
-import type { StateClient } from '../state-client.ts';
+import type { State } from '../state.ts';
 import { errors } from './responses.ts';
 
 const DONE = { status: 'ok' } as const;
 
-export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
+export function roomRoutes(state: State): FastifyPluginAsyncZod {
   return async (app) => {
     app.get(
       '/rooms',
@@ -33,7 +33,13 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
       },
       async (request) => {
         const { after, limit } = request.query;
-        const page = await state.listRooms(caller(request), { after: BigInt(after ?? 0), limit });
+        const listRooms = { after: BigInt(after ?? 0), limit };
+        const { rooms: page } = await state.call(
+          caller(request),
+          0n,
+          { $case: 'listRooms', listRooms },
+          'rooms',
+        );
         const last = page.rooms.at(-1);
         return {
           rooms: page.rooms.map((room) => ({
@@ -60,11 +66,15 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
         },
       },
       async (request, reply) => {
-        const room = await state.createRoom(caller(request), {
-          name: request.body.name,
-          hideHistory: request.body.history === 'since-joined',
-        });
-        return reply.code(201).send(toConversation(room));
+        const { name, history } = request.body;
+        const createRoom = { name, hideHistory: history === 'since-joined' };
+        const { conversation } = await state.call(
+          caller(request),
+          0n,
+          { $case: 'createRoom', createRoom },
+          'conversation',
+        );
+        return reply.code(201).send(toConversation(conversation));
       },
     );
 
@@ -78,8 +88,16 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
           response: { 200: Conversation, ...errors('bad', 'unauthenticated', 'missing', 'limited') },
         },
       },
-      async (request) =>
-        toConversation(await state.joinRoom(caller(request), { room: BigInt(request.params.id) })),
+      async (request) => {
+        const joinRoom = { room: request.params.id };
+        const { conversation } = await state.call(
+          caller(request),
+          0n,
+          { $case: 'joinRoom', joinRoom },
+          'conversation',
+        );
+        return toConversation(conversation);
+      },
     );
 
     app.post(
@@ -94,7 +112,12 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
         },
       },
       async (request) => {
-        await state.leaveRoom(caller(request), { room: BigInt(request.params.id) });
+        await state.call(
+          caller(request),
+          BigInt(request.params.id),
+          { $case: 'leaveRoom', leaveRoom: {} },
+          'done',
+        );
         return DONE;
       },
     );
@@ -111,7 +134,12 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
       },
       async (request) => {
         const { id, user } = request.params;
-        await state.removeMember(caller(request), { room: BigInt(id), user });
+        await state.call(
+          caller(request),
+          BigInt(id),
+          { $case: 'removeMember', removeMember: { user } },
+          'done',
+        );
         return DONE;
       },
     );
@@ -127,7 +155,12 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
         },
       },
       async (request) => {
-        await state.deleteRoom(caller(request), { room: BigInt(request.params.id) });
+        await state.call(
+          caller(request),
+          BigInt(request.params.id),
+          { $case: 'deleteRoom', deleteRoom: {} },
+          'done',
+        );
         return DONE;
       },
     );
@@ -148,11 +181,13 @@ export function roomRoutes(state: StateClient): FastifyPluginAsyncZod {
       },
       async (request) => {
         const { before, limit } = request.query;
-        const page = await state.getMessages(caller(request), {
-          conversation: BigInt(request.params.id),
-          beforeSeq: BigInt(before ?? 0),
-          limit,
-        });
+        const getHistory = { beforeSeq: BigInt(before ?? 0), limit };
+        const { history: page } = await state.call(
+          caller(request),
+          BigInt(request.params.id),
+          { $case: 'getHistory', getHistory },
+          'history',
+        );
         const [oldest] = page.messages;
         return {
           messages: page.messages.map(toMessage),

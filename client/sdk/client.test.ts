@@ -672,6 +672,25 @@ describe('calls', () => {
     await expect(client.createRoom('attic')).rejects.toMatchObject({ code: 'NAME_TAKEN' });
   });
 
+  test('listRooms: all that there are, in pages', async () => {
+    const world = await makeWorld();
+    const den = world.gateway.chat.addRoom('den', world.bob);
+    world.gateway.say(world.room, world.bob, 'hello');
+    const client = makeClient(world);
+    await client.connect();
+    const first = await client.listRooms({ limit: 1 });
+    const id = world.room.toString();
+    expect(first).toEqual({
+      rooms: [{ id, name: 'lobby', members: 2, joined: true, lastSeq: 1, unread: 1 }],
+      more: true,
+    });
+    expect(await client.listRooms({ after: id })).toEqual({
+      rooms: [{ id: den.toString(), name: 'den', members: 1, joined: false, lastSeq: 0, unread: 0 }],
+      more: false,
+    });
+    await expect(client.listRooms({ after: 'x' })).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
+  });
+
   test('joinRoom: brings the newest messages of the room and then the new ones', async () => {
     const world = await makeWorld();
     const den = world.gateway.chat.addRoom('den', world.bob);

@@ -11,6 +11,8 @@ import type {
   History,
   HistoryOptions,
   Member,
+  RoomList,
+  RoomListOptions,
   RoomOptions,
   Sent,
 } from './events.ts';
@@ -236,6 +238,11 @@ export class GochatClient {
   /** Lists the user's conversations, by descending activity. */
   listConversations(): Promise<readonly Conversation[]> {
     return this.#conversations.list();
+  }
+
+  /** Lists all rooms that there are, by ascending id, in pages. */
+  listRooms(options: RoomListOptions = {}): Promise<RoomList> {
+    return this.#conversations.rooms(options);
   }
 
   /** Returns what is known of a conversation; each that a message came from is. */

@@ -1,9 +1,9 @@
 /** What a user asks about conversations: opening them, who is in them, what was said. */
 import type { Conversation as WireConversation } from '../../proto/client.ts';
 import { ConversationKind } from '../../proto/client.ts';
-import { toChatMessage, toConversation, toKey } from './convert.ts';
+import { toChatMessage, toConversation, toKey, toRoom } from './convert.ts';
 import { ClientError } from './errors.ts';
-import type { Conversation, History, HistoryOptions, Member } from './events.ts';
+import type { Conversation, History, HistoryOptions, Member, RoomList, RoomListOptions } from './events.ts';
 import type { Inbox } from './inbox.ts';
 import type { Call, Result } from './requests.ts';
 import type { Syncer } from './sync.ts';
@@ -34,7 +34,7 @@ export class Conversations {
   /** Opens a conversation, and begins to take in its messages where it is new to this client. */
   open(call: OpeningCall): Promise<Conversation> {
     return this.#syncer.holdWhile(async () => {
-      const { conversation: wire } = await this.#call(call, 'conversation');
+      const { conversation: wire } = await this.call(call, 'conversation');
       const isNew = !this.#inbox.knows(wire.id);
       const conversation = this.#inbox.adopt(wire, this.#beginning(wire));
       if (isNew) this.#syncer.want(false);
@@ -44,25 +44,31 @@ export class Conversations {
 
   /** Makes a call that changes who is in a room; resolves when its effect on this client has come. */
   async change(conversation: string, call: ChangingCall): Promise<void> {
-    await this.#call(call, 'done', conversation);
+    await this.call(call, 'done', conversation);
     this.#syncer.want(false);
     await this.#syncer.idle();
   }
 
   async list(): Promise<readonly Conversation[]> {
-    const result = await this.#call({ $case: 'listConversations', listConversations: {} }, 'conversations');
+    const result = await this.call({ $case: 'listConversations', listConversations: {} }, 'conversations');
     return result.conversations.conversations.map(toConversation);
+  }
+
+  async rooms({ after, limit = 50 }: RoomListOptions): Promise<RoomList> {
+    const listRooms = { after: after === undefined ? 0n : toKey(after), limit };
+    const { rooms } = await this.call({ $case: 'listRooms', listRooms }, 'rooms');
+    return { rooms: rooms.rooms.map(toRoom), more: rooms.more };
   }
 
   async history(conversation: string, options: HistoryOptions): Promise<History> {
     const getHistory = { beforeSeq: BigInt(options.beforeSeq ?? 0), limit: options.limit ?? 50 };
-    const result = await this.#call({ $case: 'getHistory', getHistory }, 'history', conversation);
+    const result = await this.call({ $case: 'getHistory', getHistory }, 'history', conversation);
     const messages = result.history.messages.map((message) => toChatMessage(conversation, message));
     return { messages, more: result.history.more };
   }
 
   async members(conversation: string): Promise<readonly Member[]> {
-    const result = await this.#call({ $case: 'getMembers', getMembers: {} }, 'members', conversation);
+    const result = await this.call({ $case: 'getMembers', getMembers: {} }, 'members', conversation);
     return result.members.members.map(({ user, name, online }) => ({ user: user.toString(), name, online }));
   }
 
@@ -75,7 +81,8 @@ export class Conversations {
     return Math.max(0, Number(lastSeq) - this.#joinBacklog);
   }
 
-  async #call<Case extends Result['$case']>(
+  /** Makes a call; `expected` is the case of its answer. */
+  async call<Case extends Result['$case']>(
     call: Call,
     expected: Case,
     conversation?: string,

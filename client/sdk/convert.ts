@@ -1,8 +1,8 @@
 /** Between the protocol's types (64-bit numbers) and the SDK's (decimal strings). */
-import type { Message, Conversation as WireConversation } from '../../proto/client.ts';
+import type { Message, Conversation as WireConversation, Room as WireRoom } from '../../proto/client.ts';
 import { ConversationKind } from '../../proto/client.ts';
 import { ClientError } from './errors.ts';
-import type { ChatMessage, Conversation } from './events.ts';
+import type { ChatMessage, Conversation, Room } from './events.ts';
 
 const MAX_U64 = 0xffff_ffff_ffff_ffffn;
 
@@ -41,6 +41,12 @@ export function toChatMessage(conversation: string, message: Message): ChatMessa
     text: message.text,
     atMs: Number(message.atMs),
   };
+}
+
+/** Turns the protocol's room into the SDK's. */
+export function toRoom(wire: WireRoom): Room {
+  const { id, name, members, joined, lastSeq, unread } = wire;
+  return { id: id.toString(), name, members, joined, lastSeq: Number(lastSeq), unread: Number(unread) };
 }
 
 /** A random number that is not 0. */

@@ -53,6 +53,32 @@ export interface Member {
   readonly online: boolean;
 }
 
+export interface RoomListOptions {
+  /** Only rooms with a greater id: the last one of the page before. @default from the first */
+  readonly after?: string;
+  /** 1 to 200. @default 50 */
+  readonly limit?: number;
+}
+
+/** A room as the list of all rooms has it; the user need not be in it. */
+export interface Room {
+  readonly id: string;
+  readonly name: string;
+  readonly members: number;
+  /** This user is in it. */
+  readonly joined: boolean;
+  readonly lastSeq: number;
+  /** Messages that this user may read and has not; 0 where not in it. */
+  readonly unread: number;
+}
+
+export interface RoomList {
+  /** Ascending by id. */
+  readonly rooms: readonly Room[];
+  /** There are rooms with greater ids. */
+  readonly more: boolean;
+}
+
 export interface HistoryOptions {
   /** Only messages before this seq; 0: from the newest. @default 0 */
   readonly beforeSeq?: number;

@@ -5,6 +5,7 @@ import type {
   Gone,
   Member,
   Message,
+  Room,
   Sync,
   SyncPage,
 } from '../../proto/client.ts';
@@ -57,6 +58,16 @@ export class FakeChat {
         return conversation;
     }
     return undefined;
+  }
+
+  rooms(user: bigint): Room[] {
+    return [...this.conversations.values()]
+      .filter(({ kind }) => kind === ConversationKind.CONVERSATION_KIND_ROOM)
+      .map(({ id, members }) => {
+        const { name, lastSeq, unread } = this.see(id, user);
+        const joined = members.has(user);
+        return { id, name, members: members.size, joined, lastSeq, unread: joined ? unread : 0n };
+      });
   }
 
   direct(a: bigint, b: bigint): bigint {

@@ -297,6 +297,12 @@ export class FakeGateway implements AsyncDisposable {
         const conversations = ids.map(({ id }) => chat.see(id, user));
         return { $case: 'conversations', conversations: { conversations } };
       }
+      case 'listRooms': {
+        const { after, limit } = call.listRooms;
+        const rooms = chat.rooms(user).filter(({ id }) => id > after);
+        const page = rooms.slice(0, limit || 50);
+        return { $case: 'rooms', rooms: { rooms: page, more: page.length < rooms.length } };
+      }
       case 'getHistory': {
         const log = chat.conversations.get(key)?.log ?? [];
         const { beforeSeq, limit } = call.getHistory;

@@ -1,29 +1,23 @@
-/** REQUEST frames: each call of the oneof to its answer. */
+/** Requests of clients and of the API server: each in its user's turn. */
 import { GochatError, type PlainErrorCode, type UserId } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
-import type { StateMetrics } from '../metrics.ts';
 import type { Caller } from '../session/location-map.ts';
+import { type CallHandlers, handle } from './calls.ts';
 import { FairQueue, type FairQueueLimits } from './fair-queue.ts';
-import type { Membership } from './membership.ts';
-import type { Rooms } from './rooms.ts';
 
 /** When to ask again after a refusal, ms. */
 export const BUSY_RETRY_MS = 200;
-/** What a call over crpc counts as, bytes: all are small. */
+/** What a request over crpc counts as, bytes: those of the API server are small. */
 const CALL_BYTES = 256;
 
-/** Answers requests of clients and calls of the API server, one of a user at a time. */
+/** Answers requests, one of a user at a time. */
 export class Requests {
-  readonly #rooms: Rooms;
-  readonly #membership: Membership;
-  readonly #metrics: StateMetrics;
+  readonly #handlers: CallHandlers;
   readonly #queue: FairQueue;
   #draining = false;
 
-  constructor(rooms: Rooms, membership: Membership, metrics: StateMetrics, limits: FairQueueLimits) {
-    this.#rooms = rooms;
-    this.#membership = membership;
-    this.#metrics = metrics;
+  constructor(handlers: CallHandlers, limits: FairQueueLimits) {
+    this.#handlers = handlers;
     this.#queue = new FairQueue(limits);
   }
 
@@ -37,12 +31,12 @@ export class Requests {
     this.#queue.add(user, bytes, work);
   }
 
-  /** Does what a user asks for, in its turn. @throws GochatError STATE_UNAVAILABLE, RATE_LIMITED, OVERLOADED, or as `work` */
-  call<T>(user: UserId, work: () => Promise<T>): Promise<T> {
-    const code = this.refusal(user);
+  /** Answers a request in its user's turn. @throws GochatError STATE_UNAVAILABLE, RATE_LIMITED, OVERLOADED, or as `answer` */
+  call(caller: Caller, key: bigint, request: client.Request): Promise<client.Response> {
+    const code = this.refusal(caller.user);
     if (code !== undefined) return Promise.reject(new GochatError(code, { retryAfterMs: BUSY_RETRY_MS }));
     return new Promise((resolve, reject) => {
-      this.take(user, CALL_BYTES, () => work().then(resolve, reject));
+      this.take(caller.user, CALL_BYTES, () => this.answer(caller, key, request).then(resolve, reject));
     });
   }
 
@@ -53,48 +47,10 @@ export class Requests {
   }
 
   /** Answers one request about the conversation `key`. @throws GochatError what the caller is to be told */
-  async answer(caller: Caller, key: bigint, request: client.Request): Promise<client.Response> {
-    return { result: await this.#call(caller, key, request.call) };
-  }
-
-  async #call(caller: Caller, key: bigint, call: client.Request['call']): Promise<client.Response['result']> {
-    const rooms = this.#rooms;
-    const membership = this.#membership;
-    const { user } = caller;
-    switch (call?.$case) {
-      case 'sync':
-        this.#metrics.syncs.add(1);
-        return { $case: 'sync', sync: await rooms.sync(caller, call.sync) };
-      case 'openDirect':
-        return {
-          $case: 'conversation',
-          conversation: await membership.openDirect(caller, call.openDirect.userName),
-        };
-      case 'createRoom': {
-        const { name, hideHistory } = call.createRoom;
-        return { $case: 'conversation', conversation: await membership.create(caller, name, hideHistory) };
-      }
-      case 'joinRoom':
-        return { $case: 'conversation', conversation: await membership.join(caller, call.joinRoom.room) };
-      case 'leaveRoom':
-        await membership.leave(caller, key);
-        return { $case: 'done', done: {} };
-      case 'removeMember':
-        await membership.remove(caller, key, call.removeMember.user);
-        return { $case: 'done', done: {} };
-      case 'deleteRoom':
-        await membership.delete(caller, key);
-        return { $case: 'done', done: {} };
-      case 'listConversations':
-        return { $case: 'conversations', conversations: await rooms.conversations(caller) };
-      case 'getHistory': {
-        const { beforeSeq, limit } = call.getHistory;
-        return { $case: 'history', history: await rooms.history(user, key, beforeSeq, limit) };
-      }
-      case 'getMembers':
-        return { $case: 'members', members: await rooms.members(user, key) };
-    }
+  async answer(caller: Caller, key: bigint, { call }: client.Request): Promise<client.Response> {
     // A call that this version does not know decodes as none.
-    throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The call of the REQUEST' } });
+    if (call === undefined)
+      throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The call of the REQUEST' } });
+    return { result: await handle(this.#handlers, caller, key, call) };
   }
 }

@@ -1,7 +1,7 @@
 /** What users ask about conversations: list them, read back, synchronise. */
 import { setImmediate } from 'node:timers/promises';
 import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
-import type { client, state } from '../../proto/mod.ts';
+import type { client } from '../../proto/mod.ts';
 import type { Caller } from '../session/location-map.ts';
 import type { Member, Store } from '../store/store.ts';
 import { CONVERSATION_BYTES, GONE_BYTES, PageBudget } from './page-budget.ts';
@@ -36,7 +36,7 @@ export class Rooms {
     return { conversations: list.map(toConversation) };
   }
 
-  async listRooms(user: UserId, after: bigint, limit: number): Promise<state.ListRoomsResponse> {
+  async listRooms(user: UserId, after: bigint, limit: number): Promise<client.Rooms> {
     if (after > MAX_ID) return { rooms: [], more: false };
     const page = await this.#options.store.listRooms(user, after as ConversationId, pageLimit(limit));
     return {

@@ -208,6 +208,10 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     );
     await http('DELETE', `/rooms/${cellar}`);
     await Promise.all([phone.sees('deleted cellar'), desk.sees('deleted cellar')]);
+    const named = async ({ client }: typeof phone) =>
+      (await client.listRooms()).rooms.filter(({ joined }) => joined).map(({ name }) => name);
+    expect(await named(phone)).toEqual(expect.arrayContaining(['garden', 'maxroom', 'attic']));
+    expect(await named(desk)).toEqual(await named(phone));
     await max.client.removeMember(joined.id, 'lea');
     await Promise.all([phone.sees('removed maxroom'), desk.sees('removed maxroom')]);
     // A device that comes later.

@@ -193,7 +193,10 @@ export interface Typing {
   stopped: boolean;
 }
 
-/** A call; the answer is a Response or a Nack with the same ref. */
+/**
+ * A call; the answer is a Response or a Nack with the same ref. Each is safe to repeat: when its answer is lost, who
+ * asked asks again.
+ */
 export interface Request {
   call:
     | { $case: "sync"; sync: Sync }
@@ -206,6 +209,7 @@ export interface Request {
     | { $case: "leaveRoom"; leaveRoom: LeaveRoom }
     | { $case: "removeMember"; removeMember: RemoveMember }
     | { $case: "deleteRoom"; deleteRoom: DeleteRoom }
+    | { $case: "listRooms"; listRooms: ListRooms }
     | undefined;
 }
 
@@ -221,6 +225,7 @@ export interface Response {
     | //
     /** To LeaveRoom, RemoveMember and DeleteRoom. */
     { $case: "done"; done: Done }
+    | { $case: "rooms"; rooms: Rooms }
     | undefined;
 }
 
@@ -361,6 +366,32 @@ export interface Member {
   user: bigint;
   name: string;
   online: boolean;
+}
+
+/** Lists all rooms that there are, whether the user is in them or not. */
+export interface ListRooms {
+  /** Rooms with a greater id; 0: from the first. */
+  after: bigint;
+  /** 1 to 200; 0: 50. */
+  limit: number;
+}
+
+export interface Rooms {
+  /** Ascending by id. */
+  rooms: Room[];
+  /** There are rooms with greater ids. */
+  more: boolean;
+}
+
+export interface Room {
+  id: bigint;
+  name: string;
+  members: number;
+  /** The user is in it. */
+  joined: boolean;
+  lastSeq: bigint;
+  /** Messages that the user may read and has not; 0 where the user is not in it. */
+  unread: bigint;
 }
 
 function createBaseHello(): Hello {
@@ -1673,6 +1704,9 @@ export const Request: MessageFns<Request> = {
       case "deleteRoom":
         DeleteRoom.encode(message.call.deleteRoom, writer.uint32(82).fork()).join();
         break;
+      case "listRooms":
+        ListRooms.encode(message.call.listRooms, writer.uint32(90).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1773,6 +1807,14 @@ export const Request: MessageFns<Request> = {
             message.call = { $case: "deleteRoom", deleteRoom: DeleteRoom.decode(reader, reader.uint32()) };
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.call = { $case: "listRooms", listRooms: ListRooms.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1854,6 +1896,12 @@ export const Request: MessageFns<Request> = {
         }
         break;
       }
+      case "listRooms": {
+        if (object.call?.listRooms !== undefined && object.call?.listRooms !== null) {
+          message.call = { $case: "listRooms", listRooms: ListRooms.fromPartial(object.call.listRooms) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -1883,6 +1931,9 @@ export const Response: MessageFns<Response> = {
         break;
       case "done":
         Done.encode(message.result.done, writer.uint32(50).fork()).join();
+        break;
+      case "rooms":
+        Rooms.encode(message.result.rooms, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -1949,6 +2000,14 @@ export const Response: MessageFns<Response> = {
             message.result = { $case: "done", done: Done.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.result = { $case: "rooms", rooms: Rooms.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2006,6 +2065,12 @@ export const Response: MessageFns<Response> = {
       case "done": {
         if (object.result?.done !== undefined && object.result?.done !== null) {
           message.result = { $case: "done", done: Done.fromPartial(object.result.done) };
+        }
+        break;
+      }
+      case "rooms": {
+        if (object.result?.rooms !== undefined && object.result?.rooms !== null) {
+          message.result = { $case: "rooms", rooms: Rooms.fromPartial(object.result.rooms) };
         }
         break;
       }
@@ -3440,6 +3505,267 @@ export const Member: MessageFns<Member> = {
     message.user = (object.user !== undefined && object.user !== null) ? BigInt(object.user) : 0n;
     message.name = object.name ?? "";
     message.online = object.online ?? false;
+    return message;
+  },
+};
+
+function createBaseListRooms(): ListRooms {
+  return { after: 0n, limit: 0 };
+}
+
+export const ListRooms: MessageFns<ListRooms> = {
+  encode(message: ListRooms, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.after !== 0n) {
+      if (BigInt.asUintN(64, message.after) !== message.after) {
+        throw new globalThis.Error("value provided for field message.after of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.after);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRooms {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRooms();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.after = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListRooms>, I>>(base?: I): ListRooms {
+    return ListRooms.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListRooms>, I>>(object: I): ListRooms {
+    const message = createBaseListRooms();
+    message.after = (object.after !== undefined && object.after !== null) ? BigInt(object.after) : 0n;
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseRooms(): Rooms {
+  return { rooms: [], more: false };
+}
+
+export const Rooms: MessageFns<Rooms> = {
+  encode(message: Rooms, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rooms) {
+      Room.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(16).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rooms {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRooms();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rooms.push(Room.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Rooms>, I>>(base?: I): Rooms {
+    return Rooms.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Rooms>, I>>(object: I): Rooms {
+    const message = createBaseRooms();
+    message.rooms = object.rooms?.map((e) => Room.fromPartial(e)) || [];
+    message.more = object.more ?? false;
+    return message;
+  },
+};
+
+function createBaseRoom(): Room {
+  return { id: 0n, name: "", members: 0, joined: false, lastSeq: 0n, unread: 0n };
+}
+
+export const Room: MessageFns<Room> = {
+  encode(message: Room, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.members !== 0) {
+      writer.uint32(24).uint32(message.members);
+    }
+    if (message.joined !== false) {
+      writer.uint32(32).bool(message.joined);
+    }
+    if (message.lastSeq !== 0n) {
+      if (BigInt.asUintN(64, message.lastSeq) !== message.lastSeq) {
+        throw new globalThis.Error("value provided for field message.lastSeq of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.lastSeq);
+    }
+    if (message.unread !== 0n) {
+      if (BigInt.asUintN(64, message.unread) !== message.unread) {
+        throw new globalThis.Error("value provided for field message.unread of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.unread);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Room {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRoom();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.members = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.joined = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastSeq = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.unread = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Room>, I>>(base?: I): Room {
+    return Room.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Room>, I>>(object: I): Room {
+    const message = createBaseRoom();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.name = object.name ?? "";
+    message.members = object.members ?? 0;
+    message.joined = object.joined ?? false;
+    message.lastSeq = (object.lastSeq !== undefined && object.lastSeq !== null) ? BigInt(object.lastSeq) : 0n;
+    message.unread = (object.unread !== undefined && object.unread !== null) ? BigInt(object.unread) : 0n;
     return message;
   },
 };

@@ -18,7 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Conversation, HistoryPage } from "../../client/v1/client.ts";
+import { Request, Response } from "../../client/v1/client.ts";
 
 export const protobufPackage = "gochat.state.v1";
 
@@ -28,6 +28,12 @@ export const protobufFileName = "gochat/state/v1/state.proto";
  * What the API server asks of state. Calls of ChatService carry the caller's access token in the metadata key
  * "authorization" as "Bearer TOKEN"; state verifies it.
  */
+
+export interface CallRequest {
+  /** As in the header of a REQUEST frame: the conversation that the call is about, else 0. */
+  key: bigint;
+  request: Request | undefined;
+}
 
 export interface SignupRequest {
   name: string;
@@ -63,67 +69,77 @@ export interface LogoutRequest {
 export interface LogoutResponse {
 }
 
-export interface CreateRoomRequest {
-  name: string;
-  hideHistory: boolean;
+function createBaseCallRequest(): CallRequest {
+  return { key: 0n, request: undefined };
 }
 
-export interface JoinRoomRequest {
-  room: bigint;
-}
+export const CallRequest: MessageFns<CallRequest> = {
+  encode(message: CallRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== 0n) {
+      if (BigInt.asUintN(64, message.key) !== message.key) {
+        throw new globalThis.Error("value provided for field message.key of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.key);
+    }
+    if (message.request !== undefined) {
+      Request.encode(message.request, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
 
-export interface ListRoomsRequest {
-  /** Rooms with a greater id; 0: from the first. */
-  after: bigint;
-  /** 1 to 200; 0: 50. */
-  limit: number;
-}
+  decode(input: BinaryReader | Uint8Array, length?: number): CallRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCallRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
 
-export interface ListRoomsResponse {
-  rooms: Room[];
-  more: boolean;
-}
+            message.key = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
 
-export interface Room {
-  id: bigint;
-  name: string;
-  members: number;
-  joined: boolean;
-  lastSeq: bigint;
-  /** 0 where the caller is not in it. */
-  unread: bigint;
-}
+            message.request = Request.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
 
-export interface GetMessagesRequest {
-  conversation: bigint;
-  /** 0: from the newest. */
-  beforeSeq: bigint;
-  /** 1 to 200; 0: 50. */
-  limit: number;
-}
-
-export interface LeaveRoomRequest {
-  room: bigint;
-}
-
-export interface LeaveRoomResponse {
-}
-
-export interface RemoveMemberRequest {
-  room: bigint;
-  /** The user's name or id in decimal. */
-  user: string;
-}
-
-export interface RemoveMemberResponse {
-}
-
-export interface DeleteRoomRequest {
-  room: bigint;
-}
-
-export interface DeleteRoomResponse {
-}
+  create<I extends Exact<DeepPartial<CallRequest>, I>>(base?: I): CallRequest {
+    return CallRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CallRequest>, I>>(object: I): CallRequest {
+    const message = createBaseCallRequest();
+    message.key = (object.key !== undefined && object.key !== null) ? BigInt(object.key) : 0n;
+    message.request = (object.request !== undefined && object.request !== null)
+      ? Request.fromPartial(object.request)
+      : undefined;
+    return message;
+  },
+};
 
 function createBaseSignupRequest(): SignupRequest {
   return { name: "", password: "", address: "" };
@@ -550,794 +566,6 @@ export const LogoutResponse: MessageFns<LogoutResponse> = {
   },
 };
 
-function createBaseCreateRoomRequest(): CreateRoomRequest {
-  return { name: "", hideHistory: false };
-}
-
-export const CreateRoomRequest: MessageFns<CreateRoomRequest> = {
-  encode(message: CreateRoomRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
-    }
-    if (message.hideHistory !== false) {
-      writer.uint32(16).bool(message.hideHistory);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): CreateRoomRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseCreateRoomRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.name = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.hideHistory = reader.bool();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<CreateRoomRequest>, I>>(base?: I): CreateRoomRequest {
-    return CreateRoomRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<CreateRoomRequest>, I>>(object: I): CreateRoomRequest {
-    const message = createBaseCreateRoomRequest();
-    message.name = object.name ?? "";
-    message.hideHistory = object.hideHistory ?? false;
-    return message;
-  },
-};
-
-function createBaseJoinRoomRequest(): JoinRoomRequest {
-  return { room: 0n };
-}
-
-export const JoinRoomRequest: MessageFns<JoinRoomRequest> = {
-  encode(message: JoinRoomRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.room !== 0n) {
-      if (BigInt.asUintN(64, message.room) !== message.room) {
-        throw new globalThis.Error("value provided for field message.room of type uint64 too large");
-      }
-      writer.uint32(8).uint64(message.room);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): JoinRoomRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseJoinRoomRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.room = reader.uint64() as bigint;
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<JoinRoomRequest>, I>>(base?: I): JoinRoomRequest {
-    return JoinRoomRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<JoinRoomRequest>, I>>(object: I): JoinRoomRequest {
-    const message = createBaseJoinRoomRequest();
-    message.room = (object.room !== undefined && object.room !== null) ? BigInt(object.room) : 0n;
-    return message;
-  },
-};
-
-function createBaseListRoomsRequest(): ListRoomsRequest {
-  return { after: 0n, limit: 0 };
-}
-
-export const ListRoomsRequest: MessageFns<ListRoomsRequest> = {
-  encode(message: ListRoomsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.after !== 0n) {
-      if (BigInt.asUintN(64, message.after) !== message.after) {
-        throw new globalThis.Error("value provided for field message.after of type uint64 too large");
-      }
-      writer.uint32(8).uint64(message.after);
-    }
-    if (message.limit !== 0) {
-      writer.uint32(16).uint32(message.limit);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ListRoomsRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseListRoomsRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.after = reader.uint64() as bigint;
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.limit = reader.uint32();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ListRoomsRequest>, I>>(base?: I): ListRoomsRequest {
-    return ListRoomsRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ListRoomsRequest>, I>>(object: I): ListRoomsRequest {
-    const message = createBaseListRoomsRequest();
-    message.after = (object.after !== undefined && object.after !== null) ? BigInt(object.after) : 0n;
-    message.limit = object.limit ?? 0;
-    return message;
-  },
-};
-
-function createBaseListRoomsResponse(): ListRoomsResponse {
-  return { rooms: [], more: false };
-}
-
-export const ListRoomsResponse: MessageFns<ListRoomsResponse> = {
-  encode(message: ListRoomsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.rooms) {
-      Room.encode(v!, writer.uint32(10).fork()).join();
-    }
-    if (message.more !== false) {
-      writer.uint32(16).bool(message.more);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ListRoomsResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseListRoomsResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.rooms.push(Room.decode(reader, reader.uint32()));
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.more = reader.bool();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ListRoomsResponse>, I>>(base?: I): ListRoomsResponse {
-    return ListRoomsResponse.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ListRoomsResponse>, I>>(object: I): ListRoomsResponse {
-    const message = createBaseListRoomsResponse();
-    message.rooms = object.rooms?.map((e) => Room.fromPartial(e)) || [];
-    message.more = object.more ?? false;
-    return message;
-  },
-};
-
-function createBaseRoom(): Room {
-  return { id: 0n, name: "", members: 0, joined: false, lastSeq: 0n, unread: 0n };
-}
-
-export const Room: MessageFns<Room> = {
-  encode(message: Room, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.id !== 0n) {
-      if (BigInt.asUintN(64, message.id) !== message.id) {
-        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
-      }
-      writer.uint32(8).uint64(message.id);
-    }
-    if (message.name !== "") {
-      writer.uint32(18).string(message.name);
-    }
-    if (message.members !== 0) {
-      writer.uint32(24).uint32(message.members);
-    }
-    if (message.joined !== false) {
-      writer.uint32(32).bool(message.joined);
-    }
-    if (message.lastSeq !== 0n) {
-      if (BigInt.asUintN(64, message.lastSeq) !== message.lastSeq) {
-        throw new globalThis.Error("value provided for field message.lastSeq of type uint64 too large");
-      }
-      writer.uint32(40).uint64(message.lastSeq);
-    }
-    if (message.unread !== 0n) {
-      if (BigInt.asUintN(64, message.unread) !== message.unread) {
-        throw new globalThis.Error("value provided for field message.unread of type uint64 too large");
-      }
-      writer.uint32(48).uint64(message.unread);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Room {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRoom();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.id = reader.uint64() as bigint;
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.name = reader.string();
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.members = reader.uint32();
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.joined = reader.bool();
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
-
-            message.lastSeq = reader.uint64() as bigint;
-            continue;
-          }
-          case 6: {
-            if (tag !== 48) {
-              break;
-            }
-
-            message.unread = reader.uint64() as bigint;
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<Room>, I>>(base?: I): Room {
-    return Room.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Room>, I>>(object: I): Room {
-    const message = createBaseRoom();
-    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
-    message.name = object.name ?? "";
-    message.members = object.members ?? 0;
-    message.joined = object.joined ?? false;
-    message.lastSeq = (object.lastSeq !== undefined && object.lastSeq !== null) ? BigInt(object.lastSeq) : 0n;
-    message.unread = (object.unread !== undefined && object.unread !== null) ? BigInt(object.unread) : 0n;
-    return message;
-  },
-};
-
-function createBaseGetMessagesRequest(): GetMessagesRequest {
-  return { conversation: 0n, beforeSeq: 0n, limit: 0 };
-}
-
-export const GetMessagesRequest: MessageFns<GetMessagesRequest> = {
-  encode(message: GetMessagesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.conversation !== 0n) {
-      if (BigInt.asUintN(64, message.conversation) !== message.conversation) {
-        throw new globalThis.Error("value provided for field message.conversation of type uint64 too large");
-      }
-      writer.uint32(8).uint64(message.conversation);
-    }
-    if (message.beforeSeq !== 0n) {
-      if (BigInt.asUintN(64, message.beforeSeq) !== message.beforeSeq) {
-        throw new globalThis.Error("value provided for field message.beforeSeq of type uint64 too large");
-      }
-      writer.uint32(16).uint64(message.beforeSeq);
-    }
-    if (message.limit !== 0) {
-      writer.uint32(24).uint32(message.limit);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): GetMessagesRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseGetMessagesRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.conversation = reader.uint64() as bigint;
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.beforeSeq = reader.uint64() as bigint;
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.limit = reader.uint32();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<GetMessagesRequest>, I>>(base?: I): GetMessagesRequest {
-    return GetMessagesRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<GetMessagesRequest>, I>>(object: I): GetMessagesRequest {
-    const message = createBaseGetMessagesRequest();
-    message.conversation = (object.conversation !== undefined && object.conversation !== null)
-      ? BigInt(object.conversation)
-      : 0n;
-    message.beforeSeq = (object.beforeSeq !== undefined && object.beforeSeq !== null) ? BigInt(object.beforeSeq) : 0n;
-    message.limit = object.limit ?? 0;
-    return message;
-  },
-};
-
-function createBaseLeaveRoomRequest(): LeaveRoomRequest {
-  return { room: 0n };
-}
-
-export const LeaveRoomRequest: MessageFns<LeaveRoomRequest> = {
-  encode(message: LeaveRoomRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.room !== 0n) {
-      if (BigInt.asUintN(64, message.room) !== message.room) {
-        throw new globalThis.Error("value provided for field message.room of type uint64 too large");
-      }
-      writer.uint32(8).uint64(message.room);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): LeaveRoomRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseLeaveRoomRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.room = reader.uint64() as bigint;
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<LeaveRoomRequest>, I>>(base?: I): LeaveRoomRequest {
-    return LeaveRoomRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<LeaveRoomRequest>, I>>(object: I): LeaveRoomRequest {
-    const message = createBaseLeaveRoomRequest();
-    message.room = (object.room !== undefined && object.room !== null) ? BigInt(object.room) : 0n;
-    return message;
-  },
-};
-
-function createBaseLeaveRoomResponse(): LeaveRoomResponse {
-  return {};
-}
-
-export const LeaveRoomResponse: MessageFns<LeaveRoomResponse> = {
-  encode(_: LeaveRoomResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): LeaveRoomResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseLeaveRoomResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<LeaveRoomResponse>, I>>(base?: I): LeaveRoomResponse {
-    return LeaveRoomResponse.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<LeaveRoomResponse>, I>>(_: I): LeaveRoomResponse {
-    const message = createBaseLeaveRoomResponse();
-    return message;
-  },
-};
-
-function createBaseRemoveMemberRequest(): RemoveMemberRequest {
-  return { room: 0n, user: "" };
-}
-
-export const RemoveMemberRequest: MessageFns<RemoveMemberRequest> = {
-  encode(message: RemoveMemberRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.room !== 0n) {
-      if (BigInt.asUintN(64, message.room) !== message.room) {
-        throw new globalThis.Error("value provided for field message.room of type uint64 too large");
-      }
-      writer.uint32(8).uint64(message.room);
-    }
-    if (message.user !== "") {
-      writer.uint32(18).string(message.user);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMemberRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRemoveMemberRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.room = reader.uint64() as bigint;
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.user = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<RemoveMemberRequest>, I>>(base?: I): RemoveMemberRequest {
-    return RemoveMemberRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<RemoveMemberRequest>, I>>(object: I): RemoveMemberRequest {
-    const message = createBaseRemoveMemberRequest();
-    message.room = (object.room !== undefined && object.room !== null) ? BigInt(object.room) : 0n;
-    message.user = object.user ?? "";
-    return message;
-  },
-};
-
-function createBaseRemoveMemberResponse(): RemoveMemberResponse {
-  return {};
-}
-
-export const RemoveMemberResponse: MessageFns<RemoveMemberResponse> = {
-  encode(_: RemoveMemberResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMemberResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRemoveMemberResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<RemoveMemberResponse>, I>>(base?: I): RemoveMemberResponse {
-    return RemoveMemberResponse.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<RemoveMemberResponse>, I>>(_: I): RemoveMemberResponse {
-    const message = createBaseRemoveMemberResponse();
-    return message;
-  },
-};
-
-function createBaseDeleteRoomRequest(): DeleteRoomRequest {
-  return { room: 0n };
-}
-
-export const DeleteRoomRequest: MessageFns<DeleteRoomRequest> = {
-  encode(message: DeleteRoomRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.room !== 0n) {
-      if (BigInt.asUintN(64, message.room) !== message.room) {
-        throw new globalThis.Error("value provided for field message.room of type uint64 too large");
-      }
-      writer.uint32(8).uint64(message.room);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): DeleteRoomRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseDeleteRoomRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.room = reader.uint64() as bigint;
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<DeleteRoomRequest>, I>>(base?: I): DeleteRoomRequest {
-    return DeleteRoomRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<DeleteRoomRequest>, I>>(object: I): DeleteRoomRequest {
-    const message = createBaseDeleteRoomRequest();
-    message.room = (object.room !== undefined && object.room !== null) ? BigInt(object.room) : 0n;
-    return message;
-  },
-};
-
-function createBaseDeleteRoomResponse(): DeleteRoomResponse {
-  return {};
-}
-
-export const DeleteRoomResponse: MessageFns<DeleteRoomResponse> = {
-  encode(_: DeleteRoomResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): DeleteRoomResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseDeleteRoomResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<DeleteRoomResponse>, I>>(base?: I): DeleteRoomResponse {
-    return DeleteRoomResponse.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<DeleteRoomResponse>, I>>(_: I): DeleteRoomResponse {
-    const message = createBaseDeleteRoomResponse();
-    return message;
-  },
-};
-
 export type AccountServiceService = typeof AccountServiceService;
 export const AccountServiceService = {
   signup: {
@@ -1432,189 +660,36 @@ export const AccountServiceClient = makeGenericClientConstructor(
   serviceName: string;
 };
 
+/** The calls of client.proto's Request, as of the caller's unnamed devices. */
 export type ChatServiceService = typeof ChatServiceService;
 export const ChatServiceService = {
-  createRoom: {
-    path: "/gochat.state.v1.ChatService/CreateRoom" as const,
+  call: {
+    path: "/gochat.state.v1.ChatService/Call" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: CreateRoomRequest): Buffer => Buffer.from(CreateRoomRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): CreateRoomRequest => CreateRoomRequest.decode(value),
-    responseSerialize: (value: Conversation): Buffer => Buffer.from(Conversation.encode(value).finish()),
-    responseDeserialize: (value: Buffer): Conversation => Conversation.decode(value),
-  },
-  joinRoom: {
-    path: "/gochat.state.v1.ChatService/JoinRoom" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: JoinRoomRequest): Buffer => Buffer.from(JoinRoomRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): JoinRoomRequest => JoinRoomRequest.decode(value),
-    responseSerialize: (value: Conversation): Buffer => Buffer.from(Conversation.encode(value).finish()),
-    responseDeserialize: (value: Buffer): Conversation => Conversation.decode(value),
-  },
-  listRooms: {
-    path: "/gochat.state.v1.ChatService/ListRooms" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ListRoomsRequest): Buffer => Buffer.from(ListRoomsRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ListRoomsRequest => ListRoomsRequest.decode(value),
-    responseSerialize: (value: ListRoomsResponse): Buffer => Buffer.from(ListRoomsResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ListRoomsResponse => ListRoomsResponse.decode(value),
-  },
-  getMessages: {
-    path: "/gochat.state.v1.ChatService/GetMessages" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: GetMessagesRequest): Buffer => Buffer.from(GetMessagesRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): GetMessagesRequest => GetMessagesRequest.decode(value),
-    responseSerialize: (value: HistoryPage): Buffer => Buffer.from(HistoryPage.encode(value).finish()),
-    responseDeserialize: (value: Buffer): HistoryPage => HistoryPage.decode(value),
-  },
-  leaveRoom: {
-    path: "/gochat.state.v1.ChatService/LeaveRoom" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: LeaveRoomRequest): Buffer => Buffer.from(LeaveRoomRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): LeaveRoomRequest => LeaveRoomRequest.decode(value),
-    responseSerialize: (value: LeaveRoomResponse): Buffer => Buffer.from(LeaveRoomResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): LeaveRoomResponse => LeaveRoomResponse.decode(value),
-  },
-  removeMember: {
-    path: "/gochat.state.v1.ChatService/RemoveMember" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: RemoveMemberRequest): Buffer => Buffer.from(RemoveMemberRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): RemoveMemberRequest => RemoveMemberRequest.decode(value),
-    responseSerialize: (value: RemoveMemberResponse): Buffer =>
-      Buffer.from(RemoveMemberResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): RemoveMemberResponse => RemoveMemberResponse.decode(value),
-  },
-  deleteRoom: {
-    path: "/gochat.state.v1.ChatService/DeleteRoom" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: DeleteRoomRequest): Buffer => Buffer.from(DeleteRoomRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): DeleteRoomRequest => DeleteRoomRequest.decode(value),
-    responseSerialize: (value: DeleteRoomResponse): Buffer => Buffer.from(DeleteRoomResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): DeleteRoomResponse => DeleteRoomResponse.decode(value),
+    requestSerialize: (value: CallRequest): Buffer => Buffer.from(CallRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CallRequest => CallRequest.decode(value),
+    responseSerialize: (value: Response): Buffer => Buffer.from(Response.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Response => Response.decode(value),
   },
 } as const;
 
 export interface ChatServiceServer extends UntypedServiceImplementation {
-  createRoom: handleUnaryCall<CreateRoomRequest, Conversation>;
-  joinRoom: handleUnaryCall<JoinRoomRequest, Conversation>;
-  listRooms: handleUnaryCall<ListRoomsRequest, ListRoomsResponse>;
-  getMessages: handleUnaryCall<GetMessagesRequest, HistoryPage>;
-  leaveRoom: handleUnaryCall<LeaveRoomRequest, LeaveRoomResponse>;
-  removeMember: handleUnaryCall<RemoveMemberRequest, RemoveMemberResponse>;
-  deleteRoom: handleUnaryCall<DeleteRoomRequest, DeleteRoomResponse>;
+  call: handleUnaryCall<CallRequest, Response>;
 }
 
 export interface ChatServiceClient extends Client {
-  createRoom(
-    request: CreateRoomRequest,
-    callback: (error: ServiceError | null, response: Conversation) => void,
-  ): ClientUnaryCall;
-  createRoom(
-    request: CreateRoomRequest,
+  call(request: CallRequest, callback: (error: ServiceError | null, response: Response) => void): ClientUnaryCall;
+  call(
+    request: CallRequest,
     metadata: Metadata,
-    callback: (error: ServiceError | null, response: Conversation) => void,
+    callback: (error: ServiceError | null, response: Response) => void,
   ): ClientUnaryCall;
-  createRoom(
-    request: CreateRoomRequest,
+  call(
+    request: CallRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Conversation) => void,
-  ): ClientUnaryCall;
-  joinRoom(
-    request: JoinRoomRequest,
-    callback: (error: ServiceError | null, response: Conversation) => void,
-  ): ClientUnaryCall;
-  joinRoom(
-    request: JoinRoomRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Conversation) => void,
-  ): ClientUnaryCall;
-  joinRoom(
-    request: JoinRoomRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Conversation) => void,
-  ): ClientUnaryCall;
-  listRooms(
-    request: ListRoomsRequest,
-    callback: (error: ServiceError | null, response: ListRoomsResponse) => void,
-  ): ClientUnaryCall;
-  listRooms(
-    request: ListRoomsRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListRoomsResponse) => void,
-  ): ClientUnaryCall;
-  listRooms(
-    request: ListRoomsRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListRoomsResponse) => void,
-  ): ClientUnaryCall;
-  getMessages(
-    request: GetMessagesRequest,
-    callback: (error: ServiceError | null, response: HistoryPage) => void,
-  ): ClientUnaryCall;
-  getMessages(
-    request: GetMessagesRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: HistoryPage) => void,
-  ): ClientUnaryCall;
-  getMessages(
-    request: GetMessagesRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: HistoryPage) => void,
-  ): ClientUnaryCall;
-  leaveRoom(
-    request: LeaveRoomRequest,
-    callback: (error: ServiceError | null, response: LeaveRoomResponse) => void,
-  ): ClientUnaryCall;
-  leaveRoom(
-    request: LeaveRoomRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: LeaveRoomResponse) => void,
-  ): ClientUnaryCall;
-  leaveRoom(
-    request: LeaveRoomRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: LeaveRoomResponse) => void,
-  ): ClientUnaryCall;
-  removeMember(
-    request: RemoveMemberRequest,
-    callback: (error: ServiceError | null, response: RemoveMemberResponse) => void,
-  ): ClientUnaryCall;
-  removeMember(
-    request: RemoveMemberRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: RemoveMemberResponse) => void,
-  ): ClientUnaryCall;
-  removeMember(
-    request: RemoveMemberRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: RemoveMemberResponse) => void,
-  ): ClientUnaryCall;
-  deleteRoom(
-    request: DeleteRoomRequest,
-    callback: (error: ServiceError | null, response: DeleteRoomResponse) => void,
-  ): ClientUnaryCall;
-  deleteRoom(
-    request: DeleteRoomRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: DeleteRoomResponse) => void,
-  ): ClientUnaryCall;
-  deleteRoom(
-    request: DeleteRoomRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: DeleteRoomResponse) => void,
+    callback: (error: ServiceError | null, response: Response) => void,
   ): ClientUnaryCall;
 }
 

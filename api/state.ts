@@ -1,0 +1,103 @@
+/** State over crpc: of the nodes that are registered the one with less to do, each call within a deadline. */
+import { GochatError, type Logger } from '../common/mod.ts';
+import {
+  Channel,
+  type ClientInterceptor,
+  type CrpcClient,
+  createClient,
+  type Registry,
+  type TlsOptions,
+  type Unwatch,
+} from '../crpc/mod.ts';
+import { type client, state } from '../proto/mod.ts';
+import type { Caller } from './caller.ts';
+
+/** Registry service under which state nodes register. */
+const STATE_SERVICE = 'state';
+
+type Call = NonNullable<client.Request['call']>;
+type Result = NonNullable<client.Response['result']>;
+
+export interface StateOptions {
+  /** Stays the caller's to close. */
+  readonly registry: Registry;
+  /** Secret that GoChat servers show each other. */
+  readonly clusterToken?: string | undefined;
+  /** TLS to state. @default none */
+  readonly tls?: TlsOptions | undefined;
+  /** Told of slow calls. */
+  readonly logger: Logger;
+  /** How long a call may take, ms. */
+  readonly deadlineMs: number;
+}
+
+/** Each call rejects with a GochatError. */
+export class State {
+  /** What is asked before there is a caller, and how a caller's session ends. */
+  readonly accounts: CrpcClient<typeof state.AccountServiceService>;
+  readonly #chat: CrpcClient<typeof state.ChatServiceService>;
+  readonly #channel: Channel;
+  readonly #unwatch: Unwatch;
+  /** Registered state nodes; undefined until the registry has answered. */
+  #nodes: number | undefined;
+
+  constructor(options: StateOptions) {
+    this.#channel = new Channel(`etcd:///${STATE_SERVICE}`, {
+      registry: options.registry,
+      balancer: 'least-loaded',
+      timeoutMs: options.deadlineMs,
+      unavailable: 'STATE_UNAVAILABLE',
+      logger: options.logger,
+      interceptors: [this.#failWithoutNodes()],
+      ...(options.clusterToken === undefined ? {} : { token: options.clusterToken }),
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+    });
+    this.accounts = createClient(state.AccountServiceService, this.#channel);
+    this.#chat = createClient(state.ChatServiceService, this.#channel);
+    this.#unwatch = options.registry.watch(STATE_SERVICE, ({ endpoints }) => {
+      this.#nodes = endpoints.length;
+    });
+  }
+
+  /**
+   * Makes a call of client.proto's Request about the conversation `key` (0: none), and again where that may help.
+   *
+   * @param expected the case of the answer
+   */
+  async call<Case extends Result['$case']>(
+    caller: Caller,
+    key: bigint,
+    call: Call,
+    expected: Case,
+  ): Promise<Extract<Result, { $case: Case }>> {
+    const { result } = await this.#chat.call(
+      { key, request: { call } },
+      { metadata: caller, idempotent: true },
+    );
+    if (result?.$case !== expected)
+      throw new GochatError('INTERNAL', {
+        cause: new Error(`state has answered ${call.$case} with ${result?.$case}`),
+      });
+    return result as Extract<Result, { $case: Case }>;
+  }
+
+  /** Why no call can succeed now; undefined while state can be reached. */
+  unavailable(): string | undefined {
+    return this.#nodes ? undefined : 'no state server is registered';
+  }
+
+  close(): void {
+    this.#unwatch();
+    this.#channel.close();
+  }
+
+  /** A call that nobody can answer fails at once and not at the deadline. */
+  #failWithoutNodes(): ClientInterceptor {
+    return {
+      unary: (next) => async (call) => {
+        if (this.#nodes === 0) throw new GochatError('STATE_UNAVAILABLE');
+        return next(call);
+      },
+    };
+  }
+}
