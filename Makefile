@@ -23,7 +23,7 @@ build: install ## Compile to dist/
 	@$(NODE) tsc -p tsconfig.build.json
 	@cp -R state/store/migrations dist/state/store/migrations
 	@cp -R proto/gochat dist/proto/gochat
-	@scripts/build-write-many.sh
+	@scripts/build-native.sh
 
 errors-doc: install ## Write docs/errors.md from the catalogue
 	@$(NODE) node scripts/errors-doc.ts

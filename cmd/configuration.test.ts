@@ -86,6 +86,13 @@ describe('loadConfig', () => {
     expect(failure(() => load({ file: join(folder, 'none.yaml') })).message).toContain('none.yaml');
   });
 
+  test('GOCHAT_NATIVE: 0 or 1, and no setting', () => {
+    for (const value of ['0', '1']) expect(load({ env: { GOCHAT_NATIVE: value } })).toEqual(load({}));
+    expect(failure(() => load({ env: { GOCHAT_NATIVE: 'off' } })).message).toContain(
+      'GOCHAT_NATIVE: expected 0 or 1',
+    );
+  });
+
   test('unknown GOCHAT_ variable: CONFIG_INVALID; GOCHAT_CONFIG, GOCHAT_TEST_ and strangers are left alone', () => {
     expect(failure(() => load({ env: { GOCHAT_WSPORT: '1' } })).message).toContain('GOCHAT_WSPORT');
     expect(

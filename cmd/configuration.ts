@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { AddressList, Cors, GochatError, TrustedProxies } from '../common/mod.ts';
+import { AddressList, Cors, GochatError, NATIVE_VARIABLE, TrustedProxies } from '../common/mod.ts';
 
 /** The settings of one mode: camelCase key → zod type with a default or optional, described. */
 export type Settings = Readonly<Record<string, z.ZodType>>;
@@ -177,6 +177,10 @@ export function loadConfig<S extends Settings>(
   const ofServices: string[] = [];
   for (const [name, value] of Object.entries(sources.env)) {
     if (!name.startsWith('GOCHAT_') || name === 'GOCHAT_CONFIG' || name.startsWith('GOCHAT_TEST_')) continue;
+    if (name === NATIVE_VARIABLE) {
+      if (value !== '0' && value !== '1') throw invalid(`${name}: expected 0 or 1`);
+      continue;
+    }
     if (isOfService(name, value)) {
       ofServices.push(name);
       continue;

@@ -13,6 +13,7 @@ import {
   json,
   type Logger,
   type LogLevel,
+  openMemory,
   otlpUrl,
   type OperatorRoutes,
   type Server,
@@ -125,7 +126,7 @@ export async function runServers(
   }
   watched.push(...it.servers);
   admin.add(it.adminRoutes ?? {}, it.operatorRoutes ?? {});
-  startHeapTrim();
+  startHeapTrim(openMemory(logger));
   const started: Server[] = [];
   let exitCode: number = ExitCode.OK;
   const fail = (error: unknown) => {

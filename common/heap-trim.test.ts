@@ -12,17 +12,19 @@ afterEach(() => void vi.useRealTimers());
 /** A thread whose heap and work the test sets; a collection leaves `live`, upon which `regrow` comes at once. */
 function fakeThread() {
   const thread = { heap: 20 * MIB, live: 20 * MIB, regrow: 0, load: 0, collections: 0, releases: 0 };
-  startHeapTrim({
-    collect: () => {
-      thread.collections++;
-      thread.heap = thread.live;
-      setTimeout(() => (thread.heap += thread.regrow), 1);
+  const collect = () => {
+    thread.collections++;
+    thread.heap = thread.live;
+    setTimeout(() => (thread.heap += thread.regrow), 1);
+  };
+  startHeapTrim(
+    { collect, release: () => thread.releases++ },
+    {
+      heapBytes: () => thread.heap,
+      busy: () => thread.load,
+      now: () => Date.now() + thread.collections * COLLECT_MS,
     },
-    release: () => thread.releases++,
-    heapBytes: () => thread.heap,
-    busy: () => thread.load,
-    now: () => Date.now() + thread.collections * COLLECT_MS,
-  });
+  );
   return thread;
 }
 
@@ -49,7 +51,7 @@ test('trim: the allocator is asked once for each collection, after it', () => {
 
 test('trim: buffers count like objects', () => {
   let collections = 0;
-  startHeapTrim({ collect: () => collections++, busy: () => 0 });
+  startHeapTrim({ collect: () => collections++, release: undefined }, { busy: () => 0 });
   // Beside the heap, as what sockets read is.
   const buffers = Array.from({ length: 64 }, () => new Uint8Array(MIB));
   vi.advanceTimersByTime(LONG_MS);

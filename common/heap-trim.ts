@@ -1,9 +1,6 @@
 /** Gives back the memory that a crowd leaves behind. */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { performance } from 'node:perf_hooks';
-import { fileURLToPath } from 'node:url';
-import { getHeapStatistics } from 'node:v8';
+import { heapBytes as ownHeapBytes, type Memory } from './internals/memory.ts';
 
 /** How often it looks. */
 const LOOK_MS = 2000;
@@ -21,12 +18,8 @@ const REST_FACTOR = 500;
 const MAX_PATIENCE = 1024;
 
 export interface HeapTrimOptions {
-  /** Collects the garbage. @default what `node --expose-gc` brings; without it nothing is trimmed */
-  readonly collect?: (() => unknown) | undefined;
   /** Returns what V8 holds for objects, in use or not, and what buffers hold beside it, bytes. @default of the calling thread */
   readonly heapBytes?: () => number;
-  /** Has the allocator give back what is free. @default glibc's malloc_trim, where malloc-trim.c is built */
-  readonly release?: (() => unknown) | undefined;
   /** Returns the part of the time since the last call that the thread was busy. @default of its event loop */
   readonly busy?: () => number;
   /** Monotonic, ms. @default performance.now */
@@ -41,11 +34,11 @@ export interface HeapTrimOptions {
  * V8 collects when it needs room, and keeps what it got. What ten thousand logins leave behind would stay resident
  * until the next ten thousand come, which may be never. It stops the thread for some 3 ms per 1,000 connections.
  */
-export function startHeapTrim(options: HeapTrimOptions = {}): void {
-  const { collect = collector(), release = loadMallocTrim() } = options;
+export function startHeapTrim(memory: Memory | undefined, options: HeapTrimOptions = {}): void {
   const { heapBytes = ownHeapBytes, busy = ownLoop() } = options;
   const { now = () => performance.now() } = options;
-  if (collect === undefined) return;
+  if (memory === undefined) return;
+  const { collect, release } = memory;
   let left = heapBytes();
   let before = left;
   let calm = 0;
@@ -72,26 +65,6 @@ export function startHeapTrim(options: HeapTrimOptions = {}): void {
     restUntil = end + (end - begin) * REST_FACTOR * patience;
     patience = Math.min(patience * 2, MAX_PATIENCE);
   }, LOOK_MS).unref();
-}
-
-/**
- * Returns what collects all garbage. Not as if memory were short: that takes four times as long, and throws away what
- * V8 has compiled.
- */
-function collector(): (() => unknown) | undefined {
-  const { gc } = globalThis;
-  return gc && (() => gc({ type: 'major', execution: 'sync' }));
-}
-
-/** Returns the compiled function, which scripts/build-write-many.sh puts beside this module; undefined: it is not built. */
-function loadMallocTrim(): (() => unknown) | undefined {
-  const path = fileURLToPath(new URL('./malloc-trim.node', import.meta.url));
-  return existsSync(path) ? (createRequire(import.meta.url)(path) as () => unknown) : undefined;
-}
-
-function ownHeapBytes(): number {
-  const { total_heap_size: heap, external_memory: buffers } = getHeapStatistics();
-  return heap + buffers;
 }
 
 function ownLoop(): () => number {

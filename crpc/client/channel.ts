@@ -1,6 +1,6 @@
 /** A channel: the connections to the endpoints of one target, shared by the clients of several services. */
 import { Client } from '@grpc/grpc-js';
-import { GochatError } from '../../common/mod.ts';
+import { answerPingsOfClosingSessions, GochatError, silentLogger } from '../../common/mod.ts';
 import type { ErrorCode, Logger } from '../../common/mod.ts';
 import { serviceConfigOf } from '../balance/balancer-config.ts';
 import type { BalancerName, BalancerOptions } from '../balance/balancer-config.ts';
@@ -17,7 +17,6 @@ import type { RetryOptions } from '../interceptors/interceptor-retry.ts';
 import { clientSlowCalls } from '../interceptors/interceptor-slow-call.ts';
 import { clientTracing } from '../interceptors/interceptor-tracing.ts';
 import type { ClientInterceptor } from '../interceptors/interceptor.ts';
-import { setupKeepalive } from './keepalive.ts';
 import { clientObservers } from './observer.ts';
 import type { Registry } from '../registry/registry.ts';
 import { REGISTRY_OPTION, setupResolvers } from './resolver.ts';
@@ -64,7 +63,7 @@ export class Channel implements Disposable {
   readonly grpc: Client;
 
   constructor(target: string, options: ChannelOptions = {}) {
-    setupKeepalive();
+    answerPingsOfClosingSessions(options.logger ?? silentLogger);
     setupResolvers();
     setupBalancers();
     const uri = target.includes('://') ? target : `static:///${target}`;

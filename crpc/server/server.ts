@@ -8,7 +8,7 @@ import type {
   ServerWritableStream,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { GochatError, once } from '../../common/mod.ts';
+import { answerPingsOfClosingSessions, GochatError, once } from '../../common/mod.ts';
 import type { Logger } from '../../common/mod.ts';
 import { Announcement } from '../registry/announcement.ts';
 import type { AnnounceOptions } from '../registry/announcement.ts';
@@ -30,7 +30,6 @@ import { serverSlowCalls } from '../interceptors/interceptor-slow-call.ts';
 import { serverTracing } from '../interceptors/interceptor-tracing.ts';
 import { compose, splitMethod } from '../interceptors/interceptor.ts';
 import type { ServerInterceptor, StreamHandler, UnaryHandler } from '../interceptors/interceptor.ts';
-import { setupKeepalive } from '../client/keepalive.ts';
 import { Listener } from './listener.ts';
 import { serverObservers } from '../client/observer.ts';
 import type { Registration } from '../registry/registry.ts';
@@ -89,7 +88,7 @@ export class CrpcServer implements AsyncDisposable {
   readonly #announcement: Announcement | undefined;
 
   constructor(options: CrpcServerOptions) {
-    setupKeepalive();
+    answerPingsOfClosingSessions(options.logger);
     this.#options = options;
     this.#announcement = options.announce === undefined ? undefined : new Announcement(options.announce);
     this.#server = new GrpcServer({

@@ -13,7 +13,9 @@ import {
   endWith,
   GochatError,
   type HttpRefusal,
+  type Logger,
   methodNotAllowed,
+  openWsReceiver,
   refuseMissingHost,
   refuseRequest,
   type TrustedProxies,
@@ -57,6 +59,12 @@ interface ClientSocket extends Duplex {
   [VISIT]?: Visit | undefined;
 }
 
+export interface WsListenerOptions extends PortOptions {
+  /** Whose headers say who the client is. */
+  readonly trusted: TrustedProxies;
+  readonly logger: Logger;
+}
+
 export class WsListener implements Listener {
   readonly #events: TransportEvents;
   readonly #proxies: TrustedProxies;
@@ -67,12 +75,10 @@ export class WsListener implements Listener {
   readonly #proto: WsTransport;
   readonly #json: WsTransport;
 
-  constructor(events: TransportEvents, maxFrameBytes: number, options: PortOptions, proxies: TrustedProxies) {
+  constructor(events: TransportEvents, maxFrameBytes: number, options: WsListenerOptions) {
+    const { trusted: proxies, logger } = options;
     this.#events = events;
     this.#proxies = proxies;
-    this.#proto = new WsTransport(events, protoWire, maxFrameBytes);
-    const jsonWire = new JsonWire((error) => events.onUntranslatable(error));
-    this.#json = new WsTransport(events, jsonWire, maxFrameBytes);
     this.#door = new Door(events, {
       ...options,
       isProxy: (address) => proxies.has(address),
@@ -104,6 +110,10 @@ export class WsListener implements Listener {
       // Of ws itself, which ends the socket without RST; ours comes first.
       closeTimeout: 2 * CLOSE_LINGER_MS,
     } as ConstructorParameters<typeof WebSocketServer>[0]);
+    const hasPart = openWsReceiver(this.#ws, logger);
+    this.#proto = new WsTransport(events, protoWire, maxFrameBytes, hasPart);
+    const jsonWire = new JsonWire((error) => events.onUntranslatable(error));
+    this.#json = new WsTransport(events, jsonWire, maxFrameBytes, hasPart);
   }
 
   listen(options: ListenOptions): Promise<number> {

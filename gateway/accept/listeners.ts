@@ -35,7 +35,11 @@ export class Listeners {
     };
     this.#each = {
       tcp: new TcpTransport(all, port),
-      ws: new WsListener(all, limits.maxFrameBytes, port, new TrustedProxies(limits.trustProxy)),
+      ws: new WsListener(all, limits.maxFrameBytes, {
+        ...port,
+        trusted: new TrustedProxies(limits.trustProxy),
+        logger,
+      }),
     };
   }
 

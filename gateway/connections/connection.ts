@@ -1,10 +1,9 @@
 /** What the gateway holds per connection: one object of a fixed shape, without closures, timers or buffers. */
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import type { CodeWithDetails } from '../../common/mod.ts';
+import { type CodeWithDetails, descriptorOf } from '../../common/mod.ts';
 import type { FrameParser } from '../../proto/mod.ts';
 import type { Origin } from '../accept/address-limits.ts';
-import { descriptorOf } from '../push/direct-write.ts';
 import type { Downlink } from '../push/downlink.ts';
 import type { HeldFrames } from './held-frames.ts';
 import type { Budget } from './send-budget.ts';
@@ -85,7 +84,7 @@ export class Connection implements WheelItem<Connection> {
   readonly conn: number;
   readonly transport: Transport;
   readonly socket: Duplex;
-  /** See direct-write.ts. */
+  /** See broadcast-writer.ts. */
   readonly descriptor: number;
   /** Set where the transport is WebSocket. */
   readonly webSocket: WebSocket | undefined;

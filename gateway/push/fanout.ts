@@ -14,7 +14,7 @@ import { type GatewayLimits, SOFT_PART } from '../limits.ts';
 import { TraceRing } from '../route/trace-ring.ts';
 import type { WorkerStats } from '../supervisor/worker-stats.ts';
 import { type Downlink, extend } from './downlink.ts';
-import { BroadcastWriter } from './write-many.ts';
+import { BroadcastWriter } from './broadcast-writer.ts';
 
 const NO_TRACE = -1;
 
@@ -26,7 +26,7 @@ export class Fanout {
   readonly #onSlow: (connection: Connection) => void;
   readonly #onJoining: (connection: Connection, frame: Uint8Array) => void;
   readonly #traces: TraceRing;
-  readonly #writer = new BroadcastWriter();
+  readonly #writer: BroadcastWriter;
   #dirty: Connection[] = [];
   #spare: Connection[] = [];
   /** Beginning of the lists of this tick that was asked for last. */
@@ -46,6 +46,7 @@ export class Fanout {
     onSlow: (connection: Connection) => void,
     onJoining: (connection: Connection, frame: Uint8Array) => void,
     traces = new TraceRing(),
+    writer = new BroadcastWriter(),
   ) {
     this.#table = table;
     this.#stats = stats;
@@ -53,6 +54,7 @@ export class Fanout {
     this.#onSlow = onSlow;
     this.#onJoining = onJoining;
     this.#traces = traces;
+    this.#writer = writer;
   }
 
   /**

@@ -5,6 +5,7 @@ import {
   isPlainErrorCode,
   type Logger,
   type PlainErrorCode,
+  type WriteMany,
 } from '../../common/mod.ts';
 import { textBytesIn } from '../../proto/mod.ts';
 import { Authenticator } from '../login/authenticator.ts';
@@ -15,6 +16,7 @@ import { ConnectionTable } from '../connections/connection-table.ts';
 import { Deadlines } from '../connections/deadlines.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
 import type { OtherGateway } from '../connections/elsewhere.ts';
+import { BroadcastWriter } from '../push/broadcast-writer.ts';
 import { Fanout } from '../push/fanout.ts';
 import { Guard } from '../connections/guard.ts';
 import { Handshake, type HandshakeContext } from '../login/handshake.ts';
@@ -43,6 +45,8 @@ export interface WorkerNodeOptions {
   /** undefined: clients connect without TLS. */
   readonly clientTls?: TlsMaterial | undefined;
   readonly logger: Logger;
+  /** Writes to many sockets in one call. @default one by one */
+  readonly writeMany?: WriteMany | undefined;
   /** Lets in only clients that ipconf has sent here. @default false */
   readonly requireTicket?: boolean;
   /** The set of state nodes that take frames has changed. */
@@ -132,7 +136,8 @@ export class WorkerNode {
     };
     const onJoining = (connection: Connection, frame: Uint8Array) =>
       this.#handshake.onJoining(connection, frame);
-    this.#fanout = new Fanout(this.#table, this.stats, limits, onSlow, onJoining, this.#traces);
+    const writer = new BroadcastWriter(options.writeMany);
+    this.#fanout = new Fanout(this.#table, this.stats, limits, onSlow, onJoining, this.#traces, writer);
     const send = (connection: Connection, frame: Uint8Array) => this.#fanout.send(connection, frame);
     this.#uplink = new Uplink(gateway, { gatewayName, worker, open, events: this.#uplinkEvents() });
     this.#handshake = new Handshake(this.#handshakeContext());

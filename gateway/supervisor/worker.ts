@@ -1,7 +1,7 @@
 /** Entry of a worker thread: a WorkerNode, driven by the supervisor's messages. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
-import { createLogger, startHeapTrim } from '../../common/mod.ts';
+import { createLogger, openMemory, openWriteMany, startHeapTrim } from '../../common/mod.ts';
 import { BatchLink } from '../../crpc/mod.ts';
 import { link } from '../../proto/mod.ts';
 import type { FromWorker, Port, Ports, ToWorker, WorkerData } from './control.ts';
@@ -23,6 +23,7 @@ const { clusterToken, tls } = data;
 const node = new WorkerNode({
   ...data,
   logger,
+  writeMany: await openWriteMany(logger),
   open: (address, handler) =>
     new BatchLink({
       address,
@@ -44,7 +45,7 @@ const watching = setInterval(() => {
   if (Math.abs(node.size - posted) >= CHANGED_CONNECTIONS) postStats();
 }, CHANGE_INTERVAL_MS);
 
-startHeapTrim();
+startHeapTrim(openMemory(logger));
 
 const delays = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
 delays.enable();

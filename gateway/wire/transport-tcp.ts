@@ -4,7 +4,7 @@ import { FrameParser } from '../../proto/mod.ts';
 import type { Origin } from '../accept/address-limits.ts';
 import { closeFrame } from '../route/answers.ts';
 import { type Connection, Phase, type Transport } from '../connections/connection.ts';
-import { wasCutOff } from '../push/direct-write.ts';
+import { wasCutOff } from './socket-ends.ts';
 import { Door, type DoorOptions } from '../accept/door.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
 import { type Downlink, joinFrames } from '../push/downlink.ts';

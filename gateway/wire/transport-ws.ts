@@ -4,7 +4,7 @@ import type { RawData, WebSocket } from 'ws';
 import { CATALOGUE, describe } from '../../common/mod.ts';
 import type { Origin } from '../accept/address-limits.ts';
 import { type Connection, Phase, type Transport } from '../connections/connection.ts';
-import { wasCutOff } from '../push/direct-write.ts';
+import { wasCutOff } from './socket-ends.ts';
 import type { Downlink } from '../push/downlink.ts';
 import { MAX_HELLO_BYTES } from '../limits.ts';
 import { cutSocket, type TransportEvents } from './transport.ts';
@@ -26,16 +26,8 @@ interface ClientWebSocket extends WebSocket {
   [CONNECTION]?: Connection;
 }
 
-/** What ws knows of the message that it is reading, and does not publish. */
-interface Receiving {
-  readonly _receiver: {
-    /** 0: no header has begun. */
-    readonly _state: number;
-    readonly _bufferedBytes: number;
-    /** Type of the message whose last piece has not come; 0: there is none. */
-    readonly _fragmented: number;
-  };
-}
+/** Whether ws has part of a message and not all of it. */
+type HasPart = (webSocket: WebSocket) => boolean;
 
 interface ClientSocket extends Socket {
   [CONNECTION]?: Connection;
@@ -46,11 +38,14 @@ export class WsTransport implements Transport {
   readonly #events: TransportEvents;
   readonly #wire: WsWire;
   readonly #maxFrameBytes: number;
+  readonly #hasPart: HasPart | undefined;
 
-  constructor(events: TransportEvents, wire: WsWire, maxFrameBytes: number) {
+  /** @param hasPart undefined: unfinished messages are not counted, and have no deadline of their own */
+  constructor(events: TransportEvents, wire: WsWire, maxFrameBytes: number, hasPart: HasPart | undefined) {
     this.#events = events;
     this.#wire = wire;
     this.#maxFrameBytes = maxFrameBytes;
+    this.#hasPart = hasPart;
   }
 
   /** Takes an open WebSocket. @param hello A HELLO that came with the URL; what follows is read once it is answered. */
@@ -142,11 +137,9 @@ export class WsTransport implements Transport {
    * @param bytesRead all of the socket's so far, the upgrade and TLS included
    */
   taken(connection: Connection, chunk: Buffer, bytesRead: number): void {
-    const { _receiver: receiver } = connection.webSocket as unknown as Receiving;
-    const { _state: state, _bufferedBytes: bufferedBytes, _fragmented: fragmented } = receiver;
     if (connection.phase < Phase.LIVE && bytesRead > MAX_EARLY_BYTES)
       this.#events.onFault(connection, { code: 'FRAME_TOO_LARGE', details: { max: MAX_HELLO_BYTES } }, 0);
-    else if (fragmented !== 0 || state !== 0 || bufferedBytes > 0)
+    else if (this.#hasPart?.(connection.webSocket as WebSocket))
       this.#events.onPartial(connection, connection.partialBytes + chunk.length + CHUNK_BYTES);
     else if (connection.partialBytes > 0) this.#events.onWhole(connection);
   }

@@ -11,9 +11,9 @@ interface System extends AsyncDisposable {
   readonly right: Doors;
 }
 
-async function embedded(): Promise<System> {
+async function embedded(env: Readonly<Record<string, string>> = {}): Promise<System> {
   const folder = mkdtempSync(join(tmpdir(), 'gochat-e2e-'));
-  const up = await startUp(folder);
+  const up = await startUp(folder, [], env);
   return {
     left: up,
     right: up,
@@ -34,7 +34,8 @@ async function separate(): Promise<System> {
 }
 
 describe.each([
-  ['embedded, one process', embedded, false],
+  ['embedded, one process', () => embedded(), false],
+  ['embedded, without what reaches into internals', () => embedded({ GOCHAT_NATIVE: '0' }), false],
   ['two gateways and two state nodes on etcd, Redis and PostgreSQL', separate, true],
 ] as const)('%s', (_, start, apart) => {
   let system: System;

@@ -1,4 +1,4 @@
-// The same bytes to many sockets in one call from JavaScript; gateway/push/write-many.ts is its only caller.
+// The same bytes to many sockets in one call from JavaScript; write-many.ts is its only caller.
 //
 // writeMany(descriptors: Int32Array, count: number, bytes: Uint8Array, taken: Int32Array): void
 // puts into `taken` how many bytes each socket took at once, or the negative errno where it takes none any more.

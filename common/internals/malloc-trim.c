@@ -1,5 +1,5 @@
 // mallocTrim(): has glibc give the memory that is free in its arenas back to the system. Elsewhere it does nothing.
-// scripts/build-write-many.sh compiles it; heap-trim.ts calls it.
+// scripts/build-native.sh compiles it; memory.ts calls it.
 #include <node_api.h>
 #include <stddef.h>
 #ifdef __GLIBC__

@@ -3,12 +3,16 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { descriptorOf, wasCutOff } from './direct-write.ts';
+import { descriptorOf, openWriteMany, silentLogger } from '../../common/mod.ts';
+import { wasCutOff } from '../wire/socket-ends.ts';
 import { receive } from '../testing/test-sockets.ts';
-import { BroadcastWriter, loadWriteMany } from './write-many.ts';
+import { BroadcastWriter } from './broadcast-writer.ts';
 
-/** What the build has made of write-many.c; `make test` needs a C compiler for it. */
-const compiled = loadWriteMany(join(import.meta.dirname, '../../dist/gateway/push/write-many.node'));
+/** undefined where it is turned off; `make test` needs a C compiler for it. */
+const compiled = await openWriteMany(
+  silentLogger,
+  join(import.meta.dirname, '../../dist/common/internals/write-many.node'),
+);
 /** More than a socket on loopback takes at once. */
 const MANY_BYTES = 32 * 1024 * 1024;
 
@@ -45,26 +49,6 @@ async function connectPairs(count: number): Promise<Pair[]> {
   };
   return pairs;
 }
-
-test('the build has compiled it', () => {
-  expect(compiled).toBeTypeOf('function');
-});
-
-test('what is not built: is not loaded', () => {
-  expect(loadWriteMany('/nowhere/write-many.node')).toBeUndefined();
-});
-
-test.each<[string, readonly unknown[]]>([
-  ['too few arguments', [new Int32Array(1), 1, Buffer.from('x')]],
-  ['more sockets than descriptors', [new Int32Array(1), 2, Buffer.from('x'), new Int32Array(2)]],
-  ['more sockets than places', [new Int32Array(2), 2, Buffer.from('x'), new Int32Array(1)]],
-  ['arrays of another type', [new Float64Array(1), 1, Buffer.from('x'), new Int32Array(1)]],
-  ['text', [new Int32Array(1), 1, 'x', new Int32Array(1)]],
-])('%s: a TypeError', (_, args) => {
-  expect(() => (compiled as (...all: unknown[]) => void)(...args)).toThrow(
-    'writeMany(descriptors, count, bytes, taken)',
-  );
-});
 
 describe.each([
   ['in one call', () => compiled],
@@ -122,28 +106,33 @@ describe.each([
     writer.flush();
     for (const { ours } of pairs) {
       expect(ours.writableLength).toBeGreaterThan(0);
-      expect(ours.writableLength).toBeLessThan(MANY_BYTES);
+      // Node counts a write until all of it is taken.
+      if (writeMany() !== undefined) expect(ours.writableLength).toBeLessThan(MANY_BYTES);
     }
     for (const pair of pairs) expect((await receive(pair.theirs, MANY_BYTES)).length).toBe(MANY_BYTES);
   });
 
-  test('one was told something and then reset: it is read first, and was cut off', async () => {
-    const [pair] = (await connectPairs(1)) as [Pair];
-    const { ours, theirs } = pair;
-    const heard: string[] = [];
-    const closed = new Promise((resolve) =>
-      ours.on('data', (data) => heard.push(String(data))).once('close', resolve),
-    );
-    // All of it before the event loop reads the socket.
-    theirs.write('goodbye');
-    theirs.resetAndDestroy();
-    const writer = new BroadcastWriter(writeMany());
-    writeTo(writer, pair, Buffer.from('late'));
-    writer.flush();
-    await closed;
-    expect(heard).toEqual(['goodbye']);
-    expect(wasCutOff(ours)).toBe(true);
-  });
+  // One by one, Node destroys the socket with the write that fails.
+  test.skipIf(writeMany() === undefined)(
+    'one was told something and then reset: it is read first, and was cut off',
+    async () => {
+      const [pair] = (await connectPairs(1)) as [Pair];
+      const { ours, theirs } = pair;
+      const heard: string[] = [];
+      const closed = new Promise((resolve) =>
+        ours.on('data', (data) => heard.push(String(data))).once('close', resolve),
+      );
+      // All of it before the event loop reads the socket.
+      theirs.write('goodbye');
+      theirs.resetAndDestroy();
+      const writer = new BroadcastWriter(writeMany());
+      writeTo(writer, pair, Buffer.from('late'));
+      writer.flush();
+      await closed;
+      expect(heard).toEqual(['goodbye']);
+      expect(wasCutOff(ours)).toBe(true);
+    },
+  );
 
   test('one has closed while more was on its way: it was not cut off', async () => {
     const [pair] = (await connectPairs(1)) as [Pair];

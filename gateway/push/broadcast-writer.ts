@@ -1,28 +1,10 @@
-/** One buffer to many sockets: a room's fan-out, in one call where gateway/push/write-many.c is built. */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+/** One buffer to many sockets: a room's fan-out, in one call where there is one (common/internals/write-many.ts). */
 import type { Duplex } from 'node:stream';
-import { fileURLToPath } from 'node:url';
-import { isLeftToReader, writeNow } from './direct-write.ts';
-
-/** See write-many.c. */
-export type WriteMany = (
-  descriptors: Int32Array,
-  count: number,
-  bytes: Uint8Array,
-  taken: Int32Array,
-) => void;
+import type { WriteMany } from '../../common/mod.ts';
+import { isLeftToReader } from '../wire/socket-ends.ts';
 
 /** Sockets written to in one call; it stops the thread for some 5 ms. */
 const MAX_SOCKETS = 1024;
-
-/** Returns the compiled function, which scripts/build-write-many.sh puts beside this module; undefined: it is not built. */
-export function loadWriteMany(
-  path = fileURLToPath(new URL('./write-many.node', import.meta.url)),
-): WriteMany | undefined {
-  if (!existsSync(path)) return undefined;
-  return createRequire(import.meta.url)(path) as WriteMany;
-}
 
 /** Gathers the sockets that get the same buffer, one after the other. */
 export class BroadcastWriter {
@@ -32,7 +14,8 @@ export class BroadcastWriter {
   readonly #taken = new Int32Array(MAX_SOCKETS);
   #bytes: Buffer = NOTHING;
 
-  constructor(writeMany = loadWriteMany()) {
+  /** @param writeMany undefined: sockets are written to one by one */
+  constructor(writeMany?: WriteMany) {
     this.#writeMany = writeMany;
   }
 
@@ -43,7 +26,7 @@ export class BroadcastWriter {
    */
   write(socket: Duplex, descriptor: number, bytes: Buffer): void {
     if (this.#writeMany === undefined || descriptor < 0 || socket.destroyed || socket.writableLength > 0) {
-      writeNow(socket, descriptor, bytes);
+      socket.write(bytes);
       return;
     }
     if (bytes !== this.#bytes || this.#sockets.length === MAX_SOCKETS) {
