@@ -417,50 +417,62 @@ describe('half connections', () => {
     clearInterval(drip);
   });
 
-  test.skipIf(IS_BLIND)('slowloris on WebSocket, a message without an end: FRAME_TIMEOUT; what is whole does not begin one', async () => {
-    await start({ frameTimeoutMs: 300 });
-    const [dripping, pinging, odd] = [
-      await node.ws(),
-      await node.ws(),
-      await JsonClient.open(node.wsAddress),
-    ];
-    for (const client of [dripping, pinging, odd]) await client.login(await tokens.token(2n));
-    (pinging.socket as WebSocket).ping();
-    (pinging.socket as WebSocket).pong();
-    odd.socket.send('no JSON');
-    await odd.next('NACK');
-    const drip = setInterval(() => (dripping.socket as WebSocket).send(Buffer.alloc(1), { fin: false }), 20);
-    expect((await dripping.nextClose()).code).toBe('FRAME_TIMEOUT');
-    clearInterval(drip);
-    pinging.write(ping(9));
-    await pinging.next(FrameType.PONG);
-    odd.send({ type: 'PING' });
-    await odd.next('PONG');
-    for (const client of [pinging, odd]) client.destroy();
-  });
+  test.skipIf(IS_BLIND)(
+    'slowloris on WebSocket, a message without an end: FRAME_TIMEOUT; what is whole does not begin one',
+    async () => {
+      await start({ frameTimeoutMs: 300 });
+      const [dripping, pinging, odd] = [
+        await node.ws(),
+        await node.ws(),
+        await JsonClient.open(node.wsAddress),
+      ];
+      for (const client of [dripping, pinging, odd]) await client.login(await tokens.token(2n));
+      (pinging.socket as WebSocket).ping();
+      (pinging.socket as WebSocket).pong();
+      odd.socket.send('no JSON');
+      await odd.next('NACK');
+      const drip = setInterval(
+        () => (dripping.socket as WebSocket).send(Buffer.alloc(1), { fin: false }),
+        20,
+      );
+      expect((await dripping.nextClose()).code).toBe('FRAME_TIMEOUT');
+      clearInterval(drip);
+      pinging.write(ping(9));
+      await pinging.next(FrameType.PONG);
+      odd.send({ type: 'PING' });
+      await odd.next('PONG');
+      for (const client of [pinging, odd]) client.destroy();
+    },
+  );
 
-  test.skipIf(IS_BLIND)('slowloris on WebSocket, pings between the pieces of a message without an end: FRAME_TIMEOUT', async () => {
-    await start({ frameTimeoutMs: 300 });
-    const client = await node.ws();
-    await client.login(await tokens.token(2n));
-    const socket = client.socket as WebSocket;
-    socket.send(Buffer.alloc(1), { fin: false });
-    const beat = setInterval(() => socket.ping(), 20);
-    expect((await client.nextClose()).code).toBe('FRAME_TIMEOUT');
-    clearInterval(beat);
-  });
+  test.skipIf(IS_BLIND)(
+    'slowloris on WebSocket, pings between the pieces of a message without an end: FRAME_TIMEOUT',
+    async () => {
+      await start({ frameTimeoutMs: 300 });
+      const client = await node.ws();
+      await client.login(await tokens.token(2n));
+      const socket = client.socket as WebSocket;
+      socket.send(Buffer.alloc(1), { fin: false });
+      const beat = setInterval(() => socket.ping(), 20);
+      expect((await client.nextClose()).code).toBe('FRAME_TIMEOUT');
+      clearInterval(beat);
+    },
+  );
 
-  test.skipIf(IS_BLIND)('slowloris on WebSocket, the beginning of a message right behind a whole one: FRAME_TIMEOUT', async () => {
-    await start({ frameTimeoutMs: 300 });
-    const client = await node.ws();
-    await client.login(await tokens.token(2n));
-    // Two messages as they travel, with a mask of zeros; of the second one half.
-    const message = Buffer.concat([Buffer.from([0x82, 0x80 | 16, 0, 0, 0, 0]), ping(3)]);
-    const { _socket: socket } = client.socket as unknown as { _socket: Socket };
-    socket.write(Buffer.concat([message, message.subarray(0, 11)]));
-    await client.next(FrameType.PONG, (frame) => frame.ref === 3);
-    expect((await client.nextClose()).code).toBe('FRAME_TIMEOUT');
-  });
+  test.skipIf(IS_BLIND)(
+    'slowloris on WebSocket, the beginning of a message right behind a whole one: FRAME_TIMEOUT',
+    async () => {
+      await start({ frameTimeoutMs: 300 });
+      const client = await node.ws();
+      await client.login(await tokens.token(2n));
+      // Two messages as they travel, with a mask of zeros; of the second one half.
+      const message = Buffer.concat([Buffer.from([0x82, 0x80 | 16, 0, 0, 0, 0]), ping(3)]);
+      const { _socket: socket } = client.socket as unknown as { _socket: Socket };
+      socket.write(Buffer.concat([message, message.subarray(0, 11)]));
+      await client.next(FrameType.PONG, (frame) => frame.ref === 3);
+      expect((await client.nextClose()).code).toBe('FRAME_TIMEOUT');
+    },
+  );
 
   test('slowloris on WebSocket, GOCHAT_NATIVE=0: the heartbeat ends a message without an end', async () => {
     vi.stubEnv('GOCHAT_NATIVE', '0');
