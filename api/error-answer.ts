@@ -19,7 +19,8 @@ const ADDRESS_CODES = new Set(['FST_ERR_BAD_URL', 'FST_ERR_MAX_PARAM_LENGTH']);
 
 /** Returns the error that the caller is told. */
 export function toGochatError(error: unknown): GochatError {
-  if (error instanceof GochatError) return error;
+  const known = GochatError.known(error);
+  if (known !== undefined) return known;
   if (hasZodFastifySchemaValidationErrors(error)) {
     const [first] = error.validation;
     const path = (first?.instancePath ?? '').split('/').filter((part) => part !== '');
@@ -28,8 +29,8 @@ export function toGochatError(error: unknown): GochatError {
   }
   const { code, statusCode } = error as Partial<FastifyError>;
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
-    const known = FASTIFY_CODES[code ?? ''];
-    if (known) return GochatError.of(known, { cause: error });
+    const refusal = FASTIFY_CODES[code ?? ''];
+    if (refusal) return GochatError.of(refusal, { cause: error });
     return invalid(ADDRESS_CODES.has(code ?? '') ? 'The address' : 'The request body', error);
   }
   return GochatError.from(error);

@@ -106,14 +106,15 @@ function addForeign(command: Command, own: Settings): void {
 }
 
 function report(error: unknown): number {
-  if (error instanceof GochatError) {
+  const known = GochatError.known(error);
+  if (known !== undefined) {
     // Its message has the reason where a cause of ours is, or the catalogue asks for one.
-    const { cause, message } = error;
+    const { cause, message } = known;
     const reason =
       cause instanceof Error && !(cause instanceof GochatError) ? cause.message.split('\n')[0] : '';
     const more = reason === undefined || message.includes(reason) ? '' : ` (${reason})`;
-    process.stderr.write(`gochat: ${error.code}: ${message}${more}\n`);
-    return error.entry.exit ?? ExitCode.RUNTIME;
+    process.stderr.write(`gochat: ${known.code}: ${message}${more}\n`);
+    return known.entry.exit ?? ExitCode.RUNTIME;
   }
   process.stderr.write(`gochat: ${error instanceof Error ? error.stack : String(error)}\n`);
   return ExitCode.RUNTIME;

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { setImmediate as tick, setTimeout } from 'node:timers/promises';
 import {
   type AdminHandler,
+  answerPingsOfClosingSessions,
   Backoff,
   closeTracing,
   createLogger,
@@ -72,7 +73,7 @@ export interface Process {
   readonly ready: (adminAddress: string) => void;
 }
 
-/** Makes the logger of a process and turns its metrics on, and its traces where they have somewhere to go. */
+/** Makes the logger of a process, turns its metrics on, and its traces where they have somewhere to go, and patches its HTTP/2. */
 export async function prepare(
   name: string,
   config: { logLevel: LogLevel; otlpEndpoint?: string | undefined; traceRatio: number },
@@ -80,6 +81,7 @@ export async function prepare(
   const service = `gochat-${name}`;
   await enableMetrics(service);
   const logger = createLogger({ name, level: config.logLevel });
+  answerPingsOfClosingSessions(logger);
   const url = otlpUrl(config.otlpEndpoint, process.env);
   if (url !== undefined)
     await enableTracing({ service, instance: instanceName(name), url, ratio: config.traceRatio, logger });
@@ -190,8 +192,9 @@ export async function reach<T>(logger: Logger, timeoutMs: number, open: () => Pr
       return await open();
     } catch (error) {
       const waitMs = backoff.next();
-      if (!(error instanceof GochatError && error.retryable) || performance.now() + waitMs > end) throw error;
-      logger.warn({ code: error.code, retry_in_ms: waitMs }, error.message);
+      const known = GochatError.known(error);
+      if (known?.retryable !== true || performance.now() + waitMs > end) throw error;
+      logger.warn({ code: known.code, retry_in_ms: waitMs }, known.message);
       await setTimeout(waitMs);
     }
   }

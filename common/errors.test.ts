@@ -75,4 +75,17 @@ describe('GochatError', () => {
     const cause = new TypeError('x');
     expect(GochatError.from(cause)).toMatchObject({ code: 'INTERNAL', cause });
   });
+
+  test('from: an error of crpc is one of ours where the catalogue has its code, with the sentences of the catalogue', () => {
+    const details = { host: '::1', port: 7, flag: '--port' };
+    const told = { grpcStatus: 14, details, retryAfterMs: 5, retryable: false };
+    const known = GochatError.from(Object.assign(new Error('in use'), { code: 'PORT_IN_USE', ...told }));
+    expect(known).toBeInstanceOf(GochatError);
+    expect(known).toMatchObject({ code: 'PORT_IN_USE', details, retryAfterMs: 5, grpcStatus: 14 });
+    expect(known.message).toBe(new GochatError('PORT_IN_USE', { details }).message);
+    const other = Object.assign(new Error('no tea'), { code: 'OUT_OF_TEA', ...told });
+    expect(GochatError.from(other)).toMatchObject({ code: 'INTERNAL', cause: other });
+    const system = Object.assign(new Error('x'), { code: 'OVERLOADED' });
+    expect(GochatError.known(system)).toBeUndefined();
+  });
 });

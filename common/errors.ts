@@ -649,8 +649,42 @@ export class GochatError extends Error {
     return this.entry.retryable;
   }
 
-  /** Returns the error itself where it is a GochatError, else INTERNAL with it as the cause. */
-  static from(error: unknown): GochatError {
-    return error instanceof GochatError ? error : new GochatError('INTERNAL', { cause: error });
+  /** The status of a call that fails with it; this and what stands above is what crpc asks of an error. */
+  get grpcStatus(): GrpcStatus {
+    return this.entry.grpc;
   }
+
+  /** Returns a GochatError itself, and as one an error of crpc whose code the catalogue has; else undefined. */
+  static known(error: unknown): GochatError | undefined {
+    if (error instanceof GochatError) return error;
+    if (!isCoded(error) || !isErrorCode(error.code)) return undefined;
+    const { code, details, retryAfterMs, cause } = error;
+    return GochatError.received(code, {
+      details,
+      cause,
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    });
+  }
+
+  /** Returns the known error, else INTERNAL with it as the cause. */
+  static from(error: unknown): GochatError {
+    return GochatError.known(error) ?? new GochatError('INTERNAL', { cause: error });
+  }
+}
+
+/** What the errors of crpc have. */
+interface CodedError extends Error {
+  readonly code: string;
+  readonly details: ErrorDetails;
+  readonly retryAfterMs: number | undefined;
+}
+
+function isCoded(error: unknown): error is CodedError {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    'grpcStatus' in error &&
+    typeof error.grpcStatus === 'number'
+  );
 }

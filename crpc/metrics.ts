@@ -1,6 +1,6 @@
 /** The instruments of crpc. Calls are counted per call, batch streams per batch, never per record. */
+import { metrics } from '@opentelemetry/api';
 import type { Counter, Histogram } from '@opentelemetry/api';
-import { meter } from '../common/mod.ts';
 import { splitMethod } from './interceptors/interceptor.ts';
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -36,7 +36,7 @@ let made: CrpcMetrics | undefined;
 /** Returns the instruments of the process; metrics must have been enabled before the first use, else they do nothing. */
 export function crpcMetrics(): CrpcMetrics {
   if (made !== undefined) return made;
-  const part = meter('crpc');
+  const part = metrics.getMeter('gochat.crpc');
   const callSeconds = (side: Side): Histogram =>
     part.createHistogram(`gochat_crpc_${side}_call_seconds`, {
       description: `Time of a call as its ${side} sees it, by code; its count is the number of calls.`,

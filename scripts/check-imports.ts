@@ -9,7 +9,7 @@ const BROWSER_MODULE = 'proto/client.ts';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   common: [],
   proto: [],
-  crpc: ['common'],
+  crpc: [],
   blobs: ['common'],
   gateway: ['common', 'crpc', 'proto'],
   state: ['common', 'crpc', 'proto'],

@@ -1,5 +1,5 @@
 /** What a balancer can be told, in code or in a gRPC service config. */
-import { GochatError } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
 import { leastLoaded } from './balancer-least-loaded.ts';
 import { rendezvous } from './balancer-rendezvous.ts';
 import { roundRobin } from './balancer-round-robin.ts';
@@ -70,7 +70,7 @@ const OUTLIER_CHECKS: Readonly<Record<keyof OutlierOptions, Check>> = {
   maxEjectedShare: isShare,
 };
 
-/** Reads the value of a policy in a service config. @throws GochatError CONFIG_INVALID */
+/** Reads the value of a policy in a service config. @throws CrpcError CONFIG_INVALID */
 export function parseBalancerConfig(value: unknown): BalancerConfig {
   const { outlier, ...rest } = fill(value, DEFAULTS, CHECKS);
   return { ...rest, outlier: outlier && fill(outlier, DEFAULT_OUTLIER, OUTLIER_CHECKS) };
@@ -91,18 +91,18 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function invalid(what: string): GochatError {
-  return new GochatError('CONFIG_INVALID', {
+function invalid(what: string): CrpcError {
+  return new CrpcError('CONFIG_INVALID', {
     details: { what: `The balancer is not configured right: ${what}.` },
   });
 }
 
-/** Returns the service config that chooses a balancer. @throws GochatError CONFIG_INVALID */
+/** Returns the service config that chooses a balancer. @throws CrpcError CONFIG_INVALID */
 export function serviceConfigOf(balancer: BalancerName | BalancerOptions): string {
   const { policy, ...options } = typeof balancer === 'string' ? { policy: balancer } : balancer;
   if (!Object.hasOwn(POLICIES, policy)) {
     const what = `${policy} is not a balancer; choose one of ${Object.keys(POLICIES).join(', ')}.`;
-    throw new GochatError('CONFIG_INVALID', { details: { what } });
+    throw new CrpcError('CONFIG_INVALID', { details: { what } });
   }
   // grpc-js falls back to another balancer without a word where a config does not parse.
   parseBalancerConfig(options);

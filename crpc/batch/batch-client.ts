@@ -1,8 +1,9 @@
 /** The client side of batch streams: one attempt, and the link that goes on trying. */
 import { Client, Metadata, status as GrpcCode } from '@grpc/grpc-js';
 import type { ClientDuplexStream, ServiceDefinition, StatusObject } from '@grpc/grpc-js';
-import { Backoff } from '../../common/mod.ts';
-import type { BackoffOptions, Logger } from '../../common/mod.ts';
+import { Backoff } from '../backoff.ts';
+import type { BackoffOptions } from '../backoff.ts';
+import type { Logger } from '../logger.ts';
 import { END_BATCH } from './batch-codec.ts';
 import { BatchPipe, DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
 import { END_DRAINING, END_KEY, PEER_KEY } from './batch-server.ts';

@@ -1,5 +1,6 @@
 /** What both sides of a batch stream share: the bounded queue, the flush per tick, and the reading of batches. */
-import { GochatError } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
+import type { CodedError } from '../errors.ts';
 import { BatchWriter, decodeBatch, recordBytes } from './batch-codec.ts';
 import { SendResult } from './batch-stream.ts';
 import type { BatchStream, BatchStreamHandler, BatchStreamOptions, StreamEnd } from './batch-stream.ts';
@@ -147,10 +148,10 @@ export class BatchPipe implements BatchStream {
   }
 
   /** Hands a batch from the peer to the handler; returns an error where the stream cannot go on. */
-  receive(batch: Buffer): GochatError | undefined {
+  receive(batch: Buffer): CodedError | undefined {
     if (this.#state === 'ended') return undefined;
     const records = decodeBatch(batch);
-    if (records === undefined) return new GochatError('FRAME_INVALID');
+    if (records === undefined) return new CrpcError('FRAME_INVALID');
     if (records.length === 0) return undefined;
     this.#metrics.batchRecords.record(records.length, RECEIVED);
     this.#metrics.batchBytes.record(batch.length, RECEIVED);
@@ -158,12 +159,12 @@ export class BatchPipe implements BatchStream {
       this.#handler?.onRecords(records);
       return undefined;
     } catch (error) {
-      return GochatError.from(error);
+      return CrpcError.from(error);
     }
   }
 
   /** Returns whether this call ended the stream; the handler has been told then. */
-  ended(end: StreamEnd, handler: BatchStreamHandler, cause?: GochatError): boolean {
+  ended(end: StreamEnd, handler: BatchStreamHandler, cause?: CodedError): boolean {
     if (this.#state === 'ended') return false;
     this.#state = 'ended';
     this.#full = [];

@@ -1,7 +1,8 @@
 /** The server side of batch streams. */
 import { Metadata } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import type { GochatError, Logger } from '../../common/mod.ts';
+import type { CodedError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 import { isEndBatch } from './batch-codec.ts';
 import { BatchPipe } from './batch-pipe.ts';
 import type { BatchStream, BatchStreamHandler, BatchStreamOptions } from './batch-stream.ts';
@@ -50,7 +51,7 @@ export function serveBatchStream(
   const end = (...[reason, cause]: Parameters<BatchStreamHandler['onEnd']>): void => {
     if (pipe.ended(reason, handler, cause)) unregister();
   };
-  const fail = (error: GochatError): void => {
+  const fail = (error: CodedError): void => {
     logger.error({ err: error, peer: pipe.peer }, 'batch stream failed');
     call.emit('error', toStatus(error));
     end('closed', error);

@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, test } from 'vitest';
 import { GochatError, silentLogger as logger } from '../../common/mod.ts';
+import type { CodedError } from '../errors.ts';
 import { link } from '../../proto/mod.ts';
 import { BatchLink, openBatchStream } from './batch-client.ts';
 import type { OpenBatchStreamOptions } from './batch-client.ts';
@@ -23,7 +24,7 @@ interface Side {
   readonly records: Inbox<string>;
   readonly batches: number[];
   readonly ends: Inbox<StreamEnd>;
-  readonly causes: (GochatError | undefined)[];
+  readonly causes: (CodedError | undefined)[];
   readonly drains: Inbox<true>;
   readonly streams: Inbox<BatchStream>;
 }
@@ -47,7 +48,7 @@ function handlerOf(into: Side) {
       for (const record of records) into.records.push(Buffer.from(record).toString());
     },
     onDrain: () => into.drains.push(true),
-    onEnd: (end: StreamEnd, cause?: GochatError) => {
+    onEnd: (end: StreamEnd, cause?: CodedError) => {
       into.causes.push(cause);
       into.ends.push(end);
     },

@@ -1,5 +1,5 @@
 /** The batch stream: ordered records over one bidi gRPC stream, coalesced per event-loop tick. */
-import type { GochatError } from '../../common/mod.ts';
+import type { CodedError } from '../errors.ts';
 
 /** What became of a record handed to `send`. */
 export const SendResult = {
@@ -56,7 +56,7 @@ export interface BatchStreamHandler {
    * The cause of a 'lost' stream is given where it is known; a 'closed' one has a cause when its last records may not
    * have got through.
    */
-  onEnd(end: StreamEnd, cause?: GochatError): void;
+  onEnd(end: StreamEnd, cause?: CodedError): void;
 }
 
 /** Bounds of a stream. */

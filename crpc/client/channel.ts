@@ -1,7 +1,7 @@
 /** A channel: the connections to the endpoints of one target, shared by the clients of several services. */
 import { Client } from '@grpc/grpc-js';
-import { answerPingsOfClosingSessions, GochatError, silentLogger } from '../../common/mod.ts';
-import type { ErrorCode, Logger } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 import { serviceConfigOf } from '../balance/balancer-config.ts';
 import type { BalancerName, BalancerOptions } from '../balance/balancer-config.ts';
 import { setupBalancers } from '../balance/balancer.ts';
@@ -34,7 +34,7 @@ export interface ChannelOptions extends SecurityOptions {
   /** Budget of a unary call that names none, ms. @default 10_000 */
   readonly timeoutMs?: number;
   /** What a caller is told when no endpoint can be reached. @default SERVER_UNREACHABLE */
-  readonly unavailable?: ErrorCode;
+  readonly unavailable?: string;
   /** gRPC's limit for one message. @default 8 MiB */
   readonly maxMessageBytes?: number;
   /** Silence after which a connection is probed. @default 5000 ms */
@@ -63,7 +63,6 @@ export class Channel implements Disposable {
   readonly grpc: Client;
 
   constructor(target: string, options: ChannelOptions = {}) {
-    answerPingsOfClosingSessions(options.logger ?? silentLogger);
     setupResolvers();
     setupBalancers();
     const uri = target.includes('://') ? target : `static:///${target}`;
@@ -111,6 +110,6 @@ export class Channel implements Disposable {
   }
 }
 
-function invalid(what: string): GochatError {
-  return new GochatError('CONFIG_INVALID', { details: { what } });
+function invalid(what: string): CrpcError {
+  return new CrpcError('CONFIG_INVALID', { details: { what } });
 }

@@ -1,7 +1,8 @@
 /** Typed clients: generated services as functions of promises and async iterables. */
 import { Metadata } from '@grpc/grpc-js';
 import type { ClientDuplexStream, ClientWritableStream, ServiceError } from '@grpc/grpc-js';
-import { GochatError } from '../../common/mod.ts';
+import { CrpcError, isCoded } from '../errors.ts';
+import type { CodedError } from '../errors.ts';
 import { KEY_METADATA } from '../balance/balancer-rendezvous.ts';
 import { Channel } from './channel.ts';
 import type { ChannelOptions } from './channel.ts';
@@ -31,7 +32,7 @@ export interface CallOptions {
 /** How a call ended, for callers that do not want to catch. */
 export type Result<T> =
   | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly error: GochatError };
+  | { readonly ok: false; readonly error: CodedError };
 
 export type ClientMethod<M> = M extends { responseStream: true }
   ? (input: Input<M>, options?: CallOptions) => AsyncIterable<ResponseOf<M>>
@@ -45,7 +46,7 @@ type TryMethods<D extends Definition> = {
   ) => Promise<Result<ResponseOf<D[K]>>>;
 };
 
-/** A service as its caller sees it. Errors are GochatErrors, except an abort: that is the signal's reason. */
+/** A service as its caller sees it. Errors have a code (CodedError), except an abort: that is the signal's reason. */
 export type CrpcClient<D extends Definition> = {
   readonly [K in keyof D]: ClientMethod<D[K]>;
 } & TryMethods<D> &
@@ -84,7 +85,7 @@ export function createClient<D extends Definition>(
       ): Promise<Result<unknown>> =>
         run(input, call).then(
           (value) => ({ ok: true, value }),
-          (error: unknown) => ({ ok: false, error: asGochatError(error, call?.signal) }),
+          (error: unknown) => ({ ok: false, error: asCoded(error, call?.signal) }),
         );
     }
   }
@@ -207,10 +208,9 @@ function streamCall(channel: Channel, method: AnyMethod): StreamInvoke {
   };
 }
 
-function asGochatError(error: unknown, signal: AbortSignal | undefined): GochatError {
-  if (signal?.aborted && !(error instanceof GochatError))
-    return new GochatError('CANCELLED', { cause: error });
-  return GochatError.from(error);
+function asCoded(error: unknown, signal: AbortSignal | undefined): CodedError {
+  if (signal?.aborted && !isCoded(error)) return new CrpcError('CANCELLED', { cause: error });
+  return CrpcError.from(error);
 }
 
 function failure(channel: Channel, call: OutgoingCall, error: WireStatus): unknown {

@@ -4,7 +4,7 @@ import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { checkServerIdentity, createSecureContext } from 'node:tls';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
-import { GochatError } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
 
 const TOKEN_KEY = 'crpc-token';
 
@@ -38,7 +38,7 @@ export interface SecurityOptions {
   readonly tls?: TlsOptions;
 }
 
-/** Returns a server's certificate, key and authorities. @throws GochatError CONFIG_INVALID where they do not do */
+/** Returns a server's certificate, key and authorities. @throws CrpcError CONFIG_INVALID where they do not do */
 export function secureContext({ cert, key, ca, peers }: TlsOptions): { cert: Pem; key: Pem; ca?: Pem } {
   if (cert === undefined || key === undefined) throw invalid('TLS on a server needs a certificate and a key');
   if (peers !== undefined && ca === undefined)
@@ -126,6 +126,6 @@ function digest(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 
-function invalid(what: string, cause?: unknown): GochatError {
-  return new GochatError('CONFIG_INVALID', { cause, details: { what: `${what}.` } });
+function invalid(what: string, cause?: unknown): CrpcError {
+  return new CrpcError('CONFIG_INVALID', { cause, details: { what: `${what}.` } });
 }

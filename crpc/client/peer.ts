@@ -1,6 +1,6 @@
 /** An endpoint as a balancer sees it: its connection, what runs on it, how fast it answers, whether it is left out. */
 import { connectivityState, experimental } from '@grpc/grpc-js';
-import { GrpcStatus } from '../../common/mod.ts';
+import { GrpcStatus } from '../errors.ts';
 import { OutlierRecord } from '../balance/outlier.ts';
 import type { OutlierOptions } from '../balance/outlier.ts';
 import type { Endpoint } from '../registry/registry.ts';

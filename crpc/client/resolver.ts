@@ -1,7 +1,7 @@
 /** grpc-js resolvers for etcd:///service, memory:///service (both over a Registry) and static:///host:port,… targets. */
 import { experimental, status as GrpcCode } from '@grpc/grpc-js';
 import type { ChannelOptions } from '@grpc/grpc-js';
-import { GochatError } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
 import type { Endpoint, Registry, Snapshot, Unwatch } from '../registry/registry.ts';
 
 type GrpcEndpoint = experimental.Endpoint;
@@ -131,7 +131,7 @@ function staticEndpoint(address: string): Endpoint {
 function toGrpcEndpoint(endpoint: Endpoint): GrpcEndpoint {
   const address = experimental.splitHostPort(endpoint.address);
   if (address?.port === undefined)
-    throw new GochatError('CONFIG_INVALID', { details: { what: `${endpoint.address} is not host:port.` } });
+    throw new CrpcError('CONFIG_INVALID', { details: { what: `${endpoint.address} is not host:port.` } });
   const made = { addresses: [{ host: address.host, port: address.port }] };
   facts.set(made, endpoint);
   return made;

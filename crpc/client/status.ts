@@ -1,14 +1,17 @@
-/** How errors cross the wire: a GochatError travels as gRPC status plus its code, details and retry hint in trailers. */
+/** How errors cross the wire: as gRPC status and message, with code, details and retry hints in trailers. */
 import { Metadata } from '@grpc/grpc-js';
-import { CATALOGUE, GochatError, GrpcStatus, isErrorCode } from '../../common/mod.ts';
-import type { ErrorCode, ErrorDetails } from '../../common/mod.ts';
+import { CrpcError, GrpcStatus } from '../errors.ts';
+import type { CrpcErrorCode, ErrorDetails } from '../errors.ts';
 
 const CODE_KEY = 'crpc-code';
+const RETRYABLE_KEY = 'crpc-retryable';
 const RETRY_AFTER_KEY = 'crpc-retry-after-ms';
 const DETAILS_KEY = 'crpc-details-bin';
+/** Codes become labels of metrics, so what a peer sends has a bound. */
+const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
-/** Status codes without a GochatError behind them: a peer that is not a crpc one, or gRPC itself. */
-const CODE_OF_STATUS: Partial<Record<number, ErrorCode>> = {
+/** Status codes without a code behind them: a peer that is not a crpc one, or gRPC itself. */
+const CODE_OF_STATUS: Partial<Record<number, CrpcErrorCode>> = {
   [GrpcStatus.DEADLINE_EXCEEDED]: 'DEADLINE_EXCEEDED',
   [GrpcStatus.UNAUTHENTICATED]: 'TOKEN_INVALID',
 };
@@ -20,14 +23,14 @@ export interface WireStatus {
   readonly metadata: Metadata;
 }
 
-/** Returns the status that tells a caller of this error; what is not a GochatError becomes INTERNAL. */
+/** Returns the status that tells a caller of this error; what has no code becomes INTERNAL. */
 export function toStatus(error: unknown, trailers: Metadata = new Metadata()): WireStatus {
-  const known = GochatError.from(error);
-  trailers.set(CODE_KEY, known.code);
-  if (known.retryAfterMs !== undefined) trailers.set(RETRY_AFTER_KEY, String(known.retryAfterMs));
-  if (Object.keys(known.details).length > 0)
-    trailers.set(DETAILS_KEY, Buffer.from(JSON.stringify(known.details)));
-  return { code: known.entry.grpc, details: known.message, metadata: trailers };
+  const { code, grpcStatus, message, retryable, retryAfterMs, details } = CrpcError.from(error);
+  trailers.set(CODE_KEY, code);
+  trailers.set(RETRYABLE_KEY, retryable ? '1' : '0');
+  if (retryAfterMs !== undefined) trailers.set(RETRY_AFTER_KEY, String(retryAfterMs));
+  if (Object.keys(details).length > 0) trailers.set(DETAILS_KEY, Buffer.from(JSON.stringify(details)));
+  return { code: grpcStatus, details: message, metadata: trailers };
 }
 
 /** What a caller knows about a call, for errors that gRPC itself makes. */
@@ -35,35 +38,42 @@ export interface CallOrigin {
   /** The target as the user wrote it. */
   readonly target: string;
   /** @see ChannelOptions.unavailable */
-  readonly unavailable: ErrorCode;
+  readonly unavailable: string;
   readonly method: string;
 }
 
 /** Returns the error that the peer raised, or the one that the status stands for; the gRPC error is its cause. */
-export function fromStatus(error: WireStatus, origin: CallOrigin): GochatError {
-  const [code] = error.metadata?.get(CODE_KEY) ?? [];
-  if (typeof code === 'string' && isErrorCode(code)) {
-    return GochatError.received(code, {
+export function fromStatus(error: WireStatus, origin: CallOrigin): CrpcError {
+  const { code: grpcStatus, metadata } = error;
+  const [code] = metadata?.get(CODE_KEY) ?? [];
+  if (typeof code === 'string' && CODE.test(code)) {
+    return new CrpcError(code, {
+      message: error.details,
+      grpcStatus,
+      retryable: readRetryable(metadata, grpcStatus),
+      details: readDetails(metadata),
+      retryAfterMs: readRetryAfter(metadata),
       cause: error,
-      details: readDetails(error.metadata),
-      retryAfterMs: readRetryAfter(error.metadata),
     });
   }
-  if (error.code === GrpcStatus.UNAVAILABLE) {
-    return GochatError.received(origin.unavailable, {
+  if (grpcStatus === GrpcStatus.UNAVAILABLE) {
+    const { method: what, target: url } = origin;
+    return new CrpcError(origin.unavailable, {
+      message: `Cannot reach ${what} at ${url}.`,
+      grpcStatus,
+      retryable: true,
+      details: { what, url, flag: '--registry' },
       cause: error,
-      details: { what: origin.method, url: origin.target, flag: '--registry' },
     });
   }
-  return GochatError.received(CODE_OF_STATUS[error.code] ?? 'INTERNAL', { cause: error });
+  return new CrpcError(CODE_OF_STATUS[grpcStatus] ?? 'INTERNAL', { grpcStatus, cause: error });
 }
 
-/** Returns the gRPC status code of an error that `fromStatus` made, or of the catalogue's entry. */
-export function statusOf(error: GochatError): number {
-  const cause = error.cause;
-  if (typeof cause === 'object' && cause !== null && 'code' in cause && typeof cause.code === 'number')
-    return cause.code;
-  return CATALOGUE[error.code].grpc;
+/** A peer of an older version does not say. */
+function readRetryable(trailers: Metadata, status: number): boolean {
+  const [value] = trailers.get(RETRYABLE_KEY);
+  if (value !== undefined) return value === '1';
+  return status === GrpcStatus.UNAVAILABLE || status === GrpcStatus.RESOURCE_EXHAUSTED;
 }
 
 function readRetryAfter(trailers: Metadata): number | undefined {

@@ -1,7 +1,7 @@
 /** One unary call on a gRPC channel. */
 import { status as GrpcCode, Metadata } from '@grpc/grpc-js';
 import type { Client, experimental } from '@grpc/grpc-js';
-import { GochatError } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
 import { toWall } from '../registry/clock.ts';
 import type { AnyMethod } from './definition.ts';
 import type { OutgoingCall } from '../interceptors/interceptor.ts';
@@ -16,7 +16,7 @@ type GrpcStatusObject = Parameters<Parameters<experimental.CallStream['start']>[
  * interceptors, an event emitter, a stack trace.
  *
  * @param done Called once, with the failure or the response.
- * @throws GochatError INTERNAL when the request cannot be encoded; Error when the channel is closed
+ * @throws CrpcError INTERNAL when the request cannot be encoded; Error when the channel is closed
  */
 export function startUnaryCall(
   channel: ReturnType<Client['getChannel']>,
@@ -56,7 +56,7 @@ function encode(serialize: AnyMethod['requestSerialize'], input: unknown): Buffe
   try {
     return serialize(input);
   } catch (cause) {
-    throw new GochatError('INTERNAL', { cause });
+    throw new CrpcError('INTERNAL', { cause });
   }
 }
 

@@ -1,10 +1,9 @@
 /** A thin client of etcd's v3 API: every call has a deadline, and every failure is REGISTRY_UNREACHABLE with its cause. */
-import { GochatError, GrpcStatus } from '../../common/mod.ts';
+import { CrpcError, GrpcStatus } from '../errors.ts';
 import { Channel } from '../client/channel.ts';
 import { createClient } from '../client/client.ts';
 import type { TlsOptions } from '../client/credentials.ts';
 import type { CallOptions, CrpcClient } from '../client/client.ts';
-import { statusOf } from '../client/status.ts';
 import { AuthService, KVService, LeaseService, WatchService } from './gen/etcd.ts';
 import type { KeyValue, TxnRequest, WatchResponse } from './gen/etcd.ts';
 
@@ -108,7 +107,7 @@ export class EtcdClient {
         timeoutMs: CALL_TIMEOUT_MS,
       }))
         return answer.ttl > 0n;
-      throw new GochatError('INTERNAL');
+      throw new CrpcError('INTERNAL');
     });
   }
 
@@ -170,9 +169,9 @@ export class EtcdClient {
     }
   }
 
-  #unreachable(error: unknown): GochatError {
+  #unreachable(error: unknown): CrpcError {
     const details = { url: this.url, reason: reasonOf(error) };
-    return new GochatError('REGISTRY_UNREACHABLE', { cause: error, details });
+    return new CrpcError('REGISTRY_UNREACHABLE', { cause: error, details });
   }
 }
 
@@ -181,7 +180,7 @@ const NONE = Buffer.alloc(0);
 /** Returns what the system says of an error, else gRPC; without the full stop. */
 function reasonOf(error: unknown): string {
   let root = error;
-  while (root instanceof GochatError && root.cause !== undefined) root = root.cause;
+  while (root instanceof CrpcError && root.cause !== undefined) root = root.cause;
   if (!(root instanceof Error)) return String(root);
   const text = 'details' in root && typeof root.details === 'string' ? root.details : root.message;
   const last = /Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(text)?.[1];
@@ -195,12 +194,12 @@ function hostOf(address: string): string {
 
 /** Returns whether etcd does not know the lease that a call named. */
 export function isLeaseUnknown(error: unknown): boolean {
-  const cause = error instanceof GochatError ? error.cause : undefined;
-  return cause instanceof GochatError && statusOf(cause) === GrpcStatus.NOT_FOUND;
+  const cause = error instanceof CrpcError ? error.cause : undefined;
+  return cause instanceof CrpcError && cause.grpcStatus === GrpcStatus.NOT_FOUND;
 }
 
 function isTokenRefused(error: unknown): boolean {
-  return error instanceof GochatError && statusOf(error) === GrpcStatus.UNAUTHENTICATED;
+  return error instanceof CrpcError && error.grpcStatus === GrpcStatus.UNAUTHENTICATED;
 }
 
 /** Yields one request and then keeps our half of the stream open until the signal. */

@@ -1,6 +1,6 @@
 /** A copy of a range of keys, kept up to date by list and watch. */
-import { Backoff } from '../../common/mod.ts';
-import type { Logger } from '../../common/mod.ts';
+import { Backoff } from '../backoff.ts';
+import type { Logger } from '../logger.ts';
 import type { EtcdClient, KeyRange, RangeResult } from './etcd-client.ts';
 import type { KeyValue } from './gen/etcd.ts';
 
@@ -70,7 +70,7 @@ export class Mirror {
   async #follow(signal: AbortSignal): Promise<void> {
     const last = await this.#list(signal);
     if (last === undefined) return;
-    if (this.#backoff.failures > 0) this.#logger.info('registry watch is back');
+    if (this.#backoff.failures > 0) this.#logger.info({}, 'registry watch is back');
     this.#backoff.reset();
     for await (const response of this.#client.watch(this.#range, last.revision, signal)) {
       if (signal.aborted) return;

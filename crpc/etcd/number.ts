@@ -1,6 +1,7 @@
 /** Small numbers leased from etcd: each live process has another one. */
-import { GochatError, once } from '../../common/mod.ts';
-import type { Logger } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { once } from '../once.ts';
 import type { LeasedId } from '../registry/registry.ts';
 import type { EtcdClient, KeyRange } from './etcd-client.ts';
 import type { TxnRequest } from './gen/etcd.ts';
@@ -24,7 +25,7 @@ export interface LeaseNumberOptions {
   readonly owner: string;
 }
 
-/** Takes a free number. @throws GochatError REGISTRY_UNREACHABLE, NUMBERS_EXHAUSTED */
+/** Takes a free number. @throws CrpcError REGISTRY_UNREACHABLE, NUMBERS_EXHAUSTED */
 export async function leaseNumber(options: LeaseNumberOptions): Promise<LeasedId> {
   const number = new LeasedNumber(options);
   try {
@@ -107,7 +108,7 @@ class LeasedNumber implements LeasedId, LeasedEntry {
         const candidate = (last + step) % (max + 1);
         if (!names.has(String(candidate))) free = candidate;
       }
-      if (free < 0) throw new GochatError('NUMBERS_EXHAUSTED', { details: { name, max } });
+      if (free < 0) throw new CrpcError('NUMBERS_EXHAUSTED', { details: { name, max } });
       this.#value = free;
       // Another process may be faster; then the list is read again.
       if (await take(this.#options, free, lease)) return;

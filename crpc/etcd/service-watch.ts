@@ -1,5 +1,6 @@
 /** One service as etcd knows it: a mirror of its keys, shown through the mass-loss guard. */
-import type { Logger } from '../../common/mod.ts';
+import { withFields } from '../logger.ts';
+import type { Logger } from '../logger.ts';
 import { decodeEndpoint } from '../balance/endpoint-codec.ts';
 import { MassLossGuard } from '../balance/mass-loss-guard.ts';
 import { crpcMetrics } from '../metrics.ts';
@@ -72,7 +73,7 @@ export class ServiceWatch {
           if (this.#snapshot?.stale !== true) this.#tell(true);
         },
       },
-      logger.child({ service }),
+      withFields(logger, { service }),
     );
   }
 

@@ -1,6 +1,6 @@
 /** A lease kept alive, and what hangs on it: lost, it is replaced and everything is put back. */
-import { Backoff } from '../../common/mod.ts';
-import type { Logger } from '../../common/mod.ts';
+import { Backoff } from '../backoff.ts';
+import type { Logger } from '../logger.ts';
 import { isLeaseUnknown } from './etcd-client.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { Lease, askedNow } from './lease.ts';
@@ -46,7 +46,7 @@ export class EtcdSession {
     this.#backoff = new Backoff({ baseMs: 200, maxMs: this.#renewIntervalMs });
   }
 
-  /** Writes an entry and keeps it. @throws GochatError REGISTRY_UNREACHABLE, and then it is not kept */
+  /** Writes an entry and keeps it. @throws CrpcError REGISTRY_UNREACHABLE, and then it is not kept */
   async add(entry: LeasedEntry): Promise<void> {
     await this.#put(entry);
     this.#entries.add(entry);
@@ -136,7 +136,7 @@ export class EtcdSession {
         this.#logger.warn({ entries: this.#entries.size }, 'lease lost; registering again');
       }
       for (const entry of this.#entries) if (entry.dirty && !this.#closed) await this.#put(entry);
-      if (this.#backoff.failures > 0) this.#logger.info('registry can be reached again');
+      if (this.#backoff.failures > 0) this.#logger.info({}, 'registry can be reached again');
       this.#backoff.reset();
       this.#schedule(this.#renewIntervalMs);
     } catch (error) {

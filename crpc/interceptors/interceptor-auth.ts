@@ -1,5 +1,5 @@
 /** Server interceptor: refuses calls without the cluster's shared token. */
-import { GochatError } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
 import { tokenCheck } from '../client/credentials.ts';
 import type { SecurityOptions } from '../client/credentials.ts';
 import type { ServerInterceptor } from './interceptor.ts';
@@ -10,9 +10,9 @@ export function authentication(security: SecurityOptions): ServerInterceptor {
   const isAllowed = tokenCheck(security);
   return {
     unary: (next) => (input, context) =>
-      isAllowed(context.metadata) ? next(input, context) : Promise.reject(new GochatError('TOKEN_INVALID')),
+      isAllowed(context.metadata) ? next(input, context) : Promise.reject(new CrpcError('TOKEN_INVALID')),
     stream: (next) => (input, context) => {
-      if (!isAllowed(context.metadata)) throw new GochatError('TOKEN_INVALID');
+      if (!isAllowed(context.metadata)) throw new CrpcError('TOKEN_INVALID');
       return next(input, context);
     },
   };

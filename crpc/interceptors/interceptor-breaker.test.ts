@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GochatError, silentLogger as logger } from '../../common/mod.ts';
+import type { CodedError } from '../errors.ts';
 import type { ChannelOptions } from '../client/channel.ts';
 import { openRegistry } from '../registry/registry-url.ts';
 import { EchoCluster, hello, whoAnswers } from '../testing/cluster.ts';
@@ -66,7 +67,7 @@ describe('circuit breaker', () => {
     for (const one of all) one.asked = 0;
     const error = await client.unary(hello, { idempotent: true }).catch((error: unknown) => error);
     expect(error).toMatchObject({ code: 'CIRCUIT_OPEN', details: { what: 'crpc.testing.Echo' } });
-    expect((error as GochatError).retryAfterMs).toBeGreaterThan(0);
+    expect((error as CodedError).retryAfterMs).toBeGreaterThan(0);
     await expect(
       (async () => {
         for await (const _ of client.serverStream(hello)) break;
@@ -107,7 +108,7 @@ describe('circuit breaker', () => {
       try {
         for await (const response of client.serverStream(hello)) return response;
       } catch (error) {
-        return (error as GochatError).code;
+        return (error as CodedError).code;
       }
       return undefined;
     };

@@ -1,12 +1,11 @@
 /** Client interceptor: a circuit breaker per endpoint, which also says no when there is no other endpoint left. */
-import { GochatError, GrpcStatus } from '../../common/mod.ts';
+import { CrpcError, GrpcStatus, isCoded } from '../errors.ts';
 import type { ClientInterceptor, OutgoingCall } from './interceptor.ts';
 import { splitMethod } from './interceptor.ts';
 import { crpcMetrics } from '../metrics.ts';
 import { observe } from '../client/observe.ts';
 import { DEFAULT_OUTLIER, OutlierRecord } from '../balance/outlier.ts';
 import type { Endpoint } from '../registry/registry.ts';
-import { statusOf } from '../client/status.ts';
 
 export interface BreakerOptions {
   /** Share of failed calls within the window that opens the breaker, 0 to 1. @default 0.5 */
@@ -96,13 +95,13 @@ export function circuitBreaker(options: BreakerOptions = {}): ClientInterceptor 
       if (openUntil + openMs < now && record.isQuiet(now)) breakers.delete(id);
   };
 
-  const refusal = ({ method }: OutgoingCall): GochatError => {
+  const refusal = ({ method }: OutgoingCall): CrpcError => {
     crpcMetrics().refusals.add(1, { by: 'breaker' });
     const first = Math.min(
       ...[...breakers.values()].map(({ openUntil }) => openUntil).filter((at) => at > 0),
     );
     const retryAfterMs = Math.max(1, Math.ceil(first - performance.now()));
-    return new GochatError('CIRCUIT_OPEN', { details: { what: splitMethod(method).service }, retryAfterMs });
+    return new CrpcError('CIRCUIT_OPEN', { details: { what: splitMethod(method).service }, retryAfterMs });
   };
 
   return {
@@ -131,9 +130,9 @@ export function circuitBreaker(options: BreakerOptions = {}): ClientInterceptor 
 }
 
 function isFailure(error: unknown): boolean {
-  if (!(error instanceof GochatError) || error.code === 'CIRCUIT_OPEN') return false;
+  if (!isCoded(error) || error.code === 'CIRCUIT_OPEN') return false;
   if (error.code === 'OVERLOADED') return true;
-  const status = statusOf(error);
+  const { grpcStatus: status } = error;
   return (
     status === GrpcStatus.UNAVAILABLE ||
     status === GrpcStatus.DEADLINE_EXCEEDED ||

@@ -1,5 +1,5 @@
 /** Concurrency limit, both sides: so many calls at once, a bounded queue behind them, and the rest is refused at once. */
-import { GochatError } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
 import type { CallContext } from '../client/call-context.ts';
 import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './interceptor.ts';
 import { crpcMetrics } from '../metrics.ts';
@@ -60,7 +60,7 @@ export class Gate {
   /**
    * Waits for room.
    *
-   * @throws GochatError OVERLOADED when the queue is full or the wait too long; what `gaveUp` returns on an abort
+   * @throws CrpcError OVERLOADED when the queue is full or the wait too long; what `gaveUp` returns on an abort
    */
   wait({ deadline, signal, gaveUp }: Patience): Promise<void> {
     if (this.#queue.size >= this.#maxQueued) return Promise.reject(this.#overloaded());
@@ -99,9 +99,9 @@ export class Gate {
     else first.enter();
   }
 
-  #overloaded(): GochatError {
+  #overloaded(): CrpcError {
     crpcMetrics().refusals.add(1, { by: 'concurrency' });
-    return new GochatError('OVERLOADED', { retryAfterMs: this.#maxWaitMs });
+    return new CrpcError('OVERLOADED', { retryAfterMs: this.#maxWaitMs });
   }
 }
 
@@ -110,7 +110,7 @@ export function serverConcurrency(options: ConcurrencyOptions): ServerIntercepto
   const { unary, stream } = limit<CallContext>(options, (context) => ({
     deadline: context.deadline,
     signal: context.signal,
-    gaveUp: () => new GochatError('CANCELLED', { cause: context.signal.reason }),
+    gaveUp: () => new CrpcError('CANCELLED', { cause: context.signal.reason }),
   }));
   return {
     unary: (next) => (input, context) => unary(context, () => next(input, context)),

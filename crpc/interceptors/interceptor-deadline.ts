@@ -1,5 +1,5 @@
 /** Deadlines, both sides: a call without one gets one, and calls made while answering a call end with it. */
-import { GochatError } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
 import { currentCall, runInCall } from '../client/call-context.ts';
 import type { CallContext } from '../client/call-context.ts';
 import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './interceptor.ts';
@@ -18,7 +18,7 @@ const DEFAULT_TIMEOUT_MS = 10_000;
  */
 export function serverDeadline(): ServerInterceptor {
   const check = (context: CallContext): void => {
-    if (context.deadline <= performance.now()) throw new GochatError('DEADLINE_EXCEEDED');
+    if (context.deadline <= performance.now()) throw new CrpcError('DEADLINE_EXCEEDED');
   };
   return {
     unary: (next) => async (input, context) => {
@@ -57,7 +57,7 @@ export function clientDeadline(options: ClientDeadlineOptions = {}): ClientInter
   return {
     unary: (next) => (call) => {
       shrink(call, timeoutMs);
-      if (call.deadline <= performance.now()) return Promise.reject(new GochatError('DEADLINE_EXCEEDED'));
+      if (call.deadline <= performance.now()) return Promise.reject(new CrpcError('DEADLINE_EXCEEDED'));
       return next(call);
     },
     stream: (next) => (call) => {

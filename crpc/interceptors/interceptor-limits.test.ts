@@ -1,6 +1,6 @@
 /** Concurrency and rate limits, both sides; the limiter on a clock of the test's own. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { GochatError } from '../../common/mod.ts';
+import type { CodedError } from '../errors.ts';
 import { clientConcurrency, serverConcurrency } from './interceptor-concurrency.ts';
 import { RateLimiter, clientRateLimit, serverRateLimit } from './interceptor-rate-limit.ts';
 import { EchoCluster, hello } from '../testing/cluster.ts';
@@ -16,7 +16,7 @@ afterEach(() => cluster[Symbol.asyncDispose]());
 const codeOf = (call: Promise<unknown>): Promise<string> =>
   call.then(
     () => 'OK',
-    (error: GochatError) => error.code,
+    (error: CodedError) => error.code,
   );
 
 /** A server whose calls wait until they are let go. */
@@ -183,7 +183,7 @@ describe('rate limit', () => {
     expect(await codes(client, 3, { user: 'ann' })).toEqual(['OK', 'OK', 'RATE_LIMITED']);
     expect(await codes(client, 1, { user: 'bob' })).toEqual(['OK']);
     const error = await client.unary(hello, { metadata: { user: 'ann' } }).catch((error: unknown) => error);
-    expect((error as GochatError).retryAfterMs).toBeGreaterThan(50_000);
+    expect((error as CodedError).retryAfterMs).toBeGreaterThan(50_000);
     expect(await codeOf(drain(client.serverStream(hello, { metadata: { user: 'ann' } })))).toBe(
       'RATE_LIMITED',
     );

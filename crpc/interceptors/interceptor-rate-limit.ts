@@ -1,5 +1,5 @@
 /** Rate limit, both sides: so many calls a second and a burst, for all together or for each key. */
-import { GochatError } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
 import type { CallContext } from '../client/call-context.ts';
 import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './interceptor.ts';
 import { crpcMetrics } from '../metrics.ts';
@@ -81,13 +81,13 @@ export function clientRateLimit(options: RateLimitOptions<OutgoingCall>): Client
   };
 }
 
-function checker<C>(options: RateLimitOptions<C>): (call: C) => GochatError | undefined {
+function checker<C>(options: RateLimitOptions<C>): (call: C) => CrpcError | undefined {
   const { perSecond, burst, maxKeys, keyOf = () => '' } = options;
   const limiter = new RateLimiter(perSecond, burst, maxKeys);
   return (call) => {
     const earlyMs = limiter.take(keyOf(call), performance.now());
     if (earlyMs === 0) return undefined;
     crpcMetrics().refusals.add(1, { by: 'rate' });
-    return new GochatError('RATE_LIMITED', { retryAfterMs: Math.ceil(earlyMs) });
+    return new CrpcError('RATE_LIMITED', { retryAfterMs: Math.ceil(earlyMs) });
   };
 }

@@ -1,22 +1,23 @@
 /** Server interceptor: whatever a handler throws becomes a clean error, and a log line where it was not meant. */
 import { randomBytes } from 'node:crypto';
-import { GochatError } from '../../common/mod.ts';
-import type { Logger } from '../../common/mod.ts';
+import { CrpcError, isCoded } from '../errors.ts';
+import type { CodedError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 import type { CallContext } from '../client/call-context.ts';
 import type { ServerInterceptor } from './interceptor.ts';
 
 /**
- * Turns anything that is not a GochatError into INTERNAL and logs it with method, peer and trace id. The caller is told
+ * Turns an error without a code into INTERNAL and logs it with method, peer and trace id. The caller is told
  * the trace id, never the cause; a call that belongs to no trace gets an id of its own, to find the line by.
  */
 export function recovery(logger: Logger): ServerInterceptor {
-  const recover = (error: unknown, context: CallContext): GochatError => {
+  const recover = (error: unknown, context: CallContext): CodedError => {
     // A caller that goes away breaks what it streamed: that is no fault of the handler.
-    if (context.isCancelled) return GochatError.from(error);
-    if (error instanceof GochatError && error.code !== 'INTERNAL') return error;
+    if (context.isCancelled) return CrpcError.from(error);
+    if (isCoded(error) && error.code !== 'INTERNAL') return error;
     const { method, peer, traceId = randomBytes(16).toString('hex') } = context;
     logger.error({ err: error, method, peer, trace_id: traceId }, 'handler failed');
-    return new GochatError('INTERNAL', { cause: error, details: { trace_id: traceId } });
+    return new CrpcError('INTERNAL', { cause: error, details: { trace_id: traceId } });
   };
   return {
     unary: (next) => async (input, context) => {

@@ -1,13 +1,14 @@
 /** Client interceptor: another attempt for idempotent unary calls that failed, or that take long (hedging). */
 import { Metadata } from '@grpc/grpc-js';
-import { Backoff, GochatError, GrpcStatus } from '../../common/mod.ts';
+import { Backoff } from '../backoff.ts';
+import { GrpcStatus, isCoded } from '../errors.ts';
+import type { CodedError } from '../errors.ts';
 import { splitMethod } from './interceptor.ts';
 import type { ClientInterceptor, OutgoingCall, UnaryInvoke } from './interceptor.ts';
 import { crpcMetrics } from '../metrics.ts';
 import { PickContext } from '../client/pick-context.ts';
 import { RetryBudget } from './retry-budget.ts';
 import type { RetryBudgetOptions } from './retry-budget.ts';
-import { statusOf } from '../client/status.ts';
 
 export interface RetryOptions {
   /** Attempts of a call, the first one included. @default 3 */
@@ -84,9 +85,9 @@ async function again(
 }
 
 /** Whether another attempt may end better. A breaker that refuses has looked at every endpoint already. */
-function isWorthAnother(error: unknown, signal: AbortSignal | undefined): error is GochatError {
-  if (signal?.aborted || !(error instanceof GochatError) || error.code === 'CIRCUIT_OPEN') return false;
-  const status = statusOf(error);
+function isWorthAnother(error: unknown, signal: AbortSignal | undefined): error is CodedError {
+  if (signal?.aborted || !isCoded(error) || error.code === 'CIRCUIT_OPEN') return false;
+  const { grpcStatus: status } = error;
   // A peer that is cut off ends its calls as cancelled.
   if (status === GrpcStatus.CANCELLED) return true;
   return error.retryable && (status === GrpcStatus.UNAVAILABLE || status === GrpcStatus.RESOURCE_EXHAUSTED);

@@ -1,5 +1,5 @@
 /** Slow-call log, both sides: a line for each unary call that took longer than a threshold. */
-import type { Logger } from '../../common/mod.ts';
+import type { Logger } from '../logger.ts';
 import type { CallContext } from '../client/call-context.ts';
 import type { OutgoingCall } from './interceptor.ts';
 import type { Observer } from '../client/observer.ts';

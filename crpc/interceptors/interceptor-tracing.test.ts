@@ -1,6 +1,7 @@
 /** Traces over several processes, collected by OTLP; and the trace id of a handler that fails. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { GochatError, silentLogger } from '../../common/mod.ts';
+import { silentLogger } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
 import { createClient } from '../client/client.ts';
 import { CrpcServer } from '../server/server.ts';
 import { EchoService } from '../testing/gen/echo.ts';
@@ -112,7 +113,7 @@ describe('recovery', () => {
     ];
     for (const call of calls) {
       const error = await call().catch((error: unknown) => error);
-      expect(error).toBeInstanceOf(GochatError);
+      expect(error).toBeInstanceOf(CrpcError);
       expect(error).toMatchObject({ code: 'INTERNAL', details: { trace_id: TRACE_ID } });
       expect(JSON.stringify(error) + String(error)).not.toContain('1234');
       expect(await lines.next()).toMatchObject({
@@ -126,7 +127,7 @@ describe('recovery', () => {
   test('a call of no trace: gets an id of its own', async () => {
     const { server, lines } = await failing();
     using client = createClient(EchoService, server.address);
-    const error = (await client.unary(request).catch((error: unknown) => error)) as GochatError;
+    const error = (await client.unary(request).catch((error: unknown) => error)) as CrpcError;
     expect(error.details['trace_id']).toMatch(/^[0-9a-f]{32}$/);
     expect(await lines.next()).toMatchObject({ trace_id: error.details['trace_id'] });
   });

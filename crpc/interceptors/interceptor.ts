@@ -1,6 +1,6 @@
 /** Interceptors: functions around calls, composed once per method when a server or client is made, not per call. */
 import type { Metadata } from '@grpc/grpc-js';
-import { GochatError } from '../../common/mod.ts';
+import { isCoded } from '../errors.ts';
 import type { CallContext } from '../client/call-context.ts';
 import type { PickContext } from '../client/pick-context.ts';
 
@@ -70,6 +70,6 @@ export function splitMethod(path: string): { service: string; method: string } {
 
 /** Returns the code under which an error is counted; what a caller gave up on by itself is CANCELLED. */
 export function outcomeOf(error: unknown, isCancelled: boolean | undefined): string {
-  if (error instanceof GochatError) return error.code;
+  if (isCoded(error)) return error.code;
   return isCancelled ? 'CANCELLED' : 'INTERNAL';
 }

@@ -28,7 +28,7 @@ export class Announcement {
     return this.#registration;
   }
 
-  /** @throws GochatError REGISTRY_UNREACHABLE */
+  /** @throws CrpcError REGISTRY_UNREACHABLE */
   async enter(host: string, port: number): Promise<void> {
     const {
       registry,

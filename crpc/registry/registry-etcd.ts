@@ -1,7 +1,9 @@
 /** The registry on etcd. */
 import { randomUUID } from 'node:crypto';
-import { GochatError, once } from '../../common/mod.ts';
-import type { Logger } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
+import { withFields } from '../logger.ts';
+import type { Logger } from '../logger.ts';
+import { once } from '../once.ts';
 import { decodeEndpoint, encodeEndpoint } from '../balance/endpoint-codec.ts';
 import { EtcdClient } from '../etcd/etcd-client.ts';
 import type { EtcdClientOptions, KeyRange } from '../etcd/etcd-client.ts';
@@ -54,7 +56,7 @@ export class EtcdRegistry implements Registry {
   constructor(options: EtcdRegistryOptions) {
     const ttlSeconds = options.ttlSeconds ?? DEFAULT_TTL_SECONDS;
     this.#client = new EtcdClient(options);
-    this.#logger = options.logger.child({ registry: this.#client.url });
+    this.#logger = withFields(options.logger, { registry: this.#client.url });
     this.#session = new EtcdSession({ client: this.#client, logger: this.#logger, ttlSeconds });
     this.#numberSession = new EtcdSession({
       client: this.#client,
@@ -175,7 +177,7 @@ export class EtcdRegistry implements Registry {
         onChange: (changes) => tell(changes.get(path.toString())?.text),
         onStale: () => {},
       },
-      this.#logger.child({ key }),
+      withFields(this.#logger, { key }),
     );
     this.#mirrors.add(mirror);
     return () => {
@@ -208,6 +210,6 @@ export class EtcdRegistry implements Registry {
   #assertOpen(): void {
     if (!this.#closed) return;
     const details = { url: this.#client.url, reason: 'the connection is closed' };
-    throw new GochatError('REGISTRY_UNREACHABLE', { details });
+    throw new CrpcError('REGISTRY_UNREACHABLE', { details });
   }
 }

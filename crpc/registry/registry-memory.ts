@@ -1,5 +1,6 @@
 /** The registry of one process: what `gochat up` and tests use. */
-import { GochatError, once } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
+import { once } from '../once.ts';
 import type { Endpoint, LeasedId, Registration, Registry, Snapshot, Unwatch } from './registry.ts';
 
 /** What all registries of one URL share. */
@@ -75,7 +76,7 @@ export class MemoryRegistry implements Registry {
     const taken = entry(this.#realm.ids, name, () => new Set<number>());
     let value = 0;
     while (taken.has(value)) value++;
-    if (value > max) throw new GochatError('NUMBERS_EXHAUSTED', { details: { name, max } });
+    if (value > max) throw new CrpcError('NUMBERS_EXHAUSTED', { details: { name, max } });
     taken.add(value);
     let isHeld = true;
     const release = once(async () => {
@@ -145,7 +146,7 @@ export class MemoryRegistry implements Registry {
 
   #assertOpen(): void {
     if (this.#closed)
-      throw new GochatError('REGISTRY_UNREACHABLE', {
+      throw new CrpcError('REGISTRY_UNREACHABLE', {
         details: { url: 'memory://', reason: 'it is closed' },
       });
   }

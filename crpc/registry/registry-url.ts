@@ -1,6 +1,6 @@
 /** Which registry a URL names. */
-import { GochatError } from '../../common/mod.ts';
-import type { Logger } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 import type { TlsOptions } from '../client/credentials.ts';
 import { EtcdRegistry } from './registry-etcd.ts';
 import { MemoryRegistry } from './registry-memory.ts';
@@ -16,7 +16,7 @@ export interface OpenRegistryOptions {
  * Opens `memory://[name]` or `etcd://[user:password@]host:port[,host:port…][/prefix]`, the same with `etcds://` for TLS;
  * it does not connect yet. Each member's certificate must bear the name or address of one of the hosts. Two systems share one etcd by different prefixes. @default prefix gochat
  *
- * @throws GochatError CONFIG_INVALID
+ * @throws CrpcError CONFIG_INVALID
  */
 export function openRegistry(url: string, options: OpenRegistryOptions): Registry {
   if (url.startsWith('memory://')) return new MemoryRegistry(url);
@@ -25,7 +25,7 @@ export function openRegistry(url: string, options: OpenRegistryOptions): Registr
   const hosts = list?.split(',') ?? [];
   if (hosts.length === 0 || !hosts.every((host) => /^(\[[0-9a-fA-F:]+\]|[^:[\]]+):\d+$/.test(host))) {
     const what = `${url.replace(/:[^:@/]*@/, ':…@')} is not a registry; use memory:// or etcd://[user:password@]host:port[,host:port][/prefix], with etcds:// for TLS.`;
-    throw new GochatError('CONFIG_INVALID', { details: { what } });
+    throw new CrpcError('CONFIG_INVALID', { details: { what } });
   }
   return new EtcdRegistry({
     ...options,

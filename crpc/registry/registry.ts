@@ -59,14 +59,14 @@ export type Unwatch = () => void;
  * marked stale.
  */
 export interface Registry extends AsyncDisposable {
-  /** @throws GochatError REGISTRY_UNREACHABLE */
+  /** @throws CrpcError REGISTRY_UNREACHABLE */
   register(service: string, endpoint: Endpoint): Promise<Registration>;
   watch(service: string, listener: (snapshot: Snapshot) => void): Unwatch;
-  /** @throws GochatError REGISTRY_UNREACHABLE */
+  /** @throws CrpcError REGISTRY_UNREACHABLE */
   list(service: string): Promise<readonly Endpoint[]>;
-  /** Leases a number of 0 to `max`. @throws GochatError REGISTRY_UNREACHABLE, NUMBERS_EXHAUSTED */
+  /** Leases a number of 0 to `max`. @throws CrpcError REGISTRY_UNREACHABLE, NUMBERS_EXHAUSTED */
   leaseId(name: string, max: number): Promise<LeasedId>;
-  /** Stores a value that outlives the process, such as the public keys. @throws GochatError REGISTRY_UNREACHABLE */
+  /** Stores a value that outlives the process, such as the public keys. @throws CrpcError REGISTRY_UNREACHABLE */
   publish(key: string, value: string): Promise<void>;
   /** Follows a published value; undefined while there is none. */
   follow(key: string, listener: (value: string | undefined) => void): Unwatch;

@@ -4,12 +4,13 @@ import { connect } from 'node:http2';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
-import { silentLogger as logger } from '../../common/mod.ts';
+import { answerPingsOfClosingSessions, silentLogger as logger } from '../../common/mod.ts';
 import { openRegistry } from '../registry/registry-url.ts';
 import { EchoCluster } from '../testing/cluster.ts';
 import { Inbox, endpointOf } from '../testing/support.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 
+answerPingsOfClosingSessions(logger);
 let cluster = new EchoCluster();
 afterEach(async () => {
   await cluster[Symbol.asyncDispose]();

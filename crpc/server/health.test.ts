@@ -87,7 +87,7 @@ describe('reflection', () => {
   };
 
   test('where it is on: names the services', async () => {
-    const protoFiles = [new URL('testing/echo.proto', import.meta.url).pathname];
+    const protoFiles = [new URL('../testing/echo.proto', import.meta.url).pathname];
     expect(await list(await serve({ reflection: { protoFiles } }))).toContain('crpc.testing.Echo');
   });
 

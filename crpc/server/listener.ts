@@ -4,8 +4,8 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
-import { listenError } from '../../common/mod.ts';
-import type { Logger } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 import { isAllowedPeer, secureContext } from '../client/credentials.ts';
 import type { TlsOptions } from '../client/credentials.ts';
 
@@ -36,7 +36,7 @@ export class Listener {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  /** @throws GochatError CONFIG_INVALID for a certificate or key that does not do */
+  /** @throws CrpcError CONFIG_INVALID for a certificate or key that does not do */
   constructor({ injector, tls, logger }: ListenerOptions) {
     this.#server = tls === undefined ? createServer() : createTls(tls, injector, logger);
     this.#server.on('connection', (socket: Socket) => {
@@ -48,11 +48,17 @@ export class Listener {
     });
   }
 
-  /** Returns the port really taken. @throws GochatError PORT_IN_USE, LISTEN_FAILED */
+  /** Returns the port really taken. @throws CrpcError PORT_IN_USE, LISTEN_FAILED */
   async listen({ host, port, flag }: ListenOptions): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(listenError(error.code ?? error.message, { host, port, flag }, error));
+        const reason = error.code ?? error.message;
+        reject(
+          new CrpcError(reason === 'EADDRINUSE' ? 'PORT_IN_USE' : 'LISTEN_FAILED', {
+            details: { host, port, flag, reason },
+            cause: error,
+          }),
+        );
       });
       this.#server.listen({ host, port, backlog: 4096 }, resolve);
     });

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { GochatError, createLogger, silentLogger as logger } from '../../common/mod.ts';
+import { CrpcError, GrpcStatus } from '../errors.ts';
 import { Channel } from '../client/channel.ts';
 import type { ChannelOptions } from '../client/channel.ts';
 import { createClient } from '../client/client.ts';
@@ -161,16 +162,20 @@ describe('errors', () => {
     },
   });
 
-  test('a GochatError: arrives with code, details and retry hint, from every kind of call', async () => {
-    const thrown = new GochatError('NAME_TAKEN', { details: { name: 'Zoë', tries: 3 }, retryAfterMs: 250 });
+  test.each([
+    new GochatError('NAME_TAKEN', { details: { name: 'Zoë', tries: 3 }, retryAfterMs: 250 }),
+    new CrpcError('OVERLOADED', { retryAfterMs: 250 }),
+    new CrpcError('OUT_OF_TEA', { message: 'No tea is left.', grpcStatus: GrpcStatus.NOT_FOUND }),
+    new CrpcError('SEATS_TAKEN', {
+      message: 'All 3 seats are taken.',
+      grpcStatus: GrpcStatus.ABORTED,
+      retryable: true,
+      details: { seats: 3 },
+    }),
+  ])('$code thrown by a handler: arrives as it was, from every kind of call', async (thrown) => {
     const client = clientOf((await serve(failing(thrown))).address);
-    const expected = {
-      name: 'GochatError',
-      code: 'NAME_TAKEN',
-      details: { name: 'Zoë', tries: 3 },
-      retryAfterMs: 250,
-      message: thrown.message,
-    };
+    const { code, grpcStatus, retryable, details, retryAfterMs, message } = thrown;
+    const expected = { name: 'CrpcError', code, grpcStatus, retryable, details, retryAfterMs, message };
     await expect(client.unary(hello)).rejects.toMatchObject(expected);
     const seen: string[] = [];
     await expect(
@@ -205,7 +210,7 @@ describe('errors', () => {
   test('a request above the limit: rejected, and the connection goes on', async () => {
     const server = await serve({}, { maxMessageBytes: 10_000 });
     const client = clientOf(server.address);
-    await expect(client.unary({ text: 'x'.repeat(20_000), count: 0 })).rejects.toBeInstanceOf(GochatError);
+    await expect(client.unary({ text: 'x'.repeat(20_000), count: 0 })).rejects.toBeInstanceOf(CrpcError);
     expect((await client.unary(hello)).text).toBe('hello');
   });
 

@@ -8,8 +8,9 @@ import type {
   ServerWritableStream,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { answerPingsOfClosingSessions, GochatError, once } from '../../common/mod.ts';
-import type { Logger } from '../../common/mod.ts';
+import { CrpcError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { once } from '../once.ts';
 import { Announcement } from '../registry/announcement.ts';
 import type { AnnounceOptions } from '../registry/announcement.ts';
 import { DEFAULT_MAX_MESSAGE_BYTES } from '../batch/batch-pipe.ts';
@@ -88,7 +89,6 @@ export class CrpcServer implements AsyncDisposable {
   readonly #announcement: Announcement | undefined;
 
   constructor(options: CrpcServerOptions) {
-    answerPingsOfClosingSessions(options.logger);
     this.#options = options;
     this.#announcement = options.announce === undefined ? undefined : new Announcement(options.announce);
     this.#server = new GrpcServer({
@@ -144,8 +144,8 @@ export class CrpcServer implements AsyncDisposable {
         responseDeserialize: identity,
       } as AnyMethod;
       implementation[name] = (call) => {
-        if (this.#draining) call.emit('error', toStatus(new GochatError('SERVER_DRAINING')));
-        else if (!isAllowed(call.metadata)) call.emit('error', toStatus(new GochatError('TOKEN_INVALID')));
+        if (this.#draining) call.emit('error', toStatus(new CrpcError('SERVER_DRAINING')));
+        else if (!isAllowed(call.metadata)) call.emit('error', toStatus(new CrpcError('TOKEN_INVALID')));
         else
           serveBatchStream(call, accept, bounds, this.#options.logger, (pipe) => {
             this.#pipes.add(pipe);
@@ -176,7 +176,7 @@ export class CrpcServer implements AsyncDisposable {
     return `${this.host.includes(':') ? `[${this.host}]` : this.host}:${this.#port}`;
   }
 
-  /** Listens, then registers. @throws GochatError PORT_IN_USE, LISTEN_FAILED, REGISTRY_UNREACHABLE */
+  /** Listens, then registers. @throws CrpcError PORT_IN_USE, LISTEN_FAILED, REGISTRY_UNREACHABLE */
   readonly start = once(async () => {
     const { port = 0, flag = '--port', tls, logger, reflection } = this.#options;
     await this.#health.addTo(this.#server);

@@ -1,0 +1,39 @@
+/** Exponential backoff with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). */
+
+export interface BackoffOptions {
+  /** @default 200 ms */
+  readonly baseMs?: number;
+  /** @default 10_000 ms */
+  readonly maxMs?: number;
+  readonly random?: () => number;
+}
+
+/** Counts failures and says how long to wait before the next try. */
+export class Backoff {
+  readonly #baseMs: number;
+  readonly #maxMs: number;
+  readonly #random: () => number;
+  #failures = 0;
+
+  constructor(options: BackoffOptions = {}) {
+    this.#baseMs = options.baseMs ?? 200;
+    this.#maxMs = options.maxMs ?? 10_000;
+    this.#random = options.random ?? Math.random;
+  }
+
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** Returns the wait in ms after one more failure: uniform between 1 and the doubled bound. */
+  next(): number {
+    const bound = Math.min(this.#maxMs, this.#baseMs * 2 ** Math.min(this.#failures, 30));
+    this.#failures++;
+    return Math.max(1, Math.round(this.#random() * bound));
+  }
+
+  /** Forgets the failures after a success. */
+  reset(): void {
+    this.#failures = 0;
+  }
+}

@@ -1,0 +1,135 @@
+/** The errors of crpc, and what any error needs to reach a caller as it was thrown. */
+import { status } from '@grpc/grpc-js';
+
+/** gRPC status codes by name, as plain numbers: https://grpc.github.io/grpc/core/md_doc_statuscodes.html. */
+export const GrpcStatus: Readonly<Record<Extract<keyof typeof status, string>, number>> = status;
+
+export type ErrorDetails = Readonly<Record<string, string | number>>;
+
+/**
+ * An error that travels: a caller gets its code, message, details and hints. CrpcError is one; an application may throw
+ * its own classes, as long as they have these members.
+ */
+export interface CodedError extends Error {
+  /** Says what happened to programs, as in NAME_TAKEN: A to Z, digits and underscores. */
+  readonly code: string;
+  /** Status of the gRPC call that fails with it, for peers and tools that know no code. */
+  readonly grpcStatus: number;
+  /** The same request may succeed later, unchanged. */
+  readonly retryable: boolean;
+  readonly details: ErrorDetails;
+  /** How long to wait before a retry, ms. */
+  readonly retryAfterMs: number | undefined;
+}
+
+interface Entry {
+  /** {name} is filled in from the details. */
+  readonly message: string;
+  readonly status: keyof typeof GrpcStatus;
+  readonly retryable?: boolean;
+}
+
+/** What crpc itself says. */
+const ENTRIES = {
+  CANCELLED: { message: 'The caller gave the call up.', status: 'CANCELLED', retryable: true },
+  CIRCUIT_OPEN: {
+    message: 'Every endpoint of {what} has failed too often lately and is left alone for a while.',
+    status: 'UNAVAILABLE',
+    retryable: true,
+  },
+  CONFIG_INVALID: { message: '{what}', status: 'INVALID_ARGUMENT' },
+  DEADLINE_EXCEEDED: {
+    message: 'The answer did not come in time.',
+    status: 'DEADLINE_EXCEEDED',
+    retryable: true,
+  },
+  FRAME_INVALID: { message: 'A batch does not parse.', status: 'INVALID_ARGUMENT' },
+  INTERNAL: { message: 'Something went wrong inside the server.', status: 'INTERNAL', retryable: true },
+  LISTEN_FAILED: { message: 'Cannot listen on {host} port {port}: {reason}.', status: 'UNAVAILABLE' },
+  NUMBERS_EXHAUSTED: {
+    message: 'All numbers of 0 to {max} that {name} leases are taken.',
+    status: 'RESOURCE_EXHAUSTED',
+    retryable: true,
+  },
+  OVERLOADED: {
+    message: 'The server has more work queued than it may hold.',
+    status: 'RESOURCE_EXHAUSTED',
+    retryable: true,
+  },
+  PORT_IN_USE: { message: 'Port {port} on {host} is in use.', status: 'UNAVAILABLE' },
+  RATE_LIMITED: { message: 'Too many requests.', status: 'RESOURCE_EXHAUSTED', retryable: true },
+  REGISTRY_UNREACHABLE: {
+    message: 'Cannot reach etcd at {url}: {reason}.',
+    status: 'UNAVAILABLE',
+    retryable: true,
+  },
+  SERVER_DRAINING: { message: 'The server is being stopped.', status: 'UNAVAILABLE', retryable: true },
+  SERVER_UNREACHABLE: { message: 'Cannot reach {what} at {url}.', status: 'UNAVAILABLE', retryable: true },
+  TOKEN_INVALID: { message: 'The call does not carry the token of the server.', status: 'UNAUTHENTICATED' },
+} as const satisfies Record<string, Entry>;
+
+/** Codes of crpc's own; their message, status and whether a retry may help are known. */
+export type CrpcErrorCode = keyof typeof ENTRIES;
+
+export interface CrpcErrorOptions {
+  readonly cause?: unknown;
+  readonly details?: ErrorDetails;
+  readonly retryAfterMs?: number | undefined;
+  /** @default the code's */
+  readonly grpcStatus?: number;
+}
+
+/** What an error with a code of an application's own needs besides. */
+export interface OwnErrorOptions extends CrpcErrorOptions {
+  readonly message: string;
+  readonly grpcStatus: number;
+  /** @default false */
+  readonly retryable?: boolean;
+}
+
+/** An error with a code: one of crpc's, or one of an application that needs no class of its own. */
+export class CrpcError extends Error implements CodedError {
+  override readonly name = 'CrpcError';
+  readonly code: string;
+  readonly grpcStatus: number;
+  readonly retryable: boolean;
+  readonly details: ErrorDetails;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: CrpcErrorCode, options?: CrpcErrorOptions);
+  constructor(code: string, options: OwnErrorOptions);
+  constructor(code: string, options: CrpcErrorOptions & Partial<OwnErrorOptions> = {}) {
+    const entry: Entry = isOwn(code) ? ENTRIES[code] : ENTRIES.INTERNAL;
+    const { details = {}, cause } = options;
+    super(options.message ?? filled(entry.message, details), cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.grpcStatus = options.grpcStatus ?? GrpcStatus[entry.status];
+    this.retryable = options.retryable ?? entry.retryable ?? false;
+    this.details = details;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  /** Returns the error itself where it has a code that travels, else INTERNAL with it as the cause. */
+  static from(error: unknown): CodedError {
+    return isCoded(error) ? error : new CrpcError('INTERNAL', { cause: error });
+  }
+}
+
+/** Returns whether an error reaches a caller as it was thrown. */
+export function isCoded(error: unknown): error is CodedError {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    'grpcStatus' in error &&
+    typeof error.grpcStatus === 'number'
+  );
+}
+
+function isOwn(code: string): code is CrpcErrorCode {
+  return Object.hasOwn(ENTRIES, code);
+}
+
+function filled(message: string, details: ErrorDetails): string {
+  return message.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? '?'));
+}
