@@ -46,10 +46,9 @@ export function patchPing(session: ClientHttp2Session): boolean {
   try {
     // A call that runs, so that the session is closing and not gone.
     session.request().on('error', () => undefined);
-    const isOpen = session.closed === false;
+    const wasClosed = session.closed;
     session.close();
-    const isClosing = session.closed === true && session.destroyed === false;
-    right = isOpen && isClosing && session.ping(() => undefined);
+    right = !wasClosed && session.closed && !session.destroyed && session.ping(() => undefined);
   } finally {
     if (!right) Reflect.set(prototype, 'ping', ping);
     session.destroy();

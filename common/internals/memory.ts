@@ -30,10 +30,7 @@ export interface Memory {
 const PIECE: Piece = { name: 'memory', without: 'the process keeps the memory that its peak took' };
 
 /** Returns what gives memory back; undefined: the garbage cannot be collected on demand. */
-export function openMemory(
-  logger: Logger,
-  gc: Gc | undefined = globalThis.gc as Gc | undefined,
-): Memory | undefined {
+export function openMemory(logger: Logger, gc: Gc | undefined = globalThis.gc): Memory | undefined {
   if (gc === undefined || !probeNow(PIECE, logger, () => collectsAtOnce(gc))) return undefined;
   return { collect: () => gc({ type: 'major', execution: 'sync' }), release: loadMallocTrim() };
 }

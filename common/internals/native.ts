@@ -28,7 +28,7 @@ export async function probe(
   try {
     return (await check()) || refuse(piece, logger, 'not as expected');
   } catch (error) {
-    return refuse(piece, logger, error);
+    return refuse(piece, logger, (error as Error).message);
   }
 }
 
@@ -38,12 +38,12 @@ export function probeNow(piece: Piece, logger: Logger, check: () => boolean): bo
   try {
     return check() || refuse(piece, logger, 'not as expected');
   } catch (error) {
-    return refuse(piece, logger, error);
+    return refuse(piece, logger, (error as Error).message);
   }
 }
 
-function refuse({ name, without }: Piece, logger: Logger, reason?: unknown): false {
+function refuse({ name, without }: Piece, logger: Logger, reason?: string): false {
   if (reason === undefined) logger.info({ piece: name, without }, `turned off by ${NATIVE_VARIABLE}=0`);
-  else logger.warn({ piece: name, without, reason: String(reason) }, 'turned off: its check failed');
+  else logger.warn({ piece: name, without, reason }, 'turned off: its check failed');
   return false;
 }

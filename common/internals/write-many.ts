@@ -38,7 +38,8 @@ const DEADLINE_MS = 2000;
 /** Returns the descriptor of a plain socket; -1: there is none to be written to, as of TLS. */
 export function descriptorOf(socket: Duplex): number {
   if (!(socket instanceof Socket) || socket instanceof TLSSocket) return -1;
-  return (socket as Handled)._handle?.fd ?? -1;
+  const { _handle: handle } = socket as Handled;
+  return handle?.fd ?? -1;
 }
 
 /**

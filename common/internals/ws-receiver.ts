@@ -47,11 +47,8 @@ export function openWsReceiver<W extends { terminate(): void }>(
 }
 
 function hasPart(webSocket: object): boolean {
-  const {
-    _state: state,
-    _bufferedBytes: bytes,
-    _fragmented: fragmented,
-  } = (webSocket as Receiving)._receiver;
+  const { _receiver: receiver } = webSocket as Receiving;
+  const { _state: state, _bufferedBytes: bytes, _fragmented: fragmented } = receiver;
   return fragmented !== 0 || state !== 0 || bytes > 0;
 }
 
