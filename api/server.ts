@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import {
   Cors,
-  formatAddress,
+  joinAddress,
   listenError,
   type Logger,
   once,
@@ -90,7 +90,7 @@ export class ApiServer implements Server {
       const flag = this.#options.portFlag ?? '--port';
       throw listenError(code ?? message, { host: this.#host, port: this.#port, flag }, cause);
     }
-    this.#address = formatAddress(this.#host, (this.#app.server.address() as AddressInfo).port);
+    this.#address = joinAddress(this.#host, (this.#app.server.address() as AddressInfo).port);
     this.#logger.info({ address: this.address }, 'api listens');
   });
 

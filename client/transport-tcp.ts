@@ -2,13 +2,13 @@
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Gateway, Transport, TransportFactory, TransportHandlers } from './sdk/mod.ts';
-import { hostPort } from './sdk/mod.ts';
+import { joinAddress } from '../proto/mod.ts';
 
 /** Makes the factory of TCP transports. */
 export function tcpTransport(): TransportFactory {
   return {
     kind: 'tcp',
-    address: ({ host, port, tls }) => `${tls ? 'tcps' : 'tcp'}://${hostPort(host, port)}`,
+    address: ({ host, port, tls }) => `${tls ? 'tcps' : 'tcp'}://${joinAddress(host, port)}`,
     open,
   };
 }

@@ -1,4 +1,4 @@
-/** Addresses of clients: which of them count as one, and which do not count at all. */
+/** Addresses: how they are written, which of them count as one client, and which do not count at all. */
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
 const MAPPED_IPV4 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;
@@ -61,4 +61,9 @@ export class AddressList {
 export function plainAddress(address: string): string {
   const mapped = MAPPED_IPV4.exec(address)?.[1];
   return mapped !== undefined && isIPv4(mapped) ? mapped : address;
+}
+
+/** Joins host and port; an IPv6 address gets its brackets. */
+export function joinAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

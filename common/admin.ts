@@ -2,6 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { joinAddress } from './address.ts';
 import { GochatError } from './errors.ts';
 import {
   answerUnhandled,
@@ -137,7 +138,7 @@ export async function listen(
     });
     server.listen(port, host);
   });
-  return formatAddress(host, (server.address() as AddressInfo).port);
+  return joinAddress(host, (server.address() as AddressInfo).port);
 }
 
 /**
@@ -155,11 +156,6 @@ export function listenError(
     details: { ...where, reason },
     cause,
   });
-}
-
-/** host:port, with brackets around an IPv6 host. */
-export function formatAddress(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** Answers with a JSON body; 64-bit ids must be strings already. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ID_EPOCH_MS, MAX_NODE, Snowflake } from './ids.ts';
+import { ID_EPOCH_MS, MAX_NODE, Snowflake, isId, parseId } from './ids.ts';
 
 describe('Snowflake', () => {
   test('layout: ms since the epoch, node, sequence', () => {
@@ -36,4 +36,30 @@ describe('Snowflake', () => {
   test.each([-1, MAX_NODE + 1, 1.5, Number.NaN])('node %s: RangeError', (node) => {
     expect(() => new Snowflake(node)).toThrow(RangeError);
   });
+});
+
+test.each<[bigint, boolean]>([
+  [-1n, false],
+  [0n, false],
+  [1n, true],
+  [2n ** 63n - 1n, true],
+  [2n ** 63n, false],
+])('isId(%s): %s', (value, expected) => {
+  expect(isId(value)).toBe(expected);
+});
+
+test.each<[unknown, bigint | undefined]>([
+  ['1', 1n],
+  ['9223372036854775807', 2n ** 63n - 1n],
+  ['9223372036854775808', undefined],
+  ['0', undefined],
+  ['01', undefined],
+  ['-1', undefined],
+  ['1e3', undefined],
+  [' 1', undefined],
+  ['', undefined],
+  [1, undefined],
+  [undefined, undefined],
+])('parseId(%j): %s', (text, expected) => {
+  expect(parseId(text)).toBe(expected);
 });

@@ -8,6 +8,22 @@ export type ConversationId = Id<'conversation'>;
 export type MessageId = Id<'message'>;
 export type SessionId = Id<'session'>;
 
+/** Greatest id: the engines' integers have a sign. */
+const MAX_ID = (1n << 63n) - 1n;
+const DECIMAL = /^[1-9]\d{0,18}$/;
+
+/** Returns whether a value can be an id of something that is stored. */
+export function isId(value: bigint): boolean {
+  return value > 0n && value <= MAX_ID;
+}
+
+/** Reads an id in decimal, as in a token; undefined: it is none. */
+export function parseId(text: unknown): bigint | undefined {
+  if (typeof text !== 'string' || !DECIMAL.test(text)) return undefined;
+  const id = BigInt(text);
+  return id <= MAX_ID ? id : undefined;
+}
+
 /** Start of GoChat's clock: 2025-01-01T00:00:00Z, Unix ms. */
 export const ID_EPOCH_MS = 1_735_689_600_000;
 export const NODE_BITS = 10;

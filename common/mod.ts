@@ -19,5 +19,6 @@ export * from './metrics.ts';
 export * from './reset-socket.ts';
 export * from './task-queue.ts';
 export * from './ticket.ts';
+export * from './token-bucket.ts';
 export * from './tracing.ts';
 export * from './trusted-proxies.ts';

@@ -1,7 +1,6 @@
 /** The gateway as a server: what it learns from the registry, and the workers that do the work. */
-import { GochatError, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
+import { GochatError, joinAddress, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
-import { joinAddress } from '../proto/mod.ts';
 import type { Advertised } from './accept/advertise.ts';
 import type { Port, Ports, ToWorker } from './supervisor/control.ts';
 import { Descriptors } from './accept/descriptors.ts';

@@ -1,4 +1,5 @@
 /** Limits floods: a token bucket per network address, in bounded memory. */
+import { type Rate, TokenBucket } from '../common/mod.ts';
 
 export interface RateLimitOptions {
   /** Requests per second that an address may go on making; 0: no limit. */
@@ -9,51 +10,38 @@ export interface RateLimitOptions {
   readonly maxAddresses?: number;
 }
 
-interface Bucket {
-  tokens: number;
-  at: number;
-}
-
 export class RateLimit {
-  readonly #perMs: number;
-  readonly #burst: number;
+  readonly #rate: Rate;
   readonly #maxAddresses: number;
   /** In the order of their last request. */
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets = new Map<string, TokenBucket>();
 
-  constructor(options: RateLimitOptions) {
-    this.#perMs = options.perSecond / 1000;
-    this.#burst = options.burst;
-    this.#maxAddresses = options.maxAddresses ?? 65_536;
+  constructor({ perSecond, burst, maxAddresses = 65_536 }: RateLimitOptions) {
+    this.#rate = { perSecond, burst };
+    this.#maxAddresses = maxAddresses;
   }
 
   /** Takes one request; returns how long to wait when it is one too many, else 0. ms. */
   take(address: string, now: number): number {
-    if (this.#perMs === 0) return 0;
+    if (this.#rate.perSecond === 0) return 0;
     let bucket = this.#buckets.get(address);
     if (bucket) this.#buckets.delete(address);
     else {
-      bucket = { tokens: this.#burst, at: now };
+      bucket = new TokenBucket(this.#rate, now);
       if (this.#buckets.size >= this.#maxAddresses) this.#forgetOldest();
     }
     this.#buckets.set(address, bucket);
-    bucket.tokens = Math.min(this.#burst, bucket.tokens + (now - bucket.at) * this.#perMs);
-    bucket.at = now;
-    if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) / this.#perMs);
-    bucket.tokens--;
-    return 0;
+    return bucket.take(now) ? 0 : bucket.waitMs(now);
   }
 
   /** Books what a request turned out to cost beyond one; the address pays it off before its next request. */
   charge(address: string, more: number): void {
-    const bucket = this.#buckets.get(address);
-    if (bucket) bucket.tokens -= more;
+    this.#buckets.get(address)?.charge(more);
   }
 
   /** Forgets addresses whose buckets are full again: they are as good as new. */
   sweep(now: number): void {
-    for (const [address, { tokens, at }] of this.#buckets)
-      if (tokens + (now - at) * this.#perMs >= this.#burst) this.#buckets.delete(address);
+    for (const [address, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(address);
   }
 
   #forgetOldest(): void {

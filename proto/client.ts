@@ -1,4 +1,5 @@
 /** What a client needs of the protocol, browser-safe: frames and their payloads. */
+export { joinAddress } from './client-addresses.ts';
 export * from './frame.ts';
 export * from './json.ts';
 export * from './gen/gochat/client/v1/client.ts';

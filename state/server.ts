@@ -1,7 +1,7 @@
 /** The state server: a state node with its crpc services, its place in the registry and its health. */
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { type Logger, once, type OperatorRoutes, type Server } from '../common/mod.ts';
+import { joinAddress, type Logger, once, type OperatorRoutes, type Server } from '../common/mod.ts';
 import { CrpcServer, type Registration, type Registry, type TlsOptions } from '../crpc/mod.ts';
 import { link, MAX_TEXT_BYTES_KEY, state } from '../proto/mod.ts';
 import type { SeedAccount } from './identity/accounts.ts';
@@ -216,6 +216,6 @@ export class StateServer implements Server {
 
   #advertised(): string {
     const host = this.#options.advertiseHost ?? this.#crpc.host;
-    return `${host.includes(':') ? `[${host}]` : host}:${this.#crpc.port}`;
+    return joinAddress(host, this.#crpc.port);
   }
 }

@@ -1,6 +1,6 @@
 /** The transport over a WebSocket: binary messages, one frame in each from the client. Browsers and Node. */
 import type { Gateway, Transport, TransportFactory, TransportHandlers } from './transport.ts';
-import { hostPort } from './transport.ts';
+import { joinAddress } from '../../proto/client.ts';
 
 export const SUBPROTOCOL = 'gochat.v1.proto';
 
@@ -16,7 +16,7 @@ export function webSocketTransport(options: WebSocketTransportOptions = {}): Tra
 }
 
 function standardUrl({ host, wsPort, tls }: Gateway): string {
-  return `${tls ? 'wss' : 'ws'}://${hostPort(host, wsPort)}/ws`;
+  return `${tls ? 'wss' : 'ws'}://${joinAddress(host, wsPort)}/ws`;
 }
 
 function open(url: string, handlers: TransportHandlers): Transport {

@@ -44,8 +44,3 @@ export interface TransportFactory {
 export function offers({ port, wsPort }: Gateway, kind: TransportFactory['kind']): boolean {
   return (kind === 'tcp' ? port : wsPort) > 0;
 }
-
-/** Formats host and port, IPv6 in brackets. */
-export function hostPort(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}

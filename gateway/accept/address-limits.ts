@@ -1,12 +1,11 @@
 /** What one address may cost a worker: connections at once, connections a second, logins that fail. */
-import { AddressList, addressKey } from '../../common/mod.ts';
+import { AddressList, addressKey, type Rate, TokenBucket } from '../../common/mod.ts';
 import {
   CONNECT_BURST_SECONDS,
   type GatewayLimits,
   LOGIN_BURST_MINUTES,
   MAX_IDLE_ORIGINS,
 } from '../limits.ts';
-import { type Rate, TokenBucket } from './token-bucket.ts';
 import type { Refusal } from '../supervisor/worker-stats.ts';
 
 /** Where connections come from: an address, a /64 of IPv6, or all that is exempt. */

@@ -1,9 +1,9 @@
 /** What clients may cost a worker, by address and by account, and the count of those that wanted more. */
+import { TokenBucket } from '../../common/mod.ts';
 import { AddressLimits, type Origin } from '../accept/address-limits.ts';
 import type { Connection } from './connection.ts';
 import { type GatewayLimits, REFUSALS_TOLD_PER_SECOND } from '../limits.ts';
 import { type Budget, SendBudgets } from './send-budget.ts';
-import { TokenBucket } from '../accept/token-bucket.ts';
 import type { Refusal, WorkerStats } from '../supervisor/worker-stats.ts';
 
 export class Guard {

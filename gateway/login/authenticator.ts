@@ -1,14 +1,11 @@
 /** Checks access tokens at the edge, with the public keys that the registry publishes. */
-import { JwtVerifier, type PlainErrorCode } from '../../common/mod.ts';
+import { JwtVerifier, parseId, type PlainErrorCode } from '../../common/mod.ts';
 import type { TicketCheck } from './ticket-check.ts';
 
 /** Clocks of the servers may differ by this much. */
 const CLOCK_SKEW_S = 5;
 const RULES = { issuer: 'gochat', audience: 'gochat', algorithm: 'EdDSA', clockSkewS: CLOCK_SKEW_S };
-const USER = /^[1-9]\d{0,19}$/;
-const MAX_USER = 0xffff_ffff_ffff_ffffn;
 const MAX_NAME_LENGTH = 64;
-const TOKEN_ID = /^[1-9]\d{0,18}$/;
 
 /** Who a token speaks for. */
 export interface Identity {
@@ -54,9 +51,8 @@ export class Authenticator {
     if (typeof claims === 'string') return claims;
     const { sub, name, jti } = claims;
     if (typeof name !== 'string' || name === '' || name.length > MAX_NAME_LENGTH) return 'TOKEN_INVALID';
-    if (typeof sub !== 'string' || !USER.test(sub)) return 'TOKEN_INVALID';
-    const user = BigInt(sub);
-    if (user > MAX_USER) return 'TOKEN_INVALID';
-    return { user, userName: name, token: typeof jti === 'string' && TOKEN_ID.test(jti) ? BigInt(jti) : 0n };
+    const user = parseId(sub);
+    if (user === undefined) return 'TOKEN_INVALID';
+    return { user, userName: name, token: parseId(jti) ?? 0n };
   }
 }

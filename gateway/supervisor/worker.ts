@@ -1,7 +1,13 @@
 /** Entry of a worker thread: a WorkerNode, driven by the supervisor's messages. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
-import { createLogger, openMemory, openWriteMany, startHeapTrim } from '../../common/mod.ts';
+import {
+  answerPingsOfClosingSessions,
+  createLogger,
+  openMemory,
+  openWriteMany,
+  startHeapTrim,
+} from '../../common/mod.ts';
 import { BatchLink } from '../../crpc/mod.ts';
 import { link } from '../../proto/mod.ts';
 import type { FromWorker, Port, Ports, ToWorker, WorkerData } from './control.ts';
@@ -46,6 +52,7 @@ const watching = setInterval(() => {
 }, CHANGE_INTERVAL_MS);
 
 startHeapTrim(openMemory(logger));
+answerPingsOfClosingSessions(logger);
 
 const delays = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
 delays.enable();

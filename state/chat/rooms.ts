@@ -1,13 +1,12 @@
 /** What users ask about conversations: list them, read back, synchronise. */
 import { setImmediate } from 'node:timers/promises';
-import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
+import { type ConversationId, GochatError, isId, type UserId } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
 import type { Caller } from '../session/location-map.ts';
 import type { Member, Store } from '../store/store.ts';
 import { CONVERSATION_BYTES, GONE_BYTES, PageBudget } from './page-budget.ts';
 import { toConversation, toGone, toMessage } from './present.ts';
 
-const MAX_ID = (1n << 63n) - 1n;
 const MAX_SYNC_LIMIT = 1000;
 const DEFAULT_SYNC_LIMIT = 200;
 const MAX_CURSORS = 10_000;
@@ -37,7 +36,6 @@ export class Rooms {
   }
 
   async listRooms(user: UserId, after: bigint, limit: number): Promise<client.Rooms> {
-    if (after > MAX_ID) return { rooms: [], more: false };
     const page = await this.#options.store.listRooms(user, after as ConversationId, pageLimit(limit));
     return {
       rooms: page.rooms.map((room) => ({
@@ -127,7 +125,7 @@ export class Rooms {
 
 /** Returns an id that the store can hold. */
 export function conversationId(value: bigint): ConversationId | undefined {
-  return value > 0n && value <= MAX_ID ? (value as ConversationId) : undefined;
+  return isId(value) ? (value as ConversationId) : undefined;
 }
 
 function parseCursors(cursors: readonly client.Cursor[], what: string): Map<ConversationId, number> {

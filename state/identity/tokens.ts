@@ -1,6 +1,13 @@
 /** Access tokens: JWTs signed with an Ed25519 key that is made on first start and kept in the store. */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
-import { bearerToken, GochatError, JwtVerifier, type PlainErrorCode, type UserId } from '../../common/mod.ts';
+import {
+  bearerToken,
+  GochatError,
+  JwtVerifier,
+  parseId,
+  type PlainErrorCode,
+  type UserId,
+} from '../../common/mod.ts';
 import { CLOCK_SKEW_MS } from '../limits.ts';
 import type { SigningKey, Store } from '../store/store.ts';
 
@@ -14,7 +21,6 @@ const RULES = {
   algorithm: ALGORITHM,
   clockSkewS: CLOCK_SKEW_MS / 1000,
 };
-const DECIMAL = /^[1-9]\d{0,18}$/;
 
 export interface Identity {
   readonly user: UserId;
@@ -103,10 +109,10 @@ export class Tokens {
     const claims = this.#verifier.verify(token, this.#now());
     if (typeof claims === 'string') throw new GochatError(claims);
     const { sub, name, jti } = claims;
-    if (typeof sub !== 'string' || !DECIMAL.test(sub) || typeof name !== 'string' || typeof jti !== 'string')
+    const user = parseId(sub) as UserId | undefined;
+    if (user === undefined || typeof name !== 'string' || typeof jti !== 'string')
       throw new GochatError('TOKEN_INVALID');
-    const user = BigInt(sub) as UserId;
-    const id = DECIMAL.test(jti) ? BigInt(jti) : 0n;
+    const id = parseId(jti) ?? 0n;
     const refusal = this.#rules.refusal(user, id);
     if (refusal !== undefined) throw new GochatError(refusal);
     return { user, name, token: id };

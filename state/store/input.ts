@@ -1,11 +1,11 @@
 /** Makes what callers pass fit the engines: a value that PostgreSQL or SQLite cannot hold must not fail a whole batch. */
+import { isId } from '../../common/mod.ts';
 
-const MAX_ID = 2n ** 63n - 1n;
 const UNSTORABLE = /\0/g;
 
 /** Returns whether an id fits the engines' signed 64 bits; one that does not can stand for nothing that is stored. */
 export function isStorableId(id: bigint): boolean {
-  return id >= 0n && id <= MAX_ID;
+  return id === 0n || isId(id);
 }
 
 /** Returns the text with U+FFFD for U+0000, which PostgreSQL's text cannot hold, and for lone surrogates. */

@@ -32,6 +32,17 @@ export class TokenBucket {
     return this.#tokens >= 1;
   }
 
+  /** Returns how long it takes until `take` succeeds, ms; 0: it would now. */
+  waitMs(nowMs: number): number {
+    if (this.has(nowMs)) return 0;
+    return Math.ceil(((1 - this.#tokens) * 1000) / this.#rate.perSecond);
+  }
+
+  /** Takes tokens that may not be there: they are owed. */
+  charge(tokens: number): void {
+    this.#tokens -= tokens;
+  }
+
   /** Nothing was taken that has not come back: it can be forgotten. */
   isFull(nowMs: number): boolean {
     this.#fill(nowMs);
