@@ -17,7 +17,10 @@ function message(seq: number): Message {
 async function replay(page: readonly Message[] | undefined) {
   const fanout = { publish: vi.fn((push: { seq: number }) => push.seq), markLost: vi.fn() };
   const logger = { warn: vi.fn() };
-  const store = { history: async () => page && { messages: page, more: false } };
+  const store = {
+    history: async (_user: UserId, _conversation: ConversationId, before: number) =>
+      page && { messages: page.filter(({ seq }) => seq < before), more: false },
+  };
   const it = new Replay({ store, fanout, logger: logger as unknown as Logger, maxRuns: 10 });
   for (const seq of [3, 4]) it.add(ROOM, SENDER, seq, 5, { index: 0 } as Downlink, 1);
   it.flush();
