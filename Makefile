@@ -79,4 +79,4 @@ fuzz: all ## Ten million mutated frames through parser, JSON codec and a worker 
 	@$(NODE) env GOCHAT_TEST_FUZZ_FRAMES=$(or $(FRAMES),10000000) GOCHAT_TEST_FUZZ_SEED=$(or $(SEED),1) vitest run gateway/fuzz.test.ts
 
 clean: ## Remove what was built
-	rm -rf dist coverage
+	rm -rf dist crpc/dist coverage

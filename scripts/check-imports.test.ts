@@ -19,6 +19,7 @@ test.each([
     'does not import state',
   ],
   ['of common by proto', 'proto/x.ts', '../common/mod.ts', 'proto does not import common'],
+  ['of common by crpc', 'crpc/x.ts', '../common/mod.ts', 'crpc does not import common'],
   ['of common by the client', 'client/plain/x.ts', '../../common/mod.ts', 'client does not import common'],
   ['past mod.ts', 'cmd/x.ts', '../state/store/store.ts', 'across folders only through mod.ts'],
   ['of the server side of proto by the SDK', 'client/sdk/x.ts', '../../proto/mod.ts', 'the SDK imports'],

@@ -1,5 +1,4 @@
 /** Calls without a pause: `node crpc/example/client.ts etcd://127.0.0.1:2379`; says whenever others answer, and at TERM how it went. */
-import { createLogger } from '../../common/mod.ts';
 import { createClient, openRegistry } from '../mod.ts';
 import { EchoService } from '../testing/gen/echo.ts';
 
@@ -8,9 +7,12 @@ const CONCURRENCY = 8;
 const WINDOW = 200;
 
 const [url = 'etcd://127.0.0.1:2379'] = process.argv.slice(2);
-const logger = createLogger({ name: 'client', level: 'warn' });
-const registry = openRegistry(url, { logger });
-const client = createClient(EchoService, 'etcd:///echo', { registry, logger, balancer: 'least-loaded' });
+const registry = openRegistry(url, { logger: console });
+const client = createClient(EchoService, 'etcd:///echo', {
+  registry,
+  logger: console,
+  balancer: 'least-loaded',
+});
 
 const counts = { calls: 0, failed: 0 };
 let window: string[] = [];

@@ -1,13 +1,11 @@
 /** A service and its caller: `node crpc/example/hello.ts [etcd://127.0.0.1:2379]`. */
-import { createLogger } from '../../common/mod.ts';
 import { CrpcServer, createClient, openRegistry } from '../mod.ts';
 import { EchoService } from '../testing/gen/echo.ts'; // Made by ts-proto from echo.proto.
 
-const logger = createLogger({ name: 'hello', level: 'warn' });
-const registry = openRegistry(process.argv[2] ?? 'memory://', { logger });
+const registry = openRegistry(process.argv[2] ?? 'memory://', { logger: console });
 
 // The server: async functions, and async generators where responses stream.
-const server = new CrpcServer({ logger, announce: { registry, service: 'echo' } });
+const server = new CrpcServer({ logger: console, announce: { registry, service: 'echo' } });
 server.addService(EchoService, {
   unary: async ({ text }) => ({ text: `hello, ${text}`, server: 'one' }),
   async *serverStream({ text, count }, { signal }) {
@@ -25,7 +23,7 @@ server.addService(EchoService, {
 await server.start();
 
 // The caller: promises and async iterables; whoever serves 'echo' now gets the calls.
-using client = createClient(EchoService, 'etcd:///echo', { registry, logger });
+using client = createClient(EchoService, 'etcd:///echo', { registry, logger: console });
 const { text } = await client.unary({ text: 'world', count: 0 }, { timeoutMs: 5000, idempotent: true });
 console.log(text);
 for await (const { text } of client.serverStream({ text: 'answer', count: 2 })) console.log(text);

@@ -1,13 +1,14 @@
 /** A service in a registry: `node crpc/example/server.ts etcd://127.0.0.1:2379 NAME`; TERM takes it out without a failed call. */
 import { once } from 'node:events';
-import { createLogger } from '../../common/mod.ts';
 import { CrpcServer, openRegistry } from '../mod.ts';
 import { EchoService } from '../testing/gen/echo.ts';
 
 const [url = 'etcd://127.0.0.1:2379', name = 'echo-1'] = process.argv.slice(2);
-const logger = createLogger({ name, level: 'warn' });
-const registry = openRegistry(url, { logger });
-const server = new CrpcServer({ logger, announce: { registry, service: 'echo', metadata: { name } } });
+const registry = openRegistry(url, { logger: console });
+const server = new CrpcServer({
+  logger: console,
+  announce: { registry, service: 'echo', metadata: { name } },
+});
 server.addService(EchoService, {
   unary: async ({ text }) => ({ text, server: name }),
   serverStream: async function* ({ text, count }) {
