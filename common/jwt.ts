@@ -28,6 +28,9 @@ export type JwtClaims = Readonly<Record<string, unknown>>;
 export class JwtVerifier {
   readonly #rules: JwtRules;
   #keys: ReadonlyMap<string, KeyObject> = new Map();
+  /** The newest header that names one of the keys, and that key: a signer spells its header the same in all tokens. */
+  #head = '';
+  #headKey: KeyObject | undefined;
 
   /** It has no keys until `setKeys`. */
   constructor(rules: JwtRules) {
@@ -47,6 +50,8 @@ export class JwtVerifier {
       if (typeof key['kid'] === 'string' && key['alg'] === this.#rules.algorithm && key.crv === 'Ed25519')
         known.set(key['kid'], createPublicKey({ key, format: 'jwk' }));
     this.#keys = known;
+    this.#head = '';
+    this.#headKey = undefined;
   }
 
   /** Returns what the token says, or why it is not taken. @param nowMs Unix time, ms */
@@ -57,7 +62,7 @@ export class JwtVerifier {
     const spelled = token.slice(bodyEnd + 1);
     const signature = Buffer.from(spelled, 'base64url');
     if (signature.toString('base64url') !== spelled) return 'TOKEN_INVALID';
-    const key = this.#keyOf(parse(token.slice(0, headEnd)));
+    const key = this.#keyOf(token.slice(0, headEnd));
     const signed = Buffer.from(token.slice(0, bodyEnd));
     if (key === undefined || !verify(undefined, signed, key, signature)) return 'TOKEN_INVALID';
     const claims = parse(token.slice(headEnd + 1, bodyEnd));
@@ -68,8 +73,17 @@ export class JwtVerifier {
     return expiresS + clockSkewS > Math.floor(nowMs / 1000) ? claims : 'TOKEN_EXPIRED';
   }
 
+  #keyOf(head: string): KeyObject | undefined {
+    if (head === this.#head) return this.#headKey;
+    const key = this.#keyNamedBy(parse(head));
+    if (key === undefined) return undefined;
+    this.#head = head;
+    this.#headKey = key;
+    return key;
+  }
+
   /** A header that asks for anything else than a plain signature is not understood. */
-  #keyOf(header: JwtClaims | undefined): KeyObject | undefined {
+  #keyNamedBy(header: JwtClaims | undefined): KeyObject | undefined {
     if (header?.['alg'] !== this.#rules.algorithm || (header['typ'] ?? TYPE) !== TYPE) return undefined;
     for (const field in header) if (!HEADER_FIELDS.has(field)) return undefined;
     return this.#keys.get(String(header['kid']));

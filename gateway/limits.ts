@@ -141,8 +141,6 @@ export const MAX_REFUSED = 1024;
 export const RESYNC_SPREAD_MS = 1_000;
 /** How long state, which fenced a connection because it could not take a message, is left alone. */
 export const RESYNC_HOLD_MS = 250;
-/** Idle time before the kernel probes a TCP peer. */
-export const TCP_KEEPALIVE_MS = 60_000;
 /** Resolution of the deadlines. */
 export const WHEEL_TICK_MS = 100;
 export const WHEEL_SLOTS = 1024;

@@ -3,7 +3,6 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import { type AddressList, type CodeWithDetails, resetSocket } from '../../common/mod.ts';
 import type { Origin } from './address-limits.ts';
-import { TCP_KEEPALIVE_MS } from '../limits.ts';
 import { parseProxyHeader } from './proxy-protocol.ts';
 import type { TlsMaterial } from './tls-material.ts';
 import { listen, type ListenOptions, type TransportEvents } from '../wire/transport.ts';
@@ -33,7 +32,7 @@ export interface Visit {
   readonly raw: Socket;
   readonly dueMs: number;
   readonly onClose: () => void;
-  /** The socket's other end; unique among those of a port that are open. */
+  /** The socket's other end, unique among those of a port that are open; empty without TLS. */
   readonly end: string;
   /** Whom it comes from, as far as is known; empty while a PROXY header is waited for. */
   address: string;
@@ -61,10 +60,8 @@ export class Door {
   constructor(events: TransportEvents, options: DoorOptions) {
     this.#events = events;
     this.#options = options;
-    this.#server = createServer(
-      { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS },
-      (socket) => this.#accept(socket),
-    );
+    // Silent peers are the heartbeat's business; probes of the kernel would cost four system calls a socket.
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
     this.#server.maxConnections = options.maxSockets;
     this.#server.on('drop', () => events.onTurnedAway('TOO_MANY_CONNECTIONS'));
     if (options.tls === undefined) return;
@@ -123,7 +120,7 @@ export class Door {
       raw,
       dueMs,
       onClose: () => this.#forget(visit),
-      end: endOf(raw),
+      end: this.#tls === undefined ? '' : endOf(raw),
       address: '',
       origin: undefined,
       counted: false,

@@ -36,7 +36,7 @@ function setUp() {
 const tokens = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `t${from + i}`);
 
 test('a crowd: a few tokens at a time, with a rest in between, and none of who has gone', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate'] });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate', 'performance'] });
   const { checks, closed, come } = setUp();
   for (let conn = 1; conn <= 40; conn++) {
     const connection = come(conn);

@@ -82,7 +82,9 @@ export class Uplink implements StateLinkEvents {
 
   /** Longest text that every node takes, bytes of UTF-8. */
   get maxTextBytes(): number {
-    return Math.min(...Array.from(this.#links.values(), ({ node }) => node.maxTextBytes));
+    let least = Infinity;
+    for (const { node } of this.#links.values()) least = Math.min(least, node.maxTextBytes);
+    return least;
   }
 
   /** A node is behind: clients should not be read. */

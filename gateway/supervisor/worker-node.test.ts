@@ -335,6 +335,18 @@ describe('a live connection', () => {
     expect(client.received).toEqual([]);
   });
 
+  test('CLOSE of the client behind a PING: it still gets the answer, and a stream that ends in good order', async () => {
+    await using node = await TestNode.start(tokens, [state]);
+    const client = await node.tcp();
+    await client.login(await tokens.token(1n));
+    let error: Error | undefined;
+    (client.socket as Socket).on('error', (cause) => (error = cause));
+    client.write(Buffer.concat([frameOf(Type.PING, 7), frameOf(Type.CLOSE, 0)]));
+    await client.closed;
+    expect(error).toBeUndefined();
+    expect(client.received.map(({ type, ref }) => [type, ref])).toEqual([[Type.PONG, 7]]);
+  });
+
   test('CLOSE of clients that do not read to the end, in a room that talks: counted as their goodbye', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const clients = await Promise.all(Array.from({ length: 20 }, () => node.tcp()));

@@ -61,9 +61,15 @@ export class TcpTransport implements Transport, Listener {
   }
 
   end(connection: Connection): void {
-    connection.socket.end();
+    const { socket, closed, descriptor } = connection;
+    // Behind the client's own goodbye nothing is to come, and what it still gets the kernel has and delivers.
+    if (closed === undefined && descriptor >= 0 && socket.writableLength === 0) {
+      socket.destroy();
+      return;
+    }
+    socket.end();
     // What it still sends is read and dropped: with unread bytes the kernel would answer with RST, and CLOSE be lost.
-    connection.socket.resume();
+    socket.resume();
   }
 
   destroy(connection: Connection): void {

@@ -1,42 +1,58 @@
-/** The Lua scripts of HotRedis: each reads and writes one key, by the clock of that key's Redis. */
+/** The Lua scripts of HotRedis: each reads and writes one key, or a list of keys one after the other, by the clock of their Redis. */
 import { createHash } from 'node:crypto';
 
 /**
- * KEYS: device. ARGV: fresh session, session to resume or '', ttl in ms, least epoch, run of the client or '', its attempt.
- * Returns epoch, session, resumed (0 or 1); the epoch is '' where a later attempt of the run has claimed the device.
+ * KEYS: devices. ARGV: ttl in ms, then for each device: fresh session, session to resume or '', least epoch, run of the
+ * client or '', its attempt. Returns for each: epoch, session, resumed (0 or 1); the epoch is '' where a later attempt of
+ * the run has claimed the device.
  *
  * Lua's numbers are doubles: µs since 1970 are exact in them until the year 2255.
  */
 const CLAIM = `
-local before = redis.call('HMGET', KEYS[1], 'epoch', 'session', 'run', 'attempt')
-if ARGV[5] ~= '' and before[3] == ARGV[5] and tonumber(before[4]) > tonumber(ARGV[6]) then return {'', '', 0} end
 local time = redis.call('TIME')
-local epoch = tonumber(time[1]) * 1000000 + tonumber(time[2])
-if before[1] and tonumber(before[1]) >= epoch then epoch = tonumber(before[1]) + 1 end
-if tonumber(ARGV[4]) > epoch then epoch = tonumber(ARGV[4]) end
-local text = string.format('%.0f', epoch)
-local resumed = 0
-local session = ARGV[1]
-if ARGV[2] ~= '' and before[2] == ARGV[2] then
-  resumed = 1
-  session = ARGV[2]
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local claims = {}
+for i, key in ipairs(KEYS) do
+  local at = i * 5 - 3
+  local run, attempt = ARGV[at + 3], ARGV[at + 4]
+  local before = redis.call('HMGET', key, 'epoch', 'session', 'run', 'attempt')
+  if run ~= '' and before[3] == run and tonumber(before[4]) > tonumber(attempt) then
+    claims[i] = {'', '', 0}
+  else
+    local epoch = math.max(now, tonumber(ARGV[at + 2]))
+    if before[1] and tonumber(before[1]) >= epoch then epoch = tonumber(before[1]) + 1 end
+    local text = string.format('%.0f', epoch)
+    local resumed = 0
+    local session = ARGV[at]
+    if ARGV[at + 1] ~= '' and before[2] == ARGV[at + 1] then
+      resumed = 1
+      session = ARGV[at + 1]
+    end
+    redis.call('HSET', key, 'epoch', text, 'session', session, 'held', '1', 'run', run, 'attempt', attempt)
+    redis.call('PEXPIRE', key, ARGV[1])
+    claims[i] = {text, session, resumed}
+  end
 end
-redis.call('HSET', KEYS[1], 'epoch', text, 'session', session, 'held', '1', 'run', ARGV[5], 'attempt', ARGV[6])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return {text, session, resumed}
+return claims
 `;
-
-/** KEYS: device. ARGV: epoch, grace in ms. */
+/** KEYS: devices. ARGV: for each epoch, grace in ms. Returns for each whether it was held. */
 const RELEASE = `
-local before = redis.call('HMGET', KEYS[1], 'epoch', 'held')
-if before[1] ~= ARGV[1] or before[2] ~= '1' then return 0 end
-if tonumber(ARGV[2]) <= 0 then
-  redis.call('DEL', KEYS[1])
-  return 1
+local released = {}
+for i, key in ipairs(KEYS) do
+  local before = redis.call('HMGET', key, 'epoch', 'held')
+  local graceMs = ARGV[i * 2]
+  released[i] = 0
+  if before[1] == ARGV[i * 2 - 1] and before[2] == '1' then
+    released[i] = 1
+    if tonumber(graceMs) <= 0 then
+      redis.call('DEL', key)
+    else
+      redis.call('HSET', key, 'held', '0')
+      redis.call('PEXPIRE', key, graceMs)
+    end
+  end
 end
-redis.call('HSET', KEYS[1], 'held', '0')
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return 1
+return released
 `;
 
 /**
@@ -125,15 +141,11 @@ return kept
 /** The scripts as the client's methods. */
 export interface HotRedisScripts {
   gochatClaim(
-    key: string,
-    fresh: string,
-    resume: string,
+    keys: readonly string[],
     ttlMs: number,
-    least: string,
-    run: string,
-    attempt: number,
-  ): Promise<[epoch: string, session: string, resumed: number]>;
-  gochatRelease(key: string, epoch: string, graceMs: number): Promise<number>;
+    ...claims: (string | number)[]
+  ): Promise<[epoch: string, session: string, resumed: number][]>;
+  gochatRelease(keys: readonly string[], ...releases: (string | number)[]): Promise<number[]>;
   gochatAllow(key: string, intervalUs: number, burst: number): Promise<number>;
   gochatGiveBack(key: string, intervalUs: number): Promise<number>;
   gochatRemember(key: string, member: string, ttlMs: number, most: number): Promise<number>;
@@ -151,8 +163,8 @@ export interface ScriptRunner {
 /** Makes the scripts callable. ioredis could do that too, but keeps each call in memory until a full collection. */
 export function scriptsOn(redis: ScriptRunner): HotRedisScripts {
   return {
-    gochatClaim: script(redis, CLAIM),
-    gochatRelease: script(redis, RELEASE),
+    gochatClaim: scriptOfMany(redis, CLAIM),
+    gochatRelease: scriptOfMany(redis, RELEASE),
     gochatAllow: script(redis, ALLOW),
     gochatGiveBack: script(redis, GIVE_BACK),
     gochatRemember: script(redis, REMEMBER),
@@ -162,15 +174,23 @@ export function scriptsOn(redis: ScriptRunner): HotRedisScripts {
   };
 }
 
-/** Calls a script by its digest, which is shorter; a Redis that does not know it is given the text. */
 function script<T>(redis: ScriptRunner, lua: string): (...args: (string | number)[]) => Promise<T> {
+  const call = scriptOfMany<T>(redis, lua);
+  return (key, ...args) => call([`${key}`], ...args);
+}
+
+/** Calls a script by its digest, which is shorter; a Redis that does not know it is given the text. */
+function scriptOfMany<T>(
+  redis: ScriptRunner,
+  lua: string,
+): (keys: readonly string[], ...args: (string | number)[]) => Promise<T> {
   const sha = createHash('sha1').update(lua).digest('hex');
-  return async (...args) => {
+  return async (keys, ...args) => {
     try {
-      return (await redis.evalsha(sha, 1, ...args)) as T;
+      return (await redis.evalsha(sha, keys.length, ...keys, ...args)) as T;
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return (await redis.eval(lua, 1, ...args)) as T;
+      return (await redis.eval(lua, keys.length, ...keys, ...args)) as T;
     }
   };
 }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { silentLogger } from '../../common/mod.ts';
+import { silentLogger, type UserId } from '../../common/mod.ts';
 import { type Services, startServices } from '../../test/harness/services.ts';
 import { HELD_TTL_MS } from './hot-state.ts';
 import { hotStateContract, newUser, session } from './hot-state.contract.ts';
@@ -72,6 +72,20 @@ describe('HotRedis', () => {
     const after = await calls();
     expect(after.evalsha - before.evalsha).toBe(3);
     expect(after.eval - before.eval).toBe(0);
+  });
+
+  test('claims, and releases, that are made together: one call, each with its own answer', async () => {
+    await using hot = await openHotState(url, { logger });
+    const users = Array.from({ length: 20 }, newUser);
+    const claimAll = () =>
+      Promise.all(users.map((user, i) => hot.claim(user, 'phone', session(i + 1), session(100 + i))));
+    await hot.release(newUser(), 'phone', (await claimAll())[0]?.epoch ?? 0n, 0);
+    const before = await calls();
+    const claims = await claimAll();
+    await Promise.all(claims.map(({ epoch }, i) => hot.release(users[i] as UserId, 'phone', epoch, 0)));
+    expect((await calls()).evalsha - before.evalsha).toBe(2);
+    expect(claims.map((claim) => claim.session)).toEqual(users.map((_, i) => session(i + 1)));
+    for (const user of users) expect(await hot.holder(user, 'phone')).toBeUndefined();
   });
 
   test('claims from two connections: have distinct epochs and one final holder', async () => {

@@ -1,5 +1,6 @@
 /** Hot state in Redis 6.2 or newer: shared by all state nodes. */
 import { GochatError, type Logger, type SessionId, type UserId } from '../../common/mod.ts';
+import { CallGatherer } from './call-gatherer.ts';
 import {
   CONNECT_TIMEOUT_MS,
   createRedisClient,
@@ -31,18 +32,23 @@ export interface HotRedisOptions {
   readonly tls?: RedisTls | undefined;
 }
 
+/** Most claims, or releases, of one call of a script: Redis does nothing else for less than a millisecond. */
+const MAX_TOGETHER = 64;
+
 /**
  * Hot state in Redis. Each method is one round trip; while there is no connection every call is rejected at once, and
- * the connection comes back by itself.
+ * the connection comes back by itself. Claims that are made together are one call, as releases are.
  *
  * Keys: `gochat:session:{USER:DEVICE}`, a hash of epoch, session and held; `gochat:rate:{KEY}`, a time in µs;
  * `gochat:set:{SET}`, a sorted set of members by the time in ms at which they are forgotten;
- * `gochat:evictions`, a sorted set. Each script touches one key, so all of it works on a Redis Cluster.
+ * `gochat:evictions`, a sorted set. On a Redis Cluster each script touches one key.
  */
 export class HotRedis implements HotState {
   readonly #redis: HotRedisClient;
   readonly #logger: Logger;
   readonly #maxPending: number;
+  readonly #claims: CallGatherer<[epoch: string, session: string, resumed: number]>;
+  readonly #releases: CallGatherer<number>;
   #pending = 0;
   #health: 'new' | 'up' | 'down' = 'new';
   #closing: Promise<void> | undefined;
@@ -51,6 +57,14 @@ export class HotRedis implements HotState {
     this.#logger = options.logger;
     this.#maxPending = options.maxPending ?? 10_000;
     this.#redis = createRedisClient(address, options.timeoutMs ?? 1000, options.tls);
+    // Keys of a Cluster may be on different nodes.
+    const most = address.isCluster ? 1 : MAX_TOGETHER;
+    this.#claims = new CallGatherer(most, (keys, args) =>
+      this.#call((redis) => redis.gochatClaim(keys, HELD_TTL_MS, ...args), keys.length),
+    );
+    this.#releases = new CallGatherer(most, (keys, args) =>
+      this.#call((redis) => redis.gochatRelease(keys, ...args), keys.length),
+    );
     this.#redis.on('ready', () => {
       if (this.#health === 'down') this.#logger.info('Redis answers again');
       this.#health = 'up';
@@ -92,17 +106,20 @@ export class HotRedis implements HotState {
     after = 0n,
     attempt?: Attempt,
   ): Promise<Claim> {
-    const key = deviceKey(user, device);
-    const [run, number] = [`${attempt?.run ?? ''}`, attempt?.number ?? 0];
-    const [epoch, session, resumed] = await this.#call((redis) =>
-      redis.gochatClaim(key, `${fresh}`, `${resume ?? ''}`, HELD_TTL_MS, `${after + 1n}`, run, number),
+    const [epoch, session, resumed] = await this.#claims.call(
+      deviceKey(user, device),
+      `${fresh}`,
+      `${resume ?? ''}`,
+      `${after + 1n}`,
+      `${attempt?.run ?? ''}`,
+      attempt?.number ?? 0,
     );
     if (epoch === '') throw new GochatError('SESSION_REPLACED');
     return { epoch: BigInt(epoch), session: BigInt(session) as SessionId, resumed: resumed === 1 };
   }
 
   async release(user: UserId, device: string, epoch: bigint, graceMs: number): Promise<void> {
-    await this.#call((redis) => redis.gochatRelease(deviceKey(user, device), `${epoch}`, Math.ceil(graceMs)));
+    await this.#releases.call(deviceKey(user, device), `${epoch}`, Math.ceil(graceMs));
   }
 
   async holder(user: UserId, device: string): Promise<DeviceSession | undefined> {
@@ -173,17 +190,18 @@ export class HotRedis implements HotState {
     await this.close();
   }
 
-  async #call<T>(send: (redis: HotRedisClient) => Promise<T>): Promise<T> {
+  /** @param calls how many of ours it is */
+  async #call<T>(send: (redis: HotRedisClient) => Promise<T>, calls = 1): Promise<T> {
     if (this.#closing !== undefined) throw unavailable(new Error('it is closed'));
     if (this.#pending >= this.#maxPending)
       throw unavailable(new Error(`${this.#pending} calls wait for Redis`));
-    this.#pending++;
+    this.#pending += calls;
     try {
       return await send(this.#redis);
     } catch (error) {
       throw unavailable(error);
     } finally {
-      this.#pending--;
+      this.#pending -= calls;
     }
   }
 
