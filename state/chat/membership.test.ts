@@ -24,6 +24,8 @@ async function roomOfThree(hidesHistory = false) {
     [CID, 'cid'],
   ] as const)
     await node.membership.join({ user, userName }, 'lobby');
+  // Nobody who attaches is told of these.
+  await settle();
   const w = worker();
   w.attach(1, ANN, { name: 'ann' });
   w.attach(2, BOB, { name: 'bob' });

@@ -1,8 +1,8 @@
 /** What users ask about conversations: list them, read back, synchronise. */
-import { setImmediate } from 'node:timers/promises';
 import { type ConversationId, GochatError, isId, type UserId } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
 import type { Caller } from '../session/location-map.ts';
+import { inPieces } from '../store/member-pieces.ts';
 import type { Member, Store } from '../store/store.ts';
 import { CONVERSATION_BYTES, GONE_BYTES, PageBudget } from './page-budget.ts';
 import { toConversation, toGone, toMessage } from './present.ts';
@@ -14,8 +14,6 @@ const MAX_PAGE_LIMIT = 200;
 const DEFAULT_PAGE_LIMIT = 50;
 /** Members that one answer lists, those online first. */
 const MAX_MEMBERS = 2000;
-/** Members that are looked at in one turn of the event loop. */
-const MEMBERS_A_TURN = 5000;
 
 export interface RoomsOptions {
   readonly store: Store;
@@ -73,14 +71,15 @@ export class Rooms {
   async members(user: UserId, conversation: bigint): Promise<client.Members> {
     const id = conversationId(conversation);
     const list = id === undefined ? undefined : await this.#options.store.membersOf(id);
-    if (list?.members.some((member) => member.user === user) !== true) throw new GochatError('NOT_A_MEMBER');
     const online: Member[] = [];
     const offline: Member[] = [];
-    for (const [at, member] of list.members.entries()) {
-      if (at % MEMBERS_A_TURN === MEMBERS_A_TURN - 1) await setImmediate();
+    let isMember = false;
+    await inPieces(list?.members ?? [], (member) => {
+      isMember ||= member.user === user;
       const some = this.#options.isOnline(member.user) ? online : offline;
       if (some.length < MAX_MEMBERS) some.push(member);
-    }
+    });
+    if (!isMember) throw new GochatError('NOT_A_MEMBER');
     const present = (members: Member[], isOnline: boolean) =>
       members
         .toSorted((a, b) => (a.name < b.name ? -1 : 1))

@@ -1,8 +1,8 @@
 /** Member lists by conversation and version, and what waits for them; bounded, least recently used first out. */
 import type { ConversationId } from '../../common/mod.ts';
 import type { Downlink, Target } from '../session/downlink.ts';
-import { packIds } from '../session/u64.ts';
-import type { MemberList } from '../store/store.ts';
+import { inPieces } from '../store/member-pieces.ts';
+import type { MemberChanges, MemberList } from '../store/store.ts';
 
 /** A frame on its way to the members of a conversation, save the connection that sent it. */
 export interface Push {
@@ -18,8 +18,8 @@ export interface Push {
 
 export interface Entry {
   readonly conversation: ConversationId;
-  /** Ids in halves (packIds). */
-  members: Uint32Array;
+  /** Ascending ids in halves (packIds). */
+  members: Uint32Array<ArrayBuffer>;
   /** By member, the seq after which they may read; undefined: all may read all. */
   visibleAfter: Float64Array | undefined;
   /** The greatest of those: what lies beyond it is for all members. */
@@ -94,28 +94,75 @@ export class ConversationCache {
     return entry;
   }
 
-  /** Fills an entry; what was not used lately may have to go for it. */
-  fill(entry: Entry, list: MemberList): void {
-    const members = packIds(list.members.map((member) => member.user));
-    this.#members += (members.length - entry.members.length) / 2;
-    entry.members = members;
-    entry.version = list.version;
-    entry.checkedMs = performance.now();
-    entry.visibleToAllAfter = list.members.reduce(
-      (most, member) => Math.max(most, member.visibleAfterSeq),
-      0,
+  /** Fills an entry that is loading, in pieces; what was not used lately may have to go for it. */
+  async fill(entry: Entry, { version, members }: MemberList): Promise<void> {
+    const users = new BigUint64Array(members.length);
+    const visibleAfter = new Float64Array(members.length);
+    let most = 0;
+    await inPieces(members, ({ user, visibleAfterSeq }, at) => {
+      users[at] = user;
+      visibleAfter[at] = visibleAfterSeq;
+      if (visibleAfterSeq > most) most = visibleAfterSeq;
+    });
+    this.#set(entry, version, users, visibleAfter, most);
+  }
+
+  /**
+   * Brings an entry up to date; returns false, and changes nothing, where a change was not recorded. Its work grows with
+   * the changes: of the members between them it copies memory.
+   */
+  update(entry: Entry, { version, count, joined, left }: MemberChanges): boolean {
+    const before = new BigUint64Array(entry.members.buffer);
+    const visibleBefore = entry.visibleAfter;
+    const users = new BigUint64Array(before.length + joined.length);
+    const visibleAfter = new Float64Array(users.length);
+    const come = new Map<bigint, number>(joined.map(({ user, visibleAfterSeq }) => [user, visibleAfterSeq]));
+    let [from, to] = [0, 0];
+    const keep = (end: number) => {
+      users.set(before.subarray(from, end), to);
+      if (visibleBefore !== undefined) visibleAfter.set(visibleBefore.subarray(from, end), to);
+      to += end - from;
+      from = end;
+    };
+    for (const user of BigUint64Array.from([...left, ...come.keys()]).sort()) {
+      keep(lowerBound(before, user, from));
+      if (before[from] === user) from++;
+      const seq = come.get(user);
+      if (seq === undefined) continue;
+      users[to] = user;
+      visibleAfter[to++] = seq;
+    }
+    keep(before.length);
+    if (to !== count) return false;
+    // Of those who have left, it may be more than any member's: then each member is looked at.
+    const most = joined.reduce(
+      (seq, member) => Math.max(seq, member.visibleAfterSeq),
+      entry.visibleToAllAfter,
     );
-    entry.visibleAfter =
-      entry.visibleToAllAfter === 0
-        ? undefined
-        : Float64Array.from(list.members, (member) => member.visibleAfterSeq);
-    entry.targetsVersion = -1;
-    this.#sweep();
+    this.#set(entry, version, users.slice(0, to), visibleAfter.slice(0, to), most);
+    return true;
   }
 
   delete(entry: Entry): void {
     this.#members -= entry.members.length / 2;
     this.#entries.delete(entry.conversation);
+  }
+
+  #set(
+    entry: Entry,
+    version: number,
+    users: BigUint64Array<ArrayBuffer>,
+    visibleAfter: Float64Array,
+    visibleToAllAfter: number,
+  ): void {
+    this.#members += users.length - entry.members.length / 2;
+    entry.members = new Uint32Array(users.buffer);
+    entry.visibleAfter = visibleToAllAfter === 0 ? undefined : visibleAfter;
+    entry.visibleToAllAfter = visibleToAllAfter;
+    entry.version = version;
+    entry.checkedMs = performance.now();
+    entry.targetsVersion = -1;
+    this.#sweep();
   }
 
   /** The clock algorithm: what was used since its last turn gets another one. */
@@ -138,4 +185,15 @@ export class ConversationCache {
   #isOver(): boolean {
     return this.#entries.size > this.#maxConversations || this.#members > this.#maxMembers;
   }
+}
+
+/** Returns the first place from `from` on whose id is not less. */
+function lowerBound(ids: BigUint64Array, id: bigint, from: number): number {
+  let [low, high] = [from, ids.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ids[middle] as bigint) < id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -145,6 +145,29 @@ describe('fan-out', () => {
     expect(store.calls.get('membersOf')).toBe(2);
   });
 
+  test('someone joins and another leaves a large room: only these are loaded', async () => {
+    const { store, worker } = await testNode();
+    const users = Array.from({ length: 1000 }, (_, i) => BigInt(i + 1));
+    store.addRoom(ROOM, 'room', users);
+    const changes = vi.spyOn(store, 'memberChanges');
+    const w = worker();
+    for (const user of [1n, 500n, 2000n]) w.attach(Number(user), user);
+    const pushedTo = async (ref: number) => {
+      w.take();
+      w.send(1, ref, ROOM, `m${ref}`);
+      await settle();
+      return messages(w.lines()).map((line) => line.split(':')[0]);
+    };
+    expect(await pushedTo(1)).toEqual(['500']);
+    store.addMember(ROOM as ConversationId, 2000n);
+    expect((await pushedTo(2)).toSorted((a, b) => Number(a) - Number(b))).toEqual(['500', '2000']);
+    await store.leaveRoom(ROOM as ConversationId, 500n as UserId);
+    expect(await pushedTo(3)).toEqual(['2000']);
+    expect(store.calls.get('membersOf')).toBe(1);
+    const rows = await Promise.all(changes.mock.results.map(({ value }) => value));
+    expect(rows.map((row) => (row?.joined.length ?? 0) + (row?.left.length ?? 0))).toEqual([1, 1]);
+  });
+
   test('members known: no further read of the store', async () => {
     const { store, worker } = await testNode();
     store.addRoom(ROOM, 'room', [1n, 2n]);

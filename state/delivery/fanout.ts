@@ -7,7 +7,7 @@ import type { StateMetrics } from '../metrics.ts';
 import type { Downlink, Target } from '../session/downlink.ts';
 import type { LocationMap } from '../session/location-map.ts';
 import { hasId, packIds } from '../session/u64.ts';
-import type { MemberList, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { ConversationCache, EVERYBODY, type Entry, type Push } from './conversation-cache.ts';
 
 /** Member lists asked of the store at once. */
@@ -18,12 +18,14 @@ const MAX_EPHEMERAL_LOADS = 16;
 const KEEP_TARGETS_FROM = 16;
 /** Who is typing is of no use in a crowd. */
 const MAX_EPHEMERAL_MEMBERS = 256;
+/** Above this many members only what has changed is loaded; the lists of small conversations come many in one statement. */
+const LOAD_CHANGES_FROM = 256;
 const RETRY_BASE_MS = 50;
 /** A lost tail must be found within 2 s of recovery. */
 const RETRY_MAX_MS = 1000;
 
 export interface FanoutOptions {
-  readonly store: Pick<Store, 'membersOf'>;
+  readonly store: Pick<Store, 'membersOf' | 'memberChanges'>;
   readonly locations: LocationMap<Downlink>;
   readonly limits: StateLimits;
   readonly metrics: StateMetrics;
@@ -236,19 +238,36 @@ export class Fanout {
       const entry = this.#toLoad.shift();
       if (entry === undefined) break;
       this.#loads++;
-      this.#options.store.membersOf(entry.conversation).then(
-        (list) => this.#loaded(entry, list),
+      const { wanted } = entry;
+      this.#refresh(entry).then(
+        (isKnown) => this.#loaded(entry, isKnown, wanted),
         (error: unknown) => this.#loadFailed(entry, error),
       );
     }
     if (this.#loads === 0) this.#settle();
   }
 
-  #loaded(entry: Entry, list: MemberList | undefined): void {
+  /** Loads what has changed, or the whole list; resolves with whether the conversation has members. */
+  async #refresh(entry: Entry): Promise<boolean> {
+    const { store } = this.#options;
+    if (entry.members.length / 2 > LOAD_CHANGES_FROM) {
+      const changes = await store.memberChanges(entry.conversation, entry.version);
+      if (changes !== undefined && this.#cache.update(entry, changes)) return true;
+    }
+    const list = await store.membersOf(entry.conversation);
+    if (list !== undefined) await this.#cache.fill(entry, list);
+    return list !== undefined;
+  }
+
+  /** @param asked the version wanted when the load began */
+  #loaded(entry: Entry, isKnown: boolean, asked: number): void {
     this.#loads--;
-    if (list !== undefined && list.version < entry.wanted) {
-      // Someone joined while the list was on its way.
+    if (isKnown && entry.version < asked) {
+      // The store answers from the past.
       this.#retryLater(entry);
+    } else if (isKnown && entry.version < entry.wanted) {
+      // Someone joined while the list was on its way.
+      this.#toLoad.push(entry);
     } else {
       this.#backoff.reset();
       entry.loading = false;
@@ -257,10 +276,9 @@ export class Fanout {
       entry.typed = undefined;
       entry.lost = false;
       this.#waiting -= waiting.length;
-      if (list === undefined) {
+      if (!isKnown) {
         this.#cache.delete(entry);
       } else {
-        this.#cache.fill(entry, list);
         if (lost) for (const { link, conns } of this.#targets(entry)) link.fence(conns);
         for (const push of waiting) this.#deliver(entry, push);
         typed?.();

@@ -10,6 +10,7 @@ import type {
   DurableStore,
   Joined,
   MemberChange,
+  MemberChanges,
   MemberList,
   Message,
   Revocation,
@@ -113,6 +114,12 @@ export class CheckedStore implements DurableStore {
   membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
     return this.#call(async (engine) =>
       isStorableId(conversation) ? engine.membersOf(conversation) : undefined,
+    );
+  }
+
+  memberChanges(conversation: ConversationId, since: number): Promise<MemberChanges | undefined> {
+    return this.#call(async (engine) =>
+      isStorableId(conversation) ? engine.memberChanges(conversation, storableSeq(since)) : undefined,
     );
   }
 

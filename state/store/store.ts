@@ -86,8 +86,22 @@ export interface Member {
 
 export interface MemberList {
   readonly version: number;
+  /** By ascending user id. */
   readonly members: readonly Member[];
 }
+
+/** How a member list differs from an earlier one: whoever is in `left` or `joined` goes, then `joined` comes. */
+export interface MemberChanges {
+  /** The version after them. */
+  readonly version: number;
+  /** Members after them. Where another number comes out, a node that is being replaced did not record a change: read all. */
+  readonly count: number;
+  readonly joined: readonly Member[];
+  readonly left: readonly UserId[];
+}
+
+/** Changes that `memberChanges` tells of. */
+export const MAX_MEMBER_CHANGES = 5000;
 
 export interface Message {
   readonly conversation: ConversationId;
@@ -263,6 +277,11 @@ export interface Store extends AsyncDisposable {
   conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]>;
   /** Members of a conversation with the version that they stand for; undefined when nobody is in it. */
   membersOf(conversation: ConversationId): Promise<MemberList | undefined>;
+  /**
+   * Who has come and gone since a member version; undefined when nobody is in it, or when they are more than
+   * MAX_MEMBER_CHANGES: `membersOf` tells.
+   */
+  memberChanges(conversation: ConversationId, since: number): Promise<MemberChanges | undefined>;
 
   /**
    * Appends drafts in one commit and answers in their order. A draft that is refused costs itself alone.

@@ -8,7 +8,9 @@ import type {
   Draft,
   Gone,
   Joined,
+  Member,
   MemberChange,
+  MemberChanges,
   MemberList,
   Message,
   RoomRefusal,
@@ -25,6 +27,8 @@ interface Room {
   readonly kind: 'direct' | 'room';
   readonly name: string;
   version: number;
+  /** The version as of each user's last coming or going. */
+  readonly changedAt: Map<UserId, number>;
   readonly members: UserId[];
   readonly messages: Message[];
   owner?: UserId | undefined;
@@ -95,6 +99,7 @@ export class ModelStore implements Store {
       kind: 'room',
       name,
       version: 1,
+      changedAt: new Map(),
       members: [creator],
       messages: [],
       owner: creator,
@@ -179,6 +184,7 @@ export class ModelStore implements Store {
       kind: 'direct',
       name: '',
       version: 1,
+      changedAt: new Map(),
       members: [...new Set([user, peer])],
       messages: [],
     };
@@ -199,11 +205,21 @@ export class ModelStore implements Store {
     if (room === undefined) return undefined;
     return {
       version: room.version,
-      members: room.members.map((user) => ({
-        user,
-        name: this.#nameOf(user),
-        visibleAfterSeq: room.visibleAfter?.get(user) ?? 0,
-      })),
+      members: room.members.toSorted((a, b) => (a < b ? -1 : 1)).map((user) => this.#member(room, user)),
+    };
+  }
+
+  async memberChanges(conversation: ConversationId, since: number): Promise<MemberChanges | undefined> {
+    this.#enter('memberChanges');
+    const room = this.rooms.get(conversation);
+    if (room === undefined) return undefined;
+    const { version, members, changedAt } = room;
+    const changed = [...changedAt].filter(([, at]) => at > since).map(([user]) => user);
+    return {
+      version,
+      count: members.length,
+      joined: changed.filter((user) => members.includes(user)).map((user) => this.#member(room, user)),
+      left: changed.filter((user) => !members.includes(user)),
     };
   }
 
@@ -300,6 +316,7 @@ export class ModelStore implements Store {
       kind: 'room',
       name,
       version: 1,
+      changedAt: new Map(),
       members: [...members] as UserId[],
       messages: [],
     };
@@ -313,7 +330,7 @@ export class ModelStore implements Store {
     room.members.push(user as UserId);
     if (room.hidesHistory) room.visibleAfter?.set(user as UserId, room.messages.length);
     room.former?.delete(user as UserId);
-    room.version++;
+    room.changedAt.set(user as UserId, ++room.version);
   }
 
   #refusal(id: ConversationId, owner: UserId): RoomRefusal | undefined {
@@ -335,7 +352,7 @@ export class ModelStore implements Store {
     room.members.splice(at, 1);
     room.former?.set(user, { leftSeq: seq, reason });
     if (room.owner === user) room.owner = room.members[0];
-    room.version++;
+    room.changedAt.set(user, ++room.version);
     return { changed: true, seq, memberVersion: room.version };
   }
 
@@ -372,6 +389,10 @@ export class ModelStore implements Store {
 
   #byName(name: string): Room | undefined {
     return [...this.rooms.values()].find((room) => room.kind === 'room' && room.name === name);
+  }
+
+  #member(room: Room, user: UserId): Member {
+    return { user, name: this.#nameOf(user), visibleAfterSeq: room.visibleAfter?.get(user) ?? 0 };
   }
 
   #nameOf(user: UserId): string {

@@ -1,7 +1,10 @@
 /** The part of the store's contract about who is in a room, and what they may read. */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
-import type { Nodes, World } from './scratch.contract.ts';
+import { withChanges } from '../member-pieces.ts';
+import { MAX_MEMBER_CHANGES, type MemberChanges, type MemberList } from '../store.ts';
+import type { Nodes, Scratch, World } from './scratch.contract.ts';
 
 const UNSTORABLE = (2n ** 64n - 1n) as ConversationId;
 const NOT_A_MEMBER = [{ ok: false, code: 'NOT_A_MEMBER' }];
@@ -13,6 +16,15 @@ async function seqsOf(world: World, user: UserId, room: ConversationId, cursor?:
   return conversations
     .filter(({ conversation }) => conversation.id === room)
     .flatMap(({ messages }) => messages.map(({ seq }) => seq));
+}
+
+/** Adds members numbered `from` to `to` past the store, as if they had joined one after the other. */
+async function addCrowd(scratch: Scratch, room: ConversationId, from: number, to: number): Promise<void> {
+  const crowd = `with recursive n (i) as (select ${from} union all select i + 1 from n where i < ${to})`;
+  await scratch.execute(`
+    insert into accounts (id, name, password_hash) ${crowd} select i, 'crowd' || i, 'x' from n;
+    insert into members (conversation, user_id, joined_seq, joined_version) ${crowd} select ${room}, i, 0, 2 + i from n;
+    update conversations set member_version = 2 + ${to}, member_count = 1 + ${to} where id = ${room}`);
 }
 
 export function describeMembership(nodes: () => Nodes): void {
@@ -210,6 +222,46 @@ export function describeMembership(nodes: () => Nodes): void {
         { ok: true, seq: 1, id: draft.id, duplicate: true },
         { ok: true, seq: 2, duplicate: false },
       ]);
+    });
+
+    test('memberChanges: what random joins and leaves make of any earlier list is the list of now', async () => {
+      const { a, b } = nodes();
+      const owner = await a.user();
+      const users = await Promise.all(Array.from({ length: 6 }, () => a.user()));
+      const steps = fc.array(fc.tuple(fc.nat({ max: users.length - 1 }), fc.boolean()), { maxLength: 20 });
+      await fc.assert(
+        fc.asyncProperty(steps, async (made) => {
+          const room = await a.room(owner);
+          const lists = [(await a.store.membersOf(room)) as MemberList];
+          for (const [at, comes] of made) {
+            const user = users[at] as UserId;
+            if (comes) await b.store.joinRoom(room, user);
+            else await a.store.leaveRoom(room, user);
+            lists.push((await a.store.membersOf(room)) as MemberList);
+          }
+          const now = lists.at(-1);
+          for (const { version, members } of lists) {
+            const changes = (await b.store.memberChanges(room, version)) as MemberChanges;
+            expect(await withChanges(members, changes)).toEqual(now);
+            expect(changes.count).toBe(now?.members.length);
+          }
+        }),
+        { numRuns: 10 },
+      );
+    });
+
+    test('memberChanges: nobody is in it, too many have come: undefined', async () => {
+      const { a, scratch } = nodes();
+      const room = await a.room(await a.user());
+      expect(await a.store.memberChanges(room, 1)).toMatchObject({ left: [], count: 1 });
+      expect(await a.store.memberChanges(a.conversationId(), 0)).toBeUndefined();
+      expect(await a.store.memberChanges(UNSTORABLE, 0)).toBeUndefined();
+      await addCrowd(scratch, room, 1, MAX_MEMBER_CHANGES);
+      expect((await a.store.memberChanges(room, 2))?.joined).toHaveLength(MAX_MEMBER_CHANGES);
+      await addCrowd(scratch, room, MAX_MEMBER_CHANGES + 1, MAX_MEMBER_CHANGES + 1);
+      expect(await a.store.memberChanges(room, 2)).toBeUndefined();
+      expect(await a.store.memberChanges(room, 3)).toMatchObject({ left: [], count: MAX_MEMBER_CHANGES + 2 });
+      expect((await a.store.membersOf(room))?.members).toHaveLength(MAX_MEMBER_CHANGES + 2);
     });
 
     test('changes and messages at once, on two nodes: one order, nothing of a member outside of it', async () => {

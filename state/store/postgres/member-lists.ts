@@ -4,14 +4,13 @@ import { type ConversationId, GochatError, type UserId } from '../../../common/m
 import { integerArray } from './arrays.ts';
 import type { PostgresPool } from './pool.ts';
 import { sql } from '../sql.ts';
+import { MEMBERS_A_TURN } from '../member-pieces.ts';
 import type { MemberList } from '../store.ts';
 
 const MAX_STATEMENTS = 2;
 const MAX_CONVERSATIONS = 256;
 /** A statement ends before the conversation that follows so many members; the rest is asked for again. */
 const MAX_MEMBERS = 20_000;
-/** Rows that are read in one turn of the event loop. */
-const ROWS_A_TURN = 5000;
 
 /** A row of gochat_members; nulls for a conversation without members. */
 interface MemberRow {
@@ -79,7 +78,7 @@ export class PostgresMemberLists {
       if (first === undefined || question === undefined) return answered;
       const members: MemberList['members'][number][] = [];
       for (; rows[at]?.n === first.n; at++) {
-        if (at % ROWS_A_TURN === ROWS_A_TURN - 1) await setImmediate();
+        if (at % MEMBERS_A_TURN === MEMBERS_A_TURN - 1) await setImmediate();
         const { user_id: user, name, visible_after_seq: visible } = rows[at] as MemberRow;
         if (user !== null) members.push({ user, name: name ?? '', visibleAfterSeq: Number(visible) });
       }

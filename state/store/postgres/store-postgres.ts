@@ -4,7 +4,7 @@ import { PostgresAppender } from './appender.ts';
 import { moveCursors } from './cursors.ts';
 import { conversationColumns, fromConversations } from './fragments.ts';
 import { PostgresMemberLists } from './member-lists.ts';
-import { deleteRoom, depart, eraseDeleted, join } from '../repositories/membership.ts';
+import { deleteRoom, depart, eraseDeleted, join, memberChanges } from '../repositories/membership.ts';
 import { PostgresPool } from './pool.ts';
 import { history, sync } from './reader.ts';
 import { sql } from '../sql.ts';
@@ -25,6 +25,7 @@ import type {
   DurableStore,
   Joined,
   MemberChange,
+  MemberChanges,
   MemberList,
   Message,
   Revocation,
@@ -226,6 +227,10 @@ export class PostgresStore implements DurableStore {
 
   membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
     return this.#memberLists.membersOf(conversation);
+  }
+
+  memberChanges(conversation: ConversationId, since: number): Promise<MemberChanges | undefined> {
+    return memberChanges(this.#pool, conversation, since);
   }
 
   append(drafts: readonly Draft[]): Promise<Appended[]> {

@@ -1,16 +1,33 @@
 /**
- * Who is in a room; each to be run in a transaction. A change locks the room first, which puts it in one order with the
+ * Who is in a room. What changes it is to be run in a transaction, and locks the room first, which puts it in one order with the
  * room's messages and the other changes.
  */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { sql, type SqlSession } from '../sql.ts';
-import type { DeletedRoom, MemberChange, RoomRefusal } from '../store.ts';
+import {
+  type DeletedRoom,
+  MAX_MEMBER_CHANGES,
+  type MemberChange,
+  type MemberChanges,
+  type RoomRefusal,
+} from '../store.ts';
 
 interface LockedRoom {
   readonly owner: UserId | null;
   readonly deleted: boolean | bigint;
   readonly last_seq: bigint;
   readonly member_version: bigint;
+}
+
+/** A row of `memberChanges`. */
+interface ChangeRow {
+  readonly version: bigint;
+  readonly count: bigint;
+  /** Null: nobody has come or gone. */
+  readonly user_id: UserId | null;
+  readonly name: string | null;
+  /** Null: has left. */
+  readonly visible_after_seq: bigint | null;
 }
 
 /** Puts a user into a room; returns whether that changed anything. */
@@ -49,8 +66,8 @@ export async function depart(
       delete from members where conversation = ${room} and user_id = ${user} returning visible_after_seq`);
   if (gone[0] !== undefined) {
     await session.query(sql`
-        insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason)
-        values (${room}, ${user}, ${gone[0].visible_after_seq}, ${locked.last_seq}, ${reason})`);
+        insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason, left_version)
+        values (${room}, ${user}, ${gone[0].visible_after_seq}, ${locked.last_seq}, ${reason}, ${memberVersion + 1})`);
     await session.query(sql`
         update conversations
         set member_version = member_version + 1, member_count = member_count - 1,
@@ -78,8 +95,9 @@ export async function deleteRoom(
   if (locked.owner !== owner) return refusal(session, room, owner);
   if (!locked.deleted) {
     await session.query(sql`
-        insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason)
-        select conversation, user_id, visible_after_seq, cast(${locked.last_seq} as bigint), 'removed'
+        insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason, left_version)
+        select conversation, user_id, visible_after_seq, cast(${locked.last_seq} as bigint), 'removed',
+               cast(${locked.member_version + 1n} as bigint)
         from members where conversation = ${room}`);
     await session.query(sql`delete from members where conversation = ${room}`);
     // Names of users' rooms begin with a letter.
@@ -116,6 +134,37 @@ export async function eraseDeleted(session: SqlSession, limit: number): Promise<
   await session.query(sql`delete from former_members where conversation = ${room.id}`);
   await session.query(sql`delete from conversations where id = ${room.id}`);
   return true;
+}
+
+/** Reads Store.memberChanges in one statement, so that all of it is of one moment. */
+export async function memberChanges(
+  session: Pick<SqlSession, 'query'>,
+  conversation: ConversationId,
+  since: number,
+): Promise<MemberChanges | undefined> {
+  const rows = await session.query<ChangeRow>(sql`
+      select c.member_version as version, c.member_count as count, x.user_id, x.name, x.visible_after_seq
+      from conversations c
+      left join (
+        select m.conversation, m.user_id, a.name, m.visible_after_seq
+        from members m join accounts a on a.id = m.user_id
+        where m.conversation = ${conversation} and m.joined_version > ${since}
+        union all
+        select conversation, user_id, null, null from former_members
+        where conversation = ${conversation} and left_version > ${since}
+      ) x on x.conversation = c.id
+      where c.id = ${conversation} and c.member_count > 0
+      limit ${MAX_MEMBER_CHANGES + 1}`);
+  const [first] = rows;
+  if (first === undefined || rows.length > MAX_MEMBER_CHANGES) return undefined;
+  const joined: MemberChanges['joined'][number][] = [];
+  const left: UserId[] = [];
+  for (const { user_id: user, name, visible_after_seq: visible } of rows) {
+    if (user === null) break;
+    if (visible === null) left.push(user);
+    else joined.push({ user, name: name ?? '', visibleAfterSeq: Number(visible) });
+  }
+  return { version: Number(first.version), count: Number(first.count), joined, left };
 }
 
 async function lock(session: SqlSession, room: ConversationId): Promise<LockedRoom | undefined> {

@@ -15,8 +15,9 @@ import {
 } from '../rows.ts';
 import { appendDrafts } from './append.ts';
 import { snapshot } from './database.ts';
-import { deleteRoom, depart, eraseDeleted, join } from '../repositories/membership.ts';
+import { deleteRoom, depart, eraseDeleted, join, memberChanges } from '../repositories/membership.ts';
 import { type Parameters, SqliteConnection } from './connection.ts';
+import { MEMBERS_A_TURN } from '../member-pieces.ts';
 import { PAGE_TEXT_BYTES, splitPage } from '../sync-page.ts';
 import type {
   Account,
@@ -26,6 +27,7 @@ import type {
   Draft,
   Joined,
   MemberChange,
+  MemberChanges,
   MemberList,
   Message,
   Revocation,
@@ -283,20 +285,26 @@ export class SqliteEngine {
       .map(toConversation);
   }
 
-  membersOf(conversation: ConversationId): MemberList | undefined {
+  /** Members by ascending user id from the one that follows `after`, as many as a reply may hold. */
+  membersPage(conversation: ConversationId, after: UserId | 0n): MemberList | undefined {
     const rows = this.#sql.all<{ version: bigint; user: UserId; name: string; visible: bigint }>(
       `select c.member_version as version, a.id as user, a.name, m.visible_after_seq as visible
        from conversations c
        join members m on m.conversation = c.id
        join accounts a on a.id = m.user_id
-       where c.id = :conversation
-       order by m.user_id`,
-      { conversation },
+       where c.id = :conversation and m.user_id > :after
+       order by m.user_id
+       limit ${MEMBERS_A_TURN}`,
+      { conversation, after },
     );
     const first = rows[0];
     if (first === undefined) return undefined;
     const members = rows.map(({ user, name, visible }) => ({ user, name, visibleAfterSeq: Number(visible) }));
     return { version: Number(first.version), members };
+  }
+
+  memberChanges(conversation: ConversationId, since: number): Promise<MemberChanges | undefined> {
+    return memberChanges(this.#sql, conversation, since);
   }
 
   append(drafts: readonly Draft[]): Promise<Appended[]> {

@@ -6,10 +6,13 @@ import { join, relative } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { type ConversationId, silentLogger as logger, type UserId } from '../../../common/mod.ts';
 import { type Message, openStore } from '../mod.ts';
 import { scratchSqlite, World } from '../contract/scratch.contract.ts';
+import { MEMBERS_A_TURN } from '../member-pieces.ts';
+import type { MemberList } from '../store.ts';
+import { SqliteClient } from './client.ts';
 import { openDatabase } from './database.ts';
 import { SqliteEngine } from './engine.ts';
 import { cursorsToJson, strangersOf } from '../sync-page.ts';
@@ -276,5 +279,50 @@ describe('the file', () => {
     await expect(store.history(user, room, 0, 10)).rejects.toEqual(unavailable);
     await expect(store.ping()).resolves.toBeUndefined();
     expect(await store.conversationsOf(user, '')).toMatchObject([{ id: room, lastSeq: 2000 }]);
+  });
+});
+
+describe('member lists', () => {
+  test('a large room: in pages, each a reply; who comes and goes meanwhile is put right', async () => {
+    await using scratch = await scratchSqlite();
+    const world = await World.open(scratch);
+    const room = await world.room();
+    const count = 2 * MEMBERS_A_TURN + 10;
+    await scratch.execute(`
+      insert into accounts (id, name, password_hash)
+        with recursive n (i) as (select 1 union all select i + 1 from n where i < ${count})
+        select i, 'crowd' || i, 'x' from n;
+      insert into members (conversation, user_id, joined_seq)
+        select ${room}, id, 0 from accounts where id <= ${count};
+      update conversations set member_count = member_count + ${count} where id = ${room}`);
+    const call = Reflect.get(SqliteClient.prototype, 'call') as (...args: unknown[]) => Promise<unknown>;
+    const pages: number[] = [];
+    const spy = vi.spyOn(SqliteClient.prototype, 'call').mockImplementation(async function (
+      this: SqliteClient,
+      ...args: unknown[]
+    ) {
+      const answer = (await call.apply(this, args)) as never;
+      if (args[0] === 'membersPage') {
+        pages.push((answer as MemberList).members.length);
+        // From a page that is read, and into one that is not.
+        await world.store.leaveRoom(room, BigInt(pages.length) as UserId);
+        await world.store.joinRoom(room, await world.user());
+        await world.store.joinRoom(room, 1n as UserId);
+      }
+      return answer;
+    });
+    const list = await world.store.membersOf(room);
+    spy.mockRestore();
+    expect(pages.length).toBeGreaterThan(2);
+    expect(Math.max(...pages)).toBe(MEMBERS_A_TURN);
+    const [{ version } = {}] = await scratch.query(
+      `select member_version as version from conversations where id = ${room}`,
+    );
+    const members = await scratch.query(
+      `select user_id as id from members where conversation = ${room} order by user_id`,
+    );
+    expect(list?.version).toBe(Number(version));
+    expect(list?.members.map(({ user }) => user)).toEqual(members.map(({ id }) => id));
+    await world.store.close();
   });
 });

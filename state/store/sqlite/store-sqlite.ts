@@ -1,6 +1,7 @@
 /** The store on SQLite: hands each call to a worker thread that has the file open (sqlite-engine.ts does the work). */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { SqliteClient, type SqliteClientOptions } from './client.ts';
+import { MEMBERS_A_TURN, withChanges } from '../member-pieces.ts';
 import type {
   Account,
   Appended,
@@ -9,7 +10,9 @@ import type {
   Draft,
   DurableStore,
   Joined,
+  Member,
   MemberChange,
+  MemberChanges,
   MemberList,
   Message,
   Revocation,
@@ -105,8 +108,25 @@ export class SqliteStore implements DurableStore {
     return this.#reader.call('conversationsOf', user, device);
   }
 
-  membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
-    return this.#reader.call('membersOf', conversation);
+  /** Asks page by page, as a reply is taken in in one turn; what changed meanwhile is put right in the end. */
+  async membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
+    const first = await this.#reader.call('membersPage', conversation, 0n);
+    if (first === undefined || first.members.length < MEMBERS_A_TURN) return first;
+    const members: Member[] = [...first.members];
+    let page: MemberList | undefined = first;
+    while (page?.members.length === MEMBERS_A_TURN) {
+      page = await this.#reader.call('membersPage', conversation, (members.at(-1) as Member).user);
+      members.push(...(page?.members ?? []));
+    }
+    const changes = await this.memberChanges(conversation, first.version);
+    if (changes === undefined) return this.membersOf(conversation);
+    return changes.version === first.version
+      ? { version: first.version, members }
+      : withChanges(members, changes);
+  }
+
+  memberChanges(conversation: ConversationId, since: number): Promise<MemberChanges | undefined> {
+    return this.#reader.call('memberChanges', conversation, since);
   }
 
   append(drafts: readonly Draft[]): Promise<Appended[]> {
