@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
+.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck verify chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -53,6 +53,10 @@ fmt: install ## Format the code
 
 typecheck: install
 	@$(NODE) tsc -p tsconfig.json
+
+verify: all ## What takes long: servers of an earlier commit beside these, chaos, fuzzing; half an hour
+	@$(NODE) vitest run --config vitest.verify.config.ts
+	@$(MAKE) chaos fuzz
 
 chaos: all ## Break everything at random for MINUTES=5 while clients chat, and judge what they saw; SEED= repeats a plan
 	@$(NODE) node test/chaos/main.ts

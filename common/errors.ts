@@ -541,6 +541,12 @@ export const CATALOGUE = {
     500,
     { exit: 1 },
   ),
+  PROTOCOL_UNSUPPORTED: entry(
+    '{peer} speaks versions {client} of {method}, the server versions {server}.',
+    'Upgrade the older of the two; docs/operations.md, "Upgrading", says in which order.',
+    'FAILED_PRECONDITION',
+    500,
+  ),
   SERVER_UNREACHABLE: entry(
     'Cannot reach {what} at {url}.',
     'Start the servers (make run), or name the address with {flag}.',

@@ -57,6 +57,10 @@ const ENTRIES = {
     retryable: true,
   },
   PORT_IN_USE: { message: 'Port {port} on {host} is in use.', status: 'UNAVAILABLE' },
+  PROTOCOL_UNSUPPORTED: {
+    message: '{peer} speaks versions {client} of {method}, the server versions {server}.',
+    status: 'FAILED_PRECONDITION',
+  },
   RATE_LIMITED: { message: 'Too many requests.', status: 'RESOURCE_EXHAUSTED', retryable: true },
   REGISTRY_UNREACHABLE: {
     message: 'Cannot reach etcd at {url}: {reason}.',

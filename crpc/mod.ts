@@ -3,6 +3,7 @@ export type { AnnounceOptions } from './registry/announcement.ts';
 export type { BalancerName, BalancerOptions } from './balance/balancer-config.ts';
 export { BatchLink, openBatchStream } from './batch/batch-client.ts';
 export type { BatchLinkOptions, ClientBatchHandler, OpenBatchStreamOptions } from './batch/batch-client.ts';
+export type { AgreedProtocol, BatchProtocol } from './batch/batch-protocol.ts';
 export type { AcceptStream } from './batch/batch-server.ts';
 export { SendResult } from './batch/batch-stream.ts';
 export type { BatchStream, BatchStreamHandler, BatchStreamOptions, StreamEnd } from './batch/batch-stream.ts';

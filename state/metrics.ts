@@ -1,6 +1,7 @@
 /** The instruments of a state node; counted per batch or per answer, never per delivery. */
 import type { Counter, Histogram } from '@opentelemetry/api';
 import { gauge, meter } from '../common/mod.ts';
+import { LINK_PROTOCOL } from '../proto/mod.ts';
 
 export interface StateMetrics {
   readonly sends: Counter;
@@ -16,6 +17,8 @@ export interface StateMetrics {
 export interface StateGauges {
   sessions(): number;
   queueRows(): number;
+  /** How many gateway workers speak this version of the link. */
+  links(version: number): number;
 }
 
 /** Makes the instruments; metrics must have been enabled before, else they do nothing. */
@@ -23,6 +26,14 @@ export function stateMetrics(read: StateGauges): StateMetrics {
   const state = meter('state');
   gauge(state, 'gochat_state_sessions', 'Connections in the location map.', () => read.sessions());
   gauge(state, 'gochat_state_queue_rows', 'Messages that wait for their commit.', () => read.queueRows());
+  for (let version: number = LINK_PROTOCOL.oldest; version <= LINK_PROTOCOL.newest; version++)
+    gauge(
+      state,
+      'gochat_state_links',
+      'Gateway workers, by the version of the link that they and the node speak.',
+      () => read.links(version),
+      { version },
+    );
   return {
     sends: state.createCounter('gochat_state_sends_total', { description: 'Messages sent, by result.' }),
     appendSeconds: state.createHistogram('gochat_state_append_seconds', {

@@ -80,6 +80,7 @@ export class StateNode {
     const metrics = stateMetrics({
       sessions: () => locations.size,
       queueRows: () => this.#sequencer.queueRows,
+      links: (version) => [...this.#links].filter((each) => each.version === version).length,
     });
     this.#fanout = new Fanout({ store, locations, limits, metrics, logger });
     this.#sequencer = new Sequencer({

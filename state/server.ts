@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { joinAddress, type Logger, once, type OperatorRoutes, type Server } from '../common/mod.ts';
 import { CrpcServer, type Registration, type Registry, type TlsOptions } from '../crpc/mod.ts';
-import { link, MAX_TEXT_BYTES_KEY, state } from '../proto/mod.ts';
+import { link, LINK_PROTOCOL, MAX_TEXT_BYTES_KEY, state } from '../proto/mod.ts';
 import type { SeedAccount } from './identity/accounts.ts';
 import { accountService, chatService } from './chat/service.ts';
 import { Tokens } from './identity/tokens.ts';
@@ -132,7 +132,9 @@ export class StateServer implements Server {
       this.#crpc
         .addService(state.AccountServiceService, accountService(this.#node, tokens))
         .addService(state.ChatServiceService, chatService(this.#node, tokens))
-        .addBatchService(link.LinkServiceService, (stream) => this.#node.accept(stream));
+        .addBatchService(link.LinkServiceService, (stream) => this.#node.accept(stream), {
+          protocol: LINK_PROTOCOL,
+        });
       await this.#crpc.start();
       await registry.publish(JWKS_KEY, tokens.jwks);
       this.#registration = await registry.register(SERVICE, {

@@ -6,6 +6,7 @@ import type { BackoffOptions } from '../backoff.ts';
 import type { Logger } from '../logger.ts';
 import { END_BATCH } from './batch-codec.ts';
 import { BatchPipe, DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
+import { announce, announced, UNANNOUNCED, unsupported } from './batch-protocol.ts';
 import { END_DRAINING, END_KEY, PEER_KEY } from './batch-server.ts';
 import type { BatchStream, BatchStreamHandler, BatchStreamOptions, StreamEnd } from './batch-stream.ts';
 import type { SecurityOptions } from '../client/credentials.ts';
@@ -70,6 +71,8 @@ class ClientStream {
   readonly #call: ClientDuplexStream<Buffer, Buffer>;
   readonly #handler: ClientBatchHandler;
   readonly #origin;
+  /** What the server knows this client as. */
+  readonly #name: string;
   #timer: NodeJS.Timeout;
   #status: StatusObject | undefined;
 
@@ -89,9 +92,11 @@ class ClientStream {
       'grpc.service_config_disable_resolution': 1,
       'grpc-node.flow_control_window': RECEIVE_WINDOW_BYTES,
     });
+    this.#name = options.peer ?? 'the client';
     const metadata = new Metadata();
     attachToken(metadata, options);
     if (options.peer !== undefined) metadata.set(PEER_KEY, options.peer);
+    announce(metadata, options.protocol ?? UNANNOUNCED);
     const call = this.#client.makeBidiStreamRequest<Buffer, Buffer>(method, identity, identity, metadata);
     this.#call = call;
     this.pipe = new BatchPipe(
@@ -110,8 +115,20 @@ class ClientStream {
 
   #listen(): void {
     const call = this.#call;
-    call.on('metadata', () => {
+    call.on('metadata', (metadata) => {
       if (this.#status !== undefined || this.pipe.isClosing) return;
+      const theirs = announced(metadata);
+      if (!this.pipe.negotiate(theirs)) {
+        const sides = {
+          method: this.#origin.method,
+          peer: this.#name,
+          client: this.pipe.offer,
+          server: theirs,
+        };
+        this.#end('lost', unsupported(sides));
+        call.cancel();
+        return;
+      }
       clearTimeout(this.#timer);
       this.pipe.opened(this.#handler);
       this.#handler.onOpen(this.pipe);
@@ -180,6 +197,8 @@ export class BatchLink {
   #open: BatchStream | undefined;
   /** How the last open stream ended, until the next one opens. */
   #gap: StreamEnd | undefined;
+  /** Why the last stream or attempt ended. */
+  #cause: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -227,9 +246,10 @@ export class BatchLink {
           if (!this.#closed) {
             const waitMs = this.#backoff.next();
             this.#timer = setTimeout(() => this.#connect(), waitMs);
-            const level = wasOpen || this.#backoff.failures === 1 ? 'warn' : 'debug';
-            logger[level](
-              { address, end, waitMs, cause: cause?.message },
+            const isNews = wasOpen || this.#backoff.failures === 1 || cause?.code !== this.#cause;
+            this.#cause = cause?.code;
+            logger[isNews ? 'warn' : 'debug'](
+              { address, end, waitMs, code: cause?.code, cause: cause?.message },
               'batch stream ended; trying again',
             );
           }

@@ -2,6 +2,7 @@
 import { CrpcError } from '../errors.ts';
 import type { CodedError } from '../errors.ts';
 import { BatchWriter, decodeBatch, recordBytes } from './batch-codec.ts';
+import { agree, type AgreedProtocol, type BatchProtocol, UNANNOUNCED } from './batch-protocol.ts';
 import { SendResult } from './batch-stream.ts';
 import type { BatchStream, BatchStreamHandler, BatchStreamOptions, StreamEnd } from './batch-stream.ts';
 import { crpcMetrics } from '../metrics.ts';
@@ -42,6 +43,8 @@ export interface PipeTransport {
 export class BatchPipe implements BatchStream {
   readonly peer: string;
   readonly maxRecordBytes: number;
+  /** What this side speaks. */
+  readonly offer: BatchProtocol;
   readonly #transport: PipeTransport;
   readonly #writer: BatchWriter;
   readonly #metrics = crpcMetrics();
@@ -50,6 +53,7 @@ export class BatchPipe implements BatchStream {
   readonly #highWaterBytes: number;
   readonly #lowWaterBytes: number;
   #handler: BatchStreamHandler | undefined;
+  #protocol: AgreedProtocol | undefined;
   #state: 'opening' | 'open' | 'closing' | 'ended' = 'opening';
   #full: FullBatch[] = [];
   #fullBytes = 0;
@@ -62,6 +66,7 @@ export class BatchPipe implements BatchStream {
 
   constructor(peer: string, transport: PipeTransport, options: BatchStreamOptions) {
     this.peer = peer;
+    this.offer = options.protocol ?? UNANNOUNCED;
     this.#transport = transport;
     const maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
     this.maxRecordBytes = maxMessageBytes - RECORD_HEAD_BYTES;
@@ -77,6 +82,11 @@ export class BatchPipe implements BatchStream {
 
   get queuedBytes(): number {
     return this.#fullBytes + this.#inFlightBytes + this.#writer.bytes;
+  }
+
+  get protocol(): AgreedProtocol {
+    if (this.#protocol === undefined) throw new Error('the stream has not opened');
+    return this.#protocol;
   }
 
   get isOpen(): boolean {
@@ -139,6 +149,12 @@ export class BatchPipe implements BatchStream {
       return SendResult.SUCCESS;
     this.#pressed = true;
     return SendResult.BACKPRESSURE;
+  }
+
+  /** Compares what the two sides speak; returns false where they have no version in common. */
+  negotiate(theirs: BatchProtocol): boolean {
+    this.#protocol = agree(this.offer, theirs);
+    return this.#protocol !== undefined;
   }
 
   /** The call is established; `handler` hears from it. */

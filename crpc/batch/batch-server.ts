@@ -5,6 +5,7 @@ import type { CodedError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { isEndBatch } from './batch-codec.ts';
 import { BatchPipe } from './batch-pipe.ts';
+import { announce, announced, unsupported } from './batch-protocol.ts';
 import type { BatchStream, BatchStreamHandler, BatchStreamOptions } from './batch-stream.ts';
 import { toStatus } from '../client/status.ts';
 
@@ -40,6 +41,14 @@ export function serveBatchStream(
     },
     options,
   );
+  const theirs = announced(call.metadata);
+  if (!pipe.negotiate(theirs)) {
+    const sides = { method: call.getPath(), peer: pipe.peer, client: theirs, server: pipe.offer };
+    const error = unsupported(sides);
+    logger.warn({ err: error, peer: pipe.peer }, 'batch stream refused');
+    call.emit('error', toStatus(error));
+    return;
+  }
   let handler: BatchStreamHandler;
   try {
     handler = accept(pipe);
@@ -57,7 +66,9 @@ export function serveBatchStream(
     end('closed', error);
   };
   pipe.opened(handler);
-  call.sendMetadata(new Metadata());
+  const answer = new Metadata();
+  announce(answer, pipe.offer);
+  call.sendMetadata(answer);
   let saidGoodbye = false;
   call.on('data', (batch: Buffer) => {
     saidGoodbye ||= isEndBatch(batch);

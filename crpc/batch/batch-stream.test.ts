@@ -1,5 +1,8 @@
 /** Batch streams over real connections: order, bounds, every kind of end, and a link that comes back. */
 import { Worker } from 'node:worker_threads';
+import { Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import pino from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { GochatError, silentLogger as logger } from '../../common/mod.ts';
 import type { CodedError } from '../errors.ts';
@@ -398,6 +401,108 @@ describe('batch stream', () => {
     cleanups.push(() => worker.terminate());
     expect(await far.ends.next()).toBe('peer-closed');
     expect(far.records.all).toEqual(Array.from({ length: 1000 }, (_, i) => `${i}`));
+  });
+});
+
+describe('protocol of a batch stream', () => {
+  const speaks = (oldest: number, newest: number, ...capabilities: string[]) => ({
+    protocol: { oldest, newest, capabilities },
+  });
+
+  test('both sides: know the newest version that both speak, and the capabilities that both have', async () => {
+    const [near, far] = [side(), side()];
+    const server = await serveInto(far, {}, speaks(2, 4, 'a', 'b'));
+    open(server.address, near, speaks(1, 3, 'b', 'c'));
+    for (const { protocol } of [await near.streams.next(), await far.streams.next()])
+      expect([protocol.version, [...protocol.capabilities]]).toEqual([3, ['b']]);
+  });
+
+  test('neither says anything: version 1', async () => {
+    const near = side();
+    const server = await serveInto(side());
+    open(server.address, near);
+    expect((await near.streams.next()).protocol.version).toBe(1);
+  });
+
+  test.each([
+    ['a client too new', speaks(3, 4), speaks(1, 2), '3 to 4', '1 to 2'],
+    ['a client too old', speaks(1, 2), speaks(3, 4), '1 to 2', '3 to 4'],
+    ['a client that says nothing', {}, speaks(2, 3), '1 to 1', '2 to 3'],
+  ])(
+    '%s: refused with both versions, in the logs of both sides',
+    async (_, ours, theirs, client, server_) => {
+      const [near, far] = [side(), side()];
+      const [nearLog, farLog] = [new Inbox<string>(), new Inbox<string>()];
+      const server = await serveInto(far, { logger: pino({}, { write: farLog.push }) }, theirs);
+      const batchLink = new BatchLink({
+        address: server.address,
+        service,
+        peer: 'gateway-1/0',
+        logger: pino({}, { write: nearLog.push }),
+        handler: handlerOf(near),
+        ...ours,
+      });
+      cleanups.push(() => batchLink.close());
+      const sentence = `gateway-1/0 speaks versions ${client} of /gochat.link.v1.LinkService/Connect, the server versions ${server_}.`;
+      const said = [await nearLog.next((line) => line.includes('trying again')), await farLog.next()];
+      for (const line of said) {
+        expect(line).toContain(sentence);
+        expect(line).toContain('PROTOCOL_UNSUPPORTED');
+      }
+      expect(far.streams.all).toEqual([]);
+      expect(near.streams.all).toEqual([]);
+    },
+  );
+
+  test('a server that speaks a version too old and does not look at the client: the client refuses', async () => {
+    const near = side();
+    // What a server of version 1 does that knows nothing of announcements.
+    const server = new Server();
+    const [, method] = Object.entries(service)[0] as [string, (typeof service)['connect']];
+    server.addService(
+      { connect: method },
+      {
+        connect: (call: ServerDuplexStream<unknown, unknown>) => call.sendMetadata(new Metadata()),
+      },
+    );
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      ),
+    );
+    cleanups.push(() => server.forceShutdown());
+    open(`127.0.0.1:${port}`, near, speaks(2, 3));
+    expect(await near.ends.next()).toBe('lost');
+    expect(near.causes[0]).toMatchObject({
+      code: 'PROTOCOL_UNSUPPORTED',
+      details: { peer: 'the client', client: '2 to 3', server: '1 to 1' },
+    });
+    const old = side();
+    open(`127.0.0.1:${port}`, old, speaks(1, 3));
+    expect((await old.streams.next()).protocol.version).toBe(1);
+    expect(near.streams.all).toEqual([]);
+  });
+
+  test('a link that is refused: tries again with growing waits, and opens when the server is upgraded', async () => {
+    const [near, log] = [side(), new Inbox<string>()];
+    const server = await serveInto(side(), {}, speaks(3, 4));
+    const batchLink = new BatchLink({
+      address: server.address,
+      service,
+      logger: pino({ level: 'debug' }, { write: log.push }),
+      handler: handlerOf(near),
+      backoff: { baseMs: 1, maxMs: 1000, random: () => 1 },
+      ...speaks(1, 2),
+    });
+    cleanups.push(() => batchLink.close());
+    await log.next((line) => line.includes('"waitMs":16,'));
+    const lines = log.all.map((line) => JSON.parse(line) as { level: number; waitMs: number });
+    // It is a warning once, and never a tight loop.
+    expect(lines.map(({ waitMs }) => waitMs)).toEqual([1, 2, 4, 8, 16]);
+    expect(lines.map(({ level }) => level)).toEqual([40, 20, 20, 20, 20]);
+    await server.stop();
+    await serveInto(side(), { port: server.port }, speaks(2, 4));
+    expect((await near.streams.next()).protocol.version).toBe(2);
   });
 });
 

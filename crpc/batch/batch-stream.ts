@@ -1,5 +1,6 @@
 /** The batch stream: ordered records over one bidi gRPC stream, coalesced per event-loop tick. */
 import type { CodedError } from '../errors.ts';
+import type { AgreedProtocol, BatchProtocol } from './batch-protocol.ts';
 
 /** What became of a record handed to `send`. */
 export const SendResult = {
@@ -27,6 +28,8 @@ export type StreamEnd =
 export interface BatchStream {
   /** Server side: the name that the client gave (metadata `crpc-peer`), else its address; client side: the target. */
   readonly peer: string;
+  /** What both sides speak; on the client's side from `onOpen` on. */
+  readonly protocol: AgreedProtocol;
   /** Largest record that can be sent. */
   readonly maxRecordBytes: number;
   /**
@@ -59,8 +62,10 @@ export interface BatchStreamHandler {
   onEnd(end: StreamEnd, cause?: CodedError): void;
 }
 
-/** Bounds of a stream. */
+/** The protocol and the bounds of a stream. */
 export interface BatchStreamOptions {
+  /** What this side speaks. @default version 1 alone, without capabilities, as of a peer that announces nothing */
+  readonly protocol?: BatchProtocol;
   /** Largest gRPC message of more than one record. @default 1 MiB */
   readonly maxBatchBytes?: number;
   /** Most records of a batch. @default 8192 */

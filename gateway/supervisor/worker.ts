@@ -9,7 +9,7 @@ import {
   startHeapTrim,
 } from '../../common/mod.ts';
 import { BatchLink } from '../../crpc/mod.ts';
-import { link } from '../../proto/mod.ts';
+import { link, LINK_PROTOCOL } from '../../proto/mod.ts';
 import type { FromWorker, Port, Ports, ToWorker, WorkerData } from './control.ts';
 import { SETTLE_MS } from '../limits.ts';
 import { WorkerNode } from './worker-node.ts';
@@ -34,6 +34,7 @@ const node = new WorkerNode({
     new BatchLink({
       address,
       service: link.LinkServiceService,
+      protocol: LINK_PROTOCOL,
       peer: `${data.gatewayName}/${data.worker}`,
       handler,
       logger,

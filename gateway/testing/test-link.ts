@@ -7,6 +7,7 @@ import {
   encodeRecord,
   encodeTopicHead,
   link as wire,
+  LINK_PROTOCOL,
   LinkKind,
 } from '../../proto/mod.ts';
 import type { OpenLink } from '../route/state-link.ts';
@@ -15,6 +16,7 @@ import type { OpenLink } from '../route/state-link.ts';
 export class FakeLink implements BatchStream {
   readonly peer: string;
   readonly maxRecordBytes = 1 << 20;
+  readonly protocol = { version: LINK_PROTOCOL.newest, capabilities: new Set<string>() };
   readonly handler: ClientBatchHandler;
   /** Records taken since the stream has opened. */
   sent: Uint8Array[] = [];

@@ -1,7 +1,7 @@
 /** A worker node in this thread, in front of fake state nodes. */
 import { joinAddress, type Logger, silentLogger } from '../../common/mod.ts';
 import { BatchLink } from '../../crpc/mod.ts';
-import { link } from '../../proto/mod.ts';
+import { link, LINK_PROTOCOL } from '../../proto/mod.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from '../limits.ts';
 import type { OpenLink } from '../route/state-link.ts';
@@ -17,6 +17,7 @@ export const openBatchLink: OpenLink = (address, handler) =>
     address,
     handler,
     service: link.LinkServiceService,
+    protocol: LINK_PROTOCOL,
     logger: silentLogger,
     backoff: { baseMs: 10, maxMs: 50 },
   });

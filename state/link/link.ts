@@ -59,6 +59,11 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#traces = new TraceQueries(this);
   }
 
+  /** Version of the link that its two sides speak. */
+  get version(): number {
+    return this.#stream.protocol.version;
+  }
+
   get ended(): boolean {
     return this.#ended;
   }
@@ -191,7 +196,8 @@ export class Link implements Downlink, BatchStreamHandler {
       number: open.gateway,
       worker: open.worker,
     });
-    this.#logger.info('link opened');
+    const capabilities = [...this.#stream.protocol.capabilities];
+    this.#logger.info({ version: this.version, capabilities }, 'link opened');
   }
 
   /** @param left the connection ended on purpose */

@@ -13,6 +13,7 @@ import {
   framePayload,
   FrameType,
   link,
+  LINK_PROTOCOL,
   LinkKind,
   PUBLISH_HEAD_BYTES,
   readU32,
@@ -24,6 +25,7 @@ import {
 export class FakeStream implements BatchStream {
   readonly peer = 'test';
   readonly maxRecordBytes = 8 * 1024 * 1024;
+  readonly protocol = { version: LINK_PROTOCOL.newest, capabilities: new Set<string>() };
   readonly sent: Uint8Array[] = [];
   queuedBytes = 0;
   isClosed = false;

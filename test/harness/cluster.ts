@@ -59,11 +59,18 @@ export function engineUrl(engine: 'ETCD' | 'REDIS' | 'POSTGRES'): string {
 export interface Difference {
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
+  /** The built tree that it runs. @default this one */
+  readonly root?: string;
 }
 
 /** Starts state nodes, gateways, one ipconf and one api; servers that are not like the others are listed one by one. */
 export async function startCluster(
-  size: { gateways: number | readonly Difference[]; states: number | readonly Difference[] },
+  size: {
+    gateways: number | readonly Difference[];
+    states: number | readonly Difference[];
+    /** Of ipconf and api. */
+    rest?: Difference;
+  },
   engines: Engines = sharedEngines(),
 ): Promise<Cluster> {
   const cleanup = new AsyncDisposableStack();
@@ -81,7 +88,7 @@ export async function startCluster(
       const differences: readonly Difference[] =
         typeof servers === 'number' ? Array.from({ length: servers }, () => ({})) : servers;
       const all = differences.map(async (difference) =>
-        cleanup.use(await startServer(mode, { ...env, ...difference.env }, difference.args)),
+        cleanup.use(await startServer(mode, { ...env, ...difference.env }, difference.args, difference.root)),
       );
       return Promise.all(all);
     };
@@ -89,8 +96,8 @@ export async function startCluster(
     const [states, gateways, [ipconf], [api]] = await Promise.all([
       start('state', size.states),
       start('gateway', size.gateways),
-      start('ipconf', 1),
-      start('api', 1),
+      start('ipconf', [size.rest ?? {}]),
+      start('api', [size.rest ?? {}]),
     ]);
     const [ipconfUrl, apiUrl] = [`http://${ipconf?.up['http']}`, `http://${api?.up['http']}`];
     await placed(ipconfUrl, gateways.length);

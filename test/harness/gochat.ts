@@ -2,9 +2,11 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const BIN = fileURLToPath(new URL('../../bin/gochat', import.meta.url));
+/** This tree. */
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const DEADLINE_MS = 60_000;
 
 export interface Exit {
@@ -20,13 +22,17 @@ export class Gochat implements AsyncDisposable {
   stderr = '';
   readonly #exited: Promise<number | null>;
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, cwd?: string) {
-    if (!existsSync(new URL('../../dist/cmd/main.js', import.meta.url)))
-      throw new Error('not built: run make all');
+  /** @param root the tree whose bin/gochat it is */
+  constructor(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    { cwd, root = ROOT }: { readonly cwd?: string | undefined; readonly root?: string | undefined } = {},
+  ) {
+    if (!existsSync(join(root, 'dist/cmd/main.js'))) throw new Error(`${root} is not built: run make all`);
     const clean = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith('GOCHAT_')),
     );
-    this.child = spawn(BIN, args, { env: { ...clean, ...env }, ...(cwd && { cwd }) });
+    this.child = spawn(join(root, 'bin/gochat'), args, { env: { ...clean, ...env }, ...(cwd && { cwd }) });
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
     // A client that has ended takes no more input; what it printed tells the test why.
@@ -85,7 +91,7 @@ export async function runGochat(
   env: Record<string, string> = {},
   cwd?: string,
 ): Promise<Exit> {
-  await using process = new Gochat(args, env, cwd);
+  await using process = new Gochat(args, env, { cwd });
   process.child.stdin.end();
   return await process.exit();
 }
@@ -103,9 +109,10 @@ export async function startServer(
   mode: 'gateway' | 'state' | 'ipconf' | 'api',
   env: Record<string, string>,
   args: readonly string[] = [],
+  root = ROOT,
 ): Promise<RunningServer> {
   const ports = mode === 'gateway' ? ['--port', '0', '--ws-port', '0'] : ['--port', '0'];
-  const process = new Gochat([mode, ...ports, '--admin-port', '0', ...args], env);
+  const process = new Gochat([mode, ...ports, '--admin-port', '0', ...args], env, { root });
   try {
     const up = await process.until(
       (self) => jsonLines(self.stderr).find((line) => line['msg'] === `${mode} is up`),

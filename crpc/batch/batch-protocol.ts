@@ -1,0 +1,69 @@
+/** Which versions of a batch stream's protocol its two sides speak, and what they agree on before the first record. */
+import type { Metadata } from '@grpc/grpc-js';
+import { CrpcError } from '../errors.ts';
+
+/** Metadata key under which each side says what it speaks: `OLDEST-NEWEST CAPABILITY…`. */
+const PROTOCOL_KEY = 'crpc-protocol';
+const ANNOUNCEMENT = /^(\d{1,9})-(\d{1,9})((?: [a-z0-9_-]+)*)$/;
+
+/** What a program speaks on the streams of a service. */
+export interface BatchProtocol {
+  /** Oldest version that it speaks, a whole number from 1. */
+  readonly oldest: number;
+  /** Newest version that it speaks. */
+  readonly newest: number;
+  /** What it can do besides where its peer can as well; names of a to z, 0 to 9, _ and -. */
+  readonly capabilities: readonly string[];
+}
+
+/** What both sides of a stream speak. */
+export interface AgreedProtocol {
+  /** The newest version that both speak. */
+  readonly version: number;
+  readonly capabilities: ReadonlySet<string>;
+}
+
+/** Of who announces nothing. */
+export const UNANNOUNCED: BatchProtocol = Object.freeze({ oldest: 1, newest: 1, capabilities: [] });
+/** Of who announces what cannot be read: a version that nobody speaks. */
+const UNREADABLE: BatchProtocol = Object.freeze({ oldest: 0, newest: 0, capabilities: [] });
+
+/** Writes what this side speaks into the metadata with which it opens or accepts a stream. */
+export function announce(metadata: Metadata, { oldest, newest, capabilities }: BatchProtocol): void {
+  metadata.set(PROTOCOL_KEY, [`${oldest}-${newest}`, ...capabilities].join(' '));
+}
+
+/** Reads what the other side speaks. */
+export function announced(metadata: Metadata): BatchProtocol {
+  const [text] = metadata.get(PROTOCOL_KEY);
+  if (text === undefined) return UNANNOUNCED;
+  const [, oldest, newest, capabilities] = ANNOUNCEMENT.exec(text.toString()) ?? [];
+  if (capabilities === undefined) return UNREADABLE;
+  return { oldest: Number(oldest), newest: Number(newest), capabilities: capabilities.split(' ').slice(1) };
+}
+
+/** Returns what two sides agree on; undefined where they have no version in common. */
+export function agree(ours: BatchProtocol, theirs: BatchProtocol): AgreedProtocol | undefined {
+  const version = Math.min(ours.newest, theirs.newest);
+  if (version < Math.max(ours.oldest, theirs.oldest)) return undefined;
+  const has = new Set(theirs.capabilities);
+  return { version, capabilities: new Set(ours.capabilities.filter((name) => has.has(name))) };
+}
+
+/** Makes the refusal of a stream whose sides have no version in common; both sides log the same sentence. */
+export function unsupported(sides: {
+  /** Path of the stream's method. */
+  readonly method: string;
+  /** What the client calls itself. */
+  readonly peer: string;
+  readonly client: BatchProtocol;
+  readonly server: BatchProtocol;
+}): CrpcError {
+  const { method, peer } = sides;
+  const [client, server] = [versionsOf(sides.client), versionsOf(sides.server)];
+  return new CrpcError('PROTOCOL_UNSUPPORTED', { details: { peer, client, server, method } });
+}
+
+function versionsOf({ oldest, newest }: BatchProtocol): string {
+  return `${oldest} to ${newest}`;
+}
