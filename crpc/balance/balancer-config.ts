@@ -5,7 +5,7 @@ import { rendezvous } from './balancer-rendezvous.ts';
 import { roundRobin } from './balancer-round-robin.ts';
 import { DEFAULT_OUTLIER } from './outlier.ts';
 import type { OutlierOptions } from './outlier.ts';
-import type { PolicyKind } from '../client/policy.ts';
+import type { PolicyKind } from './policy.ts';
 
 /**
  * - `round-robin`: each in turn, by weight;

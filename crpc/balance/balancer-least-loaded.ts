@@ -1,6 +1,6 @@
 /** Balancing policy: of two endpoints drawn at random the one where a call waits less. Mitzenmacher, 2001. */
 import type { Peer } from '../client/peer.ts';
-import type { Policy, PolicyKind } from '../client/policy.ts';
+import type { Policy, PolicyKind } from './policy.ts';
 
 /** Draws before the endpoints are gone through one by one. */
 const MAX_DRAWS = 4;

@@ -1,7 +1,7 @@
 /** Balancing policy: calls with the same key go to the same endpoint as long as it is there. */
 import { connectivityState } from '@grpc/grpc-js';
 import type { Peer } from '../client/peer.ts';
-import type { Policy, PolicyKind } from '../client/policy.ts';
+import type { Policy, PolicyKind } from './policy.ts';
 import { Rendezvous, hashKey } from './rendezvous.ts';
 
 /** Metadata key of the call's routing key. */

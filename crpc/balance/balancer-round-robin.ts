@@ -1,6 +1,6 @@
 /** Balancing policy: each endpoint in turn, in proportion to its weight. */
 import type { Peer } from '../client/peer.ts';
-import type { Policy, PolicyKind } from '../client/policy.ts';
+import type { Policy, PolicyKind } from './policy.ts';
 
 /** An endpoint and the virtual time of its next turn. */
 interface Turn {

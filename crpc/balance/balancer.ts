@@ -8,10 +8,9 @@ import { mayEject } from './outlier.ts';
 import { Peer } from '../client/peer.ts';
 import type { PeerOptions } from '../client/peer.ts';
 import { EndpointPicker } from '../client/picker.ts';
-import type { Policy, PolicyKind } from '../client/policy.ts';
+import type { Policy, PolicyKind } from './policy.ts';
 import { factsOf } from '../client/resolver.ts';
-import { rank, subset } from './subset.ts';
-import { ownShare } from './zone.ts';
+import { ownShare, rank, subset } from './subset.ts';
 
 let isSetUp = false;
 

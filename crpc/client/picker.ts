@@ -4,7 +4,7 @@ import { KEY_METADATA } from '../balance/balancer-rendezvous.ts';
 import type { Peer } from './peer.ts';
 import type { PickContext } from './pick-context.ts';
 import { pickContextOf } from './pick-context.ts';
-import type { Policy } from './policy.ts';
+import type { Policy } from '../balance/policy.ts';
 import { hashId } from '../balance/rendezvous.ts';
 import { toStatus } from './status.ts';
 

@@ -1,5 +1,5 @@
 /** A balancing policy: which of several endpoints gets a call. The balancer does the rest. */
-import type { Peer } from './peer.ts';
+import type { Peer } from '../client/peer.ts';
 
 export interface Policy {
   readonly peers: readonly Peer[];

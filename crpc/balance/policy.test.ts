@@ -1,12 +1,12 @@
 /** The balancing policies by themselves, on endpoints without connections. */
 import { describe, expect, test } from 'vitest';
-import { leastLoaded } from '../balance/balancer-least-loaded.ts';
-import { roundRobin } from '../balance/balancer-round-robin.ts';
+import { leastLoaded } from './balancer-least-loaded.ts';
+import { roundRobin } from './balancer-round-robin.ts';
 import { GrpcStatus } from '../../common/mod.ts';
-import { Peer } from './peer.ts';
+import { Peer } from '../client/peer.ts';
 import type { Policy } from './policy.ts';
 import { endpointOf } from '../testing/support.ts';
-import { ownShare } from '../balance/zone.ts';
+import { ownShare } from './subset.ts';
 
 function peerOf(id: string, weight = 1, slowStartMs = 0): Peer {
   const unconnected = (): never => {
@@ -84,7 +84,8 @@ describe('least loaded', () => {
     for (const peer of peers) took(peer, peer.endpoint.id === 'slow' ? 100 : 10);
     const counts = draw(leastLoaded.make(peers), 1000);
     expect(counts['slow']).toBeUndefined();
-    expect(Math.min(counts['a'] ?? 0, counts['b'] ?? 0)).toBeGreaterThan(300);
+    // One of the two gets a third at least, with a standard deviation of 15.
+    expect(Math.min(counts['a'] ?? 0, counts['b'] ?? 0)).toBeGreaterThan(200);
   });
 
   test('running calls count: those that hang make an endpoint the worse choice', () => {
