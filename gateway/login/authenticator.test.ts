@@ -31,7 +31,7 @@ describe('Authenticator', () => {
     ['a subject that is no number', { subject: 'ann' }],
     ['user 0', { subject: '0' }],
     ['a negative user', { subject: '-1' }],
-    ['a user of 65 bits', { subject: '9223372036854775808' }],
+    ['a user of 64 bits', { subject: '9223372036854775808' }],
   ];
   test.each(wrong)('%s: TOKEN_INVALID', async (_, options) => {
     expect(authenticator.verify(await tokens.token(1n, options))).toBe('TOKEN_INVALID');

@@ -10,9 +10,8 @@ import {
 import { textBytesIn } from '../../proto/mod.ts';
 import { Authenticator } from '../login/authenticator.ts';
 import { type Connection, Phase } from '../connections/connection.ts';
-import { ConnectionIds } from '../connections/connection-ids.ts';
 import { Connections } from '../connections/connections.ts';
-import { ConnectionTable } from '../connections/connection-table.ts';
+import { ConnectionIds, ConnectionTable } from '../connections/connection-table.ts';
 import { Deadlines } from '../connections/deadlines.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
 import type { OtherGateway } from '../connections/elsewhere.ts';
