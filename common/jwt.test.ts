@@ -35,6 +35,17 @@ describe('JwtVerifier', () => {
     expect(await sign({}, { typ: 'JWT' }).then(verify)).toMatchObject({ sub: 'ann' });
   });
 
+  test('keys that are replaced: a token of one that has gone is invalid, and good again with it', async () => {
+    const made = verifier();
+    const token = await sign();
+    const isGood = () => typeof made.verify(token, NOW_S * 1000) === 'object';
+    expect(isGood()).toBe(true);
+    made.setKeys('{"keys":[]}');
+    expect(isGood()).toBe(false);
+    made.setKeys(jwks);
+    expect(isGood()).toBe(true);
+  });
+
   test('other spellings of a good token: invalid', async () => {
     const token = await sign();
     const [head, body, signature] = token.split('.') as [string, string, string];
