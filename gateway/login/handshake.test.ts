@@ -38,28 +38,28 @@ const tokens = (from: number, to: number) => Array.from({ length: to - from + 1 
 test('a crowd: a few tokens at a time, with a rest in between, and none of who has gone', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate', 'performance'] });
   const { checks, closed, come } = setUp();
-  for (let conn = 1; conn <= 40; conn++) {
+  for (let conn = 1; conn <= 72; conn++) {
     const connection = come(conn);
     if (conn <= 2) connection.phase = Phase.CLOSED;
   }
   expect(checks).toEqual([]);
   vi.advanceTimersByTime(0);
-  expect(checks).toEqual(tokens(3, 18));
-  vi.advanceTimersByTime(9);
-  expect(checks).toHaveLength(16);
-  vi.advanceTimersByTime(1);
   expect(checks).toEqual(tokens(3, 34));
+  vi.advanceTimersByTime(19);
+  expect(checks).toHaveLength(32);
+  vi.advanceTimersByTime(1);
+  expect(checks).toEqual(tokens(3, 66));
   // Whoever comes in a rest waits for its end, and for those before it.
-  come(41);
-  vi.advanceTimersByTime(10);
-  expect(checks).toEqual(tokens(3, 41));
-  expect(closed).toHaveLength(39);
+  come(73);
+  vi.advanceTimersByTime(20);
+  expect(checks).toEqual(tokens(3, 73));
+  expect(closed).toHaveLength(71);
   // Nobody waits: the rest ends, and the next one is checked at once.
-  vi.advanceTimersByTime(10);
+  vi.advanceTimersByTime(20);
   expect(vi.getTimerCount()).toBe(0);
-  come(42);
+  come(74);
   vi.advanceTimersByTime(0);
-  expect(checks.at(-1)).toBe('t42');
+  expect(checks.at(-1)).toBe('t74');
   vi.useRealTimers();
 });
 
