@@ -58,7 +58,7 @@ describe('usage', () => {
     ['unknown flag', ['gateway', '--nope'], '--nope'],
     ['unknown mode', ['gatway'], 'gatway'],
     ['no mode', [], 'Usage'],
-    ['wrong value', ['gateway', '--port', 'eighty'], '--port: expected a whole number from 0 to 65535'],
+    ['wrong value', ['gateway', '--port', 'eighty'], '--port: expected a port from 0 to 65535'],
     ['client without a user', ['client', '--plain'], '--user'],
     ['config of an unknown mode', ['config', 'nope'], 'nope'],
     ['demo accounts for others', ['up', '--host', '0.0.0.0'], '--no-demo'],
