@@ -25,6 +25,7 @@ const ROUTES = [
   ['/auth/logout', 'post', '200'],
   ['/rooms', 'get', '200'],
   ['/rooms', 'post', '201'],
+  ['/rooms/{id}', 'get', '200'],
   ['/rooms/{id}', 'delete', '200'],
   ['/rooms/{id}/join', 'post', '200'],
   ['/rooms/{id}/leave', 'post', '200'],

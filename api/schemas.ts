@@ -82,7 +82,7 @@ export const Done = z.object({ status: z.literal('ok') }).describe('Done');
 
 export const Conversation = z
   .object({ id: Id, name: z.string(), last_seq: Count, unread: Count })
-  .describe('The room, of which the caller is now a member');
+  .describe('The conversation, of which the caller is a member');
 
 export const MessagesQuery = z.object({
   before: z.coerce

@@ -40,7 +40,7 @@ describe('bad input', () => {
 
   test.each([
     ['DELETE', '/rooms', 'GET, HEAD, OPTIONS, POST'],
-    ['POST', '/rooms/7', 'DELETE, OPTIONS'],
+    ['POST', '/rooms/7', 'DELETE, GET, HEAD, OPTIONS'],
     ['PUT', '/rooms/7/members/bob', 'DELETE, OPTIONS'],
     ['GET', '/auth/login', 'OPTIONS, POST'],
     ['HEAD', '/auth/login', 'OPTIONS, POST'],
@@ -60,7 +60,11 @@ describe('bad input', () => {
 
   test('OPTIONS: the methods of the path; 404 where there is none', async () => {
     const answer = await api.request('/rooms/7', { method: 'OPTIONS' });
-    expect([answer.status, answer.headers.get('allow'), answer.text]).toEqual([204, 'DELETE, OPTIONS', '']);
+    expect([answer.status, answer.headers.get('allow'), answer.text]).toEqual([
+      204,
+      'DELETE, GET, HEAD, OPTIONS',
+      '',
+    ]);
     expect((await api.request('/nothing', { method: 'OPTIONS' })).body.code).toBe('ROUTE_NOT_FOUND');
   });
 
@@ -164,7 +168,7 @@ describe('CORS', () => {
     const answer = await preflight('/rooms/7', 'DELETE');
     expect(answer.status).toBe(204);
     expect(answer.headers.get('access-control-allow-origin')).toBe(page);
-    expect(answer.headers.get('access-control-allow-methods')).toBe('DELETE, OPTIONS');
+    expect(answer.headers.get('access-control-allow-methods')).toBe('DELETE, GET, HEAD, OPTIONS');
     expect(answer.headers.get('access-control-allow-headers')).toContain('authorization');
     expect(answer.headers.get('vary')).toBe('origin');
   });

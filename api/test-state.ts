@@ -96,6 +96,9 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
       if (name !== String(ROOM)) throw new GochatError('ROOM_NOT_FOUND', { details: { name } });
       return { $case: 'conversation', conversation };
     }
+    case 'getConversation':
+      if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
+      return { $case: 'conversation', conversation };
     case 'leaveRoom':
       if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
       return { $case: 'done', done: {} };

@@ -228,6 +228,21 @@ describe('--json', () => {
     expect(await run.exit).toBe(0);
   });
 
+  test('room: the current conversation as it is now; none: NO_CONVERSATION', async () => {
+    const world = await makeWorld();
+    const run = start(world);
+    run.input.end('/room\n/join lobby\nhi\n/room\n');
+    expect(await run.exit).toBe(1);
+    expect(only(run.events(), 'error')).toMatchObject([{ code: 'NO_CONVERSATION' }]);
+    const conversation = world.room.toString();
+    expect(only(run.events(), 'rooms')).toEqual([
+      {
+        event: 'rooms',
+        conversations: [{ conversation, kind: 'room', name: 'lobby', last_seq: 1, unread: 1, owner: true }],
+      },
+    ]);
+  });
+
   test.each(['/dm', '/join ', '/create', '/history x', '/history 0', '/history 1001', '/nonsense', '/ hi'])(
     'bad command %j: COMMAND_INVALID, and exit code 1',
     async (line) => {

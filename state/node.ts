@@ -124,7 +124,7 @@ export class StateNode {
       nextConversation: () => ids.next() as ConversationId,
     });
     this.requests = new Requests(
-      callHandlers({ rooms: this.rooms, membership: this.membership, metrics }),
+      callHandlers({ store, rooms: this.rooms, membership: this.membership, metrics }),
       limits,
     );
     this.accounts = new Accounts({

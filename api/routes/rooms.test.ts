@@ -17,6 +17,7 @@ interface Call {
 const CALLS: readonly Call[] = [
   { method: 'GET', path: '/rooms' },
   { method: 'POST', path: '/rooms', body: { name: 'lobby' } },
+  { method: 'GET', path: `/rooms/${ROOM}` },
   { method: 'POST', path: `/rooms/${ROOM}/join` },
   { method: 'POST', path: `/rooms/${ROOM}/leave` },
   { method: 'DELETE', path: `/rooms/${ROOM}` },
@@ -109,6 +110,24 @@ describe('POST /rooms', () => {
 
   test('no name: 400 ARGUMENT_INVALID', async () => {
     expect((await api.post('/rooms', {})).body.code).toBe('ARGUMENT_INVALID');
+  });
+});
+
+describe('GET /rooms/:id', () => {
+  test('a conversation of the caller: 200 with what is unread', async () => {
+    const answer = await api.get(`/rooms/${ROOM}`);
+    expect(answer.status).toBe(200);
+    expect(answer.body).toEqual({ id: String(ROOM), name: 'lobby', last_seq: 9, unread: 4 });
+    expect(api.state.asked).toEqual([{ method: 'getConversation', key: ROOM, input: {} }]);
+  });
+
+  test('one that the caller is not in: 403 NOT_A_MEMBER', async () => {
+    const answer = await api.get('/rooms/8');
+    expect([answer.status, answer.body.code]).toEqual([403, 'NOT_A_MEMBER']);
+  });
+
+  test('an id that is none: 400 ARGUMENT_INVALID', async () => {
+    expect((await api.get('/rooms/lobby')).body.code).toBe('ARGUMENT_INVALID');
   });
 });
 

@@ -78,6 +78,27 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
       },
     );
 
+    app.get(
+      '/rooms/:id',
+      {
+        schema: {
+          summary: 'Show a conversation of the caller: how far it is, and what is unread',
+          tags: ['rooms'],
+          params: RoomParams,
+          response: { 200: Conversation, ...errors('bad', 'unauthenticated', 'forbidden', 'limited') },
+        },
+      },
+      async (request) => {
+        const { conversation } = await state.call(
+          caller(request),
+          BigInt(request.params.id),
+          { $case: 'getConversation', getConversation: {} },
+          'conversation',
+        );
+        return toConversation(conversation);
+      },
+    );
+
     app.post(
       '/rooms/:id/join',
       {

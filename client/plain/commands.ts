@@ -1,82 +1,205 @@
-/** What a line of input means: a text for the current conversation, or a command. */
+/** What a line of input means: a text for the current conversation, or a command; each command with its help. */
+import type { ChatMessage, Conversation, GochatClient } from '../sdk/mod.ts';
+import { ClientError } from '../sdk/mod.ts';
+import { messageEvent, type Printer } from './printer.ts';
 
-export type Command =
-  | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'dm'; readonly user: string; readonly text: string | undefined }
-  | { readonly kind: 'join'; readonly room: string }
-  | { readonly kind: 'create'; readonly room: string; readonly hideHistory: boolean }
-  | { readonly kind: 'leave' }
-  | { readonly kind: 'remove'; readonly user: string }
-  | { readonly kind: 'delete' }
-  | { readonly kind: 'rooms' }
-  | { readonly kind: 'logout' }
-  | { readonly kind: 'history'; readonly count: number }
-  | { readonly kind: 'who' }
-  | { readonly kind: 'help' }
-  | { readonly kind: 'quit' }
-  | { readonly kind: 'invalid'; readonly what: string };
+const DEFAULT_HISTORY = 20;
+const MAX_HISTORY = 1_000;
+const HISTORY_PAGE = 200;
+/** Where the help of a command begins. */
+const HELP_COLUMN = 18;
 
-export const DEFAULT_HISTORY = 20;
-export const MAX_HISTORY = 1_000;
-
-export const HELP = `Commands:
-  /dm USER [TEXT]   talk to a user; with TEXT, say it at once
-  /join ROOM        join a room and talk there
-  /create ROOM      make a room and talk there; behind ROOM, --no-history: who joins sees only what comes
-  /leave            leave the room
-  /remove USER      make a user leave the room, if it is yours
-  /delete           delete the room and all that was said in it, if it is yours
-  /rooms            list your conversations and what is unread
-  /history [N]      show the last N messages (${DEFAULT_HISTORY}; at most ${MAX_HISTORY})
-  /who              list who is in the conversation
-  /logout           quit and end the session: the access token is void
-  /quit             quit; the end of input does the same
-  //TEXT            say a text that begins with a slash
-Every other line is said in the current conversation.`;
-
-/** Reads a line; undefined where there is nothing to do. */
-export function parseLine(line: string): Command | undefined {
-  if (line === '') return undefined;
-  if (!line.startsWith('/')) return { kind: 'text', text: line };
-  if (line.startsWith('//')) return { kind: 'text', text: line.slice(1) };
-  // Pasted: nobody has read each of its lines as a command.
-  if (line.includes('\n')) return { kind: 'invalid', what: 'A command has one line, and this has several.' };
-  const [, name = '', rest = ''] = /^\/(\S*)\s*(.*)$/su.exec(line) ?? [];
-  switch (name) {
-    case 'dm': {
-      const [, user = '', text = ''] = /^@?(\S*)\s*(.*)$/su.exec(rest) ?? [];
-      if (user === '') return { kind: 'invalid', what: '/dm needs a USER.' };
-      return { kind: 'dm', user, text: text === '' ? undefined : text };
-    }
-    case 'join':
-    case 'create': {
-      const hideHistory = name === 'create' && / --no-history\s*$/.test(rest);
-      const room = (hideHistory ? rest.replace(/ --no-history\s*$/, '') : rest).trim().replace(/^#/, '');
-      if (room === '') return { kind: 'invalid', what: `/${name} needs a ROOM.` };
-      return name === 'join' ? { kind: 'join', room } : { kind: 'create', room, hideHistory };
-    }
-    case 'remove': {
-      const user = rest.trim().replace(/^@/, '');
-      return user === '' ? { kind: 'invalid', what: '/remove needs a USER.' } : { kind: 'remove', user };
-    }
-    case 'history':
-      return parseHistory(rest.trim());
-    case 'leave':
-    case 'delete':
-    case 'rooms':
-    case 'logout':
-    case 'who':
-    case 'help':
-    case 'quit':
-      return { kind: name };
-    default:
-      return { kind: 'invalid', what: `There is no command /${name}.` };
-  }
+/** The session as commands see it. */
+export interface CommandSession {
+  readonly client: GochatClient;
+  readonly printer: Printer;
+  /** The conversation that texts go to. @throws ClientError NO_CONVERSATION */
+  readonly conversation: () => Conversation;
+  /** Makes what is opened the current conversation; until then there is none. */
+  readonly switchTo: (open: () => Promise<Conversation>) => Promise<void>;
+  /** Sends a text to the current conversation; resolves when there is room for the next one. */
+  readonly say: (text: string) => Promise<void>;
+  /** Waits until no send is without an answer. */
+  readonly settle: () => Promise<void>;
 }
 
-function parseHistory(argument: string): Command {
-  const count = argument === '' ? DEFAULT_HISTORY : Number(argument);
-  return /^\d*$/.test(argument) && count >= 1 && count <= MAX_HISTORY
-    ? { kind: 'history', count }
-    : { kind: 'invalid', what: `/history takes a number from 1 to ${MAX_HISTORY}.` };
+/** What is done for a line, or how it ends the session. @throws ClientError what the user is to be told */
+export type Action = 'quit' | 'logout' | ((session: CommandSession) => Promise<void>);
+
+interface Command {
+  readonly usage: string;
+  readonly help: string;
+  /** `argument` is the rest of the line. */
+  readonly run: 'quit' | 'logout' | ((session: CommandSession, argument: string) => Promise<void>);
+}
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map(
+  Object.entries({
+    dm: {
+      usage: '/dm USER [TEXT]',
+      help: 'talk to a user; with TEXT, say it at once',
+      async run({ client, switchTo, say }, argument) {
+        const [, user = '', text = ''] = /^@?(\S*)\s*(.*)$/su.exec(argument) ?? [];
+        if (user === '') throw invalid('/dm needs a USER.');
+        await switchTo(() => client.openDirect(user));
+        if (text !== '') await say(text);
+      },
+    },
+    join: {
+      usage: '/join ROOM',
+      help: 'join a room and talk there',
+      async run({ client, switchTo }, argument) {
+        const room = roomOf(argument);
+        if (room === '') throw invalid('/join needs a ROOM.');
+        await switchTo(() => client.joinRoom(room));
+      },
+    },
+    create: {
+      usage: '/create ROOM',
+      help: 'make a room and talk there; behind ROOM, --no-history: who joins sees only what comes',
+      async run({ client, switchTo }, argument) {
+        const name = argument.replace(/ --no-history\s*$/, '');
+        const room = roomOf(name);
+        if (room === '') throw invalid('/create needs a ROOM.');
+        await switchTo(() => client.createRoom(room, { hideHistory: name !== argument }));
+      },
+    },
+    leave: {
+      usage: '/leave',
+      help: 'leave the room',
+      async run(session) {
+        await session.client.leaveRoom(await settled(session));
+      },
+    },
+    remove: {
+      usage: '/remove USER',
+      help: 'make a user leave the room, if it is yours',
+      async run(session, argument) {
+        const user = argument.trim().replace(/^@/, '');
+        if (user === '') throw invalid('/remove needs a USER.');
+        await session.client.removeMember(await settled(session), user);
+      },
+    },
+    delete: {
+      usage: '/delete',
+      help: 'delete the room and all that was said in it, if it is yours',
+      async run(session) {
+        await session.client.deleteRoom(await settled(session));
+      },
+    },
+    rooms: {
+      usage: '/rooms',
+      help: 'list your conversations and what is unread',
+      async run({ client, printer, settle }) {
+        await settle();
+        const list = await client.listConversations();
+        printer.print({ event: 'rooms', conversations: list.map(toListed) });
+      },
+    },
+    room: {
+      usage: '/room',
+      help: 'show the conversation, and what is unread there',
+      async run(session) {
+        const conversation = await session.client.getConversation(await settled(session));
+        session.printer.print({ event: 'rooms', conversations: [toListed(conversation)] });
+      },
+    },
+    history: {
+      usage: '/history [N]',
+      help: `show the last N messages (${DEFAULT_HISTORY}; at most ${MAX_HISTORY})`,
+      async run(session, argument) {
+        const text = argument.trim();
+        const count = text === '' ? DEFAULT_HISTORY : Number(text);
+        if (!/^\d*$/.test(text) || count < 1 || count > MAX_HISTORY)
+          throw invalid(`/history takes a number from 1 to ${MAX_HISTORY}.`);
+        const messages = await lastMessages(session.client, await settled(session), count);
+        for (const message of messages) session.printer.print(messageEvent(message, true));
+      },
+    },
+    who: {
+      usage: '/who',
+      help: 'list who is in the conversation',
+      async run(session) {
+        const conversation = await settled(session);
+        const members = await session.client.members(conversation);
+        session.printer.print({ event: 'members', conversation, members });
+      },
+    },
+    logout: {
+      usage: '/logout',
+      help: 'quit and end the session: the access token is void',
+      run: 'logout',
+    },
+    help: {
+      usage: '/help',
+      help: 'show this',
+      async run({ printer }) {
+        printer.note(HELP);
+      },
+    },
+    quit: { usage: '/quit', help: 'quit; the end of input does the same', run: 'quit' },
+  } satisfies Record<string, Command>),
+);
+
+const HELP = [
+  'Commands:',
+  ...[...COMMANDS.values(), { usage: '//TEXT', help: 'say a text that begins with a slash' }].map(
+    ({ usage, help }) => `  ${usage.padEnd(HELP_COLUMN)}${help}`,
+  ),
+  'Every other line is said in the current conversation.',
+].join('\n');
+
+/** Reads a line; undefined where there is nothing to do. */
+export function parseLine(line: string): Action | undefined {
+  if (line === '') return undefined;
+  if (!line.startsWith('/')) return ({ say }) => say(line);
+  if (line.startsWith('//')) return ({ say }) => say(line.slice(1));
+  // Pasted: nobody has read each of its lines as a command.
+  if (line.includes('\n')) return refuse('A command has one line, and this has several.');
+  const [, name = '', argument = ''] = /^\/(\S*)\s*(.*)$/su.exec(line) ?? [];
+  const run = COMMANDS.get(name)?.run;
+  if (run === undefined) return refuse(`There is no command /${name}.`);
+  return typeof run === 'string' ? run : (session) => run(session, argument);
+}
+
+function invalid(what: string): ClientError {
+  return ClientError.local('COMMAND_INVALID', { details: { what } });
+}
+
+function refuse(what: string): Action {
+  return () => Promise.reject(invalid(what));
+}
+
+function roomOf(argument: string): string {
+  return argument.trim().replace(/^#/, '');
+}
+
+/** Waits for the sends before; returns the id of the current conversation. */
+async function settled({ settle, conversation }: CommandSession): Promise<string> {
+  await settle();
+  return conversation().id;
+}
+
+/** Reads page by page; returns the messages ascending by seq. */
+async function lastMessages(
+  client: GochatClient,
+  conversation: string,
+  count: number,
+): Promise<readonly ChatMessage[]> {
+  const pages: (readonly ChatMessage[])[] = [];
+  let left = count;
+  let beforeSeq = 0;
+  while (left > 0) {
+    const limit = Math.min(left, HISTORY_PAGE);
+    const { messages, more } = await client.history(conversation, { beforeSeq, limit });
+    pages.unshift(messages);
+    left -= messages.length;
+    beforeSeq = messages[0]?.seq ?? 0;
+    if (!more || messages.length === 0) break;
+  }
+  return pages.flat();
+}
+
+function toListed({ id: conversation, kind, name, lastSeq: last_seq, unread, isOwner }: Conversation) {
+  return { conversation, kind, name, last_seq, unread, owner: isOwner };
 }

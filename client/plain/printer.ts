@@ -1,5 +1,5 @@
 /** What plain mode tells its user; the JSON printer writes it as it is, the text printer for people. */
-import type { ConversationKind, Member } from '../sdk/mod.ts';
+import type { ChatMessage, ConversationKind, Member } from '../sdk/mod.ts';
 
 /** The events of `--json`, one object per line. Stable: fields are added, never renamed or removed. */
 export type PlainEvent =
@@ -68,6 +68,7 @@ export type PlainEvent =
       readonly after_seq: number;
     }
   | {
+      /** All conversations of the user, or, to /room, the current one. */
       readonly event: 'rooms';
       readonly conversations: readonly {
         readonly conversation: string;
@@ -94,4 +95,12 @@ export interface Printer {
   own(conversation: string, text: string): void;
   /** Text for people that is no event. */
   note(text: string): void;
+}
+
+/** The event of a message; `history` where it answers /history. */
+export function messageEvent(message: ChatMessage, history = false): PlainEvent {
+  const { conversation, seq, id, from, text, atMs } = message;
+  const at = new Date(atMs).toISOString();
+  const event = { event: 'message', conversation, seq, id, from, text, at } as const;
+  return history ? { ...event, history } : event;
 }

@@ -1,16 +1,15 @@
 /** One run of plain mode: takes lines in their order, keeps a window of sends in flight, and waits for the last. */
 import type { Writable } from 'node:stream';
-import type { ChatMessage, ClientEvent, Conversation, GochatClient } from '../sdk/mod.ts';
+import type { ClientEvent, Conversation, GochatClient } from '../sdk/mod.ts';
 import { ClientError } from '../sdk/mod.ts';
-import type { Command } from './commands.ts';
-import { HELP, parseLine } from './commands.ts';
+import type { Action, CommandSession } from './commands.ts';
+import { parseLine } from './commands.ts';
 import { type LineSource, NOT_UTF8 } from './lines.ts';
-import type { Printer } from './printer.ts';
+import { messageEvent, type Printer } from './printer.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Most sends without an answer; further input waits. */
 const WINDOW = 256;
-const HISTORY_PAGE = 200;
 
 export interface PlainSessionOptions {
   readonly client: GochatClient;
@@ -26,6 +25,7 @@ export class PlainSession {
   readonly #options: PlainSessionOptions;
   readonly #client: GochatClient;
   readonly #printer: Printer;
+  readonly #commandSession: CommandSession;
   #current: Conversation | undefined;
   #pending = 0;
   #synced = false;
@@ -39,6 +39,14 @@ export class PlainSession {
     this.#options = options;
     this.#client = options.client;
     this.#printer = options.printer;
+    this.#commandSession = {
+      client: options.client,
+      printer: options.printer,
+      conversation: () => this.#conversation(),
+      switchTo: (open) => this.#switchTo(open),
+      say: (text) => this.#say(text),
+      settle: () => this.#settle(),
+    };
   }
 
   /** Resolves with the code of the first failure, or undefined: all went well. */
@@ -83,69 +91,21 @@ export class PlainSession {
         this.#complain(ClientError.local('INPUT_NOT_UTF8', { details: { line: lineNumber } }), true);
         continue;
       }
-      const command = parseLine(line);
-      if (command?.kind === 'quit') break;
-      if (command?.kind === 'logout') {
+      const action = parseLine(line);
+      if (action === 'quit') break;
+      if (action === 'logout') {
         await this.#logout();
         return;
       }
-      if (command !== undefined) await this.#execute(command);
+      if (action !== undefined) await this.#execute(action);
     }
     await this.#settle();
     await this.#synchronise();
   }
 
-  async #execute(command: Exclude<Command, { kind: 'quit' | 'logout' }>): Promise<void> {
+  async #execute(action: Exclude<Action, string>): Promise<void> {
     try {
-      switch (command.kind) {
-        case 'text':
-          await this.#say(command.text);
-          break;
-        case 'dm':
-          await this.#switchTo(() => this.#client.openDirect(command.user));
-          if (command.text !== undefined) await this.#say(command.text);
-          break;
-        case 'join':
-          await this.#switchTo(() => this.#client.joinRoom(command.room));
-          break;
-        case 'create':
-          await this.#switchTo(() =>
-            this.#client.createRoom(command.room, { hideHistory: command.hideHistory }),
-          );
-          break;
-        case 'leave':
-          await this.#settle();
-          await this.#client.leaveRoom(this.#conversation().id);
-          break;
-        case 'remove':
-          await this.#settle();
-          await this.#client.removeMember(this.#conversation().id, command.user);
-          break;
-        case 'delete':
-          await this.#settle();
-          await this.#client.deleteRoom(this.#conversation().id);
-          break;
-        case 'rooms':
-          await this.#settle();
-          await this.#rooms();
-          break;
-        case 'history':
-          await this.#settle();
-          await this.#history(this.#conversation().id, command.count);
-          break;
-        case 'who': {
-          await this.#settle();
-          const { id } = this.#conversation();
-          const members = await this.#client.members(id);
-          this.#printer.print({ event: 'members', conversation: id, members });
-          break;
-        }
-        case 'help':
-          this.#printer.note(HELP);
-          break;
-        case 'invalid':
-          throw ClientError.local('COMMAND_INVALID', { details: { what: command.what } });
-      }
+      await action(this.#commandSession);
     } catch (error) {
       // A person sees the sentence and goes on; a script learns from the exit code that a line was not done.
       this.#complain(error, this.#options.terminal === undefined);
@@ -191,21 +151,6 @@ export class PlainSession {
     );
   }
 
-  async #rooms(): Promise<void> {
-    const list = await this.#client.listConversations();
-    const conversations = list.map(
-      ({ id: conversation, kind, name, lastSeq: last_seq, unread, isOwner }) => ({
-        conversation,
-        kind,
-        name,
-        last_seq,
-        unread,
-        owner: isOwner,
-      }),
-    );
-    this.#printer.print({ event: 'rooms', conversations });
-  }
-
   async #logout(): Promise<void> {
     await this.#settle();
     try {
@@ -213,21 +158,6 @@ export class PlainSession {
     } catch (error) {
       this.#complain(error, true);
     }
-  }
-
-  async #history(conversation: string, count: number): Promise<void> {
-    const pages: (readonly ChatMessage[])[] = [];
-    let left = count;
-    let beforeSeq = 0;
-    while (left > 0) {
-      const limit = Math.min(left, HISTORY_PAGE);
-      const { messages, more } = await this.#client.history(conversation, { beforeSeq, limit });
-      pages.unshift(messages);
-      left -= messages.length;
-      beforeSeq = messages[0]?.seq ?? 0;
-      if (!more || messages.length === 0) break;
-    }
-    for (const message of pages.flat()) this.#printer.print(toEvent(message, true));
   }
 
   /** Waits until no send is without an answer. */
@@ -304,7 +234,7 @@ export class PlainSession {
         break;
       }
       case 'message':
-        this.#printer.print(toEvent(event));
+        this.#printer.print(messageEvent(event));
         // What is on the screen in the conversation of the user is read.
         if (event.conversation === this.#current?.id) this.#client.markRead(event.conversation, event.seq);
         break;
@@ -353,19 +283,4 @@ export class PlainSession {
     if (event.type !== 'message' || !this.#synced) this.#progress();
     if (this.#options.output.writableNeedDrain) this.#client.pause();
   }
-}
-
-function toEvent(message: ChatMessage, history = false) {
-  const { conversation, seq, id, from, text, atMs } = message;
-  const at = new Date(atMs).toISOString();
-  return {
-    event: 'message' as const,
-    conversation,
-    seq,
-    id,
-    from,
-    text,
-    at,
-    ...(history && { history: true as const }),
-  };
 }

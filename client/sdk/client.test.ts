@@ -672,6 +672,28 @@ describe('calls', () => {
     await expect(client.createRoom('attic')).rejects.toMatchObject({ code: 'NAME_TAKEN' });
   });
 
+  test('getConversation: as it is now; refused where the user is not in it', async () => {
+    const world = await makeWorld();
+    const den = world.gateway.chat.addRoom('den', world.bob);
+    world.gateway.pushes = false;
+    const client = makeClient(world);
+    const synced = next(client, 'synced');
+    await client.connect();
+    await synced;
+    world.gateway.say(world.room, world.bob, 'hello');
+    const id = world.room.toString();
+    expect(await client.getConversation(id)).toEqual({
+      id,
+      kind: 'room',
+      name: 'lobby',
+      lastSeq: 1,
+      unread: 1,
+      isOwner: true,
+    });
+    await expect(client.getConversation(den.toString())).rejects.toMatchObject({ code: 'NOT_A_MEMBER' });
+    await expect(client.getConversation('x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
+  });
+
   test('listRooms: all that there are, in pages', async () => {
     const world = await makeWorld();
     const den = world.gateway.chat.addRoom('den', world.bob);

@@ -1,7 +1,7 @@
 /** The client: connects through the directory, keeps the connection, and turns frames into promises and events. */
 import { FrameType, type Welcome } from '../../proto/client.ts';
 import { Conversations } from './conversations.ts';
-import { isId, randomPrefix, toKey } from './convert.ts';
+import { isId, randomPrefix, toConversation, toKey } from './convert.ts';
 import { Credentials, logOut } from './directory.ts';
 import { ClientError } from './errors.ts';
 import type {
@@ -238,6 +238,13 @@ export class GochatClient {
   /** Lists the user's conversations, by descending activity. */
   listConversations(): Promise<readonly Conversation[]> {
     return this.#conversations.list();
+  }
+
+  /** Asks for one conversation as it is now; rejects with NOT_A_MEMBER where this user is not in it. */
+  async getConversation(id: string): Promise<Conversation> {
+    const call = { $case: 'getConversation', getConversation: {} } as const;
+    const { conversation } = await this.#conversations.call(call, 'conversation', id);
+    return toConversation(conversation);
   }
 
   /** Lists all rooms that there are, by ascending id, in pages. */

@@ -297,6 +297,10 @@ export class FakeGateway implements AsyncDisposable {
         const conversations = ids.map(({ id }) => chat.see(id, user));
         return { $case: 'conversations', conversations: { conversations } };
       }
+      case 'getConversation': {
+        const isMember = chat.conversations.get(key)?.members.has(user) === true;
+        return isMember ? { $case: 'conversation', conversation: chat.see(key, user) } : 'NOT_A_MEMBER';
+      }
       case 'listRooms': {
         const { after, limit } = call.listRooms;
         const rooms = chat.rooms(user).filter(({ id }) => id > after);

@@ -13,7 +13,7 @@ export const MESSAGES = {
   Close: { fields: { code: 'string', reason: 'string', retryable: 'bool', retry_after_ms: 'uint32', elsewhere: 'Endpoint' } },
   Endpoint: { fields: { host: 'string', port: 'uint32', ws_port: 'uint32', tls: 'bool' } },
   Typing: { fields: { user: 'uint64', name: 'string', stopped: 'bool' } },
-  Request: { oneof: 'call', fields: { sync: 'Sync', open_direct: 'OpenDirect', create_room: 'CreateRoom', join_room: 'JoinRoom', list_conversations: 'ListConversations', get_history: 'GetHistory', get_members: 'GetMembers', leave_room: 'LeaveRoom', remove_member: 'RemoveMember', delete_room: 'DeleteRoom', list_rooms: 'ListRooms' } },
+  Request: { oneof: 'call', fields: { sync: 'Sync', open_direct: 'OpenDirect', create_room: 'CreateRoom', join_room: 'JoinRoom', list_conversations: 'ListConversations', get_history: 'GetHistory', get_members: 'GetMembers', leave_room: 'LeaveRoom', remove_member: 'RemoveMember', delete_room: 'DeleteRoom', list_rooms: 'ListRooms', get_conversation: 'GetConversation' } },
   Response: { oneof: 'result', fields: { sync: 'SyncPage', conversation: 'Conversation', conversations: 'Conversations', history: 'HistoryPage', members: 'Members', done: 'Done', rooms: 'Rooms' } },
   Sync: { fields: { cursors: 'Cursor[]', limit: 'uint32', pushed: 'Cursor[]' } },
   Cursor: { fields: { conversation: 'uint64', seq: 'uint64' } },
@@ -39,6 +39,7 @@ export const MESSAGES = {
   ListRooms: { fields: { after: 'uint64', limit: 'uint32' } },
   Rooms: { fields: { rooms: 'Room[]', more: 'bool' } },
   Room: { fields: { id: 'uint64', name: 'string', members: 'uint32', joined: 'bool', last_seq: 'uint64', unread: 'uint64' } },
+  GetConversation: { fields: {} },
 } as const;
 
 /** Names of each enum's values, by number. */

@@ -111,6 +111,12 @@ export class CheckedStore implements DurableStore {
     return this.#call((engine) => engine.conversationsOf(user, storableText(device)));
   }
 
+  conversationOf(id: ConversationId, user: UserId, device: string): Promise<UserConversation | undefined> {
+    return this.#call(async (engine) =>
+      isStorableId(id) ? engine.conversationOf(id, user, storableText(device)) : undefined,
+    );
+  }
+
   membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
     return this.#call(async (engine) =>
       isStorableId(conversation) ? engine.membersOf(conversation) : undefined,

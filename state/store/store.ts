@@ -275,6 +275,8 @@ export interface Store extends AsyncDisposable {
   openDirect(id: ConversationId, user: UserId, peer: UserId, device?: string): Promise<Joined>;
   /** Lists the conversations of a user by descending activity, at most 1000. */
   conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]>;
+  /** Finds one conversation of a user; undefined when the user is not in it. */
+  conversationOf(id: ConversationId, user: UserId, device: string): Promise<UserConversation | undefined>;
   /** Members of a conversation with the version that they stand for; undefined when nobody is in it. */
   membersOf(conversation: ConversationId): Promise<MemberList | undefined>;
   /**

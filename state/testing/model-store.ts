@@ -199,6 +199,16 @@ export class ModelStore implements Store {
       .map((room) => this.#view(room, user, device));
   }
 
+  async conversationOf(
+    id: ConversationId,
+    user: UserId,
+    device: string,
+  ): Promise<UserConversation | undefined> {
+    this.#enter('conversationOf');
+    const room = this.rooms.get(id);
+    return room?.members.includes(user) === true ? this.#view(room, user, device) : undefined;
+  }
+
   async membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
     this.#enter('membersOf');
     const room = this.rooms.get(conversation);

@@ -164,7 +164,7 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
       const init = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) };
       const answer = await fetch(`${cluster.api}${path}`, init);
       expect(answer.ok).toBe(true);
-      return (await answer.json().catch(() => ({}))) as { id?: string };
+      return (await answer.json().catch(() => ({}))) as { id?: string; name?: string; last_seq?: number };
     };
     await using cleanup = new AsyncDisposableStack();
     const open = async (doors: Doors, user: string, device: string, transport = tcpTransport()) => {
@@ -212,6 +212,13 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
       (await client.listRooms()).rooms.filter(({ joined }) => joined).map(({ name }) => name);
     expect(await named(phone)).toEqual(expect.arrayContaining(['garden', 'maxroom', 'attic']));
     expect(await named(desk)).toEqual(await named(phone));
+    const { name, last_seq } = await http('GET', `/rooms/${joined.id}`);
+    for (const { client } of [phone, desk])
+      expect(await client.getConversation(joined.id)).toMatchObject({
+        name,
+        lastSeq: last_seq,
+        isOwner: false,
+      });
     await max.client.removeMember(joined.id, 'lea');
     await Promise.all([phone.sees('removed maxroom'), desk.sees('removed maxroom')]);
     // A device that comes later.

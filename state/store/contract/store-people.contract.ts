@@ -282,6 +282,24 @@ export function describePeople(nodes: () => Nodes): void {
       }
     });
 
+    test('conversationOf: as its user sees it; none to who is not in it', async () => {
+      const { a } = nodes();
+      const [ann, bob, eve] = [await a.user(), await a.user(), await a.user()];
+      const room = await a.room(ann, bob);
+      await a.store.append([a.draft(room, ann), a.draft(room, ann)]);
+      await a.store.moveCursors([
+        { user: bob, device: 'phone', conversation: room, deliveredSeq: 2, readSeq: 1 },
+      ]);
+      const [listed] = await a.store.conversationsOf(bob, 'phone');
+      expect(listed).toMatchObject({ id: room, lastSeq: 2, deliveredSeq: 2, readSeq: 1, isOwner: false });
+      expect(await a.store.conversationOf(room, bob, 'phone')).toEqual(listed);
+      expect(await a.store.conversationOf(room, ann, '')).toMatchObject({ deliveredSeq: 0, isOwner: true });
+      expect(await a.store.conversationOf(room, eve, '')).toBeUndefined();
+      expect(await a.store.conversationOf(((1n << 63n) - 1n) as ConversationId, bob, '')).toBeUndefined();
+      await a.store.leaveRoom(room, bob);
+      expect(await a.store.conversationOf(room, bob, 'phone')).toBeUndefined();
+    });
+
     test('conversationsOf: the last active first, only the own', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];

@@ -119,7 +119,7 @@ export class PostgresStore implements DurableStore {
         select id from conversations
         where name = ${name} and owner = ${creator} and hides_history = ${hidesHistory}`,
     );
-    const conversation = room && (await this.#conversation(room.id, creator, device));
+    const conversation = room && (await this.conversationOf(room.id, creator, device));
     return conversation && { ...conversation, isNew: made.length > 0 };
   }
 
@@ -133,7 +133,7 @@ export class PostgresStore implements DurableStore {
     );
     if (!found) return undefined;
     const isNew = !found.joined && (await this.#pool.transaction((session) => join(session, found.id, user)));
-    const conversation = await this.#conversation(found.id, user, device);
+    const conversation = await this.conversationOf(found.id, user, device);
     return conversation && { ...conversation, isNew };
   }
 
@@ -195,7 +195,7 @@ export class PostgresStore implements DurableStore {
         sql`
           select id from conversations where direct_low = ${low} and direct_high = ${high}`,
       );
-      return found && this.#conversation(found.id, user, device);
+      return found && this.conversationOf(found.id, user, device);
     };
     const known = await find();
     if (known) return { ...known, isNew: false };
@@ -223,6 +223,18 @@ export class PostgresStore implements DurableStore {
         limit ${MAX_CONVERSATIONS}`,
     );
     return rows.map(toConversation);
+  }
+
+  async conversationOf(
+    id: ConversationId,
+    user: UserId,
+    device: string,
+  ): Promise<UserConversation | undefined> {
+    const [row] = await this.#pool.query<ConversationRow>(
+      sql`
+        select ${conversationColumns} ${fromConversations(user, device)} and c.id = ${id}`,
+    );
+    return row && toConversation(row);
   }
 
   membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
@@ -283,17 +295,5 @@ export class PostgresStore implements DurableStore {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  async #conversation(
-    id: ConversationId,
-    user: UserId,
-    device: string,
-  ): Promise<UserConversation | undefined> {
-    const [row] = await this.#pool.query<ConversationRow>(
-      sql`
-        select ${conversationColumns} ${fromConversations(user, device)} and c.id = ${id}`,
-    );
-    return row && toConversation(row);
   }
 }

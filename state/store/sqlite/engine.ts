@@ -285,6 +285,15 @@ export class SqliteEngine {
       .map(toConversation);
   }
 
+  conversationOf(conversation: ConversationId, user: UserId, device: string): UserConversation | undefined {
+    const row = this.#sql.get<ConversationRow>(`${CONVERSATION} and c.id = :conversation`, {
+      conversation,
+      user,
+      device,
+    });
+    return row && toConversation(row);
+  }
+
   /** Members by ascending user id from the one that follows `after`, as many as a reply may hold. */
   membersPage(conversation: ConversationId, after: UserId | 0n): MemberList | undefined {
     const rows = this.#sql.all<{ version: bigint; user: UserId; name: string; visible: bigint }>(
@@ -465,12 +474,8 @@ export class SqliteEngine {
 
   /** Returns a conversation that the user is known to be in. */
   #mine(conversation: ConversationId, user: UserId, device: string): UserConversation {
-    const row = this.#sql.get<ConversationRow>(`${CONVERSATION} and c.id = :conversation`, {
-      conversation,
-      user,
-      device,
-    });
-    if (!row) throw new Error(`user ${user} is not in conversation ${conversation}`);
-    return toConversation(row);
+    const mine = this.conversationOf(conversation, user, device);
+    if (!mine) throw new Error(`user ${user} is not in conversation ${conversation}`);
+    return mine;
   }
 }

@@ -108,6 +108,10 @@ export class SqliteStore implements DurableStore {
     return this.#reader.call('conversationsOf', user, device);
   }
 
+  conversationOf(id: ConversationId, user: UserId, device: string): Promise<UserConversation | undefined> {
+    return this.#reader.call('conversationOf', id, user, device);
+  }
+
   /** Asks page by page, as a reply is taken in in one turn; what changed meanwhile is put right in the end. */
   async membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
     const first = await this.#reader.call('membersPage', conversation, 0n);

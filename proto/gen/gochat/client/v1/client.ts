@@ -210,6 +210,7 @@ export interface Request {
     | { $case: "removeMember"; removeMember: RemoveMember }
     | { $case: "deleteRoom"; deleteRoom: DeleteRoom }
     | { $case: "listRooms"; listRooms: ListRooms }
+    | { $case: "getConversation"; getConversation: GetConversation }
     | undefined;
 }
 
@@ -217,7 +218,7 @@ export interface Response {
   result:
     | { $case: "sync"; sync: SyncPage }
     | //
-    /** To OpenDirect, CreateRoom and JoinRoom. */
+    /** To OpenDirect, CreateRoom, JoinRoom and GetConversation. */
     { $case: "conversation"; conversation: Conversation }
     | { $case: "conversations"; conversations: Conversations }
     | { $case: "history"; history: HistoryPage }
@@ -392,6 +393,10 @@ export interface Room {
   lastSeq: bigint;
   /** Messages that the user may read and has not; 0 where the user is not in it. */
   unread: bigint;
+}
+
+/** Asks for the conversation in the header's key as the user sees it now. */
+export interface GetConversation {
 }
 
 function createBaseHello(): Hello {
@@ -1707,6 +1712,9 @@ export const Request: MessageFns<Request> = {
       case "listRooms":
         ListRooms.encode(message.call.listRooms, writer.uint32(90).fork()).join();
         break;
+      case "getConversation":
+        GetConversation.encode(message.call.getConversation, writer.uint32(98).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1815,6 +1823,17 @@ export const Request: MessageFns<Request> = {
             message.call = { $case: "listRooms", listRooms: ListRooms.decode(reader, reader.uint32()) };
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.call = {
+              $case: "getConversation",
+              getConversation: GetConversation.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1899,6 +1918,15 @@ export const Request: MessageFns<Request> = {
       case "listRooms": {
         if (object.call?.listRooms !== undefined && object.call?.listRooms !== null) {
           message.call = { $case: "listRooms", listRooms: ListRooms.fromPartial(object.call.listRooms) };
+        }
+        break;
+      }
+      case "getConversation": {
+        if (object.call?.getConversation !== undefined && object.call?.getConversation !== null) {
+          message.call = {
+            $case: "getConversation",
+            getConversation: GetConversation.fromPartial(object.call.getConversation),
+          };
         }
         break;
       }
@@ -3766,6 +3794,49 @@ export const Room: MessageFns<Room> = {
     message.joined = object.joined ?? false;
     message.lastSeq = (object.lastSeq !== undefined && object.lastSeq !== null) ? BigInt(object.lastSeq) : 0n;
     message.unread = (object.unread !== undefined && object.unread !== null) ? BigInt(object.unread) : 0n;
+    return message;
+  },
+};
+
+function createBaseGetConversation(): GetConversation {
+  return {};
+}
+
+export const GetConversation: MessageFns<GetConversation> = {
+  encode(_: GetConversation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetConversation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetConversation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetConversation>, I>>(base?: I): GetConversation {
+    return GetConversation.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetConversation>, I>>(_: I): GetConversation {
+    const message = createBaseGetConversation();
     return message;
   },
 };
