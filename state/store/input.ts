@@ -1,11 +1,13 @@
-/** Makes what callers pass fit the engines: a value that PostgreSQL or SQLite cannot hold must not fail a whole batch. */
-import { isId } from '../../common/mod.ts';
+/** Makes values fit the engines: one that PostgreSQL or SQLite cannot hold must not fail a statement, and with it a batch. */
+import type { CursorMove, Draft } from './store.ts';
 
+/** Greatest integer of the engines. */
+const MAX_ID = 2n ** 63n - 1n;
 const UNSTORABLE = /\0/g;
 
-/** Returns whether an id fits the engines' signed 64 bits; one that does not can stand for nothing that is stored. */
-export function isStorableId(id: bigint): boolean {
-  return id === 0n || isId(id);
+/** Returns an id that fits the engines' signed 64 bits; those beyond become the greatest, which nothing has. */
+export function storableId<Id extends bigint>(id: Id): Id {
+  return id <= MAX_ID ? id : (MAX_ID as Id);
 }
 
 /** Returns the text with U+FFFD for U+0000, which PostgreSQL's text cannot hold, and for lone surrogates. */
@@ -17,4 +19,32 @@ export function storableText(text: string): string {
 /** Returns a seq or a count as a safe non-negative integer. */
 export function storableSeq(seq: number): number {
   return seq >= 1 ? Math.min(Math.floor(seq), Number.MAX_SAFE_INTEGER) : 0;
+}
+
+/** Returns a limit that lets a page move on. */
+export function pageLimit(limit: number): number {
+  return Math.max(1, storableSeq(limit));
+}
+
+/** Returns the draft itself in the usual case. */
+export function storableDraft(draft: Draft): Draft {
+  const conversation = storableId(draft.conversation);
+  const clientMsgId = storableText(draft.clientMsgId);
+  const text = storableText(draft.text);
+  if (conversation === draft.conversation && clientMsgId === draft.clientMsgId && text === draft.text)
+    return draft;
+  return { ...draft, conversation, clientMsgId, text };
+}
+
+/** Returns the moves without those that move nothing. */
+export function storableMoves(moves: readonly CursorMove[]): CursorMove[] {
+  return moves
+    .map(({ user, device, conversation, deliveredSeq, readSeq }) => ({
+      user,
+      device: storableText(device),
+      conversation: storableId(conversation),
+      deliveredSeq: storableSeq(deliveredSeq),
+      readSeq: storableSeq(readSeq),
+    }))
+    .filter(({ deliveredSeq, readSeq }) => deliveredSeq > 0 || readSeq > 0);
 }

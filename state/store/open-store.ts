@@ -1,14 +1,14 @@
 /** Opens the store that a URL names: prepares its schema, then hands it out. */
 import { GochatError, type Logger } from '../../common/mod.ts';
-import { CheckedStore } from './checked-store.ts';
+import { closeInOrder } from './close-in-order.ts';
 import { migratePostgres } from './postgres/migrate.ts';
 import { reasonOf } from './postgres/errors.ts';
 import { PostgresPool } from './postgres/pool.ts';
 import { sql } from './sql.ts';
 import { parsePostgresUrl, type PostgresFiles, type PostgresTarget } from './postgres/url.ts';
-import type { DurableStore } from './store.ts';
-import { PostgresStore, type PostgresStoreOptions } from './postgres/store-postgres.ts';
-import { SqliteStore } from './sqlite/store-sqlite.ts';
+import type { DurableStore, StoreEngine } from './store.ts';
+import { postgresStore, type PostgresStoreOptions } from './postgres/store-postgres.ts';
+import { openSqlite } from './sqlite/store-sqlite.ts';
 
 export interface StoreOptions {
   readonly logger: Logger;
@@ -31,8 +31,8 @@ export async function openStore(url: string, options: StoreOptions): Promise<Dur
   const { logger, timeoutMs = 10_000, tls, connections = 8 } = options;
   const settings = { logger, timeoutMs, connections };
   if (/^postgres(ql)?:\/\//.test(url))
-    return new CheckedStore(await openPostgres(postgresTarget(url, tls), url, settings));
-  if (url.startsWith('sqlite://')) return new CheckedStore(await SqliteStore.open(sqlitePath(url), settings));
+    return closeInOrder(await openPostgres(postgresTarget(url, tls), url, settings));
+  if (url.startsWith('sqlite://')) return closeInOrder(await openSqlite(sqlitePath(url), settings));
   throw invalid(url, 'it begins neither with postgres:// nor with sqlite://');
 }
 
@@ -46,7 +46,7 @@ async function openPostgres(
   target: PostgresTarget,
   url: string,
   options: PostgresStoreOptions,
-): Promise<PostgresStore> {
+): Promise<StoreEngine> {
   const { logger } = options;
   let problem: string | undefined;
   const pool = new PostgresPool(target, { ...options, max: 1 });
@@ -63,7 +63,7 @@ async function openPostgres(
   }
   if (problem !== undefined)
     throw new GochatError('STORE_SCHEMA', { details: { url: redact(url), reason: problem } });
-  return new PostgresStore(target, options);
+  return postgresStore(target, options);
 }
 
 /** Rejects where the server cannot do; warns of what it may lose. */

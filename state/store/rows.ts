@@ -1,6 +1,6 @@
 /** The rows that both engines answer with, and what the callers get of them. */
 import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
-import type { ConversationKind, Gone, Message, Revocation, UserConversation } from './store.ts';
+import type { ConversationKind, Gone, Message, UserConversation } from './store.ts';
 
 export interface ConversationRow {
   readonly id: ConversationId;
@@ -22,19 +22,6 @@ export interface GoneRow {
   readonly reason: 'left' | 'removed' | null;
   readonly left_seq: bigint | null;
 }
-
-export interface RevocationRow {
-  readonly user_id: UserId;
-  readonly at_us: bigint;
-  readonly scope: Revocation['scope'];
-  readonly token: bigint;
-  readonly code: Revocation['code'];
-  readonly reason: string;
-  readonly expires_at_ms: bigint;
-}
-
-/** How long a revocation is kept after its time: the clocks of the servers may be wrong by a day. */
-export const KEPT_REVOCATION_MS = 24 * 3_600_000;
 
 export interface MessageRow {
   readonly conversation: ConversationId;
@@ -77,8 +64,4 @@ export function toMessage(row: MessageRow): Message {
     text: row.body,
     atMs: Number(row.at_ms),
   };
-}
-
-export function toRevocation({ user_id, at_us, expires_at_ms, ...rest }: RevocationRow): Revocation {
-  return { ...rest, user: user_id, atUs: Number(at_us), expiresAtMs: Number(expires_at_ms) };
 }

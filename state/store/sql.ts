@@ -1,9 +1,10 @@
 /** SQL text with its parameters, written as a template, and what runs it: the same text for both engines where they agree. */
+import { storableId, storableText } from './input.ts';
 
 /** What a parameter may be; arrays travel to PostgreSQL as literals (postgres/arrays.ts). */
 export type Parameter = bigint | number | string | boolean | null;
 
-/** A statement or a part of one: parts nest in templates. */
+/** A statement or a part of one: parts nest in templates. Its parameters fit the engines, whatever was given (input.ts). */
 export class Statement {
   /** Text between the parameters, one more than there are parameters. */
   readonly strings: readonly string[];
@@ -65,9 +66,14 @@ export function sql(strings: TemplateStringsArray, ...parts: readonly (Parameter
       values.push(...part.values);
       texts[texts.length - 1] += after;
     } else {
-      values.push(part);
+      values.push(storable(part));
       texts.push(after);
     }
   }
   return new Statement(texts, values);
+}
+
+function storable(value: Parameter): Parameter {
+  if (typeof value === 'string') return storableText(value);
+  return typeof value === 'bigint' ? storableId(value) : value;
 }

@@ -204,27 +204,15 @@ export interface Revocation {
   readonly expiresAtMs: number;
 }
 
-/** Keeps revocations beyond the end of all state nodes and of the hot state; the same holds as for Store. */
-export interface RevocationStore {
-  revoke(revocation: Revocation): Promise<void>;
-  /** The newest ones, ascending by time; some of them may be over. */
-  revocations(limit: number): Promise<readonly Revocation[]>;
-}
-
-export interface DurableStore extends Store, RevocationStore {}
-
-/**
- * The durable store. Every method rejects with GochatError STORE_UNAVAILABLE when the engine does not answer or is
- * busy; a call that was rejected may or may not have happened, and each is safe to repeat.
- */
-export interface Store extends AsyncDisposable {
-  /** Stores `make()` as the signing key unless there is one; returns the one that is stored, the same on every node. */
-  signingKey(make: () => Promise<SigningKey>): Promise<SigningKey>;
-
+/** Accounts, which know nothing of conversations. */
+export interface AccountStore {
   /** Makes an account; undefined when the name is taken. */
   createAccount(account: Account): Promise<Account | undefined>;
   findAccount(name: string): Promise<Account | undefined>;
+}
 
+/** Rooms and who is in them. */
+export interface RoomStore {
   /**
    * Makes a room with its creator as the first member and owner; undefined when the name is taken, unless by a room that
    * the creator owns and that hides its history or not as asked for: then it is this one. Who joins a room that
@@ -267,6 +255,10 @@ export interface Store extends AsyncDisposable {
     after: ConversationId,
     limit: number,
   ): Promise<{ rooms: readonly RoomSummary[]; more: boolean }>;
+}
+
+/** Conversations of either kind, and their members. */
+export interface ConversationStore {
   /**
    * Finds or makes the direct conversation of two users (or of one with itself) under any id; safe in a race.
    *
@@ -284,7 +276,10 @@ export interface Store extends AsyncDisposable {
    * MAX_MEMBER_CHANGES: `membersOf` tells.
    */
   memberChanges(conversation: ConversationId, since: number): Promise<MemberChanges | undefined>;
+}
 
+/** The messages of all conversations. */
+export interface LogStore {
   /**
    * Appends drafts in one commit and answers in their order. A draft that is refused costs itself alone.
    *
@@ -303,10 +298,47 @@ export interface Store extends AsyncDisposable {
     limit: number,
   ): Promise<{ messages: readonly Message[]; more: boolean } | undefined>;
   sync(request: SyncRequest): Promise<SyncResult>;
+}
+
+/** How far devices and users are. */
+export interface CursorStore {
   /** Moves cursors forward; what is not a member's, or would go back, is left out without an error. */
   moveCursors(moves: readonly CursorMove[]): Promise<void>;
+}
 
+export interface SigningKeyStore {
+  /** Stores `make()` as the signing key unless there is one; returns the one that is stored, the same on every node. */
+  signingKey(make: () => Promise<SigningKey>): Promise<SigningKey>;
+}
+
+/** Keeps revocations beyond the end of all state nodes and of the hot state. */
+export interface RevocationStore {
+  revoke(revocation: Revocation): Promise<void>;
+  /** The newest ones, ascending by time; some of them may be over. */
+  revocations(limit: number): Promise<readonly Revocation[]>;
+}
+
+/**
+ * The durable store. Every method rejects with GochatError STORE_UNAVAILABLE when the engine does not answer or is
+ * busy; a call that was rejected may or may not have happened, and each is safe to repeat.
+ *
+ * An id, text or number that the engines cannot hold is as good as one that is not stored, or becomes the nearest.
+ */
+export interface Store
+  extends AccountStore,
+    RoomStore,
+    ConversationStore,
+    LogStore,
+    CursorStore,
+    SigningKeyStore,
+    AsyncDisposable {
   /** Resolves when the engine answers: readiness. */
   ping(): Promise<void>;
+  /** Closes it once the calls under way are answered; every later call is STORE_UNAVAILABLE. */
   close(): Promise<void>;
 }
+
+export interface DurableStore extends Store, RevocationStore {}
+
+/** A store on one engine, whose caller ends all calls before `close`: see closeInOrder. */
+export type StoreEngine = Omit<DurableStore, typeof Symbol.asyncDispose>;

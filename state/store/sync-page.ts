@@ -1,5 +1,6 @@
 /** Shares one page of a sync among the conversations that have something new. */
 import type { ConversationId } from '../../common/mod.ts';
+import { storableId, storableSeq } from './input.ts';
 import type { Gone, UserConversation } from './store.ts';
 
 /** A page of messages ends with the text that takes it here: what is read is bounded, whatever the texts' size. */
@@ -32,9 +33,11 @@ export function splitPage(
   return { parts, more: false };
 }
 
-/** Returns cursors as a JSON object, one string for ten thousand of them. */
+/** Returns cursors as a JSON object, one string for ten thousand of them; without ids that nothing can have. */
 export function cursorsToJson(cursors: ReadonlyMap<ConversationId, number> = new Map()): string {
-  return `{${[...cursors].map(([id, seq]) => `"${id}":${seq}`).join(',')}}`;
+  const pairs: string[] = [];
+  for (const [id, seq] of cursors) if (id === storableId(id)) pairs.push(`"${id}":${storableSeq(seq)}`);
+  return `{${pairs.join(',')}}`;
 }
 
 /** Returns what became of conversations (ids with commas between them, or null for none) that the user was never in. */

@@ -1,5 +1,6 @@
 /** Appends to the log on PostgreSQL. */
 import type { Logger, UserId } from '../../../common/mod.ts';
+import { storableDraft } from '../input.ts';
 import { contentFault } from './errors.ts';
 import { AppendBatch, type AppendRow } from './append.ts';
 import { PostgresPool, type PostgresPoolOptions } from './pool.ts';
@@ -26,8 +27,12 @@ export class PostgresAppender {
     return this.#pool.close();
   }
 
-  /** Appends drafts in one commit, in several where the database rejects one for what it says; see Store.append. */
+  /** Appends drafts in one commit, in several where the database rejects one for what it says; see LogStore.append. */
   async append(drafts: readonly Draft[]): Promise<Appended[]> {
+    return drafts.length === 0 ? [] : this.#appendStorable(drafts.map(storableDraft));
+  }
+
+  async #appendStorable(drafts: readonly Draft[]): Promise<Appended[]> {
     try {
       return await this.#appendAll(drafts);
     } catch (error) {
@@ -40,8 +45,8 @@ export class PostgresAppender {
         return [{ ok: false, code: 'MESSAGE_UNSTORABLE' }];
       }
       const half = drafts.length >> 1;
-      const first = await this.append(drafts.slice(0, half));
-      return [...first, ...(await this.append(drafts.slice(half)))];
+      const first = await this.#appendStorable(drafts.slice(0, half));
+      return [...first, ...(await this.#appendStorable(drafts.slice(half)))];
     }
   }
 

@@ -1,11 +1,14 @@
 /** Delivered and read cursors on PostgreSQL. */
 import { integerArray, textArray } from './arrays.ts';
+import { storableMoves } from '../input.ts';
 import type { PostgresPool } from './pool.ts';
 import { sql } from '../sql.ts';
 import type { CursorMove } from '../store.ts';
 
-/** Moves cursors forward; see Store.moveCursors. */
-export async function moveCursors(pool: PostgresPool, moves: readonly CursorMove[]): Promise<void> {
+/** Moves cursors forward; see CursorStore.moveCursors. */
+export async function moveCursors(pool: PostgresPool, given: readonly CursorMove[]): Promise<void> {
+  const moves = storableMoves(given);
+  if (moves.length === 0) return;
   // Sorted, so that two nodes that move the same cursors wait for each other in the same order; the members' rows
   // are locked before any cursor's.
   await pool.query(

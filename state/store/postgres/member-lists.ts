@@ -1,6 +1,7 @@
 /** Member lists from PostgreSQL, many in one statement: while some are on their way, the next ones gather. */
 import { setImmediate } from 'node:timers/promises';
 import { type ConversationId, GochatError, type UserId } from '../../../common/mod.ts';
+import { storableId } from '../input.ts';
 import { integerArray } from './arrays.ts';
 import type { PostgresPool } from './pool.ts';
 import { sql } from '../sql.ts';
@@ -65,7 +66,7 @@ export class PostgresMemberLists {
 
   /** Answers the first of the questions, at least one, and returns how many. */
   async #ask(questions: readonly Question[]): Promise<number> {
-    const ids = integerArray(questions.map(({ conversation }) => conversation));
+    const ids = integerArray(questions.map(({ conversation }) => storableId(conversation)));
     const rows = await this.#pool.query<MemberRow>(
       sql`
         select n, version, user_id, name, visible_after_seq

@@ -1,7 +1,8 @@
 /** How the log is read on PostgreSQL: pages backwards, and what a device lacks. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { integerArray } from './arrays.ts';
-import { conversationColumns, fromConversations, messageColumns } from './fragments.ts';
+import { pageLimit, storableSeq } from '../input.ts';
+import { conversationColumns, fromConversations, messageColumns } from '../repositories/conversations.ts';
 import type { PostgresPool } from './pool.ts';
 import { sql } from '../sql.ts';
 import {
@@ -22,7 +23,7 @@ interface StrangersRow {
   readonly ids: string | null;
 }
 
-/** Reads a page of the log backwards; see Store.history. */
+/** Reads a page of the log backwards; see LogStore.history. */
 export async function history(
   pool: PostgresPool,
   user: UserId,
@@ -50,9 +51,9 @@ export async function history(
             select * from messages
             where messages.conversation = reader.conversation
               and messages.seq > reader.visible_after_seq
-              and messages.seq <= least(reader.left_seq, ${(beforeSeq || Number.MAX_SAFE_INTEGER) - 1}::bigint)
+              and messages.seq <= least(reader.left_seq, ${(storableSeq(beforeSeq) || Number.MAX_SAFE_INTEGER) - 1}::bigint)
             order by messages.seq desc
-            limit ${limit}
+            limit ${pageLimit(limit)}
           ) page
         ) m
         where m.bytes_before < ${PAGE_TEXT_BYTES}
@@ -67,13 +68,14 @@ export async function history(
   return { messages, more: oldest !== undefined && oldest.seq > Number(newest.visible) + 1 };
 }
 
-/** Reads what a device lacks; see Store.sync. */
+/** Reads what a device lacks; see LogStore.sync. */
 export async function sync(
   pool: Pick<PostgresPool, 'query'>,
   request: SyncRequest,
   triesLeft = 2,
 ): Promise<SyncResult> {
-  const { user, device, cursors, pushed, limit } = request;
+  const { user, device, cursors, pushed } = request;
+  const limit = pageLimit(request.limit);
   // What is new and what is gone are of one snapshot: nothing that was the user's is lost between them. The cursors are
   // an object, because a lookup in jsonb costs the same under every plan, unlike a join with an array. Of what they
   // name, the user's memberships leave the strangers over, which may be ten thousand: they come as one text.

@@ -3,6 +3,7 @@
  * room's messages and the other changes.
  */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
+import { storableSeq } from '../input.ts';
 import { sql, type SqlSession } from '../sql.ts';
 import {
   type DeletedRoom,
@@ -148,10 +149,10 @@ export async function memberChanges(
       left join (
         select m.conversation, m.user_id, a.name, m.visible_after_seq
         from members m join accounts a on a.id = m.user_id
-        where m.conversation = ${conversation} and m.joined_version > ${since}
+        where m.conversation = ${conversation} and m.joined_version > ${storableSeq(since)}
         union all
         select conversation, user_id, null, null from former_members
-        where conversation = ${conversation} and left_version > ${since}
+        where conversation = ${conversation} and left_version > ${storableSeq(since)}
       ) x on x.conversation = c.id
       where c.id = ${conversation} and c.member_count > 0
       limit ${MAX_MEMBER_CHANGES + 1}`);

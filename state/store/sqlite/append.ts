@@ -1,8 +1,10 @@
 /** Appends drafts to the log on SQLite; its transaction takes the place of PostgreSQL's row locks. */
 import type { ConversationId, MessageId, UserId } from '../../../common/mod.ts';
 import { isOfContent } from './database.ts';
-import type { SqliteConnection } from './connection.ts';
+import { storableDraft } from '../input.ts';
+import { sql } from '../sql.ts';
 import type { Appended, Draft } from '../store.ts';
+import type { SqliteConnection } from './connection.ts';
 
 const STRANGER: Appended = { ok: false, code: 'NOT_A_MEMBER' };
 const UNSTORABLE: Appended = { ok: false, code: 'MESSAGE_UNSTORABLE' };
@@ -18,68 +20,62 @@ interface Target {
 }
 
 /** Answers in the drafts' order; to be run inside a write transaction. */
-export function appendDrafts(sql: SqliteConnection, drafts: readonly Draft[]): Appended[] {
+export function appendDrafts(connection: SqliteConnection, drafts: readonly Draft[]): Appended[] {
   const targets = new Map<ConversationId, Target | undefined>();
-  const answers = drafts.map((draft) => {
+  const answers = drafts.map(storableDraft).map((draft) => {
     const { conversation, sender } = draft;
     let target = targets.get(conversation);
     if (!target && !targets.has(conversation)) {
-      target = findTarget(sql, conversation);
+      target = findTarget(connection, conversation);
       targets.set(conversation, target);
     }
     if (target === undefined) return STRANGER;
-    if (isMember(sql, target, conversation, sender)) return tryOne(sql, target, draft);
+    if (isMember(connection, target, conversation, sender)) return tryOne(connection, target, draft);
     // A repetition is acknowledged also to a sender who has left since: it is in the log.
-    return findOriginal(sql, target, draft) ?? STRANGER;
+    return findOriginal(connection, target, draft) ?? STRANGER;
   });
   for (const [id, target] of targets)
     if (target?.changed)
-      sql.run('update conversations set last_seq = :lastSeq, active_at_ms = :activeAtMs where id = :id', {
-        id,
-        lastSeq: target.lastSeq,
-        activeAtMs: target.activeAtMs,
-      });
+      connection.rows(sql`
+        update conversations set last_seq = ${target.lastSeq}, active_at_ms = ${target.activeAtMs} where id = ${id}`);
   return answers;
 }
 
 /** SQLite undoes only the statement that it rejects. */
-function tryOne(sql: SqliteConnection, target: Target, draft: Draft): Appended {
+function tryOne(connection: SqliteConnection, target: Target, draft: Draft): Appended {
   try {
-    return appendOne(sql, target, draft);
+    return appendOne(connection, target, draft);
   } catch (error) {
     if (isOfContent(error)) return UNSTORABLE;
     throw error;
   }
 }
 
-function appendOne(sql: SqliteConnection, target: Target, draft: Draft): Appended {
+function appendOne(connection: SqliteConnection, target: Target, draft: Draft): Appended {
   const { conversation, sender, clientMsgId, id, atMs, text } = draft;
   const { memberVersion } = target;
   const seq = target.lastSeq + 1n;
-  const added = sql.run(
-    `insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body)
-     values (:conversation, :seq, :id, :sender, :atMs, :clientMsgId, :text)
-     on conflict (conversation, sender, client_msg_id) do nothing`,
-    { conversation, seq, id, sender, atMs, clientMsgId, text },
-  );
-  if (added > 0) {
+  const added = connection.rows(sql`
+    insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body)
+    values (${conversation}, ${seq}, ${id}, ${sender}, ${atMs}, ${clientMsgId}, ${text})
+    on conflict (conversation, sender, client_msg_id) do nothing
+    returning seq`);
+  if (added.length > 0) {
     target.lastSeq = seq;
     target.changed = true;
     if (target.activeAtMs < atMs) target.activeAtMs = BigInt(atMs);
     return { ok: true, seq: Number(seq), id, atMs, duplicate: false, memberVersion };
   }
-  const original = findOriginal(sql, target, draft);
+  const original = findOriginal(connection, target, draft);
   if (!original) throw new Error('a message is neither new nor a duplicate');
   return original;
 }
 
-function findOriginal(sql: SqliteConnection, target: Target, draft: Draft): Appended | undefined {
+function findOriginal(connection: SqliteConnection, target: Target, draft: Draft): Appended | undefined {
   const { conversation, sender, clientMsgId } = draft;
-  const original = sql.get<{ seq: bigint; id: MessageId; at_ms: bigint }>(
-    `select seq, id, at_ms from messages
-     where conversation = :conversation and sender = :sender and client_msg_id = :clientMsgId`,
-    { conversation, sender, clientMsgId },
-  );
+  const [original] = connection.rows<{ seq: bigint; id: MessageId; at_ms: bigint }>(sql`
+    select seq, id, at_ms from messages
+    where conversation = ${conversation} and sender = ${sender} and client_msg_id = ${clientMsgId}`);
   return (
     original && {
       ok: true,
@@ -92,11 +88,9 @@ function findOriginal(sql: SqliteConnection, target: Target, draft: Draft): Appe
   );
 }
 
-function findTarget(sql: SqliteConnection, conversation: ConversationId): Target | undefined {
-  const row = sql.get<{ last_seq: bigint; active_at_ms: bigint; member_version: bigint }>(
-    'select last_seq, active_at_ms, member_version from conversations where id = :conversation',
-    { conversation },
-  );
+function findTarget(connection: SqliteConnection, conversation: ConversationId): Target | undefined {
+  const [row] = connection.rows<{ last_seq: bigint; active_at_ms: bigint; member_version: bigint }>(sql`
+    select last_seq, active_at_ms, member_version from conversations where id = ${conversation}`);
   if (!row) return undefined;
   return {
     lastSeq: row.last_seq,
@@ -108,18 +102,17 @@ function findTarget(sql: SqliteConnection, conversation: ConversationId): Target
 }
 
 function isMember(
-  sql: SqliteConnection,
+  connection: SqliteConnection,
   target: Target,
   conversation: ConversationId,
   user: UserId,
 ): boolean {
   let member = target.members.get(user);
   if (member === undefined) {
-    const row = sql.get('select 1 from members where conversation = :conversation and user_id = :user', {
-      conversation,
-      user,
-    });
-    member = row !== undefined;
+    const found = connection.rows(
+      sql`select 1 from members where conversation = ${conversation} and user_id = ${user}`,
+    );
+    member = found.length > 0;
     target.members.set(user, member);
   }
   return member;

@@ -2,8 +2,8 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Backoff, GochatError, type Logger } from '../../../common/mod.ts';
-import type { SqliteEngine } from './engine.ts';
-import type { Call, CallBatch, FromWorker, Method, Reply, WorkerSettings } from './rpc.ts';
+import type { Method, SqliteEngine } from './engine.ts';
+import type { Call, CallBatch, FromWorker, Reply, WorkerSettings } from './rpc.ts';
 
 /** Above it calls are rejected: a disk that stalls must not fill the memory. */
 const MAX_CALLS = 8192;

@@ -7,12 +7,12 @@ import { Turns } from './turns.ts';
 
 function open() {
   const connection = new SqliteConnection(new DatabaseSync(':memory:', { readBigInts: true }));
-  connection.run('create table notes (number integer) strict');
+  connection.rows(sql`create table notes (number integer) strict`);
   return connection;
 }
 
 const numbers = (connection: SqliteConnection) =>
-  connection.all<{ number: bigint }>('select number from notes').map(({ number }) => number);
+  connection.rows<{ number: bigint }>(sql`select number from notes`).map(({ number }) => number);
 
 test('a transaction of many statements: ends before the event loop turns', async () => {
   const connection = open();

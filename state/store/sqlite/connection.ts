@@ -8,9 +8,7 @@ import {
   type SqlSession,
   type Statement,
 } from '../sql.ts';
-import { transaction } from './database.ts';
-
-export type Parameters = Record<string, SQLInputValue>;
+import { snapshot, transaction } from './database.ts';
 
 /** A write transaction has the file to itself, so there is nothing to lock. */
 const dialect: Dialect = {
@@ -35,8 +33,8 @@ export class SqliteConnection implements SqlDatabase {
     this.#database = database;
   }
 
-  async query<Row extends object = object>({ textWithMarks, values }: Statement): Promise<Row[]> {
-    return this.#statement(textWithMarks).all(...values.map(toInput)) as Row[];
+  async query<Row extends object = object>(statement: Statement): Promise<Row[]> {
+    return this.rows<Row>(statement);
   }
 
   /** Takes the write lock at once. */
@@ -44,25 +42,20 @@ export class SqliteConnection implements SqlDatabase {
     return transaction(this.#database, () => work(this));
   }
 
-  /** Returns the first row. */
-  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- Row is what the SQL selects.
-  get<Row>(text: string, parameters: Parameters = {}): Row | undefined {
-    return this.#statement(text).get(parameters) as Row | undefined;
+  /** Runs `work`, which only reads, on one snapshot. */
+  snapshot<T>(work: () => T): T {
+    return snapshot(this.#database, work);
   }
 
-  all<Row>(text: string, parameters: Parameters = {}): Row[] {
-    return this.#statement(text).all(parameters) as Row[];
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- Row is what the SQL selects.
+  rows<Row extends object = object>({ textWithMarks, values }: Statement): Row[] {
+    return this.#statement(textWithMarks).all(...values.map(toInput)) as Row[];
   }
 
   /** Reads row by row; whoever stops early has read no more. */
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- Row is what the SQL selects.
-  iterate<Row>(text: string, parameters: Parameters = {}): Iterable<Row> {
-    return this.#statement(text).iterate(parameters) as Iterable<Row>;
-  }
-
-  /** Returns how many rows changed. */
-  run(text: string, parameters: Parameters = {}): number {
-    return Number(this.#statement(text).run(parameters).changes);
+  each<Row extends object>({ textWithMarks, values }: Statement): Iterable<Row> {
+    return this.#statement(textWithMarks).iterate(...values.map(toInput)) as Iterable<Row>;
   }
 
   #statement(text: string): StatementSync {

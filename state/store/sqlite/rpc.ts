@@ -1,8 +1,5 @@
 /** What the store's thread and its SQLite worker say to each other with postMessage. */
-import type { SqliteEngine } from './engine.ts';
-
-/** The engine's methods. */
-export type Method = keyof SqliteEngine;
+import type { Method } from './engine.ts';
 
 export interface WorkerSettings {
   readonly path: string;

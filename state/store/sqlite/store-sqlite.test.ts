@@ -14,7 +14,7 @@ import { MEMBERS_A_TURN } from '../member-pieces.ts';
 import type { MemberList } from '../store.ts';
 import { SqliteClient } from './client.ts';
 import { openDatabase } from './database.ts';
-import { SqliteEngine } from './engine.ts';
+import { sqliteEngine } from './engine.ts';
 import { cursorsToJson, strangersOf } from '../sync-page.ts';
 
 const CHILD = new URL('../contract/append-until-killed.contract.ts', import.meta.url).pathname;
@@ -141,7 +141,7 @@ describe('reads and writes', () => {
     });
     const ids = Array.from({ length: 10_000 }, (_, at) => [BigInt(at + 1) as ConversationId, 1] as const);
     const given = { cursors: cursorsToJson(new Map(ids)), pushed: cursorsToJson() };
-    const answer = new SqliteEngine(counted).sync({ user, device: '', limit: 200, ...given });
+    const answer = await sqliteEngine(counted).sync({ user, device: '', limit: 200, ...given });
     expect(strangersOf(answer.strangers)).toHaveLength(10_000);
     expect(runs.length).toBeLessThan(5);
     database.close();

@@ -1,7 +1,7 @@
 /** A worker thread with the SQLite file open: a commit's fsync, or a long read, blocks this thread and no other. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { isUnavailable, openDatabase, SchemaProblem } from './database.ts';
-import { SqliteEngine } from './engine.ts';
+import { type SqliteEngine, sqliteEngine } from './engine.ts';
 import { Turns } from './turns.ts';
 import type { Call, CallBatch, FromWorker, Reply, WorkerSettings } from './rpc.ts';
 
@@ -14,7 +14,7 @@ const { path, busyTimeoutMs } = workerData as WorkerSettings;
 
 try {
   const database = await openDatabase(path, busyTimeoutMs);
-  const engine = new SqliteEngine(database);
+  const engine = sqliteEngine(database);
   const turns = new Turns();
   port.on('message', (batch: CallBatch) => {
     void turns.run(async () => {
@@ -48,8 +48,8 @@ async function answer(engine: SqliteEngine, batch: CallBatch): Promise<void> {
 
 async function run(engine: SqliteEngine, { id, method, args }: Call): Promise<Reply> {
   try {
-    const call = engine[method] as (...args: unknown[]) => unknown;
-    return { id, result: await call.apply(engine, [...args]) };
+    const call = engine[method] as (...args: unknown[]) => Promise<unknown>;
+    return { id, result: await call(...args) };
   } catch (error) {
     return { id, failure: { unavailable: isUnavailable(error), message: messageOf(error) } };
   }

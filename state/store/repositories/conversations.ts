@@ -1,6 +1,10 @@
-/** The parts of SQL that PostgreSQL's queries share. */
-import type { UserId } from '../../../common/mod.ts';
-import { sql, type Statement } from '../sql.ts';
+/** Conversations as their members see them: the parts of SQL that all queries for them share, and the plain ones. */
+import type { ConversationId, UserId } from '../../../common/mod.ts';
+import { type ConversationRow, toConversation } from '../rows.ts';
+import { sql, type SqlSession, type Statement } from '../sql.ts';
+import type { UserConversation } from '../store.ts';
+
+const MAX_CONVERSATIONS = 1000;
 
 /** Columns of ConversationRow; goes with fromConversations. */
 export const conversationColumns = sql`
@@ -26,3 +30,28 @@ export function fromConversations(user: UserId, device: string): Statement {
 export const messageColumns = sql`
     m.conversation, m.seq, m.id, m.sender, (select a.name from accounts a where a.id = m.sender) as sender_name,
     m.client_msg_id, m.body, m.at_ms`;
+
+/** See ConversationStore.conversationOf. */
+export async function conversationOf(
+  db: SqlSession,
+  id: ConversationId,
+  user: UserId,
+  device: string,
+): Promise<UserConversation | undefined> {
+  const [row] = await db.query<ConversationRow>(sql`
+    select ${conversationColumns} ${fromConversations(user, device)} and c.id = ${id}`);
+  return row && toConversation(row);
+}
+
+/** See ConversationStore.conversationsOf. */
+export async function conversationsOf(
+  db: SqlSession,
+  user: UserId,
+  device: string,
+): Promise<UserConversation[]> {
+  const rows = await db.query<ConversationRow>(sql`
+    select ${conversationColumns} ${fromConversations(user, device)}
+    order by c.active_at_ms desc, c.id desc
+    limit ${MAX_CONVERSATIONS}`);
+  return rows.map(toConversation);
+}

@@ -1,0 +1,22 @@
+/** The accounts. */
+import { sql, type SqlSession } from '../sql.ts';
+import type { Account, AccountStore } from '../store.ts';
+
+export function accountStore(db: SqlSession): AccountStore {
+  async function findAccount(name: string): Promise<Account | undefined> {
+    const [account] = await db.query<Account>(sql`
+      select id, name, password_hash as "passwordHash" from accounts where name = ${name}`);
+    return account;
+  }
+
+  async function createAccount({ id, name, passwordHash }: Account): Promise<Account | undefined> {
+    await db.query(sql`
+      insert into accounts (id, name, password_hash) values (${id}, ${name}, ${passwordHash})
+      on conflict (name) do nothing`);
+    const stored = await findAccount(name);
+    // A repeat of a call whose answer was lost finds its own account.
+    return stored?.id === id ? stored : undefined;
+  }
+
+  return { createAccount, findAccount };
+}

@@ -1,0 +1,98 @@
+/** Rooms and who is in them. */
+import type { ConversationId, UserId } from '../../../common/mod.ts';
+import { pageLimit, storableSeq } from '../input.ts';
+import { sql, type SqlDatabase } from '../sql.ts';
+import type { Joined, RoomStore, RoomSummary } from '../store.ts';
+import { conversationOf } from './conversations.ts';
+import { deleteRoom, depart, eraseDeleted, join } from './membership.ts';
+
+interface SummaryRow {
+  readonly id: ConversationId;
+  readonly name: string;
+  readonly members: bigint;
+  readonly joined: boolean | bigint;
+  readonly last_seq: bigint;
+  readonly unread: bigint;
+}
+
+export function roomStore(db: SqlDatabase): RoomStore {
+  async function createRoom(
+    id: ConversationId,
+    name: string,
+    creator: UserId,
+    hidesHistory = false,
+    device = '',
+  ): Promise<Joined | undefined> {
+    const isNew = await db.transaction(async (session) => {
+      const made = await session.query(sql`
+        insert into conversations (id, kind, name, active_at_ms, member_count, owner, hides_history)
+        values (${id}, 'room', ${name}, ${Date.now()}, 1, ${creator}, ${hidesHistory})
+        on conflict (name) do nothing returning id`);
+      if (made.length === 0) return false;
+      await session.query(sql`
+        insert into members (conversation, user_id, joined_seq) values (${id}, ${creator}, 0)`);
+      return true;
+    });
+    // A repeat of a call whose answer was lost finds its own room.
+    const [room] = await db.query<{ id: ConversationId }>(sql`
+      select id from conversations
+      where name = ${name} and owner = ${creator} and hides_history = ${hidesHistory}`);
+    const conversation = room && (await conversationOf(db, room.id, creator, device));
+    return conversation && { ...conversation, isNew };
+  }
+
+  async function joinRoom(
+    room: ConversationId | string,
+    user: UserId,
+    device = '',
+  ): Promise<Joined | undefined> {
+    const [found] = await db.query<{ id: ConversationId; joined: boolean | bigint }>(sql`
+      select c.id, m.user_id is not null as joined
+      from conversations c left join members m on m.conversation = c.id and m.user_id = ${user}
+      where c.kind = 'room' and not c.deleted
+        and ${typeof room === 'string' ? sql`c.name = ${room}` : sql`c.id = ${room}`}`);
+    if (!found) return undefined;
+    const isNew = !found.joined && (await db.transaction((session) => join(session, found.id, user)));
+    const conversation = await conversationOf(db, found.id, user, device);
+    return conversation && { ...conversation, isNew };
+  }
+
+  async function listRooms(
+    user: UserId,
+    after: ConversationId,
+    limit: number,
+  ): Promise<{ rooms: RoomSummary[]; more: boolean }> {
+    const size = pageLimit(limit);
+    const rows = await db.query<SummaryRow>(sql`
+      select c.id, c.name, c.member_count as members, c.last_seq, m.user_id is not null as joined,
+             coalesce(
+               c.last_seq - case when m.read_seq > m.visible_after_seq then m.read_seq else m.visible_after_seq end, 0
+             ) as unread
+      from conversations c
+      left join members m on m.conversation = c.id and m.user_id = ${user}
+      where c.kind = 'room' and not c.deleted and c.id > ${after}
+      order by c.id
+      limit ${size + 1}`);
+    const rooms = rows.slice(0, size).map(({ id, name, members, joined, last_seq, unread }) => {
+      return {
+        id,
+        name,
+        members: Number(members),
+        joined: Boolean(joined),
+        lastSeq: Number(last_seq),
+        unread: Number(unread),
+      };
+    });
+    return { rooms, more: rows.length > size };
+  }
+
+  return {
+    createRoom,
+    joinRoom,
+    listRooms,
+    leaveRoom: (room, user) => db.transaction((session) => depart(session, room, user, user)),
+    removeMember: (room, owner, user) => db.transaction((session) => depart(session, room, user, owner)),
+    deleteRoom: (room, owner) => db.transaction((session) => deleteRoom(session, room, owner)),
+    eraseDeleted: (limit) => db.transaction((session) => eraseDeleted(session, storableSeq(limit))),
+  };
+}
