@@ -1,4 +1,5 @@
 import { PassThrough, Writable } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FrameType } from '../proto/client.ts';
 import type { PlainOptions } from './plain.ts';
@@ -425,8 +426,11 @@ describe('--json', () => {
         else done();
       },
     });
-    const run = start(world, { output, timeoutMs: 20 });
+    const timeoutMs = 3000;
+    const run = start(world, { output, timeoutMs });
     await expect.poll(() => held).toHaveLength(1);
+    // Who does not read for longer than that has not lost the server.
+    await setTimeout(timeoutMs + 200);
     for (let i = 1; i <= 300; i++) world.gateway.say(world.room, world.bob, `m${i}`);
     slow = false;
     for (const done of held) done();
