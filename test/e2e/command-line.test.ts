@@ -275,6 +275,8 @@ describe('up', () => {
     const metrics = await (await fetch(`${up.admin}/metrics`)).text();
     expect(metrics).toContain('gochat_gateway_connections');
     expect(metrics).toContain('gochat_state_sessions');
+    // Its workers and its state node speak the newest version of the link.
+    expect(metrics).toMatch(/^gochat_state_links\{[^}]*version="2"[^}]*\} [1-9]/m);
   });
 
   test('kill -9: what was acked is there after the next start', async () => {
