@@ -28,7 +28,7 @@ import { readU32, writeU32 } from './bytes.ts';
  * What this tree speaks on the link, as crpc negotiates it while a stream opens; CONTRIBUTING.md says when it changes.
  *
  * Version 1 is what the development tree spoke before streams announced versions: the same records. A peer of release 0.1.0
- * passes for it, as it announces nothing either, and does not speak it: its DETACH is shorter, its LOGIN attaches nothing.
+ * passes for it, as it announces nothing either, and does not speak it: its LOGIN attaches nothing.
  */
 export const LINK_PROTOCOL = { oldest: 1, newest: 2, capabilities: [] as readonly string[] } as const;
 
