@@ -4,6 +4,10 @@ import { storableId, storableText } from './input.ts';
 /** What a parameter may be; arrays travel to PostgreSQL as literals (postgres/arrays.ts). */
 export type Parameter = bigint | number | string | boolean | null;
 
+/** Texts of statements without parts: they are the same at each evaluation of their template. */
+const texts = new WeakMap<readonly string[], string>();
+const textsWithMarks = new WeakMap<readonly string[], string>();
+
 /** A statement or a part of one: parts nest in templates. Its parameters fit the engines, whatever was given (input.ts). */
 export class Statement {
   /** Text between the parameters, one more than there are parameters. */
@@ -17,13 +21,30 @@ export class Statement {
 
   /** The text with $1, $2, … for the parameters, for PostgreSQL. */
   get text(): string {
-    return this.strings.reduce((text, next, index) => `${text}$${index}${next}`);
+    return once(texts, this.strings, (strings) =>
+      strings.reduce((text, next, index) => `${text}$${index}${next}`),
+    );
   }
 
   /** The text with ? for each parameter, for SQLite. */
   get textWithMarks(): string {
-    return this.strings.join('?');
+    return once(textsWithMarks, this.strings, (strings) => strings.join('?'));
   }
+}
+
+function once(
+  known: WeakMap<readonly string[], string>,
+  strings: readonly string[],
+  make: (strings: readonly string[]) => string,
+): string {
+  // What was put together of parts is another list each time.
+  if (!('raw' in strings)) return make(strings);
+  let text = known.get(strings);
+  if (text === undefined) {
+    text = make(strings);
+    known.set(strings, text);
+  }
+  return text;
 }
 
 /** What the engines do not say alike. Casts, booleans as values, RETURNING and ON CONFLICT they do. */
@@ -56,6 +77,7 @@ export interface SqlDatabase extends SqlSession {
 
 /** Makes a statement of a template; what stands in ${} becomes a parameter, never text, unless it is a statement. */
 export function sql(strings: TemplateStringsArray, ...parts: readonly (Parameter | Statement)[]): Statement {
+  if (parts.every(isParameter)) return new Statement(strings, parts.map(storable));
   const texts = [strings[0] as string];
   const values: Parameter[] = [];
   for (const [index, part] of parts.entries()) {
@@ -71,6 +93,10 @@ export function sql(strings: TemplateStringsArray, ...parts: readonly (Parameter
     }
   }
   return new Statement(texts, values);
+}
+
+function isParameter(part: Parameter | Statement): part is Parameter {
+  return !(part instanceof Statement);
 }
 
 function storable(value: Parameter): Parameter {

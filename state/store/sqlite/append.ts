@@ -36,7 +36,7 @@ export function appendDrafts(connection: SqliteConnection, drafts: readonly Draf
   });
   for (const [id, target] of targets)
     if (target?.changed)
-      connection.rows(sql`
+      connection.run(sql`
         update conversations set last_seq = ${target.lastSeq}, active_at_ms = ${target.activeAtMs} where id = ${id}`);
   return answers;
 }
@@ -55,12 +55,11 @@ function appendOne(connection: SqliteConnection, target: Target, draft: Draft): 
   const { conversation, sender, clientMsgId, id, atMs, text } = draft;
   const { memberVersion } = target;
   const seq = target.lastSeq + 1n;
-  const added = connection.rows(sql`
+  const added = connection.run(sql`
     insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body)
     values (${conversation}, ${seq}, ${id}, ${sender}, ${atMs}, ${clientMsgId}, ${text})
-    on conflict (conversation, sender, client_msg_id) do nothing
-    returning seq`);
-  if (added.length > 0) {
+    on conflict (conversation, sender, client_msg_id) do nothing`);
+  if (added > 0) {
     target.lastSeq = seq;
     target.changed = true;
     if (target.activeAtMs < atMs) target.activeAtMs = BigInt(atMs);

@@ -52,6 +52,11 @@ export class SqliteConnection implements SqlDatabase {
     return this.#statement(textWithMarks).all(...values.map(toInput)) as Row[];
   }
 
+  /** Runs a statement that gives no rows; returns how many it has changed. */
+  run({ textWithMarks, values }: Statement): number {
+    return Number(this.#statement(textWithMarks).run(...values.map(toInput)).changes);
+  }
+
   /** Reads row by row; whoever stops early has read no more. */
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- Row is what the SQL selects.
   each<Row extends object>({ textWithMarks, values }: Statement): Iterable<Row> {
