@@ -52,6 +52,11 @@ ensure_installed() { # NAMES
 install_packages() { # PACKAGES...
   local policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.conf
   say "installing $*"
+  # One after the other: apt-get does not wait for another one.
+  if command -v flock >/dev/null 2>&1; then
+    exec 8>"${TMPDIR:-/tmp}/gochat-install.lock"
+    flock 8
+  fi
   if [ ! -e "$policy" ]; then
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -66,8 +71,8 @@ install_packages() { # PACKAGES...
       ;;
   esac
   export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-  apt-get update -qq >&2 || die "apt-get update failed (above): check the network and /etc/apt/sources.list"
-  apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 "$@" >&2 9>&- ||
+  apt-get update -qq >&2 8>&- || die "apt-get update failed (above): check the network and /etc/apt/sources.list"
+  apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 "$@" >&2 8>&- 9>&- ||
     die "apt-get install failed (above)"
   if command -v systemctl >/dev/null 2>&1; then
     case " $* " in *" etcd-server "*) systemctl disable --quiet etcd.service 2>/dev/null || true ;; esac

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-const INSTALL = new URL('../../scripts/install-faketime.sh', import.meta.url).pathname;
+const INSTALL = new URL('../../scripts/install-for-tests.sh', import.meta.url).pathname;
 const LIBRARIES = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map(
   (triplet) => `/usr/lib/${triplet}/faketime/libfaketimeMT.so.1`,
 );
@@ -22,7 +22,8 @@ export class FakeClock implements AsyncDisposable {
 
   /** Installs the library where it is missing, as root on Debian; rejects with what to do where that cannot be done. */
   static async make(): Promise<FakeClock> {
-    if (!LIBRARIES.some((path) => existsSync(path))) await promisify(execFile)('bash', [INSTALL]);
+    if (!LIBRARIES.some((path) => existsSync(path)))
+      await promisify(execFile)('bash', [INSTALL, 'libfaketime']);
     const library = LIBRARIES.find((path) => existsSync(path));
     if (library === undefined) throw new Error(`libfaketime is not in ${LIBRARIES.join(' or ')}`);
     const clock = new FakeClock(await mkdtemp(join(tmpdir(), 'gochat-clock-')), library);

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { eventually } from './eventually.ts';
 
-const INSTALL = new URL('../../scripts/install-haproxy.sh', import.meta.url).pathname;
+const INSTALL = new URL('../../scripts/install-for-tests.sh', import.meta.url).pathname;
 const PROGRAM = '/usr/sbin/haproxy';
 
 export interface ProxyPort {
@@ -33,7 +33,7 @@ export class Haproxy implements AsyncDisposable {
 
   /** Installs it where it is missing, as root on Debian; resolves when all ports are open. */
   static async start(ports: readonly ProxyPort[]): Promise<Haproxy> {
-    if (!existsSync(PROGRAM)) await promisify(execFile)('bash', [INSTALL]);
+    if (!existsSync(PROGRAM)) await promisify(execFile)('bash', [INSTALL, 'haproxy']);
     const dir = await mkdtemp(join(tmpdir(), 'gochat-haproxy-'));
     const config = join(dir, 'haproxy.cfg');
     await writeFile(config, ['global', 'defaults', ...DEFAULTS, ...ports.flatMap(section), ''].join('\n'));

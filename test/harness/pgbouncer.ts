@@ -10,7 +10,7 @@ import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { freePorts } from './services.ts';
 
-const INSTALL = new URL('../../scripts/install-pgbouncer.sh', import.meta.url).pathname;
+const INSTALL = new URL('../../scripts/install-for-tests.sh', import.meta.url).pathname;
 const PROGRAMS = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgbouncer'];
 const START_MS = 20_000;
 /** The clients share so many connections to the server. */
@@ -30,7 +30,7 @@ export class PgBouncer implements AsyncDisposable {
 
   /** Installs the program where it is missing, as root on Debian; rejects with what to do where that cannot be done. */
   static async start(server: string, mode: 'session' | 'transaction' | 'statement'): Promise<PgBouncer> {
-    if (!PROGRAMS.some((path) => existsSync(path))) await promisify(execFile)('bash', [INSTALL]);
+    if (!PROGRAMS.some((path) => existsSync(path))) await promisify(execFile)('bash', [INSTALL, 'pgbouncer']);
     const program = PROGRAMS.find((path) => existsSync(path));
     if (program === undefined) throw new Error(`pgbouncer is not in ${PROGRAMS.join(' or ')}`);
     const { hostname, port: serverPort, username, password, pathname } = new URL(server);
