@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Gateway, Transport, TransportFactory, TransportHandlers } from './sdk/mod.ts';
-import { joinAddress } from '../proto/mod.ts';
+import { joinAddress } from '../proto/client.ts';
 
 /** Makes the factory of TCP transports. */
 export function tcpTransport(): TransportFactory {

@@ -72,6 +72,8 @@ function judge(file: string, target: string): string | undefined {
     return `${target}: the SDK imports ${BROWSER_MODULE} alone`;
   }
   if (folder === other) return undefined;
+  if (folder === 'client' && target !== BROWSER_MODULE)
+    return `${target}: client imports ${BROWSER_MODULE} alone`;
   if (MAY_IMPORT[folder]?.includes(other) !== true) return `${target}: ${folder} does not import ${other}`;
   return isModule ? undefined : `${target}: across folders only through mod.ts`;
 }
