@@ -84,8 +84,8 @@ export const MUTANTS = {
     name: 'no cursor is ever stored',
     file: 'state/store/postgres/cursors.js',
     replace: [
-      'export async function moveCursors(pool, moves) {',
-      'export async function moveCursors(pool, moves) {\n    return;',
+      'export async function moveCursors(pool, given) {',
+      'export async function moveCursors(pool, given) {\n    return;',
     ],
   },
 } as const satisfies Record<string, Mutant>;
