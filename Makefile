@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck verify chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
+.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck verify mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -37,7 +37,7 @@ proto: install ## Generate the gen folders from *.proto
 run: all ## Start the whole system in one process, on loopback, with demo accounts
 	@./bin/gochat up
 
-test: all lint typecheck ## Install, build, lint, check types, and run every test against real engines
+test: all lint typecheck ## Install, build, lint, check types, and run the tests against real engines, within six minutes
 	@$(NODE) vitest run
 
 test-coverage: all ## Run every test and report coverage
@@ -54,9 +54,12 @@ fmt: install ## Format the code
 typecheck: install
 	@$(NODE) tsc -p tsconfig.json
 
-verify: all ## What takes long: servers of an earlier commit beside these, chaos, fuzzing; half an hour
+verify: all ## What takes too long for 'make test': chaos, mutants, faults in real time, fuzzing, earlier servers beside these
 	@$(NODE) vitest run --config vitest.verify.config.ts
-	@$(MAKE) chaos fuzz
+	@$(MAKE) chaos
+
+mutants: all ## Break GoChat on purpose in eight ways, and have each found by the checker of chaos; SEED=1
+	@$(NODE) env GOCHAT_TEST_CHAOS_SEED=$(or $(SEED),1) vitest run --config vitest.verify.config.ts test/chaos/mutants
 
 chaos: all ## Break everything at random for MINUTES=5 while clients chat, and judge what they saw; SEED= repeats a plan
 	@$(NODE) node test/chaos/main.ts
@@ -80,7 +83,7 @@ bench-ipconf: all ## How fast ipconf is with 1,000 gateways, two minutes
 	@$(NODE) node bench/ipconf.ts
 
 fuzz: all ## Ten million mutated frames through parser, JSON codec and a worker (FRAMES=N SEED=N)
-	@$(NODE) env GOCHAT_TEST_FUZZ_FRAMES=$(or $(FRAMES),10000000) GOCHAT_TEST_FUZZ_SEED=$(or $(SEED),1) vitest run gateway/fuzz.test.ts
+	@$(NODE) env GOCHAT_TEST_FUZZ_FRAMES=$(or $(FRAMES),10000000) GOCHAT_TEST_FUZZ_SEED=$(or $(SEED),1) vitest run --config vitest.verify.config.ts gateway/fuzz
 
 clean: ## Remove what was built
 	rm -rf dist crpc/dist coverage

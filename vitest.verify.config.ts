@@ -2,4 +2,7 @@
 import { defineConfig } from 'vitest/config';
 import everyTime from './vitest.config.ts';
 
-export default defineConfig({ ...everyTime, test: { ...everyTime.test, include: ['**/*.verify.ts'] } });
+export default defineConfig({
+  ...everyTime,
+  test: { ...everyTime.test, include: ['**/*.verify.ts'] },
+});

@@ -23,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const SDK = 'client/sdk/';
 /** Folders whose files run in tests, benches and examples only. */
 const NOT_SHIPPED = /^(test|bench)\/|(^|\/)(testing|example)\//;
-const TEST_FILE = /\.(test|contract)\.ts$/;
+const TEST_FILE = /\.(test|verify|contract)\.ts$/;
 /** What single tests and benches import besides modules and what is not shipped. */
 const ALLOWED: ReadonlySet<string> = new Set([
   'bench/location-map.ts → state/session/location-map.ts',

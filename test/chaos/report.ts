@@ -26,6 +26,17 @@ export function report(seed: number, durationMs: number, verdict: Verdict): stri
   return lines.join('\n');
 }
 
+/** Whether so much happened in a run that nothing found means something. */
+export function proves(durationMs: number, { acked, changes, reconnects, faults }: Verdict): boolean {
+  const minutes = durationMs / 60_000;
+  return (
+    acked > 300 * minutes &&
+    changes.left > minutes &&
+    reconnects > 2 * minutes &&
+    Object.keys(faults).length > Math.min(8, 2 * minutes)
+  );
+}
+
 function counts(record: Readonly<Record<string, number>>): string {
   return Object.entries(record)
     .toSorted(([, a], [, b]) => b - a)

@@ -1,4 +1,4 @@
-/** Mutated frames through the parser, the JSON codec and a real worker; `make fuzz` runs as many as one likes. */
+/** Mutated frames through the parser, the JSON codec and a real worker; GOCHAT_TEST_FUZZ_FRAMES and _SEED decide how many, and which. */
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import { TestNode } from './testing/test-node.ts';
 import { FakeState } from './testing/test-state.ts';
 import { TokenMaker } from './testing/test-tokens.ts';
 
-const FRAMES = Number(process.env['GOCHAT_TEST_FUZZ_FRAMES'] ?? 100_000);
+const FRAMES = Number(process.env['GOCHAT_TEST_FUZZ_FRAMES'] ?? 10_000_000);
 const SEED = Number(process.env['GOCHAT_TEST_FUZZ_SEED'] ?? 1);
 const BATCH = 64;
 const PER_CONNECTION = 1000;
