@@ -12,7 +12,7 @@ import { FakeState } from './testing/test-state.ts';
 import { TokenMaker } from './testing/test-tokens.ts';
 
 /** Addresses of this machine besides the one that the bystander has. */
-const ELSEWHERE = '127.0.0.2';
+const OTHER_ADDRESS = '127.0.0.2';
 /** The bystander's own HELLO must come within it, on a busy machine too. */
 const HELLO_TIMEOUT_MS = 3000;
 /** Whether the suite runs without what reaches into ws: it then cannot tell an unfinished message. */
@@ -62,7 +62,7 @@ function ping(ref: number): Buffer {
 /** A connection from the other address, as raw as TCP is. */
 async function raw(address = node.address): Promise<Socket> {
   const [host = '', port] = address.split(':');
-  const socket = connect({ host, port: Number(port), localAddress: ELSEWHERE });
+  const socket = connect({ host, port: Number(port), localAddress: OTHER_ADDRESS });
   socket.on('error', () => undefined);
   // One that is cut at once may never see that it was connected.
   await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
@@ -109,7 +109,7 @@ describe('one address', () => {
 
     const [host = '', port] = node.address.split(':');
     const stubborn = async (bytes: number) => {
-      const target = { host, port: Number(port), localAddress: ELSEWHERE, allowHalfOpen: true };
+      const target = { host, port: Number(port), localAddress: OTHER_ADDRESS, allowHalfOpen: true };
       const open = connect(target).resume();
       const drip = setInterval(() => open.write(Buffer.alloc(bytes)), 20);
       await new Promise((resolve) => open.once('error', resolve));
@@ -157,7 +157,7 @@ describe('one address', () => {
     await start({ maxConnectionsPerAddress: 1 });
     const held = await raw();
     const refused = new WebSocket(`ws://${node.wsAddress}/ws`, 'gochat.v1.proto', {
-      localAddress: ELSEWHERE,
+      localAddress: OTHER_ADDRESS,
     });
     const error = await new Promise<Error>((resolve) => refused.once('error', resolve));
     expect(error.message).toContain('429');

@@ -153,7 +153,7 @@ export class GatewayServer implements Server {
     if (this.#state !== 'running') return;
     this.#state = 'draining';
     await this.#load.drain();
-    await this.#pool.drain(this.#drainMs, await this.#entry.elsewhere());
+    await this.#pool.drain(this.#drainMs, await this.#entry.redirects());
   });
   #drainMs = 0;
 

@@ -101,8 +101,8 @@ export async function abuse(context: StudyContext): Promise<Findings> {
 }
 
 async function fill(name: string, peer: GochatPeer, store: string): Promise<Arena> {
-  const door = await peer.open({ scenario: 'direct', connections: HONEST.connections });
-  if (door === undefined) throw new Error('GoChat has no direct messages.');
+  const target = await peer.open({ scenario: 'direct', connections: HONEST.connections });
+  if (target === undefined) throw new Error('GoChat has no direct messages.');
   // Each has a room of its own.
   const rooms = { scenario: 'room', connections: MOST_ACCOUNTS, roomSize: 1 } as const;
   const attackers = await new Seeds(store).connections(rooms);
@@ -114,7 +114,7 @@ async function fill(name: string, peer: GochatPeer, store: string): Promise<Aren
     await owner.logIn();
     owners.push(owner);
   }
-  return { name, peer, port: door.ports[0] as number, honest: door.connections, attackers, owners };
+  return { name, peer, port: target.ports[0] as number, honest: target.connections, attackers, owners };
 }
 
 /** Measures the honest beside an attack, which begins with the measuring. */

@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { UnaryRound } from '../crpc/unary.ts';
-import type { Door } from '../peers/peer.ts';
+import type { Target } from '../peers/peer.ts';
 import { ROOT } from './child.ts';
 import type { Fleet, startFleet } from './fleet.ts';
 import type { LoadGenerator } from './load.ts';
@@ -211,8 +211,8 @@ async function messages(setting: Setting, name: string): Promise<Contest> {
   const { load, seconds, signal } = setting;
   const { workload, window, title, rate } = scenarioOf(name);
   const fleets = await setting.fleets();
-  const open = async (which: Which) => (await fleets[which].peers.get('gochat')?.open(workload)) as Door;
-  const doors = { now: await open('now'), before: await open('before') };
+  const open = async (which: Which) => (await fleets[which].peers.get('gochat')?.open(workload)) as Target;
+  const targets = { now: await open('now'), before: await open('before') };
   return {
     title,
     figures: ['messages/CPU-s, gateway and state', 'the same, engines included'],
@@ -221,7 +221,7 @@ async function messages(setting: Setting, name: string): Promise<Contest> {
     measure: async (which, warmup) => {
       const measured = await load.run(
         {
-          ...doors[which],
+          ...targets[which],
           scenario: workload.scenario,
           seconds,
           warmup,

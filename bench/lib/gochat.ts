@@ -27,7 +27,7 @@ export interface GochatPeer extends Peer {
   readonly api: string;
 }
 
-/** A cluster with a door for each kind of client. */
+/** A cluster with a target for each kind of client. */
 export interface Cluster extends AsyncDisposable {
   readonly tcp: GochatPeer;
   readonly ws: GochatPeer;
@@ -49,7 +49,7 @@ export async function startEmbedded(folder: string, options: GochatOptions): Pro
     durability: 'SQLite commit, synchronous=FULL',
     servers: [child],
     api,
-    open: door('gochat', tcp, seeds),
+    open: openAt('gochat', tcp, seeds),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -90,8 +90,8 @@ export async function startApart(services: Services, options: GochatOptions): Pr
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
   return {
-    tcp: { ...about, name: 'gochat', open: door('gochat', gateway.up['tcp'] as string, seeds) },
-    ws: { ...about, name: 'gochat-ws', open: door('gochat-ws', gateway.up['ws'] as string, seeds) },
+    tcp: { ...about, name: 'gochat', open: openAt('gochat', gateway.up['tcp'] as string, seeds) },
+    ws: { ...about, name: 'gochat-ws', open: openAt('gochat-ws', gateway.up['ws'] as string, seeds) },
     [Symbol.asyncDispose]: about[Symbol.asyncDispose],
   };
 }
@@ -112,7 +112,7 @@ export async function startWithoutLog(services: Services, options: GochatOptions
     name: 'gochat-no-log',
     durability: 'none: the log is off',
     servers: [gateway.child, state.child, services.postgres],
-    open: door('gochat', gateway.up['tcp'] as string, seeds),
+    open: openAt('gochat', gateway.up['tcp'] as string, seeds),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -136,7 +136,7 @@ export async function startServer(
   }
 }
 
-function door(protocol: Protocol, address: string, seeds: Seeds): Peer['open'] {
+function openAt(protocol: Protocol, address: string, seeds: Seeds): Peer['open'] {
   const port = Number(address.slice(address.lastIndexOf(':') + 1));
   return async (workload: Workload) => ({
     protocol,

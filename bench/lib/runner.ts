@@ -123,8 +123,8 @@ export class Runner {
     how: { rate: number | undefined; cores: string | undefined },
   ): Promise<{ measured?: Measured; memory?: IdleMemory }> {
     const { workload, window } = scenario;
-    const door = await peer.open(workload);
-    if (door === undefined) return {};
+    const target = await peer.open(workload);
+    if (target === undefined) return {};
     const isIdle = workload.scenario === 'idle';
     const own = peer.servers.filter(({ name }) => !['postgres', 'redis', 'etcd'].includes(name));
     const collects = scenario.collects ?? false;
@@ -133,7 +133,7 @@ export class Runner {
     const statements = isIdle ? undefined : await peer.statements?.();
     const measured = await this.#load.run(
       {
-        ...door,
+        ...target,
         scenario: workload.scenario,
         seconds: scenario.seconds ?? this.#timing.seconds,
         warmup: this.#timing.warmup,

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LoadGenerator, type LoadResult } from '../lib/load.ts';
 import { BareParser, JOIN, joined, message, SEND, sent } from '../peers/bare-frame.ts';
 import { startBareFanout, startSocketIo } from '../peers/bare.ts';
-import { anonymous, type Door } from '../peers/peer.ts';
+import { anonymous, type Target } from '../peers/peer.ts';
 
 /** Changes what the receivers of the n-th message get; `held` is whatever the fault keeps back. */
 type Fault = (frame: Buffer, n: number, held: Buffer[]) => readonly Buffer[];
@@ -274,8 +274,8 @@ describe('what it speaks', () => {
     await using peer = await start();
     for (const scenario of ['direct', 'room'] as const) {
       const workload = { scenario, connections: 6 };
-      const door = (await peer.open(workload)) as Door;
-      const run = { ...workload, ...door, window: 2, seconds: 0.2, warmup: 0 };
+      const target = (await peer.open(workload)) as Target;
+      const run = { ...workload, ...target, window: 2, seconds: 0.2, warmup: 0 };
       const { load: result } = await load.run(run, [], new AbortController().signal);
       expect(result.errors).toEqual({});
       expect(result.ack_ms.count).toBeGreaterThan(0);

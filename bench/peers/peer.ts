@@ -17,7 +17,7 @@ export interface Workload {
 }
 
 /** How the load generator meets a peer. */
-export interface Door {
+export interface Target {
   readonly protocol: Protocol;
   readonly ports: readonly number[];
   readonly connections: readonly PlannedConnection[];
@@ -31,7 +31,7 @@ export interface Peer extends AsyncDisposable {
   /** Its processes, those of its engines included. */
   readonly servers: readonly Tracked[];
   /** Returns undefined for a workload that it has no equal of. */
-  open(workload: Workload): Promise<Door | undefined>;
+  open(workload: Workload): Promise<Target | undefined>;
   /** Statements that its PostgreSQL has executed so far, where it has one. */
   statements?(): Promise<number>;
 }

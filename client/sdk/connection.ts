@@ -26,7 +26,7 @@ export interface ConnectionHandlers {
   /** Each frame after WELCOME but PONG and CLOSE; the payload is valid during the call. Throwing ends the connection. */
   onFrame(type: number, ref: number, key: bigint, payload: Uint8Array): void;
   /** The connection is over; comes once and last. The server may have named a gateway to go to. */
-  onEnd(error: ClientError, welcomed: boolean, elsewhere: Gateway | undefined): void;
+  onEnd(error: ClientError, welcomed: boolean, redirect: Gateway | undefined): void;
 }
 
 export interface ConnectionOptions {
@@ -50,7 +50,7 @@ export class Connection {
   #paused = false;
   /** What the server said in CLOSE, or the client found wrong, before the stream ended. */
   #error: ClientError | undefined;
-  #elsewhere: Gateway | undefined;
+  #redirect: Gateway | undefined;
   #lastSentMs = 0;
   #lastReceivedMs = 0;
   #pingedMs: number | undefined;
@@ -131,7 +131,7 @@ export class Connection {
   #onFrame(type: number, ref: number, key: bigint, payload: Uint8Array): void {
     if (type === FrameType.CLOSE) {
       const close = Close.decode(payload);
-      this.#elsewhere = close.elsewhere;
+      this.#redirect = close.elsewhere;
       this.fail(new ClientError(close.code, close.reason, close.retryable, close.retryAfterMs));
     } else if (this.#welcomed) {
       if (type !== FrameType.PONG) this.#options.handlers.onFrame(type, ref, key, payload);
@@ -190,7 +190,7 @@ export class Connection {
       (this.#welcomed
         ? ClientError.local('CONNECTION_LOST', { cause: new Error(reason) })
         : this.#unreachable(reason));
-    this.#options.handlers.onEnd(error, this.#welcomed, this.#elsewhere);
+    this.#options.handlers.onEnd(error, this.#welcomed, this.#redirect);
     this.#gone.resolve();
   }
 }

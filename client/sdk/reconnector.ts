@@ -38,7 +38,7 @@ export class Reconnector {
   readonly #hooks: ReconnectorHooks;
   readonly #backoff: Backoff;
   /** Where the last server has sent this client; tried once, before all others, where no ticket is needed. */
-  #elsewhere: Gateway | undefined;
+  #redirect: Gateway | undefined;
   #listing: Listing = { gateways: [], ticket: '', backoff: {} };
   #user = '';
   #session = 0n;
@@ -110,12 +110,12 @@ export class Reconnector {
   /** Connects to the first gateway that lets the client in; resolves when that connection has ended. */
   async #converse(): Promise<End> {
     const token = await this.#credentials.token(this.#signal);
-    const elsewhere = this.#elsewhere;
-    this.#elsewhere = undefined;
+    const redirect = this.#redirect;
+    this.#redirect = undefined;
     // A ticket lets in only where ipconf has sent the client.
-    const isOpen = elsewhere !== undefined && offers(elsewhere, this.#options.transport.kind);
+    const isOpen = redirect !== undefined && offers(redirect, this.#options.transport.kind);
     if (isOpen && this.#listing.ticket === '') {
-      const end = await this.#connectTo(elsewhere, token);
+      const end = await this.#connectTo(redirect, token);
       if (end.welcomed || !end.error.retryable || this.#signal.aborted) return end;
     }
     try {
@@ -153,10 +153,10 @@ export class Reconnector {
           this.#hooks.onWelcome(welcome);
         },
         onFrame: (type, ref, key, payload) => this.#hooks.onFrame(type, ref, key, payload),
-        onEnd: (error, welcomed, elsewhere) => {
+        onEnd: (error, welcomed, redirect) => {
           this.#connecting = undefined;
           this.#connection = undefined;
-          this.#elsewhere = elsewhere;
+          this.#redirect = redirect;
           this.#hooks.onDown();
           resolve({ error, welcomed });
         },

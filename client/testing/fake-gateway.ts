@@ -61,13 +61,13 @@ export class FakeConnection {
     this.send(FrameType.RESYNC, mark, 0n);
   }
 
-  close(code: string, retryable: boolean, retryAfterMs = 0, elsewhere?: FakeGateway): void {
+  close(code: string, retryable: boolean, retryAfterMs = 0, redirect?: FakeGateway): void {
     const close = Close.encode({
       code,
       reason: `test: ${code}`,
       retryable,
       retryAfterMs,
-      elsewhere: elsewhere && { host: '127.0.0.1', port: elsewhere.port, wsPort: 0, tls: false },
+      elsewhere: redirect && { host: '127.0.0.1', port: redirect.port, wsPort: 0, tls: false },
     }).finish();
     this.send(FrameType.CLOSE, 0, 0n, close);
     this.#socket.end();

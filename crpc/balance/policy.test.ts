@@ -137,9 +137,9 @@ describe('zone preference', () => {
     ['three of four work: everything stays', 3, 4, true, 1],
     ['half works: seven tenths stay', 2, 4, true, 0.7],
     ['nothing works: everything spills over', 0, 3, true, 0],
-    ['nothing elsewhere: everything stays', 1, 3, false, 1],
+    ['no other zone: everything stays', 1, 3, false, 1],
     ['nothing anywhere: it stays', 0, 3, false, 1],
-  ])('%s', (_, working, all, elsewhere, expected) => {
-    expect(ownShare(working, all, elsewhere)).toBeCloseTo(expected);
+  ])('%s', (_, working, all, canSpill, expected) => {
+    expect(ownShare(working, all, canSpill)).toBeCloseTo(expected);
   });
 });

@@ -39,10 +39,10 @@ export function subset<T>(ranked: readonly T[], size: number, isFailing: (item: 
  *
  * @param working Weight of the own zone's endpoints that can take calls.
  * @param all Weight of all endpoints of the own zone that the channel wants.
- * @param elsewhere Whether another zone can take calls.
+ * @param canSpill Whether another zone can take calls.
  */
-export function ownShare(working: number, all: number, elsewhere: boolean): number {
-  if (working <= 0) return elsewhere ? 0 : 1;
-  if (!elsewhere) return 1;
+export function ownShare(working: number, all: number, canSpill: boolean): number {
+  if (working <= 0) return canSpill ? 0 : 1;
+  if (!canSpill) return 1;
   return Math.min(1, (working / all) * OVERPROVISIONING);
 }

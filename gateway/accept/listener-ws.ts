@@ -29,7 +29,7 @@ import {
   PROTOCOL_VERSION,
 } from '../../proto/mod.ts';
 import { retryAfter } from '../route/answers.ts';
-import { Door, type Visit } from './door.ts';
+import { Acceptor, type PendingSocket } from './acceptor.ts';
 import type { TlsMaterial } from './tls-material.ts';
 import { CLOSE_LINGER_MS } from '../limits.ts';
 import type { Listener, ListenOptions, TransportEvents } from '../wire/transport.ts';
@@ -52,11 +52,11 @@ const MAX_UPGRADE_HEADER_BYTES = 8192;
 /** A message is one frame: there is little reason to cut it into pieces. */
 const MAX_FRAGMENTS = 256;
 
-const VISIT = Symbol('visit');
+const PENDING = Symbol('pending');
 
 interface ClientSocket extends Duplex {
   /** How it came in, until it is a connection. */
-  [VISIT]?: Visit | undefined;
+  [PENDING]?: PendingSocket | undefined;
 }
 
 export interface WsListenerOptions extends PortOptions {
@@ -68,8 +68,8 @@ export interface WsListenerOptions extends PortOptions {
 export class WsListener implements Listener {
   readonly #events: TransportEvents;
   readonly #proxies: TrustedProxies;
-  readonly #door: Door;
-  /** Reads the requests of sockets that the door hands it; it does not listen itself. */
+  readonly #acceptor: Acceptor;
+  /** Reads the requests of the sockets that the acceptor passes to it; it does not listen itself. */
   readonly #http: Server;
   readonly #ws: WebSocketServer;
   readonly #proto: WsTransport;
@@ -79,12 +79,12 @@ export class WsListener implements Listener {
     const { trusted: proxies, logger } = options;
     this.#events = events;
     this.#proxies = proxies;
-    this.#door = new Door(events, {
+    this.#acceptor = new Acceptor(events, {
       ...options,
       isProxy: (address) => proxies.has(address),
-      tell: (said) => answerText(refuse(said)),
-      onEnter: (socket: ClientSocket, visit) => {
-        socket[VISIT] = visit;
+      explain: (refusal) => answerText(refuse(refusal)),
+      onClient: (socket: ClientSocket, pending) => {
+        socket[PENDING] = pending;
         this.#http.emit('connection', socket);
       },
     });
@@ -112,48 +112,48 @@ export class WsListener implements Listener {
     } as ConstructorParameters<typeof WebSocketServer>[0]);
     const hasPart = openWsReceiver(this.#ws, logger);
     this.#proto = new WsTransport(events, protoWire, maxFrameBytes, hasPart);
-    const jsonWire = new JsonWire((error) => events.onUntranslatable(error));
+    const jsonWire = new JsonWire((error) => events.onDecodeError(error));
     this.#json = new WsTransport(events, jsonWire, maxFrameBytes, hasPart);
   }
 
   listen(options: ListenOptions): Promise<number> {
-    return this.#door.listen(options);
+    return this.#acceptor.listen(options);
   }
 
   setTls(material: TlsMaterial): void {
-    this.#door.setTls(material);
+    this.#acceptor.setTls(material);
   }
 
   setMaxSockets(count: number): void {
-    this.#door.setMaxSockets(count);
+    this.#acceptor.setMaxSockets(count);
   }
 
   close(): void {
-    this.#door.close();
+    this.#acceptor.close();
   }
 
   #upgrade(request: IncomingMessage, socket: ClientSocket, head: Buffer): void {
     const { path, query } = parseUrl(request.url ?? '/');
-    const visit = socket[VISIT] as Visit;
-    const refusal = refuseHandshake(request, path, query) ?? this.#refuseAddress(request, visit);
+    const pending = socket[PENDING] as PendingSocket;
+    const refusal = refuseHandshake(request, path, query) ?? this.#refuseAddress(request, pending);
     if (refusal !== undefined) {
       endWith(socket, refusal);
       return;
     }
     this.#ws.handleUpgrade(request, socket, head, (webSocket) => {
       const transport = webSocket.protocol === WS_PROTO ? this.#proto : this.#json;
-      const origin = this.#door.admit(visit);
-      socket[VISIT] = undefined;
+      const origin = this.#acceptor.admit(pending);
+      socket[PENDING] = undefined;
       transport.open(webSocket, socket as Socket, origin, helloOf(query));
     });
   }
 
-  /** Counts what a proxy brings against the client; everybody else has been counted. */
-  #refuseAddress(request: IncomingMessage, visit: Visit): HttpRefusal | undefined {
-    if (visit.counted) return undefined;
-    const client = this.#proxies.client(visit.address, String(request.headers['x-forwarded-for'] ?? ''));
-    if (this.#door.count(visit, client)) return undefined;
-    this.#events.onTurnedAway('ADDRESS_LIMITED');
+  /** Counts a connection through a proxy against the client; all others have been counted already. */
+  #refuseAddress(request: IncomingMessage, pending: PendingSocket): HttpRefusal | undefined {
+    if (pending.counted) return undefined;
+    const client = this.#proxies.client(pending.address, String(request.headers['x-forwarded-for'] ?? ''));
+    if (this.#acceptor.count(pending, client)) return undefined;
+    this.#events.onRejected('ADDRESS_LIMITED');
     return refuse({ code: 'ADDRESS_LIMITED' });
   }
 }

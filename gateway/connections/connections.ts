@@ -6,7 +6,7 @@ import { Connection, type Peer, Phase, type Transport } from './connection.ts';
 import type { ConnectionTable } from './connection-table.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Drain } from './drain.ts';
-import { drawGateway, type OtherGateway } from './elsewhere.ts';
+import { drawGateway, type AlternateGateway } from './redirect.ts';
 import type { Fanout } from '../push/fanout.ts';
 import type { Guard } from './guard.ts';
 import { type GatewayLimits, MAX_REFUSED, STOP_GRACE_MS } from '../limits.ts';
@@ -100,10 +100,10 @@ export class Connections {
   }
 
   /** Tells every client to leave, and where to, spread over the first half of the deadline; resolves when all have. */
-  drain(deadlineMs: number, elsewhere: readonly OtherGateway[]): Promise<void> {
+  drain(deadlineMs: number, redirects: readonly AlternateGateway[]): Promise<void> {
     this.#drain ??= new Drain(this.#context.table, (connection) =>
       this.#closeWith(connection, DRAINING, () =>
-        closeFrame(DRAINING, undefined, drawGateway(elsewhere, connection.transport.kind)),
+        closeFrame(DRAINING, undefined, drawGateway(redirects, connection.transport.kind)),
       ),
     );
     return this.#drain.run(deadlineMs, deadlineMs / 2);

@@ -34,7 +34,7 @@ export class Guard {
   }
 
   /** Whether a client that is refused may be told: answers to a flood would only add to it. */
-  mayTell(): boolean {
+  mayExplain(): boolean {
     return this.#told.take(performance.now());
   }
 

@@ -20,11 +20,11 @@ export function retryAfter(code: ErrorCode): number {
   return Math.round(least + Math.random() * (most - least));
 }
 
-/** @param elsewhere a gateway that the client is to try first */
+/** @param redirect the gateway that the client should try first */
 export function closeFrame(
   said: CodeWithDetails,
   retryAfterMs = retryAfter(said.code),
-  elsewhere?: client.Endpoint,
+  redirect?: client.Endpoint,
 ): Uint8Array {
   const { code } = said;
   const { retryable } = CATALOGUE[code];
@@ -33,7 +33,7 @@ export function closeFrame(
     reason: describe(said),
     retryable,
     retryAfterMs: retryable ? retryAfterMs : 0,
-    elsewhere,
+    elsewhere: redirect,
   };
   return encodeFrame(FrameType.CLOSE, 0, 0n, client.Close.encode(close).finish());
 }

@@ -68,7 +68,7 @@ export class Inbound {
   }
 
   /** Takes a frame of the transport's own; returns whether to answer: only who is in budget and reads the answers. */
-  onSideFrame(connection: Connection, bytes: number): boolean {
+  onControlFrame(connection: Connection, bytes: number): boolean {
     const { guard, throttle } = this.#context;
     if (guard.charge(connection, NO_TYPE, bytes)) return connection.socket.writableLength === 0;
     if (connection.phase === Phase.LIVE) throttle.hold(connection);

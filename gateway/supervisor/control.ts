@@ -2,7 +2,7 @@
 import type { LogLevel } from '../../common/mod.ts';
 import type { TlsOptions } from '../../crpc/mod.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
-import type { OtherGateway } from '../connections/elsewhere.ts';
+import type { AlternateGateway } from '../connections/redirect.ts';
 import type { GatewayLimits } from '../limits.ts';
 import type { StateNode } from '../route/state-link.ts';
 import type { WorkerStats } from './worker-stats.ts';
@@ -40,7 +40,7 @@ export type ToWorker =
   | { readonly kind: 'ticket-keys'; readonly jwks: string }
   | { readonly kind: 'gateway'; readonly gateway: number | undefined }
   | { readonly kind: 'tls'; readonly tls: TlsMaterial }
-  | { readonly kind: 'drain'; readonly deadlineMs: number; readonly elsewhere: readonly OtherGateway[] }
+  | { readonly kind: 'drain'; readonly deadlineMs: number; readonly redirects: readonly AlternateGateway[] }
   /** The worker's share, as in WorkerData. */
   | { readonly kind: 'limits'; readonly limits: GatewayLimits }
   /** Accept clients; told once the worker is ready. */

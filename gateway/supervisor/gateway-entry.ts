@@ -5,7 +5,7 @@ import type { Registration, Registry } from '../../crpc/mod.ts';
 import { type ClientAddresses, writeClientAddresses } from '../../proto/mod.ts';
 import { type Advertised, clientAddress } from '../accept/advertise.ts';
 import type { Ports } from './control.ts';
-import { type OtherGateway, otherGateways } from '../connections/elsewhere.ts';
+import { type AlternateGateway, alternateGateways } from '../connections/redirect.ts';
 
 const GATEWAY_SERVICE = 'gateway';
 
@@ -80,15 +80,15 @@ export class GatewayEntry {
   }
 
   /** The gateway itself as a place to go to: its other workers. */
-  here(ports: Ports, tls: boolean): OtherGateway {
+  here(ports: Ports, tls: boolean): AlternateGateway {
     return { ...this.#addresses(ports, tls), share: 1 };
   }
 
   /** The gateways that clients may go to; none where the registry does not answer. */
-  async elsewhere(): Promise<OtherGateway[]> {
+  async redirects(): Promise<AlternateGateway[]> {
     const { registry, zone, logger } = this.#options;
     try {
-      return otherGateways(await registry.list(GATEWAY_SERVICE), this.#address, zone);
+      return alternateGateways(await registry.list(GATEWAY_SERVICE), this.#address, zone);
     } catch (error) {
       logger.warn({ err: error }, 'the other gateways are not known: clients must ask ipconf');
       return [];

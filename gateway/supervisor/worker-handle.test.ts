@@ -93,7 +93,7 @@ test('pause: the worker is told, and one that takes its place does not listen un
     ready()`);
   seen.handle.pause();
   expect(seen.handle.listening).toBe(false);
-  seen.handle.post({ kind: 'drain', deadlineMs: 0, elsewhere: [] });
+  seen.handle.post({ kind: 'drain', deadlineMs: 0, redirects: [] });
   await expect.poll(() => seen.greeted).toBe(2);
   await expect.poll(() => seen.marks).toEqual(['listen', 'pause']);
   await seen.handle.listen({ port: 7000, wsPort: 7001 });
@@ -146,7 +146,7 @@ test('a worker that dies: another one takes its place on the same ports', async 
     on('drain', () => { throw new Error('crash'); });
     ready()`);
   await expect.poll(() => seen.marks).toEqual([0]);
-  seen.handle.post({ kind: 'drain', deadlineMs: 0, elsewhere: [] });
+  seen.handle.post({ kind: 'drain', deadlineMs: 0, redirects: [] });
   await expect.poll(() => seen.marks).toEqual([0, 5000]);
   expect(seen.replaced).toBe(1);
   expect(seen.greeted).toBe(2);
@@ -158,7 +158,7 @@ test('a worker that reports its failure: is ended and replaced', async () => {
   const seen = await listening(
     `on('drain', () => post({ kind: 'failed', error: new Error('bug') })); ready()`,
   );
-  seen.handle.post({ kind: 'drain', deadlineMs: 0, elsewhere: [] });
+  seen.handle.post({ kind: 'drain', deadlineMs: 0, redirects: [] });
   await expect.poll(() => seen.greeted).toBe(2);
   await seen.handle.stop();
 });

@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { Backoff, type Logger } from '../../common/mod.ts';
 import type { FromWorker, Ports, ToWorker, WorkerData } from './control.ts';
-import type { OtherGateway } from '../connections/elsewhere.ts';
+import type { AlternateGateway } from '../connections/redirect.ts';
 import type { GatewayLimits } from '../limits.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
@@ -121,12 +121,12 @@ export class WorkerHandle {
   }
 
   /** Resolves when the worker's connections have ended, or the worker itself has. */
-  drain(deadlineMs: number, elsewhere: readonly OtherGateway[]): Promise<void> {
+  drain(deadlineMs: number, redirects: readonly AlternateGateway[]): Promise<void> {
     // From now on it is not replaced.
     this.#stopping = true;
     clearTimeout(this.#timer);
     if (this.#worker === undefined) return Promise.resolve();
-    this.post({ kind: 'drain', deadlineMs, elsewhere });
+    this.post({ kind: 'drain', deadlineMs, redirects });
     return this.#drained.promise;
   }
 

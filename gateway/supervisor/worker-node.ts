@@ -14,7 +14,7 @@ import { Connections } from '../connections/connections.ts';
 import { ConnectionIds, ConnectionTable } from '../connections/connection-table.ts';
 import { Deadlines } from '../connections/deadlines.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
-import type { OtherGateway } from '../connections/elsewhere.ts';
+import type { AlternateGateway } from '../connections/redirect.ts';
 import { BroadcastWriter } from '../push/broadcast-writer.ts';
 import { Fanout } from '../push/fanout.ts';
 import { Guard } from '../connections/guard.ts';
@@ -214,9 +214,9 @@ export class WorkerNode {
   }
 
   /** Stops accepting and tells every client to leave, and where to, spread over the first half of the deadline. */
-  drain(deadlineMs: number, elsewhere: readonly OtherGateway[] = []): Promise<void> {
+  drain(deadlineMs: number, redirects: readonly AlternateGateway[] = []): Promise<void> {
     this.#listeners.close();
-    return this.#connections.drain(deadlineMs, elsewhere);
+    return this.#connections.drain(deadlineMs, redirects);
   }
 
   /** Tells every client the code, gives the sockets a moment to end, and cuts what is left. */
@@ -257,16 +257,16 @@ export class WorkerNode {
       isCongested: () => this.#uplink.congested,
       onSocket: (address) => this.#guard.enter(address),
       onSocketGone: (origin) => this.#guard.leave(origin),
-      onTurnedAway: (code) => this.#connections.count(code),
-      mayTell: () => this.#guard.mayTell(),
-      onSideFrame: (connection, bytes) => this.#inbound.onSideFrame(connection, bytes),
+      onRejected: (code) => this.#connections.count(code),
+      mayExplain: () => this.#guard.mayExplain(),
+      onControlFrame: (connection, bytes) => this.#inbound.onControlFrame(connection, bytes),
       onAccept: (transport, socket, peer) => this.#connections.open(transport, socket, peer),
       onBytes: (count) => {
         this.stats.bytesIn += count;
       },
       onFrame: (connection, frame, bytes) => this.#inbound.onFrame(connection, frame, bytes),
       onFault: (connection, fault, bytes) => this.#inbound.onFault(connection, fault, bytes),
-      onUntranslatable: (error) =>
+      onDecodeError: (error) =>
         this.#options.logger.error({ err: error }, 'a state node sent a frame that does not parse'),
       onPartial: (connection, bytes) => {
         this.#partials.hold(connection, bytes, connection.partialSince === 0);

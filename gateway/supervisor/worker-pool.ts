@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { GochatError, listenError, type Logger } from '../../common/mod.ts';
 import type { Ports, ToWorker, WorkerData } from './control.ts';
-import type { OtherGateway } from '../connections/elsewhere.ts';
+import type { AlternateGateway } from '../connections/redirect.ts';
 import { type GatewayLimits, MAX_WORKERS, RESIZE_DRAIN_MS, shareOf } from '../limits.ts';
 import { canReusePort } from '../accept/listen-check.ts';
 import { ListenFailure, WorkerHandle } from './worker-handle.ts';
@@ -84,7 +84,7 @@ export class WorkerPool {
    *
    * @param here the gateway itself, as clients reach it
    */
-  async resize(configured: number, limits: GatewayLimits, here: OtherGateway): Promise<void> {
+  async resize(configured: number, limits: GatewayLimits, here: AlternateGateway): Promise<void> {
     const count = this.#countOf(configured);
     const share = shareOf(limits, count);
     for (const surplus of this.#workers.splice(count)) void this.#retire(surplus, here);
@@ -109,8 +109,8 @@ export class WorkerPool {
   }
 
   /** Resolves when the connections of all workers have ended, at the deadline at the latest. */
-  async drain(deadlineMs: number, elsewhere: readonly OtherGateway[]): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.drain(deadlineMs, elsewhere)));
+  async drain(deadlineMs: number, redirects: readonly AlternateGateway[]): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.drain(deadlineMs, redirects)));
   }
 
   async stop(): Promise<void> {
@@ -136,7 +136,7 @@ export class WorkerPool {
   }
 
   /** Sends the clients of a worker to the others, and ends it. */
-  async #retire(worker: WorkerHandle, here: OtherGateway): Promise<void> {
+  async #retire(worker: WorkerHandle, here: AlternateGateway): Promise<void> {
     this.#leaving.add(worker);
     await worker.drain(RESIZE_DRAIN_MS, [here]);
     await worker.stop();

@@ -86,7 +86,7 @@ supervisor.on('message', (message: ToWorker) => {
       node.setTls(message.tls);
       break;
     case 'drain':
-      void node.drain(message.deadlineMs, message.elsewhere).then(() => post({ kind: 'drained' }));
+      void node.drain(message.deadlineMs, message.redirects).then(() => post({ kind: 'drained' }));
       break;
     case 'limits':
       node.setLimits(message.limits);

@@ -5,7 +5,7 @@ import type { Origin } from '../accept/address-limits.ts';
 import { closeFrame } from '../route/answers.ts';
 import { type Connection, Phase, type Transport } from '../connections/connection.ts';
 import { wasCutOff } from './socket-ends.ts';
-import { Door, type DoorOptions } from '../accept/door.ts';
+import { Acceptor, type AcceptorOptions } from '../accept/acceptor.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
 import { type Downlink, joinFrames } from '../push/downlink.ts';
 import { MAX_HELLO_BYTES } from '../limits.ts';
@@ -17,39 +17,42 @@ interface ClientSocket extends Socket {
   [CONNECTION]?: Connection;
 }
 
-/** What the doors of both ports are made with. */
-export type PortOptions = Pick<DoorOptions, 'tls' | 'tlsTimeoutMs' | 'proxies' | 'timeoutMs' | 'maxSockets'>;
+/** Options of the acceptors of both ports. */
+export type PortOptions = Pick<
+  AcceptorOptions,
+  'tls' | 'tlsTimeoutMs' | 'proxies' | 'timeoutMs' | 'maxSockets'
+>;
 
 export class TcpTransport implements Transport, Listener {
   readonly kind = 'tcp';
   readonly #events: TransportEvents;
-  readonly #door: Door;
+  readonly #acceptor: Acceptor;
   /** The connection whose bytes are being parsed. */
   #reading: Connection | undefined;
 
   constructor(events: TransportEvents, options: PortOptions) {
     this.#events = events;
-    this.#door = new Door(events, {
+    this.#acceptor = new Acceptor(events, {
       ...options,
-      tell: closeFrame,
-      onEnter: (socket, visit) => this.#enter(socket, this.#door.admit(visit)),
+      explain: closeFrame,
+      onClient: (socket, pending) => this.#enter(socket, this.#acceptor.admit(pending)),
     });
   }
 
   listen(options: ListenOptions): Promise<number> {
-    return this.#door.listen(options);
+    return this.#acceptor.listen(options);
   }
 
   setTls(material: TlsMaterial): void {
-    this.#door.setTls(material);
+    this.#acceptor.setTls(material);
   }
 
   setMaxSockets(count: number): void {
-    this.#door.setMaxSockets(count);
+    this.#acceptor.setMaxSockets(count);
   }
 
   close(): void {
-    this.#door.close();
+    this.#acceptor.close();
   }
 
   pack(frames: Downlink, owned: boolean): Buffer {

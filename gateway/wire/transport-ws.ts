@@ -145,12 +145,12 @@ export class WsTransport implements Transport {
   }
 
   pinged(connection: Connection, data: Buffer): void {
-    if (this.#events.onSideFrame(connection, data.length)) connection.webSocket?.pong(data);
+    if (this.#events.onControlFrame(connection, data.length)) connection.webSocket?.pong(data);
   }
 
   /** Nobody asked for it, but it costs what a ping costs. */
   ponged(connection: Connection, data: Buffer): void {
-    this.#events.onSideFrame(connection, data.length);
+    this.#events.onControlFrame(connection, data.length);
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the message plane and a kind of socket need of each other: one transport serves all connections of its kind. */
+/** The interface between the gateway's connections and a kind of socket: one transport serves all connections of its kind. */
 import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
@@ -15,60 +15,60 @@ export interface ListenOptions {
   readonly port: number;
   /** Other workers listen on the same port. */
   readonly reusePort: boolean;
-  /** Sockets that the kernel holds until they are accepted. */
+  /** Length of the kernel's accept queue. */
   readonly backlog: number;
 }
 
-/** A port that clients come in by. */
+/** A port that clients connect to. */
 export interface Listener {
   /** Returns the port. Rejects with the system's error. */
   listen(options: ListenOptions): Promise<number>;
-  /** Takes another certificate, where TLS is on. @throws Error when it does not do; the old one stays */
+  /** Uses another certificate for new handshakes, where TLS is on. @throws Error when it is invalid; the old one stays in use */
   setTls(material: TlsMaterial): void;
-  /** Takes so many sockets from now on; those that are there stay. */
+  /** Sets the most sockets that the port takes; open ones stay. */
   setMaxSockets(count: number): void;
-  /** Stops accepting; connections live on. */
+  /** Stops accepting; connections stay open. */
   close(): void;
 }
 
-/** What a transport tells the message plane. */
+/** Callbacks of a transport. */
 export interface TransportEvents {
-  /** Whether the way up is full: a connection that sends is to be held back. */
+  /** Whether the uplink is congested: a connection that sends is then paused. */
   isCongested(): boolean;
   /**
-   * A socket has come: nothing has been read and nothing allocated for it yet. Returns whom it counts against, or why
-   * it must be refused. Unless it is refused, `onSocketGone` is owed.
+   * A socket was accepted; nothing has been read from it or allocated for it yet. Returns the origin that it counts
+   * against, or why it must be refused. Unless it is refused, `onSocketGone` must follow.
    */
   onSocket(address: string): Origin | undefined | Refusal;
   onSocketGone(origin: Origin | undefined): void;
-  /** A socket that is no connection yet was refused or came to nothing. */
-  onTurnedAway(code: DisconnectCode): void;
-  /** Whether there is room to tell a client that it is refused; if not, it is to be cut. */
-  mayTell(): boolean;
-  /** A frame on a level of its own has come, as a WebSocket ping; returns whether an answer may be sent. */
-  onSideFrame(connection: Connection, bytes: number): boolean;
-  /** Returns the connection, or undefined to have the socket cut. */
+  /** A pending socket was refused or failed. */
+  onRejected(code: DisconnectCode): void;
+  /** Whether a refused client may be told why; if not, its socket is reset. */
+  mayExplain(): boolean;
+  /** A WebSocket control frame arrived. Returns whether an answer may be sent. */
+  onControlFrame(connection: Connection, bytes: number): boolean;
+  /** Returns the connection, or undefined to have the socket destroyed. */
   onAccept(transport: Transport, socket: Duplex, peer: Peer): Connection | undefined;
   onBytes(count: number): void;
-  /** Returns false when the connection is closing and takes no more. @param bytes what it came as @default its length */
+  /** Returns false when the connection is closing and takes no more. @param bytes size on the wire @default its length */
   onFrame(connection: Connection, frame: Uint8Array, bytes?: number): boolean;
-  /** What came, so many bytes of it, makes no frame. */
+  /** What arrived is not a frame. @param bytes size of what arrived */
   onFault(connection: Connection, fault: WireFault, bytes: number): void;
-  /** A frame of a state node does not parse; it reaches nobody who needs it in another form. */
-  onUntranslatable(error: unknown): void;
-  /** Some bytes of a frame have come and not all. @param bytes memory that they hold */
+  /** A frame from a state node does not parse; connections that need it in JSON do not get it. */
+  onDecodeError(error: unknown): void;
+  /** A frame has arrived in part. @param bytes memory that the part occupies */
   onPartial(connection: Connection, bytes: number): void;
-  /** No frame is unfinished any more, after `onPartial`. */
+  /** The frame of `onPartial` is complete. */
   onWhole(connection: Connection): void;
-  /** The transport has paused the connection because of the congestion. */
+  /** The transport has paused the connection because the uplink is congested. */
   onHeldBack(connection: Connection): void;
-  /** The socket is closed. @param isCutOff not in good order */
+  /** The socket is closed. @param isCutOff whether it ended without a FIN or close frame */
   onGone(connection: Connection, isCutOff: boolean): void;
-  /** A connection could not be accepted, as with EMFILE; the listener goes on. */
+  /** A connection could not be accepted, for example with EMFILE; the listener goes on. */
   readonly onAcceptError: (error: Error) => void;
 }
 
-/** Listens, unless it does so already, and returns the port; later errors of the listener go to `onError`. */
+/** Listens, unless it already does, and returns the port; later errors of the listener go to `onError`. */
 export function listen(
   server: Server,
   options: ListenOptions,
@@ -76,7 +76,7 @@ export function listen(
 ): Promise<number> {
   if (server.listening) return Promise.resolve(portOf(server, options));
   return new Promise((resolve, reject) => {
-    // It may have listened before.
+    // It may have listened before, and have this handler.
     server.off('error', onError).once('error', reject);
     server.listen({ ...options }, () => {
       server.off('error', reject);
@@ -86,7 +86,7 @@ export function listen(
   });
 }
 
-/** Ends a socket with RST: the kernel need not keep what a stuck reader does not take. Node cannot do it below TLS. */
+/** Resets a socket, so that the kernel drops what a stuck reader does not take. Node cannot reset below TLS. */
 export function cutSocket(socket: Socket): void {
   if (socket instanceof TLSSocket) socket.destroy();
   else resetSocket(socket);

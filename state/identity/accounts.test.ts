@@ -8,7 +8,7 @@ import type { Tokens } from './tokens.ts';
 
 const RIGHT = 'correct horse';
 const HOME = '192.0.2.1';
-const ELSEWHERE = '198.51.100.7';
+const OTHER_ADDRESS = '198.51.100.7';
 const EVIL = '203.0.113.66';
 /** More than any limit allows. */
 const MANY = 1000;
@@ -76,7 +76,7 @@ describe('wrong passwords for a name', () => {
     expect(await flood('ann', EVIL)).toBe(guessesPerNameAndAddress.burst);
     expect(await login('ann', RIGHT, EVIL)).toBe('RATE_LIMITED');
     expect(await login('ann', RIGHT, HOME)).toBe('in');
-    expect(await login('ann', RIGHT, ELSEWHERE)).toBe('in');
+    expect(await login('ann', RIGHT, OTHER_ADDRESS)).toBe('in');
   });
 
   test('from very many addresses: bounded, and the owner comes in from where it has been before', async () => {
@@ -86,10 +86,10 @@ describe('wrong passwords for a name', () => {
     let guesses = 0;
     for (let i = 0; i < 200; i++) guesses += await flood('ann', `203.0.113.${i}`);
     expect(guesses).toBe(guessesPerName.burst);
-    expect(await login('ann', RIGHT, ELSEWHERE)).toBe('RATE_LIMITED');
+    expect(await login('ann', RIGHT, OTHER_ADDRESS)).toBe('RATE_LIMITED');
     for (let i = 0; i < 50; i++) expect(await login('ann', RIGHT, HOME)).toBe('in');
     clock.nowMs += 1000 / guessesPerName.perSecond;
-    expect(await login('ann', RIGHT, ELSEWHERE)).toBe('in');
+    expect(await login('ann', RIGHT, OTHER_ADDRESS)).toBe('in');
   });
 
   test('from every address of a /64 of IPv6: one address', async () => {
@@ -125,7 +125,7 @@ test('a name that is not there: the same answers as one that is', async () => {
     for (let i = 0; i < 30; i++) all.push(await login(name, 'guess', address));
     return all;
   };
-  expect(await answers('nobody', EVIL)).toEqual(await answers('ann', ELSEWHERE));
+  expect(await answers('nobody', EVIL)).toEqual(await answers('ann', OTHER_ADDRESS));
 });
 
 test('log-ins that are right, or that nobody could check, cost nothing', async () => {

@@ -7,7 +7,7 @@ import {
   type Transport,
   type TransportFactory,
 } from '../../client/mod.ts';
-import type { Doors } from '../harness/gochat.ts';
+import type { SystemUrls } from '../harness/gochat.ts';
 import type { Happening, History } from './history.ts';
 import { OUTBOX_LIMIT } from './refusals.ts';
 import type { Tokens } from './tokens.ts';
@@ -24,7 +24,7 @@ export interface DeviceOptions {
   readonly name: string;
   /** Tells devices apart in the history that have the same name, or none. */
   readonly label: string;
-  readonly doors: Doors;
+  readonly urls: SystemUrls;
   readonly transport: () => TransportFactory;
   readonly history: History;
   /** The user has heard of a conversation. */
@@ -63,7 +63,7 @@ export class Instance {
   synced = false;
 
   constructor(name: string, userHeads: Map<string, number>, options: DeviceOptions) {
-    const { user, tokens, name: device, doors, history } = options;
+    const { user, tokens, name: device, urls, history } = options;
     this.name = name;
     this.#isNamed = device !== '';
     this.#userHeads = userHeads;
@@ -71,7 +71,7 @@ export class Instance {
     const { factory, kill } = mortal(options.transport());
     this.#kill = kill;
     this.client = new GochatClient({
-      ipconf: doors.ipconf,
+      ipconf: urls.ipconf,
       getToken: async () => {
         const token = await tokens.get();
         this.#tokenMs = token.ms;

@@ -1,5 +1,5 @@
 /** A process of clients: does what the run tells it over IPC and writes their history. */
-import type { Doors } from '../harness/gochat.ts';
+import type { SystemUrls } from '../harness/gochat.ts';
 import { History } from './history.ts';
 import { type Expectation, Workload } from './workload.ts';
 
@@ -11,7 +11,7 @@ export type Command =
       readonly seed: number;
       readonly users: readonly string[];
       readonly everyone: readonly string[];
-      readonly doors: Doors;
+      readonly urls: SystemUrls;
       readonly admins: readonly string[];
       readonly rooms: number;
       readonly sendsPerSecond: number;

@@ -35,7 +35,7 @@ let users = 0;
 /** A client of a user of its own. */
 async function connect(): Promise<{ user: string; client: GochatClient; token: Token }> {
   const user = `user${users++}`;
-  await signup(system.doors, user);
+  await signup(system.urls, user);
   const token = await logIn(user);
   // Tokens do not last as long as this does.
   let first: Token | undefined = token;
@@ -45,7 +45,7 @@ async function connect(): Promise<{ user: string; client: GochatClient; token: T
     return good;
   };
   const device = `device${users}`;
-  const client = new GochatClient({ ...system.doors, getToken, device, transport: tcpTransport() });
+  const client = new GochatClient({ ...system.urls, getToken, device, transport: tcpTransport() });
   await client.connect();
   return { user, client, token };
 }
@@ -56,7 +56,7 @@ async function logIn(name: string): Promise<Token> {
 }
 
 async function post(path: string, body: object, token?: Token): Promise<unknown> {
-  const response = await fetch(`${system.doors.api}${path}`, {
+  const response = await fetch(`${system.urls.api}${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token.token}` }) },
     body: JSON.stringify(body),

@@ -65,7 +65,7 @@ export async function runChaos(options: RunOptions): Promise<Verdict> {
     const probe = cleanup.use(new StoreProbe(system.services.urls.postgres, history));
     await probe.install();
     const everyone = Array.from({ length: options.users ?? 12 }, (_, i) => `user${i}`);
-    for (const user of everyone) await signup(system.doors, user);
+    for (const user of everyone) await signup(system.urls, user);
     const drivers: DriverProcess[] = [];
     for (let number = 0; number < DRIVERS; number++) {
       const driver = cleanup.use(new DriverProcess());
@@ -77,7 +77,7 @@ export async function runChaos(options: RunOptions): Promise<Verdict> {
         seed,
         users: everyone.filter((_, i) => i % DRIVERS === number),
         everyone,
-        doors: system.doors,
+        urls: system.urls,
         admins: Object.keys(system.admins).flatMap((name) =>
           name.startsWith('state') ? [system.admins[name] as string] : [],
         ),

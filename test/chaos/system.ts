@@ -2,7 +2,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Doors } from '../harness/gochat.ts';
+import type { SystemUrls } from '../harness/gochat.ts';
 import { freePorts, type ServiceName, type Services, startServices } from '../harness/services.ts';
 import { FaultProxy } from './fault-proxy.ts';
 import type { Random } from './random.ts';
@@ -70,7 +70,7 @@ export interface SystemOptions {
 export class System implements AsyncDisposable {
   readonly services: Services;
   /** As clients reach it. */
-  readonly doors: Doors;
+  readonly urls: SystemUrls;
   /** URLs of the servers' admin ports, by name. */
   readonly admins: Readonly<Record<string, string>>;
   readonly #servers: ReadonlyMap<string, ServerProcess>;
@@ -79,14 +79,14 @@ export class System implements AsyncDisposable {
 
   private constructor(
     services: Services,
-    doors: Doors,
+    urls: SystemUrls,
     admins: Readonly<Record<string, string>>,
     servers: ReadonlyMap<string, ServerProcess>,
     links: ReadonlyMap<string, readonly FaultProxy[]>,
     owned: AsyncDisposableStack,
   ) {
     this.services = services;
-    this.doors = doors;
+    this.urls = urls;
     this.admins = admins;
     this.#servers = servers;
     this.#links = links;
@@ -137,8 +137,8 @@ export class System implements AsyncDisposable {
       servers.set(name, owned.use(server));
       server.start();
     }
-    const doors = { ipconf: `http://${THERE}:${http['ipconf']}`, api: `http://${THERE}:${http['api']}` };
-    const system = new System(services, doors, admins, servers, links, owned.move());
+    const urls = { ipconf: `http://${THERE}:${http['ipconf']}`, api: `http://${THERE}:${http['api']}` };
+    const system = new System(services, urls, admins, servers, links, owned.move());
     try {
       await system.up();
       return system;

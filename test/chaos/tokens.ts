@@ -1,6 +1,6 @@
 /** The access token of a user, which its devices share as long as it is good: logging in is made slow on purpose. */
 import type { Token } from '../../client/mod.ts';
-import type { Doors } from '../harness/gochat.ts';
+import type { SystemUrls } from '../harness/gochat.ts';
 
 /** A token as close to its end as this is replaced, ms: more than the client's own margin. */
 const MARGIN_MS = 31_000;
@@ -12,12 +12,12 @@ export interface DatedToken extends Token {
 }
 
 export class Tokens {
-  readonly #doors: Doors;
+  readonly #urls: SystemUrls;
   readonly #user: string;
   #held: Promise<DatedToken> | undefined;
 
-  constructor(doors: Doors, user: string) {
-    this.#doors = doors;
+  constructor(urls: SystemUrls, user: string) {
+    this.#urls = urls;
     this.#user = user;
   }
 
@@ -27,7 +27,7 @@ export class Tokens {
     const known = await held?.catch(() => undefined);
     if (known !== undefined && (known.expiresAtMs ?? 0) - Date.now() > MARGIN_MS) return known;
     // Devices that ask at once get one.
-    if (this.#held === undefined || this.#held === held) this.#held = logIn(this.#doors, this.#user);
+    if (this.#held === undefined || this.#held === held) this.#held = logIn(this.#urls, this.#user);
     return await this.#held;
   }
 
@@ -39,7 +39,7 @@ export class Tokens {
   }
 }
 
-async function logIn({ api }: Doors, name: string): Promise<DatedToken> {
+async function logIn({ api }: SystemUrls, name: string): Promise<DatedToken> {
   const response = await fetch(`${api}/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -1,7 +1,7 @@
 /** What the users do: they write, join rooms, come and go; a seed decides who does what next. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tcpTransport, webSocketTransport } from '../../client/mod.ts';
-import type { Doors } from '../harness/gochat.ts';
+import type { SystemUrls } from '../harness/gochat.ts';
 import { Device, type Instance } from './device.ts';
 import type { History } from './history.ts';
 import { Random } from './random.ts';
@@ -13,7 +13,7 @@ export interface WorkloadOptions {
   readonly users: readonly string[];
   /** Whom they write to. */
   readonly everyone: readonly string[];
-  readonly doors: Doors;
+  readonly urls: SystemUrls;
   /** URLs of state nodes' admin ports. */
   readonly admins: readonly string[];
   readonly rooms: number;
@@ -80,7 +80,7 @@ export class Workload {
       this.#heard.set(user, new Set());
       this.#made.set(user, new Set());
       const heads = new Map<string, number>();
-      const tokens = new Tokens(options.doors, user);
+      const tokens = new Tokens(options.urls, user);
       this.#tokens.set(user, tokens);
       for (const [number, name] of this.#random
         .pick([['phone'], ['phone', 'desk'], ['phone', '', '']])
@@ -92,7 +92,7 @@ export class Workload {
             tokens,
             name,
             label: `${user}/${name}${number}`,
-            doors: options.doors,
+            urls: options.urls,
             transport: () => transport(),
             history: options.history,
             onConversation: (id: string) => this.#heardOf(user, id),
@@ -280,7 +280,7 @@ export class Workload {
 
   /** Has connections of the device's user ended: its own, those of all tokens of the user, or those of its token. */
   async #order(what: 'kick' | 'revoke' | 'logout', device: Device): Promise<void> {
-    const { doors, admins, history } = this.#options;
+    const { urls, admins, history } = this.#options;
     const { user, name } = device;
     const admin = this.#random.pick(admins);
     const since = Date.now();
@@ -295,7 +295,7 @@ export class Workload {
       const held = await this.#tokens.get(user)?.get();
       tokenMs = held?.ms ?? 0;
       const headers = { authorization: `Bearer ${held?.token}` };
-      return await fetch(`${doors.api}/auth/logout`, { method: 'POST', headers, signal });
+      return await fetch(`${urls.api}/auth/logout`, { method: 'POST', headers, signal });
     };
     const confirmed = await ask().then(
       ({ ok }) => ok,

@@ -21,10 +21,10 @@ describe.each(['gateway', 'state'] as const)(
   (which) => {
     test('connections live, nothing is lost, repeated or out of order, and one can log in when it is right', async () => {
       await using clock = await FakeClock.make();
-      await using doors = await startAll(which, clock);
-      await Promise.all(['ann', 'bob'].map((name) => signup(doors, name)));
-      await using ann = new Client(doors, 'ann');
-      await using bob = new Client(doors, 'bob');
+      await using urls = await startAll(which, clock);
+      await Promise.all(['ann', 'bob'].map((name) => signup(urls, name)));
+      await using ann = new Client(urls, 'ann');
+      await using bob = new Client(urls, 'bob');
       await Promise.all([ann.event('synced'), bob.event('synced')]);
       ann.say('/dm bob 0');
       await bob.event('message');
@@ -50,7 +50,7 @@ describe.each(['gateway', 'state'] as const)(
       for (const client of [ann, bob])
         expect(client.events.filter((event) => event['event'] === 'disconnected')).toEqual([]);
 
-      await using late = new Client(doors, 'ann');
+      await using late = new Client(urls, 'ann');
       await late.event('synced');
     }, 240_000);
   },

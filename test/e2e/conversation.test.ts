@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, pinned, startCluster } from '../harness/cluster.ts';
-import { Client, type Doors, signup, startUp } from '../harness/gochat.ts';
+import { Client, type SystemUrls, signup, startUp } from '../harness/gochat.ts';
 
-/** Two doors for two people: the same system, on different gateways where there are two. */
+/** Two entry points for two people: the same system, on different gateways where there are two. */
 interface System extends AsyncDisposable {
-  readonly left: Doors;
-  readonly right: Doors;
+  readonly left: SystemUrls;
+  readonly right: SystemUrls;
 }
 
 async function embedded(env: Readonly<Record<string, string>> = {}): Promise<System> {

@@ -17,7 +17,7 @@ test('kill -9 of gochat up, again and again in the middle of sends: every acked 
     `--${name}-port`,
     `${port}`,
   ]);
-  const doors = { ipconf: `http://127.0.0.1:${ipconf}`, api: `http://127.0.0.1:${api}` };
+  const urls = { ipconf: `http://127.0.0.1:${ipconf}`, api: `http://127.0.0.1:${api}` };
   const start = async () => {
     const up = new Gochat(['up', '--data-dir', folder, '--workers', '1', ...ports]);
     await up.until((self) => (self.stdout.includes('Ctrl-C') ? true : undefined), 'GoChat is up', 120_000);
@@ -26,8 +26,8 @@ test('kill -9 of gochat up, again and again in the middle of sends: every acked 
   const long = ['--timeout-ms', '180000'];
   let up = await start();
   try {
-    await using demo = new Client(doors, 'demo', '111111', long);
-    await using reader = new Client(doors, 'test', '111111', long);
+    await using demo = new Client(urls, 'demo', '111111', long);
+    await using reader = new Client(urls, 'test', '111111', long);
     await Promise.all([demo.event('synced'), reader.event('synced')]);
     demo.say('/dm test', ...Array.from({ length: SENDS }, (_, i) => `${i}`));
     const acks = () => demo.events.filter((event) => event['event'] === 'sent');

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GochatClient, tcpTransport, webSocketTransport } from '../../client/mod.ts';
 import { type Cluster, pinned, startCluster } from '../harness/cluster.ts';
 import { helloFrame, RawClient, tokenOf } from '../harness/raw-client.ts';
-import { Client, type Doors, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
+import { Client, type SystemUrls, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
 import { eventually } from '../harness/eventually.ts';
 
 const PHONE = ['--device', 'phone'];
@@ -10,8 +10,8 @@ const PHONE = ['--device', 'phone'];
 // Each client is a process of its own, which a busy machine starts slowly.
 describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, () => {
   let cluster: Cluster;
-  let left: Doors & AsyncDisposable;
-  let right: Doors & AsyncDisposable;
+  let left: SystemUrls & AsyncDisposable;
+  let right: SystemUrls & AsyncDisposable;
 
   beforeAll(async () => {
     cluster = await startCluster({ gateways: 2, states: 2 });
@@ -99,8 +99,8 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
   test('several devices of one user: each goes on where it had come to, on the other gateway', async () => {
     await Promise.all(['dan', 'eve'].map((name) => signup(cluster, name)));
     await using dan = new Client(left, 'dan');
-    const texts = async (doors: Doors, device: string, last: string) => {
-      await using client = new Client(doors, 'eve', undefined, ['--device', device]);
+    const texts = async (urls: SystemUrls, device: string, last: string) => {
+      await using client = new Client(urls, 'eve', undefined, ['--device', device]);
       await client.event('synced');
       await client.event('message', (event) => event['text'] === last);
       client.end();
@@ -167,8 +167,8 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
       return (await answer.json().catch(() => ({}))) as { id?: string; name?: string; last_seq?: number };
     };
     await using cleanup = new AsyncDisposableStack();
-    const open = async (doors: Doors, user: string, device: string, transport = tcpTransport()) => {
-      const { api, ipconf } = doors;
+    const open = async (urls: SystemUrls, user: string, device: string, transport = tcpTransport()) => {
+      const { api, ipconf } = urls;
       const client = cleanup.use(
         new GochatClient({ api, ipconf, user, password: `${user}-secret`, device, transport }),
       );

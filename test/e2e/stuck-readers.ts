@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeFrame, framePayload, FrameType, Message, Send } from '../../proto/client.ts';
-import { type Doors, startUp } from '../harness/gochat.ts';
+import { type SystemUrls, startUp } from '../harness/gochat.ts';
 import { RawClient, tokenOf } from '../harness/raw-client.ts';
 import { eventually } from '../harness/eventually.ts';
 
@@ -57,14 +57,14 @@ try {
 }
 
 async function run(
-  doors: Doors,
+  urls: SystemUrls,
   gateway: string,
   admin: string,
   pid: number,
   loseTimeLeft: () => void,
 ): Promise<StuckReport> {
-  const [token, speaker] = [await tokenOf(doors, 'test', '111111'), await tokenOf(doors, 'demo', '111111')];
-  await post(`${doors.api}/rooms`, { name: ROOM }, speaker);
+  const [token, speaker] = [await tokenOf(urls, 'test', '111111'), await tokenOf(urls, 'demo', '111111')];
+  await post(`${urls.api}/rooms`, { name: ROOM }, speaker);
   const join = async (as: string): Promise<RawClient> => {
     const client = new RawClient(gateway);
     await client.hello(as, { room: ROOM });

@@ -43,13 +43,13 @@ describe('a cluster with mutual TLS and traces', () => {
 
   const isReady = async (server: RunningServer): Promise<boolean> =>
     (await fetch(`http://${server.up['admin']}/readyz`)).ok;
-  const doorsOf = (api: RunningServer) => ({ api: `http://${api.up['http']}`, ipconf: '' });
+  const urlsOf = (api: RunningServer) => ({ api: `http://${api.up['http']}`, ipconf: '' });
 
   test('api: with its certificate it gets through, and its span is the parent of the one of state', async () => {
     {
       await using api = await startServer('api', { ...env, ...tls('api') });
       await eventually('api is ready', () => isReady(api));
-      await signup(doorsOf(api), 'ada');
+      await signup(urlsOf(api), 'ada');
       // Spans are sent at the latest when the process ends in order.
       api.process.child.kill('SIGTERM');
       expect((await api.process.exit()).code).toBe(0);
@@ -72,7 +72,7 @@ describe('a cluster with mutual TLS and traces', () => {
     await using api = await startServer('api', { ...env, ...own() });
     await eventually('api knows of state', () => isReady(api));
     const before = state.process.stderr.length;
-    await expect(signup(doorsOf(api), 'eve')).rejects.toThrow('503');
+    await expect(signup(urlsOf(api), 'eve')).rejects.toThrow('503');
     await state.process.until(
       ({ stderr }) => (/refused: not one|TLS handshake failed/.test(stderr.slice(before)) ? true : undefined),
       'a line about it',

@@ -2,10 +2,10 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pg from 'pg';
-import { type Doors, type RunningServer, startServer } from './gochat.ts';
+import { type SystemUrls, type RunningServer, startServer } from './gochat.ts';
 import { eventually } from './eventually.ts';
 
-export interface Cluster extends Doors, AsyncDisposable {
+export interface Cluster extends SystemUrls, AsyncDisposable {
   readonly env: Record<string, string>;
   readonly gateways: readonly RunningServer[];
   readonly states: readonly RunningServer[];
@@ -118,10 +118,13 @@ export async function startCluster(
 }
 
 /** An ipconf that passes on the real one's answer with one gateway only, to choose where a client goes. */
-export async function pinned(doors: Doors, gateway: RunningServer): Promise<Doors & AsyncDisposable> {
+export async function pinned(
+  urls: SystemUrls,
+  gateway: RunningServer,
+): Promise<SystemUrls & AsyncDisposable> {
   const port = Number(gateway.up['tcp']?.split(':').at(-1));
   const server = createServer((_, response) => {
-    void fetch(`${doors.ipconf}/ip/list`)
+    void fetch(`${urls.ipconf}/ip/list`)
       .then(async (answer) => {
         const body = (await answer.json()) as { data?: { port: number }[] };
         const data = body.data?.filter((entry) => entry.port === port) ?? [];
@@ -132,7 +135,7 @@ export async function pinned(doors: Doors, gateway: RunningServer): Promise<Door
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    api: doors.api,
+    api: urls.api,
     ipconf: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();

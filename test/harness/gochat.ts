@@ -130,7 +130,7 @@ export async function startServer(
 }
 
 /** The addresses of a system that runs. */
-export interface Doors {
+export interface SystemUrls {
   readonly ipconf: string;
   readonly api: string;
 }
@@ -140,7 +140,7 @@ export async function startUp(
   dataDir: string,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
-): Promise<Doors & { process: Gochat; gateway: string; admin: string } & AsyncDisposable> {
+): Promise<SystemUrls & { process: Gochat; gateway: string; admin: string } & AsyncDisposable> {
   const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
   // Flags would win over a file.
   const workers = args.includes('--config') ? [] : ['--workers', '2'];
@@ -170,8 +170,8 @@ export async function startUp(
 }
 
 /** Makes an account; the password is the name and "-secret". */
-export async function signup(doors: Doors, name: string): Promise<void> {
-  const response = await fetch(`${doors.api}/auth/signup`, {
+export async function signup(urls: SystemUrls, name: string): Promise<void> {
+  const response = await fetch(`${urls.api}/auth/signup`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ name, password: `${name}-secret` }),
@@ -184,9 +184,9 @@ export class Client extends Gochat {
   readonly #events: Json[] = [];
   #parsed = 0;
 
-  constructor(doors: Doors, user: string, password = `${user}-secret`, more: readonly string[] = []) {
+  constructor(urls: SystemUrls, user: string, password = `${user}-secret`, more: readonly string[] = []) {
     super(
-      ['client', '--plain', '--json', '--user', user, '--ipconf', doors.ipconf, '--api', doors.api, ...more],
+      ['client', '--plain', '--json', '--user', user, '--ipconf', urls.ipconf, '--api', urls.api, ...more],
       { GOCHAT_PASSWORD: password },
     );
   }

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Close, encodeFrame, FrameParser, framePayload, FrameType, Hello } from '../../proto/client.ts';
-import type { Doors } from './gochat.ts';
+import type { SystemUrls } from './gochat.ts';
 
 /** A raw connection that gathers the frames it is sent. */
 export class RawClient implements AsyncDisposable {
@@ -61,8 +61,8 @@ export function helloFrame(fields: Partial<Hello>): Uint8Array {
 }
 
 /** Logs in over HTTP and returns the token. */
-export async function tokenOf(doors: Doors, name: string, password: string): Promise<string> {
-  const response = await fetch(`${doors.api}/auth/login`, {
+export async function tokenOf(urls: SystemUrls, name: string, password: string): Promise<string> {
+  const response = await fetch(`${urls.api}/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ name, password }),

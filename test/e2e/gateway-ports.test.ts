@@ -11,7 +11,7 @@ const PING = encodeFrame(FrameType.PING, 7, 0n);
 const BALANCER = '127.0.0.9';
 
 function scratch(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'gochat-doors-'));
+  const folder = mkdtempSync(join(tmpdir(), 'gochat-ports-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   return folder;
 }
@@ -26,7 +26,7 @@ function headerFor(address: string): Buffer {
   ]);
 }
 
-test('IPv6 and IPv4 at one door, a balancer that passes addresses on, and limits per address', async () => {
+test('IPv6 and IPv4 on one port, a balancer that passes addresses on, and limits per address', async () => {
   const flags = `--host :: --no-demo --workers 1 --exempt-addresses ::1 --max-connections-per-address 2`;
   await using up = await startUp(scratch(), [...flags.split(' '), '--proxy-protocol', `${BALANCER}/32`]);
   await using cleanup = new AsyncDisposableStack();

@@ -1,4 +1,4 @@
-/** Where the clients of a gateway that drains may go: the other gateways, each as likely as it has room. */
+/** Redirects for the clients of a draining gateway: the other gateways, weighted by their free capacity. */
 import type { Endpoint } from '../../crpc/mod.ts';
 import {
   type ClientAddresses,
@@ -9,28 +9,32 @@ import {
 } from '../../proto/mod.ts';
 
 /** Another gateway, as clients reach it. */
-export interface OtherGateway extends ClientAddresses {
-  /** Part of the clients that is to go there; of all gateways together at most 1. */
+export interface AlternateGateway extends ClientAddresses {
+  /** Share of the clients to send there; the shares of all gateways add up to at most 1. */
   readonly share: number;
 }
 
 interface Candidate {
   readonly endpoint: Endpoint;
-  /** Connections that it may still take. */
+  /** Connections that it can still take. */
   readonly room: number;
 }
 
 /**
- * Shares the clients of a gateway among the others that take clients: those of its zone as far as their room goes, then
- * the rest. Whom nobody has room for is not sent anywhere: ipconf knows more by then.
+ * Divides the clients of a gateway among the other gateways: first those of its zone, up to their free capacity, then
+ * the rest. Clients that fit nowhere get no redirect and ask ipconf.
  *
- * The one best of them would get everybody at once, so all of them are named, in proportion to room times weight, and
- * none beyond its room.
+ * Naming only the best gateway would send everybody there at once. So each gateway gets a share in proportion to its
+ * free capacity times its weight, and never more than its free capacity.
  *
- * @param endpoints what is registered
- * @param here address under which the gateway itself is
+ * @param endpoints the registered gateways
+ * @param here registered address of the draining gateway
  */
-export function otherGateways(endpoints: readonly Endpoint[], here: string, zone: string): OtherGateway[] {
+export function alternateGateways(
+  endpoints: readonly Endpoint[],
+  here: string,
+  zone: string,
+): AlternateGateway[] {
   const clients = Math.max(1, endpoints.find(({ address }) => address === here)?.load['connections'] ?? 0);
   const open = endpoints
     .filter(({ address, load }) => address !== here && load['draining'] !== 1 && load['ready'] !== 0)
@@ -44,12 +48,13 @@ export function otherGateways(endpoints: readonly Endpoint[], here: string, zone
 }
 
 /**
- * Draws one of them by its share, for a client of this transport; undefined: none, or one that does not offer it.
+ * Draws a gateway by share for a client of this transport. Returns undefined if none was drawn or the drawn one does
+ * not offer the transport.
  *
  * @param random in [0, 1)
  */
 export function drawGateway(
-  gateways: readonly OtherGateway[],
+  gateways: readonly AlternateGateway[],
   kind: TransportKind,
   random: () => number = Math.random,
 ): GatewayEndpoint | undefined {
@@ -58,8 +63,8 @@ export function drawGateway(
   return drawn && endpointFor(kind, drawn);
 }
 
-/** Divides a part of the clients. */
-function shareOut(candidates: readonly Candidate[], part: number, clients: number): OtherGateway[] {
+/** Divides a part of the clients among the candidates. */
+function shareOut(candidates: readonly Candidate[], part: number, clients: number): AlternateGateway[] {
   const pullOf = ({ endpoint: { weight }, room }: Candidate): number => room * weight;
   const total = candidates.reduce((sum, candidate) => sum + pullOf(candidate), 0);
   return candidates.flatMap((candidate) => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Endpoint } from '../../crpc/mod.ts';
-import { drawGateway, otherGateways } from './elsewhere.ts';
+import { drawGateway, alternateGateways } from './redirect.ts';
 
 const HERE = 'here:8900';
 
@@ -26,10 +26,10 @@ const here = (connections: number) => endpoint(HERE, { max_connections: 1000, co
 
 /** Who is named for clients of the zone, and with which share. */
 const shares = (endpoints: readonly Endpoint[], zone = '') =>
-  Object.fromEntries(otherGateways(endpoints, HERE, zone).map(({ tcp, share }) => [tcp?.host, share]));
+  Object.fromEntries(alternateGateways(endpoints, HERE, zone).map(({ tcp, share }) => [tcp?.host, share]));
 
 test('gateways that drain, are full or not ready, and the gateway itself: are not named', () => {
-  const found = otherGateways(
+  const found = alternateGateways(
     [
       here(4),
       endpoint('a.example:8900', { max_connections: 10, connections: 4 }),
@@ -48,8 +48,8 @@ test('gateways that drain, are full or not ready, and the gateway itself: are no
 });
 
 test('an address that is none, nobody registered: nobody is named', () => {
-  expect(otherGateways([endpoint('nonsense', { max_connections: 5 })], HERE, '')).toEqual([]);
-  expect(otherGateways([], HERE, '')).toEqual([]);
+  expect(alternateGateways([endpoint('nonsense', { max_connections: 5 })], HERE, '')).toEqual([]);
+  expect(alternateGateways([], HERE, '')).toEqual([]);
 });
 
 test('the own zone: gets everybody while it has room, and no more than it has room for', () => {
@@ -85,7 +85,7 @@ test('weights: twice the weight gets twice as many, but none more than it has ro
 
 test('drawGateway: by the shares; none beyond them', () => {
   const others = [endpoint('a:1', { max_connections: 30 }), endpoint('b:1', { max_connections: 10 })];
-  const gateways = otherGateways([here(80), ...others], HERE, '');
+  const gateways = alternateGateways([here(80), ...others], HERE, '');
   const drawn = Array.from({ length: 80 }, (_, i) => drawGateway(gateways, 'tcp', () => i / 80)?.host);
   expect(['a', 'b', undefined].map((host) => drawn.filter((one) => one === host).length)).toEqual([
     30, 10, 40,
