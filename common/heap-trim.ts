@@ -1,38 +1,37 @@
-/** Gives back the memory that a crowd leaves behind. */
+/** Returns the memory that a burst of logins has left on the heap to the system. */
 import { performance } from 'node:perf_hooks';
 import { heapBytes as ownHeapBytes, type Memory } from './internals/memory.ts';
 
-/** How often it looks. */
-const LOOK_MS = 2000;
-/** A thread that was busy for no more than this part of the time since the last look is calm. */
-const CALM = 0.2;
-/** A heap that has grown by more since the last look has work. */
-const STILL_BYTES = 1024 * 1024;
-/** Looks at which it was calm and its heap still: a crowd may come back after a moment, and needs it then. */
-const CALM_LOOKS = 5;
-/** Heap beyond what the last collection left that is worth another one: some 2,000 logins. */
+/** Interval of the checks. */
+const CHECK_MS = 2000;
+/** Largest event loop utilisation since the last check at which a thread counts as idle. */
+const IDLE_UTILIZATION = 0.2;
+/** Largest growth of the heap since the last check at which a thread counts as idle. */
+const IDLE_GROWTH_BYTES = 1024 * 1024;
+/** Idle checks in a row required before a collection: another burst may need the memory at once. */
+const IDLE_CHECKS = 5;
+/** Growth since the last collection that is worth another one: some 2,000 logins. */
 const MIN_GROWTH_BYTES = 8 * 1024 * 1024;
-/** How many times longer than it took nothing is collected: at most a five-hundredth of the time goes into it. */
-const REST_FACTOR = 500;
-/** Where a calm thread needs the memory again and again, that becomes ever more, up to so many times more. */
-const MAX_PATIENCE = 1024;
+/** Most of the time that may go into collections. */
+const MAX_GC_SHARE = 1 / 500;
+/** Each collection doubles the pause before the next one, up to this factor; a busy thread resets it. */
+const MAX_BACKOFF = 1024;
 
 export interface HeapTrimOptions {
-  /** Returns what V8 holds for objects, in use or not, and what buffers hold beside it, bytes. @default of the calling thread */
+  /** Returns the size of V8's heap, used or not, plus the buffers outside it, bytes. @default of the calling thread */
   readonly heapBytes?: () => number;
-  /** Returns the part of the time since the last call that the thread was busy. @default of its event loop */
+  /** Returns the share of the time since the last call that the thread was busy. @default of its event loop */
   readonly busy?: () => number;
-  /** Monotonic, ms. @default performance.now */
+  /** Returns monotonic time, ms. @default performance.now */
   readonly now?: () => number;
 }
 
 /**
- * Watches the calling thread's heap: once it has grown, and grows no more, and the thread is calm, its garbage is
- * collected and what is free is given back to the system, buffers included, of which the allocator keeps more the more
- * threads have taken them by turns.
+ * Watches the calling thread's heap. Once it has grown and the thread is idle, its garbage is collected and free memory
+ * is returned to the system. That includes freed buffers: the allocator keeps some for each thread that has used them.
  *
- * V8 collects when it needs room, and keeps what it got. What ten thousand logins leave behind would stay resident
- * until the next ten thousand come, which may be never. It stops the thread for some 3 ms per 1,000 connections.
+ * V8 collects when it needs room and keeps what it has. Without this the garbage of ten thousand logins would stay
+ * resident until the next ten thousand. A collection stops the thread for some 3 ms per 1,000 connections.
  */
 export function startHeapTrim(memory: Memory | undefined, options: HeapTrimOptions = {}): void {
   const { heapBytes = ownHeapBytes, busy = ownLoop() } = options;
@@ -41,30 +40,30 @@ export function startHeapTrim(memory: Memory | undefined, options: HeapTrimOptio
   const { collect, release } = memory;
   let left = heapBytes();
   let before = left;
-  let calm = 0;
-  let restUntil = 0;
-  let patience = 1;
+  let idleChecks = 0;
+  let pausedUntil = 0;
+  let backoff = 1;
   let isReleaseDue = false;
   setInterval(() => {
-    // A look later, as buffers are freed behind the collection.
+    // One check later, as buffers are freed after the collection.
     if (isReleaseDue) release?.();
     isReleaseDue = false;
     const heap = heapBytes();
-    const isBusy = busy() > CALM;
-    calm = isBusy || heap - before > STILL_BYTES ? 0 : calm + 1;
+    const isBusy = busy() > IDLE_UTILIZATION;
+    idleChecks = isBusy || heap - before > IDLE_GROWTH_BYTES ? 0 : idleChecks + 1;
     before = heap;
-    // V8 may have given something back by itself.
+    // V8 may have released memory by itself.
     left = Math.min(left, heap);
-    if (isBusy) patience = 1;
+    if (isBusy) backoff = 1;
     const begin = now();
-    if (calm < CALM_LOOKS || begin < restUntil || heap - left < MIN_GROWTH_BYTES) return;
+    if (idleChecks < IDLE_CHECKS || begin < pausedUntil || heap - left < MIN_GROWTH_BYTES) return;
     collect();
     isReleaseDue = true;
     left = heapBytes();
     const end = now();
-    restUntil = end + (end - begin) * REST_FACTOR * patience;
-    patience = Math.min(patience * 2, MAX_PATIENCE);
-  }, LOOK_MS).unref();
+    pausedUntil = end + ((end - begin) / MAX_GC_SHARE) * backoff;
+    backoff = Math.min(backoff * 2, MAX_BACKOFF);
+  }, CHECK_MS).unref();
 }
 
 function ownLoop(): () => number {

@@ -11,11 +11,11 @@ export interface GatewayLimits {
   /** Most connections of the gateway; each worker holds its share. @default 1_000_000 */
   readonly maxConnections: number;
   /**
-   * Bytes that may wait for one client: beyond them it misses what comes and resynchronises when it has read; beyond a
-   * SOFT_PART of them it misses who is typing. @default 256 KiB
+   * Bytes that may be queued for one client. Beyond them messages are dropped, and it resynchronises once it has read;
+   * beyond EPHEMERAL_QUEUE_SHARE of them typing notices are dropped. @default 256 KiB
    */
   readonly maxOutboundBytes: number;
-  /** How long a client may stay that far behind before it is dropped, ms. @default 10_000 */
+  /** How long a client may stay over that bound before it is closed with SLOW_CONSUMER, ms. @default 10_000 */
   readonly slowTimeoutMs: number;
   /** Largest value of a frame's length field that is accepted, bytes. @default 262_144 */
   readonly maxFrameBytes: number;
@@ -25,9 +25,9 @@ export interface GatewayLimits {
   readonly connectsPerSecond: number;
   /** Logins of one address that may fail a minute; each worker allows its share. @default 60 */
   readonly loginFailuresPerMinute: number;
-  /** Frames a second of one account at one worker, SEND_BURST_PART of it at once; beyond it is not read. @default 1_000 */
+  /** Frames a second of one account at one worker, SEND_BURST_SHARE of it at once; beyond it is not read. @default 1_000 */
   readonly framesPerSecond: number;
-  /** Bytes a second of one account at one worker, SEND_BURST_PART of it at once. @default 1 MiB */
+  /** Bytes a second of one account at one worker, SEND_BURST_SHARE of it at once. @default 1 MiB */
   readonly bytesPerSecond: number;
   /** Deadline of a TLS handshake, ms. @default 5_000 */
   readonly tlsTimeoutMs: number;
@@ -93,41 +93,41 @@ export function shareOf(limits: GatewayLimits, workers: number): GatewayLimits {
   };
 }
 
-/** Bytes that may wait for all the slow readers of a worker: a thousand of them at the standard bound. */
-export const MAX_BEHIND_BYTES = 256 * 1024 * 1024;
-/** Above 1 / SOFT_PART of the outbound bound ephemeral frames are left out; below it a slow reader has caught up. */
-export const SOFT_PART = 4;
-/** What an account may send at once of what it may send a second: what a client has under way, and no more. */
-export const SEND_BURST_PART = 1 / 4;
-/** So many logins a second use up what an account may send: a loop of them waits. */
+/** Bytes that may be queued for all slow readers of a worker: a thousand of them at the default bound. */
+export const MAX_SLOW_READER_BYTES = 256 * 1024 * 1024;
+/** Share of the outbound bound above which ephemeral frames are dropped and below which a slow reader has caught up. */
+export const EPHEMERAL_QUEUE_SHARE = 0.25;
+/** Burst of an account as a share of its rate per second: what a client has in flight, and no more. */
+export const SEND_BURST_SHARE = 1 / 4;
+/** Logins per second that use up an account's send budget: a login loop has to wait. */
 export const LOGINS_PER_SECOND = 50;
-/** The same for TYPING, which goes to all members of a conversation; a client sends it every 3 s. */
+/** The same for TYPING, which goes to all members of a conversation. A client sends it every 3 s. */
 export const TYPING_PER_SECOND = 20;
-/** An address may connect at once as often as this time allows: many clients come back together. */
+/** Burst of an address's connects, in seconds of its rate: many clients reconnect together. */
 export const CONNECT_BURST_SECONDS = 10;
-/** The same for failing logins. */
+/** Burst of an address's failed logins, in minutes of its rate. */
 export const LOGIN_BURST_MINUTES = 1;
-/** Addresses without a connection whose rates are remembered; about 300 bytes each. */
+/** Most addresses without a connection whose rates are kept; about 300 bytes each. */
 export const MAX_IDLE_ORIGINS = 16_384;
-/** Clients refused before they had a connection that are told why, a second; the others are cut without a word. */
-export const REFUSALS_TOLD_PER_SECOND = 100;
+/** Refused sockets per second that are told why; the others are reset. */
+export const REFUSALS_EXPLAINED_PER_SECOND = 100;
 
-/** Memory that unfinished frames of all connections of a worker may hold; it fits the largest frame eight times. */
+/** Memory for the unfinished frames of all connections of a worker: eight times the largest frame, bytes. */
 export const MAX_PARTIAL_BYTES = 32 * 1024 * 1024;
 
-/** Largest length field before WELCOME: a HELLO is small, so a stranger cannot make us hold much. */
+/** Largest frame length before WELCOME: a HELLO is small, so an unauthenticated client cannot make us buffer much. */
 export const MAX_HELLO_BYTES = 4096;
-/** A client may ask for an interval from a fraction of the gateway's to a multiple of it. */
+/** A client may ask for a heartbeat interval between 1 / this and this times the gateway's. */
 export const HEARTBEAT_STRETCH = 4;
-/** Intervals are cut by up to this part at random: clients that come at once do not ping at once for ever. */
+/** Intervals are shortened by up to this share at random, so that clients that connect together do not ping together. */
 export const HEARTBEAT_JITTER = 0.1;
-/** Silence of this many heartbeat intervals means that the peer is gone. */
+/** Heartbeat intervals of silence after which the peer counts as gone. */
 export const HEARTBEAT_GRACE = 2.5;
-/** Deadline of the token's check and state's session together, and of joining the room. */
+/** Deadline of the token check and the session claim together, and of joining the room. */
 export const LOGIN_TIMEOUT_MS = 10_000;
-/** How long WELCOME waits for a state node that does not answer ATTACH; it is told of the connection all the same. */
+/** How long WELCOME waits for a state node that does not answer ATTACH. */
 export const ATTACH_TIMEOUT_MS = 200;
-/** How long a connection that was told CLOSE may take to end before it is cut. */
+/** How long a connection may take to end after CLOSE before it is reset. */
 export const CLOSE_LINGER_MS = 2_000;
 /** How long a worker that starts waits for keys and a state node; then it takes clients all the same and says why not. */
 export const SETTLE_MS = 2_000;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SendResult } from '../crpc/mod.ts';
-import { encodeFrame, encodePublishHead, FrameType, LinkKind, NOBODY } from '../proto/mod.ts';
+import { encodeFrame, encodePublishHead, FrameType, LinkKind, NO_CONNECTION } from '../proto/mod.ts';
 import type { TestClient } from './testing/test-client.ts';
 import { FakeLinks, topicRecord } from './testing/test-link.ts';
 import { TestNode } from './testing/test-node.ts';
@@ -121,9 +121,9 @@ describe('topics of a state node', () => {
     const message = encodeFrame(FrameType.MESSAGE, 0, 1n);
     const [before] = state.streams;
     before?.stream.send(topicRecord(1, [...before.attached.keys()]));
-    before?.stream.send(encodePublishHead(1, NOBODY), message);
+    before?.stream.send(encodePublishHead(1, NO_CONNECTION), message);
     for (const client of clients) await client.next(FrameType.MESSAGE);
-    before?.stream.send(encodePublishHead(2, NOBODY), message);
+    before?.stream.send(encodePublishHead(2, NO_CONNECTION), message);
     for (const client of clients) await resync(client);
     await expect.poll(() => [...state.streams].map(({ attached }) => attached.size)).toEqual([2]);
     expect(state.streams).not.toContain(before);

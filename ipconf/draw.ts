@@ -1,4 +1,4 @@
-/** What placement draws: gateways for a client, best first. */
+/** The draws of placement: gateways for a client, best first. */
 import type { Gateway } from './gateway.ts';
 
 export interface Choice {
@@ -6,14 +6,14 @@ export interface Choice {
   readonly score: number;
 }
 
-/** Gateways drawn together; within a tick many clients may be told the same. */
+/** Gateways drawn together; within a tick many clients may get the same draw. */
 export interface Draw {
   readonly choices: readonly Choice[];
-  /** The choices as they stand in an answer; undefined until somebody has written them. */
+  /** The choices as JSON; undefined until they are first written. */
   text: string | undefined;
 }
 
-/** What comes after homes, in any order; the spare one takes the place of a home that is among them. */
-export interface Others extends Draw {
+/** Gateways listed after a home, in any order; the spare replaces a home that is among them. */
+export interface Alternates extends Draw {
   readonly spare: Choice | undefined;
 }

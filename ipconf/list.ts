@@ -1,13 +1,13 @@
-/** The list: turns placements into answers; what all answers of a tick share is written once. */
+/** The answers of `/ip/list`: encodes placements as JSON. The part that all answers of a tick share is encoded once. */
 import { type Answer, errorAnswer, okAnswer } from './answer.ts';
 import type { Fleet, Transport } from './fleet.ts';
 import { backoffHint, Rate, TTL_MS } from './hints.ts';
-import type { Placed, Placement, PlacementRequest } from './placement.ts';
+import type { PlacementResult, Placement, PlacementRequest } from './placement.ts';
 import type { TicketIssuer } from './ticket.ts';
 
-/** When to ask again while there is no gateway: a gateway takes about that long to start. ms. */
+/** Retry hint while there is no gateway: typical start-up time of a gateway, ms. */
 const NO_GATEWAY_RETRY_MS = 2_000;
-/** When to ask again while all gateways are full: people leave by the second. ms. */
+/** Retry hint while all gateways are full: capacity frees up within seconds, ms. */
 const FULL_RETRY_MS = 5_000;
 
 const START = '{"code":"OK","message":"ok","data":';
@@ -32,7 +32,7 @@ export class List {
     return this.#rate.perSecond;
   }
 
-  /** Writes anew what all answers share. */
+  /** Encodes the part that all answers share. */
   tick(now: number): void {
     this.#rate.update(this.#placement.placed, now);
     const { candidates, staleFor, suspicion } = this.#fleet;
@@ -45,16 +45,16 @@ export class List {
     this.#tail = [',', shared.slice(1)].join('');
   }
 
-  /** Answers GET: the gateways for one client; HEAD: the same for nobody. */
-  answer(request: PlacementRequest, isForNobody = false): Answer | Promise<Answer> {
-    const placed = isForNobody ? this.#placement.choose(request) : this.#placement.place(request);
+  /** Answers GET with the gateways for one client. HEAD gets the same, and no client is counted. */
+  answer(request: PlacementRequest, isHead = false): Answer | Promise<Answer> {
+    const placed = isHead ? this.#placement.choose(request) : this.#placement.place(request);
     if (!placed.first) return this.#nothing(request);
     const start = START + write(placed, request.transport);
     if (!this.#tickets || request.uid === '') return okAnswer(start + this.#tail);
     return this.#ticket(request, placed).then((ticket) => okAnswer(start + ticket + this.#tail));
   }
 
-  /** Answers POST: for each of several clients its gateways, or why there is none; if there is none for anyone, that. */
+  /** Answers POST with the gateways, or the error, for each of several clients. If none has a gateway, answers the error. */
   async answerBatch(requests: readonly PlacementRequest[]): Promise<Answer> {
     const results: string[] = [];
     let nothing: Answer | undefined;
@@ -71,7 +71,7 @@ export class List {
     return okAnswer(`{"code":"OK","message":"ok","results":[${results.join()}]${this.#tail}`);
   }
 
-  async #ticket({ uid }: PlacementRequest, placed: Placed): Promise<string> {
+  async #ticket({ uid }: PlacementRequest, placed: PlacementResult): Promise<string> {
     if (!this.#tickets) return '';
     const names = placed.choices.map(({ gateway }) => gateway.address.name);
     return `,"ticket":${JSON.stringify(await this.#tickets.sign(uid, names))}`;
@@ -84,10 +84,10 @@ export class List {
   }
 }
 
-/** Writes what a client is told; the others once for all that are told the same. */
-function write({ home, others }: Placed, transport: Transport): string {
-  others.text ??= others.choices.map(({ gateway, score }) => gateway.text(score, transport)).join();
-  if (!home) return `[${others.text}]`;
+/** Encodes the gateways for a client; alternates are encoded once for all clients that get the same. */
+function write({ home, alternates }: PlacementResult, transport: Transport): string {
+  alternates.text ??= alternates.choices.map(({ gateway, score }) => gateway.text(score, transport)).join();
+  if (!home) return `[${alternates.text}]`;
   const first = home.gateway.text(home.score, transport);
-  return others.text === '' ? `[${first}]` : `[${first},${others.text}]`;
+  return alternates.text === '' ? `[${first}]` : `[${first},${alternates.text}]`;
 }

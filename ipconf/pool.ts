@@ -1,5 +1,5 @@
 /** A pool: gateways that a request may be sent to, drawn at random by the room they have. */
-import type { Others } from './draw.ts';
+import type { Alternates } from './draw.ts';
 import type { Gateway } from './gateway.ts';
 import type { Homes } from './homes.ts';
 
@@ -13,7 +13,7 @@ export class Pool {
   /** Which users belong to which of the gateways; set when somebody first asks. */
   homes: Homes | undefined;
   /** What users whose home is here are told after it, by how many gateways that are. */
-  readonly others: (Others | undefined)[][] = [];
+  readonly alternates: (Alternates | undefined)[][] = [];
 
   constructor(gateways: readonly Gateway[]) {
     this.gateways = gateways;

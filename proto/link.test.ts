@@ -13,7 +13,7 @@ import {
   FRAME_RECORD_HEADER_BYTES,
   link,
   LinkKind,
-  NOBODY,
+  NO_CONNECTION,
   PUBLISH_HEAD_BYTES,
   readU32,
   topicCount,
@@ -34,7 +34,7 @@ describe('records', () => {
     ['DELIVER head', encodeDeliverHead([5, 6]), '100000020000000500000006'],
     ['TOPIC head', encodeTopicHead(0x010203), '16010203'],
     ['PUBLISH head', encodePublishHead(0xffffff, 0xdead_beef), '17ffffffdeadbeef'],
-    ['PUBLISH head for all', encodePublishHead(1, NOBODY), '1700000100000000'],
+    ['PUBLISH head for all', encodePublishHead(1, NO_CONNECTION), '1700000100000000'],
     ['READY', encodeRecord(LinkKind.READY, new Uint8Array(0)), '03'],
     ['a body', encodeRecord(LinkKind.LOGIN, Uint8Array.of(8, 1)), '050801'],
   ])('%s: has its layout', (_, record, hex) => {

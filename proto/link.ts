@@ -60,7 +60,7 @@ export const MAX_TOPICS = 4096;
 export const MAX_TOPIC_CONNS = 1_048_576;
 export const PUBLISH_HEAD_BYTES = 8;
 /** The `except` of a PUBLISH that is for all: connections are numbered from 1. */
-export const NOBODY = 0;
+export const NO_CONNECTION = 0;
 
 /** Builds a record of a kind byte and a protobuf message. */
 export function encodeRecord(kind: LinkKind, body: Uint8Array): Uint8Array {
@@ -131,7 +131,7 @@ export function topicCount(record: Uint8Array): number {
   return (record.length - 4) >> 2;
 }
 
-/** Builds the head of a PUBLISH record; the frame's bytes follow it. @param except a connection, or NOBODY */
+/** Builds the head of a PUBLISH record; the frame's bytes follow it. @param except a connection, or NO_CONNECTION */
 export function encodePublishHead(topic: number, except: number): Uint8Array {
   const head = new Uint8Array(PUBLISH_HEAD_BYTES);
   writeHead(head, LinkKind.PUBLISH, topic);

@@ -1,6 +1,6 @@
 /** How long a lease is sure to live, on clocks of the test's own. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Lease, askedNow } from './lease.ts';
+import { Lease, instantNow } from './lease.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance', 'Date'] });
@@ -11,7 +11,7 @@ afterEach(() => {
 
 describe('Lease', () => {
   test('its end: counted from when it was asked for, and a hundredth sooner than etcd’s', () => {
-    const asked = askedNow();
+    const asked = instantNow();
     vi.advanceTimersByTime(300);
     const lease = new Lease(1n, 10, asked);
     expect(lease.leftMs).toBeCloseTo(9900 - 300);
@@ -20,22 +20,22 @@ describe('Lease', () => {
   });
 
   test('a renewal: counts from when it was sent, however late its answer', () => {
-    const lease = new Lease(1n, 10, askedNow());
+    const lease = new Lease(1n, 10, instantNow());
     vi.advanceTimersByTime(5000);
-    const asked = askedNow();
+    const asked = instantNow();
     vi.advanceTimersByTime(4000);
     lease.renewed(asked);
     expect(lease.leftMs).toBeCloseTo(9900 - 4000);
   });
 
   test('a machine that slept: the wall clock counts, the monotonic one did not', () => {
-    const lease = new Lease(1n, 10, askedNow());
+    const lease = new Lease(1n, 10, instantNow());
     vi.setSystemTime(Date.now() + 20_000);
     expect(lease.leftMs).toBeLessThanOrEqual(0);
   });
 
   test('a wall clock that is set back: does not make it live longer', () => {
-    const lease = new Lease(1n, 10, askedNow());
+    const lease = new Lease(1n, 10, instantNow());
     vi.advanceTimersByTime(8000);
     vi.setSystemTime(Date.now() - 3_600_000);
     expect(lease.leftMs).toBeCloseTo(1900);

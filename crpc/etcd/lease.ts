@@ -1,13 +1,13 @@
-/** A lease in etcd, and how long it is sure to live. */
+/** A lease in etcd and the time for which it is certainly valid. */
 
-/** What clocks may differ in by their speed, as a share of the time measured; NTP corrects by at most 0.0005. */
+/** Most relative difference in speed between two clocks; NTP slews by at most 0.0005. */
 const DRIFT = 0.01;
 
 /**
  * A lease that was granted and is renewed.
  *
- * etcd counts its time from the moment at which a grant or a renewal reaches it, and so not before that was sent. The
- * time from then on is measured here, so that the holder knows of the end no later than etcd and without asking it.
+ * etcd counts from the moment at which a grant or renewal reaches it, so not before it was sent. The time is measured
+ * here from the sending, so that the holder learns of the expiry no later than etcd and without asking.
  */
 export class Lease {
   readonly id: bigint;
@@ -15,34 +15,34 @@ export class Lease {
   #from = 0;
   #wallFrom = 0;
 
-  /** @param asked When the grant was sent. */
-  constructor(id: bigint, ttlSeconds: number, asked: Asked) {
+  /** @param sent When the grant was sent. */
+  constructor(id: bigint, ttlSeconds: number, sent: Instant) {
     this.id = id;
     this.#liveMs = ttlSeconds * 1000 * (1 - DRIFT);
-    this.renewed(asked);
+    this.renewed(sent);
   }
 
-  /** etcd has confirmed what was asked then. */
-  renewed({ at, wallAt }: Asked): void {
+  /** etcd has confirmed the renewal that was sent then. */
+  renewed({ at, wallAt }: Instant): void {
     this.#from = at;
     this.#wallFrom = wallAt;
   }
 
-  /** How long it is sure to live, ms; 0 or less: etcd may have ended it. */
+  /** Time for which the lease is certainly valid, ms; 0 or less: it may have expired. */
   get leftMs(): number {
-    // The monotonic clock stands still while the machine sleeps; the other one can be set back. Not both at once.
+    // The monotonic clock stops while the machine sleeps; the wall clock can be set back. Both at once is unlikely.
     const passed = Math.max(performance.now() - this.#from, Date.now() - this.#wallFrom);
     return this.#liveMs - passed;
   }
 }
 
-/** A moment, by both clocks. */
-export interface Asked {
+/** A moment by both the monotonic and the wall clock. */
+export interface Instant {
   readonly at: number;
   readonly wallAt: number;
 }
 
-/** Returns this moment. */
-export function askedNow(): Asked {
+/** Returns the current moment. */
+export function instantNow(): Instant {
   return { at: performance.now(), wallAt: Date.now() };
 }

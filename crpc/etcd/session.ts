@@ -3,7 +3,7 @@ import { Backoff } from '../backoff.ts';
 import type { Logger } from '../logger.ts';
 import { isLeaseUnknown } from './etcd-client.ts';
 import type { EtcdClient } from './etcd-client.ts';
-import { Lease, askedNow } from './lease.ts';
+import { Lease, instantNow } from './lease.ts';
 
 /** Something that lives as long as the lease. */
 export interface LeasedEntry {
@@ -108,17 +108,17 @@ export class EtcdSession {
   }
 
   async #grant(): Promise<Lease> {
-    const asked = askedNow();
-    return new Lease(await this.#client.grantLease(this.#ttlSeconds), this.#ttlSeconds, asked);
+    const sent = instantNow();
+    return new Lease(await this.#client.grantLease(this.#ttlSeconds), this.#ttlSeconds, sent);
   }
 
   /** Returns whether there is a lease and etcd still has it. */
   async #renew(): Promise<boolean> {
     const lease = await this.#lease;
     if (lease === undefined) return false;
-    const asked = askedNow();
+    const sent = instantNow();
     if (!(await this.#client.renewLease(lease.id))) return false;
-    lease.renewed(asked);
+    lease.renewed(sent);
     return true;
   }
 

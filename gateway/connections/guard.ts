@@ -2,7 +2,7 @@
 import { TokenBucket } from '../../common/mod.ts';
 import { AddressLimits, type Origin } from '../accept/address-limits.ts';
 import type { Connection } from './connection.ts';
-import { type GatewayLimits, REFUSALS_TOLD_PER_SECOND } from '../limits.ts';
+import { type GatewayLimits, REFUSALS_EXPLAINED_PER_SECOND } from '../limits.ts';
 import { type Budget, SendBudgets } from './send-budget.ts';
 import type { Refusal, WorkerStats } from '../supervisor/worker-stats.ts';
 
@@ -11,7 +11,7 @@ export class Guard {
   readonly #budgets: SendBudgets;
   readonly #stats: WorkerStats;
   readonly #told = new TokenBucket(
-    { perSecond: REFUSALS_TOLD_PER_SECOND, burst: REFUSALS_TOLD_PER_SECOND },
+    { perSecond: REFUSALS_EXPLAINED_PER_SECOND, burst: REFUSALS_EXPLAINED_PER_SECOND },
     performance.now(),
   );
 

@@ -3,7 +3,7 @@ import { FrameType } from '../../proto/mod.ts';
 import {
   type GatewayLimits,
   LOGINS_PER_SECOND,
-  SEND_BURST_PART,
+  SEND_BURST_SHARE,
   TYPING_PER_SECOND,
   WHEEL_TICK_MS,
 } from '../limits.ts';
@@ -11,7 +11,7 @@ import {
 /** So many units are a frame or a byte; with it a tick's refill is a whole number. */
 const UNITS = 1000 / WHEEL_TICK_MS;
 /** Of a rate a second so many units are there at most. */
-const FULL = UNITS * SEND_BURST_PART;
+const FULL = UNITS * SEND_BURST_SHARE;
 
 /** An account, as long as it has connections here or owes something. */
 export interface Budget {

@@ -1,6 +1,6 @@
 /** Clients that do not read: they are not read either, miss what comes, and are told so once they have caught up. */
 import { type Connection, Phase } from './connection.ts';
-import { type GatewayLimits, SOFT_PART, WHEEL_TICK_MS } from '../limits.ts';
+import { type GatewayLimits, EPHEMERAL_QUEUE_SHARE, WHEEL_TICK_MS } from '../limits.ts';
 import type { WorkerStats } from '../supervisor/worker-stats.ts';
 
 export interface SlowReadersContext {
@@ -59,7 +59,10 @@ export class SlowReaders {
       const { writableLength } = connection.socket;
       if (connection.phase >= Phase.CLOSING) {
         this.#slow.delete(connection);
-      } else if (writableLength < Math.max(before, 1) && writableLength <= maxOutboundBytes / SOFT_PART) {
+      } else if (
+        writableLength < Math.max(before, 1) &&
+        writableLength <= maxOutboundBytes * EPHEMERAL_QUEUE_SHARE
+      ) {
         // A large frame may be what was too much for one that has little waiting and takes none of it.
         this.#slow.delete(connection);
         connection.slowSince = 0;

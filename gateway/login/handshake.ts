@@ -17,7 +17,7 @@ import type { Deadlines } from '../connections/deadlines.ts';
 import type { Guard } from '../connections/guard.ts';
 import { HEARTBEAT_JITTER, HEARTBEAT_STRETCH } from '../limits.ts';
 import type { StateLink } from '../route/state-link.ts';
-import { Forwarded, type Uplink } from '../route/uplink.ts';
+import type { Uplink } from '../route/uplink.ts';
 
 const DEVICE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 /** Ref of the request to join; a client's own refs begin at 1. */
@@ -255,7 +255,7 @@ export class Handshake {
     const call = { $case: 'joinRoom' as const, joinRoom: { room: login.room } };
     const request = encodeFrame(FrameType.REQUEST, JOIN_REF, 0n, client.Request.encode({ call }).finish());
     login.link = uplink.home(connection.user);
-    if (uplink.forward(connection, request) !== Forwarded.TAKEN)
+    if (typeof uplink.forward(connection, request) === 'string')
       this.#context.close(connection, 'STATE_UNAVAILABLE');
   }
 

@@ -7,7 +7,7 @@ import {
   encodePublishHead,
   FrameType,
   LinkKind,
-  NOBODY,
+  NO_CONNECTION,
 } from '../../proto/mod.ts';
 import { Connection, Phase } from '../connections/connection.ts';
 import { ConnectionTable } from '../connections/connection-table.ts';
@@ -42,7 +42,7 @@ function record(conns: number[], text: string): Uint8Array {
   return Buffer.concat([encodeDeliverHead(conns), Buffer.from(text)]);
 }
 
-function published(topic: number, frame: string | Uint8Array, except = NOBODY): Uint8Array {
+function published(topic: number, frame: string | Uint8Array, except = NO_CONNECTION): Uint8Array {
   return Buffer.concat([encodePublishHead(topic, except), Buffer.from(frame)]);
 }
 
@@ -323,7 +323,11 @@ describe('Fanout', () => {
               return record(push.to.map(connOf), push.text);
             }
             for (const i of meant[push.topic] as number[]) if (i !== push.except) wanted[i] += push.text;
-            return published(push.topic, push.text, push.except === undefined ? NOBODY : connOf(push.except));
+            return published(
+              push.topic,
+              push.text,
+              push.except === undefined ? NO_CONNECTION : connOf(push.except),
+            );
           });
           deliverAll(topics, records);
         }

@@ -3,14 +3,14 @@ import {
   deliverCount,
   isEphemeral,
   LinkKind,
-  NOBODY,
+  NO_CONNECTION,
   PUBLISH_HEAD_BYTES,
   readU32,
   topicCount,
 } from '../../proto/mod.ts';
 import { type Connection, Phase } from '../connections/connection.ts';
 import type { ConnectionTable } from '../connections/connection-table.ts';
-import { type GatewayLimits, SOFT_PART } from '../limits.ts';
+import { type GatewayLimits, EPHEMERAL_QUEUE_SHARE } from '../limits.ts';
 import { TraceRing } from '../route/trace-ring.ts';
 import type { WorkerStats } from '../supervisor/worker-stats.ts';
 import { type Downlink, extend } from './downlink.ts';
@@ -70,21 +70,21 @@ export class Fanout {
     const count = isPublish ? topicCount(named) : deliverCount(named);
     const at = isPublish ? PUBLISH_HEAD_BYTES : 4 + count * 4;
     if (record.length <= at) return 1;
-    const except = isPublish ? readU32(record, 4) : NOBODY;
-    const frame = frameBehind(record, at);
+    const except = isPublish ? readU32(record, 4) : NO_CONNECTION;
+    const frame = frameAfter(record, at);
     if (isEphemeral(frame[4])) {
       this.#deliverEphemeral(named, count, except, frame);
       return 1;
     }
     const only = count === 1 ? this.#table.get(readU32(named, 4)) : undefined;
-    const sockets = except === NOBODY ? count : count - 1;
+    const sockets = except === NO_CONNECTION ? count : count - 1;
     const run = this.#run;
     let list = extend(undefined, frame, this.#traces.delivered(frame, only, sockets));
     run.push(list);
     while (list.bytes <= this.#limits.maxOutboundBytes) {
       const next = records[from + run.length];
       if (next === undefined || next.length <= at || !namesTheSame(record, next, at)) break;
-      const another = frameBehind(next, at);
+      const another = frameAfter(next, at);
       if (isEphemeral(another[4])) break;
       list = extend(list, another, this.#traces.delivered(another, only, sockets));
       run.push(list);
@@ -127,7 +127,7 @@ export class Fanout {
   }
 
   #deliverEphemeral(named: Uint8Array, count: number, except: number, frame: Buffer): void {
-    const soft = this.#limits.maxOutboundBytes / SOFT_PART;
+    const soft = this.#limits.maxOutboundBytes * EPHEMERAL_QUEUE_SHARE;
     for (let i = 0; i < count; i++) {
       const connection = this.#table.get(readU32(named, 4 + i * 4));
       if (connection?.phase !== Phase.LIVE || connection.conn === except) continue;
@@ -215,7 +215,7 @@ export class Fanout {
   }
 }
 
-function frameBehind(record: Uint8Array, at: number): Buffer {
+function frameAfter(record: Uint8Array, at: number): Buffer {
   return Buffer.from(record.buffer, record.byteOffset + at, record.length - at);
 }
 

@@ -23,7 +23,7 @@ import type { Handshake } from '../login/handshake.ts';
 import type { ResyncFence } from './resync-fence.ts';
 import type { Throttle } from '../connections/throttle.ts';
 import type { TraceRing } from './trace-ring.ts';
-import { Forwarded, type Uplink } from './uplink.ts';
+import type { Uplink } from './uplink.ts';
 import type { WorkerStats } from '../supervisor/worker-stats.ts';
 import type { WireFault } from '../wire/ws-wire.ts';
 
@@ -136,12 +136,12 @@ export class Inbound {
     const { uplink, traces } = this.#context;
     const type = frameType(frame);
     const forwarded = uplink.forward(connection, frame);
-    if (forwarded === Forwarded.TAKEN) {
-      if (type === FrameType.SEND) traces.received(connection, frame, uplink.takenBy);
+    if (typeof forwarded !== 'string') {
+      if (type === FrameType.SEND) traces.received(connection, frame, forwarded.node.address);
       return;
     }
     if (hasNoAnswer(type)) return;
-    this.#refuse(connection, frame, forwarded === Forwarded.OVERLOADED ? 'OVERLOADED' : 'STATE_UNAVAILABLE');
+    this.#refuse(connection, frame, forwarded);
     // A later message must not overtake the one that was dropped.
     if (type === FrameType.SEND && connection.fence === Fence.OPEN) this.#context.fence.hold([connection]);
   }

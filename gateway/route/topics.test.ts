@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { encodePublishHead, MAX_TOPIC_CONNS, MAX_TOPICS, NOBODY } from '../../proto/mod.ts';
+import { encodePublishHead, MAX_TOPIC_CONNS, MAX_TOPICS, NO_CONNECTION } from '../../proto/mod.ts';
 import { topicRecord } from '../testing/test-link.ts';
 import { Topics } from './topics.ts';
 
-const publish = (topic: number) => encodePublishHead(topic, NOBODY);
+const publish = (topic: number) => encodePublishHead(topic, NO_CONNECTION);
 
 describe('Topics', () => {
   test('a topic: is what was said last, and another one is not touched', () => {

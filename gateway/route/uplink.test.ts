@@ -11,18 +11,19 @@ import {
   link as wire,
   LinkKind,
   MAX_TOPICS,
-  NOBODY,
+  NO_CONNECTION,
 } from '../../proto/mod.ts';
 import { Connection, Phase } from '../connections/connection.ts';
 import { FakeLinks, topicRecord } from '../testing/test-link.ts';
 import { fakeTransport } from '../testing/test-transport.ts';
-import { Forwarded, Uplink } from './uplink.ts';
+import { StateLink } from './state-link.ts';
+import { Uplink } from './uplink.ts';
 
 const A = { id: 'a', address: 'host-a:1', maxTextBytes: 20_000 };
 const B = { id: 'b', address: 'host-b:1', maxTextBytes: 10_000 };
 
 function publish(topic: number): Uint8Array {
-  return encodePublishHead(topic, NOBODY);
+  return encodePublishHead(topic, NO_CONNECTION);
 }
 
 describe('Uplink', () => {
@@ -118,7 +119,7 @@ describe('Uplink', () => {
       token: 7n,
       unnamedDevice: false,
     });
-    expect(uplink.forward(connections[0] as Connection, frame(1n))).toBe(Forwarded.UNAVAILABLE);
+    expect(uplink.forward(connections[0] as Connection, frame(1n))).toBe('STATE_UNAVAILABLE');
     link.receive(encodeConns(LinkKind.ATTACHED, [1]));
     expect(uplink.readyLinks).toBe(0);
     link.receive(encodeConns(LinkKind.ATTACHED, [2]));
@@ -162,7 +163,7 @@ describe('Uplink', () => {
     const before = [A, B].map(({ address }) => links.get(address).sent.length);
     for (let round = 0; round < 2; round++)
       for (let key = 1n; key <= 64n; key++)
-        expect(uplink.forward(connection, frame(key))).toBe(Forwarded.TAKEN);
+        expect(uplink.forward(connection, frame(key))).toBeInstanceOf(StateLink);
     const [a, b] = [A, B].map(({ address }, i) => links.get(address).sent.slice(before[i]).map(String)) as [
       string[],
       string[],
@@ -199,10 +200,11 @@ describe('Uplink', () => {
     links.get(A.address).end();
     expect(told).toEqual([['ended', 'a'], ['route']]);
     const connection = live(1);
-    for (let key = 1n; key < 20n; key++) expect(uplink.forward(connection, frame(key))).toBe(Forwarded.TAKEN);
+    for (let key = 1n; key < 20n; key++)
+      expect(uplink.forward(connection, frame(key))).toBeInstanceOf(StateLink);
     expect(links.get(B.address).bodies(LinkKind.FRAME)).toHaveLength(19);
     links.get(B.address).end();
-    expect(uplink.forward(connection, frame(1n))).toBe(Forwarded.UNAVAILABLE);
+    expect(uplink.forward(connection, frame(1n))).toBe('STATE_UNAVAILABLE');
     expect(uplink.login(wire.Login.fromPartial({ user: 1n }))).toBeUndefined();
   });
 
@@ -252,7 +254,8 @@ describe('Uplink', () => {
     openAll(A, B);
     const connection = live(1);
     for (const { address } of [A, B]) links.get(address).result = SendResult.BACKPRESSURE;
-    for (let key = 1n; key < 20n; key++) expect(uplink.forward(connection, frame(key))).toBe(Forwarded.TAKEN);
+    for (let key = 1n; key < 20n; key++)
+      expect(uplink.forward(connection, frame(key))).toBeInstanceOf(StateLink);
     expect(uplink.congested).toBe(true);
     links.get(A.address).drain();
     expect(uplink.congested).toBe(true);
@@ -264,7 +267,7 @@ describe('Uplink', () => {
   test('a full queue: OVERLOADED, and it counts as congestion', () => {
     openAll(A);
     links.get(A.address).result = SendResult.CLOSED;
-    expect(uplink.forward(live(1), frame(1n))).toBe(Forwarded.OVERLOADED);
+    expect(uplink.forward(live(1), frame(1n))).toBe('OVERLOADED');
     expect(uplink.congested).toBe(true);
   });
 

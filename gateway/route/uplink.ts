@@ -13,15 +13,8 @@ import {
 import type { Connection } from '../connections/connection.ts';
 import { type OpenLink, StateLink, type StateLinkEvents, type StateNode } from './state-link.ts';
 
-/** What became of a client's frame. */
-export const Forwarded = {
-  TAKEN: 0,
-  /** No state node takes frames. */
-  UNAVAILABLE: 1,
-  /** The node's queue is full: the frame is dropped. */
-  OVERLOADED: 2,
-} as const;
-export type Forwarded = (typeof Forwarded)[keyof typeof Forwarded];
+/** Why a frame was dropped: no state node is ready, or the node's queue is full. */
+export type ForwardError = 'STATE_UNAVAILABLE' | 'OVERLOADED';
 
 export interface UplinkEvents {
   /** Returns all connections; every state node must know those that are attached. */
@@ -53,8 +46,6 @@ export interface UplinkOptions {
 }
 
 export class Uplink implements StateLinkEvents {
-  /** Address of the node that took the last frame. */
-  takenBy = '';
   readonly #options: UplinkOptions;
   readonly #events: UplinkEvents;
   #gateway: number;
@@ -119,16 +110,15 @@ export class Uplink implements StateLinkEvents {
     this.#events.onRouteChange();
   }
 
-  /** Sends a client's frame to the node of its conversation, or of its user where it has no key. */
-  forward(connection: Connection, frame: Uint8Array): Forwarded {
+  /** Sends a client's frame to the node of its conversation, or of its user where it has no key. Returns that node's link. */
+  forward(connection: Connection, frame: Uint8Array): StateLink | ForwardError {
     const hi = readU32(frame, KEY_AT);
     const lo = readU32(frame, KEY_AT + 4);
     const link = hi === 0 && lo === 0 ? this.home(connection.user) : this.#pick(hi, lo);
-    if (link === undefined) return Forwarded.UNAVAILABLE;
+    if (link === undefined) return 'STATE_UNAVAILABLE';
     connection.head ??= encodeFrameHead(connection.conn, connection.round);
-    if (link.send(connection.head, frame) === SendResult.CLOSED) return Forwarded.OVERLOADED;
-    this.takenBy = link.node.address;
-    return Forwarded.TAKEN;
+    if (link.send(connection.head, frame) === SendResult.CLOSED) return 'OVERLOADED';
+    return link;
   }
 
   /** Returns the node of a user. */

@@ -20,7 +20,7 @@ import { Fanout } from '../push/fanout.ts';
 import { Guard } from '../connections/guard.ts';
 import { Handshake, type HandshakeContext } from '../login/handshake.ts';
 import { Inbound } from '../route/inbound.ts';
-import { type GatewayLimits, MAX_BEHIND_BYTES, MAX_PARTIAL_BYTES } from '../limits.ts';
+import { type GatewayLimits, MAX_SLOW_READER_BYTES, MAX_PARTIAL_BYTES } from '../limits.ts';
 import { Listeners } from '../accept/listeners.ts';
 import { PartialFrames } from '../wire/partial-frames.ts';
 import { ResyncFence } from '../route/resync-fence.ts';
@@ -91,7 +91,7 @@ export class WorkerNode {
     });
     this.#slow = new SlowReaders(limits, {
       stats: this.stats,
-      maxBytes: MAX_BEHIND_BYTES,
+      maxBytes: MAX_SLOW_READER_BYTES,
       tick: () => this.#deadlines.tick,
       onCaughtUp: (connection) => {
         this.#resume(connection);

@@ -1,7 +1,7 @@
 /** Fan-out: finds the connections of a conversation's members and pushes each frame once to each gateway stream. */
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { Backoff, GochatError } from '../../common/mod.ts';
-import { encodeDeliverHead, NOBODY } from '../../proto/mod.ts';
+import { encodeDeliverHead, NO_CONNECTION } from '../../proto/mod.ts';
 import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { Downlink, Target } from '../session/downlink.ts';
@@ -115,7 +115,7 @@ export class Fanout {
 
   /** Pushes a frame to users, whatever they are members of. */
   announceTo(users: readonly UserId[], frame: Uint8Array): void {
-    for (const target of this.#resolve(packIds(users))) target.link.push(target, frame, NOBODY);
+    for (const target of this.#resolve(packIds(users))) target.link.push(target, frame, NO_CONNECTION);
   }
 
   /** Marks a conversation some of whose pushes are lost: its members resynchronise. */
@@ -151,7 +151,7 @@ export class Fanout {
     this.behind = 0;
     for (const target of targets) {
       const except = senderIn(target, link, conn);
-      const count = target.conns.length - (except === NOBODY ? 0 : 1);
+      const count = target.conns.length - (except === NO_CONNECTION ? 0 : 1);
       if (count === 0) continue;
       if (target.link.push(target, push.frame, except)) deliveries += count;
       else this.behind += count;
@@ -172,7 +172,8 @@ export class Fanout {
     if (entry.members.length / 2 > MAX_EPHEMERAL_MEMBERS || !hasId(entry.members, sender)) return;
     for (const target of this.#targets(entry, from, conn)) {
       const except = senderIn(target, from, conn);
-      if (target.conns.length > 1 || except === NOBODY) target.link.pushEphemeral(target, frame, except);
+      if (target.conns.length > 1 || except === NO_CONNECTION)
+        target.link.pushEphemeral(target, frame, except);
     }
   }
 
@@ -333,9 +334,9 @@ function readers(entry: Entry, seq: number): Uint32Array {
   return entry.members.filter((_, half) => (after[half >> 1] as number) < seq);
 }
 
-/** Returns the connection of a target that must not get what it has sent itself, or NOBODY. */
+/** Returns the connection of a target that must not get what it has sent itself, or NO_CONNECTION. */
 function senderIn({ link, conns }: Target, from: Downlink | undefined, conn: number): number {
-  return link === from && conns.includes(conn) ? conn : NOBODY;
+  return link === from && conns.includes(conn) ? conn : NO_CONNECTION;
 }
 
 function isSame(conns: readonly number[], others: readonly number[]): boolean {

@@ -1,6 +1,6 @@
 /** Writes SENT and MESSAGE frames by hand: both are made for every message. The generated codecs are the reference. */
 import { Buffer } from 'node:buffer';
-import { high, low, split } from '../session/u64.ts';
+import { highOf, lowOf } from '../session/u64.ts';
 import { FrameType, HEADER_BYTES, LENGTH_BYTES, LinkKind, writeU32 } from '../../proto/mod.ts';
 
 /** Head of a DELIVER record to one connection. */
@@ -37,8 +37,8 @@ export interface MessageFields {
 
 /** Builds the whole DELIVER record of a SENT frame for its sender. */
 export function encodeSentRecord(sent: SentFields): Uint8Array {
-  split(sent.id);
-  const [idLow, idHigh] = [low(), high()];
+  const idLow = lowOf(sent.id);
+  const idHigh = highOf(sent.id);
   const payload =
     stringSize(sent.clientMsgIdBytes) +
     (1 + varintSize(sent.seq)) +
@@ -66,10 +66,10 @@ export function encodeSentRecord(sent: SentFields): Uint8Array {
 
 /** Builds a MESSAGE frame. */
 export function encodeMessageFrame(message: MessageFields): Uint8Array {
-  split(message.id);
-  const [idLow, idHigh] = [low(), high()];
-  split(message.sender);
-  const [senderLow, senderHigh] = [low(), high()];
+  const idLow = lowOf(message.id);
+  const idHigh = highOf(message.id);
+  const senderLow = lowOf(message.sender);
+  const senderHigh = highOf(message.sender);
   const payload =
     1 +
     varintSize(message.seq) +
@@ -118,9 +118,8 @@ function writeHeader(
   into[start + 5] = 0;
   into[start + 6] = ref >>> 8;
   into[start + 7] = ref;
-  split(key);
-  writeU32(into, start + 8, high());
-  writeU32(into, start + 12, low());
+  writeU32(into, start + 8, highOf(key));
+  writeU32(into, start + 12, lowOf(key));
   return start + HEADER_BYTES;
 }
 

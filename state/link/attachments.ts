@@ -4,7 +4,7 @@ import { encodeConns, encodeRecord, link as wire, LinkKind } from '../../proto/m
 import type { Downlink } from '../session/downlink.ts';
 import type { Attachment } from '../session/location-map.ts';
 import type { SessionEvent } from '../explain/session-log.ts';
-import { holdName } from '../session/sessions.ts';
+import { claimKey } from '../session/sessions.ts';
 import type { LinkContext } from './link-context.ts';
 
 /** Connections forgotten at once; it takes some 5 ms. */
@@ -81,7 +81,7 @@ export class Attachments {
     if (result.errorCode === '') {
       const { epoch } = result;
       const user = login.user as UserId;
-      const device = holdName(login);
+      const device = claimKey(login);
       if (!isHere) {
         this.#context.sessions.release({ user, device, epoch });
         return;

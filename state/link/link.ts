@@ -20,14 +20,14 @@ import type { LinkContext } from './link-context.ts';
 import { listHead, Topics } from './topics.ts';
 import { TraceQueries } from '../explain/trace-queries.ts';
 
-/** Of what may wait for a worker, who is typing may take one part in so many. */
-const EPHEMERAL_PART = 4;
+/** Share of the queue of a stream above which ephemeral frames are dropped. */
+const EPHEMERAL_QUEUE_SHARE = 0.25;
 
 /**
  * Handles one stream of records.
  *
- * A record that cannot be read is a fault of the worker, not of a client: the stream is ended, upon which the worker
- * opens another one and makes its connections resynchronise.
+ * A record that does not parse is a fault of the worker, not of a client. The stream is ended; the worker opens another
+ * one and makes its connections resynchronise.
  */
 export class Link implements Downlink, BatchStreamHandler {
   readonly index: number;
@@ -105,7 +105,7 @@ export class Link implements Downlink, BatchStreamHandler {
   }
 
   pushEphemeral(target: Target, frame: Uint8Array, except: number): void {
-    if (!this.#ended && this.#stream.queuedBytes <= this.#context.limits.pushBytes / EPHEMERAL_PART)
+    if (!this.#ended && this.#stream.queuedBytes <= this.#context.limits.pushBytes * EPHEMERAL_QUEUE_SHARE)
       this.#sent(this.#stream.send(listHead(target, except), frame));
   }
 

@@ -8,7 +8,7 @@ import {
   encodeFrame,
   FrameType,
   LinkKind,
-  NOBODY,
+  NO_CONNECTION,
   readU32,
   topicOf,
 } from '../../proto/mod.ts';
@@ -54,7 +54,7 @@ describe('Topics', () => {
     return { link: {} as Downlink, conns, head: encodeDeliverHead(conns), kept, topic: 0 };
   }
 
-  function head(topics: Topics, to: Target, except = NOBODY): string {
+  function head(topics: Topics, to: Target, except = NO_CONNECTION): string {
     return pushes([topics.head(to, except)]).join();
   }
 
@@ -70,7 +70,7 @@ describe('Topics', () => {
   test('few connections, or a target that is not kept: a list, without whom it is not for', () => {
     const topics = make();
     const few = target(TOPIC_FROM - 1);
-    expect(topics.head(few, NOBODY)).toBe(few.head);
+    expect(topics.head(few, NO_CONNECTION)).toBe(few.head);
     expect(topics.head(few, 5)).toEqual(encodeDeliverHead(few.conns.filter((conn) => conn !== 5)));
     expect(head(topics, target(TOPIC_FROM, false))).toBe(`list of ${TOPIC_FROM}`);
     expect(sent).toEqual([]);
@@ -123,7 +123,7 @@ describe('Topics', () => {
           const targets = sizes.map((size) => target(size));
           for (const which of order) {
             const to = targets[which % targets.length] as Target;
-            expect(defined.get(topicOf(topics.head(to, NOBODY)))).toEqual(to.conns);
+            expect(defined.get(topicOf(topics.head(to, NO_CONNECTION)))).toEqual(to.conns);
           }
         },
       ),

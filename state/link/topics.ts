@@ -5,7 +5,7 @@ import {
   LinkKind,
   MAX_TOPIC_CONNS,
   MAX_TOPICS,
-  NOBODY,
+  NO_CONNECTION,
   writeU32,
 } from '../../proto/mod.ts';
 import type { Target } from '../session/downlink.ts';
@@ -79,7 +79,7 @@ const NO_CONNS = new Uint8Array(0);
 
 /** Returns the head of a DELIVER record to a target's connections save `except`. */
 export function listHead({ conns, head }: Target, except: number): Uint8Array {
-  const at = except === NOBODY ? -1 : conns.indexOf(except);
+  const at = except === NO_CONNECTION ? -1 : conns.indexOf(except);
   if (at < 0) return head;
   const without = new Uint8Array(head.length - 4);
   const cut = 4 + at * 4;

@@ -42,7 +42,7 @@ export interface Downlink {
   readonly fences: Map<number, number>;
   /**
    * Pushes a frame to the connections of a target of this link, save one of them. Returns false where it is left out, as
-   * the worker is behind: the connections are marked. @param except NOBODY: to all
+   * the worker is behind: the connections are marked. @param except NO_CONNECTION: to all
    */
   push(target: Target, frame: Uint8Array, except: number): boolean;
   /** Pushes like `push` where the worker keeps up, else leaves it out without a mark. */

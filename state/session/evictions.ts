@@ -56,13 +56,13 @@ export interface EvictionsOptions {
  */
 export class Evictions {
   readonly #options: EvictionsOptions;
-  /** In the order in which they came; with the time of this process at which they may go. */
+  /** In order of arrival, each with the time on this process's clock at which it expires. */
   #known: { readonly eviction: Eviction; readonly expiresMs: number }[] = [];
   readonly #byUser = new Map<UserId, Eviction[]>();
-  /** The newest order that the hot state answered: later ones of other nodes are still to be asked for. */
+  /** Time of the newest order read from the hot state; the next poll starts from it. */
   #cursorUs = 0;
-  /** The hot state need not know the order at the cursor: there is none, or its time is over there. */
-  #isCursorOver = true;
+  /** Whether the hot state may no longer have the order at the cursor: there is none, or it has expired there. */
+  #isCursorExpired = true;
   #ready = false;
   #isLoaded = false;
   #failing = false;
@@ -187,22 +187,22 @@ export class Evictions {
     this.#isLoaded = true;
   }
 
-  /** Takes a page of what is new in. */
+  /** Reads and applies a page of new orders. */
   async #next(): Promise<readonly Eviction[]> {
     const { hot } = this.#options;
     const page = await hot.evictions(this.#cursorUs);
-    // The page should have begun with what was asked for.
-    if (page[0]?.atUs !== this.#cursorUs && !this.#isCursorOver) await this.#restore();
+    // The page should begin with the order at the cursor.
+    if (page[0]?.atUs !== this.#cursorUs && !this.#isCursorExpired) await this.#restore();
     for (const eviction of page) this.#take(eviction);
     const last = page.at(-1);
     if (last !== undefined) {
       this.#cursorUs = last.atUs;
-      this.#isCursorOver = false;
+      this.#isCursorExpired = false;
     }
     return page;
   }
 
-  /** Puts all that is known back. Who learned of an order late remembers it for longer than the hot state does. */
+  /** Writes all known orders back. A node that learned of an order late keeps it longer than the hot state does. */
   async #restore(): Promise<void> {
     const { hot, ttlMs, logger } = this.#options;
     const known = this.#known.map(({ eviction }) => eviction);
@@ -210,7 +210,7 @@ export class Evictions {
     for (let at = 0; at < known.length; at += MAX_EVICTIONS_PAGE)
       lost += await hot.restoreEvictions(known.slice(at, at + MAX_EVICTIONS_PAGE), ttlMs);
     if (lost > 0) logger.warn({ evictions: lost }, 'the hot state had lost evictions: they are back');
-    else this.#isCursorOver = true;
+    else this.#isCursorExpired = true;
   }
 
   #take(eviction: Eviction): void {

@@ -1,7 +1,7 @@
 /** The location map: which connections each user has, on which gateway stream, as told by the workers that hold them. */
 import type { SessionId, UserId } from '../../common/mod.ts';
 import { SlotIndex } from './slot-index.ts';
-import { high, LOW, low, split } from './u64.ts';
+import { highOf, LOW, lowOf } from './u64.ts';
 
 const NONE = -1;
 const MIN_SLOTS = 64;
@@ -152,8 +152,8 @@ export class LocationMap<Stream> {
   attach(index: number, a: Attachment): readonly Replaced<Stream>[] {
     const known = this.slotOf(index, a.conn);
     if (known !== NONE) this.#remove(known);
-    split(a.user);
-    const [userLow, userHigh] = [low(), high()];
+    const userLow = lowOf(a.user);
+    const userHigh = highOf(a.user);
     let replaced: Replaced<Stream>[] | undefined;
     if (!a.unnamed) {
       let slot = this.#byUser.get(userLow, userHigh);
@@ -238,14 +238,16 @@ export class LocationMap<Stream> {
 
   /** Returns whether a user has a connection anywhere. */
   isOnline(user: UserId): boolean {
-    split(user);
-    return this.#byUser.get(low(), high()) !== NONE;
+    return this.#byUser.get(lowOf(user), highOf(user)) !== NONE;
   }
 
   /** Returns whether a user has a connection of a device. @param device empty for an unnamed one */
   hasDevice(user: UserId, device: string): boolean {
-    split(user);
-    for (let slot = this.#byUser.get(low(), high()); slot !== NONE; slot = this.#next[slot] as number)
+    for (
+      let slot = this.#byUser.get(lowOf(user), highOf(user));
+      slot !== NONE;
+      slot = this.#next[slot] as number
+    )
       if (this.callerAt(slot).device === device) return true;
     return false;
   }
@@ -253,8 +255,11 @@ export class LocationMap<Stream> {
   /** Returns the connections of a user. */
   connectionsOf(user: UserId): Located<Stream>[] {
     const found: Located<Stream>[] = [];
-    split(user);
-    for (let slot = this.#byUser.get(low(), high()); slot !== NONE; slot = this.#next[slot] as number)
+    for (
+      let slot = this.#byUser.get(lowOf(user), highOf(user));
+      slot !== NONE;
+      slot = this.#next[slot] as number
+    )
       found.push(this.#located(slot));
     return found;
   }

@@ -12,17 +12,17 @@ import type { Claim, HotState } from '../hot/hot-state.ts';
 import type { StateLimits } from '../limits.ts';
 import type { Evictions } from './evictions.ts';
 
-/** What the hot state is asked at once: its deadline is meant for a call, not for the queue that a crowd makes of it. */
+/** Most claims in flight: the deadline of a hot-state call must not include the queue of a reconnect storm. */
 const MAX_CLAIMS_IN_FLIGHT = 64;
 const MAX_RELEASES_IN_FLIGHT = 64;
-/** Beyond it releases are left out: the session stays resumable and the next login takes the device over. */
+/** Beyond it releases are dropped: the session stays resumable, and the next login takes the device over. */
 const MAX_RELEASES_WAITING = 100_000;
 const HOT_RETRY_MS = 1000;
 const OVERLOADED_RETRY_MS = 500;
 const DRAINING_RETRY_MS = 100;
 
-/** The hold of one connection. */
-export interface Hold {
+/** The claim of one connection on its device. */
+export interface DeviceClaim {
   readonly user: UserId;
   readonly device: string;
   readonly epoch: bigint;
@@ -40,9 +40,9 @@ export interface SessionsOptions {
 /** Claims and releases sessions. */
 export class Sessions {
   readonly #options: SessionsOptions;
-  /** Logins that are not answered. */
+  /** Logins in progress. */
   #logins = 0;
-  /** As bounded as the logins are. */
+  /** Bounded by the bound of the logins. */
   readonly #claims = new TaskQueue(MAX_CLAIMS_IN_FLIGHT);
   readonly #releases = new TaskQueue(MAX_RELEASES_IN_FLIGHT);
   #draining = false;
@@ -51,7 +51,7 @@ export class Sessions {
     this.#options = options;
   }
 
-  /** Claims the device for a connection. Never rejects: what went wrong is in the result. */
+  /** Claims the device for a connection. Never rejects: the result carries the error. */
   async login(login: link.Login): Promise<link.LoginResult> {
     if (this.#draining) return refusal(login.conn, 'SERVER_DRAINING', DRAINING_RETRY_MS);
     if (this.#logins >= this.#options.limits.logins) {
@@ -61,7 +61,7 @@ export class Sessions {
     try {
       const { evictions } = this.#options;
       if (!evictions.ready) await evictions.poll();
-      // Without the orders nobody can tell whether the token still holds.
+      // Without the evictions it is unknown whether the token is still valid.
       if (!evictions.ready) return refusal(login.conn, 'HOT_UNAVAILABLE', HOT_RETRY_MS);
       const refused = evictions.refusal(login.user as UserId, login.token);
       if (refused !== undefined) return refusal(login.conn, refused, 0);
@@ -76,7 +76,7 @@ export class Sessions {
       };
     } catch (cause) {
       const error = GochatError.from(cause);
-      // The client has come again since.
+      // The client has logged in again since.
       if (error.code !== 'SESSION_REPLACED')
         this.#options.logger.warn({ err: error, code: error.code }, 'login failed');
       return refusal(login.conn, error.code, error.retryAfterMs ?? HOT_RETRY_MS);
@@ -85,15 +85,15 @@ export class Sessions {
     }
   }
 
-  /** Ends a hold; the session can be resumed during the grace period. */
-  release(hold: Hold): void {
+  /** Releases a claim; the session can be resumed during the grace period. */
+  release(claim: DeviceClaim): void {
     if (this.#releases.waiting >= MAX_RELEASES_WAITING) return;
     const { hot, limits, logger } = this.#options;
     this.#releases.add(async () => {
       try {
-        await hot.release(hold.user, hold.device, hold.epoch, limits.sessionGraceMs);
+        await hot.release(claim.user, claim.device, claim.epoch, limits.sessionGraceMs);
       } catch (error) {
-        // The hold then lasts until the next login of the device, which is harmless.
+        // The claim then lasts until the next login of the device, which is harmless.
         logger.debug({ err: error }, 'release failed');
       }
     });
@@ -109,7 +109,7 @@ export class Sessions {
     const claim = async () =>
       hot.claim(
         login.user as UserId,
-        holdName(login),
+        claimKey(login),
         nextSession(),
         login.resumeSession === 0n ? undefined : (login.resumeSession as SessionId),
         evictions.newest(login.user as UserId),
@@ -121,8 +121,8 @@ export class Sessions {
   }
 }
 
-/** The name under which a connection holds its device; an unnamed one is its own device. */
-export function holdName(login: link.Login): string {
+/** Returns the key under which a connection claims its device; an unnamed connection is a device of its own. */
+export function claimKey(login: link.Login): string {
   return login.device === '' ? `~${login.connection}` : login.device;
 }
 

@@ -1,34 +1,31 @@
-/** Takes 64-bit ids apart and puts them together without making further BigInts. */
+/** 64-bit ids as pairs of 32-bit halves, without allocating BigInts. */
 
 const wide = new BigUint64Array(1);
 const halves = new Uint32Array(wide.buffer);
 
-/** Which half of a 64-bit number comes first in memory: 0, the low one, but for a few machines. */
+/** Index of the low half of a 64-bit number in memory: 0 on little-endian machines. */
 export const LOW = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1 ? 0 : 1;
 
-/** Puts an id where `low` and `high` read it; both must be read before the next call of anything here. */
-export function split(value: bigint): void {
-  wide[0] = value;
-}
-
-/** The lower 32 bits of the id that was split last. */
-export function low(): number {
+/** Returns the lower 32 bits of an id. */
+export function lowOf(id: bigint): number {
+  wide[0] = id;
   return halves[LOW] as number;
 }
 
-/** The upper 32 bits of it. */
-export function high(): number {
+/** Returns the upper 32 bits of an id. */
+export function highOf(id: bigint): number {
+  wide[0] = id;
   return halves[1 - LOW] as number;
 }
 
-/** Makes an id of its halves. */
+/** Returns the id with these halves. */
 export function join(high: number, low: number): bigint {
   halves[LOW] = low;
   halves[1 - LOW] = high;
   return wide[0] as bigint;
 }
 
-/** Returns whether packed ids (packIds) hold an id, by looking at each. */
+/** Returns whether packed ids (packIds) contain an id. Linear. */
 export function hasId(packed: Uint32Array, id: bigint): boolean {
   wide[0] = id;
   const [first, second] = halves;
@@ -36,7 +33,7 @@ export function hasId(packed: Uint32Array, id: bigint): boolean {
   return false;
 }
 
-/** Packs ids into halves, two numbers each in the order of memory. */
+/** Packs ids into pairs of halves in memory order. */
 export function packIds(ids: readonly bigint[]): Uint32Array {
   const packed = new BigUint64Array(ids.length);
   for (let i = 0; i < ids.length; i++) packed[i] = ids[i] as bigint;

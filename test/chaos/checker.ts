@@ -60,7 +60,7 @@ export class Checker {
   #deliveries = 0;
   #reconnects = 0;
   #converged: EntryOf<'converged'> | undefined;
-  #calm: EntryOf<'calm'> | undefined;
+  #quiescent: EntryOf<'quiescent'> | undefined;
 
   /** Takes the next entry; those of one client and of its device come in their order. */
   add(entry: Entry): void {
@@ -131,8 +131,8 @@ export class Checker {
       case 'converged':
         this.#converged = entry;
         break;
-      case 'calm':
-        this.#calm = entry;
+      case 'quiescent':
+        this.#quiescent = entry;
         break;
     }
   }
@@ -157,15 +157,15 @@ export class Checker {
       headOf: ({ group, user }, conversation) =>
         Math.max(this.#head(group, conversation), this.#head(`${user}/`, conversation)),
       isStored: ({ group, started }, conversation) => this.#cursors.isStored(group, conversation, started),
-      calm: this.#calmTalk(),
+      quiescent: this.#quiescentConversations(),
       accuse: (rule, what) => this.#accuse(rule, what),
     });
     for (const view of this.#instances.values()) clients.judge(view);
     this.#judgeOrderOfSenders();
     this.#judgeViews();
     this.#cursors.judgeRead();
-    if (this.#calm !== undefined)
-      this.#cursors.judgeCalm(this.#calm.since, this.#instances.values(), this.#memberships);
+    if (this.#quiescent !== undefined)
+      this.#cursors.judgeQuiescent(this.#quiescent.since, this.#instances.values(), this.#memberships);
     this.#judgeConvergence();
     let messages = 0;
     for (const log of this.#log.values()) messages += log.length;
@@ -216,9 +216,11 @@ export class Checker {
   }
 
   /** The conversations that somebody spoke in when nothing was done to the system any more. */
-  #calmTalk(): { readonly sinceMs: number; readonly conversations: ReadonlySet<string> } | undefined {
-    if (this.#calm === undefined) return undefined;
-    const sinceMs = this.#calm.since;
+  #quiescentConversations():
+    | { readonly sinceMs: number; readonly conversations: ReadonlySet<string> }
+    | undefined {
+    if (this.#quiescent === undefined) return undefined;
+    const sinceMs = this.#quiescent.since;
     const conversations = new Set<string>();
     for (const [text, { at, conversation }] of this.#sends)
       if (at >= sinceMs && this.#byText.has(text)) conversations.add(conversation);

@@ -16,7 +16,7 @@ export interface ClientWorld {
   /** Whether the store knew how far its device had come when it was started. */
   readonly isStored: (view: InstanceView, conversation: string) => boolean;
   /** When nothing was done to the system any more, and what somebody spoke in since. */
-  readonly calm: { readonly sinceMs: number; readonly conversations: ReadonlySet<string> } | undefined;
+  readonly quiescent: { readonly sinceMs: number; readonly conversations: ReadonlySet<string> } | undefined;
   readonly accuse: (rule: string, what: string) => void;
 }
 
@@ -106,17 +106,17 @@ export class ClientJudge {
    */
   #judgeCoverage(view: InstanceView): void {
     const { name, user, conversations, lastUp } = view;
-    const { accuse, calm } = this.#world;
+    const { accuse, quiescent } = this.#world;
     for (const [conversation, log] of this.#world.log) {
       const after = this.#world.memberships.after(user, conversation);
       if (after === undefined || after >= log.length || conversations.has(conversation)) continue;
       const head = this.#world.headOf(view, conversation);
       if (head < log.length) accuse('no loss', `${name}: all of ${conversation} after ${head} is missing`);
       else if (
-        calm !== undefined &&
+        quiescent !== undefined &&
         lastUp !== undefined &&
-        lastUp.at < calm.sinceMs &&
-        calm.conversations.has(conversation)
+        lastUp.at < quiescent.sinceMs &&
+        quiescent.conversations.has(conversation)
       )
         accuse('no loss', `${name} was shown nothing of ${conversation}, others of its user were`);
     }

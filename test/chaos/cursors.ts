@@ -51,7 +51,7 @@ export class Cursors {
    * What clients that live were shown, and said of it, when nothing was done to the system any more, has come to the
    * store. A report has no answer and may be lost with its connection: what was said before proves nothing.
    */
-  judgeCalm(sinceMs: number, instances: Iterable<InstanceView>, memberships: Memberships): void {
+  judgeQuiescent(sinceMs: number, instances: Iterable<InstanceView>, memberships: Memberships): void {
     const read = this.#highest('read');
     for (const [key, seq] of this.#furthest(sinceMs)) {
       const [user, conversation] = key.split(' ') as [string, string];

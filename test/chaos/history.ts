@@ -135,7 +135,7 @@ export type Happening =
   /** Everybody had everything, or the time for it was over. */
   | { readonly kind: 'converged'; readonly ms: number; readonly withinMs: number }
   /** Since then nothing was done to the system, people spoke, and everything had time to arrive. */
-  | { readonly kind: 'calm'; readonly since: number };
+  | { readonly kind: 'quiescent'; readonly since: number };
 
 /** With Unix time in ms. */
 export type Entry = Happening & { readonly at: number };

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { signup } from '../harness/gochat.ts';
-import { calm } from './calm.ts';
+import { quiesce } from './quiesce.ts';
 import { Checker, type Verdict } from './checker.ts';
 import type { Command } from './driver.ts';
 import { DriverProcess } from './driver-process.ts';
@@ -101,7 +101,7 @@ export async function runChaos(options: RunOptions): Promise<Verdict> {
     let expected = await probe.expectation();
     const stuck = await tell({ do: 'converge', expected, deadlineMs: left() });
     history.write({ kind: 'converged', ms: Math.round(performance.now() - healed), withinMs });
-    if (stuck === 0) expected = await calm({ tell, probe, history, deadlineMs: withinMs });
+    if (stuck === 0) expected = await quiesce({ tell, probe, history, deadlineMs: withinMs });
     await tell({ do: 'views', expected });
     await probe.dump();
     await tell({ do: 'end' });

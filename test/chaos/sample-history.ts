@@ -94,7 +94,7 @@ export function good(): Happening[] {
 }
 
 /** The good history, and what ann says when nothing is done to the system any more: four, which bob reads. */
-export function calm(): Happening[] {
+export function quiescentHistory(): Happening[] {
   const history = good();
   const since = history.length;
   return [
@@ -109,7 +109,7 @@ export function calm(): Happening[] {
     { kind: 'log', conversation: ROOM, seq: 4, id: '104', from: 'ann', text: 'four', erased: false },
     { kind: 'view', user: 'ann', conversation: ROOM, seq: 4, id: '104', text: 'four' },
     { kind: 'view', user: 'bob', conversation: ROOM, seq: 4, id: '104', text: 'four' },
-    { kind: 'calm', since },
+    { kind: 'quiescent', since },
   ];
 }
 

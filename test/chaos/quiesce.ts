@@ -5,7 +5,7 @@ import type { History } from './history.ts';
 import type { StoreProbe } from './store-probe.ts';
 import type { Expectation } from './workload.ts';
 
-export interface CalmOptions {
+export interface QuiesceOptions {
   /** Has each process of clients do something; resolves with the sum of their results. */
   readonly tell: (command: Command) => Promise<number>;
   readonly probe: StoreProbe;
@@ -22,7 +22,7 @@ const SETTLE_MS = 5000;
 const POLL_MS = 200;
 
 /** Resolves with what everybody should have been shown. */
-export async function calm(options: CalmOptions): Promise<Expectation> {
+export async function quiesce(options: QuiesceOptions): Promise<Expectation> {
   const { tell, probe, history, deadlineMs } = options;
   const since = Date.now();
   let expected = await probe.expectation();
@@ -33,7 +33,7 @@ export async function calm(options: CalmOptions): Promise<Expectation> {
     if ((await tell({ do: 'converge', expected, deadlineMs })) > 0) return expected;
     if (round >= ROUNDS && (await settle(options, expected))) break;
   }
-  history.write({ kind: 'calm', since });
+  history.write({ kind: 'quiescent', since });
   return expected;
 }
 
@@ -48,7 +48,7 @@ function speakers({ conversations }: Expectation, round: number): Record<string,
 }
 
 /** Waits until the store's cursors are where the clients are; returns whether they are. */
-async function settle({ tell, probe }: CalmOptions, expected: Expectation): Promise<boolean> {
+async function settle({ tell, probe }: QuiesceOptions, expected: Expectation): Promise<boolean> {
   const end = performance.now() + SETTLE_MS;
   do {
     if ((await tell({ do: 'settle', expected, cursors: await probe.noteCursors() })) === 0) return true;

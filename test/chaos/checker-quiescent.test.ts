@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Happening } from './history.ts';
-import { calm, changed, judge, NEW_BOB, ROOM, rules, shown } from './sample-history.ts';
+import { quiescentHistory, changed, judge, NEW_BOB, ROOM, rules, shown } from './sample-history.ts';
 
 describe('when nothing is done to the system any more', () => {
   /** Two unnamed clients of bob, of which the second one was shown nothing. */
@@ -11,7 +11,7 @@ describe('when nothing is done to the system any more', () => {
       { kind: 'up', instance, gateway: 'gateway-0', resumed: false, tokenMs: 0 },
     ];
     const texts = ['one', 'two', 'three'];
-    const history = calm();
+    const history = quiescentHistory();
     history.splice(-1, 0, shown(first, 4, 'four'), {
       kind: 'cursor',
       owner: 'bob/ delivered',
@@ -21,30 +21,30 @@ describe('when nothing is done to the system any more', () => {
     const before = [...of(first), ...of(second), ...texts.map((text, i) => shown(first, i + 1, text))];
     const up: Happening = { kind: 'up', instance: NEW_BOB, gateway: 'gateway-0', resumed: false, tokenMs: 0 };
     return [...history.slice(0, 4), ...before, ...history.slice(4), up].map((entry) =>
-      entry.kind === 'calm' ? { ...entry, since: entry.since + before.length } : entry,
+      entry.kind === 'quiescent' ? { ...entry, since: entry.since + before.length } : entry,
     );
   };
 
   test('what is said is shown, read and stored: no violation', () => {
-    expect(judge(calm()).violations).toEqual([]);
+    expect(judge(quiescentHistory()).violations).toEqual([]);
   });
 
   test('a delivered cursor that stays behind: is found', () => {
-    const behind = changed({ kind: 'cursor', owner: 'ann/phone delivered' }, { seq: 3 }, calm());
+    const behind = changed({ kind: 'cursor', owner: 'ann/phone delivered' }, { seq: 3 }, quiescentHistory());
     expect(rules(behind)).toEqual(['cursors']);
-    expect(rules(changed({ kind: 'cursor', owner: 'ann/phone delivered' }, undefined, calm()))).toEqual([
-      'cursors',
-    ]);
+    expect(
+      rules(changed({ kind: 'cursor', owner: 'ann/phone delivered' }, undefined, quiescentHistory())),
+    ).toEqual(['cursors']);
   });
 
   test('a read cursor that stays behind: is found', () => {
-    expect(rules(changed({ kind: 'cursor', owner: 'bob read since 1' }, { seq: 3 }, calm()))).toEqual([
-      'cursors',
-    ]);
+    expect(
+      rules(changed({ kind: 'cursor', owner: 'bob read since 1' }, { seq: 3 }, quiescentHistory())),
+    ).toEqual(['cursors']);
   });
 
   test('cursors that stayed behind before: no violation', () => {
-    const history = calm().filter(({ kind }) => kind !== 'calm');
+    const history = quiescentHistory().filter(({ kind }) => kind !== 'quiescent');
     const behind = changed({ kind: 'cursor', owner: 'ann/phone delivered' }, undefined, history);
     expect(judge(behind).violations).toEqual([]);
   });
@@ -54,7 +54,7 @@ describe('when nothing is done to the system any more', () => {
   });
 
   test('the same before, or of a client that reconnected meanwhile: no violation', () => {
-    expect(judge(unnamed().filter(({ kind }) => kind !== 'calm')).violations).toEqual([]);
+    expect(judge(unnamed().filter(({ kind }) => kind !== 'quiescent')).violations).toEqual([]);
     const up: Happening = {
       kind: 'up',
       instance: 'bob/2#1',
