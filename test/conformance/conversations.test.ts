@@ -1,0 +1,323 @@
+/** What docs/protocol.md says of conversations: cursors, members, direct ones, HTTP, numbers out of range. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newUser, startSystem, type System } from './system.ts';
+import { type Frame, WireClient } from './wire-client.ts';
+
+let system: System;
+/** Tokens of users that all tests share; each test makes rooms of its own. */
+let annToken: string;
+let bobToken: string;
+let ann: WireClient;
+let bob: WireClient;
+let rooms = 0;
+
+beforeAll(async () => {
+  // Longer than any test: the connections that are shared send no PING.
+  system = await startSystem(['--heartbeat-interval-ms', '600000']);
+  [annToken, bobToken] = [await newUser(system, 'ann'), await newUser(system, 'bob')];
+  ann = await WireClient.hello(system, annToken);
+  bob = await WireClient.hello(system, bobToken, { wire: 'tcp' });
+});
+
+afterAll(() => system[Symbol.asyncDispose]());
+
+/** Makes a room of ann's in which she says the texts. */
+async function roomOf(texts: readonly string[], hidesHistory = false): Promise<{ id: string; name: string }> {
+  const name = `room${++rooms}`;
+  const { id } = conversation(await ann.ask({ create_room: { name, hide_history: hidesHistory } }));
+  for (const text of texts) expect(await ann.say(id, text)).toMatchObject({ type: 'SENT' });
+  return { id: id as string, name };
+}
+
+function conversation(answer: Frame): Frame {
+  expect(answer).toMatchObject({ type: 'RESPONSE', conversation: {} });
+  return answer['conversation'] as Frame;
+}
+
+/** Returns what a sync page has of one conversation: the seqs, or undefined where it is not mentioned. */
+function seqsOf(answer: Frame, id: string): readonly number[] | undefined {
+  const { conversations } = answer['sync'] as { conversations: readonly Frame[] };
+  const part = conversations.find((one) => (one['conversation'] as Frame)['id'] === id);
+  return part && (part['messages'] as readonly Frame[]).map(({ seq }) => Number(seq));
+}
+
+function historyOf(answer: Frame): { readonly seqs: readonly number[]; readonly more: unknown } {
+  const { messages, more } = answer['history'] as { messages: readonly Frame[]; more: unknown };
+  return { seqs: messages.map(({ seq }) => Number(seq)), more };
+}
+
+async function http(method: string, path: string, token: string, body?: unknown): Promise<[number, Frame]> {
+  const response = await fetch(system.api + path, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  return [response.status, (await response.json()) as Frame];
+}
+
+describe('where a conversation begins', () => {
+  test('create: nothing is in it, and MEMBERS_CHANGED comes to each connection of the user, this one too', async () => {
+    await using phone = await WireClient.hello(system, annToken, { device: 'phone' });
+    const answer = conversation(await ann.ask({ create_room: { name: 'fresh' } }));
+    expect(answer).toMatchObject({ last_seq: '0', delivered_seq: '0', unread: '0', owner: true });
+    for (const client of [ann, phone])
+      expect(await client.next('MEMBERS_CHANGED', ({ key }) => key === answer['id'])).toMatchObject({
+        change: 'MEMBER_CHANGE_JOINED',
+        name: 'ann',
+        after_seq: '0',
+      });
+  });
+
+  test('join: the answer has last_seq and no cursor, and a sync that names none begins at the first message', async () => {
+    const { id, name } = await roomOf(['a', 'b', 'c']);
+    const answer = conversation(await bob.ask({ join_room: { room: name } }));
+    expect(answer).toMatchObject({
+      last_seq: '3',
+      delivered_seq: '0',
+      read_seq: '0',
+      unread: '3',
+      owner: false,
+    });
+    expect(seqsOf(await bob.ask({ sync: {} }), id)).toEqual([1, 2, 3]);
+    expect(
+      seqsOf(await bob.ask({ sync: { cursors: [{ conversation: id, seq: '3' }] } }), id),
+    ).toBeUndefined();
+  });
+
+  test('a room that hides its past: the page of a sync begins where the user joined, beyond the cursor too', async () => {
+    const { id, name } = await roomOf(['a', 'b', 'c'], true);
+    const joined = conversation(await bob.ask({ join_room: { room: name } }));
+    expect(joined).toMatchObject({ last_seq: '3', delivered_seq: '0', unread: '0' });
+    await ann.say(id, 'd');
+    const sync = { sync: { cursors: [{ conversation: id, seq: '0' }] } };
+    expect(seqsOf(await bob.ask(sync), id)).toEqual([4]);
+    expect(historyOf(await bob.ask({ get_history: {} }, id))).toEqual({ seqs: [4], more: false });
+    await bob.ask({ leave_room: {} }, id);
+    await ann.say(id, 'e');
+    await bob.ask({ join_room: { room: name } });
+    await ann.say(id, 'f');
+    expect(seqsOf(await bob.ask(sync), id)).toEqual([6]);
+  });
+
+  test('join again: the delivered cursor is that of the earlier stay, what was read is forgotten', async () => {
+    const { id, name } = await roomOf(['a', 'b']);
+    await bob.ask({ join_room: { room: name } });
+    bob.send({ type: 'RECEIPTS', receipts: [{ conversation: id, delivered_seq: '2', read_seq: '2' }] });
+    await expect
+      .poll(async () => conversation(await bob.ask({ get_conversation: {} }, id)))
+      .toMatchObject({ delivered_seq: '2', read_seq: '2', unread: '0' });
+    await bob.ask({ leave_room: {} }, id);
+    expect(conversation(await bob.ask({ join_room: { room: name } }))).toMatchObject({
+      delivered_seq: '2',
+      read_seq: '0',
+      unread: '2',
+    });
+  });
+
+  test('a new named device: begins where the unnamed devices are, not where another named one is', async () => {
+    const { id, name } = await roomOf(['a', 'b', 'c']);
+    await bob.ask({ join_room: { room: name } });
+    await using desk = await WireClient.hello(system, bobToken, { device: 'desk' });
+    const receipts = (seq: string) => ({
+      type: 'RECEIPTS',
+      receipts: [{ conversation: id, delivered_seq: seq }],
+    });
+    const cursor = async (client: WireClient) =>
+      conversation(await client.ask({ get_conversation: {} }, id))['delivered_seq'];
+    desk.send(receipts('3'));
+    await expect.poll(() => cursor(desk)).toBe('3');
+    await using tablet = await WireClient.hello(system, bobToken, { device: 'tablet' });
+    expect(await cursor(tablet)).toBe('0');
+    expect(seqsOf(await tablet.ask({ sync: {} }), id)).toEqual([1, 2, 3]);
+    bob.send(receipts('2'));
+    await expect.poll(() => cursor(bob)).toBe('2');
+    expect([await cursor(tablet), await cursor(desk)]).toEqual(['2', '3']);
+    expect(seqsOf(await tablet.ask({ sync: {} }), id)).toEqual([3]);
+  });
+
+  test('RECEIPTS beyond the last message count up to it; of a conversation without the user they are ignored', async () => {
+    const { id, name } = await roomOf(['a']);
+    const receipts = [{ conversation: id, delivered_seq: '1000', read_seq: '1000' }];
+    bob.send({ type: 'RECEIPTS', ref: 3, receipts });
+    await bob.ask({ join_room: { room: name } });
+    await ann.say(id, 'b');
+    bob.send({ type: 'RECEIPTS', ref: 3, receipts });
+    await expect
+      .poll(async () => conversation(await bob.ask({ get_conversation: {} }, id)))
+      .toMatchObject({ delivered_seq: '2', read_seq: '2' });
+    expect(bob.frames.filter(({ type, ref }) => type === 'NACK' && ref === 3)).toEqual([]);
+  });
+});
+
+describe('who is out of a room', () => {
+  test('reads its history up to the leave, and neither its members nor what comes later', async () => {
+    const { id, name } = await roomOf(['a', 'b']);
+    await bob.ask({ join_room: { room: name } });
+    await bob.ask({ leave_room: {} }, id);
+    await ann.say(id, 'c');
+    expect(historyOf(await bob.ask({ get_history: {} }, id))).toEqual({ seqs: [1, 2], more: false });
+    for (const call of ['get_members', 'get_conversation'])
+      expect(await bob.ask({ [call]: {} }, id)).toMatchObject({ code: 'NOT_A_MEMBER' });
+    const page = await bob.ask({ sync: { cursors: [{ conversation: id, seq: '1' }] } });
+    expect(seqsOf(page, id)).toEqual([2]);
+    expect((page['sync'] as Frame)['gone']).toEqual([
+      { conversation: id, reason: 'MEMBER_CHANGE_LEFT', last_seq: '2' },
+    ]);
+    expect(await bob.ask({ leave_room: {} }, id)).toMatchObject({ done: {} });
+  });
+
+  test('of a deleted room nothing can be read, and a conversation that never was is gone as deleted', async () => {
+    const { id } = await roomOf(['a']);
+    expect(await ann.ask({ delete_room: {} }, id)).toMatchObject({ done: {} });
+    expect(await ann.ask({ get_history: {} }, id)).toMatchObject({ code: 'NOT_A_MEMBER' });
+    const never = '4242';
+    const page = await ann.ask({
+      sync: { cursors: [id, never].map((conversation) => ({ conversation, seq: '1' })) },
+    });
+    expect((page['sync'] as Frame)['gone']).toEqual(
+      expect.arrayContaining([
+        { conversation: id, reason: 'MEMBER_CHANGE_DELETED', last_seq: '0' },
+        { conversation: never, reason: 'MEMBER_CHANGE_DELETED', last_seq: '0' },
+      ]),
+    );
+  });
+});
+
+describe('direct conversations', () => {
+  test('the other user is not told that one was opened: list_conversations names it, a sync only with a message', async () => {
+    const { id } = await roomOf([]);
+    const carol = await newUser(system, 'carol');
+    await using other = await WireClient.hello(system, carol);
+    const opened = conversation(await ann.ask({ open_direct: { user_name: 'carol' } }));
+    const direct = opened['id'] as string;
+    expect(opened).toMatchObject({ kind: 'CONVERSATION_KIND_DIRECT', name: 'carol', last_seq: '0' });
+    expect(seqsOf(await other.ask({ sync: {} }), direct)).toBeUndefined();
+    const list = (await other.ask({ list_conversations: {} }))['conversations'] as Frame;
+    expect(list['conversations']).toEqual([expect.objectContaining({ id: direct, name: 'ann' })]);
+    expect(other.frames).toEqual([]);
+    await ann.say(direct, 'hello');
+    expect(await other.next('MESSAGE')).toMatchObject({ key: direct, seq: '1' });
+    expect(seqsOf(await other.ask({ sync: {} }), direct)).toEqual([1]);
+    expect(conversation(await other.ask({ open_direct: { user_name: 'ann' } }))['id']).toBe(direct);
+    expect(seqsOf(await ann.ask({ sync: {} }), id)).toEqual([]);
+  });
+
+  test('nobody can leave, delete or join one, or remove its other member', async () => {
+    const { id } = conversation(await ann.ask({ open_direct: { user_name: 'bob' } }));
+    for (const call of [{ leave_room: {} }, { delete_room: {} }, { remove_member: { user: 'bob' } }])
+      expect(await ann.ask(call, id as string)).toMatchObject({ code: 'ROOM_NOT_FOUND' });
+    expect(await ann.ask({ join_room: { room: id } })).toMatchObject({ code: 'ROOM_NOT_FOUND' });
+  });
+
+  test('with oneself: has one member, and the other devices get what is said', async () => {
+    await using phone = await WireClient.hello(system, annToken, { device: 'phone' });
+    const { id, name } = conversation(await ann.ask({ open_direct: { user_name: 'ann' } }));
+    expect(name).toBe('ann');
+    expect(await ann.say(id, 'note')).toMatchObject({ type: 'SENT' });
+    expect(await phone.next('MESSAGE')).toMatchObject({ key: id, text: 'note', from: 'ann' });
+    expect((await ann.ask({ get_members: {} }, id as string))['members']).toMatchObject({
+      members: [{ name: 'ann', online: true }],
+    });
+  });
+
+  test("TYPING comes to the other members and to the user's own other devices, not to who sent it", async () => {
+    await using phone = await WireClient.hello(system, annToken, { device: 'phone' });
+    const { id } = conversation(await ann.ask({ open_direct: { user_name: 'bob' } }));
+    ann.send({ type: 'TYPING', key: id });
+    for (const client of [phone, bob])
+      expect(await client.next('TYPING')).toMatchObject({ key: id, name: 'ann', stopped: false });
+    expect(ann.frames.filter(({ type }) => type === 'TYPING')).toEqual([]);
+  });
+});
+
+describe('numbers out of range', () => {
+  const BEYOND_INT64 = '9223372036854775808';
+  const BEYOND_SAFE = '9007199254740992';
+
+  test('an id that no conversation can have: NOT_A_MEMBER, ROOM_NOT_FOUND, or ARGUMENT_INVALID among cursors', async () => {
+    await using client = await WireClient.hello(system, bobToken);
+    for (const key of ['0', BEYOND_INT64, '18446744073709551615']) {
+      for (const call of ['get_history', 'get_members', 'get_conversation'])
+        expect(await client.ask({ [call]: {} }, key)).toMatchObject({ code: 'NOT_A_MEMBER' });
+      for (const call of ['leave_room', 'delete_room'])
+        expect(await client.ask({ [call]: {} }, key)).toMatchObject({ code: 'ROOM_NOT_FOUND' });
+      for (const list of ['cursors', 'pushed'])
+        expect(await client.ask({ sync: { [list]: [{ conversation: key }] } })).toMatchObject({
+          code: 'ARGUMENT_INVALID',
+        });
+      expect(await client.say(key, 'x')).toMatchObject({ code: 'NOT_A_MEMBER' });
+    }
+    expect(await client.ask({ join_room: { room: '99999999999999999999' } })).toMatchObject({
+      code: 'ROOM_NOT_FOUND',
+    });
+    expect((await client.ask({ list_rooms: { after: BEYOND_INT64 } }))['rooms']).toEqual({
+      rooms: [],
+      more: false,
+    });
+  });
+
+  test('a limit or a seq beyond its bound: ARGUMENT_INVALID', async () => {
+    const { id } = await roomOf(['a']);
+    const calls = [
+      { sync: { limit: 1001 } },
+      { sync: { cursors: [{ conversation: id, seq: BEYOND_SAFE }] } },
+      { list_rooms: { limit: 201 } },
+      { get_history: { limit: 201 } },
+      { get_history: { before_seq: BEYOND_SAFE } },
+    ];
+    for (const call of calls) expect(await ann.ask(call, id)).toMatchObject({ code: 'ARGUMENT_INVALID' });
+  });
+
+  test('a seq beyond the last message: history begins at the newest, a sync has nothing', async () => {
+    const { id } = await roomOf(['a', 'b', 'c']);
+    expect(historyOf(await ann.ask({ get_history: { before_seq: '1000', limit: 2 } }, id))).toEqual({
+      seqs: [2, 3],
+      more: true,
+    });
+    expect(historyOf(await ann.ask({ get_history: { before_seq: '1' } }, id))).toEqual({
+      seqs: [],
+      more: false,
+    });
+    expect(
+      seqsOf(await ann.ask({ sync: { cursors: [{ conversation: id, seq: '1000' }] } }), id),
+    ).toBeUndefined();
+  });
+});
+
+describe('rooms over HTTP', () => {
+  test('creates, joins, reads, leaves and deletes; who creates and who joins is told on its connections', async () => {
+    const [created, room] = await http('POST', '/rooms', annToken, { name: 'http' });
+    const id = room['id'] as string;
+    expect(created).toBe(201);
+    expect(await ann.next('MEMBERS_CHANGED', ({ key }) => key === id)).toMatchObject({ name: 'ann' });
+    expect(await http('POST', `/rooms/${id}/join`, bobToken)).toMatchObject([200, { id, last_seq: 0 }]);
+    expect(await bob.next('MEMBERS_CHANGED', ({ key }) => key === id)).toMatchObject({ name: 'bob' });
+    await ann.say(id, 'hello');
+    expect(await http('GET', `/rooms/${id}/messages`, bobToken)).toMatchObject([
+      200,
+      { messages: [{ seq: 1, text: 'hello' }], next_before: null },
+    ]);
+    expect(await http('POST', `/rooms/${id}/leave`, bobToken)).toEqual([200, { status: 'ok' }]);
+    expect(await http('DELETE', `/rooms/${id}`, annToken)).toEqual([200, { status: 'ok' }]);
+    expect(await ann.next('MEMBERS_CHANGED', ({ key, user }) => key === id && user === '0')).toMatchObject({
+      change: 'MEMBER_CHANGE_DELETED',
+    });
+  });
+
+  test('a room is joined by its id, not by its name; a direct conversation can be read by its id', async () => {
+    const { name } = await roomOf([]);
+    expect(await http('POST', `/rooms/${name}/join`, bobToken)).toMatchObject([
+      400,
+      { code: 'ARGUMENT_INVALID' },
+    ]);
+    const { id } = conversation(await ann.ask({ open_direct: { user_name: 'bob' } }));
+    expect(await http('GET', `/rooms/${id as string}`, annToken)).toMatchObject([200, { id, name: 'bob' }]);
+    expect(await http('POST', `/rooms/${id as string}/leave`, annToken)).toMatchObject([
+      404,
+      { code: 'ROOM_NOT_FOUND' },
+    ]);
+  });
+});

@@ -1,0 +1,203 @@
+/** What docs/protocol.md says of frames: on each wire, refs, refusals, the room of HELLO. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newUser, startSystem, type System } from './system.ts';
+import { encode, type Frame, WIRES, WireClient } from './wire-client.ts';
+
+let system: System;
+/** Tokens of users that all tests share; each test makes rooms of its own. */
+let annToken: string;
+let bobToken: string;
+let ann: WireClient;
+let rooms = 0;
+
+beforeAll(async () => {
+  // Longer than any test: the connections that are shared send no PING.
+  system = await startSystem(['--heartbeat-interval-ms', '600000']);
+  [annToken, bobToken] = [await newUser(system, 'ann'), await newUser(system, 'bob')];
+  ann = await WireClient.hello(system, annToken);
+});
+
+afterAll(() => system[Symbol.asyncDispose]());
+
+/** Makes a room of ann's in which she says the texts. */
+async function roomOf(texts: readonly string[], hidesHistory = false): Promise<{ id: string; name: string }> {
+  const name = `room${++rooms}`;
+  const { id } = conversation(await ann.ask({ create_room: { name, hide_history: hidesHistory } }));
+  for (const text of texts) expect(await ann.say(id, text)).toMatchObject({ type: 'SENT' });
+  return { id: id as string, name };
+}
+
+function conversation(answer: Frame): Frame {
+  expect(answer).toMatchObject({ type: 'RESPONSE', conversation: {} });
+  return answer['conversation'] as Frame;
+}
+
+/** Returns what a sync page has of one conversation: the seqs, or undefined where it is not mentioned. */
+function seqsOf(answer: Frame, id: string): readonly number[] | undefined {
+  const { conversations } = answer['sync'] as { conversations: readonly Frame[] };
+  const part = conversations.find((one) => (one['conversation'] as Frame)['id'] === id);
+  return part && (part['messages'] as readonly Frame[]).map(({ seq }) => Number(seq));
+}
+
+function historyOf(answer: Frame): { readonly seqs: readonly number[]; readonly more: unknown } {
+  const { messages, more } = answer['history'] as { messages: readonly Frame[]; more: unknown };
+  return { seqs: messages.map(({ seq }) => Number(seq)), more };
+}
+
+describe.each(WIRES)('on %s', (wire) => {
+  test('a client says hello, sends, receives, synchronises and says goodbye', async () => {
+    await using client = await WireClient.hello(system, bobToken, { wire });
+    expect(client.welcome).toMatchObject({ version: 1, user_name: 'bob', max_frame_bytes: 262_144 });
+    const { id, name } = await roomOf(['before']);
+    conversation(await client.ask({ join_room: { room: name } }));
+    expect(await client.say(id, 'from bob')).toMatchObject({
+      type: 'SENT',
+      key: id,
+      seq: '2',
+      duplicate: false,
+    });
+    await ann.say(id, 'from ann');
+    expect(await client.next('MESSAGE', ({ key }) => key === id)).toMatchObject({ seq: '3', from: 'ann' });
+    expect(seqsOf(await client.ask({ sync: { cursors: [{ conversation: id, seq: '1' }] } }), id)).toEqual([
+      2, 3,
+    ]);
+    client.send({ type: 'CLOSE', code: 'CLIENT_GOODBYE' });
+    expect(await client.ended()).toBe(wire === 'tcp' ? 0 : 1000);
+  });
+
+  test('a ref of 0 is answered like any other, with ref 0', async () => {
+    await using client = await WireClient.hello(system, annToken, { wire });
+    const { id } = await roomOf([]);
+    client.send({ type: 'REQUEST', get_conversation: {}, key: id });
+    expect(await client.answer(0)).toMatchObject({ type: 'RESPONSE' });
+    client.send({ type: 'SEND', key: id, client_msg_id: 'zero', text: 'x' });
+    const sent = await client.next('SENT');
+    expect([sent['ref'] ?? 0, sent['client_msg_id']]).toEqual([0, 'zero']);
+    client.send({ type: 'PING' });
+    expect((await client.next('PONG'))['ref'] ?? 0).toBe(0);
+  });
+
+  test('PING is never refused: PONG has its ref, on a connection that must resynchronise too', async () => {
+    await using client = await WireClient.hello(system, bobToken, { wire });
+    const { id } = await roomOf([]);
+    expect(await client.say(id, 'not a member')).toMatchObject({ code: 'NOT_A_MEMBER' });
+    client.send({ type: 'PING', ref: 65_535 });
+    expect(await client.next('PONG')).toMatchObject({ ref: 65_535 });
+  });
+
+  test('what is sent between HELLO and WELCOME ends the connection', async () => {
+    await using client = await WireClient.open(system, wire);
+    client.send({ type: 'HELLO', version_min: 1, version_max: 1, token: annToken });
+    client.send({ type: 'PING' });
+    expect(await client.next('CLOSE')).toMatchObject({ code: 'HELLO_EXPECTED', retryable: false });
+  });
+});
+
+describe('frames and messages', () => {
+  test('a message of gochat.v1.proto with two frames is refused as a whole, by a NACK with ref and key 0', async () => {
+    await using client = await WireClient.hello(system, annToken, { wire: 'gochat.v1.proto' });
+    const pings = [1, 2].map((ref) => encode({ type: 'PING', ref }));
+    client.sendRaw(Buffer.concat(pings));
+    const { code, ref = 0, key = 0 } = await client.next('NACK');
+    expect([code, ref, key]).toEqual(['FRAME_INVALID', 0, 0]);
+    client.sendRaw(pings[1] as Uint8Array);
+    expect(await client.next('PONG')).toMatchObject({ ref: 2 });
+    expect(client.frames).toEqual([]);
+  });
+
+  test('a message of gochat.v1.json with a list of frames, or two of them, is refused as JSON_INVALID', async () => {
+    const ping = '{"type":"PING","ref":1}';
+    await using client = await WireClient.hello(system, annToken);
+    for (const message of [`[${ping},${ping}]`, ping + ping, '']) {
+      client.sendRaw(message);
+      expect(await client.next('NACK')).toMatchObject({ code: 'JSON_INVALID', retryable: false });
+    }
+    client.sendRaw(ping);
+    expect(await client.next('PONG')).toMatchObject({ ref: 1 });
+    expect(client.frames).toEqual([]);
+  });
+
+  test('on TCP frames may be cut and joined at any byte', async () => {
+    await using client = await WireClient.hello(system, annToken, { wire: 'tcp' });
+    const bytes = Buffer.concat([1, 2, 3].map((ref) => encode({ type: 'PING', ref })));
+    for (const part of [bytes.subarray(0, 3), bytes.subarray(3, 30), bytes.subarray(30)])
+      client.sendRaw(part);
+    for (const ref of [1, 2, 3]) expect(await client.next('PONG')).toMatchObject({ ref });
+  });
+
+  test('a WebSocket ping is answered by a pong with its data', async () => {
+    await using client = await WireClient.hello(system, annToken);
+    const pong = new Promise((resolve) =>
+      client.webSocket?.once('pong', (data: Buffer) => resolve(data.toString())),
+    );
+    client.webSocket?.ping('hey');
+    expect(await pong).toBe('hey');
+  });
+});
+
+describe('NACK', () => {
+  test('of a REQUEST: has its ref and key, and no client_msg_id', async () => {
+    expect(await ann.ask({ get_members: {} }, '12345')).toMatchObject({
+      type: 'NACK',
+      key: '12345',
+      code: 'NOT_A_MEMBER',
+      client_msg_id: '',
+    });
+  });
+
+  test('of a SEND whose client_msg_id could not be read: is known by its ref alone', async () => {
+    await using client = await WireClient.hello(system, annToken);
+    const { id } = await roomOf([]);
+    const refusals: readonly [Frame, string][] = [
+      [{ client_msg_id: '', text: 'x' }, 'CLIENT_MSG_ID_INVALID'],
+      [{ client_msg_id: 'x'.repeat(65), text: 'x' }, 'CLIENT_MSG_ID_INVALID'],
+      [{ client_msg_id: 'known', text: 5 }, 'JSON_INVALID'],
+    ];
+    for (const [fields, code] of refusals) {
+      client.send({ type: 'SEND', ref: 77, key: id, ...fields });
+      expect(await client.next('NACK')).toMatchObject({ ref: 77, key: id, code, client_msg_id: '' });
+    }
+    expect(await client.say(id, '', 'known')).toMatchObject({ code: 'TEXT_EMPTY', client_msg_id: 'known' });
+  });
+
+  test('of RECEIPTS and of a type that clients do not send: has their ref', async () => {
+    await using client = await WireClient.hello(system, annToken);
+    client.send({ type: 'RECEIPTS', ref: 5, receipts: [{ conversation: '0', read_seq: '1' }] });
+    expect(await client.next('NACK')).toMatchObject({ ref: 5, code: 'ARGUMENT_INVALID' });
+    for (const type of ['HELLO', 'WELCOME', 'NEXT']) {
+      client.send({ type, ref: 6 });
+      expect(await client.next('NACK')).toMatchObject({ ref: 6, code: 'FRAME_UNKNOWN' });
+    }
+  });
+
+  test('of a SEND by who is no member: holds up the sends to all conversations until RESYNCED', async () => {
+    await using client = await WireClient.hello(system, bobToken);
+    const mine = await roomOf([]);
+    await client.ask({ join_room: { room: mine.name } });
+    const { id } = await roomOf([]);
+    expect(await client.say(id, 'refused')).toMatchObject({ code: 'NOT_A_MEMBER', retryable: false });
+    const { ref } = await client.next('RESYNC');
+    expect(await client.say(mine.id, 'held up', 'again')).toMatchObject({
+      code: 'RESYNC_REQUIRED',
+      retryable: true,
+    });
+    expect(await client.ask({ get_conversation: {} }, mine.id)).toMatchObject({ type: 'RESPONSE' });
+    client.send({ type: 'RESYNCED', ref });
+    expect(await client.say(mine.id, 'held up', 'again')).toMatchObject({ type: 'SENT', duplicate: false });
+  });
+});
+
+describe('a room in HELLO', () => {
+  test('is where SEND, TYPING, get_history and get_members without a key go, and no other frame', async () => {
+    const { id, name } = await roomOf(['a']);
+    await using client = await WireClient.hello(system, bobToken, { room: name });
+    expect(client.welcome['conversation']).toBe(id);
+    expect(await client.say('0', 'b')).toMatchObject({ type: 'SENT', key: id, seq: '2' });
+    expect(historyOf(await client.ask({ get_history: {} })).seqs).toEqual([1, 2]);
+    expect(await client.ask({ get_members: {} })).toMatchObject({ key: id, members: {} });
+    client.send({ type: 'TYPING' });
+    expect(await ann.next('TYPING', ({ key }) => key === id)).toMatchObject({ name: 'bob' });
+    expect(await client.ask({ get_conversation: {} })).toMatchObject({ code: 'NOT_A_MEMBER' });
+    expect(await client.ask({ leave_room: {} })).toMatchObject({ code: 'ROOM_NOT_FOUND' });
+  });
+});
