@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: errors-doc help all install build proto run test test-coverage lint fmt typecheck verify mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
+.PHONY: docs errors-doc help all install build proto run test test-coverage lint fmt typecheck verify mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -25,8 +25,11 @@ build: install ## Compile to dist/
 	@cp -R proto/gochat dist/proto/gochat
 	@scripts/build-native.sh
 
-errors-doc: install ## Write docs/errors.md from the catalogue
-	@$(NODE) node scripts/errors-doc.ts
+docs: install ## Write the pages and pictures that are made from the code: errors, settings, metrics, diagrams
+	@$(NODE) node scripts/docs/main.ts
+
+# Part of docs.
+errors-doc: docs
 
 proto: install ## Generate the gen folders from *.proto
 	cd proto && $(NODE) buf lint && $(NODE) buf generate
@@ -43,10 +46,11 @@ test: all lint typecheck ## Install, build, lint, check types, and run the tests
 test-coverage: all ## Run every test and report coverage
 	@$(NODE) vitest run --coverage
 
-lint: install ## Check style and the rules between folders
+lint: install ## Check style, the rules between folders, and that generated pages are current
 	@$(NODE) biome format .
 	@$(NODE) oxlint --type-aware
 	@$(NODE) node scripts/check-imports.ts
+	@$(NODE) node scripts/docs/main.ts --check
 
 fmt: install ## Format the code
 	@$(NODE) biome format --write .

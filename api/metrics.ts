@@ -11,10 +11,10 @@ export class ApiMetrics {
   constructor() {
     const part = meter('api');
     this.#requests = part.createCounter('gochat_api_requests_total', {
-      description: 'Requests answered, by route pattern and status',
+      description: 'Requests answered. Labels: route, status.',
     });
     this.#seconds = part.createHistogram('gochat_api_request_duration_seconds', {
-      description: 'Time from the request to its answer, by route pattern and status',
+      description: 'Time from a request to its answer. Labels: route, status.',
       unit: 's',
       advice: { explicitBucketBoundaries: DURATION_BOUNDS },
     });

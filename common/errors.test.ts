@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { renderErrors } from '../scripts/errors-doc.ts';
 import {
   CATALOGUE,
   type CodeWithDetails,
@@ -51,10 +49,6 @@ describe('catalogue', () => {
     // @ts-expect-error -- {max} is missing, {min} is not its name.
     expect(new GochatError('TEXT_TOO_LONG', { details: { min: 1 } }).message).toContain('?');
     expect(new GochatError('TEXT_TOO_LONG', { details: { max: 1 } }).message).not.toContain('?');
-  });
-
-  test('docs/errors.md: is what the generator writes (make errors-doc)', () => {
-    expect(readFileSync(new URL('../docs/errors.md', import.meta.url), 'utf8')).toBe(renderErrors());
   });
 });
 

@@ -39,12 +39,14 @@ export function crpcMetrics(): CrpcMetrics {
   const part = metrics.getMeter('gochat.crpc');
   const callSeconds = (side: Side): Histogram =>
     part.createHistogram(`gochat_crpc_${side}_call_seconds`, {
-      description: `Time of a call as its ${side} sees it, by code; its count is the number of calls.`,
+      description: `Duration of a call as the ${side} sees it. Labels: service, method, code.`,
       advice: { explicitBucketBoundaries: SECONDS },
     });
   for (const side of ['client', 'server'] as const) {
     part
-      .createObservableGauge(`gochat_crpc_${side}_calls_in_flight`, { description: 'Calls that run now.' })
+      .createObservableGauge(`gochat_crpc_${side}_calls_in_flight`, {
+        description: `Calls that run now, on the ${side} side. Labels: service, method.`,
+      })
       .addCallback((result) => {
         for (const [path, { calls }] of inFlight[side]) result.observe(calls, splitMethod(path));
       });
@@ -52,24 +54,27 @@ export function crpcMetrics(): CrpcMetrics {
   made = {
     callSeconds: { client: callSeconds('client'), server: callSeconds('server') },
     batchRecords: part.createHistogram('gochat_crpc_batch_records', {
-      description: 'Records in a batch of a batch stream.',
+      description: 'Records per batch of a batch stream. Labels: direction.',
       advice: { explicitBucketBoundaries: RECORDS },
     }),
     batchBytes: part.createHistogram('gochat_crpc_batch_bytes', {
-      description: 'Bytes of a batch of a batch stream.',
+      description: 'Bytes per batch of a batch stream. Labels: direction.',
       advice: { explicitBucketBoundaries: BYTES },
     }),
     massLosses: part.createCounter('gochat_crpc_mass_losses_total', {
-      description: 'Times that most endpoints of a service vanished at once and were held back.',
+      description:
+        'Times that most endpoints of a service vanished at once and were kept for a while. Labels: service.',
     }),
     ejections: part.createCounter('gochat_crpc_ejections_total', {
-      description: 'Times that a balancer left an endpoint alone because it failed.',
+      description:
+        'Times that a balancer stopped using an endpoint for a while because it failed or was slow. Labels: endpoint.',
     }),
     retries: part.createCounter('gochat_crpc_retries_total', {
-      description: 'Further attempts of idempotent calls.',
+      description: 'Retries of idempotent calls. Labels: service, method.',
     }),
     refusals: part.createCounter('gochat_crpc_refusals_total', {
-      description: 'Calls refused by a breaker, a concurrency limit or a rate limit.',
+      description:
+        'Calls refused on this side, by what refused them: breaker, concurrency, rate. Labels: by.',
     }),
   };
   return made;

@@ -44,41 +44,62 @@ export class GatewayMetrics {
     this.#workers = workers;
     this.#isExhausted = isExhausted;
     const part = meter('gateway');
-    const counter = (name: string, description: string) =>
-      part.createCounter(`gochat_gateway_${name}`, { description });
-    this.#accepts = counter('accepts_total', 'Connections accepted, by worker');
-    this.#acceptErrors = counter('accept_errors_total', 'Connections that could not be accepted');
-    this.#disconnects = counter('disconnects_total', 'Connections ended, by code');
-    this.#refusals = counter('refusals_total', 'Clients and frames that met a limit, by limit');
-    this.#frames = counter('frames_total', 'Frames of clients, by direction');
-    this.#bytes = counter('bytes_total', 'Bytes of clients, by direction');
-    this.#slow = counter('slow_consumers_total', 'Connections closed because the client did not read');
-    this.#slowReaders = counter(
-      'slow_readers_total',
-      'Connections that missed frames because the client did not read',
+    const counter = (name: string, description: string) => part.createCounter(name, { description });
+    this.#accepts = counter('gochat_gateway_accepts_total', 'Connections accepted. Labels: worker.');
+    this.#acceptErrors = counter(
+      'gochat_gateway_accept_errors_total',
+      'Connections that could not be accepted.',
     );
-    this.#ephemeral = counter('ephemeral_dropped_total', 'Ephemeral frames left out of slow connections');
-    this.#restarts = counter('worker_restarts_total', 'Workers replaced');
+    this.#disconnects = counter(
+      'gochat_gateway_disconnects_total',
+      'Connections that ended, by error code; besides the codes: PEER_GONE (the client ended it without CLOSE), PEER_RESET (it broke), TLS_FAILED (the handshake failed). Labels: code.',
+    );
+    this.#refusals = counter(
+      'gochat_gateway_refusals_total',
+      'Times that a limit was met: address_connections, address_connects, address_logins (refused), partial_bytes (cut: unfinished frames held too much memory), account_rate (not read for a while). Labels: limit.',
+    );
+    this.#frames = counter(
+      'gochat_gateway_frames_total',
+      'Frames from clients (in) and to clients (out). Labels: direction.',
+    );
+    this.#bytes = counter(
+      'gochat_gateway_bytes_total',
+      'Bytes from clients (in) and to clients (out). Labels: direction.',
+    );
+    this.#slow = counter(
+      'gochat_gateway_slow_consumers_total',
+      'Connections closed because the client did not read.',
+    );
+    this.#slowReaders = counter(
+      'gochat_gateway_slow_readers_total',
+      'Times that a connection missed frames because the client did not read. It resynchronises.',
+    );
+    this.#ephemeral = counter(
+      'gochat_gateway_ephemeral_dropped_total',
+      'TYPING frames left out because the connection was slow.',
+    );
+    this.#restarts = counter('gochat_gateway_worker_restarts_total', 'Workers replaced after a crash.');
     this.#connections = part.createObservableGauge('gochat_gateway_connections', {
-      description: 'Open connections, by transport and worker',
+      description: 'Open connections. Labels: transport, worker.',
     });
     this.#delay = part.createObservableGauge('gochat_gateway_event_loop_delay_seconds', {
-      description: 'Mean event-loop delay of the last second, by worker',
+      description: 'Mean event-loop delay of the last second. Labels: worker.',
     });
     this.#behind = part.createObservableGauge('gochat_gateway_slow_connections', {
-      description: 'Connections that are behind now, by worker',
+      description: 'Connections whose client has not read all that it was sent. Labels: worker.',
     });
     this.#behindBytes = part.createObservableGauge('gochat_gateway_slow_bytes', {
-      description: 'Bytes that wait for connections that are behind, by worker',
+      description:
+        'Bytes that wait for slow connections: at most max_outbound_bytes and one frame each. Labels: worker.',
     });
     this.#partialFrames = part.createObservableGauge('gochat_gateway_partial_frames', {
-      description: 'Frames that have begun and not ended, by worker',
+      description: 'Frames of which a part has arrived. Labels: worker.',
     });
     this.#partialBytes = part.createObservableGauge('gochat_gateway_partial_bytes', {
-      description: 'Memory that frames hold which have begun and not ended, by worker',
+      description: 'Memory that partial frames hold, at most 32 MiB a worker. Labels: worker.',
     });
     this.#exhausted = part.createObservableGauge('gochat_gateway_descriptors_exhausted', {
-      description: '1 while the process can open no more files and accepts no clients',
+      description: '1 while the process has no file descriptors left and accepts nobody. Raise ulimit -n.',
     });
     this.#exhausted.addCallback(this.#observeExhausted);
     this.#connections.addCallback(this.#observeConnections);

@@ -12,7 +12,7 @@ export class IpconfMetrics {
   constructor(fleet: Fleet, placement: Placement) {
     const part = meter('ipconf');
     const requests = part.createObservableCounter('gochat_ipconf_requests_total', {
-      description: 'Requests answered, by code',
+      description: 'Requests answered, by error code or OK. Labels: code.',
     });
     const observe = (result: ObservableResult) => {
       for (const [code, count] of this.#requests) result.observe(count, { code });
@@ -25,10 +25,18 @@ export class IpconfMetrics {
       instrument.addCallback(observe);
       this.#ends.push(() => instrument.removeCallback(observe));
     };
-    gauge('gochat_ipconf_candidates', 'Gateways that take clients', () => fleet.candidates.length);
-    gauge('gochat_ipconf_headroom', 'Room of the fleet, 0 full to 1 empty', () => fleet.meanHeadroom);
-    gauge('gochat_ipconf_stale_seconds', 'How long the picture has been old', () => fleet.staleFor / 1000);
-    gauge('gochat_ipconf_placed', 'Clients placed since the start', () => placement.placed);
+    gauge('gochat_ipconf_candidates', 'Gateways that accept clients.', () => fleet.candidates.length);
+    gauge(
+      'gochat_ipconf_headroom',
+      'Free capacity of the fleet, 0 (full) to 1 (empty).',
+      () => fleet.meanHeadroom,
+    );
+    gauge(
+      'gochat_ipconf_stale_seconds',
+      'How long ipconf has been working with an outdated view of the fleet.',
+      () => fleet.staleFor / 1000,
+    );
+    gauge('gochat_ipconf_placed', 'Clients placed since the start.', () => placement.placed);
   }
 
   /** @param code the answer's, from the catalogue or OK: few values */
