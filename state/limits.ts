@@ -37,6 +37,8 @@ export interface StateLimits {
   readonly cachedConversations: number;
   /** Members kept in all of them. @default 4000000 */
   readonly cachedMembers: number;
+  /** Names of users kept, 0.1 KiB each; beyond: those not asked for lately go. @default 200000 */
+  readonly cachedNames: number;
   /** Age beyond which a member list that no message has confirmed is looked up again for TYPING, ms. @default 5000 */
   readonly ephemeralMembersMs: number;
   /** Pushes that wait for a member list; beyond: left out and made good by a resync. @default 20000 */
@@ -87,6 +89,7 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   pushBytes: 8 * 1024 * 1024,
   cachedConversations: 200_000,
   cachedMembers: 4_000_000,
+  cachedNames: 200_000,
   ephemeralMembersMs: 5_000,
   waitingPushes: 20_000,
   failedLoads: 10_000,

@@ -9,6 +9,7 @@ import {
 } from '../common/mod.ts';
 import type { BatchStream } from '../crpc/mod.ts';
 import { Accounts } from './identity/accounts.ts';
+import { UserNames } from './identity/user-names.ts';
 import { Membership } from './chat/membership.ts';
 import { Passwords } from './identity/passwords.ts';
 import { Receipts } from './chat/receipts.ts';
@@ -113,18 +114,21 @@ export class StateNode {
       nextSession: () => ids.next() as SessionId,
     });
     this.#receipts = new Receipts(store, limits, logger);
+    const names = new UserNames({ store, maxNames: limits.cachedNames });
     this.rooms = new Rooms({
       store,
+      names,
       isOnline: (user) => presence.isOnline(user),
     });
     this.membership = new Membership({
       store,
+      names,
       fanout: this.#fanout,
       logger,
       nextConversation: () => ids.next() as ConversationId,
     });
     this.requests = new Requests(
-      callHandlers({ store, rooms: this.rooms, membership: this.membership, metrics }),
+      callHandlers({ rooms: this.rooms, membership: this.membership, metrics }),
       limits,
     );
     this.accounts = new Accounts({

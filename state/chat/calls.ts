@@ -1,12 +1,9 @@
 /** The calls of REQUEST: the handler of each. docs/architecture.md, "How to add a call". */
-import { GochatError } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { Caller } from '../session/location-map.ts';
-import type { Store } from '../store/store.ts';
 import type { Membership } from './membership.ts';
-import { toConversation } from './present.ts';
-import { conversationId, type Rooms } from './rooms.ts';
+import type { Rooms } from './rooms.ts';
 
 type Call = NonNullable<client.Request['call']>;
 type Result = NonNullable<client.Response['result']>;
@@ -24,7 +21,6 @@ type Handler<Fields> = (caller: Caller, key: bigint, fields: Fields) => Promise<
 export type CallHandlers = { readonly [Name in Call['$case']]: Handler<Arguments<Name>> };
 
 export interface CallHandlersOptions {
-  readonly store: Pick<Store, 'conversationOf'>;
   readonly rooms: Rooms;
   readonly membership: Membership;
   readonly metrics: Pick<StateMetrics, 'syncs'>;
@@ -32,7 +28,7 @@ export interface CallHandlersOptions {
 
 const DONE: Result = { $case: 'done', done: {} };
 
-export function callHandlers({ store, rooms, membership, metrics }: CallHandlersOptions): CallHandlers {
+export function callHandlers({ rooms, membership, metrics }: CallHandlersOptions): CallHandlers {
   return {
     async sync(caller, _key, request) {
       metrics.syncs.add(1);
@@ -62,11 +58,8 @@ export function callHandlers({ store, rooms, membership, metrics }: CallHandlers
     async listConversations(caller) {
       return { $case: 'conversations', conversations: await rooms.conversations(caller) };
     },
-    async getConversation({ user, device }, key) {
-      const id = conversationId(key);
-      const found = id && (await store.conversationOf(id, user, device));
-      if (found === undefined) throw new GochatError('NOT_A_MEMBER');
-      return { $case: 'conversation', conversation: toConversation(found) };
+    async getConversation(caller, key) {
+      return { $case: 'conversation', conversation: await rooms.conversation(caller, key) };
     },
     async listRooms({ user }, _key, { after, limit }) {
       return { $case: 'rooms', rooms: await rooms.listRooms(user, after, limit) };

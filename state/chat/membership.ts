@@ -4,10 +4,13 @@ import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import type { Fanout } from '../delivery/fanout.ts';
 import type { Joined, MemberChange, RoomRefusal, Store } from '../store/store.ts';
 import { parseName, quoted } from '../identity/names.ts';
-import { toConversation } from './present.ts';
+import type { UserNames } from '../identity/user-names.ts';
+import { type Names, toConversation } from './present.ts';
 import { conversationId } from './rooms.ts';
 
 const DECIMAL = /^\d{1,20}$/;
+/** What rooms are presented with. */
+const NO_NAMES: Names = new Map();
 /** Messages erased in one transaction, so that nobody waits long for it. */
 const ERASE_ROWS = 1000;
 /** How long erasing waits at most for a store that fails, ms. */
@@ -27,6 +30,7 @@ export interface Actor {
 
 export interface MembershipOptions {
   readonly store: Store;
+  readonly names: Pick<UserNames, 'of'>;
   readonly fanout: Pick<Fanout, 'announce' | 'announceTo'>;
   readonly nextConversation: () => ConversationId;
   readonly logger: Logger;
@@ -56,7 +60,7 @@ export class Membership {
     const room = await store.createRoom(nextConversation(), name, actor.user, hideHistory, actor.device);
     if (room === undefined) throw new GochatError('NAME_TAKEN', { details: { name } });
     this.#tellDevices(room, actor);
-    return toConversation(room);
+    return toConversation(room, NO_NAMES);
   }
 
   /** Opens the direct conversation with a user; the user hears of it when something is said there. */
@@ -67,7 +71,7 @@ export class Membership {
     if (peer === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name } });
     const opened = await store.openDirect(nextConversation(), actor.user, peer.id, actor.device);
     this.#tellDevices(opened, actor);
-    return toConversation(opened);
+    return toConversation(opened, new Map([[peer.id, peer.name]]));
   }
 
   /** Joins by name, or by id in decimal: names begin with a letter. */
@@ -80,7 +84,7 @@ export class Membership {
       const change = { seq: joined.lastSeq, memberVersion: joined.memberVersion };
       this.#announce(joined.id, MEMBER_CHANGE_JOINED, actor, '', change);
     }
-    return toConversation(joined);
+    return toConversation(joined, NO_NAMES);
   }
 
   async leave(actor: Actor, room: bigint): Promise<void> {
@@ -92,7 +96,7 @@ export class Membership {
   /** Makes another user, by name or by id in decimal, leave. */
   async remove(owner: Actor, room: bigint, user: string): Promise<void> {
     const id = roomId(room);
-    const member = await this.#find(id, user);
+    const member = await this.#find(user);
     const change = accept(await this.#options.store.removeMember(id, owner.user, member.user), room);
     if (change.changed) this.#announce(id, MEMBER_CHANGE_REMOVED, member, owner.userName, change);
   }
@@ -157,13 +161,12 @@ export class Membership {
     if (change !== MEMBER_CHANGE_JOINED) this.#options.fanout.announceTo([member.user], frame);
   }
 
-  /** Finds who is meant: a name among the accounts, an id among the members, as only they have a name to be told. */
-  async #find(room: ConversationId, user: string): Promise<Actor> {
-    const { store } = this.#options;
+  /** Finds who is meant by a name or an id; an id that nobody has is no member's either. */
+  async #find(user: string): Promise<Actor> {
+    const { store, names } = this.#options;
     if (DECIMAL.test(user)) {
       const id = BigInt(user) as UserId;
-      const list = await store.membersOf(room);
-      return { user: id, userName: list?.members.find((member) => member.user === id)?.name ?? '' };
+      return { user: id, userName: (await names.of([id])).get(id) ?? '' };
     }
     const name = parseName(user);
     const account = await store.findAccount(name);

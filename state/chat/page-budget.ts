@@ -1,6 +1,6 @@
 /** Keeps answers below the frame size that clients accept. */
 import { Buffer } from 'node:buffer';
-import type { Message } from '../store/store.ts';
+import type { client } from '../../proto/mod.ts';
 import { PAGE_TEXT_BYTES } from '../store/sync-page.ts';
 
 /** What a message takes beside its strings, at most. */
@@ -24,12 +24,12 @@ export class PageBudget {
   }
 
   /** Takes a message and what comes with it, bytes. */
-  takeMessage(message: Message, beside = 0): boolean {
+  takeMessage(message: client.Message, beside = 0): boolean {
     return this.take(
       beside +
         MESSAGE_BYTES +
         Buffer.byteLength(message.text) +
-        Buffer.byteLength(message.senderName) +
+        Buffer.byteLength(message.from) +
         Buffer.byteLength(message.clientMsgId),
     );
   }

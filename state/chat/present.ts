@@ -1,18 +1,22 @@
 /** The store's terms in those of the wire. */
+import type { UserId } from '../../common/mod.ts';
 import { client } from '../../proto/mod.ts';
 import type { Gone, Message, UserConversation } from '../store/store.ts';
 
-/** Presents a conversation as one of its members sees it. */
-export function toConversation(conversation: UserConversation): client.Conversation {
+/** Names of users by id: at least those that what is presented names. */
+export type Names = ReadonlyMap<UserId, string>;
+
+/** Presents a conversation as one of its members sees it; a direct one has the name of its other user. */
+export function toConversation(conversation: UserConversation, names: Names): client.Conversation {
   const isRoom = conversation.kind === 'room';
-  const { lastSeq, readSeq, visibleAfterSeq } = conversation;
+  const { lastSeq, readSeq, visibleAfterSeq, peer } = conversation;
   const unread = Math.max(0, lastSeq - Math.max(readSeq, visibleAfterSeq));
   return {
     id: conversation.id,
     kind: isRoom
       ? client.ConversationKind.CONVERSATION_KIND_ROOM
       : client.ConversationKind.CONVERSATION_KIND_DIRECT,
-    name: isRoom ? conversation.name : (conversation.peerName ?? ''),
+    name: peer === undefined ? conversation.name : (names.get(peer) ?? ''),
     lastSeq: BigInt(conversation.lastSeq),
     deliveredSeq: BigInt(conversation.deliveredSeq),
     readSeq: BigInt(conversation.readSeq),
@@ -22,12 +26,12 @@ export function toConversation(conversation: UserConversation): client.Conversat
 }
 
 /** Presents a message of the log. */
-export function toMessage(message: Message): client.Message {
+export function toMessage(message: Message, names: Names): client.Message {
   return {
     seq: BigInt(message.seq),
     id: message.id,
     sender: message.sender,
-    from: message.senderName,
+    from: names.get(message.sender) ?? '',
     clientMsgId: message.clientMsgId,
     text: message.text,
     atMs: BigInt(message.atMs),

@@ -3,8 +3,9 @@ import { type ConversationId, GochatError, isId, type UserId } from '../../commo
 import type { client } from '../../proto/mod.ts';
 import type { Caller } from '../session/location-map.ts';
 import { inPieces } from '../store/member-pieces.ts';
-import type { Member, Store } from '../store/store.ts';
+import type { Message, Store, UserConversation } from '../store/store.ts';
 import { CONVERSATION_BYTES, GONE_BYTES, PageBudget } from './page-budget.ts';
+import type { UserNames } from '../identity/user-names.ts';
 import { toConversation, toGone, toMessage } from './present.ts';
 
 const MAX_SYNC_LIMIT = 1000;
@@ -17,6 +18,7 @@ const MAX_MEMBERS = 2000;
 
 export interface RoomsOptions {
   readonly store: Store;
+  readonly names: Pick<UserNames, 'of'>;
   readonly isOnline: (user: UserId) => boolean;
 }
 
@@ -30,7 +32,15 @@ export class Rooms {
 
   async conversations(caller: Caller): Promise<client.Conversations> {
     const list = await this.#options.store.conversationsOf(caller.user, caller.device);
-    return { conversations: list.map(toConversation) };
+    return { conversations: await this.#present(list) };
+  }
+
+  async conversation({ user, device }: Caller, conversation: bigint): Promise<client.Conversation> {
+    const id = conversationId(conversation);
+    const found = id && (await this.#options.store.conversationOf(id, user, device));
+    const [presented] = await this.#present(found === undefined ? [] : [found]);
+    if (presented === undefined) throw new GochatError('NOT_A_MEMBER');
+    return presented;
   }
 
   async listRooms(user: UserId, after: bigint, limit: number): Promise<client.Rooms> {
@@ -60,10 +70,12 @@ export class Rooms {
     const page = await this.#options.store.history(user, id, seq(beforeSeq, 'before_seq'), pageLimit(limit));
     if (page === undefined) throw new GochatError('NOT_A_MEMBER');
     const budget = new PageBudget();
+    const names = await this.#options.names.of(sendersOf(page.messages));
     const newest: client.Message[] = [];
     for (const message of page.messages.toReversed()) {
-      if (!budget.takeMessage(message)) break;
-      newest.push(toMessage(message));
+      const presented = toMessage(message, names);
+      if (!budget.takeMessage(presented)) break;
+      newest.push(presented);
     }
     return { messages: newest.reverse(), more: page.more || newest.length < page.messages.length };
   }
@@ -71,19 +83,20 @@ export class Rooms {
   async members(user: UserId, conversation: bigint): Promise<client.Members> {
     const id = conversationId(conversation);
     const list = id === undefined ? undefined : await this.#options.store.membersOf(id);
-    const online: Member[] = [];
-    const offline: Member[] = [];
+    const online: UserId[] = [];
+    const offline: UserId[] = [];
     let isMember = false;
     await inPieces(list?.members ?? [], (member) => {
       isMember ||= member.user === user;
       const some = this.#options.isOnline(member.user) ? online : offline;
-      if (some.length < MAX_MEMBERS) some.push(member);
+      if (some.length < MAX_MEMBERS) some.push(member.user);
     });
     if (!isMember) throw new GochatError('NOT_A_MEMBER');
-    const present = (members: Member[], isOnline: boolean) =>
+    const names = await this.#options.names.of([...online, ...offline]);
+    const present = (members: UserId[], isOnline: boolean) =>
       members
-        .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-        .map(({ user: id, name }) => ({ user: id, name, online: isOnline }));
+        .map((id) => ({ user: id, name: names.get(id) ?? '', online: isOnline }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1));
     return { members: [...present(online, true), ...present(offline, false)].slice(0, MAX_MEMBERS) };
   }
 
@@ -96,30 +109,49 @@ export class Rooms {
     const pushed = parseCursors(request.pushed, 'pushed');
     const { user, device } = caller;
     const result = await this.#options.store.sync({ user, device, cursors, limit, pushed });
+    const names = await this.#options.names.of([
+      ...peersOf(result.conversations.map(({ conversation }) => conversation)),
+      ...result.conversations.flatMap(({ messages }) => sendersOf(messages)),
+    ]);
     const budget = new PageBudget();
     const conversations: client.ConversationMessages[] = [];
     for (const { conversation, messages } of result.conversations) {
       const taken: client.Message[] = [];
-      let head = CONVERSATION_BYTES + conversation.name.length;
-      for (const message of messages) {
+      const presented = toConversation(conversation, names);
+      let head = CONVERSATION_BYTES + presented.name.length;
+      for (const each of messages) {
+        const message = toMessage(each, names);
         if (!budget.takeMessage(message, head)) break;
-        taken.push(toMessage(message));
+        taken.push(message);
         head = 0;
       }
-      if (taken.length > 0)
-        conversations.push({ conversation: toConversation(conversation), messages: taken });
+      if (taken.length > 0) conversations.push({ conversation: presented, messages: taken });
       if (taken.length < messages.length) return { conversations, more: true, gone: [] };
     }
     if (result.more || !budget.take(result.gone.length * GONE_BYTES))
       return { conversations, more: true, gone: [] };
     for (const { conversation, messages } of result.conversations) {
       if (messages.length > 0) continue;
+      const presented = toConversation(conversation, names);
       // For those that do not fit the next synchronisation has room.
-      if (!budget.take(CONVERSATION_BYTES + conversation.name.length)) break;
-      conversations.push({ conversation: toConversation(conversation), messages: [] });
+      if (!budget.take(CONVERSATION_BYTES + presented.name.length)) break;
+      conversations.push({ conversation: presented, messages: [] });
     }
     return { conversations, more: false, gone: result.gone.map(toGone) };
   }
+
+  async #present(conversations: readonly UserConversation[]): Promise<client.Conversation[]> {
+    const names = await this.#options.names.of(peersOf(conversations));
+    return conversations.map((conversation) => toConversation(conversation, names));
+  }
+}
+
+function peersOf(conversations: readonly UserConversation[]): UserId[] {
+  return conversations.flatMap(({ peer }) => peer ?? []);
+}
+
+function sendersOf(messages: readonly Message[]): UserId[] {
+  return messages.map(({ sender }) => sender);
 }
 
 /** Returns an id that the store can hold. */

@@ -10,7 +10,6 @@ const ROOM = 7n as ConversationId;
 
 const member = (user: number, visibleAfterSeq = 0): Member => ({
   user: BigInt(user) as UserId,
-  name: `user${user}`,
   visibleAfterSeq,
 });
 

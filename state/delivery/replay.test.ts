@@ -9,7 +9,7 @@ const ROOM = 7n as ConversationId;
 const SENDER = 1n as UserId;
 
 function message(seq: number): Message {
-  const fields = { sender: SENDER, senderName: 'ann', clientMsgId: `c${seq}`, text: 'hello', atMs: 1 };
+  const fields = { sender: SENDER, clientMsgId: `c${seq}`, text: 'hello', atMs: 1 };
   return { conversation: ROOM, seq, id: BigInt(seq) as MessageId, ...fields };
 }
 
@@ -22,7 +22,8 @@ async function replay(page: readonly Message[] | undefined) {
       page && { messages: page.filter(({ seq }) => seq < before), more: false },
   };
   const it = new Replay({ store, fanout, logger: logger as unknown as Logger, maxRuns: 10 });
-  for (const seq of [3, 4]) it.add(ROOM, SENDER, seq, 5, { index: 0 } as Downlink, 1);
+  const origin = { senderName: 'ann', link: { index: 0 } as Downlink, conn: 1 };
+  for (const seq of [3, 4]) it.add({ conversation: ROOM, sender: SENDER }, { seq, memberVersion: 5 }, origin);
   it.flush();
   await expect.poll(() => fanout.publish.mock.calls.length + fanout.markLost.mock.calls.length).not.toBe(0);
   expect(logger.warn).not.toHaveBeenCalled();

@@ -2,7 +2,7 @@
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { Buffer } from 'node:buffer';
 import type { Downlink } from '../session/downlink.ts';
-import type { Message, Store } from '../store/store.ts';
+import type { Draft, Message, Store } from '../store/store.ts';
 import type { Fanout } from './fanout.ts';
 import { encodeMessageFrame } from './hot-frames.ts';
 
@@ -10,12 +10,17 @@ import { encodeMessageFrame } from './hot-frames.ts';
 const MAX_READ = 200;
 const MAX_READS = 8;
 
-/** Duplicates of one conversation and sender connection. */
-interface Run {
-  readonly conversation: ConversationId;
-  readonly sender: UserId;
+/** The connection that a message came from. */
+interface Sender {
+  readonly senderName: string;
   readonly link: Downlink;
   readonly conn: number;
+}
+
+/** Duplicates of one conversation and sender connection. */
+interface Run extends Sender {
+  readonly conversation: ConversationId;
+  readonly sender: UserId;
   memberVersion: number;
   readonly seqs: number[];
 }
@@ -42,17 +47,14 @@ export class Replay {
 
   /** Adds a message that was appended before; `flush` follows at the end of the batch. */
   add(
-    conversation: ConversationId,
-    sender: UserId,
-    seq: number,
-    memberVersion: number,
-    link: Downlink,
-    conn: number,
+    { conversation, sender }: Pick<Draft, 'conversation' | 'sender'>,
+    { seq, memberVersion }: { readonly seq: number; readonly memberVersion: number },
+    { senderName, link, conn }: Sender,
   ): void {
     const key = `${conversation}/${link.index}/${conn}`;
     let run = this.#gathering.get(key);
     if (run === undefined) {
-      run = { conversation, sender, link, conn, memberVersion, seqs: [] };
+      run = { conversation, sender, senderName, link, conn, memberVersion, seqs: [] };
       this.#gathering.set(key, run);
     }
     run.memberVersion = Math.max(run.memberVersion, memberVersion);
@@ -118,13 +120,14 @@ export class Replay {
   }
 
   #publish(run: Run, message: Message): void {
+    const { conversation, senderName, memberVersion, link, conn } = run;
     const frame = encodeMessageFrame({
       ...message,
-      senderNameBytes: Buffer.byteLength(message.senderName),
+      senderName,
+      senderNameBytes: Buffer.byteLength(senderName),
       clientMsgIdBytes: Buffer.byteLength(message.clientMsgId),
       textBytes: Buffer.byteLength(message.text),
     });
-    const { conversation, memberVersion, link, conn } = run;
     this.#options.fanout.publish({ conversation, memberVersion, seq: message.seq, frame, link, conn });
   }
 }

@@ -204,7 +204,7 @@ export class Sequencer {
           -1,
           0,
         );
-        replay.add(conversation, draft.sender, result.seq, result.memberVersion, origin.link, origin.conn);
+        replay.add(draft, result, origin);
         continue;
       }
       const frame = encodeMessageFrame({

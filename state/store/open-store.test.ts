@@ -115,7 +115,7 @@ describe.each<[Engine, () => Promise<Scratch>]>([
     [
       'a newer database',
       `insert into gochat_migrations (version, name, checksum) values (${last + 1}, 'later', 'x')`,
-      `is newer, it has 000${last + 1}_later and this release ends at ${last}`,
+      `is newer, it has ${String(last + 1).padStart(4, '0')}_later and this release ends at ${last}`,
     ],
     [
       'a migration with another text',

@@ -8,7 +8,7 @@ export interface ConversationRow {
   readonly name: string;
   readonly last_seq: bigint;
   readonly member_version: bigint;
-  readonly peer_name: string | null;
+  readonly peer: UserId | null;
   readonly visible_after_seq: bigint;
   readonly delivered_seq: bigint;
   readonly read_seq: bigint;
@@ -28,7 +28,6 @@ export interface MessageRow {
   readonly seq: bigint;
   readonly id: MessageId;
   readonly sender: UserId;
-  readonly sender_name: string;
   readonly client_msg_id: string;
   readonly body: string;
   readonly at_ms: bigint;
@@ -41,7 +40,7 @@ export function toConversation(row: ConversationRow): UserConversation {
     name: row.name,
     lastSeq: Number(row.last_seq),
     memberVersion: Number(row.member_version),
-    peerName: row.peer_name ?? undefined,
+    peer: row.peer ?? undefined,
     visibleAfterSeq: Number(row.visible_after_seq),
     deliveredSeq: Number(row.delivered_seq),
     readSeq: Number(row.read_seq),
@@ -59,7 +58,6 @@ export function toMessage(row: MessageRow): Message {
     seq: Number(row.seq),
     id: row.id,
     sender: row.sender,
-    senderName: row.sender_name,
     clientMsgId: row.client_msg_id,
     text: row.body,
     atMs: Number(row.at_ms),

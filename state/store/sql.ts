@@ -57,6 +57,8 @@ export interface Dialect {
   readonly isTrue: Statement;
   /** The column of `members` with the time of joining. */
   readonly joinedAt: Statement;
+  /** Follows IN: the ids as one parameter, so that the statement's text is the same for any number of them. */
+  readonly listOf: (ids: readonly bigint[]) => Statement;
 }
 
 /** Runs statements, in a transaction or each in its own. */

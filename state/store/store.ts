@@ -22,8 +22,8 @@ export interface Conversation {
 
 /** A conversation as one of its members sees it. */
 export interface UserConversation extends Conversation {
-  /** A direct conversation's other user; undefined for a room. */
-  readonly peerName: string | undefined;
+  /** A direct conversation's other user, who may be the user; undefined for a room. */
+  readonly peer: UserId | undefined;
   /** Seq after which this user may read: 0 for the whole history. */
   readonly visibleAfterSeq: number;
   /** Of the device; else of the user's unnamed devices. */
@@ -80,7 +80,6 @@ export interface RoomSummary {
 
 export interface Member {
   readonly user: UserId;
-  readonly name: string;
   readonly visibleAfterSeq: number;
 }
 
@@ -108,7 +107,6 @@ export interface Message {
   readonly seq: number;
   readonly id: MessageId;
   readonly sender: UserId;
-  readonly senderName: string;
   readonly clientMsgId: string;
   readonly text: string;
   /** Unix time, ms. */
@@ -209,6 +207,8 @@ export interface AccountStore {
   /** Makes an account; undefined when the name is taken. */
   createAccount(account: Account): Promise<Account | undefined>;
   findAccount(name: string): Promise<Account | undefined>;
+  /** Names of the users who have an account, by id. */
+  namesOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, string>>;
 }
 
 /** Rooms and who is in them. */

@@ -85,6 +85,11 @@ export class ModelStore implements Store {
     return this.accounts.get(name);
   }
 
+  async namesOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, string>> {
+    this.#enter('namesOf');
+    return new Map(users.map((user) => [user, this.#nameOf(user)]));
+  }
+
   async createRoom(
     id: ConversationId,
     name: string,
@@ -389,7 +394,6 @@ export class ModelStore implements Store {
       seq,
       id,
       sender,
-      senderName: this.#nameOf(sender),
       clientMsgId,
       text,
       atMs,
@@ -402,7 +406,7 @@ export class ModelStore implements Store {
   }
 
   #member(room: Room, user: UserId): Member {
-    return { user, name: this.#nameOf(user), visibleAfterSeq: room.visibleAfter?.get(user) ?? 0 };
+    return { user, visibleAfterSeq: room.visibleAfter?.get(user) ?? 0 };
   }
 
   #nameOf(user: UserId): string {
@@ -419,7 +423,7 @@ export class ModelStore implements Store {
       name: room.name,
       lastSeq: room.messages.length,
       memberVersion: room.version,
-      peerName: room.kind === 'direct' ? this.#nameOf(peer) : undefined,
+      peer: room.kind === 'direct' ? peer : undefined,
       visibleAfterSeq: room.visibleAfter?.get(user) ?? 0,
       deliveredSeq: cursor?.deliveredSeq ?? 0,
       readSeq: this.reads.get(cursorKey(user, '', room.id)) ?? 0,

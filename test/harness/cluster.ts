@@ -67,6 +67,7 @@ export interface Difference {
 export async function startCluster(
   size: {
     gateways: number | readonly Difference[];
+    /** Of several trees: the older ones first. */
     states: number | readonly Difference[];
     /** Of ipconf and api. */
     rest?: Difference;
@@ -84,15 +85,24 @@ export async function startCluster(
       GOCHAT_WORKERS: '2',
       GOCHAT_LOG_LEVEL: 'info',
     };
-    const start = (mode: Parameters<typeof startServer>[0], servers: number | readonly Difference[]) => {
+    const start = async (
+      mode: Parameters<typeof startServer>[0],
+      servers: number | readonly Difference[],
+    ) => {
       const differences: readonly Difference[] =
         typeof servers === 'number' ? Array.from({ length: servers }, () => ({})) : servers;
-      const all = differences.map(async (difference) =>
-        cleanup.use(await startServer(mode, { ...env, ...difference.env }, difference.args, difference.root)),
-      );
-      return Promise.all(all);
+      const started: RunningServer[] = [];
+      // Those of one tree all at once: migrations are safe in a race. No tree opens what a newer one has migrated.
+      for (const tree of new Set(differences.map(({ root: of }) => of)))
+        await Promise.all(
+          differences.map(async ({ env: own, args, root: of }, index) => {
+            if (of === tree)
+              started[index] = cleanup.use(await startServer(mode, { ...env, ...own }, args, of));
+          }),
+        );
+      return started;
     };
-    // All at once: each waits for what it needs, and migrations are safe in a race.
+    // All at once: each waits for what it needs.
     const [states, gateways, [ipconf], [api]] = await Promise.all([
       start('state', size.states),
       start('gateway', size.gateways),

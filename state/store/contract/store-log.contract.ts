@@ -289,26 +289,23 @@ export function describeLog(nodes: () => Nodes): void {
   describe('history', () => {
     test('pages back to the first message', async () => {
       const { a } = nodes();
-      const account = { id: a.userId(), name: a.name(), passwordHash: 'x' };
-      await a.store.createAccount(account);
-      const room = await a.room(account.id);
-      const drafts = Array.from({ length: 7 }, () => a.draft(room, account.id));
+      const user = await a.user();
+      const room = await a.room(user);
+      const drafts = Array.from({ length: 7 }, () => a.draft(room, user));
       await a.store.append(drafts);
-      const newest = await a.store.history(account.id, room, 0, 3);
+      const newest = await a.store.history(user, room, 0, 3);
       expect(newest).toEqual({
-        messages: drafts
-          .slice(4)
-          .map((draft, index) => ({ ...draft, seq: index + 5, senderName: account.name })),
+        messages: drafts.slice(4).map((draft, index) => ({ ...draft, seq: index + 5 })),
         more: true,
       });
-      const middle = await a.store.history(account.id, room, 5, 3);
+      const middle = await a.store.history(user, room, 5, 3);
       expect(middle).toMatchObject({ messages: [{ seq: 2 }, { seq: 3 }, { seq: 4 }], more: true });
-      const oldest = await a.store.history(account.id, room, 2, 3);
+      const oldest = await a.store.history(user, room, 2, 3);
       expect(oldest).toMatchObject({ messages: [{ seq: 1 }], more: false });
-      expect(await a.store.history(account.id, room, 1, 3)).toEqual({ messages: [], more: false });
-      expect(await a.store.history(account.id, room, 1e15, 7)).toMatchObject({ more: false });
+      expect(await a.store.history(user, room, 1, 3)).toEqual({ messages: [], more: false });
+      expect(await a.store.history(user, room, 1e15, 7)).toMatchObject({ more: false });
       // A page moves on whatever is asked for.
-      expect(await a.store.history(account.id, room, 0, 0)).toMatchObject({
+      expect(await a.store.history(user, room, 0, 0)).toMatchObject({
         messages: [{ seq: 7 }],
         more: true,
       });
@@ -359,6 +356,29 @@ export function describeLog(nodes: () => Nodes): void {
       expect(page).toMatchObject({ messages: [{ seq: 4 }, { seq: 5 }], more: false });
       expect((await a.store.history(ann, room, 0, 10))?.messages).toHaveLength(5);
     });
+  });
+
+  test('the log: is read and written without the accounts', async () => {
+    const { a, scratch } = nodes();
+    const [ann, bob] = [await a.user(), await a.user()];
+    const room = await a.room(ann, bob);
+    const move = { user: bob, device: '', conversation: room, deliveredSeq: 1, readSeq: 1 };
+    await scratch.execute('alter table accounts rename to accounts_elsewhere');
+    try {
+      await a.fill(room, ann, 2);
+      await a.store.moveCursors([move]);
+      expect((await a.store.history(bob, room, 0, 10))?.messages).toMatchObject([
+        { sender: ann },
+        { sender: ann },
+      ]);
+      const page = await a.store.sync({ user: bob, device: '', cursors: new Map(), limit: 10 });
+      expect(page.conversations).toMatchObject([{ messages: [{ seq: 2, sender: ann }] }]);
+      expect(await a.store.conversationsOf(bob, '')).toMatchObject([{ id: room, readSeq: 1 }]);
+      expect((await a.store.membersOf(room))?.members).toMatchObject([{ user: ann }, { user: bob }]);
+      expect((await a.store.memberChanges(room, 1))?.joined).toMatchObject([{ user: bob }]);
+    } finally {
+      await scratch.execute('alter table accounts_elsewhere rename to accounts');
+    }
   });
 }
 

@@ -41,6 +41,17 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await store.findAccount("' or 1=1 --")).toBeUndefined();
     });
 
+    test('namesOf: by id, of those who have an account', async () => {
+      const { a, b } = nodes();
+      const accounts = [1, 2, 3].map(() => ({ id: a.userId(), name: a.name(), passwordHash: 'x' }));
+      for (const account of accounts) await a.store.createAccount(account);
+      const [ann, bob] = accounts.map(({ id }) => id) as [UserId, UserId, UserId];
+      const asked = [bob, a.userId(), ann, UNSTORABLE as bigint as UserId];
+      const names = await b.store.namesOf(asked);
+      expect(names).toEqual(new Map(accounts.slice(0, 2).map(({ id, name }) => [id, name])));
+      expect(await b.store.namesOf([])).toEqual(new Map());
+    });
+
     test('signingKey: two nodes at once get one key, which later calls do not make again', async () => {
       const { a, b } = nodes();
       const make = (kid: string) => async () => ({ kid, privateJwk: `{"kid":"${kid}"}` });
@@ -95,7 +106,7 @@ export function describePeople(nodes: () => Nodes): void {
         name,
         lastSeq: 0,
         memberVersion: 1,
-        peerName: undefined,
+        peer: undefined,
         visibleAfterSeq: 0,
         deliveredSeq: 0,
         readSeq: 0,
@@ -157,12 +168,11 @@ export function describePeople(nodes: () => Nodes): void {
       expect(list?.members).toHaveLength(9);
     });
 
-    test('membersOf: names; undefined where there is nothing', async () => {
+    test('membersOf: who is in it; undefined where there is nothing', async () => {
       const { a } = nodes();
-      const account = { id: a.userId(), name: a.name(), passwordHash: 'x' };
-      await a.store.createAccount(account);
-      const room = await a.room(account.id);
-      const members = [{ user: account.id, name: account.name, visibleAfterSeq: 0 }];
+      const user = await a.user();
+      const room = await a.room(user);
+      const members = [{ user, visibleAfterSeq: 0 }];
       expect(await a.store.membersOf(room)).toEqual({ version: 1, members });
       expect(await a.store.membersOf(a.conversationId())).toBeUndefined();
       expect(await a.store.membersOf(UNSTORABLE)).toBeUndefined();
@@ -204,39 +214,35 @@ export function describePeople(nodes: () => Nodes): void {
   });
 
   describe('direct conversations', () => {
-    test('openDirect: one for both, each sees the name of the other', async () => {
+    test('openDirect: one for both, each sees the other', async () => {
       const { a, b } = nodes();
-      const ann = { id: a.userId(), name: a.name(), passwordHash: 'x' };
-      const bob = { id: a.userId(), name: a.name(), passwordHash: 'x' };
-      await a.store.createAccount(ann);
-      await a.store.createAccount(bob);
+      const [ann, bob] = [await a.user(), await a.user()];
       const id = a.conversationId();
-      const forBob = await a.store.openDirect(id, bob.id, ann.id);
+      const forBob = await a.store.openDirect(id, bob, ann);
       expect(forBob).toMatchObject({
         id,
         kind: 'direct',
         name: '',
-        peerName: ann.name,
+        peer: ann,
         memberVersion: 1,
         isNew: true,
       });
-      const forAnn = await b.store.openDirect(b.conversationId(), ann.id, bob.id);
-      expect(forAnn).toEqual({ ...forBob, peerName: bob.name, isNew: false });
-      expect((await a.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([ann.id, bob.id]);
+      const forAnn = await b.store.openDirect(b.conversationId(), ann, bob);
+      expect(forAnn).toEqual({ ...forBob, peer: bob, isNew: false });
+      expect((await a.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([ann, bob]);
     });
 
     test('openDirect: with oneself', async () => {
       const { a } = nodes();
-      const ann = { id: a.userId(), name: a.name(), passwordHash: 'x' };
-      await a.store.createAccount(ann);
-      const notes = await a.store.openDirect(a.conversationId(), ann.id, ann.id);
-      expect(notes).toMatchObject({ kind: 'direct', peerName: ann.name });
-      expect(await a.store.openDirect(a.conversationId(), ann.id, ann.id)).toEqual({
+      const ann = await a.user();
+      const notes = await a.store.openDirect(a.conversationId(), ann, ann);
+      expect(notes).toMatchObject({ kind: 'direct', peer: ann });
+      expect(await a.store.openDirect(a.conversationId(), ann, ann)).toEqual({
         ...notes,
         isNew: false,
       });
       expect((await a.store.membersOf(notes.id))?.members).toHaveLength(1);
-      expect(await a.store.append([a.draft(notes.id, ann.id)])).toMatchObject([{ ok: true, seq: 1 }]);
+      expect(await a.store.append([a.draft(notes.id, ann)])).toMatchObject([{ ok: true, seq: 1 }]);
     });
 
     test('openDirect: both at once, on two nodes, open the same one', async () => {

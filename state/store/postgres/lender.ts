@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Logger } from '../../../common/mod.ts';
+import { integerArray } from './arrays.ts';
 import { Unreached } from './errors.ts';
 import { type Dialect, sql, type SqlSession, type Statement } from '../sql.ts';
 import type { PostgresHost, PostgresTarget } from './url.ts';
@@ -49,6 +50,7 @@ export const postgresDialect: Dialect = {
   forRemoval: sql`for update`,
   isTrue: sql`true`,
   joinedAt: sql`joined_at`,
+  listOf: (ids) => sql`(select unnest(${integerArray(ids)}::bigint[]))`,
 };
 
 /** One connection, for as long as it is lent; the server prepares each statement once per connection. */

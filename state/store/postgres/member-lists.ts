@@ -13,13 +13,12 @@ const MAX_CONVERSATIONS = 256;
 /** A statement ends before the conversation that follows so many members; the rest is asked for again. */
 const MAX_MEMBERS = 20_000;
 
-/** A row of gochat_members; nulls for a conversation without members. */
+/** A row of gochat_member_lists; nulls for a conversation without members. */
 interface MemberRow {
   /** Position of the conversation, from 1. */
   readonly n: bigint;
   readonly version: bigint | null;
   readonly user_id: UserId | null;
-  readonly name: string | null;
   readonly visible_after_seq: bigint | null;
 }
 
@@ -69,8 +68,8 @@ export class PostgresMemberLists {
     const ids = integerArray(questions.map(({ conversation }) => storableId(conversation)));
     const rows = await this.#pool.query<MemberRow>(
       sql`
-        select n, version, user_id, name, visible_after_seq
-        from gochat_members(${ids}::bigint[], ${MAX_MEMBERS}::bigint)`,
+        select n, version, user_id, visible_after_seq
+        from gochat_member_lists(${ids}::bigint[], ${MAX_MEMBERS}::bigint)`,
     );
     let at = 0;
     for (let answered = 0; ; answered++) {
@@ -80,8 +79,8 @@ export class PostgresMemberLists {
       const members: MemberList['members'][number][] = [];
       for (; rows[at]?.n === first.n; at++) {
         if (at % MEMBERS_A_TURN === MEMBERS_A_TURN - 1) await setImmediate();
-        const { user_id: user, name, visible_after_seq: visible } = rows[at] as MemberRow;
-        if (user !== null) members.push({ user, name: name ?? '', visibleAfterSeq: Number(visible) });
+        const { user_id: user, visible_after_seq: visible } = rows[at] as MemberRow;
+        if (user !== null) members.push({ user, visibleAfterSeq: Number(visible) });
       }
       question.resolve(members.length === 0 ? undefined : { version: Number(first.version), members });
     }

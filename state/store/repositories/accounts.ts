@@ -1,4 +1,6 @@
 /** The accounts. */
+import type { UserId } from '../../../common/mod.ts';
+import { storableId } from '../input.ts';
 import { sql, type SqlSession } from '../sql.ts';
 import type { Account, AccountStore } from '../store.ts';
 
@@ -18,5 +20,11 @@ export function accountStore(db: SqlSession): AccountStore {
     return stored?.id === id ? stored : undefined;
   }
 
-  return { createAccount, findAccount };
+  async function namesOf(users: readonly UserId[]): Promise<Map<UserId, string>> {
+    const rows = await db.query<{ id: UserId; name: string }>(sql`
+      select id, name from accounts where id in ${db.dialect.listOf(users.map(storableId))}`);
+    return new Map(rows.map(({ id, name }) => [id, name]));
+  }
+
+  return { createAccount, findAccount, namesOf };
 }

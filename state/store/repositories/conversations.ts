@@ -9,8 +9,7 @@ const MAX_CONVERSATIONS = 1000;
 /** Columns of ConversationRow; goes with fromConversations. */
 export const conversationColumns = sql`
     c.id, c.kind, coalesce(c.name, '') as name, c.last_seq, c.member_version,
-    (select a.name from accounts a
-     where a.id = case when c.direct_low = m.user_id then c.direct_high else c.direct_low end) as peer_name,
+    case when c.direct_low = m.user_id then c.direct_high else c.direct_low end as peer,
     m.visible_after_seq,
     coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq,
     m.read_seq,
@@ -26,10 +25,8 @@ export function fromConversations(user: UserId, device: string): Statement {
     where m.user_id = ${user}`;
 }
 
-/** Columns of MessageRow from the messages m. The name is looked up per row: under every plan an index probe. */
-export const messageColumns = sql`
-    m.conversation, m.seq, m.id, m.sender, (select a.name from accounts a where a.id = m.sender) as sender_name,
-    m.client_msg_id, m.body, m.at_ms`;
+/** Columns of MessageRow from the messages m. */
+export const messageColumns = sql`m.conversation, m.seq, m.id, m.sender, m.client_msg_id, m.body, m.at_ms`;
 
 /** See ConversationStore.conversationOf. */
 export async function conversationOf(

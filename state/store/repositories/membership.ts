@@ -26,7 +26,6 @@ interface ChangeRow {
   readonly count: bigint;
   /** Null: nobody has come or gone. */
   readonly user_id: UserId | null;
-  readonly name: string | null;
   /** Null: has left. */
   readonly visible_after_seq: bigint | null;
 }
@@ -144,14 +143,13 @@ export async function memberChanges(
   since: number,
 ): Promise<MemberChanges | undefined> {
   const rows = await session.query<ChangeRow>(sql`
-      select c.member_version as version, c.member_count as count, x.user_id, x.name, x.visible_after_seq
+      select c.member_version as version, c.member_count as count, x.user_id, x.visible_after_seq
       from conversations c
       left join (
-        select m.conversation, m.user_id, a.name, m.visible_after_seq
-        from members m join accounts a on a.id = m.user_id
-        where m.conversation = ${conversation} and m.joined_version > ${storableSeq(since)}
+        select conversation, user_id, visible_after_seq from members
+        where conversation = ${conversation} and joined_version > ${storableSeq(since)}
         union all
-        select conversation, user_id, null, null from former_members
+        select conversation, user_id, null from former_members
         where conversation = ${conversation} and left_version > ${storableSeq(since)}
       ) x on x.conversation = c.id
       where c.id = ${conversation} and c.member_count > 0
@@ -160,10 +158,10 @@ export async function memberChanges(
   if (first === undefined || rows.length > MAX_MEMBER_CHANGES) return undefined;
   const joined: MemberChanges['joined'][number][] = [];
   const left: UserId[] = [];
-  for (const { user_id: user, name, visible_after_seq: visible } of rows) {
+  for (const { user_id: user, visible_after_seq: visible } of rows) {
     if (user === null) break;
     if (visible === null) left.push(user);
-    else joined.push({ user, name: name ?? '', visibleAfterSeq: Number(visible) });
+    else joined.push({ user, visibleAfterSeq: Number(visible) });
   }
   return { version: Number(first.version), count: Number(first.count), joined, left };
 }

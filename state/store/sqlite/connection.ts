@@ -16,6 +16,7 @@ const dialect: Dialect = {
   forRemoval: sql``,
   isTrue: sql`1`,
   joinedAt: sql`joined_at_ms`,
+  listOf: (ids) => sql`(select value from json_each(${`[${ids.join(',')}]`}))`,
 };
 
 /**

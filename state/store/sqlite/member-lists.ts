@@ -8,7 +8,6 @@ import type { SqliteConnection } from './connection.ts';
 interface MemberRow {
   readonly version: bigint;
   readonly user: UserId;
-  readonly name: string;
   readonly visible: bigint;
 }
 
@@ -19,15 +18,13 @@ export function membersPage(
   after: UserId | 0n,
 ): MemberList | undefined {
   const rows = connection.rows<MemberRow>(sql`
-    select c.member_version as version, a.id as user, a.name, m.visible_after_seq as visible
-    from conversations c
-    join members m on m.conversation = c.id
-    join accounts a on a.id = m.user_id
+    select c.member_version as version, m.user_id as user, m.visible_after_seq as visible
+    from conversations c join members m on m.conversation = c.id
     where c.id = ${conversation} and m.user_id > ${after}
     order by m.user_id
     limit ${MEMBERS_A_TURN}`);
   const first = rows[0];
   if (first === undefined) return undefined;
-  const members = rows.map(({ user, name, visible }) => ({ user, name, visibleAfterSeq: Number(visible) }));
+  const members = rows.map(({ user, visible }) => ({ user, visibleAfterSeq: Number(visible) }));
   return { version: Number(first.version), members };
 }

@@ -48,7 +48,14 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
     ]),
     ...callsOf(writer, ['deleteRoom', 'eraseDeleted', 'openDirect', 'append', 'moveCursors', 'revoke']),
     ...callsOf(writer, ['revocations', 'ping']),
-    ...callsOf(reader, ['listRooms', 'conversationsOf', 'conversationOf', 'memberChanges', 'history']),
+    ...callsOf(reader, [
+      'namesOf',
+      'listRooms',
+      'conversationsOf',
+      'conversationOf',
+      'memberChanges',
+      'history',
+    ]),
     signingKey: (make) => signingKey(keys, make),
     membersOf: (conversation) => membersOf(reader, conversation),
     sync: async ({ cursors, pushed, ...request }) => {
