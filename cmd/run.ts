@@ -121,13 +121,13 @@ export async function runServers(
       },
     },
   });
-  const it = await Promise.race([build(startup), stopping.promise]);
-  if (typeof it === 'string') {
+  const proc = await Promise.race([build(startup), stopping.promise]);
+  if (typeof proc === 'string') {
     await admin.close();
     return ExitCode.OK;
   }
-  watched.push(...it.servers);
-  admin.add(it.adminRoutes ?? {}, it.operatorRoutes ?? {});
+  watched.push(...proc.servers);
+  admin.add(proc.adminRoutes ?? {}, proc.operatorRoutes ?? {});
   startHeapTrim(openMemory(logger));
   const started: Server[] = [];
   let exitCode: number = ExitCode.OK;
@@ -139,7 +139,7 @@ export async function runServers(
   process.on('uncaughtException', fail).on('unhandledRejection', fail);
   const onReload = async () => {
     try {
-      logger.level = await it.reload();
+      logger.level = await proc.reload();
       logger.info(
         { level: logger.level },
         'configuration reloaded; what cannot change while it runs needs a restart',
@@ -151,14 +151,14 @@ export async function runServers(
   process.on('SIGHUP', () => void onReload());
 
   try {
-    for (const server of it.servers) {
+    for (const server of proc.servers) {
       if (signals > 0) break;
       started.push(server);
       startup.step(`starting ${server.name}`);
       await server.start();
     }
     startup.done();
-    if (signals === 0) it.ready(admin.address);
+    if (signals === 0) proc.ready(admin.address);
     const how = await stopping.promise;
     if (how === 'drain') {
       logger.info({ deadline_ms: config.drainMs }, 'draining');
@@ -170,7 +170,7 @@ export async function runServers(
   } finally {
     startup.done();
     for (const server of started.toReversed()) await settle(logger, server.name, () => server.stop());
-    for (const close of it.closers) await settle(logger, name, close);
+    for (const close of proc.closers) await settle(logger, name, close);
     await settle(logger, name, closeTracing);
     await admin.close();
     await tick();

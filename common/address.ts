@@ -1,4 +1,4 @@
-/** Addresses: how they are written, which of them count as one client, and which do not count at all. */
+/** IP addresses: their canonical form, the key that limits per address use, and lists of networks. */
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
 const MAPPED_IPV4 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;
@@ -6,8 +6,8 @@ const HEXTETS = 8;
 const PREFIX_HEXTETS = 4;
 
 /**
- * Returns what an address is counted under: itself, or its /64 for IPv6, as a subscriber has a whole one (RFC 6177). An
- * IPv4-mapped IPv6 address (::ffff:1.2.3.4) is the IPv4 address.
+ * Returns the key that an address is counted under: the address itself, or its /64 for IPv6, as each subscriber has a
+ * whole /64 (RFC 6177). An IPv4-mapped IPv6 address (::ffff:1.2.3.4) counts as the IPv4 address.
  */
 export function addressKey(address: string): string {
   if (!address.includes(':')) return address;
@@ -16,14 +16,14 @@ export function addressKey(address: string): string {
   const [head = '', tail] = plain.split('%', 1)[0]?.split('::') ?? [];
   const left = head === '' ? [] : head.split(':');
   const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  // The tail may end in an IPv4 address, which stands for two hextets; they are beyond the prefix in any case.
+  // An IPv4 address at the end stands for two hextets, which are never part of the prefix.
   const gap = HEXTETS - left.length - right.length - (plain.includes('.') ? 1 : 0);
   const all = tail === undefined ? left : [...left, ...Array.from({ length: gap }, () => '0'), ...right];
   const prefix = all.slice(0, PREFIX_HEXTETS).map((hextet) => Number.parseInt(hextet, 16).toString(16));
   return `${prefix.join(':')}::/64`;
 }
 
-/** A list of addresses and networks, as `127.0.0.0/8,::1`. */
+/** A list of addresses and networks, for example `127.0.0.0/8,::1`. */
 export class AddressList {
   readonly #list = new BlockList();
   readonly #isEmpty: boolean;
@@ -57,7 +57,7 @@ export class AddressList {
   }
 }
 
-/** Returns an address as it is written most simply: an IPv4-mapped IPv6 address (::ffff:1.2.3.4) is the IPv4 address. */
+/** Returns the IPv4 address of an IPv4-mapped IPv6 address (::ffff:1.2.3.4), and any other address unchanged. */
 export function plainAddress(address: string): string {
   const mapped = MAPPED_IPV4.exec(address)?.[1];
   return mapped !== undefined && isIPv4(mapped) ? mapped : address;

@@ -17,9 +17,9 @@ import type { Logger } from './logger.ts';
 import { handleMetrics } from './metrics.ts';
 
 const MAX_HEADER_BYTES = 8192;
-/** Headers by which a request is known to come from elsewhere. */
+/** Headers that show that a request comes from another machine or a web page. */
 const REMOTE = ['origin', 'x-forwarded-for', 'forwarded', 'via'] as const;
-/** What a request's target is relative to. */
+/** Base URL for parsing a request's target. */
 const BASE = 'http://admin';
 
 export type AdminHandler = (
@@ -35,20 +35,20 @@ export interface AdminOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  /** Whose readiness counts; all must be ready. Read at each request: more may be added. */
+  /** Servers that must all be ready. Read at each request, so more can be added. */
   readonly servers: readonly Pick<Server, 'name' | 'readiness'>[];
   readonly logger: Logger;
-  /** Further GET paths that anybody who reaches the port may ask. */
+  /** Further GET paths, open to anyone who reaches the port. */
   readonly routes?: Readonly<Record<string, AdminHandler>>;
-  /** Paths for operators alone: callers on this machine, or who show the admin token as a bearer. */
+  /** Paths for operators only: callers on this machine, or with the admin token as a bearer token. */
   readonly operatorRoutes?: OperatorRoutes;
   readonly adminToken?: string | undefined;
 }
 
 export interface AdminServer extends AsyncDisposable {
-  /** host:port that it listens on. */
+  /** Listening address, host:port. */
   readonly address: string;
-  /** Answers further paths from now on. */
+  /** Adds paths to the running server. */
   add(routes: NonNullable<AdminOptions['routes']>, operatorRoutes: OperatorRoutes): void;
   close(): Promise<void>;
 }
@@ -61,7 +61,7 @@ interface Route {
 /** Starts the admin port. @throws GochatError PORT_IN_USE */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   const routes: Record<string, AdminHandler> = {
-    // Alive means that the event loop turns; nothing else is asked, so that a broken engine restarts nothing.
+    // Live means that the event loop turns. Engines do not count: a broken engine must not restart this process.
     '/livez': (_, response) => json(response, 200, { status: 'ok' }),
     '/readyz': (_, response) => {
       const reasons = options.servers.flatMap((server) => {
@@ -142,10 +142,10 @@ export async function listen(
 }
 
 /**
- * Makes the error of a server that cannot listen.
+ * Returns the error of a server that cannot listen.
  *
  * @param reason code of the system's error
- * @param where `flag` is the command line's that chooses the port
+ * @param where `flag` is the command-line flag that sets the port
  */
 export function listenError(
   reason: string,
@@ -163,14 +163,14 @@ export function json(response: ServerResponse, status: number, body: unknown): v
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-/** Returns the methods of a path, with commas between them; empty where nothing is at it. */
+/** Returns the methods of a path, comma-separated; empty if the path has no route. */
 function methodsAt(table: ReadonlyMap<string, Route>, path: string): string {
   const own = ['GET', 'POST'].filter((method) => table.has(`${method} ${path}`));
   if (own.length === 0) return '';
   return [...own, ...(own.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].sort().join(', ');
 }
 
-/** Answers where no route is. @param allow the methods of the path */
+/** Answers a request without a route. @param allow the methods of the path */
 function answerOther(request: IncomingMessage, response: ServerResponse, path: string, allow: string): void {
   const details = { name: `${request.method} ${path}` };
   if (allow === '') answerWith(response, { error: new GochatError('ROUTE_NOT_FOUND', { details }) });
@@ -179,8 +179,9 @@ function answerOther(request: IncomingMessage, response: ServerResponse, path: s
 }
 
 /**
- * Whoever has an account on this machine may stop its processes anyway. A web page in a browser here is not an operator:
- * browsers name the page's origin with every POST. Nor is whom a proxy here speaks for.
+ * Returns whether the caller is an operator: it has the admin token, or is a local process, which could stop this one
+ * anyway. A web page in a local browser is not an operator, and is recognised by the Origin header of its POST. Neither is
+ * a client of a local proxy.
  */
 function isOperator(request: IncomingMessage, adminToken: string | undefined): boolean {
   const shown = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? '')?.[1];
@@ -192,12 +193,12 @@ function isOperator(request: IncomingMessage, adminToken: string | undefined): b
   );
 }
 
-/** A page whose name was made to resolve to this machine still asks under that name. */
+/** Stops DNS rebinding: a page whose name resolves to this machine still sends that name as Host. */
 function isLocalName(host = ''): boolean {
   return /^(localhost|\[::1\]|127(\.\d{1,3}){3})(:\d+)?$/.test(host);
 }
 
-/** Compares in a time that tells nothing of either. */
+/** Compares two secrets in constant time. */
 function sameSecret(left: string, right: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(left), digest(right));

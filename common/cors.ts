@@ -1,6 +1,6 @@
-/** CORS: the web pages of other origins that may read answers. https://fetch.spec.whatwg.org/#http-cors-protocol */
+/** CORS headers for web pages of other origins, https://fetch.spec.whatwg.org/#http-cors-protocol. */
 
-/** What a preflight is answered besides: the headers that a page may send, and for how many seconds it is remembered. */
+/** Further headers of a preflight's answer: the request headers allowed, and how long it may be cached, s. */
 const PREFLIGHT = [
   'access-control-allow-headers',
   'authorization, content-type',
@@ -8,11 +8,11 @@ const PREFLIGHT = [
   '86400',
 ] as const;
 
-/** Decides by the header Origin which headers an answer carries. */
+/** Chooses the CORS headers of an answer by the Origin of the request. */
 export class Cors {
   readonly #origins: ReadonlySet<string>;
 
-  /** @param text origins with commas between them, or `*`; empty: none @throws RangeError naming the entry that is no origin */
+  /** @param text comma-separated origins, or `*`; empty: none @throws RangeError naming the entry that is not an origin */
   constructor(text: string) {
     const entries = text
       .split(',')
@@ -25,7 +25,7 @@ export class Cors {
   /**
    * Returns the headers of an answer: name, value, name, value…
    *
-   * @param origin the request's header @param allow with OPTIONS: the methods of the path, with commas between them
+   * @param origin the request's header @param allow for OPTIONS: the methods of the path, comma-separated
    */
   headers(origin: string | undefined, allow?: string): string[] {
     if (this.#origins.size === 0) return [];

@@ -27,21 +27,21 @@ export const ExitCode = { OK: 0, RUNTIME: 1, USAGE: 2, CONFIG: 78 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 export interface ErrorEntry {
-  /** What happened, one sentence; {name} is filled in from the details. */
+  /** What happened, one sentence; {name} is replaced from the details. */
   readonly message: string;
   /** What to do about it, one sentence. */
   readonly remedy: string;
-  /** The same request may succeed later, unchanged. */
+  /** Whether the same request may succeed later. */
   readonly retryable: boolean;
   readonly grpc: GrpcStatus;
   readonly http: number;
-  /** Status of the WebSocket close frame (RFC 6455, private range) where the code ends a connection. */
+  /** WebSocket close status (RFC 6455, private range), for codes that end a connection. */
   readonly close?: number;
-  /** Exit code where the code ends a process. */
+  /** Exit code, for codes that end a process. */
   readonly exit?: ExitCode;
 }
 
-/** Keeps the sentences as literal types, in which `DetailsOf` finds the names. */
+/** Keeps the sentences as literal types, from which `DetailsOf` takes the names. */
 function entry<const Message extends string, const Remedy extends string>(
   message: Message,
   remedy: Remedy,
@@ -52,7 +52,7 @@ function entry<const Message extends string, const Remedy extends string>(
   return { message, remedy, retryable: more.retryable ?? false, grpc: GrpcStatus[grpc], http, ...more };
 }
 
-/** Every code that GoChat answers with. */
+/** All error codes of GoChat. */
 export const CATALOGUE = {
   // Connection.
   FRAME_TOO_LARGE: entry(
@@ -174,7 +174,7 @@ export const CATALOGUE = {
   ),
   CLIENT_GOODBYE: entry('The client said goodbye.', 'Nothing is wrong.', 'OK', 200, { close: 1000 }),
 
-  // Who one is.
+  // Accounts and authentication.
   TOKEN_INVALID: entry(
     'The access token is malformed, forged or for another system.',
     'Log in again: POST /auth/login.',
@@ -559,26 +559,26 @@ export const CATALOGUE = {
 export type ErrorCode = keyof typeof CATALOGUE;
 export type ErrorDetails = Readonly<Record<string, string | number>>;
 
-/** The names in braces of a sentence. */
+/** The names in braces in a sentence. */
 type NamesIn<Sentence extends string> = Sentence extends `${string}{${infer Name}}${infer Rest}`
   ? Name | NamesIn<Rest>
   : never;
 type NamesOf<Code extends ErrorCode> =
   NamesIn<`${(typeof CATALOGUE)[Code]['message']} ${(typeof CATALOGUE)[Code]['remedy']}`>;
-/** What the sentences of a code need filled in; of several codes, what any of them needs. */
+/** The details that the sentences of a code need; for a union of codes, those of any of them. */
 export type DetailsOf<Code extends ErrorCode> = Readonly<Record<NamesOf<Code>, string | number>> &
   ErrorDetails;
-/** Codes whose sentences are complete as they stand. */
+/** Codes whose sentences need no details. */
 export type PlainErrorCode = { [Code in ErrorCode]: NamesOf<Code> extends never ? Code : never }[ErrorCode];
 type DetailedErrorCode = Exclude<ErrorCode, PlainErrorCode>;
-/** A code with all that its sentences need. */
+/** A code with the details that its sentences need. */
 export type CodeWithDetails =
   | { readonly code: PlainErrorCode; readonly details?: ErrorDetails | undefined }
   | {
       [Code in DetailedErrorCode]: { readonly code: Code; readonly details: DetailsOf<Code> };
     }[DetailedErrorCode];
 
-/** Returns whether a string is a code whose sentences need no details: one that comes from elsewhere without any. */
+/** Returns whether a string is a code whose sentences need no details. */
 export function isPlainErrorCode(code: string): code is PlainErrorCode {
   return isErrorCode(code) && !/\{\w+\}/.test(CATALOGUE[code].message + CATALOGUE[code].remedy);
 }
@@ -588,10 +588,10 @@ export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(CATALOGUE, code);
 }
 
-/** Stands where another process, or one of another version, has not told a detail. */
+/** Replaces a detail that a peer, perhaps of another version, did not send. */
 const UNKNOWN = '?';
 
-/** Returns the catalogue's sentence with the details filled in, and the remedy behind it. */
+/** Returns the catalogue's sentence with the details filled in, followed by the remedy. */
 export function describe({ code, details = {} }: CodeWithDetails): string {
   const { message, remedy } = CATALOGUE[code];
   const fill = (text: string) =>
@@ -601,11 +601,11 @@ export function describe({ code, details = {} }: CodeWithDetails): string {
 
 export interface GochatErrorOptions {
   readonly cause?: unknown;
-  /** How long to wait before a retry, ms. */
+  /** Wait before a retry, ms. */
   readonly retryAfterMs?: number;
 }
 
-/** The details are needed where the code's sentences have names in them. */
+/** Requires details if the code's sentences have names in them. */
 type GochatErrorArguments =
   | [code: PlainErrorCode, options?: GochatErrorOptions & { readonly details?: ErrorDetails }]
   | {
@@ -634,7 +634,7 @@ export class GochatError extends Error {
     return GochatError.received(code, { ...options, details });
   }
 
-  /** Makes the error that another process has told of, with the details that it gave. */
+  /** Returns an error received from another process, with its details. */
   static received(
     code: ErrorCode,
     options: GochatErrorOptions & { readonly details?: ErrorDetails } = {},
@@ -642,7 +642,7 @@ export class GochatError extends Error {
     return new GochatError(...([code, options] as GochatErrorArguments));
   }
 
-  /** The code with the details that its sentence was made of. */
+  /** The code with its details. */
   get said(): CodeWithDetails {
     return { code: this.code, details: this.details } as CodeWithDetails;
   }
@@ -655,12 +655,12 @@ export class GochatError extends Error {
     return this.entry.retryable;
   }
 
-  /** The status of a call that fails with it; this and what stands above is what crpc asks of an error. */
+  /** The gRPC status of a call that fails with it. With the fields above, crpc's interface of an error. */
   get grpcStatus(): GrpcStatus {
     return this.entry.grpc;
   }
 
-  /** Returns a GochatError itself, and as one an error of crpc whose code the catalogue has; else undefined. */
+  /** Returns a GochatError as it is, a crpc error with a code of the catalogue as a GochatError, and else undefined. */
   static known(error: unknown): GochatError | undefined {
     if (error instanceof GochatError) return error;
     if (!isCoded(error) || !isErrorCode(error.code)) return undefined;
@@ -672,13 +672,13 @@ export class GochatError extends Error {
     });
   }
 
-  /** Returns the known error, else INTERNAL with it as the cause. */
+  /** Returns the known error, or else INTERNAL with the given error as its cause. */
   static from(error: unknown): GochatError {
     return GochatError.known(error) ?? new GochatError('INTERNAL', { cause: error });
   }
 }
 
-/** What the errors of crpc have. */
+/** The fields of crpc's errors. */
 interface CodedError extends Error {
   readonly code: string;
   readonly details: ErrorDetails;

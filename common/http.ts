@@ -1,9 +1,9 @@
-/** What the HTTP ports have in common: the one error shape, also where node:http has no request or no answer with a code. */
+/** Helpers of all HTTP ports: the one error shape, also for the requests that node:http rejects by itself. */
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { GochatError } from './errors.ts';
 
-/** An error with the status that it is answered with. */
+/** An error with its HTTP status. */
 export interface HttpRefusal {
   readonly error: GochatError;
   /** @default the catalogue's */
@@ -12,13 +12,13 @@ export interface HttpRefusal {
   readonly headers?: readonly string[];
 }
 
-/** Refuses a method that a path has not. @param allow those that it has, with commas between them */
+/** Refuses a method that a path does not have. @param allow the methods of the path, comma-separated */
 export function methodNotAllowed(request: IncomingMessage, path: string, allow: string): HttpRefusal {
   const details = { method: request.method ?? '', name: path };
   return { error: new GochatError('METHOD_NOT_ALLOWED', { details }), headers: ['allow', allow] };
 }
 
-/** Returns the token of an Authorization header (RFC 6750 section 2.1), or undefined where it is of another form. */
+/** Returns the bearer token of an Authorization header (RFC 6750 section 2.1); undefined if it has another form. */
 export function bearerToken(header: string | undefined): string | undefined {
   return /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(header ?? '')?.[1];
 }
@@ -30,15 +30,15 @@ export function pathOf({ url = '/' }: IncomingMessage): string {
 }
 
 /**
- * Refuses a request of HTTP/1.1 without Host (RFC 9112 section 3.2). Node would do so without a body: its
- * `requireHostHeader` is to be off.
+ * Refuses an HTTP/1.1 request without Host (RFC 9112 section 3.2). Turn Node's `requireHostHeader` off: it refuses
+ * without a body.
  */
 export function refuseMissingHost(request: IncomingMessage): HttpRefusal | undefined {
   if (request.headers.host !== undefined || request.httpVersion !== '1.1') return undefined;
   return refuseRequest('A request without the header Host');
 }
 
-/** Returns how to answer bytes that node:http could not read as a request; undefined: nobody reads an answer. */
+/** Returns the answer to bytes that node:http could not parse; undefined if the peer can no longer read one. */
 export function refuseUnreadable(
   error: NodeJS.ErrnoException,
   socket: Duplex,
@@ -57,14 +57,14 @@ export function refuseExpectation(): HttpRefusal {
   return { ...refuseRequest('The header Expect'), status: 417, headers: ['connection', 'close'] };
 }
 
-/** Answers bytes that node:http could not read as a request: for its event `clientError`. */
+/** Answers bytes that node:http could not parse as a request; a handler of its event `clientError`. */
 export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex, maxHeaderBytes: number): void {
   const refusal = refuseUnreadable(error, socket, maxHeaderBytes);
   if (refusal === undefined) socket.destroy();
   else endWith(socket, refusal);
 }
 
-/** Answers CONNECT and an unknown Expect, which node:http keeps from the server's handler, with the error shape. */
+/** Answers CONNECT and an unknown Expect, which node:http does not pass to the request handler, with the error shape. */
 export function answerUnhandled(server: Server): void {
   server.on('connect', (request, socket) =>
     endWith(socket, methodNotAllowed(request, pathOf(request), 'GET')),
@@ -80,12 +80,12 @@ export function answerWith(response: ServerResponse, refusal: HttpRefusal): void
 
 /** Answers on a connection that has no response object, and ends it. */
 export function endWith(socket: Duplex, refusal: HttpRefusal): void {
-  // After CONNECT nobody else listens for errors.
+  // After CONNECT the socket has no other error handler.
   socket.on('error', () => socket.destroy());
   socket.end(answerText(refusal), () => socket.destroy());
 }
 
-/** Returns the answer as the last bytes of a connection. */
+/** Encodes an answer that ends its connection. */
 export function answerText(refusal: HttpRefusal): string {
   const { status, headers, body } = answerTo(refusal);
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
@@ -109,7 +109,7 @@ function answerTo({ error, status = error.entry.http, headers = [] }: HttpRefusa
   return { status, headers: all, body };
 }
 
-/** Refuses what is not valid in a request. @param what for people, at the beginning of a sentence */
+/** Refuses an invalid request. @param what the subject of the sentence that people read */
 export function refuseRequest(what: string): HttpRefusal {
   return { error: new GochatError('ARGUMENT_INVALID', { details: { what } }) };
 }

@@ -8,23 +8,23 @@ export type ConversationId = Id<'conversation'>;
 export type MessageId = Id<'message'>;
 export type SessionId = Id<'session'>;
 
-/** Greatest id: the engines' integers have a sign. */
+/** Greatest id: the engines' integers are signed. */
 const MAX_ID = (1n << 63n) - 1n;
 const DECIMAL = /^[1-9]\d{0,18}$/;
 
-/** Returns whether a value can be an id of something that is stored. */
+/** Returns whether a value can be the id of something stored. */
 export function isId(value: bigint): boolean {
   return value > 0n && value <= MAX_ID;
 }
 
-/** Reads an id in decimal, as in a token; undefined: it is none. */
+/** Parses a decimal id; undefined if it is not one. */
 export function parseId(text: unknown): bigint | undefined {
   if (typeof text !== 'string' || !DECIMAL.test(text)) return undefined;
   const id = BigInt(text);
   return id <= MAX_ID ? id : undefined;
 }
 
-/** Start of GoChat's clock: 2025-01-01T00:00:00Z, Unix ms. */
+/** Epoch of the ids: 2025-01-01T00:00:00Z, Unix ms. */
 export const ID_EPOCH_MS = 1_735_689_600_000;
 export const NODE_BITS = 10;
 export const SEQUENCE_BITS = 12;
@@ -32,15 +32,15 @@ export const MAX_NODE = (1 << NODE_BITS) - 1;
 const MAX_SEQUENCE = (1 << SEQUENCE_BITS) - 1;
 /** Bits below the time. */
 const LOW_BITS = NODE_BITS + SEQUENCE_BITS;
-/** Scratch: an id is put together here, without a BigInt for each of its parts. */
+/** Scratch in which an id is assembled, without a BigInt for each part. */
 const halves = new DataView(new ArrayBuffer(8));
 
 /**
- * Makes Snowflake ids: 41 bits of ms since ID_EPOCH_MS, 10 bits of node, 12 bits of sequence; unique as long as no
- * two live processes have the same node number (Registry.leaseId). Source: Twitter Snowflake, 2010.
+ * Generates Snowflake ids: 41 bits of ms since ID_EPOCH_MS, 10 bits of node, 12 bits of sequence. They are unique as long
+ * as no two live processes have the same node number (Registry.leaseId). Source: Twitter Snowflake, 2010.
  *
- * A clock that stands still or steps back does not stop it: the last ms goes on being used and, when its sequence
- * is spent, the next one is borrowed, so ids of one node always grow.
+ * Ids of one node always grow, even if the clock stands still or steps back: the last ms stays in use, and when its
+ * sequence is used up the next ms is borrowed.
  */
 export class Snowflake {
   readonly #node: number;

@@ -1,4 +1,4 @@
-/** Checks JWTs that are signed with Ed25519: access tokens and tickets. */
+/** Verification of JWTs signed with Ed25519: access tokens and tickets. */
 import { createPublicKey, type JsonWebKey, type KeyObject, verify } from 'node:crypto';
 
 /** 64 bytes in base64url. */
@@ -6,7 +6,7 @@ const SIGNATURE_LENGTH = 86;
 const TYPE = 'JWT';
 const HEADER_FIELDS: ReadonlySet<string> = new Set(['alg', 'kid', 'typ']);
 
-/** What a JWT must say to be taken. */
+/** The claims that a valid JWT must have. */
 export interface JwtRules {
   readonly issuer: string;
   readonly audience: string;
@@ -21,14 +21,14 @@ export type JwtClaims = Readonly<Record<string, unknown>>;
 /**
  * Verifies with a set of public keys.
  *
- * It does less than a JOSE library, for two reasons. A login should cost little more than its signature, and WebCrypto,
- * on which such libraries stand, doubles that. And it takes only the spelling that was signed: base64url decoders let
- * pass padding, spaces, the other alphabet and stray bits, so that one token would have many spellings.
+ * Used instead of a JOSE library for two reasons. A login should cost little more than its signature check, and
+ * WebCrypto, on which such libraries are built, doubles that. And only the exact encoding that was signed is accepted:
+ * base64url decoders ignore padding, spaces, the other alphabet and stray bits, so one token would have many encodings.
  */
 export class JwtVerifier {
   readonly #rules: JwtRules;
   #keys: ReadonlyMap<string, KeyObject> = new Map();
-  /** The newest header that names one of the keys, and that key: a signer spells its header the same in all tokens. */
+  /** The last header that named one of the keys, and that key: a signer encodes the same header in all tokens. */
   #head = '';
   #headKey: KeyObject | undefined;
 
@@ -38,9 +38,9 @@ export class JwtVerifier {
   }
 
   /**
-   * Replaces the keys by those of a JSON Web Key Set that have a `kid` and are of the rules' algorithm.
+   * Replaces the keys by those of a JSON Web Key Set that have a `kid` and the rules' algorithm.
    *
-   * @throws Error when it is no key set: the old keys stay
+   * @throws Error if it is not a key set; the old keys stay
    */
   setKeys(jwks: string): void {
     const { keys } = JSON.parse(jwks) as { keys: unknown };
@@ -54,7 +54,7 @@ export class JwtVerifier {
     this.#headKey = undefined;
   }
 
-  /** Returns what the token says, or why it is not taken. @param nowMs Unix time, ms */
+  /** Returns the claims of a valid token, or why it is invalid. @param nowMs Unix time, ms */
   verify(token: string, nowMs = Date.now()): JwtClaims | 'TOKEN_EXPIRED' | 'TOKEN_INVALID' {
     const headEnd = token.indexOf('.');
     const bodyEnd = token.length - SIGNATURE_LENGTH - 1;
@@ -82,7 +82,7 @@ export class JwtVerifier {
     return key;
   }
 
-  /** A header that asks for anything else than a plain signature is not understood. */
+  /** Returns the key of a header; undefined if the header asks for more than a plain signature. */
   #keyNamedBy(header: JwtClaims | undefined): KeyObject | undefined {
     if (header?.['alg'] !== this.#rules.algorithm || (header['typ'] ?? TYPE) !== TYPE) return undefined;
     for (const field in header) if (!HEADER_FIELDS.has(field)) return undefined;
@@ -90,13 +90,13 @@ export class JwtVerifier {
   }
 }
 
-/** Reads a JSON object in base64url; undefined: it is none. */
+/** Parses a JSON object in base64url; undefined if it is not one. */
 function parse(text: string): JwtClaims | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
     return typeof value === 'object' && value !== null ? (value as JwtClaims) : undefined;
   } catch {
-    // Whatever is wrong with it, the answer is the same.
+    // The caller answers every malformed token alike.
     return undefined;
   }
 }

@@ -1,15 +1,15 @@
-/** What every server can be told: start, drain, stop. docs/lifecycle.md gives the order in which they close. */
+/** Lifecycle of a server: start, drain, stop. docs/lifecycle.md gives the order in which servers close. */
 
-/** A server of GoChat; all three calls are idempotent. */
+/** A server of GoChat. All three calls are idempotent. */
 export interface Server extends AsyncDisposable {
   readonly name: string;
-  /** Listens and registers; rejects with a GochatError that says what is in the way. */
+  /** Listens and registers. Rejects with a GochatError that names the obstacle. */
   start(): Promise<void>;
   /** Leaves the registry, stops taking new work and finishes what it has, for at most `deadlineMs`. */
   drain(deadlineMs: number): Promise<void>;
   /** Closes everything now. */
   stop(): Promise<void>;
-  /** Why the server cannot serve right now, or undefined when it can: `/readyz`. */
+  /** Returns why the server is not ready, or undefined if it is; shown by `/readyz`. */
   readiness(): string | undefined;
 }
 

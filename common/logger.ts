@@ -7,11 +7,11 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 export interface LoggerOptions {
   /** @default 'info' */
   readonly level?: LogLevel;
-  /** Names the server in each line. */
+  /** Name of the server, in each line. */
   readonly name: string;
 }
 
-/** Makes the root logger of a server; payloads, tokens and passwords never go in. */
+/** Makes the root logger of a server. Payloads, tokens and passwords are never logged. */
 export function createLogger(options: LoggerOptions): Logger {
   return pino(
     {

@@ -8,7 +8,7 @@ let exporter: PrometheusExporter | undefined;
 /** Turns metrics on for this process under a service name; without it every instrument is a no-op. */
 export async function enableMetrics(service: string): Promise<void> {
   if (exporter) return;
-  // Loaded on demand: clients and all worker threads do without.
+  // Loaded on demand: clients and worker threads do not need it.
   const [{ PrometheusExporter }, { resourceFromAttributes }, { MeterProvider }] = await Promise.all([
     import('@opentelemetry/exporter-prometheus'),
     import('@opentelemetry/resources'),
@@ -37,7 +37,7 @@ export function meter(part: string): Meter {
   return metrics.getMeter(`gochat.${part}`);
 }
 
-/** Registers a gauge that is read when metrics are asked for. */
+/** Registers a gauge whose value is read at each scrape. */
 export function gauge(
   part: Meter,
   name: string,

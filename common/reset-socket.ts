@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 
 /**
- * Ends a TCP connection with RST, so that the kernel forgets at once what the peer does not take.
+ * Ends a TCP connection with RST, so that the kernel drops at once what the peer does not read.
  *
- * While FIN is being asked for, from the end of the stream until `finish`, libuv refuses a reset, and Node then loses the
- * descriptor and never says `close` (seen in 24.21). The connection is closed in the ordinary way there: nothing waits
- * for the peer in this process any more.
+ * Between the end of the stream and `finish`, while FIN is being sent, libuv refuses a reset, and Node then loses the
+ * descriptor and never emits `close` (seen in 24.21). Such a connection is closed with FIN: nothing in this process waits
+ * for the peer any more.
  */
 export function resetSocket(socket: Socket): void {
   const isEnding = socket.writableEnded && !socket.writableFinished;

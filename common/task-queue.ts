@@ -1,6 +1,6 @@
-/** Runs asynchronous tasks a few at a time, the others in the order of their coming. */
+/** A queue of asynchronous tasks, of which a few run at a time, in order of arrival. */
 
-/** Where a crowd comes at once, what waits here is all that it costs: tasks that have not begun hold nothing else. */
+/** In a reconnect storm a waiting task costs only its place here: it holds nothing else until it begins. */
 export class TaskQueue {
   readonly #maxRunning: number;
   #running = 0;
@@ -10,17 +10,17 @@ export class TaskQueue {
     this.#maxRunning = maxRunning;
   }
 
-  /** Whether a task that comes now has to wait. */
+  /** Whether a task added now has to wait. */
   get busy(): boolean {
     return this.#running >= this.#maxRunning;
   }
 
-  /** Tasks that have not begun. */
+  /** Number of tasks that have not begun. */
   get waiting(): number {
     return this.#waiting.length;
   }
 
-  /** Runs the task now or once it is its turn; it must not reject. The caller bounds how many wait. */
+  /** Runs the task now or in its turn. It must not reject. The caller bounds how many wait. */
   add(task: () => Promise<unknown>): void {
     if (this.busy) this.#waiting.push(task);
     else this.#run(task);

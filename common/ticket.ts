@@ -1,10 +1,10 @@
-/** What ipconf, which signs tickets, and gateways, which check them, agree on. */
+/** Constants of tickets, which ipconf signs and gateways verify. */
 
-/** Long enough to try every gateway of an answer with backoff, short enough to be of no use to trade. s. */
+/** Lifetime: long enough to try every gateway of an answer with backoff, too short to be traded. s. */
 export const TICKET_TTL_S = 60;
 export const TICKET_ISSUER = 'gochat-ipconf';
 export const TICKET_AUDIENCE = 'gochat-gateway';
-/** Metadata of an ipconf's registration that holds its public key, as a JWK. */
+/** Metadata key of an ipconf's registration; its value is the public key as a JWK. */
 export const TICKET_KEY = 'ticket_key';
-/** A JWT algorithm, RFC 9864. */
+/** JWT algorithm, RFC 9864. */
 export const TICKET_ALGORITHM = 'Ed25519';

@@ -1,25 +1,25 @@
-/** A token bucket: so much a second on average, and what was saved up to a bound at once. */
+/** A token bucket: a rate per second and a burst. */
 
-/** Many buckets may have one rate, which may change. */
+/** Rate of a bucket. Many buckets may share one, and it may change. */
 export interface Rate {
   readonly perSecond: number;
   readonly burst: number;
 }
 
-/** Takes and counts; tokens come with the time that the caller tells. */
+/** A bucket that refills by the time that its callers pass in. */
 export class TokenBucket {
   readonly #rate: Rate;
   #tokens: number;
   #filledMs: number;
 
-  /** A full bucket. @param nowMs of a monotonic clock */
+  /** Makes a full bucket. @param nowMs time of a monotonic clock */
   constructor(rate: Rate, nowMs: number) {
     this.#rate = rate;
     this.#tokens = rate.burst;
     this.#filledMs = nowMs;
   }
 
-  /** Takes one token; returns false, and takes none, where there is none. */
+  /** Takes one token; returns false, and takes nothing, if there is none. */
   take(nowMs: number): boolean {
     if (!this.has(nowMs)) return false;
     this.#tokens--;
@@ -32,18 +32,18 @@ export class TokenBucket {
     return this.#tokens >= 1;
   }
 
-  /** Returns how long it takes until `take` succeeds, ms; 0: it would now. */
+  /** Returns the time until `take` succeeds, ms; 0 if it would now. */
   waitMs(nowMs: number): number {
     if (this.has(nowMs)) return 0;
     return Math.ceil(((1 - this.#tokens) * 1000) / this.#rate.perSecond);
   }
 
-  /** Takes tokens that may not be there: they are owed. */
+  /** Takes tokens even if there are too few; the balance becomes negative. */
   charge(tokens: number): void {
     this.#tokens -= tokens;
   }
 
-  /** Nothing was taken that has not come back: it can be forgotten. */
+  /** Returns whether the bucket is full, so that it can be discarded. */
   isFull(nowMs: number): boolean {
     this.#fill(nowMs);
     return this.#tokens >= this.#rate.burst;

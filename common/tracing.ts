@@ -1,31 +1,31 @@
-/** Traces through OpenTelemetry, sent by OTLP (HTTP, protobuf); off unless an endpoint is configured. */
+/** Traces by OpenTelemetry, sent with OTLP (HTTP, protobuf); off unless an endpoint is configured. */
 import { context, diag, DiagLogLevel, trace } from '@opentelemetry/api';
 import type { TracerProvider } from '@opentelemetry/sdk-trace';
 import type { Logger } from './logger.ts';
 
 export interface TracingOptions {
-  /** Names the server in each span. */
+  /** Name of the server, in each span. */
   readonly service: string;
-  /** Names this process start. */
+  /** Id of this run of the process. */
   readonly instance: string;
   /** URL that spans are posted to. */
   readonly url: string;
-  /** Share of new traces that are recorded, 0 to 1; a trace that came in is recorded where its caller records it. */
+  /** Share of new traces that are recorded, 0 to 1. For an incoming trace the caller has decided. */
   readonly ratio: number;
-  /** Told when spans cannot be sent; they are dropped then. */
+  /** Logs spans that cannot be sent and are dropped. */
   readonly logger: Logger;
 }
 
 let provider: TracerProvider | undefined;
 
 /**
- * Turns tracing on for this process; without it every span is a no-op, and trace contexts are only passed on.
+ * Turns tracing on for this process. Without it every span is a no-op, and trace contexts are only passed on.
  *
- * At most 2,048 spans wait to be sent, in batches every 5 s; what is beyond that is dropped.
+ * At most 2,048 spans are queued and sent in batches every 5 s; more are dropped.
  */
 export async function enableTracing(options: TracingOptions): Promise<void> {
   if (provider) return;
-  // Loaded on demand: most processes and all worker threads do without.
+  // Loaded on demand: most processes and all worker threads do not need it.
   const { AsyncLocalStorageContextManager } = await import('@opentelemetry/context-async-hooks');
   const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
   const { resourceFromAttributes } = await import('@opentelemetry/resources');
@@ -45,14 +45,14 @@ export async function enableTracing(options: TracingOptions): Promise<void> {
   trace.setGlobalTracerProvider(provider);
 }
 
-/** Sends the spans that wait; idempotent. */
+/** Sends the queued spans. Idempotent. */
 export async function closeTracing(): Promise<void> {
   await provider?.shutdown();
 }
 
 /**
- * Returns where spans go: `endpoint` or $OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces behind it, or
- * $OTEL_EXPORTER_OTLP_TRACES_ENDPOINT as it is; undefined: nowhere.
+ * Returns the URL that spans are sent to: `endpoint` or $OTEL_EXPORTER_OTLP_ENDPOINT followed by /v1/traces, or
+ * $OTEL_EXPORTER_OTLP_TRACES_ENDPOINT as it is; undefined if none is set.
  * https://opentelemetry.io/docs/specs/otel/protocol/exporter/
  */
 export function otlpUrl(

@@ -27,14 +27,14 @@ export class GatewayMetrics {
   readonly #refusals;
   readonly #frames;
   readonly #bytes;
-  readonly #slow;
-  readonly #slowReaders;
+  readonly #slowClosed;
+  readonly #slowEpisodes;
   readonly #ephemeral;
   readonly #restarts;
   readonly #connections;
   readonly #delay;
-  readonly #behind;
-  readonly #behindBytes;
+  readonly #slowConnections;
+  readonly #slowBytes;
   readonly #partialFrames;
   readonly #partialBytes;
   readonly #exhausted;
@@ -66,12 +66,12 @@ export class GatewayMetrics {
       'gochat_gateway_bytes_total',
       'Bytes from clients (in) and to clients (out). Labels: direction.',
     );
-    this.#slow = counter(
+    this.#slowClosed = counter(
       'gochat_gateway_slow_consumers_total',
       'Connections closed because the client did not read.',
     );
-    this.#slowReaders = counter(
-      'gochat_gateway_slow_readers_total',
+    this.#slowEpisodes = counter(
+      'gochat_gateway_slow_episodes_total',
       'Times that a connection missed frames because the client did not read. It resynchronises.',
     );
     this.#ephemeral = counter(
@@ -85,10 +85,10 @@ export class GatewayMetrics {
     this.#delay = part.createObservableGauge('gochat_gateway_event_loop_delay_seconds', {
       description: 'Mean event-loop delay of the last second. Labels: worker.',
     });
-    this.#behind = part.createObservableGauge('gochat_gateway_slow_connections', {
+    this.#slowConnections = part.createObservableGauge('gochat_gateway_slow_connections', {
       description: 'Connections whose client has not read all that it was sent. Labels: worker.',
     });
-    this.#behindBytes = part.createObservableGauge('gochat_gateway_slow_bytes', {
+    this.#slowBytes = part.createObservableGauge('gochat_gateway_slow_bytes', {
       description:
         'Bytes that wait for slow connections: at most max_outbound_bytes and one frame each. Labels: worker.',
     });
@@ -104,8 +104,8 @@ export class GatewayMetrics {
     this.#exhausted.addCallback(this.#observeExhausted);
     this.#connections.addCallback(this.#observeConnections);
     this.#delay.addCallback(this.#observeDelay);
-    this.#behind.addCallback(this.#observeBehind);
-    this.#behindBytes.addCallback(this.#observeBehindBytes);
+    this.#slowConnections.addCallback(this.#observeSlowConnections);
+    this.#slowBytes.addCallback(this.#observeSlowBytes);
     this.#partialFrames.addCallback(this.#observePartialFrames);
     this.#partialBytes.addCallback(this.#observePartialBytes);
   }
@@ -116,8 +116,8 @@ export class GatewayMetrics {
     this.#counted.set(worker, stats);
     this.#accepts.add(stats.accepts - before.accepts, { worker });
     this.#acceptErrors.add(stats.acceptErrors - before.acceptErrors);
-    this.#slow.add(stats.slowConsumers - before.slowConsumers);
-    this.#slowReaders.add(stats.slowReaders - before.slowReaders);
+    this.#slowClosed.add(stats.slowClosed - before.slowClosed);
+    this.#slowEpisodes.add(stats.slowEpisodes - before.slowEpisodes);
     this.#ephemeral.add(stats.ephemeralDropped - before.ephemeralDropped);
     this.#frames.add(stats.framesIn - before.framesIn, { direction: 'in' });
     this.#frames.add(stats.framesOut - before.framesOut, { direction: 'out' });
@@ -144,8 +144,8 @@ export class GatewayMetrics {
     this.#exhausted.removeCallback(this.#observeExhausted);
     this.#connections.removeCallback(this.#observeConnections);
     this.#delay.removeCallback(this.#observeDelay);
-    this.#behind.removeCallback(this.#observeBehind);
-    this.#behindBytes.removeCallback(this.#observeBehindBytes);
+    this.#slowConnections.removeCallback(this.#observeSlowConnections);
+    this.#slowBytes.removeCallback(this.#observeSlowBytes);
     this.#partialFrames.removeCallback(this.#observePartialFrames);
     this.#partialBytes.removeCallback(this.#observePartialBytes);
   }
@@ -167,13 +167,13 @@ export class GatewayMetrics {
     result.observe(this.#isExhausted() ? 1 : 0);
   };
 
-  readonly #observeBehind = (result: ObservableResult): void => {
+  readonly #observeSlowConnections = (result: ObservableResult): void => {
     for (const { index, stats } of this.#measured())
-      result.observe(stats.behind.connections, { worker: index });
+      result.observe(stats.slow.connections, { worker: index });
   };
 
-  readonly #observeBehindBytes = (result: ObservableResult): void => {
-    for (const { index, stats } of this.#measured()) result.observe(stats.behind.bytes, { worker: index });
+  readonly #observeSlowBytes = (result: ObservableResult): void => {
+    for (const { index, stats } of this.#measured()) result.observe(stats.slow.bytes, { worker: index });
   };
 
   readonly #observePartialFrames = (result: ObservableResult): void => {

@@ -94,7 +94,7 @@ export function shareOf(limits: GatewayLimits, workers: number): GatewayLimits {
 }
 
 /** Bytes that may be queued for all slow readers of a worker: a thousand of them at the default bound. */
-export const MAX_SLOW_READER_BYTES = 256 * 1024 * 1024;
+export const MAX_SLOW_CONSUMER_BYTES = 256 * 1024 * 1024;
 /** Share of the outbound bound above which ephemeral frames are dropped and below which a slow reader has caught up. */
 export const EPHEMERAL_QUEUE_SHARE = 0.25;
 /** Burst of an account as a share of its rate per second: what a client has in flight, and no more. */

@@ -25,7 +25,7 @@
 
 static constexpr int64_t kSecond = 1'000'000'000;
 // A server that owes answers for so long has failed.
-static constexpr int64_t kPatience = 10 * kSecond;
+static constexpr int64_t kDrainTime = 10 * kSecond;
 
 struct Client {
   int fd = -1;
@@ -85,7 +85,7 @@ class Load {
       }
       const bool is_asking = rate > 0 ? made < wanted : now < end;
       if (!is_asking && due_.empty() && free_.size() == clients_.size()) break;
-      if (now > end + kPatience) fail("the server owes answers");
+      if (now > end + kDrainTime) fail("the server owes answers");
       wait(rate > 0 && made < wanted ? began + static_cast<int64_t>(made * gap) - now_ns() : 5'000'000);
     }
     const double elapsed = static_cast<double>(now_ns() - began) / 1e9;

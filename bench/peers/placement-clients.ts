@@ -28,7 +28,7 @@ export interface Tried {
 }
 
 /** The first logins wait for one another on a slow machine. */
-const PATIENCE_MS = 60_000;
+const CONNECT_TIMEOUT_MS = 60_000;
 
 const [ipconf = '', plan = '', seconds = '60'] = process.argv.slice(2);
 const clients = JSON.parse(readFileSync(plan, 'utf8')) as readonly PlannedClient[];
@@ -49,8 +49,8 @@ function come({ user, token, zone }: PlannedClient): void {
     transport,
     zone,
     getToken: () => Promise.resolve({ token, user }),
-    connectTimeoutMs: PATIENCE_MS,
-    firstConnectMs: PATIENCE_MS,
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    firstConnectMs: CONNECT_TIMEOUT_MS,
     fetch: (url, init) => {
       tried.asked++;
       return fetch(url, init);

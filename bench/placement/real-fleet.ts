@@ -36,7 +36,7 @@ export class RealFleet implements AsyncDisposable {
   readonly #services: Services;
   readonly #ipconf: string;
   readonly #gateways: readonly RealGateway[];
-  readonly #crowd: Child[] = [];
+  readonly #clientProcesses: Child[] = [];
 
   private constructor(
     stack: AsyncDisposableStack,
@@ -102,7 +102,7 @@ export class RealFleet implements AsyncDisposable {
       // Dealt by turns, so that all come evenly.
       writeFileSync(file, JSON.stringify(planned.filter((_, at) => at % processes === i)), { mode: 0o600 });
       const args = [join(ROOT, 'bench/peers/placement-clients.ts'), this.#ipconf, file, String(seconds)];
-      this.#crowd.push(this.#stack.use(new Child('clients', process.execPath, args)));
+      this.#clientProcesses.push(this.#stack.use(new Child('clients', process.execPath, args)));
     }
   }
 
@@ -126,7 +126,7 @@ export class RealFleet implements AsyncDisposable {
   /** Ends the clients; returns what they have tried, all together. */
   async leave(): Promise<Tried> {
     const all: Tried = { asked: 0, attempts: 0, welcomed: 0, lost: 0 };
-    for (const child of this.#crowd) {
+    for (const child of this.#clientProcesses) {
       await child[Symbol.asyncDispose]();
       const line = child.output.split('\n').findLast((each) => each.startsWith('{"asked"'));
       const own = JSON.parse(line ?? '{}') as Tried;

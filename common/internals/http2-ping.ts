@@ -1,13 +1,13 @@
 /**
- * Lets calls that run when a connection is given up or drained (GOAWAY) finish, however long they take.
+ * Lets calls that are in flight when a connection drains (GOAWAY) finish, however long they take.
  *
  * Reaches into: `Http2Session.prototype.ping` of Node.js (checked with 24.21 and grpc-js 1.14.7), for the whole thread.
- * Why: Node refuses to send a ping on a session that is closing, and grpc-js takes that for a dead peer: the next keepalive
- * would cut the very calls that the GOAWAY leaves to finish. There is no option for it and grpc-js shows its sessions to
- * nobody, so a session that is closing answers its pings here. What ends such calls when the peer dies meanwhile is their
- * own deadline, the drain's, or the transport.
+ * Why: Node does not send a ping on a closing session, and grpc-js takes that for a dead peer. So the next keepalive
+ * would end the very calls that GOAWAY lets finish. grpc-js has no option for this and does not expose its sessions, so a
+ * closing session answers its pings here. If the peer dies meanwhile, such calls end by their own deadline, that of the
+ * drain, or the transport.
  * Upstream: https://github.com/grpc/grpc-node/issues/3068
- * Without it: a call that outlives the drain of its connection by a keepalive interval is cut, UNAVAILABLE.
+ * Without it: a call that outlives the drain of its connection by a keepalive interval fails with UNAVAILABLE.
  */
 import type { ClientHttp2Session, Http2Session } from 'node:http2';
 import { PassThrough } from 'node:stream';
@@ -24,14 +24,14 @@ const NO_PAYLOAD = Buffer.alloc(8);
 
 let isDone = false;
 
-/** Has sessions that are closing answer their own pings. Only the first call in a thread does something. */
+/** Makes closing sessions answer their own pings. Only the first call in a thread has an effect. */
 export function answerPingsOfClosingSessions(logger: Logger): void {
   if (isDone) return;
   isDone = true;
   probeNow(PIECE, logger, () => patchPing(openSession()));
 }
 
-/** Patches what the session inherits, and tries it on the session, which is then gone. Returns whether it works. */
+/** Patches the prototype of a session and tests it on that session, which it destroys. Returns whether it works. */
 export function patchPing(session: ClientHttp2Session): boolean {
   const prototype = Object.getPrototypeOf(Object.getPrototypeOf(session)) as Http2Session;
   const ping: unknown = Reflect.get(prototype, 'ping');
@@ -44,7 +44,7 @@ export function patchPing(session: ClientHttp2Session): boolean {
   };
   let right = false;
   try {
-    // A call that runs, so that the session is closing and not gone.
+    // A call in flight, so that the session is closing and not closed.
     session.request().on('error', () => undefined);
     const wasClosed = session.closed;
     session.close();
@@ -57,7 +57,7 @@ export function patchPing(session: ClientHttp2Session): boolean {
 }
 
 function openSession(): ClientHttp2Session {
-  // What makes no calls need not load it.
+  // Loaded on demand: processes without calls do not need it.
   const { connect } = process.getBuiltinModule('node:http2');
   return connect('http://localhost', { createConnection: () => new PassThrough() }).on(
     'error',

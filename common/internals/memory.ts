@@ -1,11 +1,11 @@
 /**
- * Collects garbage, and has the allocator give back what is free, when heap-trim.ts says so.
+ * Collects garbage and returns free memory to the system, for heap-trim.ts.
  *
  * Reaches into: V8's `gc` (`node --expose-gc`; options as of Node 24.21), and glibc's malloc_trim through malloc-trim.c.
- * Why: neither V8 nor glibc gives back by itself what a peak has left.
+ * Why: neither V8 nor glibc returns the memory of a peak by itself.
  * Upstream: https://github.com/nodejs/node/issues/21973 (glibc); https://github.com/nodejs/node/issues/56641 (V8; closed
  * as intended)
- * Without it: a process keeps what its peak took.
+ * Without it: a process keeps the memory of its peak.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,41 +14,41 @@ import { getHeapStatistics } from 'node:v8';
 import type { Logger } from '../logger.ts';
 import { type Piece, probeNow } from './native.ts';
 
-/** What Node has under the name `gc` where it is exposed. */
+/** Node's `gc`, where it is exposed. */
 export type Gc = (options: { type: 'major' | 'minor'; execution: 'sync' }) => unknown;
 
 export interface Memory {
   /**
-   * Collects all garbage. Not as if memory were short: that takes four times as long, and throws away what V8 has
-   * compiled.
+   * Collects all garbage, without memory pressure: a collection under pressure takes four times as long and discards
+   * compiled code.
    */
   readonly collect: () => unknown;
-  /** Has the allocator give back what is free; undefined: malloc-trim.c is not built. */
+  /** Makes the allocator return free memory; undefined if malloc-trim.c is not built. */
   readonly release: (() => unknown) | undefined;
 }
 
 const PIECE: Piece = { name: 'memory', without: 'the process keeps the memory that its peak took' };
 
-/** Returns what gives memory back; undefined: the garbage cannot be collected on demand. */
+/** Returns the functions that release memory; undefined if garbage cannot be collected on demand. */
 export function openMemory(logger: Logger, gc: Gc | undefined = globalThis.gc): Memory | undefined {
   if (gc === undefined || !probeNow(PIECE, logger, () => collectsAtOnce(gc))) return undefined;
   return { collect: () => gc({ type: 'major', execution: 'sync' }), release: loadMallocTrim() };
 }
 
-/** Bytes that V8 holds for objects, in use or not, and that buffers hold beside it. */
+/** Returns the size of V8's heap, used or not, plus the buffers outside it, bytes. */
 export function heapBytes(): number {
   const { total_heap_size: heap, external_memory: buffers } = getHeapStatistics();
   return heap + buffers;
 }
 
-/** Tries it on the young generation: where `gc` does not know its options, it returns a promise or collects everything. */
+/** Tests `gc` on the young generation: if it does not know its options, it returns a promise or collects everything. */
 function collectsAtOnce(gc: Gc): boolean {
   return (
     typeof gc === 'function' && gc({ type: 'minor', execution: 'sync' }) === undefined && heapBytes() > 0
   );
 }
 
-/** Returns the compiled function, which scripts/build-native.sh puts beside this module; undefined: it is not built. */
+/** Returns the compiled function, which scripts/build-native.sh puts beside this module; undefined if it is not built. */
 function loadMallocTrim(): (() => unknown) | undefined {
   const path = fileURLToPath(new URL('./malloc-trim.node', import.meta.url));
   return existsSync(path) ? (createRequire(import.meta.url)(path) as () => unknown) : undefined;

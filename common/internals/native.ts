@@ -1,6 +1,6 @@
 /**
- * The switch of all that reaches into other people's internals. This folder holds every such piece. Each proves at start,
- * on an object that it throws away, that what it reaches into is as it expects; where it is not, GoChat does without the
+ * The switch for everything that reaches into the internals of Node or a library. This folder holds all such pieces. Each
+ * checks at start, on a throw-away object, that the internals have the shape it expects. If not, GoChat runs without the
  * piece and logs that once. `GOCHAT_NATIVE=0` turns all of them off.
  */
 import type { Logger } from '../logger.ts';
@@ -9,16 +9,16 @@ export const NATIVE_VARIABLE = 'GOCHAT_NATIVE';
 
 export interface Piece {
   readonly name: string;
-  /** What GoChat does without it. */
+  /** The consequence of running without it. */
   readonly without: string;
 }
 
-/** Returns whether pieces are on at all. */
+/** Returns whether the pieces are switched on. */
 export function isNativeOn(env: Readonly<Record<string, string | undefined>> = process.env): boolean {
   return env[NATIVE_VARIABLE] !== '0';
 }
 
-/** Returns whether a piece is on and its check passes, and logs it if not. @param check may throw, which is a no */
+/** Returns whether a piece is on and its check passes; logs if not. @param check may throw, which counts as failed */
 export async function probe(
   piece: Piece,
   logger: Logger,
@@ -32,7 +32,7 @@ export async function probe(
   }
 }
 
-/** As `probe`, with a check that does not wait for anything. */
+/** The same as `probe`, with a synchronous check. */
 export function probeNow(piece: Piece, logger: Logger, check: () => boolean): boolean {
   if (!isNativeOn()) return refuse(piece, logger);
   try {

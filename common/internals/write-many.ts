@@ -2,10 +2,10 @@
  * Writes the same bytes to many sockets in one call.
  *
  * Reaches into: `_handle.fd` of a net.Socket of Node.js (checked with 24.21), to which write-many.c sends.
- * Why: a call through Node's streams for each socket is the dearest part of a room's fan-out.
+ * Why: a call through Node's streams for each socket is the most expensive part of a room's fan-out.
  * Upstream: https://github.com/nodejs/node/issues/4763 (closed: the descriptor is not published)
- * Without it: sockets are written to one by one, which costs about a fifth more in a room; and where a client's reset is
- * found by a write, what it sent before, its goodbye perhaps, is not read any more.
+ * Without it: sockets are written one by one, which costs about a fifth more in a room. And where a write finds that the
+ * client has reset the connection, what the client sent before, perhaps its CLOSE, is no longer read.
  */
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -25,7 +25,7 @@ export type WriteMany = (
   taken: Int32Array,
 ) => void;
 
-/** A net.Socket as it is; null once it is destroyed, which is when its descriptor is closed. */
+/** The part of a net.Socket that is used; null once it is destroyed and its descriptor closed. */
 interface Handled {
   readonly _handle?: { readonly fd?: number } | null;
 }
@@ -35,7 +35,7 @@ const BUILT = fileURLToPath(new URL('./write-many.node', import.meta.url));
 const PROBE = Buffer.from('gochat');
 const DEADLINE_MS = 2000;
 
-/** Returns the descriptor of a plain socket; -1: there is none to be written to, as of TLS. */
+/** Returns the descriptor of a plain socket; -1 if it has none that can be written to, for example with TLS. */
 export function descriptorOf(socket: Duplex): number {
   if (!(socket instanceof Socket) || socket instanceof TLSSocket) return -1;
   const { _handle: handle } = socket as Handled;
@@ -43,8 +43,8 @@ export function descriptorOf(socket: Duplex): number {
 }
 
 /**
- * Returns the compiled function, which scripts/build-native.sh puts beside this module, once it has sent something on a
- * connection of this machine to itself; undefined: it is not built, turned off, or does not do.
+ * Returns the compiled function, which scripts/build-native.sh puts beside this module, after a test on a loopback
+ * connection; undefined if it is not built, turned off, or fails the test.
  */
 export async function openWriteMany(
   logger: Logger,
@@ -57,7 +57,7 @@ export async function openWriteMany(
   return works ? writeMany : undefined;
 }
 
-/** Returns whether what it writes to a socket is what the other end gets. */
+/** Returns whether bytes that it writes to a socket arrive at the other end. */
 async function arrives(writeMany: WriteMany): Promise<boolean> {
   const signal = AbortSignal.timeout(DEADLINE_MS);
   const server = createServer().listen(0, '127.0.0.1');

@@ -1,11 +1,11 @@
 /**
- * Reads from ws whether a message has begun and not ended.
+ * Reads from ws whether a connection has an unfinished message.
  *
  * Reaches into: `_receiver._state`, `_bufferedBytes` and `_fragmented` of a WebSocket of ws (checked with 8.23.0).
- * Why: ws tells of whole messages alone, and one that never ends would keep its memory as long as the client likes.
+ * Why: ws reports only whole messages, and one that never ends would keep its memory as long as the client likes.
  * Upstream: no issue found that asks ws for it.
- * Without it: an unfinished WebSocket message has no deadline of its own and is not counted; what bounds it is the largest
- * frame, the deadline of the handshake, and the heartbeat.
+ * Without it: an unfinished WebSocket message has no deadline of its own and is not counted. The largest frame size, the
+ * deadline of the handshake and the heartbeat still bound it.
  */
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
@@ -18,26 +18,26 @@ const PIECE: Piece = {
   without: 'an unfinished WebSocket message has no deadline of its own, and its memory is not counted',
 };
 
-/** A WebSocketServer of ws, as far as the check needs it. */
+/** The part of ws's WebSocketServer that the check needs. */
 export interface Upgrader<W> {
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, done: (webSocket: W) => void): void;
 }
 
-/** What ws knows of the message that it is reading, and does not publish. */
+/** The private state of ws about the message that it is reading. */
 interface Receiving {
   readonly _receiver: {
-    /** 0: no header has begun. */
+    /** 0: between frames. */
     readonly _state: number;
     readonly _bufferedBytes: number;
-    /** Type of the message whose last piece has not come; 0: there is none. */
+    /** Opcode of the message whose last fragment has not come; 0 if there is none. */
     readonly _fragmented: number;
   };
 }
 
 /**
- * Returns what tells whether a WebSocket has part of a message; undefined: it cannot be told.
+ * Returns a function that tells whether a WebSocket has an unfinished message; undefined if that cannot be known.
  *
- * @param server what upgrades the WebSockets that are asked about
+ * @param server the one that upgrades these WebSockets
  */
 export function openWsReceiver<W extends { terminate(): void }>(
   server: Upgrader<W>,
@@ -52,7 +52,7 @@ function hasPart(webSocket: object): boolean {
   return fragmented !== 0 || state !== 0 || bytes > 0;
 }
 
-/** What a client sends, and whether a message is unfinished behind it: masked frames of text, with a mask of zeros. */
+/** Bytes from a client (masked text frames, mask zero), each with whether a message is unfinished after them. */
 const CHUNKS: readonly (readonly [bytes: readonly number[], isUnfinished: boolean])[] = [
   [[0x81], true],
   [[0x82, 0, 0], true],

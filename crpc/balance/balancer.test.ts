@@ -326,7 +326,7 @@ describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('zone pref
 
 describe('many endpoints', () => {
   /** Registers addresses of 127.0.0.0/8, which all lead to one server; returns who was connected to. */
-  async function crowd(count: number): Promise<{ server: CrpcServer; connected: () => number }> {
+  async function connectAll(count: number): Promise<{ server: CrpcServer; connected: () => number }> {
     const peers = new Set<string>();
     const server = await cluster.serve(
       'one',
@@ -349,7 +349,7 @@ describe('many endpoints', () => {
   test.each(['round-robin', 'least-loaded'] as const)(
     '%s: connects to a subset, and calls all of it',
     async (policy) => {
-      const { connected } = await crowd(200);
+      const { connected } = await connectAll(200);
       const client = cluster.client('memory:///echo', { registry, balancer: { policy, maxEndpoints: 5 } });
       await eventually(async () => {
         await whoAnswers(client, 20);
@@ -361,7 +361,7 @@ describe('many endpoints', () => {
   );
 
   test('rendezvous: connects to the owners of the keys that are called', async () => {
-    const { connected } = await crowd(200);
+    const { connected } = await connectAll(200);
     const client = cluster.client('memory:///echo', { registry, balancer: 'rendezvous' });
     expect(await whoAnswers(client, 50, { key: 'one' })).toEqual({ one: 50 });
     expect(connected()).toBe(1);

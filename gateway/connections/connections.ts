@@ -8,7 +8,7 @@ import type { Deadlines } from './deadlines.ts';
 import { Drain } from './drain.ts';
 import { drawGateway, type AlternateGateway } from './redirect.ts';
 import type { Fanout } from '../push/fanout.ts';
-import type { Guard } from './guard.ts';
+import type { AdmissionControl } from './admission.ts';
 import { type GatewayLimits, MAX_REFUSED, STOP_GRACE_MS } from '../limits.ts';
 import type { Uplink } from '../route/uplink.ts';
 import { type DisconnectCode, PEER_GONE, PEER_RESET, type WorkerStats } from '../supervisor/worker-stats.ts';
@@ -28,7 +28,7 @@ export interface ConnectionsContext {
   readonly table: ConnectionTable;
   readonly stats: WorkerStats;
   readonly limits: Pick<GatewayLimits, 'maxConnections'>;
-  readonly guard: Pick<Guard, 'leaveAccount'>;
+  readonly admission: Pick<AdmissionControl, 'leaveAccount'>;
   readonly deadlines: Pick<Deadlines, 'onAccept' | 'onClosing' | 'onClosed'>;
   readonly fanout: Pick<Fanout, 'sendLast' | 'end'>;
   readonly uplink: Pick<Uplink, 'detach'>;
@@ -131,7 +131,7 @@ export class Connections {
     if (connection.attached) this.#context.uplink.detach(connection.conn, left);
     else connection.login?.link?.detach(connection.conn, left);
     this.#context.forget(connection);
-    this.#context.guard.leaveAccount(connection);
+    this.#context.admission.leaveAccount(connection);
     connection.held = undefined;
     this.count(code);
   }

@@ -14,7 +14,7 @@ function setUp() {
         return 'TOKEN_EXPIRED';
       },
     },
-    guard: { mayLogIn: () => true },
+    admission: { mayLogIn: () => true },
     deadlines: { onLogin: () => undefined },
     heartbeatIntervalMs: () => 1000,
     close: (connection: Connection, code: string, retryAfterMs = 0) => {
@@ -81,7 +81,7 @@ test('an account that logs in too often: its login waits, and goes on in its tur
   const asked: bigint[] = [];
   const handshake = new Handshake({
     authenticator: { verify: () => ({ user: 7n, userName: 'ann', token: 1n }) },
-    guard: { mayLogIn: () => true, enterAccount: () => undefined, takeLogin: () => room-- > 0 },
+    admission: { mayLogIn: () => true, enterAccount: () => undefined, takeLogin: () => room-- > 0 },
     hold: (connection: Connection) => held.push(connection),
     uplink: { login: ({ user }: { user: bigint }) => asked.push(user) },
     connectionId: () => 1n,

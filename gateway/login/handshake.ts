@@ -14,7 +14,7 @@ import {
 import type { Authenticator, Identity } from './authenticator.ts';
 import { type Connection, type PendingLogin, Phase } from '../connections/connection.ts';
 import type { Deadlines } from '../connections/deadlines.ts';
-import type { Guard } from '../connections/guard.ts';
+import type { AdmissionControl } from '../connections/admission.ts';
 import { HEARTBEAT_JITTER, HEARTBEAT_STRETCH } from '../limits.ts';
 import type { StateLink } from '../route/state-link.ts';
 import type { Uplink } from '../route/uplink.ts';
@@ -38,7 +38,7 @@ const CROWD_RETRY_MS = 5000;
 /** What the handshake needs of the worker. */
 export interface HandshakeContext {
   readonly authenticator: Authenticator;
-  readonly guard: Pick<Guard, 'mayLogIn' | 'onLoginFailed' | 'enterAccount' | 'takeLogin'>;
+  readonly admission: Pick<AdmissionControl, 'mayLogIn' | 'onLoginFailed' | 'enterAccount' | 'takeLogin'>;
   readonly uplink: Pick<Uplink, 'login' | 'attach' | 'home' | 'forward' | 'readyLinks'>;
   readonly deadlines: Pick<Deadlines, 'onLogin' | 'onAttach'>;
   connectionId(conn: number): bigint;
@@ -102,7 +102,7 @@ export class Handshake {
     };
     connection.phase = Phase.TOKEN;
     context.deadlines.onLogin(connection);
-    if (!context.guard.mayLogIn(connection)) return context.close(connection, 'ADDRESS_LIMITED');
+    if (!context.admission.mayLogIn(connection)) return context.close(connection, 'ADDRESS_LIMITED');
     const { token, ticket } = hello;
     if (this.#unchecked.length >= MAX_CHECKS_WAITING) {
       const retryAfterMs = Math.round(CROWD_RETRY_MS * (1 + Math.random()));
@@ -116,7 +116,7 @@ export class Handshake {
 
   /** The turn of a login has come that was held back. */
   onLoginTurn(connection: Connection): void {
-    if (this.#context.guard.takeLogin(connection)) this.#begin(connection);
+    if (this.#context.admission.takeLogin(connection)) this.#begin(connection);
   }
 
   /** State has answered; where it grants the session, the node that did so knows the connection. */
@@ -205,14 +205,14 @@ export class Handshake {
     if (connection.phase !== Phase.TOKEN) return;
     if (typeof identity === 'string') {
       // An expired token is genuine, and missing keys are our own failure: only this one may be a guess.
-      if (identity === 'TOKEN_INVALID') this.#context.guard.onLoginFailed(connection);
+      if (identity === 'TOKEN_INVALID') this.#context.admission.onLoginFailed(connection);
       return this.#context.close(connection, identity);
     }
     connection.user = identity.user;
     connection.userName = identity.userName;
     connection.token = identity.token;
-    this.#context.guard.enterAccount(connection);
-    if (this.#context.guard.takeLogin(connection)) this.#begin(connection);
+    this.#context.admission.enterAccount(connection);
+    if (this.#context.admission.takeLogin(connection)) this.#begin(connection);
     else this.#context.hold(connection);
   }
 

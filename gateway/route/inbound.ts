@@ -18,7 +18,7 @@ import { nackFrame } from './answers.ts';
 import { type Connection, Fence, Phase } from '../connections/connection.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { Deadlines } from '../connections/deadlines.ts';
-import type { Guard } from '../connections/guard.ts';
+import type { AdmissionControl } from '../connections/admission.ts';
 import type { Handshake } from '../login/handshake.ts';
 import type { ResyncFence } from './resync-fence.ts';
 import type { Throttle } from '../connections/throttle.ts';
@@ -39,7 +39,7 @@ const NO_TYPE = 0;
 export interface InboundContext {
   readonly uplink: Uplink;
   readonly fence: ResyncFence;
-  readonly guard: Pick<Guard, 'charge' | 'take'>;
+  readonly admission: Pick<AdmissionControl, 'charge' | 'take'>;
   readonly throttle: Pick<Throttle, 'hold'>;
   readonly handshake: Pick<Handshake, 'onFirstFrame'>;
   readonly connections: Pick<Connections, 'close' | 'end'>;
@@ -69,8 +69,8 @@ export class Inbound {
 
   /** Takes a frame of the transport's own; returns whether to answer: only who is in budget and reads the answers. */
   onControlFrame(connection: Connection, bytes: number): boolean {
-    const { guard, throttle } = this.#context;
-    if (guard.charge(connection, NO_TYPE, bytes)) return connection.socket.writableLength === 0;
+    const { admission, throttle } = this.#context;
+    if (admission.charge(connection, NO_TYPE, bytes)) return connection.socket.writableLength === 0;
     if (connection.phase === Phase.LIVE) throttle.hold(connection);
     return false;
   }
@@ -78,26 +78,28 @@ export class Inbound {
   /** Takes bytes that make no frame. */
   onFault(connection: Connection, fault: WireFault, bytes: number): void {
     const { code, refused = NO_HEADER } = fault;
-    const { guard, connections } = this.#context;
+    const { admission, connections } = this.#context;
     // A message of its own on WebSocket: what follows can still be read.
     if (SURVIVABLE.has(code) && connection.phase === Phase.LIVE) {
       // Nothing of it can wait for its turn, and refusals without a bound are a flood as well.
-      if (guard.charge(connection, NO_TYPE, bytes)) this.#context.send(connection, nackFrame(fault, refused));
+      if (admission.charge(connection, NO_TYPE, bytes))
+        this.#context.send(connection, nackFrame(fault, refused));
       else connections.close(connection, 'RATE_LIMITED');
     } else connections.close(connection, 'close' in CATALOGUE[code] ? fault : 'HELLO_EXPECTED');
   }
 
   #onLiveFrame(connection: Connection, frame: Uint8Array, bytes: number): void {
-    const { guard, throttle } = this.#context;
+    const { admission, throttle } = this.#context;
     const type = frameType(frame);
-    if (connection.held === undefined && guard.take(connection, type, bytes)) this.#take(connection, frame);
+    if (connection.held === undefined && admission.take(connection, type, bytes))
+      this.#take(connection, frame);
     // Who is typing does not matter for long.
     else throttle.hold(connection, isEphemeral(type) ? undefined : frame, bytes);
   }
 
   /** Takes a frame that has waited for its turn. @param bytes what it is charged with */
   onTurn(connection: Connection, frame: Uint8Array, bytes: number): void {
-    this.#context.guard.charge(connection, frameType(frame), bytes);
+    this.#context.admission.charge(connection, frameType(frame), bytes);
     this.#take(connection, frame);
   }
 

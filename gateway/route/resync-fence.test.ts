@@ -81,11 +81,11 @@ describe('ResyncFence', () => {
     expect(connection.round).toBe(1);
   });
 
-  test('a crowd: spread over the time, each once, and who sends is told at once', () => {
-    const crowd = live(10_000);
-    fence.fenceAll(crowd);
+  test('many connections: spread over the time, each once; one that sends is told at once', () => {
+    const connections = live(10_000);
+    fence.fenceAll(connections);
     expect(sent.length).toBe(500);
-    const waiting = crowd.find((connection) => connection.fence === Fence.DUE) as Connection;
+    const waiting = connections.find((connection) => connection.fence === Fence.DUE) as Connection;
     expect(fence.pass(waiting)).toBe(false);
     expect(sent.at(-1)?.conn).toBe(waiting.conn);
     vi.advanceTimersByTime(RESYNC_SPREAD_MS);
@@ -128,10 +128,10 @@ describe('ResyncFence', () => {
   });
 
   test('a connection that closes meanwhile: is told nothing', () => {
-    const crowd = live(200);
-    fence.fenceAll(crowd);
+    const connections = live(200);
+    fence.fenceAll(connections);
     const told = sent.length;
-    for (const connection of crowd) connection.phase = Phase.CLOSING;
+    for (const connection of connections) connection.phase = Phase.CLOSING;
     fence.hold(live(1).map((connection) => Object.assign(connection, { phase: Phase.CLOSED })));
     vi.advanceTimersByTime(RESYNC_SPREAD_MS);
     expect(sent).toHaveLength(told);

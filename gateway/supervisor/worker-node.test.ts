@@ -397,7 +397,7 @@ describe('a live connection', () => {
     stuck.socket.pause();
     const message = encodeFrame(Type.MESSAGE, 0, 1n, new Uint8Array(100_000));
     const [stream] = state.streams;
-    while (node.node.stats.slowConsumers === 0) {
+    while (node.node.stats.slowClosed === 0) {
       stream?.deliver([...stream.attached.keys()], message);
       await reader.next(Type.MESSAGE);
     }
@@ -416,7 +416,7 @@ describe('a live connection', () => {
     const message = encodeFrame(Type.MESSAGE, 0, 1n, new Uint8Array(50_000));
     const [stream] = state.streams;
     const conns = [...(stream?.attached.keys() ?? [])];
-    while (node.node.stats.slowReaders === 0) {
+    while (node.node.stats.slowEpisodes === 0) {
       stream?.deliver(conns, message);
       await new Promise(setImmediate);
     }
@@ -429,7 +429,7 @@ describe('a live connection', () => {
     client.write(frameOf(Type.RESYNCED, ref));
     client.send(3, 1n, 'now');
     await client.next(Type.SENT, (frame) => frame.ref === 3);
-    expect(node.node.stats).toMatchObject({ slowReaders: 1, slowConsumers: 0, disconnects: {} });
+    expect(node.node.stats).toMatchObject({ slowEpisodes: 1, slowClosed: 0, disconnects: {} });
   });
 
   test('TYPING: is forwarded, has no answer, and is the first to go', async () => {

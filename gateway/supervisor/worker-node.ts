@@ -17,14 +17,14 @@ import type { TlsMaterial } from '../accept/tls-material.ts';
 import type { AlternateGateway } from '../connections/redirect.ts';
 import { BroadcastWriter } from '../push/broadcast-writer.ts';
 import { Fanout } from '../push/fanout.ts';
-import { Guard } from '../connections/guard.ts';
+import { AdmissionControl } from '../connections/admission.ts';
 import { Handshake, type HandshakeContext } from '../login/handshake.ts';
 import { Inbound } from '../route/inbound.ts';
-import { type GatewayLimits, MAX_SLOW_READER_BYTES, MAX_PARTIAL_BYTES } from '../limits.ts';
+import { type GatewayLimits, MAX_SLOW_CONSUMER_BYTES, MAX_PARTIAL_BYTES } from '../limits.ts';
 import { Listeners } from '../accept/listeners.ts';
 import { PartialFrames } from '../wire/partial-frames.ts';
 import { ResyncFence } from '../route/resync-fence.ts';
-import { SlowReaders } from '../connections/slow-readers.ts';
+import { SlowConsumers } from '../connections/slow-consumers.ts';
 import { Throttle } from '../connections/throttle.ts';
 import type { OpenLink, StateNode } from '../route/state-link.ts';
 import type { ListenOptions, TransportEvents } from '../wire/transport.ts';
@@ -61,9 +61,9 @@ export class WorkerNode {
   readonly #table = new ConnectionTable();
   readonly #traces = new TraceRing();
   readonly #deadlines: Deadlines;
-  readonly #guard: Guard;
+  readonly #admission: AdmissionControl;
   readonly #fanout: Fanout;
-  readonly #slow: SlowReaders;
+  readonly #slow: SlowConsumers;
   readonly #partials: PartialFrames;
   readonly #throttle: Throttle;
   readonly #handshake: Handshake;
@@ -83,22 +83,22 @@ export class WorkerNode {
     this.#limits = limits;
     this.#tickets = options.requireTicket ? new TicketCheck(gatewayName) : undefined;
     this.#authenticator = new Authenticator(this.#tickets);
-    this.#guard = new Guard(limits, this.stats, () => this.#deadlines.tick);
+    this.#admission = new AdmissionControl(limits, this.stats, () => this.#deadlines.tick);
     this.#deadlines = new Deadlines(limits, {
       isCongested: () => this.#uplink.congested,
       close: (connection, said) => this.#connections.close(connection, said),
       onAttachOverdue: (connection) => this.#handshake.onAttachOverdue(connection),
     });
-    this.#slow = new SlowReaders(limits, {
+    this.#slow = new SlowConsumers(limits, {
       stats: this.stats,
-      maxBytes: MAX_SLOW_READER_BYTES,
+      maxBytes: MAX_SLOW_CONSUMER_BYTES,
       tick: () => this.#deadlines.tick,
       onCaughtUp: (connection) => {
         this.#resume(connection);
         this.#fence.lost(connection);
       },
       onTimeout: (connection) => {
-        this.stats.slowConsumers++;
+        this.stats.slowClosed++;
         this.#connections.close(connection, 'SLOW_CONSUMER');
       },
     });
@@ -106,7 +106,7 @@ export class WorkerNode {
       maxBytes: MAX_PARTIAL_BYTES,
       stats: this.stats,
       evict: (connection) => {
-        this.#guard.count('partial_bytes');
+        this.#admission.count('partial_bytes');
         this.#connections.close(connection, 'OVERLOADED');
         // Behind CLOSE, which leaves with this tick: what it still sends is not waited for.
         setImmediate(() => connection.transport.destroy(connection));
@@ -114,11 +114,11 @@ export class WorkerNode {
     });
     this.#throttle = new Throttle({
       turnsPerSecond: () => limits.framesPerSecond,
-      hasRoom: (budget) => this.#guard.hasRoom(budget),
-      owesLittle: (budget) => this.#guard.owesLittle(budget),
+      hasRoom: (budget) => this.#admission.hasRoom(budget),
+      owesLittle: (budget) => this.#admission.owesLittle(budget),
       isCongested: () => this.#uplink.congested,
       onHeld: (connection) => {
-        this.#guard.count('account_rate');
+        this.#admission.count('account_rate');
         // What is sent before WELCOME is bounded, and does not wait.
         if (connection.phase === Phase.LIVE) connection.transport.pause(connection);
       },
@@ -130,7 +130,7 @@ export class WorkerNode {
       },
     });
     const onSlow = (connection: Connection) => {
-      this.stats.slowReaders++;
+      this.stats.slowEpisodes++;
       this.#slow.mark(connection);
     };
     const onJoining = (connection: Connection, frame: Uint8Array) =>
@@ -145,7 +145,7 @@ export class WorkerNode {
       table: this.#table,
       stats: this.stats,
       limits,
-      guard: this.#guard,
+      admission: this.#admission,
       deadlines: this.#deadlines,
       fanout: this.#fanout,
       uplink: this.#uplink,
@@ -157,7 +157,7 @@ export class WorkerNode {
       handshake: this.#handshake,
       connections: this.#connections,
       deadlines: this.#deadlines,
-      guard: this.#guard,
+      admission: this.#admission,
       throttle: this.#throttle,
       stats: this.stats,
       send,
@@ -255,10 +255,10 @@ export class WorkerNode {
   #transportEvents(): TransportEvents {
     return {
       isCongested: () => this.#uplink.congested,
-      onSocket: (address) => this.#guard.enter(address),
-      onSocketGone: (origin) => this.#guard.leave(origin),
+      onSocket: (address) => this.#admission.enter(address),
+      onSocketGone: (origin) => this.#admission.leave(origin),
       onRejected: (code) => this.#connections.count(code),
-      mayExplain: () => this.#guard.mayExplain(),
+      mayExplain: () => this.#admission.mayExplain(),
       onControlFrame: (connection, bytes) => this.#inbound.onControlFrame(connection, bytes),
       onAccept: (transport, socket, peer) => this.#connections.open(transport, socket, peer),
       onBytes: (count) => {
@@ -338,7 +338,7 @@ export class WorkerNode {
       authenticator: this.#authenticator,
       uplink: this.#uplink,
       connectionId: (conn) => ids.of(this.#uplink.gateway, conn),
-      guard: this.#guard,
+      admission: this.#admission,
       deadlines: this.#deadlines,
       close: (connection, said, retryAfterMs) => this.#connections.close(connection, said, retryAfterMs),
       send: (connection, frame) => this.#fanout.send(connection, frame),

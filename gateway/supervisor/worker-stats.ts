@@ -25,22 +25,22 @@ export interface WorkerStats {
   framesOut: number;
   bytesIn: number;
   bytesOut: number;
-  /** Connections dropped because the client did not read. */
-  slowConsumers: number;
-  /** Connections that missed frames because the client did not read, and were told to resynchronise or dropped. */
-  slowReaders: number;
-  /** Ephemeral frames left out, counted per connection. */
+  /** Connections closed because the client did not read. */
+  slowClosed: number;
+  /** Times that a connection missed frames because the client did not read. */
+  slowEpisodes: number;
+  /** Ephemeral frames dropped, counted per connection. */
   ephemeralDropped: number;
-  /** Clients and frames that met a limit, by limit. */
+  /** Clients and frames refused by a limit, by limit. */
   refusals: Partial<Record<Refusal, number>>;
   disconnects: Partial<Record<DisconnectCode, number>>;
-  /** Gauge: connections that are behind now, and the bytes that wait for them. */
-  behind: { connections: number; bytes: number };
-  /** Gauge: frames that have begun and not ended, and the memory that they hold, bytes. */
+  /** Gauge: slow connections and the bytes queued for them. */
+  slow: { connections: number; bytes: number };
+  /** Gauge: unfinished frames and their memory, bytes. */
   partial: { frames: number; bytes: number };
   /** Gauge: open sockets. */
   connections: { tcp: number; ws: number };
-  /** Gauge: state nodes that take frames. */
+  /** Gauge: state nodes that are ready. */
   readyLinks: number;
   /** Gauge: event-loop delay since the last post, ms. */
   loopDelayMs: number;
@@ -54,12 +54,12 @@ export function newWorkerStats(): WorkerStats {
     framesOut: 0,
     bytesIn: 0,
     bytesOut: 0,
-    slowConsumers: 0,
-    slowReaders: 0,
+    slowClosed: 0,
+    slowEpisodes: 0,
     ephemeralDropped: 0,
     refusals: {},
     disconnects: {},
-    behind: { connections: 0, bytes: 0 },
+    slow: { connections: 0, bytes: 0 },
     partial: { frames: 0, bytes: 0 },
     connections: { tcp: 0, ws: 0 },
     readyLinks: 0,

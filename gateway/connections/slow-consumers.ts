@@ -3,8 +3,8 @@ import { type Connection, Phase } from './connection.ts';
 import { type GatewayLimits, EPHEMERAL_QUEUE_SHARE, WHEEL_TICK_MS } from '../limits.ts';
 import type { WorkerStats } from '../supervisor/worker-stats.ts';
 
-export interface SlowReadersContext {
-  readonly stats: Pick<WorkerStats, 'behind'>;
+export interface SlowConsumersContext {
+  readonly stats: Pick<WorkerStats, 'slow'>;
   /** What may wait for all of them, bytes. */
   readonly maxBytes: number;
   /** The coarse clock, in WHEEL_TICK_MS. */
@@ -22,16 +22,16 @@ export interface SlowReadersContext {
  * tick's last frame for each, however long they are stuck. It is not read meanwhile either, so that it cannot go on
  * asking for what it does not take. When too much waits for all of them, those that are marked for longest go.
  */
-export class SlowReaders {
+export class SlowConsumers {
   readonly #limits: Pick<GatewayLimits, 'maxOutboundBytes' | 'slowTimeoutMs'>;
-  readonly #context: SlowReadersContext;
+  readonly #context: SlowConsumersContext;
   /** With what waited for each when it was marked, bytes. */
   readonly #slow = new Map<Connection, number>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
     limits: Pick<GatewayLimits, 'maxOutboundBytes' | 'slowTimeoutMs'>,
-    context: SlowReadersContext,
+    context: SlowConsumersContext,
   ) {
     this.#limits = limits;
     this.#context = context;
@@ -78,9 +78,9 @@ export class SlowReaders {
       this.#slow.delete(connection);
       this.#context.onTimeout(connection);
     }
-    const { behind } = this.#context.stats;
-    behind.connections = this.#slow.size;
-    behind.bytes = bytes;
+    const { slow } = this.#context.stats;
+    slow.connections = this.#slow.size;
+    slow.bytes = bytes;
     if (this.#slow.size === 0) this.stop();
   }
 

@@ -4,7 +4,7 @@ import { encodeDeliverHead, encodeFrame, FrameType } from '../../proto/mod.ts';
 import { Connection, Phase } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Fanout } from '../push/fanout.ts';
-import { SlowReaders } from './slow-readers.ts';
+import { SlowConsumers } from './slow-consumers.ts';
 import { heldBytes } from '../testing/test-memory.ts';
 import { fakeTransport } from '../testing/test-transport.ts';
 import { newWorkerStats, type WorkerStats } from '../supervisor/worker-stats.ts';
@@ -35,7 +35,7 @@ class Stuck extends Duplex {
 let tick: number;
 let table: ConnectionTable;
 let stats: WorkerStats;
-let slow: SlowReaders;
+let slow: SlowConsumers;
 let fanout: Fanout;
 let caughtUp: Connection[];
 let timedOut: Connection[];
@@ -46,7 +46,7 @@ beforeEach(() => {
   stats = newWorkerStats();
   caughtUp = [];
   timedOut = [];
-  slow = new SlowReaders(LIMITS, {
+  slow = new SlowConsumers(LIMITS, {
     stats,
     maxBytes: 2 * LIMITS.maxOutboundBytes,
     tick: () => tick,
@@ -77,7 +77,7 @@ function deliver(conns: readonly number[], type: FrameType, bytes: number): void
   fanout.flush();
 }
 
-describe('SlowReaders', () => {
+describe('SlowConsumers', () => {
   test('a large frame for one that has little waiting and takes none of it: it has not caught up, and its time comes', () => {
     const { connection } = connect();
     deliver([connection.conn], FrameType.MESSAGE, 1000);
@@ -97,7 +97,7 @@ describe('SlowReaders', () => {
     slow.look();
     expect(timedOut).toEqual(all.slice(0, timedOut.length));
     expect(timedOut.length).toBeGreaterThan(0);
-    const { connections, bytes } = stats.behind;
+    const { connections, bytes } = stats.slow;
     expect(connections).toBe(5 - timedOut.length);
     expect(bytes).toBeLessThanOrEqual(2 * LIMITS.maxOutboundBytes);
     expect(bytes + (all[0] as Connection).socket.writableLength).toBeGreaterThan(2 * LIMITS.maxOutboundBytes);
@@ -114,11 +114,11 @@ describe('SlowReaders', () => {
     expect(socket.writableLength).toBe(queued);
     slow.look();
     expect(caughtUp).toEqual([]);
-    expect(stats.behind).toEqual({ connections: 1, bytes: queued });
+    expect(stats.slow).toEqual({ connections: 1, bytes: queued });
     while (socket.writableLength > 0) socket.drainOne();
     slow.look();
     expect([caughtUp, slow.size]).toEqual([[connection], 0]);
-    expect(stats.behind).toEqual({ connections: 0, bytes: 0 });
+    expect(stats.slow).toEqual({ connections: 0, bytes: 0 });
     deliver(conns, FrameType.MESSAGE, 1);
     expect(socket.writableLength).toBe(17);
   });

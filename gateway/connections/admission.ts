@@ -6,7 +6,7 @@ import { type GatewayLimits, REFUSALS_EXPLAINED_PER_SECOND } from '../limits.ts'
 import { type Budget, SendBudgets } from './send-budget.ts';
 import type { Refusal, WorkerStats } from '../supervisor/worker-stats.ts';
 
-export class Guard {
+export class AdmissionControl {
   readonly #addresses: AddressLimits;
   readonly #budgets: SendBudgets;
   readonly #stats: WorkerStats;
