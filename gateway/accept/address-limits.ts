@@ -1,4 +1,4 @@
-/** What one address may cost a worker: connections at once, connections a second, logins that fail. */
+/** Limits per address: connections, connects per second, failed logins per minute. */
 import { AddressList, addressKey, type Rate, TokenBucket } from '../../common/mod.ts';
 import {
   CONNECT_BURST_SECONDS,
@@ -8,7 +8,7 @@ import {
 } from '../limits.ts';
 import type { Refusal } from '../supervisor/worker-stats.ts';
 
-/** Where connections come from: an address, a /64 of IPv6, or all that is exempt. */
+/** The counter of an address or, for IPv6, of a /64. */
 export interface Origin {
   readonly key: string;
   connections: number;
@@ -22,10 +22,10 @@ export type AddressLimitSettings = Pick<
 >;
 
 /**
- * Counts by origin, before anything is allocated for a connection.
+ * Counts connections by origin, before anything is allocated for them.
  *
- * Origins with connections are as many as these are, at most. Of the others those that left last are remembered, up to
- * MAX_IDLE_ORIGINS, so that closing a connection does not give a new allowance.
+ * There are at most as many origins as connections, plus MAX_IDLE_ORIGINS that had one lately. These are kept so that
+ * closing a connection does not renew the allowance.
  */
 export class AddressLimits {
   readonly #limits: AddressLimitSettings;
@@ -33,12 +33,12 @@ export class AddressLimits {
   readonly #loginFailures: Rate;
   readonly #now: () => number;
   readonly #active = new Map<string, Origin>();
-  /** In the order in which their last connection ended. */
+  /** Origins without connections, in the order in which their last one ended. */
   readonly #idle = new Map<string, Origin>();
   #exemptText = '';
   #exempt = new AddressList('');
 
-  /** @param limits hold as they are at the time, for those who are known as well @param now monotonic, ms */
+  /** @param limits read at each use, so changes apply to known origins too @param now monotonic, ms */
   constructor(limits: AddressLimitSettings, now: () => number = () => performance.now()) {
     this.#limits = limits;
     this.#now = now;
@@ -60,12 +60,12 @@ export class AddressLimits {
     };
   }
 
-  /** Origins that are remembered. */
+  /** Number of origins. */
   get size(): number {
     return this.#active.size + this.#idle.size;
   }
 
-  /** Counts a connection in and returns its origin (`leave` is owed), undefined if exempt, or why it is refused. */
+  /** Counts a connection. Returns its origin (`leave` must follow), undefined if exempt, or why it is refused. */
   enter(address: string): Origin | undefined | Refusal {
     if (this.#isExempt(address)) return undefined;
     const key = addressKey(address);
@@ -101,12 +101,12 @@ export class AddressLimits {
     }
   }
 
-  /** Returns whether one more token of the origin may be checked: each costs a signature. */
+  /** Returns whether one more token of the origin may be checked; each costs a signature check. */
   mayLogIn(origin: Origin | undefined): boolean {
     return origin === undefined || origin.loginFailures.has(this.#now());
   }
 
-  /** A token of the origin was no good. */
+  /** Counts an invalid token of the origin. */
   onLoginFailed(origin: Origin | undefined): void {
     origin?.loginFailures.take(this.#now());
   }

@@ -1,17 +1,17 @@
-/** Open files: a reserve is held, and when the process can open no more, the gateway stops accepting until it can. */
+/** A reserve of file descriptors: the gateway stops accepting while the process cannot open more files. */
 import { closeSync, openSync } from 'node:fs';
 
-/** Held for what must go on when nothing more can be opened: streams to state and registry, logs, the admin port. */
+/** Descriptors kept for streams to state and registry, logs and the admin port. */
 const RESERVED = 16;
-/** So many must be free beyond the reserve before clients are accepted again. */
+/** Descriptors that must be free beyond the reserve before clients are accepted again. */
 const HEADROOM = 16;
 const LOOK_INTERVAL_MS = 200;
 const ANY_FILE = '/dev/null';
 
 /**
- * Notices that the process is at its limit of open files (EMFILE), or the machine at its own (ENFILE).
+ * Detects that the process (EMFILE) or the machine (ENFILE) is at its limit of open files.
  *
- * It has to look: without it libuv accepts every client that comes and closes it at once, and tells nobody.
+ * It polls: at the limit libuv accepts each client and closes it at once, without reporting it.
  */
 export class Descriptors {
   readonly #onChange: (exhausted: boolean) => void;
@@ -19,7 +19,7 @@ export class Descriptors {
   #exhausted = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onChange called with true when there are none left, with false when there are some again */
+  /** @param onChange called with true when there are none left, with false when there are again */
   constructor(onChange: (exhausted: boolean) => void) {
     this.#onChange = onChange;
   }
@@ -40,9 +40,9 @@ export class Descriptors {
     this.#release(0);
   }
 
-  /** Looks now; the timer does it. */
+  /** Checks now; called by the timer. */
   look(): void {
-    // One more than is held while all is well; room to begin again with when it is not.
+    // Normally one more than the reserve; after exhaustion enough to start accepting again.
     const wanted = this.#exhausted ? RESERVED + HEADROOM : RESERVED + 1;
     while (this.#held.length < wanted && this.#open());
     const enough = this.#held.length === wanted;
@@ -58,7 +58,7 @@ export class Descriptors {
       return true;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      // On a platform without that file there is nothing to watch with.
+      // Other platforms may not have this file, so there is nothing to probe with.
       if (code !== 'EMFILE' && code !== 'ENFILE') this.#held.push(-1);
       return this.#held.at(-1) === -1;
     }

@@ -1,12 +1,12 @@
-/** What must be known before workers share a port: that nobody else has it, and that the platform can share. */
+/** Checks before workers share a port: that it is free, and that the platform can share it. */
 import { createServer, type ListenOptions } from 'node:net';
 import { listenError } from '../../common/mod.ts';
 import type { Port } from '../supervisor/control.ts';
 
 /**
- * Rejects with PORT_IN_USE where another process listens, LISTEN_FAILED where nobody can.
+ * Rejects with PORT_IN_USE if another process listens there, and with LISTEN_FAILED if nothing can.
  *
- * With SO_REUSEPORT two gateways of one user would silently share a port, so one attempt is made without it.
+ * With SO_REUSEPORT two gateways of one user would share a port silently, so the first attempt is made without it.
  */
 export async function assertPortFree(host: string, port: Port, flag: string): Promise<void> {
   if (port === 'off') return;

@@ -1,4 +1,4 @@
-/** The WebSocket port: upgrades HTTP requests and hands the sockets to the transport of their subprotocol. */
+/** The WebSocket port: upgrades HTTP requests and passes the sockets to the transport of their subprotocol. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -44,23 +44,23 @@ export const WS_PROTO = 'gochat.v1.proto';
 export const WS_JSON = 'gochat.v1.json';
 
 const PATHS = new Set(['/', '/ws']);
-/** The only version of WebSocket, RFC 6455. */
+/** The WebSocket version of RFC 6455. */
 const VERSION = '13';
 /** 16 bytes in base64. */
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
 const MAX_UPGRADE_HEADER_BYTES = 8192;
-/** A message is one frame: there is little reason to cut it into pieces. */
+/** Most fragments of a message: a message is one frame, so fragments are rarely useful. */
 const MAX_FRAGMENTS = 256;
 
 const PENDING = Symbol('pending');
 
 interface ClientSocket extends Duplex {
-  /** How it came in, until it is a connection. */
+  /** Set until the socket is a connection. */
   [PENDING]?: PendingSocket | undefined;
 }
 
 export interface WsListenerOptions extends PortOptions {
-  /** Whose headers say who the client is. */
+  /** Proxies whose headers name the client's address. */
   readonly trusted: TrustedProxies;
   readonly logger: Logger;
 }
@@ -101,13 +101,13 @@ export class WsListener implements Listener {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
-      // Pongs go by the client's budget and only while it reads.
+      // Pongs are charged to the client's budget and sent only while it reads.
       autoPong: false,
       maxFragments: MAX_FRAGMENTS,
-      // Somewhat larger frames still get our CLOSE; far larger ones are cut by ws with status 1009.
+      // Slightly larger frames still get our CLOSE; ws ends far larger ones with status 1009.
       maxPayload: JSON_FACTOR * (maxFrameBytes + LENGTH_BYTES),
       handleProtocols: (offered: Set<string>) => choose(offered) ?? false,
-      // Of ws itself, which ends the socket without RST; ours comes first.
+      // The timeout of ws, which ends the socket without RST. Ours is shorter.
       closeTimeout: 2 * CLOSE_LINGER_MS,
     } as ConstructorParameters<typeof WebSocketServer>[0]);
     const hasPart = openWsReceiver(this.#ws, logger);
@@ -168,7 +168,7 @@ function parseUrl(url: string): { readonly path: string; readonly query: URLSear
   return { path: url.slice(0, at), query: new URLSearchParams(url.slice(at)) };
 }
 
-/** Makes the HELLO that a query stands for; without a token there is none. It holds the token: never log it. */
+/** Returns the HELLO made from a query, undefined without a token. It holds the token: never log it. */
 function helloOf(query: URLSearchParams): Uint8Array | undefined {
   const token = query.get('token');
   if (token === null) return undefined;
@@ -183,7 +183,7 @@ function helloOf(query: URLSearchParams): Uint8Array | undefined {
   return encodeFrame(FrameType.HELLO, 0, 0n, client.Hello.encode(hello).finish());
 }
 
-/** Refuses what is no opening handshake of RFC 6455 section 4.2.1, or not one of ours. */
+/** Returns the refusal of a request that is not a valid opening handshake (RFC 6455 section 4.2.1) for this port. */
 function refuseHandshake(
   request: IncomingMessage,
   path: string,
@@ -212,7 +212,7 @@ function refuseTarget(request: IncomingMessage, path: string): HttpRefusal | und
   return method === 'GET' || method === 'HEAD' ? undefined : methodNotAllowed(request, path, 'GET');
 }
 
-/** Answers a request that asks for no upgrade. */
+/** Answers a request without an upgrade. */
 function answerRequest(request: IncomingMessage, response: ServerResponse): void {
   const { path } = parseUrl(request.url ?? '/');
   const refusal = refuseMissingHost(request) ?? refuseTarget(request, path) ?? upgradeRequired();
@@ -228,7 +228,7 @@ function upgradeRequired(): HttpRefusal {
   };
 }
 
-/** Refuses with a code of the catalogue, and when to try again. */
+/** Returns a refusal with a code of the catalogue and a retry hint. */
 function refuse(said: CodeWithDetails): HttpRefusal {
   const retryAfterMs = CATALOGUE[said.code].retryable ? retryAfter(said.code) : 0;
   return { error: GochatError.of(said, retryAfterMs > 0 ? { retryAfterMs } : {}) };

@@ -6,7 +6,7 @@ import { WsListener } from './listener-ws.ts';
 import type { Listener, ListenOptions, TransportEvents } from '../wire/transport.ts';
 import { TcpTransport } from '../wire/transport-tcp.ts';
 
-/** Errors of the system are logged at most this often: with EMFILE one comes for every client that tries. ms. */
+/** Least time between logs of accept errors: with EMFILE there is one for each client that tries. ms. */
 const LOG_INTERVAL_MS = 1000;
 
 export class Listeners {
@@ -15,7 +15,7 @@ export class Listeners {
   readonly #each: { readonly tcp: Listener; readonly ws: Listener };
   #loggedMs = -Infinity;
 
-  /** @param tls undefined: clients connect without */
+  /** @param tls undefined: no TLS */
   constructor(events: TransportEvents, limits: GatewayLimits, tls: TlsMaterial | undefined, logger: Logger) {
     this.#limits = limits;
     this.#logger = logger;
@@ -54,13 +54,13 @@ export class Listeners {
     this.#each.ws.close();
   }
 
-  /** Takes another certificate for handshakes to come. @throws Error when it does not do; the old one stays */
+  /** Uses another certificate for new handshakes. @throws Error when it is invalid; the old one stays in use */
   setTls(material: TlsMaterial): void {
     this.#each.tcp.setTls(material);
     this.#each.ws.setTls(material);
   }
 
-  /** The limits have changed. */
+  /** Applies changed limits. */
   onLimits(): void {
     this.#each.tcp.setMaxSockets(maxSockets(this.#limits));
     this.#each.ws.setMaxSockets(maxSockets(this.#limits));

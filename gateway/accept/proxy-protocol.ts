@@ -1,5 +1,5 @@
 /**
- * PROXY protocol, versions 1 and 2: what a load balancer says, in front of all else, of the client that it speaks for.
+ * PROXY protocol, versions 1 and 2: the header by which a load balancer names the client of a connection.
  * https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt sections 2.1 and 2.2
  *
  * Version 1 is a line, version 2 is binary:
@@ -15,17 +15,17 @@ const LINE_START = Buffer.from('PROXY ');
 /** Longest line of version 1, its CRLF included. */
 const MAX_LINE_BYTES = 107;
 const LF = 0x0a;
-/** Source, destination and their ports, or a sender that does not know them and may say anything else. */
+/** Source, destination and their ports, or UNKNOWN with anything after it. */
 const LINE = /^PROXY (?:(TCP4|TCP6) (\S+) (\S+) (\d{1,5}) (\d{1,5})|UNKNOWN(?: .*)?)\r\n$/;
 
 const SIGNATURE = Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a);
 const HEAD_BYTES = 16;
-/** Longest header that is read: addresses take up to 216 bytes, the rest is extensions, which are skipped. */
+/** Longest header accepted: up to 216 bytes of addresses; the rest are extensions, which are skipped. */
 export const MAX_PROXY_HEADER_BYTES = 4096;
 
 const LOCAL = 0x20;
 const PROXY = 0x21;
-/** Families by their byte, and what their addresses take. The address is read only where it can be a client's. */
+/** Family bytes and the sizes of their addresses. Only IPv4 and IPv6 addresses are read. */
 const UNSPECIFIED = 0x00;
 const TCP4 = 0x11;
 const TCP6 = 0x21;
@@ -37,10 +37,10 @@ const ADDRESS_BYTES: ReadonlyMap<number, number> = new Map([
   [0x31, 216],
 ]);
 
-/** A whole header. */
+/** A complete header. */
 export interface ProxyHeader {
   readonly bytes: number;
-  /** The client's address; undefined: the balancer speaks for itself (a health check) or does not know. */
+  /** The client's address; undefined for the balancer's own connections (health checks) or if it does not know. */
   readonly address: string | undefined;
 }
 

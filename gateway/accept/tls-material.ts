@@ -8,22 +8,22 @@ const TICKET_KEY_BYTES = 48;
 
 /** Paths of PEM files. */
 export interface TlsFiles {
-  /** The certificate, with the intermediate ones behind it. */
+  /** The certificate, followed by the intermediate ones. */
   readonly cert: string;
   readonly key: string;
 }
 
 /** What ends TLS; the same in all workers, so that a session may be resumed at any of them. */
 export interface TlsMaterial {
-  /** PEM, with the intermediate certificates behind it. */
+  /** PEM, followed by the intermediate certificates. */
   readonly cert: string;
   /** PEM. */
   readonly key: string;
-  /** 48 random bytes that session tickets are sealed with. */
+  /** 48 random bytes that encrypt TLS session tickets. */
   readonly ticketKeys: Uint8Array;
 }
 
-/** Reads and checks certificate and key. @throws GochatError CONFIG_INVALID naming the file or what does not fit */
+/** Reads and checks certificate and key. @throws GochatError CONFIG_INVALID naming the file or the mismatch */
 export function loadTls(files: TlsFiles): TlsMaterial {
   const [cert, key] = [read(files.cert), read(files.key)];
   try {

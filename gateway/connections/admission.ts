@@ -1,4 +1,4 @@
-/** What clients may cost a worker, by address and by account, and the count of those that wanted more. */
+/** Admission control of a worker: limits per address and per account, and the count of refusals. */
 import { TokenBucket } from '../../common/mod.ts';
 import { AddressLimits, type Origin } from '../accept/address-limits.ts';
 import type { Connection } from './connection.ts';
@@ -15,14 +15,14 @@ export class AdmissionControl {
     performance.now(),
   );
 
-  /** @param tick the coarse clock, in WHEEL_TICK_MS */
+  /** @param tick coarse clock, in units of WHEEL_TICK_MS */
   constructor(limits: GatewayLimits, stats: WorkerStats, tick: () => number) {
     this.#addresses = new AddressLimits(limits);
     this.#budgets = new SendBudgets(limits, tick);
     this.#stats = stats;
   }
 
-  /** Counts a socket in; see TransportEvents.onSocket. */
+  /** Counts a socket; see TransportEvents.onSocket. */
   enter(address: string): Origin | undefined | Refusal {
     const origin = this.#addresses.enter(address);
     if (typeof origin === 'string') this.count(origin);
@@ -33,12 +33,12 @@ export class AdmissionControl {
     this.#addresses.leave(origin);
   }
 
-  /** Whether a client that is refused may be told: answers to a flood would only add to it. */
+  /** Returns whether a refused client may be told why: answers to a flood would add to it. */
   mayExplain(): boolean {
     return this.#told.take(performance.now());
   }
 
-  /** Whether the token of a connection may be checked, which costs a signature. */
+  /** Returns whether the token of a connection may be checked, which costs a signature check. */
   mayLogIn(connection: Connection): boolean {
     const may = this.#addresses.mayLogIn(connection.origin);
     if (!may) this.count('address_logins');
@@ -49,7 +49,7 @@ export class AdmissionControl {
     this.#addresses.onLoginFailed(connection.origin);
   }
 
-  /** It is known whose connection it is: it shares the budget of its account. */
+  /** The connection is authenticated and shares the budget of its account from now on. */
   enterAccount(connection: Connection): void {
     connection.budget = this.#budgets.enter(connection.user);
   }
@@ -59,17 +59,17 @@ export class AdmissionControl {
     connection.budget = undefined;
   }
 
-  /** Whether the account has something left to send. */
+  /** Returns whether the account's budget is not used up. */
   hasRoom(budget: Budget): boolean {
     return this.#budgets.hasRoom(budget);
   }
 
-  /** Whether the account owes less than a second's worth. */
+  /** Returns whether the account is overdrawn by less than one second's rate. */
   owesLittle(budget: Budget): boolean {
     return this.#budgets.owesLittle(budget);
   }
 
-  /** Charges a frame, if the account has something left; else returns false. */
+  /** Charges a frame if the budget is not used up; else returns false. */
   take(connection: Connection, type: number, bytes: number): boolean {
     const budget = connection.budget as Budget;
     const may = this.#budgets.hasRoom(budget);
@@ -77,16 +77,16 @@ export class AdmissionControl {
     return may;
   }
 
-  /** Charges a frame in any case; returns whether the account had something left. */
+  /** Charges a frame in any case. Returns whether the budget was not used up before. */
   charge({ budget }: Connection, type: number, bytes: number): boolean {
-    // Before it is known whose it is, there is a bound on what it sends in all.
+    // Before authentication the transport bounds what a client may send in all.
     if (budget === undefined) return true;
     const had = this.#budgets.hasRoom(budget);
     this.#budgets.chargeFrame(budget, type, bytes);
     return had;
   }
 
-  /** Charges a login, if the account has something left; else returns false. */
+  /** Charges a login if the budget is not used up; else returns false. */
   takeLogin(connection: Connection): boolean {
     const budget = connection.budget as Budget;
     const may = this.#budgets.hasRoom(budget);
@@ -94,7 +94,7 @@ export class AdmissionControl {
     return may;
   }
 
-  /** Counts that a limit was met. */
+  /** Counts a refusal by a limit. */
   count(limit: Refusal): void {
     this.#stats.refusals[limit] = (this.#stats.refusals[limit] ?? 0) + 1;
   }

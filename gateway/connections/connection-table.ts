@@ -1,27 +1,27 @@
-/** The worker's connections by number, in an array that is indexed by its low bits, and the ids that follow from numbers. */
+/** The worker's connections by number, in an array indexed by the number's low bits, and the ids made from numbers. */
 import type { Connection } from './connection.ts';
 
 const MIN_SLOTS = 64;
 const MAX_NUMBER = 0xffff_ffff;
-/** Bits of an id below the gateway's and the worker's number. */
+/** Bits of an id below the gateway's and the worker's numbers. */
 const WORKER_SHIFT = 45n;
 const GATEWAY_SHIFT = 53n;
 const COUNTER_MASK = (1n << WORKER_SHIFT) - 1n;
-/** Connections per ms of a worker's life for which the ids of its predecessors are not used again. */
+/** log2 of the connections per ms up to which a worker does not reuse the ids of its predecessors. */
 const IDS_PER_MS_SHIFT = 4n;
 
 /**
- * Gives each connection a number and finds it again.
+ * Numbers connections and finds them by number.
  *
- * Numbers count up from 1 through 32 bits; one whose slot is taken is skipped, so no slot ever has two and a look-up
- * is one array access. At most half of the slots are taken.
+ * Numbers count up from 1 through 32 bits. A number whose slot is taken is skipped, so no slot ever has two connections
+ * and a look-up is one array access. At most half of the slots are taken.
  */
 export class ConnectionTable {
   #slots: (Connection | undefined)[] = Array.from({ length: MIN_SLOTS });
   #last: number;
   #size = 0;
 
-  /** @param last Number to count on from, for tests of the wrap. */
+  /** @param last number to continue from, for tests of the wrap-around */
   constructor(last = 0) {
     this.#last = last;
   }
@@ -30,7 +30,7 @@ export class ConnectionTable {
     return this.#size;
   }
 
-  /** Makes a connection with the next free number and holds it. */
+  /** Makes a connection with the next free number and adds it. */
   add(make: (conn: number) => Connection): Connection {
     if ((this.#size + 1) * 2 > this.#slots.length) this.#grow();
     const mask = this.#slots.length - 1;
@@ -49,12 +49,12 @@ export class ConnectionTable {
     return connection?.conn === conn ? connection : undefined;
   }
 
-  /** Returns those of the connections that are still here. */
+  /** Returns the connections that are still in the table. */
   find(conns: readonly number[]): Connection[] {
     return conns.map((conn) => this.get(conn)).filter((found) => found !== undefined);
   }
 
-  /** Forgets a connection; idempotent. */
+  /** Removes a connection. Idempotent. */
   delete(connection: Connection): void {
     const slot = connection.conn & (this.#slots.length - 1);
     if (this.#slots[slot] !== connection) return;
@@ -62,7 +62,7 @@ export class ConnectionTable {
     this.#size--;
   }
 
-  /** Connections that come or go meanwhile may be left out. */
+  /** Iterates over all connections; ones that come or go meanwhile may be missing. */
   *[Symbol.iterator](): Generator<Connection> {
     for (const connection of this.#slots) if (connection !== undefined) yield connection;
   }
@@ -75,7 +75,7 @@ export class ConnectionTable {
   }
 }
 
-/** Ids of connections: unique among all connections of all gateways, and among those that there were. */
+/** Ids of connections, unique among all present and past connections of all gateways. */
 export class ConnectionIds {
   readonly #worker: bigint;
   readonly #base: bigint;
@@ -86,7 +86,7 @@ export class ConnectionIds {
     this.#base = BigInt(nowMs) << IDS_PER_MS_SHIFT;
   }
 
-  /** Returns the id of the worker's connection of that number, under the number leased to the gateway. */
+  /** Returns the id of a connection. @param gateway number leased by the gateway @param conn number in the worker */
   of(gateway: number, conn: number): bigint {
     return (BigInt(gateway) << GATEWAY_SHIFT) | this.#worker | ((this.#base + BigInt(conn)) & COUNTER_MASK);
   }

@@ -1,4 +1,4 @@
-/** What the gateway holds per connection: one object of a fixed shape, without closures, timers or buffers. */
+/** The state of a connection in the gateway: one object of a fixed shape, without closures, timers or buffers. */
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { type CodeWithDetails, descriptorOf } from '../../common/mod.ts';
@@ -10,72 +10,72 @@ import type { Budget } from './send-budget.ts';
 import type { StateLink } from '../route/state-link.ts';
 import type { WheelItem } from './timing-wheel.ts';
 
-/** A kind of socket, and the form that frames have on it. */
+/** A kind of socket and the encoding of frames on it. */
 export interface Transport {
   readonly kind: 'tcp' | 'ws';
-  /** Returns a tick's frames as bytes of this wire; `owned`: they will wait, so they must not hold other memory. */
+  /** Encodes a tick's frames. @param owned the bytes will be queued, so they must not keep other memory alive */
   pack(frames: Downlink, owned: boolean): Buffer;
-  /** The connection is live: frames of any kind and of this size may come. */
+  /** The connection is live: accept frames of all kinds up to this size. */
   accept(connection: Connection, maxFrameBytes: number): void;
-  /** Ends the socket behind what was written. */
+  /** Ends the socket after what was written. */
   end(connection: Connection): void;
-  /** Cuts the socket now. */
+  /** Destroys the socket now. */
   destroy(connection: Connection): void;
   pause(connection: Connection): void;
   resume(connection: Connection): void;
 }
 
-/** What a socket brings along besides its bytes. */
+/** What is known of a client's socket besides its bytes. */
 export interface Peer {
   readonly webSocket?: WebSocket;
   readonly parser?: FrameParser;
-  /** What `onSocket` returned for it. */
+  /** The result of `onSocket`. */
   readonly origin: Origin | undefined;
 }
 
-/** How far a connection has come; it only grows. */
+/** Phase of a connection; it only grows. */
 export const Phase = {
-  /** Connected; HELLO is awaited. */
+  /** Waiting for HELLO. */
   HELLO: 0,
-  /** The token is being checked. */
+  /** Checking the token. */
   TOKEN: 1,
-  /** State is asked for the session. */
+  /** Waiting for state to grant the session. */
   LOGIN: 2,
-  /** The state nodes are putting it into their location maps. */
+  /** Waiting for the state nodes to put it into their location maps. */
   ATTACH: 3,
-  /** State is asked to let it into the room that HELLO names. */
+  /** Waiting for state to add it to the room that HELLO names. */
   JOIN: 4,
   LIVE: 5,
-  /** CLOSE is on its way; what still comes is dropped. */
+  /** CLOSE was sent; further frames are dropped. */
   CLOSING: 6,
   CLOSED: 7,
 } as const;
 export type Phase = (typeof Phase)[keyof typeof Phase];
 
-/** Whether messages of the connection may be forwarded; see resync-fence.ts. */
+/** Whether the connection's messages may be forwarded; see resync-fence.ts. */
 export const Fence = {
   OPEN: 0,
-  /** RESYNC will be sent soon, or at once when the client sends something. */
+  /** RESYNC will be sent soon, or as soon as the client sends something. */
   DUE: 1,
-  /** RESYNC will be sent soon, not earlier. */
+  /** RESYNC will be sent after a delay, whatever the client sends. */
   HELD: 2,
-  /** RESYNC is sent and not answered. */
+  /** RESYNC was sent and is not answered. */
   SENT: 3,
 } as const;
 export type Fence = (typeof Fence)[keyof typeof Fence];
 
-/** What is needed between HELLO and WELCOME only. */
+/** State needed only between HELLO and WELCOME. */
 export interface PendingLogin {
   readonly resumeSession: bigint;
-  /** The start of the client, and which of its attempts this is; see Hello. */
+  /** Id of this run of the client, and the number of its attempt; see Hello. */
   readonly run: bigint;
   readonly attempt: number;
   /** Room to join; empty: none. */
   readonly room: string;
-  /** State node that was asked for the session, then for the room. */
+  /** The state node that was asked for the session, then for the room. */
   link: StateLink | undefined;
   resumed: boolean;
-  /** State nodes that are to answer ATTACH. */
+  /** State nodes whose ATTACHED is awaited. */
   awaited: readonly StateLink[];
 }
 
@@ -86,31 +86,31 @@ export class Connection implements WheelItem<Connection> {
   readonly socket: Duplex;
   /** See broadcast-writer.ts. */
   readonly descriptor: number;
-  /** Set where the transport is WebSocket. */
+  /** Set on WebSocket. */
   readonly webSocket: WebSocket | undefined;
-  /** Set where the transport is TCP. */
+  /** Set on TCP. */
   readonly parser: FrameParser | undefined;
-  /** Whom it counts against; undefined: nobody. */
+  /** The address counter that it counts against; undefined if exempt. */
   readonly origin: Origin | undefined;
   phase: Phase = Phase.HELLO;
   fence: Fence = Fence.OPEN;
-  /** Ref of the newest RESYNC; 0: none yet. */
+  /** Ref of the newest RESYNC; 0 before the first. */
   mark = 0;
-  /** How many RESYNCs it has answered. */
+  /** Number of RESYNCs that it has answered. */
   round = 0;
-  /** Heartbeat interval that WELCOME told it, ms. */
+  /** Heartbeat interval of its WELCOME, ms. */
   heartbeatMs = 0;
   /** Tick of the newest inbound frame. */
   seen = 0;
-  /** Tick at which the frame that is not yet complete began; 0: none. */
+  /** Tick at which its unfinished frame began; 0 if none. */
   partialSince = 0;
-  /** Memory that it holds, bytes; see partial-frames.ts. */
+  /** Memory of the unfinished frame, bytes; see partial-frames.ts. */
   partialBytes = 0;
-  /** Tick at which its queue passed the bound; 0: it has not. */
+  /** Tick at which its queue passed the bound; 0 if it has not. */
   slowSince = 0;
-  /** What its account may still send; undefined: it is not known whose it is, or it is closing. */
+  /** Send budget of its account; undefined before authentication and while closing. */
   budget: Budget | undefined;
-  /** What waits for that; undefined: nothing, and it is read. See throttle.ts. */
+  /** Frames that wait for the budget; undefined if it is not throttled. See throttle.ts. */
   held: HeldFrames | undefined;
   user = 0n;
   userName = '';
@@ -120,16 +120,16 @@ export class Connection implements WheelItem<Connection> {
   unnamedDevice = false;
   session = 0n;
   epoch = 0n;
-  /** Room that it joined with HELLO, where frames without a key go; 0n: none. */
+  /** Room that it joined with HELLO, for frames without a key; 0n if none. */
   room = 0n;
   login: PendingLogin | undefined;
-  /** Frames that leave with this tick. */
+  /** Frames to write in this tick. */
   out: Downlink | undefined;
-  /** Head of its FRAME records, made with the first one of a round. */
+  /** Head of its FRAME records, made with the first one of each round. */
   head: Uint8Array | undefined;
-  /** Why the gateway closed it; undefined: it did not. */
+  /** Why the gateway closed it; undefined if it did not. */
   closed: CodeWithDetails | undefined;
-  /** Its half of the socket was ended. */
+  /** Whether our half of the socket was ended. */
   ended = false;
   wheelNext: Connection | undefined;
   wheelPrevious: Connection | undefined;
@@ -154,7 +154,7 @@ export class Connection implements WheelItem<Connection> {
     this.origin = peer.origin;
   }
 
-  /** The state nodes know it, or are being told. */
+  /** Whether the state nodes know it or are being told. */
   get attached(): boolean {
     return this.phase >= Phase.ATTACH && this.phase <= Phase.LIVE;
   }

@@ -1,4 +1,4 @@
-/** How a worker's connections begin and end: each is counted, told why it is refused, and reported up once. */
+/** Opening and closing of a worker's connections: counts each end, sends CLOSE, and reports it to state once. */
 import type { Duplex } from 'node:stream';
 import type { CodeWithDetails, ErrorCode, PlainErrorCode } from '../../common/mod.ts';
 import { closeFrame } from '../route/answers.ts';
@@ -13,7 +13,7 @@ import { type GatewayLimits, MAX_REFUSED, STOP_GRACE_MS } from '../limits.ts';
 import type { Uplink } from '../route/uplink.ts';
 import { type DisconnectCode, PEER_GONE, PEER_RESET, type WorkerStats } from '../supervisor/worker-stats.ts';
 
-/** Ends after which the client does not come back by itself; after any other it may be about to. */
+/** Codes after which a client does not reconnect. */
 const LEFT: ReadonlySet<DisconnectCode> = new Set([
   'CLIENT_GOODBYE',
   'SESSION_REPLACED',
@@ -32,7 +32,7 @@ export interface ConnectionsContext {
   readonly deadlines: Pick<Deadlines, 'onAccept' | 'onClosing' | 'onClosed'>;
   readonly fanout: Pick<Fanout, 'sendLast' | 'end'>;
   readonly uplink: Pick<Uplink, 'detach'>;
-  /** What it was waiting for does not matter any more. */
+  /** Drops the pending login. */
   forget(connection: Connection): void;
 }
 
@@ -44,12 +44,12 @@ export class Connections {
     this.#context = context;
   }
 
-  /** No connection is taken any more. */
+  /** Whether new connections are refused. */
   get draining(): boolean {
     return this.#drain !== undefined;
   }
 
-  /** Makes the connection of a socket; undefined: there is no room even to refuse it. */
+  /** Makes the connection of a socket; undefined if there is no room even to send a refusal. */
   open(transport: Transport, socket: Duplex, peer: Peer): Connection | undefined {
     const { table, stats, limits, deadlines } = this.#context;
     stats.accepts++;
@@ -66,13 +66,13 @@ export class Connections {
     return connection;
   }
 
-  /** Tells the client why and ends the connection; idempotent. */
+  /** Sends CLOSE with a code and ends the connection. Idempotent. */
   close(connection: Connection, said: PlainErrorCode | CodeWithDetails, retryAfterMs?: number): void {
     const whole = typeof said === 'string' ? { code: said } : said;
     this.#closeWith(connection, whole, () => closeFrame(whole, retryAfterMs));
   }
 
-  /** Ends the socket behind what the connection still gets in this tick; idempotent. */
+  /** Ends the socket after the frames of this tick. Idempotent. */
   end(connection: Connection, code: ErrorCode): void {
     if (connection.phase >= Phase.CLOSING) return;
     this.#leave(connection, code);
@@ -81,7 +81,7 @@ export class Connections {
     this.#context.deadlines.onClosing(connection);
   }
 
-  /** The socket is closed, by whomever. @param isCutOff not in good order */
+  /** The socket is closed. @param isCutOff whether it ended without a FIN or close frame */
   onGone(connection: Connection, isCutOff: boolean): void {
     const { table, stats, deadlines } = this.#context;
     if (connection.phase < Phase.CLOSING) this.#leave(connection, isCutOff ? PEER_RESET : PEER_GONE);
@@ -93,13 +93,13 @@ export class Connections {
     if (table.size === 0) this.#drain?.onEmpty();
   }
 
-  /** Counts an end, be it of a socket that never was a connection. */
+  /** Counts the end of a connection or pending socket. */
   count(code: DisconnectCode): void {
     const { disconnects } = this.#context.stats;
     disconnects[code] = (disconnects[code] ?? 0) + 1;
   }
 
-  /** Tells every client to leave, and where to, spread over the first half of the deadline; resolves when all have. */
+  /** Closes all connections with a redirect, spread over the first half of the deadline; resolves when all have ended. */
   drain(deadlineMs: number, redirects: readonly AlternateGateway[]): Promise<void> {
     this.#drain ??= new Drain(this.#context.table, (connection) =>
       this.#closeWith(connection, DRAINING, () =>
@@ -109,7 +109,7 @@ export class Connections {
     return this.#drain.run(deadlineMs, deadlineMs / 2);
   }
 
-  /** Tells every client the code, gives the sockets a moment to end, and cuts what is left. */
+  /** Sends CLOSE to all clients, gives the sockets a moment to end, and destroys the rest. */
   async stop(code: PlainErrorCode): Promise<void> {
     const { table } = this.#context;
     this.#drain?.cancel();
@@ -125,7 +125,7 @@ export class Connections {
     this.end(connection, said.code);
   }
 
-  /** State hears that the connection is gone. */
+  /** Reports to state that the connection is gone. */
   #leave(connection: Connection, code: DisconnectCode): void {
     const left = LEFT.has(code);
     if (connection.attached) this.#context.uplink.detach(connection.conn, left);

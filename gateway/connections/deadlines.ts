@@ -1,4 +1,4 @@
-/** The times within which a connection must act: HELLO, login, the rest of a frame, the heartbeat, its end. */
+/** Deadlines of connections: HELLO, login, an unfinished frame, the heartbeat, the end after CLOSE. */
 import type { CodeWithDetails, PlainErrorCode } from '../../common/mod.ts';
 import { type Connection, Phase } from './connection.ts';
 import {
@@ -12,14 +12,14 @@ import {
 } from '../limits.ts';
 import { TimingWheel } from './timing-wheel.ts';
 
-/** When to look again at deadlines that cannot be judged now, because the client is not being read. */
+/** Interval of the checks of a connection that is not being read, whose deadlines are suspended. */
 const RELOOK_MS = 1000;
 
 export interface DeadlinesContext {
-  /** Whether clients are not being read: they cannot show life then. */
+  /** Whether clients are not being read: their heartbeats do not arrive then. */
   isCongested(): boolean;
   close(connection: Connection, said: PlainErrorCode | CodeWithDetails): void;
-  /** It has waited for ATTACHED as long as it should. */
+  /** ATTACH_TIMEOUT_MS has passed without ATTACHED. */
   onAttachOverdue(connection: Connection): void;
 }
 
@@ -47,12 +47,12 @@ export class Deadlines {
     this.#wheel.stop();
   }
 
-  /** The coarse clock, in WHEEL_TICK_MS. */
+  /** Coarse clock, in units of WHEEL_TICK_MS. */
   get tick(): number {
     return this.#wheel.tick;
   }
 
-  /** Moves the clock on by hand. */
+  /** Advances the clock, for tests. */
   advance(ms: number): void {
     this.#wheel.advance(Math.ceil(ms / WHEEL_TICK_MS));
   }
@@ -62,32 +62,32 @@ export class Deadlines {
     this.#wheel.schedule(connection, this.#limits.helloTimeoutMs);
   }
 
-  /** A whole frame has come. */
+  /** A frame has arrived. */
   onFrame(connection: Connection): void {
     connection.seen = this.#wheel.tick;
     connection.partialSince = 0;
   }
 
-  /** Some bytes of a frame have come, and not all. */
+  /** A frame has arrived in part. */
   onPartial(connection: Connection): void {
     if (connection.partialSince !== 0) return;
     connection.partialSince = this.#wheel.tick;
-    // Before WELCOME the deadlines of HELLO and login are the stricter ones.
+    // Before WELCOME the deadlines of HELLO and login are stricter.
     if (connection.phase === Phase.LIVE) this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
   }
 
-  /** It is read again: meanwhile it could show no life, nor could the rest of a frame come. */
+  /** Reading has resumed; the heartbeat and the deadline of an unfinished frame start anew. */
   onResumed(connection: Connection): void {
     connection.seen = this.#wheel.tick;
     if (connection.partialSince !== 0) connection.partialSince = this.#wheel.tick;
   }
 
-  /** State is asked for the session, or for the room. */
+  /** State was asked for the session or the room. */
   onLogin(connection: Connection): void {
     this.#wheel.schedule(connection, LOGIN_TIMEOUT_MS);
   }
 
-  /** State nodes are told of it. */
+  /** ATTACH was sent to the state nodes. */
   onAttach(connection: Connection): void {
     this.#wheel.hasten(connection, ATTACH_TIMEOUT_MS);
   }
@@ -97,7 +97,7 @@ export class Deadlines {
     if (connection.partialSince !== 0) this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
   }
 
-  /** It was told CLOSE. */
+  /** CLOSE was sent. */
   onClosing(connection: Connection): void {
     this.#wheel.schedule(connection, CLOSE_LINGER_MS);
   }
@@ -106,7 +106,7 @@ export class Deadlines {
     this.#wheel.cancel(connection);
   }
 
-  /** Looks at a connection whose time has come; returns when to look again, ms, 0 for not. */
+  /** Checks a connection that is due. Returns the time until the next check, ms; 0 for none. */
   #expire(connection: Connection): number {
     if (connection.phase >= Phase.CLOSING) {
       connection.transport.destroy(connection);

@@ -1,9 +1,9 @@
-/** A worker's way out: its connections are told to leave one after the other, so that they do not come back at once. */
+/** Drain of a worker: closes all connections, paced, so that they do not reconnect at once. */
 import { type Connection, Phase } from './connection.ts';
 
 const STEP_MS = 50;
 
-/** Closes all connections, spread over a time, and waits for their sockets to end. */
+/** Closes all connections, spread over a time, and waits for the sockets to end. */
 export class Drain {
   readonly #connections: Iterable<Connection> & { readonly size: number };
   readonly #close: (connection: Connection) => void;
@@ -20,7 +20,7 @@ export class Drain {
     this.#close = close;
   }
 
-  /** Resolves when no socket is left, or at the deadline; a second call gets the first one's promise. */
+  /** Resolves when no socket is left, or at the deadline. A second call gets the first one's promise. */
   run(deadlineMs: number, spreadMs: number): Promise<void> {
     this.#running ??= new Promise((resolve) => {
       this.#finish = resolve;
@@ -38,7 +38,7 @@ export class Drain {
     this.cancel();
   }
 
-  /** Stops pacing and waiting; idempotent. */
+  /** Stops pacing and waiting. Idempotent. */
   cancel(): void {
     clearTimeout(this.#pacer);
     clearTimeout(this.#deadline);

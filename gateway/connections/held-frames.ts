@@ -1,11 +1,11 @@
-/** Frames that wait, in one buffer: a Buffer for each would take several times the memory of a small frame. */
+/** A queue of frames in one buffer: a Buffer per frame would take several times the memory of a small frame. */
 import { LENGTH_BYTES, readU32, writeU32 } from '../../proto/mod.ts';
 
-/** In front of each frame: what it came as, bytes. */
+/** In front of each frame: its size on the wire. */
 const COUNT_BYTES = 4;
 const MIN_BYTES = 1024;
 
-/** A queue of frames. What it has given out is never written to again. */
+/** A queue of frames. Memory that it has returned is never overwritten. */
 export class HeldFrames {
   #bytes: Buffer = Buffer.alloc(0);
   #from = 0;
@@ -15,7 +15,7 @@ export class HeldFrames {
     return this.#from === this.#to;
   }
 
-  /** Copies a frame in. @param bytes what it came as */
+  /** Copies a frame into the queue. @param bytes its size on the wire */
   push(frame: Uint8Array, bytes: number): void {
     const size = COUNT_BYTES + frame.length;
     if (this.#to + size > this.#bytes.length) this.#grow(size);
@@ -24,7 +24,7 @@ export class HeldFrames {
     this.#to += size;
   }
 
-  /** Takes the oldest frame out; there must be one. */
+  /** Removes the oldest frame; there must be one. */
   shift(): { frame: Uint8Array; bytes: number } {
     const bytes = readU32(this.#bytes, this.#from);
     const at = this.#from + COUNT_BYTES;

@@ -1,4 +1,4 @@
-/** What an account may send by all of its connections to a worker: frames and bytes a second, each a token bucket. */
+/** Send budgets of accounts in a worker: frames and bytes per second over all connections, each a token bucket. */
 import { FrameType } from '../../proto/mod.ts';
 import {
   type GatewayLimits,
@@ -8,31 +8,31 @@ import {
   WHEEL_TICK_MS,
 } from '../limits.ts';
 
-/** So many units are a frame or a byte; with it a tick's refill is a whole number. */
+/** Budget units per frame or byte, chosen so that a tick's refill is a whole number. */
 const UNITS = 1000 / WHEEL_TICK_MS;
-/** Of a rate a second so many units are there at most. */
+/** Capacity in units, per unit of rate per second. */
 const FULL = UNITS * SEND_BURST_SHARE;
 
-/** An account, as long as it has connections here or owes something. */
+/** The budget of an account, kept while the account has connections here or is overdrawn. */
 export interface Budget {
   readonly user: bigint;
   connections: number;
-  /** What it may still send as of the tick `refilled`; below 0 it owes. */
+  /** Units left as of the tick `refilled`; below 0 the account is overdrawn. */
   frameUnits: number;
   byteUnits: number;
   refilled: number;
 }
 
 /**
- * Charges accounts on the deadlines' coarse clock: per frame a few operations. Each may send at once what the rate allows
- * in a part of a second. The last frame before that is used up may take more than what is left: that is owed.
+ * Charges accounts on the coarse clock of the deadlines; a frame costs a few operations. The burst is SEND_BURST_SHARE of
+ * a second's rate. The last frame that is accepted may overdraw the budget.
  */
 export class SendBudgets {
   readonly #limits: Pick<GatewayLimits, 'framesPerSecond' | 'bytesPerSecond'>;
-  /** The coarse clock, in WHEEL_TICK_MS. */
+  /** Coarse clock, in units of WHEEL_TICK_MS. */
   readonly #tick: () => number;
   readonly #accounts = new Map<bigint, Budget>();
-  /** Accounts without a connection, in the order in which the last one ended: they are kept until they owe nothing. */
+  /** Overdrawn accounts without a connection, in the order in which the last one ended. */
   readonly #gone = new Set<Budget>();
 
   constructor(limits: Pick<GatewayLimits, 'framesPerSecond' | 'bytesPerSecond'>, tick: () => number) {
@@ -40,12 +40,12 @@ export class SendBudgets {
     this.#tick = tick;
   }
 
-  /** Accounts that are remembered. */
+  /** Number of accounts. */
   get size(): number {
     return this.#accounts.size;
   }
 
-  /** Counts a connection in and returns the budget that it shares; `leave` is owed. */
+  /** Counts a connection and returns its account's budget; `leave` must follow. */
   enter(user: bigint): Budget {
     let budget = this.#accounts.get(user);
     if (budget === undefined) {
@@ -73,19 +73,19 @@ export class SendBudgets {
     }
   }
 
-  /** Whether the account has something left. */
+  /** Returns whether the budget is not used up. */
   hasRoom(budget: Budget): boolean {
     this.#refill(budget);
     return budget.frameUnits > 0 && budget.byteUnits > 0;
   }
 
-  /** Whether the account owes less than a second's worth. */
+  /** Returns whether the account is overdrawn by less than one second's rate. */
   owesLittle({ frameUnits, byteUnits }: Budget): boolean {
     const { framesPerSecond, bytesPerSecond } = this.#limits;
     return frameUnits > -framesPerSecond * UNITS && byteUnits > -bytesPerSecond * UNITS;
   }
 
-  /** Charges a frame, whatever is left. @param bytes what it came as */
+  /** Charges a frame in any case. @param bytes its size on the wire */
   chargeFrame(budget: Budget, type: number, bytes: number): void {
     const { framesPerSecond } = this.#limits;
     budget.frameUnits -=
@@ -95,7 +95,7 @@ export class SendBudgets {
     budget.byteUnits -= bytes * UNITS;
   }
 
-  /** Charges a login, whatever is left. */
+  /** Charges a login in any case. */
   chargeLogin(budget: Budget): void {
     budget.frameUnits -= Math.ceil((this.#limits.framesPerSecond * UNITS) / LOGINS_PER_SECOND);
   }

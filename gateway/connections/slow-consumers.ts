@@ -1,31 +1,31 @@
-/** Clients that do not read: they are not read either, miss what comes, and are told so once they have caught up. */
+/** Slow consumers: drops pushes to clients that do not read, and makes them resynchronise once they have caught up. */
 import { type Connection, Phase } from './connection.ts';
 import { type GatewayLimits, EPHEMERAL_QUEUE_SHARE, WHEEL_TICK_MS } from '../limits.ts';
 import type { WorkerStats } from '../supervisor/worker-stats.ts';
 
 export interface SlowConsumersContext {
   readonly stats: Pick<WorkerStats, 'slow'>;
-  /** What may wait for all of them, bytes. */
+  /** Most bytes queued for all of them. */
   readonly maxBytes: number;
-  /** The coarse clock, in WHEEL_TICK_MS. */
+  /** Coarse clock, in units of WHEEL_TICK_MS. */
   tick(): number;
-  /** It has read, and most of what waited: it is to be read again and to resynchronise. */
+  /** The client has read most of its queue: resume reading from it, and make it resynchronise. */
   onCaughtUp(connection: Connection): void;
-  /** It was given its time, or so much waits for all that it must go. */
+  /** The client has not caught up in time, or too much is queued for all: close it. */
   onTimeout(connection: Connection): void;
 }
 
 /**
  * Watches the connections whose queue has passed the bound.
  *
- * What a marked connection would get is dropped, so its queue only shrinks: a worker holds at most the bound and one
- * tick's last frame for each, however long they are stuck. It is not read meanwhile either, so that it cannot go on
- * asking for what it does not take. When too much waits for all of them, those that are marked for longest go.
+ * Frames for a marked connection are dropped, so its queue only shrinks: a worker holds at most the bound and one tick's
+ * last frame for each, however long it is stuck. It is not read either, so that it cannot ask for more. When too much is
+ * queued for all of them, those that were marked first are closed.
  */
 export class SlowConsumers {
   readonly #limits: Pick<GatewayLimits, 'maxOutboundBytes' | 'slowTimeoutMs'>;
   readonly #context: SlowConsumersContext;
-  /** With what waited for each when it was marked, bytes. */
+  /** Bytes queued for each at the last check. */
   readonly #slow = new Map<Connection, number>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -41,7 +41,7 @@ export class SlowConsumers {
     return this.#slow.size;
   }
 
-  /** Marks a connection and stops reading from it; idempotent. */
+  /** Marks a connection and stops reading from it. Idempotent. */
   mark(connection: Connection): void {
     if (connection.slowSince !== 0) return;
     connection.slowSince = this.#context.tick();
@@ -50,7 +50,7 @@ export class SlowConsumers {
     this.#timer ??= setInterval(() => this.look(), WHEEL_TICK_MS);
   }
 
-  /** Looks at those that are marked; the timer does it. */
+  /** Checks the marked connections; called by the timer. */
   look(): void {
     const { maxOutboundBytes, slowTimeoutMs } = this.#limits;
     const tick = this.#context.tick();
@@ -63,7 +63,7 @@ export class SlowConsumers {
         writableLength < Math.max(before, 1) &&
         writableLength <= maxOutboundBytes * EPHEMERAL_QUEUE_SHARE
       ) {
-        // A large frame may be what was too much for one that has little waiting and takes none of it.
+        // A connection with a short queue may have been marked because of one large frame, and still not read.
         this.#slow.delete(connection);
         connection.slowSince = 0;
         this.#context.onCaughtUp(connection);

@@ -1,36 +1,36 @@
-/** Connections whose account has sent too much: they are not read, and what came of them already waits for its turn. */
+/** Throttling of accounts over their send budget: their connections are not read, and frames already read are queued. */
 import { type Connection, Phase } from './connection.ts';
 import { HeldFrames } from './held-frames.ts';
 import type { Budget } from './send-budget.ts';
 
-/** Turns come in small portions: what waits is not to arrive at state all at once whenever the budgets are filled. */
+/** Interval of the turns. It is short, so that queued frames do not reach state in bursts. */
 const LOOK_MS = 20;
 
 export interface ThrottleContext {
-  /** Turns of an account a second. */
+  /** Turns of an account per second. */
   turnsPerSecond(): number;
-  /** A connection is held back from now on. */
+  /** A connection is throttled from now on. */
   onHeld(connection: Connection): void;
-  /** Whether the account has something left. */
+  /** Whether the account's budget is not used up. */
   hasRoom(budget: Budget): boolean;
-  /** Whether the account owes less than a second's worth. */
+  /** Whether the account is overdrawn by less than one second's rate. */
   owesLittle(budget: Budget): boolean;
-  /** Whether the way up is full: nothing may be passed on. */
+  /** Whether the uplink is congested: nothing may be forwarded. */
   isCongested(): boolean;
-  /** The turn of a frame has come; it is to be charged. @param bytes what it came as */
+  /** It is a frame's turn; charge and handle it. @param bytes its size on the wire */
   onFrame(connection: Connection, frame: Uint8Array, bytes: number): void;
-  /** The turn of a login has come; it is to be charged. */
+  /** It is a login's turn; charge and handle it. */
   onLogin(connection: Connection): void;
-  /** Nothing of it waits any more: it is to be read again. */
+  /** The connection's queue is empty: resume reading. */
   onReleased(connection: Connection): void;
 }
 
 /**
- * Holds back what is over the budget of its account instead of refusing it. A refusal costs more than the frame, and it
- * would be sent again; a client that is not read stops by itself once its socket is full.
+ * Delays frames over the budget instead of refusing them. A refusal costs more than the frame, and the client would send
+ * it again. A client that is not read stops by itself once its socket is full.
  *
- * The frames of a connection keep their order. Its own socket holds the rest, so that a connection has no more here than
- * one read brings. Connections of one account take turns, frame by frame: one that floods does not silence the others.
+ * The frames of a connection keep their order. A connection queues at most one read here; the rest stays in its socket.
+ * Connections of one account take turns frame by frame, so one that floods does not silence the others.
  */
 export class Throttle {
   readonly #context: ThrottleContext;
@@ -42,7 +42,7 @@ export class Throttle {
     this.#context = context;
   }
 
-  /** Holds a connection back: its frame, its login where it is not live, or just what it sends from now on. */
+  /** Throttles a connection. Queues its frame, if given, or its login if it is not live. */
   hold(connection: Connection, frame?: Uint8Array, bytes = 0): void {
     if (connection.held === undefined) {
       connection.held = new HeldFrames();
@@ -56,16 +56,16 @@ export class Throttle {
     if (frame !== undefined) connection.held.push(frame, bytes);
   }
 
-  /** The client has ended its half: what is held of it goes on at once, as far as its account may owe it. */
+  /** The client has ended its half: forwards its queue at once, up to the overdraft of its account. */
   onEnd(connection: Connection): void {
-    // A goodbye among the frames ends the connection.
+    // A CLOSE among the frames ends the connection.
     while (connection.held?.isEmpty === false && this.#context.owesLittle(connection.budget as Budget)) {
       const { frame, bytes } = connection.held.shift();
       this.#context.onFrame(connection, frame, bytes);
     }
   }
 
-  /** Gives turns to those whose accounts have something again; the timer does it. */
+  /** Gives turns to the accounts whose budget has refilled; called by the timer. */
   look(): void {
     for (const [budget, queue] of this.#waiting) {
       this.#serve(budget, queue);
@@ -86,7 +86,7 @@ export class Throttle {
       const connection = queue[0] as Connection;
       const { held } = connection;
       if (held === undefined) {
-        // It has ended.
+        // The connection has ended.
         queue.shift();
         continue;
       }
@@ -102,7 +102,7 @@ export class Throttle {
         const { frame, bytes } = held.shift();
         context.onFrame(connection, frame, bytes);
       }
-      // It may have ended with that frame.
+      // That frame may have ended the connection.
       if (connection.held === undefined) continue;
       if (held.isEmpty && context.hasRoom(budget)) {
         connection.held = undefined;

@@ -1,10 +1,10 @@
 /** Deadlines of many items on one timer: a hashed timing wheel (Varghese and Lauck, 1987) with intrusive lists. */
 
-/** What a wheel keeps in each of its items; `undefined`, 0 and `undefined` to begin with. */
+/** The wheel's fields in each item; initially `undefined`, 0 and `undefined`. */
 export interface WheelItem<T> {
   wheelNext: T | undefined;
   wheelPrevious: T | undefined;
-  /** Tick at which the item is looked at; 0: not in the wheel; -1: being expired. */
+  /** Tick at which the item is due; 0: not in the wheel; -1: being expired. */
   wheelDue: number;
 }
 
@@ -12,11 +12,11 @@ const FIRING = -1;
 
 export interface TimingWheelOptions<T> {
   readonly tickMs: number;
-  /** A power of two. Deadlines beyond `slots × tickMs` work and cost one look a round. */
+  /** A power of two. Deadlines beyond `slots × tickMs` work and cost one check per round. */
   readonly slots: number;
   /**
-   * Called when an item's deadline has passed. Returns after how many ms it wants to be looked at again, 0 for
-   * never. So an item that has shown life re-arms lazily, and life itself costs nothing here.
+   * Called when an item's deadline has passed. Returns the time until the next call, ms; 0 for none. So activity costs
+   * nothing here: an item that was active re-arms when its old deadline passes.
    */
   readonly expire: (item: T) => number;
 }
@@ -33,8 +33,8 @@ export class TimingWheel<T extends WheelItem<T>> {
   readonly #expire: (item: T) => number;
   readonly #due: T[] = [];
   #tick = 1;
-  /** Tick up to which items have been looked at. */
-  #looked = 1;
+  /** Tick up to which items have been checked. */
+  #checked = 1;
   #size = 0;
   #startedMs = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -48,7 +48,7 @@ export class TimingWheel<T extends WheelItem<T>> {
     this.#expire = options.expire;
   }
 
-  /** The coarse clock: grows by one a tick, begins at 1. */
+  /** Coarse clock: starts at 1, grows by one per tick. */
   get tick(): number {
     return this.#tick;
   }
@@ -57,15 +57,15 @@ export class TimingWheel<T extends WheelItem<T>> {
     return this.#size;
   }
 
-  /** Returns how long ago a tick was at least, ms. */
+  /** Returns the least time since a tick, ms. */
   since(tick: number): number {
     return Math.max(0, this.#tick - tick - 1) * this.#tickMs;
   }
 
-  /** Sets the item's deadline, whatever it was before. */
+  /** Sets the item's deadline, replacing any earlier one. */
   schedule(item: T, delayMs: number): void {
     if (item.wheelDue > 0) this.#unlink(item);
-    // One more, because the current tick has partly passed.
+    // Plus one, because part of the current tick has passed.
     const due = this.#tick + Math.ceil(delayMs / this.#tickMs) + 1;
     const slot = due & this.#mask;
     const head = this.#heads[slot];
@@ -77,19 +77,19 @@ export class TimingWheel<T extends WheelItem<T>> {
     this.#size++;
   }
 
-  /** Brings the item's deadline forward; does nothing where it comes sooner anyway. */
+  /** Brings the item's deadline forward; no effect if it is sooner already. */
   hasten(item: T, delayMs: number): void {
     const due = this.#tick + Math.ceil(delayMs / this.#tickMs) + 1;
     if (item.wheelDue <= 0 || item.wheelDue > due) this.schedule(item, delayMs);
   }
 
-  /** Takes the item out; idempotent. */
+  /** Removes the item. Idempotent. */
   cancel(item: T): void {
     if (item.wheelDue > 0) this.#unlink(item);
     item.wheelDue = 0;
   }
 
-  /** Moves the clock on and expires what is due. */
+  /** Advances the clock and expires what is due. */
   advance(ticks: number): void {
     for (let left = ticks; left > 0; left--) {
       this.#tick++;
@@ -103,7 +103,7 @@ export class TimingWheel<T extends WheelItem<T>> {
     this.#startedMs = performance.now() - this.#tick * this.#tickMs;
     this.#timer = setInterval(() => {
       this.#tick = Math.max(this.#tick, Math.floor((performance.now() - this.#startedMs) / this.#tickMs));
-      // Behind the sockets' turn: after a stall of the event loop what came meanwhile is read before anybody is judged.
+      // After pending reads: if the event loop has stalled, what came meanwhile counts.
       setImmediate(this.#onImmediate);
     }, this.#tickMs);
   }
@@ -118,10 +118,10 @@ export class TimingWheel<T extends WheelItem<T>> {
   };
 
   #expireDue(): void {
-    // After a long stall each slot is looked at once.
-    let tick = Math.max(this.#looked, this.#tick - this.#mask - 1);
+    // After a long stall each slot is checked once.
+    let tick = Math.max(this.#checked, this.#tick - this.#mask - 1);
     while (tick < this.#tick) this.#expireSlot(++tick & this.#mask);
-    this.#looked = this.#tick;
+    this.#checked = this.#tick;
   }
 
   #expireSlot(slot: number): void {

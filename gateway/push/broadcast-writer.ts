@@ -1,12 +1,12 @@
-/** One buffer to many sockets: a room's fan-out, in one call where there is one (common/internals/write-many.ts). */
+/** Writer of one buffer to many sockets, in one call if the native function is there (common/internals/write-many.ts). */
 import type { Duplex } from 'node:stream';
 import type { WriteMany } from '../../common/mod.ts';
 import { isLeftToReader } from '../wire/socket-ends.ts';
 
-/** Sockets written to in one call; it stops the thread for some 5 ms. */
+/** Most sockets per call; a full call blocks the thread for some 5 ms. */
 const MAX_SOCKETS = 1024;
 
-/** Gathers the sockets that get the same buffer, one after the other. */
+/** Gathers consecutive sockets that get the same buffer. */
 export class BroadcastWriter {
   readonly #writeMany: WriteMany | undefined;
   readonly #sockets: Duplex[] = [];
@@ -14,13 +14,13 @@ export class BroadcastWriter {
   readonly #taken = new Int32Array(MAX_SOCKETS);
   #bytes: Buffer = NOTHING;
 
-  /** @param writeMany undefined: sockets are written to one by one */
+  /** @param writeMany undefined: sockets are written one by one */
   constructor(writeMany?: WriteMany) {
     this.#writeMany = writeMany;
   }
 
   /**
-   * Writes to a socket, now or with `flush`: until then nothing else may be written to it.
+   * Writes to a socket, now or at `flush`; until then nothing else may be written to it.
    *
    * @param descriptor descriptorOf the socket
    */
@@ -49,7 +49,7 @@ export class BroadcastWriter {
       const count = taken[i] as number;
       if (count >= bytes.length) continue;
       const socket = sockets[i] as Duplex;
-      // The rest waits in the socket as ever, and what is wrong with it shows there.
+      // The socket queues the rest and reports its own errors.
       if (count >= 0 || !isLeftToReader(socket, -count)) socket.write(bytes.subarray(Math.max(0, count)));
     }
     sockets.length = 0;

@@ -1,21 +1,21 @@
-/** The frames that leave for connections with one tick. */
+/** The frames that are written to connections in one tick. */
 
 /**
- * The frames of a tick up to one of them, as a list that grows at its end and is shared from its beginning.
+ * A node of a tick's frame lists: the frames up to this one. Lists grow at the end and share their beginnings.
  *
- * Connections that got the same frames in the same order hold the same node, whatever their number, so a delivery
- * costs no allocation and the frames of a room are joined once for all of its members.
+ * All connections that got the same frames in the same order hold the same node. So a delivery costs no allocation, and
+ * the frames of a room are joined once for all of its members.
  */
 export interface Downlink {
   readonly previous: Downlink | undefined;
   readonly frame: Buffer;
   readonly count: number;
   readonly bytes: number;
-  /** Number of the frame in the TraceRing; -1: it leaves no trace. */
+  /** Number of the frame in the TraceRing; -1 if it is not traced. */
   readonly trace: number;
-  /** The list with one more frame that was asked for last. */
+  /** The extension of this list that was made last. */
   next: Downlink | undefined;
-  /** The frames joined, in memory of their own. */
+  /** The joined frames, in their own memory. */
   joined: Buffer | undefined;
   /** The same as one WebSocket message. */
   message: Buffer | undefined;
@@ -41,9 +41,9 @@ export function extend(list: Downlink | undefined, frame: Buffer, trace: number)
 /**
  * Returns the list's frames in one buffer.
  *
- * A single frame is a view on the batch it came with. Unless it is most of that it is copied: the socket may not take
- * it, and a small frame that waits must not hold a whole batch in memory. For one that is behind (`owned`) the copy
- * has memory of its own.
+ * A single frame is a view of the batch that it came in. It is copied unless it is most of the batch: if the socket
+ * queues it, a small frame must not keep a whole batch in memory. For a slow connection (`owned`) the copy has its own
+ * memory.
  */
 export function joinFrames(list: Downlink, owned: boolean): Buffer {
   if (list.count === 1 && list.frame.length * 2 >= list.frame.buffer.byteLength) return list.frame;
@@ -54,7 +54,7 @@ export function joinFrames(list: Downlink, owned: boolean): Buffer {
   return joined;
 }
 
-/** Copies the list's frames into a buffer so that they stop at `end`. */
+/** Copies the list's frames into a buffer so that they end at `end`. */
 export function fillFrames(list: Downlink, into: Buffer, end: number): void {
   for (let node: Downlink | undefined = list; node !== undefined; node = node.previous) {
     end -= node.frame.length;

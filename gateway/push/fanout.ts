@@ -1,4 +1,4 @@
-/** The way down: what each connection gets within an event-loop tick leaves as one write per socket. */
+/** Fan-out to sockets: everything for a connection within an event-loop tick leaves in one write. */
 import {
   deliverCount,
   isEphemeral,
@@ -18,7 +18,7 @@ import { BroadcastWriter } from './broadcast-writer.ts';
 
 const NO_TRACE = -1;
 
-/** Joins and writes; it keeps nothing beyond the tick. */
+/** Joins and writes frames. Keeps nothing beyond the tick. */
 export class Fanout {
   readonly #table: ConnectionTable;
   readonly #stats: WorkerStats;
@@ -29,15 +29,15 @@ export class Fanout {
   readonly #writer: BroadcastWriter;
   #dirty: Connection[] = [];
   #spare: Connection[] = [];
-  /** Beginning of the lists of this tick that was asked for last. */
+  /** The first node that was made last in this tick. */
   #first: Downlink | undefined;
   #scheduled = false;
-  /** Scratch: the list of what `deliver` takes together, by the length that it had with each of them. */
+  /** Scratch of `deliver`: the lists of a run of records, by length. */
   readonly #run: Downlink[] = [];
 
   /**
    * @param onSlow The connection's queue would pass the bound: frames for it are dropped until it is no longer slow.
-   * @param onJoining A frame for a connection that waits for its room; it is not for the client.
+   * @param onJoining A frame for a connection in the JOIN phase; it is not for the client.
    */
   constructor(
     table: ConnectionTable,
@@ -58,9 +58,9 @@ export class Fanout {
   }
 
   /**
-   * Hands the frame of a DELIVER or PUBLISH record to each of the connections that it is for and that still live.
-   * Records behind it that are for the same ones, as of a room in which much is said, go with it: the list is gone
-   * through once for all of them. Returns how many records it took.
+   * Adds the frame of a DELIVER or PUBLISH record to each of its connections that still lives. Following records for the
+   * same connections, as in a busy room, are taken together with it, so the connections are walked once. Returns the
+   * number of records taken.
    *
    * @param named the record that names the connections: a DELIVER does itself, for a PUBLISH it is the topic's
    */
@@ -98,7 +98,7 @@ export class Fanout {
     return taken;
   }
 
-  /** Sends a frame to one connection with this tick's write; one that is slow misses it. */
+  /** Sends a frame to one connection with this tick's write; dropped if the connection is slow. */
   send(connection: Connection, frame: Uint8Array): void {
     this.#append(connection, Buffer.from(frame.buffer, frame.byteOffset, frame.length), NO_TRACE);
   }
@@ -109,12 +109,12 @@ export class Fanout {
     this.send(connection, frame);
   }
 
-  /** Ends the connection's socket behind what this tick has for it. */
+  /** Ends the connection's socket after this tick's frames. */
   end(connection: Connection): void {
     if (connection.out === undefined) this.#touch(connection);
   }
 
-  /** Writes now what would leave with this tick. */
+  /** Writes this tick's frames now. */
   flush(): void {
     this.#scheduled = false;
     this.#first = undefined;
@@ -160,7 +160,7 @@ export class Fanout {
     }
     const out = connection.out;
     if (out !== undefined && out.bytes > this.#limits.maxOutboundBytes && connection.phase === Phase.LIVE) {
-      // More than the bound in one tick; what it has of it still goes out if nothing waits before it.
+      // More than the bound in one tick. What it has already is still written if its socket's queue is empty.
       this.#traces.slow(trace);
       this.#onSlow(connection);
       return;
@@ -219,9 +219,9 @@ function frameAfter(record: Uint8Array, at: number): Buffer {
   return Buffer.from(record.buffer, record.byteOffset + at, record.length - at);
 }
 
-/** Whether two records are for the same connections: their heads, of `bytes` bytes, are equal. */
+/** Returns whether two records are for the same connections: their heads of `bytes` bytes are equal. */
 function namesTheSame(record: Uint8Array, other: Uint8Array, bytes: number): boolean {
-  // Most differ in their topic or in their last connection, and two views cost more than that look.
+  // Most differ in their topic or last connection, and two views cost more than this check.
   if (record[3] !== other[3] || record[bytes - 1] !== other[bytes - 1]) return false;
   return Buffer.compare(record.subarray(0, bytes), other.subarray(0, bytes)) === 0;
 }

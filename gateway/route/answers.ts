@@ -1,8 +1,8 @@
-/** The frames that the gateway itself answers with. */
+/** The frames that the gateway itself sends. */
 import { CATALOGUE, type CodeWithDetails, describe, type ErrorCode } from '../../common/mod.ts';
 import { client, encodeFrame, type FrameHeader, FrameType } from '../../proto/mod.ts';
 
-/** Bounds of the wait that a client is told before it tries again, ms; drawn at random so that they spread. */
+/** Bounds of the random retry hints for clients, ms. */
 const RETRY_AFTER_MS: Partial<Record<ErrorCode, readonly [number, number]>> = {
   STATE_UNAVAILABLE: [500, 2_000],
   OVERLOADED: [200, 1_000],
@@ -14,7 +14,7 @@ const RETRY_AFTER_MS: Partial<Record<ErrorCode, readonly [number, number]>> = {
   RATE_LIMITED: [1_000, 5_000],
 };
 
-/** Returns how long a client is to wait after this code, ms; 0: no hint. */
+/** Returns the retry hint of a code, ms; 0 for none. */
 export function retryAfter(code: ErrorCode): number {
   const [least, most] = RETRY_AFTER_MS[code] ?? [0, 0];
   return Math.round(least + Math.random() * (most - least));
@@ -38,7 +38,7 @@ export function closeFrame(
   return encodeFrame(FrameType.CLOSE, 0, 0n, client.Close.encode(close).finish());
 }
 
-/** @param refused header of the frame that is refused */
+/** @param refused header of the refused frame */
 export function nackFrame(
   said: CodeWithDetails,
   refused: Pick<FrameHeader, 'ref' | 'key'>,

@@ -1,4 +1,4 @@
-/** What the gateway does with what a connection brings: it reads a frame's header and forwards it, or answers itself. */
+/** Inbound frames: reads the header, then forwards the frame to state or answers it. */
 import { CATALOGUE, type CodeWithDetails, type ErrorCode, type PlainErrorCode } from '../../common/mod.ts';
 import {
   client,
@@ -27,13 +27,13 @@ import type { Uplink } from './uplink.ts';
 import type { WorkerStats } from '../supervisor/worker-stats.ts';
 import type { WireFault } from '../wire/ws-wire.ts';
 
-/** Protobuf tags of the calls of REQUEST that are about the conversation in the key: get_history, get_members. */
+/** Protobuf tags of the REQUEST calls on the conversation in the key: get_history, get_members. */
 const ROOM_CALLS: ReadonlySet<number | undefined> = new Set([0x32, 0x3a]);
 
-/** Faults of a single WebSocket message. */
+/** Faults that concern only one WebSocket message. */
 const SURVIVABLE: ReadonlySet<ErrorCode> = new Set(['FRAME_INVALID', 'FRAME_UNKNOWN', 'JSON_INVALID']);
 const NO_HEADER = { ref: 0, key: 0n };
-/** Of what makes no frame. */
+/** Frame type of bytes that are not a frame. */
 const NO_TYPE = 0;
 
 export interface InboundContext {
@@ -56,7 +56,7 @@ export class Inbound {
     this.#context = context;
   }
 
-  /** Takes a whole frame; returns whether the connection takes more. @param bytes what it is charged with */
+  /** Handles a frame. Returns whether the connection takes more. @param bytes charged for it */
   onFrame(connection: Connection, frame: Uint8Array, bytes = frame.length): boolean {
     const { stats, deadlines, handshake, connections } = this.#context;
     stats.framesIn++;
@@ -67,7 +67,7 @@ export class Inbound {
     return connection.phase < Phase.CLOSING;
   }
 
-  /** Takes a frame of the transport's own; returns whether to answer: only who is in budget and reads the answers. */
+  /** Handles a control frame. Returns whether to answer: only if the client is within its budget and reads. */
   onControlFrame(connection: Connection, bytes: number): boolean {
     const { admission, throttle } = this.#context;
     if (admission.charge(connection, NO_TYPE, bytes)) return connection.socket.writableLength === 0;
@@ -75,13 +75,13 @@ export class Inbound {
     return false;
   }
 
-  /** Takes bytes that make no frame. */
+  /** Handles bytes that are not a frame. */
   onFault(connection: Connection, fault: WireFault, bytes: number): void {
     const { code, refused = NO_HEADER } = fault;
     const { admission, connections } = this.#context;
-    // A message of its own on WebSocket: what follows can still be read.
+    // On WebSocket the next message can still be read.
     if (SURVIVABLE.has(code) && connection.phase === Phase.LIVE) {
-      // Nothing of it can wait for its turn, and refusals without a bound are a flood as well.
+      // There is no frame to queue, and unlimited refusals would be a flood.
       if (admission.charge(connection, NO_TYPE, bytes))
         this.#context.send(connection, nackFrame(fault, refused));
       else connections.close(connection, 'RATE_LIMITED');
@@ -93,11 +93,11 @@ export class Inbound {
     const type = frameType(frame);
     if (connection.held === undefined && admission.take(connection, type, bytes))
       this.#take(connection, frame);
-    // Who is typing does not matter for long.
+    // Typing notices are soon out of date.
     else throttle.hold(connection, isEphemeral(type) ? undefined : frame, bytes);
   }
 
-  /** Takes a frame that has waited for its turn. @param bytes what it is charged with */
+  /** Handles a frame that was throttled. @param bytes charged for it */
   onTurn(connection: Connection, frame: Uint8Array, bytes: number): void {
     this.#context.admission.charge(connection, frameType(frame), bytes);
     this.#take(connection, frame);
@@ -144,7 +144,7 @@ export class Inbound {
     }
     if (hasNoAnswer(type)) return;
     this.#refuse(connection, frame, forwarded);
-    // A later message must not overtake the one that was dropped.
+    // A later message must not overtake the dropped one.
     if (type === FrameType.SEND && connection.fence === Fence.OPEN) this.#context.fence.hold([connection]);
   }
 
@@ -162,7 +162,7 @@ export class Inbound {
   }
 }
 
-/** Writes the room's id into a frame that should have a key and has none. */
+/** Writes the room's id into a frame that needs a key and has none. */
 function addressToRoom(frame: Uint8Array, room: bigint): void {
   if (readU32(frame, KEY_AT) !== 0 || readU32(frame, KEY_AT + 4) !== 0) return;
   const type = frameType(frame);
@@ -172,7 +172,7 @@ function addressToRoom(frame: Uint8Array, room: bigint): void {
   writeU32(frame, KEY_AT + 4, Number(room & 0xffff_ffffn));
 }
 
-/** The client's next receipts say the same and more; who is typing does not matter for long. */
+/** Returns whether a frame may be dropped silently: the next RECEIPTS repeats it, and TYPING is soon out of date. */
 function hasNoAnswer(type: number): boolean {
   return type === FrameType.RECEIPTS || isEphemeral(type);
 }
@@ -185,7 +185,7 @@ function readClientMsgId(frame: Uint8Array): string {
   try {
     return client.Send.decode(framePayload(frame)).clientMsgId;
   } catch {
-    // The frame is refused anyway; its ref says which one it was.
+    // The frame is refused anyway; its ref identifies it.
     return '';
   }
 }

@@ -1,16 +1,16 @@
-/** Keeps each sender's order when the way to the log changes: RESYNC, and no message passes until RESYNCED. */
+/** The resync fence keeps each sender's order when routes to state change: no message passes between RESYNC and RESYNCED. */
 import { encodeFrame, FrameType } from '../../proto/mod.ts';
 import { type Connection, Fence, Phase } from '../connections/connection.ts';
 import { RESYNC_HOLD_MS, RESYNC_SPREAD_MS } from '../limits.ts';
 
 const STEP_MS = 50;
 const STEPS = RESYNC_SPREAD_MS / STEP_MS;
-/** As many are told at once; pacing is for crowds. */
+/** Connections that get RESYNC at once; more are paced. */
 const MIN_STEP = 64;
 const MAX_MARK = 0xffff;
 
 export interface ResyncFenceEvents {
-  /** Whether there is a state node to synchronise with. */
+  /** Whether a state node is ready. */
   isReachable(): boolean;
   send(connection: Connection, frame: Uint8Array): void;
 }
@@ -18,11 +18,11 @@ export interface ResyncFenceEvents {
 /**
  * Fences connections.
  *
- * A client pipelines its messages. If an earlier one is lost with a stream and a later one takes the new way, they
- * would be stored in the wrong order. So all that a client sends is refused until it has confirmed that it begins
- * again with its oldest unacknowledged message. Each RESYNC has a new mark, and only the newest one's answer counts:
- * a client that answers an older one does not know yet that things have changed again. With that answer a round begins:
- * state nodes are told the number with each frame, so that one that has refused a message knows when it is repeated.
+ * A client pipelines its messages. If an earlier one is lost with a stream and a later one takes the new route, they
+ * would be stored in the wrong order. So messages are refused until the client has confirmed that it starts again with
+ * its oldest unacknowledged one. Each RESYNC has a new mark, and only the answer to the newest counts: a client that
+ * answers an older one does not know yet that the route has changed again. The answer begins a round. Its number goes to
+ * state with each frame, so that a node that has refused a message knows when it is repeated.
  */
 export class ResyncFence {
   readonly #events: ResyncFenceEvents;
@@ -35,7 +35,7 @@ export class ResyncFence {
     this.#events = events;
   }
 
-  /** Fences them all because the set of state nodes has changed. */
+  /** Fences connections because the set of state nodes has changed. */
   fenceAll(connections: Iterable<Connection>): void {
     const queue: Connection[] = [];
     for (const connection of connections) {
@@ -47,7 +47,7 @@ export class ResyncFence {
     this.#start();
   }
 
-  /** Fences those whose messages state could not take; RESYNC waits a little, so that state is not hit at once again. */
+  /** Fences connections whose messages state could not take. RESYNC is delayed, to give state time. */
   hold(connections: readonly Connection[]): void {
     const held = connections.filter((connection) => {
       if (connection.phase !== Phase.LIVE || connection.fence === Fence.HELD) return false;
@@ -65,14 +65,14 @@ export class ResyncFence {
     this.#holds.add(timer);
   }
 
-  /** Some of what the connection was to get is lost: RESYNC now, or as soon as there is a node to synchronise with. */
+  /** The connection has missed pushes: sends RESYNC now, or as soon as a node is ready. */
   lost(connection: Connection): void {
     if (connection.phase !== Phase.LIVE || connection.fence === Fence.HELD) return;
     connection.fence = Fence.DUE;
     if (this.#events.isReachable()) this.#resync(connection);
   }
 
-  /** The same for those who may be many: RESYNC is spread as for all. */
+  /** The same for many connections: RESYNC is paced. */
   lostMany(connections: readonly Connection[]): void {
     for (const connection of connections) {
       if (connection.phase !== Phase.LIVE || connection.fence === Fence.HELD) continue;
@@ -82,7 +82,7 @@ export class ResyncFence {
     this.#start();
   }
 
-  /** The client has sent something: a RESYNC that is due goes out now. Returns whether its messages may pass. */
+  /** The client has sent something: sends a RESYNC that is due. Returns whether its messages may pass. */
   pass(connection: Connection): boolean {
     if (connection.fence === Fence.OPEN) return true;
     if (connection.fence === Fence.DUE && this.#events.isReachable()) this.#resync(connection);
@@ -104,10 +104,10 @@ export class ResyncFence {
     this.#queue = [];
   }
 
-  /** Begins to go through the queue, which has changed. */
+  /** Starts working off the queue. */
   #start(): void {
     clearTimeout(this.#pacer);
-    // With nobody to synchronise with they stay fenced: the next change of the set of nodes fences all.
+    // Without a ready node they stay fenced; the next change of the set of nodes fences all again.
     if (!this.#events.isReachable()) this.#queue = [];
     this.#step = Math.max(MIN_STEP, Math.ceil(this.#queue.length / STEPS));
     this.#pace();

@@ -1,57 +1,57 @@
-/** The stream from a worker to one state node: the snapshot of its connections, then what changes, then frames. */
+/** The stream from a worker to one state node: a snapshot of its connections, then changes and frames. */
 import type { BatchStream, ClientBatchHandler, StreamEnd } from '../../crpc/mod.ts';
 import { SendResult } from '../../crpc/mod.ts';
 import { decodeConns, encodeDetach, encodeRecord, link as wire, LinkKind } from '../../proto/mod.ts';
 import { Topics } from './topics.ts';
 
-/** Keeps a stream to an address open until it is closed: crpc's BatchLink. */
+/** Keeps a stream to an address open until closed; implemented by crpc's BatchLink. */
 export type OpenLink = (address: string, handler: ClientBatchHandler) => { close(): void };
 
 /** A state node as the registry knows it. */
 export interface StateNode {
   readonly id: string;
   readonly address: string;
-  /** Longest text that it takes, bytes of UTF-8. */
+  /** Longest text that it accepts, bytes of UTF-8. */
   readonly maxTextBytes: number;
 }
 
 const LinkPhase = {
   CONNECTING: 0,
-  /** The stream is open and the snapshot is on its way. */
+  /** The stream is open and the snapshot is being sent. */
   SNAPSHOT: 1,
-  /** READY is sent; ATTACHED of the snapshot is awaited. */
+  /** READY was sent; waiting for ATTACHED of the snapshot. */
   SETTLING: 2,
-  /** The node knows all connections of this worker: it takes frames. */
+  /** The node knows all connections of this worker and takes frames. */
   READY: 3,
 } as const;
 type LinkPhase = (typeof LinkPhase)[keyof typeof LinkPhase];
 
-/** A connection as a state node knows it, for as long as it is attached. */
+/** A connection as state nodes know it while it is attached. */
 export interface AttachedConnection extends Readonly<wire.Attach> {
   readonly attached: boolean;
 }
 
-/** What the links tell their owner. */
+/** Callbacks of a link. */
 export interface StateLinkEvents {
   /** Returns the connections that the node must know. */
   snapshot(): Iterable<AttachedConnection>;
-  /** The worker's name for OPEN. */
+  /** Returns the worker's OPEN. */
   introduce(): wire.Open;
   onReady(link: StateLink): void;
-  /** An open stream ended: what it would have pushed is lost. */
+  /** An open stream ended: its pushes are lost. */
   onEnded(link: StateLink, end: StreamEnd): void;
   onAttached(link: StateLink, conn: number): void;
-  /** ATTACHED has come for connections that were not to wait for it. */
+  /** ATTACHED has come for connections that no longer waited for it. */
   onAttachedLate(conns: readonly number[]): void;
   /**
-   * The record at `from` is a DELIVER or a PUBLISH. Returns how many it has taken of those from there on.
+   * The record at `from` is a DELIVER or a PUBLISH. Returns the number of records handled from there on.
    *
    * @param named the record that names the connections: a DELIVER does itself, for a PUBLISH it is the topic's
    */
   onDeliver(records: readonly Uint8Array[], from: number, named: Uint8Array): number;
   /** Any other record. */
   onRecord(link: StateLink, record: Uint8Array): void;
-  /** A record is malformed in such a way that the stream is ended. */
+  /** A malformed record has ended the stream. */
   onMalformed(link: StateLink, error: Error): void;
   /** `congested` of the link has changed. */
   onCongestion(): void;
@@ -59,28 +59,28 @@ export interface StateLinkEvents {
 
 const READY_RECORD = new Uint8Array([LinkKind.READY]);
 
-/** What waits for room in the stream: an ATTACH, or a record: DETACH or READY. */
+/** An item that waits for room in the stream: an ATTACH, or the record of a DETACH or READY. */
 type Waiting = AttachedConnection | Uint8Array;
 
 /**
- * Keeps one state node's view of this worker's connections.
+ * Maintains one state node's view of this worker's connections.
  *
- * The node becomes a candidate for frames only when it has confirmed the snapshot: from then on it pushes to every
- * connection, so a resync that begins then finds all that was pushed before.
+ * The node gets frames only after it has confirmed the snapshot. From then on it pushes to every connection, so a resync
+ * that begins then finds everything from before in the log.
  */
 export class StateLink implements ClientBatchHandler {
   readonly node: StateNode;
-  /** The registry no longer knows the node; the link lives until its stream ends. */
+  /** The node has left the registry; the link lives until its stream ends. */
   retired = false;
   readonly #events: StateLinkEvents;
   readonly #reconnecting: { close(): void };
   #phase: LinkPhase = LinkPhase.CONNECTING;
   #stream: BatchStream | undefined;
   #congested = false;
-  /** Never more than an ATTACH and a DETACH per connection. */
+  /** At most one ATTACH and one DETACH per connection. */
   #waiting: Waiting[] = [];
   #unsettled = new Set<number>();
-  /** Connections that live without ATTACHED, which is still to come. */
+  /** Live connections whose ATTACHED has not come yet. */
   readonly #late = new Set<number>();
   readonly #topics = new Topics();
 
@@ -90,7 +90,7 @@ export class StateLink implements ClientBatchHandler {
     this.#reconnecting = open(node.address, this);
   }
 
-  /** It takes frames. */
+  /** Whether the node takes frames. */
   get ready(): boolean {
     return this.#phase === LinkPhase.READY;
   }
@@ -99,18 +99,18 @@ export class StateLink implements ClientBatchHandler {
     return this.#stream !== undefined;
   }
 
-  /** It takes frames, but no more should be sent until it has drained. */
+  /** Whether the stream is full and no more should be sent until it has drained. */
   get congested(): boolean {
     return this.#congested;
   }
 
-  /** Forwards a record; the answer SUCCESS or BACKPRESSURE means that it was taken. */
+  /** Sends a record. SUCCESS and BACKPRESSURE mean that it was taken. */
   send(record: Uint8Array, tail?: Uint8Array): SendResult {
     const stream = this.#stream;
     return stream === undefined ? SendResult.CLOSED : this.#sent(stream, stream.send(record, tail));
   }
 
-  /** Tells the node of a connection; `onAttached` follows. Returns false where the stream is not open. */
+  /** Sends ATTACH; `onAttached` follows. Returns false if the stream is not open. */
   attach(connection: AttachedConnection): boolean {
     if (this.#stream === undefined) return false;
     if (this.#phase === LinkPhase.SNAPSHOT) this.#unsettled.add(connection.conn);
@@ -118,12 +118,12 @@ export class StateLink implements ClientBatchHandler {
     return true;
   }
 
-  /** A connection goes on without ATTACHED of this node: `onAttachedLate` follows, or the end of the stream. */
+  /** A connection no longer waits for ATTACHED of this node; `onAttachedLate` or the end of the stream follows. */
   expectLate(conn: number): void {
     this.#late.add(conn);
   }
 
-  /** Tells the node that a connection is gone. @param left on purpose, of whichever side; else it broke */
+  /** Sends DETACH. @param left whether either side ended the connection on purpose; else it broke */
   detach(conn: number, left: boolean): void {
     if (this.#stream === undefined) return;
     this.#control(encodeDetach(conn, left));
@@ -180,14 +180,14 @@ export class StateLink implements ClientBatchHandler {
     this.#events.onEnded(this, end);
   }
 
-  /** Throws, upon which crpc ends the stream: whoever misses a push by this resynchronises with all the others. */
+  /** Throws, so that crpc ends the stream and all connections resynchronise. */
   #fail(what: string): never {
     const error = new Error(what);
     this.#events.onMalformed(this, error);
     throw error;
   }
 
-  /** Sends what must not get lost, behind what already waits. */
+  /** Sends a record that must not be lost, after those already waiting. */
   #control(item: Waiting): void {
     this.#waiting.push(item);
     if (this.#waiting.length === 1) this.#pump();
@@ -198,7 +198,7 @@ export class StateLink implements ClientBatchHandler {
     let sent = 0;
     for (; sent < waiting.length; sent++) {
       const item = waiting[sent] as Waiting;
-      // It has closed before the node heard of it.
+      // The connection has closed before its ATTACH was sent.
       if (!(item instanceof Uint8Array) && !item.attached) continue;
       const result = this.#sendWaiting(item);
       if (result === SendResult.CLOSED) break;
@@ -218,13 +218,13 @@ export class StateLink implements ClientBatchHandler {
     const stream = this.#stream;
     if (stream === undefined) return SendResult.CLOSED;
     const record = encodeWaiting(item);
-    // Nobody waits for the answer to a DETACH, and where one goes others go.
+    // Nothing waits for a DETACH, and one rarely comes alone.
     const isUrgent = record[0] !== LinkKind.DETACH;
     return this.#sent(stream, isUrgent ? stream.send(record) : stream.sendSoon(record));
   }
 
   #sent(stream: BatchStream, result: SendResult): SendResult {
-    // Without a full queue (the record is too large) no drain would follow.
+    // If the queue is empty (the record was too large) no drain event would follow.
     if (result !== SendResult.SUCCESS && this.ready && stream.queuedBytes > 0) this.#setCongested(true);
     return result;
   }

@@ -1,4 +1,4 @@
-/** What passed through a worker lately, for `gochat ctl trace`: which messages, when and how far, never what they say. */
+/** The latest message hops of a worker, for `gochat ctl trace`. Message texts are not kept. */
 import type { ErrorCode } from '../../common/mod.ts';
 import {
   FrameType,
@@ -11,9 +11,9 @@ import {
 } from '../../proto/mod.ts';
 import type { Connection } from '../connections/connection.ts';
 
-/** Hops remembered; the oldest go. A power of two. */
+/** Hops kept; the oldest are overwritten. A power of two. */
 const SIZE = 16_384;
-/** Offset of the first field's bytes where it is a string that is shorter than 128 bytes. */
+/** Offset of the bytes of the first field, a string shorter than 128 bytes. */
 const FIRST_AT = HEADER_BYTES + 2;
 const FIRST_TAG = 0x0a;
 const MAX_FINGERPRINTED_BYTES = 64;
@@ -22,10 +22,10 @@ const HOPS = ['received', 'refused', 'refused-by-state', 'acknowledged', 'pushed
 const [RECEIVED, REFUSED, NACKED, ACKNOWLEDGED, PUSHED] = [0, 1, 2, 3, 4];
 
 /**
- * Columns, overwritten in a circle, so that a frame costs some stores into memory and no object.
+ * A ring of columns: a frame costs a few stores and no object.
  *
- * A message has its id from the commit on. What came before it, the attempts to send it, are found by what the SENT
- * has in common with them: the conversation, the user, and a hash of client_msg_id.
+ * A message has an id only after the commit. The attempts to send it are found by what they share with its SENT: the
+ * conversation, the user, and a hash of client_msg_id.
  */
 export class TraceRing {
   readonly #atMs = new Float64Array(SIZE);
@@ -39,13 +39,13 @@ export class TraceRing {
   readonly #sockets = new Int32Array(SIZE);
   readonly #slow = new Int32Array(SIZE);
   readonly #gone = new Int32Array(SIZE);
-  /** Address of the state node, or code of the refusal. */
+  /** Address of the state node, or the refusal's code. */
   readonly #notes: string[] = Array.from({ length: SIZE }, () => '');
-  /** Hops ever added. */
+  /** Number of hops ever added. */
   #count = 0;
   #idHigh = 0;
   #idLow = 0;
-  /** Time of this tick; 0: not read yet. Reading a clock costs more than all the rest of a hop. */
+  /** Time of this tick; 0 until it is read. Reading the clock costs more than the rest of a hop. */
   #nowMs = 0;
 
   /** A SEND was forwarded to the state node at an address. */
@@ -59,8 +59,8 @@ export class TraceRing {
   }
 
   /**
-   * A frame of state is for sockets; only MESSAGE, SENT and NACK leave a trace. Returns its number for `slow` and
-   * `gone`, or -1.
+   * A frame from state is delivered to sockets. Only MESSAGE, SENT and NACK are traced. Returns the hop's number for
+   * `slow` and `gone`, or -1.
    *
    * @param only the connection that it is for, where it is for one
    */
@@ -83,7 +83,7 @@ export class TraceRing {
     return this.#finish(at, 0, only, sockets);
   }
 
-  /** One of the connections of a hop missed it, as it is behind. */
+  /** One of the connections of a hop missed the frame because it is slow. */
   slow(number: number): void {
     this.#missed(number, this.#slow);
   }
@@ -93,12 +93,12 @@ export class TraceRing {
     this.#missed(number, this.#gone);
   }
 
-  /** Returns the hops of a message, or of the sends that may have become it. */
+  /** Returns the hops of a message, or of the attempts that may have become it. */
   find({ message, conversation, sender, fingerprint }: wire.Trace): wire.TraceHop[] {
     const found: wire.TraceHop[] = [];
     const [idHigh, idLow] = [Number(message >> 32n), Number(message & 0xffff_ffffn)];
     const [keyHigh, keyLow] = [Number(conversation >> 32n), Number(conversation & 0xffff_ffffn)];
-    /** Attempts by connection and ref: a NACK says nothing else of what it is about. */
+    /** Attempts by connection and ref, by which a NACK identifies its message. */
     const attempts = new Set<string>();
     for (let number = Math.max(0, this.#count - SIZE); number < this.#count; number++) {
       const at = number & (SIZE - 1);
@@ -163,7 +163,7 @@ export class TraceRing {
     return this.#count++;
   }
 
-  /** Reads the second of two numbers, the first of which begins at `at` with its tag: seq, then id. */
+  /** Reads the id, the second of two varint fields; the first, seq, begins at `at`. */
   #readId(frame: Uint8Array, at: number): void {
     at++;
     while ((frame[at++] as number) >= 0x80);

@@ -1,4 +1,4 @@
-/** The way up: streams to every state node, and the choice of the node that a frame goes to. */
+/** The uplink: streams to every state node, and the choice of the node for each frame. */
 import { type ErrorCode, isErrorCode } from '../../common/mod.ts';
 import { Rendezvous, SendResult, type StreamEnd } from '../../crpc/mod.ts';
 import {
@@ -19,21 +19,21 @@ export type ForwardError = 'STATE_UNAVAILABLE' | 'OVERLOADED';
 export interface UplinkEvents {
   /** Returns all connections; every state node must know those that are attached. */
   connections(): Iterable<Connection>;
-  /** The set of nodes has changed: pushes may have been lost, and messages may now take another way. */
+  /** The set of nodes has changed: pushes may have been lost, and messages may now take another route. */
   onRouteChange(): void;
-  /** A stream ended: what was asked of that node is not answered any more. */
+  /** A stream ended: the node's pending answers will not come. */
   onLinkEnded(link: StateLink): void;
   onAttached(link: StateLink, conn: number): void;
-  /** A node now knows connections that did not wait for it: what it pushed until now they have missed. */
+  /** A node now knows connections that did not wait for it; they may have missed its pushes until now. */
   onAttachedLate(conns: readonly number[]): void;
   onLoginResult(result: wire.LoginResult): void;
   /** See StateLinkEvents. */
   onDeliver(records: readonly Uint8Array[], from: number, named: Uint8Array): number;
   onKick(conn: number, code: ErrorCode, reason: string): void;
   onFence(conns: readonly number[]): void;
-  /** Returns what is known of a message. */
+  /** Returns the hops of a message. */
   onTrace(trace: wire.Trace): wire.TraceHop[];
-  /** There is room again. */
+  /** The uplink is no longer congested. */
   onUncongested(): void;
   onMalformed(link: StateLink, error: unknown): void;
 }
@@ -66,19 +66,19 @@ export class Uplink implements StateLinkEvents {
     return this.#gateway;
   }
 
-  /** Nodes that take frames. */
+  /** Number of nodes that take frames. */
   get readyLinks(): number {
     return this.#ready.length;
   }
 
-  /** Longest text that every node takes, bytes of UTF-8. */
+  /** Longest text that every node accepts, bytes of UTF-8. */
   get maxTextBytes(): number {
     let least = Infinity;
     for (const { node } of this.#links.values()) least = Math.min(least, node.maxTextBytes);
     return least;
   }
 
-  /** A node is behind: clients should not be read. */
+  /** Whether a node's stream is full: clients should not be read. */
   get congested(): boolean {
     return this.#congested;
   }
@@ -91,7 +91,7 @@ export class Uplink implements StateLinkEvents {
       link.retired = !wanted.has(link.node.id);
       if (!link.retired || link.isOpen) continue;
       this.#drop(link);
-      // It may have gone on working out of our reach, unless another process has taken its place.
+      // The node may still be working out of our reach, unless another process has taken its address.
       lost ||= !nodes.some((node) => node.address === link.node.address);
     }
     for (const node of nodes)
@@ -99,7 +99,7 @@ export class Uplink implements StateLinkEvents {
     if (lost) this.#events.onRouteChange();
   }
 
-  /** Takes another gateway number: every stream is opened anew under it. Undefined: there is none for new connections. */
+  /** Changes the gateway number and reopens every stream under it. Undefined: there is none for new connections. */
   setGateway(gateway: number | undefined): void {
     this.#hasNumber = gateway !== undefined;
     if (gateway === undefined || gateway === this.#gateway) return;
@@ -126,21 +126,21 @@ export class Uplink implements StateLinkEvents {
     return this.#pick(Number(user >> 32n), Number(user & 0xffff_ffffn));
   }
 
-  /** Asks the user's node for a session and returns it, or undefined where none can be asked. */
+  /** Asks the user's node for a session. Returns the node, or undefined if none is ready. */
   login(login: wire.Login): StateLink | undefined {
     const link = this.#hasNumber ? this.home(login.user) : undefined;
     const record = encodeRecord(LinkKind.LOGIN, wire.Login.encode(login).finish());
     return link === undefined || link.send(record) === SendResult.CLOSED ? undefined : link;
   }
 
-  /** Tells all nodes of a connection, save the one that knows it already, and returns those that will answer. */
+  /** Sends ATTACH to all nodes but the one that knows the connection already. Returns those that will answer. */
   attach(connection: Connection, knowing: StateLink | undefined): StateLink[] {
     const told: StateLink[] = [];
     for (const link of this.#links.values()) if (link !== knowing && link.attach(connection)) told.push(link);
     return told;
   }
 
-  /** Tells all nodes that a connection is gone. @param left on purpose, of whichever side; else it broke */
+  /** Sends DETACH to all nodes. @param left whether either side ended the connection on purpose; else it broke */
   detach(conn: number, left: boolean): void {
     for (const link of this.#links.values()) link.detach(conn, left);
   }
@@ -205,13 +205,13 @@ export class Uplink implements StateLinkEvents {
         this.#events.onKick(conn, isErrorCode(code) ? code : 'INTERNAL', reason);
       } else if (record[0] === LinkKind.FENCE) this.#events.onFence(decodeConns(record));
       else if (record[0] === LinkKind.TRACE) this.#onTrace(link, wire.Trace.decode(body));
-      // Other kinds belong to a newer version of the link.
+      // Unknown kinds belong to a newer version of the link.
     } catch (error) {
       this.#events.onMalformed(link, error);
     }
   }
 
-  /** What does not fit is not answered: whoever asks goes on without it. */
+  /** An answer that does not fit the stream is dropped; the asking node goes on without it. */
   #onTrace(link: StateLink, trace: wire.Trace): void {
     const traced = { number: trace.number, hops: this.#events.onTrace(trace) };
     link.send(encodeRecord(LinkKind.TRACED, wire.Traced.encode(traced).finish()));

@@ -1,19 +1,19 @@
-/** The frames of a worker's clients that have begun and not ended: what they hold in all is bounded. */
+/** Bound on the memory of a worker's unfinished frames. */
 import type { Connection } from '../connections/connection.ts';
 import type { WorkerStats } from '../supervisor/worker-stats.ts';
 
 export interface PartialFramesOptions {
-  /** What all of them may hold, bytes. */
+  /** Most memory of all unfinished frames, bytes. */
   readonly maxBytes: number;
-  /** Kept up to date. */
+  /** Updated on each change. */
   readonly stats: Pick<WorkerStats, 'partial'>;
-  /** Tells the client that there is no room, and cuts it. */
+  /** Closes a connection because there is no room. */
   readonly evict: (connection: Connection) => void;
 }
 
 /**
- * Counts the memory of unfinished frames. When they hold too much in all, the client whose frame began first is cut, and
- * then the next: one that stalls gives way to those that go on, and its deadline would come first in any case.
+ * Counts the memory of unfinished frames. When it exceeds the bound, connections are closed, those whose frame began
+ * first: they are the likeliest to have stalled, and their deadline is the next anyway.
  */
 export class PartialFrames {
   readonly #options: PartialFramesOptions;
@@ -24,7 +24,7 @@ export class PartialFrames {
     this.#options = options;
   }
 
-  /** The connection's unfinished frame holds so many bytes now. @param isNew no byte of it had come before */
+  /** Sets the memory of a connection's unfinished frame. @param isNew whether the frame has just begun */
   hold(connection: Connection, bytes: number, isNew: boolean): void {
     const { maxBytes, evict, stats } = this.#options;
     if (isNew) this.#holders.delete(connection);
@@ -37,7 +37,7 @@ export class PartialFrames {
     }
   }
 
-  /** Its frame is whole, or the connection is gone. */
+  /** The frame is complete, or the connection is gone. */
   release(connection: Connection): void {
     if (this.#holders.delete(connection)) this.#count(connection, 0);
   }

@@ -1,28 +1,28 @@
-/** How the socket of a client has ended: in good order, or cut off. */
+/** Classification of the ends of client sockets: orderly or cut off. */
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 
-/** Whose connection a write has found reset. */
+/** Sockets that a write has found reset. */
 const RESET = new WeakSet<Duplex>();
 
-/** Whether a socket that has closed was cut off: its peer had neither ended its half in good order before, nor do we know why. */
+/** Returns whether a closed socket was cut off: its peer had not ended its half before. */
 export function wasCutOff(socket: Duplex): boolean {
   const { errored, readableEnded } = socket;
   if (RESET.has(socket)) return true;
-  // EPIPE is what the kernel says of a reset that comes behind a FIN: the peer has closed while more was on its way.
+  // The kernel reports EPIPE for a reset after a FIN: the peer has closed while more was on its way.
   return errored !== null && !readableEnded && (errored as NodeJS.ErrnoException).code !== 'EPIPE';
 }
 
 /**
- * The kernel has refused bytes. Returns whether they can be forgotten because the peer is gone: what it has sent before,
- * its goodbye perhaps, is still to be read, and Node would destroy the socket with a write that fails.
+ * Handles a failed write. Returns whether the bytes can be dropped because the peer is gone. What the peer sent before,
+ * perhaps its CLOSE, must still be read, and a failed write through Node would destroy the socket.
  *
  * @param errno of node:os
  */
 export function isLeftToReader(socket: Duplex, errno: number): boolean {
   const { EPIPE, ECONNRESET } = constants.errno;
-  // The kernel says it once; whatever comes next is EPIPE.
+  // The kernel reports ECONNRESET once, then EPIPE.
   if (errno === ECONNRESET) RESET.add(socket);
-  // One that is not read would not notice.
+  // A paused socket would not notice the end.
   return (errno === EPIPE || errno === ECONNRESET) && !socket.isPaused();
 }

@@ -1,4 +1,4 @@
-/** Frames back to back on TCP, raw or in TLS. */
+/** TCP transport: frames back to back, with or without TLS. */
 import type { Socket } from 'node:net';
 import { FrameParser } from '../../proto/mod.ts';
 import type { Origin } from '../accept/address-limits.ts';
@@ -65,13 +65,13 @@ export class TcpTransport implements Transport, Listener {
 
   end(connection: Connection): void {
     const { socket, closed, descriptor } = connection;
-    // Behind the client's own goodbye nothing is to come, and what it still gets the kernel has and delivers.
+    // After the client's own CLOSE nothing follows, and the kernel delivers what it still has.
     if (closed === undefined && descriptor >= 0 && socket.writableLength === 0) {
       socket.destroy();
       return;
     }
     socket.end();
-    // What it still sends is read and dropped: with unread bytes the kernel would answer with RST, and CLOSE be lost.
+    // What it still sends is read and dropped: the kernel answers unread bytes with RST, and CLOSE would be lost.
     socket.resume();
   }
 
@@ -87,12 +87,12 @@ export class TcpTransport implements Transport, Listener {
     connection.socket.resume();
   }
 
-  /** Takes what the socket has read. */
+  /** Handles bytes from the socket. */
   receive(connection: Connection, chunk: Buffer): void {
     const parser = connection.parser;
     if (parser === undefined || connection.phase >= Phase.CLOSING) return;
     if (this.#events.isCongested()) {
-      // Back into the socket's own, bounded buffer: it comes again on resume.
+      // Returned to the socket's bounded buffer; it is emitted again on resume.
       connection.socket.pause();
       connection.socket.unshift(chunk);
       this.#events.onHeldBack(connection);
@@ -130,7 +130,7 @@ export class TcpTransport implements Transport, Listener {
   }
 }
 
-// One function for all sockets, so that a connection has no closure of its own.
+// One handler for all sockets, so that a connection needs no closure.
 
 function onData(this: ClientSocket, chunk: Buffer): void {
   const connection = this[CONNECTION];

@@ -1,4 +1,4 @@
-/** The message plane on WebSockets of one subprotocol. */
+/** WebSocket transport of one subprotocol. */
 import type { Socket } from 'node:net';
 import type { RawData, WebSocket } from 'ws';
 import { CATALOGUE, describe } from '../../common/mod.ts';
@@ -13,11 +13,11 @@ import type { WsWire } from './ws-wire.ts';
 /** Longest reason of a close frame, RFC 6455 section 5.5.1. */
 const MAX_REASON_BYTES = 123;
 const NORMAL_CLOSURE = 1000;
-/** What ws reports where no close frame has come. */
+/** Status that ws reports if no close frame came. */
 const NO_CLOSE_FRAME = 1006;
-/** A stranger's socket may bring so much: upgrade, TLS and HELLO. ws itself would hold a message of any kind's size. */
+/** Most bytes before authentication: upgrade, TLS and HELLO. ws itself would buffer a message of the maximum size. */
 const MAX_EARLY_BYTES = 32_768;
-/** What a chunk that ws keeps costs besides its bytes: the Buffer and what is behind it. */
+/** Overhead of a chunk that ws keeps: the Buffer and its backing store. */
 const CHUNK_BYTES = 320;
 
 const CONNECTION = Symbol('connection');
@@ -26,7 +26,7 @@ interface ClientWebSocket extends WebSocket {
   [CONNECTION]?: Connection;
 }
 
-/** Whether ws has part of a message and not all of it. */
+/** Returns whether ws has an unfinished message. */
 type HasPart = (webSocket: WebSocket) => boolean;
 
 interface ClientSocket extends Socket {
@@ -40,7 +40,7 @@ export class WsTransport implements Transport {
   readonly #maxFrameBytes: number;
   readonly #hasPart: HasPart | undefined;
 
-  /** @param hasPart undefined: unfinished messages are not counted, and have no deadline of their own */
+  /** @param hasPart undefined: unfinished messages are not counted and have no deadline of their own */
   constructor(events: TransportEvents, wire: WsWire, maxFrameBytes: number, hasPart: HasPart | undefined) {
     this.#events = events;
     this.#wire = wire;
@@ -48,7 +48,7 @@ export class WsTransport implements Transport {
     this.#hasPart = hasPart;
   }
 
-  /** Takes an open WebSocket. @param hello A HELLO that came with the URL; what follows is read once it is answered. */
+  /** Accepts an open WebSocket. @param hello a HELLO from the URL; the socket is read once it is answered */
   open(
     webSocket: ClientWebSocket,
     socket: ClientSocket,
@@ -68,7 +68,7 @@ export class WsTransport implements Transport {
     webSocket.on('pong', onPong);
     webSocket.on('close', onClose);
     socket[CONNECTION] = connection;
-    // Behind ws, which has then handed on what is whole.
+    // After ws, which has emitted the complete messages by then.
     socket.on('data', onBytes);
     if (hello === undefined || connection.phase !== Phase.HELLO) return;
     webSocket.pause();
@@ -80,20 +80,20 @@ export class WsTransport implements Transport {
   }
 
   accept(connection: Connection): void {
-    // The limit follows from the phase; see `receive`. One whose HELLO came with the URL has not been read so far.
+    // The limit follows from the phase; see `receive`. A socket whose HELLO came with the URL was not read before.
     connection.webSocket?.resume();
   }
 
   end(connection: Connection): void {
     const said = connection.closed;
-    // Without a code it is the client's goodbye.
+    // No code: the client has closed.
     const status =
       said === undefined
         ? NORMAL_CLOSURE
         : ((CATALOGUE[said.code] as { close?: number }).close ?? NORMAL_CLOSURE);
     const reason = said === undefined ? '' : describe(said);
     connection.webSocket?.close(status, reason.slice(0, MAX_REASON_BYTES));
-    // The client's answer must be read for an orderly end.
+    // An orderly end needs the client's close frame to be read.
     connection.webSocket?.resume();
   }
 
@@ -111,7 +111,7 @@ export class WsTransport implements Transport {
 
   receive(connection: Connection, message: Buffer, isBinary: boolean): void {
     const events = this.#events;
-    // What is behind it in the same read is a message of its own.
+    // What follows in the same read is another message.
     if (connection.partialBytes > 0) events.onWhole(connection);
     events.onBytes(message.length);
     if (connection.phase >= Phase.CLOSING) return;
@@ -125,16 +125,16 @@ export class WsTransport implements Transport {
     }
   }
 
-  /** @param status of the close frame that came, RFC 6455 section 7.4 */
+  /** @param status status of the client's close frame, RFC 6455 section 7.4 */
   gone(connection: Connection, status: number): void {
     this.#events.onSocketGone(connection.origin);
     this.#events.onGone(connection, status === NO_CLOSE_FRAME && wasCutOff(connection.socket));
   }
 
   /**
-   * ws has taken a chunk, and keeps all of it if a message is unfinished.
+   * ws has read a chunk, and keeps all of it if a message is unfinished.
    *
-   * @param bytesRead all of the socket's so far, the upgrade and TLS included
+   * @param bytesRead total of the socket, with the upgrade and TLS
    */
   taken(connection: Connection, chunk: Buffer, bytesRead: number): void {
     if (connection.phase < Phase.LIVE && bytesRead > MAX_EARLY_BYTES)
@@ -148,7 +148,7 @@ export class WsTransport implements Transport {
     if (this.#events.onControlFrame(connection, data.length)) connection.webSocket?.pong(data);
   }
 
-  /** Nobody asked for it, but it costs what a ping costs. */
+  /** Handles an unsolicited pong, which is charged like a ping. */
   ponged(connection: Connection, data: Buffer): void {
     this.#events.onControlFrame(connection, data.length);
   }
@@ -186,5 +186,5 @@ function onClose(this: ClientWebSocket, status: number): void {
 }
 
 function onError(): void {
-  // ECONNRESET, EPIPE, a malformed WebSocket frame: 'close' follows, and that is what counts.
+  // ECONNRESET, EPIPE, a malformed WebSocket frame: 'close' follows and is handled.
 }

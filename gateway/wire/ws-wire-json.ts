@@ -1,4 +1,4 @@
-/** `gochat.v1.json`: each frame as a JSON object in a text message of its own, for clients without protobuf. */
+/** `gochat.v1.json`: each frame is a JSON object in its own text message, for clients without protobuf. */
 import { frameFromJson, frameToJson } from '../../proto/mod.ts';
 import type { Downlink } from '../push/downlink.ts';
 import { headBytes, TEXT_FIN, type WireFault, writeHead, type WsWire } from './ws-wire.ts';
@@ -6,11 +6,11 @@ import { headBytes, TEXT_FIN, type WireFault, writeHead, type WsWire } from './w
 const NOTHING = Buffer.alloc(0);
 
 export class JsonWire implements WsWire {
-  /** Messages by the frame that they were made of: a frame is translated once, however many get it with whatever else. */
+  /** Messages by frame, so that a frame is translated once for all of its receivers. */
   readonly #messages = new WeakMap<Buffer, Buffer>();
   readonly #onError: (error: unknown) => void;
 
-  /** @param onError a frame of the state nodes does not parse; nobody gets it */
+  /** @param onError called when a frame from a state node does not parse; it is dropped */
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError;
   }

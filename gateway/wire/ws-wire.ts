@@ -1,18 +1,18 @@
-/** How frames travel in WebSocket messages; each subprotocol is one way. */
+/** Encoding of frames in WebSocket messages; one for each subprotocol. */
 import type { CodeWithDetails } from '../../common/mod.ts';
 import type { FrameHeader } from '../../proto/mod.ts';
 import type { Downlink } from '../push/downlink.ts';
 
 export interface WsWire {
-  /** Returns a tick's frames as WebSocket messages; `owned`: they will wait, so they must not hold other memory. */
+  /** Encodes a tick's frames. @param owned the bytes will be queued, so they must not keep other memory alive */
   pack(frames: Downlink, owned: boolean): Buffer;
-  /** Returns the frame of a client's message, or why it is none. @param max largest frame that is accepted, bytes */
+  /** Decodes a client's message into a frame, or returns what is wrong. @param max largest frame accepted, bytes */
   read(message: Buffer, isBinary: boolean, max: number): Uint8Array | WireFault;
 }
 
-/** Why a message is no frame. */
+/** Why a message is not a frame. */
 export type WireFault = CodeWithDetails & {
-  /** Ties the refusal to the message, where so much could be read. */
+  /** Identifies the refused frame, as far as it could be parsed. */
   readonly refused?: Pick<FrameHeader, 'ref' | 'key'>;
 };
 
@@ -25,7 +25,7 @@ export function headBytes(length: number): number {
   return length < 126 ? 2 : length < 65_536 ? 4 : 10;
 }
 
-/** Writes the head of a message of `length` bytes at `at` and returns the offset behind it. */
+/** Writes the head of a message of `length` bytes at `at` and returns the offset after it. */
 export function writeHead(into: Buffer, at: number, fin: number, length: number): number {
   into[at] = fin;
   if (length < 126) {
