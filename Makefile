@@ -77,7 +77,7 @@ bench: all ## Measure against baselines and brokers, about 40 minutes; BENCH='ro
 bench-all: all ## Measure everything there is, about an hour
 	@$(NODE) node bench/main.ts --all
 
-bench-placement: install ## Simulate placement; writes docs/placement (half an hour of CPU)
+bench-placement: install ## Simulate placement; writes docs/lab/placement (half an hour of CPU)
 	@$(NODE) node bench/placement/main.ts
 
 bench-placement-real: all ## Placement on four real gateways with 12,000 clients, three minutes

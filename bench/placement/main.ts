@@ -1,5 +1,5 @@
 /**
- * Simulates placement and writes what docs/placement.md shows:
+ * Simulates placement and writes what docs/lab/placement.md shows:
  *   node bench/placement/main.ts [--clients 10000000] [--gateways 10,100,1000] [--scenario NAME] [--seed 1] [--dry]
  * One scenario runs on one core; several can be run side by side.
  */
@@ -11,7 +11,7 @@ import { run } from './run.ts';
 import { SCENARIOS } from './scenarios.ts';
 
 const REPORT_AGES_MS = [1000, 5000];
-const DOCS = fileURLToPath(new URL('../../docs/', import.meta.url));
+const DOCS = fileURLToPath(new URL('../../docs/lab/', import.meta.url));
 
 const { values: flags } = parseArgs({
   options: {

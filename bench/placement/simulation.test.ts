@@ -3,7 +3,7 @@ import { run } from './run.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { Simulation } from './simulation.ts';
 
-/** Small enough for a test; the goals are those of docs/placement.md all the same. */
+/** Small enough for a test; the goals are those of docs/lab/placement.md all the same. */
 const CLIENTS = 100_000;
 const SIZES = [10, 20] as const;
 const REPORT_AGES_MS = [1000, 5000] as const;
