@@ -17,7 +17,7 @@ const DEFAULT_LOW_WATER_BYTES = 1024 * 1024;
 /** Bytes handed to gRPC and not yet written by it; beyond it a tick's records wait and join the next batch. */
 const MAX_IN_FLIGHT_BYTES = 512 * 1024;
 /** How long a record that is in no hurry waits for others to leave with. */
-const SOON_MS = 25;
+const SOON_MS = 50;
 /** Tag and length in front of a record. */
 const RECORD_HEAD_BYTES = 6;
 

@@ -37,7 +37,7 @@ export interface BatchStream {
    * The caller must not change the bytes before the next tick.
    */
   send(record: Uint8Array, tail?: Uint8Array): SendResult;
-  /** Like `send`, for what is in no hurry: it leaves with the next record that is, or within some 25 ms. */
+  /** Like `send`, for what is in no hurry: it leaves with the next record that is, or within some 50 ms. */
   sendSoon(record: Uint8Array): SendResult;
   /** Bytes queued and not yet taken by the transport. */
   readonly queuedBytes: number;

@@ -35,7 +35,7 @@ function setUp() {
 
 const tokens = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `t${from + i}`);
 
-test('a crowd: a few tokens at a time, with a rest in between, and none of who has gone', async () => {
+test('a crowd: a few tokens at a time, with a rest in between, a longer one behind its last, and none of who has gone', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate', 'performance'] });
   const { checks, closed, come } = setUp();
   for (let conn = 1; conn <= 72; conn++) {
@@ -54,12 +54,18 @@ test('a crowd: a few tokens at a time, with a rest in between, and none of who h
   vi.advanceTimersByTime(20);
   expect(checks).toEqual(tokens(3, 73));
   expect(closed).toHaveLength(71);
-  // Nobody waits: the rest ends, and the next one is checked at once.
-  vi.advanceTimersByTime(20);
-  expect(vi.getTimerCount()).toBe(0);
+  // That was all of them: the rest is longer, so that others come in.
   come(74);
-  vi.advanceTimersByTime(0);
+  vi.advanceTimersByTime(39);
+  expect(checks).toHaveLength(71);
+  vi.advanceTimersByTime(1);
   expect(checks.at(-1)).toBe('t74');
+  // Nobody waits: the rest ends, and the next one is checked at once.
+  vi.advanceTimersByTime(40);
+  expect(vi.getTimerCount()).toBe(0);
+  come(75);
+  vi.advanceTimersByTime(0);
+  expect(checks.at(-1)).toBe('t75');
   vi.useRealTimers();
 });
 

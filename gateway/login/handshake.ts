@@ -26,11 +26,13 @@ const JOIN_REF = 0;
 /**
  * A crowd that comes back is let in at a pace that leaves time for those who are here: a worker checks tokens for some
  * two milliseconds and then rests for as long as that took, which is the longer the busier the cores are, and at least for
- * so long that others come in. What is checked together goes to state, and on to Redis, as one batch. So a worker takes
- * some 1,500 logins a second, and one at once where nobody waits.
+ * CROWD_REST_MS. So it takes some 1,500 logins a second. What is checked together goes to state, and on to Redis, as one
+ * batch, whose price hardly depends on its size. So after a turn that has left nobody waiting the rest is at least
+ * GATHER_MS, in which others come in. Whoever comes when there has been no login for that long is checked at once.
  */
 const MAX_CHECKS = 32;
-const MIN_REST_MS = 20;
+const CROWD_REST_MS = 20;
+const GATHER_MS = 40;
 /** As many as are let in well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
 const MAX_CHECKS_WAITING = 5000;
 const CROWD_RETRY_MS = 5000;
@@ -198,7 +200,9 @@ export class Handshake {
     }
     this.#unchecked.splice(0, looked);
     this.#turning = checks > 0;
-    if (this.#turning) setTimeout(this.#onTurn, Math.max(performance.now() - beganMs, MIN_REST_MS));
+    if (!this.#turning) return;
+    const leastMs = this.#unchecked.length > 0 ? CROWD_REST_MS : GATHER_MS;
+    setTimeout(this.#onTurn, Math.max(performance.now() - beganMs, leastMs));
   };
 
   #onIdentity(connection: Connection, identity: Identity | PlainErrorCode): void {
