@@ -16,7 +16,7 @@ describe('pages', () => {
       fc.asyncProperty(fc.array(lengths, { maxLength: 4 }), async (rooms) => {
         const { node, store } = await testNode();
         for (const [at, texts] of rooms.entries()) {
-          const id = store.addRoom(BigInt(at + 1), `r${at}`, [ANN.user]);
+          const id = await store.addRoom(BigInt(at + 1), `r${at}`, [ANN.user]);
           await store.append(
             texts.map((length, n) => ({
               conversation: id,
@@ -51,7 +51,7 @@ describe('pages', () => {
 
   test('sync: what is gone and does not fit beside the messages comes after them', async () => {
     const { node, store } = await testNode();
-    const room = store.addRoom(7n, 'room', [ANN.user]);
+    const room = await store.addRoom(7n, 'room', [ANN.user]);
     const draft = { conversation: room, sender: ANN.user, text: 'x'.repeat(100_000), atMs: 0 };
     await store.append([1, 2].map((n) => ({ ...draft, clientMsgId: `m${n}`, id: BigInt(n) as never })));
     const strangers = Array.from({ length: 5000 }, (_, n) => ({ conversation: BigInt(n + 100), seq: 1n }));
@@ -67,7 +67,7 @@ describe('pages', () => {
 test('members: those online first, then by name, and other work goes on while many are looked at', async () => {
   const { node, store, worker } = await testNode();
   const users = Array.from({ length: 30_000 }, (_, n) => BigInt(n + 1));
-  const room = store.addRoom(7n, 'hall', users);
+  const room = await store.addRoom(7n, 'hall', users);
   const w = worker();
   for (const user of [29_999n, 3n, 20_000n]) w.attach(Number(user), user);
   let turns = 0;

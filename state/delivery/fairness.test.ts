@@ -12,8 +12,8 @@ const EACH = 400;
 test('64 connections of ten accounts that send all at once: another user is in the commit after the one under way', async () => {
   const { store, worker } = await testNode();
   const accounts = Array.from({ length: ACCOUNTS }, (_, i) => 100n + BigInt(i));
-  store.addRoom(ROOM, 'room', accounts);
-  store.addRoom(LOBBY, 'lobby', [HONEST]);
+  await store.addRoom(ROOM, 'room', accounts);
+  await store.addRoom(LOBBY, 'lobby', [HONEST]);
   const flood = worker();
   const honest = worker();
   for (let conn = 1; conn <= CONNECTIONS; conn++) flood.attach(conn, accounts[conn % ACCOUNTS] as bigint);

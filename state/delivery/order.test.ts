@@ -138,9 +138,10 @@ async function play(
   queueRows: number,
 ) {
   const { node, store, worker } = await testNode({ queueRows, batchRows: 3, turnRows: 2 });
-  for (const room of [HERE, THERE]) store.addRoom(room, `room${room}`, [SENDER]);
-  const setMember = (isMember: boolean) => {
-    store.rooms.get(HERE)?.members.splice(0, 1, ...(isMember ? [SENDER] : []));
+  for (const room of [HERE, THERE]) await store.addRoom(room, `room${room}`, [SENDER]);
+  const setMember = async (isMember: boolean) => {
+    if (isMember) await store.addMember(HERE, SENDER);
+    else await store.leaveRoom(HERE, SENDER);
   };
   const w = worker();
   w.attach(CONN, SENDER);
@@ -155,7 +156,7 @@ async function play(
     else if (next === 'lose the answers') sender.loseAnswers();
     else if (typeof next === 'object') {
       if ('arrive' in next) sender.arrive(next.arrive);
-      else if ('member' in next) setMember(next.member);
+      else if ('member' in next) await setMember(next.member);
       else if ('send' in next) sender.send(next.send);
       else sender.giveUp(next.giveUp);
     } else {
@@ -166,7 +167,7 @@ async function play(
     }
   }
   sender.loseOtherNode();
-  setMember(true);
+  await setMember(true);
   // All faults are over: everything must settle.
   for (let round = 0; sender.unacked.length > 0; round++) {
     if (round > 2000) throw new Error(`not settled: ${sender.unacked.map(({ id }) => id).join(' ')}`);
@@ -179,8 +180,8 @@ async function play(
   }
   node.stop();
   const logs = [HERE, THERE].map((room) => {
-    const messages = store.rooms.get(room)?.messages ?? [];
-    return messages.map(({ text }) => text).filter((text) => !sender.givenUp.has(text));
+    const texts = store.log(room).map(({ text }) => text);
+    return texts.filter((text) => !sender.givenUp.has(text));
   });
   return { logs, acked: [...sender.acked] };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { ModelStore } from '../testing/model-store.ts';
+import type { ConversationId, UserId } from '../../common/mod.ts';
+import type { TestStore } from '../testing/test-store.ts';
 import { settle, type TestNode, testNode } from '../testing/test-node.ts';
 import type { FakeWorker } from '../testing/fake-stream.ts';
 import { sendFrame } from '../testing/fake-stream.ts';
@@ -10,7 +11,7 @@ const ROOM = 7n;
 /** Two users in a room, each with one connection of the same worker: 1 and 2. */
 async function pair(limits: Parameters<typeof testNode>[0] = {}): Promise<TestNode & { w: FakeWorker }> {
   const made = await testNode(limits);
-  made.store.addRoom(ROOM, 'room', [1n, 2n]);
+  await made.store.addRoom(ROOM, 'room', [1n, 2n]);
   const w = made.worker();
   w.attach(1, 1n);
   w.attach(2, 2n);
@@ -18,11 +19,11 @@ async function pair(limits: Parameters<typeof testNode>[0] = {}): Promise<TestNo
   return { ...made, w };
 }
 
-function texts(store: ModelStore): string[] {
-  return (store.rooms.get(ROOM as never)?.messages ?? []).map((message) => message.text);
+function texts(store: TestStore): string[] {
+  return store.log(ROOM).map(({ text }) => text);
 }
 
-function batchSizes(store: ModelStore): number[] {
+function batchSizes(store: TestStore): number[] {
   return store.batches.map((batch) => batch.length);
 }
 
@@ -101,15 +102,14 @@ describe('sequencer: group commit', () => {
 
   test('not a member, and by the next send one again: that waits until the client has sent both again', async () => {
     const { store, w } = await pair();
-    const { members } = store.rooms.get(ROOM as never) as { members: bigint[] };
-    members.splice(members.indexOf(1n), 1);
+    await store.leaveRoom(ROOM as ConversationId, 1n as UserId);
     store.holding = true;
     w.send(1, 1, ROOM, 'm1');
     w.send(1, 2, ROOM, 'm2');
     w.send(2, 3, ROOM, 'other');
     store.release();
     await settle();
-    members.push(1n);
+    await store.addMember(ROOM, 1n);
     store.holding = false;
     store.release();
     await settle();

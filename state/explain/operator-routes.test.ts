@@ -102,7 +102,7 @@ function answering(w: FakeWorker, know: (trace: wire.Trace) => Partial<wire.Trac
 
 test('trace: a message that was left out, as a worker was behind, says so', async () => {
   const { store, worker, call } = await operator();
-  store.addRoom(ROOM, 'room', [1n, 2n]);
+  await store.addRoom(ROOM, 'room', [1n, 2n]);
   const w = answering(worker(), () => []);
   w.attach(1, 1n);
   w.attach(2, 2n);
@@ -111,7 +111,7 @@ test('trace: a message that was left out, as a worker was behind, says so', asyn
   w.stream.queuedBytes = 64 * 1024 * 1024;
   w.send(1, 2, ROOM, 'm2');
   await settle();
-  const id = store.rooms.get(ROOM as never)?.messages[1]?.id;
+  const id = store.log(ROOM)[1]?.id;
   expect(await call('GET /trace', `id=${String(id)}`)).toMatchObject({
     hops: [{ what: 'committed', seq: 2, pushed: 0, behind: 1 }],
   });
@@ -119,7 +119,7 @@ test('trace: a message that was left out, as a worker was behind, says so', asyn
 
 test('trace: the commit of a message, its pushes and repetitions, and never its text', async () => {
   const { store, worker, call } = await operator();
-  store.addRoom(ROOM, 'room', [1n, 2n]);
+  await store.addRoom(ROOM, 'room', [1n, 2n]);
   const w = answering(worker(), () => []);
   w.attach(1, 1n);
   w.attach(2, 2n);
@@ -129,7 +129,7 @@ test('trace: the commit of a message, its pushes and repetitions, and never its 
   await settle();
   w.send(1, 3, ROOM, 'm2');
   await settle();
-  const messages = store.rooms.get(ROOM as never)?.messages ?? [];
+  const messages = store.log(ROOM);
   const of = (index: number) => call('GET /trace', `id=${String(messages[index]?.id)}`);
   expect(await of(0)).toMatchObject({
     hops: [{ where: 'state-a', what: 'committed', seq: 1, sender: '1', batch: 1, pushed: -1 }],

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { UserId } from '../../common/mod.ts';
 import { CLOCK_SKEW_MS } from '../limits.ts';
-import { ModelStore } from '../testing/model-store.ts';
+import { openTestStore } from '../testing/test-store.ts';
 import { Tokens } from './tokens.ts';
 
 const ANN = { user: 1n as UserId, name: 'ann' };
@@ -10,7 +10,7 @@ const TTL_MS = 60_000;
 /** Nodes on one store; the clock is of all of them. */
 async function nodes() {
   const clock = { nowMs: 1_800_000_000_000 };
-  const store = new ModelStore();
+  const store = await openTestStore();
   const revoked = new Set<bigint>();
   let lastId = 0n;
   const open = () =>

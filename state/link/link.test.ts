@@ -11,7 +11,7 @@ import {
   LinkKind,
 } from '../../proto/mod.ts';
 import { FakeStream, FakeWorker, sendFrame } from '../testing/fake-stream.ts';
-import type { ModelStore } from '../testing/model-store.ts';
+import type { TestStore } from '../testing/test-store.ts';
 import { settle, testNode } from '../testing/test-node.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 
@@ -59,7 +59,7 @@ describe('link: attach and detach', () => {
 
   test('the end of a stream: its connections are gone', async () => {
     const { node, store, worker } = await testNode();
-    store.addRoom(ROOM, 'room', [1n, 2n]);
+    await store.addRoom(ROOM, 'room', [1n, 2n]);
     const [a, b] = [worker(), worker()];
     a.attach(1, 1n);
     b.attach(1, 2n);
@@ -127,7 +127,7 @@ describe('link: login', () => {
 
   test('LOGIN that is granted: the connection is in the location map before the worker hears of it', async () => {
     const { node, store, worker } = await testNode();
-    store.addRoom(ROOM, 'room', [5n, 6n]);
+    await store.addRoom(ROOM, 'room', [5n, 6n]);
     const w = worker();
     w.attach(1, 6n);
     w.login({ conn: 2, connection: 100n, user: 5n, userName: 'ann', device: 'phone', token: 9n });
@@ -206,7 +206,7 @@ describe('link: login', () => {
 describe('link: bad input from clients', () => {
   test('frames that do not parse, types that do not exist: NACK with the ref, and the connection lives', async () => {
     const { store, worker } = await testNode();
-    store.addRoom(ROOM, 'room', [1n]);
+    await store.addRoom(ROOM, 'room', [1n]);
     const w = worker();
     w.attach(1, 1n);
     w.take();
@@ -233,7 +233,7 @@ describe('link: bad input from clients', () => {
 
   test('SEND out of bounds: each has its code, names the message, and does not reach the store', async () => {
     const { store, worker } = await testNode({ textBytes: 10 });
-    store.addRoom(ROOM, 'room', [1n]);
+    await store.addRoom(ROOM, 'room', [1n]);
     const w = worker();
     w.attach(1, 1n);
     w.take();
@@ -264,12 +264,12 @@ describe('link: bad input from clients', () => {
 
   test('U+FFFD that the client really sent: is a text like any other', async () => {
     const { store, worker } = await testNode();
-    store.addRoom(ROOM, 'room', [1n]);
+    await store.addRoom(ROOM, 'room', [1n]);
     const w = worker();
     w.attach(1, 1n);
     w.send(1, 1, ROOM, 'm1', 'a\ufffdb');
     await settle();
-    expect(store.rooms.get(ROOM as never)?.messages[0]?.text).toBe('a\ufffdb');
+    expect(store.log(ROOM)[0]?.text).toBe('a\ufffdb');
   });
 
   test('too many requests in flight of one connection: OVERLOADED; others go on', async () => {
@@ -325,7 +325,7 @@ describe('link: a crowd of requests', () => {
   });
 
   /** Holds what is asked of the store until `release`; `asked` counts it. */
-  function hold(store: ModelStore) {
+  function hold(store: TestStore) {
     const { promise, resolve: release } = Promise.withResolvers<void>();
     const list = store.conversationsOf.bind(store);
     const asked = vi.spyOn(store, 'conversationsOf').mockImplementation(async (...of) => {
@@ -416,7 +416,7 @@ describe('link: faults of the worker', () => {
 
   test('a stream that takes no answer: is ended, because the worker then resynchronises all', async () => {
     const { node, store, worker } = await testNode();
-    store.addRoom(ROOM, 'room', [1n]);
+    await store.addRoom(ROOM, 'room', [1n]);
     const w = worker();
     w.attach(1, 1n);
     w.stream.result = SendResult.CLOSED;

@@ -145,7 +145,7 @@ describe('topics of rooms', () => {
 
   async function room(limits: Partial<StateLimits> = {}) {
     const { store, worker } = await testNode(limits);
-    const id = store.addRoom(ROOM, 'room', MEMBERS.map(BigInt));
+    const id = await store.addRoom(ROOM, 'room', MEMBERS.map(BigInt));
     const w = worker();
     for (const conn of MEMBERS) w.attach(conn, BigInt(conn));
     w.take();
@@ -217,7 +217,7 @@ describe('topics of rooms', () => {
     w.attach(50, 50n);
     worker().attach(1, 51n);
     await say();
-    store.addMember(id, 52n);
+    await store.addMember(id, 52n);
     await say();
     expect(pushes(w.take())).toEqual([
       'topic 0 of 40',
@@ -232,7 +232,7 @@ describe('topics of rooms', () => {
     w.attach(50, 50n);
     await say();
     w.take();
-    store.addMember(id, 50n);
+    await store.addMember(id, 50n);
     await say();
     await store.leaveRoom(id, 50n as UserId);
     await say();
@@ -268,14 +268,14 @@ describe('topics of rooms', () => {
     const { store, w } = await room();
     const hidden = 8n as ConversationId;
     await store.createRoom(hidden, 'hidden', 1n as UserId, true);
-    for (const user of MEMBERS.slice(0, -1)) store.addMember(hidden, BigInt(user));
+    for (const user of MEMBERS.slice(0, -1)) await store.addMember(hidden, BigInt(user));
     const say = async (what: string) => {
       w.send(1, 1, hidden, what);
       await settle();
       return pushes(w.take());
     };
     expect(await say('m1')).toEqual(['topic 0 of 39', 'publish 0 except 1']);
-    store.addMember(hidden, 40n);
+    await store.addMember(hidden, 40n);
     expect(await say('m1')).toEqual(['list of 38']);
     expect(await say('m2')).toEqual(['topic 1 of 40', 'publish 1 except 1']);
   });

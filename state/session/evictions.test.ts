@@ -19,7 +19,7 @@ import { openStore } from '../store/mod.ts';
 import { scratchSqlite } from '../store/contract/scratch.contract.ts';
 import type { RevocationStore } from '../store/store.ts';
 import { FakeWorker } from '../testing/fake-stream.ts';
-import { ModelStore } from '../testing/model-store.ts';
+import { openTestStore } from '../testing/test-store.ts';
 import { TestIds, testNode } from '../testing/test-node.ts';
 import { Evictions, type EvictionsOptions } from './evictions.ts';
 import { eventually } from '../../test/harness/eventually.ts';
@@ -265,9 +265,10 @@ describe('a node', () => {
 
   test('a kick, a logout, a revocation given on another node: end the connections that one knows, with the next poll', async () => {
     const hot = await openHotState('memory://', { logger });
+    const store = await openTestStore();
     const [giving, learning] = [1, 2].map((number) => {
       const ids = new TestIds(number);
-      return new StateNode({ store: new ModelStore(), hot, ids, limits: DEFAULT_LIMITS, logger });
+      return new StateNode({ store, hot, ids, limits: DEFAULT_LIMITS, logger });
     }) as [StateNode, StateNode];
     const worker = new FakeWorker((stream) => learning.accept(stream));
     worker.attach(1, USER, { device: 'phone', token: 50n });
@@ -338,7 +339,7 @@ describe('a node', () => {
 
   test('who dropped out is still in /who; who said goodbye is not', async () => {
     const { store, worker } = await testNode();
-    store.addRoom(9n, 'room', [1n, 2n, 3n, 4n]);
+    await store.addRoom(9n, 'room', [1n, 2n, 3n, 4n]);
     const [a, b] = [worker(), worker()];
     for (const user of [1n, 2n, 3n]) a.attach(Number(user), user);
     b.attach(1, 4n);

@@ -1,15 +1,15 @@
-/** Test support: a state node on a model store, with workers that speak over fake streams. */
+/** Test support: a state node on a store in memory, with workers that speak over fake streams. */
 import { GochatError, silentLogger, Snowflake } from '../../common/mod.ts';
 import { openHotState } from '../hot/mod.ts';
 import type { HotState } from '../hot/mod.ts';
 import { DEFAULT_LIMITS, type StateLimits } from '../limits.ts';
 import { type IdSource, StateNode } from '../node.ts';
 import { FakeWorker } from './fake-stream.ts';
-import { ModelStore } from './model-store.ts';
+import { openTestStore, type TestStore } from './test-store.ts';
 
 export interface TestNode {
   readonly node: StateNode;
-  readonly store: ModelStore;
+  readonly store: TestStore;
   readonly hot: HotState;
   readonly ids: TestIds;
   readonly worker: () => FakeWorker;
@@ -35,10 +35,8 @@ export class TestIds implements IdSource {
 }
 
 /** Makes a node; it holds nothing that outlives the test. */
-export async function testNode(
-  limits: Partial<StateLimits> = {},
-  store = new ModelStore(),
-): Promise<TestNode> {
+export async function testNode(limits: Partial<StateLimits> = {}): Promise<TestNode> {
+  const store = await openTestStore();
   const hot = await openHotState('memory://', { logger: silentLogger });
   const ids = new TestIds(1);
   const node = new StateNode({

@@ -24,6 +24,11 @@ export class SchemaProblem extends Error {
 export async function openDatabase(path: string, busyTimeoutMs: number): Promise<DatabaseSync> {
   mkdirSync(dirname(path), { recursive: true });
   closeSync(openSync(path, 'a', 0o600));
+  return connect(path, busyTimeoutMs);
+}
+
+/** Opens a file that there is, or `:memory:`. */
+export async function connect(path: string, busyTimeoutMs: number): Promise<DatabaseSync> {
   const database = new DatabaseSync(path, {
     timeout: busyTimeoutMs,
     readBigInts: true,

@@ -1,0 +1,103 @@
+/** Test support: the store on an SQLite database in memory, whose calls can be held, counted and made to fail. */
+import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
+import { closeInOrder } from '../store/close-in-order.ts';
+import { connect } from '../store/sqlite/database.ts';
+import { sqliteEngine } from '../store/sqlite/engine.ts';
+import { type EngineCaller, sqliteStore } from '../store/sqlite/store-sqlite.ts';
+import { Turns } from '../store/sqlite/turns.ts';
+import type { Draft, DurableStore, StoreEngine } from '../store/store.ts';
+
+/** What can be made to fail. */
+type Operation = keyof StoreEngine;
+type Call = (...args: unknown[]) => Promise<unknown>;
+
+/** The switches. */
+class Controls {
+  /** The drafts of each append, in order. */
+  readonly batches: Draft[][] = [];
+  readonly calls = new Map<Operation, number>();
+  readonly failing = new Set<Operation>();
+  /** Set: an append waits until it is released. */
+  holding = false;
+  readonly #held: (() => void)[] = [];
+
+  /** Lets the oldest append that waits go on. */
+  release(): void {
+    this.#held.shift()?.();
+  }
+
+  /** Returns a call of the engine that the switches concern. */
+  control(operation: Operation, call: Call): Call {
+    return async (...args) => {
+      if (operation === 'append') this.batches.push([...(args[0] as readonly Draft[])]);
+      if (operation === 'append' && this.holding)
+        await new Promise<void>((resolve) => {
+          this.#held.push(resolve);
+        });
+      this.calls.set(operation, (this.calls.get(operation) ?? 0) + 1);
+      if (this.failing.has(operation)) throw new GochatError('STORE_UNAVAILABLE');
+      return call(...args);
+    };
+  }
+}
+
+/** A message in the log. */
+interface Logged {
+  readonly id: bigint;
+  readonly text: string;
+}
+
+/** A store, its switches, and what tests often begin and end with, which the switches do not concern. */
+export interface TestStore extends DurableStore, Controls {
+  /** Makes an account under the name user1, user2, … unless there is one. */
+  addUser(user: bigint): Promise<void>;
+  /** Makes a room, which the first of its members owns, and the accounts that are missing. */
+  addRoom(id: bigint, name: string, members: readonly bigint[]): Promise<ConversationId>;
+  addMember(room: bigint, user: bigint): Promise<void>;
+  /** Returns what a conversation holds. */
+  log(conversation: bigint): Logged[];
+}
+
+/** Opens an empty store. It runs on the caller's thread: a call is done within the turn of the event loop that it begins in. */
+export async function openTestStore(): Promise<TestStore> {
+  const database = await connect(':memory:', 0);
+  const engine = sqliteEngine(database);
+  const turns = new Turns();
+  const caller: EngineCaller = {
+    call: (method, ...args) => turns.run(() => (engine[method] as Call)(...args) as Promise<never>),
+    close: async () => {
+      if (database.isOpen) database.close();
+    },
+  };
+  const inner = sqliteStore(caller, caller);
+  const controls = new Controls();
+  const controlled = Object.entries(inner).map(([name, call]) => [
+    name,
+    controls.control(name as Operation, call as Call),
+  ]);
+  const addUser = async (user: bigint) => {
+    const id = user as UserId;
+    const known = await inner.namesOf([id]);
+    if (!known.has(id)) await inner.createAccount({ id, name: `user${user}`, passwordHash: 'x' });
+  };
+  const addMember = async (room: bigint, user: bigint) => {
+    await addUser(user);
+    await inner.joinRoom(room as ConversationId, user as UserId);
+  };
+  const messages = database.prepare(
+    'select id, body as text from messages where conversation = ? order by seq',
+  );
+  return Object.assign(controls, closeInOrder(Object.fromEntries(controlled) as StoreEngine), {
+    addUser,
+    addMember,
+    async addRoom(id: bigint, name: string, members: readonly bigint[]) {
+      const [owner] = members as readonly UserId[];
+      if (owner === undefined) throw new Error('a room is made by a member');
+      await addUser(owner);
+      await inner.createRoom(id as ConversationId, name, owner);
+      for (const member of members) await addMember(id, member);
+      return id as ConversationId;
+    },
+    log: (conversation: bigint) => messages.all(conversation) as unknown as Logged[],
+  });
+}
