@@ -1,4 +1,4 @@
-/** The fastify application: routes, validation, errors, documentation, logs and metrics. */
+/** The fastify application: routes, validation, errors, API documentation, logs and metrics. */
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
@@ -27,9 +27,9 @@ import { roomRoutes } from './routes/rooms.ts';
 import { Health } from './schemas.ts';
 import type { State } from './state.ts';
 
-/** Largest request headers: a token and a browser's own fit well. Bytes. */
+/** Largest request headers: enough for a token and a browser's headers. Bytes. */
 const MAX_HEADER_BYTES = 16_384;
-/** Documentation page; its own assets come from this server too. */
+/** Path of the documentation page, whose assets this server serves too. */
 const DOCS = '/docs';
 
 export interface AppOptions {
@@ -42,7 +42,7 @@ export interface AppOptions {
 
 export type App = Awaited<ReturnType<typeof createApp>>;
 
-/** Builds the application; it listens when told. */
+/** Builds the application; it does not listen yet. */
 export async function createApp(options: AppOptions) {
   const metrics = new ApiMetrics();
   const { cors } = options;
@@ -54,7 +54,7 @@ export async function createApp(options: AppOptions) {
       requireHostHeader: false,
     },
     loggerInstance: options.logger,
-    // This server writes its own line per answer.
+    // The server logs its own line per answer.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: 15_000,
@@ -69,7 +69,7 @@ export async function createApp(options: AppOptions) {
     clientErrorHandler: (error, socket) => answerUnreadable(error, socket, MAX_HEADER_BYTES),
   }).withTypeProvider<ZodTypeProvider>();
   answerUnhandled(app.server);
-  // The types of logger and validator do not matter to it.
+  // It does not depend on the types of logger and validator.
   const answerOtherMethods = collectMethods(app as unknown as FastifyInstance, cors);
 
   app.setValidatorCompiler(validatorCompiler);
@@ -86,7 +86,7 @@ export async function createApp(options: AppOptions) {
     return sendError(reply, error);
   });
 
-  // Clients that set a content type on every POST send it with an empty body too.
+  // Some clients set a content type on every POST, even with an empty body.
   const parseJson = app.getDefaultJsonParser('remove', 'remove');
   app.removeContentTypeParser(['application/json', 'text/plain']);
   app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
@@ -110,7 +110,7 @@ export async function createApp(options: AppOptions) {
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none';
     metrics.answered(route, reply.statusCode, reply.elapsedTime);
-    // The route and not the address: what is in a query stays out of the log.
+    // The route and not the URL, to keep queries out of the log.
     request.log.info(
       { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
       'answered',
@@ -134,7 +134,7 @@ export async function createApp(options: AppOptions) {
   });
   await app.register(fastifySwaggerUi, {
     routePrefix: DOCS,
-    // Without this the page asks a validator on the internet.
+    // Without this the page calls a validator on the internet.
     uiConfig: { validatorUrl: null, persistAuthorization: true },
     logLevel: 'warn',
   });

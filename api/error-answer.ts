@@ -1,15 +1,15 @@
-/** Turns whatever went wrong into the one error shape: {code, message, retry_after_ms?}. */
+/** Error answers: turns any error into the one error shape, {code, message, retry_after_ms?}. */
 import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { type CodeWithDetails, GochatError } from '../common/mod.ts';
 
-/** Largest request body: the longest valid one is far shorter. Bytes. */
+/** Largest request body; valid ones are far smaller. Bytes. */
 export const BODY_LIMIT = 65_536;
 
-/** How long to wait where state does not say: a state node takes about that long to be found again. ms. */
+/** Retry hint if state gives none: about the time to find another state node. ms. */
 const DEFAULT_RETRY_MS = 1_000;
 
-/** Code of each refusal of fastify's own; any other with a 4xx status is ARGUMENT_INVALID. */
+/** Codes for fastify's own errors; others with a 4xx status are ARGUMENT_INVALID. */
 const FASTIFY_CODES: Readonly<Record<string, CodeWithDetails>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'REQUEST_TOO_LARGE', details: { max: BODY_LIMIT } },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'MEDIA_TYPE_UNSUPPORTED' },
@@ -17,7 +17,7 @@ const FASTIFY_CODES: Readonly<Record<string, CodeWithDetails>> = {
 
 const ADDRESS_CODES = new Set(['FST_ERR_BAD_URL', 'FST_ERR_MAX_PARAM_LENGTH']);
 
-/** Returns the error that the caller is told. */
+/** Returns the error for the caller. */
 export function toGochatError(error: unknown): GochatError {
   const known = GochatError.known(error);
   if (known !== undefined) return known;
@@ -36,7 +36,7 @@ export function toGochatError(error: unknown): GochatError {
   return GochatError.from(error);
 }
 
-/** Writes an error; 401 says how to authenticate, what can be retried says when. */
+/** Writes an error. 401 gets WWW-Authenticate, retryable errors Retry-After. */
 export function sendError(reply: FastifyReply, error: GochatError): FastifyReply {
   const retryAfterMs = error.retryAfterMs ?? (error.entry.http === 503 ? DEFAULT_RETRY_MS : undefined);
   if (retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));

@@ -1,9 +1,9 @@
-/** Answers the methods that a path has not: OPTIONS with those that it has, any other with 405. */
+/** Answers to methods that a path does not have: OPTIONS with the path's methods, others with 405. */
 import { METHODS } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { type Cors, GochatError, methodNotAllowed, pathOf } from '../common/mod.ts';
 
-/** Notes the routes that are made from now on; the function that is returned answers their other methods. */
+/** Collects routes as they are added. The returned function adds the answers to their other methods. */
 export function collectMethods(app: FastifyInstance, cors: Cors): () => void {
   const urls = new Set<string>();
   app.addHook('onRoute', ({ url }) => {
@@ -19,7 +19,7 @@ export function collectMethods(app: FastifyInstance, cors: Cors): () => void {
         url,
         method: app.supportedMethods.filter((method) => !own.includes(method)),
         schema: { hide: true },
-        // Before anything looks at a body.
+        // Before the body is parsed.
         onRequest: async (request, reply) => {
           reply.header('allow', allow);
           if (request.method !== 'OPTIONS')

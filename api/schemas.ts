@@ -1,9 +1,9 @@
-/** What the api server accepts and answers; the OpenAPI document is made from these. */
+/** Schemas of the api server's requests and answers, from which the OpenAPI document is made. */
 import { z } from 'zod';
 
 const MAX_ID = 2n ** 64n - 1n;
 
-/** A 64-bit id, in decimal: as a string, since JSON numbers lose digits. */
+/** A 64-bit id as a decimal string, because JSON numbers lose digits. */
 export const Id = z
   .string()
   .regex(/^[1-9][0-9]{0,19}$/, 'expected a decimal id')
@@ -12,7 +12,7 @@ export const Id = z
 
 const Count = z.int().min(0);
 
-// Wide bounds: state knows the rules and names the one that is broken (NAME_INVALID, PASSWORD_WEAK).
+// Wide bounds: state checks the rules and names the one that is broken (NAME_INVALID, PASSWORD_WEAK).
 export const Credentials = z.object({
   name: z.string().min(1).max(256).describe('User name: 1 to 32 of a-z, 0-9, dot, dash and underscore'),
   password: z.string().min(1).max(1024).describe('6 to 128 characters'),

@@ -1,4 +1,4 @@
-/** The api server: a thin HTTP face over state. It holds no keys and no database credentials. */
+/** The api server: a thin HTTP layer over state. It holds no keys and no database credentials. */
 import type { AddressInfo } from 'node:net';
 import {
   Cors,
@@ -20,11 +20,11 @@ export interface ApiOptions {
   readonly host?: string;
   /** 0 takes a free one. @default 8080 */
   readonly port?: number;
-  /** The command line's flag for the port, for errors. @default '--port' */
+  /** Command-line flag of the port, for errors. @default '--port' */
   readonly portFlag?: string;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Proxies whose X-Forwarded-For is believed, for rate limits; see TrustedProxies. @default '' none */
+  /** Proxies whose X-Forwarded-For is believed; see TrustedProxies. @default '' none */
   readonly trustProxy?: string;
   /** Origins of web pages that may call; see Cors. @default '' none */
   readonly corsOrigins?: string;
@@ -32,9 +32,9 @@ export interface ApiOptions {
   readonly clusterToken?: string | undefined;
   /** TLS to state. @default none */
   readonly tls?: TlsOptions | undefined;
-  /** How long a call to state may take. @default 5_000 ms */
+  /** Deadline of a call to state. @default 5_000 ms */
   readonly deadlineMs?: number;
-  /** Most HTTP connections; more are closed when they come. @default 10_000 */
+  /** Most HTTP connections; further ones are closed on arrival. @default 10_000 */
   readonly maxConnections?: number;
 }
 
@@ -58,7 +58,7 @@ export class ApiServer implements Server {
     this.#logger = options.logger;
   }
 
-  /** host:port that it listens on; after start. */
+  /** Listening address, host:port, once started. */
   get address(): string {
     return this.#address;
   }
@@ -94,7 +94,7 @@ export class ApiServer implements Server {
     this.#logger.info({ address: this.address }, 'api listens');
   });
 
-  /** New requests are refused with SERVER_DRAINING; those under way are finished. */
+  /** Refuses new requests with SERVER_DRAINING and finishes those in flight. */
   async drain(deadlineMs: number): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;

@@ -1,4 +1,4 @@
-/** State over crpc: of the nodes that are registered the one with less to do, each call within a deadline. */
+/** The client of state over crpc: least-loaded balancing, a deadline for each call. */
 import { GochatError, type Logger } from '../common/mod.ts';
 import {
   Channel,
@@ -19,26 +19,26 @@ type Call = NonNullable<client.Request['call']>;
 type Result = NonNullable<client.Response['result']>;
 
 export interface StateOptions {
-  /** Stays the caller's to close. */
+  /** Closed by the caller. */
   readonly registry: Registry;
   /** Secret that GoChat servers show each other. */
   readonly clusterToken?: string | undefined;
   /** TLS to state. @default none */
   readonly tls?: TlsOptions | undefined;
-  /** Told of slow calls. */
+  /** Logs slow calls. */
   readonly logger: Logger;
-  /** How long a call may take, ms. */
+  /** Deadline of a call, ms. */
   readonly deadlineMs: number;
 }
 
-/** Each call rejects with a GochatError. */
+/** Calls to state. Each rejects with a GochatError. */
 export class State {
-  /** What is asked before there is a caller, and how a caller's session ends. */
+  /** Sign-up, login and logout. */
   readonly accounts: CrpcClient<typeof state.AccountServiceService>;
   readonly #chat: CrpcClient<typeof state.ChatServiceService>;
   readonly #channel: Channel;
   readonly #unwatch: Unwatch;
-  /** Registered state nodes; undefined until the registry has answered. */
+  /** Number of registered state nodes; undefined until the registry has answered. */
   #nodes: number | undefined;
 
   constructor(options: StateOptions) {
@@ -60,9 +60,9 @@ export class State {
   }
 
   /**
-   * Makes a call of client.proto's Request about the conversation `key` (0: none), and again where that may help.
+   * Makes a call of client.proto's Request on the conversation `key` (0: none), with retries where they may help.
    *
-   * @param expected the case of the answer
+   * @param expected case of the answer
    */
   async call<Case extends Result['$case']>(
     caller: Caller,
@@ -81,7 +81,7 @@ export class State {
     return result as Extract<Result, { $case: Case }>;
   }
 
-  /** Why no call can succeed now; undefined while state can be reached. */
+  /** Returns why no call can succeed now; undefined while state is reachable. */
   unavailable(): string | undefined {
     return this.#nodes ? undefined : 'no state server is registered';
   }
@@ -91,7 +91,7 @@ export class State {
     this.#channel.close();
   }
 
-  /** A call that nobody can answer fails at once and not at the deadline. */
+  /** Fails calls at once, and not at the deadline, while there is no state node. */
   #failWithoutNodes(): ClientInterceptor {
     return {
       unary: (next) => async (call) => {

@@ -1,4 +1,4 @@
-/** An api server for tests, over a test state, with a client that reads JSON. */
+/** An api server for tests, on a fake state, with a client that reads JSON. */
 import { silentLogger } from '../common/mod.ts';
 import { type ApiOptions, ApiServer } from './server.ts';
 import { startState, type TestState, TOKEN } from './test-state.ts';
@@ -21,7 +21,7 @@ export interface TestApi extends AsyncDisposable {
   request(path: string, init: RequestInit): Promise<Answer>;
 }
 
-/** Requests carry the token that the test state lets in, unless `headers` say otherwise. */
+/** Starts it. Requests carry the token that the fake state accepts, unless `headers` say otherwise. */
 export async function startApi(options: Partial<ApiOptions> = {}, messages = 0): Promise<TestApi> {
   const state = await startState(messages);
   const server = new ApiServer({ port: 0, registry: state.registry, logger: silentLogger, ...options });

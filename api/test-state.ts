@@ -4,24 +4,24 @@ import { GochatError, silentLogger } from '../common/mod.ts';
 import { type CallContext, CrpcServer, MemoryRegistry } from '../crpc/mod.ts';
 import { client, state } from '../proto/mod.ts';
 
-/** The only token that is let in. */
+/** The only valid token. */
 export const TOKEN = 'header.payload.signature';
 export const ROOM = 7_212_345_678_901_234_567n;
 
 export interface TestState extends AsyncDisposable {
   readonly registry: MemoryRegistry;
-  /** What was asked, newest last: the rpc and its input, or the call of REQUEST, its key and its fields. */
+  /** Calls received, newest last: the rpc and its input, or the case of REQUEST, its key and its fields. */
   readonly asked: { method: string; key?: bigint; input: unknown }[];
-  /** Makes each call from now on fail. */
+  /** Makes all further calls fail. */
   failWith(error: Error | undefined): void;
   /** Makes the next call fail. */
   failOnce(error: Error): void;
-  /** Makes each call from now on hang until its caller gives up. */
+  /** Makes all further calls hang until their caller gives up. */
   hang(): void;
   stop(): Promise<void>;
 }
 
-/** Starts the server; `messages` is how many the room holds. */
+/** Starts the server. @param messages number of messages in the room */
 export async function startState(messages = 0): Promise<TestState> {
   const registry = new MemoryRegistry(`memory://${randomUUID()}`);
   const asked: { method: string; key?: bigint; input: unknown }[] = [];

@@ -1,4 +1,4 @@
-/** The gateway's metrics: what the workers count, summed in the supervisor. */
+/** The gateway's metrics: the workers' counters, summed in the supervisor. */
 import type { ObservableResult } from '@opentelemetry/api';
 import { meter } from '../common/mod.ts';
 import {
@@ -8,7 +8,7 @@ import {
   type WorkerStats,
 } from './supervisor/worker-stats.ts';
 
-/** A worker as the gauges see it. */
+/** The part of a worker that the gauges read. */
 export interface MeasuredWorker {
   readonly index: number;
   readonly stats: WorkerStats;
@@ -19,7 +19,7 @@ const NOTHING: WorkerStats = Object.freeze(newWorkerStats());
 export class GatewayMetrics {
   readonly #workers: () => readonly MeasuredWorker[];
   readonly #known = new Set<number>();
-  /** What has been counted of the worker that runs now. */
+  /** Last recorded counters of each running worker. */
   readonly #counted = new Map<number, WorkerStats>();
   readonly #accepts;
   readonly #acceptErrors;
@@ -110,7 +110,7 @@ export class GatewayMetrics {
     this.#partialBytes.addCallback(this.#observePartialBytes);
   }
 
-  /** Adds what a worker has counted since it was asked last. */
+  /** Adds a worker's counts since its last record. */
   record(worker: number, stats: WorkerStats): void {
     const before = this.#counted.get(worker) ?? newWorkerStats();
     this.#counted.set(worker, stats);
@@ -129,12 +129,12 @@ export class GatewayMetrics {
       this.#refusals.add(count - (before.refusals[limit as Refusal] ?? 0), { limit });
   }
 
-  /** The worker is one too many: what it has counted stays. */
+  /** Forgets a retired worker; its counts stay in the sums. */
   forget(worker: number): void {
     this.#counted.delete(worker);
   }
 
-  /** Another worker has taken this one's place: it counts from 0. */
+  /** The worker was replaced; its successor counts from 0. */
   restarted(worker: number): void {
     this.#counted.delete(worker);
     this.#restarts.add(1);
@@ -150,7 +150,7 @@ export class GatewayMetrics {
     this.#partialBytes.removeCallback(this.#observePartialBytes);
   }
 
-  /** Every worker there was: a gauge goes on showing the last value of one that is not observed any more. */
+  /** Returns all workers, past ones included: a gauge keeps the last value of a worker that is no longer observed. */
   #measured(): MeasuredWorker[] {
     const running = new Map(this.#workers().map((worker) => [worker.index, worker.stats]));
     for (const index of running.keys()) this.#known.add(index);

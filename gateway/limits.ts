@@ -1,12 +1,12 @@
-/** The gateway's bounds: what an operator may set, and the constants that go with it. */
+/** The gateway's limits: an operator's settings and the constants that go with them. */
 
-/** Bounds of a gateway; every one has a wire code that tells the client it was reached. */
+/** Limits of a gateway. Each has an error code for the client that exceeds it. */
 export interface GatewayLimits {
-  /** Clients that ask for no other send at least this often, ms; dropped after HEARTBEAT_GRACE times that. @default 30_000 */
+  /** Default heartbeat interval of clients, ms; silence of HEARTBEAT_GRACE times that ends a connection. @default 30_000 */
   readonly heartbeatIntervalMs: number;
   /** Deadline of HELLO after connecting, ms. @default 5_000 */
   readonly helloTimeoutMs: number;
-  /** Deadline of a frame that has begun, ms. @default 10_000 */
+  /** Deadline of an unfinished frame, ms. @default 10_000 */
   readonly frameTimeoutMs: number;
   /** Most connections of the gateway; each worker holds its share. @default 1_000_000 */
   readonly maxConnections: number;
@@ -17,27 +17,27 @@ export interface GatewayLimits {
   readonly maxOutboundBytes: number;
   /** How long a client may stay over that bound before it is closed with SLOW_CONSUMER, ms. @default 10_000 */
   readonly slowTimeoutMs: number;
-  /** Largest value of a frame's length field that is accepted, bytes. @default 262_144 */
+  /** Largest accepted value of a frame's length field, bytes. @default 262_144 */
   readonly maxFrameBytes: number;
   /** Most connections of one address (of one /64 of IPv6); each worker allows its share. @default 1_000 */
   readonly maxConnectionsPerAddress: number;
-  /** Connections a second of one address, CONNECT_BURST_SECONDS of it at once; each worker allows its share. @default 100 */
+  /** Connects per second of one address, burst CONNECT_BURST_SECONDS; each worker allows its share. @default 100 */
   readonly connectsPerSecond: number;
-  /** Logins of one address that may fail a minute; each worker allows its share. @default 60 */
+  /** Failed logins per minute of one address; each worker allows its share. @default 60 */
   readonly loginFailuresPerMinute: number;
-  /** Frames a second of one account at one worker, SEND_BURST_SHARE of it at once; beyond it is not read. @default 1_000 */
+  /** Frames per second of one account at one worker, burst SEND_BURST_SHARE of it; over it, it is not read. @default 1_000 */
   readonly framesPerSecond: number;
-  /** Bytes a second of one account at one worker, SEND_BURST_SHARE of it at once. @default 1 MiB */
+  /** Bytes per second of one account at one worker, burst SEND_BURST_SHARE of it. @default 1 MiB */
   readonly bytesPerSecond: number;
   /** Deadline of a TLS handshake, ms. @default 5_000 */
   readonly tlsTimeoutMs: number;
-  /** Sockets that the kernel holds per listener until they are accepted; net.core.somaxconn bounds it. @default 4096 */
+  /** Length of the kernel's accept queue per listener, bounded by net.core.somaxconn. @default 4096 */
   readonly backlog: number;
-  /** Balancers, as addresses and networks, whose connections begin with a PROXY protocol header. @default '' none */
+  /** Addresses and networks of load balancers whose connections begin with a PROXY header. @default '' none */
   readonly proxyProtocol: string;
-  /** HTTP proxies whose X-Forwarded-For tells the address of a WebSocket's client; see TrustedProxies. @default '' none */
+  /** HTTP proxies whose X-Forwarded-For is believed on WebSocket; see TrustedProxies. @default '' none */
   readonly trustProxy: string;
-  /** Addresses and networks to which the limits per address do not apply. @default '127.0.0.0/8,::1' */
+  /** Addresses and networks without limits per address. @default '127.0.0.0/8,::1' */
   readonly exemptAddresses: string;
 }
 
@@ -61,7 +61,7 @@ export const DEFAULT_LIMITS: GatewayLimits = Object.freeze({
   exemptAddresses: '127.0.0.0/8,::1',
 });
 
-/** Limits that a running gateway takes over; the others are told to each client, or to what listens, once. */
+/** Limits that a running gateway can change. The others are set once per client or listener. */
 const RELOADABLE = [
   'heartbeatIntervalMs',
   'frameTimeoutMs',
@@ -76,12 +76,12 @@ const RELOADABLE = [
   'exemptAddresses',
 ] as const satisfies readonly (keyof GatewayLimits)[];
 
-/** Returns the limits of a running gateway with those of others that it can take over. */
+/** Returns the limits of a running gateway with the reloadable ones replaced. */
 export function reloadedLimits(running: GatewayLimits, wanted: GatewayLimits): GatewayLimits {
   return { ...running, ...Object.fromEntries(RELOADABLE.map((key) => [key, wanted[key]])) };
 }
 
-/** Returns what one of several workers allows of the gateway's limits: an even share, rounded up. */
+/** Returns the limits of one of several workers: an even share of the gateway's, rounded up. */
 export function shareOf(limits: GatewayLimits, workers: number): GatewayLimits {
   const share = (whole: number) => Math.ceil(whole / workers);
   return {

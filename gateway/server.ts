@@ -1,4 +1,4 @@
-/** The gateway as a server: what it learns from the registry, and the workers that do the work. */
+/** The gateway server: supervises the workers and feeds them from the registry. */
 import { GochatError, joinAddress, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import type { Advertised } from './accept/advertise.ts';
@@ -16,7 +16,7 @@ import { loadTls, type TlsFiles } from './accept/tls-material.ts';
 import { WorkerPool } from './supervisor/worker-pool.ts';
 
 export interface GatewayOptions {
-  /** Names this process start; unique among the gateways. */
+  /** Id of this run of the process; unique among the gateways. */
   readonly name: string;
   /** Address to listen on. */
   readonly host: string;
@@ -28,21 +28,21 @@ export interface GatewayOptions {
   readonly wsPort: Port;
   /** Worker threads; 0: one a core. @default 0 */
   readonly workers?: number;
-  /** How clients reach the ports. @default as they listen; an address of the machine where host means all */
+  /** How clients reach the ports. @default as they listen; the machine's address if host is a wildcard */
   readonly advertise?: Partial<Readonly<Record<'tcp' | 'ws', Advertised>>>;
   /** Failure domain; empty: none. */
   readonly zone?: string;
   readonly version?: string;
   /** Capacity relative to the other gateways with the same limits. @default 1 */
   readonly weight?: number;
-  /** What the network of its machine carries, bytes/s. @default not known: what it sends does not count for ipconf */
+  /** Network capacity of its machine, bytes/s. @default unknown: ipconf does not count what it sends */
   readonly maxBytesOutPerS?: number | undefined;
   readonly registry: Registry;
   readonly logger: Logger;
   readonly limits?: Partial<GatewayLimits>;
-  /** Lets in only clients with a ticket of ipconf. @default false */
+  /** Whether clients need a ticket of ipconf. @default false */
   readonly requireTicket?: boolean;
-  /** Certificate and key of both ports; undefined: clients connect without TLS. */
+  /** Certificate and key of both ports; undefined: no TLS. */
   readonly clientTls?: TlsFiles | undefined;
   /** Secret that the servers of a cluster show each other. */
   readonly clusterToken?: string | undefined;
@@ -60,8 +60,8 @@ const ENTRY = new URL(
 /**
  * Supervises the workers of a gateway.
  *
- * The supervisor itself touches no client: it leases the gateway's number, hands what the registry knows to its workers,
- * and sums what they count.
+ * The supervisor itself has no clients: it leases the gateway's number, passes the registry's news to its workers, and
+ * sums their counters.
  */
 export class GatewayServer implements Server {
   readonly name: string;
@@ -130,12 +130,12 @@ export class GatewayServer implements Server {
     });
   }
 
-  /** host:port that it listens on for TCP clients, once started, or `off`. */
+  /** TCP listening address, host:port, once started; or `off`. */
   get address(): string {
     return this.#addressOf('port');
   }
 
-  /** host:port that it listens on for WebSocket clients, once started, or `off`. */
+  /** WebSocket listening address, host:port, once started; or `off`. */
   get wsAddress(): string {
     return this.#addressOf('wsPort');
   }
@@ -177,7 +177,7 @@ export class GatewayServer implements Server {
     await this.stop();
   }
 
-  /** Reads certificate and key again. @throws GochatError CONFIG_INVALID when they do not do: the old ones stay */
+  /** Reads certificate and key again. @throws GochatError CONFIG_INVALID when they are invalid; the old ones stay */
   reload(): void {
     const { clientTls } = this.#options;
     if (clientTls === undefined) return;
@@ -186,15 +186,15 @@ export class GatewayServer implements Server {
   }
 
   /**
-   * Takes over another number of workers and other limits while it runs. Clients of a worker that is one too many are
-   * told to connect again, and find the others.
+   * Applies another number of workers and other limits while running. Clients of a surplus worker are told to reconnect,
+   * and reach the others.
    *
    * @param workers 0: one a core
    * @throws GochatError when a further worker cannot be started
    */
   reconfigure(workers: number, limits: Partial<GatewayLimits>): Promise<void> {
     const wanted = { ...DEFAULT_LIMITS, ...limits };
-    // One after the other, whatever became of the one before.
+    // One after the other, even if the one before failed.
     this.#reconfigured = this.#reconfigured
       .catch(() => undefined)
       .then(() => this.#reconfigure(workers, wanted));

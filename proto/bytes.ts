@@ -11,7 +11,7 @@ export function readU32(bytes: Uint8Array, at: number): number {
   );
 }
 
-/** Writes an unsigned 32-bit number and returns the offset behind it. */
+/** Writes an unsigned 32-bit number and returns the offset after it. */
 export function writeU32(bytes: Uint8Array, at: number, value: number): number {
   bytes[at] = value >>> 24;
   bytes[at + 1] = value >>> 16;

@@ -1,10 +1,10 @@
-/** Where clients reach a gateway, as it stands in the registry: the gateway writes it, ipconf and other gateways read it. */
+/** The client addresses in a gateway's registry entry: the gateway writes them, ipconf and other gateways read them. */
 
-/** What clients connect to for one transport. */
+/** The address for one transport. */
 export interface ClientAddress {
   readonly host: string;
   readonly port: number;
-  /** Clients must connect with TLS. */
+  /** Whether clients must use TLS. */
   readonly tls: boolean;
 }
 
@@ -13,24 +13,24 @@ export type TransportKind = 'tcp' | 'ws';
 /** By transport; undefined: the gateway does not offer it. */
 export type ClientAddresses = Readonly<Record<TransportKind, ClientAddress | undefined>>;
 
-/** The part of a registered endpoint that holds them. */
+/** The part of a registered endpoint that contains them. */
 export interface AddressRecord {
   readonly address: string;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** What clients are told of a gateway. */
+/** A gateway as clients are told of it. */
 export interface GatewayEndpoint {
   readonly host: string;
-  /** TCP; 0: none at this host. */
+  /** TCP port; 0: none on this host. */
   readonly port: number;
-  /** WebSocket; 0: none at this host. */
+  /** WebSocket port; 0: none on this host. */
   readonly wsPort: number;
-  /** Of both. */
+  /** Whether both ports use TLS. */
   readonly tls: boolean;
 }
 
-/** The endpoint's address is that of TCP, or where that is off, of WebSocket; at least one of them is there. */
+/** Encodes client addresses. The endpoint's address is that of TCP or, if TCP is off, of WebSocket; one must be given. */
 export function writeClientAddresses({ tcp, ws }: ClientAddresses): AddressRecord {
   const { host, port } = (tcp ?? ws) as ClientAddress;
   return {
@@ -42,7 +42,7 @@ export function writeClientAddresses({ tcp, ws }: ClientAddresses): AddressRecor
   };
 }
 
-/** Reads them; what is of no use to a client counts as not offered. */
+/** Decodes client addresses; an unusable one counts as not offered. */
 export function readClientAddresses({ address, metadata }: AddressRecord): ClientAddresses {
   const [, host = '', port = ''] = /^\[?(.+?)\]?:(\d+)$/.exec(address) ?? [];
   const { tcp, tls, ws_host: wsHost = host, ws_port: wsPort = '', ws_tls: wsTls = tls } = metadata;
@@ -53,8 +53,8 @@ export function readClientAddresses({ address, metadata }: AddressRecord): Clien
 }
 
 /**
- * Returns what a client of this transport is told; undefined: the gateway does not offer it. The other transport's port
- * stands beside it where that differs in nothing else.
+ * Returns the endpoint for a client of this transport; undefined if the gateway does not offer it. It includes the other
+ * transport's port if host and TLS are the same.
  */
 export function endpointFor(kind: TransportKind, { tcp, ws }: ClientAddresses): GatewayEndpoint | undefined {
   const mine = kind === 'tcp' ? tcp : ws;

@@ -1,4 +1,4 @@
-/** What a client needs of the protocol, browser-safe: frames and their payloads. */
+/** The protocol for clients, browser-safe: frames and their payloads. */
 export { joinAddress } from './client-addresses.ts';
 export * from './frame.ts';
 export * from './json.ts';

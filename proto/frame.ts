@@ -17,7 +17,7 @@ export const KEY_AT = 8;
 export const MIN_FRAME_BYTES = HEADER_BYTES - LENGTH_BYTES;
 export const PROTOCOL_VERSION = 1;
 
-/** What a frame is; the numbers are the wire's. */
+/** Frame types, with their numbers on the wire. */
 export const FrameType = {
   HELLO: 1,
   WELCOME: 2,
@@ -38,7 +38,7 @@ export const FrameType = {
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
-/** Whether frames of a type may be left out at any time: they are in no log and nobody asks for them again. */
+/** Returns whether frames of a type may be dropped at any time: they are not in the log. */
 export function isEphemeral(type: number | undefined): boolean {
   return type === FrameType.TYPING;
 }
@@ -50,12 +50,12 @@ export interface FrameHeader {
   readonly key: bigint;
 }
 
-/** Why a byte stream cannot be read on: the parser is done for after any of these. */
+/** Faults of a byte stream, after which it cannot be parsed further. */
 export type FrameFault = 'FRAME_TOO_LARGE' | 'FRAME_TOO_SHORT';
 
 const NO_PAYLOAD = new Uint8Array(0);
 
-/** Builds a whole frame; `key` is unsigned 64-bit, `ref` unsigned 16-bit. The caller owns the result. */
+/** Encodes a frame; `key` is unsigned 64-bit, `ref` unsigned 16-bit. The caller owns the result. */
 export function encodeFrame(
   type: FrameType,
   ref: number,
@@ -72,7 +72,7 @@ export function encodeFrame(
   return frame;
 }
 
-/** Reads the header of a whole frame. */
+/** Decodes the header of a complete frame. */
 export function decodeHeader(frame: Uint8Array): FrameHeader {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   return {
@@ -83,30 +83,30 @@ export function decodeHeader(frame: Uint8Array): FrameHeader {
   };
 }
 
-/** Returns the type of a whole frame. */
+/** Returns the type of a complete frame. */
 export function frameType(frame: Uint8Array): number {
   return frame[4] as number;
 }
 
-/** Returns the ref of a whole frame. */
+/** Returns the ref of a complete frame. */
 export function frameRef(frame: Uint8Array): number {
   return ((frame[6] as number) << 8) | (frame[7] as number);
 }
 
-/** Returns the payload of a whole frame: a view on the same bytes. */
+/** Returns the payload of a complete frame, a view of the same bytes. */
 export function framePayload(frame: Uint8Array): Uint8Array {
   return frame.subarray(HEADER_BYTES);
 }
 
 /**
- * Cuts a byte stream into frames.
+ * Splits a byte stream into frames.
  *
- * Frames that lie whole inside a chunk are handed out as views on it, without a copy; only a frame that spans
- * chunks is gathered, in a buffer that grows with the bytes that have really come (at most twofold), so a header
- * that announces much costs nothing. One parser serves one connection.
+ * Frames that lie within a chunk are views of it, without a copy. Only a frame that spans chunks is gathered, in a buffer
+ * that grows with the bytes received (at most to twice their size), so a header that announces much costs nothing. One
+ * parser serves one connection.
  */
 export class FrameParser {
-  /** Largest length field that is accepted; may be changed between pushes. */
+  /** Largest accepted length field; may be changed between pushes. */
   maxFrameBytes: number;
   #gathered: Uint8Array<ArrayBuffer> | undefined;
   #size = 0;
@@ -115,21 +115,21 @@ export class FrameParser {
     this.maxFrameBytes = maxFrameBytes;
   }
 
-  /** Bytes of a frame that has begun and not yet ended. */
+  /** Bytes received of an unfinished frame. */
   get pendingBytes(): number {
     return this.#size;
   }
 
-  /** Memory that they hold, bytes. */
+  /** Memory of the unfinished frame, bytes. */
   get heldBytes(): number {
     return this.#gathered?.length ?? 0;
   }
 
   /**
-   * Takes the next chunk and calls `onFrame` for each frame that is complete, in order.
+   * Parses the next chunk and calls `onFrame` for each complete frame, in order.
    *
-   * The frame is valid as long as the caller leaves the chunk's memory alone. When `onFrame` returns false the
-   * rest of the chunk is dropped (the connection is closing). A fault is final: close the connection.
+   * A frame is valid until the caller reuses the chunk's memory. When `onFrame` returns false the rest of the chunk is
+   * dropped (the connection is closing). A fault is final: close the connection.
    */
   push(chunk: Uint8Array, onFrame: (frame: Uint8Array) => boolean | undefined): FrameFault | undefined {
     let offset = 0;
@@ -171,7 +171,7 @@ export class FrameParser {
     return undefined;
   }
 
-  /** Forgets what has come of a frame, and gives its memory back at once. */
+  /** Drops an unfinished frame and frees its memory at once. */
   drop(): void {
     this.#gathered?.buffer.transfer(0);
     this.#gathered = undefined;
@@ -189,7 +189,7 @@ export class FrameParser {
     const held = this.#gathered;
     if (held === undefined || held.length < size) {
       const capacity = Math.max(size, Math.min(target, size * 2));
-      // The smaller buffer is free at once and not with the next collection.
+      // `transfer` frees the smaller buffer at once, not at the next collection.
       this.#gathered = new Uint8Array(held?.buffer.transfer(capacity) ?? new ArrayBuffer(capacity));
     }
     (this.#gathered as Uint8Array).set(bytes, this.#size);

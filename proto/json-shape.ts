@@ -1,16 +1,16 @@
-/** The shapes of the frames' payloads for the JSON form, from the generated table. */
+/** The shapes of the payloads for the JSON form, from the generated table. */
 import * as client from './gen/gochat/client/v1/client.ts';
 import { ENUMS, MESSAGES } from './gen/json-shapes.ts';
 import { FrameType } from './frame.ts';
 
-/** What a field holds; uint64 travels as a decimal string, an enum as the name of its value. */
+/** Type of a field. In JSON a uint64 is a decimal string, an enum the name of its value. */
 export type FieldType = Scalar | Enum | Shape;
 export type Scalar = 'string' | 'bool' | 'uint32' | 'uint64';
 
 export interface Enum {
   readonly kind: 'enum';
   readonly name: string;
-  /** Names of its values, by number. */
+  /** Names of the values, by number. */
   readonly values: readonly string[];
 }
 
@@ -26,11 +26,11 @@ export interface Field {
 export interface Shape {
   readonly kind: 'message';
   readonly fields: readonly Field[];
-  /** Name of the oneof that the fields are the cases of. */
+  /** Name of the oneof whose cases the fields are. */
   readonly oneof: string | undefined;
 }
 
-/** A message that is the payload of a frame. */
+/** The payload of a frame type. */
 export interface Payload {
   readonly shape: Shape;
   encode(message: unknown): Uint8Array;
@@ -52,7 +52,7 @@ const enums: Readonly<Record<string, readonly string[]>> = ENUMS;
 const codecs = client as unknown as Readonly<Record<string, Codec>>;
 const shapes = new Map<string, Shape>();
 
-/** Payloads by frame type: MEMBERS_CHANGED carries MembersChanged. The types that no message is named after have none. */
+/** Payloads by frame type: MEMBERS_CHANGED carries MembersChanged. A type without a message of its name has none. */
 export const PAYLOADS: Readonly<Record<number, Payload>> = Object.fromEntries(
   Object.entries(FrameType).flatMap(([name, type]) => {
     const message = camel(`_${name.toLowerCase()}`);

@@ -1,13 +1,13 @@
-/** The JSON form of a frame: one object with the header's fields and the payload's. Pure; docs/protocol.md has it. */
+/** The JSON form of a frame: one object with the fields of header and payload. Pure; docs/protocol.md specifies it. */
 import { decodeHeader, encodeFrame, framePayload, FrameType } from './frame.ts';
 import { type Field, type FieldType, PAYLOADS, type Shape } from './json-shape.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Why a text is no frame; `ref` and `key` are those of the text as far as they could be read. */
+/** Why a text is not a frame, with its `ref` and `key` as far as they could be read. */
 export interface JsonFault {
   readonly code: 'JSON_INVALID' | 'FRAME_UNKNOWN';
-  /** For people: what is wrong, and where. */
+  /** What is wrong and where, for people. */
   readonly what: string;
   readonly ref: number;
   readonly key: bigint;
@@ -19,13 +19,13 @@ const MAX_U16 = 0xffff;
 const MAX_U32 = 0xffff_ffff;
 const MAX_U64 = 0xffff_ffff_ffff_ffffn;
 const DECIMAL = /^(0|[1-9]\d{0,19})$/;
-/** Longest piece of the sender's text that a fault repeats. */
+/** Most characters of the sender's text that a fault quotes. */
 const MAX_QUOTE = 40;
 
 /**
- * Writes a frame as JSON: `type`, `ref` and `key` where they are not 0, and every field of the payload.
+ * Encodes a frame as JSON: `type`, `ref` and `key` unless 0, and every field of the payload.
  *
- * A frame of an unknown type has its number as `type` and nothing of its payload.
+ * A frame of an unknown type has its number as `type` and no payload.
  *
  * @throws Error when the payload does not parse
  */
@@ -39,7 +39,7 @@ export function frameToJson(frame: Uint8Array): string {
   return JSON.stringify(json);
 }
 
-/** Reads a frame from its JSON form. Fields that it does not know are ignored; those that are missing have their default. */
+/** Decodes a frame from its JSON form. Unknown fields are ignored; missing ones get their default. */
 export function frameFromJson(text: string): Uint8Array | JsonFault {
   let json: unknown;
   try {
@@ -91,7 +91,7 @@ function writeValue(type: FieldType, value: unknown): unknown {
   return json;
 }
 
-/** Reads values and keeps the first fault, so that nothing is thrown per frame. */
+/** Reads values and records the first fault, so that nothing is thrown per frame. */
 class Reader {
   fault: string | undefined;
 
@@ -120,7 +120,7 @@ class Reader {
     return message;
   }
 
-  /** Reads a value; undefined where it is missing or at fault. */
+  /** Returns a value; undefined if it is missing or invalid. */
   read(type: FieldType, value: unknown, path: string): unknown {
     if (value === undefined || value === null) return undefined;
     switch (type) {

@@ -5,7 +5,7 @@
  *     up    OPEN      u8 kind | Open             first record of a stream
  *           ATTACH    u8 kind | Attach           the worker holds this connection
  *           READY     u8 kind                    the snapshot that follows OPEN is complete
- *           DETACH    u8 kind | u32 conn | u8 left   the worker holds it no more; left 1: on purpose, 0: it broke
+ *           DETACH    u8 kind | u32 conn | u8 left   the connection is gone; left 1: on purpose, 0: it broke
  *           LOGIN     u8 kind | Login
  *           FRAME     u8 kind | u32 conn | u32 round | frame   a client's frame, as it came
  *           TRACED    u8 kind | Traced
@@ -14,18 +14,19 @@
  *           LOGIN_RESULT  u8 kind | LoginResult
  *           KICK      u8 kind | Kick
  *           FENCE     u8 kind | n × u32 conn     these connections must resynchronise before they send on
- *           TRACE     u8 kind | Trace            what does the worker know of a message
- *           TOPIC     u8 kind | u24 topic | n × u32 conn   from here on `topic` is these connections; n = 0: it is none
- *           PUBLISH   u8 kind | u24 topic | u32 except | frame   the same bytes to the topic's connections save `except`
+ *           TRACE     u8 kind | Trace            asks for the hops of a message
+ *           TOPIC     u8 kind | u24 topic | n × u32 conn   defines `topic` as these connections; n = 0: undefines it
+ *           PUBLISH   u8 kind | u24 topic | u32 except | frame   the same bytes to the topic's connections but `except`
  *
- * A topic is an abbreviation for the list of a DELIVER, good for one stream and as long as that lasts. It has no members
- * that come and go: where the list is another one, the state node defines the topic anew before it publishes again.
+ * A topic abbreviates the list of a DELIVER within one stream. It is not a membership: when the list changes, the state
+ * node defines the topic anew before it publishes again.
  */
 
 import { readU32, writeU32 } from './bytes.ts';
 
 /**
- * What this tree speaks on the link, as crpc negotiates it while a stream opens; CONTRIBUTING.md says when it changes.
+ * The versions of the link protocol that this release speaks; crpc negotiates them while a stream opens. CONTRIBUTING.md
+ * says when they change.
  *
  * Version 1 is what the development tree spoke before streams announced versions: the same records. A peer of release 0.1.0
  * passes for it, as it announces nothing either, and does not speak it: its LOGIN attaches nothing.
@@ -54,15 +55,15 @@ export type LinkKind = (typeof LinkKind)[keyof typeof LinkKind];
 export const FRAME_RECORD_HEADER_BYTES = 9;
 /** Most connections that one DELIVER record can name. */
 export const MAX_DELIVER_CONNS = 0xffffff;
-/** Topics of a stream have numbers below this. */
+/** Most topics of a stream; topic numbers are below this. */
 export const MAX_TOPICS = 4096;
-/** Most connections that all topics of a stream name together: a worker holds 4 bytes for each. */
+/** Most connections of all topics of a stream together; a worker keeps 4 bytes for each. */
 export const MAX_TOPIC_CONNS = 1_048_576;
 export const PUBLISH_HEAD_BYTES = 8;
-/** The `except` of a PUBLISH that is for all: connections are numbered from 1. */
+/** The `except` of a PUBLISH to all: connections are numbered from 1. */
 export const NO_CONNECTION = 0;
 
-/** Builds a record of a kind byte and a protobuf message. */
+/** Encodes a record of a kind byte and a protobuf message. */
 export function encodeRecord(kind: LinkKind, body: Uint8Array): Uint8Array {
   const record = new Uint8Array(1 + body.length);
   record[0] = kind;
@@ -70,7 +71,7 @@ export function encodeRecord(kind: LinkKind, body: Uint8Array): Uint8Array {
   return record;
 }
 
-/** Builds a DETACH record. @param left the connection ended on purpose, of whichever side */
+/** Encodes a DETACH record. @param left whether either side ended the connection on purpose */
 export function encodeDetach(conn: number, left: boolean): Uint8Array {
   const record = new Uint8Array(6);
   record[0] = LinkKind.DETACH;
@@ -80,16 +81,16 @@ export function encodeDetach(conn: number, left: boolean): Uint8Array {
 }
 
 /**
- * Builds the head of a FRAME record; the frame's bytes follow it in the record.
+ * Encodes the head of a FRAME record; the frame's bytes follow it.
  *
- * @param round how many RESYNCs the connection has answered: what a round brings begins with the oldest message that the
- *   client has no answer for
+ * @param round number of RESYNCs that the connection has answered; the messages of a round begin with the client's oldest
+ *   unacknowledged one
  */
 export function encodeFrameHead(conn: number, round: number): Uint8Array {
   return encodeConns(LinkKind.FRAME, [conn, round]);
 }
 
-/** Builds a record of a kind byte and connection numbers: ATTACHED, FENCE. */
+/** Encodes a record of a kind byte and connection numbers: ATTACHED, FENCE. */
 export function encodeConns(kind: LinkKind, conns: readonly number[]): Uint8Array {
   const record = new Uint8Array(1 + conns.length * 4);
   record[0] = kind;
@@ -98,14 +99,14 @@ export function encodeConns(kind: LinkKind, conns: readonly number[]): Uint8Arra
   return record;
 }
 
-/** Reads the connection numbers of an ATTACHED or FENCE record. */
+/** Decodes the connection numbers of an ATTACHED or FENCE record. */
 export function decodeConns(record: Uint8Array): number[] {
   const conns: number[] = [];
   for (let at = 1; at + 4 <= record.length; at += 4) conns.push(readU32(record, at));
   return conns;
 }
 
-/** Builds the head of a DELIVER record for at most MAX_DELIVER_CONNS connections; the frame's bytes follow it. */
+/** Encodes the head of a DELIVER record for at most MAX_DELIVER_CONNS connections; the frame's bytes follow it. */
 export function encodeDeliverHead(conns: readonly number[]): Uint8Array {
   const head = new Uint8Array(4 + conns.length * 4);
   writeHead(head, LinkKind.DELIVER, conns.length);
@@ -114,24 +115,24 @@ export function encodeDeliverHead(conns: readonly number[]): Uint8Array {
   return head;
 }
 
-/** Returns how many connections a DELIVER record names; the i-th stands at 4 + 4 × i, the frame after the last. */
+/** Returns the number of connections of a DELIVER record; the i-th is at 4 + 4 × i, the frame after the last. */
 export function deliverCount(record: Uint8Array): number {
   return readNumber(record);
 }
 
-/** Builds the head of a TOPIC record; the connections follow it, as they stand in a DELIVER. */
+/** Encodes the head of a TOPIC record; the connections follow it, at the same offset as in a DELIVER. */
 export function encodeTopicHead(topic: number): Uint8Array {
   const head = new Uint8Array(4);
   writeHead(head, LinkKind.TOPIC, topic);
   return head;
 }
 
-/** Returns how many connections a TOPIC record names; the i-th stands at 4 + 4 × i. */
+/** Returns the number of connections of a TOPIC record; the i-th is at 4 + 4 × i. */
 export function topicCount(record: Uint8Array): number {
   return (record.length - 4) >> 2;
 }
 
-/** Builds the head of a PUBLISH record; the frame's bytes follow it. @param except a connection, or NO_CONNECTION */
+/** Encodes the head of a PUBLISH record; the frame's bytes follow it. @param except a connection, or NO_CONNECTION */
 export function encodePublishHead(topic: number, except: number): Uint8Array {
   const head = new Uint8Array(PUBLISH_HEAD_BYTES);
   writeHead(head, LinkKind.PUBLISH, topic);

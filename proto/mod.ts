@@ -1,4 +1,4 @@
-/** Everything that travels: the client's frames, the link's records, and the generated messages. */
+/** The wire formats: the client's frames, the link's records, and the generated messages. */
 export * from './bytes.ts';
 export * from './client-addresses.ts';
 export * from './frame.ts';

@@ -1,4 +1,4 @@
-/** Which errors a route answers with, for the OpenAPI document. */
+/** The error responses of routes, for the OpenAPI document. */
 import { ApiError } from '../schemas.ts';
 
 const KINDS = {
@@ -10,14 +10,14 @@ const KINDS = {
   limited: [429, 'Too many requests'],
 } as const;
 
-/** Every call to state may end in these. */
+/** Errors of every call to state. */
 const ALWAYS = [
   [500, 'Something went wrong inside the server'],
   [503, 'State, its store or its hot state cannot be reached, or is overloaded'],
   [504, 'State did not answer in time'],
 ] as const;
 
-/** Returns the response schemas of these errors and of those that every call to state may end in. */
+/** Returns the response schemas of these errors and of those of every call to state. */
 export function errors(...kinds: readonly (keyof typeof KINDS)[]): Record<number, typeof ApiError> {
   const all = [...kinds.map((kind) => KINDS[kind]), ...ALWAYS];
   return Object.fromEntries(all.map(([status, description]) => [status, ApiError.describe(description)]));

@@ -1,4 +1,4 @@
-/** What the supervisor and its workers tell each other; all of it can be cloned between threads. */
+/** Messages between the supervisor and its workers; all can be cloned between threads. */
 import type { LogLevel } from '../../common/mod.ts';
 import type { TlsOptions } from '../../crpc/mod.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
@@ -7,7 +7,7 @@ import type { GatewayLimits } from '../limits.ts';
 import type { StateNode } from '../route/state-link.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
-/** What a worker is started with. */
+/** Start options of a worker. */
 export interface WorkerData {
   readonly gateway: number;
   readonly gatewayName: string;
@@ -18,14 +18,14 @@ export interface WorkerData {
   readonly limits: GatewayLimits;
   readonly requireTicket: boolean;
   readonly clusterToken: string | undefined;
-  /** To state; PEM as text, as a Buffer would not stay one between threads. */
+  /** To state; PEM as text, because a Buffer does not survive cloning. */
   readonly tls?: TlsOptions | undefined;
   /** To clients. */
   readonly clientTls: TlsMaterial | undefined;
   readonly logLevel: LogLevel;
 }
 
-/** 0 asks for a free one. */
+/** A port number; 0 takes a free one. */
 export type Port = number | 'off';
 
 /** Ports of a worker. */
@@ -43,19 +43,19 @@ export type ToWorker =
   | { readonly kind: 'drain'; readonly deadlineMs: number; readonly redirects: readonly AlternateGateway[] }
   /** The worker's share, as in WorkerData. */
   | { readonly kind: 'limits'; readonly limits: GatewayLimits }
-  /** Accept clients; told once the worker is ready. */
+  /** Accept clients; sent once the worker is ready. */
   | ({ readonly kind: 'listen' } & Ports)
-  /** Accept none until told to listen again: the process has no descriptors left. */
+  /** Stop accepting until `listen`: the process has no descriptors left. */
   | { readonly kind: 'pause' }
   | { readonly kind: 'stop' };
 
 export type FromWorker =
-  /** It can serve clients, or has waited long enough for that. */
+  /** The worker can serve clients, or its start deadline has passed. */
   | { readonly kind: 'ready' }
   | ({ readonly kind: 'listening' } & Ports)
   | { readonly kind: 'refused'; readonly on: keyof Ports; readonly reason: string }
   | { readonly kind: 'stats'; readonly stats: WorkerStats }
   | { readonly kind: 'drained' }
   | { readonly kind: 'stopped' }
-  /** An unexpected error: the worker has closed its connections and is to be replaced. */
+  /** An unexpected error: the worker has closed its connections and must be replaced. */
   | { readonly kind: 'failed'; readonly error: Error };

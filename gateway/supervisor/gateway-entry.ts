@@ -1,4 +1,4 @@
-/** A gateway's entry in the registry: what clients, ipconf and the other gateways know of it. */
+/** A gateway's entry in the registry, read by ipconf and the other gateways. */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../common/mod.ts';
 import type { Registration, Registry } from '../../crpc/mod.ts';
@@ -11,7 +11,7 @@ const GATEWAY_SERVICE = 'gateway';
 
 export interface GatewayEntryOptions {
   readonly name: string;
-  /** Address that the gateway listens on. */
+  /** Listening address of the gateway. */
   readonly host: string;
   /** How clients reach its ports. */
   readonly advertise: Readonly<Record<'tcp' | 'ws', Advertised>>;
@@ -24,19 +24,19 @@ export interface GatewayEntryOptions {
   readonly logger: Logger;
 }
 
-/** What is known only once the gateway runs. */
+/** Facts that are known only once the gateway runs. */
 export interface RunningGateway {
   readonly ports: Ports;
   /** Number leased from the registry. */
   readonly number: number;
-  /** It ends TLS itself. */
+  /** Whether it terminates TLS itself. */
   readonly tls: boolean;
   readonly load: Readonly<Record<string, number>>;
 }
 
 export class GatewayEntry {
   readonly #options: GatewayEntryOptions;
-  /** Of two gateways at one address the younger one lives. */
+  /** Of two gateways at one address the younger one wins. */
   readonly #epoch = Date.now();
   #address = '';
   #registration: Registration | undefined;
@@ -45,7 +45,7 @@ export class GatewayEntry {
     this.#options = options;
   }
 
-  /** Enters the gateway; clients come from now on. */
+  /** Registers the gateway; clients come from now on. */
   async register({ ports, number, tls, load }: RunningGateway): Promise<Registration> {
     const { registry, name, zone, version, weight, metadata } = this.#options;
     const entry = writeClientAddresses(this.#addresses(ports, tls));
@@ -74,17 +74,17 @@ export class GatewayEntry {
     try {
       await registration?.deregister();
     } catch (error) {
-      // Its lease runs out by itself.
+      // Its lease expires by itself.
       this.#options.logger.warn({ err: error }, 'the gateway could not take itself out of the registry');
     }
   }
 
-  /** The gateway itself as a place to go to: its other workers. */
+  /** Returns this gateway as a redirect to its other workers. */
   here(ports: Ports, tls: boolean): AlternateGateway {
     return { ...this.#addresses(ports, tls), share: 1 };
   }
 
-  /** The gateways that clients may go to; none where the registry does not answer. */
+  /** Returns the redirects for this gateway's clients; empty if the registry does not answer. */
   async redirects(): Promise<AlternateGateway[]> {
     const { registry, zone, logger } = this.#options;
     try {

@@ -1,15 +1,16 @@
-/** The number that the registry leases to a gateway: no other live one has it. */
+/** The gateway's leased number: no other live gateway has it. */
 import type { Logger } from '../../common/mod.ts';
 import type { LeasedId, Registry } from '../../crpc/mod.ts';
 import { MAX_GATEWAY } from '../limits.ts';
 
 const LEASE = 'gateway';
-/** How often a new number is tried for when the lease of the old one is lost. */
+/** Interval of attempts to lease a new number after the old one was lost. */
 const RETRY_INTERVAL_MS = 1000;
 
 /**
- * Holds a number, and takes another one when it is lost, which is when etcd could not be reached for as long as the
- * registry reserves it (an hour). Until then connections live on under the ids that they have, and nobody new is let in.
+ * Holds a number and leases another one when it is lost, that is after etcd was unreachable for as long as the registry
+ * reserves a number (an hour). Until there is a new one, existing connections live on under their ids and no new ones are
+ * accepted.
  */
 export class GatewayNumber {
   readonly #registry: Registry;
@@ -19,19 +20,19 @@ export class GatewayNumber {
   #timer: NodeJS.Timeout | undefined;
   #released = false;
 
-  /** @param onChange Another process may hold the number before by now; undefined: there is none yet in its place. */
+  /** @param onChange called when another process may hold the number; undefined: there is no new one yet */
   constructor(registry: Registry, logger: Logger, onChange: (held: number | undefined) => void) {
     this.#registry = registry;
     this.#logger = logger;
     this.#onChange = onChange;
   }
 
-  /** The number, or the last one while there is none. */
+  /** The number; the last one while there is none. */
   get value(): number {
     return this.#leased?.value ?? 0;
   }
 
-  /** The number as long as no other process can hold it. */
+  /** The number while no other process can hold it. */
   get held(): number | undefined {
     return this.#leased?.isHeld === true ? this.#leased.value : undefined;
   }

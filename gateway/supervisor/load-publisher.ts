@@ -1,18 +1,18 @@
-/** Publishes a gateway's load: every second, and at once when it changes sharply or is ready no more, or again. */
+/** Publisher of a gateway's load: every second, and at once when the load or the readiness changes sharply. */
 import type { Logger } from '../../common/mod.ts';
 import type { Registration } from '../../crpc/mod.ts';
 import { LoadReport } from './load-report.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
-/** What ipconf takes for granted: its ages and half-lives are multiples of it. ms. */
+/** Interval of reports. ipconf's ages and half-lives are multiples of it. ms. */
 const INTERVAL_MS = 1000;
-/** Least time between two reports: a gateway writes no more than four records a second, and one when it drains. ms. */
+/** Least time between two reports: at most four a second, plus one when it drains. ms. */
 export const MIN_INTERVAL_MS = 250;
-/** A change of fewer connections is no news, whatever its share is. Connections. */
+/** Least change in connections that counts as sharp. */
 export const SHARP_CONNECTIONS = 64;
-/** Change of the connections since the last report that is sharp, as a share of those held then. */
+/** Least change in connections that counts as sharp, as a share of those at the last report. */
 export const SHARP_SHARE = 0.1;
-/** Change of the event-loop delay that is sharp: people begin to notice. ms. */
+/** Least change of the event-loop delay that counts as sharp: people begin to notice it. ms. */
 export const SHARP_DELAY_MS = 50;
 
 export interface LoadPublisherOptions {
@@ -24,7 +24,7 @@ export interface LoadPublisherOptions {
   readonly report?: LoadReport;
 }
 
-/** One write at a time; what changes meanwhile is in the next one, so nothing queues up. */
+/** Writes one report at a time. Changes during a write go into the next one, so nothing queues up. */
 export class LoadPublisher {
   readonly #options: LoadPublisherOptions;
   readonly #report: LoadReport;
@@ -41,7 +41,7 @@ export class LoadPublisher {
     this.#report = options.report ?? new LoadReport();
   }
 
-  /** Returns the figures as of now. */
+  /** Returns the current figures. */
   next(): Record<string, number> {
     const { workers, maxConnections, maxBytesOutPerS, isReady } = this.#options;
     this.#last = this.#report.next(
@@ -57,14 +57,14 @@ export class LoadPublisher {
     this.#plan(INTERVAL_MS);
   }
 
-  /** A worker has counted: tells the registry before its time if that is news. */
+  /** Handles a worker's stats: reports early if they have changed sharply. */
   onStats(): void {
     if (this.#registration === undefined || this.#isSoon || !this.#isSharp()) return;
     this.#isSoon = true;
     this.#plan(Math.max(0, this.#lastMs + MIN_INTERVAL_MS - performance.now()));
   }
 
-  /** Says that the gateway takes no more clients; it goes on reporting until `stop`. */
+  /** Reports that the gateway is draining; reports go on until `stop`. */
   async drain(): Promise<void> {
     this.#draining = true;
     await this.#writing;
@@ -76,7 +76,7 @@ export class LoadPublisher {
     this.#registration = undefined;
   }
 
-  /** One timer for all, so that reports are never closer than they may be. */
+  /** Schedules the next report. One timer for all, so that reports keep their least distance. */
   #plan(waitMs: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {

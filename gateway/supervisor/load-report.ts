@@ -1,14 +1,14 @@
-/** What a gateway says of its load in the registry, from the counters of its workers. */
+/** A gateway's load report for the registry, made from its workers' counters. */
 import { availableParallelism, totalmem } from 'node:os';
 import type { WorkerStats } from './worker-stats.ts';
 
-/** What the process uses of the machine. */
+/** Resource usage of the process. */
 export interface Usage {
   /** CPU time of all threads so far, ms. */
   readonly cpuMs: number;
   readonly cores: number;
   readonly memoryBytes: number;
-  /** What it may use: the container's limit, or else the machine's memory. */
+  /** Memory limit: the container's, or else the machine's memory. */
   readonly maxMemoryBytes: number;
 }
 
@@ -22,17 +22,17 @@ function readUsage(): Usage {
   };
 }
 
-/** What the supervisor knows beside the counters of the workers. */
+/** Inputs of a report besides the workers' counters. */
 export interface GatewayCondition {
   readonly maxConnections: number;
-  /** What its network carries, bytes/s; undefined: not known, so that what it sends does not count. */
+  /** Network capacity, bytes/s; undefined: unknown, so bytes sent are not counted. */
   readonly maxBytesOutPerS?: number | undefined;
   readonly draining: boolean;
-  /** It lets clients in. */
+  /** Whether it accepts clients. */
   readonly ready: boolean;
 }
 
-/** Makes one report after the other; rates are those since the report before. */
+/** Makes reports; rates are since the previous report. */
 export class LoadReport {
   readonly #now: () => number;
   readonly #usage: () => Usage;
@@ -51,7 +51,7 @@ export class LoadReport {
     this.#beforeMs = now();
   }
 
-  /** Returns the figures that ipconf reads. */
+  /** Returns the figures for ipconf. */
   next(workers: readonly WorkerStats[], condition: GatewayCondition): Record<string, number> {
     const { maxConnections, maxBytesOutPerS, draining, ready } = condition;
     const sum = (read: (stats: WorkerStats) => number): number =>
@@ -61,7 +61,7 @@ export class LoadReport {
     const bytesOut = sum((stats) => stats.bytesOut);
     const nowMs = this.#now();
     const seconds = Math.max(0.001, (nowMs - this.#beforeMs) / 1000);
-    // A worker that was replaced counts from 0 again.
+    // A replaced worker counts from 0 again.
     const rate = (value: number, before: number): number => Math.round(Math.max(0, value - before) / seconds);
     const { cpuMs, cores, memoryBytes, maxMemoryBytes } = this.#usage();
     const load = {

@@ -1,4 +1,4 @@
-/** What a gateway learns from the registry for its workers: state nodes, signing keys, ticket keys. */
+/** Watches of the registry for a gateway's workers: state nodes, signing keys, ticket keys. */
 import type { Registry, Snapshot, Unwatch } from '../../crpc/mod.ts';
 import { DEFAULT_MAX_TEXT_BYTES, MAX_TEXT_BYTES_KEY } from '../../proto/mod.ts';
 import type { ToWorker } from './control.ts';
@@ -11,9 +11,9 @@ const KEYS = 'jwks';
 
 export interface RegistryFeedOptions {
   readonly registry: Registry;
-  /** Follows the ipconf nodes' keys as well. */
+  /** Whether to watch the ipconf nodes' keys as well. */
   readonly tickets: boolean;
-  /** Something has changed. */
+  /** Called with each change. */
   readonly tell: (message: ToWorker) => void;
 }
 
@@ -28,12 +28,12 @@ export class RegistryFeed {
     this.#options = options;
   }
 
-  /** Signing keys are published. */
+  /** Whether signing keys are known. */
   get hasKeys(): boolean {
     return this.#keys !== undefined;
   }
 
-  /** All that is known, for a worker that has just started. */
+  /** The current state, for a worker that has just started. */
   get messages(): ToWorker[] {
     const messages: ToWorker[] = [{ kind: 'nodes', nodes: this.#nodes }];
     if (this.#keys !== undefined) messages.unshift({ kind: 'keys', jwks: this.#keys });
@@ -65,7 +65,7 @@ export class RegistryFeed {
       address,
       maxTextBytes: Number(metadata[MAX_TEXT_BYTES_KEY] ?? DEFAULT_MAX_TEXT_BYTES),
     }));
-    // Load figures change all the time and do not matter here.
+    // Load figures change all the time and are of no interest here.
     if (this.#nodes.length === known.size && this.#nodes.every(({ id }) => known.has(id))) return;
     this.#options.tell({ kind: 'nodes', nodes: this.#nodes });
   };

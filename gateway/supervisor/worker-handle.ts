@@ -6,14 +6,14 @@ import type { AlternateGateway } from '../connections/redirect.ts';
 import type { GatewayLimits } from '../limits.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
-/** A worker that does not say in this time that it has stopped is cut. */
+/** A worker that has not stopped by itself within this time is terminated. */
 const STOP_TIMEOUT_MS = 1500;
 
-/** Why a worker cannot listen. */
+/** The failure of a worker to listen. */
 export class ListenFailure extends Error {
   override readonly name = 'ListenFailure';
   readonly on: keyof Ports;
-  /** Code of the system's error, as EADDRINUSE. */
+  /** Code of the system's error, such as EADDRINUSE. */
   readonly reason: string;
 
   constructor(on: keyof Ports, reason: string) {
@@ -24,42 +24,42 @@ export class ListenFailure extends Error {
 }
 
 export interface WorkerHandleOptions {
-  /** The module that the thread runs. */
+  /** Entry module of the thread. */
   readonly entry: URL;
   readonly data: WorkerData;
   readonly logger: Logger;
-  /** What a worker that has just started is told. */
+  /** Returns the messages for a worker that has just started. */
   readonly greeting: () => readonly ToWorker[];
   readonly onStats: (handle: WorkerHandle, stats: WorkerStats) => void;
-  /** The worker has ended by itself; another one takes its place. */
+  /** The worker has ended by itself and is being replaced. */
   readonly onReplace: (handle: WorkerHandle) => void;
   readonly backoff?: Backoff;
 }
 
 /**
- * Runs one worker at a time; once it has listened it is replaced whenever it ends by itself.
+ * Runs one worker at a time. Once it has listened, it is replaced whenever it ends by itself.
  *
- * A worker listens only when it can serve: a port that several share takes clients for each that listens, and one that
- * has not reached state yet would send its share of them away.
+ * A worker listens only when it can serve: a shared port gives clients to each worker that listens, and one that has not
+ * reached state yet would refuse its share of them.
  */
 export class WorkerHandle {
   readonly #options: WorkerHandleOptions;
   readonly #backoff: Backoff;
   #data: WorkerData;
   #worker: Worker | undefined;
-  /** It can serve clients, or has waited long enough. */
+  /** Whether it can serve clients, or its start deadline has passed. */
   #isReady = false;
-  /** Where it is to listen; undefined: nowhere for now. */
+  /** Ports to listen on; undefined while paused. */
   #ports: Ports | undefined;
   #listening = false;
-  /** Its first start has succeeded. */
+  /** Whether its first start has succeeded. */
   #hasListened = false;
   #stats = newWorkerStats();
-  /** To take the place of a worker that has ended, or to listen again. */
+  /** Timer of the next restart or attempt to listen. */
   #timer: NodeJS.Timeout | undefined;
   readonly #started = Promise.withResolvers<void>();
   readonly #listened = Promise.withResolvers<Ports>();
-  /** Of the worker that runs now. */
+  /** Drain of the running worker. */
   #drained = Promise.withResolvers<void>();
   #stopped = Promise.withResolvers<void>();
   #stopping = false;
@@ -68,7 +68,7 @@ export class WorkerHandle {
     this.#options = options;
     this.#data = options.data;
     this.#backoff = options.backoff ?? new Backoff({ baseMs: 100, maxMs: 5000 });
-    // Nobody may be waiting for the one or the other.
+    // A rejection must not be unhandled if nothing waits for it.
     for (const { promise } of [this.#started, this.#listened]) promise.catch(() => undefined);
   }
 
@@ -80,22 +80,22 @@ export class WorkerHandle {
     return this.#listening;
   }
 
-  /** What the worker that runs now has counted. */
+  /** Stats of the running worker. */
   get stats(): WorkerStats {
     return this.#stats;
   }
 
-  /** Starts the thread; resolves when it is ready to listen. Rejects with the error that ended it before. */
+  /** Starts the thread; resolves when it is ready to listen. Rejects with the error that ended it before that. */
   start(): Promise<void> {
     this.#spawn();
     return this.#started.promise;
   }
 
   /**
-   * Has this worker, and whoever takes its place, accept clients as soon as it can serve them.
+   * Makes this worker and its replacements accept clients as soon as they can serve them.
    *
-   * Resolves with the ports when it does so for the first time. Rejects with ListenFailure when its first attempt
-   * fails, or with the error that ended it before. A worker that cannot listen keeps its clients and tries again.
+   * Resolves with the ports when it first does. Rejects with ListenFailure if its first attempt fails, or with the error
+   * that ended it before. A worker that later cannot listen keeps its clients and tries again.
    */
   listen(ports: Ports): Promise<Ports> {
     this.#ports = ports;
@@ -103,14 +103,14 @@ export class WorkerHandle {
     return this.#listened.promise;
   }
 
-  /** Has it accept no clients until `listen`. */
+  /** Stops accepting until `listen`. */
   pause(): void {
     this.#ports = undefined;
     this.#listening = false;
     this.post({ kind: 'pause' });
   }
 
-  /** Gives this worker, and whoever takes its place, other limits. */
+  /** Sets the limits of this worker and its replacements. */
   setLimits(limits: GatewayLimits): void {
     this.#data = { ...this.#data, limits };
     this.post({ kind: 'limits', limits });
@@ -120,9 +120,9 @@ export class WorkerHandle {
     this.#worker?.postMessage(message, []);
   }
 
-  /** Resolves when the worker's connections have ended, or the worker itself has. */
+  /** Drains the worker; resolves when its connections or the worker itself have ended. */
   drain(deadlineMs: number, redirects: readonly AlternateGateway[]): Promise<void> {
-    // From now on it is not replaced.
+    // It is not replaced from now on.
     this.#stopping = true;
     clearTimeout(this.#timer);
     if (this.#worker === undefined) return Promise.resolve();
@@ -178,7 +178,7 @@ export class WorkerHandle {
         this.#backoff.reset();
         this.#listened.resolve({ port, wsPort });
         this.#listening = this.#ports !== undefined;
-        // Whoever takes its place listens where it did. If it was paused meanwhile, that came too early.
+        // A replacement listens on the same ports, unless the worker was paused meanwhile.
         if (this.#listening) this.#ports = { port, wsPort };
         else this.post({ kind: 'pause' });
         break;
@@ -208,7 +208,7 @@ export class WorkerHandle {
     }
   }
 
-  /** It has failed; that matters only until it has listened. */
+  /** Fails the start; no effect after it has listened. */
   #reject(error: Error): void {
     this.#started.reject(error);
     this.#listened.reject(error);

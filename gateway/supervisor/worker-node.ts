@@ -1,4 +1,4 @@
-/** One worker's part of the gateway: sockets on one side, state nodes on the other. It needs no thread of its own. */
+/** One worker of the gateway: client sockets on one side, state nodes on the other. It also runs without its own thread. */
 import {
   type CodeWithDetails,
   type ErrorCode,
@@ -41,14 +41,14 @@ export interface WorkerNodeOptions {
   /** This worker's share; see shareOf. */
   readonly limits: GatewayLimits;
   readonly open: OpenLink;
-  /** undefined: clients connect without TLS. */
+  /** undefined: no TLS. */
   readonly clientTls?: TlsMaterial | undefined;
   readonly logger: Logger;
-  /** Writes to many sockets in one call. @default one by one */
+  /** Native write to many sockets. @default one by one */
   readonly writeMany?: WriteMany | undefined;
-  /** Lets in only clients that ipconf has sent here. @default false */
+  /** Whether clients need a ticket of ipconf. @default false */
   readonly requireTicket?: boolean;
-  /** The set of state nodes that take frames has changed. */
+  /** The set of ready state nodes has changed. */
   readonly onRouteChange?: () => void;
 }
 
@@ -72,13 +72,13 @@ export class WorkerNode {
   readonly #inbound: Inbound;
   readonly #connections: Connections;
   readonly #listeners: Listeners;
-  /** Not read while a state node is congested. */
+  /** Connections that are not read because a state node is congested. */
   #heldBack = new Set<Connection>();
 
   constructor(options: WorkerNodeOptions) {
     this.#options = options;
     const { gateway, gatewayName, worker, open } = options;
-    // One object for all parts, so that they see what is reloaded.
+    // One object for all parts, so that they see reloaded limits.
     const limits = { ...options.limits };
     this.#limits = limits;
     this.#tickets = options.requireTicket ? new TicketCheck(gatewayName) : undefined;
@@ -108,7 +108,7 @@ export class WorkerNode {
       evict: (connection) => {
         this.#admission.count('partial_bytes');
         this.#connections.close(connection, 'OVERLOADED');
-        // Behind CLOSE, which leaves with this tick: what it still sends is not waited for.
+        // After CLOSE, which leaves in this tick, nothing from the client is awaited.
         setImmediate(() => connection.transport.destroy(connection));
       },
     });
@@ -119,7 +119,7 @@ export class WorkerNode {
       isCongested: () => this.#uplink.congested,
       onHeld: (connection) => {
         this.#admission.count('account_rate');
-        // What is sent before WELCOME is bounded, and does not wait.
+        // Before WELCOME a client may send only little, so it is not paused.
         if (connection.phase === Phase.LIVE) connection.transport.pause(connection);
       },
       onFrame: (connection, frame, bytes) => this.#inbound.onTurn(connection, frame, bytes),
@@ -167,12 +167,12 @@ export class WorkerNode {
     this.#deadlines.start();
   }
 
-  /** Sockets that are not closed. */
+  /** Number of open sockets. */
   get size(): number {
     return this.#table.size;
   }
 
-  /** Whether a client that comes can be served: keys are known, and a state node takes frames. */
+  /** Whether new clients can be served: keys are known and a state node is ready. */
   get canServe(): boolean {
     return this.#authenticator.ready && this.#uplink.readyLinks > 0;
   }
@@ -182,7 +182,7 @@ export class WorkerNode {
     return this.#listeners.listen(kind, options);
   }
 
-  /** Takes another certificate for handshakes to come. */
+  /** Uses another certificate for new handshakes. */
   setTls(material: TlsMaterial): void {
     this.#listeners.setTls(material);
   }
@@ -192,7 +192,7 @@ export class WorkerNode {
     this.#listeners.close();
   }
 
-  /** Takes over limits of a reloaded configuration; they hold for what comes from now on. */
+  /** Applies the limits of a reloaded configuration to new clients and frames. */
   setLimits(limits: GatewayLimits): void {
     Object.assign(this.#limits, limits);
     this.#listeners.onLimits();
@@ -203,23 +203,23 @@ export class WorkerNode {
     this.#uplink.setNodes(nodes);
   }
 
-  /** Takes another gateway number, because the one before is lost; undefined: there is none, and no one can log in. */
+  /** Sets another gateway number after the old one was lost; undefined: there is none, and logins are refused. */
   setGateway(gateway: number | undefined): void {
     this.#uplink.setGateway(gateway);
   }
 
-  /** Takes the public keys that the registry publishes. */
+  /** Sets the public signing keys from the registry. */
   setKeys(jwks: string): void {
     this.#setKeys(jwks, 'signing', (keys) => this.#authenticator.setKeys(keys));
   }
 
-  /** Stops accepting and tells every client to leave, and where to, spread over the first half of the deadline. */
+  /** Stops accepting and closes all connections with a redirect, spread over the first half of the deadline. */
   drain(deadlineMs: number, redirects: readonly AlternateGateway[] = []): Promise<void> {
     this.#listeners.close();
     return this.#connections.drain(deadlineMs, redirects);
   }
 
-  /** Tells every client the code, gives the sockets a moment to end, and cuts what is left. */
+  /** Sends CLOSE to all clients, gives the sockets a moment to end, and destroys the rest. */
   async stop(code: PlainErrorCode = 'SERVER_DRAINING'): Promise<void> {
     this.#listeners.close();
     const ended = this.#connections.stop(code);
@@ -231,12 +231,12 @@ export class WorkerNode {
     this.#deadlines.stop();
   }
 
-  /** Takes the public keys of the ipconf nodes. */
+  /** Sets the public keys of the ipconf nodes. */
   setTicketKeys(jwks: string): void {
     this.#setKeys(jwks, 'ticket', (keys) => this.#tickets?.setKeys(keys));
   }
 
-  /** Reads a connection again, unless there is another reason not to. */
+  /** Resumes reading a connection, unless there is another reason to pause it. */
   #resume(connection: Connection): void {
     if (connection.slowSince === 0 && connection.held === undefined) connection.transport.resume(connection);
   }
@@ -351,7 +351,7 @@ export class WorkerNode {
   }
 }
 
-/** Returns why state ends a connection: only an operator's order has a reason of its own. */
+/** Returns the code and details of a KICK; only an operator's kick carries a reason. */
 function kickOf(code: ErrorCode, reason: string): CodeWithDetails {
   if (isPlainErrorCode(code)) return { code };
   return code === 'KICKED' ? { code, details: { reason } } : { code: 'INTERNAL' };

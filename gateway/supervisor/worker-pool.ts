@@ -1,4 +1,4 @@
-/** The workers of a gateway as a whole: how many there are, what all of them are told, and how they end. */
+/** The pool of a gateway's workers: their number, their common messages and their end. */
 import { availableParallelism } from 'node:os';
 import { GochatError, listenError, type Logger } from '../../common/mod.ts';
 import type { Ports, ToWorker, WorkerData } from './control.ts';
@@ -8,34 +8,34 @@ import { canReusePort } from '../accept/listen-check.ts';
 import { ListenFailure, WorkerHandle } from './worker-handle.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
-/** What differs from worker to worker, or is the pool's own matter. */
+/** Start options that the pool sets for each worker. */
 type OwnData = 'worker' | 'host' | 'reusePort' | 'limits';
 
 export interface WorkerPoolOptions {
-  /** The module that each thread runs. */
+  /** Entry module of the threads. */
   readonly entry: URL;
   readonly host: string;
-  /** The command line's flags for the ports, for errors. */
+  /** Command-line flags of the ports, for errors. */
   readonly flags: Readonly<Record<keyof Ports, string>>;
   readonly logger: Logger;
-  /** What a worker is started with now, its own part left out. */
+  /** Returns the current start options, without those that the pool sets. */
   readonly data: () => Omit<WorkerData, OwnData>;
-  /** What a worker that has just started is told. */
+  /** Returns the messages for a worker that has just started. */
   readonly greeting: () => readonly ToWorker[];
   readonly onStats: (handle: WorkerHandle, stats: WorkerStats) => void;
-  /** A worker has ended by itself; another one takes its place. */
+  /** A worker has ended by itself and is being replaced. */
   readonly onReplace: (handle: WorkerHandle) => void;
-  /** A worker that was one too many has ended. */
+  /** A surplus worker has ended. */
   readonly onRetired: (handle: WorkerHandle) => void;
 }
 
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   #workers: WorkerHandle[] = [];
-  /** Those that are one too many, until their clients have gone. */
+  /** Surplus workers, until their clients have gone. */
   readonly #leaving = new Set<WorkerHandle>();
   #canShare = false;
-  /** They accept clients. */
+  /** Whether the workers accept clients. */
   #isAccepting = true;
   #ports: Ports | undefined;
 
@@ -43,26 +43,26 @@ export class WorkerPool {
     this.#options = options;
   }
 
-  /** Those that take clients. */
+  /** The workers that take clients. */
   get workers(): readonly WorkerHandle[] {
     return this.#workers;
   }
 
-  /** Those as well that leave. */
+  /** All workers, with those that are leaving. */
   get all(): readonly WorkerHandle[] {
     return [...this.#workers, ...this.#leaving];
   }
 
-  /** Where they listen, once started. */
+  /** The ports, once started. */
   get ports(): Ports | undefined {
     return this.#ports;
   }
 
   /**
-   * Starts so many workers.
+   * Starts the workers.
    *
-   * @param configured 0: one a core
-   * @param limits of the gateway; each worker gets its share
+   * @param configured number of workers; 0: one per core
+   * @param limits limits of the gateway; each worker gets its share
    * @throws GochatError PORT_IN_USE, LISTEN_FAILED
    */
   async start(configured: number, ports: Ports, limits: GatewayLimits): Promise<void> {
@@ -71,7 +71,7 @@ export class WorkerPool {
     const share = shareOf(limits, count);
     const workers = Array.from({ length: count }, (_, index) => this.#add(index, share));
     await Promise.all(workers.map((worker) => this.#reasoned(worker.start(), ports)));
-    // The first one picks the ports where they are free to choose; the others join it.
+    // The first one chooses the ports if they are 0; the others share them.
     const [first, ...others] = workers as [WorkerHandle, ...WorkerHandle[]];
     const taken = await this.#reasoned(first.listen(ports), ports);
     this.#ports = taken;
@@ -79,10 +79,9 @@ export class WorkerPool {
   }
 
   /**
-   * Has so many workers from now on, with other limits. Clients of a worker that is one too many are told to connect
-   * again, and find the others.
+   * Changes the number of workers and the limits. Clients of a surplus worker are told to reconnect, and reach the others.
    *
-   * @param here the gateway itself, as clients reach it
+   * @param here this gateway, as clients reach it
    */
   async resize(configured: number, limits: GatewayLimits, here: AlternateGateway): Promise<void> {
     const count = this.#countOf(configured);
@@ -92,7 +91,7 @@ export class WorkerPool {
     while (this.#workers.length < count) await this.#join(share);
   }
 
-  /** Has all workers accept no clients until `resume`. */
+  /** Stops accepting in all workers until `resume`. */
   pause(): void {
     this.#isAccepting = false;
     for (const worker of this.#workers) worker.pause();
@@ -103,12 +102,12 @@ export class WorkerPool {
     for (const worker of this.#workers) void worker.listen(this.#ports as Ports);
   }
 
-  /** Tells all workers, those that leave included. */
+  /** Posts a message to all workers, with those that are leaving. */
   post(message: ToWorker): void {
     for (const worker of this.all) worker.post(message);
   }
 
-  /** Resolves when the connections of all workers have ended, at the deadline at the latest. */
+  /** Drains all workers; resolves when their connections have ended, or at the deadline. */
   async drain(deadlineMs: number, redirects: readonly AlternateGateway[]): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.drain(deadlineMs, redirects)));
   }
@@ -127,7 +126,7 @@ export class WorkerPool {
     return 1;
   }
 
-  /** The least number that no worker has, be it one that is leaving. */
+  /** Returns the least index that no worker has, leaving ones included. */
   #freeIndex(): number {
     const taken = new Set(this.all.map(({ index }) => index));
     let index = 0;
@@ -135,7 +134,7 @@ export class WorkerPool {
     return index;
   }
 
-  /** Sends the clients of a worker to the others, and ends it. */
+  /** Moves the clients of a worker to the others and stops it. */
   async #retire(worker: WorkerHandle, here: AlternateGateway): Promise<void> {
     this.#leaving.add(worker);
     await worker.drain(RESIZE_DRAIN_MS, [here]);
@@ -152,7 +151,7 @@ export class WorkerPool {
     return handle;
   }
 
-  /** Starts one more beside those that run. */
+  /** Starts one more worker. */
   async #join(limits: GatewayLimits): Promise<void> {
     const ports = this.#ports as Ports;
     const worker = this.#add(this.#freeIndex(), limits);
@@ -166,7 +165,7 @@ export class WorkerPool {
     }
   }
 
-  /** Says why a worker could not start or listen. */
+  /** Turns a failure to start or listen into a GochatError. */
   async #reasoned<T>(work: Promise<T>, ports: Ports): Promise<T> {
     try {
       return await work;

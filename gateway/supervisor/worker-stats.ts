@@ -1,15 +1,15 @@
-/** What a worker counts: posted to the supervisor once a second, which turns it into metrics and load. */
+/** A worker's counters. They are posted every second to the supervisor, which turns them into metrics and load. */
 import type { ErrorCode } from '../../common/mod.ts';
 
-/** Label of a connection that ended without a CLOSE of either side. */
+/** Label of a connection that ended without a CLOSE from either side. */
 export const PEER_GONE = 'PEER_GONE';
-/** Label of a connection that broke: reset, unreachable. */
+/** Label of a connection that was reset or became unreachable. */
 export const PEER_RESET = 'PEER_RESET';
 /** Label of a TLS handshake that failed or took too long. */
 export const TLS_FAILED = 'TLS_FAILED';
 export type DisconnectCode = ErrorCode | typeof PEER_GONE | typeof PEER_RESET | typeof TLS_FAILED;
 
-/** Which limit a client has met. */
+/** The limit that a client has exceeded. */
 export type Refusal =
   | 'address_connections'
   | 'address_connects'
@@ -17,7 +17,7 @@ export type Refusal =
   | 'account_rate'
   | 'partial_bytes';
 
-/** Counters grow from the worker's start; the gauges are as of now. */
+/** Counters start at 0 with the worker; gauges are current values. */
 export interface WorkerStats {
   accepts: number;
   acceptErrors: number;

@@ -15,7 +15,7 @@ import { SETTLE_MS } from '../limits.ts';
 import { WorkerNode } from './worker-node.ts';
 
 const STATS_INTERVAL_MS = 1000;
-/** How soon a sharp change is told, and what is one; the supervisor decides what is news for others. */
+/** Interval of the check for a sharp change; the supervisor decides whether to publish it. */
 const CHANGE_INTERVAL_MS = 100;
 const CHANGED_CONNECTIONS = 16;
 const DELAY_RESOLUTION_MS = 20;
@@ -58,13 +58,13 @@ answerPingsOfClosingSessions(logger);
 const delays = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
 delays.enable();
 const reporting = setInterval(() => {
-  // The samples are the distances of a timer's ticks; idle, that is its interval.
+  // Samples are the distances between a timer's ticks, which are its interval when idle.
   node.stats.loopDelayMs = delays.count === 0 ? 0 : Math.max(0, delays.mean / 1e6 - DELAY_RESOLUTION_MS);
   delays.reset();
   postStats();
 }, STATS_INTERVAL_MS);
 
-/** The ports are opened and closed in the order in which the supervisor says so. */
+/** Ports are opened and closed in the order of the supervisor's messages. */
 let turn: Promise<void> = Promise.resolve();
 
 supervisor.on('message', (message: ToWorker) => {
@@ -121,7 +121,7 @@ function ready(): void {
   post({ kind: 'ready' });
 }
 
-/** Opens the ports that are not off, or none. */
+/** Opens all ports that are not off, or none. */
 async function listen(ports: Ports): Promise<void> {
   const { host, reusePort } = data;
   const open = async (kind: 'tcp' | 'ws', port: Port): Promise<Port> =>

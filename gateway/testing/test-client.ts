@@ -25,9 +25,9 @@ interface Waiter {
 }
 
 export class TestClient {
-  /** Frames that nobody has waited for yet. */
+  /** Frames not yet taken by `next`. */
   readonly received: ReceivedFrame[] = [];
-  /** Resolves when the socket has closed, on WebSocket with the status. */
+  /** Resolves when the socket has closed; on WebSocket with the status. */
   readonly closed: Promise<number | undefined>;
   readonly socket: Socket | WebSocket;
   readonly #waiters = new Set<Waiter>();
@@ -48,7 +48,7 @@ export class TestClient {
     }
   }
 
-  /** @param ca authority of the gateway's certificate; undefined: without TLS */
+  /** @param ca authority of the gateway's certificate; undefined: no TLS */
   static tcp(address: string, ca?: Buffer): Promise<TestClient> {
     const { hostname, port } = new URL(`tcp://${address}`);
     const target = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
@@ -59,7 +59,7 @@ export class TestClient {
     });
   }
 
-  /** @param target path and query behind the address */
+  /** @param target path and query */
   static ws(
     address: string,
     protocols: readonly string[] = [WS_PROTO],
@@ -84,7 +84,7 @@ export class TestClient {
     this.write(encodeFrame(FrameType.HELLO, 0, 0n, client.Hello.encode(hello).finish()));
   }
 
-  /** Says HELLO and waits for WELCOME. */
+  /** Sends HELLO and waits for WELCOME. */
   async login(token: string, more: Partial<client.Hello> = {}): Promise<client.Welcome> {
     this.hello(token, more);
     return client.Welcome.decode((await this.next(FrameType.WELCOME)).payload);
@@ -95,7 +95,7 @@ export class TestClient {
     this.write(encodeFrame(FrameType.SEND, ref, conversation, send));
   }
 
-  /** Returns the next frame of this type and takes it out; others stay. */
+  /** Removes and returns the next frame of this type; others stay. */
   next(type: number, wants: (frame: ReceivedFrame) => boolean = () => true): Promise<ReceivedFrame> {
     const found = this.received.findIndex((frame) => frame.type === type && wants(frame));
     if (found >= 0) return Promise.resolve(this.received.splice(found, 1)[0] as ReceivedFrame);

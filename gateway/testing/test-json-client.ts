@@ -6,7 +6,7 @@ export type Json = Readonly<Record<string, unknown>>;
 
 export class JsonClient {
   readonly socket: WebSocket;
-  /** Objects that nobody has waited for yet. */
+  /** Objects not yet taken by `next`. */
   readonly received: Json[] = [];
   /** Resolves with the status when the socket has closed. */
   readonly closed: Promise<number>;
@@ -23,7 +23,7 @@ export class JsonClient {
     socket.addEventListener('close', ({ code }) => closed.resolve(code));
   }
 
-  /** @param target path and query behind the address */
+  /** @param target path and query */
   static open(
     address: string,
     target = '/ws',
@@ -46,7 +46,7 @@ export class JsonClient {
     return await this.next('WELCOME');
   }
 
-  /** Returns the next object of this type and takes it out; others stay. */
+  /** Removes and returns the next object of this type; others stay. */
   next(type: string, wants: (json: Json) => boolean = () => true): Promise<Json> {
     const { promise, resolve, reject } = Promise.withResolvers<Json>();
     const look = () => {

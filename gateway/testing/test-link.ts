@@ -1,4 +1,4 @@
-/** State nodes without a network, for tests of what stands above the streams. */
+/** State nodes without a network, for tests of the layer above the streams. */
 import { type BatchStream, type ClientBatchHandler, SendResult, type StreamEnd } from '../../crpc/mod.ts';
 import {
   decodeConns,
@@ -12,17 +12,17 @@ import {
 } from '../../proto/mod.ts';
 import type { OpenLink } from '../route/state-link.ts';
 
-/** A stream to a state node that takes records and says what the test wants. */
+/** A stream to a state node, controlled by the test. */
 export class FakeLink implements BatchStream {
   readonly peer: string;
   readonly maxRecordBytes = 1 << 20;
   readonly protocol = { version: LINK_PROTOCOL.newest, capabilities: new Set<string>() };
   readonly handler: ClientBatchHandler;
-  /** Records taken since the stream has opened. */
+  /** Records sent since the stream opened. */
   sent: Uint8Array[] = [];
   queuedBytes = 0;
   result: SendResult = SendResult.SUCCESS;
-  /** Records that are still taken before `result` applies. */
+  /** Number of records accepted before `result` applies. */
   room = 0;
   closed = false;
 
@@ -67,7 +67,7 @@ export class FakeLink implements BatchStream {
     this.handler.onRecords(records);
   }
 
-  /** Confirms all connections that it was told of. */
+  /** Confirms all attached connections. */
   attachAll(): void {
     this.receive(encodeConns(LinkKind.ATTACHED, this.attached));
   }

@@ -1,4 +1,4 @@
-/** What the process of a test holds. */
+/** Memory of a test's process. */
 import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -6,9 +6,9 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** Returns the bytes on the heap and of buffers that are in use. */
+/** Returns the bytes in use on the heap and in buffers. */
 export async function heldBytes(): Promise<number> {
-  // The memory of buffers is swept beside, and counted at the next collection.
+  // Buffers are swept concurrently and counted at the next collection.
   for (let i = 0; i < 3; i++) {
     collectGarbage();
     await setImmediate();

@@ -27,7 +27,7 @@ export interface TestNodeOptions {
   readonly logger?: Logger;
   readonly requireTicket?: boolean;
   readonly tls?: TlsMaterial;
-  /** Authority that the clients trust; with it they use TLS. */
+  /** Authority that the clients trust; given: they use TLS. */
   readonly ca?: Buffer;
   /** Address to listen on. @default 127.0.0.1 */
   readonly host?: string;
@@ -76,20 +76,20 @@ export class TestNode implements AsyncDisposable {
     return test;
   }
 
-  /** Follows these state nodes and waits until all of them take frames. */
+  /** Uses these state nodes and waits until all of them are ready. */
   reach(states: readonly FakeState[]): Promise<void> {
     const ready = this.links(states.length);
     this.node.setStateNodes(states.map(({ address }) => ({ id: address, address, maxTextBytes: 16_384 })));
     return ready;
   }
 
-  /** Resolves when exactly so many state nodes take frames. */
+  /** Resolves when exactly this number of state nodes is ready. */
   links(count: number): Promise<void> {
     if (this.node.stats.readyLinks === count) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push({ links: count, resolve }));
   }
 
-  /** Listens on free ports, or again where it did. */
+  /** Listens on free ports, or again on the same ones. */
   async listen(host = HOST): Promise<void> {
     for (const kind of ['tcp', 'ws'] as const) {
       const known = kind === 'tcp' ? this.address : this.wsAddress;

@@ -1,7 +1,7 @@
-/** What the tests of writes share. */
+/** Helpers of the tests of writes. */
 import type { Socket } from 'node:net';
 
-/** Resolves with what comes, once it is so many bytes. */
+/** Resolves with the bytes received, once there are `bytes` of them. */
 export async function receive(socket: Socket, bytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;

@@ -1,4 +1,4 @@
-/** A state node for tests: it keeps no log, gives sessions to everybody and sends a message to all connections. */
+/** A state node for tests: keeps no log, grants every session, and sends each message to all connections. */
 import { randomUUID } from 'node:crypto';
 import { silentLogger } from '../../common/mod.ts';
 import {
@@ -24,7 +24,7 @@ import {
   readU32,
 } from '../../proto/mod.ts';
 
-/** A worker's stream as the state node sees it. */
+/** The state node's side of a worker's stream. */
 export class FakeStateStream implements BatchStreamHandler {
   readonly stream: BatchStream;
   readonly attached = new Map<number, wire.Attach>();
@@ -49,7 +49,7 @@ export class FakeStateStream implements BatchStreamHandler {
     if (conns.length > 0) this.stream.send(encodeDeliverHead(conns), frame);
   }
 
-  /** Confirms all connections that it was told of. */
+  /** Confirms all attached connections. */
   attachedAll(): void {
     this.stream.send(encodeConns(LinkKind.ATTACHED, [...this.attached.keys()]));
   }
@@ -81,14 +81,14 @@ export class FakeStateStream implements BatchStreamHandler {
 export class FakeState implements AsyncDisposable {
   readonly streams = new Set<FakeStateStream>();
   readonly logins: wire.Login[] = [];
-  /** Frames of clients, in the order in which they came. */
+  /** Frames of clients, in order of arrival. */
   readonly frames: { readonly conn: number; readonly type: number; readonly key: bigint }[] = [];
   answersAttach = true;
-  /** Refuses logins with this code. */
+  /** Code with which logins are refused; empty: none is. */
   refuses = '';
-  /** Answers logins at all. */
+  /** Whether logins are answered. */
   answersLogin = true;
-  /** Answers those who want to join a room. */
+  /** Whether joins of a room are answered. */
   answersJoin = true;
   readonly #server: CrpcServer;
   #registration: Registration | undefined;
@@ -169,9 +169,9 @@ export class FakeState implements AsyncDisposable {
       );
   }
 
-  /** Lets everybody into the room whose name is a number; that is its id. */
+  /** Grants every join of a room whose name is a number, which is its id. */
   #onRequest(from: FakeStateStream, conn: number, frame: Uint8Array): void {
-    // Field 4 of REQUEST: join_room. Anything else need not even parse.
+    // Field 4 of REQUEST: join_room. Other frames need not parse.
     if (frame[16] !== 0x22) return;
     const { call } = client.Request.decode(framePayload(frame));
     if (call?.$case !== 'joinRoom' || !this.answersJoin) return;
@@ -192,7 +192,7 @@ export class FakeState implements AsyncDisposable {
     await this.#server.stop();
   }
 
-  /** Dies without telling the registry. */
+  /** Ends without deregistering. */
   async crash(): Promise<void> {
     await this.#server.stop();
   }

@@ -6,7 +6,7 @@ export interface TokenOptions {
   readonly audience?: string;
   readonly subject?: string;
   readonly name?: string | null;
-  /** Seconds from now; null: never. */
+  /** Lifetime, s; null: does not expire. */
   readonly expiresIn?: number | null;
 }
 

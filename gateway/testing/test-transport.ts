@@ -1,4 +1,4 @@
-/** A transport without sockets, for tests of what stands above it. */
+/** A transport without sockets, for tests of the layer above it. */
 import { type Downlink, joinFrames } from '../push/downlink.ts';
 import type { Transport } from '../connections/connection.ts';
 
