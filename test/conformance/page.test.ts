@@ -1,0 +1,63 @@
+/** docs/protocol.md itself: what it shows is what the code has. */
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { CATALOGUE, type ErrorCode } from '../../common/mod.ts';
+import { frameFromJson } from '../../proto/client.ts';
+import { MESSAGES } from '../../proto/gen/json-shapes.ts';
+import { encode, type Frame } from './wire-client.ts';
+
+const page = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8');
+
+/** Returns the text under a heading, up to the next one of the same or a higher level. */
+function section(heading: string): string {
+  const level = heading.split(' ')[0] as string;
+  const [, text] = page.split(`\n${heading}\n`);
+  if (text === undefined) throw new Error(`docs/protocol.md has no heading "${heading}"`);
+  return text.split(new RegExp(`\n#{1,${level.length}} `))[0] as string;
+}
+
+/** Returns the client's frames of the exchange that the page begins with. */
+function shownFrames(): readonly Frame[] {
+  const lines = [...section('## A whole exchange').matchAll(/^ {4}→ (\{.*\})$/gm)];
+  return lines.map(([, json]) => JSON.parse(json as string) as Frame);
+}
+
+test("the exchange: each of the client's lines is a frame", () => {
+  const frames = shownFrames();
+  expect(frames.map(({ type }) => type)).toEqual([
+    'HELLO',
+    'REQUEST',
+    'REQUEST',
+    'SEND',
+    'RECEIPTS',
+    'PING',
+    'CLOSE',
+  ]);
+  for (const frame of frames) expect(frameFromJson(JSON.stringify(frame))).toBeInstanceOf(Uint8Array);
+});
+
+test('the SEND in bytes is the SEND in JSON', () => {
+  const shown = section('## A whole exchange').matchAll(/^ {4}((?:[0-9a-f]{2} )+) /gm);
+  const hex = [...shown].map(([, bytes]) => bytes).join('');
+  const send = shownFrames().find(({ type }) => type === 'SEND') as Frame;
+  expect(hex.replaceAll(' ', '')).toBe(Buffer.from(encode(send)).toString('hex'));
+});
+
+test('the table of CLOSE: each code that ends a connection, with its status and whether to try again', () => {
+  const rows = section('## Closing and reconnecting').matchAll(/^\| ([A-Z_]+) \| (\d+) \| (yes|no)/gm);
+  const shown = [...rows].map(([, code, status, retry]) => [code, Number(status), retry === 'yes']);
+  const closing = Object.entries(CATALOGUE as Record<ErrorCode, { close?: number; retryable: boolean }>)
+    .filter(([, { close }]) => close !== undefined)
+    .map(([code, { close, retryable }]) => [code, close, retryable]);
+  const byStatus = (a: readonly unknown[], b: readonly unknown[]) => Number(a[1]) - Number(b[1]);
+  expect(shown).toEqual(closing.toSorted(byStatus));
+});
+
+test('the tables of payloads: each call and each field of HELLO and WELCOME is there', () => {
+  const tables = { Hello: '## Handshake', Welcome: '## Handshake', Request: '## Requests', Sync: '### Sync' };
+  for (const [message, heading] of Object.entries(tables)) {
+    const firstCells = [...section(heading).matchAll(/^\| ([^|]*) \|/gm)].map(([, cell]) => cell).join(' ');
+    const fields = Object.keys(MESSAGES[message as keyof typeof MESSAGES].fields);
+    expect(fields.filter((field) => !firstCells.includes(`\`${field}\``))).toEqual([]);
+  }
+});
