@@ -36,17 +36,8 @@ class Path {
   async listen(): Promise<string> {
     const [host, port] = system.ws.split(':') as [string, string];
     const proxy = createServer((client) => {
-      if (!this.isOpen) return void client.destroy();
-      this.taken++;
-      const gateway = connect({ host, port: Number(port) });
-      for (const [from, to] of [
-        [client, gateway],
-        [gateway, client],
-      ] as const) {
-        from.pipe(to);
-        from.on('error', () => to.destroy()).on('close', () => to.destroy());
-        this.#sockets.add(from);
-      }
+      if (this.isOpen) this.#join(client, connect({ host, port: Number(port) }));
+      else client.destroy();
     });
     const wsPort = await portOf(proxy);
     const backoff = { base_ms: 200, max_ms: 10_000 };
@@ -56,6 +47,18 @@ class Path {
       backoff,
     });
     return `http://127.0.0.1:${await portOf(createHttpServer((_, response) => void response.end(body)))}`;
+  }
+
+  #join(client: Socket, gateway: Socket): void {
+    this.taken++;
+    for (const [from, to] of [
+      [client, gateway],
+      [gateway, client],
+    ] as const) {
+      from.pipe(to);
+      from.on('error', () => to.destroy()).on('close', () => to.destroy());
+      this.#sockets.add(from);
+    }
   }
 
   cut(): void {
