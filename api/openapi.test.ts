@@ -29,6 +29,7 @@ const ROUTES = [
   ['/rooms/{id}', 'delete', '200'],
   ['/rooms/{id}/join', 'post', '200'],
   ['/rooms/{id}/leave', 'post', '200'],
+  ['/rooms/{id}/members/{user}', 'put', '200'],
   ['/rooms/{id}/members/{user}', 'delete', '200'],
   ['/rooms/{id}/messages', 'get', '200'],
   ['/healthz', 'get', '200'],
@@ -60,7 +61,7 @@ describe('/docs/json', () => {
       const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
       expect(declared.map((parameter) => parameter.name)).toEqual(inPath);
       for (const parameter of operation.parameters ?? []) expect(parameter.schema).toBeDefined();
-      const takesBody = method === 'post' && inPath.length === 0;
+      const takesBody = method === 'put' || (method === 'post' && inPath.length === 0);
       expect(operation.requestBody?.content['application/json']?.schema !== undefined).toBe(takesBody);
     },
   );

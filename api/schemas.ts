@@ -69,6 +69,10 @@ export const MemberParams = z.object({
   user: z.string().min(1).max(256).describe('Name of the member, or id in decimal'),
 });
 
+const Role = z.enum(['owner', 'moderator', 'member']);
+
+export const RoleBody = z.object({ role: Role.describe('The role that the member is to have') });
+
 export const LogoutBody = z
   .object({
     everywhere: z
@@ -81,7 +85,13 @@ export const LogoutBody = z
 export const Done = z.object({ status: z.literal('ok') }).describe('Done');
 
 export const Conversation = z
-  .object({ id: Id, name: z.string(), last_seq: Count, unread: Count })
+  .object({
+    id: Id,
+    name: z.string(),
+    last_seq: Count,
+    unread: Count,
+    role: Role.describe("The caller's; in a direct conversation both are members"),
+  })
   .describe('The conversation, of which the caller is a member');
 
 export const MessagesQuery = z.object({

@@ -41,7 +41,7 @@ describe('bad input', () => {
   test.each([
     ['DELETE', '/rooms', 'GET, HEAD, OPTIONS, POST'],
     ['POST', '/rooms/7', 'DELETE, GET, HEAD, OPTIONS'],
-    ['PUT', '/rooms/7/members/bob', 'DELETE, OPTIONS'],
+    ['GET', '/rooms/7/members/bob', 'DELETE, OPTIONS, PUT'],
     ['GET', '/auth/login', 'OPTIONS, POST'],
     ['HEAD', '/auth/login', 'OPTIONS, POST'],
     ['PROPFIND', '/healthz', 'GET, HEAD, OPTIONS'],

@@ -17,6 +17,7 @@ export interface TestApi extends AsyncDisposable {
   readonly url: string;
   get(path: string, headers?: Record<string, string>): Promise<Answer>;
   post(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  put(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
   delete(path: string, headers?: Record<string, string>): Promise<Answer>;
   request(path: string, init: RequestInit): Promise<Answer>;
 }
@@ -39,18 +40,20 @@ export async function startApi(options: Partial<ApiOptions> = {}, messages = 0):
     };
   };
   const authorization = `Bearer ${TOKEN}`;
+  const send = (method: string, path: string, body: unknown, headers: Record<string, string> = {}) =>
+    request(path, {
+      method,
+      headers: { authorization, 'content-type': 'application/json', ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
   return {
     state,
     server,
     url,
     request,
     get: (path, headers = {}) => request(path, { headers: { authorization, ...headers } }),
-    post: (path, body, headers = {}) =>
-      request(path, {
-        method: 'POST',
-        headers: { authorization, 'content-type': 'application/json', ...headers },
-        ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-      }),
+    post: (path, body, headers) => send('POST', path, body, headers),
+    put: (path, body, headers) => send('PUT', path, body, headers),
     delete: (path, headers = {}) =>
       request(path, { method: 'DELETE', headers: { authorization, ...headers } }),
     [Symbol.asyncDispose]: async () => {

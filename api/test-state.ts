@@ -87,7 +87,8 @@ function describeAsked(method: string, input: unknown): TestState['asked'][numbe
 
 function answerCall(key: bigint, call: client.Request['call'], messages: number): client.Response['result'] {
   const room = { id: ROOM, kind: client.ConversationKind.CONVERSATION_KIND_ROOM, name: 'lobby' };
-  const conversation = client.Conversation.create({ ...room, lastSeq: 9n, unread: 4n });
+  const role = client.Role.ROLE_MODERATOR;
+  const conversation = client.Conversation.create({ ...room, lastSeq: 9n, unread: 4n, role });
   switch (call?.$case) {
     case 'createRoom':
       return { $case: 'conversation', conversation: { ...conversation, name: call.createRoom.name } };
@@ -107,6 +108,9 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
       if (name === 'nobody') throw new GochatError('USER_NOT_FOUND', { details: { name } });
       return { $case: 'done', done: {} };
     }
+    case 'setRole':
+      if (call.setRole.user === 'ann') throw new GochatError('LAST_OWNER');
+      return { $case: 'done', done: {} };
     case 'deleteRoom':
       if (key !== ROOM) throw new GochatError('NOT_OWNER');
       return { $case: 'done', done: {} };

@@ -112,8 +112,8 @@ describe('--json', () => {
         event: 'members',
         conversation: room,
         members: [
-          { user: '1', name: 'alice', online: true },
-          { user: '2', name: 'bob', online: true },
+          { user: '1', name: 'alice', online: true, role: 'owner' },
+          { user: '2', name: 'bob', online: true, role: 'member' },
         ],
       },
     ]);
@@ -239,21 +239,48 @@ describe('--json', () => {
     expect(only(run.events(), 'rooms')).toEqual([
       {
         event: 'rooms',
-        conversations: [{ conversation, kind: 'room', name: 'lobby', last_seq: 1, unread: 1, owner: true }],
+        conversations: [
+          { conversation, kind: 'room', name: 'lobby', last_seq: 1, unread: 1, owner: true, role: 'owner' },
+        ],
       },
     ]);
   });
 
-  test.each(['/dm', '/join ', '/create', '/history x', '/history 0', '/history 1001', '/nonsense', '/ hi'])(
-    'bad command %j: COMMAND_INVALID, and exit code 1',
-    async (line) => {
-      const world = await makeWorld();
-      const run = start(world);
-      run.input.end(`${line}\n`);
-      expect(await run.exit).toBe(1);
-      expect(only(run.events(), 'error')).toMatchObject([{ code: 'COMMAND_INVALID' }]);
-    },
-  );
+  test('role: is given, told, and shown by who', async () => {
+    const world = await makeWorld();
+    const run = start(world);
+    run.input.write('/join lobby\n/role @bob moderator\n');
+    await run.seen({ event: 'member' });
+    const change = { change: 'role', user: 'bob', by: 'alice', after_seq: 0, role: 'moderator' };
+    expect(only(run.events(), 'member')).toEqual([
+      { event: 'member', conversation: world.room.toString(), ...change },
+    ]);
+    run.input.end('/who\n/role nobody owner\n');
+    expect(await run.exit).toBe(1);
+    expect(only(run.events(), 'members')).toMatchObject([
+      { members: [{ role: 'owner' }, { name: 'bob', role: 'moderator' }] },
+    ]);
+    expect(only(run.events(), 'error')).toMatchObject([{ code: 'USER_NOT_FOUND' }]);
+  });
+
+  test.each([
+    '/dm',
+    '/join ',
+    '/create',
+    '/role bob',
+    '/role bob admin',
+    '/history x',
+    '/history 0',
+    '/history 1001',
+    '/nonsense',
+    '/ hi',
+  ])('bad command %j: COMMAND_INVALID, and exit code 1', async (line) => {
+    const world = await makeWorld();
+    const run = start(world);
+    run.input.end(`${line}\n`);
+    expect(await run.exit).toBe(1);
+    expect(only(run.events(), 'error')).toMatchObject([{ code: 'COMMAND_INVALID' }]);
+  });
 
   test('help: goes to standard error, standard output stays JSON', async () => {
     const world = await makeWorld();
@@ -455,7 +482,7 @@ describe('lines for people', () => {
     const world = await makeWorld();
     world.gateway.say(world.room, world.bob, 'anyone?');
     const run = start(world, { json: false });
-    run.input.end('/join #lobby\nhi\n/dm bob psst\n/who\n/dm nobody\n');
+    run.input.end('/join #lobby\nhi\n/role bob owner\n/dm bob psst\n/who\n/dm nobody\n');
     expect(await run.exit).toBe(1);
     const out = run.out().split('\n');
     expect(out).toEqual(
@@ -463,6 +490,7 @@ describe('lines for people', () => {
         '* connected as alice at fake',
         '[#lobby] bob: anyone?',
         '* you are in #lobby',
+        '* bob was made an owner by alice in #lobby',
         '[#lobby] alice: hi',
         '* you talk to bob',
         '[@bob] alice: psst',

@@ -289,10 +289,16 @@ export const CATALOGUE = {
     { exit: 1 },
   ),
   NOT_OWNER: entry(
-    'Only the owner of the room may do this.',
-    'Ask the owner of the room.',
+    'Your role in the room does not allow this.',
+    'Ask an owner or a moderator of the room. Nobody acts on members of the same or a higher role.',
     'PERMISSION_DENIED',
     403,
+  ),
+  LAST_OWNER: entry(
+    'A room has an owner, and nobody else is in this one.',
+    'Let somebody join first, leave the room, or delete it.',
+    'FAILED_PRECONDITION',
+    409,
   ),
   TEXT_TOO_LONG: entry(
     'The text is longer than {max} bytes of UTF-8.',

@@ -67,7 +67,11 @@ function toFields(value: unknown): unknown {
 
 /** Returns the number of an enum's value. */
 function numberOf(name: string): number | undefined {
-  const values: Record<string, number> = { ...protocol.ConversationKind, ...protocol.MemberChange };
+  const values: Record<string, number> = {
+    ...protocol.ConversationKind,
+    ...protocol.MemberChange,
+    ...protocol.Role,
+  };
   return values[name];
 }
 

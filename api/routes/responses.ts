@@ -6,7 +6,7 @@ const KINDS = {
   unauthenticated: [401, 'The access token or the password is missing, wrong or expired'],
   forbidden: [403, 'The caller is not a member of the conversation, or not its owner'],
   missing: [404, 'There is no such room'],
-  conflict: [409, 'The name is taken'],
+  conflict: [409, 'The name is taken, or the room would be without an owner'],
   limited: [429, 'Too many requests'],
 } as const;
 

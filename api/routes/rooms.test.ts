@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GochatError } from '../../common/mod.ts';
+import { client } from '../../proto/mod.ts';
 import { startApi, type TestApi } from '../test-api.ts';
 import { ROOM } from '../test-state.ts';
 
@@ -21,6 +22,7 @@ const CALLS: readonly Call[] = [
   { method: 'POST', path: `/rooms/${ROOM}/join` },
   { method: 'POST', path: `/rooms/${ROOM}/leave` },
   { method: 'DELETE', path: `/rooms/${ROOM}` },
+  { method: 'PUT', path: `/rooms/${ROOM}/members/bob`, body: { role: 'owner' } },
   { method: 'DELETE', path: `/rooms/${ROOM}/members/bob` },
   { method: 'GET', path: `/rooms/${ROOM}/messages` },
 ];
@@ -29,7 +31,9 @@ const call = (method: string, path: string, body?: unknown, headers?: Record<str
     ? api.get(path, headers)
     : method === 'DELETE'
       ? api.delete(path, headers)
-      : api.post(path, body, headers);
+      : method === 'PUT'
+        ? api.put(path, body, headers)
+        : api.post(path, body, headers);
 
 describe.each(CALLS)('$method $path', ({ method, path, body }) => {
   test('no token: 401 TOKEN_MISSING, state is not asked', async () => {
@@ -104,7 +108,13 @@ describe('POST /rooms', () => {
   test('a name: 201 with the room', async () => {
     const answer = await api.post('/rooms', { name: 'kitchen' });
     expect(answer.status).toBe(201);
-    expect(answer.body).toEqual({ id: String(ROOM), name: 'kitchen', last_seq: 9, unread: 4 });
+    expect(answer.body).toEqual({
+      id: String(ROOM),
+      name: 'kitchen',
+      last_seq: 9,
+      unread: 4,
+      role: 'moderator',
+    });
     expect(api.state.asked[0]?.input).toEqual({ name: 'kitchen', hideHistory: false });
   });
 
@@ -117,7 +127,13 @@ describe('GET /rooms/:id', () => {
   test('a conversation of the caller: 200 with what is unread', async () => {
     const answer = await api.get(`/rooms/${ROOM}`);
     expect(answer.status).toBe(200);
-    expect(answer.body).toEqual({ id: String(ROOM), name: 'lobby', last_seq: 9, unread: 4 });
+    expect(answer.body).toEqual({
+      id: String(ROOM),
+      name: 'lobby',
+      last_seq: 9,
+      unread: 4,
+      role: 'moderator',
+    });
     expect(api.state.asked).toEqual([{ method: 'getConversation', key: ROOM, input: {} }]);
   });
 
@@ -135,7 +151,13 @@ describe('POST /rooms/:id/join', () => {
   test('a room: 200 with the room', async () => {
     const answer = await api.post(`/rooms/${ROOM}/join`);
     expect(answer.status).toBe(200);
-    expect(answer.body).toEqual({ id: String(ROOM), name: 'lobby', last_seq: 9, unread: 4 });
+    expect(answer.body).toEqual({
+      id: String(ROOM),
+      name: 'lobby',
+      last_seq: 9,
+      unread: 4,
+      role: 'moderator',
+    });
   });
 
   test('a room that is not there: 404 ROOM_NOT_FOUND', async () => {
@@ -188,6 +210,30 @@ describe('leaving, removing, deleting', () => {
       [403, 'NOT_OWNER'],
       [404, 'USER_NOT_FOUND'],
     ]);
+  });
+});
+
+describe('PUT /rooms/:id/members/:user', () => {
+  test('each role: 200, and is passed on', async () => {
+    for (const role of ['member', 'moderator', 'owner']) {
+      const answer = await api.put(`/rooms/${ROOM}/members/bob`, { role });
+      expect([answer.status, answer.body]).toEqual([200, { status: 'ok' }]);
+    }
+    const { ROLE_MEMBER, ROLE_MODERATOR, ROLE_OWNER } = client.Role;
+    expect(api.state.asked).toEqual(
+      [ROLE_MEMBER, ROLE_MODERATOR, ROLE_OWNER].map((role) => ({
+        method: 'setRole',
+        key: ROOM,
+        input: { user: 'bob', role },
+      })),
+    );
+  });
+
+  test('what is no role: 400 ARGUMENT_INVALID; an owner who is alone: 409 LAST_OWNER', async () => {
+    for (const body of [{ role: 'admin' }, { role: 3 }, {}])
+      expect((await api.put(`/rooms/${ROOM}/members/bob`, body)).body.code).toBe('ARGUMENT_INVALID');
+    const answer = await api.put(`/rooms/${ROOM}/members/ann`, { role: 'member' });
+    expect([answer.status, answer.body.code]).toEqual([409, 'LAST_OWNER']);
   });
 });
 

@@ -1,7 +1,7 @@
 /** Rooms and their messages. */
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import type { client } from '../../proto/mod.ts';
+import { client } from '../../proto/mod.ts';
 import {
   Conversation,
   Done,
@@ -9,6 +9,7 @@ import {
   MessagesAnswer,
   MessagesQuery,
   NewRoom,
+  RoleBody,
   RoomParams,
   RoomsAnswer,
   RoomsQuery,
@@ -18,6 +19,11 @@ import type { State } from '../state.ts';
 import { errors } from './responses.ts';
 
 const DONE = { status: 'ok' } as const;
+const WIRE_ROLES = {
+  member: client.Role.ROLE_MEMBER,
+  moderator: client.Role.ROLE_MODERATOR,
+  owner: client.Role.ROLE_OWNER,
+} as const;
 
 export function roomRoutes(state: State): FastifyPluginAsyncZod {
   return async (app) => {
@@ -143,11 +149,33 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
       },
     );
 
+    app.put(
+      '/rooms/:id/members/:user',
+      {
+        schema: {
+          summary: 'Give a member a role; owners of the room may, and everybody may step down',
+          tags: ['rooms'],
+          params: MemberParams,
+          body: RoleBody,
+          response: {
+            200: Done,
+            ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'conflict', 'limited'),
+          },
+        },
+      },
+      async (request) => {
+        const { id, user } = request.params;
+        const setRole = { user, role: WIRE_ROLES[request.body.role] };
+        await state.call(caller(request), BigInt(id), { $case: 'setRole', setRole }, 'done');
+        return DONE;
+      },
+    );
+
     app.delete(
       '/rooms/:id/members/:user',
       {
         schema: {
-          summary: 'Remove a member; only the owner of the room may',
+          summary: 'Remove a member of a lower role; owners and moderators of the room may',
           tags: ['rooms'],
           params: MemberParams,
           response: { 200: Done, ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'limited') },
@@ -169,7 +197,7 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
       '/rooms/:id',
       {
         schema: {
-          summary: 'Delete a room and all that was said in it; only its owner may',
+          summary: 'Delete a room and all that was said in it; only its owners may',
           tags: ['rooms'],
           params: RoomParams,
           response: { 200: Done, ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'limited') },
@@ -225,7 +253,14 @@ function toConversation(room: client.Conversation) {
     name: room.name,
     last_seq: Number(room.lastSeq),
     unread: Number(room.unread),
+    role: roleOf(room),
   };
+}
+
+/** A state node of the release before tells the owner alone. */
+function roleOf({ role, owner }: client.Conversation): keyof typeof WIRE_ROLES {
+  if (role === client.Role.ROLE_MODERATOR) return 'moderator';
+  return owner ? 'owner' : 'member';
 }
 
 function toMessage(message: client.Message) {

@@ -1,5 +1,5 @@
 /** What a line of input means: a text for the current conversation, or a command; each command with its help. */
-import type { ChatMessage, Conversation, GochatClient } from '../sdk/mod.ts';
+import type { ChatMessage, Conversation, GochatClient, Role } from '../sdk/mod.ts';
 import { ClientError } from '../sdk/mod.ts';
 import { messageEvent, type Printer } from './printer.ts';
 
@@ -73,11 +73,20 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
     },
     remove: {
       usage: '/remove USER',
-      help: 'make a user leave the room, if it is yours',
+      help: 'make a user of a lower role leave the room',
       async run(session, argument) {
         const user = argument.trim().replace(/^@/, '');
         if (user === '') throw invalid('/remove needs a USER.');
         await session.client.removeMember(await settled(session), user);
+      },
+    },
+    role: {
+      usage: '/role USER ROLE',
+      help: 'make a member an owner, a moderator or a member of your room; anybody may step down',
+      async run(session, argument) {
+        const [, user, role] = /^@?(\S+)\s+(owner|moderator|member)$/.exec(argument.trim()) ?? [];
+        if (user === undefined) throw invalid('/role needs a USER, and owner, moderator or member.');
+        await session.client.setRole(await settled(session), user, role as Role);
       },
     },
     delete: {
@@ -200,6 +209,6 @@ async function lastMessages(
   return pages.flat();
 }
 
-function toListed({ id: conversation, kind, name, lastSeq: last_seq, unread, isOwner }: Conversation) {
-  return { conversation, kind, name, last_seq, unread, owner: isOwner };
+function toListed({ id: conversation, kind, name, lastSeq: last_seq, unread, isOwner, role }: Conversation) {
+  return { conversation, kind, name, last_seq, unread, owner: isOwner, role };
 }

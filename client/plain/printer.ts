@@ -1,5 +1,5 @@
 /** What plain mode tells its user; the JSON printer writes it as it is, the text printer for people. */
-import type { ChatMessage, ConversationKind, Member } from '../sdk/mod.ts';
+import type { ChatMessage, ConversationKind, Member, Role } from '../sdk/mod.ts';
 
 /** The events of `--json`, one object per line. Stable: fields are added, never renamed or removed. */
 export type PlainEvent =
@@ -51,21 +51,23 @@ export type PlainEvent =
       readonly members: readonly Member[];
     }
   | {
-      /** The user is out of a conversation: by itself, by its owner, or because it was deleted. */
+      /** The user is out of a conversation: by itself, by an owner or moderator, or because it was deleted. */
       readonly event: 'left' | 'removed' | 'deleted';
       readonly conversation: string;
       readonly name: string;
     }
   | {
-      /** Somebody else joined or is out. */
+      /** Somebody else joined or is out, or anybody has another role. */
       readonly event: 'member';
       readonly conversation: string;
-      readonly change: 'joined' | 'left' | 'removed';
+      readonly change: 'joined' | 'left' | 'removed' | 'role';
       readonly user: string;
-      /** The owner who removed the user, or null. */
+      /** Who removed the user or gave the role, or null. */
       readonly by: string | null;
       /** The last message before the change. */
       readonly after_seq: number;
+      /** With 'role': the user's from now on. */
+      readonly role?: Role;
     }
   | {
       /** All conversations of the user, or, to /room, the current one. */
@@ -77,6 +79,8 @@ export type PlainEvent =
         readonly last_seq: number;
         readonly unread: number;
         readonly owner: boolean;
+        /** The user's own. */
+        readonly role: Role;
       }[];
     }
   | { readonly event: 'synced'; readonly messages: number }

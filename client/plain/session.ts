@@ -250,8 +250,9 @@ export class PlainSession {
         break;
       }
       case 'member': {
-        const { conversation, change, name: user, by, afterSeq: after_seq } = event;
-        this.#printer.print({ event: 'member', conversation, change, user, by: by || null, after_seq });
+        const { conversation, change, name: user, by, afterSeq: after_seq, role } = event;
+        const news = { conversation, change, user, by: by || null, after_seq };
+        this.#printer.print({ event: 'member', ...news, ...(role !== undefined && { role }) });
         break;
       }
       case 'sent': {

@@ -9,6 +9,8 @@ const RED = '31';
 /** Cyan, green, yellow, blue, magenta: readable on dark and light. */
 const NAME_COLOURS = ['36', '32', '33', '34', '35'];
 
+type MemberNews = Extract<PlainEvent, { event: 'member' }>;
+
 export interface TextPrinterOptions {
   readonly output: Writable;
   readonly errorOutput: Writable;
@@ -53,7 +55,7 @@ export class TextPrinter implements Printer {
         this.note(`* you have left ${named(event)}`);
         break;
       case 'removed':
-        this.note(`* the owner has removed you from ${named(event)}`);
+        this.note(`* you were removed from ${named(event)}`);
         break;
       case 'deleted':
         this.note(`* ${named(event)} was deleted`);
@@ -126,13 +128,16 @@ function named({ name, conversation }: { readonly name: string; readonly convers
   return name === '' ? conversation : `#${name}`;
 }
 
-function changeOf({ change, by }: { readonly change: string; readonly by: string | null }): string {
-  if (change === 'joined') return 'joined';
-  return change === 'left' ? 'left' : `was removed by ${by ?? 'the owner'} from`;
+function changeOf({ change, by, role = 'member' }: MemberNews): string {
+  if (change === 'joined' || change === 'left') return change;
+  if (change === 'removed') return `was removed by ${by ?? 'somebody'} from`;
+  const noun = `${role === 'owner' ? 'an' : 'a'} ${role}`;
+  return by === null ? `is now ${noun} in` : `was made ${noun} by ${by} in`;
 }
 
-function presence({ name, online }: Member): string {
-  return online ? `${name} (online)` : name;
+function presence({ name, online, role }: Member): string {
+  const notes = [...(role === 'member' ? [] : [role]), ...(online ? ['online'] : [])];
+  return notes.length === 0 ? name : `${name} (${notes.join(', ')})`;
 }
 
 function colourOf(name: string): string {

@@ -689,6 +689,7 @@ describe('calls', () => {
       lastSeq: 1,
       unread: 1,
       isOwner: true,
+      role: 'owner',
     });
     await expect(client.getConversation(den.toString())).rejects.toMatchObject({ code: 'NOT_A_MEMBER' });
     await expect(client.getConversation('x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });

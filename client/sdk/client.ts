@@ -1,7 +1,7 @@
 /** The client: connects through the directory, keeps the connection, and turns frames into promises and events. */
 import { FrameType, type Welcome } from '../../proto/client.ts';
 import { Conversations } from './conversations.ts';
-import { isId, randomPrefix, toConversation, toKey } from './convert.ts';
+import { fromRole, isId, randomPrefix, toConversation, toKey } from './convert.ts';
 import { Credentials, logOut } from './directory.ts';
 import { ClientError } from './errors.ts';
 import type {
@@ -11,6 +11,7 @@ import type {
   History,
   HistoryOptions,
   Member,
+  Role,
   RoomList,
   RoomListOptions,
   RoomOptions,
@@ -215,9 +216,18 @@ export class GochatClient {
     return this.#conversations.change(conversation, { $case: 'leaveRoom', leaveRoom: {} });
   }
 
-  /** Makes another user, by name or id, leave a room that this user owns. */
+  /** Makes another user, by name or id, of a lower role leave a room where this user is an owner or moderator. */
   removeMember(conversation: string, user: string): Promise<void> {
     return this.#conversations.change(conversation, { $case: 'removeMember', removeMember: { user } });
+  }
+
+  /**
+   * Gives a member of a room, by name or id, a role. An owner may, unless the other is one too; everybody may give up
+   * their own. When the last owner steps down, the room passes on to the highest in rank who has been in it longest.
+   */
+  async setRole(conversation: string, user: string, role: Role): Promise<void> {
+    const setRole = { user, role: fromRole(role) };
+    await this.#conversations.call({ $case: 'setRole', setRole }, 'done', conversation);
   }
 
   /** Deletes a room that this user owns, and all that was said in it. */

@@ -1,7 +1,7 @@
 /** What a user asks about conversations: opening them, who is in them, what was said. */
 import type { Conversation as WireConversation } from '../../proto/client.ts';
 import { ConversationKind } from '../../proto/client.ts';
-import { toChatMessage, toConversation, toKey, toRoom } from './convert.ts';
+import { toChatMessage, toConversation, toKey, toMember, toRoom } from './convert.ts';
 import { ClientError } from './errors.ts';
 import type { Conversation, History, HistoryOptions, Member, RoomList, RoomListOptions } from './events.ts';
 import type { Inbox } from './inbox.ts';
@@ -69,7 +69,7 @@ export class Conversations {
 
   async members(conversation: string): Promise<readonly Member[]> {
     const result = await this.call({ $case: 'getMembers', getMembers: {} }, 'members', conversation);
-    return result.members.members.map(({ user, name, online }) => ({ user: user.toString(), name, online }));
+    return result.members.members.map(toMember);
   }
 
   /** Where a conversation begins that is new to this client: its device's cursor, or a room's recent past. */

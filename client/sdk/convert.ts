@@ -1,8 +1,13 @@
 /** Between the protocol's types (64-bit numbers) and the SDK's (decimal strings). */
-import type { Message, Conversation as WireConversation, Room as WireRoom } from '../../proto/client.ts';
-import { ConversationKind } from '../../proto/client.ts';
+import type {
+  Member as WireMember,
+  Message,
+  Conversation as WireConversation,
+  Room as WireRoom,
+} from '../../proto/client.ts';
+import { ConversationKind, Role as WireRole } from '../../proto/client.ts';
 import { ClientError } from './errors.ts';
-import type { ChatMessage, Conversation, Room } from './events.ts';
+import type { ChatMessage, Conversation, Member, Role, Room } from './events.ts';
 
 const MAX_U64 = 0xffff_ffff_ffff_ffffn;
 
@@ -15,7 +20,32 @@ export function toConversation(wire: WireConversation): Conversation {
     lastSeq: Number(wire.lastSeq),
     unread: Number(wire.unread),
     isOwner: wire.owner,
+    // A server from before roles says only who the owner is.
+    role: toRole(wire.role) ?? (wire.owner ? 'owner' : 'member'),
   };
+}
+
+const WIRE_ROLES: Readonly<Record<Role, WireRole>> = {
+  member: WireRole.ROLE_MEMBER,
+  moderator: WireRole.ROLE_MODERATOR,
+  owner: WireRole.ROLE_OWNER,
+};
+
+/** Turns the protocol's role into the SDK's; undefined for one that it does not know. */
+export function toRole(wire: WireRole): Role | undefined {
+  return (Object.keys(WIRE_ROLES) as Role[]).find((role) => WIRE_ROLES[role] === wire);
+}
+
+/** Turns the SDK's role into the protocol's; throws ARGUMENT_INVALID. */
+export function fromRole(role: Role): WireRole {
+  if (!Object.hasOwn(WIRE_ROLES, role))
+    throw ClientError.local('ARGUMENT_INVALID', { details: { what: `The role ${role}` } });
+  return WIRE_ROLES[role];
+}
+
+/** Turns the protocol's member into the SDK's. */
+export function toMember({ user, name, online, role }: WireMember): Member {
+  return { user: user.toString(), name, online, role: toRole(role) ?? 'member' };
 }
 
 /** Returns whether a string is an id: an unsigned 64-bit number in decimal, not 0. */

@@ -2,6 +2,9 @@
 
 export type ConversationKind = 'direct' | 'room';
 
+/** Of a member of a room. In a direct conversation both users are members. */
+export type Role = 'owner' | 'moderator' | 'member';
+
 /** A conversation as this user sees it; the id is an unsigned 64-bit number in decimal. */
 export interface Conversation {
   readonly id: string;
@@ -11,8 +14,10 @@ export interface Conversation {
   readonly lastSeq: number;
   /** Messages that this user has not read, on whatever device, as of the answer. */
   readonly unread: number;
-  /** This user owns the room. */
+  /** This user is an owner of the room. */
   readonly isOwner: boolean;
+  /** This user's. */
+  readonly role: Role;
 }
 
 export interface RoomOptions {
@@ -51,6 +56,7 @@ export interface Member {
   readonly user: string;
   readonly name: string;
   readonly online: boolean;
+  readonly role: Role;
 }
 
 export interface RoomListOptions {
@@ -166,24 +172,29 @@ export interface LeftEvent {
   readonly conversation: string;
   /** The conversation's name; empty where it was never known. */
   readonly name: string;
-  /** 'left' by this user, 'removed' by the owner, or the whole conversation was 'deleted'. */
+  /** 'left' by this user, 'removed' by an owner or moderator, or the whole conversation was 'deleted'. */
   readonly reason: LeaveReason;
 }
 
 export type LeaveReason = 'left' | 'removed' | 'deleted';
 
-/** Somebody else joined a conversation or is out of it. Best effort: `members` tells who is in. */
+/**
+ * Somebody else joined a conversation or is out of it, or somebody, who may be this user, has another role there. Best
+ * effort: `members` tells who is in.
+ */
 export interface MemberEvent {
   readonly type: 'member';
   readonly conversation: string;
-  readonly change: 'joined' | 'left' | 'removed';
+  readonly change: 'joined' | 'left' | 'removed' | 'role';
   /** The user's id. */
   readonly user: string;
   readonly name: string;
-  /** Name of the owner who removed the user; empty otherwise. */
+  /** Name of who removed the user or gave the role; empty otherwise. */
   readonly by: string;
   /** The last message before the change. */
   readonly afterSeq: number;
+  /** With 'role': the user's from now on. */
+  readonly role?: Role;
 }
 
 /** Something failed that no promise reports. */

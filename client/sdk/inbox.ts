@@ -12,7 +12,7 @@ import type {
   Conversation as WireConversation,
 } from '../../proto/client.ts';
 import { toConversation } from './convert.ts';
-import type { Conversation } from './events.ts';
+import type { Conversation, Role } from './events.ts';
 
 /** Most messages that are kept ahead of their turn; what is dropped beyond comes from the log. */
 const MAX_AHEAD = 4096;
@@ -60,6 +60,12 @@ export class Inbox {
 
   conversation(id: bigint): Conversation | undefined {
     return this.#conversations.get(id);
+  }
+
+  /** Remembers the user's role in a conversation. */
+  setRole(id: bigint, role: Role): void {
+    const known = this.#conversations.get(id);
+    if (known !== undefined) this.#conversations.set(id, { ...known, role, isOwner: role === 'owner' });
   }
 
   /** Takes a pushed message (or, without one, an own send's seq) in. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { FrameType, MemberChange, Receipts } from '../../proto/client.ts';
+import { FrameType, MemberChange, Receipts, Role } from '../../proto/client.ts';
 import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
 
 describe('membership', () => {
@@ -131,6 +131,39 @@ describe('membership', () => {
     });
     await client.deleteRoom(world.room.toString());
     expect(client.conversation(world.room.toString())).toBeUndefined();
+  });
+
+  test('setRole: is told with the role; of the own, what is known of the conversation follows', async () => {
+    const world = await makeWorld();
+    const client = makeClient(world);
+    await client.connect();
+    const { id } = await client.joinRoom('lobby');
+    expect(client.conversation(id)).toMatchObject({ role: 'owner', isOwner: true });
+    let told = next(client, 'member');
+    await client.setRole(id, 'bob', 'owner');
+    const event = { type: 'member', conversation: id, change: 'role', by: 'alice', afterSeq: 0 };
+    expect(await told).toEqual({ ...event, user: world.bob.toString(), name: 'bob', role: 'owner' });
+    expect((await client.members(id)).map(({ role }) => role)).toEqual(['owner', 'owner']);
+    told = next(client, 'member');
+    const syncs = world.gateway.syncs().length;
+    await client.setRole(id, 'alice', 'moderator');
+    expect(await told).toEqual({ ...event, user: world.alice.toString(), name: 'alice', role: 'moderator' });
+    expect(client.conversation(id)).toMatchObject({ role: 'moderator', isOwner: false });
+    expect(world.gateway.syncs()).toHaveLength(syncs);
+    await expect(client.setRole(id, 'bob', 'member')).rejects.toMatchObject({ code: 'NOT_OWNER' });
+    await expect(client.setRole(id, 'bob', 'admin' as never)).rejects.toMatchObject({
+      code: 'ARGUMENT_INVALID',
+    });
+  });
+
+  test('a server of the release before: its owners are owners, and the others members', async () => {
+    const world = await makeWorld();
+    world.gateway.chat.roleOf = () => Role.ROLE_UNSPECIFIED;
+    const client = makeClient(world);
+    await client.connect();
+    const { id } = await client.joinRoom('lobby');
+    expect(client.conversation(id)).toMatchObject({ role: 'member', isOwner: false });
+    expect((await client.members(id)).map(({ role }) => role)).toEqual(['member', 'member']);
   });
 
   test('markRead: goes out with the receipts, and never back', async () => {

@@ -10,7 +10,7 @@ import {
   Sent as SentPayload,
   Typing as TypingPayload,
 } from '../../proto/client.ts';
-import { toChatMessage } from './convert.ts';
+import { toChatMessage, toRole } from './convert.ts';
 import type { Emitter, LeaveReason } from './events.ts';
 import type { Inbox } from './inbox.ts';
 import type { Outbox } from './outbox.ts';
@@ -118,22 +118,22 @@ export class Receiver {
     events.emit({ type: 'left', conversation: conversation.toString(), name: known.name, reason: why });
   }
 
-  #membersChanged(key: bigint, { change, user, name, by, afterSeq }: MembersChanged): void {
+  #membersChanged(key: bigint, changed: MembersChanged): void {
+    const { change, user, name, by, afterSeq } = changed;
+    const news = { type: 'member', conversation: key.toString(), user: user.toString(), name, by } as const;
+    if (change === MemberChange.MEMBER_CHANGE_ROLE) {
+      const role = toRole(changed.role) ?? 'member';
+      if (user === this.#user) this.#parts.inbox.setRole(key, role);
+      this.#parts.events.emit({ ...news, change: 'role', role, afterSeq: Number(afterSeq) });
+      return;
+    }
     const what = CHANGES[change];
     // What became of this user itself, on this device or another one, the log tells, behind the last messages.
     if (what === undefined || user === this.#user) {
       this.#parts.syncer.want(false);
       return;
     }
-    this.#parts.events.emit({
-      type: 'member',
-      conversation: key.toString(),
-      change: what,
-      user: user.toString(),
-      name,
-      by,
-      afterSeq: Number(afterSeq),
-    });
+    this.#parts.events.emit({ ...news, change: what, afterSeq: Number(afterSeq) });
   }
 
   #take(conversation: bigint, seq: number, message: Message | undefined): void {

@@ -9,7 +9,7 @@ import type {
   Sync,
   SyncPage,
 } from '../../proto/client.ts';
-import { ConversationKind, MemberChange } from '../../proto/client.ts';
+import { ConversationKind, MemberChange, Role } from '../../proto/client.ts';
 
 interface FakeConversation {
   readonly id: bigint;
@@ -28,8 +28,8 @@ export class FakeChat {
   readonly delivered = new Map<string, bigint>();
   /** Read cursors by `user/conversation`. */
   readonly read = new Map<string, bigint>();
-  /** By room. */
-  readonly owners = new Map<bigint, bigint>();
+  /** By `user/room`; whoever is missing is a plain member. */
+  readonly roles = new Map<string, Role>();
   /** Who was in a conversation: `user/conversation` to how it ended. */
   readonly former = new Map<string, { reason: MemberChange; lastSeq: bigint }>();
   #nextConversation = 1000n;
@@ -47,7 +47,7 @@ export class FakeChat {
 
   addRoom(name: string, ...members: bigint[]): bigint {
     const id = this.#add(ConversationKind.CONVERSATION_KIND_ROOM, name, members);
-    if (members[0] !== undefined) this.owners.set(id, members[0]);
+    if (members[0] !== undefined) this.roles.set(`${members[0]}/${id}`, Role.ROLE_OWNER);
     return id;
   }
 
@@ -115,7 +115,8 @@ export class FakeChat {
       deliveredSeq: this.delivered.get(`${user}/${id}`) ?? 0n,
       readSeq: this.read.get(`${user}/${id}`) ?? 0n,
       unread: BigInt(log.length) - (this.read.get(`${user}/${id}`) ?? 0n),
-      owner: this.owners.get(id) === user,
+      owner: this.roleOf(user, id) === Role.ROLE_OWNER,
+      role: this.roleOf(user, id),
     };
   }
 
@@ -163,7 +164,13 @@ export class FakeChat {
 
   members(id: bigint): Member[] {
     const members = this.conversations.get(id)?.members ?? new Set();
-    return [...members].map((user) => ({ user, name: this.nameOf(user), online: true }));
+    return [...members].map((user) => {
+      return { user, name: this.nameOf(user), online: true, role: this.roleOf(user, id) };
+    });
+  }
+
+  roleOf(user: bigint, room: bigint): Role {
+    return this.roles.get(`${user}/${room}`) ?? Role.ROLE_MEMBER;
   }
 
   #add(kind: ConversationKind, name: string, members: bigint[]): bigint {

@@ -17,6 +17,7 @@ import {
   Receipts,
   Request,
   Response,
+  Role,
   Send,
   Sent,
   type Sync,
@@ -319,9 +320,9 @@ export class FakeGateway implements AsyncDisposable {
         chat.leave(key, user);
         return { $case: 'done', done: {} };
       case 'removeMember': {
-        if (chat.owners.get(key) !== user) return 'NOT_OWNER';
         const member = chat.users.get(call.removeMember.user);
         if (member === undefined) return 'USER_NOT_FOUND';
+        if (chat.roleOf(user, key) <= chat.roleOf(member, key)) return 'NOT_OWNER';
         chat.leave(key, member, MemberChange.MEMBER_CHANGE_REMOVED);
         this.tell(key, member, {
           change: MemberChange.MEMBER_CHANGE_REMOVED,
@@ -330,8 +331,18 @@ export class FakeGateway implements AsyncDisposable {
         });
         return { $case: 'done', done: {} };
       }
+      case 'setRole': {
+        const { role } = call.setRole;
+        const member = chat.users.get(call.setRole.user);
+        if (member === undefined) return 'USER_NOT_FOUND';
+        if (chat.roleOf(user, key) !== Role.ROLE_OWNER) return 'NOT_OWNER';
+        chat.roles.set(`${member}/${key}`, role);
+        const change = { change: MemberChange.MEMBER_CHANGE_ROLE, user: member, by: chat.nameOf(user), role };
+        this.tell(key, member, { ...change, name: call.setRole.user });
+        return { $case: 'done', done: {} };
+      }
       case 'deleteRoom':
-        if (chat.owners.get(key) !== user) return 'NOT_OWNER';
+        if (chat.roleOf(user, key) !== Role.ROLE_OWNER) return 'NOT_OWNER';
         chat.conversations.delete(key);
         return { $case: 'done', done: {} };
       case 'getMembers':

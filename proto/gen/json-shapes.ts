@@ -13,7 +13,7 @@ export const MESSAGES = {
   Close: { fields: { code: 'string', reason: 'string', retryable: 'bool', retry_after_ms: 'uint32', elsewhere: 'Endpoint' } },
   Endpoint: { fields: { host: 'string', port: 'uint32', ws_port: 'uint32', tls: 'bool' } },
   Typing: { fields: { user: 'uint64', name: 'string', stopped: 'bool' } },
-  Request: { oneof: 'call', fields: { sync: 'Sync', open_direct: 'OpenDirect', create_room: 'CreateRoom', join_room: 'JoinRoom', list_conversations: 'ListConversations', get_history: 'GetHistory', get_members: 'GetMembers', leave_room: 'LeaveRoom', remove_member: 'RemoveMember', delete_room: 'DeleteRoom', list_rooms: 'ListRooms', get_conversation: 'GetConversation' } },
+  Request: { oneof: 'call', fields: { sync: 'Sync', open_direct: 'OpenDirect', create_room: 'CreateRoom', join_room: 'JoinRoom', list_conversations: 'ListConversations', get_history: 'GetHistory', get_members: 'GetMembers', leave_room: 'LeaveRoom', remove_member: 'RemoveMember', delete_room: 'DeleteRoom', list_rooms: 'ListRooms', get_conversation: 'GetConversation', set_role: 'SetRole' } },
   Response: { oneof: 'result', fields: { sync: 'SyncPage', conversation: 'Conversation', conversations: 'Conversations', history: 'HistoryPage', members: 'Members', done: 'Done', rooms: 'Rooms' } },
   Sync: { fields: { cursors: 'Cursor[]', limit: 'uint32', pushed: 'Cursor[]' } },
   Cursor: { fields: { conversation: 'uint64', seq: 'uint64' } },
@@ -26,16 +26,17 @@ export const MESSAGES = {
   LeaveRoom: { fields: {} },
   RemoveMember: { fields: { user: 'string' } },
   DeleteRoom: { fields: {} },
+  SetRole: { fields: { user: 'string', role: 'Role' } },
   Done: { fields: {} },
-  MembersChanged: { fields: { change: 'MemberChange', user: 'uint64', name: 'string', by: 'string', after_seq: 'uint64' } },
+  MembersChanged: { fields: { change: 'MemberChange', user: 'uint64', name: 'string', by: 'string', after_seq: 'uint64', role: 'Role' } },
   ListConversations: { fields: {} },
-  Conversation: { fields: { id: 'uint64', kind: 'ConversationKind', name: 'string', last_seq: 'uint64', delivered_seq: 'uint64', read_seq: 'uint64', unread: 'uint64', owner: 'bool' } },
+  Conversation: { fields: { id: 'uint64', kind: 'ConversationKind', name: 'string', last_seq: 'uint64', delivered_seq: 'uint64', read_seq: 'uint64', unread: 'uint64', owner: 'bool', role: 'Role' } },
   Conversations: { fields: { conversations: 'Conversation[]' } },
   GetHistory: { fields: { before_seq: 'uint64', limit: 'uint32' } },
   HistoryPage: { fields: { messages: 'Message[]', more: 'bool' } },
   GetMembers: { fields: {} },
   Members: { fields: { members: 'Member[]' } },
-  Member: { fields: { user: 'uint64', name: 'string', online: 'bool' } },
+  Member: { fields: { user: 'uint64', name: 'string', online: 'bool', role: 'Role' } },
   ListRooms: { fields: { after: 'uint64', limit: 'uint32' } },
   Rooms: { fields: { rooms: 'Room[]', more: 'bool' } },
   Room: { fields: { id: 'uint64', name: 'string', members: 'uint32', joined: 'bool', last_seq: 'uint64', unread: 'uint64' } },
@@ -44,6 +45,7 @@ export const MESSAGES = {
 
 /** Names of each enum's values, by number. */
 export const ENUMS = {
-  MemberChange: ['MEMBER_CHANGE_UNSPECIFIED', 'MEMBER_CHANGE_JOINED', 'MEMBER_CHANGE_LEFT', 'MEMBER_CHANGE_REMOVED', 'MEMBER_CHANGE_DELETED'],
+  Role: ['ROLE_UNSPECIFIED', 'ROLE_MEMBER', 'ROLE_MODERATOR', 'ROLE_OWNER'],
+  MemberChange: ['MEMBER_CHANGE_UNSPECIFIED', 'MEMBER_CHANGE_JOINED', 'MEMBER_CHANGE_LEFT', 'MEMBER_CHANGE_REMOVED', 'MEMBER_CHANGE_DELETED', 'MEMBER_CHANGE_ROLE'],
   ConversationKind: ['CONVERSATION_KIND_UNSPECIFIED', 'CONVERSATION_KIND_DIRECT', 'CONVERSATION_KIND_ROOM'],
 } as const;

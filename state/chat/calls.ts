@@ -16,7 +16,8 @@ type Handler<Fields> = (caller: Caller, key: bigint, fields: Fields) => Promise<
 /**
  * A handler for each case of REQUEST's oneof.
  *
- * Each is safe to repeat: clients and the API server ask again when an answer is lost.
+ * Each is safe to repeat: clients and the API server ask again when an answer is lost. What each requires of its caller stands
+ * in ../policy.ts.
  */
 export type CallHandlers = { readonly [Name in Call['$case']]: Handler<Arguments<Name>> };
 
@@ -51,6 +52,10 @@ export function callHandlers({ rooms, membership, metrics }: CallHandlersOptions
       await membership.remove(caller, key, user);
       return DONE;
     },
+    async setRole(caller, key, { user, role }) {
+      await membership.setRole(caller, key, user, role);
+      return DONE;
+    },
     async deleteRoom(caller, key) {
       await membership.delete(caller, key);
       return DONE;
@@ -67,8 +72,8 @@ export function callHandlers({ rooms, membership, metrics }: CallHandlersOptions
     async getHistory({ user }, key, { beforeSeq, limit }) {
       return { $case: 'history', history: await rooms.history(user, key, beforeSeq, limit) };
     },
-    async getMembers({ user }, key) {
-      return { $case: 'members', members: await rooms.members(user, key) };
+    async getMembers(caller, key) {
+      return { $case: 'members', members: await rooms.members(caller, key) };
     },
   };
 }

@@ -123,6 +123,44 @@ describe('membership', () => {
     expect(await ask(it, 3, it.room, { $case: 'getMembers', getMembers: {} })).toBe('NOT_A_MEMBER');
   });
 
+  test('roles: who may, and all members are told of a change, once', async () => {
+    const it = await roomOfThree();
+    const { ROLE_MEMBER, ROLE_MODERATOR, ROLE_OWNER, ROLE_UNSPECIFIED } = client.Role;
+    const set = (conn: number, user: string, role: client.Role) =>
+      ask(it, conn, it.room, { $case: 'setRole', setRole: { user, role } });
+    const told = () => {
+      const changed = it.seen.splice(0).filter(({ type }) => type === FrameType.MEMBERS_CHANGED);
+      return changed.map(({ conn, payload }) => {
+        const { change, name, by, role } = client.MembersChanged.decode(payload);
+        return `${conn}: ${change} ${name} ${by} ${role}`;
+      });
+    };
+    expect(await set(2, 'cid', ROLE_MODERATOR)).toBe('NOT_OWNER');
+    expect(await set(1, 'eve', ROLE_MODERATOR)).toBe('USER_NOT_FOUND');
+    expect(await set(1, 'bob', ROLE_UNSPECIFIED)).toBe('ARGUMENT_INVALID');
+    expect(await set(1, 'bob', 9 as client.Role)).toBe('ARGUMENT_INVALID');
+    expect(told()).toEqual([]);
+    expect(await set(1, 'bob', ROLE_MODERATOR)).toBe('done');
+    expect(await set(1, BOB.toString(), ROLE_MODERATOR)).toBe('done');
+    await ask(it, 3, it.room, { $case: 'getMembers', getMembers: {} });
+    expect(told()).toEqual([1, 2, 3].map((conn) => `${conn}: 5 bob ann 2`));
+    const { members } = await it.node.rooms.members({ user: CID, userName: 'cid', device: '' }, it.room);
+    expect(members.map(({ name, role }) => [name, role])).toEqual([
+      ['ann', ROLE_OWNER],
+      ['bob', ROLE_MODERATOR],
+      ['cid', ROLE_MEMBER],
+    ]);
+    // The room passes on to bob, which is told too.
+    expect(await set(1, 'ann', ROLE_MEMBER)).toBe('done');
+    await ask(it, 3, it.room, { $case: 'getMembers', getMembers: {} });
+    expect(told().toSorted()).toEqual(
+      [1, 2, 3].flatMap((conn) => [`${conn}: 5 ann  1`, `${conn}: 5 bob  3`]),
+    );
+    expect(await ask(it, 2, it.room, { $case: 'removeMember', removeMember: { user: 'ann' } })).toBe('done');
+    expect(await ask(it, 3, it.room, { $case: 'leaveRoom', leaveRoom: {} })).toBe('done');
+    expect(await set(2, 'bob', ROLE_MEMBER)).toBe('LAST_OWNER');
+  });
+
   test('a repeated leave or removal: nobody is told again', async () => {
     const it = await roomOfThree();
     await it.node.membership.leave({ user: BOB, userName: 'bob' }, it.room);

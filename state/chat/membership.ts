@@ -1,12 +1,13 @@
-/** Making, joining, leaving, removing, deleting: in one order with the room's messages; whom it concerns is told. */
+/** Making, joining, leaving, removing, roles, deleting: in one order with the room's messages; whom it concerns is told. */
 import { Backoff, type ConversationId, GochatError, type Logger, type UserId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import type { Fanout } from '../delivery/fanout.ts';
-import type { Joined, MemberChange, RoomRefusal, Store } from '../store/store.ts';
-import { parseName, quoted } from '../identity/names.ts';
+import { claim, type Role } from '../policy.ts';
+import type { Joined, MemberChange, Store } from '../store/store.ts';
+import { parseName } from '../identity/names.ts';
 import type { UserNames } from '../identity/user-names.ts';
-import { type Names, toConversation } from './present.ts';
-import { conversationId } from './rooms.ts';
+import { fromWireRole, type Names, toConversation, toWireRole } from './present.ts';
+import { accept, conversationId, refused } from './rooms.ts';
 
 const DECIMAL = /^\d{1,20}$/;
 /** What rooms are presented with. */
@@ -17,8 +18,13 @@ const ERASE_ROWS = 1000;
 const MAX_ERASE_RETRY_MS = 60_000;
 /** How often to look for what a node that stopped has left behind, ms. */
 const ERASE_AGAIN_MS = 600_000;
-const { MEMBER_CHANGE_JOINED, MEMBER_CHANGE_LEFT, MEMBER_CHANGE_REMOVED, MEMBER_CHANGE_DELETED } =
-  client.MemberChange;
+const {
+  MEMBER_CHANGE_JOINED,
+  MEMBER_CHANGE_LEFT,
+  MEMBER_CHANGE_REMOVED,
+  MEMBER_CHANGE_DELETED,
+  MEMBER_CHANGE_ROLE,
+} = client.MemberChange;
 
 /** A user and the name that the others are told. */
 export interface Actor {
@@ -26,6 +32,15 @@ export interface Actor {
   readonly userName: string;
   /** As in Caller; none: an unnamed one. */
   readonly device?: string;
+}
+
+/** What the others are told. */
+interface News {
+  readonly change: client.MemberChange;
+  readonly member: Actor;
+  /** Name of who did it; none: the member, or nobody. */
+  readonly by?: string;
+  readonly role?: Role;
 }
 
 export interface MembershipOptions {
@@ -78,34 +93,47 @@ export class Membership {
   async join(actor: Actor, room: string): Promise<client.Conversation> {
     const { store } = this.#options;
     const key = DECIMAL.test(room) ? roomId(BigInt(room)) : parseName(room);
-    const joined = await store.joinRoom(key, actor.user, actor.device);
-    if (joined === undefined) throw notFound(room);
+    const joined = accept(await store.joinRoom(key, claim('joinRoom', actor.user), actor.device), room);
     if (joined.isNew) {
-      const change = { seq: joined.lastSeq, memberVersion: joined.memberVersion };
-      this.#announce(joined.id, MEMBER_CHANGE_JOINED, actor, '', change);
+      const place = { seq: joined.lastSeq, memberVersion: joined.memberVersion };
+      this.#announce(joined.id, place, { change: MEMBER_CHANGE_JOINED, member: actor });
     }
     return toConversation(joined, NO_NAMES);
   }
 
   async leave(actor: Actor, room: bigint): Promise<void> {
     const id = roomId(room);
-    const change = accept(await this.#options.store.leaveRoom(id, actor.user), room);
-    if (change.changed) this.#announce(id, MEMBER_CHANGE_LEFT, actor, '', change);
+    const change = accept(await this.#options.store.leaveRoom(id, claim('leaveRoom', actor.user)), room);
+    await this.#tell(id, change, { change: MEMBER_CHANGE_LEFT, member: actor });
   }
 
   /** Makes another user, by name or by id in decimal, leave. */
-  async remove(owner: Actor, room: bigint, user: string): Promise<void> {
+  async remove(actor: Actor, room: bigint, user: string): Promise<void> {
     const id = roomId(room);
     const member = await this.#find(user);
-    const change = accept(await this.#options.store.removeMember(id, owner.user, member.user), room);
-    if (change.changed) this.#announce(id, MEMBER_CHANGE_REMOVED, member, owner.userName, change);
+    const by = claim('removeMember', actor.user);
+    const change = accept(await this.#options.store.removeMember(id, member.user, by), room);
+    await this.#tell(id, change, { change: MEMBER_CHANGE_REMOVED, member, by: actor.userName });
   }
 
-  async delete(owner: Actor, room: bigint): Promise<void> {
+  /** Gives a member, by name or by id in decimal, a role. */
+  async setRole(actor: Actor, room: bigint, user: string, wireRole: client.Role): Promise<void> {
     const id = roomId(room);
-    const { seq, members } = accept(await this.#options.store.deleteRoom(id, owner.user), room);
+    const role = fromWireRole(wireRole);
+    if (role === undefined) throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The role' } });
+    const member = await this.#find(user);
+    const by = claim('setRole', actor.user);
+    const change = accept(await this.#options.store.setRole(id, member.user, role, by), room);
+    const name = member.user === actor.user ? '' : actor.userName;
+    await this.#tell(id, change, { change: MEMBER_CHANGE_ROLE, member, by: name, role });
+  }
+
+  async delete(actor: Actor, room: bigint): Promise<void> {
+    const id = roomId(room);
+    const deleted = await this.#options.store.deleteRoom(id, claim('deleteRoom', actor.user));
+    const { seq, members } = accept(deleted, room);
     const nobody = { user: 0n as UserId, userName: '' };
-    const frame = encodeChange(id, MEMBER_CHANGE_DELETED, nobody, owner.userName, seq);
+    const frame = encodeNews(id, seq, { change: MEMBER_CHANGE_DELETED, member: nobody, by: actor.userName });
     this.#options.fanout.announceTo(members, frame);
     this.erase();
   }
@@ -146,19 +174,28 @@ export class Membership {
   /** Tells the other devices of who opened a conversation; each then synchronises. */
   #tellDevices({ id, isNew, lastSeq }: Joined, actor: Actor): void {
     if (!isNew) return;
-    this.#options.fanout.announceTo([actor.user], encodeChange(id, MEMBER_CHANGE_JOINED, actor, '', lastSeq));
+    const frame = encodeNews(id, lastSeq, { change: MEMBER_CHANGE_JOINED, member: actor });
+    this.#options.fanout.announceTo([actor.user], frame);
+  }
+
+  /** Tells of what has changed, and of who has become an owner by it. */
+  async #tell(room: ConversationId, change: MemberChange, news: News): Promise<void> {
+    if (!change.changed) return;
+    this.#announce(room, change, news);
+    if (change.heir === undefined) return;
+    const heir = await this.#find(String(change.heir));
+    this.#announce(room, change, { change: MEMBER_CHANGE_ROLE, member: heir, role: 'owner' });
   }
 
   #announce(
     room: ConversationId,
-    change: client.MemberChange,
-    member: Actor,
-    by: string,
     { seq, memberVersion }: Pick<MemberChange, 'seq' | 'memberVersion'>,
+    news: News,
   ): void {
-    const frame = encodeChange(room, change, member, by, seq);
+    const frame = encodeNews(room, seq, news);
     this.#options.fanout.announce(room, memberVersion, frame);
-    if (change !== MEMBER_CHANGE_JOINED) this.#options.fanout.announceTo([member.user], frame);
+    const isOut = news.change === MEMBER_CHANGE_LEFT || news.change === MEMBER_CHANGE_REMOVED;
+    if (isOut) this.#options.fanout.announceTo([news.member.user], frame);
   }
 
   /** Finds who is meant by a name or an id; an id that nobody has is no member's either. */
@@ -175,28 +212,24 @@ export class Membership {
   }
 }
 
-function encodeChange(
+function encodeNews(
   room: ConversationId,
-  change: client.MemberChange,
-  { user, userName: name }: Actor,
-  by: string,
-  seq: number,
+  afterSeq: number,
+  { change, member, by = '', role }: News,
 ): Uint8Array {
-  const payload = client.MembersChanged.encode({ change, user, name, by, afterSeq: BigInt(seq) }).finish();
+  const payload = client.MembersChanged.encode({
+    change,
+    user: member.user,
+    name: member.userName,
+    by,
+    afterSeq: BigInt(afterSeq),
+    role: role === undefined ? client.Role.ROLE_UNSPECIFIED : toWireRole(role),
+  }).finish();
   return encodeFrame(FrameType.MEMBERS_CHANGED, 0, room, payload);
 }
 
 function roomId(room: bigint): ConversationId {
   const id = conversationId(room);
-  if (id === undefined) throw notFound(room.toString());
+  if (id === undefined) throw refused('ROOM_NOT_FOUND', room);
   return id;
-}
-
-function notFound(room: string): GochatError {
-  return new GochatError('ROOM_NOT_FOUND', { details: { name: quoted(room) } });
-}
-
-function accept<T extends object>(result: T | RoomRefusal, room: bigint): T {
-  if (typeof result !== 'string') return result;
-  throw result === 'ROOM_NOT_FOUND' ? notFound(room.toString()) : new GochatError(result);
 }

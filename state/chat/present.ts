@@ -1,6 +1,7 @@
 /** The store's terms in those of the wire. */
 import type { UserId } from '../../common/mod.ts';
 import { client } from '../../proto/mod.ts';
+import { type Role, ROLES } from '../policy.ts';
 import type { Gone, Message, UserConversation } from '../store/store.ts';
 
 /** Names of users by id: at least those that what is presented names. */
@@ -21,8 +22,24 @@ export function toConversation(conversation: UserConversation, names: Names): cl
     deliveredSeq: BigInt(conversation.deliveredSeq),
     readSeq: BigInt(conversation.readSeq),
     unread: BigInt(unread),
-    owner: conversation.isOwner,
+    owner: conversation.role === 'owner',
+    role: toWireRole(conversation.role),
   };
+}
+
+const WIRE_ROLES = {
+  member: client.Role.ROLE_MEMBER,
+  moderator: client.Role.ROLE_MODERATOR,
+  owner: client.Role.ROLE_OWNER,
+} as const satisfies Record<Role, client.Role>;
+
+export function toWireRole(role: Role): client.Role {
+  return WIRE_ROLES[role];
+}
+
+/** Returns undefined for what is no role. */
+export function fromWireRole(role: client.Role): Role | undefined {
+  return ROLES.find((each) => WIRE_ROLES[each] === role);
 }
 
 /** Presents a message of the log. */

@@ -77,7 +77,7 @@ test('members: those online first, then by name, and other work goes on while ma
     if (!isOver) setImmediate(turn);
   };
   setImmediate(turn);
-  const { members } = await node.rooms.members(ANN.user, room);
+  const { members } = await node.rooms.members(ANN, room);
   isOver = true;
   expect(members).toHaveLength(2000);
   expect(members.slice(0, 3).map(({ user }) => user)).toEqual([20_000n, 29_999n, 3n]);

@@ -3,10 +3,12 @@ import { type ConversationId, GochatError, isId, type UserId } from '../../commo
 import type { client } from '../../proto/mod.ts';
 import type { Caller } from '../session/location-map.ts';
 import { inPieces } from '../store/member-pieces.ts';
+import { type Action, claim, type Refusal, refusal } from '../policy.ts';
 import type { Message, Store, UserConversation } from '../store/store.ts';
 import { CONVERSATION_BYTES, GONE_BYTES, PageBudget } from './page-budget.ts';
+import { quoted } from '../identity/names.ts';
 import type { UserNames } from '../identity/user-names.ts';
-import { toConversation, toGone, toMessage } from './present.ts';
+import { toConversation, toGone, toMessage, toWireRole } from './present.ts';
 
 const MAX_SYNC_LIMIT = 1000;
 const DEFAULT_SYNC_LIMIT = 200;
@@ -35,12 +37,9 @@ export class Rooms {
     return { conversations: await this.#present(list) };
   }
 
-  async conversation({ user, device }: Caller, conversation: bigint): Promise<client.Conversation> {
-    const id = conversationId(conversation);
-    const found = id && (await this.#options.store.conversationOf(id, user, device));
-    const [presented] = await this.#present(found === undefined ? [] : [found]);
-    if (presented === undefined) throw new GochatError('NOT_A_MEMBER');
-    return presented;
+  async conversation(caller: Caller, conversation: bigint): Promise<client.Conversation> {
+    const [presented] = await this.#present([await this.#find('getConversation', caller, conversation)]);
+    return presented as client.Conversation;
   }
 
   async listRooms(user: UserId, after: bigint, limit: number): Promise<client.Rooms> {
@@ -65,10 +64,11 @@ export class Rooms {
     beforeSeq: bigint,
     limit: number,
   ): Promise<client.HistoryPage> {
-    const id = conversationId(conversation);
-    if (id === undefined) throw new GochatError('NOT_A_MEMBER');
-    const page = await this.#options.store.history(user, id, seq(beforeSeq, 'before_seq'), pageLimit(limit));
-    if (page === undefined) throw new GochatError('NOT_A_MEMBER');
+    const by = claim('getHistory', user);
+    const [id, before, most] = [conversationId(conversation), seq(beforeSeq, 'before_seq'), pageLimit(limit)];
+    const answer =
+      id === undefined ? by.requirement.missing : this.#options.store.history(id, by, before, most);
+    const page = accept(await answer, conversation);
     const budget = new PageBudget();
     const names = await this.#options.names.of(sendersOf(page.messages));
     const newest: client.Message[] = [];
@@ -80,22 +80,23 @@ export class Rooms {
     return { messages: newest.reverse(), more: page.more || newest.length < page.messages.length };
   }
 
-  async members(user: UserId, conversation: bigint): Promise<client.Members> {
-    const id = conversationId(conversation);
-    const list = id === undefined ? undefined : await this.#options.store.membersOf(id);
+  async members(caller: Caller, conversation: bigint): Promise<client.Members> {
+    const { store } = this.#options;
+    const { id } = await this.#find('getMembers', caller, conversation);
+    const [list, roles] = await Promise.all([store.membersOf(id), store.rolesOf(id)]);
     const online: UserId[] = [];
     const offline: UserId[] = [];
-    let isMember = false;
     await inPieces(list?.members ?? [], (member) => {
-      isMember ||= member.user === user;
       const some = this.#options.isOnline(member.user) ? online : offline;
       if (some.length < MAX_MEMBERS) some.push(member.user);
     });
-    if (!isMember) throw new GochatError('NOT_A_MEMBER');
     const names = await this.#options.names.of([...online, ...offline]);
     const present = (members: UserId[], isOnline: boolean) =>
       members
-        .map((id) => ({ user: id, name: names.get(id) ?? '', online: isOnline }))
+        .map((user) => {
+          const role = toWireRole(roles.get(user) ?? 'member');
+          return { user, name: names.get(user) ?? '', online: isOnline, role };
+        })
         .sort((a, b) => (a.name < b.name ? -1 : 1));
     return { members: [...present(online, true), ...present(offline, false)].slice(0, MAX_MEMBERS) };
   }
@@ -144,6 +145,15 @@ export class Rooms {
     const names = await this.#options.names.of(peersOf(conversations));
     return conversations.map((conversation) => toConversation(conversation, names));
   }
+
+  /** Finds a conversation as its user sees it. @throws GochatError where the policy refuses the user this action */
+  async #find(action: Action, { user, device }: Caller, conversation: bigint): Promise<UserConversation> {
+    const { requirement } = claim(action, user);
+    const id = conversationId(conversation);
+    const found = id && (await this.#options.store.conversationOf(id, user, device));
+    const reason = refusal(requirement, { kind: found?.kind, actor: found?.role ?? 'stranger' });
+    return accept(reason ?? found ?? requirement.missing, conversation);
+  }
 }
 
 function peersOf(conversations: readonly UserConversation[]): UserId[] {
@@ -152,6 +162,20 @@ function peersOf(conversations: readonly UserConversation[]): UserId[] {
 
 function sendersOf(messages: readonly Message[]): UserId[] {
   return messages.map(({ sender }) => sender);
+}
+
+/** Returns what is no refusal. @throws GochatError the refusal, of an action in this conversation */
+export function accept<T extends object>(
+  result: T | Refusal | 'LAST_OWNER',
+  conversation: bigint | string,
+): T {
+  if (typeof result !== 'string') return result;
+  throw refused(result, conversation);
+}
+
+export function refused(code: Refusal | 'LAST_OWNER', conversation: bigint | string): GochatError {
+  if (code !== 'ROOM_NOT_FOUND') return new GochatError(code);
+  return new GochatError(code, { details: { name: quoted(String(conversation)) } });
 }
 
 /** Returns an id that the store can hold. */

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import type { ConversationId, UserId } from '../../common/mod.ts';
 import { client, deliverCount, encodeFrame, FrameType, LinkKind } from '../../proto/mod.ts';
+import { claim } from '../policy.ts';
 import { settle, testNode } from '../testing/test-node.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 
@@ -85,7 +86,7 @@ describe('fan-out', () => {
     typing();
     await settle();
     expect(w.delivered().map(({ conn }) => conn)).toEqual([2, 3]);
-    await store.leaveRoom(ROOM as ConversationId, 3n as UserId);
+    await store.leaveRoom(ROOM as ConversationId, claim('leaveRoom', 3n as UserId));
     typing();
     await settle();
     expect(w.delivered().map(({ conn }) => conn)).toEqual([2]);
@@ -161,7 +162,7 @@ describe('fan-out', () => {
     expect(await pushedTo(1)).toEqual(['500']);
     await store.addMember(ROOM, 2000n);
     expect((await pushedTo(2)).toSorted((a, b) => Number(a) - Number(b))).toEqual(['500', '2000']);
-    await store.leaveRoom(ROOM as ConversationId, 500n as UserId);
+    await store.leaveRoom(ROOM as ConversationId, claim('leaveRoom', 500n as UserId));
     expect(await pushedTo(3)).toEqual(['2000']);
     expect(store.calls.get('membersOf')).toBe(1);
     const rows = await Promise.all(changes.mock.results.map(({ value }) => value));

@@ -1,6 +1,7 @@
 /** Duplicates that cannot be sent out again, as their sender may not read them any more. */
 import { expect, test, vi } from 'vitest';
 import type { ConversationId, Logger, MessageId, UserId } from '../../common/mod.ts';
+import type { Claim } from '../policy.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { Message } from '../store/store.ts';
 import { Replay } from './replay.ts';
@@ -18,8 +19,8 @@ async function replay(page: readonly Message[] | undefined) {
   const fanout = { publish: vi.fn((push: { seq: number }) => push.seq), markLost: vi.fn() };
   const logger = { warn: vi.fn() };
   const store = {
-    history: async (_user: UserId, _conversation: ConversationId, before: number) =>
-      page && { messages: page.filter(({ seq }) => seq < before), more: false },
+    history: async (_conversation: ConversationId, _by: Claim, before: number) =>
+      page ? { messages: page.filter(({ seq }) => seq < before), more: false } : ('NOT_A_MEMBER' as const),
   };
   const it = new Replay({ store, fanout, logger: logger as unknown as Logger, maxRuns: 10 });
   const origin = { senderName: 'ann', link: { index: 0 } as Downlink, conn: 1 };

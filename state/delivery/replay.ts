@@ -1,6 +1,7 @@
 /** Sends duplicates out again, as the log has them: their first fan-out may have died with its node. */
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { Buffer } from 'node:buffer';
+import { claim } from '../policy.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { Draft, Message, Store } from '../store/store.ts';
 import type { Fanout } from './fanout.ts';
@@ -111,8 +112,9 @@ export class Replay {
   async #read({ sender, conversation }: Run, first: number, last: number): Promise<Message[]> {
     const pages: (readonly Message[])[] = [];
     for (let end = last + 1; end > first; ) {
-      const page = await this.#options.store.history(sender, conversation, end, end - first);
-      const messages = page?.messages ?? [];
+      const by = claim('getHistory', sender);
+      const page = await this.#options.store.history(conversation, by, end, end - first);
+      const messages = typeof page === 'string' ? [] : page.messages;
       pages.unshift(messages);
       end = messages[0]?.seq ?? first;
     }

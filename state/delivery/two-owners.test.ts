@@ -85,7 +85,7 @@ test('who comes and goes while two nodes commit: is shown what was said in betwe
   const [ann, bob, cid] = [await one.user(), await one.user(), await one.user()];
   const made = await one.store.createRoom(one.conversationId(), one.name(), ann, true);
   const room = made?.id as ConversationId;
-  await one.store.joinRoom(room, bob);
+  await one.joinRoom(room, bob);
   for (const [a, b] of workers) {
     a.attach(1, ann, { name: 'ann', device: 'a', epoch: 1n });
     a.attach(2, cid, { name: 'cid', device: 'c', epoch: 1n });
@@ -113,13 +113,13 @@ test('who comes and goes while two nodes commit: is shown what was said in betwe
   };
   for (let turn = 0; turn < 10; turn++) {
     talk();
-    const joined = await two.store.joinRoom(room, cid);
+    const joined = await two.joinRoom(room, cid);
     talk();
-    const gone = await one.store.leaveRoom(room, cid);
+    const gone = await one.leaveRoom(room, cid);
     if (typeof gone === 'string') throw new Error(gone);
     spans.push({ from: joined?.visibleAfterSeq ?? -1, to: gone.seq });
   }
-  const stays = await two.store.joinRoom(room, cid);
+  const stays = await two.joinRoom(room, cid);
   spans.push({ from: stays?.visibleAfterSeq ?? -1, to: Number.POSITIVE_INFINITY });
   talk();
   await eventually(() => {

@@ -1,11 +1,11 @@
 /** Opening: URLs, what cannot be reached, and migrations on both engines. */
 import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { silentLogger as logger, type UserId } from '../../common/mod.ts';
-import { type Engine, type Migration, readMigrations } from './migrations.ts';
+import { type ConversationId, silentLogger as logger, type UserId } from '../../common/mod.ts';
+import { type Engine, readMigrations } from './migrations.ts';
 import { openStore } from './mod.ts';
 import { freePorts } from '../../test/harness/services.ts';
-import { type Scratch, scratchPostgres, scratchSqlite } from './contract/scratch.contract.ts';
+import { type Scratch, scratchPostgres, scratchSqlite, World } from './contract/scratch.contract.ts';
 
 function failure(code: string, message: string | RegExp) {
   const text =
@@ -134,19 +134,27 @@ describe.each<[Engine, () => Promise<Scratch>]>([
     await expect(openStore(scratch.url, { logger })).rejects.toEqual(failure('STORE_SCHEMA', reason));
   });
 
-  test('a database of the first release: who came first owns the room, what was read stays read', async () => {
-    await using scratch = await makeScratch();
-    const [first] = migrations;
-    await scratch.execute((first as Migration).sql);
-    const { version, name, checksum } = first as Migration;
+  /** Makes a database as a release with so many migrations leaves it. */
+  async function leaveAt(scratch: Scratch, count: number): Promise<void> {
+    const appliedAt =
+      engine === 'sqlite' ? 'text not null default current_timestamp' : 'timestamptz not null default now()';
     await scratch.execute(`
       create table gochat_migrations (
-        version integer primary key, name text not null, checksum text not null,
-        applied_at ${engine === 'sqlite' ? 'text not null default current_timestamp' : 'timestamptz not null default now()'}
+        version integer primary key, name text not null, checksum text not null, applied_at ${appliedAt}
       )`);
+    for (const { version, name, checksum, sql } of migrations.slice(0, count)) {
+      await scratch.execute(sql);
+      await scratch.execute(
+        `insert into gochat_migrations (version, name, checksum) values (${version}, '${name}', '${checksum}')`,
+      );
+    }
+  }
+
+  test('a database of the first release: who came first owns the room, what was read stays read', async () => {
+    await using scratch = await makeScratch();
+    await leaveAt(scratch, 1);
     await scratch.execute(
-      `insert into gochat_migrations (version, name, checksum) values (${version}, '${name}', '${checksum}');
-       insert into accounts (id, name, password_hash) values (1, 'ann', 'x'), (2, 'bob', 'x');
+      `insert into accounts (id, name, password_hash) values (1, 'ann', 'x'), (2, 'bob', 'x');
        insert into conversations (id, kind, name, last_seq, active_at_ms, member_count) values (9, 'room', 'r', 5, 1, 2);
        insert into members (conversation, user_id, joined_seq) values (9, 2, 0), (9, 1, 0);
        insert into cursors (user_id, device, conversation, delivered_seq, read_seq)
@@ -155,8 +163,36 @@ describe.each<[Engine, () => Promise<Scratch>]>([
     await using store = await openStore(scratch.url, { logger });
     const of = async (user: bigint, device: string) =>
       (await store.conversationsOf(user as UserId, device))[0];
-    expect(await of(1n, 'phone')).toMatchObject({ deliveredSeq: 3, readSeq: 4, isOwner: true });
-    expect(await of(2n, 'phone')).toMatchObject({ deliveredSeq: 0, readSeq: 0, isOwner: false });
+    expect(await of(1n, 'phone')).toMatchObject({ deliveredSeq: 3, readSeq: 4, role: 'owner' });
+    expect(await of(2n, 'phone')).toMatchObject({ deliveredSeq: 0, readSeq: 0, role: 'member' });
+  });
+
+  test('a database from before roles: each room keeps its owner, and who opened a direct conversation is none', async () => {
+    await using scratch = await makeScratch();
+    await leaveAt(
+      scratch,
+      migrations.findIndex(({ name }) => name === 'roles'),
+    );
+    await scratch.execute(
+      `insert into accounts (id, name, password_hash) values (1, 'ann', 'x'), (2, 'bob', 'x');
+       insert into conversations (id, kind, name, active_at_ms, member_count, owner)
+         values (7, 'room', 'r', 1, 2, 2), (8, 'room', 'empty', 1, 0, null);
+       insert into conversations (id, kind, direct_low, direct_high, active_at_ms, member_count, owner)
+         values (9, 'direct', 1, 2, 1, 2, 1);
+       insert into members (conversation, user_id, joined_seq) values (7, 1, 0), (7, 2, 0), (9, 1, 0), (9, 2, 0);`,
+    );
+    const world = await World.open(scratch);
+    await using store = world.store;
+    const [ann, bob] = [1n as UserId, 2n as UserId];
+    const rolesOf = (id: bigint) => store.rolesOf(id as ConversationId);
+    expect([await rolesOf(7n), await rolesOf(8n), await rolesOf(9n)]).toEqual([
+      new Map([[bob, 'owner']]),
+      new Map(),
+      new Map(),
+    ]);
+    expect(await world.removeMember(7n as ConversationId, ann, bob)).toBe('NOT_OWNER');
+    expect(await world.setRole(7n as ConversationId, bob, ann, 'moderator')).toMatchObject({ changed: true });
+    expect(await world.joinRoom(8n as ConversationId, ann)).toMatchObject({ role: 'owner' });
   });
 
   test('a migration that fails leaves nothing behind', async () => {

@@ -1,6 +1,10 @@
 /** The rows that both engines answer with, and what the callers get of them. */
 import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
-import type { ConversationKind, Gone, Message, UserConversation } from './store.ts';
+import { type ConversationKind, type Role, ROLES } from '../policy.ts';
+import type { Gone, Message, UserConversation } from './store.ts';
+
+/** A place in ROLES, as the engines give it. */
+export type RoleColumn = number | bigint;
 
 export interface ConversationRow {
   readonly id: ConversationId;
@@ -12,8 +16,7 @@ export interface ConversationRow {
   readonly visible_after_seq: bigint;
   readonly delivered_seq: bigint;
   readonly read_seq: bigint;
-  /** A boolean in PostgreSQL, 0 or 1 in SQLite. */
-  readonly is_owner: boolean | bigint;
+  readonly role: RoleColumn;
 }
 
 /** A conversation that a cursor is for and the user is not in. */
@@ -44,8 +47,17 @@ export function toConversation(row: ConversationRow): UserConversation {
     visibleAfterSeq: Number(row.visible_after_seq),
     deliveredSeq: Number(row.delivered_seq),
     readSeq: Number(row.read_seq),
-    isOwner: Boolean(row.is_owner),
+    role: toRole(row.role),
   };
+}
+
+export function toRole(column: RoleColumn): Role {
+  return ROLES[Number(column)] as Role;
+}
+
+/** What stands for a role in the column. */
+export function rankOf(role: Role): number {
+  return ROLES.indexOf(role);
 }
 
 export function toGone({ id, reason, left_seq }: GoneRow): Gone {

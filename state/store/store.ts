@@ -1,5 +1,6 @@
 /** The store port: accounts, conversations, members, the message log and the cursors. The log is the truth. */
 import type { ConversationId, ErrorCode, MessageId, UserId } from '../../common/mod.ts';
+import type { Claim, ConversationKind, Refusal, Role } from '../policy.ts';
 
 export interface Account {
   readonly id: UserId;
@@ -7,8 +8,6 @@ export interface Account {
   /** PHC string of the password's hash. */
   readonly passwordHash: string;
 }
-
-export type ConversationKind = 'direct' | 'room';
 
 export interface Conversation {
   readonly id: ConversationId;
@@ -30,8 +29,7 @@ export interface UserConversation extends Conversation {
   readonly deliveredSeq: number;
   /** Of the user, on whatever device. */
   readonly readSeq: number;
-  /** The user owns the room. */
-  readonly isOwner: boolean;
+  readonly role: Role;
 }
 
 /** A conversation that the user is in, and whether the call made it so. */
@@ -40,14 +38,16 @@ export interface Joined extends UserConversation {
   readonly isNew: boolean;
 }
 
-/** A change of who is in a room, in one order with its messages. */
+/** A change of who is in a room, or of somebody's role there, in one order with its messages. */
 export interface MemberChange {
   /** False: it had been so before. */
   readonly changed: boolean;
   /** The room's last seq at the change: what has a greater one came after it. */
   readonly seq: number;
-  /** The room's member version after the change. */
+  /** The room's member version after the change; a change of roles leaves it as it was. */
   readonly memberVersion: number;
+  /** Whom the change made an owner, because the room would have none. */
+  readonly heir?: UserId;
 }
 
 export interface DeletedRoom {
@@ -55,9 +55,6 @@ export interface DeletedRoom {
   /** Who was in it until then. */
   readonly members: readonly UserId[];
 }
-
-/** Why a room was left as it is. */
-export type RoomRefusal = 'ROOM_NOT_FOUND' | 'NOT_A_MEMBER' | 'NOT_OWNER';
 
 /** A conversation that a client has a cursor for and its user is not in (any more). */
 export interface Gone {
@@ -211,7 +208,12 @@ export interface AccountStore {
   namesOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, string>>;
 }
 
-/** Rooms and who is in them. */
+/**
+ * Rooms and who is in them.
+ *
+ * What has a Claim compares its requirement with the rows that it has locked, in the transaction that does it: no right is
+ * lost or gained between the comparison and the commit.
+ */
 export interface RoomStore {
   /**
    * Makes a room with its creator as the first member and owner; undefined when the name is taken, unless by a room that
@@ -228,25 +230,34 @@ export interface RoomStore {
     device?: string,
   ): Promise<Joined | undefined>;
   /**
-   * Joins a room by id or name, again without effect; undefined when there is none. It takes its place among the
-   * room's messages: in a room that hides its history the user sees those after it. Where the room has no owner, who
-   * joins becomes it.
+   * Joins a room by id or name, again without effect. It takes its place among the room's messages: in a room that
+   * hides its history the user sees those after it. Who joins a room that nobody is in becomes its owner.
    *
    * @param device as in `createRoom`
    */
-  joinRoom(room: ConversationId | string, user: UserId, device?: string): Promise<Joined | undefined>;
+  joinRoom(room: ConversationId | string, by: Claim, device?: string): Promise<Joined | Refusal>;
   /**
    * Leaves a room, again without effect. The user may read what was committed before, and nothing that comes after.
-   * An owner who leaves passes the room on to whoever has been in it longest.
+   * Where the last owner leaves, the room passes on to the member of the highest role who has been in it longest.
    */
-  leaveRoom(room: ConversationId, user: UserId): Promise<MemberChange | RoomRefusal>;
-  /** Makes another user leave, again without effect; only the owner may. */
-  removeMember(room: ConversationId, owner: UserId, user: UserId): Promise<MemberChange | RoomRefusal>;
+  leaveRoom(room: ConversationId, by: Claim): Promise<MemberChange | Refusal>;
+  /** Makes a user leave, again without effect. */
+  removeMember(room: ConversationId, user: UserId, by: Claim): Promise<MemberChange | Refusal>;
   /**
-   * Deletes a room; only the owner may. Its name is free and nobody can read it from then on; what it holds goes with
-   * `eraseDeleted`.
+   * Gives a member a role, again without effect. Where the last owner steps down, the room passes on as when it leaves;
+   * LAST_OWNER: nobody else is in it.
    */
-  deleteRoom(room: ConversationId, owner: UserId): Promise<DeletedRoom | RoomRefusal>;
+  setRole(
+    room: ConversationId,
+    user: UserId,
+    role: Role,
+    by: Claim,
+  ): Promise<MemberChange | Refusal | 'LAST_OWNER'>;
+  /**
+   * Deletes a room, again without effect by the same user. Its name is free and nobody can read it from then on; what it
+   * holds goes with `eraseDeleted`.
+   */
+  deleteRoom(room: ConversationId, by: Claim): Promise<DeletedRoom | Refusal>;
   /** Erases at most `limit` messages of deleted rooms; resolves with whether there may be more. */
   eraseDeleted(limit: number): Promise<boolean>;
   /** Lists rooms by ascending id. */
@@ -269,6 +280,8 @@ export interface ConversationStore {
   conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]>;
   /** Finds one conversation of a user; undefined when the user is not in it. */
   conversationOf(id: ConversationId, user: UserId, device: string): Promise<UserConversation | undefined>;
+  /** The roles of those in a conversation who are more than plain members. */
+  rolesOf(conversation: ConversationId): Promise<ReadonlyMap<UserId, Role>>;
   /** Members of a conversation with the version that they stand for; undefined when nobody is in it. */
   membersOf(conversation: ConversationId): Promise<MemberList | undefined>;
   /**
@@ -288,15 +301,15 @@ export interface LogStore {
    */
   append(drafts: readonly Draft[]): Promise<readonly Appended[]>;
   /**
-   * Up to `limit` messages with seq < beforeSeq (0: the newest), ascending; undefined when the user may not read. Who
-   * has left reads what came before. The page also begins with the text that takes it to PAGE_TEXT_BYTES.
+   * Up to `limit` messages with seq < beforeSeq (0: the newest), ascending. Who has left reads what came before. The page
+   * also begins with the text that takes it to PAGE_TEXT_BYTES.
    */
   history(
-    user: UserId,
     conversation: ConversationId,
+    by: Claim,
     beforeSeq: number,
     limit: number,
-  ): Promise<{ messages: readonly Message[]; more: boolean } | undefined>;
+  ): Promise<{ messages: readonly Message[]; more: boolean } | Refusal>;
   sync(request: SyncRequest): Promise<SyncResult>;
 }
 

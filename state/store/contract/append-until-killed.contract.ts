@@ -21,7 +21,7 @@ for (;;) {
   } catch (error) {
     // Out of space, where the test has set a limit: the process must live on and still read.
     const code = error instanceof Error && 'code' in error ? error.code : error;
-    const page = await world.store.history(BigInt(user ?? 0) as never, BigInt(room ?? 0) as never, 0, 1);
+    const page = await world.history(BigInt(user ?? 0) as never, BigInt(room ?? 0) as never, 0, 1);
     writeSync(1, `failed ${String(code)} newest ${page?.messages[0]?.seq}\n`);
     await world.store.close();
     break;

@@ -13,8 +13,10 @@ import {
   Snowflake,
   type UserId,
 } from '../../../common/mod.ts';
+import { claim, type Role } from '../../policy.ts';
 import { type Draft, type DurableStore, openStore } from '../mod.ts';
 import { columnTypes } from '../postgres/lender.ts';
+import type { Joined, Message } from '../store.ts';
 
 const MAX_DROPS = 5;
 
@@ -149,8 +151,41 @@ export class World {
       creator ?? (await this.user()),
     );
     if (!room) throw new Error('the room name is taken');
-    for (const other of others) await this.store.joinRoom(room.id, other);
+    for (const other of others) await this.joinRoom(room.id, other);
     return room.id;
+  }
+
+  /** Joins; undefined: refused. */
+  async joinRoom(room: ConversationId | string, user: UserId, device?: string): Promise<Joined | undefined> {
+    const joined = await this.store.joinRoom(room, claim('joinRoom', user), device);
+    return typeof joined === 'string' ? undefined : joined;
+  }
+
+  leaveRoom(room: ConversationId, user: UserId): ReturnType<DurableStore['leaveRoom']> {
+    return this.store.leaveRoom(room, claim('leaveRoom', user));
+  }
+
+  removeMember(room: ConversationId, by: UserId, user: UserId): ReturnType<DurableStore['removeMember']> {
+    return this.store.removeMember(room, user, claim('removeMember', by));
+  }
+
+  setRole(room: ConversationId, by: UserId, user: UserId, role: Role): ReturnType<DurableStore['setRole']> {
+    return this.store.setRole(room, user, role, claim('setRole', by));
+  }
+
+  deleteRoom(room: ConversationId, by: UserId): ReturnType<DurableStore['deleteRoom']> {
+    return this.store.deleteRoom(room, claim('deleteRoom', by));
+  }
+
+  /** Reads back as a user may; undefined: refused. */
+  async history(
+    user: UserId,
+    conversation: ConversationId,
+    beforeSeq: number,
+    limit: number,
+  ): Promise<{ readonly messages: readonly Message[]; readonly more: boolean } | undefined> {
+    const page = await this.store.history(conversation, claim('getHistory', user), beforeSeq, limit);
+    return typeof page === 'string' ? undefined : page;
   }
 
   draft(conversation: ConversationId, sender: UserId, fields: Partial<Draft> = {}): Draft {

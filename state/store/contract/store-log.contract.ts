@@ -56,7 +56,7 @@ export function describeLog(nodes: () => Nodes): void {
       expect(answers).toMatchObject([REFUSED, { seq: 1 }, REFUSED, REFUSED, { seq: 2 }, REFUSED]);
       expect(await a.store.append([a.draft(UNSTORABLE, ann)])).toEqual([REFUSED]);
       expect(await a.store.append([a.draft(room, eve)])).toEqual([REFUSED]);
-      expect((await a.store.history(ann, room, 0, 10))?.messages).toHaveLength(2);
+      expect((await a.history(ann, room, 0, 10))?.messages).toHaveLength(2);
     });
 
     test('what is refused or repeated does not move the time of its conversation', async () => {
@@ -112,7 +112,7 @@ export function describeLog(nodes: () => Nodes): void {
         { seq: 3, duplicate: false },
         { ...original, duplicate: true },
       ]);
-      const texts = (await a.store.history(ann, room, 0, 10))?.messages.map(({ text }) => text);
+      const texts = (await a.history(ann, room, 0, 10))?.messages.map(({ text }) => text);
       expect(texts?.[0]).toBe(draft.text);
       expect(texts).toHaveLength(3);
     });
@@ -132,7 +132,7 @@ export function describeLog(nodes: () => Nodes): void {
       const room = await a.room(ann);
       const draft = a.draft(room, ann);
       expect(await a.store.append([draft])).toMatchObject([{ memberVersion: 1 }]);
-      await b.store.joinRoom(room, bob);
+      await b.joinRoom(room, bob);
       expect(await a.store.append([a.draft(room, bob), draft])).toMatchObject([
         { memberVersion: 2, duplicate: false },
         { memberVersion: 2, duplicate: true },
@@ -154,7 +154,7 @@ export function describeLog(nodes: () => Nodes): void {
               a.draft(room, user, { text, clientMsgId: `${a.messageId()}${suffix}` }),
             );
             await a.store.append(drafts);
-            const page = await a.store.history(user, room, 0, drafts.length);
+            const page = await a.history(user, room, 0, drafts.length);
             const clean = (text: string) => text.toWellFormed().replaceAll('\0', '\uFFFD');
             expect(page?.messages.map(({ text }) => text)).toEqual(drafts.map(({ text }) => clean(text)));
             expect(page?.messages.map(({ clientMsgId }) => clientMsgId)).toEqual(
@@ -166,7 +166,7 @@ export function describeLog(nodes: () => Nodes): void {
       );
       const nasty = ['NULL', '{', '}', ',', '"', '\\', "'", '\uD800', 'a\0b', ' ', '\n', 'x'.repeat(16_384)];
       await a.store.append(nasty.map((text) => a.draft(room, user, { text, clientMsgId: text })));
-      const page = await a.store.history(user, room, 0, nasty.length);
+      const page = await a.history(user, room, 0, nasty.length);
       expect(page?.messages.map(({ text }) => text)).toEqual(
         nasty.map((text) => text.replace('\uD800', '\uFFFD').replace('\0', '\uFFFD')),
       );
@@ -202,7 +202,7 @@ export function describeLog(nodes: () => Nodes): void {
               expect(answers).toMatchObject(drafts.map((draft) => model.append(draft)));
             }
             for (const room of rooms) {
-              const page = await b.store.history(users[0], room, 0, 1000);
+              const page = await b.history(users[0], room, 0, 1000);
               expect(page?.messages.map(({ seq, id }) => [seq, id])).toEqual(
                 model.log(room).map((draft, index) => [index + 1, draft.id]),
               );
@@ -248,7 +248,7 @@ export function describeLog(nodes: () => Nodes): void {
       const perRoom = users.length * 15 * 2;
       expect(originals).toBe(rooms.length * perRoom);
       for (const room of rooms) {
-        const page = await a.store.history(users[0] as UserId, room, 0, 10_000);
+        const page = await a.history(users[0] as UserId, room, 0, 10_000);
         expect(page?.messages.map(({ seq }) => seq)).toEqual(
           Array.from({ length: perRoom }, (_, i) => i + 1),
         );
@@ -271,7 +271,7 @@ export function describeLog(nodes: () => Nodes): void {
       };
       const join = async () => {
         for (const joiner of joiners) {
-          await b.store.joinRoom(room, joiner);
+          await b.joinRoom(room, joiner);
           // Who has joined may send at once, on any node.
           const [answer] = await a.store.append([a.draft(room, joiner)]);
           expect(answer).toMatchObject({ ok: true });
@@ -293,19 +293,19 @@ export function describeLog(nodes: () => Nodes): void {
       const room = await a.room(user);
       const drafts = Array.from({ length: 7 }, () => a.draft(room, user));
       await a.store.append(drafts);
-      const newest = await a.store.history(user, room, 0, 3);
+      const newest = await a.history(user, room, 0, 3);
       expect(newest).toEqual({
         messages: drafts.slice(4).map((draft, index) => ({ ...draft, seq: index + 5 })),
         more: true,
       });
-      const middle = await a.store.history(user, room, 5, 3);
+      const middle = await a.history(user, room, 5, 3);
       expect(middle).toMatchObject({ messages: [{ seq: 2 }, { seq: 3 }, { seq: 4 }], more: true });
-      const oldest = await a.store.history(user, room, 2, 3);
+      const oldest = await a.history(user, room, 2, 3);
       expect(oldest).toMatchObject({ messages: [{ seq: 1 }], more: false });
-      expect(await a.store.history(user, room, 1, 3)).toEqual({ messages: [], more: false });
-      expect(await a.store.history(user, room, 1e15, 7)).toMatchObject({ more: false });
+      expect(await a.history(user, room, 1, 3)).toEqual({ messages: [], more: false });
+      expect(await a.history(user, room, 1e15, 7)).toMatchObject({ more: false });
       // A page moves on whatever is asked for.
-      expect(await a.store.history(user, room, 0, 0)).toMatchObject({
+      expect(await a.history(user, room, 0, 0)).toMatchObject({
         messages: [{ seq: 7 }],
         more: true,
       });
@@ -320,7 +320,7 @@ export function describeLog(nodes: () => Nodes): void {
           await a.store.append(sizes.map((size) => a.draft(room, user, { text: 'ä'.repeat(size) })));
           const seqs: number[] = [];
           for (let more = true; more; ) {
-            const page = await a.store.history(user, room, seqs[0] ?? 0, limit);
+            const page = await a.history(user, room, seqs[0] ?? 0, limit);
             const bytes = page?.messages.map(({ text }) => Buffer.byteLength(text)) ?? [];
             expect(bytes.length).toBeGreaterThan(0);
             expect(sum(bytes.slice(1))).toBeLessThan(PAGE_TEXT_BYTES);
@@ -337,11 +337,11 @@ export function describeLog(nodes: () => Nodes): void {
       const { a } = nodes();
       const [ann, eve] = [await a.user(), await a.user()];
       const room = await a.room(ann);
-      expect(await a.store.history(ann, room, 0, 10)).toEqual({ messages: [], more: false });
+      expect(await a.history(ann, room, 0, 10)).toEqual({ messages: [], more: false });
       await a.fill(room, ann, 1);
-      expect(await a.store.history(eve, room, 0, 10)).toBeUndefined();
-      expect(await a.store.history(ann, a.conversationId(), 0, 10)).toBeUndefined();
-      expect(await a.store.history(ann, UNSTORABLE, 0, 10)).toBeUndefined();
+      expect(await a.history(eve, room, 0, 10)).toBeUndefined();
+      expect(await a.history(ann, a.conversationId(), 0, 10)).toBeUndefined();
+      expect(await a.history(ann, UNSTORABLE, 0, 10)).toBeUndefined();
     });
 
     test('ends where the member may see no more', async () => {
@@ -352,9 +352,9 @@ export function describeLog(nodes: () => Nodes): void {
       await scratch.execute(
         `update members set visible_after_seq = 3 where conversation = ${room} and user_id = ${bob}`,
       );
-      const page = await a.store.history(bob, room, 0, 10);
+      const page = await a.history(bob, room, 0, 10);
       expect(page).toMatchObject({ messages: [{ seq: 4 }, { seq: 5 }], more: false });
-      expect((await a.store.history(ann, room, 0, 10))?.messages).toHaveLength(5);
+      expect((await a.history(ann, room, 0, 10))?.messages).toHaveLength(5);
     });
   });
 
@@ -367,10 +367,7 @@ export function describeLog(nodes: () => Nodes): void {
     try {
       await a.fill(room, ann, 2);
       await a.store.moveCursors([move]);
-      expect((await a.store.history(bob, room, 0, 10))?.messages).toMatchObject([
-        { sender: ann },
-        { sender: ann },
-      ]);
+      expect((await a.history(bob, room, 0, 10))?.messages).toMatchObject([{ sender: ann }, { sender: ann }]);
       const page = await a.store.sync({ user: bob, device: '', cursors: new Map(), limit: 10 });
       expect(page.conversations).toMatchObject([{ messages: [{ seq: 2, sender: ann }] }]);
       expect(await a.store.conversationsOf(bob, '')).toMatchObject([{ id: room, readSeq: 1 }]);

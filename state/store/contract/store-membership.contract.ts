@@ -37,15 +37,15 @@ export function describeMembership(nodes: () => Nodes): void {
       const [ann, bob] = [await a.user(), await a.user()];
       const room = await a.room(ann, bob);
       await a.fill(room, ann, 3);
-      expect(await b.store.leaveRoom(room, bob)).toEqual({ changed: true, seq: 3, memberVersion: 3 });
+      expect(await b.leaveRoom(room, bob)).toEqual({ changed: true, seq: 3, memberVersion: 3 });
       await a.fill(room, ann, 2);
-      expect(await a.store.leaveRoom(room, bob)).toEqual({ changed: false, seq: 3, memberVersion: 3 });
+      expect(await a.leaveRoom(room, bob)).toEqual({ changed: false, seq: 3, memberVersion: 3 });
       expect(await seqsOf(a, bob, room, 1)).toEqual([2, 3]);
       expect(await seqsOf(b, bob, room, 3)).toEqual([]);
       expect(await seqsOf(a, bob, room)).toEqual([]);
-      const history = await b.store.history(bob, room, 0, 10);
+      const history = await b.history(bob, room, 0, 10);
       expect(history?.messages.map(({ seq }) => seq)).toEqual([1, 2, 3]);
-      expect((await a.store.history(bob, room, 3, 10))?.messages.map(({ seq }) => seq)).toEqual([1, 2]);
+      expect((await a.history(bob, room, 3, 10))?.messages.map(({ seq }) => seq)).toEqual([1, 2]);
       expect(await a.store.append([a.draft(room, bob)])).toEqual(NOT_A_MEMBER);
       expect((await a.store.membersOf(room))?.members.map(({ user }) => user)).toEqual([ann]);
       expect(await a.store.conversationsOf(bob, 'd')).toEqual([]);
@@ -65,9 +65,9 @@ export function describeMembership(nodes: () => Nodes): void {
         await a.room(ann, bob),
       ];
       for (const room of [left, removed, deleted, stays]) await a.fill(room, ann, 2);
-      await a.store.leaveRoom(left, bob);
-      await b.store.removeMember(removed, ann, bob);
-      await b.store.deleteRoom(deleted, ann);
+      await a.leaveRoom(left, bob);
+      await b.removeMember(removed, ann, bob);
+      await b.deleteRoom(deleted, ann);
       const never = a.conversationId();
       const cursors: [ConversationId, number][] = [left, removed, deleted, stays, never].map((id) => [id, 1]);
       expect(await goneOf(b, bob, cursors)).toEqual(
@@ -91,15 +91,15 @@ export function describeMembership(nodes: () => Nodes): void {
       const hiding = await a.store.createRoom(a.conversationId(), a.name(), ann, true);
       const room = hiding?.id as ConversationId;
       await a.fill(room, ann, 2);
-      expect(await b.store.joinRoom(room, bob)).toMatchObject({ isNew: true, visibleAfterSeq: 2 });
-      expect(await b.store.joinRoom(room, bob)).toMatchObject({ isNew: false, visibleAfterSeq: 2 });
+      expect(await b.joinRoom(room, bob)).toMatchObject({ isNew: true, visibleAfterSeq: 2 });
+      expect(await b.joinRoom(room, bob)).toMatchObject({ isNew: false, visibleAfterSeq: 2 });
       await a.fill(room, ann, 1);
-      expect(await a.store.joinRoom(room, cid)).toMatchObject({ visibleAfterSeq: 3 });
+      expect(await a.joinRoom(room, cid)).toMatchObject({ visibleAfterSeq: 3 });
       await a.fill(room, bob, 1);
       expect(await seqsOf(a, ann, room)).toEqual([1, 2, 3, 4]);
       expect(await seqsOf(a, bob, room, 0)).toEqual([3, 4]);
       expect(await seqsOf(b, cid, room, 0)).toEqual([4]);
-      expect((await b.store.history(cid, room, 0, 10))?.messages.map(({ seq }) => seq)).toEqual([4]);
+      expect((await b.history(cid, room, 0, 10))?.messages.map(({ seq }) => seq)).toEqual([4]);
       const list = await b.store.membersOf(room);
       expect(list?.members.map(({ visibleAfterSeq }) => visibleAfterSeq)).toEqual([0, 2, 3]);
     });
@@ -109,9 +109,9 @@ export function describeMembership(nodes: () => Nodes): void {
       const [ann, bob] = [await a.user(), await a.user()];
       const room = await a.room(ann, bob);
       await a.fill(room, ann, 1);
-      await a.store.leaveRoom(room, bob);
+      await a.leaveRoom(room, bob);
       await a.fill(room, ann, 1);
-      expect(await a.store.joinRoom(room, bob)).toMatchObject({ isNew: true, memberVersion: 4, lastSeq: 2 });
+      expect(await a.joinRoom(room, bob)).toMatchObject({ isNew: true, memberVersion: 4, lastSeq: 2 });
       expect(await goneOf(a, bob, [[room, 1]])).toEqual([]);
       expect(await seqsOf(a, bob, room, 1)).toEqual([2]);
     });
@@ -120,13 +120,13 @@ export function describeMembership(nodes: () => Nodes): void {
       const { a, b } = nodes();
       const [ann, bob, cid, eve] = [await a.user(), await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, bob, cid);
-      expect(await a.store.removeMember(room, bob, cid)).toBe('NOT_OWNER');
-      expect(await a.store.removeMember(room, eve, cid)).toBe('NOT_A_MEMBER');
-      expect(await a.store.removeMember(room, ann, eve)).toBe('NOT_A_MEMBER');
-      expect(await a.store.removeMember(a.conversationId(), ann, cid)).toBe('ROOM_NOT_FOUND');
-      expect(await a.store.removeMember(UNSTORABLE, ann, cid)).toBe('ROOM_NOT_FOUND');
-      expect(await b.store.removeMember(room, ann, cid)).toMatchObject({ changed: true, memberVersion: 4 });
-      expect(await b.store.removeMember(room, ann, cid)).toMatchObject({ changed: false });
+      expect(await a.removeMember(room, bob, cid)).toBe('NOT_OWNER');
+      expect(await a.removeMember(room, eve, cid)).toBe('NOT_A_MEMBER');
+      expect(await a.removeMember(room, ann, eve)).toBe('NOT_A_MEMBER');
+      expect(await a.removeMember(a.conversationId(), ann, cid)).toBe('ROOM_NOT_FOUND');
+      expect(await a.removeMember(UNSTORABLE, ann, cid)).toBe('ROOM_NOT_FOUND');
+      expect(await b.removeMember(room, ann, cid)).toMatchObject({ changed: true, memberVersion: 4 });
+      expect(await b.removeMember(room, ann, cid)).toMatchObject({ changed: false });
       expect(await a.store.append([a.draft(room, cid)])).toEqual(NOT_A_MEMBER);
     });
 
@@ -134,14 +134,14 @@ export function describeMembership(nodes: () => Nodes): void {
       const { a } = nodes();
       const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, bob, cid);
-      const owns = async (user: UserId) => (await a.store.conversationsOf(user, ''))[0]?.isOwner;
+      const owns = async (user: UserId) => (await a.store.conversationsOf(user, ''))[0]?.role === 'owner';
       expect(await Promise.all([ann, bob, cid].map(owns))).toEqual([true, false, false]);
-      await a.store.leaveRoom(room, ann);
+      await a.leaveRoom(room, ann);
       expect(await Promise.all([bob, cid].map(owns))).toEqual([true, false]);
-      await a.store.leaveRoom(room, bob);
-      await a.store.leaveRoom(room, cid);
+      await a.leaveRoom(room, bob);
+      await a.leaveRoom(room, cid);
       expect(await a.store.membersOf(room)).toBeUndefined();
-      expect(await a.store.joinRoom(room, bob)).toMatchObject({ isOwner: true });
+      expect(await a.joinRoom(room, bob)).toMatchObject({ role: 'owner' });
     });
 
     test('an owner who leaves passes the room on in the order of joining, whatever clocks and ids say', async () => {
@@ -156,8 +156,8 @@ export function describeMembership(nodes: () => Nodes): void {
         [dan, bob],
         [bob, cid],
       ] as const) {
-        await a.store.leaveRoom(room, leaver);
-        expect((await a.store.conversationsOf(owner, ''))[0]?.isOwner).toBe(true);
+        await a.leaveRoom(room, leaver);
+        expect((await a.store.conversationsOf(owner, ''))[0]?.role).toBe('owner');
       }
     });
 
@@ -165,10 +165,10 @@ export function describeMembership(nodes: () => Nodes): void {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const { id } = await a.store.openDirect(a.conversationId(), ann, bob);
-      expect(await a.store.leaveRoom(id, ann)).toBe('ROOM_NOT_FOUND');
-      expect(await a.store.deleteRoom(id, ann)).toBe('ROOM_NOT_FOUND');
-      expect(await a.store.leaveRoom(await a.room(ann), bob)).toBe('NOT_A_MEMBER');
-      expect(await a.store.leaveRoom(UNSTORABLE, bob)).toBe('ROOM_NOT_FOUND');
+      expect(await a.leaveRoom(id, ann)).toBe('ROOM_NOT_FOUND');
+      expect(await a.deleteRoom(id, ann)).toBe('ROOM_NOT_FOUND');
+      expect(await a.leaveRoom(await a.room(ann), bob)).toBe('NOT_A_MEMBER');
+      expect(await a.leaveRoom(UNSTORABLE, bob)).toBe('ROOM_NOT_FOUND');
     });
 
     test('deleteRoom: gone for everybody at once, its name is free, and all of it is erased', async () => {
@@ -178,22 +178,22 @@ export function describeMembership(nodes: () => Nodes): void {
       while (await a.store.eraseDeleted(1000));
       const made = await a.store.createRoom(a.conversationId(), name, ann);
       const room = made?.id as ConversationId;
-      await a.store.joinRoom(room, bob);
+      await a.joinRoom(room, bob);
       await a.fill(room, bob, 5);
       await a.store.moveCursors([
         { user: bob, device: 'd', conversation: room, deliveredSeq: 3, readSeq: 2 },
       ]);
-      expect(await a.store.deleteRoom(room, bob)).toBe('NOT_OWNER');
-      expect(await a.store.deleteRoom(room, cid)).toBe('NOT_A_MEMBER');
-      expect(await a.store.deleteRoom(room, ann)).toEqual({ seq: 5, members: [ann, bob] });
+      expect(await a.deleteRoom(room, bob)).toBe('NOT_OWNER');
+      expect(await a.deleteRoom(room, cid)).toBe('NOT_A_MEMBER');
+      expect(await a.deleteRoom(room, ann)).toEqual({ seq: 5, members: [ann, bob] });
       // A repeat, as after an answer that was lost.
-      expect(await b.store.deleteRoom(room, ann)).toEqual({ seq: 5, members: [ann, bob] });
-      expect(await b.store.deleteRoom(room, bob)).toBe('ROOM_NOT_FOUND');
-      expect(await b.store.joinRoom(room, cid)).toBeUndefined();
-      expect(await b.store.joinRoom(name, cid)).toBeUndefined();
-      expect(await b.store.leaveRoom(room, bob)).toBe('ROOM_NOT_FOUND');
+      expect(await b.deleteRoom(room, ann)).toEqual({ seq: 5, members: [ann, bob] });
+      expect(await b.deleteRoom(room, bob)).toBe('ROOM_NOT_FOUND');
+      expect(await b.joinRoom(room, cid)).toBeUndefined();
+      expect(await b.joinRoom(name, cid)).toBeUndefined();
+      expect(await b.leaveRoom(room, bob)).toBe('ROOM_NOT_FOUND');
       expect(await b.store.append([b.draft(room, bob)])).toEqual(NOT_A_MEMBER);
-      expect(await b.store.history(bob, room, 0, 10)).toBeUndefined();
+      expect(await b.history(bob, room, 0, 10)).toBeUndefined();
       expect(await b.store.membersOf(room)).toBeUndefined();
       expect((await a.store.listRooms(bob, (room - 1n) as ConversationId, 1)).rooms[0]?.id).not.toBe(room);
       expect(await a.store.createRoom(a.conversationId(), name, cid)).toMatchObject({ name, lastSeq: 0 });
@@ -207,7 +207,7 @@ export function describeMembership(nodes: () => Nodes): void {
       while (await b.store.eraseDeleted(2));
       expect(Number(await count())).toBe(0);
       expect(await scratch.query(`select id from conversations where id = ${room}`)).toEqual([]);
-      expect(await a.store.deleteRoom(room, ann)).toBe('ROOM_NOT_FOUND');
+      expect(await a.deleteRoom(room, ann)).toBe('ROOM_NOT_FOUND');
     });
 
     test('append: what was committed before its sender left is acknowledged again, and nothing new is', async () => {
@@ -216,7 +216,7 @@ export function describeMembership(nodes: () => Nodes): void {
       const room = await a.room(ann, bob);
       const draft = a.draft(room, bob);
       await a.store.append([draft]);
-      await b.store.leaveRoom(room, bob);
+      await b.leaveRoom(room, bob);
       expect(await b.store.append([a.draft(room, bob), draft, b.draft(room, ann)])).toMatchObject([
         { ok: false },
         { ok: true, seq: 1, id: draft.id, duplicate: true },
@@ -235,8 +235,8 @@ export function describeMembership(nodes: () => Nodes): void {
           const lists = [(await a.store.membersOf(room)) as MemberList];
           for (const [at, comes] of made) {
             const user = users[at] as UserId;
-            if (comes) await b.store.joinRoom(room, user);
-            else await a.store.leaveRoom(room, user);
+            if (comes) await b.joinRoom(room, user);
+            else await a.leaveRoom(room, user);
             lists.push((await a.store.membersOf(room)) as MemberList);
           }
           const now = lists.at(-1);
@@ -279,15 +279,15 @@ export function describeMembership(nodes: () => Nodes): void {
       const spans: { from: number; to: number }[] = [];
       const comeAndGo = async () => {
         for (let i = 0; i < 10; i++) {
-          const joined = await b.store.joinRoom(room, bob);
-          const gone = await a.store.leaveRoom(room, bob);
+          const joined = await b.joinRoom(room, bob);
+          const gone = await a.leaveRoom(room, bob);
           if (typeof gone === 'string') throw new Error(gone);
           spans.push({ from: joined?.visibleAfterSeq ?? -1, to: gone.seq });
         }
       };
       await Promise.all([talk(a, ann), talk(b, ann), talk(a, bob), comeAndGo()]);
       expect(accepted.toSorted((x, y) => x - y)).toEqual(accepted.map((_, index) => index + 1));
-      const log = await a.store.history(ann, room, 0, 200);
+      const log = await a.history(ann, room, 0, 200);
       const bobs = log?.messages.filter(({ sender }) => sender === bob).map(({ seq }) => seq) ?? [];
       for (const seq of bobs) expect(spans.some(({ from, to }) => from < seq && seq <= to)).toBe(true);
       const last = spans.at(-1) as { from: number; to: number };

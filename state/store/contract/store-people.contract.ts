@@ -110,7 +110,7 @@ export function describePeople(nodes: () => Nodes): void {
         visibleAfterSeq: 0,
         deliveredSeq: 0,
         readSeq: 0,
-        isOwner: true,
+        role: 'owner',
         isNew: true,
       });
       expect((await b.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([creator]);
@@ -134,11 +134,11 @@ export function describePeople(nodes: () => Nodes): void {
       const name = a.name();
       const id = (await a.store.createRoom(a.conversationId(), name, ann))?.id as ConversationId;
       await a.fill(id, ann, 3);
-      const joined = await b.store.joinRoom(name, bob);
+      const joined = await b.joinRoom(name, bob);
       expect(joined).toMatchObject({ id, name, lastSeq: 3, memberVersion: 2, visibleAfterSeq: 0 });
-      expect(await a.store.joinRoom(id, cid)).toMatchObject({ id, memberVersion: 3 });
-      expect(await a.store.joinRoom(id, bob)).toMatchObject({ id, memberVersion: 3 });
-      expect(await a.store.joinRoom(name, ann)).toMatchObject({ id, memberVersion: 3 });
+      expect(await a.joinRoom(id, cid)).toMatchObject({ id, memberVersion: 3 });
+      expect(await a.joinRoom(id, bob)).toMatchObject({ id, memberVersion: 3 });
+      expect(await a.joinRoom(name, ann)).toMatchObject({ id, memberVersion: 3 });
       const list = await b.store.membersOf(id);
       expect(list?.version).toBe(3);
       expect(list?.members.map(({ user }) => user)).toEqual([ann, bob, cid]);
@@ -148,11 +148,11 @@ export function describePeople(nodes: () => Nodes): void {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const direct = await a.store.openDirect(a.conversationId(), ann, bob);
-      expect(await a.store.joinRoom(direct.id, await a.user())).toBeUndefined();
-      expect(await a.store.joinRoom(a.conversationId(), ann)).toBeUndefined();
-      expect(await a.store.joinRoom(UNSTORABLE, ann)).toBeUndefined();
-      expect(await a.store.joinRoom(a.name(), ann)).toBeUndefined();
-      expect(await a.store.joinRoom('\0', ann)).toBeUndefined();
+      expect(await a.joinRoom(direct.id, await a.user())).toBeUndefined();
+      expect(await a.joinRoom(a.conversationId(), ann)).toBeUndefined();
+      expect(await a.joinRoom(UNSTORABLE, ann)).toBeUndefined();
+      expect(await a.joinRoom(a.name(), ann)).toBeUndefined();
+      expect(await a.joinRoom('\0', ann)).toBeUndefined();
       expect((await a.store.membersOf(direct.id))?.members).toHaveLength(2);
     });
 
@@ -160,9 +160,7 @@ export function describePeople(nodes: () => Nodes): void {
       const { a, b } = nodes();
       const room = await a.room(await a.user());
       const users = await Promise.all(Array.from({ length: 8 }, () => a.user()));
-      await Promise.all(
-        users.flatMap((user) => [a.store.joinRoom(room, user), b.store.joinRoom(room, user)]),
-      );
+      await Promise.all(users.flatMap((user) => [a.joinRoom(room, user), b.joinRoom(room, user)]));
       const list = await a.store.membersOf(room);
       expect(list?.version).toBe(9);
       expect(list?.members).toHaveLength(9);
@@ -283,7 +281,7 @@ export function describePeople(nodes: () => Nodes): void {
       ] as const) {
         const come = { deliveredSeq };
         expect(await a.store.openDirect(direct, ann, bob.id, device)).toMatchObject(come);
-        expect(await a.store.joinRoom(room, ann, device)).toMatchObject(come);
+        expect(await a.joinRoom(room, ann, device)).toMatchObject(come);
         expect(await a.store.createRoom(room, name, ann, false, device)).toMatchObject(come);
       }
     });
@@ -297,12 +295,12 @@ export function describePeople(nodes: () => Nodes): void {
         { user: bob, device: 'phone', conversation: room, deliveredSeq: 2, readSeq: 1 },
       ]);
       const [listed] = await a.store.conversationsOf(bob, 'phone');
-      expect(listed).toMatchObject({ id: room, lastSeq: 2, deliveredSeq: 2, readSeq: 1, isOwner: false });
+      expect(listed).toMatchObject({ id: room, lastSeq: 2, deliveredSeq: 2, readSeq: 1, role: 'member' });
       expect(await a.store.conversationOf(room, bob, 'phone')).toEqual(listed);
-      expect(await a.store.conversationOf(room, ann, '')).toMatchObject({ deliveredSeq: 0, isOwner: true });
+      expect(await a.store.conversationOf(room, ann, '')).toMatchObject({ deliveredSeq: 0, role: 'owner' });
       expect(await a.store.conversationOf(room, eve, '')).toBeUndefined();
       expect(await a.store.conversationOf(((1n << 63n) - 1n) as ConversationId, bob, '')).toBeUndefined();
-      await a.store.leaveRoom(room, bob);
+      await a.leaveRoom(room, bob);
       expect(await a.store.conversationOf(room, bob, 'phone')).toBeUndefined();
     });
 

@@ -114,8 +114,8 @@ export function describeSync(nodes: () => Nodes): void {
       for (const [device, deliveredSeq] of devices)
         for (const conversation of [inside, left])
           await a.store.moveCursors([{ user: bob, device, conversation, deliveredSeq, readSeq: 0 }]);
-      await a.store.leaveRoom(left, bob);
-      await a.store.deleteRoom(gone, ann);
+      await a.leaveRoom(left, bob);
+      await a.deleteRoom(gone, ann);
       await a.fill(left, ann, 1);
       const sync = async (device: string, seq: number) => {
         const pushed = new Map([inside, left, gone, foreign].map((room) => [room, seq]));
@@ -275,7 +275,7 @@ export function describeSync(nodes: () => Nodes): void {
       const [ann, bob] = [await a.user(), await a.user()];
       const [inside, left, foreign] = [await a.room(ann, bob), await a.room(ann, bob), await a.room(ann)];
       await a.fill(inside, ann, 2);
-      await a.store.leaveRoom(left, bob);
+      await a.leaveRoom(left, bob);
       const strangers = Array.from({ length: 9_998 }, () => a.conversationId());
       const cursors = new Map([inside, left, foreign, ...strangers].map((id) => [id, 1]));
       const page = await b.store.sync({ user: bob, device: 'phone', cursors, limit: 200 });
@@ -298,7 +298,7 @@ export function describeSync(nodes: () => Nodes): void {
       const hidden = (await a.store.createRoom(a.conversationId(), a.name(), bob, true))
         ?.id as ConversationId;
       await a.fill(hidden, bob, 3);
-      await a.store.joinRoom(hidden, ann);
+      await a.joinRoom(hidden, ann);
       const known = async (user: UserId, device: string, names: ConversationId[] = []) => {
         const cursors = new Map(names.map((id) => [id, 0]));
         const page = await b.store.sync({ user, device, cursors, limit: 20 });

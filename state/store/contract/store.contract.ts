@@ -5,6 +5,7 @@ import { type Nodes, type Scratch, World } from './scratch.contract.ts';
 import { describeLog } from './store-log.contract.ts';
 import { describeMembership } from './store-membership.contract.ts';
 import { describePeople } from './store-people.contract.ts';
+import { describeRoles } from './store-roles.contract.ts';
 import { describeSync } from './store-sync.contract.ts';
 
 /** Runs the suite on an empty database. */
@@ -25,6 +26,7 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
 
     describePeople(() => nodes);
     describeMembership(() => nodes);
+    describeRoles(() => nodes);
     describeLog(() => nodes);
     describeSync(() => nodes);
 

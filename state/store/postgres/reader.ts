@@ -1,8 +1,16 @@
 /** How the log is read on PostgreSQL: pages backwards, and what a device lacks. */
-import type { ConversationId, UserId } from '../../../common/mod.ts';
+import type { ConversationId } from '../../../common/mod.ts';
 import { integerArray } from './arrays.ts';
 import { pageLimit, storableSeq } from '../input.ts';
-import { conversationColumns, fromConversations, messageColumns } from '../repositories/conversations.ts';
+import { type Claim, refusal, type Refusal } from '../../policy.ts';
+import {
+  conversationColumns,
+  factsOf,
+  fromConversations,
+  messageColumns,
+  type ReaderRow,
+  readerOf,
+} from '../repositories/conversations.ts';
 import type { PostgresPool } from './pool.ts';
 import { sql } from '../sql.ts';
 import {
@@ -26,30 +34,22 @@ interface StrangersRow {
 /** Reads a page of the log backwards; see LogStore.history. */
 export async function history(
   pool: PostgresPool,
-  user: UserId,
   conversation: ConversationId,
-  beforeSeq: number,
-  limit: number,
-): Promise<{ messages: Message[]; more: boolean } | undefined> {
+  { actor, requirement }: Claim,
+  { beforeSeq, limit }: { readonly beforeSeq: number; readonly limit: number },
+): Promise<{ messages: Message[]; more: boolean } | Refusal> {
   // One row with nulls stands for a member without messages, no row for a stranger.
-  const rows = await pool.query<{ visible: bigint } & (MessageRow | { seq: null })>(
+  const rows = await pool.query<ReaderRow & (MessageRow | { seq: null })>(
     sql`
-      select m.*, reader.visible_after_seq as visible
-      from (
-        select conversation, visible_after_seq, ${Number.MAX_SAFE_INTEGER}::bigint as left_seq
-        from members where conversation = ${conversation} and user_id = ${user}
-        union all
-        select f.conversation, f.visible_after_seq, f.left_seq
-        from former_members f join conversations c on c.id = f.conversation and not c.deleted
-        where f.conversation = ${conversation} and f.user_id = ${user}
-      ) reader
+      select m.*, reader.kind, reader.role, reader.visible_after_seq, reader.left_seq
+      from (${readerOf(conversation, actor)}) reader
       left join lateral (
         select ${messageColumns}
         from (
           select page.*, sum(octet_length(body)) over (order by seq desc) - octet_length(body) as bytes_before
           from (
             select * from messages
-            where messages.conversation = reader.conversation
+            where messages.conversation = reader.id
               and messages.seq > reader.visible_after_seq
               and messages.seq <= least(reader.left_seq, ${(storableSeq(beforeSeq) || Number.MAX_SAFE_INTEGER) - 1}::bigint)
             order by messages.seq desc
@@ -61,11 +61,12 @@ export async function history(
       order by m.seq desc`,
   );
   const [newest] = rows;
-  if (newest === undefined) return undefined;
+  const refused = refusal(requirement, factsOf(newest));
+  if (newest === undefined || refused !== undefined) return refused ?? requirement.missing;
   const messages = rows.flatMap((row) => (row.seq === null ? [] : [toMessage(row)])).reverse();
   // Seqs have no holes, so there is an older one unless this one is the first.
   const oldest = messages[0];
-  return { messages, more: oldest !== undefined && oldest.seq > Number(newest.visible) + 1 };
+  return { messages, more: oldest !== undefined && oldest.seq > Number(newest.visible_after_seq) + 1 };
 }
 
 /** Reads what a device lacks; see LogStore.sync. */
@@ -116,7 +117,7 @@ export async function sync(
                    and not (select cursors || pushed from given) ? c.id::text as is_unknown
           ${fromConversations(user, device)}
           union all
-          select conversation, kind, name, left_seq, member_version, null, visible_after_seq, delivered_seq, 0, false,
+          select conversation, kind, name, left_seq, member_version, null, visible_after_seq, delivered_seq, 0, 0,
                  greatest(
                    visible_after_seq,
                    coalesce(

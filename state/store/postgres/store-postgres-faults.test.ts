@@ -59,7 +59,7 @@ describe('PostgreSQL', () => {
     const user = await world.user();
     const room = await world.room(user);
     await world.fill(room, user, 3);
-    await world.store.deleteRoom(room, user);
+    await world.deleteRoom(room, user);
     const other = await connect(scratch.url);
     await other.query(`begin; select from conversations where id = ${room} for no key update`);
     const erasing = (async () => {
@@ -170,7 +170,7 @@ describe('PostgreSQL', () => {
     const append = world.store.append([world.draft(room, user)]).finally(() => {
       isDone = true;
     });
-    expect((await world.store.history(user, room, 0, 10))?.messages).toHaveLength(1);
+    expect((await world.history(user, room, 0, 10))?.messages).toHaveLength(1);
     expect(isDone).toBe(false);
     expect(await append).toMatchObject([{ ok: true, seq: 2 }]);
     await world.store.close();
@@ -210,7 +210,7 @@ describe('PostgreSQL', () => {
     }
     await expect(full.store.append(refused)).rejects.toEqual(unavailable);
     // Reading goes on.
-    expect((await full.store.history(user, room, 0, 1))?.messages).toMatchObject([{ seq: acked.length }]);
+    expect((await full.history(user, room, 0, 1))?.messages).toMatchObject([{ seq: acked.length }]);
 
     const children = await readFile(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8');
     await limit(postmaster, 'unlimited');
@@ -223,7 +223,7 @@ describe('PostgreSQL', () => {
     expect(first).toMatchObject({ ok: true, seq: acked.length + 1, duplicate: false });
     const messages = [];
     for (let before = 0; ; before = messages[0]?.seq ?? 0) {
-      const page = await full.store.history(user, room, before, 200);
+      const page = await full.history(user, room, before, 200);
       messages.unshift(...(page?.messages ?? []));
       if (page?.more !== true) break;
     }

@@ -44,7 +44,7 @@ test.each(['transaction', 'session'] as const)(
       }
     });
     await Promise.all(work);
-    const page = await first.store.history(users[0] as (typeof users)[number], room, 0, 1000);
+    const page = await first.history(users[0] as (typeof users)[number], room, 0, 1000);
     expect(page?.messages.map(({ seq }) => seq)).toEqual(
       Array.from({ length: nodes * 40 }, (_, index) => index + 1),
     );

@@ -68,7 +68,7 @@ test('the primary is killed under load, the standby promoted: nothing that was a
   done.abort();
   await Promise.all(load);
 
-  const { messages = [] } = (await first.store.history(users[0] as UserId, room, 0, 1_000_000)) ?? {};
+  const { messages = [] } = (await first.history(users[0] as UserId, room, 0, 1_000_000)) ?? {};
   expect(messages.map(({ seq }) => seq)).toEqual(messages.map((_, index) => index + 1));
   for (const [seq, id] of acked) expect(messages[seq - 1]?.id).toBe(id);
   for (const [name, id] of accounts) expect((await first.store.findAccount(name))?.id).toBe(id);
@@ -169,10 +169,11 @@ describe('a commit whose wait for the standby is cancelled', () => {
       openDirect: () => store.openDirect(world.conversationId(), ann, bob),
       moveCursors: () =>
         store.moveCursors([{ user: bob, device: '', conversation: room, deliveredSeq: 1, readSeq: 1 }]),
-      leaveRoom: () => store.leaveRoom(room, bob),
-      joinRoom: () => store.joinRoom(room, bob),
-      removeMember: () => store.removeMember(room, ann, bob),
-      deleteRoom: () => store.deleteRoom(room, ann),
+      leaveRoom: () => world.leaveRoom(room, bob),
+      joinRoom: () => world.joinRoom(room, bob),
+      removeMember: () => world.removeMember(room, ann, bob),
+      setRole: () => world.setRole(room, ann, bob, 'moderator'),
+      deleteRoom: () => world.deleteRoom(room, ann),
       eraseDeleted: () => store.eraseDeleted(10),
       revoke: () => store.revoke({ ...order, expiresAtMs: Date.now() + 1000 }),
     };

@@ -29,6 +29,61 @@ async function appendAtLast(world: World, drafts: readonly Draft[]): Promise<num
   }
 }
 
+test('a role that is taken away while a removal waits for the room: the removal is refused', async () => {
+  await using scratch = await scratchPostgres();
+  const world = await World.open(scratch);
+  const [ann, bob, cid] = [await world.user(), await world.user(), await world.user()];
+  const room = await world.room(ann, bob, cid);
+  await world.setRole(room, ann, bob, 'moderator');
+  await scratch.execute(`
+    begin;
+    select from conversations where id = ${room} for no key update;
+    update members set role = 0 where conversation = ${room} and user_id = ${bob}`);
+  const removal = world.removeMember(room, bob, cid);
+  await eventually(async () => {
+    const [row] = await scratch.query(
+      "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+    );
+    return row !== undefined;
+  });
+  await scratch.execute('commit');
+  expect(await removal).toBe('NOT_OWNER');
+  expect((await world.store.membersOf(room))?.members).toHaveLength(3);
+  await world.store.close();
+});
+
+test('owners that a node of the release before makes have the role', async () => {
+  await using scratch = await scratchPostgres();
+  const world = await World.open(scratch);
+  const [ann, bob] = [await world.user(), await world.user()];
+  const room = world.conversationId();
+  const roles = async () => [...(await world.store.rolesOf(room))];
+  await scratch.execute(`
+    begin;
+    insert into conversations (id, kind, name, active_at_ms, member_count, owner) values (${room}, 'room', 'r', 1, 1, ${ann});
+    insert into members (conversation, user_id, joined_seq) values (${room}, ${ann}, 0);
+    commit`);
+  expect(await roles()).toEqual([[ann, 'owner']]);
+  await world.joinRoom(room, bob);
+  await scratch.execute(`
+    begin;
+    delete from members where conversation = ${room} and user_id = ${ann};
+    update conversations set member_count = 1, owner = ${bob} where id = ${room};
+    commit`);
+  expect(await roles()).toEqual([[bob, 'owner']]);
+  await world.leaveRoom(room, bob);
+  expect(await scratch.query(`select owner from conversations where id = ${room}`)).toEqual([
+    { owner: null },
+  ]);
+  await scratch.execute(`
+    begin;
+    insert into members (conversation, user_id, joined_seq) values (${room}, ${ann}, 0);
+    update conversations set member_count = 1, owner = coalesce(owner, ${ann}) where id = ${room};
+    commit`);
+  expect(await roles()).toEqual([[ann, 'owner']]);
+  await world.store.close();
+});
+
 test('sync: a room that is deleted and erased in part meanwhile is gone, and leaves no hole', async () => {
   await using scratch = await scratchPostgres();
   const world = await World.open(scratch);
@@ -41,7 +96,7 @@ test('sync: a room that is deleted and erased in part meanwhile is gone, and lea
   const between: Pick<PostgresPool, 'query'> = {
     query: async <Row extends object>(statement: Statement) => {
       if (++statements === 2) {
-        await world.store.deleteRoom(goes, user);
+        await world.deleteRoom(goes, user);
         await world.store.eraseDeleted(3);
       }
       return pool.query<Row>(statement);
@@ -190,7 +245,7 @@ describe('a server that drops connections', () => {
     await killer;
     expect(terminated).toBeGreaterThan(5);
     for (const room of rooms) {
-      const messages = (await a.store.history(users[0], room, 0, 1000))?.messages ?? [];
+      const messages = (await a.history(users[0], room, 0, 1000))?.messages ?? [];
       expect(messages.map(({ seq }) => seq)).toEqual(Array.from({ length: 120 }, (_, index) => index + 1));
       for (const user of users) {
         const own = messages.filter(({ sender }) => sender === user).map(({ clientMsgId }) => clientMsgId);
@@ -208,7 +263,7 @@ describe('a server that drops connections', () => {
     await world.fill(room, user, 1);
     await scratch.query(TERMINATE);
     expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ seq: 2 }]);
-    expect((await world.store.history(user, room, 0, 10))?.messages).toHaveLength(2);
+    expect((await world.history(user, room, 0, 10))?.messages).toHaveLength(2);
     await world.store.close();
   });
 });
@@ -235,7 +290,7 @@ describe('a server that stops', () => {
     await expect(world.store.ping()).rejects.toEqual(unavailable);
     await services.start('postgres');
     await eventually(() => world.store.ping());
-    const page = await world.store.history(user, room, 0, 1000);
+    const page = await world.history(user, room, 0, 1000);
     expect(page?.messages.map(({ seq }) => seq)).toEqual(
       Array.from({ length: 100 }, (_, index) => index + 1),
     );
@@ -253,7 +308,7 @@ describe('a server that stops', () => {
       const draft = world.draft(room, user);
       // More calls than connections: those that wait for one have the deadline too.
       const calls = [
-        ...Array.from({ length: 20 }, () => world.store.history(user, room, 0, 1)),
+        ...Array.from({ length: 20 }, () => world.history(user, room, 0, 1)),
         world.store.append([draft]),
         world.store.append([draft]),
         world.store.append([draft]),
@@ -305,7 +360,7 @@ describe('a server with other settings', () => {
       for (let round = 0; round < 30; round++) await appendAtLast(world, [world.draft(room, user)]);
     };
     await Promise.all([send(a), send(b)]);
-    const page = await a.store.history(user, room, 0, 1000);
+    const page = await a.history(user, room, 0, 1000);
     expect(page?.messages.map(({ seq }) => seq)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
     await Promise.all([a.store.close(), b.store.close()]);
   });
@@ -322,7 +377,7 @@ describe('a server with other settings', () => {
     await readOnly('on');
     await scratch.query(TERMINATE);
     await expect(world.store.append([world.draft(room, user)])).rejects.toEqual(unavailable);
-    expect(await world.store.history(user, room, 0, 1)).toEqual({ messages: [], more: false });
+    expect(await world.history(user, room, 0, 1)).toEqual({ messages: [], more: false });
     await readOnly('off');
     // The connections that were opened meanwhile are read-only for good: the store gives them up by itself.
     expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ seq: 1 }]);
@@ -400,7 +455,7 @@ describe('appends that wait for others', () => {
     const world = await World.open(scratch);
     const [owner, user] = [await world.user(), await world.user()];
     const room = await world.room(owner);
-    await world.store.joinRoom(room, user);
+    await world.joinRoom(room, user);
     const answers = await appendBehind(
       world,
       scratch,

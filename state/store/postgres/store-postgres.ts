@@ -1,7 +1,7 @@
 /** The store on PostgreSQL: what both engines share on a pool, and what is its own; functions in migrations/postgres append. */
 import type { Logger } from '../../../common/mod.ts';
 import { accountStore } from '../repositories/accounts.ts';
-import { conversationOf, conversationsOf } from '../repositories/conversations.ts';
+import { conversationOf, conversationsOf, rolesOf } from '../repositories/conversations.ts';
 import { openDirect } from '../repositories/directs.ts';
 import { memberChanges } from '../repositories/membership.ts';
 import { revocationStore } from '../repositories/revocations.ts';
@@ -38,10 +38,11 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     openDirect: (id, user, peer, device = '') => openDirect(pool, id, user, peer, device),
     conversationsOf: (user, device) => conversationsOf(pool, user, device),
     conversationOf: (id, user, device) => conversationOf(pool, id, user, device),
+    rolesOf: (conversation) => rolesOf(pool, conversation),
     membersOf: (conversation) => memberLists.membersOf(conversation),
     memberChanges: (conversation, since) => memberChanges(pool, conversation, since),
     append: (drafts) => appender.append(drafts),
-    history: (user, conversation, beforeSeq, limit) => history(pool, user, conversation, beforeSeq, limit),
+    history: (conversation, by, beforeSeq, limit) => history(pool, conversation, by, { beforeSeq, limit }),
     sync: (request) => sync(pool, request),
     moveCursors: (moves) => moveCursors(pool, moves),
     ping: async () => {

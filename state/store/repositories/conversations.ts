@@ -1,6 +1,7 @@
 /** Conversations as their members see them: the parts of SQL that all queries for them share, and the plain ones. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
-import { type ConversationRow, toConversation } from '../rows.ts';
+import type { ConversationKind, Facts, Role } from '../../policy.ts';
+import { type ConversationRow, type RoleColumn, toConversation, toRole } from '../rows.ts';
 import { sql, type SqlSession, type Statement } from '../sql.ts';
 import type { UserConversation } from '../store.ts';
 
@@ -13,7 +14,7 @@ export const conversationColumns = sql`
     m.visible_after_seq,
     coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq,
     m.read_seq,
-    c.kind = 'room' and c.owner is not distinct from m.user_id as is_owner`;
+    m.role`;
 
 /** The user's conversations c, memberships m, cursors of the device d and of the unnamed devices u; ends in a WHERE. */
 export function fromConversations(user: UserId, device: string): Statement {
@@ -27,6 +28,34 @@ export function fromConversations(user: UserId, device: string): Statement {
 
 /** Columns of MessageRow from the messages m. */
 export const messageColumns = sql`m.conversation, m.seq, m.id, m.sender, m.client_msg_id, m.body, m.at_ms`;
+
+/** How far a user may read a conversation. */
+export interface ReaderRow {
+  readonly id: ConversationId;
+  readonly kind: ConversationKind;
+  /** Null: the user is out of it. */
+  readonly role: RoleColumn | null;
+  readonly visible_after_seq: bigint;
+  readonly left_seq: bigint;
+}
+
+/** The ReaderRow of a user, who is or was in the conversation; of others there is none. */
+export function readerOf(conversation: ConversationId, user: UserId): Statement {
+  return sql`
+    select c.id, c.kind, m.role, m.visible_after_seq, cast(${Number.MAX_SAFE_INTEGER} as bigint) as left_seq
+    from members m join conversations c on c.id = m.conversation
+    where m.conversation = ${conversation} and m.user_id = ${user}
+    union all
+    select c.id, c.kind, null, f.visible_after_seq, f.left_seq
+    from former_members f join conversations c on c.id = f.conversation and not c.deleted
+    where f.conversation = ${conversation} and f.user_id = ${user}`;
+}
+
+/** What a ReaderRow says to the policy. */
+export function factsOf(row: ReaderRow | undefined): Facts {
+  if (row === undefined) return { kind: undefined, actor: 'stranger' };
+  return { kind: row.kind, actor: row.role === null ? 'former' : toRole(row.role) };
+}
 
 /** See ConversationStore.conversationOf. */
 export async function conversationOf(
@@ -51,4 +80,11 @@ export async function conversationsOf(
     order by c.active_at_ms desc, c.id desc
     limit ${MAX_CONVERSATIONS}`);
   return rows.map(toConversation);
+}
+
+/** See ConversationStore.rolesOf; an index has them, however large the room is. */
+export async function rolesOf(db: SqlSession, conversation: ConversationId): Promise<Map<UserId, Role>> {
+  const rows = await db.query<{ user_id: UserId; role: RoleColumn }>(sql`
+    select user_id, role from members where conversation = ${conversation} and role > 0`);
+  return new Map(rows.map(({ user_id, role }) => [user_id, toRole(role)]));
 }

@@ -3,21 +3,34 @@
  * room's messages and the other changes.
  */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
-import { storableSeq } from '../input.ts';
-import { sql, type SqlSession } from '../sql.ts';
 import {
-  type DeletedRoom,
-  MAX_MEMBER_CHANGES,
-  type MemberChange,
-  type MemberChanges,
-  type RoomRefusal,
-} from '../store.ts';
+  type Claim,
+  type ConversationKind,
+  refusal,
+  type Refusal,
+  type Role,
+  type Standing,
+} from '../../policy.ts';
+import { storableSeq } from '../input.ts';
+import { rankOf, type RoleColumn, toRole } from '../rows.ts';
+import { sql, type SqlSession } from '../sql.ts';
+import { type DeletedRoom, MAX_MEMBER_CHANGES, type MemberChange, type MemberChanges } from '../store.ts';
 
-interface LockedRoom {
+interface LockedRow {
+  readonly kind: ConversationKind;
   readonly owner: UserId | null;
   readonly deleted: boolean | bigint;
   readonly last_seq: bigint;
   readonly member_version: bigint;
+}
+
+/** A room whose rows are locked and in which the action may be done. */
+interface Admitted {
+  readonly actor: Standing;
+  /** Whom the action is about: the actor where it is about nobody else. */
+  readonly target: Standing;
+  readonly lastSeq: number;
+  readonly memberVersion: number;
 }
 
 /** A row of `memberChanges`. */
@@ -30,85 +43,99 @@ interface ChangeRow {
   readonly visible_after_seq: bigint | null;
 }
 
-/** Puts a user into a room; returns whether that changed anything. */
-export async function join(session: SqlSession, room: ConversationId, user: UserId): Promise<boolean> {
-  const locked = await lock(session, room);
-  if (locked === undefined || locked.deleted) return false;
-  const added = await session.query(sql`
-      insert into members (conversation, user_id, joined_seq, visible_after_seq, joined_version)
-      select id, cast(${user} as bigint), last_seq, case when hides_history then last_seq else 0 end, member_version + 1
-      from conversations where id = ${room}
-      on conflict (conversation, user_id) do nothing
-      returning user_id`);
-  if (added.length === 0) return false;
-  await session.query(sql`delete from former_members where conversation = ${room} and user_id = ${user}`);
+/** Puts who claims it into a room; returns whether that changed anything. */
+export async function join(session: SqlSession, room: ConversationId, by: Claim): Promise<boolean | Refusal> {
+  const admitted = await admit(session, room, by);
+  if (typeof admitted === 'string') return admitted;
+  if (isRole(admitted.actor)) return false;
+  await session.query(sql`
+      insert into members (conversation, user_id, joined_seq, visible_after_seq, joined_version, role)
+      select id, cast(${by.actor} as bigint), last_seq, case when hides_history then last_seq else 0 end,
+             member_version + 1, case when member_count = 0 then cast(${rankOf('owner')} as smallint) else 0 end
+      from conversations where id = ${room}`);
+  await session.query(sql`delete from former_members where conversation = ${room} and user_id = ${by.actor}`);
   await session.query(sql`
       update conversations
-      set member_version = member_version + 1, member_count = member_count + 1, owner = coalesce(owner, ${user})
+      set member_version = member_version + 1, member_count = member_count + 1, owner = coalesce(owner, ${by.actor})
       where id = ${room}`);
   return true;
 }
 
-/** Takes a user out of a room, by themselves or by the owner. */
+/** Takes a user out of a room. */
 export async function depart(
   session: SqlSession,
   room: ConversationId,
   user: UserId,
-  by: UserId,
-): Promise<MemberChange | RoomRefusal> {
-  const locked = await lock(session, room);
-  if (locked === undefined || locked.deleted) return 'ROOM_NOT_FOUND';
-  if (by !== user && locked.owner !== by) return refusal(session, room, by);
-  const reason = by === user ? 'left' : 'removed';
-  const seq = Number(locked.last_seq);
-  const memberVersion = Number(locked.member_version);
-  const gone = await session.query<{ visible_after_seq: bigint }>(sql`
-      delete from members where conversation = ${room} and user_id = ${user} returning visible_after_seq`);
-  if (gone[0] !== undefined) {
-    await session.query(sql`
-        insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason, left_version)
-        values (${room}, ${user}, ${gone[0].visible_after_seq}, ${locked.last_seq}, ${reason}, ${memberVersion + 1})`);
-    await session.query(sql`
-        update conversations
-        set member_version = member_version + 1, member_count = member_count - 1,
-            owner = case when owner = ${user} then (
-              select m.user_id from members m where m.conversation = ${room}
-              order by m.joined_version, m.${session.dialect.joinedAt}, m.user_id limit 1
-            ) else owner end
-        where id = ${room}`);
-    return { changed: true, seq, memberVersion: memberVersion + 1 };
-  }
-  const [former] = await session.query<{ left_seq: bigint }>(sql`
+  by: Claim,
+): Promise<MemberChange | Refusal> {
+  const admitted = await admit(session, room, by, user);
+  if (typeof admitted === 'string') return admitted;
+  const { lastSeq: seq, memberVersion, target } = admitted;
+  if (!isRole(target)) {
+    const [former] = await session.query<{ left_seq: bigint }>(sql`
       select left_seq from former_members where conversation = ${room} and user_id = ${user}`);
-  if (former === undefined) return 'NOT_A_MEMBER';
-  return { changed: false, seq: Number(former.left_seq), memberVersion };
+    return { changed: false, seq: Number(former?.left_seq ?? seq), memberVersion };
+  }
+  const reason = by.actor === user ? 'left' : 'removed';
+  await session.query(sql`
+      insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason, left_version)
+      select conversation, user_id, visible_after_seq, cast(${seq} as bigint), ${reason},
+             cast(${memberVersion + 1} as bigint)
+      from members where conversation = ${room} and user_id = ${user}`);
+  await session.query(sql`delete from members where conversation = ${room} and user_id = ${user}`);
+  await session.query(sql`
+      update conversations
+      set member_version = member_version + 1, member_count = member_count - 1,
+          owner = case when member_count = 1 then null else owner end
+      where id = ${room}`);
+  const heir = target === 'owner' ? await passOn(session, room, user) : undefined;
+  return { changed: true, seq, memberVersion: memberVersion + 1, ...(heir?.isNew && { heir: heir.user }) };
+}
+
+/** Gives a member a role; who is no owner any more passes the room on. */
+export async function setRole(
+  session: SqlSession,
+  room: ConversationId,
+  user: UserId,
+  { role, by }: { readonly role: Role; readonly by: Claim },
+): Promise<MemberChange | Refusal | 'LAST_OWNER'> {
+  const admitted = await admit(session, room, by, user, role);
+  if (typeof admitted === 'string') return admitted;
+  const { lastSeq: seq, memberVersion, target } = admitted;
+  if (target === role) return { changed: false, seq, memberVersion };
+  const heir = target === 'owner' ? await passOn(session, room, user) : undefined;
+  if (target === 'owner' && heir === undefined) return 'LAST_OWNER';
+  await session.query(sql`
+      update members set role = ${rankOf(role)} where conversation = ${room} and user_id = ${user}`);
+  return { changed: true, seq, memberVersion, ...(heir?.isNew && { heir: heir.user }) };
 }
 
 /** Takes everybody out of a room, frees its name and leaves it to `eraseDeleted`. */
 export async function deleteRoom(
   session: SqlSession,
   room: ConversationId,
-  owner: UserId,
-): Promise<DeletedRoom | RoomRefusal> {
-  const locked = await lock(session, room);
-  if (locked === undefined || (locked.deleted && locked.owner !== owner)) return 'ROOM_NOT_FOUND';
-  if (locked.owner !== owner) return refusal(session, room, owner);
-  if (!locked.deleted) {
+  by: Claim,
+): Promise<DeletedRoom | Refusal> {
+  const before = await lock(session, room);
+  const isRepeat = Boolean(before?.deleted) && before?.owner === by.actor;
+  if (!isRepeat) {
+    const admitted = await admit(session, room, by);
+    if (typeof admitted === 'string') return admitted;
     await session.query(sql`
         insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason, left_version)
-        select conversation, user_id, visible_after_seq, cast(${locked.last_seq} as bigint), 'removed',
-               cast(${locked.member_version + 1n} as bigint)
+        select conversation, user_id, visible_after_seq, cast(${admitted.lastSeq} as bigint), 'removed',
+               cast(${admitted.memberVersion + 1} as bigint)
         from members where conversation = ${room}`);
     await session.query(sql`delete from members where conversation = ${room}`);
     // Names of users' rooms begin with a letter.
     await session.query(sql`
         update conversations
-        set deleted = true, name = '~' || id, member_version = member_version + 1, member_count = 0
+        set deleted = true, name = '~' || id, member_version = member_version + 1, member_count = 0, owner = ${by.actor}
         where id = ${room}`);
   }
   const members = await session.query<{ user_id: UserId }>(sql`
       select user_id from former_members where conversation = ${room} order by user_id`);
-  return { seq: Number(locked.last_seq), members: members.map((member) => member.user_id) };
+  return { seq: Number(before?.last_seq), members: members.map((member) => member.user_id) };
 }
 
 /** Erases messages of deleted rooms, then what is left of the rooms; returns whether there may be more. */
@@ -166,18 +193,65 @@ export async function memberChanges(
   return { version: Number(first.version), count: Number(first.count), joined, left };
 }
 
-async function lock(session: SqlSession, room: ConversationId): Promise<LockedRoom | undefined> {
-  const [locked] = await session.query<LockedRoom>(sql`
-    select owner, deleted, last_seq, member_version from conversations
-    where id = ${room} and kind = 'room'
+/** Locks a conversation, and with it those who are in it: all that changes them locks it first. */
+async function lock(session: SqlSession, room: ConversationId): Promise<LockedRow | undefined> {
+  const [locked] = await session.query<LockedRow>(sql`
+    select kind, owner, deleted, last_seq, member_version from conversations
+    where id = ${room}
     ${session.dialect.forChange}`);
   return locked;
 }
 
-/** Tells a caller who is not the owner why not. */
-async function refusal(session: SqlSession, room: ConversationId, user: UserId): Promise<RoomRefusal> {
-  const found = await session.query(
-    sql`select 1 from members where conversation = ${room} and user_id = ${user}`,
+/** Locks a conversation and compares what an action there requires with what is; `target` is whom it is about. */
+async function admit(
+  session: SqlSession,
+  room: ConversationId,
+  { actor, requirement }: Claim,
+  target = actor,
+  given?: Role,
+): Promise<Admitted | Refusal> {
+  const locked = await lock(session, room);
+  if (locked === undefined || locked.deleted) return requirement.missing;
+  const rows = await session.query<{ user_id: UserId; role: RoleColumn | null }>(sql`
+    select user_id, role from members where conversation = ${room} and user_id in (${actor}, ${target})
+    union all
+    select user_id, null from former_members where conversation = ${room} and user_id in (${actor}, ${target})`);
+  const standingOf = (user: UserId): Standing => {
+    const row = rows.find(({ user_id }) => user_id === user);
+    if (row === undefined) return 'stranger';
+    return row.role === null ? 'former' : toRole(row.role);
+  };
+  const standing = { actor: standingOf(actor), target: standingOf(target) };
+  return (
+    refusal(requirement, {
+      kind: locked.kind,
+      actor: standing.actor,
+      target: target === actor ? 'self' : standing.target,
+      given,
+    }) ?? { ...standing, lastSeq: Number(locked.last_seq), memberVersion: Number(locked.member_version) }
   );
-  return found.length > 0 ? 'NOT_OWNER' : 'NOT_A_MEMBER';
+}
+
+/**
+ * Sees to it that a room has an owner beside this one, who leaves or steps down: another owner, else the member of the
+ * highest role who has been in it longest. Undefined: nobody else is in it.
+ */
+async function passOn(
+  session: SqlSession,
+  room: ConversationId,
+  owner: UserId,
+): Promise<{ readonly user: UserId; readonly isNew: boolean } | undefined> {
+  const [heir] = await session.query<{ user_id: UserId; role: RoleColumn }>(sql`
+    select user_id, role from members where conversation = ${room} and user_id <> ${owner}
+    order by role desc, joined_version, ${session.dialect.joinedAt}, user_id limit 1`);
+  if (heir === undefined) return undefined;
+  const { user_id: user, role } = heir;
+  await session.query(sql`
+    update members set role = ${rankOf('owner')} where conversation = ${room} and user_id = ${user}`);
+  await session.query(sql`update conversations set owner = ${user} where id = ${room}`);
+  return { user, isNew: toRole(role) !== 'owner' };
+}
+
+function isRole(standing: Standing): standing is Role {
+  return standing !== 'stranger' && standing !== 'former';
 }

@@ -1,10 +1,12 @@
 /** Rooms and who is in them. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
+import type { Claim, Refusal } from '../../policy.ts';
 import { pageLimit, storableSeq } from '../input.ts';
+import { rankOf } from '../rows.ts';
 import { sql, type SqlDatabase } from '../sql.ts';
 import type { Joined, RoomStore, RoomSummary } from '../store.ts';
 import { conversationOf } from './conversations.ts';
-import { deleteRoom, depart, eraseDeleted, join } from './membership.ts';
+import { deleteRoom, depart, eraseDeleted, join, setRole } from './membership.ts';
 
 interface SummaryRow {
   readonly id: ConversationId;
@@ -30,31 +32,29 @@ export function roomStore(db: SqlDatabase): RoomStore {
         on conflict (name) do nothing returning id`);
       if (made.length === 0) return false;
       await session.query(sql`
-        insert into members (conversation, user_id, joined_seq) values (${id}, ${creator}, 0)`);
+        insert into members (conversation, user_id, joined_seq, role) values (${id}, ${creator}, 0, ${rankOf('owner')})`);
       return true;
     });
     // A repeat of a call whose answer was lost finds its own room.
     const [room] = await db.query<{ id: ConversationId }>(sql`
-      select id from conversations
-      where name = ${name} and owner = ${creator} and hides_history = ${hidesHistory}`);
+      select c.id
+      from conversations c join members m on m.conversation = c.id and m.user_id = ${creator}
+      where c.name = ${name} and c.hides_history = ${hidesHistory} and m.role = ${rankOf('owner')}`);
     const conversation = room && (await conversationOf(db, room.id, creator, device));
     return conversation && { ...conversation, isNew };
   }
 
-  async function joinRoom(
-    room: ConversationId | string,
-    user: UserId,
-    device = '',
-  ): Promise<Joined | undefined> {
+  async function joinRoom(room: ConversationId | string, by: Claim, device = ''): Promise<Joined | Refusal> {
     const [found] = await db.query<{ id: ConversationId; joined: boolean | bigint }>(sql`
       select c.id, m.user_id is not null as joined
-      from conversations c left join members m on m.conversation = c.id and m.user_id = ${user}
+      from conversations c left join members m on m.conversation = c.id and m.user_id = ${by.actor}
       where c.kind = 'room' and not c.deleted
         and ${typeof room === 'string' ? sql`c.name = ${room}` : sql`c.id = ${room}`}`);
-    if (!found) return undefined;
-    const isNew = !found.joined && (await db.transaction((session) => join(session, found.id, user)));
-    const conversation = await conversationOf(db, found.id, user, device);
-    return conversation && { ...conversation, isNew };
+    if (!found) return by.requirement.missing;
+    const isNew = found.joined ? false : await db.transaction((session) => join(session, found.id, by));
+    if (typeof isNew === 'string') return isNew;
+    const conversation = await conversationOf(db, found.id, by.actor, device);
+    return conversation ? { ...conversation, isNew } : by.requirement.missing;
   }
 
   async function listRooms(
@@ -90,9 +90,11 @@ export function roomStore(db: SqlDatabase): RoomStore {
     createRoom,
     joinRoom,
     listRooms,
-    leaveRoom: (room, user) => db.transaction((session) => depart(session, room, user, user)),
-    removeMember: (room, owner, user) => db.transaction((session) => depart(session, room, user, owner)),
-    deleteRoom: (room, owner) => db.transaction((session) => deleteRoom(session, room, owner)),
+    leaveRoom: (room, by) => db.transaction((session) => depart(session, room, by.actor, by)),
+    removeMember: (room, user, by) => db.transaction((session) => depart(session, room, user, by)),
+    setRole: (room, user, role, by) =>
+      db.transaction((session) => setRole(session, room, user, { role, by })),
+    deleteRoom: (room, by) => db.transaction((session) => deleteRoom(session, room, by)),
     eraseDeleted: (limit) => db.transaction((session) => eraseDeleted(session, storableSeq(limit))),
   };
 }

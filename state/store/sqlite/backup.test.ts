@@ -41,7 +41,7 @@ test('restored while the store is open: it holds what the copy held, and goes on
   await backupSqlite(scratch.path, file);
   await world.fill(room, user, 4);
   await restoreSqlite(scratch.path, file);
-  expect((await world.store.history(user, room, 0, 10))?.messages).toHaveLength(3);
+  expect((await world.history(user, room, 0, 10))?.messages).toHaveLength(3);
   expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ ok: true, seq: 4 }]);
   await world.store.close();
 });

@@ -2,7 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { accountStore } from '../repositories/accounts.ts';
-import { conversationOf, conversationsOf } from '../repositories/conversations.ts';
+import { conversationOf, conversationsOf, rolesOf } from '../repositories/conversations.ts';
 import { openDirect } from '../repositories/directs.ts';
 import { memberChanges } from '../repositories/membership.ts';
 import { revocationStore } from '../repositories/revocations.ts';
@@ -37,11 +37,12 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     openDirect: (id, user, peer, device = '') => openDirect(connection, id, user, peer, device),
     conversationsOf: (user, device) => conversationsOf(connection, user, device),
     conversationOf: (id, user, device) => conversationOf(connection, id, user, device),
+    rolesOf: (conversation) => rolesOf(connection, conversation),
     membersPage: async (conversation, after) => membersPage(connection, conversation, after),
     memberChanges: (conversation, since) => memberChanges(connection, conversation, since),
     append: (drafts) => connection.transaction(async () => appendDrafts(connection, drafts)),
-    history: async (user, conversation, beforeSeq, limit) =>
-      history(connection, user, conversation, beforeSeq, limit),
+    history: async (conversation, by, beforeSeq, limit) =>
+      history(connection, conversation, by, { beforeSeq, limit }),
     sync: async (question) => connection.snapshot(() => sync(connection, question)),
     moveCursors: (moves) => connection.transaction(async () => moveCursors(connection, moves)),
     ping: async () => {

@@ -2,7 +2,15 @@
 import { Buffer } from 'node:buffer';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { pageLimit, storableSeq } from '../input.ts';
-import { conversationColumns, fromConversations, messageColumns } from '../repositories/conversations.ts';
+import { type Claim, refusal, type Refusal } from '../../policy.ts';
+import {
+  conversationColumns,
+  factsOf,
+  fromConversations,
+  messageColumns,
+  type ReaderRow,
+  readerOf,
+} from '../repositories/conversations.ts';
 import {
   type ConversationRow,
   type GoneRow,
@@ -35,19 +43,13 @@ type SyncRow = ConversationRow & { readonly start: bigint };
 /** Reads a page of the log backwards; see LogStore.history. */
 export function history(
   connection: SqliteConnection,
-  user: UserId,
   conversation: ConversationId,
-  beforeSeq: number,
-  limit: number,
-): { messages: Message[]; more: boolean } | undefined {
-  const [reader] = connection.rows<{ visible_after_seq: bigint; left_seq: bigint }>(sql`
-    select visible_after_seq, ${Number.MAX_SAFE_INTEGER} as left_seq
-    from members where conversation = ${conversation} and user_id = ${user}
-    union all
-    select f.visible_after_seq, f.left_seq
-    from former_members f join conversations c on c.id = f.conversation and not c.deleted
-    where f.conversation = ${conversation} and f.user_id = ${user}`);
-  if (!reader) return undefined;
+  { actor, requirement }: Claim,
+  { beforeSeq, limit }: { readonly beforeSeq: number; readonly limit: number },
+): { messages: Message[]; more: boolean } | Refusal {
+  const [reader] = connection.rows<ReaderRow>(readerOf(conversation, actor));
+  const refused = refusal(requirement, factsOf(reader));
+  if (reader === undefined || refused !== undefined) return refused ?? requirement.missing;
   const before = storableSeq(beforeSeq) || Number.MAX_SAFE_INTEGER;
   const page = readPage(
     connection,

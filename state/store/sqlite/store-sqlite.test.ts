@@ -74,9 +74,10 @@ describe('durability', () => {
     expect(acked.size).toBeGreaterThan(400);
 
     await using store = await openStore(scratch.url, { logger });
+    const reader = new World(store);
     const messages: Message[] = [];
     for (let more = true; more; ) {
-      const page = await store.history(user, room, messages[0]?.seq ?? 0, 1_000_000);
+      const page = await reader.history(user, room, messages[0]?.seq ?? 0, 1_000_000);
       messages.unshift(...(page?.messages ?? []));
       more = page?.more === true;
     }
@@ -155,9 +156,9 @@ describe('reads and writes', () => {
     const room = await world.room(owner);
     const changes = await Promise.all(
       guests.flatMap((guest) => [
-        world.store.joinRoom(room, guest),
+        world.joinRoom(room, guest),
         world.store.append([world.draft(room, guest)]),
-        world.store.leaveRoom(room, guest),
+        world.leaveRoom(room, guest),
       ]),
     );
     expect(changes.slice(-2)).toMatchObject([[{ ok: true, seq: 20 }], { changed: true, seq: 20 }]);
@@ -234,7 +235,7 @@ describe('the file', () => {
     other.exec('begin immediate');
     const draft = world.draft(room, user);
     await expect(world.store.append([draft])).rejects.toEqual(unavailable);
-    expect(await world.store.history(user, room, 0, 1)).toEqual({ messages: [], more: false });
+    expect(await world.history(user, room, 0, 1)).toEqual({ messages: [], more: false });
     other.exec('rollback');
     other.close();
     expect(await world.store.append([draft])).toMatchObject([{ ok: true, seq: 1 }]);
@@ -276,7 +277,7 @@ describe('the file', () => {
     await file.write(Buffer.alloc(4096, 0xff), 0, 4096, (Number(rootpage) - 1) * 4096);
     await file.close();
     await using store = await openStore(scratch.url, { logger });
-    await expect(store.history(user, room, 0, 10)).rejects.toEqual(unavailable);
+    await expect(new World(store).history(user, room, 0, 10)).rejects.toEqual(unavailable);
     await expect(store.ping()).resolves.toBeUndefined();
     expect(await store.conversationsOf(user, '')).toMatchObject([{ id: room, lastSeq: 2000 }]);
   });
@@ -305,9 +306,9 @@ describe('member lists', () => {
       if (args[0] === 'membersPage') {
         pages.push((answer as MemberList).members.length);
         // From a page that is read, and into one that is not.
-        await world.store.leaveRoom(room, BigInt(pages.length) as UserId);
-        await world.store.joinRoom(room, await world.user());
-        await world.store.joinRoom(room, 1n as UserId);
+        await world.leaveRoom(room, BigInt(pages.length) as UserId);
+        await world.joinRoom(room, await world.user());
+        await world.joinRoom(room, 1n as UserId);
       }
       return answer;
     });

@@ -13,6 +13,18 @@ export const protobufFileName = "gochat/client/v1/client.proto";
 
 /** Payloads of the frames between a client and a gateway. docs/protocol.md says which frame carries which message. */
 
+/** In ascending rank. In a direct conversation both are members. */
+export const Role = { ROLE_UNSPECIFIED: 0, ROLE_MEMBER: 1, ROLE_MODERATOR: 2, ROLE_OWNER: 3 } as const;
+
+export type Role = typeof Role[keyof typeof Role];
+
+export namespace Role {
+  export type ROLE_UNSPECIFIED = typeof Role.ROLE_UNSPECIFIED;
+  export type ROLE_MEMBER = typeof Role.ROLE_MEMBER;
+  export type ROLE_MODERATOR = typeof Role.ROLE_MODERATOR;
+  export type ROLE_OWNER = typeof Role.ROLE_OWNER;
+}
+
 export const MemberChange = {
   MEMBER_CHANGE_UNSPECIFIED: 0,
   MEMBER_CHANGE_JOINED: 1,
@@ -20,6 +32,7 @@ export const MemberChange = {
   MEMBER_CHANGE_REMOVED: 3,
   /** MEMBER_CHANGE_DELETED - The whole conversation. */
   MEMBER_CHANGE_DELETED: 4,
+  MEMBER_CHANGE_ROLE: 5,
 } as const;
 
 export type MemberChange = typeof MemberChange[keyof typeof MemberChange];
@@ -30,6 +43,7 @@ export namespace MemberChange {
   export type MEMBER_CHANGE_LEFT = typeof MemberChange.MEMBER_CHANGE_LEFT;
   export type MEMBER_CHANGE_REMOVED = typeof MemberChange.MEMBER_CHANGE_REMOVED;
   export type MEMBER_CHANGE_DELETED = typeof MemberChange.MEMBER_CHANGE_DELETED;
+  export type MEMBER_CHANGE_ROLE = typeof MemberChange.MEMBER_CHANGE_ROLE;
 }
 
 export const ConversationKind = {
@@ -211,6 +225,7 @@ export interface Request {
     | { $case: "deleteRoom"; deleteRoom: DeleteRoom }
     | { $case: "listRooms"; listRooms: ListRooms }
     | { $case: "getConversation"; getConversation: GetConversation }
+    | { $case: "setRole"; setRole: SetRole }
     | undefined;
 }
 
@@ -224,7 +239,7 @@ export interface Response {
     | { $case: "history"; history: HistoryPage }
     | { $case: "members"; members: Members }
     | //
-    /** To LeaveRoom, RemoveMember and DeleteRoom. */
+    /** To LeaveRoom, RemoveMember, DeleteRoom and SetRole. */
     { $case: "done"; done: Done }
     | { $case: "rooms"; rooms: Rooms }
     | undefined;
@@ -292,29 +307,41 @@ export interface JoinRoom {
 export interface LeaveRoom {
 }
 
-/** Makes another user leave the room in the header's key; only its owner may. */
+/** Makes another user leave the room in the header's key; its owners and moderators may, and only who is of a lower role. */
 export interface RemoveMember {
   /** The user's name or id in decimal. */
   user: string;
 }
 
-/** Deletes the room in the header's key and all that was said in it; only its owner may. */
+/** Deletes the room in the header's key and all that was said in it; only its owners may. */
 export interface DeleteRoom {
+}
+
+/**
+ * Gives a member of the room in the header's key a role. Its owners may, where the member is no owner; everybody may give
+ * up their own. When the last owner steps down, the room passes on as when it leaves.
+ */
+export interface SetRole {
+  /** The user's name or id in decimal. */
+  user: string;
+  role: Role;
 }
 
 export interface Done {
 }
 
-/** Who is in the conversation of the header's key has changed. Pushed like a message, best effort. */
+/** Who is in the conversation of the header's key has changed, or a member's role. Pushed like a message, best effort. */
 export interface MembersChanged {
   change: MemberChange;
-  /** Who joined or is out; 0 with DELETED. */
+  /** Who joined, is out or has another role; 0 with DELETED. */
   user: bigint;
   name: string;
-  /** Name of the owner who did it; empty: the user. */
+  /** Name of the member who did it; empty: the user, or nobody. */
   by: string;
   /** The last message before the change. */
   afterSeq: bigint;
+  /** With ROLE: the user's from now on. */
+  role: Role;
 }
 
 export interface ListConversations {
@@ -332,8 +359,10 @@ export interface Conversation {
   readSeq: bigint;
   /** Messages that the user may read and has not. */
   unread: bigint;
-  /** The user owns the room. */
+  /** The user is an owner of the room. */
   owner: boolean;
+  /** The user's. */
+  role: Role;
 }
 
 export interface Conversations {
@@ -367,6 +396,7 @@ export interface Member {
   user: bigint;
   name: string;
   online: boolean;
+  role: Role;
 }
 
 /** Lists all rooms that there are, whether the user is in them or not. */
@@ -1715,6 +1745,9 @@ export const Request: MessageFns<Request> = {
       case "getConversation":
         GetConversation.encode(message.call.getConversation, writer.uint32(98).fork()).join();
         break;
+      case "setRole":
+        SetRole.encode(message.call.setRole, writer.uint32(106).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1834,6 +1867,14 @@ export const Request: MessageFns<Request> = {
             };
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.call = { $case: "setRole", setRole: SetRole.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1927,6 +1968,12 @@ export const Request: MessageFns<Request> = {
             $case: "getConversation",
             getConversation: GetConversation.fromPartial(object.call.getConversation),
           };
+        }
+        break;
+      }
+      case "setRole": {
+        if (object.call?.setRole !== undefined && object.call?.setRole !== null) {
+          message.call = { $case: "setRole", setRole: SetRole.fromPartial(object.call.setRole) };
         }
         break;
       }
@@ -2814,6 +2861,73 @@ export const DeleteRoom: MessageFns<DeleteRoom> = {
   },
 };
 
+function createBaseSetRole(): SetRole {
+  return { user: "", role: 0 };
+}
+
+export const SetRole: MessageFns<SetRole> = {
+  encode(message: SetRole, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    if (message.role !== 0) {
+      writer.uint32(16).int32(message.role);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetRole {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetRole();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.role = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetRole>, I>>(base?: I): SetRole {
+    return SetRole.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetRole>, I>>(object: I): SetRole {
+    const message = createBaseSetRole();
+    message.user = object.user ?? "";
+    message.role = object.role ?? 0;
+    return message;
+  },
+};
+
 function createBaseDone(): Done {
   return {};
 }
@@ -2858,7 +2972,7 @@ export const Done: MessageFns<Done> = {
 };
 
 function createBaseMembersChanged(): MembersChanged {
-  return { change: 0, user: 0n, name: "", by: "", afterSeq: 0n };
+  return { change: 0, user: 0n, name: "", by: "", afterSeq: 0n, role: 0 };
 }
 
 export const MembersChanged: MessageFns<MembersChanged> = {
@@ -2883,6 +2997,9 @@ export const MembersChanged: MessageFns<MembersChanged> = {
         throw new globalThis.Error("value provided for field message.afterSeq of type uint64 too large");
       }
       writer.uint32(40).uint64(message.afterSeq);
+    }
+    if (message.role !== 0) {
+      writer.uint32(48).int32(message.role);
     }
     return writer;
   },
@@ -2940,6 +3057,14 @@ export const MembersChanged: MessageFns<MembersChanged> = {
             message.afterSeq = reader.uint64() as bigint;
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.role = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2962,6 +3087,7 @@ export const MembersChanged: MessageFns<MembersChanged> = {
     message.name = object.name ?? "";
     message.by = object.by ?? "";
     message.afterSeq = (object.afterSeq !== undefined && object.afterSeq !== null) ? BigInt(object.afterSeq) : 0n;
+    message.role = object.role ?? 0;
     return message;
   },
 };
@@ -3010,7 +3136,7 @@ export const ListConversations: MessageFns<ListConversations> = {
 };
 
 function createBaseConversation(): Conversation {
-  return { id: 0n, kind: 0, name: "", lastSeq: 0n, deliveredSeq: 0n, readSeq: 0n, unread: 0n, owner: false };
+  return { id: 0n, kind: 0, name: "", lastSeq: 0n, deliveredSeq: 0n, readSeq: 0n, unread: 0n, owner: false, role: 0 };
 }
 
 export const Conversation: MessageFns<Conversation> = {
@@ -3053,6 +3179,9 @@ export const Conversation: MessageFns<Conversation> = {
     }
     if (message.owner !== false) {
       writer.uint32(64).bool(message.owner);
+    }
+    if (message.role !== 0) {
+      writer.uint32(72).int32(message.role);
     }
     return writer;
   },
@@ -3134,6 +3263,14 @@ export const Conversation: MessageFns<Conversation> = {
             message.owner = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.role = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3161,6 +3298,7 @@ export const Conversation: MessageFns<Conversation> = {
     message.readSeq = (object.readSeq !== undefined && object.readSeq !== null) ? BigInt(object.readSeq) : 0n;
     message.unread = (object.unread !== undefined && object.unread !== null) ? BigInt(object.unread) : 0n;
     message.owner = object.owner ?? false;
+    message.role = object.role ?? 0;
     return message;
   },
 };
@@ -3456,7 +3594,7 @@ export const Members: MessageFns<Members> = {
 };
 
 function createBaseMember(): Member {
-  return { user: 0n, name: "", online: false };
+  return { user: 0n, name: "", online: false, role: 0 };
 }
 
 export const Member: MessageFns<Member> = {
@@ -3472,6 +3610,9 @@ export const Member: MessageFns<Member> = {
     }
     if (message.online !== false) {
       writer.uint32(24).bool(message.online);
+    }
+    if (message.role !== 0) {
+      writer.uint32(32).int32(message.role);
     }
     return writer;
   },
@@ -3513,6 +3654,14 @@ export const Member: MessageFns<Member> = {
             message.online = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.role = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3533,6 +3682,7 @@ export const Member: MessageFns<Member> = {
     message.user = (object.user !== undefined && object.user !== null) ? BigInt(object.user) : 0n;
     message.name = object.name ?? "";
     message.online = object.online ?? false;
+    message.role = object.role ?? 0;
     return message;
   },
 };

@@ -1,0 +1,121 @@
+import { describe, expect, test } from 'vitest';
+import type { UserId } from '../common/mod.ts';
+import { type Action, claim, refusal, type Role, ROLES, type Standing, STANDINGS } from './policy.ts';
+
+const OK = undefined;
+const LEAST: Readonly<Record<Action, { readonly direct?: Standing; readonly room: Standing }>> = {
+  getConversation: { direct: 'member', room: 'member' },
+  getMembers: { direct: 'member', room: 'member' },
+  getHistory: { direct: 'former', room: 'former' },
+  joinRoom: { room: 'stranger' },
+  leaveRoom: { room: 'former' },
+  removeMember: { room: 'moderator' },
+  setRole: { room: 'owner' },
+  deleteRoom: { room: 'owner' },
+};
+const ACTIONS = Object.keys(LEAST) as Action[];
+
+/** One of each standing on each. The rows are who acts, the columns whom it is about, in the order of STANDINGS. */
+function table(decide: (actor: Standing, target: Standing) => string | undefined): string[] {
+  return STANDINGS.map((actor) =>
+    STANDINGS.map((target) => decide(actor, target) ?? 'OK')
+      .join(' ')
+      .replaceAll('NOT_A_MEMBER', 'NO')
+      .replaceAll('NOT_OWNER', '--'),
+  );
+}
+
+describe('actions on nobody', () => {
+  test.each(ACTIONS)('%s: from a standing on, by kind', (action) => {
+    const { requirement } = claim(action, 1n as UserId);
+    for (const kind of ['direct', 'room', undefined] as const)
+      for (const actor of STANDINGS) {
+        const least = kind && LEAST[action][kind];
+        const told = refusal(requirement, { kind, actor });
+        if (least === undefined) expect([kind, told]).toEqual([kind, requirement.missing]);
+        else if (STANDINGS.indexOf(actor) >= STANDINGS.indexOf(least))
+          expect([actor, told]).toEqual([actor, OK]);
+        else {
+          const isInside = ROLES.includes(actor as Role);
+          expect([actor, told]).toEqual([actor, isInside ? 'NOT_OWNER' : 'NOT_A_MEMBER']);
+        }
+      }
+  });
+
+  test('what is no room has no roles; what cannot be read is not told apart from what is not there', () => {
+    const missing = Object.fromEntries(
+      ACTIONS.map((action) => [action, claim(action, 1n as UserId).requirement.missing]),
+    );
+    expect(missing).toEqual({
+      getConversation: 'NOT_A_MEMBER',
+      getMembers: 'NOT_A_MEMBER',
+      getHistory: 'NOT_A_MEMBER',
+      joinRoom: 'ROOM_NOT_FOUND',
+      leaveRoom: 'ROOM_NOT_FOUND',
+      removeMember: 'ROOM_NOT_FOUND',
+      setRole: 'ROOM_NOT_FOUND',
+      deleteRoom: 'ROOM_NOT_FOUND',
+    });
+  });
+});
+
+describe('actions on others', () => {
+  const { requirement: removing } = claim('removeMember', 1n as UserId);
+  const { requirement: setting } = claim('setRole', 1n as UserId);
+
+  test('removeMember: moderators and owners, on lower ranks; who is out already stays out', () => {
+    expect(table((actor, target) => refusal(removing, { kind: 'room', actor, target }))).toEqual([
+      'NO NO NO NO NO',
+      'NO NO NO NO NO',
+      '-- -- -- -- --',
+      'NO OK OK -- --',
+      'NO OK OK OK --',
+    ]);
+  });
+
+  test.each([
+    // Owners are what they are to be already: a repeated call finds it done.
+    ['owner', 'NO NO OK OK OK'],
+    ['moderator', 'NO NO OK OK --'],
+    ['member', 'NO NO OK OK --'],
+  ] as const)('setRole to %s: owners, on lower ranks', (given, byOwner) => {
+    expect(table((actor, target) => refusal(setting, { kind: 'room', actor, target, given }))).toEqual([
+      'NO NO NO NO NO',
+      'NO NO NO NO NO',
+      '-- -- -- -- --',
+      '-- -- -- -- --',
+      byOwner,
+    ]);
+  });
+
+  test('in a direct conversation and in what is not there: nothing', () => {
+    for (const requirement of [removing, setting])
+      for (const kind of ['direct', undefined] as const)
+        expect(refusal(requirement, { kind, actor: 'owner', target: 'member' })).toBe('ROOM_NOT_FOUND');
+  });
+});
+
+describe('actions on oneself', () => {
+  test('leaving: whatever the role, by removeMember too', () => {
+    for (const action of ['leaveRoom', 'removeMember'] as const)
+      for (const actor of STANDINGS) {
+        const { requirement } = claim(action, 1n as UserId);
+        const told = refusal(requirement, { kind: 'room', actor, target: 'self' });
+        expect([action, actor, told]).toEqual([action, actor, actor === 'stranger' ? 'NOT_A_MEMBER' : OK]);
+      }
+  });
+
+  test('stepping down: always, up: never', () => {
+    const { requirement } = claim('setRole', 1n as UserId);
+    for (const actor of ROLES)
+      for (const given of ROLES) {
+        const told = refusal(requirement, { kind: 'room', actor, target: 'self', given });
+        const isUp = ROLES.indexOf(given) > ROLES.indexOf(actor);
+        expect([actor, given, told]).toEqual([actor, given, isUp ? 'NOT_OWNER' : OK]);
+      }
+    for (const actor of ['stranger', 'former'] as const)
+      expect(refusal(requirement, { kind: 'room', actor, target: 'self', given: 'member' })).toBe(
+        'NOT_A_MEMBER',
+      );
+  });
+});
