@@ -146,7 +146,12 @@ function openAt(protocol: Protocol, address: string, seeds: Seeds): Peer['open']
 }
 
 function profiled(options: GochatOptions, more: Readonly<Record<string, string>>) {
-  const profile = options.profiles === undefined ? '' : `--cpu-prof --cpu-prof-dir=${options.profiles}`;
+  const profile = options.profiles === undefined ? '' : profileFlags(options.profiles);
   const limits = options.limited ? {} : NO_RATE_LIMITS;
   return { env: { ...limits, ...more, NODE_OPTIONS: `${ANY_INSPECTOR_PORT} ${profile}` } };
+}
+
+/** Flags of Node.js: leave CPU profiles in the folder, one a thread. */
+export function profileFlags(folder: string): string {
+  return `--cpu-prof --cpu-prof-dir=${folder}`;
 }

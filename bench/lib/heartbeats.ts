@@ -9,9 +9,9 @@ const CONNECTIONS = 10_000;
 const EMPTY_S = 20;
 const MEASURED_S = 60;
 
-export async function heartbeats({ load, services, signal }: StudyContext): Promise<Findings> {
+export async function heartbeats({ load, services, signal, profiles }: StudyContext): Promise<Findings> {
   await using stack = new AsyncDisposableStack();
-  const env = environment(services);
+  const env = environment(services, profiles);
   const state = stack.use((await startServer('state', [], { env })).child);
   const { child, up } = await startServer('gateway', ['--ws-port', '0'], { env });
   const gateway = stack.use(child);

@@ -30,10 +30,10 @@ const STORE_NODE = 1021;
 const ALLOWED_NODES = 4;
 const ALLOWED_MS = 1000;
 
-export async function start({ services, folder, quick, notMet }: StudyContext): Promise<Findings> {
+export async function start({ services, folder, quick, notMet, profiles }: StudyContext): Promise<Findings> {
   const data = join(folder, 'start');
   await fill(`sqlite://${data}/gochat.db`, join(data, 'gochat.db'));
-  const env = environment(services);
+  const env = environment(services, profiles);
   // A gateway waits for one.
   await using _ = (await startServer('state', [], { env })).child;
   const server = (mode: string) => async () => {

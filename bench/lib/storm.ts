@@ -11,9 +11,9 @@ const CALM_S = 8;
 const BYSTANDERS = 20;
 const BYSTANDER_RATE = 100;
 
-export async function storm({ load, services, signal }: StudyContext): Promise<Findings> {
+export async function storm({ load, services, signal, profiles }: StudyContext): Promise<Findings> {
   await using stack = new AsyncDisposableStack();
-  const env = environment(services);
+  const env = environment(services, profiles);
   const [port] = await freePorts(1);
   const start = async (mode: string, flags: readonly string[] = []) => {
     const server = await startServer(mode, flags, { env });

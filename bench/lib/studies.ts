@@ -66,9 +66,9 @@ export const STUDIES: readonly Study[] = [
 
 const MAP_PROGRAM = fileURLToPath(new URL('../location-map.ts', import.meta.url));
 
-async function lone({ load, services, signal }: StudyContext): Promise<Findings> {
+async function lone({ load, services, signal, profiles }: StudyContext): Promise<Findings> {
   await using stack = new AsyncDisposableStack();
-  const env = environment(services);
+  const env = environment(services, profiles);
   const state = await startServer('state', [], { env });
   stack.use(state.child);
   const gateway = await startServer('gateway', ['--ws-port', '0'], { env });
@@ -136,7 +136,7 @@ export function findingsText({ name, title }: Study, findings: Findings): string
   const lines = Object.entries(findings).map(([what, value]) => {
     const figures =
       typeof value === 'object'
-        ? Object.entries(value).map(([each, figure]) => `\n    ${each.padEnd(20)} ${text(figure)}`)
+        ? Object.entries(value).map(([each, figure]) => `\n    ${each.padEnd(26)} ${text(figure)}`)
         : [text(value)];
     return `  ${what.padEnd(44)} ${figures.join('')}`.trimEnd();
   });

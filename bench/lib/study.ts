@@ -1,5 +1,5 @@
 /** What a study is: a measurement that is no load on a peer, on a cluster of its own. */
-import { NO_RATE_LIMITS } from './gochat.ts';
+import { NO_RATE_LIMITS, profileFlags } from './gochat.ts';
 import type { AbuseKind } from './abuse-load.ts';
 import type { LoadGenerator } from './load.ts';
 import type { PeerName } from './scenarios.ts';
@@ -32,10 +32,11 @@ export interface Study {
   run(context: StudyContext): Promise<Findings>;
 }
 
-/** The settings of a cluster of its own. */
-export function environment(services: Services): Readonly<Record<string, string>> {
+/** The settings of a cluster of its own. @param profiles as in StudyContext */
+export function environment(services: Services, profiles?: string): Readonly<Record<string, string>> {
   return {
     ...NO_RATE_LIMITS,
+    ...(profiles !== undefined && { NODE_OPTIONS: profileFlags(profiles) }),
     // Of its own: the fleet's gateways must not see this state node, nor it them.
     GOCHAT_REGISTRY: `${services.registry.replace(/(:\/\/[^/]+).*$/, '$1')}/study-${Date.now().toString(36)}`,
     GOCHAT_HOT: services.hot,
