@@ -46,7 +46,7 @@ test: all lint typecheck ## Install, build, lint, check types, and run the tests
 test-coverage: all ## Run every test and report coverage
 	@$(NODE) vitest run --coverage
 
-lint: install ## Check style, the rules between folders, and that generated pages are current
+lint: install ## Check style, the rules between folders, and that generated pages and links are current
 	@$(NODE) biome format .
 	@$(NODE) oxlint --type-aware
 	@$(NODE) node scripts/check-imports.ts

@@ -1,9 +1,13 @@
-/** Writes the pages and pictures that are made from the code: `node scripts/docs/main.ts`; with --check only compares. */
+/**
+ * Writes the pages and pictures that are made from the code: `node scripts/docs/main.ts`; with --check only compares.
+ * Either way it checks links between documents and the paths that they name.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { renderDiagrams } from './diagrams.ts';
 import { renderErrors } from './errors.ts';
+import { brokenLinks } from './links.ts';
 import { renderMetrics } from './metrics.ts';
 import { renderSettings } from './settings.ts';
 
@@ -39,6 +43,21 @@ function missingMetrics(page: string): string[] {
   return [...new Set(names)].filter((name) => !page.includes(`\`${name}\``));
 }
 
+/** Checks the documents, generated ones as they should be. What Git ignores (data, dist) does not count as a file. */
+function wrongLinks(generated: ReadonlyMap<string, string>): string[] {
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  const files = new Set(listed.split('\n'));
+  const folders = new Set<string>();
+  for (const file of files)
+    for (let folder = dirname(file); folder !== '.'; folder = dirname(folder)) folders.add(folder);
+  const pages = [...files].filter((file) => file.endsWith('.md'));
+  const texts = new Map(pages.map((page) => [page, generated.get(page) ?? read(page)]));
+  return brokenLinks(texts, (path) => files.has(path) || folders.has(path));
+}
+
 function read(path: string): string {
   try {
     return readFileSync(join(ROOT, path), 'utf8');
@@ -48,13 +67,15 @@ function read(path: string): string {
 }
 
 const files = await generated();
+const isCheck = process.argv.includes('--check');
 const stale = [...files].filter(([path, text]) => read(path) !== text);
-const missing = missingMetrics(files.get('docs/metrics.md') as string);
-for (const name of missing)
-  console.error(`${name}: not in scripts/docs/metrics.ts, so not in docs/metrics.md`);
-if (process.argv.includes('--check')) {
-  for (const [path] of stale) console.error(`${path}: not what the code says; run make docs`);
-} else {
-  for (const [path, text] of stale) writeFileSync(join(ROOT, path), text);
-}
-if (missing.length > 0 || (stale.length > 0 && process.argv.includes('--check'))) process.exitCode = 1;
+const problems = [
+  ...missingMetrics(files.get('docs/metrics.md') as string).map(
+    (name) => `${name}: not in scripts/docs/metrics.ts, so not in docs/metrics.md`,
+  ),
+  ...wrongLinks(files),
+];
+if (isCheck) problems.push(...stale.map(([path]) => `${path}: not what the code says; run make docs`));
+else for (const [path, text] of stale) writeFileSync(join(ROOT, path), text);
+for (const problem of problems) console.error(problem);
+if (problems.length > 0) process.exitCode = 1;
