@@ -1,10 +1,13 @@
 /** Clients that mean harm, over real sockets, each beside one that means none. */
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { setImmediate, setTimeout } from 'node:timers/promises';
+import { setImmediate } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FrameType } from '../proto/mod.ts';
-import { type GatewayLimits, MAX_PARTIAL_BYTES } from './limits.ts';
+import { within } from '../test/harness/eventually.ts';
+import { TestClock } from '../test/harness/test-clock.ts';
+import { CLOSE_LINGER_MS, DEFAULT_LIMITS, type GatewayLimits, MAX_PARTIAL_BYTES } from './limits.ts';
 import { TestClient } from './testing/test-client.ts';
 import { JsonClient } from './testing/test-json-client.ts';
 import { TestNode } from './testing/test-node.ts';
@@ -13,8 +16,6 @@ import { TokenMaker } from './testing/test-tokens.ts';
 
 /** Addresses of this machine besides the one that the bystander has. */
 const OTHER_ADDRESS = '127.0.0.2';
-/** The bystander's own HELLO must come within it, on a busy machine too. */
-const HELLO_TIMEOUT_MS = 3000;
 /** Whether the suite runs without what reaches into ws: it then cannot tell an unfinished message. */
 const IS_BLIND = process.env['GOCHAT_NATIVE'] === '0';
 const SEEN_KINDS = IS_BLIND ? (['tcp'] as const) : (['tcp', 'ws'] as const);
@@ -26,6 +27,7 @@ Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\nSec-WebSocket-Proto
 
 let tokens: TokenMaker;
 let state: FakeState;
+let clock: TestClock;
 let node: TestNode;
 let bystander: TestClient;
 let pings = 0;
@@ -45,11 +47,13 @@ afterEach(async () => {
   await bystander.next(FrameType.PONG, (frame) => frame.ref === pings);
   await expect.poll(() => node.node.size).toBe(1);
   await node[Symbol.asyncDispose]();
+  clock[Symbol.dispose]();
 });
 
 afterAll(() => state.stop());
 
 async function start(limits: Partial<GatewayLimits>): Promise<void> {
+  clock = new TestClock();
   node = await TestNode.start(tokens, [state], { ...EXEMPT, ...limits });
   bystander = await node.tcp();
   await bystander.login(await tokens.token(1n));
@@ -69,12 +73,13 @@ async function raw(address = node.address): Promise<Socket> {
   return socket;
 }
 
-function closed(socket: Socket): Promise<void> {
-  socket.resume();
-  return new Promise((resolve) => {
-    if (socket.destroyed) resolve();
-    else socket.once('close', () => resolve());
+/** Resolves when the gateway has ended all of them, as the clock moves on. */
+async function allClosed(...sockets: Socket[]): Promise<void> {
+  const closed = sockets.map(async (socket) => {
+    socket.resume();
+    if (!socket.destroyed) await new Promise((resolve) => socket.once('close', resolve));
   });
+  await within(`the end of ${sockets.length} connections`, clock.until(Promise.all(closed)));
 }
 
 const refusals = () => node.node.stats.refusals;
@@ -95,7 +100,7 @@ describe('one address', () => {
   });
 
   test('a client that is refused and goes on sending: reads why; in the end it is cut', async () => {
-    await start({ maxConnectionsPerAddress: 1, helloTimeoutMs: 1000 });
+    await start({ maxConnectionsPerAddress: 1 });
     const held = new TestClient(await raw());
     await held.login(await tokens.token(2n));
     const socket = await raw();
@@ -112,10 +117,10 @@ describe('one address', () => {
       const target = { host, port: Number(port), localAddress: OTHER_ADDRESS, allowHalfOpen: true };
       const open = connect(target).resume();
       const drip = setInterval(() => open.write(Buffer.alloc(bytes)), 20);
-      await new Promise((resolve) => open.once('error', resolve));
+      await within(`the reset of one that sends ${bytes} bytes a time`, once(open, 'error'));
       clearInterval(drip);
     };
-    await Promise.all([stubborn(1), stubborn(100_000)]);
+    await clock.until(Promise.all([stubborn(1), stubborn(100_000)]));
     held.destroy();
   });
 
@@ -188,10 +193,10 @@ describe('one account', () => {
       for (let n = 0; sends() < refs.length; n++) {
         bystander.write(ping(1000 + n));
         await bystander.next(FrameType.PONG, ({ ref }) => ref === 1000 + n);
-        // What may come at once, and what the rate has allowed since; the clock is in tenths of a second.
+        // What may come at once, and what the rate has allowed since; the budgets' clock is in tenths of a second.
         const most = perSecond / 4 + 1 + ((performance.now() - beganMs + 200) / 1000) * perSecond;
         expect(sends()).toBeLessThanOrEqual(most);
-        await setTimeout(10);
+        await clock.advance(10);
       }
       const answers = [];
       for (const _ of refs) answers.push((await client.next(FrameType.SENT)).ref);
@@ -211,7 +216,7 @@ describe('one account', () => {
     const beganMs = performance.now();
     for (const client of clients) for (let ref = 1; ref <= 10; ref++) client.send(ref, 7n, 'spam');
     // Each has its turn: the last of all is answered when nearly all have been taken.
-    for (const client of clients) await client.next(FrameType.SENT);
+    for (const client of clients) await clock.until(client.next(FrameType.SENT));
     const most = perSecond / 4 + 1 + ((performance.now() - beganMs + 200) / 1000) * perSecond;
     expect(sends()).toBeLessThanOrEqual(most);
     for (const client of clients) client.destroy();
@@ -232,7 +237,7 @@ describe('one account', () => {
     // It says nothing else, for longer than 2.5 heartbeats.
     for (let ref = 2; ref <= 12; ref++) {
       bystander.write(ping(ref));
-      await client.next(FrameType.SENT);
+      await clock.until(client.next(FrameType.SENT));
     }
     expect(node.node.stats.disconnects).toEqual({});
     client.destroy();
@@ -247,11 +252,11 @@ describe('one account', () => {
     const resync = await client.next(FrameType.RESYNC);
     client.write(frame(FrameType.RESYNCED, resync.ref));
     client.send(41, 7n, 'again');
-    await client.next(FrameType.SENT, ({ ref }) => ref === 41);
+    await clock.until(client.next(FrameType.SENT, ({ ref }) => ref === 41));
     const before = sends();
     for (let sent = 51; sent <= 60; sent++) client.send(sent, 7n, 'spam');
     client.write(frame(FrameType.CLOSE));
-    await client.closed;
+    await clock.until(client.closed);
     await expect.poll(sends).toBe(before + 10);
     expect(node.node.stats.disconnects).toMatchObject({ CLIENT_GOODBYE: 1 });
     const { ref } = await bystander.next(FrameType.RESYNC);
@@ -275,7 +280,7 @@ describe('one account', () => {
     const beganMs = performance.now();
     for (let ref = 1; ref <= 10; ref++) client.send(ref, 7n, 'x'.repeat(1000));
     for (let ref = 1; ref <= 10; ref++) {
-      await client.next(FrameType.SENT, (sent) => sent.ref === ref);
+      await clock.until(client.next(FrameType.SENT, (sent) => sent.ref === ref));
       // The last one may be larger than what is left.
       expect(sends() * 1000).toBeLessThanOrEqual(
         1024 + 1100 + ((performance.now() - beganMs + 200) / 1000) * 4096,
@@ -294,7 +299,7 @@ describe('one account', () => {
     await pong;
     for (let i = 0; i < 30; i++) socket[kind]();
     client.write(ping(7));
-    await client.next(FrameType.PONG);
+    await clock.until(client.next(FrameType.PONG));
     expect(refusals()).toMatchObject({ account_rate: expect.any(Number) });
     client.destroy();
   });
@@ -306,7 +311,7 @@ describe('one account', () => {
     const beganMs = performance.now();
     for (let i = 0; i < 12; i++) client.socket.send(`{"type":"PING"}${' '.repeat(1000)}`);
     for (let pongs = 1; pongs <= 12; pongs++) {
-      await client.next('PONG');
+      await clock.until(client.next('PONG'));
       expect(pongs * 1015).toBeLessThanOrEqual(
         1024 + 1100 + ((performance.now() - beganMs + 200) / 1000) * 4096,
       );
@@ -398,31 +403,31 @@ describe('frames that have begun and do not end', () => {
 
 describe('half connections', () => {
   test('slowloris, a byte at a time: HELLO_TIMEOUT all the same', async () => {
-    await start({ helloTimeoutMs: HELLO_TIMEOUT_MS });
+    await start({});
     const socket = await raw();
     const hello = Buffer.from([0, 0, 1, 0, FrameType.HELLO]);
     let at = 0;
     const drip = setInterval(() => socket.write(hello.subarray(at, ++at)), 50);
-    await closed(socket);
+    await allClosed(socket);
     clearInterval(drip);
     expect(node.node.stats.disconnects).toMatchObject({ HELLO_TIMEOUT: 1 });
   });
 
   test('slowloris on WebSocket, headers without an end: cut', async () => {
-    await start({ helloTimeoutMs: HELLO_TIMEOUT_MS });
+    await start({});
     const [host = '', port] = node.wsAddress.split(':');
     const socket = connect({ host, port: Number(port) });
     socket.on('error', () => undefined);
     socket.write('GET /ws HTTP/1.1\r\n');
     const drip = setInterval(() => socket.write('X: y\r\n'), 50);
-    await closed(socket);
+    await allClosed(socket);
     clearInterval(drip);
   });
 
   test.skipIf(IS_BLIND)(
     'slowloris on WebSocket, a message without an end: FRAME_TIMEOUT; what is whole does not begin one',
     async () => {
-      await start({ frameTimeoutMs: 300 });
+      await start({});
       const [dripping, pinging, odd] = [
         await node.ws(),
         await node.ws(),
@@ -435,9 +440,9 @@ describe('half connections', () => {
       await odd.next('NACK');
       const drip = setInterval(
         () => (dripping.socket as WebSocket).send(Buffer.alloc(1), { fin: false }),
-        20,
+        100,
       );
-      expect((await dripping.nextClose()).code).toBe('FRAME_TIMEOUT');
+      expect((await clock.until(dripping.nextClose())).code).toBe('FRAME_TIMEOUT');
       clearInterval(drip);
       pinging.write(ping(9));
       await pinging.next(FrameType.PONG);
@@ -450,13 +455,13 @@ describe('half connections', () => {
   test.skipIf(IS_BLIND)(
     'slowloris on WebSocket, pings between the pieces of a message without an end: FRAME_TIMEOUT',
     async () => {
-      await start({ frameTimeoutMs: 300 });
+      await start({});
       const client = await node.ws();
       await client.login(await tokens.token(2n));
       const socket = client.socket as WebSocket;
       socket.send(Buffer.alloc(1), { fin: false });
       const beat = setInterval(() => socket.ping(), 20);
-      expect((await client.nextClose()).code).toBe('FRAME_TIMEOUT');
+      expect((await clock.until(client.nextClose())).code).toBe('FRAME_TIMEOUT');
       clearInterval(beat);
     },
   );
@@ -464,7 +469,7 @@ describe('half connections', () => {
   test.skipIf(IS_BLIND)(
     'slowloris on WebSocket, the beginning of a message right behind a whole one: FRAME_TIMEOUT',
     async () => {
-      await start({ frameTimeoutMs: 300 });
+      await start({});
       const client = await node.ws();
       await client.login(await tokens.token(2n));
       // Two messages as they travel, with a mask of zeros; of the second one half.
@@ -472,20 +477,20 @@ describe('half connections', () => {
       const { _socket: socket } = client.socket as unknown as { _socket: Socket };
       socket.write(Buffer.concat([message, message.subarray(0, 11)]));
       await client.next(FrameType.PONG, (frame) => frame.ref === 3);
-      expect((await client.nextClose()).code).toBe('FRAME_TIMEOUT');
+      expect((await clock.until(client.nextClose())).code).toBe('FRAME_TIMEOUT');
     },
   );
 
   test('slowloris on WebSocket, GOCHAT_NATIVE=0: the heartbeat ends a message without an end', async () => {
     vi.stubEnv('GOCHAT_NATIVE', '0');
-    await start({ frameTimeoutMs: 100, heartbeatIntervalMs: 1000 });
+    await start({ frameTimeoutMs: 1000, heartbeatIntervalMs: 10_000 });
     vi.unstubAllEnvs();
     const client = await node.ws();
     await client.login(await tokens.token(2n));
-    const drip = setInterval(() => (client.socket as WebSocket).send(Buffer.alloc(1), { fin: false }), 20);
+    const drip = setInterval(() => (client.socket as WebSocket).send(Buffer.alloc(1), { fin: false }), 200);
     // What is whole still comes; what is not is not noticed.
     const beat = setInterval(() => bystander.write(ping(++pings)), 200);
-    expect((await client.nextClose()).code).toBe('HEARTBEAT_TIMEOUT');
+    expect((await clock.until(client.nextClose())).code).toBe('HEARTBEAT_TIMEOUT');
     clearInterval(drip);
     clearInterval(beat);
   });
@@ -507,30 +512,31 @@ describe('half connections', () => {
   });
 
   test('half-open: a peer that neither reads nor ends its half is cut after CLOSE all the same', async () => {
-    await start({ helloTimeoutMs: HELLO_TIMEOUT_MS });
+    await start({});
     const [host = '', port] = node.address.split(':');
     const socket = connect({ host, port: Number(port), allowHalfOpen: true });
     socket.on('error', () => undefined);
     socket.pause();
-    await expect.poll(() => node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 1 });
-    await expect.poll(() => node.node.size).toBe(1);
+    await clock.advance(DEFAULT_LIMITS.helloTimeoutMs + CLOSE_LINGER_MS + 1000);
+    expect(node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 1 });
+    expect(node.node.size).toBe(1);
     socket.destroy();
   });
 
   test('half-open on WebSocket: a peer that does not answer the close frame is reset', async () => {
-    await start({ helloTimeoutMs: HELLO_TIMEOUT_MS });
+    await start({});
     const [host = '', port] = node.wsAddress.split(':');
     const socket = connect({ host, port: Number(port) });
     const failed = new Promise<NodeJS.ErrnoException>((resolve) => socket.once('error', resolve));
     socket.resume().write(UPGRADE);
-    expect((await failed).code).toBe('ECONNRESET');
+    expect((await clock.until(failed)).code).toBe('ECONNRESET');
     expect(node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 1 });
   });
 
   test('many peers that say nothing: all are gone at the deadline', async () => {
-    await start({ helloTimeoutMs: HELLO_TIMEOUT_MS });
+    await start({});
     const sockets = await Promise.all(Array.from({ length: 200 }, () => raw()));
-    await Promise.all(sockets.map(closed));
+    await allClosed(...sockets);
     expect(node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 200 });
   });
 });
@@ -542,18 +548,18 @@ describe('random bytes from many connections: each ends', () => {
   const ended = () => Object.values(node.node.stats.disconnects).reduce((sum, count) => sum + count, 0);
 
   test('on TCP', async () => {
-    await start({ helloTimeoutMs: HELLO_TIMEOUT_MS, connectsPerSecond: 1000 });
+    await start({ connectsPerSecond: 1000 });
     const sockets = await Promise.all(Array.from({ length: 200 }, () => raw()));
     for (const socket of sockets) socket.write(noise());
-    await Promise.all(sockets.map(closed));
+    await allClosed(...sockets);
     await expect.poll(ended, { message: 'all are counted' }).toBe(200);
   });
 
   test('on the WebSocket port', async () => {
-    await start({ helloTimeoutMs: HELLO_TIMEOUT_MS, connectsPerSecond: 1000 });
+    await start({ connectsPerSecond: 1000 });
     const sockets = await Promise.all(Array.from({ length: 200 }, () => raw(node.wsAddress)));
     for (const socket of sockets) socket.write(noise());
-    await Promise.all(sockets.map(closed));
+    await allClosed(...sockets);
   });
 
   test.each([
@@ -570,12 +576,12 @@ describe('random bytes from many connections: each ends', () => {
       },
     ],
   ])('%s', async (_, make) => {
-    await start({ helloTimeoutMs: HELLO_TIMEOUT_MS, connectsPerSecond: 1000 });
+    await start({ connectsPerSecond: 1000 });
     const sockets = await Promise.all(Array.from({ length: 200 }, () => raw(node.wsAddress)));
     for (const socket of sockets) socket.write(UPGRADE);
     await expect.poll(() => node.node.stats.accepts, { message: 'all have come' }).toBe(201);
     for (const socket of sockets) socket.write(make());
-    await Promise.all(sockets.map(closed));
+    await allClosed(...sockets);
     await expect.poll(ended, { message: 'all are counted' }).toBe(200);
   });
 });

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
+import { within } from '../test/harness/eventually.ts';
+import { TestClock } from '../test/harness/test-clock.ts';
 import { TestClient } from './testing/test-client.ts';
 import { TestNode } from './testing/test-node.ts';
 import { FakeState } from './testing/test-state.ts';
@@ -18,33 +20,34 @@ beforeAll(async () => {
 
 afterAll(() => state.stop());
 
-const SILENT = 'No HELLO came within 200 ms.';
+const SILENT = 'No HELLO came within 5000 ms.';
 
 /** Resolves with the reason of the close frame that comes. */
 async function closeReason(client: TestClient): Promise<string> {
-  const [, reason] = (await once(client.socket as WebSocket, 'close')) as [number, Buffer];
-  return reason.toString();
+  const closed = once(client.socket as WebSocket, 'close') as Promise<[number, Buffer]>;
+  return (await within('the close frame', closed))[1].toString();
 }
 
 test.each(['tcp', 'ws'] as const)('silence on %s: the deadline is named', async (kind) => {
-  await using node = await TestNode.start(tokens, [state], { helloTimeoutMs: 200 });
+  using clock = new TestClock();
+  await using node = await TestNode.start(tokens, [state]);
   const client = await node[kind]();
   const reason = kind === 'ws' ? closeReason(client) : undefined;
-  expect((await client.nextClose()).reason).toContain(SILENT);
+  expect((await clock.until(client.nextClose())).reason).toContain(SILENT);
   if (reason !== undefined) expect(await reason).toContain(SILENT);
 });
 
 test('silence before there is a connection: the deadline is named', async () => {
-  const limits = { proxyProtocol: '127.0.0.0/8', helloTimeoutMs: 200 };
-  await using node = await TestNode.start(tokens, [state], limits);
+  using clock = new TestClock();
+  await using node = await TestNode.start(tokens, [state], { proxyProtocol: '127.0.0.0/8' });
   const [host = '', port] = node.address.split(':');
   const tcp = new TestClient(connect({ host, port: Number(port) }));
-  expect((await tcp.nextClose()).reason).toContain(SILENT);
+  expect((await clock.until(tcp.nextClose())).reason).toContain(SILENT);
   const [webHost = '', webPort] = node.wsAddress.split(':');
   const web = connect({ host: webHost, port: Number(webPort) }).setEncoding('utf8');
   let answer = '';
   web.on('data', (text: string) => (answer += text));
-  await once(web, 'close');
+  await within('the end of the web connection', clock.until(once(web, 'close')));
   expect(answer).toContain(SILENT);
 });
 

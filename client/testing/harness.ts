@@ -1,12 +1,11 @@
 /** What the client's tests share: a client on fakes, and waiting for its events with a deadline. */
 import { onTestFinished } from 'vitest';
+import { within } from '../../test/harness/eventually.ts';
 import type { ClientEvent, ClientEventOf, GochatClientOptions } from '../sdk/mod.ts';
 import { GochatClient } from '../sdk/mod.ts';
 import { tcpTransport } from '../transport-tcp.ts';
 import { FakeDirectory } from './fake-directory.ts';
 import { FakeGateway } from './fake-gateway.ts';
-
-const DEADLINE_MS = 10_000;
 
 export interface World {
   readonly gateway: FakeGateway;
@@ -57,13 +56,11 @@ export function next<Type extends ClientEvent['type']>(
   type: Type,
   accept: (event: ClientEventOf<Type>) => boolean = () => true,
 ): Promise<ClientEventOf<Type>> {
-  const { promise, resolve, reject } = Promise.withResolvers<ClientEventOf<Type>>();
-  const timer = setTimeout(() => reject(new Error(`no ${type} event`)), DEADLINE_MS);
+  const { promise, resolve } = Promise.withResolvers<ClientEventOf<Type>>();
   const stop = client.on(type, (event) => {
     if (!accept(event)) return;
     stop();
-    clearTimeout(timer);
     resolve(event);
   });
-  return promise;
+  return within(`event ${type}`, promise);
 }

@@ -8,6 +8,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws';
 import { Authority } from '../../crpc/testing/certificates.ts';
 import { encodeFrame, FrameType } from '../../proto/mod.ts';
+import { within } from '../../test/harness/eventually.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 import type { TlsMaterial } from './tls-material.ts';
 import { TestClient } from '../testing/test-client.ts';
 import { TestNode } from '../testing/test-node.ts';
@@ -57,7 +59,10 @@ async function dial(address: string): Promise<Socket> {
 async function readAll(socket: Socket): Promise<string> {
   let text = '';
   socket.on('data', (chunk) => (text += chunk.toString('latin1')));
-  await new Promise((resolve) => socket.once('close', resolve));
+  await within(
+    () => `the end behind ${JSON.stringify(text)}`,
+    new Promise((end) => socket.once('close', end)),
+  );
   return text;
 }
 
@@ -115,25 +120,22 @@ describe('TLS', () => {
   });
 
   test('silence behind the handshake: HELLO_TIMEOUT, as without TLS', async () => {
-    await using node = await TestNode.start(
-      tokens,
-      [state],
-      { helloTimeoutMs: 200 },
-      { tls: issue('gw'), ca },
-    );
+    using clock = new TestClock();
+    await using node = await TestNode.start(tokens, [state], {}, { tls: issue('gw'), ca });
     const client = await node.tcp();
-    expect((await client.nextClose()).code).toBe('HELLO_TIMEOUT');
+    expect((await clock.until(client.nextClose())).code).toBe('HELLO_TIMEOUT');
     await client.closed;
   });
 });
 
 test('silence between the TLS handshake and the upgrade: cut at the deadline, counted', async () => {
-  await using node = await TestNode.start(tokens, [state], { helloTimeoutMs: 200 }, { tls: issue('gw'), ca });
+  using clock = new TestClock();
+  await using node = await TestNode.start(tokens, [state], {}, { tls: issue('gw'), ca });
   const { hostname: host, port } = new URL(`tcp://${node.wsAddress}`);
   const socket = connectTls({ host, port: Number(port), ca });
   socket.on('error', () => {});
   await once(socket, 'secureConnect');
-  expect(await readAll(socket)).toBe('');
+  expect(await clock.until(readAll(socket))).toBe('');
   await expect.poll(() => node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 1 });
   const client = await node.ws();
   expect(await client.login(await tokens.token(1n))).toMatchObject({ user: 1n });
@@ -254,12 +256,13 @@ describe('PROXY protocol', () => {
   });
 
   test('half a header and silence: HELLO_TIMEOUT', async () => {
-    await using node = await TestNode.start(tokens, [state], { ...limits, helloTimeoutMs: 200 });
+    using clock = new TestClock();
+    await using node = await TestNode.start(tokens, [state], limits);
     const socket = await dial(node.address);
     socket.write(headerFor('192.0.2.1').subarray(0, 20));
-    expect((await new TestClient(socket).nextClose()).code).toBe('HELLO_TIMEOUT');
+    expect((await clock.until(new TestClient(socket).nextClose())).code).toBe('HELLO_TIMEOUT');
     const web = await dial(node.wsAddress);
-    expect(await readAll(web)).toMatch(/^HTTP\/1\.1 408 /);
+    expect(await clock.until(readAll(web))).toMatch(/^HTTP\/1\.1 408 /);
   });
 
   test('stop: cuts who is still on the way in', async () => {

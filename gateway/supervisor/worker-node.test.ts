@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { client as wire, encodeFrame, type FrameType, FrameType as Type } from '../../proto/mod.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 import { DEFAULT_LIMITS, MAX_REFUSED } from '../limits.ts';
 import { TestNode } from '../testing/test-node.ts';
 import { FakeState } from '../testing/test-state.ts';
@@ -161,10 +162,11 @@ describe('handshake', () => {
   });
 
   test.each([0, 3, 10])('%i bytes and silence: HELLO_TIMEOUT', async (count) => {
-    await using node = await TestNode.start(tokens, [state], { helloTimeoutMs: 100 });
+    using clock = new TestClock();
+    await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     client.write(hello({}).subarray(0, count));
-    expect(await client.nextClose()).toMatchObject({ code: 'HELLO_TIMEOUT', retryable: true });
+    expect(await clock.until(client.nextClose())).toMatchObject({ code: 'HELLO_TIMEOUT', retryable: true });
   });
 
   test('no state node: STATE_UNAVAILABLE with a hint when to come back', async () => {
@@ -294,11 +296,12 @@ describe('a live connection', () => {
   });
 
   test('half a frame and silence: FRAME_TIMEOUT', async () => {
-    await using node = await TestNode.start(tokens, [state], { frameTimeoutMs: 100 });
+    using clock = new TestClock();
+    await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
     client.write(frameOf(Type.SEND, 1, 1n, new Uint8Array(100)).subarray(0, 60));
-    expect((await client.nextClose()).code).toBe('FRAME_TIMEOUT');
+    expect((await clock.until(client.nextClose())).code).toBe('FRAME_TIMEOUT');
   });
 
   test('a frame that is too large: FRAME_TOO_LARGE before it has come', async () => {
@@ -314,12 +317,13 @@ describe('a live connection', () => {
   });
 
   test.each(KINDS)('silence on %s: HEARTBEAT_TIMEOUT, but not for one that sends', async (kind) => {
-    await using node = await TestNode.start(tokens, [state], { heartbeatIntervalMs: 100 });
+    using clock = new TestClock();
+    await using node = await TestNode.start(tokens, [state], { heartbeatIntervalMs: 1000 });
     const [silent, lively] = [await node[kind](), await node[kind]()];
     await lively.login(await tokens.token(2n));
-    const beat = setInterval(() => lively.write(frameOf(Type.PING, 1)), 50);
+    const beat = setInterval(() => lively.write(frameOf(Type.PING, 1)), 500);
     await silent.login(await tokens.token(1n));
-    expect((await silent.nextClose()).code).toBe('HEARTBEAT_TIMEOUT');
+    expect((await clock.until(silent.nextClose())).code).toBe('HEARTBEAT_TIMEOUT');
     clearInterval(beat);
     expect(lively.received.some(({ type }) => type === Type.CLOSE)).toBe(false);
   });
@@ -387,10 +391,8 @@ describe('a live connection', () => {
   });
 
   test.each(KINDS)('a reader that is stuck on %s: SLOW_CONSUMER, the others get everything', async (kind) => {
-    await using node = await TestNode.start(tokens, [state], {
-      maxOutboundBytes: 65_536,
-      slowTimeoutMs: 200,
-    });
+    using clock = new TestClock();
+    await using node = await TestNode.start(tokens, [state], { maxOutboundBytes: 65_536 });
     const [stuck, reader] = [await node[kind](), await node[kind]()];
     await stuck.login(await tokens.token(1n));
     await reader.login(await tokens.token(2n));
@@ -400,6 +402,7 @@ describe('a live connection', () => {
     while (node.node.stats.slowClosed === 0) {
       stream?.deliver([...stream.attached.keys()], message);
       await reader.next(Type.MESSAGE);
+      await clock.advance(200);
     }
     await expect.poll(() => stream?.attached.size).toBe(1);
     expect(node.node.stats.disconnects).toEqual({ SLOW_CONSUMER: 1 });
@@ -496,11 +499,12 @@ describe('drain', () => {
   });
 
   test('an event loop that stalled: HELLO that came meanwhile is read before anybody is judged', async () => {
-    await using node = await TestNode.start(tokens, [state], { helloTimeoutMs: 300 });
+    using clock = new TestClock();
+    await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     await expect.poll(() => node.node.size).toBe(1);
     client.hello(await tokens.token(1n));
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+    await clock.stall(10 * DEFAULT_LIMITS.helloTimeoutMs);
     expect(wire.Welcome.decode((await client.next(Type.WELCOME)).payload)).toMatchObject({ user: 1n });
   });
 

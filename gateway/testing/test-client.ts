@@ -11,9 +11,8 @@ import {
   FrameType,
   type FrameHeader,
 } from '../../proto/mod.ts';
+import { within } from '../../test/harness/eventually.ts';
 import { WS_PROTO } from '../accept/listener-ws.ts';
-
-const DEADLINE_MS = 10_000;
 
 export interface ReceivedFrame extends FrameHeader {
   readonly payload: Uint8Array;
@@ -27,16 +26,15 @@ interface Waiter {
 export class TestClient {
   /** Frames not yet taken by `next`. */
   readonly received: ReceivedFrame[] = [];
-  /** Resolves when the socket has closed; on WebSocket with the status. */
-  readonly closed: Promise<number | undefined>;
   readonly socket: Socket | WebSocket;
+  readonly #closed: Promise<number | undefined>;
   readonly #waiters = new Set<Waiter>();
   readonly #parser = new FrameParser(1 << 24);
 
   constructor(socket: Socket | WebSocket) {
     this.socket = socket;
     const closed = Promise.withResolvers<number | undefined>();
-    this.closed = closed.promise;
+    this.#closed = closed.promise;
     if (socket instanceof WebSocket) {
       socket.on('message', (data: Buffer) => this.#take(data));
       socket.on('close', (status) => closed.resolve(status));
@@ -74,6 +72,11 @@ export class TestClient {
     });
   }
 
+  /** Resolves when the socket has closed, on WebSocket with the status. */
+  get closed(): Promise<number | undefined> {
+    return within('the end of the connection', this.#closed);
+  }
+
   write(bytes: Uint8Array): void {
     if (this.socket instanceof WebSocket) this.socket.send(bytes);
     else this.socket.write(bytes);
@@ -99,21 +102,10 @@ export class TestClient {
   next(type: number, wants: (frame: ReceivedFrame) => boolean = () => true): Promise<ReceivedFrame> {
     const found = this.received.findIndex((frame) => frame.type === type && wants(frame));
     if (found >= 0) return Promise.resolve(this.received.splice(found, 1)[0] as ReceivedFrame);
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#waiters.delete(waiter);
-        const seen = this.received.map((frame) => frame.type).join(', ');
-        reject(new Error(`no frame of type ${type} within ${DEADLINE_MS} ms; there are: ${seen}`));
-      }, DEADLINE_MS);
-      const waiter: Waiter = {
-        wants: (frame) => frame.type === type && wants(frame),
-        resolve: (frame) => {
-          clearTimeout(timer);
-          resolve(frame);
-        },
-      };
-      this.#waiters.add(waiter);
-    });
+    const { promise, resolve } = Promise.withResolvers<ReceivedFrame>();
+    this.#waiters.add({ wants: (frame) => frame.type === type && wants(frame), resolve });
+    const seen = () => this.received.map((frame) => frame.type).join(', ');
+    return within(() => `a frame of type ${type}; there are: ${seen()}`, promise);
   }
 
   async nextClose(): Promise<client.Close> {

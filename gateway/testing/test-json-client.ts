@@ -1,6 +1,5 @@
 /** A client for tests that speaks JSON, as a browser's console would: with the platform's own WebSocket. */
-
-const DEADLINE_MS = 10_000;
+import { within } from '../../test/harness/eventually.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -8,19 +7,23 @@ export class JsonClient {
   readonly socket: WebSocket;
   /** Objects not yet taken by `next`. */
   readonly received: Json[] = [];
-  /** Resolves with the status when the socket has closed. */
-  readonly closed: Promise<number>;
+  readonly #closed: Promise<number>;
   readonly #look = new Set<() => void>();
 
   private constructor(socket: WebSocket) {
     this.socket = socket;
     const closed = Promise.withResolvers<number>();
-    this.closed = closed.promise;
+    this.#closed = closed.promise;
     socket.addEventListener('message', ({ data }) => {
       this.received.push(JSON.parse(data as string) as Json);
       for (const look of this.#look) look();
     });
     socket.addEventListener('close', ({ code }) => closed.resolve(code));
+  }
+
+  /** Resolves with the status when the socket has closed. */
+  get closed(): Promise<number> {
+    return within('the end of the connection', this.#closed);
   }
 
   /** @param target path and query */
@@ -48,21 +51,16 @@ export class JsonClient {
 
   /** Removes and returns the next object of this type; others stay. */
   next(type: string, wants: (json: Json) => boolean = () => true): Promise<Json> {
-    const { promise, resolve, reject } = Promise.withResolvers<Json>();
+    const { promise, resolve } = Promise.withResolvers<Json>();
     const look = () => {
       const found = this.received.findIndex((json) => json['type'] === type && wants(json));
       if (found < 0) return;
       this.#look.delete(look);
-      clearTimeout(timer);
       resolve(this.received.splice(found, 1)[0] as Json);
     };
-    const timer = setTimeout(
-      () => reject(new Error(`no ${type} within ${DEADLINE_MS} ms: ${JSON.stringify(this.received)}`)),
-      DEADLINE_MS,
-    );
     this.#look.add(look);
     look();
-    return promise;
+    return within(() => `${type}; there are: ${JSON.stringify(this.received)}`, promise);
   }
 
   destroy(): void {

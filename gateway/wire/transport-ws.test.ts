@@ -4,6 +4,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws';
 import { CATALOGUE } from '../../common/mod.ts';
 import { encodeFrame, FrameType } from '../../proto/mod.ts';
+import { within } from '../../test/harness/eventually.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 import { TestNode } from '../testing/test-node.ts';
 import { FakeState } from '../testing/test-state.ts';
 import { TokenMaker } from '../testing/test-tokens.ts';
@@ -131,17 +133,20 @@ describe('WebSocket', () => {
   });
 
   test('silence: HELLO_TIMEOUT', async () => {
-    await using node = await TestNode.start(tokens, [state], { helloTimeoutMs: 200 });
+    using clock = new TestClock();
+    await using node = await TestNode.start(tokens, [state]);
     const client = await node.ws();
-    expect((await client.nextClose()).code).toBe('HELLO_TIMEOUT');
+    expect((await clock.until(client.nextClose())).code).toBe('HELLO_TIMEOUT');
     expect(await client.closed).toBe(CATALOGUE.HELLO_TIMEOUT.close);
   });
 
   test('half an upgrade request and silence: the socket is closed', async () => {
-    await using node = await TestNode.start(tokens, [state], { helloTimeoutMs: 200 });
+    using clock = new TestClock();
+    await using node = await TestNode.start(tokens, [state]);
     const socket = connect(Number(node.wsAddress.split(':')[1]), '127.0.0.1');
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n');
-    await new Promise((resolve) => socket.on('close', resolve).resume());
+    const closed = new Promise((resolve) => socket.on('close', resolve).resume());
+    await within('the end of the socket', clock.until(closed));
     expect(node.node.size).toBe(0);
   });
 

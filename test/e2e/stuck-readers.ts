@@ -1,4 +1,4 @@
-/** The scenario of stuck-readers.test.ts, in a process of its own: prints what it has seen as JSON. */
+/** The scenario of stuck-readers.verify.ts, in a process of its own: prints what it has seen as JSON. */
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

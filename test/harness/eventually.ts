@@ -1,5 +1,6 @@
-/** Waits for what a test expects to become so; the one helper for it beside `expect.poll`. */
-import { setTimeout } from 'node:timers/promises';
+/** How a test waits: until what it asks for is so, or for an event; with a deadline whose error says for what. */
+import { clearTimeout, setTimeout } from 'node:timers';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Far beyond what a busy machine needs; only a test that fails waits for it. */
 const DEADLINE_MS = 60_000;
@@ -28,6 +29,28 @@ export async function eventually<T>(
       cause = error;
     }
     if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${String(what)}`, { cause });
-    await setTimeout(INTERVAL_MS);
+    await sleep(INTERVAL_MS);
+  }
+}
+
+/**
+ * Resolves with what `event` does.
+ *
+ * @param what what is waited for, for the error at the deadline
+ * @throws Error at the deadline
+ */
+export async function within<T>(
+  what: string | (() => string),
+  event: Promise<T>,
+  deadlineMs = DEADLINE_MS,
+): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    late.reject(new Error(`not within ${deadlineMs} ms: ${typeof what === 'string' ? what : what()}`));
+  }, deadlineMs);
+  try {
+    return await Promise.race([event, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }

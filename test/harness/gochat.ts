@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { within } from './eventually.ts';
 
 /** This tree. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const DEADLINE_MS = 60_000;
 
 export interface Exit {
   readonly code: number | null;
@@ -41,13 +41,13 @@ export class Gochat implements AsyncDisposable {
   }
 
   /** Resolves with the exit code and all output; rejects when the process outlives the deadline. */
-  async exit(deadlineMs = DEADLINE_MS): Promise<Exit> {
-    const code = await within(deadlineMs, this.#exited, () => `gochat did not exit\n${this.#output()}`);
+  async exit(deadlineMs?: number): Promise<Exit> {
+    const code = await within(() => `the exit of gochat\n${this.#output()}`, this.#exited, deadlineMs);
     return { code, stdout: this.stdout, stderr: this.stderr };
   }
 
   /** Resolves with `find`'s first result that is not undefined, asked again on all output. */
-  async until<T>(find: (self: this) => T | undefined, what: string, deadlineMs = DEADLINE_MS): Promise<T> {
+  async until<T>(find: (self: this) => T | undefined, what: string, deadlineMs?: number): Promise<T> {
     const waiting = Promise.withResolvers<T>();
     const look = () => {
       const found = find(this);
@@ -63,7 +63,7 @@ export class Gochat implements AsyncDisposable {
     try {
       look();
       if (this.child.exitCode !== null) ended();
-      return await within(deadlineMs, waiting.promise, () => `no ${what}\n${this.#output()}`);
+      return await within(() => `${what}\n${this.#output()}`, waiting.promise, deadlineMs);
     } finally {
       this.child.stdout.off('data', look);
       this.child.stderr.off('data', look);
@@ -228,14 +228,4 @@ function jsonLines(text: string): Json[] {
     .split('\n')
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as Json);
-}
-
-async function within<T>(deadlineMs: number, work: Promise<T>, what: () => string): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`${what()}\n(after ${deadlineMs} ms)`)), deadlineMs);
-  try {
-    return await Promise.race([work, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

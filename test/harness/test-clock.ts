@@ -1,0 +1,53 @@
+/** A clock that a test moves on: deadlines pass because the test says so, not because the machine is slow. */
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { vi } from 'vitest';
+
+/** What the clock moves at once; between two steps the sockets have their turn. */
+const STEP_MS = 20;
+const TURNS = 2;
+
+/**
+ * The timers and the monotonic clock of this thread from its making on, until it is disposed of. They go on by
+ * themselves, a step for each step of true time that this thread was awake for: a stall does not make them jump.
+ * Sockets, other processes, and what `node:timers` was imported for keep the true time.
+ */
+export class TestClock implements Disposable {
+  #isDisposed = false;
+
+  constructor() {
+    vi.useFakeTimers({
+      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
+      shouldAdvanceTime: true,
+      advanceTimeDelta: STEP_MS,
+    });
+  }
+
+  /** Moves the clock on by so much. */
+  async advance(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= STEP_MS) {
+      vi.advanceTimersByTime(Math.min(left, STEP_MS));
+      for (let turn = 0; turn < TURNS; turn++) await setImmediate();
+    }
+  }
+
+  /** Moves the clock on until something has happened, which has a deadline by the true time; resolves with what it was. */
+  async until<T>(happens: Promise<T>): Promise<T> {
+    const over = new AbortController();
+    const stop = () => over.abort();
+    happens.then(stop, stop);
+    while (!this.#isDisposed && !over.signal.aborted) await this.advance(STEP_MS);
+    return happens;
+  }
+
+  /** Jumps, as after a stall of the event loop: timers are late, and what has come meanwhile is not read yet. */
+  async stall(ms: number): Promise<void> {
+    // Timers have their turn before the sockets.
+    await sleep(0);
+    vi.advanceTimersByTime(ms);
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    vi.useRealTimers();
+  }
+}
