@@ -7,7 +7,7 @@ NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_module
 .PHONY: docs errors-doc help all install build proto run test test-coverage lint fmt typecheck verify mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 24
 
 all: install build ## Install and build everything
 
@@ -68,7 +68,7 @@ mutants: all ## Break GoChat on purpose in eight ways, and have each found by th
 chaos: all ## Break everything at random for MINUTES=5 while clients chat, and judge what they saw; SEED= repeats a plan
 	@$(NODE) node test/chaos/main.ts
 
-pauses: all ## Measure how long senders wait while state nodes come, go and die, and how soon orders arrive
+pauses: all ## Measure how long senders wait while state nodes join, leave and die, and how soon orders arrive
 	@$(NODE) node test/chaos/pauses.ts
 
 bench: all ## Measure against baselines and brokers, about 40 minutes; BENCH='room --repeats 3' picks (node bench/main.ts --help)
