@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { CATALOGUE, type ErrorCode } from '../../common/mod.ts';
-import { frameFromJson } from '../../proto/client.ts';
+import { frameFromJson, frameToJson } from '../../proto/client.ts';
 import { encode, type Frame } from './wire-client.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -16,30 +16,26 @@ function section(heading: string): string {
   return text.split(new RegExp(`\n#{1,${level.length}} `))[0] as string;
 }
 
-/** Returns the client's frames of the exchange that the page begins with. */
-function shownFrames(): readonly Frame[] {
-  const lines = [...section('## A whole exchange').matchAll(/^ {4}→ (\{.*\})$/gm)];
-  return lines.map(([, json]) => JSON.parse(json as string) as Frame);
+/** Returns the frames of one side in the exchange that the page begins with, those in full. */
+function shownFrames(arrow: '→' | '←'): readonly Frame[] {
+  const lines = section('## A whole exchange').matchAll(new RegExp(`^ {4}${arrow} (\\{.*\\})$`, 'gm'));
+  const whole = [...lines].map(([, json]) => json as string).filter((json) => !json.includes(',…'));
+  return whole.map((json) => JSON.parse(json) as Frame);
 }
 
-test("the exchange: each of the client's lines is a frame", () => {
-  const frames = shownFrames();
-  expect(frames.map(({ type }) => type)).toEqual([
-    'HELLO',
-    'REQUEST',
-    'REQUEST',
-    'SEND',
-    'RECEIPTS',
-    'PING',
-    'CLOSE',
-  ]);
-  for (const frame of frames) expect(frameFromJson(JSON.stringify(frame))).toBeInstanceOf(Uint8Array);
+test('the exchange: each line is a frame as the client or the server writes it', () => {
+  const types = ['HELLO', 'REQUEST', 'REQUEST', 'SEND', 'RECEIPTS', 'PING', 'CLOSE'];
+  expect(shownFrames('→').map(({ type }) => type)).toEqual(types);
+  for (const frame of shownFrames('→'))
+    expect(frameFromJson(JSON.stringify(frame))).toBeInstanceOf(Uint8Array);
+  expect(shownFrames('←').map(({ type }) => type)).toEqual(['RESPONSE', 'SENT', 'MESSAGE', 'PONG']);
+  for (const frame of shownFrames('←')) expect(JSON.parse(frameToJson(encode(frame)))).toEqual(frame);
 });
 
 test('the SEND in bytes is the SEND in JSON', () => {
   const shown = section('## A whole exchange').matchAll(/^ {4}((?:[0-9a-f]{2} )+) /gm);
   const hex = [...shown].map(([, bytes]) => bytes).join('');
-  const send = shownFrames().find(({ type }) => type === 'SEND') as Frame;
+  const send = shownFrames('→').find(({ type }) => type === 'SEND') as Frame;
   expect(hex.replaceAll(' ', '')).toBe(Buffer.from(encode(send)).toString('hex'));
 });
 

@@ -1,5 +1,6 @@
 /** A client that follows no rules of its own: it sends and shows frames in their JSON form, on whatever wire. */
 import { connect, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { FrameParser, frameFromJson, frameToJson } from '../../proto/client.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -131,6 +132,13 @@ export class WireClient implements AsyncDisposable {
   #take(chunk: Uint8Array): void {
     this.#parser.push(chunk, (frame) => void this.frames.push(JSON.parse(frameToJson(frame)) as Frame));
   }
+}
+
+/** Sends what the server may leave out, now and every half second until the test ends. */
+export function repeat(send: () => void): void {
+  send();
+  const timer = setInterval(send, 500);
+  onTestFinished(() => clearInterval(timer));
 }
 
 /** Returns a frame as bytes. */
