@@ -6,14 +6,15 @@ import { Readable } from 'node:stream';
 import type { BlobInfo, Blobs } from './blobs.ts';
 import { checkInfo, checkKey, receive, unavailable } from './receive.ts';
 
-/** A header line is shorter: a key has at most 256 characters, a content type 255, each at most doubled by JSON. */
+/** Longest header line: a key has at most 256 characters, a content type 255, each at most doubled by JSON. */
 const MAX_HEADER_BYTES = 2048;
-/** What an upload left behind that was cut off by a crash is removed when it is older than this. */
+/** Age after which the temporary file of a crashed upload is removed. */
 const LEFTOVER_MS = 24 * 3_600_000;
 
 /**
  * Files in a folder. Each is one file, named by the SHA-256 of its key, that begins with a line of JSON (key,
- * contentType, bytes): so no key can name a place outside, `a` and `a/b` are apart, and one rename makes it visible.
+ * contentType, bytes). So no key can name a path outside, `a` and `a/b` do not collide, and one rename makes a file
+ * visible.
  */
 export class BlobsFolder implements Blobs {
   readonly #files: string;
@@ -25,7 +26,7 @@ export class BlobsFolder implements Blobs {
     this.#incoming = join(dir, 'incoming');
   }
 
-  /** Makes the folder where it is not there; rejects with the error of the file system. */
+  /** Creates the folder if it is missing. Rejects with the file system's error. */
   static async open(dir: string): Promise<BlobsFolder> {
     const blobs = new BlobsFolder(dir);
     await mkdir(blobs.#files, { recursive: true, mode: 0o700 });
@@ -60,7 +61,7 @@ export class BlobsFolder implements Blobs {
       file = await openIfThere(this.#path(key));
       if (file === undefined) return undefined;
       const { info, length } = await readHeader(file);
-      // Readable.from() would not close the file; a read stream owns it and does, when it ends or is destroyed.
+      // Readable.from() would not close the file. A read stream owns it and closes it when it ends or is destroyed.
       const body =
         info.bytes === 0
           ? await empty(file)
@@ -104,7 +105,7 @@ export class BlobsFolder implements Blobs {
     return join(this.#files, name.slice(0, 2), name.slice(2));
   }
 
-  /** Makes a complete file visible under its name, durably. */
+  /** Publishes a complete file under its name, durably. */
   async #publish(incoming: string, path: string): Promise<void> {
     const folder = dirname(path);
     const made = await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -113,7 +114,7 @@ export class BlobsFolder implements Blobs {
     if (made !== undefined) await syncFolder(this.#files);
   }
 
-  /** Rejects when nothing could be written; a read-only or vanished folder is found here. */
+  /** Rejects if the folder is read-only or missing. */
   async #probe(): Promise<void> {
     const path = join(this.#incoming, randomUUID());
     const file = await open(path, 'wx', 0o600);
@@ -128,7 +129,7 @@ export class BlobsFolder implements Blobs {
       try {
         if ((await stat(path)).mtimeMs < oldest) await unlink(path);
       } catch (error) {
-        // Another node may have been faster.
+        // Another node may have removed it first.
         if (!isMissing(error)) throw error;
       }
     }
@@ -148,7 +149,7 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** Reads the first line; `length` is where the file's own bytes begin. */
+/** Reads the header line. `length` is the offset of the file's own bytes. */
 async function readHeader(file: FileHandle): Promise<{ info: BlobInfo; length: number }> {
   const buffer = Buffer.alloc(MAX_HEADER_BYTES);
   const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
@@ -166,7 +167,7 @@ async function empty(file: FileHandle): Promise<Readable> {
   return Readable.from([]);
 }
 
-/** A rename or an unlink is on disk when its folder is. */
+/** Syncs a folder, so that a rename or unlink in it is durable. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {

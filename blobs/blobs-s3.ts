@@ -14,15 +14,15 @@ import { checkInfo, checkKey, receive, unavailable } from './receive.ts';
 import { finish, type S3Credentials, type S3Options, type S3Request, sendS3 } from './s3-request.ts';
 
 export interface BlobsS3Options {
-  /** Where the bucket is: keys are appended to its path. */
+  /** URL of the bucket; keys are appended to its path. */
   readonly bucketUrl: URL;
   readonly region: string;
   readonly credentials: S3Credentials;
-  /** Silence of the service after which a try is given up, ms. @default 30_000 ms */
+  /** Silence of the service that fails an attempt, ms. @default 30_000 ms */
   readonly idleTimeoutMs?: number;
 }
 
-/** S3 takes no more in one PUT. */
+/** Largest object that S3 accepts in one PUT. */
 const MAX_BYTES = 5 * 1024 ** 3;
 const MAX_SOCKETS = 64;
 const TRIES = 4;
@@ -30,8 +30,8 @@ const RETRY = { baseMs: 100, maxMs: 2000 };
 const RETRYABLE_STATUS = new Set([429, 500, 502, 503, 504]);
 
 /**
- * Files in an S3 bucket. An upload is first written to a temporary file: so its length and hash are known before S3
- * sees a byte, S3 checks what it gets, and a try that fails can be repeated.
+ * Files in an S3 bucket. An upload is first written to a temporary file. So its length and hash are known before S3
+ * sees a byte, S3 verifies what it gets, and a failed attempt can be repeated.
  */
 export class BlobsS3 implements Blobs {
   readonly #bucketUrl: URL;
@@ -51,7 +51,7 @@ export class BlobsS3 implements Blobs {
     };
   }
 
-  /** Rejects when the bucket cannot be reached with these credentials. */
+  /** Rejects if the bucket cannot be reached with these credentials. */
   static async open(options: BlobsS3Options): Promise<BlobsS3> {
     const blobs = new BlobsS3(options, await mkdtemp(join(tmpdir(), 'gochat-blobs-')));
     try {
@@ -83,7 +83,7 @@ export class BlobsS3 implements Blobs {
       await expectStatus(response, 200);
     } finally {
       source.destroy();
-      // close() may have removed it together with its folder.
+      // close() may have removed it with its folder.
       if (received) await unlink(path).catch(() => undefined);
     }
   }
@@ -114,7 +114,7 @@ export class BlobsS3 implements Blobs {
     await expectStatus(await this.#send({ method: 'HEAD', url: this.#bucketUrl }), 200);
   }
 
-  /** Ends what is under way, downloads included. */
+  /** Ends requests in flight, downloads included. */
   async close(): Promise<void> {
     this.#closing.abort(new Error('it is closed'));
     this.#request.agent.destroy();
@@ -125,7 +125,10 @@ export class BlobsS3 implements Blobs {
     await this.close();
   }
 
-  /** Sends until an answer comes that another try would not change; every request here may be repeated. */
+  /**
+   * Sends a request, with retries until it is answered with something that a retry would not change. All requests are
+   * safe to repeat.
+   */
   async #send(request: S3Request): Promise<IncomingMessage> {
     const backoff = new Backoff(RETRY);
     for (let left = TRIES - 1; ; left--) {

@@ -1,4 +1,4 @@
-/** What every Blobs must do; each implementation's test runs it. */
+/** Contract of Blobs, run by each implementation's test. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';

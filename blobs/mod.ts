@@ -1,3 +1,3 @@
-/** Uploaded files: the port, and what opens an implementation of it. */
+/** Uploaded files: the port, and how to open an implementation. */
 export type * from './blobs.ts';
 export { openBlobs } from './open-blobs.ts';

@@ -1,4 +1,4 @@
-/** Opens the file store that a URL names. */
+/** Opens the store of uploaded files that a URL names. */
 import { GochatError } from '../common/mod.ts';
 import type { Blobs } from './blobs.ts';
 import { BlobsFolder } from './blobs-folder.ts';
@@ -35,7 +35,7 @@ function folderOf(url: string): () => Promise<Blobs> {
   try {
     path = decodeURIComponent(text);
   } catch {
-    // The only error there is: a percent sign that begins no character.
+    // The only possible error: a percent sign that is not an escape.
     throw invalid(url, 'a percent sign in it is not written as %25');
   }
   if (path.includes('\0')) throw invalid(url, 'it has a null character');
@@ -64,7 +64,7 @@ function s3Of(text: string, env: Environment): () => Promise<Blobs> {
 
 function bucketUrl(text: string, bucket: string, region: string, endpoint: string | null): URL {
   if (endpoint === null) {
-    // A name with dots does not fit the certificate of *.s3.REGION.amazonaws.com.
+    // A bucket name with dots does not match the certificate of *.s3.REGION.amazonaws.com.
     const host = `s3.${region}.amazonaws.com`;
     return new URL(bucket.includes('.') ? `https://${host}/${bucket}` : `https://${bucket}.${host}/`);
   }

@@ -1,4 +1,4 @@
-/** What both implementations do with an upload: check what is said about it, and write it to a file, counted. */
+/** Uploads, for both implementations: checks the metadata and writes the source to a file, counting its bytes. */
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { GochatError } from '../common/mod.ts';
@@ -8,7 +8,7 @@ const MAX_KEY_LENGTH = 256;
 /** Printable ASCII: it becomes an HTTP header. */
 const CONTENT_TYPE = /^[\x21-\x7e][\x20-\x7e]{0,254}$/;
 
-/** Throws a RangeError for a key that Blobs does not allow. */
+/** Throws a RangeError for an invalid key. */
 export function checkKey(key: string): void {
   const segments = key.split('/');
   if (
@@ -19,7 +19,7 @@ export function checkKey(key: string): void {
     throw new RangeError(`${JSON.stringify(key.slice(0, MAX_KEY_LENGTH))} is not a key of a file`);
 }
 
-/** Throws a RangeError for a file that Blobs does not allow. */
+/** Throws a RangeError for invalid metadata. */
 export function checkInfo(info: BlobInfo): void {
   checkKey(info.key);
   if (!Number.isSafeInteger(info.bytes) || info.bytes < 0)
@@ -31,17 +31,17 @@ export function checkInfo(info: BlobInfo): void {
 export interface Received {
   /** The new file; it must not exist. */
   readonly path: string;
-  /** Goes before the source's bytes. */
+  /** Written before the source's bytes. */
   readonly header?: Uint8Array;
-  /** Sees each chunk of the source, in order. */
+  /** Gets each chunk of the source, in order. */
   readonly onChunk?: (chunk: Uint8Array) => void;
 }
 
 /**
  * Writes `source` to a new file and syncs it to disk.
  *
- * Rejects with RangeError unless there were exactly `bytes`, with the source's error when that failed, and with
- * BLOBS_UNAVAILABLE when the file could not be written; the file is gone then.
+ * Rejects with RangeError unless there were exactly `bytes`, with the source's error if it failed, and with
+ * BLOBS_UNAVAILABLE if the file could not be written. The file is removed then.
  */
 export async function receive(source: Readable, bytes: number, into: Received): Promise<void> {
   let file: FileHandle;
@@ -63,7 +63,7 @@ export async function receive(source: Readable, bytes: number, into: Received): 
 async function copy(source: Readable, bytes: number, file: FileHandle, into: Received): Promise<void> {
   if (into.header !== undefined) await write(file, into.header);
   let received = 0;
-  // The stream's own backpressure: it reads ahead no more than its buffer while a chunk is written.
+  // The stream's own backpressure applies: it reads ahead at most its buffer while a chunk is written.
   for await (const part of source) {
     const chunk: Uint8Array = typeof part === 'string' ? Buffer.from(part) : (part as Uint8Array);
     received += chunk.byteLength;
@@ -77,7 +77,7 @@ async function copy(source: Readable, bytes: number, file: FileHandle, into: Rec
   });
 }
 
-/** Writes all of a chunk; a write may take a part only, as when the disk gets full. */
+/** Writes all of a chunk; a single write may be partial, for example when the disk is nearly full. */
 async function write(file: FileHandle, chunk: Uint8Array): Promise<void> {
   try {
     for (let offset = 0; offset < chunk.byteLength; ) {

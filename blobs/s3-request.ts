@@ -16,10 +16,10 @@ export interface S3Request {
   readonly url: URL;
   /** @default no body */
   readonly body?: {
-    /** Opens the bytes from the beginning. */
+    /** Opens the body from its beginning. */
     readonly open: () => Readable;
     readonly bytes: number;
-    /** Of the bytes, in hex: S3 refuses what arrives differently. */
+    /** SHA-256 of the body, in hex; S3 refuses a body that differs. */
     readonly sha256: string;
     readonly contentType: string;
   };
@@ -29,14 +29,14 @@ export interface S3Options {
   readonly credentials: S3Credentials;
   readonly region: string;
   readonly agent: HttpAgent | HttpsAgent;
-  /** Silence of the other side after which the request is given up, ms. */
+  /** Silence of the peer that fails the request, ms. */
   readonly idleTimeoutMs: number;
 }
 
 const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 const MAX_ERROR_BYTES = 4096;
 
-/** Returns the headers of a request, signed; `datetime` (YYYYMMDDTHHMMSSZ) is now unless a test says otherwise. */
+/** Returns the signed headers of a request. @param datetime YYYYMMDDTHHMMSSZ; @default now */
 export async function signedHeaders(
   request: S3Request,
   options: Pick<S3Options, 'credentials' | 'region'>,
@@ -64,7 +64,7 @@ export async function signedHeaders(
   };
 }
 
-/** Sends a request; resolves when the answer's head is there. The caller reads the answer or destroys it. */
+/** Sends a request; resolves with the head of the answer. The caller reads the answer or destroys it. */
 export async function sendS3(request: S3Request, options: S3Options): Promise<IncomingMessage> {
   const headers = await signedHeaders(request, options);
   const send = request.url.protocol === 'https:' ? httpsRequest : httpRequest;
@@ -73,7 +73,7 @@ export async function sendS3(request: S3Request, options: S3Options): Promise<In
     outgoing.destroy(new Error(`nothing came for ${options.idleTimeoutMs} ms`)),
   );
   const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
-  // Once there is an answer, what breaks shows on it; and a service may answer before it has read everything.
+  // After the answer has begun, errors show on it; and a service may answer before it has read everything.
   outgoing.on('error', () => undefined);
   const body = request.body?.open();
   if (body === undefined) outgoing.end();
@@ -86,7 +86,7 @@ export async function sendS3(request: S3Request, options: S3Options): Promise<In
   }
 }
 
-/** Reads a short answer to its end so that the connection can be used again; returns S3's error code, if any. */
+/** Reads a short answer to its end, so that the connection can be reused. Returns S3's error code, if any. */
 export async function finish(response: IncomingMessage): Promise<string> {
   let text = '';
   for await (const chunk of response) {

@@ -1,4 +1,4 @@
-/** `gochat api`: the HTTP face of state. */
+/** `gochat api`: HTTP API over state. */
 import { ApiServer } from '../api/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { load } from './config.ts';

@@ -1,4 +1,4 @@
-/** `gochat client`: chat in a terminal, or by script with --plain and --json. */
+/** `gochat client`: chat in a terminal, or from scripts with --plain and --json. */
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
@@ -45,7 +45,7 @@ function trust(path: string): void {
   }
 }
 
-/** Asks on the terminal; without one the flag is needed. @throws GochatError USAGE */
+/** Prompts on the terminal; without one the flag is required. @throws GochatError USAGE */
 async function ask(question: string, flag: string, hidden: boolean): Promise<string> {
   if (!process.stdin.isTTY) {
     throw new GochatError('USAGE', {

@@ -1,19 +1,19 @@
-/** `gochat config MODE`: checks and prints what a mode would run with. */
+/** `gochat config MODE`: checks and prints the effective configuration of a mode. */
 import { existsSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { ExitCode, GochatError } from '../common/mod.ts';
 import { type Config, fileKey, loadConfig } from './configuration.ts';
 import { MODES, type Mode, SECRETS } from './settings.ts';
 
-/** Where the configuration file is looked for when none is named. */
+/** Default paths of the configuration file. */
 const STANDARD_FILES = ['gochat.yaml', 'data/services/gochat.yaml'];
 
-/** Returns the file to read: the one named, else $GOCHAT_CONFIG, else the first standard one that exists. */
+/** Returns the configuration file: the one named, else $GOCHAT_CONFIG, else the first default one that exists. */
 export function configFile(named: string | undefined): string | undefined {
   return named ?? process.env['GOCHAT_CONFIG'] ?? STANDARD_FILES.find((path) => existsSync(path));
 }
 
-/** Loads the configuration of a mode from everywhere. @throws GochatError USAGE, CONFIG_INVALID */
+/** Loads the configuration of a mode from all sources. @throws GochatError USAGE, CONFIG_INVALID */
 export function load<M extends Mode>(
   mode: M,
   flags: Readonly<Record<string, unknown>>,
@@ -27,7 +27,7 @@ export function load<M extends Mode>(
   });
 }
 
-/** Prints the configuration of a mode as a YAML file would hold it. */
+/** Prints the configuration of a mode as YAML. */
 export function run(mode: string, file: string | undefined): number {
   if (!Object.hasOwn(MODES, mode)) {
     throw new GochatError('USAGE', {
@@ -43,7 +43,7 @@ export function run(mode: string, file: string | undefined): number {
   return ExitCode.OK;
 }
 
-/** Hides a secret, or the secrets inside a URL. */
+/** Masks a secret, or the secrets in a URL. */
 export function mask(value: unknown): unknown {
   if (typeof value !== 'string') return value;
   if (!value.includes('://')) return '***';

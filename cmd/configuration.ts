@@ -8,7 +8,7 @@ import { AddressList, Cors, GochatError, NATIVE_VARIABLE, TrustedProxies } from 
 export type Settings = Readonly<Record<string, z.ZodType>>;
 export type Config<S extends Settings> = Readonly<{ [K in keyof S]: z.output<S[K]> }>;
 
-/** A whole number; text from flags and environment is read strictly as decimal digits. */
+/** An integer; text from flags and environment must be decimal digits. */
 export function integer(min: number, max: number) {
   return z.preprocess(
     (value) => (typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value),
@@ -20,7 +20,7 @@ export function integer(min: number, max: number) {
   );
 }
 
-/** A share, 0 to 1; text from flags and environment is read strictly as a decimal. */
+/** A share, 0 to 1; text from flags and environment must be a decimal number. */
 export function share() {
   return z.preprocess(
     (value) => (typeof value === 'string' && /^\d(\.\d{1,15})?$/.test(value) ? Number(value) : value),
@@ -57,7 +57,7 @@ export function text(max = 1024) {
   return z.string({ error: 'expected text' }).min(1, 'must not be empty').max(max);
 }
 
-/** Addresses and networks, as `10.0.0.0/8,::1`; may be empty. */
+/** Addresses and networks, for example `10.0.0.0/8,::1`; may be empty. */
 export function addresses() {
   return parsedText((value) => new AddressList(value), {
     error: 'expected addresses or networks such as 10.0.0.0/8, with commas between them',
@@ -81,14 +81,14 @@ export function origins() {
   });
 }
 
-/** Text that is checked by parsing it. */
+/** Text that is validated by parsing it. */
 function parsedText(parse: (text: string) => unknown, { error }: { readonly error: string }) {
   const isValid = (text: string): boolean => {
     try {
       parse(text);
       return true;
     } catch {
-      // A RangeError that names one entry; `error` says what all of them are to be.
+      // The parser's RangeError names one entry; `error` describes all of them.
       return false;
     }
   };
@@ -118,21 +118,21 @@ export function envName(key: string): string {
 }
 
 export interface Sources {
-  /** Values of the flags that were given, by camelCase key. */
+  /** Values of the flags given, by camelCase key. */
   readonly flags: Readonly<Record<string, unknown>>;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Path of the YAML file; undefined: none. */
   readonly file: string | undefined;
-  /** Told of variables that a platform has set and that are left out. */
+  /** Called for ignored variables that a platform has set. */
   readonly warn?: (text: string) => void;
 }
 
 /**
  * Loads the configuration of `mode`.
  *
- * The file holds settings of any mode at its top level and, stronger, in a section named like the mode. A key or
- * GOCHAT_* variable that no mode knows is an error, and so is a value that does not fit. Variables that Kubernetes sets
- * for a service named gochat or gochat-something are left out, with a warning.
+ * The file has settings of any mode at its top level and, with precedence, in a section named like the mode. A key or
+ * GOCHAT_* variable that no mode knows is an error, and so is an invalid value. Variables that Kubernetes sets for a
+ * service named gochat or gochat-something are ignored with a warning.
  *
  * @throws GochatError USAGE for a wrong flag, CONFIG_INVALID for anything else; both name the place
  */
@@ -222,7 +222,7 @@ function isOfService(name: string, value = ''): boolean {
   return name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value);
 }
 
-/** Says of which modes a setting is, for whoever gave it to another one. */
+/** Names the modes that have a setting, for an error about one given to another mode. */
 function ownersOf(key: string | undefined, modes: Readonly<Record<string, Settings>>): string {
   const owners = Object.keys(modes).filter((mode) => Object.hasOwn(modes[mode] ?? {}, key ?? ''));
   return owners.length === 0 ? '' : `; it is a setting of ${owners.join(' and ')}`;

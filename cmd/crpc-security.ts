@@ -1,11 +1,11 @@
-/** TLS between the servers: the files that the settings name, read once at start. */
+/** TLS between the servers: the configured files, read once at start. */
 import { GochatError } from '../common/mod.ts';
 import { type Config } from './configuration.ts';
 import type { TlsOptions } from '../crpc/mod.ts';
 import { readPem } from './pem.ts';
 import type { crpcTlsSettings } from './settings.ts';
 
-/** Returns what a server needs for TLS to the others, or undefined where none is set. @throws GochatError CONFIG_INVALID */
+/** Returns the TLS options of a server; undefined if no file is set. @throws GochatError CONFIG_INVALID */
 export function crpcTls(config: Config<typeof crpcTlsSettings>): TlsOptions | undefined {
   const cert = readPem('crpcTlsCert', config.crpcTlsCert);
   const key = readPem('crpcTlsKey', config.crpcTlsKey);

@@ -1,4 +1,6 @@
-/** `gochat ctl SUBCOMMAND`: asks or tells a running server, over its admin port. One file a subcommand in ctl/. */
+/**
+ * `gochat ctl SUBCOMMAND`: queries and controls a running server over its admin port. One file per subcommand in ctl/.
+ */
 import type { Command } from 'commander';
 import type { Settings } from './configuration.ts';
 import { load } from './config.ts';

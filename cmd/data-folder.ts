@@ -1,34 +1,34 @@
-/** The data folder of `gochat up`: made where missing, and used by one process at a time. */
+/** The data folder of `gochat up`: created if missing, and locked by one process at a time. */
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { GochatError } from '../common/mod.ts';
 
-/** The lock is on a file of its own, so that the store stays open to backups and tools. */
+/** The lock has its own file, so that the store stays open to backups and tools. */
 const LOCK_FILE = 'up.lock';
-/** Says who holds the lock. Only information: a file that a killed process leaves behind locks nothing. */
+/** Names the holder of the lock, for people. The file of a killed process locks nothing. */
 const HOLDER_FILE = 'up.json';
-/** A process that has just been killed holds its locks until its last thread has ended. */
-const PATIENCE_MS = 1000;
+/** Wait for the lock: a process that was just killed holds its locks until its last thread has ended. */
+const LOCK_TIMEOUT_MS = 1000;
 const SQLITE_BUSY = 5;
 
 interface Holder {
   readonly pid: number;
   readonly host: string;
-  /** When it took the folder, ISO 8601. */
+  /** Time of locking, ISO 8601. */
   readonly since: string;
 }
 
 /**
- * Makes the folder where it is missing and takes it for this process, until it is released or the process ends.
+ * Creates the folder if it is missing and locks it for this process, until it is released or the process ends.
  *
- * The lock is SQLite's on an empty database: the system takes it back however the process ends, kill -9 included.
- * Every file in the folder is its owner's alone; the database server of scripts/start-services.sh, another user, passes
- * through.
+ * The lock is SQLite's on an empty database: the system releases it however the process ends, kill -9 included. Every
+ * file in the folder is readable by its owner only; the database server of scripts/start-services.sh, another user,
+ * passes through.
  *
- * @returns what releases the folder
- * @throws GochatError DATA_IN_USE where another process has it, CONFIG_INVALID where it cannot be written
+ * @returns a function that releases the folder
+ * @throws GochatError DATA_IN_USE if another process has it, CONFIG_INVALID if it cannot be written
  */
 export function takeDataFolder(folder: string): () => void {
   let lock: DatabaseSync | undefined;
@@ -36,7 +36,7 @@ export function takeDataFolder(folder: string): () => void {
     mkdirSync(folder, { recursive: true, mode: 0o711 });
     const file = join(folder, LOCK_FILE);
     closeSync(openSync(file, 'a', 0o600));
-    lock = new DatabaseSync(file, { timeout: PATIENCE_MS });
+    lock = new DatabaseSync(file, { timeout: LOCK_TIMEOUT_MS });
     lock.exec('begin exclusive');
     const holder: Holder = { pid: process.pid, host: hostname(), since: new Date().toISOString() };
     writeFileSync(join(folder, HOLDER_FILE), `${JSON.stringify(holder)}\n`, { mode: 0o600 });
@@ -56,7 +56,7 @@ function holderOf(folder: string): string {
     const { pid, host, since } = JSON.parse(readFileSync(join(folder, HOLDER_FILE), 'utf8')) as Holder;
     return `The gochat up with pid ${pid} on ${host}, started ${since},`;
   } catch {
-    // It has only just got the lock.
+    // The other process has the lock, and has not written the file yet.
     return 'Another gochat up';
   }
 }

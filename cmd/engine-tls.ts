@@ -1,11 +1,11 @@
-/** TLS to etcd and the other engines: the files that `registry_ca` and its like name, read once at start. */
+/** TLS to etcd, PostgreSQL and Redis: the files of `registry_ca` and the like, read once at start. */
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { GochatError } from '../common/mod.ts';
 import { fileKey } from './configuration.ts';
 import { readPem } from './pem.ts';
 
-/** PEM texts for connections to an engine; undefined: the authorities of Node.js, no certificate of our own. */
+/** PEM texts for connections to an engine; undefined: Node.js's authorities, no client certificate. */
 export interface EngineTls {
   readonly ca: string | undefined;
   readonly cert: string | undefined;
@@ -15,8 +15,8 @@ export interface EngineTls {
 /**
  * Reads ENGINE_ca, ENGINE_cert and ENGINE_key of an engine.
  *
- * @param schemes those of its URL that mean TLS
- * @throws GochatError CONFIG_INVALID where a file does not do, or the URL is one without TLS
+ * @param schemes URL schemes that mean TLS
+ * @throws GochatError CONFIG_INVALID if a file is invalid, or the URL is one without TLS
  */
 export function engineTls<E extends string>(
   engine: E,

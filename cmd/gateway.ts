@@ -1,4 +1,4 @@
-/** `gochat gateway`: holds the connections of clients. */
+/** `gochat gateway`: holds client connections. */
 import { openRegistry } from '../crpc/mod.ts';
 import { GatewayServer } from '../gateway/mod.ts';
 import { load } from './config.ts';

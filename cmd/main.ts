@@ -1,4 +1,4 @@
-/** The command line: gochat MODE [flags]. Parses, hands over to the mode's file, and turns errors into exit codes. */
+/** The command line: gochat MODE [flags]. Parses it, runs the mode's file, and turns errors into exit codes. */
 import type { Writable } from 'node:stream';
 import { Command, CommanderError, Option } from 'commander';
 import { ExitCode, GochatError } from '../common/mod.ts';
@@ -7,10 +7,10 @@ import { addCtl } from './ctl.ts';
 import { MODES, type Mode } from './settings.ts';
 import { VERSION } from './version.ts';
 
-/** Runs a mode with the flags that were given; resolves with the exit code when it is over. */
+/** Runs a mode with the given flags; resolves with the exit code. */
 type Run = (flags: Readonly<Record<string, unknown>>, file: string | undefined) => Promise<number>;
 
-// A mode's code is loaded only when it runs, so that the client starts fast.
+// Code is loaded only for the mode that runs, so that the client starts fast.
 const RUNS: Record<Exclude<Mode, 'ctl'>, { summary: string; load: () => Promise<{ run: Run }> }> = {
   up: {
     summary: 'start the whole system in one process, on embedded engines',
@@ -98,7 +98,7 @@ function addOptions(command: Command, settings: Settings): void {
   }
 }
 
-/** Takes the flags of other modes too, so that loadConfig can say whose they are. */
+/** Accepts the flags of other modes too, so that loadConfig can say which mode they belong to. */
 function addForeign(command: Command, own: Settings): void {
   const all = new Set(Object.values(MODES).flatMap((settings) => Object.keys(settings)));
   for (const key of all)
@@ -108,7 +108,7 @@ function addForeign(command: Command, own: Settings): void {
 function report(error: unknown): number {
   const known = GochatError.known(error);
   if (known !== undefined) {
-    // Its message has the reason where a cause of ours is, or the catalogue asks for one.
+    // Print the reason if the error has a cause of ours, or if the catalogue asks for one.
     const { cause, message } = known;
     const reason =
       cause instanceof Error && !(cause instanceof GochatError) ? cause.message.split('\n')[0] : '';
@@ -120,7 +120,7 @@ function report(error: unknown): number {
   return ExitCode.RUNTIME;
 }
 
-/** Resolves when all that was written is out, or nobody reads it any more: process.exit drops what a pipe has not taken. */
+/** Resolves when all output is written or its reader is gone: process.exit drops what a pipe has not taken. */
 function flushed(output: Writable): Promise<void> {
   return new Promise((resolve) => {
     output.on('error', () => resolve());

@@ -1,9 +1,9 @@
-/** Files that settings name. */
+/** PEM files of settings. */
 import { readFileSync } from 'node:fs';
 import { GochatError } from '../common/mod.ts';
 import { flagName } from './configuration.ts';
 
-/** Reads the file that a setting names; undefined where it names none. @throws GochatError CONFIG_INVALID */
+/** Reads a setting's file; undefined if none is set. @throws GochatError CONFIG_INVALID */
 export function readPem(setting: string, path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
   try {

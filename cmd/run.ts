@@ -1,4 +1,4 @@
-/** The life of a server process: start, signals, drain, stop. */
+/** The lifecycle of a server process: start, signals, drain, stop. */
 import { hostname } from 'node:os';
 import { setImmediate as tick, setTimeout } from 'node:timers/promises';
 import {
@@ -45,7 +45,7 @@ const GATEWAY_LIMITS = [
   'exemptAddresses',
 ] as const satisfies readonly (keyof GatewayLimits)[];
 
-/** What is known of a process before anything is opened. */
+/** Options that are known before anything is opened. */
 export interface ProcessOptions {
   readonly name: string;
   readonly logger: Logger;
@@ -55,25 +55,25 @@ export interface ProcessOptions {
     readonly adminToken?: string | undefined;
     readonly drainMs: number;
   };
-  /** Tells of a step of the start that takes long. @default a line of the log */
+  /** Reports a slow step of the start. @default a log line */
   readonly tell?: (step: string) => void;
 }
 
 export interface Process {
-  /** In the order in which they start; they drain and stop in the reverse order. */
+  /** Servers in start order; they drain and stop in the reverse order. */
   readonly servers: readonly Server[];
-  /** Closes what the servers share: registry, store, hot state. */
+  /** Closers of what the servers share: registry, store, hot state. */
   readonly closers: readonly (() => Promise<void>)[];
   readonly adminRoutes?: Readonly<Record<string, AdminHandler>>;
   /** What `gochat ctl` may ask besides `POST /drain`. */
   readonly operatorRoutes?: OperatorRoutes;
-  /** Reads the configuration again on HUP, takes over what it can, and resolves with the log level. */
+  /** Reloads the configuration on HUP, applies what can change while running, and resolves with the log level. */
   readonly reload: () => LogLevel | Promise<LogLevel>;
   /** Called once everything runs. */
   readonly ready: (adminAddress: string) => void;
 }
 
-/** Makes the logger of a process, turns its metrics on, and its traces where they have somewhere to go, and patches its HTTP/2. */
+/** Makes the logger of a process, turns on metrics and, if configured, traces, and patches HTTP/2. */
 export async function prepare(
   name: string,
   config: { logLevel: LogLevel; otlpEndpoint?: string | undefined; traceRatio: number },
@@ -89,8 +89,8 @@ export async function prepare(
 }
 
 /**
- * Runs the servers until INT or TERM, then drains and stops; a second signal stops at once, and so does one that comes
- * before there are servers. The admin port answers from the beginning. Resolves with the exit code.
+ * Runs the servers until INT or TERM, then drains and stops them. A second signal stops at once; so does one that comes
+ * before the servers exist. The admin port answers from the beginning. Resolves with the exit code.
  */
 export async function runServers(
   { name, logger, config, tell }: ProcessOptions,
@@ -180,9 +180,9 @@ export async function runServers(
 }
 
 /**
- * Opens an engine that may still be starting: tries again with jittered waits, and says so, until `timeoutMs` are over.
+ * Opens an engine that may still be starting, with retries and jitter until `timeoutMs`, and reports the wait.
  *
- * @throws GochatError the last one that `open` rejected with
+ * @throws GochatError the last error of `open`
  */
 export async function reach<T>(logger: Logger, timeoutMs: number, open: () => Promise<T>): Promise<T> {
   const backoff = new Backoff({ baseMs: 200, maxMs: 2000 });
@@ -200,7 +200,10 @@ export async function reach<T>(logger: Logger, timeoutMs: number, open: () => Pr
   }
 }
 
-/** A loopback address needs neither token nor mTLS; any other one does, as whoever reaches it could speak as a server. */
+/**
+ * Checks that a host other than loopback has a cluster token or mTLS: otherwise anyone who reaches it could speak as a
+ * server.
+ */
 export function checkExposure(config: {
   host: string;
   clusterToken?: string | undefined;
@@ -228,17 +231,17 @@ async function settle(logger: Logger, name: string, close: () => Promise<void>):
   }
 }
 
-/** Names this process start among the others of its mode. */
+/** Returns the id of this run of the process, unique within its mode. */
 export function instanceName(mode: string): string {
   return `${mode}-${hostname()}-${process.pid}`;
 }
 
-/** Picks the gateway's limits out of a configuration. */
+/** Returns the gateway's limits of a configuration. */
 export function gatewayLimits(config: Pick<GatewayLimits, (typeof GATEWAY_LIMITS)[number]>) {
   return Object.fromEntries(GATEWAY_LIMITS.map((key) => [key, config[key]])) as typeof config;
 }
 
-/** Picks out of a configuration how clients reach the gateway. */
+/** Returns the advertised addresses of a configuration. */
 export function advertised(config: {
   readonly advertiseHost?: string | undefined;
   readonly advertisePort?: number | undefined;
@@ -254,7 +257,7 @@ export function advertised(config: {
   };
 }
 
-/** Returns where the gateway's certificate is, or undefined where there is none. @throws GochatError CONFIG_INVALID */
+/** Returns the gateway's certificate files; undefined if none are set. @throws GochatError CONFIG_INVALID */
 export function tlsFiles(config: {
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;

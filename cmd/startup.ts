@@ -1,4 +1,4 @@
-/** What a process is doing while it starts: told on /readyz, and in a line where a step takes longer than a moment. */
+/** Progress of a process's start, shown by /readyz, and logged if a step is slow. */
 
 const MOMENT_MS = 1000;
 
@@ -8,7 +8,7 @@ export class Startup {
   #step: string | undefined = 'begins';
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param tell is given each step that takes longer than a second */
+  /** @param tell called for each step that takes longer than a second */
   constructor(name: string, tell: (step: string) => void) {
     this.name = name;
     this.#tell = tell;
@@ -21,7 +21,7 @@ export class Startup {
     this.#timer = setTimeout(() => this.#tell(what), MOMENT_MS);
   }
 
-  /** Everything runs. */
+  /** The start is complete. */
   done(): void {
     clearTimeout(this.#timer);
     this.#step = undefined;

@@ -1,4 +1,6 @@
-/** `gochat up`: the whole system in one process, on embedded engines. The same servers as apart, on the same links. */
+/**
+ * `gochat up`: all servers in one process, on embedded engines. The servers and the links between them are the same.
+ */
 import { randomBytes } from 'node:crypto';
 import { isAbsolute, resolve } from 'node:path';
 import { ApiServer } from '../api/mod.ts';
@@ -29,7 +31,7 @@ export async function run(
   }
   const dataDir = resolve(config.dataDir);
   const logger = await prepare('up', config);
-  // First of all: a second one on the folder is to be told so, and not of the ports.
+  // First of all, so that a second process on the folder is told so, and not about ports.
   const releaseFolder = takeDataFolder(dataDir);
   const tell = (step: string) => void process.stdout.write(`GoChat starts: ${step}…\n`);
   return runServers({ name: 'up', logger, config, tell }, async (startup) => {
@@ -37,7 +39,7 @@ export async function run(
     const hot = await openHotState('memory://', { logger });
     startup.step('opening the message store');
     const store = await openStore(`sqlite://${dataDir}/gochat.db`, { logger });
-    // The links between the servers are real sockets on loopback; nobody else on this machine may speak on them.
+    // The links between the servers are sockets on loopback; other local processes must not use them.
     const clusterToken = randomBytes(32).toString('base64url');
     const common = { registry, logger, clusterToken };
     const state = new StateServer({
@@ -132,7 +134,7 @@ export async function run(
   });
 }
 
-/** What `gochat ctl backup` and `restore` ask; the files are on this machine. */
+/** Routes of `gochat ctl backup` and `restore`, whose files are on this machine. */
 function copyRoutes(database: string): OperatorRoutes {
   const fileOf = (url: URL): string => {
     const file = url.searchParams.get('file') ?? '';
@@ -147,13 +149,13 @@ function copyRoutes(database: string): OperatorRoutes {
     'POST /restore': async (_request, response, url) => {
       await restoreSqlite(database, fileOf(url));
       json(response, 200, { status: 'ok' });
-      // What the servers remember of the store is void: they begin anew.
+      // The servers' caches of the store are invalid: restart.
       process.kill(process.pid, 'SIGTERM');
     },
   };
 }
 
-/** The command that starts a client here, with the addresses only where they are not the standard ones. */
+/** Returns the command that starts a client, with addresses only if they are not the defaults. */
 function clientCommand(ipconf: string, api: string): string {
   const parts = ['./bin/gochat client'];
   if (ipconf !== '127.0.0.1:6789') parts.push(`--ipconf http://${ipconf}`);

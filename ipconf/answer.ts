@@ -1,4 +1,4 @@
-/** Answers of ipconf: JSON text and headers, ready to be written. */
+/** Answers of ipconf: JSON and headers, ready to be written. */
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
@@ -14,9 +14,9 @@ export interface Answer {
   /** From the catalogue, or OK. */
   readonly code: string;
   readonly status: number;
-  /** ASCII: JSON escapes the rest. */
+  /** ASCII; JSON escapes the rest. */
   readonly body: string;
-  /** Beside the usual ones: name, value, name, value… */
+  /** Further headers: name, value, name, value… */
   readonly headers?: readonly string[];
 }
 
@@ -28,7 +28,7 @@ const COMMON = [
   'content-length',
 ];
 
-/** Returns JSON without characters beyond ASCII, so that its length is its size. */
+/** Encodes JSON in ASCII, so that its length is its size in bytes. */
 export function toAscii(value: unknown): string {
   return JSON.stringify(value).replace(
     /[\u007f-\uffff]/g,
@@ -41,13 +41,13 @@ export function okAnswer(body: string): Answer {
 }
 
 export interface ErrorAnswerOptions {
-  /** Instead of the catalogue's. */
+  /** Overrides the catalogue's status. */
   readonly status?: number;
   readonly retryAfterMs?: number;
   readonly headers?: readonly string[];
 }
 
-/** Returns the catalogue's answer for a code; `retry_after` is in seconds like the header. */
+/** Returns the answer for a code; `retry_after` is in seconds, like the header. */
 export function errorAnswer(
   said: PlainErrorCode | CodeWithDetails,
   options: ErrorAnswerOptions = {},
@@ -65,33 +65,33 @@ export function errorAnswer(
   };
 }
 
-/** Returns the answer for an error, whatever it is. */
+/** Returns the answer for any error. */
 export function answerOf(thrown: unknown, more: Omit<HttpRefusal, 'error'> = {}): Answer {
   const { said, retryAfterMs } = GochatError.from(thrown);
   return errorAnswer(said, { ...more, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
 }
 
-/** Returns the answer for what is refused. */
+/** Returns the answer for a refusal. */
 export function refusalAnswer({ error, ...more }: HttpRefusal): Answer {
   return answerOf(error, more);
 }
 
-/** The answer to OPTIONS. @param allow methods with commas between them @param cors further headers, see Cors */
+/** Returns the answer to OPTIONS. @param allow comma-separated methods @param cors further headers, see Cors */
 export function optionsAnswer(allow: string, cors: readonly string[]): Answer {
   return { code: 'OK', status: 204, body: '', headers: ['allow', allow, ...cors] };
 }
 
-/** All headers of an answer, as node:http takes them fastest: flat. @param cors see Cors */
+/** Returns all headers of an answer as a flat list, the fastest form for node:http. @param cors see Cors */
 function headersOf(answer: Answer, cors: readonly string[]): string[] {
   return [...COMMON, String(answer.body.length), ...cors, ...(answer.headers ?? [])];
 }
 
-/** Answers on a connection that node:http has no request for, and ends it. */
+/** Answers on a connection for which node:http has no request, and ends it. */
 export function writeLast(socket: Duplex, answer: Answer): void {
   const flat = [...headersOf(answer, []), 'connection', 'close'];
   let head = `HTTP/1.1 ${answer.status} ${answer.code}\r\n`;
   for (let i = 0; i < flat.length; i += 2) head += `${flat[i]}: ${flat[i + 1]}\r\n`;
-  // After CONNECT nobody else listens for errors.
+  // After CONNECT the socket has no other error handler.
   socket.on('error', () => socket.destroy());
   socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
 }

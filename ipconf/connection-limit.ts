@@ -1,16 +1,16 @@
-/** Limits connections: so many of one network address at a time. */
+/** Limit on the connections of one address. */
 
-/** Holds no more entries than there are connections. */
+/** Counts connections by address. It has at most one entry per connection. */
 export class ConnectionLimit {
   readonly #max: number;
   readonly #held = new Map<string, number>();
 
-  /** @param max connections of one address; 0: no limit */
+  /** @param max most connections of one address; 0: no limit */
   constructor(max: number) {
     this.#max = max;
   }
 
-  /** Counts a connection; false: it is one too many, and is not counted. */
+  /** Counts a connection. Returns false, and does not count it, if the address has too many. */
   enter(address: string): boolean {
     const held = this.#held.get(address) ?? 0;
     if (this.#max > 0 && held >= this.#max) return false;
@@ -18,7 +18,7 @@ export class ConnectionLimit {
     return true;
   }
 
-  /** Takes off a connection that was counted. */
+  /** Uncounts a connection. */
   leave(address: string): void {
     const held = (this.#held.get(address) ?? 0) - 1;
     if (held > 0) this.#held.set(address, held);

@@ -1,27 +1,27 @@
-/** In-flight credit: clients sent to a gateway that no report of it shows yet. */
+/** Credit: clients sent to a gateway that its reports do not show yet. */
 
 /**
- * How long a client may take to show up in a report: the report's age (5 s), the connection and its retries.
- * Who has not come by then does not come. s.
+ * Time in which a client must show in a report: the report's age (5 s), the connection and its retries. Later ones
+ * count as lost. s.
  */
 export const CREDIT_TTL_S = 15;
 const SLOTS = CREDIT_TTL_S + 1;
 
-/** What happened to the clients of a credit lately. */
+/** What became of recent clients. */
 export interface Outcome {
-  /** Arrived, as far as the reports show. */
+  /** Clients that have arrived, according to the reports. */
   readonly arrived: number;
-  /** Did not arrive within CREDIT_TTL_S. */
+  /** Clients that did not arrive within CREDIT_TTL_S. */
   readonly lost: number;
 }
 
-/** Half-life of the outcome: some minutes of a black hole are forgiven within minutes. s. */
+/** Half-life of the outcome: a few minutes of loss are forgiven within minutes. s. */
 const OUTCOME_HALF_LIFE_S = 30;
 const OUTCOME_KEEP = 0.5 ** (1 / OUTCOME_HALF_LIFE_S);
 
 /**
- * Counts placements by the second and takes the oldest off as reports show arrivals. So the credit is exact whatever
- * the age of the reports is, and needs no clock of the gateway.
+ * Counts placements per second and deducts the oldest as reports show arrivals. So the credit is exact whatever the age
+ * of the reports, and needs no clock of the gateway.
  */
 export class Credit implements Outcome {
   readonly #slots = new Float64Array(SLOTS);
@@ -30,12 +30,12 @@ export class Credit implements Outcome {
   #arrived = 0;
   #lost = 0;
 
-  /** @param second of any clock that only grows */
+  /** @param second of a monotonic clock */
   constructor(second: number) {
     this.#second = second;
   }
 
-  /** Clients on their way. */
+  /** Number of clients on their way. */
   get amount(): number {
     return this.#amount;
   }
@@ -55,7 +55,7 @@ export class Credit implements Outcome {
     this.#amount += clients;
   }
 
-  /** Takes off clients that a report shows, the longest expected first. */
+  /** Deducts arrived clients, the oldest first. */
   arrive(clients: number): void {
     let left = Math.min(clients, this.#amount);
     if (left <= 0) return;
@@ -69,7 +69,7 @@ export class Credit implements Outcome {
     }
   }
 
-  /** Moves the clock on; who is overdue counts as lost. */
+  /** Advances the clock; overdue clients count as lost. */
   advance(second: number): void {
     const steps = Math.min(second - this.#second, SLOTS);
     for (let step = 1; step <= steps; step++) {
@@ -83,7 +83,7 @@ export class Credit implements Outcome {
     if (steps > 0) this.#second = second;
   }
 
-  /** Moves the clock on without counting anyone as lost: while no report can come, nobody can be missed. */
+  /** Advances the clock without losses: while no report can come, no client can be missed. */
   hold(second: number): void {
     const steps = second - this.#second;
     if (steps <= 0) return;

@@ -1,9 +1,9 @@
-/** Explains placement to people: each gateway's reports, score, credit, and why it is where it is. */
+/** Explanation of placement for people: each gateway's reports, score, credit, and the reasons for its score. */
 import type { Fleet } from './fleet.ts';
 import type { Gateway } from './gateway.ts';
 import { COMFORT } from './scorer.ts';
 
-/** Returns what GET /ip/explain shows, best gateway first. @param nodes ipconf nodes that place clients */
+/** Returns the answer of GET /ip/explain, best gateway first. @param nodes ipconf nodes that place clients */
 export function explain(fleet: Fleet, nodes: number, now: number) {
   const taking = new Set(fleet.candidates);
   const gateways = [...fleet.gateways]
@@ -55,7 +55,7 @@ function explainGateway(fleet: Fleet, gateway: Gateway, takes: boolean, now: num
   };
 }
 
-/** Says in words what makes the score what it is. */
+/** Returns the reasons for a gateway's score, in words. */
 function reasons(fleet: Fleet, gateway: Gateway, takes: boolean, now: number): string[] {
   const { window, credit, capacity } = gateway;
   const { load } = window;

@@ -1,4 +1,4 @@
-/** The fleet: every gateway known, and what is true of them together at this tick. */
+/** The fleet: all known gateways, and the figures of the fleet as a whole at this tick. */
 import type { Endpoint, Snapshot } from '../crpc/mod.ts';
 import type { TransportKind } from '../proto/mod.ts';
 import { Gateway } from './gateway.ts';
@@ -9,50 +9,50 @@ import { STALE_AFTER_MS, suspicion } from './scorer.ts';
 
 export type Transport = TransportKind;
 
-/** Keeps the last picture of the gateways. Times are ms on any clock that only grows. */
+/** Keeps the last snapshot of the gateways. Times are ms of a monotonic clock. */
 export class Fleet {
   readonly #gateways = new Map<string, Gateway>();
-  /** By transport, then zone; '' is all zones. */
+  /** By transport, then by zone; '' is all zones. */
   readonly #pools = { tcp: new Map<string, Pool>(), ws: new Map<string, Pool>() };
   readonly #homes = { tcp: new Map<string, Homes>(), ws: new Map<string, Homes>() };
   #candidates: Gateway[] = [];
   #zones = new Set<string>();
   #lostAt: number | undefined;
   #known = false;
-  /** Of the newest picture. */
+  /** Endpoints of the newest snapshot. */
   #endpoints: readonly Endpoint[] = [];
   #suspicion = 0;
   #staleFor = 0;
   #meanHeadroom = 0;
-  /** Room of the gateways that take clients, averaged by their share. */
+  /** Mean room of the open gateways, weighted by share. */
   #meanRoom = 0;
 
-  /** The registry has answered at least once. */
+  /** Whether the registry has answered at least once. */
   get known(): boolean {
     return this.#known;
   }
 
-  /** How long the picture has been old: the registry is lost, or no gateway's report comes through. ms. */
+  /** Time for which the snapshot has been stale, ms: the registry is lost, or no gateway's reports arrive. */
   get staleFor(): number {
     return this.#staleFor;
   }
 
-  /** How old the picture feels, 0 fresh to 1. */
+  /** Suspicion of the snapshot, 0 (fresh) to 1. */
   get suspicion(): number {
     return this.#suspicion;
   }
 
-  /** Headroom of the gateways that take clients, averaged by capacity. */
+  /** Mean headroom of the open gateways, weighted by capacity. */
   get meanHeadroom(): number {
     return this.#meanHeadroom;
   }
 
-  /** Gateways that take clients. */
+  /** The open gateways. */
   get candidates(): readonly Gateway[] {
     return this.#candidates;
   }
 
-  /** All gateways, those that drain included. */
+  /** All gateways, draining ones included. */
   get gateways(): Iterable<Gateway> {
     return this.#gateways.values();
   }
@@ -62,9 +62,9 @@ export class Fleet {
   }
 
   /**
-   * Takes a picture from the registry; `tick` makes it count.
+   * Accepts a snapshot from the registry; `tick` applies it.
    *
-   * @returns whether it should count at once, as somebody has come, goes or is gone, and not only figures are new
+   * @returns whether to apply it at once: gateways have come or gone, and not only figures have changed
    */
   update({ endpoints, stale }: Snapshot, now: number): boolean {
     const wasLost = this.#lostAt !== undefined;
@@ -76,7 +76,7 @@ export class Fleet {
     const areSame = haveSameIds(before, endpoints);
     let [isUrgent, isNew] = [!areSame || stale !== wasLost, false];
     for (const [i, endpoint] of endpoints.entries()) {
-      // Most have not said anything since.
+      // Most gateways have not reported since.
       if (areSame && endpoint === before[i]) continue;
       const gateway = this.#gateways.get(endpoint.id);
       if (gateway) {
@@ -98,7 +98,7 @@ export class Fleet {
     return isUrgent;
   }
 
-  /** Brings what depends on time up to date; makes new pools. */
+  /** Updates everything that depends on time and makes new pools. */
   tick(now: number): void {
     this.#staleFor = this.#measureStale(now);
     this.#suspicion = suspicion(this.#staleFor);
@@ -122,7 +122,8 @@ export class Fleet {
       if (!gateway.window.load.draining && gateway.freshness > 0) present.push(gateway);
     }
     const open = present.filter(({ isOpen }) => isOpen);
-    // When none is ready, the fault is behind them: there a client is told what it is, and let in when it is over.
+    // If none is ready, the fault lies with state. Clients are still sent to gateways, which tell them the cause and
+    // accept them when it is over.
     this.#candidates = open.length > 0 ? open : present;
     let [headroom, capacity, room, share] = [0, 0, 0, 0];
     for (const gateway of this.#candidates) {
@@ -167,8 +168,8 @@ export class Fleet {
   }
 
   /**
-   * Returns a gateway's room as far as it is believed. A report that is old is drawn towards the mean, a new
-   * gateway's lead counts little by little, and doubt about one gateway makes it smaller.
+   * Returns a gateway's room, discounted by doubt: an old report is drawn towards the mean, a new gateway's lead counts
+   * gradually, and lost clients reduce it.
    */
   #score(gateway: Gateway): number {
     let { room } = gateway;
@@ -178,7 +179,7 @@ export class Fleet {
     return room * gateway.freshness * gateway.trust;
   }
 
-  /** A gateway that restarted within its lease is there twice for a while: the older process is dead. */
+  /** Drops the older entry of a gateway that has restarted within its lease. */
   #dropReplaced(): void {
     const newest = new Map<string, Gateway>();
     for (const gateway of this.#gateways.values()) {
@@ -195,7 +196,7 @@ export class Fleet {
     let newest = Infinity;
     for (const { isPeriodic, window } of this.#gateways.values())
       if (isPeriodic) newest = Math.min(newest, window.age(now));
-    // When all fall silent at once, the path of the reports is to be doubted and not the gateways.
+    // If all gateways fall silent at once, the path of the reports is in doubt and not the gateways.
     const silentFor = newest === Infinity ? 0 : newest - STALE_AFTER_MS;
     return Math.max(0, lostFor, silentFor);
   }

@@ -1,54 +1,54 @@
-/** What a gateway says of itself in the registry: where it listens, what it can carry and what it carries now. */
+/** A gateway's registry entry: its addresses, its capacity and its load. */
 import type { Endpoint } from '../crpc/mod.ts';
 import { type ClientAddresses, readClientAddresses } from '../proto/mod.ts';
 
-/** Where clients reach a gateway; does not change while its process lives. */
+/** The identity and addresses of a gateway, fixed for the life of its process. */
 export interface GatewayAddress extends ClientAddresses {
-  /** Unique per process start. */
+  /** Unique for each run of the process. */
   readonly id: string;
-  /** The gateway's own name, for people; its id where it has none. */
+  /** Name for people; the id if the gateway has none. */
   readonly name: string;
-  /** host:port that it is registered under; no two gateways that live have the same. */
+  /** Registered address, host:port; no two live gateways share one. */
   readonly address: string;
   readonly zone: string;
   readonly version: string;
-  /** When the process started, Unix time in ms: of two at one address, the older is dead. 0: unknown. */
+  /** Start of the process, Unix ms; of two at one address the older is dead. 0: unknown. */
   readonly epoch: number;
 }
 
 export type Used = Readonly<Partial<Record<RateDimension, number>>>;
 export type RateDimension = 'bytes' | 'frames' | 'memory' | 'cpu' | 'loop_delay';
 
-/** One report of a gateway's load. Dimensions that the gateway does not report are undefined and do not count. */
+/** One load report. Dimensions that were not reported are undefined and do not count. */
 export interface GatewayLoad {
   readonly connections: number;
   readonly maxConnections: number;
-  /** Connections accepted since the process started: tells arrivals from departures. */
+  /** Connections accepted since the start; it separates arrivals from departures. */
   readonly accepted: number | undefined;
-  /** Number of the report, growing: a report with the same number is the same report. */
+  /** Growing number of the report; the same number means the same report. */
   readonly tick: number | undefined;
-  /** Used shares of the other dimensions, 0 idle to 1 spent. */
+  /** Used shares of the other dimensions, 0 (idle) to 1 (full). */
   readonly used: Used;
   readonly draining: boolean;
-  /** It lets clients in; one that is cut off from state does not. */
+  /** Whether it accepts clients; false while it cannot reach state. */
   readonly ready: boolean;
-  /** How many clients the operator wants there for each one elsewhere, as a share of capacity. */
+  /** Operator's weight: clients to hold for each client of a gateway of weight 1, relative to capacity. */
   readonly weight: number;
 }
 
-/** Capacity of a gateway that does not report one: what a 2-core gateway carries well. Connections. */
+/** Capacity of a gateway that does not report one: a comfortable load for 2 cores. Connections. */
 export const DEFAULT_MAX_CONNECTIONS = 50_000;
-/** Event-loop delay at which a gateway counts as spent: frames then wait longer than a person notices. ms. */
+/** Event-loop delay at which a gateway counts as full: people notice longer ones. ms. */
 export const MAX_LOOP_DELAY_MS = 100;
 
-/** Load figures beside `connections`: [dimension, used, capacity]. A dimension without capacity does not count. */
+/** Load figures besides `connections`: [dimension, used, capacity]. A dimension without capacity does not count. */
 const RATE_DIMENSIONS = [
   ['bytes', 'bytes_out_per_s', 'max_bytes_out_per_s'],
   ['frames', 'frames_per_s', 'max_frames_per_s'],
   ['memory', 'memory_bytes', 'max_memory_bytes'],
 ] as const;
 
-/** Returns the gateway's address, or undefined where the registered one is of no use to a client. */
+/** Returns the gateway's address; undefined if clients cannot use the registered one. */
 export function readAddress(endpoint: Endpoint): GatewayAddress | undefined {
   const addresses = readClientAddresses(endpoint);
   if (addresses.tcp === undefined && addresses.ws === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** One gateway as ipconf sees it: its reports, the clients on their way to it, and how far it is believed. */
+/** A gateway in ipconf: its reports, its credit, and the trust in it. */
 import type { Endpoint } from '../crpc/mod.ts';
 import { endpointFor, type GatewayEndpoint, type TransportKind } from '../proto/mod.ts';
 import { toAscii } from './answer.ts';
@@ -7,27 +7,27 @@ import { type GatewayAddress, readLoad } from './gateway-report.ts';
 import { freshness, headroom, prefer, ramp, trust } from './scorer.ts';
 import { Window } from './window.ts';
 
-/** Reports after which a gateway counts as one that reports periodically, so that its silence means something. */
+/** Reports after which a gateway counts as reporting periodically, so that silence has a meaning. */
 const PERIODIC_REPORTS = 3;
 
 const NOWHERE: GatewayEndpoint = { host: '', port: 0, wsPort: 0, tls: false };
 
-/** Steps between a score of 0 and one of 1, as it stands in an answer: how far apart gateways are is all it says. */
+/** Resolution of the score in an answer, which only ranks gateways. */
 const SCORE_STEPS = 1000;
 
-/** What holds for all gateways at one tick. */
+/** The fleet-wide figures of a tick. */
 export interface FleetState {
   readonly now: number;
   readonly outcome: Outcome;
   /** Lowest weight in the fleet. */
   readonly minWeight: number;
-  /** The picture as a whole is old: ages say nothing about single gateways. */
+  /** Whether the whole snapshot is stale, so that ages say nothing about single gateways. */
   readonly isStale: boolean;
 }
 
-/** A part of an answer. */
+/** A gateway's part of an answer. */
 interface Text {
-  /** Up to the score. */
+  /** JSON up to the score. */
   readonly head: string;
   whole: string;
   step: number;
@@ -37,18 +37,18 @@ export class Gateway {
   readonly address: GatewayAddress;
   readonly window: Window;
   readonly credit: Credit;
-  /** When it was first seen; -Infinity: it was there before ipconf. ms. */
+  /** When it was first seen, ms; -Infinity if it was there before this ipconf. */
   readonly seenAt: number;
   endpoint: Endpoint;
-  /** As a multiple of the lowest in the fleet. */
+  /** Weight as a multiple of the lowest in the fleet. */
   weight = 1;
-  /** How many clients belong there, beside the others: its capacity times its weight. */
+  /** Its share of the clients: capacity times weight. */
   share = 1;
-  /** How far a lead over the others counts while it is new, 0 to 1. */
+  /** How far its lead over the others counts during the slow start, 0 to 1. */
   ramp = 1;
   freshness = 1;
   trust = 1;
-  /** How good it is for one more client, 0 to 1; the fleet's, kept up to date: reading it costs one look at memory. */
+  /** Rank for one more client, 0 to 1; kept up to date by the fleet, so that reading it is one load. */
   score = 0;
   #reports = 1;
   /** Its part of an answer, by transport. */
@@ -63,45 +63,45 @@ export class Gateway {
     this.#texts = { tcp: textFor('tcp', address), ws: textFor('ws', address) };
   }
 
-  /** The figures go on coming, so that their absence would mean something. */
+  /** Whether it reports periodically, so that silence has a meaning. */
   get isPeriodic(): boolean {
     return this.#reports >= PERIODIC_REPORTS;
   }
 
-  /** Connections that it may hold. */
+  /** Most connections. */
   get capacity(): number {
     return this.window.load.maxConnections;
   }
 
-  /** It takes clients by its own account. */
+  /** Whether it accepts clients by its own report. */
   get isOpen(): boolean {
     const { draining, ready } = this.window.load;
     return ready && !draining;
   }
 
-  /** Headroom by the last report and the clients on their way, 0 to 1; changes with each placement. */
+  /** Headroom by the last report and the credit, 0 to 1; changes with each placement. */
   get headroom(): number {
     return headroom(this.window.load.connections, this.credit.amount, this.capacity, this.window.usedRate);
   }
 
-  /** Headroom as it looks beside others of another weight, 0 to 1. */
+  /** Headroom adjusted for weight, 0 to 1. */
   get room(): number {
     return prefer(this.headroom, this.weight);
   }
 
-  /** Returns its part of an answer; the score seldom changes by a step, so it is mostly written already. */
+  /** Returns its part of an answer; cached, as the score rarely changes by a step. */
   text(score: number, transport: TransportKind): string {
     const text = this.#texts[transport];
     const step = Math.round(score * SCORE_STEPS);
     if (step !== text.step) {
       text.step = step;
-      // Joined, it lies in one piece: what is added up is put together anew whenever it is sent.
+      // join() makes a flat string; a concatenation would be flattened again at each write.
       text.whole = [text.head, step / SCORE_STEPS, '}'].join('');
     }
     return text.whole;
   }
 
-  /** Takes what the registry has; the same object again is no new report. */
+  /** Accepts the registry's entry; the same object again is not a new report. */
   report(endpoint: Endpoint, now: number): void {
     if (endpoint === this.endpoint) return;
     this.endpoint = endpoint;
@@ -111,7 +111,7 @@ export class Gateway {
     this.credit.arrive(this.window.add(load, now));
   }
 
-  /** Brings what depends on time up to date. */
+  /** Updates everything that depends on time. */
   refresh(state: FleetState): void {
     const { load } = this.window;
     this.weight = load.weight / state.minWeight;
@@ -123,7 +123,7 @@ export class Gateway {
 }
 
 function textFor(transport: TransportKind, address: GatewayAddress): Text {
-  // One that does not offer the transport is in none of its answers.
+  // A gateway that does not offer the transport is in none of its answers.
   const { host: ip, port, wsPort, tls } = endpointFor(transport, address) ?? NOWHERE;
   const facts = { ip, port, ws_port: wsPort, ...(tls && { tls }), zone: address.zone };
   return { head: `${toAscii(facts).slice(0, -1)},"score":`, whole: '', step: -1 };

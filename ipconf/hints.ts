@@ -8,29 +8,29 @@ export interface BackoffHint {
   readonly jitter: 'full';
 }
 
-/** A person does not notice it, and a gateway that restarts is not hammered. ms. */
+/** Too short for people to notice, long enough not to hammer a restarting gateway. ms. */
 const BASE_MS = 200;
 const MAX_BASE_MS = 5_000;
-/** The bound grows fifty-fold: about six failures. */
+/** Most growth of the bound, reached after about six failures. */
 const MAX_FACTOR = 50;
 const MAX_MAX_MS = 60_000;
-/** Arrivals that a gateway takes in its stride: a token check and a login each. Clients per second. */
+/** Clients per second that a gateway accepts without queueing: a token check and a login each. */
 const ARRIVALS_PER_GATEWAY = 500;
 
-/** How long an answer may be used: the age that reports have anyway. ms. */
+/** How long an answer may be used: the usual age of reports. ms. */
 export const TTL_MS = 5_000;
 
-/** Returns the hint; it stretches as clients come faster than the gateways take them in their stride. */
+/** Returns the backoff hint. It grows as clients come faster than the gateways can accept without queueing. */
 export function backoffHint(placementsPerSecond: number, gateways: number): BackoffHint {
   const pressure = placementsPerSecond / (Math.max(1, gateways) * ARRIVALS_PER_GATEWAY);
   const base = Math.min(MAX_BASE_MS, Math.round(BASE_MS * Math.max(1, pressure)));
   return { base_ms: base, max_ms: Math.min(MAX_MAX_MS, base * MAX_FACTOR), jitter: 'full' };
 }
 
-/** Half-life of the measured rate: two seconds of a storm stretch the wait, one busy tick does not. ms. */
+/** Half-life of the measured rate: two seconds of a storm raise the hint, one busy tick does not. ms. */
 const ARRIVALS_HALF_LIFE_MS = 2_000;
 
-/** Measures events per second from a growing count, averaged. */
+/** Measures a smoothed rate of events per second from a growing count. */
 export class Rate {
   #count = 0;
   #at: number;

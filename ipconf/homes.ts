@@ -1,13 +1,13 @@
-/** Homes: the two gateways that a user belongs to, the same on every ipconf node. Maglev hashing, Google, NSDI 2016. */
+/** Homes: the two gateways of each user, the same on every ipconf node. Maglev hashing, Google, NSDI 2016. */
 import { hashKey } from '../crpc/mod.ts';
 import type { Gateway } from './gateway.ts';
 
-/** Slots of the table; prime, and 65 for each of 1,000 gateways, so that shares are even to about 2 %. */
+/** Slots of the table: prime, and 65 for each of 1,000 gateways, so shares are even to about 2 %. */
 const SLOTS = 65_537;
 
 /**
- * Maps users to gateways in proportion to the gateways' shares. When a gateway comes or goes, few other users move. It
- * depends on the gateways' ids and shares alone, so ipconf nodes agree without talking to each other.
+ * Maps users to gateways in proportion to the gateways' shares. When a gateway comes or goes, few other users move. The
+ * map depends only on the gateways' ids and shares, so ipconf nodes agree without communication.
  */
 export class Homes {
   readonly #made: readonly Gateway[];
@@ -22,7 +22,7 @@ export class Homes {
     this.#table = fill(this.#gateways);
   }
 
-  /** Returns whether they would be made of these gateways, in this order, just so. */
+  /** Returns whether the map is for exactly these gateways, in this order, with these shares. */
   isFor(gateways: readonly Gateway[]): boolean {
     if (gateways.length !== this.#made.length) return false;
     for (let i = 0; i < gateways.length; i++) {
@@ -32,19 +32,21 @@ export class Homes {
     return true;
   }
 
-  /** Returns a user's two homes; the same gateway twice where there is only one. */
+  /** Returns a user's two homes; twice the same gateway if there is only one. */
   of(uid: string): readonly [Gateway, Gateway] | undefined {
     if (this.#gateways.length === 0) return undefined;
     const { hi, lo } = hashKey(uid);
     const first = this.#table[(hi >>> 0) % SLOTS] as number;
-    // The second is looked for from another slot on until it differs, so that a choice is left.
+    // The second home is searched from another slot until it differs.
     let slot = (lo >>> 0) % SLOTS;
     for (let tries = 0; tries < 64 && this.#table[slot] === first; tries++) slot = (slot + 1) % SLOTS;
     return [this.#gateways[first] as Gateway, this.#gateways[this.#table[slot] as number] as Gateway];
   }
 }
 
-/** Gives each gateway in turn the next free slot of its own permutation; larger ones have more turns. */
+/**
+ * Gives each gateway in turn the next free slot of its own permutation; gateways with larger shares have more turns.
+ */
 function fill(gateways: readonly Gateway[]): Uint16Array {
   const table = new Uint16Array(SLOTS);
   if (gateways.length === 0) return table;

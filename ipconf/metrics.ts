@@ -1,11 +1,11 @@
-/** What ipconf counts. */
+/** Metrics of ipconf. */
 import type { ObservableResult } from '@opentelemetry/api';
 import { meter } from '../common/mod.ts';
 import type { Fleet } from './fleet.ts';
 import type { Placement } from './placement.ts';
 
 export class IpconfMetrics {
-  /** By code. Counted here and read when metrics are asked for: an instrument costs as much as a placement. */
+  /** Requests by code. Counted here and read at each scrape: an instrument would cost as much as a placement. */
   readonly #requests = new Map<string, number>();
   readonly #ends: (() => void)[] = [];
 
@@ -39,7 +39,7 @@ export class IpconfMetrics {
     gauge('gochat_ipconf_placed', 'Clients placed since the start.', () => placement.placed);
   }
 
-  /** @param code the answer's, from the catalogue or OK: few values */
+  /** @param code code of the answer, from the catalogue or OK: few values */
   requested(code: string): void {
     this.#requests.set(code, (this.#requests.get(code) ?? 0) + 1);
   }

@@ -1,18 +1,18 @@
-/** A pool: gateways that a request may be sent to, drawn at random by the room they have. */
+/** A pool: the gateways for a kind of request, drawn at random by their room. */
 import type { Alternates } from './draw.ts';
 import type { Gateway } from './gateway.ts';
 import type { Homes } from './homes.ts';
 
-/** Holds for one tick: the weights are those of its making. */
+/** A pool is valid for one tick; its weights are those of its creation. */
 export class Pool {
   readonly gateways: readonly Gateway[];
   readonly #cumulative: Float64Array;
   readonly #total: number;
-  /** Score of the gateways, averaged by their share. */
+  /** Mean score of the gateways, weighted by share. */
   readonly mean: number;
-  /** Which users belong to which of the gateways; set when somebody first asks. */
+  /** The homes of users; set on first use. */
   homes: Homes | undefined;
-  /** What users whose home is here are told after it, by how many gateways that are. */
+  /** Alternates for users whose home is here, by the number of gateways. */
   readonly alternates: (Alternates | undefined)[][] = [];
 
   constructor(gateways: readonly Gateway[]) {
@@ -28,7 +28,7 @@ export class Pool {
     this.mean = share === 0 ? 0 : total / share;
   }
 
-  /** Nothing can be drawn: there is no gateway, or none with room. */
+  /** Whether nothing can be drawn: there is no gateway, or none with room. */
   get isEmpty(): boolean {
     return this.#total <= 0;
   }

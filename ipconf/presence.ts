@@ -1,4 +1,4 @@
-/** The presence: this ipconf's entry in the registry, tried until it is there. */
+/** This ipconf's registry entry, retried until it is registered. */
 import { Backoff, type Logger } from '../common/mod.ts';
 import type { Endpoint, Registration, Registry } from '../crpc/mod.ts';
 import { IPCONF_SERVICE } from './source.ts';
@@ -18,12 +18,12 @@ export class Presence {
     this.#logger = logger;
   }
 
-  /** It has been registered; from then on the registry keeps it so. */
+  /** Whether it has been registered once; the registry keeps it from then on. */
   get isRegistered(): boolean {
     return this.#registration !== undefined;
   }
 
-  /** Resolves after the first try; further ones follow until one succeeds. */
+  /** Resolves after the first attempt; further ones follow until one succeeds. */
   async register(): Promise<void> {
     try {
       const registration = await this.#registry.register(IPCONF_SERVICE, this.#endpoint);
@@ -37,7 +37,7 @@ export class Presence {
     }
   }
 
-  /** Takes it out; idempotent. */
+  /** Deregisters. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);

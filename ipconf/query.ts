@@ -1,17 +1,17 @@
-/** What a request for placement may say, from a query string or from JSON. */
+/** The parameters of placement requests, from a query string or JSON. */
 import { GochatError } from '../common/mod.ts';
 import { ANY, MAX_GATEWAYS, type PlacementRequest } from './placement.ts';
 
-/** Most requests in one batch: what a proxy gathers in some ms. */
+/** Most requests in a batch: what a proxy gathers within some ms. */
 export const MAX_BATCH = 100;
 
-/** User id, as opaque text: it is hashed and signed, never looked up. */
+/** User id, opaque: it is hashed and signed, never looked up. */
 const UID = /^[\w.:@-]{1,64}$/;
-/** Whatever a gateway may be given as its zone: any text without control characters. */
+/** Zone: any text without control characters, as for gateways. */
 const ZONE = /^[^\p{Cc}]{1,64}$/u;
 const SMALL_NUMBER = /^[0-9]{1,5}$/;
 
-/** Protocol version of the client; every gateway of today speaks the same, so that it is checked and no more. */
+/** Greatest protocol version. The version is only validated: all gateways speak the same. */
 const MAX_VERSION = 65_535;
 
 /** The values of one request, as text. */
@@ -23,7 +23,7 @@ interface Values {
   v?: string;
 }
 
-/** Parses what stands behind the question mark. @throws GochatError ARGUMENT_INVALID */
+/** Parses a query string. @throws GochatError ARGUMENT_INVALID */
 export function parseQuery(query: string): PlacementRequest {
   if (query === '') return ANY;
   const values: Values = {};
@@ -63,8 +63,8 @@ export function parseBatch(body: string): readonly PlacementRequest[] {
 }
 
 /**
- * Names that are not known are passed over, so that a newer client can ask an older server. Each name stands here by
- * itself because `values[name]` looks a freshly cut string up among all property names, which costs more than the rest.
+ * Unknown names are ignored, so that a newer client can ask an older server. Each name has its own branch:
+ * `values[name]` with a freshly cut string is an uncached property look-up, which costs more than the rest.
  */
 function set(values: Values, name: string, value: unknown, where = ''): void {
   switch (name) {
@@ -85,11 +85,11 @@ function set(values: Values, name: string, value: unknown, where = ''): void {
   }
 }
 
-/** Returns the text of a value that must not have been given before. */
+/** Returns the text of a value that was not given before. */
 function once(name: string, before: string | undefined, value: unknown, where: string): string {
   if (before !== undefined) throw invalid(`${where}${name} (twice)`);
   if (typeof value === 'string') return value;
-  // A larger number has lost digits while JSON was parsed: it would be somebody else.
+  // A larger number has lost digits in JSON.parse and would be another user.
   if (!Number.isSafeInteger(value)) throw invalid(`${where}${name}`);
   return String(value);
 }

@@ -1,12 +1,12 @@
-/** Limits floods: a token bucket per network address, in bounded memory. */
+/** Rate limit: a token bucket per address, in bounded memory. */
 import { type Rate, TokenBucket } from '../common/mod.ts';
 
 export interface RateLimitOptions {
-  /** Requests per second that an address may go on making; 0: no limit. */
+  /** Requests per second of an address; 0: no limit. */
   readonly perSecond: number;
-  /** Requests that it may make at once. */
+  /** Burst of an address, requests. */
   readonly burst: number;
-  /** Addresses remembered; beyond it the one seen longest ago is forgotten. @default 65_536 */
+  /** Most addresses kept; beyond it the one seen longest ago is dropped. @default 65_536 */
   readonly maxAddresses?: number;
 }
 
@@ -21,7 +21,7 @@ export class RateLimit {
     this.#maxAddresses = maxAddresses;
   }
 
-  /** Takes one request; returns how long to wait when it is one too many, else 0. ms. */
+  /** Takes one request. Returns the time to wait if it is over the limit, else 0. ms. */
   take(address: string, now: number): number {
     if (this.#rate.perSecond === 0) return 0;
     let bucket = this.#buckets.get(address);
@@ -34,12 +34,12 @@ export class RateLimit {
     return bucket.take(now) ? 0 : bucket.waitMs(now);
   }
 
-  /** Books what a request turned out to cost beyond one; the address pays it off before its next request. */
+  /** Charges the cost of a request beyond one; it delays the address's next request. */
   charge(address: string, more: number): void {
     this.#buckets.get(address)?.charge(more);
   }
 
-  /** Forgets addresses whose buckets are full again: they are as good as new. */
+  /** Drops addresses whose buckets are full again. */
   sweep(now: number): void {
     for (const [address, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(address);
   }

@@ -1,4 +1,4 @@
-/** The routes: from a request to an answer. */
+/** The routes of ipconf: from a request to an answer. */
 import type { IncomingMessage } from 'node:http';
 import {
   addressKey,
@@ -14,9 +14,9 @@ import type { List } from './list.ts';
 import { parseBatch, parseQuery } from './query.ts';
 import type { RateLimit } from './rate-limit.ts';
 
-/** Longest request target: no valid query is longer. Characters. */
+/** Longest request target; valid queries are shorter. Characters. */
 export const MAX_TARGET_LENGTH = 2048;
-/** Largest body: a full batch is smaller. Bytes. */
+/** Largest body; a full batch is smaller. Bytes. */
 export const MAX_BODY_BYTES = 65_536;
 
 /** The methods of each path. */
@@ -34,13 +34,13 @@ export interface RoutesOptions {
   readonly cors: Cors;
 }
 
-/** Answers a request; rejects never. */
+/** Answers a request. Never rejects. */
 export function route(request: IncomingMessage, options: RoutesOptions): Answer | Promise<Answer> {
   const target = request.url ?? '/';
   const path = pathOf(request);
   const isHead = request.method === 'HEAD';
   const isRead = isHead || request.method === 'GET';
-  // Not limited: a probe must not fail because others flood from its address, and a refusal would cost as much.
+  // Not rate-limited: a probe must not fail because others flood from its address, and a refusal would cost as much.
   if (path === '/healthz' && isRead) return HEALTHY;
   const address = addressKey(options.proxies.clientOf(request));
   const refusal = refuseFlood(address, options.limit);
@@ -68,12 +68,12 @@ export function route(request: IncomingMessage, options: RoutesOptions): Answer 
       return options.list.answerBatch(requests);
     })
     .catch((error: NodeJS.ErrnoException) =>
-      // Who hung up reads no answer; it is counted all the same.
+      // The client has hung up; the request is counted all the same.
       error.code === 'ECONNRESET' ? errorAnswer('CANCELLED') : answerOf(error),
     );
 }
 
-/** Counts a request; returns the answer when it is one too many of its address. */
+/** Counts a request. Returns the answer if its address is over the limit. */
 export function refuseFlood(address: string, limit: RateLimit): Answer | undefined {
   const waitMs = limit.take(address, performance.now());
   return waitMs > 0 ? errorAnswer('RATE_LIMITED', { retryAfterMs: waitMs }) : undefined;

@@ -37,12 +37,12 @@ import { refuseFlood, route, type RoutesOptions } from './routes.ts';
 import { Source } from './source.ts';
 import { TicketIssuer } from './ticket.ts';
 
-/** Largest request headers: a browser behind proxies stays under it. Bytes. */
+/** Largest request headers; a browser behind proxies stays below. Bytes. */
 const MAX_HEADER_BYTES = 8192;
-/** How often time alone changes scores: ages, credit, hints. ms. */
+/** Interval at which time-dependent figures are updated: ages, credit, hints. ms. */
 const TICK_MS = 100;
 const SWEEP_MS = 10_000;
-/** When an address that has too many connections may try again: some of them are idle and end. ms. */
+/** Retry hint for an address with too many connections: idle ones end by then. ms. */
 const ADDRESS_RETRY_MS = 5_000;
 
 export interface IpconfOptions {
@@ -52,27 +52,27 @@ export interface IpconfOptions {
   readonly host?: string;
   /** 0 takes a free one. @default 6789 */
   readonly port?: number;
-  /** The command line's flag for the port, for errors. @default '--port' */
+  /** Command-line flag of the port, for errors. @default '--port' */
   readonly portFlag?: string;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Most connections at once; further ones are closed at accept. @default 10_000 */
+  /** Most connections; further ones are closed on arrival. @default 10_000 */
   readonly maxConnections?: number;
-  /** Connections that one address may have at once; 0: no limit. Trusted proxies have none. @default 3_000 */
+  /** Most connections of one address; 0: no limit. Trusted proxies have none. @default 3_000 */
   readonly maxConnectionsPerAddress?: number;
-  /** Requests per second that one address may go on making; 0: no limit. @default 1_000 */
+  /** Requests per second of one address; 0: no limit. @default 1_000 */
   readonly ratePerSecond?: number;
-  /** Requests that one address may make at once: a whole network behind one address reconnects. @default 3_000 */
+  /** Burst of one address, requests: a whole network behind one address reconnects. @default 3_000 */
   readonly rateBurst?: number;
-  /** Proxies whose X-Forwarded-For is believed, for the limits per address; see TrustedProxies. @default '' none */
+  /** Proxies whose X-Forwarded-For is believed; see TrustedProxies. @default '' none */
   readonly trustProxy?: string;
   /** Origins of web pages that may call; see Cors. @default '' none */
   readonly corsOrigins?: string;
-  /** Signs tickets for requests that name a uid. @default false */
+  /** Whether to sign tickets for requests with a uid. @default false */
   readonly tickets?: boolean;
 }
 
-/** Serves /ip/list from the live picture of the gateways. */
+/** Serves /ip/list from a live view of the gateways. */
 export class IpconfServer implements Server {
   readonly name: string;
   readonly #id = randomUUID();
@@ -111,7 +111,7 @@ export class IpconfServer implements Server {
     this.#metrics = new IpconfMetrics(this.#fleet, this.#placement);
     this.#source = new Source(options.registry, {
       onGateways: (snapshot) => {
-        // What only changes figures waits for the next tick: with a thousand gateways something always does.
+        // Changes of figures wait for the next tick: with a thousand gateways there are always some.
         if (this.#fleet.update(snapshot, performance.now())) this.#tick();
       },
       onNodes: (nodes) => {
@@ -125,9 +125,9 @@ export class IpconfServer implements Server {
         requestTimeout: 10_000,
         keepAliveTimeout: 30_000,
         connectionsCheckingInterval: 2_000,
-        // A GET has no body, and to read none as a stream cost a sixth of the time that a request takes.
+        // A GET has no body, and reading none as a stream cost a sixth of a request's time.
         optimizeEmptyRequests: true,
-        // Node would answer without a code.
+        // Node would answer without an error code.
         requireHostHeader: false,
       },
       (request, response) => this.#answer(request, response),
@@ -148,12 +148,12 @@ export class IpconfServer implements Server {
     );
   }
 
-  /** host:port that it listens on; after start. */
+  /** Listening address, host:port, once started. */
   get address(): string {
     return this.#address;
   }
 
-  /** Shows each gateway's reports, score and credit; for the admin port, at /ip/explain. */
+  /** Serves each gateway's reports, score and credit; for the admin port, at /ip/explain. */
   readonly explain: AdminHandler = (_request, response) => {
     response
       .writeHead(200, { 'content-type': 'application/json' })
@@ -223,7 +223,7 @@ export class IpconfServer implements Server {
     this.#list?.tick(now);
   }
 
-  /** Tells the other ipconf nodes how many they are, and gateways the key of the tickets. */
+  /** The registry entry: it lets ipconf nodes count each other, and gives gateways the ticket key. */
   #endpoint(): Endpoint {
     return {
       id: this.#id,
@@ -239,7 +239,7 @@ export class IpconfServer implements Server {
     };
   }
 
-  /** Counts a connection, or ends it when its address has too many; a proxy's are of many clients. */
+  /** Counts a connection, or ends it if its address has too many; a proxy's connections are not counted. */
   #accept(socket: Socket): void {
     const peer = socket.remoteAddress ?? '';
     if (this.#proxies.has(peer)) return;
@@ -258,7 +258,7 @@ export class IpconfServer implements Server {
       const { socket } = request;
       answer.then(
         (settled) => {
-          // Its time was over meanwhile, or its end came too early: that has been answered.
+          // Otherwise it has timed out or ended early, and was answered.
           if (!socket.writableEnded) this.#write(request, response, settled);
         },
         (error: unknown) => {
@@ -272,13 +272,13 @@ export class IpconfServer implements Server {
   #write(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
     this.#metrics.requested(answer.code);
     const { method } = request;
-    // Of a body that was refused no more is read than has come. What comes with a GET is passed over by Node.
+    // The rest of a refused body is not read. Node skips a body that comes with GET.
     if (this.#draining || (method !== 'GET' && isBodyLeft(request))) response.shouldKeepAlive = false;
     const cors = method === 'OPTIONS' ? [] : this.#cors.headers(request.headers.origin);
     write(response, answer, method === 'HEAD', cors);
   }
 
-  /** Answers what is not HTTP, or too much of it, and ends the connection. */
+  /** Answers malformed or oversized HTTP and ends the connection. */
   #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
     const refusal = refuseUnreadable(error, socket, MAX_HEADER_BYTES);
     if (refusal) this.#end(socket, refusalAnswer(refusal));
@@ -291,7 +291,7 @@ export class IpconfServer implements Server {
   }
 }
 
-/** Returns whether part of the body has not come; `complete` alone is still false where there is none. */
+/** Returns whether part of the body has not come; `complete` is also false if there is no body. */
 function isBodyLeft({ complete, headers }: IncomingMessage): boolean {
   return !complete && (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined);
 }

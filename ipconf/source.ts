@@ -1,4 +1,4 @@
-/** The source: follows the gateways in the registry, and how many ipconf nodes there are. */
+/** The source: watches the gateways in the registry and counts the ipconf nodes. */
 import type { Registry, Snapshot, Unwatch } from '../crpc/mod.ts';
 
 /** Registry service under which gateways register. */
@@ -6,7 +6,7 @@ export const GATEWAY_SERVICE = 'gateway';
 /** Registry service under which ipconf nodes register. */
 export const IPCONF_SERVICE = 'ipconf';
 /**
- * Least time between two pictures that are handed on: a thousand gateways report a thousand times a second, and a
+ * Least time between two snapshots that are passed on: a thousand gateways report a thousand times a second, and a
  * change must show within 200 ms. ms.
  */
 const MIN_INTERVAL_MS = 50;
@@ -16,7 +16,7 @@ export interface SourceListener {
   onNodes(nodes: number): void;
 }
 
-/** Hands on the newest picture; those that it overtook are dropped. */
+/** Passes on the newest snapshot and drops those before. */
 export class Source {
   readonly #registry: Registry;
   readonly #listener: SourceListener;

@@ -6,7 +6,7 @@ export function memoryRegistry(): MemoryRegistry {
   return new MemoryRegistry(`memory://${randomUUID()}`);
 }
 
-/** An endpoint as a gateway registers it. */
+/** Returns an endpoint as a gateway registers it. */
 export function gatewayEndpoint(name: string, change: Partial<Endpoint> = {}): Endpoint {
   const number = Number(/\d+$/.exec(name)?.[0] ?? 1);
   return {

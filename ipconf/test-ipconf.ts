@@ -1,4 +1,4 @@
-/** A real ipconf for tests, on a memory registry: one for each test, stopped after it. */
+/** A real ipconf for tests, on a memory registry; one for each test, stopped after it. */
 import { connect } from 'node:net';
 import { afterEach, beforeEach, onTestFinished, vi } from 'vitest';
 import { silentLogger, startAdmin } from '../common/mod.ts';
@@ -34,7 +34,7 @@ export class TestIpconf {
     return { status: response.status, headers: response.headers, body: text === '' ? {} : JSON.parse(text) };
   };
 
-  /** Asks for the list until `done` likes it. */
+  /** Gets the list until `done` accepts it. */
   readonly listUntil = async (done: (answer: Awaited<ReturnType<TestIpconf['get']>>) => boolean) => {
     for (;;) {
       const answer = await this.get('/ip/list');
@@ -49,7 +49,7 @@ export class TestIpconf {
     return connect(Number(port), host);
   };
 
-  /** Sends bytes and returns all that comes back. */
+  /** Sends bytes and returns everything that comes back. */
   readonly raw = (bytes: string, end = false) =>
     new Promise<string>((resolve, reject) => {
       const socket = this.connect();
@@ -77,7 +77,7 @@ export class TestIpconf {
 
   readonly explained = async () => JSON.parse(await this.ofAdmin('/ip/explain'));
 
-  /** Returns what returns the codes that are counted from now on in this test. */
+  /** Returns a function that returns the codes counted from now on. */
   readonly countedCodes = () => {
     const requested = vi.spyOn(IpconfMetrics.prototype, 'requested');
     onTestFinished(() => requested.mockRestore());

@@ -1,10 +1,13 @@
-/** Tickets: signed leave for one user to enter the gateways it was told, so that strangers cannot pick a victim. */
+/**
+ * Tickets: signed permission for one user to connect to the listed gateways, so that attackers cannot choose their
+ * target.
+ */
 import { exportJWK, generateKeyPair, type CryptoKey, type JWK, SignJWT } from 'jose';
 import { TICKET_ALGORITHM, TICKET_AUDIENCE, TICKET_ISSUER, TICKET_TTL_S } from '../common/mod.ts';
 
 /**
- * Signs tickets with a key of its own, made when it starts: nothing secret is shared. The public half is in the
- * registry for as long as this ipconf is, so a gateway accepts tickets of the ipconf nodes that live.
+ * Signs tickets with its own key, made at start, so no secret is shared. The public half is in the registry as long as
+ * this ipconf is, so gateways accept tickets of live ipconf nodes only.
  */
 export class TicketIssuer {
   readonly #privateKey: CryptoKey;
@@ -17,13 +20,13 @@ export class TicketIssuer {
     this.publicKey = publicKey;
   }
 
-  /** @param kid names the key in each ticket: the ipconf's id in the registry */
+  /** @param kid key id in each ticket: the ipconf's id in the registry */
   static async create(kid: string): Promise<TicketIssuer> {
     const { privateKey, publicKey } = await generateKeyPair(TICKET_ALGORITHM);
     return new TicketIssuer(kid, privateKey, { ...(await exportJWK(publicKey)), kid, alg: TICKET_ALGORITHM });
   }
 
-  /** Returns a JWT: sub is the user, gateways the names of those that may let it in. */
+  /** Returns a JWT: `sub` is the user, `gateways` the names of the gateways that may accept it. */
   sign(uid: string, gateways: readonly string[], now: number = Date.now()): Promise<string> {
     const second = Math.floor(now / 1000);
     return new SignJWT({ gateways })

@@ -1,18 +1,18 @@
-/** The window: what is known of one gateway, from its newest report and, faded, from those before. */
+/** The window: a gateway's newest report, with earlier ones fading. */
 import type { GatewayLoad } from './gateway-report.ts';
 import { scarcestRate } from './scorer.ts';
 
 /**
  * Half-life of the rates (bytes, frames, CPU, delay): long enough that one odd second does not move clients, short
- * enough that a gateway in trouble is left within seconds. ms.
+ * enough that clients avoid a gateway in trouble within seconds. ms.
  */
 export const RATE_HALF_LIFE_MS = 3_000;
-/** Reports kept to be shown to people. */
+/** Reports kept for people to see. */
 const RECENT_REPORTS = 5;
 
-/** A report as it is shown. */
+/** A report for people. */
 export interface RecentReport {
-  /** ms on the window's clock. */
+  /** Time on the window's clock, ms. */
   readonly at: number;
   readonly connections: number;
   /** Used share of the scarcest rate. */
@@ -20,8 +20,8 @@ export interface RecentReport {
 }
 
 /**
- * Ages the reports of one gateway. Connections are a level that is known exactly, so the newest report counts alone;
- * rates are noisy, so they are averaged with exponentially fading weights.
+ * Ages the reports of a gateway. Connections are known exactly, so only the newest report counts. Rates are noisy, so
+ * they are averaged with exponentially fading weights.
  */
 export class Window {
   #load: GatewayLoad;
@@ -29,7 +29,7 @@ export class Window {
   #sampledAt: number;
   readonly #recent: RecentReport[] = [];
 
-  /** @param now ms on any clock that only grows */
+  /** @param now ms of a monotonic clock */
   constructor(load: GatewayLoad, now: number) {
     this.#load = load;
     this.#usedRate = scarcestRate(load);
@@ -42,7 +42,7 @@ export class Window {
     return this.#load;
   }
 
-  /** Used share of the scarcest rate, averaged; 0 idle, 1 spent. */
+  /** Used share of the scarcest rate, averaged; 0 (idle) to 1 (full). */
   get usedRate(): number {
     return this.#usedRate;
   }
@@ -52,12 +52,12 @@ export class Window {
     return this.#recent;
   }
 
-  /** Returns how old the newest report is, ms. */
+  /** Returns the age of the newest report, ms. */
   age(now: number): number {
     return Math.max(0, now - this.#sampledAt);
   }
 
-  /** Takes a report and returns how many clients arrived since the one before. */
+  /** Adds a report. Returns the number of clients that have arrived since the previous one. */
   add(load: GatewayLoad, now: number): number {
     const before = this.#load;
     const keep = 0.5 ** (this.age(now) / RATE_HALF_LIFE_MS);
@@ -65,7 +65,7 @@ export class Window {
     this.#load = load;
     this.#sampledAt = now;
     this.#remember();
-    // Without the counter only net growth shows, which misses arrivals that departures cover.
+    // Without the counter only net growth shows, which misses arrivals offset by departures.
     const arrived =
       load.accepted !== undefined && before.accepted !== undefined
         ? load.accepted - before.accepted

@@ -1,4 +1,4 @@
-/** Calls a server's admin port. */
+/** Client of a server's admin port. */
 import { GochatError, isErrorCode } from '../../common/mod.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -18,8 +18,8 @@ export class AdminClient {
   /**
    * Resolves with the body of the answer.
    *
-   * @param path with its query: `/session?user=1`
-   * @throws GochatError SERVER_UNREACHABLE, or the code that the server answered with
+   * @param path path and query: `/session?user=1`
+   * @throws GochatError SERVER_UNREACHABLE, or with the code of the answer
    */
   async call(method: 'GET' | 'POST', path: string): Promise<Json> {
     let response: Response;

@@ -1,4 +1,4 @@
-/** `gochat ctl backup` and `restore`: copies of the embedded store while it works. */
+/** `gochat ctl backup` and `restore`: online copies of the embedded store. */
 import { resolve } from 'node:path';
 import { ExitCode } from '../../common/mod.ts';
 import type { Subcommand } from './subcommand.ts';

@@ -1,10 +1,10 @@
-/** `gochat ctl drain`: sends the server's clients elsewhere and ends it, as TERM does. */
+/** `gochat ctl drain`: moves a server's clients to other servers and stops it, as TERM does. */
 import { ExitCode } from '../../common/mod.ts';
 import type { Subcommand } from './subcommand.ts';
 
 export const drain: Subcommand = {
   name: 'drain',
-  summary: 'send the clients of a server elsewhere and stop it, as TERM does',
+  summary: 'move the clients of a server to other servers and stop it, as TERM does',
   async run({ client, print }) {
     const answer = await client.call('POST', '/drain');
     print(`draining, for at most ${String(answer['deadline_ms'])} ms`);

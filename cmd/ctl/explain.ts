@@ -1,4 +1,4 @@
-/** `gochat ctl session` and `trace`: what a state server knows of a session, a user, or a message; never its text. */
+/** `gochat ctl session` and `trace`: what state knows of a session, a user, or a message; never its text. */
 import { ExitCode } from '../../common/mod.ts';
 import type { Subcommand } from './subcommand.ts';
 

@@ -1,10 +1,10 @@
-/** What a subcommand of `gochat ctl` is made of. */
+/** The interface of a subcommand of `gochat ctl`. */
 import type { AdminClient } from './admin-client.ts';
 
-/** What a subcommand runs with. */
+/** The context of a subcommand. */
 export interface SubcommandContext {
   readonly client: AdminClient;
-  /** In the order of `args`; undefined where an optional one was left out. */
+  /** Arguments in the order of `args`; undefined if an optional one is missing. */
   readonly args: readonly (string | undefined)[];
   /** Values of `options` by camelCase name. */
   readonly options: Readonly<Record<string, unknown>>;
@@ -19,6 +19,6 @@ export interface Subcommand {
   readonly args?: readonly (readonly [arg: string, description: string])[];
   /** In commander's notation: `--flag <value>`; with a description. */
   readonly options?: readonly (readonly [flags: string, description: string])[];
-  /** Resolves with the exit code; a GochatError that it throws is printed and decides it. */
+  /** Resolves with the exit code. A GochatError that it throws is printed and determines it. */
   run(context: SubcommandContext): Promise<number>;
 }
