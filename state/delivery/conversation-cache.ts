@@ -1,15 +1,15 @@
-/** Member lists by conversation and version, and what waits for them; bounded, least recently used first out. */
+/** Cache of member lists by conversation and version, with the pushes that wait for them; bounded, LRU. */
 import type { ConversationId } from '../../common/mod.ts';
 import type { Downlink, Target } from '../session/downlink.ts';
 import { inPieces } from '../store/member-pieces.ts';
 import type { MemberChanges, MemberList } from '../store/store.ts';
 
-/** A frame on its way to the members of a conversation, save the connection that sent it. */
+/** A frame for the members of a conversation, except the connection that sent it. */
 export interface Push {
   readonly conversation: ConversationId;
   /** The member version at the commit. */
   readonly memberVersion: number;
-  /** The message's seq, for members who may not see all; EVERYBODY for what is no message. */
+  /** Seq of the message, for members with a visibility bound; EVERYBODY for frames that are not messages. */
   readonly seq: number;
   readonly frame: Uint8Array;
   readonly link: Downlink | undefined;
@@ -18,40 +18,40 @@ export interface Push {
 
 export interface Entry {
   readonly conversation: ConversationId;
-  /** Ascending ids in halves (packIds). */
+  /** Ascending user ids in halves (packIds). */
   members: Uint32Array<ArrayBuffer>;
-  /** By member, the seq after which they may read; undefined: all may read all. */
+  /** By member, the seq after which they may read; undefined: all may read everything. */
   visibleAfter: Float64Array | undefined;
-  /** The greatest of those: what lies beyond it is for all members. */
+  /** The greatest of those: messages beyond it are visible to all members. */
   visibleToAllAfter: number;
   /** -1: never loaded. */
   version: number;
-  /** When the list was last known to be the newest, monotonic, ms. */
+  /** When the list was last known to be the newest, monotonic ms. */
   checkedMs: number;
-  /** What is typed while the members are looked up; the newest only. */
-  typed: (() => void) | undefined;
-  /** Looked up since the last sweep. */
+  /** The newest ephemeral push that waits for the members. */
+  pendingEphemeral: (() => void) | undefined;
+  /** Whether it was used since the last sweep. */
   used: boolean;
-  /** A load is queued, in flight or to be retried. */
+  /** Whether a load is queued, in flight or to be retried. */
   loading: boolean;
-  /** Pushes were left out: the members resync once they are known. */
+  /** Whether pushes were dropped; the members resync once they are known. */
   lost: boolean;
-  /** Highest version asked for. */
+  /** Highest version requested. */
   wanted: number;
-  /** Pushes until then; undefined: none. */
+  /** Pushes that wait for that version; undefined: none. */
   waiting: Push[] | undefined;
-  /** Resolved connections, kept for large conversations. */
+  /** Resolved connections, cached for large conversations. */
   targets: readonly Target[] | undefined;
-  /** Version of the location map of which they are; -1: the members are others. */
+  /** Version of the location map that the targets are of; -1: the members have changed. */
   targetsVersion: number;
 }
 
-/** A Push.seq that every member may see. */
+/** Push.seq of a frame for every member. */
 export const EVERYBODY = Number.MAX_SAFE_INTEGER;
 
 const NO_MEMBERS = new Uint32Array(0);
 
-/** Keeps entries up to a number of conversations and of members; entries that wait for a load are kept in any case. */
+/** Keeps entries up to bounds on conversations and members. Entries that wait for a load are always kept. */
 export class ConversationCache {
   readonly #maxConversations: number;
   readonly #maxMembers: number;
@@ -67,7 +67,7 @@ export class ConversationCache {
     return this.#entries.size;
   }
 
-  /** Returns the entry of a conversation, an empty one where there is none. */
+  /** Returns the entry of a conversation; a new empty one if there is none. */
   entry(conversation: ConversationId): Entry {
     const known = this.#entries.get(conversation);
     if (known !== undefined) {
@@ -81,7 +81,7 @@ export class ConversationCache {
       visibleToAllAfter: 0,
       version: -1,
       checkedMs: 0,
-      typed: undefined,
+      pendingEphemeral: undefined,
       used: true,
       loading: false,
       lost: false,
@@ -94,7 +94,7 @@ export class ConversationCache {
     return entry;
   }
 
-  /** Fills an entry that is loading, in pieces; what was not used lately may have to go for it. */
+  /** Fills a loading entry, in pieces; may evict entries that were not used lately. */
   async fill(entry: Entry, { version, members }: MemberList): Promise<void> {
     const users = new BigUint64Array(members.length);
     const visibleAfter = new Float64Array(members.length);
@@ -108,8 +108,8 @@ export class ConversationCache {
   }
 
   /**
-   * Brings an entry up to date; returns false, and changes nothing, where a change was not recorded. Its work grows with
-   * the changes: of the members between them it copies memory.
+   * Applies changes to an entry. Returns false, and changes nothing, if some change was not recorded. The work is
+   * proportional to the changes; unchanged members between them are copied as memory.
    */
   update(entry: Entry, { version, count, joined, left }: MemberChanges): boolean {
     const before = new BigUint64Array(entry.members.buffer);
@@ -134,7 +134,7 @@ export class ConversationCache {
     }
     keep(before.length);
     if (to !== count) return false;
-    // Of those who have left, it may be more than any member's: then each member is looked at.
+    // The maximum may be that of a member who has left; then all members are checked.
     const most = joined.reduce(
       (seq, member) => Math.max(seq, member.visibleAfterSeq),
       entry.visibleToAllAfter,
@@ -165,10 +165,10 @@ export class ConversationCache {
     this.#sweep();
   }
 
-  /** The clock algorithm: what was used since its last turn gets another one. */
+  /** The clock algorithm: an entry used since its last turn gets another one. */
   #sweep(): void {
     if (!this.#isOver()) return;
-    // Twice round at most: the first round takes the marks away.
+    // At most two rounds: the first one clears the marks.
     let turns = this.#entries.size * 2;
     for (const [conversation, entry] of this.#entries) {
       if (!this.#isOver() || turns-- <= 0) return;
@@ -187,7 +187,7 @@ export class ConversationCache {
   }
 }
 
-/** Returns the first place from `from` on whose id is not less. */
+/** Returns the first index from `from` whose id is not less. */
 function lowerBound(ids: BigUint64Array, id: bigint, from: number): number {
   let [low, high] = [from, ids.length];
   while (low < high) {

@@ -10,18 +10,18 @@ import { hasId, packIds } from '../session/u64.ts';
 import type { Store } from '../store/store.ts';
 import { ConversationCache, EVERYBODY, type Entry, type Push } from './conversation-cache.ts';
 
-/** Member lists asked of the store at once. */
+/** Most loads of member lists in flight. */
 const MAX_LOADS = 512;
-/** With so many under way none is asked for the sake of what may be left out. */
+/** Loads in flight above which none is started for an ephemeral push. */
 const MAX_EPHEMERAL_LOADS = 16;
-/** Above this many members the resolved connections are kept from one message to the next. */
+/** Above this many members the resolved connections are kept between messages. */
 const KEEP_TARGETS_FROM = 16;
-/** Who is typing is of no use in a crowd. */
+/** Ephemeral pushes are not sent in larger conversations. */
 const MAX_EPHEMERAL_MEMBERS = 256;
-/** Above this many members only what has changed is loaded; the lists of small conversations come many in one statement. */
+/** Above this many members only changes are loaded; lists of small conversations are loaded many per statement. */
 const LOAD_CHANGES_FROM = 256;
 const RETRY_BASE_MS = 50;
-/** A lost tail must be found within 2 s of recovery. */
+/** Longest retry interval: lost pushes must be made good within 2 s of recovery. */
 const RETRY_MAX_MS = 1000;
 
 export interface FanoutOptions {
@@ -32,12 +32,21 @@ export interface FanoutOptions {
   readonly logger: Logger;
 }
 
+/** How far a push has gone. */
+export interface PushResult {
+  /** Connections that it was pushed to; -1: it waits for the members, or is lost and made good by a resync. */
+  readonly pushed: number;
+  /** Connections that it was not pushed to because their streams are full; they resynchronise. */
+  readonly skipped: number;
+}
+
+const PENDING: PushResult = { pushed: -1, skipped: 0 };
+
 /**
- * Pushes committed messages. Push is best effort, but no loss goes unmarked: where the members of a conversation cannot
- * be loaded, its pushes wait; where too many wait, they are dropped and the conversation is marked. The load is retried
- * until it succeeds, and then all connections of the members resynchronise. They are told then and not before, because
- * what they would do is to ask the same store; and the members as loaded are told, because the list known before may
- * lack the very member that is new.
+ * Pushes committed messages. Push is best effort, but every loss is marked. While the members of a conversation cannot
+ * be loaded, its pushes wait; when too many wait, they are dropped and the conversation is marked. The load is retried
+ * until it succeeds, and then all connections of the members resynchronise. Not before, because they would query the
+ * same store; and by the list just loaded, because an earlier list may lack the newest member.
  */
 export class Fanout {
   readonly #options: FanoutOptions;
@@ -53,22 +62,16 @@ export class Fanout {
   /** Scratch: the conns found on each stream. */
   readonly #found: number[][] = [];
   #whenSettled: (() => void)[] = [];
-  /** Deliveries of this tick, which the metrics hear of together. */
+  /** Deliveries of this tick, not yet added to the metrics. */
   #uncounted = 0;
-  /** Connections that the last push left out, as their workers are behind: they resynchronise. */
-  behind = 0;
 
   constructor(options: FanoutOptions) {
     this.#options = options;
     this.#cache = new ConversationCache(options.limits.cachedConversations, options.limits.cachedMembers);
   }
 
-  /**
-   * Pushes a frame to all members, in the order of the calls within a conversation. Returns to how many connections it
-   * went, `behind` those that it did not go to; or -1: it waits for the members, or is lost and made good by a resync.
-   */
-  publish(push: Push): number {
-    this.behind = 0;
+  /** Pushes a frame to all members, in the order of the calls within a conversation. */
+  publish(push: Push): PushResult {
     const entry = this.#cache.entry(push.conversation);
     if (!entry.loading && entry.version >= push.memberVersion) {
       entry.checkedMs = performance.now();
@@ -82,13 +85,12 @@ export class Fanout {
       this.#waiting++;
     }
     this.#load(entry);
-    return -1;
+    return PENDING;
   }
 
   /**
-   * Pushes a frame that may be left out to the members of a small conversation, if the sender is known to be one of
-   * them. Where the members are not known, or may have changed unnoticed because nothing was sent for some time, they
-   * are asked for first.
+   * Pushes an ephemeral frame to the members of a small conversation, if the sender is known to be a member. If the
+   * members are unknown, or may have changed while nothing was sent, they are loaded first.
    */
   publishEphemeral(
     conversation: ConversationId,
@@ -97,28 +99,28 @@ export class Fanout {
     from: Downlink,
     conn: number,
   ): void {
-    // What may be left out must not make others wait.
+    // Ephemeral frames must not delay messages.
     if (this.#loads >= MAX_EPHEMERAL_LOADS) return;
     const entry = this.#cache.entry(conversation);
     if (entry.version < 0 || performance.now() - entry.checkedMs > this.#options.limits.ephemeralMembersMs) {
-      entry.typed = () => this.#deliverEphemeral(entry, sender, frame, from, conn);
+      entry.pendingEphemeral = () => this.#deliverEphemeral(entry, sender, frame, from, conn);
       this.#load(entry);
       return;
     }
     if (!entry.loading) this.#deliverEphemeral(entry, sender, frame, from, conn);
   }
 
-  /** Pushes a frame that is no message to all who are members at a version. */
+  /** Pushes a frame that is not a message to all members at a version. */
   announce(conversation: ConversationId, memberVersion: number, frame: Uint8Array): void {
     this.publish({ conversation, memberVersion, seq: EVERYBODY, frame, link: undefined, conn: -1 });
   }
 
-  /** Pushes a frame to users, whatever they are members of. */
+  /** Pushes a frame to users, whatever their memberships. */
   announceTo(users: readonly UserId[], frame: Uint8Array): void {
     for (const target of this.#resolve(packIds(users))) target.link.push(target, frame, NO_CONNECTION);
   }
 
-  /** Marks a conversation some of whose pushes are lost: its members resynchronise. */
+  /** Marks a conversation with lost pushes: its members resynchronise. */
   markLost(conversation: ConversationId, memberVersion: number): void {
     const entry = this.#cache.entry(conversation);
     if (memberVersion > entry.wanted) entry.wanted = memberVersion;
@@ -141,26 +143,25 @@ export class Fanout {
     this.#settle();
   }
 
-  #deliver(entry: Entry, push: Push): number {
+  #deliver(entry: Entry, push: Push): PushResult {
     const { link, conn } = push;
     const targets =
       push.seq > entry.visibleToAllAfter
         ? this.#targets(entry, link, conn)
         : this.#resolve(readers(entry, push.seq), link, conn);
-    let deliveries = 0;
-    this.behind = 0;
+    const result = { pushed: 0, skipped: 0 };
     for (const target of targets) {
       const except = senderIn(target, link, conn);
       const count = target.conns.length - (except === NO_CONNECTION ? 0 : 1);
       if (count === 0) continue;
-      if (target.link.push(target, push.frame, except)) deliveries += count;
-      else this.behind += count;
+      if (target.link.push(target, push.frame, except)) result.pushed += count;
+      else result.skipped += count;
     }
-    if (deliveries > 0) {
+    if (result.pushed > 0) {
       if (this.#uncounted === 0) queueMicrotask(this.#count);
-      this.#uncounted += deliveries;
+      this.#uncounted += result.pushed;
     }
-    return deliveries;
+    return result;
   }
 
   readonly #count = (): void => {
@@ -177,7 +178,7 @@ export class Fanout {
     }
   }
 
-  /** Finds the connections of a conversation's members. Targets that are kept hold the sender's as well. */
+  /** Returns the connections of a conversation's members. Cached targets include the sender's connection. */
   #targets(entry: Entry, from?: Downlink, conn?: number): readonly Target[] {
     const { locations } = this.#options;
     if (entry.members.length / 2 <= KEEP_TARGETS_FROM) {
@@ -192,15 +193,14 @@ export class Fanout {
   }
 
   /**
-   * Finds the connections of users (packIds), all but the connection `exceptConn` of the stream `from`.
+   * Returns the connections of users (packIds), without the connection `exceptConn` of the stream `from`.
    *
-   * @param before For targets that are kept: those of before. Of these, the ones that are as they were stay the same
-   *   objects, whatever else has changed in the location map.
+   * @param before the previous targets, for cached ones; those whose connections are unchanged stay the same objects
    */
   #resolve(users: Uint32Array, from?: Downlink, exceptConn?: number, before?: readonly Target[]): Target[] {
     const { locations } = this.#options;
     const found = this.#found;
-    // A number of a stream that has ended may be another one's by now.
+    // The number of an ended stream may belong to another one by now.
     const isOpen = from !== undefined && locations.stream(from.index) === from;
     locations.collect(users, found, isOpen ? from.index : undefined, exceptConn);
     const targets: Target[] = [];
@@ -211,7 +211,7 @@ export class Fanout {
       found[index] = [];
       const link = locations.stream(index);
       if (link === undefined) continue;
-      // Both lists are in the order of the streams' numbers.
+      // Both lists are ordered by stream number.
       let known = before?.[at];
       while (known !== undefined && known.link.index < index) known = before?.[++at];
       if (known?.link === link && isSame(known.conns, conns)) targets.push(known);
@@ -248,7 +248,7 @@ export class Fanout {
     if (this.#loads === 0) this.#settle();
   }
 
-  /** Loads what has changed, or the whole list; resolves with whether the conversation has members. */
+  /** Loads the changes or the whole list. Resolves with whether the conversation has members. */
   async #refresh(entry: Entry): Promise<boolean> {
     const { store } = this.#options;
     if (entry.members.length / 2 > LOAD_CHANGES_FROM) {
@@ -260,21 +260,21 @@ export class Fanout {
     return list !== undefined;
   }
 
-  /** @param asked the version wanted when the load began */
+  /** @param asked version wanted when the load began */
   #loaded(entry: Entry, isKnown: boolean, asked: number): void {
     this.#loads--;
     if (isKnown && entry.version < asked) {
-      // The store answers from the past.
+      // The store has answered with an old version.
       this.#retryLater(entry);
     } else if (isKnown && entry.version < entry.wanted) {
-      // Someone joined while the list was on its way.
+      // Someone has joined during the load.
       this.#toLoad.push(entry);
     } else {
       this.#backoff.reset();
       entry.loading = false;
-      const { waiting = [], lost, typed } = entry;
+      const { waiting = [], lost, pendingEphemeral } = entry;
       entry.waiting = undefined;
-      entry.typed = undefined;
+      entry.pendingEphemeral = undefined;
       entry.lost = false;
       this.#waiting -= waiting.length;
       if (!isKnown) {
@@ -282,7 +282,7 @@ export class Fanout {
       } else {
         if (lost) for (const { link, conns } of this.#targets(entry)) link.fence(conns);
         for (const push of waiting) this.#deliver(entry, push);
-        typed?.();
+        pendingEphemeral?.();
       }
     }
     this.#loadNext();
@@ -299,7 +299,7 @@ export class Fanout {
   }
 
   #retryLater(entry: Entry): void {
-    entry.typed = undefined;
+    entry.pendingEphemeral = undefined;
     if (this.#stopped) return;
     this.#failed.push(entry);
     if (this.#failed.length > this.#options.limits.failedLoads) {
@@ -313,7 +313,7 @@ export class Fanout {
     }, this.#backoff.next());
   }
 
-  /** Too many conversations to remember: all connections of this node resynchronise instead. */
+  /** Too many conversations to track: all connections of this node resynchronise instead. */
   #loseAll(): void {
     for (const entry of this.#failed.splice(0)) {
       this.#lose(entry);
@@ -328,13 +328,13 @@ export class Fanout {
   }
 }
 
-/** Returns the members (packIds) who may see a message that came before some of them. */
+/** Returns the members (packIds) who may see a message. */
 function readers(entry: Entry, seq: number): Uint32Array {
   const after = entry.visibleAfter as Float64Array;
   return entry.members.filter((_, half) => (after[half >> 1] as number) < seq);
 }
 
-/** Returns the connection of a target that must not get what it has sent itself, or NO_CONNECTION. */
+/** Returns the sender's connection if it is among the target's, else NO_CONNECTION. */
 function senderIn({ link, conns }: Target, from: Downlink | undefined, conn: number): number {
   return link === from && conns.includes(conn) ? conn : NO_CONNECTION;
 }

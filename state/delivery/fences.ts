@@ -1,25 +1,25 @@
-/** Fences: after a send was refused, the connection's later ones wait until the client sends it again. */
+/** Fences: after a refused send, the connection's later sends are refused until it repeats that one. */
 import type { Downlink } from '../session/downlink.ts';
 
 /**
- * Keeps one sender's order when a send could not be taken.
+ * Keeps a sender's order when a send is refused.
  *
- * Sends are pipelined, so behind a refused one others are on their way, and none of them may overtake it. From the
- * first refusal on, every send of the same round is refused, and the worker is told to fence and to make the client
- * resynchronise. The client then sends all that is unacknowledged again, in the original order, and the worker forwards
- * that as the next round: whatever a later round brings is behind a repetition of the refused send, if the client still
- * wants it. Who made the client resynchronise does not matter, this node, another one or the gateway.
+ * Sends are pipelined, so others follow a refused one, and none of them may overtake it. From the first refusal on,
+ * every send of the same round is refused, and the worker is told to fence the connection and make the client
+ * resynchronise. The client then repeats all unacknowledged sends in the original order, and the worker forwards them
+ * as the next round. So in a later round everything comes after a repetition of the refused send, if the client still
+ * wants it. It does not matter who made the client resynchronise: this node, another one or the gateway.
  */
 export class Fences {
-  /** Connections whose worker is still to be told. */
+  /** Connections whose workers must be told. */
   #due = new Map<Downlink, Set<number>>();
 
-  /** Returns whether a worker is still to be told. */
+  /** Whether a worker must be told. */
   get isDue(): boolean {
     return this.#due.size > 0;
   }
 
-  /** Returns whether a send of this round may be taken; where it may not, `hold` follows. */
+  /** Returns whether a send of this round may be accepted; if not, `hold` must follow. */
   admits(link: Downlink, conn: number, round: number): boolean {
     if (link.fences.size === 0) return true;
     const refused = link.fences.get(conn);
@@ -29,7 +29,7 @@ export class Fences {
     return true;
   }
 
-  /** A send of this round is refused; the worker is to be told once a round. */
+  /** Records a refused send of a round; the worker is told once per round. */
   hold(link: Downlink, conn: number, round: number): void {
     const refused = link.fences.get(conn);
     if ((refused !== undefined && refused >= round) || !link.isAttached(conn)) return;
@@ -42,7 +42,7 @@ export class Fences {
     conns.add(conn);
   }
 
-  /** Tells the workers. */
+  /** Sends FENCE to the workers. */
   tell(): void {
     if (this.#due.size === 0) return;
     const due = this.#due;

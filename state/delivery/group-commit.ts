@@ -1,18 +1,18 @@
-/** Group commit: while one batch commits, the next one gathers, and each user has a turn in it. */
+/** Group commit: while one batch commits, the next one gathers, with a turn for each user. */
 import { GochatError, type ConversationId, type MessageId, type UserId } from '../../common/mod.ts';
 import type { Appended, Draft, Store } from '../store/store.ts';
 
-/** A draft that waits; its id and time are set when its commit begins. */
+/** A queued draft; id and time are set when its commit begins. */
 export interface QueuedDraft extends Draft {
   id: MessageId;
   atMs: number;
-  /** Since when it has waited, by the clock of this process, ms. */
+  /** When it was queued, on this process's clock, ms. */
   readonly sinceMs: number;
-  /** What it counts in the queue. */
+  /** Size charged to the queue. */
   readonly bytes: number;
 }
 
-/** Rows, and beside each the caller's own record of where it came from. */
+/** Rows, each with the caller's record of its origin. */
 export interface Batch<Origin> {
   readonly drafts: QueuedDraft[];
   readonly origins: Origin[];
@@ -25,60 +25,60 @@ export interface GroupCommitOptions<Origin> {
   readonly queueBytes: number;
   readonly batchRows: number;
   readonly batchBytes: number;
-  /** One user's part of a batch; at least one row, whatever its size. */
+  /** One user's turn in a batch; at least one row, whatever its size. */
   readonly turnRows: number;
   readonly turnBytes: number;
-  /** How long a row may wait for its commit, ms. */
+  /** Longest wait of a row for its commit, ms. */
   readonly queueMs: number;
   /**
-   * The batch is durable, but for what the store refused of it. Where it refused nothing the next batch may be on its
-   * way already; else that has not begun, so what waits can still be taken out. Must not throw.
+   * The batch is durable, except for refused rows. If none was refused, the next batch may have begun; otherwise it has
+   * not, so queued rows can still be removed. Must not throw.
    */
   readonly onCommitted: (batch: Batch<Origin>, results: readonly Appended[], seconds: number) => void;
-  /** The batch may or may not be durable; the next one has not begun, so what waits can still be taken out. */
+  /** The batch may or may not be durable. The next one has not begun, so queued rows can still be removed. */
   readonly onFailed: (batch: Batch<Origin>, error: GochatError) => void;
-  /** These rows have waited for too long and are not committed; the next batch has not begun. */
+  /** These rows have waited too long and are not committed. The next batch has not begun. */
   readonly onOverdue: (rows: Batch<Origin>) => void;
 }
 
-/** Rows of one user, the oldest first. */
+/** Rows of one user, oldest first. */
 interface UserRows<Origin> extends Batch<Origin> {
   bytes: number;
 }
 
-/** What a user has in the batch that gathers. */
+/** A user's rows in the gathering batch. */
 interface Turn {
   rows: number;
   bytes: number;
 }
 
-/** Bytes of a queued row beside its strings, by rule of thumb. */
+/** Estimated bytes of a queued row besides its strings. */
 const ROW_OVERHEAD_BYTES = 256;
-/** Rows beyond their user's turn may fill one part in so many of the queue and of a batch: the rest is for other users. */
+/** Rows beyond their user's turn may fill 1 / this of the queue and of a batch; the rest is for other users. */
 const BACKLOG_PART = 2;
-/** Of the room that is left for such rows one user may hold one part in so many, so there is some for the next user. */
+/** One user may fill 1 / this of the room left for such rows, so that some is left for the next user. */
 const USER_PART = 2;
 
 /**
- * Appends drafts in batches, one in flight: the first commits alone, and what comes meanwhile goes together. No timer:
- * the batch is as large as the store is slow.
+ * Appends drafts in batches, one in flight: the first draft commits alone, and drafts that come meanwhile commit
+ * together. No timer: the batch is as large as the store is slow.
  *
  * A user's rows beyond its turn in the gathering batch wait in the user's own backlog, and each new batch begins with a
- * turn of every backlog. So however much some users send, a row of any other user is in the next batch, and that batch
- * is no larger than the number of users makes it. The rows of one user keep their order.
+ * turn of every backlog. So however much some users send, a row of any other user is in the next batch, whose size is
+ * bounded by the number of users. The rows of one user keep their order.
  */
 export class GroupCommit<Origin> {
   readonly #options: GroupCommitOptions<Origin>;
   #gathering: Batch<Origin> = newBatch();
   #gatheringBytes = 0;
-  /** Of its rows the one that has waited longest. */
+  /** Queue time of its oldest row. */
   #gatheringSinceMs = Number.POSITIVE_INFINITY;
   #turns = new Map<UserId, Turn>();
   /** In the order of their turns. */
   readonly #backlogs = new Map<UserId, UserRows<Origin>>();
   #rows = 0;
   #bytes = 0;
-  /** When the rows of this tick came; 0: none has. */
+  /** Time of this tick's rows; 0: none has come. */
   #nowMs = 0;
   #inFlight = false;
   #whenIdle: (() => void)[] = [];
@@ -87,17 +87,17 @@ export class GroupCommit<Origin> {
     this.#options = options;
   }
 
-  /** Rows that wait, those in flight not counted. */
+  /** Number of queued rows, without those in flight. */
   get rows(): number {
     return this.#rows;
   }
 
-  /** Returns whether the queue is at most half full. */
+  /** Whether the queue is at most half full. */
   get hasRoom(): boolean {
     return this.#rows * 2 <= this.#options.queueRows && this.#bytes * 2 <= this.#options.queueBytes;
   }
 
-  /** Queues a draft; false when the queue is full, or the sender has its share of it waiting already. */
+  /** Queues a draft. Returns false if the queue is full or the sender has its share of it queued. */
   offer(
     conversation: ConversationId,
     sender: UserId,
@@ -132,7 +132,7 @@ export class GroupCommit<Origin> {
     return true;
   }
 
-  /** Begins a commit when none is in flight. */
+  /** Begins a commit if none is in flight. */
   start(): void {
     this.#nowMs = 0;
     if (this.#inFlight) return;
@@ -149,10 +149,7 @@ export class GroupCommit<Origin> {
     );
   }
 
-  /**
-   * Takes the rows of these users for which `test` is true out of the queue. Of the rows of one user it returns the
-   * older ones first.
-   */
+  /** Removes the queued rows of these users for which `test` is true. Returns them, each user's oldest first. */
   remove(users: ReadonlySet<UserId>, test: (origin: Origin, draft: QueuedDraft) => boolean): Batch<Origin> {
     const removed = newBatch<Origin>();
     const old = this.#gathering;
@@ -182,7 +179,7 @@ export class GroupCommit<Origin> {
     return removed;
   }
 
-  /** Resolves when nothing waits and nothing is in flight. */
+  /** Resolves when nothing is queued or in flight. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenIdle.push(resolve);
@@ -190,11 +187,11 @@ export class GroupCommit<Origin> {
     });
   }
 
-  /** Takes the gathering batch, without what has waited for too long, and begins the one after it. */
+  /** Takes the gathering batch, without overdue rows, and starts the next one. */
   #next(nowMs: number): Batch<Origin> | undefined {
     const { queueMs, onOverdue } = this.#options;
     for (;;) {
-      // All of a batch may have been taken out of it again.
+      // All rows of a batch may have been removed.
       if (this.#gathering.drafts.length === 0) this.#takeTurns();
       if (this.#gathering.drafts.length === 0) return undefined;
       if (nowMs - this.#gatheringSinceMs <= queueMs) break;
@@ -209,13 +206,13 @@ export class GroupCommit<Origin> {
     return batch;
   }
 
-  /** Begins the gathering batch with a turn of each backlog; those for which it has no room come first the next time. */
+  /** Starts the gathering batch with a turn of each backlog; backlogs without room come first the next time. */
   #takeTurns(): void {
     const { batchRows, turnRows } = this.#options;
     const most = Math.max(turnRows, batchRows / BACKLOG_PART);
     let left = this.#backlogs.size;
     for (const [user, backlog] of this.#backlogs) {
-      // Behind these are those that have had their turn.
+      // The rest have had their turn.
       if (left-- === 0) return;
       const { drafts, origins } = backlog;
       let taken = 0;
@@ -233,7 +230,7 @@ export class GroupCommit<Origin> {
     }
   }
 
-  /** Adds a row to the gathering batch; false when that is full, or has the sender's turn already. */
+  /** Adds a row to the gathering batch; false if it is full or has the sender's turn already. */
   #gather(draft: QueuedDraft, origin: Origin): boolean {
     const { batchRows, batchBytes, turnRows, turnBytes } = this.#options;
     const { drafts } = this.#gathering;
@@ -258,8 +255,8 @@ export class GroupCommit<Origin> {
   }
 
   /**
-   * Whether the user of a backlog may have one more row wait. A turn may always wait; beyond it the bound falls as the
-   * queue fills, and those who have most are refused first: however many they are, they cannot fill it.
+   * Returns whether the user of a backlog may queue one more row. A turn may always wait. Beyond it the bound falls as
+   * the queue fills, and the users with most are refused first: however many they are, they cannot fill it.
    */
   #mayWait({ drafts, bytes }: UserRows<Origin>): boolean {
     const { queueRows, queueBytes, turnRows, turnBytes } = this.#options;
@@ -276,7 +273,7 @@ export class GroupCommit<Origin> {
     this.#turns = new Map();
   }
 
-  /** Rejects also where no ids can be made: that is a failure of the batch like any other. */
+  /** Rejects also if no ids can be made: a failure of the batch like any other. */
   async #append(drafts: readonly QueuedDraft[]): Promise<readonly Appended[]> {
     const now = Date.now();
     const ids = this.#options.nextIds(drafts.length);
@@ -296,7 +293,7 @@ export class GroupCommit<Origin> {
     this.#inFlight = false;
     const seconds = (performance.now() - begun) / 1000;
     const all = results.every(isCommitted);
-    // The store works on while this batch is handed out.
+    // The store commits the next batch while this one is handled.
     if (all) this.start();
     this.#options.onCommitted(batch, results, seconds);
     if (!all) this.start();

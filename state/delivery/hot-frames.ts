@@ -1,9 +1,11 @@
-/** Writes SENT and MESSAGE frames by hand: both are made for every message. The generated codecs are the reference. */
+/**
+ * Hand-written encoders of SENT and MESSAGE, which are made for every message. The generated codecs are the reference.
+ */
 import { Buffer } from 'node:buffer';
 import { highOf, lowOf } from '../session/u64.ts';
 import { FrameType, HEADER_BYTES, LENGTH_BYTES, LinkKind, writeU32 } from '../../proto/mod.ts';
 
-/** Head of a DELIVER record to one connection. */
+/** Size of the head of a DELIVER record for one connection. */
 const ANSWER_HEAD_BYTES = 8;
 
 const TWO_32 = 0x1_0000_0000;
@@ -35,7 +37,7 @@ export interface MessageFields {
   readonly atMs: number;
 }
 
-/** Builds the whole DELIVER record of a SENT frame for its sender. */
+/** Encodes the DELIVER record of a SENT frame for its sender. */
 export function encodeSentRecord(sent: SentFields): Uint8Array {
   const idLow = lowOf(sent.id);
   const idHigh = highOf(sent.id);
@@ -64,7 +66,7 @@ export function encodeSentRecord(sent: SentFields): Uint8Array {
   return record;
 }
 
-/** Builds a MESSAGE frame. */
+/** Encodes a MESSAGE frame. */
 export function encodeMessageFrame(message: MessageFields): Uint8Array {
   const idLow = lowOf(message.id);
   const idHigh = highOf(message.id);
@@ -95,7 +97,7 @@ export function encodeMessageFrame(message: MessageFields): Uint8Array {
   return frame;
 }
 
-/** Builds the whole DELIVER record of a frame for one connection. */
+/** Encodes the DELIVER record of a frame for one connection. */
 export function encodeAnswerRecord(conn: number, frame: Uint8Array): Uint8Array {
   const record = Buffer.allocUnsafe(ANSWER_HEAD_BYTES + frame.length);
   writeU32(record, 0, 1);

@@ -15,31 +15,35 @@ function message(seq: number): Message {
 }
 
 /** Replays seqs 3 and 4 where the sender may read these pages; resolves with the seqs that were published. */
-async function replay(page: readonly Message[] | undefined) {
-  const fanout = { publish: vi.fn((push: { seq: number }) => push.seq), markLost: vi.fn() };
+async function replayed(page: readonly Message[] | undefined) {
+  const fanout = {
+    publish: vi.fn((_push: { seq: number }) => ({ pushed: 1, skipped: 0 })),
+    markLost: vi.fn(),
+  };
   const logger = { warn: vi.fn() };
   const store = {
     history: async (_conversation: ConversationId, _by: Claim, before: number) =>
       page ? { messages: page.filter(({ seq }) => seq < before), more: false } : ('NOT_A_MEMBER' as const),
   };
-  const it = new Replay({ store, fanout, logger: logger as unknown as Logger, maxRuns: 10 });
+  const replay = new Replay({ store, fanout, logger: logger as unknown as Logger, maxRuns: 10 });
   const origin = { senderName: 'ann', link: { index: 0 } as Downlink, conn: 1 };
-  for (const seq of [3, 4]) it.add({ conversation: ROOM, sender: SENDER }, { seq, memberVersion: 5 }, origin);
-  it.flush();
+  for (const seq of [3, 4])
+    replay.add({ conversation: ROOM, sender: SENDER }, { seq, memberVersion: 5 }, origin);
+  replay.flush();
   await expect.poll(() => fanout.publish.mock.calls.length + fanout.markLost.mock.calls.length).not.toBe(0);
   expect(logger.warn).not.toHaveBeenCalled();
   return { published: fanout.publish.mock.calls.map(([push]) => push.seq), lost: fanout.markLost.mock.calls };
 }
 
 test('a sender who may read them: both are sent out again', async () => {
-  expect(await replay([message(3), message(4)])).toEqual({ published: [3, 4], lost: [] });
+  expect(await replayed([message(3), message(4)])).toEqual({ published: [3, 4], lost: [] });
 });
 
 test('a sender who has lost every right to read: the conversation resynchronises, without a word in the log', async () => {
-  expect(await replay(undefined)).toEqual({ published: [], lost: [[ROOM, 5]] });
+  expect(await replayed(undefined)).toEqual({ published: [], lost: [[ROOM, 5]] });
 });
 
 test('a sender who came again and may not read what was before: the same', async () => {
-  expect(await replay([])).toEqual({ published: [], lost: [[ROOM, 5]] });
-  expect(await replay([message(4)])).toEqual({ published: [4], lost: [[ROOM, 5]] });
+  expect(await replayed([])).toEqual({ published: [], lost: [[ROOM, 5]] });
+  expect(await replayed([message(4)])).toEqual({ published: [4], lost: [[ROOM, 5]] });
 });

@@ -1,4 +1,4 @@
-/** Sends duplicates out again, as the log has them: their first fan-out may have died with its node. */
+/** Replay: pushes duplicates again from the log, as their first fan-out may have died with its node. */
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { Buffer } from 'node:buffer';
 import { claim } from '../policy.ts';
@@ -7,7 +7,7 @@ import type { Draft, Message, Store } from '../store/store.ts';
 import type { Fanout } from './fanout.ts';
 import { encodeMessageFrame } from './hot-frames.ts';
 
-/** Most messages that one read of the log brings. */
+/** Most messages per read of the log. */
 const MAX_READ = 200;
 const MAX_READS = 8;
 
@@ -30,11 +30,11 @@ export interface ReplayOptions {
   readonly store: Pick<Store, 'history'>;
   readonly fanout: Pick<Fanout, 'publish' | 'markLost'>;
   readonly logger: Logger;
-  /** Runs that wait; beyond: the members of their conversations resynchronise. */
+  /** Most queued runs; beyond it the members of their conversations resynchronise. */
   readonly maxRuns: number;
 }
 
-/** Reads duplicates back in runs and publishes them; a run that cannot be read marks its conversation as lost. */
+/** Reads duplicates in runs and publishes them. A run that cannot be read marks its conversation as lost. */
 export class Replay {
   readonly #options: ReplayOptions;
   /** Runs of this batch. */
@@ -46,7 +46,7 @@ export class Replay {
     this.#options = options;
   }
 
-  /** Adds a message that was appended before; `flush` follows at the end of the batch. */
+  /** Adds a duplicate; `flush` follows at the end of the batch. */
   add(
     { conversation, sender }: Pick<Draft, 'conversation' | 'sender'>,
     { seq, memberVersion }: { readonly seq: number; readonly memberVersion: number },
@@ -62,7 +62,7 @@ export class Replay {
     run.seqs.push(seq);
   }
 
-  /** Begins to read what was added. */
+  /** Starts reading the added runs. */
   flush(): void {
     if (this.#gathering.size === 0) return;
     const { maxRuns, fanout } = this.#options;
@@ -102,13 +102,13 @@ export class Replay {
       const wanted = new Set(seqs.slice(from, to + 1));
       const found = (await this.#read(run, first, last)).filter(({ seq }) => wanted.has(seq));
       for (const message of found) this.#publish(run, message);
-      // The sender may not read it any more, as after leaving: what others missed they find in the log.
+      // The sender may no longer read it, for example after leaving; other members find it in the log.
       if (found.length < wanted.size) this.#options.fanout.markLost(run.conversation, run.memberVersion);
       from = to + 1;
     }
   }
 
-  /** Reads what stands from one seq to another, page by page, as large texts do not come all at once. */
+  /** Reads the messages between two seqs, page by page, as large texts do not fit one page. */
   async #read({ sender, conversation }: Run, first: number, last: number): Promise<Message[]> {
     const pages: (readonly Message[])[] = [];
     for (let end = last + 1; end > first; ) {

@@ -1,4 +1,4 @@
-/** Reads the payload of SEND by hand: one per message, so without an object, an exception or a copy of the bytes. */
+/** Hand-written parser of the SEND payload: one per message, so without an object, an exception or a copy. */
 import { Buffer, isUtf8 } from 'node:buffer';
 
 export const MAX_CLIENT_MSG_ID_BYTES = 64;
@@ -7,7 +7,7 @@ export const MAX_CLIENT_MSG_ID_BYTES = 64;
 const TAG_CLIENT_MSG_ID = 0x0a;
 const TAG_TEXT = 0x12;
 
-/** What can be wrong with a Send. */
+/** The possible faults of a Send. */
 export type SendFault =
   | 'ARGUMENT_INVALID'
   | 'CLIENT_MSG_ID_INVALID'
@@ -15,7 +15,7 @@ export type SendFault =
   | 'TEXT_EMPTY'
   | 'TEXT_TOO_LONG';
 
-/** Parses and checks Send payloads; the fields hold the last one. */
+/** Parses and validates Send payloads. The fields hold the last one. */
 export class SendParser {
   clientMsgId = '';
   text = '';
@@ -32,9 +32,9 @@ export class SendParser {
   }
 
   /**
-   * Reads the payload that begins at `at`; returns what is wrong with it.
+   * Parses the payload at `at`. Returns its fault, if any.
    *
-   * `clientMsgId` is set also where the text is refused, so that the refusal can name it.
+   * `clientMsgId` is also set if the text is refused, so that the refusal can name it.
    */
   parse(frame: Uint8Array, at: number): SendFault | undefined {
     const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.length);
@@ -77,15 +77,17 @@ export class SendParser {
     return this.#check(this.text, textAt, textLength);
   }
 
-  /** U+0000 is valid UTF-8, but PostgreSQL cannot store it; one such text would fail a whole batch. */
+  /**
+   * Validates a text. U+0000 is valid UTF-8, but PostgreSQL cannot store it: one such text would fail a whole batch.
+   */
   #check(text: string, at: number, length: number): 'ARGUMENT_INVALID' | 'FRAME_INVALID' | undefined {
     if (text.includes('\0')) return 'ARGUMENT_INVALID';
-    // Bytes that are no UTF-8 come out as U+FFFD, so only a text that has one needs the closer look.
+    // Invalid UTF-8 is decoded to U+FFFD, so only a text that contains it needs the second check.
     if (text.includes('\ufffd') && !isUtf8(this.#bytes.subarray(at, at + length))) return 'FRAME_INVALID';
     return undefined;
   }
 
-  /** Reads a varint of at most 32 bits; -1 where there is none. */
+  /** Reads a varint of at most 32 bits; -1 if there is none. */
   #varint(): number {
     let value = 0;
     for (let shift = 0; shift < 35 && this.#at < this.#end; shift += 7) {
@@ -96,7 +98,7 @@ export class SendParser {
     return -1;
   }
 
-  /** Skips a field that this version does not know; groups were never in use here. */
+  /** Skips an unknown field; groups were never used here. */
   #skip(tag: number): boolean {
     if (tag < 8) return false;
     switch (tag & 7) {

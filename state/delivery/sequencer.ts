@@ -1,4 +1,4 @@
-/** The sequencer: from a SEND to its commit, its SENT and its fan-out, or to a refusal that keeps the order. */
+/** The sequencer: takes a SEND to its commit, SENT and fan-out, or to a refusal that keeps the order. */
 import { Buffer } from 'node:buffer';
 import type {
   ConversationId,
@@ -21,18 +21,18 @@ import { encodeMessageFrame, encodeSentRecord } from './hot-frames.ts';
 import type { Replay } from './replay.ts';
 import type { SendParser } from './send-parser.ts';
 
-/** How soon senders may try again after OVERLOADED, ms. */
+/** Retry hint of OVERLOADED, ms. */
 const OVERLOADED_RETRY_MS = 200;
 /** After the first failure senders repeat at once, later at intervals that grow to this, ms. */
 const MAX_RETRY_MS = 1000;
 const BASE_RETRY_MS = 100;
 
-/** Where a queued draft came from. */
+/** The origin of a queued draft. */
 export interface SendOrigin {
   readonly link: Downlink;
   readonly conn: number;
   readonly ref: number;
-  /** The connection's round that it came in; see Fences. */
+  /** Round of the connection; see Fences. */
   readonly round: number;
   readonly senderName: string;
   readonly clientMsgIdBytes: number;
@@ -47,12 +47,12 @@ export interface SequencerOptions {
   readonly limits: StateLimits;
   readonly metrics: StateMetrics;
   readonly logger: Logger;
-  /** Makes message ids; throws while this node has no number to make them with. */
+  /** Makes message ids; throws while this node has no leased number. */
   readonly nextIds: (count: number) => readonly MessageId[];
   readonly canMakeIds: () => boolean;
 }
 
-/** Takes sends in the order of their arrival; the store decides about order, duplicates and membership. */
+/** Accepts sends in order of arrival. The store decides about order, duplicates and membership. */
 export class Sequencer {
   readonly #options: SequencerOptions;
   readonly #fences = new Fences();
@@ -61,7 +61,7 @@ export class Sequencer {
   #retryTimer: NodeJS.Timeout | undefined;
   #failing = false;
   #draining = false;
-  /** Whether ids can be made; asked once for the sends of a tick. */
+  /** Whether ids can be made; checked once per tick. */
   #hasIds: boolean | undefined;
 
   constructor(options: SequencerOptions) {
@@ -86,7 +86,7 @@ export class Sequencer {
       },
       onFailed: (batch, error) => this.#failed(batch, error),
       onOverdue: (rows) => {
-        this.#turnAway(rows, 'OVERLOADED', OVERLOADED_RETRY_MS);
+        this.#refuseBatch(rows, 'OVERLOADED', OVERLOADED_RETRY_MS);
         this.#tell();
       },
     });
@@ -96,7 +96,10 @@ export class Sequencer {
     return this.#commit.rows;
   }
 
-  /** Takes the send that the parser holds; commits begin with `flush`, at the end of the tick's records. */
+  /**
+   * Queues the send in the parser; commits begin with `flush`, at the end of the tick's records. Positional, as it is
+   * called once per message.
+   */
   submit(
     link: Downlink,
     conn: number,
@@ -109,12 +112,15 @@ export class Sequencer {
   ): void {
     const { clientMsgId } = send;
     if (this.#draining || !this.#fences.admits(link, conn, round)) {
-      this.#refuse(link, conn, round, ref, conversation, clientMsgId, 'RESYNC_REQUIRED');
+      this.#refuse({ link, conn, round, ref }, { key: conversation, clientMsgId, code: 'RESYNC_REQUIRED' });
       return;
     }
     this.#hasIds ??= this.#options.canMakeIds();
     if (!this.#hasIds) {
-      this.#refuse(link, conn, round, ref, conversation, clientMsgId, 'STATE_UNAVAILABLE', MAX_RETRY_MS);
+      this.#refuse(
+        { link, conn, round, ref },
+        { key: conversation, clientMsgId, code: 'STATE_UNAVAILABLE', retryAfterMs: MAX_RETRY_MS },
+      );
       return;
     }
     const origin: SendOrigin = {
@@ -127,24 +133,29 @@ export class Sequencer {
       textBytes: send.textBytes,
     };
     if (!this.#commit.offer(conversation, sender, clientMsgId, send.text, origin)) {
-      this.#refuse(link, conn, round, ref, conversation, clientMsgId, 'OVERLOADED', OVERLOADED_RETRY_MS);
+      this.#refuse(origin, {
+        key: conversation,
+        clientMsgId,
+        code: 'OVERLOADED',
+        retryAfterMs: OVERLOADED_RETRY_MS,
+      });
     }
   }
 
-  /** Begins a commit when none is in flight, and tells the workers about new fences. */
+  /** Begins a commit if none is in flight, and sends new fences to the workers. */
   flush(): void {
     this.#hasIds = undefined;
     this.#commit.start();
     this.#tell();
   }
 
-  /** Refuses further sends, unanswered ones excepted: they are committed and acknowledged before it resolves. */
+  /** Refuses further sends. Queued ones are committed and acknowledged before it resolves. */
   async drain(): Promise<void> {
     this.#draining = true;
     await this.#commit.idle();
   }
 
-  /** Forgets what waits to be retried. */
+  /** Cancels the retry. */
   stop(): void {
     this.#draining = true;
     clearTimeout(this.#retryTimer);
@@ -172,8 +183,7 @@ export class Sequencer {
         refused ??= { drafts: [], origins: [] };
         refused.drafts.push(draft);
         refused.origins.push(origin);
-        const { link, conn, round, ref } = origin;
-        this.#refuse(link, conn, round, ref, conversation, clientMsgId, result.code);
+        this.#refuse(origin, { key: conversation, clientMsgId, code: result.code });
         continue;
       }
       origin.link.answer(
@@ -190,7 +200,7 @@ export class Sequencer {
         }),
       );
       if (result.duplicate) {
-        // The text of the repetition need not be the original's: what goes out comes from the log.
+        // The repetition's text may differ: the original is pushed from the log.
         duplicates++;
         traces.add(
           result.id,
@@ -220,7 +230,7 @@ export class Sequencer {
         textBytes: origin.textBytes,
         atMs: result.atMs,
       });
-      const pushed = fanout.publish({
+      const { pushed, skipped } = fanout.publish({
         conversation,
         memberVersion: result.memberVersion,
         seq: result.seq,
@@ -238,12 +248,13 @@ export class Sequencer {
         results.length,
         false,
         pushed,
-        fanout.behind,
+        skipped,
       );
     }
     replay.flush();
-    // Should the refusal be lost, it is sent again and may be accepted then: what is behind it must not be in the log yet.
-    if (refused !== undefined) this.#turnAwayBehind(refused);
+    // If the refusal is lost, the client repeats the send, which may be accepted then. So later sends must not be in
+    // the log yet.
+    if (refused !== undefined) this.#refuseFollowing(refused);
     metrics.appendSeconds.record(seconds);
     metrics.appendBatchRows.record(results.length);
     count(metrics, 'committed', results.length - duplicates - (refused?.drafts.length ?? 0));
@@ -252,7 +263,7 @@ export class Sequencer {
     this.#tell();
   }
 
-  /** The batch is in the log and not everybody may have heard: its conversations resynchronise, the senders too. */
+  /** A committed batch could not be pushed: its conversations and senders resynchronise. */
   #unannounced(batch: Batch<SendOrigin>, results: readonly Appended[], error: unknown): void {
     const { fanout, logger } = this.#options;
     logger.error({ err: error, rows: results.length }, 'a committed batch could not be told');
@@ -270,7 +281,7 @@ export class Sequencer {
     const delayMs = this.#failing ? this.#retry.next() : 0;
     this.#failing = true;
     const code = isPlainErrorCode(error.code) ? error.code : 'STORE_UNAVAILABLE';
-    const refused = this.#turnAway(batch, code, error.retryAfterMs ?? MAX_RETRY_MS);
+    const refused = this.#refuseBatch(batch, code, error.retryAfterMs ?? MAX_RETRY_MS);
     count(metrics, 'failed', refused);
     if (delayMs > 0 && !this.#draining) {
       this.#retryTimer ??= setTimeout(() => {
@@ -281,67 +292,54 @@ export class Sequencer {
     this.#tell();
   }
 
-  /**
-   * Refuses the rows, and with them what their senders have queued behind them, but for what begins with a repetition.
-   * Returns how many rows that are.
-   */
-  #turnAway(rows: Batch<SendOrigin>, code: PlainErrorCode, retryAfterMs: number): number {
+  /** Refuses the rows and their senders' later ones, except those of a later round. Returns the number of rows. */
+  #refuseBatch(rows: Batch<SendOrigin>, code: PlainErrorCode, retryAfterMs: number): number {
     this.#refuseAll(rows, code, retryAfterMs);
-    return rows.drafts.length + this.#turnAwayBehind(rows);
+    return rows.drafts.length + this.#refuseFollowing(rows);
   }
 
-  /** Refuses what the senders of refused sends have queued behind them, as in `#turnAway`. Returns how many rows. */
-  #turnAwayBehind({ drafts, origins }: Batch<SendOrigin>): number {
+  /** Refuses the queued sends that follow refused ones, as in `#refuseBatch`. Returns the number of rows. */
+  #refuseFollowing({ drafts, origins }: Batch<SendOrigin>): number {
     const senders = new Set(drafts.map(({ sender }) => sender));
     const refused = new Map<Downlink, Map<number, number>>();
     for (const { link, conn, round } of origins) {
       const rounds = refused.get(link);
-      // The last one of a connection is of its newest round.
+      // The last row of a connection is of its newest round.
       if (rounds === undefined) refused.set(link, new Map([[conn, round]]));
       else rounds.set(conn, round);
     }
-    // Also of connections that have gone: they may be repeating on another one already.
-    const behind = this.#commit.remove(
+    // Ended connections included: the client may be repeating on another one already.
+    const following = this.#commit.remove(
       senders,
       ({ link, conn, round }) => round <= (refused.get(link)?.get(conn) ?? -1),
     );
-    this.#refuseAll(behind, 'RESYNC_REQUIRED');
-    return behind.drafts.length;
+    this.#refuseAll(following, 'RESYNC_REQUIRED');
+    return following.drafts.length;
   }
 
   #refuseAll(batch: Batch<SendOrigin>, code: PlainErrorCode, retryAfterMs?: number): void {
     for (let i = 0; i < batch.drafts.length; i++) {
       const { conversation, clientMsgId } = batch.drafts[i] as QueuedDraft;
-      const { link, conn, round, ref } = batch.origins[i] as SendOrigin;
-      this.#refuse(link, conn, round, ref, conversation, clientMsgId, code, retryAfterMs);
+      this.#refuse(batch.origins[i] as SendOrigin, {
+        key: conversation,
+        clientMsgId,
+        code,
+        ...(retryAfterMs === undefined ? undefined : { retryAfterMs }),
+      });
     }
   }
 
   #refuse(
-    link: Downlink,
-    conn: number,
-    round: number,
-    ref: number,
-    key: ConversationId,
-    clientMsgId: string,
-    code: PlainErrorCode,
-    retryAfterMs?: number,
+    { link, conn, round, ref }: Pick<SendOrigin, 'link' | 'conn' | 'round' | 'ref'>,
+    refusal: { key: ConversationId; clientMsgId: string; code: PlainErrorCode; retryAfterMs?: number },
   ): void {
     this.#fences.hold(link, conn, round);
-    link.refuse({
-      conn,
-      ref,
-      key,
-      code,
-      clientMsgId,
-      ...(retryAfterMs === undefined ? undefined : { retryAfterMs }),
-    });
+    link.refuse({ conn, ref, ...refusal });
   }
 
   /**
-   * Tells the workers to make the fenced connections repeat, when a repetition has a chance: not while the queue is
-   * more than half full, nor between retries of a store that keeps failing. A drain ends in the end of the stream,
-   * which has the same effect.
+   * Sends FENCE to the workers when a repetition can succeed: not while the queue is more than half full, nor between
+   * retries of a failing store. A drain ends the stream, which has the same effect.
    */
   #tell(): void {
     if (!this.#fences.isDue || this.#draining || this.#retryTimer !== undefined) return;

@@ -1,4 +1,4 @@
-/** Who is typing: told to the other members as it comes, kept nowhere, and the first thing to be left out. */
+/** Typing notices: passed on to the other members, never stored, the first to be dropped. */
 import type { ConversationId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import type { Downlink } from '../session/downlink.ts';
@@ -12,7 +12,7 @@ export class Typing {
     this.#fanout = fanout;
   }
 
-  /** Tells the other members of a small conversation. Without effect where the caller is no member, or is not known to be. */
+  /** Notifies the other members of a small conversation. No effect if the caller is not known to be a member. */
   tell(
     link: Downlink,
     conn: number,

@@ -54,7 +54,7 @@ export async function messagePath(
   const sent = known.find(({ fingerprint, sender }) => fingerprint !== 0 && sender !== 0n);
   const attempts = sent === undefined ? [] : await ask({ ...attemptsOf(sent), message: 0n });
   const committed = traces.find(id).map(
-    ({ atMs, conversation, sender, seq, commitMs, batch, duplicate, pushed, behind }): Hop => ({
+    ({ atMs, conversation, sender, seq, commitMs, batch, duplicate, pushed, skipped }): Hop => ({
       atMs,
       where: node,
       what: duplicate ? 'found-committed' : 'committed',
@@ -64,7 +64,7 @@ export async function messagePath(
       commitMs: Math.round(commitMs * 10) / 10,
       batch,
       pushed,
-      behind,
+      skipped,
     }),
   );
   const hops = [...[...attempts, ...known].map(toHop), ...committed].toSorted((a, b) => a.atMs - b.atMs);

@@ -100,7 +100,7 @@ function answering(w: FakeWorker, know: (trace: wire.Trace) => Partial<wire.Trac
   return w;
 }
 
-test('trace: a message that was left out, as a worker was behind, says so', async () => {
+test('trace: a push that was skipped because the worker was slow says so', async () => {
   const { store, worker, call } = await operator();
   await store.addRoom(ROOM, 'room', [1n, 2n]);
   const w = answering(worker(), () => []);
@@ -113,7 +113,7 @@ test('trace: a message that was left out, as a worker was behind, says so', asyn
   await settle();
   const id = store.log(ROOM)[1]?.id;
   expect(await call('GET /trace', `id=${String(id)}`)).toMatchObject({
-    hops: [{ what: 'committed', seq: 2, pushed: 0, behind: 1 }],
+    hops: [{ what: 'committed', seq: 2, pushed: 0, skipped: 1 }],
   });
 });
 

@@ -1,30 +1,30 @@
-/** The last messages that this node committed, for `gochat ctl trace`: who, when and how far, never what. */
+/** The latest messages that this node has committed, for `gochat ctl trace`. Their texts are not kept. */
 import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
 
-/** Messages remembered; the oldest go. A power of two. */
+/** Messages kept; the oldest are overwritten. A power of two. */
 const SIZE = 65_536;
 
-/** What the node knows of a message. */
+/** The node's record of a message. */
 export interface MessageTrace {
   readonly id: MessageId;
   readonly conversation: ConversationId;
   readonly sender: UserId;
   readonly seq: number;
-  /** Unix time at which the node knew of the commit, ms. */
+  /** When the node learned of the commit, Unix ms. */
   readonly atMs: number;
-  /** How long its commit took, ms. */
+  /** Duration of its commit, ms. */
   readonly commitMs: number;
-  /** Messages in its commit. */
+  /** Number of messages in its commit. */
   readonly batch: number;
-  /** The sender had sent it before: it was acknowledged again. */
+  /** Whether it is a duplicate, which was acknowledged again. */
   readonly duplicate: boolean;
-  /** Connections that it was pushed to at once; -1: the members had to be asked for first. */
+  /** Connections that it was pushed to at once; -1: the members had to be loaded first. */
   readonly pushed: number;
-  /** Connections that it was not pushed to, as their workers were behind. */
-  readonly behind: number;
+  /** Connections that it was not pushed to because their streams were full. */
+  readonly skipped: number;
 }
 
-/** Columns of typed arrays, overwritten in a circle: a message costs some stores into memory and no object. */
+/** A ring of columns in typed arrays: a message costs a few stores and no object. */
 export class TraceRing {
   readonly #ids = new BigUint64Array(SIZE);
   readonly #conversations = new BigUint64Array(SIZE);
@@ -35,9 +35,10 @@ export class TraceRing {
   readonly #batches = new Uint16Array(SIZE);
   readonly #duplicates = new Uint8Array(SIZE);
   readonly #pushed = new Int32Array(SIZE);
-  readonly #behind = new Uint32Array(SIZE);
+  readonly #skipped = new Uint32Array(SIZE);
   #next = 0;
 
+  /** Adds a message. Positional, so that the hot path makes no object. */
   add(
     id: MessageId,
     conversation: ConversationId,
@@ -48,7 +49,7 @@ export class TraceRing {
     batch: number,
     duplicate: boolean,
     pushed: number,
-    behind: number,
+    skipped: number,
   ): void {
     const at = this.#next;
     this.#next = (at + 1) & (SIZE - 1);
@@ -61,10 +62,10 @@ export class TraceRing {
     this.#batches[at] = batch;
     this.#duplicates[at] = duplicate ? 1 : 0;
     this.#pushed[at] = pushed;
-    this.#behind[at] = behind;
+    this.#skipped[at] = skipped;
   }
 
-  /** Returns each time that this node handled a message, the latest last. */
+  /** Returns the records of a message, the latest last. */
   find(id: bigint): MessageTrace[] {
     const found: MessageTrace[] = [];
     for (let i = 0; i < SIZE; i++) {
@@ -85,7 +86,7 @@ export class TraceRing {
       batch: this.#batches[at] as number,
       duplicate: this.#duplicates[at] === 1,
       pushed: this.#pushed[at] as number,
-      behind: this.#behind[at] as number,
+      skipped: this.#skipped[at] as number,
     };
   }
 }

@@ -1,4 +1,4 @@
-/** The connections of one link: their logins, and their coming and going in the location map. */
+/** The connections of one link: their logins, attachments and ends in the location map. */
 import type { SessionId, UserId } from '../../common/mod.ts';
 import { encodeConns, encodeRecord, link as wire, LinkKind } from '../../proto/mod.ts';
 import type { Downlink } from '../session/downlink.ts';
@@ -7,15 +7,15 @@ import type { SessionEvent } from '../explain/session-log.ts';
 import { claimKey } from '../session/sessions.ts';
 import type { LinkContext } from './link-context.ts';
 
-/** Connections forgotten at once; it takes some 5 ms. */
+/** Connections removed per event-loop turn; that takes some 5 ms. */
 const MAX_FORGOTTEN = 4096;
 
 export class Attachments {
   readonly #link: Downlink;
   readonly #context: LinkContext;
-  /** Connections whose session is being claimed; whoever leaves meanwhile is not among them any more. */
+  /** Connections whose session is being claimed; those that end meanwhile are removed. */
   readonly #claiming = new Set<number>();
-  /** Connections to be answered with ATTACHED at the end of the records. */
+  /** Connections to confirm with ATTACHED at the end of the records. */
   #attached: number[] = [];
 
   constructor(link: Downlink, context: LinkContext) {
@@ -30,14 +30,14 @@ export class Attachments {
     this.#attached.push(attach.conn);
   }
 
-  /** Answers what was attached since the last time. */
+  /** Sends ATTACHED for the new attachments. */
   confirm(): void {
     if (this.#attached.length === 0) return;
     this.#link.answer(encodeConns(LinkKind.ATTACHED, this.#attached));
     this.#attached = [];
   }
 
-  /** Claims the session, and attaches the connection where it is granted. */
+  /** Claims the session, and attaches the connection if it is granted. */
   login(login: wire.Login): void {
     this.#claiming.add(login.conn);
     this.#context.sessions
@@ -49,7 +49,7 @@ export class Attachments {
       });
   }
 
-  /** @param left the connection ended on purpose: its user does not count as online for a while */
+  /** @param left whether the connection ended on purpose: its user goes offline without a grace period */
   detach(conn: number, left: boolean, what: SessionEvent['what'], detail: string): void {
     const { locations, sessions, presence } = this.#context;
     this.#claiming.delete(conn);
@@ -61,8 +61,8 @@ export class Attachments {
   }
 
   /**
-   * Forgets all connections of a stream that has ended, a part in each turn of the event loop, as they may be very many.
-   * Their sessions stay held: the worker may live on without this stream.
+   * Removes all connections of an ended stream, some in each turn of the event loop, as there may be very many. Their
+   * sessions stay claimed: the worker may live on without this stream.
    */
   forget(): void {
     this.#claiming.clear();
@@ -102,10 +102,10 @@ export class Attachments {
     for (const { stream, conn: loser, session: lost } of replaced) {
       const code = 'SESSION_REPLACED';
       stream.kick(loser, code);
-      // The map has forgotten the loser, so that its kick finds nothing to note.
+      // The map no longer has the loser, so its kick has nothing to log.
       sessionLog.add({ user, session: lost, device, gateway: stream.peerName, what: 'kicked', detail: code });
     }
-    // The order may have been given while the connection was logging in, or out of this node's sight.
+    // The order may have been given during the login, or unknown to this node.
     const order = evictions.orderFor(user, { device, token, epoch });
     if (order !== undefined) this.#link.kick(conn, order.code, order.reason);
   }

@@ -1,4 +1,4 @@
-/** What clients send through one link: each frame goes to the part of the node that serves it. */
+/** Frames of clients on one link: passes each to the part of the node that serves it. */
 import { Buffer } from 'node:buffer';
 import { type CodeWithDetails, type ConversationId, GochatError } from '../../common/mod.ts';
 import {
@@ -16,13 +16,13 @@ import type { Downlink } from '../session/downlink.ts';
 import { join } from '../session/u64.ts';
 import type { LinkContext } from './link-context.ts';
 
-/** Conversation ids are positive signed 64-bit numbers: what the store can hold. */
+/** Conversation ids are positive signed 64-bit numbers, as in the store. */
 const MAX_KEY_HIGH = 0x7fffffff;
 const ROUND_AT = 5;
 const REF_AT = FRAME_RECORD_HEADER_BYTES + 6;
 const KEY_AT = FRAME_RECORD_HEADER_BYTES + 8;
 
-/** Reads FRAME records; what is wrong with one is answered to its client. */
+/** Handles FRAME records; faults are answered to their client. */
 export class ClientFrames {
   readonly #link: Downlink;
   readonly #context: LinkContext;
@@ -34,13 +34,13 @@ export class ClientFrames {
     this.#context = context;
   }
 
-  /** Takes a record; false when it is too short to hold a frame. */
+  /** Handles a record. Returns false if it is too short for a frame. */
   onRecord(record: Uint8Array): boolean {
     if (record.length < FRAME_RECORD_HEADER_BYTES + HEADER_BYTES) return false;
     const conn = readU32(record, 1);
     const slot = this.#context.locations.slotOf(this.#link.index, conn);
     if (slot < 0) {
-      // Not attached, or replaced a moment ago: it cannot be served, and it must not wait for an answer in vain.
+      // Not attached, or just replaced: it cannot be served and must not wait in vain.
       this.#link.kick(conn, 'STATE_UNAVAILABLE');
       return true;
     }
@@ -85,17 +85,17 @@ export class ClientFrames {
       return;
     }
     this.#requests.set(conn, inFlight + 1);
-    // A record is a view on its whole batch, which must not wait with it.
+    // A record is a view of its whole batch, which must not be kept in memory.
     const kept = Buffer.from(record);
     requests.take(user, record.length, () => this.#request(kept, conn, ref, key));
   }
 
-  /** Answers a request whose turn it is; never rejects. */
+  /** Answers a request in its turn. Never rejects. */
   async #request(record: Uint8Array, conn: number, ref: number, key: bigint): Promise<void> {
     const { requests, locations, logger } = this.#context;
     const link = this.#link;
     try {
-      // Whoever has gone while it waited needs no answer; the link's number may be another one's by now.
+      // A connection that has ended needs no answer; its link's number may belong to another one by now.
       const slot = link.ended ? -1 : locations.slotOf(link.index, conn);
       if (slot < 0) return;
       const request = decode(client.Request, record);
@@ -132,7 +132,7 @@ export class ClientFrames {
 
   #onTyping(record: Uint8Array, conn: number, slot: number, key: bigint): void {
     const message = decode(client.Typing, record);
-    // It has no answer, so what is wrong with one is not told.
+    // The frame has no answer, so its faults are not reported.
     if (message === undefined) return;
     const { typing, locations } = this.#context;
     typing.tell(this.#link, conn, key as ConversationId, locations.callerAt(slot), message.stopped);
@@ -144,7 +144,7 @@ function decode<T>(codec: { decode(input: Uint8Array): T }, record: Uint8Array):
   try {
     return codec.decode(record.subarray(FRAME_RECORD_HEADER_BYTES + HEADER_BYTES));
   } catch {
-    // Whatever the decoder says of it, the answer is FRAME_INVALID.
+    // Every decoding error is answered with FRAME_INVALID.
     return undefined;
   }
 }

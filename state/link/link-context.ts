@@ -1,4 +1,4 @@
-/** What all links of a node share. */
+/** The context shared by all links of a node. */
 import type { Logger } from '../../common/mod.ts';
 import type { Receipts } from '../chat/receipts.ts';
 import type { Requests } from '../chat/requests.ts';

@@ -1,4 +1,6 @@
-/** One gateway worker's stream: reads its records, keeps its part of the location map, and carries the answers. */
+/**
+ * One gateway worker's stream: reads its records, maintains its part of the location map, and sends answers and pushes.
+ */
 import { CATALOGUE, describe, type ErrorCode, GochatError, type Logger } from '../../common/mod.ts';
 import { type BatchStream, type BatchStreamHandler, SendResult, type StreamEnd } from '../../crpc/mod.ts';
 import {
@@ -38,7 +40,7 @@ export class Link implements Downlink, BatchStreamHandler {
   #logger: Logger;
   #opened = false;
   #ended = false;
-  /** Connections that missed pushes because the worker is behind. */
+  /** Connections that missed pushes because the stream was full. */
   readonly #lost = new Set<number>();
   readonly #topics: Topics;
   readonly #attachments: Attachments;
@@ -59,7 +61,7 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#traces = new TraceQueries(this);
   }
 
-  /** Version of the link that its two sides speak. */
+  /** Negotiated version of the link. */
   get version(): number {
     return this.#stream.protocol.version;
   }
@@ -140,7 +142,7 @@ export class Link implements Downlink, BatchStreamHandler {
     this.answer(encodeConns(LinkKind.FENCE, list));
   }
 
-  /** Asks the worker what it knows of a message; resolves with undefined where it does not answer. */
+  /** Asks the worker for the hops of a message. Resolves with undefined if it does not answer. */
   trace(what: Omit<link.Trace, 'number'>): Promise<link.TraceHop[] | undefined> {
     return this.#traces.ask(what);
   }
@@ -152,7 +154,7 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#forget();
   }
 
-  /** Reads the records of the worker itself. */
+  /** Handles the worker's own records. */
   #onControl(record: Uint8Array): void {
     const body = record.subarray(1);
     try {
@@ -200,7 +202,7 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#logger.info({ version: this.version, capabilities }, 'link opened');
   }
 
-  /** @param left the connection ended on purpose */
+  /** @param left whether the connection ended on purpose */
   #detach(
     conn: number,
     left: boolean,
@@ -212,7 +214,7 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#attachments.detach(conn, left, what, detail);
   }
 
-  /** BACKPRESSURE needs no action: pushes watch the queue, and answers are bounded by what is asked. */
+  /** BACKPRESSURE needs no action: pushes check the queue, and answers are bounded by the requests. */
   #sent(result: SendResult): void {
     if (result === SendResult.CLOSED) this.#abandon('the stream takes no more');
   }

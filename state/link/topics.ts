@@ -1,4 +1,4 @@
-/** The topics of one stream: lists of connections that the worker has been told and knows by a number. */
+/** The topics of one stream: lists of connections that the worker knows by a number. */
 import {
   encodePublishHead,
   encodeTopicHead,
@@ -10,21 +10,21 @@ import {
 } from '../../proto/mod.ts';
 import type { Target } from '../session/downlink.ts';
 
-/** A shorter list is no longer than the frame of a short message, and gains little for the number that it takes. */
+/** Shortest list that becomes a topic. A shorter one is no longer than a short message's frame and gains little. */
 export const TOPIC_FROM = 32;
 
 /**
- * Numbers are handed out in turn. Whose number another one has taken is defined anew when it is pushed to again, which
- * costs what a list costs; nobody need say that a target is no longer in use.
+ * Numbers are assigned in turn. A target whose number was taken over is defined anew at its next push, which costs as
+ * much as a list. So nobody needs to report that a target is no longer used.
  */
 export class Topics {
   readonly #send: (head: Uint8Array, conns: Uint8Array) => void;
   readonly #maxTopics: number;
   readonly #maxConns: number;
-  /** What the worker knows, by number. */
+  /** Defined targets, by number. */
   readonly #targets: (Target | undefined)[] = [];
   #next = 0;
-  /** Connections of all of them. */
+  /** Number of connections of all defined targets. */
   #conns = 0;
 
   /**
@@ -42,7 +42,7 @@ export class Topics {
     this.#maxConns = Math.min(maxConns, Math.floor((maxRecordBytes - 4) / 4));
   }
 
-  /** Returns the head of a record to a target's connections save `except`; if it goes by a topic, that is defined. */
+  /** Returns the head of a record to a target's connections but `except`; defines the topic if it uses one. */
   head(target: Target, except: number): Uint8Array {
     const { length } = target.conns;
     if (!target.kept || length < TOPIC_FROM || length > this.#maxConns) return listHead(target, except);
@@ -50,7 +50,7 @@ export class Topics {
     return encodePublishHead(target.topic, except);
   }
 
-  /** The worker knows none any more. */
+  /** Forgets all topics. */
   clear(): void {
     this.#targets.length = 0;
     this.#conns = 0;
@@ -77,7 +77,7 @@ export class Topics {
 
 const NO_CONNS = new Uint8Array(0);
 
-/** Returns the head of a DELIVER record to a target's connections save `except`. */
+/** Returns the head of a DELIVER record to a target's connections but `except`. */
 export function listHead({ conns, head }: Target, except: number): Uint8Array {
   const at = except === NO_CONNECTION ? -1 : conns.indexOf(except);
   if (at < 0) return head;

@@ -1,7 +1,7 @@
-/** What the parts of a state node may do with the connections of one gateway stream. */
+/** The downlink: the interface of a state node's parts to the connections of one gateway stream. */
 import type { CodeWithDetails, ErrorCode } from '../../common/mod.ts';
 
-/** Answer to one frame that is refused. */
+/** Refusal of one frame. */
 export type Refusal = CodeWithDetails & {
   readonly conn: number;
   readonly ref: number;
@@ -10,48 +10,50 @@ export type Refusal = CodeWithDetails & {
   readonly clientMsgId?: string;
 };
 
-/** Connections on one stream that are pushed to together. */
+/** Connections of one stream that are pushed to together. */
 export interface Target {
   readonly link: Downlink;
   readonly conns: readonly number[];
-  /** Head of a DELIVER to all of them. */
+  /** Head of a DELIVER record to all of them. */
   readonly head: Uint8Array;
-  /** More is pushed to the same object as long as these are the connections: it may have a topic. */
+  /** Whether the object is reused while its connections stay the same, so that a topic pays off. */
   readonly kept: boolean;
-  /** The topic that the link gave it last; another target may have it by now. */
+  /** Topic that the link assigned last; it may belong to another target by now. */
   topic: number;
 }
 
 /**
- * The way down one gateway stream.
+ * The downlink of one gateway stream.
  *
- * None of the calls throws or waits. A message push may be skipped when the worker is behind: its connections are
- * marked and told to resynchronise once it has caught up. Answers are never skipped: a stream that cannot take one is
- * ended, upon which the worker makes all its connections resynchronise.
+ * No call throws or waits. A message push may be skipped while the stream is full: its connections are marked and told
+ * to resynchronise later. Answers are never skipped: a stream that cannot take one is ended, and the worker makes all
+ * its connections resynchronise.
  */
 export interface Downlink {
-  /** Name of the gateway and number of its worker, for people. */
+  /** Gateway name and worker number, for people. */
   readonly peerName: string;
   /** Number of the stream in the location map. */
   readonly index: number;
-  /** Set once the stream has ended: nothing sent to it arrives. */
+  /** Whether the stream has ended: nothing sent to it arrives. */
   readonly ended: boolean;
-  /** Returns whether the worker still holds a connection. */
+  /** Returns whether the connection is attached. */
   isAttached(conn: number): boolean;
   /** Newest round of a connection in which a send was refused; see Fences. */
   readonly fences: Map<number, number>;
   /**
-   * Pushes a frame to the connections of a target of this link, save one of them. Returns false where it is left out, as
-   * the worker is behind: the connections are marked. @param except NO_CONNECTION: to all
+   * Pushes a frame to the connections of a target of this link, except one. Returns false if it is skipped because the
+   * stream is full: the connections are marked.
+   *
+   * @param except a connection, or NO_CONNECTION
    */
   push(target: Target, frame: Uint8Array, except: number): boolean;
-  /** Pushes like `push` where the worker keeps up, else leaves it out without a mark. */
+  /** Pushes an ephemeral frame; drops it without a mark if the stream is busy. */
   pushEphemeral(target: Target, frame: Uint8Array, except: number): void;
-  /** Sends a whole DELIVER record: an answer to one connection. */
+  /** Sends a complete DELIVER record: an answer to one connection. */
   answer(record: Uint8Array): void;
   refuse(refusal: Refusal): void;
-  /** Ends a connection with a code. @param reason for people; where the code has none, it is not shown */
+  /** Ends a connection with a code. @param reason for people; shown only with codes that have one */
   kick(conn: number, code: ErrorCode, reason?: string): void;
-  /** Tells the worker to fence these connections and to make them resynchronise. */
+  /** Tells the worker to fence these connections and make them resynchronise. */
   fence(conns: Iterable<number>): void;
 }

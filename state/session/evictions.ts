@@ -1,4 +1,7 @@
-/** Evictions: kicks, logouts and revocations, known to every node, so that each gateway hears of them from any. */
+/**
+ * Evictions: kicks, logouts and revocations. Every node knows all of them, so any node can enforce them on all
+ * gateways.
+ */
 import {
   type PlainErrorCode,
   GochatError,
@@ -18,14 +21,14 @@ import {
 import { CLOCK_SKEW_MS } from '../limits.ts';
 import type { RevocationStore } from '../store/store.ts';
 
-/** An order given on another node is known here after this at most, ms; within 1 s it must have reached everyone. */
+/** Poll interval: an order must have reached every connection within 1 s. ms. */
 const POLL_MS = 500;
-/** How far ids come in the time by which clocks may differ. */
+/** Growth of ids during the largest clock skew. */
 const SKEW_IDS = BigInt(CLOCK_SKEW_MS) << BigInt(NODE_BITS + SEQUENCE_BITS);
-/** How far ids come in 16 s: those of one node are different modulo this while its clock is behind an order. */
+/** Growth of ids in 16 s. Ids of one node stay distinct modulo this while its clock is behind an order. */
 const AHEAD_IDS = 1n << 36n;
 
-/** What of a connection decides whether it has to go. */
+/** The fields of a connection that an eviction matches. */
 export interface Evictable {
   readonly device: string;
   /** Id of its access token. */
@@ -35,24 +38,24 @@ export interface Evictable {
 
 export interface EvictionsOptions {
   readonly hot: Pick<HotState, 'evict' | 'evictions' | 'restoreEvictions'>;
-  /** Keeps revocations; undefined: they are lost with the hot state and all nodes. */
+  /** Stores revocations; undefined: they are lost with the hot state and all nodes. */
   readonly store: RevocationStore | undefined;
-  /** How long an order must be known: as long as a token lives, ms. */
+  /** Lifetime of an order: that of a token, ms. */
   readonly ttlMs: number;
   readonly logger: Logger;
-  /** Ids that grow with the time of their making. @throws GochatError STATE_UNAVAILABLE */
+  /** Makes ids that grow with time. @throws GochatError STATE_UNAVAILABLE */
   readonly nextId: () => bigint;
-  /** The connections of a user on all gateways. */
+  /** Returns the connections of a user on all gateways. */
   readonly connectionsOf: (user: UserId) => readonly Pick<Evictable, 'token' | 'epoch'>[];
-  /** An order is new here: connections it is about have to go. */
+  /** Called with each new order: its connections must end. */
   readonly onEvicted: (eviction: Eviction) => void;
 }
 
 /**
- * Holds all orders that still matter in memory, so that a login or an HTTP call is checked without a round trip.
+ * Keeps all valid orders in memory, so that a login or an HTTP call is checked without a round trip.
  *
- * Each node asks the hot state for new ones. Should it have lost its data, whoever remembers puts them back: orders
- * survive as long as one state node or the hot state does. Revocations survive all of them, in the store.
+ * Each node polls the hot state for new ones. If the hot state has lost its data, the nodes write their orders back:
+ * orders survive as long as one state node or the hot state does. Revocations also survive in the store.
  */
 export class Evictions {
   readonly #options: EvictionsOptions;
@@ -74,12 +77,12 @@ export class Evictions {
     this.#options = options;
   }
 
-  /** All orders up to a moment ago are known; before that nobody may log in. */
+  /** Whether all orders up to a moment ago are known; until then logins are refused. */
   get ready(): boolean {
     return this.#ready;
   }
 
-  /** Begins to follow the hot state. */
+  /** Starts polling the hot state. */
   start(): void {
     if (this.#timer !== undefined || this.#stopped) return;
     this.#timer = setInterval(() => void this.poll(), POLL_MS).unref();
@@ -92,7 +95,8 @@ export class Evictions {
   }
 
   /**
-   * Gives an order; it is carried out here at once, also where it then cannot be kept.
+   * Gives an order. It takes effect here at once, even if it then cannot be stored.
+   *
    * @throws GochatError HOT_UNAVAILABLE, STORE_UNAVAILABLE
    */
   async evict(order: EvictionOrder): Promise<Eviction> {
@@ -105,7 +109,7 @@ export class Evictions {
     return eviction;
   }
 
-  /** Revokes all tokens that a user has got so far, from whatever node. @throws GochatError HOT_UNAVAILABLE, STORE_UNAVAILABLE */
+  /** Revokes all tokens of a user so far, from all nodes. @throws GochatError HOT_UNAVAILABLE, STORE_UNAVAILABLE */
   async revokeAll(order: Pick<EvictionOrder, 'user' | 'code' | 'reason'>): Promise<Eviction> {
     const { nextId, connectionsOf } = this.#options;
     await this.#pollAnew();
@@ -116,8 +120,8 @@ export class Evictions {
   }
 
   /**
-   * Makes the id of a token of a user: beyond all that are revoked. Where the clock here has not come to the last order
-   * yet, it is one of the AHEAD_IDS behind it, all of which the next order is about.
+   * Makes a token id for a user, greater than all revoked ones. While the clock here is behind the last order, it is
+   * one of the AHEAD_IDS after it, all of which the next order includes.
    */
   async tokenId(user: UserId): Promise<bigint> {
     await this.#pollAnew();
@@ -125,7 +129,7 @@ export class Evictions {
     return id > last ? id : last + 1n + (id % AHEAD_IDS);
   }
 
-  /** Returns the newest epoch and time of an order that this node knows of a user: what comes is beyond it. */
+  /** Returns the newest epoch or time of the user's orders known here; later ones must exceed it. */
   newest(user: UserId): bigint {
     let newest = 0n;
     for (const { atUs } of this.#byUser.get(user) ?? []) newest = max(newest, BigInt(atUs));
@@ -133,18 +137,18 @@ export class Evictions {
     return newest;
   }
 
-  /** Returns the code that refuses a token; undefined when it is good. */
+  /** Returns the code that refuses a token; undefined if it is valid. */
   refusal(user: UserId, token: bigint): PlainErrorCode | undefined {
     const revoked = this.#byUser.get(user)?.some((eviction) => revokes(eviction, token));
     return revoked === true ? 'TOKEN_REVOKED' : undefined;
   }
 
-  /** Returns the order that a connection has to go by; undefined when it may stay. */
+  /** Returns the order that ends a connection; undefined if there is none. */
   orderFor(user: UserId, connection: Evictable): Eviction | undefined {
     return this.#byUser.get(user)?.find((eviction) => concerns(eviction, connection));
   }
 
-  /** Asks the hot state for what is new; never rejects, what is wrong is tried again at the next turn. */
+  /** Polls the hot state. Never rejects; errors are retried at the next poll. */
   poll(): Promise<void> {
     this.#polling ??= this.#poll().finally(() => {
       this.#polling = undefined;
@@ -152,7 +156,7 @@ export class Evictions {
     return this.#polling;
   }
 
-  /** Asks for all orders up to now: a poll that is under way may have asked before. */
+  /** Polls for all orders up to now; a poll already in flight may be too early. */
   async #pollAnew(): Promise<void> {
     await this.#polling;
     await this.poll();
@@ -180,7 +184,7 @@ export class Evictions {
     }
   }
 
-  /** Takes in what was revoked before this node began. */
+  /** Loads the revocations from before this node's start. */
   async #load(): Promise<void> {
     const kept = await this.#options.store?.revocations(MAX_EVICTIONS);
     for (const { expiresAtMs: _, ...revocation } of kept ?? []) this.#take({ ...revocation, device: '' });

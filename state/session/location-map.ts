@@ -1,4 +1,4 @@
-/** The location map: which connections each user has, on which gateway stream, as told by the workers that hold them. */
+/** The location map: all connections of each user and their gateway streams, as reported by the workers. */
 import type { SessionId, UserId } from '../../common/mod.ts';
 import { SlotIndex } from './slot-index.ts';
 import { highOf, LOW, lowOf } from './u64.ts';
@@ -6,7 +6,7 @@ import { highOf, LOW, lowOf } from './u64.ts';
 const NONE = -1;
 const MIN_SLOTS = 64;
 const GROWTH = 1.5;
-/** Streams are numbered in 16 bits. */
+/** Most streams; their numbers have 16 bits. */
 export const MAX_STREAMS = 0xffff;
 
 // Flags of a slot.
@@ -15,30 +15,30 @@ const UNNAMED = 1;
 const CLAIMED_HERE = 2;
 const USED = 4;
 
-/** A connection as its worker attaches it. */
+/** A connection as attached by its worker. */
 export interface Attachment {
   readonly conn: number;
   readonly user: UserId;
   readonly userName: string;
   readonly device: string;
-  /** The device has no name of its own: no other connection can be the same device. */
+  /** Whether the device has no name, so that no other connection can be the same device. */
   readonly unnamed: boolean;
   readonly session: SessionId;
   readonly epoch: bigint;
-  /** Id of the access token that the connection came with. */
+  /** Id of the connection's access token. */
   readonly token: bigint;
-  /** This node claimed the session and so releases it when the connection goes. */
+  /** Whether this node claimed the session, and must release it when the connection ends. */
   readonly claimedHere: boolean;
 }
 
-/** A connection that another one of the same device put out. */
+/** A connection that lost its device to another one. */
 export interface Replaced<Stream> {
   readonly stream: Stream;
   readonly conn: number;
   readonly session: SessionId;
 }
 
-/** A connection of a user, for what is rarely asked. */
+/** A connection of a user, for rare look-ups. */
 export interface Located<Stream> {
   readonly stream: Stream;
   readonly conn: number;
@@ -48,29 +48,29 @@ export interface Located<Stream> {
   readonly token: bigint;
 }
 
-/** Who is behind a connection. */
+/** The user and device of a connection. */
 export interface Caller {
   readonly user: UserId;
   readonly userName: string;
-  /** The device in the store's terms: empty for an unnamed one. */
+  /** Device in the store's terms; empty for an unnamed one. */
   readonly device: string;
 }
 
 /**
- * Holds all connections of all streams in columns of typed arrays: about 51 bytes, two strings and two index cells an
- * entry, some 150 bytes in all (bench/location-map.ts). It is as large as what the gateways hold, which they bound.
+ * Keeps all connections of all streams in columns of typed arrays: about 51 bytes, two strings and two index cells per
+ * entry, some 150 bytes in all (bench/location-map.ts). The gateways' connection limits bound it.
  *
- * Truth lives where the sockets are: a stream opens with a snapshot and goes on with deltas, and all of a stream is
- * forgotten when it ends.
+ * The gateway worker's sockets are the truth. A stream begins with a snapshot, continues with deltas, and all its
+ * connections are removed when it ends.
  */
 export class LocationMap<Stream> {
   /** Grows with each change. */
   version = 0;
   readonly #streams: (Stream | undefined)[] = [];
-  /** By stream: the head of the chain of its connections, and how many they are. */
+  /** By stream: the head of its chain of connections, and their number. */
   readonly #heads: number[] = [];
   readonly #counts: number[] = [];
-  /** (user) to the head of the chain of its connections; (conn, stream) to the slot. */
+  /** From (user) to the head of the user's chain; from (conn, stream) to the slot. */
   readonly #byUser = new SlotIndex({
     low: (slot) => this.#userHalves[slot * 2 + LOW] as number,
     high: (slot) => this.#userHalves[slot * 2 + 1 - LOW] as number,
@@ -80,12 +80,12 @@ export class LocationMap<Stream> {
     high: (slot) => this.#streamOf[slot] as number,
   });
   #capacity = MIN_SLOTS;
-  /** Slots beyond this one were never used. */
+  /** Slots from here on were never used. */
   #top = 0;
   #free = NONE;
   #size = 0;
 
-  /** Two halves a slot, and the same memory as 64-bit numbers. */
+  /** Two halves per slot; the same memory as 64-bit numbers. */
   #userHalves = new Uint32Array(MIN_SLOTS * 2);
   #users = new BigUint64Array(this.#userHalves.buffer);
   #sessions = new BigUint64Array(MIN_SLOTS);
@@ -93,21 +93,21 @@ export class LocationMap<Stream> {
   #tokens = new BigUint64Array(MIN_SLOTS);
   #conns = new Uint32Array(MIN_SLOTS);
   #streamOf = new Uint16Array(MIN_SLOTS);
-  /** The next one of the user. */
+  /** Next slot of the same user. */
   #next = new Int32Array(MIN_SLOTS);
-  /** The next and the previous one of the stream. */
+  /** Next and previous slot of the same stream. */
   #after = new Int32Array(MIN_SLOTS);
   #before = new Int32Array(MIN_SLOTS);
   #flags = new Uint8Array(MIN_SLOTS);
   readonly #userNames: string[] = [];
   readonly #devices: string[] = [];
 
-  /** Connections known. */
+  /** Number of connections. */
   get size(): number {
     return this.#size;
   }
 
-  /** Takes in a stream and returns its number, or -1 when there are too many. */
+  /** Adds a stream. Returns its number, or -1 if there are too many. */
   open(stream: Stream): number {
     let index = this.#streams.indexOf(undefined);
     if (index < 0) index = this.#streams.length;
@@ -119,8 +119,8 @@ export class LocationMap<Stream> {
   }
 
   /**
-   * Forgets connections of a stream that has ended and returns who was behind them. Where these are fewer than `most`,
-   * it has forgotten the stream as well: its number may be another one's from then on.
+   * Removes up to `most` connections of an ended stream and returns their callers. If these are fewer than `most`, the
+   * stream is removed too, and its number may be reused.
    */
   close(index: number, most = Number.POSITIVE_INFINITY): Caller[] {
     const callers: Caller[] = [];
@@ -137,17 +137,17 @@ export class LocationMap<Stream> {
     return this.#streams[index];
   }
 
-  /** All streams that are open. */
+  /** All open streams. */
   *streams(): IterableIterator<Stream> {
     for (const stream of this.#streams) if (stream !== undefined) yield stream;
   }
 
   /**
-   * Takes in a connection, replacing what was known of the same one, and returns those that have lost the device to
-   * it, or it itself when the device has a newer one already (epochs decide, not the order of arrival). Whoever lost
-   * is not in the map any more.
+   * Adds a connection, replacing an earlier entry of the same one. Returns the connections that have lost the device to
+   * it, or itself if the device has a newer one already (the epoch decides, not the order of arrival). Losers are
+   * removed from the map.
    *
-   * Equal epochs are the same connection seen on two streams of its worker, the old one of which is about to end.
+   * Equal epochs are the same connection on two streams of its worker, the older of which is about to end.
    */
   attach(index: number, a: Attachment): readonly Replaced<Stream>[] {
     const known = this.slotOf(index, a.conn);
@@ -195,7 +195,7 @@ export class LocationMap<Stream> {
     return replaced ?? [];
   }
 
-  /** Forgets a connection and returns what was known of it. */
+  /** Removes a connection and returns its entry. */
   detach(index: number, conn: number): Attachment | undefined {
     const slot = this.slotOf(index, conn);
     if (slot === NONE) return undefined;
@@ -215,7 +215,7 @@ export class LocationMap<Stream> {
     return was;
   }
 
-  /** Returns the slot of a connection, or -1; it is valid until the next change. */
+  /** Returns the slot of a connection, or -1; valid until the next change. */
   slotOf(index: number, conn: number): number {
     return this.#byConn.get(conn, index);
   }
@@ -264,7 +264,7 @@ export class LocationMap<Stream> {
     return found;
   }
 
-  /** Returns the connections of a session, by looking at all: for what is rarely asked. */
+  /** Returns the connections of a session. Linear: for rare look-ups. */
   connectionsOfSession(session: SessionId): Located<Stream>[] {
     const found: Located<Stream>[] = [];
     for (let slot = 0; slot < this.#top; slot++) {
@@ -275,8 +275,8 @@ export class LocationMap<Stream> {
   }
 
   /**
-   * Appends the connections of the users (see packIds) to `byStream`, one list of conns for each stream number; all but
-   * the connection `exceptConn` of the stream `exceptIndex`.
+   * Appends the connections of users (packIds) to `byStream`, one list of conns per stream number, without the
+   * connection `exceptConn` of the stream `exceptIndex`.
    */
   collect(users: Uint32Array, byStream: number[][], exceptIndex = NONE, exceptConn = NONE): void {
     for (let i = 0; i < users.length; i += 2) {
@@ -295,7 +295,7 @@ export class LocationMap<Stream> {
     }
   }
 
-  /** All connections of a stream. */
+  /** Returns all connections of a stream. */
   connsOf(index: number): number[] {
     const conns: number[] = [];
     for (let slot = this.#heads[index] as number; slot !== NONE; slot = this.#after[slot] as number)
@@ -303,7 +303,7 @@ export class LocationMap<Stream> {
     return conns;
   }
 
-  /** How many connections a stream has. */
+  /** Returns the number of connections of a stream. */
   countOf(index: number): number {
     return this.#counts[index] as number;
   }

@@ -1,8 +1,8 @@
-/** Presence: who counts as online, which for a while is also who dropped out and may be about to come back. */
+/** Presence: which users are online, including those within their grace period. */
 import type { UserId } from '../../common/mod.ts';
 import type { LocationMap } from './location-map.ts';
 
-/** Most devices in their grace period; beyond it those that dropped out first count as offline. */
+/** Most devices in their grace period; beyond it the oldest count as offline. */
 const MAX_DROPPED = 1_000_000;
 
 interface Dropped {
@@ -13,23 +13,23 @@ interface Dropped {
 
 export interface PresenceOptions {
   readonly locations: Pick<LocationMap<unknown>, 'isOnline'>;
-  /** How long a device that dropped out counts as online, ms. */
+  /** Grace period of a dropped device, ms. */
   readonly graceMs: number;
-  /** A clock that never steps, ms. @default performance.now */
+  /** Monotonic clock, ms. @default performance.now */
   readonly now?: () => number;
 }
 
 /**
- * Each node sees every connection of every gateway, so each knows by itself who is online. A device that said goodbye,
- * or was sent away, is offline at once; one whose connection or gateway broke is in a grace period, in which the client
- * connects again and the others see no flicker. Unnamed devices of a user count as one.
+ * Each node knows every connection of every gateway, so each can tell who is online. A device that closed, or was ended
+ * on purpose, is offline at once. One whose connection or gateway broke is in a grace period, in which the client
+ * reconnects and others see no flicker. Unnamed devices of a user count as one.
  */
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #now: () => number;
-  /** When the grace period of each device of a user ends. */
+  /** End of the grace period of each device of a user. */
   readonly #byUser = new Map<UserId, Map<string, number>>();
-  /** The same, first to end first; entries that have been replaced or taken back are still in it. */
+  /** The same, soonest first; may contain outdated entries. */
   #queue: Dropped[] = [];
   #head = 0;
 
@@ -51,7 +51,7 @@ export class Presence {
     this.#queue.push({ user, device, endMs });
   }
 
-  /** The device has a connection again: its end decides from now on. */
+  /** The device has a connection again. */
   attached(user: UserId, device: string): void {
     const devices = this.#byUser.get(user);
     if (devices?.delete(device) === true && devices.size === 0) this.#byUser.delete(user);

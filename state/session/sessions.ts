@@ -1,4 +1,4 @@
-/** Sessions: who holds a device, decided by HotState; a login claims it, the end of the connection releases it. */
+/** Sessions: a login claims its device in the hot state, the end of the connection releases it. */
 import {
   type ErrorCode,
   GochatError,
@@ -33,7 +33,7 @@ export interface SessionsOptions {
   readonly evictions: Pick<Evictions, 'ready' | 'poll' | 'refusal' | 'newest'>;
   readonly limits: StateLimits;
   readonly logger: Logger;
-  /** Throws a GochatError while this node cannot make ids. */
+  /** Makes a session id. @throws GochatError while this node has no leased number */
   readonly nextSession: () => SessionId;
 }
 

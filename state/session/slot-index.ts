@@ -1,20 +1,20 @@
-/** A hash index from a 64-bit key to a small number, in one typed array: 4 bytes a cell and no object per entry. */
+/** A hash index from 64-bit keys to small numbers in one typed array: 4 bytes per cell, no objects. */
 
 const EMPTY = -1;
 const MIN_CELLS = 16;
-/** Cells are doubled when more than 2/3 of them are taken. */
+/** Load above which the cells are doubled. */
 const MAX_LOAD = 2 / 3;
 
-/** Where the owner keeps the keys: the halves of a slot's key, unsigned 32-bit. They stay as they are while it is in. */
+/** Access to the keys in the owner's slots: unsigned 32-bit halves. A key must not change while it is in the index. */
 export interface SlotKeys {
   low(slot: number): number;
   high(slot: number): number;
 }
 
 /**
- * Maps keys to slots ≥ 0; open addressing with linear probing. It holds no keys: the owner has them anyway, in the slots.
+ * Maps keys to slots ≥ 0, with open addressing and linear probing. It stores no keys: the owner's slots have them.
  *
- * A removal shifts later entries back instead of leaving tombstones, so lookups stay short however much comes and goes.
+ * A removal shifts later entries back instead of leaving tombstones, so look-ups stay short.
  */
 export class SlotIndex {
   readonly #keys: SlotKeys;
@@ -35,7 +35,7 @@ export class SlotIndex {
     return this.#slots[this.#find(low, high)] as number;
   }
 
-  /** Stores or replaces the slot of a key, which the owner has written into the slot. */
+  /** Sets the slot of a key; the owner has written the key into the slot. */
   set(low: number, high: number, slot: number): void {
     let cell = this.#find(low, high);
     if (this.#slots[cell] === EMPTY) {
@@ -48,7 +48,7 @@ export class SlotIndex {
     this.#slots[cell] = slot;
   }
 
-  /** Forgets a key; returns whether it was there. */
+  /** Removes a key. Returns whether it was there. */
   delete(low: number, high: number): boolean {
     let hole = this.#find(low, high);
     if (this.#slots[hole] === EMPTY) return false;
@@ -59,7 +59,7 @@ export class SlotIndex {
       const slot = this.#slots[cell] as number;
       if (slot === EMPTY) break;
       const home = this.#home(this.#keys.low(slot), this.#keys.high(slot));
-      // An entry may move into the hole unless its home lies cyclically in (hole, cell].
+      // An entry may fill the hole unless its home lies cyclically in (hole, cell].
       if (((cell - home) & this.#mask) < ((cell - hole) & this.#mask)) continue;
       this.#slots[hole] = slot;
       hole = cell;
@@ -68,7 +68,7 @@ export class SlotIndex {
     return true;
   }
 
-  /** Returns the cell of a key, or the empty one where it would go. */
+  /** Returns the cell of a key, or the empty cell where it belongs. */
   #find(low: number, high: number): number {
     const keys = this.#keys;
     const slots = this.#slots;
