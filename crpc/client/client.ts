@@ -15,7 +15,8 @@ import type { OutgoingCall, StreamInvoke, UnaryInvoke } from '../interceptors/in
 import { PickContext } from './pick-context.ts';
 import { fromStatus } from './status.ts';
 import type { WireStatus } from './status.ts';
-import { startUnaryCall } from './unary-call.ts';
+import { openBareCalls } from '../internals/bare-call.ts';
+import type { StartUnaryCall } from '../internals/bare-call.ts';
 
 export interface CallOptions {
   /** Ends the call; it rejects with the signal's reason. */
@@ -116,18 +117,29 @@ function outgoing(
 }
 
 function unaryCall(channel: Channel, method: AnyMethod): UnaryInvoke {
-  const grpc = channel.grpc.getChannel();
+  const start = openBareCalls(channel.options.logger) ?? startUnaryCall;
   return (call) =>
     new Promise((resolve, reject) => {
       if (call.signal?.aborted) return reject(call.signal.reason);
-      const cancel = startUnaryCall(
-        grpc,
-        method,
-        call,
-        settle(channel, call, resolve, reject, () => cancel()),
-      );
+      const done = settle(channel, call, resolve, reject, () => cancel());
+      const cancel = start(channel.grpc, method, call, done);
     });
 }
+
+const startUnaryCall: StartUnaryCall = (client, method, { input, metadata, deadline }, done) => {
+  const { path, requestSerialize, responseDeserialize } = method;
+  const options = { deadline: toWall(deadline) };
+  const running = client.makeUnaryRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    input,
+    metadata,
+    options,
+    done,
+  );
+  return () => running.cancel();
+};
 
 function clientStreamCall(channel: Channel, method: AnyMethod): UnaryInvoke {
   const { path, requestSerialize, responseDeserialize } = method;

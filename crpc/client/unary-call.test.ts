@@ -1,7 +1,7 @@
 /** What a unary call makes of codecs that fail and of a server that breaks the rules. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createClient } from './client.ts';
 import { EchoService } from '../testing/gen/echo.ts';
 import type { EchoRequest, EchoResponse } from '../testing/gen/echo.ts';
@@ -41,7 +41,10 @@ function fail(): never {
   throw new Error('a codec that fails');
 }
 
-describe('unary call', () => {
+describe.each(['1', '0'])('unary call, GOCHAT_NATIVE=%s', (isNative) => {
+  beforeEach(() => void vi.stubEnv('GOCHAT_NATIVE', isNative));
+  afterEach(() => void vi.unstubAllEnvs());
+
   test('a server that is not a crpc one: its response', async () => {
     const client = clientOf(await serve(false, unary));
     expect(await client.unary(request)).toEqual({ text: 'hello', server: '' });
