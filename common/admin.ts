@@ -1,8 +1,6 @@
 /** The admin port of a process: /livez, /readyz and /metrics for machines, further paths for operators. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { joinAddress } from './address.ts';
 import { GochatError } from './errors.ts';
 import {
   answerUnhandled,
@@ -13,6 +11,7 @@ import {
   refuseRequest,
 } from './http.ts';
 import { once, type Server } from './lifecycle.ts';
+import { listenAt } from './listen.ts';
 import type { Logger } from './logger.ts';
 import { handleMetrics } from './metrics.ts';
 
@@ -105,7 +104,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   });
   http.on('clientError', (error, socket) => answerUnreadable(error, socket, MAX_HEADER_BYTES));
   answerUnhandled(http);
-  const address = await listen(http, options.host, options.port, '--admin-port');
+  const address = await listenAt(http, options.host, options.port, '--admin-port');
   options.logger.info({ address }, 'admin port listens');
   const close = once(
     () =>
@@ -115,47 +114,6 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
       }),
   );
   return { address, add, close, [Symbol.asyncDispose]: close };
-}
-
-/** Listens and returns host:port. @throws GochatError PORT_IN_USE or LISTEN_FAILED, naming the flag */
-export async function listen(
-  server: {
-    listen(port: number, host: string): unknown;
-    address(): AddressInfo | string | null;
-  } & NodeJS.EventEmitter,
-  host: string,
-  port: number,
-  flag: string,
-): Promise<string> {
-  await new Promise<void>((resolve, reject) => {
-    const failed = (cause: NodeJS.ErrnoException) => {
-      reject(listenError(cause.code ?? cause.message, { host, port, flag }, cause));
-    };
-    server.once('error', failed);
-    server.once('listening', () => {
-      server.off('error', failed);
-      resolve();
-    });
-    server.listen(port, host);
-  });
-  return joinAddress(host, (server.address() as AddressInfo).port);
-}
-
-/**
- * Returns the error of a server that cannot listen.
- *
- * @param reason code of the system's error
- * @param where `flag` is the command-line flag that sets the port
- */
-export function listenError(
-  reason: string,
-  where: { readonly host: string; readonly port: number; readonly flag: string },
-  cause?: unknown,
-): GochatError {
-  return new GochatError(reason === 'EADDRINUSE' ? 'PORT_IN_USE' : 'LISTEN_FAILED', {
-    details: { ...where, reason },
-    cause,
-  });
 }
 
 /** Answers with a JSON body; 64-bit ids must be strings already. */

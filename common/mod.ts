@@ -14,6 +14,7 @@ export { descriptorOf, openWriteMany, type WriteMany } from './internals/write-m
 export { openWsReceiver } from './internals/ws-receiver.ts';
 export * from './jwt.ts';
 export * from './lifecycle.ts';
+export * from './listen.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
 export * from './reset-socket.ts';

@@ -1,4 +1,5 @@
 /** Exponential backoff with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). */
+// The same as common/backoff.ts: crpc and common import nothing of each other.
 
 export interface BackoffOptions {
   /** @default 200 ms */

@@ -12,7 +12,7 @@ import {
   addressKey,
   type AdminHandler,
   Cors,
-  listen,
+  listenAt,
   type Logger,
   methodNotAllowed,
   once,
@@ -166,7 +166,7 @@ export class IpconfServer implements Server {
     this.#list = list;
     this.#routes = { list, limit: this.#limit, proxies: this.#proxies, cors: this.#cors };
     const { port = 6789, portFlag = '--port' } = this.#options;
-    this.#address = await listen(this.#http, this.#host, port, portFlag);
+    this.#address = await listenAt(this.#http, this.#host, port, portFlag);
     this.#source.start();
     this.#timers = [
       setInterval(() => this.#tick(), TICK_MS),

@@ -1,11 +1,17 @@
 /** Accepts the sockets of a port: PROXY header, limits per address, TLS. */
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
-import { type AddressList, type CodeWithDetails, resetSocket } from '../../common/mod.ts';
+import {
+  type AddressList,
+  type CodeWithDetails,
+  listen,
+  type ListenOptions,
+  resetSocket,
+} from '../../common/mod.ts';
 import type { Origin } from './address-limits.ts';
 import { parseProxyHeader } from './proxy-protocol.ts';
 import type { TlsMaterial } from './tls-material.ts';
-import { listen, type ListenOptions, type TransportEvents } from '../wire/transport.ts';
+import type { TransportEvents } from '../wire/transport.ts';
 import { TLS_FAILED } from '../supervisor/worker-stats.ts';
 
 export interface AcceptorOptions {
@@ -75,8 +81,15 @@ export class Acceptor {
     });
   }
 
-  listen(options: ListenOptions): Promise<number> {
-    return listen(this.#server, options, this.#events.onAcceptError);
+  /** Listens, unless it does already, and returns the port. Rejects with the system's error. */
+  async listen(options: ListenOptions): Promise<number> {
+    if (this.#server.listening) return (this.#server.address() as AddressInfo).port;
+    const { onAcceptError } = this.#events;
+    // It may have listened before: what fails now is the listening.
+    this.#server.off('error', onAcceptError);
+    const port = await listen(this.#server, options);
+    this.#server.on('error', onAcceptError);
+    return port;
   }
 
   /** Uses another certificate for new handshakes. @throws Error when it is invalid; the old one stays in use */

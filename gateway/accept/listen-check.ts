@@ -1,6 +1,6 @@
 /** Checks before workers share a port: that it is free, and that the platform can share it. */
-import { createServer, type ListenOptions } from 'node:net';
-import { listenError } from '../../common/mod.ts';
+import { createServer } from 'node:net';
+import { listen, listenError, type ListenOptions } from '../../common/mod.ts';
 import type { Port } from '../supervisor/control.ts';
 
 /**
@@ -20,10 +20,14 @@ export async function canReusePort(host: string): Promise<boolean> {
 }
 
 /** Listens for a moment; returns the code of the error, if any. */
-function tryListen(options: ListenOptions): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-    server.listen(options, () => server.close(() => resolve(undefined)));
-  });
+async function tryListen(options: ListenOptions): Promise<string | undefined> {
+  const server = createServer();
+  try {
+    await listen(server, options);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code ?? message;
+  }
+  await new Promise((resolve) => server.close(resolve));
+  return undefined;
 }

@@ -13,6 +13,7 @@ import {
   endWith,
   GochatError,
   type HttpRefusal,
+  type ListenOptions,
   type Logger,
   methodNotAllowed,
   openWsReceiver,
@@ -32,7 +33,7 @@ import { retryAfter } from '../route/answers.ts';
 import { Acceptor, type PendingSocket } from './acceptor.ts';
 import type { TlsMaterial } from './tls-material.ts';
 import { CLOSE_LINGER_MS } from '../limits.ts';
-import type { Listener, ListenOptions, TransportEvents } from '../wire/transport.ts';
+import type { Listener, TransportEvents } from '../wire/transport.ts';
 import type { PortOptions } from '../wire/transport-tcp.ts';
 import { WsTransport } from '../wire/transport-ws.ts';
 import { JsonWire } from '../wire/ws-wire-json.ts';

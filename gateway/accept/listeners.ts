@@ -1,9 +1,9 @@
 /** The two ports of a worker: TCP and WebSocket. */
-import { AddressList, type Logger, TrustedProxies } from '../../common/mod.ts';
+import { AddressList, type ListenOptions, type Logger, TrustedProxies } from '../../common/mod.ts';
 import type { TlsMaterial } from './tls-material.ts';
 import { type GatewayLimits, MAX_REFUSED } from '../limits.ts';
 import { WsListener } from './listener-ws.ts';
-import type { Listener, ListenOptions, TransportEvents } from '../wire/transport.ts';
+import type { Listener, TransportEvents } from '../wire/transport.ts';
 import { TcpTransport } from '../wire/transport-tcp.ts';
 
 /** Least time between logs of accept errors: with EMFILE there is one for each client that tries. ms. */

@@ -3,6 +3,7 @@ import {
   type CodeWithDetails,
   type ErrorCode,
   isPlainErrorCode,
+  type ListenOptions,
   type Logger,
   type PlainErrorCode,
   type WriteMany,
@@ -27,7 +28,7 @@ import { ResyncFence } from '../route/resync-fence.ts';
 import { SlowConsumers } from '../connections/slow-consumers.ts';
 import { Throttle } from '../connections/throttle.ts';
 import type { OpenLink, StateNode } from '../route/state-link.ts';
-import type { ListenOptions, TransportEvents } from '../wire/transport.ts';
+import type { TransportEvents } from '../wire/transport.ts';
 import { TicketCheck } from '../login/ticket-check.ts';
 import { TraceRing } from '../route/trace-ring.ts';
 import { Uplink, type UplinkEvents } from '../route/uplink.ts';

@@ -9,7 +9,8 @@ import { Acceptor, type AcceptorOptions } from '../accept/acceptor.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
 import { type Downlink, joinFrames } from '../push/downlink.ts';
 import { MAX_HELLO_BYTES } from '../limits.ts';
-import { cutSocket, type Listener, type ListenOptions, type TransportEvents } from './transport.ts';
+import type { ListenOptions } from '../../common/mod.ts';
+import { cutSocket, type Listener, type TransportEvents } from './transport.ts';
 
 const CONNECTION = Symbol('connection');
 

@@ -1,23 +1,13 @@
 /** The interface between the gateway's connections and a kind of socket: one transport serves all connections of its kind. */
-import type { Server, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { resetSocket } from '../../common/mod.ts';
+import { type ListenOptions, resetSocket } from '../../common/mod.ts';
 import type { Origin } from '../accept/address-limits.ts';
 import type { Connection, Peer, Transport } from '../connections/connection.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
 import type { DisconnectCode, Refusal } from '../supervisor/worker-stats.ts';
 import type { WireFault } from './ws-wire.ts';
-
-export interface ListenOptions {
-  readonly host: string;
-  /** 0: a free one. */
-  readonly port: number;
-  /** Other workers listen on the same port. */
-  readonly reusePort: boolean;
-  /** Length of the kernel's accept queue. */
-  readonly backlog: number;
-}
 
 /** A port that clients connect to. */
 export interface Listener {
@@ -68,31 +58,8 @@ export interface TransportEvents {
   readonly onAcceptError: (error: Error) => void;
 }
 
-/** Listens, unless it already does, and returns the port; later errors of the listener go to `onError`. */
-export function listen(
-  server: Server,
-  options: ListenOptions,
-  onError: (error: Error) => void,
-): Promise<number> {
-  if (server.listening) return Promise.resolve(portOf(server, options));
-  return new Promise((resolve, reject) => {
-    // It may have listened before, and have this handler.
-    server.off('error', onError).once('error', reject);
-    server.listen({ ...options }, () => {
-      server.off('error', reject);
-      server.on('error', onError);
-      resolve(portOf(server, options));
-    });
-  });
-}
-
 /** Resets a socket, so that the kernel drops what a stuck reader does not take. Node cannot reset below TLS. */
 export function cutSocket(socket: Socket): void {
   if (socket instanceof TLSSocket) socket.destroy();
   else resetSocket(socket);
-}
-
-function portOf(server: Server, { port }: ListenOptions): number {
-  const address = server.address();
-  return typeof address === 'object' && address !== null ? address.port : port;
 }
