@@ -47,6 +47,7 @@ const DEEDS = [
   { name: 'rival', weight: 2 },
   { name: 'leave', weight: 12 },
   { name: 'remove', weight: 4 },
+  { name: 'role', weight: 4 },
   { name: 'delete', weight: 1 },
   { name: 'mark', weight: 8 },
   { name: 'history', weight: 4 },
@@ -55,6 +56,7 @@ const DEEDS = [
   { name: 'revoke', weight: 1 },
   { name: 'logout', weight: 1 },
 ] as const;
+const ROLES = ['owner', 'moderator', 'member'] as const;
 const DEEDS_PER_SECOND = 2.5;
 
 export class Workload {
@@ -254,9 +256,13 @@ export class Workload {
   }
 
   /** What is done in a conversation that the user knows of. */
-  #doIn(deed: 'leave' | 'remove' | 'delete' | 'mark' | 'history', instance: Instance, user: string): void {
+  #doIn(
+    deed: 'leave' | 'remove' | 'role' | 'delete' | 'mark' | 'history',
+    instance: Instance,
+    user: string,
+  ): void {
     const { client } = instance;
-    const own = deed === 'remove' || deed === 'delete';
+    const own = deed === 'remove' || deed === 'role' || deed === 'delete';
     // The log may be asked for by who was in.
     const from = own ? this.#made : deed === 'history' ? this.#heard : this.#known;
     const ids = [...(from.get(user) ?? [])].filter(
@@ -272,6 +278,7 @@ export class Workload {
       this.#begin(instance.read(id, this.#random.chance(0.5) ? 0 : this.#random.between(2, 300)));
     else if (deed === 'leave') call(() => client.leaveRoom(id));
     else if (deed === 'remove') call(() => client.removeMember(id, peer), peer);
+    else if (deed === 'role') call(() => client.setRole(id, peer, this.#random.pick(ROLES)), peer);
     else {
       this.#made.get(user)?.delete(id);
       call(() => client.deleteRoom(id));

@@ -186,6 +186,63 @@ describe('who is out of a room', () => {
   });
 });
 
+describe('roles', () => {
+  const role = (user: string, name: string) => ({ set_role: { user, role: name } });
+
+  test('are given on each wire and over HTTP, told to all members, and shown by the answers', async () => {
+    const cidToken = await newUser(system, 'cid');
+    await using cid = await WireClient.hello(system, cidToken, { wire: 'gochat.v1.proto' });
+    const { id, name } = await roomOf([]);
+    for (const client of [bob, cid]) await client.ask({ join_room: { room: name } });
+    // JSON on a WebSocket, TCP, protobuf on a WebSocket.
+    const told = async (what: object) => {
+      for (const client of [ann, bob, cid]) {
+        const changed = await client.next('MEMBERS_CHANGED', ({ change }) => change === 'MEMBER_CHANGE_ROLE');
+        expect(changed).toMatchObject({ key: id, ...what });
+      }
+    };
+    expect(await ann.ask(role('bob', 'ROLE_OWNER'), id)).toMatchObject({ done: {} });
+    await told({ name: 'bob', by: 'ann', role: 'ROLE_OWNER' });
+    expect(await bob.ask(role('cid', 'ROLE_MODERATOR'), id)).toMatchObject({ done: {} });
+    await told({ name: 'cid', by: 'bob', role: 'ROLE_MODERATOR' });
+    expect(await cid.ask(role('cid', 'ROLE_MEMBER'), id)).toMatchObject({ done: {} });
+    await told({ name: 'cid', by: '', role: 'ROLE_MEMBER' });
+    const member = `/rooms/${id}/members/cid`;
+    expect(await http('PUT', member, annToken, { role: 'moderator' })).toEqual([200, { status: 'ok' }]);
+    await told({ name: 'cid', by: 'ann', role: 'ROLE_MODERATOR' });
+    expect(await http('GET', `/rooms/${id}`, cidToken)).toMatchObject([200, { role: 'moderator' }]);
+    expect(conversation(await bob.ask({ get_conversation: {} }, id))).toMatchObject({
+      role: 'ROLE_OWNER',
+      owner: true,
+    });
+    const { members } = (await ann.ask({ get_members: {} }, id))['members'] as { members: readonly Frame[] };
+    expect(members.map(({ name: who, role: as }) => `${String(who)} ${String(as)}`)).toEqual([
+      'ann ROLE_OWNER',
+      'bob ROLE_OWNER',
+      'cid ROLE_MODERATOR',
+    ]);
+  });
+
+  test('what rank does not allow is NOT_OWNER; the last owner hands over by stepping down, and not when alone', async () => {
+    const { id, name } = await roomOf([]);
+    const code = async (answer: Promise<Frame>) => (await answer)['code'];
+    expect(await code(ann.ask(role('ann', 'ROLE_MEMBER'), id))).toBe('LAST_OWNER');
+    await bob.ask({ join_room: { room: name } });
+    expect(await code(bob.ask(role('bob', 'ROLE_MODERATOR'), id))).toBe('NOT_OWNER');
+    expect(await code(bob.ask({ remove_member: { user: 'ann' } }, id))).toBe('NOT_OWNER');
+    expect(await http('PUT', `/rooms/${id}/members/ann`, bobToken, { role: 'member' })).toMatchObject([
+      403,
+      { code: 'NOT_OWNER' },
+    ]);
+    expect(await code(ann.ask({ set_role: { user: 'bob' } }, id))).toBe('ARGUMENT_INVALID');
+    expect(await ann.ask(role('ann', 'ROLE_MEMBER'), id)).toMatchObject({ done: {} });
+    const owns = ({ key, role: as }: Frame) => key === id && as === 'ROLE_OWNER';
+    expect(await ann.next('MEMBERS_CHANGED', owns)).toMatchObject({ name: 'bob', by: '' });
+    expect(await code(ann.ask({ delete_room: {} }, id))).toBe('NOT_OWNER');
+    expect(await bob.ask({ remove_member: { user: 'ann' } }, id)).toMatchObject({ done: {} });
+  });
+});
+
 describe('direct conversations', () => {
   test('the other user is not told that one was opened: list_conversations names it, a sync only with a message', async () => {
     const { id } = await roomOf([]);

@@ -156,6 +156,32 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     expect(texts).toEqual(['two', 'three']);
   });
 
+  test('roles, in the line client: given on one gateway, seen on the other; a moderator removes', async () => {
+    await Promise.all(['nia', 'oli', 'pat'].map((name) => signup(cluster, name)));
+    await using nia = new Client(left, 'nia');
+    await using oli = new Client(right, 'oli');
+    await using pat = new Client(left, 'pat');
+    nia.say('/create harbour');
+    await nia.event('joined');
+    for (const client of [oli, pat]) {
+      client.say('/join harbour');
+      await client.event('joined');
+    }
+    nia.say('/role oli moderator');
+    const news = { change: 'role', user: 'oli', by: 'nia', role: 'moderator' };
+    for (const client of [nia, oli, pat])
+      expect(await client.event('member', ({ change }) => change === 'role')).toMatchObject(news);
+    pat.say('/remove oli');
+    expect(await pat.event('error')).toMatchObject({ code: 'NOT_OWNER' });
+    oli.say('/remove pat', '/who');
+    await pat.event('removed');
+    const { members } = (await oli.event('members')) as { members?: unknown };
+    expect(members).toMatchObject([
+      { name: 'nia', role: 'owner' },
+      { name: 'oli', role: 'moderator' },
+    ]);
+  });
+
   test('what a user makes, opens, joins and leaves on one device or over HTTP: shows on the others, also on those that come later', async () => {
     await Promise.all(['lea', 'max'].map((name) => signup(cluster, name)));
     const token = await tokenOf(cluster, 'lea', 'lea-secret');
