@@ -28,10 +28,12 @@ export class TaskQueue {
 
   #run(task: () => Promise<unknown>): void {
     this.#running++;
-    void task().finally(() => {
-      this.#running--;
-      const next = this.#waiting.shift();
-      if (next !== undefined) this.#run(next);
-    });
+    void task().then(this.#onEnd);
   }
+
+  readonly #onEnd = (): void => {
+    this.#running--;
+    const next = this.#waiting.shift();
+    if (next !== undefined) this.#run(next);
+  };
 }

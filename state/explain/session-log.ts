@@ -17,22 +17,54 @@ export interface SessionEvent {
   readonly detail: string;
 }
 
-/** Remembers comings and goings; a message leaves no trace here. */
+/**
+ * Remembers comings and goings; a message leaves no trace here.
+ *
+ * It holds them in columns: an object for each would outlive the young generation, and collecting it
+ * costs more than writing it down.
+ */
 export class SessionLog {
-  readonly #events: SessionEvent[] = [];
+  readonly #atMs = new Float64Array(SIZE);
+  readonly #users = new BigUint64Array(SIZE);
+  readonly #sessions = new BigUint64Array(SIZE);
+  readonly #devices: string[] = [];
+  readonly #gateways: string[] = [];
+  readonly #whats: SessionEvent['what'][] = [];
+  readonly #details: string[] = [];
   #next = 0;
 
-  add(event: Omit<SessionEvent, 'atMs'>): void {
-    const whole = { ...event, atMs: Date.now() };
-    if (this.#events.length < SIZE) this.#events.push(whole);
-    else this.#events[this.#next] = whole;
-    this.#next = (this.#next + 1) % SIZE;
+  add({ user, session, device, gateway, what, detail }: Omit<SessionEvent, 'atMs'>): void {
+    const at = this.#next;
+    this.#atMs[at] = Date.now();
+    this.#users[at] = user;
+    this.#sessions[at] = session;
+    this.#devices[at] = device;
+    this.#gateways[at] = gateway;
+    this.#whats[at] = what;
+    this.#details[at] = detail;
+    this.#next = (at + 1) % SIZE;
   }
 
   /** Returns the events of a session or of a user, the latest last. */
   find(id: bigint): SessionEvent[] {
-    const start = this.#events.length < SIZE ? 0 : this.#next;
-    const ordered = [...this.#events.slice(start), ...this.#events.slice(0, start)];
-    return ordered.filter((event) => event.session === id || event.user === id);
+    const found: SessionEvent[] = [];
+    const size = this.#whats.length;
+    for (let i = 0; i < size; i++) {
+      const at = size < SIZE ? i : (this.#next + i) % SIZE;
+      if (this.#sessions[at] === id || this.#users[at] === id) found.push(this.#eventAt(at));
+    }
+    return found;
+  }
+
+  #eventAt(at: number): SessionEvent {
+    return {
+      atMs: this.#atMs[at] as number,
+      user: this.#users[at] as UserId,
+      session: this.#sessions[at] as SessionId,
+      device: this.#devices[at] as string,
+      gateway: this.#gateways[at] as string,
+      what: this.#whats[at] as SessionEvent['what'],
+      detail: this.#details[at] as string,
+    };
   }
 }
