@@ -15,7 +15,7 @@ import type { Caller } from './caller.ts';
 /** Registry service under which state nodes register. */
 const STATE_SERVICE = 'state';
 
-type Call = NonNullable<client.Request['call']>;
+export type Call = NonNullable<client.Request['call']>;
 type Result = NonNullable<client.Response['result']>;
 
 export interface StateOptions {

@@ -14,8 +14,8 @@ import {
   RoomsAnswer,
   RoomsQuery,
 } from '../schemas.ts';
-import { caller } from '../caller.ts';
-import type { State } from '../state.ts';
+import { type Caller, caller } from '../caller.ts';
+import type { Call, State } from '../state.ts';
 import { errors } from './responses.ts';
 
 const DONE = { status: 'ok' } as const;
@@ -26,6 +26,10 @@ const WIRE_ROLES = {
 } as const;
 
 export function roomRoutes(state: State): FastifyPluginAsyncZod {
+  const change = async (by: Caller, room: string, call: Call): Promise<typeof DONE> => {
+    await state.call(by, BigInt(room), call, 'done');
+    return DONE;
+  };
   return async (app) => {
     app.get(
       '/rooms',
@@ -139,13 +143,7 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
         },
       },
       async (request) => {
-        await state.call(
-          caller(request),
-          BigInt(request.params.id),
-          { $case: 'leaveRoom', leaveRoom: {} },
-          'done',
-        );
-        return DONE;
+        return change(caller(request), request.params.id, { $case: 'leaveRoom', leaveRoom: {} });
       },
     );
 
@@ -166,8 +164,7 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
       async (request) => {
         const { id, user } = request.params;
         const setRole = { user, role: WIRE_ROLES[request.body.role] };
-        await state.call(caller(request), BigInt(id), { $case: 'setRole', setRole }, 'done');
-        return DONE;
+        return change(caller(request), id, { $case: 'setRole', setRole });
       },
     );
 
@@ -183,13 +180,7 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
       },
       async (request) => {
         const { id, user } = request.params;
-        await state.call(
-          caller(request),
-          BigInt(id),
-          { $case: 'removeMember', removeMember: { user } },
-          'done',
-        );
-        return DONE;
+        return change(caller(request), id, { $case: 'removeMember', removeMember: { user } });
       },
     );
 
@@ -204,13 +195,7 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
         },
       },
       async (request) => {
-        await state.call(
-          caller(request),
-          BigInt(request.params.id),
-          { $case: 'deleteRoom', deleteRoom: {} },
-          'done',
-        );
-        return DONE;
+        return change(caller(request), request.params.id, { $case: 'deleteRoom', deleteRoom: {} });
       },
     );
 

@@ -97,11 +97,12 @@ export class Acceptor {
     this.#tls?.setSecureContext(contextOf(material));
   }
 
+  /** Sets the most sockets that the port takes; open ones stay. */
   setMaxSockets(count: number): void {
     this.#server.maxConnections = count;
   }
 
-  /** Stops accepting and destroys the pending sockets. */
+  /** Stops accepting and destroys the pending sockets; connections stay open. */
   close(): void {
     this.#server.close();
     clearTimeout(this.#timer);

@@ -13,7 +13,6 @@ import {
   endWith,
   GochatError,
   type HttpRefusal,
-  type ListenOptions,
   type Logger,
   methodNotAllowed,
   openWsReceiver,
@@ -31,9 +30,8 @@ import {
 } from '../../proto/mod.ts';
 import { retryAfter } from '../route/answers.ts';
 import { Acceptor, type PendingSocket } from './acceptor.ts';
-import type { TlsMaterial } from './tls-material.ts';
 import { CLOSE_LINGER_MS } from '../limits.ts';
-import type { Listener, TransportEvents } from '../wire/transport.ts';
+import type { TransportEvents } from '../wire/transport.ts';
 import type { PortOptions } from '../wire/transport-tcp.ts';
 import { WsTransport } from '../wire/transport-ws.ts';
 import { JsonWire } from '../wire/ws-wire-json.ts';
@@ -66,10 +64,10 @@ export interface WsListenerOptions extends PortOptions {
   readonly logger: Logger;
 }
 
-export class WsListener implements Listener {
+export class WsListener {
+  readonly acceptor: Acceptor;
   readonly #events: TransportEvents;
   readonly #proxies: TrustedProxies;
-  readonly #acceptor: Acceptor;
   /** Reads the requests of the sockets that the acceptor passes to it; it does not listen itself. */
   readonly #http: Server;
   readonly #ws: WebSocketServer;
@@ -80,7 +78,7 @@ export class WsListener implements Listener {
     const { trusted: proxies, logger } = options;
     this.#events = events;
     this.#proxies = proxies;
-    this.#acceptor = new Acceptor(events, {
+    this.acceptor = new Acceptor(events, {
       ...options,
       isProxy: (address) => proxies.has(address),
       explain: (refusal) => answerText(refuse(refusal)),
@@ -117,22 +115,6 @@ export class WsListener implements Listener {
     this.#json = new WsTransport(events, jsonWire, maxFrameBytes, hasPart);
   }
 
-  listen(options: ListenOptions): Promise<number> {
-    return this.#acceptor.listen(options);
-  }
-
-  setTls(material: TlsMaterial): void {
-    this.#acceptor.setTls(material);
-  }
-
-  setMaxSockets(count: number): void {
-    this.#acceptor.setMaxSockets(count);
-  }
-
-  close(): void {
-    this.#acceptor.close();
-  }
-
   #upgrade(request: IncomingMessage, socket: ClientSocket, head: Buffer): void {
     const { path, query } = parseUrl(request.url ?? '/');
     const pending = socket[PENDING] as PendingSocket;
@@ -143,7 +125,7 @@ export class WsListener implements Listener {
     }
     this.#ws.handleUpgrade(request, socket, head, (webSocket) => {
       const transport = webSocket.protocol === WS_PROTO ? this.#proto : this.#json;
-      const origin = this.#acceptor.admit(pending);
+      const origin = this.acceptor.admit(pending);
       socket[PENDING] = undefined;
       transport.open(webSocket, socket as Socket, origin, helloOf(query));
     });
@@ -153,7 +135,7 @@ export class WsListener implements Listener {
   #refuseAddress(request: IncomingMessage, pending: PendingSocket): HttpRefusal | undefined {
     if (pending.counted) return undefined;
     const client = this.#proxies.client(pending.address, String(request.headers['x-forwarded-for'] ?? ''));
-    if (this.#acceptor.count(pending, client)) return undefined;
+    if (this.acceptor.count(pending, client)) return undefined;
     this.#events.onRejected('ADDRESS_LIMITED');
     return refuse({ code: 'ADDRESS_LIMITED' });
   }

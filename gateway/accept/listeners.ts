@@ -1,9 +1,10 @@
 /** The two ports of a worker: TCP and WebSocket. */
 import { AddressList, type ListenOptions, type Logger, TrustedProxies } from '../../common/mod.ts';
+import type { Acceptor } from './acceptor.ts';
 import type { TlsMaterial } from './tls-material.ts';
 import { type GatewayLimits, MAX_REFUSED } from '../limits.ts';
 import { WsListener } from './listener-ws.ts';
-import type { Listener, TransportEvents } from '../wire/transport.ts';
+import type { TransportEvents } from '../wire/transport.ts';
 import { TcpTransport } from '../wire/transport-tcp.ts';
 
 /** Least time between logs of accept errors: with EMFILE there is one for each client that tries. ms. */
@@ -12,7 +13,7 @@ const LOG_INTERVAL_MS = 1000;
 export class Listeners {
   readonly #limits: GatewayLimits;
   readonly #logger: Logger;
-  readonly #each: { readonly tcp: Listener; readonly ws: Listener };
+  readonly #each: { readonly tcp: Acceptor; readonly ws: Acceptor };
   #loggedMs = -Infinity;
 
   /** @param tls undefined: no TLS */
@@ -34,12 +35,12 @@ export class Listeners {
       maxSockets: maxSockets(limits),
     };
     this.#each = {
-      tcp: new TcpTransport(all, port),
+      tcp: new TcpTransport(all, port).acceptor,
       ws: new WsListener(all, limits.maxFrameBytes, {
         ...port,
         trusted: new TrustedProxies(limits.trustProxy),
         logger,
-      }),
+      }).acceptor,
     };
   }
 

@@ -6,11 +6,9 @@ import { closeFrame } from '../route/answers.ts';
 import { type Connection, Phase, type Transport } from '../connections/connection.ts';
 import { wasCutOff } from './socket-ends.ts';
 import { Acceptor, type AcceptorOptions } from '../accept/acceptor.ts';
-import type { TlsMaterial } from '../accept/tls-material.ts';
 import { type Downlink, joinFrames } from '../push/downlink.ts';
 import { MAX_HELLO_BYTES } from '../limits.ts';
-import type { ListenOptions } from '../../common/mod.ts';
-import { cutSocket, type Listener, type TransportEvents } from './transport.ts';
+import { cutSocket, type TransportEvents } from './transport.ts';
 
 const CONNECTION = Symbol('connection');
 
@@ -24,36 +22,20 @@ export type PortOptions = Pick<
   'tls' | 'tlsTimeoutMs' | 'proxies' | 'timeoutMs' | 'maxSockets'
 >;
 
-export class TcpTransport implements Transport, Listener {
+export class TcpTransport implements Transport {
   readonly kind = 'tcp';
+  readonly acceptor: Acceptor;
   readonly #events: TransportEvents;
-  readonly #acceptor: Acceptor;
   /** The connection whose bytes are being parsed. */
   #reading: Connection | undefined;
 
   constructor(events: TransportEvents, options: PortOptions) {
     this.#events = events;
-    this.#acceptor = new Acceptor(events, {
+    this.acceptor = new Acceptor(events, {
       ...options,
       explain: closeFrame,
-      onClient: (socket, pending) => this.#enter(socket, this.#acceptor.admit(pending)),
+      onClient: (socket, pending) => this.#enter(socket, this.acceptor.admit(pending)),
     });
-  }
-
-  listen(options: ListenOptions): Promise<number> {
-    return this.#acceptor.listen(options);
-  }
-
-  setTls(material: TlsMaterial): void {
-    this.#acceptor.setTls(material);
-  }
-
-  setMaxSockets(count: number): void {
-    this.#acceptor.setMaxSockets(count);
-  }
-
-  close(): void {
-    this.#acceptor.close();
   }
 
   pack(frames: Downlink, owned: boolean): Buffer {

@@ -2,24 +2,11 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { type ListenOptions, resetSocket } from '../../common/mod.ts';
+import { resetSocket } from '../../common/mod.ts';
 import type { Origin } from '../accept/address-limits.ts';
 import type { Connection, Peer, Transport } from '../connections/connection.ts';
-import type { TlsMaterial } from '../accept/tls-material.ts';
 import type { DisconnectCode, Refusal } from '../supervisor/worker-stats.ts';
 import type { WireFault } from './ws-wire.ts';
-
-/** A port that clients connect to. */
-export interface Listener {
-  /** Returns the port. Rejects with the system's error. */
-  listen(options: ListenOptions): Promise<number>;
-  /** Uses another certificate for new handshakes, where TLS is on. @throws Error when it is invalid; the old one stays in use */
-  setTls(material: TlsMaterial): void;
-  /** Sets the most sockets that the port takes; open ones stay. */
-  setMaxSockets(count: number): void;
-  /** Stops accepting; connections stay open. */
-  close(): void;
-}
 
 /** Callbacks of a transport. */
 export interface TransportEvents {
