@@ -1,4 +1,7 @@
-/** The client for lines: texts and commands on standard input, lines for people or JSON events on standard output. */
+/**
+ * The line client: reads texts and commands from standard input; prints lines for people, or JSON events, on standard
+ * output.
+ */
 import type { Readable, Writable } from 'node:stream';
 import { JsonPrinter } from './plain/json-printer.ts';
 import type { LineSource } from './plain/lines.ts';
@@ -11,7 +14,7 @@ import type { GochatClientOptions } from './sdk/mod.ts';
 import { GochatClient } from './sdk/mod.ts';
 import { tcpTransport } from './transport-tcp.ts';
 
-/** Codes that mean a wrong command line: exit code 2. */
+/** Codes of a wrong command line: exit code 2. */
 const USAGE_CODES = new Set(['DEVICE_INVALID']);
 
 export interface PlainOptions {
@@ -30,19 +33,19 @@ export interface PlainOptions {
   readonly errorOutput: Writable;
   /** @default whether the output is a terminal and NO_COLOR is not set */
   readonly color?: boolean;
-  /** Aborting it ends the client at once; what has no answer fails. */
+  /** Aborting it ends the client at once; unacknowledged sends fail. */
   readonly signal?: AbortSignal;
-  /** How long what must end (sends, the first synchronisation) may go without any progress, ms. @default 30_000 */
+  /** Longest time without progress of the final sends and the first synchronisation, ms. @default 30_000 */
   readonly timeoutMs?: number;
   /** For tests and other transports. */
   readonly sdk?: Partial<GochatClientOptions>;
 }
 
 /**
- * Runs the client until the end of input, /quit, the abort of the signal, or until the server will not have it back.
+ * Runs the client until the end of input, /quit, the abort of the signal, or a final refusal by the server.
  *
- * Resolves with the exit code: 0 when every send was acknowledged (and, unless a person types, every command worked),
- * 1 when not or when the servers cannot be reached, 2 for a wrong device name.
+ * Resolves with the exit code: 0 if every send was acknowledged (and, unless a person types, every command worked), 1
+ * if not or if the servers cannot be reached, 2 for an invalid device name.
  */
 export async function runPlain(options: PlainOptions): Promise<number> {
   const { input, output, errorOutput, json = false } = options;

@@ -1,4 +1,4 @@
-/** The transport over TCP, in TLS where the gateway has it; for Node. */
+/** TCP transport for Node, with TLS if the gateway uses it. */
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Gateway, Transport, TransportFactory, TransportHandlers } from './sdk/mod.ts';
@@ -27,7 +27,7 @@ function open({ host, port, tls = false }: Gateway, handlers: TransportHandlers)
   return {
     send(bytes) {
       if (!socket.writable) return;
-      // All that is sent in one turn of the event loop leaves in one write.
+      // Everything sent in one turn of the event loop leaves in one write.
       if (!corked) {
         corked = true;
         socket.cork();

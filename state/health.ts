@@ -1,13 +1,13 @@
-/** Watches what a state node depends on, for its readiness. */
+/** Health checks of a state node's dependencies, for its readiness. */
 import { GochatError } from '../common/mod.ts';
 
-/** Something that answers pings. */
+/** A dependency that answers pings. */
 export interface Dependency {
   readonly name: string;
   ping(): Promise<void>;
 }
 
-/** Pings each dependency at an interval; a ping that is not answered counts as a failure of the next round. */
+/** Pings each dependency at an interval; an unanswered ping fails the next round. */
 export class Health {
   readonly #dependencies: readonly Dependency[];
   readonly #intervalMs: number;
@@ -20,7 +20,7 @@ export class Health {
     this.#intervalMs = intervalMs;
   }
 
-  /** What is wrong, or undefined. */
+  /** The current problem, or undefined. */
   get problem(): string | undefined {
     return this.#problems.size === 0 ? undefined : [...this.#problems.values()].join('; ');
   }
@@ -34,7 +34,7 @@ export class Health {
     this.#timer = undefined;
   }
 
-  /** Asks every dependency once; what was not answered since the last time is a problem. */
+  /** Pings every dependency; an unanswered earlier ping is a problem. */
   check(): void {
     for (const dependency of this.#dependencies) {
       const { name } = dependency;

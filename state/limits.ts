@@ -1,11 +1,11 @@
-/** The bounds of a state node, one place for all: what is held at most, and what happens beyond it. */
+/** The limits of a state node: the bounds of everything it keeps, and the consequence of exceeding each. */
 
 import { DEFAULT_MAX_TEXT_BYTES } from '../proto/mod.ts';
 
 /** Lifetime of access tokens, ms. */
 export const DEFAULT_TOKEN_TTL_MS = 3_600_000;
 
-/** By how much the clocks of the servers may differ, ms. */
+/** Largest clock skew between servers, ms. */
 export const CLOCK_SKEW_MS = 5_000;
 
 /** A token bucket in HotState. */
@@ -17,31 +17,31 @@ export interface Rate {
 export interface StateLimits {
   /** Longest text, bytes of UTF-8; beyond: TEXT_TOO_LONG. @default 16384 */
   readonly textBytes: number;
-  /** Sends that wait for the commit, half of them beyond their users' turns; beyond: OVERLOADED. @default 20000 */
+  /** Queued sends, half of them beyond their users' turns; beyond: OVERLOADED. @default 20000 */
   readonly queueRows: number;
   /** @default 64 MiB */
   readonly queueBytes: number;
-  /** How long a send waits for its commit; beyond: OVERLOADED, its client has sent it again by then. @default 10000 */
+  /** Longest wait of a send for its commit; beyond: OVERLOADED (its client has repeated it by then). @default 10000 */
   readonly queueMs: number;
-  /** One commit; beyond: the next one. @default 2000 */
+  /** Rows of one commit; beyond: the next one. @default 2000 */
   readonly batchRows: number;
   /** @default 4 MiB */
   readonly batchBytes: number;
-  /** One user's turn in a commit; beyond: the next one. @default 64 */
+  /** Rows of one user's turn in a commit; beyond: the next one. @default 64 */
   readonly turnRows: number;
   /** @default 128 KiB */
   readonly turnBytes: number;
-  /** Bytes queued to one worker beyond which pushes are left out and made good by a resync. @default 8 MiB */
+  /** Bytes queued to one worker; beyond: pushes are skipped and made good by a resync. @default 8 MiB */
   readonly pushBytes: number;
   /** Conversations whose members are kept, 0.4 KiB each for two; beyond: those not used lately go. @default 200000 */
   readonly cachedConversations: number;
-  /** Members kept in all of them. @default 4000000 */
+  /** Members in all cached lists. @default 4000000 */
   readonly cachedMembers: number;
-  /** Names of users kept, 0.1 KiB each; beyond: those not asked for lately go. @default 200000 */
+  /** Cached user names, 0.1 KiB each; beyond: the least recently used go. @default 200000 */
   readonly cachedNames: number;
-  /** Age beyond which a member list that no message has confirmed is looked up again for TYPING, ms. @default 5000 */
+  /** Age of a member list, unconfirmed by a message, at which it is reloaded for TYPING, ms. @default 5000 */
   readonly ephemeralMembersMs: number;
-  /** Pushes that wait for a member list; beyond: left out and made good by a resync. @default 20000 */
+  /** Pushes that wait for a member list; beyond: dropped and made good by a resync. @default 20000 */
   readonly waitingPushes: number;
   /** Conversations whose members could not be loaded; beyond: all connections resync. @default 10000 */
   readonly failedLoads: number;
@@ -49,7 +49,7 @@ export interface StateLimits {
   readonly logins: number;
   /** Requests in flight for one connection; beyond: OVERLOADED. @default 32 */
   readonly requestsPerConnection: number;
-  /** Requests in flight in all, most of them waiting for their turn; beyond: OVERLOADED. @default 20000 */
+  /** Requests in flight in all, most of them queued; beyond: OVERLOADED. @default 20000 */
   readonly requests: number;
   /** Bytes of these; beyond: OVERLOADED. @default 32 MiB */
   readonly requestBytes: number;
@@ -57,13 +57,13 @@ export interface StateLimits {
   readonly requestsPerUser: number;
   /** Bytes of these; beyond: RATE_LIMITED. @default 1 MiB */
   readonly requestBytesPerUser: number;
-  /** Cursor moves that wait to be written; beyond: left out, a later receipt makes up for it. @default 50000 */
+  /** Queued cursor moves; beyond: dropped, a later receipt makes up for it. @default 50000 */
   readonly cursorMoves: number;
-  /** Those of one user; beyond: its RECEIPTS are left out unread. @default 5000 */
+  /** Queued cursor moves of one user; beyond: its RECEIPTS are dropped. @default 5000 */
   readonly cursorMovesPerUser: number;
-  /** How long a device whose connection broke can resume and counts as online, ms. @default 30000 */
+  /** Grace period: a device whose connection broke can resume and counts as online, ms. @default 30000 */
   readonly sessionGraceMs: number;
-  /** Passwords hashed at once, 19 MiB each. @default 2 */
+  /** Concurrent password hashes, 19 MiB each. @default 2 */
   readonly hashing: number;
   /** Passwords that wait to be hashed, of users who have logged in from their address before and of others each; beyond: OVERLOADED. @default 256 */
   readonly hashQueue: number;
@@ -71,9 +71,9 @@ export interface StateLimits {
   readonly guessesPerNameAndAddress: Rate;
   /** Wrong passwords from one address, for names that have not logged in from it. @default 1 a second, burst 100 */
   readonly guessesPerAddress: Rate;
-  /** Wrong passwords for one name, from addresses that it has not logged in from. @default 1 a second, burst 100 */
+  /** Wrong passwords for one name from addresses that it has not logged in from. @default 1 a second, burst 100 */
   readonly guessesPerName: Rate;
-  /** New accounts from one address. @default 10 a second, burst 200 */
+  /** Sign-ups from one address. @default 10 a second, burst 200 */
   readonly signupPerAddress: Rate;
 }
 

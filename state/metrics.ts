@@ -1,4 +1,4 @@
-/** The instruments of a state node; counted per batch or per answer, never per delivery. */
+/** The metrics of a state node; counted per batch or answer, never per delivery. */
 import type { Counter, Histogram } from '@opentelemetry/api';
 import { gauge, meter } from '../common/mod.ts';
 import { LINK_PROTOCOL } from '../proto/mod.ts';
@@ -13,15 +13,15 @@ export interface StateMetrics {
   readonly resyncs: Counter;
 }
 
-/** What the gauges read. */
+/** Sources of the gauges. */
 export interface StateGauges {
   sessions(): number;
   queueRows(): number;
-  /** How many gateway workers speak this version of the link. */
+  /** Returns the number of gateway workers that speak this version of the link. */
   links(version: number): number;
 }
 
-/** Makes the instruments; metrics must have been enabled before, else they do nothing. */
+/** Makes the instruments. Metrics must be enabled before, else they are no-ops. */
 export function stateMetrics(read: StateGauges): StateMetrics {
   const state = meter('state');
   gauge(state, 'gochat_state_sessions', 'Connections in the location map.', () => read.sessions());

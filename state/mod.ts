@@ -1,4 +1,4 @@
-/** The state server and the engines it stands on. */
+/** The state server and its engines. */
 export type { SeedAccount } from './identity/accounts.ts';
 export { checkHotStateUrl, openHotState } from './hot/mod.ts';
 export type { HotState } from './hot/mod.ts';

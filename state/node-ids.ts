@@ -1,4 +1,4 @@
-/** The node's number and the ids made with it: a number is leased, so no two live nodes make the same id. */
+/** The node's leased number and the ids made with it: no two live nodes make the same id. */
 import { Backoff, GochatError, type Logger, MAX_NODE, Snowflake } from '../common/mod.ts';
 import type { LeasedId, Registry } from '../crpc/mod.ts';
 
@@ -9,11 +9,11 @@ const RETRY_MAX_MS = 2000;
 export interface NodeIdsOptions {
   readonly registry: Pick<Registry, 'leaseId'>;
   readonly logger: Logger;
-  /** A number is there again after it had been lost. */
+  /** A number was leased after the old one was lost. */
   readonly onRegained: () => void;
 }
 
-/** Makes ids as long as it holds a number; where that is lost for good, it leases another one. */
+/** Makes ids while it holds a number; if that is lost for good, it leases another. */
 export class NodeIds {
   readonly #options: NodeIdsOptions;
   #leased: LeasedId | undefined;

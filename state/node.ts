@@ -1,4 +1,4 @@
-/** A state node without its network: composes sessions, delivery and chat, and runs the gateway streams it is given. */
+/** A state node without its network: composes sessions, delivery and chat, and runs gateway streams. */
 import {
   type ConversationId,
   GochatError,
@@ -36,7 +36,7 @@ import { Sessions } from './session/sessions.ts';
 import type { RevocationStore, Store } from './store/store.ts';
 import { TraceRing } from './explain/trace-ring.ts';
 
-/** What makes the ids. */
+/** Source of ids. */
 export interface IdSource {
   readonly available: boolean;
   /** @throws GochatError STATE_UNAVAILABLE while not available */
@@ -47,17 +47,17 @@ export interface IdSource {
 
 export interface StateNodeOptions {
   readonly store: Store;
-  /** Where revocations are kept. @default In the hot state alone. */
+  /** Store of revocations. @default only the hot state */
   readonly revocations?: RevocationStore | undefined;
   readonly hot: HotState;
   readonly ids: IdSource;
   readonly limits: StateLimits;
   readonly logger: Logger;
-  /** Lifetime of access tokens, ms: so long and a little longer revocations are remembered. @default 3600000 */
+  /** Lifetime of access tokens, ms; revocations are kept slightly longer. @default 3600000 */
   readonly tokenTtlMs?: number | undefined;
 }
 
-/** The parts of a node and their order of closing. */
+/** The parts of a node and the order in which they close. */
 export class StateNode {
   readonly accounts: Accounts;
   readonly rooms: Rooms;
@@ -98,7 +98,7 @@ export class StateNode {
     this.evictions = new Evictions({
       hot,
       store: options.revocations,
-      // From a clock that is ahead to one that is behind a token is good for so long.
+      // A token from a node whose clock is ahead is valid this much longer on one that is behind.
       ttlMs: (options.tokenTtlMs ?? DEFAULT_TOKEN_TTL_MS) + 2 * CLOCK_SKEW_MS,
       logger,
       nextId: () => ids.next(),
@@ -155,13 +155,13 @@ export class StateNode {
     };
   }
 
-  /** Begins what goes on by itself: following evictions, and erasing what deleted rooms left behind. */
+  /** Starts background work: polling evictions and erasing deleted rooms. */
   start(): void {
     this.evictions.start();
     this.membership.erase();
   }
 
-  /** Takes in the stream of a gateway worker. @throws GochatError SERVER_DRAINING, OVERLOADED */
+  /** Accepts the stream of a gateway worker. @throws GochatError SERVER_DRAINING, OVERLOADED */
   accept(stream: BatchStream): Link {
     if (this.#closing) throw new GochatError('SERVER_DRAINING');
     const accepted: Link = new Link(stream, this.#linkContext, () => this.#links.delete(accepted));
@@ -169,17 +169,17 @@ export class StateNode {
     return accepted;
   }
 
-  /** The streams of gateway workers. */
+  /** Streams of gateway workers. */
   get links(): Iterable<TracedWorker> {
     return this.#links;
   }
 
-  /** Ids can be made again. */
+  /** Resumes when ids can be made again. */
   wake(): void {
     this.#sequencer.flush();
   }
 
-  /** Takes no new sends, requests and logins; resolves when what was taken is committed, answered and pushed. */
+  /** Refuses new sends, requests and logins. Resolves when accepted ones are committed, answered and pushed. */
   async drain(): Promise<void> {
     this.#closing = true;
     this.#sessions.drain();
@@ -202,7 +202,7 @@ export class StateNode {
     for (const open of this.#links) open.close();
   }
 
-  /** Ends the connections that an order is about, on whatever gateway: every worker has a stream to this node. */
+  /** Ends the connections that an order matches, on all gateways: every worker has a stream to this node. */
   #carryOut(eviction: Eviction): void {
     for (const located of this.locations.connectionsOf(eviction.user)) {
       if (concerns(eviction, located)) located.stream.kick(located.conn, eviction.code, eviction.reason);

@@ -1,4 +1,4 @@
-/** The state server: a state node with its crpc services, its place in the registry and its health. */
+/** The state server: a state node with its crpc services, registration and health checks. */
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { joinAddress, type Logger, once, type OperatorRoutes, type Server } from '../common/mod.ts';
@@ -34,27 +34,27 @@ export interface StateServerOptions {
   readonly advertiseHost?: string | undefined;
   /** Failure domain; empty: none. */
   readonly zone?: string | undefined;
-  /** Registry, store and hot state belong to the caller, who closes them after `stop`. */
+  /** Registry, store and hot state are closed by the caller after `stop`. */
   readonly registry: Registry;
   readonly store: DurableStore;
   readonly hot: HotState;
   readonly logger: Logger;
   /** Lifetime of access tokens. @default 3600000 ms */
   readonly tokenTtlMs?: number | undefined;
-  /** How long a device whose connection broke can resume and counts as online. @default 30000 ms */
+  /** Grace period of a broken connection. @default 30000 ms */
   readonly sessionGraceMs?: number | undefined;
   /** Shared secret of the cluster's servers; without it anyone who reaches the port may call. */
   readonly clusterToken?: string | undefined;
   /** TLS to the other servers; with an authority they need certificates too. @default none */
   readonly tls?: TlsOptions | undefined;
-  /** Describes the crpc services to tools; for development. @default false */
+  /** Whether tools can list the crpc services; for development. @default false */
   readonly reflection?: boolean | undefined;
   /** Longest text of a message, bytes of UTF-8. @default 16384 */
   readonly maxTextBytes?: number | undefined;
   readonly limits?: Partial<StateLimits> | undefined;
 }
 
-/** One state server. Any number of them run side by side on the same store, hot state and registry. */
+/** A state server. Any number of them work side by side on the same store, hot state and registry. */
 export class StateServer implements Server {
   readonly name: string;
   readonly #options: StateServerOptions;
@@ -105,12 +105,12 @@ export class StateServer implements Server {
     );
   }
 
-  /** What operators may ask over the admin port. */
+  /** Operator routes for the admin port. */
   get operatorRoutes(): OperatorRoutes {
     return operatorRoutes(this.name, this.#node, this.#options.store);
   }
 
-  /** host:port of the crpc server, after start. */
+  /** Address of the crpc server, host:port, once started. */
   get address(): string {
     return this.#crpc.address;
   }
@@ -169,7 +169,7 @@ export class StateServer implements Server {
     this.#health.stop();
     this.#node.stop();
     await this.#crpc.stop();
-    // The registry may be gone; its leases then end by themselves.
+    // The registry may be gone; its leases then expire.
     await this.#attempt(this.#registration?.deregister());
     await this.#attempt(this.#ids.close());
   });
@@ -184,7 +184,7 @@ export class StateServer implements Server {
     return this.#health.problem;
   }
 
-  /** Makes the accounts that are missing; for the demo mode and tests, also before `start`. */
+  /** Creates missing accounts, for the demo mode and tests; also before `start`. */
   async seedAccounts(accounts: readonly SeedAccount[]): Promise<void> {
     await this.#ids.acquire();
     await this.#node.accounts.seed(accounts);
@@ -207,7 +207,7 @@ export class StateServer implements Server {
     await this.stop();
   }
 
-  /** Awaits a step of closing; a failure is logged and does not hold up the others. */
+  /** Awaits a step of closing. A failure is logged and does not stop the other steps. */
   async #attempt(step: Promise<void> | undefined): Promise<void> {
     try {
       await step;

@@ -1,4 +1,4 @@
-/** What a line of input means: a text for the current conversation, or a command; each command with its help. */
+/** Parsing of input lines: a text for the current conversation, or a command; each command with its help. */
 import type { ChatMessage, Conversation, GochatClient, Role } from '../sdk/mod.ts';
 import { ClientError } from '../sdk/mod.ts';
 import { messageEvent, type Printer } from './printer.ts';
@@ -6,24 +6,24 @@ import { messageEvent, type Printer } from './printer.ts';
 const DEFAULT_HISTORY = 20;
 const MAX_HISTORY = 1_000;
 const HISTORY_PAGE = 200;
-/** Where the help of a command begins. */
+/** Column of the help texts. */
 const HELP_COLUMN = 18;
 
-/** The session as commands see it. */
+/** The interface of the session to commands. */
 export interface CommandSession {
   readonly client: GochatClient;
   readonly printer: Printer;
-  /** The conversation that texts go to. @throws ClientError NO_CONVERSATION */
+  /** The current conversation. @throws ClientError NO_CONVERSATION */
   readonly conversation: () => Conversation;
-  /** Makes what is opened the current conversation; until then there is none. */
+  /** Opens a conversation and makes it the current one; until then there is none. */
   readonly switchTo: (open: () => Promise<Conversation>) => Promise<void>;
   /** Sends a text to the current conversation; resolves when there is room for the next one. */
   readonly say: (text: string) => Promise<void>;
-  /** Waits until no send is without an answer. */
+  /** Waits until all sends are answered. */
   readonly settle: () => Promise<void>;
 }
 
-/** What is done for a line, or how it ends the session. @throws ClientError what the user is to be told */
+/** The action of a line, or how it ends the session. @throws ClientError shown to the user */
 export type Action = 'quit' | 'logout' | ((session: CommandSession) => Promise<void>);
 
 interface Command {
@@ -158,12 +158,12 @@ const HELP = [
   'Every other line is said in the current conversation.',
 ].join('\n');
 
-/** Reads a line; undefined where there is nothing to do. */
+/** Parses a line; undefined if it is empty. */
 export function parseLine(line: string): Action | undefined {
   if (line === '') return undefined;
   if (!line.startsWith('/')) return ({ say }) => say(line);
   if (line.startsWith('//')) return ({ say }) => say(line.slice(1));
-  // Pasted: nobody has read each of its lines as a command.
+  // Pasted text: the user has not read each of its lines as a command.
   if (line.includes('\n')) return refuse('A command has one line, and this has several.');
   const [, name = '', argument = ''] = /^\/(\S*)\s*(.*)$/su.exec(line) ?? [];
   const run = COMMANDS.get(name)?.run;
@@ -183,13 +183,13 @@ function roomOf(argument: string): string {
   return argument.trim().replace(/^#/, '');
 }
 
-/** Waits for the sends before; returns the id of the current conversation. */
+/** Waits for earlier sends. Returns the id of the current conversation. */
 async function settled({ settle, conversation }: CommandSession): Promise<string> {
   await settle();
   return conversation().id;
 }
 
-/** Reads page by page; returns the messages ascending by seq. */
+/** Reads the latest messages page by page. Returns them ascending by seq. */
 async function lastMessages(
   client: GochatClient,
   conversation: string,

@@ -16,7 +16,7 @@ export class JsonPrinter implements Printer {
     this.#output.write(`${toSafeJson(event)}\n`);
   }
 
-  /** A `sent` event has told it. */
+  /** The `sent` event has reported it. */
   own(): void {}
 
   note(text: string): void {

@@ -1,8 +1,8 @@
-/** Lines from an input stream, read no faster than they are taken. */
+/** Lines from an input stream, with backpressure. */
 import { Buffer, isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
 
-/** What is longer is cut here: no server takes it, and the line must not fill the memory. */
+/** Longest line kept: no server accepts it, and it must not fill the memory. */
 const MAX_LINE_BYTES = 4_194_304;
 /** Reading stops while this many lines wait. */
 const MAX_WAITING = 256;
@@ -21,7 +21,7 @@ export interface LineSource {
   close(): void;
 }
 
-/** Hands lines from who has them to who waits for them. */
+/** A queue of lines with backpressure. */
 export class LineQueue implements LineSource {
   readonly #onRoom: () => void;
   #lines: Line[] = [];
@@ -76,13 +76,11 @@ export class LineQueue implements LineSource {
   }
 }
 
-/**
- * Splits a stream of UTF-8 into lines; an unfinished last line counts as one, a byte order mark in front is left out.
- */
+/** Splits a UTF-8 stream into lines. An unfinished last line counts; a leading byte order mark is dropped. */
 export function streamLines(input: Readable): LineSource {
   const queue = new LineQueue(() => input.resume());
   let isFirst = true;
-  /** What has come of a line, which is cut at MAX_LINE_BYTES. */
+  /** The line so far, cut at MAX_LINE_BYTES. */
   let partial: Buffer[] = [];
   let partialBytes = 0;
   const hold = (part: Buffer) => {
@@ -127,7 +125,7 @@ function decodeLine(bytes: Buffer, isFirst: boolean): Line {
   const stop = bytes.at(-1) === CR ? bytes.length - 1 : bytes.length;
   const line = bytes.subarray(start, Math.max(start, stop));
   if (bytes.length < MAX_LINE_BYTES) return isUtf8(line) ? line.toString() : NOT_UTF8;
-  // The cut may have gone through a character.
+  // The cut may split a character.
   const whole = [0, 1, 2, 3].map((cut) => line.subarray(0, line.length - cut)).find((part) => isUtf8(part));
   return whole?.toString() ?? NOT_UTF8;
 }

@@ -1,4 +1,6 @@
-/** Keeps pasted text from acting: line ends and controls in it become visible marks, so that only a typed Enter sends. */
+/**
+ * Paste guard: line ends and control characters in pasted text become visible marks, so that only a typed Enter sends.
+ */
 import { StringDecoder } from 'node:string_decoder';
 import { Transform, type TransformCallback } from 'node:stream';
 
@@ -8,27 +10,27 @@ export const PASTE_OFF = '\x1b[?2004l';
 const PASTE_START = '\x1b[200~';
 const PASTE_END = '\x1b[201~';
 
-/** What stands in the input row for a pasted line end and tab. */
+/** Marks of pasted line ends and tabs in the input row. */
 const LINE_END_MARK = '\u2424';
 const TAB_MARK = '\u2409';
 // oxlint-disable-next-line no-control-regex -- Control characters are what it is for.
 const OTHER_CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/gu;
 
-/** Returns the text that a row of input stands for. */
+/** Returns the text of an input row, with marks replaced. */
 export function unmark(row: string): string {
   return row.replaceAll(LINE_END_MARK, '\n').replaceAll(TAB_MARK, '\t');
 }
 
 /**
- * Takes what a terminal sends and passes on what may be treated as typed. A terminal without bracketed paste gives no
- * hint but the pace: several line ends in one read are a paste as well.
+ * Filters terminal input so that only typed keys act. Without bracketed paste only the pace shows a paste: several line
+ * ends in one read count as one.
  */
 export class PasteGuard extends Transform {
   readonly #decoder = new StringDecoder('utf8');
   #pasting = false;
-  /** The beginning of what may become a paste sequence, or a pasted CRLF. */
+  /** A possible beginning of a paste sequence or a pasted CRLF. */
   #held = '';
-  /** Line ends of the paste that are dropped if nothing follows them. */
+  /** Trailing line ends of the paste, dropped if nothing follows. */
   #lineEnds = 0;
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
@@ -79,7 +81,7 @@ export class PasteGuard extends Transform {
   }
 }
 
-/** Returns how many characters at the end of the text begin the sequence. */
+/** Returns the number of characters at the end of the text that begin the sequence. */
 function beginningOf(sequence: string, text: string): number {
   for (let length = Math.min(sequence.length - 1, text.length); length > 0; length--)
     if (text.endsWith(sequence.slice(0, length))) return length;

@@ -1,4 +1,4 @@
-/** What plain mode tells its user; the JSON printer writes it as it is, the text printer for people. */
+/** The output of plain mode, printed as it is by the JSON printer and for people by the text printer. */
 import type { ChatMessage, ConversationKind, Member, Role } from '../sdk/mod.ts';
 
 /** The events of `--json`, one object per line. Stable: fields are added, never renamed or removed. */
@@ -12,7 +12,7 @@ export type PlainEvent =
       readonly resumed: boolean;
     }
   | {
-      /** 'joined' answers a command; 'opened' came about on another device, and nothing has been said there yet. */
+      /** 'joined' answers a command; 'opened' was done on another device, and has no messages yet. */
       readonly event: 'joined' | 'opened';
       readonly conversation: string;
       readonly name: string;
@@ -27,7 +27,7 @@ export type PlainEvent =
       readonly text: string;
       /** ISO 8601, UTC. */
       readonly at: string;
-      /** It answers /history. */
+      /** Whether it answers /history. */
       readonly history?: true;
     }
   | {
@@ -51,7 +51,7 @@ export type PlainEvent =
       readonly members: readonly Member[];
     }
   | {
-      /** The user is out of a conversation: by itself, by an owner or moderator, or because it was deleted. */
+      /** The user is no longer in a conversation: it left, was removed by the owner, or the room was deleted. */
       readonly event: 'left' | 'removed' | 'deleted';
       readonly conversation: string;
       readonly name: string;
@@ -88,20 +88,20 @@ export type PlainEvent =
       readonly event: 'disconnected';
       readonly code: string;
       readonly reason: string;
-      /** null: there will be no retry. */
+      /** null: no retry. */
       readonly retry_in_ms: number | null;
     }
   | { readonly event: 'error'; readonly code: string; readonly message: string };
 
 export interface Printer {
   print(event: PlainEvent): void;
-  /** An own text is in the log. */
+  /** One of the user's own texts is in the log. */
   own(conversation: string, text: string): void;
-  /** Text for people that is no event. */
+  /** Text for people, not an event. */
   note(text: string): void;
 }
 
-/** The event of a message; `history` where it answers /history. */
+/** Returns the event of a message. @param history whether it answers /history */
 export function messageEvent(message: ChatMessage, history = false): PlainEvent {
   const { conversation, seq, id, from, text, atMs } = message;
   const at = new Date(atMs).toISOString();

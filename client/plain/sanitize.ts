@@ -1,4 +1,6 @@
-/** Makes text from other people safe to print: nothing in it can move the cursor, forge a line or turn the direction. */
+/**
+ * Sanitizing of other people's text for the terminal: it cannot move the cursor, forge a line or change the direction.
+ */
 
 // C0 and C1 controls and DEL (escape sequences begin with them); the bidirectional overrides; line separators.
 // oxlint-disable-next-line no-control-regex -- Control characters are what it is for.
@@ -14,7 +16,7 @@ export function sanitize(text: string): string {
     .replace(UNSAFE, '\ufffd');
 }
 
-/** JSON.stringify escapes C0 only; a terminal may obey the C1 controls too. */
+/** Encodes JSON that is safe to print: JSON.stringify escapes only C0, and terminals may obey C1 controls too. */
 export function toSafeJson(value: unknown): string {
   return JSON.stringify(value).replace(
     UNSAFE_IN_JSON,

@@ -1,4 +1,6 @@
-/** One run of plain mode: takes lines in their order, keeps a window of sends in flight, and waits for the last. */
+/**
+ * A session of plain mode: handles lines in order, keeps a window of sends in flight, and waits for the last answers.
+ */
 import type { Writable } from 'node:stream';
 import type { ClientEvent, Conversation, GochatClient } from '../sdk/mod.ts';
 import { ClientError } from '../sdk/mod.ts';
@@ -8,7 +10,7 @@ import { type LineSource, NOT_UTF8 } from './lines.ts';
 import { messageEvent, type Printer } from './printer.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Most sends without an answer; further input waits. */
+/** Most unanswered sends; further input waits. */
 const WINDOW = 256;
 
 export interface PlainSessionOptions {
@@ -29,9 +31,9 @@ export class PlainSession {
   #current: Conversation | undefined;
   #pending = 0;
   #synced = false;
-  /** The client is over, or nobody reads the output any more. */
+  /** The client has ended, or the reader of the output has gone. */
   #stopped = false;
-  /** Code of the first failure that the exit code must tell. */
+  /** Code of the first failure that determines the exit code. */
   #failure: string | undefined;
   #check: ((progress: boolean) => void) | undefined;
 
@@ -49,7 +51,7 @@ export class PlainSession {
     };
   }
 
-  /** Resolves with the code of the first failure, or undefined: all went well. */
+  /** Resolves with the code of the first failure; undefined if there was none. */
   async run(): Promise<string | undefined> {
     const { output, signal, lines } = this.#options;
     this.#client.onAny((event) => this.#onEvent(event));
@@ -76,7 +78,7 @@ export class PlainSession {
     try {
       await this.#client.connect();
     } catch (error) {
-      // Who aborts knows why it ends.
+      // Whoever aborts knows the reason.
       if (!this.#stopped) this.#complain(error, true);
       return;
     }
@@ -107,12 +109,12 @@ export class PlainSession {
     try {
       await action(this.#commandSession);
     } catch (error) {
-      // A person sees the sentence and goes on; a script learns from the exit code that a line was not done.
+      // A person reads the message and goes on; a script learns from the exit code that a line failed.
       this.#complain(error, this.#options.terminal === undefined);
     }
   }
 
-  /** Lines after a switch that failed must not reach the conversation before it. */
+  /** After a failed switch, lines must not go to the previous conversation. */
   async #switchTo(open: () => Promise<Conversation>): Promise<void> {
     this.#setCurrent(undefined);
     const conversation = await open();
@@ -160,12 +162,12 @@ export class PlainSession {
     }
   }
 
-  /** Waits until no send is without an answer. */
+  /** Waits until all sends are answered. */
   async #settle(): Promise<void> {
     await this.#deadline(await this.#until(() => this.#pending === 0));
   }
 
-  /** Waits for what a join, or a hole, made the client ask for. */
+  /** Waits for the messages that a join or a gap made the client request. */
   async #synchronise(): Promise<void> {
     let done = false;
     void this.#client.synchronised().then(() => {
@@ -175,7 +177,7 @@ export class PlainSession {
     await this.#deadline(await this.#until(() => done));
   }
 
-  /** Ends the run when a wait came to nothing: what is unanswered fails. */
+  /** Ends the run if a wait timed out: unanswered sends fail. */
   async #deadline(inTime: boolean): Promise<void> {
     if (inTime || this.#stopped) return;
     const error = ClientError.local('DEADLINE_EXCEEDED');
@@ -185,7 +187,7 @@ export class PlainSession {
     await closed;
   }
 
-  /** Resolves with true when `done` holds, with false when the run stops or nothing moves for too long. */
+  /** Resolves with true when `done` holds, with false if the run stops or makes no progress for too long. */
   #until(done: () => boolean): Promise<boolean> {
     if (done()) return Promise.resolve(true);
     if (this.#stopped) return Promise.resolve(false);
@@ -196,7 +198,7 @@ export class PlainSession {
       resolve(result);
     };
     const timer = setTimeout(() => {
-      // A reader that does not read is not the server's fault.
+      // A slow reader of the output is not the server's fault.
       if (this.#options.output.writableNeedDrain) timer.refresh();
       else finish(false);
     }, this.#options.timeoutMs);
@@ -235,7 +237,7 @@ export class PlainSession {
       }
       case 'message':
         this.#printer.print(messageEvent(event));
-        // What is on the screen in the conversation of the user is read.
+        // Messages shown in the current conversation count as read.
         if (event.conversation === this.#current?.id) this.#client.markRead(event.conversation, event.seq);
         break;
       case 'opened': {
@@ -280,7 +282,7 @@ export class PlainSession {
         this.#printer.print({ event: 'error', code: event.code, message: event.message });
         break;
     }
-    // Pushes are no progress for who waits for answers; while synchronising they are what is waited for.
+    // Pushes are progress only while synchronising.
     if (event.type !== 'message' || !this.#synced) this.#progress();
     if (this.#options.output.writableNeedDrain) this.#client.pause();
   }

@@ -1,4 +1,4 @@
-/** A terminal with a prompt that other people's lines do not run into. */
+/** A terminal with a prompt that incoming lines do not disturb. */
 import { clearScreenDown, createInterface, cursorTo, moveCursor } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { LineQueue, type LineSource } from './lines.ts';
@@ -23,7 +23,7 @@ export function openTerminal(terminalInput: TerminalInput, output: Writable): Te
   const queue = new LineQueue(() => readline.prompt(true));
   let open = true;
   output.write(PASTE_ON);
-  // The shell that had the terminal meanwhile has turned it off.
+  // The shell has turned it off meanwhile.
   readline.on('SIGCONT', () => output.write(PASTE_ON));
   readline.on('line', (line) => {
     queue.add(unmark(line));
@@ -51,7 +51,7 @@ export function openTerminal(terminalInput: TerminalInput, output: Writable): Te
       moveCursor(output, 0, -rows);
       cursorTo(output, 0);
       clearScreenDown(output);
-      // readline draws its input anew from as many rows further up as the cursor was below the first one.
+      // readline redraws its input from as many rows up as the cursor was below the first one.
       stream.write(`${line}\n`);
       output.write('\n'.repeat(rows));
       readline.prompt(true);

@@ -1,4 +1,4 @@
-/** Events as lines for people: what is said on standard output, what went wrong on standard error. */
+/** Events as lines for people: messages on standard output, problems on standard error. */
 import type { Writable } from 'node:stream';
 import type { Conversation, Member } from '../sdk/mod.ts';
 import type { PlainEvent, Printer } from './printer.ts';
@@ -17,7 +17,7 @@ export interface TextPrinterOptions {
   readonly color: boolean;
   /** Writes a line; a terminal puts it above its prompt. @default stream.write */
   readonly write?: (line: string, stream: Writable) => void;
-  /** The typed line stays on the screen: own texts are not repeated. */
+  /** Whether typed lines stay on the screen, so that own texts are not repeated. */
   readonly echoes: boolean;
   readonly conversation: (id: string) => Conversation | undefined;
 }
@@ -25,7 +25,7 @@ export interface TextPrinterOptions {
 export class TextPrinter implements Printer {
   readonly #options: TextPrinterOptions;
   readonly #write: (line: string, stream: Writable) => void;
-  /** YYYY-MM-DD HH:MM in the time zone of whoever reads it. */
+  /** YYYY-MM-DD HH:MM in the local time zone. */
   readonly #localTime = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
   #me = '';
 
@@ -86,7 +86,7 @@ export class TextPrinter implements Printer {
         break;
       case 'sent':
       case 'synced':
-        // What was sent or missed is on the screen already.
+        // Sent and missed messages are on the screen already.
         break;
     }
   }

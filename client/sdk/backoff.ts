@@ -1,4 +1,4 @@
-/** Waiting between tries: exponential backoff with full jitter, and a delay that can be cut short. */
+/** Waits between attempts: exponential backoff with full jitter, and an abortable delay. */
 
 export interface BackoffOptions {
   /** @default 200 ms */
@@ -7,7 +7,7 @@ export interface BackoffOptions {
   readonly maxMs?: number;
 }
 
-/** Counts failures and says how long to wait before the next try. */
+/** Counts failures and returns the wait before the next attempt. */
 export class Backoff {
   readonly #options: BackoffOptions;
   #suggested: BackoffOptions = {};
@@ -20,8 +20,8 @@ export class Backoff {
   }
 
   /**
-   * Returns the wait in ms after one more failure: uniform up to the doubled bound, and never less than what the
-   * server asked for, which is jittered upwards by half so that not all clients come back at once.
+   * Returns the wait after one more failure, ms: uniform up to a bound that doubles each time, and at least the
+   * server's hint. The hint is jittered upwards by half, so that clients do not all come back at once.
    */
   next(retryAfterMs = 0): number {
     const { baseMs = 200, maxMs = 10_000 } = { ...this.#suggested, ...this.#options };
@@ -31,7 +31,7 @@ export class Backoff {
     return Math.max(wait, Math.round(retryAfterMs * (1 + this.#random() / 2)));
   }
 
-  /** Takes the bounds that the server suggests; those of the options go before. */
+  /** Uses the bounds that the server suggests, unless the options set their own. */
   suggest(bounds: BackoffOptions): void {
     this.#suggested = bounds;
   }

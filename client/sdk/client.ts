@@ -1,4 +1,4 @@
-/** The client: connects through the directory, keeps the connection, and turns frames into promises and events. */
+/** The client: connects through the directory, keeps the connection up, and turns frames into promises and events. */
 import { FrameType, type Welcome } from '../../proto/client.ts';
 import { Conversations } from './conversations.ts';
 import { fromRole, isId, randomPrefix, toConversation, toKey } from './convert.ts';
@@ -29,16 +29,15 @@ import { Requests } from './requests.ts';
 import { Syncer } from './sync.ts';
 import { TypingNotes } from './typing.ts';
 
-/** Limit of Send.text until WELCOME has told the server's, bytes of UTF-8. */
+/** Limit of Send.text until WELCOME names the server's, bytes of UTF-8. */
 const DEFAULT_MAX_TEXT_BYTES = 16_384;
 
 /**
  * A user's client on one device.
  *
- * It logs in, asks ipconf for gateways, connects, and from then on keeps connected until `close()` or until the server
- * says that it must not come back. Sends are durable when their promise resolves; they are sent in the order of the
- * calls and, across reconnects, once. `message` events come once each and in order within a conversation. Ids are
- * unsigned 64-bit numbers in decimal.
+ * It logs in, gets gateways from ipconf, connects, and stays connected until `close()` or until the server refuses it
+ * for good. A send is durable when its promise resolves. Sends arrive in the order of the calls and, across reconnects,
+ * once. `message` events come once each, in order within a conversation. Ids are unsigned 64-bit numbers in decimal.
  */
 export class GochatClient {
   readonly #options: ResolvedOptions;
@@ -57,7 +56,7 @@ export class GochatClient {
     this.#link.connection?.send(FrameType.TYPING, 0, conversation, payload),
   );
   readonly #closing = new AbortController();
-  /** Begins every client_msg_id of this client, so that it knows its own messages in the log. */
+  /** Prefix of every client_msg_id of this client, by which it recognises its own messages in the log. */
   readonly #idPrefix = randomPrefix();
   #sendCount = 0;
   #ref = 0;
@@ -74,7 +73,7 @@ export class GochatClient {
     this.#link = new Reconnector(this.#options, this.#credentials, this.#closing.signal, {
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onFrame: (type, ref, key, payload) => {
-        // What still comes while the goodbye is under way is nobody's any more: reported as delivered it would be lost.
+        // Frames during the goodbye are dropped: a message reported as delivered would be lost.
         if (this.#closed === undefined) this.#receiver.frame(type, ref, key, payload);
       },
       onDown: () => {
@@ -132,7 +131,7 @@ export class GochatClient {
       this.#syncer,
       this.#options.joinBacklog,
     );
-    // connect() may never be called, and close() rejects this: nobody is told twice.
+    // connect() may never be called, and close() rejects this promise: it must not be an unhandled rejection.
     this.#first.promise.catch(() => {});
     if (options.signal !== undefined) {
       const { signal } = options;
@@ -142,17 +141,17 @@ export class GochatClient {
     }
   }
 
-  /** How many sends have no answer yet. */
+  /** Number of unanswered sends. */
   get pendingSends(): number {
     return this.#outbox.size;
   }
 
-  /** Longest text that the server takes, bytes of UTF-8. */
+  /** Longest text that the server accepts, bytes of UTF-8. */
   get maxTextBytes(): number {
     return this.#maxTextBytes;
   }
 
-  /** Calls the listener for each event of a type, synchronously; returns the function that ends it. */
+  /** Calls the listener for each event of a type, synchronously. Returns a function that unsubscribes it. */
   on<Type extends ClientEvent['type']>(
     type: Type,
     listener: (event: ClientEventOf<Type>) => void,
@@ -177,9 +176,9 @@ export class GochatClient {
   }
 
   /**
-   * Sends a text to a conversation; resolves once it is durable.
+   * Sends a text to a conversation. Resolves once it is durable.
    *
-   * Rejects with TEXT_EMPTY, TEXT_TOO_LONG, OUTBOX_FULL or ARGUMENT_INVALID at once, with what the server says, or
+   * Rejects at once with TEXT_EMPTY, TEXT_TOO_LONG, OUTBOX_FULL or ARGUMENT_INVALID; later with the server's refusal or
    * with CLIENT_CLOSED. While there is no connection the message waits in the outbox.
    */
   send(conversation: string, text: string): Promise<Sent> {
@@ -190,22 +189,25 @@ export class GochatClient {
         ? this.#outbox.add(id, BigInt(conversation), text)
         : Promise.reject<Sent>(refusal);
     if (refusal !== undefined) this.#emitFailed(id, conversation, refusal);
-    // Those who listen to the events need not look at the promise as well.
+    // Listeners of the events need not handle the promise as well.
     promise.catch(() => {});
     return promise;
   }
 
-  /** Tells the others that the user is typing, or has stopped; call it with each key: at most one in 3 s is sent. */
+  /**
+   * Tells the other members that the user is typing or has stopped. Call it with each key: at most one notice in 3 s is
+   * sent.
+   */
   typing(conversation: string, stopped = false): void {
     if (isId(conversation)) this.#typing.tell(BigInt(conversation), stopped);
   }
 
-  /** Opens the direct conversation with a user, made if need be. */
+  /** Opens the direct conversation with a user; creates it if there is none. */
   openDirect(userName: string): Promise<Conversation> {
     return this.#conversations.open({ $case: 'openDirect', openDirect: { userName } });
   }
 
-  /** Makes a room, which this user then owns. */
+  /** Creates a room that this user owns. */
   createRoom(name: string, options: RoomOptions = {}): Promise<Conversation> {
     const { hideHistory = false } = options;
     return this.#conversations.open({ $case: 'createRoom', createRoom: { name, hideHistory } });
@@ -216,7 +218,7 @@ export class GochatClient {
     return this.#conversations.change(conversation, { $case: 'leaveRoom', leaveRoom: {} });
   }
 
-  /** Makes another user, by name or id, of a lower role leave a room where this user is an owner or moderator. */
+  /** Removes another user, by name or id, from a room that this user owns. */
   removeMember(conversation: string, user: string): Promise<void> {
     return this.#conversations.change(conversation, { $case: 'removeMember', removeMember: { user } });
   }
@@ -230,17 +232,17 @@ export class GochatClient {
     await this.#conversations.call({ $case: 'setRole', setRole }, 'done', conversation);
   }
 
-  /** Deletes a room that this user owns, and all that was said in it. */
+  /** Deletes a room that this user owns, with all its messages. */
   deleteRoom(conversation: string): Promise<void> {
     return this.#conversations.change(conversation, { $case: 'deleteRoom', deleteRoom: {} });
   }
 
-  /** Tells the server that the user has read a conversation up to a message; it counts on all devices. */
+  /** Reports that the user has read a conversation up to a message, on all devices. */
   markRead(conversation: string, seq: number): void {
     this.#receipts.read(toKey(conversation), seq);
   }
 
-  /** Joins a room by name or id; without effect for a member. The newest messages before come as events. */
+  /** Joins a room by name or id; no effect for a member. Its newest messages come as events. */
   joinRoom(room: string): Promise<Conversation> {
     return this.#conversations.open({ $case: 'joinRoom', joinRoom: { room } });
   }
@@ -250,19 +252,19 @@ export class GochatClient {
     return this.#conversations.list();
   }
 
-  /** Asks for one conversation as it is now; rejects with NOT_A_MEMBER where this user is not in it. */
+  /** Fetches one conversation. Rejects with NOT_A_MEMBER if this user is not in it. */
   async getConversation(id: string): Promise<Conversation> {
     const call = { $case: 'getConversation', getConversation: {} } as const;
     const { conversation } = await this.#conversations.call(call, 'conversation', id);
     return toConversation(conversation);
   }
 
-  /** Lists all rooms that there are, by ascending id, in pages. */
+  /** Lists all rooms, by ascending id, in pages. */
   listRooms(options: RoomListOptions = {}): Promise<RoomList> {
     return this.#conversations.rooms(options);
   }
 
-  /** Returns what is known of a conversation; each that a message came from is. */
+  /** Returns a conversation as far as it is known; every conversation that sent a message is. */
   conversation(id: string): Conversation | undefined {
     return this.#inbox.conversation(toKey(id));
   }
@@ -272,17 +274,17 @@ export class GochatClient {
     return this.#conversations.history(conversation, options);
   }
 
-  /** Lists who is in a conversation, and who of them is online. */
+  /** Lists the members of a conversation, with who is online. */
   members(conversation: string): Promise<readonly Member[]> {
     return this.#conversations.members(conversation);
   }
 
-  /** Resolves when no message is known to be missing: after a join, its newest messages have been delivered. */
+  /** Resolves when no message is known to be missing. After a join its newest messages have been delivered then. */
   synchronised(): Promise<void> {
     return this.#syncer.idle();
   }
 
-  /** Stops reading from the server where the transport can; for users that cannot keep up. */
+  /** Stops reading from the server where the transport can, for applications that cannot keep up. */
   pause(): void {
     this.#paused = true;
     this.#link.connection?.pause();
@@ -293,7 +295,7 @@ export class GochatClient {
     this.#link.connection?.resume();
   }
 
-  /** Reports what was delivered, says goodbye, and fails what has no answer; the client cannot be used again. */
+  /** Reports delivered messages, closes the connection, and fails unanswered calls. The client cannot be used again. */
   async close(reason: ClientError = ClientError.local('CLIENT_CLOSED')): Promise<void> {
     this.#receipts.flush();
     this.#shut(reason);
@@ -303,8 +305,8 @@ export class GochatClient {
   }
 
   /**
-   * Closes the client and ends its session: the access token is good for nothing any more. With `everywhere` all
-   * sessions of the user end. Rejects where the API server cannot be reached; the client is closed all the same.
+   * Closes the client and ends its session: the access token becomes invalid. With `everywhere` all sessions of the
+   * user end. Rejects if the API server cannot be reached; the client is closed all the same.
    */
   async logout(options: { readonly everywhere?: boolean } = {}): Promise<void> {
     const token = this.#credentials.held;
@@ -349,7 +351,7 @@ export class GochatClient {
     this.#catchUp();
   }
 
-  /** After WELCOME and RESYNC: what was on the way in either direction may be lost. */
+  /** After WELCOME and RESYNC: frames in either direction may have been lost. */
   #catchUp(): void {
     this.#outbox.resend();
     this.#requests.resend();
@@ -388,7 +390,7 @@ export class GochatClient {
       return ClientError.local('ARGUMENT_INVALID', { details: { what: `The conversation ${conversation}` } });
     }
     if (text === '') return ClientError.local('TEXT_EMPTY');
-    // A UTF-16 unit is at most three bytes of UTF-8, so that most texts need no encoding to know.
+    // A UTF-16 unit is at most three bytes of UTF-8, so most texts need not be encoded to check.
     const fits =
       text.length * 3 <= this.#maxTextBytes || new TextEncoder().encode(text).length <= this.#maxTextBytes;
     if (!fits) return ClientError.local('TEXT_TOO_LONG', { details: { max: this.#maxTextBytes } });
@@ -403,7 +405,7 @@ export class GochatClient {
     this.#events.emit({ type: 'failed', clientMsgId, conversation, code, message, retryable });
   }
 
-  /** Returns a ref, 1 to 65535, that nothing unanswered bears. */
+  /** Returns a ref, 1 to 65535, that no unanswered frame has. */
   #nextRef(): number {
     do this.#ref = (this.#ref % 0xffff) + 1;
     while (this.#outbox.usesRef(this.#ref) || this.#requests.usesRef(this.#ref));

@@ -12,20 +12,23 @@ import {
 import { ClientError } from './errors.ts';
 import type { Gateway, Transport, TransportFactory } from './transport.ts';
 
-/** How much of the heartbeat interval may pass in silence before PING, so that the answer is never late. */
+/** Share of the heartbeat interval without outgoing frames after which PING is sent. */
 const PING_AFTER = 0.75;
-/** How much of the interval a PING may stay without any sign of life before the connection counts as dead. */
+/** Share of the interval after PING without any incoming frame after which the connection counts as dead. */
 const DEAD_AFTER = 0.5;
-/** The heartbeat looks at the clock this many times per interval. */
+/** Checks per heartbeat interval. */
 const TICKS_PER_INTERVAL = 8;
-/** How long a goodbye may take to leave before the transport is torn down. */
+/** Deadline of the goodbye before the transport is destroyed. */
 const GOODBYE_MS = 1_000;
 
 export interface ConnectionHandlers {
   onWelcome(connection: Connection, welcome: Welcome): void;
-  /** Each frame after WELCOME but PONG and CLOSE; the payload is valid during the call. Throwing ends the connection. */
+  /**
+   * Called for each frame after WELCOME but PONG and CLOSE. The payload is valid during the call. Throwing ends the
+   * connection.
+   */
   onFrame(type: number, ref: number, key: bigint, payload: Uint8Array): void;
-  /** The connection is over; comes once and last. The server may have named a gateway to go to. */
+  /** Called once, last, when the connection has ended. The server may have named a redirect. */
   onEnd(error: ClientError, welcomed: boolean, redirect: Gateway | undefined): void;
 }
 
@@ -38,7 +41,7 @@ export interface ConnectionOptions {
   readonly handlers: ConnectionHandlers;
 }
 
-/** A connection that begins to connect when it is made. */
+/** A connection that starts connecting when it is made. */
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #transport: Transport;
@@ -48,7 +51,7 @@ export class Connection {
   #welcomed = false;
   #over = false;
   #paused = false;
-  /** What the server said in CLOSE, or the client found wrong, before the stream ended. */
+  /** The server's CLOSE or the client's own error, before the stream ended. */
   #error: ClientError | undefined;
   #redirect: Gateway | undefined;
   #lastSentMs = 0;
@@ -71,7 +74,7 @@ export class Connection {
     );
   }
 
-  /** Sends a frame; without effect once the connection is over. */
+  /** Sends a frame; no effect once the connection has ended. */
   send(type: FrameType, ref: number, key: bigint, payload?: Uint8Array): void {
     if (this.#over) return;
     this.#lastSentMs = performance.now();
@@ -85,7 +88,7 @@ export class Connection {
     this.#end('given up');
   }
 
-  /** Says goodbye and resolves when the stream has ended. */
+  /** Sends CLOSE and resolves when the stream has ended. */
   goodbye(): Promise<void> {
     if (this.#over || this.#saidGoodbye) return this.#gone.promise;
     this.#saidGoodbye = true;
@@ -96,7 +99,10 @@ export class Connection {
     return this.#gone.promise.finally(() => clearTimeout(timer));
   }
 
-  /** Stops reading, where the transport can: the gateway will queue, and at last end a connection that stays slow. */
+  /**
+   * Stops reading, where the transport can. The gateway then queues, and finally closes the connection as a slow
+   * consumer.
+   */
   pause(): void {
     this.#paused = true;
     this.#transport.pause?.();

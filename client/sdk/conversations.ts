@@ -1,4 +1,4 @@
-/** What a user asks about conversations: opening them, who is in them, what was said. */
+/** Calls about conversations: opening, membership, history. */
 import type { Conversation as WireConversation } from '../../proto/client.ts';
 import { ConversationKind } from '../../proto/client.ts';
 import { toChatMessage, toConversation, toKey, toMember, toRoom } from './convert.ts';
@@ -8,7 +8,7 @@ import type { Inbox } from './inbox.ts';
 import type { Call, Result } from './requests.ts';
 import type { Syncer } from './sync.ts';
 
-/** A call that opens a conversation, and one that changes who is in it. */
+/** Calls that open a conversation, and calls that change its members. */
 export type OpeningCall = Extract<Call, { $case: 'openDirect' | 'createRoom' | 'joinRoom' }>;
 export type ChangingCall = Extract<Call, { $case: 'leaveRoom' | 'removeMember' | 'deleteRoom' }>;
 
@@ -18,7 +18,7 @@ export class Conversations {
   readonly #syncer: Syncer;
   readonly #joinBacklog: number;
 
-  /** `joinBacklog` is how many messages before a join come as events. */
+  /** @param joinBacklog number of earlier messages delivered as events after a join */
   constructor(
     ask: (call: Call, key: bigint) => Promise<Result>,
     inbox: Inbox,
@@ -31,7 +31,7 @@ export class Conversations {
     this.#joinBacklog = joinBacklog;
   }
 
-  /** Opens a conversation, and begins to take in its messages where it is new to this client. */
+  /** Opens a conversation, and starts delivering its messages if it is new to this client. */
   open(call: OpeningCall): Promise<Conversation> {
     return this.#syncer.holdWhile(async () => {
       const { conversation: wire } = await this.call(call, 'conversation');
@@ -42,7 +42,7 @@ export class Conversations {
     });
   }
 
-  /** Makes a call that changes who is in a room; resolves when its effect on this client has come. */
+  /** Makes a call that changes a room's members. Resolves when its effect on this client has come. */
   async change(conversation: string, call: ChangingCall): Promise<void> {
     await this.call(call, 'done', conversation);
     this.#syncer.want(false);
@@ -72,16 +72,18 @@ export class Conversations {
     return result.members.members.map(toMember);
   }
 
-  /** Where a conversation begins that is new to this client: its device's cursor, or a room's recent past. */
+  /**
+   * Returns the start of a conversation that is new to this client: the device's cursor, or a room's recent messages.
+   */
   #beginning({ kind, deliveredSeq, lastSeq }: WireConversation): number {
     const delivered = Number(deliveredSeq);
     const joined = kind === ConversationKind.CONVERSATION_KIND_ROOM && delivered === 0;
-    // Before the first synchronisation it may be an old room of which this device has missed more.
+    // Before the first synchronisation it may be an old room, of which this device has missed more.
     if (!joined || !this.#syncer.completed) return delivered;
     return Math.max(0, Number(lastSeq) - this.#joinBacklog);
   }
 
-  /** Makes a call; `expected` is the case of its answer. */
+  /** Makes a call. @param expected case of its answer */
   async call<Case extends Result['$case']>(
     call: Call,
     expected: Case,

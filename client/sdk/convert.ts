@@ -1,4 +1,4 @@
-/** Between the protocol's types (64-bit numbers) and the SDK's (decimal strings). */
+/** Conversions between the protocol's types (64-bit numbers) and the SDK's (decimal strings). */
 import type {
   Member as WireMember,
   Message,
@@ -79,12 +79,12 @@ export function toRoom(wire: WireRoom): Room {
   return { id: id.toString(), name, members, joined, lastSeq: Number(lastSeq), unread: Number(unread) };
 }
 
-/** A random number that is not 0. */
+/** Returns a random number other than 0. */
 export function randomU64(): bigint {
   return (crypto.getRandomValues(new BigUint64Array(1))[0] as bigint) || 1n;
 }
 
-/** 80 random bits, so that no two clients of a user ever share an id. */
+/** Returns 80 random bits, so that no two clients of a user ever share an id. */
 export function randomPrefix(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(10));
   return `${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}-`;

@@ -1,19 +1,19 @@
-/** The HTTP calls of a client: the log-in at the API server and the list of gateways at ipconf. */
+/** The client's HTTP calls: login at the API server and the list of gateways from ipconf. */
 import { PROTOCOL_VERSION } from '../../proto/client.ts';
 import { ClientError } from './errors.ts';
 import type { BackoffOptions } from './backoff.ts';
 import type { FetchLike, GochatClientOptions, ResolvedOptions, Token } from './options.ts';
 import { type Gateway, offers } from './transport.ts';
 
-/** A token this close to its end is replaced before it is used. */
+/** A token this close to its expiry is replaced before use. */
 const EXPIRY_MARGIN_MS = 30_000;
 const MAX_GATEWAYS = 16;
-/** A server that suggests to wait longer than this is not believed. */
+/** Longest retry hint that is believed. */
 const MAX_WAIT_MS = 600_000;
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Holds the access token and gets a new one when it is used up. */
+/** Keeps the access token and gets a new one when needed. */
 export class Credentials {
   readonly #get: (signal: AbortSignal) => Promise<Token>;
   #token: Token | undefined;
@@ -31,7 +31,7 @@ export class Credentials {
     }
   }
 
-  /** Returns the token that is held, or a new one. */
+  /** Returns the current token or a new one. */
   async token(signal: AbortSignal): Promise<string> {
     const held = this.#token;
     if (held !== undefined && (held.expiresAtMs ?? Infinity) - Date.now() > EXPIRY_MARGIN_MS)
@@ -40,17 +40,17 @@ export class Credentials {
     return this.#token.token;
   }
 
-  /** Id of the user that the token speaks for, as far as it is known; else ''. */
+  /** User id of the token; '' if unknown. */
   get user(): string {
     return this.#token?.user ?? '';
   }
 
-  /** The token that is held. */
+  /** The current token. */
   get held(): string | undefined {
     return this.#token?.token;
   }
 
-  /** Forgets the token: the gateway refused it. */
+  /** Drops the token because the gateway refused it. */
   invalidate(): void {
     this.#token = undefined;
   }
@@ -76,7 +76,7 @@ async function logIn(
   };
 }
 
-/** Ends the session of a token, or all of its user's. */
+/** Ends the session of a token, or all sessions of its user. */
 export async function logOut(
   options: ResolvedOptions,
   base: string,
@@ -87,16 +87,16 @@ export async function logOut(
   await request(options, server, '/auth/logout', new AbortController().signal, { everywhere });
 }
 
-/** What ipconf answers. */
+/** The answer of ipconf. */
 export interface Listing {
   /** Best first. */
   readonly gateways: readonly Gateway[];
-  /** Lets the user in at these gateways, for a minute; '' where ipconf signs none. */
+  /** Ticket for these gateways, valid for a minute; '' if ipconf signs none. */
   readonly ticket: string;
   readonly backoff: BackoffOptions;
 }
 
-/** Asks ipconf where to connect. @param uid id of the user; '' unknown */
+/** Fetches the list of gateways. @param uid id of the user; '' if unknown */
 export async function listGateways(
   options: ResolvedOptions,
   uid: string,
@@ -140,13 +140,13 @@ interface HttpServer {
   readonly what: string;
   readonly flag: string;
   readonly base: string;
-  /** What takes longer counts as no answer, ms. */
+  /** Timeout, ms. */
   readonly timeoutMs: number;
   /** Access token that the call carries. */
   readonly token?: string;
 }
 
-/** It checks passwords, which is made to take long: a busy one has as much time as any call. */
+/** The API server. Password checks are slow on purpose, so the timeout is that of any call. */
 function apiServer({ callTimeoutMs }: ResolvedOptions, base: string): HttpServer {
   return { what: 'the API server', flag: '--api', base, timeoutMs: callTimeoutMs };
 }
@@ -208,7 +208,7 @@ function parseObject(text: string): Json | undefined {
     const value: unknown = JSON.parse(text);
     return isObject(value) ? value : undefined;
   } catch {
-    // Not JSON is not GoChat: the caller says so with the address.
+    // An answer that is not JSON is not from GoChat; the caller reports the address.
     return undefined;
   }
 }

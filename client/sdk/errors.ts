@@ -1,4 +1,4 @@
-/** The errors that the client itself makes, with the texts of the catalogue, and the error type of the SDK. */
+/** The client's own errors, with the texts of the catalogue, and the SDK's error type. */
 
 interface LocalError {
   readonly message: string;
@@ -6,7 +6,7 @@ interface LocalError {
   readonly retryable: boolean;
 }
 
-/** The SDK imports only the protocol, so it repeats what it needs of the catalogue; a test holds the two equal. */
+/** A copy of the catalogue's entries, because the SDK imports only the protocol. A test checks that they are equal. */
 export const LOCAL_ERRORS = {
   SERVER_UNREACHABLE: {
     message: 'Cannot reach {what} at {url}.',
@@ -99,7 +99,7 @@ type NamesIn<Sentence extends string> = Sentence extends `${string}{${infer Name
   : never;
 type NamesOf<Code extends LocalErrorCode> =
   NamesIn<`${(typeof LOCAL_ERRORS)[Code]['message']} ${(typeof LOCAL_ERRORS)[Code]['remedy']}`>;
-/** Details are needed where the code's sentences have names in them. */
+/** Requires details if the code's sentences have names in them. */
 type LocalOptions<Code extends LocalErrorCode> =
   NamesOf<Code> extends never
     ? [options?: ClientErrorOptions]
@@ -112,13 +112,13 @@ export interface ClientErrorOptions {
   readonly cause?: unknown;
 }
 
-/** An error with a code of docs/errors.md: made by the client, or told by a server. */
+/** An error with a code of docs/errors.md, from the client or a server. */
 export class ClientError extends Error {
   override readonly name = 'ClientError';
   readonly code: string;
-  /** The same may succeed later. */
+  /** Whether the same request may succeed later. */
   readonly retryable: boolean;
-  /** Wait at least this long before the next try, ms; 0: no hint. */
+  /** Least wait before a retry, ms; 0: no hint. */
   readonly retryAfterMs: number;
 
   constructor(code: string, message: string, retryable: boolean, retryAfterMs = 0, cause?: unknown) {
@@ -128,7 +128,7 @@ export class ClientError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /** Makes an error of the client's own, with the catalogue's sentence and remedy. */
+  /** Returns an error of the client's own, with the catalogue's message and remedy. */
   static local<Code extends LocalErrorCode>(code: Code, ...[options = {}]: LocalOptions<Code>): ClientError {
     const { message, remedy, retryable }: LocalError = LOCAL_ERRORS[code];
     const details: ClientErrorOptions['details'] = options.details;
@@ -138,13 +138,13 @@ export class ClientError extends Error {
     return new ClientError(code, text, options.retryable ?? retryable, 0, options.cause);
   }
 
-  /** Returns the same error with another judgement on trying again. */
+  /** Returns the same error with another value of `retryable`. */
   with({ retryable }: { readonly retryable: boolean }): ClientError {
     if (retryable === this.retryable) return this;
     return new ClientError(this.code, this.message, retryable, this.retryAfterMs, this.cause);
   }
 
-  /** Returns the error itself where it is a ClientError, else INTERNAL with it as the cause. */
+  /** Returns a ClientError as it is, and any other error as INTERNAL with it as the cause. */
   static from(error: unknown): ClientError {
     return error instanceof ClientError ? error : ClientError.local('INTERNAL', { cause: error });
   }

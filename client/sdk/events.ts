@@ -1,4 +1,4 @@
-/** What a client tells its user: answers, a discriminated union of events, and the emitter that hands them out. */
+/** The SDK's public types: answers, the union of events, and the emitter. */
 
 export type ConversationKind = 'direct' | 'room';
 
@@ -9,10 +9,10 @@ export type Role = 'owner' | 'moderator' | 'member';
 export interface Conversation {
   readonly id: string;
   readonly kind: ConversationKind;
-  /** The room's name; of a direct conversation the other user's name. */
+  /** Name of the room; for a direct conversation, of the other user. */
   readonly name: string;
   readonly lastSeq: number;
-  /** Messages that this user has not read, on whatever device, as of the answer. */
+  /** Number of unread messages over all devices, as of the answer. */
   readonly unread: number;
   /** This user is an owner of the room. */
   readonly isOwner: boolean;
@@ -21,7 +21,7 @@ export interface Conversation {
 }
 
 export interface RoomOptions {
-  /** Who joins sees what is said from then on, not what was said before. @default false */
+  /** Whether new members see only messages from after their join. @default false */
   readonly hideHistory?: boolean;
 }
 
@@ -41,14 +41,14 @@ export interface ChatMessage {
   readonly atMs: number;
 }
 
-/** What became of a send. */
+/** The result of a send. */
 export interface Sent {
   readonly clientMsgId: string;
   readonly conversation: string;
   readonly seq: number;
   readonly id: string;
   readonly atMs: number;
-  /** The server had it already when it came (again). */
+  /** Whether the server had the message already. */
   readonly duplicate: boolean;
 }
 
@@ -60,33 +60,33 @@ export interface Member {
 }
 
 export interface RoomListOptions {
-  /** Only rooms with a greater id: the last one of the page before. @default from the first */
+  /** Only rooms with a greater id; pass the last id of the previous page. @default from the first */
   readonly after?: string;
   /** 1 to 200. @default 50 */
   readonly limit?: number;
 }
 
-/** A room as the list of all rooms has it; the user need not be in it. */
+/** A room in the list of all rooms; the user need not be a member. */
 export interface Room {
   readonly id: string;
   readonly name: string;
   readonly members: number;
-  /** This user is in it. */
+  /** Whether this user is a member. */
   readonly joined: boolean;
   readonly lastSeq: number;
-  /** Messages that this user may read and has not; 0 where not in it. */
+  /** Number of unread messages; 0 for non-members. */
   readonly unread: number;
 }
 
 export interface RoomList {
   /** Ascending by id. */
   readonly rooms: readonly Room[];
-  /** There are rooms with greater ids. */
+  /** Whether there are further rooms. */
   readonly more: boolean;
 }
 
 export interface HistoryOptions {
-  /** Only messages before this seq; 0: from the newest. @default 0 */
+  /** Only messages before this seq; 0: the newest. @default 0 */
   readonly beforeSeq?: number;
   /** 1 to 200. @default 50 */
   readonly limit?: number;
@@ -95,7 +95,7 @@ export interface HistoryOptions {
 export interface History {
   /** Ascending by seq. */
   readonly messages: readonly ChatMessage[];
-  /** There are older ones. */
+  /** Whether there are older messages. */
   readonly more: boolean;
 }
 
@@ -119,7 +119,7 @@ export interface SentEvent extends Sent {
   readonly type: 'sent';
 }
 
-/** A send that will not be tried again by this client. */
+/** A send that this client will not retry. */
 export interface FailedEvent {
   readonly type: 'failed';
   readonly clientMsgId: string;
@@ -129,35 +129,35 @@ export interface FailedEvent {
   readonly retryable: boolean;
 }
 
-/** Somebody else is typing in a conversation; it may fail to come, so it should be shown for some seconds only. */
+/** Another user is typing. The notice may be lost, so show it for some seconds only. */
 export interface TypingEvent {
   readonly type: 'typing';
   readonly conversation: string;
   readonly user: string;
   readonly name: string;
-  /** They have stopped without sending. */
+  /** Whether they have stopped without sending. */
   readonly stopped: boolean;
 }
 
-/** All that the log held when the client (re)connected or was told to synchronise has been delivered. */
+/** All messages in the log as of the (re)connect or resync have been delivered. */
 export interface SyncedEvent {
   readonly type: 'synced';
-  /** How many messages the synchronisation brought. */
+  /** Number of messages that the synchronisation delivered. */
   readonly messages: number;
 }
 
-/** The connection ended, or an attempt to get it back failed. */
+/** The connection ended, or an attempt to restore it failed. */
 export interface DisconnectedEvent {
   readonly type: 'disconnected';
   readonly code: string;
   readonly reason: string;
-  /** Time until the next attempt, ms; undefined: there will be none, the client is closed. */
+  /** Time until the next attempt, ms; undefined: there is none and the client is closed. */
   readonly retryInMs: number | undefined;
 }
 
 /**
- * This user has a conversation that the client did not open, and nothing to read in it yet: it was made, opened or
- * joined on another device, or by this one before it started. Others show by their messages.
+ * A conversation without messages that this client did not open: it was created, opened or joined on another device, or
+ * earlier. Conversations with messages show by those.
  */
 export interface OpenedEvent {
   readonly type: 'opened';
@@ -166,11 +166,11 @@ export interface OpenedEvent {
   readonly kind: ConversationKind;
 }
 
-/** This user is out of a conversation; all messages of it that were theirs have come. */
+/** This user is no longer in a conversation, and all its messages for the user have come. */
 export interface LeftEvent {
   readonly type: 'left';
   readonly conversation: string;
-  /** The conversation's name; empty where it was never known. */
+  /** Name of the conversation; empty if it was never known. */
   readonly name: string;
   /** 'left' by this user, 'removed' by an owner or moderator, or the whole conversation was 'deleted'. */
   readonly reason: LeaveReason;
@@ -178,10 +178,7 @@ export interface LeftEvent {
 
 export type LeaveReason = 'left' | 'removed' | 'deleted';
 
-/**
- * Somebody else joined a conversation or is out of it, or somebody, who may be this user, has another role there. Best
- * effort: `members` tells who is in.
- */
+/** Another user has joined, left or been removed. Best effort: `members` gives the current list. */
 export interface MemberEvent {
   readonly type: 'member';
   readonly conversation: string;
@@ -197,7 +194,7 @@ export interface MemberEvent {
   readonly role?: Role;
 }
 
-/** Something failed that no promise reports. */
+/** A failure that no promise reports. */
 export interface ErrorEvent {
   readonly type: 'error';
   readonly code: string;
@@ -219,12 +216,12 @@ export type ClientEvent =
 
 export type ClientEventOf<Type extends ClientEvent['type']> = Extract<ClientEvent, { type: Type }>;
 
-/** Hands events to listeners, synchronously and in the order of subscription. */
+/** Emits events to listeners, synchronously, in the order of subscription. */
 export class Emitter {
   readonly #listeners = new Map<string, Set<(event: never) => void>>();
   readonly #all = new Set<(event: ClientEvent) => void>();
 
-  /** Calls the listener for each event of a type; returns the function that ends it. */
+  /** Calls the listener for each event of a type. Returns a function that unsubscribes it. */
   on<Type extends ClientEvent['type']>(
     type: Type,
     listener: (event: ClientEventOf<Type>) => void,
@@ -235,7 +232,7 @@ export class Emitter {
     return () => listeners.delete(listener);
   }
 
-  /** Calls the listener for each event; returns the function that ends it. */
+  /** Calls the listener for each event. Returns a function that unsubscribes it. */
   onAny(listener: (event: ClientEvent) => void): () => void {
     this.#all.add(listener);
     return () => this.#all.delete(listener);
@@ -247,7 +244,7 @@ export class Emitter {
   }
 }
 
-/** A listener that throws must not break the reading of frames; its error stays as loud as any uncaught one. */
+/** A throwing listener must not stop the reading of frames; its error is reported like any uncaught one. */
 function call<E>(listener: (event: E) => void, event: E): void {
   try {
     listener(event);

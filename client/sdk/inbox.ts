@@ -1,9 +1,9 @@
 /**
- * What the client has of each conversation: the cursor (the highest seq up to which it has everything), and what
- * came ahead of it.
+ * The received messages of each conversation: the cursor (the highest seq up to which everything is here) and messages
+ * ahead of it.
  *
- * A message at cursor + 1 is delivered, one at or below the cursor is dropped as a duplicate, one beyond is kept until
- * the hole before it is filled by a late push or by a page of the log. So each message is delivered once and in order.
+ * A message at cursor + 1 is delivered; one at or below the cursor is dropped as a duplicate; one beyond is kept until
+ * a late push or a page of the log fills the gap. So each message is delivered once and in order.
  */
 import type {
   ConversationMessages,
@@ -14,17 +14,19 @@ import type {
 import { toConversation } from './convert.ts';
 import type { Conversation, Role } from './events.ts';
 
-/** Most messages that are kept ahead of their turn; what is dropped beyond comes from the log. */
+/** Most messages kept ahead of the cursor; others are fetched from the log. */
 const MAX_AHEAD = 4096;
-/** Most cursors in one Sync; conversations beyond, the ones without news for longest, start at the stored cursor. */
+/** Most cursors in one Sync. Further conversations, those without news for longest, start at the stored cursor. */
 const MAX_CURSORS = 8192;
-/** Most conversations in Sync.pushed, the others have their turn later; with the cursors no more than a server takes. */
+/**
+ * Most conversations in Sync.pushed; others wait for a later Sync. With the cursors it is within the server's limit.
+ */
 const MAX_PUSHED = 1024;
 
 interface Ahead {
-  /** Undefined: an own send that is known to be committed. */
+  /** Undefined for an own committed send. */
   readonly message: Message | undefined;
-  /** Which synchronisation was the newest when it came. */
+  /** Newest synchronisation when it came. */
   readonly round: number;
 }
 
@@ -35,7 +37,7 @@ export class Inbox {
   readonly #cursors = new Map<bigint, number>();
   readonly #conversations = new Map<bigint, Conversation>();
   readonly #ahead = new Map<bigint, Map<number, Ahead>>();
-  /** Of conversations that the log did not mention though something was pushed: just before the first of that. */
+  /** Conversations that were pushed to but that the log did not mention: the seq before the first push. */
   readonly #pushed = new Map<bigint, number>();
   #aheadCount = 0;
   #overflowed = false;
@@ -49,7 +51,7 @@ export class Inbox {
     this.#onCursor = onCursor;
   }
 
-  /** Something is known to exist that only the log can give, or a late push. */
+  /** Whether messages are known to be missing here. */
   get incomplete(): boolean {
     return this.#aheadCount > 0 || this.#overflowed;
   }
@@ -68,7 +70,7 @@ export class Inbox {
     if (known !== undefined) this.#conversations.set(id, { ...known, role, isOwner: role === 'owner' });
   }
 
-  /** Takes a pushed message (or, without one, an own send's seq) in. */
+  /** Adds a pushed message or, without one, the seq of an own send. */
   push(conversation: bigint, seq: number, message: Message | undefined): void {
     const cursor = this.#cursors.get(conversation);
     if (cursor !== undefined && seq <= cursor) return;
@@ -80,7 +82,7 @@ export class Inbox {
     this.#keep(conversation, seq, message);
   }
 
-  /** Remembers what a conversation is; `fromSeq` is where a conversation that is new to the client begins. */
+  /** Records a conversation. @param fromSeq start of a conversation that is new to the client */
   adopt(wire: WireConversation, fromSeq: number): Conversation {
     const conversation = toConversation(wire);
     this.#conversations.set(wire.id, conversation);
@@ -92,16 +94,16 @@ export class Inbox {
     return conversation;
   }
 
-  /** Takes a conversation's part of a page of the log in; returns by how many messages the client has more now. */
+  /** Adds a conversation's part of a page of the log. Returns the number of new messages. */
   page({ conversation: wire, messages }: ConversationMessages): number {
     if (wire === undefined) return 0;
     const first = messages[0];
-    // Without messages there is nothing up to its end that is for this user.
+    // Without messages, nothing up to its end is for this user.
     this.adopt(wire, Number(first === undefined ? wire.lastSeq : first.seq - 1n));
     let count = 0;
     for (const message of messages) {
       const seq = Number(message.seq);
-      // The log has no holes: what lies before the page's first message is not for this user.
+      // The log has no holes: seqs before the page's first message are not visible to this user.
       if (seq <= (this.#cursors.get(wire.id) as number)) continue;
       this.#advance(wire.id, seq, message);
       count++;
@@ -110,7 +112,7 @@ export class Inbox {
     return count;
   }
 
-  /** Forgets a conversation that the user is out of, and returns what was known of it. */
+  /** Removes a conversation that the user has left, and returns it. */
   forget(id: bigint): Conversation | undefined {
     const conversation = this.#conversations.get(id);
     this.#conversations.delete(id);
@@ -121,17 +123,17 @@ export class Inbox {
     return conversation;
   }
 
-  /** Up to where everything is here, of the conversations that had news last. */
+  /** Cursors of the conversations with the latest news. */
   cursors(): Cursor[] {
     return toCursors([...this.#cursors].slice(-MAX_CURSORS));
   }
 
-  /** Where conversations may begin that the last synchronisation did not mention; see Sync.pushed. */
+  /** Possible starts of conversations that the last synchronisation did not mention; see Sync.pushed. */
   pushed(): Cursor[] {
     return toCursors([...this.#pushed]);
   }
 
-  /** A synchronisation begins; returns what `endSync` wants. */
+  /** Starts a synchronisation. Returns the argument for `endSync`. */
   beginSync(): number {
     this.#overflowed = false;
     this.#round++;
@@ -139,11 +141,11 @@ export class Inbox {
   }
 
   /**
-   * The log has been read to its end, from a request on that is younger than what came ahead before `round`.
+   * The log has been read to its end, with requests that began after everything that came ahead before `round`.
    *
-   * Of a conversation that is still unknown the stored cursor has passed these messages (another unnamed device of the
-   * user has them), or the user is out of it: the next synchronisation asks for it by `pushed`. One that still has a
-   * hole will never have it filled: what follows is not for this user.
+   * For a conversation that is still unknown, either the stored cursor has passed these messages (another unnamed
+   * device of the user has them) or the user has left it: the next synchronisation asks for it with `pushed`. A
+   * remaining gap will never be filled: those messages are not visible to this user.
    */
   endSync(round: number): void {
     for (const [conversation, ahead] of this.#ahead) {
@@ -181,7 +183,7 @@ export class Inbox {
     if (ahead.size === 0) this.#ahead.delete(conversation);
   }
 
-  /** Delivers what was kept, as far as there is no hole. */
+  /** Delivers kept messages up to the next gap. */
   #drain(conversation: bigint): void {
     const ahead = this.#ahead.get(conversation);
     if (ahead === undefined) return;

@@ -1,32 +1,32 @@
-/** What a client is made with. */
+/** Options of a client. */
 import type { BackoffOptions } from './backoff.ts';
 import type { TransportFactory } from './transport.ts';
 
-/** An access token and when it ends. */
+/** An access token with its expiry. */
 export interface Token {
   readonly token: string;
-  /** Unix time, ms; undefined: unknown, the gateway will say. */
+  /** Unix time, ms; undefined if unknown: the gateway refuses an expired token. */
   readonly expiresAtMs?: number | undefined;
-  /** Id of the user it speaks for, decimal: ipconf then finds the user's usual gateway, and signs tickets. */
+  /** User id, decimal: lets ipconf choose the user's home gateway and sign tickets. */
   readonly user?: string | undefined;
 }
 
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
 
 export interface GochatClientOptions {
-  /** Base URL of the API server, for the log-in with user and password. */
+  /** Base URL of the API server, for login with user and password. */
   readonly api?: string;
   /** Base URL of ipconf. */
   readonly ipconf: string;
   readonly user?: string;
   readonly password?: string;
-  /** Gives a fresh access token; instead of user and password. */
+  /** Returns a fresh access token; instead of user and password. */
   readonly getToken?: (signal: AbortSignal) => Promise<Token>;
   /** Stable name of this device, 1 to 64 of A-Z a-z 0-9 . _ -; the newest connection of a named device ends the
    * older one. @default '' an unnamed device */
   readonly device?: string;
   readonly transport: TransportFactory;
-  /** Failure domain that the client is in; ipconf prefers gateways there. @default '' unknown */
+  /** Failure domain of the client; ipconf prefers gateways there. @default '' unknown */
   readonly zone?: string;
   /** Name and version of the software, for the server's log. @default 'gochat-sdk' */
   readonly client?: string;
@@ -37,9 +37,9 @@ export interface GochatClientOptions {
   readonly backoff?: BackoffOptions;
   /** @default Math.random */
   readonly random?: () => number;
-  /** Most sends without an answer; a send beyond it fails with OUTBOX_FULL. @default 1024 */
+  /** Most unanswered sends; further ones fail with OUTBOX_FULL. @default 1024 */
   readonly outboxLimit?: number;
-  /** Most sends on the wire without an answer; the others wait in the outbox. @default 256 */
+  /** Most unanswered sends on the wire; the others wait in the outbox. @default 256 */
   readonly window?: number;
   /** Unanswered sends are sent again after this long, ms; the second time the connection is given up.
    * @default 10_000 */
@@ -47,17 +47,17 @@ export interface GochatClientOptions {
   /** A call (history, join …) that has no answer by then fails with DEADLINE_EXCEEDED, a log-in with SERVER_UNREACHABLE, ms.
    * @default 15_000 */
   readonly callTimeoutMs?: number;
-  /** To connect and to get WELCOME from one gateway, and to get ipconf's answer, ms. @default 5_000 */
+  /** Timeout of connecting to one gateway up to WELCOME, and of ipconf, ms. @default 5_000 */
   readonly connectTimeoutMs?: number;
-  /** How long the first connect() goes on trying while gateways are listed but refuse, ms. @default 10_000 */
+  /** Longest time that the first connect() retries while listed gateways refuse, ms. @default 10_000 */
   readonly firstConnectMs?: number;
-  /** Delivered cursors are reported this often, ms. @default 200 */
+  /** Interval of reports of delivered cursors, ms. @default 200 */
   readonly receiptDelayMs?: number;
-  /** How long a hole may last before the client asks the log: what is merely out of order closes it, ms. @default 50 */
+  /** Wait before the client fetches a gap from the log, as late pushes may close it, ms. @default 50 */
   readonly gapDelayMs?: number;
   /** Largest frame accepted from the server. @default 4 MiB */
   readonly maxFrameBytes?: number;
-  /** When a room is joined, how many of the messages before are delivered. @default 100 */
+  /** Number of earlier messages delivered after a join. @default 100 */
   readonly joinBacklog?: number;
   /** Heartbeat interval to ask for, ms: longer spares a battery, shorter finds a dead connection sooner; 0: the
    * gateway's. @default 0 */

@@ -1,9 +1,9 @@
 /**
- * The sends that have no answer yet, in their order.
+ * The unanswered sends, in order.
  *
- * Invariant: what is on the wire (`#flying`, by ref) was queued before all that waits (`#waiting`), and both are in
- * the order of `add`. Whatever goes wrong, all from the first unanswered send on goes out again in that order and
- * under the same client_msg_id, so a later message can never overtake an earlier one and none counts twice.
+ * Invariant: sends on the wire (`#flying`, by ref) were queued before all waiting ones (`#waiting`), and both are in
+ * the order of `add`. After any failure, all sends from the first unanswered one on are sent again in that order under
+ * the same client_msg_id. So a later message never overtakes an earlier one, and none counts twice.
  */
 import type { Nack } from '../../proto/client.ts';
 import { Send } from '../../proto/client.ts';
@@ -12,7 +12,7 @@ import { ClientError } from './errors.ts';
 import type { Sent } from './events.ts';
 import type { ResolvedOptions } from './options.ts';
 
-/** The path may be dead when answers are late this many times in a row. */
+/** Timeouts in a row after which the connection counts as stalled. */
 const MAX_TIMEOUTS = 2;
 
 interface Entry {
@@ -34,20 +34,20 @@ export interface OutboxHooks {
   nextRef(): number;
   onSent(sent: Sent): void;
   onFailed(id: string, conversation: bigint, error: ClientError): void;
-  /** Answers stay away: the connection should be given up. */
+  /** Answers do not come: the connection should be closed. */
   onStalled(): void;
 }
 
-/** What the server said of a committed message. */
+/** The server's answer about a committed message. */
 export interface Receipt {
   readonly seq: number;
   readonly id: string;
   readonly atMs: number;
-  /** Undefined: it came from the log, not as an answer. */
+  /** Undefined if it came from the log. */
   readonly duplicate: boolean | undefined;
 }
 
-/** Bounded by `outboxLimit`: `add` refuses what is beyond. */
+/** Bounded by `outboxLimit`; the caller checks `full`. */
 export class Outbox {
   readonly #options: ResolvedOptions;
   readonly #hooks: OutboxHooks;
@@ -79,7 +79,7 @@ export class Outbox {
     return this.#flying.has(ref);
   }
 
-  /** Queues a message and sends it when its turn has come; the caller has checked `full`. */
+  /** Queues a message and sends it in its turn; the caller has checked `full`. */
   add(id: string, conversation: bigint, text: string): Promise<Sent> {
     const { promise, resolve, reject } = Promise.withResolvers<Sent>();
     const payload = Send.encode({ clientMsgId: id, text }).finish();
@@ -100,14 +100,14 @@ export class Outbox {
     return promise;
   }
 
-  /** A connection is there, or its path was interrupted: all without an answer goes out again. */
+  /** A connection is up or its path was interrupted: sends all unanswered messages again. */
   resend(): void {
     this.#connected = true;
     this.#requeue();
     this.#pump();
   }
 
-  /** The connection is gone: what it owed is owed again. */
+  /** The connection is gone: sends on the wire return to the queue. */
   disconnected(): void {
     this.#connected = false;
     this.#timeouts = 0;
@@ -115,7 +115,7 @@ export class Outbox {
     this.#requeue();
   }
 
-  /** The message is in the log; false when it is not, or no more, of this outbox. */
+  /** The message is in the log. Returns false if it is not in this outbox. */
   committed(id: string, receipt: Receipt): boolean {
     const entry = this.#byId.get(id);
     if (entry === undefined) return false;
@@ -138,12 +138,12 @@ export class Outbox {
 
   /** A send was refused. */
   refused(ref: number, nack: Nack): void {
-    // RESYNC follows or has come already, and all is sent again then.
+    // RESYNC follows or has come, and then everything is sent again.
     if (nack.code === 'RESYNC_REQUIRED') return;
     const entry = this.#flying.get(ref);
     if (entry === undefined) {
       const earlier = this.#byId.get(nack.clientMsgId);
-      // The answer to an earlier attempt: one that is under way decides, as it may be accepted (by now a member again).
+      // The answer to an earlier attempt. The attempt in flight decides, as it may be accepted.
       if (earlier?.ref === 0 && !nack.retryable) this.#fail(earlier, toError(nack));
     } else if (nack.retryable) {
       this.#requeue(entry);
@@ -175,7 +175,7 @@ export class Outbox {
     if (entry.ref !== 0) this.#flying.delete(entry.ref);
   }
 
-  /** Takes what is on the wire, from `first` on, back to the head of the queue. */
+  /** Returns sends on the wire, from `first` on, to the head of the queue. */
   #requeue(first?: Entry): void {
     const back: Entry[] = [];
     for (const [ref, entry] of this.#flying) {

@@ -1,4 +1,4 @@
-/** Reports delivered and read cursors to the server: gathered, one frame for many messages, and again when in doubt. */
+/** Reports of delivered and read cursors: gathered into one frame for many messages, and repeated when in doubt. */
 import { Receipts as ReceiptsMessage } from '../../proto/client.ts';
 
 const MAX_RECEIPTS_PER_FRAME = 256;
@@ -9,17 +9,17 @@ interface Moved {
 }
 
 /**
- * Holds at most one entry per conversation; what could not be reported waits for the next connection.
+ * Keeps at most one entry per conversation; unreported ones wait for the next connection.
  *
- * RECEIPTS has no answer, and may be lost with the gateway or the state node that has it. So what was reported is kept,
- * of the conversations reported last, and reported again when something on the way has changed: cursors never go back.
+ * RECEIPTS has no answer, and may be lost with its gateway or state node. So the latest reports are kept and repeated
+ * when the route changes; cursors never go back, so that is harmless.
  */
 export class Receipts {
   readonly #delayMs: number;
   /** Sends a RECEIPTS frame; false while there is no connection. */
   readonly #write: (payload: Uint8Array) => boolean;
   readonly #moved = new Map<bigint, Moved>();
-  /** Reported last at the end. */
+  /** Latest reports last. */
   readonly #reported = new Map<bigint, Moved>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -52,7 +52,7 @@ export class Receipts {
     }
   }
 
-  /** Reports what may have been lost, too. */
+  /** Also repeats reports that may have been lost. */
   repeat(): void {
     for (const [conversation, moved] of this.#reported)
       this.#moved.set(conversation, furthest(moved, this.#moved.get(conversation)));

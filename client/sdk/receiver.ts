@@ -1,4 +1,4 @@
-/** Turns the frames that come from the gateway into answers for those who wait, and into events. */
+/** The receiver: turns incoming frames into answers and events. */
 import type { Gone, Message } from '../../proto/client.ts';
 import {
   FrameType,
@@ -17,7 +17,7 @@ import type { Outbox } from './outbox.ts';
 import type { Requests } from './requests.ts';
 import type { Syncer } from './sync.ts';
 
-/** What MEMBERS_CHANGED tells of others; the rest concerns this user too. */
+/** Changes of MEMBERS_CHANGED about other users; the rest may concern this user. */
 const CHANGES: { readonly [change: number]: 'joined' | 'left' | 'removed' | undefined } = {
   [MemberChange.MEMBER_CHANGE_JOINED]: 'joined',
   [MemberChange.MEMBER_CHANGE_LEFT]: 'left',
@@ -29,16 +29,16 @@ const REASONS: { readonly [reason: number]: LeaveReason | undefined } = {
   [MemberChange.MEMBER_CHANGE_REMOVED]: 'removed',
 };
 
-/** Whom the frames are for. */
+/** The receivers of frames. */
 export interface ReceiverParts {
   readonly events: Emitter;
   readonly inbox: Inbox;
   readonly outbox: Outbox;
   readonly requests: Requests;
   readonly syncer: Syncer;
-  /** Begins every client_msg_id of this client. */
+  /** Prefix of every client_msg_id of this client. */
   readonly idPrefix: string;
-  /** The gateway fences the connection under this mark. */
+  /** The gateway has fenced the connection under this mark. */
   onResync(mark: number): void;
 }
 
@@ -50,7 +50,7 @@ export class Receiver {
     this.#parts = parts;
   }
 
-  /** Says whose connection it is; before the first frame after WELCOME. */
+  /** Sets the user; called before the first frame after WELCOME. */
   welcome(user: bigint): void {
     this.#user = user;
   }
@@ -91,15 +91,15 @@ export class Receiver {
         this.#parts.onResync(ref);
         break;
       default:
-      // A later version of the protocol may send more types: they are for clients that know them.
+      // Unknown types belong to a later version of the protocol.
     }
   }
 
-  /** The next message of a conversation has come. */
+  /** Delivers the next message of a conversation. */
   deliver(conversation: bigint, message: Message): void {
     const { events, idPrefix, outbox } = this.#parts;
     if (message.sender === this.#user && message.clientMsgId.startsWith(idPrefix)) {
-      // An own send that the log shows: its SENT is late or lost. What is settled already is not told twice.
+      // An own send in the log whose SENT is late or lost. Settled ones are not reported again.
       const { seq, id, atMs } = message;
       const receipt = { seq: Number(seq), id: id.toString(), atMs: Number(atMs), duplicate: undefined };
       outbox.committed(message.clientMsgId, receipt);
@@ -108,11 +108,11 @@ export class Receiver {
     events.emit({ type: 'message', ...toChatMessage(conversation.toString(), message) });
   }
 
-  /** The user is out of a conversation whose last messages have come. */
+  /** The user has left a conversation, and its last messages have come. */
   gone({ conversation, reason }: Gone): void {
     const { events, inbox } = this.#parts;
     const known = inbox.forget(conversation);
-    // A push had told of it, and nothing of it was for this user.
+    // It was known from a push only, and nothing in it was for this user.
     if (known === undefined) return;
     const why = REASONS[reason] ?? 'deleted';
     events.emit({ type: 'left', conversation: conversation.toString(), name: known.name, reason: why });
@@ -128,7 +128,7 @@ export class Receiver {
       return;
     }
     const what = CHANGES[change];
-    // What became of this user itself, on this device or another one, the log tells, behind the last messages.
+    // The user's own changes, on any device, come from the log, after the last messages.
     if (what === undefined || user === this.#user) {
       this.#parts.syncer.want(false);
       return;
@@ -140,7 +140,7 @@ export class Receiver {
     const { inbox, syncer } = this.#parts;
     inbox.push(conversation, seq, message);
     if (!inbox.incomplete) return;
-    // Of a conversation that is new here only the log knows where it begins.
+    // Only the log knows the start of a conversation that is new here.
     if (inbox.knows(conversation)) syncer.wantIfIncomplete();
     else syncer.want(false);
   }

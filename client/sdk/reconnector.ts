@@ -1,4 +1,4 @@
-/** Gets a connection and gets it back: token, list of gateways, one after the other, backoff, and when to give up. */
+/** The reconnector: token, list of gateways, attempts in turn, backoff, and giving up. */
 import type { Hello, Welcome } from '../../proto/client.ts';
 import { PROTOCOL_VERSION } from '../../proto/client.ts';
 import { Backoff, delay } from './backoff.ts';
@@ -10,18 +10,18 @@ import { ClientError } from './errors.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type Gateway, offers } from './transport.ts';
 
-/** Codes after which the same client must not come back, whatever the server's retryable says. */
+/** Codes after which this client must not reconnect, whatever `retryable` says. */
 const TERMINAL_CODES = new Set(['SESSION_REPLACED', 'VERSION_UNSUPPORTED']);
 const TOKEN_CODES = new Set(['TOKEN_EXPIRED', 'TOKEN_INVALID']);
 
 export interface ReconnectorHooks {
   onWelcome(welcome: Welcome): void;
   onFrame(type: number, ref: number, key: bigint, payload: Uint8Array): void;
-  /** There is no connection any more. */
+  /** The connection is gone. */
   onDown(): void;
-  /** After the first WELCOME: the connection, or an attempt to get it back, failed; the next follows in `retryInMs`. */
+  /** After the first WELCOME: the connection, or an attempt to restore it, failed; the next follows in `retryInMs`. */
   onRetry(error: ClientError, retryInMs: number): void;
-  /** There will be no further attempt. */
+  /** No further attempt will be made. */
   onGivenUp(error: ClientError, everWelcomed: boolean): void;
 }
 
@@ -30,14 +30,14 @@ interface End {
   readonly welcomed: boolean;
 }
 
-/** Runs until its signal is aborted or coming back is pointless. */
+/** Runs until its signal is aborted or reconnecting is pointless. */
 export class Reconnector {
   readonly #options: ResolvedOptions;
   readonly #credentials: Credentials;
   readonly #signal: AbortSignal;
   readonly #hooks: ReconnectorHooks;
   readonly #backoff: Backoff;
-  /** Where the last server has sent this client; tried once, before all others, where no ticket is needed. */
+  /** The last server's redirect; tried once, first, where no ticket is needed. */
   #redirect: Gateway | undefined;
   #listing: Listing = { gateways: [], ticket: '', backoff: {} };
   #user = '';
@@ -63,7 +63,7 @@ export class Reconnector {
     signal.addEventListener('abort', () => this.#connecting?.fail(ClientError.local('CLIENT_CLOSED')));
   }
 
-  /** The connection that got its WELCOME and has not ended. */
+  /** The current connection, after its WELCOME. */
   get connection(): Connection | undefined {
     return this.#connection;
   }
@@ -85,12 +85,12 @@ export class Reconnector {
     }
   }
 
-  /** Decides what the end of a connection means; the error's `retryable` says whether to go on. */
+  /** Classifies the end of a connection; the result's `retryable` says whether to go on. */
   #judge({ error, welcomed }: End): ClientError {
     if (welcomed) this.#backoff.reset();
     if (TERMINAL_CODES.has(error.code)) return error.with({ retryable: false });
     if (!TOKEN_CODES.has(error.code)) return error;
-    // A token that was refused is replaced once; a fresh one that is refused too means that it will not help.
+    // A refused token is replaced once; if a fresh one is refused too, retrying does not help.
     if (this.#tokenRefused) return error.with({ retryable: false });
     this.#tokenRefused = true;
     this.#credentials.invalidate();
@@ -101,18 +101,18 @@ export class Reconnector {
     try {
       return await this.#converse();
     } catch (thrown) {
-      // The directory failed: a first attempt tells it at once, a client that was connected waits for it.
+      // The directory failed: fatal for the first attempt, a retry for a client that was connected before.
       const error = ClientError.from(thrown);
       return { error: this.#everWelcomed ? error : error.with({ retryable: false }), welcomed: false };
     }
   }
 
-  /** Connects to the first gateway that lets the client in; resolves when that connection has ended. */
+  /** Connects to the first gateway that accepts the client. Resolves when that connection has ended. */
   async #converse(): Promise<End> {
     const token = await this.#credentials.token(this.#signal);
     const redirect = this.#redirect;
     this.#redirect = undefined;
-    // A ticket lets in only where ipconf has sent the client.
+    // A ticket is valid only at the gateways that ipconf has listed.
     const isOpen = redirect !== undefined && offers(redirect, this.#options.transport.kind);
     if (isOpen && this.#listing.ticket === '') {
       const end = await this.#connectTo(redirect, token);

@@ -1,4 +1,4 @@
-/** Calls that wait for their RESPONSE. They outlive a connection: unanswered ones are asked again on the next. */
+/** Calls that wait for their RESPONSE. They outlive a connection: unanswered ones are sent again on the next. */
 import type { Nack, Request, Response } from '../../proto/client.ts';
 import { Request as RequestMessage } from '../../proto/client.ts';
 import { Backoff } from './backoff.ts';
@@ -19,9 +19,9 @@ interface Pending {
   readonly reject: (error: ClientError) => void;
   readonly deadline: ReturnType<typeof setTimeout>;
   retry: ReturnType<typeof setTimeout> | undefined;
-  /** How often it was sent. */
+  /** Number of attempts. */
   tries: number;
-  /** Why the last try was refused: better to tell than that time ran out. */
+  /** The last refusal, which says more than a timeout. */
   refusal: ClientError | undefined;
 }
 
@@ -31,7 +31,7 @@ export interface RequestsHooks {
   nextRef(): number;
 }
 
-/** At most 256 calls at a time; one more is refused with OUTBOX_FULL. */
+/** At most 256 calls in flight; further ones fail with OUTBOX_FULL. */
 export class Requests {
   readonly #options: ResolvedOptions;
   readonly #hooks: RequestsHooks;
@@ -46,7 +46,7 @@ export class Requests {
     return this.#pending.has(ref);
   }
 
-  /** Asks, and asks again after retryable refusals, until there is an answer or the deadline is over. */
+  /** Makes a call, with retries after retryable refusals, until it is answered or times out. */
   call(call: Call, key = 0n): Promise<Result> {
     if (this.#pending.size >= MAX_CALLS) {
       return Promise.reject(ClientError.local('OUTBOX_FULL', { details: { max: MAX_CALLS } }));
@@ -72,7 +72,7 @@ export class Requests {
     return promise;
   }
 
-  /** A connection is there, or its path was interrupted: all without an answer is asked again. */
+  /** A connection is up or its path was interrupted: sends all unanswered calls again. */
   resend(): void {
     for (const [ref, pending] of this.#pending) this.#write(ref, pending);
   }
@@ -87,7 +87,7 @@ export class Requests {
     }
   }
 
-  /** A request was refused; false when the ref is not one of a call. */
+  /** A request was refused. Returns false if the ref is not one of a call. */
   refused(ref: number, nack: Nack): boolean {
     const pending = this.#pending.get(ref);
     if (pending === undefined) return false;
@@ -97,7 +97,7 @@ export class Requests {
       clearTimeout(pending.retry);
       pending.retry = setTimeout(() => this.#write(ref, pending), pending.backoff.next(nack.retryAfterMs));
     } else if (pending.isDelete && pending.tries > 1 && nack.code === 'ROOM_NOT_FOUND') {
-      // An earlier try was carried out, and its answer was lost.
+      // An earlier attempt succeeded, and its answer was lost.
       this.#take(ref)?.resolve({ $case: 'done', done: {} });
     } else {
       this.#take(ref)?.reject(error);

@@ -1,4 +1,4 @@
-/** Pulls from the log what pushes did not bring: after each WELCOME and RESYNC, and when there is a hole. */
+/** Synchronisation: pulls missed messages from the log after each WELCOME and RESYNC, and when there is a gap. */
 import type { ConversationMessages, Cursor, Gone, SyncPage } from '../../proto/client.ts';
 import { Backoff, delay } from './backoff.ts';
 import { ClientError } from './errors.ts';
@@ -7,22 +7,22 @@ import type { Inbox } from './inbox.ts';
 import type { ResolvedOptions } from './options.ts';
 import type { Call, Result } from './requests.ts';
 
-/** Messages per page at most; the server cuts pages by size as well. */
+/** Most messages per page; the server also bounds pages by size. */
 const PAGE_LIMIT = 200;
 
 export interface SyncHooks {
   call(call: Call): Promise<Result>;
-  /** The user has a conversation that was not known here, and nothing to read in it. */
+  /** The user has a conversation that was unknown here, without messages to read. */
   onOpened(conversation: Conversation): void;
-  /** The user is out of a conversation; its last messages have been taken in. */
+  /** The user has left a conversation; its last messages have been delivered. */
   onGone(gone: Gone): void;
-  /** The log was read to its end, for a `wanted(true)`. */
+  /** The log was read to its end, after `want(true)`. */
   onSynced(messages: number): void;
-  /** Synchronising failed for good on this connection. */
+  /** Synchronisation has failed for good on this connection. */
   onError(error: ClientError): void;
 }
 
-/** Runs one synchronisation at a time; what is asked for meanwhile follows it. */
+/** Runs one synchronisation at a time; requests during one start another after it. */
 export class Syncer {
   readonly #options: ResolvedOptions;
   readonly #hooks: SyncHooks;
@@ -47,19 +47,19 @@ export class Syncer {
     signal.addEventListener('abort', () => clearTimeout(this.#gapTimer));
   }
 
-  /** The log has been read to its end once: what the server had stored for this device is here. */
+  /** Whether the log has been read to its end once, so that everything stored for this device is here. */
   get completed(): boolean {
     return this.#completed;
   }
 
-  /** Asks for a synchronisation that begins after this call; with `announce` its end is told. */
+  /** Requests a synchronisation that starts after this call. @param announce whether to report its end */
   want(announce: boolean): void {
     this.#wanted = true;
     this.#announce ||= announce;
     if (!this.#running && this.#held === 0) void this.#run();
   }
 
-  /** There may be a hole: asks the log unless it has closed by itself soon. */
+  /** Synchronises unless the gap closes by itself soon. */
   wantIfIncomplete(): void {
     if (!this.#inbox.incomplete || this.#gapTimer !== undefined || this.#signal.aborted) return;
     this.#gapTimer = setTimeout(() => {
@@ -68,7 +68,7 @@ export class Syncer {
     }, this.#options.gapDelayMs);
   }
 
-  /** Resolves when nothing is known that the log has and this client has not. */
+  /** Resolves when no message is known to be missing here. */
   idle(): Promise<void> {
     if (!this.#running && !this.#wanted && !this.#inbox.incomplete) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -77,8 +77,8 @@ export class Syncer {
   }
 
   /**
-   * Holds synchronisations back while `work` runs: the answer to a join says where a room begins for this client, and
-   * a push that overtakes it must not make the client pull the room's whole past first.
+   * Defers synchronisations while `work` runs: the answer to a join says where a room begins for this client, and a
+   * push that overtakes it must not make the client pull the room's whole past.
    */
   async holdWhile<T>(work: () => Promise<T>): Promise<T> {
     this.#held++;
@@ -119,14 +119,14 @@ export class Syncer {
       const cursors = this.#inbox.cursors();
       const sync = { cursors, limit: PAGE_LIMIT, pushed: this.#inbox.pushed() };
       const result = await this.#hooks.call({ $case: 'sync', sync });
-      // Nobody looks at a client that was closed meanwhile: what it reported as delivered would be lost.
+      // A closed client must not report messages as delivered.
       if (this.#signal.aborted) return;
       if (result.$case !== 'sync') throw ClientError.local('FRAME_INVALID');
       const page = result.sync;
       for (const part of page.conversations) this.#take(part);
       for (const gone of page.gone) this.#hooks.onGone(gone);
       more = page.more;
-      // A page that promises more without a step beyond the cursors would be asked for without end.
+      // A page that promises more without progress would be requested forever.
       if (more && !goesBeyond(page, cursors)) throw ClientError.local('INTERNAL');
     }
     this.#inbox.endSync(round);

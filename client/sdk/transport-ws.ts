@@ -1,4 +1,4 @@
-/** The transport over a WebSocket: binary messages, one frame in each from the client. Browsers and Node. */
+/** WebSocket transport, for browsers and Node: binary messages, one frame per message from the client. */
 import type { Gateway, Transport, TransportFactory, TransportHandlers } from './transport.ts';
 import { joinAddress } from '../../proto/client.ts';
 

@@ -1,28 +1,28 @@
-/** A byte stream to one gateway; TCP and WebSocket implement it. */
+/** The transport port: a byte stream to one gateway, over TCP or WebSocket. */
 
-/** Where a gateway listens, as ipconf lists it. */
+/** A gateway's address, as ipconf lists it. */
 export interface Gateway {
   readonly host: string;
   /** 0: no TCP. */
   readonly port: number;
   /** 0: no WebSocket. */
   readonly wsPort: number;
-  /** Both ports speak TLS. @default false */
+  /** Whether both ports use TLS. @default false */
   readonly tls?: boolean;
 }
 
 export interface TransportHandlers {
   onOpen(): void;
-  /** Bytes in the order of the stream, cut anywhere. The memory is the receiver's from now on. */
+  /** Called with bytes of the stream, split anywhere. The receiver owns the memory. */
   onData(chunk: Uint8Array): void;
-  /** The stream is over; comes once, also after `close`. The reason is for people. */
+  /** Called once when the stream has ended, also after `close`. The reason is for people. */
   onClose(reason: string): void;
 }
 
 export interface Transport {
-  /** Queues bytes; they become the transport's. Without effect once closed. */
+  /** Queues bytes, which the transport then owns. No effect once closed. */
   send(bytes: Uint8Array): void;
-  /** Ends the stream once what was queued is written. */
+  /** Ends the stream after the queued bytes are written. */
   close(): void;
   /** Ends the stream at once. */
   destroy(): void;
@@ -32,11 +32,11 @@ export interface Transport {
 }
 
 export interface TransportFactory {
-  /** Which of a gateway's ports it uses. */
+  /** The gateway port that it uses. */
   readonly kind: 'tcp' | 'ws';
-  /** For messages: the address that this transport uses at a gateway. */
+  /** Returns the address that this transport uses at a gateway, for messages. */
   address(gateway: Gateway): string;
-  /** Begins to connect; the handlers are called from a later tick on. */
+  /** Starts connecting; handlers are called from a later tick on. */
   open(gateway: Gateway, handlers: TransportHandlers): Transport;
 }
 

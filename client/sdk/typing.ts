@@ -1,4 +1,4 @@
-/** Tells the others that the user is typing: not with every key. */
+/** Typing notices, rate-limited. */
 import { Typing } from '../../proto/client.ts';
 
 const INTERVAL_MS = 3_000;
@@ -12,7 +12,7 @@ export class TypingNotes {
     this.#send = send;
   }
 
-  /** Sends the first note for a conversation, then one in INTERVAL_MS; that it has stopped only where it was sent. */
+  /** Sends the first notice for a conversation, then one per INTERVAL_MS; a stop only after a notice. */
   tell(conversation: bigint, stopped: boolean): void {
     const isTold = conversation === this.#conversation && performance.now() - this.#sentMs < INTERVAL_MS;
     if (isTold !== stopped) return;

@@ -1,4 +1,4 @@
-/** A chat server's memory for tests: accounts, conversations and their logs, with the rules of the real ones. */
+/** A chat server in memory for tests: accounts, conversations and logs, with the real rules. */
 import type {
   Conversation as WireConversation,
   ConversationMessages,
@@ -30,7 +30,7 @@ export class FakeChat {
   readonly read = new Map<string, bigint>();
   /** By `user/room`; whoever is missing is a plain member. */
   readonly roles = new Map<string, Role>();
-  /** Who was in a conversation: `user/conversation` to how it ended. */
+  /** Former members: `user/conversation` to how the membership ended. */
   readonly former = new Map<string, { reason: MemberChange; lastSeq: bigint }>();
   #nextConversation = 1000n;
 
@@ -155,7 +155,7 @@ export class FakeChat {
     return { conversations: page, more, gone: more ? [] : gone };
   }
 
-  /** Takes a user out of a room. */
+  /** Removes a user from a room. */
   leave(id: bigint, user: bigint, reason: MemberChange = MemberChange.MEMBER_CHANGE_LEFT): void {
     const conversation = this.conversations.get(id);
     if (conversation?.members.delete(user) !== true) return;

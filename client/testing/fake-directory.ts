@@ -1,4 +1,4 @@
-/** A fetch for tests that plays the API server and ipconf; the password of every account is `secret`. */
+/** A fetch for tests that acts as the API server and ipconf; the password of every account is `secret`. */
 import type { FakeGateway } from './fake-gateway.ts';
 
 export class FakeDirectory {
@@ -7,13 +7,13 @@ export class FakeDirectory {
   readonly first: { ip: string; port: number; ws_port?: number }[] = [];
   logins = 0;
   lists = 0;
-  /** Lifetime of the tokens that are given out, ms. */
+  /** Lifetime of new tokens, ms. */
   tokenMs = 3_600_000;
   /** Queries of /ip/list, in order. */
   readonly queries: Record<string, string>[] = [];
   /** Further fields of the list's answer. */
   more: Record<string, unknown> = {};
-  /** Answers instead, by path. */
+  /** Replacement answers, by path. */
   readonly instead = new Map<string, () => Response>();
 
   constructor(...gateways: FakeGateway[]) {

@@ -1,4 +1,4 @@
-/** A gateway for tests: a real TCP server that speaks the protocol on a FakeChat, and misbehaves on request. */
+/** A gateway for tests: a real TCP server that speaks the protocol on a FakeChat, with faults on request. */
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import {
@@ -29,7 +29,7 @@ export interface ReceivedFrame extends FrameHeader {
   readonly payload: Uint8Array;
 }
 
-/** What the gateway does with a SEND: as usual, answer with a code, or one of the losses that a RESYNC follows. */
+/** The fate of a SEND: normal, a refusal, or one of the losses that a RESYNC follows. */
 export type SendFate =
   | 'accept'
   | 'lose'
@@ -56,7 +56,7 @@ export class FakeConnection {
     this.#socket.write(bytes);
   }
 
-  /** What the gateway does when a path to the log broke: nothing passes until the client has answered. */
+  /** Acts as after a broken route: nothing passes until the client has answered. */
   resync(mark = 1): void {
     this.fenced = true;
     this.send(FrameType.RESYNC, mark, 0n);
@@ -85,9 +85,9 @@ export class FakeGateway implements AsyncDisposable {
   /** Every frame that came, in order. */
   readonly received: ReceivedFrame[] = [];
   readonly hellos: Hello[] = [];
-  /** Decides on each SEND of a connection that is not fenced. */
+  /** Decides the fate of each SEND of an unfenced connection. */
   fate: (send: Send, connection: FakeConnection) => SendFate = () => 'accept';
-  /** Answers HELLO; a CLOSE code with its retryable refuses it. */
+  /** Decides on HELLO; a CLOSE code refuses it. */
   admit: (hello: Hello) => { code: string; retryable: boolean } | undefined = () => undefined;
   /** Calls of these kinds get no answer. */
   readonly mute = new Set<string>();
@@ -134,7 +134,7 @@ export class FakeGateway implements AsyncDisposable {
     return this.received.filter((frame) => frame.type === type);
   }
 
-  /** The synchronisations that were asked for. */
+  /** Synchronisations received. */
   syncs(): Sync[] {
     return this.framesOf(FrameType.REQUEST).flatMap(({ payload }) => {
       const { call } = Request.decode(payload);
@@ -160,7 +160,7 @@ export class FakeGateway implements AsyncDisposable {
     }
   }
 
-  /** Pushes a change of who is in a conversation to its members and to one user more. */
+  /** Pushes a change of members to a conversation's members and one more user. */
   tell(conversation: bigint, also: bigint, change: Partial<MembersChanged>): void {
     const members = this.chat.conversations.get(conversation)?.members;
     const payload = MembersChanged.encode(MembersChanged.fromPartial(change)).finish();
@@ -184,7 +184,7 @@ export class FakeGateway implements AsyncDisposable {
         return true;
       });
     });
-    // A reset by the client is an end like any other.
+    // A reset by the client ends the connection like a FIN.
     socket.on('error', () => {});
     socket.on('close', () => {
       this.#sockets.delete(socket);

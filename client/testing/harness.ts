@@ -1,4 +1,4 @@
-/** What the client's tests share: a client on fakes, and waiting for its events with a deadline. */
+/** Helpers of the client's tests: a client on fakes, and waiting for its events with a deadline. */
 import { onTestFinished } from 'vitest';
 import { within } from '../../test/harness/eventually.ts';
 import type { ClientEvent, ClientEventOf, GochatClientOptions } from '../sdk/mod.ts';

@@ -1,14 +1,14 @@
-/** The way of one message through the gateways and this node, for `gochat ctl trace`. */
+/** The path of one message through the gateways and this node, for `gochat ctl trace`. */
 import type { link as wire } from '../../proto/mod.ts';
 import type { TraceRing } from './trace-ring.ts';
 
-/** A gateway's worker that can be asked. */
+/** A gateway worker that can be asked. */
 export interface TracedWorker {
   readonly peerName: string;
   trace(what: Omit<wire.Trace, 'number'>): Promise<wire.TraceHop[] | undefined>;
 }
 
-/** One step of a message; what it says besides depends on `what`. */
+/** One step of a message; further fields depend on `what`. */
 export interface Hop {
   /** Unix time, ms. */
   readonly atMs: number;
@@ -28,8 +28,8 @@ export interface MessagePath {
 const NO_SENDS = { conversation: 0n, sender: 0n, fingerprint: 0 };
 
 /**
- * Asks every worker that has a stream here for what it remembers. First for the message itself; its SENT then tells
- * what the attempts to send it look like, which came before it had an id, and perhaps to another gateway.
+ * Asks every connected worker for its hops of a message. The hops of its SENT then identify the attempts to send it,
+ * which happened before it had an id, perhaps at another gateway.
  */
 export async function messagePath(
   id: bigint,
@@ -75,7 +75,7 @@ function attemptsOf({ conversation, sender, fingerprint }: wire.TraceHop) {
   return { conversation, sender, fingerprint };
 }
 
-/** Tells of a hop what its kind has. */
+/** Converts a hop to the fields of its kind. */
 function toHop(hop: wire.TraceHop & { readonly where: string }): Hop {
   const { atMs, where, what, conn, ref, state, code, sockets, slow, gone } = hop;
   const begin = { atMs, where, what };

@@ -1,4 +1,4 @@
-/** What operators ask of a state server over the admin port: `gochat ctl kick`, `session` and `trace`. */
+/** The operator routes of a state server on the admin port: `gochat ctl kick`, `session` and `trace`. */
 import { GochatError, json, type OperatorRoutes, type SessionId, type UserId } from '../../common/mod.ts';
 import { EvictionScope } from '../hot/hot-state.ts';
 import { messagePath } from './message-path.ts';
@@ -8,13 +8,13 @@ import type { Store } from '../store/store.ts';
 const MAX_REASON = 200;
 const DECIMAL = /^[1-9]\d{0,18}$/;
 
-/** @param name of the node, for people */
+/** @param name name of the node, for people */
 export function operatorRoutes(
   name: string,
   node: StateNode,
   store: Pick<Store, 'findAccount'>,
 ): OperatorRoutes {
-  /** Finds a user by name, or takes an id in decimal. */
+  /** Returns a user id by name, or parses a decimal id. */
   const userOf = async (text: string): Promise<UserId> => {
     if (DECIMAL.test(text)) return BigInt(text) as UserId;
     const account = await store.findAccount(text.toLowerCase());
@@ -41,7 +41,7 @@ export function operatorRoutes(
       const text = required(url.searchParams, 'id');
       const id = await userOf(text);
       const { locations, sessionLog } = node;
-      // An id is of a user or of a session, never of both.
+      // An id belongs to a user or a session, never both.
       const live = [
         ...locations.connectionsOf(id),
         ...locations.connectionsOfSession(BigInt(id) as SessionId),

@@ -1,7 +1,7 @@
-/** What happened lately to connections, for `gochat ctl session`: bounded, and without any content. */
+/** The latest events of connections, for `gochat ctl session`: bounded, without message contents. */
 import type { SessionId, UserId } from '../../common/mod.ts';
 
-/** Events remembered; the oldest go. */
+/** Events kept; the oldest are dropped. */
 const SIZE = 20_000;
 
 export interface SessionEvent {
@@ -17,12 +17,7 @@ export interface SessionEvent {
   readonly detail: string;
 }
 
-/**
- * Remembers comings and goings; a message leaves no trace here.
- *
- * It holds them in columns: an object for each would outlive the young generation, and collecting it
- * costs more than writing it down.
- */
+/** Records the starts and ends of connections. */
 export class SessionLog {
   readonly #atMs = new Float64Array(SIZE);
   readonly #users = new BigUint64Array(SIZE);

@@ -1,10 +1,10 @@
-/** What one worker is asked about messages, for `gochat ctl trace`. */
+/** Queries to one worker about messages, for `gochat ctl trace`. */
 import { encodeRecord, link as wire, LinkKind } from '../../proto/mod.ts';
 import type { Downlink } from '../session/downlink.ts';
 
-/** A worker that does not answer in this time is left out. */
+/** Timeout of an answer; the worker is then left out. */
 const TIMEOUT_MS = 1000;
-/** Questions to one worker that are open; beyond, the worker is left out. */
+/** Most open queries to one worker; beyond it the worker is left out. */
 const MAX_OPEN = 64;
 
 export class TraceQueries {
@@ -16,7 +16,7 @@ export class TraceQueries {
     this.#link = link;
   }
 
-  /** Resolves with the hops that the worker knows; undefined where it does not answer. */
+  /** Resolves with the worker's hops; undefined if it does not answer. */
   ask(what: Omit<wire.Trace, 'number'>): Promise<wire.TraceHop[] | undefined> {
     if (this.#link.ended || this.#open.size >= MAX_OPEN) return Promise.resolve(undefined);
     const { promise, resolve } = Promise.withResolvers<wire.TraceHop[] | undefined>();

@@ -1,6 +1,6 @@
-/** Makes one call of those that are made together: what a call costs beside its work is paid once for all of them. */
+/** Gathers calls that are made together into one, so that the fixed cost of a call is paid once. */
 
-/** A call that is not made yet. */
+/** A waiting call. */
 interface Waiting<Answer> {
   readonly key: string;
   readonly args: readonly (string | number)[];
@@ -8,14 +8,14 @@ interface Waiting<Answer> {
   readonly reject: (error: unknown) => void;
 }
 
-/** Gathers calls until what runs now has returned, the promises included that it has settled. */
+/** Gathers calls until the current task and the promises that it has settled are done. */
 export class CallGatherer<Answer> {
   readonly #most: number;
   readonly #make: (keys: string[], args: (string | number)[]) => Promise<readonly Answer[]>;
   #waiting: Waiting<Answer>[] = [];
 
   /**
-   * @param most calls that are made as one
+   * @param most most calls gathered into one
    * @param make resolves with an answer for each key; `args` are those of the first key, then those of the second, …
    */
   constructor(most: number, make: (keys: string[], args: (string | number)[]) => Promise<readonly Answer[]>) {
@@ -23,7 +23,7 @@ export class CallGatherer<Answer> {
     this.#make = make;
   }
 
-  /** Resolves with this call's answer; rejects as the call that was made for it and others does. */
+  /** Resolves with this call's answer. Rejects if the combined call does. */
   call(key: string, ...args: readonly (string | number)[]): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     if (this.#waiting.length === 0) process.nextTick(this.#onTick);

@@ -1,9 +1,9 @@
-/** A bounded map whose entries end by themselves; without timers. */
+/** A bounded map with expiring entries, without timers. */
 
 export interface ExpiringMapOptions {
-  /** Above it the entry that was set longest ago goes. @default 1_000_000 */
+  /** Most entries; beyond it the one set longest ago is dropped. @default 1_000_000 */
   readonly maxEntries?: number;
-  /** A clock that never steps, ms. */
+  /** Monotonic clock, ms. */
   readonly now: () => number;
 }
 
@@ -12,10 +12,13 @@ interface Entry<V> {
   readonly until: number;
 }
 
-/** Entries that each set() looks at, to remove what has ended; more than one, so that a full map empties again. */
+/** Entries that each set() checks for expiry; more than one, so that a full map empties again. */
 const SWEPT_PER_SET = 2;
 
-/** Values by key, each for a time. An ended one is never returned, and is removed within two passes of set() calls. */
+/**
+ * Values by key, each with a lifetime. An expired one is never returned, and is removed within two passes of set()
+ * calls.
+ */
 export class ExpiringMap<V> {
   readonly #maxEntries: number;
   readonly #now: () => number;

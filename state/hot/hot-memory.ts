@@ -1,4 +1,4 @@
-/** Hot state in this process: for one node, gone when it ends. */
+/** Hot state in this process, for a single node; lost when it ends. */
 import { GochatError, type SessionId, type UserId } from '../../common/mod.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import {
@@ -17,9 +17,9 @@ import {
 } from './hot-state.ts';
 
 export interface HotMemoryOptions {
-  /** Bound of device sessions, of rate buckets, and of sets; the ones not touched for longest go. @default 1_000_000 */
+  /** Bound of device sessions, rate buckets and sets each; the least recently used go. @default 1_000_000 */
   readonly maxEntries?: number;
-  /** A clock that never steps, ms. @default performance.now */
+  /** Monotonic clock, ms. @default performance.now */
   readonly now?: () => number;
   /** Wall clock, Unix ms. @default Date.now */
   readonly wallNow?: () => number;
@@ -35,9 +35,9 @@ export class HotMemory implements HotState {
   readonly #now: () => number;
   readonly #wallNow: () => number;
   readonly #devices: ExpiringMap<Device>;
-  /** The theoretical arrival time of each bucket, on the clock that never steps, µs. */
+  /** Theoretical arrival time of each bucket, monotonic µs. */
   readonly #buckets: ExpiringMap<number>;
-  /** Until when each member of a set is remembered, ms; the one that was remembered last is last. */
+  /** Expiry of each member of a set, ms; the latest added last. */
   readonly #sets: ExpiringMap<Map<string, number>>;
   /** By time, ascending. */
   #evictions: { readonly eviction: Eviction; readonly expiresMs: number }[] = [];
@@ -144,7 +144,7 @@ export class HotMemory implements HotState {
       .map(({ eviction }) => eviction);
   }
 
-  /** What this process holds it loses only when it ends, and with it who could restore. */
+  /** Nothing to restore: the process loses this only when it ends. */
   async restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<number> {
     this.#checkOpen();
     const known = new Set(this.#evictions.map(({ eviction }) => eviction.atUs));
@@ -179,7 +179,7 @@ export class HotMemory implements HotState {
     await this.close();
   }
 
-  /** One sequence for all devices: it outlives what expires, and a wall clock that steps back. */
+  /** One sequence for all devices, which outlives expired entries and a wall clock that steps back. */
   #nextEpoch(after: bigint): bigint {
     const wallUs = BigInt(Math.floor(this.#wallNow() * 1000));
     const last = after > this.#lastEpoch ? after : this.#lastEpoch;

@@ -1,4 +1,4 @@
-/** The connection of HotRedis: to one Redis, to the one that Sentinels name, or to a Redis Cluster. */
+/** The Redis client of HotRedis: one Redis, the master named by Sentinels, or a Redis Cluster. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { Backoff } from '../../common/mod.ts';
 import { type HotRedisScripts, scriptsOn } from './hot-redis-scripts.ts';
@@ -9,7 +9,7 @@ export interface RedisHost {
 }
 
 export interface RedisAddress {
-  /** The server; any nodes of a Cluster; or Sentinels. */
+  /** The server, any nodes of a Cluster, or Sentinels. */
   readonly hosts: readonly RedisHost[];
   readonly username?: string;
   readonly password?: string;
@@ -17,7 +17,7 @@ export interface RedisAddress {
   /** Number of the database; a Cluster has only 0. */
   readonly db: number;
   readonly isCluster: boolean;
-  /** What the hosts are asked for, where they are Sentinels; their own login. */
+  /** For Sentinels: the name of the master, and their own login. */
   readonly sentinel?: {
     readonly name: string;
     readonly username: string | null;
@@ -32,7 +32,7 @@ export interface RedisTls {
   readonly key?: string | undefined;
 }
 
-/** What HotRedis uses of a client. */
+/** The part of a client that HotRedis uses. */
 export interface HotRedisClient extends HotRedisScripts {
   hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
   zrangebyscore(
@@ -55,11 +55,11 @@ export interface HotRedisClient extends HotRedisScripts {
 
 export const CONNECT_TIMEOUT_MS = 5000;
 const RECONNECT = { baseMs: 50, maxMs: 2000 };
-/** A connection on which calls wait and nothing comes for this many timeouts is dead. */
+/** Timeouts without any answer after which a connection counts as dead. */
 const DEAD_AFTER_TIMEOUTS = 3;
 const MAX_CLUSTER_REDIRECTIONS = 5;
 
-/** Makes a client that is not connected yet, and then connects again by itself whenever it loses the connection. */
+/** Makes a client that is not connected yet, and that reconnects by itself later. */
 export function createRedisClient(
   address: RedisAddress,
   timeoutMs: number,
@@ -67,7 +67,7 @@ export function createRedisClient(
 ): HotRedisClient {
   const backoff = new Backoff(RECONNECT);
   const { hosts, db, isTls, isCluster, sentinel, username, password } = address;
-  // A caller is told at once and decides itself: nothing waits here for Redis to come back.
+  // Calls fail at once without a connection; nothing is queued until Redis is back.
   const atOnce = { enableOfflineQueue: false, lazyConnect: true };
   const retryStrategy = () => backoff.next();
   const node = {
@@ -96,9 +96,9 @@ export function createRedisClient(
         ...(sentinel === undefined ? hosts[0] : sentinelOptions(sentinel, address, tls, retryStrategy)),
         db,
         retryStrategy,
-        // What is asked in one turn of the event loop is one write, and what comes meanwhile is the next one.
+        // Calls of one turn of the event loop are one write.
         enableAutoPipelining: true,
-        // A fail-over may leave us with what is now a replica.
+        // After a failover we may be connected to what is now a replica.
         reconnectOnError: (error) => error.message.startsWith('READONLY'),
       });
   client.on('ready', () => backoff.reset());
@@ -117,7 +117,7 @@ function sentinelOptions(
     ...(username !== null && { sentinelUsername: username }),
     ...(password !== null && { sentinelPassword: password }),
     ...(isTls && { sentinelTLS: { ...tls }, enableTLSForSentinelMode: true }),
-    // Without it the client would give up for good once it finds no Sentinel.
+    // Without it the client would give up for good if it finds no Sentinel.
     sentinelRetryStrategy: retryStrategy,
     sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
   };

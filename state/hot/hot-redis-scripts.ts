@@ -1,4 +1,4 @@
-/** The Lua scripts of HotRedis: each reads and writes one key, or a list of keys one after the other, by the clock of their Redis. */
+/** The Lua scripts of HotRedis. Each works on one key, or on a list of keys in turn, by the clock of Redis. */
 import { createHash } from 'node:crypto';
 
 /**
@@ -138,7 +138,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return kept
 `;
 
-/** The scripts as the client's methods. */
+/** The scripts as methods of the client. */
 export interface HotRedisScripts {
   gochatClaim(
     keys: readonly string[],
@@ -154,13 +154,13 @@ export interface HotRedisScripts {
   gochatRestore(key: string, ttlMs: number, ...members: string[]): Promise<number>;
 }
 
-/** What runs a script: ioredis. */
+/** A runner of scripts; implemented by ioredis. */
 export interface ScriptRunner {
   evalsha(sha: string, keys: number, ...args: (string | number)[]): Promise<unknown>;
   eval(lua: string, keys: number, ...args: (string | number)[]): Promise<unknown>;
 }
 
-/** Makes the scripts callable. ioredis could do that too, but keeps each call in memory until a full collection. */
+/** Adds the scripts to a client. ioredis could do that too, but keeps each call in memory until a full collection. */
 export function scriptsOn(redis: ScriptRunner): HotRedisScripts {
   return {
     gochatClaim: scriptOfMany(redis, CLAIM),
@@ -179,7 +179,7 @@ function script<T>(redis: ScriptRunner, lua: string): (...args: (string | number
   return (key, ...args) => call([`${key}`], ...args);
 }
 
-/** Calls a script by its digest, which is shorter; a Redis that does not know it is given the text. */
+/** Calls a script by its digest, which is shorter; if Redis does not know it, by its text. */
 function scriptOfMany<T>(
   redis: ScriptRunner,
   lua: string,

@@ -25,14 +25,14 @@ import {
 
 export interface HotRedisOptions {
   readonly logger: Logger;
-  /** How long a call waits for its answer, ms. @default 1000 ms */
+  /** Timeout of a call. @default 1000 ms */
   readonly timeoutMs?: number;
-  /** Bound of calls without an answer; those above it are rejected at once. @default 10_000 */
+  /** Most calls in flight; further ones are rejected at once. @default 10_000 */
   readonly maxPending?: number;
   readonly tls?: RedisTls | undefined;
 }
 
-/** Most claims, or releases, of one call of a script: Redis does nothing else for less than a millisecond. */
+/** Most claims or releases per script call, which blocks Redis for less than a millisecond. */
 const MAX_TOGETHER = 64;
 
 /**
@@ -73,14 +73,14 @@ export class HotRedis implements HotState {
     this.#redis.on('close', () => this.#lost(undefined));
   }
 
-  /** Connects; rejects with what went wrong when the first connection fails. */
+  /** Connects. Rejects with the cause if the first connection fails. */
   static async connect(address: RedisAddress, options: HotRedisOptions): Promise<HotRedis> {
     const hot = new HotRedis(address, options);
-    // The client tries again by itself: what it says about the first try is on its events.
+    // The client retries by itself and reports the first attempt only by events.
     const { promise: failed, reject } = Promise.withResolvers<never>();
     const late = setTimeout(() => reject(new Error('it does not answer')), CONNECT_TIMEOUT_MS);
     hot.#redis.once('error', reject);
-    // Of Sentinels: that none answers or none knows the name is told only there.
+    // Only this event tells that no Sentinel answers or knows the name.
     let sentinelError: Error | undefined;
     hot.#redis.on('sentinelError', (error) => {
       sentinelError = error;
@@ -176,11 +176,11 @@ export class HotRedis implements HotState {
     await this.#call((redis) => redis.ping());
   }
 
-  /** Lets the calls under way end, then disconnects. */
+  /** Waits for calls in flight, then disconnects. */
   close(): Promise<void> {
     this.#closing ??= this.#redis.quit().then(
       () => undefined,
-      // Not connected, or no answer: there is nothing left to wait for.
+      // Not connected or no answer: nothing to wait for.
       () => this.#redis.disconnect(),
     );
     return this.#closing;
@@ -190,7 +190,7 @@ export class HotRedis implements HotState {
     await this.close();
   }
 
-  /** @param calls how many of ours it is */
+  /** @param calls number of our calls in it */
   async #call<T>(send: (redis: HotRedisClient) => Promise<T>, calls = 1): Promise<T> {
     if (this.#closing !== undefined) throw unavailable(new Error('it is closed'));
     if (this.#pending >= this.#maxPending)
@@ -205,7 +205,7 @@ export class HotRedis implements HotState {
     }
   }
 
-  /** Logs the beginning of an outage, not each vain try to reconnect. */
+  /** Logs the start of an outage, not each failed reconnect. */
   #lost(error: Error | undefined): void {
     if (this.#health !== 'up' || this.#closing !== undefined) return;
     this.#health = 'down';

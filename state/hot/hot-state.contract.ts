@@ -1,11 +1,11 @@
-/** What every HotState must do; each implementation's test runs it. */
+/** Contract of HotState, run by each implementation's test. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SessionId, UserId } from '../../common/mod.ts';
 import { type Eviction, type EvictionOrder, type HotState, MAX_REMEMBERED } from './hot-state.ts';
 
 export interface HotStateSubject {
   open(): Promise<HotState>;
-  /** Lets time pass on the clock by which things expire. */
+  /** Lets time pass on the clock of expiry. */
   elapse(ms: number): Promise<void>;
 }
 

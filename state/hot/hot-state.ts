@@ -1,52 +1,52 @@
-/** The hot-state port: shared, fast and rebuildable facts about sessions. Losing all of it loses no message. */
+/** The hot-state port: shared, fast, rebuildable facts about sessions. Losing all of it loses no message. */
 import type { ErrorCode, SessionId, UserId } from '../../common/mod.ts';
 
-/** Who holds a device's session now. */
+/** The holder of a device's session. */
 export interface DeviceSession {
   readonly session: SessionId;
-  /** Fencing number of the holder: a later claim of the same device has a greater one. */
+  /** Fencing token of the holder: a later claim of the same device has a greater one. */
   readonly epoch: bigint;
 }
 
-/** One of the attempts of a client to connect. */
+/** One connection attempt of a client. */
 export interface Attempt {
-  /** A random number of the client's start; not 0. */
+  /** Random id of this run of the client; not 0. */
   readonly run: bigint;
-  /** Counts the run's attempts up. */
+  /** Number of the attempt within the run. */
   readonly number: number;
 }
 
 export interface Claim {
   readonly epoch: bigint;
   readonly session: SessionId;
-  /** The claim goes on with the session that was asked for. */
+  /** Whether the requested session was resumed. */
   readonly resumed: boolean;
 }
 
 /**
- * How long a session is kept that nobody released, ms: a crash of everything leaves no garbage for ever. A connection
- * that lives longer is not ended by it; it merely cannot be resumed any more.
+ * Lifetime of a session that was never released, ms, so that a crash of everything leaves no garbage. A connection that
+ * lives longer only cannot be resumed.
  */
 export const HELD_TTL_MS = 30 * 24 * 3_600_000;
 
 export interface Allowance {
   readonly allowed: boolean;
-  /** When the next request may be allowed, ms from now; 0 when allowed. */
+  /** Time until the next request may be allowed, ms; 0 when allowed. */
   readonly retryAfterMs: number;
 }
 
-/** Whom an eviction is about, beside its user. */
+/** What an eviction matches besides its user. */
 export const EvictionScope = {
-  /** Whoever came with this one access token; it is revoked. */
+  /** Connections with this access token, which is revoked. */
   TOKEN: 'token',
-  /** Whoever came with a token up to this one, by its id; they are revoked. */
+  /** Connections with a token up to this one, by id; those tokens are revoked. */
   TOKENS: 'tokens',
-  /** Connections of a device, or of all, that were claimed before; they may come back. */
+  /** Earlier connections of a device or of all devices; they may reconnect. */
   DEVICE: 'device',
 } as const;
 export type EvictionScope = (typeof EvictionScope)[keyof typeof EvictionScope];
 
-/** An order to end connections, and perhaps tokens, on every gateway. */
+/** An order to end connections, and perhaps revoke tokens, on every gateway. */
 export interface EvictionOrder {
   readonly user: UserId;
   readonly scope: EvictionScope;
@@ -60,29 +60,29 @@ export interface EvictionOrder {
 }
 
 export interface Eviction extends EvictionOrder {
-  /** When it was given, µs by the clock of the hot state; each is greater than the one before. */
+  /** Time on the hot state's clock, µs; each is greater than the one before. */
   readonly atUs: number;
 }
 
-/** Most members of a set that are remembered. */
+/** Most members kept of a set. */
 export const MAX_REMEMBERED = 32;
-/** Most evictions that one call answers. */
+/** Most evictions per page. */
 export const MAX_EVICTIONS_PAGE = 1000;
-/** Most evictions that are kept; the oldest go. */
+/** Most evictions kept; the oldest are dropped. */
 export const MAX_EVICTIONS = 100_000;
 
 /**
- * Every method rejects with GochatError HOT_UNAVAILABLE when the engine does not answer in time.
+ * Every method rejects with GochatError HOT_UNAVAILABLE if the engine does not answer in time.
  *
- * Epochs grow also across a loss of all data: a new one is never smaller than the wall clock in µs at its making.
+ * Epochs grow even across a loss of all data: a new one is never less than the wall clock in µs.
  */
 export interface HotState extends AsyncDisposable {
   /**
-   * Makes the caller the holder of (user, device). The session is `resume` where that is what the device has now (or
-   * had within the grace period), else `fresh`. The epoch is greater than `after`, what the caller knows of.
+   * Makes the caller the holder of (user, device). The session is `resume` if that is the device's current one (or was
+   * within the grace period), else `fresh`. The epoch is greater than `after`, the newest that the caller knows.
    *
-   * Rejects with SESSION_REPLACED where the device was claimed last by a later attempt of the same run: what comes late,
-   * as from a gateway that was frozen, must not put out what the client has connected since.
+   * Rejects with SESSION_REPLACED if a later attempt of the same run claimed the device: a late claim, for example from
+   * a frozen gateway, must not replace the client's newer connection.
    */
   claim(
     user: UserId,
@@ -92,31 +92,32 @@ export interface HotState extends AsyncDisposable {
     after?: bigint,
     attempt?: Attempt,
   ): Promise<Claim>;
-  /** Ends the hold of this epoch, if it still is the holder: the session can be resumed for `graceMs` more. */
+  /** Releases the device if this epoch still holds it; the session can be resumed for `graceMs` more. */
   release(user: UserId, device: string, epoch: bigint, graceMs: number): Promise<void>;
-  /** Returns undefined when nobody claimed the device, or the last claim was released. */
+  /** Returns the holder; undefined if nobody claimed the device or the last claim was released. */
   holder(user: UserId, device: string): Promise<DeviceSession | undefined>;
   /**
-   * Takes one from a bucket of `burst` that refills at `perSecond` (GCRA); a RangeError unless perSecond > 0 and burst
-   * is a whole number > 0.
+   * Takes one token from a bucket of `burst` that refills at `perSecond` (GCRA).
+   *
+   * @throws RangeError unless perSecond > 0 and burst is an integer > 0
    */
   allow(key: string, perSecond: number, burst: number): Promise<Allowance>;
-  /** Gives back what `allow` took from a bucket; the arguments are as then. */
+  /** Returns a token taken by `allow`, with the same arguments. */
   giveBack(key: string, perSecond: number, burst: number): Promise<void>;
   /**
-   * Remembers a member of a set for `ttlMs`, which is about the same for all of the set; of each set the MAX_REMEMBERED
-   * that were remembered last are kept.
+   * Adds a member to a set for `ttlMs`, which should be similar for all of the set. The last MAX_REMEMBERED members are
+   * kept.
    */
   remember(set: string, member: string, ttlMs: number): Promise<void>;
-  /** Returns whether a member of a set is remembered. */
+  /** Returns whether a set has a member. */
   remembers(set: string, member: string): Promise<boolean>;
-  /** Gives an order, later than `after`, that every node gets to know by `evictions` for `ttlMs`. */
+  /** Gives an order, later than `after`, that every node gets from `evictions` for `ttlMs`. */
   evict(order: EvictionOrder, ttlMs: number, after?: bigint): Promise<Eviction>;
-  /** Returns the orders since `fromUs`, that time included, ascending; MAX_EVICTIONS_PAGE at most. */
+  /** Returns the orders from `fromUs` on, inclusive, ascending; at most MAX_EVICTIONS_PAGE. */
   evictions(fromUs: number): Promise<readonly Eviction[]>;
   /**
-   * Puts orders back that were lost with the engine's data, each unless it is older than `ttlMs`; resolves with how
-   * many are not.
+   * Restores orders that were lost with the engine's data, unless older than `ttlMs`. Resolves with the number of those
+   * that are not.
    */
   restoreEvictions(evictions: readonly Eviction[], ttlMs: number): Promise<number>;
   ping(): Promise<void>;
@@ -124,8 +125,9 @@ export interface HotState extends AsyncDisposable {
 }
 
 /**
- * Returns the µs in which a bucket of HotState.allow gets one back; whole, so that sums of it are exact. Throws a
- * RangeError when the bucket could never work.
+ * Returns the refill time of one token of HotState.allow, µs; an integer, so that sums are exact.
+ *
+ * @throws RangeError if the bucket could never work
  */
 export function bucketInterval(perSecond: number, burst: number): number {
   const intervalUs = Math.max(1, Math.round(1_000_000 / perSecond));

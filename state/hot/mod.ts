@@ -1,3 +1,3 @@
-/** Hot state: the port, and what opens an implementation of it. */
+/** Hot state: the port, and how to open an implementation. */
 export type * from './hot-state.ts';
 export { type HotStateOptions, openHotState, checkHotStateUrl } from './open-hot-state.ts';

@@ -7,9 +7,9 @@ import { parseRedisUrl, redactRedisUrl } from './redis-url.ts';
 
 export interface HotStateOptions {
   readonly logger: Logger;
-  /** How long a call to Redis may take before it is rejected, ms. @default 1000 ms */
+  /** Timeout of a call to Redis. @default 1000 ms */
   readonly timeoutMs?: number;
-  /** For rediss://. @default what Node.js trusts, and no certificate of our own */
+  /** TLS of rediss://. @default the authorities of Node.js, no client certificate */
   readonly tls?: RedisTls | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface HotStateOptions {
 export async function openHotState(url: string, options: HotStateOptions): Promise<HotState> {
   if (url === 'memory://') return new HotMemory();
   const address = parseRedisUrl(url);
-  // Loaded on demand: gochat up does without Redis.
+  // Loaded on demand: gochat up does not need Redis.
   const { HotRedis } = await import('./hot-redis.ts');
   try {
     return await HotRedis.connect(address, options);
@@ -34,12 +34,12 @@ export async function openHotState(url: string, options: HotStateOptions): Promi
   }
 }
 
-/** Checks a URL without connecting. @throws GochatError CONFIG_INVALID */
+/** Validates a URL without connecting. @throws GochatError CONFIG_INVALID */
 export function checkHotStateUrl(url: string): void {
   if (url !== 'memory://') parseRedisUrl(url);
 }
 
-/** A Cluster's error says only that every node failed; why is on the last node's. */
+/** Returns the cause of an error; a Cluster's says only that every node failed, and the last node's has the cause. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const last = 'lastNodeError' in error ? error.lastNodeError : undefined;

@@ -1,4 +1,4 @@
-/** What a URL of Redis names: one server, a Cluster, or the Sentinels that know the server. */
+/** URLs of Redis: one server, a Cluster, or the Sentinels that know the server. */
 import { GochatError } from '../../common/mod.ts';
 import type { RedisAddress, RedisHost } from './hot-redis-client.ts';
 

@@ -1,4 +1,4 @@
-/** Test support: a batch stream that keeps what is sent, and a gateway worker that speaks over it. */
+/** Test support: a batch stream that records what is sent, and a gateway worker on top of it. */
 import { type BatchStream, type BatchStreamHandler, SendResult, type StreamEnd } from '../../crpc/mod.ts';
 import {
   client,
@@ -29,9 +29,9 @@ export class FakeStream implements BatchStream {
   readonly sent: Uint8Array[] = [];
   queuedBytes = 0;
   isClosed = false;
-  /** Sees each record that is sent. */
+  /** Called with each record sent. */
   onSend: (record: Uint8Array) => void = () => undefined;
-  /** What `send` answers; CLOSED takes nothing. */
+  /** Result of `send`; CLOSED accepts nothing. */
   result: SendResult = SendResult.SUCCESS;
 
   send(record: Uint8Array, tail?: Uint8Array): SendResult {
@@ -55,7 +55,7 @@ export class FakeStream implements BatchStream {
   }
 }
 
-/** A frame as a connection of the worker gets it. */
+/** A frame for one connection of the worker. */
 export interface Delivered {
   readonly conn: number;
   readonly type: number;
@@ -76,11 +76,11 @@ export interface AttachOptions {
 export class FakeWorker {
   readonly stream: FakeStream;
   readonly #handler: BatchStreamHandler;
-  /** The topics that are defined, and their connections. */
+  /** Defined topics, with their connections. */
   readonly #topics = new Map<number, number[]>();
   #read = 0;
   #epoch = 0n;
-  /** Round of the frames of every connection: how many RESYNCs it has answered. */
+  /** Round of all frames: the number of RESYNCs answered. */
   round = 0;
 
   constructor(accept: (stream: BatchStream) => BatchStreamHandler) {
@@ -127,7 +127,7 @@ export class FakeWorker {
     );
   }
 
-  /** From here on the frames begin with a repetition: every connection has answered a RESYNC. */
+  /** Starts a new round: every connection has answered a RESYNC. */
   resynced(): void {
     this.round++;
   }
@@ -160,7 +160,7 @@ export class FakeWorker {
     return this.#next().flatMap((record) => unpackDeliver(this.#asList(record)));
   }
 
-  /** Returns everything that came so far as text, one line a frame or record: what order tests compare. */
+  /** Returns everything so far as text, one line per frame or record, for tests of order. */
   lines(): string[] {
     return this.#next().flatMap((record) => describeRecord(this.#asList(record)));
   }
@@ -171,7 +171,7 @@ export class FakeWorker {
     return records;
   }
 
-  /** Returns a PUBLISH as the DELIVER that it stands for, any other record as it is; to be called for each, in order. */
+  /** Returns a PUBLISH as the equivalent DELIVER, other records unchanged; must be called for each record in order. */
   #asList(record: Uint8Array): Uint8Array {
     if (record[0] === LinkKind.TOPIC) this.#topics.set(topicOf(record), decodeTopic(record));
     if (record[0] !== LinkKind.PUBLISH) return record;

@@ -1,4 +1,4 @@
-/** Real Redis servers and Sentinels of a test's own, on free ports. */
+/** Real Redis servers and Sentinels for a test, on free ports. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -67,7 +67,7 @@ export class RedisProcess implements AsyncDisposable {
     throw new Error(`redis-server does not answer within ${READY_DEADLINE_MS} ms: ${lines.join('; ')}`);
   }
 
-  /** kill -9, and waits until it is gone. */
+  /** Sends KILL and waits until it is gone. */
   async kill(): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const exit = once(this.#process, 'exit');

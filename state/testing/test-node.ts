@@ -1,4 +1,4 @@
-/** Test support: a state node on a store in memory, with workers that speak over fake streams. */
+/** Test support: a state node on an in-memory store, with workers on fake streams. */
 import { GochatError, silentLogger, Snowflake } from '../../common/mod.ts';
 import { openHotState } from '../hot/mod.ts';
 import type { HotState } from '../hot/mod.ts';
@@ -34,7 +34,7 @@ export class TestIds implements IdSource {
   }
 }
 
-/** Makes a node; it holds nothing that outlives the test. */
+/** Makes a node that leaves nothing after the test. */
 export async function testNode(limits: Partial<StateLimits> = {}): Promise<TestNode> {
   const store = await openTestStore();
   const hot = await openHotState('memory://', { logger: silentLogger });
@@ -49,7 +49,7 @@ export async function testNode(limits: Partial<StateLimits> = {}): Promise<TestN
   return { node, store, hot, ids, worker: () => new FakeWorker((stream) => node.accept(stream)) };
 }
 
-/** Lets promises and immediates that are ready run. */
+/** Runs pending promises and immediates. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 4; turn++) {
     await new Promise<void>((resolve) => {

@@ -1,4 +1,4 @@
-/** Test support: the store on an SQLite database in memory, whose calls can be held, counted and made to fail. */
+/** Test support: an in-memory SQLite store whose calls can be held, counted and made to fail. */
 import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
 import { claim } from '../policy.ts';
 import { closeInOrder } from '../store/close-in-order.ts';
@@ -8,7 +8,7 @@ import { type EngineCaller, sqliteStore } from '../store/sqlite/store-sqlite.ts'
 import { Turns } from '../store/sqlite/turns.ts';
 import type { Draft, DurableStore, StoreEngine } from '../store/store.ts';
 
-/** What can be made to fail. */
+/** Operations that can be made to fail. */
 type Operation = keyof StoreEngine;
 type Call = (...args: unknown[]) => Promise<unknown>;
 
@@ -18,16 +18,16 @@ class Controls {
   readonly batches: Draft[][] = [];
   readonly calls = new Map<Operation, number>();
   readonly failing = new Set<Operation>();
-  /** Set: an append waits until it is released. */
+  /** Whether appends wait until released. */
   holding = false;
   readonly #held: (() => void)[] = [];
 
-  /** Lets the oldest append that waits go on. */
+  /** Releases the oldest waiting append. */
   release(): void {
     this.#held.shift()?.();
   }
 
-  /** Returns a call of the engine that the switches concern. */
+  /** Wraps a call of the engine with the switches. */
   control(operation: Operation, call: Call): Call {
     return async (...args) => {
       if (operation === 'append') this.batches.push([...(args[0] as readonly Draft[])]);
@@ -48,18 +48,18 @@ interface Logged {
   readonly text: string;
 }
 
-/** A store, its switches, and what tests often begin and end with, which the switches do not concern. */
+/** A store with its switches, and helpers that bypass them. */
 export interface TestStore extends DurableStore, Controls {
-  /** Makes an account under the name user1, user2, … unless there is one. */
+  /** Creates an account named user1, user2, … unless it exists. */
   addUser(user: bigint): Promise<void>;
-  /** Makes a room, which the first of its members owns, and the accounts that are missing. */
+  /** Creates a room owned by the first of its members, and missing accounts. */
   addRoom(id: bigint, name: string, members: readonly bigint[]): Promise<ConversationId>;
   addMember(room: bigint, user: bigint): Promise<void>;
-  /** Returns what a conversation holds. */
+  /** Returns the log of a conversation. */
   log(conversation: bigint): Logged[];
 }
 
-/** Opens an empty store. It runs on the caller's thread: a call is done within the turn of the event loop that it begins in. */
+/** Opens an empty store. It runs on the caller's thread, so a call completes within its turn of the event loop. */
 export async function openTestStore(): Promise<TestStore> {
   const database = await connect(':memory:', 0);
   const engine = sqliteEngine(database);
