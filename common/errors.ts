@@ -82,15 +82,15 @@ export const CATALOGUE = {
     400,
   ),
   JSON_INVALID: entry(
-    'The message is no frame in JSON: {what}.',
-    'Send one JSON object a message, as docs/protocol.md shows under "JSON".',
+    'The message is not a frame in JSON: {what}.',
+    'Send one JSON object per message, as docs/protocol.md shows under "JSON".',
     'INVALID_ARGUMENT',
     400,
     { close: 4014 },
   ),
   PROXY_HEADER_INVALID: entry(
-    'The connection comes from a balancer and does not begin with a PROXY protocol header.',
-    'Let the balancer send one (send-proxy or send-proxy-v2), or take it off --proxy-protocol.',
+    'The connection comes from a load balancer but does not begin with a PROXY header.',
+    'Make the balancer send one (send-proxy or send-proxy-v2), or remove it from --proxy-protocol.',
     'INVALID_ARGUMENT',
     400,
     { close: 4015 },
@@ -110,8 +110,8 @@ export const CATALOGUE = {
     { close: 4004, retryable: true },
   ),
   FRAME_TIMEOUT: entry(
-    'A frame was begun and not finished within {ms} ms.',
-    'Send frames whole; check the network between client and gateway.',
+    'A frame was not completed within {ms} ms.',
+    'Send each frame in one piece; check the network between client and gateway.',
     'DEADLINE_EXCEEDED',
     408,
     { close: 4005, retryable: true },
@@ -152,14 +152,14 @@ export const CATALOGUE = {
     { close: 4010, retryable: true },
   ),
   TOO_MANY_CONNECTIONS: entry(
-    'The gateway holds as many connections as it may.',
+    'The gateway is at its limit of connections.',
     'Ask ipconf for another gateway; connect later.',
     'RESOURCE_EXHAUSTED',
     503,
     { close: 4011, retryable: true },
   ),
   ADDRESS_LIMITED: entry(
-    'This address has too many connections, or too many that were refused.',
+    'This address has too many connections, connects too often, or fails to log in too often.',
     'Wait for retry_after_ms; an operator can raise the limits per address or exempt it (exempt_addresses).',
     'RESOURCE_EXHAUSTED',
     429,
@@ -172,7 +172,9 @@ export const CATALOGUE = {
     503,
     { close: 4012, retryable: true },
   ),
-  CLIENT_GOODBYE: entry('The client said goodbye.', 'Nothing is wrong.', 'OK', 200, { close: 1000 }),
+  CLIENT_GOODBYE: entry('The client has closed the connection.', 'Nothing is wrong.', 'OK', 200, {
+    close: 1000,
+  }),
 
   // Accounts and authentication.
   TOKEN_INVALID: entry(
@@ -190,7 +192,7 @@ export const CATALOGUE = {
     { close: 4021 },
   ),
   TICKET_INVALID: entry(
-    'This gateway needs a ticket of ipconf, for this user and this gateway, that has not expired.',
+    'This gateway requires a valid ticket from ipconf for this user and gateway.',
     'Ask ipconf with uid= and connect at once, with the ticket in HELLO; ipconf must run with --tickets.',
     'UNAUTHENTICATED',
     401,
@@ -220,14 +222,14 @@ export const CATALOGUE = {
     { close: 4042 },
   ),
   TOKEN_MISSING: entry(
-    'The request carries no access token.',
+    'The request has no access token.',
     'Send the header Authorization: Bearer TOKEN with the token of POST /auth/login.',
     'UNAUTHENTICATED',
     401,
   ),
   CREDENTIALS_WRONG: entry(
-    'User name or password is wrong.',
-    'Check both; POST /auth/signup makes an account.',
+    'The user name or the password is wrong.',
+    'Check both; POST /auth/signup creates an account.',
     'UNAUTHENTICATED',
     401,
     { exit: 1 },
@@ -235,7 +237,7 @@ export const CATALOGUE = {
   NAME_TAKEN: entry('The name {name} is taken.', 'Choose another name.', 'ALREADY_EXISTS', 409),
   NAME_INVALID: entry(
     '{name} is not a valid name.',
-    'Use 1 to 32 of a-z, 0-9, dot, dash and underscore, beginning with a letter.',
+    'Use 1 to 32 of a-z, 0-9, dot, dash and underscore, starting with a letter.',
     'INVALID_ARGUMENT',
     400,
     { close: 4025 },
@@ -248,7 +250,7 @@ export const CATALOGUE = {
     { close: 4022, exit: 2 },
   ),
   PASSWORD_WEAK: entry(
-    'The password is not within 6 to 128 characters.',
+    'The password does not have 6 to 128 characters.',
     'Choose a password of 6 to 128 characters.',
     'INVALID_ARGUMENT',
     400,
@@ -264,7 +266,7 @@ export const CATALOGUE = {
   // Conversations and messages.
   USER_NOT_FOUND: entry(
     'There is no user {name}.',
-    'Check the spelling; users are made with POST /auth/signup.',
+    'Check the spelling; POST /auth/signup creates users.',
     'NOT_FOUND',
     404,
   ),
@@ -282,7 +284,7 @@ export const CATALOGUE = {
     403,
   ),
   BACKUP_FAILED: entry(
-    'The copy {file} could not be made or put back: {reason}.',
+    'The copy {file} could not be made or restored: {reason}.',
     'Name a file that does not exist yet (backup), or one that gochat ctl backup has made (restore).',
     'FAILED_PRECONDITION',
     409,
@@ -295,7 +297,7 @@ export const CATALOGUE = {
     403,
   ),
   LAST_OWNER: entry(
-    'A room has an owner, and nobody else is in this one.',
+    'A room needs an owner, and this one has no other member.',
     'Let somebody join first, leave the room, or delete it.',
     'FAILED_PRECONDITION',
     409,
@@ -314,7 +316,7 @@ export const CATALOGUE = {
     400,
   ),
   MESSAGE_UNSTORABLE: entry(
-    'The message store does not take this message.',
+    'The message store cannot store this message.',
     'Send another text; the server log has the cause.',
     'INVALID_ARGUMENT',
     400,
@@ -377,15 +379,15 @@ export const CATALOGUE = {
     { retryable: true },
   ),
   CIRCUIT_OPEN: entry(
-    'Every endpoint of {what} has failed too often lately and is left alone for a while.',
-    'Try again after retry_after_ms; the log of the servers behind it says why they fail.',
+    'All endpoints of {what} have failed too often and are not called for a while.',
+    'Try again after retry_after_ms; the logs of these servers say why they fail.',
     'UNAVAILABLE',
     503,
     { retryable: true },
   ),
   CANCELLED: entry(
-    'The caller gave the call up.',
-    'Nothing is wrong; make the call again if its answer is still wanted.',
+    'The caller cancelled the call.',
+    'Nothing is wrong; repeat the call if its answer is still wanted.',
     'CANCELLED',
     499,
     { retryable: true },
@@ -393,7 +395,7 @@ export const CATALOGUE = {
   DEADLINE_EXCEEDED: entry('The answer did not come in time.', 'Try again.', 'DEADLINE_EXCEEDED', 504, {
     retryable: true,
   }),
-  ROUTE_NOT_FOUND: entry('There is nothing at {name}.', 'See the OpenAPI page at /docs.', 'NOT_FOUND', 404),
+  ROUTE_NOT_FOUND: entry('There is no route {name}.', 'See the OpenAPI page at /docs.', 'NOT_FOUND', 404),
   METHOD_NOT_ALLOWED: entry(
     '{method} is not allowed at {name}.',
     'Use one of the methods in the Allow header.',
@@ -408,19 +410,19 @@ export const CATALOGUE = {
   ),
   REQUEST_TOO_LARGE: entry(
     'The request is larger than {max} bytes.',
-    'Send a smaller body, address or headers.',
+    'Send a smaller body, URL or headers.',
     'RESOURCE_EXHAUSTED',
     413,
   ),
   OPERATOR_ONLY: entry(
     'Only an operator may do this.',
-    'Call it on the machine of the server, or show its admin token (--admin-token).',
+    'Call it on the machine of the server, or send its admin token (--admin-token).',
     'PERMISSION_DENIED',
     403,
     { exit: 1 },
   ),
   MEDIA_TYPE_UNSUPPORTED: entry(
-    'The body is not of a content type that is understood here.',
+    'The content type of the body is not supported.',
     'Send Content-Type: application/json.',
     'INVALID_ARGUMENT',
     415,
@@ -436,14 +438,14 @@ export const CATALOGUE = {
   // The client itself.
   CONNECTION_LOST: entry(
     'The connection to the gateway broke.',
-    'Connect again; check the network if it goes on.',
+    'Connect again; check the network if it happens again.',
     'UNAVAILABLE',
     503,
     { retryable: true },
   ),
   CLIENT_CLOSED: entry(
     'The client was closed before the server answered.',
-    'Connect again and look at the history: the message may have arrived.',
+    'Connect again and check the history: the message may have arrived.',
     'CANCELLED',
     499,
     { retryable: true },
@@ -463,7 +465,7 @@ export const CATALOGUE = {
   ),
   COMMAND_INVALID: entry(
     '{what}',
-    '/help lists the commands; a text that begins with a slash is sent with two.',
+    '/help lists the commands; write // to send a text that begins with a slash.',
     'INVALID_ARGUMENT',
     400,
   ),
@@ -486,7 +488,7 @@ export const CATALOGUE = {
   ),
   DATA_IN_USE: entry(
     '{holder} uses the data folder {folder}.',
-    'Stop that process first, or give this one a folder of its own (--data-dir).',
+    'Stop that process first, or use another data folder (--data-dir).',
     'FAILED_PRECONDITION',
     409,
     { exit: 1 },
@@ -500,7 +502,7 @@ export const CATALOGUE = {
   ),
   LISTEN_FAILED: entry(
     'Cannot listen on {host} port {port}: {reason}.',
-    'Choose an address of this machine (--host) and a port that you may open ({flag} N).',
+    'Choose an address of this machine (--host) and a port that you are allowed to use ({flag} N).',
     'UNAVAILABLE',
     503,
     { exit: 1 },
@@ -513,8 +515,8 @@ export const CATALOGUE = {
     { exit: 1, retryable: true },
   ),
   NUMBERS_EXHAUSTED: entry(
-    'All numbers of 0 to {max} that {name} leases are taken.',
-    'Stop processes that are not needed; the number of one that was killed is free again after an hour.',
+    'All numbers from 0 to {max} for {name} are in use.',
+    'Stop processes that are not needed; the number of a killed process is free again after an hour.',
     'RESOURCE_EXHAUSTED',
     503,
     { exit: 1, retryable: true },
@@ -528,7 +530,7 @@ export const CATALOGUE = {
   ),
   BLOBS_UNREACHABLE: entry(
     'Cannot use the file store at {url}: {reason}.',
-    'Check that the folder can be written, or that the S3 address, bucket and credentials are right.',
+    'Check that the folder is writable, or that the S3 address, bucket and credentials are right.',
     'UNAVAILABLE',
     503,
     { exit: 1, retryable: true },
@@ -541,7 +543,7 @@ export const CATALOGUE = {
     { exit: 1, retryable: true },
   ),
   STORE_SCHEMA: entry(
-    'The schema of the message store at {url} does not fit this GoChat: {reason}.',
+    'The schema of the message store at {url} does not match this version of GoChat: {reason}.',
     'Run the release that migrated it last, or a newer one; never edit a migration that has been applied.',
     'FAILED_PRECONDITION',
     500,

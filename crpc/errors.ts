@@ -31,9 +31,9 @@ interface Entry {
 
 /** What crpc itself says. */
 const ENTRIES = {
-  CANCELLED: { message: 'The caller gave the call up.', status: 'CANCELLED', retryable: true },
+  CANCELLED: { message: 'The caller cancelled the call.', status: 'CANCELLED', retryable: true },
   CIRCUIT_OPEN: {
-    message: 'Every endpoint of {what} has failed too often lately and is left alone for a while.',
+    message: 'All endpoints of {what} have failed too often and are not called for a while.',
     status: 'UNAVAILABLE',
     retryable: true,
   },
@@ -47,7 +47,7 @@ const ENTRIES = {
   INTERNAL: { message: 'Something went wrong inside the server.', status: 'INTERNAL', retryable: true },
   LISTEN_FAILED: { message: 'Cannot listen on {host} port {port}: {reason}.', status: 'UNAVAILABLE' },
   NUMBERS_EXHAUSTED: {
-    message: 'All numbers of 0 to {max} that {name} leases are taken.',
+    message: 'All numbers from 0 to {max} for {name} are in use.',
     status: 'RESOURCE_EXHAUSTED',
     retryable: true,
   },

@@ -495,7 +495,7 @@ describe('half connections', () => {
     clearInterval(beat);
   });
 
-  test('a stranger on WebSocket, a message that is too large for HELLO: FRAME_TOO_LARGE before it is whole', async () => {
+  test('an unauthenticated WebSocket, a message that is too large for HELLO: FRAME_TOO_LARGE before it is whole', async () => {
     await start({});
     const client = await node.ws();
     (client.socket as WebSocket).send(Buffer.alloc(100_000), { fin: false });

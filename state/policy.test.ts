@@ -7,7 +7,7 @@ const LEAST: Readonly<Record<Action, { readonly direct?: Standing; readonly room
   getConversation: { direct: 'member', room: 'member' },
   getMembers: { direct: 'member', room: 'member' },
   getHistory: { direct: 'former', room: 'former' },
-  joinRoom: { room: 'stranger' },
+  joinRoom: { room: 'nonmember' },
   leaveRoom: { room: 'former' },
   removeMember: { room: 'moderator' },
   setRole: { room: 'owner' },
@@ -101,7 +101,7 @@ describe('actions on oneself', () => {
       for (const actor of STANDINGS) {
         const { requirement } = claim(action, 1n as UserId);
         const told = refusal(requirement, { kind: 'room', actor, target: 'self' });
-        expect([action, actor, told]).toEqual([action, actor, actor === 'stranger' ? 'NOT_A_MEMBER' : OK]);
+        expect([action, actor, told]).toEqual([action, actor, actor === 'nonmember' ? 'NOT_A_MEMBER' : OK]);
       }
   });
 
@@ -113,7 +113,7 @@ describe('actions on oneself', () => {
         const isUp = ROLES.indexOf(given) > ROLES.indexOf(actor);
         expect([actor, given, told]).toEqual([actor, given, isUp ? 'NOT_OWNER' : OK]);
       }
-    for (const actor of ['stranger', 'former'] as const)
+    for (const actor of ['nonmember', 'former'] as const)
       expect(refusal(requirement, { kind: 'room', actor, target: 'self', given: 'member' })).toBe(
         'NOT_A_MEMBER',
       );

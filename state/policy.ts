@@ -12,7 +12,7 @@ export const ROLES = ['member', 'moderator', 'owner'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** Where users stand in a conversation by ascending rank: they were never in it, are out of it, or have a role there. */
-export const STANDINGS = ['stranger', 'former', ...ROLES] as const;
+export const STANDINGS = ['nonmember', 'former', ...ROLES] as const;
 export type Standing = (typeof STANDINGS)[number];
 
 /** Why an action is refused. NOT_A_MEMBER is who acts, or whom it is about; NOT_OWNER: the role of who acts is too low. */
@@ -70,7 +70,7 @@ const POLICY = {
   getConversation: everywhere({ actor: 'member' }),
   getMembers: everywhere({ actor: 'member' }),
   getHistory: everywhere({ actor: 'former' }),
-  joinRoom: inRooms({ actor: 'stranger' }),
+  joinRoom: inRooms({ actor: 'nonmember' }),
   leaveRoom: inRooms({ actor: 'former' }),
   removeMember: inRooms({ actor: 'moderator', target: 'former' }),
   setRole: inRooms({ actor: 'owner', target: 'member' }),

@@ -56,12 +56,12 @@ export const LOCAL_ERRORS = {
   },
   CONNECTION_LOST: {
     message: 'The connection to the gateway broke.',
-    remedy: 'Connect again; check the network if it goes on.',
+    remedy: 'Connect again; check the network if it happens again.',
     retryable: true,
   },
   CLIENT_CLOSED: {
     message: 'The client was closed before the server answered.',
-    remedy: 'Connect again and look at the history: the message may have arrived.',
+    remedy: 'Connect again and check the history: the message may have arrived.',
     retryable: true,
   },
   OUTBOX_FULL: {
@@ -76,7 +76,7 @@ export const LOCAL_ERRORS = {
   },
   COMMAND_INVALID: {
     message: '{what}',
-    remedy: '/help lists the commands; a text that begins with a slash is sent with two.',
+    remedy: '/help lists the commands; write // to send a text that begins with a slash.',
     retryable: false,
   },
   INPUT_NOT_UTF8: {

@@ -43,7 +43,10 @@ export class FakeDirectory {
   #logIn({ name, password }: { name: string; password: string }): Response {
     const user = this.gateways[0]?.chat.users.get(name);
     if (user === undefined || password !== 'secret') {
-      const body = { code: 'CREDENTIALS_WRONG', message: 'User name or password is wrong. Check both.' };
+      const body = {
+        code: 'CREDENTIALS_WRONG',
+        message: 'The user name or the password is wrong. Check both.',
+      };
       return Response.json(body, { status: 401 });
     }
     return Response.json({

@@ -35,7 +35,7 @@ const CROWD_REST_MS = 20;
 const GATHER_MS = 40;
 /** As many as are let in well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
 const MAX_CHECKS_WAITING = 5000;
-const CROWD_RETRY_MS = 5000;
+const LOGIN_BACKLOG_RETRY_MS = 5000;
 
 /** What the handshake needs of the worker. */
 export interface HandshakeContext {
@@ -107,7 +107,7 @@ export class Handshake {
     if (!context.admission.mayLogIn(connection)) return context.close(connection, 'ADDRESS_LIMITED');
     const { token, ticket } = hello;
     if (this.#unchecked.length >= MAX_CHECKS_WAITING) {
-      const retryAfterMs = Math.round(CROWD_RETRY_MS * (1 + Math.random()));
+      const retryAfterMs = Math.round(LOGIN_BACKLOG_RETRY_MS * (1 + Math.random()));
       return context.close(connection, 'OVERLOADED', retryAfterMs);
     }
     this.#unchecked.push({ connection, token, ticket });

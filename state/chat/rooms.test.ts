@@ -54,9 +54,9 @@ describe('pages', () => {
     const room = await store.addRoom(7n, 'room', [ANN.user]);
     const draft = { conversation: room, sender: ANN.user, text: 'x'.repeat(100_000), atMs: 0 };
     await store.append([1, 2].map((n) => ({ ...draft, clientMsgId: `m${n}`, id: BigInt(n) as never })));
-    const strangers = Array.from({ length: 5000 }, (_, n) => ({ conversation: BigInt(n + 100), seq: 1n }));
+    const foreign = Array.from({ length: 5000 }, (_, n) => ({ conversation: BigInt(n + 100), seq: 1n }));
     const sync = (seq: bigint) =>
-      node.rooms.sync(ANN, { cursors: [{ conversation: room, seq }, ...strangers], limit: 0, pushed: [] });
+      node.rooms.sync(ANN, { cursors: [{ conversation: room, seq }, ...foreign], limit: 0, pushed: [] });
     const first = await sync(0n);
     expect([first.conversations[0]?.messages.length, first.more, first.gone]).toEqual([2, true, []]);
     const last = await sync(2n);

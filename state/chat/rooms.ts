@@ -151,7 +151,7 @@ export class Rooms {
     const { requirement } = claim(action, user);
     const id = conversationId(conversation);
     const found = id && (await this.#options.store.conversationOf(id, user, device));
-    const reason = refusal(requirement, { kind: found?.kind, actor: found?.role ?? 'stranger' });
+    const reason = refusal(requirement, { kind: found?.kind, actor: found?.role ?? 'nonmember' });
     return accept(reason ?? found ?? requirement.missing, conversation);
   }
 }

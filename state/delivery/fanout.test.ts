@@ -35,7 +35,7 @@ describe('fan-out', () => {
     expect(c.take()).toEqual([]);
   });
 
-  test('TYPING: to the other members once these are known, not from strangers, and never marked as lost', async () => {
+  test('TYPING: to the other members once these are known, not from non-members, and never marked as lost', async () => {
     const { store, worker } = await testNode({ pushBytes: 100 });
     await store.addRoom(ROOM, 'room', [1n, 2n]);
     const [a, b] = [worker(), worker()];

@@ -41,7 +41,7 @@ export function cursorsToJson(cursors: ReadonlyMap<ConversationId, number> = new
 }
 
 /** Returns what became of conversations (ids with commas between them, or null for none) that the user was never in. */
-export function strangersOf(ids: string | null): Gone[] {
+export function foreignOf(ids: string | null): Gone[] {
   if (ids === null) return [];
   return ids
     .split(',')

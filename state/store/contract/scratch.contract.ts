@@ -15,7 +15,7 @@ import {
 } from '../../../common/mod.ts';
 import { claim, type Role } from '../../policy.ts';
 import { type Draft, type DurableStore, openStore } from '../mod.ts';
-import { columnTypes } from '../postgres/lender.ts';
+import { columnTypes } from '../postgres/host-pool.ts';
 import type { Joined, Message } from '../store.ts';
 
 const MAX_DROPS = 5;

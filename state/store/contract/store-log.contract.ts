@@ -41,7 +41,7 @@ export function describeLog(nodes: () => Nodes): void {
       expect(await a.store.append([])).toEqual([]);
     });
 
-    test('strangers are refused and leave no hole, whatever else is in the batch', async () => {
+    test('non-members are refused and leave no hole, whatever else is in the batch', async () => {
       const { a } = nodes();
       const [ann, eve] = [await a.user(), await a.user()];
       const room = await a.room(ann);
@@ -172,7 +172,7 @@ export function describeLog(nodes: () => Nodes): void {
       );
     });
 
-    test('random batches with duplicates and strangers do what a simple model does', async () => {
+    test('random batches with duplicates and non-members do what a simple model does', async () => {
       const { a, b } = nodes();
       await fc.assert(
         fc.asyncProperty(
@@ -333,7 +333,7 @@ export function describeLog(nodes: () => Nodes): void {
       );
     });
 
-    test('undefined for strangers and for what there is not; empty for a room without messages', async () => {
+    test('undefined for non-members and for conversations that do not exist; empty for a room without messages', async () => {
       const { a } = nodes();
       const [ann, eve] = [await a.user(), await a.user()];
       const room = await a.room(ann);

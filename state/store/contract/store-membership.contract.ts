@@ -19,7 +19,7 @@ async function seqsOf(world: World, user: UserId, room: ConversationId, cursor?:
 }
 
 /** Adds members numbered `from` to `to` past the store, as if they had joined one after the other. */
-async function addCrowd(scratch: Scratch, room: ConversationId, from: number, to: number): Promise<void> {
+async function addMembers(scratch: Scratch, room: ConversationId, from: number, to: number): Promise<void> {
   const crowd = `with recursive n (i) as (select ${from} union all select i + 1 from n where i < ${to})`;
   await scratch.execute(`
     insert into accounts (id, name, password_hash) ${crowd} select i, 'crowd' || i, 'x' from n;
@@ -161,7 +161,7 @@ export function describeMembership(nodes: () => Nodes): void {
       }
     });
 
-    test('leaveRoom: not of a direct conversation, not of a stranger', async () => {
+    test('leaveRoom: not of a direct conversation, not of a non-member', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const { id } = await a.store.openDirect(a.conversationId(), ann, bob);
@@ -256,9 +256,9 @@ export function describeMembership(nodes: () => Nodes): void {
       expect(await a.store.memberChanges(room, 1)).toMatchObject({ left: [], count: 1 });
       expect(await a.store.memberChanges(a.conversationId(), 0)).toBeUndefined();
       expect(await a.store.memberChanges(UNSTORABLE, 0)).toBeUndefined();
-      await addCrowd(scratch, room, 1, MAX_MEMBER_CHANGES);
+      await addMembers(scratch, room, 1, MAX_MEMBER_CHANGES);
       expect((await a.store.memberChanges(room, 2))?.joined).toHaveLength(MAX_MEMBER_CHANGES);
-      await addCrowd(scratch, room, MAX_MEMBER_CHANGES + 1, MAX_MEMBER_CHANGES + 1);
+      await addMembers(scratch, room, MAX_MEMBER_CHANGES + 1, MAX_MEMBER_CHANGES + 1);
       expect(await a.store.memberChanges(room, 2)).toBeUndefined();
       expect(await a.store.memberChanges(room, 3)).toMatchObject({ left: [], count: MAX_MEMBER_CHANGES + 2 });
       expect((await a.store.membersOf(room))?.members).toHaveLength(MAX_MEMBER_CHANGES + 2);

@@ -34,7 +34,7 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await b.store.createAccount(account)).toEqual(account);
     });
 
-    test('findAccount: undefined for strangers and for what cannot be a name', async () => {
+    test('findAccount: undefined for unknown names and for what cannot be a name', async () => {
       const { store, name } = { store: nodes().a.store, name: nodes().a.name() };
       expect(await store.findAccount(name)).toBeUndefined();
       expect(await store.findAccount('\0')).toBeUndefined();

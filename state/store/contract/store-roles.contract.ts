@@ -11,7 +11,7 @@ type Cast = Readonly<Record<Standing, readonly [UserId, UserId]>>;
 async function makeCast(world: World): Promise<Cast> {
   const pair = async () => [await world.user(), await world.user()] as const;
   return {
-    stranger: await pair(),
+    nonmember: await pair(),
     former: await pair(),
     member: await pair(),
     moderator: await pair(),

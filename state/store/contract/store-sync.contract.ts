@@ -158,7 +158,7 @@ export function describeSync(nodes: () => Nodes): void {
       expect(page.gone).toHaveLength(1);
     });
 
-    test('odd cursors: beyond the end, of strangers, unstorable, negative, fractional', async () => {
+    test('odd cursors: beyond the end, of non-members, unstorable, negative, fractional', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const [one, two, foreign] = [await a.room(ann), await a.room(ann), await a.room(bob)];
@@ -270,14 +270,14 @@ export function describeSync(nodes: () => Nodes): void {
       );
     });
 
-    test('ten thousand cursors of strangers: each is gone, beside those of rooms that the user is in or was', async () => {
+    test('ten thousand cursors of a non-member: each is gone, besides those of rooms that the user is in or was', async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const [inside, left, foreign] = [await a.room(ann, bob), await a.room(ann, bob), await a.room(ann)];
       await a.fill(inside, ann, 2);
       await a.leaveRoom(left, bob);
-      const strangers = Array.from({ length: 9_998 }, () => a.conversationId());
-      const cursors = new Map([inside, left, foreign, ...strangers].map((id) => [id, 1]));
+      const others = Array.from({ length: 9_998 }, () => a.conversationId());
+      const cursors = new Map([inside, left, foreign, ...others].map((id) => [id, 1]));
       const page = await b.store.sync({ user: bob, device: 'phone', cursors, limit: 200 });
       expect(page.conversations).toMatchObject([{ conversation: { id: inside }, messages: [{ seq: 2 }] }]);
       const gone = new Map(page.gone.map(({ conversation, ...rest }) => [conversation, rest]));
@@ -285,7 +285,7 @@ export function describeSync(nodes: () => Nodes): void {
       const deleted = new Set(
         [...gone].filter(([, { reason }]) => reason === 'deleted').map(([conversation]) => conversation),
       );
-      expect(deleted).toEqual(new Set([foreign, ...strangers]));
+      expect(deleted).toEqual(new Set([foreign, ...others]));
       expect(page.gone).toHaveLength(10_000);
       expect(page.more).toBe(false);
     });

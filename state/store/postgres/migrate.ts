@@ -1,7 +1,7 @@
 /** Brings a PostgreSQL database to this release's schema; safe from several nodes at once. */
 import type { Logger } from '../../../common/mod.ts';
 import { type AppliedMigration, planMigrations, readMigrations } from '../migrations.ts';
-import type { PostgresSession } from './lender.ts';
+import type { PostgresSession } from './host-pool.ts';
 import type { PostgresPool } from './pool.ts';
 import { sql } from '../sql.ts';
 

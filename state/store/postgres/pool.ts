@@ -2,9 +2,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Backoff } from '../../../common/mod.ts';
 import { storeError, troubleOf, Unreached } from './errors.ts';
-import { postgresDialect, PostgresLender, type PostgresPoolOptions, type PostgresSession } from './lender.ts';
+import {
+  postgresDialect,
+  PostgresHostPool,
+  type PostgresPoolOptions,
+  type PostgresSession,
+} from './host-pool.ts';
 
-export type { PostgresPoolOptions } from './lender.ts';
+export type { PostgresPoolOptions } from './host-pool.ts';
 import type { SqlDatabase, Statement } from '../sql.ts';
 import type { PostgresHost, PostgresTarget } from './url.ts';
 
@@ -22,12 +27,12 @@ export class PostgresPool implements SqlDatabase {
   readonly #target: PostgresTarget;
   readonly #options: PostgresPoolOptions;
   #hostIndex = 0;
-  #lender: PostgresLender;
+  #hostPool: PostgresHostPool;
 
   constructor(target: PostgresTarget, options: PostgresPoolOptions) {
     this.#target = target;
     this.#options = options;
-    this.#lender = this.#makeLender();
+    this.#hostPool = this.#openHostPool();
   }
 
   /** Resolves with the rows; rejects with a GochatError. */
@@ -50,15 +55,15 @@ export class PostgresPool implements SqlDatabase {
     const deadline = performance.now() + this.#options.timeoutMs;
     const unreached: Unreached[] = [];
     for (let attempt = 1; ; attempt++) {
-      const lender = this.#lender;
+      const hostPool = this.#hostPool;
       try {
-        return await lender.lend(deadline, work);
+        return await hostPool.lend(deadline, work);
       } catch (error) {
         const isLate = performance.now() >= deadline;
         if (error instanceof Unreached) {
           unreached.push(error);
           if (this.#target.hosts.length > 1) {
-            this.#replace(lender, error.message);
+            this.#replace(hostPool, error.message);
             if (isLate || unreached.length >= this.#target.hosts.length)
               throw storeError(new AggregateError(unreached));
             continue;
@@ -66,8 +71,8 @@ export class PostgresPool implements SqlDatabase {
         }
         const cause = error instanceof Unreached ? error.cause : error;
         const trouble = troubleOf(cause);
-        if (trouble === 'stale') this.#replace(lender, 'the server is read-only');
-        else if (isLate) this.#replace(lender, 'no answer in time');
+        if (trouble === 'stale') this.#replace(hostPool, 'the server is read-only');
+        else if (isLate) this.#replace(hostPool, 'no answer in time');
         const delayMs = backoff.next();
         if (attempt >= MAX_ATTEMPTS[trouble] || performance.now() + delayMs >= deadline)
           throw storeError(cause);
@@ -76,25 +81,25 @@ export class PostgresPool implements SqlDatabase {
     }
   }
 
-  /** Ends the pool; a server that does not let go of its connections is waited for until the timeout. */
+  /** Closes the pool; waits at most the timeout for a server that does not release its connections. */
   async close(): Promise<void> {
-    await Promise.race([this.#lender.end(), sleep(this.#options.timeoutMs, undefined, { ref: false })]);
+    await Promise.race([this.#hostPool.end(), sleep(this.#options.timeoutMs, undefined, { ref: false })]);
   }
 
-  /** Goes on to the next host. Calls under way on the old connections go on until their own deadlines. */
-  #replace(lender: PostgresLender, reason: string): void {
-    if (this.#lender !== lender) return;
+  /** Moves on to the next host. Calls in flight on the old connections go on until their own deadlines. */
+  #replace(hostPool: PostgresHostPool, reason: string): void {
+    if (this.#hostPool !== hostPool) return;
     const { logger } = this.#options;
     const { hosts } = this.#target;
     this.#hostIndex = (this.#hostIndex + 1) % hosts.length;
-    // Of several, standbys among them, which one is used is told when it is.
+    // With several hosts, standbys among them, the one in use is logged on connection.
     logger[hosts.length > 1 ? 'debug' : 'warn']({ reason }, 'replacing the connections to PostgreSQL');
-    this.#lender = this.#makeLender();
-    lender.end().catch((error: unknown) => logger.warn({ err: error }, 'ending old connections'));
+    this.#hostPool = this.#openHostPool();
+    hostPool.end().catch((error: unknown) => logger.warn({ err: error }, 'ending old connections'));
   }
 
-  #makeLender(): PostgresLender {
+  #openHostPool(): PostgresHostPool {
     const host = this.#target.hosts[this.#hostIndex] as PostgresHost;
-    return new PostgresLender(this.#target, host, this.#options);
+    return new PostgresHostPool(this.#target, host, this.#options);
   }
 }

@@ -22,11 +22,11 @@ import {
   toMessage,
 } from '../rows.ts';
 import type { Gone, Message, SyncRequest, SyncResult, UserConversation } from '../store.ts';
-import { cursorsToJson, PAGE_TEXT_BYTES, splitPage, strangersOf } from '../sync-page.ts';
+import { cursorsToJson, PAGE_TEXT_BYTES, splitPage, foreignOf } from '../sync-page.ts';
 
 /** What the request names and the user was never in. */
-interface StrangersRow {
-  readonly part: 'strangers';
+interface ForeignRow {
+  readonly part: 'foreign';
   /** With commas between them; null: none. */
   readonly ids: string | null;
 }
@@ -38,7 +38,7 @@ export async function history(
   { actor, requirement }: Claim,
   { beforeSeq, limit }: { readonly beforeSeq: number; readonly limit: number },
 ): Promise<{ messages: Message[]; more: boolean } | Refusal> {
-  // One row with nulls stands for a member without messages, no row for a stranger.
+  // One row with nulls stands for a member without messages, no row for a non-member.
   const rows = await pool.query<ReaderRow & (MessageRow | { seq: null })>(
     sql`
       select m.*, reader.kind, reader.role, reader.visible_after_seq, reader.left_seq
@@ -79,9 +79,9 @@ export async function sync(
   const limit = pageLimit(request.limit);
   // What is new and what is gone are of one snapshot: nothing that was the user's is lost between them. The cursors are
   // an object, because a lookup in jsonb costs the same under every plan, unlike a join with an array. Of what they
-  // name, the user's memberships leave the strangers over, which may be ten thousand: they come as one text.
+  // name, the user's memberships leave the foreign conversations, of which there may be ten thousand: they come as one text.
   const rows = await pool.query<
-    (ConversationRow & { start: bigint; part: 'news' }) | (GoneRow & { part: 'gone' }) | StrangersRow
+    (ConversationRow & { start: bigint; part: 'news' }) | (GoneRow & { part: 'gone' }) | ForeignRow
   >(
     sql`
       with given as (
@@ -138,7 +138,7 @@ export async function sync(
       select 'gone', conversation, null, null, null, null, null, null, null, null, null, null, null, reason, left_seq, null
       from former
       union all
-      select 'strangers', null, null, null, null, null, null, null, null, null, null, null, null, null, null, (
+      select 'foreign', null, null, null, null, null, null, null, null, null, null, null, null, null, null, (
         select string_agg(conversation::text, ',') from outside
         where conversation not in (select conversation from former)
       )`,
@@ -147,7 +147,7 @@ export async function sync(
   const unknown: SyncResult['conversations'][number][] = [];
   let gone: Gone[] = [];
   for (const row of rows) {
-    if (row.part === 'strangers') gone = gone.concat(strangersOf(row.ids));
+    if (row.part === 'foreign') gone = gone.concat(foreignOf(row.ids));
     else if (row.part === 'gone') gone.push(toGone(row));
     else if (row.last_seq > row.start)
       pending.push({ conversation: toConversation(row), start: Number(row.start) });

@@ -53,7 +53,7 @@ export function readerOf(conversation: ConversationId, user: UserId): Statement 
 
 /** What a ReaderRow says to the policy. */
 export function factsOf(row: ReaderRow | undefined): Facts {
-  if (row === undefined) return { kind: undefined, actor: 'stranger' };
+  if (row === undefined) return { kind: undefined, actor: 'nonmember' };
   return { kind: row.kind, actor: row.role === null ? 'former' : toRole(row.role) };
 }
 

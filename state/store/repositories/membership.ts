@@ -218,7 +218,7 @@ async function admit(
     select user_id, null from former_members where conversation = ${room} and user_id in (${actor}, ${target})`);
   const standingOf = (user: UserId): Standing => {
     const row = rows.find(({ user_id }) => user_id === user);
-    if (row === undefined) return 'stranger';
+    if (row === undefined) return 'nonmember';
     return row.role === null ? 'former' : toRole(row.role);
   };
   const standing = { actor: standingOf(actor), target: standingOf(target) };
@@ -253,5 +253,5 @@ async function passOn(
 }
 
 function isRole(standing: Standing): standing is Role {
-  return standing !== 'stranger' && standing !== 'former';
+  return standing !== 'nonmember' && standing !== 'former';
 }

@@ -6,7 +6,7 @@ import { sql } from '../sql.ts';
 import type { Appended, Draft } from '../store.ts';
 import type { SqliteConnection } from './connection.ts';
 
-const STRANGER: Appended = { ok: false, code: 'NOT_A_MEMBER' };
+const NOT_A_MEMBER: Appended = { ok: false, code: 'NOT_A_MEMBER' };
 const UNSTORABLE: Appended = { ok: false, code: 'MESSAGE_UNSTORABLE' };
 
 /** A conversation that the batch touches. */
@@ -29,10 +29,10 @@ export function appendDrafts(connection: SqliteConnection, drafts: readonly Draf
       target = findTarget(connection, conversation);
       targets.set(conversation, target);
     }
-    if (target === undefined) return STRANGER;
+    if (target === undefined) return NOT_A_MEMBER;
     if (isMember(connection, target, conversation, sender)) return tryOne(connection, target, draft);
     // A repetition is acknowledged also to a sender who has left since: it is in the log.
-    return findOriginal(connection, target, draft) ?? STRANGER;
+    return findOriginal(connection, target, draft) ?? NOT_A_MEMBER;
   });
   for (const [id, target] of targets)
     if (target?.changed)

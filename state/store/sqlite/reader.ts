@@ -33,9 +33,9 @@ export interface SyncQuestion {
   readonly limit: number;
 }
 
-/** A SyncResult without the strangers among what is gone, who are a text (strangersOf). */
+/** A SyncResult whose foreign conversations are not in `gone` but in a text (foreignOf). */
 export interface SyncAnswer extends SyncResult {
-  readonly strangers: string | null;
+  readonly foreign: string | null;
 }
 
 type SyncRow = ConversationRow & { readonly start: bigint };
@@ -80,7 +80,7 @@ export function sync(connection: SqliteConnection, question: SyncQuestion): Sync
   const conversations: SyncAnswer['conversations'][number][] = [];
   let left = PAGE_TEXT_BYTES;
   for (const { conversation, start, count } of parts) {
-    if (left <= 0) return { conversations, more: true, gone: [], strangers: null };
+    if (left <= 0) return { conversations, more: true, gone: [], foreign: null };
     const page = readPage(
       connection,
       sql`
@@ -90,20 +90,20 @@ export function sync(connection: SqliteConnection, question: SyncQuestion): Sync
     );
     conversations.push({ conversation, messages: page.messages });
     left -= page.bytes;
-    if (page.messages.length < count) return { conversations, more: true, gone: [], strangers: null };
+    if (page.messages.length < count) return { conversations, more: true, gone: [], foreign: null };
   }
-  if (more) return { conversations, more, gone: [], strangers: null };
+  if (more) return { conversations, more, gone: [], foreign: null };
   const named = namedIn(question);
   const formerly = formerOf(question.user);
   const gone = connection.rows<GoneRow>(sql`with ${named} select c.id, f.reason, f.left_seq ${formerly}`);
-  const [strangers] = connection.rows<{ ids: string | null }>(sql`
+  const [foreign] = connection.rows<{ ids: string | null }>(sql`
     with ${named}
     select group_concat(conversation) as ids from outside where conversation not in (select c.id ${formerly})`);
   return {
     conversations: [...conversations, ...unknown],
     more: false,
     gone: gone.map(toGone),
-    strangers: strangers?.ids ?? null,
+    foreign: foreign?.ids ?? null,
   };
 }
 

@@ -15,7 +15,7 @@ import type { MemberList } from '../store.ts';
 import { SqliteClient } from './client.ts';
 import { openDatabase } from './database.ts';
 import { sqliteEngine } from './engine.ts';
-import { cursorsToJson, strangersOf } from '../sync-page.ts';
+import { cursorsToJson, foreignOf } from '../sync-page.ts';
 
 const CHILD = new URL('../contract/append-until-killed.contract.ts', import.meta.url).pathname;
 const hasSqlite3 = spawnSync('sqlite3', ['-version']).status === 0;
@@ -123,7 +123,7 @@ describe('durability', () => {
 });
 
 describe('reads and writes', () => {
-  test('a sync of ten thousand strangers: a handful of statements', async () => {
+  test('a sync of ten thousand foreign conversations: a handful of statements', async () => {
     await using scratch = await scratchSqlite();
     const { user } = await prepare(scratch.url);
     const database = await openDatabase(scratch.path, 1000);
@@ -143,7 +143,7 @@ describe('reads and writes', () => {
     const ids = Array.from({ length: 10_000 }, (_, at) => [BigInt(at + 1) as ConversationId, 1] as const);
     const given = { cursors: cursorsToJson(new Map(ids)), pushed: cursorsToJson() };
     const answer = await sqliteEngine(counted).sync({ user, device: '', limit: 200, ...given });
-    expect(strangersOf(answer.strangers)).toHaveLength(10_000);
+    expect(foreignOf(answer.foreign)).toHaveLength(10_000);
     expect(runs.length).toBeLessThan(5);
     database.close();
   });

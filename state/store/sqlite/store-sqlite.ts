@@ -3,7 +3,7 @@ import type { ConversationId } from '../../../common/mod.ts';
 import { MEMBERS_A_TURN, withChanges } from '../member-pieces.ts';
 import { signingKey } from '../repositories/signing-keys.ts';
 import type { Member, MemberList, StoreEngine } from '../store.ts';
-import { cursorsToJson, strangersOf } from '../sync-page.ts';
+import { cursorsToJson, foreignOf } from '../sync-page.ts';
 import { SqliteClient, type SqliteClientOptions } from './client.ts';
 import type { Method, SqliteEngine } from './engine.ts';
 
@@ -62,8 +62,8 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
     membersOf: (conversation) => membersOf(reader, conversation),
     sync: async ({ cursors, pushed, ...request }) => {
       const given = { cursors: cursorsToJson(cursors), pushed: cursorsToJson(pushed) };
-      const { strangers, gone, ...page } = await reader.call('sync', { ...request, ...given });
-      return { ...page, gone: gone.concat(strangersOf(strangers)) };
+      const { foreign, gone, ...page } = await reader.call('sync', { ...request, ...given });
+      return { ...page, gone: gone.concat(foreignOf(foreign)) };
     },
     close: async () => {
       await reader.close();

@@ -1,4 +1,4 @@
-/** The connections to one PostgreSQL server: made fit when they are new, lent, and not used again after an error. */
+/** The connections to one PostgreSQL host: prepared when new, lent for one call, closed after an error. */
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Logger } from '../../../common/mod.ts';
@@ -8,25 +8,30 @@ import { type Dialect, sql, type SqlSession, type Statement } from '../sql.ts';
 import type { PostgresHost, PostgresTarget } from './url.ts';
 
 const MAX_CONNECT_MS = 5000;
-/** The message of the driver's pool when all connections stay busy. */
+/** Message of the driver's pool if all connections stay busy. */
 const POOL_TIMEOUT_MESSAGE = 'timeout exceeded when trying to connect';
-/** Values of synchronous_commit with which a commit is answered when it is on disk, on a synchronous standby too. */
+/**
+ * Values of synchronous_commit with which a commit is answered after it is on disk, or on a synchronous standby too.
+ */
 const DURABLE_COMMITS = new Set(['on', 'remote_apply']);
 /**
- * The function of the server that warns when it gives up waiting for a synchronous standby: then the commit is answered
- * all the same. The text is translated, this is not. https://github.com/postgres/postgres/blob/master/src/backend/replication/syncrep.c
+ * Server function that warns when the wait for a synchronous standby is cancelled; the commit is answered all the same.
+ * The message text is translated, the function name is not.
+ * https://github.com/postgres/postgres/blob/master/src/backend/replication/syncrep.c
  */
 const SYNC_WAIT_ROUTINE = 'SyncRepWaitForLSN';
 
 interface ServerState {
   readonly standby: boolean;
-  /** The connection to the server is this one, for as long as it lasts. */
+  /** Whether the server connection is ours alone, without a pooler between. */
   readonly own: boolean;
   readonly commit: string;
   readonly messages: string;
 }
 
-/** Asks what the server is, and on a connection of our own raises what is too low; in one statement. */
+/**
+ * Queries the state of the server and, on a connection of our own, raises settings that are too low; in one statement.
+ */
 const prepareText = (pid: number) => `
   select pg_is_in_recovery() as standby, own,
          case when own and commit <> 'remote_apply' then set_config('synchronous_commit', 'on', false)
@@ -39,12 +44,12 @@ const prepareText = (pid: number) => `
 export interface PostgresPoolOptions {
   /** Most connections. */
   readonly max: number;
-  /** How long a call may take with its repeats, ms. */
+  /** Deadline of a call with its retries, ms. */
   readonly timeoutMs: number;
   readonly logger: Logger;
 }
 
-/** Appends lock the rows of their conversations alike (migrations/postgres). */
+/** Appends lock the rows of their conversations in the same way (migrations/postgres). */
 export const postgresDialect: Dialect = {
   forChange: sql`for no key update`,
   forRemoval: sql`for update`,
@@ -53,7 +58,7 @@ export const postgresDialect: Dialect = {
   listOf: (ids) => sql`(select unnest(${integerArray(ids)}::bigint[]))`,
 };
 
-/** One connection, for as long as it is lent; the server prepares each statement once per connection. */
+/** A connection while it is lent. The server prepares each statement once per connection. */
 export interface PostgresSession extends SqlSession {
   /** Runs a script: several statements without parameters. */
   script(text: string): Promise<void>;
@@ -64,23 +69,23 @@ export const columnTypes = new pg.TypeOverrides();
 columnTypes.setTypeParser(pg.types.builtins.INT8, BigInt);
 
 /**
- * Lends the connections of one pool.
+ * Lends the connections of one host's pool.
  *
- * The connection that was used last is kept at hand instead of being given back: the driver's pool lends only in a later
- * tick, and an append would reach the server after all that its caller does in this one.
+ * The connection used last is kept as a spare instead of being released: the driver's pool lends only in a later tick,
+ * so an append would reach the server after everything else that its caller does in this one.
  */
-export class PostgresLender {
+export class PostgresHostPool {
   readonly #pool: pg.Pool;
-  #atHand: pg.PoolClient | undefined;
+  #spare: pg.PoolClient | undefined;
 
   readonly #host: string;
   readonly #logger: Logger;
   readonly #connectMs: number;
-  /** Statements are prepared under names. */
+  /** Whether prepared statements have names. */
   #isNaming = true;
-  /** The log has been told that this host is used; of a single host it is not. */
+  /** Whether the use of this host was logged; not done for a single host. */
   #isTold: boolean;
-  /** Connections on which a commit was answered without the standby's word. */
+  /** Connections on which a commit was answered without the standby's confirmation. */
   readonly #unconfirmed = new WeakSet<pg.ClientBase>();
 
   constructor(target: PostgresTarget, { host, port }: PostgresHost, options: PostgresPoolOptions) {
@@ -104,14 +109,14 @@ export class PostgresLender {
       keepAlive: true,
       application_name: 'gochat',
       types: columnTypes,
-      // The pool waits for the promise, whatever its types say: https://node-postgres.com/apis/pool
+      // The pool awaits the promise, whatever its types say: https://node-postgres.com/apis/pool
       onConnect: this.#prepare.bind(this) as (client: pg.ClientBase) => void,
     });
-    // An error on a connection also rejects the call that uses it; an idle one is taken out of the pool.
+    // An error on a connection also rejects the call that uses it; an idle connection is removed from the pool.
     const note = (error: Error) => logger.debug({ err: error }, 'a connection to PostgreSQL broke');
     this.#pool.on('connect', (client) => {
       const broken = () => {
-        if (this.#atHand === client) this.#giveBack(true);
+        if (this.#spare === client) this.#releaseSpare(true);
       };
       client.on('error', note).on('error', broken).on('end', broken);
       client.on('notice', ({ routine }) => {
@@ -121,7 +126,7 @@ export class PostgresLender {
     this.#pool.on('error', note);
   }
 
-  /** Runs `work` on a connection, which is used again only if it is fit for another call. */
+  /** Runs `work` on a connection, which is reused only if `work` succeeds. */
   async lend<T>(deadline: number, work: (session: PostgresSession) => Promise<T>): Promise<T> {
     const client = this.#take() ?? (await this.#connect());
     try {
@@ -146,15 +151,15 @@ export class PostgresLender {
       this.#keep(client);
       return result;
     } catch (error) {
-      // It may be in a transaction, or the server may still be at work on the call.
+      // It may be in a transaction, or the server may still be working on the call.
       client.release(true);
       throw error;
     }
   }
 
-  /** Resolves when all connections are closed, those that are lent when they come back. */
+  /** Resolves when all connections are closed, lent ones after their return. */
   end(): Promise<void> {
-    this.#giveBack();
+    this.#releaseSpare();
     return this.#pool.end();
   }
 
@@ -168,15 +173,15 @@ export class PostgresLender {
     }
   }
 
-  /** Makes a new connection fit, whatever the server, the database and the role have for defaults. */
+  /** Prepares a new connection, whatever the defaults of the server, the database and the role. */
   async #prepare(client: pg.ClientBase): Promise<void> {
     const deadline = performance.now() + this.#connectMs;
     const pid = Number((client as { processID?: unknown }).processID ?? 0);
     const { rows } = await run<ServerState>(client, { text: prepareText(pid) }, deadline);
     const { standby, own, commit, messages } = rows[0] as ServerState;
     if (standby) throw new Error('it is a standby');
-    // A pooler tells a number of its own. It may run each transaction on another connection to the server, so nothing
-    // of a connection can be relied on: neither statements that were prepared nor settings.
+    // A pooler reports its own process number. It may run each transaction on another server connection, so nothing
+    // about a connection can be relied on: neither prepared statements nor settings.
     if (!own) this.#isNaming = false;
     if (!DURABLE_COMMITS.has(commit)) throw tooLow('synchronous_commit', commit, 'on');
     if (messages === 'error') throw tooLow('client_min_messages', messages, 'warning');
@@ -185,28 +190,28 @@ export class PostgresLender {
   }
 
   #take(): pg.PoolClient | undefined {
-    const client = this.#atHand;
-    this.#atHand = undefined;
+    const client = this.#spare;
+    this.#spare = undefined;
     return client;
   }
 
   #keep(client: pg.PoolClient): void {
-    const wanted = this.#atHand !== undefined || this.#pool.waitingCount > 0 || this.#pool.ending;
+    const wanted = this.#spare !== undefined || this.#pool.waitingCount > 0 || this.#pool.ending;
     if (wanted) client.release();
-    else this.#atHand = client;
+    else this.#spare = client;
   }
 
-  #giveBack(isBroken = false): void {
+  #releaseSpare(isBroken = false): void {
     this.#take()?.release(isBroken);
   }
 }
 
 /**
- * Runs one query until the deadline; who calls ends the connection when it rejects.
+ * Runs one query until the deadline; the caller closes the connection if it rejects.
  *
- * With a callback and no `query_timeout`: otherwise the driver assigns a closure to the query's property. V8 takes such
- * a closure for a method and puts it among the old objects, where, dead, it keeps the query alive until the next full
- * collection. With each minor one copying what they hold, a collection took six times as long.
+ * With a callback and no `query_timeout`: otherwise the driver assigns a closure to a property of the query. V8 takes
+ * such a closure for a method and places it among old objects, where it keeps the query alive until the next full
+ * collection. As each minor collection copies what such closures hold, collections took six times as long.
  */
 function run<Row extends pg.QueryResultRow>(
   client: pg.ClientBase,
@@ -231,10 +236,10 @@ function tooLow(name: string, value: string, wanted: string): Error {
   );
 }
 
-/** Names of the prepared statements by text; the texts are those of the templates in this folder. */
+/** Names of prepared statements by text; the texts are those of the templates in this folder. */
 const names = new Map<string, string>();
 
-/** Names a statement by its text, so that it is the same one under this name whoever prepared it. */
+/** Returns the name of a statement, derived from its text, so that a name always means the same statement. */
 function nameOf(text: string): string {
   let name = names.get(text);
   if (name === undefined) {
