@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { UserId } from '../../common/mod.ts';
+import type { ConversationId, UserId } from '../../common/mod.ts';
 import { client } from '../../proto/mod.ts';
 import { testNode } from '../testing/test-node.ts';
 
@@ -62,6 +62,40 @@ describe('pages', () => {
     const last = await sync(2n);
     expect([last.conversations, last.more, last.gone.length]).toEqual([[], false, 5000]);
   });
+});
+
+test('names: of senders, peers and members, asked of the store once', async () => {
+  const { node, store } = await testNode();
+  const room = await store.addRoom(7n, 'room', [1n, 2n, 3n]);
+  const direct = await store.openDirect(8n as ConversationId, ANN.user, 2n as UserId);
+  const draft = { clientMsgId: 'm', text: 'x', atMs: 0 };
+  await store.append([
+    { ...draft, conversation: room, sender: 2n as UserId, id: 1n as never },
+    { ...draft, conversation: room, sender: 3n as UserId, id: 2n as never },
+    { ...draft, conversation: direct.id, sender: 2n as UserId, id: 3n as never },
+  ]);
+  for (let times = 0; times < 2; times++) {
+    const history = await node.rooms.history(ANN.user, room, 0n, 10);
+    expect(history.messages.map(({ from }) => from)).toEqual(['user2', 'user3']);
+    const { conversations } = await node.rooms.sync(ANN, { cursors: [], limit: 0, pushed: [] });
+    const shown = conversations.map(({ conversation, messages }) => [
+      conversation?.name,
+      messages.map(({ from }) => from),
+    ]);
+    expect(new Map(shown as [string, string[]][])).toEqual(
+      new Map([
+        ['room', ['user2', 'user3']],
+        ['user2', ['user2']],
+      ]),
+    );
+    const listed = await node.rooms.conversations(ANN);
+    expect(listed.conversations.map(({ name }) => name).toSorted()).toEqual(['room', 'user2']);
+    expect((await node.rooms.conversation(ANN, direct.id)).name).toBe('user2');
+  }
+  expect(store.calls.get('namesOf')).toBe(1);
+  const { members } = await node.rooms.members(ANN, room);
+  expect(members.map(({ name }) => name)).toEqual(['user1', 'user2', 'user3']);
+  expect(store.calls.get('namesOf')).toBe(2);
 });
 
 test('members: those online first, then by name, and other work goes on while many are looked at', async () => {
