@@ -224,6 +224,21 @@ describe('one account', () => {
     await expect.poll(() => node.node.size).toBe(1);
   });
 
+  test('a connection of an account that has nothing left: what it has sent is not even parsed', async () => {
+    await start({ bytesPerSecond: 4096 });
+    const token = await tokens.token(2n);
+    const [first, second] = [await node.tcp(), await node.tcp()];
+    for (const client of [first, second]) await client.login(token);
+    // From now on it owes for most of a minute.
+    first.send(1, 7n, 'x'.repeat(200_000));
+    await first.next(FrameType.SENT);
+    const before = node.node.stats.framesIn;
+    second.write(Buffer.concat(Array.from({ length: 100 }, (_, i) => ping(i + 1))));
+    await expect.poll(() => refusals()).toMatchObject({ account_rate: 1 });
+    expect(node.node.stats.framesIn).toBe(before);
+    for (const client of [first, second]) client.destroy();
+  });
+
   test('a connection that is held back: gets what is for it, and is not taken for dead', async () => {
     await start({ framesPerSecond: 4, heartbeatIntervalMs: 400 });
     const client = await node.tcp();

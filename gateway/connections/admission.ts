@@ -69,14 +69,6 @@ export class AdmissionControl {
     return this.#budgets.owesLittle(budget);
   }
 
-  /** Charges a frame if the budget is not used up; else returns false. */
-  take(connection: Connection, type: number, bytes: number): boolean {
-    const budget = connection.budget as Budget;
-    const may = this.#budgets.hasRoom(budget);
-    if (may) this.#budgets.chargeFrame(budget, type, bytes);
-    return may;
-  }
-
   /** Charges a frame in any case. Returns whether the budget was not used up before. */
   charge({ budget }: Connection, type: number, bytes: number): boolean {
     // Before authentication the transport bounds what a client may send in all.

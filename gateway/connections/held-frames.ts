@@ -34,7 +34,7 @@ export class HeldFrames {
 
   #grow(size: number): void {
     const waiting = this.#to - this.#from;
-    const grown = Buffer.allocUnsafeSlow(Math.max(MIN_BYTES, (waiting + size) * 2));
+    const grown = Buffer.allocUnsafeSlow(Math.max(MIN_BYTES, waiting * 2 + size));
     this.#bytes.copy(grown, 0, this.#from, this.#to);
     this.#bytes = grown;
     this.#from = 0;

@@ -149,3 +149,47 @@ test('a connection that has ended: is left out', () => {
   a.held = undefined;
   expect(look(budget, 5)).toEqual(['b1/1', 'b read']);
 });
+
+test('accounts that together bring more than a portion: it goes on in portions, and they take turns', () => {
+  const budgets = Array.from({ length: 5 }, account);
+  budgets.forEach((budget, i) => {
+    left.set(budget, 9);
+    const connection = open('abcde'[i] as string, budget);
+    for (const ref of [1, 2]) throttle.hold(connection, encodeFrame(FrameType.PING, ref, 0n), 200 * 1024);
+  });
+  const looks = [1, 2, 3, 4].map(() => {
+    taken = [];
+    throttle.look();
+    return taken.map((what) => what.slice(0, 2));
+  });
+  // Two of an account are a portion and more; what is more is taken from the next one.
+  expect(looks).toEqual([['a1', 'a2', 'a '], ['b1'], ['c1'], ['d1', 'd2', 'd ']]);
+});
+
+test('large frames: go on at once as far as a portion reaches; small ones in any case', () => {
+  const budget = account();
+  expect([1, 2, 3].map(() => throttle.mayPass(budget, 140 * 1024))).toEqual([true, true, false]);
+  expect(throttle.mayPass(budget, 1024)).toBe(true);
+  throttle.look();
+  expect(throttle.mayPass(budget, 140 * 1024)).toBe(true);
+});
+
+test('a frame of an account that another connection waits of: it is not its turn', () => {
+  const [waiting, other] = [account(), account()];
+  hold(open('a', waiting), 1);
+  expect(throttle.mayPass(waiting, 20)).toBe(false);
+  expect(throttle.mayPass(other, 20)).toBe(true);
+});
+
+test('connections that have been read already: one of an account in a look, so that what it brings finds room', () => {
+  const budget = account();
+  for (const name of ['a', 'b']) {
+    const connection = open(name, budget);
+    (connection.socket as PassThrough).unshift(Buffer.alloc(1000));
+    throttle.hold(connection);
+  }
+  throttle.hold(open('c', budget));
+  expect(look(budget, 1)).toEqual(['a read']);
+  expect(look(budget, 1)).toEqual(['b read']);
+  expect(look(budget, 1)).toEqual(['c read']);
+});

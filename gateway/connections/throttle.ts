@@ -5,6 +5,10 @@ import type { Budget } from './send-budget.ts';
 
 /** Interval of the turns. It is short, so that queued frames do not reach state in bursts. */
 const LOOK_MS = 20;
+/** Bytes that all accounts together may forward, or have read again, per interval: more would stall the worker, then state. */
+const LOOK_BYTES = 256 * 1024;
+/** Larger frames count against LOOK_BYTES even if they need not wait: syncs with thousands of cursors. */
+const LARGE_BYTES = 64 * 1024;
 
 export interface ThrottleContext {
   /** Turns of an account per second. */
@@ -30,16 +34,29 @@ export interface ThrottleContext {
  * it again. A client that is not read stops by itself once its socket is full.
  *
  * The frames of a connection keep their order. A connection queues at most one read here; the rest stays in its socket.
- * Connections of one account take turns frame by frame, so one that floods does not silence the others.
+ * Connections of one account take turns frame by frame, so one that floods does not silence the others. Accounts take
+ * turns where together they bring more than LOOK_BYTES.
  */
 export class Throttle {
   readonly #context: ThrottleContext;
-  /** In the order of their turns. */
+  /** Accounts and the connections of each, in the order of their turns. */
   readonly #waiting = new Map<Budget, Connection[]>();
+  /** What is left of LOOK_BYTES; below 0 it is taken from the next interval. */
+  #left = LOOK_BYTES;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(context: ThrottleContext) {
     this.#context = context;
+  }
+
+  /** Whether a frame of an account with budget left may be forwarded at once; false: it is not its turn. */
+  mayPass(budget: Budget, bytes: number): boolean {
+    if (this.#waiting.size > 0 && this.#waiting.has(budget)) return false;
+    if (bytes <= LARGE_BYTES) return true;
+    if (this.#left <= 0) return false;
+    this.#left -= bytes;
+    this.#start();
+    return true;
   }
 
   /** Throttles a connection. Queues its frame, if given, or its login if it is not live. */
@@ -51,7 +68,7 @@ export class Throttle {
       const queue = this.#waiting.get(budget);
       if (queue === undefined) this.#waiting.set(budget, [connection]);
       else queue.push(connection);
-      this.#timer ??= setInterval(() => this.look(), LOOK_MS);
+      this.#start();
     }
     if (frame !== undefined) connection.held.push(frame, bytes);
   }
@@ -67,11 +84,15 @@ export class Throttle {
 
   /** Gives turns to the accounts whose budget has refilled; called by the timer. */
   look(): void {
+    this.#left = Math.min(this.#left + LOOK_BYTES, LOOK_BYTES);
+    let accounts = this.#waiting.size;
     for (const [budget, queue] of this.#waiting) {
+      if (accounts-- === 0 || this.#left <= 0) break;
       this.#serve(budget, queue);
-      if (queue.length === 0) this.#waiting.delete(budget);
+      this.#waiting.delete(budget);
+      if (queue.length > 0) this.#waiting.set(budget, queue);
     }
-    if (this.#waiting.size === 0) this.stop();
+    if (this.#waiting.size === 0 && this.#left === LOOK_BYTES) this.stop();
   }
 
   stop(): void {
@@ -79,10 +100,14 @@ export class Throttle {
     this.#timer = undefined;
   }
 
+  #start(): void {
+    this.#timer ??= setInterval(() => this.look(), LOOK_MS);
+  }
+
   #serve(budget: Budget, queue: Connection[]): void {
     const context = this.#context;
     let turns = Math.ceil((context.turnsPerSecond() * LOOK_MS) / 1000);
-    while (queue.length > 0 && turns > 0) {
+    while (queue.length > 0 && turns > 0 && this.#left > 0) {
       const connection = queue[0] as Connection;
       const { held } = connection;
       if (held === undefined) {
@@ -100,13 +125,18 @@ export class Throttle {
       }
       if (!held.isEmpty) {
         const { frame, bytes } = held.shift();
+        this.#left -= bytes;
         context.onFrame(connection, frame, bytes);
       }
       // That frame may have ended the connection.
       if (connection.held === undefined) continue;
       if (held.isEmpty && context.hasRoom(budget)) {
+        const unread = connection.socket.readableLength;
+        this.#left -= unread;
         connection.held = undefined;
         context.onReleased(connection);
+        // What it brings now must find the budget not used up by another one.
+        if (unread > 0) return;
       } else queue.push(connection);
     }
   }

@@ -20,6 +20,7 @@ import type { Connections } from '../connections/connections.ts';
 import type { Deadlines } from '../connections/deadlines.ts';
 import type { AdmissionControl } from '../connections/admission.ts';
 import type { Handshake } from '../login/handshake.ts';
+import type { Budget } from '../connections/send-budget.ts';
 import type { ResyncFence } from './resync-fence.ts';
 import type { Throttle } from '../connections/throttle.ts';
 import type { TraceRing } from './trace-ring.ts';
@@ -39,8 +40,8 @@ const NO_TYPE = 0;
 export interface InboundContext {
   readonly uplink: Uplink;
   readonly fence: ResyncFence;
-  readonly admission: Pick<AdmissionControl, 'charge' | 'take'>;
-  readonly throttle: Pick<Throttle, 'hold'>;
+  readonly admission: Pick<AdmissionControl, 'charge' | 'hasRoom'>;
+  readonly throttle: Pick<Throttle, 'hold' | 'mayPass'>;
   readonly handshake: Pick<Handshake, 'onFirstFrame'>;
   readonly connections: Pick<Connections, 'close' | 'end'>;
   readonly deadlines: Pick<Deadlines, 'onFrame'>;
@@ -91,10 +92,12 @@ export class Inbound {
   #onLiveFrame(connection: Connection, frame: Uint8Array, bytes: number): void {
     const { admission, throttle } = this.#context;
     const type = frameType(frame);
-    if (connection.held === undefined && admission.take(connection, type, bytes))
+    const budget = connection.budget as Budget;
+    if (connection.held === undefined && admission.hasRoom(budget) && throttle.mayPass(budget, bytes)) {
+      admission.charge(connection, type, bytes);
       this.#take(connection, frame);
-    // Typing notices are soon out of date.
-    else throttle.hold(connection, isEphemeral(type) ? undefined : frame, bytes);
+      // Typing notices are soon out of date.
+    } else throttle.hold(connection, isEphemeral(type) ? undefined : frame, bytes);
   }
 
   /** Handles a frame that was throttled. @param bytes charged for it */

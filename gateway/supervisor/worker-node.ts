@@ -25,6 +25,7 @@ import { type GatewayLimits, MAX_SLOW_CONSUMER_BYTES, MAX_PARTIAL_BYTES } from '
 import { Listeners } from '../accept/listeners.ts';
 import { PartialFrames } from '../wire/partial-frames.ts';
 import { ResyncFence } from '../route/resync-fence.ts';
+import type { Budget } from '../connections/send-budget.ts';
 import { SlowConsumers } from '../connections/slow-consumers.ts';
 import { Throttle } from '../connections/throttle.ts';
 import type { OpenLink, StateNode } from '../route/state-link.ts';
@@ -237,6 +238,18 @@ export class WorkerNode {
     this.#setKeys(jwks, 'ticket', (keys) => this.#tickets?.setKeys(keys));
   }
 
+  /** Pauses a connection that must not be read now; see TransportEvents. */
+  #mustWait(connection: Connection): boolean {
+    if (this.#uplink.congested) {
+      connection.transport.pause(connection);
+      this.#heldBack.add(connection);
+      return true;
+    }
+    if (connection.phase !== Phase.LIVE || this.#admission.hasRoom(connection.budget as Budget)) return false;
+    this.#throttle.hold(connection);
+    return true;
+  }
+
   /** Resumes reading a connection, unless there is another reason to pause it. */
   #resume(connection: Connection): void {
     if (connection.slowSince === 0 && connection.held === undefined) connection.transport.resume(connection);
@@ -255,7 +268,7 @@ export class WorkerNode {
 
   #transportEvents(): TransportEvents {
     return {
-      isCongested: () => this.#uplink.congested,
+      mustWait: (connection) => this.#mustWait(connection),
       onSocket: (address) => this.#admission.enter(address),
       onSocketGone: (origin) => this.#admission.leave(origin),
       onRejected: (code) => this.#connections.count(code),
@@ -276,9 +289,6 @@ export class WorkerNode {
       onWhole: (connection) => {
         connection.partialSince = 0;
         this.#partials.release(connection);
-      },
-      onHeldBack: (connection) => {
-        this.#heldBack.add(connection);
       },
       onGone: (connection, isCutOff) => {
         this.#heldBack.delete(connection);

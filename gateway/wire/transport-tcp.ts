@@ -74,11 +74,9 @@ export class TcpTransport implements Transport {
   receive(connection: Connection, chunk: Buffer): void {
     const parser = connection.parser;
     if (parser === undefined || connection.phase >= Phase.CLOSING) return;
-    if (this.#events.isCongested()) {
+    if (this.#events.mustWait(connection)) {
       // Returned to the socket's bounded buffer; it is emitted again on resume.
-      connection.socket.pause();
       connection.socket.unshift(chunk);
-      this.#events.onHeldBack(connection);
       return;
     }
     this.#events.onBytes(chunk.length);

@@ -119,10 +119,7 @@ export class WsTransport implements Transport {
     const frame = this.#wire.read(message, isBinary, max);
     if (frame instanceof Uint8Array) events.onFrame(connection, frame, message.length);
     else events.onFault(connection, frame, message.length);
-    if (events.isCongested()) {
-      connection.webSocket?.pause();
-      events.onHeldBack(connection);
-    }
+    events.mustWait(connection);
   }
 
   /** @param status status of the client's close frame, RFC 6455 section 7.4 */

@@ -10,8 +10,11 @@ import type { WireFault } from './ws-wire.ts';
 
 /** Callbacks of a transport. */
 export interface TransportEvents {
-  /** Whether the uplink is congested: a connection that sends is then paused. */
-  isCongested(): boolean;
+  /**
+   * Whether what a connection sends must wait, because the uplink is congested or its account has sent too much. It is
+   * paused then, and resumed later.
+   */
+  mustWait(connection: Connection): boolean;
   /**
    * A socket was accepted; nothing has been read from it or allocated for it yet. Returns the origin that it counts
    * against, or why it must be refused. Unless it is refused, `onSocketGone` must follow.
@@ -37,8 +40,6 @@ export interface TransportEvents {
   onPartial(connection: Connection, bytes: number): void;
   /** The frame of `onPartial` is complete. */
   onWhole(connection: Connection): void;
-  /** The transport has paused the connection because the uplink is congested. */
-  onHeldBack(connection: Connection): void;
   /** The socket is closed. @param isCutOff whether it ended without a FIN or close frame */
   onGone(connection: Connection, isCutOff: boolean): void;
   /** A connection could not be accepted, for example with EMFILE; the listener goes on. */
