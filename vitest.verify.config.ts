@@ -1,4 +1,4 @@
-/** What takes too long for `make test`: the files that `make verify` runs. */
+/** Configuration of `make verify`: the test files that take too long for `make test`. */
 import { defineConfig } from 'vitest/config';
 import everyTime from './vitest.config.ts';
 

@@ -1,4 +1,4 @@
-/** What the api server counts: requests and how long they took, by route and status. */
+/** Metrics of the api server: requests and their duration, by route and status. */
 import { meter } from '../common/mod.ts';
 
 /** Upper bounds of the duration histogram: from a cached answer to the deadline. Seconds. */

@@ -18,7 +18,7 @@ import { HttpLoad, type HttpLoadResult } from './lib/http-load.ts';
 import { median } from './lib/runner.ts';
 import { sample, usageSince } from './lib/usage.ts';
 
-/** What the SDK asks, for as many users as may come in a second, from all zones. */
+/** The SDK's queries, for as many users as may come in a second, from all zones. */
 const PATHS = Array.from(
   { length: 10_000 },
   (_, i) => `/ip/list?uid=${123_456_789_000_000_000n + BigInt(i)}&zone=zone-${i % 3}&transport=tcp&v=1`,
@@ -34,7 +34,7 @@ const { values: flags } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     gateways: { type: 'string', default: '1000' },
-    /** Where ipconf leaves a CPU profile; `node bench/profile.ts DIR` reads it. */
+    /** Folder of ipconf's CPU profile; `node bench/profile.ts DIR` reads it. */
     profile: { type: 'string' },
   },
 });

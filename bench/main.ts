@@ -71,7 +71,7 @@ interface Choice {
   readonly against: Against | undefined;
 }
 
-/** What --against asks for. */
+/** Options of --against. */
 interface Against {
   readonly commit: string;
   readonly names: readonly string[];

@@ -1,4 +1,4 @@
-/** What the parts of GoChat load: each package costs every start of a process or thread, whether it is used or not. */
+/** Tests of what the parts of GoChat load: each package costs every start of a process or thread, used or not. */
 import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 

@@ -65,7 +65,7 @@ export interface Process {
   /** Closers of what the servers share: registry, store, hot state. */
   readonly closers: readonly (() => Promise<void>)[];
   readonly adminRoutes?: Readonly<Record<string, AdminHandler>>;
-  /** What `gochat ctl` may ask besides `POST /drain`. */
+  /** Further routes of `gochat ctl` besides `POST /drain`. */
   readonly operatorRoutes?: OperatorRoutes;
   /** Reloads the configuration on HUP, applies what can change while running, and resolves with the log level. */
   readonly reload: () => LogLevel | Promise<LogLevel>;

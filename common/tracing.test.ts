@@ -1,4 +1,4 @@
-/** Where spans go; that they arrive is tested with crpc, which makes them. */
+/** Tests of the URL of spans. Their delivery is tested with crpc, which makes them. */
 import { expect, test } from 'vitest';
 import { otlpUrl } from './tracing.ts';
 

@@ -1,4 +1,4 @@
-/** The errors of crpc, and what any error needs to reach a caller as it was thrown. */
+/** The errors of crpc, and the interface by which any error reaches the caller as it was thrown. */
 import { status } from '@grpc/grpc-js';
 
 /** gRPC status codes by name, as plain numbers: https://grpc.github.io/grpc/core/md_doc_statuscodes.html. */
@@ -18,7 +18,7 @@ export interface CodedError extends Error {
   /** The same request may succeed later, unchanged. */
   readonly retryable: boolean;
   readonly details: ErrorDetails;
-  /** How long to wait before a retry, ms. */
+  /** Wait before a retry, ms. */
   readonly retryAfterMs: number | undefined;
 }
 
@@ -29,7 +29,7 @@ interface Entry {
   readonly retryable?: boolean;
 }
 
-/** What crpc itself says. */
+/** crpc's own errors. */
 const ENTRIES = {
   CANCELLED: { message: 'The caller cancelled the call.', status: 'CANCELLED', retryable: true },
   CIRCUIT_OPEN: {
@@ -83,7 +83,7 @@ export interface CrpcErrorOptions {
   readonly grpcStatus?: number;
 }
 
-/** What an error with a code of an application's own needs besides. */
+/** Further fields of an application's error. */
 export interface OwnErrorOptions extends CrpcErrorOptions {
   readonly message: string;
   readonly grpcStatus: number;

@@ -1,4 +1,4 @@
-/** Where crpc logs: pino's shape, which `console` has too. */
+/** The logger interface of crpc: pino's shape, which `console` has too. */
 
 type Log = (fields: object, message: string) => void;
 

@@ -1,4 +1,4 @@
-/** crpc: services over gRPC, found in a registry, balanced, and with batch streams for what is hot. */
+/** crpc: gRPC services with discovery, load balancing, and batch streams for hot paths. */
 export type { AnnounceOptions } from './registry/announcement.ts';
 export type { BalancerName, BalancerOptions } from './balance/balancer-config.ts';
 export { BatchLink, openBatchStream } from './batch/batch-client.ts';

@@ -1,4 +1,4 @@
-/** Closing that may be asked for more than once. */
+/** Idempotent closing. */
 
 /** Runs `close` at most once; later calls get the same promise. */
 export function once<T>(close: () => Promise<T>): () => Promise<T> {

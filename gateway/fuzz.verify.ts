@@ -19,7 +19,7 @@ const MAX_FRAME_BYTES = 4096;
 const JSON_EVERY = 20;
 /** A run of ten million takes minutes. */
 const DEADLINE_MS = 60_000 + FRAMES / 5;
-/** What a run may hold more at its end than at a fifth of it, however long it is: garbage and code, not frames. */
+/** Largest growth of memory between a fifth of a run and its end: garbage and code, not frames. */
 const MAX_GROWTH_BYTES = 16 * 1024 * 1024;
 
 // JSON.parse throws for most texts: traces that nobody reads would take half of the run's time.
@@ -144,7 +144,7 @@ test(
     const tokens = await TokenMaker.make();
     const token = await tokens.token(2n);
     await using state = await FakeState.start();
-    // What is in a payload is the state node's matter, which is another test's.
+    // Payloads are the state node's matter, and another test's.
     Object.assign(state, { onFrame: () => undefined });
     // The bystander is silent until the end, which may be minutes away.
     const limits = { framesPerSecond: 1e7, bytesPerSecond: 1e9, heartbeatIntervalMs: 3_600_000 };

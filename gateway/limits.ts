@@ -129,17 +129,20 @@ export const LOGIN_TIMEOUT_MS = 10_000;
 export const ATTACH_TIMEOUT_MS = 200;
 /** How long a connection may take to end after CLOSE before it is reset. */
 export const CLOSE_LINGER_MS = 2_000;
-/** How long a worker that starts waits for keys and a state node; then it takes clients all the same and says why not. */
+/**
+ * Longest wait of a starting worker for keys and a state node. After it the worker accepts clients and refuses them
+ * with the cause.
+ */
 export const SETTLE_MS = 2_000;
-/** How long the clients of a worker that is one too many have to move to the others. */
+/** Time for the clients of a surplus worker to move to the others. */
 export const RESIZE_DRAIN_MS = 10_000;
-/** How long clients get to read why they were dropped when the gateway stops at once. */
+/** Time for clients to read CLOSE when the gateway stops at once. */
 export const STOP_GRACE_MS = 500;
 /** Connections over the limit that may linger at once to be told why; beyond it they are cut without a word. */
 export const MAX_REFUSED = 1024;
 /** RESYNC to all connections is spread over this time, so that their syncs do not come at once. */
 export const RESYNC_SPREAD_MS = 1_000;
-/** How long state, which fenced a connection because it could not take a message, is left alone. */
+/** Delay of RESYNC after state could not take a message. */
 export const RESYNC_HOLD_MS = 250;
 /** Resolution of the deadlines. */
 export const WHEEL_TICK_MS = 100;

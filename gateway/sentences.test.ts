@@ -1,4 +1,4 @@
-/** What clients are told is whole wherever it is told: in CLOSE, in a WebSocket close frame, in an HTTP answer. */
+/** Tests that error messages are complete everywhere: in CLOSE, in a WebSocket close frame, in an HTTP answer. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';

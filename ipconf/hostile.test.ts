@@ -1,4 +1,4 @@
-/** What strangers send: each is refused with a code that is counted, and the server lives. */
+/** Hostile requests: each is refused with a code that is counted, and the server goes on. */
 import { once } from 'node:events';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';

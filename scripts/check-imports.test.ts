@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { violations } from './check-imports.ts';
 
-/** What the checker says of files that import these. */
+/** The checker's findings for files with these imports. */
 function judge(imports: Readonly<Record<string, string>>): string[] {
   const sources = new Map(
     Object.entries(imports).map(([file, from]) => [file, `import { x } from '${from}';\n`]),

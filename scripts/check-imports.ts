@@ -3,9 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
-/** What a folder shows to others besides its mod.ts: the part of proto/ that runs in browsers. */
+/** A folder's public module besides its mod.ts: the browser-safe part of proto/. */
 const BROWSER_MODULE = 'proto/client.ts';
-/** What the files of a folder may import from other folders, through these modules. */
+/** Folders that each folder may import, through these modules. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   common: [],
   proto: [],
@@ -23,7 +23,7 @@ const SDK = 'client/sdk/';
 /** Folders whose files run in tests, benches, examples and development only. */
 const NOT_SHIPPED = /^(test|bench|scripts)\/|(^|\/)(testing|example)\//;
 const TEST_FILE = /\.(test|verify|contract)\.ts$/;
-/** What single files that are not shipped import besides modules. */
+/** Imports of single files that are not shipped, besides modules. */
 const ALLOWED: ReadonlySet<string> = new Set([
   'bench/location-map.ts → state/session/location-map.ts',
   'scripts/docs/metrics.ts → api/metrics.ts',

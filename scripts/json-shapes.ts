@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = new URL('../', import.meta.url);
 const PROTO = 'gochat/client/v1/client.proto';
-/** What the JSON form of frames knows of a field; `proto/json-shape.ts` reads the same names. */
+/** A field in the JSON form of frames; `proto/json-shape.ts` reads the same names. */
 const SCALARS: Readonly<Record<string, string>> = {
   TYPE_STRING: 'string',
   TYPE_BOOL: 'bool',

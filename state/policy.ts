@@ -11,7 +11,7 @@ export type ConversationKind = 'direct' | 'room';
 export const ROLES = ['member', 'moderator', 'owner'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** Where users stand in a conversation by ascending rank: they were never in it, are out of it, or have a role there. */
+/** Standings of users in a conversation, by ascending rank: never a member, former member, or a role. */
 export const STANDINGS = ['nonmember', 'former', ...ROLES] as const;
 export type Standing = (typeof STANDINGS)[number];
 
@@ -31,26 +31,26 @@ export interface Rule {
   readonly target?: Standing;
 }
 
-/** What an action requires, by kind of conversation. Plain data: it goes to the store with the action. */
+/** Requirements of an action, by kind of conversation. Plain data, which goes to the store with the action. */
 export interface Requirement {
-  /** What is told where there is no such conversation, or none of a kind that has the action. */
+  /** Error if there is no such conversation, or none of a kind that has the action. */
   readonly missing: Refusal;
   readonly direct?: Rule;
   readonly room?: Rule;
 }
 
-/** Who acts, and what that requires of them. */
+/** The actor, and the requirements. */
 export interface Claim {
   readonly actor: UserId;
   readonly requirement: Requirement;
 }
 
-/** What rows say about an action. */
+/** The facts about an action in the rows. */
 export interface Facts {
   /** Undefined: there is no such conversation. */
   readonly kind: ConversationKind | undefined;
   readonly actor: Standing;
-  /** Whom it is about; undefined: nobody. */
+  /** Target of the action; undefined if it has none. */
   readonly target?: Standing | 'self' | undefined;
   /** The role that the target is to have. */
   readonly given?: Role;

@@ -1,4 +1,4 @@
-/** What many endpoints cost: a pick and a whole call among 1,000 instead of 3. */
+/** Cost of many endpoints: a pick and a call among 1,000 instead of 3. */
 import { Metadata, status } from '@grpc/grpc-js';
 import type { experimental } from '@grpc/grpc-js';
 import { Channel, MemoryRegistry, Rendezvous, createClient, hashKey } from '../../crpc/mod.ts';
@@ -119,7 +119,7 @@ class Caller {
   }
 }
 
-/** What grpc-js asks for each call; it shows it to nobody. */
+/** grpc-js's configuration selector, which it does not export. */
 function pickerOf(channel: Channel): experimental.Picker {
   const inner = channel.grpc.getChannel() as unknown as {
     internalChannel: { currentPicker: experimental.Picker };

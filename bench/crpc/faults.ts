@@ -32,7 +32,7 @@ const FAULTS: Readonly<Record<string, (server: EchoProcess) => void>> = {
 interface Outcome {
   readonly begun: number;
   readonly ms: number;
-  /** Who answered; empty: nobody. */
+  /** Name of the answering server; empty if none. */
   readonly server: string;
 }
 

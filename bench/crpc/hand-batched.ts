@@ -1,4 +1,4 @@
-/** What one would write by hand in place of a batch stream: length-prefixed messages joined into one gRPC message. */
+/** The hand-written alternative to a batch stream: length-prefixed messages joined into one gRPC message. */
 export const handBatched = {
   batch: {
     path: '/bench.Hand/Batch',

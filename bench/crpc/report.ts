@@ -3,7 +3,7 @@ export interface Row {
   readonly what: string;
   readonly value: number;
   readonly unit?: string;
-  /** What it should be; the rest is there to explain. */
+  /** The goal; other figures explain it. */
   readonly atLeast?: number;
   readonly atMost?: number;
 }

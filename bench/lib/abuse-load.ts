@@ -9,7 +9,7 @@ import type { Tracked } from './usage.ts';
 
 const SOURCE = fileURLToPath(new URL('../load/abuse.cpp', import.meta.url));
 
-/** What bench/load/abuse.cpp can do. */
+/** The attacks of bench/load/abuse.cpp. */
 export const ABUSE_KINDS = ['flood', 'stranger', 'repeated', 'sync', 'half', 'churn', 'password'] as const;
 export type AbuseKind = (typeof ABUSE_KINDS)[number];
 
@@ -20,7 +20,7 @@ export interface Attacker {
   readonly token: string;
 }
 
-/** What came of an attack. */
+/** Result of an attack. */
 export interface AbuseResult {
   readonly connects: number;
   /** Frames, or requests. */

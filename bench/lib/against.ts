@@ -22,7 +22,7 @@ import { type Scenario, scenarios } from './scenarios.ts';
 /** The interval's upper end: below it the commit was better. */
 export const DEFAULT_FLOOR = 0.97;
 const FULL: StoppingRule = { leastPairs: 15, mostPairs: 60, width: 0.05 };
-/** Where a round takes a minute and its figure hardly varies. */
+/** Studies whose round takes a minute and whose figure hardly varies. */
 const FEW: StoppingRule = { leastPairs: 3, mostPairs: 5, width: 0.05 };
 const QUICK: StoppingRule = { leastPairs: 3, mostPairs: 3, width: 0.05 };
 const WARMUP_S = 0.7;
@@ -55,7 +55,7 @@ interface Round {
 export interface Comparison {
   readonly name: string;
   readonly title: string;
-  /** What the figure and the second one are. */
+  /** Names of the two figures. */
   readonly figures: readonly [figure: string, second: string];
   /** now ÷ before. */
   readonly ratio: Estimate;

@@ -1,4 +1,4 @@
-/** Which cores the servers have and which the load. */
+/** Cores of the servers and of the load. */
 import { availableParallelism } from 'node:os';
 import { run } from './child.ts';
 

@@ -15,7 +15,7 @@ export const NO_RATE_LIMITS = {
 };
 
 export interface GochatOptions {
-  /** Where each process leaves a CPU profile when it stops; undefined: none. */
+  /** Folder of the processes' CPU profiles; undefined: none. */
   readonly profiles?: string | undefined;
   /** A connection may send as much as by default, instead of as much as it can. */
   readonly limited?: boolean;

@@ -1,4 +1,4 @@
-/** What a connection that only stays costs: CPU time of heartbeats, deadlines and whatever else goes on. */
+/** Cost of idle connections: CPU time of heartbeats, deadlines and everything else. */
 import { setTimeout } from 'node:timers/promises';
 import { startServer } from './gochat.ts';
 import { Seeds } from './seed.ts';

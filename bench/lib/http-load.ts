@@ -18,13 +18,13 @@ export interface HttpLoadOptions {
   readonly rate?: number;
 }
 
-/** What the generator prints. */
+/** Output of the generator. */
 export interface HttpLoadResult {
   readonly perSecond: number;
   /** From the moment at which a request was due. */
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** How late this generator itself was, at a `rate`: part of the latencies, and not the server's. */
+  /** Lateness of the generator itself at a `rate`: part of the latencies, and not the server's. */
   readonly lateP99Ms: number;
   /** Connections that the server ended although it was to keep them, and that were made anew. */
   readonly reconnects: number;

@@ -67,7 +67,7 @@ export interface Quantiles {
   readonly max: number;
 }
 
-/** What the generator prints. */
+/** Output of the generator. */
 export interface LoadResult {
   readonly connections: number;
   readonly acked_per_s: number;
@@ -79,7 +79,7 @@ export interface LoadResult {
   readonly held_up: number;
   /** Times that a connection saw a seq run ahead: a real client then asks for what is missing. */
   readonly gaps: number;
-  /** How well the server joins what it writes to one connection. */
+  /** Coalescing of the server's writes to one connection. */
   readonly frames_per_read: number;
   readonly ack_ms: Quantiles;
   readonly delivery_ms: Quantiles;

@@ -1,4 +1,4 @@
-/** What the figures were measured on. */
+/** The machine of the figures. */
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { run } from './child.ts';

@@ -1,6 +1,6 @@
 /** Two versions measured in pairs of short rounds: the ratio, how sure it is, and when that is enough. */
 
-/** When to stop adding pairs. */
+/** Stopping rule for pairs. */
 export interface StoppingRule {
   readonly leastPairs: number;
   readonly mostPairs: number;

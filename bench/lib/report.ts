@@ -24,7 +24,7 @@ export interface Row {
   readonly statements_per_message: number | undefined;
   readonly connects_per_s: number;
   readonly usage: readonly Usage[];
-  /** What did not add up, with how often; empty when all is well. */
+  /** Violations, with their counts; empty if there are none. */
   readonly errors: Readonly<Record<string, number>>;
   readonly resyncs: number;
   /** Times that a client would have had to ask for a message that was late. */

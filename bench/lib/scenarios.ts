@@ -1,4 +1,4 @@
-/** What the bench runs: loads, who carries them, and what counts as the baseline. */
+/** The scenarios of the bench: loads, peers, and baselines. */
 import type { Workload } from '../peers/peer.ts';
 
 export const PEERS = [
@@ -37,7 +37,7 @@ export interface Scenario {
   readonly firstSends?: number;
   /** one-core: the servers share the first core, the load has the last one. all: everything shares every core. */
   readonly cores: 'all' | 'one-core';
-  /** What the ratio is built on. */
+  /** Basis of the ratio. */
   readonly rate: 'acked_per_s' | 'delivered_per_s';
   readonly baseline: PeerName;
   readonly peers: readonly PeerName[];

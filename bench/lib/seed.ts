@@ -25,7 +25,7 @@ export interface User {
   readonly token: string;
 }
 
-/** Who there is to connect as, and where they may talk; made when a workload first needs it. */
+/** Accounts and conversations of the workloads, created on first use. */
 export class Seeds {
   readonly #storeUrl: string;
   readonly #ids = new Snowflake(SEED_NODE);

@@ -118,7 +118,7 @@ export async function statementsOf(storeUrl: string): Promise<number> {
   const client = new pg.Client({ connectionString: storeUrl });
   await client.connect();
   try {
-    // What a connection did is counted up to a second later.
+    // Statistics of a connection arrive up to a second later.
     await setTimeout(1100);
     const { rows } = await client.query<{ commits: string }>(
       'select xact_commit as commits from pg_stat_database where datname = current_database()',

@@ -26,7 +26,7 @@ const STORE_BYTES = 80_000_000;
 const BATCH = 1000;
 /** Of the ids of the messages; state nodes and Seeds have others. */
 const STORE_NODE = 1021;
-/** What `gochat up` may take: so many times Node.js, and a second. */
+/** Goal of the start of `gochat up`: a multiple of Node.js's, plus a second. */
 const ALLOWED_NODES = 4;
 const ALLOWED_MS = 1000;
 

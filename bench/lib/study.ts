@@ -1,4 +1,4 @@
-/** What a study is: a measurement that is no load on a peer, on a cluster of its own. */
+/** A study: a measurement other than a load on a peer, with its own cluster. */
 import { NO_RATE_LIMITS, profileFlags } from './gochat.ts';
 import type { AbuseKind } from './abuse-load.ts';
 import type { LoadGenerator } from './load.ts';
@@ -16,13 +16,13 @@ export interface StudyContext {
   /** Of those that the study knows, which are wanted. */
   readonly peers: readonly PeerName[];
   readonly attacks: readonly AbuseKind[];
-  /** Where GoChat's processes are to leave CPU profiles; undefined: nowhere. */
+  /** Folder of the processes' CPU profiles; undefined: none. */
   readonly profiles: string | undefined;
   /** Says that something is not as it should be, so that the bench fails. */
   readonly notMet: (what: string) => void;
 }
 
-/** What a study found: names with their units, and figures, some of them together. */
+/** Result of a study: names with units, and figures, some of them grouped. */
 export type Findings = Readonly<Record<string, Figure | Readonly<Record<string, Figure>>>>;
 export type Figure = number | string;
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 const TICKS_PER_S = 100;
 
-/** What counts as one server in the report: a process and everything it has started. */
+/** One server in the report: a process with its descendants. */
 export interface Tracked {
   readonly name: string;
   readonly pid: number;
@@ -33,7 +33,7 @@ export function sample(servers: readonly Tracked[]): Sample {
   return { atMs: performance.now(), cpuMs };
 }
 
-/** What each has used since the sample. */
+/** Usage of each since the sample. */
 export function usageSince(before: Sample, servers: readonly Tracked[]): Usage[] {
   const after = sample(servers);
   const elapsedMs = after.atMs - before.atMs;

@@ -36,7 +36,7 @@ export async function startBarePipeline(storeUrl: string, postgresPid: number): 
   };
 }
 
-/** How the room loop in Node writes; see bare-fanout.ts. */
+/** Write mode of the room loop in Node; see bare-fanout.ts. */
 export type LoopMode = 'joined' | 'each' | 'ws';
 
 /** Starts the room loop: one Node process. */

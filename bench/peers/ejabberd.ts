@@ -95,7 +95,7 @@ function settings(port: number, store: URL): object {
   };
 }
 
-/** Where the package keeps its libraries: that depends on the architecture, and its start script knows. */
+/** Library folder of the package: it depends on the architecture, and its start script names it. */
 function librariesOf(script: string): string {
   const found = /^ERL_LIBS='(.+)'$/m.exec(readFileSync(script, 'utf8'))?.[1];
   if (found === undefined) throw new Error(`${script} does not say where ejabberd's libraries are`);

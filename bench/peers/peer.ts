@@ -1,4 +1,4 @@
-/** What is measured: GoChat itself and what it is measured against look the same to the bench. */
+/** The interface of a measured system: GoChat and its peers look the same to the bench. */
 import type { PlannedConnection, Protocol } from '../lib/load.ts';
 import type { Tracked } from '../lib/usage.ts';
 
@@ -16,7 +16,7 @@ export interface Workload {
   readonly first?: number;
 }
 
-/** How the load generator meets a peer. */
+/** The load generator's view of a peer. */
 export interface Target {
   readonly protocol: Protocol;
   readonly ports: readonly number[];
@@ -26,7 +26,7 @@ export interface Target {
 /** A system that runs; disposing stops it. */
 export interface Peer extends AsyncDisposable {
   readonly name: string;
-  /** What an acked message has survived, in a few words. */
+  /** Durability of an acknowledged message, in a few words. */
   readonly durability: string;
   /** Its processes, those of its engines included. */
   readonly servers: readonly Tracked[];

@@ -15,7 +15,7 @@ export interface PlannedClient {
   readonly zone: string;
 }
 
-/** What the clients have tried, printed as one line of JSON at the end. */
+/** Attempts of the clients, printed as one line of JSON at the end. */
 export interface Tried {
   /** Answers of ipconf. */
   asked: number;

@@ -1,4 +1,4 @@
-/** What is measured of a run: how even the utilisation is, second by second. */
+/** Measures of a run: the evenness of the utilisation, second by second. */
 import type { SimGateway } from './world.ts';
 
 /** Below this mean utilisation single clients decide, and the ratio says nothing. Share. */

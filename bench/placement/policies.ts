@@ -59,7 +59,7 @@ class GochatPolicy implements Policy {
   }
 
   place(zone: number, ranked: Int32Array): number {
-    // Whom it is for is drawn anew: homes are a hash of it, so any users will do.
+    // The user is drawn anew: homes are a hash of the user, so any users will do.
     const uid = String(this.#random.below(USERS));
     const { n, transport } = ANY;
     const { choices } = this.#placement.place({ n, zone: ZONES[zone] as string, transport, uid });

@@ -61,7 +61,7 @@ export class Random {
     return count;
   }
 
-  /** How many of n happen, each with probability p. */
+  /** Returns the number of successes in n trials of probability p. */
   binomial(n: number, p: number): number {
     if (n <= 0 || p <= 0) return 0;
     const mean = n * p;

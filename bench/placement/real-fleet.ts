@@ -11,7 +11,7 @@ import { Random } from './random.ts';
 import { makeFleet, type SimGateway, ZONES } from './world.ts';
 
 export const GATEWAYS = 4;
-/** What remains after a drain and a kill is then nine tenths full. */
+/** Utilisation after a drain and a kill: nine tenths. */
 export const UTILISATION = 0.55;
 export const SEED = 1;
 /** A process may open 20,000 files, here as in most places. */
@@ -168,7 +168,7 @@ async function count({ child, admin, seen }: RealGateway): Promise<void> {
     const values = [...text.matchAll(/^gochat_gateway_connections\{.*\} (\d+)/gm)];
     seen.connections = values.reduce((sum, [, value]) => sum + Number(value), 0);
   } catch (error) {
-    // Who drains ends at some moment.
+    // A draining gateway ends eventually.
     if (!seen.isDraining) throw error;
     seen.isAlive = false;
     seen.connections = 0;

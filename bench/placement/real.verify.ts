@@ -1,4 +1,4 @@
-/** What real.ts measures with 12,000 clients in three minutes, small enough for a test: each step is awaited. */
+/** A small version of real.ts (12,000 clients, three minutes) for tests: each step is awaited. */
 import { expect, test } from 'vitest';
 import { RealFleet, victims } from './real-fleet.ts';
 import type { SimGateway } from './world.ts';

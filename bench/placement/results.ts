@@ -45,7 +45,7 @@ export function toRow(
   };
 }
 
-/** How a run reads in a table. */
+/** Table row of a run. */
 export function cells(row: Row): string {
   return [
     row.worst?.toFixed(3) ?? NONE_COUNTS,
@@ -151,7 +151,7 @@ function worstOf(rows: readonly Row[], policy: string): Row {
   };
 }
 
-/** How many times nearer to 1 than the classic scorer, in the fleet where that is least. */
+/** Factor by which it is nearer to 1 than the classic scorer, in the fleet where that is least. */
 function nearer(rows: readonly Row[]): string {
   const factors = rows
     .filter(({ policy }) => policy === OURS)

@@ -5,7 +5,7 @@ import type { SimGateway } from './world.ts';
 
 export interface Scenario {
   readonly name: string;
-  /** What happens, a sentence for readers. */
+  /** Description for readers, one sentence. */
   readonly about: string;
   /** Utilisation of the fleet when all clients are there. */
   readonly utilisation: number;

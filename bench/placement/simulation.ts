@@ -10,7 +10,7 @@ const STEPS_PER_TICK = 2;
 /** Between an answer and the accepted connection: uniform. ms. */
 const MIN_CONNECT_MS = 50;
 const MAX_CONNECT_MS = 500;
-/** What trying a dead or full gateway costs before the next of the list is tried. ms. */
+/** Cost of trying a dead or full gateway before the next of the list, ms. */
 const RETRY_NEXT_MS = 200;
 /** A client whose whole list failed asks again within this time, uniform (full jitter). ms. */
 const ASK_AGAIN_MS = 5_000;
@@ -25,7 +25,7 @@ export interface SimulationOptions {
   readonly gateways: readonly SimGateway[];
   readonly policies: readonly Policy[];
   readonly seed: number;
-  /** How old a report is when a policy learns it; gateways report every second. ms. */
+  /** Age of a report when a policy gets it; gateways report every second. ms. */
   readonly reportAgeMs: number;
   /** Clients leave after this time on average; Infinity: never. s. */
   readonly sessionS: number;
@@ -38,7 +38,7 @@ export class Simulation {
   failedAttempts = 0;
   /** Clients that asked a policy. */
   asked = 0;
-  /** Who comes is drawn from it alone: the same clients at the same time, whatever the policy. */
+  /** Arrivals are drawn from it alone: the same clients at the same time under each policy. */
   readonly arrivals: Random;
   /** Share of the clients in each zone: as many as the zone was built for. */
   readonly zoneShares: readonly number[];

@@ -12,7 +12,7 @@ const SIZES = [
   [8, 0.1],
 ] as const;
 
-/** What one connection sends on average, and the network of a gateway for each connection it may hold. Bytes/s. */
+/** Average traffic of a connection, and network capacity of a gateway per connection. Bytes/s. */
 export const BYTES_PER_CONNECTION = 40_000;
 export const BYTES_PER_CAPACITY = 50_000;
 /** CPU of a gateway that is full. Share. */
@@ -36,7 +36,7 @@ export interface SimGateway {
   epoch: number;
 }
 
-/** What a gateway publishes. */
+/** A gateway's report. */
 export interface SimReport {
   readonly index: number;
   readonly epoch: number;

@@ -62,7 +62,7 @@ export type PlainEvent =
       readonly conversation: string;
       readonly change: 'joined' | 'left' | 'removed' | 'role';
       readonly user: string;
-      /** Who removed the user or gave the role, or null. */
+      /** Name of who removed the user or gave the role, or null. */
       readonly by: string | null;
       /** The last message before the change. */
       readonly after_seq: number;

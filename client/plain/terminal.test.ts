@@ -6,7 +6,7 @@ import { openTerminal, type Terminal } from './terminal.ts';
 interface Screen {
   readonly terminal: Terminal;
   readonly output: Writable;
-  /** What a person types or pastes, as the terminal sends it. */
+  /** Typed or pasted input, as the terminal sends it. */
   type(text: string): void;
   paste(text: string): void;
   /** The rows that are not empty, once everything written is drawn. */

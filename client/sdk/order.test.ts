@@ -9,7 +9,7 @@ import { GochatClient } from './mod.ts';
 
 const SENDS = 60;
 
-/** What happens to the next SEND that reaches the log. */
+/** The fate of the next SEND that reaches the log. */
 const fault = fc.oneof(
   { weight: 12, arbitrary: fc.constant('accept' as const) },
   { weight: 1, arbitrary: fc.constant('lose' as const) },

@@ -1,4 +1,4 @@
-/** What reaches into internals: it works here, and turns itself off where these are not what it expects. */
+/** Tests of the pieces that reach into internals: each works here, and turns itself off where the internals differ. */
 import { createRequire } from 'node:module';
 import { connect } from 'node:http2';
 import type { ClientHttp2Session } from 'node:http2';

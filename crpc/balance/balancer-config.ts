@@ -1,4 +1,4 @@
-/** What a balancer can be told, in code or in a gRPC service config. */
+/** Options of a balancer, from code or a gRPC service config. */
 import { CrpcError } from '../errors.ts';
 import { leastLoaded } from './balancer-least-loaded.ts';
 import { rendezvous } from './balancer-rendezvous.ts';

@@ -1,4 +1,4 @@
-/** Balancing policy: of two endpoints drawn at random the one where a call waits less. Mitzenmacher, 2001. */
+/** Balancing policy: of two endpoints drawn at random, the less loaded one. Mitzenmacher, 2001. */
 import type { Peer } from '../client/peer.ts';
 import type { Policy, PolicyKind } from './policy.ts';
 

@@ -47,7 +47,7 @@ class RendezvousPolicy implements Policy {
   }
 }
 
-/** What was not tried yet counts as usable. */
+/** Endpoints not yet tried count as usable. */
 function isUsable(peer: Peer): boolean {
   return !peer.isEjected && peer.state !== connectivityState.TRANSIENT_FAILURE;
 }

@@ -1,4 +1,4 @@
-/** crpc's load balancer for grpc-js: which endpoints are connected to and which of them may take calls. */
+/** crpc's load balancer for grpc-js: chooses the endpoints to connect to and the ones that may take calls. */
 import { connectivityState, experimental } from '@grpc/grpc-js';
 import type { ChannelOptions } from '@grpc/grpc-js';
 import { POLICIES, parseBalancerConfig } from './balancer-config.ts';

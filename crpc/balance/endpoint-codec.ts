@@ -1,4 +1,4 @@
-/** How an endpoint stands in etcd: JSON, checked on the way in because others may write there. */
+/** Codec of endpoints in etcd: JSON, validated on reading because others may write there. */
 import type { Endpoint } from '../registry/registry.ts';
 
 export interface DecodedEndpoint {

@@ -1,4 +1,4 @@
-/** The mass-loss guard: when most endpoints vanish at once, the registry is doubted before they are. */
+/** The mass-loss guard: when most endpoints vanish at once, the registry is the likelier fault, so they are kept. */
 import type { Endpoint } from '../registry/registry.ts';
 
 const MIN_ENDPOINTS = 4;
@@ -6,11 +6,11 @@ const MIN_ENDPOINTS = 4;
 const WINDOW_MS = 2000;
 
 export interface MassLossGuardOptions {
-  /** How long a mass loss is held back, ms. */
+  /** Time for which a mass loss is held back, ms. */
   readonly graceMs: number;
   /** Tells of a hold: how many are held back, and how many there were. */
   onHold(held: number, of: number): void;
-  /** What the snapshot shows has changed without a new truth: a hold was given up. */
+  /** The snapshot has changed without news from the registry: a hold has ended. */
   onRelease(released: number): void;
 }
 

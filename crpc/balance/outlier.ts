@@ -1,6 +1,6 @@
-/** Outlier detection: which endpoints fail, or are so much slower than the others, that they are left alone for a while. */
+/** Outlier detection: ejects endpoints that fail, or that are much slower than the others, for a while. */
 
-/** When an endpoint is ejected, for how long, and how many may be at once. */
+/** Limits of ejection: the conditions, the duration, and the most at once. */
 export interface OutlierOptions {
   /** Failures in a row, or slow calls. @default 5 */
   readonly consecutiveFailures: number;
@@ -62,7 +62,7 @@ export class OutlierRecord {
   #ejections = 0;
   #lastEjectMs = 0;
   #returnedAt = 0;
-  /** When an ejection ends; 0: it is in. */
+  /** End of the ejection; 0 if it is not ejected. */
   ejectedUntil = 0;
 
   constructor(options: OutlierOptions) {

@@ -1,4 +1,4 @@
-/** A balancing policy: which of several endpoints gets a call. The balancer does the rest. */
+/** A balancing policy: chooses the endpoint of a call among those that the balancer offers. */
 import type { Peer } from '../client/peer.ts';
 
 export interface Policy {

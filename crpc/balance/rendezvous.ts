@@ -1,4 +1,4 @@
-/** Rendezvous (highest random weight) hashing: which of several nodes a key belongs to. Thaler and Ravishankar, 1998. */
+/** Rendezvous (highest random weight) hashing: maps a key to one of several nodes. Thaler and Ravishankar, 1998. */
 
 /**
  * Chooses a node for a 64-bit key.

@@ -1,4 +1,4 @@
-/** Which of many endpoints a channel connects to, and how much of the traffic stays in its own zone. */
+/** Subsetting: the endpoints that a channel connects to, and the share of calls that stays in its own zone. */
 import { mix, hashId } from './rendezvous.ts';
 
 /**

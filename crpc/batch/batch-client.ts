@@ -1,4 +1,4 @@
-/** The client side of batch streams: one attempt, and the link that goes on trying. */
+/** The client side of batch streams: a single stream, and a link that reopens it. */
 import { Client, Metadata, status as GrpcCode } from '@grpc/grpc-js';
 import type { ClientDuplexStream, ServiceDefinition, StatusObject } from '@grpc/grpc-js';
 import { Backoff } from '../backoff.ts';
@@ -16,11 +16,11 @@ import { fromStatus } from '../client/status.ts';
 const DEFAULT_OPEN_TIMEOUT_MS = 5000;
 const DEFAULT_KEEPALIVE_INTERVAL_MS = 5000;
 const DEFAULT_KEEPALIVE_TIMEOUT_MS = 3000;
-/** How long a closed stream may take to flush before it is cut. */
+/** Deadline for a closed stream to flush before it is reset. */
 const LINGER_MS = 5000;
 const RECEIVE_WINDOW_BYTES = 1024 * 1024;
 
-/** What a client's stream tells its user. */
+/** Callbacks of a client's stream. */
 export interface ClientBatchHandler extends BatchStreamHandler {
   /** The server took the stream: records can be sent from now on. */
   onOpen(stream: BatchStream): void;
@@ -36,7 +36,7 @@ export interface OpenBatchStreamOptions extends BatchStreamOptions, SecurityOpti
   readonly address: string;
   /** The generated service with the one bidi method that the server gave to addBatchService. */
   readonly service: ServiceDefinition;
-  /** What the server sees as `stream.peer`. */
+  /** The client's name, the server's `stream.peer`. */
   readonly peer?: string;
   readonly handler: ClientBatchHandler;
   /** The attempt fails as 'lost' when it takes longer. @default 5000 ms */
@@ -71,7 +71,7 @@ class ClientStream {
   readonly #call: ClientDuplexStream<Buffer, Buffer>;
   readonly #handler: ClientBatchHandler;
   readonly #origin;
-  /** What the server knows this client as. */
+  /** The client's name at the server. */
   readonly #name: string;
   #timer: NodeJS.Timeout;
   #status: StatusObject | undefined;
@@ -195,7 +195,7 @@ export class BatchLink {
   readonly #backoff: Backoff;
   #attempt: BatchStream | undefined;
   #open: BatchStream | undefined;
-  /** How the last open stream ended, until the next one opens. */
+  /** End of the last open stream, until the next one opens. */
   #gap: StreamEnd | undefined;
   /** Why the last stream or attempt ended. */
   #cause: string | undefined;

@@ -1,4 +1,4 @@
-/** The bytes of a batch: the protobuf message `Batch { repeated bytes record = 1; bool end = 2; }`, written and read by hand. */
+/** Hand-written codec of a batch: the protobuf message `Batch { repeated bytes record = 1; bool end = 2; }`. */
 
 /** Tag of field 1, wire type 2 (length-delimited). */
 const RECORD_TAG = 0x0a;

@@ -1,4 +1,4 @@
-/** What both sides of a batch stream share: the bounded queue, the flush per tick, and the reading of batches. */
+/** Common part of both sides of a batch stream: the bounded queue, the flush per tick, and the reading of batches. */
 import { CrpcError } from '../errors.ts';
 import type { CodedError } from '../errors.ts';
 import { BatchWriter, decodeBatch, recordBytes } from './batch-codec.ts';
@@ -16,7 +16,7 @@ const DEFAULT_HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const DEFAULT_LOW_WATER_BYTES = 1024 * 1024;
 /** Bytes handed to gRPC and not yet written by it; beyond it a tick's records wait and join the next batch. */
 const MAX_IN_FLIGHT_BYTES = 512 * 1024;
-/** How long a record that is in no hurry waits for others to leave with. */
+/** Wait of a non-urgent record for others to leave with. */
 const SOON_MS = 50;
 /** Tag and length in front of a record. */
 const RECORD_HEAD_BYTES = 6;
@@ -43,7 +43,7 @@ export interface PipeTransport {
 export class BatchPipe implements BatchStream {
   readonly peer: string;
   readonly maxRecordBytes: number;
-  /** What this side speaks. */
+  /** Versions and capabilities of this side. */
   readonly offer: BatchProtocol;
   readonly #transport: PipeTransport;
   readonly #writer: BatchWriter;

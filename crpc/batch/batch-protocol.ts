@@ -1,4 +1,4 @@
-/** Which versions of a batch stream's protocol its two sides speak, and what they agree on before the first record. */
+/** Negotiation of a batch stream's protocol: each side's versions, and the agreement before the first record. */
 import type { Metadata } from '@grpc/grpc-js';
 import { CrpcError } from '../errors.ts';
 
@@ -6,17 +6,17 @@ import { CrpcError } from '../errors.ts';
 const PROTOCOL_KEY = 'crpc-protocol';
 const ANNOUNCEMENT = /^(\d{1,9})-(\d{1,9})((?: [a-z0-9_-]+)*)$/;
 
-/** What a program speaks on the streams of a service. */
+/** Versions and capabilities of a program on the streams of a service. */
 export interface BatchProtocol {
   /** Oldest version that it speaks, a whole number from 1. */
   readonly oldest: number;
   /** Newest version that it speaks. */
   readonly newest: number;
-  /** What it can do besides where its peer can as well; names of a to z, 0 to 9, _ and -. */
+  /** Capabilities, used if the peer has them as well; names of a to z, 0 to 9, _ and -. */
   readonly capabilities: readonly string[];
 }
 
-/** What both sides of a stream speak. */
+/** The agreement of both sides. */
 export interface AgreedProtocol {
   /** The newest version that both speak. */
   readonly version: number;
@@ -54,7 +54,7 @@ export function agree(ours: BatchProtocol, theirs: BatchProtocol): AgreedProtoco
 export function unsupported(sides: {
   /** Path of the stream's method. */
   readonly method: string;
-  /** What the client calls itself. */
+  /** Name of the client. */
   readonly peer: string;
   readonly client: BatchProtocol;
   readonly server: BatchProtocol;

@@ -2,7 +2,7 @@
 import type { CodedError } from '../errors.ts';
 import type { AgreedProtocol, BatchProtocol } from './batch-protocol.ts';
 
-/** What became of a record handed to `send`. */
+/** Result of `send`. */
 export const SendResult = {
   /** Taken; it will be written with this tick's batch. */
   SUCCESS: 0,
@@ -28,7 +28,7 @@ export type StreamEnd =
 export interface BatchStream {
   /** Server side: the name that the client gave (metadata `crpc-peer`), else its address; client side: the target. */
   readonly peer: string;
-  /** What both sides speak; on the client's side from `onOpen` on. */
+  /** The agreed protocol; on the client's side from `onOpen` on. */
   readonly protocol: AgreedProtocol;
   /** Largest record that can be sent. */
   readonly maxRecordBytes: number;
@@ -48,7 +48,7 @@ export interface BatchStream {
   close(): void;
 }
 
-/** What a stream tells its user. Records of a batch are views on one buffer that is never reused. */
+/** Callbacks of a stream. The records of a batch are views of one buffer that is never reused. */
 export interface BatchStreamHandler {
   /** The records of one batch, in order. */
   onRecords(records: readonly Uint8Array[]): void;
@@ -64,7 +64,11 @@ export interface BatchStreamHandler {
 
 /** The protocol and the bounds of a stream. */
 export interface BatchStreamOptions {
-  /** What this side speaks. @default version 1 alone, without capabilities, as of a peer that announces nothing */
+  /**
+   * Versions and capabilities of this side.
+   *
+   * @default version 1 without capabilities, like a peer that announces nothing
+   */
   readonly protocol?: BatchProtocol;
   /** Largest gRPC message of more than one record. @default 1 MiB */
   readonly maxBatchBytes?: number;

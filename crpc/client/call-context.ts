@@ -1,4 +1,4 @@
-/** What a server's handler knows of the call it answers. */
+/** The context of a call for the server's handler. */
 import { Metadata } from '@grpc/grpc-js';
 import { context as otel } from '@opentelemetry/api';
 import type { Context } from '@opentelemetry/api';
@@ -59,7 +59,7 @@ export class CallContext {
     return this.#call.cancelled;
   }
 
-  /** When the caller stops waiting, by the clock of `performance.now()`; Infinity: never. */
+  /** Deadline of the caller on the clock of `performance.now()`; Infinity: none. */
   get deadline(): number {
     return this.#deadline;
   }

@@ -27,13 +27,13 @@ const INITIAL_RECONNECT_MS = 200;
 const MAX_RECONNECT_MS = 5000;
 
 export interface ChannelOptions extends SecurityOptions {
-  /** Where etcd:/// and memory:/// targets are looked up; stays the caller's to close. */
+  /** Registry of etcd:/// and memory:/// targets; closed by the caller. */
   readonly registry?: Registry;
-  /** How the endpoint of a call is chosen. @default round-robin */
+  /** Balancing policy. @default round-robin */
   readonly balancer?: BalancerName | BalancerOptions;
   /** Budget of a unary call that names none, ms. @default 10_000 */
   readonly timeoutMs?: number;
-  /** What a caller is told when no endpoint can be reached. @default SERVER_UNREACHABLE */
+  /** Error if no endpoint can be reached. @default SERVER_UNREACHABLE */
   readonly unavailable?: string;
   /** gRPC's limit for one message. @default 8 MiB */
   readonly maxMessageBytes?: number;
@@ -45,7 +45,7 @@ export interface ChannelOptions extends SecurityOptions {
   readonly logger?: Logger;
   /** Calls that take longer are logged, where there is a logger, ms; Infinity: none. @default 1000 */
   readonly slowCallMs?: number;
-  /** How idempotent calls are repeated; false: they are not. */
+  /** Retries of idempotent calls; false: none. */
   readonly retry?: RetryOptions | false;
   /** Circuit breakers, one per endpoint. @default none */
   readonly breaker?: BreakerOptions;

@@ -1,4 +1,4 @@
-/** Typed clients: generated services as functions of promises and async iterables. */
+/** Typed clients: generated services as promise functions and async iterables. */
 import { Metadata } from '@grpc/grpc-js';
 import type { ClientDuplexStream, ClientWritableStream, ServiceError } from '@grpc/grpc-js';
 import { CrpcError, isCoded } from '../errors.ts';
@@ -30,7 +30,7 @@ export interface CallOptions {
   readonly idempotent?: boolean;
 }
 
-/** How a call ended, for callers that do not want to catch. */
+/** Outcome of a call, for callers that do not want to catch. */
 export type Result<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: CodedError };

@@ -1,4 +1,4 @@
-/** Who may talk to whom: plain text, TLS or mutual TLS, and the cluster's shared token. */
+/** Credentials: plain text, TLS or mutual TLS, and the cluster's shared token. */
 import { credentials } from '@grpc/grpc-js';
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -31,7 +31,7 @@ export interface TlsOptions {
   readonly peers?: readonly string[];
 }
 
-/** What both sides of a connection agree on. */
+/** TLS options of both sides of a connection. */
 export interface SecurityOptions {
   /** Shared secret of the cluster; a server that has one refuses calls without it. */
   readonly token?: string;

@@ -11,12 +11,12 @@ export type ResponseOf<M> = M extends { responseDeserialize: (bytes: Buffer) => 
 
 type InputOf<M> = M extends { requestStream: true } ? AsyncIterable<RequestOf<M>> : RequestOf<M>;
 
-/** How a server answers a method. */
+/** Handler of a method. */
 export type Handler<M> = M extends { responseStream: true }
   ? (input: InputOf<M>, context: CallContext) => AsyncIterable<ResponseOf<M>>
   : (input: InputOf<M>, context: CallContext) => Promise<ResponseOf<M>>;
 
-/** How a server answers a service. */
+/** Handlers of a service. */
 export type Handlers<D extends Definition> = { readonly [K in keyof D]: Handler<D[K]> };
 
 /** A request that a caller may give in part. */
@@ -27,7 +27,7 @@ export type Input<M> = M extends { requestStream: true }
 /** A method whose types are not known any more. */
 export type AnyMethod = MethodDefinition<unknown, unknown>;
 
-/** What ts-proto's generic definitions (`outputServices=generic-definitions`) say beyond those for grpc-js. */
+/** Fields of ts-proto's generic definitions (`outputServices=generic-definitions`) that grpc-js's lack. */
 export interface GenericDefinition {
   readonly fullName: string;
   readonly methods: Readonly<

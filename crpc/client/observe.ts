@@ -1,4 +1,4 @@
-/** Watching a stream of responses from outside, at no cost per response but a function call. */
+/** Observation of a response stream from outside, at the cost of one function call per response. */
 
 /** Told how a stream ended: with nothing when it came to its end or was left early. */
 export type StreamObserver = (failure?: { readonly error: unknown }) => void;

@@ -1,4 +1,4 @@
-/** Observers: what only looks on at calls (traces, metrics, logs). All of a side's share one layer around the call. */
+/** Observers of calls (traces, metrics, logs). All observers of a side share one layer around the call. */
 import { outcomeOf } from '../interceptors/interceptor.ts';
 import type { CallContext } from './call-context.ts';
 import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from '../interceptors/interceptor.ts';

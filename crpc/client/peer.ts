@@ -1,4 +1,4 @@
-/** An endpoint as a balancer sees it: its connection, what runs on it, how fast it answers, whether it is left out. */
+/** The balancer's state of an endpoint: connection, calls in flight, latency, ejection. */
 import { connectivityState, experimental } from '@grpc/grpc-js';
 import { GrpcStatus } from '../errors.ts';
 import { OutlierRecord } from '../balance/outlier.ts';
@@ -11,11 +11,11 @@ const KEEP_ON_RISE = 0.5;
 const KEEP_ON_FALL = 0.9;
 /** Differences below this are noise. */
 const LATENCY_NOISE_MS = 1;
-/** What a call that runs on an endpoint without any sample counts as. */
+/** Assumed latency of a call on an endpoint without samples. */
 const UNKNOWN_LATENCY_MS = 1000;
 /** Share of its weight with which an endpoint begins. */
 const MIN_RAMP = 0.1;
-/** How long what counts as slow is not asked for again, ms. */
+/** Time for which a slow endpoint is avoided, ms. */
 const SLOW_MEMO_MS = 100;
 
 export interface PeerOptions {
@@ -113,7 +113,7 @@ export class Peer {
     return ((running + 1) * Math.max(latencyMs, LATENCY_NOISE_MS)) / this.weight(now);
   }
 
-  /** What a call takes here, ms; undefined: there was none. */
+  /** Latency of calls here, ms; undefined without samples. */
   latencyMs(now: number): number | undefined {
     if (this.#latencyAt === 0) return undefined;
     return this.#latencyMs * Math.exp((this.#latencyAt - now) / LATENCY_DECAY_MS);

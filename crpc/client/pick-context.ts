@@ -1,4 +1,4 @@
-/** What a call and the balancer tell each other: it travels with the call's metadata object, never on the wire. */
+/** Communication between a call and the balancer, attached to the call's metadata object and never sent. */
 import type { Metadata, MetadataOptions } from '@grpc/grpc-js';
 import type { Endpoint } from '../registry/registry.ts';
 
@@ -11,13 +11,13 @@ export class PickContext implements MetadataOptions {
   declare readonly waitForReady?: boolean;
   /** A stream's duration says nothing about how fast the endpoint is. */
   readonly isStream: boolean;
-  /** Where the attempt went; undefined until the balancer has chosen. */
+  /** Endpoint of the attempt; undefined until the balancer has chosen. */
   endpoint: Endpoint | undefined;
   /** Ids of endpoints that failed this call before: others are preferred. */
   tried: Set<string> | undefined;
   /** Has the last word on an endpoint; the balancer calls it once it would choose this one. */
   admit: ((endpoint: Endpoint) => boolean) | undefined;
-  /** What the call fails with when `admit` refuses all. */
+  /** Error of the call if `admit` refuses all endpoints. */
   refusal: (() => Error) | undefined;
 
   constructor(isStream: boolean) {

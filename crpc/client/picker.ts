@@ -1,4 +1,4 @@
-/** The picker that crpc's balancers give to grpc-js: zone, then policy, then what the call itself has to say. */
+/** The picker of crpc's balancers: first zone, then policy, then the call's own constraints. */
 import { experimental } from '@grpc/grpc-js';
 import { KEY_METADATA } from '../balance/balancer-rendezvous.ts';
 import type { Peer } from './peer.ts';

@@ -9,7 +9,7 @@ type GrpcEndpoint = experimental.Endpoint;
 /** Channel option that carries the Registry of a target. */
 export const REGISTRY_OPTION = 'crpc.registry';
 
-/** What the registry knows of an endpoint, for the balancers: grpc-js passes its own objects through unchanged. */
+/** Registry entries of endpoints, for the balancers: grpc-js passes its own objects through unchanged. */
 const facts = new WeakMap<GrpcEndpoint, Endpoint>();
 
 /** Returns the registered endpoint behind one of grpc-js. */

@@ -1,4 +1,4 @@
-/** How errors cross the wire: as gRPC status and message, with code, details and retry hints in trailers. */
+/** Errors on the wire: gRPC status and message, with code, details and retry hints in trailers. */
 import { Metadata } from '@grpc/grpc-js';
 import { CrpcError, GrpcStatus } from '../errors.ts';
 import type { CrpcErrorCode, ErrorDetails } from '../errors.ts';
@@ -33,7 +33,7 @@ export function toStatus(error: unknown, trailers: Metadata = new Metadata()): W
   return { code: grpcStatus, details: message, metadata: trailers };
 }
 
-/** What a caller knows about a call, for errors that gRPC itself makes. */
+/** The caller's facts about a call, for errors made by gRPC itself. */
 export interface CallOrigin {
   /** The target as the user wrote it. */
   readonly target: string;

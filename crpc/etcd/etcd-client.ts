@@ -1,4 +1,6 @@
-/** A thin client of etcd's v3 API: every call has a deadline, and every failure is REGISTRY_UNREACHABLE with its cause. */
+/**
+ * A thin client of etcd's v3 API: every call has a deadline, and every failure is REGISTRY_UNREACHABLE with a cause.
+ */
 import { CrpcError, GrpcStatus } from '../errors.ts';
 import { Channel } from '../client/channel.ts';
 import { createClient } from '../client/client.ts';

@@ -1,4 +1,4 @@
-/** How long a lease is sure to live, on clocks of the test's own. */
+/** Tests of a lease's validity, on fake clocks. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Lease, instantNow } from './lease.ts';
 

@@ -1,4 +1,4 @@
-/** A copy of a range of keys, kept up to date by list and watch. */
+/** A mirror of a range of keys, kept up to date by list and watch. */
 import { Backoff } from '../backoff.ts';
 import type { Logger } from '../logger.ts';
 import type { EtcdClient, KeyRange, RangeResult } from './etcd-client.ts';
@@ -10,20 +10,20 @@ export interface MirrorValue {
   readonly lease: bigint;
 }
 
-/** What happened to the keys. */
+/** Changes of the keys. */
 export interface MirrorListener {
   /**
    * Everything, as listed when a watch (re)starts. `isReborn` says that etcd has lost its history since the last
    * list: what is missing now may only be waiting to register again.
    */
   onList(values: ReadonlyMap<string, MirrorValue>, isReborn: boolean): void;
-  /** What one watch response changed; undefined: deleted. */
+  /** Changes of one watch response; undefined: deleted. */
   onChange(changes: ReadonlyMap<string, MirrorValue | undefined>): void;
   /** etcd cannot be reached (any more); what is known stays. */
   onStale(): void;
 }
 
-/** Which etcd, and how far in its history. */
+/** Identity and revision of the etcd. */
 type Position = Pick<RangeResult, 'clusterId' | 'revision'>;
 
 /**

@@ -1,4 +1,4 @@
-/** Small numbers leased from etcd: each live process has another one. */
+/** Small numbers leased from etcd: no two live processes have the same one. */
 import { CrpcError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { once } from '../once.ts';
@@ -14,7 +14,7 @@ const NONE = Buffer.alloc(0);
 const MAX_TIMER_MS = 0x7fff_ffff;
 
 export interface LeaseNumberOptions {
-  /** What the numbers are for. */
+  /** Name of the group of numbers. */
   readonly name: string;
   readonly client: EtcdClient;
   readonly session: EtcdSession;

@@ -1,4 +1,4 @@
-/** One service as etcd knows it: a mirror of its keys, shown through the mass-loss guard. */
+/** Watch of one service: a mirror of its keys, behind the mass-loss guard. */
 import { withFields } from '../logger.ts';
 import type { Logger } from '../logger.ts';
 import { decodeEndpoint } from '../balance/endpoint-codec.ts';
@@ -9,7 +9,7 @@ import type { EtcdClient, KeyRange } from './etcd-client.ts';
 import { Mirror } from './mirror.ts';
 import type { MirrorValue } from './mirror.ts';
 
-/** How many times longer than it takes to tell of changes the next ones wait: it costs two hundredths of a core. */
+/** Factor between the time to pass on changes and the pause before the next ones: it costs two hundredths of a core. */
 const REST_FACTOR = 49;
 /** Changes wait no longer than this, however slow the machine is. ms. */
 const MAX_REST_MS = 50;

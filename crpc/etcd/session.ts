@@ -1,4 +1,7 @@
-/** A lease kept alive, and what hangs on it: lost, it is replaced and everything is put back. */
+/**
+ * An etcd session: a lease kept alive, with its keys. If the lease is lost, a new one is taken and the keys are written
+ * again.
+ */
 import { Backoff } from '../backoff.ts';
 import type { Logger } from '../logger.ts';
 import { isLeaseUnknown } from './etcd-client.ts';
@@ -17,7 +20,7 @@ export interface SessionOptions {
   readonly client: EtcdClient;
   readonly logger: Logger;
   readonly ttlSeconds: number;
-  /** How often it is renewed, ms. @default three times per TTL */
+  /** Interval of renewals, ms. @default three times per TTL */
   readonly renewIntervalMs?: number;
 }
 

@@ -1,4 +1,4 @@
-/** Client interceptor: a circuit breaker per endpoint, which also says no when there is no other endpoint left. */
+/** Client interceptor: a circuit breaker per endpoint, which also refuses if no other endpoint is left. */
 import { CrpcError, GrpcStatus, isCoded } from '../errors.ts';
 import type { ClientInterceptor, OutgoingCall } from './interceptor.ts';
 import { splitMethod } from './interceptor.ts';
@@ -14,7 +14,7 @@ export interface BreakerOptions {
   readonly minCalls?: number;
   /** @default 10_000 ms */
   readonly windowMs?: number;
-  /** How long an open breaker lets nothing through. @default 5000 ms */
+  /** Time for which an open breaker refuses all calls. @default 5000 ms */
   readonly openMs?: number;
   /** Calls at once that try a half-open breaker; one that succeeds closes it, one that fails opens it again. @default 1 */
   readonly trials?: number;

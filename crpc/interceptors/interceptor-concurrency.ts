@@ -1,4 +1,4 @@
-/** Concurrency limit, both sides: so many calls at once, a bounded queue behind them, and the rest is refused at once. */
+/** Concurrency limit, both sides: a bound on calls in flight, a bounded queue, and refusals beyond it. */
 import { CrpcError } from '../errors.ts';
 import type { CallContext } from '../client/call-context.ts';
 import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './interceptor.ts';
@@ -19,7 +19,7 @@ interface Waiter {
   enter(): void;
 }
 
-/** How long a call waits. */
+/** Longest wait of a call. */
 interface Patience {
   /** By the clock of `performance.now()`; Infinity: none. */
   readonly deadline: number;

@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 afterEach(() => cluster[Symbol.asyncDispose]());
 
-/** What is left of the budget when a hop begins, ms. Clocks are not compared: gRPC sends the time that is left. */
+/** Time left of the budget at each hop, ms. Clocks are not compared: gRPC sends the remaining time. */
 type Left = number;
 
 /** Starts front → middle → back, each of which takes some time before it asks the next one. */

@@ -1,4 +1,4 @@
-/** Deadlines, both sides: a call without one gets one, and calls made while answering a call end with it. */
+/** Deadlines, both sides: a default deadline, and the caller's deadline for calls made while answering a call. */
 import { CrpcError } from '../errors.ts';
 import { currentCall, runInCall } from '../client/call-context.ts';
 import type { CallContext } from '../client/call-context.ts';

@@ -1,4 +1,4 @@
-/** Metrics of calls, both sides: count and latency by service, method and code, and how many run now. */
+/** Metrics of calls, both sides: count and latency by service, method and code, and calls in flight. */
 import { splitMethod } from './interceptor.ts';
 import { crpcMetrics, inFlightOf } from '../metrics.ts';
 import type { Side } from '../metrics.ts';

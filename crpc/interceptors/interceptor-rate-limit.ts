@@ -1,4 +1,4 @@
-/** Rate limit, both sides: so many calls a second and a burst, for all together or for each key. */
+/** Rate limit, both sides: a rate per second and a burst, overall or per key. */
 import { CrpcError } from '../errors.ts';
 import type { CallContext } from '../client/call-context.ts';
 import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './interceptor.ts';
@@ -21,7 +21,7 @@ export class RateLimiter {
   readonly #intervalMs: number;
   readonly #toleranceMs: number;
   readonly #maxKeys: number;
-  /** When the bucket of a key will be empty. */
+  /** Time at which the bucket of a key is empty. */
   readonly #emptyAt = new Map<string, number>();
 
   constructor(perSecond: number, burst: number = Math.max(1, perSecond), maxKeys = DEFAULT_MAX_KEYS) {

@@ -1,4 +1,4 @@
-/** Server interceptor: whatever a handler throws becomes a clean error, and a log line where it was not meant. */
+/** Server interceptor: turns whatever a handler throws into an error with a code, and logs unexpected ones. */
 import { randomBytes } from 'node:crypto';
 import { CrpcError, isCoded } from '../errors.ts';
 import type { CodedError } from '../errors.ts';

@@ -1,4 +1,4 @@
-/** Client interceptor: another attempt for idempotent unary calls that failed, or that take long (hedging). */
+/** Client interceptor: retries of idempotent unary calls that failed, and hedging of slow ones. */
 import { Metadata } from '@grpc/grpc-js';
 import { Backoff } from '../backoff.ts';
 import { GrpcStatus, isCoded } from '../errors.ts';

@@ -1,4 +1,4 @@
-/** Slow-call log, both sides: a line for each unary call that took longer than a threshold. */
+/** Slow-call log, both sides: a line for each unary call over a threshold. */
 import type { Logger } from '../logger.ts';
 import type { CallContext } from '../client/call-context.ts';
 import type { OutgoingCall } from './interceptor.ts';

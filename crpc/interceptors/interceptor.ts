@@ -22,7 +22,7 @@ export interface OutgoingCall {
   /** The request, or an async iterable of requests. */
   readonly input: unknown;
   readonly metadata: Metadata;
-  /** What the balancer is told and tells; its `endpoint` is where the call went. */
+  /** Communication with the balancer; `endpoint` is that of the call. */
   readonly pick: PickContext;
   /** By the clock of `performance.now()`; Infinity: none. */
   deadline: number;

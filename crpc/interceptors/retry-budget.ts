@@ -1,9 +1,9 @@
-/** How many retries a client may make: a share of what succeeds, so that retries cannot multiply an outage. */
+/** Retry budget: retries are a share of the successes, so that they cannot multiply an outage. */
 
 export interface RetryBudgetOptions {
   /** Failures that empty half of a full budget, times two; below half there are no retries. @default 100 */
   readonly tokens?: number;
-  /** What a success gives back of what a failure takes. @default 0.1 */
+  /** Budget that a success returns, relative to the cost of a failure. @default 0.1 */
   readonly ratio?: number;
 }
 

@@ -1,4 +1,4 @@
-/** A server's place in the registry: entered once it listens, left before it stops listening. */
+/** A server's registration: made once it listens, removed before it stops listening. */
 import { randomUUID } from 'node:crypto';
 import type { Endpoint, Registration, Registry } from './registry.ts';
 
@@ -12,7 +12,7 @@ export interface AnnounceOptions
   readonly service: string;
   /** Host under which others reach the server. @default the one it listens on */
   readonly host?: string;
-  /** How long the server goes on taking calls after it has left the registry, so that callers hear of it. @default 100 ms */
+  /** Time for which the server still takes calls after deregistering, so that callers learn of it. @default 100 ms */
   readonly settleMs?: number;
 }
 

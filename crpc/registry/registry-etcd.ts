@@ -20,16 +20,16 @@ const DEFAULT_PREFIX = '/gochat/';
 
 export interface EtcdRegistryOptions extends EtcdClientOptions {
   readonly logger: Logger;
-  /** How long what a dead process registered stays, s. etcd allows no less than 2. @default 10 */
+  /** Time after which a dead process's entries expire, s. etcd's minimum is 2. @default 10 */
   readonly ttlSeconds?: number;
   /**
    * How long a number stays with a process that was killed or cannot reach etcd, s: for that long etcd may be away and
    * numbers are held. @default 3600
    */
   readonly numberTtlSeconds?: number;
-  /** How long a mass loss is held back, ms. @default 1.5 × TTL */
+  /** Time for which a mass loss is held back, ms. @default 1.5 × TTL */
   readonly graceMs?: number;
-  /** Where everything stands in etcd. @default /gochat/ */
+  /** Prefix of all keys in etcd. @default /gochat/ */
   readonly prefix?: string;
 }
 

@@ -1,9 +1,9 @@
-/** The registry of one process: what `gochat up` and tests use. */
+/** The registry within one process, for `gochat up` and tests. */
 import { CrpcError } from '../errors.ts';
 import { once } from '../once.ts';
 import type { Endpoint, LeasedId, Registration, Registry, Snapshot, Unwatch } from './registry.ts';
 
-/** What all registries of one URL share. */
+/** State shared by all registries of one URL. */
 class Realm {
   readonly services = new Map<string, Map<string, Endpoint>>();
   readonly ids = new Map<string, Set<number>>();

@@ -1,4 +1,4 @@
-/** Which registry a URL names. */
+/** URLs of registries. */
 import { CrpcError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { TlsOptions } from '../client/credentials.ts';

@@ -1,4 +1,4 @@
-/** What every Registry must do. */
+/** Contract of Registry. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Registry, Snapshot } from './registry.ts';

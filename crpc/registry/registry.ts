@@ -1,4 +1,4 @@
-/** The registry port: who serves what, who holds which small number, and values that every server must know. */
+/** The registry port: endpoints of services, leased numbers, and values shared by all servers. */
 
 /** One instance of a service, as registered. */
 export interface Endpoint {
@@ -19,7 +19,7 @@ export interface Endpoint {
   readonly lease?: string;
 }
 
-/** What a watcher is told: all endpoints known now. */
+/** A watcher's snapshot: all endpoints known now. */
 export interface Snapshot {
   readonly endpoints: readonly Endpoint[];
   /** Set while the registry cannot be reached and the endpoints are the last known ones. */

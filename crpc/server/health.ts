@@ -4,7 +4,7 @@ import type { HealthImplementation } from 'grpc-health-check';
 
 type WatchCall = ServerWritableStream<unknown, unknown>;
 
-/** What `HealthImplementation` adds itself to. */
+/** The interface that `HealthImplementation` registers with. */
 interface ServiceHost {
   addService(definition: unknown, implementation: unknown): void;
 }

@@ -1,4 +1,7 @@
-/** The listening socket of a server, in our hands instead of grpc-js's: exact errors, identities, and connections that can be cut. */
+/**
+ * The listening socket of a server, ours instead of grpc-js's: exact errors, peer identities, and connections that can
+ * be destroyed.
+ */
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -9,7 +12,7 @@ import type { Logger } from '../logger.ts';
 import { isAllowedPeer, secureContext } from '../client/credentials.ts';
 import type { TlsOptions } from '../client/credentials.ts';
 
-/** How long a closing connection may take to flush. */
+/** Deadline for a closing connection to flush. */
 const FLUSH_MS = 200;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
@@ -21,7 +24,7 @@ export interface ListenOptions {
 }
 
 export interface ListenerOptions {
-  /** Where connections go, after the TLS handshake where there is one. */
+  /** Receiver of connections, after the TLS handshake if there is one. */
   readonly injector: { injectConnection(connection: Duplex): void };
   readonly tls: TlsOptions | undefined;
   readonly logger: Logger;

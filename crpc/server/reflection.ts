@@ -1,4 +1,4 @@
-/** The gRPC reflection service: tools such as grpcurl learn from it what a server offers. For development only. */
+/** The gRPC reflection service, which describes a server to tools such as grpcurl. For development only. */
 import type { Server } from '@grpc/grpc-js';
 
 /** The .proto files that reflection tells of. */

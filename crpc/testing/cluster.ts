@@ -1,4 +1,4 @@
-/** Echo servers within the test's process, and the small things that tests of calls need. */
+/** Echo servers in the test's process, and helpers of tests of calls. */
 import { silentLogger as logger } from '../../common/mod.ts';
 import type { ChannelOptions } from '../client/channel.ts';
 import { createClient } from '../client/client.ts';
@@ -14,7 +14,7 @@ export type EchoHandlers = Partial<Handlers<typeof EchoService>>;
 
 export const hello: EchoRequest = { text: 'hello', count: 3 };
 
-/** What is started with it ends with it, the last first. */
+/** Resources that end with it, the last first. */
 export class EchoCluster implements AsyncDisposable {
   readonly #cleanups: (() => unknown)[] = [];
 

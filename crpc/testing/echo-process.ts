@@ -55,7 +55,7 @@ export class EchoProcess implements AsyncDisposable {
   }
 }
 
-/** What became of the calls: how many each server answered, and which failed. */
+/** Results of the calls: answers per server, and failures. */
 export interface Tally {
   readonly calls: number;
   readonly by: Readonly<Record<string, number>>;

@@ -8,9 +8,9 @@ import { openRegistry } from '../registry/registry-url.ts';
 import { CrpcServer } from '../server/server.ts';
 import { EchoService } from './gen/echo.ts';
 
-/** What the parent may say. */
+/** Messages from the parent. */
 export interface EchoServerOrder {
-  /** How long a call takes from now on. */
+  /** Sets the duration of further calls. */
   readonly slowMs: number;
 }
 

@@ -1,4 +1,4 @@
-/** A real etcd of a test's own: random port, temporary directory, and every way to hurt it. */
+/** A real etcd for a test: random port, temporary directory, and faults on request. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

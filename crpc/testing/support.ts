@@ -1,4 +1,4 @@
-/** What crpc's tests share: events awaited with a deadline, a proxy that fails on demand, and endpoints. */
+/** Helpers of crpc's tests: events awaited with a deadline, a proxy that fails on demand, and endpoints. */
 import { once } from 'node:events';
 import { createServer, connect } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';

@@ -13,7 +13,7 @@ export interface TlsFiles {
   readonly key: string;
 }
 
-/** What ends TLS; the same in all workers, so that a session may be resumed at any of them. */
+/** TLS keys, the same in all workers, so that a TLS session can be resumed at any of them. */
 export interface TlsMaterial {
   /** PEM, followed by the intermediate certificates. */
   readonly cert: string;

@@ -24,7 +24,7 @@ const at = (host: string, tls: boolean) => ({
 /** The gateway itself, with so many clients. */
 const here = (connections: number) => endpoint(HERE, { max_connections: 1000, connections });
 
-/** Who is named for clients of the zone, and with which share. */
+/** Redirects for clients of the zone, with their shares. */
 const shares = (endpoints: readonly Endpoint[], zone = '') =>
   Object.fromEntries(alternateGateways(endpoints, HERE, zone).map(({ tcp, share }) => [tcp?.host, share]));
 

@@ -7,7 +7,7 @@ const CLOCK_SKEW_S = 5;
 const RULES = { issuer: 'gochat', audience: 'gochat', algorithm: 'EdDSA', clockSkewS: CLOCK_SKEW_S };
 const MAX_NAME_LENGTH = 64;
 
-/** Who a token speaks for. */
+/** The identity of a token. */
 export interface Identity {
   readonly user: bigint;
   readonly userName: string;

@@ -37,7 +37,7 @@ const GATHER_MS = 40;
 const MAX_CHECKS_WAITING = 5000;
 const LOGIN_BACKLOG_RETRY_MS = 5000;
 
-/** What the handshake needs of the worker. */
+/** The part of the worker that the handshake uses. */
 export interface HandshakeContext {
   readonly authenticator: Authenticator;
   readonly admission: Pick<AdmissionControl, 'mayLogIn' | 'onLoginFailed' | 'enterAccount' | 'takeLogin'>;
@@ -69,7 +69,7 @@ export class Handshake {
   readonly #context: HandshakeContext;
   /** Connections in the phases LOGIN, ATTACH and JOIN. */
   readonly #pending = new Set<Connection>();
-  /** Whose token is to be checked, the first to come first. */
+  /** Connections whose token waits to be checked, in order of arrival. */
   readonly #unchecked: Unchecked[] = [];
   /** A turn of checks is due, or a rest goes on. */
   #turning = false;
@@ -156,7 +156,7 @@ export class Handshake {
     this.#proceed(connection, login);
   }
 
-  /** What was asked of this node is asked of another one. */
+  /** Requests to this node are repeated to another one. */
   onLinkEnded(link: StateLink): void {
     for (const connection of this.#pending) {
       if (connection.phase === Phase.ATTACH) this.onAttached(link, connection);

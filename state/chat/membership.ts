@@ -10,13 +10,13 @@ import { fromWireRole, type Names, toConversation, toWireRole } from './present.
 import { accept, conversationId, refused } from './rooms.ts';
 
 const DECIMAL = /^\d{1,20}$/;
-/** What rooms are presented with. */
+/** Dependencies of the presentation of rooms. */
 const NO_NAMES: Names = new Map();
 /** Messages erased in one transaction, so that nobody waits long for it. */
 const ERASE_ROWS = 1000;
-/** How long erasing waits at most for a store that fails, ms. */
+/** Longest wait of the eraser for a failing store, ms. */
 const MAX_ERASE_RETRY_MS = 60_000;
-/** How often to look for what a node that stopped has left behind, ms. */
+/** Interval of the search for erasures left by a stopped node, ms. */
 const ERASE_AGAIN_MS = 600_000;
 const {
   MEMBER_CHANGE_JOINED,
@@ -34,7 +34,7 @@ export interface Actor {
   readonly device?: string;
 }
 
-/** What the others are told. */
+/** The notice to the other members. */
 interface News {
   readonly change: client.MemberChange;
   readonly member: Actor;

@@ -3,11 +3,11 @@ import { Buffer } from 'node:buffer';
 import type { client } from '../../proto/mod.ts';
 import { PAGE_TEXT_BYTES } from '../store/sync-page.ts';
 
-/** What a message takes beside its strings, at most. */
+/** Most bytes of a message besides its strings. */
 const MESSAGE_BYTES = 64;
-/** What a conversation takes beside its name, at most. */
+/** Most bytes of a conversation besides its name. */
 export const CONVERSATION_BYTES = 64;
-/** What a conversation takes that the user is out of, at most. */
+/** Most bytes of a conversation that the user has left. */
 export const GONE_BYTES = 24;
 
 /** Counts bytes down; the first thing always fits, so that a page moves on. */

@@ -22,7 +22,7 @@ export class Receipts {
   readonly #logger: Logger;
   readonly #backoff = new Backoff({ maxMs: 2000 });
   readonly #moves = new Map<string, CursorMove>();
-  /** How many of them each user has. */
+  /** Their number by user. */
   readonly #byUser = new Map<UserId, number>();
   #writing = false;
   #scheduled = false;

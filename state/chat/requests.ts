@@ -5,9 +5,9 @@ import type { Caller } from '../session/location-map.ts';
 import { type CallHandlers, handle } from './calls.ts';
 import { FairQueue, type FairQueueLimits } from './fair-queue.ts';
 
-/** When to ask again after a refusal, ms. */
+/** Retry hint of a refusal, ms. */
 export const BUSY_RETRY_MS = 200;
-/** What a request over crpc counts as, bytes: those of the API server are small. */
+/** Size charged for a request over crpc, bytes; those of the API server are small. */
 const CALL_BYTES = 256;
 
 /** Answers requests, one of a user at a time. */

@@ -5,7 +5,7 @@ import { client } from '../../proto/mod.ts';
 import { testNode } from '../testing/test-node.ts';
 
 const ANN = { user: 1n as UserId, userName: 'ann', device: 'phone' };
-/** What a client's frame may hold. */
+/** Most bytes of a client's frame. */
 const MAX_FRAME_BYTES = 256 * 1024;
 
 const lengths = fc.array(fc.oneof(fc.nat(200), fc.integer({ min: 30_000, max: 229_300 })), { maxLength: 6 });

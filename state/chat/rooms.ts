@@ -1,4 +1,4 @@
-/** What users ask about conversations: list them, read back, synchronise. */
+/** Calls about conversations: list, history, sync. */
 import { type ConversationId, GochatError, isId, type UserId } from '../../common/mod.ts';
 import type { client } from '../../proto/mod.ts';
 import type { Caller } from '../session/location-map.ts';
@@ -101,7 +101,7 @@ export class Rooms {
     return { members: [...present(online, true), ...present(offline, false)].slice(0, MAX_MEMBERS) };
   }
 
-  /** What the log holds beyond the cursors; a page that would be too large is cut and says that there is more. */
+  /** Returns the messages beyond the cursors. A page that would be too large is cut and marked. */
   async sync(caller: Caller, request: client.Sync): Promise<client.SyncPage> {
     const limit = request.limit === 0 ? DEFAULT_SYNC_LIMIT : request.limit;
     if (limit > MAX_SYNC_LIMIT) throw invalid('limit');

@@ -14,7 +14,7 @@ import {
 } from './passwords.ts';
 import type { IssuedToken, Tokens } from './tokens.ts';
 
-/** How long an address is remembered from which a user has logged in, ms. */
+/** Time for which an address of a successful login is remembered, ms. */
 const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000;
 
 export interface Credentials {
@@ -81,7 +81,7 @@ export class Accounts {
     const { hot, passwords, store } = this.#options;
     const { password } = credentials;
     const name = credentials.name.toLowerCase();
-    // What cannot be right is not worth hashing, nor a bucket in HotState under a name of any length.
+    // An impossible password is not hashed, and gets no bucket in the hot state under a name of any length.
     if (characters(password) > MAX_PASSWORD_CHARACTERS || !isName(name))
       throw new GochatError('CREDENTIALS_WRONG');
     const address = addressOf(credentials);

@@ -2,7 +2,7 @@
 import { GochatError } from '../../common/mod.ts';
 
 const NAME = /^[a-z][a-z0-9._-]{0,31}$/;
-/** How much of a bad name an error repeats. */
+/** Most characters of an invalid name that an error quotes. */
 const MAX_QUOTED = 64;
 
 /** Returns a name in lower case. @throws GochatError NAME_INVALID */

@@ -25,9 +25,9 @@ const derive = promisify(argon2);
 /** Tells whether nobody waits for the result any more. */
 export type IsGone = () => boolean;
 
-/** Who waits for a hash. */
+/** A caller waiting for a hash. */
 export interface Asker {
-  /** What those who wait take turns by. */
+  /** The key by which waiting callers take turns. */
   readonly address: string;
   /** The user has logged in from the address before. */
   readonly isKnown: boolean;
@@ -40,7 +40,7 @@ interface Waiter {
   readonly reject: (error: GochatError) => void;
 }
 
-/** What waits and runs of one kind of askers. */
+/** Waiting and running hashes of one class of callers. */
 interface Lane {
   readonly waiting: TurnQueue<Waiter>;
   readonly maxRunning: number;

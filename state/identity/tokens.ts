@@ -27,13 +27,13 @@ export interface Identity {
   readonly name: string;
 }
 
-/** Whom a token speaks for, and which one it is. */
+/** The user and id of a token. */
 export interface Verified extends Identity {
   /** See Evictions.tokenId; 0: a token of a release that did not number them. */
   readonly token: bigint;
 }
 
-/** What a token needs beside its signature. */
+/** Checks of a token besides its signature. */
 export interface TokenRules {
   /** Lifetime of a token, ms. */
   readonly ttlMs: number;

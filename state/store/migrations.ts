@@ -18,7 +18,7 @@ export interface Migration {
 export type AppliedMigration = Pick<Migration, 'version' | 'name' | 'checksum'>;
 
 export interface MigrationPlan {
-  /** What is to be applied, in order. */
+  /** Pending migrations, in order. */
   readonly pending: readonly Migration[];
   /** Why this code must not touch the database; undefined when it may. */
   readonly problem: string | undefined;

@@ -12,7 +12,7 @@ import { openSqlite } from './sqlite/store-sqlite.ts';
 
 export interface StoreOptions {
   readonly logger: Logger;
-  /** How long one call may take before it is rejected, ms. @default 10_000 ms */
+  /** Deadline of a call, ms. @default 10_000 ms */
   readonly timeoutMs?: number;
   /** For PostgreSQL. @default what its URL says */
   readonly tls?: PostgresFiles | undefined;

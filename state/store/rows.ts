@@ -55,7 +55,7 @@ export function toRole(column: RoleColumn): Role {
   return ROLES[Number(column)] as Role;
 }
 
-/** What stands for a role in the column. */
+/** Role values in the column. */
 export function rankOf(role: Role): number {
   return ROLES.indexOf(role);
 }

@@ -1,7 +1,7 @@
 /** SQL text with its parameters, written as a template, and what runs it: the same text for both engines where they agree. */
 import { storableId, storableText } from './input.ts';
 
-/** What a parameter may be; arrays travel to PostgreSQL as literals (postgres/arrays.ts). */
+/** Types of parameters; arrays travel to PostgreSQL as literals (postgres/arrays.ts). */
 export type Parameter = bigint | number | string | boolean | null;
 
 /** Texts of statements without parts: they are the same at each evaluation of their template. */
@@ -37,7 +37,7 @@ function once(
   strings: readonly string[],
   make: (strings: readonly string[]) => string,
 ): string {
-  // What was put together of parts is another list each time.
+  // Composed templates have a new list each time.
   if (!('raw' in strings)) return make(strings);
   let text = known.get(strings);
   if (text === undefined) {
@@ -47,7 +47,7 @@ function once(
   return text;
 }
 
-/** What the engines do not say alike. Casts, booleans as values, RETURNING and ON CONFLICT they do. */
+/** SQL that differs between the engines. Casts, booleans as values, RETURNING and ON CONFLICT do not. */
 export interface Dialect {
   /** Ends a SELECT: locks its rows against appends and other changes until the transaction ends. */
   readonly forChange: Statement;

@@ -46,13 +46,13 @@ export interface MemberChange {
   readonly seq: number;
   /** The room's member version after the change; a change of roles leaves it as it was. */
   readonly memberVersion: number;
-  /** Whom the change made an owner, because the room would have none. */
+  /** The new owner, if the change would have left the room without one. */
   readonly heir?: UserId;
 }
 
 export interface DeletedRoom {
   readonly seq: number;
-  /** Who was in it until then. */
+  /** The members until then. */
   readonly members: readonly UserId[];
 }
 
@@ -71,7 +71,7 @@ export interface RoomSummary {
   readonly members: number;
   readonly joined: boolean;
   readonly lastSeq: number;
-  /** What the user may read and has not; 0 where not joined. */
+  /** Unread messages; 0 for non-members. */
   readonly unread: number;
 }
 
@@ -86,7 +86,7 @@ export interface MemberList {
   readonly members: readonly Member[];
 }
 
-/** How a member list differs from an earlier one: whoever is in `left` or `joined` goes, then `joined` comes. */
+/** Difference from an earlier member list: remove everyone in `left` or `joined`, then add `joined`. */
 export interface MemberChanges {
   /** The version after them. */
   readonly version: number;
@@ -121,7 +121,7 @@ export interface Draft {
   readonly atMs: number;
 }
 
-/** What became of a draft. */
+/** Result of a draft. */
 export type Appended =
   | {
       readonly ok: true;
@@ -195,7 +195,7 @@ export interface Revocation {
   readonly token: bigint;
   readonly code: ErrorCode;
   readonly reason: string;
-  /** When no token that it is about can be good any more, Unix ms. */
+  /** Time after which no token that it revokes can be valid, Unix ms. */
   readonly expiresAtMs: number;
 }
 
@@ -313,7 +313,7 @@ export interface LogStore {
   sync(request: SyncRequest): Promise<SyncResult>;
 }
 
-/** How far devices and users are. */
+/** Cursors of devices and users. */
 export interface CursorStore {
   /** Moves cursors forward; what is not a member's, or would go back, is left out without an error. */
   moveCursors(moves: readonly CursorMove[]): Promise<void>;

@@ -28,7 +28,7 @@ export interface Verdict {
   readonly instances: number;
   readonly reconnects: number;
   readonly faults: Readonly<Record<string, number>>;
-  /** How often users came into a conversation and went out of one. */
+  /** Number of joins and leaves. */
   readonly changes: Readonly<Record<'joined' | 'left', number>>;
   readonly convergedMs: number | undefined;
 }
@@ -54,7 +54,7 @@ export class Checker {
   readonly #cursors = new Cursors((rule, what) => this.#accuse(rule, what));
   readonly #faults: Record<string, number> = {};
   readonly #violations: Violation[] = [];
-  /** How many there are, by rule. */
+  /** Number of violations, by rule. */
   readonly #counts = new Map<string, number>();
   readonly #changes = { joined: 0, left: 0 };
   #deliveries = 0;
@@ -210,7 +210,7 @@ export class Checker {
     if (seq > head) this.#heads.set(`${group} ${conversation}`, seq);
   }
 
-  /** How far the clients of a group have come. */
+  /** Progress of the clients of a group. */
   #head(group: string, conversation: string): number {
     return this.#heads.get(`${group} ${conversation}`) ?? 0;
   }
@@ -256,7 +256,7 @@ export class Checker {
     }
   }
 
-  /** What was acknowledged is in the log, under the seq and id of the ack. Returns the texts. */
+  /** Checks that acknowledged messages are in the log, under the seq and id of the ack. Returns the texts. */
   #judgeAcks(): Set<string> {
     const acked = new Set<string>();
     for (const { instance, conversation, text, seq, id } of this.#acks) {
@@ -276,7 +276,7 @@ export class Checker {
     return acked;
   }
 
-  /** What one client sent to a conversation is in the log in the order of its sends. */
+  /** Checks that one client's messages to a conversation are in the log in the order of its sends. */
   #judgeOrderOfSenders(): void {
     const last = new Map<string, Logged>();
     for (const [text, send] of this.#sends) {

@@ -4,18 +4,18 @@ import type { InstanceView, Paged, SeenConversation, Shown } from './instance-vi
 import type { Memberships } from './memberships.ts';
 import type { Orders } from './orders.ts';
 
-/** What a client is measured by. */
+/** The facts that a client is judged by. */
 export interface ClientWorld {
   readonly instances: ReadonlyMap<string, InstanceView>;
   /** By conversation, ascending by seq. */
   readonly log: ReadonlyMap<string, readonly EntryOf<'log'>[]>;
   readonly memberships: Memberships;
   readonly orders: Orders;
-  /** How far the clients of its device had come in the end. */
+  /** Final progress of the clients of its device. */
   readonly headOf: (view: InstanceView, conversation: string) => number;
   /** Whether the store knew how far its device had come when it was started. */
   readonly isStored: (view: InstanceView, conversation: string) => boolean;
-  /** When nothing was done to the system any more, and what somebody spoke in since. */
+  /** When the last fault ended, and the conversations with messages since. */
   readonly quiescent: { readonly sinceMs: number; readonly conversations: ReadonlySet<string> } | undefined;
   readonly accuse: (rule: string, what: string) => void;
 }
@@ -47,7 +47,7 @@ export class ClientJudge {
     }
   }
 
-  /** What a client was shown of a conversation: from the log, for its user, without a hole. */
+  /** Checks that a client was shown a conversation as in the log, for its user, without a hole. */
   #judgeSeen(
     view: InstanceView,
     seen: SeenConversation,
@@ -76,7 +76,7 @@ export class ClientJudge {
       );
   }
 
-  /** What it read of the log is in the log, and was for its user. */
+  /** Checks that history reads match the log and were visible to the user. */
   #judgePaged({ name, user }: InstanceView, page: Paged): void {
     const { accuse, memberships } = this.#world;
     const { conversation, seq, at } = page;
@@ -85,7 +85,7 @@ export class ClientJudge {
       accuse('members only', `${name} read ${conversation}/${seq}, which was not for ${user} then`);
   }
 
-  /** What was shown under a seq is what the log has there. */
+  /** Checks that each shown message is the log's at that seq. */
   #judgeIdentity(name: string, conversation: string, seq: number, shown: Shown): void {
     const { accuse } = this.#world;
     const logged = this.#world.log.get(conversation)?.[seq - 1];

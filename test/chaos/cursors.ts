@@ -10,9 +10,9 @@ export class Cursors {
   readonly #accuse: Accuse;
   /** The last that was seen, by owner and conversation. */
   readonly #stored = new Map<string, EntryOf<'cursor'>>();
-  /** When a cursor was seen first, by owner and conversation; Unix time, ms. */
+  /** First sighting of a cursor, by owner and conversation; Unix ms. */
   readonly #since = new Map<string, number>();
-  /** Where clients said that their users have read to. */
+  /** Read cursors reported by clients. */
   readonly #marks: EntryOf<'marked'>[] = [];
 
   constructor(accuse: Accuse) {
@@ -84,7 +84,7 @@ export class Cursors {
     return furthest;
   }
 
-  /** Where the stored cursors of a kind have come to, by whose they are and conversation. */
+  /** Stored cursors of a kind, by owner and conversation. */
   #highest(kind: 'read' | 'delivered'): Map<string, number> {
     const highest = new Map<string, number>();
     for (const { owner, conversation, seq } of this.#stored.values()) {

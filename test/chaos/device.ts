@@ -14,7 +14,7 @@ import type { Tokens } from './tokens.ts';
 
 /** Before a client that could not log in, or was sent away, is made anew. */
 const AGAIN_MS = 500;
-/** What a client is told that was sent away: it gives up, and its token may be good for nothing. */
+/** Codes of a client that was sent away: it gives up, and its token may be invalid. */
 const SENT_AWAY = new Set(['KICKED', 'LOGGED_OUT', 'TOKEN_REVOKED']);
 
 export interface DeviceOptions {
@@ -50,7 +50,7 @@ export class Instance {
   readonly #stays = new Map<string, number>();
   /** Highest seq shown to any client of the user. */
   readonly #userHeads: Map<string, number>;
-  /** Where its user comes again to one of these, it goes on where the others are by then: it is unnamed. */
+  /** Conversations in which an unnamed client continues where the user's others are. */
   readonly #away = new Set<string>();
   /** Conversations that it was shown messages of, until it was told that its user is out. */
   readonly #open = new Set<string>();
@@ -226,12 +226,12 @@ export class Instance {
     }
   }
 
-  /** How far it was shown a conversation itself since its user is in it; undefined: nothing of it. */
+  /** Greatest seq shown of a conversation since the user is in it; undefined: none. */
   ownHead(conversation: string): number | undefined {
     return this.#stays.get(conversation);
   }
 
-  /** How far it has come; where nothing was shown to it, it goes on where others had come to. */
+  /** Its progress; where nothing was shown to it, that of the user's others. */
   head(conversation: string): number {
     const own = this.#away.has(conversation) ? undefined : this.#heads.get(conversation);
     return own ?? this.#userHeads.get(conversation) ?? 0;

@@ -3,7 +3,7 @@ import type { SystemUrls } from '../harness/gochat.ts';
 import { History } from './history.ts';
 import { type Expectation, Workload } from './workload.ts';
 
-/** What the run tells a driver; each is answered with its result when it is done. */
+/** Messages from the run to a driver; each is answered with its result. */
 export type Command =
   | {
       readonly do: 'begin';

@@ -7,7 +7,7 @@ import type { Random } from './random.ts';
 /** Seen from the side that connected: `up` leaves it, `down` comes back. */
 export type Direction = 'up' | 'down';
 
-/** What holds for connections until `heal`. */
+/** Faults on connections until `heal`. */
 export interface ConnectionFault {
   readonly up?: FlowFault;
   readonly down?: FlowFault;

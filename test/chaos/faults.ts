@@ -1,4 +1,4 @@
-/** What the nemesis can do to the system: how a fault begins, how it ends, and how often it is chosen. */
+/** The nemesis's faults: how each begins and ends, and how often it is chosen. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +16,7 @@ export interface Fault {
   readonly on: keyof Targets;
   /** Only these targets of the kind. */
   readonly only?: readonly string[];
-  /** How long it lasts, ms. */
+  /** Duration, ms. */
   readonly holdMs: readonly [low: number, high: number];
   begin(system: System, target: string, random: Random): Promise<void> | void;
   end?(system: System, target: string): Promise<void> | void;
@@ -121,7 +121,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'held, then cut',
     weight: 3,
     on: 'links',
-    // What was on its way in that time is lost with the connections that carried it.
+    // Bytes in flight during that time are lost with their connections.
     holdMs: [200, 3000],
     begin: (system, target, random) => {
       const [direction, share] = [random.pick(DIRECTIONS), random.pick([0.3, 0.6, 1])];

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Random } from './random.ts';
 
-/** What happens to the bytes; nothing where nothing is set. */
+/** Faults on the bytes; none where unset. */
 export interface FlowFault {
   readonly latencyMs?: number;
   /** At most this is added to the latency of each piece; pieces never overtake. */
@@ -58,7 +58,7 @@ export class Flow {
 
   set fault(fault: FlowFault) {
     this.#fault = fault;
-    // What waits for a fault that is over leaves now; what was held takes the new one's delay.
+    // Bytes delayed by an ended fault leave now; held ones get the new delay.
     this.#lastDue = 0;
     this.#queue = this.#queue.map(({ bytes }) => ({ bytes, due: this.#due(bytes.length) }));
     this.#pump();

@@ -1,4 +1,4 @@
-/** What a run leaves behind, one JSON object a line: what clients asked for and saw, what was done to the system. */
+/** The history of a run, one JSON object per line: clients' actions and observations, and faults. */
 import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 

@@ -1,4 +1,4 @@
-/** What one client was shown, conversation by conversation. */
+/** A client's view of each conversation. */
 import type { EntryOf } from './history.ts';
 
 /** A message as it was shown. */
@@ -24,7 +24,7 @@ export class SeenConversation {
   readonly #own: ReadonlySet<number>;
   /** Seq of the first message shown; acks of its own sends may come before it, and say nothing of where it began. */
   first = 0;
-  /** How far any client of the device had come when the first was shown. */
+  /** Progress of the device's clients when the first message was shown. */
   headBefore = 0;
   /** The same of the user's unnamed devices. */
   unnamedBefore = 0;
@@ -45,7 +45,7 @@ export class SeenConversation {
     return Math.max(0, ...[...this.shown].filter(([, { at }]) => at >= ms).map(([seq]) => seq));
   }
 
-  /** Where what was shown without a hole begins: at its first message, or its own sends right before that. */
+  /** Start of the shown messages without a hole: the first one, or own sends right before it. */
   start(): number {
     let seq = this.first;
     while (this.has(seq - 1)) seq--;
@@ -87,7 +87,7 @@ export class InstanceView {
   readonly conversations = new Map<string, SeenConversation>();
   /** Those that its user was in until the client was told otherwise. */
   readonly past: SeenConversation[] = [];
-  /** What it read of the log. */
+  /** Messages that it read from the log. */
   readonly pages: Paged[] = [];
   /** Unix time, ms. */
   readonly started: number;

@@ -1,4 +1,4 @@
-/** Who was in which conversation, from which message on and up to which, as the store has it. */
+/** Memberships by conversation with their first and last seq, as in the store. */
 import type { EntryOf } from './history.ts';
 
 /** One stay of a user in a conversation. */
@@ -7,7 +7,7 @@ interface Period {
   readonly sinceMs: number;
   /** The conversation's last message when it began. */
   readonly joined: number;
-  /** What came up to this one is not for the user. */
+  /** Messages up to this seq are not visible to the user. */
   readonly visibleAfter: number;
   /** The last message before the user was out; undefined: the user is in. */
   left: number | undefined;
@@ -18,7 +18,7 @@ interface Period {
 export class Memberships {
   /** By user and conversation, in their order. */
   readonly #periods = new Map<string, Period[]>();
-  /** When a message was known to any client, by conversation and seq; Unix time, ms. */
+  /** First time at which a client knew a message, by conversation and seq; Unix ms. */
   readonly #known = new Map<string, Map<number, number>>();
 
   /** Takes the next change; those of one user in one conversation come in their order. */

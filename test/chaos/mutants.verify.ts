@@ -29,7 +29,7 @@ function again(
   );
 }
 
-/** What brings a flaw to light. */
+/** The workload that reveals a flaw. */
 const PLANS = {
   lateCommits: again('PostgreSQL connections cut', ['postgres'], 1000, 0, 10),
   nothingMuch: again('latency', ['api to etcd'], 6000, 1000, 2),
@@ -70,7 +70,7 @@ describe('the checker catches', () => {
     '$name',
     async (mutant, plan, rules) => {
       await using broken = await build(mutant);
-      // What is not there after this time does not come by itself.
+      // Messages that are missing after this time do not come by themselves.
       const verdict = await run(PLANS[plan], 8000, broken.bin);
       const found = new Set(verdict.violations.map(({ rule }) => rule));
       expect(

@@ -45,7 +45,7 @@ export async function unleash(
   history: History,
 ): Promise<void> {
   const begun = performance.now();
-  /** What goes on at each target: a step that is late must not end in the next one's time. */
+  /** Running faults by target: a late step must not end in the next one's time. */
   const busy = new Map<string, Promise<void>>();
   for (const [index, step] of steps.entries()) {
     await sleep(Math.max(0, step.atMs - (performance.now() - begun)));

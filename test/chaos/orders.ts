@@ -1,10 +1,10 @@
-/** What was ordered against users' connections, and which ends it explains and demands. */
+/** Orders against users' connections, and the disconnects that each explains or requires. */
 import type { EntryOf } from './history.ts';
 import type { InstanceView } from './instance-view.ts';
 
 type Order = EntryOf<'order'>;
 
-/** What a client is told that an order ends, or keeps away. */
+/** Codes of a client that an order ends or refuses. */
 const CODES: Readonly<Record<Order['what'], readonly string[]>> = {
   kick: ['KICKED'],
   revoke: ['KICKED', 'TOKEN_REVOKED'],
@@ -19,7 +19,7 @@ const DONE_MS = 30_000;
 
 export class Orders {
   readonly #orders: Order[] = [];
-  /** When Redis may have lost what it knew; Unix time, ms. */
+  /** Times at which Redis may have lost its data; Unix ms. */
   readonly #losses: number[] = [];
   #lastMs = 0;
 

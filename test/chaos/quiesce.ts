@@ -16,7 +16,7 @@ export interface QuiesceOptions {
 
 /** In each of them one message is said in each conversation, and no further one helps it on. */
 const ROUNDS = 5;
-/** What is lost by chance, such as a report with its connection, is not lost each time. */
+/** A report lost with its connection is not lost every time. */
 const MAX_ROUNDS = 8;
 const SETTLE_MS = 5000;
 const POLL_MS = 200;
@@ -29,7 +29,7 @@ export async function quiesce(options: QuiesceOptions): Promise<Expectation> {
   for (let round = 1; round <= MAX_ROUNDS; round++) {
     await tell({ do: 'say', conversations: speakers(expected, round), deadlineMs });
     expected = await probe.expectation();
-    // Who lacks a message has been noted.
+    // Missing messages have been recorded.
     if ((await tell({ do: 'converge', expected, deadlineMs })) > 0) return expected;
     if (round >= ROUNDS && (await settle(options, expected))) break;
   }

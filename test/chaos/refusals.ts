@@ -6,7 +6,7 @@ import type { Memberships } from './memberships.ts';
 /** Sends of a client without an answer, beyond which it refuses more. */
 export const OUTBOX_LIMIT = 1024;
 
-/** What a client may be told of a send that it does not get acknowledged, and whether the message may exist then. */
+/** The allowed refusals of a send, and whether the message may exist then. */
 const FAILURES: ReadonlyMap<string, 'absent' | 'unknown'> = new Map([
   ['CLIENT_CLOSED', 'unknown'],
   ['SESSION_REPLACED', 'unknown'],
@@ -21,7 +21,7 @@ const BROKEN = new Set(['INTERNAL', 'FRAME_INVALID', 'FRAME_UNKNOWN']);
 /** Refusals of who is in no such conversation. */
 const STRANGER = new Set(['NOT_A_MEMBER', 'ROOM_NOT_FOUND']);
 
-/** What refusals are measured by. */
+/** The facts that refusals are judged by. */
 export interface RefusalWorld {
   readonly sends: ReadonlyMap<string, EntryOf<'send'>>;
   readonly acked: ReadonlySet<string>;
@@ -106,7 +106,7 @@ function judgeCall(entry: EntryOf<'call'>, { accuse, memberships }: RefusalWorld
     accuse('refused for a reason', `${what}, in ${conversation}, whose member it was`);
 }
 
-/** Whose client it is. */
+/** User of the client. */
 export function userOf(instance: string): string {
   return instance.slice(0, instance.indexOf('/'));
 }

@@ -14,9 +14,9 @@ import { STATES, System, targetsOf } from './system.ts';
 
 export interface RunOptions {
   readonly seed: number;
-  /** How long faults and work last, ms; start, recovery and judgement come on top. */
+  /** Duration of faults and work, ms, without start, recovery and judgement. */
   readonly durationMs: number;
-  /** What is done to the system, the work ending with the last of it. @default what the seed decides, for durationMs */
+  /** The faults; work ends with the last one. @default drawn by the seed, for durationMs */
   readonly steps?: readonly Step[];
   /** Folder for histories and logs. */
   readonly dir: string;

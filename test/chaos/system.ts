@@ -35,7 +35,7 @@ const ENGINES_OF: Readonly<Record<Mode, readonly ServiceName[]>> = {
 };
 const SETTING_OF = { etcd: 'GOCHAT_REGISTRY', redis: 'GOCHAT_HOT', postgres: 'GOCHAT_STORE' } as const;
 
-/** What faults can be put on, by kind. */
+/** Targets of faults, by kind. */
 export interface Targets {
   readonly servers: readonly string[];
   readonly links: readonly string[];

@@ -1,4 +1,4 @@
-/** What the users do: they write, join rooms, come and go; a seed decides who does what next. */
+/** The users' workload: writing, joining, connecting and leaving, drawn by a seed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tcpTransport, webSocketTransport } from '../../client/mod.ts';
 import type { SystemUrls } from '../harness/gochat.ts';
@@ -11,7 +11,7 @@ export interface WorkloadOptions {
   readonly seed: number;
   /** This workload's users; no other one has any of them. */
   readonly users: readonly string[];
-  /** Whom they write to. */
+  /** Their conversations. */
   readonly everyone: readonly string[];
   readonly urls: SystemUrls;
   /** URLs of state nodes' admin ports. */
@@ -23,7 +23,7 @@ export interface WorkloadOptions {
   readonly history: History;
 }
 
-/** What a member can see at the end. */
+/** The view of a member at the end. */
 export interface Expectation {
   /** Last seq by conversation. */
   readonly heads: Readonly<Record<string, number>>;
@@ -255,7 +255,7 @@ export class Workload {
     } else this.#doIn(deed, current, user);
   }
 
-  /** What is done in a conversation that the user knows of. */
+  /** Actions in a known conversation. */
   #doIn(
     deed: 'leave' | 'remove' | 'role' | 'delete' | 'mark' | 'history',
     instance: Instance,

@@ -1,4 +1,4 @@
-/** What docs/protocol.md says of conversations: cursors, members, direct ones, HTTP, numbers out of range. */
+/** Tests of docs/protocol.md on conversations: cursors, members, direct ones, HTTP, numbers out of range. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newUser, startSystem, type System } from './system.ts';
 import { type Frame, repeat, WireClient } from './wire-client.ts';

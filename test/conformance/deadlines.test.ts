@@ -1,4 +1,4 @@
-/** What docs/protocol.md says of time, on a server whose times are short. */
+/** Tests of docs/protocol.md on time, on a server with short times. */
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { signup } from '../harness/gochat.ts';

@@ -1,4 +1,4 @@
-/** What docs/protocol.md says of frames: on each wire, refs, refusals, the room of HELLO. */
+/** Tests of docs/protocol.md on frames: on each wire, refs, refusals, the room of HELLO. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { newUser, startSystem, type System } from './system.ts';

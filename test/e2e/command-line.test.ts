@@ -23,13 +23,13 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
-/** What starts a gochat up without demo accounts on free ports. */
+/** Arguments of a gochat up without demo accounts on free ports. */
 function upOnFreePorts(dataDir: string): string[] {
   const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
   return ['up', '--no-demo', '--workers', '1', '--data-dir', dataDir, ...ports];
 }
 
-/** Where the admin port of a process listens, from its log. */
+/** Address of a process's admin port, from its log. */
 function adminOf({ stderr }: Gochat): string | undefined {
   return /"address":"([^"]+)","msg":"admin port listens"/.exec(stderr)?.[1];
 }

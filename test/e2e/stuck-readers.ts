@@ -8,10 +8,10 @@ import { type SystemUrls, startUp } from '../harness/gochat.ts';
 import { RawClient, tokenOf } from '../harness/raw-client.ts';
 import { eventually } from '../harness/eventually.ts';
 
-/** What the scenario reports. */
+/** The report of the scenario. */
 export interface StuckReport {
   readonly readers: number;
-  /** When all readers are behind, and when as much again and more has been said. */
+  /** Figures when all readers are slow, and after as many messages again and more. */
   readonly full: Held;
   readonly later: Held;
   /** Readers that read again and were told to resynchronise. */
@@ -20,7 +20,7 @@ export interface StuckReport {
   readonly slowConsumers: number;
   readonly after: Held;
   readonly said: number;
-  /** What the healthy reader got, in its order. */
+  /** Messages of the healthy reader, in order. */
   readonly heard: readonly number[];
 }
 

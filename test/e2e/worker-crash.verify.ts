@@ -9,12 +9,12 @@ import { eventually } from '../harness/eventually.ts';
 
 const SENDERS = ['ann', 'bob', 'cleo', 'dan'] as const;
 const READER = 'eve';
-/** How often each sender says something. */
+/** Interval of each sender's messages. */
 const SAY_INTERVAL_MS = 20;
 /** Small enough that a worker's heap is full within seconds. */
 const HEAP = '--max-old-space-size=192';
 
-/** How a worker may die, and what the log says of it. */
+/** The ways in which a worker may die, with the log line of each. */
 const DEATHS = [
   [`setImmediate(() => { throw new Error('a bug') })`, /"message":"a bug".*a gateway worker failed/],
   ['process.exit(3)', /"exitCode":3,.*a gateway worker is replaced/],

@@ -11,7 +11,7 @@ export interface Cluster extends SystemUrls, AsyncDisposable {
   readonly states: readonly RunningServer[];
 }
 
-/** Where the engines of a cluster are. */
+/** Addresses of a cluster's engines. */
 export interface Engines {
   readonly etcd: string;
   readonly redis: string;
@@ -55,7 +55,7 @@ export function engineUrl(engine: 'ETCD' | 'REDIS' | 'POSTGRES'): string {
   return url;
 }
 
-/** What a server is started with besides what all have. */
+/** Further options of one server. */
 export interface Difference {
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];

@@ -1,4 +1,4 @@
-/** How a test waits: until what it asks for is so, or for an event; with a deadline whose error says for what. */
+/** Waiting in tests, for a condition or an event, with a deadline whose error says for what. */
 import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
 

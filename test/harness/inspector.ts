@@ -1,6 +1,6 @@
 /** Reaches into the threads of a running gochat by Node's own inspector, to break what cannot be broken from outside. */
 
-/** What NODE_OPTIONS must hold for it. */
+/** NODE_OPTIONS for the inspector. */
 export const INSPECTABLE = '--inspect=127.0.0.1:0';
 
 interface Message {

@@ -41,7 +41,7 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
 
 export class Services implements AsyncDisposable {
   readonly dir: string;
-  /** How GoChat reaches each service: etcd://…, redis://…, postgres://…; empty for one that was not asked for. */
+  /** URL of each service: etcd://…, redis://…, postgres://…; empty for one that was not started. */
   readonly urls: Readonly<Record<ServiceName, string>>;
   readonly #flags: readonly string[];
   readonly #guardian: ChildProcess;

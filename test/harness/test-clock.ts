@@ -2,7 +2,7 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { vi } from 'vitest';
 
-/** What the clock moves at once; between two steps the sockets have their turn. */
+/** Step of the clock; between steps the sockets are served. */
 const STEP_MS = 20;
 const TURNS = 2;
 

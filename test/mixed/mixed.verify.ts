@@ -14,7 +14,7 @@ const BUILD_DEADLINE_MS = 600_000;
 const TEST_DEADLINE_MS = 300_000;
 const LINES_EACH = 20;
 
-/** Which tree each kind of server runs. */
+/** Source tree of each kind of server. */
 interface Fleet {
   readonly gateways: readonly Tree[];
   readonly states: readonly Tree[];
@@ -183,7 +183,7 @@ function seqs(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }
 
-/** What a client sent and what it was shown are the conversation: each seq once, what others said in order. */
+/** Checks that a client's sends and views make up the conversation: each seq once, others' messages in order. */
 function expectEverythingOnce(name: string, client: Client, conversation: unknown): void {
   const sent = client.events.filter(
     (event) => event['event'] === 'sent' && event['conversation'] === conversation,

@@ -1,4 +1,4 @@
-/** What every Store must do; run against each engine by store.test.ts. */
+/** Contract of Store, run against each engine by store.test.ts. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ConversationId } from '../../../common/mod.ts';
 import { type Nodes, type Scratch, World } from './scratch.contract.ts';

@@ -1,4 +1,4 @@
-/** How the log is read on PostgreSQL: pages backwards, and what a device lacks. */
+/** Reads of the log on PostgreSQL: history pages, and sync of a device. */
 import type { ConversationId } from '../../../common/mod.ts';
 import { integerArray } from './arrays.ts';
 import { pageLimit, storableSeq } from '../input.ts';
@@ -24,7 +24,7 @@ import {
 import type { Gone, Message, SyncRequest, SyncResult, UserConversation } from '../store.ts';
 import { cursorsToJson, PAGE_TEXT_BYTES, splitPage, foreignOf } from '../sync-page.ts';
 
-/** What the request names and the user was never in. */
+/** Conversations in the request that the user was never in. */
 interface ForeignRow {
   readonly part: 'foreign';
   /** With commas between them; null: none. */

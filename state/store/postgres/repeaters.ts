@@ -1,11 +1,11 @@
-/** Who has repeated something lately: a set of bounded size that forgets. */
+/** Senders that have repeated a message lately, in a bounded set with expiry. */
 
 const REMEMBERED_MS = 600_000;
 const MAX_REPEATERS = 10_000;
 
 /** Beyond the bound who repeated first is forgotten first. */
 export class Repeaters<Key> {
-  /** When each is forgotten, ms of the process's clock; ascending. */
+  /** Expiry of each, ms of the process's clock; ascending. */
   readonly #until = new Map<Key, number>();
   readonly #now: () => number;
 

@@ -1,4 +1,4 @@
-/** What only the PostgreSQL store has to stand: lost connections, restarts, a frozen or read-only server. */
+/** Tests of faults specific to PostgreSQL: lost connections, restarts, a frozen or read-only server. */
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ConversationId, silentLogger as logger } from '../../../common/mod.ts';

@@ -18,7 +18,7 @@ import type { PostgresTarget } from './url.ts';
 
 export interface PostgresStoreOptions {
   readonly logger: Logger;
-  /** How long a call may take, ms. */
+  /** Deadline of a call, ms. */
   readonly timeoutMs: number;
   /** Most connections, beside those for appends. */
   readonly connections: number;

@@ -1,4 +1,4 @@
-/** What a PostgreSQL URL says: hosts in the order in which they are tried, who connects, and how TLS is used. */
+/** PostgreSQL URLs: hosts in the order of attempts, login, and TLS. */
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 

@@ -29,7 +29,7 @@ export function fromConversations(user: UserId, device: string): Statement {
 /** Columns of MessageRow from the messages m. */
 export const messageColumns = sql`m.conversation, m.seq, m.id, m.sender, m.client_msg_id, m.body, m.at_ms`;
 
-/** How far a user may read a conversation. */
+/** A user's read bounds of a conversation. */
 export interface ReaderRow {
   readonly id: ConversationId;
   readonly kind: ConversationKind;
@@ -51,7 +51,7 @@ export function readerOf(conversation: ConversationId, user: UserId): Statement 
     where f.conversation = ${conversation} and f.user_id = ${user}`;
 }
 
-/** What a ReaderRow says to the policy. */
+/** Converts a ReaderRow to the policy's terms. */
 export function factsOf(row: ReaderRow | undefined): Facts {
   if (row === undefined) return { kind: undefined, actor: 'nonmember' };
   return { kind: row.kind, actor: row.role === null ? 'former' : toRole(row.role) };

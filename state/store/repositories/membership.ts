@@ -27,7 +27,7 @@ interface LockedRow {
 /** A room whose rows are locked and in which the action may be done. */
 interface Admitted {
   readonly actor: Standing;
-  /** Whom the action is about: the actor where it is about nobody else. */
+  /** Target of the action; the actor if it has no other. */
   readonly target: Standing;
   readonly lastSeq: number;
   readonly memberVersion: number;

@@ -4,7 +4,7 @@ import { pageLimit, storableId } from '../input.ts';
 import { sql, type SqlSession } from '../sql.ts';
 import type { Revocation, RevocationStore } from '../store.ts';
 
-/** How long a revocation is kept after its time: the clocks of the servers may be wrong by a day. */
+/** Time for which a revocation is kept after its expiry, in case clocks are wrong by a day. */
 const KEPT_MS = 24 * 3_600_000;
 
 interface RevocationRow {

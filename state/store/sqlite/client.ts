@@ -21,11 +21,11 @@ interface Waiting {
 
 export interface SqliteClientOptions {
   readonly logger: Logger;
-  /** How long a call may take, ms; also how long a statement waits for a lock of another process. */
+  /** Deadline of a call, ms; also the wait of a statement for another process's lock. */
   readonly timeoutMs: number;
 }
 
-/** What a worker is for; its thread is called so. */
+/** Role of a worker, and name of its thread. */
 export type WorkerName = 'sqlite-worker' | 'sqlite-reader';
 
 /**

@@ -16,7 +16,7 @@ import { moveCursors } from './cursors.ts';
 import { membersPage } from './member-lists.ts';
 import { history, sync, type SyncAnswer, type SyncQuestion } from './reader.ts';
 
-/** What crosses between threads as it is. */
+/** Values passed between threads as they are. */
 export interface SqliteEngine
   extends Omit<StoreEngine, 'signingKey' | 'membersOf' | 'sync' | 'close'>,
     SigningKeys {

@@ -1,4 +1,4 @@
-/** Who is in a conversation, on SQLite. */
+/** Member lists on SQLite. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { MEMBERS_A_TURN } from '../member-pieces.ts';
 import { sql } from '../sql.ts';

@@ -1,4 +1,4 @@
-/** How the log is read on SQLite: pages backwards, and what a device lacks. */
+/** Reads of the log on SQLite: history pages, and sync of a device. */
 import { Buffer } from 'node:buffer';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { pageLimit, storableSeq } from '../input.ts';
@@ -107,7 +107,10 @@ export function sync(connection: SqliteConnection, question: SyncQuestion): Sync
   };
 }
 
-/** What is new, least first, then what the device does not know of and has no news, the newest first. */
+/**
+ * Conversations with news, oldest news first, then those that the device does not know and that have none, newest
+ * first.
+ */
 function newsOf(question: SyncQuestion, rows: number): Statement {
   const { user, device, cursors, pushed } = question;
   return sql`
@@ -142,7 +145,7 @@ function newsOf(question: SyncQuestion, rows: number): Statement {
     limit ${rows}`;
 }
 
-/** What a request names: `named` of conversations, and `outside`, those of them that the user is not in. */
+/** The conversations of a request: `named`, and `outside`, those of them that the user is not in. */
 function namedIn({ user, cursors, pushed }: SyncQuestion): Statement {
   return sql`
     named (conversation) as materialized (

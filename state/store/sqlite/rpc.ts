@@ -1,9 +1,9 @@
-/** What the store's thread and its SQLite worker say to each other with postMessage. */
+/** Messages between the store's thread and its SQLite worker. */
 import type { Method } from './engine.ts';
 
 export interface WorkerSettings {
   readonly path: string;
-  /** How long a statement waits for another process's lock, ms. */
+  /** Longest wait of a statement for another process's lock, ms. */
   readonly busyTimeoutMs: number;
 }
 

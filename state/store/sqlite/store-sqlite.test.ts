@@ -1,4 +1,4 @@
-/** What only the SQLite store has to stand: kill -9, a full disk, locks, broken files. */
+/** Tests of faults specific to SQLite: kill -9, a full disk, locks, broken files. */
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, open, stat, writeFile } from 'node:fs/promises';

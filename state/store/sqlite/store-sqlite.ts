@@ -7,7 +7,7 @@ import { cursorsToJson, foreignOf } from '../sync-page.ts';
 import { SqliteClient, type SqliteClientOptions } from './client.ts';
 import type { Method, SqliteEngine } from './engine.ts';
 
-/** What calls an engine. */
+/** Caller of an engine. */
 export interface EngineCaller {
   call<M extends Method>(
     method: M,
