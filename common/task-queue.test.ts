@@ -7,7 +7,7 @@ test('so many tasks run, the others begin in their order as these end', async ()
   const begun: number[] = [];
   const ends: (() => void)[] = [];
   for (let i = 0; i < 5; i++) {
-    queue.add(() => {
+    void queue.run(() => {
       begun.push(i);
       return new Promise<void>((resolve) => ends.push(resolve));
     });
@@ -22,5 +22,14 @@ test('so many tasks run, the others begin in their order as these end', async ()
     await setImmediate();
   }
   expect(begun).toEqual([0, 1, 2, 3, 4]);
+  expect([queue.busy, queue.waiting]).toEqual([false, 0]);
+});
+
+test('a task settles as itself, in its turn or at once, and one that fails gives its place to the next', async () => {
+  const queue = new TaskQueue(1);
+  const failed = queue.run(() => Promise.reject(new Error('the first')));
+  const fine = queue.run(() => Promise.resolve('the second'));
+  await expect(failed).rejects.toThrow('the first');
+  expect(await fine).toBe('the second');
   expect([queue.busy, queue.waiting]).toEqual([false, 0]);
 });

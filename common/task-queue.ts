@@ -1,10 +1,10 @@
 /** A queue of asynchronous tasks, of which a few run at a time, in order of arrival. */
 
-/** In a reconnect storm a waiting task costs only its place here: it holds nothing else until it begins. */
+/** In a reconnect storm a waiting task costs its place here and a promise: it holds nothing else until it begins. */
 export class TaskQueue {
   readonly #maxRunning: number;
   #running = 0;
-  readonly #waiting: (() => Promise<unknown>)[] = [];
+  readonly #waiting: (() => void)[] = [];
 
   constructor(maxRunning: number) {
     this.#maxRunning = maxRunning;
@@ -20,20 +20,23 @@ export class TaskQueue {
     return this.#waiting.length;
   }
 
-  /** Runs the task now or in its turn. It must not reject. The caller bounds how many wait. */
-  add(task: () => Promise<unknown>): void {
-    if (this.busy) this.#waiting.push(task);
-    else this.#run(task);
+  /** Runs the task now or in its turn, and settles as it does. The task must not throw. The caller bounds how many wait. */
+  run<T>(task: () => Promise<T>): Promise<T> {
+    if (!this.busy) return this.#begin(task);
+    return new Promise((resolve) => {
+      this.#waiting.push(() => resolve(this.#begin(task)));
+    });
   }
 
-  #run(task: () => Promise<unknown>): void {
+  #begin<T>(task: () => Promise<T>): Promise<T> {
     this.#running++;
-    void task().then(this.#onEnd);
+    const running = task();
+    running.then(this.#onEnd, this.#onEnd);
+    return running;
   }
 
   readonly #onEnd = (): void => {
     this.#running--;
-    const next = this.#waiting.shift();
-    if (next !== undefined) this.#run(next);
+    this.#waiting.shift()?.();
   };
 }

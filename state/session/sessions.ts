@@ -59,13 +59,13 @@ export class Sessions {
     }
     this.#logins++;
     try {
-      const { evictions } = this.#options;
+      const { evictions, nextSession } = this.#options;
       if (!evictions.ready) await evictions.poll();
       // Without the evictions it is unknown whether the token is still valid.
       if (!evictions.ready) return refusal(login.conn, 'HOT_UNAVAILABLE', HOT_RETRY_MS);
       const refused = evictions.refusal(login.user as UserId, login.token);
       if (refused !== undefined) return refusal(login.conn, refused, 0);
-      const claim = await this.#claim(login);
+      const claim = await this.#claim(login, nextSession());
       return {
         conn: login.conn,
         errorCode: '',
@@ -89,14 +89,10 @@ export class Sessions {
   release(claim: DeviceClaim): void {
     if (this.#releases.waiting >= MAX_RELEASES_WAITING) return;
     const { hot, limits, logger } = this.#options;
-    this.#releases.add(async () => {
-      try {
-        await hot.release(claim.user, claim.device, claim.epoch, limits.sessionGraceMs);
-      } catch (error) {
-        // The claim then lasts until the next login of the device, which is harmless.
-        logger.debug({ err: error }, 'release failed');
-      }
-    });
+    this.#releases
+      .run(() => hot.release(claim.user, claim.device, claim.epoch, limits.sessionGraceMs))
+      // The claim then lasts until the next login of the device, which is harmless.
+      .catch((error: unknown) => logger.debug({ err: error }, 'release failed'));
   }
 
   /** Refuses further logins. */
@@ -104,20 +100,19 @@ export class Sessions {
     this.#draining = true;
   }
 
-  #claim(login: link.Login): Promise<Claim> {
-    const { hot, nextSession, evictions } = this.#options;
-    const claim = async () =>
+  #claim(login: link.Login, fresh: SessionId): Promise<Claim> {
+    const { hot, evictions } = this.#options;
+    const user = login.user as UserId;
+    return this.#claims.run(() =>
       hot.claim(
-        login.user as UserId,
+        user,
         claimKey(login),
-        nextSession(),
+        fresh,
         login.resumeSession === 0n ? undefined : (login.resumeSession as SessionId),
-        evictions.newest(login.user as UserId),
+        evictions.newest(user),
         login.run === 0n ? undefined : { run: login.run, number: login.attempt },
-      );
-    return new Promise((resolve, reject) => {
-      this.#claims.add(() => claim().then(resolve, reject));
-    });
+      ),
+    );
   }
 }
 
