@@ -37,8 +37,8 @@ test('of: who has no account has no name, and may have one later', async () => {
   expect(asked).toEqual([[NOBODY], [NOBODY]]);
 });
 
-test('of: keeps so many, those asked for last; what was asked for is answered all the same', async () => {
-  const { asked, names } = namesOf(2);
+test('of: names not used lately go; who is asked for is answered all the same', async () => {
+  const { asked, names } = namesOf(4);
   await names.of([ANN, BOB]);
   await names.of([ANN]);
   expect(await names.of([CID, ANN])).toEqual(new Map([...ACCOUNTS].filter(([user]) => user !== BOB)));
@@ -46,6 +46,22 @@ test('of: keeps so many, those asked for last; what was asked for is answered al
   expect(asked).toEqual([[ANN, BOB], [CID]]);
   expect(await names.of(ACCOUNTS.keys())).toEqual(ACCOUNTS);
   expect(asked.at(-1)).toEqual([BOB]);
+});
+
+test('of: used in every order, what is kept stays within its bound', async () => {
+  const users = Array.from({ length: 100 }, (_, n) => BigInt(n + 1) as UserId);
+  let read = 0;
+  const store = {
+    namesOf: async (some: readonly UserId[]) => {
+      read += some.length;
+      return new Map(some.map((user) => [user, `user${user}`]));
+    },
+  };
+  const names = new UserNames({ store, maxNames: 20 });
+  for (const user of users) await names.of([user]);
+  read = 0;
+  await names.of(users.toReversed());
+  expect(read).toBeGreaterThanOrEqual(80);
 });
 
 test('of: a store that fails is the caller’s to hear of, and is asked again', async () => {

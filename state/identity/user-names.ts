@@ -4,47 +4,53 @@ import type { AccountStore } from '../store/store.ts';
 
 export interface UserNamesOptions {
   readonly store: Pick<AccountStore, 'namesOf'>;
-  /** Names kept; beyond: those not asked for lately go. */
+  /** Most names kept; beyond: those not used lately go. */
   readonly maxNames: number;
 }
 
-/** Looks names up, and keeps them: whatever changes a name has to change it here, on every node. */
+/**
+ * Looks up names and caches them. Whatever changes a name has to remove it here, on every node.
+ *
+ * There are two generations: when the recent one is half of what may be kept, it becomes the earlier one, whose names go.
+ * A name is moved to the recent one when it is used, so a hit in the usual case is one lookup.
+ */
 export class UserNames {
   readonly #options: UserNamesOptions;
-  /** Ascending by when they were last asked for. */
-  readonly #known = new Map<UserId, string>();
+  #recent = new Map<UserId, string>();
+  #earlier: ReadonlyMap<UserId, string> = new Map();
 
   constructor(options: UserNamesOptions) {
     this.#options = options;
   }
 
-  /** Returns the names of those who have an account. The store is asked once for what is not kept, if anything. */
+  /** Returns the names of those who have an account. Reads the missing ones from the store in one call, if any. */
   async of(users: Iterable<UserId>): Promise<ReadonlyMap<UserId, string>> {
     const names = new Map<UserId, string>();
-    const unknown = new Set<UserId>();
+    const missing = new Set<UserId>();
     for (const user of users) {
       if (names.has(user)) continue;
-      const name = this.#known.get(user);
-      if (name === undefined) {
-        unknown.add(user);
-      } else {
-        names.set(user, name);
-        this.#keep(user, name);
-      }
+      const name = this.#recent.get(user) ?? this.#revive(user);
+      if (name === undefined) missing.add(user);
+      else names.set(user, name);
     }
-    if (unknown.size > 0)
-      for (const [user, name] of await this.#options.store.namesOf([...unknown])) {
+    if (missing.size > 0)
+      for (const [user, name] of await this.#options.store.namesOf([...missing])) {
         names.set(user, name);
         this.#keep(user, name);
       }
     return names;
   }
 
+  #revive(user: UserId): string | undefined {
+    const name = this.#earlier.get(user);
+    if (name !== undefined) this.#keep(user, name);
+    return name;
+  }
+
   #keep(user: UserId, name: string): void {
-    this.#known.delete(user);
-    this.#known.set(user, name);
-    if (this.#known.size <= this.#options.maxNames) return;
-    const [oldest] = this.#known.keys();
-    if (oldest !== undefined) this.#known.delete(oldest);
+    this.#recent.set(user, name);
+    if (this.#recent.size < this.#options.maxNames / 2) return;
+    this.#earlier = this.#recent;
+    this.#recent = new Map();
   }
 }
