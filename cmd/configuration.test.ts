@@ -93,7 +93,7 @@ describe('loadConfig', () => {
     );
   });
 
-  test('unknown GOCHAT_ variable: CONFIG_INVALID; GOCHAT_CONFIG, GOCHAT_TEST_ and strangers are left alone', () => {
+  test('unknown GOCHAT_ variable: CONFIG_INVALID; GOCHAT_CONFIG, GOCHAT_TEST_ and variables of other programs are ignored', () => {
     expect(failure(() => load({ env: { GOCHAT_WSPORT: '1' } })).message).toContain('GOCHAT_WSPORT');
     expect(
       load({ env: { GOCHAT_CONFIG: 'x', GOCHAT_TEST_ETCD: 'y', HOME: 'z', GOCHAT_RATE: '2' } }).wsPort,

@@ -9,7 +9,7 @@ const LONG_MS = 60_000;
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** A thread whose heap and work the test sets; a collection leaves `live`, upon which `regrow` comes at once. */
+/** A thread whose heap and work the test sets; a collection leaves `live`, and then `regrow` is allocated at once. */
 function fakeThread() {
   const thread = { heap: 20 * MIB, live: 20 * MIB, regrow: 0, load: 0, collections: 0, releases: 0 };
   const collect = () => {
@@ -28,7 +28,7 @@ function fakeThread() {
   return thread;
 }
 
-test('trim: a heap that has grown is collected once the thread is calm', () => {
+test('trim: a heap that has grown is collected once the thread is idle', () => {
   const thread = fakeThread();
   thread.heap = 70 * MIB;
   thread.load = 0.9;
@@ -99,18 +99,18 @@ test('trim: what goes back later than at the collection counts as left by it', (
   expect(thread.collections).toBe(2);
 });
 
-test('trim: a calm thread that needs the memory again is asked for it ever more seldom, until it was busy', () => {
+test('trim: an idle thread whose heap grows again is collected ever more rarely, until it has been busy', () => {
   const thread = fakeThread();
   thread.regrow = 50 * MIB;
   thread.heap = 70 * MIB;
   vi.advanceTimersByTime(10 * LONG_MS);
-  const calm = thread.collections;
+  const whileIdle = thread.collections;
   thread.load = 0.9;
   vi.advanceTimersByTime(10 * LONG_MS);
-  expect(thread.collections).toBe(calm);
+  expect(thread.collections).toBe(whileIdle);
   thread.load = 0.05;
   vi.advanceTimersByTime(LONG_MS);
-  const [minutes, first] = [10, thread.collections - calm];
+  const [minutes, first] = [10, thread.collections - whileIdle];
   expect(first).toBeGreaterThan(2);
-  expect(calm).toBeLessThan((first * minutes) / 3);
+  expect(whileIdle).toBeLessThan((first * minutes) / 3);
 });

@@ -36,7 +36,12 @@ export class IpconfMetrics {
       'How long ipconf has been working with an outdated view of the fleet.',
       () => fleet.staleFor / 1000,
     );
-    gauge('gochat_ipconf_placed', 'Clients placed since the start.', () => placement.placed);
+    const placements = part.createObservableCounter('gochat_ipconf_placements_total', {
+      description: 'Clients placed.',
+    });
+    const observePlacements = (result: ObservableResult) => result.observe(placement.placed);
+    placements.addCallback(observePlacements);
+    this.#ends.push(() => placements.removeCallback(observePlacements));
   }
 
   /** @param code code of the answer, from the catalogue or OK: few values */

@@ -10,7 +10,7 @@ import type { Tracked } from './usage.ts';
 const SOURCE = fileURLToPath(new URL('../load/abuse.cpp', import.meta.url));
 
 /** The attacks of bench/load/abuse.cpp. */
-export const ABUSE_KINDS = ['flood', 'stranger', 'repeated', 'sync', 'half', 'churn', 'password'] as const;
+export const ABUSE_KINDS = ['flood', 'nonmember', 'repeated', 'sync', 'half', 'churn', 'password'] as const;
 export type AbuseKind = (typeof ABUSE_KINDS)[number];
 
 /** A connection of an attack: who it logs in as and where it sends to. */

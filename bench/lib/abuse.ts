@@ -34,7 +34,7 @@ const SIZES = [
   { connections: 64, accounts: 1 },
   { connections: 64, accounts: 10 },
 ];
-const GATEWAY_KINDS: readonly AbuseKind[] = ['flood', 'stranger', 'repeated', 'sync', 'half', 'churn'];
+const GATEWAY_KINDS: readonly AbuseKind[] = ['flood', 'nonmember', 'repeated', 'sync', 'half', 'churn'];
 const ROWS: readonly Row[] = [
   ...GATEWAY_KINDS.flatMap((kind) => SIZES.map((size) => ({ kind, ...size }))),
   { kind: 'password', connections: 3, accounts: 1 },
@@ -44,9 +44,9 @@ const ROWS: readonly Row[] = [
 const MOST_ACCOUNTS = 10;
 
 /** Servers that use less than this are done with what an attack has left, % of a core. */
-const CALM_PERCENT = 15;
-const CALM_SAMPLE_MS = 300;
-const CALM_DEADLINE_MS = 30_000;
+const IDLE_PERCENT = 15;
+const IDLE_SAMPLE_MS = 300;
+const IDLE_DEADLINE_MS = 30_000;
 /** Between two log-ins of an attacked account's owner. */
 const OWNER_PAUSE_MS = 400;
 
@@ -132,7 +132,7 @@ async function beside(
     const { conversation, token } = arena.attackers[i % accounts] as PlannedConnection;
     if (isHttp) return { conversation, token: (owners[i % accounts] as HttpUser).name };
     return {
-      conversation: kind === 'stranger' ? (arena.honest[0] as PlannedConnection).conversation : conversation,
+      conversation: kind === 'nonmember' ? (arena.honest[0] as PlannedConnection).conversation : conversation,
       token,
     };
   });
@@ -171,7 +171,7 @@ async function beside(
       }),
       'CPU %': usage.map(({ name, cpuPercent }) => `${name} ${cpuPercent.toFixed(0)}`).join(' '),
       attack: attackText(result),
-      'calm after, s': await calm(peer, context.signal),
+      'idle after, s': await idleAfter(peer, context.signal),
     };
   } catch (error) {
     context.signal.throwIfAborted();
@@ -225,15 +225,15 @@ async function keepLoggingIn(owner: HttpUser, over: AbortSignal): Promise<readon
 }
 
 /** Waits until the servers are done with what is left; returns how long that took, s. */
-async function calm({ servers }: GochatPeer, signal: AbortSignal): Promise<number | string> {
+async function idleAfter({ servers }: GochatPeer, signal: AbortSignal): Promise<number | string> {
   const begun = performance.now();
-  while (performance.now() - begun < CALM_DEADLINE_MS) {
+  while (performance.now() - begun < IDLE_DEADLINE_MS) {
     const before = sample(servers);
-    await setTimeout(CALM_SAMPLE_MS, undefined, { signal });
+    await setTimeout(IDLE_SAMPLE_MS, undefined, { signal });
     const percent = usageSince(before, servers).reduce((sum, { cpuPercent }) => sum + cpuPercent, 0);
-    if (percent < CALM_PERCENT) return (performance.now() - begun) / 1000;
+    if (percent < IDLE_PERCENT) return (performance.now() - begun) / 1000;
   }
-  return `not within ${CALM_DEADLINE_MS / 1000}`;
+  return `not within ${IDLE_DEADLINE_MS / 1000}`;
 }
 
 function attackText(result: AbuseResult | undefined): string {

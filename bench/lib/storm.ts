@@ -7,7 +7,7 @@ import { environment, type Findings, type StudyContext } from './study.ts';
 
 export const STORM_CLIENTS = 15_000;
 const STORM_DEADLINE_S = 90;
-const CALM_S = 8;
+const BASELINE_S = 8;
 const BYSTANDERS = 20;
 const BYSTANDER_RATE = 100;
 
@@ -21,7 +21,7 @@ export async function storm({ load, services, signal, profiles }: StudyContext):
     return server;
   };
   await start('state');
-  const calm = await start('gateway', ['--ws-port', '0']);
+  const steady = await start('gateway', ['--ws-port', '0']);
   const hit = await start('gateway', ['--port', String(port), '--ws-port', '0']);
   const clients = await new Seeds(services.store).connections({
     scenario: 'idle',
@@ -34,7 +34,7 @@ export async function storm({ load, services, signal, profiles }: StudyContext):
       {
         protocol: 'gochat',
         scenario: 'direct',
-        ports: [Number(calm.up['tcp']?.split(':').at(-1))],
+        ports: [Number(steady.up['tcp']?.split(':').at(-1))],
         connections: pairs,
         rate: BYSTANDER_RATE,
         seconds,
@@ -67,8 +67,8 @@ export async function storm({ load, services, signal, profiles }: StudyContext):
   // Awaited further down; an abort before that must not end the bench without its cleaning up.
   storming.catch(() => undefined);
   await Promise.race([connected.promise, storming]);
-  const before = await talk(CALM_S);
-  const meanwhile = talk(CALM_S * 2);
+  const before = await talk(BASELINE_S);
+  const meanwhile = talk(BASELINE_S * 2);
   meanwhile.catch(() => undefined);
   // Its measuring has begun.
   await setTimeout(2000);
@@ -86,10 +86,10 @@ export async function storm({ load, services, signal, profiles }: StudyContext):
     'not back': lost,
     'all served after the restart, s': servedMs === 0 ? 'not in time' : (servedMs - upMs) / 1000,
     refused: JSON.stringify(result.refused),
-    'bystanders calm, delivery p50 ms': before.load.delivery_ms.p50,
-    'bystanders calm, delivery p99 ms': before.load.delivery_ms.p99,
+    'bystanders before, delivery p50 ms': before.load.delivery_ms.p50,
+    'bystanders before, delivery p99 ms': before.load.delivery_ms.p99,
     'bystanders in the storm, delivery p50 ms': during.load.delivery_ms.p50,
     'bystanders in the storm, delivery p99 ms': during.load.delivery_ms.p99,
-    'p99 in the storm ÷ calm': during.load.delivery_ms.p99 / before.load.delivery_ms.p99,
+    'p99 in the storm ÷ before': during.load.delivery_ms.p99 / before.load.delivery_ms.p99,
   };
 }

@@ -3,7 +3,7 @@
 // prints one JSON line: what was sent and what was answered.
 //
 //     flood     SENDs: a burst just below what a connection may send at once, then just below what it may send a second
-//     stranger  the same to a conversation that the account is not in
+//     nonmember the same to a conversation that the account is not in
 //     repeated  the same with one client_msg_id
 //     sync      REQUEST sync with 10,000 unknown cursors, as often as the limit of bytes lets
 //     half      frames of the largest length in small pieces, which stop before their end
@@ -42,9 +42,9 @@ constexpr int kTickMs = 5;
 constexpr size_t kMaxWaitingBytes = 1 << 18;
 constexpr uint32_t kStdin = UINT32_MAX;
 
-enum class Kind { flood, stranger, repeated, sync, half, churn, password };
+enum class Kind { flood, nonmember, repeated, sync, half, churn, password };
 static const std::map<std::string, Kind> kKinds{
-    {"flood", Kind::flood}, {"stranger", Kind::stranger}, {"repeated", Kind::repeated}, {"sync", Kind::sync},
+    {"flood", Kind::flood}, {"nonmember", Kind::nonmember}, {"repeated", Kind::repeated}, {"sync", Kind::sync},
     {"half", Kind::half},   {"churn", Kind::churn},       {"password", Kind::password}};
 
 static int64_t now_ns() {
@@ -124,7 +124,7 @@ class Abuse {
   void say(Connection& c) {
     switch (kind_) {
       case Kind::flood:
-      case Kind::stranger:
+      case Kind::nonmember:
       case Kind::repeated:
         while (may_send(c, kSends)) protocol_.send(c, kind_ == Kind::repeated ? c.index : number_++, text_, c.out);
         break;

@@ -356,7 +356,7 @@ describe('receiving', () => {
     expect(world.gateway.framesOf(FrameType.REQUEST)).toHaveLength(3);
   });
 
-  test('duplicate: a message that comes again is dropped', async () => {
+  test('duplicate: a message that arrives twice is dropped', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     const events = collect(client);

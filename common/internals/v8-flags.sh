@@ -3,7 +3,7 @@
 # bin/gochat takes what it has written.
 #
 # Reaches into: flags of V8, which no Node.js promises (checked with 24.21).
-# Why: docs/lab/delivery.md. The servers give memory back when they are calm (memory.ts): --expose-gc. A
+# Why: docs/lab/delivery.md. The servers return memory when they are idle (memory.ts): --expose-gc. A
 # small young generation: --max-semi-space-size=8; that of state has one size, or it collects its whole heap while that
 # grows: --min-semi-space-size=8. No objects that are old from their birth because a stall once made their like old:
 # --no-allocation-site-pretenuring. Flags and not limits of worker threads: a thread that ran out of those would take the

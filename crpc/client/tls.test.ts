@@ -16,8 +16,8 @@ import { Inbox } from '../testing/support.ts';
 
 const authority = new Authority();
 afterAll(() => authority[Symbol.dispose]());
-const stranger = new Authority();
-afterAll(() => stranger[Symbol.dispose]());
+const otherAuthority = new Authority();
+afterAll(() => otherAuthority[Symbol.dispose]());
 const { ca } = authority;
 const server = authority.issue('state', 'DNS:state.test', 'IP:127.0.0.1');
 const gateway = authority.issue('gateway');
@@ -73,7 +73,7 @@ describe('TLS', () => {
   test('another name, another authority, none, or plain text: not', async () => {
     const address = await serve(server);
     await expect(call(address, { ca, serverName: 'api.test' })).rejects.toMatchObject(refused);
-    await expect(call(address, { ca: stranger.ca })).rejects.toMatchObject(refused);
+    await expect(call(address, { ca: otherAuthority.ca })).rejects.toMatchObject(refused);
     await expect(call(address, {})).rejects.toMatchObject(refused);
     await expect(call(address)).rejects.toMatchObject(refused);
   });
@@ -121,7 +121,7 @@ describe('mutual TLS', () => {
     expect(lines.all).toEqual([]);
     await expect(call(address, { ca })).rejects.toMatchObject(refused);
     expect((await lines.next())[1]).toBe('TLS handshake failed');
-    await expect(call(address, { ca, ...stranger.issue('gateway') })).rejects.toMatchObject(refused);
+    await expect(call(address, { ca, ...otherAuthority.issue('gateway') })).rejects.toMatchObject(refused);
   });
 
   test.each([

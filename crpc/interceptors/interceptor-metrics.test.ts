@@ -58,13 +58,13 @@ describe('metrics', () => {
     await server.start();
     cleanups.push(() => server.stop());
     using client = createClient(EchoService, server.address, { token: 'secret' });
-    using stranger = createClient(EchoService, server.address);
+    using withoutToken = createClient(EchoService, server.address);
 
     await client.unary(request);
     await client.unary(request);
     await expect(client.unary({ text: 'taken', count: 0 })).rejects.toThrow();
     await expect(client.unary({ text: 'broken', count: 0 })).rejects.toThrow();
-    await expect(stranger.unary(request)).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
+    await expect(withoutToken.unary(request)).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
     for await (const { text } of client.serverStream(request)) expect(text).toBe('x');
     for await (const { text } of client.serverStream(request)) {
       expect(text).toBe('x');

@@ -6,7 +6,7 @@ import { Authority } from '../testing/certificates.ts';
 import { TestEtcd } from '../testing/etcd.ts';
 
 const authority = new Authority();
-const stranger = new Authority();
+const otherAuthority = new Authority();
 authority.issue('etcd', 'DNS:localhost');
 const mine = authority.issue('gochat');
 const { ca } = authority;
@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await etcd[Symbol.asyncDispose]();
   authority[Symbol.dispose]();
-  stranger[Symbol.dispose]();
+  otherAuthority[Symbol.dispose]();
 });
 
 /** @param hosts before the real one */
@@ -56,7 +56,7 @@ describe('etcds://', () => {
   });
 
   test.each([
-    ['another authority', () => ({ ca: stranger.ca, ...mine }), url, /certificate/],
+    ['another authority', () => ({ ca: otherAuthority.ca, ...mine }), url, /certificate/],
     ['no certificate of our own', () => ({ ca }), url, /certificate|dropped|ECONNRESET/],
     [
       'a name that is not in the certificate',

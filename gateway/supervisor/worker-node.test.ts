@@ -33,7 +33,7 @@ function frameOf(type: number, ref: number, key = 0n, payload = new Uint8Array(0
 }
 
 describe('handshake', () => {
-  test('a crowd: all are let in, one after the other', async () => {
+  test('many logins at once: all are accepted, one after the other', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const clients = await Promise.all(Array.from({ length: 50 }, () => node.tcp()));
     const welcomes = await Promise.all(

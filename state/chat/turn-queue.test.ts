@@ -15,7 +15,7 @@ test('lines are served in turn, each in its own order', () => {
   expect(queue.shift()).toBeUndefined();
 });
 
-test('a line that comes again does not overtake those that wait', () => {
+test('a line that is added again does not overtake waiting ones', () => {
   const queue = new TurnQueue<string>(10);
   queue.push('a', 'a1');
   queue.push('b', 'b1');

@@ -7,7 +7,7 @@ import { newUser, session } from './hot-state.contract.ts';
 import { openHotState } from './mod.ts';
 
 const authority = new Authority();
-const stranger = new Authority();
+const otherAuthority = new Authority();
 authority.issue('redis', 'IP:127.0.0.1');
 const mine = authority.issue('gochat');
 const tls = { ca: authority.ca.toString(), cert: mine.cert.toString(), key: mine.key.toString() };
@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await redis[Symbol.asyncDispose]();
   authority[Symbol.dispose]();
-  stranger[Symbol.dispose]();
+  otherAuthority[Symbol.dispose]();
 });
 
 describe('rediss://', () => {
@@ -44,7 +44,7 @@ describe('rediss://', () => {
   });
 
   test.each([
-    ['another authority', () => ({ ...tls, ca: stranger.ca.toString() }), /certificate/],
+    ['another authority', () => ({ ...tls, ca: otherAuthority.ca.toString() }), /certificate/],
     ['the authorities of Node.js', () => ({ cert: tls.cert, key: tls.key }), /certificate/],
     ['no certificate of our own', () => ({ ca: tls.ca }), /certificate|closed|ECONNRESET/],
   ])('%s: HOT_UNREACHABLE that says so', async (_, files, words) => {

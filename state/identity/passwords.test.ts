@@ -69,10 +69,10 @@ describe('Passwords', () => {
     expect(through).toEqual(['flood', 'flood', 'ann', 'bob', 'flood']);
   });
 
-  test('strangers from as many addresses as there is room for: who is known is next', async () => {
+  test('unknown callers from as many addresses as there is room for: a known one is next', async () => {
     const { order, ask } = noting();
     const passwords = new Passwords(1, 8);
-    const flood = Array.from({ length: 9 }, (_, i) => ask(passwords, `stranger ${i}`));
+    const flood = Array.from({ length: 9 }, (_, i) => ask(passwords, `unknown ${i}`));
     await Promise.all([...flood, ask(passwords, 'ann', { isKnown: true })]);
     expect(order.indexOf('ann')).toBe(1);
     expect(order).toHaveLength(10);
@@ -86,13 +86,13 @@ describe('Passwords', () => {
     expect(order.indexOf('ann')).toBe(1);
   });
 
-  test('strangers leave one place free', async () => {
+  test('unknown callers leave one place free', async () => {
     const { order, ask } = noting();
     const passwords = new Passwords(2, 8);
     // Only who waits is asked whether it has gone.
     const isGone = () => true;
-    const strangers = [ask(passwords, 'one'), ask(passwords, 'two', { isGone })];
-    await Promise.all([...strangers, ask(passwords, 'ann', { isKnown: true, isGone })]);
+    const unknown = [ask(passwords, 'one'), ask(passwords, 'two', { isGone })];
+    await Promise.all([...unknown, ask(passwords, 'ann', { isKnown: true, isGone })]);
     expect(order.toSorted()).toEqual(['ann', 'one', 'two DEADLINE_EXCEEDED']);
   });
 });

@@ -294,7 +294,7 @@ describe('link: bad input from clients', () => {
   });
 });
 
-describe('link: a crowd of requests', () => {
+describe('link: many requests', () => {
   const listing = { $case: 'listConversations' as const, listConversations: {} };
 
   test('one user floods with large requests: it is told RATE_LIMITED and when to come back, others are served', async () => {

@@ -289,7 +289,7 @@ describe('a node', () => {
     for (const node of [giving, learning]) node.stop();
   });
 
-  test('a kick by a clock that was set back: ends what was claimed before, and who comes again stays', async () => {
+  test('a kick by a clock that was set back: ends earlier claims, and a new login stays', async () => {
     const { node, worker } = await testNode();
     const a = worker();
     const epoch = BigInt(Date.now() + 86_400_000) * 1000n;

@@ -5,7 +5,7 @@ import type { Claim } from '../hot/hot-state.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { Sessions } from './sessions.ts';
 
-test('a crowd logs in at once: the hot state is asked 64 at a time, and all are answered in their order', async () => {
+test('many logins at once: the hot state gets 64 claims at a time, and all are answered in order', async () => {
   const waiting: ((claim: Claim) => void)[] = [];
   const sessions = new Sessions({
     hot: {

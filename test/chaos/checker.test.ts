@@ -201,7 +201,7 @@ describe('Checker', () => {
     expect(judge(history).violations).toEqual([]);
   });
 
-  test('who leaves, is told, and comes again to a room: no violation', () => {
+  test('a user who leaves, is told, and rejoins a room: no violation', () => {
     const left: Happening = { kind: 'left', instance: NEW_BOB, conversation: ROOM, reason: 'left' };
     const again = [membership('bob', 'left', 3), membership('bob', 'joined', 3)];
     expect(judge([...good(), left, ...again]).violations).toEqual([]);
@@ -224,7 +224,7 @@ describe('Checker', () => {
       kind === 'log'
         ? { kind, conversation: ROOM, seq, id: `10${seq}`, from: user, text, erased: false }
         : { kind, conversation: ROOM, seq, id: `10${seq}`, user, text };
-    // He sends four, is cut off, leaves on another device and comes again; the ack reaches him, and then five.
+    // He sends four, is cut off, leaves on another device and rejoins; the ack reaches him, and then five.
     const history: Happening[] = [
       ...changed({ kind: 'message', seq: 3 }, undefined).filter(
         (entry) => entry.kind !== 'view' || entry.user === 'ann',

@@ -1,4 +1,4 @@
-/** One device of a user: a client that lives, crashes and comes again, and the record of what it was shown. */
+/** One device of a user: a client that lives, crashes and restarts, and the record of what it was shown. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   ClientError,
@@ -327,7 +327,7 @@ export class Device {
     await this.start();
   }
 
-  /** Comes again when its last client was sent away. */
+  /** Reconnects after its last client was sent away. */
   async comeAgain(): Promise<void> {
     await sleep(AGAIN_MS);
     if (this.live.length === 0) await this.start();

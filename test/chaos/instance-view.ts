@@ -142,7 +142,7 @@ export class InstanceView {
       : `${conversation}/${seq} was shown before "${text}" was acked as it`;
   }
 
-  /** It was told that its user is out: should the user come again, the conversation begins anew. */
+  /** Its user has left; if the user rejoins, the conversation begins anew. */
   left(conversation: string): void {
     const seen = this.conversations.get(conversation);
     if (seen !== undefined) this.past.push(seen);

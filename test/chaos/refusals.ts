@@ -19,7 +19,7 @@ const FAILURES: ReadonlyMap<string, 'absent' | 'unknown'> = new Map([
 /** Refusals that say that something of ours is broken. */
 const BROKEN = new Set(['INTERNAL', 'FRAME_INVALID', 'FRAME_UNKNOWN']);
 /** Refusals of who is in no such conversation. */
-const STRANGER = new Set(['NOT_A_MEMBER', 'ROOM_NOT_FOUND']);
+const NOT_A_MEMBER = new Set(['NOT_A_MEMBER', 'ROOM_NOT_FOUND']);
 
 /** The facts that refusals are judged by. */
 export interface RefusalWorld {
@@ -91,7 +91,7 @@ function judgeFailure({ instance, text, code, at, pending }: Failure, world: Ref
     accuse('refused for a reason', `${what} beside ${pending} others`);
   if (
     send !== undefined &&
-    STRANGER.has(code) &&
+    NOT_A_MEMBER.has(code) &&
     memberships.wasIn(userOf(instance), send.conversation, send.at, at)
   )
     accuse('refused for a reason', `${what} by a member of ${send.conversation}`);
@@ -102,7 +102,7 @@ function judgeCall(entry: EntryOf<'call'>, { accuse, memberships }: RefusalWorld
   const what = `${instance}: ${call} was refused with ${code}`;
   if (BROKEN.has(code)) accuse('nothing unexpected', what);
   const concerned = [userOf(instance), ...(peer === undefined ? [] : [peer])];
-  if (STRANGER.has(code) && concerned.every((user) => memberships.wasIn(user, conversation, since, at)))
+  if (NOT_A_MEMBER.has(code) && concerned.every((user) => memberships.wasIn(user, conversation, since, at)))
     accuse('refused for a reason', `${what}, in ${conversation}, whose member it was`);
 }
 

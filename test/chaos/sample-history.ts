@@ -22,7 +22,7 @@ export function membership(
   return { kind: 'membership', conversation: ROOM, user, change, seq, visibleAfter, ms };
 }
 
-/** A history without a breach: ann says one, two, three to bob; bob's client comes again after two. */
+/** A history without a violation: ann says one, two, three to bob; bob's client reconnects after two. */
 export function good(): Happening[] {
   const start = (instance: string, user: string): Happening => ({
     kind: 'start',

@@ -134,7 +134,7 @@ export class StoreProbe implements AsyncDisposable {
       select a.name || '/' || c.device || ' delivered' as owner, c.conversation::text, c.delivered_seq::text as seq
       from cursors c join accounts a on a.id = c.user_id
       union all
-      -- Who comes again begins to read again.
+      -- A member who rejoins starts reading anew.
       select a.name || ' read since ' || m.joined_at, m.conversation::text, m.read_seq::text
       from members m join accounts a on a.id = m.user_id`);
     for (const { owner, conversation, seq } of rows) {

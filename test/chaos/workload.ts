@@ -165,7 +165,7 @@ export class Workload {
       for (const { instance, what } of lacking) instance.stuck(`lacks ${what}`);
       for (const instance of rivals) instance.stuck(`is one of ${rivals.length} clients of its device`);
       if (device.live.length === 0)
-        device.last?.stuck('was the last one of its device, which did not come again');
+        device.last?.stuck('was the last one of its device, which did not reconnect');
       stuck += lacking.length + rivals.length + Number(device.live.length === 0);
     }
     return stuck;

@@ -1,4 +1,4 @@
-/** The real `gochat ipconf` on a real etcd: what it does when etcd dies, and with everything that strangers send. */
+/** The real `gochat ipconf` on a real etcd: what it does when etcd dies, and with hostile requests. */
 import { randomInt, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -176,7 +176,7 @@ describe('one ipconf node', () => {
     expect(draining?.['why']).toContain('it is draining: it gets no clients');
   });
 
-  test('what strangers send: each is refused with a code that is counted, and the server lives', async () => {
+  test('hostile requests: each is refused with a code that is counted, and the server lives', async () => {
     const url = ownRegistry();
     await using stack = new AsyncDisposableStack();
     stack.use(await Gateways.register(url, 1, 1));

@@ -48,9 +48,9 @@ test('ipconf and a gateway that requires tickets: who was sent there is let in, 
 
   const { ticket: other = '' } = await list(USER + 1n);
   for (const wrong of ['', other]) {
-    const stranger = await TestClient.tcp(address);
-    stranger.hello(token, { ticket: wrong });
-    expect(await stranger.nextClose()).toMatchObject({ code: 'TICKET_INVALID', retryable: true });
+    const withoutTicket = await TestClient.tcp(address);
+    withoutTicket.hello(token, { ticket: wrong });
+    expect(await withoutTicket.nextClose()).toMatchObject({ code: 'TICKET_INVALID', retryable: true });
   }
 
   const draining = gateway.drain(10_000);

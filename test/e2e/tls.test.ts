@@ -28,7 +28,7 @@ async function certificateOf(address: string, ca: Buffer): Promise<string> {
   }
 }
 
-test('TLS: clients on tcps and wss talk, strangers to the authority are told, HUP renews', {
+test('TLS: clients on tcps and wss talk, a client without the authority is told, HUP renews', {
   timeout: 120_000,
 }, async () => {
   using authority = new Authority();
@@ -53,8 +53,8 @@ test('TLS: clients on tcps and wss talk, strangers to the authority are told, HU
   bob.say('/dm ann and back');
   await ann.event('message', ({ text }) => text === 'and back');
 
-  await using stranger = new Client(up, 'ann', undefined, ['--timeout-ms', '1000']);
-  const refused = await stranger.exit();
+  await using distrusting = new Client(up, 'ann', undefined, ['--timeout-ms', '1000']);
+  const refused = await distrusting.exit();
   expect(refused.code).toBe(1);
   expect(refused.stdout + refused.stderr).toMatch(/the gateway \(unable to .*certificate.*\) at tcps:/);
 

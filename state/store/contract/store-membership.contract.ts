@@ -20,10 +20,10 @@ async function seqsOf(world: World, user: UserId, room: ConversationId, cursor?:
 
 /** Adds members numbered `from` to `to` past the store, as if they had joined one after the other. */
 async function addMembers(scratch: Scratch, room: ConversationId, from: number, to: number): Promise<void> {
-  const crowd = `with recursive n (i) as (select ${from} union all select i + 1 from n where i < ${to})`;
+  const numbers = `with recursive n (i) as (select ${from} union all select i + 1 from n where i < ${to})`;
   await scratch.execute(`
-    insert into accounts (id, name, password_hash) ${crowd} select i, 'crowd' || i, 'x' from n;
-    insert into members (conversation, user_id, joined_seq, joined_version) ${crowd} select ${room}, i, 0, 2 + i from n;
+    insert into accounts (id, name, password_hash) ${numbers} select i, 'user' || i, 'x' from n;
+    insert into members (conversation, user_id, joined_seq, joined_version) ${numbers} select ${room}, i, 0, 2 + i from n;
     update conversations set member_version = 2 + ${to}, member_count = 1 + ${to} where id = ${room}`);
 }
 

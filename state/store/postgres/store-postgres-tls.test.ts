@@ -12,7 +12,7 @@ import { openStore } from '../mod.ts';
 test('an authority is given: the certificate and its name are checked; without one nothing is encrypted', async () => {
   await using services = await startServices({ only: ['postgres'] });
   using authority = new Authority();
-  using stranger = new Authority();
+  using otherAuthority = new Authority();
   authority.issue('server', 'DNS:localhost');
   const pid = await services.pid('postgres');
   const { uid, gid } = statSync(`/proc/${pid}`);
@@ -46,7 +46,9 @@ test('an authority is given: the certificate and its name are checked; without o
   }
   const refused = (reason: RegExp) =>
     expect.objectContaining({ code: 'STORE_UNREACHABLE', message: expect.stringMatching(reason) });
-  await expect(openStore(named, { logger, tls: files(stranger) })).rejects.toEqual(refused(/certificate/));
+  await expect(openStore(named, { logger, tls: files(otherAuthority) })).rejects.toEqual(
+    refused(/certificate/),
+  );
   await expect(openStore(plain, { logger, tls: files(authority) })).rejects.toEqual(refused(/altnames/));
   await expect(openStore(`${named}?sslmode=verify-full`, { logger })).rejects.toEqual(refused(/certificate/));
   await using lax = await openStore(`${plain}?sslmode=verify-ca&sslrootcert=${authority.path('ca.pem')}`, {

@@ -292,7 +292,7 @@ describe('member lists', () => {
     await scratch.execute(`
       insert into accounts (id, name, password_hash)
         with recursive n (i) as (select 1 union all select i + 1 from n where i < ${count})
-        select i, 'crowd' || i, 'x' from n;
+        select i, 'user' || i, 'x' from n;
       insert into members (conversation, user_id, joined_seq)
         select ${room}, id, 0 from accounts where id <= ${count};
       update conversations set member_count = member_count + ${count} where id = ${room}`);
