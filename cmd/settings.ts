@@ -156,7 +156,9 @@ const limits = {
     .describe('new connections per second of one address; burst: ten times that'),
   loginFailuresPerMinute: integer(1, 1_000_000)
     .default(60)
-    .describe('failed logins per minute of one address'),
+    .describe(
+      'failed logins per minute of one address; beyond them its tokens are checked after those of others',
+    ),
   framesPerSecond: integer(1, 10_000_000)
     .default(1000)
     .describe(

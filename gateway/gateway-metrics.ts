@@ -56,7 +56,7 @@ export class GatewayMetrics {
     );
     this.#refusals = counter(
       'gochat_gateway_refusals_total',
-      'Times that a limit was met: address_connections, address_connects, address_logins (refused), partial_bytes (cut: unfinished frames held too much memory), account_rate (not read for a while). Labels: limit.',
+      'Times that a limit was met: address_connections, address_connects, address_logins (refused: logins of the address fail too often, and too many wait), partial_bytes (cut: unfinished frames held too much memory), account_rate (not read for a while). Labels: limit.',
     );
     this.#frames = counter(
       'gochat_gateway_frames_total',

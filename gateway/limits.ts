@@ -23,7 +23,7 @@ export interface GatewayLimits {
   readonly maxConnectionsPerAddress: number;
   /** Connects per second of one address, burst CONNECT_BURST_SECONDS; each worker allows its share. @default 100 */
   readonly connectsPerSecond: number;
-  /** Failed logins per minute of one address; each worker allows its share. @default 60 */
+  /** Failed logins per minute of one address, beyond which its tokens are checked last; each worker allows its share. @default 60 */
   readonly loginFailuresPerMinute: number;
   /** Frames per second of one account at one worker, burst SEND_BURST_SHARE of it; over it, it is not read. @default 1_000 */
   readonly framesPerSecond: number;

@@ -49,17 +49,17 @@ test('churn: connections that come and go use up the rate, and time gives it bac
   expect(limits.enter('192.0.2.1')).toBeTypeOf('object');
 });
 
-test('failing logins: no more tokens are looked at, then no more connections taken', () => {
+test('failing logins: those of others go first, connections are taken as before', () => {
   const limits = make({ maxConnectionsPerAddress: 100 });
   const origin = limits.enter('192.0.2.1') as Origin;
   for (let i = 0; i < 3; i++) {
-    expect(limits.mayLogIn(origin)).toBe(true);
+    expect(limits.failsOften(origin)).toBe(false);
     limits.onLoginFailed(origin);
   }
-  expect(limits.mayLogIn(origin)).toBe(false);
-  expect(limits.enter('192.0.2.1')).toBe('address_logins');
+  expect(limits.failsOften(origin)).toBe(true);
+  expect(limits.enter('192.0.2.1')).toBe(origin);
   nowMs += 20_000;
-  expect(limits.mayLogIn(origin)).toBe(true);
+  expect(limits.failsOften(origin)).toBe(false);
   expect(limits.enter('192.0.2.1')).toBe(origin);
 });
 
@@ -78,13 +78,13 @@ test('other rates: hold for addresses that are known, too', () => {
   for (let i = 0; i < 3; i++) limits.onLoginFailed(origin);
   settings.loginFailuresPerMinute = 60;
   nowMs += 1000;
-  expect(limits.mayLogIn(origin)).toBe(true);
+  expect(limits.failsOften(origin)).toBe(false);
 });
 
 test('exempt addresses: are not counted', () => {
   const limits = make();
   for (let i = 0; i < 100; i++) expect(limits.enter('10.1.2.3')).toBeUndefined();
-  expect(limits.mayLogIn(undefined)).toBe(true);
+  expect(limits.failsOften(undefined)).toBe(false);
   limits.onLoginFailed(undefined);
   limits.leave(undefined);
   expect(limits.size).toBe(0);

@@ -79,7 +79,6 @@ export class AddressLimits {
     };
     if (origin.connections >= this.#limits.maxConnectionsPerAddress) return 'address_connections';
     if (!origin.connects.take(nowMs)) return 'address_connects';
-    if (!origin.loginFailures.has(nowMs)) return 'address_logins';
     if (origin.connections++ === 0) {
       this.#idle.delete(key);
       this.#active.set(key, origin);
@@ -101,9 +100,9 @@ export class AddressLimits {
     }
   }
 
-  /** Returns whether one more token of the origin may be checked; each costs a signature check. */
-  mayLogIn(origin: Origin | undefined): boolean {
-    return origin === undefined || origin.loginFailures.has(this.#now());
+  /** Returns whether so many tokens of the origin were invalid that those of other origins are checked first. */
+  failsOften(origin: Origin | undefined): boolean {
+    return origin?.loginFailures.has(this.#now()) === false;
   }
 
   /** Counts an invalid token of the origin. */

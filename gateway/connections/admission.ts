@@ -38,11 +38,9 @@ export class AdmissionControl {
     return this.#told.take(performance.now());
   }
 
-  /** Returns whether the token of a connection may be checked, which costs a signature check. */
-  mayLogIn(connection: Connection): boolean {
-    const may = this.#addresses.mayLogIn(connection.origin);
-    if (!may) this.count('address_logins');
-    return may;
+  /** Returns whether the tokens of other addresses are checked before that of a connection. */
+  failsOften(connection: Connection): boolean {
+    return this.#addresses.failsOften(connection.origin);
   }
 
   onLoginFailed(connection: Connection): void {

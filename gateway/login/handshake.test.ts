@@ -3,10 +3,14 @@ import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import { type Connection, Phase } from '../connections/connection.ts';
 import { Handshake, type HandshakeContext } from './handshake.ts';
 
+/** Connections from this number on are of an address whose logins fail too often. */
+const FAILING = 10_000;
+
 /** A handshake that takes no token, and what became of its connections. */
 function setUp() {
   const checks: string[] = [];
   const closed: string[] = [];
+  const counted: string[] = [];
   const handshake = new Handshake({
     authenticator: {
       verify: (token: string) => {
@@ -14,7 +18,11 @@ function setUp() {
         return 'TOKEN_EXPIRED';
       },
     },
-    admission: { mayLogIn: () => true },
+    admission: {
+      failsOften: ({ conn }: Connection) => conn >= FAILING,
+      onLoginFailed: () => undefined,
+      count: (limit: string) => counted.push(limit),
+    },
     deadlines: { onLogin: () => undefined },
     heartbeatIntervalMs: () => 1000,
     close: (connection: Connection, code: string, retryAfterMs = 0) => {
@@ -30,7 +38,7 @@ function setUp() {
     handshake.onFirstFrame(connection, encodeFrame(FrameType.HELLO, 0, 0n, hello.finish()));
     return connection;
   };
-  return { checks, closed, come };
+  return { checks, closed, counted, come };
 }
 
 const tokens = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `t${from + i}`);
@@ -69,6 +77,28 @@ test('a crowd: a few tokens at a time, with a rest in between, a longer one behi
   vi.useRealTimers();
 });
 
+test('an address whose logins fail too often: is checked in what others leave of a turn, and one in any case', () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate', 'performance'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const { checks, come } = setUp();
+  for (let conn = FAILING; conn < FAILING + 40; conn++) come(conn);
+  for (let conn = 1; conn <= 40; conn++) come(conn);
+  vi.advanceTimersByTime(0);
+  expect(checks).toEqual([...tokens(1, 32), `t${FAILING}`]);
+  vi.advanceTimersByTime(20);
+  expect(checks.slice(33)).toEqual([...tokens(33, 40), ...tokens(FAILING + 1, FAILING + 24)]);
+});
+
+test('an address whose logins fail too often: beyond 500 that wait ADDRESS_LIMITED, and others are not refused', () => {
+  const { closed, counted, come } = setUp();
+  for (let conn = FAILING; conn <= FAILING + 500; conn++) come(conn);
+  come(1);
+  expect(closed).toEqual([`${FAILING + 500} ADDRESS_LIMITED`]);
+  expect(counted).toEqual(['address_logins']);
+});
+
 test('more than 5,000 wait: OVERLOADED with a time to come back', () => {
   const { closed, come } = setUp();
   for (let conn = 1; conn <= 5000; conn++) come(conn);
@@ -87,7 +117,7 @@ test('an account that logs in too often: its login waits, and goes on in its tur
   const asked: bigint[] = [];
   const handshake = new Handshake({
     authenticator: { verify: () => ({ user: 7n, userName: 'ann', token: 1n }) },
-    admission: { mayLogIn: () => true, enterAccount: () => undefined, takeLogin: () => room-- > 0 },
+    admission: { failsOften: () => false, enterAccount: () => undefined, takeLogin: () => room-- > 0 },
     hold: (connection: Connection) => held.push(connection),
     uplink: { login: ({ user }: { user: bigint }) => asked.push(user) },
     connectionId: () => 1n,

@@ -35,12 +35,17 @@ const CROWD_REST_MS = 20;
 const GATHER_MS = 40;
 /** As many as are let in well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
 const MAX_CHECKS_WAITING = 5000;
+/** The same of addresses whose logins fail too often: their tokens are checked after those of others; beyond: ADDRESS_LIMITED. */
+const MAX_LAST_WAITING = 500;
 const LOGIN_BACKLOG_RETRY_MS = 5000;
 
 /** The part of the worker that the handshake uses. */
 export interface HandshakeContext {
   readonly authenticator: Authenticator;
-  readonly admission: Pick<AdmissionControl, 'mayLogIn' | 'onLoginFailed' | 'enterAccount' | 'takeLogin'>;
+  readonly admission: Pick<
+    AdmissionControl,
+    'failsOften' | 'onLoginFailed' | 'enterAccount' | 'takeLogin' | 'count'
+  >;
   readonly uplink: Pick<Uplink, 'login' | 'attach' | 'home' | 'forward' | 'readyLinks'>;
   readonly deadlines: Pick<Deadlines, 'onLogin' | 'onAttach'>;
   connectionId(conn: number): bigint;
@@ -71,6 +76,8 @@ export class Handshake {
   readonly #pending = new Set<Connection>();
   /** Connections whose token waits to be checked, in order of arrival. */
   readonly #unchecked: Unchecked[] = [];
+  /** The same of addresses whose logins fail too often. They get what others leave of a turn, and at least one check. */
+  readonly #last: Unchecked[] = [];
   /** A turn of checks is due, or a rest goes on. */
   #turning = false;
 
@@ -104,13 +111,17 @@ export class Handshake {
     };
     connection.phase = Phase.TOKEN;
     context.deadlines.onLogin(connection);
-    if (!context.admission.mayLogIn(connection)) return context.close(connection, 'ADDRESS_LIMITED');
     const { token, ticket } = hello;
-    if (this.#unchecked.length >= MAX_CHECKS_WAITING) {
+    if (context.admission.failsOften(connection)) {
+      if (this.#last.length >= MAX_LAST_WAITING) {
+        context.admission.count('address_logins');
+        return context.close(connection, 'ADDRESS_LIMITED');
+      }
+      this.#last.push({ connection, token, ticket });
+    } else if (this.#unchecked.length >= MAX_CHECKS_WAITING) {
       const retryAfterMs = Math.round(LOGIN_BACKLOG_RETRY_MS * (1 + Math.random()));
       return context.close(connection, 'OVERLOADED', retryAfterMs);
-    }
-    this.#unchecked.push({ connection, token, ticket });
+    } else this.#unchecked.push({ connection, token, ticket });
     if (this.#turning) return;
     this.#turning = true;
     setImmediate(this.#onTurn);
@@ -189,21 +200,28 @@ export class Handshake {
 
   readonly #onTurn = (): void => {
     const beganMs = performance.now();
+    let checks = this.#check(this.#unchecked, MAX_CHECKS);
+    checks += this.#check(this.#last, Math.max(MAX_CHECKS - checks, 1));
+    this.#turning = checks > 0;
+    if (!this.#turning) return;
+    const leastMs = this.#unchecked.length + this.#last.length > 0 ? CROWD_REST_MS : GATHER_MS;
+    setTimeout(this.#onTurn, Math.max(performance.now() - beganMs, leastMs));
+  };
+
+  /** Checks the first tokens of a queue, at most so many; returns how many. */
+  #check(queue: Unchecked[], most: number): number {
     let checks = 0;
     let looked = 0;
-    for (; checks < MAX_CHECKS && looked < this.#unchecked.length; looked++) {
-      const { connection, token, ticket } = this.#unchecked[looked] as Unchecked;
+    for (; checks < most && looked < queue.length; looked++) {
+      const { connection, token, ticket } = queue[looked] as Unchecked;
       // Whoever has gone while it waited costs nothing more.
       if (connection.phase !== Phase.TOKEN) continue;
       checks++;
       this.#onIdentity(connection, this.#context.authenticator.verify(token, ticket));
     }
-    this.#unchecked.splice(0, looked);
-    this.#turning = checks > 0;
-    if (!this.#turning) return;
-    const leastMs = this.#unchecked.length > 0 ? CROWD_REST_MS : GATHER_MS;
-    setTimeout(this.#onTurn, Math.max(performance.now() - beganMs, leastMs));
-  };
+    queue.splice(0, looked);
+    return checks;
+  }
 
   #onIdentity(connection: Connection, identity: Identity | PlainErrorCode): void {
     if (connection.phase !== Phase.TOKEN) return;
