@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -9,8 +10,8 @@ export default defineConfig({
     include: ['**/*.test.ts'],
     exclude: ['node_modules/**', 'dist/**', 'data/**'],
     pool: 'forks',
-    // Many tests wait for other processes more than they compute.
-    maxWorkers: '100%',
+    // Most tests wait for other processes, timers and sockets more than they compute.
+    maxWorkers: 2 * availableParallelism(),
     globalSetup: ['test/harness/global-setup.ts'],
     // Far beyond what a busy machine needs: no verdict is one on speed.
     expect: { poll: { timeout: 60_000, interval: 20 } },

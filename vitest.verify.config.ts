@@ -4,5 +4,5 @@ import everyTime from './vitest.config.ts';
 
 export default defineConfig({
   ...everyTime,
-  test: { ...everyTime.test, include: ['**/*.verify.ts'] },
+  test: { ...everyTime.test, include: ['**/*.verify.ts'], maxWorkers: '100%' },
 });
