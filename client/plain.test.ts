@@ -1,11 +1,11 @@
 import { PassThrough, Writable } from 'node:stream';
-import { setTimeout } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FrameType } from '../proto/client.ts';
 import type { PlainOptions } from './plain.ts';
 import { runPlain } from './plain.ts';
 import type { World } from './testing/harness.ts';
 import { makeWorld } from './testing/harness.ts';
+import { TestClock } from '../test/harness/test-clock.ts';
 
 type Line = Record<string, unknown> & { event: string };
 
@@ -173,12 +173,13 @@ describe('--json', () => {
 
   test('window: without answers no more than 256 lines are sent', async () => {
     const world = await makeWorld();
-    const run = start(world, { timeoutMs: 100 });
+    using clock = new TestClock();
+    const run = start(world, { timeoutMs: 5000 });
     run.input.write('/join lobby\n');
     await run.seen({ event: 'joined' });
     world.gateway.only.fenced = true;
     run.input.end('x\n'.repeat(5_000));
-    expect(await run.exit).toBe(1);
+    expect(await clock.until(run.exit)).toBe(1);
     expect(world.gateway.framesOf(FrameType.SEND)).toHaveLength(256);
     expect(only(run.events(), 'failed')).toHaveLength(256);
   });
@@ -389,13 +390,14 @@ describe('--json', () => {
 
   test('deadline: sends without any answer fail and the exit code is 1', async () => {
     const world = await makeWorld();
-    const run = start(world, { timeoutMs: 60 });
+    using clock = new TestClock();
+    const run = start(world, { timeoutMs: 5000 });
     await run.seen({ event: 'synced' });
     run.input.write('/join lobby\n');
     await run.seen({ event: 'joined' });
     world.gateway.only.fenced = true;
     run.input.end('one\ntwo\n');
-    expect(await run.exit).toBe(1);
+    expect(await clock.until(run.exit)).toBe(1);
     expect(only(run.events(), 'failed')).toMatchObject([
       { code: 'DEADLINE_EXCEEDED', retryable: true },
       { code: 'DEADLINE_EXCEEDED', retryable: true },
@@ -405,8 +407,9 @@ describe('--json', () => {
   test('deadline: a synchronisation without any answer ends with an error and 1', async () => {
     const world = await makeWorld();
     world.gateway.mute.add('sync');
-    const run = start(world, { timeoutMs: 60 });
-    expect(await run.exit).toBe(1);
+    using clock = new TestClock();
+    const run = start(world, { timeoutMs: 5000 });
+    expect(await clock.until(run.exit)).toBe(1);
     expect(only(run.events(), 'error')).toMatchObject([{ code: 'DEADLINE_EXCEEDED' }]);
   });
 
@@ -453,11 +456,12 @@ describe('--json', () => {
         else done();
       },
     });
+    using clock = new TestClock();
     const timeoutMs = 3000;
     const run = start(world, { output, timeoutMs });
     await expect.poll(() => held).toHaveLength(1);
     // Who does not read for longer than that has not lost the server.
-    await setTimeout(timeoutMs + 200);
+    await clock.advance(timeoutMs + 200);
     for (let i = 1; i <= 300; i++) world.gateway.say(world.room, world.bob, `m${i}`);
     slow = false;
     for (const done of held) done();

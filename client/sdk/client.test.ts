@@ -3,6 +3,7 @@ import { FrameType, Receipts, Send, Typing } from '../../proto/client.ts';
 import { FakeGateway } from '../testing/fake-gateway.ts';
 import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
 import type { MessageEvent } from './mod.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 
 const texts = (events: { type: string }[]) =>
   events.filter((event): event is MessageEvent => event.type === 'message').map(({ text }) => text);
@@ -628,12 +629,13 @@ describe('sending', () => {
 
   test('no answer: what is unanswered is sent again, and then the connection is given up', async () => {
     const world = await makeWorld();
-    const client = makeClient(world, { sentTimeoutMs: 10 });
+    using clock = new TestClock();
+    const client = makeClient(world, { sentTimeoutMs: 5000 });
     await client.connect();
     // Fenced without a RESYNC: a server that has lost its memory of the connection.
     world.gateway.only.fenced = true;
     const disconnected = next(client, 'disconnected');
-    const sent = await client.send(world.room.toString(), 'patience');
+    const sent = await clock.until(client.send(world.room.toString(), 'patience'));
     expect(sent).toMatchObject({ seq: 1 });
     expect(await disconnected).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     expect(world.gateway.framesOf(FrameType.SEND).length).toBeGreaterThanOrEqual(3);
@@ -749,12 +751,15 @@ describe('calls', () => {
 
   test('no answer: a call fails with DEADLINE_EXCEEDED; a refusal that stays is told instead', async () => {
     const world = await makeWorld();
-    const client = makeClient(world, { callTimeoutMs: 30 });
+    using clock = new TestClock();
+    const client = makeClient(world, { callTimeoutMs: 5000 });
     await client.connect();
     world.gateway.mute.add('openDirect');
-    await expect(client.openDirect('bob')).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await expect(clock.until(client.openDirect('bob'))).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     world.gateway.refuse.set('createRoom', { code: 'STORE_UNAVAILABLE', retryable: true });
-    await expect(client.createRoom('attic')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    await expect(clock.until(client.createRoom('attic'))).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+    });
   });
 
   test('reconnect: a call without an answer is asked again on the next connection', async () => {

@@ -6,6 +6,7 @@ import { decodeHeader, FrameParser, FrameType } from '../../proto/client.ts';
 import type { World } from '../testing/harness.ts';
 import { makeClient, makeWorld, next } from '../testing/harness.ts';
 import { SUBPROTOCOL, webSocketTransport } from './mod.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 
 interface Bridge {
   readonly port: number;
@@ -91,8 +92,9 @@ test('WebSocket: one that breaks is replaced', async () => {
 
 test('WebSocket: nobody there is told with the address', async () => {
   const world = await makeWorld();
+  using clock = new TestClock();
   const client = makeClient(world, { transport: webSocketTransport(), firstConnectMs: 10 });
-  const error: unknown = await client.connect().catch((thrown: unknown) => thrown);
+  const error: unknown = await clock.until(client.connect()).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code: 'SERVER_UNREACHABLE' });
   expect((error as Error).message).toContain(`ws://127.0.0.1:${world.gateway.port}/ws`);
 });

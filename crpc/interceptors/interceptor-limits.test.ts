@@ -104,11 +104,14 @@ describe.each(sides)('concurrency limit at the %s', (side, start) => {
     abort.abort(new Error('changed my mind'));
     await expect(second).rejects.toThrow('changed my mind');
     let third: Promise<string> | undefined;
-    await eventually(async () => {
+    await eventually('its place is free', async () => {
+      const abort = new AbortController();
       third = codeOf(client.unary(hello));
-      return (
-        (await Promise.race([third, new Promise((resolve) => setTimeout(resolve, 50))])) !== 'OVERLOADED'
-      );
+      const fourth = codeOf(client.unary(hello, { signal: abort.signal }));
+      // There is one place at most: the fourth is told first only if the third has it.
+      const isIn = await Promise.race([third.then(() => false), fourth.then(() => true)]);
+      abort.abort();
+      return isIn;
     });
     waiting[0]?.();
     await first;

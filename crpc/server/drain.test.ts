@@ -2,19 +2,24 @@
 import { once } from 'node:events';
 import { connect } from 'node:http2';
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { answerPingsOfClosingSessions, silentLogger as logger } from '../../common/mod.ts';
 import { openRegistry } from '../registry/registry-url.ts';
 import { EchoCluster } from '../testing/cluster.ts';
 import { Inbox, endpointOf } from '../testing/support.ts';
 import { eventually } from '../../test/harness/eventually.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 
 answerPingsOfClosingSessions(logger);
-let cluster = new EchoCluster();
+let clock: TestClock;
+let cluster: EchoCluster;
+beforeEach(() => {
+  clock = new TestClock();
+  cluster = new EchoCluster();
+});
 afterEach(async () => {
   await cluster[Symbol.asyncDispose]();
-  cluster = new EchoCluster();
+  clock[Symbol.dispose]();
 });
 
 /** Short, so that a call that is held outlives many probes. */
@@ -69,8 +74,7 @@ test('in-flight calls finish, new ones go elsewhere, and none fails, though none
   void drained.then(() => {
     isDrained = true;
   });
-  // Nobody tells of probes, so only time can pass.
-  await sleep(MANY_PROBES_MS);
+  await clock.advance(MANY_PROBES_MS);
   expect((await client.unary(go)).server).toBe('b');
   expect(isDrained).toBe(false);
   finish.resolve();
@@ -114,7 +118,7 @@ test('an endpoint that leaves the registry: the calls that run on it finish, how
       () => true,
     ),
   );
-  await sleep(MANY_PROBES_MS);
+  await clock.advance(MANY_PROBES_MS);
   finish.resolve();
   expect((await answer)?.server).toBe('a');
 });

@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { GochatError, createLogger, silentLogger as logger } from '../../common/mod.ts';
 import { CrpcError, GrpcStatus } from '../errors.ts';
@@ -18,6 +17,7 @@ import { EchoService } from '../testing/gen/echo.ts';
 import type { EchoRequest, EchoResponse } from '../testing/gen/echo.ts';
 import { FaultyProxy, Inbox, endpointOf } from '../testing/support.ts';
 import { eventually } from '../../test/harness/eventually.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -230,15 +230,18 @@ describe('deadlines and aborts', () => {
   };
 
   test.each([
-    ['unary', (client: CrpcClient<typeof EchoService>) => client.unary(hello, { timeoutMs: 500 })],
+    ['unary', (client: CrpcClient<typeof EchoService>) => client.unary(hello, { timeoutMs: 5000 })],
     [
       'stream',
-      (client: CrpcClient<typeof EchoService>) => collect(client.serverStream(hello, { timeoutMs: 500 })),
+      (client: CrpcClient<typeof EchoService>) => collect(client.serverStream(hello, { timeoutMs: 5000 })),
     ],
   ])('%s: a handler slower than the budget is told; what it answers then is too late', async (_, call) => {
+    using clock = new TestClock();
     const calls = 20;
+    let running = 0;
     let told = 0;
     const wait = async (signal: AbortSignal) => {
+      running++;
       await new Promise((resolve) => signal.addEventListener('abort', resolve));
       told++;
     };
@@ -254,7 +257,9 @@ describe('deadlines and aborts', () => {
     });
     const client = clientOf(server.address);
     // The server's clock runs out before or after the caller's, as it happens.
-    const answers = await Promise.allSettled(Array.from({ length: calls }, () => call(client)));
+    const settled = Promise.allSettled(Array.from({ length: calls }, () => call(client)));
+    await expect.poll(() => running, { message: 'calls that run' }).toBe(calls);
+    const answers = await clock.until(settled);
     for (const answer of answers)
       expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'DEADLINE_EXCEEDED' } });
     await expect.poll(() => told).toBe(calls);
@@ -327,18 +332,22 @@ describe('server', () => {
   });
 
   test('drain: waits for a call that takes its time, and lets the connection flush', async () => {
-    const running = Promise.withResolvers<void>();
+    using clock = new TestClock();
+    const [running, finish] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const server = await serve({
       unary: async () => {
         running.resolve();
-        // Longer than a closing connection may take to flush.
-        await sleep(600);
+        await finish.promise;
         return { text: 'done', server: '' };
       },
     });
     const call = clientOf(server.address).unary(hello);
     await running.promise;
-    await Promise.all([server.drain(20_000), server.drain(20_000)]);
+    const drained = Promise.all([server.drain(20_000), server.drain(20_000)]);
+    // Longer than a closing connection may take to flush.
+    await clock.advance(600);
+    finish.resolve();
+    await drained;
     expect((await call).text).toBe('done');
   });
 

@@ -4,7 +4,7 @@ import { vi } from 'vitest';
 
 /** Step of the clock; between steps the sockets are served. */
 const STEP_MS = 20;
-const TURNS = 2;
+const TURNS = 4;
 
 /**
  * The timers and the monotonic clock of this thread from its making on, until it is disposed of. They go on by
