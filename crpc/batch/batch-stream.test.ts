@@ -16,6 +16,7 @@ import { CrpcServer } from '../server/server.ts';
 import type { CrpcServerOptions } from '../server/server.ts';
 import { BatchPeer } from '../testing/batch-peer.ts';
 import { FaultyProxy, Inbox } from '../testing/support.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 
 const service = link.LinkServiceService;
 const cleanups: (() => unknown)[] = [];
@@ -270,18 +271,20 @@ describe('batch stream', () => {
   });
 
   test('a half-open connection: found by keepalive on both sides', async () => {
+    using clock = new TestClock();
     const [near, far] = [side(), side()];
-    const keepalive = { keepaliveIntervalMs: 200, keepaliveTimeoutMs: 200 };
+    const keepalive = { keepaliveIntervalMs: 5000, keepaliveTimeoutMs: 3000 };
     const server = await serveInto(far, keepalive);
     await using proxy = await FaultyProxy.to(server.address);
     open(proxy.address, near, keepalive);
     await near.streams.next();
     proxy.silence();
-    expect(await near.ends.next()).toBe('lost');
-    expect(await far.ends.next()).toBe('lost');
+    expect(await clock.until(near.ends.next())).toBe('lost');
+    expect(await clock.until(far.ends.next())).toBe('lost');
   });
 
   test('a stopped server process (SIGSTOP): lost by keepalive, and the link opens again when it goes on', async () => {
+    using clock = new TestClock();
     const near = side();
     await using peer = await BatchPeer.serve();
     const gaps = new Inbox<StreamEnd>();
@@ -291,15 +294,15 @@ describe('batch stream', () => {
       logger,
       handler: { ...handlerOf(near), onGap: gaps.push },
       backoff: { baseMs: 5, maxMs: 20 },
-      openTimeoutMs: 500,
-      keepaliveIntervalMs: 200,
-      keepaliveTimeoutMs: 200,
+      openTimeoutMs: 60_000,
+      keepaliveIntervalMs: 5000,
+      keepaliveTimeoutMs: 3000,
     });
     cleanups.push(() => batchLink.close());
     (await near.streams.next()).send(Buffer.from('before'));
     await near.records.next((text) => text === 'before');
     peer.freeze();
-    expect(await near.ends.next()).toBe('lost');
+    expect(await clock.until(near.ends.next())).toBe('lost');
     expect(near.causes[0]?.code).toBe('SERVER_UNREACHABLE');
     expect(gaps.all).toEqual([]);
     peer.thaw();
@@ -310,12 +313,13 @@ describe('batch stream', () => {
   });
 
   test('a stopped client process (SIGSTOP): the server loses it by keepalive', async () => {
+    using clock = new TestClock();
     const far = side();
-    const server = await serveInto(far, { keepaliveIntervalMs: 200, keepaliveTimeoutMs: 200 });
+    const server = await serveInto(far, { keepaliveIntervalMs: 5000, keepaliveTimeoutMs: 3000 });
     await using peer = BatchPeer.connect(server.address);
     await far.records.next((text) => text === 'hello');
     peer.freeze();
-    expect(await far.ends.next()).toBe('lost');
+    expect(await clock.until(far.ends.next())).toBe('lost');
   });
 
   test('nothing listens there: lost', async () => {
@@ -332,9 +336,10 @@ describe('batch stream', () => {
     const server = await serveInto(side());
     await using proxy = await FaultyProxy.to(server.address);
     proxy.silence();
+    using clock = new TestClock();
     const near = side();
-    open(proxy.address, near, { openTimeoutMs: 100 });
-    expect(await near.ends.next()).toBe('lost');
+    open(proxy.address, near);
+    expect(await clock.until(near.ends.next())).toBe('lost');
   });
 
   test('accept throws: the stream is refused with that error', async () => {

@@ -128,7 +128,7 @@ describe('a holder that cannot renew', () => {
     etcd.freeze();
     try {
       // Far longer than the endpoint's own lease lives.
-      const { endpoints } = await inbox.next(({ stale }) => stale, 15_000);
+      const { endpoints } = await inbox.next(({ stale }) => stale);
       expect(endpoints).toHaveLength(1);
       expect(number.isHeld).toBe(true);
     } finally {

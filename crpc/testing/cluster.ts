@@ -46,7 +46,7 @@ export class EchoCluster implements AsyncDisposable {
   }
 
   client(target: string, options: ChannelOptions = {}): EchoClient {
-    const client = createClient(EchoService, target, options);
+    const client = createClient(EchoService, target, { timeoutMs: 60_000, ...options });
     this.#cleanups.push(() => client[Symbol.dispose]());
     return client;
   }

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer, connect } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
+import { within } from '../../test/harness/eventually.ts';
 import type { Endpoint } from '../registry/registry.ts';
 
 /** Values as they come; awaited one by one or until one fits. */
@@ -16,25 +17,18 @@ export class Inbox<T> {
   };
 
   /** Returns the next value that fits; earlier ones are passed over. */
-  async next(fits: (value: T) => boolean = () => true, deadlineMs = 10_000): Promise<T> {
-    const end = performance.now() + deadlineMs;
+  next(fits: (value: T) => boolean = () => true): Promise<T> {
+    const what = () => `a value that fits; the last one is ${JSON.stringify(this.all.at(-1))}`;
+    return within(what, this.#next(fits));
+  }
+
+  async #next(fits: (value: T) => boolean): Promise<T> {
     for (;;) {
       while (this.#read < this.all.length) {
         const value = this.all[this.#read++] as T;
         if (fits(value)) return value;
       }
-      const left = end - performance.now();
-      if (left <= 0)
-        throw new Error(
-          `nothing fitting came within ${deadlineMs} ms; last: ${JSON.stringify(this.all.at(-1))}`,
-        );
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, left);
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
+      await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
 }

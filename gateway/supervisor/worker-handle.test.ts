@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Backoff, silentLogger } from '../../common/mod.ts';
 import type { ToWorker, WorkerData } from './control.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
@@ -185,6 +185,9 @@ test('drain, stop: wait for the worker that has taken the place of another one',
     ready()`);
   seen.handle.pause();
   await expect.poll(() => seen.greeted).toBe(2);
+  // A worker that is slow to answer is not given up.
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
   await seen.handle.drain(1000, []);
   expect(seen.marks).toEqual(['drained']);
   await seen.handle.stop();

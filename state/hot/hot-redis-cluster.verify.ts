@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../common/mod.ts';
-import { isFree } from '../../test/harness/services.ts';
+import { freePorts } from '../../test/harness/services.ts';
 import { newUser, session } from './hot-state.contract.ts';
 import { openHotState } from './mod.ts';
 import { eventually } from '../../test/harness/eventually.ts';
@@ -17,6 +17,8 @@ const PASSWORD = 'sesame';
 
 interface Node {
   readonly port: number;
+  /** Where the nodes talk to each other. */
+  readonly busPort: number;
   readonly process: ChildProcess;
   readonly admin: Redis;
 }
@@ -31,7 +33,7 @@ beforeAll(async () => {
   if (one === undefined || two === undefined) throw new Error('there are two nodes');
   await addSlots(one, 0, SLOTS / 2);
   await addSlots(two, SLOTS / 2, SLOTS);
-  await one.admin.cluster('MEET', '127.0.0.1', two.port);
+  await one.admin.cluster('MEET', '127.0.0.1', two.port, two.busPort);
   for (const { admin } of nodes)
     await eventually('a cluster of two', async () => {
       const info = await admin.cluster('INFO');
@@ -72,7 +74,7 @@ describe('HotRedis on a Redis Cluster', () => {
   });
 
   test('a node that dies: its keys are refused with HOT_UNAVAILABLE', async () => {
-    await using hot = await openHotState(urlOf(nodes[0]), { logger, timeoutMs: 500 });
+    await using hot = await openHotState(urlOf(nodes[0]), { logger, timeoutMs: 5000 });
     await kill(nodes[1]?.process);
     const holders = await Promise.allSettled(
       Array.from({ length: 50 }, () => hot.holder(newUser(), 'phone')),
@@ -88,9 +90,13 @@ function urlOf(node: Node | undefined): string {
 }
 
 async function startNode(): Promise<Node> {
-  const port = await freePort();
+  const [port, busPort] = (await freePorts(2)) as [number, number];
   const options = { port, bind: '127.0.0.1', dir, save: '', requirepass: PASSWORD, masterauth: PASSWORD };
-  const cluster = { 'cluster-enabled': 'yes', 'cluster-config-file': `nodes-${port}.conf` };
+  const cluster = {
+    'cluster-enabled': 'yes',
+    'cluster-port': busPort,
+    'cluster-config-file': `nodes-${port}.conf`,
+  };
   const args = Object.entries({ ...options, ...cluster }).flatMap(([name, value]) => [
     `--${name}`,
     `${value}`,
@@ -99,7 +105,7 @@ async function startNode(): Promise<Node> {
   const admin = new Redis({ port, password: PASSWORD });
   admin.on('error', () => undefined);
   await admin.ping();
-  return { port, process, admin };
+  return { port, busPort, process, admin };
 }
 
 async function kill(process: ChildProcess | undefined): Promise<void> {
@@ -114,12 +120,4 @@ async function addSlots({ admin }: Node, from: number, to: number): Promise<void
     'ADDSLOTS',
     Array.from({ length: to - from }, (_, i) => from + i),
   );
-}
-
-/** The nodes talk to each other on the port 10000 above. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    if ((await isFree(port)) && (await isFree(port + 10_000))) return port;
-  }
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   decodeHeader,
@@ -23,7 +24,8 @@ let bystander: Client;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'gochat-hostile-'));
-  up = await startUp(folder, ['--hello-timeout-ms', '2000', '--frame-timeout-ms', '500']);
+  // Deadlines that no test meets, however slow the machine is.
+  up = await startUp(folder, ['--hello-timeout-ms', '60000', '--frame-timeout-ms', '60000']);
   bystander = new Client(up, 'demo', '111111');
   bystander.say('/dm test begin');
   await bystander.event('sent');
@@ -81,17 +83,6 @@ describe('before login', () => {
     expect(await closeCode(client)).toBe('FRAME_TOO_LARGE');
   });
 
-  test('silence: closed at the deadline', async () => {
-    await using client = raw();
-    expect(await closeCode(client)).toBe('HELLO_TIMEOUT');
-  });
-
-  test('half a HELLO and silence: closed at the deadline', async () => {
-    await using client = raw();
-    client.send(helloFrame({ token: 'x' }).subarray(0, 10));
-    expect(await closeCode(client)).toBe('HELLO_TIMEOUT');
-  });
-
   test('SEND first: HELLO_EXPECTED', async () => {
     await using client = raw();
     client.send(encodeFrame(FrameType.SEND, 1, 1n, Send.encode({ clientMsgId: 'a', text: 'b' }).finish()));
@@ -146,13 +137,6 @@ describe('after login', () => {
     await client.hello(await login());
     client.send(new Uint8Array([0, 0, 0, 1, 5]));
     expect(await closeCode(client)).toBe('FRAME_TOO_SHORT');
-  });
-
-  test('half a frame and silence: FRAME_TIMEOUT', async () => {
-    await using client = raw();
-    await client.hello(await login());
-    client.send(encodeFrame(FrameType.SEND, 1, 1n, new Uint8Array(100)).subarray(0, 50));
-    expect(await closeCode(client)).toBe('FRAME_TIMEOUT');
   });
 
   test.each([
@@ -236,14 +220,23 @@ describe('after login', () => {
 /** By how much clocks may differ: a token is taken for so long after its end. */
 const CLOCK_SKEW_MS = 5000;
 
-test('expired token: TOKEN_EXPIRED', async () => {
+test('silence, half a HELLO, half a frame, a token that is over: each is told which time is up', async () => {
   const other = mkdtempSync(join(tmpdir(), 'gochat-expired-'));
-  await using short = await startUp(other, ['--token-ttl-ms', '1000']);
+  const deadlines = ['--hello-timeout-ms', '2000', '--frame-timeout-ms', '500', '--token-ttl-ms', '1000'];
+  await using short = await startUp(other, deadlines);
+  await using silent = new RawClient(short.gateway);
+  await using slow = new RawClient(short.gateway);
+  slow.send(helloFrame({ token: 'x' }).subarray(0, 10));
+  for (const each of [silent, slow]) expect(await closeCode(each)).toBe('HELLO_TIMEOUT');
   const token = await tokenOf(short, 'test', '111111');
+  await using cut = new RawClient(short.gateway);
+  await cut.hello(token);
+  cut.send(encodeFrame(FrameType.SEND, 1, 1n, new Uint8Array(100)).subarray(0, 50));
+  expect(await closeCode(cut)).toBe('FRAME_TIMEOUT');
   const { exp } = JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()) as {
     exp: number;
   };
-  await new Promise((resolve) => setTimeout(resolve, exp * 1000 - Date.now() + CLOCK_SKEW_MS + 1100));
+  await sleep(exp * 1000 - Date.now() + CLOCK_SKEW_MS + 1100);
   await using client = new RawClient(short.gateway);
   client.send(helloFrame({ token }));
   expect(await closeCode(client)).toBe('TOKEN_EXPIRED');

@@ -1,6 +1,7 @@
 /** A client without a client's manners: raw frames on a TCP connection of its own. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { within } from './eventually.ts';
 import { Close, encodeFrame, FrameParser, framePayload, FrameType, Hello } from '../../proto/client.ts';
 import type { SystemUrls } from './gochat.ts';
 
@@ -8,7 +9,7 @@ import type { SystemUrls } from './gochat.ts';
 export class RawClient implements AsyncDisposable {
   readonly frames: Uint8Array[] = [];
   readonly socket: Socket;
-  readonly closed: Promise<unknown>;
+  readonly #closed: Promise<unknown>;
   readonly #parser = new FrameParser(1 << 24);
 
   /** @param address host:port of a gateway @param from address of this machine to come from; default: any */
@@ -19,7 +20,12 @@ export class RawClient implements AsyncDisposable {
     this.socket.on('data', (chunk) => this.#parser.push(chunk, (frame) => void this.frames.push(frame)));
     // A reset is one of the ways in which the server may end a hostile connection.
     this.socket.on('error', () => undefined);
-    this.closed = new Promise((resolve) => this.socket.once('close', resolve));
+    this.#closed = new Promise((resolve) => this.socket.once('close', resolve));
+  }
+
+  /** Resolves when the connection has ended. */
+  get closed(): Promise<unknown> {
+    return within('the end of the connection', this.#closed);
   }
 
   send(bytes: Uint8Array): void {
@@ -32,7 +38,7 @@ export class RawClient implements AsyncDisposable {
       const found = this.frames.find((frame) => frame[4] === type);
       if (found) return found;
       if (this.socket.destroyed) throw new Error(`closed before frame ${type}`);
-      await Promise.race([once(this.socket, 'data'), this.closed]);
+      await within(`frame ${type}`, Promise.race([once(this.socket, 'data'), this.#closed]));
     }
   }
 
@@ -51,7 +57,7 @@ export class RawClient implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.socket.destroy();
-    await this.closed;
+    await this.#closed;
   }
 }
 

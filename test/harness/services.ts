@@ -24,7 +24,9 @@ export interface ServicesOptions {
 const SCRIPT = new URL('../../scripts/start-services.sh', import.meta.url).pathname;
 const CONFIG_KEYS = { etcd: 'registry', redis: 'hot', postgres: 'store' } as const;
 /** Below the range that systems hand out by themselves, so that nothing takes a port while its service is stopped. */
-const [MIN_PORT, MAX_PORT] = [20_000, 32_000];
+const MIN_PORT = 20_000;
+/** Each test file that runs at the same time takes its ports from a range of its own. */
+const [PORT_RANGES, PORTS_EACH] = [16, 750];
 const START_TRIES = 3;
 
 /** Starts services; the test ends them with `await using`, and they end with the process at the latest. */
@@ -188,9 +190,10 @@ async function release(guardian: ChildProcess): Promise<void> {
 
 /** Finds ports of 127.0.0.1 that nothing listens on now. */
 export async function freePorts(count: number): Promise<number[]> {
+  const range = Number(process.env['VITEST_POOL_ID'] ?? 0) % PORT_RANGES;
   const ports = new Set<number>();
   while (ports.size < count) {
-    const port = MIN_PORT + Math.floor(Math.random() * (MAX_PORT - MIN_PORT));
+    const port = MIN_PORT + range * PORTS_EACH + Math.floor(Math.random() * PORTS_EACH);
     if (await isFree(port)) ports.add(port);
   }
   return [...ports];

@@ -117,7 +117,7 @@ export class World {
   }
 
   static async open(scratch: Scratch): Promise<World> {
-    return new World(await openStore(scratch.url, { logger: silentLogger }));
+    return new World(await openStore(scratch.url, { logger: silentLogger, timeoutMs: 60_000 }));
   }
 
   userId(): UserId {

@@ -13,7 +13,7 @@ import { eventually } from '../../../test/harness/eventually.ts';
 
 const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
 const TERMINATE =
-  'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()';
+  "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
 
 /** Appends until it succeeds, as a client's retries do. */
 async function appendAtLast(world: World, drafts: readonly Draft[]): Promise<number> {
