@@ -1,6 +1,6 @@
 /**
- * Who may do what in a conversation: a table of what each action requires, by kind of conversation, and the comparison of that
- * with where people stand. Pure: whoever reads the rows compares, within the transaction that has locked them.
+ * The policy: a table of the requirements of each action, by kind of conversation, and their comparison with users'
+ * standings. Pure: whoever reads the rows compares, within the transaction that has locked them.
  */
 import type { UserId } from '../common/mod.ts';
 import type { client } from '../proto/mod.ts';
@@ -15,19 +15,19 @@ export type Role = (typeof ROLES)[number];
 export const STANDINGS = ['nonmember', 'former', ...ROLES] as const;
 export type Standing = (typeof STANDINGS)[number];
 
-/** Why an action is refused. NOT_A_MEMBER is who acts, or whom it is about; NOT_OWNER: the role of who acts is too low. */
+/** Why an action is refused. NOT_A_MEMBER concerns the actor or the target; NOT_OWNER: the actor's role is too low. */
 export type Refusal = 'ROOM_NOT_FOUND' | 'NOT_A_MEMBER' | 'NOT_OWNER';
 
 /**
- * What an action requires in a conversation of one kind.
+ * Requirements of an action in a conversation of one kind.
  *
- * Two rules hold for all actions and are not written in the table. On others one acts only where they rank lower; on oneself
- * (to leave, to step down) whatever the own role. And nobody gives a role above the own.
+ * Two rules hold for all actions and are not in the table. An action on another user requires a higher role than that
+ * user's; on oneself (leaving, stepping down) any role suffices. And nobody gives a role above their own.
  */
 export interface Rule {
-  /** The least standing of who acts, on others where it is an action on somebody. */
+  /** Least standing of the actor, on others if the action has a target. */
   readonly actor: Standing;
-  /** Of an action on somebody: the least standing of that user, who may be the actor. */
+  /** Least standing of the target, who may be the actor. */
   readonly target?: Standing;
 }
 
@@ -47,18 +47,18 @@ export interface Claim {
 
 /** The facts about an action in the rows. */
 export interface Facts {
-  /** Undefined: there is no such conversation. */
+  /** Undefined if there is no such conversation. */
   readonly kind: ConversationKind | undefined;
   readonly actor: Standing;
   /** Target of the action; undefined if it has none. */
   readonly target?: Standing | 'self' | undefined;
-  /** The role that the target is to have. */
+  /** The role to give to the target. */
   readonly given?: Role;
 }
 
 type CallName = NonNullable<client.Request['call']>['$case'];
 
-/** The call is not about a conversation that is there already: whoever is logged in may, and gets what is their own. */
+/** The call does not concern an existing conversation: every user may make it and gets their own. */
 const ANYBODY = undefined;
 
 const POLICY = {
@@ -77,17 +77,17 @@ const POLICY = {
   deleteRoom: inRooms({ actor: 'owner' }),
 } as const satisfies Readonly<Record<CallName, Requirement | undefined>>;
 
-/** An action that requires something. That of SEND, to be a member, is part of the statement that appends. */
+/** An action with requirements. That of SEND, membership, is part of the append statement. */
 export type Action = {
   [Name in CallName]: (typeof POLICY)[Name] extends Requirement ? Name : never;
 }[CallName];
 
-/** Turns an action into what the store is to compare with its rows. */
+/** Turns an action into the claim that the store compares with its rows. */
 export function claim(action: Action, actor: UserId): Claim {
   return { actor, requirement: POLICY[action] };
 }
 
-/** Compares what an action requires with what is; undefined: it may be done. */
+/** Compares requirements with facts. Returns the refusal; undefined if the action is allowed. */
 export function refusal(requirement: Requirement, facts: Facts): Refusal | undefined {
   const { kind, actor, target, given } = facts;
   const rule = kind && requirement[kind];
@@ -97,7 +97,7 @@ export function refusal(requirement: Requirement, facts: Facts): Refusal | undef
   if (given !== undefined && isBelow(actor, given)) return 'NOT_OWNER';
   if (rule.target === undefined || target === undefined || target === 'self') return undefined;
   if (isBelow(target, rule.target)) return 'NOT_A_MEMBER';
-  // A call that is repeated finds done what it asks for.
+  // A repeated call finds its effect already there.
   return target === given || isBelow(target, actor) ? undefined : 'NOT_OWNER';
 }
 

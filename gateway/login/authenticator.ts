@@ -1,8 +1,8 @@
-/** Checks access tokens at the edge, with the public keys that the registry publishes. */
+/** Verification of access tokens at the edge, with the public keys from the registry. */
 import { JwtVerifier, parseId, type PlainErrorCode } from '../../common/mod.ts';
 import type { TicketCheck } from './ticket-check.ts';
 
-/** Clocks of the servers may differ by this much. */
+/** Largest clock skew between servers. */
 const CLOCK_SKEW_S = 5;
 const RULES = { issuer: 'gochat', audience: 'gochat', algorithm: 'EdDSA', clockSkewS: CLOCK_SKEW_S };
 const MAX_NAME_LENGTH = 64;
@@ -11,7 +11,7 @@ const MAX_NAME_LENGTH = 64;
 export interface Identity {
   readonly user: bigint;
   readonly userName: string;
-  /** Id of the token; 0: it has none. */
+  /** Id of the token; 0 if it has none. */
   readonly token: bigint;
 }
 
@@ -21,7 +21,7 @@ export class Authenticator {
   readonly #tokens = new JwtVerifier(RULES);
   #ready = false;
 
-  /** @param tickets requires of each client a ticket as well */
+  /** @param tickets given: each client needs a ticket as well */
   constructor(tickets?: TicketCheck) {
     this.#tickets = tickets;
   }
@@ -30,13 +30,13 @@ export class Authenticator {
     return this.#ready;
   }
 
-  /** Replaces the keys. @param jwks a JSON Web Key Set as text. @throws when it is none: the old keys stay */
+  /** Replaces the keys. @param jwks a JSON Web Key Set @throws if it is not one; the old keys stay */
   setKeys(jwks: string): void {
     this.#tokens.setKeys(jwks);
     this.#ready = true;
   }
 
-  /** Returns whom the token speaks for, or the code that refuses it or the ticket. */
+  /** Returns the identity of the token, or the code that refuses it or the ticket. */
   verify(token: string, ticket = ''): Identity | PlainErrorCode {
     if (this.#tickets === undefined) return this.#verifyToken(token);
     const uid = this.#tickets.verify(ticket);

@@ -1,4 +1,4 @@
-/** From HELLO to WELCOME: version, token, session, location map, room. */
+/** The handshake from HELLO to WELCOME: version, token, session, location map, room. */
 import { randomBytes } from 'node:crypto';
 import { type CodeWithDetails, isPlainErrorCode, type PlainErrorCode } from '../../common/mod.ts';
 import {
@@ -20,20 +20,20 @@ import type { StateLink } from '../route/state-link.ts';
 import type { Uplink } from '../route/uplink.ts';
 
 const DEVICE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
-/** Ref of the request to join; a client's own refs begin at 1. */
+/** Ref of the join request; a client's own refs begin at 1. */
 const JOIN_REF = 0;
 
 /**
- * A crowd that comes back is let in at a pace that leaves time for those who are here: a worker checks tokens for some
- * two milliseconds and then rests for as long as that took, which is the longer the busier the cores are, and at least for
- * CROWD_REST_MS. So it takes some 1,500 logins a second. What is checked together goes to state, and on to Redis, as one
- * batch, whose price hardly depends on its size. So after a turn that has left nobody waiting the rest is at least
- * GATHER_MS, in which others come in. Whoever comes when there has been no login for that long is checked at once.
+ * Logins are paced so that a reconnect storm leaves time for live connections. A worker checks tokens for some two
+ * milliseconds, then rests for as long as that took (longer on busy cores), and at least for CROWD_REST_MS. So it
+ * accepts some 1,500 logins a second. Tokens checked together go to state, and on to Redis, as one batch, whose cost
+ * hardly depends on its size. After a turn that leaves nobody waiting the rest is at least GATHER_MS, in which further
+ * logins gather. A login after such a time without logins is checked at once.
  */
 const MAX_CHECKS = 32;
 const CROWD_REST_MS = 20;
 const GATHER_MS = 40;
-/** As many as are let in well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
+/** Most waiting logins: those that complete well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
 const MAX_CHECKS_WAITING = 5000;
 /** The same of addresses whose logins fail too often: their tokens are checked after those of others; beyond: ADDRESS_LIMITED. */
 const MAX_LAST_WAITING = 500;
@@ -49,17 +49,17 @@ export interface HandshakeContext {
   readonly uplink: Pick<Uplink, 'login' | 'attach' | 'home' | 'forward' | 'readyLinks'>;
   readonly deadlines: Pick<Deadlines, 'onLogin' | 'onAttach'>;
   connectionId(conn: number): bigint;
-  /** Facts of WELCOME that are the same for all. */
+  /** Fields of WELCOME that are the same for all. */
   readonly welcome: Pick<client.Welcome, 'gateway' | 'maxFrameBytes'>;
   /** Longest text of a message now, bytes of UTF-8. */
   maxTextBytes(): number;
-  /** The interval of clients that ask for none, ms. */
+  /** Heartbeat interval of clients that ask for none, ms. */
   heartbeatIntervalMs(): number;
   close(connection: Connection, said: PlainErrorCode | CodeWithDetails, retryAfterMs?: number): void;
   send(connection: Connection, frame: Uint8Array): void;
-  /** Its account has logged in too often: `onLoginTurn` follows. */
+  /** The account has logged in too often: `onLoginTurn` follows. */
   hold(connection: Connection): void;
-  /** WELCOME is sent. */
+  /** WELCOME was sent. */
   onLive(connection: Connection): void;
 }
 
@@ -78,14 +78,14 @@ export class Handshake {
   readonly #unchecked: Unchecked[] = [];
   /** The same of addresses whose logins fail too often. They get what others leave of a turn, and at least one check. */
   readonly #last: Unchecked[] = [];
-  /** A turn of checks is due, or a rest goes on. */
+  /** Whether a turn of checks is due or a rest is under way. */
   #turning = false;
 
   constructor(context: HandshakeContext) {
     this.#context = context;
   }
 
-  /** Takes the first frame of a connection. */
+  /** Handles the first frame of a connection. */
   onFirstFrame(connection: Connection, frame: Uint8Array): void {
     const context = this.#context;
     const hello = frameType(frame) === FrameType.HELLO ? decode(client.Hello, frame) : undefined;
@@ -127,12 +127,12 @@ export class Handshake {
     setImmediate(this.#onTurn);
   }
 
-  /** The turn of a login has come that was held back. */
+  /** It is a throttled login's turn. */
   onLoginTurn(connection: Connection): void {
     if (this.#context.admission.takeLogin(connection)) this.#begin(connection);
   }
 
-  /** State has answered; where it grants the session, the node that did so knows the connection. */
+  /** State has answered. If it grants the session, that node knows the connection. */
   onLoginResult(connection: Connection | undefined, result: wire.LoginResult): void {
     const login = connection?.login;
     if (connection?.phase !== Phase.LOGIN || login === undefined) return;
@@ -158,7 +158,7 @@ export class Handshake {
     if (login.awaited.length === 0) this.#proceed(connection, login);
   }
 
-  /** The connection has waited for ATTACHED long enough: whoever still owes it tells when the client must resynchronise. */
+  /** ATTACH_TIMEOUT_MS has passed: nodes whose ATTACHED comes late cause a resync. */
   onAttachOverdue(connection: Connection): void {
     const { login } = connection;
     if (login === undefined) return;
@@ -177,7 +177,10 @@ export class Handshake {
     }
   }
 
-  /** Takes what state has for a connection that joins its room: the answer, or pushes, which its first sync will find. */
+  /**
+   * Handles frames from state for a connection that joins its room: the answer, or pushes, which its first sync will
+   * find.
+   */
   onJoining(connection: Connection, frame: Uint8Array): void {
     const { login } = connection;
     if (login === undefined || frameRef(frame) !== JOIN_REF) return;
@@ -214,7 +217,7 @@ export class Handshake {
     let looked = 0;
     for (; checks < most && looked < queue.length; looked++) {
       const { connection, token, ticket } = queue[looked] as Unchecked;
-      // Whoever has gone while it waited costs nothing more.
+      // A connection that has ended costs nothing more.
       if (connection.phase !== Phase.TOKEN) continue;
       checks++;
       this.#onIdentity(connection, this.#context.authenticator.verify(token, ticket));
@@ -226,7 +229,7 @@ export class Handshake {
   #onIdentity(connection: Connection, identity: Identity | PlainErrorCode): void {
     if (connection.phase !== Phase.TOKEN) return;
     if (typeof identity === 'string') {
-      // An expired token is genuine, and missing keys are our own failure: only this one may be a guess.
+      // An expired token is genuine, and missing keys are our own fault: only an invalid one may be a guess.
       if (identity === 'TOKEN_INVALID') this.#context.admission.onLoginFailed(connection);
       return this.#context.close(connection, identity);
     }
@@ -270,7 +273,7 @@ export class Handshake {
     this.#join(connection);
   }
 
-  /** Asks in the client's name; joining a room twice is harmless. */
+  /** Sends the join in the client's name; joining twice is harmless. */
   #join(connection: Connection): void {
     const { uplink } = this.#context;
     const login = connection.login as PendingLogin;
@@ -304,14 +307,14 @@ export class Handshake {
   }
 }
 
-/** Returns why a room cannot be joined, from the code of state's answer. */
+/** Returns the refusal for the code of state's answer to a join. */
 function joinRefusal(code: string, room: string): CodeWithDetails {
   if (isPlainErrorCode(code)) return { code };
   if (code === 'ROOM_NOT_FOUND' || code === 'NAME_INVALID') return { code, details: { name: room } };
   return code === 'ARGUMENT_INVALID' ? { code, details: { what: 'The room' } } : { code: 'INTERNAL' };
 }
 
-/** Settles the heartbeat interval. @param wanted 0: the gateway's own */
+/** Returns the heartbeat interval. @param wanted 0: the gateway's own */
 export function heartbeatMs(wanted: number, own: number, random: () => number = Math.random): number {
   const granted = Math.min(Math.max(wanted || own, own / HEARTBEAT_STRETCH), own * HEARTBEAT_STRETCH);
   return Math.round(granted * (1 - random() * HEARTBEAT_JITTER));
@@ -321,7 +324,7 @@ function decode<T>(message: { decode(bytes: Uint8Array): T }, frame: Uint8Array)
   try {
     return message.decode(framePayload(frame));
   } catch {
-    // Whatever is wrong with it, the caller's answer is the same.
+    // The caller answers every malformed frame alike.
     return undefined;
   }
 }

@@ -1,13 +1,13 @@
-/** The keys of the ipconf nodes, as the registry has them. */
+/** The keys of the ipconf nodes from the registry. */
 import { TICKET_KEY, TICKET_TTL_S } from '../../common/mod.ts';
 import type { Endpoint } from '../../crpc/mod.ts';
 
-/** Keeps the key of an ipconf that is gone for as long as tickets that it signed may be shown. */
+/** Keeps the key of a stopped ipconf until its tickets have expired. */
 export class TicketKeys {
-  /** By the JWK's text: when its ipconf was first seen to be gone, ms; Infinity: it is there. */
+  /** By JWK text: when its ipconf was first missing, ms; Infinity while it is registered. */
   readonly #keys = new Map<string, number>();
 
-  /** The keys as a JSON Web Key Set; what does not parse is no key. */
+  /** The keys as a JSON Web Key Set, without those that do not parse. */
   get jwks(): string {
     const keys = [...this.#keys.keys()].flatMap((text) => {
       try {
@@ -19,7 +19,7 @@ export class TicketKeys {
     return JSON.stringify({ keys });
   }
 
-  /** Takes the ipconf nodes that there are; returns whether the keys have changed. @param now monotonic, ms */
+  /** Applies the current ipconf nodes. Returns whether the keys have changed. @param now monotonic, ms */
   update(nodes: readonly Endpoint[], now: number): boolean {
     let changed = false;
     const there = new Set(nodes.map(({ metadata }) => metadata[TICKET_KEY]));
@@ -32,7 +32,7 @@ export class TicketKeys {
       if (there.has(key)) continue;
       const since = Math.min(gone, now);
       this.#keys.set(key, since);
-      // Looked at when nodes come or go, so it may stay longer: its tickets have expired by themselves.
+      // Checked only when nodes come or go, so a key may stay longer: its tickets have expired.
       if (now - since <= TICKET_TTL_S * 1000) continue;
       this.#keys.delete(key);
       changed = true;

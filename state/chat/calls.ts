@@ -10,14 +10,14 @@ type Result = NonNullable<client.Response['result']>;
 type Arguments<Name extends Call['$case']> =
   Extract<Call, { $case: Name }> extends Readonly<Record<Name, infer Fields>> ? Fields : never;
 
-/** Answers a call about the conversation `key`. @throws GochatError what the caller is to be told */
+/** Answers a call on the conversation `key`. @throws GochatError the caller's error */
 type Handler<Fields> = (caller: Caller, key: bigint, fields: Fields) => Promise<Result>;
 
 /**
  * A handler for each case of REQUEST's oneof.
  *
- * Each is safe to repeat: clients and the API server ask again when an answer is lost. What each requires of its caller stands
- * in ../policy.ts.
+ * Each is safe to repeat: clients and the API server repeat a call whose answer is lost. The requirements of each on
+ * its caller are in ../policy.ts.
  */
 export type CallHandlers = { readonly [Name in Call['$case']]: Handler<Arguments<Name>> };
 
@@ -80,7 +80,7 @@ export function callHandlers({ rooms, membership, metrics }: CallHandlersOptions
 
 /** Looks up the handler of a call and runs it. */
 export function handle(handlers: CallHandlers, caller: Caller, key: bigint, call: Call): Promise<Result> {
-  // That a call's fields fit the handler of its case is what CallHandlers says.
+  // CallHandlers guarantees that a call's fields fit the handler of its case.
   const handler = handlers[call.$case] as Handler<unknown>;
   return handler(caller, key, (call as unknown as Readonly<Record<string, unknown>>)[call.$case]);
 }

@@ -1,12 +1,12 @@
-/** Runs the requests of users a few at a time: one of a user, and the users in turn. */
+/** Fair queue of requests: a few run at a time, one per user, users in turn. */
 import type { PlainErrorCode, UserId } from '../../common/mod.ts';
 import type { StateLimits } from '../limits.ts';
 
-/** Requests that are worked at. Of the store's eight connections two stay for what messages wait for. */
+/** Most running requests. Of the store's eight connections two are left for member lists and names. */
 const MAX_RUNNING = 6;
-/** A request of so many bytes is a large one, of which one is worked at at a time: a sync with some 1,000 cursors. */
+/** Size of a large request, of which one runs at a time: a sync with some 1,000 cursors. */
 const LARGE_BYTES = 16 * 1024;
-/** Shorter rests than timers can do are left out. */
+/** Shortest rest: timers cannot do shorter ones. */
 const MIN_REST_MS = 1;
 
 export type FairQueueLimits = Pick<
@@ -22,26 +22,26 @@ interface Task {
 interface Turn {
   readonly user: UserId;
   readonly waiting: Task[];
-  /** Requests that wait or are worked at, and their bytes. */
+  /** Waiting and running requests, and their bytes. */
   requests: number;
   bytes: number;
-  /** One is worked at, or the user rests after one. */
+  /** Whether one runs, or the user rests after one. */
   isBusy: boolean;
 }
 
 /**
- * After each request its user rests for as long as the work took: that is what the request costs, whatever it was, and
- * it leaves half of the time to others. Large requests, of whatever users, rest so as well. Who asks for more than may
- * wait is refused; what others ask for waits for one request of each user at most.
+ * After each request its user rests for as long as the work took, so that half of the time is left to others. Large
+ * requests of all users together rest in the same way. A user who queues too much is refused; everyone else waits for
+ * at most one request of each user.
  */
 export class FairQueue {
   readonly #limits: FairQueueLimits;
   readonly #users = new Map<UserId, Turn>();
-  /** Users whose next request may be worked at: a small one, a large one. */
+  /** Users whose next request may run: a small one, a large one. */
   readonly #small: Turn[] = [];
   readonly #large: Turn[] = [];
   #running = 0;
-  /** A large request is worked at, or they rest. */
+  /** Whether a large request runs, or they rest. */
   #isLargeBusy = false;
   #requests = 0;
   #bytes = 0;
@@ -51,7 +51,7 @@ export class FairQueue {
     this.#limits = limits;
   }
 
-  /** Why no request of a user is taken now, or undefined when one is. */
+  /** Returns why a user's request is refused now; undefined if it is accepted. */
   refusal(user: UserId): PlainErrorCode | undefined {
     const { requests, requestBytes, requestsPerUser, requestBytesPerUser } = this.#limits;
     const turn = this.#users.get(user);
@@ -60,7 +60,7 @@ export class FairQueue {
     return this.#requests < requests && this.#bytes < requestBytes ? undefined : 'OVERLOADED';
   }
 
-  /** Takes a request of so many bytes and works at it now or in its turn; `work` must not reject. See `refusal`. */
+  /** Runs a request now or in its turn. `work` must not reject. Call `refusal` first. */
   add(user: UserId, bytes: number, work: () => Promise<void>): void {
     let turn = this.#users.get(user);
     if (turn === undefined) {
@@ -72,7 +72,7 @@ export class FairQueue {
     this.#next();
   }
 
-  /** Resolves when no request waits or is worked at. */
+  /** Resolves when no request waits or runs. */
   idle(): Promise<void> {
     if (this.#requests === 0) return Promise.resolve();
     return new Promise((resolve) => {

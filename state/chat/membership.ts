@@ -1,4 +1,7 @@
-/** Making, joining, leaving, removing, roles, deleting: in one order with the room's messages; whom it concerns is told. */
+/**
+ * Membership: create, join, leave, remove, roles, delete. Changes have one order with the room's messages, and the
+ * users concerned are told.
+ */
 import { Backoff, type ConversationId, GochatError, type Logger, type UserId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import type { Fanout } from '../delivery/fanout.ts';
@@ -12,7 +15,7 @@ import { accept, conversationId, refused } from './rooms.ts';
 const DECIMAL = /^\d{1,20}$/;
 /** Dependencies of the presentation of rooms. */
 const NO_NAMES: Names = new Map();
-/** Messages erased in one transaction, so that nobody waits long for it. */
+/** Messages erased per transaction, so that nobody waits long for it. */
 const ERASE_ROWS = 1000;
 /** Longest wait of the eraser for a failing store, ms. */
 const MAX_ERASE_RETRY_MS = 60_000;
@@ -26,11 +29,11 @@ const {
   MEMBER_CHANGE_ROLE,
 } = client.MemberChange;
 
-/** A user and the name that the others are told. */
+/** A user, with the name for notices. */
 export interface Actor {
   readonly user: UserId;
   readonly userName: string;
-  /** As in Caller; none: an unnamed one. */
+  /** As in Caller; undefined for an unnamed device. */
   readonly device?: string;
 }
 
@@ -38,7 +41,7 @@ export interface Actor {
 interface News {
   readonly change: client.MemberChange;
   readonly member: Actor;
-  /** Name of who did it; none: the member, or nobody. */
+  /** Name of the actor; undefined if it was the member. */
   readonly by?: string;
   readonly role?: Role;
 }
@@ -54,8 +57,8 @@ export interface MembershipOptions {
 /**
  * Every method throws GochatErrors.
  *
- * Who is told learns it at once; who is not (the push is best effort) learns it from the next sync, which names the
- * conversations that the user is out of.
+ * Members are notified at once, best effort. A missed notice is made good by the next sync, which names the
+ * conversations that the user has left.
  */
 export class Membership {
   readonly #options: MembershipOptions;
@@ -78,7 +81,7 @@ export class Membership {
     return toConversation(room, NO_NAMES);
   }
 
-  /** Opens the direct conversation with a user; the user hears of it when something is said there. */
+  /** Opens the direct conversation with a user, who is told with the first message. */
   async openDirect(actor: Actor, input: string): Promise<client.Conversation> {
     const name = parseName(input);
     const { store, nextConversation } = this.#options;
@@ -89,7 +92,7 @@ export class Membership {
     return toConversation(opened, new Map([[peer.id, peer.name]]));
   }
 
-  /** Joins by name, or by id in decimal: names begin with a letter. */
+  /** Joins by name or decimal id; names begin with a letter. */
   async join(actor: Actor, room: string): Promise<client.Conversation> {
     const { store } = this.#options;
     const key = DECIMAL.test(room) ? roomId(BigInt(room)) : parseName(room);
@@ -107,7 +110,7 @@ export class Membership {
     await this.#tell(id, change, { change: MEMBER_CHANGE_LEFT, member: actor });
   }
 
-  /** Makes another user, by name or by id in decimal, leave. */
+  /** Removes another user, by name or decimal id. */
   async remove(actor: Actor, room: bigint, user: string): Promise<void> {
     const id = roomId(room);
     const member = await this.#find(user);
@@ -116,7 +119,7 @@ export class Membership {
     await this.#tell(id, change, { change: MEMBER_CHANGE_REMOVED, member, by: actor.userName });
   }
 
-  /** Gives a member, by name or by id in decimal, a role. */
+  /** Sets the role of a member, by name or decimal id. */
   async setRole(actor: Actor, room: bigint, user: string, wireRole: client.Role): Promise<void> {
     const id = roomId(room);
     const role = fromWireRole(wireRole);
@@ -138,7 +141,7 @@ export class Membership {
     this.erase();
   }
 
-  /** Erases what deleted rooms hold, in the background and until it is done; what an earlier run left behind too. */
+  /** Erases deleted rooms in the background until all are done, those of an earlier run included. */
   erase(): void {
     this.#isEraseDue = true;
     if (this.#erasing !== undefined || this.#stopped) return;
@@ -148,7 +151,7 @@ export class Membership {
     });
   }
 
-  /** Resolves when no erasing is under way; what is left is for the other nodes and the next start. */
+  /** Stops erasing; resolves when no erasure is in flight. Other nodes or the next start do the rest. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#eraseTimer);
@@ -164,21 +167,21 @@ export class Membership {
       }
       this.#backoff.reset();
     } catch (error) {
-      // The rooms stay marked as deleted.
+      // The rooms stay marked as deleted, so nothing is lost.
       againMs = this.#backoff.next();
       this.#options.logger.warn({ err: error, againMs }, 'erasing deleted rooms was interrupted');
     }
     if (!this.#stopped) this.#eraseTimer = setTimeout(() => this.erase(), againMs).unref();
   }
 
-  /** Tells the other devices of who opened a conversation; each then synchronises. */
+  /** Notifies the other devices of the user who opened a conversation; each then synchronises. */
   #tellDevices({ id, isNew, lastSeq }: Joined, actor: Actor): void {
     if (!isNew) return;
     const frame = encodeNews(id, lastSeq, { change: MEMBER_CHANGE_JOINED, member: actor });
     this.#options.fanout.announceTo([actor.user], frame);
   }
 
-  /** Tells of what has changed, and of who has become an owner by it. */
+  /** Notifies members of a change, and of a new owner by it. */
   async #tell(room: ConversationId, change: MemberChange, news: News): Promise<void> {
     if (!change.changed) return;
     this.#announce(room, change, news);
@@ -198,7 +201,7 @@ export class Membership {
     if (isOut) this.#options.fanout.announceTo([news.member.user], frame);
   }
 
-  /** Finds who is meant by a name or an id; an id that nobody has is no member's either. */
+  /** Resolves a name or an id; an unknown id is no member either. */
   async #find(user: string): Promise<Actor> {
     const { store, names } = this.#options;
     if (DECIMAL.test(user)) {

@@ -1,4 +1,4 @@
-/** Keeps answers below the frame size that clients accept. */
+/** Byte budget of a page: keeps answers below the frame size that clients accept. */
 import { Buffer } from 'node:buffer';
 import type { client } from '../../proto/mod.ts';
 import { PAGE_TEXT_BYTES } from '../store/sync-page.ts';
@@ -10,12 +10,12 @@ export const CONVERSATION_BYTES = 64;
 /** Most bytes of a conversation that the user has left. */
 export const GONE_BYTES = 24;
 
-/** Counts bytes down; the first thing always fits, so that a page moves on. */
+/** Counts bytes down. The first item always fits, so that a page makes progress. */
 export class PageBudget {
   #left = PAGE_TEXT_BYTES;
   #isEmpty = true;
 
-  /** Takes bytes; false when they do not fit any more. */
+  /** Takes bytes; returns false if they do not fit. */
   take(bytes: number): boolean {
     if (bytes > this.#left && !this.#isEmpty) return false;
     this.#left -= bytes;
@@ -23,7 +23,7 @@ export class PageBudget {
     return true;
   }
 
-  /** Takes a message and what comes with it, bytes. */
+  /** Takes a message and `beside` further bytes. */
   takeMessage(message: client.Message, beside = 0): boolean {
     return this.take(
       beside +

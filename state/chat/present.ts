@@ -1,13 +1,13 @@
-/** The store's terms in those of the wire. */
+/** Conversions from the store's types to the wire's. */
 import type { UserId } from '../../common/mod.ts';
 import { client } from '../../proto/mod.ts';
 import { type Role, ROLES } from '../policy.ts';
 import type { Gone, Message, UserConversation } from '../store/store.ts';
 
-/** Names of users by id: at least those that what is presented names. */
+/** Names of users by id: at least those in the presented items. */
 export type Names = ReadonlyMap<UserId, string>;
 
-/** Presents a conversation as one of its members sees it; a direct one has the name of its other user. */
+/** Converts a conversation for one of its members; a direct one has the name of the other user. */
 export function toConversation(conversation: UserConversation, names: Names): client.Conversation {
   const isRoom = conversation.kind === 'room';
   const { lastSeq, readSeq, visibleAfterSeq, peer } = conversation;
@@ -37,12 +37,12 @@ export function toWireRole(role: Role): client.Role {
   return WIRE_ROLES[role];
 }
 
-/** Returns undefined for what is no role. */
+/** Returns the role; undefined if it is not one. */
 export function fromWireRole(role: client.Role): Role | undefined {
   return ROLES.find((each) => WIRE_ROLES[each] === role);
 }
 
-/** Presents a message of the log. */
+/** Converts a message of the log. */
 export function toMessage(message: Message, names: Names): client.Message {
   return {
     seq: BigInt(message.seq),
@@ -61,7 +61,7 @@ const REASONS = {
   deleted: client.MemberChange.MEMBER_CHANGE_DELETED,
 } as const;
 
-/** Presents a conversation that the user is out of. */
+/** Converts a conversation that the user has left. */
 export function toGone(gone: Gone): client.Gone {
   return {
     conversation: gone.conversation,

@@ -13,8 +13,8 @@ const MAX_BATCH = 2000;
 const MAX_SEQ = BigInt(Number.MAX_SAFE_INTEGER);
 
 /**
- * Gathers cursor moves while a write is in flight, one entry for each (user, device, conversation), and writes them in
- * batches. Beyond the bound moves are left out: cursors only go forward, so a later receipt makes up for a lost one.
+ * Gathers cursor moves while a write is in flight, one per (user, device, conversation), and writes them in batches.
+ * Beyond the bound moves are dropped: cursors only grow, so a later receipt makes up for a lost one.
  */
 export class Receipts {
   readonly #store: Pick<Store, 'moveCursors'>;
@@ -41,17 +41,17 @@ export class Receipts {
     this.#logger = logger;
   }
 
-  /** Moves that wait. */
+  /** Number of waiting moves. */
   get size(): number {
     return this.#moves.size;
   }
 
-  /** Whether a user has as many moves waiting as it may: what it reports now is left out, and need not be read. */
+  /** Returns whether a user has its bound of waiting moves; further receipts are dropped unread. */
   isFull(user: UserId): boolean {
     return (this.#byUser.get(user) ?? 0) >= this.#limits.cursorMovesPerUser;
   }
 
-  /** Takes the receipts of one frame, all or none; false when one of them is not valid. */
+  /** Adds the receipts of one frame, all or none; returns false if one is invalid. */
   add(caller: Caller, receipts: readonly client.Receipt[]): boolean {
     if (receipts.length > MAX_RECEIPTS) return false;
     for (const receipt of receipts) {

@@ -15,7 +15,7 @@ const DEFAULT_SYNC_LIMIT = 200;
 const MAX_CURSORS = 10_000;
 const MAX_PAGE_LIMIT = 200;
 const DEFAULT_PAGE_LIMIT = 50;
-/** Members that one answer lists, those online first. */
+/** Most members per answer, online ones first. */
 const MAX_MEMBERS = 2000;
 
 export interface RoomsOptions {
@@ -24,7 +24,7 @@ export interface RoomsOptions {
   readonly isOnline: (user: UserId) => boolean;
 }
 
-/** Checks the input, asks the store, presents the answer. Every method throws GochatErrors. */
+/** Validates the input, queries the store, converts the answer. Every method throws GochatErrors. */
 export class Rooms {
   readonly #options: RoomsOptions;
 
@@ -57,7 +57,7 @@ export class Rooms {
     };
   }
 
-  /** Pages backwards; a page that would be too large begins later and says that there is more. */
+  /** Returns a page backwards. A page that would be too large starts later and is marked. */
   async history(
     user: UserId,
     conversation: bigint,
@@ -134,7 +134,7 @@ export class Rooms {
     for (const { conversation, messages } of result.conversations) {
       if (messages.length > 0) continue;
       const presented = toConversation(conversation, names);
-      // For those that do not fit the next synchronisation has room.
+      // The next synchronisation has room for the rest.
       if (!budget.take(CONVERSATION_BYTES + presented.name.length)) break;
       conversations.push({ conversation: presented, messages: [] });
     }
@@ -146,7 +146,7 @@ export class Rooms {
     return conversations.map((conversation) => toConversation(conversation, names));
   }
 
-  /** Finds a conversation as its user sees it. @throws GochatError where the policy refuses the user this action */
+  /** Returns a conversation for its user. @throws GochatError if the policy refuses the action */
   async #find(action: Action, { user, device }: Caller, conversation: bigint): Promise<UserConversation> {
     const { requirement } = claim(action, user);
     const id = conversationId(conversation);
@@ -164,7 +164,7 @@ function sendersOf(messages: readonly Message[]): UserId[] {
   return messages.map(({ sender }) => sender);
 }
 
-/** Returns what is no refusal. @throws GochatError the refusal, of an action in this conversation */
+/** Returns the result unless it is a refusal. @throws GochatError the refusal of an action in this conversation */
 export function accept<T extends object>(
   result: T | Refusal | 'LAST_OWNER',
   conversation: bigint | string,
@@ -178,7 +178,7 @@ export function refused(code: Refusal | 'LAST_OWNER', conversation: bigint | str
   return new GochatError(code, { details: { name: quoted(String(conversation)) } });
 }
 
-/** Returns an id that the store can hold. */
+/** Returns an id that fits the store. */
 export function conversationId(value: bigint): ConversationId | undefined {
   return isId(value) ? (value as ConversationId) : undefined;
 }

@@ -1,4 +1,4 @@
-/** AccountService and ChatService: what the API server asks of state. */
+/** AccountService and ChatService: the API server's calls to state. */
 import type { Handlers } from '../../crpc/mod.ts';
 import type { state } from '../../proto/mod.ts';
 import { EvictionScope } from '../hot/hot-state.ts';
@@ -36,7 +36,7 @@ export function accountService(
   };
 }
 
-/** Makes the handler of ChatService: it verifies the caller's token, and waits for the user's turn. */
+/** Makes the handler of ChatService. It verifies the caller's token and waits for the user's turn. */
 export function chatService(
   { requests }: { readonly requests: Pick<Requests, 'call'> },
   tokens: Tokens,

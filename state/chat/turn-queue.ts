@@ -1,9 +1,9 @@
-/** A queue in which nobody waits for all of another's: each key has a line of its own, and they are served in turn. */
+/** A queue with a line per key, served in turn, so that nobody waits for all of another's items. */
 
-/** Bounded: what is too much goes from the longest line, newest first. */
+/** Bounded: an item too many is dropped from the longest line, newest first. */
 export class TurnQueue<T> {
   readonly #maxSize: number;
-  /** Lines that are not empty; the one whose turn it is comes first. */
+  /** Non-empty lines, the next one first. */
   readonly #lines = new Map<string, T[]>();
   #size = 0;
 
@@ -15,7 +15,7 @@ export class TurnQueue<T> {
     return this.#size;
   }
 
-  /** Puts an item into the line of a key; returns the one that had to go for it, which may be itself. */
+  /** Adds an item to the line of a key. Returns the item dropped for it, which may be itself. */
   push(key: string, item: T): T | undefined {
     const line = this.#lines.get(key);
     if (line === undefined) this.#lines.set(key, [item]);
@@ -24,7 +24,7 @@ export class TurnQueue<T> {
     return this.#size > this.#maxSize ? this.#dropNewest(key) : undefined;
   }
 
-  /** Takes the first item of the line whose turn it is. */
+  /** Removes the first item of the next line. */
   shift(): T | undefined {
     for (const [key, line] of this.#lines) {
       const item = line.shift();
@@ -36,7 +36,7 @@ export class TurnQueue<T> {
     return undefined;
   }
 
-  /** @param added key of the item that came last: of lines as long as its own it is the one that gives way */
+  /** @param added key of the newest item: among lines of equal length its own gives way */
   #dropNewest(added: string): T | undefined {
     let longest = added;
     let line = this.#lines.get(added) as T[];

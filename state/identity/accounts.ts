@@ -20,7 +20,7 @@ const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000;
 export interface Credentials {
   readonly name: string;
   readonly password: string;
-  /** The caller's network address, for rate limits. */
+  /** The caller's address, for rate limits. */
   readonly address: string;
 }
 
@@ -44,15 +44,15 @@ interface Bucket {
 }
 
 /**
- * Makes accounts and checks passwords.
+ * Creates accounts and checks passwords.
  *
- * Wrong passwords are limited across all nodes: for a name from an address, for an address, and for a name from anywhere.
- * The last two are for others than a user who has logged in from the address before: what strangers guess, or somebody
- * behind the same address, does not keep that user out. A log-in counts until it has turned out right. While the limits
- * cannot be read nobody logs in by password.
+ * Wrong passwords are limited across all nodes: per name and address, per address, and per name. The last two do not
+ * apply to a user who has logged in from the address before, so guesses by others, even from the same address, do not
+ * lock that user out. A login is charged until it succeeds. While the limits cannot be read, nobody can log in by
+ * password.
  *
- * An unknown user is told the same as a wrong password, after the same work and within the same limits: who has used up
- * those of an address may learn at most which names have logged in from that very address.
+ * An unknown user gets the same answer as a wrong password, after the same work and within the same limits. So a caller
+ * who has used up the limits of an address learns at most which names have logged in from that address.
  */
 export class Accounts {
   readonly #options: AccountsOptions;
@@ -61,7 +61,7 @@ export class Accounts {
     this.#options = options;
   }
 
-  /** Makes an account. @throws GochatError NAME_INVALID, PASSWORD_WEAK, NAME_TAKEN, RATE_LIMITED, OVERLOADED */
+  /** Creates an account. @throws GochatError NAME_INVALID, PASSWORD_WEAK, NAME_TAKEN, RATE_LIMITED, OVERLOADED */
   async signup(credentials: Credentials, isGone: IsGone = () => false): Promise<Account> {
     const name = parseName(credentials.name);
     checkPassword(credentials.password);
@@ -96,7 +96,7 @@ export class Accounts {
     return { account, issued: await tokens.issue({ user: account.id, name: account.name }) };
   }
 
-  /** Makes the accounts that are missing, for the demo mode; passwords of those that exist stay. */
+  /** Creates missing accounts, for the demo mode; passwords of existing ones stay. */
   async seed(accounts: readonly SeedAccount[]): Promise<void> {
     for (const { name: input, password } of accounts) {
       const name = parseName(input);
@@ -111,7 +111,7 @@ export class Accounts {
     return store.createAccount({ id: nextUser(), name, passwordHash });
   }
 
-  /** The buckets that a wrong password costs; those that others can empty as well come last. */
+  /** Returns the buckets charged for a wrong password; those that others can empty too come last. */
   #guesses(name: string, address: string, isKnown: boolean): readonly Bucket[] {
     const { guessesPerNameAndAddress, guessesPerAddress, guessesPerName } = this.#options.limits;
     const own = { key: `guess:${name}@${address}`, rate: guessesPerNameAndAddress };
@@ -123,7 +123,7 @@ export class Accounts {
     ];
   }
 
-  /** Makes a guess, and gives back what it cost unless it was wrong, that is, resolves with undefined. */
+  /** Makes a guess and refunds the charge unless it was wrong, that is, resolves with undefined. */
   async #guess<T>(buckets: readonly Bucket[], guess: () => Promise<T | undefined>): Promise<T | undefined> {
     const taken: Bucket[] = [];
     let isWrong = false;
@@ -158,23 +158,23 @@ function isName(name: string): boolean {
     parseName(name);
     return true;
   } catch {
-    // The only thing it throws is NAME_INVALID.
+    // It throws only NAME_INVALID.
     return false;
   }
 }
 
-/** Counts code points, but not those of a text of megabytes. */
+/** Counts code points, but not of very long texts. */
 function characters(text: string): number {
   if (text.length > MAX_PASSWORD_CHARACTERS * 2) return text.length;
   return text.replaceAll(/[\ud800-\udbff][\udc00-\udfff]/g, '.').length;
 }
 
-/** Returns what the caller's address counts under. */
+/** Returns the key of the caller's address. */
 function addressOf({ address }: Credentials): string {
   return isIP(address) === 0 ? 'unknown' : addressKey(address);
 }
 
-/** The set of addresses from which a user has logged in. */
+/** Returns the key of the set of addresses from which a user has logged in. */
 function knownAddresses(name: string): string {
   return `login:${name}`;
 }

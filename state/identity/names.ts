@@ -12,7 +12,7 @@ export function parseName(input: string): string {
   return name;
 }
 
-/** Returns a name as an error may show it: short and without control characters. */
+/** Returns a name for an error: shortened and without control characters. */
 export function quoted(input: string): string {
   return JSON.stringify(input.slice(0, MAX_QUOTED));
 }

@@ -1,4 +1,4 @@
-/** Passwords: Argon2id with OWASP's parameters, as PHC strings; hashing is bounded, because each takes 19 MiB. */
+/** Passwords: Argon2id with OWASP's parameters, as PHC strings. Hashing is bounded, because each hash takes 19 MiB. */
 import { argon2, type Argon2Parameters, randomBytes, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { GochatError } from '../../common/mod.ts';
@@ -13,7 +13,7 @@ const HASH_BYTES = 32;
 const RETRY_MS = 1000;
 /** Argon2 version 1.3. */
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/;
-/** Parameters of a stored hash beyond these are not ours. */
+/** Largest accepted parameters of a stored hash. */
 const MAX_MEMORY_KIB = 1024 * 1024;
 const MAX_PASSES = 16;
 
@@ -22,14 +22,14 @@ export const MAX_PASSWORD_CHARACTERS = 128;
 
 const derive = promisify(argon2);
 
-/** Tells whether nobody waits for the result any more. */
+/** Returns whether the caller no longer waits for the result. */
 export type IsGone = () => boolean;
 
 /** A caller waiting for a hash. */
 export interface Asker {
   /** The key by which waiting callers take turns. */
   readonly address: string;
-  /** The user has logged in from the address before. */
+  /** Whether the user has logged in from the address before. */
   readonly isKnown: boolean;
   readonly isGone: IsGone;
 }
@@ -47,18 +47,18 @@ interface Lane {
   running: number;
 }
 
-/** This server itself. */
+/** The server itself. */
 const SELF: Asker = { address: '', isKnown: true, isGone: () => false };
 
 /**
  * Hashes and verifies passwords, a few at a time.
  *
- * Callers give up and ask again, so what waits here is mostly for nobody once a machine has fallen behind; were it
- * hashed all the same, those who still wait would never be served in time. So who has gone is passed over.
+ * Callers time out and retry, so on an overloaded machine most waiting requests are abandoned. If they were hashed all
+ * the same, no caller would be served in time; so abandoned ones are skipped.
  *
- * Addresses take turns. Users who have logged in from their address before have a lane of their own, so that a flood of
- * guesses from however many addresses keeps none of them waiting; and the others leave one place free, so that the flood
- * does not take every core from the messages.
+ * Addresses take turns. Users who have logged in from their address before have a lane of their own, so that guesses
+ * from any number of addresses do not delay them. The other lane leaves one place free, so that a flood does not take
+ * every core from the messages.
  */
 export class Passwords {
   readonly #maxRunning: number;
@@ -66,7 +66,7 @@ export class Passwords {
   readonly #others: Lane;
   #dummy: Promise<string> | undefined;
 
-  /** @param maxWaiting of users who have logged in from their address before, and of the others as many */
+  /** @param maxWaiting bound of each lane: users who have logged in from their address before, and others */
   constructor(maxRunning: number, maxWaiting: number) {
     this.#maxRunning = maxRunning;
     const lane = (most: number): Lane => ({
@@ -86,8 +86,9 @@ export class Passwords {
   }
 
   /**
-   * Returns whether the password is the one of a PHC string; `undefined` (there is no such user) takes as long and is
-   * never true. @throws GochatError OVERLOADED, DEADLINE_EXCEEDED
+   * Returns whether the password matches a PHC string. `undefined` (no such user) takes as long and never matches.
+   *
+   * @throws GochatError OVERLOADED, DEADLINE_EXCEEDED
    */
   async verify(phc: string | undefined, password: string, asker: Asker = SELF): Promise<boolean> {
     this.#dummy ??= this.hash(randomBytes(SALT_BYTES).toString('hex'));
@@ -139,14 +140,14 @@ export class Passwords {
     await promise;
   }
 
-  /** Hands the place on to one who still waits for it; the lanes take turns. */
+  /** Passes the place to a caller that still waits; the lanes take turns. */
   #leave(lane: Lane): void {
     lane.running--;
     const other = lane === this.#known ? this.#others : this.#known;
     if (!this.#proceed(other)) this.#proceed(lane);
   }
 
-  /** Returns whether somebody in the lane has gone on. */
+  /** Starts a waiting caller of the lane. Returns whether there was one. */
   #proceed(lane: Lane): boolean {
     if (!this.#hasRoom(lane)) return false;
     for (let next = lane.waiting.shift(); next !== undefined; next = lane.waiting.shift()) {

@@ -1,4 +1,4 @@
-/** Access tokens: JWTs signed with an Ed25519 key that is made on first start and kept in the store. */
+/** Access tokens: JWTs signed with an Ed25519 key that is generated on first start and kept in the store. */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
 import {
   bearerToken,
@@ -29,7 +29,7 @@ export interface Identity {
 
 /** The user and id of a token. */
 export interface Verified extends Identity {
-  /** See Evictions.tokenId; 0: a token of a release that did not number them. */
+  /** See Evictions.tokenId; 0 for a token of a release without ids. */
   readonly token: bigint;
 }
 
@@ -37,9 +37,9 @@ export interface Verified extends Identity {
 export interface TokenRules {
   /** Lifetime of a token, ms. */
   readonly ttlMs: number;
-  /** Makes the id of a token of a user, which is not revoked. */
+  /** Makes a token id for a user, greater than all revoked ones. */
   readonly nextId: (user: UserId) => Promise<bigint>;
-  /** Returns why a token that is genuine is not taken. */
+  /** Returns why a genuine token is refused. */
   readonly refusal: (user: UserId, token: bigint) => PlainErrorCode | undefined;
   /** Wall clock, Unix ms. @default Date.now */
   readonly now?: () => number;
@@ -51,9 +51,9 @@ export interface IssuedToken {
   readonly expiresAtMs: number;
 }
 
-/** Signs and verifies tokens. Every node of a cluster has the same key, because the store keeps the first one made. */
+/** Signs and verifies tokens. Every node of a cluster has the same key, because the store keeps the first one. */
 export class Tokens {
-  /** The public keys as a JWK set, JSON text: what gateways verify with. */
+  /** The public keys as a JSON Web Key Set, for gateways. */
   readonly jwks: string;
   readonly #kid: string;
   readonly #key: Awaited<ReturnType<typeof importJWK>>;
@@ -75,7 +75,7 @@ export class Tokens {
     this.#verifier.setKeys(this.jwks);
   }
 
-  /** Loads the signing key, making it where there is none yet. @throws GochatError STORE_UNAVAILABLE */
+  /** Loads the signing key, generating it if there is none. @throws GochatError STORE_UNAVAILABLE */
   static async open(store: Pick<Store, 'signingKey'>, rules: TokenRules): Promise<Tokens> {
     const stored = await store.signingKey(makeKey);
     const privateJwk = JSON.parse(stored.privateJwk) as JWK;
@@ -104,7 +104,7 @@ export class Tokens {
     return { token, expiresAtMs: expiresAtS * 1000 };
   }
 
-  /** Returns who a token is for. @throws GochatError TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED */
+  /** Returns the user of a token. @throws GochatError TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED */
   verify(token: string): Verified {
     const claims = this.#verifier.verify(token, this.#now());
     if (typeof claims === 'string') throw new GochatError(claims);

@@ -1,4 +1,4 @@
-/** Names of users by id: the log keeps ids only. */
+/** A cache of user names by id, as the log has only ids. */
 import type { UserId } from '../../common/mod.ts';
 import type { AccountStore } from '../store/store.ts';
 
@@ -23,7 +23,7 @@ export class UserNames {
     this.#options = options;
   }
 
-  /** Returns the names of those who have an account. Reads the missing ones from the store in one call, if any. */
+  /** Returns the names of existing accounts, with at most one query for those not cached. */
   async of(users: Iterable<UserId>): Promise<ReadonlyMap<UserId, string>> {
     const names = new Map<UserId, string>();
     const missing = new Set<UserId>();

@@ -1,10 +1,10 @@
-/** Closes a store in order: no call begins after it, and those under way are answered first. */
+/** Orderly closing of a store: no call starts after it, and calls in flight are answered first. */
 import { GochatError, once } from '../../common/mod.ts';
 import type { DurableStore, StoreEngine } from './store.ts';
 
 type Call = (...args: unknown[]) => Promise<unknown>;
 
-/** Takes the engine over. It answers each call within a deadline, so its close ends. */
+/** Wraps the engine, which answers each call within a deadline, so that closing ends. */
 export function closeInOrder(engine: StoreEngine): DurableStore {
   const underWay = new Set<Promise<unknown>>();
   let isClosed = false;

@@ -1,11 +1,14 @@
-/** Makes values fit the engines: one that PostgreSQL or SQLite cannot hold must not fail a statement, and with it a batch. */
+/**
+ * Sanitising of values for the engines: a value that PostgreSQL or SQLite cannot hold must not fail a statement, and
+ * with it a batch.
+ */
 import type { CursorMove, Draft } from './store.ts';
 
 /** Greatest integer of the engines. */
 const MAX_ID = 2n ** 63n - 1n;
 const UNSTORABLE = /\0/g;
 
-/** Returns an id that fits the engines' signed 64 bits; those beyond become the greatest, which nothing has. */
+/** Returns an id that fits the engines' signed 64 bits; greater ones become the greatest, which nothing has. */
 export function storableId<Id extends bigint>(id: Id): Id {
   return id <= MAX_ID ? id : (MAX_ID as Id);
 }
@@ -21,7 +24,7 @@ export function storableSeq(seq: number): number {
   return seq >= 1 ? Math.min(Math.floor(seq), Number.MAX_SAFE_INTEGER) : 0;
 }
 
-/** Returns a limit that lets a page move on. */
+/** Returns a limit with which a page makes progress. */
 export function pageLimit(limit: number): number {
   return Math.max(1, storableSeq(limit));
 }
@@ -36,7 +39,7 @@ export function storableDraft(draft: Draft): Draft {
   return { ...draft, conversation, clientMsgId, text };
 }
 
-/** Returns the moves without those that move nothing. */
+/** Returns the moves without empty ones. */
 export function storableMoves(moves: readonly CursorMove[]): CursorMove[] {
   return moves
     .map(({ user, device, conversation, deliveredSeq, readSeq }) => ({

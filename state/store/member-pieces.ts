@@ -1,11 +1,11 @@
-/** Long member lists are looked at in pieces, one a turn of the event loop, so that nobody waits for a large room. */
+/** Processing of long member lists in pieces, one per turn of the event loop, so that a large room blocks nothing. */
 import { setImmediate } from 'node:timers/promises';
 import type { Member, MemberChanges, MemberList } from './store.ts';
 
-/** Members that are looked at in one turn. */
+/** Members processed per turn. */
 export const MEMBERS_A_TURN = 5000;
 
-/** Calls `look` with each item in order, MEMBERS_A_TURN of them a turn, the first in the turn of the call. */
+/** Calls `look` with each item in order, MEMBERS_A_TURN per turn; the first ones within the call. */
 export async function inPieces<T>(items: readonly T[], look: (item: T, at: number) => void): Promise<void> {
   for (let at = 0; at < items.length; at++) {
     if (at > 0 && at % MEMBERS_A_TURN === 0) await setImmediate();
@@ -13,7 +13,7 @@ export async function inPieces<T>(items: readonly T[], look: (item: T, at: numbe
   }
 }
 
-/** Puts changes into members that ascend by user id. */
+/** Applies changes to members that ascend by user id. */
 export async function withChanges(
   members: readonly Member[],
   { version, joined, left }: MemberChanges,

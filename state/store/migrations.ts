@@ -1,4 +1,4 @@
-/** Numbered SQL migrations: read from migrations/ENGINE, checked against what a database says it has applied. */
+/** Numbered SQL migrations: read from migrations/ENGINE and checked against those recorded in the database. */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 
@@ -14,19 +14,19 @@ export interface Migration {
   readonly sql: string;
 }
 
-/** A migration as the database recorded it. */
+/** A migration recorded in the database. */
 export type AppliedMigration = Pick<Migration, 'version' | 'name' | 'checksum'>;
 
 export interface MigrationPlan {
   /** Pending migrations, in order. */
   readonly pending: readonly Migration[];
-  /** Why this code must not touch the database; undefined when it may. */
+  /** Why this release must not use the database; undefined if it may. */
   readonly problem: string | undefined;
 }
 
 /** Reads the migrations of an engine, ascending from version 1 without a hole. */
 export function readMigrations(engine: Engine): Migration[] {
-  // Beside this file both in the source tree and in dist/.
+  // Beside this file, both in the source tree and in dist/.
   const folder = new URL(`./migrations/${engine}/`, import.meta.url);
   return readdirSync(folder)
     .sort()
@@ -34,13 +34,13 @@ export function readMigrations(engine: Engine): Migration[] {
       const [, digits, name] = FILE.exec(file) ?? [];
       if (name === undefined || Number(digits) !== index + 1)
         throw new Error(`migrations/${engine}/${file}: not the migration with number ${index + 1}`);
-      // A checkout with CRLF line ends is the same migration.
+      // CRLF line ends of a checkout do not change a migration.
       const sql = readFileSync(new URL(file, folder), 'utf8').replaceAll('\r\n', '\n');
       return { version: index + 1, name, checksum: createHash('sha256').update(sql).digest('hex'), sql };
     });
 }
 
-/** Compares what the code knows with what the database has; both ascend by version. */
+/** Compares the code's migrations with the recorded ones; both ascend by version. */
 export function planMigrations(
   known: readonly Migration[],
   applied: readonly AppliedMigration[],

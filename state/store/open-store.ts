@@ -1,4 +1,4 @@
-/** Opens the store that a URL names: prepares its schema, then hands it out. */
+/** Opens the store that a URL names, and migrates its schema. */
 import { GochatError, type Logger } from '../../common/mod.ts';
 import { closeInOrder } from './close-in-order.ts';
 import { migratePostgres } from './postgres/migrate.ts';
@@ -14,9 +14,9 @@ export interface StoreOptions {
   readonly logger: Logger;
   /** Deadline of a call, ms. @default 10_000 ms */
   readonly timeoutMs?: number;
-  /** For PostgreSQL. @default what its URL says */
+  /** TLS of PostgreSQL. @default from its URL */
   readonly tls?: PostgresFiles | undefined;
-  /** Most connections to PostgreSQL, beside those for appends. @default 8 */
+  /** Most connections to PostgreSQL, besides those for appends. @default 8 */
   readonly connections?: number;
 }
 
@@ -66,9 +66,9 @@ async function openPostgres(
   return postgresStore(target, options);
 }
 
-/** Rejects where the server cannot do; warns of what it may lose. */
+/** Rejects if the server is unsuitable; warns if it may lose data. */
 async function checkServer(pool: PostgresPool, logger: Logger): Promise<void> {
-  // In a transaction, as a pooler that shares connections by the statement refuses one.
+  // In a transaction, which a pooler in statement mode refuses.
   const [server] = await pool.transaction((session) =>
     session.query<{ encoding: string; fsync: string; full_pages: string }>(sql`
       select current_setting('server_encoding') as encoding, current_setting('fsync') as fsync,

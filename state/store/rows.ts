@@ -1,9 +1,9 @@
-/** The rows that both engines answer with, and what the callers get of them. */
+/** Rows of both engines, and their conversion to the port's types. */
 import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
 import { type ConversationKind, type Role, ROLES } from '../policy.ts';
 import type { Gone, Message, UserConversation } from './store.ts';
 
-/** A place in ROLES, as the engines give it. */
+/** An index in ROLES, as the engines return it. */
 export type RoleColumn = number | bigint;
 
 export interface ConversationRow {
@@ -19,7 +19,7 @@ export interface ConversationRow {
   readonly role: RoleColumn;
 }
 
-/** A conversation that a cursor is for and the user is not in. */
+/** A conversation with a cursor, of which the user is not a member. */
 export interface GoneRow {
   readonly id: ConversationId;
   readonly reason: 'left' | 'removed' | null;

@@ -1,16 +1,16 @@
-/** SQL text with its parameters, written as a template, and what runs it: the same text for both engines where they agree. */
+/** SQL templates with parameters, and the port that runs them. The text is the same for both engines where possible. */
 import { storableId, storableText } from './input.ts';
 
 /** Types of parameters; arrays travel to PostgreSQL as literals (postgres/arrays.ts). */
 export type Parameter = bigint | number | string | boolean | null;
 
-/** Texts of statements without parts: they are the same at each evaluation of their template. */
+/** Texts of statements without parts, which are the same at each evaluation. */
 const texts = new WeakMap<readonly string[], string>();
 const textsWithMarks = new WeakMap<readonly string[], string>();
 
-/** A statement or a part of one: parts nest in templates. Its parameters fit the engines, whatever was given (input.ts). */
+/** A statement or a part of one; parts nest in templates. Parameters are made to fit the engines (input.ts). */
 export class Statement {
-  /** Text between the parameters, one more than there are parameters. */
+  /** The texts between the parameters, one more than there are parameters. */
   readonly strings: readonly string[];
   readonly values: readonly Parameter[];
 
@@ -53,9 +53,9 @@ export interface Dialect {
   readonly forChange: Statement;
   /** Ends a SELECT: locks its rows against everything else, references to them included. */
   readonly forRemoval: Statement;
-  /** The literal that the indexes on flags are made with. */
+  /** The literal used in the indexes on flags. */
   readonly isTrue: Statement;
-  /** The column of `members` with the time of joining. */
+  /** Column of `members` with the time of joining. */
   readonly joinedAt: Statement;
   /** Follows IN: the ids as one parameter, so that the statement's text is the same for any number of them. */
   readonly listOf: (ids: readonly bigint[]) => Statement;
@@ -77,7 +77,7 @@ export interface SqlDatabase extends SqlSession {
   transaction<T>(work: (session: SqlSession) => Promise<T>): Promise<T>;
 }
 
-/** Makes a statement of a template; what stands in ${} becomes a parameter, never text, unless it is a statement. */
+/** Makes a statement of a template. Values in ${} become parameters, never text, unless they are statements. */
 export function sql(strings: TemplateStringsArray, ...parts: readonly (Parameter | Statement)[]): Statement {
   if (parts.every(isParameter)) return new Statement(strings, parts.map(storable));
   const texts = [strings[0] as string];

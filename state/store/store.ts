@@ -15,36 +15,36 @@ export interface Conversation {
   /** The room's name; empty for a direct conversation. */
   readonly name: string;
   readonly lastSeq: number;
-  /** Grows with each change of membership. */
+  /** Version of the member list; grows with each change. */
   readonly memberVersion: number;
 }
 
-/** A conversation as one of its members sees it. */
+/** A conversation for one of its members. */
 export interface UserConversation extends Conversation {
-  /** A direct conversation's other user, who may be the user; undefined for a room. */
+  /** The other user of a direct conversation, possibly the same one; undefined for a room. */
   readonly peer: UserId | undefined;
   /** Seq after which this user may read: 0 for the whole history. */
   readonly visibleAfterSeq: number;
-  /** Of the device; else of the user's unnamed devices. */
+  /** Delivered cursor of the device or, for an unnamed one, of the user's unnamed devices. */
   readonly deliveredSeq: number;
-  /** Of the user, on whatever device. */
+  /** Read cursor of the user. */
   readonly readSeq: number;
   readonly role: Role;
 }
 
-/** A conversation that the user is in, and whether the call made it so. */
+/** A conversation of the user, with whether the call added the user to it. */
 export interface Joined extends UserConversation {
-  /** False: the user had been in it before, or an earlier try of the call made it. */
+  /** False if the user was in it before, also by an earlier attempt of the call. */
   readonly isNew: boolean;
 }
 
-/** A change of who is in a room, or of somebody's role there, in one order with its messages. */
+/** A change of a room's members or roles, in one order with the room's messages. */
 export interface MemberChange {
-  /** False: it had been so before. */
+  /** False if it was so before. */
   readonly changed: boolean;
-  /** The room's last seq at the change: what has a greater one came after it. */
+  /** The room's last seq at the change; messages with a greater one came after it. */
   readonly seq: number;
-  /** The room's member version after the change; a change of roles leaves it as it was. */
+  /** The room's member version after the change; changes of roles leave it unchanged. */
   readonly memberVersion: number;
   /** The new owner, if the change would have left the room without one. */
   readonly heir?: UserId;
@@ -56,12 +56,12 @@ export interface DeletedRoom {
   readonly members: readonly UserId[];
 }
 
-/** A conversation that a client has a cursor for and its user is not in (any more). */
+/** A conversation of a client's cursor that its user is not, or no longer, in. */
 export interface Gone {
   readonly conversation: ConversationId;
-  /** 'deleted': the conversation, or every trace of the user's having been in it. */
+  /** 'deleted': the conversation, or every trace of the user's membership, is gone. */
   readonly reason: 'left' | 'removed' | 'deleted';
-  /** The last seq that the user may read; 0 where nothing is left. */
+  /** Last seq that the user may read; 0 if there is none. */
   readonly lastSeq: number;
 }
 
@@ -88,15 +88,18 @@ export interface MemberList {
 
 /** Difference from an earlier member list: remove everyone in `left` or `joined`, then add `joined`. */
 export interface MemberChanges {
-  /** The version after them. */
+  /** Member version after the changes. */
   readonly version: number;
-  /** Members after them. Where another number comes out, a node that is being replaced did not record a change: read all. */
+  /**
+   * Number of members after the changes. If the result has another number, a node of an older release did not record a
+   * change: reload the list.
+   */
   readonly count: number;
   readonly joined: readonly Member[];
   readonly left: readonly UserId[];
 }
 
-/** Changes that `memberChanges` tells of. */
+/** Most changes returned by `memberChanges`. */
 export const MAX_MEMBER_CHANGES = 5000;
 
 export interface Message {
@@ -115,7 +118,7 @@ export interface Draft {
   readonly conversation: ConversationId;
   readonly sender: UserId;
   readonly clientMsgId: string;
-  /** Used unless the message turns out to be a duplicate. */
+  /** Id of the message unless it is a duplicate. */
   readonly id: MessageId;
   readonly text: string;
   readonly atMs: number;
@@ -128,7 +131,7 @@ export type Appended =
       readonly seq: number;
       readonly id: MessageId;
       readonly atMs: number;
-      /** It had been appended before; seq, id and atMs are the original's. */
+      /** Whether it was appended before; seq, id and atMs are the original's. */
       readonly duplicate: boolean;
       /** The conversation's member version at the commit. */
       readonly memberVersion: number;
@@ -137,46 +140,53 @@ export type Appended =
 
 /**
  * Why a draft was not appended. NOT_A_MEMBER: the conversation does not exist or the sender is not in it.
- * MESSAGE_UNSTORABLE: the engine rejects what it says.
+ * MESSAGE_UNSTORABLE: the engine rejects its content.
  */
 export type SendRefusal = 'NOT_A_MEMBER' | 'MESSAGE_UNSTORABLE';
 
 export interface CursorMove {
   readonly user: UserId;
-  /** Empty: the user's unnamed devices, which share one cursor. */
+  /** Empty for the user's unnamed devices, which share one cursor. */
   readonly device: string;
   readonly conversation: ConversationId;
-  /** Of the device. 0: unchanged. Cursors never go back and never pass the conversation's last seq. */
+  /** Delivered cursor of the device; 0: unchanged. Cursors never go back and never pass the conversation's last seq. */
   readonly deliveredSeq: number;
-  /** Of the user. 0: unchanged. */
+  /** Read cursor of the user; 0: unchanged. */
   readonly readSeq: number;
 }
 
 export interface SyncRequest {
   readonly user: UserId;
   readonly device: string;
-  /** What the client has; a conversation that is missing starts at the stored delivered cursor of the device, else
-   * of the unnamed devices, else at what the user may see first. */
+  /**
+   * Cursors of the client. A conversation that is missing starts at the stored delivered cursor of the device, else of
+   * the unnamed devices, else at the first seq visible to the user.
+   */
   readonly cursors: ReadonlyMap<ConversationId, number>;
-  /** Of conversations that the client does not know, and has no cursor of: where it was pushed the first message. It
-   * starts there, or at the stored cursor if that is less, also when the user is not in the conversation any more. */
+  /**
+   * Conversations unknown to the client, with the seq of the first message pushed to it. They start there, or at the
+   * stored cursor if that is less, even if the user has left the conversation.
+   */
   readonly pushed?: ReadonlyMap<ConversationId, number>;
-  /** Most messages in the answer; it also ends with the text that takes it to PAGE_TEXT_BYTES. */
+  /** Most messages in the answer; it also ends with the text that reaches PAGE_TEXT_BYTES. */
   readonly limit: number;
 }
 
 export interface SyncResult {
   /**
-   * Conversations that have something new; messages ascend by seq without a hole after the cursor. On the last page
-   * also those in which there is nothing to read yet and of which the device shows no sign of knowing, without messages:
-   * rooms, and direct conversations that the user opened.
+   * Conversations with news; messages ascend by seq without a hole after the cursor. The last page also has, without
+   * messages, conversations without anything to read that the device does not seem to know: rooms, and direct
+   * conversations opened by the user.
    */
   readonly conversations: readonly {
     readonly conversation: UserConversation;
     readonly messages: readonly Message[];
   }[];
   readonly more: boolean;
-  /** Of the request's cursors and `pushed` those whose conversation the user is not in; all messages that were theirs have come. */
+  /**
+   * Conversations of the request's cursors and `pushed` that the user is not in, after all messages visible to the user
+   * have been returned.
+   */
   readonly gone: readonly Gone[];
 }
 
@@ -199,28 +209,28 @@ export interface Revocation {
   readonly expiresAtMs: number;
 }
 
-/** Accounts, which know nothing of conversations. */
+/** Accounts, independent of conversations. */
 export interface AccountStore {
-  /** Makes an account; undefined when the name is taken. */
+  /** Creates an account; undefined if the name is taken. */
   createAccount(account: Account): Promise<Account | undefined>;
   findAccount(name: string): Promise<Account | undefined>;
-  /** Names of the users who have an account, by id. */
+  /** Returns the names of existing users, by id. */
   namesOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, string>>;
 }
 
 /**
- * Rooms and who is in them.
+ * Rooms and their members.
  *
- * What has a Claim compares its requirement with the rows that it has locked, in the transaction that does it: no right is
- * lost or gained between the comparison and the commit.
+ * A method with a Claim checks the claim's requirements against the rows that it has locked, in the same transaction:
+ * no right is lost or gained between the check and the commit.
  */
 export interface RoomStore {
   /**
-   * Makes a room with its creator as the first member and owner; undefined when the name is taken, unless by a room that
-   * the creator owns and that hides its history or not as asked for: then it is this one. Who joins a room that
-   * `hidesHistory` sees only what comes from then on.
+   * Creates a room with its creator as the first member and owner. Returns undefined if the name is taken; but a room
+   * of that name that the creator owns, with the same `hidesHistory`, is returned. New members of a room that
+   * `hidesHistory` see only later messages.
    *
-   * @param device whose delivered cursor is returned, as in `sync`; empty (the default) for an unnamed one
+   * @param device device whose delivered cursor is returned, as in `sync`; empty (the default) for an unnamed one
    */
   createRoom(
     id: ConversationId,
@@ -230,22 +240,22 @@ export interface RoomStore {
     device?: string,
   ): Promise<Joined | undefined>;
   /**
-   * Joins a room by id or name, again without effect. It takes its place among the room's messages: in a room that
-   * hides its history the user sees those after it. Who joins a room that nobody is in becomes its owner.
+   * Joins a room by id or name; idempotent. The join has its place among the room's messages: in a room that hides its
+   * history the user sees those after it. Who joins an empty room becomes its owner.
    *
    * @param device as in `createRoom`
    */
   joinRoom(room: ConversationId | string, by: Claim, device?: string): Promise<Joined | Refusal>;
   /**
-   * Leaves a room, again without effect. The user may read what was committed before, and nothing that comes after.
-   * Where the last owner leaves, the room passes on to the member of the highest role who has been in it longest.
+   * Leaves a room; idempotent. The user may read earlier messages, and nothing later. If the last owner leaves, the
+   * room passes to the longest-standing member of the highest role.
    */
   leaveRoom(room: ConversationId, by: Claim): Promise<MemberChange | Refusal>;
-  /** Makes a user leave, again without effect. */
+  /** Removes a user; idempotent. */
   removeMember(room: ConversationId, user: UserId, by: Claim): Promise<MemberChange | Refusal>;
   /**
-   * Gives a member a role, again without effect. Where the last owner steps down, the room passes on as when it leaves;
-   * LAST_OWNER: nobody else is in it.
+   * Sets a member's role; idempotent. If the last owner steps down, the room passes on as when an owner leaves;
+   * LAST_OWNER if there is no other member.
    */
   setRole(
     room: ConversationId,
@@ -254,11 +264,11 @@ export interface RoomStore {
     by: Claim,
   ): Promise<MemberChange | Refusal | 'LAST_OWNER'>;
   /**
-   * Deletes a room, again without effect by the same user. Its name is free and nobody can read it from then on; what it
-   * holds goes with `eraseDeleted`.
+   * Deletes a room; idempotent for the same user. Its name becomes free and nobody can read it; `eraseDeleted` removes
+   * its contents.
    */
   deleteRoom(room: ConversationId, by: Claim): Promise<DeletedRoom | Refusal>;
-  /** Erases at most `limit` messages of deleted rooms; resolves with whether there may be more. */
+  /** Erases at most `limit` messages of deleted rooms. Resolves with whether there may be more. */
   eraseDeleted(limit: number): Promise<boolean>;
   /** Lists rooms by ascending id. */
   listRooms(
@@ -271,22 +281,23 @@ export interface RoomStore {
 /** Conversations of either kind, and their members. */
 export interface ConversationStore {
   /**
-   * Finds or makes the direct conversation of two users (or of one with itself) under any id; safe in a race.
+   * Returns the direct conversation of two users (or of one with itself), created with this id if missing; safe in a
+   * race.
    *
    * @param device as in `createRoom`
    */
   openDirect(id: ConversationId, user: UserId, peer: UserId, device?: string): Promise<Joined>;
   /** Lists the conversations of a user by descending activity, at most 1000. */
   conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]>;
-  /** Finds one conversation of a user; undefined when the user is not in it. */
+  /** Returns one conversation of a user; undefined if the user is not in it. */
   conversationOf(id: ConversationId, user: UserId, device: string): Promise<UserConversation | undefined>;
-  /** The roles of those in a conversation who are more than plain members. */
+  /** Returns the roles of members above plain ones. */
   rolesOf(conversation: ConversationId): Promise<ReadonlyMap<UserId, Role>>;
-  /** Members of a conversation with the version that they stand for; undefined when nobody is in it. */
+  /** Returns the members of a conversation with their version; undefined if it has none. */
   membersOf(conversation: ConversationId): Promise<MemberList | undefined>;
   /**
-   * Who has come and gone since a member version; undefined when nobody is in it, or when they are more than
-   * MAX_MEMBER_CHANGES: `membersOf` tells.
+   * Returns the changes since a member version; undefined if it has no members, or if there are more than
+   * MAX_MEMBER_CHANGES: call `membersOf` then.
    */
   memberChanges(conversation: ConversationId, since: number): Promise<MemberChanges | undefined>;
 }
@@ -294,15 +305,15 @@ export interface ConversationStore {
 /** The messages of all conversations. */
 export interface LogStore {
   /**
-   * Appends drafts in one commit and answers in their order. A draft that is refused costs itself alone.
+   * Appends drafts in one commit. Returns the results in their order; a refused draft does not affect the others.
    *
-   * The seqs of a conversation continue its last one without a hole in the drafts' order, whatever other nodes append
-   * at the same time; (conversation, sender, clientMsgId) is unique, also within the batch. Durable when it resolves.
+   * The seqs of a conversation continue its last one without a hole, in the drafts' order, whatever other nodes append
+   * at the same time. (conversation, sender, clientMsgId) is unique, also within the batch. Durable when it resolves.
    */
   append(drafts: readonly Draft[]): Promise<readonly Appended[]>;
   /**
-   * Up to `limit` messages with seq < beforeSeq (0: the newest), ascending. Who has left reads what came before. The page
-   * also begins with the text that takes it to PAGE_TEXT_BYTES.
+   * Returns up to `limit` messages with seq < beforeSeq (0: the newest), ascending. Former members read what came
+   * before they left. The page also starts with the text that reaches PAGE_TEXT_BYTES.
    */
   history(
     conversation: ConversationId,
@@ -315,27 +326,27 @@ export interface LogStore {
 
 /** Cursors of devices and users. */
 export interface CursorStore {
-  /** Moves cursors forward; what is not a member's, or would go back, is left out without an error. */
+  /** Moves cursors forward; moves of non-members or backwards are ignored. */
   moveCursors(moves: readonly CursorMove[]): Promise<void>;
 }
 
 export interface SigningKeyStore {
-  /** Stores `make()` as the signing key unless there is one; returns the one that is stored, the same on every node. */
+  /** Stores `make()` as the signing key unless there is one. Returns the stored one, the same on every node. */
   signingKey(make: () => Promise<SigningKey>): Promise<SigningKey>;
 }
 
-/** Keeps revocations beyond the end of all state nodes and of the hot state. */
+/** Stores revocations, beyond the life of the state nodes and the hot state. */
 export interface RevocationStore {
   revoke(revocation: Revocation): Promise<void>;
-  /** The newest ones, ascending by time; some of them may be over. */
+  /** Returns the newest ones, ascending by time; some may have expired. */
   revocations(limit: number): Promise<readonly Revocation[]>;
 }
 
 /**
- * The durable store. Every method rejects with GochatError STORE_UNAVAILABLE when the engine does not answer or is
- * busy; a call that was rejected may or may not have happened, and each is safe to repeat.
+ * The durable store. Every method rejects with GochatError STORE_UNAVAILABLE if the engine does not answer or is busy.
+ * A rejected call may or may not have happened, and each is safe to repeat.
  *
- * An id, text or number that the engines cannot hold is as good as one that is not stored, or becomes the nearest.
+ * An id, text or number that the engines cannot hold counts as not stored, or is replaced by the nearest.
  */
 export interface Store
   extends AccountStore,
@@ -345,13 +356,13 @@ export interface Store
     CursorStore,
     SigningKeyStore,
     AsyncDisposable {
-  /** Resolves when the engine answers: readiness. */
+  /** Resolves when the engine answers; for readiness. */
   ping(): Promise<void>;
-  /** Closes it once the calls under way are answered; every later call is STORE_UNAVAILABLE. */
+  /** Closes the store after the calls in flight; later calls are rejected with STORE_UNAVAILABLE. */
   close(): Promise<void>;
 }
 
 export interface DurableStore extends Store, RevocationStore {}
 
-/** A store on one engine, whose caller ends all calls before `close`: see closeInOrder. */
+/** A store on one engine; the caller ends all calls before `close`, see closeInOrder. */
 export type StoreEngine = Omit<DurableStore, typeof Symbol.asyncDispose>;

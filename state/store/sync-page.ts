@@ -1,22 +1,22 @@
-/** Shares one page of a sync among the conversations that have something new. */
+/** Distribution of a page of a sync among the conversations with news. */
 import type { ConversationId } from '../../common/mod.ts';
 import { storableId, storableSeq } from './input.ts';
 import type { Gone, UserConversation } from './store.ts';
 
-/** A page of messages ends with the text that takes it here: what is read is bounded, whatever the texts' size. */
+/** Size of the texts at which a page ends: it bounds what is read, whatever the texts' sizes. */
 export const PAGE_TEXT_BYTES = 224 * 1024;
 
 export interface PagePart {
   readonly conversation: UserConversation;
-  /** The page has the messages with start < seq ≤ start + count. */
+  /** The page contains the messages with start < seq ≤ start + count. */
   readonly start: number;
   readonly count: number;
 }
 
 /**
- * Fills the page in the order given until it has `limit` messages; `more` when something is left.
+ * Fills the page in the given order up to `limit` messages; `more` if something is left.
  *
- * Callers order by what is new, least first: the backlog of a busy room then delays no other conversation.
+ * Callers order by amount of news, least first, so that the backlog of a busy room delays no other conversation.
  */
 export function splitPage(
   pending: readonly { readonly conversation: UserConversation; readonly start: number }[],
@@ -33,14 +33,14 @@ export function splitPage(
   return { parts, more: false };
 }
 
-/** Returns cursors as a JSON object, one string for ten thousand of them; without ids that nothing can have. */
+/** Returns cursors as a JSON object, a single string for ten thousand of them, without impossible ids. */
 export function cursorsToJson(cursors: ReadonlyMap<ConversationId, number> = new Map()): string {
   const pairs: string[] = [];
   for (const [id, seq] of cursors) if (id === storableId(id)) pairs.push(`"${id}":${storableSeq(seq)}`);
   return `{${pairs.join(',')}}`;
 }
 
-/** Returns what became of conversations (ids with commas between them, or null for none) that the user was never in. */
+/** Returns conversations that the user was never in (comma-separated ids, or null for none) as Gone. */
 export function foreignOf(ids: string | null): Gone[] {
   if (ids === null) return [];
   return ids

@@ -1,4 +1,7 @@
-/** A batch of drafts as the arguments of gochat_append_all (migrations/postgres), and its answer as the callers' answers. */
+/**
+ * Conversion of a batch of drafts to the arguments of gochat_append_all (migrations/postgres), and of its answer to
+ * results.
+ */
 import type { ConversationId, MessageId, UserId } from '../../../common/mod.ts';
 import { integerArray, parseIntegerArray, textArray } from './arrays.ts';
 import { sql, type Statement } from '../sql.ts';
@@ -19,25 +22,25 @@ export interface AppendRow {
 interface Part {
   count: number;
   activeAtMs: number;
-  /** From 1, by ascending conversation. */
+  /** Place from 1, by ascending conversation. */
   place: number;
   readonly senders: Map<UserId, Sender>;
 }
 
 /** A sender in one conversation. */
 interface Sender {
-  /** In the batch, from 1. */
+  /** Position in the batch, from 1. */
   readonly position: number;
-  /** The first message of the sender, among those that are sent; of more than one, each by its client_msg_id. */
+  /** Index of the sender's first message; if there are more, by client_msg_id. */
   readonly first: number;
   sent: Map<string, number> | undefined;
 }
 
-/** Groups the drafts by conversation, which spares the database to do it, and takes out what the batch itself repeats. */
+/** Groups the drafts by conversation, to spare the database the work, and removes repetitions within the batch. */
 export class AppendBatch {
-  /** Without repeats. */
+  /** Drafts without repetitions. */
   readonly #sent: Draft[] = [];
-  /** Per draft its index in #sent, where the batch has repeats. */
+  /** Per draft its index in #sent, if the batch has repetitions. */
   #indexes: number[] | undefined;
   readonly #parts = new Map<ConversationId, Part>();
   /** In order of their places. */
@@ -58,7 +61,7 @@ export class AppendBatch {
     this.#conversations.forEach((id, index) => (this.#part(id).place = index + 1));
   }
 
-  /** Returns the call; what a sender of `suspects` sends may be repetitions. */
+  /** Returns the statement. @param suspects senders whose drafts may be repetitions */
   statement(suspects: { has(user: UserId): boolean } | undefined): Statement {
     const drafts = this.#sent;
     const parts = Array.from(this.#conversations, (id) => this.#part(id));
@@ -119,7 +122,7 @@ export class AppendBatch {
     });
   }
 
-  /** Adds a draft to what is sent; returns the index of the one that it repeats. */
+  /** Adds a draft; returns the index of the one that it repeats. */
   #add(draft: Draft): number | undefined {
     const { conversation, sender: user, clientMsgId, atMs } = draft;
     let part = this.#parts.get(conversation);
@@ -155,7 +158,7 @@ export class AppendBatch {
   }
 }
 
-/** Returns the answers that are not those of a new message, by index. */
+/** Returns the answers other than new messages, by index. */
 function othersOf(
   row: AppendRow,
   versions: readonly number[],

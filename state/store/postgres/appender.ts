@@ -8,14 +8,14 @@ import type { PostgresTarget } from './url.ts';
 import { Repeaters } from './repeaters.ts';
 import type { Appended, Draft } from '../store.ts';
 
-/** One append runs and one may wait for the same locks; more would only queue in the server. */
+/** One append runs and one may wait for the same locks; further ones would only queue in the server. */
 const CONNECTIONS = 2;
 
-/** It has connections of its own: no reader delays a commit. */
+/** It has its own connections, so that no reader delays a commit. */
 export class PostgresAppender {
   readonly #pool: PostgresPool;
   readonly #logger: Logger;
-  /** Their messages are looked up before they are written: a repetition among others is found only by undoing them. */
+  /** Senders whose messages are looked up before the insert: any other repetition is found only by undoing one. */
   readonly #repeaters = new Repeaters<UserId>();
 
   constructor(target: PostgresTarget, options: Omit<PostgresPoolOptions, 'max'>) {
@@ -27,7 +27,7 @@ export class PostgresAppender {
     return this.#pool.close();
   }
 
-  /** Appends drafts in one commit, in several where the database rejects one for what it says; see LogStore.append. */
+  /** Appends drafts in one commit, or in several if the database rejects one; see LogStore.append. */
   async append(drafts: readonly Draft[]): Promise<Appended[]> {
     return drafts.length === 0 ? [] : this.#appendStorable(drafts.map(storableDraft));
   }

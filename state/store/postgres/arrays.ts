@@ -3,12 +3,12 @@
 const SPECIAL = /["\\]/;
 const EACH_SPECIAL = /["\\]/g;
 
-/** Returns the literal of an integer array; for a parameter that is cast to bigint[]. */
+/** Returns the literal of an integer array, for a parameter that is cast to bigint[]. */
 export function integerArray(values: readonly (bigint | number)[]): string {
   return `{${values.join(',')}}`;
 }
 
-/** Returns the literal of a text array, each element quoted; for a parameter that is cast to text[]. */
+/** Returns the literal of a text array, for a parameter that is cast to text[]. */
 export function textArray(values: readonly string[]): string {
   let literal = '{';
   for (const value of values) {

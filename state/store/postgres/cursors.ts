@@ -9,8 +9,7 @@ import type { CursorMove } from '../store.ts';
 export async function moveCursors(pool: PostgresPool, given: readonly CursorMove[]): Promise<void> {
   const moves = storableMoves(given);
   if (moves.length === 0) return;
-  // Sorted, so that two nodes that move the same cursors wait for each other in the same order; the members' rows
-  // are locked before any cursor's.
+  // Sorted, so that nodes that move the same cursors lock in the same order; member rows are locked before cursor rows.
   await pool.query(
     sql`
       with given as materialized (

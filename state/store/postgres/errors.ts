@@ -1,4 +1,4 @@
-/** Sorts what the PostgreSQL driver throws into what a caller can do about it. */
+/** Classification of the PostgreSQL driver's errors by what a caller can do. */
 import pg from 'pg';
 import { GochatError } from '../../../common/mod.ts';
 
@@ -12,19 +12,19 @@ import { GochatError } from '../../../common/mod.ts';
 export type Trouble = 'conflict' | 'lost' | 'unavailable' | 'stale' | 'bug';
 
 const LOST = new Set(['ECONNRESET', 'EPIPE', '57P01', '57P02']);
-/** The driver's errors without a code that tell of a lost connection; the last one is of a pool that was replaced. */
+/** Driver errors without a code that mean a lost connection; the last one comes from a replaced pool. */
 const LOST_MESSAGE = /^(Connection terminated|Client (has encountered|was closed)|Cannot use a pool)/;
 // Classes of SQLSTATE: connection, authorization, no such database, rollback, resources, not in state, operator,
 // system, internal. https://www.postgresql.org/docs/current/errcodes-appendix.html
 const UNAVAILABLE_CLASSES = new Set(['08', '28', '3D', '40', '53', '55', '57', '58', 'XX']);
 
-// Data, constraints, limits of the program; not what is there already: that is found before.
+// Data, constraints, program limits. Duplicates are not among them: they are found before.
 const CONTENT_CLASSES = new Set(['22', '23', '54']);
 const UNIQUE_VIOLATION = '23505';
 
 const BUGS = [TypeError, RangeError, ReferenceError];
 
-/** No connection to a host could be made, or it is not the one to work with. */
+/** A host could not be connected to, or is not usable. */
 export class Unreached extends Error {
   constructor(host: string, cause: unknown) {
     super(`${host}: ${reasonOf(cause)}`, { cause });
@@ -50,7 +50,7 @@ export function storeError(error: unknown): GochatError {
   return new GochatError(troubleOf(error) === 'bug' ? 'INTERNAL' : 'STORE_UNAVAILABLE', { cause: error });
 }
 
-/** Returns the SQLSTATE where the database rejects what a statement was to write, and would not reject something else. */
+/** Returns the SQLSTATE if the database rejects the content of this statement only. */
 export function contentFault(error: unknown): string | undefined {
   if (error instanceof GochatError) return contentFault(error.cause);
   const code = errorCode(error) ?? '';
@@ -58,7 +58,7 @@ export function contentFault(error: unknown): string | undefined {
   return isFault && error instanceof pg.DatabaseError ? code : undefined;
 }
 
-/** Returns the sentence part that says why a database could not be opened. */
+/** Returns the reason for which a database could not be opened, as part of a sentence. */
 export function reasonOf(error: unknown): string {
   if (error instanceof GochatError && error.cause !== undefined) return reasonOf(error.cause);
   if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');

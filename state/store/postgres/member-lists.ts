@@ -1,4 +1,4 @@
-/** Member lists from PostgreSQL, many in one statement: while some are on their way, the next ones gather. */
+/** Member lists from PostgreSQL, many per statement: while some are in flight, the next ones gather. */
 import { setImmediate } from 'node:timers/promises';
 import { type ConversationId, GochatError, type UserId } from '../../../common/mod.ts';
 import { storableId } from '../input.ts';
@@ -10,7 +10,7 @@ import type { MemberList } from '../store.ts';
 
 const MAX_STATEMENTS = 2;
 const MAX_CONVERSATIONS = 256;
-/** A statement ends before the conversation that follows so many members; the rest is asked for again. */
+/** Members per statement: it ends before the conversation that exceeds them, and the rest is queried again. */
 const MAX_MEMBERS = 20_000;
 
 /** A row of gochat_member_lists; nulls for a conversation without members. */
@@ -28,7 +28,10 @@ interface Question {
   readonly reject: (error: GochatError) => void;
 }
 
-/** No timer: what one turn of the event loop asks for, and what comes while all statements are under way, goes together. */
+/**
+ * No timer: requests of one turn of the event loop, and those that come while all statements are in flight, go
+ * together.
+ */
 export class PostgresMemberLists {
   readonly #pool: PostgresPool;
   #waiting: Question[] = [];
@@ -38,7 +41,7 @@ export class PostgresMemberLists {
     this.#pool = pool;
   }
 
-  /** Reads the members as they are at the time of the call or later; see Store.membersOf. */
+  /** Reads the members as of the call or later; see Store.membersOf. */
   membersOf(conversation: ConversationId): Promise<MemberList | undefined> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.push({ conversation, resolve, reject }) === 1) queueMicrotask(() => this.#start());
@@ -63,7 +66,7 @@ export class PostgresMemberLists {
     }
   }
 
-  /** Answers the first of the questions, at least one, and returns how many. */
+  /** Answers the first requests, at least one. Returns their number. */
   async #ask(questions: readonly Question[]): Promise<number> {
     const ids = integerArray(questions.map(({ conversation }) => storableId(conversation)));
     const rows = await this.#pool.query<MemberRow>(

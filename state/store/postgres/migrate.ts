@@ -1,17 +1,17 @@
-/** Brings a PostgreSQL database to this release's schema; safe from several nodes at once. */
+/** Migration of a PostgreSQL database to this release's schema; safe from several nodes at once. */
 import type { Logger } from '../../../common/mod.ts';
 import { type AppliedMigration, planMigrations, readMigrations } from '../migrations.ts';
 import type { PostgresSession } from './host-pool.ts';
 import type { PostgresPool } from './pool.ts';
 import { sql } from '../sql.ts';
 
-/** Key of the advisory lock that migrating nodes take in turn: "gochat" in ASCII. */
+/** Key of the advisory lock of migrations: "gochat" in ASCII. */
 const LOCK_KEY = 0x67_6f_63_68_61_74;
 
-/** Applies what is missing, each migration in a transaction of its own; returns why it must not, or undefined. */
+/** Applies pending migrations, each in its own transaction. Returns why it must not, or undefined. */
 export async function migratePostgres(pool: PostgresPool, logger: Logger): Promise<string | undefined> {
   const known = readMigrations('postgres');
-  // Looks before it locks: a role that may not change the schema can still serve an up-to-date database.
+  // Checks before it locks: a role that may not change the schema can still use an up-to-date database.
   const [table] = await pool.query<{ found: boolean }>(
     sql`select to_regclass('gochat_migrations') is not null as found`,
   );

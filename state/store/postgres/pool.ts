@@ -1,4 +1,4 @@
-/** A pool of PostgreSQL connections whose calls have a deadline, are repeated where that helps, and never hang. */
+/** A pool of PostgreSQL connections whose calls have deadlines and retries, and never hang. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Backoff } from '../../../common/mod.ts';
 import { storeError, troubleOf, Unreached } from './errors.ts';

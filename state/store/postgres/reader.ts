@@ -27,7 +27,7 @@ import { cursorsToJson, PAGE_TEXT_BYTES, splitPage, foreignOf } from '../sync-pa
 /** Conversations in the request that the user was never in. */
 interface ForeignRow {
   readonly part: 'foreign';
-  /** With commas between them; null: none. */
+  /** Comma-separated; null: none. */
   readonly ids: string | null;
 }
 
@@ -64,12 +64,12 @@ export async function history(
   const refused = refusal(requirement, factsOf(newest));
   if (newest === undefined || refused !== undefined) return refused ?? requirement.missing;
   const messages = rows.flatMap((row) => (row.seq === null ? [] : [toMessage(row)])).reverse();
-  // Seqs have no holes, so there is an older one unless this one is the first.
+  // Seqs have no holes, so there is an older message unless this is the first.
   const oldest = messages[0];
   return { messages, more: oldest !== undefined && oldest.seq > Number(newest.visible_after_seq) + 1 };
 }
 
-/** Reads what a device lacks; see LogStore.sync. */
+/** Reads the news of a device; see LogStore.sync. */
 export async function sync(
   pool: Pick<PostgresPool, 'query'>,
   request: SyncRequest,
@@ -186,7 +186,7 @@ export async function sync(
     const page = messages.get(conversation.id) ?? [];
     return page[0]?.seq === start + 1 ? [{ conversation, messages: page }] : [];
   });
-  // A room that was deleted since the first statement is erased from its beginning on; the next try does not find it.
+  // A room deleted since the first statement is being erased from its beginning; the next attempt does not find it.
   if (conversations.length < reached && triesLeft > 0) return sync(pool, request, triesLeft - 1);
   if (more || isFull) return { conversations, more: true, gone: [] };
   return { ...last, conversations: [...conversations, ...unknown] };

@@ -3,7 +3,7 @@
 const REMEMBERED_MS = 600_000;
 const MAX_REPEATERS = 10_000;
 
-/** Beyond the bound who repeated first is forgotten first. */
+/** Beyond the bound the earliest repeaters are dropped. */
 export class Repeaters<Key> {
   /** Expiry of each, ms of the process's clock; ascending. */
   readonly #until = new Map<Key, number>();

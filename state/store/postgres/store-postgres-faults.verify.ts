@@ -1,4 +1,4 @@
-/** PostgreSQL in trouble of its own: deadlock, no connections left, a full disk, a slow one. */
+/** Faults within PostgreSQL: deadlock, no connections left, a full disk, a slow disk. */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -37,7 +37,7 @@ describe('PostgreSQL', () => {
         await scratch.query("select from pg_locks where not granted and locktype = 'transactionid'"),
       ).toHaveLength(1);
     });
-    // Who has waited for longest when the circle closes is ended: as a rule the append.
+    // The longest waiter is ended when the circle closes: usually the append.
     const [circle] = await Promise.allSettled([
       other.query(`select from conversations where id = ${low} for update`),
     ]);

@@ -1,4 +1,7 @@
-/** The store on PostgreSQL: what both engines share on a pool, and what is its own; functions in migrations/postgres append. */
+/**
+ * The store on PostgreSQL: the shared repositories on a pool, plus its own parts. Functions in migrations/postgres
+ * append.
+ */
 import type { Logger } from '../../../common/mod.ts';
 import { accountStore } from '../repositories/accounts.ts';
 import { conversationOf, conversationsOf, rolesOf } from '../repositories/conversations.ts';
@@ -20,11 +23,11 @@ export interface PostgresStoreOptions {
   readonly logger: Logger;
   /** Deadline of a call, ms. */
   readonly timeoutMs: number;
-  /** Most connections, beside those for appends. */
+  /** Most connections, besides those for appends. */
   readonly connections: number;
 }
 
-/** Expects a database that migratePostgres has prepared. */
+/** Opens a store on a database prepared by migratePostgres. */
 export function postgresStore(target: PostgresTarget, options: PostgresStoreOptions): StoreEngine {
   const pool = new PostgresPool(target, { ...options, max: options.connections });
   const appender = new PostgresAppender(target, options);

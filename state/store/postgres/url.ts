@@ -13,7 +13,7 @@ export interface PostgresHost {
   readonly port: number;
 }
 
-/** PEM texts for TLS: the authority of the server's certificate, the certificate that is shown to it and its key. */
+/** PEM texts for TLS: the server's authority, the client certificate and its key. */
 export interface PostgresFiles {
   readonly ca: string | undefined;
   readonly cert: string | undefined;
@@ -21,9 +21,9 @@ export interface PostgresFiles {
 }
 
 export interface PostgresTarget {
-  /** At least one; the first that is no standby is used. */
+  /** At least one; the first that is not a standby is used. */
   readonly hosts: readonly PostgresHost[];
-  /** The driver's default where undefined. */
+  /** Undefined: the driver's default. */
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly database: string | undefined;
@@ -93,7 +93,7 @@ function parseTls(parameters: URLSearchParams, files: PostgresFiles | undefined)
       if (own.ca === undefined)
         throw new Error('sslmode=verify-ca needs the authority: sslrootcert or the setting store_ca');
       return { ...own, checkServerIdentity: () => undefined };
-    // Never less than what it is called: libpq checks nothing under this name.
+    // Stricter than libpq, which checks nothing under this name.
     case 'require':
     case 'verify-full':
       return own;

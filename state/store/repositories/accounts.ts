@@ -1,4 +1,4 @@
-/** The accounts. */
+/** Queries of accounts. */
 import type { UserId } from '../../../common/mod.ts';
 import { storableId } from '../input.ts';
 import { sql, type SqlSession } from '../sql.ts';
@@ -16,7 +16,7 @@ export function accountStore(db: SqlSession): AccountStore {
       insert into accounts (id, name, password_hash) values (${id}, ${name}, ${passwordHash})
       on conflict (name) do nothing`);
     const stored = await findAccount(name);
-    // A repeat of a call whose answer was lost finds its own account.
+    // A repeated call whose answer was lost finds its own account.
     return stored?.id === id ? stored : undefined;
   }
 

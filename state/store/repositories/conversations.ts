@@ -1,4 +1,4 @@
-/** Conversations as their members see them: the parts of SQL that all queries for them share, and the plain ones. */
+/** Queries of conversations for their members, and the SQL fragments that all of them share. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import type { ConversationKind, Facts, Role } from '../../policy.ts';
 import { type ConversationRow, type RoleColumn, toConversation, toRole } from '../rows.ts';
@@ -7,7 +7,7 @@ import type { UserConversation } from '../store.ts';
 
 const MAX_CONVERSATIONS = 1000;
 
-/** Columns of ConversationRow; goes with fromConversations. */
+/** Columns of ConversationRow; used with fromConversations. */
 export const conversationColumns = sql`
     c.id, c.kind, coalesce(c.name, '') as name, c.last_seq, c.member_version,
     case when c.direct_low = m.user_id then c.direct_high else c.direct_low end as peer,
@@ -33,13 +33,13 @@ export const messageColumns = sql`m.conversation, m.seq, m.id, m.sender, m.clien
 export interface ReaderRow {
   readonly id: ConversationId;
   readonly kind: ConversationKind;
-  /** Null: the user is out of it. */
+  /** Null for former members. */
   readonly role: RoleColumn | null;
   readonly visible_after_seq: bigint;
   readonly left_seq: bigint;
 }
 
-/** The ReaderRow of a user, who is or was in the conversation; of others there is none. */
+/** Selects the ReaderRow of a present or former member; non-members have none. */
 export function readerOf(conversation: ConversationId, user: UserId): Statement {
   return sql`
     select c.id, c.kind, m.role, m.visible_after_seq, cast(${Number.MAX_SAFE_INTEGER} as bigint) as left_seq
@@ -82,7 +82,7 @@ export async function conversationsOf(
   return rows.map(toConversation);
 }
 
-/** See ConversationStore.rolesOf; an index has them, however large the room is. */
+/** See ConversationStore.rolesOf. It uses an index, however large the room is. */
 export async function rolesOf(db: SqlSession, conversation: ConversationId): Promise<Map<UserId, Role>> {
   const rows = await db.query<{ user_id: UserId; role: RoleColumn }>(sql`
     select user_id, role from members where conversation = ${conversation} and role > 0`);

@@ -1,4 +1,4 @@
-/** Direct conversations. */
+/** Queries of direct conversations. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { sql, type SqlDatabase } from '../sql.ts';
 import type { Joined } from '../store.ts';

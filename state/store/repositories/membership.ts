@@ -1,6 +1,6 @@
 /**
- * Who is in a room. What changes it is to be run in a transaction, and locks the room first, which puts it in one order with the
- * room's messages and the other changes.
+ * Changes of a room's members. Each must run in a transaction. It locks the room first, so it has one order with the
+ * room's messages and other changes.
  */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import {
@@ -24,7 +24,7 @@ interface LockedRow {
   readonly member_version: bigint;
 }
 
-/** A room whose rows are locked and in which the action may be done. */
+/** A locked room in which the action is allowed. */
 interface Admitted {
   readonly actor: Standing;
   /** Target of the action; the actor if it has no other. */
@@ -37,13 +37,13 @@ interface Admitted {
 interface ChangeRow {
   readonly version: bigint;
   readonly count: bigint;
-  /** Null: nobody has come or gone. */
+  /** Null if there are no changes. */
   readonly user_id: UserId | null;
-  /** Null: has left. */
+  /** Null if the user has left. */
   readonly visible_after_seq: bigint | null;
 }
 
-/** Puts who claims it into a room; returns whether that changed anything. */
+/** Adds the actor to a room. Returns whether that changed anything. */
 export async function join(session: SqlSession, room: ConversationId, by: Claim): Promise<boolean | Refusal> {
   const admitted = await admit(session, room, by);
   if (typeof admitted === 'string') return admitted;
@@ -61,7 +61,7 @@ export async function join(session: SqlSession, room: ConversationId, by: Claim)
   return true;
 }
 
-/** Takes a user out of a room. */
+/** Removes a user from a room. */
 export async function depart(
   session: SqlSession,
   room: ConversationId,
@@ -92,7 +92,7 @@ export async function depart(
   return { changed: true, seq, memberVersion: memberVersion + 1, ...(heir?.isNew && { heir: heir.user }) };
 }
 
-/** Gives a member a role; who is no owner any more passes the room on. */
+/** Sets a member's role. An owner who steps down passes the room on. */
 export async function setRole(
   session: SqlSession,
   room: ConversationId,
@@ -110,7 +110,7 @@ export async function setRole(
   return { changed: true, seq, memberVersion, ...(heir?.isNew && { heir: heir.user }) };
 }
 
-/** Takes everybody out of a room, frees its name and leaves it to `eraseDeleted`. */
+/** Removes all members, frees the room's name, and leaves the rest to `eraseDeleted`. */
 export async function deleteRoom(
   session: SqlSession,
   room: ConversationId,
@@ -127,7 +127,7 @@ export async function deleteRoom(
                cast(${admitted.memberVersion + 1} as bigint)
         from members where conversation = ${room}`);
     await session.query(sql`delete from members where conversation = ${room}`);
-    // Names of users' rooms begin with a letter.
+    // Names of rooms begin with a letter.
     await session.query(sql`
         update conversations
         set deleted = true, name = '~' || id, member_version = member_version + 1, member_count = 0, owner = ${by.actor}
@@ -138,13 +138,13 @@ export async function deleteRoom(
   return { seq: Number(before?.last_seq), members: members.map((member) => member.user_id) };
 }
 
-/** Erases messages of deleted rooms, then what is left of the rooms; returns whether there may be more. */
+/** Erases messages of deleted rooms, then the rooms. Returns whether there may be more. */
 export async function eraseDeleted(session: SqlSession, limit: number): Promise<boolean> {
   const { isTrue, forRemoval } = session.dialect;
   const [room] = await session.query<{ id: ConversationId }>(sql`
       select id from conversations where deleted = ${isTrue} order by id limit 1`);
   if (room === undefined) return false;
-  // Whoever has it, an append that found nobody in it or another node that erases, is waited for.
+  // Waits for whoever has the lock: an append without members, or another node that erases.
   const locked = await session.query(sql`select id from conversations where id = ${room.id} ${forRemoval}`);
   if (locked.length === 0) return true;
   const erased = await session.query(sql`
@@ -163,7 +163,7 @@ export async function eraseDeleted(session: SqlSession, limit: number): Promise<
   return true;
 }
 
-/** Reads Store.memberChanges in one statement, so that all of it is of one moment. */
+/** Reads Store.memberChanges in one statement, so that all of it is of one snapshot. */
 export async function memberChanges(
   session: Pick<SqlSession, 'query'>,
   conversation: ConversationId,
@@ -193,7 +193,7 @@ export async function memberChanges(
   return { version: Number(first.version), count: Number(first.count), joined, left };
 }
 
-/** Locks a conversation, and with it those who are in it: all that changes them locks it first. */
+/** Locks a conversation and its member list: every change locks it first. */
 async function lock(session: SqlSession, room: ConversationId): Promise<LockedRow | undefined> {
   const [locked] = await session.query<LockedRow>(sql`
     select kind, owner, deleted, last_seq, member_version from conversations
@@ -233,8 +233,8 @@ async function admit(
 }
 
 /**
- * Sees to it that a room has an owner beside this one, who leaves or steps down: another owner, else the member of the
- * highest role who has been in it longest. Undefined: nobody else is in it.
+ * Ensures that a room has an owner besides this one, who leaves or steps down: another owner, else the longest-standing
+ * member of the highest role. Returns undefined if there is no other member.
  */
 async function passOn(
   session: SqlSession,

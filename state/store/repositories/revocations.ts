@@ -19,7 +19,7 @@ interface RevocationRow {
 
 export function revocationStore(db: SqlSession): RevocationStore {
   async function revoke({ user, atUs, scope, token, code, reason, expiresAtMs }: Revocation): Promise<void> {
-    // Nobody has an id that cannot be stored.
+    // No user has an unstorable id.
     if (user !== storableId(user)) return;
     await db.query(sql`
       insert into revocations (user_id, at_us, scope, token, code, reason, expires_at_ms)

@@ -1,4 +1,4 @@
-/** Rooms and who is in them. */
+/** Queries of rooms. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import type { Claim, Refusal } from '../../policy.ts';
 import { pageLimit, storableSeq } from '../input.ts';
@@ -35,7 +35,7 @@ export function roomStore(db: SqlDatabase): RoomStore {
         insert into members (conversation, user_id, joined_seq, role) values (${id}, ${creator}, 0, ${rankOf('owner')})`);
       return true;
     });
-    // A repeat of a call whose answer was lost finds its own room.
+    // A repeated call whose answer was lost finds its own room.
     const [room] = await db.query<{ id: ConversationId }>(sql`
       select c.id
       from conversations c join members m on m.conversation = c.id and m.user_id = ${creator}

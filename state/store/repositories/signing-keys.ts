@@ -1,10 +1,10 @@
-/** The key that signs tokens. */
+/** The signing key of tokens. */
 import { sql, type SqlSession } from '../sql.ts';
 import type { SigningKey } from '../store.ts';
 
 export interface SigningKeys {
   findSigningKey(): Promise<SigningKey | undefined>;
-  /** Keeps the key unless there is one; returns the one that is kept. */
+  /** Stores the key unless there is one. Returns the stored one. */
   keepSigningKey(key: SigningKey): Promise<SigningKey>;
 }
 

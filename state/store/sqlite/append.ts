@@ -1,4 +1,4 @@
-/** Appends drafts to the log on SQLite; its transaction takes the place of PostgreSQL's row locks. */
+/** Appends to the log on SQLite. The write transaction replaces PostgreSQL's row locks. */
 import type { ConversationId, MessageId, UserId } from '../../../common/mod.ts';
 import { isOfContent } from './database.ts';
 import { storableDraft } from '../input.ts';
@@ -9,17 +9,17 @@ import type { SqliteConnection } from './connection.ts';
 const NOT_A_MEMBER: Appended = { ok: false, code: 'NOT_A_MEMBER' };
 const UNSTORABLE: Appended = { ok: false, code: 'MESSAGE_UNSTORABLE' };
 
-/** A conversation that the batch touches. */
+/** A conversation of the batch. */
 interface Target {
   lastSeq: bigint;
   activeAtMs: bigint;
   changed: boolean;
   readonly memberVersion: number;
-  /** Whether a sender is a member, as far as asked. */
+  /** Membership of senders, as far as queried. */
   readonly members: Map<UserId, boolean>;
 }
 
-/** Answers in the drafts' order; to be run inside a write transaction. */
+/** Returns results in the drafts' order; must run in a write transaction. */
 export function appendDrafts(connection: SqliteConnection, drafts: readonly Draft[]): Appended[] {
   const targets = new Map<ConversationId, Target | undefined>();
   const answers = drafts.map(storableDraft).map((draft) => {
@@ -31,7 +31,7 @@ export function appendDrafts(connection: SqliteConnection, drafts: readonly Draf
     }
     if (target === undefined) return NOT_A_MEMBER;
     if (isMember(connection, target, conversation, sender)) return tryOne(connection, target, draft);
-    // A repetition is acknowledged also to a sender who has left since: it is in the log.
+    // A repetition by a former member is acknowledged too: it is in the log.
     return findOriginal(connection, target, draft) ?? NOT_A_MEMBER;
   });
   for (const [id, target] of targets)
@@ -41,7 +41,7 @@ export function appendDrafts(connection: SqliteConnection, drafts: readonly Draf
   return answers;
 }
 
-/** SQLite undoes only the statement that it rejects. */
+/** SQLite rolls back only the statement that it rejects. */
 function tryOne(connection: SqliteConnection, target: Target, draft: Draft): Appended {
   try {
     return appendOne(connection, target, draft);

@@ -1,16 +1,17 @@
-/** Copies of the SQLite store while it is in use, and back. */
+/** Online backup and restore of the SQLite store. */
 import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { GochatError } from '../../../common/mod.ts';
 import { type AppliedMigration, planMigrations, readMigrations } from '../migrations.ts';
 
-/** All pages in one step: a copy that writers interrupt would begin again, one in a single step has one snapshot. */
+/** All pages in one step: a copy in several steps restarts when there are writes; a single step has one snapshot. */
 const ALL_PAGES = 0x7fff_ffff;
 const BUSY_MS = 10_000;
 
 /**
- * Copies the store's file to a new one, readable by its owner only, as of one moment; the store goes on working.
- * @throws GochatError BACKUP_FAILED, also where the file exists
+ * Copies the store's file to a new one, readable by its owner only, as of one moment, while the store is in use.
+ *
+ * @throws GochatError BACKUP_FAILED, also if the file exists
  */
 export async function backupSqlite(path: string, file: string): Promise<void> {
   await attempt(file, async () => {
@@ -25,9 +26,11 @@ export async function backupSqlite(path: string, file: string): Promise<void> {
 }
 
 /**
- * Puts a copy in the place of what the store's file holds, in one transaction. Whoever has the store open sees it at
- * once; what they remember of it is void.
- * @throws GochatError BACKUP_FAILED: the file is no copy of a store of this release or an earlier one, or is damaged
+ * Replaces the contents of the store's file with a copy, in one transaction. Open stores see it at once; their caches
+ * become invalid.
+ *
+ * @throws GochatError BACKUP_FAILED if the file is not a copy of a store of this release or an earlier one, or is
+ *   damaged
  */
 export async function restoreSqlite(path: string, file: string): Promise<void> {
   await attempt(file, async () => {

@@ -1,11 +1,11 @@
-/** Calls the SQLite worker: a tick's calls travel as one message, at most MAX_CALLS are under way. */
+/** Client of the SQLite worker: a tick's calls travel as one message, and at most MAX_CALLS are in flight. */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Backoff, GochatError, type Logger } from '../../../common/mod.ts';
 import type { Method, SqliteEngine } from './engine.ts';
 import type { Call, CallBatch, FromWorker, Reply, WorkerSettings } from './rpc.ts';
 
-/** Above it calls are rejected: a disk that stalls must not fill the memory. */
+/** Most calls in flight: a stalled disk must not fill the memory. */
 const MAX_CALLS = 8192;
 
 const ENDED = 'the SQLite worker has ended';
@@ -29,10 +29,10 @@ export interface SqliteClientOptions {
 export type WorkerName = 'sqlite-worker' | 'sqlite-reader';
 
 /**
- * Rejects calls with STORE_UNAVAILABLE when the worker has ended, the file fails, or no reply comes in time.
+ * Rejects calls with STORE_UNAVAILABLE if the worker has ended, the file fails, or no reply comes in time.
  *
- * A worker that ends by itself is replaced, as a lost connection to a database server would be: what it was doing may or
- * may not have happened, and each call is safe to repeat.
+ * A worker that ends by itself is replaced, like a lost connection to a database server: its calls may or may not have
+ * happened, and each is safe to repeat.
  */
 export class SqliteClient {
   readonly #path: string;
@@ -41,7 +41,7 @@ export class SqliteClient {
   readonly #backoff = new Backoff({ baseMs: 100, maxMs: 5000 });
   readonly #waiting = new Map<number, Waiting>();
   readonly #sweep: NodeJS.Timeout;
-  /** The one that has the file open; undefined while there is none. */
+  /** The worker with the open file; undefined while there is none. */
   #worker: Worker | undefined;
   #replacing: NodeJS.Timeout | undefined;
   #outbox: Call[] = [];
@@ -87,7 +87,7 @@ export class SqliteClient {
     return promise;
   }
 
-  /** Lets the calls under way finish, closes the file, and ends the worker. */
+  /** Waits for calls in flight, closes the file, and ends the worker. */
   async close(): Promise<void> {
     this.#flush();
     this.#isClosed = true;
@@ -102,7 +102,7 @@ export class SqliteClient {
     clearTimeout(late);
   }
 
-  /** Starts a worker and waits until it has the file open. */
+  /** Starts a worker and waits until it has opened the file. */
   async #start(): Promise<void> {
     const { logger, timeoutMs } = this.#options;
     const workerData: WorkerSettings = { path: this.#path, busyTimeoutMs: timeoutMs };
@@ -156,7 +156,7 @@ export class SqliteClient {
   #onReplaced(): void {
     this.#backoff.reset();
     this.#options.logger.warn('the SQLite worker is replaced');
-    // Nobody waits for it any more.
+    // The client was closed meanwhile.
     if (this.#isClosed) void this.close();
   }
 
@@ -175,7 +175,7 @@ export class SqliteClient {
     else waiting.reject(new GochatError('INTERNAL', { cause: new Error(failure.message) }));
   }
 
-  /** Calls ascend by deadline, so it stops at the first that still has time. */
+  /** Rejects overdue calls; they ascend by deadline, so it stops at the first that is not. */
   #rejectLate(): void {
     const now = performance.now();
     for (const [id, waiting] of this.#waiting) {

@@ -13,11 +13,11 @@ export interface Call {
   readonly args: readonly unknown[];
 }
 
-/** Calls of one tick, in order; an empty batch asks the worker to close the file and end. */
+/** Calls of one tick, in order; an empty batch makes the worker close the file and end. */
 export type CallBatch = readonly Call[];
 
 export interface Failure {
-  /** The file or its disk failed, not the statement. */
+  /** Whether the file or its disk failed, not the statement. */
   readonly unavailable: boolean;
   readonly message: string;
 }

@@ -1,4 +1,4 @@
-/** The store on SQLite: hands each call to a worker thread that has the file open (engine.ts does the work). */
+/** The store on SQLite: passes each call to a worker thread with the open file (see engine.ts). */
 import type { ConversationId } from '../../../common/mod.ts';
 import { MEMBERS_A_TURN, withChanges } from '../member-pieces.ts';
 import { signingKey } from '../repositories/signing-keys.ts';
@@ -20,7 +20,7 @@ type Calls<M extends Method> = {
   [K in M]: (...args: Parameters<SqliteEngine[K]>) => Promise<Awaited<ReturnType<SqliteEngine[K]>>>;
 };
 
-/** Opens the file, making it where missing, and brings it to this release's schema. */
+/** Opens the file, creating it if missing, and migrates it to this release's schema. */
 export async function openSqlite(path: string, options: SqliteClientOptions): Promise<StoreEngine> {
   const writer = await SqliteClient.open(path, 'sqlite-worker', options);
   try {
@@ -32,8 +32,8 @@ export async function openSqlite(path: string, options: SqliteClientOptions): Pr
 }
 
 /**
- * One worker writes, and answers what is soon answered. What may take some ms, pages and lists, is read by another
- * one, so that no commit waits for it: readers of the write-ahead log see what was committed before they began.
+ * One worker writes and answers quick calls. Calls that may take some ms, pages and lists, go to another one, so that
+ * no commit waits for them: readers of the write-ahead log see everything committed before they started.
  */
 export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEngine {
   const keys = callsOf(writer, ['findSigningKey', 'keepSigningKey']);
@@ -72,7 +72,7 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
   };
 }
 
-/** Asks page by page, as a reply is taken in in one turn; what changed meanwhile is put right in the end. */
+/** Reads page by page, as a reply is handled within one turn; changes meanwhile are applied at the end. */
 async function membersOf(
   reader: EngineCaller,
   conversation: ConversationId,

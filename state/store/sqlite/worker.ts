@@ -1,11 +1,11 @@
-/** A worker thread with the SQLite file open: a commit's fsync, or a long read, blocks this thread and no other. */
+/** A worker thread with the open SQLite file: a commit's fsync or a long read blocks only this thread. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { isUnavailable, openDatabase, SchemaProblem } from './database.ts';
 import { type SqliteEngine, sqliteEngine } from './engine.ts';
 import { Turns } from './turns.ts';
 import type { Call, CallBatch, FromWorker, Reply, WorkerSettings } from './rpc.ts';
 
-/** Replies wait at most this long for those of later calls of the batch. */
+/** Longest delay of a reply to join those of later calls of the batch. */
 const MAX_REPLY_DELAY_MS = 2;
 
 if (!parentPort) throw new Error('sqlite/worker.ts runs as a worker thread only');
@@ -31,7 +31,7 @@ try {
   send({ kind: 'refused', reason: messageOf(error), schema: error instanceof SchemaProblem });
 }
 
-/** Each call ends before the next begins: they share one connection, and so one transaction. */
+/** Calls run one after another: they share one connection, and so one transaction. */
 async function answer(engine: SqliteEngine, batch: CallBatch): Promise<void> {
   let replies: Reply[] = [];
   let since = performance.now();
