@@ -9,7 +9,7 @@ export interface BackoffOptions {
   readonly random?: () => number;
 }
 
-/** Counts failures and says how long to wait before the next try. */
+/** Counts failures and returns the wait before the next attempt. */
 export class Backoff {
   readonly #baseMs: number;
   readonly #maxMs: number;
@@ -26,7 +26,7 @@ export class Backoff {
     return this.#failures;
   }
 
-  /** Returns the wait in ms after one more failure: uniform between 1 and the doubled bound. */
+  /** Returns the wait after one more failure, ms: uniform between 1 and a bound that doubles with each failure. */
   next(): number {
     const bound = Math.min(this.#maxMs, this.#baseMs * 2 ** Math.min(this.#failures, 30));
     this.#failures++;

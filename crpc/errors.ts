@@ -7,15 +7,15 @@ export const GrpcStatus: Readonly<Record<Extract<keyof typeof status, string>, n
 export type ErrorDetails = Readonly<Record<string, string | number>>;
 
 /**
- * An error that travels: a caller gets its code, message, details and hints. CrpcError is one; an application may throw
- * its own classes, as long as they have these members.
+ * An error that reaches the caller with its code, message, details and hints. CrpcError is one; applications may throw
+ * their own classes with these members.
  */
 export interface CodedError extends Error {
-  /** Says what happened to programs, as in NAME_TAKEN: A to Z, digits and underscores. */
+  /** The code, for programs, such as NAME_TAKEN: A to Z, digits and underscores. */
   readonly code: string;
   /** Status of the gRPC call that fails with it, for peers and tools that know no code. */
   readonly grpcStatus: number;
-  /** The same request may succeed later, unchanged. */
+  /** Whether the same request may succeed later. */
   readonly retryable: boolean;
   readonly details: ErrorDetails;
   /** Wait before a retry, ms. */
@@ -23,7 +23,7 @@ export interface CodedError extends Error {
 }
 
 interface Entry {
-  /** {name} is filled in from the details. */
+  /** The message; {name} is replaced from the details. */
   readonly message: string;
   readonly status: keyof typeof GrpcStatus;
   readonly retryable?: boolean;
@@ -72,7 +72,7 @@ const ENTRIES = {
   TOKEN_INVALID: { message: 'The call does not carry the token of the server.', status: 'UNAUTHENTICATED' },
 } as const satisfies Record<string, Entry>;
 
-/** Codes of crpc's own; their message, status and whether a retry may help are known. */
+/** crpc's own codes, with known message, status and retryability. */
 export type CrpcErrorCode = keyof typeof ENTRIES;
 
 export interface CrpcErrorOptions {
@@ -91,7 +91,7 @@ export interface OwnErrorOptions extends CrpcErrorOptions {
   readonly retryable?: boolean;
 }
 
-/** An error with a code: one of crpc's, or one of an application that needs no class of its own. */
+/** An error with a code: crpc's own, or an application's that needs no class. */
 export class CrpcError extends Error implements CodedError {
   override readonly name = 'CrpcError';
   readonly code: string;
@@ -113,13 +113,13 @@ export class CrpcError extends Error implements CodedError {
     this.retryAfterMs = options.retryAfterMs;
   }
 
-  /** Returns the error itself where it has a code that travels, else INTERNAL with it as the cause. */
+  /** Returns an error with a code as it is, and any other as INTERNAL with it as the cause. */
   static from(error: unknown): CodedError {
     return isCoded(error) ? error : new CrpcError('INTERNAL', { cause: error });
   }
 }
 
-/** Returns whether an error reaches a caller as it was thrown. */
+/** Returns whether an error reaches the caller as it was thrown. */
 export function isCoded(error: unknown): error is CodedError {
   return (
     error instanceof Error &&

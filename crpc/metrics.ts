@@ -1,4 +1,4 @@
-/** The instruments of crpc. Calls are counted per call, batch streams per batch, never per record. */
+/** The metrics of crpc. Calls are counted per call, batch streams per batch, never per record. */
 import { metrics } from '@opentelemetry/api';
 import type { Counter, Histogram } from '@opentelemetry/api';
 import { splitMethod } from './interceptors/interceptor.ts';
@@ -9,7 +9,7 @@ const BYTES = [64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 8_388_60
 
 export type Side = 'client' | 'server';
 
-/** Calls of one method that run now. */
+/** Calls in flight of a method. */
 export interface InFlight {
   calls: number;
 }
@@ -33,7 +33,7 @@ export interface CrpcMetrics {
 const inFlight: Record<Side, Map<string, InFlight>> = { client: new Map(), server: new Map() };
 let made: CrpcMetrics | undefined;
 
-/** Returns the instruments of the process; metrics must have been enabled before the first use, else they do nothing. */
+/** Returns the instruments of the process. Metrics must be enabled before the first use, else they are no-ops. */
 export function crpcMetrics(): CrpcMetrics {
   if (made !== undefined) return made;
   const part = metrics.getMeter('gochat.crpc');

@@ -21,17 +21,21 @@ export type BalancerName = keyof typeof POLICIES;
 
 export interface BalancerOptions {
   readonly policy: BalancerName;
-  /** Endpoints of this zone are preferred as long as enough of them work; empty: no preference. @default '' */
+  /** Preferred zone, as long as enough of its endpoints work; empty: none. @default '' */
   readonly zone?: string;
-  /** Endpoints that a channel connects to, in its own zone and again elsewhere. Not for rendezvous. @default 64 */
+  /**
+   * Most endpoints that a channel connects to in its own zone, and as many in others. Not for rendezvous.
+   *
+   * @default 64
+   */
   readonly maxEndpoints?: number;
-  /** Time in which an endpoint that joins a channel at work grows to its full share; 0: none. @default 10_000 ms */
+  /** Slow start: time in which a new endpoint grows to its full share; 0: none. @default 10_000 ms */
   readonly slowStartMs?: number;
-  /** Leaves endpoints that fail alone for a while; false: never. */
+  /** Outlier detection; false: off. */
   readonly outlier?: Partial<OutlierOptions> | false;
 }
 
-/** A balancer's configuration with every value filled in. */
+/** A balancer's configuration with all defaults filled in. */
 export interface BalancerConfig {
   readonly zone: string;
   readonly maxEndpoints: number;
@@ -76,7 +80,7 @@ export function parseBalancerConfig(value: unknown): BalancerConfig {
   return { ...rest, outlier: outlier && fill(outlier, DEFAULT_OUTLIER, OUTLIER_CHECKS) };
 }
 
-/** Checks each value and takes the default of those that are missing. Every gateway worker loads this: without zod. */
+/** Validates each value and fills in defaults. Every gateway worker loads this, so it does without zod. */
 function fill<T extends object>(value: unknown, defaults: T, checks: Readonly<Record<keyof T, Check>>): T {
   if (!isRecord(value)) throw invalid(`${String(value)} is not an object`);
   const given = Object.entries(value).filter(([, one]) => one !== undefined);
@@ -97,14 +101,14 @@ function invalid(what: string): CrpcError {
   });
 }
 
-/** Returns the service config that chooses a balancer. @throws CrpcError CONFIG_INVALID */
+/** Returns the service config of a balancer. @throws CrpcError CONFIG_INVALID */
 export function serviceConfigOf(balancer: BalancerName | BalancerOptions): string {
   const { policy, ...options } = typeof balancer === 'string' ? { policy: balancer } : balancer;
   if (!Object.hasOwn(POLICIES, policy)) {
     const what = `${policy} is not a balancer; choose one of ${Object.keys(POLICIES).join(', ')}.`;
     throw new CrpcError('CONFIG_INVALID', { details: { what } });
   }
-  // grpc-js falls back to another balancer without a word where a config does not parse.
+  // grpc-js silently falls back to another balancer if a config does not parse.
   parseBalancerConfig(options);
   return JSON.stringify({ loadBalancingConfig: [{ [POLICIES[policy].name]: options }] });
 }

@@ -2,12 +2,12 @@
 import type { Peer } from '../client/peer.ts';
 import type { Policy, PolicyKind } from './policy.ts';
 
-/** Draws before the endpoints are gone through one by one. */
+/** Random draws before a linear search. */
 const MAX_DRAWS = 4;
 
 /**
- * Power of two choices on running calls times latency. Two draws are nearly as good as looking at all, cost the same
- * for three endpoints as for a thousand, and keep many clients from running to the same best one.
+ * Power of two choices on calls in flight times latency. Two draws are nearly as good as a full search, cost the same
+ * for three endpoints as for a thousand, and keep many clients from choosing the same best one.
  */
 class LeastLoaded implements Policy {
   readonly peers: readonly Peer[];
@@ -22,7 +22,7 @@ class LeastLoaded implements Policy {
     for (let draw = 0; draw < MAX_DRAWS; draw++) {
       const first = Math.floor(Math.random() * count);
       const a = peers[first] as Peer;
-      // Any but the first.
+      // Any endpoint but the first.
       const b =
         count < 2 ? a : (peers[(first + 1 + Math.floor(Math.random() * (count - 1))) % count] as Peer);
       const now = performance.now();

@@ -1,4 +1,4 @@
-/** Balancing policy: calls with the same key go to the same endpoint as long as it is there. */
+/** Balancing policy: calls with the same key go to the same endpoint as long as it exists. */
 import { connectivityState } from '@grpc/grpc-js';
 import type { Peer } from '../client/peer.ts';
 import type { Policy, PolicyKind } from './policy.ts';
@@ -6,14 +6,14 @@ import { Rendezvous, hashKey } from './rendezvous.ts';
 
 /** Metadata key of the call's routing key. */
 export const KEY_METADATA = 'crpc-key';
-/** Owners that are remembered; a power of two. */
+/** Cached owners; a power of two. */
 const MEMO_SIZE = 4096;
 
 /**
- * The owner is chosen among all endpoints and connected to when a key first needs it. While it cannot be reached or is
- * ejected, its keys belong to the next in their order; the others' keys stay.
+ * The owner is chosen among all endpoints and connected to when a key first needs it. While it is unreachable or
+ * ejected, its keys belong to the next in their order; other keys stay.
  *
- * A key's owner costs a look at each endpoint; owners of recent keys are remembered.
+ * Finding a key's owner costs a check of each endpoint; owners of recent keys are cached.
  */
 class RendezvousPolicy implements Policy {
   readonly peers: readonly Peer[];

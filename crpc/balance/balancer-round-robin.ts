@@ -10,8 +10,8 @@ interface Turn {
 
 /**
  * Earliest deadline first: an endpoint's turns are 1/weight apart, and the earliest is next. With equal weights that is
- * plain round robin; with others the turns of a heavy one lie between those of the light ones. The endpoints are a
- * heap, so a pick costs the logarithm of their number.
+ * plain round robin; with others the turns of a heavy endpoint are spread between those of light ones. The endpoints
+ * are a heap, so a pick costs the logarithm of their number.
  */
 class RoundRobin implements Policy {
   readonly peers: readonly Peer[];
@@ -19,7 +19,7 @@ class RoundRobin implements Policy {
 
   constructor(peers: readonly Peer[]) {
     this.peers = peers;
-    // A random phase each, or every client would begin with the same endpoint.
+    // Each with a random phase, or every client would start with the same endpoint.
     const now = performance.now();
     this.#heap = peers.map((peer) => ({ peer, at: Math.random() / peer.weight(now) }));
     this.#heap.sort((a, b) => a.at - b.at);

@@ -14,7 +14,7 @@ import { ownShare, rank, subset } from './subset.ts';
 
 let isSetUp = false;
 
-/** Makes the balancers known to grpc-js; `loadBalancingConfig` of a service config then chooses one. Idempotent. */
+/** Registers the balancers with grpc-js; `loadBalancingConfig` of a service config then selects one. Idempotent. */
 export function setupBalancers(): void {
   if (isSetUp) return;
   isSetUp = true;
@@ -45,16 +45,16 @@ function register(kind: PolicyKind): void {
   experimental.registerLoadBalancerType(kind.name, Balancer, Config);
 }
 
-/** The endpoints of the own zone, or those of all others. */
+/** The endpoints of the own zone, or of all others. */
 interface Group {
-  /** In the order in which the channel prefers them. */
+  /** In the channel's order of preference. */
   readonly ranked: readonly Peer[];
-  /** Those that it keeps connections to. */
+  /** Endpoints that it keeps connections to. */
   wanted: readonly Peer[];
   policy: Policy | undefined;
 }
 
-/** Keeps the endpoints, their connections and their figures across updates. */
+/** Keeps endpoints, connections and figures across updates. */
 class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { readonly values: BalancerConfig }>
   implements experimental.LoadBalancer
 {
@@ -85,7 +85,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
     this.#config = values;
     if (list.ok) this.#replace(list.value, values, options, note);
     else {
-      // The registry says that there is none: unlike a resolver that failed, this is an answer.
+      // The registry has no endpoint: unlike a failed resolver, this is an answer.
       this.#lastError = list.error.details;
       this.#replace([], values, options, note);
     }
@@ -137,7 +137,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
         gone.delete(endpoint.address);
         continue;
       }
-      // A process that restarted at the same address begins without the record of the one before it.
+      // A restarted process at the same address starts without its predecessor's record.
       if (known !== undefined) this.#drop(known);
       gone.delete(endpoint.address);
       this.#peers.set(endpoint.address, new Peer(endpoint, made, peerOptions));
@@ -161,7 +161,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
       this.#kind.isLazy || peers.length <= maxEndpoints
         ? peers
         : rank(peers, ({ endpoint }) => endpoint.id, this.#seed);
-    // Weights may have changed, so the policy is made anew.
+    // Weights may have changed, so the policy is rebuilt.
     return { ranked, wanted: before.wanted, policy: undefined };
   }
 
@@ -180,7 +180,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
         last = state;
         if (state === connectivityState.READY) {
           if (isLate) peer.startSlowly(performance.now());
-          // Whatever comes back after a break may have been started just now.
+          // An endpoint that comes back may just have been started.
           isLate = true;
         }
         this.#schedule();
@@ -189,7 +189,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
     return new experimental.LeafLoadBalancer(peer.made, helper, options, note);
   }
 
-  /** Many endpoints change at once when a channel starts or a rack fails: one new picker serves them all. */
+  /** Many endpoints change at once when a channel starts or a rack fails: one new picker covers them all. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -199,7 +199,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
     });
   }
 
-  /** By the median of the others: one more that is slow does not make this one look quick. */
+  /** By the median of the others, so that another slow one does not hide this one. */
   #slowFrom(peer: Peer, now: number): number {
     const { outlier } = this.#config ?? {};
     if (outlier === undefined || outlier === false) return Infinity;
@@ -247,7 +247,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
     this.#schedule();
   }
 
-  /** Connects to whom the channel wants, and tells gRPC who can take calls now. */
+  /** Connects to the wanted endpoints, and reports to gRPC which can take calls. */
   #report(): void {
     const { isLazy } = this.#kind;
     let isConnecting = false;
@@ -275,7 +275,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
     }
   }
 
-  /** Keeps the connections of a group to its subset. */
+  /** Limits the connections of a group to its subset. */
   #choose(group: Group): void {
     const size = this.#config?.maxEndpoints ?? Infinity;
     const wanted = subset(group.ranked, size, ({ state }) => state === connectivityState.TRANSIENT_FAILURE);
@@ -287,7 +287,7 @@ class EndpointBalancer<C extends experimental.TypedLoadBalancingConfig & { reado
     for (const peer of wanted) peer.connect();
   }
 
-  /** Gives a group a policy over those that can take calls; the same one as long as they are the same. */
+  /** Gives a group a policy over its usable endpoints; unchanged as long as they are the same. */
   #renew(group: Group): void {
     let peers: readonly Peer[];
     if (this.#kind.isLazy) {

@@ -3,7 +3,7 @@ import type { Endpoint } from '../registry/registry.ts';
 
 export interface DecodedEndpoint {
   readonly endpoint: Endpoint;
-  /** Written just before the key is deleted: it goes on purpose. */
+  /** Set just before the key is deleted on purpose. */
   readonly leaving: boolean;
 }
 
@@ -13,17 +13,17 @@ export function encodeEndpoint(endpoint: Endpoint, leaving = false): string {
 }
 
 /**
- * Returns undefined for what is not an endpoint. Checked by hand: of a thousand gateways each reports every second, and
- * a schema library took most of the time that a report costs.
+ * Returns undefined if the text is not an endpoint. Validated by hand: each of a thousand gateways reports every
+ * second, and a schema library took most of a report's time.
  *
- * @param lease What the key hangs on; 0: nothing.
+ * @param lease lease of the key; 0: none
  */
 export function decodeEndpoint(text: string, lease: bigint): DecodedEndpoint | undefined {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch {
-    // Not ours; the caller logs it.
+    // Not a valid endpoint; the caller logs it.
     return undefined;
   }
   if (!isRecord(parsed)) return undefined;

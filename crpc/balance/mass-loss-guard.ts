@@ -2,28 +2,27 @@
 import type { Endpoint } from '../registry/registry.ts';
 
 const MIN_ENDPOINTS = 4;
-/** Losses within this time count as one. */
+/** Losses within this time count as one event. */
 const WINDOW_MS = 2000;
 
 export interface MassLossGuardOptions {
   /** Time for which a mass loss is held back, ms. */
   readonly graceMs: number;
-  /** Tells of a hold: how many are held back, and how many there were. */
+  /** Called when endpoints are held back, with their number and the total. */
   onHold(held: number, of: number): void;
   /** The snapshot has changed without news from the registry: a hold has ended. */
   onRelease(released: number): void;
 }
 
 /**
- * Decides which endpoints are shown. What comes or changes is shown at once, and so is a departure that the endpoint
- * itself announced. A loss of more than half of at least four within two seconds, or any loss while the registry is
- * in doubt (it was away, or has lost its history), is held back until the endpoints are there again or the grace
- * has passed.
+ * Decides which endpoints are visible. New and changed ones are visible at once, and announced departures take effect
+ * at once. A loss of more than half of at least four within two seconds, or any loss while the registry is in doubt (it
+ * was away or has lost its history), is held back until the endpoints return or the grace period ends.
  */
 export class MassLossGuard {
   readonly #options: MassLossGuardOptions;
   #truth = new Map<string, Endpoint>();
-  /** Lost within the window: not shown, but brought back should it turn out to be a mass loss. */
+  /** Lost within the window: hidden, but restored if it turns out to be a mass loss. */
   readonly #recent = new Map<string, { endpoint: Endpoint; at: number }>();
   readonly #held = new Map<string, Endpoint>();
   #timer: NodeJS.Timeout | undefined;
@@ -32,17 +31,17 @@ export class MassLossGuard {
     this.#options = options;
   }
 
-  /** The endpoints to show; held ones first, so that a newer one at the same address wins. */
+  /** The visible endpoints; held ones first, so that a newer one at the same address wins. */
   get shown(): Endpoint[] {
     return [...this.#held.values(), ...this.#truth.values()];
   }
 
-  /** Endpoints that the registry does not have and that are shown all the same. */
+  /** Number of visible endpoints that the registry does not have. */
   get heldBack(): number {
     return this.#held.size;
   }
 
-  /** Takes over what the registry says now; `left` are those that said themselves that they go. */
+  /** Applies the registry's current state. @param left endpoints that announced their departure */
   update(truth: Map<string, Endpoint>, left: ReadonlySet<string>, isDoubtful: boolean): void {
     const now = performance.now();
     for (const [id, loss] of this.#recent) if (now - loss.at > WINDOW_MS) this.#recent.delete(id);
@@ -60,7 +59,7 @@ export class MassLossGuard {
     if (this.#held.size === 0) this.#stopTimer();
   }
 
-  /** Takes what an endpoint says anew of itself: the one thing that happens all the time, and no look at the others. */
+  /** Applies a new report of an endpoint, the frequent case, without a check of the others. */
   renew(endpoint: Endpoint): void {
     this.#truth.set(endpoint.id, endpoint);
   }
@@ -83,7 +82,7 @@ export class MassLossGuard {
     }, this.#options.graceMs);
   }
 
-  /** A process that restarted at the same address stands for the one before it. */
+  /** Drops the predecessor of a restarted process at the same address. */
   #dropReplaced(): void {
     if (this.#held.size === 0) return;
     const addresses = new Set([...this.#truth.values()].map(({ address }) => address));

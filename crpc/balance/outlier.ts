@@ -2,15 +2,15 @@
 
 /** Limits of ejection: the conditions, the duration, and the most at once. */
 export interface OutlierOptions {
-  /** Failures in a row, or slow calls. @default 5 */
+  /** Consecutive failures or slow calls. @default 5 */
   readonly consecutiveFailures: number;
-  /** Share of the window's calls that failed, 0 to 1. @default 0.5 */
+  /** Share of failed calls in the window, 0 to 1. @default 0.5 */
   readonly failureRate: number;
-  /** Calls in the window below which the rate says nothing. @default 20 */
+  /** Fewest calls in the window for the rate to count. @default 20 */
   readonly minCalls: number;
-  /** A call is slow that takes so many times longer than calls on the other endpoints do in the median. @default 10 */
+  /** Factor over the median of the other endpoints from which a call is slow. @default 10 */
   readonly slowFactor: number;
-  /** And no call is slow below this. @default 100 ms */
+  /** Least duration of a slow call. @default 100 ms */
   readonly slowMs: number;
   /** @default 10_000 ms */
   readonly windowMs: number;
@@ -18,7 +18,7 @@ export interface OutlierOptions {
   readonly ejectMs: number;
   /** @default 300_000 ms */
   readonly maxEjectMs: number;
-  /** Share of the connected endpoints that may be out at once; one of two always may. @default 0.5 */
+  /** Most of the connected endpoints that may be ejected at once, as a share; one of two always may. @default 0.5 */
   readonly maxEjectedShare: number;
 }
 
@@ -34,9 +34,9 @@ export const DEFAULT_OUTLIER: OutlierOptions = Object.freeze({
   maxEjectedShare: 0.5,
 });
 
-/** An endpoint that stays in for this many times its last ejection begins anew. */
+/** Multiple of its last ejection after which an endpoint's record is cleared. */
 const FORGIVE_FACTOR = 10;
-/** Slow calls make an outlier if they go on for this share of the window: all that a pause held up end together. */
+/** Share of the window for which slow calls must go on: all calls delayed by one pause end together. */
 const SLOW_SHARE = 0.1;
 
 /** Returns whether one more of the connected endpoints may be ejected. The last one never is. */
@@ -45,15 +45,15 @@ export function mayEject(ejected: number, connected: number, maxShare: number): 
   return ejected + 1 <= Math.max(1, Math.floor(connected * maxShare));
 }
 
-/** The record of one endpoint. All times are of one monotonic clock, ms. */
+/** The record of one endpoint. All times are monotonic ms. */
 export class OutlierRecord {
   readonly #options: OutlierOptions;
   #consecutive = 0;
   #slow = 0;
   #slowSince = 0;
-  /** It was taken back and has not answered well since: one more bad call puts it out again. */
+  /** Whether it was readmitted and has not answered well since: one more bad call ejects it again. */
   #isOnTrial = false;
-  // Two halves of the window that take turns: what is older than a whole one is forgotten.
+  // The window has two halves that alternate: older calls than a whole window are dropped.
   #halfStart = 0;
   #calls = 0;
   #failures = 0;
@@ -73,7 +73,7 @@ export class OutlierRecord {
     return this.#isOnTrial;
   }
 
-  /** A call was answered. Returns whether the endpoint is an outlier, for it answers so slowly all the time. */
+  /** Records an answer. Returns whether the endpoint is an outlier because it is constantly slow. */
   success(now: number, isSlow = false): boolean {
     const { consecutiveFailures, windowMs } = this.#options;
     this.#consecutive = 0;
@@ -89,7 +89,7 @@ export class OutlierRecord {
     return this.#isOnTrial || (isLasting && this.#slow >= consecutiveFailures);
   }
 
-  /** Returns whether the endpoint is an outlier. */
+  /** Records a failure. Returns whether the endpoint is an outlier. */
   failure(now: number): boolean {
     const { consecutiveFailures, failureRate, minCalls } = this.#options;
     this.#consecutive++;
@@ -107,7 +107,7 @@ export class OutlierRecord {
     return this.#calls + this.#olderCalls === 0;
   }
 
-  /** Puts the endpoint out and returns until when. */
+  /** Ejects the endpoint. Returns the end of the ejection. */
   eject(now: number): number {
     const { ejectMs, maxEjectMs } = this.#options;
     const isForgiven = now - this.#returnedAt > FORGIVE_FACTOR * this.#lastEjectMs;
@@ -117,7 +117,7 @@ export class OutlierRecord {
     return this.ejectedUntil;
   }
 
-  /** Takes the endpoint in again, on trial and with a clean window. */
+  /** Readmits the endpoint, on trial and with a clean window. */
   readmit(now: number): void {
     this.ejectedUntil = 0;
     this.#returnedAt = now;

@@ -4,10 +4,10 @@ import type { Peer } from '../client/peer.ts';
 export interface Policy {
   readonly peers: readonly Peer[];
   /**
-   * Returns the endpoint for a call, or undefined when none is accepted.
+   * Returns the endpoint for a call, or undefined if none is accepted.
    *
-   * @param key The call's routing key, where it has one.
-   * @param accepts Without side effects; undefined: all are.
+   * @param key routing key of the call, if any
+   * @param accepts filter without side effects; undefined: all are accepted
    */
   choose(key: string | undefined, accepts: ((peer: Peer) => boolean) | undefined): Peer | undefined;
 }
@@ -16,8 +16,8 @@ export interface PolicyKind {
   /** Name in a service config. */
   readonly name: string;
   /**
-   * Whether the policy knows all endpoints and connections are made when a call first needs one. Otherwise it gets
-   * those of the channel's subset that are connected.
+   * Whether the policy gets all endpoints, and connects when a call first needs one. Otherwise it gets the connected
+   * ones of the channel's subset.
    */
   readonly isLazy: boolean;
   /** @param peers At least one. */

@@ -3,8 +3,8 @@
 /**
  * Chooses a node for a 64-bit key.
  *
- * A key moves only when its own node leaves, or to a node that joins; the choice depends on the set of ids and the
- * key alone, so every process chooses the same. `pick` allocates nothing.
+ * A key moves only when its own node leaves, or to a node that joins. The choice depends only on the set of ids and the
+ * key, so every process chooses the same. `pick` allocates nothing.
  */
 export class Rendezvous {
   /** In a fixed order, so that a tie does not depend on the order of the argument. */
@@ -36,7 +36,7 @@ export class Rendezvous {
     return best < 0 ? -1 : (this.#index[best] as number);
   }
 
-  /** As `pick`, as if there were only the nodes that are accepted. */
+  /** The same as `pick`, among the accepted nodes only. */
   pickWhere(keyHi: number, keyLo: number, accepts: (index: number) => boolean): number {
     const key = keyOf(keyHi, keyLo);
     const seeds = this.#seeds;

@@ -2,17 +2,17 @@
 import { mix, hashId } from './rendezvous.ts';
 
 /**
- * With this much more capacity than needed, a zone that has lost some still takes everything. Envoy's
- * overprovisioning factor: down to 71 % of the zone's weight nothing spills over, below that in proportion.
+ * Overprovisioning factor, as in Envoy: a zone takes all calls down to 71 % of its weight; below that they spill over
+ * in proportion.
  */
 const OVERPROVISIONING = 1.4;
 
 /**
- * Returns the endpoints in the order in which a channel prefers them.
+ * Returns the endpoints in a channel's order of preference.
  *
- * The order comes from a hash of the channel's seed and each id: channels with other seeds choose others, so all of
- * them together cover the endpoints evenly, and an endpoint that comes or goes moves one connection of those that
- * chose it and no other.
+ * The order comes from a hash of the channel's seed and each id. Channels with different seeds prefer different
+ * endpoints, so together they cover all evenly. An endpoint that comes or goes moves one connection of each channel
+ * that chose it, and no other.
  */
 export function rank<T>(items: readonly T[], idOf: (item: T) => string, seed: number): T[] {
   const scored = items.map((item) => ({ item, score: mix(seed ^ hashId(idOf(item))) }));
@@ -20,8 +20,7 @@ export function rank<T>(items: readonly T[], idOf: (item: T) => string, seed: nu
 }
 
 /**
- * Takes the first `size` that are not failing, and the failing ones among them, at most `size` more: the failing ones
- * are tried again while others do their work.
+ * Returns the first `size` working endpoints, and up to `size` failing ones among them, which are retried meanwhile.
  */
 export function subset<T>(ranked: readonly T[], size: number, isFailing: (item: T) => boolean): T[] {
   const chosen: T[] = [];

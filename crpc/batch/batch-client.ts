@@ -22,11 +22,13 @@ const RECEIVE_WINDOW_BYTES = 1024 * 1024;
 
 /** Callbacks of a client's stream. */
 export interface ClientBatchHandler extends BatchStreamHandler {
-  /** The server took the stream: records can be sent from now on. */
+  /** The server has accepted the stream: records can be sent. */
   onOpen(stream: BatchStream): void;
   /**
-   * Of a BatchLink: called before `onOpen` of a stream that follows an earlier one. What was sent on that one and not
-   * answered, and what the peer sent meanwhile, may be lost: synchronise again. `end` tells how the earlier one ended.
+   * For a BatchLink: called before `onOpen` of a stream that follows an earlier one. Unanswered records of that one,
+   * and the peer's records meanwhile, may be lost: synchronise again.
+   *
+   * @param end how the earlier stream ended
    */
   onGap?(end: StreamEnd): void;
 }
@@ -34,12 +36,12 @@ export interface ClientBatchHandler extends BatchStreamHandler {
 export interface OpenBatchStreamOptions extends BatchStreamOptions, SecurityOptions {
   /** host:port of the server. */
   readonly address: string;
-  /** The generated service with the one bidi method that the server gave to addBatchService. */
+  /** Generated service with the bidi method that the server passed to addBatchService. */
   readonly service: ServiceDefinition;
   /** The client's name, the server's `stream.peer`. */
   readonly peer?: string;
   readonly handler: ClientBatchHandler;
-  /** The attempt fails as 'lost' when it takes longer. @default 5000 ms */
+  /** Timeout of the attempt, which then fails as 'lost'. @default 5000 ms */
   readonly openTimeoutMs?: number;
   /** Silence after which the connection is probed. @default 5000 ms */
   readonly keepaliveIntervalMs?: number;
@@ -57,9 +59,9 @@ export function batchMethodPath(service: ServiceDefinition): string {
 }
 
 /**
- * Tries once to open a stream on a connection of its own; `onOpen` or `onEnd` tells how it went.
+ * Tries once to open a stream on its own connection; `onOpen` or `onEnd` reports the outcome.
  *
- * Nothing is called before this function has returned. The returned stream takes records from `onOpen` on.
+ * No callback runs before this function has returned. The returned stream accepts records from `onOpen` on.
  */
 export function openBatchStream(options: OpenBatchStreamOptions): BatchStream {
   return new ClientStream(options).pipe;
@@ -86,7 +88,7 @@ class ClientStream {
     };
     this.#client = new Client(options.address, channelCredentials(options), {
       ...transportOptions(options, keepalive, options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES),
-      // A connection of its own, so that an attempt neither inherits another's backoff nor shares its fate.
+      // Its own connection, so that an attempt neither inherits another's backoff nor shares its fate.
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_retries': 0,
       'grpc.service_config_disable_resolution': 1,
@@ -139,11 +141,11 @@ class ClientStream {
       this.#end('closed', error);
       call.cancel();
     });
-    // 'status' tells the same and comes in any case.
+    // 'status' follows and reports the same.
     call.on('error', () => {});
     call.on('status', (status) => {
       this.#status = status;
-      // A good end waits for the records that were read and not yet handed on.
+      // An orderly end waits until all received records are delivered.
       if (status.code !== GrpcCode.OK || call.readableEnded) this.#settle(status);
     });
     call.on('end', () => {
@@ -151,7 +153,7 @@ class ClientStream {
     });
   }
 
-  /** Ends our half; what was written goes out first. */
+  /** Ends our half after what was written. */
   #finish(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#call.cancel(), LINGER_MS);
@@ -185,10 +187,10 @@ export interface BatchLinkOptions extends OpenBatchStreamOptions {
 }
 
 /**
- * Keeps a stream to one address open: after an end it tries again with backoff and jitter until `close`.
+ * Keeps a stream to one address open: reopens it with backoff and jitter until `close`.
  *
- * Each stream is a new one: what was sent on the one before may be lost, so the handler synchronises again in `onGap`.
- * `onEnd` is called once per stream that was open; attempts that fail are only logged.
+ * Records of the previous stream may be lost, so the handler synchronises again in `onGap`. `onEnd` is called once per
+ * stream that was open; failed attempts are only logged.
  */
 export class BatchLink {
   readonly #options: BatchLinkOptions;
@@ -217,7 +219,7 @@ export class BatchLink {
     return this.#open;
   }
 
-  /** Closes the stream and stops trying; idempotent. */
+  /** Closes the stream and stops reconnecting. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

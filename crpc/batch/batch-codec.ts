@@ -5,12 +5,12 @@ const RECORD_TAG = 0x0a;
 /** Tag of field 2, wire type 0 (varint). */
 const END_TAG = 0x10;
 const MIN_BUFFER_BYTES = 4096;
-/** Below this a byte loop is faster than TypedArray.set. */
+/** Size below which a byte loop is faster than TypedArray.set. */
 const SET_FROM_BYTES = 24;
 
 /**
- * The last batch of a client that ends in good order: `end = true`. Node's HTTP/2 tells a server of a broken
- * connection with the same event as of a half-close, so the difference must be said.
+ * The last batch of an orderly client: `end = true`. Node's HTTP/2 reports a broken connection to a server with the
+ * same event as a half-close, so the difference must be explicit.
  */
 export const END_BATCH = Buffer.from([END_TAG, 1]);
 
@@ -19,7 +19,7 @@ export function isEndBatch(batch: Buffer): boolean {
   return batch.length === 2 && batch[0] === END_TAG && batch[1] === 1;
 }
 
-/** Returns how many bytes a record of this length takes in a batch. */
+/** Returns the size of a record of this length in a batch. */
 export function recordBytes(length: number): number {
   return 1 + varintBytes(length) + length;
 }
@@ -34,8 +34,8 @@ function varintBytes(value: number): number {
 /**
  * Gathers records into one buffer.
  *
- * A buffer that is handed back with `recycle` once the transport has copied it is used again, so that a steady
- * stream of batches allocates nothing.
+ * A buffer returned by `recycle`, after the transport has copied it, is reused, so that a steady stream of batches
+ * allocates nothing.
  */
 export class BatchWriter {
   readonly #maxBytes: number;
@@ -84,7 +84,7 @@ export class BatchWriter {
     return true;
   }
 
-  /** Returns the batch and begins a new one. */
+  /** Returns the batch and starts a new one. */
   take(): Buffer {
     const batch = this.#at === this.#buffer.length ? this.#buffer : this.#buffer.subarray(0, this.#at);
     this.#usualBytes = Math.min(
@@ -97,7 +97,7 @@ export class BatchWriter {
     return batch;
   }
 
-  /** Gives back a batch whose bytes nobody reads any more. */
+  /** Returns a batch for reuse; nothing may read its bytes any more. */
   recycle(batch: Buffer): void {
     if (batch.buffer.byteLength >= this.#usualBytes) this.#spare = Buffer.from(batch.buffer);
   }
@@ -110,7 +110,7 @@ export class BatchWriter {
     }
     let size = Math.max(this.#usualBytes, this.#buffer.length * 2);
     while (size < needed) size *= 2;
-    // Slow: a pooled slab would be shared with others, so it could not be used again.
+    // Unpooled: a slab of the pool would be shared, so it could not be reused.
     const grown = Buffer.allocUnsafeSlow(size);
     grown.set(this.#buffer.subarray(0, this.#at), 0);
     this.#buffer = grown;
@@ -127,8 +127,8 @@ function put(into: Buffer, at: number, bytes: Uint8Array): number {
 }
 
 /**
- * Returns the records of a batch as views on it, or undefined when it is malformed. Fields other than the records
- * are skipped, so that later versions may add some.
+ * Returns the records of a batch as views of it, or undefined if it is malformed. Other fields are skipped, so that
+ * later versions may add some.
  */
 export function decodeBatch(batch: Buffer): Uint8Array[] | undefined {
   const records: Uint8Array[] = [];
@@ -157,7 +157,7 @@ export function decodeBatch(batch: Buffer): Uint8Array[] | undefined {
   return records;
 }
 
-/** Returns the offset behind a field of another number (one-byte tags only), or -1. */
+/** Returns the offset after an unknown field (one-byte tags only), or -1. */
 function skipField(batch: Buffer, at: number, tag: number): number {
   if (tag > 0x7f || tag >> 3 === 0) return -1;
   const wireType = tag & 7;

@@ -14,17 +14,17 @@ const DEFAULT_MAX_QUEUE_BYTES = 16 * 1024 * 1024;
 const DEFAULT_MAX_QUEUE_RECORDS = 262_144;
 const DEFAULT_HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const DEFAULT_LOW_WATER_BYTES = 1024 * 1024;
-/** Bytes handed to gRPC and not yet written by it; beyond it a tick's records wait and join the next batch. */
+/** Bytes passed to gRPC and not yet written; beyond it a tick's records join the next batch. */
 const MAX_IN_FLIGHT_BYTES = 512 * 1024;
 /** Wait of a non-urgent record for others to leave with. */
 const SOON_MS = 50;
-/** Tag and length in front of a record. */
+/** Size of the tag and length of a record. */
 const RECORD_HEAD_BYTES = 6;
 
 const SENT = { direction: 'sent' };
 const RECEIVED = { direction: 'received' };
 
-/** A batch that is full and waits for the transport. */
+/** A full batch that waits for the transport. */
 interface FullBatch {
   readonly bytes: Buffer;
   readonly records: number;
@@ -35,11 +35,11 @@ export interface PipeTransport {
   write(batch: Buffer, done: (error?: Error | null) => void): unknown;
   pause(): unknown;
   resume(): unknown;
-  /** Ends our half behind what was written. */
+  /** Ends our half after what was written. */
   finish(draining: boolean): void;
 }
 
-/** A batch stream over a gRPC call; the side-specific part calls `opened`, `receive` and `ended`. */
+/** A batch stream over a gRPC call. The side-specific part calls `opened`, `receive` and `ended`. */
 export class BatchPipe implements BatchStream {
   readonly peer: string;
   readonly maxRecordBytes: number;
@@ -57,7 +57,7 @@ export class BatchPipe implements BatchStream {
   #state: 'opening' | 'open' | 'closing' | 'ended' = 'opening';
   #full: FullBatch[] = [];
   #fullBytes = 0;
-  /** Taken and not yet written by the transport. */
+  /** Accepted records that the transport has not written yet. */
   #queuedRecords = 0;
   #inFlightBytes = 0;
   #scheduled = false;
@@ -124,7 +124,7 @@ export class BatchPipe implements BatchStream {
     this.#close(false);
   }
 
-  /** Closes and tells the peer that this is because of a drain. */
+  /** Closes the stream because of a drain, which the peer is told. */
   closeDraining(): void {
     this.#close(true);
   }
@@ -151,19 +151,19 @@ export class BatchPipe implements BatchStream {
     return SendResult.BACKPRESSURE;
   }
 
-  /** Compares what the two sides speak; returns false where they have no version in common. */
+  /** Negotiates the protocol. Returns false if there is no common version. */
   negotiate(theirs: BatchProtocol): boolean {
     this.#protocol = agree(this.offer, theirs);
     return this.#protocol !== undefined;
   }
 
-  /** The call is established; `handler` hears from it. */
+  /** The call is established; starts calling `handler`. */
   opened(handler: BatchStreamHandler): void {
     this.#handler = handler;
     this.#state = 'open';
   }
 
-  /** Hands a batch from the peer to the handler; returns an error where the stream cannot go on. */
+  /** Delivers a batch from the peer. Returns an error if the stream cannot go on. */
   receive(batch: Buffer): CodedError | undefined {
     if (this.#state === 'ended') return undefined;
     const records = decodeBatch(batch);
@@ -179,7 +179,7 @@ export class BatchPipe implements BatchStream {
     }
   }
 
-  /** Returns whether this call ended the stream; the handler has been told then. */
+  /** Reports the end of the stream to the handler, once. Returns whether this call did. */
   ended(end: StreamEnd, handler: BatchStreamHandler, cause?: CodedError): boolean {
     if (this.#state === 'ended') return false;
     this.#state = 'ended';
@@ -231,7 +231,7 @@ export class BatchPipe implements BatchStream {
     this.#transport.write(bytes, (error) => {
       this.#inFlightBytes -= bytes.length;
       this.#queuedRecords -= records;
-      // A failed write is followed by the end of the call, which carries the reason.
+      // A failed write is followed by the end of the call, which has the reason.
       if (error || this.#state !== 'open') return;
       this.#writer.recycle(bytes);
       this.#pump();

@@ -2,15 +2,15 @@
 import type { Metadata } from '@grpc/grpc-js';
 import { CrpcError } from '../errors.ts';
 
-/** Metadata key under which each side says what it speaks: `OLDEST-NEWEST CAPABILITY…`. */
+/** Metadata key of each side's announcement: `OLDEST-NEWEST CAPABILITY…`. */
 const PROTOCOL_KEY = 'crpc-protocol';
 const ANNOUNCEMENT = /^(\d{1,9})-(\d{1,9})((?: [a-z0-9_-]+)*)$/;
 
 /** Versions and capabilities of a program on the streams of a service. */
 export interface BatchProtocol {
-  /** Oldest version that it speaks, a whole number from 1. */
+  /** Oldest supported version, an integer from 1. */
   readonly oldest: number;
-  /** Newest version that it speaks. */
+  /** Newest supported version. */
   readonly newest: number;
   /** Capabilities, used if the peer has them as well; names of a to z, 0 to 9, _ and -. */
   readonly capabilities: readonly string[];
@@ -18,22 +18,22 @@ export interface BatchProtocol {
 
 /** The agreement of both sides. */
 export interface AgreedProtocol {
-  /** The newest version that both speak. */
+  /** Newest common version. */
   readonly version: number;
   readonly capabilities: ReadonlySet<string>;
 }
 
-/** Of who announces nothing. */
+/** Protocol of a peer without an announcement. */
 export const UNANNOUNCED: BatchProtocol = Object.freeze({ oldest: 1, newest: 1, capabilities: [] });
-/** Of who announces what cannot be read: a version that nobody speaks. */
+/** Protocol of a peer with an unreadable announcement: no version. */
 const UNREADABLE: BatchProtocol = Object.freeze({ oldest: 0, newest: 0, capabilities: [] });
 
-/** Writes what this side speaks into the metadata with which it opens or accepts a stream. */
+/** Writes this side's announcement into the metadata of a stream. */
 export function announce(metadata: Metadata, { oldest, newest, capabilities }: BatchProtocol): void {
   metadata.set(PROTOCOL_KEY, [`${oldest}-${newest}`, ...capabilities].join(' '));
 }
 
-/** Reads what the other side speaks. */
+/** Reads the other side's announcement. */
 export function announced(metadata: Metadata): BatchProtocol {
   const [text] = metadata.get(PROTOCOL_KEY);
   if (text === undefined) return UNANNOUNCED;
@@ -42,7 +42,7 @@ export function announced(metadata: Metadata): BatchProtocol {
   return { oldest: Number(oldest), newest: Number(newest), capabilities: capabilities.split(' ').slice(1) };
 }
 
-/** Returns what two sides agree on; undefined where they have no version in common. */
+/** Returns the agreement of two sides; undefined if they have no common version. */
 export function agree(ours: BatchProtocol, theirs: BatchProtocol): AgreedProtocol | undefined {
   const version = Math.min(ours.newest, theirs.newest);
   if (version < Math.max(ours.oldest, theirs.oldest)) return undefined;
@@ -50,7 +50,7 @@ export function agree(ours: BatchProtocol, theirs: BatchProtocol): AgreedProtoco
   return { version, capabilities: new Set(ours.capabilities.filter((name) => has.has(name))) };
 }
 
-/** Makes the refusal of a stream whose sides have no version in common; both sides log the same sentence. */
+/** Returns the error of a stream without a common version; both sides log the same sentence. */
 export function unsupported(sides: {
   /** Path of the stream's method. */
   readonly method: string;

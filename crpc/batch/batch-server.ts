@@ -9,16 +9,16 @@ import { announce, announced, unsupported } from './batch-protocol.ts';
 import type { BatchStream, BatchStreamHandler, BatchStreamOptions } from './batch-stream.ts';
 import { toStatus } from '../client/status.ts';
 
-/** Metadata key under which a client names itself. */
+/** Metadata key of the client's name. */
 export const PEER_KEY = 'crpc-peer';
-/** Trailer with which a draining server ends a stream. */
+/** Trailer by which a draining server ends a stream. */
 export const END_KEY = 'crpc-end';
 export const END_DRAINING = 'draining';
 
-/** Makes the handler of a stream that a client opened; a throw refuses the stream with that error. */
+/** Returns the handler of a client's stream; a throw refuses the stream with that error. */
 export type AcceptStream = (stream: BatchStream) => BatchStreamHandler;
 
-/** Serves one stream; `register` gets the pipe and returns what to call when it has ended. */
+/** Serves one stream. @param register gets the pipe, and returns a function to call at its end */
 export function serveBatchStream(
   call: ServerDuplexStream<Buffer, Buffer>,
   accept: AcceptStream,
@@ -80,6 +80,6 @@ export function serveBatchStream(
     end(saidGoodbye ? 'peer-closed' : 'lost');
     call.end();
   });
-  // gRPC says "cancelled" whenever the HTTP/2 stream is gone, also after a good end.
+  // gRPC emits "cancelled" whenever the HTTP/2 stream is gone, even after an orderly end.
   call.on('cancelled', () => end(pipe.isClosing ? 'closed' : 'lost'));
 }

@@ -14,13 +14,13 @@ export interface UnderlyingCall {
   on(event: 'cancelled', listener: () => void): unknown;
 }
 
-/** A call as its handler and the server's interceptors see it. */
+/** A call as seen by its handler and the server's interceptors. */
 export class CallContext {
   /** Full method name: /package.Service/Method. */
   readonly method: string;
   /** Set by the tracing interceptor; 32 hex digits. */
   traceId: string | undefined;
-  /** The trace that the call belongs to; set by the tracing interceptor. */
+  /** Trace of the call; set by the tracing interceptor. */
   trace: Context | undefined;
   readonly #call: UnderlyingCall;
   readonly #deadline: number;
@@ -34,13 +34,13 @@ export class CallContext {
     this.#deadline = fromWall(Number(call.getDeadline()));
   }
 
-  /** Sent behind the response. */
+  /** Trailers, sent after the response. */
   get trailers(): Metadata {
     this.#trailers ??= new Metadata();
     return this.#trailers;
   }
 
-  /** The trailers, where there are any. */
+  /** The trailers, if there are any. */
   get sentTrailers(): Metadata | undefined {
     return this.#trailers;
   }
@@ -54,7 +54,7 @@ export class CallContext {
     return this.#call.getPeer();
   }
 
-  /** The caller has gone, or its deadline has passed. */
+  /** Whether the caller has gone or its deadline has passed. */
   get isCancelled(): boolean {
     return this.#call.cancelled;
   }
@@ -64,7 +64,7 @@ export class CallContext {
     return this.#deadline;
   }
 
-  /** Aborted when the caller has gone or the deadline has passed. It is made on first use, because it costs time. */
+  /** Aborted when the caller has gone or the deadline has passed. Created on first use, because it costs time. */
   get signal(): AbortSignal {
     if (this.#abort !== undefined) return this.#abort.signal;
     const abort = new AbortController();
@@ -73,7 +73,7 @@ export class CallContext {
     if (Number.isFinite(this.#deadline)) {
       this.#timer = setTimeout(
         () => abort.abort(new Error('the deadline has passed')),
-        // A timer may be almost 1 ms early, and who is told then is in time.
+        // A timer may fire almost 1 ms early, while the caller is still in time.
         Math.max(0, Math.ceil(this.#deadline - performance.now()) + 1),
       );
       this.#timer.unref();
@@ -81,7 +81,7 @@ export class CallContext {
     return abort.signal;
   }
 
-  /** Returns the first value of a metadata key, where it is text. */
+  /** Returns the first value of a metadata key if it is text. */
   header(key: string): string | undefined {
     const [value] = this.#call.metadata.get(key);
     return typeof value === 'string' ? value : undefined;
@@ -95,12 +95,12 @@ export class CallContext {
 
 const storage = new AsyncLocalStorage<CallContext>();
 
-/** Returns the call that is being answered right now, where there is one. */
+/** Returns the call that is being answered, if any. */
 export function currentCall(): CallContext | undefined {
   return storage.getStore();
 }
 
-/** Runs a handler so that `currentCall` answers with this context, in what it awaits too, and within the call's trace. */
+/** Runs a handler so that `currentCall` returns this context, also in what it awaits, and within the call's trace. */
 export function runInCall<T>(context: CallContext, run: () => T): T {
   const { trace } = context;
   return storage.run(context, trace === undefined ? run : () => otel.with(trace, run));

@@ -1,4 +1,4 @@
-/** A channel: the connections to the endpoints of one target, shared by the clients of several services. */
+/** A channel: connections to the endpoints of one target, shared by clients of several services. */
 import { Client } from '@grpc/grpc-js';
 import { CrpcError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -31,7 +31,7 @@ export interface ChannelOptions extends SecurityOptions {
   readonly registry?: Registry;
   /** Balancing policy. @default round-robin */
   readonly balancer?: BalancerName | BalancerOptions;
-  /** Budget of a unary call that names none, ms. @default 10_000 */
+  /** Default timeout of a unary call, ms. @default 10_000 */
   readonly timeoutMs?: number;
   /** Error if no endpoint can be reached. @default SERVER_UNREACHABLE */
   readonly unavailable?: string;
@@ -41,9 +41,9 @@ export interface ChannelOptions extends SecurityOptions {
   readonly keepaliveIntervalMs?: number;
   /** An unanswered probe ends the connection. @default 3000 ms */
   readonly keepaliveTimeoutMs?: number;
-  /** Told of slow calls. */
+  /** Logs slow calls. */
   readonly logger?: Logger;
-  /** Calls that take longer are logged, where there is a logger, ms; Infinity: none. @default 1000 */
+  /** Duration from which calls are logged, if there is a logger, ms; Infinity: none. @default 1000 */
   readonly slowCallMs?: number;
   /** Retries of idempotent calls; false: none. */
   readonly retry?: RetryOptions | false;
@@ -93,14 +93,15 @@ export class Channel implements Disposable {
       ...(options.registry === undefined ? {} : { [REGISTRY_OPTION]: options.registry }),
       'grpc.service_config': serviceConfigOf(options.balancer ?? 'round-robin'),
       'grpc.service_config_disable_resolution': 1,
-      // gRPC itself repeats only what no handler has seen, such as a call that crossed a GOAWAY; the rest is ours.
+      // gRPC itself retries only calls that no handler has seen, such as one that crossed a GOAWAY; other retries are
+      // ours.
       'grpc.enable_retries': 1,
       'grpc.initial_reconnect_backoff_ms': INITIAL_RECONNECT_MS,
       'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_MS,
     });
   }
 
-  /** Closes the connections; running calls fail. */
+  /** Closes the connections; calls in flight fail. */
   close(): void {
     this.grpc.close();
   }

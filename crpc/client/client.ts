@@ -19,14 +19,14 @@ import { openBareCalls } from '../internals/bare-call.ts';
 import type { StartUnaryCall } from '../internals/bare-call.ts';
 
 export interface CallOptions {
-  /** Ends the call; it rejects with the signal's reason. */
+  /** Aborts the call, which rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Budget of this call, ms. @default the channel's */
+  /** Timeout of this call, ms. @default the channel's */
   readonly timeoutMs?: number;
   readonly metadata?: Readonly<Record<string, string>>;
   /** Routing key for the rendezvous balancer. */
   readonly key?: string | bigint;
-  /** Doing it twice does no harm, so it may be retried. @default what the .proto says, see withIdempotency */
+  /** Whether the call is safe to repeat and may be retried. @default from the .proto, see withIdempotency */
   readonly idempotent?: boolean;
 }
 
@@ -39,7 +39,7 @@ export type ClientMethod<M> = M extends { responseStream: true }
   ? (input: Input<M>, options?: CallOptions) => AsyncIterable<ResponseOf<M>>
   : (input: Input<M>, options?: CallOptions) => Promise<ResponseOf<M>>;
 
-/** The methods with one response once more, under tryNAME: they never reject; an abort is CANCELLED. */
+/** Methods with one response, as tryNAME: they never reject; an abort is CANCELLED. */
 type TryMethods<D extends Definition> = {
   readonly [K in keyof D & string as D[K] extends { responseStream: true } ? never : `try${Capitalize<K>}`]: (
     input: Input<D[K]>,
@@ -47,7 +47,7 @@ type TryMethods<D extends Definition> = {
   ) => Promise<Result<ResponseOf<D[K]>>>;
 };
 
-/** A service as its caller sees it. Errors have a code (CodedError), except an abort: that is the signal's reason. */
+/** A service for its caller. Errors have a code (CodedError), except an abort, which is the signal's reason. */
 export type CrpcClient<D extends Definition> = {
   readonly [K in keyof D]: ClientMethod<D[K]>;
 } & TryMethods<D> &
@@ -56,7 +56,7 @@ export type CrpcClient<D extends Definition> = {
 /**
  * Makes the client of a generated service.
  *
- * @param target A target, or a channel that several clients share; disposing the client closes a channel of its own only.
+ * @param target a target, or a channel shared by several clients; disposing the client closes only its own channel
  */
 export function createClient<D extends Definition>(
   definition: D,
@@ -161,7 +161,7 @@ function clientStreamCall(channel: Channel, method: AnyMethod): UnaryInvoke {
     });
 }
 
-/** Returns the callback of a call with one response; `cancel` is called when the signal aborts. */
+/** Returns the callback of a call with one response. @param cancel called when the signal aborts */
 function settle(
   channel: Channel,
   call: OutgoingCall,
@@ -213,7 +213,7 @@ function streamCall(channel: Channel, method: AnyMethod): StreamInvoke {
       throw inputError === undefined ? failure(channel, call, error as ServiceError) : inputError.error;
     } finally {
       call.signal?.removeEventListener('abort', cancel);
-      // A caller that leaves its loop early ends the call; after the end this does nothing.
+      // A caller that leaves its loop early ends the call; after the end this has no effect.
       running.on('error', () => {});
       running.cancel();
     }
@@ -234,7 +234,7 @@ function failure(channel: Channel, call: OutgoingCall, error: WireStatus): unkno
   });
 }
 
-/** Writes requests as fast as the peer reads and ends our half. */
+/** Writes requests as fast as the peer reads, then ends our half. */
 async function writeAll(input: unknown, call: ClientWritableStream<unknown>): Promise<void> {
   let wake: (() => void) | undefined;
   let isOver = false;

@@ -12,33 +12,35 @@ type Pem = string | Buffer;
 
 /** PEM texts of one side. */
 export interface TlsOptions {
-  /** Certificate chain and its key; a client needs them for mTLS only. */
+  /** Certificate chain and key; a client needs them only for mTLS. */
   readonly cert?: Pem;
   readonly key?: Pem;
-  /** Authorities that the peer's certificate is checked against; on a server this makes the client's mandatory (mTLS). */
+  /** Authorities of the peer's certificate; on a server they make the client's certificate mandatory (mTLS). */
   readonly ca?: Pem;
-  /** Name in the server's certificate where it is not the host of the address. */
+  /** Name in the server's certificate if it is not the host of the address. */
   readonly serverName?: string;
   /**
-   * Names of which a server's certificate must bear one, where a target has several servers; on a client.
+   * Allowed names in a server's certificate, for targets with several servers; on a client.
+   *
    * @default the first host of the target, or `serverName`
    */
   readonly serverNames?: readonly string[];
   /**
-   * Names of which a client's certificate must bear one, as its common name or a DNS or URI alternative; with `ca`, on a
-   * server. @default any name, as long as the authority vouches for it
+   * Allowed names in a client's certificate, as its common name or a DNS or URI alternative; on a server with `ca`.
+   *
+   * @default any name from the authority
    */
   readonly peers?: readonly string[];
 }
 
 /** TLS options of both sides of a connection. */
 export interface SecurityOptions {
-  /** Shared secret of the cluster; a server that has one refuses calls without it. */
+  /** Shared secret of the cluster; a server with one refuses calls without it. */
   readonly token?: string;
   readonly tls?: TlsOptions;
 }
 
-/** Returns a server's certificate, key and authorities. @throws CrpcError CONFIG_INVALID where they do not do */
+/** Returns a server's certificate, key and authorities. @throws CrpcError CONFIG_INVALID if they are invalid */
 export function secureContext({ cert, key, ca, peers }: TlsOptions): { cert: Pem; key: Pem; ca?: Pem } {
   if (cert === undefined || key === undefined) throw invalid('TLS on a server needs a certificate and a key');
   if (peers !== undefined && ca === undefined)
@@ -52,11 +54,11 @@ export function secureContext({ cert, key, ca, peers }: TlsOptions): { cert: Pem
   return pems;
 }
 
-/** Returns whether the certificate of a connected client bears one of the allowed names. */
+/** Returns whether the certificate of a connected client has an allowed name. */
 export function isAllowedPeer({ peers }: TlsOptions, socket: TLSSocket): boolean {
   if (peers === undefined) return true;
   const { subject, subjectaltname = '' } = socket.getPeerCertificate();
-  // A name with a comma is quoted and could pretend to be several; no honest one has any.
+  // A name with a comma is quoted and could pretend to be several names; legitimate ones have none.
   const names = subjectaltname.includes('"') ? [] : subjectaltname.split(', ');
   // A subject may have several common names.
   return [subject?.CN ?? [], names].flat().some((name) => peers.includes(name.replace(/^(DNS|URI):/, '')));
@@ -74,7 +76,7 @@ export function channelCredentials(security: SecurityOptions): ChannelCredential
   );
 }
 
-/** Returns a check that a certificate is of one of the servers; its error is that of the last one. */
+/** Returns a check that a certificate belongs to one of the servers; its error is that of the last one. */
 function identityCheck(names: readonly string[]): (host: string, cert: PeerCertificate) => Error | undefined {
   return (_, cert) => {
     let mismatch: Error | undefined;
@@ -86,7 +88,7 @@ function identityCheck(names: readonly string[]): (host: string, cert: PeerCerti
   };
 }
 
-/** Returns the gRPC channel options that every crpc connection has. */
+/** Returns the gRPC channel options of every crpc connection. */
 export function transportOptions(
   security: SecurityOptions,
   keepalive: { intervalMs: number; timeoutMs: number },
@@ -111,7 +113,7 @@ export function attachToken(metadata: Metadata, security: SecurityOptions): void
   if (security.token !== undefined) metadata.set(TOKEN_KEY, security.token);
 }
 
-/** Returns a check of the token of a call; it takes the same time whatever the token is. */
+/** Returns a check of a call's token, in constant time. */
 export function tokenCheck(security: SecurityOptions): (metadata: Metadata) => boolean {
   const { token } = security;
   if (token === undefined) return () => true;

@@ -5,7 +5,7 @@ import type { CallContext } from './call-context.ts';
 /** A generated service: its methods by name. */
 export type Definition = ServiceDefinition;
 
-// The methods' types differ in variance, so only inference through the codecs gets request and response out.
+// Method types differ in variance, so only inference through the codecs yields request and response.
 export type RequestOf<M> = M extends { requestDeserialize: (bytes: Buffer) => infer R } ? R : never;
 export type ResponseOf<M> = M extends { responseDeserialize: (bytes: Buffer) => infer R } ? R : never;
 
@@ -19,12 +19,12 @@ export type Handler<M> = M extends { responseStream: true }
 /** Handlers of a service. */
 export type Handlers<D extends Definition> = { readonly [K in keyof D]: Handler<D[K]> };
 
-/** A request that a caller may give in part. */
+/** A request, in which callers may omit fields. */
 export type Input<M> = M extends { requestStream: true }
   ? AsyncIterable<RequestOf<M>> | Iterable<RequestOf<M>>
   : RequestOf<M>;
 
-/** A method whose types are not known any more. */
+/** A method without its types. */
 export type AnyMethod = MethodDefinition<unknown, unknown>;
 
 /** Fields of ts-proto's generic definitions (`outputServices=generic-definitions`) that grpc-js's lack. */
@@ -37,7 +37,7 @@ export interface GenericDefinition {
 
 const IDEMPOTENT = Symbol('idempotent');
 
-/** Returns the service with what the .proto says of its methods' `idempotency_level`: such calls are retried. */
+/** Returns the service with its methods' `idempotency_level` from the .proto: such calls are retried. */
 export function withIdempotency<D extends Definition>(definition: D, generic: GenericDefinition): D {
   const idempotent = new Set(
     Object.values(generic.methods)
@@ -51,7 +51,7 @@ export function withIdempotency<D extends Definition>(definition: D, generic: Ge
   return Object.fromEntries(methods) as D;
 }
 
-/** Returns whether the .proto says that doing a call twice does no harm. */
+/** Returns whether the .proto declares a method safe to repeat. */
 export function isIdempotent(method: AnyMethod): boolean {
   return (method as { [IDEMPOTENT]?: boolean })[IDEMPOTENT] ?? false;
 }

@@ -1,11 +1,12 @@
 /** Observation of a response stream from outside, at the cost of one function call per response. */
 
-/** Told how a stream ended: with nothing when it came to its end or was left early. */
+/** Called at the end of a stream; without a failure if it ended or was left early. */
 export type StreamObserver = (failure?: { readonly error: unknown }) => void;
 
 /**
- * Returns the stream that `run` makes; `begin` is called before it starts, and what it returns once when the stream has
- * ended, failed or been left.
+ * Returns the stream made by `run`.
+ *
+ * @param begin called before it starts; its result is called once when the stream has ended, failed or been left
  */
 export function observe(
   run: () => AsyncIterable<unknown>,

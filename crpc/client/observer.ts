@@ -6,14 +6,14 @@ import { observe } from './observe.ts';
 
 export const OK = 'OK';
 
-/** Told once how a call ended: OK or its code. */
+/** Called once with the outcome of a call: OK or its code. */
 export type ObserveEnd = (code: string) => void;
-/** Told that a call begins. */
+/** Called when a call starts. */
 export type ObserveBegin<C> = (call: C) => ObserveEnd;
-/** Made once per method; undefined: it does not look at such calls. */
+/** Made once per method; undefined: does not observe such calls. */
 export type Observer<C> = (method: string, kind: 'unary' | 'stream') => ObserveBegin<C> | undefined;
 
-/** Has these look on at what a server answers. */
+/** Observes the calls to a server. */
 export function serverObservers(observers: readonly Observer<CallContext>[]): ServerInterceptor {
   const isCancelled = (call: CallContext): boolean => call.isCancelled;
   return {
@@ -28,7 +28,7 @@ export function serverObservers(observers: readonly Observer<CallContext>[]): Se
   };
 }
 
-/** Has these look on at what a client asks, retries included. */
+/** Observes the calls of a client, retries included. */
 export function clientObservers(observers: readonly Observer<OutgoingCall>[]): ClientInterceptor {
   const isCancelled = (call: OutgoingCall): boolean => call.signal?.aborted ?? false;
   return {
@@ -76,7 +76,7 @@ function observeOne<C>(
   );
 }
 
-/** A stream that is left early has ended well. */
+/** A stream that is left early has succeeded. */
 function observeStream<C>(
   run: () => AsyncIterable<unknown>,
   begin: ObserveBegin<C>,

@@ -5,15 +5,15 @@ import { OutlierRecord } from '../balance/outlier.ts';
 import type { OutlierOptions } from '../balance/outlier.ts';
 import type { Endpoint } from '../registry/registry.ts';
 
-/** A latency that no call confirms falls to 1/e in this time. */
+/** Time constant by which an unconfirmed latency decays. */
 const LATENCY_DECAY_MS = 10_000;
 const KEEP_ON_RISE = 0.5;
 const KEEP_ON_FALL = 0.9;
-/** Differences below this are noise. */
+/** Latency differences below this are noise. */
 const LATENCY_NOISE_MS = 1;
 /** Assumed latency of a call on an endpoint without samples. */
 const UNKNOWN_LATENCY_MS = 1000;
-/** Share of its weight with which an endpoint begins. */
+/** Initial share of its weight in slow start. */
 const MIN_RAMP = 0.1;
 /** Time for which a slow endpoint is avoided, ms. */
 const SLOW_MEMO_MS = 100;
@@ -23,9 +23,9 @@ export interface PeerOptions {
   readonly outlier: OutlierOptions | undefined;
   /** Opens the connection. */
   connect(peer: Peer): experimental.LeafLoadBalancer;
-  /** Returns from which duration on a call on this endpoint is slow, ms: by what calls on the others take. */
+  /** Returns the duration from which a call on this endpoint is slow, ms, compared with the others. */
   slowFrom(peer: Peer, now: number): number;
-  /** It failed so often, or is so slow, that it should be ejected. */
+  /** The endpoint is an outlier and should be ejected. */
   onOutlier(peer: Peer): void;
 }
 
@@ -35,9 +35,9 @@ export class Peer {
   readonly outlier: OutlierRecord | undefined;
   readonly #options: PeerOptions;
   #leaf: experimental.LeafLoadBalancer | undefined;
-  /** Calls that run. */
+  /** Calls in flight. */
   #inFlight = 0;
-  /** Calls that were given to it in this tick and have not begun yet. */
+  /** Calls given to it in this tick that have not started yet. */
   #pending = 0;
   #latencyMs = 0;
   #latencyAt = 0;
@@ -64,12 +64,12 @@ export class Peer {
     return this.outlier !== undefined && this.outlier.ejectedUntil !== 0;
   }
 
-  /** It was taken back on trial, and the call that decides still runs: others are preferred until then. */
+  /** Whether it is on trial and the deciding call is in flight: others are preferred until then. */
   get isBeingTried(): boolean {
     return this.#inFlight + this.#pending > 0 && this.outlier?.isOnTrial === true;
   }
 
-  /** Opens the connection where there is none. */
+  /** Connects unless connected. */
   connect(): void {
     if (this.#leaf !== undefined) {
       if (this.state === connectivityState.IDLE) this.#leaf.exitIdle();
@@ -79,25 +79,25 @@ export class Peer {
     this.#leaf.startConnecting();
   }
 
-  /** Gives the connection up; calls on it finish. */
+  /** Disconnects; calls in flight finish. */
   disconnect(): void {
     this.#leaf?.destroy();
     this.#leaf = undefined;
   }
 
-  /** Its calls grow from a tenth of its share to the whole within the slow-start time. */
+  /** Starts the slow start: its share grows from a tenth to the whole. */
   startSlowly(now: number): void {
     if (this.#options.slowStartMs > 0) this.#rampFrom = now;
   }
 
-  /** Takes it in again after an ejection, as one that is new: what it was slow with then says nothing about now. */
+  /** Readmits it after an ejection as a new endpoint: its old latency means nothing now. */
   readmit(now: number): void {
     this.outlier?.readmit(now);
     this.#latencyAt = 0;
     this.startSlowly(now);
   }
 
-  /** Returns its weight, less while it is new. */
+  /** Returns its weight, reduced during the slow start. */
   weight(now: number): number {
     const { weight } = this.endpoint;
     if (this.#rampFrom === 0) return weight;
@@ -106,7 +106,7 @@ export class Peer {
     return weight * Math.min(1, Math.max(MIN_RAMP, share));
   }
 
-  /** Returns what one more call would wait here: running calls times latency, by weight. The smallest is the best. */
+  /** Returns the expected wait of one more call: calls in flight times latency, by weight. The smallest is the best. */
   cost(now: number): number {
     const running = this.#inFlight + this.#pending;
     const latencyMs = this.latencyMs(now) ?? (running > 0 ? UNKNOWN_LATENCY_MS : 0);
@@ -133,16 +133,16 @@ export class Peer {
     this.#inFlight++;
   }
 
-  /** @param ms How long the call took; negative: that says nothing. */
+  /** @param ms duration of the call; negative: unknown */
   callEnded(code: number, ms: number, now: number): void {
     this.#inFlight--;
-    // Whatever was given to it before this event has begun by now, or was cancelled before it could.
+    // Calls given to it before this event have started or been cancelled by now.
     this.#pending = 0;
     if (isFailure(code)) {
       if (ms > this.#latencyMs) this.#observe(ms, now);
       if (this.outlier?.failure(now)) this.#options.onOutlier(this);
     } else if (code === GrpcStatus.CANCELLED || code === GrpcStatus.RESOURCE_EXHAUSTED) {
-      // Not its fault, and a refusal that comes quickly is no sign of speed.
+      // Not its fault; and a quick refusal is no sign of speed.
       if (ms > this.#latencyMs) this.#observe(ms, now);
     } else {
       if (ms >= 0) this.#observe(ms, now);
@@ -160,8 +160,8 @@ export class Peer {
   }
 
   /**
-   * A moving average that rises fast and falls slowly, as Finagle's peak EWMA: a call that took long counts for half,
-   * so two or three show an endpoint that has become slow; a single pause is made up for by some good calls, or by time.
+   * A moving average that rises fast and falls slowly, like Finagle's peak EWMA: a slow call counts for half, so two or
+   * three reveal an endpoint that has become slow, while a single pause is made up for by some good calls or by time.
    */
   #observe(ms: number, now: number): void {
     const old = this.#latencyMs * Math.exp((this.#latencyAt - now) / LATENCY_DECAY_MS);
@@ -171,7 +171,7 @@ export class Peer {
   }
 }
 
-/** Failures that are the endpoint's; what a handler answers on purpose is not one. */
+/** Returns whether a failure is the endpoint's; a handler's deliberate error is not. */
 function isFailure(code: number): boolean {
   return (
     code === GrpcStatus.UNAVAILABLE ||
@@ -182,7 +182,7 @@ function isFailure(code: number): boolean {
   );
 }
 
-/** The answer to grpc-js: the connection to use, and what to tell about the call. */
+/** The pick for grpc-js: the connection to use, and the tracking of the call. */
 class TrackedPick implements experimental.PickResult {
   readonly pickResultType = experimental.PickResultType.COMPLETE;
   readonly subchannel;

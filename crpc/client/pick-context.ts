@@ -3,19 +3,19 @@ import type { Metadata, MetadataOptions } from '@grpc/grpc-js';
 import type { Endpoint } from '../registry/registry.ts';
 
 /**
- * One per attempt of a call. grpc-js hands the options object of a call's Metadata on to the picker as it is, so this
- * costs nothing on the way.
+ * One per attempt of a call. grpc-js passes the options object of a call's Metadata to the picker unchanged, so this
+ * costs nothing.
  */
 export class PickContext implements MetadataOptions {
-  // MetadataOptions has only optional members, and TypeScript wants one of them named.
+  // MetadataOptions has only optional members, and TypeScript requires one of them.
   declare readonly waitForReady?: boolean;
-  /** A stream's duration says nothing about how fast the endpoint is. */
+  /** Whether it is a stream, whose duration says nothing about latency. */
   readonly isStream: boolean;
   /** Endpoint of the attempt; undefined until the balancer has chosen. */
   endpoint: Endpoint | undefined;
-  /** Ids of endpoints that failed this call before: others are preferred. */
+  /** Ids of endpoints that have failed this call; others are preferred. */
   tried: Set<string> | undefined;
-  /** Has the last word on an endpoint; the balancer calls it once it would choose this one. */
+  /** Final check of an endpoint; called when the balancer would choose it. */
   admit: ((endpoint: Endpoint) => boolean) | undefined;
   /** Error of the call if `admit` refuses all endpoints. */
   refusal: (() => Error) | undefined;
@@ -25,7 +25,7 @@ export class PickContext implements MetadataOptions {
   }
 }
 
-/** Returns the context of a call; undefined for one that crpc did not make. */
+/** Returns the context of a call; undefined if crpc did not make it. */
 export function pickContextOf(metadata: Metadata): PickContext | undefined {
   const options = metadata.getOptions();
   return options instanceof PickContext ? options : undefined;

@@ -25,10 +25,10 @@ export class EndpointPicker implements experimental.Picker {
   readonly #fitsBest: (peer: Peer) => boolean;
 
   /**
-   * @param own Endpoints of the channel's zone, or all where it has no zone; undefined: none can take calls.
-   * @param other Endpoints of other zones; undefined: none can take calls.
-   * @param ownShare Share of calls for `own`, 0 to 1.
-   * @param fits Whether an endpoint can take calls at the moment of the pick: its connection may have broken since.
+   * @param own endpoints of the channel's zone, or all if it has none; undefined: none can take calls
+   * @param other endpoints of other zones; undefined: none can take calls
+   * @param ownShare share of calls for `own`, 0 to 1
+   * @param fits returns whether an endpoint can take calls at the moment of the pick, as its connection may have broken
    */
   constructor(
     own: Policy | undefined,
@@ -61,7 +61,7 @@ export class EndpointPicker implements experimental.Picker {
     return this.#pickFor(context, keyText, args, first, second);
   }
 
-  /** As `pick`, for a call that was tried before or that has conditions. */
+  /** The same as `pick`, for a retried call or one with conditions. */
   #pickFor(
     context: PickContext,
     key: string | undefined,
@@ -97,7 +97,7 @@ export class EndpointPicker implements experimental.Picker {
     };
   }
 
-  /** Returns where to look first and where then. A key spills over or stays as long as the share is the same. */
+  /** Returns the first and the second choice of zone. A key spills over or stays as long as the share is the same. */
   #zones(key: string | undefined): readonly [Policy | undefined, Policy | undefined] {
     if (this.#other === undefined || this.#ownShare >= 1) return [this.#own, this.#other];
     const draw = key === undefined ? Math.random() : (hashId(key) >>> 0) / 0x1_0000_0000;

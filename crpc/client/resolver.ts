@@ -12,14 +12,14 @@ export const REGISTRY_OPTION = 'crpc.registry';
 /** Registry entries of endpoints, for the balancers: grpc-js passes its own objects through unchanged. */
 const facts = new WeakMap<GrpcEndpoint, Endpoint>();
 
-/** Returns the registered endpoint behind one of grpc-js. */
+/** Returns the registered endpoint of one of grpc-js's. */
 export function factsOf(endpoint: GrpcEndpoint): Endpoint | undefined {
   return facts.get(endpoint);
 }
 
 let isSetUp = false;
 
-/** Makes the schemes known to grpc-js; idempotent. */
+/** Registers the schemes with grpc-js. Idempotent. */
 export function setupResolvers(): void {
   if (isSetUp) return;
   isSetUp = true;
@@ -82,7 +82,7 @@ class RegistryResolver implements experimental.Resolver {
   }
 }
 
-/** Load figures change all the time and do not concern a channel. */
+/** Compares endpoints without their load figures, which change all the time and do not concern a channel. */
 function isSame(before: ReadonlyMap<string, Endpoint>, after: ReadonlyMap<string, Endpoint>): boolean {
   if (before.size !== after.size) return false;
   for (const [address, { id, weight, zone }] of after) {

@@ -7,10 +7,10 @@ const CODE_KEY = 'crpc-code';
 const RETRYABLE_KEY = 'crpc-retryable';
 const RETRY_AFTER_KEY = 'crpc-retry-after-ms';
 const DETAILS_KEY = 'crpc-details-bin';
-/** Codes become labels of metrics, so what a peer sends has a bound. */
+/** Valid codes: they become labels of metrics, so a peer's code must be bounded. */
 const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
-/** Status codes without a code behind them: a peer that is not a crpc one, or gRPC itself. */
+/** Codes for gRPC statuses without one: from a peer without crpc, or from gRPC itself. */
 const CODE_OF_STATUS: Partial<Record<number, CrpcErrorCode>> = {
   [GrpcStatus.DEADLINE_EXCEEDED]: 'DEADLINE_EXCEEDED',
   [GrpcStatus.UNAUTHENTICATED]: 'TOKEN_INVALID',
@@ -23,7 +23,7 @@ export interface WireStatus {
   readonly metadata: Metadata;
 }
 
-/** Returns the status that tells a caller of this error; what has no code becomes INTERNAL. */
+/** Returns the status for an error; an error without a code becomes INTERNAL. */
 export function toStatus(error: unknown, trailers: Metadata = new Metadata()): WireStatus {
   const { code, grpcStatus, message, retryable, retryAfterMs, details } = CrpcError.from(error);
   trailers.set(CODE_KEY, code);
@@ -42,7 +42,7 @@ export interface CallOrigin {
   readonly method: string;
 }
 
-/** Returns the error that the peer raised, or the one that the status stands for; the gRPC error is its cause. */
+/** Returns the error that the peer raised, or that the status stands for, with the gRPC error as its cause. */
 export function fromStatus(error: WireStatus, origin: CallOrigin): CrpcError {
   const { code: grpcStatus, metadata } = error;
   const [code] = metadata?.get(CODE_KEY) ?? [];
@@ -69,7 +69,7 @@ export function fromStatus(error: WireStatus, origin: CallOrigin): CrpcError {
   return new CrpcError(CODE_OF_STATUS[grpcStatus] ?? 'INTERNAL', { grpcStatus, cause: error });
 }
 
-/** A peer of an older version does not say. */
+/** Reads `retryable`; peers of older versions do not send it. */
 function readRetryable(trailers: Metadata, status: number): boolean {
   const [value] = trailers.get(RETRYABLE_KEY);
   if (value !== undefined) return value === '1';
@@ -92,7 +92,7 @@ function readDetails(trailers: Metadata): ErrorDetails {
     for (const [key, detail] of Object.entries(parsed))
       if (typeof detail === 'string' || typeof detail === 'number') details[key] = detail;
   } catch {
-    // Another program's trailer of the same name: the code alone is enough.
+    // Another program's trailer of the same name: ignore it.
   }
   return details;
 }

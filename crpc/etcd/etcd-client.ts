@@ -10,7 +10,7 @@ import { AuthService, KVService, LeaseService, WatchService } from './gen/etcd.t
 import type { KeyValue, TxnRequest, WatchResponse } from './gen/etcd.ts';
 
 const CALL_TIMEOUT_MS = 3000;
-/** etcd refuses clients that probe more often than every 5 s. */
+/** etcd refuses clients that ping more often than every 5 s. */
 const KEEPALIVE_INTERVAL_MS = 7000;
 const KEEPALIVE_TIMEOUT_MS = 3000;
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
@@ -24,7 +24,7 @@ export interface EtcdClientOptions {
   readonly tls?: Pick<TlsOptions, 'ca' | 'cert' | 'key'> | undefined;
 }
 
-/** All keys under a prefix, and the moment they were read. */
+/** All keys under a prefix, with the revision at which they were read. */
 export interface RangeResult {
   readonly kvs: readonly KeyValue[];
   readonly revision: bigint;
@@ -99,8 +99,8 @@ export class EtcdClient {
   }
 
   /**
-   * Renews a lease and returns whether it is still there. Each renewal is a call of its own with a deadline: a
-   * long-lived stream that silently stalls is the classic way to lose a lease.
+   * Renews a lease. Returns whether it still exists. Each renewal is a call with a deadline: a long-lived stream that
+   * silently stalls is the classic way to lose a lease.
    */
   async renewLease(id: bigint): Promise<boolean> {
     return this.#call(async (call) => {
@@ -113,7 +113,7 @@ export class EtcdClient {
     });
   }
 
-  /** Yields the changes after a revision; ends with an error when the stream breaks, returns when etcd cancels it. */
+  /** Yields the changes after a revision. Throws if the stream breaks, returns if etcd cancels it. */
   async *watch(
     { key, end }: KeyRange,
     afterRevision: bigint,
@@ -134,7 +134,7 @@ export class EtcdClient {
     }
   }
 
-  /** Compacts the history up to now; for tests. */
+  /** Compacts the history, for tests. */
   async compact(revision: bigint): Promise<void> {
     await this.#call((call) => this.#kv.compact({ revision, physical: true }, call));
   }
@@ -179,7 +179,7 @@ export class EtcdClient {
 
 const NONE = Buffer.alloc(0);
 
-/** Returns what the system says of an error, else gRPC; without the full stop. */
+/** Returns the reason of an error, the system's if there is one, without the full stop. */
 function reasonOf(error: unknown): string {
   let root = error;
   while (root instanceof CrpcError && root.cause !== undefined) root = root.cause;
@@ -194,7 +194,7 @@ function hostOf(address: string): string {
   return address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
 }
 
-/** Returns whether etcd does not know the lease that a call named. */
+/** Returns whether an error means that the lease does not exist. */
 export function isLeaseUnknown(error: unknown): boolean {
   const cause = error instanceof CrpcError ? error.cause : undefined;
   return cause instanceof CrpcError && cause.grpcStatus === GrpcStatus.NOT_FOUND;
@@ -204,7 +204,7 @@ function isTokenRefused(error: unknown): boolean {
   return error instanceof CrpcError && error.grpcStatus === GrpcStatus.UNAUTHENTICATED;
 }
 
-/** Yields one request and then keeps our half of the stream open until the signal. */
+/** Yields one request, then keeps our half of the stream open until the signal. */
 async function* onceThenOpen<T>(request: T, signal: AbortSignal): AsyncIterable<T> {
   yield request;
   await new Promise<void>((resolve) => {

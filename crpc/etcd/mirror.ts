@@ -4,7 +4,7 @@ import type { Logger } from '../logger.ts';
 import type { EtcdClient, KeyRange, RangeResult } from './etcd-client.ts';
 import type { KeyValue } from './gen/etcd.ts';
 
-/** A key's value and the lease that it hangs on; 0: none. */
+/** A key's value and its lease; 0: none. */
 export interface MirrorValue {
   readonly text: string;
   readonly lease: bigint;
@@ -13,13 +13,13 @@ export interface MirrorValue {
 /** Changes of the keys. */
 export interface MirrorListener {
   /**
-   * Everything, as listed when a watch (re)starts. `isReborn` says that etcd has lost its history since the last
-   * list: what is missing now may only be waiting to register again.
+   * All keys, listed when a watch (re)starts. `isReborn`: etcd has lost its history since the last list, so missing
+   * keys may only be waiting to be registered again.
    */
   onList(values: ReadonlyMap<string, MirrorValue>, isReborn: boolean): void;
   /** Changes of one watch response; undefined: deleted. */
   onChange(changes: ReadonlyMap<string, MirrorValue | undefined>): void;
-  /** etcd cannot be reached (any more); what is known stays. */
+  /** etcd is unreachable; the known keys stay. */
   onStale(): void;
 }
 
@@ -27,8 +27,8 @@ export interface MirrorListener {
 type Position = Pick<RangeResult, 'clusterId' | 'revision'>;
 
 /**
- * Follows a range. Each time a watch starts, the range is listed first and watched from the revision of that list on:
- * a broken stream, a compacted revision and an etcd that came back empty all end in the same path, without a gap.
+ * Mirrors a range. Each watch starts with a list and continues from its revision: a broken stream, a compacted revision
+ * and an etcd that came back empty all take the same path, without a gap.
  */
 export class Mirror {
   readonly #client: EtcdClient;
@@ -90,7 +90,7 @@ export class Mirror {
     }
   }
 
-  /** Tells of everything and returns the revision to watch from; the list itself is not kept. */
+  /** Lists all keys and returns the revision to watch from; the list itself is not kept. */
   async #list(signal: AbortSignal): Promise<Position | undefined> {
     const { clusterId, revision, kvs } = await this.#client.range(this.#range);
     if (signal.aborted) return undefined;

@@ -10,7 +10,7 @@ import type { EtcdSession, LeasedEntry } from './session.ts';
 
 const CURSOR = 'last';
 const NONE = Buffer.alloc(0);
-/** The longest that a timer of Node can wait. */
+/** Longest delay of a Node timer. */
 const MAX_TIMER_MS = 0x7fff_ffff;
 
 export interface LeaseNumberOptions {
@@ -21,7 +21,7 @@ export interface LeaseNumberOptions {
   readonly logger: Logger;
   readonly range: KeyRange;
   readonly max: number;
-  /** Unique for this lease of a number. */
+  /** Id of this lease of a number. */
   readonly owner: string;
 }
 
@@ -31,7 +31,7 @@ export async function leaseNumber(options: LeaseNumberOptions): Promise<LeasedId
   try {
     await options.session.add(number);
   } catch (error) {
-    // It may have been taken by a call whose answer did not come.
+    // A call without an answer may have taken it.
     void number.release();
     throw error;
   }
@@ -41,9 +41,9 @@ export async function leaseNumber(options: LeaseNumberOptions): Promise<LeasedId
 /**
  * A number in etcd under this process's lease.
  *
- * It is held for as long as the lease it was written under is sure to live, by the process's own clocks: so it is given
- * up before etcd can hand it to another one, also where etcd cannot be reached to ask. A lease that etcd has lost (it
- * was revoked, or data is gone) is replaced, and the number is taken again if nobody has it by then.
+ * It is held as long as the lease is certainly valid by the process's own clocks. So it is given up before etcd can
+ * give it to another process, even if etcd is unreachable. If etcd has lost the lease (revoked, or data loss), a new
+ * one is taken, and the number with it if it is still free.
  */
 class LeasedNumber implements LeasedId, LeasedEntry {
   dirty = false;
@@ -51,9 +51,9 @@ class LeasedNumber implements LeasedId, LeasedEntry {
   readonly #options: LeaseNumberOptions;
   readonly #reportLost: () => void;
   #value = -1;
-  /** The lease that it was written under last. */
+  /** Lease of the last write. */
   #lease: Lease | undefined;
-  /** Lost or released: whatever is still under way does not bring it back. */
+  /** Whether it is lost or released for good, whatever is still in flight. */
   #isOver = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -91,8 +91,8 @@ class LeasedNumber implements LeasedId, LeasedEntry {
   }
 
   /**
-   * Takes the next free number after the one taken last, so that one whose holder went silent comes round again as late
-   * as can be.
+   * Takes the next free number after the one taken last, so that the number of a silent holder is reused as late as
+   * possible.
    */
   async #takeFree(lease: Lease): Promise<void> {
     const { client, name, range, max } = this.#options;
@@ -101,7 +101,7 @@ class LeasedNumber implements LeasedId, LeasedEntry {
       const names = new Map(
         kvs.map(({ key, value }) => [key.subarray(range.key.length).toString(), value.toString()]),
       );
-      // Without a cursor etcd may have lost its data, and processes may go on with numbers that it does not know.
+      // Without a cursor etcd may have lost its data, and processes may still hold numbers unknown to it.
       const last = Number(names.get(CURSOR) ?? Math.floor(Math.random() * (max + 1)));
       let free = -1;
       for (let step = 1; step <= max + 1 && free < 0; step++) {
@@ -121,12 +121,12 @@ class LeasedNumber implements LeasedId, LeasedEntry {
     const key = numberKey(range, this.#value);
     const [holder] = (await client.range({ key, end: NONE })).kvs;
     if (holder?.value.toString() !== owner) return false;
-    // Our own key under an older lease that is about to expire.
+    // Our own key under an older, expiring lease.
     await client.put(key, owner, lease.id);
     return true;
   }
 
-  /** Sees to it that the end is told when it comes: the timer follows the lease as that is renewed. */
+  /** Reports the end of the lease in time; the timer follows its renewals. */
   #watchClock(): void {
     clearTimeout(this.#timer);
     const leftMs = this.#lease?.leftMs ?? 0;
@@ -140,7 +140,7 @@ class LeasedNumber implements LeasedId, LeasedEntry {
     const { logger, range } = this.#options;
     logger.error({ number: this.#value, key: range.key.toString(), why }, 'our number is lost');
     this.#reportLost();
-    // Should it still stand under our name, nobody needs to wait for its end.
+    // Frees the number in etcd if it is still ours.
     void this.release();
   }
 
@@ -150,7 +150,7 @@ class LeasedNumber implements LeasedId, LeasedEntry {
     this.#options.session.remove(this);
   }
 
-  /** Deletes it in etcd if it stands there under our name. */
+  /** Deletes the key if it is ours. */
   async #erase(): Promise<void> {
     const { client, range, owner, logger } = this.#options;
     const key = numberKey(range, this.#value);
@@ -170,7 +170,7 @@ function numberKey(range: KeyRange, value: number): Buffer {
   return Buffer.concat([range.key, Buffer.from(String(value))]);
 }
 
-/** Takes a number if nobody has it. */
+/** Takes a number if it is free. */
 function take({ client, range, owner }: LeaseNumberOptions, value: number, lease: Lease): Promise<boolean> {
   const key = numberKey(range, value);
   const request: TxnRequest = {

@@ -10,9 +10,9 @@ import { Mirror } from './mirror.ts';
 import type { MirrorValue } from './mirror.ts';
 
 /** Factor between the time to pass on changes and the pause before the next ones: it costs two hundredths of a core. */
-const REST_FACTOR = 49;
-/** Changes wait no longer than this, however slow the machine is. ms. */
-const MAX_REST_MS = 50;
+const PAUSE_FACTOR = 49;
+/** Longest pause before changes are passed on, however slow the machine is. ms. */
+const MAX_PAUSE_MS = 50;
 
 export interface ServiceWatchOptions {
   readonly client: EtcdClient;
@@ -23,7 +23,7 @@ export interface ServiceWatchOptions {
   readonly ttlMs: number;
 }
 
-/** Shared by all watchers of one service in a process; the last one that leaves closes it. */
+/** Shared by all watchers of a service in a process; the last one to leave closes it. */
 export class ServiceWatch {
   readonly #options: ServiceWatchOptions;
   readonly #guard: MassLossGuard;
@@ -32,15 +32,15 @@ export class ServiceWatch {
   /** By key. */
   readonly #endpoints = new Map<string, Endpoint>();
   #snapshot: Snapshot | undefined;
-  /** Those that said that they go, since the last flush. */
+  /** Endpoints that announced their departure since the last flush. */
   readonly #left = new Set<string>();
   #isDoubtful = false;
-  /** Somebody has come or gone since the last flush. */
+  /** Whether endpoints have come or gone since the last flush. */
   #hasMoved = false;
   #isPending = false;
-  #restUntil = 0;
+  #pausedUntil = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** Until then, losses may be the fault of a registry that was away for longer than leases live. */
+  /** Until then losses may be due to a registry that was away longer than leases last. */
   #doubtUntil = 0;
 
   constructor(options: ServiceWatchOptions) {
@@ -81,7 +81,7 @@ export class ServiceWatch {
     return this.#listeners.size === 0;
   }
 
-  /** Adds a listener; it hears soon what is known, if anything is. */
+  /** Adds a listener, which soon gets the known endpoints, if any. */
   add(listener: (snapshot: Snapshot) => void): void {
     this.#listeners.add(listener);
     if (this.#snapshot === undefined) return;
@@ -120,13 +120,13 @@ export class ServiceWatch {
     }
     this.#isDoubtful ||= isReborn || performance.now() < this.#doubtUntil;
     this.#isPending = true;
-    // Of ten thousand endpoints one changes all the time, and telling takes a look at each of them.
-    const waitMs = this.#restUntil - performance.now();
+    // With ten thousand endpoints one changes all the time, and passing them on checks each.
+    const waitMs = this.#pausedUntil - performance.now();
     if (waitMs <= 0) this.#flush();
     else this.#timer ??= setTimeout(() => this.#flush(), waitMs);
   }
 
-  /** Takes over what has changed, tells of it, and rests for some times as long as that took. */
+  /** Applies and passes on changes, then pauses for a multiple of the time that took. */
   #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -141,7 +141,7 @@ export class ServiceWatch {
     }
     this.#tell(false);
     const end = performance.now();
-    this.#restUntil = end + Math.min(MAX_REST_MS, REST_FACTOR * (end - begin));
+    this.#pausedUntil = end + Math.min(MAX_PAUSE_MS, PAUSE_FACTOR * (end - begin));
   }
 
   #tell(stale: boolean): void {

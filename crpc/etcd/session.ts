@@ -8,11 +8,11 @@ import { isLeaseUnknown } from './etcd-client.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { Lease, instantNow } from './lease.ts';
 
-/** Something that lives as long as the lease. */
+/** An entry under the lease. */
 export interface LeasedEntry {
   /** Writes it under a lease; called again with a new lease after a loss. */
   put(lease: Lease): Promise<void>;
-  /** It is not in etcd as it should be. */
+  /** Whether it must be written to etcd. */
   dirty: boolean;
 }
 
@@ -27,8 +27,8 @@ export interface SessionOptions {
 /**
  * Holds one lease for the process.
  *
- * Once etcd says that it is gone, a new one is granted and every entry is written again at once, so an entry is absent
- * for less than a TTL after etcd can be reached. While etcd cannot be reached, it is tried with backoff and jitter.
+ * When etcd reports it gone, a new one is granted and every entry is written again at once, so an entry is absent for
+ * less than a TTL after etcd is reachable. While etcd is unreachable, it retries with backoff and jitter.
  */
 export class EtcdSession {
   readonly #client: EtcdClient;
@@ -49,13 +49,13 @@ export class EtcdSession {
     this.#backoff = new Backoff({ baseMs: 200, maxMs: this.#renewIntervalMs });
   }
 
-  /** Writes an entry and keeps it. @throws CrpcError REGISTRY_UNREACHABLE, and then it is not kept */
+  /** Writes an entry and keeps it. @throws CrpcError REGISTRY_UNREACHABLE, and then the entry is not kept */
   async add(entry: LeasedEntry): Promise<void> {
     await this.#put(entry);
     this.#entries.add(entry);
   }
 
-  /** Writes an entry again, now or as soon as etcd can be reached. */
+  /** Writes an entry again, now or as soon as etcd is reachable. */
   async refresh(entry: LeasedEntry): Promise<void> {
     entry.dirty = true;
     if (!this.#entries.has(entry)) return;
@@ -66,7 +66,7 @@ export class EtcdSession {
     }
   }
 
-  /** Forgets an entry; its key is the caller's to delete. */
+  /** Removes an entry; the caller deletes its key. */
   remove(entry: LeasedEntry): void {
     this.#entries.delete(entry);
   }
@@ -115,7 +115,7 @@ export class EtcdSession {
     return new Lease(await this.#client.grantLease(this.#ttlSeconds), this.#ttlSeconds, sent);
   }
 
-  /** Returns whether there is a lease and etcd still has it. */
+  /** Renews the lease. Returns whether it still exists. */
   async #renew(): Promise<boolean> {
     const lease = await this.#lease;
     if (lease === undefined) return false;

@@ -4,7 +4,7 @@ import { tokenCheck } from '../client/credentials.ts';
 import type { SecurityOptions } from '../client/credentials.ts';
 import type { ServerInterceptor } from './interceptor.ts';
 
-/** Checks the token that `attachToken` puts on; passes everything through where no token is set. */
+/** Checks the token added by `attachToken`; passes everything if no token is set. */
 export function authentication(security: SecurityOptions): ServerInterceptor {
   if (security.token === undefined) return {};
   const isAllowed = tokenCheck(security);

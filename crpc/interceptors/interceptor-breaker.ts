@@ -10,22 +10,22 @@ import type { Endpoint } from '../registry/registry.ts';
 export interface BreakerOptions {
   /** Share of failed calls within the window that opens the breaker, 0 to 1. @default 0.5 */
   readonly failureRate?: number;
-  /** Calls in the window below which it stays closed. @default 20 */
+  /** Fewest calls in the window that can open the breaker. @default 20 */
   readonly minCalls?: number;
   /** @default 10_000 ms */
   readonly windowMs?: number;
   /** Time for which an open breaker refuses all calls. @default 5000 ms */
   readonly openMs?: number;
-  /** Calls at once that try a half-open breaker; one that succeeds closes it, one that fails opens it again. @default 1 */
+  /** Concurrent trial calls of a half-open breaker; a success closes it, a failure opens it again. @default 1 */
   readonly trials?: number;
 }
 
 const DEFAULT_OPEN_MS = 5000;
 
-/** An endpoint that has failed lately. */
+/** The breaker of an endpoint with recent failures. */
 class Breaker {
   readonly record: OutlierRecord;
-  /** Until then nothing goes through; 0: closed. Later than that it is half open. */
+  /** End of the open state, in which calls are refused; 0: closed. Later it is half open. */
   openUntil = 0;
   trials = 0;
 
@@ -35,14 +35,14 @@ class Breaker {
 }
 
 /**
- * Keeps calls from endpoints that mostly fail: the balancer asks before it chooses one. It differs from the balancer's
- * outlier ejection in that it may open for every endpoint: then calls fail at once with CIRCUIT_OPEN, and a service that
- * is down is not kept down by its callers. Overload counts as a failure here.
+ * Keeps calls from endpoints that mostly fail; the balancer asks it before choosing one. Unlike outlier ejection it may
+ * open for every endpoint: then calls fail at once with CIRCUIT_OPEN, so callers do not keep a failing service down.
+ * Overload counts as a failure.
  */
 export function circuitBreaker(options: BreakerOptions = {}): ClientInterceptor {
   const openMs = options.openMs ?? DEFAULT_OPEN_MS;
   const maxTrials = options.trials ?? 1;
-  // Only endpoints with failures are here, so the table is as small as the trouble.
+  // Only endpoints with failures have a breaker, so the table is small.
   const breakers = new Map<string, Breaker>();
 
   const begin = (call: OutgoingCall): ((error?: unknown) => void) => {
@@ -89,7 +89,7 @@ export function circuitBreaker(options: BreakerOptions = {}): ClientInterceptor 
     else if (error === undefined) breaker?.record.success(now);
   };
 
-  /** Endpoints come and go; those that are gone must not be kept. */
+  /** Drops the breakers of endpoints that are gone. */
   const forget = (now: number): void => {
     for (const [id, { openUntil, record }] of breakers)
       if (openUntil + openMs < now && record.isQuiet(now)) breakers.delete(id);

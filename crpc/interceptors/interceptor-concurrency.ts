@@ -5,11 +5,11 @@ import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './inter
 import { crpcMetrics } from '../metrics.ts';
 
 export interface ConcurrencyOptions {
-  /** Calls that run at once. */
+  /** Most calls in flight. */
   readonly maxRunning: number;
-  /** Calls that wait for their turn, first come first served. @default maxRunning */
+  /** Most queued calls, first come first served. @default maxRunning */
   readonly maxQueued?: number;
-  /** A call that waits longer is refused: its caller had better ask elsewhere. @default 200 ms */
+  /** Longest wait; the call is then refused, as its caller had better try another endpoint. @default 200 ms */
   readonly maxWaitMs?: number;
 }
 
@@ -20,15 +20,15 @@ interface Waiter {
 }
 
 /** Longest wait of a call. */
-interface Patience {
-  /** By the clock of `performance.now()`; Infinity: none. */
+interface WaitLimits {
+  /** On the clock of `performance.now()`; Infinity: none. */
   readonly deadline: number;
   readonly signal: AbortSignal | undefined;
-  /** Returns what to reject with when the signal aborts. */
+  /** Returns the rejection when the signal aborts. */
   readonly gaveUp: () => unknown;
 }
 
-/** Lets so many in at once. */
+/** A semaphore with a bounded queue. */
 export class Gate {
   readonly #maxRunning: number;
   readonly #maxQueued: number;
@@ -50,7 +50,7 @@ export class Gate {
     return this.#queue.size;
   }
 
-  /** Enters if there is room now. Whoever entered leaves. */
+  /** Enters if there is room. Whoever entered must leave. */
   tryEnter(): boolean {
     if (this.#running >= this.#maxRunning) return false;
     this.#running++;
@@ -60,9 +60,9 @@ export class Gate {
   /**
    * Waits for room.
    *
-   * @throws CrpcError OVERLOADED when the queue is full or the wait too long; what `gaveUp` returns on an abort
+   * @throws CrpcError OVERLOADED if the queue is full or the wait too long; the result of `gaveUp` on an abort
    */
-  wait({ deadline, signal, gaveUp }: Patience): Promise<void> {
+  wait({ deadline, signal, gaveUp }: WaitLimits): Promise<void> {
     if (this.#queue.size >= this.#maxQueued) return Promise.reject(this.#overloaded());
     return new Promise((resolve, reject) => {
       const settle = (): void => {
@@ -94,7 +94,7 @@ export class Gate {
 
   leave(): void {
     const [first] = this.#queue;
-    // Its place goes to the first that waits.
+    // The place passes to the first waiting call.
     if (first === undefined) this.#running--;
     else first.enter();
   }
@@ -105,7 +105,7 @@ export class Gate {
   }
 }
 
-/** Limits what a server answers at once, over all methods; streams count as long as they are open. */
+/** Limits a server's calls in flight over all methods; streams count while they are open. */
 export function serverConcurrency(options: ConcurrencyOptions): ServerInterceptor {
   const { unary, stream } = limit<CallContext>(options, (context) => ({
     deadline: context.deadline,
@@ -118,7 +118,7 @@ export function serverConcurrency(options: ConcurrencyOptions): ServerIntercepto
   };
 }
 
-/** Limits what a client asks at once, over all methods and endpoints: a bulkhead. */
+/** Limits a client's calls in flight over all methods and endpoints: a bulkhead. */
 export function clientConcurrency(options: ConcurrencyOptions): ClientInterceptor {
   const { unary, stream } = limit<OutgoingCall>(options, ({ deadline, signal }) => ({
     deadline,
@@ -131,7 +131,7 @@ export function clientConcurrency(options: ConcurrencyOptions): ClientIntercepto
   };
 }
 
-function limit<C>(options: ConcurrencyOptions, patienceOf: (call: C) => Patience) {
+function limit<C>(options: ConcurrencyOptions, patienceOf: (call: C) => WaitLimits) {
   const gate = new Gate(options);
   return {
     unary: async (call: C, run: () => Promise<unknown>): Promise<unknown> => {

@@ -5,16 +5,16 @@ import type { CallContext } from '../client/call-context.ts';
 import type { ClientInterceptor, OutgoingCall, ServerInterceptor } from './interceptor.ts';
 
 export interface ClientDeadlineOptions {
-  /** Budget of a unary call that names none, ms. @default 10_000 */
+  /** Default timeout of a unary call, ms. @default 10_000 */
   readonly timeoutMs?: number;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 /**
- * Makes the call that is being answered known to what it calls, and refuses calls whose time is over: on arrival, and
- * when their answer is ready. A handler that is told of the end may answer with what it has, and its caller, whose
- * clock is a little later, must not take that for the whole.
+ * Makes the current call available to nested calls, and refuses calls after their deadline: on arrival, and when the
+ * answer is ready. A handler told of the end may answer with what it has, and its caller, whose clock is a little
+ * later, must not take that for the complete answer.
  */
 export function serverDeadline(): ServerInterceptor {
   const check = (context: CallContext): void => {
@@ -47,7 +47,9 @@ export function serverDeadline(): ServerInterceptor {
   };
 }
 
-/** Gives each call a deadline no later than that of the call being answered: the budget shrinks hop by hop. */
+/**
+ * Gives each call a deadline no later than that of the call being answered, so that the budget shrinks with each hop.
+ */
 export function clientDeadline(options: ClientDeadlineOptions = {}): ClientInterceptor {
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const shrink = (call: OutgoingCall, budgetMs: number): void => {
@@ -61,7 +63,7 @@ export function clientDeadline(options: ClientDeadlineOptions = {}): ClientInter
       return next(call);
     },
     stream: (next) => (call) => {
-      // A stream lives as long as its user wants, unless it serves a call that has a deadline.
+      // A stream has no timeout, unless it serves a call with a deadline.
       shrink(call, Infinity);
       return next(call);
     },

@@ -5,7 +5,7 @@ import type { Side } from '../metrics.ts';
 import { OK } from '../client/observer.ts';
 import type { Observer } from '../client/observer.ts';
 
-/** Measures every call of a side: on a server those that are refused too, on a client with their retries. */
+/** Measures every call of a side: on a server including refused ones, on a client including retries. */
 export function callMetrics(side: Side): Observer<unknown> {
   return (path) => {
     const about = splitMethod(path);

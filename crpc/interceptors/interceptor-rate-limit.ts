@@ -6,11 +6,11 @@ import { crpcMetrics } from '../metrics.ts';
 
 export interface RateLimitOptions<C> {
   readonly perSecond: number;
-  /** Calls that may come at once after a pause. @default perSecond */
+  /** Burst after a pause. @default perSecond */
   readonly burst?: number;
-  /** Each key has a limit of its own. @default one limit for all calls */
+  /** Returns the key of a call; each key has its own limit. @default one limit for all calls */
   readonly keyOf?: (call: C) => string;
-  /** Keys that are known at once; beyond this the one seen first is forgotten. @default 10_000 */
+  /** Most keys kept; beyond it the one seen first is dropped. @default 10_000 */
   readonly maxKeys?: number;
 }
 
@@ -30,7 +30,7 @@ export class RateLimiter {
     this.#maxKeys = maxKeys;
   }
 
-  /** Counts a call and returns 0, or returns how many ms too early it is. */
+  /** Counts a call and returns 0, or returns the time until it would be allowed, ms. */
   take(key: string, now: number): number {
     const emptyAt = this.#emptyAt.get(key) ?? now;
     const earlyMs = emptyAt - now - this.#toleranceMs;
@@ -40,7 +40,7 @@ export class RateLimiter {
     return 0;
   }
 
-  /** Forgets the keys whose buckets are empty, or else the one that is known longest. */
+  /** Drops the keys with empty buckets, or else the oldest one. */
   #makeRoom(now: number): void {
     for (const [key, emptyAt] of this.#emptyAt) if (emptyAt <= now) this.#emptyAt.delete(key);
     if (this.#emptyAt.size < this.#maxKeys) return;
@@ -49,7 +49,7 @@ export class RateLimiter {
   }
 }
 
-/** Refuses the calls to a server that come too fast with RATE_LIMITED and the time to wait. */
+/** Refuses calls over a server's limit with RATE_LIMITED and the time to wait. */
 export function serverRateLimit(options: RateLimitOptions<CallContext>): ServerInterceptor {
   const check = checker(options);
   return {
@@ -65,7 +65,7 @@ export function serverRateLimit(options: RateLimitOptions<CallContext>): ServerI
   };
 }
 
-/** Refuses a client's own calls that come too fast; they are not sent. */
+/** Refuses a client's own calls over the limit; they are not sent. */
 export function clientRateLimit(options: RateLimitOptions<OutgoingCall>): ClientInterceptor {
   const check = checker(options);
   return {

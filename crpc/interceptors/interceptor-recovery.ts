@@ -7,12 +7,12 @@ import type { CallContext } from '../client/call-context.ts';
 import type { ServerInterceptor } from './interceptor.ts';
 
 /**
- * Turns an error without a code into INTERNAL and logs it with method, peer and trace id. The caller is told
- * the trace id, never the cause; a call that belongs to no trace gets an id of its own, to find the line by.
+ * Turns an error without a code into INTERNAL and logs it with method, peer and trace id. The caller gets the trace id,
+ * never the cause; a call without a trace gets an id for finding the line.
  */
 export function recovery(logger: Logger): ServerInterceptor {
   const recover = (error: unknown, context: CallContext): CodedError => {
-    // A caller that goes away breaks what it streamed: that is no fault of the handler.
+    // A caller that goes away breaks its stream: not the handler's fault.
     if (context.isCancelled) return CrpcError.from(error);
     if (isCoded(error) && error.code !== 'INTERNAL') return error;
     const { method, peer, traceId = randomBytes(16).toString('hex') } = context;

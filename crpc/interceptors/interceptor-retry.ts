@@ -11,15 +11,15 @@ import { RetryBudget } from './retry-budget.ts';
 import type { RetryBudgetOptions } from './retry-budget.ts';
 
 export interface RetryOptions {
-  /** Attempts of a call, the first one included. @default 3 */
+  /** Attempts of a call, with the first one. @default 3 */
   readonly maxAttempts?: number;
-  /** Bound of the first wait, doubled each time, with full jitter. @default 20 ms */
+  /** Bound of the first wait, which doubles each time, with full jitter. @default 20 ms */
   readonly baseMs?: number;
   /** Bound of any wait. @default 1000 ms */
   readonly maxMs?: number;
-  /** Shared by all calls that go through the interceptor. */
+  /** Retry budget, shared by all calls. */
   readonly budget?: RetryBudgetOptions;
-  /** After this time without an answer a second attempt runs beside the first, ms; the first answer counts. @default off */
+  /** Hedging: time without an answer after which a second attempt starts, ms; the first answer counts. @default off */
   readonly hedgeMs?: number;
 }
 
@@ -30,8 +30,8 @@ const DEFAULT_BASE_MS = 20;
 const DEFAULT_MAX_MS = 1000;
 
 /**
- * Repeats idempotent calls that no server answered or that one refused for overload, on another endpoint where there is
- * one, within the call's own deadline and the budget. Calls that are not idempotent pass through.
+ * Retries idempotent calls that no server answered, or that one refused for overload, on another endpoint if there is
+ * one, within the call's deadline and the budget. Other calls pass through.
  */
 export function retry(options: RetryOptions = {}): ClientInterceptor {
   const { hedgeMs } = options;
@@ -40,7 +40,7 @@ export function retry(options: RetryOptions = {}): ClientInterceptor {
     unary: (invoke, method) => {
       const count = (): void => crpcMetrics().retries.add(1, splitMethod(method));
       return (call) => {
-        // A stream of requests can be read only once.
+        // A request stream can be read only once.
         if (!call.idempotent || call.pick.isStream) return invoke(call);
         const first = hedgeMs === undefined ? invoke(call) : hedged(invoke, call, hedgeMs, budget, count);
         return first.then(
@@ -84,16 +84,16 @@ async function again(
   }
 }
 
-/** Whether another attempt may end better. A breaker that refuses has looked at every endpoint already. */
+/** Returns whether another attempt may succeed. A breaker that refuses has tried every endpoint already. */
 function isWorthAnother(error: unknown, signal: AbortSignal | undefined): error is CodedError {
   if (signal?.aborted || !isCoded(error) || error.code === 'CIRCUIT_OPEN') return false;
   const { grpcStatus: status } = error;
-  // A peer that is cut off ends its calls as cancelled.
+  // A peer that is destroyed ends its calls as cancelled.
   if (status === GrpcStatus.CANCELLED) return true;
   return error.retryable && (status === GrpcStatus.UNAVAILABLE || status === GrpcStatus.RESOURCE_EXHAUSTED);
 }
 
-/** Runs a second attempt beside one that takes long; the first answer wins and the other attempt is cancelled. */
+/** Starts a second attempt if the first is slow. The first answer wins, and the other attempt is cancelled. */
 function hedged(
   invoke: UnaryInvoke,
   call: OutgoingCall,
@@ -114,7 +114,7 @@ function hedged(
           abort.abort();
         },
         (error: unknown) => {
-          // A quick failure is the retry's business; while the other attempt runs it may still answer.
+          // A quick failure is left to the retry; while the other attempt runs it may still succeed.
           if (--running > 0) return;
           clearTimeout(timer);
           reject(error);
@@ -131,7 +131,7 @@ function hedged(
   });
 }
 
-/** Returns the same call for another endpoint. */
+/** Returns a copy of the call for another endpoint. */
 function secondOf(call: OutgoingCall): OutgoingCall {
   const pick = new PickContext(false);
   pick.tried = new Set(call.pick.tried);

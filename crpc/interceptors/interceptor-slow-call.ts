@@ -5,16 +5,16 @@ import type { OutgoingCall } from './interceptor.ts';
 import type { Observer } from '../client/observer.ts';
 
 const DEFAULT_SLOW_MS = 1000;
-/** Under overload everything is slow: beyond this the lines of a second are only counted. */
+/** Most lines per second; further ones are only counted, as everything is slow under overload. */
 const MAX_LINES_PER_SECOND = 10;
 
 export interface SlowCallOptions {
   readonly logger: Logger;
-  /** Calls that take longer are logged, ms; Infinity: none. @default 1000 */
+  /** Duration from which calls are logged, ms; Infinity: none. @default 1000 */
   readonly slowCallMs?: number;
 }
 
-/** Logs slow calls as their server sees them: method, peer, time, trace id. */
+/** Logs slow calls of a server: method, peer, time, trace id. */
 export function serverSlowCalls(options: SlowCallOptions): Observer<CallContext> {
   const note = log(options, 'a call was answered slowly');
   return (method, kind) => {
@@ -26,7 +26,7 @@ export function serverSlowCalls(options: SlowCallOptions): Observer<CallContext>
   };
 }
 
-/** Logs slow calls as their caller sees them, retries and queueing included. */
+/** Logs slow calls of a client, with retries and queueing. */
 export function clientSlowCalls(
   options: SlowCallOptions & { readonly target: string },
 ): Observer<OutgoingCall> {

@@ -32,8 +32,8 @@ const GETTER = {
 const SETTER = { set: (metadata: Metadata, key: string, value: string): void => metadata.set(key, value) };
 
 /**
- * Continues the caller's trace or begins one. Without a tracer provider (`enableTracing`) nothing is recorded, and the
- * caller's trace context is passed on to the calls that the handler makes.
+ * Continues the caller's trace or starts one. Without a tracer provider (`enableTracing`) nothing is recorded, and the
+ * caller's trace context is passed on to the handler's calls.
  */
 export function serverTracing(): Observer<CallContext> {
   return (method) => {
@@ -42,7 +42,7 @@ export function serverTracing(): Observer<CallContext> {
   };
 }
 
-/** Sends the trace context of the call being answered, or of the active span; a traced call gets a span of its own. */
+/** Sends the trace context of the call being answered, or of the active span; a traced call gets its own span. */
 export function clientTracing(): Observer<OutgoingCall> {
   return (method) => {
     const kind = describe(method, SpanKind.CLIENT);
@@ -56,7 +56,7 @@ function describe(path: string, kind: SpanKind): SpanOptions {
   return { kind, attributes: { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': method } };
 }
 
-/** Begins the span of an incoming call; it does nothing where the call belongs to no trace. */
+/** Starts the span of an incoming call; no effect if the call has no trace. */
 function accept(options: SpanOptions, method: string, call: CallContext): Span {
   const parent = propagator.extract(ROOT_CONTEXT, call.metadata, GETTER);
   const span = tracer.startSpan(method.slice(1), options, parent);
@@ -68,7 +68,7 @@ function accept(options: SpanOptions, method: string, call: CallContext): Span {
   return span;
 }
 
-/** Begins the span of an outgoing call and puts its trace context on the call, where there is one. */
+/** Starts the span of an outgoing call and adds its trace context to the call, if there is one. */
 function send(options: SpanOptions, method: string, call: OutgoingCall): Span {
   const active = context.active();
   const parent = trace.getSpan(active) === undefined ? (currentCall()?.trace ?? active) : active;

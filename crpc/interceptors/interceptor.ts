@@ -9,13 +9,13 @@ export type UnaryHandler = (input: unknown, context: CallContext) => Promise<unk
 /** Answers a call with a stream of responses. */
 export type StreamHandler = (input: unknown, context: CallContext) => AsyncIterable<unknown>;
 
-/** Wraps the handlers of a server; what it leaves out passes through. */
+/** Wraps the handlers of a server; omitted kinds pass through. */
 export interface ServerInterceptor {
   readonly unary?: (next: UnaryHandler, method: string) => UnaryHandler;
   readonly stream?: (next: StreamHandler, method: string) => StreamHandler;
 }
 
-/** A call on its way out. Interceptors may change what is not readonly. */
+/** An outgoing call. Interceptors may change the fields that are not readonly. */
 export interface OutgoingCall {
   /** Full method name: /package.Service/Method. */
   readonly method: string;
@@ -24,17 +24,17 @@ export interface OutgoingCall {
   readonly metadata: Metadata;
   /** Communication with the balancer; `endpoint` is that of the call. */
   readonly pick: PickContext;
-  /** By the clock of `performance.now()`; Infinity: none. */
+  /** Deadline on the clock of `performance.now()`; Infinity: none. */
   deadline: number;
   readonly signal: AbortSignal | undefined;
-  /** Doing it twice does no harm, so it may be retried. */
+  /** Whether it is safe to repeat and may be retried. */
   readonly idempotent: boolean;
 }
 
 export type UnaryInvoke = (call: OutgoingCall) => Promise<unknown>;
 export type StreamInvoke = (call: OutgoingCall) => AsyncIterable<unknown>;
 
-/** Wraps the calls of a client; what it leaves out passes through. */
+/** Wraps the calls of a client; omitted kinds pass through. */
 export interface ClientInterceptor {
   readonly unary?: (next: UnaryInvoke, method: string) => UnaryInvoke;
   readonly stream?: (next: StreamInvoke, method: string) => StreamInvoke;
@@ -68,7 +68,7 @@ export function splitMethod(path: string): { service: string; method: string } {
   return { service: path.slice(1, at), method: path.slice(at + 1) };
 }
 
-/** Returns the code under which an error is counted; what a caller gave up on by itself is CANCELLED. */
+/** Returns the code under which an error is counted; an abort by the caller is CANCELLED. */
 export function outcomeOf(error: unknown, isCancelled: boolean | undefined): string {
   if (isCoded(error)) return error.code;
   return isCancelled ? 'CANCELLED' : 'INTERNAL';

@@ -1,7 +1,7 @@
 /** Retry budget: retries are a share of the successes, so that they cannot multiply an outage. */
 
 export interface RetryBudgetOptions {
-  /** Failures that empty half of a full budget, times two; below half there are no retries. @default 100 */
+  /** Size of the budget; below half of it there are no retries. @default 100 */
   readonly tokens?: number;
   /** Budget that a success returns, relative to the cost of a failure. @default 0.1 */
   readonly ratio?: number;
@@ -23,7 +23,7 @@ export class RetryBudget {
     this.#tokens = Math.min(this.#max, this.#tokens + this.#ratio);
   }
 
-  /** Pays for a failure and returns whether another attempt may be made. */
+  /** Charges a failure. Returns whether a retry is allowed. */
   failed(): boolean {
     this.#tokens = Math.max(0, this.#tokens - 1);
     return this.#tokens > this.#max / 2;

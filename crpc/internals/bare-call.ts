@@ -31,7 +31,7 @@ export type StartUnaryCall = (
   done: (failure: WireStatus | null, response?: unknown) => void,
 ) => () => void;
 
-/** Of a call, what startBareCall uses. */
+/** Methods of a call that startBareCall uses. */
 const METHODS = ['start', 'startRead', 'sendMessageWithContext', 'halfClose', 'cancelWithStatus'];
 
 let isFit: boolean | undefined;
@@ -50,12 +50,12 @@ export function openBareCalls(logger: Logger | undefined): StartUnaryCall | unde
   return isFit ? startBareCall : undefined;
 }
 
-/** Returns whether a call has the methods that are used here. */
+/** Returns whether a call has these methods. */
 export function isBareCall(call: object): boolean {
   return METHODS.every((method) => typeof Reflect.get(call, method) === 'function');
 }
 
-/** Makes a call that goes nowhere. */
+/** Makes a call without a server. */
 function makeCall(): object {
   const client = new Client('localhost', credentials.createInsecure());
   try {

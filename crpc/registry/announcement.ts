@@ -6,11 +6,11 @@ const DEFAULT_SETTLE_MS = 100;
 
 export interface AnnounceOptions
   extends Partial<Pick<Endpoint, 'id' | 'weight' | 'zone' | 'version' | 'metadata' | 'load'>> {
-  /** Stays the caller's to close. */
+  /** Closed by the caller. */
   readonly registry: Registry;
-  /** Name under which callers look it up: etcd:///SERVICE. */
+  /** Service name for look-ups: etcd:///SERVICE. */
   readonly service: string;
-  /** Host under which others reach the server. @default the one it listens on */
+  /** Host at which others reach the server. @default the one it listens on */
   readonly host?: string;
   /** Time for which the server still takes calls after deregistering, so that callers learn of it. @default 100 ms */
   readonly settleMs?: number;
@@ -51,7 +51,7 @@ export class Announcement {
     });
   }
 
-  /** Leaves the registry and lets callers hear of it, in at most `deadlineMs`: a registry that is away holds nobody up. */
+  /** Deregisters and waits until callers know, at most `deadlineMs`: an unreachable registry delays nothing. */
   async leave(deadlineMs: number): Promise<void> {
     if (this.#registration === undefined) return;
     const end = performance.now() + deadlineMs;
@@ -59,13 +59,13 @@ export class Announcement {
     await within(Math.min(this.#options.settleMs ?? DEFAULT_SETTLE_MS, end - performance.now()));
   }
 
-  /** Leaves the registry without waiting for anybody. */
+  /** Deregisters without waiting. */
   async close(): Promise<void> {
     await this.#registration?.deregister();
   }
 }
 
-/** Waits for a step, or for so long at most. */
+/** Waits for a step, at most `ms`. */
 async function within(ms: number, step: Promise<void> = new Promise(() => {})): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {

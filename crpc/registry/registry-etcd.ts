@@ -23,8 +23,10 @@ export interface EtcdRegistryOptions extends EtcdClientOptions {
   /** Time after which a dead process's entries expire, s. etcd's minimum is 2. @default 10 */
   readonly ttlSeconds?: number;
   /**
-   * How long a number stays with a process that was killed or cannot reach etcd, s: for that long etcd may be away and
-   * numbers are held. @default 3600
+   * Time for which a number stays reserved for a process that was killed or cannot reach etcd, s: numbers survive an
+   * outage of etcd of this length.
+   *
+   * @default 3600
    */
   readonly numberTtlSeconds?: number;
   /** Time for which a mass loss is held back, ms. @default 1.5 × TTL */
@@ -62,7 +64,7 @@ export class EtcdRegistry implements Registry {
       client: this.#client,
       logger: this.#logger,
       ttlSeconds: options.numberTtlSeconds ?? DEFAULT_NUMBER_TTL_SECONDS,
-      // Renewed as often as the other: what is lost all the same is known as soon.
+      // Renewed as often as the other lease, so that a loss is noticed soon.
       renewIntervalMs: (ttlSeconds * 1000) / 3,
     });
     this.#prefix = options.prefix ?? DEFAULT_PREFIX;
@@ -82,8 +84,7 @@ export class EtcdRegistry implements Registry {
     const deregister = once(async () => {
       this.#session.remove(entry);
       try {
-        // A mark that expires by itself, and not a delete: watchers, even those cut off now, can tell a departure
-        // from a loss.
+        // A mark that expires, and not a delete: so watchers, even disconnected ones, can tell a departure from a loss.
         const lease = await this.#client.grantLease(this.#ttlSeconds * 2);
         await this.#client.put(key, encodeEndpoint(current, true), lease);
       } catch (error) {
@@ -171,7 +172,7 @@ export class EtcdRegistry implements Registry {
       { key: path, end: Buffer.alloc(0) },
       {
         onList: (values, isReborn) => {
-          // An etcd that came back empty has not been asked to forget the value.
+          // An etcd that came back empty was not asked to delete the value.
           if (!isReborn || values.size > 0) tell(values.get(path.toString())?.text);
         },
         onChange: (changes) => tell(changes.get(path.toString())?.text),
@@ -202,7 +203,7 @@ export class EtcdRegistry implements Registry {
   #under(path: string): KeyRange {
     const key = Buffer.from(this.#prefix + path);
     const end = Buffer.from(key);
-    // Every path here ends in a slash, so the last byte can be counted up.
+    // Every path here ends in a slash, so its last byte can be incremented.
     end.writeUInt8(end.readUInt8(end.length - 1) + 1, end.length - 1);
     return { key, end };
   }

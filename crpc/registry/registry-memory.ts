@@ -14,7 +14,7 @@ class Realm {
 
 const realms = new Map<string, Realm>();
 
-/** A registry in memory: every instance of one URL within the process sees the same. */
+/** A registry in memory; all instances of one URL within the process share it. */
 export class MemoryRegistry implements Registry {
   readonly #realm: Realm;
   readonly #cleanups = new Set<() => Promise<void> | void>();
@@ -40,7 +40,7 @@ export class MemoryRegistry implements Registry {
     const deregister = once(async () => {
       live = false;
       this.#cleanups.delete(deregister);
-      // Another registration may have taken the id over.
+      // Another registration may have taken over the id.
       if (endpoints.get(endpoint.id) === current) endpoints.delete(endpoint.id);
       changed();
     });
@@ -85,7 +85,7 @@ export class MemoryRegistry implements Registry {
       this.#cleanups.delete(release);
     });
     this.#cleanups.add(release);
-    // Nothing in one process can take the number away.
+    // Within one process the number cannot be lost.
     return {
       value,
       get isHeld() {
@@ -121,7 +121,7 @@ export class MemoryRegistry implements Registry {
     return [...(this.#realm.services.get(service)?.values() ?? [])];
   }
 
-  /** Calls `read` soon and after each change; changes of one tick are told once. */
+  /** Calls `read` soon and after each change; changes of one tick are one call. */
   #listen(listeners: Map<string, Set<() => void>>, key: string, read: () => void): Unwatch {
     this.#assertOpen();
     const set = entry(listeners, key, () => new Set<() => void>());

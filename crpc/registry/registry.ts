@@ -1,8 +1,8 @@
 /** The registry port: endpoints of services, leased numbers, and values shared by all servers. */
 
-/** One instance of a service, as registered. */
+/** A registered instance of a service. */
 export interface Endpoint {
-  /** Unique per process start: a restarted process is another endpoint. */
+  /** Unique for each run of a process: a restarted process is another endpoint. */
   readonly id: string;
   /** host:port of its crpc server, or of the service itself where it is not a crpc one. */
   readonly address: string;
@@ -11,27 +11,27 @@ export interface Endpoint {
   /** Failure domain; empty: none. */
   readonly zone: string;
   readonly version: string;
-  /** Facts that do not change while the process lives: names, further ports. */
+  /** Facts that are fixed for the life of the process: names, further ports. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Figures that do change: connections, bytes per second, 1 while draining… */
+  /** Changing figures: connections, bytes per second, 1 while draining… */
   readonly load: Readonly<Record<string, number>>;
-  /** The lease that the registry keeps it under, in hex; only in what is read from etcd. */
+  /** Lease in the registry, in hex; only in endpoints read from etcd. */
   readonly lease?: string;
 }
 
 /** A watcher's snapshot: all endpoints known now. */
 export interface Snapshot {
   readonly endpoints: readonly Endpoint[];
-  /** Set while the registry cannot be reached and the endpoints are the last known ones. */
+  /** Whether the registry is unreachable and the endpoints are the last known ones. */
   readonly stale: boolean;
 }
 
-/** An endpoint's presence in the registry; it is re-registered by itself whenever its lease is lost. */
+/** An endpoint's registration. It is renewed by itself whenever its lease is lost. */
 export interface Registration extends AsyncDisposable {
   readonly endpoint: Endpoint;
   /** Replaces the load figures or the weight. */
   update(change: { load?: Readonly<Record<string, number>>; weight?: number }): Promise<void>;
-  /** Takes the endpoint out; idempotent. */
+  /** Removes the endpoint. Idempotent. */
   deregister(): Promise<void>;
 }
 
@@ -39,11 +39,11 @@ export interface Registration extends AsyncDisposable {
 export interface LeasedId extends AsyncDisposable {
   readonly value: number;
   /**
-   * Whether nobody else can hold it at this moment. A process that was asleep learns of it here first, before any timer
-   * runs: whoever makes ids with the number asks each time.
+   * Whether no other process can hold it now. A process that was asleep learns of a loss here first, before any timer:
+   * check it before each use of the number.
    */
   readonly isHeld: boolean;
-  /** Resolves when the number is lost for good (another process may hold it from now on): stop using it. */
+  /** Resolves when the number is lost for good and another process may hold it: stop using it. */
   readonly lost: Promise<void>;
   release(): Promise<void>;
 }
@@ -52,11 +52,10 @@ export interface LeasedId extends AsyncDisposable {
 export type Unwatch = () => void;
 
 /**
- * Where servers find each other.
+ * Service discovery.
  *
- * Listeners are called asynchronously, never inside the call that registers them, first with what is known and then
- * on each change. A registry that cannot be reached does not throw at listeners: the last snapshot stays in force,
- * marked stale.
+ * Listeners are called asynchronously, never within the call that adds them: first with what is known, then on each
+ * change. An unreachable registry does not throw at listeners; the last snapshot stays valid, marked stale.
  */
 export interface Registry extends AsyncDisposable {
   /** @throws CrpcError REGISTRY_UNREACHABLE */
@@ -66,10 +65,10 @@ export interface Registry extends AsyncDisposable {
   list(service: string): Promise<readonly Endpoint[]>;
   /** Leases a number of 0 to `max`. @throws CrpcError REGISTRY_UNREACHABLE, NUMBERS_EXHAUSTED */
   leaseId(name: string, max: number): Promise<LeasedId>;
-  /** Stores a value that outlives the process, such as the public keys. @throws CrpcError REGISTRY_UNREACHABLE */
+  /** Stores a value that outlives the process, such as public keys. @throws CrpcError REGISTRY_UNREACHABLE */
   publish(key: string, value: string): Promise<void>;
   /** Follows a published value; undefined while there is none. */
   follow(key: string, listener: (value: string | undefined) => void): Unwatch;
-  /** Ends watches and leases; what is still registered expires or is removed. */
+  /** Ends watches and leases; registered endpoints expire or are removed. */
   close(): Promise<void>;
 }

@@ -15,19 +15,19 @@ export class HealthService {
   readonly #names = new Set(['']);
   readonly #watches = new Set<WatchCall>();
 
-  /** Adds a service by its full name; unknown names are answered with NOT_FOUND. */
+  /** Adds a service by its full name; unknown names get NOT_FOUND. */
   add(name: string): void {
     this.#names.add(name);
     this.#health?.setStatus(name, 'NOT_SERVING');
   }
 
   async addTo(server: ServiceHost): Promise<void> {
-    // Loaded on demand: clients do without.
+    // Loaded on demand: clients do not need it.
     const { HealthImplementation } = await import('grpc-health-check');
     this.#health = new HealthImplementation();
     this.#setAll('NOT_SERVING');
     const host: ServiceHost = {
-      // Its watches have no end, and a drain would wait for them.
+      // Its watches never end, and a drain would wait for them.
       addService: (definition, implementation) => {
         const { watch } = implementation as { watch: (call: WatchCall) => void };
         server.addService(definition, {
@@ -47,7 +47,7 @@ export class HealthService {
     this.#setAll('SERVING');
   }
 
-  /** Tells those who watch, and ends their calls. */
+  /** Notifies watchers and ends their calls. */
   draining(): void {
     this.#setAll('NOT_SERVING');
     for (const call of this.#watches) call.end();

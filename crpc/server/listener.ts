@@ -31,9 +31,9 @@ export interface ListenerOptions {
 }
 
 /**
- * Accepts connections and hands them to grpc-js.
+ * Accepts connections and passes them to grpc-js.
  *
- * TLS ends here, so that who the peer is gets checked once per connection and not once per call.
+ * TLS is terminated here, so that a peer's identity is checked once per connection and not once per call.
  */
 export class Listener {
   readonly #server: Server;
@@ -45,7 +45,7 @@ export class Listener {
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
-      // The HTTP/2 session has the socket's errors; without one nobody has.
+      // Once there is an HTTP/2 session, it handles the socket's errors.
       socket.on('error', () => {});
       if (tls === undefined) injector.injectConnection(socket);
     });

@@ -25,13 +25,13 @@ const JOIN_REF = 0;
 
 /**
  * Logins are paced so that a reconnect storm leaves time for live connections. A worker checks tokens for some two
- * milliseconds, then rests for as long as that took (longer on busy cores), and at least for CROWD_REST_MS. So it
+ * milliseconds, then rests for as long as that took (longer on busy cores), and at least for LOGIN_REST_MS. So it
  * accepts some 1,500 logins a second. Tokens checked together go to state, and on to Redis, as one batch, whose cost
  * hardly depends on its size. After a turn that leaves nobody waiting the rest is at least GATHER_MS, in which further
  * logins gather. A login after such a time without logins is checked at once.
  */
 const MAX_CHECKS = 32;
-const CROWD_REST_MS = 20;
+const LOGIN_REST_MS = 20;
 const GATHER_MS = 40;
 /** Most waiting logins: those that complete well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
 const MAX_CHECKS_WAITING = 5000;
@@ -207,7 +207,7 @@ export class Handshake {
     checks += this.#check(this.#last, Math.max(MAX_CHECKS - checks, 1));
     this.#turning = checks > 0;
     if (!this.#turning) return;
-    const leastMs = this.#unchecked.length + this.#last.length > 0 ? CROWD_REST_MS : GATHER_MS;
+    const leastMs = this.#unchecked.length + this.#last.length > 0 ? LOGIN_REST_MS : GATHER_MS;
     setTimeout(this.#onTurn, Math.max(performance.now() - beganMs, leastMs));
   };
 
