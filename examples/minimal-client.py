@@ -26,9 +26,8 @@ def http(url, body=None):
         return json.load(answer)
 
 def take(key, message):
-    """Takes in the next message of a conversation; an own one is acknowledged by that."""
+    """Takes in the next message of a conversation."""
     cursors[key] = int(message["seq"])
-    outbox.pop(message["client_msg_id"], None)
     if "text" in message and not message["client_msg_id"].startswith(prefix):
         print(f"{message['from']}: {message['text']}", flush=True)
 

@@ -608,23 +608,30 @@ describe('sending', () => {
     expect(world.gateway.chat.conversations.get(world.room)?.log).toHaveLength(1);
   });
 
-  test('log: an own message that a synchronisation brings counts as its answer', async () => {
+  test('log: an own message that a synchronisation brings is not acknowledged by that, and not shown', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     const events = collect(client);
     await client.connect();
     await next(client, 'synced');
-    let losses = 1;
     world.gateway.fate = (send, connection) => {
-      if (losses-- > 0) {
-        world.gateway.chat.append(world.room, connection.user, send.clientMsgId, send.text);
-        world.gateway.fate = () => 'lose';
-        connection.resync();
-      }
+      world.gateway.chat.append(world.room, connection.user, send.clientMsgId, send.text);
+      world.gateway.say(world.room, world.bob, 'theirs', false);
+      world.gateway.fate = () => 'lose';
+      connection.resync();
       return 'lose';
     };
-    expect(await client.send(world.room.toString(), 'mine')).toMatchObject({ seq: 1, duplicate: true });
-    expect(texts(events)).toEqual([]);
+    let isSent = false;
+    const sent = client.send(world.room.toString(), 'mine').finally(() => {
+      isSent = true;
+    });
+    // It comes behind the own one.
+    expect(await next(client, 'message')).toMatchObject({ seq: 2 });
+    expect(isSent).toBe(false);
+    world.gateway.fate = () => 'accept';
+    world.gateway.only.resync();
+    expect(await sent).toMatchObject({ seq: 1, duplicate: true });
+    expect(texts(events)).toEqual(['theirs']);
   });
 
   test('no answer: what is unanswered is sent again, and then the connection is given up', async () => {

@@ -44,7 +44,7 @@ export interface Receipt {
   readonly id: string;
   readonly atMs: number;
   /** Undefined if it came from the log. */
-  readonly duplicate: boolean | undefined;
+  readonly duplicate: boolean;
 }
 
 /** Bounded by `outboxLimit`; the caller checks `full`. */
@@ -115,7 +115,7 @@ export class Outbox {
     this.#requeue();
   }
 
-  /** The message is in the log. Returns false if it is not in this outbox. */
+  /** The message is acknowledged. Returns false if it is not in this outbox. */
   committed(id: string, receipt: Receipt): boolean {
     const entry = this.#byId.get(id);
     if (entry === undefined) return false;
@@ -128,7 +128,7 @@ export class Outbox {
       seq: receipt.seq,
       id: receipt.id,
       atMs: receipt.atMs,
-      duplicate: receipt.duplicate ?? entry.attempts > 1,
+      duplicate: receipt.duplicate,
     };
     entry.resolve(sent);
     this.#hooks.onSent(sent);

@@ -97,14 +97,9 @@ export class Receiver {
 
   /** Delivers the next message of a conversation. */
   deliver(conversation: bigint, message: Message): void {
-    const { events, idPrefix, outbox } = this.#parts;
-    if (message.sender === this.#user && message.clientMsgId.startsWith(idPrefix)) {
-      // An own send in the log whose SENT is late or lost. Settled ones are not reported again.
-      const { seq, id, atMs } = message;
-      const receipt = { seq: Number(seq), id: id.toString(), atMs: Number(atMs), duplicate: undefined };
-      outbox.committed(message.clientMsgId, receipt);
-      return;
-    }
+    const { events, idPrefix } = this.#parts;
+    // SENT alone acknowledges an own send: a message that can be read may not be on the database's standby yet.
+    if (message.sender === this.#user && message.clientMsgId.startsWith(idPrefix)) return;
     events.emit({ type: 'message', ...toChatMessage(conversation.toString(), message) });
   }
 
