@@ -7,6 +7,7 @@ import { type S3Server, startS3 } from '../test/harness/s3.ts';
 import { blobsContract } from './blobs.contract.ts';
 import { openBlobs } from './mod.ts';
 import { signedHeaders } from './s3-request.ts';
+import { within } from '../test/harness/eventually.ts';
 
 const BUCKET = 'gochat-files';
 const unavailable = { code: 'BLOBS_UNAVAILABLE' };
@@ -146,7 +147,7 @@ describe('BlobsS3 on a service that fails', () => {
     await using server = await serve(() => resolve());
     const blobs = await openBlobs(urlOf(server.url));
     const get = blobs.get('k');
-    await asked;
+    await within('a request', asked);
     await Promise.all([expect(get).rejects.toMatchObject(unavailable), blobs.close()]);
   });
 });

@@ -5,6 +5,7 @@ import type { PlainOptions } from './plain.ts';
 import { runPlain } from './plain.ts';
 import type { World } from './testing/harness.ts';
 import { makeWorld } from './testing/harness.ts';
+import { within } from '../test/harness/eventually.ts';
 import { TestClock } from '../test/harness/test-clock.ts';
 
 type Line = Record<string, unknown> & { event: string };
@@ -35,7 +36,7 @@ function start(world: World, options: Partial<PlainOptions> = {}): Run {
   const input = new PassThrough();
   const output = sink();
   const errorOutput = sink();
-  const exit = runPlain({
+  const code = runPlain({
     api: 'http://api.test',
     ipconf: 'http://ipconf.test',
     user: 'alice',
@@ -61,7 +62,17 @@ function start(world: World, options: Partial<PlainOptions> = {}): Run {
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as Line);
   const seen = (like: object) => expect.poll(events).toContainEqual(expect.objectContaining(like));
-  return { input, exit, out: output.text, err: errorOutput.text, events, seen };
+  return {
+    input,
+    /** Resolves with the exit code. */
+    get exit() {
+      return within(() => `the end of the run, which has printed ${output.text().slice(-1000)}`, code);
+    },
+    out: output.text,
+    err: errorOutput.text,
+    events,
+    seen,
+  };
 }
 
 const only = (events: Line[], name: string) => events.filter(({ event }) => event === name);

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { resetSocket } from './reset-socket.ts';
+import { within } from '../test/harness/eventually.ts';
 
 /** A connection: the end to reset, and the other one, which does not read. */
 async function pair(): Promise<AsyncDisposable & { near: Socket; far: Socket; ended: Promise<unknown> }> {
@@ -38,7 +39,7 @@ describe('resetSocket', () => {
     both.far.resume();
     const closed = once(both.near, 'close');
     resetSocket(both.near);
-    await closed;
+    await within('the end of the socket', closed);
     expect(await both.ended).toEqual(connectionReset);
   });
 
@@ -49,7 +50,7 @@ describe('resetSocket', () => {
     expect(both.near.writableLength).toBeGreaterThan(0);
     const closed = once(both.near, 'close');
     resetSocket(both.near);
-    await closed;
+    await within('the end of the socket', closed);
     both.far.resume();
     expect(await both.ended).toEqual(connectionReset);
   });
@@ -66,7 +67,7 @@ describe('resetSocket', () => {
     const closed = once(both.near, 'close');
     both.near.end('x');
     when(() => resetSocket(both.near), both.near);
-    await closed;
+    await within('the end of the socket', closed);
     await both.ended;
     expect(errors).toEqual([]);
   });
@@ -77,7 +78,7 @@ describe('resetSocket', () => {
     const closed = once(early, 'close');
     early.end('x');
     resetSocket(early);
-    await closed;
+    await within('the end of the socket', closed);
     expect(early.destroyed).toBe(true);
   });
 });

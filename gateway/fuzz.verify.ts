@@ -105,7 +105,7 @@ function parse(stream: Buffer, random: Random, most: number): unknown {
 }
 
 test(
-  `parser: ${FRAMES} mutated frames are cut the same, however they are read`,
+  `parser, seed ${SEED}: ${FRAMES} mutated frames are cut the same, however they are read`,
   async () => {
     const random = new Random(SEED);
     const leak = new Leak();
@@ -122,7 +122,7 @@ test(
 );
 
 test(
-  'JSON codec: a mutated text is a frame or a fault, and never throws',
+  `JSON codec, seed ${SEED}: a mutated text is a frame or a fault, and never throws`,
   async () => {
     const random = new Random(SEED);
     const leak = new Leak();
@@ -139,7 +139,7 @@ test(
 );
 
 test(
-  `a real worker: ${FRAMES} mutated frames, no connection is stuck and others are served`,
+  `a real worker, seed ${SEED}: ${FRAMES} mutated frames, no connection is stuck and others are served`,
   async () => {
     const tokens = await TokenMaker.make();
     const token = await tokens.token(2n);

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { enableMetrics } from '../common/mod.ts';
 import { gatewayEndpoint } from './test-fleet.ts';
 import { TestIpconf } from './test-ipconf.ts';
+import { within } from '../test/harness/eventually.ts';
 
 const ipconf = new TestIpconf();
 const { start, get, listUntil, connect, raw, ofAdmin, countedCodes } = ipconf;
@@ -151,7 +152,7 @@ describe('bad input', () => {
     const socket = connect();
     socket.write(`${post}expect: 100-continue\r\n\r\n`);
     // Its headers have been read.
-    await once(socket, 'data');
+    await within('100 Continue', once(socket, 'data'));
     socket.resetAndDestroy();
     await expect.poll(() => codes()).toEqual(['CANCELLED']);
   });

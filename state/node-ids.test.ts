@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { MAX_NODE, SEQUENCE_BITS, silentLogger as logger } from '../common/mod.ts';
 import type { LeasedId } from '../crpc/mod.ts';
 import { NodeIds } from './node-ids.ts';
+import { within } from '../test/harness/eventually.ts';
 
 const nodeOf = (id: bigint): number => Number((id >> BigInt(SEQUENCE_BITS)) & BigInt(MAX_NODE));
 
@@ -54,7 +55,7 @@ test('a number that is lost: ids go on with another one', async () => {
   const ids = new NodeIds({ registry, logger, onRegained: regained.resolve });
   await ids.acquire();
   registry.given[0]?.lose();
-  await regained.promise;
+  await within('a number again', regained.promise);
   expect(nodeOf(ids.next())).toBe(6);
   await ids.close();
 });

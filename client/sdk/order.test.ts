@@ -6,6 +6,7 @@ import { FakeGateway } from '../testing/fake-gateway.ts';
 import { FakeDirectory } from '../testing/fake-directory.ts';
 import { tcpTransport } from '../transport-tcp.ts';
 import { GochatClient } from './mod.ts';
+import { within } from '../../test/harness/eventually.ts';
 
 const SENDS = 60;
 
@@ -99,7 +100,7 @@ test('faults: the log has each send once and in order, and the other member sees
       reader.on('message', check);
       check();
       for (const connection of gateway.connections) connection.resync(3);
-      await complete;
+      await within('all messages at the reader', complete);
 
       for (const id of rooms) {
         const room = id.toString();

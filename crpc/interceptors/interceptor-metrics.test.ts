@@ -8,7 +8,7 @@ import { createClient } from '../client/client.ts';
 import { CrpcServer } from '../server/server.ts';
 import { EchoService } from '../testing/gen/echo.ts';
 import { Inbox } from '../testing/support.ts';
-import { eventually } from '../../test/harness/eventually.ts';
+import { eventually, within } from '../../test/harness/eventually.ts';
 
 await enableMetrics('test');
 const cleanups: (() => unknown)[] = [];
@@ -78,7 +78,7 @@ describe('metrics', () => {
     ).rejects.toThrow();
     const abort = new AbortController();
     const waiting = client.unary({ text: 'wait', count: 0 }, { signal: abort.signal });
-    await running.promise;
+    await within('a call that runs', running.promise);
     for (const side of ['client', 'server'])
       expect(await read(`gochat_crpc_${side}_calls_in_flight`, unary)).toBe(1);
     abort.abort(new Error('changed my mind'));

@@ -12,6 +12,7 @@ import { EchoCluster, hello } from '../testing/cluster.ts';
 import type { EchoClient } from '../testing/cluster.ts';
 import { EchoDefinition, EchoService } from '../testing/gen/echo.ts';
 import { Inbox, endpointOf } from '../testing/support.ts';
+import { within } from '../../test/harness/eventually.ts';
 
 let cluster: EchoCluster;
 beforeEach(() => {
@@ -168,7 +169,7 @@ describe('hedging', () => {
     const client = cluster.client('memory:///echo', { registry, retry: { hedgeMs: 20 } });
     for (let i = 0; i < 10; i++) expect((await client.unary(hello, idempotent)).server).toBe('fast');
     expect(hung).toBeGreaterThan(0);
-    await told.promise;
+    await within('the handler is told', told.promise);
   });
 
   test('off by default, and for calls that are not idempotent: one attempt however long it takes', async () => {

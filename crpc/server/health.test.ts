@@ -9,6 +9,7 @@ import { CrpcServer } from './server.ts';
 import type { CrpcServerOptions } from './server.ts';
 import { EchoService } from '../testing/gen/echo.ts';
 import { Inbox } from '../testing/support.ts';
+import { within } from '../../test/harness/eventually.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -68,7 +69,7 @@ describe('health', () => {
     await seen.next((status) => status === 'SERVING');
     const ended = once(watch, 'end');
     await server.drain(600_000);
-    await ended;
+    await within('the end of the watch', ended);
     expect(seen.all).toEqual(['SERVING', 'NOT_SERVING']);
   });
 });

@@ -16,7 +16,7 @@ import type { CrpcServerOptions } from './server.ts';
 import { EchoService } from '../testing/gen/echo.ts';
 import type { EchoRequest, EchoResponse } from '../testing/gen/echo.ts';
 import { FaultyProxy, Inbox, endpointOf } from '../testing/support.ts';
-import { eventually } from '../../test/harness/eventually.ts';
+import { eventually, within } from '../../test/harness/eventually.ts';
 import { TestClock } from '../../test/harness/test-clock.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -118,7 +118,7 @@ describe('calls', () => {
       expect(text).toBe('more');
       break;
     }
-    await gone.promise;
+    await within('the handler hears that its caller is gone', gone.promise);
   });
 
   test('requests that fail: cancel the call and reject with their error', async () => {
@@ -283,10 +283,10 @@ describe('deadlines and aborts', () => {
     });
     const abort = new AbortController();
     const call = clientOf(server.address).unary(hello, { signal: abort.signal });
-    await running.promise;
+    await within('the call runs', running.promise);
     abort.abort(new Error('changed my mind'));
     await expect(call).rejects.toThrow('changed my mind');
-    await told.promise;
+    await within('the handler is told', told.promise);
   });
 
   test('aborted before the call: rejects with the reason', async () => {
@@ -323,12 +323,12 @@ describe('server', () => {
     });
     const client = clientOf(server.address);
     const call = client.unary(hello);
-    await running.promise;
+    await within('the call runs', running.promise);
     const drained = server.drain(10_000);
     await expect(clientOf(server.address).unary(hello)).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
     finish.resolve();
     expect((await call).text).toBe('done');
-    await drained;
+    await within('the end of the drain', drained);
   });
 
   test('drain: waits for a call that takes its time, and lets the connection flush', async () => {
@@ -342,12 +342,12 @@ describe('server', () => {
       },
     });
     const call = clientOf(server.address).unary(hello);
-    await running.promise;
+    await within('the call runs', running.promise);
     const drained = Promise.all([server.drain(20_000), server.drain(20_000)]);
     // Longer than a closing connection may take to flush.
     await clock.advance(600);
     finish.resolve();
-    await drained;
+    await within('the end of the drain', drained);
     expect((await call).text).toBe('done');
   });
 
@@ -361,9 +361,9 @@ describe('server', () => {
     });
     const call = clientOf(server.address).unary(hello);
     const refused = expect(call).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
-    await running.promise;
+    await within('the call runs', running.promise);
     await server.drain(20);
-    await refused;
+    await within('the refusal', refused);
   });
 
   test('stop: is idempotent, before start too', async () => {

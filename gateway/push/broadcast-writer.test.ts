@@ -7,6 +7,7 @@ import { descriptorOf, openWriteMany, silentLogger } from '../../common/mod.ts';
 import { wasCutOff } from '../wire/socket-ends.ts';
 import { receive } from '../testing/test-sockets.ts';
 import { BroadcastWriter } from './broadcast-writer.ts';
+import { within } from '../../test/harness/eventually.ts';
 
 /** undefined where it is turned off; `make test` needs a C compiler for it. */
 const compiled = await openWriteMany(
@@ -128,7 +129,7 @@ describe.each([
       const writer = new BroadcastWriter(writeMany());
       writeTo(writer, pair, Buffer.from('late'));
       writer.flush();
-      await closed;
+      await within('the end of the socket', closed);
       expect(heard).toEqual(['goodbye']);
       expect(wasCutOff(ours)).toBe(true);
     },
@@ -145,7 +146,7 @@ describe.each([
       writeTo(writer, pair, Buffer.from(text));
       writer.flush();
     }
-    await closed;
+    await within('the end of the socket', closed);
     expect(wasCutOff(ours)).toBe(false);
   });
 
@@ -157,7 +158,7 @@ describe.each([
     const writer = new BroadcastWriter(writeMany());
     writeTo(writer, pair, Buffer.from('late'));
     writer.flush();
-    await closed;
+    await within('the end of the socket', closed);
     expect(wasCutOff(ours)).toBe(true);
   });
 
@@ -168,13 +169,13 @@ describe.each([
       [reset, gone].map(({ ours }) => new Promise((resolve) => ours.once('close', resolve))),
     );
     reset.theirs.resetAndDestroy();
-    await once(reset.theirs, 'close');
+    await within('the reset', once(reset.theirs, 'close'));
     gone.ours.destroy();
     const writer = new BroadcastWriter(writeMany());
     const bytes = Buffer.from('late');
     for (const pair of pairs) writeTo(writer, pair, bytes);
     writer.flush();
     for (const pair of others) expect((await receive(pair.theirs, 4)).toString()).toBe('late');
-    await closed;
+    await within('the end of the socket', closed);
   });
 });

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { silentLogger as logger } from '../../common/mod.ts';
 import type { LeasedId, Registry } from '../../crpc/mod.ts';
 import { GatewayNumber } from './gateway-number.ts';
+import { within } from '../../test/harness/eventually.ts';
 
 /** A number that the test can take away. */
 function leased(value: number): LeasedId & { lose(): void } {
@@ -41,7 +42,7 @@ test('a number that is lost: none is held until there is another one, and each c
   await first.lost;
   expect([number.value, number.held, told]).toEqual([3, undefined, [undefined]]);
   answer.resolve(second);
-  await replaced.promise;
+  await within('another number', replaced.promise);
   expect([number.value, number.held, told]).toEqual([4, 4, [undefined, 4]]);
   await number.release();
 });

@@ -2,6 +2,7 @@
 import { joinAddress, type Logger, silentLogger } from '../../common/mod.ts';
 import { BatchLink } from '../../crpc/mod.ts';
 import { link, LINK_PROTOCOL } from '../../proto/mod.ts';
+import { within } from '../../test/harness/eventually.ts';
 import type { TlsMaterial } from '../accept/tls-material.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from '../limits.ts';
 import type { OpenLink } from '../route/state-link.ts';
@@ -86,7 +87,8 @@ export class TestNode implements AsyncDisposable {
   /** Resolves when exactly this number of state nodes is ready. */
   links(count: number): Promise<void> {
     if (this.node.stats.readyLinks === count) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push({ links: count, resolve }));
+    const reached = new Promise<void>((resolve) => this.#waiting.push({ links: count, resolve }));
+    return within(`${count} state nodes that take frames`, reached);
   }
 
   /** Listens on free ports, or again on the same ones. */

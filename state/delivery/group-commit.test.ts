@@ -4,6 +4,7 @@ import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
 import { settle } from '../testing/test-node.ts';
 import type { Appended, Draft } from '../store/store.ts';
 import { GroupCommit, type GroupCommitOptions } from './group-commit.ts';
+import { within } from '../../test/harness/eventually.ts';
 
 const ROOM = 7n as ConversationId;
 const HONEST = 1n as UserId;
@@ -53,7 +54,7 @@ class Queue {
   async drain(): Promise<void> {
     const ended = this.commit.idle();
     while (this.#release !== undefined) await this.next();
-    await ended;
+    await within('the end of the drain', ended);
   }
 
   #append(drafts: readonly Draft[]): Promise<readonly Appended[]> {

@@ -5,7 +5,7 @@ import type { TestStore } from '../testing/test-store.ts';
 import { settle, type TestNode, testNode } from '../testing/test-node.ts';
 import type { FakeWorker } from '../testing/fake-stream.ts';
 import { sendFrame } from '../testing/fake-stream.ts';
-import { eventually } from '../../test/harness/eventually.ts';
+import { eventually, within } from '../../test/harness/eventually.ts';
 
 const ROOM = 7n;
 
@@ -408,7 +408,7 @@ describe('sequencer: drain', () => {
     w.send(1, 4, ROOM, 'm4');
     store.holding = false;
     store.release();
-    await drained;
+    await within('the end of the drain', drained);
     const lines = w.lines().filter((line) => line.startsWith('1:'));
     expect(lines).toEqual([
       '1: NACK ref=4 RESYNC_REQUIRED',

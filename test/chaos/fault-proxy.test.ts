@@ -3,6 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FaultProxy } from './fault-proxy.ts';
 import { Random } from './random.ts';
+import { within } from '../harness/eventually.ts';
 
 let cleanup: AsyncDisposableStack;
 let proxy: FaultProxy;
@@ -42,7 +43,7 @@ async function open(): Promise<{ near: Socket; far: Socket }> {
   const near = connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true });
   near.on('error', () => undefined);
   cleanup.defer(() => void near.destroy());
-  await arrived;
+  await within('what was sent', arrived);
   return { near, far: served.at(-1) as Socket };
 }
 
@@ -165,7 +166,7 @@ describe('FaultProxy', () => {
     const ended = once(far, 'end');
     near.end('last');
     proxy.heal();
-    await ended;
+    await within('the end of the connection', ended);
     expect(far.bytesRead).toBe(4);
   });
 
@@ -204,7 +205,7 @@ describe('FaultProxy', () => {
     far.resume();
     const ended = once(far, 'end');
     proxy.halfClose('up');
-    await ended;
+    await within('the end of the connection', ended);
     const down = read(near, 5);
     far.write('still');
     expect((await down).toString()).toBe('still');

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { eventually } from '../harness/eventually.ts';
+import { eventually, within } from '../harness/eventually.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/gochat', import.meta.url));
 const PORTS = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
@@ -60,7 +60,7 @@ test('no file descriptors left: accepting pauses, the process goes on, and takes
     for (const socket of sockets) socket.destroy();
     const ended = new Promise((resolve) => server.once('close', resolve));
     server.kill('SIGTERM');
-    await ended;
+    await within('the end of the server', ended);
     rmSync(folder, { recursive: true });
   }
 }, 120_000);

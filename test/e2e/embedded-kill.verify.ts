@@ -33,8 +33,9 @@ test('kill -9 of gochat up, again and again in the middle of sends: every acked 
     const acks = () => demo.events.filter((event) => event['event'] === 'sent');
     let early = 0;
     for (let round = 1; round <= ROUNDS; round++) {
-      // At any moment: at once where the sends have passed that point already.
-      const mark = Math.min(acks().length + 1 + Math.floor((Math.random() * SENDS) / ROUNDS), SENDS);
+      // After another part of its share in each round; at once where the sends have passed that point already.
+      const part = ((round * 0.37) % 1) * (SENDS / ROUNDS);
+      const mark = Math.min(acks().length + 1 + Math.floor(part), SENDS);
       await demo.until(() => (acks().length >= mark ? true : undefined), `${mark} acks`, 120_000);
       up.signal('SIGKILL');
       await up.exit();

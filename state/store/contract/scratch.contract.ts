@@ -106,10 +106,17 @@ export async function scratchSqlite(): Promise<Scratch & { readonly path: string
   };
 }
 
+let worlds = 0;
+
+/** A number of its own for each world of a process, and for those of processes beside it. */
+function nodeNumber(): number {
+  return (process.pid * 37 + worlds++) % 1024;
+}
+
 /** Makes ids and the things that most tests begin with. */
 export class World {
   readonly store: DurableStore;
-  readonly #ids = new Snowflake(Math.floor(Math.random() * 1024));
+  readonly #ids = new Snowflake(nodeNumber());
   #names = 0;
 
   constructor(store: DurableStore) {
