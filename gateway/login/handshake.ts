@@ -132,10 +132,11 @@ export class Handshake {
     if (this.#context.admission.takeLogin(connection)) this.#begin(connection);
   }
 
-  /** State has answered. If it grants the session, that node knows the connection. */
-  onLoginResult(connection: Connection | undefined, result: wire.LoginResult): void {
+  /** A node has answered. If it grants the session, it knows the connection. */
+  onLoginResult(link: StateLink, connection: Connection | undefined, result: wire.LoginResult): void {
     const login = connection?.login;
-    if (connection?.phase !== Phase.LOGIN || login === undefined) return;
+    // One that was silent answers in vain.
+    if (connection?.phase !== Phase.LOGIN || login?.link !== link) return;
     if (result.errorCode !== '') {
       const code = isPlainErrorCode(result.errorCode) ? result.errorCode : 'INTERNAL';
       this.#context.close(connection, code, result.retryAfterMs || undefined);
@@ -174,6 +175,17 @@ export class Handshake {
       else if (connection.login?.link !== link) continue;
       else if (connection.phase === Phase.JOIN) this.#join(connection);
       else this.#login(connection);
+    }
+  }
+
+  /** The sessions that were asked of this node are asked of others, if there are any. */
+  onSilent(link: StateLink): void {
+    for (const connection of this.#pending) {
+      if (connection.phase !== Phase.LOGIN || connection.login?.link !== link) continue;
+      if (this.#context.uplink.home(connection.user) === link) continue;
+      // A claim that it still makes is given back.
+      link.detach(connection.conn, true);
+      this.#login(connection);
     }
   }
 

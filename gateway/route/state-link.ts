@@ -2,6 +2,7 @@
 import type { BatchStream, ClientBatchHandler, StreamEnd } from '../../crpc/mod.ts';
 import { SendResult } from '../../crpc/mod.ts';
 import { decodeConns, encodeDetach, encodeRecord, link as wire, LinkKind } from '../../proto/mod.ts';
+import { SILENCE_MS } from '../limits.ts';
 import { Topics } from './topics.ts';
 
 /** Keeps a stream to an address open until closed; implemented by crpc's BatchLink. */
@@ -40,6 +41,8 @@ export interface StateLinkEvents {
   onReady(link: StateLink): void;
   /** An open stream ended: its pushes are lost. */
   onEnded(link: StateLink, end: StreamEnd): void;
+  /** The node is silent from now on. */
+  onSilent(link: StateLink): void;
   onAttached(link: StateLink, conn: number): void;
   /** ATTACHED has come for connections that no longer waited for it. */
   onAttachedLate(conns: readonly number[]): void;
@@ -72,6 +75,10 @@ export class StateLink implements ClientBatchHandler {
   readonly node: StateNode;
   /** The node has left the registry; the link lives until its stream ends. */
   retired = false;
+  /** Whether the node was asked for a session and has sent nothing for SILENCE_MS since; it may be frozen. */
+  silent = false;
+  /** Set from a LOGIN on until the node sends something. */
+  #silence: NodeJS.Timeout | undefined;
   readonly #events: StateLinkEvents;
   readonly #reconnecting: { close(): void };
   #phase: LinkPhase = LinkPhase.CONNECTING;
@@ -108,6 +115,13 @@ export class StateLink implements ClientBatchHandler {
   send(record: Uint8Array, tail?: Uint8Array): SendResult {
     const stream = this.#stream;
     return stream === undefined ? SendResult.CLOSED : this.#sent(stream, stream.send(record, tail));
+  }
+
+  /** Sends LOGIN; if then nothing comes from the node, `onSilent` follows. */
+  login(record: Uint8Array): SendResult {
+    const result = this.send(record);
+    if (result !== SendResult.CLOSED) this.#silence ??= setTimeout(() => this.#onSilence(), SILENCE_MS);
+    return result;
   }
 
   /** Sends ATTACH; `onAttached` follows. Returns false if the stream is not open. */
@@ -148,6 +162,7 @@ export class StateLink implements ClientBatchHandler {
   }
 
   onRecords(records: readonly Uint8Array[]): void {
+    if (this.#silence !== undefined) this.#endSilence();
     for (let at = 0; at < records.length; ) {
       const record = records[at] as Uint8Array;
       const kind = record[0];
@@ -172,6 +187,7 @@ export class StateLink implements ClientBatchHandler {
   onEnd(end: StreamEnd): void {
     this.#stream = undefined;
     this.#phase = LinkPhase.CONNECTING;
+    this.#endSilence();
     this.#waiting = [];
     this.#unsettled.clear();
     this.#late.clear();
@@ -237,6 +253,22 @@ export class StateLink implements ClientBatchHandler {
       this.#settle(conn);
     }
     if (late.length > 0) this.#events.onAttachedLate(late);
+  }
+
+  #onSilence(): void {
+    const silence = this.#silence;
+    // After the sockets' turn: this event loop itself may have stalled.
+    setImmediate(() => {
+      if (this.#silence !== silence) return;
+      this.silent = true;
+      this.#events.onSilent(this);
+    });
+  }
+
+  #endSilence(): void {
+    clearTimeout(this.#silence);
+    this.#silence = undefined;
+    this.silent = false;
   }
 
   #settle(conn: number): void {

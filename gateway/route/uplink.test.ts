@@ -50,6 +50,7 @@ describe('Uplink', () => {
         onLinkEnded: ({ node }) => told.push(['ended', node.id]),
         onAttached: ({ node }, conn) => told.push(['attached', node.id, conn]),
         onAttachedLate: tell('late'),
+        onSilent: tell('silent'),
         onLoginResult: tell('login'),
         onDeliver: (records, from, named) => told.push(['deliver', records[from], named]) && 1,
         onKick: tell('kick'),

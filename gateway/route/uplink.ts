@@ -23,10 +23,12 @@ export interface UplinkEvents {
   onRouteChange(): void;
   /** A stream ended: the node's pending answers will not come. */
   onLinkEnded(link: StateLink): void;
+  /** A node sends nothing: its pending answers may not come. */
+  onSilent(link: StateLink): void;
   onAttached(link: StateLink, conn: number): void;
   /** A node now knows connections that did not wait for it; they may have missed its pushes until now. */
   onAttachedLate(conns: readonly number[]): void;
-  onLoginResult(result: wire.LoginResult): void;
+  onLoginResult(link: StateLink, result: wire.LoginResult): void;
   /** See StateLinkEvents. */
   onDeliver(records: readonly Uint8Array[], from: number, named: Uint8Array): number;
   onKick(conn: number, code: ErrorCode, reason: string): void;
@@ -121,16 +123,20 @@ export class Uplink implements StateLinkEvents {
     return link;
   }
 
-  /** Returns the node of a user. */
+  /** Returns the node of a user, or the next one while that is silent. */
   home(user: bigint): StateLink | undefined {
-    return this.#pick(Number(user >> 32n), Number(user & 0xffff_ffffn));
+    const [hi, lo] = [Number(user >> 32n), Number(user & 0xffff_ffffn)];
+    const link = this.#pick(hi, lo);
+    if (link?.silent !== true) return link;
+    const others = this.#ready.filter(({ silent }) => !silent);
+    return others[new Rendezvous(others.map(({ node }) => node.id)).pick(hi, lo)] ?? link;
   }
 
   /** Asks the user's node for a session. Returns the node, or undefined if none is ready. */
   login(login: wire.Login): StateLink | undefined {
     const link = this.#hasNumber ? this.home(login.user) : undefined;
     const record = encodeRecord(LinkKind.LOGIN, wire.Login.encode(login).finish());
-    return link === undefined || link.send(record) === SendResult.CLOSED ? undefined : link;
+    return link === undefined || link.login(record) === SendResult.CLOSED ? undefined : link;
   }
 
   /** Sends ATTACH to all nodes but the one that knows the connection already. Returns those that will answer. */
@@ -173,6 +179,10 @@ export class Uplink implements StateLinkEvents {
     if (known) this.#events.onRouteChange();
   }
 
+  onSilent(link: StateLink): void {
+    this.#events.onSilent(link);
+  }
+
   onAttached(link: StateLink, conn: number): void {
     this.#events.onAttached(link, conn);
   }
@@ -199,7 +209,8 @@ export class Uplink implements StateLinkEvents {
   onRecord(link: StateLink, record: Uint8Array): void {
     try {
       const body = record.subarray(1);
-      if (record[0] === LinkKind.LOGIN_RESULT) this.#events.onLoginResult(wire.LoginResult.decode(body));
+      if (record[0] === LinkKind.LOGIN_RESULT)
+        this.#events.onLoginResult(link, wire.LoginResult.decode(body));
       else if (record[0] === LinkKind.KICK) {
         const { conn, code, reason } = wire.Kick.decode(body);
         this.#events.onKick(conn, isErrorCode(code) ? code : 'INTERNAL', reason);

@@ -1,8 +1,14 @@
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { client as wire, encodeFrame, type FrameType, FrameType as Type } from '../../proto/mod.ts';
+import {
+  client as wire,
+  encodeFrame,
+  type FrameType,
+  FrameType as Type,
+  type link,
+} from '../../proto/mod.ts';
 import { TestClock } from '../../test/harness/test-clock.ts';
-import { DEFAULT_LIMITS, MAX_REFUSED } from '../limits.ts';
+import { DEFAULT_LIMITS, MAX_REFUSED, SILENCE_MS } from '../limits.ts';
 import { TestNode } from '../testing/test-node.ts';
 import { FakeState } from '../testing/test-state.ts';
 import { TokenMaker } from '../testing/test-tokens.ts';
@@ -199,6 +205,51 @@ describe('handshake', () => {
     for (const stream of first.streams) stream.stream.close();
     await client.next(Type.WELCOME);
     expect(second.logins).toHaveLength(1);
+  });
+
+  test('a node that is silent: another one is asked, for all of its users, until it says something', async () => {
+    using clock = new TestClock();
+    await using other = await FakeState.start();
+    await using node = await TestNode.start(tokens, [state, other]);
+    for (const each of [state, other]) each.answersLogin = false;
+    const token = await tokens.token(1n);
+    const login = async () => {
+      const client = await node.tcp();
+      client.hello(token);
+      await clock.until(client.next(Type.WELCOME));
+      return client;
+    };
+    const first = login();
+    await expect.poll(() => state.logins.length + other.logins.length).toBe(1);
+    const [home, next] = state.logins.length > 0 ? [state, other] : [other, state];
+    home.answersAttach = false;
+    next.answersLogin = true;
+    const client = await first;
+    expect([home, next].map(({ logins }) => logins.length)).toEqual([1, 1]);
+    await login();
+    expect([home, next].map(({ logins }) => logins.length)).toEqual([1, 2]);
+    // Now it answers ATTACH.
+    await expect.poll(() => [...home.streams][0]?.attached.size).toBe(2);
+    for (const stream of home.streams) stream.attachedAll();
+    await clock.until(client.next(Type.RESYNC));
+    home.answersLogin = true;
+    home.answersAttach = true;
+    await login();
+    expect([home, next].map(({ logins }) => logins.length)).toEqual([2, 2]);
+  });
+
+  test('a node that is silent, and no other: its answer is waited for', async () => {
+    using clock = new TestClock();
+    await using node = await TestNode.start(tokens, [state]);
+    state.answersLogin = false;
+    const client = await node.tcp();
+    client.hello(await tokens.token(1n));
+    await expect.poll(() => state.logins.length).toBe(1);
+    await clock.advance(3 * SILENCE_MS);
+    expect(state.logins).toHaveLength(1);
+    state.answersLogin = true;
+    for (const stream of state.streams) state.onLogin(stream, state.logins[0] as link.Login);
+    await client.next(Type.WELCOME);
   });
 
   describe('a state node that does not answer', () => {

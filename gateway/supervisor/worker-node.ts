@@ -312,7 +312,9 @@ export class WorkerNode {
       },
       onLinkEnded: (link) => this.#handshake.onLinkEnded(link),
       onAttached: (link, conn) => this.#handshake.onAttached(link, this.#table.get(conn)),
-      onLoginResult: (result) => this.#handshake.onLoginResult(this.#table.get(result.conn), result),
+      onSilent: (link) => this.#handshake.onSilent(link),
+      onLoginResult: (link, result) =>
+        this.#handshake.onLoginResult(link, this.#table.get(result.conn), result),
       onDeliver: (records, from, named) => this.#fanout.deliver(records, from, named),
       onKick: (conn, code, reason) => {
         const connection = this.#table.get(conn);
