@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: docs errors-doc help all install build proto run test test-coverage lint fmt typecheck verify mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
+.PHONY: docs help all install build proto run test test-coverage lint fmt typecheck verify mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 24
@@ -27,9 +27,6 @@ build: install ## Compile to dist/
 
 docs: install ## Write the pages and pictures that are made from the code: errors, settings, metrics, diagrams
 	@$(NODE) node scripts/docs/main.ts
-
-# Part of docs.
-errors-doc: docs
 
 proto: install ## Generate the gen folders from *.proto
 	cd proto && $(NODE) buf lint && $(NODE) buf generate
