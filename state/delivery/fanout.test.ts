@@ -1,8 +1,12 @@
 import { describe, expect, test, vi } from 'vitest';
-import type { ConversationId, UserId } from '../../common/mod.ts';
+import type { ConversationId, SessionId, UserId } from '../../common/mod.ts';
 import { client, deliverCount, encodeFrame, FrameType, LinkKind } from '../../proto/mod.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import { claim } from '../policy.ts';
+import type { Downlink } from '../session/downlink.ts';
+import { LocationMap } from '../session/location-map.ts';
 import { settle, testNode } from '../testing/test-node.ts';
+import { Fanout, type FanoutOptions } from './fanout.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 
 const ROOM = 7n;
@@ -271,4 +275,30 @@ describe('fan-out', () => {
     expect(messages(w.lines())).toHaveLength(5);
     expect(store.calls.get('membersOf')).toBe(5);
   });
+});
+
+test('a frame for very many users: is brought to some of them in each turn of the event loop, and to all', async () => {
+  const locations = new LocationMap<Downlink>();
+  const push = vi.fn(() => true);
+  const downlink = { index: 0, ended: false, push } as unknown as Downlink;
+  const index = locations.open(downlink);
+  const users = Array.from({ length: 12_000 }, (_, i) => BigInt(i + 1) as UserId);
+  for (const user of [1n, 6_000n, 12_000n])
+    locations.attach(index, {
+      conn: Number(user),
+      user: user as UserId,
+      userName: '',
+      device: 'phone',
+      unnamed: false,
+      session: 1n as SessionId,
+      token: 0n,
+      epoch: 1n,
+      claimedHere: false,
+    });
+  const collect = vi.spyOn(locations, 'collect');
+  const fanout = new Fanout({ locations, limits: DEFAULT_LIMITS } as unknown as FanoutOptions);
+  fanout.announceTo(users, encodeFrame(FrameType.MEMBERS_CHANGED, 0, ROOM));
+  expect(push).toHaveBeenCalledTimes(1);
+  await eventually('all users have it', () => push.mock.calls.length === 3);
+  expect(collect.mock.calls.map(([packed]) => packed.length / 2)).toEqual([5000, 5000, 2000]);
 });
