@@ -7,6 +7,7 @@ import { serverDeadline } from './interceptor-deadline.ts';
 import { EchoCluster, hello } from '../testing/cluster.ts';
 import type { EchoClient } from '../testing/cluster.ts';
 import { Inbox } from '../testing/support.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 
 let cluster: EchoCluster;
 beforeEach(() => {
@@ -24,13 +25,14 @@ async function chain(workMs: number): Promise<{ front: EchoClient; seen: Left[];
   const note = ({ deadline }: { deadline: number }): void => {
     seen.push(deadline - performance.now());
   };
+  const work = () => new Promise((resolve) => setTimeout(resolve, workMs));
   let next: EchoClient | undefined;
   for (const name of ['back', 'middle', 'front']) {
     const behind = next;
     const { address } = await cluster.serve(name, {
       unary: async (request, context) => {
         note(context);
-        await sleep(workMs);
+        await work();
         if (behind === undefined) return { text: request.text, server: name };
         // It asks for far more time than its own caller has.
         const answer = await behind.tryUnary(request, { timeoutMs: 50_000 });
@@ -40,7 +42,7 @@ async function chain(workMs: number): Promise<{ front: EchoClient; seen: Left[];
       },
       serverStream: async function* (request, context) {
         note(context);
-        await sleep(workMs);
+        await work();
         if (behind === undefined) yield { text: request.text, server: name };
         else yield* behind.serverStream(request);
       },
@@ -70,9 +72,12 @@ describe('deadlines over three hops', () => {
   });
 
   test('the time is used up on the way: the next hop is not asked any more', async () => {
-    const { front, seen, failed } = await chain(400);
-    await expect(front.unary(hello, { timeoutMs: 300 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
-    expect(await failed.next()).toBe('DEADLINE_EXCEEDED');
+    using clock = new TestClock();
+    const { front, seen, failed } = await chain(40_000);
+    await expect(clock.until(front.unary(hello, { timeoutMs: 30_000 }))).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
+    expect(await clock.until(failed.next())).toBe('DEADLINE_EXCEEDED');
     expect(seen.length).toBe(1);
   });
 });

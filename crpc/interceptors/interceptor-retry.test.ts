@@ -120,7 +120,7 @@ describe('retry', () => {
       {},
       () => new GochatError('OVERLOADED', { retryAfterMs: 60_000 }),
     );
-    await expect(client.unary(hello, { ...idempotent, timeoutMs: 5000 })).rejects.toMatchObject({
+    await expect(client.unary(hello, { ...idempotent, timeoutMs: 50_000 })).rejects.toMatchObject({
       code: 'OVERLOADED',
       retryAfterMs: 60_000,
     });
