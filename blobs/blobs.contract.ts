@@ -55,7 +55,7 @@ export function blobsContract(name: string, open: () => Promise<Blobs>): void {
       expect((await read(key))?.toString()).toBe(text);
     });
 
-    test('put: replaces; who reads the old file reads all of it', async () => {
+    test('put: replaces; a reader of the old file still reads all of it', async () => {
       const key = newKey();
       const [before, after] = [randomBytes(1_000_000), randomBytes(50)];
       await put(key, before, 'a/a');

@@ -258,7 +258,7 @@ describe('--json', () => {
     ]);
   });
 
-  test('role: is given, told, and shown by who', async () => {
+  test('role: is given, announced, and shown by /who', async () => {
     const world = await makeWorld();
     const run = start(world);
     run.input.write('/join lobby\n/role @bob moderator\n');
@@ -493,7 +493,7 @@ describe('--json', () => {
 });
 
 describe('lines for people', () => {
-  test('conversation: who says what where; errors with the remedy on standard error', async () => {
+  test('conversation: sender, text and room of each line; errors with the remedy on standard error', async () => {
     const world = await makeWorld();
     world.gateway.say(world.room, world.bob, 'anyone?');
     const run = start(world, { json: false });

@@ -142,7 +142,7 @@ export async function runServers(
       logger.level = await proc.reload();
       logger.info(
         { level: logger.level },
-        'configuration reloaded; what cannot change while it runs needs a restart',
+        'configuration reloaded; settings that cannot change while running need a restart',
       );
     } catch (error) {
       logger.error({ err: error }, 'configuration not reloaded');

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { TaskQueue } from './task-queue.ts';
 
-test('so many tasks run, the others begin in their order as these end', async () => {
+test('a bound on running tasks: the others begin in order as these end', async () => {
   const queue = new TaskQueue(2);
   const begun: number[] = [];
   const ends: (() => void)[] = [];

@@ -60,7 +60,7 @@ describe('TrustedProxies', () => {
     expect(new TrustedProxies('10.0.0.0/8').client('10.0.0.1', header)).toBe(CLIENT);
   });
 
-  test('has: a proxy by its address; with a count whoever connects', () => {
+  test('has: a proxy by its address; with a count every peer', () => {
     expect(new TrustedProxies('').has('10.0.0.1')).toBe(false);
     expect(new TrustedProxies('10.0.0.0/8').has('::ffff:10.0.0.1')).toBe(true);
     expect(new TrustedProxies('10.0.0.0/8').has('11.0.0.1')).toBe(false);

@@ -18,7 +18,7 @@ describe('Credit', () => {
     expect(credit.arrived).toBe(2);
   });
 
-  test('who has not come in time: lost', () => {
+  test('a client that has not arrived in time: lost', () => {
     const credit = new Credit(0);
     credit.place(4);
     credit.advance(CREDIT_TTL_S);

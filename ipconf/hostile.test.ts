@@ -239,7 +239,7 @@ describe('bad input', () => {
     expect((await get('/nothing', { method: 'OPTIONS' })).body.code).toBe('ROUTE_NOT_FOUND');
   });
 
-  test('a proxy may have any number of connections; who is none, only its own', async () => {
+  test('a proxy may have any number of connections; other addresses only their own', async () => {
     await start({ maxConnectionsPerAddress: 1, trustProxy: '127.0.0.1' });
     const held = connect();
     await once(held, 'connect');

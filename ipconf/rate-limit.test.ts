@@ -18,7 +18,7 @@ describe('RateLimit', () => {
     expect(limit.take('a', 800)).toBe(0);
   });
 
-  test('a sweep: forgets who has paid, and nobody else', () => {
+  test('a sweep: drops full buckets, and no others', () => {
     const limit = new RateLimit({ perSecond: 10, burst: 3 });
     limit.take('a', 0);
     limit.charge('a', 12);

@@ -153,7 +153,7 @@ describe('GET /ip/list', () => {
     expect(answer.headers.get('retry-after')).toBe('5');
   });
 
-  test('n: so many at most', async () => {
+  test('n: bounds the list', async () => {
     for (let i = 1; i <= 4; i++) await ipconf.registry.register('gateway', gatewayEndpoint(`g${i}`));
     await start();
     await listUntil(({ body }) => body.data?.length === 4);

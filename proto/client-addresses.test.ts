@@ -38,7 +38,7 @@ describe('in the registry', () => {
 });
 
 describe('endpointFor', () => {
-  test('one host, TLS alike: both ports, whoever asks', () => {
+  test('one host, the same TLS: both ports for either transport', () => {
     const both = { host: '10.0.0.7', port: 8900, wsPort: 8901, tls: false };
     expect(endpointFor('tcp', { tcp: TCP, ws: WS })).toEqual(both);
     expect(endpointFor('ws', { tcp: TCP, ws: WS })).toEqual(both);

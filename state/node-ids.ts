@@ -87,7 +87,7 @@ export class NodeIds {
       this.acquire().then(
         () => this.#options.onRegained(),
         (error: unknown) => {
-          this.#options.logger.warn({ err: error }, 'no number for this node yet');
+          this.#options.logger.warn({ err: error }, 'no number leased for this node yet');
           if (!this.#closed) this.#retryTimer = setTimeout(attempt, backoff.next());
         },
       );

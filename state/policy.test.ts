@@ -63,7 +63,7 @@ describe('actions on others', () => {
   const { requirement: removing } = claim('removeMember', 1n as UserId);
   const { requirement: setting } = claim('setRole', 1n as UserId);
 
-  test('removeMember: moderators and owners, on lower ranks; who is out already stays out', () => {
+  test('removeMember: moderators and owners, on lower ranks; former members stay out', () => {
     expect(table((actor, target) => refusal(removing, { kind: 'room', actor, target }))).toEqual([
       'NO NO NO NO NO',
       'NO NO NO NO NO',

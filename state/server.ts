@@ -212,7 +212,7 @@ export class StateServer implements Server {
     try {
       await step;
     } catch (error) {
-      this.#logger.warn({ err: error }, 'while closing');
+      this.#logger.warn({ err: error }, 'a step of closing failed');
     }
   }
 

@@ -66,7 +66,7 @@ describe('POST /auth/signup', () => {
 });
 
 describe('POST /auth/login', () => {
-  test('the right password: a token, when it expires, and who it is for', async () => {
+  test('the right password: a token with its expiry and user', async () => {
     const answer = await api.post('/auth/login', { name: 'ann', password: '111111' });
     expect(answer.status).toBe(200);
     expect(answer.body).toEqual({

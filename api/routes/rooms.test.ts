@@ -229,7 +229,7 @@ describe('PUT /rooms/:id/members/:user', () => {
     );
   });
 
-  test('what is no role: 400 ARGUMENT_INVALID; an owner who is alone: 409 LAST_OWNER', async () => {
+  test('an invalid role: 400 ARGUMENT_INVALID; an owner without other members: 409 LAST_OWNER', async () => {
     for (const body of [{ role: 'admin' }, { role: 3 }, {}])
       expect((await api.put(`/rooms/${ROOM}/members/bob`, body)).body.code).toBe('ARGUMENT_INVALID');
     const answer = await api.put(`/rooms/${ROOM}/members/ann`, { role: 'member' });

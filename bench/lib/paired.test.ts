@@ -92,7 +92,7 @@ describe('stopping', () => {
     expect(pairs).toHaveLength(60);
   });
 
-  test('who comes first alternates', async () => {
+  test('order: the first one alternates', async () => {
     const { order, pairs } = await measured(() => 0.98);
     expect(pairs).toHaveLength(15);
     expect(order.slice(0, 8)).toEqual(['now', 'before', 'before', 'now', 'now', 'before', 'before', 'now']);

@@ -104,7 +104,7 @@ describe('connecting', () => {
     await expect(connecting).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
   });
 
-  test('ipconf: is told who asks, for which port and from where, at each connection anew', async () => {
+  test('ipconf: gets the user, transport and zone with each connection', async () => {
     const world = await makeWorld();
     const client = makeClient(world, { zone: 'eu-1' });
     await client.connect();
@@ -115,7 +115,7 @@ describe('connecting', () => {
     expect(world.directory.queries).toEqual([query, query]);
   });
 
-  test('ipconf: whom a token of one’s own speaks for is known from the token, or else from WELCOME', async () => {
+  test('ipconf: the user of a given token is known from the token, or else from WELCOME', async () => {
     const world = await makeWorld();
     const token = (user?: string) => () => Promise.resolve({ token: 'alice.1', user });
     await makeClient(world, { getToken: token('4711') }).connect();
@@ -466,7 +466,7 @@ describe('receiving', () => {
     expect(marks()).toEqual([3n, 3n, 3n]);
   });
 
-  test('typing: told at most once in a while and shown to the others, with the server’s word for who it is', async () => {
+  test('typing: rate-limited, and shown to the others with the name that the server set', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -739,7 +739,7 @@ describe('calls', () => {
     expect(texts(events)).toEqual(['m8', 'm9', 'm10', 'new']);
   });
 
-  test('history and members: pages backwards, and tells who is there', async () => {
+  test('history and members: pages backwards; the members', async () => {
     const world = await makeWorld();
     for (let i = 1; i <= 5; i++) world.gateway.say(world.room, world.bob, `m${i}`);
     const client = makeClient(world);

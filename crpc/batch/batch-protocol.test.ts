@@ -27,7 +27,7 @@ describe('agree', () => {
     expect(agree(theirs, ours)?.version).toBe(version);
   });
 
-  test('capabilities: those of both sides, whoever names them first', () => {
+  test('capabilities: those that both sides have, in any order', () => {
     const [a, b] = [speaks(1, 1, 'x', 'y', 'z'), speaks(1, 1, 'z', 'w', 'x')];
     for (const agreed of [agree(a, b), agree(b, a)])
       expect([...(agreed?.capabilities ?? [])].toSorted()).toEqual(['x', 'z']);

@@ -138,7 +138,7 @@ class LeasedNumber implements LeasedId, LeasedEntry {
   #lose(why: string): void {
     if (this.#isOver) return;
     const { logger, range } = this.#options;
-    logger.error({ number: this.#value, key: range.key.toString(), why }, 'our number is lost');
+    logger.error({ number: this.#value, key: range.key.toString(), why }, 'the leased number is lost');
     this.#reportLost();
     // Frees the number in etcd if it is still ours.
     void this.release();

@@ -53,7 +53,7 @@ export class ServiceWatch {
         logger.warn({ service, held, of, graceMs }, 'most endpoints vanished at once; holding them back');
       },
       onRelease: (released) => {
-        logger.warn({ service, released }, 'endpoints did not come back; letting them go');
+        logger.warn({ service, released }, 'endpoints did not come back; removing them');
         this.#tell(this.#snapshot?.stale ?? false);
       },
     });

@@ -84,7 +84,7 @@ describe.each(sides)('concurrency limit at the %s', (side, start) => {
     await Promise.all(again);
   });
 
-  test('who waits too long: is refused', async () => {
+  test('a call that waits too long: refused', async () => {
     const { client, waiting } = await start({ maxRunning: 1, maxWaitMs: 20 });
     const first = client.unary(hello);
     await eventually(() => waiting.length === 1);
@@ -149,7 +149,7 @@ describe('RateLimiter', () => {
     expect(limiter.take('', 9000)).toBe(100);
   });
 
-  test('keys: do not see each other, and no more than so many are kept', () => {
+  test('keys: independent of each other, and bounded in number', () => {
     const limiter = new RateLimiter(1, 1, 2);
     expect(limiter.take('a', 0)).toBe(0);
     expect(limiter.take('b', 0)).toBe(0);

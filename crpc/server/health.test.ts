@@ -58,7 +58,7 @@ describe('health', () => {
     await expect(check(client, 'nobody.Knows')).rejects.toMatchObject({ code: 5 });
   });
 
-  test('drain: who watches is told NOT_SERVING, and the watch does not hold up the drain', async () => {
+  test('drain: watchers get NOT_SERVING, and a watch does not delay the drain', async () => {
     const server = await serve();
     const { path, requestSerialize, responseDeserialize } = service['Watch'] as Method;
     const watch = clientOf(server).makeServerStreamRequest(path, requestSerialize, responseDeserialize, {

@@ -401,7 +401,7 @@ describe('targets', () => {
     expect([...counts.values()]).toEqual([10, 10, 10]);
   });
 
-  test('memory: follows who comes and goes', async () => {
+  test('memory: follows endpoints that come and go', async () => {
     await using registry = openRegistry(`memory://${randomUUID()}`, { logger });
     const client = clientOf('memory:///echo', { registry });
     await expect(client.unary(hello)).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });

@@ -85,7 +85,7 @@ describe('TLS', () => {
     expect(node.node.stats.connections).toEqual({ tcp: 1, ws: 2 });
   });
 
-  test('another certificate: for those who come, while those who are there stay', async () => {
+  test('another certificate: for new clients, while connected ones stay', async () => {
     await using node = await TestNode.start(tokens, [state], {}, { tls: issue('old'), ca });
     const before = await node.tcp();
     await before.login(await tokens.token(1n));
@@ -159,7 +159,7 @@ async function writeSplit(socket: Socket, bytes: Uint8Array, at: number): Promis
 describe('PROXY protocol', () => {
   const limits = { proxyProtocol: '127.0.0.0/8', maxConnectionsPerAddress: 1, exemptAddresses: '' };
 
-  test('TCP: the client is who the header says, at every split', async () => {
+  test('TCP: the client is the one in the header, at every split', async () => {
     await using node = await TestNode.start(tokens, [state], limits);
     const bytes = Buffer.concat([headerFor('192.0.2.7'), encodeFrame(FrameType.PING, 0, 0n)]);
     for (let at = 0; at <= bytes.length; at++) {
@@ -265,7 +265,7 @@ describe('PROXY protocol', () => {
     expect(await clock.until(readAll(web))).toMatch(/^HTTP\/1\.1 408 /);
   });
 
-  test('stop: cuts who is still on the way in', async () => {
+  test('stop: destroys pending sockets', async () => {
     await using node = await TestNode.start(tokens, [state], limits);
     const sockets = [await dial(node.address), await dial(node.wsAddress)];
     await node.node.stop();

@@ -16,7 +16,7 @@ function make(settings: Partial<AddressLimitSettings> = {}): AddressLimits {
 
 const isOrigin = (entered: unknown): entered is Origin => typeof entered === 'object';
 
-test('connections at once: so many of an address, and of others as well', () => {
+test('connections: a bound per address', () => {
   const limits = make();
   const first = limits.enter('192.0.2.1') as Origin;
   limits.enter('192.0.2.1');

@@ -43,7 +43,7 @@ function setUp() {
 
 const tokens = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `t${from + i}`);
 
-test('a crowd: a few tokens at a time, with a rest in between, a longer one behind its last, and none of who has gone', async () => {
+test('many logins: a few tokens at a time, with a rest in between, a longer one after the last, and none of ended connections', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate', 'performance'] });
   const { checks, closed, come } = setUp();
   for (let conn = 1; conn <= 72; conn++) {

@@ -232,7 +232,7 @@ describe('Fanout', () => {
     expect(receivers.map(({ sink }) => String(sink.writes))).toEqual(['126', '12345']);
   });
 
-  test('a topic that is defined anew between two publications: each goes to whom it meant then', () => {
+  test('a topic that is redefined between two publications: each goes to the connections of its time', () => {
     const receivers = [connect(), connect()];
     const [a, b] = receivers.map(({ connection }) => connection.conn) as [number, number];
     deliverAll(new Topics(), [

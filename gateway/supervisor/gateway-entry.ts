@@ -75,7 +75,7 @@ export class GatewayEntry {
       await registration?.deregister();
     } catch (error) {
       // Its lease expires by itself.
-      this.#options.logger.warn({ err: error }, 'the gateway could not take itself out of the registry');
+      this.#options.logger.warn({ err: error }, 'the gateway could not deregister; its lease will expire');
     }
   }
 
@@ -90,7 +90,10 @@ export class GatewayEntry {
     try {
       return alternateGateways(await registry.list(GATEWAY_SERVICE), this.#address, zone);
     } catch (error) {
-      logger.warn({ err: error }, 'the other gateways are not known: clients must ask ipconf');
+      logger.warn(
+        { err: error },
+        'the registry does not answer: clients get no redirect and must ask ipconf',
+      );
       return [];
     }
   }

@@ -261,7 +261,7 @@ export class WorkerNode {
     } catch (error) {
       this.#options.logger.error(
         { err: error, what },
-        'the published keys are no key set; the old ones stay',
+        'the published keys are not a key set; the old ones stay',
       );
     }
   }

@@ -142,7 +142,7 @@ async function listen(ports: Ports): Promise<void> {
 async function fail(error: Error): Promise<void> {
   if (failed) return;
   failed = true;
-  logger.error({ err: error }, 'a gateway worker failed; its clients connect again');
+  logger.error({ err: error }, 'a gateway worker failed; its clients reconnect');
   clearInterval(reporting);
   clearInterval(watching);
   try {

@@ -39,7 +39,7 @@ test('too much in all: the frame that began first goes, as many as it takes', ()
   expect(partial).toEqual({ frames: 1, bytes: 95 });
 });
 
-test('who goes on with a new frame is not the oldest any more', () => {
+test('a client that begins a new frame is no longer the oldest', () => {
   const { all, evicted, a, b } = frames(100);
   all.hold(a, 30, true);
   all.hold(b, 30, true);

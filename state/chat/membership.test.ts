@@ -92,7 +92,7 @@ describe('membership', () => {
     expect(changes(it.w)).toEqual([]);
   });
 
-  test('who leaves: is told and gets nothing that comes later', async () => {
+  test('leave: the user is told and gets no later messages', async () => {
     const it = await roomOfThree();
     it.w.send(1, 1, it.room, 'm1');
     await settle();
@@ -123,7 +123,7 @@ describe('membership', () => {
     expect(await ask(it, 3, it.room, { $case: 'getMembers', getMembers: {} })).toBe('NOT_A_MEMBER');
   });
 
-  test('roles: who may, and all members are told of a change, once', async () => {
+  test('roles: the policy applies, and all members are told of a change once', async () => {
     const it = await roomOfThree();
     const { ROLE_MEMBER, ROLE_MODERATOR, ROLE_OWNER, ROLE_UNSPECIFIED } = client.Role;
     const set = (conn: number, user: string, role: client.Role) =>
@@ -202,7 +202,7 @@ describe('membership', () => {
       expect(await ask(it, 1, key, { $case: 'leaveRoom', leaveRoom: {} })).toBe('ROOM_NOT_FOUND');
   });
 
-  test('a room that hides its past: a message from before a join is not pushed to who joined', async () => {
+  test('a room that hides its history: a message from before a join is not pushed to the new member', async () => {
     const it = await roomOfThree(true);
     it.store.holding = true;
     it.w.send(1, 1, it.room, 'm1');

@@ -24,7 +24,7 @@ test('a line that is added again does not overtake waiting ones', () => {
   expect(drain(queue)).toEqual(['b1', 'a2']);
 });
 
-test('full: the newest of the longest line goes, so that one who floods keeps nobody else out', () => {
+test('full: the newest item of the longest line goes, so that one flooding key keeps no other out', () => {
   const queue = new TurnQueue<string>(3);
   for (const item of ['a1', 'a2', 'a3']) expect(queue.push('a', item)).toBeUndefined();
   expect(queue.push('a', 'a4')).toBe('a4');

@@ -81,7 +81,7 @@ describe('fan-out', () => {
     expect(asked).toHaveBeenCalledTimes(17);
   });
 
-  test('TYPING after a silence: who left by way of another node is not told', async () => {
+  test('TYPING after a silence: a user who left through another node does not get it', async () => {
     const { store, worker } = await testNode({ ephemeralMembersMs: 0 });
     await store.addRoom(ROOM, 'room', [1n, 2n, 3n]);
     const w = worker();

@@ -35,15 +35,15 @@ async function replayed(page: readonly Message[] | undefined) {
   return { published: fanout.publish.mock.calls.map(([push]) => push.seq), lost: fanout.markLost.mock.calls };
 }
 
-test('a sender who may read them: both are sent out again', async () => {
+test('a sender who may read them: both are pushed again', async () => {
   expect(await replayed([message(3), message(4)])).toEqual({ published: [3, 4], lost: [] });
 });
 
-test('a sender who has lost every right to read: the conversation resynchronises, without a word in the log', async () => {
+test('a sender who may no longer read: the conversation resynchronises, without a log line', async () => {
   expect(await replayed(undefined)).toEqual({ published: [], lost: [[ROOM, 5]] });
 });
 
-test('a sender who came again and may not read what was before: the same', async () => {
+test('a sender who rejoined and may not read earlier messages: the same', async () => {
   expect(await replayed([])).toEqual({ published: [], lost: [[ROOM, 5]] });
   expect(await replayed([message(4)])).toEqual({ published: [4], lost: [[ROOM, 5]] });
 });

@@ -266,7 +266,7 @@ export class Sequencer {
   /** A committed batch could not be pushed: its conversations and senders resynchronise. */
   #unannounced(batch: Batch<SendOrigin>, results: readonly Appended[], error: unknown): void {
     const { fanout, logger } = this.#options;
-    logger.error({ err: error, rows: results.length }, 'a committed batch could not be told');
+    logger.error({ err: error, rows: results.length }, 'a committed batch could not be pushed');
     for (let i = 0; i < results.length; i++) {
       const result = results[i] as Appended;
       if (result.ok) fanout.markLost((batch.drafts[i] as QueuedDraft).conversation, result.memberVersion);

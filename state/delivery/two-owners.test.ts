@@ -80,7 +80,7 @@ test('two nodes commit one conversation at once: contiguous, each message once, 
   }
 });
 
-test('who comes and goes while two nodes commit: is shown what was said in between, by neither node anything else', async () => {
+test('a user who joins and leaves while two nodes commit: gets the messages in between, and no others from either node', async () => {
   const { one, two, workers } = await twoNodes();
   const [ann, bob, cid] = [await one.user(), await one.user(), await one.user()];
   const made = await one.store.createRoom(one.conversationId(), one.name(), ann, true);

@@ -59,7 +59,7 @@ test('session: live connections and what happened, by user or session', async ()
   expect((await of('1002')).events.map(({ what }) => what)).toEqual(['attached', 'dropped']);
 });
 
-test('session: who was put out by a newer connection of the device, told as such', async () => {
+test('session: a connection replaced by a newer one of the device is shown as such', async () => {
   const { worker, call } = await operator();
   const [a, b] = [worker(), worker()];
   a.attach(1, 1n, { device: 'phone', epoch: 10n });
@@ -145,7 +145,7 @@ test('trace: the commit of a message, its pushes and repetitions, and never its 
   await expect(call('GET /trace', 'id=x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
 });
 
-test('trace: the hops of all gateways in their order, the attempts of the sender too; who does not answer is named', async () => {
+test("trace: the hops of all gateways in order, with the sender's attempts; workers that do not answer are named", async () => {
   const { worker, call } = await operator();
   const sentBy = { conversation: ROOM, sender: 1n, fingerprint: 99 };
   answering(worker(), ({ message, fingerprint }) => {

@@ -104,7 +104,7 @@ describe('wrong passwords for a name', () => {
   });
 });
 
-test('wrong passwords for many names from one address: bounded, but not for who has logged in from there', async () => {
+test('wrong passwords for many names from one address: bounded, except for users who have logged in from there', async () => {
   const { signup, flood, login, node } = system();
   for (const name of ['ann', 'bob']) await signup(name);
   expect(await login('ann', RIGHT, EVIL, node())).toBe('in');

@@ -40,7 +40,7 @@ describe('Passwords', () => {
     return { order, ask };
   }
 
-  test('who has gone while waiting: is passed over, and who is behind has the place', async () => {
+  test('a caller that has gone: is skipped, and the next one gets its place', async () => {
     const { order, ask } = noting();
     const passwords = new Passwords(1, 10);
     const isGone = () => true;

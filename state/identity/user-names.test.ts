@@ -30,14 +30,14 @@ test('of: asks the store once for all that it does not keep, and not at all when
   expect(asked).toEqual([[ANN, BOB], [CID]]);
 });
 
-test('of: who has no account has no name, and may have one later', async () => {
+test('of: no name without an account; it may appear later', async () => {
   const { asked, names } = namesOf(10);
   expect(await names.of([NOBODY])).toEqual(new Map());
   expect(await names.of([NOBODY])).toEqual(new Map());
   expect(asked).toEqual([[NOBODY], [NOBODY]]);
 });
 
-test('of: names not used lately go; who is asked for is answered all the same', async () => {
+test('of: the least recently used names go and are looked up again', async () => {
   const { asked, names } = namesOf(4);
   await names.of([ANN, BOB]);
   await names.of([ANN]);

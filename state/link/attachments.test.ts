@@ -9,7 +9,7 @@ import { Attachments } from './attachments.ts';
 import type { LinkContext } from './link-context.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 
-test('the end of a stream with very many: a part in each turn, and who has come back meanwhile is not dropped', async () => {
+test('the end of a stream with very many connections: some in each turn, and reconnected ones are kept', async () => {
   const locations = new LocationMap<Downlink>();
   const presence = new Presence({ locations, graceMs: 60_000 });
   const evictions = { orderFor: () => undefined };

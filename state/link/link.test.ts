@@ -335,7 +335,7 @@ describe('link: many requests', () => {
     return { asked, release };
   }
 
-  test('6 are worked at, the others wait; who has gone meanwhile is not worked for', async () => {
+  test('6 run, the others wait; requests of ended connections are skipped', async () => {
     const { store, worker } = await testNode();
     const w = worker();
     for (let conn = 1; conn <= 20; conn++) w.attach(conn, BigInt(conn));

@@ -68,7 +68,7 @@ describe('Topics', () => {
     expect(sent).toEqual(['topic 0 of 40', 'topic 1 of 50']);
   });
 
-  test('few connections, or a target that is not kept: a list, without whom it is not for', () => {
+  test('few connections, or a target that is not kept: a list without the excepted connection', () => {
     const topics = make();
     const few = target(TOPIC_FROM - 1);
     expect(topics.head(few, NO_CONNECTION)).toBe(few.head);

@@ -156,7 +156,7 @@ describe('evictions', () => {
     expect(second.orderFor(USER, { device: 'phone', token: 51n, epoch: 1n })).toBeUndefined();
   });
 
-  test('a store that cannot be read: nobody can tell who is revoked, so the node is not ready', async () => {
+  test('a store that cannot be read: revocations are unknown, so the node is not ready', async () => {
     const store: RevocationStore = {
       revoke: () => Promise.reject(new GochatError('STORE_UNAVAILABLE')),
       revocations: () => Promise.reject(new GochatError('STORE_UNAVAILABLE')),
@@ -197,7 +197,7 @@ describe('evictions', () => {
     }
   });
 
-  test('Redis wiped: who remembers puts the orders back', async () => {
+  test('Redis wiped: nodes write their orders back', async () => {
     const { hot, raw } = await redis();
     const { evictions } = follow(hot);
     const token = BigInt(Date.now());
@@ -337,7 +337,7 @@ describe('a node', () => {
     ]);
   });
 
-  test('who dropped out is still in /who; who said goodbye is not', async () => {
+  test('a dropped device is still in /who; a closed one is not', async () => {
     const { store, worker } = await testNode();
     await store.addRoom(9n, 'room', [1n, 2n, 3n, 4n]);
     const [a, b] = [worker(), worker()];

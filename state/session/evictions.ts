@@ -179,7 +179,7 @@ export class Evictions {
     } catch (cause) {
       const error = GochatError.from(cause);
       if (!this.#failing && !this.#stopped)
-        this.#options.logger.warn({ err: error, code: error.code }, 'cannot ask for evictions');
+        this.#options.logger.warn({ err: error, code: error.code }, 'cannot read evictions');
       this.#failing = true;
     }
   }
@@ -213,7 +213,7 @@ export class Evictions {
     let lost = 0;
     for (let at = 0; at < known.length; at += MAX_EVICTIONS_PAGE)
       lost += await hot.restoreEvictions(known.slice(at, at + MAX_EVICTIONS_PAGE), ttlMs);
-    if (lost > 0) logger.warn({ evictions: lost }, 'the hot state had lost evictions: they are back');
+    if (lost > 0) logger.warn({ evictions: lost }, 'the hot state had lost evictions: restored them');
     else this.#isCursorExpired = true;
   }
 

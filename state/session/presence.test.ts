@@ -16,7 +16,7 @@ function presence() {
 }
 
 describe('presence', () => {
-  test('who dropped out: online for the grace period, then not', () => {
+  test('a dropped device: online for the grace period, then offline', () => {
     const { it, clock } = presence();
     expect(it.isOnline(ANN)).toBe(false);
     it.dropped(ANN, 'phone');
@@ -26,7 +26,7 @@ describe('presence', () => {
     expect(it.isOnline(ANN)).toBe(false);
   });
 
-  test('who came back and then said goodbye: offline at once', () => {
+  test('a device that reconnected and then closed: offline at once', () => {
     const { it, connected } = presence();
     it.dropped(ANN, 'phone');
     connected.add(ANN);

@@ -150,7 +150,7 @@ describe.each<[Engine, () => Promise<Scratch>]>([
     }
   }
 
-  test('a database of the first release: who came first owns the room, what was read stays read', async () => {
+  test('a database of the first release: the first member owns the room, read cursors are kept', async () => {
     await using scratch = await makeScratch();
     await leaveAt(scratch, 1);
     await scratch.execute(
@@ -167,7 +167,7 @@ describe.each<[Engine, () => Promise<Scratch>]>([
     expect(await of(2n, 'phone')).toMatchObject({ deliveredSeq: 0, readSeq: 0, role: 'member' });
   });
 
-  test('a database from before roles: each room keeps its owner, and who opened a direct conversation is none', async () => {
+  test('a database from before roles: each room keeps its owner, and direct conversations have none', async () => {
     await using scratch = await makeScratch();
     await leaveAt(
       scratch,

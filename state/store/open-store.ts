@@ -76,7 +76,9 @@ async function checkServer(pool: PostgresPool, logger: Logger): Promise<void> {
   );
   if (server?.encoding !== 'UTF8') throw new Error(`its encoding is ${server?.encoding}, it must be UTF8`);
   if (server.fsync === 'off')
-    logger.warn('PostgreSQL runs with fsync off: a crash can lose acked messages, or the whole database');
+    logger.warn(
+      'PostgreSQL runs with fsync off: a crash can lose acknowledged messages, or the whole database',
+    );
   if (server.full_pages === 'off')
     logger.warn('PostgreSQL runs with full_page_writes off: a crash can damage the database');
 }

@@ -209,7 +209,7 @@ describe('Checker', () => {
     expect(judge([...good(), left, ...again, shown(NEW_BOB, 3, 'three')]).violations).toEqual([]);
   });
 
-  test('who was away for a while from a room that hides its past: the hole is no loss', () => {
+  test('a user who was out of a room that hides its history: the hole is no loss', () => {
     const history = changed({ kind: 'message', seq: 2 }, undefined);
     const away = [membership('bob', 'left', 1), membership('bob', 'joined', 2, 2)];
     const view = history.findIndex(({ kind }) => kind === 'view');
@@ -361,7 +361,7 @@ describe('pages of the log', () => {
     (entry) => entry.kind !== 'view' || entry.user === 'ann',
   );
 
-  test('what a member reads, and who has left of its time: no violation', () => {
+  test('reads of a member, and of a former member within its time: no violation', () => {
     expect(judge([...good(), page(2)]).violations).toEqual([]);
     expect(judge([...upToTwo, ...left, page(2)]).violations).toEqual([]);
   });

@@ -152,7 +152,7 @@ describe('where a conversation begins', () => {
   });
 });
 
-describe('who is out of a room', () => {
+describe('a user who has left a room', () => {
   test('reads its history up to the leave, and neither its members nor what comes later', async () => {
     const { id, name } = await roomOf(['a', 'b']);
     await bob.ask({ join_room: { room: name } });
@@ -345,7 +345,7 @@ describe('numbers out of range', () => {
 });
 
 describe('rooms over HTTP', () => {
-  test('creates, joins, reads, leaves and deletes; who creates and who joins is told on its connections', async () => {
+  test('creates, joins, reads, leaves and deletes; creator and new member are told on their connections', async () => {
     const [created, room] = await http('POST', '/rooms', annToken, { name: 'http' });
     const id = room['id'] as string;
     expect(created).toBe(201);

@@ -178,7 +178,7 @@ describe('NACK', () => {
     }
   });
 
-  test('of a SEND by who is no member: holds up the sends to all conversations until RESYNCED', async () => {
+  test('of a SEND by a non-member: refuses the sends to all conversations until RESYNCED', async () => {
     await using client = await WireClient.hello(system, bobToken);
     const mine = await roomOf([]);
     await client.ask({ join_room: { room: mine.name } });

@@ -81,7 +81,7 @@ describe('an engine that is gone for a while', () => {
     });
   }, 120_000);
 
-  test('Redis wiped, then restarted: who is there talks on, and the newest of a device still puts the older out', async () => {
+  test('Redis wiped, then restarted: connected clients go on, and a newer connection of a device still replaces the older', async () => {
     await using talk = await pair('gina', 'hugo');
     const device = ['--device', 'phone'];
     await using first = new Client(cluster, 'gina', undefined, device);
@@ -109,7 +109,7 @@ describe('an engine that is gone for a while', () => {
     expect(talk.right.texts()).toEqual(['before', 'wiped', 'restarted']);
   }, 120_000);
 
-  test('etcd: who is there talks on, who comes finds the way, and all are registered when it is back', async () => {
+  test('etcd: connected clients go on, new ones connect, and all servers are registered when it is back', async () => {
     await using talk = await pair('emil', 'fay');
     await services.stop('etcd');
     talk.left.say('without etcd');

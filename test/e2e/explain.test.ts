@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { pinned, startCluster } from '../harness/cluster.ts';
 import { Client, type Json, runGochat, type RunningServer, signup } from '../harness/gochat.ts';
 
-test('ctl trace, at any state node: the way of a message through both gateways; ctl session: who came and went', async () => {
+test('ctl trace, at any state node: the path of a message through both gateways; ctl session: connects and disconnects', async () => {
   await using cluster = await startCluster({ gateways: 2, states: 2 });
   const [first, second] = cluster.gateways as [RunningServer, RunningServer];
   await using left = await pinned(cluster, first);

@@ -11,7 +11,7 @@ import { IpconfServer } from '../../ipconf/mod.ts';
 const HOST = '127.0.0.1';
 const USER = 7n;
 
-test('ipconf and a gateway that requires tickets: who was sent there is let in, others are told why not, a drained one gets nobody', async () => {
+test('ipconf and a gateway that requires tickets: clients with a ticket are accepted, others are told why not, a draining gateway gets none', async () => {
   await using registry = new MemoryRegistry(`memory://${randomUUID()}`);
   const tokens = await TokenMaker.make();
   await registry.publish('jwks', tokens.jwks);

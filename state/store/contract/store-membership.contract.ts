@@ -104,7 +104,7 @@ export function describeMembership(nodes: () => Nodes): void {
       expect(list?.members.map(({ visibleAfterSeq }) => visibleAfterSeq)).toEqual([0, 2, 3]);
     });
 
-    test('joinRoom: who left comes back, and is not gone any more', async () => {
+    test('joinRoom: a former member rejoins, and is no longer gone', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const room = await a.room(ann, bob);
@@ -116,7 +116,7 @@ export function describeMembership(nodes: () => Nodes): void {
       expect(await seqsOf(a, bob, room, 1)).toEqual([2]);
     });
 
-    test('removeMember: only the owner may, and only who is or was a member is removed', async () => {
+    test('removeMember: only the owner may, and only present or former members are removed', async () => {
       const { a, b } = nodes();
       const [ann, bob, cid, eve] = [await a.user(), await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, bob, cid);
@@ -130,7 +130,7 @@ export function describeMembership(nodes: () => Nodes): void {
       expect(await a.store.append([a.draft(room, cid)])).toEqual(NOT_A_MEMBER);
     });
 
-    test('an owner who leaves passes the room on; an empty room belongs to who joins it', async () => {
+    test('an owner who leaves passes the room on; an empty room belongs to the first to join it', async () => {
       const { a } = nodes();
       const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, bob, cid);

@@ -41,7 +41,7 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await store.findAccount("' or 1=1 --")).toBeUndefined();
     });
 
-    test('namesOf: by id, of those who have an account', async () => {
+    test('namesOf: by id, for existing accounts', async () => {
       const { a, b } = nodes();
       const accounts = [1, 2, 3].map(() => ({ id: a.userId(), name: a.name(), passwordHash: 'x' }));
       for (const account of accounts) await a.store.createAccount(account);
@@ -166,7 +166,7 @@ export function describePeople(nodes: () => Nodes): void {
       expect(list?.members).toHaveLength(9);
     });
 
-    test('membersOf: who is in it; undefined where there is nothing', async () => {
+    test('membersOf: the members; undefined if there are none', async () => {
       const { a } = nodes();
       const user = await a.user();
       const room = await a.room(user);
@@ -286,7 +286,7 @@ export function describePeople(nodes: () => Nodes): void {
       }
     });
 
-    test('conversationOf: as its user sees it; none to who is not in it', async () => {
+    test('conversationOf: as its user sees it; undefined for non-members', async () => {
       const { a } = nodes();
       const [ann, bob, eve] = [await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, bob);

@@ -130,7 +130,7 @@ export function describeRoles(nodes: () => Nodes): void {
       expect([direct.role, (await a.store.rolesOf(direct.id)).size]).toEqual(['member', 0]);
     });
 
-    test('who leaves or is removed and comes back: is a plain member', async () => {
+    test('a user who leaves or is removed and rejoins: is a plain member', async () => {
       const { a } = nodes();
       const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, bob, cid);
@@ -141,7 +141,7 @@ export function describeRoles(nodes: () => Nodes): void {
       expect(await a.store.rolesOf(room)).toEqual(new Map([[ann, 'owner']]));
     });
 
-    test('the last owner leaves or steps down: the highest in rank who came first is next', async () => {
+    test('the last owner leaves or steps down: the longest-standing member of the highest role is next', async () => {
       const { a, b } = nodes();
       const [ann, bob, cid, dan] = [await a.user(), await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, dan, bob, cid);
@@ -166,7 +166,7 @@ export function describeRoles(nodes: () => Nodes): void {
       expect(await a.joinRoom(room, dan)).toMatchObject({ role: 'owner' });
     });
 
-    test('createRoom: repeated by who has handed the room over, the name is taken', async () => {
+    test('createRoom: repeated by a former owner, the name is taken', async () => {
       const { a } = nodes();
       const [ann, bob, name] = [await a.user(), await a.user(), a.name()];
       const room = (await a.store.createRoom(a.conversationId(), name, ann))?.id as ConversationId;

@@ -41,7 +41,7 @@ export class PostgresAppender {
       const [draft] = drafts;
       if (drafts.length === 1 && draft !== undefined) {
         const { conversation, sender } = draft;
-        this.#logger.warn({ sqlstate, conversation, sender }, 'PostgreSQL does not take a message');
+        this.#logger.warn({ sqlstate, conversation, sender }, 'PostgreSQL rejected a message');
         return [{ ok: false, code: 'MESSAGE_UNSTORABLE' }];
       }
       const half = drafts.length >> 1;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Repeaters } from './repeaters.ts';
 
-test('who repeats: is remembered for ten minutes from the last time on', () => {
+test('a repeater: is kept for ten minutes from the last repetition', () => {
   let now = 0;
   const repeaters = new Repeaters<string>(() => now);
   repeaters.add('ann');
@@ -15,7 +15,7 @@ test('who repeats: is remembered for ten minutes from the last time on', () => {
   expect(repeaters.size).toBe(0);
 });
 
-test('more than 10,000: who repeated longest ago is forgotten', () => {
+test('more than 10,000: the earliest repeater is dropped', () => {
   const repeaters = new Repeaters<number>(() => 0);
   for (let i = 0; i < 10_000; i++) repeaters.add(i);
   repeaters.add(0);

@@ -139,7 +139,7 @@ describe('a bad neighbour', () => {
     };
   }
 
-  test('who is refused and who repeats: cost their own rows, never those of others, nor the next appends', async () => {
+  test('refused and repeated drafts: cost their own rows, never those of others, nor the next appends', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const [ann, bob, eve] = [await world.user(), await world.user(), await world.user()];

@@ -137,7 +137,7 @@ export class SqliteClient {
     this.#waiting.clear();
     this.#outbox = [];
     if (this.#isClosed) return;
-    this.#options.logger.error('the SQLite worker has ended; another one takes its place');
+    this.#options.logger.error('the SQLite worker has ended; starting another one');
     this.#replace();
   }
 
@@ -146,7 +146,7 @@ export class SqliteClient {
       this.#start().then(
         () => this.#onReplaced(),
         (error: unknown) => {
-          this.#options.logger.error({ err: error }, 'the SQLite worker is not replaced yet; trying again');
+          this.#options.logger.error({ err: error }, 'could not start the SQLite worker; trying again');
           if (!this.#isClosed) this.#replace();
         },
       );

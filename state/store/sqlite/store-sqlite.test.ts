@@ -289,7 +289,7 @@ describe('the file', () => {
 });
 
 describe('member lists', () => {
-  test('a large room: in pages, each a reply; who comes and goes meanwhile is put right', async () => {
+  test('a large room: in pages, each a reply; changes meanwhile are applied', async () => {
     await using scratch = await scratchSqlite();
     const world = await World.open(scratch);
     const room = await world.room();

@@ -76,13 +76,13 @@ export interface Hello {
   client: string;
   /** Name or id of a room to join before Welcome; frames without a key then go to it. */
   room: string;
-  /** The interval that the client would like; 0: the server's. */
+  /** Requested interval; 0: the server's. */
   heartbeatIntervalMs: number;
   /** Ticket of ipconf's answer; empty: none. Gateways may require it. */
   ticket: string;
-  /** Random, one for each start of the client; 0: none. */
+  /** Random id of this run of the client; 0: none. */
   run: bigint;
-  /** Counts the run's connections up: one that arrives late does not put out a later one. */
+  /** Number of the connection within the run: a late one does not replace a newer one. */
   attempt: number;
 }
 
@@ -100,7 +100,7 @@ export interface Welcome {
   gateway: string;
   /** Id of this connection, for support and logs. */
   connection: bigint;
-  /** The client sends a frame at least this often. */
+  /** The client must send a frame at least this often. */
   heartbeatIntervalMs: number;
   /** Largest value of the length field that the server accepts. */
   maxFrameBytes: number;
@@ -108,7 +108,7 @@ export interface Welcome {
   maxTextBytes: number;
   /** Unix time. */
   serverTimeMs: bigint;
-  /** The session named in Hello goes on. */
+  /** Whether the session named in Hello was resumed. */
   resumed: boolean;
   /** The room named in Hello; 0: none was. */
   conversation: bigint;
@@ -128,7 +128,7 @@ export interface Sent {
   id: bigint;
   /** Unix time of the commit. */
   atMs: bigint;
-  /** It had been committed before: seq, id and at_ms are the original's. */
+  /** The message was committed before: seq, id and at_ms are the original's. */
   duplicate: boolean;
 }
 
@@ -160,7 +160,7 @@ export interface Message {
   atMs: bigint;
 }
 
-/** How far this device has come; no answer. Cursors never go back. */
+/** Cursors of this device and its user; no answer. Cursors never go back. */
 export interface Receipts {
   /** At most 256. */
   receipts: Receipt[];
@@ -174,15 +174,15 @@ export interface Receipt {
   readSeq: bigint;
 }
 
-/** The connection ends, or, from the client, may end. */
+/** The connection ends; from the client, it may be ended. */
 export interface Close {
   code: string;
   reason: string;
-  /** Connecting again may help. */
+  /** Whether connecting again may help. */
   retryable: boolean;
   /** Wait at least this long before connecting again. */
   retryAfterMs: number;
-  /** A gateway to try first; none where the server knows no better one. */
+  /** Redirect: a gateway to try first; none if the server knows none. */
   elsewhere: Endpoint | undefined;
 }
 
@@ -193,7 +193,7 @@ export interface Endpoint {
   port: number;
   /** WebSocket; 0: none. */
   wsPort: number;
-  /** Both speak TLS. */
+  /** Whether both ports use TLS. */
   tls: boolean;
 }
 
@@ -208,8 +208,8 @@ export interface Typing {
 }
 
 /**
- * A call; the answer is a Response or a Nack with the same ref. Each is safe to repeat: when its answer is lost, who
- * asked asks again.
+ * A call; the answer is a Response or a Nack with the same ref. Each is safe to repeat: when its answer is lost, the
+ * client sends it again.
  */
 export interface Request {
   call:
@@ -245,15 +245,15 @@ export interface Response {
     | undefined;
 }
 
-/** Asks for what the log holds beyond the client's cursors, in all of the user's conversations. */
+/** Asks for the messages beyond the client's cursors, in all of the user's conversations. */
 export interface Sync {
   /** A conversation that is missing starts at the device's delivered cursor. */
   cursors: Cursor[];
   /** Most messages in the page, 1 to 1000; 0: 200. */
   limit: number;
   /**
-   * Of conversations that the client does not know and the last sync did not mention: just before the first message
-   * that was pushed. The page begins there or at the device's delivered cursor, whichever comes first.
+   * For conversations that the client does not know and the last sync did not mention: the seq before the first pushed
+   * message. The page begins there or at the device's delivered cursor, whichever comes first.
    */
   pushed: Cursor[];
 }
@@ -266,17 +266,17 @@ export interface Cursor {
 
 export interface SyncPage {
   conversations: ConversationMessages[];
-  /** Ask again with the cursors moved on. */
+  /** Whether to ask again with the new cursors. */
   more: boolean;
-  /** Of the request's cursors and pushed those whose conversation the user is not in; on the last page. */
+  /** Conversations of the request's cursors and pushed that the user is not in; on the last page. */
   gone: Gone[];
 }
 
-/** A conversation that the user is out of; what the user may still read of it has come. */
+/** A conversation that the user has left; all messages visible to the user have come. */
 export interface Gone {
   conversation: bigint;
   reason: MemberChange;
-  /** The last message that the user may read; 0 where nothing is left. */
+  /** The last message that the user may read; 0 if there is none. */
   lastSeq: bigint;
 }
 
@@ -294,7 +294,7 @@ export interface OpenDirect {
 
 export interface CreateRoom {
   name: string;
-  /** Who joins sees what comes from then on, not what was before. */
+  /** Whether new members see only messages from after their join. */
   hideHistory: boolean;
 }
 
@@ -307,19 +307,19 @@ export interface JoinRoom {
 export interface LeaveRoom {
 }
 
-/** Makes another user leave the room in the header's key; its owners and moderators may, and only who is of a lower role. */
+/** Removes another user, of a lower role, from the room in the header's key; only its owners and moderators may. */
 export interface RemoveMember {
   /** The user's name or id in decimal. */
   user: string;
 }
 
-/** Deletes the room in the header's key and all that was said in it; only its owners may. */
+/** Deletes the room in the header's key with all its messages; only its owners may. */
 export interface DeleteRoom {
 }
 
 /**
- * Gives a member of the room in the header's key a role. Its owners may, where the member is no owner; everybody may give
- * up their own. When the last owner steps down, the room passes on as when it leaves.
+ * Sets the role of a member of the room in the header's key. Its owners may, for members who are not owners; everyone may
+ * give up their own role. When the last owner steps down, the room passes on as when an owner leaves.
  */
 export interface SetRole {
   /** The user's name or id in decimal. */
@@ -330,17 +330,17 @@ export interface SetRole {
 export interface Done {
 }
 
-/** Who is in the conversation of the header's key has changed, or a member's role. Pushed like a message, best effort. */
+/** The members of the conversation in the header's key, or a member's role, have changed. Pushed, best effort. */
 export interface MembersChanged {
   change: MemberChange;
-  /** Who joined, is out or has another role; 0 with DELETED. */
+  /** User who joined, left or got another role; 0 with DELETED. */
   user: bigint;
   name: string;
-  /** Name of the member who did it; empty: the user, or nobody. */
+  /** Name of the member who did it; empty if it was the user. */
   by: string;
   /** The last message before the change. */
   afterSeq: bigint;
-  /** With ROLE: the user's from now on. */
+  /** With ROLE: the new role. */
   role: Role;
 }
 
@@ -355,9 +355,9 @@ export interface Conversation {
   lastSeq: bigint;
   /** This device's cursor; 0: none stored. */
   deliveredSeq: bigint;
-  /** What the user has read, on whatever device. */
+  /** The user's read cursor. */
   readSeq: bigint;
-  /** Messages that the user may read and has not. */
+  /** Number of unread messages. */
   unread: bigint;
   /** The user is an owner of the room. */
   owner: boolean;
@@ -380,7 +380,7 @@ export interface GetHistory {
 export interface HistoryPage {
   /** Ascending by seq. */
   messages: Message[];
-  /** There are older ones. */
+  /** Whether there are older ones. */
   more: boolean;
 }
 
@@ -399,7 +399,7 @@ export interface Member {
   role: Role;
 }
 
-/** Lists all rooms that there are, whether the user is in them or not. */
+/** Lists all rooms, whether the user is a member or not. */
 export interface ListRooms {
   /** Rooms with a greater id; 0: from the first. */
   after: bigint;
@@ -410,7 +410,7 @@ export interface ListRooms {
 export interface Rooms {
   /** Ascending by id. */
   rooms: Room[];
-  /** There are rooms with greater ids. */
+  /** Whether there are further rooms. */
   more: boolean;
 }
 
@@ -418,14 +418,14 @@ export interface Room {
   id: bigint;
   name: string;
   members: number;
-  /** The user is in it. */
+  /** Whether the user is a member. */
   joined: boolean;
   lastSeq: bigint;
   /** Messages that the user may read and has not; 0 where the user is not in it. */
   unread: bigint;
 }
 
-/** Asks for the conversation in the header's key as the user sees it now. */
+/** Returns the conversation in the header's key for the user. */
 export interface GetConversation {
 }
 

@@ -27,10 +27,10 @@ export const protobufFileName = "gochat/link/v1/link.proto";
  * rest are these messages.
  */
 
-/** What a stream carries per event-loop tick; record layouts stand in proto/link.ts. */
+/** The records of one event-loop tick; proto/link.ts has their layouts. */
 export interface Batch {
   record: Uint8Array[];
-  /** The client's last batch, in good order; without it the end of a stream means that it was lost. */
+  /** The client's last batch; a stream that ends without it was lost. */
   end: boolean;
 }
 
@@ -43,8 +43,8 @@ export interface Open {
 }
 
 /**
- * Asks the state node of this user for a session; the token is verified already. Where it is granted, that node puts
- * the connection into its location map before it answers: it needs no Attach.
+ * Asks the state node of this user for a session; the token is verified already. If it is granted, that node puts the
+ * connection into its location map before it answers: it needs no Attach.
  */
 export interface Login {
   /** Number of the connection in its worker, never used twice. */
@@ -72,7 +72,7 @@ export interface LoginResult {
   retryAfterMs: number;
 }
 
-/** The worker holds this connection, which logged in through another node or stream; part of the location map. */
+/** A connection of the worker that logged in through another node or stream, for the location map. */
 export interface Attach {
   conn: number;
   user: bigint;
@@ -85,7 +85,7 @@ export interface Attach {
   token: bigint;
 }
 
-/** The worker closes this connection with a code. */
+/** Makes the worker close this connection with a code. */
 export interface Kick {
   conn: number;
   code: string;
@@ -93,11 +93,11 @@ export interface Kick {
   reason: string;
 }
 
-/** Asks a worker what it knows of a message; Traced answers. */
+/** Asks a worker for the hops of a message; Traced answers. */
 export interface Trace {
   number: number;
   message: bigint;
-  /** This and the next two: of the sends that may have become the message; 0: not known yet. */
+  /** This and the next two identify the sends that may have become the message; 0: not known yet. */
   conversation: bigint;
   sender: bigint;
   fingerprint: number;
@@ -117,18 +117,18 @@ export interface TraceHop {
   what: string;
   conn: number;
   ref: number;
-  /** received: address of the state node that it went to. */
+  /** received: address of the state node. */
   state: string;
-  /** refused: why. */
+  /** refused: code. */
   code: string;
-  /** acknowledged, pushed: how many sockets it was handed to, */
+  /** acknowledged, pushed: number of sockets written to, */
   sockets: number;
-  /** how many connections missed it as they were behind, */
+  /** of slow connections that missed it, */
   slow: number;
-  /** and how many were closed. */
+  /** and of closed ones. */
   gone: number;
   conversation: bigint;
-  /** 0: of this gateway's connections none sent it. */
+  /** 0: not sent by a connection of this gateway. */
   sender: bigint;
   /** Hash of client_msg_id. */
   fingerprint: number;

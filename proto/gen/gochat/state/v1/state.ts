@@ -25,7 +25,7 @@ export const protobufPackage = "gochat.state.v1";
 export const protobufFileName = "gochat/state/v1/state.proto";
 
 /**
- * What the API server asks of state. Calls of ChatService carry the caller's access token in the metadata key
+ * The API server's calls to state. Calls of ChatService carry the caller's access token in the metadata key
  * "authorization" as "Bearer TOKEN"; state verifies it.
  */
 
