@@ -51,7 +51,7 @@ export class Listener {
     });
   }
 
-  /** Returns the port really taken. @throws CrpcError PORT_IN_USE, LISTEN_FAILED */
+  /** Listens and returns the actual port. @throws CrpcError PORT_IN_USE, LISTEN_FAILED */
   async listen({ host, port, flag }: ListenOptions): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
@@ -68,12 +68,12 @@ export class Listener {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Accepts no more connections. */
+  /** Stops accepting connections. */
   close(): void {
     this.#server.close();
   }
 
-  /** Waits until the last connection has ended. */
+  /** Resolves when the last connection has ended. */
   async emptied(): Promise<void> {
     while (this.#sockets.size > 0)
       await Promise.all(
@@ -81,10 +81,10 @@ export class Listener {
       );
   }
 
-  /** Ends every connection; those that have not flushed within FLUSH_MS are cut. */
+  /** Ends every connection; destroys those that have not flushed within FLUSH_MS. */
   async destroy(): Promise<void> {
     this.close();
-    // HTTP/2 writes below the socket's stream, so only time tells whether what was written is out.
+    // HTTP/2 writes below the socket's stream, so only time tells whether the bytes are out.
     const timer = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy();
     }, FLUSH_MS);

@@ -1,14 +1,14 @@
 /** The gRPC reflection service, which describes a server to tools such as grpcurl. For development only. */
 import type { Server } from '@grpc/grpc-js';
 
-/** The .proto files that reflection tells of. */
+/** The .proto files to describe. */
 export interface ReflectionOptions {
   readonly protoFiles: readonly string[];
-  /** Folders that their imports are looked up in. */
+  /** Folders of their imports. */
   readonly includeDirs?: readonly string[];
 }
 
-/** Adds the service; what it needs is loaded here, as a server in production does without. */
+/** Adds the service. Its modules are loaded here, as servers in production do not need them. */
 export async function addReflection(server: Server, options: ReflectionOptions): Promise<void> {
   const { load } = await import('@grpc/proto-loader');
   const { ReflectionService } = await import('@grpc/reflection');

@@ -1,4 +1,4 @@
-/** A gRPC server for services of async functions and for batch streams. */
+/** The crpc server: gRPC services of async functions, and batch streams. */
 import { Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import type {
   Metadata,
@@ -49,7 +49,7 @@ export interface CrpcServerOptions extends SecurityOptions {
   readonly host?: string;
   /** 0 takes a free one. @default 0 */
   readonly port?: number;
-  /** Name of the command-line flag that sets the port, for the error when it is in use. @default --port */
+  /** Command-line flag of the port, for errors. @default --port */
   readonly flag?: string;
   /** gRPC's limit for one message. @default 8 MiB */
   readonly maxMessageBytes?: number;
@@ -59,22 +59,22 @@ export interface CrpcServerOptions extends SecurityOptions {
   readonly keepaliveIntervalMs?: number;
   /** An unanswered probe ends the connection. @default 3000 ms */
   readonly keepaliveTimeoutMs?: number;
-  /** Registers the server when it listens, and takes it out before anything else when it drains. @default not */
+  /** Registers the server when it listens, and deregisters it first when it drains. @default not registered */
   readonly announce?: AnnounceOptions;
-  /** Describes the services to whoever asks; for development. @default off */
+  /** Whether tools can list the services; for development. @default off */
   readonly reflection?: ReflectionOptions;
-  /** Calls that take longer are logged, ms; Infinity: none. @default 1000 */
+  /** Duration from which calls are logged, ms; Infinity: none. @default 1000 */
   readonly slowCallMs?: number;
   /** Run inside recovery, tracing, metrics, slow-call log, authentication and deadline; the first is the outermost. */
   readonly interceptors?: readonly ServerInterceptor[];
 }
 
 /**
- * Serves gRPC services; recovery, tracing, metrics, slow-call log, authentication (where a token is set) and deadlines
- * are always on, and so is the gRPC health service, which asks for no token.
+ * Serves gRPC services. Recovery, tracing, metrics, slow-call log, authentication (if a token is set) and deadlines are
+ * always on, and so is the gRPC health service, which needs no token.
  *
- * Services are added before `start`. `drain` announces the end to every caller (GOAWAY), ends batch streams with
- * 'peer-draining' and lets calls finish; `stop` cuts what is left. Both are idempotent.
+ * Services are added before `start`. `drain` announces the end to every caller (GOAWAY), ends batch streams with 'peer-
+ * draining' and lets calls finish; `stop` ends the rest. Both are idempotent.
  */
 export class CrpcServer implements AsyncDisposable {
   readonly #server: GrpcServer;
@@ -111,7 +111,7 @@ export class CrpcServer implements AsyncDisposable {
     ];
   }
 
-  /** Adds a generated service and the functions that answer its methods. */
+  /** Adds a generated service with its handlers. */
   addService<D extends Definition>(definition: D, handlers: Handlers<D>): this {
     const implementation: UntypedServiceImplementation = {};
     for (const [name, method] of Object.entries(definition)) {
@@ -127,7 +127,7 @@ export class CrpcServer implements AsyncDisposable {
     return this;
   }
 
-  /** Adds a service whose one bidi method is a batch stream; `accept` is called for each stream that opens. */
+  /** Adds a service whose only method, bidi, is a batch stream. @param accept called for each stream that opens */
   addBatchService(definition: Definition, accept: AcceptStream, options: BatchStreamOptions = {}): this {
     const isAllowed = tokenCheck(this.#options);
     const bounds = { maxMessageBytes: this.#options.maxMessageBytes, ...options };
@@ -166,12 +166,12 @@ export class CrpcServer implements AsyncDisposable {
     return this.#options.host ?? '127.0.0.1';
   }
 
-  /** The port really taken, after start. */
+  /** The actual port, once started. */
   get port(): number {
     return this.#port;
   }
 
-  /** host:port, after start. */
+  /** Listening address, host:port, once started. */
   get address(): string {
     return `${this.host.includes(':') ? `[${this.host}]` : this.host}:${this.#port}`;
   }
@@ -193,14 +193,14 @@ export class CrpcServer implements AsyncDisposable {
     }
   });
 
-  /** Its place in the registry, once started with `announce`: load figures and weight go there. */
+  /** Its registration, once started with `announce`: for load figures and weight. */
   get registration(): Registration | undefined {
     return this.#announcement?.registration;
   }
 
   /**
-   * Leaves the registry, then takes no new calls, lets those that run finish, and stops: all of it within `deadlineMs`.
-   * A second call joins the first.
+   * Deregisters, refuses new calls, lets calls in flight finish, and stops, all within `deadlineMs`. A second call
+   * joins the first.
    */
   drain(deadlineMs: number): Promise<void> {
     this.#drained ??= this.#drain(deadlineMs);
@@ -210,12 +210,12 @@ export class CrpcServer implements AsyncDisposable {
   async #drain(deadlineMs: number): Promise<void> {
     const end = performance.now() + deadlineMs;
     this.#health.draining();
-    // While callers hear of it, the calls that they still make are answered.
+    // Until callers know, their calls are still answered.
     await this.#announcement?.leave(deadlineMs / 2);
     this.#draining = true;
     this.#listener?.close();
     this.#server.tryShutdown(() => {});
-    // Since Node 24 closes a server's HTTP/2 sessions with it, grpc-js calls back before the calls on them have ended.
+    // Node 24 closes a server's HTTP/2 sessions with it, so grpc-js calls back before their calls have ended.
     const closed = this.#listener?.emptied() ?? Promise.resolve();
     for (const pipe of this.#pipes) pipe.closeDraining();
     let timer: NodeJS.Timeout | undefined;
@@ -283,7 +283,7 @@ export class CrpcServer implements AsyncDisposable {
   }
 }
 
-/** Writes responses as fast as the caller reads; stops when the caller has gone. */
+/** Writes responses as fast as the caller reads; stops if the caller has gone. */
 async function pump(
   responses: AsyncIterable<unknown>,
   call: ServerWritableStream<unknown, unknown>,

@@ -1,4 +1,4 @@
-/** One side of a batch stream in a process of its own, to be stopped and killed as processes are. */
+/** One side of a batch stream in its own process, which tests can stop and kill. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

@@ -9,7 +9,7 @@ export interface Certificate {
   readonly key: Buffer;
 }
 
-/** An authority of a test's own. */
+/** A test's own certificate authority. */
 export class Authority implements Disposable {
   readonly dir: string = mkdtempSync(join(tmpdir(), 'gochat-tls-'));
 

@@ -51,7 +51,7 @@ export class EchoCluster implements AsyncDisposable {
     return client;
   }
 
-  /** Keeps something to be ended with the cluster. */
+  /** Adds something that ends with the cluster. */
   own<T extends AsyncDisposable>(thing: T): T {
     this.#cleanups.push(() => thing[Symbol.asyncDispose]());
     return thing;
@@ -62,7 +62,7 @@ export class EchoCluster implements AsyncDisposable {
   }
 }
 
-/** Makes calls one after another and counts who answered; failures count under 'failed'. */
+/** Makes calls in turn and counts the answering servers; failures count under 'failed'. */
 export async function whoAnswers(
   client: EchoClient,
   calls: number,

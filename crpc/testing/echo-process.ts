@@ -43,7 +43,7 @@ export class EchoProcess implements AsyncDisposable {
     this.#child.send(order);
   }
 
-  /** Waits for its end; returns the exit code, null after a signal. */
+  /** Waits for its end. Returns the exit code, null after a signal. */
   async exit(): Promise<number | null> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
     return this.#child.exitCode;
@@ -62,7 +62,7 @@ export interface Tally {
   readonly failures: readonly string[];
 }
 
-/** Calls without a pause, so many at a time, until it is stopped. */
+/** Calls without a pause, a fixed number in flight, until stopped. */
 export class Load implements AsyncDisposable {
   readonly #client: EchoClient;
   readonly #options: CallOptions;
@@ -82,7 +82,7 @@ export class Load implements AsyncDisposable {
     return this.#outcomes.length;
   }
 
-  /** Returns what became of the calls that were begun since then and have ended. */
+  /** Returns the results of the calls that have begun since `mark` and ended. */
   since(mark: number): Tally {
     const by: Record<string, number> = {};
     const failures: string[] = [];
@@ -96,7 +96,7 @@ export class Load implements AsyncDisposable {
     return { calls, by, failures };
   }
 
-  /** Waits until it is so. */
+  /** Waits until the condition holds. */
   async until(isSo: () => boolean, deadlineMs = 60_000): Promise<void> {
     let check = (): void => {};
     const done = new Promise<void>((resolve, reject) => {
@@ -117,7 +117,7 @@ export class Load implements AsyncDisposable {
     await done.finally(() => this.#watchers.delete(check));
   }
 
-  /** Waits for so many more calls and returns what became of them. */
+  /** Waits for `calls` more calls and returns their results. */
   async more(calls: number): Promise<Tally> {
     const { mark } = this;
     await this.until(() => this.since(mark).calls >= calls);
@@ -138,7 +138,7 @@ export class Load implements AsyncDisposable {
           ? { begun, server: result.value.server }
           : { begun, server: '', failure: `${result.error.code}: ${String(result.error.cause)}` },
       );
-      // A check looks at all that was done, so not each call can have one.
+      // A check covers all calls, so it cannot run after each.
       if (this.mark % CHECK_EVERY === 0) for (const check of this.#watchers) check();
     }
   }

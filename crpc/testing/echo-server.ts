@@ -1,6 +1,6 @@
 /**
- * An echo server as a process of its own: `echo-server.ts REGISTRY NAME`. Tells its parent its address once it serves,
- * becomes slow when told so, and drains on TERM as every server does.
+ * An echo server in its own process: `echo-server.ts REGISTRY NAME`. Reports its address to its parent once it serves,
+ * becomes slow on request, and drains on TERM like every server.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger as logger } from '../../common/mod.ts';
@@ -40,10 +40,10 @@ process.once('SIGTERM', () => {
   void server
     .drain(DRAIN_MS)
     .then(() => registry.close())
-    // The channel to the parent is the last thing that keeps the process.
+    // The channel to the parent is the last thing that keeps the process alive.
     .then(() => process.disconnect());
 });
-// A parent that has gone leaves nobody behind.
+// Ends with its parent.
 process.once('disconnect', () => {
   void server.stop().then(() => registry.close());
 });

@@ -12,7 +12,7 @@ import { EtcdClient } from '../etcd/etcd-client.ts';
 
 const READY_DEADLINE_MS = 20_000;
 
-/** Paths of PEM files; with them it speaks TLS and asks clients for a certificate. */
+/** Paths of PEM files; given: it uses TLS and requires client certificates. */
 export interface EtcdTls {
   readonly ca: string;
   readonly cert: string;
@@ -33,7 +33,7 @@ export class TestEtcd implements AsyncDisposable {
     this.#tls = tls;
   }
 
-  /** @param tls its certificate must hold localhost */
+  /** @param tls its certificate must include localhost */
   static async start(tls?: EtcdTls): Promise<TestEtcd> {
     const [port, peerPort] = await Promise.all([freePort(), freePort()]);
     const etcd = new TestEtcd(port, peerPort, await mkdtemp(join(tmpdir(), 'gochat-etcd-')), tls);
@@ -45,7 +45,7 @@ export class TestEtcd implements AsyncDisposable {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Starts it on the data that it had, and waits until it answers. */
+  /** Starts it on its existing data and waits until it answers. */
   async start(): Promise<void> {
     const tls = this.#tls;
     const client = `http${tls === undefined ? '' : 's'}://127.0.0.1:${this.port}`;
@@ -92,7 +92,7 @@ export class TestEtcd implements AsyncDisposable {
     }
   }
 
-  /** kill -9, and waits until it is gone. */
+  /** Sends KILL and waits until it is gone. */
   async kill(): Promise<void> {
     const running = this.#process;
     if (running === undefined) return;
@@ -101,7 +101,7 @@ export class TestEtcd implements AsyncDisposable {
     if (running.exitCode === null && running.signalCode === null) await once(running, 'exit');
   }
 
-  /** Forgets all data; call it between kill and start. */
+  /** Deletes all data; call it between kill and start. */
   async wipe(): Promise<void> {
     await rm(this.#dir, { recursive: true, force: true });
   }

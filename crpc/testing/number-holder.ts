@@ -1,4 +1,4 @@
-/** A process that leases a number and says whether it holds it: to be stopped as processes are. */
+/** A process that leases a number and reports whether it holds it; tests can stop it. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +21,7 @@ export class NumberHolder implements AsyncDisposable {
     return new NumberHolder(child, value);
   }
 
-  /** Asks it; a process that was stopped answers before any of its timers has run. */
+  /** Asks it. A stopped process answers before any of its timers has run. */
   async isHeld(): Promise<boolean> {
     const answer = once(this.#process, 'message');
     this.#process.send('held?');

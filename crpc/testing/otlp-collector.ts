@@ -1,4 +1,4 @@
-/** A collector of a test's own: takes spans by OTLP over HTTP and keeps what tests ask for. */
+/** A test's own OTLP collector: accepts spans over HTTP and keeps them. */
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { once } from 'node:events';
 import { createServer } from 'node:http';

@@ -1,4 +1,4 @@
-/** A server process that answers calls, or passes them on to the next one; ends by its parent's message. */
+/** A server process that answers calls or forwards them to the next one; ends on its parent's message. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,14 +16,14 @@ export class Relay implements AsyncDisposable {
     this.address = address;
   }
 
-  /** @param url Where it sends its spans; empty: it does not trace. @param next Whom it asks; empty: it answers. */
+  /** @param url URL for its spans; empty: no tracing @param next address that it forwards to; empty: it answers */
   static async start(service: string, url = '', next = ''): Promise<Relay> {
     const child = fork(import.meta.filename, [service, url, next]);
     const [address] = (await once(child, 'message')) as [string];
     return new Relay(child, address);
   }
 
-  /** Ends it in order: what it traced is sent. */
+  /** Stops it in order: its spans are sent. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.send('end');
     if (this.#process.exitCode === null) await once(this.#process, 'exit');

@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { within } from '../../test/harness/eventually.ts';
 import type { Endpoint } from '../registry/registry.ts';
 
-/** Values as they come; awaited one by one or until one fits. */
+/** Incoming values, awaited one by one or until one matches. */
 export class Inbox<T> {
   readonly all: T[] = [];
   #read = 0;
@@ -16,7 +16,7 @@ export class Inbox<T> {
     this.#wake?.();
   };
 
-  /** Returns the next value that fits; earlier ones are passed over. */
+  /** Returns the next matching value; earlier ones are skipped. */
   next(fits: (value: T) => boolean = () => true): Promise<T> {
     const what = () => `a value that fits; the last one is ${JSON.stringify(this.all.at(-1))}`;
     return within(what, this.#next(fits));
@@ -33,7 +33,7 @@ export class Inbox<T> {
   }
 }
 
-/** A TCP proxy in front of a server: it can cut connections, refuse them, or go silent. */
+/** A TCP proxy in front of a server that can reset connections, refuse them, or go silent. */
 export class FaultyProxy implements AsyncDisposable {
   #server;
   readonly #target: number;
@@ -65,7 +65,7 @@ export class FaultyProxy implements AsyncDisposable {
     }
   }
 
-  /** Keeps connections open and passes nothing on: what a dead host or a cut cable looks like. */
+  /** Keeps connections open but passes nothing on, like a dead host or a cut cable. */
   silence(): void {
     this.#mode = 'silent';
     for (const [a, b] of this.#pairs) {
@@ -74,7 +74,7 @@ export class FaultyProxy implements AsyncDisposable {
     }
   }
 
-  /** Lets new connections through again; silent ones are broken. */
+  /** Accepts new connections again; silent ones are reset. */
   heal(): void {
     if (this.#mode === 'silent') this.cut();
     this.#mode = 'pass';

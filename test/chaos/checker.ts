@@ -1,4 +1,4 @@
-/** The judge: reads the history of a run and names every breach of what GoChat promises. */
+/** The checker: reads the history of a run and reports every violation of GoChat's promises. */
 import { ClientJudge, short } from './client-judge.ts';
 import { Cursors } from './cursors.ts';
 import type { Entry, EntryOf } from './history.ts';
@@ -18,13 +18,13 @@ export interface Verdict {
   readonly more: number;
   readonly sends: number;
   readonly acked: number;
-  /** Sends without an ack, by what the client was told; '' where the client's end came first. */
+  /** Sends without an ack, by the client's error; '' if the client ended first. */
   readonly failed: Readonly<Record<string, number>>;
-  /** Messages in the log that nobody got an ack for: present for all members. */
+  /** Messages in the log without an ack: they are visible to all members. */
   readonly unackedPresent: number;
   readonly messages: number;
   readonly deliveries: number;
-  /** Clients that were connected at all. */
+  /** Clients that were connected at least once. */
   readonly instances: number;
   readonly reconnects: number;
   readonly faults: Readonly<Record<string, number>>;
@@ -33,12 +33,12 @@ export interface Verdict {
   readonly convergedMs: number | undefined;
 }
 
-/** Of each rule: one that is broken everywhere must not hide what else is. */
+/** Most violations listed per rule: one broken everywhere must not hide others. */
 const MAX_LISTED = 20;
 
 type Logged = EntryOf<'log'>;
 
-/** Takes a history in; `verdict` judges it when it is whole. */
+/** Reads a history; `verdict` judges it at the end. */
 export class Checker {
   readonly #instances = new Map<string, InstanceView>();
   /** Highest seq shown to any client of a device, by device and conversation. */
@@ -62,7 +62,7 @@ export class Checker {
   #converged: EntryOf<'converged'> | undefined;
   #quiescent: EntryOf<'quiescent'> | undefined;
 
-  /** Takes the next entry; those of one client and of its device come in their order. */
+  /** Adds the next entry; entries of one client and its device come in order. */
   add(entry: Entry): void {
     this.#orders.passed(entry.at);
     switch (entry.kind) {
@@ -137,7 +137,7 @@ export class Checker {
     }
   }
 
-  /** Judges; to be called once. */
+  /** Judges the history; call it once. */
   verdict(): Verdict {
     this.#judgeLog();
     const acked = this.#judgeAcks();
@@ -198,7 +198,7 @@ export class Checker {
     if (count <= MAX_LISTED) this.#violations.push({ rule, what });
   }
 
-  /** Notes that a client was shown a message: where its device had come to before decides where it may begin. */
+  /** Records a shown message, with its device's progress before, which determines where it may begin. */
   #show(entry: EntryOf<'message'> | EntryOf<'acked'>, breach: string | undefined): void {
     const { instance, conversation, seq } = entry;
     if (breach !== undefined) this.#accuse('once, in order', `${instance}: ${breach}`);
@@ -215,7 +215,7 @@ export class Checker {
     return this.#heads.get(`${group} ${conversation}`) ?? 0;
   }
 
-  /** The conversations that somebody spoke in when nothing was done to the system any more. */
+  /** Returns the conversations with messages after the last fault. */
   #quiescentConversations():
     | { readonly sinceMs: number; readonly conversations: ReadonlySet<string> }
     | undefined {
@@ -227,7 +227,7 @@ export class Checker {
     return { sinceMs, conversations };
   }
 
-  /** The log: contiguous from 1, each text once, by who sent it, where it was sent to. */
+  /** Checks the log: contiguous from 1, each text once, from its sender, in its conversation. */
   #judgeLog(): void {
     const ids = new Set<string>();
     for (const [conversation, log] of this.#log) {
@@ -293,14 +293,14 @@ export class Checker {
     }
   }
 
-  /** Everybody had everything within the time that is given. */
+  /** Checks that all clients got everything in time. */
   #judgeConvergence(): void {
     if (this.#converged === undefined) this.#accuse('in time', 'the clients never converged');
     else if (this.#converged.ms > this.#converged.withinMs)
       this.#accuse('in time', `convergence took ${this.#converged.ms} ms of ${this.#converged.withinMs}`);
   }
 
-  /** Every member reads the same log. */
+  /** Checks that every member reads the same log. */
   #judgeViews(): void {
     for (const { user, conversation, after } of this.#memberships.members()) {
       const log = (this.#log.get(conversation) ?? []).filter(({ seq }) => seq > after);

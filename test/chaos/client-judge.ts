@@ -1,4 +1,4 @@
-/** Judges what one client was shown against the log and against who was in what. */
+/** Checks of one client's view against the log and the memberships. */
 import type { EntryOf } from './history.ts';
 import type { InstanceView, Paged, SeenConversation, Shown } from './instance-view.ts';
 import type { Memberships } from './memberships.ts';
@@ -13,7 +13,7 @@ export interface ClientWorld {
   readonly orders: Orders;
   /** Final progress of the clients of its device. */
   readonly headOf: (view: InstanceView, conversation: string) => number;
-  /** Whether the store knew how far its device had come when it was started. */
+  /** Returns whether the store knew its device's progress when it was started. */
   readonly isStored: (view: InstanceView, conversation: string) => boolean;
   /** When the last fault ended, and the conversations with messages since. */
   readonly quiescent: { readonly sinceMs: number; readonly conversations: ReadonlySet<string> } | undefined;
@@ -67,7 +67,7 @@ export class ClientJudge {
     if (hole !== undefined) accuse('no loss', `${name}: ${conversation}/${hole} is missing`);
     const first = seen.shown.get(seen.first);
     const floor = first === undefined ? undefined : floorOf(seen.first, first);
-    // A named device that has no cursor takes that of the unnamed ones.
+    // A named device without a cursor uses that of the unnamed ones.
     const unnamed = this.#world.isStored(view, conversation) ? 0 : seen.unnamedBefore;
     if (floor !== undefined && seen.start() > Math.max(seen.headBefore, unnamed, floor) + 1)
       accuse(
@@ -101,8 +101,8 @@ export class ClientJudge {
   }
 
   /**
-   * A client that lives was shown the end of each conversation of its user, or its device was before. One that was
-   * connected all the time since nothing was done to the system any more was shown itself what was said in that time.
+   * Checks that a live client was shown the end of each conversation of its user, or its device was before. A client
+   * that was connected since the last fault must itself have been shown all messages since.
    */
   #judgeCoverage(view: InstanceView): void {
     const { name, user, conversations, lastUp } = view;
@@ -122,7 +122,7 @@ export class ClientJudge {
     }
   }
 
-  /** Another client of the same device lived when it was replaced. */
+  /** Returns whether another client of the same device was alive when it was replaced. */
   #hadRival({ name, group, device, started, end }: InstanceView): boolean {
     if (device === '' || end?.code !== 'SESSION_REPLACED') return false;
     const ended = end?.at ?? Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** Judges the store's cursors: they never go back, and come to where clients say that they are. */
+/** Checks of the store's cursors: they never go back, and reach what clients report. */
 import type { EntryOf } from './history.ts';
 import type { InstanceView } from './instance-view.ts';
 import type { Memberships } from './memberships.ts';
@@ -8,7 +8,7 @@ type Accuse = (rule: string, what: string) => void;
 
 export class Cursors {
   readonly #accuse: Accuse;
-  /** The last that was seen, by owner and conversation. */
+  /** Last value seen, by owner and conversation. */
   readonly #stored = new Map<string, EntryOf<'cursor'>>();
   /** First sighting of a cursor, by owner and conversation; Unix ms. */
   readonly #since = new Map<string, number>();
@@ -28,7 +28,7 @@ export class Cursors {
     this.#since.set(key, Math.min(entry.at, this.#since.get(key) ?? entry.at));
   }
 
-  /** Returns whether the store was seen to know before a time (Unix, ms) how far the clients of a group had come. */
+  /** Returns whether the store had the progress of a group's clients before a time (Unix ms). */
   isStored(group: string, conversation: string, beforeMs: number): boolean {
     return (this.#since.get(`${group} delivered ${conversation}`) ?? Number.POSITIVE_INFINITY) < beforeMs;
   }
@@ -37,7 +37,7 @@ export class Cursors {
     this.#marks.push(entry);
   }
 
-  /** No read cursor is beyond what the user's clients said that it has read. */
+  /** Checks that no read cursor exceeds what the user's clients reported. */
   judgeRead(): void {
     const marks = this.#furthest(Number.NEGATIVE_INFINITY);
     for (const { owner, conversation, seq } of this.#stored.values()) {
@@ -48,8 +48,8 @@ export class Cursors {
   }
 
   /**
-   * What clients that live were shown, and said of it, when nothing was done to the system any more, has come to the
-   * store. A report has no answer and may be lost with its connection: what was said before proves nothing.
+   * Checks that reports of live clients since the last fault have reached the store. A report has no answer and may be
+   * lost with its connection, so earlier reports prove nothing.
    */
   judgeQuiescent(sinceMs: number, instances: Iterable<InstanceView>, memberships: Memberships): void {
     const read = this.#highest('read');
@@ -74,7 +74,7 @@ export class Cursors {
     }
   }
 
-  /** Up to where users said that they have read since a time, by user and conversation. */
+  /** Returns the greatest reported read seq since a time, by user and conversation. */
   #furthest(sinceMs: number): Map<string, number> {
     const furthest = new Map<string, number>();
     for (const { instance, conversation, seq, at } of this.#marks) {

@@ -12,7 +12,7 @@ import type { Happening, History } from './history.ts';
 import { OUTBOX_LIMIT } from './refusals.ts';
 import type { Tokens } from './tokens.ts';
 
-/** Before a client that could not log in, or was sent away, is made anew. */
+/** Wait before a client that could not log in, or was sent away, is replaced. */
 const AGAIN_MS = 500;
 /** Codes of a client that was sent away: it gives up, and its token may be invalid. */
 const SENT_AWAY = new Set(['KICKED', 'LOGGED_OUT', 'TOKEN_REVOKED']);
@@ -22,20 +22,20 @@ export interface DeviceOptions {
   readonly tokens: Tokens;
   /** '' for an unnamed one. */
   readonly name: string;
-  /** Tells devices apart in the history that have the same name, or none. */
+  /** Distinguishes devices with the same name, or none, in the history. */
   readonly label: string;
   readonly urls: SystemUrls;
   readonly transport: () => TransportFactory;
   readonly history: History;
-  /** The user has heard of a conversation. */
+  /** Called when the user learns of a conversation. */
   readonly onConversation: (id: string) => void;
-  /** The user was told that it is out of one. */
+  /** Called when the user is told that it has left one. */
   readonly onLeft: (id: string) => void;
   /** A client of the device was sent away. */
   readonly onSentAway: () => void;
 }
 
-/** A client in its connections' ups and downs, until it is closed, crashes or gives up. */
+/** A client across its connections, until it is closed, crashes or gives up. */
 export class Instance {
   readonly name: string;
   readonly client: GochatClient;
@@ -46,20 +46,20 @@ export class Instance {
   #sends = 0;
   /** Highest seq shown to it, by conversation. */
   readonly #heads = new Map<string, number>();
-  /** The same since its user came into the conversation. */
+  /** The same since its user joined the conversation. */
   readonly #stays = new Map<string, number>();
   /** Highest seq shown to any client of the user. */
   readonly #userHeads: Map<string, number>;
   /** Conversations in which an unnamed client continues where the user's others are. */
   readonly #away = new Set<string>();
-  /** Conversations that it was shown messages of, until it was told that its user is out. */
+  /** Conversations with messages shown, until it was told that its user has left. */
   readonly #open = new Set<string>();
   readonly #isNamed: boolean;
   #tokenMs = 0;
   live = true;
-  /** It was connected once. */
+  /** Whether it was connected at least once. */
   ready = false;
-  /** Connected, and the log was read to its end since. */
+  /** Whether it is connected and has read the log to its end since. */
   synced = false;
 
   constructor(name: string, userHeads: Map<string, number>, options: DeviceOptions) {
@@ -102,9 +102,9 @@ export class Instance {
   }
 
   /**
-   * Makes a call and notes how it went; undefined when it failed.
+   * Makes a call and records the outcome; undefined if it failed.
    *
-   * @param peer the other user that it is about
+   * @param peer the other user concerned
    */
   async call<T>(
     call: string,
@@ -129,7 +129,7 @@ export class Instance {
     }
   }
 
-  /** Reads a page of the log and notes what it shows. */
+  /** Reads a page of the log and records it. */
   async read(conversation: string, beforeSeq: number): Promise<void> {
     const page = await this.call('history', conversation, () =>
       this.client.history(conversation, { beforeSeq }),
@@ -138,7 +138,7 @@ export class Instance {
       this.#write({ kind: 'page', conversation, seq, id, text });
   }
 
-  /** Tells the server that the user has read what this client was shown. */
+  /** Reports that the user has read what this client was shown. */
   mark(conversation: string): void {
     const seq = this.#heads.get(conversation);
     if (seq === undefined) return;
@@ -146,12 +146,12 @@ export class Instance {
     this.client.markRead(conversation, seq);
   }
 
-  /** Tells its last token from its user's other ones. */
+  /** Identifies its last token among its user's. */
   get tokenMs(): number {
     return this.#tokenMs;
   }
 
-  /** Conversations that it takes its user to be in. */
+  /** Conversations that it believes its user to be in. */
   get open(): ReadonlySet<string> {
     return this.#open;
   }
@@ -167,7 +167,7 @@ export class Instance {
   }
 
   #onEvent(event: ClientEvent, { onConversation, onLeft, tokens, onSentAway }: DeviceOptions): void {
-    // Nobody looks at a client that was closed; what it still hears of its sends counts.
+    // Views of a closed client do not count; outcomes of its sends do.
     if (!this.live && event.type !== 'failed') return;
     switch (event.type) {
       case 'connected':
@@ -259,7 +259,7 @@ type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K>
 
 export class Device {
   readonly #options: DeviceOptions;
-  /** Shared by the devices of a user: a cursor on the server may be another one's. */
+  /** Shared by the devices of a user, as a cursor on the server may be another device's. */
   readonly #heads: Map<string, number>;
   #instances: Instance[] = [];
   #count = 0;
@@ -303,7 +303,7 @@ export class Device {
     return this.#instances.at(-1);
   }
 
-  /** Starts one more client; a second one on a named device puts the first one out. */
+  /** Starts another client; on a named device it replaces the first one. */
   async start(): Promise<void> {
     while (!this.#stopped) {
       const name = `${this.#options.label}#${++this.#count}`;
@@ -313,7 +313,7 @@ export class Device {
         await instance.client.connect();
         return;
       } catch (error) {
-        // The first connection is not retried by the client, whatever is away.
+        // The client does not retry its first connection.
         await instance.end('closed');
         if (SENT_AWAY.has(ClientError.from(error).code)) await this.#options.tokens.drop(instance.tokenMs);
         await sleep(AGAIN_MS);
@@ -338,7 +338,7 @@ export class Device {
   }
 }
 
-/** A transport whose connections can be cut off without a word, as when the client's machine loses power. */
+/** A transport whose connections can end without a FIN, as when the machine loses power. */
 function mortal(inner: TransportFactory): { factory: TransportFactory; kill: () => void } {
   let dead = false;
   const open = new Set<Transport>();

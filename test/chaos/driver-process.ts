@@ -1,4 +1,4 @@
-/** The run's side of a driver: a process of clients, told what to do one command after the other. */
+/** The run's side of a driver: a process of clients that gets commands one after the other. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-/** A process of clients: does what the run tells it over IPC and writes their history. */
+/** A process of clients: executes the run's commands from IPC and writes their history. */
 import type { SystemUrls } from '../harness/gochat.ts';
 import { History } from './history.ts';
 import { type Expectation, Workload } from './workload.ts';

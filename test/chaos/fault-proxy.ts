@@ -1,4 +1,4 @@
-/** A TCP proxy that does to connections what networks do: delay, slice, hold, half-close, reset, refuse. */
+/** A TCP proxy with the faults of networks: delay, slice, hold, half-close, reset, refuse. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { resetSocket } from '../../common/mod.ts';
 import { Flow, type FlowFault } from './flow.ts';
@@ -29,7 +29,7 @@ interface Pair {
   readonly flows: Readonly<Record<Direction, Flow>>;
 }
 
-/** Passes bytes on unharmed until it is told otherwise. */
+/** Passes bytes on unchanged until told otherwise. */
 export class FaultProxy implements AsyncDisposable {
   readonly #options: FaultProxyOptions;
   readonly #server: Server;
@@ -59,14 +59,14 @@ export class FaultProxy implements AsyncDisposable {
     return this.#pairs.size;
   }
 
-  /** Puts a fault on this share of the connections that are and of those that come, until `heal`. */
+  /** Applies a fault to this share of present and future connections, until `heal`. */
   impose(fault: ConnectionFault, share = 1): void {
     this.#fault = fault;
     this.#share = share;
     for (const pair of this.#pairs) if (this.#options.random.chance(share)) afflict(pair, fault);
   }
 
-  /** Lifts what `impose` put on; what was held goes out. */
+  /** Ends the faults of `impose`; held bytes are sent. */
   heal(): void {
     this.#share = 0;
     for (const pair of this.#pairs) afflict(pair, {});
@@ -111,7 +111,7 @@ export class FaultProxy implements AsyncDisposable {
       [client, pair.flows.up],
       [server, pair.flows.down],
     ] as const) {
-      // Whatever breaks on one side breaks on the other, as soon as it hears of it.
+      // A break on one side is passed to the other.
       socket.on('error', () => flow.reset(() => this.#drop(pair)));
       socket.on('close', () => {
         if (client.destroyed && server.destroyed) this.#pairs.delete(pair);

@@ -5,14 +5,14 @@ import type { Random } from './random.ts';
 /** Faults on the bytes; none where unset. */
 export interface FlowFault {
   readonly latencyMs?: number;
-  /** At most this is added to the latency of each piece; pieces never overtake. */
+  /** Most added latency of each piece; pieces never overtake. */
   readonly jitterMs?: number;
   readonly bytesPerSecond?: number;
-  /** Pieces are at most this long and leave in writes of their own. */
+  /** Largest piece; each leaves in its own write. */
   readonly sliceBytes?: number;
   /**
-   * Nothing passes, not even the end or a reset. It passes when the fault is lifted, as TCP sends again what a network has
-   * lost: a stream with a hole in it never happens.
+   * Nothing passes, not even the end or a reset. It passes when the fault ends, as TCP resends what a network has lost:
+   * a stream never has a hole.
    */
   readonly hold?: boolean;
 }
@@ -64,7 +64,7 @@ export class Flow {
     this.#pump();
   }
 
-  /** Sends FIN; bytes that wait or come are dropped. */
+  /** Sends FIN; waiting and later bytes are dropped. */
   end(): void {
     this.#sinkEnded = true;
     this.#queue = [];
@@ -73,7 +73,7 @@ export class Flow {
     this.#source.resume();
   }
 
-  /** The source was reset: calls `pass` when that gets through, which is at once unless the flow is held. */
+  /** The source was reset: calls `pass` when that gets through, at once unless the flow is held. */
   reset(pass: () => void): void {
     this.#passReset = pass;
     this.#pump();
@@ -100,7 +100,7 @@ export class Flow {
   #due(length: number): number {
     const { latencyMs = 0, jitterMs = 0, bytesPerSecond, sliceBytes } = this.#fault;
     const arrival = performance.now() + latencyMs + this.#random.next() * jitterMs;
-    // Slices that left together would be put together again on their way.
+    // Slices that leave together would be joined on their way.
     const spacing =
       (bytesPerSecond === undefined ? 0 : (length * 1000) / bytesPerSecond) + (sliceBytes ? 0.2 : 0);
     this.#lastDue = Math.max(this.#lastDue, arrival) + spacing;

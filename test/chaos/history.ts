@@ -5,10 +5,7 @@ import { createInterface } from 'node:readline';
 /** A conversation or message id in decimal. */
 type Id = string;
 
-/**
- * One client's life: from its making to its end, across reconnects. Its name is USER/DEVICE#NUMBER; the device is empty
- * for an unnamed one.
- */
+/** One client's life, across reconnects. Its name is USER/DEVICE#NUMBER; the device is empty for an unnamed one. */
 interface OfInstance {
   readonly instance: string;
 }
@@ -22,7 +19,7 @@ export type Happening =
       readonly tokenMs: number;
     })
   | (OfInstance & { readonly kind: 'down'; readonly code: string })
-  /** closed and crashed: by the workload. ended: by itself, with the code that it gave up with. */
+  /** closed and crashed: by the workload; ended: by itself, with its final code. */
   | (OfInstance & {
       readonly kind: 'end';
       readonly why: 'closed' | 'crashed' | 'ended';
@@ -58,10 +55,10 @@ export type Happening =
       readonly code: string;
       /** Unix time at which it was made, ms. */
       readonly since: number;
-      /** The user that it is about, where it is about another one. */
+      /** The other user concerned. */
       readonly peer?: string;
     })
-  /** It asked for a page of the log, which has this message. */
+  /** It read a page of the log, which has this message. */
   | (OfInstance & {
       readonly kind: 'page';
       readonly conversation: Id;
@@ -69,14 +66,14 @@ export type Happening =
       readonly id: Id;
       readonly text: string;
     })
-  /** It was told that its user is out of a conversation. */
+  /** It was told that its user has left a conversation. */
   | (OfInstance & { readonly kind: 'left'; readonly conversation: Id; readonly reason: string })
-  /** It told the server that its user has read up to a message. */
+  /** It reported that its user has read up to a message. */
   | (OfInstance & { readonly kind: 'marked'; readonly conversation: Id; readonly seq: number })
-  /** It was asked that connections of a user end; at the time at which the answer was there, or none would come. */
+  /** An order to end connections of a user, at the time of its answer, or of the decision that there is none. */
   | {
       readonly kind: 'order';
-      /** kick: those that are; revoke: those of all tokens that are; logout: those of one token. */
+      /** kick: present connections; revoke: those of all present tokens; logout: those of one token. */
       readonly what: 'kick' | 'revoke' | 'logout';
       readonly user: string;
       /** Of a kick: only this device; '' for all. */
@@ -87,7 +84,7 @@ export type Happening =
       readonly since: number;
       readonly confirmed: boolean;
     }
-  /** At the end: a client that nothing was done to has not got all that the log has. */
+  /** At the end: an undisturbed client lacks messages of the log. */
   | (OfInstance & { readonly kind: 'stuck'; readonly what: string })
   /** The log as a member reads it at the end. */
   | {
@@ -106,10 +103,10 @@ export type Happening =
       readonly id: Id;
       readonly from: string;
       readonly text: string;
-      /** It went with its room. */
+      /** Whether it was erased with its room. */
       readonly erased: boolean;
     }
-  /** A user came into a conversation or went out of it, as the store has it; in their order. */
+  /** A user joined or left a conversation, as in the store, in order. */
   | {
       readonly kind: 'membership';
       readonly conversation: Id;
@@ -117,7 +114,7 @@ export type Happening =
       readonly change: 'joined' | 'left';
       /** The conversation's last message at that moment. */
       readonly seq: number;
-      /** Of who joined: what came up to this one is not for them. */
+      /** For joins: messages up to this one are not visible to the user. */
       readonly visibleAfter: number;
       /** Unix time, ms; the commit came after it. */
       readonly ms: number;
@@ -130,18 +127,18 @@ export type Happening =
       readonly seq: number;
     }
   | { readonly kind: 'fault'; readonly name: string; readonly target: string; readonly holdMs: number }
-  /** A server of ours ended that nobody had told to, or said that it met what it should not. */
+  /** A server ended unexpectedly, or logged an error that must not happen. */
   | { readonly kind: 'crash'; readonly process: string; readonly what: string }
-  /** Everybody had everything, or the time for it was over. */
+  /** All clients had everything, or the time for it was over. */
   | { readonly kind: 'converged'; readonly ms: number; readonly withinMs: number }
-  /** Since then nothing was done to the system, people spoke, and everything had time to arrive. */
+  /** Since then there were no faults, messages were sent, and everything had time to arrive. */
   | { readonly kind: 'quiescent'; readonly since: number };
 
 /** With Unix time in ms. */
 export type Entry = Happening & { readonly at: number };
 export type EntryOf<Kind extends Entry['kind']> = Extract<Entry, { kind: Kind }>;
 
-/** Writes a history; what is written is on disk after `close`. */
+/** Writes a history, which is on disk after `close`. */
 export class History {
   readonly #stream: WriteStream;
 

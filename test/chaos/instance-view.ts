@@ -9,20 +9,20 @@ export interface Shown {
   readonly at: number;
 }
 
-/** A message of a page that it asked for. */
+/** A message of a page that it read. */
 export interface Paged extends Shown {
   readonly conversation: string;
   readonly seq: number;
 }
 
-/** A conversation as one client saw it, until it was told that its user is out of it. */
+/** A client's view of a conversation, until it was told that its user has left. */
 export class SeenConversation {
   readonly conversation: string;
   /** Messages, and own sends that were acknowledged, by seq. */
   readonly shown = new Map<number, Shown>();
   /** The client's own sends that were ever acknowledged: they are not shown to it again. */
   readonly #own: ReadonlySet<number>;
-  /** Seq of the first message shown; acks of its own sends may come before it, and say nothing of where it began. */
+  /** Seq of the first message shown; acks of own sends may come before it and do not count. */
   first = 0;
   /** Progress of the device's clients when the first message was shown. */
   headBefore = 0;
@@ -53,24 +53,24 @@ export class SeenConversation {
   }
 
   /**
-   * Returns the first seq that is missing. A client that has ended may know of acks beyond what it was shown; one that
-   * lives has everything up to the log's end.
+   * Returns the first missing seq. A client that has ended may know of acks beyond what it was shown; a live one has
+   * everything up to the log's end.
    *
-   * @param end what a client that lives must have: everything after one seq up to another; undefined: it has ended
-   * @param floorOf after which seq everything was to be shown to who was shown this one
+   * @param end seqs that a live client must have; undefined: it has ended
+   * @param floorOf seq after which everything was visible to a client that was shown this one
    */
   hole(
     end: { readonly after: number; readonly last: number } | undefined,
     floorOf: (seq: number, shown: Shown) => number,
   ): number | undefined {
     const last = end?.last ?? this.lastMessage;
-    // Acks alone, of a conversation of which no message has come.
+    // Only acks, of a conversation without any shown message.
     const from = this.first === 0 ? Math.min(...this.shown.keys()) : this.start();
     let floor = end?.after ?? last;
     let hole: number | undefined;
     for (let seq = last; seq >= from; seq--) {
       const shown = this.shown.get(seq);
-      // An ack says nothing of what others wrote before it: that may be of an earlier stay, in a room that hides its past.
+      // An ack says nothing about earlier messages, which may be from before the join in a room that hides its history.
       if (shown !== undefined && !this.#own.has(seq)) floor = floorOf(seq, shown);
       else if (seq > floor && !this.has(seq)) hole = seq;
     }
@@ -85,7 +85,7 @@ export class InstanceView {
   /** Clients that share the server's cursors: those of a named device, or all unnamed ones of the user. */
   readonly group: string;
   readonly conversations = new Map<string, SeenConversation>();
-  /** Those that its user was in until the client was told otherwise. */
+  /** Conversations of its user, until the client was told otherwise. */
   readonly past: SeenConversation[] = [];
   /** Messages that it read from the log. */
   readonly pages: Paged[] = [];
@@ -105,7 +105,7 @@ export class InstanceView {
     this.started = at;
   }
 
-  /** Nobody ended it, and it has not given up. */
+  /** Whether it has not been ended and has not given up. */
   get alive(): boolean {
     return this.end === undefined;
   }
@@ -120,7 +120,7 @@ export class InstanceView {
     return this.#connections++ > 0;
   }
 
-  /** Takes a message in; returns what is wrong with it. */
+  /** Adds a message. Returns what is wrong with it. */
   message({ conversation, seq, id, text, at }: EntryOf<'message'>): string | undefined {
     const seen = this.#seen(conversation);
     const before = seen.shown.get(seq);
@@ -131,7 +131,7 @@ export class InstanceView {
     return seq < last ? `${conversation}/${seq} was shown after ${last}` : undefined;
   }
 
-  /** Takes the ack of an own send in; returns what is wrong with it. */
+  /** Adds the ack of an own send. Returns what is wrong with it. */
   acked({ conversation, seq, id, text, at }: EntryOf<'acked'>): string | undefined {
     const seen = this.#seen(conversation);
     const before = seen.shown.get(seq);
@@ -149,7 +149,9 @@ export class InstanceView {
     this.conversations.delete(conversation);
   }
 
-  /** Notes that `seq` was shown when the device had come to `head` and the user's unnamed ones to `unnamed`. */
+  /**
+   * Records that `seq` was shown when the device's progress was `head` and that of the user's unnamed ones `unnamed`.
+   */
   began(conversation: string, seq: number, head: number, unnamed: number): void {
     const seen = this.#seen(conversation);
     if (seen.first > 0) return;

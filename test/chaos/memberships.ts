@@ -1,17 +1,17 @@
 /** Memberships by conversation with their first and last seq, as in the store. */
 import type { EntryOf } from './history.ts';
 
-/** One stay of a user in a conversation. */
+/** A period of membership. */
 interface Period {
-  /** Unix time, ms: nothing of it can be known earlier. */
+  /** Unix ms; nothing of it can be known earlier. */
   readonly sinceMs: number;
   /** The conversation's last message when it began. */
   readonly joined: number;
   /** Messages up to this seq are not visible to the user. */
   readonly visibleAfter: number;
-  /** The last message before the user was out; undefined: the user is in. */
+  /** The last message before the user left; undefined for members. */
   left: number | undefined;
-  /** Unix time, ms: the user is in until then at least. */
+  /** Unix ms; the user is a member at least until then. */
   leftMs: number;
 }
 
@@ -21,7 +21,7 @@ export class Memberships {
   /** First time at which a client knew a message, by conversation and seq; Unix ms. */
   readonly #known = new Map<string, Map<number, number>>();
 
-  /** Takes the next change; those of one user in one conversation come in their order. */
+  /** Adds the next change; changes of one user in one conversation come in order. */
   add({ user, conversation, change, seq, visibleAfter, ms }: EntryOf<'membership'>): void {
     const key = `${user} ${conversation}`;
     const periods = this.#periods.get(key) ?? [];
@@ -41,7 +41,7 @@ export class Memberships {
     }
   }
 
-  /** Notes that a message was known: all that comes before it in its conversation is committed. */
+  /** Records that a message was known, so all earlier ones of its conversation are committed. */
   known(conversation: string, seq: number, ms: number): void {
     let known = this.#known.get(conversation);
     if (known === undefined) this.#known.set(conversation, (known = new Map()));
@@ -49,8 +49,8 @@ export class Memberships {
   }
 
   /**
-   * Returns whether the user was in beyond doubt from one time to another: a change is committed some time after the
-   * moment that it bears, and a message that came after a joining is the proof that it was.
+   * Returns whether the user was certainly a member from one time to another: a change is committed some time after its
+   * timestamp, and a message after a join proves the join.
    */
   wasIn(user: string, conversation: string, fromMs: number, toMs: number): boolean {
     const periods = this.#periods.get(`${user} ${conversation}`) ?? [];
@@ -69,8 +69,8 @@ export class Memberships {
   }
 
   /**
-   * Returns after which seq the user was to see everything when a message was shown; undefined when that message was
-   * not for the user then: from before its time, from after it had left, or from a time that had not begun.
+   * Returns the seq after which everything was visible to the user when a message was shown; undefined if that message
+   * was not visible then.
    */
   floor(user: string, conversation: string, seq: number, shownMs: number): number | undefined {
     const periods = this.#periods.get(`${user} ${conversation}`) ?? [];
@@ -80,7 +80,7 @@ export class Memberships {
     )?.visibleAfter;
   }
 
-  /** Yields who is in what at the end. */
+  /** Yields the memberships at the end. */
   *members(): Generator<{ readonly user: string; readonly conversation: string; readonly after: number }> {
     for (const key of this.#periods.keys()) {
       const [user, conversation] = key.split(' ') as [string, string];

@@ -1,4 +1,4 @@
-/** Broken variants of GoChat, to prove that the checker sees what it is there to see. */
+/** Broken variants of GoChat, to prove that the checker notices them. */
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ export interface Mutant {
   readonly name: string;
   /** Of dist/. */
   readonly file: string;
-  /** A text that stands there exactly once, and what takes its place. */
+  /** A text that occurs there exactly once, and its replacement. */
   readonly replace: readonly [text: string, by: string];
 }
 
@@ -92,7 +92,7 @@ export const MUTANTS = {
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Makes a copy of what was built with the mutation in it; disposing removes it. */
+/** Makes a copy of the build with the mutation; disposing removes it. */
 export async function build(mutant: Mutant): Promise<{ readonly bin: string } & AsyncDisposable> {
   const dir = await mkdtemp(join(tmpdir(), 'gochat-mutant-'));
   await mkdir(join(dir, 'scripts'));

@@ -1,4 +1,4 @@
-/** The nemesis: which fault hits what, when and for how long; a seed decides all of it beforehand. */
+/** The nemesis: the plan of faults, targets and times, drawn by a seed beforehand. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Fault, FAULTS } from './faults.ts';
 import type { History } from './history.ts';
@@ -14,7 +14,7 @@ export interface Step {
 }
 
 const FIRST_MS = 2000;
-/** A step's own work (starting an engine, say) may take this long: its target is left alone meanwhile. */
+/** Time for a step's own work, such as starting an engine; its target gets no other fault meanwhile. */
 const MARGIN_MS = 3000;
 const GAP_MS = [200, 3500] as const;
 const LULL_MS = 5000;
@@ -28,7 +28,7 @@ export function plan(seed: number, durationMs: number, targets: Targets): Step[]
     const fault = random.weighted(FAULTS);
     const target = random.pick(targets[fault.on].filter((name) => fault.only?.includes(name) ?? true));
     const holdMs = random.between(...fault.holdMs);
-    // Everything is given back by the end of the run.
+    // Everything is restored by the end of the run.
     if ((busyUntil.get(target) ?? 0) > atMs || atMs + holdMs > durationMs) continue;
     busyUntil.set(target, atMs + holdMs + MARGIN_MS);
     steps.push({ atMs, fault, target, holdMs });
@@ -37,7 +37,7 @@ export function plan(seed: number, durationMs: number, targets: Targets): Step[]
   return steps;
 }
 
-/** Carries a plan out and resolves when its last fault is over. */
+/** Executes a plan. Resolves when its last fault is over. */
 export async function unleash(
   steps: readonly Step[],
   system: System,

@@ -10,11 +10,13 @@ const CODES: Readonly<Record<Order['what'], readonly string[]>> = {
   revoke: ['KICKED', 'TOKEN_REVOKED'],
   logout: ['LOGGED_OUT', 'TOKEN_REVOKED'],
 };
-/** Takes what Redis knows from it; a state node that knows a kick puts it back, if it lives. Revocations are in the store. */
+/**
+ * Faults by which Redis loses its data. A live state node that knows a kick restores it; revocations are in the store.
+ */
 const FORGETTING = new Set(['engine killed -9', 'Redis wiped', 'Redis restarted empty']);
-/** After this time several state nodes know a kick, so that Redis may lose it, ms. */
+/** Time after which several state nodes know a kick, so that Redis may lose it, ms. */
 const KNOWN_MS = 15_000;
-/** After this time it was carried out, whatever was away meanwhile; ms. */
+/** Time after which an order was carried out, whatever was away meanwhile; ms. */
 const DONE_MS = 30_000;
 
 export class Orders {
@@ -31,12 +33,12 @@ export class Orders {
     if (target === 'redis' && FORGETTING.has(name)) this.#losses.push(at);
   }
 
-  /** The history goes on up to this time. */
+  /** Records that the history goes on up to this time. */
   passed(ms: number): void {
     this.#lastMs = Math.max(ms, this.#lastMs);
   }
 
-  /** Returns whether a client's end is what an order leads to; it need not have been confirmed. */
+  /** Returns whether an order explains a client's end; it need not have been confirmed. */
   explain({ user, device, end }: InstanceView): boolean {
     return this.#orders.some(
       (order) =>
@@ -48,7 +50,7 @@ export class Orders {
     );
   }
 
-  /** Returns a confirmed order by which a client that lives should have ended. */
+  /** Returns a confirmed order that should have ended a live client. */
   ignoredBy(view: InstanceView): Order | undefined {
     return this.#orders.find(
       (order) =>

@@ -32,7 +32,7 @@ const system = cleanup.use(
 );
 let users = 0;
 
-/** A client of a user of its own. */
+/** Connects a client of its own user. */
 async function connect(): Promise<{ user: string; client: GochatClient; token: Token }> {
   const user = `user${users++}`;
   await signup(system.urls, user);
@@ -66,7 +66,7 @@ async function post(path: string, body: object, token?: Token): Promise<unknown>
   return await response.json();
 }
 
-/** Sends to a room of its own, the next message when the one before is acknowledged. */
+/** Sends to its own room, each message after the previous one's ack. */
 class Sender {
   longestMs = 0;
   sends = 0;
@@ -132,7 +132,7 @@ async function ownership(): Promise<void> {
       const before = senders.map(({ sends }) => sends);
       await change();
       await sleep(AFTER_MS);
-      // Whoever still waits is waited for.
+      // Wait for senders that still wait.
       while (senders.some(({ sends }, i) => sends < (before[i] ?? 0) + 2)) await sleep(50);
       const waits = longest.get(what) ?? [];
       longest.set(what, waits);
@@ -144,7 +144,7 @@ async function ownership(): Promise<void> {
   await Promise.all(clients.map((client) => client.close()));
 }
 
-/** Times from an order to the end of a connection that it is about. */
+/** Measures the times from an order to the end of its connections. */
 async function evictions(): Promise<void> {
   const operator = (query: string) => fetch(`${system.admins['state-0']}/kick?${query}`, { method: 'POST' });
   const orders: Record<string, (user: string, token: Token) => Promise<unknown>> = {
@@ -168,7 +168,7 @@ async function evictions(): Promise<void> {
   }
 }
 
-/** The last push is lost with the streams that carried it, and nobody says anything more. */
+/** Measures a lost tail: the last push is lost with its streams, and no message follows. */
 async function lostTail(): Promise<void> {
   const log = new pg.Client(system.services.urls.postgres);
   await log.connect();

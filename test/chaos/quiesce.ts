@@ -1,4 +1,4 @@
-/** The end of a run, when nothing is done to the system any more: what is said now reaches everybody, and is told the store. */
+/** The end of a run, without faults: messages now reach everyone, and reports reach the store. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from './driver.ts';
 import type { History } from './history.ts';
@@ -6,22 +6,22 @@ import type { StoreProbe } from './store-probe.ts';
 import type { Expectation } from './workload.ts';
 
 export interface QuiesceOptions {
-  /** Has each process of clients do something; resolves with the sum of their results. */
+  /** Sends a command to each process of clients. Resolves with the sum of the results. */
   readonly tell: (command: Command) => Promise<number>;
   readonly probe: StoreProbe;
   readonly history: History;
-  /** For all to have what was said, each time, ms. */
+  /** Time for all to receive the messages of a round, ms. */
   readonly deadlineMs: number;
 }
 
-/** In each of them one message is said in each conversation, and no further one helps it on. */
+/** Rounds with one message per conversation, which no later message helps on. */
 const ROUNDS = 5;
 /** A report lost with its connection is not lost every time. */
 const MAX_ROUNDS = 8;
 const SETTLE_MS = 5000;
 const POLL_MS = 200;
 
-/** Resolves with what everybody should have been shown. */
+/** Resolves with the expected view of everyone. */
 export async function quiesce(options: QuiesceOptions): Promise<Expectation> {
   const { tell, probe, history, deadlineMs } = options;
   const since = Date.now();
@@ -47,7 +47,7 @@ function speakers({ conversations }: Expectation, round: number): Record<string,
   return given;
 }
 
-/** Waits until the store's cursors are where the clients are; returns whether they are. */
+/** Waits until the store's cursors match the clients'. Returns whether they do. */
 async function settle({ tell, probe }: QuiesceOptions, expected: Expectation): Promise<boolean> {
   const end = performance.now() + SETTLE_MS;
   do {

@@ -1,9 +1,9 @@
-/** Judges what clients were refused: each refusal has a code that they may meet, and a cause. */
+/** Checks of refusals: each has a code that clients may meet, and a cause. */
 import { short } from './client-judge.ts';
 import type { EntryOf } from './history.ts';
 import type { Memberships } from './memberships.ts';
 
-/** Sends of a client without an answer, beyond which it refuses more. */
+/** Most unanswered sends of a client. */
 export const OUTBOX_LIMIT = 1024;
 
 /** The allowed refusals of a send, and whether the message may exist then. */
@@ -16,9 +16,9 @@ const FAILURES: ReadonlyMap<string, 'absent' | 'unknown'> = new Map([
   ['OUTBOX_FULL', 'absent'],
   ['NOT_A_MEMBER', 'absent'],
 ]);
-/** Refusals that say that something of ours is broken. */
+/** Refusals that mean a defect of GoChat. */
 const BROKEN = new Set(['INTERNAL', 'FRAME_INVALID', 'FRAME_UNKNOWN']);
-/** Refusals of who is in no such conversation. */
+/** Refusals of non-members. */
 const NOT_A_MEMBER = new Set(['NOT_A_MEMBER', 'ROOM_NOT_FOUND']);
 
 /** The facts that refusals are judged by. */
@@ -44,7 +44,7 @@ export class Refusals {
   /** Sends without an answer, by client. */
   readonly #pending = new Map<string, number>();
 
-  /** Takes the next of one client: a send, its answer, or how a call went. */
+  /** Adds the next entry of a client: a send, its answer, or a call. */
   add(entry: EntryOf<'send' | 'acked' | 'failed' | 'call'>): void {
     if (entry.kind === 'call') {
       if (entry.code !== '') this.#calls.push(entry);
@@ -56,7 +56,7 @@ export class Refusals {
     if (entry.kind === 'failed') this.#failures.push({ ...entry, pending });
   }
 
-  /** Judges; returns how many sends had no ack, by what the client was told. */
+  /** Judges. Returns the number of sends without an ack, by error. */
   judge(world: RefusalWorld): Record<string, number> {
     for (const call of this.#calls) judgeCall(call, world);
     const failed: Record<string, number> = {};
@@ -76,7 +76,10 @@ export class Refusals {
   }
 }
 
-/** Each send has one outcome, a failed one a code that a client may meet; a refused message is not there. */
+/**
+ * Checks that each send has one outcome, a failed one with an allowed code, and that a refused message is not in the
+ * log.
+ */
 function judgeFailure({ instance, text, code, at, pending }: Failure, world: RefusalWorld): void {
   const { accuse, memberships } = world;
   const meaning = FAILURES.get(code);

@@ -26,7 +26,7 @@ export function report(seed: number, durationMs: number, verdict: Verdict): stri
   return lines.join('\n');
 }
 
-/** Whether so much happened in a run that nothing found means something. */
+/** Returns whether enough happened in a run for its verdict to mean something. */
 export function proves(durationMs: number, { acked, changes, reconnects, faults }: Verdict): boolean {
   const minutes = durationMs / 60_000;
   return (

@@ -1,4 +1,4 @@
-/** A run: starts the system, lets clients work while the nemesis rages, gives everything back, and judges. */
+/** A run: starts the system, lets clients work under faults, restores everything, and judges. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { signup } from '../harness/gochat.ts';
@@ -30,7 +30,7 @@ export interface RunOptions {
   readonly rooms?: number;
   /** Of all clients together. @default 60 */
   readonly sendsPerSecond?: number;
-  /** Messages that a send is of. @default 1 */
+  /** Messages per send. @default 1 */
   readonly atOnce?: number;
   /** @default CONVERGENCE_MS */
   readonly convergenceMs?: number;
@@ -39,12 +39,12 @@ export interface RunOptions {
 /** Processes of clients. */
 const DRIVERS = 2;
 /**
- * After the last fault every send is answered and every client has all of the log within this time. A lease lives 10 s,
- * a mass loss is held back for 15 s, and clients wait up to 10 s before they try again.
+ * Time after the last fault in which every send is answered and every client has all of the log. A lease lives 10 s, a
+ * mass loss is held back for 15 s, and clients wait up to 10 s between attempts.
  */
 export const CONVERGENCE_MS = 90_000;
 
-/** Rejects when the run itself fails; what GoChat does wrong is in the verdict. */
+/** Rejects if the run itself fails; GoChat's violations are in the verdict. */
 export async function runChaos(options: RunOptions): Promise<Verdict> {
   const { seed, dir, durationMs, bin, states = STATES } = options;
   await mkdir(dir, { recursive: true });

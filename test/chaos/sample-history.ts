@@ -1,4 +1,4 @@
-/** A history without a breach, and what breaks it: for the tests of the checker. */
+/** Sample histories for the tests of the checker: one without violations, and changes of it. */
 import { Checker } from './checker.ts';
 import type { Happening } from './history.ts';
 
@@ -11,7 +11,7 @@ export function shown(instance: string, seq: number, text: string): Happening {
   return { kind: 'message', instance, conversation: ROOM, seq, id: `10${seq}`, from: 'ann', text };
 }
 
-/** A change of who is in the room; entries are 1 ms apart. */
+/** A change of the room's members; entries are 1 ms apart. */
 export function membership(
   user: string,
   change: 'joined' | 'left',
@@ -59,7 +59,7 @@ export function good(): Happening[] {
     shown(BOB, 2, 'two'),
     { kind: 'end', instance: BOB, why: 'crashed', code: '' },
     start('bob/phone0#2', 'bob'),
-    // It had not told the server of 2 yet.
+    // It had not reported 2 to the server yet.
     shown('bob/phone0#2', 2, 'two'),
     shown('bob/phone0#2', 3, 'three'),
     acked(3, 'three'),
@@ -93,7 +93,7 @@ export function good(): Happening[] {
   ];
 }
 
-/** The good history, and what ann says when nothing is done to the system any more: four, which bob reads. */
+/** The good history, followed by a message of ann after the last fault: four, which bob reads. */
 export function quiescentHistory(): Happening[] {
   const history = good();
   const since = history.length;

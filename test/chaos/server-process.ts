@@ -1,4 +1,4 @@
-/** A server of ours under chaos: started again whenever it ends, as an init system would, and watched for what it says. */
+/** A server under chaos: restarted whenever it ends, as by an init system, and watched for errors. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, type WriteStream } from 'node:fs';
@@ -12,7 +12,7 @@ export interface ServerProcessOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly logPath: string;
-  /** It ended though nobody told it to, or logged what must not happen. */
+  /** Called when it ends unexpectedly or logs what must not happen. */
   readonly onCrash: (what: string) => void;
 }
 
@@ -36,7 +36,7 @@ export class ServerProcess implements AsyncDisposable {
     this.#log = createWriteStream(options.logPath, { flags: 'a' });
   }
 
-  /** Starts it, unless it runs, and keeps it running. */
+  /** Starts it, unless it runs, and restarts it when it ends. */
   start(): void {
     this.#wanted = true;
     clearTimeout(this.#restart);
@@ -52,13 +52,13 @@ export class ServerProcess implements AsyncDisposable {
     this.#child?.kill(name);
   }
 
-  /** Ends it with a signal and leaves it down; resolves when it is gone. */
+  /** Ends it with a signal for good; resolves when it is gone. */
   async end(name: 'SIGKILL' | 'SIGTERM', deadlineMs = 30_000): Promise<void> {
     this.#wanted = false;
     this.#excused = true;
     clearTimeout(this.#restart);
     this.#child?.kill(name);
-    // One that hangs in its drain is a fault of ours, but must not hold the run up.
+    // A server that hangs in its drain is a defect, but must not block the run.
     const late = setTimeout(() => {
       if (this.#child !== undefined) this.#options.onCrash(`did not end within ${deadlineMs} ms of ${name}`);
       this.#child?.kill('SIGKILL');
@@ -108,7 +108,7 @@ export class ServerProcess implements AsyncDisposable {
   }
 }
 
-/** Reads a line of the log; of one that SIGKILL has cut nothing is known. */
+/** Parses a log line; one cut by SIGKILL is ignored. */
 function parse(line: string): { readonly level?: string; readonly msg?: string } {
   try {
     return JSON.parse(line) as { level: string; msg?: string };

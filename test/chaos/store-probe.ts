@@ -1,4 +1,4 @@
-/** Looks into PostgreSQL beside GoChat: the log as it is at the end, and cursors while the run goes on. */
+/** Reads PostgreSQL directly: the final log, and cursors during the run. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { History } from './history.ts';
@@ -19,12 +19,12 @@ export class StoreProbe implements AsyncDisposable {
       connectionTimeoutMillis: 5000,
       query_timeout: 20_000,
     });
-    // Its connections are cut with those of the servers; the next query takes a new one.
+    // Its connections break with those of the servers; the next query opens a new one.
     this.#pool.on('error', () => undefined);
     this.#history = history;
   }
 
-  /** Makes the store itself note who comes and goes, and keep what is erased with a room. */
+  /** Makes the store itself record joins and leaves, and keep erased messages. */
   async install(): Promise<void> {
     await this.#pool.query(`
       create table chaos_memberships (
@@ -52,7 +52,7 @@ export class StoreProbe implements AsyncDisposable {
       create trigger chaos_erase after delete on messages for each row execute function chaos_erase()`);
   }
 
-  /** Notes the cursors now and then. */
+  /** Records the cursors at intervals. */
   watchCursors(): void {
     this.#watching = (async () => {
       while (!this.#done.signal.aborted) {
@@ -66,7 +66,7 @@ export class StoreProbe implements AsyncDisposable {
     })();
   }
 
-  /** Returns who should have been shown what. */
+  /** Returns the expected view of each user. */
   async expectation(): Promise<Expectation> {
     const heads: Record<string, number> = {};
     const conversations: Record<string, Record<string, number>> = {};
@@ -80,7 +80,7 @@ export class StoreProbe implements AsyncDisposable {
     return { heads, conversations };
   }
 
-  /** Writes the log, deleted rooms included, and who came and went to the history. */
+  /** Writes the log, with deleted rooms, and the memberships to the history. */
   async dump(): Promise<void> {
     await this.noteCursors();
     const { rows: messages } = await this.#pool.query<{

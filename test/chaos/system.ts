@@ -1,4 +1,4 @@
-/** The system under chaos: real servers on real engines, and a fault proxy on every way between them. */
+/** The system under chaos: real servers on real engines, with a fault proxy on every link. */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,11 +11,11 @@ import { ServerProcess } from './server-process.ts';
 export const GOCHAT = fileURLToPath(new URL('../../bin/gochat', import.meta.url));
 /** Servers listen on HERE. Those that register are reached at THERE, where a proxy has the same port. */
 const [HERE, THERE] = ['127.0.0.1', '127.0.0.2'];
-/** A machine that does other things too may start slowly. */
+/** Deadline for the start; a busy machine may be slow. */
 const UP_DEADLINE_MS = 180_000;
 
 type Mode = 'gateway' | 'state' | 'ipconf' | 'api';
-/** State nodes where nothing else is asked for. */
+/** Default number of state nodes. */
 export const STATES = 3;
 /** Servers by name. */
 function serversOf(states: number): Readonly<Record<string, Mode>> {
@@ -42,7 +42,7 @@ export interface Targets {
   readonly engines: readonly ServiceName[];
 }
 
-/** Returns what faults can be put on in a system with so many state nodes. */
+/** Returns the targets of faults in a system with `states` state nodes. */
 export function targetsOf(states = STATES): Targets {
   const servers = Object.entries(serversOf(states));
   return {
@@ -182,14 +182,14 @@ export class System implements AsyncDisposable {
 }
 
 const SETTINGS = {
-  // Servers start again all the time: what Node has compiled once is kept.
+  // Servers restart all the time: keep Node's compiled code.
   NODE_COMPILE_CACHE: join(tmpdir(), 'gochat-chaos-compiled'),
   GOCHAT_WORKERS: '2',
-  // A connection that hangs is found within seconds, so that a short run has many of these cases.
+  // Hanging connections are found within seconds, so that a short run has many of them.
   GOCHAT_HEARTBEAT_INTERVAL_MS: '4000',
   GOCHAT_DRAIN_MS: '4000',
   GOCHAT_START_TIMEOUT_MS: '30000',
-  // Tokens end in the middle of a run.
+  // Tokens expire in the middle of a run.
   GOCHAT_TOKEN_TTL_MS: '75000',
 } as const;
 

@@ -1,4 +1,4 @@
-/** The access token of a user, which its devices share as long as it is good: logging in is made slow on purpose. */
+/** The access token of a user, shared by its devices while it is valid: logins are slow on purpose. */
 import type { Token } from '../../client/mod.ts';
 import type { SystemUrls } from '../harness/gochat.ts';
 
@@ -7,7 +7,7 @@ const MARGIN_MS = 31_000;
 const LOGIN_TIMEOUT_MS = 10_000;
 
 export interface DatedToken extends Token {
-  /** Unix time at which it was there, ms: it tells the tokens of a user apart. */
+  /** Unix time of its creation, ms, which identifies the user's tokens. */
   readonly ms: number;
 }
 
@@ -21,17 +21,17 @@ export class Tokens {
     this.#user = user;
   }
 
-  /** Returns the token that is held, or a new one. */
+  /** Returns the current token or a new one. */
   async get(): Promise<DatedToken> {
     const held = this.#held;
     const known = await held?.catch(() => undefined);
     if (known !== undefined && (known.expiresAtMs ?? 0) - Date.now() > MARGIN_MS) return known;
-    // Devices that ask at once get one.
+    // Devices that ask at the same time get the same one.
     if (this.#held === undefined || this.#held === held) this.#held = logIn(this.#urls, this.#user);
     return await this.#held;
   }
 
-  /** Forgets a token that is good for nothing any more. */
+  /** Drops an invalid token. */
   async drop(ms: number): Promise<void> {
     const held = this.#held;
     const known = await held?.catch(() => undefined);

@@ -18,7 +18,7 @@ export interface WorkloadOptions {
   readonly admins: readonly string[];
   readonly rooms: number;
   readonly sendsPerSecond: number;
-  /** Messages that a send is of. */
+  /** Messages per send. */
   readonly atOnce: number;
   readonly history: History;
 }
@@ -37,7 +37,7 @@ const HISTORY_PAGE = 200;
 const ORDER_TIMEOUT_MS = 5000;
 const FILLER = ['', 'ok', 'grüße 👋', 'x'.repeat(300), 'wie geht es dir heute abend?'];
 
-/** Everything but plain sends, by how often it is done in relation to the others. */
+/** Actions other than plain sends, by relative frequency. */
 const DEEDS = [
   { name: 'burst', weight: 4 },
   { name: 'join', weight: 12 },
@@ -65,11 +65,11 @@ export class Workload {
   readonly #devices: Device[] = [];
   /** By user. */
   readonly #tokens = new Map<string, Tokens>();
-  /** By user: what it is in, as far as it knows. */
+  /** By user: conversations that it believes to be in. */
   readonly #known = new Map<string, Set<string>>();
-  /** By user: what it has ever been in. */
+  /** By user: conversations that it was ever in. */
   readonly #heard = new Map<string, Set<string>>();
-  /** Rooms that a user has made and may still own. */
+  /** Rooms that a user has created and may still own. */
   readonly #made = new Map<string, Set<string>>();
   readonly #under = new Set<Promise<unknown>>();
   #running = false;
@@ -125,14 +125,14 @@ export class Workload {
       due += (-Math.log(1 - this.#random.next()) * 1000) / rate;
       const wait = due - performance.now();
       if (wait > 1) await sleep(wait);
-      // A process that was frozen does not make up for what it has missed.
+      // A frozen process does not catch up.
       else if (wait < -1000) due = performance.now();
       if (this.#random.chance(DEEDS_PER_SECOND / rate)) this.#do(this.#random.weighted(DEEDS).name);
       else this.#send(this.#options.atOnce);
     }
   }
 
-  /** Ends the work and waits until what was begun is over: each send has its answer, each device lives. */
+  /** Ends the work and waits until every send is answered and every device is alive. */
   async stop(deadlineMs: number): Promise<void> {
     this.#running = false;
     const end = performance.now() + deadlineMs;
@@ -144,7 +144,10 @@ export class Workload {
     await this.#until(end, () => this.#live().every(({ client }) => client.pendingSends === 0));
   }
 
-  /** Waits until every client has been shown all that it may see; what it lacks is noted. Returns how many lack any. */
+  /**
+   * Waits until every client was shown everything visible to it; records what is missing. Returns the number of clients
+   * that lack something.
+   */
   async converge(expected: Expectation, deadlineMs: number): Promise<number> {
     const end = performance.now() + deadlineMs;
     const lacks = ({ user, live }: Device) =>
@@ -171,7 +174,7 @@ export class Workload {
     return stuck;
   }
 
-  /** Says something in these conversations, by user, and waits for the answers. */
+  /** Sends a message to these conversations, by user, and waits for the answers. */
   async say(conversations: Readonly<Record<string, readonly string[]>>, deadlineMs: number): Promise<void> {
     for (const { user, named, current } of this.#devices)
       if (named) for (const id of conversations[user] ?? []) current?.send(id, 'at last');
@@ -180,8 +183,8 @@ export class Workload {
   }
 
   /**
-   * Marks as read what was shown. Returns how much is still to come: conversations that a client was shown nothing of
-   * itself, and cursors that have not come to where it is.
+   * Marks shown messages as read. Returns how much is still missing: conversations that a client was shown nothing of,
+   * and cursors that lag behind it.
    */
   settle({ conversations }: Expectation, cursors: Readonly<Record<string, number>>): number {
     let open = 0;
@@ -216,7 +219,7 @@ export class Workload {
     }
   }
 
-  /** Leaves everything as it is, for the process to end. */
+  /** Stops at once, before the end of the process. */
   halt(): void {
     for (const device of this.#devices) device.stop();
   }
@@ -238,7 +241,7 @@ export class Workload {
     const { user, current } = device;
     const pauseMs = this.#random.between(0, 3000);
     if (deed === 'burst') this.#send(this.#random.between(...BURST));
-    // One of these at a time: a device whose clients come and go is left alone until it is settled.
+    // One at a time: a device that is reconnecting is left alone until it is settled.
     else if (current === undefined) return;
     else if (deed === 'close') this.#begin(device.restart('closed', pauseMs));
     else if (deed === 'crash') this.#begin(device.restart('crashed', pauseMs));
@@ -263,7 +266,7 @@ export class Workload {
   ): void {
     const { client } = instance;
     const own = deed === 'remove' || deed === 'role' || deed === 'delete';
-    // The log may be asked for by who was in.
+    // Former members may read the log.
     const from = own ? this.#made : deed === 'history' ? this.#heard : this.#known;
     const ids = [...(from.get(user) ?? [])].filter(
       (id) => deed !== 'leave' || client.conversation(id)?.kind === 'room',
@@ -285,7 +288,10 @@ export class Workload {
     }
   }
 
-  /** Has connections of the device's user ended: its own, those of all tokens of the user, or those of its token. */
+  /**
+   * Orders the end of connections of the device's user: its own, those of all tokens of the user, or those of its
+   * token.
+   */
   async #order(what: 'kick' | 'revoke' | 'logout', device: Device): Promise<void> {
     const { urls, admins, history } = this.#options;
     const { user, name } = device;
@@ -347,7 +353,7 @@ export class Workload {
   }
 }
 
-/** Returns what a client still has to be shown, told or acknowledged. */
+/** Returns what a client still lacks. */
 function lack(
   instance: Instance,
   { heads }: Expectation,

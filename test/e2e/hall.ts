@@ -1,4 +1,4 @@
-/** Chats in a room in which each sender says its name and a number, counting up from 0; and the judge of them. */
+/** A room in which each sender writes its name and a number counting up from 0; and the check of its messages. */
 import { expect } from 'vitest';
 import type { Client, Json } from '../harness/gochat.ts';
 
@@ -7,12 +7,14 @@ export function eventsOf(client: Client, name: string): readonly Json[] {
   return client.events.filter((event) => event['event'] === name);
 }
 
-/** Returns what a sender says after it has said `count` others. */
+/** Returns a sender's message after `count` others. */
 export function lineOf(sender: string, count: number): string {
   return `${sender} ${count}`;
 }
 
-/** Judges: the reader got everything once and contiguous, each sender's order was kept, and all was acknowledged. */
+/**
+ * Checks that the reader got everything once and contiguous, each sender's order was kept, and all was acknowledged.
+ */
 export function expectEverything(
   reader: Client,
   senders: ReadonlyMap<string, Client>,

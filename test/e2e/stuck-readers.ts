@@ -1,4 +1,4 @@
-/** The scenario of stuck-readers.verify.ts, in a process of its own: prints what it has seen as JSON. */
+/** The scenario of stuck-readers.verify.ts, in its own process: prints its observations as JSON. */
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,9 +33,9 @@ export interface Held {
 const READERS = Number(process.argv[2]);
 const MAX_OUTBOUND_BYTES = 65_536;
 const TEXT = 'x'.repeat(8000);
-/** Messages that are said once all readers are behind: 30 times what may wait for one. */
+/** Messages sent once all readers are slow: 30 times what may be queued for one. */
 const MORE = (30 * MAX_OUTBOUND_BYTES) / TEXT.length;
-/** One reader in so many reads again before its time is over. */
+/** One reader in REPENTANT reads again in time. */
 const REPENTANT = 10;
 const ROOM = 'flood';
 

@@ -1,4 +1,4 @@
-/** A system of separate processes on real engines, each test file with a database and registry root of its own. */
+/** A system of separate processes on real engines; each test file has its own database and registry root. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pg from 'pg';
@@ -18,7 +18,7 @@ export interface Engines {
   readonly postgres: string;
 }
 
-/** The engines that the tests' global setup has started. */
+/** Returns the engines started by the tests' global setup. */
 export function sharedEngines(): Engines {
   return { etcd: engineUrl('ETCD'), redis: engineUrl('REDIS'), postgres: engineUrl('POSTGRES') };
 }
@@ -37,7 +37,7 @@ export async function freshDatabase(
   };
 }
 
-/** Runs one statement on a connection of its own: an idle one would break whenever a test stops the server. */
+/** Runs one statement on its own connection: an idle one would break whenever a test stops the server. */
 async function administer(server: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: server });
   await client.connect();
@@ -48,7 +48,7 @@ async function administer(server: string, statement: string): Promise<void> {
   }
 }
 
-/** The URL of an engine that the tests' global setup has started. */
+/** Returns the URL of an engine started by the tests' global setup. */
 export function engineUrl(engine: 'ETCD' | 'REDIS' | 'POSTGRES'): string {
   const url = process.env[`GOCHAT_TEST_${engine}`];
   if (url === undefined) throw new Error(`GOCHAT_TEST_${engine} is not set: run the tests with make test`);
@@ -63,11 +63,11 @@ export interface Difference {
   readonly root?: string;
 }
 
-/** Starts state nodes, gateways, one ipconf and one api; servers that are not like the others are listed one by one. */
+/** Starts state nodes, gateways, one ipconf and one api; servers with other options are listed one by one. */
 export async function startCluster(
   size: {
     gateways: number | readonly Difference[];
-    /** Of several trees: the older ones first. */
+    /** With several trees: the oldest first. */
     states: number | readonly Difference[];
     /** Of ipconf and api. */
     rest?: Difference;
@@ -92,7 +92,7 @@ export async function startCluster(
       const differences: readonly Difference[] =
         typeof servers === 'number' ? Array.from({ length: servers }, () => ({})) : servers;
       const started: RunningServer[] = [];
-      // Those of one tree all at once: migrations are safe in a race. No tree opens what a newer one has migrated.
+      // Servers of one tree at once, as migrations are safe in a race. No tree opens what a newer one has migrated.
       for (const tree of new Set(differences.map(({ root: of }) => of)))
         await Promise.all(
           differences.map(async ({ env: own, args, root: of }, index) => {
@@ -127,7 +127,7 @@ export async function startCluster(
   }
 }
 
-/** An ipconf that passes on the real one's answer with one gateway only, to choose where a client goes. */
+/** An ipconf that returns the real one's answer with only one gateway, to direct a client there. */
 export async function pinned(
   urls: SystemUrls,
   gateway: RunningServer,
@@ -163,7 +163,7 @@ async function placed(ipconf: string, gateways: number): Promise<void> {
   });
 }
 
-/** Waits until api reaches state: a login of nobody is refused as such, not as unavailable. */
+/** Waits until api reaches state: the login of an unknown user is refused as such, not as unavailable. */
 async function reachable(api: string): Promise<void> {
   await eventually(`state behind ${api}`, async () => {
     const answer = await fetch(`${api}/auth/login`, {

@@ -2,14 +2,14 @@
 import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Far beyond what a busy machine needs; only a test that fails waits for it. */
+/** Far beyond what a busy machine needs; only a failing test waits that long. */
 const DEADLINE_MS = 60_000;
 const INTERVAL_MS = 10;
 
 /**
- * Asks every 10 ms until `ask` returns anything but false and does not throw; resolves with what it returned.
+ * Calls `ask` every 10 ms until it returns anything but false and does not throw. Resolves with its result.
  *
- * @param what what is waited for, for the error at the deadline; the text of `ask` where it is left out
+ * @param what what it waits for, for the error at the deadline; the text of `ask` if omitted
  * @throws Error at the deadline, with the last error of `ask` as its cause
  */
 export async function eventually<T>(ask: () => T | Promise<T>): Promise<T>;
@@ -19,7 +19,7 @@ export async function eventually<T>(
   ask = what as () => T | Promise<T>,
   deadlineMs = DEADLINE_MS,
 ): Promise<T> {
-  // Not by the monotonic clock, which a TestClock moves.
+  // Not on the monotonic clock, which a TestClock moves.
   const end = Date.now() + deadlineMs;
   for (;;) {
     let cause: unknown;
@@ -35,9 +35,9 @@ export async function eventually<T>(
 }
 
 /**
- * Resolves with what `event` does.
+ * Resolves with the result of `event`.
  *
- * @param what what is waited for, for the error at the deadline
+ * @param what what it waits for, for the error at the deadline
  * @throws Error at the deadline
  */
 export async function within<T>(

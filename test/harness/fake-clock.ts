@@ -1,4 +1,4 @@
-/** A wall clock that a test can make jump, for one process (libfaketime); its monotonic clock goes on as it is. */
+/** A wall clock that a test can change, for one process (libfaketime); the monotonic clock is unaffected. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
@@ -20,7 +20,7 @@ export class FakeClock implements AsyncDisposable {
     this.#library = library;
   }
 
-  /** Installs the library where it is missing, as root on Debian; rejects with what to do where that cannot be done. */
+  /** Installs the library if missing, as root on Debian; rejects with instructions if that is impossible. */
   static async make(): Promise<FakeClock> {
     if (!LIBRARIES.some((path) => existsSync(path)))
       await promisify(execFile)('bash', [INSTALL, 'libfaketime']);
@@ -41,9 +41,9 @@ export class FakeClock implements AsyncDisposable {
     };
   }
 
-  /** Makes the clock jump to so much beside the true time: '+1d', '-1d', '+0'. */
+  /** Sets the offset from the true time: '+1d', '-1d', '+0'. */
   async set(offset: string): Promise<void> {
-    // At once: a process must never read half of it.
+    // Atomically: a process must never read half of it.
     await writeFile(`${this.#path}.new`, `${offset}\n`);
     await rename(`${this.#path}.new`, this.#path);
   }

@@ -1,4 +1,4 @@
-/** Starts the real bin/gochat: servers that tell when they are up, and clients that are driven line by line. */
+/** The real bin/gochat: servers that report when they are up, and clients driven line by line. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -22,7 +22,7 @@ export class Gochat implements AsyncDisposable {
   stderr = '';
   readonly #exited: Promise<number | null>;
 
-  /** @param root the tree whose bin/gochat it is */
+  /** @param root tree of the bin/gochat */
   constructor(
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
@@ -35,7 +35,7 @@ export class Gochat implements AsyncDisposable {
     this.child = spawn(join(root, 'bin/gochat'), args, { env: { ...clean, ...env }, ...(cwd && { cwd }) });
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    // A client that has ended takes no more input; what it printed tells the test why.
+    // An ended client takes no more input; its output tells the test why.
     this.child.stdin.on('error', () => undefined);
     this.#exited = once(this.child, 'close').then(([code]) => code as number | null);
   }
@@ -46,7 +46,7 @@ export class Gochat implements AsyncDisposable {
     return { code, stdout: this.stdout, stderr: this.stderr };
   }
 
-  /** Resolves with `find`'s first result that is not undefined, asked again on all output. */
+  /** Resolves with the first defined result of `find`, called again with each output. */
   async until<T>(find: (self: this) => T | undefined, what: string, deadlineMs?: number): Promise<T> {
     const waiting = Promise.withResolvers<T>();
     const look = () => {
@@ -98,7 +98,7 @@ export async function runGochat(
 
 export type Json = Readonly<Record<string, unknown>>;
 
-/** A server that runs on its own: `up` is the log line that says so, with its addresses. */
+/** A running server; `up` is its log line with its addresses. */
 export interface RunningServer extends AsyncDisposable {
   readonly process: Gochat;
   readonly up: Readonly<Record<string, string>>;
@@ -169,7 +169,7 @@ export async function startUp(
   }
 }
 
-/** Makes an account; the password is the name and "-secret". */
+/** Creates an account; the password is the name and "-secret". */
 export async function signup(urls: SystemUrls, name: string): Promise<void> {
   const response = await fetch(`${urls.api}/auth/signup`, {
     method: 'POST',
@@ -191,7 +191,7 @@ export class Client extends Gochat {
     );
   }
 
-  /** Everything printed so far; each line is parsed once. */
+  /** All events so far; each line is parsed once. */
   get events(): readonly Json[] {
     const end = this.stdout.lastIndexOf('\n') + 1;
     if (end > this.#parsed) {

@@ -1,4 +1,4 @@
-/** HAProxy in front of a gateway: TCP ports that say for whom they speak, and may end TLS. */
+/** HAProxy in front of a gateway: TCP ports that send a PROXY header and may terminate TLS. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -31,7 +31,7 @@ export class Haproxy implements AsyncDisposable {
     this.#process = process;
   }
 
-  /** Installs it where it is missing, as root on Debian; resolves when all ports are open. */
+  /** Installs it if missing, as root on Debian; resolves when all ports are open. */
   static async start(ports: readonly ProxyPort[]): Promise<Haproxy> {
     if (!existsSync(PROGRAM)) await promisify(execFile)('bash', [INSTALL, 'haproxy']);
     const dir = await mkdtemp(join(tmpdir(), 'gochat-haproxy-'));

@@ -1,4 +1,4 @@
-/** Reaches into the threads of a running gochat by Node's own inspector, to break what cannot be broken from outside. */
+/** Access to the threads of a running gochat by Node's inspector, to break what cannot be broken from outside. */
 
 /** NODE_OPTIONS for the inspector. */
 export const INSPECTABLE = '--inspect=127.0.0.1:0';
@@ -23,7 +23,7 @@ export class Inspector implements Disposable {
     socket.addEventListener('message', ({ data }) => this.#take(JSON.parse(data as string) as Message));
   }
 
-  /** @param stderr what the process has printed: it names the inspector's address */
+  /** @param stderr output of the process, which names the inspector's address */
   static async attach(stderr: string): Promise<Inspector> {
     const url = /ws:\/\/127\.0\.0\.1:\S+/.exec(stderr)?.[0];
     if (url === undefined) throw new Error(`no inspector: start it with NODE_OPTIONS=${INSPECTABLE}`);

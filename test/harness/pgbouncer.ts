@@ -1,4 +1,4 @@
-/** PgBouncer in front of a PostgreSQL server, for tests; gone when it is disposed of. */
+/** PgBouncer in front of a PostgreSQL server, for tests; ends when disposed. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -13,11 +13,11 @@ import { freePorts } from './services.ts';
 const INSTALL = new URL('../../scripts/install-for-tests.sh', import.meta.url).pathname;
 const PROGRAMS = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgbouncer'];
 const START_MS = 20_000;
-/** The clients share so many connections to the server. */
+/** Number of server connections shared by the clients. */
 const POOL_SIZE = 2;
 
 export class PgBouncer implements AsyncDisposable {
-  /** The database that the server's URL names, by way of PgBouncer. */
+  /** URL of the server's database through PgBouncer. */
   readonly url: string;
   readonly #child: ChildProcess;
   readonly #dir: string;
@@ -28,7 +28,7 @@ export class PgBouncer implements AsyncDisposable {
     this.#dir = dir;
   }
 
-  /** Installs the program where it is missing, as root on Debian; rejects with what to do where that cannot be done. */
+  /** Installs the program if missing, as root on Debian; rejects with instructions if that is impossible. */
   static async start(server: string, mode: 'session' | 'transaction' | 'statement'): Promise<PgBouncer> {
     if (!PROGRAMS.some((path) => existsSync(path))) await promisify(execFile)('bash', [INSTALL, 'pgbouncer']);
     const program = PROGRAMS.find((path) => existsSync(path));
@@ -70,7 +70,7 @@ default_pool_size = ${POOL_SIZE}
   }
 }
 
-/** It does not run as root. */
+/** Flags for another user, as it does not run as root. */
 async function userFlags(): Promise<string[]> {
   const { uid } = await stat('/proc/self');
   return uid === 0 ? ['-u', 'postgres'] : [];

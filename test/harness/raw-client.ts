@@ -1,24 +1,24 @@
-/** A client without a client's manners: raw frames on a TCP connection of its own. */
+/** A raw client: single frames on its own TCP connection, without the rules of a client. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { within } from './eventually.ts';
 import { Close, encodeFrame, FrameParser, framePayload, FrameType, Hello } from '../../proto/client.ts';
 import type { SystemUrls } from './gochat.ts';
 
-/** A raw connection that gathers the frames it is sent. */
+/** A raw connection that collects received frames. */
 export class RawClient implements AsyncDisposable {
   readonly frames: Uint8Array[] = [];
   readonly socket: Socket;
   readonly #closed: Promise<unknown>;
   readonly #parser = new FrameParser(1 << 24);
 
-  /** @param address host:port of a gateway @param from address of this machine to come from; default: any */
+  /** @param address host:port of a gateway @param from local address; default: any */
   constructor(address: string, from?: string) {
     const { hostname, port } = new URL(`tcp://${address}`);
     const host = hostname.replace(/^\[(.*)\]$/, '$1');
     this.socket = connect({ host, port: Number(port), ...(from !== undefined && { localAddress: from }) });
     this.socket.on('data', (chunk) => this.#parser.push(chunk, (frame) => void this.frames.push(frame)));
-    // A reset is one of the ways in which the server may end a hostile connection.
+    // The server may end a hostile connection with a reset.
     this.socket.on('error', () => undefined);
     this.#closed = new Promise((resolve) => this.socket.once('close', resolve));
   }
@@ -32,7 +32,7 @@ export class RawClient implements AsyncDisposable {
     this.socket.write(bytes);
   }
 
-  /** Returns the first frame of this type that has come or comes. */
+  /** Returns the first frame of this type, past or future. */
   async frame(type: number): Promise<Uint8Array> {
     for (;;) {
       const found = this.frames.find((frame) => frame[4] === type);
@@ -42,14 +42,14 @@ export class RawClient implements AsyncDisposable {
     }
   }
 
-  /** Waits for CLOSE and the end, and returns why. */
+  /** Waits for CLOSE and the end. Returns the CLOSE. */
   async closeFrame(): Promise<Close> {
     const close = Close.decode(framePayload(await this.frame(FrameType.CLOSE)));
     await this.closed;
     return close;
   }
 
-  /** Says HELLO and waits for WELCOME. */
+  /** Sends HELLO and waits for WELCOME. */
   async hello(token: string, fields: Partial<Hello> = {}): Promise<void> {
     this.send(helloFrame({ token, ...fields }));
     await this.frame(FrameType.WELCOME);

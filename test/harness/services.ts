@@ -1,4 +1,7 @@
-/** Real etcd, Redis and PostgreSQL for tests, on ports and in a directory of their own; gone when the test process is. */
+/**
+ * Real etcd, Redis and PostgreSQL for tests, on their own ports and in their own directory; they end with the test
+ * process.
+ */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, readFile } from 'node:fs/promises';
@@ -15,7 +18,7 @@ export type ServiceName = (typeof SERVICE_NAMES)[number];
 export interface ServicesOptions {
   /** @default all three */
   readonly only?: readonly ServiceName[];
-  /** An empty directory that becomes the services' own: it is removed with them. @default a temporary one */
+  /** An empty directory for the services; it is removed with them. @default a temporary one */
   readonly dir?: string;
   /** Syncs to disk as in production. @default false */
   readonly durable?: boolean;
@@ -23,9 +26,9 @@ export interface ServicesOptions {
 
 const SCRIPT = new URL('../../scripts/start-services.sh', import.meta.url).pathname;
 const CONFIG_KEYS = { etcd: 'registry', redis: 'hot', postgres: 'store' } as const;
-/** Below the range that systems hand out by themselves, so that nothing takes a port while its service is stopped. */
+/** Below the ephemeral ports, so that nothing takes a port while its service is stopped. */
 const MIN_PORT = 20_000;
-/** Each test file that runs at the same time takes its ports from a range of its own. */
+/** Each concurrent test file takes its ports from its own range. */
 const [PORT_RANGES, PORTS_EACH] = [16, 750];
 const START_TRIES = 3;
 
@@ -35,7 +38,7 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
     try {
       return await Services.start(options);
     } catch (error) {
-      // Another process may have taken a port since it was found free.
+      // Another process may have taken a port after the check.
       if (tries === START_TRIES || !String(error).includes('is used by another program')) throw error;
     }
   }
@@ -65,7 +68,7 @@ export class Services implements AsyncDisposable {
   static async start(options: ServicesOptions): Promise<Services> {
     const only = options.only ?? SERVICE_NAMES;
     const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'gochat-services-')));
-    // The system user postgres has to come in; what is secret in there has modes of its own.
+    // The system user postgres must enter it; secret files in it have their own modes.
     await chmod(dir, 0o711);
     const guardian = guard(dir);
     try {
@@ -108,7 +111,7 @@ export class Services implements AsyncDisposable {
     await run(['--dir', this.dir, '--only', name, '--stop']);
   }
 
-  /** Ends a service with SIGKILL, as a crash does; resolves when it is gone and its ports are free. */
+  /** Ends a service with SIGKILL, like a crash; resolves when it is gone and its ports are free. */
   async kill(name: ServiceName): Promise<void> {
     const pids = await this.#pids(name);
     for (const pid of pids) end(pid);
@@ -141,7 +144,7 @@ export class Services implements AsyncDisposable {
   }
 }
 
-/** Kills a process, which may have ended since its number was read. */
+/** Kills a process, which may have ended since its pid was read. */
 function end(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
@@ -150,11 +153,11 @@ function end(pid: number): void {
   }
 }
 
-/** Returns whether a process or a thread of it is there and not merely waited for by its parent. */
+/** Returns whether a process or one of its threads is alive and not a zombie. */
 async function isAlive(pid: number): Promise<boolean> {
   try {
     if (!/\) [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'utf8'))) return true;
-    // The first thread may be gone while another, which waits for the disk, still holds the ports.
+    // The first thread may be gone while another one, waiting for the disk, still holds the ports.
     return (await readdir(`/proc/${pid}/task`)).length > 1;
   } catch {
     // It is gone: there is nothing to read.
@@ -167,8 +170,8 @@ async function run(args: readonly string[]): Promise<void> {
 }
 
 /**
- * Starts a process that waits for the end of its input, then stops what runs in `dir` and removes it. The input ends
- * when release() is called, and also when this process dies, however it does.
+ * Starts a process that waits for the end of its input, then stops everything in `dir` and removes it. The input ends
+ * on release(), and also when this process dies in any way.
  */
 function guard(dir: string): ChildProcess {
   const script = 'cat >/dev/null; bash "$1" --dir "$2" --stop >/dev/null 2>&1; rm -rf -- "$2"';

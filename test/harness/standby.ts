@@ -30,7 +30,7 @@ export class Standby implements AsyncDisposable {
     this.#owner = owner;
   }
 
-  /** Copies the primary, follows it, and has each of its commits wait for the copy. */
+  /** Copies and follows the primary, whose commits then wait for it. */
   static async start(primary: Services): Promise<Standby> {
     const pid = await primary.pid('postgres');
     const bin = dirname(await readlink(`/proc/${pid}/exe`));
@@ -39,7 +39,7 @@ export class Standby implements AsyncDisposable {
     const { host } = new URL(primary.urls.postgres);
     const admin = `postgres://postgres:${encodeURIComponent(password)}@${host}/gochat`;
     const [port = 0] = await freePorts(1);
-    // In a folder of the server's own user: initdb has made such a one.
+    // In a folder owned by the server's user, such as initdb's.
     const dir = join(primary.dir, 'standby');
     await mkdir(dir, { mode: 0o700 });
     await promisify(execFile)('chown', [`${uid}:${gid}`, dir]);
@@ -55,7 +55,7 @@ export class Standby implements AsyncDisposable {
       '-d',
       `${admin.replace(/\/gochat$/, '/postgres')}?application_name=${NAME}`,
     ]);
-    // No standby has fewer connections than its primary.
+    // A standby must allow at least as many connections as its primary.
     const options = `-p ${port} -c max_connections=200 -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off`;
     await standby.#run('pg_ctl', ['-s', '-w', '-D', dir, '-l', join(dir, 'log'), '-o', options, 'start']);
     await execute(admin, `alter system set synchronous_standby_names = '${NAME}'`);
@@ -63,7 +63,7 @@ export class Standby implements AsyncDisposable {
     return standby;
   }
 
-  /** Makes it the primary; resolves when it can be written to. */
+  /** Promotes it; resolves when it is writable. */
   async promote(): Promise<void> {
     await this.#run('pg_ctl', ['-s', '-w', '-D', this.#dir, 'promote']);
   }
@@ -97,7 +97,7 @@ export class Standby implements AsyncDisposable {
   }
 }
 
-/** Signals a process, which may have ended since its number was read. */
+/** Signals a process, which may have ended since its pid was read. */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);

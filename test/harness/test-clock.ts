@@ -1,4 +1,4 @@
-/** A clock that a test moves on: deadlines pass because the test says so, not because the machine is slow. */
+/** A clock controlled by a test: deadlines pass because the test says so, not because the machine is slow. */
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { vi } from 'vitest';
 
@@ -22,7 +22,7 @@ export class TestClock implements Disposable {
     });
   }
 
-  /** Moves the clock on by so much. */
+  /** Advances the clock. */
   async advance(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= STEP_MS) {
       vi.advanceTimersByTime(Math.min(left, STEP_MS));
@@ -30,7 +30,7 @@ export class TestClock implements Disposable {
     }
   }
 
-  /** Moves the clock on until something has happened, which has a deadline by the true time; resolves with what it was. */
+  /** Advances the clock until an event, which has a deadline in true time. Resolves with its result. */
   async until<T>(happens: Promise<T>): Promise<T> {
     const over = new AbortController();
     const stop = () => over.abort();
@@ -39,7 +39,7 @@ export class TestClock implements Disposable {
     return happens;
   }
 
-  /** Jumps, as after a stall of the event loop: timers are late, and what has come meanwhile is not read yet. */
+  /** Jumps, as after a stall of the event loop: timers are late, and pending input is not read yet. */
   async stall(ms: number): Promise<void> {
     // Timers have their turn before the sockets.
     await sleep(0);
