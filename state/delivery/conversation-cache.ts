@@ -1,5 +1,5 @@
 /** Cache of member lists by conversation and version, with the pushes that wait for them; bounded, LRU. */
-import type { ConversationId } from '../../common/mod.ts';
+import type { ConversationId, UserId } from '../../common/mod.ts';
 import type { Downlink, Target } from '../session/downlink.ts';
 import { inPieces } from '../store/member-pieces.ts';
 import type { MemberChanges, MemberList } from '../store/store.ts';
@@ -185,6 +185,12 @@ export class ConversationCache {
   #isOver(): boolean {
     return this.#entries.size > this.#maxConversations || this.#members > this.#maxMembers;
   }
+}
+
+/** Returns whether a user is among the members of an entry. */
+export function isMember({ members }: Entry, user: UserId): boolean {
+  const ids = new BigUint64Array(members.buffer);
+  return ids[lowerBound(ids, user, 0)] === user;
 }
 
 /** Returns the first index from `from` whose id is not less. */

@@ -302,3 +302,74 @@ test('a frame for very many users: is brought to some of them in each turn of th
   await eventually('all users have it', () => push.mock.calls.length === 3);
   expect(collect.mock.calls.map(([packed]) => packed.length / 2)).toEqual([5000, 5000, 2000]);
 });
+
+test('a large room while connections come and go: those of all members are pushed to, and few members are looked at', async () => {
+  const locations = new LocationMap<Downlink>();
+  const pushed = new Set<string>();
+  const open = () => {
+    const downlink = { index: -1 } as { index: number } & Downlink;
+    downlink.push = ({ conns }) => {
+      for (const conn of conns) pushed.add(`${downlink.index}/${conn}`);
+      return true;
+    };
+    downlink.index = locations.open(downlink);
+    return downlink.index;
+  };
+  const streams = [open(), open(), open()];
+  const users = Array.from({ length: 1000 }, (_, i) => BigInt(i + 1) as UserId);
+  // Every other one is a member.
+  const members = users.filter((user) => user % 2n === 0n).map((user) => ({ user, visibleAfterSeq: 0 }));
+  const fanout = new Fanout({
+    locations,
+    limits: DEFAULT_LIMITS,
+    store: { membersOf: () => Promise.resolve({ version: 1, members }) },
+    metrics: { deliveries: { add: () => undefined } },
+  } as unknown as FanoutOptions);
+  const frame = encodeFrame(FrameType.MEMBERS_CHANGED, 0, ROOM);
+  const announce = () => {
+    pushed.clear();
+    fanout.announce(ROOM as ConversationId, 1, frame);
+  };
+  const expected = () =>
+    members
+      .flatMap(({ user }) => locations.connectionsOf(user))
+      .map(({ stream, conn }) => `${stream.index}/${conn}`)
+      .toSorted();
+  const attach = (stream: number, conn: number, user: UserId, epoch: number) =>
+    locations.attach(stream, {
+      conn,
+      user,
+      userName: '',
+      device: `d${conn % 3}`,
+      unnamed: false,
+      session: 1n as SessionId,
+      token: 0n,
+      epoch: BigInt(epoch),
+      claimedHere: false,
+    });
+  for (const [i, user] of users.entries()) attach(streams[i % 3] as number, i + 1, user, 1);
+  announce();
+  await fanout.settled();
+  announce();
+  expect([...pushed].toSorted()).toEqual(expected());
+  const collect = vi.spyOn(locations, 'collect');
+  let number = 7;
+  const next = (below: number) => (number = (number * 48_271) % 2_147_483_647) % below;
+  for (let round = 0; round < 300; round++) {
+    for (let change = next(4); change > 0; change--) {
+      const stream = streams[next(3)] as number;
+      // Numbers of connections are used again, by others too.
+      if (next(3) === 0) locations.detach(stream, 1 + next(1000));
+      else attach(stream, 1 + next(1000), users[next(1000)] as UserId, 2 + round);
+    }
+    if (round === 200) {
+      locations.close(streams[0] as number);
+      streams[0] = open();
+    }
+    announce();
+    expect([...pushed].toSorted()).toEqual(expected());
+  }
+  const looked = collect.mock.calls.map(([packed]) => packed.length / 2);
+  // But for the end of a stream nobody but who has changed: an attach may put another connection of the user out.
+  expect(looked.filter((count) => count > 12)).toHaveLength(1);
+});

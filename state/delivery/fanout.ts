@@ -9,7 +9,7 @@ import type { LocationMap } from '../session/location-map.ts';
 import { hasId, packIds } from '../session/u64.ts';
 import { MEMBERS_A_TURN } from '../store/member-pieces.ts';
 import type { Store } from '../store/store.ts';
-import { ConversationCache, EVERYBODY, type Entry, type Push } from './conversation-cache.ts';
+import { ConversationCache, EVERYBODY, isMember, type Entry, type Push } from './conversation-cache.ts';
 
 /** Most loads of member lists in flight. */
 const MAX_LOADS = 512;
@@ -190,10 +190,39 @@ export class Fanout {
       return this.#resolve(entry.members, from, conn);
     }
     if (entry.targets === undefined || entry.targetsVersion !== locations.version) {
-      entry.targets = this.#resolve(entry.members, undefined, undefined, entry.targets ?? []);
+      entry.targets =
+        this.#changedTargets(entry) ??
+        this.#resolve(entry.members, undefined, undefined, entry.targets ?? []);
       entry.targetsVersion = locations.version;
     }
     return entry.targets;
+  }
+
+  /**
+   * Returns the targets as they are after the changes of the location map, by looking only at whom those concern; or
+   * undefined if they are not known, or more than the members.
+   */
+  #changedTargets(entry: Entry): readonly Target[] | undefined {
+    const { targets, targetsVersion } = entry;
+    const { locations } = this.#options;
+    if (targets === undefined || targetsVersion < 0) return undefined;
+    if (locations.version - targetsVersion > entry.members.length / 2) return undefined;
+    const changed = locations.changedSince(targetsVersion);
+    if (changed === undefined) return undefined;
+    const members = [...changed].filter((user) => isMember(entry, user));
+    if (members.length === 0) return targets;
+    const found = this.#found;
+    for (const { link, conns } of targets) {
+      const { index } = link;
+      if (locations.stream(index) !== link) continue;
+      while (found.length <= index) found.push([]);
+      found[index] = conns.filter((conn) => {
+        const slot = locations.slotOf(index, conn);
+        return slot >= 0 && !changed.has(locations.userAt(slot));
+      });
+    }
+    locations.collect(packIds(members), found);
+    return this.#takeFound(targets);
   }
 
   /**
@@ -207,6 +236,13 @@ export class Fanout {
     // The number of an ended stream may belong to another one by now.
     const isOpen = from !== undefined && locations.stream(from.index) === from;
     locations.collect(users, found, isOpen ? from.index : undefined, exceptConn);
+    return this.#takeFound(before);
+  }
+
+  /** Returns what was found as targets, and makes room for what is found next. @param before see `#resolve` */
+  #takeFound(before?: readonly Target[]): Target[] {
+    const { locations } = this.#options;
+    const found = this.#found;
     const targets: Target[] = [];
     let at = 0;
     for (let index = 0; index < found.length; index++) {

@@ -6,6 +6,8 @@ import { highOf, LOW, lowOf } from './u64.ts';
 const NONE = -1;
 const MIN_SLOTS = 64;
 const GROWTH = 1.5;
+/** Changes that are remembered. */
+const MAX_CHANGES = 1024;
 /** Most streams; their numbers have 16 bits. */
 export const MAX_STREAMS = 0xffff;
 
@@ -64,8 +66,10 @@ export interface Caller {
  * connections are removed when it ends.
  */
 export class LocationMap<Stream> {
-  /** Grows with each change. */
-  version = 0;
+  /** Number of changes so far: each is one connection that came or went. */
+  #version = 0;
+  /** Whose connection that was, of the newest changes. */
+  readonly #changed = new BigUint64Array(MAX_CHANGES);
   readonly #streams: (Stream | undefined)[] = [];
   /** By stream: the head of its chain of connections, and their number. */
   readonly #heads: number[] = [];
@@ -101,6 +105,20 @@ export class LocationMap<Stream> {
   #flags = new Uint8Array(MIN_SLOTS);
   readonly #userNames: string[] = [];
   readonly #devices: string[] = [];
+
+  /** Grows with each change. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Returns the users of the changes since a version, each once; undefined: they are too many to be known. */
+  changedSince(version: number): ReadonlySet<UserId> | undefined {
+    if (this.#version - version > MAX_CHANGES) return undefined;
+    const users = new Set<UserId>();
+    for (let each = version; each < this.#version; each++)
+      users.add(this.#changed[each % MAX_CHANGES] as UserId);
+    return users;
+  }
 
   /** Number of connections. */
   get size(): number {
@@ -191,7 +209,7 @@ export class LocationMap<Stream> {
     this.#byConn.set(a.conn, index, slot);
     this.#enchain(slot, index);
     this.#size++;
-    this.version++;
+    this.#changed[this.#version++ % MAX_CHANGES] = a.user;
     return replaced ?? [];
   }
 
@@ -340,7 +358,7 @@ export class LocationMap<Stream> {
     this.#next[slot] = this.#free;
     this.#free = slot;
     this.#size--;
-    this.version++;
+    this.#changed[this.#version++ % MAX_CHANGES] = this.#users[slot] as bigint;
   }
 
   #enchain(slot: number, index: number): void {
