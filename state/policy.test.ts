@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { UserId } from '../common/mod.ts';
-import { type Action, claim, refusal, type Role, ROLES, type Standing, STANDINGS } from './policy.ts';
+import { type Action, accessCheck, refusal, type Role, ROLES, type Standing, STANDINGS } from './policy.ts';
 
 const OK = undefined;
 const LEAST: Readonly<Record<Action, { readonly direct?: Standing; readonly room: Standing }>> = {
@@ -27,7 +27,7 @@ function table(decide: (actor: Standing, target: Standing) => string | undefined
 
 describe('actions on nobody', () => {
   test.each(ACTIONS)('%s: from a standing on, by kind', (action) => {
-    const { requirement } = claim(action, 1n as UserId);
+    const { requirement } = accessCheck(action, 1n as UserId);
     for (const kind of ['direct', 'room', undefined] as const)
       for (const actor of STANDINGS) {
         const least = kind && LEAST[action][kind];
@@ -44,7 +44,7 @@ describe('actions on nobody', () => {
 
   test('what is no room has no roles; what cannot be read is not told apart from what is not there', () => {
     const missing = Object.fromEntries(
-      ACTIONS.map((action) => [action, claim(action, 1n as UserId).requirement.missing]),
+      ACTIONS.map((action) => [action, accessCheck(action, 1n as UserId).requirement.missing]),
     );
     expect(missing).toEqual({
       getConversation: 'NOT_A_MEMBER',
@@ -60,8 +60,8 @@ describe('actions on nobody', () => {
 });
 
 describe('actions on others', () => {
-  const { requirement: removing } = claim('removeMember', 1n as UserId);
-  const { requirement: setting } = claim('setRole', 1n as UserId);
+  const { requirement: removing } = accessCheck('removeMember', 1n as UserId);
+  const { requirement: setting } = accessCheck('setRole', 1n as UserId);
 
   test('removeMember: moderators and owners, on lower ranks; former members stay out', () => {
     expect(table((actor, target) => refusal(removing, { kind: 'room', actor, target }))).toEqual([
@@ -99,14 +99,14 @@ describe('actions on oneself', () => {
   test('leaving: whatever the role, by removeMember too', () => {
     for (const action of ['leaveRoom', 'removeMember'] as const)
       for (const actor of STANDINGS) {
-        const { requirement } = claim(action, 1n as UserId);
+        const { requirement } = accessCheck(action, 1n as UserId);
         const told = refusal(requirement, { kind: 'room', actor, target: 'self' });
         expect([action, actor, told]).toEqual([action, actor, actor === 'nonmember' ? 'NOT_A_MEMBER' : OK]);
       }
   });
 
   test('stepping down: always, up: never', () => {
-    const { requirement } = claim('setRole', 1n as UserId);
+    const { requirement } = accessCheck('setRole', 1n as UserId);
     for (const actor of ROLES)
       for (const given of ROLES) {
         const told = refusal(requirement, { kind: 'room', actor, target: 'self', given });

@@ -39,8 +39,8 @@ export interface Requirement {
   readonly room?: Rule;
 }
 
-/** The actor, and the requirements. */
-export interface Claim {
+/** A check that the store makes within its transaction: who acts, and the requirements. */
+export interface AccessCheck {
   readonly actor: UserId;
   readonly requirement: Requirement;
 }
@@ -82,8 +82,8 @@ export type Action = {
   [Name in CallName]: (typeof POLICY)[Name] extends Requirement ? Name : never;
 }[CallName];
 
-/** Turns an action into the claim that the store compares with its rows. */
-export function claim(action: Action, actor: UserId): Claim {
+/** Returns the check of an action that the store makes against its rows. */
+export function accessCheck(action: Action, actor: UserId): AccessCheck {
   return { actor, requirement: POLICY[action] };
 }
 

@@ -8,7 +8,7 @@
 import { importJWK, type JWK, SignJWT } from 'jose';
 import { type ConversationId, silentLogger, Snowflake, type UserId } from '../../common/mod.ts';
 import pg from 'pg';
-import { claim, openStore, type Store } from '../../state/mod.ts';
+import { accessCheck, openStore, type Store } from '../../state/mod.ts';
 import type { PlannedConnection } from './load.ts';
 import type { Workload } from '../peers/peer.ts';
 
@@ -117,7 +117,7 @@ export class Seeds {
     if (room === undefined) throw new Error(`The room ${name} is there already.`);
     const last = Math.min((number + 1) * size, this.#users.length) - 1;
     await inBatches(last - number * size, (i) =>
-      store.joinRoom(room.id, claim('joinRoom', this.#user(number * size + i + 1))),
+      store.joinRoom(room.id, accessCheck('joinRoom', this.#user(number * size + i + 1))),
     );
     this.#rooms.set(name, room.id);
     return room.id;

@@ -46,7 +46,7 @@ export interface HandshakeContext {
     AdmissionControl,
     'failsOften' | 'onLoginFailed' | 'enterAccount' | 'takeLogin' | 'count'
   >;
-  readonly uplink: Pick<Uplink, 'login' | 'attach' | 'home' | 'forward' | 'readyLinks'>;
+  readonly uplink: Pick<Uplink, 'login' | 'attach' | 'nodeOfUser' | 'forward' | 'readyLinks'>;
   readonly deadlines: Pick<Deadlines, 'onLogin' | 'onAttach'>;
   connectionId(conn: number): bigint;
   /** Fields of WELCOME that are the same for all. */
@@ -182,7 +182,7 @@ export class Handshake {
   onSilent(link: StateLink): void {
     for (const connection of this.#pending) {
       if (connection.phase !== Phase.LOGIN || connection.login?.link !== link) continue;
-      if (this.#context.uplink.home(connection.user) === link) continue;
+      if (this.#context.uplink.nodeOfUser(connection.user) === link) continue;
       // A claim that it still makes is given back.
       link.detach(connection.conn, true);
       this.#login(connection);
@@ -291,7 +291,7 @@ export class Handshake {
     const login = connection.login as PendingLogin;
     const call = { $case: 'joinRoom' as const, joinRoom: { room: login.room } };
     const request = encodeFrame(FrameType.REQUEST, JOIN_REF, 0n, client.Request.encode({ call }).finish());
-    login.link = uplink.home(connection.user);
+    login.link = uplink.nodeOfUser(connection.user);
     if (typeof uplink.forward(connection, request) === 'string')
       this.#context.close(connection, 'STATE_UNAVAILABLE');
   }

@@ -371,7 +371,7 @@ describe('Uplink', () => {
     uplink.setGateway(undefined);
     expect(uplink.login(login)).toBeUndefined();
     expect([links.get(A.address).closed, uplink.readyLinks]).toEqual([false, 1]);
-    expect(uplink.home(1n)).toBeDefined();
+    expect(uplink.nodeOfUser(1n)).toBeDefined();
     uplink.setGateway(uplink.gateway);
     expect(uplink.login(login)).toBeDefined();
     expect(links.get(A.address).closed).toBe(false);

@@ -116,7 +116,7 @@ export class Uplink implements StateLinkEvents {
   forward(connection: Connection, frame: Uint8Array): StateLink | ForwardError {
     const hi = readU32(frame, KEY_AT);
     const lo = readU32(frame, KEY_AT + 4);
-    const link = hi === 0 && lo === 0 ? this.home(connection.user) : this.#pick(hi, lo);
+    const link = hi === 0 && lo === 0 ? this.nodeOfUser(connection.user) : this.#pick(hi, lo);
     if (link === undefined) return 'STATE_UNAVAILABLE';
     connection.head ??= encodeFrameHead(connection.conn, connection.round);
     if (link.send(connection.head, frame) === SendResult.CLOSED) return 'OVERLOADED';
@@ -124,7 +124,7 @@ export class Uplink implements StateLinkEvents {
   }
 
   /** Returns the node of a user, or the next one while that is silent. */
-  home(user: bigint): StateLink | undefined {
+  nodeOfUser(user: bigint): StateLink | undefined {
     const [hi, lo] = [Number(user >> 32n), Number(user & 0xffff_ffffn)];
     const link = this.#pick(hi, lo);
     if (link?.silent !== true) return link;
@@ -134,7 +134,7 @@ export class Uplink implements StateLinkEvents {
 
   /** Asks the user's node for a session. Returns the node, or undefined if none is ready. */
   login(login: wire.Login): StateLink | undefined {
-    const link = this.#hasNumber ? this.home(login.user) : undefined;
+    const link = this.#hasNumber ? this.nodeOfUser(login.user) : undefined;
     const record = encodeRecord(LinkKind.LOGIN, wire.Login.encode(login).finish());
     return link === undefined || link.login(record) === SendResult.CLOSED ? undefined : link;
   }

@@ -5,7 +5,7 @@
 import { Backoff, type ConversationId, GochatError, type Logger, type UserId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import type { Fanout } from '../delivery/fanout.ts';
-import { claim, type Role } from '../policy.ts';
+import { accessCheck, type Role } from '../policy.ts';
 import type { Joined, MemberChange, Store } from '../store/store.ts';
 import { parseName } from '../identity/names.ts';
 import type { UserNames } from '../identity/user-names.ts';
@@ -96,7 +96,7 @@ export class Membership {
   async join(actor: Actor, room: string): Promise<client.Conversation> {
     const { store } = this.#options;
     const key = DECIMAL.test(room) ? roomId(BigInt(room)) : parseName(room);
-    const joined = accept(await store.joinRoom(key, claim('joinRoom', actor.user), actor.device), room);
+    const joined = accept(await store.joinRoom(key, accessCheck('joinRoom', actor.user), actor.device), room);
     if (joined.isNew) {
       const place = { seq: joined.lastSeq, memberVersion: joined.memberVersion };
       this.#announce(joined.id, place, { change: MEMBER_CHANGE_JOINED, member: actor });
@@ -106,7 +106,10 @@ export class Membership {
 
   async leave(actor: Actor, room: bigint): Promise<void> {
     const id = roomId(room);
-    const change = accept(await this.#options.store.leaveRoom(id, claim('leaveRoom', actor.user)), room);
+    const change = accept(
+      await this.#options.store.leaveRoom(id, accessCheck('leaveRoom', actor.user)),
+      room,
+    );
     await this.#tell(id, change, { change: MEMBER_CHANGE_LEFT, member: actor });
   }
 
@@ -114,7 +117,7 @@ export class Membership {
   async remove(actor: Actor, room: bigint, user: string): Promise<void> {
     const id = roomId(room);
     const member = await this.#find(user);
-    const by = claim('removeMember', actor.user);
+    const by = accessCheck('removeMember', actor.user);
     const change = accept(await this.#options.store.removeMember(id, member.user, by), room);
     await this.#tell(id, change, { change: MEMBER_CHANGE_REMOVED, member, by: actor.userName });
   }
@@ -125,7 +128,7 @@ export class Membership {
     const role = fromWireRole(wireRole);
     if (role === undefined) throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The role' } });
     const member = await this.#find(user);
-    const by = claim('setRole', actor.user);
+    const by = accessCheck('setRole', actor.user);
     const change = accept(await this.#options.store.setRole(id, member.user, role, by), room);
     const name = member.user === actor.user ? '' : actor.userName;
     await this.#tell(id, change, { change: MEMBER_CHANGE_ROLE, member, by: name, role });
@@ -133,7 +136,7 @@ export class Membership {
 
   async delete(actor: Actor, room: bigint): Promise<void> {
     const id = roomId(room);
-    const deleted = await this.#options.store.deleteRoom(id, claim('deleteRoom', actor.user));
+    const deleted = await this.#options.store.deleteRoom(id, accessCheck('deleteRoom', actor.user));
     const { seq, members } = accept(deleted, room);
     const nobody = { user: 0n as UserId, userName: '' };
     const frame = encodeNews(id, seq, { change: MEMBER_CHANGE_DELETED, member: nobody, by: actor.userName });

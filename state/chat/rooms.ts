@@ -3,7 +3,7 @@ import { type ConversationId, GochatError, isId, type UserId } from '../../commo
 import type { client } from '../../proto/mod.ts';
 import type { Caller } from '../session/location-map.ts';
 import { inPieces } from '../store/member-pieces.ts';
-import { type Action, claim, type Refusal, refusal } from '../policy.ts';
+import { type Action, accessCheck, type Refusal, refusal } from '../policy.ts';
 import type { Message, Store, UserConversation } from '../store/store.ts';
 import { CONVERSATION_BYTES, GONE_BYTES, PageBudget } from './page-budget.ts';
 import { quoted } from '../identity/names.ts';
@@ -64,7 +64,7 @@ export class Rooms {
     beforeSeq: bigint,
     limit: number,
   ): Promise<client.HistoryPage> {
-    const by = claim('getHistory', user);
+    const by = accessCheck('getHistory', user);
     const [id, before, most] = [conversationId(conversation), seq(beforeSeq, 'before_seq'), pageLimit(limit)];
     const answer =
       id === undefined ? by.requirement.missing : this.#options.store.history(id, by, before, most);
@@ -148,7 +148,7 @@ export class Rooms {
 
   /** Returns a conversation for its user. @throws GochatError if the policy refuses the action */
   async #find(action: Action, { user, device }: Caller, conversation: bigint): Promise<UserConversation> {
-    const { requirement } = claim(action, user);
+    const { requirement } = accessCheck(action, user);
     const id = conversationId(conversation);
     const found = id && (await this.#options.store.conversationOf(id, user, device));
     const reason = refusal(requirement, { kind: found?.kind, actor: found?.role ?? 'nonmember' });

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import type { ConversationId, SessionId, UserId } from '../../common/mod.ts';
 import { client, deliverCount, encodeFrame, FrameType, LinkKind } from '../../proto/mod.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
-import { claim } from '../policy.ts';
+import { accessCheck } from '../policy.ts';
 import type { Downlink } from '../session/downlink.ts';
 import { LocationMap } from '../session/location-map.ts';
 import { settle, testNode } from '../testing/test-node.ts';
@@ -90,7 +90,7 @@ describe('fan-out', () => {
     typing();
     await settle();
     expect(w.delivered().map(({ conn }) => conn)).toEqual([2, 3]);
-    await store.leaveRoom(ROOM as ConversationId, claim('leaveRoom', 3n as UserId));
+    await store.leaveRoom(ROOM as ConversationId, accessCheck('leaveRoom', 3n as UserId));
     typing();
     await settle();
     expect(w.delivered().map(({ conn }) => conn)).toEqual([2]);
@@ -166,7 +166,7 @@ describe('fan-out', () => {
     expect(await pushedTo(1)).toEqual(['500']);
     await store.addMember(ROOM, 2000n);
     expect((await pushedTo(2)).toSorted((a, b) => Number(a) - Number(b))).toEqual(['500', '2000']);
-    await store.leaveRoom(ROOM as ConversationId, claim('leaveRoom', 500n as UserId));
+    await store.leaveRoom(ROOM as ConversationId, accessCheck('leaveRoom', 500n as UserId));
     expect(await pushedTo(3)).toEqual(['2000']);
     expect(store.calls.get('membersOf')).toBe(1);
     const rows = await Promise.all(changes.mock.results.map(({ value }) => value));

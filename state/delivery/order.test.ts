@@ -11,7 +11,7 @@ import {
   LinkKind,
 } from '../../proto/mod.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
-import { claim } from '../policy.ts';
+import { accessCheck } from '../policy.ts';
 import { type FakeWorker, sendFrame } from '../testing/fake-stream.ts';
 import { settle, testNode } from '../testing/test-node.ts';
 
@@ -142,7 +142,7 @@ async function play(
   for (const room of [HERE, THERE]) await store.addRoom(room, `room${room}`, [SENDER]);
   const setMember = async (isMember: boolean) => {
     if (isMember) await store.addMember(HERE, SENDER);
-    else await store.leaveRoom(HERE, claim('leaveRoom', SENDER));
+    else await store.leaveRoom(HERE, accessCheck('leaveRoom', SENDER));
   };
   const w = worker();
   w.attach(CONN, SENDER);

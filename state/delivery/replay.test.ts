@@ -1,7 +1,7 @@
 /** Duplicates that cannot be sent out again, as their sender may not read them any more. */
 import { expect, test, vi } from 'vitest';
 import type { ConversationId, Logger, MessageId, UserId } from '../../common/mod.ts';
-import type { Claim } from '../policy.ts';
+import type { AccessCheck } from '../policy.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { Message } from '../store/store.ts';
 import { Replay } from './replay.ts';
@@ -22,7 +22,7 @@ async function replayed(page: readonly Message[] | undefined) {
   };
   const logger = { warn: vi.fn() };
   const store = {
-    history: async (_conversation: ConversationId, _by: Claim, before: number) =>
+    history: async (_conversation: ConversationId, _by: AccessCheck, before: number) =>
       page ? { messages: page.filter(({ seq }) => seq < before), more: false } : ('NOT_A_MEMBER' as const),
   };
   const replay = new Replay({ store, fanout, logger: logger as unknown as Logger, maxRuns: 10 });

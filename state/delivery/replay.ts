@@ -1,7 +1,7 @@
 /** Replay: pushes duplicates again from the log, as their first fan-out may have died with its node. */
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { Buffer } from 'node:buffer';
-import { claim } from '../policy.ts';
+import { accessCheck } from '../policy.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { Draft, Message, Store } from '../store/store.ts';
 import type { Fanout } from './fanout.ts';
@@ -112,7 +112,7 @@ export class Replay {
   async #read({ sender, conversation }: Run, first: number, last: number): Promise<Message[]> {
     const pages: (readonly Message[])[] = [];
     for (let end = last + 1; end > first; ) {
-      const by = claim('getHistory', sender);
+      const by = accessCheck('getHistory', sender);
       const page = await this.#options.store.history(conversation, by, end, end - first);
       const messages = typeof page === 'string' ? [] : page.messages;
       pages.unshift(messages);

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { ConversationId, UserId } from '../../common/mod.ts';
-import { claim } from '../policy.ts';
+import { accessCheck } from '../policy.ts';
 import type { TestStore } from '../testing/test-store.ts';
 import { settle, type TestNode, testNode } from '../testing/test-node.ts';
 import type { FakeWorker } from '../testing/fake-stream.ts';
@@ -103,7 +103,7 @@ describe('sequencer: group commit', () => {
 
   test('not a member, and by the next send one again: that waits until the client has sent both again', async () => {
     const { store, w } = await pair();
-    await store.leaveRoom(ROOM as ConversationId, claim('leaveRoom', 1n as UserId));
+    await store.leaveRoom(ROOM as ConversationId, accessCheck('leaveRoom', 1n as UserId));
     store.holding = true;
     w.send(1, 1, ROOM, 'm1');
     w.send(1, 2, ROOM, 'm2');

@@ -13,7 +13,7 @@ import {
   topicOf,
 } from '../../proto/mod.ts';
 import type { StateLimits } from '../limits.ts';
-import { claim } from '../policy.ts';
+import { accessCheck } from '../policy.ts';
 import type { Downlink, Target } from '../session/downlink.ts';
 import { decodeTopic, type FakeWorker } from '../testing/fake-stream.ts';
 import { settle, testNode } from '../testing/test-node.ts';
@@ -235,7 +235,7 @@ describe('topics of rooms', () => {
     w.take();
     await store.addMember(id, 50n);
     await say();
-    await store.leaveRoom(id, claim('leaveRoom', 50n as UserId));
+    await store.leaveRoom(id, accessCheck('leaveRoom', 50n as UserId));
     await say();
     expect(pushes(w.take())).toEqual([
       'topic 1 of 41',

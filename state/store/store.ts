@@ -1,6 +1,6 @@
 /** The store port: accounts, conversations, members, the message log and the cursors. The log is the truth. */
 import type { ConversationId, ErrorCode, MessageId, UserId } from '../../common/mod.ts';
-import type { Claim, ConversationKind, Refusal, Role } from '../policy.ts';
+import type { AccessCheck, ConversationKind, Refusal, Role } from '../policy.ts';
 
 export interface Account {
   readonly id: UserId;
@@ -221,7 +221,7 @@ export interface AccountStore {
 /**
  * Rooms and their members.
  *
- * A method with a Claim checks the claim's requirements against the rows that it has locked, in the same transaction:
+ * A method with an AccessCheck compares its requirements with the rows that it has locked, in the same transaction:
  * no right is lost or gained between the check and the commit.
  */
 export interface RoomStore {
@@ -245,14 +245,14 @@ export interface RoomStore {
    *
    * @param device as in `createRoom`
    */
-  joinRoom(room: ConversationId | string, by: Claim, device?: string): Promise<Joined | Refusal>;
+  joinRoom(room: ConversationId | string, by: AccessCheck, device?: string): Promise<Joined | Refusal>;
   /**
    * Leaves a room; idempotent. The user may read earlier messages, and nothing later. If the last owner leaves, the
    * room passes to the longest-standing member of the highest role.
    */
-  leaveRoom(room: ConversationId, by: Claim): Promise<MemberChange | Refusal>;
+  leaveRoom(room: ConversationId, by: AccessCheck): Promise<MemberChange | Refusal>;
   /** Removes a user; idempotent. */
-  removeMember(room: ConversationId, user: UserId, by: Claim): Promise<MemberChange | Refusal>;
+  removeMember(room: ConversationId, user: UserId, by: AccessCheck): Promise<MemberChange | Refusal>;
   /**
    * Sets a member's role; idempotent. If the last owner steps down, the room passes on as when an owner leaves;
    * LAST_OWNER if there is no other member.
@@ -261,13 +261,13 @@ export interface RoomStore {
     room: ConversationId,
     user: UserId,
     role: Role,
-    by: Claim,
+    by: AccessCheck,
   ): Promise<MemberChange | Refusal | 'LAST_OWNER'>;
   /**
    * Deletes a room; idempotent for the same user. Its name becomes free and nobody can read it; `eraseDeleted` removes
    * its contents.
    */
-  deleteRoom(room: ConversationId, by: Claim): Promise<DeletedRoom | Refusal>;
+  deleteRoom(room: ConversationId, by: AccessCheck): Promise<DeletedRoom | Refusal>;
   /** Erases at most `limit` messages of deleted rooms. Resolves with whether there may be more. */
   eraseDeleted(limit: number): Promise<boolean>;
   /** Lists rooms by ascending id. */
@@ -317,7 +317,7 @@ export interface LogStore {
    */
   history(
     conversation: ConversationId,
-    by: Claim,
+    by: AccessCheck,
     beforeSeq: number,
     limit: number,
   ): Promise<{ messages: readonly Message[]; more: boolean } | Refusal>;

@@ -1,6 +1,6 @@
 /** Test support: an in-memory SQLite store whose calls can be held, counted and made to fail. */
 import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
-import { claim } from '../policy.ts';
+import { accessCheck } from '../policy.ts';
 import { closeInOrder } from '../store/close-in-order.ts';
 import { connect } from '../store/sqlite/database.ts';
 import { sqliteEngine } from '../store/sqlite/engine.ts';
@@ -83,7 +83,7 @@ export async function openTestStore(): Promise<TestStore> {
   };
   const addMember = async (room: bigint, user: bigint) => {
     await addUser(user);
-    await inner.joinRoom(room as ConversationId, claim('joinRoom', user as UserId));
+    await inner.joinRoom(room as ConversationId, accessCheck('joinRoom', user as UserId));
   };
   const messages = database.prepare(
     'select id, body as text from messages where conversation = ? order by seq',

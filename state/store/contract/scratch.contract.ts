@@ -13,7 +13,7 @@ import {
   Snowflake,
   type UserId,
 } from '../../../common/mod.ts';
-import { claim, type Role } from '../../policy.ts';
+import { accessCheck, type Role } from '../../policy.ts';
 import { type Draft, type DurableStore, openStore } from '../mod.ts';
 import { columnTypes } from '../postgres/host-pool.ts';
 import type { Joined, Message } from '../store.ts';
@@ -164,24 +164,24 @@ export class World {
 
   /** Joins; undefined: refused. */
   async joinRoom(room: ConversationId | string, user: UserId, device?: string): Promise<Joined | undefined> {
-    const joined = await this.store.joinRoom(room, claim('joinRoom', user), device);
+    const joined = await this.store.joinRoom(room, accessCheck('joinRoom', user), device);
     return typeof joined === 'string' ? undefined : joined;
   }
 
   leaveRoom(room: ConversationId, user: UserId): ReturnType<DurableStore['leaveRoom']> {
-    return this.store.leaveRoom(room, claim('leaveRoom', user));
+    return this.store.leaveRoom(room, accessCheck('leaveRoom', user));
   }
 
   removeMember(room: ConversationId, by: UserId, user: UserId): ReturnType<DurableStore['removeMember']> {
-    return this.store.removeMember(room, user, claim('removeMember', by));
+    return this.store.removeMember(room, user, accessCheck('removeMember', by));
   }
 
   setRole(room: ConversationId, by: UserId, user: UserId, role: Role): ReturnType<DurableStore['setRole']> {
-    return this.store.setRole(room, user, role, claim('setRole', by));
+    return this.store.setRole(room, user, role, accessCheck('setRole', by));
   }
 
   deleteRoom(room: ConversationId, by: UserId): ReturnType<DurableStore['deleteRoom']> {
-    return this.store.deleteRoom(room, claim('deleteRoom', by));
+    return this.store.deleteRoom(room, accessCheck('deleteRoom', by));
   }
 
   /** Reads back as a user may; undefined: refused. */
@@ -191,7 +191,7 @@ export class World {
     beforeSeq: number,
     limit: number,
   ): Promise<{ readonly messages: readonly Message[]; readonly more: boolean } | undefined> {
-    const page = await this.store.history(conversation, claim('getHistory', user), beforeSeq, limit);
+    const page = await this.store.history(conversation, accessCheck('getHistory', user), beforeSeq, limit);
     return typeof page === 'string' ? undefined : page;
   }
 

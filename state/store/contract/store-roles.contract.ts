@@ -2,7 +2,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
-import { type Action, claim, refusal, type Role, ROLES, type Standing, STANDINGS } from '../../policy.ts';
+import {
+  type Action,
+  accessCheck,
+  refusal,
+  type Role,
+  ROLES,
+  type Standing,
+  STANDINGS,
+} from '../../policy.ts';
 import type { Nodes, World } from './scratch.contract.ts';
 
 /** Two users of each standing. */
@@ -51,12 +59,12 @@ export function describeRoles(nodes: () => Nodes): void {
         readonly given?: Role;
         readonly call: (room: ConversationId, actor: UserId, target: UserId) => Promise<object | string>;
       }[] = [
-        { action: 'joinRoom', call: (room, actor) => b.store.joinRoom(room, claim('joinRoom', actor)) },
+        { action: 'joinRoom', call: (room, actor) => b.store.joinRoom(room, accessCheck('joinRoom', actor)) },
         { action: 'leaveRoom', call: (room, actor) => b.leaveRoom(room, actor) },
         { action: 'deleteRoom', call: (room, actor) => b.deleteRoom(room, actor) },
         {
           action: 'getHistory',
-          call: (room, actor) => b.store.history(room, claim('getHistory', actor), 0, 1),
+          call: (room, actor) => b.store.history(room, accessCheck('getHistory', actor), 0, 1),
         },
         { action: 'removeMember', call: (room, actor, target) => b.removeMember(room, actor, target) },
         ...ROLES.map((given) => ({
@@ -74,7 +82,7 @@ export function describeRoles(nodes: () => Nodes): void {
               about === undefined || about === 'self'
                 ? [cast[standing][0], cast[standing][0]]
                 : [cast[standing][0], cast[about][1]];
-            const { requirement } = claim(action, actor);
+            const { requirement } = accessCheck(action, actor);
             const expected = refusal(requirement, { kind: 'room', actor: standing, target: about, given });
             // What is refused changes nothing.
             const room = expected === undefined ? await stage(a, cast) : shared;
@@ -89,7 +97,7 @@ export function describeRoles(nodes: () => Nodes): void {
             ]);
           }
         const [one, other] = [cast.owner[0], cast.member[0]];
-        const { requirement } = claim(action, one);
+        const { requirement } = accessCheck(action, one);
         const expected = refusal(requirement, { kind: 'direct', actor: 'member', target: 'member', given });
         const answer = await call(direct, one, other);
         expect([action, typeof answer === 'string' ? answer : undefined]).toEqual([action, expected]);

@@ -2,7 +2,7 @@
 import type { ConversationId } from '../../../common/mod.ts';
 import { integerArray } from './arrays.ts';
 import { pageLimit, storableSeq } from '../input.ts';
-import { type Claim, refusal, type Refusal } from '../../policy.ts';
+import { type AccessCheck, refusal, type Refusal } from '../../policy.ts';
 import {
   conversationColumns,
   factsOf,
@@ -35,7 +35,7 @@ interface ForeignRow {
 export async function history(
   pool: PostgresPool,
   conversation: ConversationId,
-  { actor, requirement }: Claim,
+  { actor, requirement }: AccessCheck,
   { beforeSeq, limit }: { readonly beforeSeq: number; readonly limit: number },
 ): Promise<{ messages: Message[]; more: boolean } | Refusal> {
   // One row with nulls stands for a member without messages, no row for a non-member.

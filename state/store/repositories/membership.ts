@@ -4,7 +4,7 @@
  */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import {
-  type Claim,
+  type AccessCheck,
   type ConversationKind,
   refusal,
   type Refusal,
@@ -44,7 +44,11 @@ interface ChangeRow {
 }
 
 /** Adds the actor to a room. Returns whether that changed anything. */
-export async function join(session: SqlSession, room: ConversationId, by: Claim): Promise<boolean | Refusal> {
+export async function join(
+  session: SqlSession,
+  room: ConversationId,
+  by: AccessCheck,
+): Promise<boolean | Refusal> {
   const admitted = await admit(session, room, by);
   if (typeof admitted === 'string') return admitted;
   if (isRole(admitted.actor)) return false;
@@ -66,7 +70,7 @@ export async function depart(
   session: SqlSession,
   room: ConversationId,
   user: UserId,
-  by: Claim,
+  by: AccessCheck,
 ): Promise<MemberChange | Refusal> {
   const admitted = await admit(session, room, by, user);
   if (typeof admitted === 'string') return admitted;
@@ -97,7 +101,7 @@ export async function setRole(
   session: SqlSession,
   room: ConversationId,
   user: UserId,
-  { role, by }: { readonly role: Role; readonly by: Claim },
+  { role, by }: { readonly role: Role; readonly by: AccessCheck },
 ): Promise<MemberChange | Refusal | 'LAST_OWNER'> {
   const admitted = await admit(session, room, by, user, role);
   if (typeof admitted === 'string') return admitted;
@@ -114,7 +118,7 @@ export async function setRole(
 export async function deleteRoom(
   session: SqlSession,
   room: ConversationId,
-  by: Claim,
+  by: AccessCheck,
 ): Promise<DeletedRoom | Refusal> {
   const before = await lock(session, room);
   const isRepeat = Boolean(before?.deleted) && before?.owner === by.actor;
@@ -206,7 +210,7 @@ async function lock(session: SqlSession, room: ConversationId): Promise<LockedRo
 async function admit(
   session: SqlSession,
   room: ConversationId,
-  { actor, requirement }: Claim,
+  { actor, requirement }: AccessCheck,
   target = actor,
   given?: Role,
 ): Promise<Admitted | Refusal> {

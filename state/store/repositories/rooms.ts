@@ -1,6 +1,6 @@
 /** Queries of rooms. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
-import type { Claim, Refusal } from '../../policy.ts';
+import type { AccessCheck, Refusal } from '../../policy.ts';
 import { pageLimit, storableSeq } from '../input.ts';
 import { rankOf } from '../rows.ts';
 import { sql, type SqlDatabase } from '../sql.ts';
@@ -44,7 +44,11 @@ export function roomStore(db: SqlDatabase): RoomStore {
     return conversation && { ...conversation, isNew };
   }
 
-  async function joinRoom(room: ConversationId | string, by: Claim, device = ''): Promise<Joined | Refusal> {
+  async function joinRoom(
+    room: ConversationId | string,
+    by: AccessCheck,
+    device = '',
+  ): Promise<Joined | Refusal> {
     const [found] = await db.query<{ id: ConversationId; joined: boolean | bigint }>(sql`
       select c.id, m.user_id is not null as joined
       from conversations c left join members m on m.conversation = c.id and m.user_id = ${by.actor}

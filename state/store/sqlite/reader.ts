@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { pageLimit, storableSeq } from '../input.ts';
-import { type Claim, refusal, type Refusal } from '../../policy.ts';
+import { type AccessCheck, refusal, type Refusal } from '../../policy.ts';
 import {
   conversationColumns,
   factsOf,
@@ -44,7 +44,7 @@ type SyncRow = ConversationRow & { readonly start: bigint };
 export function history(
   connection: SqliteConnection,
   conversation: ConversationId,
-  { actor, requirement }: Claim,
+  { actor, requirement }: AccessCheck,
   { beforeSeq, limit }: { readonly beforeSeq: number; readonly limit: number },
 ): { messages: Message[]; more: boolean } | Refusal {
   const [reader] = connection.rows<ReaderRow>(readerOf(conversation, actor));
