@@ -25,7 +25,8 @@ import {
 import type { GatewayLimits, GatewayOptions } from '../gateway/mod.ts';
 import { Startup } from './startup.ts';
 
-const GATEWAY_LIMITS = [
+/** Settings of a gateway that `gatewayLimits` takes over. */
+export const GATEWAY_LIMITS = [
   'maxConnections',
   'heartbeatIntervalMs',
   'helloTimeoutMs',
@@ -73,18 +74,19 @@ export interface Process {
   readonly ready: (adminAddress: string) => void;
 }
 
-/** Makes the logger of a process, turns on metrics and, if configured, traces, and patches HTTP/2. */
+/** Makes the logger of a process, turns on metrics and, if the mode has them and they are configured, traces, and patches HTTP/2. */
 export async function prepare(
   name: string,
-  config: { logLevel: LogLevel; otlpEndpoint?: string | undefined; traceRatio: number },
+  config: { logLevel: LogLevel; otlpEndpoint?: string | undefined; traceRatio?: number },
 ): Promise<Logger> {
   const service = `gochat-${name}`;
   await enableMetrics(service);
   const logger = createLogger({ name, level: config.logLevel });
   answerPingsOfClosingSessions(logger);
-  const url = otlpUrl(config.otlpEndpoint, process.env);
-  if (url !== undefined)
-    await enableTracing({ service, instance: instanceName(name), url, ratio: config.traceRatio, logger });
+  const { otlpEndpoint, traceRatio: ratio } = config;
+  const url = ratio === undefined ? undefined : otlpUrl(otlpEndpoint, process.env);
+  if (ratio !== undefined && url !== undefined)
+    await enableTracing({ service, instance: instanceName(name), url, ratio, logger });
   return logger;
 }
 

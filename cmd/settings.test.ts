@@ -1,6 +1,9 @@
-import { expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
 import { textBytesIn } from '../proto/mod.ts';
 import { loadConfig } from './configuration.ts';
+import { GATEWAY_LIMITS } from './run.ts';
 import { gatewaySettings, MODES, stateSettings } from './settings.ts';
 
 test('max_frame_bytes: half of what a record of a batch stream may hold, and no more', () => {
@@ -24,4 +27,38 @@ test('zone: any text without control characters', () => {
   const { zone } = gatewaySettings;
   for (const name of ['', 'a', 'eu west', '北京']) expect(zone.parse(name)).toBe(name);
   expect(zone.safeParse('a\nb').error?.message).toContain('control characters');
+});
+
+describe('a mode offers only what it reads', () => {
+  /** Settings that helpers read, by how a mode calls them. */
+  const HELPERS: readonly (readonly [RegExp, RegExp])[] = [
+    [/prepare\('/, /^(logLevel|otlpEndpoint|traceRatio)$/],
+    [/runServers\(/, /^(host|adminPort|adminToken|drainMs)$/],
+    [/engineTls\('registry', config/, /^registry(Ca|Cert|Key)$/],
+    [/engineTls\('hot', config/, /^hot(Ca|Cert|Key)$/],
+    [/engineTls\('store', config/, /^store(Ca|Cert|Key)$/],
+    [/crpcTls\(config\)/, /^crpcTls/],
+    [/advertised\(config\)/, /^advertise/],
+    [/tlsFiles\(config\)/, /^tls(Cert|Key)$/],
+    [/gatewayLimits\(config\)/, new RegExp(`^(${GATEWAY_LIMITS.join('|')})$`)],
+  ];
+
+  test.each(['gateway', 'state', 'ipconf', 'api', 'up'] as const)('%s', (mode) => {
+    const source = readFileSync(join(import.meta.dirname, `${mode}.ts`), 'utf8');
+    const helped = HELPERS.filter(([call]) => call.test(source)).map(([, keys]) => keys);
+    const unread = Object.keys(MODES[mode]).filter(
+      (key) => !source.includes(`config.${key}`) && !helped.some((keys) => keys.test(key)),
+    );
+    expect(unread).toEqual([]);
+  });
+
+  test.each([
+    ['otlpEndpoint', 'modes that call or serve crpc', ['gateway', 'state', 'api', 'up']],
+    ['crpcTlsServerName', 'callers of state', ['gateway', 'api']],
+    ['crpcTlsPeers', 'state, which is called', ['state']],
+    ['zone', 'gateways', ['gateway']],
+  ])('%s: only %s', (key, _, modes) => {
+    const owners = Object.entries(MODES).filter(([, settings]) => Object.hasOwn(settings, key));
+    expect(owners.map(([mode]) => mode)).toEqual(modes);
+  });
 });

@@ -20,7 +20,7 @@ import {
 const logLevel = z
   .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
   .default('info')
-  .describe('least severe log level that is written; reloaded on HUP');
+  .describe('lowest severity that is logged: trace, debug, info, warn, error or silent; reloaded on HUP');
 const host = text().default('127.0.0.1').describe('address to listen on');
 const adminPort = (standard: number) =>
   port().default(standard).describe('port of /livez, /readyz and /metrics; 0 takes a free one');
@@ -38,7 +38,7 @@ function engineFiles<E extends string>(engine: E, name: string) {
     text().optional().describe(`PEM file of ${description}`),
   ];
   return Object.fromEntries([
-    file('Ca', `the authority of ${name}'s certificates; default: those of Node.js`),
+    file('Ca', `the CA of ${name}'s certificate; default: the CAs that Node.js trusts`),
     file('Cert', `the client certificate for ${name}, if it requires one`),
     file('Key', 'its key'),
   ]) as { readonly [K in `${E}${'Ca' | 'Cert' | 'Key'}`]: z.ZodOptional<z.ZodString> };
@@ -48,16 +48,16 @@ function engineFiles<E extends string>(engine: E, name: string) {
 const trustProxy = proxies()
   .default('')
   .describe(
-    'trusted HTTP proxies, whose X-Forwarded-For names the client: how many each request passes (1), or a comma-separated list of addresses and networks; default: none',
+    'trusted HTTP proxies, whose X-Forwarded-For names the client: the number of proxies that each request passes, or their addresses and networks, comma-separated; default: none',
   )
   .meta({ placeholder: 'count|networks' });
 const corsOrigins = origins()
   .default('')
   .describe(
-    'origins of web pages that may call, such as https://chat.example.org, comma-separated; *: any; default: none',
+    'origins of web pages that may call this server (CORS), such as https://chat.example.org, comma-separated; *: any; default: none',
   );
 
-/** Tracing of calls between servers. */
+/** Tracing of calls between servers, for modes that make or serve such calls. */
 const tracing = {
   otlpEndpoint: url('http', 'https')
     .optional()
@@ -69,41 +69,34 @@ const tracing = {
 const server = {
   logLevel,
   host,
-  advertiseHost: text().optional().describe('address at which other servers reach this one; default: host'),
-  zone: z
-    .string()
-    .max(64)
-    .regex(/^[^\p{Cc}]*$/u, 'expected text without control characters')
-    .default('')
-    .describe('failure domain of this server'),
   registry: url('etcd', 'etcds')
     .default('etcd://127.0.0.1:12379')
     .describe('registry, etcd://[USER:PASSWORD@]HOST:PORT[,…][/PREFIX]; etcds:// with TLS'),
   ...engineFiles('registry', 'etcd'),
-  clusterToken: text(256)
-    .optional()
-    .describe('secret shared by GoChat servers; required if host is not loopback'),
   startTimeoutMs: integer(0, 600_000)
     .default(5000)
     .describe('how long to wait at start for engines that do not answer yet, ms'),
   adminToken,
   drainMs,
-  ...tracing,
 } satisfies Settings;
 
-/** TLS between servers. */
-export const crpcTlsSettings = {
+/** TLS between servers, on either side. */
+const crpcTlsFiles = {
   crpcTlsCert: text().optional().describe("PEM file of this server's certificate for other servers"),
   crpcTlsKey: text().optional().describe('PEM file of its key'),
+};
+
+/** Settings of servers that call state. */
+const stateClient = {
+  clusterToken: text(256).optional().describe('secret that state nodes ask for: their cluster_token'),
+  ...crpcTlsFiles,
   crpcTlsCa: text()
     .optional()
-    .describe("PEM file of the servers' authority; connecting servers must have a certificate from it"),
+    .describe("PEM file of the CA of state nodes' certificates; turns on TLS to them"),
   crpcTlsServerName: text()
     .optional()
-    .describe("name in the other servers' certificates if it is not their address"),
-  crpcTlsPeers: text(4096)
-    .optional()
-    .describe('names of servers that may connect, as in their certificates, comma-separated; default: any'),
+    .describe("name in the state nodes' certificates if it is not their address"),
+  ...tracing,
 } satisfies Settings;
 
 /** Advertised addresses of a gateway behind a port mapping or a TLS terminator. */
@@ -157,17 +150,17 @@ const limits = {
   loginFailuresPerMinute: integer(1, 1_000_000)
     .default(60)
     .describe(
-      'failed logins per minute of one address; beyond them its tokens are checked after those of others',
+      'failed logins per minute of one address; beyond them its tokens are verified after those of others',
     ),
   framesPerSecond: integer(1, 10_000_000)
     .default(1000)
     .describe(
-      'frames per second of one account at one worker, burst: a quarter of that; over it the account is not read',
+      'frames per second of one account at one worker, burst: a quarter of that; above it, reading from the account pauses',
     ),
   bytesPerSecond: integer(1024, 1_073_741_824)
     .default(1_048_576)
     .describe(
-      'bytes per second of one account at one worker, burst: a quarter of that; over it the account is not read',
+      'bytes per second of one account at one worker, burst: a quarter of that; above it, reading from the account pauses',
     ),
   tlsTimeoutMs: integer(100, 60_000).default(5_000).describe('deadline of a TLS handshake, ms'),
   tlsCert: text()
@@ -203,11 +196,17 @@ const maxTextBytes = integer(1, 65_536)
 
 export const gatewaySettings = {
   ...server,
-  ...crpcTlsSettings,
+  ...stateClient,
+  zone: z
+    .string()
+    .max(64)
+    .regex(/^[^\p{Cc}]*$/u, 'expected text without control characters')
+    .default('')
+    .describe('failure domain of this gateway; clients that name a zone prefer gateways in it'),
   weight: integer(1, 1000)
     .default(1)
     .describe(
-      'clients to hold for each client of a gateway with the same limits and weight 1, while there is room',
+      'relative weight: 2 gets twice as many clients as a gateway of weight 1 with the same limits, while there is room',
     ),
   maxBytesOutPerS: integer(1, 1_000_000_000_000)
     .optional()
@@ -226,7 +225,22 @@ export const gatewaySettings = {
 
 export const stateSettings = {
   ...server,
-  ...crpcTlsSettings,
+  ...tracing,
+  advertiseHost: text()
+    .optional()
+    .describe('address at which gateways and api servers reach this node; default: host'),
+  clusterToken: text(256)
+    .optional()
+    .describe(
+      'secret that gateways and api servers must present; on a host other than loopback needed unless crpc_tls_ca is set',
+    ),
+  ...crpcTlsFiles,
+  crpcTlsCa: text()
+    .optional()
+    .describe('PEM file of the CA of gateways and api servers, which must then have a certificate from it'),
+  crpcTlsPeers: text(4096)
+    .optional()
+    .describe('names in certificates of servers that may connect, comma-separated; default: any'),
   port: port().default(8910).describe('crpc port; 0 takes a free one'),
   crpcReflection: flag()
     .default(false)
@@ -265,7 +279,7 @@ export const ipconfSettings = {
   maxConnectionsPerAddress: integer(0, 1_000_000)
     .default(3000)
     .describe(
-      'most HTTP connections of one address (IPv6: of one /64); 0: no limit. Trusted proxies have none',
+      'most HTTP connections of one address (IPv6: of one /64); 0: no limit. Trusted proxies have no limit',
     ),
   trustProxy,
   corsOrigins,
@@ -273,7 +287,7 @@ export const ipconfSettings = {
 
 export const apiSettings = {
   ...server,
-  ...crpcTlsSettings,
+  ...stateClient,
   port: port().default(8080).describe('HTTP port; 0 takes a free one'),
   adminPort: adminPort(9104),
   trustProxy,
@@ -282,7 +296,10 @@ export const apiSettings = {
 
 export const upSettings = {
   ...tracing,
-  logLevel: logLevel.removeDefault().default('warn').describe('least severe log line that is written'),
+  logLevel: logLevel
+    .removeDefault()
+    .default('warn')
+    .describe('lowest severity that is logged: trace, debug, info, warn, error or silent; reloaded on HUP'),
   host,
   gatewayPort: tcpPort,
   wsPort,
@@ -313,12 +330,12 @@ export const clientSettings = {
   transport: z
     .enum(['tcp', 'ws'])
     .default('tcp')
-    .describe('transport to the gateway; ws passes networks that allow only web traffic'),
+    .describe('transport to the gateway, tcp or ws; ws passes networks that allow only web traffic'),
   tlsCa: text()
     .optional()
-    .describe('PEM file of an authority to trust besides those of Node.js; for gateway, api and ipconf'),
+    .describe('PEM file of a CA to trust besides those of Node.js; for gateway, api and ipconf'),
   device: text(64).optional().describe('name of this device, which then has its own cursors'),
-  plain: flag().default(false).describe('read lines, print lines'),
+  plain: flag().default(false).describe('line-based input and output, without an interactive screen'),
   json: flag().default(false).describe('print one JSON object per line; implies --plain'),
   timeoutMs: integer(100, 3_600_000)
     .default(30_000)

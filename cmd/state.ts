@@ -43,7 +43,6 @@ export async function run(
       host: config.host,
       port: config.port,
       advertiseHost: config.advertiseHost ?? config.host,
-      zone: config.zone,
       registry,
       store,
       hot,

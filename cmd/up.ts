@@ -48,7 +48,6 @@ export async function run(
       host: '127.0.0.1',
       port: 0,
       advertiseHost: '127.0.0.1',
-      zone: '',
       store,
       hot,
       tokenTtlMs: config.tokenTtlMs,

@@ -32,8 +32,6 @@ export interface StateServerOptions {
   readonly port: number;
   /** Host under which others reach this server. @default host */
   readonly advertiseHost?: string | undefined;
-  /** Failure domain; empty: none. */
-  readonly zone?: string | undefined;
   /** Registry, store and hot state are closed by the caller after `stop`. */
   readonly registry: Registry;
   readonly store: DurableStore;
@@ -120,7 +118,7 @@ export class StateServer implements Server {
    * @throws GochatError PORT_IN_USE, STORE_UNAVAILABLE, REGISTRY_UNREACHABLE
    */
   readonly start = once(async () => {
-    const { registry, store, tokenTtlMs, zone } = this.#options;
+    const { registry, store, tokenTtlMs } = this.#options;
     try {
       const { evictions } = this.#node;
       const tokens = await Tokens.open(store, {
@@ -141,7 +139,7 @@ export class StateServer implements Server {
         id: randomUUID(),
         address: this.#advertised(),
         weight: 1,
-        zone: zone ?? '',
+        zone: '',
         version: '',
         metadata: { name: this.name, [MAX_TEXT_BYTES_KEY]: String(this.#textBytes) },
         load: {},
