@@ -372,7 +372,7 @@ export const CATALOGUE = {
     { retryable: true },
   ),
   NO_GATEWAY: entry(
-    'No gateway is registered.',
+    'No gateway with this transport is registered.',
     'Start one (gochat gateway) and ask again after retry_after seconds.',
     'UNAVAILABLE',
     503,
@@ -550,7 +550,7 @@ export const CATALOGUE = {
     { exit: 1 },
   ),
   PROTOCOL_UNSUPPORTED: entry(
-    '{peer} speaks versions {client} of {method}, the server versions {server}.',
+    '{peer} speaks versions {client} of {method}, the server speaks versions {server}.',
     'Upgrade the older of the two; docs/operations.md, "Upgrading", says in which order.',
     'FAILED_PRECONDITION',
     500,

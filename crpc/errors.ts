@@ -58,7 +58,7 @@ const ENTRIES = {
   },
   PORT_IN_USE: { message: 'Port {port} on {host} is in use.', status: 'UNAVAILABLE' },
   PROTOCOL_UNSUPPORTED: {
-    message: '{peer} speaks versions {client} of {method}, the server versions {server}.',
+    message: '{peer} speaks versions {client} of {method}, the server speaks versions {server}.',
     status: 'FAILED_PRECONDITION',
   },
   RATE_LIMITED: { message: 'Too many requests.', status: 'RESOURCE_EXHAUSTED', retryable: true },

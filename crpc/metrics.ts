@@ -54,27 +54,26 @@ export function crpcMetrics(): CrpcMetrics {
   made = {
     callSeconds: { client: callSeconds('client'), server: callSeconds('server') },
     batchRecords: part.createHistogram('gochat_crpc_batch_records', {
-      description: 'Records per batch of a batch stream. Labels: direction.',
+      description: 'Records per batch of a batch stream, sent or received. Labels: direction.',
       advice: { explicitBucketBoundaries: RECORDS },
     }),
     batchBytes: part.createHistogram('gochat_crpc_batch_bytes', {
-      description: 'Bytes per batch of a batch stream. Labels: direction.',
+      description: 'Bytes per batch of a batch stream, sent or received. Labels: direction.',
       advice: { explicitBucketBoundaries: BYTES },
     }),
     massLosses: part.createCounter('gochat_crpc_mass_losses_total', {
       description:
-        'Times that most endpoints of a service vanished at once and were kept for a while. Labels: service.',
+        'Number of times that most endpoints of a service vanished at once; they are kept for a while. Labels: service.',
     }),
     ejections: part.createCounter('gochat_crpc_ejections_total', {
       description:
-        'Times that a balancer stopped using an endpoint for a while because it failed or was slow. Labels: endpoint.',
+        'Number of times that a balancer stopped using an endpoint for a while because it failed or was slow. Labels: endpoint.',
     }),
     retries: part.createCounter('gochat_crpc_retries_total', {
       description: 'Retries of idempotent calls. Labels: service, method.',
     }),
     refusals: part.createCounter('gochat_crpc_refusals_total', {
-      description:
-        'Calls refused on this side, by what refused them: breaker, concurrency, rate. Labels: by.',
+      description: 'Calls refused locally, by cause: breaker, concurrency, rate. Labels: by.',
     }),
   };
   return made;

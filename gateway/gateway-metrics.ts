@@ -52,11 +52,11 @@ export class GatewayMetrics {
     );
     this.#disconnects = counter(
       'gochat_gateway_disconnects_total',
-      'Connections that ended, by error code; besides the codes: PEER_GONE (the client ended it without CLOSE), PEER_RESET (it broke), TLS_FAILED (the handshake failed). Labels: code.',
+      'Connections that ended, by error code; besides the codes: PEER_GONE (the client ended the connection without CLOSE), PEER_RESET (the connection broke), TLS_FAILED (the TLS handshake failed). Labels: code.',
     );
     this.#refusals = counter(
       'gochat_gateway_refusals_total',
-      'Times that a limit was met: address_connections, address_connects, address_logins (refused: logins of the address fail too often, and too many wait), partial_bytes (cut: unfinished frames held too much memory), account_rate (not read for a while). Labels: limit.',
+      'Number of times a limit was reached: address_connections and address_connects (refused), address_logins (refused: logins from the address fail too often, and too many of them wait), partial_bytes (disconnected: unfinished frames held too much memory), account_rate (reading from the account pauses). Labels: limit.',
     );
     this.#frames = counter(
       'gochat_gateway_frames_total',
@@ -72,7 +72,7 @@ export class GatewayMetrics {
     );
     this.#slowEpisodes = counter(
       'gochat_gateway_slow_episodes_total',
-      'Times that a connection missed frames because the client did not read. It resynchronises.',
+      'Number of times a connection missed frames because the client did not read; it then resynchronises.',
     );
     this.#ephemeral = counter(
       'gochat_gateway_ephemeral_dropped_total',

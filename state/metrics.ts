@@ -24,7 +24,12 @@ export interface StateGauges {
 /** Makes the instruments. Metrics must be enabled before, else they are no-ops. */
 export function stateMetrics(read: StateGauges): StateMetrics {
   const state = meter('state');
-  gauge(state, 'gochat_state_sessions', 'Connections in the location map.', () => read.sessions());
+  gauge(
+    state,
+    'gochat_state_sessions',
+    'Connections to all gateways, as this state node knows them. Every node counts all of them: do not add nodes up.',
+    () => read.sessions(),
+  );
   gauge(state, 'gochat_state_queue_rows', 'Messages that wait for the commit.', () => read.queueRows());
   for (let version: number = LINK_PROTOCOL.oldest; version <= LINK_PROTOCOL.newest; version++)
     gauge(

@@ -14,7 +14,7 @@ export const LOCAL_ERRORS = {
     retryable: true,
   },
   NO_GATEWAY: {
-    message: 'No gateway is registered.',
+    message: 'No gateway with this transport is registered.',
     remedy: 'Start one (gochat gateway) and ask again after retry_after seconds.',
     retryable: true,
   },

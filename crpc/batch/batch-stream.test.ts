@@ -448,7 +448,7 @@ describe('protocol of a batch stream', () => {
         ...ours,
       });
       cleanups.push(() => batchLink.close());
-      const sentence = `gateway-1/0 speaks versions ${client} of /gochat.link.v1.LinkService/Connect, the server versions ${server_}.`;
+      const sentence = `gateway-1/0 speaks versions ${client} of /gochat.link.v1.LinkService/Connect, the server speaks versions ${server_}.`;
       const said = [await nearLog.next((line) => line.includes('trying again')), await farLog.next()];
       for (const line of said) {
         expect(line).toContain(sentence);
