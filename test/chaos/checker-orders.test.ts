@@ -41,7 +41,7 @@ const livedOn = (...then: readonly Happening[]): Happening[] => {
   return [...history, ...passed];
 };
 
-describe('the end of a client that was sent away', () => {
+describe('the end of a client that was evicted', () => {
   test.each<[what: string, code: string, given: Order]>([
     ['a kick', 'KICKED', { what: 'kick', since: 0 }],
     ['a kick of its device', 'KICKED', { what: 'kick', device: 'phone', since: 0 }],
@@ -59,7 +59,7 @@ describe('the end of a client that was sent away', () => {
     ['the order was of another device', ended('KICKED', order({ what: 'kick', device: 'desk', since: 0 }))],
     ['the order came later', [...ended('KICKED'), order({ what: 'kick' })]],
   ])('%s: is found', (_, history) => {
-    expect(rules(history)).toContain('clients come back');
+    expect(rules(history)).toContain('no false eviction');
   });
 });
 
@@ -73,16 +73,16 @@ describe('a client that lives on', () => {
     ['a revocation', { what: 'revoke', since: LATER }],
     ['the logout of its token', { what: 'logout', since: LATER }],
   ])('after %s: is found', (_, given) => {
-    expect(rules(livedOn(order(given)))).toEqual(['sent away']);
+    expect(rules(livedOn(order(given)))).toEqual(['evicted']);
   });
 
   test('with a token that was revoked, though it connected anew: is found', () => {
-    expect(rules(livedOn(order({ what: 'revoke', since: LATER }), up(1)))).toEqual(['sent away']);
+    expect(rules(livedOn(order({ what: 'revoke', since: LATER }), up(1)))).toEqual(['evicted']);
   });
 
   test('after a revocation that Redis has lost: is found', () => {
     const then = [order({ what: 'revoke', since: LATER }), EMPTIED];
-    expect(rules(livedOn(...then))).toEqual(['sent away']);
+    expect(rules(livedOn(...then))).toEqual(['evicted']);
   });
 
   test.each<[what: string, then: Happening[]]>([

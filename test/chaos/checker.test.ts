@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Happening } from './history.ts';
+import { RULES } from './rules.ts';
 import {
   ANN,
   BOB,
@@ -13,6 +15,13 @@ import {
   shown,
   swap,
 } from './sample-history.ts';
+
+test('docs/guarantees.md: says of each rule what violates it', () => {
+  const page = readFileSync(new URL('../../docs/guarantees.md', import.meta.url), 'utf8');
+  const [, table] = page.split('| rule | violated if |') as [string, string];
+  const rows = [...(table.split('\n\n')[0] as string).matchAll(/^\| ([a-z][^|]*) \|/gm)];
+  expect(rows.map(([, rule]) => rule)).toEqual(RULES);
+});
 
 describe('Checker', () => {
   test('a history without a breach: no violation, and the counts', () => {
@@ -29,11 +38,7 @@ describe('Checker', () => {
   });
 
   test.each<[breach: string, history: Happening[], rule: string]>([
-    [
-      'an acked message that the log lacks',
-      changed({ kind: 'log', text: 'three' }, undefined),
-      'acked means durable',
-    ],
+    ['an acked message that the log lacks', changed({ kind: 'log', text: 'three' }, undefined), 'durable'],
     ['an ack with another seq', changed({ kind: 'acked', text: 'two' }, { seq: 9 }), 'one order'],
     ['an ack with another id', changed({ kind: 'acked', text: 'two' }, { id: '999' }), 'one order'],
     ['a hole in the log', changed({ kind: 'log', text: 'two' }, { seq: 4 }), 'contiguous'],
@@ -110,11 +115,7 @@ describe('Checker', () => {
       [...good(), membership('bob', 'left', 2), membership('bob', 'joined', 3, 3)],
       'members only',
     ],
-    [
-      'a client that was not told that its user is out',
-      [...good(), membership('bob', 'left', 3)],
-      'told of the end',
-    ],
+    ['a client that was not told that its user is out', [...good(), membership('bob', 'left', 3)], 'told'],
     [
       'a message shown twice between two stays',
       [
@@ -147,7 +148,7 @@ describe('Checker', () => {
     [
       'a refusal that no client should meet',
       changed({ kind: 'acked', text: 'three' }, { kind: 'failed', code: 'INTERNAL' }),
-      'nothing unexpected',
+      'expected codes',
     ],
     ['a send without an answer', changed({ kind: 'acked', text: 'three' }, undefined), 'one answer'],
     [
@@ -156,17 +157,17 @@ describe('Checker', () => {
         ...good(),
         { kind: 'call', instance: ANN, call: 'join', conversation: '', code: 'INTERNAL', since: 0 },
       ],
-      'nothing unexpected',
+      'expected codes',
     ],
     [
       'a client that gives up',
       changed({ kind: 'end' }, { why: 'ended', code: 'TOKEN_INVALID' }),
-      'clients come back',
+      'no false eviction',
     ],
     [
       'a client that is put out by nobody',
       changed({ kind: 'end' }, { why: 'ended', code: 'SESSION_REPLACED' }),
-      'clients come back',
+      'no false eviction',
     ],
     [
       'a client that lacks something',
@@ -184,7 +185,7 @@ describe('Checker', () => {
 
   test("a sender's message that overtook an earlier one: is found", () => {
     const history = swap(good(), { kind: 'send', text: 'one' }, { kind: 'send', text: 'two' });
-    expect(rules(history)).toContain("a sender's order");
+    expect(rules(history)).toContain("sender's order");
   });
 
   test('a message without an ack that every member has: no violation, and counted', () => {
@@ -296,7 +297,7 @@ const refusedCall = (call: string, code: string, peer?: string): Happening => ({
 });
 
 describe('refusals', () => {
-  const REASON = 'refused for a reason';
+  const REASON = 'justified refusals';
 
   test.each<[what: string, history: Happening[]]>([
     ['a send', refusedSend('NOT_A_MEMBER')],
@@ -339,7 +340,7 @@ describe('refusals', () => {
       ],
     ],
     ['whose outbox is full', refusedSend('OUTBOX_FULL', 1025)],
-  ])('%s: is refused for a reason', (_, history) => {
+  ])('%s: is a justified refusal', (_, history) => {
     expect(rules(history)).not.toContain(REASON);
   });
 });

@@ -6,9 +6,10 @@ import { InstanceView } from './instance-view.ts';
 import { Memberships } from './memberships.ts';
 import { Orders } from './orders.ts';
 import { Refusals, userOf } from './refusals.ts';
+import type { Rule } from './rules.ts';
 
 export interface Violation {
-  readonly rule: string;
+  readonly rule: Rule;
   readonly what: string;
 }
 
@@ -55,7 +56,7 @@ export class Checker {
   readonly #faults: Record<string, number> = {};
   readonly #violations: Violation[] = [];
   /** Number of violations, by rule. */
-  readonly #counts = new Map<string, number>();
+  readonly #counts = new Map<Rule, number>();
   readonly #changes = { joined: 0, left: 0 };
   #deliveries = 0;
   #reconnects = 0;
@@ -192,7 +193,7 @@ export class Checker {
     return view;
   }
 
-  #accuse(rule: string, what: string): void {
+  #accuse(rule: Rule, what: string): void {
     const count = (this.#counts.get(rule) ?? 0) + 1;
     this.#counts.set(rule, count);
     if (count <= MAX_LISTED) this.#violations.push({ rule, what });
@@ -264,7 +265,7 @@ export class Checker {
       const found = this.#byText.get(text);
       if (found === undefined)
         this.#accuse(
-          'acked means durable',
+          'durable',
           `${instance}: "${short(text)}" was acked as ${conversation}/${seq} and is lost`,
         );
       else if (found.seq !== seq || found.id !== id)
@@ -286,7 +287,7 @@ export class Checker {
       const before = last.get(key);
       if (before !== undefined && before.seq > logged.seq)
         this.#accuse(
-          "a sender's order",
+          "sender's order",
           `${send.instance}: "${short(text)}" (${logged.seq}) overtook "${short(before.text)}" (${before.seq}) in ${send.conversation}`,
         );
       last.set(key, logged);

@@ -3,6 +3,7 @@ import type { EntryOf } from './history.ts';
 import type { InstanceView, Paged, SeenConversation, Shown } from './instance-view.ts';
 import type { Memberships } from './memberships.ts';
 import type { Orders } from './orders.ts';
+import type { Accuse } from './rules.ts';
 
 /** The facts that a client is judged by. */
 export interface ClientWorld {
@@ -17,7 +18,7 @@ export interface ClientWorld {
   readonly isStored: (view: InstanceView, conversation: string) => boolean;
   /** When the last fault ended, and the conversations with messages since. */
   readonly quiescent: { readonly sinceMs: number; readonly conversations: ReadonlySet<string> } | undefined;
-  readonly accuse: (rule: string, what: string) => void;
+  readonly accuse: Accuse;
 }
 
 export class ClientJudge {
@@ -32,9 +33,9 @@ export class ClientJudge {
     const { name, user, end } = view;
     if (view.alive) this.#judgeCoverage(view);
     const order = this.#world.orders.ignoredBy(view);
-    if (order !== undefined) accuse('sent away', `${name} lives on after the ${order.what} of ${user}`);
+    if (order !== undefined) accuse('evicted', `${name} lives on after the ${order.what} of ${user}`);
     if (end?.why === 'ended' && !this.#hadRival(view) && !this.#world.orders.explain(view))
-      accuse('clients come back', `${name} gave up with ${end.code}`);
+      accuse('no false eviction', `${name} gave up with ${end.code}`);
     for (const page of view.pages) this.#judgePaged(view, page);
     for (const seen of view.past) this.#judgeSeen(view, seen, undefined);
     for (const seen of view.conversations.values()) {
@@ -43,7 +44,7 @@ export class ClientJudge {
       const last = this.#world.log.get(conversation)?.length ?? 0;
       this.#judgeSeen(view, seen, view.alive && after !== undefined ? { after, last } : undefined);
       if (view.alive && after === undefined && seen.first > 0)
-        accuse('told of the end', `${name} was not told that it is out of ${conversation}`);
+        accuse('told', `${name} was not told that it is out of ${conversation}`);
     }
   }
 

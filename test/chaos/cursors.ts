@@ -3,8 +3,7 @@ import type { EntryOf } from './history.ts';
 import type { InstanceView } from './instance-view.ts';
 import type { Memberships } from './memberships.ts';
 import { userOf } from './refusals.ts';
-
-type Accuse = (rule: string, what: string) => void;
+import type { Accuse } from './rules.ts';
 
 export class Cursors {
   readonly #accuse: Accuse;

@@ -12,9 +12,9 @@ import type { Happening, History } from './history.ts';
 import { OUTBOX_LIMIT } from './refusals.ts';
 import type { Tokens } from './tokens.ts';
 
-/** Wait before a client that could not log in, or was sent away, is replaced. */
+/** Wait before a client that could not log in, or was evicted, is replaced. */
 const AGAIN_MS = 500;
-/** Codes of a client that was sent away: it gives up, and its token may be invalid. */
+/** Codes of a client that was evicted: it gives up, and its token may be invalid. */
 const SENT_AWAY = new Set(['KICKED', 'LOGGED_OUT', 'TOKEN_REVOKED']);
 
 export interface DeviceOptions {
@@ -31,7 +31,7 @@ export interface DeviceOptions {
   readonly onConversation: (id: string) => void;
   /** Called when the user is told that it has left one. */
   readonly onLeft: (id: string) => void;
-  /** A client of the device was sent away. */
+  /** A client of the device was evicted. */
   readonly onSentAway: () => void;
 }
 
@@ -327,7 +327,7 @@ export class Device {
     await this.start();
   }
 
-  /** Reconnects after its last client was sent away. */
+  /** Reconnects after its last client was evicted. */
   async comeAgain(): Promise<void> {
     await sleep(AGAIN_MS);
     if (this.live.length === 0) await this.start();

@@ -2,6 +2,7 @@
 import { short } from './client-judge.ts';
 import type { EntryOf } from './history.ts';
 import type { Memberships } from './memberships.ts';
+import type { Accuse } from './rules.ts';
 
 /** Most unanswered sends of a client. */
 export const OUTBOX_LIMIT = 1024;
@@ -29,7 +30,7 @@ export interface RefusalWorld {
   readonly logged: ReadonlyMap<string, EntryOf<'log'>>;
   readonly memberships: Memberships;
   readonly isAlive: (instance: string) => boolean;
-  readonly accuse: (rule: string, what: string) => void;
+  readonly accuse: Accuse;
 }
 
 interface Failure extends EntryOf<'failed'> {
@@ -84,29 +85,29 @@ function judgeFailure({ instance, text, code, at, pending }: Failure, world: Ref
   const { accuse, memberships } = world;
   const meaning = FAILURES.get(code);
   const what = `${instance}: "${short(text)}" failed with ${code}`;
-  if (meaning === undefined) accuse('nothing unexpected', what);
+  if (meaning === undefined) accuse('expected codes', what);
   if (world.acked.has(text)) accuse('one answer', `${what} and was acked`);
   // A repetition that comes after its room was deleted is refused.
   if (meaning === 'absent' && world.logged.get(text)?.erased === false)
     accuse('one answer', `${what} and is in the log`);
   const send = world.sends.get(text);
   if (code === 'OUTBOX_FULL' && pending < OUTBOX_LIMIT)
-    accuse('refused for a reason', `${what} beside ${pending} others`);
+    accuse('justified refusals', `${what} beside ${pending} others`);
   if (
     send !== undefined &&
     NOT_A_MEMBER.has(code) &&
     memberships.wasIn(userOf(instance), send.conversation, send.at, at)
   )
-    accuse('refused for a reason', `${what} by a member of ${send.conversation}`);
+    accuse('justified refusals', `${what} by a member of ${send.conversation}`);
 }
 
 function judgeCall(entry: EntryOf<'call'>, { accuse, memberships }: RefusalWorld): void {
   const { instance, call, conversation, code, since, at, peer } = entry;
   const what = `${instance}: ${call} was refused with ${code}`;
-  if (BROKEN.has(code)) accuse('nothing unexpected', what);
+  if (BROKEN.has(code)) accuse('expected codes', what);
   const concerned = [userOf(instance), ...(peer === undefined ? [] : [peer])];
   if (NOT_A_MEMBER.has(code) && concerned.every((user) => memberships.wasIn(user, conversation, since, at)))
-    accuse('refused for a reason', `${what}, in ${conversation}, whose member it was`);
+    accuse('justified refusals', `${what}, in ${conversation}, whose member it was`);
 }
 
 /** User of the client. */

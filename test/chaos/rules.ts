@@ -1,0 +1,27 @@
+/** The rules of the checker; docs/guarantees.md says what violates each. */
+export const RULES = [
+  'durable',
+  'no loss',
+  'once, in order',
+  'contiguous',
+  'one order',
+  'exactly once',
+  "sender's order",
+  'no phantom',
+  'members only',
+  'one answer',
+  'justified refusals',
+  'expected codes',
+  'told',
+  'resume anywhere',
+  'cursors',
+  'evicted',
+  'no false eviction',
+  'convergence',
+  'in time',
+  'no crash',
+  'history',
+] as const;
+export type Rule = (typeof RULES)[number];
+
+export type Accuse = (rule: Rule, what: string) => void;
