@@ -357,11 +357,14 @@ describe('a server with other settings', () => {
     const user = await a.user();
     const room = await a.room(user);
     const send = async (world: World) => {
-      for (let round = 0; round < 30; round++) await appendAtLast(world, [world.draft(room, user)]);
+      const drafts = Array.from({ length: 30 }, () => world.draft(room, user));
+      for (const draft of drafts) await appendAtLast(world, [draft]);
+      return drafts.map(({ id }) => id);
     };
-    await Promise.all([send(a), send(b)]);
-    const page = await a.history(user, room, 0, 1000);
-    expect(page?.messages.map(({ seq }) => seq)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
+    const acked = (await Promise.all([send(a), send(b)])).flat();
+    const messages = (await a.history(user, room, 0, 1000))?.messages ?? [];
+    expect(new Set(messages.map(({ id }) => id))).toEqual(new Set(acked));
+    expect(messages.map(({ seq }) => seq)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
     await Promise.all([a.store.close(), b.store.close()]);
   });
 
