@@ -1,6 +1,6 @@
 /** Changes of who is in a room, as connections see them. */
 import { describe, expect, test } from 'vitest';
-import type { UserId } from '../../common/mod.ts';
+import type { ConversationId, UserId } from '../../common/mod.ts';
 import { client, FrameType } from '../../proto/mod.ts';
 import type { Delivered, FakeWorker } from '../testing/fake-stream.ts';
 import { settle, type TestNode, testNode } from '../testing/test-node.ts';
@@ -110,6 +110,19 @@ describe('membership', () => {
       'fence 2',
     ]);
   });
+
+  test.each(['bob', BOB.toString()])(
+    'a removal of oneself, %s, is a leave: notices and sync say LEFT',
+    async (user) => {
+      const it = await roomOfThree();
+      await it.node.membership.remove({ user: BOB, userName: 'bob' }, it.room, user);
+      await settle();
+      expect(changes(it.w).toSorted()).toEqual(['1: 2 bob  0', '2: 2 bob  0', '3: 2 bob  0']);
+      const cursors = new Map([[it.room as ConversationId, 0]]);
+      const { gone } = await it.store.sync({ user: BOB, device: '', cursors, limit: 10 });
+      expect(gone).toEqual([{ conversation: it.room, reason: 'left', lastSeq: 0 }]);
+    },
+  );
 
   test('the owner removes a member, others may not', async () => {
     const it = await roomOfThree();

@@ -113,10 +113,11 @@ export class Membership {
     await this.#tell(id, change, { change: MEMBER_CHANGE_LEFT, member: actor });
   }
 
-  /** Removes another user, by name or decimal id. */
+  /** Removes a user, by name or decimal id; an actor who names themselves leaves. */
   async remove(actor: Actor, room: bigint, user: string): Promise<void> {
     const id = roomId(room);
     const member = await this.#find(user);
+    if (member.user === actor.user) return this.leave(actor, room);
     const by = accessCheck('removeMember', actor.user);
     const change = accept(await this.#options.store.removeMember(id, member.user, by), room);
     await this.#tell(id, change, { change: MEMBER_CHANGE_REMOVED, member, by: actor.userName });
