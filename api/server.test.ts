@@ -1,5 +1,5 @@
-import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { connect, Server } from 'node:net';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { silentLogger } from '../common/mod.ts';
 import { ApiServer } from './server.ts';
 import { startApi, type TestApi } from './test-api.ts';
@@ -204,6 +204,19 @@ describe('life', () => {
       details: { port, flag: '--port' },
     });
     await second.stop();
+  });
+
+  test('an accept error: a warning, and the next client is accepted', async () => {
+    const listening = vi.spyOn(Server.prototype, 'listen');
+    const warn = vi.spyOn(silentLogger, 'warn');
+    onTestFinished(() => {
+      vi.restoreAllMocks();
+    });
+    await using other = await startApi();
+    const err = new Error('accept EMFILE');
+    for (const server of listening.mock.contexts as Server[]) server.emit('error', err);
+    expect(warn).toHaveBeenCalledWith({ err }, expect.any(String));
+    expect((await other.get('/healthz')).status).toBe(200);
   });
 
   test('readiness: needs a registered state, and ends with drain', async () => {

@@ -1,6 +1,7 @@
 /** The api server: a thin HTTP layer over state. It holds no keys and no database credentials. */
 import type { AddressInfo } from 'node:net';
 import {
+  acceptErrorLog,
   Cors,
   joinAddress,
   listenError,
@@ -90,6 +91,7 @@ export class ApiServer implements Server {
       const flag = this.#options.portFlag ?? '--port';
       throw listenError(code ?? message, { host: this.#host, port: this.#port, flag }, cause);
     }
+    this.#app.server.on('error', acceptErrorLog(this.#logger));
     this.#address = joinAddress(this.#host, (this.#app.server.address() as AddressInfo).port);
     this.#logger.info({ address: this.address }, 'api listens');
   });

@@ -104,8 +104,9 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   });
   http.on('clientError', (error, socket) => answerUnreadable(error, socket, MAX_HEADER_BYTES));
   answerUnhandled(http);
-  const address = await listenAt(http, options.host, options.port, '--admin-port');
-  options.logger.info({ address }, 'admin port listens');
+  const { host, port, logger } = options;
+  const address = await listenAt(http, { host, port, flag: '--admin-port' }, logger);
+  logger.info({ address }, 'admin port listens');
   const close = once(
     () =>
       new Promise<void>((resolve) => {

@@ -166,7 +166,8 @@ export class IpconfServer implements Server {
     this.#list = list;
     this.#routes = { list, limit: this.#limit, proxies: this.#proxies, cors: this.#cors };
     const { port = 6789, portFlag = '--port' } = this.#options;
-    this.#address = await listenAt(this.#http, this.#host, port, portFlag);
+    const place = { host: this.#host, port, flag: portFlag };
+    this.#address = await listenAt(this.#http, place, this.#logger);
     this.#source.start();
     this.#timers = [
       setInterval(() => this.#tick(), TICK_MS),

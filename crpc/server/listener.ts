@@ -2,6 +2,7 @@
  * The listening socket of a server, ours instead of grpc-js's: exact errors, peer identities, and connections that can
  * be destroyed.
  */
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -15,6 +16,8 @@ import type { TlsOptions } from '../client/credentials.ts';
 /** Deadline for a closing connection to flush. */
 const FLUSH_MS = 200;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Shortest interval between logs of accept errors: with EMFILE every peer that tries causes one. ms. */
+const LOG_INTERVAL_MS = 1000;
 
 export interface ListenOptions {
   readonly host: string;
@@ -37,10 +40,13 @@ export interface ListenerOptions {
  */
 export class Listener {
   readonly #server: Server;
+  readonly #logger: Logger;
   readonly #sockets = new Set<Socket>();
+  #loggedMs = -Infinity;
 
   /** @throws CrpcError CONFIG_INVALID for a certificate or key that does not do */
   constructor({ injector, tls, logger }: ListenerOptions) {
+    this.#logger = logger;
     this.#server = tls === undefined ? createServer() : createTls(tls, injector, logger);
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
@@ -53,18 +59,18 @@ export class Listener {
 
   /** Listens and returns the actual port. @throws CrpcError PORT_IN_USE, LISTEN_FAILED */
   async listen({ host, port, flag }: ListenOptions): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        const reason = error.code ?? error.message;
-        reject(
-          new CrpcError(reason === 'EADDRINUSE' ? 'PORT_IN_USE' : 'LISTEN_FAILED', {
-            details: { host, port, flag, reason },
-            cause: error,
-          }),
-        );
+    try {
+      this.#server.listen({ host, port, backlog: 4096 });
+      await once(this.#server, 'listening');
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const reason = code ?? message;
+      throw new CrpcError(reason === 'EADDRINUSE' ? 'PORT_IN_USE' : 'LISTEN_FAILED', {
+        details: { host, port, flag, reason },
+        cause: error,
       });
-      this.#server.listen({ host, port, backlog: 4096 }, resolve);
-    });
+    }
+    this.#server.on('error', (error) => this.#onAcceptError(error));
     return (this.#server.address() as AddressInfo).port;
   }
 
@@ -92,6 +98,13 @@ export class Listener {
       [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))),
     );
     clearTimeout(timer);
+  }
+
+  /** A peer could not be accepted, for example with EMFILE; the server goes on. */
+  #onAcceptError({ message: reason }: Error): void {
+    if (performance.now() - this.#loggedMs < LOG_INTERVAL_MS) return;
+    this.#loggedMs = performance.now();
+    this.#logger.warn({ reason }, 'a peer could not be accepted; with EMFILE, raise the limit of open files');
   }
 }
 

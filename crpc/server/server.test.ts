@@ -1,8 +1,8 @@
 /** Server and client over real connections: all four kinds of calls, errors, deadlines, aborts, drain, targets. */
 import { randomUUID } from 'node:crypto';
-import { createServer } from 'node:net';
+import { createServer, Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { GochatError, createLogger, silentLogger as logger } from '../../common/mod.ts';
 import { CrpcError, GrpcStatus } from '../errors.ts';
 import { Channel } from '../client/channel.ts';
@@ -310,6 +310,22 @@ describe('server', () => {
       details: { host: '127.0.0.1', port, flag: '--state-port' },
     });
     await server.stop();
+  });
+
+  test('accept errors: one warning a second, and the next peer is accepted', async () => {
+    const listening = vi.spyOn(Server.prototype, 'listen');
+    const warn = vi.spyOn(logger, 'warn');
+    cleanups.push(() => vi.restoreAllMocks());
+    const server = await serve();
+    using clock = new TestClock();
+    const fail = () => (listening.mock.contexts[0] as Server).emit('error', new Error('accept EMFILE'));
+    for (let i = 0; i < 3; i++) fail();
+    const warning = [{ reason: 'accept EMFILE' }, expect.stringContaining('could not be accepted')];
+    expect(warn.mock.calls).toEqual([warning]);
+    await clock.advance(1000);
+    fail();
+    expect(warn.mock.calls).toEqual([warning, warning]);
+    expect(await clientOf(server.address).unary(hello)).toMatchObject({ text: 'hello' });
   });
 
   test('drain: the running call finishes, a new one is refused, then everything is closed', async () => {

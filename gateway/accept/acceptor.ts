@@ -84,12 +84,7 @@ export class Acceptor {
   /** Listens, unless it does already, and returns the port. Rejects with the system's error. */
   async listen(options: ListenOptions): Promise<number> {
     if (this.#server.listening) return (this.#server.address() as AddressInfo).port;
-    const { onAcceptError } = this.#events;
-    // It may have listened before: what fails now is the listening.
-    this.#server.off('error', onAcceptError);
-    const port = await listen(this.#server, options);
-    this.#server.on('error', onAcceptError);
-    return port;
+    return listen(this.#server, options, this.#events.onAcceptError);
   }
 
   /** Uses another certificate for new handshakes. @throws Error when it is invalid; the old one stays in use */

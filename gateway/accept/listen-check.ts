@@ -23,7 +23,7 @@ export async function canReusePort(host: string): Promise<boolean> {
 async function tryListen(options: ListenOptions): Promise<string | undefined> {
   const server = createServer();
   try {
-    await listen(server, options);
+    await listen(server, options, () => undefined);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return code ?? message;

@@ -1,5 +1,11 @@
 /** The two ports of a worker: TCP and WebSocket. */
-import { AddressList, type ListenOptions, type Logger, TrustedProxies } from '../../common/mod.ts';
+import {
+  acceptErrorLog,
+  AddressList,
+  type ListenOptions,
+  type Logger,
+  TrustedProxies,
+} from '../../common/mod.ts';
 import type { Acceptor } from './acceptor.ts';
 import type { TlsMaterial } from './tls-material.ts';
 import { type GatewayLimits, MAX_REFUSED } from '../limits.ts';
@@ -7,23 +13,18 @@ import { WsListener } from './listener-ws.ts';
 import type { TransportEvents } from '../wire/transport.ts';
 import { TcpTransport } from '../wire/transport-tcp.ts';
 
-/** Least time between logs of accept errors: with EMFILE there is one for each client that tries. ms. */
-const LOG_INTERVAL_MS = 1000;
-
 export class Listeners {
   readonly #limits: GatewayLimits;
-  readonly #logger: Logger;
   readonly #each: { readonly tcp: Acceptor; readonly ws: Acceptor };
-  #loggedMs = -Infinity;
 
   /** @param tls undefined: no TLS */
   constructor(events: TransportEvents, limits: GatewayLimits, tls: TlsMaterial | undefined, logger: Logger) {
     this.#limits = limits;
-    this.#logger = logger;
+    const log = acceptErrorLog(logger);
     const all: TransportEvents = {
       ...events,
       onAcceptError: (error) => {
-        this.#log(error);
+        log(error);
         events.onAcceptError(error);
       },
     };
@@ -65,15 +66,6 @@ export class Listeners {
   onLimits(): void {
     this.#each.tcp.setMaxSockets(maxSockets(this.#limits));
     this.#each.ws.setMaxSockets(maxSockets(this.#limits));
-  }
-
-  #log(error: Error): void {
-    if (performance.now() - this.#loggedMs < LOG_INTERVAL_MS) return;
-    this.#loggedMs = performance.now();
-    this.#logger.error(
-      { err: error },
-      'a client could not be accepted; with EMFILE, raise the limit of open files',
-    );
   }
 }
 
