@@ -55,17 +55,17 @@ fmt: install ## Format the code
 typecheck: install
 	@$(NODE) tsc -p tsconfig.json
 
-verify: all ## What takes too long for 'make test': chaos, mutants, faults in real time, fuzzing, earlier servers beside these
+verify: all ## What takes too long for 'make test': chaos, mutants, faults in real time, fuzzing, mixed versions
 	@$(NODE) vitest run --config vitest.verify.config.ts
 	@$(MAKE) chaos
 
-mutants: all ## Break GoChat on purpose in eight ways, and have each found by the checker of chaos; SEED=1
+mutants: all ## Build eight deliberately broken variants of GoChat; the chaos checker must detect each; SEED=1
 	@$(NODE) env GOCHAT_TEST_CHAOS_SEED=$(or $(SEED),1) vitest run --config vitest.verify.config.ts test/chaos/mutants
 
-chaos: all ## Break everything at random for MINUTES=5 while clients chat, and judge what they saw; SEED= repeats a plan
+chaos: all ## Inject random faults for MINUTES=5 while clients chat, then check what they saw; SEED= repeats a plan
 	@$(NODE) node test/chaos/main.ts
 
-pauses: all ## Measure how long senders wait while state nodes join, leave and die, and how soon orders arrive
+pauses: all ## Measure how long senders wait while state nodes join, leave and die, and how soon a kick or logout takes effect
 	@$(NODE) node test/chaos/pauses.ts
 
 bench: all ## Measure against baselines and brokers, about 40 minutes; BENCH='room --repeats 3' picks (node bench/main.ts --help)
