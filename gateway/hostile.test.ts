@@ -253,7 +253,9 @@ describe('one account', () => {
     // It says nothing else, for longer than 2.5 heartbeats.
     for (let ref = 2; ref <= 12; ref++) {
       bystander.write(ping(ref));
-      await clock.until(client.next(FrameType.SENT));
+      await bystander.next(FrameType.PONG, (pong) => pong.ref === ref);
+      await clock.advance(250);
+      await client.next(FrameType.SENT);
     }
     expect(node.node.stats.disconnects).toEqual({});
     client.destroy();

@@ -9,29 +9,20 @@ import { createClient } from '../client/client.ts';
 import { openRegistry } from '../registry/registry-url.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { CrpcServer } from '../server/server.ts';
-import { EchoCluster, hello, whoAnswers as countAnswers } from '../testing/cluster.ts';
+import { EchoCluster, hello, whoAnswers } from '../testing/cluster.ts';
 import type { EchoClient, EchoHandlers } from '../testing/cluster.ts';
 import { EchoService } from '../testing/gen/echo.ts';
 import type { EchoResponse } from '../testing/gen/echo.ts';
 import { endpointOf } from '../testing/support.ts';
 import { eventually } from '../../test/harness/eventually.ts';
-import { TestClock } from '../../test/harness/test-clock.ts';
 
-let clock: TestClock;
 let cluster: EchoCluster;
 let registry: Registry;
 beforeEach(() => {
-  clock = new TestClock();
   cluster = new EchoCluster();
   registry = cluster.own(openRegistry(`memory://${randomUUID()}`, { logger }));
 });
-afterEach(async () => {
-  await clock.until(cluster[Symbol.asyncDispose]());
-  clock[Symbol.dispose]();
-});
-
-/** Counts who answers, while the clock goes on. */
-const whoAnswers: typeof countAnswers = (...args) => clock.until(countAnswers(...args));
+afterEach(() => cluster[Symbol.asyncDispose]());
 
 /** Starts a server under a name and registers it. */
 async function join(name: string, more: Parameters<typeof endpointOf>[1] = {}, handlers: EchoHandlers = {}) {

@@ -5,6 +5,8 @@ import { vi } from 'vitest';
 /** Step of the clock; between steps the sockets are served. */
 const STEP_MS = 20;
 const TURNS = 4;
+/** After so many steps this thread sleeps: the kernel and other processes need some true time too. */
+const STEPS_AWAKE = 5;
 
 /**
  * The timers and the monotonic clock of this thread from its making on, until it is disposed of. They go on by
@@ -13,11 +15,13 @@ const TURNS = 4;
  */
 export class TestClock implements Disposable {
   #isDisposed = false;
+  #steps = 0;
 
-  constructor() {
+  /** @param goesOn false: it stands still until it is moved */
+  constructor({ goesOn = true } = {}) {
     vi.useFakeTimers({
       toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
-      shouldAdvanceTime: true,
+      shouldAdvanceTime: goesOn,
       advanceTimeDelta: STEP_MS,
     });
   }
@@ -27,6 +31,7 @@ export class TestClock implements Disposable {
     for (let left = ms; left > 0; left -= STEP_MS) {
       vi.advanceTimersByTime(Math.min(left, STEP_MS));
       for (let turn = 0; turn < TURNS; turn++) await setImmediate();
+      if (++this.#steps % STEPS_AWAKE === 0) await sleep(1);
     }
   }
 

@@ -281,13 +281,14 @@ describe('a server that stops', () => {
 
   test('killed and started again: STORE_UNAVAILABLE meanwhile, then well, with every acked message', async () => {
     const url = services.urls.postgres;
-    const world = new World(await openStore(url, { logger, timeoutMs: 3000 }));
+    const world = new World(await openStore(url, { logger, timeoutMs: 60_000 }));
+    await using hasty = await eventually('a store', () => openStore(url, { logger, timeoutMs: 3000 }));
     const user = await world.user();
     const room = await world.room(user);
     await world.fill(room, user, 100);
     await services.kill('postgres');
-    await expect(world.store.append([world.draft(room, user)])).rejects.toEqual(unavailable);
-    await expect(world.store.ping()).rejects.toEqual(unavailable);
+    await expect(hasty.append([world.draft(room, user)])).rejects.toEqual(unavailable);
+    await expect(hasty.ping()).rejects.toEqual(unavailable);
     await services.start('postgres');
     await eventually(() => world.store.ping());
     const page = await world.history(user, room, 0, 1000);
@@ -299,7 +300,10 @@ describe('a server that stops', () => {
   });
 
   test('frozen: STORE_UNAVAILABLE within the deadline, and well when it thaws', async () => {
-    const world = new World(await openStore(services.urls.postgres, { logger, timeoutMs: 1000 }));
+    const url = services.urls.postgres;
+    const world = new World(await openStore(url, { logger, timeoutMs: 60_000 }));
+    await using hasty = await eventually('a store', () => openStore(url, { logger, timeoutMs: 1000 }));
+    const reader = new World(hasty);
     const user = await world.user();
     const room = await world.room(user);
     await world.fill(room, user, 1);
@@ -308,18 +312,18 @@ describe('a server that stops', () => {
       const draft = world.draft(room, user);
       // More calls than connections: those that wait for one have the deadline too.
       const calls = [
-        ...Array.from({ length: 20 }, () => world.history(user, room, 0, 1)),
-        world.store.append([draft]),
-        world.store.append([draft]),
-        world.store.append([draft]),
+        ...Array.from({ length: 20 }, () => reader.history(user, room, 0, 1)),
+        hasty.append([draft]),
+        hasty.append([draft]),
+        hasty.append([draft]),
       ];
       const outcomes = await Promise.allSettled(calls);
       expect(outcomes).toEqual(calls.map(() => ({ status: 'rejected', reason: unavailable })));
     } finally {
       await services.resume('postgres');
     }
-    await eventually(() => world.store.ping());
-    await appendAtLast(world, [world.draft(room, user)]);
+    await eventually('an answer', () => hasty.ping());
+    await appendAtLast(reader, [world.draft(room, user)]);
     await world.store.close();
   });
 });
@@ -389,16 +393,18 @@ describe('a server with other settings', () => {
 
   test('a message whose row is locked for long: STORE_UNAVAILABLE, others pass', async () => {
     await using scratch = await scratchPostgres();
-    const world = new World(await openStore(scratch.url, { logger, timeoutMs: 700 }));
+    const world = await World.open(scratch);
+    await using hasty = await eventually('a store', () => openStore(scratch.url, { logger, timeoutMs: 700 }));
     const user = await world.user();
     const [locked, free] = [await world.room(user), await world.room(user)];
     const client = new pg.Client({ connectionString: scratch.url });
     await client.connect();
     await client.query(`begin; select from conversations where id = ${locked} for update`);
-    await expect(world.store.append([world.draft(locked, user)])).rejects.toEqual(unavailable);
-    expect(await world.store.append([world.draft(free, user)])).toMatchObject([{ seq: 1 }]);
+    await expect(hasty.append([world.draft(locked, user)])).rejects.toEqual(unavailable);
+    const passes = world.draft(free, user);
+    expect(await eventually('others to pass', () => hasty.append([passes]))).toMatchObject([{ seq: 1 }]);
     await client.end();
-    await eventually(() => appendAtLast(world, [world.draft(locked, user)]));
+    await appendAtLast(new World(hasty), [world.draft(locked, user)]);
     await world.store.close();
   });
 });
