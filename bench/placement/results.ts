@@ -151,7 +151,7 @@ function worstOf(rows: readonly Row[], policy: string): Row {
   };
 }
 
-/** Factor by which it is nearer to 1 than the classic scorer, in the fleet where that is least. */
+/** Says how much nearer to 1 GoChat is than the classic scorer, in the fleets where that is least and most. */
 function nearer(rows: readonly Row[]): string {
   const factors = rows
     .filter(({ policy }) => policy === OURS)
@@ -164,7 +164,7 @@ function nearer(rows: readonly Row[]): string {
     })
     .filter((factor) => !Number.isNaN(factor));
   const [least, most] = [Math.min(...factors), Math.max(...factors)];
-  return `${least.toFixed(1)} to ${most.toFixed(1)} times nearer to 1 than the classic scorer.`;
+  return `Distance of the worst max/mean from 1: ${least.toFixed(1)} to ${most.toFixed(1)} times smaller than classic's.`;
 }
 
 function bold(policy: string): string {
