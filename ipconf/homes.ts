@@ -1,4 +1,4 @@
-/** Homes: the two gateways of each user, the same on every ipconf node. Maglev hashing, Google, NSDI 2016. */
+/** Homes: the two gateways that a user's id hashes to, on every ipconf node alike. Maglev hashing, Google, NSDI 2016. */
 import { hashKey } from '../crpc/mod.ts';
 import type { Gateway } from './gateway.ts';
 

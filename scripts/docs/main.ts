@@ -1,12 +1,13 @@
 /**
  * Writes the pages and pictures that are made from the code: `node scripts/docs/main.ts`; with --check only compares.
- * Either way it checks links between documents and the paths that they name.
+ * Either way it checks links between documents, the paths that they name, and the glossary's names.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { renderDiagrams } from './diagrams.ts';
 import { renderErrors } from './errors.ts';
+import { missingNames } from './glossary.ts';
 import { brokenLinks } from './links.ts';
 import { renderMetrics } from './metrics.ts';
 import { renderSettings } from './settings.ts';
@@ -43,6 +44,25 @@ function missingMetrics(page: string): string[] {
   return [...new Set(names)].filter((name) => !page.includes(`\`${name}\``));
 }
 
+/** Returns the texts of what is in production: not tests, benchmarks or tools. */
+function productionCode(): string[] {
+  const ours = [
+    '*.ts',
+    '*.proto',
+    '*.sql',
+    ':!*.test.ts',
+    ':!*.verify.ts',
+    ':!*.contract.ts',
+    ':!*/testing/*',
+  ];
+  const folders = [':!bench', ':!test', ':!scripts'];
+  const listed = execFileSync('git', ['ls-files', '--', ...ours, ...folders], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  return listed.trim().split('\n').map(read);
+}
+
 /** Checks the documents, generated ones as they should be. What Git ignores (data, dist) does not count as a file. */
 function wrongLinks(generated: ReadonlyMap<string, string>): string[] {
   const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
@@ -72,6 +92,9 @@ const stale = [...files].filter(([path, text]) => read(path) !== text);
 const problems = [
   ...missingMetrics(files.get('docs/metrics.md') as string).map(
     (name) => `${name}: not in scripts/docs/metrics.ts, so not in docs/metrics.md`,
+  ),
+  ...missingNames(read('docs/glossary.md'), productionCode()).map(
+    (name) => `docs/glossary.md: ${name}: not in the code`,
   ),
   ...wrongLinks(files),
 ];
