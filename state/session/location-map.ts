@@ -60,7 +60,7 @@ export interface Caller {
 
 /**
  * Keeps all connections of all streams in columns of typed arrays: about 51 bytes, two strings and two index cells per
- * entry, some 150 bytes in all (bench/location-map.ts). The gateways' connection limits bound it.
+ * entry, some 140 bytes in all (bench/location-map.ts). The gateways' connection limits bound it.
  *
  * The gateway worker's sockets are the truth. A stream begins with a snapshot, continues with deltas, and all its
  * connections are removed when it ends.
