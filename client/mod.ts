@@ -1,4 +1,4 @@
-/** The client: the SDK, its TCP transport, and the line mode. */
+/** The client: the SDK, its TCP transport, and the command-line client. */
 export type { PlainOptions } from './plain.ts';
 export { runPlain } from './plain.ts';
 export * from './sdk/mod.ts';

@@ -1,5 +1,5 @@
 /**
- * The line client: reads texts and commands from standard input; prints lines for people, or JSON events, on standard
+ * The command-line client: reads texts and commands from standard input; prints lines for people, or JSON events, on standard
  * output.
  */
 import type { Readable, Writable } from 'node:stream';

@@ -35,7 +35,7 @@ function explainGateway(fleet: Fleet, gateway: Gateway, takes: boolean, now: num
     headroom: round(gateway.headroom),
     freshness: round(gateway.freshness),
     trust: round(gateway.trust),
-    ramp: round(gateway.ramp),
+    ramp: round(gateway.slowStart),
     draining: load.draining,
     ready: load.ready,
     weight: load.weight,
@@ -68,7 +68,8 @@ function reasons(fleet: Fleet, gateway: Gateway, takes: boolean, now: number): s
   else if (gateway.freshness < 1) why.push(`${silent}: ${percent(gateway.freshness)} of its score counts`);
   if (gateway.trust < 1)
     why.push(`clients that were sent there do not arrive: ${percent(gateway.trust)} of its score counts`);
-  if (gateway.ramp < 1) why.push(`it is new: ${percent(gateway.ramp)} of its lead over the mean counts`);
+  if (gateway.slowStart < 1)
+    why.push(`it is new: ${percent(gateway.slowStart)} of its lead over the mean counts`);
   if (fleet.suspicion > 0)
     why.push(`the picture is old: ${percent(1 - fleet.suspicion)} of its distance from the mean counts`);
   const byConnections = (load.connections + credit.amount) / capacity;

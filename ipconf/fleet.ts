@@ -175,7 +175,7 @@ export class Fleet {
     let { room } = gateway;
     const mean = this.#meanRoom;
     if (this.#suspicion > 0) room += this.#suspicion * (mean - room);
-    if (gateway.ramp < 1 && room > mean) room = mean + gateway.ramp * (room - mean);
+    if (gateway.slowStart < 1 && room > mean) room = mean + gateway.slowStart * (room - mean);
     return room * gateway.freshness * gateway.trust;
   }
 

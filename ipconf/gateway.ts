@@ -4,7 +4,7 @@ import { endpointFor, type GatewayEndpoint, type TransportKind } from '../proto/
 import { toAscii } from './answer.ts';
 import { Credit, type Outcome } from './credit.ts';
 import { type GatewayAddress, readLoad } from './gateway-report.ts';
-import { freshness, headroom, prefer, ramp, trust } from './scorer.ts';
+import { freshness, headroom, adjustForWeight, slowStartShare, trust } from './scorer.ts';
 import { Window } from './window.ts';
 
 /** Reports after which a gateway counts as reporting periodically, so that silence has a meaning. */
@@ -45,7 +45,7 @@ export class Gateway {
   /** Its share of the clients: capacity times weight. */
   share = 1;
   /** How far its lead over the others counts during the slow start, 0 to 1. */
-  ramp = 1;
+  slowStart = 1;
   freshness = 1;
   trust = 1;
   /** Rank for one more client, 0 to 1; kept up to date by the fleet, so that reading it is one load. */
@@ -86,7 +86,7 @@ export class Gateway {
 
   /** Headroom adjusted for weight, 0 to 1. */
   get room(): number {
-    return prefer(this.headroom, this.weight);
+    return adjustForWeight(this.headroom, this.weight);
   }
 
   /** Returns its part of an answer; cached, as the score rarely changes by a step. */
@@ -116,7 +116,7 @@ export class Gateway {
     const { load } = this.window;
     this.weight = load.weight / state.minWeight;
     this.share = load.maxConnections * this.weight;
-    this.ramp = ramp(state.now - this.seenAt);
+    this.slowStart = slowStartShare(state.now - this.seenAt);
     this.freshness = this.isPeriodic && !state.isStale ? freshness(this.window.age(state.now)) : 1;
     this.trust = trust(this.credit, state.outcome);
   }

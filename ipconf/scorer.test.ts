@@ -5,8 +5,8 @@ import {
   EJECT_AFTER_MS,
   freshness,
   headroom,
-  prefer,
-  ramp,
+  adjustForWeight,
+  slowStartShare,
   SLOW_START_MS,
   STALE_AFTER_MS,
   STALE_HALF_LIFE_MS,
@@ -71,12 +71,12 @@ describe('headroom', () => {
   });
 });
 
-describe('prefer', () => {
-  test('one weight for all: the headroom itself', () => expect(prefer(0.3, 1)).toBe(0.3));
+describe('adjustForWeight', () => {
+  test('one weight for all: the headroom itself', () => expect(adjustForWeight(0.3, 1)).toBe(0.3));
   test('twice the weight: as used as a gateway with half as many clients, while there is room', () =>
-    expect(prefer(headroom(20, 0, 1000, 0), 2)).toBeCloseTo(headroom(10, 0, 1000, 0), 3));
+    expect(adjustForWeight(headroom(20, 0, 1000, 0), 2)).toBeCloseTo(headroom(10, 0, 1000, 0), 3));
   test('full: full at any weight', () =>
-    expect([1, 2, 1000].map((weight) => prefer(0, weight))).toEqual([0, 0, 0]));
+    expect([1, 2, 1000].map((weight) => adjustForWeight(0, weight))).toEqual([0, 0, 0]));
 });
 
 describe('freshness', () => {
@@ -93,9 +93,9 @@ describe('freshness', () => {
   });
 });
 
-describe('ramp', () => {
+describe('slowStartShare', () => {
   test('from 0 for a new gateway to 1 for one that has started', () => {
-    expect([0, SLOW_START_MS / 2, SLOW_START_MS, Infinity].map(ramp)).toEqual([0, 0.5, 1, 1]);
+    expect([0, SLOW_START_MS / 2, SLOW_START_MS, Infinity].map(slowStartShare)).toEqual([0, 0.5, 1, 1]);
   });
 });
 

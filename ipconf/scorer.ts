@@ -1,4 +1,4 @@
-/** The scorer: a gateway's room and the trust in it. Pure functions; each constant has its reason. */
+/** The scorer: a gateway's headroom, freshness and trust. Pure functions; each constant has its reason. */
 import type { GatewayLoad } from './gateway-report.ts';
 import type { Outcome } from './credit.ts';
 
@@ -50,7 +50,7 @@ export function headroom(connections: number, credit: number, capacity: number, 
  *
  * @param weight multiple of the lowest weight
  */
-export function prefer(headroom: number, weight: number): number {
+export function adjustForWeight(headroom: number, weight: number): number {
   // In the usual case of equal weights this costs nothing.
   return weight === 1 ? headroom : headroom ** (1 / weight);
 }
@@ -69,7 +69,7 @@ export function freshness(ageMs: number): number {
 }
 
 /** Returns how far a new gateway's lead over the others counts, 0 to 1. */
-export function ramp(ageMs: number): number {
+export function slowStartShare(ageMs: number): number {
   return ageMs >= SLOW_START_MS ? 1 : Math.max(0, ageMs) / SLOW_START_MS;
 }
 

@@ -31,7 +31,7 @@ export interface StateLimits {
   readonly turnRows: number;
   /** @default 128 KiB */
   readonly turnBytes: number;
-  /** Bytes queued to one worker; beyond: pushes are skipped and made good by a resync. @default 8 MiB */
+  /** Bytes queued to one worker; beyond: pushes are skipped and repaired by a resync. @default 8 MiB */
   readonly pushBytes: number;
   /** Conversations whose members are kept, 0.4 KiB each for two; beyond: those not used lately go. @default 200000 */
   readonly cachedConversations: number;
@@ -41,7 +41,7 @@ export interface StateLimits {
   readonly cachedNames: number;
   /** Age of a member list, unconfirmed by a message, at which it is reloaded for TYPING, ms. @default 5000 */
   readonly ephemeralMembersMs: number;
-  /** Pushes that wait for a member list; beyond: dropped and made good by a resync. @default 20000 */
+  /** Pushes that wait for a member list; beyond: dropped and repaired by a resync. @default 20000 */
   readonly waitingPushes: number;
   /** Conversations whose members could not be loaded; beyond: all connections resync. @default 10000 */
   readonly failedLoads: number;

@@ -1,6 +1,6 @@
 /**
  * The policy: a table of the requirements of each action, by kind of conversation, and their comparison with users'
- * standings. Pure: whoever reads the rows compares, within the transaction that has locked them.
+ * standings. Pure: the code that reads the rows compares, within the transaction that has locked them.
  */
 import type { UserId } from '../common/mod.ts';
 import type { client } from '../proto/mod.ts';

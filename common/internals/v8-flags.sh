@@ -3,11 +3,12 @@
 # bin/gochat takes what it has written.
 #
 # Reaches into: flags of V8, which no Node.js promises (checked with 24.21).
-# Why: docs/lab/delivery.md. The servers return memory when they are idle (memory.ts): --expose-gc. A
-# small young generation: --max-semi-space-size=8; that of state has one size, or it collects its whole heap while that
-# grows: --min-semi-space-size=8. No objects that are old from their birth because a stall once made their like old:
-# --no-allocation-site-pretenuring. Flags and not limits of worker threads: a thread that ran out of those would take the
-# process along.
+# Why: docs/lab/delivery.md.
+# --expose-gc: the servers return memory when they are idle (memory.ts).
+# --max-semi-space-size=8: keeps the young generation small.
+# --min-semi-space-size=8 (state only): keeps it at one size, because V8 collects the whole heap while it grows.
+# --no-allocation-site-pretenuring: otherwise one stall makes V8 allocate later objects of the same kind as old ones.
+# These are flags of the process, not resourceLimits of worker threads: a worker beyond such a limit ends the process.
 # Upstream: https://github.com/nodejs/node/issues/42511 (the young generation's size); none found for the others.
 # Without them: V8's own sizes; more memory, which is not given back.
 set -eu

@@ -10,7 +10,7 @@ export class AdmissionControl {
   readonly #addresses: AddressLimits;
   readonly #budgets: SendBudgets;
   readonly #stats: WorkerStats;
-  readonly #told = new TokenBucket(
+  readonly #explainedRefusals = new TokenBucket(
     { perSecond: REFUSALS_EXPLAINED_PER_SECOND, burst: REFUSALS_EXPLAINED_PER_SECOND },
     performance.now(),
   );
@@ -35,7 +35,7 @@ export class AdmissionControl {
 
   /** Returns whether a refused client may be told why: answers to a flood would add to it. */
   mayExplain(): boolean {
-    return this.#told.take(performance.now());
+    return this.#explainedRefusals.take(performance.now());
   }
 
   /** Returns whether the tokens of other addresses are checked before that of a connection. */

@@ -27,16 +27,16 @@ const JOIN_REF = 0;
  * Logins are paced so that a reconnect storm leaves time for live connections. A worker checks tokens for some two
  * milliseconds, then rests for as long as that took (longer on busy cores), and at least for LOGIN_REST_MS. So it
  * accepts some 1,500 logins a second. Tokens checked together go to state, and on to Redis, as one batch, whose cost
- * hardly depends on its size. After a turn that leaves nobody waiting the rest is at least GATHER_MS, in which further
+ * hardly depends on its size. After a turn that leaves nobody waiting the rest is at least LOGIN_GATHER_MS, in which further
  * logins gather. A login after such a time without logins is checked at once.
  */
 const MAX_CHECKS = 32;
 const LOGIN_REST_MS = 20;
-const GATHER_MS = 40;
+const LOGIN_GATHER_MS = 40;
 /** Most waiting logins: those that complete well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
 const MAX_CHECKS_WAITING = 5000;
 /** The same of addresses whose logins fail too often: their tokens are checked after those of others; beyond: ADDRESS_LIMITED. */
-const MAX_LAST_WAITING = 500;
+const MAX_DEFERRED_CHECKS = 500;
 const LOGIN_BACKLOG_RETRY_MS = 5000;
 
 /** The part of the worker that the handshake uses. */
@@ -77,7 +77,7 @@ export class Handshake {
   /** Connections whose token waits to be checked, in order of arrival. */
   readonly #unchecked: Unchecked[] = [];
   /** The same of addresses whose logins fail too often. They get what others leave of a turn, and at least one check. */
-  readonly #last: Unchecked[] = [];
+  readonly #deferred: Unchecked[] = [];
   /** Whether a turn of checks is due or a rest is under way. */
   #turning = false;
 
@@ -113,11 +113,11 @@ export class Handshake {
     context.deadlines.onLogin(connection);
     const { token, ticket } = hello;
     if (context.admission.failsOften(connection)) {
-      if (this.#last.length >= MAX_LAST_WAITING) {
+      if (this.#deferred.length >= MAX_DEFERRED_CHECKS) {
         context.admission.count('address_logins');
         return context.close(connection, 'ADDRESS_LIMITED');
       }
-      this.#last.push({ connection, token, ticket });
+      this.#deferred.push({ connection, token, ticket });
     } else if (this.#unchecked.length >= MAX_CHECKS_WAITING) {
       const retryAfterMs = Math.round(LOGIN_BACKLOG_RETRY_MS * (1 + Math.random()));
       return context.close(connection, 'OVERLOADED', retryAfterMs);
@@ -216,10 +216,10 @@ export class Handshake {
   readonly #onTurn = (): void => {
     const beganMs = performance.now();
     let checks = this.#check(this.#unchecked, MAX_CHECKS);
-    checks += this.#check(this.#last, Math.max(MAX_CHECKS - checks, 1));
+    checks += this.#check(this.#deferred, Math.max(MAX_CHECKS - checks, 1));
     this.#turning = checks > 0;
     if (!this.#turning) return;
-    const leastMs = this.#unchecked.length + this.#last.length > 0 ? LOGIN_REST_MS : GATHER_MS;
+    const leastMs = this.#unchecked.length + this.#deferred.length > 0 ? LOGIN_REST_MS : LOGIN_GATHER_MS;
     setTimeout(this.#onTurn, Math.max(performance.now() - beganMs, leastMs));
   };
 

@@ -1,4 +1,4 @@
-/** Fair queue of requests: a few run at a time, one per user, users in turn. */
+/** Fair queue of requests: a few run at a time, one per user, users in queue. */
 import type { PlainErrorCode, UserId } from '../../common/mod.ts';
 import type { StateLimits } from '../limits.ts';
 
@@ -19,7 +19,7 @@ interface Task {
   readonly work: () => Promise<void>;
 }
 
-interface Turn {
+interface UserQueue {
   readonly user: UserId;
   readonly waiting: Task[];
   /** Waiting and running requests, and their bytes. */
@@ -36,10 +36,10 @@ interface Turn {
  */
 export class FairQueue {
   readonly #limits: FairQueueLimits;
-  readonly #users = new Map<UserId, Turn>();
+  readonly #users = new Map<UserId, UserQueue>();
   /** Users whose next request may run: a small one, a large one. */
-  readonly #small: Turn[] = [];
-  readonly #large: Turn[] = [];
+  readonly #small: UserQueue[] = [];
+  readonly #large: UserQueue[] = [];
   #running = 0;
   /** Whether a large request runs, or they rest. */
   #isLargeBusy = false;
@@ -54,21 +54,21 @@ export class FairQueue {
   /** Returns why a user's request is refused now; undefined if it is accepted. */
   refusal(user: UserId): PlainErrorCode | undefined {
     const { requests, requestBytes, requestsPerUser, requestBytesPerUser } = this.#limits;
-    const turn = this.#users.get(user);
-    if (turn !== undefined && (turn.requests >= requestsPerUser || turn.bytes >= requestBytesPerUser))
+    const queue = this.#users.get(user);
+    if (queue !== undefined && (queue.requests >= requestsPerUser || queue.bytes >= requestBytesPerUser))
       return 'RATE_LIMITED';
     return this.#requests < requests && this.#bytes < requestBytes ? undefined : 'OVERLOADED';
   }
 
   /** Runs a request now or in its turn. `work` must not reject. Call `refusal` first. */
   add(user: UserId, bytes: number, work: () => Promise<void>): void {
-    let turn = this.#users.get(user);
-    if (turn === undefined) {
-      turn = { user, waiting: [], requests: 0, bytes: 0, isBusy: false };
-      this.#users.set(user, turn);
+    let queue = this.#users.get(user);
+    if (queue === undefined) {
+      queue = { user, waiting: [], requests: 0, bytes: 0, isBusy: false };
+      this.#users.set(user, queue);
     }
-    this.#count(turn, 1, bytes);
-    if (turn.waiting.push({ bytes, work }) === 1 && !turn.isBusy) this.#line(turn).push(turn);
+    this.#count(queue, 1, bytes);
+    if (queue.waiting.push({ bytes, work }) === 1 && !queue.isBusy) this.#readyQueues(queue).push(queue);
     this.#next();
   }
 
@@ -80,44 +80,44 @@ export class FairQueue {
     });
   }
 
-  #line({ waiting }: Turn): Turn[] {
+  #readyQueues({ waiting }: UserQueue): UserQueue[] {
     return isLarge(waiting[0] as Task) ? this.#large : this.#small;
   }
 
   #next(): void {
     while (this.#running < MAX_RUNNING) {
-      const turn = (this.#isLargeBusy ? undefined : this.#large.shift()) ?? this.#small.shift();
-      if (turn === undefined) return;
-      void this.#run(turn, turn.waiting.shift() as Task);
+      const queue = (this.#isLargeBusy ? undefined : this.#large.shift()) ?? this.#small.shift();
+      if (queue === undefined) return;
+      void this.#run(queue, queue.waiting.shift() as Task);
     }
   }
 
-  async #run(turn: Turn, task: Task): Promise<void> {
+  async #run(queue: UserQueue, task: Task): Promise<void> {
     this.#running++;
-    turn.isBusy = true;
+    queue.isBusy = true;
     this.#isLargeBusy ||= isLarge(task);
     const beganMs = performance.now();
     await task.work();
     const tookMs = performance.now() - beganMs;
     this.#running--;
-    this.#count(turn, -1, -task.bytes);
+    this.#count(queue, -1, -task.bytes);
     if (this.#requests === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
-    if (tookMs < MIN_REST_MS) this.#rested(turn, task);
-    else setTimeout(() => this.#rested(turn, task), tookMs);
+    if (tookMs < MIN_REST_MS) this.#rested(queue, task);
+    else setTimeout(() => this.#rested(queue, task), tookMs);
     this.#next();
   }
 
-  #rested(turn: Turn, task: Task): void {
-    turn.isBusy = false;
+  #rested(queue: UserQueue, task: Task): void {
+    queue.isBusy = false;
     if (isLarge(task)) this.#isLargeBusy = false;
-    if (turn.waiting.length > 0) this.#line(turn).push(turn);
-    else this.#users.delete(turn.user);
+    if (queue.waiting.length > 0) this.#readyQueues(queue).push(queue);
+    else this.#users.delete(queue.user);
     this.#next();
   }
 
-  #count(turn: Turn, requests: number, bytes: number): void {
-    turn.requests += requests;
-    turn.bytes += bytes;
+  #count(queue: UserQueue, requests: number, bytes: number): void {
+    queue.requests += requests;
+    queue.bytes += bytes;
     this.#requests += requests;
     this.#bytes += bytes;
   }

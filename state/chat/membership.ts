@@ -57,7 +57,7 @@ export interface MembershipOptions {
 /**
  * Every method throws GochatErrors.
  *
- * Members are notified at once, best effort. A missed notice is made good by the next sync, which names the
+ * Members are notified at once, best effort. A missed notice is repaired by the next sync, which names the
  * conversations that the user has left.
  */
 export class Membership {
@@ -189,9 +189,9 @@ export class Membership {
   async #tell(room: ConversationId, change: MemberChange, news: News): Promise<void> {
     if (!change.changed) return;
     this.#announce(room, change, news);
-    if (change.heir === undefined) return;
-    const heir = await this.#find(String(change.heir));
-    this.#announce(room, change, { change: MEMBER_CHANGE_ROLE, member: heir, role: 'owner' });
+    if (change.newOwner === undefined) return;
+    const newOwner = await this.#find(String(change.newOwner));
+    this.#announce(room, change, { change: MEMBER_CHANGE_ROLE, member: newOwner, role: 'owner' });
   }
 
   #announce(

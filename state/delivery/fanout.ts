@@ -22,7 +22,7 @@ const MAX_EPHEMERAL_MEMBERS = 256;
 /** Above this many members only changes are loaded; lists of small conversations are loaded many per statement. */
 const LOAD_CHANGES_FROM = 256;
 const RETRY_BASE_MS = 50;
-/** Longest retry interval: lost pushes must be made good within 2 s of recovery. */
+/** Longest retry interval: lost pushes must be repaired within 2 s of recovery. */
 const RETRY_MAX_MS = 1000;
 
 export interface FanoutOptions {
@@ -35,7 +35,7 @@ export interface FanoutOptions {
 
 /** How far a push has gone. */
 export interface PushResult {
-  /** Connections that it was pushed to; -1: it waits for the members, or is lost and made good by a resync. */
+  /** Connections that it was pushed to; -1: it waits for the members, or is lost and repaired by a resync. */
   readonly pushed: number;
   /** Connections that it was not pushed to because their streams are full; they resynchronise. */
   readonly skipped: number;

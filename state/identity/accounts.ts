@@ -6,7 +6,7 @@ import type { Rate, StateLimits } from '../limits.ts';
 import type { Account, Store } from '../store/store.ts';
 import { parseName } from './names.ts';
 import {
-  type Asker,
+  type HashCaller,
   type IsGone,
   MAX_PASSWORD_CHARACTERS,
   MIN_PASSWORD_CHARACTERS,
@@ -67,7 +67,11 @@ export class Accounts {
     checkPassword(credentials.password);
     const address = addressOf(credentials);
     await this.#allow({ key: `signup:address:${address}`, rate: this.#options.limits.signupPerAddress });
-    const account = await this.#create(name, credentials.password, { address, isKnown: false, isGone });
+    const account = await this.#create(name, credentials.password, {
+      address,
+      isKnownAddress: false,
+      isGone,
+    });
     if (account === undefined) throw new GochatError('NAME_TAKEN', { details: { name } });
     return account;
   }
@@ -85,10 +89,14 @@ export class Accounts {
     if (characters(password) > MAX_PASSWORD_CHARACTERS || !isName(name))
       throw new GochatError('CREDENTIALS_WRONG');
     const address = addressOf(credentials);
-    const isKnown = await hot.remembers(knownAddresses(name), address);
-    const account = await this.#guess(this.#guesses(name, address, isKnown), async () => {
+    const isKnownAddress = await hot.remembers(knownAddresses(name), address);
+    const account = await this.#guess(this.#guesses(name, address, isKnownAddress), async () => {
       const found = await store.findAccount(name);
-      const isRight = await passwords.verify(found?.passwordHash, password, { address, isKnown, isGone });
+      const isRight = await passwords.verify(found?.passwordHash, password, {
+        address,
+        isKnownAddress,
+        isGone,
+      });
       return isRight ? found : undefined;
     });
     if (account === undefined) throw new GochatError('CREDENTIALS_WRONG');
@@ -105,17 +113,17 @@ export class Accounts {
     }
   }
 
-  async #create(name: string, password: string, asker?: Asker): Promise<Account | undefined> {
+  async #create(name: string, password: string, caller?: HashCaller): Promise<Account | undefined> {
     const { store, passwords, nextUser } = this.#options;
-    const passwordHash = await passwords.hash(password, asker);
+    const passwordHash = await passwords.hash(password, caller);
     return store.createAccount({ id: nextUser(), name, passwordHash });
   }
 
   /** Returns the buckets charged for a wrong password; those that others can empty too come last. */
-  #guesses(name: string, address: string, isKnown: boolean): readonly Bucket[] {
+  #guesses(name: string, address: string, isKnownAddress: boolean): readonly Bucket[] {
     const { guessesPerNameAndAddress, guessesPerAddress, guessesPerName } = this.#options.limits;
     const own = { key: `guess:${name}@${address}`, rate: guessesPerNameAndAddress };
-    if (isKnown) return [own];
+    if (isKnownAddress) return [own];
     return [
       own,
       { key: `guess:address:${address}`, rate: guessesPerAddress },

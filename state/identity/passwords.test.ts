@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GochatError } from '../../common/mod.ts';
-import { type Asker, Passwords } from './passwords.ts';
+import { type HashCaller, Passwords } from './passwords.ts';
 
 const overloaded = expect.objectContaining({ code: 'OVERLOADED' });
 
@@ -32,9 +32,9 @@ describe('Passwords', () => {
   /** Notes who is through, in order. */
   function noting() {
     const order: string[] = [];
-    const ask = (passwords: Passwords, name: string, asker: Partial<Asker> = {}) =>
+    const ask = (passwords: Passwords, name: string, caller: Partial<HashCaller> = {}) =>
       passwords
-        .hash('a', { address: name, isKnown: false, isGone: () => false, ...asker })
+        .hash('a', { address: name, isKnownAddress: false, isGone: () => false, ...caller })
         .then(() => order.push(name))
         .catch((error: unknown) => order.push(`${name} ${GochatError.from(error).code}`));
     return { order, ask };
@@ -73,7 +73,7 @@ describe('Passwords', () => {
     const { order, ask } = noting();
     const passwords = new Passwords(1, 8);
     const flood = Array.from({ length: 9 }, (_, i) => ask(passwords, `unknown ${i}`));
-    await Promise.all([...flood, ask(passwords, 'ann', { isKnown: true })]);
+    await Promise.all([...flood, ask(passwords, 'ann', { isKnownAddress: true })]);
     expect(order.indexOf('ann')).toBe(1);
     expect(order).toHaveLength(10);
   });
@@ -81,7 +81,7 @@ describe('Passwords', () => {
   test('the known as well flood nobody else away', async () => {
     const { order, ask } = noting();
     const passwords = new Passwords(1, 8);
-    const flood = Array.from({ length: 9 }, (_, i) => ask(passwords, `known ${i}`, { isKnown: true }));
+    const flood = Array.from({ length: 9 }, (_, i) => ask(passwords, `known ${i}`, { isKnownAddress: true }));
     await Promise.all([...flood, ask(passwords, 'ann')]);
     expect(order.indexOf('ann')).toBe(1);
   });
@@ -92,7 +92,7 @@ describe('Passwords', () => {
     // Only who waits is asked whether it has gone.
     const isGone = () => true;
     const unknown = [ask(passwords, 'one'), ask(passwords, 'two', { isGone })];
-    await Promise.all([...unknown, ask(passwords, 'ann', { isKnown: true, isGone })]);
+    await Promise.all([...unknown, ask(passwords, 'ann', { isKnownAddress: true, isGone })]);
     expect(order.toSorted()).toEqual(['ann', 'one', 'two DEADLINE_EXCEEDED']);
   });
 });

@@ -26,11 +26,11 @@ const derive = promisify(argon2);
 export type IsGone = () => boolean;
 
 /** A caller waiting for a hash. */
-export interface Asker {
+export interface HashCaller {
   /** The key by which waiting callers take turns. */
   readonly address: string;
   /** Whether the user has logged in from the address before. */
-  readonly isKnown: boolean;
+  readonly isKnownAddress: boolean;
   readonly isGone: IsGone;
 }
 
@@ -48,7 +48,7 @@ interface Lane {
 }
 
 /** The server itself. */
-const SELF: Asker = { address: '', isKnown: true, isGone: () => false };
+const SELF: HashCaller = { address: '', isKnownAddress: true, isGone: () => false };
 
 /**
  * Hashes and verifies passwords, a few at a time.
@@ -62,8 +62,8 @@ const SELF: Asker = { address: '', isKnown: true, isGone: () => false };
  */
 export class Passwords {
   readonly #maxRunning: number;
-  readonly #known: Lane;
-  readonly #others: Lane;
+  readonly #knownLane: Lane;
+  readonly #otherLane: Lane;
   #dummy: Promise<string> | undefined;
 
   /** @param maxWaiting bound of each lane: users who have logged in from their address before, and others */
@@ -74,14 +74,14 @@ export class Passwords {
       maxRunning: most,
       running: 0,
     });
-    this.#known = lane(maxRunning);
-    this.#others = lane(Math.max(1, maxRunning - 1));
+    this.#knownLane = lane(maxRunning);
+    this.#otherLane = lane(Math.max(1, maxRunning - 1));
   }
 
   /** Returns the PHC string of a password. @throws GochatError OVERLOADED, DEADLINE_EXCEEDED */
-  async hash(password: string, asker: Asker = SELF): Promise<string> {
+  async hash(password: string, caller: HashCaller = SELF): Promise<string> {
     const salt = randomBytes(SALT_BYTES);
-    const hash = await this.#derive(password, salt, MEMORY_KIB, PASSES, PARALLELISM, HASH_BYTES, asker);
+    const hash = await this.#derive(password, salt, MEMORY_KIB, PASSES, PARALLELISM, HASH_BYTES, caller);
     return `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=${PARALLELISM}$${unpadded(salt)}$${unpadded(hash)}`;
   }
 
@@ -90,7 +90,7 @@ export class Passwords {
    *
    * @throws GochatError OVERLOADED, DEADLINE_EXCEEDED
    */
-  async verify(phc: string | undefined, password: string, asker: Asker = SELF): Promise<boolean> {
+  async verify(phc: string | undefined, password: string, caller: HashCaller = SELF): Promise<boolean> {
     this.#dummy ??= this.hash(randomBytes(SALT_BYTES).toString('hex'));
     const dummy = await this.#dummy.catch((error: unknown) => {
       this.#dummy = undefined;
@@ -104,7 +104,7 @@ export class Passwords {
     }
     const salt = Buffer.from(parts[4] as string, 'base64');
     const expected = Buffer.from(parts[5] as string, 'base64');
-    const actual = await this.#derive(password, salt, memory, passes, parallelism, expected.length, asker);
+    const actual = await this.#derive(password, salt, memory, passes, parallelism, expected.length, caller);
     return timingSafeEqual(actual, expected) && phc !== undefined;
   }
 
@@ -115,10 +115,10 @@ export class Passwords {
     passes: number,
     parallelism: number,
     tagLength: number,
-    asker: Asker,
+    caller: HashCaller,
   ): Promise<Buffer> {
-    const lane = asker.isKnown ? this.#known : this.#others;
-    await this.#enter(lane, asker);
+    const lane = caller.isKnownAddress ? this.#knownLane : this.#otherLane;
+    await this.#waitForSlot(lane, caller);
     try {
       // Composed and decomposed characters are the same password.
       const message = password.normalize('NFC');
@@ -129,7 +129,7 @@ export class Passwords {
     }
   }
 
-  async #enter(lane: Lane, { address, isGone }: Asker): Promise<void> {
+  async #waitForSlot(lane: Lane, { address, isGone }: HashCaller): Promise<void> {
     if (this.#hasRoom(lane)) {
       lane.running++;
       return;
@@ -143,7 +143,7 @@ export class Passwords {
   /** Passes the place to a caller that still waits; the lanes take turns. */
   #leave(lane: Lane): void {
     lane.running--;
-    const other = lane === this.#known ? this.#others : this.#known;
+    const other = lane === this.#knownLane ? this.#otherLane : this.#knownLane;
     if (!this.#proceed(other)) this.#proceed(lane);
   }
 
@@ -162,7 +162,9 @@ export class Passwords {
   }
 
   #hasRoom(lane: Lane): boolean {
-    return lane.running < lane.maxRunning && this.#known.running + this.#others.running < this.#maxRunning;
+    return (
+      lane.running < lane.maxRunning && this.#knownLane.running + this.#otherLane.running < this.#maxRunning
+    );
   }
 }
 

@@ -47,7 +47,7 @@ export interface MemberChange {
   /** The room's member version after the change; changes of roles leave it unchanged. */
   readonly memberVersion: number;
   /** The new owner, if the change would have left the room without one. */
-  readonly heir?: UserId;
+  readonly newOwner?: UserId;
 }
 
 export interface DeletedRoom {
@@ -241,7 +241,7 @@ export interface RoomStore {
   ): Promise<Joined | undefined>;
   /**
    * Joins a room by id or name; idempotent. The join has its place among the room's messages: in a room that hides its
-   * history the user sees those after it. Who joins an empty room becomes its owner.
+   * history the user sees those after it. A user who joins an empty room becomes its owner.
    *
    * @param device as in `createRoom`
    */

@@ -9,7 +9,7 @@ import { eventually } from '../harness/eventually.ts';
 import { Client, type Json, ROOT, type RunningServer, signup } from '../harness/gochat.ts';
 
 /** The last commit whose gateways and state nodes announce no version of the link: they speak version 1. */
-const BEFORE = '46b1596b541ab696cb8a55b345f060bfafdad4ab';
+const PREVIOUS_RELEASE_COMMIT = '46b1596b541ab696cb8a55b345f060bfafdad4ab';
 const BUILD_DEADLINE_MS = 600_000;
 const TEST_DEADLINE_MS = 300_000;
 const LINES_EACH = 20;
@@ -29,10 +29,10 @@ const folder = mkdtempSync(join(tmpdir(), 'gochat-mixed-'));
 const cleanup = new AsyncDisposableStack();
 
 beforeAll(async () => {
-  const commit = await findCommit(BEFORE);
+  const commit = await findCommit(PREVIOUS_RELEASE_COMMIT);
   if (commit === undefined)
     throw new Error(
-      `this clone lacks commit ${BEFORE}: fetch it with git fetch --unshallow, or clone with history`,
+      `this clone lacks commit ${PREVIOUS_RELEASE_COMMIT}: fetch it with git fetch --unshallow, or clone with history`,
     );
   cleanup.use(await buildCommit(commit, join(folder, 'before')));
 }, BUILD_DEADLINE_MS);

@@ -154,7 +154,7 @@ export function describeRoles(nodes: () => Nodes): void {
       const [ann, bob, cid, dan] = [await a.user(), await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, dan, bob, cid);
       for (const user of [cid, bob]) await a.setRole(room, ann, user, 'moderator');
-      expect(await b.setRole(room, ann, ann, 'moderator')).toMatchObject({ changed: true, heir: bob });
+      expect(await b.setRole(room, ann, ann, 'moderator')).toMatchObject({ changed: true, newOwner: bob });
       expect(await rolesOf(a, room, ann, bob, cid, dan)).toEqual([
         'moderator',
         'owner',
@@ -163,11 +163,11 @@ export function describeRoles(nodes: () => Nodes): void {
       ]);
       // Who made the room has no claim to it any more.
       expect(await a.setRole(room, ann, cid, 'member')).toBe('NOT_OWNER');
-      expect(await a.leaveRoom(room, bob)).toMatchObject({ changed: true, heir: ann });
+      expect(await a.leaveRoom(room, bob)).toMatchObject({ changed: true, newOwner: ann });
       await a.setRole(room, ann, dan, 'owner');
       // Another owner is there: nobody becomes one.
       expect(await b.leaveRoom(room, ann)).toEqual({ changed: true, seq: 0, memberVersion: 6 });
-      expect(await a.leaveRoom(room, dan)).toMatchObject({ heir: cid });
+      expect(await a.leaveRoom(room, dan)).toMatchObject({ newOwner: cid });
       expect(await a.setRole(room, cid, cid, 'member')).toBe('LAST_OWNER');
       expect(await rolesOf(a, room, cid)).toEqual(['owner']);
       expect(await a.leaveRoom(room, cid)).toEqual({ changed: true, seq: 0, memberVersion: 8 });

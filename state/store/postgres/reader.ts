@@ -77,9 +77,9 @@ export async function sync(
 ): Promise<SyncResult> {
   const { user, device, cursors, pushed } = request;
   const limit = pageLimit(request.limit);
-  // What is new and what is gone are of one snapshot: nothing that was the user's is lost between them. The cursors are
-  // an object, because a lookup in jsonb costs the same under every plan, unlike a join with an array. Of what they
-  // name, the user's memberships leave the foreign conversations, of which there may be ten thousand: they come as one text.
+  // New messages and departures are read in one snapshot, so a membership that ends meanwhile appears in exactly one of
+  // them. Cursors are a JSON object, because a lookup in it costs the same under every query plan, unlike a join with an
+  // array. Cursors of conversations that the user is not in, up to ten thousand, come back as one text.
   const rows = await pool.query<
     (ConversationRow & { start: bigint; part: 'news' }) | (GoneRow & { part: 'gone' }) | ForeignRow
   >(

@@ -92,11 +92,16 @@ export async function depart(
       set member_version = member_version + 1, member_count = member_count - 1,
           owner = case when member_count = 1 then null else owner end
       where id = ${room}`);
-  const heir = target === 'owner' ? await passOn(session, room, user) : undefined;
-  return { changed: true, seq, memberVersion: memberVersion + 1, ...(heir?.isNew && { heir: heir.user }) };
+  const newOwner = target === 'owner' ? await passOn(session, room, user) : undefined;
+  return {
+    changed: true,
+    seq,
+    memberVersion: memberVersion + 1,
+    ...(newOwner?.isNew && { newOwner: newOwner.user }),
+  };
 }
 
-/** Sets a member's role. An owner who steps down passes the room on. */
+/** Sets a member's role. If the last owner steps down, another member becomes owner. */
 export async function setRole(
   session: SqlSession,
   room: ConversationId,
@@ -107,11 +112,11 @@ export async function setRole(
   if (typeof admitted === 'string') return admitted;
   const { lastSeq: seq, memberVersion, target } = admitted;
   if (target === role) return { changed: false, seq, memberVersion };
-  const heir = target === 'owner' ? await passOn(session, room, user) : undefined;
-  if (target === 'owner' && heir === undefined) return 'LAST_OWNER';
+  const newOwner = target === 'owner' ? await passOn(session, room, user) : undefined;
+  if (target === 'owner' && newOwner === undefined) return 'LAST_OWNER';
   await session.query(sql`
       update members set role = ${rankOf(role)} where conversation = ${room} and user_id = ${user}`);
-  return { changed: true, seq, memberVersion, ...(heir?.isNew && { heir: heir.user }) };
+  return { changed: true, seq, memberVersion, ...(newOwner?.isNew && { newOwner: newOwner.user }) };
 }
 
 /** Removes all members, frees the room's name, and leaves the rest to `eraseDeleted`. */
@@ -245,11 +250,11 @@ async function passOn(
   room: ConversationId,
   owner: UserId,
 ): Promise<{ readonly user: UserId; readonly isNew: boolean } | undefined> {
-  const [heir] = await session.query<{ user_id: UserId; role: RoleColumn }>(sql`
+  const [newOwner] = await session.query<{ user_id: UserId; role: RoleColumn }>(sql`
     select user_id, role from members where conversation = ${room} and user_id <> ${owner}
     order by role desc, joined_version, ${session.dialect.joinedAt}, user_id limit 1`);
-  if (heir === undefined) return undefined;
-  const { user_id: user, role } = heir;
+  if (newOwner === undefined) return undefined;
+  const { user_id: user, role } = newOwner;
   await session.query(sql`
     update members set role = ${rankOf('owner')} where conversation = ${room} and user_id = ${user}`);
   await session.query(sql`update conversations set owner = ${user} where id = ${room}`);
