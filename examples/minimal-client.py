@@ -153,7 +153,7 @@ class Connection:
             self.sync()
         if any(now > deadline for _, deadline in [self.syncing or (0, now), *(message["asked"] for message in outbox.values())]):
             raise Closed()
-        if cursors != self.told:
+        if cursors != self.told and not outbox:  # What is not acknowledged is not delivered, even if the log has it.
             self.told, moved = dict(cursors), list(cursors.items())[-256:]
             self.send("RECEIPTS", receipts=[{"conversation": key, "delivered_seq": str(seq)} for key, seq in moved])
         if now > max(self.sent + 1, min(self.sent, self.heard) + 0.75 * self.heartbeat_s):

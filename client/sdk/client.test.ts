@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { FrameType, Receipts, Send, Typing } from '../../proto/client.ts';
 import { FakeGateway } from '../testing/fake-gateway.ts';
-import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
+import { collect, makeClient, makeWorld, next, type World } from '../testing/harness.ts';
 import type { MessageEvent } from './mod.ts';
 import { TestClock } from '../../test/harness/test-clock.ts';
 
@@ -608,30 +608,88 @@ describe('sending', () => {
     expect(world.gateway.chat.conversations.get(world.room)?.log).toHaveLength(1);
   });
 
-  test('log: an own message that a synchronisation brings is not acknowledged by that, and not shown', async () => {
-    const world = await makeWorld();
-    const client = makeClient(world);
-    const events = collect(client);
-    await client.connect();
-    await next(client, 'synced');
-    world.gateway.fate = (send, connection) => {
-      world.gateway.chat.append(world.room, connection.user, send.clientMsgId, send.text);
-      world.gateway.say(world.room, world.bob, 'theirs', false);
-      world.gateway.fate = () => 'lose';
-      connection.resync();
-      return 'lose';
-    };
-    let isSent = false;
-    const sent = client.send(world.room.toString(), 'mine').finally(() => {
-      isSent = true;
+  describe('an own message that is in the log before SENT', () => {
+    /** Sends `mine`, which is committed and not answered; `theirs` is behind it, and a page of the log has both. */
+    async function sendUnanswered(world: World) {
+      const { gateway, room, alice, bob } = world;
+      const client = makeClient(world);
+      const events = collect(client);
+      await client.connect();
+      await next(client, 'synced');
+      gateway.fate = ({ clientMsgId, text }, connection) => {
+        gateway.chat.append(room, alice, clientMsgId, text);
+        gateway.say(room, bob, 'theirs', false);
+        gateway.fate = () => ({ nack: 'RESYNC_REQUIRED' });
+        connection.resync();
+        return { nack: 'RESYNC_REQUIRED' };
+      };
+      const before = gateway.syncs().length;
+      const sent = client.send(room.toString(), 'mine');
+      const received = () => gateway.syncs().length;
+      await expect.poll(received, { message: 'a synchronisation' }).toBeGreaterThan(before);
+      // Its answer comes behind the page.
+      await client.listConversations();
+      return { client, events, sent };
+    }
+
+    test('from a page: holds back what is behind it until SENT', async () => {
+      const world = await makeWorld();
+      const { client, events, sent } = await sendUnanswered(world);
+      expect(texts(events)).toEqual([]);
+      expect(client.pendingSends).toBe(1);
+      const theirs = next(client, 'message');
+      world.gateway.fate = () => 'accept';
+      world.gateway.only.resync();
+      expect(await sent).toMatchObject({ seq: 1, duplicate: true });
+      expect(await theirs).toMatchObject({ seq: 2 });
+      const shown = events.filter(({ type }) => type === 'sent' || type === 'message');
+      expect(shown).toMatchObject([
+        { type: 'sent', seq: 1 },
+        { type: 'message', seq: 2 },
+      ]);
     });
-    // It comes behind the own one.
-    expect(await next(client, 'message')).toMatchObject({ seq: 2 });
-    expect(isSent).toBe(false);
-    world.gateway.fate = () => 'accept';
-    world.gateway.only.resync();
-    expect(await sent).toMatchObject({ seq: 1, duplicate: true });
-    expect(texts(events)).toEqual(['theirs']);
+
+    test('from a page: the device’s next client shows it when this one ends before SENT', async () => {
+      const world = await makeWorld();
+      const { client, sent } = await sendUnanswered(world);
+      await client.close();
+      await expect(sent).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
+      const later = makeClient(world);
+      const events = collect(later);
+      const synced = next(later, 'synced');
+      await later.connect();
+      await synced;
+      expect(texts(events)).toEqual(['mine', 'theirs']);
+    });
+
+    test('from a push: holds back what is behind it until SENT', async () => {
+      const world = await makeWorld();
+      const { gateway, room, bob } = world;
+      const client = makeClient(world, { gapDelayMs: 3_600_000 });
+      const events = collect(client);
+      await client.connect();
+      await next(client, 'synced');
+      gateway.say(room, bob, 'first');
+      await next(client, 'message');
+      const ids: string[] = [];
+      gateway.fate = ({ clientMsgId }) => {
+        ids.push(clientMsgId);
+        return { nack: 'RESYNC_REQUIRED' };
+      };
+      const sent = client.send(room.toString(), 'mine');
+      await expect.poll(() => ids, { message: 'a send' }).toHaveLength(1);
+      const own = gateway.chat.append(room, world.alice, ids[0] as string, 'mine');
+      gateway.push(room, (own as NonNullable<typeof own>).message);
+      gateway.say(room, bob, 'theirs');
+      // Its answer comes behind the pushes.
+      await client.listConversations();
+      expect(texts(events)).toEqual(['first']);
+      const theirs = next(client, 'message');
+      gateway.fate = () => 'accept';
+      gateway.only.resync();
+      expect(await sent).toMatchObject({ seq: 2, duplicate: true });
+      expect(await theirs).toMatchObject({ seq: 3, text: 'theirs' });
+    });
   });
 
   test('no answer: what is unanswered is sent again, and then the connection is given up', async () => {

@@ -104,6 +104,7 @@ export class GochatClient {
     );
     this.#syncer = new Syncer(this.#options, this.#inbox, this.#closing.signal, {
       call: (call) => this.#requests.call(call),
+      answered: (page) => this.#receiver.answered(page),
       onOpened: ({ id: conversation, name, kind }) =>
         this.#events.emit({ type: 'opened', conversation, name, kind }),
       onGone: (gone) => this.#receiver.gone(gone),

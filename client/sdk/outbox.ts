@@ -19,6 +19,7 @@ interface Entry {
   readonly id: string;
   readonly conversation: bigint;
   readonly payload: Uint8Array;
+  readonly promise: Promise<Sent>;
   readonly resolve: (sent: Sent) => void;
   readonly reject: (error: ClientError) => void;
   /** Ref of the newest attempt; 0: not on the wire. */
@@ -87,6 +88,7 @@ export class Outbox {
       id,
       conversation,
       payload,
+      promise,
       resolve,
       reject,
       ref: 0,
@@ -134,6 +136,11 @@ export class Outbox {
     this.#hooks.onSent(sent);
     this.#pump();
     return true;
+  }
+
+  /** Resolves when none of these messages is in this outbox. */
+  async answered(ids: readonly string[]): Promise<void> {
+    await Promise.allSettled(ids.flatMap((id) => this.#byId.get(id)?.promise ?? []));
   }
 
   /** A send was refused. */

@@ -1,5 +1,5 @@
 /** The receiver: turns incoming frames into answers and events. */
-import type { Gone, Message } from '../../proto/client.ts';
+import type { Gone, Message, SyncPage } from '../../proto/client.ts';
 import {
   FrameType,
   MemberChange,
@@ -60,7 +60,8 @@ export class Receiver {
     switch (type) {
       case FrameType.MESSAGE: {
         const message = MessagePayload.decode(payload);
-        this.#take(key, Number(message.seq), message);
+        // SENT tells the place of an own send: it was made on an earlier connection.
+        if (!this.#isOwn(message)) this.#take(key, Number(message.seq), message);
         break;
       }
       case FrameType.SENT: {
@@ -97,10 +98,20 @@ export class Receiver {
 
   /** Delivers the next message of a conversation. */
   deliver(conversation: bigint, message: Message): void {
-    const { events, idPrefix } = this.#parts;
-    // SENT alone acknowledges an own send: a message that can be read may not be on the database's standby yet.
-    if (message.sender === this.#user && message.clientMsgId.startsWith(idPrefix)) return;
-    events.emit({ type: 'message', ...toChatMessage(conversation.toString(), message) });
+    // SENT has reported it.
+    if (this.#isOwn(message)) return;
+    this.#parts.events.emit({ type: 'message', ...toChatMessage(conversation.toString(), message) });
+  }
+
+  /**
+   * Resolves when the own sends in a page of the log are answered.
+   *
+   * SENT alone acknowledges them: a message that can be read may not be on the database's standby yet. If the cursor
+   * passed them before that and the client ended, no client of the device would show them.
+   */
+  async answered({ conversations }: SyncPage): Promise<void> {
+    const own = conversations.flatMap(({ messages }) => messages.filter((message) => this.#isOwn(message)));
+    await this.#parts.outbox.answered(own.map(({ clientMsgId }) => clientMsgId));
   }
 
   /** The user has left a conversation, and its last messages have come. */
@@ -129,6 +140,11 @@ export class Receiver {
       return;
     }
     this.#parts.events.emit({ ...news, change: what, afterSeq: Number(afterSeq) });
+  }
+
+  /** Whether this client has sent it. */
+  #isOwn({ sender, clientMsgId }: Message): boolean {
+    return sender === this.#user && clientMsgId.startsWith(this.#parts.idPrefix);
   }
 
   #take(conversation: bigint, seq: number, message: Message | undefined): void {

@@ -20,6 +20,7 @@ describe('Syncer', () => {
     const answer = Promise.withResolvers<Result>();
     const syncer = new Syncer(OPTIONS, inbox, closing.signal, {
       call: () => answer.promise,
+      answered: async () => undefined,
       onOpened: () => undefined,
       onGone: () => undefined,
       onSynced: () => undefined,

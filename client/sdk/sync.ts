@@ -12,6 +12,8 @@ const PAGE_LIMIT = 200;
 
 export interface SyncHooks {
   call(call: Call): Promise<Result>;
+  /** Resolves when the client's own sends in a page are answered. */
+  answered(page: SyncPage): Promise<void>;
   /** The user has a conversation that was unknown here, without messages to read. */
   onOpened(conversation: Conversation): void;
   /** The user has left a conversation; its last messages have been delivered. */
@@ -119,10 +121,11 @@ export class Syncer {
       const cursors = this.#inbox.cursors();
       const sync = { cursors, limit: PAGE_LIMIT, pushed: this.#inbox.pushed() };
       const result = await this.#hooks.call({ $case: 'sync', sync });
-      // A closed client must not report messages as delivered.
-      if (this.#signal.aborted) return;
       if (result.$case !== 'sync') throw ClientError.local('FRAME_INVALID');
       const page = result.sync;
+      await this.#hooks.answered(page);
+      // A closed client must not report messages as delivered.
+      if (this.#signal.aborted) return;
       for (const part of page.conversations) this.#take(part);
       for (const gone of page.gone) this.#hooks.onGone(gone);
       more = page.more;
