@@ -33,6 +33,7 @@ import { LocationMap } from './session/location-map.ts';
 import { Presence } from './session/presence.ts';
 import { SessionLog } from './explain/session-log.ts';
 import { Sessions } from './session/sessions.ts';
+import { StallWatch } from './stall-watch.ts';
 import type { RevocationStore, Store } from './store/store.ts';
 import { TraceRing } from './explain/trace-ring.ts';
 
@@ -73,6 +74,10 @@ export class StateNode {
   readonly #receipts: Receipts;
   readonly #linkContext: LinkContext;
   readonly #links = new Set<Link>();
+  /** After a stall: what came meanwhile is not committed; it may have been refused elsewhere, and mean another thing now. */
+  readonly #stalls = new StallWatch((stalledMs) => {
+    for (const open of this.#links) open.abandon(`the process stood still for ${Math.round(stalledMs)} ms`);
+  });
   #closing = false;
 
   constructor(options: StateNodeOptions) {
@@ -149,14 +154,16 @@ export class StateNode {
       receipts: this.#receipts,
       typing: new Typing(this.#fanout),
       sendParser: new SendParser(limits.textBytes),
+      stalls: this.#stalls,
       limits,
       metrics,
       logger,
     };
   }
 
-  /** Starts background work: polling evictions and erasing deleted rooms. */
+  /** Starts background work: polling evictions, erasing deleted rooms and looking for stalls. */
   start(): void {
+    this.#stalls.start();
     this.evictions.start();
     this.membership.erase();
   }
@@ -194,6 +201,7 @@ export class StateNode {
   /** Ends the streams and the timers. */
   stop(): void {
     this.#closing = true;
+    this.#stalls.stop();
     this.#sequencer.stop();
     this.#fanout.stop();
     this.#receipts.stop();

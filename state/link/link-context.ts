@@ -13,6 +13,7 @@ import type { LocationMap } from '../session/location-map.ts';
 import type { Presence } from '../session/presence.ts';
 import type { SessionLog } from '../explain/session-log.ts';
 import type { Sessions } from '../session/sessions.ts';
+import type { StallWatch } from '../stall-watch.ts';
 
 export interface LinkContext {
   readonly locations: LocationMap<Downlink>;
@@ -25,6 +26,7 @@ export interface LinkContext {
   readonly receipts: Receipts;
   readonly typing: Typing;
   readonly sendParser: SendParser;
+  readonly stalls: Pick<StallWatch, 'check'>;
   readonly limits: StateLimits;
   readonly metrics: StateMetrics;
   readonly logger: Logger;

@@ -75,10 +75,11 @@ export class Link implements Downlink, BatchStreamHandler {
   }
 
   onRecords(records: readonly Uint8Array[]): void {
+    this.#context.stalls.check();
     for (const record of records) {
       if (this.#ended) break;
       if (record[0] !== LinkKind.FRAME || !this.#opened) this.#onControl(record);
-      else if (!this.#frames.onRecord(record)) this.#abandon('a FRAME record is too short');
+      else if (!this.#frames.onRecord(record)) this.abandon('a FRAME record is too short');
     }
     this.#attachments.confirm();
     this.#context.sequencer.flush();
@@ -180,15 +181,15 @@ export class Link implements Downlink, BatchStreamHandler {
           break;
       }
     } catch (error) {
-      this.#abandon('a record does not parse', error);
+      this.abandon('a record does not parse', error);
       return;
     }
-    this.#abandon(`a record of kind ${record[0]} is not valid here`);
+    this.abandon(`a record of kind ${record[0]} is not valid here`);
   }
 
   #onOpen(open: link.Open): void {
     if (this.#opened) {
-      this.#abandon('OPEN came twice');
+      this.abandon('OPEN came twice');
       return;
     }
     this.#opened = true;
@@ -216,10 +217,11 @@ export class Link implements Downlink, BatchStreamHandler {
 
   /** BACKPRESSURE needs no action: pushes check the queue, and answers are bounded by the requests. */
   #sent(result: SendResult): void {
-    if (result === SendResult.CLOSED) this.#abandon('the stream takes no more');
+    if (result === SendResult.CLOSED) this.abandon('the stream takes no more');
   }
 
-  #abandon(reason: string, error?: unknown): void {
+  /** Ends the stream: the worker opens another one and makes its connections resynchronise. */
+  abandon(reason: string, error?: unknown): void {
     if (this.#ended) return;
     this.#logger.warn(error === undefined ? { reason } : { reason, err: error }, 'link abandoned');
     this.close();
