@@ -106,8 +106,11 @@ export class System implements AsyncDisposable {
     const servers = new Map<string, ServerProcess>();
     const http: Record<string, number> = {};
     const admins: Record<string, string> = {};
-    for (const [name, mode] of Object.entries(serversOf(options.states ?? STATES))) {
-      const [port, admin, wsPort] = (await freePorts(3)) as [number, number, number];
+    const modes = Object.entries(serversOf(options.states ?? STATES));
+    // All at once: a port that was given and is not listened on yet would be given again.
+    const ports = await freePorts(3 * modes.length);
+    for (const [name, mode] of modes) {
+      const [port, admin, wsPort] = ports.splice(0, 3) as [number, number, number];
       const args = [mode, '--port', `${port}`, '--admin-port', `${admin}`];
       admins[name] = `http://${HERE}:${admin}`;
       const to = `${mode === 'state' ? 'servers' : 'clients'} to ${name}`;
