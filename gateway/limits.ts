@@ -127,8 +127,11 @@ export const HEARTBEAT_GRACE = 2.5;
 export const LOGIN_TIMEOUT_MS = 10_000;
 /** How long WELCOME waits for a state node that does not answer ATTACH. */
 export const ATTACH_TIMEOUT_MS = 200;
-/** How long a state node that was asked for a session may send nothing at all before users of its own go to another one. */
-export const SILENCE_MS = 1_000;
+/**
+ * How long a state node that was asked for a session may send nothing at all before its users go to another one. Longer
+ * than the stall for which a state node ends its streams: else it would grant the session late and end a newer one.
+ */
+export const SILENCE_MS = 2_500;
 /** How long a connection may take to end after CLOSE before it is reset. */
 export const CLOSE_LINGER_MS = 2_000;
 /**
