@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startApi, type TestApi } from './test-api.ts';
+import { startApi, type TestApi } from './testing/test-api.ts';
 
 interface Operation {
   readonly summary?: string;

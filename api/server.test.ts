@@ -2,7 +2,7 @@ import { connect, Server } from 'node:net';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { silentLogger } from '../common/mod.ts';
 import { ApiServer } from './server.ts';
-import { startApi, type TestApi } from './test-api.ts';
+import { startApi, type TestApi } from './testing/test-api.ts';
 import { within } from '../test/harness/eventually.ts';
 
 let api: TestApi;

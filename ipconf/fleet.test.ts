@@ -10,7 +10,7 @@ import {
   SUSPICION_HALF_LIFE_MS,
   TRUST_FLOOR,
 } from './scorer.ts';
-import { gatewayEndpoint } from './test-fleet.ts';
+import { gatewayEndpoint } from './testing/test-fleet.ts';
 
 let fleet: Fleet;
 let endpoints: Map<string, Endpoint>;

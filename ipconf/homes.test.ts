@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Gateway } from './gateway.ts';
 import { readAddress } from './gateway-report.ts';
 import { Homes } from './homes.ts';
-import { gatewayEndpoint } from './test-fleet.ts';
+import { gatewayEndpoint } from './testing/test-fleet.ts';
 
 function gateway(name: string, share: number): Gateway {
   const endpoint = gatewayEndpoint(name, { id: name });

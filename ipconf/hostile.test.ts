@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { enableMetrics } from '../common/mod.ts';
-import { gatewayEndpoint } from './test-fleet.ts';
-import { TestIpconf } from './test-ipconf.ts';
+import { gatewayEndpoint } from './testing/test-fleet.ts';
+import { TestIpconf } from './testing/test-ipconf.ts';
 import { within } from '../test/harness/eventually.ts';
 
 const ipconf = new TestIpconf();

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { Endpoint } from '../crpc/mod.ts';
 import { Fleet } from './fleet.ts';
 import { ANY, EXHAUSTIVE_POOL, MAX_GATEWAYS, Placement, ZONE_PENALTY } from './placement.ts';
-import { gatewayEndpoint } from './test-fleet.ts';
+import { gatewayEndpoint } from './testing/test-fleet.ts';
 
 /** Random numbers that a seed determines: mulberry32. */
 function seeded(seed: number): () => number {

@@ -5,8 +5,8 @@ import type { Registry, Snapshot } from '../crpc/mod.ts';
 import { writeClientAddresses } from '../proto/mod.ts';
 import { Placement } from './placement.ts';
 import { IpconfServer } from './server.ts';
-import { gatewayEndpoint } from './test-fleet.ts';
-import { TestIpconf } from './test-ipconf.ts';
+import { gatewayEndpoint } from './testing/test-fleet.ts';
+import { TestIpconf } from './testing/test-ipconf.ts';
 
 const ipconf = new TestIpconf();
 const { start, get, listUntil, raw, explained } = ipconf;

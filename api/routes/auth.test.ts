@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GochatError } from '../../common/mod.ts';
-import { startApi, type TestApi } from '../test-api.ts';
-import { TOKEN } from '../test-state.ts';
+import { startApi, type TestApi } from '../testing/test-api.ts';
+import { TOKEN } from '../testing/test-state.ts';
 
 let api: TestApi;
 beforeEach(async () => {

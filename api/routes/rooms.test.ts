@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GochatError } from '../../common/mod.ts';
 import { client } from '../../proto/mod.ts';
-import { startApi, type TestApi } from '../test-api.ts';
-import { ROOM } from '../test-state.ts';
+import { startApi, type TestApi } from '../testing/test-api.ts';
+import { ROOM } from '../testing/test-state.ts';
 
 let api: TestApi;
 beforeEach(async () => {

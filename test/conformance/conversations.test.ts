@@ -1,5 +1,6 @@
 /** Tests of docs/protocol.md on conversations: cursors, members, direct ones, HTTP, numbers out of range. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { conversation, historyOf, roomOf, seqsOf } from './answers.ts';
 import { newUser, startSystem, type System } from './system.ts';
 import { type Frame, repeat, WireClient } from './wire-client.ts';
 
@@ -9,7 +10,6 @@ let annToken: string;
 let bobToken: string;
 let ann: WireClient;
 let bob: WireClient;
-let rooms = 0;
 
 beforeAll(async () => {
   // Longer than any test: the connections that are shared send no PING.
@@ -20,31 +20,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => system[Symbol.asyncDispose]());
-
-/** Makes a room of ann's in which she says the texts. */
-async function roomOf(texts: readonly string[], hidesHistory = false): Promise<{ id: string; name: string }> {
-  const name = `room${++rooms}`;
-  const { id } = conversation(await ann.ask({ create_room: { name, hide_history: hidesHistory } }));
-  for (const text of texts) expect(await ann.say(id, text)).toMatchObject({ type: 'SENT' });
-  return { id: id as string, name };
-}
-
-function conversation(answer: Frame): Frame {
-  expect(answer).toMatchObject({ type: 'RESPONSE', conversation: {} });
-  return answer['conversation'] as Frame;
-}
-
-/** Returns what a sync page has of one conversation: the seqs, or undefined where it is not mentioned. */
-function seqsOf(answer: Frame, id: string): readonly number[] | undefined {
-  const { conversations } = answer['sync'] as { conversations: readonly Frame[] };
-  const part = conversations.find((one) => (one['conversation'] as Frame)['id'] === id);
-  return part && (part['messages'] as readonly Frame[]).map(({ seq }) => Number(seq));
-}
-
-function historyOf(answer: Frame): { readonly seqs: readonly number[]; readonly more: unknown } {
-  const { messages, more } = answer['history'] as { messages: readonly Frame[]; more: unknown };
-  return { seqs: messages.map(({ seq }) => Number(seq)), more };
-}
 
 async function http(method: string, path: string, token: string, body?: unknown): Promise<[number, Frame]> {
   const response = await fetch(system.api + path, {
@@ -72,7 +47,7 @@ describe('where a conversation begins', () => {
   });
 
   test('join: the answer has last_seq and no cursor, and a sync that names none begins at the first message', async () => {
-    const { id, name } = await roomOf(['a', 'b', 'c']);
+    const { id, name } = await roomOf(ann, ['a', 'b', 'c']);
     const answer = conversation(await bob.ask({ join_room: { room: name } }));
     expect(answer).toMatchObject({
       last_seq: '3',
@@ -88,7 +63,7 @@ describe('where a conversation begins', () => {
   });
 
   test('a room that hides its past: the page of a sync begins where the user joined, beyond the cursor too', async () => {
-    const { id, name } = await roomOf(['a', 'b', 'c'], true);
+    const { id, name } = await roomOf(ann, ['a', 'b', 'c'], true);
     const joined = conversation(await bob.ask({ join_room: { room: name } }));
     expect(joined).toMatchObject({ last_seq: '3', delivered_seq: '0', unread: '0' });
     await ann.say(id, 'd');
@@ -103,7 +78,7 @@ describe('where a conversation begins', () => {
   });
 
   test('join again: the delivered cursor is that of the earlier stay, what was read is forgotten', async () => {
-    const { id, name } = await roomOf(['a', 'b']);
+    const { id, name } = await roomOf(ann, ['a', 'b']);
     await bob.ask({ join_room: { room: name } });
     bob.send({ type: 'RECEIPTS', receipts: [{ conversation: id, delivered_seq: '2', read_seq: '2' }] });
     await expect
@@ -118,7 +93,7 @@ describe('where a conversation begins', () => {
   });
 
   test('a new named device: begins where the unnamed devices are, not where another named one is', async () => {
-    const { id, name } = await roomOf(['a', 'b', 'c']);
+    const { id, name } = await roomOf(ann, ['a', 'b', 'c']);
     await bob.ask({ join_room: { room: name } });
     await using desk = await WireClient.hello(system, bobToken, { device: 'desk' });
     const receipts = (seq: string) => ({
@@ -139,7 +114,7 @@ describe('where a conversation begins', () => {
   });
 
   test('RECEIPTS beyond the last message count up to it; of a conversation without the user they are ignored', async () => {
-    const { id, name } = await roomOf(['a']);
+    const { id, name } = await roomOf(ann, ['a']);
     const receipts = [{ conversation: id, delivered_seq: '1000', read_seq: '1000' }];
     bob.send({ type: 'RECEIPTS', ref: 3, receipts });
     await bob.ask({ join_room: { room: name } });
@@ -154,7 +129,7 @@ describe('where a conversation begins', () => {
 
 describe('a user who has left a room', () => {
   test('reads its history up to the leave, and neither its members nor what comes later', async () => {
-    const { id, name } = await roomOf(['a', 'b']);
+    const { id, name } = await roomOf(ann, ['a', 'b']);
     await bob.ask({ join_room: { room: name } });
     await bob.ask({ leave_room: {} }, id);
     await ann.say(id, 'c');
@@ -170,7 +145,7 @@ describe('a user who has left a room', () => {
   });
 
   test('of a deleted room nothing can be read, and a conversation that never was is gone as deleted', async () => {
-    const { id } = await roomOf(['a']);
+    const { id } = await roomOf(ann, ['a']);
     expect(await ann.ask({ delete_room: {} }, id)).toMatchObject({ done: {} });
     expect(await ann.ask({ get_history: {} }, id)).toMatchObject({ code: 'NOT_A_MEMBER' });
     const never = '4242';
@@ -192,7 +167,7 @@ describe('roles', () => {
   test('are given on each wire and over HTTP, told to all members, and shown by the answers', async () => {
     const cidToken = await newUser(system, 'cid');
     await using cid = await WireClient.hello(system, cidToken, { wire: 'gochat.v1.proto' });
-    const { id, name } = await roomOf([]);
+    const { id, name } = await roomOf(ann, []);
     for (const client of [bob, cid]) await client.ask({ join_room: { room: name } });
     // JSON on a WebSocket, TCP, protobuf on a WebSocket.
     const told = async (what: object) => {
@@ -224,7 +199,7 @@ describe('roles', () => {
   });
 
   test('what rank does not allow is NOT_OWNER; the last owner hands over by stepping down, and not when alone', async () => {
-    const { id, name } = await roomOf([]);
+    const { id, name } = await roomOf(ann, []);
     const code = async (answer: Promise<Frame>) => (await answer)['code'];
     expect(await code(ann.ask(role('ann', 'ROLE_MEMBER'), id))).toBe('LAST_OWNER');
     await bob.ask({ join_room: { room: name } });
@@ -245,7 +220,7 @@ describe('roles', () => {
 
 describe('direct conversations', () => {
   test('the other user is not told that one was opened: list_conversations names it, a sync only with a message', async () => {
-    const { id } = await roomOf([]);
+    const { id } = await roomOf(ann, []);
     const carol = await newUser(system, 'carol');
     await using other = await WireClient.hello(system, carol);
     const opened = conversation(await ann.ask({ open_direct: { user_name: 'carol' } }));
@@ -317,7 +292,7 @@ describe('numbers out of range', () => {
   });
 
   test('a limit or a seq beyond its bound: ARGUMENT_INVALID', async () => {
-    const { id } = await roomOf(['a']);
+    const { id } = await roomOf(ann, ['a']);
     const calls = [
       { sync: { limit: 1001 } },
       { sync: { cursors: [{ conversation: id, seq: BEYOND_SAFE }] } },
@@ -329,7 +304,7 @@ describe('numbers out of range', () => {
   });
 
   test('a seq beyond the last message: history begins at the newest, a sync has nothing', async () => {
-    const { id } = await roomOf(['a', 'b', 'c']);
+    const { id } = await roomOf(ann, ['a', 'b', 'c']);
     expect(historyOf(await ann.ask({ get_history: { before_seq: '1000', limit: 2 } }, id))).toEqual({
       seqs: [2, 3],
       more: true,
@@ -365,7 +340,7 @@ describe('rooms over HTTP', () => {
   });
 
   test('a room is joined by its id, not by its name; a direct conversation can be read by its id', async () => {
-    const { name } = await roomOf([]);
+    const { name } = await roomOf(ann, []);
     expect(await http('POST', `/rooms/${name}/join`, bobToken)).toMatchObject([
       400,
       { code: 'ARGUMENT_INVALID' },

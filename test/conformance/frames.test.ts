@@ -1,6 +1,7 @@
 /** Tests of docs/protocol.md on frames: on each wire, refs, refusals, the room of HELLO. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
+import { conversation, historyOf, roomOf, seqsOf } from './answers.ts';
 import { newUser, startSystem, type System } from './system.ts';
 import { encode, type Frame, repeat, WIRES, WireClient } from './wire-client.ts';
 
@@ -9,7 +10,6 @@ let system: System;
 let annToken: string;
 let bobToken: string;
 let ann: WireClient;
-let rooms = 0;
 
 beforeAll(async () => {
   // Longer than any test: the connections that are shared send no PING.
@@ -20,36 +20,11 @@ beforeAll(async () => {
 
 afterAll(() => system[Symbol.asyncDispose]());
 
-/** Makes a room of ann's in which she says the texts. */
-async function roomOf(texts: readonly string[], hidesHistory = false): Promise<{ id: string; name: string }> {
-  const name = `room${++rooms}`;
-  const { id } = conversation(await ann.ask({ create_room: { name, hide_history: hidesHistory } }));
-  for (const text of texts) expect(await ann.say(id, text)).toMatchObject({ type: 'SENT' });
-  return { id: id as string, name };
-}
-
-function conversation(answer: Frame): Frame {
-  expect(answer).toMatchObject({ type: 'RESPONSE', conversation: {} });
-  return answer['conversation'] as Frame;
-}
-
-/** Returns what a sync page has of one conversation: the seqs, or undefined where it is not mentioned. */
-function seqsOf(answer: Frame, id: string): readonly number[] | undefined {
-  const { conversations } = answer['sync'] as { conversations: readonly Frame[] };
-  const part = conversations.find((one) => (one['conversation'] as Frame)['id'] === id);
-  return part && (part['messages'] as readonly Frame[]).map(({ seq }) => Number(seq));
-}
-
-function historyOf(answer: Frame): { readonly seqs: readonly number[]; readonly more: unknown } {
-  const { messages, more } = answer['history'] as { messages: readonly Frame[]; more: unknown };
-  return { seqs: messages.map(({ seq }) => Number(seq)), more };
-}
-
 describe.each(WIRES)('on %s', (wire) => {
   test('a client says hello, sends, receives, synchronises and says goodbye', async () => {
     await using client = await WireClient.hello(system, bobToken, { wire });
     expect(client.welcome).toMatchObject({ version: 1, user_name: 'bob', max_frame_bytes: 262_144 });
-    const { id, name } = await roomOf(['before']);
+    const { id, name } = await roomOf(ann, ['before']);
     conversation(await client.ask({ join_room: { room: name } }));
     expect(await client.say(id, 'from bob')).toMatchObject({
       type: 'SENT',
@@ -68,7 +43,7 @@ describe.each(WIRES)('on %s', (wire) => {
 
   test('a ref of 0 is answered like any other, with ref 0', async () => {
     await using client = await WireClient.hello(system, annToken, { wire });
-    const { id } = await roomOf([]);
+    const { id } = await roomOf(ann, []);
     client.send({ type: 'REQUEST', get_conversation: {}, key: id });
     expect(await client.answer(0)).toMatchObject({ type: 'RESPONSE' });
     client.send({ type: 'SEND', key: id, client_msg_id: 'zero', text: 'x' });
@@ -80,7 +55,7 @@ describe.each(WIRES)('on %s', (wire) => {
 
   test('PING is never refused: PONG has its ref, on a connection that must resynchronise too', async () => {
     await using client = await WireClient.hello(system, bobToken, { wire });
-    const { id } = await roomOf([]);
+    const { id } = await roomOf(ann, []);
     expect(await client.say(id, 'not a member')).toMatchObject({ code: 'NOT_A_MEMBER' });
     client.send({ type: 'PING', ref: 65_535 });
     expect(await client.next('PONG')).toMatchObject({ ref: 65_535 });
@@ -155,7 +130,7 @@ describe('NACK', () => {
 
   test('of a SEND whose client_msg_id could not be read: is known by its ref alone', async () => {
     await using client = await WireClient.hello(system, annToken);
-    const { id } = await roomOf([]);
+    const { id } = await roomOf(ann, []);
     const refusals: readonly [Frame, string][] = [
       [{ client_msg_id: '', text: 'x' }, 'CLIENT_MSG_ID_INVALID'],
       [{ client_msg_id: 'x'.repeat(65), text: 'x' }, 'CLIENT_MSG_ID_INVALID'],
@@ -180,9 +155,9 @@ describe('NACK', () => {
 
   test('of a SEND by a non-member: refuses the sends to all conversations until RESYNCED', async () => {
     await using client = await WireClient.hello(system, bobToken);
-    const mine = await roomOf([]);
+    const mine = await roomOf(ann, []);
     await client.ask({ join_room: { room: mine.name } });
-    const { id } = await roomOf([]);
+    const { id } = await roomOf(ann, []);
     expect(await client.say(id, 'refused')).toMatchObject({ code: 'NOT_A_MEMBER', retryable: false });
     const { ref } = await client.next('RESYNC');
     expect(await client.say(mine.id, 'held up', 'again')).toMatchObject({
@@ -197,7 +172,7 @@ describe('NACK', () => {
 
 describe('a room in HELLO', () => {
   test('is where SEND, TYPING, get_history and get_members without a key go, and no other frame', async () => {
-    const { id, name } = await roomOf(['a']);
+    const { id, name } = await roomOf(ann, ['a']);
     await using client = await WireClient.hello(system, bobToken, { room: name });
     expect(client.welcome['conversation']).toBe(id);
     expect(await client.say('0', 'b')).toMatchObject({ type: 'SENT', key: id, seq: '2' });

@@ -1,6 +1,6 @@
 /** An api server for tests, on a fake state, with a client that reads JSON. */
-import { silentLogger } from '../common/mod.ts';
-import { type ApiOptions, ApiServer } from './server.ts';
+import { silentLogger } from '../../common/mod.ts';
+import { type ApiOptions, ApiServer } from '../server.ts';
 import { startState, type TestState, TOKEN } from './test-state.ts';
 
 export interface Answer {

@@ -1,8 +1,8 @@
 /** A state server for tests: the real crpc server with canned answers, registered in a memory registry. */
 import { randomUUID } from 'node:crypto';
-import { GochatError, silentLogger } from '../common/mod.ts';
-import { type CallContext, CrpcServer, MemoryRegistry } from '../crpc/mod.ts';
-import { client, state } from '../proto/mod.ts';
+import { GochatError, silentLogger } from '../../common/mod.ts';
+import { type CallContext, CrpcServer, MemoryRegistry } from '../../crpc/mod.ts';
+import { client, state } from '../../proto/mod.ts';
 
 /** The only valid token. */
 export const TOKEN = 'header.payload.signature';

@@ -1,6 +1,6 @@
 /** Gateways for tests: registered in a memory registry of their own. */
 import { randomUUID } from 'node:crypto';
-import { MemoryRegistry, type Endpoint } from '../crpc/mod.ts';
+import { MemoryRegistry, type Endpoint } from '../../crpc/mod.ts';
 
 export function memoryRegistry(): MemoryRegistry {
   return new MemoryRegistry(`memory://${randomUUID()}`);

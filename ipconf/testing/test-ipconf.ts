@@ -1,10 +1,10 @@
 /** A real ipconf for tests, on a memory registry; one for each test, stopped after it. */
 import { connect } from 'node:net';
 import { afterEach, beforeEach, onTestFinished, vi } from 'vitest';
-import { silentLogger, startAdmin } from '../common/mod.ts';
-import type { MemoryRegistry } from '../crpc/mod.ts';
-import { IpconfMetrics } from './metrics.ts';
-import { type IpconfOptions, IpconfServer } from './server.ts';
+import { silentLogger, startAdmin } from '../../common/mod.ts';
+import type { MemoryRegistry } from '../../crpc/mod.ts';
+import { IpconfMetrics } from '../metrics.ts';
+import { type IpconfOptions, IpconfServer } from '../server.ts';
 import { memoryRegistry } from './test-fleet.ts';
 
 export class TestIpconf {
