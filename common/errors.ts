@@ -272,14 +272,14 @@ export const CATALOGUE = {
   ),
   ROOM_NOT_FOUND: entry(
     'There is no room {name}.',
-    'Check the spelling, or create it: /create ROOM or POST /rooms.',
+    'Check the spelling, or create it: /create ROOM or POST /rooms. Direct conversations are not rooms: nobody leaves them or has a role in them.',
     'NOT_FOUND',
     404,
     { close: 4024 },
   ),
   NOT_A_MEMBER: entry(
-    'You are not a member of this conversation.',
-    'Join the room first: /join ROOM or POST /rooms/:id/join.',
+    'You are not a member of this conversation, or the user you name is not.',
+    'Join the room first: /join ROOM or POST /rooms/:id/join. A user to be removed or given a role must have joined, too.',
     'PERMISSION_DENIED',
     403,
   ),
@@ -292,7 +292,7 @@ export const CATALOGUE = {
   ),
   NOT_OWNER: entry(
     'Your role in the room does not allow this.',
-    'Ask an owner or a moderator of the room. Nobody acts on members of the same or a higher role.',
+    'Ask an owner of the room. Only owners give roles and delete rooms; moderators remove members. Nobody acts on members of the same or a higher role.',
     'PERMISSION_DENIED',
     403,
   ),

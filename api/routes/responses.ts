@@ -4,8 +4,11 @@ import { ApiError } from '../schemas.ts';
 const KINDS = {
   bad: [400, 'The request is malformed or a value is not valid'],
   unauthenticated: [401, 'The access token or the password is missing, wrong or expired'],
-  forbidden: [403, 'The caller is not a member of the conversation, or not its owner'],
-  missing: [404, 'There is no such room'],
+  forbidden: [
+    403,
+    'The caller or the user named is not a member of the conversation, or the role of the caller is too low',
+  ],
+  missing: [404, 'There is no such room or user'],
   conflict: [409, 'The name is taken, or the room would be without an owner'],
   limited: [429, 'Too many requests'],
 } as const;
