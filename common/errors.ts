@@ -290,7 +290,7 @@ export const CATALOGUE = {
     409,
     { exit: 1 },
   ),
-  NOT_OWNER: entry(
+  ROLE_TOO_LOW: entry(
     'Your role in the room does not allow this.',
     'Ask an owner of the room. Only owners give roles and delete rooms; moderators remove members. Nobody acts on members of the same or a higher role.',
     'PERMISSION_DENIED',
@@ -312,6 +312,54 @@ export const CATALOGUE = {
   CLIENT_MSG_ID_INVALID: entry(
     'client_msg_id is not 1 to 64 bytes long.',
     'Give each message an id of its own of 1 to 64 bytes.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+  TARGET_NOT_FOUND: entry(
+    'There is no such message in this conversation for you.',
+    'Name a message that you can read, by its seq.',
+    'NOT_FOUND',
+    404,
+  ),
+  TARGET_EXPIRED: entry(
+    'The message is no longer kept.',
+    'Nothing can be said about it any more; send a message of its own.',
+    'FAILED_PRECONDITION',
+    410,
+  ),
+  TARGET_INVALID: entry(
+    'The entry is not a message, so nothing can be done to it.',
+    'Name the message itself, not its edit, its retraction or what the server recorded.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+  TARGET_RETRACTED: entry(
+    'The message was retracted.',
+    'Nothing can be said about it any more.',
+    'FAILED_PRECONDITION',
+    410,
+  ),
+  NOT_AUTHOR: entry(
+    'Only its author can edit a message.',
+    'Moderators may retract it; answer it, or ask its author.',
+    'PERMISSION_DENIED',
+    403,
+  ),
+  EDIT_TOO_LATE: entry(
+    'The message is too old to be edited.',
+    'Send the new text as a message of its own.',
+    'FAILED_PRECONDITION',
+    409,
+  ),
+  PINS_FULL: entry(
+    'The conversation has {max} pinned messages.',
+    'Unpin one first.',
+    'RESOURCE_EXHAUSTED',
+    409,
+  ),
+  DISPLAY_NAME_INVALID: entry(
+    'The display name is not 1 to {max} visible characters.',
+    'Leave out control characters and characters that change the direction of writing, or use fewer characters.',
     'INVALID_ARGUMENT',
     400,
   ),

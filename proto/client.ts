@@ -2,4 +2,4 @@
 export { joinAddress } from './client-addresses.ts';
 export * from './frame.ts';
 export * from './json.ts';
-export * from './gen/gochat/client/v1/client.ts';
+export * from './gen/gochat/client/v2/client.ts';

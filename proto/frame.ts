@@ -15,7 +15,7 @@ export const HEADER_BYTES = 16;
 export const KEY_AT = 8;
 /** Value of the length field of a frame without payload: the smallest one that is valid. */
 export const MIN_FRAME_BYTES = HEADER_BYTES - LENGTH_BYTES;
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Frame types, with their numbers on the wire. */
 export const FrameType = {
@@ -35,6 +35,9 @@ export const FrameType = {
   CLOSE: 14,
   TYPING: 15,
   MEMBERS_CHANGED: 16,
+  AUTH: 17,
+  AUTHED: 18,
+  // Kept for WATCH, its answer, REACTED, READ, PRESENCE and SELF: 19 to 24.
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 

@@ -1,5 +1,5 @@
 /** The shapes of the payloads for the JSON form, from the generated table. */
-import * as client from './gen/gochat/client/v1/client.ts';
+import * as client from './gen/gochat/client/v2/client.ts';
 import { ENUMS, MESSAGES } from './gen/json-shapes.ts';
 import { FrameType } from './frame.ts';
 

@@ -5,6 +5,6 @@ export * from './frame.ts';
 export * from './json.ts';
 export * from './link.ts';
 export * from './text-limit.ts';
-export * as client from './gen/gochat/client/v1/client.ts';
+export * as client from './gen/gochat/client/v2/client.ts';
 export * as link from './gen/gochat/link/v1/link.ts';
 export * as state from './gen/gochat/state/v1/state.ts';

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = new URL('../', import.meta.url);
-const PROTO = 'gochat/client/v1/client.proto';
+const PROTO = 'gochat/client/v2/client.proto';
 /** A field in the JSON form of frames; `proto/json-shape.ts` reads the same names. */
 const SCALARS: Readonly<Record<string, string>> = {
   TYPE_STRING: 'string',

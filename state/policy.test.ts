@@ -21,7 +21,7 @@ function table(decide: (actor: Standing, target: Standing) => string | undefined
     STANDINGS.map((target) => decide(actor, target) ?? 'OK')
       .join(' ')
       .replaceAll('NOT_A_MEMBER', 'NO')
-      .replaceAll('NOT_OWNER', '--'),
+      .replaceAll('ROLE_TOO_LOW', '--'),
   );
 }
 
@@ -37,7 +37,7 @@ describe('actions on nobody', () => {
           expect([actor, told]).toEqual([actor, OK]);
         else {
           const isInside = ROLES.includes(actor as Role);
-          expect([actor, told]).toEqual([actor, isInside ? 'NOT_OWNER' : 'NOT_A_MEMBER']);
+          expect([actor, told]).toEqual([actor, isInside ? 'ROLE_TOO_LOW' : 'NOT_A_MEMBER']);
         }
       }
   });
@@ -111,7 +111,7 @@ describe('actions on oneself', () => {
       for (const given of ROLES) {
         const told = refusal(requirement, { kind: 'room', actor, target: 'self', given });
         const isUp = ROLES.indexOf(given) > ROLES.indexOf(actor);
-        expect([actor, given, told]).toEqual([actor, given, isUp ? 'NOT_OWNER' : OK]);
+        expect([actor, given, told]).toEqual([actor, given, isUp ? 'ROLE_TOO_LOW' : OK]);
       }
     for (const actor of ['nonmember', 'former'] as const)
       expect(refusal(requirement, { kind: 'room', actor, target: 'self', given: 'member' })).toBe(

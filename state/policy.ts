@@ -15,8 +15,8 @@ export type Role = (typeof ROLES)[number];
 export const STANDINGS = ['nonmember', 'former', ...ROLES] as const;
 export type Standing = (typeof STANDINGS)[number];
 
-/** Why an action is refused. NOT_A_MEMBER concerns the actor or the target; NOT_OWNER: the actor's role is too low. */
-export type Refusal = 'ROOM_NOT_FOUND' | 'NOT_A_MEMBER' | 'NOT_OWNER';
+/** Why an action is refused. NOT_A_MEMBER concerns the actor or the target; ROLE_TOO_LOW: the actor's role is too low. */
+export type Refusal = 'ROOM_NOT_FOUND' | 'NOT_A_MEMBER' | 'ROLE_TOO_LOW';
 
 /**
  * Requirements of an action in a conversation of one kind.
@@ -93,12 +93,12 @@ export function refusal(requirement: Requirement, facts: Facts): Refusal | undef
   const rule = kind && requirement[kind];
   if (rule === undefined) return requirement.missing;
   const least = target === 'self' && rule.target !== undefined ? rule.target : rule.actor;
-  if (isBelow(actor, least)) return isBelow(actor, 'member') ? 'NOT_A_MEMBER' : 'NOT_OWNER';
-  if (given !== undefined && isBelow(actor, given)) return 'NOT_OWNER';
+  if (isBelow(actor, least)) return isBelow(actor, 'member') ? 'NOT_A_MEMBER' : 'ROLE_TOO_LOW';
+  if (given !== undefined && isBelow(actor, given)) return 'ROLE_TOO_LOW';
   if (rule.target === undefined || target === undefined || target === 'self') return undefined;
   if (isBelow(target, rule.target)) return 'NOT_A_MEMBER';
   // A repeated call finds its effect already there.
-  return target === given || isBelow(target, actor) ? undefined : 'NOT_OWNER';
+  return target === given || isBelow(target, actor) ? undefined : 'ROLE_TOO_LOW';
 }
 
 function isBelow(standing: Standing, other: Standing): boolean {

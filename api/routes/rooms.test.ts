@@ -199,7 +199,7 @@ describe('leaving, removing, deleting', () => {
     ]);
   });
 
-  test('refusals: 403 NOT_A_MEMBER and NOT_OWNER, 404 USER_NOT_FOUND', async () => {
+  test('refusals: 403 NOT_A_MEMBER and ROLE_TOO_LOW, 404 USER_NOT_FOUND', async () => {
     const codes = [
       await api.post('/rooms/8/leave'),
       await api.delete('/rooms/8'),
@@ -207,7 +207,7 @@ describe('leaving, removing, deleting', () => {
     ].map(({ status, body }) => [status, body.code]);
     expect(codes).toEqual([
       [403, 'NOT_A_MEMBER'],
-      [403, 'NOT_OWNER'],
+      [403, 'ROLE_TOO_LOW'],
       [404, 'USER_NOT_FOUND'],
     ]);
   });

@@ -112,7 +112,7 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
       if (call.setRole.user === 'ann') throw new GochatError('LAST_OWNER');
       return { $case: 'done', done: {} };
     case 'deleteRoom':
-      if (key !== ROOM) throw new GochatError('NOT_OWNER');
+      if (key !== ROOM) throw new GochatError('ROLE_TOO_LOW');
       return { $case: 'done', done: {} };
     case 'listRooms': {
       const { after } = call.listRooms;

@@ -150,7 +150,7 @@ describe('membership', () => {
     expect(await told).toEqual({ ...event, user: world.alice.toString(), name: 'alice', role: 'moderator' });
     expect(client.conversation(id)).toMatchObject({ role: 'moderator', isOwner: false });
     expect(world.gateway.syncs()).toHaveLength(syncs);
-    await expect(client.setRole(id, 'bob', 'member')).rejects.toMatchObject({ code: 'NOT_OWNER' });
+    await expect(client.setRole(id, 'bob', 'member')).rejects.toMatchObject({ code: 'ROLE_TOO_LOW' });
     await expect(client.setRole(id, 'bob', 'admin' as never)).rejects.toMatchObject({
       code: 'ARGUMENT_INVALID',
     });

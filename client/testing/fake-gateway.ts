@@ -322,7 +322,7 @@ export class FakeGateway implements AsyncDisposable {
       case 'removeMember': {
         const member = chat.users.get(call.removeMember.user);
         if (member === undefined) return 'USER_NOT_FOUND';
-        if (chat.roleOf(user, key) <= chat.roleOf(member, key)) return 'NOT_OWNER';
+        if (chat.roleOf(user, key) <= chat.roleOf(member, key)) return 'ROLE_TOO_LOW';
         chat.leave(key, member, MemberChange.MEMBER_CHANGE_REMOVED);
         this.tell(key, member, {
           change: MemberChange.MEMBER_CHANGE_REMOVED,
@@ -335,14 +335,14 @@ export class FakeGateway implements AsyncDisposable {
         const { role } = call.setRole;
         const member = chat.users.get(call.setRole.user);
         if (member === undefined) return 'USER_NOT_FOUND';
-        if (chat.roleOf(user, key) !== Role.ROLE_OWNER) return 'NOT_OWNER';
+        if (chat.roleOf(user, key) !== Role.ROLE_OWNER) return 'ROLE_TOO_LOW';
         chat.roles.set(`${member}/${key}`, role);
         const change = { change: MemberChange.MEMBER_CHANGE_ROLE, user: member, by: chat.nameOf(user), role };
         this.tell(key, member, { ...change, name: call.setRole.user });
         return { $case: 'done', done: {} };
       }
       case 'deleteRoom':
-        if (chat.roleOf(user, key) !== Role.ROLE_OWNER) return 'NOT_OWNER';
+        if (chat.roleOf(user, key) !== Role.ROLE_OWNER) return 'ROLE_TOO_LOW';
         chat.conversations.delete(key);
         return { $case: 'done', done: {} };
       case 'getMembers':

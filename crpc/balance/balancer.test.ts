@@ -146,7 +146,7 @@ describe('outlier detection', () => {
       {
         unary: async () => {
           asked++;
-          throw new GochatError('NOT_OWNER');
+          throw new GochatError('ROLE_TOO_LOW');
         },
       },
     );

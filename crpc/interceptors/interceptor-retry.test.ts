@@ -60,7 +60,7 @@ describe('retry', () => {
     expect(asked()).toBe(2);
   });
 
-  test.each<PlainErrorCode>(['NOT_OWNER', 'INTERNAL', 'DEADLINE_EXCEEDED'])(
+  test.each<PlainErrorCode>(['ROLE_TOO_LOW', 'INTERNAL', 'DEADLINE_EXCEEDED'])(
     '%s: one attempt',
     async (code) => {
       const { client, asked } = await flaky(10, {}, () => new GochatError(code));

@@ -128,7 +128,7 @@ describe('membership', () => {
     const it = await roomOfThree();
     const remove = (conn: number, user: string) =>
       ask(it, conn, it.room, { $case: 'removeMember', removeMember: { user } });
-    expect(await remove(2, 'cid')).toBe('NOT_OWNER');
+    expect(await remove(2, 'cid')).toBe('ROLE_TOO_LOW');
     expect(await remove(1, 'eve')).toBe('USER_NOT_FOUND');
     expect(await remove(1, '77')).toBe('NOT_A_MEMBER');
     expect(await remove(1, 'cid')).toBe('done');
@@ -148,7 +148,7 @@ describe('membership', () => {
         return `${conn}: ${change} ${name} ${by} ${role}`;
       });
     };
-    expect(await set(2, 'cid', ROLE_MODERATOR)).toBe('NOT_OWNER');
+    expect(await set(2, 'cid', ROLE_MODERATOR)).toBe('ROLE_TOO_LOW');
     expect(await set(1, 'eve', ROLE_MODERATOR)).toBe('USER_NOT_FOUND');
     expect(await set(1, 'bob', ROLE_UNSPECIFIED)).toBe('ARGUMENT_INVALID');
     expect(await set(1, 'bob', 9 as client.Role)).toBe('ARGUMENT_INVALID');
@@ -188,7 +188,7 @@ describe('membership', () => {
 
   test('delete: everybody is told, and nobody can send there', async () => {
     const it = await roomOfThree();
-    expect(await ask(it, 2, it.room, { $case: 'deleteRoom', deleteRoom: {} })).toBe('NOT_OWNER');
+    expect(await ask(it, 2, it.room, { $case: 'deleteRoom', deleteRoom: {} })).toBe('ROLE_TOO_LOW');
     await it.node.membership.delete({ user: ANN, userName: 'ann' }, it.room);
     expect(changes(it.w)).toEqual(['1: 4  ann 0', '2: 4  ann 0', '3: 4  ann 0']);
     it.w.send(2, 1, it.room, 'm1');

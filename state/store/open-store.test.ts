@@ -190,7 +190,7 @@ describe.each<[Engine, () => Promise<Scratch>]>([
       new Map(),
       new Map(),
     ]);
-    expect(await world.removeMember(7n as ConversationId, ann, bob)).toBe('NOT_OWNER');
+    expect(await world.removeMember(7n as ConversationId, ann, bob)).toBe('ROLE_TOO_LOW');
     expect(await world.setRole(7n as ConversationId, bob, ann, 'moderator')).toMatchObject({ changed: true });
     expect(await world.joinRoom(8n as ConversationId, ann)).toMatchObject({ role: 'owner' });
   });

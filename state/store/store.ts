@@ -4,9 +4,17 @@ import type { AccessCheck, ConversationKind, Refusal, Role } from '../policy.ts'
 
 export interface Account {
   readonly id: UserId;
+  /** The handle: unique, ASCII, never changes. */
   readonly name: string;
   /** PHC string of the password's hash. */
   readonly passwordHash: string;
+}
+
+/** What others see of a user. */
+export interface Profile {
+  readonly name: string;
+  /** Empty: none was set, and the name is shown. */
+  readonly displayName: string;
 }
 
 export interface Conversation {
@@ -17,6 +25,12 @@ export interface Conversation {
   readonly lastSeq: number;
   /** Version of the member list; grows with each change. */
   readonly memberVersion: number;
+  /** Entries up to this seq are no longer kept. */
+  readonly floorSeq: number;
+  /** Seq of the last entry that changed the pins; 0: none has. */
+  readonly pinsVersion: number;
+  /** Unix time of the last message, else of the making, ms. */
+  readonly activeAtMs: number;
 }
 
 /** A conversation for one of its members. */
@@ -29,13 +43,29 @@ export interface UserConversation extends Conversation {
   readonly deliveredSeq: number;
   /** Read cursor of the user. */
   readonly readSeq: number;
+  /** Number of unread messages: entries beyond the greatest of cursor, visibility and floor, without those that do not count. */
+  readonly unread: number;
   readonly role: Role;
+}
+
+/** A conversation in a list. */
+export interface ListedConversation extends UserConversation {
+  /** The last message that the user may read, folded, its text whole; undefined: there is none. */
+  readonly lastMessage: Message | undefined;
+}
+
+/** A page of a list; `next` is for the next call, undefined on the last page. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  readonly next: string | undefined;
 }
 
 /** A conversation of the user, with whether the call added the user to it. */
 export interface Joined extends UserConversation {
   /** False if the user was in it before, also by an earlier attempt of the call. */
   readonly isNew: boolean;
+  /** The SYSTEM entry of the change; undefined if it has none. */
+  readonly entry?: Message;
 }
 
 /** A change of a room's members or roles, in one order with the room's messages. */
@@ -48,6 +78,18 @@ export interface MemberChange {
   readonly memberVersion: number;
   /** The new owner, if the change would have left the room without one. */
   readonly newOwner?: UserId;
+  /** The SYSTEM entries of the change, ascending; `seq` is that of the last. Conversations above MAX_LOGGED_MEMBERS have none for
+   * joins and leaves. */
+  readonly entries: readonly Message[];
+}
+
+/** Joins and leaves are entries of the log in rooms of up to so many members, counted after the join or before the leave. */
+export const MAX_LOGGED_MEMBERS = 256;
+
+/** Makes the ids and the time of the SYSTEM entries of a change. */
+export interface EntryStamp {
+  readonly ids: readonly MessageId[];
+  readonly atMs: number;
 }
 
 export interface DeletedRoom {
@@ -102,27 +144,120 @@ export interface MemberChanges {
 /** Most changes returned by `memberChanges`. */
 export const MAX_MEMBER_CHANGES = 5000;
 
+/** Kinds of entries; the index is the number in the store and on the wire. */
+export const ENTRY_KINDS = ['message', 'edit', 'retract', 'pin', 'unpin', 'system'] as const;
+export type EntryKind = (typeof ENTRY_KINDS)[number];
+
+/** The messages of one sender with fromSeq <= seq <= toSeq. */
+export interface SenderRange {
+  readonly sender: UserId;
+  readonly fromSeq: number;
+  readonly toSeq: number;
+}
+
+/** A message as a reply quotes it, folded; its text is at most QUOTE_CHARACTERS long and not yet cut at a grapheme. */
+export interface Quote {
+  readonly seq: number;
+  /** 'expired': below the floor, nothing else is known. 'retracted': no text. */
+  readonly state: 'kept' | 'retracted' | 'expired';
+  readonly sender: UserId;
+  readonly text: string;
+  readonly version: number;
+}
+
+/** What the store reads of a quoted text: more than is shown, so that it can be cut at a grapheme. */
+export const QUOTE_CHARACTERS = 400;
+
+/** How a message was retracted. */
+export interface Retraction {
+  /** Seq of the RETRACT. */
+  readonly seq: number;
+  readonly by: UserId;
+  readonly atMs: number;
+  readonly reason: string;
+}
+
+/** What the server has recorded. */
+export interface SystemEvent {
+  readonly event: 'joined' | 'left' | 'removed' | 'role';
+  /** Whom it concerns. */
+  readonly user: UserId;
+  readonly role?: Role;
+}
+
+/** An entry of the log. In pages messages are folded: as all entries up to the page's `asOf` have left them. */
 export interface Message {
   readonly conversation: ConversationId;
   readonly seq: number;
   readonly id: MessageId;
+  /** The author; of a SYSTEM entry, who did it. */
   readonly sender: UserId;
+  /** Empty for SYSTEM entries. */
   readonly clientMsgId: string;
+  /** 'message' and 'edit'. Empty if retracted, if bare, and for other kinds. */
   readonly text: string;
-  /** Unix time, ms. */
+  /** Unix time, ms; never before that of the entry before it. */
   readonly atMs: number;
+  /** What a plain message has not; undefined for one that nothing has changed. */
+  readonly extra: Extra | undefined;
 }
 
-/** A message to be appended. */
+/** What an entry has beyond a plain message. */
+export interface Extra {
+  readonly kind: EntryKind;
+  /** Seq of the last entry that changed the message; of an 'edit' in a page: that of its target. Else the entry's own seq. */
+  readonly version: number;
+  /** 'edit', 'retract', 'pin', 'unpin': seq of the message; 'message': of the one that it quotes; 0: none. */
+  readonly target: number;
+  readonly quote: Quote | undefined;
+  readonly retraction: Retraction | undefined;
+  readonly range: SenderRange | undefined;
+  readonly reason: string;
+  readonly system: SystemEvent | undefined;
+  /** The reader may not read the target: target, quote, text of an 'edit', range and reason are left out. */
+  readonly bare: boolean;
+}
+
+/** An entry to be appended. */
 export interface Draft {
   readonly conversation: ConversationId;
   readonly sender: UserId;
   readonly clientMsgId: string;
-  /** Id of the message unless it is a duplicate. */
+  /** Id of the entry unless it is a duplicate. */
   readonly id: MessageId;
   readonly text: string;
+  /** The commit takes the later of this and the time of the entry before it. */
   readonly atMs: number;
+  /** Undefined: a plain message. */
+  readonly entry: DraftEntry | undefined;
 }
+
+/** What a draft has beyond a plain message. */
+export interface DraftEntry {
+  readonly kind: Exclude<EntryKind, 'system'>;
+  /** Seq of the message that it concerns, or quotes; 0: `targetClientMsgId` or `range` names it. */
+  readonly target: number;
+  /** 'edit', 'retract': client_msg_id of a message of the same sender; empty: none. */
+  readonly targetClientMsgId: string;
+  /** 'retract': the messages of a range; it ends below the entry's own seq all the same. */
+  readonly range: SenderRange | undefined;
+  readonly reason: string;
+}
+
+/** The requirements of entries; the append compares them with the rows that it has locked. Plain data. */
+export interface EntryRules {
+  /** Longest time from a message's commit to that of an edit, ms. */
+  readonly editWindowMs: number;
+  /** Least role to pin and unpin in a room; in a direct conversation both may. */
+  readonly pin: Role;
+  /** Least role to retract another's message in a room; it must be higher than that of its author, too. */
+  readonly retract: Role;
+  /** How long what a moderator retracts is kept as evidence, ms. */
+  readonly evidenceMs: number;
+}
+
+/** Most pinned messages of a conversation. */
+export const MAX_PINS = 100;
 
 /** Result of a draft. */
 export type Appended =
@@ -135,14 +270,71 @@ export type Appended =
       readonly duplicate: boolean;
       /** The conversation's member version at the commit. */
       readonly memberVersion: number;
+      /** Seq of the message that the entry concerns or quotes, also where the draft named it otherwise; 0: none. */
+      readonly target: number;
+      /** Of a reply that is not a duplicate. */
+      readonly quote: Quote | undefined;
     }
   | { readonly ok: false; readonly code: SendRefusal };
 
 /**
  * Why a draft was not appended. NOT_A_MEMBER: the conversation does not exist or the sender is not in it.
- * MESSAGE_UNSTORABLE: the engine rejects its content.
+ * MESSAGE_UNSTORABLE: the engine rejects its content. The others are checked in this order:
+ * TARGET_NOT_FOUND: no such message, or the sender may not read it. TARGET_EXPIRED: it is at or below the floor.
+ * TARGET_INVALID: it is not a message ('edit', 'system' …). TARGET_RETRACTED. NOT_AUTHOR: an edit of another's message.
+ * ROLE_TOO_LOW: a retraction of another's message, or a pin. EDIT_TOO_LATE. PINS_FULL.
  */
-export type SendRefusal = 'NOT_A_MEMBER' | 'MESSAGE_UNSTORABLE';
+export type SendRefusal =
+  | 'NOT_A_MEMBER'
+  | 'MESSAGE_UNSTORABLE'
+  | 'TARGET_NOT_FOUND'
+  | 'TARGET_EXPIRED'
+  | 'TARGET_INVALID'
+  | 'TARGET_RETRACTED'
+  | 'NOT_AUTHOR'
+  | 'ROLE_TOO_LOW'
+  | 'EDIT_TOO_LATE'
+  | 'PINS_FULL';
+
+/** Where a page of the log lies. */
+export type HistoryPoint =
+  | { readonly at: 'before'; /** 0: the newest entries. */ readonly seq: number }
+  | { readonly at: 'after'; readonly seq: number }
+  | { readonly at: 'around'; readonly seq: number }
+  | { readonly at: 'firstUnread' }
+  | { readonly at: 'date'; /** Unix time. */ readonly ms: number };
+
+export interface HistoryPage {
+  /** Ascending by seq, without a hole, folded. */
+  readonly messages: readonly Message[];
+  /** Whether there are older, and newer, entries that the reader may read. */
+  readonly more: boolean;
+  readonly moreAfter: boolean;
+  /** The last seq of the snapshot. */
+  readonly asOf: number;
+  /** Seq of the entry that 'around', 'firstUnread' or 'date' has found; 0: none. */
+  readonly anchorSeq: number;
+  readonly floorSeq: number;
+}
+
+export interface Pin {
+  /** Folded. */
+  readonly message: Message;
+  readonly by: UserId;
+  readonly atMs: number;
+}
+
+/** What a moderator has retracted. */
+export interface Evidence {
+  readonly conversation: ConversationId;
+  readonly seq: number;
+  readonly sender: UserId;
+  readonly atMs: number;
+  /** All texts of the message, the oldest first. */
+  readonly texts: readonly string[];
+  readonly retraction: Retraction;
+  readonly expiresAtMs: number;
+}
 
 export interface CursorMove {
   readonly user: UserId;
@@ -159,8 +351,8 @@ export interface SyncRequest {
   readonly user: UserId;
   readonly device: string;
   /**
-   * Cursors of the client. A conversation that is missing starts at the stored delivered cursor of the device, else of
-   * the unnamed devices, else at the first seq visible to the user.
+   * Cursors of the client. A conversation that is missing starts at the stored delivered cursor of the device, else at
+   * the first seq visible to the user.
    */
   readonly cursors: ReadonlyMap<ConversationId, number>;
   /**
@@ -168,19 +360,27 @@ export interface SyncRequest {
    * stored cursor if that is less, even if the user has left the conversation.
    */
   readonly pushed?: ReadonlyMap<ConversationId, number>;
-  /** Most messages in the answer; it also ends with the text that reaches PAGE_TEXT_BYTES. */
+  /** Only conversations with after < id <= until. */
+  readonly after: bigint;
+  readonly until: bigint;
+  /** Where more entries lie beyond the start, so many of the newest are returned; 0: all. */
+  readonly newest: number;
+  /** Most entries in the answer; it also ends with the text that reaches PAGE_TEXT_BYTES. */
   readonly limit: number;
 }
 
 export interface SyncResult {
   /**
-   * Conversations with news; messages ascend by seq without a hole after the cursor. The last page also has, without
+   * Conversations with news; entries ascend by seq without a hole after `afterSeq`, folded to `asOf`. The last page also has, without
    * messages, conversations without anything to read that the device does not seem to know: rooms, and direct
    * conversations opened by the user.
    */
   readonly conversations: readonly {
     readonly conversation: UserConversation;
     readonly messages: readonly Message[];
+    /** Beyond the cursor if entries between are skipped or not visible. */
+    readonly afterSeq: number;
+    readonly asOf: number;
   }[];
   readonly more: boolean;
   /**
@@ -214,8 +414,10 @@ export interface AccountStore {
   /** Creates an account; undefined if the name is taken. */
   createAccount(account: Account): Promise<Account | undefined>;
   findAccount(name: string): Promise<Account | undefined>;
-  /** Returns the names of existing users, by id. */
-  namesOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, string>>;
+  /** Returns the profiles of existing users, by id. */
+  profilesOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, Profile>>;
+  /** Sets the display name; empty: none. */
+  setDisplayName(user: UserId, displayName: string): Promise<void>;
 }
 
 /**
@@ -241,41 +443,53 @@ export interface RoomStore {
   ): Promise<Joined | undefined>;
   /**
    * Joins a room by id or name; idempotent. The join has its place among the room's messages: in a room that hides its
-   * history the user sees those after it. A user who joins an empty room becomes its owner.
+   * history the user sees those after it. A user who joins an empty room becomes its owner. Who joins again goes on with
+   * the read cursor of before.
    *
+   * @param stamp one id
    * @param device as in `createRoom`
    */
-  joinRoom(room: ConversationId | string, by: AccessCheck, device?: string): Promise<Joined | Refusal>;
+  joinRoom(
+    room: ConversationId | string,
+    by: AccessCheck,
+    stamp: EntryStamp,
+    device?: string,
+  ): Promise<Joined | Refusal>;
   /**
    * Leaves a room; idempotent. The user may read earlier messages, and nothing later. If the last owner leaves, the
-   * room passes to the longest-standing member of the highest role.
+   * room passes to the longest-standing member of the highest role. The entry of the leave is the last one that the user
+   * may not read.
+   *
+   * @param stamp two ids: of the leave, and of the new owner's role
    */
-  leaveRoom(room: ConversationId, by: AccessCheck): Promise<MemberChange | Refusal>;
-  /** Removes a user; idempotent. */
-  removeMember(room: ConversationId, user: UserId, by: AccessCheck): Promise<MemberChange | Refusal>;
+  leaveRoom(room: ConversationId, by: AccessCheck, stamp: EntryStamp): Promise<MemberChange | Refusal>;
+  /** Removes a user; idempotent. @param stamp one id */
+  removeMember(
+    room: ConversationId,
+    user: UserId,
+    by: AccessCheck,
+    stamp: EntryStamp,
+  ): Promise<MemberChange | Refusal>;
   /**
    * Sets a member's role; idempotent. If the last owner steps down, the room passes on as when an owner leaves;
    * LAST_OWNER if there is no other member.
+   *
+   * @param stamp two ids: of the change, and of the new owner's role
    */
   setRole(
     room: ConversationId,
     user: UserId,
     role: Role,
     by: AccessCheck,
+    stamp: EntryStamp,
   ): Promise<MemberChange | Refusal | 'LAST_OWNER'>;
   /**
    * Deletes a room; idempotent for the same user. Its name becomes free and nobody can read it; `eraseDeleted` removes
    * its contents.
    */
   deleteRoom(room: ConversationId, by: AccessCheck): Promise<DeletedRoom | Refusal>;
-  /** Erases at most `limit` messages of deleted rooms. Resolves with whether there may be more. */
-  eraseDeleted(limit: number): Promise<boolean>;
-  /** Lists rooms by ascending id. */
-  listRooms(
-    user: UserId,
-    after: ConversationId,
-    limit: number,
-  ): Promise<{ rooms: readonly RoomSummary[]; more: boolean }>;
+  /** Lists rooms by ascending id. @param after `next` of the page before; empty: the first */
+  listRooms(user: UserId, after: string, limit: number): Promise<Page<RoomSummary>>;
 }
 
 /** Conversations of either kind, and their members. */
@@ -287,12 +501,28 @@ export interface ConversationStore {
    * @param device as in `createRoom`
    */
   openDirect(id: ConversationId, user: UserId, peer: UserId, device?: string): Promise<Joined>;
-  /** Lists the conversations of a user by descending activity, at most 1000. */
-  conversationsOf(user: UserId, device: string): Promise<readonly UserConversation[]>;
+  /**
+   * Lists the conversations of a user by descending activity, then id.
+   *
+   * @param after `next` of the page before; empty: the first. It is opaque to clients
+   */
+  conversationsOf(
+    user: UserId,
+    device: string,
+    after: string,
+    limit: number,
+  ): Promise<Page<ListedConversation>>;
   /** Returns one conversation of a user; undefined if the user is not in it. */
   conversationOf(id: ConversationId, user: UserId, device: string): Promise<UserConversation | undefined>;
   /** Returns the roles of members above plain ones. */
   rolesOf(conversation: ConversationId): Promise<ReadonlyMap<UserId, Role>>;
+  /** Lists the members by ascending user id, for one of them. @param after `next` of the page before; empty: the first */
+  membersPage(
+    conversation: ConversationId,
+    by: AccessCheck,
+    after: string,
+    limit: number,
+  ): Promise<(Page<{ readonly user: UserId; readonly role: Role }> & { readonly count: number }) | Refusal>;
   /** Returns the members of a conversation with their version; undefined if it has none. */
   membersOf(conversation: ConversationId): Promise<MemberList | undefined>;
   /**
@@ -302,26 +532,49 @@ export interface ConversationStore {
   memberChanges(conversation: ConversationId, since: number): Promise<MemberChanges | undefined>;
 }
 
-/** The messages of all conversations. */
+/** The entries of all conversations. */
 export interface LogStore {
   /**
    * Appends drafts in one commit. Returns the results in their order; a refused draft does not affect the others.
    *
    * The seqs of a conversation continue its last one without a hole, in the drafts' order, whatever other nodes append
    * at the same time. (conversation, sender, clientMsgId) is unique, also within the batch. Durable when it resolves.
+   *
+   * A batch may be committed in several parts where its entries depend on each other, in their order.
+   *
+   * @param hasFeed whether to write a row of the feed
    */
-  append(drafts: readonly Draft[]): Promise<readonly Appended[]>;
+  append(drafts: readonly Draft[], rules: EntryRules, hasFeed?: boolean): Promise<readonly Appended[]>;
   /**
-   * Returns up to `limit` messages with seq < beforeSeq (0: the newest), ascending. Former members read what came
-   * before they left. The page also starts with the text that reaches PAGE_TEXT_BYTES.
+   * Reads a page of up to `limit` entries. Former members read what came before they left: texts as of then, retractions of
+   * today. The page ends with the text that reaches PAGE_TEXT_BYTES, at the side away from the point.
    */
   history(
     conversation: ConversationId,
     by: AccessCheck,
-    beforeSeq: number,
+    point: HistoryPoint,
     limit: number,
-  ): Promise<{ messages: readonly Message[]; more: boolean } | Refusal>;
+  ): Promise<HistoryPage | Refusal>;
+  /**
+   * Returns these entries as they were appended, not folded, without checks: to push them again. A text that an erasure
+   * has removed is empty; a message that was retracted has its retraction.
+   */
+  entriesAt(conversation: ConversationId, seqs: readonly number[]): Promise<readonly Message[]>;
+  /** Lists the pinned messages that the user may read, the newest pin first. */
+  pinsOf(
+    conversation: ConversationId,
+    by: AccessCheck,
+  ): Promise<{ readonly pins: readonly Pin[]; readonly pinsVersion: number } | Refusal>;
   sync(request: SyncRequest): Promise<SyncResult>;
+  /** Raises the floor; never lowers it, never beyond the last entry. Unpins what sinks. Returns the floor. */
+  raiseFloor(conversation: ConversationId, seq: number): Promise<number>;
+  /**
+   * Erases at most `limit` rows of what is hidden already: messages of deleted rooms, messages in retracted ranges,
+   * entries below a floor, evidence that has expired. Resolves with whether there may be more.
+   */
+  erase(limit: number, nowMs: number): Promise<boolean>;
+  /** Returns evidence of a conversation, ascending by seq, that has not expired. */
+  evidenceOf(conversation: ConversationId, nowMs: number): Promise<readonly Evidence[]>;
 }
 
 /** Cursors of devices and users. */

@@ -198,22 +198,22 @@ describe('roles', () => {
     ]);
   });
 
-  test('what rank does not allow is NOT_OWNER; the last owner hands over by stepping down, and not when alone', async () => {
+  test('what rank does not allow is ROLE_TOO_LOW; the last owner hands over by stepping down, and not when alone', async () => {
     const { id, name } = await roomOf(ann, []);
     const code = async (answer: Promise<Frame>) => (await answer)['code'];
     expect(await code(ann.ask(role('ann', 'ROLE_MEMBER'), id))).toBe('LAST_OWNER');
     await bob.ask({ join_room: { room: name } });
-    expect(await code(bob.ask(role('bob', 'ROLE_MODERATOR'), id))).toBe('NOT_OWNER');
-    expect(await code(bob.ask({ remove_member: { user: 'ann' } }, id))).toBe('NOT_OWNER');
+    expect(await code(bob.ask(role('bob', 'ROLE_MODERATOR'), id))).toBe('ROLE_TOO_LOW');
+    expect(await code(bob.ask({ remove_member: { user: 'ann' } }, id))).toBe('ROLE_TOO_LOW');
     expect(await http('PUT', `/rooms/${id}/members/ann`, bobToken, { role: 'member' })).toMatchObject([
       403,
-      { code: 'NOT_OWNER' },
+      { code: 'ROLE_TOO_LOW' },
     ]);
     expect(await code(ann.ask({ set_role: { user: 'bob' } }, id))).toBe('ARGUMENT_INVALID');
     expect(await ann.ask(role('ann', 'ROLE_MEMBER'), id)).toMatchObject({ done: {} });
     const owns = ({ key, role: as }: Frame) => key === id && as === 'ROLE_OWNER';
     expect(await ann.next('MEMBERS_CHANGED', owns)).toMatchObject({ name: 'bob', by: '' });
-    expect(await code(ann.ask({ delete_room: {} }, id))).toBe('NOT_OWNER');
+    expect(await code(ann.ask({ delete_room: {} }, id))).toBe('ROLE_TOO_LOW');
     expect(await bob.ask({ remove_member: { user: 'ann' } }, id)).toMatchObject({ done: {} });
   });
 });

@@ -50,7 +50,7 @@ test('the table of CLOSE: each code that ends a connection, with its status and 
 });
 
 test('the tables of payloads: each call and each field of HELLO, WELCOME and sync is there', () => {
-  const proto = read('proto/gochat/client/v1/client.proto');
+  const proto = read('proto/gochat/client/v2/client.proto');
   const tables = { Hello: '## Handshake', Welcome: '## Handshake', Request: '## Requests', Sync: '### Sync' };
   for (const [message, heading] of Object.entries(tables)) {
     const body = new RegExp(`^message ${message} \\{$([^]*?)^\\}$`, 'm').exec(proto)?.[1] ?? '';

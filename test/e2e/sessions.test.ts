@@ -172,7 +172,7 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     for (const client of [nia, oli, pat])
       expect(await client.event('member', ({ change }) => change === 'role')).toMatchObject(news);
     pat.say('/remove oli');
-    expect(await pat.event('error')).toMatchObject({ code: 'NOT_OWNER' });
+    expect(await pat.event('error')).toMatchObject({ code: 'ROLE_TOO_LOW' });
     oli.say('/remove pat', '/who');
     await pat.event('removed');
     const { members } = (await oli.event('members')) as { members?: unknown };

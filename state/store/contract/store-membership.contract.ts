@@ -120,7 +120,7 @@ export function describeMembership(nodes: () => Nodes): void {
       const { a, b } = nodes();
       const [ann, bob, cid, eve] = [await a.user(), await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, bob, cid);
-      expect(await a.removeMember(room, bob, cid)).toBe('NOT_OWNER');
+      expect(await a.removeMember(room, bob, cid)).toBe('ROLE_TOO_LOW');
       expect(await a.removeMember(room, eve, cid)).toBe('NOT_A_MEMBER');
       expect(await a.removeMember(room, ann, eve)).toBe('NOT_A_MEMBER');
       expect(await a.removeMember(a.conversationId(), ann, cid)).toBe('ROOM_NOT_FOUND');
@@ -183,7 +183,7 @@ export function describeMembership(nodes: () => Nodes): void {
       await a.store.moveCursors([
         { user: bob, device: 'd', conversation: room, deliveredSeq: 3, readSeq: 2 },
       ]);
-      expect(await a.deleteRoom(room, bob)).toBe('NOT_OWNER');
+      expect(await a.deleteRoom(room, bob)).toBe('ROLE_TOO_LOW');
       expect(await a.deleteRoom(room, cid)).toBe('NOT_A_MEMBER');
       expect(await a.deleteRoom(room, ann)).toEqual({ seq: 5, members: [ann, bob] });
       // A repeat, as after an answer that was lost.

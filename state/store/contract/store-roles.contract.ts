@@ -129,7 +129,7 @@ export function describeRoles(nodes: () => Nodes): void {
       ).toMatchObject([{ conversation: { role: 'moderator' } }]);
       expect(await a.setRole(room, ann, bob, 'owner')).toEqual(change);
       expect(await a.setRole(room, ann, bob, 'owner')).toEqual({ ...change, changed: false });
-      expect(await a.setRole(room, ann, bob, 'member')).toBe('NOT_OWNER');
+      expect(await a.setRole(room, ann, bob, 'member')).toBe('ROLE_TOO_LOW');
       expect(await b.setRole(room, bob, bob, 'member')).toEqual(change);
       expect(await b.setRole(room, ann, (2n ** 64n - 1n) as UserId, 'owner')).toBe('NOT_A_MEMBER');
       expect(await b.setRole(a.conversationId(), ann, bob, 'owner')).toBe('ROOM_NOT_FOUND');
@@ -162,7 +162,7 @@ export function describeRoles(nodes: () => Nodes): void {
         'member',
       ]);
       // Who made the room has no claim to it any more.
-      expect(await a.setRole(room, ann, cid, 'member')).toBe('NOT_OWNER');
+      expect(await a.setRole(room, ann, cid, 'member')).toBe('ROLE_TOO_LOW');
       expect(await a.leaveRoom(room, bob)).toMatchObject({ changed: true, newOwner: ann });
       await a.setRole(room, ann, dan, 'owner');
       // Another owner is there: nobody becomes one.
@@ -231,7 +231,7 @@ export function describeRoles(nodes: () => Nodes): void {
             ? await Promise.all([demote(), remove()])
             : (await Promise.all([remove(), demote()])).toReversed();
         // A change of roles tells the member version that it met: that of before the removal, or that of after it.
-        if (removed === 'NOT_OWNER') expect(demoted).toMatchObject({ changed: true, memberVersion: 3 });
+        if (removed === 'ROLE_TOO_LOW') expect(demoted).toMatchObject({ changed: true, memberVersion: 3 });
         else {
           expect(removed).toMatchObject({ changed: true, memberVersion: 4 });
           expect(demoted).toMatchObject({ changed: true, memberVersion: 4 });

@@ -47,7 +47,7 @@ test('a role that is taken away while a removal waits for the room: the removal 
     return row !== undefined;
   });
   await scratch.execute('commit');
-  expect(await removal).toBe('NOT_OWNER');
+  expect(await removal).toBe('ROLE_TOO_LOW');
   expect((await world.store.membersOf(room))?.members).toHaveLength(3);
   await world.store.close();
 });

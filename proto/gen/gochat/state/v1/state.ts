@@ -18,7 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Request, Response } from "../../client/v1/client.ts";
+import { Request, Response, Send, Sent } from "../../client/v2/client.ts";
 
 export const protobufPackage = "gochat.state.v1";
 
@@ -33,6 +33,12 @@ export interface CallRequest {
   /** As in the header of a REQUEST frame: the conversation that the call is about, else 0. */
   key: bigint;
   request: Request | undefined;
+}
+
+export interface PostRequest {
+  /** The conversation. */
+  key: bigint;
+  send: Send | undefined;
 }
 
 export interface SignupRequest {
@@ -137,6 +143,76 @@ export const CallRequest: MessageFns<CallRequest> = {
     message.request = (object.request !== undefined && object.request !== null)
       ? Request.fromPartial(object.request)
       : undefined;
+    return message;
+  },
+};
+
+function createBasePostRequest(): PostRequest {
+  return { key: 0n, send: undefined };
+}
+
+export const PostRequest: MessageFns<PostRequest> = {
+  encode(message: PostRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== 0n) {
+      if (BigInt.asUintN(64, message.key) !== message.key) {
+        throw new globalThis.Error("value provided for field message.key of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.key);
+    }
+    if (message.send !== undefined) {
+      Send.encode(message.send, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PostRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePostRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.key = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.send = Send.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PostRequest>, I>>(base?: I): PostRequest {
+    return PostRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PostRequest>, I>>(object: I): PostRequest {
+    const message = createBasePostRequest();
+    message.key = (object.key !== undefined && object.key !== null) ? BigInt(object.key) : 0n;
+    message.send = (object.send !== undefined && object.send !== null) ? Send.fromPartial(object.send) : undefined;
     return message;
   },
 };
@@ -672,10 +748,22 @@ export const ChatServiceService = {
     responseSerialize: (value: Response): Buffer => Buffer.from(Response.encode(value).finish()),
     responseDeserialize: (value: Buffer): Response => Response.decode(value),
   },
+  /** A Send of a caller without a connection. It has no order with others of the same user that are under way. */
+  post: {
+    path: "/gochat.state.v1.ChatService/Post" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PostRequest): Buffer => Buffer.from(PostRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PostRequest => PostRequest.decode(value),
+    responseSerialize: (value: Sent): Buffer => Buffer.from(Sent.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Sent => Sent.decode(value),
+  },
 } as const;
 
 export interface ChatServiceServer extends UntypedServiceImplementation {
   call: handleUnaryCall<CallRequest, Response>;
+  /** A Send of a caller without a connection. It has no order with others of the same user that are under way. */
+  post: handleUnaryCall<PostRequest, Sent>;
 }
 
 export interface ChatServiceClient extends Client {
@@ -690,6 +778,19 @@ export interface ChatServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Response) => void,
+  ): ClientUnaryCall;
+  /** A Send of a caller without a connection. It has no order with others of the same user that are under way. */
+  post(request: PostRequest, callback: (error: ServiceError | null, response: Sent) => void): ClientUnaryCall;
+  post(
+    request: PostRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Sent) => void,
+  ): ClientUnaryCall;
+  post(
+    request: PostRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Sent) => void,
   ): ClientUnaryCall;
 }
 
