@@ -1,7 +1,7 @@
 /** The client: connects through the directory, keeps the connection up, and turns frames into promises and events. */
 import { FrameType, type Welcome } from '../../proto/client.ts';
 import { Conversations } from './conversations.ts';
-import { fromRole, isId, randomPrefix, toConversation, toKey } from './convert.ts';
+import { fromRole, isId, toConversation, toKey } from './convert.ts';
 import { Credentials, logOut } from './directory.ts';
 import { ClientError } from './errors.ts';
 import type {
@@ -56,8 +56,6 @@ export class GochatClient {
     this.#link.connection?.send(FrameType.TYPING, 0, conversation, payload),
   );
   readonly #closing = new AbortController();
-  /** Prefix of every client_msg_id of this client, by which it recognises its own messages in the log. */
-  readonly #idPrefix = randomPrefix();
   #sendCount = 0;
   #ref = 0;
   #maxTextBytes = DEFAULT_MAX_TEXT_BYTES;
@@ -117,7 +115,7 @@ export class GochatClient {
       outbox: this.#outbox,
       requests: this.#requests,
       syncer: this.#syncer,
-      idPrefix: this.#idPrefix,
+      idPrefix: this.#options.idPrefix,
       onResync: (mark) => {
         this.#link.connection?.send(FrameType.RESYNCED, mark, 0n);
         this.#catchUp();
@@ -183,7 +181,7 @@ export class GochatClient {
    * with CLIENT_CLOSED. While there is no connection the message waits in the outbox.
    */
   send(conversation: string, text: string): Promise<Sent> {
-    const id = `${this.#idPrefix}${++this.#sendCount}`;
+    const id = `${this.#options.idPrefix}${++this.#sendCount}`;
     const refusal = this.#refuse(conversation, text);
     const promise =
       refusal === undefined

@@ -1,5 +1,6 @@
 /** Options of a client. */
 import type { BackoffOptions } from './backoff.ts';
+import { randomPrefix } from './convert.ts';
 import type { TransportFactory } from './transport.ts';
 
 /** An access token with its expiry. */
@@ -37,6 +38,9 @@ export interface GochatClientOptions {
   readonly backoff?: BackoffOptions;
   /** @default Math.random */
   readonly random?: () => number;
+  /** Begins every client_msg_id of this client, and of no other one: by it the client knows its own messages.
+   * @default random */
+  readonly idPrefix?: string;
   /** Most unanswered sends; further ones fail with OUTBOX_FULL. @default 1024 */
   readonly outboxLimit?: number;
   /** Most unanswered sends on the wire; the others wait in the outbox. @default 256 */
@@ -81,6 +85,7 @@ export function resolveOptions(options: GochatClientOptions): ResolvedOptions {
     fetch: options.fetch ?? ((url: string, init: RequestInit) => globalThis.fetch(url, init)),
     backoff: options.backoff ?? {},
     random: options.random ?? Math.random,
+    idPrefix: options.idPrefix ?? randomPrefix(),
     outboxLimit: options.outboxLimit ?? 1024,
     window: options.window ?? 256,
     sentTimeoutMs: options.sentTimeoutMs ?? 10_000,
