@@ -278,8 +278,8 @@ export const CATALOGUE = {
     { close: 4024 },
   ),
   NOT_A_MEMBER: entry(
-    'You are not a member of this conversation, or the user you name is not.',
-    'Join the room first: /join ROOM or POST /rooms/:id/join. A user to be removed or given a role must have joined, too.',
+    'You are not a member of this conversation.',
+    'Join the room first: /join ROOM or POST /rooms/:id/join.',
     'PERMISSION_DENIED',
     403,
   ),
@@ -290,6 +290,7 @@ export const CATALOGUE = {
     409,
     { exit: 1 },
   ),
+  TARGET_NOT_A_MEMBER: entry('That user is not in the room.', 'Name one of its members.', 'NOT_FOUND', 404),
   ROLE_TOO_LOW: entry(
     'Your role in the room does not allow this.',
     'Ask an owner of the room. Only owners give roles and delete rooms; moderators remove members. Nobody acts on members of the same or a higher role.',

@@ -15,8 +15,16 @@ export type Role = (typeof ROLES)[number];
 export const STANDINGS = ['nonmember', 'former', ...ROLES] as const;
 export type Standing = (typeof STANDINGS)[number];
 
-/** Why an action is refused. NOT_A_MEMBER concerns the actor or the target; ROLE_TOO_LOW: the actor's role is too low. */
-export type Refusal = 'ROOM_NOT_FOUND' | 'NOT_A_MEMBER' | 'ROLE_TOO_LOW';
+/**
+ * Why an action is refused. ROLE_TOO_LOW: the actor's role is too low. ARGUMENT_INVALID: the conversation is a direct one
+ * of the actor's, and those do not have the action.
+ */
+export type Refusal =
+  | 'ROOM_NOT_FOUND'
+  | 'NOT_A_MEMBER'
+  | 'TARGET_NOT_A_MEMBER'
+  | 'ROLE_TOO_LOW'
+  | 'ARGUMENT_INVALID';
 
 /**
  * Requirements of an action in a conversation of one kind.
@@ -25,8 +33,8 @@ export type Refusal = 'ROOM_NOT_FOUND' | 'NOT_A_MEMBER' | 'ROLE_TOO_LOW';
  * user's; on oneself (leaving, stepping down) any role suffices. And nobody gives a role above their own.
  */
 export interface Rule {
-  /** Least standing of the actor, on others if the action has a target. */
-  readonly actor: Standing;
+  /** Least standing of the actor, on others if the action has a target; 'nobody': only on oneself. */
+  readonly actor: Standing | 'nobody';
   /** Least standing of the target, who may be the actor. */
   readonly target?: Standing;
 }
@@ -56,7 +64,21 @@ export interface Facts {
   readonly given?: Role;
 }
 
+/** The requirements of entries, which the append compares with the rows that it has locked. Plain data. */
+export interface EntryRules {
+  /** Longest time from a message's commit to that of an edit, ms. */
+  readonly editWindowMs: number;
+  /** Least role to pin and unpin in a room; in a direct conversation both may. */
+  readonly pin: Role;
+  /** Least role to retract another's message in a room; it must be higher than that of its author, too. */
+  readonly retract: Role;
+  /** How long what a moderator retracts is kept as evidence, ms. */
+  readonly evidenceMs: number;
+}
+
 type CallName = NonNullable<client.Request['call']>['$case'];
+/** Kinds of entries with requirements beyond membership; their target is the message's author. */
+type EntryAction = 'edit' | 'retract' | 'pin';
 
 /** The call does not concern an existing conversation: every user may make it and gets their own. */
 const ANYBODY = undefined;
@@ -67,20 +89,37 @@ const POLICY = {
   listRooms: ANYBODY,
   openDirect: ANYBODY,
   createRoom: ANYBODY,
+  getUsers: ANYBODY,
+  setProfile: ANYBODY,
   getConversation: everywhere({ actor: 'member' }),
   getMembers: everywhere({ actor: 'member' }),
   getHistory: everywhere({ actor: 'former' }),
+  listPins: everywhere({ actor: 'member' }),
   joinRoom: inRooms({ actor: 'nonmember' }),
   leaveRoom: inRooms({ actor: 'former' }),
   removeMember: inRooms({ actor: 'moderator', target: 'former' }),
   setRole: inRooms({ actor: 'owner', target: 'member' }),
   deleteRoom: inRooms({ actor: 'owner' }),
-} as const satisfies Readonly<Record<CallName, Requirement | undefined>>;
+  edit: everywhere({ actor: 'nobody', target: 'nonmember' }),
+  retract: {
+    missing: 'NOT_A_MEMBER',
+    direct: { actor: 'nobody', target: 'nonmember' },
+    room: { actor: 'moderator', target: 'nonmember' },
+  },
+  pin: { missing: 'NOT_A_MEMBER', direct: { actor: 'member' }, room: { actor: 'moderator' } },
+} as const satisfies Readonly<Record<CallName | EntryAction, Requirement | undefined>>;
 
-/** An action with requirements. That of SEND, membership, is part of the append statement. */
+/** An action with requirements. That of SEND, membership, is part of the append statement, which gets EntryRules too. */
 export type Action = {
-  [Name in CallName]: (typeof POLICY)[Name] extends Requirement ? Name : never;
-}[CallName];
+  [Name in keyof typeof POLICY]: (typeof POLICY)[Name] extends Requirement ? Name : never;
+}[keyof typeof POLICY];
+
+export const DEFAULT_ENTRY_RULES: EntryRules = Object.freeze({
+  editWindowMs: 24 * 3_600_000,
+  pin: POLICY.pin.room.actor,
+  retract: POLICY.retract.room.actor,
+  evidenceMs: 30 * 24 * 3_600_000,
+});
 
 /** Returns the check of an action that the store makes against its rows. */
 export function accessCheck(action: Action, actor: UserId): AccessCheck {
@@ -91,18 +130,19 @@ export function accessCheck(action: Action, actor: UserId): AccessCheck {
 export function refusal(requirement: Requirement, facts: Facts): Refusal | undefined {
   const { kind, actor, target, given } = facts;
   const rule = kind && requirement[kind];
-  if (rule === undefined) return requirement.missing;
+  if (rule === undefined)
+    return kind === 'direct' && !isBelow(actor, 'member') ? 'ARGUMENT_INVALID' : requirement.missing;
   const least = target === 'self' && rule.target !== undefined ? rule.target : rule.actor;
   if (isBelow(actor, least)) return isBelow(actor, 'member') ? 'NOT_A_MEMBER' : 'ROLE_TOO_LOW';
   if (given !== undefined && isBelow(actor, given)) return 'ROLE_TOO_LOW';
   if (rule.target === undefined || target === undefined || target === 'self') return undefined;
-  if (isBelow(target, rule.target)) return 'NOT_A_MEMBER';
+  if (isBelow(target, rule.target)) return 'TARGET_NOT_A_MEMBER';
   // A repeated call finds its effect already there.
   return target === given || isBelow(target, actor) ? undefined : 'ROLE_TOO_LOW';
 }
 
-function isBelow(standing: Standing, other: Standing): boolean {
-  return STANDINGS.indexOf(standing) < STANDINGS.indexOf(other);
+function isBelow(standing: Standing, other: Standing | 'nobody'): boolean {
+  return other === 'nobody' || STANDINGS.indexOf(standing) < STANDINGS.indexOf(other);
 }
 
 function everywhere(rule: Rule): Requirement {

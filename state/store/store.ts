@@ -1,6 +1,8 @@
 /** The store port: accounts, conversations, members, the message log and the cursors. The log is the truth. */
 import type { ConversationId, ErrorCode, MessageId, UserId } from '../../common/mod.ts';
-import type { AccessCheck, ConversationKind, Refusal, Role } from '../policy.ts';
+import type { AccessCheck, ConversationKind, EntryRules, Refusal, Role } from '../policy.ts';
+
+export type { EntryRules } from '../policy.ts';
 
 export interface Account {
   readonly id: UserId;
@@ -244,18 +246,6 @@ export interface DraftEntry {
   readonly reason: string;
 }
 
-/** The requirements of entries; the append compares them with the rows that it has locked. Plain data. */
-export interface EntryRules {
-  /** Longest time from a message's commit to that of an edit, ms. */
-  readonly editWindowMs: number;
-  /** Least role to pin and unpin in a room; in a direct conversation both may. */
-  readonly pin: Role;
-  /** Least role to retract another's message in a room; it must be higher than that of its author, too. */
-  readonly retract: Role;
-  /** How long what a moderator retracts is kept as evidence, ms. */
-  readonly evidenceMs: number;
-}
-
 /** Most pinned messages of a conversation. */
 export const MAX_PINS = 100;
 
@@ -298,11 +288,11 @@ export type SendRefusal =
 
 /** Where a page of the log lies. */
 export type HistoryPoint =
-  | { readonly at: 'before'; /** 0: the newest entries. */ readonly seq: number }
+  | { readonly at: 'before' /** 0: the newest entries. */; readonly seq: number }
   | { readonly at: 'after'; readonly seq: number }
   | { readonly at: 'around'; readonly seq: number }
   | { readonly at: 'firstUnread' }
-  | { readonly at: 'date'; /** Unix time. */ readonly ms: number };
+  | { readonly at: 'date' /** Unix time. */; readonly ms: number };
 
 export interface HistoryPage {
   /** Ascending by seq, without a hole, folded. */

@@ -563,7 +563,7 @@ export interface Conversation {
   pinsVersion: bigint;
   /** Unix time of the last message, else of the making. */
   activeAtMs: bigint;
-  /** Of a list: the last message, its text cut to 100 characters; missing: there is none. */
+  /** Of a list: the last message, its text cut to 100 characters or less, without client_msg_id and quote; missing: there is none. */
   lastMessage:
     | Message
     | undefined;
@@ -620,15 +620,19 @@ export interface HistoryPage {
   floorSeq: bigint;
 }
 
-/** Lists the pinned messages of the conversation in the header's key. */
+/** Lists the pinned messages of the conversation in the header's key, the newest pin first. */
 export interface ListPins {
+  /** Pins.next of the page before; empty: the first page. */
+  after: string;
 }
 
 export interface Pins {
-  /** The newest pin first; at most 100. */
+  /** At most 100 in all pages. */
   pins: Pin[];
-  /** As in Conversation. */
+  /** As in Conversation. Another one than in the page before: begin again. */
   pinsVersion: bigint;
+  /** For ListPins.after; empty: this was the last page. */
+  next: string;
 }
 
 export interface Pin {
@@ -5219,11 +5223,14 @@ export const HistoryPage: MessageFns<HistoryPage> = {
 };
 
 function createBaseListPins(): ListPins {
-  return {};
+  return { after: "" };
 }
 
 export const ListPins: MessageFns<ListPins> = {
-  encode(_: ListPins, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListPins, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.after !== "") {
+      writer.uint32(10).string(message.after);
+    }
     return writer;
   },
 
@@ -5240,6 +5247,14 @@ export const ListPins: MessageFns<ListPins> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5255,14 +5270,15 @@ export const ListPins: MessageFns<ListPins> = {
   create<I extends Exact<DeepPartial<ListPins>, I>>(base?: I): ListPins {
     return ListPins.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<ListPins>, I>>(_: I): ListPins {
+  fromPartial<I extends Exact<DeepPartial<ListPins>, I>>(object: I): ListPins {
     const message = createBaseListPins();
+    message.after = object.after ?? "";
     return message;
   },
 };
 
 function createBasePins(): Pins {
-  return { pins: [], pinsVersion: 0n };
+  return { pins: [], pinsVersion: 0n, next: "" };
 }
 
 export const Pins: MessageFns<Pins> = {
@@ -5275,6 +5291,9 @@ export const Pins: MessageFns<Pins> = {
         throw new globalThis.Error("value provided for field message.pinsVersion of type uint64 too large");
       }
       writer.uint32(16).uint64(message.pinsVersion);
+    }
+    if (message.next !== "") {
+      writer.uint32(26).string(message.next);
     }
     return writer;
   },
@@ -5308,6 +5327,14 @@ export const Pins: MessageFns<Pins> = {
             message.pinsVersion = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5329,6 +5356,7 @@ export const Pins: MessageFns<Pins> = {
     message.pinsVersion = (object.pinsVersion !== undefined && object.pinsVersion !== null)
       ? BigInt(object.pinsVersion)
       : 0n;
+    message.next = object.next ?? "";
     return message;
   },
 };
