@@ -12,7 +12,7 @@ const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 export function cutQuote(text: string): { readonly text: string; readonly cut: boolean } {
   if (text.length <= MAX_QUOTE_CHARACTERS) return { text, cut: false };
   // A character has at most two UTF-16 units.
-  const characters = [...text.slice(0, 2 * MAX_QUOTE_CHARACTERS + 2)];
+  const characters = Array.from(text.slice(0, 2 * MAX_QUOTE_CHARACTERS + 2));
   if (characters.length <= MAX_QUOTE_CHARACTERS) return { text, cut: false };
   const limit = characters.slice(0, MAX_QUOTE_CHARACTERS).join('').length;
   // The next character decides whether a grapheme ends at the limit.
