@@ -648,7 +648,7 @@ export interface Pin {
 
 /** Looks up users by id. */
 export interface GetUsers {
-  /** At most 200. */
+  /** At most 200; none: the user's own. */
   users: bigint[];
 }
 
