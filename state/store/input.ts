@@ -2,7 +2,7 @@
  * Sanitising of values for the engines: a value that PostgreSQL or SQLite cannot hold must not fail a statement, and
  * with it a batch.
  */
-import type { CursorMove, Draft } from './store.ts';
+import type { CursorMove, Draft, DraftEntry } from './store.ts';
 
 /** Greatest integer of the engines. */
 const MAX_ID = 2n ** 63n - 1n;
@@ -34,9 +34,29 @@ export function storableDraft(draft: Draft): Draft {
   const conversation = storableId(draft.conversation);
   const clientMsgId = storableText(draft.clientMsgId);
   const text = storableText(draft.text);
-  if (conversation === draft.conversation && clientMsgId === draft.clientMsgId && text === draft.text)
+  const entry = draft.entry && storableEntry(draft.entry);
+  if (
+    conversation === draft.conversation &&
+    clientMsgId === draft.clientMsgId &&
+    text === draft.text &&
+    entry === undefined
+  )
     return draft;
-  return { ...draft, conversation, clientMsgId, text };
+  return { ...draft, conversation, clientMsgId, text, entry };
+}
+
+function storableEntry({ kind, target, targetClientMsgId, range, reason }: DraftEntry): DraftEntry {
+  return {
+    kind,
+    target: storableSeq(target),
+    targetClientMsgId: storableText(targetClientMsgId),
+    range: range && {
+      sender: storableId(range.sender),
+      fromSeq: storableSeq(range.fromSeq),
+      toSeq: storableSeq(range.toSeq),
+    },
+    reason: storableText(reason),
+  };
 }
 
 /** Returns the moves without empty ones. */

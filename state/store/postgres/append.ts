@@ -1,27 +1,69 @@
 /**
- * Conversion of a batch of drafts to the arguments of gochat_append_all (migrations/postgres), and of its answer to
+ * Conversion of a part of a batch of drafts to the arguments of gochat_append (migrations/postgres), and of its answer to
  * results.
  */
 import type { ConversationId, MessageId, UserId } from '../../../common/mod.ts';
-import { integerArray, parseIntegerArray, textArray } from './arrays.ts';
+import { integerArray, nullableIntegerArray, parseIntegerArray, textArray } from './arrays.ts';
+import { metaOfDraft } from '../entry-meta.ts';
+import { rankOf } from '../rows.ts';
 import { sql, type Statement } from '../sql.ts';
-import type { Appended, Draft } from '../store.ts';
+import {
+  type Appended,
+  type Draft,
+  type DraftEntry,
+  ENTRY_KINDS,
+  type EntryRules,
+  type Quote,
+  type SenderRange,
+  type SendRefusal,
+} from '../store.ts';
 
-/** The one row of gochat_append_all: array literals, null for an empty array. */
+/** The one row of gochat_append: array literals, null for an empty array. */
 export interface AppendRow {
   readonly bases: string;
+  readonly prior_ats: string;
   readonly member_versions: string;
   readonly refused: string | null;
   readonly repetitions: string | null;
   readonly original_seqs: string | null;
   readonly original_ids: string | null;
   readonly original_at_ms: string | null;
+  readonly original_targets: string | null;
+  readonly rejected: string | null;
+  readonly codes: string | null;
+  readonly targets: string | null;
+  /** JSON. */
+  readonly quotes: string | null;
+}
+
+/** Position, sender, text and version of a quoted message. */
+type QuoteJson = readonly [number, string, string, number];
+
+/** What the statement needs besides the drafts. */
+export interface AppendSettings {
+  readonly rules: EntryRules;
+  readonly hasFeed: boolean;
+  /** Senders whose drafts may be repetitions. */
+  readonly suspects: { has(user: UserId): boolean } | undefined;
+}
+
+/** A draft that is not a plain message. */
+interface Special {
+  /** In the batch, from 1. */
+  readonly position: number;
+  readonly entry: DraftEntry;
+  /** Of an edit. */
+  readonly text: string;
 }
 
 /** A conversation's part of the batch. */
 interface Part {
   count: number;
-  activeAtMs: number;
+  lastAtMs: number;
+  /** Place and time of its last message, and number of entries that are none. */
+  message: number;
+  messageAtMs: number;
+  skips: number;
   /** Place from 1, by ascending conversation. */
   place: number;
   readonly senders: Map<UserId, Sender>;
@@ -50,6 +92,9 @@ export class AppendBatch {
   /** Per draft that is sent. */
   readonly #senders: number[] = [];
   readonly #offsets: number[] = [];
+  /** Ascending within a conversation. */
+  readonly #times: number[] = [];
+  readonly #specials: Special[] = [];
 
   constructor(drafts: readonly Draft[]) {
     for (let index = 0; index < drafts.length; index++) {
@@ -61,31 +106,56 @@ export class AppendBatch {
     this.#conversations.forEach((id, index) => (this.#part(id).place = index + 1));
   }
 
-  /** Returns the statement. @param suspects senders whose drafts may be repetitions */
-  statement(suspects: { has(user: UserId): boolean } | undefined): Statement {
+  statement({ rules, hasFeed, suspects }: AppendSettings): Statement {
     const drafts = this.#sent;
+    const specials = this.#specials;
     const parts = Array.from(this.#conversations, (id) => this.#part(id));
     const positions = suspects && drafts.flatMap(({ sender }, i) => (suspects.has(sender) ? [i + 1] : []));
+    const isPlain = specials.length === 0;
+    const ranges = specials.some(({ entry }) => entry.range)
+      ? specials.map(({ entry }) => entry.range)
+      : null;
+    const ofParts = (value: (part: Part) => number) => (isPlain ? null : integerArray(parts.map(value)));
+    const ofSpecials = (value: (special: Special) => number) =>
+      isPlain ? null : integerArray(specials.map(value));
+    const ofRanges = (value: (range: SenderRange) => bigint | number) =>
+      ranges && nullableIntegerArray(ranges.map((range) => (range ? value(range) : null)));
+    const texts = (value: (special: Special) => string | null) =>
+      specials.some((special) => value(special) !== null) ? textArray(specials.map(value)) : null;
     return sql`
-      select bases::text, member_versions::text, refused::text,
-             repetitions::text, original_seqs::text, original_ids::text, original_at_ms::text
-      from gochat_append_all(
+      select bases::text, prior_ats::text, member_versions::text, refused::text,
+             repetitions::text, original_seqs::text, original_ids::text, original_at_ms::text, original_targets::text,
+             rejected::text, codes::text, targets::text, quotes::text
+      from gochat_append(
         ${`{${this.#conversations.join(',')}}`}::bigint[], ${integerArray(parts.map((part) => part.count))}::bigint[],
-        ${integerArray(parts.map((part) => part.activeAtMs))}::bigint[],
+        ${integerArray(parts.map((part) => part.lastAtMs))}::bigint[],
         ${integerArray(this.#memberOf.map((part) => part.place))}::bigint[], ${integerArray(this.#members)}::bigint[],
         ${integerArray(this.#senders)}::bigint[], ${integerArray(this.#offsets)}::bigint[],
         ${textArray(drafts.map((draft) => draft.clientMsgId))}::text[],
-        ${integerArray(drafts.map((draft) => draft.id))}::bigint[],
-        ${integerArray(drafts.map((draft) => draft.atMs))}::bigint[],
-        ${textArray(drafts.map((draft) => draft.text))}::text[],
-        ${positions?.length ? integerArray(positions) : null}::bigint[]
+        ${integerArray(drafts.map((draft) => draft.id))}::bigint[], ${integerArray(this.#times)}::bigint[],
+        ${textArray(drafts.map((draft) => (kindNumber(draft) === 0 ? draft.text : '')))}::text[],
+        ${positions?.length ? integerArray(positions) : null}::bigint[],
+        ${ofParts((part) => part.message)}::bigint[], ${ofParts((part) => part.messageAtMs)}::bigint[],
+        ${ofParts((part) => part.skips)}::bigint[],
+        ${isPlain ? null : integerArray(drafts.map(kindNumber))}::smallint[],
+        ${ofSpecials(({ position }) => position)}::bigint[], ${ofSpecials(({ entry }) => entry.target)}::bigint[],
+        ${texts(({ entry }) => (entry.target === 0 && entry.targetClientMsgId) || null)}::text[],
+        ${texts(({ entry, text }) => (entry.kind === 'edit' ? text : null))}::text[],
+        ${texts(({ entry }) => metaOfDraft(entry))}::text[],
+        ${ofRanges((range) => range.sender)}::bigint[], ${ofRanges((range) => range.fromSeq)}::bigint[],
+        ${ofRanges((range) => range.toSeq)}::bigint[],
+        ${rules.editWindowMs}::bigint, ${rankOf(rules.pin)}::smallint, ${rankOf(rules.retract)}::smallint,
+        ${rules.evidenceMs}::bigint, ${hasFeed}::boolean
       )`;
   }
 
   /** Returns the answers in the drafts' order. */
   answers(row: AppendRow | undefined): Appended[] {
-    if (!row) throw new Error('gochat_append_all did not answer');
-    const answers = row.refused === null && row.repetitions === null ? this.#all(row) : this.#some(row);
+    if (!row) throw new Error('gochat_append did not answer');
+    const answers =
+      row.refused === null && row.repetitions === null && row.rejected === null
+        ? this.#all(row)
+        : this.#some(row);
     const indexes = this.#indexes;
     if (!indexes) return answers;
     const answered = new Set<number>();
@@ -93,41 +163,45 @@ export class AppendBatch {
       const answer = answers[index] as Appended;
       const repeated = answered.has(index);
       answered.add(index);
-      return repeated && answer.ok ? { ...answer, duplicate: true } : answer;
+      return repeated && answer.ok ? { ...answer, duplicate: true, quote: undefined } : answer;
     });
   }
 
-  /** All are new and of members. */
+  /** All are new and allowed. */
   #all(row: AppendRow): Appended[] {
-    const bases = parseIntegerArray(row.bases).map(Number);
-    const versions = parseIntegerArray(row.member_versions).map(Number);
-    return this.#sent.map(({ id, atMs }, index): Appended => {
+    const committed = new Committed(row, this.#specials);
+    return this.#sent.map((draft, index): Appended => {
       const place = this.#placeOf(index);
-      const seq = (bases[place] as number) + (this.#offsets[index] as number);
-      return { ok: true, seq, id, atMs, duplicate: false, memberVersion: versions[place] as number };
+      return committed.answer(
+        draft,
+        index,
+        place,
+        this.#offsets[index] as number,
+        this.#times[index] as number,
+      );
     });
   }
 
   #some(row: AppendRow): Appended[] {
-    const lasts = parseIntegerArray(row.bases).map(Number);
-    const versions = parseIntegerArray(row.member_versions).map(Number);
-    const others = othersOf(row, versions, (index) => this.#placeOf(index));
-    return this.#sent.map(({ id, atMs }, index): Appended => {
+    const committed = new Committed(row, this.#specials);
+    const offsets = new Map<number, number>();
+    const others = othersOf(row, (index) => committed.memberVersion(this.#placeOf(index)));
+    return this.#sent.map((draft, index): Appended => {
       const other = others.get(index);
       if (other !== undefined) return other;
       const place = this.#placeOf(index);
-      const seq = (lasts[place] as number) + 1;
-      lasts[place] = seq;
-      return { ok: true, seq, id, atMs, duplicate: false, memberVersion: versions[place] as number };
+      const offset = (offsets.get(place) ?? 0) + 1;
+      offsets.set(place, offset);
+      return committed.answer(draft, index, place, offset, this.#times[index] as number);
     });
   }
 
   /** Adds a draft; returns the index of the one that it repeats. */
   #add(draft: Draft): number | undefined {
-    const { conversation, sender: user, clientMsgId, atMs } = draft;
+    const { conversation, sender: user, clientMsgId, atMs, entry } = draft;
     let part = this.#parts.get(conversation);
     if (part === undefined) {
-      part = { count: 0, activeAtMs: atMs, place: 0, senders: new Map() };
+      part = { count: 0, lastAtMs: atMs, message: 0, messageAtMs: 0, skips: 0, place: 0, senders: new Map() };
       this.#parts.set(conversation, part);
     }
     let sender = part.senders.get(user);
@@ -141,10 +215,16 @@ export class AppendBatch {
       if (repeated !== undefined) return repeated;
       sender.sent.set(clientMsgId, this.#sent.length);
     }
-    if (atMs > part.activeAtMs) part.activeAtMs = atMs;
+    if (atMs > part.lastAtMs) part.lastAtMs = atMs;
     this.#sent.push(draft);
     this.#senders.push(sender.position);
     this.#offsets.push(++part.count);
+    this.#times.push(part.lastAtMs);
+    if (kindNumber(draft) === 0) {
+      part.message = part.count;
+      part.messageAtMs = part.lastAtMs;
+    } else part.skips++;
+    if (entry !== undefined) this.#specials.push({ position: this.#sent.length, entry, text: draft.text });
     return undefined;
   }
 
@@ -158,18 +238,65 @@ export class AppendBatch {
   }
 }
 
-/** Returns the answers other than new messages, by index. */
-function othersOf(
-  row: AppendRow,
-  versions: readonly number[],
-  placeOf: (index: number) => number,
-): ReadonlyMap<number, Appended> {
+/** The answer to entries that were appended. */
+class Committed {
+  readonly #bases: readonly number[];
+  readonly #priorAts: readonly number[];
+  readonly #memberVersions: readonly number[];
+  /** By index, of what is not a plain message. */
+  readonly #targets = new Map<number, number>();
+  readonly #quotes = new Map<number, QuoteJson>();
+
+  constructor(row: AppendRow, specials: readonly Special[]) {
+    this.#bases = numbers(row.bases);
+    this.#priorAts = numbers(row.prior_ats);
+    this.#memberVersions = numbers(row.member_versions);
+    const targets = numbers(row.targets);
+    for (const [i, { position, entry }] of specials.entries())
+      if (entry.range === undefined) this.#targets.set(position - 1, targets[i] as number);
+    if (row.quotes !== null)
+      for (const quote of JSON.parse(row.quotes) as QuoteJson[]) this.#quotes.set(quote[0] - 1, quote);
+  }
+
+  memberVersion(place: number): number {
+    return this.#memberVersions[place] as number;
+  }
+
+  /** @param offset place among what was appended to the conversation, from 1 */
+  answer({ id }: Draft, index: number, place: number, offset: number, atMs: number): Appended {
+    const target = this.#targets.get(index) ?? 0;
+    return {
+      ok: true,
+      seq: (this.#bases[place] as number) + offset,
+      id,
+      atMs: Math.max(atMs, this.#priorAts[place] as number),
+      duplicate: false,
+      memberVersion: this.memberVersion(place),
+      target,
+      quote: target === 0 ? undefined : this.#quoteOf(index, target),
+    };
+  }
+
+  #quoteOf(index: number, seq: number): Quote | undefined {
+    const quote = this.#quotes.get(index);
+    if (quote === undefined) return undefined;
+    const [, sender, text, version] = quote;
+    return { seq, state: 'kept', sender: BigInt(sender) as UserId, text, version };
+  }
+}
+
+/** Returns the answers other than new entries, by index. */
+function othersOf(row: AppendRow, versionOf: (index: number) => number): ReadonlyMap<number, Appended> {
   const others = new Map<number, Appended>();
-  const numbers = (literal: string | null) => parseIntegerArray(literal ?? '{}').map(Number);
   for (const position of numbers(row.refused)) others.set(position - 1, { ok: false, code: 'NOT_A_MEMBER' });
+  // Codes need no quotes in a literal.
+  const codes = parseIntegerArray(row.codes ?? '{}') as SendRefusal[];
+  for (const [i, position] of numbers(row.rejected).entries())
+    others.set(position - 1, { ok: false, code: codes[i] as SendRefusal });
   const seqs = numbers(row.original_seqs);
   const ids = parseIntegerArray(row.original_ids ?? '{}');
   const times = numbers(row.original_at_ms);
+  const targets = numbers(row.original_targets);
   for (const [i, position] of numbers(row.repetitions).entries())
     others.set(position - 1, {
       ok: true,
@@ -177,7 +304,17 @@ function othersOf(
       id: BigInt(ids[i] as string) as MessageId,
       atMs: times[i] as number,
       duplicate: true,
-      memberVersion: versions[placeOf(position - 1)] as number,
+      memberVersion: versionOf(position - 1),
+      target: targets[i] as number,
+      quote: undefined,
     });
   return others;
+}
+
+function kindNumber({ entry }: Draft): number {
+  return entry === undefined ? 0 : ENTRY_KINDS.indexOf(entry.kind);
+}
+
+function numbers(literal: string | null): number[] {
+  return parseIntegerArray(literal ?? '{}').map(Number);
 }

@@ -2,11 +2,15 @@
 import type { Logger, UserId } from '../../../common/mod.ts';
 import { storableDraft } from '../input.ts';
 import { contentFault } from './errors.ts';
-import { AppendBatch, type AppendRow } from './append.ts';
+import { AppendBatch, type AppendRow, type AppendSettings } from './append.ts';
+import { partsOf } from './append-parts.ts';
 import { PostgresPool, type PostgresPoolOptions } from './pool.ts';
 import type { PostgresTarget } from './url.ts';
 import { Repeaters } from './repeaters.ts';
-import type { Appended, Draft } from '../store.ts';
+import type { SqlSession } from '../sql.ts';
+import type { Appended, Draft, EntryRules } from '../store.ts';
+
+type Settings = Omit<AppendSettings, 'suspects'>;
 
 /** One append runs and one may wait for the same locks; further ones would only queue in the server. */
 const CONNECTIONS = 2;
@@ -28,13 +32,13 @@ export class PostgresAppender {
   }
 
   /** Appends drafts in one commit, or in several if the database rejects one; see LogStore.append. */
-  async append(drafts: readonly Draft[]): Promise<Appended[]> {
-    return drafts.length === 0 ? [] : this.#appendStorable(drafts.map(storableDraft));
+  async append(drafts: readonly Draft[], rules: EntryRules, hasFeed: boolean): Promise<Appended[]> {
+    return drafts.length === 0 ? [] : this.#appendStorable(drafts.map(storableDraft), { rules, hasFeed });
   }
 
-  async #appendStorable(drafts: readonly Draft[]): Promise<Appended[]> {
+  async #appendStorable(drafts: readonly Draft[], settings: Settings): Promise<Appended[]> {
     try {
-      return await this.#appendAll(drafts);
+      return await this.#appendAll(drafts, settings);
     } catch (error) {
       const sqlstate = contentFault(error);
       if (sqlstate === undefined) throw error;
@@ -45,15 +49,34 @@ export class PostgresAppender {
         return [{ ok: false, code: 'MESSAGE_UNSTORABLE' }];
       }
       const half = drafts.length >> 1;
-      const first = await this.#appendStorable(drafts.slice(0, half));
-      return [...first, ...(await this.#appendStorable(drafts.slice(half)))];
+      const first = await this.#appendStorable(drafts.slice(0, half), settings);
+      return [...first, ...(await this.#appendStorable(drafts.slice(half), settings))];
     }
   }
 
-  async #appendAll(drafts: readonly Draft[]): Promise<Appended[]> {
+  async #appendAll(drafts: readonly Draft[], settings: Settings): Promise<Appended[]> {
+    const parts = partsOf(drafts);
+    if (parts === undefined) return this.#appendPart(this.#pool, drafts, settings);
+    // In one transaction: the locks of the first part are all that the others need.
+    return this.#pool.transaction(async (session) => {
+      const answers: Appended[] = [];
+      for (const indexes of Map.groupBy(drafts.keys(), (index) => parts[index] as number).values()) {
+        const part = indexes.map((index) => drafts[index] as Draft);
+        const found = await this.#appendPart(session, part, settings);
+        for (const [i, answer] of found.entries()) answers[indexes[i] as number] = answer;
+      }
+      return answers;
+    });
+  }
+
+  async #appendPart(
+    session: Pick<SqlSession, 'query'>,
+    drafts: readonly Draft[],
+    settings: Settings,
+  ): Promise<Appended[]> {
     const batch = new AppendBatch(drafts);
-    const statement = batch.statement(this.#repeaters.size > 0 ? this.#repeaters : undefined);
-    const [row] = await this.#pool.query<AppendRow>(statement);
+    const suspects = this.#repeaters.size > 0 ? this.#repeaters : undefined;
+    const [row] = await session.query<AppendRow>(batch.statement({ ...settings, suspects }));
     const answers = batch.answers(row);
     if (row?.repetitions !== null)
       for (const [index, answer] of answers.entries())

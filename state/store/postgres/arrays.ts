@@ -8,12 +8,18 @@ export function integerArray(values: readonly (bigint | number)[]): string {
   return `{${values.join(',')}}`;
 }
 
-/** Returns the literal of a text array, for a parameter that is cast to text[]. */
-export function textArray(values: readonly string[]): string {
+/** As integerArray; null becomes NULL. */
+export function nullableIntegerArray(values: readonly (bigint | number | null)[]): string {
+  return `{${values.map((value) => value ?? 'NULL').join(',')}}`;
+}
+
+/** Returns the literal of a text array, for a parameter that is cast to text[]; null becomes NULL. */
+export function textArray(values: readonly (string | null)[]): string {
   let literal = '{';
   for (const value of values) {
     if (literal.length > 1) literal += ',';
-    literal += SPECIAL.test(value) ? `"${value.replace(EACH_SPECIAL, '\\$&')}"` : `"${value}"`;
+    if (value === null) literal += 'NULL';
+    else literal += SPECIAL.test(value) ? `"${value.replace(EACH_SPECIAL, '\\$&')}"` : `"${value}"`;
   }
   return `${literal}}`;
 }

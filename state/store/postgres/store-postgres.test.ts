@@ -52,38 +52,6 @@ test('a role that is taken away while a removal waits for the room: the removal 
   await world.store.close();
 });
 
-test('owners that a node of the release before makes have the role', async () => {
-  await using scratch = await scratchPostgres();
-  const world = await World.open(scratch);
-  const [ann, bob] = [await world.user(), await world.user()];
-  const room = world.conversationId();
-  const roles = async () => [...(await world.store.rolesOf(room))];
-  await scratch.execute(`
-    begin;
-    insert into conversations (id, kind, name, active_at_ms, member_count, owner) values (${room}, 'room', 'r', 1, 1, ${ann});
-    insert into members (conversation, user_id, joined_seq) values (${room}, ${ann}, 0);
-    commit`);
-  expect(await roles()).toEqual([[ann, 'owner']]);
-  await world.joinRoom(room, bob);
-  await scratch.execute(`
-    begin;
-    delete from members where conversation = ${room} and user_id = ${ann};
-    update conversations set member_count = 1, owner = ${bob} where id = ${room};
-    commit`);
-  expect(await roles()).toEqual([[bob, 'owner']]);
-  await world.leaveRoom(room, bob);
-  expect(await scratch.query(`select owner from conversations where id = ${room}`)).toEqual([
-    { owner: null },
-  ]);
-  await scratch.execute(`
-    begin;
-    insert into members (conversation, user_id, joined_seq) values (${room}, ${ann}, 0);
-    update conversations set member_count = 1, owner = coalesce(owner, ${ann}) where id = ${room};
-    commit`);
-  expect(await roles()).toEqual([[ann, 'owner']]);
-  await world.store.close();
-});
-
 test('sync: a room that is deleted and erased in part meanwhile is gone, and leaves no hole', async () => {
   await using scratch = await scratchPostgres();
   const world = await World.open(scratch);

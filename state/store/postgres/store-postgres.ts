@@ -44,7 +44,7 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     rolesOf: (conversation) => rolesOf(pool, conversation),
     membersOf: (conversation) => memberLists.membersOf(conversation),
     memberChanges: (conversation, since) => memberChanges(pool, conversation, since),
-    append: (drafts) => appender.append(drafts),
+    append: (drafts, rules, hasFeed = false) => appender.append(drafts, rules, hasFeed),
     history: (conversation, by, beforeSeq, limit) => history(pool, conversation, by, { beforeSeq, limit }),
     sync: (request) => sync(pool, request),
     moveCursors: (moves) => moveCursors(pool, moves),

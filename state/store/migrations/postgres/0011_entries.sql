@@ -1,0 +1,546 @@
+-- Entries: the log carries edits, retractions, pins and what the server records, beside messages. Numbers of kinds are
+-- indexes in ENTRY_KINDS (state/store/store.ts); 0 is a message.
+--
+-- Nodes of the release before must have stopped: what only they called is dropped.
+
+drop trigger members_owner_comes on members;
+drop trigger members_owner_goes on members;
+drop function gochat_owner_role();
+drop function gochat_append(bigint[], bigint[], text[], bigint[], bigint[], text[]);
+drop function gochat_append_new(
+  bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], text[], bigint[], bigint[], text[]
+);
+drop function gochat_append_all(
+  bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], text[], bigint[], bigint[], text[], bigint[]
+);
+drop function gochat_members(bigint[], bigint);
+
+alter table accounts add column display_name text not null default '';
+
+-- Who joins again goes on where they had read.
+alter table former_members add column read_seq bigint not null default 0;
+
+-- No index may name any of these: an append updates them in place (HOT).
+alter table conversations
+  -- Time and number of the last entry and of the last message; active_at_ms is the time of the latter.
+  add column last_at_ms       bigint not null default 0,
+  add column last_message_seq bigint not null default 0,
+  -- Number of entries that do not count as unread: all but messages.
+  add column skipped          bigint not null default 0,
+  -- Entries up to floor_seq are no longer kept; floor_skipped of them do not count as unread.
+  add column floor_seq        bigint not null default 0,
+  add column floor_skipped    bigint not null default 0,
+  -- Seq of the last entry that changed the pins.
+  add column pins_version     bigint not null default 0,
+  -- What the last append has overwritten, as RETURNING cannot tell it.
+  add column prior_at_ms        bigint not null default 0,
+  add column prior_active_at_ms bigint not null default 0,
+  add column prior_message_seq  bigint not null default 0;
+
+update conversations set last_at_ms = active_at_ms, last_message_seq = last_seq;
+
+alter table messages add column kind smallint not null default 0;
+
+-- What an entry has beyond a plain message. These tables have no foreign keys, as messages has none.
+create table extras (
+  conversation  bigint not null,
+  seq           bigint not null,
+  -- Number of entries up to this one, itself included, that do not count as unread.
+  skipped       bigint not null,
+  -- Seq of the message that it concerns or quotes; 0: none.
+  target        bigint not null,
+  -- Of a reply in a thread: the root's seq, and its number in the thread.
+  thread        bigint,
+  thread_number bigint,
+  -- JSON, see EntryMeta in entry-meta.ts.
+  meta          text,
+  primary key (conversation, seq)
+);
+
+-- Messages that an entry has changed; version: seq of the last one that did, an edit or the retraction.
+create table changes (
+  conversation bigint not null,
+  seq          bigint not null,
+  version      bigint not null,
+  retracted    boolean not null,
+  primary key (conversation, seq)
+);
+
+-- Earlier texts of edited messages; messages.body is the newest. version: seq of the entry that brought the text.
+create table revisions (
+  conversation bigint not null,
+  seq          bigint not null,
+  version      bigint not null,
+  body         text not null,
+  primary key (conversation, seq, version)
+);
+
+create table pins (
+  conversation bigint not null,
+  seq          bigint not null,
+  entry_seq    bigint not null,
+  primary key (conversation, seq)
+);
+
+-- What is hidden and has to be erased: messages of a sender in a range that the entry has retracted, or (entry and sender
+-- are 0) all entries up to a floor.
+create table erasures (
+  conversation      bigint not null,
+  entry_seq         bigint not null,
+  sender            bigint not null,
+  from_seq          bigint not null,
+  to_seq            bigint not null,
+  -- Null: the messages leave no evidence.
+  evidence_until_ms bigint,
+  primary key (conversation, entry_seq)
+);
+
+-- What moderators have retracted; it outlives the conversation.
+create table evidence (
+  conversation  bigint not null,
+  seq           bigint not null,
+  sender        bigint not null,
+  at_ms         bigint not null,
+  -- JSON array of all texts, the oldest first.
+  texts         text not null,
+  -- The retraction.
+  entry_seq     bigint not null,
+  by_user       bigint not null,
+  by_at_ms      bigint not null,
+  reason        text not null,
+  expires_at_ms bigint not null,
+  primary key (conversation, seq)
+);
+
+create index evidence_expiry on evidence (expires_at_ms);
+
+-- Which conversations have got entries, a row per commit, while there are consumers. Ordered by (xid, id) below the oldest
+-- running transaction.
+create table feed (
+  id            bigint generated always as identity primary key,
+  xid           xid8 not null default pg_current_xact_id(),
+  conversations bigint[] not null,
+  first_seqs    bigint[] not null,
+  last_seqs     bigint[] not null
+);
+
+alter table feed
+  alter column conversations set storage external,
+  alter column first_seqs set storage external,
+  alter column last_seqs set storage external;
+
+create index feed_order on feed (xid, id);
+
+-- How far a consumer has read, per slot of the conversations' hash.
+create table consumers (
+  name     text collate "C" not null,
+  slot     smallint not null,
+  xid      xid8 not null,
+  feed_id  bigint not null,
+  moved_at timestamptz not null default now(),
+  primary key (name, slot)
+);
+
+-- Appends entries in the arrays' order, in one commit; what is refused or had been appended before costs only itself.
+--
+--   p_conversations   each once, ascending: locks are taken in this order, as all nodes take them
+--   p_counts          per conversation how many entries it gets
+--   p_last_at_ms      per conversation the time of the newest
+--   p_places, p_members   who sends: position (from 1) of the conversation, and the user
+--   p_senders         per entry the position of its sender in p_members
+--   p_offsets         per entry its place among those of its conversation, from 1
+--   p_client_msg_ids, p_ids, p_at_ms, p_bodies   per entry; times ascend within a conversation
+--   p_suspects        positions of entries that may be repetitions, ascending; null: none is expected to be one
+--
+-- Where all are plain messages, the following are null but for the rules:
+--
+--   p_messages, p_message_at_ms, p_skips   per conversation the place (0: none) and time of the last message among its
+--                     entries, and the number of those that are none
+--   p_kinds           per entry
+--   p_entries         positions of what is not a plain message, ascending. For each of these:
+--   p_targets         seq of the message that it concerns or quotes
+--   p_target_ids      instead: client_msg_id of a message of the same sender; null: none
+--   p_texts, p_metas  text of an edit; see extras.meta
+--   p_range_senders, p_range_firsts, p_range_lasts   of the retraction of a range, else null
+--   p_edit_window_ms, p_pin, p_retract, p_evidence_ms   EntryRules
+--   p_has_feed        whether to write a row of the feed
+--
+-- No two entries may have the same sender position and client_msg_id. No two edits, retractions or pins may concern the
+-- same message, and none a message that it comes with; at most one entry of a conversation pins or unpins. Answers with one
+-- row:
+--
+--   bases, prior_ats, member_versions   per conversation the last seq and time before its entries (null: there is no such
+--                     conversation) and the member version. What is new follows in the arrays' order, without a hole
+--   refused           positions of the entries that are new and whose sender is no member; null: none
+--   repetitions       positions of the entries that had been appended before; null: none
+--   original_seqs, original_ids, original_at_ms, original_targets   of those, in the same order
+--   rejected, codes   positions of the entries that are refused for another reason (SendRefusal); null: none
+--   targets           per entry of p_entries; null: there are none
+--   quotes            JSON array of [position, sender, text, version] of quoted messages; null: none
+--
+-- The update comes first: it takes the rows' locks and in READ COMMITTED reads what those before in the queue have
+-- committed, and the statements after it see their members and messages. It counts on all entries being new and allowed, as
+-- nearly all are; where some are not, the rows of their conversations are put right. A repetition among those that were
+-- not suspected violates messages_once: then all are looked up, once.
+--
+-- The settings keep the one plan that scales, an index probe per row, whatever the statistics were when the plan was made.
+create function gochat_append(
+  p_conversations bigint[], p_counts bigint[], p_last_at_ms bigint[], p_places bigint[], p_members bigint[],
+  p_senders bigint[], p_offsets bigint[], p_client_msg_ids text[], p_ids bigint[], p_at_ms bigint[], p_bodies text[],
+  p_suspects bigint[],
+  p_messages bigint[], p_message_at_ms bigint[], p_skips bigint[], p_kinds smallint[],
+  p_entries bigint[], p_targets bigint[], p_target_ids text[], p_texts text[], p_metas text[],
+  p_range_senders bigint[], p_range_firsts bigint[], p_range_lasts bigint[],
+  p_edit_window_ms bigint, p_pin smallint, p_retract smallint, p_evidence_ms bigint, p_has_feed boolean
+)
+returns table (
+  bases bigint[], prior_ats bigint[], member_versions bigint[], refused bigint[],
+  repetitions bigint[], original_seqs bigint[], original_ids bigint[], original_at_ms bigint[],
+  original_targets bigint[], rejected bigint[], codes text[], targets bigint[], quotes json
+)
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set work_mem = '32MB'
+set lock_timeout = '5s'
+as $$
+declare
+  found_ids bigint[];
+  -- Per conversation the number of entries before that do not count as unread.
+  skips bigint[];
+  -- Positions in p_members of those who are none, then of their entries.
+  strangers bigint[];
+  strange bigint[];
+  suspects bigint[] := p_suspects;
+  -- Positions of the entries that are not written; null: all are.
+  dropped bigint[];
+  -- p_offsets without those entries, 0 for them.
+  offsets bigint[];
+  is_written boolean[];
+begin
+  -- An acknowledged entry is durable, on the standby too where there is one, also where the server's default is less.
+  if current_setting('synchronous_commit') not in ('on', 'remote_apply') then
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+
+  with moved as (
+    update conversations c
+    set last_seq = c.last_seq + x.count,
+        prior_at_ms = c.last_at_ms, prior_active_at_ms = c.active_at_ms, prior_message_seq = c.last_message_seq,
+        last_at_ms = greatest(c.last_at_ms, x.at_ms),
+        active_at_ms = case x.message when 0 then c.active_at_ms
+          else greatest(c.active_at_ms, c.last_at_ms, coalesce(x.message_at_ms, x.at_ms)) end,
+        last_message_seq = case x.message when 0 then c.last_message_seq
+          else c.last_seq + coalesce(x.message, x.count) end,
+        skipped = c.skipped + coalesce(x.skips, 0)
+    from unnest(p_conversations, p_counts, p_last_at_ms, p_messages, p_message_at_ms, p_skips)
+           as x (id, count, at_ms, message, message_at_ms, skips)
+    where c.id = x.id
+    returning c.id, c.last_seq - x.count as base, c.prior_at_ms as prior_at, c.member_version,
+              c.skipped - coalesce(x.skips, 0) as skip
+  )
+  select array_agg(m.id), array_agg(m.base), array_agg(m.prior_at), array_agg(m.member_version), array_agg(m.skip)
+  into found_ids, bases, prior_ats, member_versions, skips
+  from (select * from moved order by id) m;
+
+  if cardinality(found_ids) is distinct from cardinality(p_conversations) then
+    -- A place also for what there is not. Of what was locked alone: the rest may appear only now.
+    select array_agg(c.base), array_agg(c.prior_at), array_agg(c.member_version), array_agg(c.skip)
+    into bases, prior_ats, member_versions, skips
+    from (
+      select max(u.base) as base, max(u.prior_at) as prior_at, max(u.member_version) as member_version,
+             max(u.skip) as skip
+      from (
+        select id, null::bigint, null::bigint, null::bigint, null::bigint from unnest(p_conversations) as p (id)
+        union all
+        select * from unnest(found_ids, bases, prior_ats, member_versions, skips)
+      ) u (id, base, prior_at, member_version, skip)
+      group by u.id order by u.id
+    ) c;
+  end if;
+
+  select array_agg(x.n) into strangers
+  from unnest(p_places, p_members) with ordinality as x (place, user_id, n)
+  where bases[x.place] is null or not exists (
+    select from members m where m.conversation = p_conversations[x.place] and m.user_id = x.user_id
+  );
+
+  if strangers is not null then
+    declare
+      is_stranger boolean[] := array_fill(false, array[cardinality(p_members)]);
+      n bigint;
+    begin
+      foreach n in array strangers loop is_stranger[n] := true; end loop;
+      select array_agg(x.n) into strange
+      from unnest(p_senders) with ordinality as x (sender, n) where is_stranger[x.sender];
+    end;
+  end if;
+
+  loop
+    -- A repetition is acknowledged also to a sender who has left since: it is in the log.
+    if suspects is not null or strange is not null then
+      select array_agg(x.n), array_agg(x.seq), array_agg(x.id), array_agg(x.at_ms), array_agg(x.target)
+      into repetitions, original_seqs, original_ids, original_at_ms, original_targets
+      from (
+        select s.n, o.seq, o.id, o.at_ms, coalesce(e.target, 0) as target
+        from (select unnest(suspects) union select unnest(strange)) as s (n)
+        join messages o on o.conversation = p_conversations[p_places[p_senders[s.n]]]
+          and o.sender = p_members[p_senders[s.n]] and o.client_msg_id = p_client_msg_ids[s.n]
+        left join extras e on e.conversation = o.conversation and e.seq = o.seq
+        order by s.n
+      ) x;
+      select array_agg(s.n) into refused from (
+        select unnest(strange) as n except select unnest(repetitions) order by 1
+      ) s;
+    end if;
+
+    if p_entries is not null then
+      dropped := refused || repetitions;
+      targets := p_targets;
+      if p_target_ids is not null then
+        select array_agg(coalesce(o.seq, x.target) order by x.i) into targets
+        from unnest(p_entries, p_targets, p_target_ids) with ordinality as x (n, target, target_id, i)
+        left join messages o on x.target_id is not null
+          and o.conversation = p_conversations[p_places[p_senders[x.n]]] and o.sender = p_members[p_senders[x.n]]
+          and o.client_msg_id = x.target_id;
+      end if;
+
+      -- In the order of SendRefusal.
+      select array_agg(x.n order by x.n) filter (where x.code is not null),
+             array_agg(x.code order by x.n) filter (where x.code is not null),
+             json_agg(json_build_array(x.n, x.author::text, left(x.body, 400), x.version))
+               filter (where x.code is null and x.kind = 0)
+      into rejected, codes, quotes
+      from (
+        select e.n, e.kind, t.sender as author, t.body, coalesce(ch.version, t.seq) as version,
+               case
+                 when e.range_sender is not null then
+                   case
+                     when e.range_first > e.range_last or e.range_first > bases[e.place]
+                       or e.range_last <= m.visible_after_seq then 'TARGET_NOT_FOUND'
+                     when e.range_last <= c.floor_seq then 'TARGET_EXPIRED'
+                     when e.range_sender <> e.sender
+                       and (c.kind = 'direct' or m.role < p_retract or m.role <= coalesce(a.role, -1))
+                     then 'ROLE_TOO_LOW'
+                   end
+                 when e.target < 1 or e.target > bases[e.place] or e.target <= m.visible_after_seq
+                 then 'TARGET_NOT_FOUND'
+                 when e.target <= c.floor_seq then 'TARGET_EXPIRED'
+                 when t.kind <> 0 then 'TARGET_INVALID'
+                 when ch.retracted or exists (
+                   select from erasures r
+                   where r.conversation = c.id and r.sender = t.sender and e.target between r.from_seq and r.to_seq
+                 ) then 'TARGET_RETRACTED'
+                 when e.kind = 1 and t.sender <> e.sender then 'NOT_AUTHOR'
+                 when e.kind = 2 and t.sender <> e.sender
+                   and (c.kind = 'direct' or m.role < p_retract or m.role <= coalesce(a.role, -1))
+                 then 'ROLE_TOO_LOW'
+                 when e.kind in (3, 4) and c.kind = 'room' and m.role < p_pin then 'ROLE_TOO_LOW'
+                 when e.kind = 1 and greatest(p_at_ms[e.n], prior_ats[e.place]) - t.at_ms > p_edit_window_ms
+                 then 'EDIT_TOO_LATE'
+                 when e.kind = 3 and (select count(*) from pins p where p.conversation = c.id) >= 100
+                   and not exists (select from pins p where p.conversation = c.id and p.seq = e.target)
+                 then 'PINS_FULL'
+               end as code
+        from (
+          select x.*, p_kinds[x.n] as kind, p_places[p_senders[x.n]] as place, p_members[p_senders[x.n]] as sender
+          from unnest(p_entries, targets, p_range_senders, p_range_firsts, p_range_lasts)
+                 as x (n, target, range_sender, range_first, range_last)
+          where dropped is null or x.n <> all (dropped)
+        ) e
+        join conversations c on c.id = p_conversations[e.place]
+        join members m on m.conversation = p_conversations[e.place] and m.user_id = e.sender
+        left join messages t on t.conversation = p_conversations[e.place] and t.seq = e.target
+        left join changes ch on ch.conversation = p_conversations[e.place] and ch.seq = e.target
+        left join members a on e.kind = 2 and a.conversation = p_conversations[e.place]
+          and a.user_id = coalesce(e.range_sender, t.sender)
+      ) x;
+    end if;
+
+    dropped := refused || repetitions || rejected;
+    offsets := p_offsets;
+    if dropped is not null then
+      is_written := array_fill(true, array[cardinality(p_ids)]);
+      declare
+        n bigint;
+      begin
+        foreach n in array dropped loop is_written[n] := false; end loop;
+      end;
+      select array_agg(case when x.is_written then x.place else 0 end order by x.n) into offsets
+      from (
+        select s.n, is_written[s.n] as is_written,
+               count(*) filter (where is_written[s.n]) over (partition by p_places[s.sender] order by s.n) as place
+        from unnest(p_senders) with ordinality as s (sender, n)
+      ) x;
+    end if;
+
+    begin
+      insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body, kind)
+      select p_conversations[p_places[x.sender]], bases[p_places[x.sender]] + x.place, x.id, p_members[x.sender],
+             greatest(x.at_ms, prior_ats[p_places[x.sender]]), x.client_msg_id, x.body, coalesce(x.kind, 0)
+      from unnest(p_senders, offsets, p_client_msg_ids, p_ids, p_at_ms, p_bodies, p_kinds)
+             as x (sender, place, client_msg_id, id, at_ms, body, kind)
+      where x.place > 0;
+      exit;
+    exception
+      when unique_violation then
+        if cardinality(suspects) = cardinality(p_ids) then raise; end if;
+        select array_agg(n) into suspects from generate_series(1, cardinality(p_ids)) n;
+    end;
+  end loop;
+
+  if p_entries is not null then
+    insert into extras (conversation, seq, skipped, target, meta)
+    select p_conversations[x.place], bases[x.place] + offsets[x.n],
+           skips[x.place] + count(*) filter (where x.kind <> 0) over (partition by x.place order by x.n),
+           case when x.range_sender is null then x.target else 0 end, x.meta
+    from (
+      select e.*, p_kinds[e.n] as kind, p_places[p_senders[e.n]] as place
+      from unnest(p_entries, targets, p_metas, p_range_senders) as e (n, target, meta, range_sender)
+      where offsets[e.n] > 0
+    ) x;
+
+    if 1 = any (p_kinds) then
+      with e as materialized (
+        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, x.target, x.text
+        from (
+          select e.*, p_places[p_senders[e.n]] as place
+          from unnest(p_entries, targets, p_texts) as e (n, target, text)
+          where p_kinds[e.n] = 1 and offsets[e.n] > 0
+        ) x
+      ),
+      kept as (
+        insert into revisions (conversation, seq, version, body)
+        select e.conversation, e.target, coalesce(ch.version, e.target), t.body
+        from e
+        join messages t on t.conversation = e.conversation and t.seq = e.target
+        left join changes ch on ch.conversation = e.conversation and ch.seq = e.target
+      ),
+      changed as (
+        insert into changes (conversation, seq, version, retracted)
+        select e.conversation, e.target, e.seq, false from e
+        on conflict (conversation, seq) do update set version = excluded.version
+      )
+      update messages t set body = e.text from e where t.conversation = e.conversation and t.seq = e.target;
+    end if;
+
+    if 2 = any (p_kinds) then
+      with e as materialized (
+        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, x.target, x.meta,
+               p_members[p_senders[x.n]] as sender, greatest(p_at_ms[x.n], prior_ats[x.place]) as at_ms,
+               x.range_sender, x.range_first, x.range_last
+        from (
+          select e.*, p_places[p_senders[e.n]] as place
+          from unnest(p_entries, targets, p_metas, p_range_senders, p_range_firsts, p_range_lasts)
+                 as e (n, target, meta, range_sender, range_first, range_last)
+          where p_kinds[e.n] = 2 and offsets[e.n] > 0
+        ) x
+      ),
+      one as materialized (select * from e where e.range_sender is null),
+      kept as (
+        insert into evidence (
+          conversation, seq, sender, at_ms, texts, entry_seq, by_user, by_at_ms, reason, expires_at_ms
+        )
+        select t.conversation, t.seq, t.sender, t.at_ms,
+               (
+                 select json_agg(v.body order by v.version)::text
+                 from (
+                   select r.version, r.body from revisions r where r.conversation = t.conversation and r.seq = t.seq
+                   union all
+                   select 9223372036854775807, t.body
+                 ) v
+               ),
+               e.seq, e.sender, e.at_ms, coalesce(e.meta::json ->> 'reason', ''), e.at_ms + p_evidence_ms
+        from one e
+        join messages t on t.conversation = e.conversation and t.seq = e.target
+        where t.sender <> e.sender
+      ),
+      emptied as (
+        update messages t set body = '' from one e where t.conversation = e.conversation and t.seq = e.target
+      ),
+      forgotten as (
+        delete from revisions r using one e where r.conversation = e.conversation and r.seq = e.target
+      ),
+      changed as (
+        insert into changes (conversation, seq, version, retracted)
+        select e.conversation, e.target, e.seq, true from one e
+        on conflict (conversation, seq) do update set version = excluded.version, retracted = true
+      ),
+      hidden as (
+        insert into erasures (conversation, entry_seq, sender, from_seq, to_seq, evidence_until_ms)
+        select e.conversation, e.seq, e.range_sender, e.range_first, least(e.range_last, e.seq - 1),
+               case when e.range_sender <> e.sender then e.at_ms + p_evidence_ms end
+        from e where e.range_sender is not null
+      ),
+      unpinned as (
+        delete from pins p
+        using e, messages t
+        where p.conversation = e.conversation and t.conversation = p.conversation and t.seq = p.seq
+          and case when e.range_sender is null then p.seq = e.target
+                else p.seq between e.range_first and least(e.range_last, e.seq - 1) and t.sender = e.range_sender end
+        returning p.conversation, e.seq
+      )
+      update conversations c set pins_version = u.seq
+      from (select conversation, max(seq) as seq from unpinned group by conversation) u
+      where c.id = u.conversation;
+    end if;
+
+    if 3 = any (p_kinds) or 4 = any (p_kinds) then
+      with e as materialized (
+        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, x.target, x.kind
+        from (
+          select e.*, p_kinds[e.n] as kind, p_places[p_senders[e.n]] as place
+          from unnest(p_entries, targets) as e (n, target)
+          where p_kinds[e.n] in (3, 4) and offsets[e.n] > 0
+        ) x
+      ),
+      pinned as (
+        insert into pins (conversation, seq, entry_seq)
+        select e.conversation, e.target, e.seq from e where e.kind = 3
+        on conflict (conversation, seq) do nothing
+      ),
+      unpinned as (
+        delete from pins p using e where e.kind = 4 and p.conversation = e.conversation and p.seq = e.target
+      )
+      update conversations c set pins_version = greatest(c.pins_version, e.seq) from e where c.id = e.conversation;
+    end if;
+  end if;
+
+  if dropped is not null then
+    update conversations c
+    set last_seq = c.last_seq - x.count,
+        skipped = c.skipped - x.skips,
+        last_at_ms = greatest(c.prior_at_ms, x.at_ms),
+        active_at_ms = case when x.message is null then c.prior_active_at_ms
+          else greatest(c.prior_active_at_ms, c.prior_at_ms, x.message_at_ms) end,
+        last_message_seq = coalesce(bases[x.place] + x.message, c.prior_message_seq)
+    from (
+      select p_places[e.sender] as place,
+             count(*) filter (where e.place = 0) as count,
+             count(*) filter (where e.place = 0 and e.kind <> 0) as skips,
+             max(e.at_ms) filter (where e.place > 0) as at_ms,
+             max(e.place) filter (where e.place > 0 and coalesce(e.kind, 0) = 0) as message,
+             max(e.at_ms) filter (where e.place > 0 and coalesce(e.kind, 0) = 0) as message_at_ms
+      from unnest(p_senders, offsets, p_at_ms, p_kinds) as e (sender, place, at_ms, kind)
+      group by 1 having bool_or(e.place = 0) order by 1
+    ) x
+    where c.id = p_conversations[x.place];
+  end if;
+
+  if p_has_feed then
+    insert into feed (conversations, first_seqs, last_seqs)
+    select array_agg(p_conversations[x.place] order by x.place), array_agg(bases[x.place] + 1 order by x.place),
+           array_agg(bases[x.place] + x.count order by x.place)
+    from (
+      select p_places[e.sender] as place, max(e.place) as count
+      from unnest(p_senders, offsets) as e (sender, place)
+      where e.place > 0 group by 1
+    ) x
+    having count(*) > 0;
+  end if;
+  return next;
+end
+$$;
