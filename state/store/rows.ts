@@ -1,7 +1,17 @@
 /** Rows of both engines, and their conversion to the port's types. */
 import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
 import { type ConversationKind, type Role, ROLES } from '../policy.ts';
-import type { Gone, Message, UserConversation } from './store.ts';
+import { type EntryMeta, parseMeta } from './entry-meta.ts';
+import {
+  ENTRY_KINDS,
+  type Evidence,
+  type Extra,
+  type Gone,
+  type Message,
+  type Quote,
+  type SenderRange,
+  type UserConversation,
+} from './store.ts';
 
 /** An index in ROLES, as the engines return it. */
 export type RoleColumn = number | bigint;
@@ -17,6 +27,10 @@ export interface ConversationRow {
   readonly delivered_seq: bigint;
   readonly read_seq: bigint;
   readonly role: RoleColumn;
+  readonly floor_seq: bigint;
+  readonly pins_version: bigint;
+  readonly active_at_ms: bigint;
+  readonly unread: bigint;
 }
 
 /** A conversation with a cursor, of which the user is not a member. */
@@ -48,6 +62,10 @@ export function toConversation(row: ConversationRow): UserConversation {
     deliveredSeq: Number(row.delivered_seq),
     readSeq: Number(row.read_seq),
     role: toRole(row.role),
+    floorSeq: Number(row.floor_seq),
+    pinsVersion: Number(row.pins_version),
+    activeAtMs: Number(row.active_at_ms),
+    unread: Number(row.unread),
   };
 }
 
@@ -64,6 +82,7 @@ export function toGone({ id, reason, left_seq }: GoneRow): Gone {
   return { conversation: id, reason: reason ?? 'deleted', lastSeq: Number(left_seq ?? 0) };
 }
 
+/** A plain message, or an entry of which only the columns of messages matter. */
 export function toMessage(row: MessageRow): Message {
   return {
     conversation: row.conversation,
@@ -73,5 +92,131 @@ export function toMessage(row: MessageRow): Message {
     clientMsgId: row.client_msg_id,
     text: row.body,
     atMs: Number(row.at_ms),
+    extra: undefined,
+  };
+}
+
+/** An entry as later ones have left it, see repositories/entries.ts. */
+export interface FoldedRow extends MessageRow {
+  /** An index in ENTRY_KINDS. */
+  readonly kind: bigint | number;
+  /** Of a message, as of the reader's bound; null: unchanged. */
+  readonly version: bigint | null;
+  readonly retracted_seq: bigint | null;
+  readonly retracted_by: UserId | null;
+  readonly retracted_at_ms: bigint | null;
+  readonly retracted_meta: string | null;
+  readonly target: bigint | null;
+  readonly meta: string | null;
+  /** Null: the target is gone. */
+  readonly target_sender: UserId | null;
+  readonly target_version: bigint | null;
+  readonly target_retracted_seq: bigint | null;
+  readonly quote: string | null;
+}
+
+/** What a reader may read begins after both. */
+export interface ReadBounds {
+  readonly visibleAfterSeq: number;
+  readonly floorSeq: number;
+}
+
+/** Converts a row to an entry as a reader with these bounds sees it. */
+export function toEntry(row: FoldedRow, bounds: ReadBounds): Message {
+  const kind = ENTRY_KINDS[Number(row.kind)];
+  if (kind === undefined) throw new Error(`entry ${row.conversation}/${row.seq} has the kind ${row.kind}`);
+  const entry = toMessage(row);
+  const none = { ...NO_EXTRA, kind, version: Number(row.version ?? row.seq) };
+  if (kind === 'message') return { ...entry, extra: extraOfMessage(row, none, bounds) };
+  const meta = parseMeta(row.meta);
+  const { system, by = entry.sender, reason } = meta;
+  if (kind === 'system') return { ...entry, sender: by, clientMsgId: '', extra: { ...none, system } };
+  const range = rangeOf(meta, entry.seq);
+  if (isHidden(range?.toSeq ?? Number(row.target), bounds))
+    return { ...entry, text: '', extra: { ...none, bare: true } };
+  return {
+    ...entry,
+    extra: {
+      ...none,
+      ...(kind === 'edit' && { version: Number(row.target_retracted_seq ?? row.target_version ?? row.seq) }),
+      target: Number(row.target ?? 0),
+      range,
+      reason,
+    },
+  };
+}
+
+/** What most entries have not. */
+export const NO_EXTRA = {
+  target: 0,
+  quote: undefined,
+  retraction: undefined,
+  range: undefined,
+  reason: '',
+  system: undefined,
+  bare: false,
+} as const;
+
+function extraOfMessage(row: FoldedRow, none: Extra, bounds: ReadBounds): Extra | undefined {
+  if (row.retracted_seq !== null) {
+    const seq = Number(row.retracted_seq);
+    const by = { by: row.retracted_by as UserId, atMs: Number(row.retracted_at_ms) };
+    return {
+      ...none,
+      version: seq,
+      retraction: { seq, ...by, reason: parseMeta(row.retracted_meta).reason },
+    };
+  }
+  if (Number(row.target ?? 0) === 0) return none.version === Number(row.seq) ? undefined : none;
+  const quote = toQuote(row, bounds);
+  return quote === undefined ? { ...none, bare: true } : { ...none, target: quote.seq, quote };
+}
+
+/** Undefined: the reader may not read it. */
+function toQuote(row: FoldedRow, { visibleAfterSeq, floorSeq }: ReadBounds): Quote | undefined {
+  const seq = Number(row.target);
+  if (seq <= visibleAfterSeq) return undefined;
+  if (seq <= floorSeq || row.target_sender === null)
+    return { seq, state: 'expired', sender: 0n as UserId, text: '', version: 0 };
+  const sender = row.target_sender;
+  if (row.target_retracted_seq !== null)
+    return { seq, state: 'retracted', sender, text: '', version: Number(row.target_retracted_seq) };
+  return { seq, state: 'kept', sender, text: row.quote ?? '', version: Number(row.target_version ?? seq) };
+}
+
+function isHidden(target: number, { visibleAfterSeq, floorSeq }: ReadBounds): boolean {
+  return target <= visibleAfterSeq || target <= floorSeq;
+}
+
+/** A range ends below its own entry. */
+function rangeOf({ range }: EntryMeta, seq: number): SenderRange | undefined {
+  return range && { ...range, toSeq: Math.min(range.toSeq, seq - 1) };
+}
+
+/** What a moderator has retracted. */
+export interface EvidenceRow {
+  readonly conversation: ConversationId;
+  readonly seq: bigint;
+  readonly sender: UserId;
+  readonly at_ms: bigint;
+  /** JSON array. */
+  readonly texts: string;
+  readonly entry_seq: bigint;
+  readonly by_user: UserId;
+  readonly by_at_ms: bigint;
+  readonly reason: string;
+  readonly expires_at_ms: bigint;
+}
+
+export function toEvidence(row: EvidenceRow): Evidence {
+  const { conversation, sender, reason } = row;
+  return {
+    conversation,
+    seq: Number(row.seq),
+    sender,
+    atMs: Number(row.at_ms),
+    texts: JSON.parse(row.texts) as string[],
+    retraction: { seq: Number(row.entry_seq), by: row.by_user, atMs: Number(row.by_at_ms), reason },
+    expiresAtMs: Number(row.expires_at_ms),
   };
 }

@@ -55,10 +55,16 @@ export interface Dialect {
   readonly forRemoval: Statement;
   /** The literal used in the indexes on flags. */
   readonly isTrue: Statement;
+  /** The function that returns the greatest of its arguments. */
+  readonly greatest: Statement;
+  /** The aggregate function that returns a JSON array. */
+  readonly jsonArray: Statement;
   /** Column of `members` with the time of joining. */
   readonly joinedAt: Statement;
   /** Follows IN: the ids as one parameter, so that the statement's text is the same for any number of them. */
   readonly listOf: (ids: readonly bigint[]) => Statement;
+  /** Follows FROM: the pairs as rows with the columns a and b. */
+  readonly pairsOf: (pairs: readonly (readonly [bigint, number])[]) => Statement;
 }
 
 /** Runs statements, in a transaction or each in its own. */

@@ -52,7 +52,7 @@ export interface UserConversation extends Conversation {
 
 /** A conversation in a list. */
 export interface ListedConversation extends UserConversation {
-  /** The last message that the user may read, folded, its text whole; undefined: there is none. */
+  /** The last message that the user may read, folded, its text at most QUOTE_CHARACTERS long; undefined: there is none. */
   readonly lastMessage: Message | undefined;
 }
 
@@ -160,10 +160,11 @@ export interface SenderRange {
 /** A message as a reply quotes it, folded; its text is at most QUOTE_CHARACTERS long and not yet cut at a grapheme. */
 export interface Quote {
   readonly seq: number;
-  /** 'expired': below the floor, nothing else is known. 'retracted': no text. */
+  /** 'expired': below the floor, nothing else is known (sender and version are 0). 'retracted': no text. */
   readonly state: 'kept' | 'retracted' | 'expired';
   readonly sender: UserId;
   readonly text: string;
+  /** As in Extra. */
   readonly version: number;
 }
 
@@ -474,7 +475,7 @@ export interface RoomStore {
     stamp: EntryStamp,
   ): Promise<MemberChange | Refusal | 'LAST_OWNER'>;
   /**
-   * Deletes a room; idempotent for the same user. Its name becomes free and nobody can read it; `eraseDeleted` removes
+   * Deletes a room; idempotent for the same user. Its name becomes free and nobody can read it; `erase` removes
    * its contents.
    */
   deleteRoom(room: ConversationId, by: AccessCheck): Promise<DeletedRoom | Refusal>;

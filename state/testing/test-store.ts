@@ -1,5 +1,11 @@
 /** Test support: an in-memory SQLite store whose calls can be held, counted and made to fail. */
-import { type ConversationId, GochatError, type UserId } from '../../common/mod.ts';
+import {
+  type ConversationId,
+  GochatError,
+  type MessageId,
+  Snowflake,
+  type UserId,
+} from '../../common/mod.ts';
 import { accessCheck } from '../policy.ts';
 import { closeInOrder } from '../store/close-in-order.ts';
 import { connect } from '../store/sqlite/database.ts';
@@ -76,14 +82,16 @@ export async function openTestStore(): Promise<TestStore> {
     name,
     controls.control(name as Operation, call as Call),
   ]);
+  const ids = new Snowflake(1023);
   const addUser = async (user: bigint) => {
     const id = user as UserId;
-    const known = await inner.namesOf([id]);
+    const known = await inner.profilesOf([id]);
     if (!known.has(id)) await inner.createAccount({ id, name: `user${user}`, passwordHash: 'x' });
   };
   const addMember = async (room: bigint, user: bigint) => {
     await addUser(user);
-    await inner.joinRoom(room as ConversationId, accessCheck('joinRoom', user as UserId));
+    const stamp = { ids: [ids.next() as MessageId], atMs: Date.now() };
+    await inner.joinRoom(room as ConversationId, accessCheck('joinRoom', user as UserId), stamp);
   };
   const messages = database.prepare(
     'select id, body as text from messages where conversation = ? order by seq',

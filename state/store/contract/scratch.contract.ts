@@ -16,9 +16,36 @@ import {
 import { accessCheck, type Role } from '../../policy.ts';
 import { type Draft, type DurableStore, openStore } from '../mod.ts';
 import { columnTypes } from '../postgres/host-pool.ts';
-import type { Joined, Message } from '../store.ts';
+import type {
+  Appended,
+  DraftEntry,
+  EntryRules,
+  EntryStamp,
+  HistoryPage,
+  HistoryPoint,
+  Joined,
+  ListedConversation,
+  SyncRequest,
+  SyncResult,
+} from '../store.ts';
 
 const MAX_DROPS = 5;
+const EVERYTHING = { after: 0n, until: 2n ** 63n - 1n, newest: 0, limit: 1000 };
+const NO_ENTRY: DraftEntry = {
+  kind: 'message',
+  target: 0,
+  targetClientMsgId: '',
+  range: undefined,
+  reason: '',
+};
+
+/** The rules of the suite: as the server's defaults, with round numbers. */
+export const RULES: EntryRules = {
+  editWindowMs: 1000,
+  pin: 'moderator',
+  retract: 'moderator',
+  evidenceMs: 5000,
+};
 
 /** An empty database and a way past the store into it. */
 export interface Scratch extends AsyncDisposable {
@@ -162,37 +189,66 @@ export class World {
     return room.id;
   }
 
+  /** Ids and a time for the SYSTEM entries of a change. */
+  stamp(atMs = 0): EntryStamp {
+    return { ids: [this.messageId(), this.messageId()], atMs };
+  }
+
   /** Joins; undefined: refused. */
   async joinRoom(room: ConversationId | string, user: UserId, device?: string): Promise<Joined | undefined> {
-    const joined = await this.store.joinRoom(room, accessCheck('joinRoom', user), device);
+    const joined = await this.store.joinRoom(room, accessCheck('joinRoom', user), this.stamp(), device);
     return typeof joined === 'string' ? undefined : joined;
   }
 
   leaveRoom(room: ConversationId, user: UserId): ReturnType<DurableStore['leaveRoom']> {
-    return this.store.leaveRoom(room, accessCheck('leaveRoom', user));
+    return this.store.leaveRoom(room, accessCheck('leaveRoom', user), this.stamp());
   }
 
   removeMember(room: ConversationId, by: UserId, user: UserId): ReturnType<DurableStore['removeMember']> {
-    return this.store.removeMember(room, user, accessCheck('removeMember', by));
+    return this.store.removeMember(room, user, accessCheck('removeMember', by), this.stamp());
   }
 
   setRole(room: ConversationId, by: UserId, user: UserId, role: Role): ReturnType<DurableStore['setRole']> {
-    return this.store.setRole(room, user, role, accessCheck('setRole', by));
+    return this.store.setRole(room, user, role, accessCheck('setRole', by), this.stamp());
   }
 
   deleteRoom(room: ConversationId, by: UserId): ReturnType<DurableStore['deleteRoom']> {
     return this.store.deleteRoom(room, accessCheck('deleteRoom', by));
   }
 
-  /** Reads back as a user may; undefined: refused. */
-  async history(
+  /** Reads a page as a user may; undefined: refused. */
+  async page(
+    user: UserId,
+    conversation: ConversationId,
+    point: HistoryPoint = { at: 'before', seq: 0 },
+    limit = 1000,
+  ): Promise<HistoryPage | undefined> {
+    const page = await this.store.history(conversation, accessCheck('getHistory', user), point, limit);
+    return typeof page === 'string' ? undefined : page;
+  }
+
+  /** Reads back. */
+  history(
     user: UserId,
     conversation: ConversationId,
     beforeSeq: number,
     limit: number,
-  ): Promise<{ readonly messages: readonly Message[]; readonly more: boolean } | undefined> {
-    const page = await this.store.history(conversation, accessCheck('getHistory', user), beforeSeq, limit);
-    return typeof page === 'string' ? undefined : page;
+  ): Promise<HistoryPage | undefined> {
+    return this.page(user, conversation, { at: 'before', seq: beforeSeq }, limit);
+  }
+
+  /** Synchronises the conversations of a user from nothing, or as the fields say. */
+  sync(user: UserId, fields: Partial<SyncRequest> = {}): Promise<SyncResult> {
+    return this.store.sync({ ...EVERYTHING, user, device: '', cursors: new Map(), ...fields });
+  }
+
+  /** Lists the conversations of a user on one page. */
+  async conversations(user: UserId, device = ''): Promise<readonly ListedConversation[]> {
+    return (await this.store.conversationsOf(user, device, '', 1000)).items;
+  }
+
+  append(...drafts: Draft[]): Promise<readonly Appended[]> {
+    return this.store.append(drafts, RULES);
   }
 
   draft(conversation: ConversationId, sender: UserId, fields: Partial<Draft> = {}): Draft {
@@ -204,14 +260,28 @@ export class World {
       clientMsgId: `c${id}`,
       text: `text ${id}`,
       atMs: 1_760_000_000_000 + this.#names++,
+      entry: undefined,
       ...fields,
     };
+  }
+
+  /** An entry of another kind, or a reply. */
+  entry(
+    conversation: ConversationId,
+    sender: UserId,
+    fields: Partial<DraftEntry> & { readonly text?: string },
+  ): Draft {
+    const {
+      text = fields.kind === 'message' || fields.kind === 'edit' ? `text ${this.#names}` : '',
+      ...entry
+    } = fields;
+    return this.draft(conversation, sender, { text, entry: { ...NO_ENTRY, ...entry } });
   }
 
   /** Appends `count` messages of a sender. */
   async fill(conversation: ConversationId, sender: UserId, count: number): Promise<void> {
     const drafts = Array.from({ length: count }, () => this.draft(conversation, sender));
-    const answers = await this.store.append(drafts);
+    const answers = await this.store.append(drafts, RULES);
     if (!answers.every((answer) => answer.ok)) throw new Error('append was refused');
   }
 }

@@ -54,8 +54,13 @@ export const postgresDialect: Dialect = {
   forChange: sql`for no key update`,
   forRemoval: sql`for update`,
   isTrue: sql`true`,
+  greatest: sql`greatest`,
+  jsonArray: sql`json_agg`,
   joinedAt: sql`joined_at`,
   listOf: (ids) => sql`(select unnest(${integerArray(ids)}::bigint[]))`,
+  pairsOf: (pairs) => sql`unnest(
+    ${integerArray(pairs.map(([a]) => a))}::bigint[], ${integerArray(pairs.map(([, b]) => b))}::bigint[]
+  ) as pairs (a, b)`,
 };
 
 /** A connection while it is lent. The server prepares each statement once per connection. */

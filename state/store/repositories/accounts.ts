@@ -2,7 +2,7 @@
 import type { UserId } from '../../../common/mod.ts';
 import { storableId } from '../input.ts';
 import { sql, type SqlSession } from '../sql.ts';
-import type { Account, AccountStore } from '../store.ts';
+import type { Account, AccountStore, Profile } from '../store.ts';
 
 export function accountStore(db: SqlSession): AccountStore {
   async function findAccount(name: string): Promise<Account | undefined> {
@@ -20,11 +20,16 @@ export function accountStore(db: SqlSession): AccountStore {
     return stored?.id === id ? stored : undefined;
   }
 
-  async function namesOf(users: readonly UserId[]): Promise<Map<UserId, string>> {
-    const rows = await db.query<{ id: UserId; name: string }>(sql`
-      select id, name from accounts where id in ${db.dialect.listOf(users.map(storableId))}`);
-    return new Map(rows.map(({ id, name }) => [id, name]));
+  async function profilesOf(users: readonly UserId[]): Promise<Map<UserId, Profile>> {
+    const rows = await db.query<Profile & { id: UserId }>(sql`
+      select id, name, display_name as "displayName" from accounts
+      where id in ${db.dialect.listOf(users.map(storableId))}`);
+    return new Map(rows.map(({ id, name, displayName }) => [id, { name, displayName }]));
   }
 
-  return { createAccount, findAccount, namesOf };
+  async function setDisplayName(user: UserId, displayName: string): Promise<void> {
+    await db.query(sql`update accounts set display_name = ${displayName} where id = ${user}`);
+  }
+
+  return { createAccount, findAccount, profilesOf, setDisplayName };
 }

@@ -14,7 +14,16 @@ import {
 import { storableSeq } from '../input.ts';
 import { rankOf, type RoleColumn, toRole } from '../rows.ts';
 import { sql, type SqlSession } from '../sql.ts';
-import { type DeletedRoom, MAX_MEMBER_CHANGES, type MemberChange, type MemberChanges } from '../store.ts';
+import {
+  type DeletedRoom,
+  type EntryStamp,
+  MAX_LOGGED_MEMBERS,
+  MAX_MEMBER_CHANGES,
+  type MemberChange,
+  type MemberChanges,
+  type Message,
+} from '../store.ts';
+import { appendSystem, type SystemDraft } from './system-entries.ts';
 
 interface LockedRow {
   readonly kind: ConversationKind;
@@ -22,6 +31,7 @@ interface LockedRow {
   readonly deleted: boolean | bigint;
   readonly last_seq: bigint;
   readonly member_version: bigint;
+  readonly member_count: bigint;
 }
 
 /** A locked room in which the action is allowed. */
@@ -31,6 +41,14 @@ interface Admitted {
   readonly target: Standing;
   readonly lastSeq: number;
   readonly memberVersion: number;
+  readonly memberCount: number;
+}
+
+/** Who owns a room after its owner has left or stepped down. */
+interface NewOwner {
+  readonly user: UserId;
+  /** False: the user was an owner before. */
+  readonly isNew: boolean;
 }
 
 /** A row of `memberChanges`. */
@@ -43,26 +61,37 @@ interface ChangeRow {
   readonly visible_after_seq: bigint | null;
 }
 
-/** Adds the actor to a room. Returns whether that changed anything. */
+/** Adds the actor to a room. Returns the entry of it, if it has one, and whether it changed anything. */
 export async function join(
   session: SqlSession,
   room: ConversationId,
   by: AccessCheck,
-): Promise<boolean | Refusal> {
+  stamp: EntryStamp,
+): Promise<{ readonly isNew: boolean; readonly entry?: Message } | Refusal> {
   const admitted = await admit(session, room, by);
   if (typeof admitted === 'string') return admitted;
-  if (isRole(admitted.actor)) return false;
+  if (isRole(admitted.actor)) return { isNew: false };
+  const user = by.actor;
+  const isLogged = admitted.memberCount < MAX_LOGGED_MEMBERS;
+  const [entry] = await appendSystem(
+    session,
+    room,
+    stamp,
+    isLogged ? [{ by: user, system: { event: 'joined', user } }] : [],
+  );
+  // After the entry: who joins a room that hides its history sees what comes after it.
   await session.query(sql`
-      insert into members (conversation, user_id, joined_seq, visible_after_seq, joined_version, role)
-      select id, cast(${by.actor} as bigint), last_seq, case when hides_history then last_seq else 0 end,
+      insert into members (conversation, user_id, joined_seq, visible_after_seq, read_seq, joined_version, role)
+      select id, cast(${user} as bigint), last_seq, case when hides_history then last_seq else 0 end,
+             coalesce((select read_seq from former_members where conversation = ${room} and user_id = ${user}), 0),
              member_version + 1, case when member_count = 0 then cast(${rankOf('owner')} as smallint) else 0 end
       from conversations where id = ${room}`);
-  await session.query(sql`delete from former_members where conversation = ${room} and user_id = ${by.actor}`);
+  await session.query(sql`delete from former_members where conversation = ${room} and user_id = ${user}`);
   await session.query(sql`
       update conversations
-      set member_version = member_version + 1, member_count = member_count + 1, owner = coalesce(owner, ${by.actor})
+      set member_version = member_version + 1, member_count = member_count + 1, owner = coalesce(owner, ${user})
       where id = ${room}`);
-  return true;
+  return { isNew: true, ...(entry && { entry }) };
 }
 
 /** Removes a user from a room. */
@@ -70,20 +99,20 @@ export async function depart(
   session: SqlSession,
   room: ConversationId,
   user: UserId,
-  by: AccessCheck,
+  { by, stamp }: { readonly by: AccessCheck; readonly stamp: EntryStamp },
 ): Promise<MemberChange | Refusal> {
   const admitted = await admit(session, room, by, user);
   if (typeof admitted === 'string') return admitted;
-  const { lastSeq: seq, memberVersion, target } = admitted;
+  const { lastSeq, memberVersion, memberCount, target } = admitted;
   if (!isRole(target)) {
     const [former] = await session.query<{ left_seq: bigint }>(sql`
       select left_seq from former_members where conversation = ${room} and user_id = ${user}`);
-    return { changed: false, seq: Number(former?.left_seq ?? seq), memberVersion };
+    return { changed: false, seq: Number(former?.left_seq ?? lastSeq), memberVersion, entries: [] };
   }
   const reason = by.actor === user ? 'left' : 'removed';
   await session.query(sql`
-      insert into former_members (conversation, user_id, visible_after_seq, left_seq, reason, left_version)
-      select conversation, user_id, visible_after_seq, cast(${seq} as bigint), ${reason},
+      insert into former_members (conversation, user_id, visible_after_seq, read_seq, left_seq, reason, left_version)
+      select conversation, user_id, visible_after_seq, read_seq, cast(${lastSeq} as bigint), ${reason},
              cast(${memberVersion + 1} as bigint)
       from members where conversation = ${room} and user_id = ${user}`);
   await session.query(sql`delete from members where conversation = ${room} and user_id = ${user}`);
@@ -93,12 +122,12 @@ export async function depart(
           owner = case when member_count = 1 then null else owner end
       where id = ${room}`);
   const newOwner = target === 'owner' ? await passOn(session, room, user) : undefined;
-  return {
-    changed: true,
-    seq,
-    memberVersion: memberVersion + 1,
-    ...(newOwner?.isNew && { newOwner: newOwner.user }),
-  };
+  const isLogged = reason === 'removed' || memberCount <= MAX_LOGGED_MEMBERS;
+  const entries = await appendSystem(session, room, stamp, [
+    ...(isLogged ? [{ by: by.actor, system: { event: reason, user } } as const] : []),
+    ...successionOf(newOwner, by.actor),
+  ]);
+  return changeOf({ lastSeq, memberVersion: memberVersion + 1, entries, newOwner });
 }
 
 /** Sets a member's role. If the last owner steps down, another member becomes owner. */
@@ -106,20 +135,24 @@ export async function setRole(
   session: SqlSession,
   room: ConversationId,
   user: UserId,
-  { role, by }: { readonly role: Role; readonly by: AccessCheck },
+  { role, by, stamp }: { readonly role: Role; readonly by: AccessCheck; readonly stamp: EntryStamp },
 ): Promise<MemberChange | Refusal | 'LAST_OWNER'> {
   const admitted = await admit(session, room, by, user, role);
   if (typeof admitted === 'string') return admitted;
-  const { lastSeq: seq, memberVersion, target } = admitted;
-  if (target === role) return { changed: false, seq, memberVersion };
+  const { lastSeq, memberVersion, target } = admitted;
+  if (target === role) return { changed: false, seq: lastSeq, memberVersion, entries: [] };
   const newOwner = target === 'owner' ? await passOn(session, room, user) : undefined;
   if (target === 'owner' && newOwner === undefined) return 'LAST_OWNER';
   await session.query(sql`
       update members set role = ${rankOf(role)} where conversation = ${room} and user_id = ${user}`);
-  return { changed: true, seq, memberVersion, ...(newOwner?.isNew && { newOwner: newOwner.user }) };
+  const entries = await appendSystem(session, room, stamp, [
+    { by: by.actor, system: { event: 'role', user, role } },
+    ...successionOf(newOwner, by.actor),
+  ]);
+  return changeOf({ lastSeq, memberVersion, entries, newOwner });
 }
 
-/** Removes all members, frees the room's name, and leaves the rest to `eraseDeleted`. */
+/** Removes all members, frees the room's name, and leaves the rest to `erase`. */
 export async function deleteRoom(
   session: SqlSession,
   room: ConversationId,
@@ -145,31 +178,6 @@ export async function deleteRoom(
   const members = await session.query<{ user_id: UserId }>(sql`
       select user_id from former_members where conversation = ${room} order by user_id`);
   return { seq: Number(before?.last_seq), members: members.map((member) => member.user_id) };
-}
-
-/** Erases messages of deleted rooms, then the rooms. Returns whether there may be more. */
-export async function eraseDeleted(session: SqlSession, limit: number): Promise<boolean> {
-  const { isTrue, forRemoval } = session.dialect;
-  const [room] = await session.query<{ id: ConversationId }>(sql`
-      select id from conversations where deleted = ${isTrue} order by id limit 1`);
-  if (room === undefined) return false;
-  // Waits for whoever has the lock: an append without members, or another node that erases.
-  const locked = await session.query(sql`select id from conversations where id = ${room.id} ${forRemoval}`);
-  if (locked.length === 0) return true;
-  const erased = await session.query(sql`
-      delete from messages
-      where conversation = ${room.id} and seq in (
-        select seq from messages where conversation = ${room.id} order by seq limit ${limit}
-      )
-      returning seq`);
-  if (erased.length >= limit) return true;
-  await session.query(sql`
-      delete from cursors where conversation = ${room.id} and user_id in (
-        select user_id from former_members where conversation = ${room.id}
-      )`);
-  await session.query(sql`delete from former_members where conversation = ${room.id}`);
-  await session.query(sql`delete from conversations where id = ${room.id}`);
-  return true;
 }
 
 /** Reads Store.memberChanges in one statement, so that all of it is of one snapshot. */
@@ -205,7 +213,7 @@ export async function memberChanges(
 /** Locks a conversation and its member list: every change locks it first. */
 async function lock(session: SqlSession, room: ConversationId): Promise<LockedRow | undefined> {
   const [locked] = await session.query<LockedRow>(sql`
-    select kind, owner, deleted, last_seq, member_version from conversations
+    select kind, owner, deleted, last_seq, member_version, member_count from conversations
     where id = ${room}
     ${session.dialect.forChange}`);
   return locked;
@@ -237,7 +245,12 @@ async function admit(
       actor: standing.actor,
       target: target === actor ? 'self' : standing.target,
       given,
-    }) ?? { ...standing, lastSeq: Number(locked.last_seq), memberVersion: Number(locked.member_version) }
+    }) ?? {
+      ...standing,
+      lastSeq: Number(locked.last_seq),
+      memberVersion: Number(locked.member_version),
+      memberCount: Number(locked.member_count),
+    }
   );
 }
 
@@ -249,7 +262,7 @@ async function passOn(
   session: SqlSession,
   room: ConversationId,
   owner: UserId,
-): Promise<{ readonly user: UserId; readonly isNew: boolean } | undefined> {
+): Promise<NewOwner | undefined> {
   const [newOwner] = await session.query<{ user_id: UserId; role: RoleColumn }>(sql`
     select user_id, role from members where conversation = ${room} and user_id <> ${owner}
     order by role desc, joined_version, ${session.dialect.joinedAt}, user_id limit 1`);
@@ -259,6 +272,31 @@ async function passOn(
     update members set role = ${rankOf('owner')} where conversation = ${room} and user_id = ${user}`);
   await session.query(sql`update conversations set owner = ${user} where id = ${room}`);
   return { user, isNew: toRole(role) !== 'owner' };
+}
+
+/** The entry of a change of owners. */
+function successionOf(newOwner: NewOwner | undefined, by: UserId): SystemDraft[] {
+  return newOwner?.isNew ? [{ by, system: { event: 'role', user: newOwner.user, role: 'owner' } }] : [];
+}
+
+function changeOf({
+  lastSeq,
+  memberVersion,
+  entries,
+  newOwner,
+}: {
+  readonly lastSeq: number;
+  readonly memberVersion: number;
+  readonly entries: readonly Message[];
+  readonly newOwner: NewOwner | undefined;
+}): MemberChange {
+  return {
+    changed: true,
+    seq: entries.at(-1)?.seq ?? lastSeq,
+    memberVersion,
+    ...(newOwner?.isNew && { newOwner: newOwner.user }),
+    entries,
+  };
 }
 
 function isRole(standing: Standing): standing is Role {

@@ -1,12 +1,13 @@
 /** Queries of rooms. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import type { AccessCheck, Refusal } from '../../policy.ts';
-import { pageLimit, storableSeq } from '../input.ts';
+import { pageLimit } from '../input.ts';
+import { pageKey, parsePageKey, toPage } from '../page-key.ts';
 import { rankOf } from '../rows.ts';
 import { sql, type SqlDatabase } from '../sql.ts';
-import type { Joined, RoomStore, RoomSummary } from '../store.ts';
-import { conversationOf } from './conversations.ts';
-import { deleteRoom, depart, eraseDeleted, join, setRole } from './membership.ts';
+import type { EntryStamp, Joined, Page, RoomStore, RoomSummary } from '../store.ts';
+import { conversationOf, unreadOf } from './conversations.ts';
+import { deleteRoom, depart, join, setRole } from './membership.ts';
 
 interface SummaryRow {
   readonly id: ConversationId;
@@ -47,6 +48,7 @@ export function roomStore(db: SqlDatabase): RoomStore {
   async function joinRoom(
     room: ConversationId | string,
     by: AccessCheck,
+    stamp: EntryStamp,
     device = '',
   ): Promise<Joined | Refusal> {
     const [found] = await db.query<{ id: ConversationId; joined: boolean | bigint }>(sql`
@@ -55,29 +57,28 @@ export function roomStore(db: SqlDatabase): RoomStore {
       where c.kind = 'room' and not c.deleted
         and ${typeof room === 'string' ? sql`c.name = ${room}` : sql`c.id = ${room}`}`);
     if (!found) return by.requirement.missing;
-    const isNew = found.joined ? false : await db.transaction((session) => join(session, found.id, by));
-    if (typeof isNew === 'string') return isNew;
+    const joined = found.joined
+      ? { isNew: false }
+      : await db.transaction((session) => join(session, found.id, by, stamp));
+    if (typeof joined === 'string') return joined;
     const conversation = await conversationOf(db, found.id, by.actor, device);
-    return conversation ? { ...conversation, isNew } : by.requirement.missing;
+    return conversation ? { ...conversation, ...joined } : by.requirement.missing;
   }
 
-  async function listRooms(
-    user: UserId,
-    after: ConversationId,
-    limit: number,
-  ): Promise<{ rooms: RoomSummary[]; more: boolean }> {
+  async function listRooms(user: UserId, after: string, limit: number): Promise<Page<RoomSummary>> {
     const size = pageLimit(limit);
+    const [start] = after === '' ? [0n] : (parsePageKey(after, 1) ?? []);
+    if (start === undefined) return { items: [], next: undefined };
     const rows = await db.query<SummaryRow>(sql`
       select c.id, c.name, c.member_count as members, c.last_seq, m.user_id is not null as joined,
-             coalesce(
-               c.last_seq - case when m.read_seq > m.visible_after_seq then m.read_seq else m.visible_after_seq end, 0
-             ) as unread
+             case when m.user_id is null then 0 else ${unreadOf(db.dialect)} end as unread
       from conversations c
       left join members m on m.conversation = c.id and m.user_id = ${user}
-      where c.kind = 'room' and not c.deleted and c.id > ${after}
+      where c.kind = 'room' and not c.deleted and c.id > ${start}
       order by c.id
       limit ${size + 1}`);
-    const rooms = rows.slice(0, size).map(({ id, name, members, joined, last_seq, unread }) => {
+    const page = toPage(rows, size, (last) => pageKey(last.id));
+    const items = page.items.map(({ id, name, members, joined, last_seq, unread }) => {
       return {
         id,
         name,
@@ -87,18 +88,19 @@ export function roomStore(db: SqlDatabase): RoomStore {
         unread: Number(unread),
       };
     });
-    return { rooms, more: rows.length > size };
+    return { items, next: page.next };
   }
 
   return {
     createRoom,
     joinRoom,
     listRooms,
-    leaveRoom: (room, by) => db.transaction((session) => depart(session, room, by.actor, by)),
-    removeMember: (room, user, by) => db.transaction((session) => depart(session, room, user, by)),
-    setRole: (room, user, role, by) =>
-      db.transaction((session) => setRole(session, room, user, { role, by })),
+    leaveRoom: (room, by, stamp) =>
+      db.transaction((session) => depart(session, room, by.actor, { by, stamp })),
+    removeMember: (room, user, by, stamp) =>
+      db.transaction((session) => depart(session, room, user, { by, stamp })),
+    setRole: (room, user, role, by, stamp) =>
+      db.transaction((session) => setRole(session, room, user, { role, by, stamp })),
     deleteRoom: (room, by) => db.transaction((session) => deleteRoom(session, room, by)),
-    eraseDeleted: (limit) => db.transaction((session) => eraseDeleted(session, storableSeq(limit))),
   };
 }

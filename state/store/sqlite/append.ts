@@ -1,80 +1,115 @@
 /** Appends to the log on SQLite. The write transaction replaces PostgreSQL's row locks. */
-import type { ConversationId, MessageId, UserId } from '../../../common/mod.ts';
-import { isOfContent } from './database.ts';
+import type { ConversationId, MessageId } from '../../../common/mod.ts';
 import { storableDraft } from '../input.ts';
 import { sql } from '../sql.ts';
-import type { Appended, Draft } from '../store.ts';
+import type { Appended, Draft, EntryRules } from '../store.ts';
+import { appendEntry, type EntryAppend } from './append-entry.ts';
 import type { SqliteConnection } from './connection.ts';
+import { isOfContent } from './database.ts';
+import { advance, countMessage, findMember, findTail, type Tail } from './tail.ts';
 
 const NOT_A_MEMBER: Appended = { ok: false, code: 'NOT_A_MEMBER' };
 const UNSTORABLE: Appended = { ok: false, code: 'MESSAGE_UNSTORABLE' };
 
-/** A conversation of the batch. */
-interface Target {
-  lastSeq: bigint;
-  activeAtMs: bigint;
-  changed: boolean;
-  readonly memberVersion: number;
-  /** Membership of senders, as far as queried. */
-  readonly members: Map<UserId, boolean>;
-}
-
 /** Returns results in the drafts' order; must run in a write transaction. */
-export function appendDrafts(connection: SqliteConnection, drafts: readonly Draft[]): Appended[] {
-  const targets = new Map<ConversationId, Target | undefined>();
+export function appendDrafts(
+  connection: SqliteConnection,
+  drafts: readonly Draft[],
+  rules: EntryRules,
+  hasFeed: boolean,
+): Appended[] {
+  const tails = new Map<ConversationId, Tail | undefined>();
   const answers = drafts.map(storableDraft).map((draft) => {
     const { conversation, sender } = draft;
-    let target = targets.get(conversation);
-    if (!target && !targets.has(conversation)) {
-      target = findTarget(connection, conversation);
-      targets.set(conversation, target);
+    let tail = tails.get(conversation);
+    if (!tail && !tails.has(conversation)) {
+      tail = findTail(connection, conversation);
+      tails.set(conversation, tail);
     }
-    if (target === undefined) return NOT_A_MEMBER;
-    if (isMember(connection, target, conversation, sender)) return tryOne(connection, target, draft);
+    if (tail === undefined) return NOT_A_MEMBER;
+    const member = findMember(connection, tail, sender);
     // A repetition by a former member is acknowledged too: it is in the log.
-    return findOriginal(connection, target, draft) ?? NOT_A_MEMBER;
+    if (member === undefined) return findOriginal(connection, tail, draft) ?? NOT_A_MEMBER;
+    return draft.entry === undefined
+      ? tryMessage(connection, tail, draft)
+      : tryEntry(connection, { tail, member, draft, entry: draft.entry, rules });
   });
-  for (const [id, target] of targets)
-    if (target?.changed)
-      connection.run(sql`
-        update conversations set last_seq = ${target.lastSeq}, active_at_ms = ${target.activeAtMs} where id = ${id}`);
+  const changed = [...tails.values()].filter(
+    (tail) => tail !== undefined && tail.lastSeq > tail.firstSeq,
+  ) as Tail[];
+  for (const tail of changed)
+    connection.run(sql`
+      update conversations
+      set last_seq = ${tail.lastSeq}, last_at_ms = ${tail.lastAtMs}, last_message_seq = ${tail.lastMessageSeq},
+          active_at_ms = ${tail.activeAtMs}, skipped = ${tail.skipped}, pins_version = ${tail.pinsVersion}
+      where id = ${tail.id}`);
+  if (hasFeed && changed.length > 0) {
+    const ranges = changed.map(({ id, firstSeq, lastSeq }) => `[${id},${firstSeq + 1},${lastSeq}]`);
+    connection.run(sql`insert into feed (ranges) values (${`[${ranges.join(',')}]`})`);
+  }
   return answers;
 }
 
 /** SQLite rolls back only the statement that it rejects. */
-function tryOne(connection: SqliteConnection, target: Target, draft: Draft): Appended {
+function tryMessage(connection: SqliteConnection, tail: Tail, draft: Draft): Appended {
   try {
-    return appendOne(connection, target, draft);
+    return appendMessage(connection, tail, draft);
   } catch (error) {
     if (isOfContent(error)) return UNSTORABLE;
     throw error;
   }
 }
 
-function appendOne(connection: SqliteConnection, target: Target, draft: Draft): Appended {
-  const { conversation, sender, clientMsgId, id, atMs, text } = draft;
-  const { memberVersion } = target;
-  const seq = target.lastSeq + 1n;
+/** An entry takes several statements. */
+function tryEntry(connection: SqliteConnection, append: EntryAppend): Appended {
+  const { tail, draft } = append;
+  const original = findOriginal(connection, tail, draft);
+  if (original) return original;
+  const before = { ...tail };
+  connection.run(sql`savepoint entry`);
+  let answer: Appended;
+  try {
+    answer = appendEntry(connection, append);
+  } catch (error) {
+    if (!isOfContent(error)) throw error;
+    connection.run(sql`rollback to entry`);
+    Object.assign(tail, before);
+    answer = UNSTORABLE;
+  }
+  connection.run(sql`release entry`);
+  return answer;
+}
+
+function appendMessage(connection: SqliteConnection, tail: Tail, draft: Draft): Appended {
+  const { conversation, sender, clientMsgId, id, text } = draft;
+  const { memberVersion } = tail;
+  const seq = tail.lastSeq + 1;
+  const atMs = Math.max(draft.atMs, tail.lastAtMs);
   const added = connection.run(sql`
     insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body)
     values (${conversation}, ${seq}, ${id}, ${sender}, ${atMs}, ${clientMsgId}, ${text})
     on conflict (conversation, sender, client_msg_id) do nothing`);
   if (added > 0) {
-    target.lastSeq = seq;
-    target.changed = true;
-    if (target.activeAtMs < atMs) target.activeAtMs = BigInt(atMs);
-    return { ok: true, seq: Number(seq), id, atMs, duplicate: false, memberVersion };
+    advance(tail, atMs);
+    countMessage(tail);
+    return { ok: true, seq, id, atMs, duplicate: false, memberVersion, target: 0, quote: undefined };
   }
-  const original = findOriginal(connection, target, draft);
+  const original = findOriginal(connection, tail, draft);
   if (!original) throw new Error('a message is neither new nor a duplicate');
   return original;
 }
 
-function findOriginal(connection: SqliteConnection, target: Target, draft: Draft): Appended | undefined {
+function findOriginal(connection: SqliteConnection, tail: Tail, draft: Draft): Appended | undefined {
   const { conversation, sender, clientMsgId } = draft;
-  const [original] = connection.rows<{ seq: bigint; id: MessageId; at_ms: bigint }>(sql`
-    select seq, id, at_ms from messages
-    where conversation = ${conversation} and sender = ${sender} and client_msg_id = ${clientMsgId}`);
+  const [original] = connection.rows<{
+    seq: bigint;
+    id: MessageId;
+    at_ms: bigint;
+    target: bigint | null;
+  }>(sql`
+    select m.seq, m.id, m.at_ms, x.target
+    from messages m left join extras x on x.conversation = m.conversation and x.seq = m.seq
+    where m.conversation = ${conversation} and m.sender = ${sender} and m.client_msg_id = ${clientMsgId}`);
   return (
     original && {
       ok: true,
@@ -82,37 +117,9 @@ function findOriginal(connection: SqliteConnection, target: Target, draft: Draft
       id: original.id,
       atMs: Number(original.at_ms),
       duplicate: true,
-      memberVersion: target.memberVersion,
+      memberVersion: tail.memberVersion,
+      target: Number(original.target ?? 0),
+      quote: undefined,
     }
   );
-}
-
-function findTarget(connection: SqliteConnection, conversation: ConversationId): Target | undefined {
-  const [row] = connection.rows<{ last_seq: bigint; active_at_ms: bigint; member_version: bigint }>(sql`
-    select last_seq, active_at_ms, member_version from conversations where id = ${conversation}`);
-  if (!row) return undefined;
-  return {
-    lastSeq: row.last_seq,
-    activeAtMs: row.active_at_ms,
-    changed: false,
-    memberVersion: Number(row.member_version),
-    members: new Map(),
-  };
-}
-
-function isMember(
-  connection: SqliteConnection,
-  target: Target,
-  conversation: ConversationId,
-  user: UserId,
-): boolean {
-  let member = target.members.get(user);
-  if (member === undefined) {
-    const found = connection.rows(
-      sql`select 1 from members where conversation = ${conversation} and user_id = ${user}`,
-    );
-    member = found.length > 0;
-    target.members.set(user, member);
-  }
-  return member;
 }

@@ -15,8 +15,13 @@ const dialect: Dialect = {
   forChange: sql``,
   forRemoval: sql``,
   isTrue: sql`1`,
+  greatest: sql`max`,
+  jsonArray: sql`json_group_array`,
   joinedAt: sql`joined_at_ms`,
   listOf: (ids) => sql`(select value from json_each(${`[${ids.join(',')}]`}))`,
+  pairsOf: (pairs) => sql`(
+    select value ->> 0 as a, value ->> 1 as b from json_each(${`[${pairs.map(([a, b]) => `[${a},${b}]`).join(',')}]`})
+  )`,
 };
 
 /**

@@ -2,8 +2,10 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { accountStore } from '../repositories/accounts.ts';
-import { conversationOf, conversationsOf, rolesOf } from '../repositories/conversations.ts';
+import { conversationOf, conversationsOf, membersPage, rolesOf } from '../repositories/conversations.ts';
 import { openDirect } from '../repositories/directs.ts';
+import { erase, evidenceOf, raiseFloor } from '../repositories/erasure.ts';
+import { entriesAt, pinsOf } from '../repositories/log.ts';
 import { memberChanges } from '../repositories/membership.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
@@ -13,14 +15,14 @@ import type { MemberList, StoreEngine } from '../store.ts';
 import { appendDrafts } from './append.ts';
 import { SqliteConnection } from './connection.ts';
 import { moveCursors } from './cursors.ts';
-import { membersPage } from './member-lists.ts';
+import { memberRows } from './member-lists.ts';
 import { history, sync, type SyncAnswer, type SyncQuestion } from './reader.ts';
 
 /** Values passed between threads as they are. */
 export interface SqliteEngine
   extends Omit<StoreEngine, 'signingKey' | 'membersOf' | 'sync' | 'close'>,
     SigningKeys {
-  membersPage(conversation: ConversationId, after: UserId | 0n): Promise<MemberList | undefined>;
+  memberRows(conversation: ConversationId, after: UserId | 0n): Promise<MemberList | undefined>;
   sync(question: SyncQuestion): Promise<SyncAnswer>;
 }
 
@@ -35,15 +37,25 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     ...revocationStore(connection),
     ...signingKeys(connection),
     openDirect: (id, user, peer, device = '') => openDirect(connection, id, user, peer, device),
-    conversationsOf: (user, device) => conversationsOf(connection, user, device),
+    conversationsOf: (user, device, after, limit) =>
+      conversationsOf(connection, user, device, { after, limit }),
     conversationOf: (id, user, device) => conversationOf(connection, id, user, device),
     rolesOf: (conversation) => rolesOf(connection, conversation),
-    membersPage: async (conversation, after) => membersPage(connection, conversation, after),
+    membersPage: (conversation, by, after, limit) =>
+      membersPage(connection, conversation, by, { after, limit }),
+    memberRows: async (conversation, after) => memberRows(connection, conversation, after),
     memberChanges: (conversation, since) => memberChanges(connection, conversation, since),
-    append: (drafts) => connection.transaction(async () => appendDrafts(connection, drafts)),
-    history: async (conversation, by, beforeSeq, limit) =>
-      history(connection, conversation, by, { beforeSeq, limit }),
+    append: (drafts, rules, hasFeed = false) =>
+      connection.transaction(async () => appendDrafts(connection, drafts, rules, hasFeed)),
+    history: async (conversation, by, point, limit) =>
+      connection.snapshot(() => history(connection, conversation, by, { point, limit })),
+    entriesAt: (conversation, seqs) => entriesAt(connection, conversation, seqs),
+    pinsOf: (conversation, by) => pinsOf(connection, conversation, by),
     sync: async (question) => connection.snapshot(() => sync(connection, question)),
+    raiseFloor: (conversation, seq) =>
+      connection.transaction((session) => raiseFloor(session, conversation, seq)),
+    erase: (limit, nowMs) => erase(connection, limit, nowMs),
+    evidenceOf: (conversation, nowMs) => evidenceOf(connection, conversation, nowMs),
     moveCursors: (moves) => connection.transaction(async () => moveCursors(connection, moves)),
     ping: async () => {
       connection.rows(sql`select 1 from gochat_migrations limit 1`);

@@ -12,7 +12,7 @@ interface MemberRow {
 }
 
 /** Members by ascending user id from the one that follows `after`, as many as a reply may hold. */
-export function membersPage(
+export function memberRows(
   connection: SqliteConnection,
   conversation: ConversationId,
   after: UserId | 0n,

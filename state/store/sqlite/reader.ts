@@ -1,9 +1,11 @@
 /** Reads of the log on SQLite: history pages, and sync of a device. */
 import { Buffer } from 'node:buffer';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
+import { type Readable, placeOf, toHistoryPage } from '../history-page.ts';
 import { pageLimit, storableSeq } from '../input.ts';
 import { type AccessCheck, refusal, type Refusal } from '../../policy.ts';
 import {
+  boundsOf,
   conversationColumns,
   factsOf,
   fromConversations,
@@ -11,26 +13,34 @@ import {
   type ReaderRow,
   readerOf,
 } from '../repositories/conversations.ts';
+import { foldedColumns, foldedTo, foldJoins } from '../repositories/entries.ts';
 import {
   type ConversationRow,
+  type FoldedRow,
   type GoneRow,
   type MessageRow,
+  type ReadBounds,
   toConversation,
+  toEntry,
   toGone,
   toMessage,
 } from '../rows.ts';
 import { sql, type Statement } from '../sql.ts';
-import type { Message, SyncResult, UserConversation } from '../store.ts';
+import type {
+  HistoryPage,
+  HistoryPoint,
+  Message,
+  SyncRequest,
+  SyncResult,
+  UserConversation,
+} from '../store.ts';
 import { PAGE_TEXT_BYTES, splitPage } from '../sync-page.ts';
 import type { SqliteConnection } from './connection.ts';
 
 /** A SyncRequest with its cursors as JSON (cursorsToJson): a text passes between threads at little cost. */
-export interface SyncQuestion {
-  readonly user: UserId;
-  readonly device: string;
+export interface SyncQuestion extends Omit<SyncRequest, 'cursors' | 'pushed'> {
   readonly cursors: string;
   readonly pushed: string;
-  readonly limit: number;
 }
 
 /** A SyncResult whose foreign conversations are not in `gone` but in a text (foreignOf). */
@@ -40,30 +50,74 @@ export interface SyncAnswer extends SyncResult {
 
 type SyncRow = ConversationRow & { readonly start: bigint };
 
-/** Reads a page of the log backwards; see LogStore.history. */
+/** A part of a conversation's log for a reader. */
+interface Part {
+  readonly conversation: ConversationId;
+  readonly bounds: ReadBounds;
+  /** Texts are as of this seq. */
+  readonly until: number;
+  /** Condition on the messages m, and their order. */
+  readonly where: Statement;
+  readonly maxBytes: number;
+}
+
+/** Reads a page of the log; see LogStore.history. To be run on one snapshot. */
 export function history(
   connection: SqliteConnection,
   conversation: ConversationId,
   { actor, requirement }: AccessCheck,
-  { beforeSeq, limit }: { readonly beforeSeq: number; readonly limit: number },
-): { messages: Message[]; more: boolean } | Refusal {
+  { point, limit }: { readonly point: HistoryPoint; readonly limit: number },
+): HistoryPage | Refusal {
   const [reader] = connection.rows<ReaderRow>(readerOf(conversation, actor));
   const refused = refusal(requirement, factsOf(reader));
   if (reader === undefined || refused !== undefined) return refused ?? requirement.missing;
-  const before = storableSeq(beforeSeq) || Number.MAX_SAFE_INTEGER;
-  const page = readPage(
-    connection,
-    sql`
-      select ${messageColumns} from messages m
-      where m.conversation = ${conversation} and m.seq > ${reader.visible_after_seq}
-        and m.seq <= min(${reader.left_seq}, ${before - 1})
-      order by m.seq desc limit ${pageLimit(limit)}`,
-    PAGE_TEXT_BYTES,
-  );
-  const messages = page.messages.reverse();
-  // Seqs have no holes, so there is an older one unless this one is the first.
-  const oldest = messages[0];
-  return { messages, more: oldest !== undefined && oldest.seq > Number(reader.visible_after_seq) + 1 };
+  const bounds = boundsOf(reader);
+  const until = Number(reader.until_seq);
+  const readable = { after: Math.min(until, Math.max(bounds.visibleAfterSeq, bounds.floorSeq)), until };
+  const place = placeOf(point, readable, pageLimit(limit), findAnchor(connection, reader, point, readable));
+  const { at, older, newer } = place;
+  const part = { conversation, bounds, until };
+  const maxBytes = older > 0 && newer > 0 ? PAGE_TEXT_BYTES / 2 : PAGE_TEXT_BYTES;
+  const before = readPart(connection, {
+    ...part,
+    where: sql`m.seq > ${readable.after} and m.seq <= ${at} order by m.seq desc limit ${older}`,
+    maxBytes,
+  });
+  const after = readPart(connection, {
+    ...part,
+    where: sql`m.seq > ${at} and m.seq <= ${until} order by m.seq limit ${newer}`,
+    maxBytes,
+  });
+  const messages = before.messages.reverse().concat(after.messages);
+  return toHistoryPage(messages, place, readable, bounds.floorSeq);
+}
+
+/** Returns the seq that a point of `history` asks for; 0: none. */
+function findAnchor(
+  connection: SqliteConnection,
+  { id, read_seq }: ReaderRow,
+  point: HistoryPoint,
+  { after, until }: Readable,
+): number {
+  if (point.at === 'firstUnread') {
+    const [unread] = connection.rows<{ seq: bigint }>(sql`
+      select seq from messages
+      where conversation = ${id} and seq > ${Math.max(after, Number(read_seq))} and seq <= ${until} and kind = 0
+      order by seq limit 1`);
+    return Number(unread?.seq ?? 0);
+  }
+  if (point.at !== 'date') return 0;
+  // Times ascend with the seqs.
+  const ms = storableSeq(point.ms);
+  let [low, high] = [after + 1, until + 1];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const [entry] = connection.rows<{ at_ms: bigint }>(sql`
+      select at_ms from messages where conversation = ${id} and seq = ${middle}`);
+    if (entry !== undefined && entry.at_ms >= ms) high = middle;
+    else low = middle + 1;
+  }
+  return low > until ? 0 : low;
 }
 
 /** Reads what a device lacks; see LogStore.sync. To be run on one snapshot. */
@@ -71,24 +125,26 @@ export function sync(connection: SqliteConnection, question: SyncQuestion): Sync
   const limit = pageLimit(question.limit);
   const pending: { conversation: UserConversation; start: number }[] = [];
   const unknown: SyncAnswer['conversations'][number][] = [];
-  for (const row of connection.rows<SyncRow>(newsOf(question, limit + 1))) {
+  for (const row of connection.rows<SyncRow>(newsOf(connection, question, limit + 1))) {
     const conversation = toConversation(row);
-    if (row.last_seq > row.start) pending.push({ conversation, start: Number(row.start) });
-    else unknown.push({ conversation, messages: [] });
+    const start = Number(row.start);
+    if (conversation.lastSeq > start) pending.push({ conversation, start });
+    else unknown.push({ conversation, messages: [], afterSeq: start, asOf: conversation.lastSeq });
   }
   const { parts, more } = splitPage(pending, limit);
   const conversations: SyncAnswer['conversations'][number][] = [];
   let left = PAGE_TEXT_BYTES;
   for (const { conversation, start, count } of parts) {
     if (left <= 0) return { conversations, more: true, gone: [], foreign: null };
-    const page = readPage(
-      connection,
-      sql`
-        select ${messageColumns} from messages m
-        where m.conversation = ${conversation.id} and m.seq > ${start} order by m.seq limit ${count}`,
-      left,
-    );
-    conversations.push({ conversation, messages: page.messages });
+    const { id, lastSeq } = conversation;
+    const page = readPart(connection, {
+      conversation: id,
+      bounds: conversation,
+      until: lastSeq,
+      where: sql`m.seq > ${start} order by m.seq limit ${count}`,
+      maxBytes: left,
+    });
+    conversations.push({ conversation, messages: page.messages, afterSeq: start, asOf: lastSeq });
     left -= page.bytes;
     if (page.messages.length < count) return { conversations, more: true, gone: [], foreign: null };
   }
@@ -111,17 +167,20 @@ export function sync(connection: SqliteConnection, question: SyncQuestion): Sync
  * Conversations with news, oldest news first, then those that the device does not know and that have none, newest
  * first.
  */
-function newsOf(question: SyncQuestion, rows: number): Statement {
-  const { user, device, cursors, pushed } = question;
+function newsOf(connection: SqliteConnection, question: SyncQuestion, rows: number): Statement {
+  const { user, device, cursors, pushed, after, until } = question;
+  const newest = storableSeq(question.newest) || Number.MAX_SAFE_INTEGER;
   return sql`
     with ${namedIn(question)},
     given (conversation, seq) as materialized (select cast(key as integer), value from json_each(${cursors})),
     told (conversation, seq) as materialized (select cast(key as integer), value from json_each(${pushed})),
     mine as (
-      select ${conversationColumns} ${fromConversations(user, device)}
+      select ${conversationColumns(connection.dialect)} ${fromConversations(user, device)}
+        and c.id > ${after} and c.id <= ${until}
       union all
       select c.id, c.kind, coalesce(c.name, ''), f.left_seq, c.member_version, null, f.visible_after_seq,
-             coalesce(d.delivered_seq, u.delivered_seq, 0), 0, 0
+             coalesce(d.delivered_seq, u.delivered_seq, 0), f.read_seq, 0,
+             c.floor_seq, c.pins_version, c.active_at_ms, 0
       ${formerOf(user)}
       left join cursors d on d.user_id = f.user_id and d.device = ${device} and d.conversation = f.conversation
       left join cursors u on u.user_id = f.user_id and u.device = '' and u.conversation = f.conversation
@@ -129,7 +188,8 @@ function newsOf(question: SyncQuestion, rows: number): Statement {
     started as (
       select mine.*,
              max(
-               visible_after_seq, coalesce(given.seq, min(coalesce(told.seq, delivered_seq), delivered_seq))
+               visible_after_seq, floor_seq, last_seq - ${newest},
+               coalesce(given.seq, min(coalesce(told.seq, delivered_seq), delivered_seq))
              ) as start,
              delivered_seq = 0 and given.seq is null and told.seq is null as is_unnamed
       from mine
@@ -146,13 +206,14 @@ function newsOf(question: SyncQuestion, rows: number): Statement {
 }
 
 /** The conversations of a request: `named`, and `outside`, those of them that the user is not in. */
-function namedIn({ user, cursors, pushed }: SyncQuestion): Statement {
+function namedIn({ user, cursors, pushed, after, until }: SyncQuestion): Statement {
   return sql`
     named (conversation) as materialized (
       select cast(key as integer) from json_each(${cursors}) union select cast(key as integer) from json_each(${pushed})
     ),
     outside (conversation) as materialized (
-      select conversation from named except select conversation from members where user_id = ${user}
+      select conversation from named where conversation > ${after} and conversation <= ${until}
+      except select conversation from members where user_id = ${user}
     )`;
 }
 
@@ -164,18 +225,34 @@ function formerOf(user: UserId): Statement {
     join conversations c on c.id = f.conversation and not c.deleted`;
 }
 
-/** Reads messages until their texts have `maxBytes` bytes, the one that takes them there included. */
-function readPage(
+/** Reads entries, folded, until their texts have `maxBytes` bytes, the one that takes them there included. */
+function readPart(
   connection: SqliteConnection,
-  statement: Statement,
-  maxBytes: number,
+  { conversation, bounds, until, where, maxBytes }: Part,
 ): { readonly messages: Message[]; readonly bytes: number } {
   const messages: Message[] = [];
   let bytes = 0;
-  for (const row of connection.each<MessageRow>(statement)) {
-    messages.push(toMessage(row));
-    bytes += Buffer.byteLength(row.body);
+  for (const entry of entriesOf(connection, conversation, { bounds, until, where })) {
+    messages.push(entry);
+    bytes += Buffer.byteLength(entry.text);
     if (bytes >= maxBytes) break;
   }
   return { messages, bytes };
+}
+
+function* entriesOf(
+  connection: SqliteConnection,
+  conversation: ConversationId,
+  { bounds, until, where }: Pick<Part, 'bounds' | 'until' | 'where'>,
+): Iterable<Message> {
+  const special = connection.rows(sql`select 1 from extras where conversation = ${conversation} limit 1`);
+  if (special.length === 0) {
+    const plain = sql`select ${messageColumns} from messages m where m.conversation = ${conversation} and ${where}`;
+    for (const row of connection.each<MessageRow>(plain)) yield toMessage(row);
+    return;
+  }
+  const folded = sql`
+    select ${foldedColumns(foldedTo(until))} from messages m ${foldJoins}
+    where m.conversation = ${conversation} and ${where}`;
+  for (const row of connection.each<FoldedRow>(folded)) yield toEntry(row, bounds);
 }

@@ -47,16 +47,20 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
       'removeMember',
       'setRole',
     ]),
-    ...callsOf(writer, ['deleteRoom', 'eraseDeleted', 'openDirect', 'append', 'moveCursors', 'revoke']),
-    ...callsOf(writer, ['revocations', 'ping']),
+    ...callsOf(writer, ['setDisplayName', 'deleteRoom', 'openDirect', 'append', 'moveCursors', 'revoke']),
+    ...callsOf(writer, ['raiseFloor', 'erase', 'revocations', 'ping']),
     ...callsOf(reader, [
-      'namesOf',
+      'profilesOf',
       'listRooms',
       'conversationsOf',
       'conversationOf',
       'rolesOf',
+      'membersPage',
       'memberChanges',
       'history',
+      'entriesAt',
+      'pinsOf',
+      'evidenceOf',
     ]),
     signingKey: (make) => signingKey(keys, make),
     membersOf: (conversation) => membersOf(reader, conversation),
@@ -77,12 +81,12 @@ async function membersOf(
   reader: EngineCaller,
   conversation: ConversationId,
 ): Promise<MemberList | undefined> {
-  const first = await reader.call('membersPage', conversation, 0n);
+  const first = await reader.call('memberRows', conversation, 0n);
   if (first === undefined || first.members.length < MEMBERS_A_TURN) return first;
   const members: Member[] = [...first.members];
   let page: MemberList | undefined = first;
   while (page?.members.length === MEMBERS_A_TURN) {
-    page = await reader.call('membersPage', conversation, (members.at(-1) as Member).user);
+    page = await reader.call('memberRows', conversation, (members.at(-1) as Member).user);
     members.push(...(page?.members ?? []));
   }
   const changes = await reader.call('memberChanges', conversation, first.version);

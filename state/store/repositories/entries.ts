@@ -1,0 +1,85 @@
+/** Folding: the SQL that reads entries as later ones have left them, and what both engines need for it. */
+import { sql, type Statement } from '../sql.ts';
+import { QUOTE_CHARACTERS } from '../store.ts';
+
+/** Whose reading it is; see FoldReader. */
+export interface FoldBounds {
+  /** Most characters of a text; undefined: all. */
+  readonly characters?: number;
+  /** Texts are as of this seq, an expression; retractions are of the head. */
+  readonly until: Statement;
+  /** The same for the texts of targets. */
+  readonly targetUntil: Statement;
+}
+
+/** As of the head, or as of when a former member left. */
+export function foldedTo(seq: number | bigint): FoldBounds {
+  const until = sql`cast(${seq} as bigint)`;
+  return { until, targetUntil: until };
+}
+
+/** Entries as they were appended; quotes as of the head. */
+export const asAppended: FoldBounds = {
+  until: sql`m.seq`,
+  targetUntil: sql`case m.kind when 0 then cast(${Number.MAX_SAFE_INTEGER} as bigint) else m.seq end`,
+};
+
+const message = { row: sql`m`, change: sql`ch` };
+const target = { row: sql`t`, change: sql`tch` };
+type Read = typeof message;
+
+/** Columns of FoldedRow, of the messages m; used with foldJoins. */
+export function foldedColumns({ characters, until, targetUntil }: FoldBounds): Statement {
+  const body = sql`
+    case when m.kind = 1 then case when ${retractionOf(target)} is null then ${textOf(target, targetUntil)} else '' end
+         when r.seq is null then ${textOf(message, until)} else '' end`;
+  return sql`
+    m.conversation, m.seq, m.id, m.sender, m.client_msg_id, m.at_ms, m.kind,
+    ${characters === undefined ? body : sql`substr(${body}, 1, ${characters})`} as body,
+    ${versionOf(message, until)} as version,
+    r.seq as retracted_seq, r.sender as retracted_by, r.at_ms as retracted_at_ms, rx.meta as retracted_meta,
+    x.target, x.meta,
+    t.sender as target_sender, ${versionOf(target, targetUntil)} as target_version,
+    ${retractionOf(target)} as target_retracted_seq,
+    case when m.kind = 0 then substr(${textOf(target, targetUntil)}, 1, ${QUOTE_CHARACTERS}) end as quote`;
+}
+
+/** What an entry m has beyond a plain message, what has changed it, the RETRACT r of it, and the message t that it is about. */
+export const foldJoins = sql`
+    left join extras x on x.conversation = m.conversation and x.seq = m.seq
+    left join changes ch on ch.conversation = m.conversation and ch.seq = m.seq
+    left join messages r on r.conversation = m.conversation and r.seq = ${retractionOf(message)}
+    left join extras rx on rx.conversation = r.conversation and rx.seq = r.seq
+    left join messages t on t.conversation = m.conversation and t.seq = x.target
+    left join changes tch on tch.conversation = t.conversation and tch.seq = t.seq`;
+
+/** Seq of the last RETRACT of a message, also of a range with it that is not erased yet; null: it is not retracted. */
+function retractionOf({ row, change }: Read): Statement {
+  return sql`coalesce((
+      select max(e.entry_seq) from erasures e
+      where e.conversation = ${row}.conversation and e.sender = ${row}.sender and ${row}.kind = 0
+        and e.from_seq <= ${row}.seq and e.to_seq >= ${row}.seq
+    ), case when ${change}.retracted then ${change}.version end)`;
+}
+
+function textOf(read: Read, until: Statement): Statement {
+  return sql`case when ${isLater(read, until)} then ${revisionOf(read, sql`body`, until)} else ${read.row}.body end`;
+}
+
+/** Null: unchanged. */
+function versionOf(read: Read, until: Statement): Statement {
+  return sql`case when ${isLater(read, until)} then ${revisionOf(read, sql`version`, until)} else ${read.change}.version end`;
+}
+
+/** Whether the newest text is one of after the bound. */
+function isLater({ change }: Read, until: Statement): Statement {
+  return sql`${change}.version > ${until} and not ${change}.retracted`;
+}
+
+function revisionOf({ row }: Read, column: Statement, until: Statement): Statement {
+  return sql`(
+      select v.${column} from revisions v
+      where v.conversation = ${row}.conversation and v.seq = ${row}.seq and v.version <= ${until}
+      order by v.version desc limit 1
+    )`;
+}
