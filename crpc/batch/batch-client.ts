@@ -6,7 +6,7 @@ import type { BackoffOptions } from '../backoff.ts';
 import type { Logger } from '../logger.ts';
 import { END_BATCH } from './batch-codec.ts';
 import { BatchPipe, DEFAULT_MAX_MESSAGE_BYTES } from './batch-pipe.ts';
-import { announce, announced, UNANNOUNCED, unsupported } from './batch-protocol.ts';
+import { announce, announced, UNANNOUNCED, unsupported, withRemedy } from './batch-protocol.ts';
 import { END_DRAINING, END_KEY, PEER_KEY } from './batch-server.ts';
 import type { BatchStream, BatchStreamHandler, BatchStreamOptions, StreamEnd } from './batch-stream.ts';
 import type { SecurityOptions } from '../client/credentials.ts';
@@ -127,7 +127,7 @@ class ClientStream {
           client: this.pipe.offer,
           server: theirs,
         };
-        this.#end('lost', unsupported(sides));
+        this.#end('lost', unsupported(sides, this.pipe.offer.remedy));
         call.cancel();
         return;
       }
@@ -169,7 +169,7 @@ class ClientStream {
       const [end] = status.metadata.get(END_KEY);
       return this.#end(end === END_DRAINING ? 'peer-draining' : 'peer-closed');
     }
-    const cause = fromStatus(status, this.#origin);
+    const cause = withRemedy(fromStatus(status, this.#origin), this.pipe.offer.remedy);
     this.#end(cause.code === 'SERVER_DRAINING' ? 'peer-draining' : 'lost', cause);
   }
 

@@ -14,6 +14,8 @@ export interface BatchProtocol {
   readonly newest: number;
   /** Capabilities, used if the peer has them as well; names of a to z, 0 to 9, _ and -. */
   readonly capabilities: readonly string[];
+  /** What to do about a peer without a common version: a sentence for the logs of both sides. @default none */
+  readonly remedy?: string;
 }
 
 /** The agreement of both sides. */
@@ -50,18 +52,31 @@ export function agree(ours: BatchProtocol, theirs: BatchProtocol): AgreedProtoco
   return { version, capabilities: new Set(ours.capabilities.filter((name) => has.has(name))) };
 }
 
-/** Returns the error of a stream without a common version; both sides log the same sentence. */
-export function unsupported(sides: {
-  /** Path of the stream's method. */
-  readonly method: string;
-  /** Name of the client. */
-  readonly peer: string;
-  readonly client: BatchProtocol;
-  readonly server: BatchProtocol;
-}): CrpcError {
+/** Returns the error of a stream without a common version; both sides log the same sentences. @param remedy of this side */
+export function unsupported(
+  sides: {
+    /** Path of the stream's method. */
+    readonly method: string;
+    /** Name of the client. */
+    readonly peer: string;
+    readonly client: BatchProtocol;
+    readonly server: BatchProtocol;
+  },
+  remedy: string | undefined,
+): CrpcError {
   const { method, peer } = sides;
   const [client, server] = [versionsOf(sides.client), versionsOf(sides.server)];
-  return new CrpcError('PROTOCOL_UNSUPPORTED', { details: { peer, client, server, method } });
+  return withRemedy(
+    new CrpcError('PROTOCOL_UNSUPPORTED', { details: { peer, client, server, method } }),
+    remedy,
+  );
+}
+
+/** Returns a refusal for want of a common version with this side's remedy, unless it has one: the peer's may have none. */
+export function withRemedy(error: CrpcError, remedy: string | undefined): CrpcError {
+  const { code, grpcStatus, message, details, cause } = error;
+  if (code !== 'PROTOCOL_UNSUPPORTED' || remedy === undefined || message.includes(remedy)) return error;
+  return new CrpcError(code, { message: `${message} ${remedy}`, grpcStatus, details, cause });
 }
 
 function versionsOf({ oldest, newest }: BatchProtocol): string {

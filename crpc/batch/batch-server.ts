@@ -44,7 +44,7 @@ export function serveBatchStream(
   const theirs = announced(call.metadata);
   if (!pipe.negotiate(theirs)) {
     const sides = { method: call.getPath(), peer: pipe.peer, client: theirs, server: pipe.offer };
-    const error = unsupported(sides);
+    const error = unsupported(sides, pipe.offer.remedy);
     logger.warn({ err: error, peer: pipe.peer }, 'batch stream refused');
     call.emit('error', toStatus(error));
     return;
