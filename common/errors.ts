@@ -130,6 +130,12 @@ export const CATALOGUE = {
     400,
     { close: 4007 },
   ),
+  SUBPROTOCOL_MISSING: entry(
+    'The WebSocket offers none of the subprotocols gochat.v2.proto and gochat.v2.json.',
+    'Name one of them in Sec-WebSocket-Protocol, as in new WebSocket(url, "gochat.v2.json").',
+    'INVALID_ARGUMENT',
+    400,
+  ),
   SLOW_CONSUMER: entry(
     'The client does not read what it is sent.',
     'Read faster; connect again and synchronise by cursor.',

@@ -17,6 +17,11 @@ export interface JwtRules {
 }
 
 export type JwtClaims = Readonly<Record<string, unknown>>;
+/** The claims of a valid JWT. */
+export type ValidClaims = JwtClaims & {
+  /** Unix time at which it expires, s. */
+  readonly exp: number;
+};
 
 /**
  * Verifies with a set of public keys.
@@ -55,7 +60,7 @@ export class JwtVerifier {
   }
 
   /** Returns the claims of a valid token, or why it is invalid. @param nowMs Unix time, ms */
-  verify(token: string, nowMs = Date.now()): JwtClaims | 'TOKEN_EXPIRED' | 'TOKEN_INVALID' {
+  verify(token: string, nowMs = Date.now()): ValidClaims | 'TOKEN_EXPIRED' | 'TOKEN_INVALID' {
     const headEnd = token.indexOf('.');
     const bodyEnd = token.length - SIGNATURE_LENGTH - 1;
     if (headEnd < 1 || bodyEnd <= headEnd || token[bodyEnd] !== '.') return 'TOKEN_INVALID';
@@ -70,7 +75,8 @@ export class JwtVerifier {
     const expiresS = claims?.['exp'];
     if (claims?.['iss'] !== issuer || claims['aud'] !== audience || typeof expiresS !== 'number')
       return 'TOKEN_INVALID';
-    return expiresS + clockSkewS > Math.floor(nowMs / 1000) ? claims : 'TOKEN_EXPIRED';
+    if (expiresS + clockSkewS <= Math.floor(nowMs / 1000)) return 'TOKEN_EXPIRED';
+    return claims as ValidClaims;
   }
 
   #keyOf(head: string): KeyObject | undefined {

@@ -43,13 +43,13 @@ class Connection:
         host, port = next((one["ip"], one["ws_port"]) for one in answer["data"] if one["ws_port"] and not one.get("tls"))
         self.socket, self.buffer, key = socket.create_connection((host, port), TIMEOUT_S), b"", base64.b64encode(os.urandom(16))
         self.socket.sendall(f"GET /ws HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                            f"Sec-WebSocket-Key: {key.decode()}\r\nSec-WebSocket-Protocol: gochat.v1.json\r\n\r\n".encode())
+                            f"Sec-WebSocket-Key: {key.decode()}\r\nSec-WebSocket-Protocol: gochat.v2.json\r\n\r\n".encode())
         while b"\r\n\r\n" not in self.buffer:
             self.read()
         head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
         if head.split()[1] != b"101":
             raise Closed()
-        self.send("HELLO", version_min=1, version_max=1, token=token, device=DEVICE, room=ROOM, ticket=answer.get("ticket"))
+        self.send("HELLO", version_min=2, version_max=2, token=token, device=DEVICE, room=ROOM, ticket=answer.get("ticket"))
 
     def read(self):
         data = self.socket.recv(65536)

@@ -23,7 +23,7 @@ const EXEMPT = { exemptAddresses: '127.0.0.1' };
 
 /** Makes a plain socket a WebSocket. */
 const UPGRADE = `GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r
-Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\nSec-WebSocket-Protocol: gochat.v1.proto\r\n\r\n`;
+Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\nSec-WebSocket-Protocol: gochat.v2.proto\r\n\r\n`;
 
 let tokens: TokenMaker;
 let state: FakeState;
@@ -162,7 +162,7 @@ describe('one address', () => {
   test('WebSocket: too many are answered 429 before HTTP reads from them', async () => {
     await start({ maxConnectionsPerAddress: 1 });
     const held = await raw();
-    const refused = new WebSocket(`ws://${node.wsAddress}/ws`, 'gochat.v1.proto', {
+    const refused = new WebSocket(`ws://${node.wsAddress}/ws`, 'gochat.v2.proto', {
       localAddress: OTHER_ADDRESS,
     });
     const error = await new Promise<Error>((resolve) => refused.once('error', resolve));

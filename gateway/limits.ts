@@ -123,6 +123,8 @@ export const HEARTBEAT_STRETCH = 4;
 export const HEARTBEAT_JITTER = 0.1;
 /** Heartbeat intervals of silence after which the peer counts as gone. */
 export const HEARTBEAT_GRACE = 2.5;
+/** Largest difference between the clocks of servers: a token lives this much longer than it says. */
+export const CLOCK_SKEW_MS = 5_000;
 /** Deadline of the token check and the session claim together, and of joining the room. */
 export const LOGIN_TIMEOUT_MS = 10_000;
 /** How long WELCOME waits for a state node that does not answer ATTACH. */

@@ -9,6 +9,7 @@
  *           LOGIN     u8 kind | Login
  *           FRAME     u8 kind | u32 conn | u32 round | frame   a client's frame, as it came
  *           TRACED    u8 kind | Traced
+ *           RENEW     u8 kind | Renew            the connection has another access token
  *     down  DELIVER   u8 kind | u24 n | n × u32 conn | frame   the same bytes to n connections
  *           ATTACHED  u8 kind | n × u32 conn     these ATTACH records are in the location map
  *           LOGIN_RESULT  u8 kind | LoginResult
@@ -28,10 +29,17 @@ import { readU32, writeU32 } from './bytes.ts';
  * The versions of the link protocol that this release speaks; crpc negotiates them while a stream opens. CONTRIBUTING.md
  * says when they change.
  *
- * Version 1 is what the development tree spoke before streams announced versions: the same records. A peer of release 0.1.0
- * passes for it, as it announces nothing either, and does not speak it: its LOGIN attaches nothing.
+ * Version 3 goes with version 2 of the client protocol: releases before 0.3.0 know only version 1 of it, whose frames this
+ * one cannot answer.
  */
-export const LINK_PROTOCOL = { oldest: 1, newest: 2, capabilities: [] as readonly string[] } as const;
+export const LINK_PROTOCOL = {
+  oldest: 3,
+  newest: 3,
+  capabilities: [] as readonly string[],
+  remedy:
+    'Stop all gateway, state and api servers, start one state node of the newer version so that it migrates the store, ' +
+    'then start the others (docs/operations.md, "Upgrading").',
+} as const;
 
 export const LinkKind = {
   OPEN: 1,
@@ -41,6 +49,7 @@ export const LinkKind = {
   LOGIN: 5,
   FRAME: 6,
   TRACED: 7,
+  RENEW: 8,
   DELIVER: 16,
   ATTACHED: 17,
   LOGIN_RESULT: 18,

@@ -8,7 +8,9 @@ test.each([4096, 65_536, 262_144, 4_194_304])(
     const clientMsgId = 'm'.repeat(64);
     for (const character of ['\u0001', 'x', '"']) {
       const text = character.repeat(textBytesIn(frame));
-      expect(client.Send.encode({ clientMsgId, text }).finish().length + 12).toBeLessThan(frame);
+      expect(
+        client.Send.encode(client.Send.fromPartial({ clientMsgId, text })).finish().length + 12,
+      ).toBeLessThan(frame);
       const json = JSON.stringify({
         type: 'SEND',
         ref: 65_535,

@@ -111,7 +111,9 @@ export class StateNode {
       onEvicted: (eviction) => this.#carryOut(eviction),
     });
     const presence = new Presence({ locations, graceMs: limits.sessionGraceMs });
+    const names = new UserNames({ store, maxNames: limits.cachedNames });
     this.#sessions = new Sessions({
+      names,
       hot,
       evictions: this.evictions,
       limits,
@@ -119,7 +121,6 @@ export class StateNode {
       nextSession: () => ids.next() as SessionId,
     });
     this.#receipts = new Receipts(store, limits, logger);
-    const names = new UserNames({ store, maxNames: limits.cachedNames });
     this.rooms = new Rooms({
       store,
       names,

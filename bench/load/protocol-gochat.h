@@ -48,7 +48,7 @@ struct Gochat {
   static constexpr bool kAcks = true;
   static constexpr bool kHeartbeats = true;
   static constexpr const char* kWsPath = "/ws";
-  static constexpr const char* kWsSubprotocol = "gochat.v1.proto";
+  static constexpr const char* kWsSubprotocol = "gochat.v2.proto";
   static constexpr int kWsOpcode = 2;
   // Client message ids must not repeat from run to run on the same conversation.
   uint64_t heartbeat_ms_ = 30000;

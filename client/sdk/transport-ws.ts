@@ -2,7 +2,7 @@
 import type { Gateway, Transport, TransportFactory, TransportHandlers } from './transport.ts';
 import { joinAddress } from '../../proto/client.ts';
 
-export const SUBPROTOCOL = 'gochat.v1.proto';
+export const SUBPROTOCOL = 'gochat.v2.proto';
 
 export interface WebSocketTransportOptions {
   /** Builds the URL of a gateway. @default ws://host:wsPort/ws, or wss where the gateway has TLS */

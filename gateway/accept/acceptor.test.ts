@@ -73,7 +73,7 @@ describe('TLS', () => {
     await tcp.login(await tokens.token(1n));
     await ws.login(await tokens.token(2n));
     const url = `wss://${node.wsAddress}/ws?token=${await tokens.token(3n)}`;
-    const json = new WebSocket(url, 'gochat.v1.json', { ca });
+    const json = new WebSocket(url, 'gochat.v2.json', { ca });
     cleanups.push(() => json.terminate());
     let received = '';
     json.on('message', (data: Buffer) => (received += data.toString()));

@@ -25,6 +25,7 @@ const HANDSHAKE = {
   upgrade: 'websocket',
   'sec-websocket-version': '13',
   'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  'sec-websocket-protocol': WS_JSON,
 };
 
 interface Answer {
@@ -81,7 +82,15 @@ describe('the opening handshake', () => {
     ['another protocol', { upgrade: 'h2c' }, undefined, 426, 'UPGRADE_REQUIRED'],
     ['another method', {}, 'POST /ws HTTP/1.1', 405, 'METHOD_NOT_ALLOWED'],
     ['another path', {}, 'GET /chat HTTP/1.1', 404, 'ROUTE_NOT_FOUND'],
-    ['other subprotocols alone', { 'sec-websocket-protocol': 'x' }, undefined, 400, 'ARGUMENT_INVALID'],
+    ['no subprotocol', { 'sec-websocket-protocol': undefined }, undefined, 400, 'SUBPROTOCOL_MISSING'],
+    ['only others', { 'sec-websocket-protocol': 'gochat.v1.json' }, undefined, 400, 'SUBPROTOCOL_MISSING'],
+    [
+      'a query without a subprotocol',
+      { 'sec-websocket-protocol': undefined },
+      'GET /ws?token=x HTTP/1.1',
+      400,
+      'SUBPROTOCOL_MISSING',
+    ],
     ['a room without a token', {}, 'GET /ws?room_id=5 HTTP/1.1', 400, 'ARGUMENT_INVALID'],
   ] as const)('%s: refused with a code, and the connection ends', async (_, headers, line, status, code) => {
     await using node = await start();

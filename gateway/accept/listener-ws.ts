@@ -38,9 +38,9 @@ import { JsonWire } from '../wire/ws-wire-json.ts';
 import { protoWire } from '../wire/ws-wire-proto.ts';
 
 /** The subprotocol of binary frames. */
-export const WS_PROTO = 'gochat.v1.proto';
-/** The subprotocol of JSON objects; also spoken with clients that name none. */
-export const WS_JSON = 'gochat.v1.json';
+export const WS_PROTO = 'gochat.v2.proto';
+/** The subprotocol of JSON objects. */
+export const WS_JSON = 'gochat.v2.json';
 
 const PATHS = new Set(['/', '/ws']);
 /** The WebSocket version of RFC 6455. */
@@ -180,10 +180,7 @@ function refuseHandshake(
   if (headers.upgrade?.toLowerCase() !== 'websocket' || headers['sec-websocket-version'] !== VERSION)
     return upgradeRequired();
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) return refuseRequest('The header Sec-WebSocket-Key');
-  if (offered.length > 0 && choose(new Set(offered)) === undefined)
-    return refuseRequest(
-      `The header Sec-WebSocket-Protocol, which offers neither ${WS_PROTO} nor ${WS_JSON},`,
-    );
+  if (choose(new Set(offered)) === undefined) return refuse({ code: 'SUBPROTOCOL_MISSING' });
   if (query.has('room_id') && !query.has('token'))
     return refuseRequest('A room_id without a token beside it');
   return undefined;

@@ -84,6 +84,11 @@ export class AdmissionControl {
     return may;
   }
 
+  /** Charges a login in any case. */
+  chargeLogin({ budget }: Connection): void {
+    if (budget !== undefined) this.#budgets.chargeLogin(budget);
+  }
+
   /** Counts a refusal by a limit. */
   count(limit: Refusal): void {
     this.#stats.refusals[limit] = (this.#stats.refusals[limit] ?? 0) + 1;

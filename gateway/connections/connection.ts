@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { type CodeWithDetails, descriptorOf } from '../../common/mod.ts';
-import type { FrameParser } from '../../proto/mod.ts';
+import type { client, FrameParser } from '../../proto/mod.ts';
 import type { Origin } from '../accept/address-limits.ts';
 import type { Downlink } from '../push/downlink.ts';
 import type { HeldFrames } from './held-frames.ts';
@@ -72,9 +72,17 @@ export interface PendingLogin {
   readonly attempt: number;
   /** Room to join; empty: none. */
   readonly room: string;
+  /** Name of its software, for logs. */
+  readonly client: string;
   /** The state node that was asked for the session, then for the room. */
   link: StateLink | undefined;
   resumed: boolean;
+  /** Unix time at which the token expires, ms. */
+  tokenExpiresAtMs: number;
+  /** Display name of the user. */
+  displayName: string;
+  /** The room, once it is joined. */
+  conversation: client.Conversation | undefined;
   /** State nodes whose ATTACHED is awaited. */
   awaited: readonly StateLink[];
 }
@@ -116,6 +124,8 @@ export class Connection implements WheelItem<Connection> {
   userName = '';
   /** Id of its access token. */
   token = 0n;
+  /** Tick at which that has expired. */
+  tokenDue = 0;
   device = '';
   unnamedDevice = false;
   session = 0n;

@@ -1,8 +1,9 @@
-/** Deadlines of connections: HELLO, login, an unfinished frame, the heartbeat, the end after CLOSE. */
+/** Deadlines of connections: HELLO, login, an unfinished frame, the heartbeat, the access token, the end after CLOSE. */
 import type { CodeWithDetails, PlainErrorCode } from '../../common/mod.ts';
 import { type Connection, Phase } from './connection.ts';
 import {
   ATTACH_TIMEOUT_MS,
+  CLOCK_SKEW_MS,
   CLOSE_LINGER_MS,
   type GatewayLimits,
   HEARTBEAT_GRACE,
@@ -92,8 +93,18 @@ export class Deadlines {
     this.#wheel.hasten(connection, ATTACH_TIMEOUT_MS);
   }
 
+  /** The connection has an access token that expires after so many ms. */
+  onToken(connection: Connection, expiresInMs: number): void {
+    const leftMs = expiresInMs + CLOCK_SKEW_MS;
+    connection.tokenDue = this.#wheel.tick + Math.ceil(leftMs / WHEEL_TICK_MS);
+    if (connection.phase === Phase.LIVE) this.#wheel.hasten(connection, leftMs);
+  }
+
   onLive(connection: Connection): void {
-    this.#wheel.schedule(connection, connection.heartbeatMs * HEARTBEAT_GRACE);
+    this.#wheel.schedule(
+      connection,
+      Math.min(connection.heartbeatMs * HEARTBEAT_GRACE, this.#tokenLeftMs(connection)),
+    );
     if (connection.partialSince !== 0) this.#wheel.hasten(connection, this.#limits.frameTimeoutMs);
   }
 
@@ -116,6 +127,10 @@ export class Deadlines {
       this.#context.onAttachOverdue(connection);
       return 0;
     }
+    if (connection.phase === Phase.LIVE && this.#tokenLeftMs(connection) === 0) {
+      this.#context.close(connection, 'TOKEN_EXPIRED');
+      return 0;
+    }
     if (this.#context.isCongested() || connection.slowSince !== 0 || connection.held !== undefined)
       return RELOOK_MS;
     if (connection.phase === Phase.LIVE) return this.#expireLive(connection);
@@ -136,7 +151,11 @@ export class Deadlines {
       this.#context.close(connection, { code: 'FRAME_TIMEOUT', details: { ms: frameTimeoutMs } });
     else if (silenceLeftMs <= 0)
       this.#context.close(connection, { code: 'HEARTBEAT_TIMEOUT', details: { ms: silenceMs } });
-    else return Math.min(silenceLeftMs, frameLeftMs);
+    else return Math.min(silenceLeftMs, frameLeftMs, this.#tokenLeftMs(connection));
     return 0;
+  }
+
+  #tokenLeftMs(connection: Connection): number {
+    return Math.max(0, connection.tokenDue - this.#wheel.tick) * WHEEL_TICK_MS;
   }
 }

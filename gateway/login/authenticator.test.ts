@@ -19,6 +19,7 @@ describe('Authenticator', () => {
       user: 0x7fff_ffff_ffff_ffffn,
       userName: 'ann',
       token: 0n,
+      expiresAtMs: expect.toSatisfy((ms: number) => ms > Date.now() && ms % 1000 === 0),
     });
   });
 

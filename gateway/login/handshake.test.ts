@@ -2,6 +2,8 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import { type Connection, Phase } from '../connections/connection.ts';
 import { Handshake, type HandshakeContext } from './handshake.ts';
+import { TokenChecks } from './token-checks.ts';
+import type { AdmissionControl } from '../connections/admission.ts';
 
 /** Connections from this number on are of an address whose logins fail too often. */
 const FAILING = 10_000;
@@ -11,17 +13,18 @@ function setUp() {
   const checks: string[] = [];
   const closed: string[] = [];
   const counted: string[] = [];
+  const admission = {
+    failsOften: ({ conn }: Connection) => conn >= FAILING,
+    onLoginFailed: () => undefined,
+    count: (limit: string) => counted.push(limit),
+  } as unknown as AdmissionControl;
   const handshake = new Handshake({
+    checks: new TokenChecks({ admission }),
     authenticator: {
       verify: (token: string) => {
         checks.push(token);
         return 'TOKEN_EXPIRED';
       },
-    },
-    admission: {
-      failsOften: ({ conn }: Connection) => conn >= FAILING,
-      onLoginFailed: () => undefined,
-      count: (limit: string) => counted.push(limit),
     },
     deadlines: { onLogin: () => undefined },
     heartbeatIntervalMs: () => 1000,
@@ -33,7 +36,7 @@ function setUp() {
   const come = (conn: number) => {
     const connection = { conn, phase: Phase.HELLO } as Connection;
     const hello = client.Hello.encode(
-      client.Hello.fromPartial({ versionMin: 1, versionMax: 1, token: `t${conn}`, device: 'phone' }),
+      client.Hello.fromPartial({ versionMin: 2, versionMax: 2, token: `t${conn}`, device: 'phone' }),
     );
     handshake.onFirstFrame(connection, encodeFrame(FrameType.HELLO, 0, 0n, hello.finish()));
     return connection;
@@ -115,17 +118,19 @@ test('an account that logs in too often: its login waits, and goes on in its tur
   let room = 1;
   const held: Connection[] = [];
   const asked: bigint[] = [];
+  const admission = { failsOften: () => false } as unknown as AdmissionControl;
   const handshake = new Handshake({
-    authenticator: { verify: () => ({ user: 7n, userName: 'ann', token: 1n }) },
-    admission: { failsOften: () => false, enterAccount: () => undefined, takeLogin: () => room-- > 0 },
+    checks: new TokenChecks({ admission }),
+    authenticator: { verify: () => ({ user: 7n, userName: 'ann', token: 1n, expiresAtMs: 1 }) },
+    admission: { enterAccount: () => undefined, takeLogin: () => room-- > 0 },
     hold: (connection: Connection) => held.push(connection),
     uplink: { login: ({ user }: { user: bigint }) => asked.push(user) },
     connectionId: () => 1n,
-    deadlines: { onLogin: () => undefined },
+    deadlines: { onLogin: () => undefined, onToken: () => undefined },
     heartbeatIntervalMs: () => 1000,
   } as unknown as HandshakeContext);
   const hello = client.Hello.encode(
-    client.Hello.fromPartial({ versionMin: 1, versionMax: 1, token: 't' }),
+    client.Hello.fromPartial({ versionMin: 2, versionMax: 2, token: 't' }),
   ).finish();
   const [first, second] = [1, 2].map((conn) => {
     const connection = { conn, phase: Phase.HELLO } as Connection;

@@ -5,13 +5,14 @@ import {
   client,
   encodeFrame,
   frameRef,
-  framePayload,
   FrameType,
   frameType,
   type link as wire,
   PROTOCOL_VERSION,
 } from '../../proto/mod.ts';
+import { decodePayload } from '../wire/payload.ts';
 import type { Authenticator, Identity } from './authenticator.ts';
+import type { TokenChecks } from './token-checks.ts';
 import { type Connection, type PendingLogin, Phase } from '../connections/connection.ts';
 import type { Deadlines } from '../connections/deadlines.ts';
 import type { AdmissionControl } from '../connections/admission.ts';
@@ -20,34 +21,20 @@ import type { StateLink } from '../route/state-link.ts';
 import type { Uplink } from '../route/uplink.ts';
 
 const DEVICE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
+const MAX_CLIENT_NAME_LENGTH = 64;
 /** Ref of the join request; a client's own refs begin at 1. */
 const JOIN_REF = 0;
 
-/**
- * Logins are paced so that a reconnect storm leaves time for live connections. A worker checks tokens for some two
- * milliseconds, then rests for as long as that took (longer on busy cores), and at least for LOGIN_REST_MS. So it
- * accepts some 1,500 logins a second. Tokens checked together go to state, and on to Redis, as one batch, whose cost
- * hardly depends on its size. After a turn that leaves nobody waiting the rest is at least LOGIN_GATHER_MS, in which further
- * logins gather. A login after such a time without logins is checked at once.
- */
-const MAX_CHECKS = 32;
-const LOGIN_REST_MS = 20;
-const LOGIN_GATHER_MS = 40;
-/** Most waiting logins: those that complete well within LOGIN_TIMEOUT_MS; beyond: OVERLOADED. */
-const MAX_CHECKS_WAITING = 5000;
-/** The same of addresses whose logins fail too often: their tokens are checked after those of others; beyond: ADDRESS_LIMITED. */
-const MAX_DEFERRED_CHECKS = 500;
+/** Time to come back for logins that find too many waiting, ms. */
 const LOGIN_BACKLOG_RETRY_MS = 5000;
 
 /** The part of the worker that the handshake uses. */
 export interface HandshakeContext {
-  readonly authenticator: Authenticator;
-  readonly admission: Pick<
-    AdmissionControl,
-    'failsOften' | 'onLoginFailed' | 'enterAccount' | 'takeLogin' | 'count'
-  >;
+  readonly authenticator: Pick<Authenticator, 'verify'>;
+  readonly checks: Pick<TokenChecks, 'add'>;
+  readonly admission: Pick<AdmissionControl, 'enterAccount' | 'takeLogin'>;
   readonly uplink: Pick<Uplink, 'login' | 'attach' | 'nodeOfUser' | 'forward' | 'readyLinks'>;
-  readonly deadlines: Pick<Deadlines, 'onLogin' | 'onAttach'>;
+  readonly deadlines: Pick<Deadlines, 'onLogin' | 'onAttach' | 'onToken'>;
   connectionId(conn: number): bigint;
   /** Fields of WELCOME that are the same for all. */
   readonly welcome: Pick<client.Welcome, 'gateway' | 'maxFrameBytes'>;
@@ -63,23 +50,10 @@ export interface HandshakeContext {
   onLive(connection: Connection): void;
 }
 
-/** A connection in the phase TOKEN. */
-interface Unchecked {
-  readonly connection: Connection;
-  readonly token: string;
-  readonly ticket: string;
-}
-
 export class Handshake {
   readonly #context: HandshakeContext;
   /** Connections in the phases LOGIN, ATTACH and JOIN. */
   readonly #pending = new Set<Connection>();
-  /** Connections whose token waits to be checked, in order of arrival. */
-  readonly #unchecked: Unchecked[] = [];
-  /** The same of addresses whose logins fail too often. They get what others leave of a turn, and at least one check. */
-  readonly #deferred: Unchecked[] = [];
-  /** Whether a turn of checks is due or a rest is under way. */
-  #turning = false;
 
   constructor(context: HandshakeContext) {
     this.#context = context;
@@ -88,7 +62,7 @@ export class Handshake {
   /** Handles the first frame of a connection. */
   onFirstFrame(connection: Connection, frame: Uint8Array): void {
     const context = this.#context;
-    const hello = frameType(frame) === FrameType.HELLO ? decode(client.Hello, frame) : undefined;
+    const hello = frameType(frame) === FrameType.HELLO ? decodePayload(client.Hello, frame) : undefined;
     if (hello === undefined) return context.close(connection, 'HELLO_EXPECTED');
     const { versionMin: min, versionMax: max } = hello;
     if (min > PROTOCOL_VERSION || max < PROTOCOL_VERSION) {
@@ -105,26 +79,25 @@ export class Handshake {
       run: hello.run,
       attempt: hello.attempt,
       room: hello.room,
+      client: nameOf(hello.client),
       link: undefined,
       resumed: false,
+      tokenExpiresAtMs: 0,
+      displayName: '',
+      conversation: undefined,
       awaited: [],
     };
     connection.phase = Phase.TOKEN;
     context.deadlines.onLogin(connection);
     const { token, ticket } = hello;
-    if (context.admission.failsOften(connection)) {
-      if (this.#deferred.length >= MAX_DEFERRED_CHECKS) {
-        context.admission.count('address_logins');
-        return context.close(connection, 'ADDRESS_LIMITED');
-      }
-      this.#deferred.push({ connection, token, ticket });
-    } else if (this.#unchecked.length >= MAX_CHECKS_WAITING) {
-      const retryAfterMs = Math.round(LOGIN_BACKLOG_RETRY_MS * (1 + Math.random()));
-      return context.close(connection, 'OVERLOADED', retryAfterMs);
-    } else this.#unchecked.push({ connection, token, ticket });
-    if (this.#turning) return;
-    this.#turning = true;
-    setImmediate(this.#onTurn);
+    const refused = context.checks.add(
+      connection,
+      () => context.authenticator.verify(token, ticket),
+      (result) => this.#onIdentity(connection, result),
+    );
+    if (refused === 'OVERLOADED')
+      context.close(connection, refused, Math.round(LOGIN_BACKLOG_RETRY_MS * (1 + Math.random())));
+    else if (refused !== undefined) context.close(connection, refused);
   }
 
   /** It is a throttled login's turn. */
@@ -145,6 +118,7 @@ export class Handshake {
     connection.session = result.session;
     connection.epoch = result.epoch;
     login.resumed = result.resumed;
+    login.displayName = result.displayName;
     connection.phase = Phase.ATTACH;
     login.awaited = this.#context.uplink.attach(connection, login.link);
     login.link = undefined;
@@ -197,12 +171,13 @@ export class Handshake {
     const { login } = connection;
     if (login === undefined || frameRef(frame) !== JOIN_REF) return;
     if (frameType(frame) === FrameType.RESPONSE) {
-      const result = decode(client.Response, frame)?.result;
+      const result = decodePayload(client.Response, frame)?.result;
       if (result?.$case !== 'conversation') return this.#context.close(connection, 'INTERNAL');
       connection.room = result.conversation.id;
+      login.conversation = result.conversation;
       this.#welcome(connection, login);
     } else if (frameType(frame) === FrameType.NACK) {
-      const { code = '', retryAfterMs } = decode(client.Nack, frame) ?? {};
+      const { code = '', retryAfterMs } = decodePayload(client.Nack, frame) ?? {};
       this.#context.close(connection, joinRefusal(code, login.room), retryAfterMs || undefined);
     }
   }
@@ -213,41 +188,15 @@ export class Handshake {
     connection.login = undefined;
   }
 
-  readonly #onTurn = (): void => {
-    const beganMs = performance.now();
-    let checks = this.#check(this.#unchecked, MAX_CHECKS);
-    checks += this.#check(this.#deferred, Math.max(MAX_CHECKS - checks, 1));
-    this.#turning = checks > 0;
-    if (!this.#turning) return;
-    const leastMs = this.#unchecked.length + this.#deferred.length > 0 ? LOGIN_REST_MS : LOGIN_GATHER_MS;
-    setTimeout(this.#onTurn, Math.max(performance.now() - beganMs, leastMs));
-  };
-
-  /** Checks the first tokens of a queue, at most so many; returns how many. */
-  #check(queue: Unchecked[], most: number): number {
-    let checks = 0;
-    let looked = 0;
-    for (; checks < most && looked < queue.length; looked++) {
-      const { connection, token, ticket } = queue[looked] as Unchecked;
-      // A connection that has ended costs nothing more.
-      if (connection.phase !== Phase.TOKEN) continue;
-      checks++;
-      this.#onIdentity(connection, this.#context.authenticator.verify(token, ticket));
-    }
-    queue.splice(0, looked);
-    return checks;
-  }
-
   #onIdentity(connection: Connection, identity: Identity | PlainErrorCode): void {
-    if (connection.phase !== Phase.TOKEN) return;
-    if (typeof identity === 'string') {
-      // An expired token is genuine, and missing keys are our own fault: only an invalid one may be a guess.
-      if (identity === 'TOKEN_INVALID') this.#context.admission.onLoginFailed(connection);
-      return this.#context.close(connection, identity);
-    }
+    const { login } = connection;
+    if (login === undefined) return;
+    if (typeof identity === 'string') return this.#context.close(connection, identity);
     connection.user = identity.user;
     connection.userName = identity.userName;
     connection.token = identity.token;
+    login.tokenExpiresAtMs = identity.expiresAtMs;
+    this.#context.deadlines.onToken(connection, identity.expiresAtMs - Date.now());
     this.#context.admission.enterAccount(connection);
     if (this.#context.admission.takeLogin(connection)) this.#begin(connection);
     else this.#context.hold(connection);
@@ -273,6 +222,7 @@ export class Handshake {
       attempt: login.attempt,
       token,
       unnamedDevice,
+      client: login.client,
     });
     if (login.link === undefined) this.#context.close(connection, 'STATE_UNAVAILABLE');
   }
@@ -312,7 +262,9 @@ export class Handshake {
       connection: this.#context.connectionId(connection.conn),
       serverTimeMs: BigInt(Date.now()),
       resumed: login.resumed,
-      conversation: connection.room,
+      conversation: login.conversation,
+      tokenExpiresAtMs: BigInt(login.tokenExpiresAtMs),
+      displayName: login.displayName,
     });
     this.#context.send(connection, encodeFrame(FrameType.WELCOME, 0, 0n, welcome.finish()));
     this.#context.onLive(connection);
@@ -326,17 +278,13 @@ function joinRefusal(code: string, room: string): CodeWithDetails {
   return code === 'ARGUMENT_INVALID' ? { code, details: { what: 'The room' } } : { code: 'INTERNAL' };
 }
 
+/** Returns the name of a client's software for logs: printable ASCII, of the length that the protocol allows. */
+function nameOf(software: string): string {
+  return software.slice(0, MAX_CLIENT_NAME_LENGTH).replace(/[^ -~]/g, '?');
+}
+
 /** Returns the heartbeat interval. @param wanted 0: the gateway's own */
 export function heartbeatMs(wanted: number, own: number, random: () => number = Math.random): number {
   const granted = Math.min(Math.max(wanted || own, own / HEARTBEAT_STRETCH), own * HEARTBEAT_STRETCH);
   return Math.round(granted * (1 - random() * HEARTBEAT_JITTER));
-}
-
-function decode<T>(message: { decode(bytes: Uint8Array): T }, frame: Uint8Array): T | undefined {
-  try {
-    return message.decode(framePayload(frame));
-  } catch {
-    // The caller answers every malformed frame alike.
-    return undefined;
-  }
 }

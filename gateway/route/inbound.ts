@@ -4,7 +4,6 @@ import {
   client,
   decodeHeader,
   encodeFrame,
-  framePayload,
   frameRef,
   FrameType,
   frameType,
@@ -20,12 +19,14 @@ import type { Connections } from '../connections/connections.ts';
 import type { Deadlines } from '../connections/deadlines.ts';
 import type { AdmissionControl } from '../connections/admission.ts';
 import type { Handshake } from '../login/handshake.ts';
+import type { Renewal } from '../login/renewal.ts';
 import type { Budget } from '../connections/send-budget.ts';
 import type { ResyncFence } from './resync-fence.ts';
 import type { Throttle } from '../connections/throttle.ts';
 import type { TraceRing } from './trace-ring.ts';
 import type { Uplink } from './uplink.ts';
 import type { WorkerStats } from '../supervisor/worker-stats.ts';
+import { decodePayload } from '../wire/payload.ts';
 import type { WireFault } from '../wire/ws-wire.ts';
 
 /** Protobuf tags of the REQUEST calls on the conversation in the key: get_history, get_members. */
@@ -43,6 +44,7 @@ export interface InboundContext {
   readonly admission: Pick<AdmissionControl, 'charge' | 'hasRoom'>;
   readonly throttle: Pick<Throttle, 'hold' | 'mayPass'>;
   readonly handshake: Pick<Handshake, 'onFirstFrame'>;
+  readonly renewal: Pick<Renewal, 'onAuth'>;
   readonly connections: Pick<Connections, 'close' | 'end'>;
   readonly deadlines: Pick<Deadlines, 'onFrame'>;
   readonly stats: Pick<WorkerStats, 'framesIn'>;
@@ -126,6 +128,10 @@ export class Inbound {
         fence.pass(connection);
         this.#context.send(connection, pongOf(frame));
         return;
+      case FrameType.AUTH:
+        fence.pass(connection);
+        this.#context.renewal.onAuth(connection, frame);
+        return;
       case FrameType.RESYNCED:
         fence.onResynced(connection, frameRef(frame));
         return;
@@ -160,7 +166,7 @@ export class Inbound {
     const whole = typeof said === 'string' ? { code: said } : said;
     const isSend = frameType(frame) === FrameType.SEND;
     if (isSend) this.#context.traces.refused(connection, frame, whole.code);
-    const clientMsgId = isSend ? readClientMsgId(frame) : '';
+    const clientMsgId = isSend ? (decodePayload(client.Send, frame)?.clientMsgId ?? '') : '';
     this.#context.send(connection, nackFrame(whole, decodeHeader(frame), clientMsgId, retryAfterMs));
   }
 }
@@ -182,13 +188,4 @@ function hasNoAnswer(type: number): boolean {
 
 function pongOf(ping: Uint8Array): Uint8Array {
   return encodeFrame(FrameType.PONG, frameRef(ping), 0n);
-}
-
-function readClientMsgId(frame: Uint8Array): string {
-  try {
-    return client.Send.decode(framePayload(frame)).clientMsgId;
-  } catch {
-    // The frame is refused anyway; its ref identifies it.
-    return '';
-  }
 }

@@ -62,7 +62,7 @@ export interface StateLinkEvents {
 
 const READY_RECORD = new Uint8Array([LinkKind.READY]);
 
-/** An item that waits for room in the stream: an ATTACH, or the record of a DETACH or READY. */
+/** An item that waits for room in the stream: an ATTACH, or the record of a DETACH, READY or RENEW. */
 type Waiting = AttachedConnection | Uint8Array;
 
 /**
@@ -84,7 +84,7 @@ export class StateLink implements ClientBatchHandler {
   #phase: LinkPhase = LinkPhase.CONNECTING;
   #stream: BatchStream | undefined;
   #congested = false;
-  /** At most one ATTACH and one DETACH per connection. */
+  /** At most one ATTACH and one DETACH per connection, and the RENEWs, which are as rare as logins. */
   #waiting: Waiting[] = [];
   #unsettled = new Set<number>();
   /** Live connections whose ATTACHED has not come yet. */
@@ -143,6 +143,11 @@ export class StateLink implements ClientBatchHandler {
     this.#control(encodeDetach(conn, left));
     this.#late.delete(conn);
     this.#settle(conn);
+  }
+
+  /** Sends RENEW, behind the ATTACH of its connection. */
+  renew(record: Uint8Array): void {
+    if (this.#stream !== undefined) this.#control(record);
   }
 
   close(): void {

@@ -17,9 +17,14 @@ function connect(conn: number, user: bigint): Connection {
 }
 
 const send = (ref: number, clientMsgId: string, room = ROOM) =>
-  encodeFrame(FrameType.SEND, ref, room, client.Send.encode({ clientMsgId, text: 'secret' }).finish());
+  encodeFrame(
+    FrameType.SEND,
+    ref,
+    room,
+    client.Send.encode(client.Send.fromPartial({ clientMsgId, text: 'secret' })).finish(),
+  );
 const sent = (ref: number, clientMsgId: string, id: bigint, seq = 1n) => {
-  const body = client.Sent.encode({ clientMsgId, seq, id, atMs: 1n, duplicate: false }).finish();
+  const body = client.Sent.encode(client.Sent.fromPartial({ clientMsgId, seq, id, atMs: 1n })).finish();
   return Buffer.from(encodeFrame(FrameType.SENT, ref, ROOM, body));
 };
 const message = (id: bigint, seq = 1n) => {

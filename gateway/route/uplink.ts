@@ -146,6 +146,12 @@ export class Uplink implements StateLinkEvents {
     return told;
   }
 
+  /** Tells all nodes that a connection has another access token. */
+  renew({ conn, token }: Connection): void {
+    const record = encodeRecord(LinkKind.RENEW, wire.Renew.encode({ conn, token }).finish());
+    for (const link of this.#links.values()) link.renew(record);
+  }
+
   /** Sends DETACH to all nodes. @param left whether either side ended the connection on purpose; else it broke */
   detach(conn: number, left: boolean): void {
     for (const link of this.#links.values()) link.detach(conn, left);

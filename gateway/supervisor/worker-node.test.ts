@@ -53,9 +53,12 @@ describe('handshake', () => {
     const client = await node.tcp();
     const welcome = await client.login(await tokens.token(77n, { name: 'ann' }), { device: 'phone.1' });
     expect(welcome).toMatchObject({
-      version: 1,
+      version: 2,
       user: 77n,
       userName: 'ann',
+      displayName: 'ann the user',
+      conversation: undefined,
+      tokenExpiresAtMs: expect.toSatisfy((ms: bigint) => ms > Date.now() + 3_590_000),
       device: 'phone.1',
       gateway: 'gateway-test',
       heartbeatIntervalMs: expect.toSatisfy((ms: number) => ms > 1110 && ms <= 1234),
@@ -121,9 +124,10 @@ describe('handshake', () => {
   const bad: [string, (token: string) => Uint8Array, string][] = [
     [
       'a version of the future',
-      (token) => hello({ token, versionMin: 2, versionMax: 9 }),
+      (token) => hello({ token, versionMin: 3, versionMax: 9 }),
       'VERSION_UNSUPPORTED',
     ],
+    ['version 1', (token) => hello({ token, versionMin: 1, versionMax: 1 }), 'VERSION_UNSUPPORTED'],
     ['version 0', (token) => hello({ token, versionMin: 0, versionMax: 0 }), 'VERSION_UNSUPPORTED'],
     ['a bad device name', (token) => hello({ token, device: 'a b' }), 'DEVICE_INVALID'],
     ['a long device name', (token) => hello({ token, device: 'x'.repeat(65) }), 'DEVICE_INVALID'],
@@ -614,6 +618,6 @@ describe('drain', () => {
 });
 
 function hello(fields: Partial<wire.Hello>): Uint8Array {
-  const message = wire.Hello.fromPartial({ versionMin: 1, versionMax: 1, ...fields });
+  const message = wire.Hello.fromPartial({ versionMin: 2, versionMax: 2, ...fields });
   return frameOf(Type.HELLO, 0, 0n, wire.Hello.encode(message).finish());
 }

@@ -20,6 +20,8 @@ import { BroadcastWriter } from '../push/broadcast-writer.ts';
 import { Fanout } from '../push/fanout.ts';
 import { AdmissionControl } from '../connections/admission.ts';
 import { Handshake, type HandshakeContext } from '../login/handshake.ts';
+import { Renewal } from '../login/renewal.ts';
+import { TokenChecks } from '../login/token-checks.ts';
 import { Inbound } from '../route/inbound.ts';
 import { type GatewayLimits, MAX_SLOW_CONSUMER_BYTES, MAX_PARTIAL_BYTES } from '../limits.ts';
 import { Listeners } from '../accept/listeners.ts';
@@ -141,7 +143,16 @@ export class WorkerNode {
     this.#fanout = new Fanout(this.#table, this.stats, limits, onSlow, onJoining, this.#traces, writer);
     const send = (connection: Connection, frame: Uint8Array) => this.#fanout.send(connection, frame);
     this.#uplink = new Uplink(gateway, { gatewayName, worker, open, events: this.#uplinkEvents() });
-    this.#handshake = new Handshake(this.#handshakeContext());
+    const checks = new TokenChecks({ admission: this.#admission });
+    this.#handshake = new Handshake(this.#handshakeContext(checks));
+    const renewal = new Renewal({
+      authenticator: this.#authenticator,
+      checks,
+      admission: this.#admission,
+      uplink: this.#uplink,
+      deadlines: this.#deadlines,
+      send,
+    });
     this.#fence = new ResyncFence({ isReachable: () => this.#uplink.readyLinks > 0, send });
     this.#connections = new Connections({
       table: this.#table,
@@ -157,6 +168,7 @@ export class WorkerNode {
       uplink: this.#uplink,
       fence: this.#fence,
       handshake: this.#handshake,
+      renewal,
       connections: this.#connections,
       deadlines: this.#deadlines,
       admission: this.#admission,
@@ -339,7 +351,7 @@ export class WorkerNode {
     };
   }
 
-  #handshakeContext(): HandshakeContext {
+  #handshakeContext(checks: TokenChecks): HandshakeContext {
     const { gatewayName: gateway } = this.#options;
     const limits = this.#limits;
     const { maxFrameBytes } = limits;
@@ -349,6 +361,7 @@ export class WorkerNode {
       maxTextBytes: () => Math.min(this.#uplink.maxTextBytes, textBytesIn(maxFrameBytes)),
       heartbeatIntervalMs: () => limits.heartbeatIntervalMs,
       authenticator: this.#authenticator,
+      checks,
       uplink: this.#uplink,
       connectionId: (conn) => ids.of(this.#uplink.gateway, conn),
       admission: this.#admission,

@@ -83,7 +83,7 @@ export class TestClient {
   }
 
   hello(token: string, more: Partial<client.Hello> = {}): void {
-    const hello = client.Hello.fromPartial({ versionMin: 1, versionMax: 1, token, client: 'test', ...more });
+    const hello = client.Hello.fromPartial({ versionMin: 2, versionMax: 2, token, client: 'test', ...more });
     this.write(encodeFrame(FrameType.HELLO, 0, 0n, client.Hello.encode(hello).finish()));
   }
 
@@ -94,7 +94,7 @@ export class TestClient {
   }
 
   send(ref: number, conversation: bigint, text: string): void {
-    const send = client.Send.encode({ clientMsgId: `id-${ref}`, text }).finish();
+    const send = client.Send.encode(client.Send.fromPartial({ clientMsgId: `id-${ref}`, text })).finish();
     this.write(encodeFrame(FrameType.SEND, ref, conversation, send));
   }
 

@@ -30,7 +30,7 @@ export class JsonClient {
   static open(
     address: string,
     target = '/ws',
-    protocols: string[] = ['gochat.v1.json'],
+    protocols: string[] = ['gochat.v2.json'],
   ): Promise<JsonClient> {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(`ws://${address}${target}`, protocols);
@@ -45,7 +45,7 @@ export class JsonClient {
   }
 
   async login(token: string): Promise<Json> {
-    this.send({ type: 'HELLO', version_min: 1, version_max: 1, token });
+    this.send({ type: 'HELLO', version_min: 2, version_max: 2, token });
     return await this.next('WELCOME');
   }
 

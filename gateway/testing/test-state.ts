@@ -20,6 +20,7 @@ import {
   framePayload,
   FrameType,
   link as wire,
+  LINK_PROTOCOL,
   LinkKind,
   readU32,
 } from '../../proto/mod.ts';
@@ -70,7 +71,8 @@ export class FakeStateStream implements BatchStreamHandler {
       const attach = wire.Attach.decode(body);
       this.attached.set(attach.conn, attach);
       if (this.#state.answersAttach) this.stream.send(encodeConns(LinkKind.ATTACHED, [attach.conn]));
-    } else if (record[0] === LinkKind.DETACH)
+    } else if (record[0] === LinkKind.RENEW) this.#state.renewals.push(wire.Renew.decode(body));
+    else if (record[0] === LinkKind.DETACH)
       for (const conn of decodeConns(record)) this.attached.delete(conn);
     else if (record[0] === LinkKind.LOGIN) this.#state.onLogin(this, wire.Login.decode(body));
     else if (record[0] === LinkKind.FRAME)
@@ -81,6 +83,7 @@ export class FakeStateStream implements BatchStreamHandler {
 export class FakeState implements AsyncDisposable {
   readonly streams = new Set<FakeStateStream>();
   readonly logins: wire.Login[] = [];
+  readonly renewals: wire.Renew[] = [];
   /** Frames of clients, in order of arrival. */
   readonly frames: { readonly conn: number; readonly type: number; readonly key: bigint }[] = [];
   answersAttach = true;
@@ -97,11 +100,12 @@ export class FakeState implements AsyncDisposable {
 
   private constructor() {
     this.#server = new CrpcServer({ logger: silentLogger, host: '127.0.0.1', port: 0 });
-    this.#server.addBatchService(wire.LinkServiceService, (stream) => {
+    const accept = (stream: BatchStream) => {
       const accepted = new FakeStateStream(stream, this);
       this.streams.add(accepted);
       return accepted;
-    });
+    };
+    this.#server.addBatchService(wire.LinkServiceService, accept, { protocol: LINK_PROTOCOL });
   }
 
   static async start(registry?: Registry): Promise<FakeState> {
@@ -139,6 +143,7 @@ export class FakeState implements AsyncDisposable {
       epoch,
       resumed: login.resumeSession !== 0n,
       retryAfterMs: 0,
+      displayName: `${userName} the user`,
     };
     from.stream.send(encodeRecord(LinkKind.LOGIN_RESULT, wire.LoginResult.encode(result).finish()));
   }
@@ -151,7 +156,7 @@ export class FakeState implements AsyncDisposable {
     const { clientMsgId, text } = client.Send.decode(framePayload(frame));
     const sender = from.attached.get(conn);
     const seq = ++this.#seq;
-    const sent = client.Sent.encode({ clientMsgId, seq, id: seq, atMs: 0n, duplicate: false }).finish();
+    const sent = client.Sent.encode(client.Sent.fromPartial({ clientMsgId, seq, id: seq })).finish();
     from.deliver([conn], encodeFrame(FrameType.SENT, ref, key, sent));
     const message = client.Message.fromPartial({
       seq,
@@ -178,7 +183,7 @@ export class FakeState implements AsyncDisposable {
     const { ref } = decodeHeader(frame);
     const { room } = call.joinRoom;
     if (/^\d+$/.test(room)) {
-      const conversation = client.Conversation.fromPartial({ id: BigInt(room) });
+      const conversation = client.Conversation.fromPartial({ id: BigInt(room), lastSeq: 9n });
       const response = client.Response.encode({ result: { $case: 'conversation', conversation } });
       from.deliver([conn], encodeFrame(FrameType.RESPONSE, ref, 0n, response.finish()));
     } else {

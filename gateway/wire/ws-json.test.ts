@@ -41,11 +41,11 @@ describe('JSON', () => {
   test('a login, a message and a ping', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await open(node);
-    expect(client.socket.protocol).toBe('gochat.v1.json');
+    expect(client.socket.protocol).toBe('gochat.v2.json');
     expect(await client.login(await tokens.token(3n))).toMatchObject({
       user: '3',
       user_name: 'user-3',
-      version: 1,
+      version: 2,
       resumed: false,
       connection: expect.stringMatching(/^\d+$/) as string,
     });
@@ -78,13 +78,6 @@ describe('JSON', () => {
     ws.send(1, 42n, 'from WebSocket');
     expect((await tcp.nextMessage()).text).toBe('from WebSocket');
     expect(await json.next('MESSAGE')).toMatchObject({ text: 'from WebSocket', sender: '2' });
-  });
-
-  test('no subprotocol named: JSON', async () => {
-    await using node = await TestNode.start(tokens, [state]);
-    const client = await open(node, '/', []);
-    expect(client.socket.protocol).toBe('');
-    expect(await client.login(await tokens.token(3n))).toMatchObject({ user: '3' });
   });
 
   test.each([0, 60, 125, 126, 200, 65_400, 65_535, 70_000])(
@@ -144,7 +137,7 @@ describe('JSON', () => {
 
   test('text that is no UTF-8: the socket is closed with status 1007', async () => {
     await using node = await TestNode.start(tokens, [state]);
-    const client = await node.ws(['gochat.v1.json']);
+    const client = await node.ws(['gochat.v2.json']);
     (client.socket as WsWebSocket).send(Uint8Array.of(0xff), { binary: false });
     expect(await client.closed).toBe(1007);
   });
@@ -159,27 +152,27 @@ describe('JSON', () => {
 });
 
 describe('the query form', () => {
-  test.each([['gochat.v1.json'], []])(
-    'token and room: WELCOME and the room come by themselves (%s)',
-    async (...protocols) => {
-      await using node = await TestNode.start(tokens, [state]);
-      const client = await open(node, `/ws?token=${await tokens.token(3n)}&room_id=4711`, protocols);
-      // At once: it is read when the room is joined.
-      client.send({ type: 'SEND', ref: 1, client_msg_id: 'a', text: 'hi' });
-      expect(await client.next('WELCOME')).toMatchObject({ user: '3', conversation: '4711' });
-      expect(await client.next('SENT')).toMatchObject({ ref: 1, key: '4711', client_msg_id: 'a' });
-      expect(state.frames.map(({ type }) => type)).toEqual([FrameType.REQUEST, FrameType.SEND]);
-    },
-  );
+  test('token and room: WELCOME and the room come by themselves', async () => {
+    await using node = await TestNode.start(tokens, [state]);
+    const client = await open(node, `/ws?token=${await tokens.token(3n)}&room_id=4711`);
+    // At once: it is read when the room is joined.
+    client.send({ type: 'SEND', ref: 1, client_msg_id: 'a', text: 'hi' });
+    expect(await client.next('WELCOME')).toMatchObject({
+      user: '3',
+      conversation: { id: '4711', last_seq: '9' },
+    });
+    expect(await client.next('SENT')).toMatchObject({ ref: 1, key: '4711', client_msg_id: 'a' });
+    expect(state.frames.map(({ type }) => type)).toEqual([FrameType.REQUEST, FrameType.SEND]);
+  });
 
   test('with protobuf: as well; a key that is given counts', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.ws(
-      ['gochat.v1.proto'],
+      ['gochat.v2.proto'],
       `/?token=${await tokens.token(3n)}&room_id=5&device=tab`,
     );
     const welcome = wire.Welcome.decode((await client.next(FrameType.WELCOME)).payload);
-    expect(welcome).toMatchObject({ conversation: 5n, device: 'tab' });
+    expect(welcome).toMatchObject({ conversation: { id: 5n }, device: 'tab' });
     client.send(1, 0n, 'to the room');
     client.send(2, 6n, 'elsewhere');
     expect((await client.next(FrameType.SENT)).key).toBe(5n);
@@ -199,7 +192,9 @@ describe('the query form', () => {
   test('a token alone: a login', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await open(node, `/ws?token=${await tokens.token(3n)}`);
-    expect(await client.next('WELCOME')).toMatchObject({ user: '3', conversation: '0' });
+    const welcome = await client.next('WELCOME');
+    expect(welcome).toMatchObject({ user: '3' });
+    expect(welcome).not.toHaveProperty('conversation');
   });
 
   test.each([
@@ -231,14 +226,16 @@ describe('the query form', () => {
     await expect.poll(() => other.frames).toHaveLength(1);
     await node.reach([other, state]);
     await other.crash();
-    expect(await client.next('WELCOME')).toMatchObject({ conversation: '5' });
+    expect(await client.next('WELCOME')).toMatchObject({ conversation: { id: '5' } });
     expect(state.frames.length).toBeGreaterThan(0);
   });
 
   test('HELLO with a room on TCP: the same', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
-    expect(await client.login(await tokens.token(1n), { room: '7' })).toMatchObject({ conversation: 7n });
+    expect(await client.login(await tokens.token(1n), { room: '7' })).toMatchObject({
+      conversation: { id: 7n },
+    });
     client.send(1, 0n, 'hi');
     expect((await client.next(FrameType.SENT)).key).toBe(7n);
   });

@@ -1,4 +1,4 @@
-/** `gochat.v1.json`: each frame is a JSON object in its own text message, for clients without protobuf. */
+/** `gochat.v2.json`: each frame is a JSON object in its own text message, for clients without protobuf. */
 import { frameFromJson, frameToJson } from '../../proto/mod.ts';
 import type { Downlink } from '../push/downlink.ts';
 import { headBytes, TEXT_FIN, type WireFault, writeHead, type WsWire } from './ws-wire.ts';

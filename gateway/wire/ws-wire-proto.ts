@@ -1,4 +1,4 @@
-/** `gochat.v1.proto`: the frames of TCP in binary messages, one per message from the client, a tick's from the server. */
+/** `gochat.v2.proto`: the frames of TCP in binary messages, one per message from the client, a tick's from the server. */
 import { HEADER_BYTES, LENGTH_BYTES, readU32 } from '../../proto/mod.ts';
 import { type Downlink, fillFrames } from '../push/downlink.ts';
 import { BINARY_FIN, headBytes, type WireFault, writeHead, type WsWire } from './ws-wire.ts';

@@ -49,6 +49,12 @@ export class Attachments {
       });
   }
 
+  /** The connection has another access token: an order that has revoked it ends the connection. */
+  renew({ conn, token }: wire.Renew): void {
+    const renewed = this.#context.locations.renew(this.#link.index, conn, token);
+    if (renewed !== undefined) this.#obey(renewed);
+  }
+
   /** @param left whether the connection ended on purpose: its user goes offline without a grace period */
   detach(conn: number, left: boolean, what: SessionEvent['what'], detail: string): void {
     const { locations, sessions, presence } = this.#context;
@@ -88,25 +94,30 @@ export class Attachments {
       }
       const session = result.session as SessionId;
       const unnamed = login.unnamedDevice;
-      this.#attach({ ...login, user, device, session, epoch, unnamed, claimedHere: true });
+      this.#attach({ ...login, user, device, session, epoch, unnamed, claimedHere: true }, login.client);
     }
     this.#link.answer(encodeRecord(LinkKind.LOGIN_RESULT, wire.LoginResult.encode(result).finish()));
   }
 
-  #attach(attachment: Attachment): void {
-    const { conn, user, device, unnamed, session, token, epoch } = attachment;
-    const { locations, presence, evictions, sessionLog } = this.#context;
+  /** @param client name of its software, where it is known */
+  #attach(attachment: Attachment, client = ''): void {
+    const { user, device, unnamed, session } = attachment;
+    const { locations, presence, sessionLog } = this.#context;
     const replaced = locations.attach(this.#link.index, attachment);
     presence.attached(user, unnamed ? '' : device);
-    this.#note(user, session, device, 'attached', '');
+    this.#note(user, session, device, 'attached', client);
     for (const { stream, conn: loser, session: lost } of replaced) {
       const code = 'SESSION_REPLACED';
       stream.kick(loser, code);
       // The map no longer has the loser, so its kick has nothing to log.
       sessionLog.add({ user, session: lost, device, gateway: stream.peerName, what: 'kicked', detail: code });
     }
-    // The order may have been given during the login, or unknown to this node.
-    const order = evictions.orderFor(user, { device, token, epoch });
+    this.#obey(attachment);
+  }
+
+  /** Ends a connection that an order concerns: it may have been given during the login, or unknown to this node. */
+  #obey({ conn, user, device, token, epoch }: Attachment): void {
+    const order = this.#context.evictions.orderFor(user, { device, token, epoch });
     if (order !== undefined) this.#link.kick(conn, order.code, order.reason);
   }
 

@@ -172,6 +172,9 @@ export class Link implements Downlink, BatchStreamHandler {
         case LinkKind.LOGIN:
           if (this.#opened) return this.#attachments.login(link.Login.decode(body));
           break;
+        case LinkKind.RENEW:
+          if (this.#opened) return this.#attachments.renew(link.Renew.decode(body));
+          break;
         case LinkKind.TRACED:
           if (this.#opened) return this.#traces.answered(link.Traced.decode(body));
           break;

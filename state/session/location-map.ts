@@ -213,22 +213,19 @@ export class LocationMap<Stream> {
     return replaced ?? [];
   }
 
+  /** Sets the access token of a connection and returns its entry; undefined if it is not in the map. */
+  renew(index: number, conn: number, token: bigint): Attachment | undefined {
+    const slot = this.slotOf(index, conn);
+    if (slot === NONE) return undefined;
+    this.#tokens[slot] = token;
+    return this.#attachmentAt(slot);
+  }
+
   /** Removes a connection and returns its entry. */
   detach(index: number, conn: number): Attachment | undefined {
     const slot = this.slotOf(index, conn);
     if (slot === NONE) return undefined;
-    const flags = this.#flags[slot] as number;
-    const was: Attachment = {
-      conn,
-      user: this.userAt(slot),
-      userName: this.userNameAt(slot),
-      device: this.#devices[slot] as string,
-      unnamed: (flags & UNNAMED) !== 0,
-      session: this.#sessions[slot] as SessionId,
-      epoch: this.#epochs[slot] as bigint,
-      token: this.#tokens[slot] as bigint,
-      claimedHere: (flags & CLAIMED_HERE) !== 0,
-    };
+    const was = this.#attachmentAt(slot);
     this.#remove(slot);
     return was;
   }
@@ -324,6 +321,21 @@ export class LocationMap<Stream> {
   /** Returns the number of connections of a stream. */
   countOf(index: number): number {
     return this.#counts[index] as number;
+  }
+
+  #attachmentAt(slot: number): Attachment {
+    const flags = this.#flags[slot] as number;
+    return {
+      conn: this.#conns[slot] as number,
+      user: this.userAt(slot),
+      userName: this.userNameAt(slot),
+      device: this.#devices[slot] as string,
+      unnamed: (flags & UNNAMED) !== 0,
+      session: this.#sessions[slot] as SessionId,
+      epoch: this.#epochs[slot] as bigint,
+      token: this.#tokens[slot] as bigint,
+      claimedHere: (flags & CLAIMED_HERE) !== 0,
+    };
   }
 
   #located(slot: number): Located<Stream> {

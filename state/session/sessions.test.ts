@@ -13,6 +13,7 @@ test('many logins at once: the hot state gets 64 claims at a time, and all are a
       release: () => Promise.resolve(),
     },
     evictions: { ready: true, poll: () => Promise.resolve(), refusal: () => undefined, newest: () => 0n },
+    names: { of: () => Promise.resolve(new Map()) },
     limits: DEFAULT_LIMITS,
     logger: silentLogger,
     nextSession: () => 1n as SessionId,
@@ -42,6 +43,7 @@ test('an attempt that comes after a later one of its client: is refused for good
       release: () => Promise.resolve(),
     },
     evictions: { ready: true, poll: () => Promise.resolve(), refusal: () => undefined, newest: () => 0n },
+    names: { of: () => Promise.resolve(new Map()) },
     limits: DEFAULT_LIMITS,
     logger: silentLogger,
     nextSession: () => 1n as SessionId,
@@ -57,6 +59,7 @@ test('a claim that fails: the next one has its turn', async () => {
   const sessions = new Sessions({
     hot: { claim: () => Promise.reject(new Error(`claim ${++claims}`)), release: () => Promise.resolve() },
     evictions: { ready: true, poll: () => Promise.resolve(), refusal: () => undefined, newest: () => 0n },
+    names: { of: () => Promise.resolve(new Map()) },
     limits: DEFAULT_LIMITS,
     logger: silentLogger,
     nextSession: () => 1n as SessionId,

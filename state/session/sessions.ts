@@ -8,7 +8,9 @@ import {
   type UserId,
 } from '../../common/mod.ts';
 import type { link } from '../../proto/mod.ts';
+import { CallGatherer } from '../hot/call-gatherer.ts';
 import type { Claim, HotState } from '../hot/hot-state.ts';
+import type { UserNames } from '../identity/user-names.ts';
 import type { StateLimits } from '../limits.ts';
 import type { Evictions } from './evictions.ts';
 
@@ -17,6 +19,10 @@ const MAX_CLAIMS_IN_FLIGHT = 64;
 const MAX_RELEASES_IN_FLIGHT = 64;
 /** Beyond it releases are dropped: the session stays resumable, and the next login takes the device over. */
 const MAX_RELEASES_WAITING = 100_000;
+/** Most users whose names are looked up together. */
+const MAX_NAMES = 1000;
+/** How long a login waits for the display name of its user: it must not depend on the store. */
+const DISPLAY_NAME_TIMEOUT_MS = 200;
 const HOT_RETRY_MS = 1000;
 const OVERLOADED_RETRY_MS = 500;
 const DRAINING_RETRY_MS = 100;
@@ -31,6 +37,7 @@ export interface DeviceClaim {
 export interface SessionsOptions {
   readonly hot: Pick<HotState, 'claim' | 'release'>;
   readonly evictions: Pick<Evictions, 'ready' | 'poll' | 'refusal' | 'newest'>;
+  readonly names: Pick<UserNames, 'of'>;
   readonly limits: StateLimits;
   readonly logger: Logger;
   /** Makes a session id. @throws GochatError while this node has no leased number */
@@ -45,10 +52,16 @@ export class Sessions {
   /** Bounded by the bound of the logins. */
   readonly #claims = new TaskQueue(MAX_CLAIMS_IN_FLIGHT);
   readonly #releases = new TaskQueue(MAX_RELEASES_IN_FLIGHT);
+  /** Display names by user id; undefined: there is no such user. */
+  readonly #names: CallGatherer<string | undefined>;
   #draining = false;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#names = new CallGatherer(MAX_NAMES, async (ids) => {
+      const names = await options.names.of(ids.map((id) => BigInt(id) as UserId));
+      return ids.map((id) => names.get(BigInt(id) as UserId));
+    });
   }
 
   /** Claims the device for a connection. Never rejects: the result carries the error. */
@@ -65,7 +78,10 @@ export class Sessions {
       if (!evictions.ready) return refusal(login.conn, 'HOT_UNAVAILABLE', HOT_RETRY_MS);
       const refused = evictions.refusal(login.user as UserId, login.token);
       if (refused !== undefined) return refusal(login.conn, refused, 0);
-      const claim = await this.#claim(login, nextSession());
+      const [claim, displayName] = await Promise.all([
+        this.#claim(login, nextSession()),
+        this.#displayName(login),
+      ]);
       return {
         conn: login.conn,
         errorCode: '',
@@ -73,6 +89,7 @@ export class Sessions {
         epoch: claim.epoch,
         resumed: claim.resumed,
         retryAfterMs: 0,
+        displayName,
       };
     } catch (cause) {
       const error = GochatError.from(cause);
@@ -100,6 +117,20 @@ export class Sessions {
     this.#draining = true;
   }
 
+  /** Returns the display name of the user, or the handle if the store does not answer soon. Never rejects. */
+  async #displayName({ user, userName }: link.Login): Promise<string> {
+    const late = Promise.withResolvers<string>();
+    const timer = setTimeout(late.resolve, DISPLAY_NAME_TIMEOUT_MS, userName);
+    try {
+      return (await Promise.race([this.#names.call(String(user)), late.promise])) ?? userName;
+    } catch {
+      // A login that the hot state grants does not fail for want of a name.
+      return userName;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   #claim(login: link.Login, fresh: SessionId): Promise<Claim> {
     const { hot, evictions } = this.#options;
     const user = login.user as UserId;
@@ -122,5 +153,5 @@ export function claimKey(login: link.Login): string {
 }
 
 function refusal(conn: number, errorCode: ErrorCode, retryAfterMs: number): link.LoginResult {
-  return { conn, errorCode, session: 0n, epoch: 0n, resumed: false, retryAfterMs };
+  return { conn, errorCode, session: 0n, epoch: 0n, resumed: false, retryAfterMs, displayName: '' };
 }

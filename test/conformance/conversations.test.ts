@@ -166,7 +166,7 @@ describe('roles', () => {
 
   test('are given on each wire and over HTTP, told to all members, and shown by the answers', async () => {
     const cidToken = await newUser(system, 'cid');
-    await using cid = await WireClient.hello(system, cidToken, { wire: 'gochat.v1.proto' });
+    await using cid = await WireClient.hello(system, cidToken, { wire: 'gochat.v2.proto' });
     const { id, name } = await roomOf(ann, []);
     for (const client of [bob, cid]) await client.ask({ join_room: { room: name } });
     // JSON on a WebSocket, TCP, protobuf on a WebSocket.

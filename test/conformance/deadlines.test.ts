@@ -24,7 +24,7 @@ test('a connection outlives its token, with which nobody can connect any more', 
   const pings = setInterval(() => live.send({ type: 'PING' }), 100);
   onTestFinished(() => clearInterval(pings));
   await eventually('the token to expire', async () => {
-    await using late = await WireClient.open(system, 'gochat.v1.json', `/ws?token=${token}`);
+    await using late = await WireClient.open(system, 'gochat.v2.json', `/ws?token=${token}`);
     await eventually('an answer', () => late.frames.length > 0);
     return late.frames.some(({ type, code }) => type === 'CLOSE' && code === 'TOKEN_EXPIRED');
   });

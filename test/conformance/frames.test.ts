@@ -65,7 +65,7 @@ describe.each(WIRES)('on %s', (wire) => {
     // Where WELCOME was sent before the PING came, PONG follows: once more.
     await eventually('a PING between HELLO and WELCOME', async () => {
       await using client = await WireClient.open(system, wire);
-      client.send({ type: 'HELLO', version_min: 1, version_max: 1, token: annToken });
+      client.send({ type: 'HELLO', version_min: 2, version_max: 2, token: annToken });
       client.send({ type: 'PING' });
       await eventually('CLOSE or PONG', () =>
         client.frames.some(({ type }) => type === 'CLOSE' || type === 'PONG'),
@@ -76,8 +76,8 @@ describe.each(WIRES)('on %s', (wire) => {
 });
 
 describe('frames and messages', () => {
-  test('a message of gochat.v1.proto with two frames is refused as a whole, by a NACK with ref and key 0', async () => {
-    await using client = await WireClient.hello(system, annToken, { wire: 'gochat.v1.proto' });
+  test('a message of gochat.v2.proto with two frames is refused as a whole, by a NACK with ref and key 0', async () => {
+    await using client = await WireClient.hello(system, annToken, { wire: 'gochat.v2.proto' });
     const pings = [1, 2].map((ref) => encode({ type: 'PING', ref }));
     client.sendRaw(Buffer.concat(pings));
     const { code, ref = 0, key = 0 } = await client.next('NACK');
@@ -87,7 +87,7 @@ describe('frames and messages', () => {
     expect(client.frames).toEqual([]);
   });
 
-  test('a message of gochat.v1.json with a list of frames, or two of them, is refused as JSON_INVALID', async () => {
+  test('a message of gochat.v2.json with a list of frames, or two of them, is refused as JSON_INVALID', async () => {
     const ping = '{"type":"PING","ref":1}';
     await using client = await WireClient.hello(system, annToken);
     for (const message of [`[${ping},${ping}]`, ping + ping, '']) {

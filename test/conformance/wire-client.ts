@@ -6,7 +6,7 @@ import { FrameParser, frameFromJson, frameToJson } from '../../proto/client.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { System } from './system.ts';
 
-export const WIRES = ['tcp', 'gochat.v1.proto', 'gochat.v1.json'] as const;
+export const WIRES = ['tcp', 'gochat.v2.proto', 'gochat.v2.json'] as const;
 export type Wire = (typeof WIRES)[number];
 
 /** A frame in its JSON form. */
@@ -37,7 +37,7 @@ export class WireClient implements AsyncDisposable {
       this.webSocket = new WebSocket(`ws://${system.ws}${target}`, [wire]);
       this.webSocket.on('open', () => (this.#opened = true));
       this.webSocket.on('message', (data: Buffer) => {
-        if (wire === 'gochat.v1.json') this.frames.push(JSON.parse(data.toString()) as Frame);
+        if (wire === 'gochat.v2.json') this.frames.push(JSON.parse(data.toString()) as Frame);
         else this.#take(data);
       });
       this.webSocket.on('error', () => undefined);
@@ -56,16 +56,16 @@ export class WireClient implements AsyncDisposable {
   static async hello(
     system: System,
     token: string,
-    { wire = 'gochat.v1.json', ...fields }: { readonly wire?: Wire } & Frame = {},
+    { wire = 'gochat.v2.json', ...fields }: { readonly wire?: Wire } & Frame = {},
   ): Promise<WireClient & { readonly welcome: Frame }> {
     const client = await WireClient.open(system, wire);
-    client.send({ type: 'HELLO', version_min: 1, version_max: 1, token, ...fields });
+    client.send({ type: 'HELLO', version_min: 2, version_max: 2, token, ...fields });
     return Object.assign(client, { welcome: await client.next('WELCOME') });
   }
 
   /** Sends a frame by this client's wire. */
   send(frame: Frame): void {
-    if (this.wire === 'gochat.v1.json') this.sendRaw(JSON.stringify(frame));
+    if (this.wire === 'gochat.v2.json') this.sendRaw(JSON.stringify(frame));
     else this.sendRaw(encode(frame));
   }
 

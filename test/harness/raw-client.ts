@@ -62,7 +62,7 @@ export class RawClient implements AsyncDisposable {
 }
 
 export function helloFrame(fields: Partial<Hello>): Uint8Array {
-  const message = Hello.fromPartial({ versionMin: 1, versionMax: 1, client: 'test', ...fields });
+  const message = Hello.fromPartial({ versionMin: 2, versionMax: 2, client: 'test', ...fields });
   return encodeFrame(FrameType.HELLO, 0, 0n, Hello.encode(message).finish());
 }
 

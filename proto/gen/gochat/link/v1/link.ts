@@ -60,6 +60,8 @@ export interface Login {
   run: bigint;
   attempt: number;
   unnamedDevice: boolean;
+  /** As in Hello, for the session log. */
+  client: string;
 }
 
 export interface LoginResult {
@@ -70,6 +72,8 @@ export interface LoginResult {
   epoch: bigint;
   resumed: boolean;
   retryAfterMs: number;
+  /** Of the user, as in Welcome. */
+  displayName: string;
 }
 
 /** A connection of the worker that logged in through another node or stream, for the location map. */
@@ -81,6 +85,13 @@ export interface Attach {
   session: bigint;
   epoch: bigint;
   unnamedDevice: boolean;
+  /** Id of the access token. */
+  token: bigint;
+}
+
+/** A connection has another access token of its user, which the gateway has verified. */
+export interface Renew {
+  conn: number;
   /** Id of the access token. */
   token: bigint;
 }
@@ -292,6 +303,7 @@ function createBaseLogin(): Login {
     run: 0n,
     attempt: 0,
     unnamedDevice: false,
+    client: "",
   };
 }
 
@@ -341,6 +353,9 @@ export const Login: MessageFns<Login> = {
     }
     if (message.unnamedDevice !== false) {
       writer.uint32(80).bool(message.unnamedDevice);
+    }
+    if (message.client !== "") {
+      writer.uint32(90).string(message.client);
     }
     return writer;
   },
@@ -438,6 +453,14 @@ export const Login: MessageFns<Login> = {
             message.unnamedDevice = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.client = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -469,12 +492,13 @@ export const Login: MessageFns<Login> = {
     message.run = (object.run !== undefined && object.run !== null) ? BigInt(object.run) : 0n;
     message.attempt = object.attempt ?? 0;
     message.unnamedDevice = object.unnamedDevice ?? false;
+    message.client = object.client ?? "";
     return message;
   },
 };
 
 function createBaseLoginResult(): LoginResult {
-  return { conn: 0, errorCode: "", session: 0n, epoch: 0n, resumed: false, retryAfterMs: 0 };
+  return { conn: 0, errorCode: "", session: 0n, epoch: 0n, resumed: false, retryAfterMs: 0, displayName: "" };
 }
 
 export const LoginResult: MessageFns<LoginResult> = {
@@ -502,6 +526,9 @@ export const LoginResult: MessageFns<LoginResult> = {
     }
     if (message.retryAfterMs !== 0) {
       writer.uint32(48).uint32(message.retryAfterMs);
+    }
+    if (message.displayName !== "") {
+      writer.uint32(58).string(message.displayName);
     }
     return writer;
   },
@@ -567,6 +594,14 @@ export const LoginResult: MessageFns<LoginResult> = {
             message.retryAfterMs = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.displayName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -590,6 +625,7 @@ export const LoginResult: MessageFns<LoginResult> = {
     message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
     message.resumed = object.resumed ?? false;
     message.retryAfterMs = object.retryAfterMs ?? 0;
+    message.displayName = object.displayName ?? "";
     return message;
   },
 };
@@ -740,6 +776,76 @@ export const Attach: MessageFns<Attach> = {
     message.session = (object.session !== undefined && object.session !== null) ? BigInt(object.session) : 0n;
     message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
     message.unnamedDevice = object.unnamedDevice ?? false;
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+    return message;
+  },
+};
+
+function createBaseRenew(): Renew {
+  return { conn: 0, token: 0n };
+}
+
+export const Renew: MessageFns<Renew> = {
+  encode(message: Renew, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conn !== 0) {
+      writer.uint32(8).uint32(message.conn);
+    }
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Renew {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenew();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.conn = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Renew>, I>>(base?: I): Renew {
+    return Renew.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Renew>, I>>(object: I): Renew {
+    const message = createBaseRenew();
+    message.conn = object.conn ?? 0;
     message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
     return message;
   },
