@@ -23,14 +23,19 @@ import { BODY_LIMIT, sendError, toGochatError } from './error-answer.ts';
 import { ApiMetrics } from './metrics.ts';
 import { collectMethods } from './other-methods.ts';
 import { authRoutes } from './routes/auth.ts';
-import { roomRoutes } from './routes/rooms.ts';
-import { Health } from './schemas.ts';
+import { deprecatedRoutes } from './routes/deprecated.ts';
+import { messageRoutes } from './routes/messages.ts';
+import { listRoutes, roomRoutes } from './routes/rooms.ts';
+import { userRoutes } from './routes/users.ts';
+import { Health } from './schemas/basic.ts';
 import type { State } from './state.ts';
 
 /** Largest request headers: enough for a token and a browser's headers. Bytes. */
 const MAX_HEADER_BYTES = 16_384;
 /** Path of the documentation page, whose assets this server serves too. */
 const DOCS = '/docs';
+/** Base of the paths, with their version. */
+const BASE = '/api/v1';
 
 export interface AppOptions {
   readonly state: State;
@@ -124,7 +129,7 @@ export async function createApp(options: AppOptions) {
         title: 'GoChat API',
         version: '1.0.0',
         description:
-          'Accounts, rooms and history over HTTP. Messages themselves travel over the gateway (docs/protocol.md). ' +
+          'Accounts, rooms and messages over HTTP. What others send is pushed over the gateway (docs/protocol.md). ' +
           'Every error is {code, message, retry_after_ms?}; docs/errors.md lists the codes.',
       },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
@@ -140,7 +145,9 @@ export async function createApp(options: AppOptions) {
   });
 
   await app.register(authRoutes(options.state, options.proxies));
-  await app.register(roomRoutes(options.state));
+  for (const routes of [listRoutes, roomRoutes, messageRoutes, userRoutes])
+    await app.register(routes(options.state), { prefix: BASE });
+  await app.register(deprecatedRoutes(options.state));
   app.get(
     '/healthz',
     {

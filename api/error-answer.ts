@@ -3,8 +3,11 @@ import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { type CodeWithDetails, GochatError } from '../common/mod.ts';
 
-/** Largest request body; valid ones are far smaller. Bytes. */
-export const BODY_LIMIT = 65_536;
+/**
+ * Largest request body, bytes. A text of the default limit fits whatever its characters (6 bytes each in JSON), one of the
+ * largest limit that settings allow (65,536) unless more than half of it is control characters.
+ */
+export const BODY_LIMIT = 2 * 65_536 + 4096;
 
 /** Retry hint if state gives none: about the time to find another state node. ms. */
 const DEFAULT_RETRY_MS = 1_000;

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CALLS, OLD_CALLS } from './testing/calls.ts';
 import { startApi, type TestApi } from './testing/test-api.ts';
 
 interface Operation {
   readonly summary?: string;
+  readonly deprecated?: boolean;
   readonly requestBody?: { content: Record<string, { schema?: object }> };
   readonly parameters?: { name: string; in: string; schema?: object }[];
   readonly responses: Record<string, { description?: string; content?: Record<string, { schema?: object }> }>;
@@ -19,10 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
-const ROUTES = [
-  ['/auth/signup', 'post', '201'],
-  ['/auth/login', 'post', '200'],
-  ['/auth/logout', 'post', '200'],
+const ROOM_ROUTES = [
   ['/rooms', 'get', '200'],
   ['/rooms', 'post', '201'],
   ['/rooms/{id}', 'get', '200'],
@@ -32,8 +31,34 @@ const ROUTES = [
   ['/rooms/{id}/members/{user}', 'put', '200'],
   ['/rooms/{id}/members/{user}', 'delete', '200'],
   ['/rooms/{id}/messages', 'get', '200'],
-  ['/healthz', 'get', '200'],
 ] as const;
+const NEW_ROUTES = [
+  ['/conversations', 'get', '200'],
+  ...ROOM_ROUTES,
+  ['/rooms/{id}/members', 'get', '200'],
+  ['/rooms/{id}/messages', 'post', '201'],
+  ['/rooms/{id}/messages/{seq}', 'get', '200'],
+  ['/rooms/{id}/messages/{seq}', 'patch', '200'],
+  ['/rooms/{id}/messages/{seq}', 'delete', '200'],
+  ['/rooms/{id}/messages/{seq}/pin', 'put', '200'],
+  ['/rooms/{id}/messages/{seq}/pin', 'delete', '200'],
+  ['/rooms/{id}/retractions', 'post', '201'],
+  ['/rooms/{id}/pins', 'get', '200'],
+  ['/users', 'get', '200'],
+  ['/users/me', 'get', '200'],
+  ['/users/me', 'patch', '200'],
+] as const;
+const ROUTES: readonly (readonly [path: string, method: string, success: string])[] = [
+  ['/auth/signup', 'post', '201'],
+  ['/auth/login', 'post', '200'],
+  ['/auth/logout', 'post', '200'],
+  ...NEW_ROUTES.map(([path, ...rest]) => [`/api/v1${path}`, ...rest] as const),
+  ...ROOM_ROUTES,
+  ['/healthz', 'get', '200'],
+];
+/** Calls with a body that they need or may have. */
+const BODIES =
+  /^post \/auth|^post .*\/(rooms|messages|retractions)$|^put .*\/members\/|^patch |^delete .*\/messages\/\{seq\}$/;
 
 describe('/docs/json', () => {
   test('the routes: all of them and nothing else', () => {
@@ -61,10 +86,31 @@ describe('/docs/json', () => {
       const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
       expect(declared.map((parameter) => parameter.name)).toEqual(inPath);
       for (const parameter of operation.parameters ?? []) expect(parameter.schema).toBeDefined();
-      const takesBody = method === 'put' || (method === 'post' && inPath.length === 0);
-      expect(operation.requestBody?.content['application/json']?.schema !== undefined).toBe(takesBody);
+      const takesBody = operation.requestBody?.content['application/json']?.schema !== undefined;
+      expect(takesBody).toBe(BODIES.test(`${method} ${path}`));
+      expect(operation.deprecated === true).toBe(path.startsWith('/rooms'));
     },
   );
+
+  test('413 and 415: where they occur, and only there', async () => {
+    for (const { method, path } of [...CALLS, ...OLD_CALLS]) {
+      const template = path
+        .replace(/\?.*/, '')
+        .replace(/rooms\/\d+/, 'rooms/{id}')
+        .replace(/members\/\w+/, 'members/{user}')
+        .replace(/messages\/\d+/, 'messages/{seq}');
+      const statuses = Object.keys(paths[template]?.[method.toLowerCase()]?.responses ?? {});
+      if (method === 'GET') {
+        expect([path, statuses]).toEqual([path, expect.not.arrayContaining(['413'])]);
+        continue;
+      }
+      expect([path, statuses]).toEqual([path, expect.arrayContaining(['413', '415'])]);
+      const large = await api.call(method, path, { text: 'x'.repeat(200_000) });
+      expect([path, large.status, large.body.code]).toEqual([path, 413, 'REQUEST_TOO_LARGE']);
+      const other = await api.call(method, path, 'x', { 'content-type': 'text/plain' });
+      expect([path, other.status, other.body.code]).toEqual([path, 415, 'MEDIA_TYPE_UNSUPPORTED']);
+    }
+  });
 
   test('ids: strings everywhere, since JSON numbers lose digits', () => {
     const visit = (node: unknown): void => {

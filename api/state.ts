@@ -81,6 +81,11 @@ export class State {
     return result as Extract<Result, { $case: Case }>;
   }
 
+  /** Sends an entry to the conversation `key`, with retries: the client_msg_id makes them one entry. */
+  post(caller: Caller, key: bigint, send: client.Send): Promise<client.Sent> {
+    return this.#chat.post({ key, send }, { metadata: caller, idempotent: true });
+  }
+
   /** Returns why no call can succeed now; undefined while state is reachable. */
   unavailable(): string | undefined {
     return this.#nodes ? undefined : 'no state server is registered';

@@ -3,7 +3,8 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { TrustedProxies } from '../../common/mod.ts';
 import { caller } from '../caller.ts';
-import { Credentials, Done, LoginAnswer, LogoutBody, SignupAnswer } from '../schemas.ts';
+import { Credentials, LoginAnswer, LogoutBody, SignupAnswer } from '../schemas/accounts.ts';
+import { Done } from '../schemas/basic.ts';
 import type { State } from '../state.ts';
 import { errors } from './responses.ts';
 
@@ -17,7 +18,7 @@ export function authRoutes(state: State, proxies: TrustedProxies): FastifyPlugin
           tags: ['accounts'],
           security: [],
           body: Credentials,
-          response: { 201: SignupAnswer, ...errors('bad', 'conflict', 'limited') },
+          response: { 201: SignupAnswer, ...errors('conflict', 'body') },
         },
       },
       async (request, reply) => {
@@ -34,7 +35,7 @@ export function authRoutes(state: State, proxies: TrustedProxies): FastifyPlugin
           tags: ['accounts'],
           security: [],
           body: Credentials,
-          response: { 200: LoginAnswer, ...errors('bad', 'unauthenticated', 'limited') },
+          response: { 200: LoginAnswer, ...errors('unauthenticated', 'body') },
         },
       },
       async (request) => {
@@ -58,7 +59,7 @@ export function authRoutes(state: State, proxies: TrustedProxies): FastifyPlugin
             'The token is revoked and its connections are closed, on every gateway within a second.',
           tags: ['accounts'],
           body: LogoutBody,
-          response: { 200: Done, ...errors('bad', 'unauthenticated', 'limited') },
+          response: { 200: Done, ...errors('unauthenticated', 'body') },
         },
       },
       async (request) => {

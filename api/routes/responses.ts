@@ -1,27 +1,31 @@
 /** The error responses of routes, for the OpenAPI document. */
-import { ApiError } from '../schemas.ts';
+import { ApiError } from '../schemas/basic.ts';
 
 const KINDS = {
-  bad: [400, 'The request is malformed or a value is not valid'],
-  unauthenticated: [401, 'The access token or the password is missing, wrong or expired'],
-  forbidden: [
-    403,
-    'The caller or the user named is not a member of the conversation, or the role of the caller is too low',
-  ],
-  missing: [404, 'There is no such room or user'],
-  conflict: [409, 'The name is taken, or the room would be without an owner'],
-  limited: [429, 'Too many requests'],
+  unauthenticated: { 401: 'The access token or the password is missing, wrong or expired' },
+  forbidden: {
+    403: 'The caller is not a member of the conversation, is not the author of the message, or has too low a role',
+  },
+  missing: { 404: 'There is no such room, user or message' },
+  conflict: {
+    409: 'The name is taken, the room would be without an owner, the message is too old to be edited, or there are too many pins',
+  },
+  gone: { 410: 'The message was retracted or is no longer kept' },
+  /** Of every method but GET: a body is read also where none is needed. */
+  body: { 413: 'The body or its text is too long', 415: 'The body is not JSON' },
 } as const;
 
 /** Errors of every call to state. */
-const ALWAYS = [
-  [500, 'Something went wrong inside the server'],
-  [503, 'State, its store or its hot state cannot be reached, or is overloaded'],
-  [504, 'State did not answer in time'],
-] as const;
+const ALWAYS = {
+  400: 'The request is malformed or a value is not valid',
+  429: 'Too many requests',
+  500: 'Something went wrong inside the server',
+  503: 'State, its store or its hot state cannot be reached, or is overloaded',
+  504: 'State did not answer in time',
+} as const;
 
 /** Returns the response schemas of these errors and of those of every call to state. */
 export function errors(...kinds: readonly (keyof typeof KINDS)[]): Record<number, typeof ApiError> {
-  const all = [...kinds.map((kind) => KINDS[kind]), ...ALWAYS];
+  const all = Object.entries(Object.assign({}, ALWAYS, ...kinds.map((kind) => KINDS[kind])) as object);
   return Object.fromEntries(all.map(([status, description]) => [status, ApiError.describe(description)]));
 }

@@ -1,194 +1,158 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { GochatError } from '../../common/mod.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { client } from '../../proto/mod.ts';
 import { startApi, type TestApi } from '../testing/test-api.ts';
 import { ROOM } from '../testing/test-state.ts';
 
 let api: TestApi;
-beforeEach(async () => {
+beforeAll(async () => {
   api = await startApi({}, 12);
 });
-afterEach(() => api[Symbol.asyncDispose]());
+beforeEach(() => void api.state.asked.splice(0));
+afterAll(() => api[Symbol.asyncDispose]());
 
-interface Call {
-  readonly method: string;
-  readonly path: string;
-  readonly body?: unknown;
+const CONVERSATION = {
+  id: String(ROOM),
+  kind: 'room',
+  name: 'lobby',
+  role: 'moderator',
+  last_seq: 9,
+  read_seq: 5,
+  unread: 4,
+  visible_after_seq: 0,
+  floor_seq: 0,
+  pins_version: 0,
+  active_at: '2023-11-14T22:13:20.000Z',
+  active_at_ms: 1_700_000_000_000,
+};
+
+/** Bad queries of a list with this largest limit. */
+const badPages = (most: number) => ['limit=0', `limit=${most + 1}`, 'limit=x', 'limit=1.5', 'after='];
+
+async function refused(path: string): Promise<void> {
+  const answer = await api.get(path);
+  expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
+  expect(answer.body.message).toContain(`querystring.${path.split('?')[1]?.split('=')[0]}`);
+  expect(api.state.asked).toEqual([]);
 }
-const CALLS: readonly Call[] = [
-  { method: 'GET', path: '/rooms' },
-  { method: 'POST', path: '/rooms', body: { name: 'lobby' } },
-  { method: 'GET', path: `/rooms/${ROOM}` },
-  { method: 'POST', path: `/rooms/${ROOM}/join` },
-  { method: 'POST', path: `/rooms/${ROOM}/leave` },
-  { method: 'DELETE', path: `/rooms/${ROOM}` },
-  { method: 'PUT', path: `/rooms/${ROOM}/members/bob`, body: { role: 'owner' } },
-  { method: 'DELETE', path: `/rooms/${ROOM}/members/bob` },
-  { method: 'GET', path: `/rooms/${ROOM}/messages` },
-];
-const call = (method: string, path: string, body?: unknown, headers?: Record<string, string>) =>
-  method === 'GET'
-    ? api.get(path, headers)
-    : method === 'DELETE'
-      ? api.delete(path, headers)
-      : method === 'PUT'
-        ? api.put(path, body, headers)
-        : api.post(path, body, headers);
 
-describe.each(CALLS)('$method $path', ({ method, path, body }) => {
-  test('no token: 401 TOKEN_MISSING, state is not asked', async () => {
-    const answer = await call(method, path, body, { authorization: '' });
-    expect([answer.status, answer.body.code]).toEqual([401, 'TOKEN_MISSING']);
-    expect(api.state.asked).toEqual([]);
+describe('GET /api/v1/conversations', () => {
+  test('pages: rooms with their last message, direct conversations with the other user', async () => {
+    const first = await api.get('/api/v1/conversations');
+    expect(first.status).toBe(200);
+    expect(first.body).toEqual({
+      conversations: [
+        { ...CONVERSATION, last_message: expect.objectContaining({ seq: 9, text: 'message 9' }) },
+      ],
+      next: 'b',
+    });
+    const second = await api.get('/api/v1/conversations?after=b&limit=500');
+    expect(second.body).toEqual({
+      conversations: [{ ...CONVERSATION, kind: 'direct', name: 'bob', peer: '43' }],
+      next: null,
+    });
+    expect(api.state.asked.map(({ input }) => input)).toEqual([
+      { after: '', limit: 100 },
+      { after: 'b', limit: 500 },
+    ]);
   });
 
-  test.each(['Basic YTpi', 'Bearer', 'Bearer a b', 'Bearer a;b'])(
-    '%j: 401 TOKEN_MISSING',
-    async (authorization) => {
-      expect((await call(method, path, body, { authorization })).body.code).toBe('TOKEN_MISSING');
+  test.each(badPages(500))('%s: 400 ARGUMENT_INVALID that names it', (query) =>
+    refused(`/api/v1/conversations?${query}`),
+  );
+});
+
+describe('GET /api/v1/rooms', () => {
+  test('pages: rooms and the cursor of the next', async () => {
+    const first = await api.get('/api/v1/rooms?scope=public');
+    expect(first.body).toEqual({
+      rooms: [{ id: '5', name: 'lobby', members: 3, joined: true, last_seq: 9, unread: 4 }],
+      next: '5',
+    });
+    expect((await api.get('/api/v1/rooms?scope=public&after=5&limit=10')).body.next).toBeNull();
+    expect(api.state.asked.map(({ input }) => input)).toEqual([
+      { after: '', limit: 50 },
+      { after: '5', limit: 10 },
+    ]);
+  });
+
+  test.each(['scope=', 'scope=secret', ...badPages(200).map((query) => `${query}&scope=public`)])(
+    '%s: 400 ARGUMENT_INVALID that names it',
+    (query) => refused(`/api/v1/rooms?${query}`),
+  );
+});
+
+describe('GET /api/v1/rooms/:id/members', () => {
+  test('pages: names, roles, who is online, and how many there are', async () => {
+    const { body } = await api.get(`/api/v1/rooms/${ROOM}/members`);
+    expect(body).toEqual({
+      members: [{ id: '42', name: 'ann', display_name: 'Ann', role: 'moderator', online: true }],
+      count: 2,
+      next: '42',
+    });
+    const last = await api.get(`/api/v1/rooms/${ROOM}/members?after=42&limit=1000`);
+    expect(last.body.next).toBeNull();
+    expect(api.state.asked).toEqual([
+      { method: 'getMembers', key: ROOM, input: { after: '', limit: 200 } },
+      { method: 'getMembers', key: ROOM, input: { after: '42', limit: 1000 } },
+    ]);
+    expect((await api.get('/api/v1/rooms/8/members')).body.code).toBe('NOT_A_MEMBER');
+  });
+
+  test.each(badPages(1000))('%s: 400 ARGUMENT_INVALID that names it', (query) =>
+    refused(`/api/v1/rooms/${ROOM}/members?${query}`),
+  );
+});
+
+// The paths from before /api/v1 are the same routes.
+describe.each(['/api/v1', ''])('%s/rooms', (base) => {
+  test('POST: 201 with the room', async () => {
+    const answer = await api.post(`${base}/rooms`, { name: 'kitchen' });
+    expect([answer.status, answer.body]).toEqual([201, { ...CONVERSATION, name: 'kitchen' }]);
+    await api.post(`${base}/rooms`, { name: 'kitchen', history: 'since-joined' });
+    expect(api.state.asked.map(({ input }) => input)).toEqual([
+      { name: 'kitchen', hideHistory: false },
+      { name: 'kitchen', hideHistory: true },
+    ]);
+    for (const body of [{}, { name: 'kitchen', history: 'none' }])
+      expect((await api.post(`${base}/rooms`, body)).body.code).toBe('ARGUMENT_INVALID');
+  });
+
+  test('GET of one: 200 with what is unread; 403 NOT_A_MEMBER', async () => {
+    const answer = await api.get(`${base}/rooms/${ROOM}`);
+    expect([answer.status, answer.body]).toEqual([200, CONVERSATION]);
+    expect(api.state.asked).toEqual([{ method: 'getConversation', key: ROOM, input: {} }]);
+    const refusal = await api.get(`${base}/rooms/8`);
+    expect([refusal.status, refusal.body.code]).toEqual([403, 'NOT_A_MEMBER']);
+  });
+
+  test('join: 200 with the room; 404 ROOM_NOT_FOUND', async () => {
+    const answer = await api.post(`${base}/rooms/${ROOM}/join`);
+    expect([answer.status, answer.body]).toEqual([200, CONVERSATION]);
+    const refusal = await api.post(`${base}/rooms/8/join`);
+    expect([refusal.status, refusal.body.code]).toEqual([404, 'ROOM_NOT_FOUND']);
+  });
+
+  test.each(['lobby', '0', '07', '18446744073709551616', '1e3'])(
+    'an id that is none, %s: 400 ARGUMENT_INVALID',
+    async (id) => {
+      for (const answer of [
+        await api.get(`${base}/rooms/${id}`),
+        await api.post(`${base}/rooms/${id}/join`),
+        await api.get(`${base}/rooms/${id}/messages`),
+      ]) {
+        expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
+        expect(answer.body.message).toContain('params.id');
+      }
+      expect(api.state.asked).toEqual([]);
     },
   );
 
-  test('a token that state refuses: 401 TOKEN_INVALID', async () => {
-    const answer = await call(method, path, body, { authorization: 'Bearer forged' });
-    expect([answer.status, answer.body.code]).toEqual([401, 'TOKEN_INVALID']);
-  });
-
-  test('state is not there: 503 STATE_UNAVAILABLE', async () => {
-    await api.state.stop();
-    const answer = await call(method, path, body);
-    expect([answer.status, answer.body.code]).toEqual([503, 'STATE_UNAVAILABLE']);
-    expect(answer.headers.get('retry-after')).toBe('1');
-  });
-});
-
-test.each(CALLS)('$method $path: safe to repeat, so it is tried again', async ({ method, path, body }) => {
-  api.state.failOnce(new GochatError('STORE_UNAVAILABLE'));
-  const answer = await call(method, path, body);
-  expect([answer.status, api.state.asked.length]).toEqual([
-    method === 'POST' && path === '/rooms' ? 201 : 200,
-    2,
-  ]);
-});
-
-describe('GET /rooms', () => {
-  test('the first page: rooms and the cursor of the next', async () => {
-    const answer = await api.get('/rooms');
-    expect(answer.status).toBe(200);
-    expect(answer.body).toEqual({
-      rooms: [{ id: '5', name: 'lobby', members: 3, joined: true, last_seq: 9, unread: 4 }],
-      next_after: '5',
-    });
-    expect(api.state.asked[0]?.input).toEqual({ after: 0n, limit: 50 });
-  });
-
-  test('the last page: no cursor', async () => {
-    const answer = await api.get('/rooms?after=5&limit=10');
-    expect(answer.body.next_after).toBeNull();
-    expect(api.state.asked[0]?.input).toEqual({ after: 5n, limit: 10 });
-  });
-
-  test.each([
-    'limit=0',
-    'limit=201',
-    'limit=x',
-    'limit=1.5',
-    'after=-1',
-    'after=x',
-    'after=18446744073709551616',
-  ])('%s: 400 ARGUMENT_INVALID that names it', async (query) => {
-    const answer = await api.get(`/rooms?${query}`);
-    expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
-    expect(answer.body.message).toContain(`querystring.${query.split('=')[0]}`);
-    expect(api.state.asked).toEqual([]);
-  });
-});
-
-describe('POST /rooms', () => {
-  test('a name: 201 with the room', async () => {
-    const answer = await api.post('/rooms', { name: 'kitchen' });
-    expect(answer.status).toBe(201);
-    expect(answer.body).toEqual({
-      id: String(ROOM),
-      name: 'kitchen',
-      last_seq: 9,
-      unread: 4,
-      role: 'moderator',
-    });
-    expect(api.state.asked[0]?.input).toEqual({ name: 'kitchen', hideHistory: false });
-  });
-
-  test('no name: 400 ARGUMENT_INVALID', async () => {
-    expect((await api.post('/rooms', {})).body.code).toBe('ARGUMENT_INVALID');
-  });
-});
-
-describe('GET /rooms/:id', () => {
-  test('a conversation of the caller: 200 with what is unread', async () => {
-    const answer = await api.get(`/rooms/${ROOM}`);
-    expect(answer.status).toBe(200);
-    expect(answer.body).toEqual({
-      id: String(ROOM),
-      name: 'lobby',
-      last_seq: 9,
-      unread: 4,
-      role: 'moderator',
-    });
-    expect(api.state.asked).toEqual([{ method: 'getConversation', key: ROOM, input: {} }]);
-  });
-
-  test('one that the caller is not in: 403 NOT_A_MEMBER', async () => {
-    const answer = await api.get('/rooms/8');
-    expect([answer.status, answer.body.code]).toEqual([403, 'NOT_A_MEMBER']);
-  });
-
-  test('an id that is none: 400 ARGUMENT_INVALID', async () => {
-    expect((await api.get('/rooms/lobby')).body.code).toBe('ARGUMENT_INVALID');
-  });
-});
-
-describe('POST /rooms/:id/join', () => {
-  test('a room: 200 with the room', async () => {
-    const answer = await api.post(`/rooms/${ROOM}/join`);
-    expect(answer.status).toBe(200);
-    expect(answer.body).toEqual({
-      id: String(ROOM),
-      name: 'lobby',
-      last_seq: 9,
-      unread: 4,
-      role: 'moderator',
-    });
-  });
-
-  test('a room that is not there: 404 ROOM_NOT_FOUND', async () => {
-    const answer = await api.post('/rooms/8/join');
-    expect([answer.status, answer.body.code]).toEqual([404, 'ROOM_NOT_FOUND']);
-  });
-
-  test('an id that is none: 400 ARGUMENT_INVALID', async () => {
-    const answer = await api.post('/rooms/lobby/join');
-    expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
-    expect(answer.body.message).toContain('params.id');
-  });
-});
-
-describe('a room that hides its past', () => {
-  test('history since-joined: is passed on', async () => {
-    await api.post('/rooms', { name: 'kitchen', history: 'since-joined' });
-    expect(api.state.asked[0]?.input).toEqual({ name: 'kitchen', hideHistory: true });
-    expect((await api.post('/rooms', { name: 'kitchen', history: 'none' })).body.code).toBe(
-      'ARGUMENT_INVALID',
-    );
-  });
-});
-
-describe('leaving, removing, deleting', () => {
-  test('they answer 200 and pass on what they were given', async () => {
+  test('leaving, removing, deleting: 200, and what was given is passed on', async () => {
     for (const answer of [
-      await api.post(`/rooms/${ROOM}/leave`),
-      await api.delete(`/rooms/${ROOM}/members/bob`),
-      await api.delete(`/rooms/${ROOM}/members/77`),
-      await api.delete(`/rooms/${ROOM}`),
+      await api.post(`${base}/rooms/${ROOM}/leave`),
+      await api.delete(`${base}/rooms/${ROOM}/members/bob`),
+      await api.delete(`${base}/rooms/${ROOM}/members/77`),
+      await api.delete(`${base}/rooms/${ROOM}`),
     ])
       expect([answer.status, answer.body]).toEqual([200, { status: 'ok' }]);
     expect(api.state.asked).toEqual([
@@ -201,9 +165,9 @@ describe('leaving, removing, deleting', () => {
 
   test('refusals: 403 NOT_A_MEMBER and ROLE_TOO_LOW, 404 USER_NOT_FOUND', async () => {
     const codes = [
-      await api.post('/rooms/8/leave'),
-      await api.delete('/rooms/8'),
-      await api.delete(`/rooms/${ROOM}/members/nobody`),
+      await api.post(`${base}/rooms/8/leave`),
+      await api.delete(`${base}/rooms/8`),
+      await api.delete(`${base}/rooms/${ROOM}/members/nobody`),
     ].map(({ status, body }) => [status, body.code]);
     expect(codes).toEqual([
       [403, 'NOT_A_MEMBER'],
@@ -211,14 +175,10 @@ describe('leaving, removing, deleting', () => {
       [404, 'USER_NOT_FOUND'],
     ]);
   });
-});
 
-describe('PUT /rooms/:id/members/:user', () => {
-  test('each role: 200, and is passed on', async () => {
-    for (const role of ['member', 'moderator', 'owner']) {
-      const answer = await api.put(`/rooms/${ROOM}/members/bob`, { role });
-      expect([answer.status, answer.body]).toEqual([200, { status: 'ok' }]);
-    }
+  test('roles: 200, and each is passed on; an owner without other members: 409 LAST_OWNER', async () => {
+    for (const role of ['member', 'moderator', 'owner'])
+      expect((await api.put(`${base}/rooms/${ROOM}/members/bob`, { role })).body).toEqual({ status: 'ok' });
     const { ROLE_MEMBER, ROLE_MODERATOR, ROLE_OWNER } = client.Role;
     expect(api.state.asked).toEqual(
       [ROLE_MEMBER, ROLE_MODERATOR, ROLE_OWNER].map((role) => ({
@@ -227,54 +187,23 @@ describe('PUT /rooms/:id/members/:user', () => {
         input: { user: 'bob', role },
       })),
     );
-  });
-
-  test('an invalid role: 400 ARGUMENT_INVALID; an owner without other members: 409 LAST_OWNER', async () => {
     for (const body of [{ role: 'admin' }, { role: 3 }, {}])
-      expect((await api.put(`/rooms/${ROOM}/members/bob`, body)).body.code).toBe('ARGUMENT_INVALID');
-    const answer = await api.put(`/rooms/${ROOM}/members/ann`, { role: 'member' });
+      expect((await api.put(`${base}/rooms/${ROOM}/members/bob`, body)).body.code).toBe('ARGUMENT_INVALID');
+    const answer = await api.put(`${base}/rooms/${ROOM}/members/ann`, { role: 'member' });
     expect([answer.status, answer.body.code]).toEqual([409, 'LAST_OWNER']);
   });
-});
 
-describe('GET /rooms/:id/messages', () => {
-  test('paging by cursor: newest page first, each message once, then no cursor', async () => {
-    const pages: number[][] = [];
-    let query = 'limit=5';
-    for (;;) {
-      const { body } = await api.get(`/rooms/${ROOM}/messages?${query}`);
-      pages.push(body.messages.map((message: { seq: number }) => message.seq));
-      if (body.next_before === null) break;
-      query = `limit=5&before=${body.next_before}`;
-    }
-    expect(pages).toEqual([
-      [8, 9, 10, 11, 12],
-      [3, 4, 5, 6, 7],
-      [1, 2],
-    ]);
-  });
-
-  test('a message: all its parts, ids as strings', async () => {
-    const { body } = await api.get(`/rooms/${ROOM}/messages?limit=1`);
-    expect(body.messages).toEqual([
-      {
-        seq: 12,
-        id: String(ROOM + 12n),
-        sender: '42',
-        from: 'ann',
-        client_msg_id: 'c12',
-        text: 'message 12',
-        at: '2023-11-14T22:13:20.000Z',
-        at_ms: 1_700_000_000_000,
-      },
-    ]);
-  });
-
-  test.each(['before=0', 'before=x', 'before=-1', 'before=1e20', 'limit=1000'])(
-    '%s: 400 ARGUMENT_INVALID',
-    async (query) => {
-      const answer = await api.get(`/rooms/${ROOM}/messages?${query}`);
-      expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
+  test.each(['077', '0', '7x', '18446744073709551616'])(
+    'a member who is neither a name nor an id, %s: 400 ARGUMENT_INVALID, state is not asked',
+    async (user) => {
+      for (const answer of [
+        await api.put(`${base}/rooms/${ROOM}/members/${user}`, { role: 'member' }),
+        await api.delete(`${base}/rooms/${ROOM}/members/${user}`),
+      ]) {
+        expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
+        expect(answer.body.message).toContain('params.user');
+      }
+      expect(api.state.asked).toEqual([]);
     },
   );
 });

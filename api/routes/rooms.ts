@@ -1,90 +1,131 @@
-/** Rooms and their messages. */
+/** Conversations, rooms and their members. */
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { client } from '../../proto/mod.ts';
+import { type Caller, caller } from '../caller.ts';
+import { toConversation, toMember, toNext, toRoom, toWireRole } from '../present.ts';
+import { Done, RoomParams } from '../schemas/basic.ts';
 import {
   Conversation,
-  Done,
+  ConversationsAnswer,
+  ConversationsQuery,
   MemberParams,
-  MessagesAnswer,
-  MessagesQuery,
+  MembersAnswer,
+  MembersQuery,
   NewRoom,
   RoleBody,
-  RoomParams,
   RoomsAnswer,
   RoomsQuery,
-} from '../schemas.ts';
-import { type Caller, caller } from '../caller.ts';
+} from '../schemas/conversations.ts';
 import type { Call, State } from '../state.ts';
 import { errors } from './responses.ts';
 
 const DONE = { status: 'ok' } as const;
-const WIRE_ROLES = {
-  member: client.Role.ROLE_MEMBER,
-  moderator: client.Role.ROLE_MODERATOR,
-  owner: client.Role.ROLE_OWNER,
-} as const;
+const tags = ['rooms'];
 
-export function roomRoutes(state: State): FastifyPluginAsyncZod {
-  const change = async (by: Caller, room: string, call: Call): Promise<typeof DONE> => {
-    await state.call(by, BigInt(room), call, 'done');
-    return DONE;
-  };
+/** Lists in pages. */
+export function listRoutes(state: State): FastifyPluginAsyncZod {
   return async (app) => {
+    app.get(
+      '/conversations',
+      {
+        schema: {
+          summary: "List the caller's conversations, direct ones and rooms",
+          tags,
+          querystring: ConversationsQuery,
+          response: { 200: ConversationsAnswer, ...errors('unauthenticated') },
+        },
+      },
+      async (request) => {
+        const { after = '', limit } = request.query;
+        const { conversations: page } = await state.call(
+          caller(request),
+          0n,
+          { $case: 'listConversations', listConversations: { after, limit } },
+          'conversations',
+        );
+        return { conversations: page.conversations.map(toConversation), next: toNext(page.next) };
+      },
+    );
+
     app.get(
       '/rooms',
       {
         schema: {
           summary: 'List the rooms',
-          tags: ['rooms'],
+          tags,
           querystring: RoomsQuery,
-          response: { 200: RoomsAnswer, ...errors('bad', 'unauthenticated', 'limited') },
+          response: { 200: RoomsAnswer, ...errors('unauthenticated') },
+        },
+      },
+      async (request) => listRooms(state, caller(request), request.query),
+    );
+
+    app.get(
+      '/rooms/:id/members',
+      {
+        schema: {
+          summary: 'List the members of a conversation of the caller',
+          tags,
+          params: RoomParams,
+          querystring: MembersQuery,
+          response: { 200: MembersAnswer, ...errors('unauthenticated', 'forbidden') },
         },
       },
       async (request) => {
-        const { after, limit } = request.query;
-        const listRooms = { after: BigInt(after ?? 0), limit };
-        const { rooms: page } = await state.call(
+        const { after = '', limit } = request.query;
+        const { members: page } = await state.call(
           caller(request),
-          0n,
-          { $case: 'listRooms', listRooms },
-          'rooms',
+          BigInt(request.params.id),
+          { $case: 'getMembers', getMembers: { after, limit } },
+          'members',
         );
-        const last = page.rooms.at(-1);
-        return {
-          rooms: page.rooms.map((room) => ({
-            id: String(room.id),
-            name: room.name,
-            members: room.members,
-            joined: room.joined,
-            last_seq: Number(room.lastSeq),
-            unread: Number(room.unread),
-          })),
-          next_after: page.more && last ? String(last.id) : null,
-        };
+        return { members: page.members.map(toMember), count: page.count, next: toNext(page.next) };
       },
     );
+  };
+}
 
+/** Lists the rooms of one page. */
+export async function listRooms(
+  state: State,
+  by: Caller,
+  { after = '', limit }: { readonly after?: string | undefined; readonly limit: number },
+) {
+  const { rooms: page } = await state.call(
+    by,
+    0n,
+    { $case: 'listRooms', listRooms: { after, limit } },
+    'rooms',
+  );
+  return { rooms: page.rooms.map(toRoom), next: toNext(page.next) };
+}
+
+/** One room, and who is in it. */
+export function roomRoutes(state: State): FastifyPluginAsyncZod {
+  const show = async (by: Caller, key: bigint, call: Call) => {
+    const { conversation } = await state.call(by, key, call, 'conversation');
+    return toConversation(conversation);
+  };
+  const change = async (by: Caller, room: string, call: Call): Promise<typeof DONE> => {
+    await state.call(by, BigInt(room), call, 'done');
+    return DONE;
+  };
+  return async (app) => {
     app.post(
       '/rooms',
       {
         schema: {
           summary: 'Create a room and join it',
-          tags: ['rooms'],
+          tags,
           body: NewRoom,
-          response: { 201: Conversation, ...errors('bad', 'unauthenticated', 'conflict', 'limited') },
+          response: { 201: Conversation, ...errors('unauthenticated', 'conflict', 'body') },
         },
       },
       async (request, reply) => {
         const { name, history } = request.body;
         const createRoom = { name, hideHistory: history === 'since-joined' };
-        const { conversation } = await state.call(
-          caller(request),
-          0n,
-          { $case: 'createRoom', createRoom },
-          'conversation',
-        );
-        return reply.code(201).send(toConversation(conversation));
+        const made = await show(caller(request), 0n, { $case: 'createRoom', createRoom });
+        return reply.code(201).send(made);
       },
     );
 
@@ -93,20 +134,13 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
       {
         schema: {
           summary: 'Show a conversation of the caller: how far it is, and what is unread',
-          tags: ['rooms'],
+          tags,
           params: RoomParams,
-          response: { 200: Conversation, ...errors('bad', 'unauthenticated', 'forbidden', 'limited') },
+          response: { 200: Conversation, ...errors('unauthenticated', 'forbidden') },
         },
       },
-      async (request) => {
-        const { conversation } = await state.call(
-          caller(request),
-          BigInt(request.params.id),
-          { $case: 'getConversation', getConversation: {} },
-          'conversation',
-        );
-        return toConversation(conversation);
-      },
+      async (request) =>
+        show(caller(request), BigInt(request.params.id), { $case: 'getConversation', getConversation: {} }),
     );
 
     app.post(
@@ -114,20 +148,14 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
       {
         schema: {
           summary: 'Join a room; joining again changes nothing',
-          tags: ['rooms'],
+          tags,
           params: RoomParams,
-          response: { 200: Conversation, ...errors('bad', 'unauthenticated', 'missing', 'limited') },
+          response: { 200: Conversation, ...errors('unauthenticated', 'missing', 'body') },
         },
       },
       async (request) => {
         const joinRoom = { room: request.params.id };
-        const { conversation } = await state.call(
-          caller(request),
-          0n,
-          { $case: 'joinRoom', joinRoom },
-          'conversation',
-        );
-        return toConversation(conversation);
+        return show(caller(request), 0n, { $case: 'joinRoom', joinRoom });
       },
     );
 
@@ -137,14 +165,12 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
         schema: {
           summary: 'Leave a room; leaving again changes nothing',
           description: 'What was said before stays readable, what is said later is not.',
-          tags: ['rooms'],
+          tags,
           params: RoomParams,
-          response: { 200: Done, ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'limited') },
+          response: { 200: Done, ...errors('unauthenticated', 'forbidden', 'missing', 'body') },
         },
       },
-      async (request) => {
-        return change(caller(request), request.params.id, { $case: 'leaveRoom', leaveRoom: {} });
-      },
+      async (request) => change(caller(request), request.params.id, { $case: 'leaveRoom', leaveRoom: {} }),
     );
 
     app.put(
@@ -152,18 +178,18 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
       {
         schema: {
           summary: 'Give a member a role; owners of the room may, and everybody may step down',
-          tags: ['rooms'],
+          tags,
           params: MemberParams,
           body: RoleBody,
           response: {
             200: Done,
-            ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'conflict', 'limited'),
+            ...errors('unauthenticated', 'forbidden', 'missing', 'conflict', 'body'),
           },
         },
       },
       async (request) => {
         const { id, user } = request.params;
-        const setRole = { user, role: WIRE_ROLES[request.body.role] };
+        const setRole = { user, role: toWireRole(request.body.role) };
         return change(caller(request), id, { $case: 'setRole', setRole });
       },
     );
@@ -173,9 +199,9 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
       {
         schema: {
           summary: 'Remove a member of a lower role; owners and moderators of the room may',
-          tags: ['rooms'],
+          tags,
           params: MemberParams,
-          response: { 200: Done, ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'limited') },
+          response: { 200: Done, ...errors('unauthenticated', 'forbidden', 'missing', 'body') },
         },
       },
       async (request) => {
@@ -189,75 +215,12 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
       {
         schema: {
           summary: 'Delete a room and all that was said in it; only its owners may',
-          tags: ['rooms'],
+          tags,
           params: RoomParams,
-          response: { 200: Done, ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'limited') },
+          response: { 200: Done, ...errors('unauthenticated', 'forbidden', 'missing', 'body') },
         },
       },
-      async (request) => {
-        return change(caller(request), request.params.id, { $case: 'deleteRoom', deleteRoom: {} });
-      },
+      async (request) => change(caller(request), request.params.id, { $case: 'deleteRoom', deleteRoom: {} }),
     );
-
-    app.get(
-      '/rooms/:id/messages',
-      {
-        schema: {
-          summary: 'Page backwards through the messages of a conversation',
-          tags: ['rooms'],
-          params: RoomParams,
-          querystring: MessagesQuery,
-          response: {
-            200: MessagesAnswer,
-            ...errors('bad', 'unauthenticated', 'forbidden', 'missing', 'limited'),
-          },
-        },
-      },
-      async (request) => {
-        const { before, limit } = request.query;
-        const getHistory = { beforeSeq: BigInt(before ?? 0), limit };
-        const { history: page } = await state.call(
-          caller(request),
-          BigInt(request.params.id),
-          { $case: 'getHistory', getHistory },
-          'history',
-        );
-        const [oldest] = page.messages;
-        return {
-          messages: page.messages.map(toMessage),
-          next_before: page.more && oldest ? Number(oldest.seq) : null,
-        };
-      },
-    );
-  };
-}
-
-function toConversation(room: client.Conversation) {
-  return {
-    id: String(room.id),
-    name: room.name,
-    last_seq: Number(room.lastSeq),
-    unread: Number(room.unread),
-    role: roleOf(room),
-  };
-}
-
-/** A state node of the release before tells the owner alone. */
-function roleOf({ role, owner }: client.Conversation): keyof typeof WIRE_ROLES {
-  if (role === client.Role.ROLE_MODERATOR) return 'moderator';
-  return owner ? 'owner' : 'member';
-}
-
-function toMessage(message: client.Message) {
-  const atMs = Number(message.atMs);
-  return {
-    seq: Number(message.seq),
-    id: String(message.id),
-    sender: String(message.sender),
-    from: message.from,
-    client_msg_id: message.clientMsgId,
-    text: message.text,
-    at: new Date(atMs).toISOString(),
-    at_ms: atMs,
   };
 }

@@ -18,6 +18,7 @@ export interface TestApi extends AsyncDisposable {
   get(path: string, headers?: Record<string, string>): Promise<Answer>;
   post(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   put(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   delete(path: string, headers?: Record<string, string>): Promise<Answer>;
   request(path: string, init: RequestInit): Promise<Answer>;
 }
@@ -43,7 +44,11 @@ export async function startApi(options: Partial<ApiOptions> = {}, messages = 0):
   const send = (method: string, path: string, body: unknown, headers: Record<string, string> = {}) =>
     request(path, {
       method,
-      headers: { authorization, 'content-type': 'application/json', ...headers },
+      headers: {
+        authorization,
+        ...(method !== 'GET' && { 'content-type': 'application/json' }),
+        ...headers,
+      },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
   return {
@@ -51,6 +56,7 @@ export async function startApi(options: Partial<ApiOptions> = {}, messages = 0):
     server,
     url,
     request,
+    call: send,
     get: (path, headers = {}) => request(path, { headers: { authorization, ...headers } }),
     post: (path, body, headers) => send('POST', path, body, headers),
     put: (path, body, headers) => send('PUT', path, body, headers),

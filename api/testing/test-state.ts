@@ -7,6 +7,7 @@ import { client, state } from '../../proto/mod.ts';
 /** The only valid token. */
 export const TOKEN = 'header.payload.signature';
 export const ROOM = 7_212_345_678_901_234_567n;
+const AT_MS = 1_700_000_000_000n;
 
 export interface TestState extends AsyncDisposable {
   readonly registry: MemoryRegistry;
@@ -56,6 +57,7 @@ export async function startState(messages = 0): Promise<TestState> {
           result: answerCall(key, request?.call, messages),
         }),
       ),
+      post: answer(true, ({ key, send }: state.PostRequest): client.Sent => answerPost(key, send)),
     });
   await server.start();
   const endpoint = { id: randomUUID(), address: server.address, weight: 1, zone: '', version: '1' };
@@ -79,16 +81,38 @@ export async function startState(messages = 0): Promise<TestState> {
 }
 
 function describeAsked(method: string, input: unknown): TestState['asked'][number] {
+  if (method === 'Post') {
+    const { key, send } = input as state.PostRequest;
+    return { method, key, input: send };
+  }
   if (method !== 'Call') return { method, input };
   const { key, request } = input as state.CallRequest;
   const call = request?.call as { $case: string } & Record<string, unknown>;
   return { method: call.$case, key, input: call[call.$case] };
 }
 
+function answerPost(key: bigint, send: client.Send | undefined): client.Sent {
+  const { clientMsgId, text, kind, target, replyTo } = send ?? client.Send.create();
+  if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
+  if (clientMsgId === '') throw new GochatError('CLIENT_MSG_ID_INVALID');
+  if (target === 9n || replyTo === 9n) throw new GochatError('TARGET_RETRACTED');
+  if (target === 8n) throw new GochatError('NOT_AUTHOR');
+  if (text === '' && kind === client.EntryKind.ENTRY_KIND_MESSAGE) throw new GochatError('TEXT_EMPTY');
+  const duplicate = clientMsgId === 'again';
+  return { clientMsgId, seq: 13n, id: ROOM + 13n, atMs: AT_MS, duplicate, target: 0n };
+}
+
 function answerCall(key: bigint, call: client.Request['call'], messages: number): client.Response['result'] {
   const room = { id: ROOM, kind: client.ConversationKind.CONVERSATION_KIND_ROOM, name: 'lobby' };
   const role = client.Role.ROLE_MODERATOR;
-  const conversation = client.Conversation.create({ ...room, lastSeq: 9n, unread: 4n, role });
+  const conversation = client.Conversation.create({
+    ...room,
+    lastSeq: 9n,
+    readSeq: 5n,
+    unread: 4n,
+    role,
+    activeAtMs: AT_MS,
+  });
   switch (call?.$case) {
     case 'createRoom':
       return { $case: 'conversation', conversation: { ...conversation, name: call.createRoom.name } };
@@ -100,6 +124,16 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
     case 'getConversation':
       if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
       return { $case: 'conversation', conversation };
+    case 'listConversations': {
+      const { after } = call.listConversations;
+      const direct = client.ConversationKind.CONVERSATION_KIND_DIRECT;
+      const listed =
+        after === ''
+          ? { ...conversation, lastMessage: { ...testMessage(9), clientMsgId: '' } }
+          : { ...conversation, kind: direct, name: 'bob', peer: 43n };
+      const next = after === '' ? 'b' : '';
+      return { $case: 'conversations', conversations: { conversations: [listed], next } };
+    }
     case 'leaveRoom':
       if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
       return { $case: 'done', done: {} };
@@ -116,29 +150,65 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
       return { $case: 'done', done: {} };
     case 'listRooms': {
       const { after } = call.listRooms;
-      const listed = { id: after + 5n, name: 'lobby', members: 3, joined: true, lastSeq: 9n, unread: 4n };
-      return { $case: 'rooms', rooms: { rooms: [listed], more: after === 0n } };
+      const listed = { id: 5n, name: 'lobby', members: 3, joined: true, lastSeq: 9n, unread: 4n };
+      return { $case: 'rooms', rooms: { rooms: [listed], next: after === '' ? '5' : '' } };
     }
-    case 'getHistory': {
-      const { beforeSeq, limit } = call.getHistory;
-      const end = beforeSeq === 0n ? messages : Number(beforeSeq) - 1;
-      const first = Math.max(1, end - limit + 1);
-      const page = Array.from({ length: Math.max(0, end - first + 1) }, (_, i) => testMessage(first + i));
-      return { $case: 'history', history: { messages: page, more: first > 1 } };
+    case 'getMembers': {
+      if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
+      const member = { user: 42n, name: 'ann', displayName: 'Ann', online: true, role };
+      const next = call.getMembers.after === '' ? '42' : '';
+      return { $case: 'members', members: { members: [member], count: 2, next } };
+    }
+    case 'getHistory':
+      return { $case: 'history', history: readHistory(call.getHistory, messages) };
+    case 'listPins': {
+      const pin = { message: testMessage(2), by: 42n, atMs: AT_MS };
+      const next = call.listPins.after === '' ? '2' : '';
+      return { $case: 'pins', pins: { pins: [pin], pinsVersion: 7n, next } };
+    }
+    case 'getUsers': {
+      const { users } = call.getUsers;
+      return { $case: 'users', users: { users: (users.length === 0 ? [42n] : users).map(testUser) } };
+    }
+    case 'setProfile': {
+      const { displayName } = call.setProfile;
+      if (displayName === 'bad') throw new GochatError('DISPLAY_NAME_INVALID', { details: { max: 64 } });
+      return { $case: 'users', users: { users: [{ ...testUser(42n), displayName: displayName || 'ann' }] } };
     }
     default:
       return undefined;
   }
 }
 
-function testMessage(seq: number): client.Message {
+function readHistory({ at, limit }: client.GetHistory, messages: number): client.HistoryPage {
+  const point = at?.point;
+  const around = point?.$case === 'aroundSeq' ? Number(point.aroundSeq) : 0;
+  const before = point?.$case === 'beforeSeq' ? Number(point.beforeSeq) : 0;
+  const end = around > messages ? 0 : around || (before === 0 ? messages : before - 1);
+  const first = Math.max(1, end - limit + 1);
+  const page = Array.from({ length: Math.max(0, end - first + 1) }, (_, i) => testMessage(first + i));
   return {
+    messages: page,
+    more: first > 1,
+    moreAfter: end < messages,
+    asOf: BigInt(messages),
+    anchorSeq: BigInt(around),
+    floorSeq: 0n,
+  };
+}
+
+function testUser(id: bigint): client.User {
+  return { id, name: `u${id}`, displayName: 'Ann' };
+}
+
+function testMessage(seq: number): client.Message {
+  return client.Message.create({
     seq: BigInt(seq),
     id: ROOM + BigInt(seq),
     sender: 42n,
     from: 'ann',
     clientMsgId: `c${seq}`,
     text: `message ${seq}`,
-    atMs: 1_700_000_000_000n,
-  };
+    atMs: AT_MS,
+  });
 }

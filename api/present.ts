@@ -1,0 +1,165 @@
+/** Conversions from the wire's messages to the JSON of the answers. */
+import { client } from '../proto/mod.ts';
+
+const WIRE_ROLES = {
+  member: client.Role.ROLE_MEMBER,
+  moderator: client.Role.ROLE_MODERATOR,
+  owner: client.Role.ROLE_OWNER,
+} as const;
+type Role = keyof typeof WIRE_ROLES;
+
+const ROLES = byValue(WIRE_ROLES);
+const KINDS = byValue({
+  message: client.EntryKind.ENTRY_KIND_MESSAGE,
+  edit: client.EntryKind.ENTRY_KIND_EDIT,
+  retract: client.EntryKind.ENTRY_KIND_RETRACT,
+  pin: client.EntryKind.ENTRY_KIND_PIN,
+  unpin: client.EntryKind.ENTRY_KIND_UNPIN,
+  system: client.EntryKind.ENTRY_KIND_SYSTEM,
+});
+const EVENTS = byValue({
+  joined: client.SystemEvent.SYSTEM_EVENT_JOINED,
+  left: client.SystemEvent.SYSTEM_EVENT_LEFT,
+  removed: client.SystemEvent.SYSTEM_EVENT_REMOVED,
+  role: client.SystemEvent.SYSTEM_EVENT_ROLE,
+});
+
+export function toWireRole(role: Role): client.Role {
+  return WIRE_ROLES[role];
+}
+
+function toRole(role: client.Role): Role {
+  return ROLES.get(role) ?? 'member';
+}
+
+export function toConversation(conversation: client.Conversation) {
+  const { kind, peer, lastMessage } = conversation;
+  return {
+    id: String(conversation.id),
+    kind: kind === client.ConversationKind.CONVERSATION_KIND_DIRECT ? ('direct' as const) : ('room' as const),
+    name: conversation.name,
+    ...(peer !== 0n && { peer: String(peer) }),
+    role: toRole(conversation.role),
+    last_seq: Number(conversation.lastSeq),
+    read_seq: Number(conversation.readSeq),
+    unread: Number(conversation.unread),
+    visible_after_seq: Number(conversation.visibleAfterSeq),
+    floor_seq: Number(conversation.floorSeq),
+    pins_version: Number(conversation.pinsVersion),
+    ...toTime('active_at', conversation.activeAtMs),
+    ...(lastMessage && { last_message: toMessage(lastMessage) }),
+  };
+}
+
+export function toRoom(room: client.Room) {
+  return {
+    id: String(room.id),
+    name: room.name,
+    members: room.members,
+    joined: room.joined,
+    last_seq: Number(room.lastSeq),
+    unread: Number(room.unread),
+  };
+}
+
+export function toMember(member: client.Member) {
+  return {
+    id: String(member.user),
+    name: member.name,
+    display_name: member.displayName,
+    role: toRole(member.role),
+    online: member.online,
+  };
+}
+
+export function toUser(user: client.User) {
+  return { id: String(user.id), name: user.name, display_name: user.displayName };
+}
+
+export function toMessage(message: client.Message) {
+  const { target, quote, retraction, range, reason, system, bare } = message;
+  return {
+    seq: Number(message.seq),
+    id: String(message.id),
+    kind: KINDS.get(message.kind) ?? ('unknown' as const),
+    sender: String(message.sender),
+    from: message.from,
+    client_msg_id: message.clientMsgId,
+    text: message.text,
+    ...toTime('at', message.atMs),
+    version: Number(message.version),
+    ...(target !== 0n && { target: Number(target) }),
+    ...(quote && { quote: toQuote(quote) }),
+    ...(retraction && {
+      retraction: {
+        seq: Number(retraction.seq),
+        by: String(retraction.by),
+        ...toTime('at', retraction.atMs),
+        reason: retraction.reason,
+      },
+    }),
+    ...(range && {
+      range: { sender: String(range.sender), from_seq: Number(range.fromSeq), to_seq: Number(range.toSeq) },
+    }),
+    ...(reason !== '' && { reason }),
+    ...(system && { system: toSystem(system) }),
+    ...(bare && { bare }),
+  };
+}
+
+function toQuote({ seq, sender, from, text, cut, retracted, expired, version }: client.Quote) {
+  return {
+    seq: Number(seq),
+    ...(!expired && { sender: String(sender), from }),
+    text,
+    cut,
+    retracted,
+    expired,
+    version: Number(version),
+  };
+}
+
+function toSystem({ event, user, name, role }: client.System) {
+  return {
+    event: EVENTS.get(event) ?? ('unknown' as const),
+    user: String(user),
+    name,
+    ...(role !== client.Role.ROLE_UNSPECIFIED && { role: toRole(role) }),
+  };
+}
+
+export function toPin({ message, by, atMs }: client.Pin) {
+  return {
+    // State always sets it.
+    message: toMessage(message as client.Message),
+    by: String(by),
+    ...toTime('at', atMs),
+  };
+}
+
+export function toSent(sent: client.Sent) {
+  return {
+    seq: Number(sent.seq),
+    id: String(sent.id),
+    client_msg_id: sent.clientMsgId,
+    ...toTime('at', sent.atMs),
+    duplicate: sent.duplicate,
+  };
+}
+
+/** Returns the cursor of the next page; null: there is none. */
+export function toNext(next: string): string | null {
+  return next === '' ? null : next;
+}
+
+/** Returns a time as ISO 8601 text under a name, and as Unix ms under NAME_ms. */
+function toTime<Name extends string>(name: Name, atMs: bigint) {
+  const ms = Number(atMs);
+  return { [name]: new Date(ms).toISOString(), [`${name}_ms`]: ms } as Record<Name, string> &
+    Record<`${Name}_ms`, number>;
+}
+
+/** Returns the names by the numbers of the wire. */
+function byValue<Name extends string>(values: Readonly<Record<Name, number>>): ReadonlyMap<number, Name> {
+  return new Map((Object.entries(values) as [Name, number][]).map(([name, value]) => [value, name]));
+}

@@ -1,0 +1,72 @@
+/** Profiles of users. */
+/* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { GochatError } from '../../common/mod.ts';
+import { type Caller, caller } from '../caller.ts';
+import { toUser } from '../present.ts';
+import { Profile, User, UsersAnswer, UsersQuery } from '../schemas/accounts.ts';
+import type { Call, State } from '../state.ts';
+import { errors } from './responses.ts';
+
+const tags = ['users'];
+
+export function userRoutes(state: State): FastifyPluginAsyncZod {
+  const ask = async (by: Caller, call: Call) => {
+    const { users } = await state.call(by, 0n, call, 'users');
+    return users.users.map(toUser);
+  };
+  /** Makes a call whose answer is the caller's own profile. */
+  const askOwn = async (by: Caller, call: Call) => {
+    const [user] = await ask(by, call);
+    if (user === undefined)
+      throw new GochatError('INTERNAL', {
+        cause: new Error(`state has answered ${call.$case} without a user`),
+      });
+    return user;
+  };
+  return async (app) => {
+    app.get(
+      '/users',
+      {
+        schema: {
+          summary: 'Look up users by id',
+          tags,
+          querystring: UsersQuery,
+          response: { 200: UsersAnswer, ...errors('unauthenticated') },
+        },
+      },
+      async (request) => {
+        const getUsers = { users: request.query.ids.map(BigInt) };
+        return { users: await ask(caller(request), { $case: 'getUsers', getUsers }) };
+      },
+    );
+
+    app.get(
+      '/users/me',
+      {
+        schema: {
+          summary: 'Show the caller',
+          tags,
+          response: { 200: User, ...errors('unauthenticated') },
+        },
+      },
+      async (request) => askOwn(caller(request), { $case: 'getUsers', getUsers: { users: [] } }),
+    );
+
+    app.patch(
+      '/users/me',
+      {
+        schema: {
+          summary: 'Change the profile of the caller',
+          tags,
+          body: Profile,
+          response: { 200: User, ...errors('unauthenticated', 'body') },
+        },
+      },
+      async (request) => {
+        const setProfile = { displayName: request.body.display_name ?? '' };
+        return askOwn(caller(request), { $case: 'setProfile', setProfile });
+      },
+    );
+  };
+}

@@ -1,0 +1,178 @@
+/** Schemas of the log: messages and other entries, pins, and what is sent. */
+import { z } from 'zod';
+import { After, At, AtMs, Count, Id, limit, Next, Role, RoomParams, Seq, SeqText } from './basic.ts';
+
+const Sender = z.string().describe('Display name of the sender, as of this answer');
+
+const Quote = z.object({
+  seq: Seq,
+  sender: Id.optional(),
+  from: Sender.optional(),
+  text: z.string().describe('At most 280 characters'),
+  cut: z.boolean().describe('The text goes on'),
+  retracted: z.boolean(),
+  expired: z.boolean().describe('The message is no longer kept: its seq is all that is known'),
+  version: Count,
+});
+
+const Retraction = z.object({
+  seq: Seq.describe('Of the entry that retracted it'),
+  by: Id,
+  at: At,
+  at_ms: AtMs,
+  reason: z.string(),
+});
+
+const System = z.object({
+  event: z.enum(['joined', 'left', 'removed', 'role', 'unknown']),
+  user: Id.describe('Whom it concerns'),
+  name: z.string().describe('Display name of that user'),
+  role: Role.optional().describe('The new role'),
+});
+
+export const Message = z
+  .object({
+    seq: Seq.describe('Contiguous from 1 in its conversation'),
+    id: Id,
+    kind: z
+      .enum(['message', 'edit', 'retract', 'pin', 'unpin', 'system', 'unknown'])
+      .describe('message: what people read; the others say what was done; unknown: of a newer server'),
+    sender: Id.describe('The author; of a system entry, who did it'),
+    from: Sender,
+    client_msg_id: z.string(),
+    text: z.string().describe('Markdown, as all edits have left it; empty if the message was retracted'),
+    at: At,
+    at_ms: AtMs,
+    version: Count.describe('Seq of the last entry that changed the message; 0: none has'),
+    target: Seq.optional().describe('Seq of the message that an edit, retract, pin or unpin is about'),
+    quote: Quote.optional().describe('The message that this one answers'),
+    retraction: Retraction.optional().describe('The message was retracted'),
+    range: z
+      .object({ sender: Id, from_seq: Seq, to_seq: Seq })
+      .optional()
+      .describe('A retract of all messages of one sender in a range'),
+    reason: z.string().optional().describe('Of a retract'),
+    system: System.optional(),
+    bare: z
+      .boolean()
+      .optional()
+      .describe('The caller may not read the message that the entry is about: nothing is said about that'),
+  })
+  .describe('The entry, folded: as all later ones have left it');
+
+const Messages = z.array(Message).describe('Ascending by seq, without a hole');
+
+export const MessageParams = RoomParams.extend({ seq: SeqText.describe('Seq of the message') });
+
+const POINTS = ['before', 'after', 'around', 'first_unread', 'date'] as const;
+
+export const MessagesQuery = z
+  .object({
+    before: SeqText.optional().describe('The entries before this seq'),
+    after: z.coerce
+      .number()
+      .pipe(Seq.or(z.literal(0)))
+      .optional()
+      .describe('The entries after this seq'),
+    around: SeqText.optional().describe('Half before this seq, it, and half after it'),
+    first_unread: z.literal('true').optional().describe('Around the first unread message'),
+    date: z
+      .union([z.iso.datetime({ offset: true }), z.iso.date()])
+      .optional()
+      .describe('Around the first entry at or after this time; a date begins at midnight UTC'),
+    limit: limit(200, 50),
+  })
+  .refine(
+    (query) => POINTS.filter((name) => query[name] !== undefined).length <= 1,
+    `expected at most one of ${POINTS.join(', ')}`,
+  );
+export type MessagesQuery = z.output<typeof MessagesQuery>;
+
+export const MessagesAnswer = z
+  .object({
+    messages: Messages,
+    more: z.boolean().describe('There are older ones that the caller may read'),
+    more_after: z.boolean().describe('There are newer ones'),
+    as_of: Count.describe(
+      'The last seq when the page was read: the messages are as that entry has left them',
+    ),
+    anchor_seq: Seq.nullable().describe('The entry that around, first_unread or date has found'),
+    floor_seq: Count.describe('Entries up to this one are no longer kept'),
+  })
+  .describe('A page of messages');
+
+export const OldMessagesQuery = z.object({
+  before: SeqText.optional().describe('next_before of the page before; absent: the newest messages'),
+  limit: limit(200, 50),
+});
+
+export const OldMessagesAnswer = z
+  .object({
+    messages: Messages,
+    next_before: Seq.nullable().describe('Cursor of the next older page; null: there are none'),
+  })
+  .describe('A page of messages');
+
+const Text = z.string().describe('Markdown');
+const Reason = z.string().optional().describe('For people: why; at most 300 bytes');
+
+// Loose: the other headers stay.
+export const SendHeaders = z.looseObject({
+  'idempotency-key': z
+    .string()
+    .max(256)
+    .optional()
+    .describe(
+      'client_msg_id of the entry: a request with the same one changes nothing, however late it comes',
+    ),
+});
+
+export const NewMessage = z.object({
+  text: Text,
+  reply_to: Seq.optional().describe('Seq of the message that it answers'),
+  client_msg_id: z
+    .string()
+    .max(256)
+    .optional()
+    .describe(
+      '1 to 64 bytes, unique for the caller in the conversation; absent: Idempotency-Key, else one is made',
+    ),
+});
+
+export const Edit = z.object({ text: Text.describe('The whole new text, Markdown') });
+
+export const RetractBody = z.object({ reason: Reason }).nullish();
+
+export const RangeRetraction = z.object({
+  user: Id.describe('Whose messages'),
+  from_seq: Seq,
+  to_seq: Seq,
+  reason: Reason,
+});
+
+export const Sent = z
+  .object({
+    seq: Seq,
+    id: Id,
+    client_msg_id: z.string(),
+    at: At,
+    at_ms: AtMs,
+    duplicate: z
+      .boolean()
+      .describe('It was there before, from an earlier request with the same client_msg_id'),
+  })
+  .describe('The entry is in the log');
+
+export const PinsQuery = z.object({ after: After });
+
+export const PinsAnswer = z
+  .object({
+    pins: z
+      .array(z.object({ message: Message, by: Id, at: At, at_ms: AtMs }))
+      .describe('The newest pin first'),
+    pins_version: Count.describe(
+      'Seq of the last entry that changed the pins; another one than in the page before: begin again',
+    ),
+    next: Next,
+  })
+  .describe('A page of pinned messages');
