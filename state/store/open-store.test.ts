@@ -162,7 +162,7 @@ describe.each<[Engine, () => Promise<Scratch>]>([
     );
     await using store = await openStore(scratch.url, { logger });
     const of = async (user: bigint, device: string) =>
-      (await store.conversationsOf(user as UserId, device))[0];
+      (await store.conversationsOf(user as UserId, device, '', 1)).items[0];
     expect(await of(1n, 'phone')).toMatchObject({ deliveredSeq: 3, readSeq: 4, role: 'owner' });
     expect(await of(2n, 'phone')).toMatchObject({ deliveredSeq: 0, readSeq: 0, role: 'member' });
   });

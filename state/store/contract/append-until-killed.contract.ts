@@ -13,7 +13,7 @@ for (;;) {
     world.draft(BigInt(room ?? 0) as never, BigInt(user ?? 0) as never, { text: 'x'.repeat(500) }),
   );
   try {
-    const answers = await world.store.append(drafts);
+    const answers = await world.append(drafts);
     const lines = answers.map(
       (answer, index) => `${answer.ok ? answer.seq : answer.code} ${drafts[index]?.id}\n`,
     );

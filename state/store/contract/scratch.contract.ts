@@ -30,7 +30,14 @@ import type {
 } from '../store.ts';
 
 const MAX_DROPS = 5;
-const EVERYTHING = { after: 0n, until: 2n ** 63n - 1n, newest: 0, limit: 1000 };
+const EVERYTHING = {
+  device: '',
+  cursors: new Map<ConversationId, number>(),
+  after: 0n,
+  until: 2n ** 63n - 1n,
+  newest: 0,
+  limit: 1000,
+};
 const NO_ENTRY: DraftEntry = {
   kind: 'message',
   target: 0,
@@ -143,15 +150,19 @@ function nodeNumber(): number {
 /** Makes ids and the things that most tests begin with. */
 export class World {
   readonly store: DurableStore;
+  readonly #scratch: Scratch | undefined;
   readonly #ids = new Snowflake(nodeNumber());
   #names = 0;
 
-  constructor(store: DurableStore) {
+  /** @param scratch for rooms with more than one member */
+  constructor(store: DurableStore, scratch?: Scratch) {
     this.store = store;
+    this.#scratch = scratch;
   }
 
   static async open(scratch: Scratch): Promise<World> {
-    return new World(await openStore(scratch.url, { logger: silentLogger, timeoutMs: 60_000 }));
+    const store = await openStore(scratch.url, { logger: silentLogger, timeoutMs: 60_000 });
+    return new World(store, scratch);
   }
 
   userId(): UserId {
@@ -176,17 +187,26 @@ export class World {
     return account.id;
   }
 
-  /** Makes a room; the first member creates it. */
+  /** Makes a room; the first member creates it. The others are in it as if they had joined, but for the entries of that. */
   async room(...members: UserId[]): Promise<ConversationId> {
     const [creator, ...others] = members;
-    const room = await this.store.createRoom(
-      this.conversationId(),
-      this.name(),
-      creator ?? (await this.user()),
-    );
+    const owner = creator ?? (await this.user());
+    const room = await this.store.createRoom(this.conversationId(), this.name(), owner);
     if (!room) throw new Error('the room name is taken');
-    for (const other of others) await this.joinRoom(room.id, other);
+    await this.addMembers(room.id, others, 2);
     return room.id;
+  }
+
+  /** Adds members past the store; the first gets this member version. */
+  async addMembers(room: ConversationId, users: readonly bigint[], version: number): Promise<void> {
+    if (users.length === 0) return;
+    if (this.#scratch === undefined) throw new Error('the world has no scratch');
+    const rows = users.map((user, index) => `(${room}, ${user}, 0, ${version + index})`);
+    await this.#scratch.execute(`
+      insert into members (conversation, user_id, joined_seq, joined_version) values ${rows.join(', ')};
+      update conversations
+      set member_version = ${version + users.length - 1}, member_count = member_count + ${users.length}
+      where id = ${room}`);
   }
 
   /** Ids and a time for the SYSTEM entries of a change. */
@@ -237,9 +257,9 @@ export class World {
     return this.page(user, conversation, { at: 'before', seq: beforeSeq }, limit);
   }
 
-  /** Synchronises the conversations of a user from nothing, or as the fields say. */
-  sync(user: UserId, fields: Partial<SyncRequest> = {}): Promise<SyncResult> {
-    return this.store.sync({ ...EVERYTHING, user, device: '', cursors: new Map(), ...fields });
+  /** Synchronises an unnamed device that has nothing, or as the fields say. */
+  sync(fields: Partial<SyncRequest> & Pick<SyncRequest, 'user'>): Promise<SyncResult> {
+    return this.store.sync({ ...EVERYTHING, ...fields });
   }
 
   /** Lists the conversations of a user on one page. */
@@ -247,7 +267,7 @@ export class World {
     return (await this.store.conversationsOf(user, device, '', 1000)).items;
   }
 
-  append(...drafts: Draft[]): Promise<readonly Appended[]> {
+  append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
     return this.store.append(drafts, RULES);
   }
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Nodes } from './scratch.contract.ts';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
+import type { ListedConversation } from '../store.ts';
 
 const UNSTORABLE = (2n ** 64n - 1n) as ConversationId;
 
@@ -41,15 +42,25 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await store.findAccount("' or 1=1 --")).toBeUndefined();
     });
 
-    test('namesOf: by id, for existing accounts', async () => {
+    test('profilesOf: by id, for existing accounts; names stay, display names change', async () => {
       const { a, b } = nodes();
       const accounts = [1, 2, 3].map(() => ({ id: a.userId(), name: a.name(), passwordHash: 'x' }));
       for (const account of accounts) await a.store.createAccount(account);
       const [ann, bob] = accounts.map(({ id }) => id) as [UserId, UserId, UserId];
       const asked = [bob, a.userId(), ann, UNSTORABLE as bigint as UserId];
-      const names = await b.store.namesOf(asked);
-      expect(names).toEqual(new Map(accounts.slice(0, 2).map(({ id, name }) => [id, name])));
-      expect(await b.store.namesOf([])).toEqual(new Map());
+      const names = await b.store.profilesOf(asked);
+      expect(names).toEqual(
+        new Map(accounts.slice(0, 2).map(({ id, name }) => [id, { name, displayName: '' }])),
+      );
+      await a.store.setDisplayName(ann, 'Änn 🦊');
+      await a.store.setDisplayName(bob, 'Bob');
+      await b.store.setDisplayName(bob, '');
+      await b.store.setDisplayName(b.userId(), 'Nobody');
+      const shown = [...(await b.store.profilesOf([ann, bob])).values()].map(
+        ({ displayName }) => displayName,
+      );
+      expect(shown.toSorted()).toEqual(['', 'Änn 🦊']);
+      expect(await b.store.profilesOf([])).toEqual(new Map());
     });
 
     test('signingKey: two nodes at once get one key, which later calls do not make again', async () => {
@@ -111,6 +122,10 @@ export function describePeople(nodes: () => Nodes): void {
         deliveredSeq: 0,
         readSeq: 0,
         role: 'owner',
+        floorSeq: 0,
+        pinsVersion: 0,
+        activeAtMs: expect.any(Number) as number,
+        unread: 0,
         isNew: true,
       });
       expect((await b.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([creator]);
@@ -135,7 +150,7 @@ export function describePeople(nodes: () => Nodes): void {
       const id = (await a.store.createRoom(a.conversationId(), name, ann))?.id as ConversationId;
       await a.fill(id, ann, 3);
       const joined = await b.joinRoom(name, bob);
-      expect(joined).toMatchObject({ id, name, lastSeq: 3, memberVersion: 2, visibleAfterSeq: 0 });
+      expect(joined).toMatchObject({ id, name, lastSeq: 4, memberVersion: 2, visibleAfterSeq: 0 });
       expect(await a.joinRoom(id, cid)).toMatchObject({ id, memberVersion: 3 });
       expect(await a.joinRoom(id, bob)).toMatchObject({ id, memberVersion: 3 });
       expect(await a.joinRoom(name, ann)).toMatchObject({ id, memberVersion: 3 });
@@ -196,18 +211,19 @@ export function describePeople(nodes: () => Nodes): void {
       const two = await a.room(ann);
       const three = await a.room(bob);
       await a.fill(one, ann, 2);
-      const first = await a.store.listRooms(bob, before, 2);
+      const first = await a.store.listRooms(bob, String(before), 2);
       expect(first).toMatchObject({
-        rooms: [
+        items: [
           { id: one, members: 2, joined: true, lastSeq: 2 },
           { id: two, members: 1, joined: false, lastSeq: 0 },
         ],
-        more: true,
+        next: String(two),
       });
-      const rest = await a.store.listRooms(bob, two, 2);
-      expect(rest).toMatchObject({ rooms: [{ id: three, joined: true }], more: false });
-      expect(await a.store.listRooms(bob, three, 2)).toEqual({ rooms: [], more: false });
-      expect(await a.store.listRooms(bob, UNSTORABLE, 2)).toEqual({ rooms: [], more: false });
+      const rest = await a.store.listRooms(bob, first.next ?? '', 2);
+      expect(rest).toMatchObject({ items: [{ id: three, joined: true }], next: undefined });
+      expect(await a.store.listRooms(bob, String(three), 2)).toEqual({ items: [], next: undefined });
+      expect(await a.store.listRooms(bob, String(UNSTORABLE), 2)).toEqual({ items: [], next: undefined });
+      expect(await a.store.listRooms(bob, 'no key', 2)).toEqual({ items: [], next: undefined });
     });
   });
 
@@ -240,7 +256,7 @@ export function describePeople(nodes: () => Nodes): void {
         isNew: false,
       });
       expect((await a.store.membersOf(notes.id))?.members).toHaveLength(1);
-      expect(await a.store.append([a.draft(notes.id, ann)])).toMatchObject([{ ok: true, seq: 1 }]);
+      expect(await a.append([a.draft(notes.id, ann)])).toMatchObject([{ ok: true, seq: 1 }]);
     });
 
     test('openDirect: both at once, on two nodes, open the same one', async () => {
@@ -290,13 +306,15 @@ export function describePeople(nodes: () => Nodes): void {
       const { a } = nodes();
       const [ann, bob, eve] = [await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, bob);
-      await a.store.append([a.draft(room, ann), a.draft(room, ann)]);
+      await a.append([a.draft(room, ann), a.draft(room, ann)]);
       await a.store.moveCursors([
         { user: bob, device: 'phone', conversation: room, deliveredSeq: 2, readSeq: 1 },
       ]);
-      const [listed] = await a.store.conversationsOf(bob, 'phone');
+      const [listed] = await a.conversations(bob, 'phone');
       expect(listed).toMatchObject({ id: room, lastSeq: 2, deliveredSeq: 2, readSeq: 1, role: 'member' });
-      expect(await a.store.conversationOf(room, bob, 'phone')).toEqual(listed);
+      const { lastMessage, ...conversation } = listed as ListedConversation;
+      expect(await a.store.conversationOf(room, bob, 'phone')).toEqual(conversation);
+      expect(lastMessage).toMatchObject({ seq: 2 });
       expect(await a.store.conversationOf(room, ann, '')).toMatchObject({ deliveredSeq: 0, role: 'owner' });
       expect(await a.store.conversationOf(room, eve, '')).toBeUndefined();
       expect(await a.store.conversationOf(((1n << 63n) - 1n) as ConversationId, bob, '')).toBeUndefined();
@@ -309,13 +327,13 @@ export function describePeople(nodes: () => Nodes): void {
       const [ann, bob] = [await a.user(), await a.user()];
       const [one, two, three] = [await a.room(ann), await a.room(ann, bob), await a.room(bob)];
       const later = Date.now() + 60_000;
-      await a.store.append([a.draft(two, ann, { atMs: later })]);
-      await a.store.append([a.draft(one, ann, { atMs: later + 1 })]);
-      expect(await a.store.conversationsOf(ann, '')).toMatchObject([{ id: one, lastSeq: 1 }, { id: two }]);
-      await a.store.append([a.draft(two, bob, { atMs: later + 2 })]);
-      expect((await a.store.conversationsOf(ann, '')).map(({ id }) => id)).toEqual([two, one]);
-      expect((await a.store.conversationsOf(bob, '')).map(({ id }) => id)).toEqual([two, three]);
-      expect(await a.store.conversationsOf(await a.user(), '')).toEqual([]);
+      await a.append([a.draft(two, ann, { atMs: later })]);
+      await a.append([a.draft(one, ann, { atMs: later + 1 })]);
+      expect(await a.conversations(ann, '')).toMatchObject([{ id: one, lastSeq: 1 }, { id: two }]);
+      await a.append([a.draft(two, bob, { atMs: later + 2 })]);
+      expect((await a.conversations(ann, '')).map(({ id }) => id)).toEqual([two, one]);
+      expect((await a.conversations(bob, '')).map(({ id }) => id)).toEqual([two, three]);
+      expect(await a.conversations(await a.user(), '')).toEqual([]);
     });
   });
 }

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Nodes } from './scratch.contract.ts';
+import type { Nodes, World } from './scratch.contract.ts';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import type { Store } from '../mod.ts';
 import { PAGE_TEXT_BYTES } from '../sync-page.ts';
@@ -18,14 +18,14 @@ const texts = fc.array(
 export function describeSync(nodes: () => Nodes): void {
   /** Syncs page by page as a client does; returns the seqs of each conversation and the number of pages. */
   async function syncAll(
-    store: Store,
+    world: World,
     user: UserId,
     limit: number,
     cursors = new Map<ConversationId, number>(),
   ): Promise<{ seqs: Map<ConversationId, number[]>; pages: number }> {
     const seqs = new Map<ConversationId, number[]>();
     for (let pages = 1; ; pages++) {
-      const page = await store.sync({ user, device: '', cursors, limit });
+      const page = await world.sync({ user, cursors, limit });
       const count = page.conversations.reduce((sum, { messages }) => sum + messages.length, 0);
       expect(count).toBeLessThanOrEqual(limit);
       if (page.more) expect(count).toBe(limit);
@@ -47,21 +47,23 @@ export function describeSync(nodes: () => Nodes): void {
       const [ann, bob] = [await a.user(), await a.user()];
       const [one, two] = [await a.room(ann, bob), await a.room(ann)];
       const drafts = [a.draft(one, ann), a.draft(one, ann), a.draft(one, ann)];
-      await a.store.append(drafts);
+      await a.append(drafts);
       await a.fill(two, ann, 2);
       const cursors = new Map([
         [one, 1],
         [two, 2],
       ]);
-      const result = await b.store.sync({ user: bob, device: 'phone', cursors, limit: 10 });
+      const result = await b.sync({ user: bob, device: 'phone', cursors, limit: 10 });
       expect(result).toEqual({
         conversations: [
           {
-            conversation: (await a.store.conversationsOf(bob, 'phone'))[0],
+            conversation: await a.store.conversationOf(one, bob, 'phone'),
             messages: [
               { ...drafts[1], seq: 2 },
               { ...drafts[2], seq: 3 },
             ],
+            afterSeq: 1,
+            asOf: 3,
           },
         ],
         more: false,
@@ -69,7 +71,7 @@ export function describeSync(nodes: () => Nodes): void {
       });
       cursors.set(one, 3);
       const nothing = { conversations: [], more: false, gone: [] };
-      expect(await a.store.sync({ user: ann, device: '', cursors, limit: 10 })).toEqual(nothing);
+      expect(await a.sync({ user: ann, device: '', cursors, limit: 10 })).toEqual(nothing);
     });
 
     test('a missing cursor starts at the stored one of the device, else of the unnamed devices, else at 0', async () => {
@@ -78,7 +80,7 @@ export function describeSync(nodes: () => Nodes): void {
       const room = await a.room(user);
       await a.fill(room, user, 6);
       const seqs = async (device: string, cursors: [ConversationId, number][] = []) => {
-        const result = await a.store.sync({ user, device, cursors: new Map(cursors), limit: 10 });
+        const result = await a.sync({ user, device, cursors: new Map(cursors), limit: 10 });
         return result.conversations.flatMap(({ messages }) => messages.map(({ seq }) => seq));
       };
       expect(await seqs('phone')).toEqual([1, 2, 3, 4, 5, 6]);
@@ -119,7 +121,7 @@ export function describeSync(nodes: () => Nodes): void {
       await a.fill(left, ann, 1);
       const sync = async (device: string, seq: number) => {
         const pushed = new Map([inside, left, gone, foreign].map((room) => [room, seq]));
-        const page = await b.store.sync({ user: bob, device, cursors: new Map(), limit: 20, pushed });
+        const page = await b.sync({ user: bob, device, cursors: new Map(), limit: 20, pushed });
         return {
           seqs: new Map(
             page.conversations.map(({ conversation, messages }) => [
@@ -151,7 +153,7 @@ export function describeSync(nodes: () => Nodes): void {
       }
       // What the client has counts before what it was pushed.
       const both = { cursors: new Map([[left, 3]]), pushed: new Map([[left, 1]]) };
-      const page = await b.store.sync({ user: bob, device: 'phone', limit: 20, ...both });
+      const page = await b.sync({ user: bob, device: 'phone', limit: 20, ...both });
       expect(page.conversations.find(({ conversation }) => conversation.id === left)?.messages).toMatchObject(
         [{ seq: 4 }],
       );
@@ -166,7 +168,7 @@ export function describeSync(nodes: () => Nodes): void {
       await a.fill(two, ann, 2);
       await a.fill(foreign, bob, 2);
       const sync = (cursors: [ConversationId, number][]) =>
-        a.store.sync({ user: ann, device: '', cursors: new Map(cursors), limit: 10 });
+        a.sync({ user: ann, device: '', cursors: new Map(cursors), limit: 10 });
       expect(
         await sync([
           [one, 1e300],
@@ -201,7 +203,7 @@ export function describeSync(nodes: () => Nodes): void {
               const seqs = Array.from({ length: size }, (_, index) => index + 1).slice(cursor);
               if (seqs.length > 0) expected.set(room, seqs);
             }
-            const { seqs } = await syncAll(b.store, user, limit, cursors);
+            const { seqs } = await syncAll(b, user, limit, cursors);
             expect(seqs).toEqual(expected);
           },
         ),
@@ -215,11 +217,11 @@ export function describeSync(nodes: () => Nodes): void {
       const [busy, quiet] = [await a.room(user), await a.room(user)];
       await a.fill(busy, user, 50);
       await a.fill(quiet, user, 2);
-      const page = await a.store.sync({ user, device: '', cursors: new Map(), limit: 10 });
+      const page = await a.sync({ user, device: '', cursors: new Map(), limit: 10 });
       expect(page.conversations.map(({ conversation }) => conversation.id)).toEqual([quiet, busy]);
       expect(page.conversations.map(({ messages }) => messages.length)).toEqual([2, 8]);
       expect(page.more).toBe(true);
-      expect((await syncAll(a.store, user, 10)).pages).toBe(6);
+      expect((await syncAll(a, user, 10)).pages).toBe(6);
     });
 
     test('more conversations than the limit: all come in the end', async () => {
@@ -227,11 +229,11 @@ export function describeSync(nodes: () => Nodes): void {
       const user = await a.user();
       const rooms = await Promise.all(Array.from({ length: 7 }, () => a.room(user)));
       for (const room of rooms) await a.fill(room, user, 1);
-      const { seqs, pages } = await syncAll(a.store, user, 3);
+      const { seqs, pages } = await syncAll(a, user, 3);
       expect(new Set(seqs.keys())).toEqual(new Set(rooms));
       expect(pages).toBe(3);
       // A page moves on whatever is asked for.
-      const least = await a.store.sync({ user, device: '', cursors: new Map(), limit: 0 });
+      const least = await a.sync({ user, device: '', cursors: new Map(), limit: 0 });
       expect(least).toMatchObject({ conversations: [{ messages: [{ seq: 1 }] }], more: true, gone: [] });
     });
 
@@ -243,7 +245,7 @@ export function describeSync(nodes: () => Nodes): void {
           const expected = new Map<ConversationId, number[]>();
           for (const sizes of rooms) {
             const room = await a.room(user);
-            await a.store.append(sizes.map((size) => a.draft(room, user, { text: 'ä'.repeat(size) })));
+            await a.append(sizes.map((size) => a.draft(room, user, { text: 'ä'.repeat(size) })));
             expected.set(
               room,
               sizes.map((_, at) => at + 1),
@@ -252,7 +254,7 @@ export function describeSync(nodes: () => Nodes): void {
           const cursors = new Map<ConversationId, number>();
           const seen = new Map<ConversationId, number[]>();
           for (let more = true; more; ) {
-            const page = await a.store.sync({ user, device: '', cursors, limit });
+            const page = await a.sync({ user, device: '', cursors, limit });
             const bytes: number[] = [];
             for (const { conversation, messages } of page.conversations) {
               const seqs = [...(seen.get(conversation.id) ?? []), ...messages.map(({ seq }) => seq)];
@@ -278,7 +280,7 @@ export function describeSync(nodes: () => Nodes): void {
       await a.leaveRoom(left, bob);
       const others = Array.from({ length: 9_998 }, () => a.conversationId());
       const cursors = new Map([inside, left, foreign, ...others].map((id) => [id, 1]));
-      const page = await b.store.sync({ user: bob, device: 'phone', cursors, limit: 200 });
+      const page = await b.sync({ user: bob, device: 'phone', cursors, limit: 200 });
       expect(page.conversations).toMatchObject([{ conversation: { id: inside }, messages: [{ seq: 2 }] }]);
       const gone = new Map(page.gone.map(({ conversation, ...rest }) => [conversation, rest]));
       expect(gone.get(left)).toEqual({ reason: 'left', lastSeq: 0 });
@@ -301,7 +303,7 @@ export function describeSync(nodes: () => Nodes): void {
       await a.joinRoom(hidden, ann);
       const known = async (user: UserId, device: string, names: ConversationId[] = []) => {
         const cursors = new Map(names.map((id) => [id, 0]));
-        const page = await b.store.sync({ user, device, cursors, limit: 20 });
+        const page = await b.sync({ user, device, cursors, limit: 20 });
         expect(page.more).toBe(false);
         return page.conversations.map(({ conversation, messages }) => [conversation.id, messages.length]);
       };
@@ -314,7 +316,7 @@ export function describeSync(nodes: () => Nodes): void {
       expect(await known(ann, 'phone', [hidden, room])).toEqual([[direct, 0]]);
       expect(await known(ann, '')).toHaveLength(3);
       // Bob did not open it, and nobody has said anything to him.
-      expect(await known(bob, 'phone')).toEqual([[hidden, 3]]);
+      expect(await known(bob, 'phone')).toEqual([[hidden, 4]]);
       await a.fill(room, ann, 1);
       await a.store.moveCursors([
         { user: ann, device: 'phone', conversation: room, deliveredSeq: 1, readSeq: 0 },
@@ -335,7 +337,7 @@ export function describeSync(nodes: () => Nodes): void {
       await scratch.execute(
         `update members set visible_after_seq = 3 where conversation = ${room} and user_id = ${bob}`,
       );
-      const page = await a.store.sync({ user: bob, device: '', cursors: new Map([[room, 1]]), limit: 10 });
+      const page = await a.sync({ user: bob, device: '', cursors: new Map([[room, 1]]), limit: 10 });
       expect(page.conversations[0]?.messages.map(({ seq }) => seq)).toEqual([4, 5]);
       expect(page.conversations[0]?.conversation.visibleAfterSeq).toBe(3);
     });
@@ -348,7 +350,7 @@ export function describeSync(nodes: () => Nodes): void {
       const room = await a.room(user);
       await a.fill(room, user, 5);
       const cursors = async () => {
-        const [conversation] = await b.store.conversationsOf(user, 'phone');
+        const [conversation] = await b.conversations(user, 'phone');
         return [conversation?.deliveredSeq, conversation?.readSeq];
       };
       const move = async (...pairs: [number, number][]) => {
@@ -381,7 +383,7 @@ export function describeSync(nodes: () => Nodes): void {
         { ...move, device: 'b', deliveredSeq: 2, readSeq: 2 },
         { ...move, device: '', deliveredSeq: 3, readSeq: 3 },
       ]);
-      const of = async (device: string) => (await a.store.conversationsOf(user, device))[0];
+      const of = async (device: string) => (await a.conversations(user, device))[0];
       expect(await of('a')).toMatchObject({ deliveredSeq: 1, readSeq: 3 });
       expect(await of('b')).toMatchObject({ deliveredSeq: 2, readSeq: 3 });
       expect(await of('')).toMatchObject({ deliveredSeq: 3, readSeq: 3 });
@@ -406,7 +408,7 @@ export function describeSync(nodes: () => Nodes): void {
         `select conversation from cursors where user_id in (${ann}, ${eve}) or conversation in (${room}, ${empty})`,
       );
       expect(rows).toHaveLength(1);
-      expect(await a.store.conversationsOf(ann, 'd')).toContainEqual(
+      expect(await a.conversations(ann, 'd')).toContainEqual(
         expect.objectContaining({ id: room, deliveredSeq: 2, readSeq: 2 }),
       );
       await expect(a.store.moveCursors([])).resolves.toBeUndefined();
@@ -427,7 +429,7 @@ export function describeSync(nodes: () => Nodes): void {
         }
       };
       await Promise.all([move(a.store, false), move(b.store, true)]);
-      const cursors = await a.store.conversationsOf(user, 'd');
+      const cursors = await a.conversations(user, 'd');
       expect(cursors.map(({ deliveredSeq, readSeq }) => [deliveredSeq, readSeq])).toEqual(
         rooms.map(() => [20, 20]),
       );

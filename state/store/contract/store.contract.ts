@@ -1,7 +1,7 @@
 /** Contract of Store, run against each engine by store.test.ts. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ConversationId } from '../../../common/mod.ts';
-import { type Nodes, type Scratch, World } from './scratch.contract.ts';
+import { type Nodes, RULES, type Scratch, World } from './scratch.contract.ts';
 import { describeLog } from './store-log.contract.ts';
 import { describeMembership } from './store-membership.contract.ts';
 import { describePeople } from './store-people.contract.ts';
@@ -39,7 +39,7 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
       await Promise.all([store.close(), store.close()]);
       const closed = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
       await expect(store.ping()).rejects.toEqual(closed);
-      await expect(store.append([])).rejects.toEqual(closed);
+      await expect(store.append([], RULES)).rejects.toEqual(closed);
       await expect(store.membersOf(1n as ConversationId)).rejects.toEqual(closed);
       await expect(store.findAccount('x')).rejects.toEqual(closed);
     });
@@ -48,7 +48,7 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
       const world = await World.open(nodes.scratch);
       const user = await world.user();
       const room = await world.room(user);
-      const appended = world.store.append([world.draft(room, user)]);
+      const appended = world.append([world.draft(room, user)]);
       await world.store.close();
       expect(await appended).toMatchObject([{ ok: true, seq: 1 }]);
     });

@@ -52,9 +52,9 @@ export function roomStore(db: SqlDatabase): RoomStore {
     device = '',
   ): Promise<Joined | Refusal> {
     const [found] = await db.query<{ id: ConversationId; joined: boolean | bigint }>(sql`
-      select c.id, m.user_id is not null as joined
+      select c.id, c.kind = 'room' and m.user_id is not null as joined
       from conversations c left join members m on m.conversation = c.id and m.user_id = ${by.actor}
-      where c.kind = 'room' and not c.deleted
+      where not c.deleted
         and ${typeof room === 'string' ? sql`c.name = ${room}` : sql`c.id = ${room}`}`);
     if (!found) return by.requirement.missing;
     const joined = found.joined

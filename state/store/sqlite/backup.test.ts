@@ -42,7 +42,7 @@ test('restored while the store is open: it holds what the copy held, and goes on
   await world.fill(room, user, 4);
   await restoreSqlite(scratch.path, file);
   expect((await world.history(user, room, 0, 10))?.messages).toHaveLength(3);
-  expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ ok: true, seq: 4 }]);
+  expect(await world.append([world.draft(room, user)])).toMatchObject([{ ok: true, seq: 4 }]);
   await world.store.close();
 });
 
@@ -59,7 +59,7 @@ test('what must not be: BACKUP_FAILED, and nothing is changed', async () => {
   await expect(restoreSqlite(scratch.path, join(scratch.folder, 'none'))).rejects.toEqual(failed);
   new DatabaseSync(join(scratch.folder, 'other.db')).close();
   await expect(restoreSqlite(scratch.path, join(scratch.folder, 'other.db'))).rejects.toEqual(failed);
-  expect(await world.store.conversationsOf(user, '')).toEqual([]);
+  expect(await world.conversations(user, '')).toEqual([]);
   expect(await world.room(user)).toBeTypeOf('bigint');
   await world.store.close();
 });
