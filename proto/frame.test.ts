@@ -62,7 +62,17 @@ function toFields(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(toFields);
   if (typeof value === 'string') return numberOf(value) ?? value;
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, field]) => [toCamel(name), toFields(field)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, field]) => {
+      const fields = toFields(field);
+      return [toCamel(name), name === 'at' ? toOneof('point', fields as Json) : fields];
+    }),
+  );
+}
+
+function toOneof(oneof: string, fields: Json): Json {
+  const [$case = ''] = Object.keys(fields);
+  return { [oneof]: { $case, [$case]: fields[$case] } };
 }
 
 /** Returns the number of an enum's value. */
@@ -71,6 +81,8 @@ function numberOf(name: string): number | undefined {
     ...protocol.ConversationKind,
     ...protocol.MemberChange,
     ...protocol.Role,
+    ...protocol.EntryKind,
+    ...protocol.SystemEvent,
   };
   return values[name];
 }
@@ -83,9 +95,7 @@ function fromVector(message: string, payload: Json): unknown {
   const codec = codecs[message] as Codec;
   const fields = toFields(payload) as Record<string, unknown>;
   const oneof = ONEOFS[message];
-  if (oneof === undefined) return codec.fromPartial(fields);
-  const [$case = ''] = Object.keys(fields);
-  return codec.fromPartial({ [oneof]: { $case, [$case]: fields[$case] } });
+  return codec.fromPartial(oneof === undefined ? fields : toOneof(oneof, fields));
 }
 
 const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'));
@@ -158,6 +168,15 @@ describe('golden vectors', () => {
       );
     expect(cases('Request')).toEqual(new Set(Object.keys(MESSAGES.Request.fields)));
     expect(cases('Response')).toEqual(new Set(Object.keys(MESSAGES.Response.fields)));
+    const kinds = (message: string) =>
+      new Set(
+        frameVectors.filter((v) => v.message === message).map(({ payload }) => payload?.['kind'] ?? DEFAULT),
+      );
+    const [DEFAULT, ...others] = Object.keys(protocol.EntryKind);
+    expect(kinds('Send')).toEqual(
+      new Set([DEFAULT, ...others.filter((kind) => kind !== 'ENTRY_KIND_SYSTEM')]),
+    );
+    expect(kinds('Message')).toEqual(new Set([DEFAULT, ...others]));
   });
 
   test.each(streamVectors)('$name: the stream is cut as the vector says', (vector) => {

@@ -4,13 +4,15 @@ import { type Field, type FieldType, PAYLOADS, type Shape } from './json-shape.t
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Why a text is not a frame, with its `ref` and `key` as far as they could be read. */
+/** Why a text is not a frame, with what identifies it as far as that could be read. */
 export interface JsonFault {
   readonly code: 'JSON_INVALID' | 'FRAME_UNKNOWN';
   /** What is wrong and where, for people. */
   readonly what: string;
   readonly ref: number;
   readonly key: bigint;
+  /** Of a SEND; else empty. */
+  readonly clientMsgId: string;
 }
 
 const TYPES = new Map<string, FrameType>(Object.entries(FrameType));
@@ -21,6 +23,8 @@ const MAX_U64 = 0xffff_ffff_ffff_ffffn;
 const DECIMAL = /^(0|[1-9]\d{0,19})$/;
 /** Most characters of the sender's text that a fault quotes. */
 const MAX_QUOTE = 40;
+/** Longest client_msg_id, in characters. */
+const MAX_ID = 64;
 
 /**
  * Encodes a frame as JSON: `type`, `ref` and `key` unless 0, and every field of the payload.
@@ -60,12 +64,19 @@ export function frameFromJson(text: string): Uint8Array | JsonFault {
   const payload = PAYLOADS[type];
   if (payload === undefined) return encodeFrame(type, ref, key);
   const message = reader.readMessage(payload.shape, json, '');
-  if (reader.fault !== undefined) return fault('JSON_INVALID', reader.fault, ref, key);
-  return encodeFrame(type, ref, key, payload.encode(message));
+  if (reader.fault === undefined) return encodeFrame(type, ref, key, payload.encode(message));
+  return fault('JSON_INVALID', reader.fault, ref, key, type === FrameType.SEND ? json['client_msg_id'] : '');
 }
 
-function fault(code: JsonFault['code'], what: string, ref = 0, key = 0n): JsonFault {
-  return { code, what, ref, key };
+function fault(
+  code: JsonFault['code'],
+  what: string,
+  ref = 0,
+  key = 0n,
+  clientMsgId: unknown = '',
+): JsonFault {
+  const isId = typeof clientMsgId === 'string' && clientMsgId.length <= MAX_ID && clientMsgId.isWellFormed();
+  return { code, what, ref, key, clientMsgId: isId ? clientMsgId : '' };
 }
 
 function writeMessage(shape: Shape, message: JsonObject, into: Record<string, unknown>): void {

@@ -34,7 +34,7 @@ const ROOM_CALLS: ReadonlySet<number | undefined> = new Set([0x32, 0x3a]);
 
 /** Faults that concern only one WebSocket message. */
 const SURVIVABLE: ReadonlySet<ErrorCode> = new Set(['FRAME_INVALID', 'FRAME_UNKNOWN', 'JSON_INVALID']);
-const NO_HEADER = { ref: 0, key: 0n };
+const UNIDENTIFIED = { ref: 0, key: 0n, clientMsgId: '' };
 /** Frame type of bytes that are not a frame. */
 const NO_TYPE = 0;
 
@@ -80,13 +80,13 @@ export class Inbound {
 
   /** Handles bytes that are not a frame. */
   onFault(connection: Connection, fault: WireFault, bytes: number): void {
-    const { code, refused = NO_HEADER } = fault;
+    const { code, refused = UNIDENTIFIED } = fault;
     const { admission, connections } = this.#context;
     // On WebSocket the next message can still be read.
     if (SURVIVABLE.has(code) && connection.phase === Phase.LIVE) {
       // There is no frame to queue, and unlimited refusals would be a flood.
       if (admission.charge(connection, NO_TYPE, bytes))
-        this.#context.send(connection, nackFrame(fault, refused));
+        this.#context.send(connection, nackFrame(fault, refused, refused.clientMsgId));
       else connections.close(connection, 'RATE_LIMITED');
     } else connections.close(connection, 'close' in CATALOGUE[code] ? fault : 'HELLO_EXPECTED');
   }

@@ -106,17 +106,24 @@ describe('JSON', () => {
 
   test.each([
     ['no JSON', 'hello', 'JSON_INVALID', undefined],
-    ['a wrong field', '{"type":"SEND","ref":7,"key":"5","text":1}', 'JSON_INVALID', 7],
+    [
+      'a wrong field',
+      '{"type":"SEND","ref":7,"key":"5","client_msg_id":"a","text":1}',
+      'JSON_INVALID',
+      7,
+      'a',
+    ],
+    ['an id that is none', '{"type":"SEND","ref":7,"key":"5","client_msg_id":{}}', 'JSON_INVALID', 7],
     ['an unknown type', '{"type":"SHOUT","ref":8}', 'FRAME_UNKNOWN', 8],
     ["a server's type", '{"type":"WELCOME","ref":9}', 'FRAME_UNKNOWN', 9],
     ['binary', Uint8Array.of(1, 2, 3), 'JSON_INVALID', undefined],
-  ])('%s: NACK, and the connection lives', async (_, data, code, ref) => {
+  ])('%s: NACK, and the connection lives', async (_, data, code, ref, clientMsgId = '') => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await open(node);
     await client.login(await tokens.token(3n));
     client.socket.send(data);
     const nack = await client.next('NACK');
-    expect(nack).toMatchObject({ code, retryable: false });
+    expect(nack).toMatchObject({ code, retryable: false, client_msg_id: clientMsgId });
     expect(nack['ref']).toBe(ref);
     client.send({ type: 'PING' });
     await client.next('PONG');

@@ -13,7 +13,7 @@ export interface WsWire {
 /** Why a message is not a frame. */
 export type WireFault = CodeWithDetails & {
   /** Identifies the refused frame, as far as it could be parsed. */
-  readonly refused?: Pick<FrameHeader, 'ref' | 'key'>;
+  readonly refused?: Pick<FrameHeader, 'ref' | 'key'> & { readonly clientMsgId: string };
 };
 
 /** First byte of an unfragmented message, RFC 6455 section 5.2. */
