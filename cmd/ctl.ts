@@ -8,11 +8,12 @@ import { AdminClient } from './ctl/admin-client.ts';
 import type { Subcommand } from './ctl/subcommand.ts';
 import { backup, restore } from './ctl/backup.ts';
 import { drain } from './ctl/drain.ts';
+import { evidence } from './ctl/evidence.ts';
 import { session, trace } from './ctl/explain.ts';
 import { kick } from './ctl/kick.ts';
 import { ctlSettings } from './settings.ts';
 
-const SUBCOMMANDS: readonly Subcommand[] = [drain, kick, session, trace, backup, restore];
+const SUBCOMMANDS: readonly Subcommand[] = [drain, kick, session, trace, evidence, backup, restore];
 
 /** Adds the command to the program; `onExit` gets its exit code. */
 export function addCtl(

@@ -194,6 +194,20 @@ const maxTextBytes = integer(1, 65_536)
   .default(16_384)
   .describe('longest text of a message, bytes of UTF-8; gateways get it from state');
 
+/** What users may do with entries; rooms have no settings of their own. */
+const entryRules = {
+  editWindowMs: integer(0, 3_153_600_000_000)
+    .default(86_400_000)
+    .describe('time after its commit in which the author of a message can edit it, ms'),
+  pinRole: z
+    .enum(['member', 'moderator', 'owner'])
+    .default('moderator')
+    .describe('lowest role that pins messages in rooms: member, moderator or owner'),
+  evidenceRetentionMs: integer(0, 3_153_600_000_000)
+    .default(2_592_000_000)
+    .describe('time for which the texts that moderators retract are kept for operators, ms'),
+} satisfies Settings;
+
 export const gatewaySettings = {
   ...server,
   ...stateClient,
@@ -264,6 +278,7 @@ export const stateSettings = {
   tokenTtlMs,
   sessionGraceMs,
   maxTextBytes,
+  ...entryRules,
 } satisfies Settings;
 
 export const ipconfSettings = {
@@ -316,6 +331,7 @@ export const upSettings = {
   tokenTtlMs,
   sessionGraceMs,
   maxTextBytes,
+  ...entryRules,
   corsOrigins,
   ...limits,
 } satisfies Settings;

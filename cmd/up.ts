@@ -11,7 +11,16 @@ import { IpconfServer } from '../ipconf/mod.ts';
 import { backupSqlite, openHotState, openStore, restoreSqlite, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
 import { takeDataFolder } from './data-folder.ts';
-import { advertised, gatewayLimits, instanceName, isLoopback, prepare, runServers, tlsFiles } from './run.ts';
+import {
+  advertised,
+  entryRules,
+  gatewayLimits,
+  instanceName,
+  isLoopback,
+  prepare,
+  runServers,
+  tlsFiles,
+} from './run.ts';
 import { VERSION } from './version.ts';
 
 const DEMO_USERS = ['demo', 'test', 'admin'];
@@ -53,6 +62,7 @@ export async function run(
       tokenTtlMs: config.tokenTtlMs,
       sessionGraceMs: config.sessionGraceMs,
       maxTextBytes: config.maxTextBytes,
+      rules: entryRules(config),
     });
     const gateway = new GatewayServer({
       ...common,

@@ -9,8 +9,12 @@ import {
 } from '../common/mod.ts';
 import type { BatchStream } from '../crpc/mod.ts';
 import { Accounts } from './identity/accounts.ts';
-import { UserNames } from './identity/user-names.ts';
+import { type NameOf, Profiles } from './identity/profiles.ts';
+import { Eraser } from './chat/eraser.ts';
+import { Log } from './chat/log.ts';
 import { Membership } from './chat/membership.ts';
+import { People } from './chat/people.ts';
+import { Posts } from './chat/posts.ts';
 import { Passwords } from './identity/passwords.ts';
 import { Receipts } from './chat/receipts.ts';
 import { callHandlers } from './chat/calls.ts';
@@ -27,6 +31,7 @@ import { Link } from './link/link.ts';
 import type { LinkContext } from './link/link-context.ts';
 import type { TracedWorker } from './explain/message-path.ts';
 import { stateMetrics } from './metrics.ts';
+import { DEFAULT_ENTRY_RULES, type EntryRules } from './policy.ts';
 import type { Downlink } from './session/downlink.ts';
 import { concerns, Evictions } from './session/evictions.ts';
 import { LocationMap } from './session/location-map.ts';
@@ -54,6 +59,8 @@ export interface StateNodeOptions {
   readonly ids: IdSource;
   readonly limits: StateLimits;
   readonly logger: Logger;
+  /** What users may do with entries. @default DEFAULT_ENTRY_RULES */
+  readonly rules?: EntryRules | undefined;
   /** Lifetime of access tokens, ms; revocations are kept slightly longer. @default 3600000 */
   readonly tokenTtlMs?: number | undefined;
 }
@@ -61,13 +68,16 @@ export interface StateNodeOptions {
 /** The parts of a node and the order in which they close. */
 export class StateNode {
   readonly accounts: Accounts;
+  readonly log: Log;
   readonly rooms: Rooms;
   readonly membership: Membership;
   readonly requests: Requests;
+  readonly posts: Posts;
   readonly evictions: Evictions;
   readonly locations = new LocationMap<Downlink>();
   readonly sessionLog = new SessionLog();
   readonly traces = new TraceRing();
+  readonly #eraser: Eraser;
   readonly #fanout: Fanout;
   readonly #sequencer: Sequencer;
   readonly #sessions: Sessions;
@@ -88,12 +98,18 @@ export class StateNode {
       queueRows: () => this.#sequencer.queueRows,
       links: (version) => [...this.#links].filter((each) => each.version === version).length,
     });
+    const profiles = new Profiles({ store, maxProfiles: limits.cachedNames });
+    const nameOf: NameOf = (user) => profiles.known(user) || locations.userNameOf(user);
+    this.#eraser = new Eraser(store, logger);
     this.#fanout = new Fanout({ store, locations, limits, metrics, logger });
     this.#sequencer = new Sequencer({
       store,
       fanout: this.#fanout,
-      replay: new Replay({ store, fanout: this.#fanout, logger, maxRuns: limits.queueRows }),
+      replay: new Replay({ store, fanout: this.#fanout, nameOf, logger, maxRuns: limits.queueRows }),
       traces: this.traces,
+      rules: options.rules ?? DEFAULT_ENTRY_RULES,
+      nameOf,
+      onErasable: () => this.#eraser.erase(),
       limits,
       metrics,
       logger,
@@ -121,22 +137,30 @@ export class StateNode {
       nextSession: () => ids.next() as SessionId,
     });
     this.#receipts = new Receipts(store, limits, logger);
-    this.rooms = new Rooms({
-      store,
-      names,
-      isOnline: (user) => presence.isOnline(user),
-    });
+    this.log = new Log({ store, profiles });
+    this.rooms = new Rooms({ store, profiles, isOnline: (user) => presence.isOnline(user) });
     this.membership = new Membership({
       store,
-      names,
+      profiles,
       fanout: this.#fanout,
-      logger,
+      eraser: this.#eraser,
       nextConversation: () => ids.next() as ConversationId,
+      nextIds: (count) => ids.take(count) as MessageId[],
     });
-    this.requests = new Requests(
-      callHandlers({ rooms: this.rooms, membership: this.membership, metrics }),
-      limits,
-    );
+    const people = new People({
+      store,
+      profiles,
+      rename: (user, shown) => locations.rename(user, shown),
+    });
+    const { log, rooms, membership } = this;
+    this.requests = new Requests(callHandlers({ log, people, rooms, membership, metrics }), limits);
+    const parser = new SendParser(limits.textBytes);
+    this.posts = new Posts({
+      sequencer: this.#sequencer,
+      parser,
+      profiles,
+      maxTextBytes: limits.textBytes,
+    });
     this.accounts = new Accounts({
       store,
       hot,
@@ -154,7 +178,7 @@ export class StateNode {
       requests: this.requests,
       receipts: this.#receipts,
       typing: new Typing(this.#fanout),
-      sendParser: new SendParser(limits.textBytes),
+      sendParser: parser,
       stalls: this.#stalls,
       limits,
       metrics,
@@ -162,11 +186,11 @@ export class StateNode {
     };
   }
 
-  /** Starts background work: polling evictions, erasing deleted rooms and looking for stalls. */
+  /** Starts background work: polling evictions, erasing what is hidden and looking for stalls. */
   start(): void {
     this.#stalls.start();
     this.evictions.start();
-    this.membership.erase();
+    this.#eraser.erase();
   }
 
   /** Accepts the stream of a gateway worker. @throws GochatError SERVER_DRAINING, OVERLOADED */
@@ -195,7 +219,7 @@ export class StateNode {
       this.#sequencer.drain().then(() => this.#fanout.settled()),
       this.requests.drain(),
       this.#receipts.flush(),
-      this.membership.stop(),
+      this.#eraser.stop(),
     ]);
   }
 
@@ -207,7 +231,7 @@ export class StateNode {
     this.#fanout.stop();
     this.#receipts.stop();
     this.evictions.stop();
-    void this.membership.stop();
+    void this.#eraser.stop();
     for (const open of this.#links) open.close();
   }
 

@@ -12,6 +12,7 @@ import type { HotState } from './hot/hot-state.ts';
 import { DEFAULT_LIMITS, DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
 import { NodeIds } from './node-ids.ts';
 import { StateNode } from './node.ts';
+import { DEFAULT_ENTRY_RULES, type EntryRules } from './policy.ts';
 import { operatorRoutes } from './explain/operator-routes.ts';
 import type { DurableStore } from './store/store.ts';
 
@@ -49,6 +50,8 @@ export interface StateServerOptions {
   readonly reflection?: boolean | undefined;
   /** Longest text of a message, bytes of UTF-8. @default 16384 */
   readonly maxTextBytes?: number | undefined;
+  /** What users may do with entries; what is missing is as in DEFAULT_ENTRY_RULES. */
+  readonly rules?: Partial<EntryRules> | undefined;
   readonly limits?: Partial<StateLimits> | undefined;
 }
 
@@ -83,6 +86,7 @@ export class StateServer implements Server {
       hot,
       ids: this.#ids,
       limits,
+      rules: Object.freeze({ ...DEFAULT_ENTRY_RULES, ...options.rules }),
       logger,
       tokenTtlMs,
     });

@@ -2,7 +2,9 @@
 import type { client } from '../../proto/mod.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { Caller } from '../session/location-map.ts';
+import type { Log } from './log.ts';
 import type { Membership } from './membership.ts';
+import type { People } from './people.ts';
 import type { Rooms } from './rooms.ts';
 
 type Call = NonNullable<client.Request['call']>;
@@ -22,6 +24,8 @@ type Handler<Fields> = (caller: Caller, key: bigint, fields: Fields) => Promise<
 export type CallHandlers = { readonly [Name in Call['$case']]: Handler<Arguments<Name>> };
 
 export interface CallHandlersOptions {
+  readonly log: Log;
+  readonly people: People;
   readonly rooms: Rooms;
   readonly membership: Membership;
   readonly metrics: Pick<StateMetrics, 'syncs'>;
@@ -29,11 +33,12 @@ export interface CallHandlersOptions {
 
 const DONE: Result = { $case: 'done', done: {} };
 
-export function callHandlers({ rooms, membership, metrics }: CallHandlersOptions): CallHandlers {
+export function callHandlers(options: CallHandlersOptions): CallHandlers {
+  const { log, people, rooms, membership, metrics } = options;
   return {
     async sync(caller, _key, request) {
       metrics.syncs.add(1);
-      return { $case: 'sync', sync: await rooms.sync(caller, request) };
+      return { $case: 'sync', sync: await log.sync(caller, request) };
     },
     async openDirect(caller, _key, { userName }) {
       return { $case: 'conversation', conversation: await membership.openDirect(caller, userName) };
@@ -60,20 +65,29 @@ export function callHandlers({ rooms, membership, metrics }: CallHandlersOptions
       await membership.delete(caller, key);
       return DONE;
     },
-    async listConversations(caller) {
-      return { $case: 'conversations', conversations: await rooms.conversations(caller) };
+    async listConversations(caller, _key, page) {
+      return { $case: 'conversations', conversations: await rooms.conversations(caller, page) };
     },
     async getConversation(caller, key) {
       return { $case: 'conversation', conversation: await rooms.conversation(caller, key) };
     },
-    async listRooms({ user }, _key, { after, limit }) {
-      return { $case: 'rooms', rooms: await rooms.listRooms(user, after, limit) };
+    async listRooms({ user }, _key, page) {
+      return { $case: 'rooms', rooms: await rooms.listRooms(user, page) };
     },
-    async getHistory({ user }, key, { beforeSeq, limit }) {
-      return { $case: 'history', history: await rooms.history(user, key, beforeSeq, limit) };
+    async getHistory(caller, key, page) {
+      return { $case: 'history', history: await log.history(caller, key, page) };
     },
-    async getMembers(caller, key) {
-      return { $case: 'members', members: await rooms.members(caller, key) };
+    async getMembers(caller, key, page) {
+      return { $case: 'members', members: await rooms.members(caller, key, page) };
+    },
+    async listPins(caller, key, page) {
+      return { $case: 'pins', pins: await log.pins(caller, key, page) };
+    },
+    async getUsers(caller, _key, users) {
+      return { $case: 'users', users: await people.users(caller, users) };
+    },
+    async setProfile(caller, _key, profile) {
+      return { $case: 'users', users: await people.setProfile(caller, profile) };
     },
   };
 }

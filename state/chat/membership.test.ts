@@ -73,7 +73,7 @@ describe('membership', () => {
     await ask(it, 4, 0n, { $case: 'openDirect', openDirect: { userName: 'bob' } });
     await ask(it, 4, 0n, { $case: 'openDirect', openDirect: { userName: 'bob' } });
     // Of changes of their own users: bob's would come behind the answer to bob.
-    await ask(it, 2, 0n, { $case: 'listConversations', listConversations: {} });
+    await ask(it, 2, 0n, { $case: 'listConversations', listConversations: { after: '', limit: 0 } });
     const told = it.seen.filter(({ type }) => type === FrameType.MEMBERS_CHANGED);
     expect(told.map(({ conn }) => conn).toSorted((a, b) => a - b)).toEqual([1, 1, 4, 4]);
     for (const { payload } of told)
@@ -133,7 +133,7 @@ describe('membership', () => {
     expect(await remove(1, '77')).toBe('NOT_A_MEMBER');
     expect(await remove(1, 'cid')).toBe('done');
     expect(await remove(1, CID.toString())).toBe('done');
-    expect(await ask(it, 3, it.room, { $case: 'getMembers', getMembers: {} })).toBe('NOT_A_MEMBER');
+    expect(await ask(it, 3, it.room, { $case: 'getMembers', getMembers: { after: '', limit: 0 } })).toBe('NOT_A_MEMBER');
   });
 
   test('roles: the policy applies, and all members are told of a change once', async () => {
@@ -155,7 +155,7 @@ describe('membership', () => {
     expect(told()).toEqual([]);
     expect(await set(1, 'bob', ROLE_MODERATOR)).toBe('done');
     expect(await set(1, BOB.toString(), ROLE_MODERATOR)).toBe('done');
-    await ask(it, 3, it.room, { $case: 'getMembers', getMembers: {} });
+    await ask(it, 3, it.room, { $case: 'getMembers', getMembers: { after: '', limit: 0 } });
     expect(told()).toEqual([1, 2, 3].map((conn) => `${conn}: 5 bob ann 2`));
     const { members } = await it.node.rooms.members({ user: CID, userName: 'cid', device: '' }, it.room);
     expect(members.map(({ name, role }) => [name, role])).toEqual([
@@ -165,7 +165,7 @@ describe('membership', () => {
     ]);
     // The room passes on to bob, which is told too.
     expect(await set(1, 'ann', ROLE_MEMBER)).toBe('done');
-    await ask(it, 3, it.room, { $case: 'getMembers', getMembers: {} });
+    await ask(it, 3, it.room, { $case: 'getMembers', getMembers: { after: '', limit: 0 } });
     expect(told().toSorted()).toEqual(
       [1, 2, 3].flatMap((conn) => [`${conn}: 5 ann  1`, `${conn}: 5 bob  3`]),
     );

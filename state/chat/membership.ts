@@ -2,25 +2,22 @@
  * Membership: create, join, leave, remove, roles, delete. Changes have one order with the room's messages, and the
  * users concerned are told.
  */
-import { Backoff, type ConversationId, GochatError, type Logger, type UserId } from '../../common/mod.ts';
+import { type ConversationId, GochatError, type MessageId, type UserId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
+import { encodeEntry } from '../delivery/entry-frames.ts';
 import type { Fanout } from '../delivery/fanout.ts';
-import { accessCheck, type Role } from '../policy.ts';
-import type { Joined, MemberChange, Store } from '../store/store.ts';
 import { parseName } from '../identity/names.ts';
-import type { UserNames } from '../identity/user-names.ts';
-import { fromWireRole, type Names, toConversation, toWireRole } from './present.ts';
-import { accept, conversationId, refused } from './rooms.ts';
+import type { NameOf, Profiles } from '../identity/profiles.ts';
+import { accessCheck, type Role } from '../policy.ts';
+import type { Caller } from '../session/location-map.ts';
+import type { EntryStamp, Joined, MemberChange, Message, Store } from '../store/store.ts';
+import type { Eraser } from './eraser.ts';
+import { accept, conversationId, refused } from './input.ts';
+import { fromWireRole, type ProfilesById, toConversation, toWireRole } from './present.ts';
 
 const DECIMAL = /^\d{1,20}$/;
-/** Dependencies of the presentation of rooms. */
-const NO_NAMES: Names = new Map();
-/** Messages erased per transaction, so that nobody waits long for it. */
-const ERASE_ROWS = 1000;
-/** Longest wait of the eraser for a failing store, ms. */
-const MAX_ERASE_RETRY_MS = 60_000;
-/** Interval of the search for erasures left by a stopped node, ms. */
-const ERASE_AGAIN_MS = 600_000;
+/** For the presentation of rooms. */
+const NO_PROFILES: ProfilesById = new Map();
 const {
   MEMBER_CHANGE_JOINED,
   MEMBER_CHANGE_LEFT,
@@ -29,206 +26,184 @@ const {
   MEMBER_CHANGE_ROLE,
 } = client.MemberChange;
 
-/** A user, with the name for notices. */
-export interface Actor {
-  readonly user: UserId;
-  readonly userName: string;
-  /** As in Caller; undefined for an unnamed device. */
-  readonly device?: string;
-}
-
 /** The notice to the other members. */
 interface News {
   readonly change: client.MemberChange;
-  readonly member: Actor;
-  /** Name of the actor; undefined if it was the member. */
-  readonly by?: string;
+  readonly user: UserId;
+  /** Who did it; undefined if it was the user. */
+  readonly by?: UserId | undefined;
   readonly role?: Role;
+}
+
+/** A change and its place in the room's log. */
+interface Place {
+  /** The last message before the change. */
+  readonly afterSeq: number;
+  readonly memberVersion: number;
+  readonly entries: readonly Message[];
 }
 
 export interface MembershipOptions {
   readonly store: Store;
-  readonly names: Pick<UserNames, 'of'>;
-  readonly fanout: Pick<Fanout, 'announce' | 'announceTo'>;
+  readonly profiles: Pick<Profiles, 'namesOf' | 'known'>;
+  readonly fanout: Pick<Fanout, 'announce' | 'announceTo' | 'publish'>;
+  readonly eraser: Pick<Eraser, 'erase'>;
   readonly nextConversation: () => ConversationId;
-  readonly logger: Logger;
+  readonly nextIds: (count: number) => readonly MessageId[];
 }
 
 /**
  * Every method throws GochatErrors.
  *
- * Members are notified at once, best effort. A missed notice is repaired by the next sync, which names the
- * conversations that the user has left.
+ * Members are notified at once, best effort, and get the entry of the change in smaller rooms. A missed notice is repaired
+ * by the next sync, which names the conversations that the user has left.
  */
 export class Membership {
   readonly #options: MembershipOptions;
-  readonly #backoff = new Backoff({ baseMs: 100, maxMs: MAX_ERASE_RETRY_MS });
-  #isEraseDue = false;
-  #erasing: Promise<void> | undefined;
-  #eraseTimer: NodeJS.Timeout | undefined;
-  #stopped = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
   }
 
-  async create(actor: Actor, input: string, hideHistory = false): Promise<client.Conversation> {
+  async create({ user, device }: Caller, input: string, hideHistory = false): Promise<client.Conversation> {
     const name = parseName(input);
     const { store, nextConversation } = this.#options;
-    const room = await store.createRoom(nextConversation(), name, actor.user, hideHistory, actor.device);
+    const room = await store.createRoom(nextConversation(), name, user, hideHistory, device);
     if (room === undefined) throw new GochatError('NAME_TAKEN', { details: { name } });
-    this.#tellDevices(room, actor);
-    return toConversation(room, NO_NAMES);
+    await this.#tellDevices(room, user);
+    return toConversation(room, NO_PROFILES);
   }
 
   /** Opens the direct conversation with a user, who is told with the first message. */
-  async openDirect(actor: Actor, input: string): Promise<client.Conversation> {
+  async openDirect({ user, device }: Caller, input: string): Promise<client.Conversation> {
     const name = parseName(input);
     const { store, nextConversation } = this.#options;
     const peer = await store.findAccount(name);
     if (peer === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name } });
-    const opened = await store.openDirect(nextConversation(), actor.user, peer.id, actor.device);
-    this.#tellDevices(opened, actor);
-    return toConversation(opened, new Map([[peer.id, peer.name]]));
+    const opened = await store.openDirect(nextConversation(), user, peer.id, device);
+    await this.#tellDevices(opened, user);
+    return toConversation(opened, new Map([[peer.id, { name: peer.name, displayName: '' }]]));
   }
 
   /** Joins by name or decimal id; names begin with a letter. */
-  async join(actor: Actor, room: string): Promise<client.Conversation> {
+  async join({ user, device }: Caller, room: string): Promise<client.Conversation> {
     const { store } = this.#options;
     const key = DECIMAL.test(room) ? roomId(BigInt(room)) : parseName(room);
-    const joined = accept(await store.joinRoom(key, accessCheck('joinRoom', actor.user), actor.device), room);
-    if (joined.isNew) {
-      const place = { seq: joined.lastSeq, memberVersion: joined.memberVersion };
-      this.#announce(joined.id, place, { change: MEMBER_CHANGE_JOINED, member: actor });
+    const by = accessCheck('joinRoom', user);
+    const joined = accept(await store.joinRoom(key, by, this.#stamp(1), device), room);
+    const { id, isNew, lastSeq, memberVersion, entry } = joined;
+    if (isNew) {
+      const entries = entry === undefined ? [] : [entry];
+      const place = { afterSeq: entry === undefined ? lastSeq : entry.seq - 1, memberVersion, entries };
+      await this.#tell(id, place, [{ change: MEMBER_CHANGE_JOINED, user }]);
     }
-    return toConversation(joined, NO_NAMES);
+    return toConversation(joined, NO_PROFILES);
   }
 
-  async leave(actor: Actor, room: bigint): Promise<void> {
+  async leave({ user }: Caller, room: bigint): Promise<void> {
     const id = roomId(room);
-    const change = accept(
-      await this.#options.store.leaveRoom(id, accessCheck('leaveRoom', actor.user)),
-      room,
-    );
-    await this.#tell(id, change, { change: MEMBER_CHANGE_LEFT, member: actor });
+    const by = accessCheck('leaveRoom', user);
+    const change = accept(await this.#options.store.leaveRoom(id, by, this.#stamp(2)), room);
+    await this.#tellChange(id, change, { change: MEMBER_CHANGE_LEFT, user });
   }
 
   /** Removes a user, by name or decimal id; an actor who names themselves leaves. */
-  async remove(actor: Actor, room: bigint, user: string): Promise<void> {
+  async remove(actor: Caller, room: bigint, named: string): Promise<void> {
     const id = roomId(room);
-    const member = await this.#find(user);
-    if (member.user === actor.user) return this.leave(actor, room);
+    const user = await this.#find(named);
+    if (user === actor.user) return this.leave(actor, room);
     const by = accessCheck('removeMember', actor.user);
-    const change = accept(await this.#options.store.removeMember(id, member.user, by), room);
-    await this.#tell(id, change, { change: MEMBER_CHANGE_REMOVED, member, by: actor.userName });
+    const change = accept(await this.#options.store.removeMember(id, user, by, this.#stamp(1)), room);
+    await this.#tellChange(id, change, { change: MEMBER_CHANGE_REMOVED, user, by: actor.user });
   }
 
   /** Sets the role of a member, by name or decimal id. */
-  async setRole(actor: Actor, room: bigint, user: string, wireRole: client.Role): Promise<void> {
+  async setRole(actor: Caller, room: bigint, named: string, wireRole: client.Role): Promise<void> {
     const id = roomId(room);
     const role = fromWireRole(wireRole);
     if (role === undefined) throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The role' } });
-    const member = await this.#find(user);
+    const user = await this.#find(named);
     const by = accessCheck('setRole', actor.user);
-    const change = accept(await this.#options.store.setRole(id, member.user, role, by), room);
-    const name = member.user === actor.user ? '' : actor.userName;
-    await this.#tell(id, change, { change: MEMBER_CHANGE_ROLE, member, by: name, role });
+    const change = accept(await this.#options.store.setRole(id, user, role, by, this.#stamp(2)), room);
+    const other = user === actor.user ? undefined : actor.user;
+    await this.#tellChange(id, change, { change: MEMBER_CHANGE_ROLE, user, by: other, role });
   }
 
-  async delete(actor: Actor, room: bigint): Promise<void> {
+  async delete({ user }: Caller, room: bigint): Promise<void> {
+    const { store, fanout, eraser } = this.#options;
     const id = roomId(room);
-    const deleted = await this.#options.store.deleteRoom(id, accessCheck('deleteRoom', actor.user));
-    const { seq, members } = accept(deleted, room);
-    const nobody = { user: 0n as UserId, userName: '' };
-    const frame = encodeNews(id, seq, { change: MEMBER_CHANGE_DELETED, member: nobody, by: actor.userName });
-    this.#options.fanout.announceTo(members, frame);
-    this.erase();
-  }
-
-  /** Erases deleted rooms in the background until all are done, those of an earlier run included. */
-  erase(): void {
-    this.#isEraseDue = true;
-    if (this.#erasing !== undefined || this.#stopped) return;
-    clearTimeout(this.#eraseTimer);
-    this.#erasing = this.#erase().finally(() => {
-      this.#erasing = undefined;
-    });
-  }
-
-  /** Stops erasing; resolves when no erasure is in flight. Other nodes or the next start do the rest. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#eraseTimer);
-    await this.#erasing;
-  }
-
-  async #erase(): Promise<void> {
-    let againMs = ERASE_AGAIN_MS;
-    try {
-      while (this.#isEraseDue && !this.#stopped) {
-        this.#isEraseDue = false;
-        while (!this.#stopped && (await this.#options.store.eraseDeleted(ERASE_ROWS)));
-      }
-      this.#backoff.reset();
-    } catch (error) {
-      // The rooms stay marked as deleted, so nothing is lost.
-      againMs = this.#backoff.next();
-      this.#options.logger.warn({ err: error, againMs }, 'erasing deleted rooms was interrupted');
-    }
-    if (!this.#stopped) this.#eraseTimer = setTimeout(() => this.erase(), againMs).unref();
+    const { seq, members } = accept(await store.deleteRoom(id, accessCheck('deleteRoom', user)), room);
+    eraser.erase();
+    const news = { change: MEMBER_CHANGE_DELETED, user: 0n as UserId, by: user };
+    const nameOf = await this.#namesOf([user]);
+    fanout.announceTo(members, encodeNews(id, seq, news, nameOf));
   }
 
   /** Notifies the other devices of the user who opened a conversation; each then synchronises. */
-  #tellDevices({ id, isNew, lastSeq }: Joined, actor: Actor): void {
+  async #tellDevices({ id, isNew, lastSeq }: Joined, user: UserId): Promise<void> {
     if (!isNew) return;
-    const frame = encodeNews(id, lastSeq, { change: MEMBER_CHANGE_JOINED, member: actor });
-    this.#options.fanout.announceTo([actor.user], frame);
+    const nameOf = await this.#namesOf([user]);
+    const frame = encodeNews(id, lastSeq, { change: MEMBER_CHANGE_JOINED, user }, nameOf);
+    this.#options.fanout.announceTo([user], frame);
   }
 
   /** Notifies members of a change, and of a new owner by it. */
-  async #tell(room: ConversationId, change: MemberChange, news: News): Promise<void> {
-    if (!change.changed) return;
-    this.#announce(room, change, news);
-    if (change.newOwner === undefined) return;
-    const newOwner = await this.#find(String(change.newOwner));
-    this.#announce(room, change, { change: MEMBER_CHANGE_ROLE, member: newOwner, role: 'owner' });
+  async #tellChange(room: ConversationId, change: MemberChange, news: News): Promise<void> {
+    const { changed, seq, memberVersion, entries, newOwner } = change;
+    if (!changed) return;
+    const all: News[] = [news];
+    if (newOwner !== undefined) all.push({ change: MEMBER_CHANGE_ROLE, user: newOwner, role: 'owner' });
+    await this.#tell(room, { afterSeq: seq - entries.length, memberVersion, entries }, all);
   }
 
-  #announce(
-    room: ConversationId,
-    { seq, memberVersion }: Pick<MemberChange, 'seq' | 'memberVersion'>,
-    news: News,
-  ): void {
-    const frame = encodeNews(room, seq, news);
-    this.#options.fanout.announce(room, memberVersion, frame);
-    const isOut = news.change === MEMBER_CHANGE_LEFT || news.change === MEMBER_CHANGE_REMOVED;
-    if (isOut) this.#options.fanout.announceTo([news.member.user], frame);
+  async #tell(room: ConversationId, place: Place, news: readonly News[]): Promise<void> {
+    const { fanout } = this.#options;
+    const { afterSeq, memberVersion, entries } = place;
+    const nameOf = await this.#namesOf(news.flatMap(({ user, by }) => [user, by ?? []].flat()));
+    for (const each of news) {
+      const frame = encodeNews(room, afterSeq, each, nameOf);
+      fanout.announce(room, memberVersion, frame);
+      const isOut = each.change === MEMBER_CHANGE_LEFT || each.change === MEMBER_CHANGE_REMOVED;
+      if (isOut) fanout.announceTo([each.user], frame);
+    }
+    for (const { extra, ...entry } of entries) {
+      if (extra === undefined) continue;
+      const { frame } = encodeEntry({ ...entry, extra }, nameOf);
+      fanout.publish({ conversation: room, memberVersion, seq: entry.seq, frame, link: undefined, conn: -1 });
+    }
+  }
+
+  /** Returns names for notices. What is committed is told also while names cannot be read. */
+  async #namesOf(users: readonly UserId[]): Promise<NameOf> {
+    const { profiles } = this.#options;
+    return profiles.namesOf(users).catch(() => (user: UserId) => profiles.known(user));
+  }
+
+  #stamp(entries: number): EntryStamp {
+    return { ids: this.#options.nextIds(entries), atMs: Date.now() };
   }
 
   /** Resolves a name or an id; an unknown id is no member either. */
-  async #find(user: string): Promise<Actor> {
-    const { store, names } = this.#options;
-    if (DECIMAL.test(user)) {
-      const id = BigInt(user) as UserId;
-      return { user: id, userName: (await names.of([id])).get(id) ?? '' };
-    }
+  async #find(user: string): Promise<UserId> {
+    if (DECIMAL.test(user)) return BigInt(user) as UserId;
     const name = parseName(user);
-    const account = await store.findAccount(name);
+    const account = await this.#options.store.findAccount(name);
     if (account === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name } });
-    return { user: account.id, userName: name };
+    return account.id;
   }
 }
 
 function encodeNews(
   room: ConversationId,
   afterSeq: number,
-  { change, member, by = '', role }: News,
+  { change, user, by, role }: News,
+  nameOf: NameOf,
 ): Uint8Array {
   const payload = client.MembersChanged.encode({
     change,
-    user: member.user,
-    name: member.userName,
-    by,
+    user,
+    name: nameOf(user),
+    by: by === undefined ? '' : nameOf(by),
     afterSeq: BigInt(afterSeq),
     role: role === undefined ? client.Role.ROLE_UNSPECIFIED : toWireRole(role),
   }).finish();

@@ -1,29 +1,45 @@
 /** Conversions from the store's types to the wire's. */
 import type { UserId } from '../../common/mod.ts';
-import { client } from '../../proto/mod.ts';
+import { client, cutQuote } from '../../proto/mod.ts';
+import { type NameOf, shownName } from '../identity/profiles.ts';
 import { type Role, ROLES } from '../policy.ts';
-import type { Gone, Message, UserConversation } from '../store/store.ts';
+import {
+  ENTRY_KINDS,
+  type Extra,
+  type Gone,
+  type Message,
+  type Profile,
+  type Quote,
+  type Retraction,
+  type SystemEvent,
+  type UserConversation,
+} from '../store/store.ts';
 
-/** Names of users by id: at least those in the presented items. */
-export type Names = ReadonlyMap<UserId, string>;
+/** Profiles by user id: at least those of the presented items. */
+export type ProfilesById = ReadonlyMap<UserId, Profile>;
 
 /** Converts a conversation for one of its members; a direct one has the name of the other user. */
-export function toConversation(conversation: UserConversation, names: Names): client.Conversation {
+export function toConversation(conversation: UserConversation, profiles: ProfilesById): client.Conversation {
   const isRoom = conversation.kind === 'room';
-  const { lastSeq, readSeq, visibleAfterSeq, peer } = conversation;
-  const unread = Math.max(0, lastSeq - Math.max(readSeq, visibleAfterSeq));
+  const { peer } = conversation;
   return {
     id: conversation.id,
     kind: isRoom
       ? client.ConversationKind.CONVERSATION_KIND_ROOM
       : client.ConversationKind.CONVERSATION_KIND_DIRECT,
-    name: peer === undefined ? conversation.name : (names.get(peer) ?? ''),
+    name: peer === undefined ? conversation.name : (profiles.get(peer)?.name ?? ''),
     lastSeq: BigInt(conversation.lastSeq),
     deliveredSeq: BigInt(conversation.deliveredSeq),
     readSeq: BigInt(conversation.readSeq),
-    unread: BigInt(unread),
-    owner: conversation.role === 'owner',
+    unread: BigInt(conversation.unread),
     role: toWireRole(conversation.role),
+    peer: peer ?? 0n,
+    visibleAfterSeq: BigInt(conversation.visibleAfterSeq),
+    floorSeq: BigInt(conversation.floorSeq),
+    pinsVersion: BigInt(conversation.pinsVersion),
+    activeAtMs: BigInt(conversation.activeAtMs),
+    lastMessage: undefined,
+    readEpoch: 0n,
   };
 }
 
@@ -42,17 +58,95 @@ export function fromWireRole(role: client.Role): Role | undefined {
   return ROLES.find((each) => WIRE_ROLES[each] === role);
 }
 
-/** Converts a message of the log. */
-export function toMessage(message: Message, names: Names): client.Message {
-  return {
-    seq: BigInt(message.seq),
+/** Converts an entry of the log. */
+export function toMessage(message: Message, nameOf: NameOf): client.Message {
+  const { seq, sender, extra } = message;
+  const plain: client.Message = {
+    seq: BigInt(seq),
     id: message.id,
-    sender: message.sender,
-    from: names.get(message.sender) ?? '',
+    sender,
+    from: nameOf(sender),
     clientMsgId: message.clientMsgId,
     text: message.text,
     atMs: BigInt(message.atMs),
+    kind: client.EntryKind.ENTRY_KIND_MESSAGE,
+    version: 0n,
+    target: 0n,
+    quote: undefined,
+    retraction: undefined,
+    range: undefined,
+    reason: '',
+    system: undefined,
+    bare: false,
   };
+  return extra === undefined ? plain : { ...plain, ...toExtra(extra, seq, nameOf) };
+}
+
+/** Returns the users whose names an entry shows. */
+export function usersIn({ sender, extra }: Message): UserId[] {
+  if (extra === undefined) return [sender];
+  return [sender, extra.quote?.sender, extra.system?.user].filter((user) => user !== undefined);
+}
+
+function toExtra(extra: Extra, seq: number, nameOf: NameOf): Partial<client.Message> {
+  const { kind, version, target, quote, retraction, range, system } = extra;
+  const isMessage = kind === 'message';
+  return {
+    kind: ENTRY_KINDS.indexOf(kind) as client.EntryKind,
+    version: kind === 'edit' || (isMessage && version > seq) ? BigInt(version) : 0n,
+    // The message that a reply quotes is in the quote.
+    target: isMessage ? 0n : BigInt(target),
+    quote: quote && toQuote(quote, nameOf),
+    retraction: retraction && toRetraction(retraction),
+    range: range && {
+      sender: range.sender,
+      fromSeq: BigInt(range.fromSeq),
+      toSeq: BigInt(range.toSeq),
+    },
+    reason: extra.reason,
+    system: system && toSystem(system, nameOf),
+    bare: extra.bare,
+  };
+}
+
+function toQuote({ seq, state, sender, text, version }: Quote, nameOf: NameOf): client.Quote {
+  const isExpired = state === 'expired';
+  return {
+    seq: BigInt(seq),
+    sender: isExpired ? 0n : sender,
+    from: isExpired ? '' : nameOf(sender),
+    ...(state === 'kept' ? cutQuote(text) : { text: '', cut: false }),
+    retracted: state === 'retracted',
+    expired: isExpired,
+    version: version > seq ? BigInt(version) : 0n,
+  };
+}
+
+function toRetraction({ seq, by, atMs, reason }: Retraction): client.Retraction {
+  return { seq: BigInt(seq), by, atMs: BigInt(atMs), reason };
+}
+
+const EVENTS = {
+  joined: client.SystemEvent.SYSTEM_EVENT_JOINED,
+  left: client.SystemEvent.SYSTEM_EVENT_LEFT,
+  removed: client.SystemEvent.SYSTEM_EVENT_REMOVED,
+  role: client.SystemEvent.SYSTEM_EVENT_ROLE,
+} as const satisfies Record<SystemEvent['event'], client.SystemEvent>;
+
+function toSystem({ event, user, role }: SystemEvent, nameOf: NameOf): client.System {
+  return {
+    event: EVENTS[event],
+    user,
+    name: nameOf(user),
+    role: role === undefined ? client.Role.ROLE_UNSPECIFIED : toWireRole(role),
+    text: '',
+    untilMs: 0n,
+  };
+}
+
+/** Converts a profile. */
+export function toUser(id: UserId, profile: Profile): client.User {
+  return { id, name: profile.name, displayName: shownName(profile) };
 }
 
 const REASONS = {

@@ -4,7 +4,7 @@ import type { client } from '../../proto/mod.ts';
 import type { StateLimits } from '../limits.ts';
 import type { Caller } from '../session/location-map.ts';
 import type { CursorMove, Store } from '../store/store.ts';
-import { conversationId } from './rooms.ts';
+import { conversationId } from './input.ts';
 
 /** Most receipts of one frame. */
 const MAX_RECEIPTS = 256;

@@ -1,26 +1,33 @@
-/** Calls about conversations: list, history, sync. */
-import { type ConversationId, GochatError, isId, type UserId } from '../../common/mod.ts';
-import type { client } from '../../proto/mod.ts';
+/** Calls about conversations and their members: lists of them, and single ones. */
+import type { UserId } from '../../common/mod.ts';
+import { client, cutText } from '../../proto/mod.ts';
+import { type NameOf, type Profiles, shownName } from '../identity/profiles.ts';
+import { type Action, accessCheck, refusal } from '../policy.ts';
 import type { Caller } from '../session/location-map.ts';
-import { inPieces } from '../store/member-pieces.ts';
-import { type Action, accessCheck, type Refusal, refusal } from '../policy.ts';
-import type { Message, Store, UserConversation } from '../store/store.ts';
-import { CONVERSATION_BYTES, GONE_BYTES, PageBudget } from './page-budget.ts';
-import { quoted } from '../identity/names.ts';
-import type { UserNames } from '../identity/user-names.ts';
-import { toConversation, toGone, toMessage, toWireRole } from './present.ts';
+import type { ListedConversation, Store, UserConversation } from '../store/store.ts';
+import { accept, conversationId, pageLimit, pageStart } from './input.ts';
+import { jsonBytes } from './page-budget.ts';
+import { type ProfilesById, toConversation, toMessage, toWireRole, usersIn } from './present.ts';
 
-const MAX_SYNC_LIMIT = 1000;
-const DEFAULT_SYNC_LIMIT = 200;
-const MAX_CURSORS = 10_000;
-const MAX_PAGE_LIMIT = 200;
-const DEFAULT_PAGE_LIMIT = 50;
-/** Most members per answer, online ones first. */
-const MAX_MEMBERS = 2000;
+const CONVERSATIONS = { most: 500, standard: 100 };
+const ROOMS = { most: 200, standard: 50 };
+const MEMBERS = { most: 1000, standard: 200 };
+/** Numbers in the page keys of the lists. */
+const CONVERSATION_KEY = 2;
+const ROOM_KEY = 1;
+const MEMBER_KEY = 1;
+/** Mean size of a listed conversation, bytes: 500 of them, a client's first page, take at most 200 kB. */
+const LISTED_BYTES = 400;
+/** Most characters of a last message. */
+const PREVIEW_CHARACTERS = 100;
+/** What a text adds to the size of its conversation besides its own bytes: lengths and a tag. */
+const TEXT_OVERHEAD_BYTES = 8;
+
+const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
 export interface RoomsOptions {
   readonly store: Store;
-  readonly names: Pick<UserNames, 'of'>;
+  readonly profiles: Pick<Profiles, 'of'>;
   readonly isOnline: (user: UserId) => boolean;
 }
 
@@ -32,20 +39,30 @@ export class Rooms {
     this.#options = options;
   }
 
-  async conversations(caller: Caller): Promise<client.Conversations> {
-    const list = await this.#options.store.conversationsOf(caller.user, caller.device);
-    return { conversations: await this.#present(list) };
+  async conversations(
+    { user, device }: Caller,
+    { after, limit }: client.ListConversations,
+  ): Promise<client.Conversations> {
+    const { store, profiles } = this.#options;
+    const start = pageStart(after, CONVERSATION_KEY);
+    const { items, next } = await store.conversationsOf(user, device, start, pageLimit(limit, CONVERSATIONS));
+    const found = await profiles.of(
+      items.flatMap(({ peer, lastMessage }) => [peer ?? [], lastMessage ? usersIn(lastMessage) : []].flat()),
+    );
+    return { conversations: toList(items, found), next: next ?? '' };
   }
 
+  /** @throws GochatError NOT_A_MEMBER */
   async conversation(caller: Caller, conversation: bigint): Promise<client.Conversation> {
-    const [presented] = await this.#present([await this.#find('getConversation', caller, conversation)]);
-    return presented as client.Conversation;
+    const found = await this.#find('getConversation', caller, conversation);
+    return toConversation(found, await this.#options.profiles.of(found.peer === undefined ? [] : [found.peer]));
   }
 
-  async listRooms(user: UserId, after: bigint, limit: number): Promise<client.Rooms> {
-    const page = await this.#options.store.listRooms(user, after as ConversationId, pageLimit(limit));
+  async listRooms(user: UserId, { after, limit }: client.ListRooms): Promise<client.Rooms> {
+    const { store } = this.#options;
+    const { items, next } = await store.listRooms(user, pageStart(after, ROOM_KEY), pageLimit(limit, ROOMS));
     return {
-      rooms: page.rooms.map((room) => ({
+      rooms: items.map((room) => ({
         id: room.id,
         name: room.name,
         members: room.members,
@@ -53,97 +70,34 @@ export class Rooms {
         lastSeq: BigInt(room.lastSeq),
         unread: BigInt(room.unread),
       })),
-      more: page.more,
+      next: next ?? '',
     };
   }
 
-  /** Returns a page backwards. A page that would be too large starts later and is marked. */
-  async history(
-    user: UserId,
+  /** @throws GochatError NOT_A_MEMBER */
+  async members(
+    { user }: Caller,
     conversation: bigint,
-    beforeSeq: bigint,
-    limit: number,
-  ): Promise<client.HistoryPage> {
-    const by = accessCheck('getHistory', user);
-    const [id, before, most] = [conversationId(conversation), seq(beforeSeq, 'before_seq'), pageLimit(limit)];
-    const answer =
-      id === undefined ? by.requirement.missing : this.#options.store.history(id, by, before, most);
-    const page = accept(await answer, conversation);
-    const budget = new PageBudget();
-    const names = await this.#options.names.of(sendersOf(page.messages));
-    const newest: client.Message[] = [];
-    for (const message of page.messages.toReversed()) {
-      const presented = toMessage(message, names);
-      if (!budget.takeMessage(presented)) break;
-      newest.push(presented);
-    }
-    return { messages: newest.reverse(), more: page.more || newest.length < page.messages.length };
-  }
-
-  async members(caller: Caller, conversation: bigint): Promise<client.Members> {
-    const { store } = this.#options;
-    const { id } = await this.#find('getMembers', caller, conversation);
-    const [list, roles] = await Promise.all([store.membersOf(id), store.rolesOf(id)]);
-    const online: UserId[] = [];
-    const offline: UserId[] = [];
-    await inPieces(list?.members ?? [], (member) => {
-      const some = this.#options.isOnline(member.user) ? online : offline;
-      if (some.length < MAX_MEMBERS) some.push(member.user);
+    { after, limit }: client.GetMembers,
+  ): Promise<client.Members> {
+    const { store, profiles, isOnline } = this.#options;
+    const by = accessCheck('getMembers', user);
+    const [start, most] = [pageStart(after, MEMBER_KEY), pageLimit(limit, MEMBERS)];
+    const id = conversationId(conversation);
+    const page = id === undefined ? by.requirement.missing : await store.membersPage(id, by, start, most);
+    const { items, next, count } = accept(page, conversation);
+    const found = await profiles.of(items.map((member) => member.user));
+    const members = items.map((member) => {
+      const profile = found.get(member.user);
+      return {
+        user: member.user,
+        name: profile?.name ?? '',
+        online: isOnline(member.user),
+        role: toWireRole(member.role),
+        displayName: shownName(profile),
+      };
     });
-    const names = await this.#options.names.of([...online, ...offline]);
-    const present = (members: UserId[], isOnline: boolean) =>
-      members
-        .map((user) => {
-          const role = toWireRole(roles.get(user) ?? 'member');
-          return { user, name: names.get(user) ?? '', online: isOnline, role };
-        })
-        .sort((a, b) => (a.name < b.name ? -1 : 1));
-    return { members: [...present(online, true), ...present(offline, false)].slice(0, MAX_MEMBERS) };
-  }
-
-  /** Returns the messages beyond the cursors. A page that would be too large is cut and marked. */
-  async sync(caller: Caller, request: client.Sync): Promise<client.SyncPage> {
-    const limit = request.limit === 0 ? DEFAULT_SYNC_LIMIT : request.limit;
-    if (limit > MAX_SYNC_LIMIT) throw invalid('limit');
-    if (request.cursors.length + request.pushed.length > MAX_CURSORS) throw invalid('cursors');
-    const cursors = parseCursors(request.cursors, 'cursors');
-    const pushed = parseCursors(request.pushed, 'pushed');
-    const { user, device } = caller;
-    const result = await this.#options.store.sync({ user, device, cursors, limit, pushed });
-    const names = await this.#options.names.of([
-      ...peersOf(result.conversations.map(({ conversation }) => conversation)),
-      ...result.conversations.flatMap(({ messages }) => sendersOf(messages)),
-    ]);
-    const budget = new PageBudget();
-    const conversations: client.ConversationMessages[] = [];
-    for (const { conversation, messages } of result.conversations) {
-      const taken: client.Message[] = [];
-      const presented = toConversation(conversation, names);
-      let head = CONVERSATION_BYTES + presented.name.length;
-      for (const each of messages) {
-        const message = toMessage(each, names);
-        if (!budget.takeMessage(message, head)) break;
-        taken.push(message);
-        head = 0;
-      }
-      if (taken.length > 0) conversations.push({ conversation: presented, messages: taken });
-      if (taken.length < messages.length) return { conversations, more: true, gone: [] };
-    }
-    if (result.more || !budget.take(result.gone.length * GONE_BYTES))
-      return { conversations, more: true, gone: [] };
-    for (const { conversation, messages } of result.conversations) {
-      if (messages.length > 0) continue;
-      const presented = toConversation(conversation, names);
-      // The next synchronisation has room for the rest.
-      if (!budget.take(CONVERSATION_BYTES + presented.name.length)) break;
-      conversations.push({ conversation: presented, messages: [] });
-    }
-    return { conversations, more: false, gone: result.gone.map(toGone) };
-  }
-
-  async #present(conversations: readonly UserConversation[]): Promise<client.Conversation[]> {
-    const names = await this.#options.names.of(peersOf(conversations));
-    return conversations.map((conversation) => toConversation(conversation, names));
+    return { members, next: next ?? '', count };
   }
 
   /** Returns a conversation for its user. @throws GochatError if the policy refuses the action */
@@ -156,53 +110,32 @@ export class Rooms {
   }
 }
 
-function peersOf(conversations: readonly UserConversation[]): UserId[] {
-  return conversations.flatMap(({ peer }) => peer ?? []);
+/** Converts a page of conversations; texts of last messages share what the page has room for. */
+function toList(items: readonly ListedConversation[], profiles: ProfilesById): client.Conversation[] {
+  const nameOf: NameOf = (user) => shownName(profiles.get(user));
+  let left = items.length * LISTED_BYTES;
+  return items.map((item, at) => {
+    const conversation = toConversation(item, profiles);
+    if (item.lastMessage === undefined) return conversation;
+    const message = toMessage(item.lastMessage, nameOf);
+    const lastMessage = { ...message, clientMsgId: '', quote: undefined, text: '' };
+    conversation.lastMessage = lastMessage;
+    const size = client.Conversation.encode(conversation).finish().length + TEXT_OVERHEAD_BYTES;
+    lastMessage.text = preview(message.text, left / (items.length - at) - size);
+    left -= size + jsonBytes(lastMessage.text);
+    return conversation;
+  });
 }
 
-function sendersOf(messages: readonly Message[]): UserId[] {
-  return messages.map(({ sender }) => sender);
-}
-
-/** Returns the result unless it is a refusal. @throws GochatError the refusal of an action in this conversation */
-export function accept<T extends object>(
-  result: T | Refusal | 'LAST_OWNER',
-  conversation: bigint | string,
-): T {
-  if (typeof result !== 'string') return result;
-  throw refused(result, conversation);
-}
-
-export function refused(code: Refusal | 'LAST_OWNER', conversation: bigint | string): GochatError {
-  if (code !== 'ROOM_NOT_FOUND') return new GochatError(code);
-  return new GochatError(code, { details: { name: quoted(String(conversation)) } });
-}
-
-/** Returns an id that fits the store. */
-export function conversationId(value: bigint): ConversationId | undefined {
-  return isId(value) ? (value as ConversationId) : undefined;
-}
-
-function parseCursors(cursors: readonly client.Cursor[], what: string): Map<ConversationId, number> {
-  const parsed = new Map<ConversationId, number>();
-  for (const cursor of cursors) {
-    const id = conversationId(cursor.conversation);
-    if (id === undefined) throw invalid(what);
-    parsed.set(id, seq(cursor.seq, what));
+/** Returns the beginning of a text: at most PREVIEW_CHARACTERS and so many bytes, in JSON too, cut at a grapheme. */
+function preview(whole: string, bytes: number): string {
+  const { text } = cutText(whole, PREVIEW_CHARACTERS);
+  let left = bytes - jsonBytes(text);
+  if (left >= 0) return text;
+  left = bytes;
+  for (const { segment, index } of graphemes.segment(text)) {
+    left -= jsonBytes(segment);
+    if (left < 0) return text.slice(0, index);
   }
-  return parsed;
-}
-
-function seq(value: bigint, what: string): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(what);
-  return Number(value);
-}
-
-function pageLimit(limit: number): number {
-  if (limit > MAX_PAGE_LIMIT) throw invalid('limit');
-  return limit === 0 ? DEFAULT_PAGE_LIMIT : limit;
-}
-
-function invalid(what: string): GochatError {
-  return new GochatError('ARGUMENT_INVALID', { details: { what } });
+  return text;
 }

@@ -4,6 +4,7 @@ import type { state } from '../../proto/mod.ts';
 import { EvictionScope } from '../hot/hot-state.ts';
 import type { Evictions } from '../session/evictions.ts';
 import type { Accounts } from '../identity/accounts.ts';
+import type { Posts } from './posts.ts';
 import type { Requests } from './requests.ts';
 import type { Tokens } from '../identity/tokens.ts';
 
@@ -36,15 +37,19 @@ export function accountService(
   };
 }
 
-/** Makes the handler of ChatService. It verifies the caller's token and waits for the user's turn. */
+/** Makes the handlers of ChatService. They verify the caller's token; calls wait for the user's turn. */
 export function chatService(
-  { requests }: { readonly requests: Pick<Requests, 'call'> },
+  { requests, posts }: { readonly requests: Pick<Requests, 'call'>; readonly posts: Pick<Posts, 'post'> },
   tokens: Tokens,
 ): Handlers<typeof state.ChatServiceService> {
   return {
     async call({ key, request }, context) {
       const { user, name } = tokens.verifyBearer(context.header('authorization'));
       return requests.call({ user, userName: name, device: '' }, key, request ?? { call: undefined });
+    },
+    async post({ key, send }, context) {
+      const { user } = tokens.verifyBearer(context.header('authorization'));
+      return posts.post(user, key, send);
     },
   };
 }

@@ -12,6 +12,8 @@ export interface Push {
   /** Seq of the message, for members with a visibility bound; EVERYBODY for frames that are not messages. */
   readonly seq: number;
   readonly frame: Uint8Array;
+  /** Of an entry about another message: members who may not read that one get the bare frame. */
+  readonly about?: { readonly seq: number; readonly bareFrame: () => Uint8Array } | undefined;
   readonly link: Downlink | undefined;
   readonly conn: number;
 }

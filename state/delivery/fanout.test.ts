@@ -90,7 +90,7 @@ describe('fan-out', () => {
     typing();
     await settle();
     expect(w.delivered().map(({ conn }) => conn)).toEqual([2, 3]);
-    await store.leaveRoom(ROOM as ConversationId, accessCheck('leaveRoom', 3n as UserId));
+    await store.leave(ROOM, 3n);
     typing();
     await settle();
     expect(w.delivered().map(({ conn }) => conn)).toEqual([2]);
@@ -166,7 +166,7 @@ describe('fan-out', () => {
     expect(await pushedTo(1)).toEqual(['500']);
     await store.addMember(ROOM, 2000n);
     expect((await pushedTo(2)).toSorted((a, b) => Number(a) - Number(b))).toEqual(['500', '2000']);
-    await store.leaveRoom(ROOM as ConversationId, accessCheck('leaveRoom', 500n as UserId));
+    await store.leave(ROOM, 500n);
     expect(await pushedTo(3)).toEqual(['2000']);
     expect(store.calls.get('membersOf')).toBe(1);
     const rows = await Promise.all(changes.mock.results.map(({ value }) => value));

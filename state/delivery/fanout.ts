@@ -6,7 +6,7 @@ import type { StateLimits } from '../limits.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { Downlink, Target } from '../session/downlink.ts';
 import type { LocationMap } from '../session/location-map.ts';
-import { hasId, packIds } from '../session/u64.ts';
+import { hasId, packIds, withoutId } from '../session/u64.ts';
 import { MEMBERS_A_TURN } from '../store/member-pieces.ts';
 import type { Store } from '../store/store.ts';
 import { ConversationCache, EVERYBODY, isMember, type Entry, type Push } from './conversation-cache.ts';
@@ -90,25 +90,19 @@ export class Fanout {
   }
 
   /**
-   * Pushes an ephemeral frame to the members of a small conversation, if the sender is known to be a member. If the
+   * Pushes an ephemeral frame to the other members of a small conversation, if the sender is known to be a member. If the
    * members are unknown, or may have changed while nothing was sent, they are loaded first.
    */
-  publishEphemeral(
-    conversation: ConversationId,
-    sender: UserId,
-    frame: Uint8Array,
-    from: Downlink,
-    conn: number,
-  ): void {
+  publishEphemeral(conversation: ConversationId, sender: UserId, frame: Uint8Array): void {
     // Ephemeral frames must not delay messages.
     if (this.#loads >= MAX_EPHEMERAL_LOADS) return;
     const entry = this.#cache.entry(conversation);
     if (entry.version < 0 || performance.now() - entry.checkedMs > this.#options.limits.ephemeralMembersMs) {
-      entry.pendingEphemeral = () => this.#deliverEphemeral(entry, sender, frame, from, conn);
+      entry.pendingEphemeral = () => this.#deliverEphemeral(entry, sender, frame);
       this.#load(entry);
       return;
     }
-    if (!entry.loading) this.#deliverEphemeral(entry, sender, frame, from, conn);
+    if (!entry.loading) this.#deliverEphemeral(entry, sender, frame);
   }
 
   /** Pushes a frame that is not a message to all members at a version. */
@@ -148,18 +142,21 @@ export class Fanout {
   }
 
   #deliver(entry: Entry, push: Push): PushResult {
-    const { link, conn } = push;
-    const targets =
-      push.seq > entry.visibleToAllAfter
-        ? this.#targets(entry, link, conn)
-        : this.#resolve(readers(entry, push.seq), link, conn);
+    const { link, conn, about } = push;
     const result = { pushed: 0, skipped: 0 };
-    for (const target of targets) {
-      const except = senderIn(target, link, conn);
-      const count = target.conns.length - (except === NO_CONNECTION ? 0 : 1);
-      if (count === 0) continue;
-      if (target.link.push(target, push.frame, except)) result.pushed += count;
-      else result.skipped += count;
+    const isWholeForAll = about === undefined || about.seq > entry.visibleToAllAfter;
+    const wholeUpTo = isWholeForAll ? push.seq : about.seq;
+    this.#pushTo(
+      wholeUpTo > entry.visibleToAllAfter
+        ? this.#targets(entry, link, conn)
+        : this.#resolve(readers(entry, 0, wholeUpTo), link, conn),
+      push,
+      push.frame,
+      result,
+    );
+    if (!isWholeForAll) {
+      const others = this.#resolve(readers(entry, about.seq, push.seq), link, conn);
+      if (others.length > 0) this.#pushTo(others, push, about.bareFrame(), result);
     }
     if (result.pushed > 0) {
       if (this.#uncounted === 0) queueMicrotask(this.#count);
@@ -168,18 +165,31 @@ export class Fanout {
     return result;
   }
 
+  /** Pushes a frame to targets without the sender's connection, and counts. */
+  #pushTo(
+    targets: readonly Target[],
+    { link, conn }: Push,
+    frame: Uint8Array,
+    result: { pushed: number; skipped: number },
+  ): void {
+    for (const target of targets) {
+      const except = senderIn(target, link, conn);
+      const count = target.conns.length - (except === NO_CONNECTION ? 0 : 1);
+      if (count === 0) continue;
+      if (target.link.push(target, frame, except)) result.pushed += count;
+      else result.skipped += count;
+    }
+  }
+
   readonly #count = (): void => {
     this.#options.metrics.deliveries.add(this.#uncounted);
     this.#uncounted = 0;
   };
 
-  #deliverEphemeral(entry: Entry, sender: UserId, frame: Uint8Array, from: Downlink, conn: number): void {
-    if (entry.members.length / 2 > MAX_EPHEMERAL_MEMBERS || !hasId(entry.members, sender)) return;
-    for (const target of this.#targets(entry, from, conn)) {
-      const except = senderIn(target, from, conn);
-      if (target.conns.length > 1 || except === NO_CONNECTION)
-        target.link.pushEphemeral(target, frame, except);
-    }
+  #deliverEphemeral({ members }: Entry, sender: UserId, frame: Uint8Array): void {
+    if (members.length / 2 > MAX_EPHEMERAL_MEMBERS || !hasId(members, sender)) return;
+    for (const target of this.#resolve(withoutId(members, sender)))
+      target.link.pushEphemeral(target, frame, NO_CONNECTION);
   }
 
   /** Returns the connections of a conversation's members. Cached targets include the sender's connection. */
@@ -368,15 +378,16 @@ export class Fanout {
   }
 }
 
-/** Returns the members (packIds) who may see a message. */
-function readers(entry: Entry, seq: number): Uint32Array {
+/** Returns the members (packIds) who may read after a seq with from <= seq < to. */
+function readers(entry: Entry, from: number, to: number): Uint32Array {
   const after = entry.visibleAfter as Float64Array;
   const { members } = entry;
   const found = new Uint32Array(members.length);
   let count = 0;
   // A loop, as a callback for each member of a large room takes ten times as long.
   for (let half = 0; half < members.length; half += 2) {
-    if ((after[half >> 1] as number) >= seq) continue;
+    const seq = after[half >> 1] as number;
+    if (seq < from || seq >= to) continue;
     found[count++] = members[half] as number;
     found[count++] = members[half + 1] as number;
   }

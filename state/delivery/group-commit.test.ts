@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
 import { settle } from '../testing/test-node.ts';
+import { DEFAULT_ENTRY_RULES } from '../policy.ts';
 import type { Appended, Draft } from '../store/store.ts';
 import { GroupCommit, type GroupCommitOptions } from './group-commit.ts';
 import { within } from '../../test/harness/eventually.ts';
@@ -20,6 +21,7 @@ class Queue {
   constructor(limits: Partial<GroupCommitOptions<string>> = {}) {
     this.commit = new GroupCommit({
       store: { append: (drafts) => this.#append(drafts) },
+      rules: DEFAULT_ENTRY_RULES,
       nextIds: (count) => Array.from({ length: count }, () => 0n as MessageId),
       queueRows: 1000,
       queueBytes: 1 << 20,
@@ -39,7 +41,7 @@ class Queue {
 
   /** Puts rows in, as of one tick; returns those that were refused. */
   send(sender: UserId, names: readonly string[], text = ''): string[] {
-    const refused = names.filter((name) => !this.commit.offer(ROOM, sender, name, text, name));
+    const refused = names.filter((name) => !this.commit.offer(ROOM, sender, name, text, undefined, name));
     this.commit.start();
     return refused;
   }

@@ -1,6 +1,7 @@
 /** Group commit: while one batch commits, the next one gathers, with a turn for each user. */
 import { GochatError, type ConversationId, type MessageId, type UserId } from '../../common/mod.ts';
-import type { Appended, Draft, Store } from '../store/store.ts';
+import type { EntryRules } from '../policy.ts';
+import type { Appended, Draft, DraftEntry, Store } from '../store/store.ts';
 
 /** A queued draft; id and time are set when its commit begins. */
 export interface QueuedDraft extends Draft {
@@ -20,12 +21,13 @@ export interface Batch<Origin> {
 
 export interface GroupCommitOptions<Origin> {
   readonly store: Pick<Store, 'append'>;
+  readonly rules: EntryRules;
   readonly nextIds: (count: number) => readonly MessageId[];
   readonly queueRows: number;
   readonly queueBytes: number;
   readonly batchRows: number;
   readonly batchBytes: number;
-  /** One user's turn in a batch; at least one row, whatever its size. */
+  /** One user's turn in a batch; at least one row, whatever its size. An entry other than a plain text counts as ENTRY_ROWS. */
   readonly turnRows: number;
   readonly turnBytes: number;
   /** Longest wait of a row for its commit, ms. */
@@ -54,6 +56,11 @@ interface Turn {
 
 /** Estimated bytes of a queued row besides its strings. */
 const ROW_OVERHEAD_BYTES = 256;
+/**
+ * Rows of a batch and of a turn that an entry other than a plain text takes: it costs the store about as much, and those
+ * that concern one message are committed one after another.
+ */
+export const ENTRY_ROWS = 4;
 /** Rows beyond their user's turn may fill 1 / this of the queue and of a batch; the rest is for other users. */
 const BACKLOG_PART = 2;
 /** One user may fill 1 / this of the room left for such rows, so that some is left for the next user. */
@@ -70,6 +77,7 @@ const USER_PART = 2;
 export class GroupCommit<Origin> {
   readonly #options: GroupCommitOptions<Origin>;
   #gathering: Batch<Origin> = newBatch();
+  #gatheringRows = 0;
   #gatheringBytes = 0;
   /** Queue time of its oldest row. */
   #gatheringSinceMs = Number.POSITIVE_INFINITY;
@@ -103,9 +111,11 @@ export class GroupCommit<Origin> {
     sender: UserId,
     clientMsgId: string,
     text: string,
+    entry: DraftEntry | undefined,
     origin: Origin,
   ): boolean {
-    const bytes = ROW_OVERHEAD_BYTES + (text.length + clientMsgId.length) * 2;
+    const besides = entry === undefined ? 0 : entry.reason.length + entry.targetClientMsgId.length;
+    const bytes = ROW_OVERHEAD_BYTES + (text.length + clientMsgId.length + besides) * 2;
     const { queueRows, queueBytes } = this.#options;
     if (this.#rows >= queueRows || this.#bytes + bytes > queueBytes) return false;
     if (this.#nowMs === 0) this.#nowMs = performance.now();
@@ -116,6 +126,7 @@ export class GroupCommit<Origin> {
       id: NO_ID,
       text,
       atMs: 0,
+      entry,
       sinceMs: this.#nowMs,
       bytes,
     };
@@ -216,7 +227,7 @@ export class GroupCommit<Origin> {
       if (left-- === 0) return;
       const { drafts, origins } = backlog;
       let taken = 0;
-      while (taken < drafts.length && this.#gathering.drafts.length < most) {
+      while (taken < drafts.length && this.#gatheringRows < most) {
         const draft = drafts[taken] as QueuedDraft;
         if (!this.#gather(draft, origins[taken] as Origin)) break;
         backlog.bytes -= draft.bytes;
@@ -233,23 +244,27 @@ export class GroupCommit<Origin> {
   /** Adds a row to the gathering batch; false if it is full or has the sender's turn already. */
   #gather(draft: QueuedDraft, origin: Origin): boolean {
     const { batchRows, batchBytes, turnRows, turnBytes } = this.#options;
-    const { drafts } = this.#gathering;
-    if (drafts.length >= batchRows) return false;
-    if (drafts.length > 0 && this.#gatheringBytes + draft.bytes > batchBytes) return false;
+    const rows = rowsOf(draft);
+    const isFirst = this.#gathering.drafts.length === 0;
+    if (!isFirst && this.#gatheringRows + rows > batchRows) return false;
+    if (!isFirst && this.#gatheringBytes + draft.bytes > batchBytes) return false;
     const turn = this.#turns.get(draft.sender);
-    if (turn !== undefined && (turn.rows >= turnRows || turn.bytes + draft.bytes > turnBytes)) return false;
+    if (turn !== undefined && (turn.rows + rows > turnRows || turn.bytes + draft.bytes > turnBytes))
+      return false;
     this.#add(draft, origin, turn);
     return true;
   }
 
   #add(draft: QueuedDraft, origin: Origin, turn: Turn | undefined): void {
     const { sender, bytes, sinceMs } = draft;
-    if (turn === undefined) this.#turns.set(sender, { rows: 1, bytes });
+    const rows = rowsOf(draft);
+    if (turn === undefined) this.#turns.set(sender, { rows, bytes });
     else {
-      turn.rows++;
+      turn.rows += rows;
       turn.bytes += bytes;
     }
     addRow(this.#gathering, draft, origin);
+    this.#gatheringRows += rows;
     this.#gatheringBytes += bytes;
     if (sinceMs < this.#gatheringSinceMs) this.#gatheringSinceMs = sinceMs;
   }
@@ -268,6 +283,7 @@ export class GroupCommit<Origin> {
 
   #clearGathering(): void {
     this.#gathering = newBatch();
+    this.#gatheringRows = 0;
     this.#gatheringBytes = 0;
     this.#gatheringSinceMs = Number.POSITIVE_INFINITY;
     this.#turns = new Map();
@@ -282,7 +298,7 @@ export class GroupCommit<Origin> {
       draft.id = ids[i] as MessageId;
       draft.atMs = now;
     }
-    return this.#options.store.append(drafts);
+    return this.#options.store.append(drafts, this.#options.rules);
   }
 
   #committed(batch: Batch<Origin>, results: readonly Appended[], begun: number): void {
@@ -313,6 +329,10 @@ function newBatch<Origin>(): Batch<Origin> {
 function addRow<Origin>({ drafts, origins }: Batch<Origin>, draft: QueuedDraft, origin: Origin): void {
   drafts.push(draft);
   origins.push(origin);
+}
+
+function rowsOf({ entry }: QueuedDraft): number {
+  return entry === undefined ? 1 : ENTRY_ROWS;
 }
 
 const NO_ID = 0n as MessageId;

@@ -39,15 +39,17 @@ describe('hot frames', () => {
             textBytes: size(body),
             atMs: at,
           });
-          const payload = client.Message.encode({
-            seq: BigInt(seq),
-            id,
-            sender,
-            from,
-            clientMsgId: msg,
-            text: body,
-            atMs: BigInt(at),
-          }).finish();
+          const payload = client.Message.encode(
+            client.Message.fromPartial({
+              seq: BigInt(seq),
+              id,
+              sender,
+              from,
+              clientMsgId: msg,
+              text: body,
+              atMs: BigInt(at),
+            }),
+          ).finish();
           expect(Buffer.from(frame)).toEqual(Buffer.from(encodeFrame(FrameType.MESSAGE, 0, key, payload)));
         },
       ),
@@ -67,7 +69,8 @@ describe('hot frames', () => {
         positive,
         whole,
         fc.boolean(),
-        (conn, ref, key, msg, seq, id, at, again) => {
+        fc.oneof(fc.constant(0), whole),
+        (conn, ref, key, msg, seq, id, at, again, target) => {
           const record = encodeSentRecord({
             conn,
             ref,
@@ -78,6 +81,7 @@ describe('hot frames', () => {
             id,
             atMs: at,
             duplicate: again,
+            target,
           });
           const payload = client.Sent.encode({
             clientMsgId: msg,
@@ -85,6 +89,7 @@ describe('hot frames', () => {
             id,
             atMs: BigInt(at),
             duplicate: again,
+            target: BigInt(target),
           }).finish();
           const frame = encodeFrame(FrameType.SENT, ref, key, payload);
           expect(Buffer.from(record)).toEqual(Buffer.from(encodeAnswerRecord(conn, frame)));

@@ -1,5 +1,5 @@
 /**
- * Hand-written encoders of SENT and MESSAGE, which are made for every message. The generated codecs are the reference.
+ * Hand-written encoders of SENT and of MESSAGE for plain messages, which are most. The generated codecs are the reference.
  */
 import { Buffer } from 'node:buffer';
 import { highOf, lowOf } from '../session/u64.ts';
@@ -20,6 +20,8 @@ export interface SentFields {
   readonly id: bigint;
   readonly atMs: number;
   readonly duplicate: boolean;
+  /** Seq of the message that the send named otherwise; 0: it did not. */
+  readonly target: number;
 }
 
 export interface MessageFields {
@@ -46,7 +48,8 @@ export function encodeSentRecord(sent: SentFields): Uint8Array {
     (1 + varintSize(sent.seq)) +
     (1 + varint64Size(idLow, idHigh)) +
     (1 + varintSize(sent.atMs)) +
-    (sent.duplicate ? 2 : 0);
+    (sent.duplicate ? 2 : 0) +
+    (sent.target === 0 ? 0 : 1 + varintSize(sent.target));
   const record = Buffer.allocUnsafe(ANSWER_HEAD_BYTES + HEADER_BYTES + payload);
   writeU32(record, 0, 1);
   record[0] = LinkKind.DELIVER;
@@ -62,6 +65,10 @@ export function encodeSentRecord(sent: SentFields): Uint8Array {
   if (sent.duplicate) {
     record[at++] = 0x28;
     record[at++] = 1;
+  }
+  if (sent.target !== 0) {
+    record[at++] = 0x30;
+    writeVarint(record, at, sent.target);
   }
   return record;
 }

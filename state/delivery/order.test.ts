@@ -142,7 +142,7 @@ async function play(
   for (const room of [HERE, THERE]) await store.addRoom(room, `room${room}`, [SENDER]);
   const setMember = async (isMember: boolean) => {
     if (isMember) await store.addMember(HERE, SENDER);
-    else await store.leaveRoom(HERE, accessCheck('leaveRoom', SENDER));
+    else await store.leave(HERE, SENDER);
   };
   const w = worker();
   w.attach(CONN, SENDER);

@@ -1,14 +1,15 @@
 /** Replay: pushes duplicates again from the log, as their first fan-out may have died with its node. */
-import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { Buffer } from 'node:buffer';
-import { accessCheck } from '../policy.ts';
+import type { ConversationId, Logger } from '../../common/mod.ts';
+import type { NameOf } from '../identity/profiles.ts';
 import type { Downlink } from '../session/downlink.ts';
 import type { Draft, Message, Store } from '../store/store.ts';
+import { encodeEntry } from './entry-frames.ts';
 import type { Fanout } from './fanout.ts';
 import { encodeMessageFrame } from './hot-frames.ts';
 
-/** Most messages per read of the log. */
-const MAX_READ = 200;
+/** Most entries per read of the log: their texts are as long as can be. */
+const MAX_READ = 64;
 const MAX_READS = 8;
 
 /** The connection that a message came from. */
@@ -21,14 +22,15 @@ interface Sender {
 /** Duplicates of one conversation and sender connection. */
 interface Run extends Sender {
   readonly conversation: ConversationId;
-  readonly sender: UserId;
   memberVersion: number;
   readonly seqs: number[];
 }
 
 export interface ReplayOptions {
-  readonly store: Pick<Store, 'history'>;
+  readonly store: Pick<Store, 'entriesAt'>;
   readonly fanout: Pick<Fanout, 'publish' | 'markLost'>;
+  /** Names for quotes, without waiting. */
+  readonly nameOf: NameOf;
   readonly logger: Logger;
   /** Most queued runs; beyond it the members of their conversations resynchronise. */
   readonly maxRuns: number;
@@ -48,14 +50,14 @@ export class Replay {
 
   /** Adds a duplicate; `flush` follows at the end of the batch. */
   add(
-    { conversation, sender }: Pick<Draft, 'conversation' | 'sender'>,
+    { conversation }: Pick<Draft, 'conversation'>,
     { seq, memberVersion }: { readonly seq: number; readonly memberVersion: number },
     { senderName, link, conn }: Sender,
   ): void {
     const key = `${conversation}/${link.index}/${conn}`;
     let run = this.#gathering.get(key);
     if (run === undefined) {
-      run = { conversation, sender, senderName, link, conn, memberVersion, seqs: [] };
+      run = { conversation, senderName, link, conn, memberVersion, seqs: [] };
       this.#gathering.set(key, run);
     }
     run.memberVersion = Math.max(run.memberVersion, memberVersion);
@@ -92,44 +94,33 @@ export class Replay {
   }
 
   async #replay(run: Run): Promise<void> {
+    const { store, fanout } = this.#options;
+    const { conversation } = run;
     const seqs = run.seqs.sort((a, b) => a - b);
-    let from = 0;
-    while (from < seqs.length) {
-      const first = seqs[from] as number;
-      let to = from;
-      while (to + 1 < seqs.length && (seqs[to + 1] as number) - first < MAX_READ) to++;
-      const last = seqs[to] as number;
-      const wanted = new Set(seqs.slice(from, to + 1));
-      const found = (await this.#read(run, first, last)).filter(({ seq }) => wanted.has(seq));
+    for (let at = 0; at < seqs.length; at += MAX_READ) {
+      const wanted = seqs.slice(at, at + MAX_READ);
+      const found = await store.entriesAt(conversation, wanted);
       for (const message of found) this.#publish(run, message);
-      // The sender may no longer read it, for example after leaving; other members find it in the log.
-      if (found.length < wanted.size) this.#options.fanout.markLost(run.conversation, run.memberVersion);
-      from = to + 1;
+      if (found.length < new Set(wanted).size) fanout.markLost(conversation, run.memberVersion);
     }
-  }
-
-  /** Reads the messages between two seqs, page by page, as large texts do not fit one page. */
-  async #read({ sender, conversation }: Run, first: number, last: number): Promise<Message[]> {
-    const pages: (readonly Message[])[] = [];
-    for (let end = last + 1; end > first; ) {
-      const by = accessCheck('getHistory', sender);
-      const page = await this.#options.store.history(conversation, by, end, end - first);
-      const messages = typeof page === 'string' ? [] : page.messages;
-      pages.unshift(messages);
-      end = messages[0]?.seq ?? first;
-    }
-    return pages.flat();
   }
 
   #publish(run: Run, message: Message): void {
     const { conversation, senderName, memberVersion, link, conn } = run;
-    const frame = encodeMessageFrame({
-      ...message,
-      senderName,
-      senderNameBytes: Buffer.byteLength(senderName),
-      clientMsgIdBytes: Buffer.byteLength(message.clientMsgId),
-      textBytes: Buffer.byteLength(message.text),
-    });
-    this.#options.fanout.publish({ conversation, memberVersion, seq: message.seq, frame, link, conn });
+    const { seq, sender, extra } = message;
+    const nameOf: NameOf = (user) => (user === sender ? senderName : this.#options.nameOf(user));
+    const { frame, about = undefined } =
+      extra === undefined ? { frame: encodePlain(message, senderName) } : encodeEntry({ ...message, extra }, nameOf);
+    this.#options.fanout.publish({ conversation, memberVersion, seq, frame, about, link, conn });
   }
+}
+
+function encodePlain(message: Message, senderName: string): Uint8Array {
+  return encodeMessageFrame({
+    ...message,
+    senderName,
+    senderNameBytes: Buffer.byteLength(senderName),
+    clientMsgIdBytes: Buffer.byteLength(message.clientMsgId),
+    textBytes: Buffer.byteLength(message.text),
+  });
 }

@@ -1,11 +1,21 @@
-/** Hand-written parser of the SEND payload: one per message, so without an object, an exception or a copy. */
+/** Hand-written parser of the SEND payload: a plain text, one per message, without an object, an exception or a copy. */
 import { Buffer, isUtf8 } from 'node:buffer';
+import type { CodeWithDetails, UserId } from '../../common/mod.ts';
+import { client } from '../../proto/mod.ts';
+import type { DraftEntry, SenderRange } from '../store/store.ts';
 
 export const MAX_CLIENT_MSG_ID_BYTES = 64;
+/** Longest reason of a RETRACT, bytes of UTF-8. */
+export const MAX_REASON_BYTES = 300;
 
 /** Tags of `message Send`: field number and wire type 2. */
 const TAG_CLIENT_MSG_ID = 0x0a;
 const TAG_TEXT = 0x12;
+/** Field numbers: up to `range`, and up to the last one that is kept for what is not served yet. */
+const LAST_FIELD = 8;
+const LAST_KEPT_FIELD = 12;
+const MAX_ID = 2n ** 63n - 1n;
+const MAX_SEQ = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** The possible faults of a Send. */
 export type SendFault =
@@ -19,6 +29,10 @@ export type SendFault =
 export class SendParser {
   clientMsgId = '';
   text = '';
+  /** What it is beyond a plain message; undefined: nothing. */
+  entry: DraftEntry | undefined;
+  /** What is not valid, with ARGUMENT_INVALID. */
+  what = '';
   /** Lengths in bytes of UTF-8. */
   clientMsgIdBytes = 0;
   textBytes = 0;
@@ -27,6 +41,7 @@ export class SendParser {
   #at = 0;
   #end = 0;
 
+  /** @param maxTextBytes longest text, bytes of UTF-8 */
   constructor(maxTextBytes: number) {
     this.#maxTextBytes = maxTextBytes;
   }
@@ -34,7 +49,7 @@ export class SendParser {
   /**
    * Parses the payload at `at`. Returns its fault, if any.
    *
-   * `clientMsgId` is also set if the text is refused, so that the refusal can name it.
+   * `clientMsgId` is also set if something else is refused, so that the refusal can name it.
    */
   parse(frame: Uint8Array, at: number): SendFault | undefined {
     const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.length);
@@ -43,10 +58,13 @@ export class SendParser {
     this.#end = frame.length;
     this.clientMsgId = '';
     this.text = '';
+    this.textBytes = 0;
+    this.entry = undefined;
     let idAt = 0;
     let idLength = 0;
     let textAt = 0;
     let textLength = 0;
+    let lastField = 0;
     while (this.#at < this.#end) {
       const tag = this.#varint();
       if (tag === TAG_CLIENT_MSG_ID || tag === TAG_TEXT) {
@@ -60,8 +78,10 @@ export class SendParser {
           idLength = length;
         }
         this.#at += length;
-      } else if (!this.#skip(tag)) {
-        return 'FRAME_INVALID';
+      } else {
+        if (!this.#skip(tag)) return 'FRAME_INVALID';
+        const field = tag >>> 3;
+        if (field > lastField && field <= LAST_KEPT_FIELD) lastField = field;
       }
     }
     if (idLength < 1 || idLength > MAX_CLIENT_MSG_ID_BYTES) return 'CLIENT_MSG_ID_INVALID';
@@ -70,18 +90,64 @@ export class SendParser {
     if (badId !== undefined) return badId;
     this.clientMsgId = clientMsgId;
     this.clientMsgIdBytes = idLength;
-    if (textLength === 0) return 'TEXT_EMPTY';
     if (textLength > this.#maxTextBytes) return 'TEXT_TOO_LONG';
+    if (lastField > LAST_FIELD) return this.#invalid('A field of SEND that is kept for later versions');
+    if (lastField > 0) {
+      const fault = this.#parseEntry(at);
+      if (fault !== undefined) return fault;
+    }
+    if (textLength === 0) return this.#takesText() ? 'TEXT_EMPTY' : undefined;
+    if (!this.#takesText()) return this.#invalid('A text in an entry that has none');
     this.text = bytes.toString('utf8', textAt, textAt + textLength);
     this.textBytes = textLength;
     return this.#check(this.text, textAt, textLength);
+  }
+
+  #takesText(): boolean {
+    return this.entry === undefined || this.entry.kind === 'message' || this.entry.kind === 'edit';
+  }
+
+  /** Reads the fields beyond those of a plain message by the generated codec: such entries are few. */
+  #parseEntry(at: number): SendFault | undefined {
+    let send: client.Send;
+    try {
+      send = client.Send.decode(this.#bytes.subarray(at));
+    } catch {
+      return 'FRAME_INVALID';
+    }
+    const { kind, target, targetClientMsgId, replyTo, reason, range } = send;
+    const name = KINDS[kind];
+    if (name === undefined) return this.#invalid('The kind of the entry');
+    const wrong = faultOf(name, send);
+    if (wrong !== undefined) return this.#invalid(wrong);
+    if (target > MAX_SEQ || replyTo > MAX_SEQ) return this.#invalid('The seq of the target');
+    if (Buffer.byteLength(targetClientMsgId) > MAX_CLIENT_MSG_ID_BYTES || targetClientMsgId.includes('\0'))
+      return this.#invalid('target_client_msg_id');
+    if (Buffer.byteLength(reason) > MAX_REASON_BYTES || reason.includes('\0'))
+      return this.#invalid(`A reason that is longer than ${MAX_REASON_BYTES} bytes or has the character U+0000`);
+    const senderRange = range && toRange(range);
+    if (range !== undefined && senderRange === undefined) return this.#invalid('The range');
+    if (name === 'message' && replyTo === 0n) return undefined;
+    this.entry = {
+      kind: name,
+      target: Number(name === 'message' ? replyTo : target),
+      targetClientMsgId,
+      range: senderRange,
+      reason,
+    };
+    return undefined;
+  }
+
+  #invalid(what: string): 'ARGUMENT_INVALID' {
+    this.what = what;
+    return 'ARGUMENT_INVALID';
   }
 
   /**
    * Validates a text. U+0000 is valid UTF-8, but PostgreSQL cannot store it: one such text would fail a whole batch.
    */
   #check(text: string, at: number, length: number): 'ARGUMENT_INVALID' | 'FRAME_INVALID' | undefined {
-    if (text.includes('\0')) return 'ARGUMENT_INVALID';
+    if (text.includes('\0')) return this.#invalid('A text or client_msg_id with the character U+0000');
     // Invalid UTF-8 is decoded to U+FFFD, so only a text that contains it needs the second check.
     if (text.includes('\ufffd') && !isUtf8(this.#bytes.subarray(at, at + length))) return 'FRAME_INVALID';
     return undefined;
@@ -98,7 +164,7 @@ export class SendParser {
     return -1;
   }
 
-  /** Skips an unknown field; groups were never used here. */
+  /** Skips a field; groups were never used here. */
   #skip(tag: number): boolean {
     if (tag < 8) return false;
     switch (tag & 7) {
@@ -124,4 +190,53 @@ export class SendParser {
     }
     return this.#at <= this.#end;
   }
+}
+
+/** Returns the refusal of a fault. @param what of the parser @param maxTextBytes longest text */
+export function sendRefusal(code: SendFault, what: string, maxTextBytes: number): CodeWithDetails {
+  if (code === 'TEXT_TOO_LONG') return { code, details: { max: maxTextBytes } };
+  return code === 'ARGUMENT_INVALID' ? { code, details: { what } } : { code };
+}
+
+/** The kinds that clients send. */
+const KINDS: { readonly [kind: number]: DraftEntry['kind'] | undefined } = {
+  [client.EntryKind.ENTRY_KIND_MESSAGE]: 'message',
+  [client.EntryKind.ENTRY_KIND_EDIT]: 'edit',
+  [client.EntryKind.ENTRY_KIND_RETRACT]: 'retract',
+  [client.EntryKind.ENTRY_KIND_PIN]: 'pin',
+  [client.EntryKind.ENTRY_KIND_UNPIN]: 'unpin',
+};
+
+/** The ways in which an entry of a kind may name its target. */
+const TARGETS: Readonly<Record<DraftEntry['kind'], readonly ('seq' | 'clientMsgId' | 'range')[]>> = {
+  message: [],
+  edit: ['seq', 'clientMsgId'],
+  retract: ['seq', 'clientMsgId', 'range'],
+  pin: ['seq'],
+  unpin: ['seq'],
+};
+
+/** Returns what an entry of this kind has or lacks against the rules; undefined if it is right. */
+function faultOf(
+  kind: DraftEntry['kind'],
+  { target, targetClientMsgId, replyTo, reason, range }: client.Send,
+): string | undefined {
+  const given = [
+    target > 0n && ('seq' as const),
+    targetClientMsgId !== '' && ('clientMsgId' as const),
+    range !== undefined && ('range' as const),
+  ].filter((each) => each !== false);
+  const allowed = TARGETS[kind];
+  if (given.length !== Math.min(1, allowed.length) || given.some((each) => !allowed.includes(each)))
+    return `The target of an entry of the kind ${kind.toUpperCase()}`;
+  if (replyTo > 0n && kind !== 'message') return 'reply_to in an entry other than a MESSAGE';
+  if (reason !== '' && kind !== 'retract') return 'A reason in an entry other than a RETRACT';
+  return undefined;
+}
+
+/** Converts a range; undefined if it is none. */
+function toRange({ sender, fromSeq, toSeq }: client.SenderRange): SenderRange | undefined {
+  if (sender === 0n || sender > MAX_ID || fromSeq === 0n || fromSeq > toSeq || toSeq > MAX_SEQ)
+    return undefined;
+  return { sender: sender as UserId, fromSeq: Number(fromSeq), toSeq: Number(toSeq) };
 }

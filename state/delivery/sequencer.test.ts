@@ -103,7 +103,7 @@ describe('sequencer: group commit', () => {
 
   test('not a member, and by the next send one again: that waits until the client has sent both again', async () => {
     const { store, w } = await pair();
-    await store.leaveRoom(ROOM as ConversationId, accessCheck('leaveRoom', 1n as UserId));
+    await store.leave(ROOM, 1n);
     store.holding = true;
     w.send(1, 1, ROOM, 'm1');
     w.send(1, 2, ROOM, 'm2');

@@ -1,6 +1,7 @@
 /** The sequencer: takes a SEND to its commit, SENT and fan-out, or to a refusal that keeps the order. */
 import { Buffer } from 'node:buffer';
 import type {
+  CodeWithDetails,
   ConversationId,
   GochatError,
   Logger,
@@ -10,10 +11,13 @@ import type {
 } from '../../common/mod.ts';
 import { Backoff, isPlainErrorCode } from '../../common/mod.ts';
 import type { StateLimits } from '../limits.ts';
+import type { NameOf } from '../identity/profiles.ts';
 import type { StateMetrics } from '../metrics.ts';
+import type { EntryRules } from '../policy.ts';
 import type { TraceRing } from '../explain/trace-ring.ts';
 import type { Downlink } from '../session/downlink.ts';
-import type { Appended, Store } from '../store/store.ts';
+import { type Appended, type DraftEntry, MAX_PINS, type SendRefusal, type Store } from '../store/store.ts';
+import { encodeEntry } from './entry-frames.ts';
 import type { Fanout } from './fanout.ts';
 import { Fences } from './fences.ts';
 import { type Batch, GroupCommit, type QueuedDraft } from './group-commit.ts';
@@ -44,6 +48,11 @@ export interface SequencerOptions {
   readonly fanout: Fanout;
   readonly replay: Replay;
   readonly traces: TraceRing;
+  readonly rules: EntryRules;
+  /** Names for quotes, without waiting. */
+  readonly nameOf: NameOf;
+  /** Called when a range of messages was retracted, which the store then erases. */
+  readonly onErasable: () => void;
   readonly limits: StateLimits;
   readonly metrics: StateMetrics;
   readonly logger: Logger;
@@ -69,6 +78,7 @@ export class Sequencer {
     const { limits } = options;
     this.#commit = new GroupCommit({
       store: options.store,
+      rules: options.rules,
       nextIds: options.nextIds,
       queueRows: limits.queueRows,
       queueBytes: limits.queueBytes,
@@ -132,7 +142,7 @@ export class Sequencer {
       clientMsgIdBytes: send.clientMsgIdBytes,
       textBytes: send.textBytes,
     };
-    if (!this.#commit.offer(conversation, sender, clientMsgId, send.text, origin)) {
+    if (!this.#commit.offer(conversation, sender, clientMsgId, send.text, send.entry, origin)) {
       this.#refuse(origin, {
         key: conversation,
         clientMsgId,
@@ -183,7 +193,7 @@ export class Sequencer {
         refused ??= { drafts: [], origins: [] };
         refused.drafts.push(draft);
         refused.origins.push(origin);
-        this.#refuse(origin, { key: conversation, clientMsgId, code: result.code });
+        this.#refuse(origin, { key: conversation, clientMsgId, ...refusalOf(result.code) });
         continue;
       }
       origin.link.answer(
@@ -197,6 +207,7 @@ export class Sequencer {
           id: result.id,
           atMs: result.atMs,
           duplicate: result.duplicate,
+          target: draft.entry !== undefined && draft.entry.targetClientMsgId !== '' ? result.target : 0,
         }),
       );
       if (result.duplicate) {
@@ -217,24 +228,28 @@ export class Sequencer {
         replay.add(draft, result, origin);
         continue;
       }
-      const frame = encodeMessageFrame({
-        conversation,
-        seq: result.seq,
-        id: result.id,
-        sender: draft.sender,
-        senderName: origin.senderName,
-        clientMsgId,
-        text: draft.text,
-        senderNameBytes: Buffer.byteLength(origin.senderName),
-        clientMsgIdBytes: origin.clientMsgIdBytes,
-        textBytes: origin.textBytes,
-        atMs: result.atMs,
-      });
+      const special = draft.entry && this.#encodeEntry(draft, result, origin);
+      const frame =
+        special?.frame ??
+        encodeMessageFrame({
+          conversation,
+          seq: result.seq,
+          id: result.id,
+          sender: draft.sender,
+          senderName: origin.senderName,
+          clientMsgId,
+          text: draft.text,
+          senderNameBytes: Buffer.byteLength(origin.senderName),
+          clientMsgIdBytes: origin.clientMsgIdBytes,
+          textBytes: origin.textBytes,
+          atMs: result.atMs,
+        });
       const { pushed, skipped } = fanout.publish({
         conversation,
         memberVersion: result.memberVersion,
         seq: result.seq,
         frame,
+        about: special?.about,
         link: origin.link,
         conn: origin.conn,
       });
@@ -261,6 +276,25 @@ export class Sequencer {
     count(metrics, 'duplicate', duplicates);
     count(metrics, 'refused', refused?.drafts.length ?? 0);
     this.#tell();
+  }
+
+  /** Encodes an entry that is not a plain message. */
+  #encodeEntry(
+    draft: QueuedDraft,
+    { seq, id, atMs, target, quote }: Extract<Appended, { ok: true }>,
+    { senderName }: SendOrigin,
+  ): ReturnType<typeof encodeEntry> {
+    const { conversation, sender, clientMsgId, text, entry } = draft;
+    const { kind, range, reason } = entry as DraftEntry;
+    if (range !== undefined) this.#options.onErasable();
+    const extra = { kind, version: seq, target, quote, retraction: undefined, range, reason };
+    return encodeEntry(
+      {
+        ...{ conversation, seq, id, sender, clientMsgId, text, atMs },
+        extra: { ...extra, system: undefined, bare: false },
+      },
+      (user) => (user === sender ? senderName : this.#options.nameOf(user)),
+    );
   }
 
   /** A committed batch could not be pushed: its conversations and senders resynchronise. */
@@ -331,7 +365,7 @@ export class Sequencer {
 
   #refuse(
     { link, conn, round, ref }: Pick<SendOrigin, 'link' | 'conn' | 'round' | 'ref'>,
-    refusal: { key: ConversationId; clientMsgId: string; code: PlainErrorCode; retryAfterMs?: number },
+    refusal: CodeWithDetails & { key: ConversationId; clientMsgId: string; retryAfterMs?: number },
   ): void {
     this.#fences.hold(link, conn, round);
     link.refuse({ conn, ref, ...refusal });
@@ -345,6 +379,10 @@ export class Sequencer {
     if (!this.#fences.isDue || this.#draining || this.#retryTimer !== undefined) return;
     if (this.#commit.hasRoom && this.#options.canMakeIds()) this.#fences.tell();
   }
+}
+
+function refusalOf(code: SendRefusal): CodeWithDetails {
+  return code === 'PINS_FULL' ? { code, details: { max: MAX_PINS } } : { code };
 }
 
 function count(metrics: StateMetrics, result: string, rows: number): void {

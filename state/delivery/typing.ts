@@ -1,7 +1,6 @@
 /** Typing notices: passed on to the other members, never stored, the first to be dropped. */
 import type { ConversationId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
-import type { Downlink } from '../session/downlink.ts';
 import type { Caller } from '../session/location-map.ts';
 import type { Fanout } from './fanout.ts';
 
@@ -13,15 +12,9 @@ export class Typing {
   }
 
   /** Notifies the other members of a small conversation. No effect if the caller is not known to be a member. */
-  tell(
-    link: Downlink,
-    conn: number,
-    conversation: ConversationId,
-    { user, userName }: Caller,
-    stopped: boolean,
-  ): void {
+  tell(conversation: ConversationId, { user, userName }: Caller, stopped: boolean): void {
     const typing = client.Typing.encode({ user, name: userName, stopped }).finish();
     const frame = encodeFrame(FrameType.TYPING, 0, conversation, typing);
-    this.#fanout.publishEphemeral(conversation, user, frame, link, conn);
+    this.#fanout.publishEphemeral(conversation, user, frame);
   }
 }

@@ -1,5 +1,12 @@
-/** The operator routes of a state server on the admin port: `gochat ctl kick`, `session` and `trace`. */
-import { GochatError, json, type OperatorRoutes, type SessionId, type UserId } from '../../common/mod.ts';
+/** The operator routes of a state server on the admin port: `gochat ctl kick`, `session`, `trace` and `evidence`. */
+import {
+  type ConversationId,
+  GochatError,
+  json,
+  type OperatorRoutes,
+  type SessionId,
+  type UserId,
+} from '../../common/mod.ts';
 import { EvictionScope } from '../hot/hot-state.ts';
 import { messagePath } from './message-path.ts';
 import type { StateNode } from '../node.ts';
@@ -12,7 +19,7 @@ const DECIMAL = /^[1-9]\d{0,18}$/;
 export function operatorRoutes(
   name: string,
   node: StateNode,
-  store: Pick<Store, 'findAccount'>,
+  store: Pick<Store, 'findAccount' | 'evidenceOf'>,
 ): OperatorRoutes {
   /** Returns a user id by name, or parses a decimal id. */
   const userOf = async (text: string): Promise<UserId> => {
@@ -70,6 +77,28 @@ export function operatorRoutes(
         message: text,
         hops: hops.map(({ atMs, ...hop }) => ({ at: new Date(atMs).toISOString(), ...hop })),
         silent,
+      });
+    },
+    'GET /evidence': async (_request, response, url) => {
+      const text = required(url.searchParams, 'conversation');
+      if (!DECIMAL.test(text))
+        throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The conversation id' } });
+      const found = await store.evidenceOf(BigInt(text) as ConversationId, Date.now());
+      json(response, 200, {
+        conversation: text,
+        evidence: found.map(({ seq, sender, atMs, texts, retraction, expiresAtMs }) => ({
+          seq,
+          sender: sender.toString(),
+          at: new Date(atMs).toISOString(),
+          texts,
+          retracted: {
+            seq: retraction.seq,
+            by: retraction.by.toString(),
+            at: new Date(retraction.atMs).toISOString(),
+            reason: retraction.reason,
+          },
+          expires: new Date(expiresAtMs).toISOString(),
+        })),
       });
     },
   };

@@ -1,6 +1,6 @@
 /** Frames of clients on one link: passes each to the part of the node that serves it. */
 import { Buffer } from 'node:buffer';
-import { type CodeWithDetails, type ConversationId, GochatError } from '../../common/mod.ts';
+import { type ConversationId, GochatError } from '../../common/mod.ts';
 import {
   client,
   encodeFrame,
@@ -11,7 +11,7 @@ import {
 } from '../../proto/mod.ts';
 import { BUSY_RETRY_MS } from '../chat/requests.ts';
 import { encodeAnswerRecord } from '../delivery/hot-frames.ts';
-import type { SendFault } from '../delivery/send-parser.ts';
+import { sendRefusal } from '../delivery/send-parser.ts';
 import type { Downlink } from '../session/downlink.ts';
 import { join } from '../session/u64.ts';
 import type { LinkContext } from './link-context.ts';
@@ -51,7 +51,7 @@ export class ClientFrames {
     if (type === FrameType.SEND) this.#onSend(record, conn, slot, ref, key, keyHigh);
     else if (type === FrameType.REQUEST) this.#onRequest(record, conn, slot, ref, key);
     else if (type === FrameType.RECEIPTS) this.#onReceipts(record, conn, slot, ref, key);
-    else if (type === FrameType.TYPING) this.#onTyping(record, conn, slot, key);
+    else if (type === FrameType.TYPING) this.#onTyping(record, slot, key);
     else this.#link.refuse({ conn, ref, key, code: 'FRAME_UNKNOWN', details: { type } });
     return true;
   }
@@ -61,7 +61,7 @@ export class ClientFrames {
     const link = this.#link;
     const code = sendParser.parse(record, FRAME_RECORD_HEADER_BYTES + HEADER_BYTES);
     if (code !== undefined) {
-      const said = sendRefusal(code, limits.textBytes);
+      const said = sendRefusal(code, sendParser.what, limits.textBytes);
       link.refuse({ conn, ref, key, ...said, clientMsgId: sendParser.clientMsgId });
       return;
     }
@@ -130,12 +130,12 @@ export class ClientFrames {
     }
   }
 
-  #onTyping(record: Uint8Array, conn: number, slot: number, key: bigint): void {
+  #onTyping(record: Uint8Array, slot: number, key: bigint): void {
     const message = decode(client.Typing, record);
     // The frame has no answer, so its faults are not reported.
     if (message === undefined) return;
     const { typing, locations } = this.#context;
-    typing.tell(this.#link, conn, key as ConversationId, locations.callerAt(slot), message.stopped);
+    typing.tell(key as ConversationId, locations.callerAt(slot), message.stopped);
   }
 }
 
@@ -149,9 +149,3 @@ function decode<T>(codec: { decode(input: Uint8Array): T }, record: Uint8Array):
   }
 }
 
-function sendRefusal(code: SendFault, maxTextBytes: number): CodeWithDetails {
-  if (code === 'TEXT_TOO_LONG') return { code, details: { max: maxTextBytes } };
-  if (code === 'ARGUMENT_INVALID')
-    return { code, details: { what: 'A text or client_msg_id with the character U+0000' } };
-  return { code };
-}

@@ -279,8 +279,8 @@ describe('link: bad input from clients', () => {
     w.attach(2, 2n);
     w.take();
     for (let ref = 1; ref <= 3; ref++)
-      w.request(1, ref, 0n, { $case: 'listConversations', listConversations: {} });
-    w.request(2, 9, 0n, { $case: 'listConversations', listConversations: {} });
+      w.request(1, ref, 0n, { $case: 'listConversations', listConversations: { after: '', limit: 0 } });
+    w.request(2, 9, 0n, { $case: 'listConversations', listConversations: { after: '', limit: 0 } });
     expect((await gather(w, 4)).toSorted()).toEqual([
       '1: NACK ref=3 OVERLOADED',
       '1: RESPONSE ref=1 conversations',
@@ -289,13 +289,13 @@ describe('link: bad input from clients', () => {
     ]);
     expect(store.calls.get('conversationsOf')).toBe(3);
     await node.drain();
-    w.request(1, 4, 0n, { $case: 'listConversations', listConversations: {} });
+    w.request(1, 4, 0n, { $case: 'listConversations', listConversations: { after: '', limit: 0 } });
     expect(w.lines()).toEqual(['1: NACK ref=4 STATE_UNAVAILABLE']);
   });
 });
 
 describe('link: many requests', () => {
-  const listing = { $case: 'listConversations' as const, listConversations: {} };
+  const listing = { $case: 'listConversations' as const, listConversations: { after: '', limit: 0 } };
 
   test('one user floods with large requests: it is told RATE_LIMITED and when to come back, others are served', async () => {
     const { store, worker } = await testNode();
@@ -309,9 +309,9 @@ describe('link: many requests', () => {
       .spyOn(store, 'sync')
       .mockImplementation((request) => (request.user === 1n ? never : sync(request)));
     const cursors = Array.from({ length: 9000 }, (_, n) => ({ conversation: BigInt(n + 1) << 40n, seq: 1n }));
-    const large = { $case: 'sync' as const, sync: { cursors, limit: 0, pushed: [] } };
+    const large = { $case: 'sync' as const, sync: { cursors, limit: 0, pushed: [], after: 0n, until: 0n, newest: 0 } };
     for (let ref = 1; ref <= 20; ref++) w.request((ref % 5) + 1, ref, 0n, large);
-    w.request(9, 1, 0n, { $case: 'sync', sync: { cursors: [], limit: 0, pushed: [] } });
+    w.request(9, 1, 0n, { $case: 'sync', sync: { cursors: [], limit: 0, pushed: [], after: 0n, until: 0n, newest: 0 } });
     await settle();
     const frames = w.delivered();
     const nacks = frames.flatMap(({ type, payload }) =>

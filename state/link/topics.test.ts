@@ -235,7 +235,7 @@ describe('topics of rooms', () => {
     w.take();
     await store.addMember(id, 50n);
     await say();
-    await store.leaveRoom(id, accessCheck('leaveRoom', 50n as UserId));
+    await store.leave(id, 50n);
     await say();
     expect(pushes(w.take())).toEqual([
       'topic 1 of 41',

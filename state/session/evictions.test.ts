@@ -347,7 +347,7 @@ describe('a node', () => {
     a.detach(3, true);
     b.end('lost');
     a.take();
-    a.request(1, 5, 9n, { $case: 'getMembers', getMembers: {} });
+    a.request(1, 5, 9n, { $case: 'getMembers', getMembers: { after: '', limit: 0 } });
     let online: bigint[] = [];
     await eventually(() => {
       for (const { type, payload } of a.delivered()) {

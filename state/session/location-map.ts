@@ -21,6 +21,7 @@ const USED = 4;
 export interface Attachment {
   readonly conn: number;
   readonly user: UserId;
+  /** Name to show: a hint, as names change. */
   readonly userName: string;
   readonly device: string;
   /** Whether the device has no name, so that no other connection can be the same device. */
@@ -241,6 +242,18 @@ export class LocationMap<Stream> {
 
   userNameAt(slot: number): string {
     return this.#userNames[slot] as string;
+  }
+
+  /** Returns the name of a user who has a connection; else empty. */
+  userNameOf(user: UserId): string {
+    const slot = this.#byUser.get(lowOf(user), highOf(user));
+    return slot === NONE ? '' : this.userNameAt(slot);
+  }
+
+  /** Sets the name of a user's connections. */
+  rename(user: UserId, name: string): void {
+    let slot = this.#byUser.get(lowOf(user), highOf(user));
+    for (; slot !== NONE; slot = this.#next[slot] as number) this.#userNames[slot] = name;
   }
 
   callerAt(slot: number): Caller {

@@ -33,6 +33,20 @@ export function hasId(packed: Uint32Array, id: bigint): boolean {
   return false;
 }
 
+/** Returns packed ids (packIds) without an id. Linear. */
+export function withoutId(packed: Uint32Array, id: bigint): Uint32Array {
+  wide[0] = id;
+  const [first, second] = halves;
+  const others = new Uint32Array(packed.length);
+  let count = 0;
+  for (let i = 0; i < packed.length; i += 2) {
+    if (packed[i] === first && packed[i + 1] === second) continue;
+    others[count++] = packed[i] as number;
+    others[count++] = packed[i + 1] as number;
+  }
+  return others.subarray(0, count);
+}
+
 /** Packs ids into pairs of halves in memory order. */
 export function packIds(ids: readonly bigint[]): Uint32Array {
   const packed = new BigUint64Array(ids.length);

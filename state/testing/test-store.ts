@@ -1,11 +1,5 @@
 /** Test support: an in-memory SQLite store whose calls can be held, counted and made to fail. */
-import {
-  type ConversationId,
-  GochatError,
-  type MessageId,
-  Snowflake,
-  type UserId,
-} from '../../common/mod.ts';
+import { type ConversationId, GochatError, type MessageId, type UserId } from '../../common/mod.ts';
 import { accessCheck } from '../policy.ts';
 import { closeInOrder } from '../store/close-in-order.ts';
 import { connect } from '../store/sqlite/database.ts';
@@ -58,9 +52,11 @@ interface Logged {
 export interface TestStore extends DurableStore, Controls {
   /** Creates an account named user1, user2, … unless it exists. */
   addUser(user: bigint): Promise<void>;
-  /** Creates a room owned by the first of its members, and missing accounts. */
+  /** Creates a room owned by the first of its members, and missing accounts. Nothing of it is in the log. */
   addRoom(id: bigint, name: string, members: readonly bigint[]): Promise<ConversationId>;
   addMember(room: bigint, user: bigint): Promise<void>;
+  /** Makes a member leave; the entry of it has the next seq of the log. */
+  leave(room: bigint, user: bigint): Promise<void>;
   /** Returns the log of a conversation. */
   log(conversation: bigint): Logged[];
 }
@@ -82,17 +78,26 @@ export async function openTestStore(): Promise<TestStore> {
     name,
     controls.control(name as Operation, call as Call),
   ]);
-  const ids = new Snowflake(1023);
   const addUser = async (user: bigint) => {
     const id = user as UserId;
     const known = await inner.profilesOf([id]);
     if (!known.has(id)) await inner.createAccount({ id, name: `user${user}`, passwordHash: 'x' });
   };
+  const insertMember = database.prepare(`
+    insert or ignore into members (conversation, user_id, joined_seq, visible_after_seq, read_seq, joined_version, role)
+    select id, ?, last_seq, case when hides_history then last_seq else 0 end, 0, member_version + 1, 0
+    from conversations where id = ?`);
+  const deleteFormer = database.prepare('delete from former_members where user_id = ? and conversation = ?');
+  const countMember = database.prepare(`
+    update conversations set member_version = member_version + 1, member_count = member_count + 1 where id = ?`);
   const addMember = async (room: bigint, user: bigint) => {
     await addUser(user);
-    const stamp = { ids: [ids.next() as MessageId], atMs: Date.now() };
-    await inner.joinRoom(room as ConversationId, accessCheck('joinRoom', user as UserId), stamp);
+    if (insertMember.run(user, room).changes === 0n) return;
+    deleteFormer.run(user, room);
+    countMember.run(room);
   };
+  let lastId = 1n << 60n;
+  const stamp = () => ({ ids: [++lastId, ++lastId] as MessageId[], atMs: 0 });
   const messages = database.prepare(
     'select id, body as text from messages where conversation = ? order by seq',
   );
@@ -106,6 +111,9 @@ export async function openTestStore(): Promise<TestStore> {
       await inner.createRoom(id as ConversationId, name, owner);
       for (const member of members) await addMember(id, member);
       return id as ConversationId;
+    },
+    async leave(room: bigint, user: bigint) {
+      await inner.leaveRoom(room as ConversationId, accessCheck('leaveRoom', user as UserId), stamp());
     },
     log: (conversation: bigint) => messages.all(conversation) as unknown as Logged[],
   });

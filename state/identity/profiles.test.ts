@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { GochatError, type UserId } from '../../common/mod.ts';
-import { UserNames } from './user-names.ts';
+import { Profiles } from './profiles.ts';
 
 const [ANN, BOB, CID, NOBODY] = [1n, 2n, 3n, 9n] as [UserId, UserId, UserId, UserId];
 const ACCOUNTS = new Map([
