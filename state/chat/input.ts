@@ -31,7 +31,10 @@ export function wholeNumber(value: bigint, what: string): number {
 }
 
 /** Returns the number of items of a page. @throws GochatError ARGUMENT_INVALID */
-export function pageLimit(limit: number, { most, standard }: { readonly most: number; readonly standard: number }): number {
+export function pageLimit(
+  limit: number,
+  { most, standard }: { readonly most: number; readonly standard: number },
+): number {
   if (limit > most) throw invalid('limit');
   return limit === 0 ? standard : limit;
 }

@@ -78,7 +78,12 @@ export class Log {
       const presented = toConversation(conversation, found);
       // The next synchronisation has room for the rest.
       if (!budget.take(CONVERSATION_BYTES + presented.name.length)) break;
-      conversations.push({ conversation: presented, messages: [], afterSeq: BigInt(afterSeq), asOf: BigInt(asOf) });
+      conversations.push({
+        conversation: presented,
+        messages: [],
+        afterSeq: BigInt(afterSeq),
+        asOf: BigInt(asOf),
+      });
     }
     return { conversations, more: false, gone: result.gone.map(toGone) };
   }

@@ -133,7 +133,9 @@ describe('membership', () => {
     expect(await remove(1, '77')).toBe('NOT_A_MEMBER');
     expect(await remove(1, 'cid')).toBe('done');
     expect(await remove(1, CID.toString())).toBe('done');
-    expect(await ask(it, 3, it.room, { $case: 'getMembers', getMembers: { after: '', limit: 0 } })).toBe('NOT_A_MEMBER');
+    expect(await ask(it, 3, it.room, { $case: 'getMembers', getMembers: { after: '', limit: 0 } })).toBe(
+      'NOT_A_MEMBER',
+    );
   });
 
   test('roles: the policy applies, and all members are told of a change once', async () => {

@@ -26,8 +26,20 @@ export class PageBudget {
   }
 
   /** Takes a message and `beside` further bytes. */
-  takeMessage({ text, from, clientMsgId, reason, quote, retraction, system }: client.Message, beside = 0): boolean {
-    const strings = [text, from, clientMsgId, reason, quote?.text, quote?.from, retraction?.reason, system?.name];
+  takeMessage(
+    { text, from, clientMsgId, reason, quote, retraction, system }: client.Message,
+    beside = 0,
+  ): boolean {
+    const strings = [
+      text,
+      from,
+      clientMsgId,
+      reason,
+      quote?.text,
+      quote?.from,
+      retraction?.reason,
+      system?.name,
+    ];
     return this.take(strings.reduce((sum, each) => sum + jsonBytes(each ?? ''), beside + MESSAGE_BYTES));
   }
 }

@@ -39,7 +39,8 @@ export class People {
     await store.setDisplayName(caller.user, name);
     profiles.drop(caller.user);
     const profile = (await profiles.of([caller.user])).get(caller.user);
-    if (profile === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name: String(caller.user) } });
+    if (profile === undefined)
+      throw new GochatError('USER_NOT_FOUND', { details: { name: String(caller.user) } });
     rename(caller.user, shownName(profile));
     return { users: [toUser(caller.user, profile)] };
   }

@@ -61,7 +61,8 @@ export class Posts implements Downlink {
 
   refuse(refusal: Refusal): void {
     // A post has no later sends that would have to wait for a RESYNC.
-    const said: CodeWithDetails = refusal.code === 'RESYNC_REQUIRED' ? { code: 'STATE_UNAVAILABLE' } : refusal;
+    const said: CodeWithDetails =
+      refusal.code === 'RESYNC_REQUIRED' ? { code: 'STATE_UNAVAILABLE' } : refusal;
     const { conn, retryAfterMs } = refusal;
     this.#take(conn)?.reject(GochatError.of(said, retryAfterMs === undefined ? {} : { retryAfterMs }));
   }
@@ -86,4 +87,3 @@ export class Posts implements Downlink {
     return waiting;
   }
 }
-

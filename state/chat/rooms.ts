@@ -55,7 +55,10 @@ export class Rooms {
   /** @throws GochatError NOT_A_MEMBER */
   async conversation(caller: Caller, conversation: bigint): Promise<client.Conversation> {
     const found = await this.#find('getConversation', caller, conversation);
-    return toConversation(found, await this.#options.profiles.of(found.peer === undefined ? [] : [found.peer]));
+    return toConversation(
+      found,
+      await this.#options.profiles.of(found.peer === undefined ? [] : [found.peer]),
+    );
   }
 
   async listRooms(user: UserId, { after, limit }: client.ListRooms): Promise<client.Rooms> {

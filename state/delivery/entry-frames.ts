@@ -30,6 +30,15 @@ export function encodeEntry(
 /** Returns an entry without what it says about another message. */
 function bare(entry: SpecialEntry): SpecialEntry {
   const { kind, version, retraction, system } = entry.extra;
-  const extra = { kind, version, retraction, system, target: 0, quote: undefined, range: undefined, reason: '' };
+  const extra = {
+    kind,
+    version,
+    retraction,
+    system,
+    target: 0,
+    quote: undefined,
+    range: undefined,
+    reason: '',
+  };
   return { ...entry, text: kind === 'message' ? entry.text : '', extra: { ...extra, bare: true } };
 }

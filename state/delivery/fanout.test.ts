@@ -2,7 +2,6 @@ import { describe, expect, test, vi } from 'vitest';
 import type { ConversationId, SessionId, UserId } from '../../common/mod.ts';
 import { client, deliverCount, encodeFrame, FrameType, LinkKind } from '../../proto/mod.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
-import { accessCheck } from '../policy.ts';
 import type { Downlink } from '../session/downlink.ts';
 import { LocationMap } from '../session/location-map.ts';
 import { settle, testNode } from '../testing/test-node.ts';

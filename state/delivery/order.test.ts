@@ -11,7 +11,6 @@ import {
   LinkKind,
 } from '../../proto/mod.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
-import { accessCheck } from '../policy.ts';
 import { type FakeWorker, sendFrame } from '../testing/fake-stream.ts';
 import { settle, testNode } from '../testing/test-node.ts';
 

@@ -110,7 +110,9 @@ export class Replay {
     const { seq, sender, extra } = message;
     const nameOf: NameOf = (user) => (user === sender ? senderName : this.#options.nameOf(user));
     const { frame, about = undefined } =
-      extra === undefined ? { frame: encodePlain(message, senderName) } : encodeEntry({ ...message, extra }, nameOf);
+      extra === undefined
+        ? { frame: encodePlain(message, senderName) }
+        : encodeEntry({ ...message, extra }, nameOf);
     this.#options.fanout.publish({ conversation, memberVersion, seq, frame, about, link, conn });
   }
 }

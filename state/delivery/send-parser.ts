@@ -124,7 +124,9 @@ export class SendParser {
     if (Buffer.byteLength(targetClientMsgId) > MAX_CLIENT_MSG_ID_BYTES || targetClientMsgId.includes('\0'))
       return this.#invalid('target_client_msg_id');
     if (Buffer.byteLength(reason) > MAX_REASON_BYTES || reason.includes('\0'))
-      return this.#invalid(`A reason that is longer than ${MAX_REASON_BYTES} bytes or has the character U+0000`);
+      return this.#invalid(
+        `A reason that is longer than ${MAX_REASON_BYTES} bytes or has the character U+0000`,
+      );
     const senderRange = range && toRange(range);
     if (range !== undefined && senderRange === undefined) return this.#invalid('The range');
     if (name === 'message' && replyTo === 0n) return undefined;

@@ -1,6 +1,4 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { ConversationId, UserId } from '../../common/mod.ts';
-import { accessCheck } from '../policy.ts';
 import type { TestStore } from '../testing/test-store.ts';
 import { settle, type TestNode, testNode } from '../testing/test-node.ts';
 import type { FakeWorker } from '../testing/fake-stream.ts';

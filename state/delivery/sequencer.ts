@@ -287,10 +287,11 @@ export class Sequencer {
     const { conversation, sender, clientMsgId, text, entry } = draft;
     const { kind, range, reason } = entry as DraftEntry;
     if (range !== undefined) this.#options.onErasable();
+    const common = { conversation, seq, id, sender, clientMsgId, text, atMs };
     const extra = { kind, version: seq, target, quote, retraction: undefined, range, reason };
     return encodeEntry(
       {
-        ...{ conversation, seq, id, sender, clientMsgId, text, atMs },
+        ...common,
         extra: { ...extra, system: undefined, bare: false },
       },
       (user) => (user === sender ? senderName : this.#options.nameOf(user)),

@@ -148,4 +148,3 @@ function decode<T>(codec: { decode(input: Uint8Array): T }, record: Uint8Array):
     return undefined;
   }
 }
-

@@ -309,9 +309,15 @@ describe('link: many requests', () => {
       .spyOn(store, 'sync')
       .mockImplementation((request) => (request.user === 1n ? never : sync(request)));
     const cursors = Array.from({ length: 9000 }, (_, n) => ({ conversation: BigInt(n + 1) << 40n, seq: 1n }));
-    const large = { $case: 'sync' as const, sync: { cursors, limit: 0, pushed: [], after: 0n, until: 0n, newest: 0 } };
+    const large = {
+      $case: 'sync' as const,
+      sync: { cursors, limit: 0, pushed: [], after: 0n, until: 0n, newest: 0 },
+    };
     for (let ref = 1; ref <= 20; ref++) w.request((ref % 5) + 1, ref, 0n, large);
-    w.request(9, 1, 0n, { $case: 'sync', sync: { cursors: [], limit: 0, pushed: [], after: 0n, until: 0n, newest: 0 } });
+    w.request(9, 1, 0n, {
+      $case: 'sync',
+      sync: { cursors: [], limit: 0, pushed: [], after: 0n, until: 0n, newest: 0 },
+    });
     await settle();
     const frames = w.delivered();
     const nacks = frames.flatMap(({ type, payload }) =>

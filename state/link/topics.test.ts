@@ -13,7 +13,6 @@ import {
   topicOf,
 } from '../../proto/mod.ts';
 import type { StateLimits } from '../limits.ts';
-import { accessCheck } from '../policy.ts';
 import type { Downlink, Target } from '../session/downlink.ts';
 import { decodeTopic, type FakeWorker } from '../testing/fake-stream.ts';
 import { settle, testNode } from '../testing/test-node.ts';

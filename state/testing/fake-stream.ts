@@ -190,7 +190,12 @@ export function decodeTopic(record: Uint8Array): number[] {
 
 /** Builds a SEND frame. */
 export function sendFrame(ref: number, key: bigint, clientMsgId: string, text: string): Uint8Array {
-  return encodeFrame(FrameType.SEND, ref, key, client.Send.encode(client.Send.fromPartial({ clientMsgId, text })).finish());
+  return encodeFrame(
+    FrameType.SEND,
+    ref,
+    key,
+    client.Send.encode(client.Send.fromPartial({ clientMsgId, text })).finish(),
+  );
 }
 
 function unpackDeliver(record: Uint8Array): Delivered[] {
