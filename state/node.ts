@@ -127,10 +127,9 @@ export class StateNode {
       onEvicted: (eviction) => this.#carryOut(eviction),
     });
     const presence = new Presence({ locations, graceMs: limits.sessionGraceMs });
-    const names = new UserNames({ store, maxNames: limits.cachedNames });
     this.#sessions = new Sessions({
-      names,
       hot,
+      profiles,
       evictions: this.evictions,
       limits,
       logger,

@@ -79,8 +79,8 @@ export interface PendingLogin {
   resumed: boolean;
   /** Unix time at which the token expires, ms. */
   tokenExpiresAtMs: number;
-  /** Display name of the user. */
-  displayName: string;
+  /** The user's handle. */
+  handle: string;
   /** The room, once it is joined. */
   conversation: client.Conversation | undefined;
   /** State nodes whose ATTACHED is awaited. */
@@ -121,6 +121,7 @@ export class Connection implements WheelItem<Connection> {
   /** Frames that wait for the budget; undefined if it is not throttled. See throttle.ts. */
   held: HeldFrames | undefined;
   user = 0n;
+  /** The display name, once the session is granted; the state nodes show it with what the user sends. */
   userName = '';
   /** Id of its access token. */
   token = 0n;

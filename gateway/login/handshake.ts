@@ -83,7 +83,7 @@ export class Handshake {
       link: undefined,
       resumed: false,
       tokenExpiresAtMs: 0,
-      displayName: '',
+      handle: '',
       conversation: undefined,
       awaited: [],
     };
@@ -118,7 +118,7 @@ export class Handshake {
     connection.session = result.session;
     connection.epoch = result.epoch;
     login.resumed = result.resumed;
-    login.displayName = result.displayName;
+    connection.userName = result.displayName;
     connection.phase = Phase.ATTACH;
     login.awaited = this.#context.uplink.attach(connection, login.link);
     login.link = undefined;
@@ -193,7 +193,7 @@ export class Handshake {
     if (login === undefined) return;
     if (typeof identity === 'string') return this.#context.close(connection, identity);
     connection.user = identity.user;
-    connection.userName = identity.userName;
+    login.handle = identity.userName;
     connection.token = identity.token;
     login.tokenExpiresAtMs = identity.expiresAtMs;
     this.#context.deadlines.onToken(connection, identity.expiresAtMs - Date.now());
@@ -209,13 +209,13 @@ export class Handshake {
   }
 
   #login(connection: Connection): void {
-    const { conn, user, userName, device, unnamedDevice, login, token } = connection;
+    const { conn, user, device, unnamedDevice, login, token } = connection;
     if (login === undefined) return;
     login.link = this.#context.uplink.login({
       conn,
       connection: this.#context.connectionId(conn),
       user,
-      userName,
+      userName: login.handle,
       device,
       resumeSession: login.resumeSession,
       run: login.run,
@@ -257,14 +257,14 @@ export class Handshake {
       heartbeatIntervalMs: connection.heartbeatMs,
       session: connection.session,
       user: connection.user,
-      userName: connection.userName,
+      userName: login.handle,
       device: connection.device,
       connection: this.#context.connectionId(connection.conn),
       serverTimeMs: BigInt(Date.now()),
       resumed: login.resumed,
       conversation: login.conversation,
       tokenExpiresAtMs: BigInt(login.tokenExpiresAtMs),
-      displayName: login.displayName,
+      displayName: connection.userName,
     });
     this.#context.send(connection, encodeFrame(FrameType.WELCOME, 0, 0n, welcome.finish()));
     this.#context.onLive(connection);

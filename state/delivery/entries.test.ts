@@ -8,7 +8,7 @@ import { settle, type TestNode, testNode } from '../testing/test-node.ts';
 const ROOM = 7n as ConversationId;
 const { ENTRY_KIND_EDIT, ENTRY_KIND_PIN, ENTRY_KIND_RETRACT, ENTRY_KIND_UNPIN } = client.EntryKind;
 
-type Fields = Parameters<typeof client.Send.fromPartial>[0];
+type Fields = Partial<client.Send>;
 
 /** Users 1 (the owner), 2 and 3 in a room, each with a connection of that number. User 3 sees nothing up to seq 2. */
 async function room(limits: Parameters<typeof testNode>[0] = {}): Promise<TestNode & { w: FakeWorker }> {

@@ -94,7 +94,11 @@ export class Attachments {
       }
       const session = result.session as SessionId;
       const unnamed = login.unnamedDevice;
-      this.#attach({ ...login, user, device, session, epoch, unnamed, claimedHere: true }, login.client);
+      const userName = result.displayName;
+      this.#attach(
+        { ...login, user, userName, device, session, epoch, unnamed, claimedHere: true },
+        login.client,
+      );
     }
     this.#link.answer(encodeRecord(LinkKind.LOGIN_RESULT, wire.LoginResult.encode(result).finish()));
   }

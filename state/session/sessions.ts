@@ -8,9 +8,8 @@ import {
   type UserId,
 } from '../../common/mod.ts';
 import type { link } from '../../proto/mod.ts';
-import { CallGatherer } from '../hot/call-gatherer.ts';
 import type { Claim, HotState } from '../hot/hot-state.ts';
-import type { UserNames } from '../identity/user-names.ts';
+import type { NameOf, Profiles } from '../identity/profiles.ts';
 import type { StateLimits } from '../limits.ts';
 import type { Evictions } from './evictions.ts';
 
@@ -19,8 +18,6 @@ const MAX_CLAIMS_IN_FLIGHT = 64;
 const MAX_RELEASES_IN_FLIGHT = 64;
 /** Beyond it releases are dropped: the session stays resumable, and the next login takes the device over. */
 const MAX_RELEASES_WAITING = 100_000;
-/** Most users whose names are looked up together. */
-const MAX_NAMES = 1000;
 /** How long a login waits for the display name of its user: it must not depend on the store. */
 const DISPLAY_NAME_TIMEOUT_MS = 200;
 const HOT_RETRY_MS = 1000;
@@ -37,7 +34,7 @@ export interface DeviceClaim {
 export interface SessionsOptions {
   readonly hot: Pick<HotState, 'claim' | 'release'>;
   readonly evictions: Pick<Evictions, 'ready' | 'poll' | 'refusal' | 'newest'>;
-  readonly names: Pick<UserNames, 'of'>;
+  readonly profiles: Pick<Profiles, 'namesOf'>;
   readonly limits: StateLimits;
   readonly logger: Logger;
   /** Makes a session id. @throws GochatError while this node has no leased number */
@@ -52,16 +49,10 @@ export class Sessions {
   /** Bounded by the bound of the logins. */
   readonly #claims = new TaskQueue(MAX_CLAIMS_IN_FLIGHT);
   readonly #releases = new TaskQueue(MAX_RELEASES_IN_FLIGHT);
-  /** Display names by user id; undefined: there is no such user. */
-  readonly #names: CallGatherer<string | undefined>;
   #draining = false;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
-    this.#names = new CallGatherer(MAX_NAMES, async (ids) => {
-      const names = await options.names.of(ids.map((id) => BigInt(id) as UserId));
-      return ids.map((id) => names.get(BigInt(id) as UserId));
-    });
   }
 
   /** Claims the device for a connection. Never rejects: the result carries the error. */
@@ -119,10 +110,11 @@ export class Sessions {
 
   /** Returns the display name of the user, or the handle if the store does not answer soon. Never rejects. */
   async #displayName({ user, userName }: link.Login): Promise<string> {
-    const late = Promise.withResolvers<string>();
-    const timer = setTimeout(late.resolve, DISPLAY_NAME_TIMEOUT_MS, userName);
+    const late = Promise.withResolvers<NameOf>();
+    const timer = setTimeout(late.resolve, DISPLAY_NAME_TIMEOUT_MS, () => userName);
     try {
-      return (await Promise.race([this.#names.call(String(user)), late.promise])) ?? userName;
+      const nameOf = await Promise.race([this.#options.profiles.namesOf([user as UserId]), late.promise]);
+      return nameOf(user as UserId) || userName;
     } catch {
       // A login that the hot state grants does not fail for want of a name.
       return userName;

@@ -80,6 +80,7 @@ export interface LoginResult {
 export interface Attach {
   conn: number;
   user: bigint;
+  /** The display name, as LoginResult said. */
   userName: string;
   device: string;
   session: bigint;
