@@ -1,7 +1,7 @@
 /** Rows of both engines, and their conversion to the port's types. */
 import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
 import { type ConversationKind, type Role, ROLES } from '../policy.ts';
-import { type EntryMeta, parseMeta } from './entry-meta.ts';
+import { parseMeta } from './entry-meta.ts';
 import {
   ENTRY_KINDS,
   type Evidence,
@@ -9,7 +9,6 @@ import {
   type Gone,
   type Message,
   type Quote,
-  type SenderRange,
   type UserConversation,
 } from './store.ts';
 
@@ -128,12 +127,11 @@ export function toEntry(row: FoldedRow, bounds: ReadBounds): Message {
   const entry = toMessage(row);
   const none = { ...NO_EXTRA, kind, version: Number(row.version ?? row.seq) };
   if (kind === 'message') return { ...entry, extra: extraOfMessage(row, none, bounds) };
-  const meta = parseMeta(row.meta);
-  const { system, by = entry.sender, reason } = meta;
+  const { system, by = entry.sender, reason, range } = parseMeta(row.meta);
   if (kind === 'system') return { ...entry, sender: by, clientMsgId: '', extra: { ...none, system } };
-  const range = rangeOf(meta, entry.seq);
-  if (isHidden(range?.toSeq ?? Number(row.target), bounds))
-    return { ...entry, text: '', extra: { ...none, bare: true } };
+  // A range ends below its own entry.
+  const about = range === undefined ? Number(row.target) : Math.min(range.toSeq, entry.seq - 1);
+  if (isHidden(about, bounds)) return { ...entry, text: '', extra: { ...none, bare: true } };
   return {
     ...entry,
     extra: {
@@ -186,11 +184,6 @@ function toQuote(row: FoldedRow, { visibleAfterSeq, floorSeq }: ReadBounds): Quo
 
 function isHidden(target: number, { visibleAfterSeq, floorSeq }: ReadBounds): boolean {
   return target <= visibleAfterSeq || target <= floorSeq;
-}
-
-/** A range ends below its own entry. */
-function rangeOf({ range }: EntryMeta, seq: number): SenderRange | undefined {
-  return range && { ...range, toSeq: Math.min(range.toSeq, seq - 1) };
 }
 
 /** What a moderator has retracted. */

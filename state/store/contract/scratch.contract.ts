@@ -200,13 +200,18 @@ export class World {
   /** Adds members past the store; the first gets this member version. */
   async addMembers(room: ConversationId, users: readonly bigint[], version: number): Promise<void> {
     if (users.length === 0) return;
-    if (this.#scratch === undefined) throw new Error('the world has no scratch');
     const rows = users.map((user, index) => `(${room}, ${user}, 0, ${version + index})`);
-    await this.#scratch.execute(`
+    await this.execute(`
       insert into members (conversation, user_id, joined_seq, joined_version) values ${rows.join(', ')};
       update conversations
       set member_version = ${version + users.length - 1}, member_count = member_count + ${users.length}
       where id = ${room}`);
+  }
+
+  /** Runs SQL past the store. */
+  async execute(text: string): Promise<void> {
+    if (this.#scratch === undefined) throw new Error('the world has no scratch');
+    await this.#scratch.execute(text);
   }
 
   /** Ids and a time for the SYSTEM entries of a change. */

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ConversationId } from '../../../common/mod.ts';
 import { type Nodes, RULES, type Scratch, World } from './scratch.contract.ts';
+import { describeFold } from './store-fold.contract.ts';
 import { describeLog } from './store-log.contract.ts';
 import { describeMembership } from './store-membership.contract.ts';
 import { describePeople } from './store-people.contract.ts';
@@ -29,6 +30,7 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
     describeRoles(() => nodes);
     describeLog(() => nodes);
     describeSync(() => nodes);
+    describeFold(() => nodes);
 
     test('ping: resolves', async () => {
       await expect(nodes.a.store.ping()).resolves.toBeUndefined();
