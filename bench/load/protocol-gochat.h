@@ -11,6 +11,7 @@ enum FrameType : uint8_t {
   HELLO = 1, WELCOME, PING, PONG, SEND, SENT, NACK, MESSAGE, RECEIPTS, REQUEST, RESPONSE, RESYNC, RESYNCED, CLOSE
 };
 constexpr size_t kHeaderBytes = 16;
+constexpr uint64_t kProtocolVersion = 2;
 constexpr uint32_t kMaxFrameBytes = 1 << 20;
 
 inline size_t begin_frame(Bytes& out, FrameType type, uint16_t ref, uint64_t key) {
@@ -56,8 +57,8 @@ struct Gochat {
 
   void hello(Peer& peer, Bytes& out) {
     const size_t at = begin_frame(out, HELLO, 0, 0);
-    put_field(out, 1, 1);
-    put_field(out, 2, 1);
+    put_field(out, 1, kProtocolVersion);
+    put_field(out, 2, kProtocolVersion);
     put_field(out, 3, peer.token);
     if (!peer.device.empty()) put_field(out, 4, std::string_view(peer.device));
     if (peer.session != 0) put_field(out, 5, peer.session);

@@ -8,6 +8,8 @@ export interface TokenOptions {
   readonly name?: string | null;
   /** Lifetime, s; null: does not expire. */
   readonly expiresIn?: number | null;
+  /** @default none */
+  readonly id?: bigint;
 }
 
 /** Signs tokens as state does. */
@@ -38,6 +40,7 @@ export class TokenMaker {
       .setAudience(options.audience ?? 'gochat')
       .setSubject(options.subject ?? String(user));
     if (expiresIn !== null) jwt.setExpirationTime(now + expiresIn);
+    if (options.id !== undefined) jwt.setJti(String(options.id));
     return jwt.sign(this.#key);
   }
 }

@@ -318,6 +318,33 @@ describe('a node', () => {
     expect(kicks(a.take()).map(({ conn }) => conn)).toEqual([1]);
   });
 
+  test('a connection with another token: orders find it by the newest one', async () => {
+    const { node, worker } = await testNode();
+    const a = worker();
+    a.attach(1, USER, { token: 50n });
+    a.attach(2, USER, { token: 50n });
+    a.renew(1, 51n);
+    a.renew(9, 51n);
+    a.take();
+    await node.evictions.evict(order('token', 50n));
+    expect(kicks(a.take()).map(({ conn }) => conn)).toEqual([2]);
+    await node.evictions.evict(order('token', 51n));
+    expect(kicks(a.take()).map(({ conn }) => conn)).toEqual([1]);
+    expect(node.locations.size).toBe(0);
+  });
+
+  test('a connection with another token that is revoked already: ends', async () => {
+    const { node, worker } = await testNode();
+    const a = worker();
+    a.attach(1, USER, { token: 50n });
+    a.attach(2, USER, { token: 50n });
+    await node.evictions.evict(order('token', 51n));
+    a.take();
+    a.renew(1, 51n);
+    a.renew(2, 52n);
+    expect(kicks(a.take())).toEqual([{ conn: 1, code: 'KICKED', reason: 'spam' }]);
+  });
+
   test('a login with a revoked token: TOKEN_REVOKED', async () => {
     const { node, worker } = await testNode();
     const a = worker();

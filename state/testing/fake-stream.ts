@@ -116,6 +116,10 @@ export class FakeWorker {
     this.records(encodeDetach(conn, left));
   }
 
+  renew(conn: number, token: bigint): void {
+    this.records(encodeRecord(LinkKind.RENEW, link.Renew.encode({ conn, token }).finish()));
+  }
+
   login(login: Partial<link.Login>): void {
     this.records(encodeRecord(LinkKind.LOGIN, link.Login.encode(link.Login.fromPartial(login)).finish()));
   }
