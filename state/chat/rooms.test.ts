@@ -1,122 +1,116 @@
-import fc from 'fast-check';
+/** Lists of conversations, rooms and members, page by page. */
 import { describe, expect, test } from 'vitest';
 import type { ConversationId, UserId } from '../../common/mod.ts';
 import { client } from '../../proto/mod.ts';
+import { append } from '../testing/drafts.ts';
 import { testNode } from '../testing/test-node.ts';
 
 const ANN = { user: 1n as UserId, userName: 'ann', device: 'phone' };
-/** Most bytes of a client's frame. */
-const MAX_FRAME_BYTES = 256 * 1024;
 
-const lengths = fc.array(fc.oneof(fc.nat(200), fc.integer({ min: 30_000, max: 229_300 })), { maxLength: 6 });
-
-describe('pages', () => {
-  test('sync: texts of any length come without a hole, in pages that move on and fit a frame', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(lengths, { maxLength: 4 }), async (rooms) => {
-        const { node, store } = await testNode();
-        for (const [at, texts] of rooms.entries()) {
-          const id = await store.addRoom(BigInt(at + 1), `r${at}`, [ANN.user]);
-          await store.append(
-            texts.map((length, n) => ({
-              conversation: id,
-              sender: ANN.user,
-              clientMsgId: `m${n}`,
-              id: BigInt(n + 1) as never,
-              text: 'x'.repeat(length),
-              atMs: 0,
-            })),
-          );
-        }
-        const seqs = new Map<bigint, bigint[]>();
-        for (let more = true; more; ) {
-          const cursors = [...seqs].map(([conversation, seen]) => ({ conversation, seq: seen.at(-1) ?? 0n }));
-          const page = await node.rooms.sync(ANN, { cursors, limit: 200, pushed: [] });
-          expect(client.SyncPage.encode(page).finish().length).toBeLessThan(MAX_FRAME_BYTES);
-          const count = page.conversations.reduce((sum, { messages }) => sum + messages.length, 0);
-          if (page.more) expect(count).toBeGreaterThan(0);
-          for (const { conversation, messages } of page.conversations) {
-            const id = conversation?.id ?? 0n;
-            seqs.set(id, [...(seqs.get(id) ?? []), ...messages.map(({ seq }) => seq)]);
-          }
-          more = page.more;
-        }
-        for (const [at, texts] of rooms.entries())
-          expect(seqs.get(BigInt(at + 1)) ?? []).toEqual(texts.map((_, n) => BigInt(n + 1)));
-      }),
-      // With what goes with it, this text alone is more than a page.
-      { numRuns: 30, examples: [[[[229_300, 10]]]] },
-    );
-  });
-
-  test('sync: what is gone and does not fit beside the messages comes after them', async () => {
-    const { node, store } = await testNode();
-    const room = await store.addRoom(7n, 'room', [ANN.user]);
-    const draft = { conversation: room, sender: ANN.user, text: 'x'.repeat(100_000), atMs: 0 };
-    await store.append([1, 2].map((n) => ({ ...draft, clientMsgId: `m${n}`, id: BigInt(n) as never })));
-    const foreign = Array.from({ length: 5000 }, (_, n) => ({ conversation: BigInt(n + 100), seq: 1n }));
-    const sync = (seq: bigint) =>
-      node.rooms.sync(ANN, { cursors: [{ conversation: room, seq }, ...foreign], limit: 0, pushed: [] });
-    const first = await sync(0n);
-    expect([first.conversations[0]?.messages.length, first.more, first.gone]).toEqual([2, true, []]);
-    const last = await sync(2n);
-    expect([last.conversations, last.more, last.gone.length]).toEqual([[], false, 5000]);
-  });
-});
-
-test('names: of senders, peers and members, asked of the store once', async () => {
-  const { node, store } = await testNode();
-  const room = await store.addRoom(7n, 'room', [1n, 2n, 3n]);
-  const direct = await store.openDirect(8n as ConversationId, ANN.user, 2n as UserId);
-  const draft = { clientMsgId: 'm', text: 'x', atMs: 0 };
-  await store.append([
-    { ...draft, conversation: room, sender: 2n as UserId, id: 1n as never },
-    { ...draft, conversation: room, sender: 3n as UserId, id: 2n as never },
-    { ...draft, conversation: direct.id, sender: 2n as UserId, id: 3n as never },
-  ]);
-  for (let times = 0; times < 2; times++) {
-    const history = await node.rooms.history(ANN.user, room, 0n, 10);
-    expect(history.messages.map(({ from }) => from)).toEqual(['user2', 'user3']);
-    const { conversations } = await node.rooms.sync(ANN, { cursors: [], limit: 0, pushed: [] });
-    const shown = conversations.map(({ conversation, messages }) => [
-      conversation?.name,
-      messages.map(({ from }) => from),
-    ]);
-    expect(new Map(shown as [string, string[]][])).toEqual(
-      new Map([
-        ['room', ['user2', 'user3']],
-        ['user2', ['user2']],
-      ]),
-    );
-    const listed = await node.rooms.conversations(ANN);
-    expect(listed.conversations.map(({ name }) => name).toSorted()).toEqual(['room', 'user2']);
-    expect((await node.rooms.conversation(ANN, direct.id)).name).toBe('user2');
+/** Calls a list until its last page. */
+async function pages<Page extends { readonly next: string }>(list: (after: string) => Promise<Page>) {
+  const all: Page[] = [];
+  for (let after = ''; ; ) {
+    const page = await list(after);
+    all.push(page);
+    if (page.next === '') return all;
+    after = page.next;
   }
-  expect(store.calls.get('namesOf')).toBe(1);
-  const { members } = await node.rooms.members(ANN, room);
-  expect(members.map(({ name }) => name)).toEqual(['user1', 'user2', 'user3']);
-  expect(store.calls.get('namesOf')).toBe(2);
+}
+
+describe('list_conversations', () => {
+  test('by descending activity, in pages, each with its last message cut at a grapheme', async () => {
+    const { node, store } = await testNode();
+    for (let n = 1; n <= 5; n++) await store.addRoom(BigInt(n), `room${n}`, [1n, 2n]);
+    const rooms = [3n, 1n, 5n, 2n] as ConversationId[];
+    const start = Date.now() + 60_000;
+    for (const [at, room] of rooms.entries())
+      await append(store, room, { sender: 2n as UserId, text: `${at}`.repeat(200), atMs: start + at });
+    await append(store, 4n as ConversationId, {
+      sender: 2n as UserId,
+      atMs: start + 9,
+      text: `${'x'.repeat(99)}e\u0301 and more`,
+    });
+    const all = await pages((after) => node.rooms.conversations(ANN, { after, limit: 2 }));
+    const listed = all.flatMap(({ conversations }) => conversations);
+    expect(all.map(({ conversations }) => conversations.length)).toEqual([2, 2, 1]);
+    expect(listed.map(({ id }) => id)).toEqual([4n, 2n, 5n, 1n, 3n]);
+    expect(listed.map(({ unread }) => unread)).toEqual([1n, 1n, 1n, 1n, 1n]);
+    expect(listed[0]?.lastMessage).toMatchObject({ text: 'x'.repeat(99), from: 'user2', clientMsgId: '' });
+    expect(listed[1]?.lastMessage?.text).toBe('3'.repeat(100));
+    expect(listed.map(({ activeAtMs }) => Number(activeAtMs) - start)).toEqual([9, 3, 2, 1, 0]);
+  });
+
+  test('500 conversations with texts of any script: at most 200 kB', async () => {
+    const { node, store } = await testNode();
+    await store.addUser(1n);
+    const texts = [
+      'x'.repeat(300),
+      '李'.repeat(300),
+      '\u{1f468}\u200d\u{1f469}\u200d\u{1f467}'.repeat(60),
+      '\u0007'.repeat(300),
+    ];
+    const drafts = [];
+    for (let n = 0; n < 500; n++) {
+      const room = BigInt(n + 1) + (1n << 61n);
+      const made = await store.createRoom(room as ConversationId, `r${'o'.repeat(27)}${1000 + n}`, ANN.user);
+      drafts.push({ conversation: made?.id as ConversationId, text: texts[n % 4] as string });
+    }
+    await store.setDisplayName(ANN.user, 'Ä'.repeat(64));
+    for (const { conversation, text } of drafts)
+      await append(store, conversation, { sender: ANN.user, text });
+    const page = await node.rooms.conversations(ANN, { after: '', limit: 500 });
+    expect([page.conversations.length, page.next]).toEqual([500, '']);
+    expect(client.Conversations.encode(page).finish().length).toBeLessThanOrEqual(200_000);
+    const shown = page.conversations.map(({ lastMessage }) => lastMessage?.text.length ?? 0);
+    expect(Math.min(...shown)).toBeGreaterThan(20);
+  });
 });
 
-test('members: those online first, then by name, and other work goes on while many are looked at', async () => {
-  const { node, store, worker } = await testNode();
-  const users = Array.from({ length: 30_000 }, (_, n) => BigInt(n + 1));
-  const room = await store.addRoom(7n, 'hall', users);
-  const w = worker();
-  for (const user of [29_999n, 3n, 20_000n]) w.attach(Number(user), user);
-  let turns = 0;
-  let isOver = false;
-  const turn = () => {
-    turns++;
-    if (!isOver) setImmediate(turn);
-  };
-  setImmediate(turn);
-  const { members } = await node.rooms.members(ANN, room);
-  isOver = true;
-  expect(members).toHaveLength(2000);
-  expect(members.slice(0, 3).map(({ user }) => user)).toEqual([20_000n, 29_999n, 3n]);
-  expect(members.map(({ online }) => online)).toEqual(members.map((_, at) => at < 3));
-  const names = members.slice(3).map(({ name }) => name);
-  expect(names).toEqual(names.toSorted((a, b) => (a < b ? -1 : 1)));
-  expect(turns).toBeGreaterThanOrEqual(5);
+describe('get_members', () => {
+  test('by ascending id, in pages, with how many there are, who is online, and display names', async () => {
+    const { node, store, worker } = await testNode();
+    const room = await store.addRoom(7n, 'room', [1n, 2n, 3n, 4n, 5n]);
+    await store.setDisplayName(2n as UserId, 'Bob the Builder');
+    const w = worker();
+    w.attach(1, 3n);
+    const all = await pages((after) => node.rooms.members(ANN, room, { after, limit: 2 }));
+    const members = all.flatMap((page) => page.members);
+    expect(all.map((page) => [page.members.length, page.count])).toEqual([
+      [2, 5],
+      [2, 5],
+      [1, 5],
+    ]);
+    expect(members.map(({ user }) => user)).toEqual([1n, 2n, 3n, 4n, 5n]);
+    expect(members.map(({ online }) => online)).toEqual([false, false, true, false, false]);
+    expect(members[1]).toMatchObject({ name: 'user2', displayName: 'Bob the Builder' });
+    expect(members[2]).toMatchObject({ name: 'user3', displayName: 'user3' });
+  });
+});
+
+test('list_rooms: in pages, with what is unread', async () => {
+  const { node, store } = await testNode();
+  for (let n = 1; n <= 3; n++) await store.addRoom(BigInt(n), `room${n}`, n === 2 ? [2n] : [1n, 2n]);
+  await append(store, 1n as ConversationId, { sender: 2n as UserId, text: 'x' });
+  const all = await pages((after) => node.rooms.listRooms(ANN.user, { after, limit: 2 }));
+  expect(all.flatMap(({ rooms }) => rooms.map(({ id, joined, unread }) => [id, joined, unread]))).toEqual([
+    [1n, true, 1n],
+    [2n, false, 0n],
+    [3n, true, 0n],
+  ]);
+});
+
+test('pages: a key that is none, and too many items, are ARGUMENT_INVALID', async () => {
+  const { node, store } = await testNode();
+  const room = await store.addRoom(7n, 'room', [1n]);
+  const invalid = expect.objectContaining({ code: 'ARGUMENT_INVALID' });
+  for (const after of ['x', '-1', '1.2.3', `${'9'.repeat(40)}`, '\0']) {
+    await expect(node.rooms.conversations(ANN, { after, limit: 0 })).rejects.toEqual(invalid);
+    await expect(node.rooms.members(ANN, room, { after, limit: 0 })).rejects.toEqual(invalid);
+    await expect(node.rooms.listRooms(ANN.user, { after, limit: 0 })).rejects.toEqual(invalid);
+    await expect(node.log.pins(ANN, room, { after })).rejects.toEqual(invalid);
+  }
+  await expect(node.rooms.conversations(ANN, { after: '', limit: 501 })).rejects.toEqual(invalid);
+  await expect(node.rooms.members(ANN, room, { after: '', limit: 1001 })).rejects.toEqual(invalid);
+  await expect(node.rooms.listRooms(ANN.user, { after: '', limit: 201 })).rejects.toEqual(invalid);
 });

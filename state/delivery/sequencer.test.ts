@@ -116,8 +116,9 @@ describe('sequencer: group commit', () => {
       '1: NACK ref=1 NOT_A_MEMBER',
       '1: NACK ref=2 RESYNC_REQUIRED',
       'fence 1',
-      '2: SENT ref=3 other seq=1',
-      '1: MESSAGE 7#1 user2: other',
+      // The leave and the new owner have the seqs before.
+      '2: SENT ref=3 other seq=3',
+      '1: MESSAGE 7#3 user2: other',
     ]);
     w.send(1, 4, ROOM, 'm3');
     // The refusal of m1 was lost on the way.
@@ -377,12 +378,12 @@ describe('sequencer: duplicates', () => {
     await settle();
     w.take();
     w.frames(...all);
-    await eventually(() => (store.calls.get('history') ?? 0) === 3);
+    await eventually(() => (store.calls.get('entriesAt') ?? 0) === 8);
     await settle();
     const again = w.lines().filter((line) => line.startsWith('2: MESSAGE'));
     expect(again).toHaveLength(450);
     expect(new Set(again).size).toBe(450);
-    expect(store.calls.get('history')).toBe(3);
+    expect(store.calls.get('entriesAt')).toBe(8);
   });
 
   test('a retry that cannot be read back: the members resynchronise', async () => {
@@ -390,7 +391,7 @@ describe('sequencer: duplicates', () => {
     w.send(1, 1, ROOM, 'm1');
     await settle();
     w.take();
-    store.failing.add('history');
+    store.failing.add('entriesAt');
     w.send(1, 2, ROOM, 'm1');
     await settle();
     expect(w.lines()).toEqual(['1: SENT ref=2 m1 seq=1 duplicate', 'fence 1,2']);

@@ -57,7 +57,7 @@ export interface TestStore extends DurableStore, Controls {
   addMember(room: bigint, user: bigint): Promise<void>;
   /** Makes a member leave; the entry of it has the next seq of the log. */
   leave(room: bigint, user: bigint): Promise<void>;
-  /** Returns the log of a conversation. */
+  /** Returns the messages of a conversation. */
   log(conversation: bigint): Logged[];
 }
 
@@ -99,7 +99,7 @@ export async function openTestStore(): Promise<TestStore> {
   let lastId = 1n << 60n;
   const stamp = () => ({ ids: [++lastId, ++lastId] as MessageId[], atMs: 0 });
   const messages = database.prepare(
-    'select id, body as text from messages where conversation = ? order by seq',
+    'select id, body as text from messages where conversation = ? and kind = 0 order by seq',
   );
   return Object.assign(controls, closeInOrder(Object.fromEntries(controlled) as StoreEngine), {
     addUser,
