@@ -42,7 +42,7 @@ describe('actions on nobody', () => {
       }
   });
 
-  test('what is no room has no roles; what cannot be read is not told apart from what is not there', () => {
+  test('without a role: NOT_A_MEMBER for actions that read, ROOM_NOT_FOUND for actions on rooms', () => {
     const missing = Object.fromEntries(
       ACTIONS.map((action) => [action, accessCheck(action, 1n as UserId).requirement.missing]),
     );
@@ -88,7 +88,7 @@ describe('actions on others', () => {
     ]);
   });
 
-  test('in a direct conversation and in what is not there: nothing', () => {
+  test('in a direct conversation or a missing one: nothing is allowed', () => {
     for (const requirement of [removing, setting])
       for (const kind of ['direct', undefined] as const)
         expect(refusal(requirement, { kind, actor: 'owner', target: 'member' })).toBe('ROOM_NOT_FOUND');

@@ -83,7 +83,7 @@ const MALFORMED_LINES: readonly (readonly [string, string])[] = [
 ];
 
 describe('parseProxyHeader', () => {
-  test.each(VECTORS)('%s: as the specification says, at every split', (_, hex, size, address) => {
+  test.each(VECTORS)('%s: as the specification says, wherever it is split', (_, hex, size, address) => {
     const header = bytes(hex);
     const whole = { bytes: size, address };
     expect(parseProxyHeader(header)).toEqual(whole);
@@ -92,7 +92,7 @@ describe('parseProxyHeader', () => {
     expect(parseProxyHeader(Buffer.concat([header, Buffer.from('rest')]))).toEqual(whole);
   });
 
-  test.each(LINES)('version 1, %s: as the specification says, at every split', (_, line, address) => {
+  test.each(LINES)('version 1, %s: as the specification says, wherever it is split', (_, line, address) => {
     const header = Buffer.from(line);
     const whole = { bytes: header.length, address };
     expect(parseProxyHeader(header)).toEqual(whole);

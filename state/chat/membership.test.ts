@@ -65,7 +65,7 @@ async function ask(
 }
 
 describe('membership', () => {
-  test('made or opened on one device: the others of the user are told, once, and nobody else', async () => {
+  test("a conversation made or opened on one device: announced once to the user's other devices, and to nobody else", async () => {
     const it = await roomOfThree();
     it.w.attach(4, ANN, { name: 'ann', device: 'desk' });
     it.w.take();
@@ -80,7 +80,7 @@ describe('membership', () => {
       expect(client.MembersChanged.decode(payload)).toMatchObject({ change: 1, user: ANN, afterSeq: 0n });
   });
 
-  test('a join: the members are told once, a repeat tells nobody', async () => {
+  test('a join: announced to the members once; a repeat is not', async () => {
     const it = await roomOfThree();
     await it.store.createAccount({ id: 4n as UserId, name: 'dan', passwordHash: 'x' });
     const dan = { user: 4n as UserId, userName: 'dan' };
@@ -92,7 +92,7 @@ describe('membership', () => {
     expect(changes(it.w)).toEqual([]);
   });
 
-  test('leave: the user is told and gets no later messages', async () => {
+  test('leave: announced to the user, who gets no later messages', async () => {
     const it = await roomOfThree();
     it.w.send(1, 1, it.room, 'm1');
     await settle();
@@ -111,18 +111,15 @@ describe('membership', () => {
     ]);
   });
 
-  test.each(['bob', BOB.toString()])(
-    'a removal of oneself, %s, is a leave: notices and sync say LEFT',
-    async (user) => {
-      const it = await roomOfThree();
-      await it.node.membership.remove({ user: BOB, userName: 'bob' }, it.room, user);
-      await settle();
-      expect(changes(it.w).toSorted()).toEqual(['1: 2 bob  0', '2: 2 bob  0', '3: 2 bob  0']);
-      const cursors = new Map([[it.room as ConversationId, 0]]);
-      const { gone } = await it.store.sync({ user: BOB, device: '', cursors, limit: 10 });
-      expect(gone).toEqual([{ conversation: it.room, reason: 'left', lastSeq: 0 }]);
-    },
-  );
+  test.each(['bob', BOB.toString()])('a removal of oneself, %s: notices and sync say LEFT', async (user) => {
+    const it = await roomOfThree();
+    await it.node.membership.remove({ user: BOB, userName: 'bob' }, it.room, user);
+    await settle();
+    expect(changes(it.w).toSorted()).toEqual(['1: 2 bob  0', '2: 2 bob  0', '3: 2 bob  0']);
+    const cursors = new Map([[it.room as ConversationId, 0]]);
+    const { gone } = await it.store.sync({ user: BOB, device: '', cursors, limit: 10 });
+    expect(gone).toEqual([{ conversation: it.room, reason: 'left', lastSeq: 0 }]);
+  });
 
   test('the owner removes a member, others may not', async () => {
     const it = await roomOfThree();
@@ -136,7 +133,7 @@ describe('membership', () => {
     expect(await ask(it, 3, it.room, { $case: 'getMembers', getMembers: {} })).toBe('NOT_A_MEMBER');
   });
 
-  test('roles: the policy applies, and all members are told of a change once', async () => {
+  test('roles: the policy applies, and a change is announced to all members once', async () => {
     const it = await roomOfThree();
     const { ROLE_MEMBER, ROLE_MODERATOR, ROLE_OWNER, ROLE_UNSPECIFIED } = client.Role;
     const set = (conn: number, user: string, role: client.Role) =>
@@ -174,7 +171,7 @@ describe('membership', () => {
     expect(await set(2, 'bob', ROLE_MEMBER)).toBe('LAST_OWNER');
   });
 
-  test('a repeated leave or removal: nobody is told again', async () => {
+  test('a repeated leave or removal: not announced again', async () => {
     const it = await roomOfThree();
     await it.node.membership.leave({ user: BOB, userName: 'bob' }, it.room);
     await it.node.membership.remove({ user: ANN, userName: 'ann' }, it.room, 'cid');
@@ -186,7 +183,7 @@ describe('membership', () => {
     expect(changes(it.w)).toEqual([]);
   });
 
-  test('delete: everybody is told, and nobody can send there', async () => {
+  test('delete: announced to everybody, and nobody can send there', async () => {
     const it = await roomOfThree();
     expect(await ask(it, 2, it.room, { $case: 'deleteRoom', deleteRoom: {} })).toBe('NOT_OWNER');
     await it.node.membership.delete({ user: ANN, userName: 'ann' }, it.room);
@@ -197,7 +194,7 @@ describe('membership', () => {
     expect(await ask(it, 2, it.room, { $case: 'leaveRoom', leaveRoom: {} })).toBe('ROOM_NOT_FOUND');
   });
 
-  test('erasing that a failing store interrupts: goes on by itself', async () => {
+  test('erasing interrupted by a failing store: resumes by itself', async () => {
     const it = await roomOfThree();
     const tries = () => it.store.calls.get('eraseDeleted') ?? 0;
     it.store.failing.add('eraseDeleted');
@@ -209,7 +206,7 @@ describe('membership', () => {
     await it.node.membership.stop();
   });
 
-  test('what is no room: ROOM_NOT_FOUND', async () => {
+  test('an id that is not a room: ROOM_NOT_FOUND', async () => {
     const it = await roomOfThree();
     for (const key of [0n, 77n, 1n << 63n])
       expect(await ask(it, 1, key, { $case: 'leaveRoom', leaveRoom: {} })).toBe('ROOM_NOT_FOUND');

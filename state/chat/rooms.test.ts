@@ -11,7 +11,7 @@ const MAX_FRAME_BYTES = 256 * 1024;
 const lengths = fc.array(fc.oneof(fc.nat(200), fc.integer({ min: 30_000, max: 229_300 })), { maxLength: 6 });
 
 describe('pages', () => {
-  test('sync: texts of any length come without a hole, in pages that move on and fit a frame', async () => {
+  test('sync: texts of any length come without a gap, in pages that progress and fit a frame', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(lengths, { maxLength: 4 }), async (rooms) => {
         const { node, store } = await testNode();
@@ -49,7 +49,7 @@ describe('pages', () => {
     );
   });
 
-  test('sync: what is gone and does not fit beside the messages comes after them', async () => {
+  test('sync: gone conversations that do not fit beside the messages come after them', async () => {
     const { node, store } = await testNode();
     const room = await store.addRoom(7n, 'room', [ANN.user]);
     const draft = { conversation: room, sender: ANN.user, text: 'x'.repeat(100_000), atMs: 0 };
@@ -64,7 +64,7 @@ describe('pages', () => {
   });
 });
 
-test('names: of senders, peers and members, asked of the store once', async () => {
+test('names: of senders, peers and members, read from the store once', async () => {
   const { node, store } = await testNode();
   const room = await store.addRoom(7n, 'room', [1n, 2n, 3n]);
   const direct = await store.openDirect(8n as ConversationId, ANN.user, 2n as UserId);
@@ -98,7 +98,7 @@ test('names: of senders, peers and members, asked of the store once', async () =
   expect(store.calls.get('namesOf')).toBe(2);
 });
 
-test('members: those online first, then by name, and other work goes on while many are looked at', async () => {
+test('members: those online first, then by name, and other work goes on while many are sorted', async () => {
   const { node, store, worker } = await testNode();
   const users = Array.from({ length: 30_000 }, (_, n) => BigInt(n + 1));
   const room = await store.addRoom(7n, 'hall', users);

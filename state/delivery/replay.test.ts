@@ -35,7 +35,7 @@ async function replayed(page: readonly Message[] | undefined) {
   return { published: fanout.publish.mock.calls.map(([push]) => push.seq), lost: fanout.markLost.mock.calls };
 }
 
-test('a sender who may read them: both are pushed again', async () => {
+test('a sender who may read both: both are pushed again', async () => {
   expect(await replayed([message(3), message(4)])).toEqual({ published: [3, 4], lost: [] });
 });
 

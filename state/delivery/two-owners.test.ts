@@ -34,7 +34,7 @@ async function twoNodes() {
   return { scratch, one, two, workers };
 }
 
-test('two nodes commit one conversation at once: contiguous, each message once, each seen by all', async () => {
+test('two nodes commit to one conversation at once: contiguous, each message once, each seen by all', async () => {
   const { scratch, one, workers } = await twoNodes();
   const [ann, bob] = [await one.user(), await one.user()];
   const room = await one.room(ann, bob);
@@ -80,7 +80,7 @@ test('two nodes commit one conversation at once: contiguous, each message once, 
   }
 });
 
-test('a user who joins and leaves while two nodes commit: gets the messages in between, and no others from either node', async () => {
+test('a user who joins and leaves while two nodes commit: gets the messages in between from both nodes, and no others', async () => {
   const { one, two, workers } = await twoNodes();
   const [ann, bob, cid] = [await one.user(), await one.user(), await one.user()];
   const made = await one.store.createRoom(one.conversationId(), one.name(), ann, true);

@@ -21,7 +21,7 @@ function namesOf(maxNames: number) {
   return { asked, names: new UserNames({ store, maxNames }) };
 }
 
-test('of: asks the store once for all that it does not keep, and not at all when it keeps all', async () => {
+test('of: asks the store once for all names that it lacks, and not at all if it has them', async () => {
   const { asked, names } = namesOf(10);
   expect(await names.of([ANN, BOB, ANN, BOB])).toEqual(new Map([...ACCOUNTS].slice(0, 2)));
   expect(await names.of([BOB, CID])).toEqual(new Map([...ACCOUNTS].slice(1)));
@@ -30,14 +30,14 @@ test('of: asks the store once for all that it does not keep, and not at all when
   expect(asked).toEqual([[ANN, BOB], [CID]]);
 });
 
-test('of: no name without an account; it may appear later', async () => {
+test('of: no name without an account; one created later is found', async () => {
   const { asked, names } = namesOf(10);
   expect(await names.of([NOBODY])).toEqual(new Map());
   expect(await names.of([NOBODY])).toEqual(new Map());
   expect(asked).toEqual([[NOBODY], [NOBODY]]);
 });
 
-test('of: the least recently used names go and are looked up again', async () => {
+test('of: the least recently used names are dropped and looked up again', async () => {
   const { asked, names } = namesOf(4);
   await names.of([ANN, BOB]);
   await names.of([ANN]);
@@ -48,7 +48,7 @@ test('of: the least recently used names go and are looked up again', async () =>
   expect(asked.at(-1)).toEqual([BOB]);
 });
 
-test('of: used in every order, what is kept stays within its bound', async () => {
+test('of: whatever the order of use, the cache stays within its bound', async () => {
   const users = Array.from({ length: 100 }, (_, n) => BigInt(n + 1) as UserId);
   let read = 0;
   const store = {
@@ -64,7 +64,7 @@ test('of: used in every order, what is kept stays within its bound', async () =>
   expect(read).toBeGreaterThanOrEqual(80);
 });
 
-test('of: a store that fails is the caller’s to hear of, and is asked again', async () => {
+test('of: a failure of the store reaches the caller, and the store is asked again', async () => {
   let isFailing = true;
   const store = {
     namesOf: async () => {

@@ -52,7 +52,7 @@ test('a role that is taken away while a removal waits for the room: the removal 
   await world.store.close();
 });
 
-test('owners that a node of the release before makes have the role', async () => {
+test('owners made by a node of the previous release: have the role', async () => {
   await using scratch = await scratchPostgres();
   const world = await World.open(scratch);
   const [ann, bob] = [await world.user(), await world.user()];
@@ -84,7 +84,7 @@ test('owners that a node of the release before makes have the role', async () =>
   await world.store.close();
 });
 
-test('sync: a room that is deleted and erased in part meanwhile is gone, and leaves no hole', async () => {
+test('sync: a room that is deleted and partly erased meanwhile is gone, and leaves no gap', async () => {
   await using scratch = await scratchPostgres();
   const world = await World.open(scratch);
   const user = await world.user();
@@ -139,7 +139,7 @@ describe('a bad neighbour', () => {
     };
   }
 
-  test('refused and repeated drafts: cost their own rows, never those of others, nor the next appends', async () => {
+  test('refused and repeated drafts: affect their own rows only, not others and not later appends', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const [ann, bob, eve] = [await world.user(), await world.user(), await world.user()];
@@ -172,7 +172,7 @@ describe('a bad neighbour', () => {
     await world.store.close();
   });
 
-  test('repetitions of many that nobody expects: all are found at once', async () => {
+  test('unexpected repetitions by many users: all are found at once', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const users = await Promise.all(Array.from({ length: 8 }, () => world.user()));
@@ -192,7 +192,7 @@ describe('a bad neighbour', () => {
     await world.store.close();
   });
 
-  test('a message that the database rejects for what it says: costs itself alone', async () => {
+  test('a message that the database rejects for its content: only that one is refused', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const user = await world.user();
@@ -212,7 +212,7 @@ describe('a bad neighbour', () => {
 });
 
 describe('a server that drops connections', () => {
-  test('backends terminated during appends: nothing lost, nothing twice', async () => {
+  test('backends terminated during appends: nothing is lost or doubled', async () => {
     await using scratch = await scratchPostgres();
     const [a, b] = [await World.open(scratch), await World.open(scratch)];
     const users = [await a.user(), await a.user()] as const;
@@ -279,7 +279,7 @@ describe('a server that stops', () => {
     await services[Symbol.asyncDispose]();
   });
 
-  test('killed and started again: STORE_UNAVAILABLE meanwhile, then well, with every acked message', async () => {
+  test('killed and started again: STORE_UNAVAILABLE meanwhile, then works, with every acknowledged message', async () => {
     const url = services.urls.postgres;
     const world = new World(await openStore(url, { logger, timeoutMs: 60_000 }));
     await using hasty = await eventually('a store', () => openStore(url, { logger, timeoutMs: 3000 }));
@@ -299,7 +299,7 @@ describe('a server that stops', () => {
     await world.store.close();
   });
 
-  test('frozen: STORE_UNAVAILABLE within the deadline, and well when it thaws', async () => {
+  test('frozen: STORE_UNAVAILABLE within the deadline, and works when it thaws', async () => {
     const url = services.urls.postgres;
     const world = new World(await openStore(url, { logger, timeoutMs: 60_000 }));
     await using hasty = await eventually('a store', () => openStore(url, { logger, timeoutMs: 1000 }));
@@ -372,7 +372,7 @@ describe('a server with other settings', () => {
     await Promise.all([a.store.close(), b.store.close()]);
   });
 
-  test('read-only: STORE_UNAVAILABLE, and new connections once it can be written', async () => {
+  test('read-only: STORE_UNAVAILABLE, and new connections once it is writable', async () => {
     await using scratch = await scratchPostgres();
     const [{ name } = {}] = await scratch.query('select current_database() as name');
     const world = await World.open(scratch);
@@ -428,7 +428,7 @@ describe('member lists', () => {
     await world.store.close();
   });
 
-  test('the statement fails: all that asked hear of it, and the next ones are answered', async () => {
+  test('the statement fails: all its callers get the error, and the next ones are answered', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const user = await world.user();
