@@ -102,12 +102,12 @@ describe('the packed package, installed elsewhere', { timeout: TIMEOUT_MS }, () 
     expect(stdout).toBe(expected);
   });
 
-  test('in use: no function of Node is another one', async () => {
+  test('in use: no function of Node.js is replaced', async () => {
     const { stdout } = await run(process.execPath, ['patches.js'], { cwd: folder });
     expect(stdout).toContain(JSON.stringify({ patched: [], looked: true }));
   });
 
-  test('its dependencies: are those that the repository runs on', async () => {
+  test('its dependencies: are the versions that the repository uses', async () => {
     const [own, root] = await Promise.all(
       ['package.json', '../package.json'].map((file) => readJson(join(CRPC, file))),
     );

@@ -48,7 +48,7 @@ describe('POST /auth/signup', () => {
     });
   });
 
-  test('too many requests: 429 that says when to come back', async () => {
+  test('too many requests: 429 with the time to wait', async () => {
     api.state.failWith(new GochatError('RATE_LIMITED', { retryAfterMs: 2500 }));
     const answer = await api.post('/auth/signup', { name: 'ann', password: 'secret1' });
     expect(answer.status).toBe(429);
@@ -56,7 +56,7 @@ describe('POST /auth/signup', () => {
     expect(answer.headers.get('retry-after')).toBe('3');
   });
 
-  test('state is not there: 503 STATE_UNAVAILABLE that says when to come back', async () => {
+  test('no state node: 503 STATE_UNAVAILABLE with the time to wait', async () => {
     await api.state.stop();
     const answer = await api.post('/auth/signup', { name: 'ann', password: 'secret1' });
     expect(answer.status).toBe(503);
@@ -85,12 +85,12 @@ describe('POST /auth/login', () => {
     expect(answer.headers.get('www-authenticate')).toBe('Bearer');
   });
 
-  test('bad input: 400 ARGUMENT_INVALID, state is not asked', async () => {
+  test('bad input: 400 ARGUMENT_INVALID, and state is not called', async () => {
     expect((await api.post('/auth/login', { name: 'ann' })).body.code).toBe('ARGUMENT_INVALID');
     expect(api.state.asked).toEqual([]);
   });
 
-  test('state is not there: 503 STATE_UNAVAILABLE', async () => {
+  test('no state node: 503 STATE_UNAVAILABLE', async () => {
     await api.state.stop();
     const answer = await api.post('/auth/login', { name: 'ann', password: '111111' });
     expect([answer.status, answer.body.code]).toEqual([503, 'STATE_UNAVAILABLE']);
@@ -108,7 +108,7 @@ describe("the caller's address", () => {
   });
 
   test.each(['1', '127.0.0.0/8'])(
-    'X-Forwarded-For behind a trusted proxy (%s): what the proxy appended, not what the client wrote',
+    'X-Forwarded-For from a trusted proxy (%s): what the proxy appended, not what the client wrote',
     async (trustProxy) => {
       await api[Symbol.asyncDispose]();
       api = await startApi({ trustProxy });
@@ -121,13 +121,13 @@ describe("the caller's address", () => {
 });
 
 describe('POST /auth/logout', () => {
-  test('this session, or all of the user', async () => {
+  test('one token, or all of the user', async () => {
     expect((await api.post('/auth/logout')).body).toEqual({ status: 'ok' });
     expect((await api.post('/auth/logout', { everywhere: true })).status).toBe(200);
     expect(api.state.asked.map(({ input }) => input)).toEqual([{ everywhere: false }, { everywhere: true }]);
   });
 
-  test('without a token, or with one that is not taken: 401', async () => {
+  test('no token, or one that is refused: 401', async () => {
     expect((await api.post('/auth/logout', {}, { authorization: '' })).body.code).toBe('TOKEN_MISSING');
     const answer = await api.post('/auth/logout', {}, { authorization: 'Bearer forged' });
     expect([answer.status, answer.body.code]).toEqual([401, 'TOKEN_INVALID']);

@@ -36,7 +36,7 @@ const call = (method: string, path: string, body?: unknown, headers?: Record<str
         : api.post(path, body, headers);
 
 describe.each(CALLS)('$method $path', ({ method, path, body }) => {
-  test('no token: 401 TOKEN_MISSING, state is not asked', async () => {
+  test('no token: 401 TOKEN_MISSING, and state is not called', async () => {
     const answer = await call(method, path, body, { authorization: '' });
     expect([answer.status, answer.body.code]).toEqual([401, 'TOKEN_MISSING']);
     expect(api.state.asked).toEqual([]);
@@ -54,7 +54,7 @@ describe.each(CALLS)('$method $path', ({ method, path, body }) => {
     expect([answer.status, answer.body.code]).toEqual([401, 'TOKEN_INVALID']);
   });
 
-  test('state is not there: 503 STATE_UNAVAILABLE', async () => {
+  test('no state node: 503 STATE_UNAVAILABLE', async () => {
     await api.state.stop();
     const answer = await call(method, path, body);
     expect([answer.status, answer.body.code]).toEqual([503, 'STATE_UNAVAILABLE']);
@@ -62,7 +62,7 @@ describe.each(CALLS)('$method $path', ({ method, path, body }) => {
   });
 });
 
-test.each(CALLS)('$method $path: safe to repeat, so it is tried again', async ({ method, path, body }) => {
+test.each(CALLS)('$method $path: safe to repeat, so it is retried', async ({ method, path, body }) => {
   api.state.failOnce(new GochatError('STORE_UNAVAILABLE'));
   const answer = await call(method, path, body);
   expect([answer.status, api.state.asked.length]).toEqual([
@@ -124,7 +124,7 @@ describe('POST /rooms', () => {
 });
 
 describe('GET /rooms/:id', () => {
-  test('a conversation of the caller: 200 with what is unread', async () => {
+  test('a conversation of the caller: 200 with its unread count', async () => {
     const answer = await api.get(`/rooms/${ROOM}`);
     expect(answer.status).toBe(200);
     expect(answer.body).toEqual({
@@ -137,12 +137,12 @@ describe('GET /rooms/:id', () => {
     expect(api.state.asked).toEqual([{ method: 'getConversation', key: ROOM, input: {} }]);
   });
 
-  test('one that the caller is not in: 403 NOT_A_MEMBER', async () => {
+  test('a conversation that the caller is not in: 403 NOT_A_MEMBER', async () => {
     const answer = await api.get('/rooms/8');
     expect([answer.status, answer.body.code]).toEqual([403, 'NOT_A_MEMBER']);
   });
 
-  test('an id that is none: 400 ARGUMENT_INVALID', async () => {
+  test('a malformed id: 400 ARGUMENT_INVALID', async () => {
     expect((await api.get('/rooms/lobby')).body.code).toBe('ARGUMENT_INVALID');
   });
 });
@@ -160,12 +160,12 @@ describe('POST /rooms/:id/join', () => {
     });
   });
 
-  test('a room that is not there: 404 ROOM_NOT_FOUND', async () => {
+  test('a missing room: 404 ROOM_NOT_FOUND', async () => {
     const answer = await api.post('/rooms/8/join');
     expect([answer.status, answer.body.code]).toEqual([404, 'ROOM_NOT_FOUND']);
   });
 
-  test('an id that is none: 400 ARGUMENT_INVALID', async () => {
+  test('a malformed id: 400 ARGUMENT_INVALID', async () => {
     const answer = await api.post('/rooms/lobby/join');
     expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
     expect(answer.body.message).toContain('params.id');
@@ -173,7 +173,7 @@ describe('POST /rooms/:id/join', () => {
 });
 
 describe('a room that hides its past', () => {
-  test('history since-joined: is passed on', async () => {
+  test('history=since-joined: is passed on', async () => {
     await api.post('/rooms', { name: 'kitchen', history: 'since-joined' });
     expect(api.state.asked[0]?.input).toEqual({ name: 'kitchen', hideHistory: true });
     expect((await api.post('/rooms', { name: 'kitchen', history: 'none' })).body.code).toBe(
@@ -183,7 +183,7 @@ describe('a room that hides its past', () => {
 });
 
 describe('leaving, removing, deleting', () => {
-  test('they answer 200 and pass on what they were given', async () => {
+  test('all three: 200, and their arguments are passed on', async () => {
     for (const answer of [
       await api.post(`/rooms/${ROOM}/leave`),
       await api.delete(`/rooms/${ROOM}/members/bob`),
@@ -238,7 +238,7 @@ describe('PUT /rooms/:id/members/:user', () => {
 });
 
 describe('GET /rooms/:id/messages', () => {
-  test('paging by cursor: newest page first, each message once, then no cursor', async () => {
+  test('pages by cursor: newest page first, each message once, then no cursor', async () => {
     const pages: number[][] = [];
     let query = 'limit=5';
     for (;;) {
@@ -254,7 +254,7 @@ describe('GET /rooms/:id/messages', () => {
     ]);
   });
 
-  test('a message: all its parts, ids as strings', async () => {
+  test('a message: all its fields, ids as strings', async () => {
     const { body } = await api.get(`/rooms/${ROOM}/messages?limit=1`);
     expect(body.messages).toEqual([
       {

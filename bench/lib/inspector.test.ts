@@ -12,7 +12,7 @@ const PROGRAM = `
   setInterval(() => undefined, 1000);
 `;
 
-test('collecting: reaches the main thread and the workers, and can be repeated', async () => {
+test('garbage collection: reaches the main thread and the workers, and can be repeated', async () => {
   await using child = new Child('program', process.execPath, [ANY_INSPECTOR_PORT, '-e', PROGRAM], {
     env: { PROGRAM },
   });

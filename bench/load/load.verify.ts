@@ -167,7 +167,7 @@ async function runAgainst(fault: Fault, rate: number): Promise<LoadResult> {
 }
 
 describe('self-check', () => {
-  test('an honest server: everything adds up', async () => {
+  test('a correct server: everything adds up', async () => {
     const result = await runAgainst((frame) => [frame], 1000);
     expect(result.errors).toEqual({});
     expect(result.ack_ms.count).toBeGreaterThan(NTH);
@@ -179,7 +179,7 @@ describe('self-check', () => {
     expect(result.errors).toHaveProperty(error);
   });
 
-  test('the last message lost: caught, though nothing follows it', async () => {
+  test('the last message lost: caught, although nothing follows it', async () => {
     let last: Buffer | undefined;
     // Everything is one message late, so the newest one is always missing.
     const result = await runAgainst((frame) => {
@@ -193,7 +193,7 @@ describe('self-check', () => {
 });
 
 describe('the open loop', () => {
-  test('a server that stalls to the end: each message counts, with all of its wait', async () => {
+  test('a server that stalls to the end: each message counts with its whole wait', async () => {
     const stalled: (() => void)[] = [];
     let release = (answer: () => void): void => {
       stalled.push(answer);
@@ -234,7 +234,7 @@ describe('the open loop', () => {
     expect(result.ack_ms.count).toBeGreaterThanOrEqual(result.acked_in_all - 1);
   });
 
-  test('first sends: every conversation of every pair has been met when the measuring begins', async () => {
+  test('first sends: every conversation of every pair has been used before the measurement starts', async () => {
     const met = new Set<bigint>();
     using server = await serve((frame) => {
       met.add(frame.readBigUInt64BE(8));
@@ -312,7 +312,7 @@ describe('what it speaks', () => {
     expect(server.acks.length).toBeGreaterThan(0);
   });
 
-  test('connections that the server ends: all come back', async () => {
+  test('connections that the server ends: all reconnect', async () => {
     const connections = anonymous({ scenario: 'idle', connections: 20 }, 1);
     const members: Socket[] = [];
     const server = createServer((socket) => {

@@ -12,7 +12,7 @@ const DEADLINE_MS = 120_000;
  */
 const EVEN = 1.5;
 
-test('four real gateways, one drained, one killed: every client is back, and evenly', async () => {
+test('four real gateways, one drained, one killed: every client is back, and evenly spread', async () => {
   await using fleet = await RealFleet.start(CLIENTS, 3_000);
   const { drained, killed } = victims(fleet.gateways);
   const isAllThere = async () => {

@@ -23,7 +23,7 @@ describe('max/mean utilisation, real scorer, simulated gateways and clients', ()
     ['storm, 3 ipconf nodes', 1.15],
   ] as const;
   test.each(goals.flatMap(([name, goal]) => fleets.map((fleet) => ({ name, goal, ...fleet }))))(
-    '$name, $gateways gateways, reports $reportAgeMs ms old: at most $goal, and 5 times nearer to 1 than the classic scorer',
+    '$name, $gateways gateways, reports $reportAgeMs ms old: at most $goal, and 5 times closer to 1 than the classic scorer',
     ({ name, goal, gateways, reportAgeMs }) => {
       const ours = simulate(name, 'GoChat', gateways, reportAgeMs);
       const classic = simulate(name, 'classic', gateways, reportAgeMs);
@@ -48,13 +48,13 @@ describe('max/mean utilisation, real scorer, simulated gateways and clients', ()
     },
   );
 
-  test('a zone that was lost and is back: balanced again within the run, unlike with the others', () => {
+  test('a zone lost and back: balanced again within the run, unlike with the other policies', () => {
     const balanced = (policy: string) => simulate('zone lost and back', policy, 20, 1000).balancedAfter;
     expect(balanced('GoChat')).toBeLessThan(Infinity);
     expect(['classic', 'random'].map(balanced)).toEqual([Infinity, Infinity]);
   });
 
-  test('another policy: the same clients come at the same time', () => {
+  test('another policy: the same clients arrive at the same times', () => {
     const arrivals = (policy: string) => {
       const ask = vi.spyOn(Simulation.prototype, 'ask');
       onTestFinished(() => ask.mockRestore());

@@ -76,7 +76,7 @@ describe('a client that lives on', () => {
     expect(rules(livedOn(order(given)))).toEqual(['evicted']);
   });
 
-  test('with a token that was revoked, though it connected anew: is found', () => {
+  test('with a revoked token, after a reconnect: is found', () => {
     expect(rules(livedOn(order({ what: 'revoke', since: LATER }), up(1)))).toEqual(['evicted']);
   });
 

@@ -114,7 +114,7 @@ describe('configuration', () => {
     expect(code).toBe(78);
   });
 
-  test('config MODE: prints what holds, without secrets', async () => {
+  test('config MODE: prints the effective settings, without secrets', async () => {
     const path = join(folder, 'good.yaml');
     const hot = 'redis+sentinel://:hush@s/chat?sentinel_password=hush';
     writeFileSync(path, `store: postgres://gochat:hush@db/gochat\nhot: ${hot}\nstate:\n  port: 7\n`);
@@ -126,7 +126,7 @@ describe('configuration', () => {
   });
 });
 
-describe('engines that are not there', () => {
+describe('unreachable engines', () => {
   test.each(['gateway', 'state', 'ipconf', 'api'])(
     '%s without etcd: says so and what to do, exit 1',
     async (mode) => {
@@ -170,7 +170,7 @@ describe('engines that are not there', () => {
     expect((await ipconf.exit()).code).toBe(0);
   });
 
-  test('client without servers: says which and what to do, exit 1', async () => {
+  test('client without servers: says which is missing and what to do, exit 1', async () => {
     const dead = `http://127.0.0.1:${await closedPort()}`;
     await using client = new Client({ ipconf: dead, api: dead }, 'demo');
     const error = await client.event('error');
@@ -201,7 +201,7 @@ describe('ports and side by side', () => {
     }
   });
 
-  test('two gateways on the same port: the second is refused, not shared silently', async () => {
+  test('two gateways on the same port: the second is refused; the port is not shared silently', async () => {
     await using first = await startServer('gateway', etcd());
     const taken = first.up['tcp']?.split(':').at(-1) as string;
     const { code, stderr } = await runGochat(
@@ -218,7 +218,7 @@ describe('ports and side by side', () => {
     expect((await ipconf.process.exit()).code).toBe(0);
   });
 
-  test('admin port: alive at once, ready when it can serve, metrics in Prometheus text', async () => {
+  test('admin port: live at once, ready when it can serve, metrics in Prometheus text', async () => {
     await using gateway = await startServer('gateway', etcd());
     const admin = `http://${gateway.up['admin']}`;
     expect((await fetch(`${admin}/livez`)).status).toBe(200);
