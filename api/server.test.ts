@@ -79,7 +79,7 @@ describe('bad input', () => {
     ['no Host', 'GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'ARGUMENT_INVALID'],
     ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n', 405, 'METHOD_NOT_ALLOWED'],
     [
-      'an Expect that nobody knows',
+      'an unknown Expect',
       'GET /healthz HTTP/1.1\r\nhost: x\r\nexpect: nonsense\r\n\r\n',
       417,
       'ARGUMENT_INVALID',
@@ -131,7 +131,7 @@ describe('bad input', () => {
   });
 });
 
-describe('failures behind it', () => {
+describe('failures of state', () => {
   test('an unexpected error: 500 INTERNAL without its details', async () => {
     api.state.failWith(new Error('the secret cause'));
     const answer = await api.get('/rooms');

@@ -72,7 +72,7 @@ describe('loadConfig', () => {
   test.each([
     ['an unknown top key', 'nope: 1\n', 'there is no setting nope'],
     ['an unknown section key', 'gateway:\n  rate: 1\n', 'there is no setting gateway.rate'],
-    ['a section that is none', 'gateway: 3\n', 'gateway is not a section'],
+    ['a section that is not a mapping', 'gateway: 3\n', 'gateway is not a section'],
     ['text that is not YAML', 'a: [1\n', 'cannot read the configuration file'],
     ['a list', '- 1\n', 'not a mapping'],
     ['a wrong value', 'ws_port: many\n', 'ws_port: expected a whole number from 0 to 65535'],
@@ -134,7 +134,7 @@ describe('loadConfig', () => {
     ['empty text', { zone: '' }],
     ['URL of another scheme', { store: 'mysql://x' }],
     ['flag that is neither', { demo: 'maybe' }],
-    ['networks one of which is none', { exemptAddresses: '10.0.0.0/8,10.0.0.0/8/8' }],
+    ['networks, one of them malformed', { exemptAddresses: '10.0.0.0/8,10.0.0.0/8/8' }],
     ['a page instead of an origin', { corsOrigins: 'https://chat.example/app' }],
   ])('flag with %s: USAGE that names the flag', (_, flags) => {
     const error = failure(() => load({ flags }));

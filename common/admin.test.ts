@@ -99,8 +99,8 @@ test('HEAD and OPTIONS: headers without a body, and the allowed methods', async 
 
 test.each([
   ['no Host', 'GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n', 400],
-  ['what is not HTTP', 'nonsense\r\n\r\n', 400],
-  ['an address that is none', 'GET // HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n', 400],
+  ['input that is not HTTP', 'nonsense\r\n\r\n', 400],
+  ['a malformed address', 'GET // HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n', 400],
   ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n', 405],
   ['HTTP/1.0 without Host', 'GET /livez HTTP/1.0\r\n\r\n', 200],
 ])('%s: answered, and the server lives', async (_, bytes, status) => {

@@ -83,7 +83,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe('the packed package, installed elsewhere', { timeout: TIMEOUT_MS }, () => {
+describe('the packed package, installed outside the repository', { timeout: TIMEOUT_MS }, () => {
   test('a service in TypeScript: compiles against its types', async () => {
     const result = await run(join(MODULES, '.bin/tsc'), ['-p', folder]).catch((error: unknown) => error);
     expect(result).toMatchObject({ stdout: '' });

@@ -152,7 +152,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     ['port', '--port'],
     ['wsPort', '--ws-port'],
   ])(
-    '%s in use, be it by a listener that shares: PORT_IN_USE, and nothing is left behind',
+    '%s in use, even by a listener that shares it: PORT_IN_USE, and nothing keeps running',
     async (key, flag) => {
       const other = createServer();
       await new Promise<void>((resolve) => other.listen({ host: HOST, port: 0, reusePort: true }, resolve));

@@ -305,7 +305,7 @@ describe('POST /ip/list', () => {
     ['no requests', {}],
     ['none in it', { requests: [] }],
     ['too many', { requests: Array.from({ length: 101 }, () => ({})) }],
-    ['a request that is none', { requests: [1] }],
+    ['a malformed request', { requests: [1] }],
     ['a bad value', { requests: [{ n: 0 }] }],
     ['a nested value', { requests: [{ uid: {} }] }],
   ])('%s: 400 ARGUMENT_INVALID', async (_, body) => {

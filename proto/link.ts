@@ -28,8 +28,8 @@ import { readU32, writeU32 } from './bytes.ts';
  * The versions of the link protocol that this release speaks; crpc negotiates them while a stream opens. CONTRIBUTING.md
  * says when they change.
  *
- * Version 1 is what the development tree spoke before streams announced versions: the same records. A peer of release 0.1.0
- * passes for it, as it announces nothing either, and does not speak it: its LOGIN attaches nothing.
+ * Version 1 has the same records; peers that announce nothing count as version 1. Those of release 0.1.0 announce nothing
+ * either, but do not speak it: their LOGIN attaches nothing.
  */
 export const LINK_PROTOCOL = { oldest: 1, newest: 2, capabilities: [] as readonly string[] } as const;
 

@@ -25,7 +25,7 @@ function table(decide: (actor: Standing, target: Standing) => string | undefined
   );
 }
 
-describe('actions on nobody', () => {
+describe('actions without a target user', () => {
   test.each(ACTIONS)('%s: from a standing on, by kind', (action) => {
     const { requirement } = accessCheck(action, 1n as UserId);
     for (const kind of ['direct', 'room', undefined] as const)

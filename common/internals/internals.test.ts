@@ -135,7 +135,7 @@ describe('pings of HTTP/2', () => {
   }
   test.each([
     [
-      'a session that is gone once it closes',
+      'a session that ends as soon as it closes',
       class extends Base {
         override close(): void {
           this.destroyed = this.closed = true;
@@ -180,7 +180,7 @@ describe('write-many', () => {
   test.each<[string, WriteMany]>([
     ['a socket that takes nothing', (_descriptors, _count, _bytes, taken) => void taken.fill(-9)],
     [
-      'a descriptor that is none',
+      'an invalid descriptor',
       (descriptors) => {
         throw new RangeError(`bad descriptor ${descriptors[0]}`);
       },

@@ -77,7 +77,7 @@ describe('the opening handshake', () => {
     ['HTTP/1.0', {}, 'GET /ws HTTP/1.0', 400, 'ARGUMENT_INVALID'],
     ['no Host', { host: undefined }, undefined, 400, 'ARGUMENT_INVALID'],
     ['no key', { 'sec-websocket-key': undefined }, undefined, 400, 'ARGUMENT_INVALID'],
-    ['a key that is none', { 'sec-websocket-key': 'short' }, undefined, 400, 'ARGUMENT_INVALID'],
+    ['a malformed key', { 'sec-websocket-key': 'short' }, undefined, 400, 'ARGUMENT_INVALID'],
     ['another protocol', { upgrade: 'h2c' }, undefined, 426, 'UPGRADE_REQUIRED'],
     ['another method', {}, 'POST /ws HTTP/1.1', 405, 'METHOD_NOT_ALLOWED'],
     ['another path', {}, 'GET /chat HTTP/1.1', 404, 'ROUTE_NOT_FOUND'],

@@ -324,7 +324,7 @@ describe('Uplink', () => {
 
   test.each([
     ['a topic that was never defined', [publish(5)]],
-    ['a topic that is none any more', [topicRecord(5, [1]), topicRecord(5, []), publish(5)]],
+    ['a topic that is no longer defined', [topicRecord(5, [1]), topicRecord(5, []), publish(5)]],
     ['a TOPIC that is out of bounds', [topicRecord(MAX_TOPICS, [1])]],
   ])('%s: throws, which ends the stream, and tells', (_, records) => {
     openAll(A);

@@ -144,7 +144,7 @@ describe('handshake', () => {
     ['an HTTP request', () => Buffer.from('GET / HTTP/1.1\r\n\r\n'), 'FRAME_TOO_LARGE'],
     ['a length of 0', () => new Uint8Array(4), 'FRAME_TOO_SHORT'],
     [
-      'a frame behind HELLO',
+      'a frame after HELLO',
       (token) => Buffer.concat([hello({ token }), frameOf(Type.PING, 1)]),
       'HELLO_EXPECTED',
     ],

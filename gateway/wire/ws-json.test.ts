@@ -203,9 +203,9 @@ describe('the query form', () => {
   });
 
   test.each([
-    ['a token that is none', '?token=nonsense', 'TOKEN_INVALID'],
+    ['a malformed token', '?token=nonsense', 'TOKEN_INVALID'],
     ['an empty token', '?token=', 'TOKEN_INVALID'],
-    ['a device that is none', '?token=x&device=%20', 'DEVICE_INVALID'],
+    ['a malformed device name', '?token=x&device=%20', 'DEVICE_INVALID'],
   ] as const)('%s: CLOSE', async (_, query, code) => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await open(node, `/ws${query}`);

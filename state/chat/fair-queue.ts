@@ -30,8 +30,8 @@ interface UserQueue {
 }
 
 /**
- * After each request its user rests for as long as the work took, so that half of the time is left to others. Large
- * requests of all users together rest in the same way. A user who queues too much is refused; everyone else waits for
+ * After each request its user pauses for as long as the work took, so that half of the time is left to others. Large
+ * requests pause in the same way, for all users together. A user who queues too much is refused; everyone else waits for
  * at most one request of each user.
  */
 export class FairQueue {

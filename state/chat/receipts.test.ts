@@ -97,7 +97,7 @@ describe('Receipts', () => {
     ['more than a frame may hold', Array.from({ length: 257 }, (_, i) => receipt(BigInt(i + 1), 1))],
     ['no conversation', [receipt(7n, 1), receipt(0n, 1)]],
     [
-      'a seq that is none',
+      'an invalid seq',
       [receipt(7n, 1), client.Receipt.fromPartial({ conversation: 8n, readSeq: 1n << 60n })],
     ],
   ])('%s: all of the frame is refused', async (_, list) => {

@@ -11,8 +11,8 @@ export interface UserNamesOptions {
 /**
  * Looks up names and caches them. Whatever changes a name has to remove it here, on every node.
  *
- * There are two generations: when the recent one is half of what may be kept, it becomes the earlier one, whose names go.
- * A name is moved to the recent one when it is used, so a hit in the usual case is one lookup.
+ * There are two generations. When the recent one reaches half of `maxNames`, it replaces the earlier one, whose names are
+ * dropped. A name that is used moves to the recent one, so most hits are one lookup.
  */
 export class UserNames {
   readonly #options: UserNamesOptions;

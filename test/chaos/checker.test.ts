@@ -83,7 +83,7 @@ describe('Checker', () => {
     ],
     ['a lost tail', changed({ kind: 'message', instance: NEW_BOB, seq: 3 }, undefined), 'no loss'],
     ['a conversation that a device was shown nothing of', changed({ kind: 'message' }, undefined), 'no loss'],
-    ['a device that goes on too late', changed({ kind: 'message', seq: 2 }, undefined), 'resume anywhere'],
+    ['a device that continues too late', changed({ kind: 'message', seq: 2 }, undefined), 'resume anywhere'],
     [
       'a member whose view lacks a message',
       changed({ kind: 'view', user: 'bob', seq: 2 }, undefined),
@@ -95,7 +95,7 @@ describe('Checker', () => {
       'no loss',
     ],
     [
-      'messages shown to somebody who is no member',
+      'messages shown to a user who is not a member',
       changed({ kind: 'membership', user: 'bob' }, undefined),
       'members only',
     ],
@@ -115,7 +115,11 @@ describe('Checker', () => {
       [...good(), membership('bob', 'left', 2), membership('bob', 'joined', 3, 3)],
       'members only',
     ],
-    ['a client that was not told that its user is out', [...good(), membership('bob', 'left', 3)], 'told'],
+    [
+      'a client that was not told that its user is no longer a member',
+      [...good(), membership('bob', 'left', 3)],
+      'told',
+    ],
     [
       'a message shown twice between two stays',
       [
@@ -127,7 +131,7 @@ describe('Checker', () => {
       'once, in order',
     ],
     [
-      'a message read that nobody said was',
+      'a message marked read that nobody reported as read',
       [
         ...good(),
         { kind: 'marked', instance: NEW_BOB, conversation: ROOM, seq: 2 },
@@ -165,7 +169,7 @@ describe('Checker', () => {
       'no false eviction',
     ],
     [
-      'a client that is put out by nobody',
+      'a client that is forced to give up without a command',
       changed({ kind: 'end' }, { why: 'ended', code: 'SESSION_REPLACED' }),
       'no false eviction',
     ],
@@ -331,7 +335,7 @@ describe('refusals', () => {
       ],
     ],
     [
-      'who would remove somebody that has left',
+      'a user who removes one who has left',
       [
         ...good(),
         refusedCall('remove', 'NOT_A_MEMBER', 'bob'),

@@ -83,7 +83,7 @@ describe('configuration', () => {
       ['--registry', 'etcds://x:1', '--registry-ca', '/nowhere'],
       '/nowhere (ENOENT)',
     ],
-    ['a file that is none', ['--hot', 'rediss://x', '--hot-ca', FILE], 'hot_ca'],
+    ['a file without a certificate', ['--hot', 'rediss://x', '--hot-ca', FILE], 'hot_ca'],
     ['a parameter that is not understood', ['--hot', 'redis://x?pool=3'], 'there is no parameter pool'],
     ['several hosts without a reason', ['--hot', 'redis://a,b'], 'several hosts are for a Redis Cluster'],
     ['a parameter that etcd does not have', ['--registry', 'etcd://x:1?a=b'], 'is not a registry'],

@@ -45,7 +45,7 @@ async function pair(left: string, right: string): Promise<{ left: Client; right:
 
 const sentCount = (client: Client) => client.events.filter((event) => event['event'] === 'sent').length;
 
-describe('an engine that is gone for a while', () => {
+describe('an engine that is away for a while', () => {
   test('PostgreSQL: nothing is acknowledged while it is down, and all is delivered in order when it is back', async () => {
     await using talk = await pair('ann', 'bob');
     await services.stop('postgres');
