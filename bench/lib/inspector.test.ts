@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ANY_INSPECTOR_PORT, Child } from './child.ts';
 
-/** Says what was collected, in the main thread and in a worker. */
+/** Prints what was collected, in the main thread and in a worker. */
 const PROGRAM = `
   const { isMainThread, parentPort, Worker } = require('node:worker_threads');
   const name = isMainThread ? 'main' : 'worker';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { estimate, isSettled, measurePairs } from './paired.ts';
 
-/** Ratios whose logarithms lie evenly, `spread` to each side of that of `middle`. */
+/** Ratios whose logarithms lie `spread` to each side of that of `middle`. */
 const around = (middle: number, spread: number, count: number) =>
   Array.from({ length: count }, (_, i) => middle * Math.exp(i % 2 === 0 ? spread : -spread));
 

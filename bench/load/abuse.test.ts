@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Lets an attack go on until `enough` is resolved. */
+/** Runs an attack until `enough` resolves. */
 async function attack(server: Server, kind: AbuseKind, enough: Promise<unknown>) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -36,7 +36,7 @@ async function attack(server: Server, kind: AbuseKind, enough: Promise<unknown>)
   return result;
 }
 
-/** A server that logs in whoever comes and hands on the frames that follow. */
+/** A server that accepts every login and passes on the frames that follow. */
 function gateway(onFrame: (frame: Buffer, socket: Socket) => void): Server {
   return createServer((socket) => {
     const parser = new BareParser();

@@ -1,4 +1,4 @@
-/** Proves the load generator's self-check: servers that lose, repeat, reorder or misnumber are each caught. */
+/** Tests the load generator's self-check: servers that lose, repeat, reorder or misnumber messages are each caught. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { BareParser, JOIN, joined, message, SEND, sent } from '../peers/bare-fra
 import { startBareFanout, startSocketIo } from '../peers/bare.ts';
 import { anonymous, type Target } from '../peers/peer.ts';
 
-/** Changes what the receivers of the n-th message get; `held` is whatever the fault keeps back. */
+/** Changes what the receivers of the n-th message get; `held` is what the fault holds back. */
 type Fault = (frame: Buffer, n: number, held: Buffer[]) => readonly Buffer[];
 
 const NTH = 20;
@@ -46,7 +46,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A room server that does as the bare protocol says, but for the fault. */
+/** A room server that follows the bare protocol, except for the fault. */
 async function serve(fault: Fault): Promise<{ port: number } & Disposable> {
   const members: Socket[] = [];
   const held: Buffer[] = [];
@@ -78,7 +78,7 @@ async function serve(fault: Fault): Promise<{ port: number } & Disposable> {
   };
 }
 
-/** An XMPP server of two accounts, "u1a" and "u1b", that does all that the generator asks for and hides the n-th message. */
+/** An XMPP server for two accounts, "u1a" and "u1b", that does all that the generator needs and hides the n-th message. */
 async function serveXmpp(hidden: number): Promise<{ port: number; acks: string[] } & Disposable> {
   const sessions = new Map<string, Socket>();
   const acks: string[] = [];
@@ -113,7 +113,7 @@ async function serveXmpp(hidden: number): Promise<{ port: number; acks: string[]
           handled++;
           if (++relayed === hidden) return;
           const receiver = sessions.get(to as string);
-          // In two writes: a stanza may come in pieces.
+          // In two writes: a stanza may arrive in pieces.
           receiver?.write(`<message type='chat' from='${account}@localhost'><archived by='x'/>`);
           setImmediate(() => receiver?.write(`${inner}</message><r xmlns='urn:xmpp:sm:3'/>`));
         },
@@ -290,7 +290,7 @@ describe('what it speaks', () => {
     using server = await serveXmpp(hidden);
     const connections = ['u1a', 'u1b'].map((account) => {
       const token = Buffer.from(`\0${account}\0secret`).toString('base64');
-      // One that sends: the other's stanzas then come one after the other.
+      // Only one of them sends, so that the other's stanzas arrive one after another.
       return { conversation: 1n, sends: account === 'u1a', token };
     });
     const { load: result } = await load.run(

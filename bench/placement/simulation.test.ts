@@ -3,7 +3,7 @@ import { run } from './run.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { Simulation } from './simulation.ts';
 
-/** Small enough for a test; the goals are those of docs/lab/placement.md all the same. */
+/** Small enough for a test; the goals are those of docs/lab/placement.md. */
 const CLIENTS = 100_000;
 const SIZES = [10, 20] as const;
 const REPORT_AGES_MS = [1000, 5000] as const;
@@ -34,7 +34,7 @@ describe('max/mean utilisation, real scorer, simulated gateways and clients', ()
 
   test.each([
     ['rolling restart', 2],
-    // A third of the clients come back at once, before the registry tells that the zone is gone.
+    // A third of the clients come back at once, before the registry reports that the zone is gone.
     ['zone lost and back', 12],
     ['slow gateway', 2],
     ['a gateway that lies', 2],
