@@ -81,7 +81,7 @@ export class Membership {
     return toConversation(room, NO_NAMES);
   }
 
-  /** Opens the direct conversation with a user, who is told with the first message. */
+  /** Opens the direct conversation with a user, who learns of it with the first message. */
   async openDirect(actor: Actor, input: string): Promise<client.Conversation> {
     const name = parseName(input);
     const { store, nextConversation } = this.#options;

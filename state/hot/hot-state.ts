@@ -1,4 +1,4 @@
-/** The hot-state port: shared, fast, rebuildable facts about sessions. Losing all of it loses no message. */
+/** The interface of the hot state: shared, fast, rebuildable facts about sessions. Losing all of it loses no message. */
 import type { ErrorCode, SessionId, UserId } from '../../common/mod.ts';
 
 /** The holder of a device's session. */
