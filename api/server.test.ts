@@ -191,7 +191,7 @@ describe('CORS', () => {
   });
 });
 
-describe('life', () => {
+describe('lifecycle', () => {
   test('healthz: ok', async () => {
     expect((await api.get('/healthz')).body).toEqual({ status: 'ok' });
   });

@@ -492,7 +492,7 @@ describe('--json', () => {
   });
 });
 
-describe('lines for people', () => {
+describe('text output', () => {
   test('conversation: sender, text and room of each line; errors with the remedy on standard error', async () => {
     const world = await makeWorld();
     world.gateway.say(world.room, world.bob, 'anyone?');

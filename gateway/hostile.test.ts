@@ -359,7 +359,7 @@ describe('one connection', () => {
   });
 });
 
-describe('frames that have begun and do not end', () => {
+describe('unfinished frames', () => {
   /** Sends the first bytes of a frame of 4 MiB. */
   const begin = {
     tcp: ({ socket }: TestClient, bytes: number) => {

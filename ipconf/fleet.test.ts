@@ -235,7 +235,7 @@ describe('the life of a gateway', () => {
   });
 });
 
-describe('the picture as a whole', () => {
+describe('the view as a whole', () => {
   test('the registry is lost: the last view, drawn towards the mean as it ages', () => {
     set('full', { connections: 800 });
     set('empty', { connections: 0 });

@@ -216,7 +216,7 @@ describe('stickiness', () => {
   });
 });
 
-describe('what comes after a home', () => {
+describe('gateways after a home', () => {
   const names = (placed: ReturnType<Placement['place']>) =>
     placed.choices.map(({ gateway }) => gateway.address.name);
 

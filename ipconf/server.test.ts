@@ -394,7 +394,7 @@ describe('explain', () => {
   });
 });
 
-describe('life', () => {
+describe('lifecycle', () => {
   test('a port in use: PORT_IN_USE that names the flag', async () => {
     await start();
     const port = Number(ipconf.server.address.split(':')[1]);

@@ -172,7 +172,7 @@ describe('POST /rooms/:id/join', () => {
   });
 });
 
-describe('a room that hides its past', () => {
+describe('a room that hides its history', () => {
   test('history=since-joined: is passed on', async () => {
     await api.post('/rooms', { name: 'kitchen', history: 'since-joined' });
     expect(api.state.asked[0]?.input).toEqual({ name: 'kitchen', hideHistory: true });

@@ -264,7 +264,7 @@ describe('the open loop', () => {
   });
 });
 
-describe('what it speaks', () => {
+describe('protocols', () => {
   test.each([
     ['a bare loop on TCP', () => startBareFanout('bare-loop', 'joined')],
     ['a bare loop that joins nothing', () => startBareFanout('bare-each', 'each')],

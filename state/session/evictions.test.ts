@@ -362,7 +362,7 @@ describe('a node', () => {
   });
 });
 
-describe('one live connection a device', () => {
+describe('one live connection per device', () => {
   test.each(['memory', 'Redis'])(
     '%s: a replaced connection that arrives late neither takes the device back nor ends the newer one',
     async (name) => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Happening } from './history.ts';
 import { quiescentHistory, changed, judge, NEW_BOB, ROOM, rules, shown } from './sample-history.ts';
 
-describe('when nothing is done to the system any more', () => {
+describe('an idle system', () => {
   /** Two unnamed clients of bob, of which the second one was shown nothing. */
   const unnamed = (): Happening[] => {
     const [first, second] = ['bob/1#1', 'bob/2#1'];

@@ -180,7 +180,7 @@ describe('unreachable engines', () => {
   });
 });
 
-describe('ports and side by side', () => {
+describe('ports, and several servers on one machine', () => {
   const etcd = () => ({ GOCHAT_REGISTRY: `${engineUrl('ETCD')}/ports-${process.pid}` });
 
   test('port in use: PORT_IN_USE with the flag to change, exit 1, for each port', async () => {
