@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GochatError } from '../../common/mod.ts';
+import { eventually } from '../../test/harness/eventually.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 import { startApi, type TestApi } from '../testing/test-api.ts';
 import { TOKEN } from '../testing/test-state.ts';
 
@@ -48,9 +50,16 @@ describe('POST /auth/signup', () => {
     });
   });
 
-  test('too many requests: 429 with the time to wait', async () => {
-    api.state.failWith(new GochatError('RATE_LIMITED', { retryAfterMs: 2500 }));
-    const answer = await api.post('/auth/signup', { name: 'ann', password: 'secret1' });
+  test('too many requests: after a second 429 with the time to wait; others are answered meanwhile', async () => {
+    using clock = new TestClock({ goesOn: false });
+    api.state.failOnce(new GochatError('RATE_LIMITED', { retryAfterMs: 2500 }));
+    const refused = api.post('/auth/signup', { name: 'ann', password: 'secret1' });
+    let isAnswered = false;
+    void refused.finally(() => (isAnswered = true));
+    await eventually('the first request', () => api.state.asked.length === 1);
+    expect((await api.post('/auth/signup', { name: 'bob', password: 'secret1' })).status).toBe(201);
+    expect(isAnswered).toBe(false);
+    const answer = await clock.until(refused);
     expect(answer.status).toBe(429);
     expect(answer.body).toMatchObject({ code: 'RATE_LIMITED', retry_after_ms: 2500 });
     expect(answer.headers.get('retry-after')).toBe('3');
