@@ -22,6 +22,7 @@ import {
 import { BODY_LIMIT, sendError, toGochatError } from './error-answer.ts';
 import { ApiMetrics } from './metrics.ts';
 import { collectMethods } from './other-methods.ts';
+import { RefusalDelay } from './refusal-delay.ts';
 import { authRoutes } from './routes/auth.ts';
 import { deprecatedRoutes } from './routes/deprecated.ts';
 import { messageRoutes } from './routes/messages.ts';
@@ -85,8 +86,10 @@ export async function createApp(options: AppOptions) {
       new GochatError('ROUTE_NOT_FOUND', { details: { name: `${request.method} ${pathOf(request.raw)}` } }),
     ),
   );
-  app.setErrorHandler((thrown, request, reply) => {
+  const refusalDelay = new RefusalDelay();
+  app.setErrorHandler(async (thrown, request, reply) => {
     const error = toGochatError(thrown);
+    if (error.code === 'RATE_LIMITED') await refusalDelay.pass(reply);
     if (error.entry.http >= 500) request.log.error({ err: error, code: error.code }, 'request failed');
     return sendError(reply, error);
   });

@@ -61,7 +61,7 @@ const BODIES =
   /^post \/auth|^post .*\/(rooms|messages|retractions)$|^put .*\/members\/|^patch |^delete .*\/messages\/\{seq\}$/;
 
 describe('/docs/json', () => {
-  test('the routes: all of them and nothing else', () => {
+  test('the routes: all of them and no others', () => {
     const documented = Object.entries(paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method} ${path}`),
     );
@@ -69,7 +69,7 @@ describe('/docs/json', () => {
   });
 
   test.each(ROUTES)(
-    '%s %s: a summary, what it takes, and a schema of each answer',
+    '%s %s: a summary, its parameters, and a schema of each response',
     (path, method, success) => {
       const operation = paths[path]?.[method] as Operation;
       expect(operation.summary).toBeTruthy();
@@ -126,7 +126,7 @@ describe('/docs/json', () => {
 });
 
 describe('/docs', () => {
-  test('the page: only assets of its own, and each is there', async () => {
+  test('the page: only assets of its own, and each exists', async () => {
     const page = await api.get('/docs/');
     expect(page.status).toBe(200);
     expect(page.headers.get('content-type')).toContain('text/html');
@@ -139,7 +139,7 @@ describe('/docs', () => {
     }
   });
 
-  test('the page asks no validator on the internet', async () => {
+  test('the page: uses no validator on the internet', async () => {
     const script = await api.get('/docs/static/swagger-initializer.js');
     expect(script.text).toContain('"validatorUrl":null');
   });

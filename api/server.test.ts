@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => api[Symbol.asyncDispose]());
 
-test('more connections than it may hold: closed when they come', async () => {
+test('more connections than allowed: closed on accept', async () => {
   await using small = await startApi({ maxConnections: 1 });
   const dial = async () => {
     const { hostname, port } = new URL(small.url);
@@ -59,7 +59,7 @@ describe('bad input', () => {
     expect([answer.status, answer.body.code]).toEqual([405, 'METHOD_NOT_ALLOWED']);
   });
 
-  test('OPTIONS: the methods of the path; 404 where there is none', async () => {
+  test('OPTIONS: the methods of the path; 404 for an unknown path', async () => {
     const answer = await api.request('/rooms/7', { method: 'OPTIONS' });
     expect([answer.status, answer.headers.get('allow'), answer.text]).toEqual([
       204,
@@ -79,7 +79,7 @@ describe('bad input', () => {
     ['no Host', 'GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'ARGUMENT_INVALID'],
     ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n', 405, 'METHOD_NOT_ALLOWED'],
     [
-      'an Expect that nobody knows',
+      'an unknown Expect',
       'GET /healthz HTTP/1.1\r\nhost: x\r\nexpect: nonsense\r\n\r\n',
       417,
       'ARGUMENT_INVALID',
@@ -110,13 +110,13 @@ describe('bad input', () => {
     expect([answer.status, answer.body.code]).toEqual([400, 'ARGUMENT_INVALID']);
   });
 
-  test('huge headers: 431 with a code, and the server lives', async () => {
+  test('huge headers: 431 with a code, and the server goes on', async () => {
     const answer = await raw(`GET /healthz HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(40_000)}\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1\.1 431 [\s\S]*"code":"REQUEST_TOO_LARGE"/);
     expect((await api.get('/healthz')).status).toBe(200);
   });
 
-  test('what is not HTTP: 400 with a code, and the server lives', async () => {
+  test('input that is not HTTP: 400 with a code, and the server goes on', async () => {
     expect(await raw('\u0000 garbage\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 [\s\S]*"code":"ARGUMENT_INVALID"/);
     expect((await api.get('/healthz')).status).toBe(200);
   });
@@ -131,8 +131,8 @@ describe('bad input', () => {
   });
 });
 
-describe('failures behind it', () => {
-  test('something that no code is for: 500 INTERNAL without what it was', async () => {
+describe('failures of state', () => {
+  test('an unexpected error: 500 INTERNAL without its details', async () => {
     api.state.failWith(new Error('the secret cause'));
     const answer = await api.get('/rooms');
     expect(answer.status).toBe(500);
@@ -159,7 +159,7 @@ describe('CORS', () => {
     api = await startApi({ corsOrigins });
   };
 
-  test('by default: no page of another origin', async () => {
+  test('by default: no other origin', async () => {
     for (const answer of [await api.get('/healthz', { origin: page }), await preflight('/rooms', 'POST')])
       expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([]);
   });
@@ -174,7 +174,7 @@ describe('CORS', () => {
     expect(answer.headers.get('vary')).toBe('origin');
   });
 
-  test('named origins: only those, also where an error is the answer', async () => {
+  test('named origins: only those, also on error responses', async () => {
     await restart(page);
     const allowed = async (origin: string, path = '/healthz') =>
       (await api.get(path, { origin })).headers.get('access-control-allow-origin');
@@ -183,7 +183,7 @@ describe('CORS', () => {
     expect(await allowed('https://evil.example')).toBeNull();
   });
 
-  test('*: any', async () => {
+  test('*: any origin', async () => {
     await restart('*');
     const answer = await api.get('/healthz', { origin: page });
     expect(answer.headers.get('access-control-allow-origin')).toBe('*');
@@ -191,7 +191,7 @@ describe('CORS', () => {
   });
 });
 
-describe('life', () => {
+describe('lifecycle', () => {
   test('healthz: ok', async () => {
     expect((await api.get('/healthz')).body).toEqual({ status: 'ok' });
   });
@@ -233,7 +233,7 @@ describe('life', () => {
     expect(api.server.readiness()).toContain('no state server');
   });
 
-  test('drain and stop: as often as one likes', async () => {
+  test('drain and stop: any number of times', async () => {
     await Promise.all([api.server.drain(100), api.server.drain(100), api.server.stop(), api.server.stop()]);
   });
 });

@@ -2,8 +2,8 @@
  * What crpc costs: ratios to bare grpc-js, measured side by side in the same run (medians of 5, interleaved).
  *
  *     node bench/crpc.ts                                     everything, six minutes; after make build
- *     node bench/crpc.ts calls batches endpoints memory faults   some of it
- *     node bench/crpc.ts --quick --json FILE --profile DIR   one short round; where figures and CPU profiles go
+ *     node bench/crpc.ts calls batches endpoints memory faults   any of these
+ *     node bench/crpc.ts --quick --json FILE --profile DIR   one short round; files for figures and CPU profiles
  *
  * The server is a process of its own; everything shares the machine, so only the ratios mean something.
  */
@@ -48,7 +48,7 @@ async function main(): Promise<number> {
     console.error(`bench/crpc: the parts are ${Object.keys(PARTS).join(', ')}, not ${unknown}`);
     return 2;
   }
-  // As in a server: what is not recorded costs nothing.
+  // As in a server: traces are not recorded.
   await enableMetrics('bench');
   const machine = await describeMachine();
   console.log(machineText(machine));

@@ -1,7 +1,7 @@
 /**
  * How fast `gochat ipconf` is with 1,000 gateways that report every second through etcd:
  *   make bench-ipconf, or node bench/ipconf.ts [--quick] [--gateways 1000] [--profile DIR]
- * Beside it a bare node:http server that returns the same bytes, turn by turn; then what the reports cost etcd, and
+ * It takes turns with a bare node:http server that returns the same bytes. Then: what the reports cost etcd, and
  * how soon a change shows in answers.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -18,7 +18,7 @@ import { HttpLoad, type HttpLoadResult } from './lib/http-load.ts';
 import { median } from './lib/runner.ts';
 import { sample, usageSince } from './lib/usage.ts';
 
-/** The SDK's queries, for as many users as may come in a second, from all zones. */
+/** The SDK's queries, for as many users as may arrive in a second, from all zones. */
 const PATHS = Array.from(
   { length: 10_000 },
   (_, i) => `/ip/list?uid=${123_456_789_000_000_000n + BigInt(i)}&zone=zone-${i % 3}&transport=tcp&v=1`,
@@ -27,7 +27,7 @@ const CONNECTIONS = 64;
 const CHANGES = 50;
 const ETCD_SECONDS = 5;
 const WARM_UP_SECONDS = 8;
-/** No limit that this could meet; the limiter works all the same. */
+/** A limit that is never reached; the limiter still runs. */
 const NO_LIMIT = ['--rate-per-second', '1000000', '--rate-burst', '1000000'];
 
 const { values: flags } = parseArgs({
@@ -69,11 +69,11 @@ const bare = await step(
 );
 stack.use(bare.child);
 
-// Both are compiled as they work: the first seconds would measure that.
+// V8 compiles both while they run: the first seconds would measure that.
 for (const { port } of [ipconf, bare])
   await step('warming up', 30, http.run({ ...load(port), seconds: WARM_UP_SECONDS }));
 const found = { ipconf: [] as number[], bare: [] as number[], ratio: [] as number[], cpu: [] as number[] };
-/** Connections that a server ended as idle: the machine stood still for longer than it keeps one. */
+/** Connections that a server closed as idle because the machine stood still for longer than its idle timeout. */
 let stalls = 0;
 for (let round = 1; round <= rounds; round++) {
   const ours = await step(`round ${round} of ${rounds}: ipconf`, 30, fullLoad(ipconf));
@@ -138,7 +138,7 @@ for (const [what, values] of Object.entries(shown)) {
   );
 }
 
-/** Says what begins, and gives it so long. @throws Error naming it when it takes longer */
+/** Runs a step with a deadline. @throws Error naming the step if it takes longer */
 async function step<T>(what: string, withinS: number, work: Promise<T>): Promise<T> {
   console.error(what);
   const ended = new AbortController();
@@ -167,7 +167,7 @@ function load(port: number) {
   return { port, paths: PATHS, connections: CONNECTIONS, seconds };
 }
 
-/** Asks as fast as it answers; also how many answers a second of the server's CPU gives. */
+/** Asks as fast as the server answers. Also returns the answers per second of its CPU time. */
 async function fullLoad({ child, port }: Server) {
   const servers = [{ name: 'server', pid: child.pid }];
   const from = sample(servers);
@@ -176,7 +176,7 @@ async function fullLoad({ child, port }: Server) {
   return { perSecond, reconnects, perCpuSecond: perSecond / ((used?.cpuPercent ?? Number.NaN) / 100) };
 }
 
-/** Waits until gateways are known; returns an answer as the bare server is to give it. */
+/** Waits until gateways are known; returns an answer for the bare server to give. */
 async function firstAnswer(port: number): Promise<{ headers: string[]; body: string }> {
   for (;;) {
     const response = await fetch(`http://127.0.0.1:${port}${PATHS[0]}`);
@@ -194,7 +194,7 @@ async function writes(): Promise<{ writes: number; writeMs: number; bytes: numbe
   return (await response.json()) as { writes: number; writeMs: number; bytes: number };
 }
 
-/** Lets a gateway, alone in its zone, go and come; returns how long each change took to show, ms. */
+/** Removes and adds a gateway, alone in its zone; returns how long each change took to show, ms. */
 async function measureChanges() {
   await using registry = openRegistry(registryUrl, { logger: silentLogger });
   const zone = 'probe';
@@ -226,7 +226,7 @@ async function measureChanges() {
   return took;
 }
 
-/** The median, and in brackets the least and the most. */
+/** The median, and in brackets the minimum and the maximum. */
 function spread(values: readonly number[], digits = 2): string {
   const [least, most] = [Math.min(...values), Math.max(...values)];
   return `${median(values).toFixed(digits)} (${least.toFixed(digits)} to ${most.toFixed(digits)})`;

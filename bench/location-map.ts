@@ -1,4 +1,4 @@
-/** Fills the location map and says what it takes per device: `node --expose-gc bench/location-map.ts`. */
+/** Fills the location map and prints its memory per device: `node --expose-gc bench/location-map.ts`. */
 import type { SessionId, UserId } from '../common/mod.ts';
 import { LocationMap } from '../state/session/location-map.ts';
 
@@ -20,7 +20,7 @@ for (let i = 0; i < DEVICES; i++) {
   map.attach(streams[i % 2] as number, {
     conn: (i >> 1) + 1,
     user: (FIRST_ID + BigInt(i) * 4096n) as UserId,
-    // As they come from the wire: strings of their own.
+    // Separate strings, as when they are decoded from a frame.
     userName: Buffer.from(`user-${i}`).toString(),
     device: Buffer.from('phone').toString(),
     unnamed: false,

@@ -1,4 +1,4 @@
-/** `make bench`: starts GoChat and what it is measured against, loads each, prints and stores what it sees. */
+/** `make bench`: starts GoChat and its peers, loads each, prints and stores the figures. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,13 +20,13 @@ import { startServices } from './lib/services.ts';
 import { findingsText, STUDIES } from './lib/studies.ts';
 import type { Findings, Study } from './lib/study.ts';
 
-/** In a quick look, unless others are asked for. */
+/** Scenarios of --quick, unless others are named. */
 const QUICK_PEERS: readonly PeerName[] = ['gochat', 'gochat-embedded', 'bare-pipeline', 'bare-loop'];
-/** Of one measurement: connecting, settling, draining. */
+/** Overhead of one measurement: connecting, settling, draining. */
 const OVERHEAD_S = 2;
-/** By rule of thumb, measurements until a highest rate is found. */
+/** Typical number of measurements until the highest rate is found. */
 const CLIMBS = 6;
-/** By rule of thumb, of a scenario's firstSends. */
+/** Typical duration of a scenario's firstSends. */
 const FIRST_PER_S = 20_000;
 const USAGE = `Usage: node bench/main.ts [FLAGS] [SCENARIO…]
 
@@ -52,7 +52,7 @@ Without a SCENARIO, and with the SCENARIO crpc, bench/crpc.ts runs too: the laye
 bench/placement/main.ts is a program of its own.
 `;
 
-/** The scenario that is a program of its own. */
+/** The scenario that is a separate program. */
 const CRPC = 'crpc';
 
 class UsageError extends Error {}
@@ -61,7 +61,7 @@ interface Choice {
   readonly quick: boolean;
   readonly timing: Timing;
   readonly scenarios: readonly Scenario[];
-  /** Whether bench/crpc.ts runs, first. */
+  /** Whether bench/crpc.ts runs; it comes first. */
   readonly crpc: boolean;
   readonly studies: readonly Study[];
   readonly peers: readonly PeerName[];
@@ -138,7 +138,7 @@ function choose(args: string[]): Choice | 'help' | 'list' {
   };
 }
 
-/** The values of a flag that may be repeated; all that there are without it. */
+/** The values of a flag that may be repeated; all possible ones without it. */
 function oneOf<T extends string>(flag: string, all: readonly T[], values: readonly string[] | undefined) {
   return (values ?? all).map((value) => {
     const found = all.find((each) => each === value);
@@ -155,7 +155,7 @@ function number(flag: string, text: string | undefined, min: number, max: number
   return value;
 }
 
-/** Runs the scenarios; resolves with whether everything added up. */
+/** Runs the scenarios; resolves with whether all checks passed and all goals were met. */
 async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   await using stack = new AsyncDisposableStack();
   const folder = temporaryFolder(stack);
@@ -171,7 +171,7 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   const about = { began, command: process.argv.slice(2), ...choice.timing, machine };
   const rows: Row[] = [];
   const studies: Record<string, Findings> = {};
-  // After each part: what was measured stays when the run is cut short.
+  // After each part, so that the figures are kept if the run is interrupted.
   const save = () => writeJson(choice.json, { ...about, rows, studies });
   const notMet: string[] = [];
   for (const study of choice.studies) {
@@ -228,7 +228,7 @@ async function measure(choice: Choice, signal: AbortSignal): Promise<boolean> {
   );
 }
 
-/** Compares this tree with a commit; resolves with whether it holds its own. */
+/** Compares this tree with a commit; resolves with whether it is not worse. */
 async function measureAgainst(choice: Choice, against: Against, signal: AbortSignal): Promise<boolean> {
   const commit = await findCommit(against.commit);
   if (commit === undefined) throw new UsageError(`--against: git knows no commit '${against.commit}'`);
@@ -259,11 +259,11 @@ async function measureAgainst(choice: Choice, against: Against, signal: AbortSig
   return comparisons.every(({ holds }) => holds);
 }
 
-/** A folder for what the bench starts, away when the stack is disposed. */
+/** A folder for what the bench starts, removed when the stack is disposed. */
 function temporaryFolder(stack: AsyncDisposableStack): string {
   const folder = mkdtempSync(join(tmpdir(), 'gochat-bench-'));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  // PostgreSQL, which does not run as root, must get to its own folder in there.
+  // PostgreSQL, which does not run as root, must be able to reach its own folder in there.
   chmodSync(folder, 0o711);
   return folder;
 }
@@ -273,7 +273,7 @@ function writeJson(file: string, figures: object): void {
   writeFileSync(file, `${JSON.stringify(figures, undefined, 2)}\n`);
 }
 
-/** Runs bench/crpc.ts with its output here. */
+/** Runs bench/crpc.ts and shows its output. */
 async function measureCrpc(quick: boolean, signal: AbortSignal): Promise<boolean> {
   const file = join(ROOT, 'bench/crpc.ts');
   const child = spawn(process.execPath, [file, ...(quick ? ['--quick'] : [])], { stdio: 'inherit', signal });

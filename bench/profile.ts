@@ -1,5 +1,5 @@
 /**
- * Says where the CPU time of a profiled run went, by process: the functions with the most time of their own.
+ * Prints where the CPU time of a profiled run went, by process: the functions with the most self time.
  *
  *     node bench/main.ts direct-1000x4 --peer gochat --profile DIR
  *     node bench/profile.ts DIR [LINES]

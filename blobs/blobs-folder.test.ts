@@ -25,7 +25,7 @@ describe('BlobsFolder', () => {
     expect(await filesIn(`${dir}/failing`)).toEqual([]);
   });
 
-  test('put of many at once to one key: one is left, whole', async () => {
+  test('many puts to one key at once: one remains, complete', async () => {
     const blobs = await openBlobs(`file://${dir}/at-once`);
     const contents = Array.from({ length: 8 }, (_, i) => Buffer.alloc(100_000 + i, i));
     const put = (body: Buffer) =>
@@ -36,7 +36,7 @@ describe('BlobsFolder', () => {
     expect(await filesIn(`${dir}/at-once`)).toHaveLength(1);
   });
 
-  test('files: stay when it is opened again; nobody else may read them', async () => {
+  test('files: are still there after reopening; only the owner may read them', async () => {
     const info = { key: 'a/b', bytes: 3, contentType: 'text/plain' };
     const first = await openBlobs(`file://${dir}/again`);
     await first.put(info, Readable.from(['abc']));
@@ -50,7 +50,7 @@ describe('BlobsFolder', () => {
     expect((await stat(`${dir}/again/files`)).mode & 0o777).toBe(0o700);
   });
 
-  test('a file that was cut short: BLOBS_UNAVAILABLE, not half a file', async () => {
+  test('a truncated file: BLOBS_UNAVAILABLE, not half a file', async () => {
     const blobs = await openBlobs(`file://${dir}/cut`);
     await blobs.put({ key: 'k', bytes: 3, contentType: 'a/b' }, Readable.from(['abc']));
     const [file] = await filesIn(`${dir}/cut`);
@@ -61,7 +61,7 @@ describe('BlobsFolder', () => {
     await expect(blobs.get('k')).rejects.toMatchObject({ code: 'BLOBS_UNAVAILABLE' });
   });
 
-  test('what a crash left behind: goes when it is old, stays while it may be an upload', async () => {
+  test('leftovers of a crash: are deleted when old, and stay while they may be uploads', async () => {
     const blobs = await openBlobs(`file://${dir}/leftover`);
     await blobs.close();
     const incoming = `${dir}/leftover/incoming`;
@@ -83,12 +83,12 @@ describe('BlobsFolder', () => {
 });
 
 describe('openBlobs with a folder', () => {
-  test('percent signs: name other characters', async () => {
+  test('percent-encoded characters: are decoded', async () => {
     await openBlobs(`file://${dir}/with%20space`);
     expect(await readdir(dir)).toContain('with space');
   });
 
-  test('a file in the way: BLOBS_UNREACHABLE that says why', async () => {
+  test('a file where the folder should be: BLOBS_UNREACHABLE that says why', async () => {
     await writeFile(`${dir}/file`, '');
     const failure = openBlobs(`file://${dir}/file`);
     await expect(failure).rejects.toMatchObject({ code: 'BLOBS_UNREACHABLE' });

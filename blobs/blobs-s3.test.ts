@@ -58,7 +58,7 @@ describe('openBlobs with S3', () => {
 });
 
 describe('signature', () => {
-  test('is that of the example in the Amazon S3 API Reference (GET Bucket Lifecycle)', async () => {
+  test('GET Bucket Lifecycle: as in the example of the Amazon S3 API Reference', async () => {
     const headers = await signedHeaders(
       { method: 'GET', url: new URL('https://examplebucket.s3.amazonaws.com/?lifecycle') },
       {
@@ -112,7 +112,7 @@ describe('BlobsS3 on a service that fails', () => {
     });
   });
 
-  test('500 again and again: BLOBS_UNAVAILABLE after a few tries', async () => {
+  test('500 repeatedly: BLOBS_UNAVAILABLE after a few attempts', async () => {
     let gets = 0;
     await using server = await serve((_, response) => {
       gets++;
@@ -131,7 +131,7 @@ describe('BlobsS3 on a service that fails', () => {
     await expect(blobs.get('k')).rejects.toMatchObject(unavailable);
   });
 
-  test('a download that is cut: its body fails', async () => {
+  test('a download that is cut off: its body fails', async () => {
     await using server = await serve((request, response) => {
       response.writeHead(200, { 'content-length': 1000, 'content-type': 'a/b' });
       response.write('half', () => request.socket.destroy());
@@ -142,7 +142,7 @@ describe('BlobsS3 on a service that fails', () => {
     await expect(found && buffer(found.body)).rejects.toThrow();
   });
 
-  test('silence: the try is given up; close ends the waiting', async () => {
+  test('silence: the attempt is given up; close ends the wait', async () => {
     const { promise: asked, resolve } = Promise.withResolvers<void>();
     await using server = await serve(() => resolve());
     const blobs = await openBlobs(urlOf(server.url));

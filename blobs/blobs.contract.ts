@@ -107,7 +107,7 @@ export function blobsContract(name: string, open: () => Promise<Blobs>): void {
       expect(await blobs.get(key)).toBeUndefined();
     });
 
-    test('keys: one that is the beginning of another is a file of its own', async () => {
+    test('keys: one that is a prefix of another is a file of its own', async () => {
       const key = `test/${randomUUID()}`;
       await put(key, Buffer.from('short'));
       await put(`${key}/more`, Buffer.from('long'));
@@ -163,7 +163,7 @@ export function blobsContract(name: string, open: () => Promise<Blobs>): void {
       },
     );
 
-    test('get: of what is not there is undefined', async () => {
+    test('get: undefined for a missing file', async () => {
       expect(await blobs.get(newKey())).toBeUndefined();
     });
 
@@ -176,7 +176,7 @@ export function blobsContract(name: string, open: () => Promise<Blobs>): void {
       expect((await read(info.key))?.length).toBe(2_000_000);
     });
 
-    test('delete: removes; again does nothing', async () => {
+    test('delete: removes; a repeat does nothing', async () => {
       const info = await put(newKey(), Buffer.from('x'));
       await blobs.delete(info.key);
       expect(await blobs.get(info.key)).toBeUndefined();

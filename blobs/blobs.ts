@@ -1,4 +1,4 @@
-/** The blob port: uploaded files by key. */
+/** The interface to uploaded files, by key. */
 import type { Readable } from 'node:stream';
 
 export interface BlobInfo {

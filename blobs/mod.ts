@@ -1,3 +1,3 @@
-/** Uploaded files: the port, and how to open an implementation. */
+/** Uploaded files: the interface, and how to open an implementation. */
 export type * from './blobs.ts';
 export { openBlobs } from './open-blobs.ts';

@@ -150,7 +150,7 @@ describe('--json', () => {
     });
   });
 
-  test('messages: of others come while the input is open', async () => {
+  test('messages: those of others arrive while the input is open', async () => {
     const world = await makeWorld();
     const run = start(world);
     await run.seen({ event: 'synced' });
@@ -160,7 +160,7 @@ describe('--json', () => {
     expect(await run.exit).toBe(0);
   });
 
-  test('join: the room’s newest messages come before the end, though the input is over', async () => {
+  test('join: the room’s newest messages arrive before the end, even if the input has ended', async () => {
     const world = await makeWorld();
     const den = world.gateway.chat.addRoom('den', world.bob);
     world.gateway.say(den, world.bob, 'old');
@@ -195,7 +195,7 @@ describe('--json', () => {
     expect(only(run.events(), 'failed')).toHaveLength(256);
   });
 
-  test('texts: a leading slash is written twice, /dm USER TEXT sends at once, empty lines are nothing', async () => {
+  test('texts: a leading slash is written twice, /dm USER TEXT sends at once, empty lines are ignored', async () => {
     const world = await makeWorld();
     const run = start(world);
     run.input.end('/dm bob  two  words \n//shrug\n\n\r\nlast without newline');
@@ -205,7 +205,7 @@ describe('--json', () => {
     expect(log).toEqual(['two  words ', '/shrug', 'last without newline']);
   });
 
-  test('a switch that failed: its lines go nowhere, and the exit code tells', async () => {
+  test('a failed change of conversation: lines after it are not sent, and the exit code is 1', async () => {
     const world = await makeWorld();
     const run = start(world);
     run.input.end('/join lobby\none\n/dm nobody\nsecret\n/create lobby\nsecret too\n/join nowhere\n');
@@ -221,7 +221,7 @@ describe('--json', () => {
     expect(world.gateway.chat.conversations.get(world.room)?.log).toHaveLength(1);
   });
 
-  test('not UTF-8: the line is refused by its number and not sent, the others are, and exit code 1', async () => {
+  test('not UTF-8: the line is reported by its number and not sent, the others are sent, and exit code 1', async () => {
     const world = await makeWorld();
     const run = start(world);
     run.input.write('/join lobby\nfirst\n');
@@ -241,7 +241,7 @@ describe('--json', () => {
     expect(await run.exit).toBe(0);
   });
 
-  test('room: the current conversation as it is now; none: NO_CONVERSATION', async () => {
+  test('room: shows the current conversation; NO_CONVERSATION if there is none', async () => {
     const world = await makeWorld();
     const run = start(world);
     run.input.end('/room\n/join lobby\nhi\n/room\n');
@@ -331,7 +331,7 @@ describe('--json', () => {
     expect(history.map(({ seq }) => seq)).toEqual(Array.from({ length: 420 }, (_, i) => i + 31));
   });
 
-  test('wrong password: the sentence as an error event, and exit code 1', async () => {
+  test('wrong password: an error event with the sentence, and exit code 1', async () => {
     const world = await makeWorld();
     const run = start(world, { password: 'wrong' });
     expect(await run.exit).toBe(1);
@@ -415,7 +415,7 @@ describe('--json', () => {
     ]);
   });
 
-  test('deadline: a synchronisation without any answer ends with an error and 1', async () => {
+  test('deadline: a sync without any answer ends with an error and exit code 1', async () => {
     const world = await makeWorld();
     world.gateway.mute.add('sync');
     using clock = new TestClock();
@@ -438,7 +438,7 @@ describe('--json', () => {
     expect(only(run.events(), 'failed')).toMatchObject([{ code: 'CLIENT_CLOSED' }]);
   });
 
-  test('signal: with nothing unanswered it is a good end', async () => {
+  test('signal: exit code 0 if nothing is unanswered', async () => {
     const world = await makeWorld();
     const controller = new AbortController();
     const run = start(world, { signal: controller.signal });
@@ -447,7 +447,7 @@ describe('--json', () => {
     expect(await run.exit).toBe(0);
   });
 
-  test('output: a reader that went away ends the run with 1', async () => {
+  test('output: a closed pipe ends the run with exit code 1', async () => {
     const world = await makeWorld();
     const output = new Writable({ write: (_, __, done) => done(new Error('EPIPE')) });
     const run = start(world, { output });
@@ -492,7 +492,7 @@ describe('--json', () => {
   });
 });
 
-describe('lines for people', () => {
+describe('text output', () => {
   test('conversation: sender, text and room of each line; errors with the remedy on standard error', async () => {
     const world = await makeWorld();
     world.gateway.say(world.room, world.bob, 'anyone?');
@@ -515,7 +515,7 @@ describe('lines for people', () => {
     expect(run.err()).toBe('! test: USER_NOT_FOUND (USER_NOT_FOUND)\n');
   });
 
-  test('trouble: what was not sent, what is retried and how the client is back', async () => {
+  test('trouble: shows what was not sent, what is retried, and the reconnection', async () => {
     const world = await makeWorld();
     let count = 0;
     world.gateway.fate = (_, connection) => {
@@ -572,7 +572,7 @@ describe('lines for people', () => {
     expect(coloured.out()).toContain('\u001b[33mbob\u001b[0m: hi again');
   });
 
-  test('terminal: a prompt that names the conversation, typed lines are not repeated', async () => {
+  test('terminal: a prompt that names the conversation; typed lines are not repeated', async () => {
     const world = await makeWorld();
     const input = Object.assign(new PassThrough(), { isTTY: true });
     const { stream, text } = sink();

@@ -63,7 +63,7 @@ describe('loadConfig', () => {
     expect(load({ file: yaml, env: { GOCHAT_WS_PORT: '3' }, flags: { wsPort: '4' } }).wsPort).toBe(4);
   });
 
-  test('result: is frozen and knows only its own settings', () => {
+  test("result: is frozen and has only the mode's settings", () => {
     const config = load({ file: file('rate: 3\n') });
     expect(Object.isFrozen(config)).toBe(true);
     expect(config).not.toHaveProperty('rate');
@@ -72,7 +72,7 @@ describe('loadConfig', () => {
   test.each([
     ['an unknown top key', 'nope: 1\n', 'there is no setting nope'],
     ['an unknown section key', 'gateway:\n  rate: 1\n', 'there is no setting gateway.rate'],
-    ['a section that is none', 'gateway: 3\n', 'gateway is not a section'],
+    ['a section that is not a mapping', 'gateway: 3\n', 'gateway is not a section'],
     ['text that is not YAML', 'a: [1\n', 'cannot read the configuration file'],
     ['a list', '- 1\n', 'not a mapping'],
     ['a wrong value', 'ws_port: many\n', 'ws_port: expected a whole number from 0 to 65535'],
@@ -86,7 +86,7 @@ describe('loadConfig', () => {
     expect(failure(() => load({ file: join(folder, 'none.yaml') })).message).toContain('none.yaml');
   });
 
-  test('GOCHAT_NATIVE: 0 or 1, and no setting', () => {
+  test('GOCHAT_NATIVE: 0 or 1, and not a setting', () => {
     for (const value of ['0', '1']) expect(load({ env: { GOCHAT_NATIVE: value } })).toEqual(load({}));
     expect(failure(() => load({ env: { GOCHAT_NATIVE: 'off' } })).message).toContain(
       'GOCHAT_NATIVE: expected 0 or 1',
@@ -100,7 +100,7 @@ describe('loadConfig', () => {
     ).toBe(8901);
   });
 
-  test('variables that Kubernetes sets for services named gochat…: left out with one warning; real ones count', () => {
+  test('variables that Kubernetes sets for services named gochat…: ignored with one warning; real settings count', () => {
     const ofService = (name: string, port: number) => ({
       [`${name}_SERVICE_HOST`]: '10.0.0.7',
       [`${name}_SERVICE_PORT`]: `${port}`,
@@ -134,7 +134,7 @@ describe('loadConfig', () => {
     ['empty text', { zone: '' }],
     ['URL of another scheme', { store: 'mysql://x' }],
     ['flag that is neither', { demo: 'maybe' }],
-    ['networks one of which is none', { exemptAddresses: '10.0.0.0/8,10.0.0.0/8/8' }],
+    ['networks, one of them malformed', { exemptAddresses: '10.0.0.0/8,10.0.0.0/8/8' }],
     ['a page instead of an origin', { corsOrigins: 'https://chat.example/app' }],
   ])('flag with %s: USAGE that names the flag', (_, flags) => {
     const error = failure(() => load({ flags }));
@@ -148,14 +148,14 @@ describe('loadConfig', () => {
   });
 
   test.each(['true', 'false', 'nginx', '0', '-1', '1.5'])(
-    'trusted proxies %s: refused, and told what to write instead',
+    'trusted proxies %s: refused, with what to write instead',
     (value) => {
       for (const sources of [{ flags: { trustProxy: value } }, { file: file(`trust_proxy: ${value}\n`) }])
         expect(failure(() => load(sources)).message).toContain('instead of true write 1');
     },
   );
 
-  test('yes and no: from text and from flags', () => {
+  test('true and false: from text and from flags', () => {
     expect(load({ env: { GOCHAT_DEMO: 'false' } }).demo).toBe(false);
     expect(load({ flags: { demo: true }, env: { GOCHAT_DEMO: 'false' } }).demo).toBe(true);
   });

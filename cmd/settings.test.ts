@@ -6,13 +6,13 @@ import { loadConfig } from './configuration.ts';
 import { GATEWAY_LIMITS } from './run.ts';
 import { gatewaySettings, MODES, stateSettings } from './settings.ts';
 
-test('max_frame_bytes: half of what a record of a batch stream may hold, and no more', () => {
+test('max_frame_bytes: at most half of what a record of a batch stream may hold', () => {
   const { maxFrameBytes } = gatewaySettings;
   expect(maxFrameBytes.parse('4194304')).toBe(4_194_304);
   expect(maxFrameBytes.safeParse('4194305').success).toBe(false);
 });
 
-test('max_text_bytes: of state, and no more than a page and a frame hold; a gateway says where it is', () => {
+test('max_text_bytes: a setting of state, at most what a page and a frame hold; a gateway refers to state', () => {
   const { maxTextBytes } = stateSettings;
   expect(maxTextBytes.parse('65536')).toBe(65_536);
   expect(maxTextBytes.safeParse('240000').error?.message).toContain('from 1 to 65536');

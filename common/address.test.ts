@@ -33,7 +33,7 @@ describe('addressKey', () => {
 });
 
 describe('AddressList', () => {
-  test('addresses and networks of both families: has what lies in them', () => {
+  test('addresses and networks of both families: contain what lies in them', () => {
     const list = new AddressList('127.0.0.0/8, ::1,10.1.2.3,2001:db8::/32');
     for (const inside of ['127.9.9.9', '::1', '10.1.2.3', '::ffff:10.1.2.3', '2001:db8:5::5'])
       expect([inside, list.has(inside)]).toEqual([inside, true]);
@@ -41,12 +41,12 @@ describe('AddressList', () => {
       expect([outside, list.has(outside)]).toEqual([outside, false]);
   });
 
-  test('an empty list: has nothing', () => {
+  test('an empty list: contains nothing', () => {
     expect(new AddressList(' ').has('127.0.0.1')).toBe(false);
   });
 
   test.each(['10.0.0.0/33', '10.0.0/8', 'host', '::1/129', '10.0.0.0/8/8', '10.0.0.0/x'])(
-    '%s: refused by name',
+    '%s: refused, and named',
     (entry) => {
       expect(() => new AddressList(`127.0.0.1,${entry}`)).toThrow(entry);
     },

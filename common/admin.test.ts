@@ -67,12 +67,12 @@ test.each([
   expect(drains).toBe(before);
 });
 
-test('an operator path with the token: is called, from wherever', async () => {
+test('an operator path with the token: is called from any address', async () => {
   const headers = { authorization: 'Bearer hush', host: 'gw1.example:9101' };
   expect((await ask('POST', '/drain', headers)).status).toBe(202);
 });
 
-test('a handler that fails: its code', async () => {
+test('a handler that fails: the response has its code', async () => {
   const { status, body } = await ask('GET', '/fails');
   expect([status, body['code']]).toEqual([400, 'ARGUMENT_INVALID']);
 });
@@ -88,7 +88,7 @@ test.each([
   expect([answer.status, answer.body['code'], answer.headers.allow]).toEqual([status, code, allow]);
 });
 
-test('HEAD and OPTIONS: as they should be', async () => {
+test('HEAD and OPTIONS: headers without a body, and the allowed methods', async () => {
   expect(await raw('HEAD /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')).toMatch(
     /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n$/,
   );
@@ -99,8 +99,8 @@ test('HEAD and OPTIONS: as they should be', async () => {
 
 test.each([
   ['no Host', 'GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n', 400],
-  ['what is not HTTP', 'nonsense\r\n\r\n', 400],
-  ['an address that is none', 'GET // HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n', 400],
+  ['input that is not HTTP', 'nonsense\r\n\r\n', 400],
+  ['a malformed address', 'GET // HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n', 400],
   ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n', 405],
   ['HTTP/1.0 without Host', 'GET /livez HTTP/1.0\r\n\r\n', 200],
 ])('%s: answered, and the server lives', async (_, bytes, status) => {

@@ -24,7 +24,7 @@ test.each([
   expect(allowed(origins, origin)).toBe(expected);
 });
 
-test('named origins: caches are told that the answer depends on the origin, allowed or not', () => {
+test('named origins: responses have Vary: Origin, allowed or not', () => {
   for (const origin of [CHAT, 'https://evil.example', undefined])
     expect(new Cors(CHAT).headers(origin).slice(0, 2)).toEqual(['vary', 'origin']);
 });
@@ -37,7 +37,7 @@ test('a preflight: the methods of the path, only for a page that may call', () =
 });
 
 test.each(['chat.example', 'https://chat.example/', 'https://chat.example/x', 'ws://chat.example', 'null'])(
-  '%s: no origin',
+  '%s: refused as an origin',
   (text) => {
     expect(() => new Cors(`${CHAT},${text}`)).toThrow(text);
   },

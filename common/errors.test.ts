@@ -26,7 +26,7 @@ describe('catalogue', () => {
     }
   });
 
-  test('details: no name stays unfilled, whatever the code', () => {
+  test('details: no placeholder stays unfilled, whatever the code', () => {
     for (const [code, { message, remedy }] of Object.entries(CATALOGUE)) {
       const names = [...`${message} ${remedy}`.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);
       const told = Object.fromEntries(names.map((name) => [name, `<${name}>`]));
@@ -41,7 +41,7 @@ describe('catalogue', () => {
     }
   });
 
-  test('details: the compiler wants them', () => {
+  test('details: required by the compiler', () => {
     // @ts-expect-error -- {ms} is missing.
     expect(sentence({ code: 'HELLO_TIMEOUT' })).toContain('?');
     // @ts-expect-error -- {reason} is missing.
@@ -63,14 +63,14 @@ describe('GochatError', () => {
     expect(sentence({ code: 'TEXT_EMPTY' })).toContain('empty');
   });
 
-  test('from: keeps its own kind, wraps anything else as INTERNAL with the cause', () => {
+  test('from: keeps a GochatError, wraps anything else as INTERNAL with the cause', () => {
     const own = new GochatError('OVERLOADED');
     expect(GochatError.from(own)).toBe(own);
     const cause = new TypeError('x');
     expect(GochatError.from(cause)).toMatchObject({ code: 'INTERNAL', cause });
   });
 
-  test('from: an error of crpc is one of ours where the catalogue has its code, with the sentences of the catalogue', () => {
+  test("from: an error of crpc becomes a GochatError with the catalogue's sentences if the catalogue has its code", () => {
     const details = { host: '::1', port: 7, flag: '--port' };
     const told = { grpcStatus: 14, details, retryAfterMs: 5, retryable: false };
     const known = GochatError.from(Object.assign(new Error('in use'), { code: 'PORT_IN_USE', ...told }));

@@ -58,7 +58,7 @@ test('trim: buffers count like objects', () => {
   expect([collections > 0, buffers.length]).toEqual([true, 64]);
 });
 
-test('trim: a heap that grows is left alone until it does so no more', () => {
+test('trim: a heap that grows is left alone until it stops growing', () => {
   const thread = fakeThread();
   for (let look = 0; look < 30; look++) {
     thread.heap += 2 * MIB;
@@ -76,7 +76,7 @@ test('trim: a heap that has hardly grown is left alone', () => {
   expect(thread.collections).toBe(0);
 });
 
-test('trim: what lives on is not collected again and again', () => {
+test('trim: what survives is not collected again and again', () => {
   const thread = fakeThread();
   thread.heap = 100 * MIB;
   thread.live = 100 * MIB;
@@ -87,7 +87,7 @@ test('trim: what lives on is not collected again and again', () => {
   expect(thread.collections).toBe(2);
 });
 
-test('trim: what goes back later than at the collection counts as left by it', () => {
+test('trim: memory returned after the collection counts as returned by it', () => {
   const thread = fakeThread();
   thread.heap = 70 * MIB;
   thread.live = 70 * MIB;

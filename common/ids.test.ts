@@ -13,7 +13,7 @@ describe('Snowflake', () => {
     expect(ids.next()).toBe((BigInt(ms) << 22n) | (BigInt(MAX_NODE) << 12n));
   });
 
-  test('growth: also when the clock stands still past the sequence or steps back', () => {
+  test('growth: ids grow even if the clock stands still beyond the sequence or steps back', () => {
     let now = ID_EPOCH_MS + 1000;
     const ids = new Snowflake(1, () => now);
     let last = -1n;

@@ -30,12 +30,12 @@ function verifier(): JwtVerifier {
 const verify = (token: string) => verifier().verify(token, NOW_S * 1000);
 
 describe('JwtVerifier', () => {
-  test('a good token: its claims', async () => {
+  test('a valid token: its claims', async () => {
     expect(await sign().then(verify)).toMatchObject({ sub: 'ann' });
     expect(await sign({}, { typ: 'JWT' }).then(verify)).toMatchObject({ sub: 'ann' });
   });
 
-  test('keys that are replaced: a token of one that has gone is invalid, and good again with it', async () => {
+  test('replaced keys: a token of a removed key is invalid, and valid again when the key is back', async () => {
     const made = verifier();
     const token = await sign();
     const isGood = () => typeof made.verify(token, NOW_S * 1000) === 'object';
@@ -46,7 +46,7 @@ describe('JwtVerifier', () => {
     expect(isGood()).toBe(true);
   });
 
-  test('other spellings of a good token: invalid', async () => {
+  test('other encodings of a valid token: invalid', async () => {
     const token = await sign();
     const [head, body, signature] = token.split('.') as [string, string, string];
     const last = ALPHABET.indexOf(signature.at(-1) as string);
@@ -78,7 +78,7 @@ describe('JwtVerifier', () => {
     expect(verify(token)).toMatchObject({ sub: 'ann' });
   });
 
-  test('a signature whose scalar is not reduced: invalid', async () => {
+  test('a signature with an unreduced scalar: invalid', async () => {
     // Adds the order of the group, little-endian: without a check of the range it is a second signature of the same.
     const token = await sign();
     const cut = token.lastIndexOf('.') + 1;
@@ -107,7 +107,7 @@ describe('JwtVerifier', () => {
     expect(await sign(claims).then(verify)).toBe('TOKEN_INVALID');
   });
 
-  test('its time: is over only when the clocks may differ no further', async () => {
+  test('expiry: only after the tolerated clock difference', async () => {
     expect(await sign({ exp: NOW_S - 4 }).then(verify)).toMatchObject({ sub: 'ann' });
     expect(await sign({ exp: NOW_S - 5 }).then(verify)).toBe('TOKEN_EXPIRED');
   });
@@ -125,7 +125,7 @@ describe('JwtVerifier', () => {
     },
   );
 
-  test('keys that are none: refused, the old ones stay', async () => {
+  test('malformed keys: refused, and the old ones stay', async () => {
     const made = verifier();
     for (const none of ['', '{}', 'null', '{"keys":1}', '{"keys":[null]}'])
       expect(() => made.setKeys(none), none).toThrow();

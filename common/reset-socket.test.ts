@@ -43,7 +43,7 @@ describe('resetSocket', () => {
     expect(await both.ended).toEqual(connectionReset);
   });
 
-  test('bytes that the peer does not take, and an end behind them: are given up', async () => {
+  test('unread bytes, and an end after them: are dropped', async () => {
     await using both = await pair();
     both.near.write(Buffer.alloc(32 * 1024 * 1024));
     both.near.end();
@@ -72,7 +72,7 @@ describe('resetSocket', () => {
     expect(errors).toEqual([]);
   });
 
-  test('an end before it is connected: the socket closes', async () => {
+  test('ended before it is connected: the socket closes', async () => {
     await using both = await pair();
     const early = connect({ port: both.near.localPort as number, host: '127.0.0.1' });
     const closed = once(early, 'close');

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { TaskQueue } from './task-queue.ts';
 
-test('a bound on running tasks: the others begin in order as these end', async () => {
+test('a bound on running tasks: the others start in order as these end', async () => {
   const queue = new TaskQueue(2);
   const begun: number[] = [];
   const ends: (() => void)[] = [];
@@ -25,7 +25,7 @@ test('a bound on running tasks: the others begin in order as these end', async (
   expect([queue.busy, queue.waiting]).toEqual([false, 0]);
 });
 
-test('a task settles as itself, in its turn or at once, and one that fails gives its place to the next', async () => {
+test('a task: settles with its own result, and one that fails frees its place for the next', async () => {
   const queue = new TaskQueue(1);
   const failed = queue.run(() => Promise.reject(new Error('the first')));
   const fine = queue.run(() => Promise.resolve('the second'));

@@ -9,7 +9,7 @@ test('a bucket: the burst at once, then as fast as the rate', () => {
   expect([bucket.take(99), bucket.take(100), bucket.take(100)]).toEqual([false, true, false]);
 });
 
-test('what is charged beyond what is there: is owed', () => {
+test('a charge beyond the balance: is owed', () => {
   const bucket = new TokenBucket({ perSecond: 10, burst: 2 }, 0);
   bucket.charge(5);
   expect(bucket.waitMs(0)).toBe(400);

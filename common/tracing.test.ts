@@ -6,7 +6,7 @@ test.each([
   ['nothing is set: nowhere', undefined, {}, undefined],
   ['an empty variable: nowhere', undefined, { OTEL_EXPORTER_OTLP_ENDPOINT: '' }, undefined],
   ['the setting: with the path', 'http://c:4318', {}, 'http://c:4318/v1/traces'],
-  ['a slash behind it: taken off', 'http://c:4318/', {}, 'http://c:4318/v1/traces'],
+  ['a trailing slash: removed', 'http://c:4318/', {}, 'http://c:4318/v1/traces'],
   ['the variable', undefined, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://v:1' }, 'http://v:1/v1/traces'],
   [
     'the setting wins over variables',

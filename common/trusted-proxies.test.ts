@@ -47,7 +47,7 @@ describe('TrustedProxies', () => {
     expect(new TrustedProxies(trusted).client(peer, header)).toBe(client);
   });
 
-  test('whatever a client writes in front of what the proxy appends: changes nothing', () => {
+  test("what a client writes before the proxy's entry: changes nothing", () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 200 }), fc.constantFrom('1', '10.0.0.0/8'), (written, trusted) => {
         expect(new TrustedProxies(trusted).client('10.0.0.1', `${written}, ${CLIENT}`)).toBe(CLIENT);
@@ -60,7 +60,7 @@ describe('TrustedProxies', () => {
     expect(new TrustedProxies('10.0.0.0/8').client('10.0.0.1', header)).toBe(CLIENT);
   });
 
-  test('has: a proxy by its address; with a count every peer', () => {
+  test('has: a proxy by its address; with a count, every peer', () => {
     expect(new TrustedProxies('').has('10.0.0.1')).toBe(false);
     expect(new TrustedProxies('10.0.0.0/8').has('::ffff:10.0.0.1')).toBe(true);
     expect(new TrustedProxies('10.0.0.0/8').has('11.0.0.1')).toBe(false);

@@ -59,7 +59,7 @@ async function recovered(running: Load, without: string): Promise<void> {
 }
 
 describe.each(['round-robin', 'least-loaded'] as const)('%s, one of three', (policy) => {
-  test('killed (-9): the calls that ran on it fail, and from then on none', async () => {
+  test('killed (-9): the calls running on it fail, and later ones do not', async () => {
     const running = await load({ balancer: policy, retry: false });
     const { mark } = running;
     servers[0]?.signal('SIGKILL');
@@ -71,7 +71,7 @@ describe.each(['round-robin', 'least-loaded'] as const)('%s, one of three', (pol
     expect(Object.keys(after.by).sort()).toEqual(['b', 'c']);
   });
 
-  test('frozen (STOP): the calls that wait for it run out of time, then it gets none; thawed, it does again', async () => {
+  test('frozen (STOP): the calls waiting for it time out, then it gets none until it thaws', async () => {
     const running = await load(
       { balancer: { policy, outlier: { ejectMs: 8000 } }, retry: false },
       { timeoutMs: 500 },
@@ -89,7 +89,7 @@ describe.each(['round-robin', 'least-loaded'] as const)('%s, one of three', (pol
     await running.until(() => (running.since(thawed).by['a'] ?? 0) > 50);
   });
 
-  test('frozen (STOP) while calls are retried: no idempotent call fails for long', async () => {
+  test('frozen (STOP) with retries: no idempotent call fails for long', async () => {
     const running = await load(
       { balancer: { policy, outlier: { ejectMs: 60_000 } } },
       { timeoutMs: 1000, idempotent: true },
@@ -102,7 +102,7 @@ describe.each(['round-robin', 'least-loaded'] as const)('%s, one of three', (pol
 });
 
 test.each(['round-robin', 'least-loaded', 'rendezvous'] as const)(
-  '%s, one of three becomes slow: it is left alone, less than one call in a hundred goes there, so p99 does not see it',
+  '%s, one of three becomes slow: it gets less than one call in a hundred, so p99 is not affected',
   async (policy) => {
     const running = await load({ balancer: policy, retry: false });
     servers[0]?.tell({ slowMs: 1000 });
@@ -133,7 +133,7 @@ test.each(['round-robin', 'least-loaded', 'rendezvous'] as const)(
   },
 );
 
-test('TERM: leaves the registry first, answers while others hear of it, then finishes what runs and refuses the rest', async () => {
+test('TERM: leaves the registry first, serves until others know, then finishes what runs and refuses the rest', async () => {
   const [server] = servers;
   if (server === undefined) throw new Error('no servers');
   const heard = new Inbox<Snapshot>();

@@ -83,7 +83,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe('the packed package, installed elsewhere', { timeout: TIMEOUT_MS }, () => {
+describe('the packed package, installed outside the repository', { timeout: TIMEOUT_MS }, () => {
   test('a service in TypeScript: compiles against its types', async () => {
     const result = await run(join(MODULES, '.bin/tsc'), ['-p', folder]).catch((error: unknown) => error);
     expect(result).toMatchObject({ stdout: '' });
@@ -102,12 +102,12 @@ describe('the packed package, installed elsewhere', { timeout: TIMEOUT_MS }, () 
     expect(stdout).toBe(expected);
   });
 
-  test('in use: no function of Node is another one', async () => {
+  test('in use: no function of Node.js is replaced', async () => {
     const { stdout } = await run(process.execPath, ['patches.js'], { cwd: folder });
     expect(stdout).toContain(JSON.stringify({ patched: [], looked: true }));
   });
 
-  test('its dependencies: are those that the repository runs on', async () => {
+  test('its dependencies: are the versions that the repository uses', async () => {
     const [own, root] = await Promise.all(
       ['package.json', '../package.json'].map((file) => readJson(join(CRPC, file))),
     );

@@ -96,7 +96,7 @@ export class GatewayMetrics {
       description: 'Frames of which a part has arrived. Labels: worker.',
     });
     this.#partialBytes = part.createObservableGauge('gochat_gateway_partial_bytes', {
-      description: 'Memory that partial frames hold, at most 32 MiB a worker. Labels: worker.',
+      description: 'Memory that partial frames hold, at most 32 MiB per worker. Labels: worker.',
     });
     this.#exhausted = part.createObservableGauge('gochat_gateway_descriptors_exhausted', {
       description: '1 while the process has no file descriptors left and accepts nobody. Raise ulimit -n.',

@@ -85,7 +85,7 @@ async function allClosed(...sockets: Socket[]): Promise<void> {
 const refusals = () => node.node.stats.refusals;
 
 describe('one address', () => {
-  test('too many connections: ADDRESS_LIMITED, and room again when one goes', async () => {
+  test('too many connections: ADDRESS_LIMITED, until one ends', async () => {
     await start({ maxConnectionsPerAddress: 3 });
     const sockets = [await raw(), await raw(), await raw()];
     const refused = new TestClient(await raw());
@@ -99,7 +99,7 @@ describe('one address', () => {
     expect(refusals()).toEqual({ address_connections: 1 });
   });
 
-  test('a client that is refused and goes on sending: reads why; in the end it is cut', async () => {
+  test('a refused client that goes on sending: can read why, and is cut in the end', async () => {
     await start({ maxConnectionsPerAddress: 1 });
     const held = new TestClient(await raw());
     await held.login(await tokens.token(2n));
@@ -124,7 +124,7 @@ describe('one address', () => {
     held.destroy();
   });
 
-  test('churn: connections that come and go are cut once the rate is used up, with no word beyond some', async () => {
+  test('churn: new connections beyond the rate are cut', async () => {
     await start({ connectsPerSecond: 1 });
     for (let i = 0; i < 300; i++) {
       const socket = await raw();
@@ -134,7 +134,7 @@ describe('one address', () => {
     expect(node.node.stats.accepts).toBeLessThan(100);
   });
 
-  test('guessed tokens: a good one from the same address gets in all the same', async () => {
+  test('guessed tokens: a valid one from the same address is still accepted', async () => {
     await start({ loginFailuresPerMinute: 2 });
     for (let i = 0; i < 6; i++) {
       const guess = new TestClient(await raw());
@@ -148,7 +148,7 @@ describe('one address', () => {
     expect(refusals()).toEqual({});
   });
 
-  test('tokens that are genuine and have expired: are no guesses', async () => {
+  test('genuine tokens that have expired: do not count as guesses', async () => {
     await start({ loginFailuresPerMinute: 2 });
     for (let i = 0; i < 4; i++) {
       const client = new TestClient(await raw());
@@ -159,7 +159,7 @@ describe('one address', () => {
     expect(refusals()).toEqual({});
   });
 
-  test('WebSocket: too many are answered 429 before HTTP reads from them', async () => {
+  test('WebSocket: too many get 429 before HTTP reads from them', async () => {
     await start({ maxConnectionsPerAddress: 1 });
     const held = await raw();
     const refused = new WebSocket(`ws://${node.wsAddress}/ws`, 'gochat.v2.proto', {
@@ -182,7 +182,7 @@ function frame(type: number, ref = 0): Buffer {
 
 describe('one account', () => {
   test.each(['tcp', 'ws'] as const)(
-    'a flood of frames on %s: waits for its turn, in order, and none is refused',
+    'a flood of frames on %s: is throttled, keeps its order, and nothing is refused',
     async (kind) => {
       const perSecond = 40;
       await start({ framesPerSecond: perSecond });
@@ -208,7 +208,7 @@ describe('one account', () => {
     },
   );
 
-  test('many connections: share what one may send', async () => {
+  test('many connections: share the budget of one account', async () => {
     const perSecond = 20;
     await start({ framesPerSecond: perSecond });
     const token = await tokens.token(2n);
@@ -225,7 +225,7 @@ describe('one account', () => {
     await expect.poll(() => node.node.size).toBe(1);
   });
 
-  test('a connection of an account that has nothing left: what it has sent is not even parsed', async () => {
+  test('an account without budget: what its connections send is not even parsed', async () => {
     await start({ bytesPerSecond: 4096 });
     const token = await tokens.token(2n);
     const [first, second] = [await node.tcp(), await node.tcp()];
@@ -240,7 +240,7 @@ describe('one account', () => {
     for (const client of [first, second]) client.destroy();
   });
 
-  test('a connection that is held back: gets what is for it, and is not taken for dead', async () => {
+  test('a throttled connection: still receives, and does not miss its heartbeat', async () => {
     await start({ framesPerSecond: 4, heartbeatIntervalMs: 400 });
     const client = await node.tcp();
     await client.login(await tokens.token(2n));
@@ -261,7 +261,7 @@ describe('one account', () => {
     client.destroy();
   });
 
-  test('a RESYNC and a goodbye behind a flood: are answered in their turn', async () => {
+  test('RESYNCED and CLOSE after a flood: are handled in their turn', async () => {
     await start({ framesPerSecond: 20 });
     const client = await node.tcp();
     await client.login(await tokens.token(2n));
@@ -281,7 +281,7 @@ describe('one account', () => {
     bystander.write(frame(FrameType.RESYNCED, ref));
   });
 
-  test('a client that ends its half behind a flood: all of it is taken', async () => {
+  test('a client that ends its half after a flood: all of it is handled', async () => {
     await start({ framesPerSecond: 20 });
     const client = await node.tcp();
     await client.login(await tokens.token(2n));
@@ -291,7 +291,7 @@ describe('one account', () => {
     await client.closed;
   });
 
-  test('a flood of bytes: waits too', async () => {
+  test('a flood of bytes: is throttled too', async () => {
     await start({ bytesPerSecond: 4096 });
     const client = await node.tcp();
     await client.login(await tokens.token(2n));
@@ -322,7 +322,7 @@ describe('one account', () => {
     client.destroy();
   });
 
-  test('a flood of JSON that is mostly spaces: counts with all of its bytes', async () => {
+  test('a flood of JSON that is mostly spaces: all of its bytes count', async () => {
     await start({ bytesPerSecond: 4096 });
     const client = await JsonClient.open(node.wsAddress);
     await client.login(await tokens.token(2n));
@@ -337,7 +337,7 @@ describe('one account', () => {
     client.socket.close();
   });
 
-  test('a flood of what is no JSON: refused, then closed', async () => {
+  test('a flood of malformed JSON: refused, then closed', async () => {
     await start({ bytesPerSecond: 1024 });
     const client = await JsonClient.open(node.wsAddress);
     await client.login(await tokens.token(2n));
@@ -359,7 +359,7 @@ describe('one connection', () => {
   });
 });
 
-describe('frames that have begun and do not end', () => {
+describe('unfinished frames', () => {
   /** Sends the first bytes of a frame of 4 MiB. */
   const begin = {
     tcp: ({ socket }: TestClient, bytes: number) => {
@@ -372,7 +372,7 @@ describe('frames that have begun and do not end', () => {
   };
   const FRAME_BYTES = 4 * 1024 * 1024;
 
-  test.each(SEEN_KINDS)('%s: they hold so much in all, then the oldest goes', async (kind) => {
+  test.each(SEEN_KINDS)('%s: together they may hold so much, then the oldest is cut', async (kind) => {
     await start({ maxFrameBytes: FRAME_BYTES });
     const { stats } = node.node;
     const clients: TestClient[] = [];
@@ -399,7 +399,7 @@ describe('frames that have begun and do not end', () => {
     await expect.poll(() => stats.partial, { message: 'all have gone' }).toEqual({ frames: 0, bytes: 0 });
   });
 
-  test.skipIf(IS_BLIND)('WebSocket, a byte at a time: each counts with what it costs', async () => {
+  test.skipIf(IS_BLIND)('WebSocket, a byte at a time: each counts with the memory it takes', async () => {
     await start({});
     const client = await node.ws();
     await client.login(await tokens.token(2n));
@@ -420,7 +420,7 @@ describe('frames that have begun and do not end', () => {
 });
 
 describe('half connections', () => {
-  test('slowloris, a byte at a time: HELLO_TIMEOUT all the same', async () => {
+  test('slowloris, a byte at a time: HELLO_TIMEOUT', async () => {
     await start({});
     const socket = await raw();
     const hello = Buffer.from([0, 0, 1, 0, FrameType.HELLO]);
@@ -443,7 +443,7 @@ describe('half connections', () => {
   });
 
   test.skipIf(IS_BLIND)(
-    'slowloris on WebSocket, a message without an end: FRAME_TIMEOUT; what is whole does not begin one',
+    'slowloris on WebSocket, a message without an end: FRAME_TIMEOUT; complete messages do not start that deadline',
     async () => {
       await start({});
       const [dripping, pinging, odd] = [
@@ -485,7 +485,7 @@ describe('half connections', () => {
   );
 
   test.skipIf(IS_BLIND)(
-    'slowloris on WebSocket, the beginning of a message right behind a whole one: FRAME_TIMEOUT',
+    'slowloris on WebSocket, the beginning of a message right after a whole one: FRAME_TIMEOUT',
     async () => {
       await start({});
       const client = await node.ws();
@@ -529,7 +529,7 @@ describe('half connections', () => {
     await client.closed;
   });
 
-  test('half-open: a peer that neither reads nor ends its half is cut after CLOSE all the same', async () => {
+  test('half-open: a peer that neither reads nor ends its half is cut after CLOSE', async () => {
     await start({});
     const [host = '', port] = node.address.split(':');
     const socket = connect({ host, port: Number(port), allowHalfOpen: true });
@@ -551,7 +551,7 @@ describe('half connections', () => {
     expect(node.node.stats.disconnects).toEqual({ HELLO_TIMEOUT: 1 });
   });
 
-  test('many peers that say nothing: all are gone at the deadline', async () => {
+  test('many silent peers: all are cut at the deadline', async () => {
     await start({});
     const sockets = await Promise.all(Array.from({ length: 200 }, () => raw()));
     await allClosed(...sockets);

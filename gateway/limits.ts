@@ -145,7 +145,7 @@ export const SETTLE_MS = 2_000;
 export const RESIZE_DRAIN_MS = 10_000;
 /** Time for clients to read CLOSE when the gateway stops at once. */
 export const STOP_GRACE_MS = 500;
-/** Connections over the limit that may linger at once to be told why; beyond it they are cut without a word. */
+/** Connections over the limit that may linger at once to be told why; beyond it they are cut without a CLOSE. */
 export const MAX_REFUSED = 1024;
 /** RESYNC to all connections is spread over this time, so that their syncs do not come at once. */
 export const RESYNC_SPREAD_MS = 1_000;

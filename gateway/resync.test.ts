@@ -30,7 +30,7 @@ describe('changes of the state nodes', () => {
     return states.reduce((sum, { frames }) => sum + frames.filter((frame) => frame.type === type).length, 0);
   }
 
-  test('a node dies: sends are refused until RESYNCED, then go to the other one', async () => {
+  test('a node dies: sends are refused until RESYNCED, then go to the other node', async () => {
     await using node = await TestNode.start(tokens, states);
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
@@ -50,7 +50,7 @@ describe('changes of the state nodes', () => {
     expect(surviving.frames.map(({ key }) => key)).toEqual([1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n]);
   });
 
-  test('a node comes: RESYNC once it has confirmed every connection', async () => {
+  test('a node joins: RESYNC once it has confirmed every connection', async () => {
     const [first, second] = states as [FakeState, FakeState];
     second.answersAttach = false;
     await using node = await TestNode.start(tokens, [first]);
@@ -69,7 +69,7 @@ describe('changes of the state nodes', () => {
     expect(second.frames.length).toBeGreaterThan(0);
   });
 
-  test('all nodes are gone: STATE_UNAVAILABLE, and RESYNC when one is back', async () => {
+  test('no node is left: STATE_UNAVAILABLE, and RESYNC when one is back', async () => {
     const [first, second] = states as [FakeState, FakeState];
     await using node = await TestNode.start(tokens, [first]);
     const client = await node.tcp();
@@ -95,7 +95,7 @@ describe('changes of the state nodes', () => {
     expect([...second.streams][0]?.attached.size).toBe(1);
   });
 
-  test('FENCE of state: the connection is fenced and told, the others are not', async () => {
+  test('FENCE from state: the connection is fenced and gets RESYNC, the others do not', async () => {
     const [state] = states as [FakeState];
     await using node = await TestNode.start(tokens, [state]);
     const [fenced, other] = [await node.tcp(), await node.tcp()];
@@ -112,7 +112,7 @@ describe('changes of the state nodes', () => {
 });
 
 describe('topics of a state node', () => {
-  test('a topic that is not defined: the stream begins anew, and every connection resynchronises', async () => {
+  test('an undefined topic: the stream is opened anew, and every connection resynchronises', async () => {
     const tokens = await TokenMaker.make();
     await using state = await FakeState.start();
     await using node = await TestNode.start(tokens, [state]);

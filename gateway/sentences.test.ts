@@ -37,7 +37,7 @@ test.each(['tcp', 'ws'] as const)('silence on %s: the deadline is named', async 
   if (reason !== undefined) expect(await reason).toContain(SILENT);
 });
 
-test('silence before there is a connection: the deadline is named', async () => {
+test('silence before HELLO: the deadline is named', async () => {
   using clock = new TestClock();
   await using node = await TestNode.start(tokens, [state], { proxyProtocol: '127.0.0.0/8' });
   const [host = '', port] = node.address.split(':');
@@ -51,7 +51,7 @@ test('silence before there is a connection: the deadline is named', async () => 
   expect(answer).toContain(SILENT);
 });
 
-test.each(['tcp', 'ws'] as const)("an operator's order on %s: its reason is told", async (kind) => {
+test.each(['tcp', 'ws'] as const)('a kick on %s: the client gets the reason', async (kind) => {
   await using node = await TestNode.start(tokens, [state]);
   const client = await node[kind]();
   await client.login(await tokens.token(1n));

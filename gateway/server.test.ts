@@ -55,7 +55,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     return client;
   }
 
-  test('two TCP clients and a WebSocket one: each message reaches all others', async () => {
+  test('two TCP clients and one WebSocket client: each message reaches the others', async () => {
     await startState();
     const gateway = gatewayOf();
     await gateway.start();
@@ -83,7 +83,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     for (const { attached } of streams) expect(attached.size).toBeGreaterThan(0);
   });
 
-  test('its place in the registry: both ports, name and number, and load that is kept up', async () => {
+  test('its registration: both ports, name and number, and load that is kept up to date', async () => {
     await startState();
     const gateway = gatewayOf({
       advertise: { tcp: { host: 'gw.example', port: 443, tls: true }, ws: { host: 'web.example' } },
@@ -138,7 +138,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     await expect(gateway.start()).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 
-  test('the gateway number: another one for each, free again after stop', async () => {
+  test('the gateway number: each gateway has its own, free again after stop', async () => {
     const gateways = [gatewayOf({ workers: 1 }), gatewayOf({ workers: 1 })];
     for (const gateway of gateways) await gateway.start();
     const numbers = (await registry.list('gateway')).map(({ metadata }) => metadata['number']);
@@ -152,7 +152,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     ['port', '--port'],
     ['wsPort', '--ws-port'],
   ])(
-    '%s in use, be it by a listener that shares: PORT_IN_USE, and nothing is left behind',
+    '%s in use, even by a listener that shares it: PORT_IN_USE, and nothing keeps running',
     async (key, flag) => {
       const other = createServer();
       await new Promise<void>((resolve) => other.listen({ host: HOST, port: 0, reusePort: true }, resolve));
@@ -182,7 +182,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     await draining;
   });
 
-  test('its readiness in the registry: told, and told again when state is lost', async () => {
+  test('its readiness in the registry: is published, and again when state is lost', async () => {
     const state = await startState();
     const gateway = gatewayOf();
     await gateway.start();
@@ -192,7 +192,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     await expect.poll(ready).toBe(0);
   });
 
-  test('a state node that comes later and one that dies: clients are told to resynchronise', async () => {
+  test('a state node that joins, and one that dies: clients get RESYNC', async () => {
     const first = await startState();
     const gateway = gatewayOf({ workers: 1 });
     await gateway.start();
@@ -204,7 +204,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     await client.next(FrameType.RESYNC, (frame) => frame.ref !== ref);
   });
 
-  test('drain: says so in the registry first, tells the clients, and ends when they are gone', async () => {
+  test('drain: reports it in the registry, then closes the clients, and ends when they are gone', async () => {
     await startState();
     const gateway = gatewayOf();
     await gateway.start();
@@ -226,7 +226,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     await expect(TestClient.tcp(gateway.address)).rejects.toThrow('ECONNREFUSED');
   });
 
-  test('drain: names another gateway that takes clients', async () => {
+  test('drain: names another gateway that accepts clients', async () => {
     await startState();
     const [gateway, other] = [gatewayOf({ workers: 1 }), gatewayOf({ workers: 1 })];
     await gateway.start();
@@ -242,7 +242,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     expect((await last.nextClose()).elsewhere).toBeUndefined();
   });
 
-  test('reconfigure: more workers share the ports, and the clients of those too many move to the others', async () => {
+  test('reconfigure: added workers share the ports, and clients of removed ones move to the others', async () => {
     const state = await startState();
     const gateway = gatewayOf({ workers: 1 });
     await gateway.start();
@@ -266,7 +266,7 @@ describe('GatewayServer, with real threads and sockets', () => {
     await connect(gateway.address, 99n);
   });
 
-  test('reconfigure: other limits hold for clients that come from now on', async () => {
+  test('reconfigure: changed limits apply to new clients', async () => {
     await startState();
     const gateway = gatewayOf({ workers: 2 });
     await gateway.start();

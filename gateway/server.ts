@@ -26,7 +26,7 @@ export interface GatewayOptions {
   readonly portFlag?: string;
   /** WebSocket port; 0 takes a free one. */
   readonly wsPort: Port;
-  /** Worker threads; 0: one a core. @default 0 */
+  /** Worker threads; 0: one per core. @default 0 */
   readonly workers?: number;
   /** How clients reach the ports. @default as they listen; the machine's address if host is a wildcard */
   readonly advertise?: Partial<Readonly<Record<'tcp' | 'ws', Advertised>>>;
@@ -189,7 +189,7 @@ export class GatewayServer implements Server {
    * Applies another number of workers and other limits while running. Clients of a surplus worker are told to reconnect,
    * and reach the others.
    *
-   * @param workers 0: one a core
+   * @param workers 0: one per core
    * @throws GochatError when a further worker cannot be started
    */
   reconfigure(workers: number, limits: Partial<GatewayLimits>): Promise<void> {

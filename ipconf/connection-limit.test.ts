@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ConnectionLimit } from './connection-limit.ts';
 
-test('as many as allowed for each address; one that leaves makes room', () => {
+test('each address: as many as allowed; one that ends makes room', () => {
   const limit = new ConnectionLimit(2);
   expect([1, 2, 3].map(() => limit.enter('a'))).toEqual([true, true, false]);
   expect(limit.enter('b')).toBe(true);

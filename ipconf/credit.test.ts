@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Credit, CREDIT_TTL_S } from './credit.ts';
 
 describe('Credit', () => {
-  test('placements count until a report shows them', () => {
+  test('placements: count until a report shows them', () => {
     const credit = new Credit(0);
     credit.place(5);
     credit.arrive(3);
@@ -18,7 +18,7 @@ describe('Credit', () => {
     expect(credit.arrived).toBe(2);
   });
 
-  test('a client that has not arrived in time: lost', () => {
+  test('a client that has not arrived in time: counts as lost', () => {
     const credit = new Credit(0);
     credit.place(4);
     credit.advance(CREDIT_TTL_S);
@@ -39,7 +39,7 @@ describe('Credit', () => {
     expect(credit.lost).toBe(0);
   });
 
-  test('a steady stream seen late: exactly those on their way', () => {
+  test('a steady stream with late reports: exactly those on their way', () => {
     const credit = new Credit(0);
     for (let second = 1; second <= 100; second++) {
       credit.advance(second);
@@ -50,7 +50,7 @@ describe('Credit', () => {
     expect(credit.lost).toBe(0);
   });
 
-  test('hold: nobody is lost while no report can come', () => {
+  test('hold: no client counts as lost while no report can arrive', () => {
     const credit = new Credit(0);
     credit.place(4);
     credit.hold(1000);

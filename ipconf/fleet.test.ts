@@ -43,7 +43,7 @@ beforeEach(() => {
 });
 
 describe('reports', () => {
-  test('each second: the newest counts; the same one again is no report', () => {
+  test('reports every second: the newest counts; a repeated one does not count as a report', () => {
     set('g1', { connections: 500 });
     learn(0);
     expect(score('g1')).toBe(0.5);
@@ -54,7 +54,7 @@ describe('reports', () => {
     expect(named('g1').window.age(1500)).toBe(500);
   });
 
-  test('only figures are new: no need to count them at once; somebody comes, drains or goes: there is', () => {
+  test('new figures: no urgent update; a gateway that joins, drains or leaves: an urgent one', () => {
     const update = () => fleet.update({ endpoints: [...endpoints.values()], stale: false }, 0);
     set('g1');
     set('g2');
@@ -73,7 +73,7 @@ describe('reports', () => {
     expect(fleet.update({ endpoints: [...endpoints.values()], stale: true }, 0)).toBe(true);
   });
 
-  test('arrivals: take clients off the credit', () => {
+  test('arrivals: reduce the credit', () => {
     set('g1');
     learn(0);
     fleet.place(named('g1'), 10);
@@ -84,7 +84,7 @@ describe('reports', () => {
     expect(score('g1')).toBe(0.99);
   });
 
-  test('one falls silent while others report: discounted, then left out, and back with its next report', () => {
+  test('a gateway that falls silent while others report: discounted, then left out, and back with its next report', () => {
     const both = () => {
       set('g1');
       set('g2');
@@ -109,7 +109,7 @@ describe('reports', () => {
     expect(candidates()).toEqual(['g1', 'g2']);
   });
 
-  test('a gateway that never reported more than once: its silence means nothing', () => {
+  test('a gateway that has reported only once: its silence does not count', () => {
     set('g1');
     learn(0);
     learn(10 * EJECT_AFTER_MS);
@@ -118,7 +118,7 @@ describe('reports', () => {
 });
 
 describe('weights', () => {
-  test('twice the weight: looks as full with twice the clients, and belongs to twice as many', () => {
+  test('twice the weight: looks as full with twice the clients, and is home to twice as many', () => {
     set('g1', { connections: 20 }, { weight: 20 });
     set('g2', { connections: 10 }, { weight: 10 });
     learn(0);
@@ -132,7 +132,7 @@ describe('weights', () => {
     expect(score('g1')).toBe(0.75);
   });
 
-  test('a heavier gateway comes to a fleet that is 60 % full: none of the others counts as full', () => {
+  test('a heavier gateway joins a fleet that is 60 % full: none of the others counts as full', () => {
     for (let i = 0; i < 10; i++) set(`g${i}`, { connections: 600 });
     learn(0);
     set('heavy', {}, { weight: 2 });
@@ -142,22 +142,25 @@ describe('weights', () => {
     expect(score('heavy')).toBe(1);
   });
 
-  test.each([1000, 1e6])('weight %i: full when it is full, and the others when they are', (weight) => {
-    set('light', { connections: 999 });
-    set('heavy', { connections: 1000 }, { weight });
-    learn(0);
-    expect(score('light')).toBeGreaterThan(0);
-    expect(score('heavy')).toBe(0);
-    set('light', { connections: 1000 });
-    set('heavy', { connections: 999 });
-    learn(1);
-    expect(score('light')).toBe(0);
-    expect(score('heavy')).toBeGreaterThan(0);
-  });
+  test.each([1000, 1e6])(
+    'weight %i: each gateway is full exactly when its own capacity is used up',
+    (weight) => {
+      set('light', { connections: 999 });
+      set('heavy', { connections: 1000 }, { weight });
+      learn(0);
+      expect(score('light')).toBeGreaterThan(0);
+      expect(score('heavy')).toBe(0);
+      set('light', { connections: 1000 });
+      set('heavy', { connections: 999 });
+      learn(1);
+      expect(score('light')).toBe(0);
+      expect(score('heavy')).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe('the life of a gateway', () => {
-  test('drains: no candidate any more at the very next picture', () => {
+  test('drains: not a candidate from the next view on', () => {
     set('g1');
     set('g2');
     learn(0);
@@ -166,7 +169,7 @@ describe('the life of a gateway', () => {
     expect(candidates()).toEqual(['g2']);
   });
 
-  test('not ready, as when it is cut off from state: no candidate, however empty, until it is ready', () => {
+  test('not ready, for instance cut off from state: not a candidate, however empty, until it is ready', () => {
     set('g1', { connections: 500 });
     set('g2', { ready: 0 });
     learn(0);
@@ -177,14 +180,14 @@ describe('the life of a gateway', () => {
     expect(candidates()).toEqual(['g1', 'g2']);
   });
 
-  test('none is ready: all that do not drain are candidates', () => {
+  test('none is ready: all that are not draining are candidates', () => {
     set('g1', { ready: 0 });
     set('g2', { ready: 0, draining: 1 });
     learn(0);
     expect(candidates()).toEqual(['g1']);
   });
 
-  test('goes: forgotten', () => {
+  test('leaves: forgotten', () => {
     set('g1');
     learn(0);
     endpoints.delete('g1');
@@ -192,7 +195,7 @@ describe('the life of a gateway', () => {
     expect([...fleet.gateways]).toEqual([]);
   });
 
-  test('new in a running fleet: its lead counts little by little', () => {
+  test('new in a running fleet: its lead counts gradually', () => {
     set('old', { connections: 600 });
     learn(0);
     set('new', { connections: 0 });
@@ -206,13 +209,13 @@ describe('the life of a gateway', () => {
     expect(score('new')).toBe(1);
   });
 
-  test('there before ipconf: no slow start', () => {
+  test('older than ipconf: no slow start', () => {
     set('g1');
     learn(0);
     expect(score('g1')).toBe(1);
   });
 
-  test('restarted at its address within its lease: only the younger process counts', () => {
+  test('restarted at its address within its lease: only the newer process counts', () => {
     const at = { address: '10.0.0.1:8900' };
     set('a', { connections: 900 }, { ...at, metadata: { name: 'a', epoch: '1000' } });
     learn(0);
@@ -223,7 +226,7 @@ describe('the life of a gateway', () => {
     expect(candidates()).toEqual(['b']);
   });
 
-  test('two at one address that do not say since when: both stay', () => {
+  test('two at one address without an epoch: both stay', () => {
     const at = { address: '10.0.0.1:8900' };
     set('a', {}, at);
     set('b', {}, at);
@@ -232,8 +235,8 @@ describe('the life of a gateway', () => {
   });
 });
 
-describe('the picture as a whole', () => {
-  test('the registry is lost: the last picture, drawn towards the mean as it ages', () => {
+describe('the view as a whole', () => {
+  test('the registry is lost: the last view, drawn towards the mean as it ages', () => {
     set('full', { connections: 800 });
     set('empty', { connections: 0 });
     learn(0);
@@ -252,7 +255,7 @@ describe('the picture as a whole', () => {
     expect(score('full')).toBe(0.9);
   });
 
-  test('all fall silent at once: the path of the reports is doubted, nobody is left out', () => {
+  test('all fall silent at once: the reports are doubted, and no gateway is left out', () => {
     for (let second = 0; second < 4; second++) {
       set('g1');
       set('g2');
@@ -264,7 +267,7 @@ describe('the picture as a whole', () => {
     expect(fleet.suspicion).toBeGreaterThan(0);
   });
 
-  test('the registry is lost: nobody on the way counts as lost', () => {
+  test('the registry is lost: no client on its way counts as lost', () => {
     set('g1');
     learn(0);
     fleet.place(named('g1'), 50);
@@ -276,7 +279,7 @@ describe('the picture as a whole', () => {
 });
 
 describe('trust', () => {
-  test('clients that are sent to one gateway never arrive: hardly anyone is sent there', () => {
+  test('clients sent to one gateway never arrive: hardly any more are sent there', () => {
     set('g1');
     set('g2');
     learn(0);

@@ -35,18 +35,18 @@ describe('readAddress', () => {
     expect(readAddress(endpoint({ metadata: { epoch } }))?.epoch).toBe(expected);
   });
 
-  test('IPv6: the brackets go', () => {
+  test('IPv6: without the brackets', () => {
     expect(readAddress(endpoint({ address: '[::1]:8900' }))).toMatchObject({
       tcp: { host: '::1', port: 8900 },
     });
   });
 
-  test('no name and no WebSocket port: the id and no WebSocket', () => {
+  test('no name and no WebSocket port: the id as name, and no WebSocket', () => {
     expect(readAddress(endpoint({ metadata: {} }))).toMatchObject({ name: 'g1-x', ws: undefined });
   });
 
   test.each(['', 'host', ':8900', 'host:', 'host:0', 'host:65536', 'host:-1', 'host:1.5', 'host:x'])(
-    'an address of no use (%j): undefined',
+    'an unusable address (%j): undefined',
     (address) => expect(readAddress(endpoint({ address, metadata: {} }))).toBeUndefined(),
   );
 });
@@ -99,7 +99,7 @@ describe('readLoad', () => {
     });
   });
 
-  test('figures that make no sense: not reported', () => {
+  test('nonsensical figures: ignored', () => {
     const load = readLoad(
       endpoint({
         weight: -1,

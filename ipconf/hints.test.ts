@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { backoffHint, Rate } from './hints.ts';
 
-test('few clients: a short wait; more than the gateways take in their stride: longer, up to a bound', () => {
+test('few clients: a short wait; more than the gateways can accept without queueing: longer, up to a bound', () => {
   expect(backoffHint(0, 10)).toEqual({ base_ms: 200, max_ms: 10_000, jitter: 'full' });
   expect(backoffHint(5000, 10)).toEqual(backoffHint(0, 10));
   expect(backoffHint(20_000, 10)).toEqual({ base_ms: 800, max_ms: 40_000, jitter: 'full' });

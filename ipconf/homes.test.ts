@@ -36,7 +36,7 @@ describe('Homes', () => {
     for (const uid of users.slice(0, 500)) expect(one.of(uid)).toEqual(other.of(uid));
   });
 
-  test('the second home: another gateway, where there is one', () => {
+  test('the second home: another gateway, if there is one', () => {
     const homes = new Homes([gateway('g1', 1), gateway('g2', 1), gateway('g3', 1)]);
     for (const uid of users.slice(0, 500)) {
       const [first, second] = homes.of(uid) ?? [];
@@ -46,7 +46,7 @@ describe('Homes', () => {
     expect(alone?.[0]).toBe(alone?.[1]);
   });
 
-  test('a gateway goes: its users move, nearly all others stay', () => {
+  test('a gateway leaves: its users move, nearly all others stay', () => {
     const all = Array.from({ length: 50 }, (_, i) => gateway(`g${i}`, 100));
     const [before, after] = [new Homes(all), new Homes(all.slice(1))];
     let moved = 0;

@@ -74,7 +74,7 @@ describe('two random choices', () => {
         expect(gateway.window.load.connections).toBe(MAX / 2);
   });
 
-  test('unequal sizes: clients in proportion', () => {
+  test('unequal sizes: clients in proportion to capacity', () => {
     for (let i = 0; i < 40; i++)
       endpoints.push(
         gatewayEndpoint(`g${i}`, { load: { connections: 0, max_connections: i < 20 ? MAX : 4 * MAX } }),
@@ -91,7 +91,7 @@ describe('two random choices', () => {
     expect(large).toBeGreaterThan(count * 0.79);
   });
 
-  test('one of twice the weight in an empty fleet: twice the clients', () => {
+  test('a gateway of twice the weight in an empty fleet: twice the clients', () => {
     add(3, () => 0);
     add(1, () => 0, { weight: 2, load: { connections: 0, max_connections: MAX } });
     learn();
@@ -101,7 +101,7 @@ describe('two random choices', () => {
       expect(Math.abs((credits[i] ?? 0) - expected)).toBeLessThan(0.1);
   });
 
-  test('all full: nothing', () => {
+  test('all full: no gateway', () => {
     add(3, () => 1);
     learn();
     expect(placement.place(ANY).choices).toEqual([]);
@@ -118,7 +118,7 @@ describe('credit', () => {
     expect(Math.min(...credits)).toBeGreaterThan(980);
   });
 
-  test('questions that no client follows, far more than there is room: nobody counts as full', () => {
+  test('far more requests than free capacity, and no client arrives: no gateway counts as full', () => {
     add(4, (i) => 0.5 + i / 10);
     learn();
     for (let i = 0; i < 10 * MAX; i++) expect(placement.place(ANY).first).toBeDefined();
@@ -126,7 +126,7 @@ describe('credit', () => {
     expect(credits).toEqual(credits.toSorted((a, b) => b - a));
   });
 
-  test('chosen for nobody: no credit', () => {
+  test('choose without placing: no credit', () => {
     add(1, () => 0);
     learn();
     expect(placement.choose(ANY).first).toBeDefined();
@@ -144,7 +144,7 @@ describe('credit', () => {
 });
 
 describe('stickiness', () => {
-  test('a user: comes back to the same gateway, on any ipconf node', () => {
+  test('a user: returns to the same gateway, on any ipconf node', () => {
     add(100, () => 0.5);
     learn();
     const before = firsts(200).map(({ name }) => name);
@@ -153,7 +153,7 @@ describe('stickiness', () => {
     expect(firsts(200).map(({ name }) => name)).toEqual(before);
   });
 
-  test('a fleet that is nearly empty: a few clients more at home move nobody', () => {
+  test('a nearly empty fleet: a few more clients at the home move no user', () => {
     add(20, () => 0, { load: { connections: 100, max_connections: 50_000 } });
     learn();
     const before = firsts(50);
@@ -167,7 +167,7 @@ describe('stickiness', () => {
     expect(firsts(50)).toEqual(before);
   });
 
-  test('its gateway is much fuller than the others: another one', () => {
+  test('a home much fuller than the others: another gateway', () => {
     add(100, () => 0.5);
     learn();
     const [home] = firsts(1);
@@ -180,7 +180,7 @@ describe('stickiness', () => {
     expect(firsts(1)[0]?.name).not.toBe(home?.name);
   });
 
-  test('its gateway drains: another one, and the same other one each time', () => {
+  test('a home that drains: another gateway, and the same one each time', () => {
     add(100, () => 0.5);
     learn();
     const [home] = firsts(1);
@@ -195,7 +195,7 @@ describe('stickiness', () => {
     expect(firsts(1)).toEqual([other]);
   });
 
-  test('one gateway goes: few other users move', () => {
+  test('a gateway leaves: few other users move', () => {
     add(50, () => 0.5);
     learn();
     const before = firsts(1000);
@@ -207,7 +207,7 @@ describe('stickiness', () => {
     expect(moved).toBeLessThan(100);
   });
 
-  test('an empty gateway comes: everybody may go there, home or not', () => {
+  test('an empty gateway joins: any user may be sent there, whatever the home', () => {
     add(20, () => 0.6);
     add(1, () => 0);
     learn();
@@ -216,11 +216,11 @@ describe('stickiness', () => {
   });
 });
 
-describe('what comes after a home', () => {
+describe('gateways after a home', () => {
   const names = (placed: ReturnType<Placement['place']>) =>
     placed.choices.map(({ gateway }) => gateway.address.name);
 
-  test.each([1, 2, EXHAUSTIVE_POOL, 100])('%i gateways: as many others as there are, none twice', (count) => {
+  test.each([1, 2, EXHAUSTIVE_POOL, 100])('%i gateways: as many others as there are, each once', (count) => {
     add(count, () => 0.5);
     learn();
     for (let n = 1; n <= MAX_GATEWAYS; n++)
@@ -231,7 +231,7 @@ describe('what comes after a home', () => {
       }
   });
 
-  test('a home that dies at once: its users spread over the others within a tick', () => {
+  test('a home that dies suddenly: its users spread over the others within a tick', () => {
     add(100, () => 0.5);
     learn();
     const home = names(placement.place({ ...ANY, uid: 'user' }))[0];
@@ -241,7 +241,7 @@ describe('what comes after a home', () => {
     expect(Math.max(...[...counts.values()].map(({ length }) => length))).toBeLessThanOrEqual(20);
   });
 
-  test('a home that dies in a small fleet: its users spread over the others by the room they have', () => {
+  test('a home that dies in a small fleet: its users spread over the others by free capacity', () => {
     const sizes = [1, 2, 4];
     for (const size of sizes) {
       const max = size * 100 * MAX;
@@ -266,7 +266,7 @@ describe('what comes after a home', () => {
     }
   });
 
-  test('it drains: gone with the next tick', () => {
+  test('a gateway that drains: left out from the next tick on', () => {
     add(100, () => 0.5);
     learn();
     const [, second] = names(placement.place({ ...ANY, uid: 'user' }));
@@ -283,7 +283,7 @@ describe('what comes after a home', () => {
 });
 
 describe('zones', () => {
-  test.each([EXHAUSTIVE_POOL, 100])('%i gateways: the own zone first', (count) => {
+  test.each([EXHAUSTIVE_POOL, 100])('%i gateways: the client’s zone first', (count) => {
     add(count, () => 0.5, { zone: 'a' });
     add(count, () => 0.5, { zone: 'b' });
     learn();
@@ -304,21 +304,21 @@ describe('zones', () => {
     expect(anonymous).toBeGreaterThan(130);
   });
 
-  test('the own zone nearly full: its users spill over too', () => {
+  test('the client’s zone nearly full: its users spill over too', () => {
     add(20, () => 0.9, { zone: 'a' });
     add(20, () => 0.3, { zone: 'b' });
     learn();
     expect(firsts(200, 'a').filter(({ zone }) => zone === 'b').length).toBeGreaterThan(130);
   });
 
-  test('a zone without gateways: any', () => {
+  test('a zone without gateways: any zone', () => {
     add(10, () => 0.5, { zone: 'a' });
     learn();
     expect(placement.place({ ...ANY, zone: 'nowhere' }).choices[0]?.gateway.address.zone).toBe('a');
   });
 });
 
-test('transport=ws: no gateway without a WebSocket port', () => {
+test('transport=ws: only gateways with a WebSocket port', () => {
   add(20, () => 0.2, { metadata: {} });
   add(20, () => 0.8);
   learn();

@@ -40,7 +40,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a registry that is away: tried again until it is there', async () => {
+test('an unreachable registry: retried until it is there', async () => {
   const first = presence.register();
   tries[0]?.reject(new Error('away'));
   await first;
@@ -56,7 +56,7 @@ test('a registry that is away: tried again until it is there', async () => {
   expect(deregistered).toBe(1);
 });
 
-test('closed: no further try', async () => {
+test('closed: no further attempt', async () => {
   const first = presence.register();
   tries[0]?.reject(new Error('away'));
   await first;
@@ -65,7 +65,7 @@ test('closed: no further try', async () => {
   expect(tries).toHaveLength(1);
 });
 
-test('closed while it is being registered: taken out again', async () => {
+test('closed while it is being registered: deregistered again', async () => {
   const first = presence.register();
   await presence.close();
   tries[0]?.resolve(registration);

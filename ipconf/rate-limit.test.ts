@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { RateLimit } from './rate-limit.ts';
 
 describe('RateLimit', () => {
-  test('a burst: let through, then as many as the rate allows', () => {
+  test('a burst: passes, then as many as the rate allows', () => {
     const limit = new RateLimit({ perSecond: 10, burst: 3 });
     expect([0, 0, 0, 0].map((now) => limit.take('a', now))).toEqual([0, 0, 0, 100]);
     expect(limit.take('a', 50)).toBe(50);
@@ -10,7 +10,7 @@ describe('RateLimit', () => {
     expect(limit.take('b', 100)).toBe(0);
   });
 
-  test('what a request cost beyond one: is paid off before the next', () => {
+  test('a request that costs more than one: is paid off before the next', () => {
     const limit = new RateLimit({ perSecond: 10, burst: 3 });
     expect(limit.take('a', 0)).toBe(0);
     limit.charge('a', 9);
@@ -35,7 +35,7 @@ describe('RateLimit', () => {
     expect(limit.take('a', 0)).toBe(0);
   });
 
-  test('more addresses than it remembers: one that goes on flooding is not among the forgotten', () => {
+  test('more addresses than it remembers: one that goes on flooding is not forgotten', () => {
     const limit = new RateLimit({ perSecond: 0.001, burst: 1, maxAddresses: 2 });
     limit.take('flood', 0);
     for (const address of ['a', 'b', 'c', 'd']) {

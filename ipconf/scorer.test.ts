@@ -19,12 +19,12 @@ import {
 const figure = fc.double({ min: 0, max: 1e9, noNaN: true });
 
 describe('headroom', () => {
-  test('an idle gateway: all of it', () => expect(headroom(0, 0, 100, 0)).toBe(1));
-  test('a full gateway: none', () => expect(headroom(100, 0, 100, 0)).toBe(0));
-  test('more connections than the limit: none, not less', () => expect(headroom(150, 0, 100, 0)).toBe(0));
-  test('a spent rate: none', () => expect(headroom(0, 0, 100, 1)).toBe(0));
+  test('an idle gateway: 1', () => expect(headroom(0, 0, 100, 0)).toBe(1));
+  test('a full gateway: 0', () => expect(headroom(100, 0, 100, 0)).toBe(0));
+  test('more connections than the limit: 0, not less', () => expect(headroom(150, 0, 100, 0)).toBe(0));
+  test('an exhausted rate: 0', () => expect(headroom(0, 0, 100, 1)).toBe(0));
 
-  test('the scarcest dimension counts', () => {
+  test('several dimensions: the scarcest counts', () => {
     expect(headroom(10, 0, 100, 0.875)).toBe(0.25);
     expect(headroom(75, 0, 100, 0.6)).toBe(0.25);
   });
@@ -33,11 +33,11 @@ describe('headroom', () => {
     expect(headroom(10, 0, 100, COMFORT)).toBe(headroom(10, 0, 100, 0));
   });
 
-  test('clients on their way, up to half of what is free: like those that are there', () => {
+  test('clients on their way, up to half of what is free: count like those that have arrived', () => {
     expect(headroom(40, 30, 100, 0)).toBeCloseTo(headroom(70, 0, 100, 0), 12);
   });
 
-  test('any number of them: ever less room, but never none', () => {
+  test('any number of clients on their way: less and less headroom, but never 0', () => {
     let before = headroom(40, 30, 100, 0);
     for (const credit of [31, 60, 100, 1e9]) {
       const value = headroom(40, credit, 100, 0);
@@ -73,18 +73,18 @@ describe('headroom', () => {
 
 describe('adjustForWeight', () => {
   test('one weight for all: the headroom itself', () => expect(adjustForWeight(0.3, 1)).toBe(0.3));
-  test('twice the weight: as used as a gateway with half as many clients, while there is room', () =>
+  test('twice the weight: ranks like a gateway with half as many clients, while there is room', () =>
     expect(adjustForWeight(headroom(20, 0, 1000, 0), 2)).toBeCloseTo(headroom(10, 0, 1000, 0), 3));
   test('full: full at any weight', () =>
     expect([1, 2, 1000].map((weight) => adjustForWeight(0, weight))).toEqual([0, 0, 0]));
 });
 
 describe('freshness', () => {
-  test('a report that is as old as usual: believed', () => expect(freshness(STALE_AFTER_MS)).toBe(1));
+  test('a report of the usual age: counts fully', () => expect(freshness(STALE_AFTER_MS)).toBe(1));
   test('one half-life later: half', () =>
     expect(freshness(STALE_AFTER_MS + STALE_HALF_LIFE_MS)).toBeCloseTo(0.5, 12));
-  test('too old: not at all', () => expect(freshness(EJECT_AFTER_MS)).toBe(0));
-  test('older is never believed more', () => {
+  test('too old: does not count', () => expect(freshness(EJECT_AFTER_MS)).toBe(0));
+  test('an older report: never counts more', () => {
     fc.assert(
       fc.property(fc.nat(60_000), fc.nat(60_000), (age, more) => {
         expect(freshness(age + more)).toBeLessThanOrEqual(freshness(age));
@@ -107,15 +107,15 @@ describe('suspicion', () => {
 
 describe('trust', () => {
   const all = { arrived: 1000, lost: 0 };
-  test('a gateway that all its clients reach: full', () =>
+  test('a gateway that all its clients reach: full trust', () =>
     expect(trust({ arrived: 50, lost: 0 }, all)).toBe(1));
-  test('too few to tell: full', () => expect(trust({ arrived: 0, lost: 5 }, all)).toBe(1));
-  test('a gateway that nobody reaches: the floor', () =>
+  test('too few clients to tell: full trust', () => expect(trust({ arrived: 0, lost: 5 }, all)).toBe(1));
+  test('a gateway that nobody reaches: the lowest trust', () =>
     expect(trust({ arrived: 0, lost: 50 }, all)).toBe(TRUST_FLOOR));
-  test('half of its clients lost, none elsewhere: half', () =>
+  test('half of its clients lost, none at others: half trust', () =>
     expect(trust({ arrived: 50, lost: 50 }, all)).toBe(0.5));
-  test('a loss that all share: held against none', () =>
+  test('a loss that all gateways share: lowers no trust', () =>
     expect(trust({ arrived: 50, lost: 50 }, { arrived: 500, lost: 500 })).toBe(1));
-  test('nobody reaches anyone: held against none', () =>
+  test('no client reaches any gateway: lowers no trust', () =>
     expect(trust({ arrived: 0, lost: 50 }, { arrived: 0, lost: 5000 })).toBe(1));
 });

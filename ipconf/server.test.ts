@@ -12,7 +12,7 @@ const ipconf = new TestIpconf();
 const { start, get, listUntil, raw, explained } = ipconf;
 
 describe('GET /ip/list', () => {
-  test('no gateway: 503 NO_GATEWAY that says when to ask again', async () => {
+  test('no gateway: 503 NO_GATEWAY with the time to wait', async () => {
     await start();
     const answer = await get('/ip/list');
     expect(answer.status).toBe(503);
@@ -41,7 +41,7 @@ describe('GET /ip/list', () => {
     expect(answer.headers.get('cache-control')).toBe('no-store');
   });
 
-  test('each transport is told its own address, and only of gateways that offer it', async () => {
+  test('each transport: its own address, and only gateways that offer it', async () => {
     const load = { max_connections: 100 };
     const tcp = { host: '192.0.2.1', port: 8900, tls: false };
     const ws = { host: 'web.example', port: 443, tls: true };
@@ -74,7 +74,7 @@ describe('GET /ip/list', () => {
     ]);
   });
 
-  test('seven gateways: five at most, best first', async () => {
+  test('seven gateways: at most five, best first', async () => {
     for (let i = 1; i <= 7; i++) {
       const load = { connections: i * 100, max_connections: 1000 };
       await ipconf.registry.register('gateway', gatewayEndpoint(`g${i}`, { load }));
@@ -86,7 +86,7 @@ describe('GET /ip/list', () => {
     expect(scores).toEqual(scores.toSorted((a: number, b: number) => b - a));
   });
 
-  test('a change of load: the order follows', async () => {
+  test('a change of load: the order changes', async () => {
     const load = { max_connections: 1000 };
     const busy = await ipconf.registry.register(
       'gateway',
@@ -110,7 +110,7 @@ describe('GET /ip/list', () => {
     expect(body.data[0].ip).toBe('10.0.0.2');
   });
 
-  test('the registry is lost: the last picture, and the answer says so', async () => {
+  test('the registry is lost: the last view, and the answer says so', async () => {
     let tell: (snapshot: Snapshot) => void = () => {};
     const lost: Registry = {
       register: (service, endpoint) => ipconf.registry.register(service, endpoint),
@@ -144,7 +144,7 @@ describe('GET /ip/list', () => {
     expect(body.suspicion).toBe(0);
   });
 
-  test('all gateways full: 503 OVERLOADED that says when to ask again', async () => {
+  test('all gateways full: 503 OVERLOADED with the time to wait', async () => {
     const load = { connections: 10, max_connections: 10 };
     await ipconf.registry.register('gateway', gatewayEndpoint('g1', { load }));
     await start();
@@ -187,7 +187,7 @@ describe('GET /ip/list', () => {
     expect(body.data[0].zone).toBe(zone);
   });
 
-  test('clients come faster than gateways take them in their stride: the suggested wait is longer', async () => {
+  test('clients arrive faster than gateways can accept without queueing: the suggested wait is longer', async () => {
     const placed = vi.spyOn(Placement.prototype, 'placed', 'get');
     onTestFinished(() => placed.mockRestore());
     let count = 0;
@@ -210,7 +210,7 @@ describe('GET /ip/list', () => {
     expect(before - (await get('/ip/list')).body.data[0].score).toBeCloseTo(1 / 1000, 6);
   });
 
-  test('zone: the own one first, another as long as it is there', async () => {
+  test('zone: the client’s first, others if it has none', async () => {
     for (const [i, zone] of ['a', 'b', 'a', 'b'].entries())
       await ipconf.registry.register('gateway', gatewayEndpoint(`g${i}`, { zone }));
     await start();
@@ -279,7 +279,7 @@ describe('POST /ip/list', () => {
     expect(body.results[2].data).toMatchObject([{ zone: 'b' }]);
   });
 
-  test('a batch of which some can go nowhere: each has its own code', async () => {
+  test('a batch with some that cannot be placed: each has its own code', async () => {
     await ipconf.registry.register('gateway', gatewayEndpoint('g1', { metadata: { name: 'g1' } }));
     await start();
     await listUntil(({ status }) => status === 200);
@@ -292,7 +292,7 @@ describe('POST /ip/list', () => {
     ]);
   });
 
-  test('a batch of which none can go anywhere: 503 that says when to ask again', async () => {
+  test('a batch with none that can be placed: 503 with the time to wait', async () => {
     await start();
     const { status, headers, body } = await post({ requests: [{}, {}] });
     expect([status, headers.get('retry-after'), body.code]).toEqual([503, '2', 'NO_GATEWAY']);
@@ -305,7 +305,7 @@ describe('POST /ip/list', () => {
     ['no requests', {}],
     ['none in it', { requests: [] }],
     ['too many', { requests: Array.from({ length: 101 }, () => ({})) }],
-    ['a request that is none', { requests: [1] }],
+    ['a malformed request', { requests: [1] }],
     ['a bad value', { requests: [{ n: 0 }] }],
     ['a nested value', { requests: [{ uid: {} }] }],
   ])('%s: 400 ARGUMENT_INVALID', async (_, body) => {
@@ -357,7 +357,7 @@ describe('tickets', () => {
     ]);
   });
 
-  test('the registry refuses: not ready, as gateways do not know the key, until it is registered', async () => {
+  test('a registry that refuses the key: not ready until the key is registered', async () => {
     const register = vi.spyOn(ipconf.registry, 'register').mockRejectedValueOnce(new Error('away'));
     await start({ tickets: true });
     await listUntil(({ body }) => body.code === 'NO_GATEWAY');
@@ -379,7 +379,7 @@ describe('tickets', () => {
 });
 
 describe('explain', () => {
-  test('each gateway, those that drain too: reports, score, credit and why', async () => {
+  test('each gateway, draining ones included: reports, score, credit and why', async () => {
     await ipconf.registry.register('gateway', gatewayEndpoint('g1'));
     await ipconf.registry.register('gateway', gatewayEndpoint('g2', { load: { draining: 1 } }));
     await start();
@@ -394,7 +394,7 @@ describe('explain', () => {
   });
 });
 
-describe('life', () => {
+describe('lifecycle', () => {
   test('a port in use: PORT_IN_USE that names the flag', async () => {
     await start();
     const port = Number(ipconf.server.address.split(':')[1]);
@@ -418,7 +418,7 @@ describe('life', () => {
     await expect(get('/healthz')).rejects.toThrow('fetch failed');
   });
 
-  test('drain and stop: as often as one likes, in any order', async () => {
+  test('drain and stop: any number of times, in any order', async () => {
     await start();
     await Promise.all([
       ipconf.server.drain(100),

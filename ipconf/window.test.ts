@@ -15,7 +15,7 @@ const load = (change: Partial<GatewayLoad>): GatewayLoad => ({
 });
 
 describe('Window', () => {
-  test('connections: the newest report alone', () => {
+  test('connections: only the newest report', () => {
     const window = new Window(load({ connections: 90 }), 0);
     window.add(load({ connections: 10 }), 1);
     expect(window.load.connections).toBe(10);
@@ -35,7 +35,7 @@ describe('Window', () => {
     expect(window.age(150)).toBe(0);
   });
 
-  test('arrivals: from the counter, whatever left meanwhile', () => {
+  test('arrivals: from the counter, whoever left meanwhile', () => {
     const window = new Window(load({ accepted: 10, connections: 10 }), 0);
     expect(window.add(load({ accepted: 15, connections: 8 }), 1)).toBe(5);
   });

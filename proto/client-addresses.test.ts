@@ -22,7 +22,7 @@ describe('in the registry', () => {
     expect(readClientAddresses(writeClientAddresses(addresses))).toEqual(addresses);
   });
 
-  test('what a gateway of an earlier version wrote: one host, and TLS on both or none', () => {
+  test('an endpoint of an earlier version: one host, and TLS on both transports or none', () => {
     const metadata = { ws_port: '8901', tls: '1' };
     expect(readClientAddresses({ address: '10.0.0.7:8900', metadata })).toEqual({
       tcp: { ...TCP, tls: true },
@@ -31,7 +31,7 @@ describe('in the registry', () => {
   });
 
   test.each(['', 'host', ':8900', 'host:', 'host:0', 'host:65536', 'host:-1', 'host:1.5', 'host:x'])(
-    'an address of no use (%j): not offered',
+    'an unusable address (%j): not offered',
     (address) =>
       expect(readClientAddresses({ address, metadata: {} })).toEqual({ tcp: undefined, ws: undefined }),
   );

@@ -160,7 +160,7 @@ describe('golden vectors', () => {
     else expect(codecs[message]?.decode(framePayload(frame))).toEqual(value);
   });
 
-  test('cover: every frame type, every call and every result', () => {
+  test('coverage: every frame type, every call and every result', () => {
     expect(new Set(frameVectors.map(({ type }) => type))).toEqual(new Set(Object.keys(FrameType)));
     const cases = (message: string) =>
       new Set(
@@ -231,7 +231,7 @@ describe('FrameParser', () => {
     );
   });
 
-  test('property: header and payload survive encoding', () => {
+  test('property: header and payload survive a round trip', () => {
     const fields = fc.tuple(
       fc.integer({ min: 0, max: 255 }),
       fc.integer({ min: 0, max: 0xffff }),
@@ -247,7 +247,7 @@ describe('FrameParser', () => {
     );
   });
 
-  test('no copy: a frame that lies whole in a chunk is a view on it', () => {
+  test('no copy: a frame that is whole within a chunk is a view of it', () => {
     fc.assert(
       fc.property(fc.array(someFrame, { minLength: 1, maxLength: 10 }), (frames) => {
         const chunk = concat(frames);
@@ -263,7 +263,7 @@ describe('FrameParser', () => {
     );
   });
 
-  test('no copy: also behind a frame that was gathered', () => {
+  test('no copy: also after a frame that was assembled from chunks', () => {
     const [first, second] = [encodeFrame(FrameType.PING, 1, 0n), encodeFrame(FrameType.PING, 2, 0n)];
     const chunk = concat([first.subarray(3), second]);
     const parser = new FrameParser(MAX);
@@ -276,7 +276,7 @@ describe('FrameParser', () => {
     expect(buffers[1]).toBe(chunk.buffer);
   });
 
-  test('memory: a length that is announced costs nothing until its bytes come', () => {
+  test('memory: an announced length costs nothing until its bytes arrive', () => {
     const parser = new FrameParser(0xffff_ffff);
     parser.push(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1, 2, 3), () => true);
     expect(parser.pendingBytes).toBe(7);
@@ -297,7 +297,7 @@ describe('FrameParser', () => {
     }
   });
 
-  test('maxFrameBytes: may be raised between pushes; its value itself is accepted', () => {
+  test('maxFrameBytes: may be raised between pushes; a frame of exactly that size is accepted', () => {
     const frame = encodeFrame(FrameType.SEND, 1, 1n, new Uint8Array(100));
     const max = frame.length - 4;
     expect(parse([frame], max).frames).toEqual([hex(frame)]);

@@ -36,7 +36,7 @@ describe('golden vectors', () => {
     expect(hex(frameFromJson(JSON.stringify(json)))).toBe(frames.get(name));
   });
 
-  test('cover: every frame that there is', () => {
+  test('coverage: every frame', () => {
     expect(vectors.frames.map(({ name }) => name)).toEqual([...frames.keys()]);
   });
 
@@ -50,7 +50,7 @@ describe('golden vectors', () => {
 });
 
 describe('frameToJson', () => {
-  test('a type of a newer server: its number, and nothing of its payload', () => {
+  test('a type of a newer server: its number, without the payload', () => {
     const frame = encodeFrame(99 as FrameType, 3, 5n, Uint8Array.of(1, 2, 3));
     expect(frameToJson(frame)).toBe('{"type":99,"ref":3,"key":"5"}');
   });
@@ -71,7 +71,7 @@ describe('frameToJson', () => {
 });
 
 describe('frameFromJson', () => {
-  test('a fault: says what is wrong, and where', () => {
+  test('a fault: names the problem and the place', () => {
     const text = '{"type":"RECEIPTS","receipts":[{"conversation":"5"},{"conversation":"x"}]}';
     expect(frameFromJson(text)).toMatchObject({
       what: 'receipts[1].conversation is not a decimal string of 64 bits',
@@ -79,7 +79,7 @@ describe('frameFromJson', () => {
     expect(frameFromJson(`{"type":"${'X'.repeat(1000)}"}`)).toMatchObject({ what: 'X'.repeat(40) });
   });
 
-  test('depth: a text that is nothing but brackets is refused like any other', () => {
+  test('depth: a text of nothing but brackets is refused like any other', () => {
     const depth = 100_000;
     expect(frameFromJson('['.repeat(depth) + ']'.repeat(depth))).toMatchObject({ code: 'JSON_INVALID' });
     expect(frameFromJson(`{"type":"PING","x":${'['.repeat(depth)}${']'.repeat(depth)}}`)).toBeInstanceOf(
@@ -87,7 +87,7 @@ describe('frameFromJson', () => {
     );
   });
 
-  test('property: any text in SEND survives', () => {
+  test('property: any text in SEND survives a round trip', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'binary' }),

@@ -41,7 +41,7 @@ describe('records', () => {
     expect(Buffer.from(record).toString('hex')).toBe(hex);
   });
 
-  test('connections: any list survives', () => {
+  test('connections: any list survives a round trip', () => {
     fc.assert(
       fc.property(conns, (list) => {
         const record = encodeConns(LinkKind.ATTACHED, list);
@@ -52,13 +52,13 @@ describe('records', () => {
     );
   });
 
-  test('connections: a record that was cut gives the whole ones', () => {
+  test('connections: a truncated record gives the complete ones', () => {
     const record = encodeConns(LinkKind.ATTACHED, [1, 2]);
     expect(decodeConns(record.subarray(0, 7))).toEqual([1]);
     expect(decodeConns(record.subarray(0, 1))).toEqual([]);
   });
 
-  test('FRAME: head and frame are the record', () => {
+  test('FRAME: the record is its head and the frame', () => {
     fc.assert(
       fc.property(conn, conn, fc.uint8Array({ maxLength: 40 }), (number, round, frame) => {
         const record = Uint8Array.of(...encodeFrameHead(number, round), ...frame);
@@ -100,7 +100,7 @@ describe('records', () => {
     );
   });
 
-  test('PUBLISH: head and frame are the record', () => {
+  test('PUBLISH: the record is its head and the frame', () => {
     fc.assert(
       fc.property(topic, conn, fc.uint8Array({ maxLength: 40 }), (number, except, frame) => {
         const record = Uint8Array.of(...encodePublishHead(number, except), ...frame);
@@ -110,7 +110,7 @@ describe('records', () => {
     );
   });
 
-  test('messages: an Attach in a record survives', () => {
+  test('messages: an Attach in a record survives a round trip', () => {
     const attach = link.Attach.fromPartial({
       conn: 3,
       user: 2n ** 63n,

@@ -50,7 +50,7 @@ test.each([
   expect(judge({ [file]: from })).toEqual([]);
 });
 
-test('a circle: is told once, also when it is one of types', () => {
+test('a cycle: is reported once, also one of types only', () => {
   const sources = new Map([
     ['state/a.ts', "import type { B } from './b.ts';\n"],
     ['state/b.ts', "import {\n  c,\n} from './c.ts';\n"],

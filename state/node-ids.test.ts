@@ -28,7 +28,7 @@ function numbers(...values: number[]) {
   return { given, leaseId };
 }
 
-test('next: no id without a number, one of the node’s with it', async () => {
+test('next: no id without a number; with one, an id that contains it', async () => {
   const ids = new NodeIds({ registry: numbers(5), logger, onRegained: () => {} });
   expect(ids.available).toBe(false);
   expect(() => ids.next()).toThrow(expect.objectContaining({ code: 'STATE_UNAVAILABLE' }));
@@ -38,7 +38,7 @@ test('next: no id without a number, one of the node’s with it', async () => {
   expect(ids.available).toBe(false);
 });
 
-test('a number that is not held any more: no id, though nobody has been told of the loss yet', async () => {
+test('a number that is no longer held: no id, even before the loss is announced', async () => {
   const registry = numbers(5);
   const ids = new NodeIds({ registry, logger, onRegained: () => {} });
   await ids.acquire();
@@ -49,7 +49,7 @@ test('a number that is not held any more: no id, though nobody has been told of 
   await ids.close();
 });
 
-test('a number that is lost: ids go on with another one', async () => {
+test('a lost number: ids go on with another one', async () => {
   const registry = numbers(5, 6);
   const regained = Promise.withResolvers<void>();
   const ids = new NodeIds({ registry, logger, onRegained: regained.resolve });

@@ -84,7 +84,7 @@ export class StateNode {
   readonly #receipts: Receipts;
   readonly #linkContext: LinkContext;
   readonly #links = new Set<Link>();
-  /** After a stall: what came meanwhile is not committed; it may have been refused elsewhere, and mean another thing now. */
+  /** After a stall, sends that arrived meanwhile are not committed: another node may have refused them since. */
   readonly #stalls = new StallWatch((stalledMs) => {
     for (const open of this.#links) open.abandon(`the process stood still for ${Math.round(stalledMs)} ms`);
   });

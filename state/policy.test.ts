@@ -39,7 +39,7 @@ function table(decide: (actor: Standing, target: Standing) => string | undefined
   );
 }
 
-describe('actions on nobody', () => {
+describe('actions without a target user', () => {
   test.each(ACTIONS)('%s: from a standing on, by kind', (action) => {
     const { requirement } = accessCheck(action, 1n as UserId);
     for (const kind of ['direct', 'room', undefined] as const)
@@ -58,7 +58,7 @@ describe('actions on nobody', () => {
       }
   });
 
-  test('what is no room has no roles; what cannot be read is not told apart from what is not there', () => {
+  test('without a role: NOT_A_MEMBER for actions that read, ROOM_NOT_FOUND for actions on rooms', () => {
     const missing = Object.fromEntries(
       ACTIONS.map((action) => [action, accessCheck(action, 1n as UserId).requirement.missing]),
     );
@@ -105,7 +105,7 @@ describe('actions on others', () => {
     ]);
   });
 
-  test('in a direct conversation and in what is not there: nothing', () => {
+  test('in a direct conversation or a missing one: nothing is allowed', () => {
     for (const requirement of [removing, setting])
       for (const [kind, told] of [
         ['direct', 'ARGUMENT_INVALID'],

@@ -20,7 +20,7 @@ function clock(): (ms: number) => void {
   };
 }
 
-test('a stall: found by whoever reads input, and by the timer', () => {
+test('a stall: noticed by whoever reads input, and by the timer', () => {
   const pass = clock();
   const onStall = vi.fn<(stalledMs: number) => void>();
   const watch = new StallWatch(onStall);
@@ -50,7 +50,7 @@ test('a busy turn, and an idle process: no stall', () => {
   expect(onStall).not.toHaveBeenCalled();
 });
 
-test('a node that stood still: gives its streams up instead of committing what came meanwhile', async () => {
+test('a node that stood still: ends its streams instead of committing what came meanwhile', async () => {
   const pass = clock();
   const { node, store, worker } = await testNode();
   node.start();

@@ -1,15 +1,14 @@
 /** The stall watch: notices that this process stood still, as after SIGSTOP or a pause of its virtual machine. */
 
-/** Longer than a busy event loop takes for a turn. */
+/** Longer than a tick of a busy event loop. */
 const STALL_MS = 2_000;
 const TICK_MS = 250;
 
 /**
  * Calls back when the event loop has not turned for 2 s.
  *
- * What was received meanwhile is late: its sender may have given this process up, and may have had another one do the
- * same. Input can be read before timers run, so whoever reads it calls `check` first; the timer finds a stall in the
- * midst of a turn.
+ * Input received meanwhile is late: its sender may have given up on this process and sent the same to another one. Input
+ * can be read before timers run, so its readers call `check` first; the timer finds a stall in the middle of a tick.
  */
 export class StallWatch {
   readonly #onStall: (stalledMs: number) => void;

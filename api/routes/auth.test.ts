@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GochatError } from '../../common/mod.ts';
+import { eventually } from '../../test/harness/eventually.ts';
+import { TestClock } from '../../test/harness/test-clock.ts';
 import { startApi, type TestApi } from '../testing/test-api.ts';
 import { TOKEN } from '../testing/test-state.ts';
 
@@ -48,15 +50,22 @@ describe('POST /auth/signup', () => {
     });
   });
 
-  test('too many requests: 429 that says when to come back', async () => {
-    api.state.failWith(new GochatError('RATE_LIMITED', { retryAfterMs: 2500 }));
-    const answer = await api.post('/auth/signup', { name: 'ann', password: 'secret1' });
+  test('too many requests: after a second 429 with the time to wait; others are answered meanwhile', async () => {
+    using clock = new TestClock({ goesOn: false });
+    api.state.failOnce(new GochatError('RATE_LIMITED', { retryAfterMs: 2500 }));
+    const refused = api.post('/auth/signup', { name: 'ann', password: 'secret1' });
+    let isAnswered = false;
+    void refused.finally(() => (isAnswered = true));
+    await eventually('the first request', () => api.state.asked.length === 1);
+    expect((await api.post('/auth/signup', { name: 'bob', password: 'secret1' })).status).toBe(201);
+    expect(isAnswered).toBe(false);
+    const answer = await clock.until(refused);
     expect(answer.status).toBe(429);
     expect(answer.body).toMatchObject({ code: 'RATE_LIMITED', retry_after_ms: 2500 });
     expect(answer.headers.get('retry-after')).toBe('3');
   });
 
-  test('state is not there: 503 STATE_UNAVAILABLE that says when to come back', async () => {
+  test('no state node: 503 STATE_UNAVAILABLE with the time to wait', async () => {
     await api.state.stop();
     const answer = await api.post('/auth/signup', { name: 'ann', password: 'secret1' });
     expect(answer.status).toBe(503);
@@ -85,12 +94,12 @@ describe('POST /auth/login', () => {
     expect(answer.headers.get('www-authenticate')).toBe('Bearer');
   });
 
-  test('bad input: 400 ARGUMENT_INVALID, state is not asked', async () => {
+  test('bad input: 400 ARGUMENT_INVALID, and state is not called', async () => {
     expect((await api.post('/auth/login', { name: 'ann' })).body.code).toBe('ARGUMENT_INVALID');
     expect(api.state.asked).toEqual([]);
   });
 
-  test('state is not there: 503 STATE_UNAVAILABLE', async () => {
+  test('no state node: 503 STATE_UNAVAILABLE', async () => {
     await api.state.stop();
     const answer = await api.post('/auth/login', { name: 'ann', password: '111111' });
     expect([answer.status, answer.body.code]).toEqual([503, 'STATE_UNAVAILABLE']);
@@ -108,7 +117,7 @@ describe("the caller's address", () => {
   });
 
   test.each(['1', '127.0.0.0/8'])(
-    'X-Forwarded-For behind a trusted proxy (%s): what the proxy appended, not what the client wrote',
+    'X-Forwarded-For from a trusted proxy (%s): what the proxy appended, not what the client wrote',
     async (trustProxy) => {
       await api[Symbol.asyncDispose]();
       api = await startApi({ trustProxy });
@@ -121,13 +130,13 @@ describe("the caller's address", () => {
 });
 
 describe('POST /auth/logout', () => {
-  test('this session, or all of the user', async () => {
+  test('one token, or all of the user', async () => {
     expect((await api.post('/auth/logout')).body).toEqual({ status: 'ok' });
     expect((await api.post('/auth/logout', { everywhere: true })).status).toBe(200);
     expect(api.state.asked.map(({ input }) => input)).toEqual([{ everywhere: false }, { everywhere: true }]);
   });
 
-  test('without a token, or with one that is not taken: 401', async () => {
+  test('no token, or one that is refused: 401', async () => {
     expect((await api.post('/auth/logout', {}, { authorization: '' })).body.code).toBe('TOKEN_MISSING');
     const answer = await api.post('/auth/logout', {}, { authorization: 'Bearer forged' });
     expect([answer.status, answer.body.code]).toEqual([401, 'TOKEN_INVALID']);

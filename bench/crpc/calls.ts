@@ -14,7 +14,7 @@ import type { BenchServer } from './server.ts';
 
 const MESSAGE_BYTES = 64;
 const MESSAGES_PER_TICK = 200;
-/** Sent and not yet acknowledged: more would measure the queues. */
+/** Messages in flight: more would measure the queues. */
 const WINDOW = 100_000;
 const request: EchoRequest = { text: 'x'.repeat(MESSAGE_BYTES), count: 1 };
 
@@ -87,7 +87,7 @@ export async function measureBatches({ addresses, cpu }: BenchServer, timing: Ti
   ];
 }
 
-/** Sends a tick's messages at a time within a window, and waits until all are acknowledged. */
+/** Sends the messages of one tick at a time, within a window, and waits until all are acknowledged. */
 class Pump {
   #sent = 0;
   #acknowledged = 0;

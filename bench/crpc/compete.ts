@@ -1,9 +1,9 @@
-/** Contenders measured in turns in one run, so that what disturbs one disturbs all. */
+/** Candidates measured in turns in one run, so that what disturbs one disturbs all. */
 import type { Row } from './report.ts';
 
 export interface Timing {
   readonly rounds: number;
-  /** Measured time of one contender in one round. */
+  /** Measured time of one candidate in one round, ms. */
   readonly ms: number;
 }
 
@@ -16,11 +16,11 @@ export type CpuClock = () => Promise<number>;
 /** One value per round. */
 export interface Rates {
   readonly perSecond: number[];
-  /** By the CPU time of client and server: what else runs on the machine hardly disturbs it. */
+  /** By the CPU time of client and server: other programs on the machine hardly disturb it. */
   readonly perCpuSecond: number[];
 }
 
-/** Returns the rates of each contender; a round before the first warms up. */
+/** Returns the rates of each candidate; an extra round comes first, as a warm-up. */
 export async function compete<K extends string>(
   contenders: Readonly<Record<K, Contender>>,
   { rounds, ms }: Timing,
@@ -32,7 +32,7 @@ export async function compete<K extends string>(
   ) as Record<K, Rates>;
   for (const name of names) await contenders[name](ms);
   for (let round = 0; round < rounds; round++) {
-    // Turned round every time: who comes first, or after whom, must not matter.
+    // The order is reversed every time, so that it does not matter.
     for (const name of round % 2 === 0 ? names : names.toReversed()) {
       const [begin, cpuBegin] = [performance.now(), await cpu()];
       const rate = await contenders[name](ms);

@@ -1,4 +1,4 @@
-/** Cost of many endpoints: a pick and a call among 1,000 instead of 3. */
+/** Cost of many endpoints: a choice and a call among 1,000 instead of 3. */
 import { Metadata, status } from '@grpc/grpc-js';
 import type { experimental } from '@grpc/grpc-js';
 import { Channel, MemoryRegistry, Rendezvous, createClient, hashKey } from '../../crpc/mod.ts';
@@ -70,7 +70,7 @@ class Caller {
     this.#keys = keys;
   }
 
-  /** @param narrow It connects to three of them only. */
+  /** @param narrow connects to only three of them */
   static async open(policy: BalancerName, count: number, port: number, narrow: boolean): Promise<Caller> {
     const registry = new MemoryRegistry(`memory://${policy}/${count}/${narrow}`);
     const endpoints = Array.from({ length: count }, (_, index) => endpoint(index, port));
@@ -90,7 +90,7 @@ class Caller {
     return callRate(() => this.#client.unary(request, { key: this.#keys[turn++ % KEYS] }), ms);
   }
 
-  /** Asks the balancer as grpc-js does for each call, and tells it of the call's begin and end. */
+  /** Asks the balancer as grpc-js does for each call, and reports the call's start and end to it. */
   async picks(ms: number): Promise<number> {
     const picker = pickerOf(this.#channel);
     const calls = this.#keys.map((key) => {
@@ -119,7 +119,7 @@ class Caller {
   }
 }
 
-/** grpc-js's configuration selector, which it does not export. */
+/** The configuration selector of grpc-js, which does not export it. */
 function pickerOf(channel: Channel): experimental.Picker {
   const inner = channel.grpc.getChannel() as unknown as {
     internalChannel: { currentPicker: experimental.Picker };
@@ -127,7 +127,7 @@ function pickerOf(channel: Channel): experimental.Picker {
   return inner.internalChannel.currentPicker;
 }
 
-/** Returns keys that belong to no more than so many of the endpoints: rendezvous connects to the owners of keys. */
+/** Returns keys that only so many endpoints own: rendezvous connects to the owners of keys. */
 function keysOf(ids: readonly string[], owners: number): string[] {
   const chooser = new Rendezvous(ids);
   const known = new Set<number>();
@@ -141,7 +141,7 @@ function keysOf(ids: readonly string[], owners: number): string[] {
   return keys;
 }
 
-/** The balancer remembers the owners of the last keys; this is what a key costs that it does not remember. */
+/** The cost of a key that is not in the balancer's cache of owners. */
 function newKeyMicros(): number {
   const chooser = new Rendezvous(Array.from({ length: MANY }, (_, index) => `node-${index}`));
   let sum = 0;
@@ -151,7 +151,7 @@ function newKeyMicros(): number {
   return (performance.now() - begin) / 100;
 }
 
-/** An address of its own for each, all of them this machine. */
+/** A distinct loopback address for each endpoint. */
 function endpoint(index: number, port: number): Endpoint {
   const [high, low] = [Math.floor(index / 250), index % 250];
   return {

@@ -1,4 +1,4 @@
-/** One of three server processes is killed, frozen, slow, under a steady load: failures and p99 before, then, and a window later. */
+/** One of three server processes is killed, frozen or slow under a steady load: failures and p99 before, after, and a window later. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger as logger } from '../../common/mod.ts';
 import { createClient, openRegistry } from '../../crpc/mod.ts';
@@ -18,7 +18,7 @@ const TIMEOUT_MS = 2000;
 const SLOW_MS = 500;
 /** The server that the fault hits. */
 const STRUCK = 'a';
-/** A call is bad that fails, or that this one holds up for so long; a second is, in which a hundredth of the calls are. */
+/** A call is bad if it fails, or if the faulty server delays it for so long; a second is bad if a hundredth of its calls are. */
 const BAD_MS = SLOW_MS / 2;
 const BAD_SHARE = 0.01;
 
@@ -36,9 +36,9 @@ interface Outcome {
   readonly server: string;
 }
 
-/** All balancers meet each fault at the same time, without retries, which would hide it. */
+/** All balancers face each fault at the same time, without retries, which would hide it. */
 export async function measureFaults(_server: BenchServer, { rounds }: Timing): Promise<Row[]> {
-  // A quick look is one at half of each window.
+  // A quick run looks at half of each window.
   const windowMs = rounds === 1 ? WINDOW_MS / 2 : WINDOW_MS;
   await using etcd = await TestEtcd.start();
   const rows: Row[] = [];
@@ -94,7 +94,7 @@ function p99(calls: readonly Outcome[]): number {
   return sorted[Math.floor(sorted.length * 0.99)] as number;
 }
 
-/** Begins calls at their time, whether those before have ended or not, and measures them from that time on. */
+/** Starts calls on schedule, whether or not earlier ones have ended, and measures them from their scheduled time. */
 class SteadyLoad {
   readonly #client: CrpcClient<typeof EchoService>;
   readonly #outcomes: Outcome[] = [];
@@ -120,7 +120,7 @@ class SteadyLoad {
     return new SteadyLoad(client);
   }
 
-  /** Waits for what runs. */
+  /** Waits for running calls. */
   async stop(): Promise<readonly Outcome[]> {
     clearInterval(this.#timer);
     await Promise.all(this.#running);

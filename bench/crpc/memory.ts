@@ -9,7 +9,7 @@ import type { BenchServer } from './server.ts';
 const COUNT = 10_000;
 const MB = 1_000_000;
 
-/** Watched and called by a process that runs from dist/ as a server does; registered by it as well, or by another like it. */
+/** Endpoints watched and called by a process that runs from dist/, as servers do; registered by it or by another such process. */
 export async function measureMemory({ addresses }: BenchServer): Promise<Row[]> {
   await using etcd = await TestEtcd.start();
   await using registering = await hold(etcd.address, addresses.port);
@@ -38,7 +38,7 @@ interface Memory {
   readonly seen: number;
 }
 
-/** Returns once it has measured itself; it keeps its endpoints until it is disposed of. */
+/** Resolves once the process has measured itself; it keeps its endpoints until it is disposed. */
 async function hold(etcd: string, port?: number): Promise<AsyncDisposable & { readonly memory: Memory }> {
   const args = [etcd, String(COUNT), ...(port === undefined ? [] : [String(port)])];
   const child = fork(join(import.meta.dirname, 'hold.js'), args, { execArgv: ['--enable-source-maps'] });
@@ -47,7 +47,7 @@ async function hold(etcd: string, port?: number): Promise<AsyncDisposable & { re
     throw new Error('bench/crpc/hold.js ended without a figure; it needs dist/: make build');
   });
   const [memory] = (await Promise.race([once(child, 'message'), died])) as [Memory];
-  died.catch(() => {}); // Its end is wanted then.
+  died.catch(() => {}); // From then on its end is expected.
   return {
     memory,
     [Symbol.asyncDispose]: async () => {

@@ -8,7 +8,7 @@ export interface Row {
   readonly atMost?: number;
 }
 
-/** Returns whether the row is what it should be; undefined: nothing is asked of it. */
+/** Returns whether the row meets its goal; undefined: it has none. */
 export function holds({ value, atLeast, atMost }: Row): boolean | undefined {
   if (atLeast !== undefined) return value >= atLeast;
   return atMost === undefined ? undefined : value <= atMost;

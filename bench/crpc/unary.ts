@@ -1,4 +1,4 @@
-/** Unary calls by one version's crpc: `unary.ts ROOT`, forked. Each message, a time in ms, is answered by what that took. */
+/** Unary calls by one version's crpc: `unary.ts ROOT`, forked. Each message, a time in ms, is answered with the rates. */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { enableMetrics, silentLogger } from '../../common/mod.ts';
@@ -24,7 +24,7 @@ const crpc = (await load('crpc/mod.ts')) as { createClient: typeof createClient 
 const echo = (await load('crpc/testing/gen/echo.ts')) as { EchoService: typeof EchoService };
 const bench = (await load('bench/crpc/server.ts')) as { startServer: typeof startServer };
 
-// As in a server: what is not recorded costs nothing.
+// As in a server: traces are not recorded.
 await common.enableMetrics('bench');
 const server = await bench.startServer();
 const client = crpc.createClient(echo.EchoService, server.addresses.crpc, { logger: common.silentLogger });

@@ -1,4 +1,4 @@
-/** Compiles and runs the bad neighbours (bench/load/abuse.cpp). */
+/** Compiles and runs the attackers (bench/load/abuse.cpp). */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ export type AbuseKind = (typeof ABUSE_KINDS)[number];
 /** A connection of an attack: who it logs in as and where it sends to. */
 export interface Attacker {
   readonly conversation: bigint;
-  /** For passwords the name of the account. */
+  /** For `password`, the name of the account. */
   readonly token: string;
 }
 
@@ -25,7 +25,7 @@ export interface AbuseResult {
   readonly connects: number;
   /** Frames, or requests. */
   readonly sent: number;
-  /** By their type and code, or HTTP status. */
+  /** Answers by type and code, or by HTTP status. */
   readonly answers: Readonly<Record<string, number>>;
 }
 
@@ -45,7 +45,7 @@ export class AbuseGenerator {
     return generator;
   }
 
-  /** Starts an attack, which waits for begin(). */
+  /** Prepares an attack, which starts with begin(). */
   start(kind: AbuseKind, port: number, attackers: readonly Attacker[]): Attack {
     const lines = attackers.map(({ conversation, token }) => `${conversation} ${token}\n`);
     writeFileSync(this.#plan, lines.join(''), { mode: 0o600 });
@@ -53,7 +53,7 @@ export class AbuseGenerator {
   }
 }
 
-/** Disposing ends it, begun or not; it also ends when the bench does. */
+/** Disposing ends it, started or not; it also ends with the bench. */
 export class Attack implements AsyncDisposable {
   readonly tracked: Tracked;
   readonly #child: ChildProcess;
@@ -67,7 +67,7 @@ export class Attack implements AsyncDisposable {
     this.#closed = once(child, 'close');
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#stdout += text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
-    // It may be gone when it is told to end.
+    // It may have ended already.
     child.stdin?.on('error', () => undefined);
   }
 
@@ -75,7 +75,7 @@ export class Attack implements AsyncDisposable {
     this.#child.stdin?.write('\n');
   }
 
-  /** Ends it and returns what came of it. */
+  /** Ends the attack and returns its result. */
   async end(): Promise<AbuseResult> {
     await this[Symbol.asyncDispose]();
     if (!this.#stdout.startsWith('{')) throw new Error(`The attack failed: ${this.#stderr}`);

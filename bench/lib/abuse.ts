@@ -1,4 +1,4 @@
-/** Honest users beside bad neighbours: how long their acknowledgements take while others do their worst. */
+/** Honest users beside attackers: how long their acknowledgements take during each attack. */
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import {
@@ -16,10 +16,10 @@ import { Seeds } from './seed.ts';
 import type { Findings, StudyContext } from './study.ts';
 import { sample, usageSince } from './usage.ts';
 
-/** The honest: pairs that send at a fixed rate whatever the answers do. */
+/** Honest users: pairs that send at a fixed rate, whatever the answers. */
 const HONEST = { connections: 200, perSecond: 300 };
 const WARMUP_S = 0.7;
-/** A row holds with a p99 of the larger of these. */
+/** A row holds if its p99 is at most the larger of these. */
 const TIMES_UNLOADED = 3;
 const ALLOWED_MS = 50;
 
@@ -43,14 +43,14 @@ const ROWS: readonly Row[] = [
 ];
 const MOST_ACCOUNTS = 10;
 
-/** Servers that use less than this are done with what an attack has left, % of a core. */
+/** Servers that use less than this have finished what an attack left behind, % of a core. */
 const IDLE_PERCENT = 15;
 const IDLE_SAMPLE_MS = 300;
 const IDLE_DEADLINE_MS = 30_000;
-/** Between two log-ins of an attacked account's owner. */
+/** Interval between logins of an attacked account's owner. */
 const OWNER_PAUSE_MS = 400;
 
-/** One of the systems, with all who connect. */
+/** One of the systems, with all its clients. */
 interface Arena {
   readonly name: string;
   readonly peer: GochatPeer;
@@ -110,14 +110,14 @@ async function fill(name: string, peer: GochatPeer, store: string): Promise<Aren
   for (let i = 0; i < MOST_ACCOUNTS; i++) {
     const owner = new HttpUser(peer.api, `owner-${Date.now().toString(36)}-${i}`, `127.0.1.${i + 1}`);
     await owner.signUp();
-    // From now on this is an address that it has used.
+    // From now on this is a known address of the account.
     await owner.logIn();
     owners.push(owner);
   }
   return { name, peer, port: target.ports[0] as number, honest: target.connections, attackers, owners };
 }
 
-/** Measures the honest beside an attack, which begins with the measuring. */
+/** Measures honest users during an attack, which starts with the measurement. */
 async function beside(
   context: StudyContext,
   arena: Arena,
@@ -144,7 +144,7 @@ async function beside(
     const { load, usage } = await honest(context, arena, attack, (phase) => {
       if (phase === 'measure' && isHttp) owner = keepLoggingIn(owners[0] as HttpUser, over.signal);
       if (phase === 'measured') ended = attack.end();
-      // Awaited when the honest are through.
+      // Awaited when the honest users are done.
       owner?.catch(() => undefined);
       ended?.catch(() => undefined);
     });
@@ -181,7 +181,7 @@ async function beside(
   }
 }
 
-/** Measures the honest; `onPhase` hears how far that is. */
+/** Measures honest users; calls `onPhase` with the progress. */
 async function honest(
   { load, quick, signal }: StudyContext,
   { peer, port, honest }: Arena,
@@ -224,7 +224,7 @@ async function keepLoggingIn(owner: HttpUser, over: AbortSignal): Promise<readon
   return logIns;
 }
 
-/** Waits until the servers are done with what is left; returns how long that took, s. */
+/** Waits until the servers are idle again; returns how long that took, s. */
 async function idleAfter({ servers }: GochatPeer, signal: AbortSignal): Promise<number | string> {
   const begun = performance.now();
   while (performance.now() - begun < IDLE_DEADLINE_MS) {

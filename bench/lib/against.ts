@@ -19,23 +19,23 @@ import { align, coresOf, count } from './report.ts';
 import { type IdleMemory, median, type Outcome, Runner } from './runner.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 
-/** The interval's upper end: below it the commit was better. */
+/** If the interval's upper end is below this, the commit was better. */
 export const DEFAULT_FLOOR = 0.97;
 const FULL: StoppingRule = { leastPairs: 15, mostPairs: 60, width: 0.05 };
-/** Studies whose round takes a minute and whose figure hardly varies. */
+/** For studies whose rounds take a minute and whose figure hardly varies. */
 const FEW: StoppingRule = { leastPairs: 3, mostPairs: 5, width: 0.05 };
 const QUICK: StoppingRule = { leastPairs: 3, mostPairs: 3, width: 0.05 };
 const WARMUP_S = 0.7;
-/** Of the first round, which does not count: V8 compiles. */
+/** Length of the first round, which does not count: V8 compiles. */
 const FIRST_WARMUP_S = 4;
-/** GoChat's own processes that work for a message. */
+/** GoChat's own processes on the path of a message. */
 const OWN = new Set(['gateway', 'state']);
 const UNARY_PROGRAM = fileURLToPath(new URL('../crpc/unary.ts', import.meta.url));
 
 type Which = keyof Pair<unknown>;
 
 export interface AgainstOptions {
-  /** Of comparedNames(). */
+  /** One of comparedNames(). */
   readonly names: readonly string[];
   readonly quick: boolean;
   /** Measured time of a round, s. */
@@ -43,10 +43,10 @@ export interface AgainstOptions {
   readonly floor: number;
 }
 
-/** One round of one version: the more, the better. */
+/** The figure of one round of one version: more is better. */
 interface Round {
   readonly figure: number;
-  /** The same in another way, to be looked at. */
+  /** A second figure, for information. */
   readonly second: number;
   readonly about: Readonly<Record<string, number>>;
   readonly errors: Readonly<Record<string, number>>;
@@ -65,16 +65,16 @@ export interface Comparison {
   readonly pairs: readonly Pair<Round>[];
 }
 
-/** Something to be compared, made ready. */
+/** A comparison, ready to run. */
 interface Contest extends Pick<Comparison, 'title' | 'figures'>, Partial<AsyncDisposable> {
   readonly rule: StoppingRule;
-  /** Rounds that do not count come first. */
+  /** Whether rounds that do not count come first. */
   readonly warmsUp: boolean;
   measure(which: Which, warmup: number): Promise<Round>;
 }
 
 interface Setting {
-  /** Of the sources of each. */
+  /** Folder of the sources of each. */
   readonly roots: Pair<string>;
   readonly folder: string;
   readonly load: LoadGenerator;
@@ -99,7 +99,7 @@ export function comparedNames(): string[] {
   return Object.keys(CONTESTS);
 }
 
-/** Compares this tree with the one at `root`, which is built; `onComparison` hears of each comparison as it is done. */
+/** Compares this tree with the one at `root`, which is built; `onComparison` is called with each comparison as it ends. */
 export async function compareWith(
   root: string,
   options: AgainstOptions,
@@ -272,7 +272,7 @@ async function unary({ roots, seconds, signal }: Setting): Promise<Contest> {
   };
 }
 
-/** Memory of connections that only stay, on servers that have done nothing before. */
+/** Memory of idle connections, on newly started servers. */
 async function idle({ roots, folder, load, signal, seconds }: Setting): Promise<Contest> {
   const scenario = scenarioOf('idle-5000');
   let rounds = 0;

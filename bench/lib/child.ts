@@ -1,4 +1,4 @@
-/** Processes that the bench starts: it waits until each says that it is up, and ends each. */
+/** Processes that the bench starts: waits until each reports that it is up, and ends each. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -9,10 +9,10 @@ export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const UP_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 15_000;
 const KEPT_OUTPUT = 20_000;
-/** Of Node processes: where their inspector listens once it is asked for. */
+/** Flag of Node processes: the port of their inspector once it is opened. */
 export const ANY_INSPECTOR_PORT = '--inspect-port=0';
 
-/** Those that run: they must not outlive the bench, however it ends. */
+/** Running processes: they must not outlive the bench, however it ends. */
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
@@ -29,7 +29,7 @@ export interface ChildOptions {
   readonly cwd?: string;
 }
 
-/** A server process; disposing asks it to stop and kills it when it does not. */
+/** A server process; disposing asks it to stop, and kills it if it does not. */
 export class Child implements AsyncDisposable {
   readonly name: string;
   readonly pid: number;
@@ -74,7 +74,7 @@ export class Child implements AsyncDisposable {
     return this.#output;
   }
 
-  /** Resolves with what `find` makes of the output, as soon as that is not undefined. */
+  /** Resolves with the result of `find` on the output, as soon as that is not undefined. */
   async until<T>(find: (output: string) => T | undefined): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const look = () => {
@@ -96,7 +96,7 @@ export class Child implements AsyncDisposable {
     }
   }
 
-  /** Makes it collect its garbage; a Node process that was started with ANY_INSPECTOR_PORT. */
+  /** Runs a garbage collection in a Node process that was started with ANY_INSPECTOR_PORT. */
   async collect(): Promise<void> {
     if (this.#inspector === undefined) {
       this.#child.kill('SIGUSR1');
@@ -110,7 +110,7 @@ export class Child implements AsyncDisposable {
     return this.#exit;
   }
 
-  /** Ends it as a crash does. */
+  /** Ends it like a crash. */
   kill(): void {
     this.#child.kill('SIGKILL');
   }
@@ -135,7 +135,7 @@ export async function startProgram(
   return await started(new Child(name, process.execPath, [...node, ...args], { env }));
 }
 
-/** Waits until a program has printed `{"port":N}`; ends it when that does not come. */
+/** Waits until a program has printed `{"port":N}`; ends it if it does not. */
 export async function started(child: Child): Promise<{ child: Child; port: number }> {
   try {
     const port = await child.until((output) => /^\{"port":(\d+)\}/m.exec(output)?.[1]);
@@ -158,7 +158,7 @@ export async function run(command: string, args: readonly string[]): Promise<str
   return stdout;
 }
 
-/** The environment without GoChat's own settings, which would change what is measured. */
+/** The environment without GoChat's settings, which would change what is measured. */
 function withoutGochat(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('GOCHAT_')));
 }

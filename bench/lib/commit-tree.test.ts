@@ -16,12 +16,12 @@ describe.skipIf(!existsSync(join(ROOT, '.git')))('commits', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test('a name that git does not know is no commit', async () => {
+  test('an unknown name: refused as a commit', async () => {
     expect(await findCommit('no-such-commit')).toBeUndefined();
     expect(await findCommit('--all')).toBeUndefined();
   });
 
-  test('a commit is built in a tree of its own, which goes away; the packages of this one stay', {
+  test('a commit: is built in a work tree of its own, which is removed; the packages of this tree stay', {
     timeout: BUILD_DEADLINE_MS,
   }, async () => {
     const commit = (await findCommit('HEAD')) as Commit;

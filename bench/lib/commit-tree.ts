@@ -26,24 +26,24 @@ export async function findCommit(name: string): Promise<Commit | undefined> {
   return { id: id.trim(), subject: subject.trim() };
 }
 
-/** Returns what the figures of this tree are of: its commit, and whether files differ from it. */
+/** Returns what this tree's figures belong to: its commit, and whether files differ from it. */
 export async function describeHead(): Promise<string> {
   return (await run('git', ['describe', '--always', '--dirty', '--abbrev=12'])).trim();
 }
 
-/** Checks the commit out into the folder, which must not be there yet, and builds it with its own packages. */
+/** Checks the commit out into the folder, which must not exist yet, and builds it with its own packages. */
 export async function buildCommit({ id }: Commit, root: string): Promise<CommitTree> {
   await run('git', ['worktree', 'add', '--detach', root, id]);
   const modules = join(root, MODULES);
   const remove = async () => {
-    // Before git clears the folder: what the link leads to is this tree's.
+    // Before git clears the folder: the link leads to this tree's packages.
     if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) unlinkSync(modules);
     await run('git', ['worktree', 'remove', '--force', root]);
   };
   try {
     const samePackages = readFileSync(join(root, LOCK)).equals(readFileSync(join(ROOT, LOCK)));
     if (samePackages) symlinkSync(join(ROOT, MODULES), modules);
-    // The packages of this tree are installed, whatever the times of the other's files say.
+    // The packages of this tree are installed, whatever the file times of the other tree say.
     await run('make', [
       '--directory',
       root,

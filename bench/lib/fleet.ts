@@ -9,7 +9,7 @@ import { type Cluster, startApart, startEmbedded, startWithoutLog } from './goch
 import type { PeerName } from './scenarios.ts';
 import { type Services, startServices } from './services.ts';
 
-/** Commands that succeed where the peer is installed. */
+/** Commands that succeed if the peer is installed. */
 const CHECKS: Partial<Record<PeerName, readonly [command: string, ...args: string[]]>> = {
   nats: ['which', 'nats-server'],
   mosquitto: ['which', 'mosquitto'],
@@ -35,7 +35,7 @@ export async function installed(names: readonly PeerName[]): Promise<PeerName[]>
 /** Peers that run; disposing stops them in the reverse order. */
 export interface Fleet extends AsyncDisposable {
   readonly peers: ReadonlyMap<PeerName, Peer>;
-  /** Has the engines digest what was written so far. */
+  /** Makes the engines finish background work on what was written so far. */
   settle(): Promise<void>;
 }
 

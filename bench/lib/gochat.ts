@@ -1,4 +1,4 @@
-/** GoChat as it is measured: the real bin/gochat, in one process on SQLite, or apart on the real engines. */
+/** GoChat as it is measured: the real bin/gochat, in one process on SQLite, or as separate processes on real engines. */
 import { join } from 'node:path';
 import type { Peer, Workload } from '../peers/peer.ts';
 import { ANY_INSPECTOR_PORT, Child, ROOT, startProgram } from './child.ts';
@@ -8,7 +8,7 @@ import { type Services, statementsOf } from './services.ts';
 
 const BIN = join(ROOT, 'bin/gochat');
 
-/** One connection publishes for a whole room as fast as it can: what it may send is checked, but not the limit here. */
+/** One connection publishes for a whole room as fast as it can: limits are checked, but never reached. */
 export const NO_RATE_LIMITS = {
   GOCHAT_FRAMES_PER_SECOND: '10000000',
   GOCHAT_BYTES_PER_SECOND: '1073741824',
@@ -17,7 +17,7 @@ export const NO_RATE_LIMITS = {
 export interface GochatOptions {
   /** Folder of the processes' CPU profiles; undefined: none. */
   readonly profiles?: string | undefined;
-  /** A connection may send as much as by default, instead of as much as it can. */
+  /** Keeps the default send limits, instead of lifting them. */
   readonly limited?: boolean;
 }
 
@@ -27,13 +27,13 @@ export interface GochatPeer extends Peer {
   readonly api: string;
 }
 
-/** A cluster with a target for each kind of client. */
+/** A cluster with a target for each transport. */
 export interface Cluster extends AsyncDisposable {
   readonly tcp: GochatPeer;
   readonly ws: GochatPeer;
 }
 
-/** Starts `gochat up`, its data in the folder. */
+/** Starts `gochat up` with its data in the folder. */
 export async function startEmbedded(folder: string, options: GochatOptions): Promise<GochatPeer> {
   await using stack = new AsyncDisposableStack();
   const ports = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
@@ -54,7 +54,7 @@ export async function startEmbedded(folder: string, options: GochatOptions): Pro
   };
 }
 
-/** Starts state, gateway, ipconf and api as processes of their own. */
+/** Starts state, gateway, ipconf and api as separate processes. */
 export async function startApart(services: Services, options: GochatOptions): Promise<Cluster> {
   await using stack = new AsyncDisposableStack();
   const env = {
@@ -117,7 +117,7 @@ export async function startWithoutLog(services: Services, options: GochatOptions
   };
 }
 
-/** Starts a server of GoChat on free ports; `up` is the line in which it says that it is up. */
+/** Starts a server of GoChat on free ports; `up` matches the line that says that it is up. */
 export async function startServer(
   mode: string,
   flags: readonly string[],
@@ -151,7 +151,7 @@ function profiled(options: GochatOptions, more: Readonly<Record<string, string>>
   return { env: { ...limits, ...more, NODE_OPTIONS: `${ANY_INSPECTOR_PORT} ${profile}` } };
 }
 
-/** Flags of Node.js: leave CPU profiles in the folder, one a thread. */
+/** Flags of Node.js that write CPU profiles into the folder, one per thread. */
 export function profileFlags(folder: string): string {
   return `--cpu-prof --cpu-prof-dir=${folder}`;
 }

@@ -11,22 +11,22 @@ export interface HttpLoadOptions {
   readonly port: number;
   /** Asked for in turn. */
   readonly paths: readonly string[];
-  /** Each carries one request at a time; what is due while all are taken waits its turn in the generator. */
+  /** Each carries one request at a time; requests due while all are busy wait in the generator. */
   readonly connections: number;
   readonly seconds: number;
-  /** Requests per second of all connections together, due whether or not answers come; undefined: as many as can be. */
+  /** Requests per second of all connections together, due whether or not answers come; undefined: as many as possible. */
   readonly rate?: number;
 }
 
 /** Output of the generator. */
 export interface HttpLoadResult {
   readonly perSecond: number;
-  /** From the moment at which a request was due. */
+  /** Latency from the moment at which a request was due. */
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** Lateness of the generator itself at a `rate`: part of the latencies, and not the server's. */
   readonly lateP99Ms: number;
-  /** Connections that the server ended although it was to keep them, and that were made anew. */
+  /** Kept-alive connections that the server ended, and that were opened again. */
   readonly reconnects: number;
 }
 
@@ -44,7 +44,7 @@ export class HttpLoad {
     return new HttpLoad(binary);
   }
 
-  /** Runs it. @throws Error when answers stay away, or are not 200 */
+  /** Runs it. @throws Error if answers are missing, or are not 200 */
   async run({ port, paths, connections, seconds, rate = 0 }: HttpLoadOptions): Promise<HttpLoadResult> {
     const child = spawn(this.#binary, [port, connections, seconds, rate].map(String), {
       stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ANY_INSPECTOR_PORT, Child } from './child.ts';
 
-/** Says what was collected, in the main thread and in a worker. */
+/** Prints what was collected, in the main thread and in a worker. */
 const PROGRAM = `
   const { isMainThread, parentPort, Worker } = require('node:worker_threads');
   const name = isMainThread ? 'main' : 'worker';
@@ -12,7 +12,7 @@ const PROGRAM = `
   setInterval(() => undefined, 1000);
 `;
 
-test('collecting: reaches the main thread and the workers, and can be repeated', async () => {
+test('garbage collection: reaches the main thread and the workers, and can be repeated', async () => {
   await using child = new Child('program', process.execPath, [ANY_INSPECTOR_PORT, '-e', PROGRAM], {
     env: { PROGRAM },
   });

@@ -1,4 +1,4 @@
-/** Makes a Node process collect its garbage by way of its inspector: its memory then is what it holds on to. */
+/** Runs a garbage collection in a Node process through its inspector, so that its memory is what it really holds. */
 import { once } from 'node:events';
 
 interface Incoming {
@@ -7,7 +7,7 @@ interface Incoming {
   readonly params?: { readonly sessionId?: string; readonly message?: string };
 }
 
-/** Collects in the process whose inspector listens at the URL, worker threads included. */
+/** Collects garbage in the process whose inspector listens at the URL, worker threads included. */
 export async function collectGarbage(url: string): Promise<void> {
   const socket = new WebSocket(url);
   const closed = once(socket, 'close').then(() =>

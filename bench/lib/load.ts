@@ -8,7 +8,7 @@ import { run as runCommand } from './child.ts';
 import { type Sample, sample, type Tracked, type Usage, usageSince } from './usage.ts';
 
 const SOURCE = fileURLToPath(new URL('../load/load.cpp', import.meta.url));
-/** Beyond its own deadlines (150 s to connect, 10 s to drain) something is wrong with it. */
+/** Beyond its own deadlines (150 s to connect, 10 s to drain), it has failed. */
 const SLACK_MS = 180_000;
 
 /** The generator's name among the servers in the report. */
@@ -29,7 +29,7 @@ export type Protocol =
 /** One connection of a run. */
 export interface PlannedConnection {
   readonly conversation: bigint;
-  /** Sends go by turns to these, of which `conversation` is the first. */
+  /** Conversations to send to in turn; `conversation` is the first. */
   readonly conversations?: readonly bigint[];
   readonly sends: boolean;
   readonly token: string;
@@ -42,19 +42,19 @@ export interface LoadRun {
   readonly connections: readonly PlannedConnection[];
   /** Messages that each sender keeps in flight, unless a rate is given. */
   readonly window?: number;
-  /** Messages per second of all senders together: the open loop. */
+  /** Messages per second of all senders together (open loop). */
   readonly rate?: number;
-  /** Sent before the open loop begins, in a closed one of `window` messages for each sender. */
+  /** Messages sent before the open loop begins, in a closed loop of `window` messages per sender. */
   readonly firstSends?: number;
   readonly seconds: number;
   readonly warmup: number;
-  /** idle: this many connect first and are held for `seconds` before the rest comes. */
+  /** idle: this many connect first and are held for `seconds` before the others connect. */
   readonly first?: number;
-  /** Connections that the server ends come back; the run is over when all are back, at the latest after `seconds`. */
+  /** Connections that the server ends reconnect; the run is over when all are back, or after `seconds`. */
   readonly reconnect?: boolean;
-  /** Longest wait for what is still on its way at the end, s. @default 10 s */
+  /** Longest wait at the end for messages in flight, s. @default 10 s */
   readonly drain?: number;
-  /** Cores to run on, as taskset's list; any when it is undefined. */
+  /** Cores to run on, as taskset's list; undefined: any. */
   readonly cores?: string | undefined;
 }
 
@@ -77,9 +77,9 @@ export interface LoadResult {
   readonly acked_in_all: number;
   readonly resyncs: number;
   readonly held_up: number;
-  /** Times that a connection saw a seq run ahead: a real client then asks for what is missing. */
+  /** Number of seqs that arrived ahead of others: a real client then asks for what is missing. */
   readonly gaps: number;
-  /** Coalescing of the server's writes to one connection. */
+  /** How far the server coalesced its writes to one connection. */
   readonly frames_per_read: number;
   readonly ack_ms: Quantiles;
   readonly delivery_ms: Quantiles;
@@ -90,9 +90,9 @@ export interface LoadResult {
 
 export interface Measured {
   readonly load: LoadResult;
-  /** Of the servers while it was measured, and of the generator under the name LOAD. */
+  /** Usage of the servers during the measurement, and of the generator under the name LOAD. */
   readonly usage: readonly Usage[];
-  /** Statements of PostgreSQL for each message; where the peer counts them. */
+  /** Statements of PostgreSQL per message, if the peer counts them. */
   readonly statementsPerMessage?: number;
 }
 
@@ -114,7 +114,7 @@ export class LoadGenerator {
   }
 
   /**
-   * Runs it and measures the servers' CPU meanwhile. `onPhase` hears of "connect", "connected", "measure" and
+   * Runs it and measures the servers' CPU meanwhile. `onPhase` is called with "connect", "connected", "measure" and
    * "measured". An aborted signal kills it.
    */
   async run(

@@ -2,7 +2,7 @@
  * What a login costs the servers, in units of the signature check that no gateway can do without.
  *
  * A login is a TCP connection, HELLO, WELCOME, and the client's goodbye: CLOSE and the end of the socket. Each of a round is
- * of an account, a token and a device of its own. They come at a steady pace, as whoever comes at once shares ticks and batches.
+ * of an account, a token and a device of its own. They arrive at a steady pace, because simultaneous logins share ticks and batches.
  */
 import { generateKeyPairSync, sign, verify } from 'node:crypto';
 import { connect } from 'node:net';
@@ -15,9 +15,9 @@ import { sample, type Tracked, usageSince } from './usage.ts';
 
 const PER_SECOND = 1000;
 const LOGINS = 12_000;
-/** Before the first round. */
+/** Logins before the first round. */
 const WARM_UP = 4000;
-/** V8 goes on compiling the servers' code through the first ones: a young process and one that has run for a while differ. */
+/** V8 is still compiling the servers' code in the first rounds, so a new process and an older one differ. */
 const ROUNDS = 3;
 const EMPTY_S = 10;
 const CHECKS = 4000;
@@ -58,7 +58,7 @@ export async function login({ services, signal, profiles }: StudyContext): Promi
   return rounds;
 }
 
-/** Logs in with each token once, at the pace; rejects when one is refused. */
+/** Logs in with each token once, at the pace; rejects if one is refused. */
 async function logIn(port: number, tokens: readonly string[], signal: AbortSignal): Promise<void> {
   const beganMs = performance.now();
   const all: Promise<void>[] = [];
@@ -100,7 +100,7 @@ function logInOnce(port: number, token: string): Promise<void> {
   return promise;
 }
 
-/** CPU time of each server while something goes on, µs a second. */
+/** CPU time of each server while `work` runs, µs per second. */
 async function cpuMicros(
   servers: readonly Tracked[],
   meanwhile: () => Promise<unknown>,
@@ -112,7 +112,7 @@ async function cpuMicros(
   return { seconds, perSecond: new Map(usage.map(({ name, cpuPercent }) => [name, cpuPercent * 10_000])) };
 }
 
-/** CPU time of one Ed25519 verification of what is as long as the token, µs. */
+/** CPU time of one Ed25519 verification of a text as long as the token, µs. */
 function checkMicros(token: string): number {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const signed = Buffer.from(token.slice(0, token.lastIndexOf('.')));

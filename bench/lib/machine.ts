@@ -1,4 +1,4 @@
-/** The machine of the figures. */
+/** The machine that the figures come from. */
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { run } from './child.ts';
@@ -27,7 +27,7 @@ export async function describeMachine(): Promise<Machine> {
   const engines: Record<string, string> = {};
   for (const [name, [command, ...args]] of Object.entries(ENGINES)) {
     const version = await run(command, args)
-      // Mosquitto prints its help with exit code 1; what is not there says nothing with a number.
+      // mosquitto prints its help with exit code 1; a missing program prints no number.
       .catch((error: unknown) =>
         error instanceof Error ? error.message.split('\n').slice(1).join('\n') : '',
       );

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { estimate, isSettled, measurePairs } from './paired.ts';
 
-/** Ratios whose logarithms lie evenly, `spread` to each side of that of `middle`. */
+/** Ratios whose logarithms lie `spread` to each side of that of `middle`. */
 const around = (middle: number, spread: number, count: number) =>
   Array.from({ length: count }, (_, i) => middle * Math.exp(i % 2 === 0 ? spread : -spread));
 
 describe('estimate', () => {
-  test('the ratio is the geometric mean: a half and a double are no change', () => {
+  test('the ratio: is the geometric mean, so a half and a double cancel out', () => {
     expect(estimate([0.5, 2]).ratio).toBeCloseTo(1, 12);
   });
 
@@ -30,11 +30,11 @@ describe('estimate', () => {
     expect(lower * upper).toBeCloseTo(ratio ** 2, 12);
   });
 
-  test('one ratio says nothing of how sure it is', () => {
+  test('a single ratio: has no interval', () => {
     expect(estimate([1.1])).toMatchObject({ lower: 0, upper: Number.POSITIVE_INFINITY });
   });
 
-  test('nine intervals in ten and more hold the true ratio', () => {
+  test('intervals: more than nine in ten contain the true ratio', () => {
     let seed = 1;
     const uniform = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
     const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
@@ -51,7 +51,7 @@ describe('estimate', () => {
 describe('stopping', () => {
   const rule = { leastPairs: 15, mostPairs: 60, width: 0.05 };
 
-  test('not before the least number of pairs, however alike they are', () => {
+  test('not before the minimum number of pairs, however alike they are', () => {
     expect(isSettled(around(1, 0, 14), rule)).toBe(false);
     expect(isSettled(around(1, 0, 15), rule)).toBe(true);
   });
@@ -77,7 +77,7 @@ describe('stopping', () => {
     return { order, pairs, seen };
   };
 
-  test('pairs are added until the interval is narrow', async () => {
+  test('pairs: are added until the interval is narrow', async () => {
     const wide = await measured((pair) => (pair % 2 === 0 ? 1.06 : 0.94));
     expect(wide.pairs.length).toBeGreaterThan(15);
     expect(wide.pairs.length).toBeLessThan(60);
@@ -87,7 +87,7 @@ describe('stopping', () => {
     expect(wide.seen).toEqual(wide.pairs.map((_, i) => i + 1));
   });
 
-  test('they end at the most, settled or not', async () => {
+  test('pairs: end at the maximum, conclusive or not', async () => {
     const { pairs } = await measured((pair) => (pair % 2 === 0 ? 1.5 : 0.7));
     expect(pairs).toHaveLength(60);
   });

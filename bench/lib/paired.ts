@@ -1,10 +1,10 @@
-/** Two versions measured in pairs of short rounds: the ratio, how sure it is, and when that is enough. */
+/** Two versions measured in pairs of short rounds: the ratio, its confidence interval, and the stopping rule. */
 
 /** Stopping rule for pairs. */
 export interface StoppingRule {
   readonly leastPairs: number;
   readonly mostPairs: number;
-  /** Of the interval, upper end minus lower. */
+  /** Width of the interval, upper end minus lower. */
   readonly width: number;
 }
 
@@ -21,10 +21,10 @@ export interface Pair<Round> {
   readonly before: Round;
 }
 
-/** Of the standard normal distribution, 97.5 %. */
+/** 97.5 % quantile of the standard normal distribution. */
 const Z = 1.959964;
 
-/** Returns the geometric mean of the ratios; its interval is Student's, on their logarithms. Of one ratio it is unbounded. */
+/** Returns the geometric mean of the ratios, with Student's interval on their logarithms; unbounded for one ratio. */
 export function estimate(ratios: readonly number[]): Estimate {
   const logs = ratios.map(Math.log);
   const mean = logs.reduce((sum, each) => sum + each, 0) / logs.length;
@@ -35,7 +35,7 @@ export function estimate(ratios: readonly number[]): Estimate {
   return { ratio: Math.exp(mean), lower: Math.exp(mean - margin), upper: Math.exp(mean + margin) };
 }
 
-/** Returns whether the interval of these ratios is as narrow as the rule wants it. */
+/** Returns whether the interval of these ratios is as narrow as the rule demands. */
 export function isSettled(ratios: readonly number[], { leastPairs, width }: StoppingRule): boolean {
   if (ratios.length < leastPairs) return false;
   const { lower, upper } = estimate(ratios);

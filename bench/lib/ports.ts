@@ -1,7 +1,7 @@
 /** Free TCP ports for programs that cannot take port 0. */
 import { createServer, type AddressInfo } from 'node:net';
 
-/** Finds ports that nobody listens on right now. */
+/** Finds ports that are free at this moment. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {

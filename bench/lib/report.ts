@@ -13,11 +13,11 @@ export interface Row {
   readonly delivered_per_s: number;
   readonly ack_ms: Latency;
   readonly delivery_ms: Latency;
-  /** To the scenario's baseline; undefined without one. */
+  /** Ratio to the scenario's baseline; undefined without one. */
   readonly ratio: number | undefined;
-  /** Acked or delivered messages for each second of CPU that the servers, engines included, have used. */
+  /** Acknowledged or delivered messages per second of CPU time of the servers, engines included. */
   readonly per_core_s: number;
-  /** The same to the baseline's; steadier than `ratio` where others use the machine too. */
+  /** Its ratio to the baseline's; steadier than `ratio` if others use the machine too. */
   readonly per_core_s_ratio: number | undefined;
   readonly idle_kib_per_connection: number | undefined;
   readonly idle_kib_per_connection_grown: number | undefined;
@@ -27,14 +27,14 @@ export interface Row {
   /** Violations, with their counts; empty if there are none. */
   readonly errors: Readonly<Record<string, number>>;
   readonly resyncs: number;
-  /** Times that a client would have had to ask for a message that was late. */
+  /** How often a client would have had to ask for a message that was late. */
   readonly gaps: number;
   readonly frames_per_read: number;
 }
 
 type Latency = Pick<Quantiles, 'p50' | 'p99' | 'p999'>;
 
-/** Boils the rounds of a scenario down to one row a peer. */
+/** Reduces the rounds of a scenario to one row per peer. */
 export function rowsOf(scenario: Scenario, outcomes: readonly Outcome[]): Row[] {
   const rateOf = (outcome: Outcome) => median(outcome.rounds.map(({ load }) => load[scenario.rate]));
   const baseline = outcomes.find(({ peer, rounds }) => peer === scenario.baseline && rounds.length > 0);
@@ -87,7 +87,7 @@ export function isOurs(peer: string): boolean {
   return peer.startsWith('gochat');
 }
 
-/** Says what the machine is, in two lines. */
+/** Describes the machine, in two lines. */
 export function machineText(machine: Machine): string {
   const engines = Object.entries(machine.engines).map(([name, version]) => `${name} ${version}`);
   return [
@@ -157,7 +157,7 @@ export function table(scenario: Scenario, rows: readonly Row[]): string {
   ].join('\n');
 }
 
-/** Returns the CPU time of the servers, cores; the load generator is none. */
+/** Returns the CPU time of the servers without the load generator, cores. */
 export function coresOf(usage: readonly Usage[]): number {
   return usage.reduce((cores, { name, cpuPercent }) => (name === LOAD ? cores : cores + cpuPercent / 100), 0);
 }
@@ -192,7 +192,7 @@ function latencyText({ p50, p99, p999 }: Latency): string {
   return [p50, p99, p999].map((ms) => (ms < 10 ? ms.toFixed(2) : ms.toFixed(1))).join(' / ');
 }
 
-/** Pads columns; those from `right` on stand to the right. */
+/** Pads columns; those from `right` on are right-aligned. */
 export function align(rows: readonly (readonly string[])[], right = Number.POSITIVE_INFINITY): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const pad = (cell: string, column: number) =>

@@ -18,7 +18,7 @@ export interface Outcome {
   readonly peer: PeerName;
   readonly durability: string;
   readonly rounds: readonly Measured[];
-  /** idle only. */
+  /** Only for idle. */
   readonly idle?: IdleMemory;
 }
 
@@ -27,11 +27,11 @@ export interface Outcome {
  * are not counted.
  */
 export interface IdleMemory {
-  /** Since there was no connection: what people see. */
+  /** Growth since there was no connection: what users see. */
   readonly whole: number;
-  /** From the first connections on, where there are such: what each further one costs. */
+  /** Growth since the first connections, if there are any: the cost of each further one. */
   readonly grown: number;
-  /** Between two collections of garbage, where the scenario collects it. */
+  /** Growth between two garbage collections, if the scenario runs them. */
   readonly collected?: number;
 }
 
@@ -41,16 +41,16 @@ interface Reading {
   readonly collected?: number;
 }
 
-/** From the last login on: connections have settled, and whoever gives memory back has. */
+/** Time after the last login: connections have settled, and servers that return memory have done so. */
 const SETTLE_MS = 60_000;
-/** Of the messages that are to be sent, so many must be acknowledged in the time that is measured. */
+/** Share of the scheduled messages that must be acknowledged within the measured time. */
 const KEPT = 0.98;
 const CLIMB = 1.1;
-/** Whoever fails once may have been disturbed. */
+/** Failures that end the search; one alone may be a disturbance. */
 const CLIMB_ATTEMPTS = 2;
 /** Messages per second. */
 const CLIMB_LEAST = 100;
-/** Until memory that was given back is given back. */
+/** Time for processes to return freed memory to the system. */
 const RETURN_MS = 1000;
 
 export class Runner {
@@ -65,7 +65,7 @@ export class Runner {
     this.#signal = signal;
   }
 
-  /** Runs one scenario on all of its peers that are there. @param cores the load generator's; undefined: all */
+  /** Runs one scenario on all of its available peers. @param cores the load generator's; undefined: all */
   async run(scenario: Scenario, fleet: Fleet, cores: string | undefined): Promise<Outcome[]> {
     const { peers } = fleet;
     const names = scenario.peers.filter((name) => peers.has(name));
@@ -81,7 +81,7 @@ export class Runner {
         console.error(`${scenario.name}: ${name}, ${round + 1} of ${repeats}`);
         const peer = peers.get(name) as Peer;
         const at = async (rate: number | undefined) => {
-          // The open loop asks how long things take, and is not to be told how long the full load's leftovers take.
+          // The open loop measures latency, which leftovers of the full load would distort.
           if (rate !== undefined) await fleet.settle();
           return await this.#measure(scenario, peer, { rate, cores });
         };
@@ -107,7 +107,7 @@ export class Runner {
     return outcomes;
   }
 
-  /** The open loop's rate; undefined for the closed one, and where the full load was not measured. */
+  /** The open loop's rate; undefined for the closed loop, and if the full load was not measured. */
   #rate(scenario: Scenario): number | undefined {
     if (scenario.perSecond !== undefined) return scenario.perSecond;
     const full = this.#outcomes.find(
@@ -148,7 +148,7 @@ export class Runner {
       (phase) => {
         if (!isIdle || phase !== 'connected') return;
         const reading = setTimeout(SETTLE_MS).then(() => readMemory(own, collects));
-        // Awaited when the run is over.
+        // Awaited after the run.
         reading.catch(() => undefined);
         readings.push(reading);
       },
@@ -160,7 +160,7 @@ export class Runner {
   }
 }
 
-/** Looks for the highest rate that is kept, in steps of a tenth; undefined where none is. */
+/** Looks for the highest rate that is sustained, in steps of a tenth; undefined if there is none. */
 async function climb(
   from: number,
   measure: (rate: number) => Promise<Measured | undefined>,
@@ -191,12 +191,12 @@ async function readMemory(servers: readonly Tracked[], collects: boolean): Promi
   return { asItStands, collected: memoryOf(servers) };
 }
 
-/** Resident memory of all, MiB. */
+/** Resident memory of all servers, MiB. */
 function memoryOf(servers: readonly Tracked[]): number {
   return servers.reduce((total, { pid }) => total + residentMiB(pid), 0);
 }
 
-/** @param readings with no connection, with the first ones if there are such, with all */
+/** @param readings with no connection, with the first ones if there are any, with all */
 function growth(readings: readonly Reading[], { connections, first = 0 }: Workload): IdleMemory {
   const [none, before, after] = [0, -2, -1].map((at) => readings.at(at)) as [Reading, Reading, Reading];
   const each = (from: number, to: number, count: number) => ((to - from) * 1024) / count;
@@ -208,7 +208,7 @@ function growth(readings: readonly Reading[], { connections, first = 0 }: Worklo
   };
 }
 
-/** The middle of the numbers; NaN of none. */
+/** The median; NaN for no numbers. */
 export function median(numbers: readonly number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;

@@ -20,44 +20,44 @@ export type PeerName = (typeof PEERS)[number];
 
 export interface Scenario {
   readonly name: string;
-  /** One line for people. */
+  /** Description, one line. */
   readonly title: string;
   readonly workload: Workload;
-  /** Messages in flight of each sender: the closed loop. */
+  /** Messages in flight of each sender (closed loop). */
   readonly window?: number;
-  /** The open loop, at half of what GoChat reached in this scenario of the same run. */
+  /** Open loop at half of what GoChat reached in this scenario of the same run. */
   readonly halfOf?: string;
-  /** The open loop at this rate, messages per second of all senders together. */
+  /** Open loop at this rate, messages per second of all senders together. */
   readonly perSecond?: number;
-  /** The open loop at the highest rate that is kept, sought from this one on; a round is a search. */
+  /** Open loop at the highest rate that is sustained, searched for from this rate on; each round is a search. */
   readonly climbFrom?: number;
-  /** Instead of the run's. */
+  /** Overrides the run's. */
   readonly seconds?: number;
-  /** In all, before an open loop: as many as it takes to have met everything that is measured. */
+  /** Messages before an open loop: enough to have used every connection and conversation that is measured. */
   readonly firstSends?: number;
-  /** one-core: the servers share the first core, the load has the last one. all: everything shares every core. */
+  /** one-core: the servers share the first core, the load has the last one. all: everything shares all cores. */
   readonly cores: 'all' | 'one-core';
   /** Basis of the ratio. */
   readonly rate: 'acked_per_s' | 'delivered_per_s';
   readonly baseline: PeerName;
   readonly peers: readonly PeerName[];
-  /** Part of a run without arguments. */
+  /** Whether it is part of a run without arguments. */
   readonly usual: boolean;
-  /** idle: garbage is collected before memory is read. It varies less then, and is not what people see. */
+  /** idle: collect garbage before memory is read. The figure then varies less, but is not what users see. */
   readonly collects?: boolean;
-  /** One round says it all. */
+  /** One round is enough. */
   readonly once?: boolean;
 }
 
 /** Connections of the direct and room scenarios. */
 export const MEMBERS = 1000;
 
-/** From the last login until memory has been read: a minute, and time to collect garbage. */
+/** Time from the last login until memory has been read: a minute, and time to collect garbage. */
 const IDLE_SECONDS = 70;
 
 const EVERYONE: readonly PeerName[] = ['gochat', 'gochat-embedded', 'nats', 'mosquitto', 'socket.io'];
 
-/** Of the baseline. */
+/** Name of the baseline. */
 const VARIANTS: readonly PeerName[] = ['bare-each', 'bare-ws'];
 
 /**

@@ -12,7 +12,7 @@ import { accessCheck, openStore, type Store } from '../../state/mod.ts';
 import type { PlannedConnection } from './load.ts';
 import type { Workload } from '../peers/peer.ts';
 
-/** Ids of gateways and state nodes are leased from 0 up; this one stays free. */
+/** Gateways and state nodes lease numbers from 0 up; this one stays free. */
 const SEED_NODE = 1023;
 const AT_ONCE = 16;
 const NO_PASSWORD = '!';
@@ -70,7 +70,7 @@ export class Seeds {
     return Array.from({ length: count }, (_, i) => plan(i, true, this.#directs[i >> 1] as bigint));
   }
 
-  /** So many users with their tokens, of whom each is one client. */
+  /** So many users with their tokens, one client each. */
   async users(count: number): Promise<readonly User[]> {
     await using store = await openStore(this.#storeUrl, { logger: silentLogger });
     await this.#makeUsers(store, count);
@@ -108,7 +108,7 @@ export class Seeds {
     this.#directs.push(...made);
   }
 
-  /** The room of the users `number` × size and following. */
+  /** The room of the `size` users from `number` × size on. */
   async #room(store: Store, number: number, size: number): Promise<ConversationId> {
     const name = `${this.#run}-${number}-of-${size}`;
     const known = this.#rooms.get(name);
@@ -123,7 +123,7 @@ export class Seeds {
     return room.id;
   }
 
-  /** Rooms of two by the hundred thousand, straight into PostgreSQL. */
+  /** Hundreds of thousands of rooms of two, written directly into PostgreSQL. */
   async #makePairRooms(pairs: number, each: number): Promise<void> {
     const client = new pg.Client({ connectionString: this.#storeUrl });
     await client.connect();

@@ -10,7 +10,7 @@ import { freePorts } from './ports.ts';
 import type { Tracked } from './usage.ts';
 
 const START = join(ROOT, 'scripts/start-services.sh');
-/** Write-ahead log that PostgreSQL has behind it before anything is measured. */
+/** Write-ahead log that PostgreSQL writes before anything is measured. */
 const USED_LOG_MIB = 2048;
 const LOG_RECORD_MIB = 32;
 const configSchema = z.object({ registry: z.string(), hot: z.string(), store: z.string() });
@@ -19,12 +19,12 @@ export interface Services extends AsyncDisposable {
   readonly registry: string;
   readonly hot: string;
   readonly store: string;
-  /** PostgreSQL as its superuser, for databases beside GoChat's. */
+  /** URL of PostgreSQL's superuser, for databases besides GoChat's. */
   readonly superuser: string;
   readonly etcd: Tracked;
   readonly redis: Tracked;
   readonly postgres: Tracked;
-  /** Has PostgreSQL digest what was written so far, so that what is measured next does not pay for it. */
+  /** Makes PostgreSQL finish background work on what was written so far, so that it does not fall into the next measurement. */
   settle(): Promise<void>;
 }
 
@@ -79,7 +79,7 @@ export async function startServices(folder: string): Promise<Services> {
   };
 }
 
-/** Writes log and has its segments kept for use again. */
+/** Fills the write-ahead log, so that its segments are kept and reused. */
 async function useLog(superuser: string): Promise<void> {
   const client = new pg.Client({ connectionString: superuser });
   await client.connect();
@@ -97,7 +97,7 @@ async function useLog(superuser: string): Promise<void> {
   }
 }
 
-/** Vacuums each database, as autovacuum would within the next minute, and writes all that is dirty. */
+/** Vacuums each database, as autovacuum would within the next minute, and writes all dirty pages. */
 async function settle(superuser: string): Promise<void> {
   const query = async (database: string, sql: string) => {
     const client = new pg.Client({ connectionString: new URL(`/${database}`, superuser).href });

@@ -24,9 +24,9 @@ const BIN = join(ROOT, 'bin/gochat');
 const ROUNDS = 5;
 const STORE_BYTES = 80_000_000;
 const BATCH = 1000;
-/** Of the ids of the messages; state nodes and Seeds have others. */
+/** Node number in the ids of the messages; state nodes and Seeds have others. */
 const STORE_NODE = 1021;
-/** Goal of the start of `gochat up`: a multiple of Node.js's, plus a second. */
+/** Goal for the start of `gochat up`: a multiple of Node.js's, plus a second. */
 const ALLOWED_NODES = 4;
 const ALLOWED_MS = 1000;
 
@@ -81,7 +81,7 @@ export async function start({ services, folder, quick, notMet, profiles }: Study
   };
 }
 
-/** Makes a store of STORE_BYTES: a room in which a lot was said. */
+/** Makes a store of STORE_BYTES: a room with many messages. */
 async function fill(url: string, path: string): Promise<void> {
   await using store = await openStore(url, { logger: silentLogger });
   const ids = new Snowflake(STORE_NODE);

@@ -1,4 +1,4 @@
-/** A gateway is killed under all of its clients at once and started again; clients of another one talk on meanwhile. */
+/** A gateway with all of its clients is killed and started again; meanwhile clients of another one go on exchanging messages. */
 import { setTimeout } from 'node:timers/promises';
 import { startServer } from './gochat.ts';
 import { freePorts } from './ports.ts';
@@ -27,7 +27,7 @@ export async function storm({ load, services, signal, profiles }: StudyContext):
     scenario: 'idle',
     connections: STORM_CLIENTS,
   });
-  // Other users: what they say is not for the clients.
+  // Other users, whose messages do not go to the clients.
   const pairs = await new Seeds(services.store).connections({ scenario: 'direct', connections: BYSTANDERS });
   const talk = (seconds: number) =>
     load.run(
@@ -64,13 +64,13 @@ export async function storm({ load, services, signal, profiles }: StudyContext):
       if (phase === 'served') servedMs = performance.now();
     },
   );
-  // Awaited further down; an abort before that must not end the bench without its cleaning up.
+  // Awaited below; an abort before that must not end the bench without its clean-up.
   storming.catch(() => undefined);
   await Promise.race([connected.promise, storming]);
   const before = await talk(BASELINE_S);
   const meanwhile = talk(BASELINE_S * 2);
   meanwhile.catch(() => undefined);
-  // Its measuring has begun.
+  // Its measurement has begun.
   await setTimeout(2000);
   console.error('storm: killing the gateway');
   hit.child.kill();

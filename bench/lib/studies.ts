@@ -1,4 +1,4 @@
-/** The studies; each is a short story of its own. */
+/** The studies; each measures something different. */
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
@@ -22,7 +22,7 @@ import { STORM_CLIENTS, storm } from './storm.ts';
 import { environment, type Figure, type Findings, type Study, type StudyContext } from './study.ts';
 
 const LONE_MESSAGES = 30;
-/** Of the ids that the lone appends make; state nodes and Seeds have others. */
+/** Node number in the ids of the lone appends; state nodes and Seeds have others. */
 const LONE_NODE = 1022;
 
 export const STUDIES: readonly Study[] = [
@@ -101,7 +101,7 @@ function answer({ ack_ms }: LoadResult, commits: readonly number[]): Findings {
   };
 }
 
-/** Appends once a second in turn with the load, through the store alone; returns how long each took, ms. */
+/** Appends once a second, alternating with the load, through the store alone; returns how long each took, ms. */
 async function loneCommits(url: string): Promise<number[]> {
   await using store = await openStore(url, { logger: silentLogger });
   const ids = new Snowflake(LONE_NODE);
@@ -130,7 +130,7 @@ async function loneCommits(url: string): Promise<number[]> {
   return times;
 }
 
-/** The findings as text. */
+/** The results as text. */
 export function findingsText({ name, title }: Study, findings: Findings): string {
   const text = (value: Figure) => String(typeof value === 'number' ? Number(value.toFixed(3)) : value);
   const lines = Object.entries(findings).map(([what, value]) => {

@@ -9,16 +9,16 @@ export interface StudyContext {
   readonly load: LoadGenerator;
   readonly services: Services;
   readonly signal: AbortSignal;
-  /** For whatever it makes; there already, and away in the end. */
+  /** A folder for its files; it exists already, and is removed at the end. */
   readonly folder: string;
-  /** A short look will do. */
+  /** Whether a short measurement is enough. */
   readonly quick: boolean;
-  /** Of those that the study knows, which are wanted. */
+  /** The peers to measure, of those that the study knows. */
   readonly peers: readonly PeerName[];
   readonly attacks: readonly AbuseKind[];
   /** Folder of the processes' CPU profiles; undefined: none. */
   readonly profiles: string | undefined;
-  /** Says that something is not as it should be, so that the bench fails. */
+  /** Reports a goal that is missed, so that the bench fails. */
   readonly notMet: (what: string) => void;
 }
 
@@ -37,7 +37,7 @@ export function environment(services: Services, profiles?: string): Readonly<Rec
   return {
     ...NO_RATE_LIMITS,
     ...(profiles !== undefined && { NODE_OPTIONS: profileFlags(profiles) }),
-    // Of its own: the fleet's gateways must not see this state node, nor it them.
+    // A separate one: the fleet's gateways and this state node must not see each other.
     GOCHAT_REGISTRY: `${services.registry.replace(/(:\/\/[^/]+).*$/, '$1')}/study-${Date.now().toString(36)}`,
     GOCHAT_HOT: services.hot,
     GOCHAT_STORE: services.store,

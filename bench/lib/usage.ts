@@ -7,7 +7,7 @@ const TICKS_PER_S = 100;
 export interface Tracked {
   readonly name: string;
   readonly pid: number;
-  /** Makes it collect its garbage, where it can. */
+  /** Runs a garbage collection in it, if it can. */
   collect?(): Promise<void>;
 }
 
@@ -24,7 +24,7 @@ export interface Sample {
   readonly cpuMs: ReadonlyMap<string, number>;
 }
 
-/** Reads the CPU time that each has used so far. */
+/** Reads the CPU time that each server has used so far. */
 export function sample(servers: readonly Tracked[]): Sample {
   const parents = processParents();
   const cpuMs = new Map(
@@ -33,7 +33,7 @@ export function sample(servers: readonly Tracked[]): Sample {
   return { atMs: performance.now(), cpuMs };
 }
 
-/** Usage of each since the sample. */
+/** Usage of each server since the sample. */
 export function usageSince(before: Sample, servers: readonly Tracked[]): Usage[] {
   const after = sample(servers);
   const elapsedMs = after.atMs - before.atMs;
@@ -74,7 +74,7 @@ function cpuTicks(pid: number): number {
   return fields === undefined ? 0 : Number(fields[11]) + Number(fields[12]);
 }
 
-/** The fields of /proc/PID/stat from the state on: the command before it may hold spaces. */
+/** The fields of /proc/PID/stat from the state on: the command before it may contain spaces. */
 function statFields(pid: number): string[] | undefined {
   const stat = readable(`/proc/${pid}/stat`);
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');

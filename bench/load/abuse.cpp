@@ -1,11 +1,11 @@
-// Bad neighbours: connections that obey nothing. They wait for no answer, ignore refusals, and come back at once when
-// the server ends them. One thread, epoll, loopback only. Begins with the first line of stdin, ends with its end, and
+// Attackers: connections that ignore all limits. They wait for no answer, ignore refusals, and reconnect at once when
+// the server ends them. One thread, epoll, loopback only. Starts with the first line of stdin, stops at its end, and
 // prints one JSON line: what was sent and what was answered.
 //
-//     flood     SENDs: a burst just below what a connection may send at once, then just below what it may send a second
+//     flood     SENDs: a burst far above what an account may send at once, then just below what it may send a second
 //     nonmember the same to a conversation that the account is not in
 //     repeated  the same with one client_msg_id
-//     sync      REQUEST sync with 10,000 unknown cursors, as often as the limit of bytes lets
+//     sync      REQUEST sync with 10,000 unknown cursors: a burst, then about 1 MiB a second
 //     half      frames of the largest length in small pieces, which stop before their end
 //     churn     connect, log in, close
 //     password  POST /auth/login with wrong passwords
@@ -26,19 +26,19 @@
 
 #include "protocol-gochat.h"
 
-// Of a connection: frames at once, and a second from then on.
+// What a connection sends: frames at once, and then per second.
 struct Pace {
   double burst, per_second;
 };
-// A gateway's defaults are 10,000 and 1,000.
+// By default an account may send 250 at once and 1,000 a second.
 constexpr Pace kSends{9'900, 990};
-// By their bytes: 10 MiB at once and 1 MiB a second.
+// In bytes: 10 MiB at once and 1 MiB a second.
 constexpr Pace kSyncs{60, 6};
 constexpr uint32_t kCursors = 10'000;
 constexpr uint32_t kHalfFrameBytes = 262'144, kPieceBytes = 1024, kPiecesATick = 64;
 constexpr int64_t kHoldNs = 250'000'000;
 constexpr int kTickMs = 5;
-// What may wait here when a socket takes no more.
+// Most bytes that wait here while a socket is full.
 constexpr size_t kMaxWaitingBytes = 1 << 18;
 constexpr uint32_t kStdin = UINT32_MAX;
 
@@ -234,12 +234,12 @@ class Abuse {
   }
 
   void flush(Connection& c) {
-    // Half frames go out in pieces that the server reads one by one, as far as it keeps up.
+    // Half frames are sent in pieces that the server reads one by one, as far as it keeps up.
     const bool pieces = kind_ == Kind::half && c.live;
     for (uint32_t n = 0; c.out_at < c.out.size() && (!pieces || n < kPiecesATick); n++) {
       const size_t most = c.out.size() - c.out_at;
       const ssize_t size = send(c.fd, c.out.data() + c.out_at, pieces ? std::min<size_t>(most, kPieceBytes) : most, MSG_NOSIGNAL);
-      // What failed for good is told by reading.
+      // A permanent failure shows when reading.
       if (size <= 0) break;
       c.out_at += static_cast<size_t>(size);
     }

@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Lets an attack go on until `enough` is resolved. */
+/** Runs an attack until `enough` resolves. */
 async function attack(server: Server, kind: AbuseKind, enough: Promise<unknown>) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -36,7 +36,7 @@ async function attack(server: Server, kind: AbuseKind, enough: Promise<unknown>)
   return result;
 }
 
-/** A server that logs in whoever comes and hands on the frames that follow. */
+/** A server that accepts every login and passes on the frames that follow. */
 function gateway(onFrame: (frame: Buffer, socket: Socket) => void): Server {
   return createServer((socket) => {
     const parser = new BareParser();
@@ -50,7 +50,7 @@ function gateway(onFrame: (frame: Buffer, socket: Socket) => void): Server {
   });
 }
 
-test('flood: the whole burst comes, without a wait for answers', async () => {
+test('flood: the whole burst is sent without waiting for answers', async () => {
   const burst = Promise.withResolvers<void>();
   let frames = 0;
   const server = gateway((frame, socket) => {
@@ -66,7 +66,7 @@ test('flood: the whole burst comes, without a wait for answers', async () => {
   expect(answers['WELCOME']).toBe(2);
 });
 
-test('sync: a request names 10,000 conversations, in a frame that the gateway takes', async () => {
+test('sync: a request names 10,000 conversations, in a frame that the gateway accepts', async () => {
   const first = Promise.withResolvers<Buffer>();
   await attack(gateway(first.resolve), 'sync', first.promise);
   const frame = await first.promise;
@@ -95,7 +95,7 @@ test('half: a frame is announced, and stops before its end', async () => {
   expect(await closed.promise).toBeLessThan(262_144 + 100);
 });
 
-test('churn: connections come back as soon as they are in', async () => {
+test('churn: connections reconnect as soon as they are accepted', async () => {
   const many = Promise.withResolvers<void>();
   let connections = 0;
   const server = gateway(() => undefined);
@@ -106,7 +106,7 @@ test('churn: connections come back as soon as they are in', async () => {
   expect(answers['WELCOME']).toBeGreaterThanOrEqual(18);
 });
 
-test('password: a wrong one after the other, and the statuses are counted', async () => {
+test('password: one wrong password after another, and the statuses are counted', async () => {
   const many = Promise.withResolvers<void>();
   const bodies: { name: string; password: string }[] = [];
   const server = createHttpServer((request, response) => {

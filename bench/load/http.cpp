@@ -1,8 +1,8 @@
 // The HTTP load generator: one thread, epoll, loopback only, keep-alive connections that carry one request at a time, as
-// clients do. As many requests as answers allow (closed loop), or at a rate (open loop): these are due whether or not
-// answers come, wait here while all connections are taken, and latency counts from when they were due.
+// clients do. As many requests as answers allow (closed loop), or at a fixed rate (open loop): these are due whether or not
+// answers come, wait here while all connections are busy, and latency counts from when they were due.
 //
-//     http PORT CONNECTIONS SECONDS RATE < PATHS     RATE 0: the closed loop; one path a line, asked for in turn
+//     http PORT CONNECTIONS SECONDS RATE < PATHS     RATE 0: closed loop; one path per line, requested in turn
 //
 // Prints one JSON line.
 #include <arpa/inet.h>
@@ -24,13 +24,13 @@
 #include "histogram.h"
 
 static constexpr int64_t kSecond = 1'000'000'000;
-// A server that owes answers for so long has failed.
+// A server that has not answered for so long has failed.
 static constexpr int64_t kDrainTime = 10 * kSecond;
 
 struct Client {
   int fd = -1;
   std::string in;
-  const std::string* request = nullptr;  // What it waits for the answer to; none: it is free.
+  const std::string* request = nullptr;  // Awaits its answer; nullptr: the connection is free.
   int64_t due_ns = 0;
   bool repeated = false;
 };
@@ -109,12 +109,12 @@ class Load {
   }
 
   void write(Client& client) {
-    // A request is far smaller than what a socket takes at once.
+    // A request is far smaller than what a socket accepts at once.
     const ssize_t sent = send(client.fd, client.request->data(), client.request->size(), MSG_NOSIGNAL);
     if (sent != static_cast<ssize_t>(client.request->size())) again(client);
   }
 
-  // The server has ended a connection, as it does with one that was idle for long: asked once more, as browsers do.
+  // The server has ended a connection, for instance an idle one: the request is sent once more, as browsers do.
   void again(Client& client) {
     close(client.fd);
     if (client.repeated) fail("the server ends connections instead of answering");

@@ -32,13 +32,13 @@ struct Options {
   std::string protocol, scenario, plan;
   std::vector<int> ports;
   uint32_t window = 1, text_bytes = 128;
-  // Sent in a closed loop of `window` before the open loop begins: as fast as the servers can, and no faster.
+  // Messages sent in a closed loop of `window` before the open loop begins: as fast as the servers can, and no faster.
   uint64_t first_sends = 0;
   double rate = 0, seconds = 5, warmup = 1, drain = 10;
   uint32_t connecting = 128;
-  // idle: this many connect first and are held for as long as the rest is later.
+  // idle: this many connect first and are held for as long as the others are later.
   uint32_t first = 0;
-  // A connection that the server ends comes back; the run is over when all are back or the time is up.
+  // A connection that the server ends reconnects; the run is over when all are back or the time is up.
   bool reconnect = false;
 };
 
@@ -53,7 +53,7 @@ static int64_t now_ns() {
   exit(1);
 }
 
-// A message that is on its way; a sender's ring holds the newest ones by number.
+// A message in flight; a sender's ring holds the newest ones by number.
 struct Flight {
   int64_t at_ns = 0;
   uint32_t delivered = 0;
@@ -67,18 +67,18 @@ struct Heard {
 };
 
 struct Connection : Peer {
-  std::vector<uint64_t> conversations;  // It sends in these by turns; the same ones on all connections of the first.
+  std::vector<uint64_t> conversations;  // It sends to these in turn; all connections of the first one have the same list.
   int fd = -1;
   bool live = false, closed = false, dirty = false, wants_write = false;
-  bool asks = false;  // It is to send its sync again.
+  bool asks = false;  // It must send its sync again.
   Bytes in, out;
   int64_t began_ns = 0, sent_ns = 0;
-  uint32_t slot = 0;       // Which of its conversation's senders this is.
-  uint32_t receivers = 0;  // How many others get what it sends.
+  uint32_t slot = 0;       // Its index among the senders of its conversation.
+  uint32_t receivers = 0;  // Number of other connections that get what it sends.
   uint32_t next = 0, oldest = 0, in_flight = 0;
   int failures = 0;
   std::vector<Flight> ring;
-  // Of the seqs it has seen, acks and messages together; acks and messages each ascend by themselves.
+  // About the seqs it has seen, of acks and messages together; acks and messages each ascend.
   uint64_t min_seq = UINT64_MAX, max_seq = 0, seqs = 0, seq_sum = 0, last_ack_seq = 0, last_message_seq = 0;
   std::vector<Heard> heard;  // By sender's slot.
 };
@@ -94,7 +94,7 @@ class Load {
  public:
   explicit Load(const Options& options) : o_(options) {
     read_plan();
-    // A ring must hold everything a sender may have in flight; far more in the open loop, which does not wait.
+    // A ring must hold all that a sender may have in flight; far more in the open loop, which does not wait.
     uint32_t size = o_.rate > 0 ? 1024 : 64;
     while (size < o_.window * 8) size *= 2;
     ring_mask_ = size - 1;
@@ -145,7 +145,7 @@ class Load {
   }
 
   void acked_ref(uint16_t ref, uint64_t seq, bool duplicate) {
-    // The newest number that has this ref; no more than a ring of them can be out.
+    // The newest number with this ref; at most a ring of them can be in flight.
     const uint32_t newest = at_->next - 1;
     acked_number(newest - (newest % 65535 + 65535 - (ref - 1u)) % 65535, seq, duplicate);
   }
@@ -168,7 +168,7 @@ class Load {
   void refused(uint16_t, std::string_view code, bool retryable) {
     refused_[std::string(code)]++;
     if (code == "RESYNC_REQUIRED") return;
-    // The sync of one that comes back: it asks again a little later.
+    // The sync of a reconnected client was refused: it asks again a little later.
     if (o_.reconnect && retryable && !at_->live) {
       at_->asks = true;
       return wait(*at_, 500'000'000);
@@ -187,7 +187,7 @@ class Load {
     if (counts(stamp.at_ns)) delivery_.record(read_ns_ - stamp.at_ns);
     Connection& sender = c_[stamp.sender];
     Heard& heard = c.heard[sender.slot];
-    // Over several conversations there is no order; twice would show in the count.
+    // Across conversations there is no order; a duplicate would show in the count.
     if (stamp.number < heard.due && c.conversations.size() == 1) error("a sender's messages twice or out of order");
     heard.due = std::max(heard.due, stamp.number + 1);
     heard.count++;
@@ -262,7 +262,7 @@ class Load {
     phase("connected");
   }
 
-  // Holds all connections until the server ends them, then brings each back as a client does: after a random wait that
+  // Holds all connections until the server ends them, then reconnects each as a client does: after a random wait that
   // doubles with each failure, with what it needs to resume, and with a sync. Prints "lost" and "served".
   int outlive() {
     const int64_t deadline = now_ns() + static_cast<int64_t>(o_.seconds * 1e9);
@@ -335,7 +335,7 @@ class Load {
     protocol_.hello(c, c.out);
   }
 
-  // Handles events until then.
+  // Handles events until that time.
   void turn_until(int64_t then) {
     while (now_ns() < then) turn(then);
   }
@@ -422,7 +422,7 @@ class Load {
 
   void emit(Connection& c, uint32_t number, int64_t at_ns) {
     write_stamp(&text_[0], {at_ns, c.index, number});
-    // The two of a pair are half of the way apart.
+    // The two of a pair are half an interval apart.
     const size_t many = c.conversations.size();
     if (many > 1) c.conversation = c.conversations[(number + c.slot * many / 2) % many];
     protocol_.send(c, number, text_, c.out);
@@ -436,7 +436,7 @@ class Load {
     emit(c, c.next++, at_ns);
   }
 
-  // Closed loop: a direct message leaves the window when it is acked, a room's when all have it as well.
+  // Closed loop: a direct message leaves the window when it is acknowledged, a room's when all have it as well.
   void settle(Connection& c, Flight& flight) {
     const bool everyone = o_.scenario == "room" || !Protocol::kAcks;
     if (flight.done || !flight.acked || (everyone && flight.delivered < c.receivers)) return;
@@ -446,14 +446,14 @@ class Load {
     if (sending_ && closed()) top_up(c);
   }
   void top_up(Connection& c) {
-    // Refusals leave holes: never wrap the ring over what is still out.
+    // Refusals leave gaps: never wrap the ring over messages still in flight.
     while (c.in_flight < o_.window && c.next - c.oldest <= ring_mask_ && !(sending_first_ && sent_total_ >= o_.first_sends))
       send_next(c, now_ns());
   }
 
   bool closed() const { return o_.rate == 0 || sending_first_; }
 
-  // Everything that is measured later has been met once: conversations, connections, code.
+  // Everything that is measured later has been used once: conversations, connections, code.
   void send_first() {
     phase("first_sends");
     sending_ = sending_first_ = true;
@@ -468,7 +468,7 @@ class Load {
     return open_from_ + static_cast<int64_t>(static_cast<double>(open_sent_) * 1e9 / o_.rate);
   }
   void send_due() {
-    // A sender whose ring is full holds the schedule up; the intended times stay, so the wait is counted.
+    // A sender whose ring is full delays the schedule; the intended times stay, so the wait is counted.
     const int64_t now = now_ns();
     for (int64_t due = open_due(); due <= now; due = open_due()) {
       Connection& c = c_[senders_[open_sent_ % senders_.size()]];
@@ -492,7 +492,7 @@ class Load {
     }
   }
 
-  // A seq that runs ahead makes a real client ask for what is between: allowed, but it is counted.
+  // A seq that arrives ahead makes a real client ask for those in between: allowed, but counted.
   void order(Connection& c, uint64_t& last_of_kind, uint64_t seq) {
     if (seq == 0 || c.conversations.size() > 1) return;
     if (seq <= last_of_kind) error("seq twice or out of order");
@@ -541,15 +541,15 @@ class Load {
     return heard.count == sent && heard.due == sent && (sent == 0 || heard.sum * 2 == sent * (sent - 1));
   }
 
-  // All of a run's seqs exactly once: as many as acks, in a range as long, with that range's sum.
+  // All seqs of a run exactly once: as many as acks, in a range of that length, with that range's sum.
   static bool contiguous(const Connection& c, uint64_t acked) {
     const uint64_t range = c.max_seq - c.min_seq + 1;
     return range == acked && c.seqs == acked && c.seq_sum * 2 == (c.min_seq + c.max_seq) * range;
   }
 
   void error(const std::string& what, uint64_t count = 1) { errors_[what] += count; }
-  // Whether a message's latency is to be recorded. In the open loop it is that of each message that was meant to leave while it
-  // was measured, however late the answer: of those that a stall holds up to the end, none is left out.
+  // Whether to record a message's latency. In the open loop, that of each message that was due while it
+  // was measured, however late the answer: none that a stall delays to the end is left out.
   bool counts(int64_t at_ns) const {
     return closed() ? measuring() : at_ns >= measure_from_ && at_ns < measure_to_;
   }
@@ -600,7 +600,7 @@ class Load {
   Bytes text_;
   Connection* at_ = nullptr;
   int epoll_ = -1;
-  std::multimap<int64_t, uint32_t> waiting_;  // When which connection comes back.
+  std::multimap<int64_t, uint32_t> waiting_;  // Connections by the time of their next attempt.
   std::mt19937_64 random_{1};
   uint32_t ring_mask_ = 0;
   bool sending_ = false, sending_first_ = false;

@@ -1,4 +1,4 @@
-/** Proves the load generator's self-check: servers that lose, repeat, reorder or misnumber are each caught. */
+/** Tests the load generator's self-check: servers that lose, repeat, reorder or misnumber messages are each caught. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { BareParser, JOIN, joined, message, SEND, sent } from '../peers/bare-fra
 import { startBareFanout, startSocketIo } from '../peers/bare.ts';
 import { anonymous, type Target } from '../peers/peer.ts';
 
-/** Changes what the receivers of the n-th message get; `held` is whatever the fault keeps back. */
+/** Changes what the receivers of the n-th message get; `held` is what the fault holds back. */
 type Fault = (frame: Buffer, n: number, held: Buffer[]) => readonly Buffer[];
 
 const NTH = 20;
@@ -46,7 +46,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A room server that does as the bare protocol says, but for the fault. */
+/** A room server that follows the bare protocol, except for the fault. */
 async function serve(fault: Fault): Promise<{ port: number } & Disposable> {
   const members: Socket[] = [];
   const held: Buffer[] = [];
@@ -78,7 +78,7 @@ async function serve(fault: Fault): Promise<{ port: number } & Disposable> {
   };
 }
 
-/** An XMPP server of two accounts, "u1a" and "u1b", that does all that the generator asks for and hides the n-th message. */
+/** An XMPP server for two accounts, "u1a" and "u1b", that does all that the generator needs and hides the n-th message. */
 async function serveXmpp(hidden: number): Promise<{ port: number; acks: string[] } & Disposable> {
   const sessions = new Map<string, Socket>();
   const acks: string[] = [];
@@ -113,7 +113,7 @@ async function serveXmpp(hidden: number): Promise<{ port: number; acks: string[]
           handled++;
           if (++relayed === hidden) return;
           const receiver = sessions.get(to as string);
-          // In two writes: a stanza may come in pieces.
+          // In two writes: a stanza may arrive in pieces.
           receiver?.write(`<message type='chat' from='${account}@localhost'><archived by='x'/>`);
           setImmediate(() => receiver?.write(`${inner}</message><r xmlns='urn:xmpp:sm:3'/>`));
         },
@@ -167,7 +167,7 @@ async function runAgainst(fault: Fault, rate: number): Promise<LoadResult> {
 }
 
 describe('self-check', () => {
-  test('an honest server: everything adds up', async () => {
+  test('a correct server: everything adds up', async () => {
     const result = await runAgainst((frame) => [frame], 1000);
     expect(result.errors).toEqual({});
     expect(result.ack_ms.count).toBeGreaterThan(NTH);
@@ -179,7 +179,7 @@ describe('self-check', () => {
     expect(result.errors).toHaveProperty(error);
   });
 
-  test('the last message lost: caught, though nothing follows it', async () => {
+  test('the last message lost: caught, although nothing follows it', async () => {
     let last: Buffer | undefined;
     // Everything is one message late, so the newest one is always missing.
     const result = await runAgainst((frame) => {
@@ -193,7 +193,7 @@ describe('self-check', () => {
 });
 
 describe('the open loop', () => {
-  test('a server that stalls to the end: each message counts, with all of its wait', async () => {
+  test('a server that stalls to the end: each message counts with its whole wait', async () => {
     const stalled: (() => void)[] = [];
     let release = (answer: () => void): void => {
       stalled.push(answer);
@@ -234,7 +234,7 @@ describe('the open loop', () => {
     expect(result.ack_ms.count).toBeGreaterThanOrEqual(result.acked_in_all - 1);
   });
 
-  test('first sends: every conversation of every pair has been met when the measuring begins', async () => {
+  test('first sends: every conversation of every pair has been used before the measurement starts', async () => {
     const met = new Set<bigint>();
     using server = await serve((frame) => {
       met.add(frame.readBigUInt64BE(8));
@@ -264,7 +264,7 @@ describe('the open loop', () => {
   });
 });
 
-describe('what it speaks', () => {
+describe('protocols', () => {
   test.each([
     ['a bare loop on TCP', () => startBareFanout('bare-loop', 'joined')],
     ['a bare loop that joins nothing', () => startBareFanout('bare-each', 'each')],
@@ -290,7 +290,7 @@ describe('what it speaks', () => {
     using server = await serveXmpp(hidden);
     const connections = ['u1a', 'u1b'].map((account) => {
       const token = Buffer.from(`\0${account}\0secret`).toString('base64');
-      // One that sends: the other's stanzas then come one after the other.
+      // Only one of them sends, so that the other's stanzas arrive one after another.
       return { conversation: 1n, sends: account === 'u1a', token };
     });
     const { load: result } = await load.run(
@@ -312,7 +312,7 @@ describe('what it speaks', () => {
     expect(server.acks.length).toBeGreaterThan(0);
   });
 
-  test('connections that the server ends: all come back', async () => {
+  test('connections that the server ends: all reconnect', async () => {
     const connections = anonymous({ scenario: 'idle', connections: 20 }, 1);
     const members: Socket[] = [];
     const server = createServer((socket) => {

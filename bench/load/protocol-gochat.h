@@ -29,7 +29,7 @@ inline void end_frame(Bytes& out, size_t at) {
 }
 inline uint16_t ref_of(uint32_t number) { return static_cast<uint16_t>(number % 65535 + 1); }
 
-// Calls on_frame(type, ref, payload) for each whole frame; returns the bytes used, or -1 when this is no frame.
+// Calls on_frame(type, ref, payload) for each whole frame; returns the bytes used, or -1 if they are not a frame.
 template <class OnFrame>
 long each_frame(std::string_view bytes, OnFrame on_frame) {
   size_t at = 0;
@@ -74,7 +74,7 @@ struct Gochat {
     end_frame(out, at);
   }
   void ping(Peer&, Bytes& out) { end_frame(out, begin_frame(out, PING, 1, 0)); }
-  // Asks for what was missed.
+  // Asks for what it has missed.
   static void sync(Bytes& out) {
     const size_t at = begin_frame(out, REQUEST, 1, 0);
     put_field(out, 1, std::string_view());
@@ -126,7 +126,7 @@ struct Gochat {
             if (f.field == 2) peer.session = f.number;
             if (f.field == 8) heartbeat_ms = f.number;
           }
-          // Who comes back is served once it knows what it missed.
+          // A reconnected client is served once it knows what it missed.
           if (!resumes) {
             sink.live(heartbeat_ms);
             break;

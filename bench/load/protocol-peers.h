@@ -1,5 +1,5 @@
 // NATS (core, JetStream), MQTT 3.1.1 (QoS 0, QoS 1) and XMPP: as much of them as the scenarios need. On the brokers a
-// sender publishes on a subject of its own under its conversation; everybody else in the conversation subscribes to the
+// sender publishes on its own subject under its conversation; everybody else in the conversation subscribes to the
 // others' subjects.
 #pragma once
 #include <cstdio>
@@ -8,7 +8,7 @@
 
 #include "wire.h"
 
-// Nobody hears himself: direct peers subscribe to the other's subject, a room's receivers to the room.
+// Nobody receives its own messages: direct peers subscribe to the other's subject, a room's receivers to the room.
 template <bool kDurable>
 struct NatsProtocol {
   static constexpr bool kAcks = kDurable;
@@ -152,7 +152,7 @@ using Mqtt0 = MqttProtocol<0>;
 using Mqtt1 = MqttProtocol<1>;
 
 // Direct messages between the accounts "u<conversation>a" and "u<conversation>b". Each is followed by a request of stream
-// management (XEP-0198), whose answer counts the stanzas that the server has dealt with: messages only, from number 0.
+// management (XEP-0198), whose answer counts the stanzas that the server has handled: messages only, from number 0.
 struct Xmpp {
   static constexpr bool kAcks = true;
   static constexpr bool kHeartbeats = false;
@@ -211,7 +211,7 @@ struct Xmpp {
   static constexpr const char* kStream =
       "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'>";
   static constexpr std::string_view kMessageEnd = "</message>";
-  std::vector<uint32_t> stanzas_;  // By connection: what the server has sent since stream management was enabled.
+  std::vector<uint32_t> stanzas_;  // By connection: stanzas that the server has sent since stream management was enabled.
 
   template <class Sink>
   static void message(std::string_view tag, std::string_view inner, Sink& sink) {

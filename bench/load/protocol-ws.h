@@ -1,4 +1,4 @@
-// WebSocket (RFC 6455) around another protocol, and Socket.IO (protocol 5 on Engine.IO 4), which lives on it.
+// WebSocket (RFC 6455) around another protocol, and Socket.IO (protocol 5 on Engine.IO 4), which runs on it.
 #pragma once
 #include <cstdlib>
 
@@ -6,7 +6,7 @@
 
 constexpr int kWsText = 1, kWsBinary = 2, kWsClose = 8, kWsPing = 9;
 
-// A client's messages are masked; the mask 0 is as valid as any and costs the server the same.
+// A client's messages are masked; the mask 0 is valid and costs the server the same as any other.
 inline void put_ws(Bytes& out, int opcode, std::string_view payload) {
   out.push_back(static_cast<char>(0x80 | opcode));
   if (payload.size() < 126) {
@@ -22,7 +22,7 @@ inline void put_ws(Bytes& out, int opcode, std::string_view payload) {
   out.append(payload);
 }
 
-// Each message that Inner writes at once is one WebSocket message, and each that comes is handed to it whole.
+// Each message that Inner writes at once becomes one WebSocket message, and each incoming one is passed to it whole.
 template <class Inner>
 class OverWs {
  public:

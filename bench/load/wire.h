@@ -90,7 +90,7 @@ class Fields {
   const char* end_;
 };
 
-// A message's text begins with what its receivers need to know: when it was meant to leave, who sent it, which one it is.
+// A message's text begins with what its receivers need: when it was due, who sent it, and its number.
 struct Stamp {
   int64_t at_ns;
   uint32_t sender;
@@ -123,12 +123,12 @@ inline bool read_stamp(std::string_view text, Stamp& stamp) {
   return true;
 }
 
-// What a protocol knows of one connection.
+// A protocol's state of one connection.
 struct Peer {
   uint32_t index = 0;
   uint64_t conversation = 0;
   bool sends = false;
   std::string token, device;
-  uint64_t session = 0;  // That it resumes, once it has one.
-  uint64_t live_parts = 0;  // Protocol's own: how much of the handshake is done.
+  uint64_t session = 0;  // The session to resume; 0: none yet.
+  uint64_t live_parts = 0;  // For the protocol: how much of the handshake is done.
 };

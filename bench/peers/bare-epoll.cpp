@@ -1,5 +1,5 @@
 // Baseline for rooms: a bare C++ epoll loop that speaks the bare protocol (load/protocol-gochat.h). What the kernel
-// leaves to anyone: no login, no log, no bounds; the frames of one epoll_wait are joined per socket.
+// allows at best: no login, no log, no bounds; the frames of one epoll_wait are joined per socket.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -54,7 +54,7 @@ static void flush(int fd) {
   watch(fd, EPOLL_CTL_MOD, EPOLLIN | (s.out.empty() ? 0u : static_cast<uint32_t>(EPOLLOUT)));
 }
 
-// Straight to the socket; only what it does not take is kept.
+// Directly to the socket; only what it does not accept is kept.
 static void write_all(int fd, std::string_view bytes) {
   Socket& s = sockets[static_cast<size_t>(fd)];
   if (!s.open) return;

@@ -1,8 +1,8 @@
 /**
  * Baseline for rooms: a bare Node loop. No login, no log, no bounds.
  *
- *     joined   `net`; a tick's frames are joined per socket
- *     each     `net`; each frame is written by itself
+ *     joined   `net`; the frames of a tick are joined per socket
+ *     each     `net`; each frame is written separately
  *     ws       as joined, on the `ws` library
  */
 import { createServer as createHttpServer } from 'node:http';
@@ -10,7 +10,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { BareParser, JOIN, joined, message, SEND, sent } from './bare-frame.ts';
 
-/** A connection: its way back. */
+/** A connection, to write to. */
 interface Member {
   write(bytes: Buffer): void;
 }
@@ -31,7 +31,7 @@ const mode = process.argv[2] ?? 'joined';
 const rooms = new Map<bigint, Room>();
 const dirty = new Set<Room>();
 
-/** Takes a connection in; returns what to call with a chunk, and at its end. */
+/** Adds a connection; returns its handlers for a chunk and for its end. */
 function serve(member: Member): { onData: (chunk: Buffer) => void; onClose: () => void } {
   const parser = new BareParser();
   const mine = new Set<Room>();

@@ -1,4 +1,4 @@
-/** The bare baselines' frames: GoChat's header, the least that can be in a payload. See load/protocol-gochat.h. */
+/** Frames of the bare baselines: GoChat's header and minimal payloads. See load/protocol-gochat.h. */
 
 export const HEADER_BYTES = 16;
 export const JOIN = 1;
@@ -7,7 +7,7 @@ export const SEND = 5;
 export const SENT = 6;
 export const MESSAGE = 8;
 
-/** Cuts a connection's bytes into frames; what is left of the last one waits for the next chunk. */
+/** Splits a connection's bytes into frames; an incomplete one waits for the next chunk. */
 export class BareParser {
   #rest: Buffer | undefined;
 

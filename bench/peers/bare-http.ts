@@ -1,4 +1,4 @@
-/** The peer of ipconf: a bare node:http server that gives one answer, JSON of its headers and its body, to everybody. */
+/** The peer of ipconf: a bare node:http server that answers everything with the same headers and body, given as JSON. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 

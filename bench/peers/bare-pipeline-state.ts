@@ -143,7 +143,7 @@ server.addService(
   {
     pipe: (stream: Stream) => {
       stream.on('data', (batch: Buffer) => onBatch(stream, batch));
-      // The gateway's end is this program's end as well.
+      // This program ends with the gateway.
       stream.on('error', () => undefined);
     },
   },

@@ -6,7 +6,7 @@ import { Child, ROOT, run, started, startProgram } from '../lib/child.ts';
 import type { Tracked } from '../lib/usage.ts';
 import { anonymous, type Peer, type Workload } from './peer.ts';
 
-/** Conversations that a run leaves behind are not used again; the pipeline's table holds this many. */
+/** Conversations of earlier runs are not used again; the pipeline's table holds this many. */
 const CONVERSATIONS = 20_000;
 
 /** Starts the pipeline: gateway, batched stream, state, PostgreSQL group commit. */

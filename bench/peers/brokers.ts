@@ -1,4 +1,4 @@
-/** NATS and mosquitto from Debian's packages, with their standard settings but for ports and the limits named here. */
+/** NATS and mosquitto from Debian's packages, with standard settings except ports and the limits named here. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';

@@ -11,13 +11,13 @@ import { anonymous, type Peer, type Workload } from './peer.ts';
 const SCHEMA = '/usr/share/ejabberd/sql/pg.sql';
 const START_SCRIPT = '/usr/sbin/ejabberdctl';
 const DATABASE = 'ejabberd';
-/** Of every account: they live as long as the run, on loopback. */
+/** Password of every account: they exist for one run, on loopback. */
 const PASSWORD = 'bench';
 
 /**
  * Starts ejabberd with nothing but its archive and stream management: no roster, no limits, no TLS, no distribution.
  *
- * A session takes its stanzas one after the other and waits for the archive: the sender's copy is committed before stream
+ * A session handles its stanzas one after another and waits for the archive: the sender's copy is committed before stream
  * management answers, the receiver's before the message is delivered. More connections to PostgreSQL than ejabberd's own
  * default of 10 made it slower.
  */
@@ -95,7 +95,7 @@ function settings(port: number, store: URL): object {
   };
 }
 
-/** Library folder of the package: it depends on the architecture, and its start script names it. */
+/** Library folder of the package, which depends on the architecture; read from its start script. */
 function librariesOf(script: string): string {
   const found = /^ERL_LIBS='(.+)'$/m.exec(readFileSync(script, 'utf8'))?.[1];
   if (found === undefined) throw new Error(`${script} does not say where ejabberd's libraries are`);

@@ -4,15 +4,15 @@ import type { Tracked } from '../lib/usage.ts';
 
 /** A kind of load. */
 export interface Workload {
-  /** direct: pairs that both send. room: one publisher, the others receive. idle: nobody sends. */
+  /** direct: both of a pair send. room: one publisher, the others receive. idle: nobody sends. */
   readonly scenario: 'direct' | 'room' | 'idle';
-  /** Connections, a room's publisher not counted. */
+  /** Connections, without a room's publisher. */
   readonly connections: number;
-  /** room: many rooms of this many members, publisher included, instead of one of all. */
+  /** room: several rooms of this many members, publisher included, instead of one with all connections. */
   readonly roomSize?: number;
-  /** direct: conversations of each pair, used by turns; 1 without it. */
+  /** direct: conversations of each pair, used in turn. @default 1 */
   readonly conversationsPerPair?: number;
-  /** idle: of these, how many connect first; memory is the growth from then on. */
+  /** idle: how many of these connect first; memory is the growth from then on. */
   readonly first?: number;
 }
 
@@ -23,16 +23,16 @@ export interface Target {
   readonly connections: readonly PlannedConnection[];
 }
 
-/** A system that runs; disposing stops it. */
+/** A running system; disposing stops it. */
 export interface Peer extends AsyncDisposable {
   readonly name: string;
   /** Durability of an acknowledged message, in a few words. */
   readonly durability: string;
-  /** Its processes, those of its engines included. */
+  /** Its processes, including those of its engines. */
   readonly servers: readonly Tracked[];
-  /** Returns undefined for a workload that it has no equal of. */
+  /** Returns undefined for a workload that it does not support. */
   open(workload: Workload): Promise<Target | undefined>;
-  /** Statements that its PostgreSQL has executed so far, where it has one. */
+  /** Statements that its PostgreSQL has executed so far, if it has one. */
   statements?(): Promise<number>;
 }
 

@@ -1,8 +1,8 @@
 /**
  * Clients of bench/placement/real.ts, each the SDK on a TCP connection: `placement-clients.ts IPCONF PLAN SECONDS`.
  *
- * They come evenly within the seconds, and from then on do what the SDK does: go where a gateway that drains sends
- * them, ask ipconf again when a connection ends, wait with full jitter. On TERM it prints what they have tried.
+ * They arrive evenly within the seconds, and from then on do what the SDK does: follow the redirect of a draining
+ * gateway, ask ipconf again when a connection ends, wait with full jitter. On TERM it prints their attempts.
  */
 import { readFileSync } from 'node:fs';
 import { GochatClient, type TransportFactory, tcpTransport } from '../../client/mod.ts';
@@ -21,13 +21,13 @@ export interface Tried {
   asked: number;
   /** Connections begun. */
   attempts: number;
-  /** Of them, those that a gateway let in. */
+  /** Connections that a gateway accepted. */
   welcomed: number;
-  /** Clients that do not come back any more. */
+  /** Clients that have given up. */
   lost: number;
 }
 
-/** The first logins wait for one another on a slow machine. */
+/** Deadline of the first connection: on a slow machine the first logins wait for one another. */
 const CONNECT_TIMEOUT_MS = 60_000;
 
 const [ipconf = '', plan = '', seconds = '60'] = process.argv.slice(2);

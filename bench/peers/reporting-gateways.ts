@@ -59,7 +59,7 @@ function figures(number: number): Record<string, number> {
     tick: number,
     connections,
     max_connections: MAX_CONNECTIONS,
-    // Whomever ipconf sends has come by the next report, however fast it is asked.
+    // Every client that ipconf places has arrived by the next report.
     accepted: connections + number * 10,
     frames_in_per_s: 1234,
     frames_per_s: 23_456,

@@ -17,7 +17,7 @@ const { values: flags } = parseArgs({
   options: {
     clients: { type: 'string', default: '10000000' },
     gateways: { type: 'string', default: '10,100,1000' },
-    /** Part of the names of those that are to run. */
+    /** Part of the names of the scenarios to run. */
     scenario: { type: 'string', default: '' },
     seed: { type: 'string', default: '1' },
     /** Prints and writes nothing. */

@@ -1,13 +1,13 @@
 /** Measures of a run: the evenness of the utilisation, second by second. */
 import type { SimGateway } from './world.ts';
 
-/** Below this mean utilisation single clients decide, and the ratio says nothing. Share. */
+/** Mean utilisation below which single clients decide, so that the ratio means nothing. Share. */
 export const MIN_MEAN = 0.05;
 /** A fleet counts as balanced within this ratio. */
 export const BALANCED = 1.05;
 
 export interface Measures {
-  /** Highest max/mean utilisation of any second that counts; NaN where none does. */
+  /** Highest max/mean utilisation of any second that counts; NaN if none does. */
   readonly worst: number;
   /** max/mean in the last second. */
   readonly final: number;
@@ -41,7 +41,7 @@ export class Measure {
 
   /**
    * @param from second from which the run counts: the disturbance
-   * @param until second in which the disturbance is over: from there on balance is awaited
+   * @param until second in which the disturbance is over: balance counts from there
    */
   constructor(from: number, until: number) {
     this.#from = from;

@@ -12,9 +12,9 @@ const LEFT = 64;
 const RIGHT = 150;
 const TOP = 44;
 const BOTTOM = 44;
-/** Told apart in black and white by their labels at the end of each line. */
+/** In black and white, the labels at the end of each line distinguish them. */
 const COLOURS = ['#0b6e4f', '#c0392b', '#7f8c8d', '#8e6bbf', '#d68910'];
-/** The axis shows the distance to the ideal, on a logarithmic scale: what matters spans four powers of ten. */
+/** The axis shows the distance to the ideal, on a logarithmic scale: the values span four powers of ten. */
 const LOWEST = 0.001;
 const HIGHEST = 30;
 const TICKS = [0.001, 0.01, 0.05, 0.15, 0.5, 1, 10];

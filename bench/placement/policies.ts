@@ -1,18 +1,18 @@
-/** The policies that are compared: GoChat's own code, the classic design's, and three that everybody knows. */
+/** The policies that are compared: GoChat's own code, the classic design, and three well-known ones. */
 import type { Endpoint } from '../../crpc/mod.ts';
 import { ANY, Fleet, Placement } from '../../ipconf/mod.ts';
 import type { Random } from './random.ts';
 import { BYTES_PER_CAPACITY, type SimReport, ZONES } from './world.ts';
 
-/** One ipconf node: learns reports and says where a client should go. */
+/** One ipconf node: takes reports and says where a client should go. */
 export interface Policy {
-  /** Takes the reports that have arrived, and those of gateways that are gone. */
+  /** Takes the reports that have arrived, and the gateways that are gone. */
   learn(reports: readonly SimReport[], nowMs: number): void;
   /** Lets time pass; ten times a second. */
   tick(nowMs: number): void;
   /** Writes gateways, best first, into `ranked` and returns how many. */
   place(zone: number, ranked: Int32Array): number;
-  /** It answers the same until it learns something new. */
+  /** Whether its answer changes only with new reports. */
   readonly isSameForAll?: boolean;
 }
 
@@ -27,7 +27,7 @@ export const POLICIES: Readonly<Record<string, MakePolicy>> = {
 };
 
 const TOP = 5;
-/** Of the simulated gateways, which listen at one address. */
+/** Address of the simulated gateways. */
 const FIRST_PORT = 1024;
 /** Users that clients may belong to. */
 const USERS = 2 ** 31;
@@ -89,7 +89,7 @@ function toEndpoint(report: SimReport): Endpoint {
   };
 }
 
-/** Keeps the newest report of each live gateway that does not drain. */
+/** Keeps the newest report of each live gateway that is not draining. */
 abstract class ReportPolicy implements Policy {
   protected readonly reports = new Map<number, SimReport>();
 
@@ -103,11 +103,11 @@ abstract class ReportPolicy implements Policy {
   }
 
   tick(_nowMs: number): void {
-    // These policies know no time.
+    // These policies do not depend on time.
   }
 
   protected learned(_report: SimReport): void {
-    // Most keep the newest report alone.
+    // Most keep only the newest report.
   }
 
   protected abstract rank(): void;
@@ -171,14 +171,14 @@ class ClassicPolicy extends RankedPolicy {
   }
 }
 
-/** Fewest connections by the last reports. */
+/** The gateways with the fewest connections by the last reports. */
 class LeastConnectionsPolicy extends RankedPolicy {
   protected compare(a: SimReport, b: SimReport): number {
     return a.connections - b.connections;
   }
 }
 
-/** Each in turn; a node begins anywhere. */
+/** Each gateway in turn; a node begins at a random one. */
 class RoundRobinPolicy extends ReportPolicy {
   #all: number[] = [];
   #next: number;
@@ -200,7 +200,7 @@ class RoundRobinPolicy extends ReportPolicy {
   }
 }
 
-/** Any, each as likely. */
+/** Any gateway, all equally likely. */
 class RandomPolicy extends ReportPolicy {
   readonly #random: Random;
   #all: number[] = [];

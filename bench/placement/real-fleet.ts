@@ -1,4 +1,4 @@
-/** Four real gateways with their engines, state and ipconf, and real clients: what real.ts measures and its test tries. */
+/** Four real gateways with their engines, state and ipconf, and real clients: for real.ts and its test. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ export const GATEWAYS = 4;
 /** Utilisation after a drain and a kill: nine tenths. */
 export const UTILISATION = 0.55;
 export const SEED = 1;
-/** A process may open 20,000 files, here as in most places. */
+/** A process may open 20,000 files, as on most systems. */
 const CLIENTS_PER_PROCESS = 6_000;
 
 /** Drained: one of the smallest; killed: the one in the middle, alone in its zone or not as the seed has it. */
@@ -54,7 +54,7 @@ export class RealFleet implements AsyncDisposable {
     this.#gateways = gateways;
   }
 
-  /** Starts all but the clients; the gateways' sizes are those of the simulation, for so many clients. */
+  /** Starts everything but the clients; the gateways have the simulation's sizes, for so many clients. */
   static async start(clients: number, drainMs: number): Promise<RealFleet> {
     await using stack = new AsyncDisposableStack();
     const folder = mkdtempSync(join(tmpdir(), 'gochat-placement-'));
@@ -88,18 +88,18 @@ export class RealFleet implements AsyncDisposable {
     return new RealFleet(stack.move(), folder, clients, services, `http://${ipconf.up['http']}`, gateways);
   }
 
-  /** The gateways as the measures see them; `look` brings them up to date. */
+  /** The gateways as the measures see them; `look` updates them. */
   get gateways(): readonly SimGateway[] {
     return this.#gateways.map(({ seen }) => seen);
   }
 
-  /** Makes the accounts, and lets the clients come evenly within so many seconds. */
+  /** Makes the accounts, and lets the clients arrive evenly within so many seconds. */
   async come(seconds: number): Promise<void> {
     const planned = await this.#plan();
     const processes = Math.ceil(this.#clients / CLIENTS_PER_PROCESS);
     for (let i = 0; i < processes; i++) {
       const file = join(this.#folder, `plan-${i}`);
-      // Dealt by turns, so that all come evenly.
+      // Dealt in turn, so that all arrive evenly.
       writeFileSync(file, JSON.stringify(planned.filter((_, at) => at % processes === i)), { mode: 0o600 });
       const args = [join(ROOT, 'bench/peers/placement-clients.ts'), this.#ipconf, file, String(seconds)];
       this.#clientProcesses.push(this.#stack.use(new Child('clients', process.execPath, args)));
@@ -117,13 +117,13 @@ export class RealFleet implements AsyncDisposable {
     await runCommand(join(ROOT, 'bin/gochat'), ['ctl', 'drain', '--admin', this.#of(wanted).admin]);
   }
 
-  /** Ends a gateway as a crash does. */
+  /** Kills a gateway, like a crash. */
   kill(wanted: SimGateway): void {
     wanted.isAlive = false;
     this.#of(wanted).child.kill();
   }
 
-  /** Ends the clients; returns what they have tried, all together. */
+  /** Ends the clients; returns the sum of their attempts. */
   async leave(): Promise<Tried> {
     const all: Tried = { asked: 0, attempts: 0, welcomed: 0, lost: 0 };
     for (const child of this.#clientProcesses) {
@@ -143,7 +143,7 @@ export class RealFleet implements AsyncDisposable {
     return this.#gateways.find(({ seen }) => seen === wanted) as RealGateway;
   }
 
-  /** Says who comes from which zone: as many as the zone was built for. */
+  /** Assigns clients to zones: to each as many as it was built for. */
   async #plan(): Promise<PlannedClient[]> {
     const random = new Random(SEED);
     const total = this.gateways.reduce((sum, { capacity }) => sum + capacity, 0);
@@ -156,7 +156,7 @@ export class RealFleet implements AsyncDisposable {
   }
 }
 
-/** Brings up to date how many connections a gateway says that it has. */
+/** Updates the number of connections that a gateway reports. */
 async function count({ child, admin, seen }: RealGateway): Promise<void> {
   if (!seen.isAlive || child.exited) {
     seen.isAlive = false;

@@ -17,7 +17,7 @@ const GROWTH_S = 60;
 const DRAIN_AT_S = 65;
 const DRAIN_S = 10;
 const KILL_AT_S = 85;
-/** Until the registry ends a killed gateway's lease. */
+/** Time until the registry ends a killed gateway's lease. */
 const LEASE_S = 10;
 const END_S = 115;
 const PHASES = [
@@ -73,7 +73,7 @@ const real = await watch();
 const tried = await fleet.leave();
 report();
 
-/** Looks at the gateways once a second, drains the one and kills the other. */
+/** Measures the gateways once a second, drains one and kills another. */
 async function watch() {
   const measure = new Measure(0, 0);
   const shares: string[] = [];

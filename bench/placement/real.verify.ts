@@ -12,7 +12,7 @@ const DEADLINE_MS = 120_000;
  */
 const EVEN = 1.5;
 
-test('four real gateways, one drained, one killed: every client is back, and evenly', async () => {
+test('four real gateways, one drained, one killed: every client is back, and evenly spread', async () => {
   await using fleet = await RealFleet.start(CLIENTS, 3_000);
   const { drained, killed } = victims(fleet.gateways);
   const isAllThere = async () => {
@@ -35,11 +35,11 @@ test('four real gateways, one drained, one killed: every client is back, and eve
 
   const { lost, attempts, welcomed } = await fleet.leave();
   expect(lost).toBe(0);
-  // Until its lease ends, the killed gateway is in the answers, and the next of the list is tried.
+  // Until its lease ends, the killed gateway is in the answers, and clients try the next of the list.
   expect(attempts - welcomed).toBeLessThan(CLIENTS);
 }, 480_000);
 
-/** Highest utilisation over mean, of those that take clients. */
+/** Highest utilisation over the mean, among gateways that accept clients. */
 function unevenness(gateways: readonly SimGateway[]): number {
   const taking = gateways.filter(({ isAlive, isDraining }) => isAlive && !isDraining);
   const sum = (read: (gateway: SimGateway) => number) => taking.reduce((all, each) => all + read(each), 0);

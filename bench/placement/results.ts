@@ -1,4 +1,4 @@
-/** The results: kept as JSON beside the docs, and written out as the tables and plots that the docs show. */
+/** The results: kept as JSON beside the docs, and rendered as the tables and plots that the docs show. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Measures, MIN_MEAN } from './measures.ts';
@@ -12,10 +12,10 @@ const CLASSIC = 'classic';
 const HEAD =
   'worst max/mean | p99.9 | oscillation | balanced after | misplaced | misplaced at the end | failed attempts';
 
-/** Whoever fills one gateway and no other leaves the fleet so empty that no ratio means anything. */
+/** A policy that fills only one gateway leaves the fleet so empty that no ratio means anything. */
 const NONE_COUNTS = `under ${MIN_MEAN * 100} % full`;
 
-/** One run, without its series; Infinity is written as null, and so is a ratio where no second counts. */
+/** One run, without its series; Infinity is written as null, and so is a ratio for which no second counts. */
 export interface Row extends Omit<Measures, 'series' | 'balancedAfter' | 'worst' | 'p999' | 'final'> {
   readonly scenario: string;
   readonly clients: number;
@@ -58,7 +58,7 @@ export function cells(row: Row): string {
   ].join(' | ');
 }
 
-/** Takes the rows and series of one scenario into the docs; those of others stay. */
+/** Writes the rows and series of one scenario into the docs; those of others stay. */
 export function publish(
   docs: string,
   scenario: string,
@@ -81,7 +81,7 @@ export function publish(
   writeTables(docs, all);
 }
 
-/** Writes the pages anew from all rows. */
+/** Rewrites the pages from all rows. */
 export function writeTables(docs: string, all: readonly Row[]): void {
   writeFileSync(join(docs, 'placement', 'results.md'), allRuns(all));
   const page = join(docs, 'placement.md');
@@ -91,7 +91,7 @@ export function writeTables(docs: string, all: readonly Row[]): void {
   writeFileSync(page, `${text.slice(0, from)}${BEGIN}\n${summary(all)}\n${text.slice(to)}`);
 }
 
-/** For each scenario the worst of all its fleets, and the plot. */
+/** For each scenario, the worst of all its fleets, and the plot. */
 function summary(all: readonly Row[]): string {
   const parts: string[] = [];
   for (const { name, about } of SCENARIOS) {
@@ -151,7 +151,7 @@ function worstOf(rows: readonly Row[], policy: string): Row {
   };
 }
 
-/** Says how much nearer to 1 GoChat is than the classic scorer, in the fleets where that is least and most. */
+/** Says how much closer to 1 GoChat is than the classic scorer, in the fleets where that is least and most. */
 function nearer(rows: readonly Row[]): string {
   const factors = rows
     .filter(({ policy }) => policy === OURS)

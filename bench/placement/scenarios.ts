@@ -7,14 +7,14 @@ export interface Scenario {
   readonly name: string;
   /** Description for readers, one sentence. */
   readonly about: string;
-  /** Utilisation of the fleet when all clients are there. */
+  /** Utilisation of the fleet with all clients. */
   readonly utilisation: number;
-  /** Share of the clients that are there at the start, placed evenly. */
+  /** Share of the clients that are connected at the start, placed evenly. */
   readonly startsWith: number;
   readonly seconds: number;
   /** Second of the disturbance; measured from there. */
   readonly from: number;
-  /** Second in which the disturbance is over; balance is awaited from there. */
+  /** Second in which the disturbance is over; balance counts from there. */
   readonly until: number;
   /** Mean time that a client stays, s. */
   readonly sessionS: number;
@@ -24,15 +24,15 @@ export interface Scenario {
   act(simulation: Simulation, step: number, clients: number): void;
 }
 
-/** Within how long clients that lost their connection are back: no longer than it takes to answer so many. ms. */
+/** Time within which clients that lost their connection are back: no longer than it takes to answer so many. ms. */
 const RETURN_MS = 1_000;
 const UTILISATION = 0.65;
 const SESSION_S = 1800;
 const GROWTH_S = 300;
-/** Nobody moves connections that live: what was emptied fills as people come and go. s. */
+/** Live connections are never moved, so an emptied gateway fills only as clients come and go. s. */
 const SETTLE_S = 800;
 
-/** Clients come so that the number grows evenly to the full one and those that leave are replaced. */
+/** Clients arrive so that their number grows evenly to the full one and those that leave are replaced. */
 function grow(simulation: Simulation, step: number, clients: number, sessionS: number): void {
   const second = step / STEPS_PER_SECOND;
   const net = second < GROWTH_S ? clients / GROWTH_S : 0;
@@ -40,7 +40,7 @@ function grow(simulation: Simulation, step: number, clients: number, sessionS: n
   arrive(simulation, net + present / sessionS);
 }
 
-/** Clients replace those that leave. */
+/** New clients replace those that leave. */
 function replace(simulation: Simulation, clients: number, sessionS: number): void {
   arrive(simulation, clients / sessionS);
 }
@@ -100,7 +100,7 @@ const storm: Scenario = {
 
 const RESTART_BATCHES = 20;
 const RESTART_EVERY_S = 15;
-/** One restarts while there is room: of ten gateways the largest holds a third. Share. */
+/** Low enough that one gateway can restart: of ten, the largest holds a third of the clients. Share. */
 const RESTART_UTILISATION = 0.5;
 /** A gateway drains for 10 s, is away for 5 s and comes back. */
 const rollingRestart: Scenario = {

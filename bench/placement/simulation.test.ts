@@ -3,7 +3,7 @@ import { run } from './run.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { Simulation } from './simulation.ts';
 
-/** Small enough for a test; the goals are those of docs/lab/placement.md all the same. */
+/** Small enough for a test; the goals are those of docs/lab/placement.md. */
 const CLIENTS = 100_000;
 const SIZES = [10, 20] as const;
 const REPORT_AGES_MS = [1000, 5000] as const;
@@ -23,7 +23,7 @@ describe('max/mean utilisation, real scorer, simulated gateways and clients', ()
     ['storm, 3 ipconf nodes', 1.15],
   ] as const;
   test.each(goals.flatMap(([name, goal]) => fleets.map((fleet) => ({ name, goal, ...fleet }))))(
-    '$name, $gateways gateways, reports $reportAgeMs ms old: at most $goal, and 5 times nearer to 1 than the classic scorer',
+    '$name, $gateways gateways, reports $reportAgeMs ms old: at most $goal, and 5 times closer to 1 than the classic scorer',
     ({ name, goal, gateways, reportAgeMs }) => {
       const ours = simulate(name, 'GoChat', gateways, reportAgeMs);
       const classic = simulate(name, 'classic', gateways, reportAgeMs);
@@ -34,7 +34,7 @@ describe('max/mean utilisation, real scorer, simulated gateways and clients', ()
 
   test.each([
     ['rolling restart', 2],
-    // A third of the clients come back at once, before the registry tells that the zone is gone.
+    // A third of the clients come back at once, before the registry reports that the zone is gone.
     ['zone lost and back', 12],
     ['slow gateway', 2],
     ['a gateway that lies', 2],
@@ -48,13 +48,13 @@ describe('max/mean utilisation, real scorer, simulated gateways and clients', ()
     },
   );
 
-  test('a zone that was lost and is back: balanced again within the run, unlike with the others', () => {
+  test('a zone lost and back: balanced again within the run, unlike with the other policies', () => {
     const balanced = (policy: string) => simulate('zone lost and back', policy, 20, 1000).balancedAfter;
     expect(balanced('GoChat')).toBeLessThan(Infinity);
     expect(['classic', 'random'].map(balanced)).toEqual([Infinity, Infinity]);
   });
 
-  test('another policy: the same clients come at the same time', () => {
+  test('another policy: the same clients arrive at the same times', () => {
     const arrivals = (policy: string) => {
       const ask = vi.spyOn(Simulation.prototype, 'ask');
       onTestFinished(() => ask.mockRestore());

@@ -1,24 +1,24 @@
-/** The simulation: clients come, ask, connect, leave; gateways report late. Deterministic by its seed. */
+/** The simulation: clients arrive, ask, connect, leave; gateways report late. The seed determines everything. */
 import type { Policy } from './policies.ts';
 import { Random } from './random.ts';
 import { reportOf, type SimGateway, type SimReport, ZONES } from './world.ts';
 
-/** Grain of time; all events of one step happen in a fixed order. ms. */
+/** Length of a step; all events of one step happen in a fixed order. ms. */
 export const STEP_MS = 50;
 export const STEPS_PER_SECOND = 1000 / STEP_MS;
 const STEPS_PER_TICK = 2;
-/** Between an answer and the accepted connection: uniform. ms. */
+/** Time between an answer and the accepted connection, uniform, ms. */
 const MIN_CONNECT_MS = 50;
 const MAX_CONNECT_MS = 500;
 /** Cost of trying a dead or full gateway before the next of the list, ms. */
 const RETRY_NEXT_MS = 200;
 /** A client whose whole list failed asks again within this time, uniform (full jitter). ms. */
 const ASK_AGAIN_MS = 5_000;
-/** Steps of which a connection takes any, each as likely. */
+/** Steps that a connection may take, all equally likely. */
 const CONNECT_STEPS = (MAX_CONNECT_MS - MIN_CONNECT_MS) / STEP_MS;
 /** Far enough ahead for every delay; steps. */
 const RING = 1024;
-/** From so many clients on that do the same at once, they are dealt to the steps together. */
+/** If so many clients do the same at once, they are assigned to steps in bulk. */
 const MANY = 32;
 
 export interface SimulationOptions {
@@ -38,9 +38,9 @@ export class Simulation {
   failedAttempts = 0;
   /** Clients that asked a policy. */
   asked = 0;
-  /** Arrivals are drawn from it alone: the same clients at the same time under each policy. */
+  /** Only arrivals are drawn from it, so that each policy has the same clients at the same time. */
   readonly arrivals: Random;
-  /** Share of the clients in each zone: as many as the zone was built for. */
+  /** Share of the clients in each zone: the zone's share of the capacity. */
   readonly zoneShares: readonly number[];
   readonly #policies: readonly Policy[];
   readonly #latency: Random;
@@ -81,16 +81,16 @@ export class Simulation {
     this.#spread(clients, zone, this.#step, Math.round(withinMs / STEP_MS));
   }
 
-  /** Cuts a share of a gateway's clients off; they ask again within `withinMs`. */
+  /** Disconnects a share of a gateway's clients; they ask again within `withinMs`. */
   disconnect(gateway: SimGateway, share: number, withinMs: number): void {
     const cut = share >= 1 ? gateway.connections : this.#departures.binomial(gateway.connections, share);
     gateway.connections -= cut;
     this.ask(cut, gateway.zone, withinMs);
   }
 
-  /** Makes what a gateway is known to be at once, as when its lease ends or it says that it drains. */
+  /** Makes a gateway's state known at once, as when its lease ends or it reports that it drains. */
   announce(gateway: SimGateway): void {
-    // A watch event travels fast; only reports are old.
+    // Watch events are fast; only reports are old.
     (this.#reports[(this.#step + 2) % RING] as SimReport[]).push(reportOf(gateway));
   }
 
@@ -148,7 +148,7 @@ export class Simulation {
       gateway.connections -= this.#departures.binomial(gateway.connections, this.#leave);
   }
 
-  /** Lets clients ask, each the next of the policies. */
+  /** Lets clients ask, each the next ipconf node. */
   #placeAll(clients: number, zone: number): void {
     this.asked += clients;
     const policies = this.#policies;
@@ -186,7 +186,7 @@ export class Simulation {
     connecting[index] = (connecting[index] as number) + clients;
   }
 
-  /** Clients that came to a gateway that filled up or died meanwhile. */
+  /** Handles clients that reach a gateway that filled up or died meanwhile. */
   #refuse(clients: number, zone: number): void {
     this.failedAttempts += clients;
     this.#again(clients, zone);
@@ -196,7 +196,7 @@ export class Simulation {
     this.#spread(clients, zone, this.#step + 1, ASK_AGAIN_MS / STEP_MS);
   }
 
-  /** Lets clients ask in steps from `first` on, each in any of them. */
+  /** Lets clients ask in steps from `first` on, each in a random one. */
   #spread(clients: number, zone: number, first: number, steps: number): void {
     const within = Math.max(1, Math.min(RING - 1, steps));
     if (clients < MANY)
@@ -204,7 +204,7 @@ export class Simulation {
     else this.#deal(clients, within, (i, part) => this.#add(first + i, zone, part));
   }
 
-  /** Deals clients to slots, each client to any of them. */
+  /** Assigns clients to slots, each to a random one. */
   #deal(clients: number, slots: number, take: (slot: number, clients: number) => void): void {
     let left = clients;
     for (let i = 0; i < slots && left > 0; i++) {

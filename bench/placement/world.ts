@@ -22,15 +22,15 @@ export const CPU_WHEN_FULL = 0.9;
 export interface SimGateway {
   readonly index: number;
   readonly zone: number;
-  /** Connections that it accepts at most. */
+  /** Most connections that it accepts. */
   readonly capacity: number;
-  /** Part of its capacity that it can really carry; a slow one less than 1. */
+  /** Share of its capacity that it can really carry; below 1 if it is slow. */
   speed: number;
   connections: number;
   accepted: number;
   isAlive: boolean;
   isDraining: boolean;
-  /** Reports 0 connections and no arrivals, whatever is true. */
+  /** Whether it always reports 0 connections and no arrivals. */
   lies: boolean;
   /** Counts restarts: a restarted gateway is another endpoint. */
   epoch: number;
@@ -50,7 +50,7 @@ export interface SimReport {
   readonly isDraining: boolean;
 }
 
-/** Makes a fleet that holds `clients` at the given utilisation. */
+/** Makes a fleet that carries `clients` at the given utilisation. */
 export function makeFleet(count: number, clients: number, utilisation: number, random: Random): SimGateway[] {
   const sizes: number[] = [];
   for (const [size, share] of SIZES) for (let i = Math.round(share * count); i > 0; i--) sizes.push(size);

@@ -17,24 +17,24 @@ test('lines: LF and CRLF end one, and the end of input does', async () => {
   expect(await read(Buffer.from('a\nb\r\n\nc'))).toEqual(['a', 'b', '', 'c']);
 });
 
-test('byte order mark: is left out in front of the input and kept elsewhere', async () => {
+test('byte order mark: is dropped at the start of the input and kept elsewhere', async () => {
   expect(await read(Buffer.from('\ufeff/who\n\ufeffx\n'))).toEqual(['/who', '\ufeffx']);
   expect(await read(Buffer.from('\ufeff'))).toEqual(['']);
 });
 
-test('what is no UTF-8: is told line by line, the others are read', async () => {
+test('not UTF-8: is reported line by line, and the other lines are read', async () => {
   const latin1 = Buffer.from('gr\u00fc\u00dfe\n', 'latin1');
   expect(await read(Buffer.from('ok\n'), latin1, Buffer.from('ß\n'))).toEqual(['ok', NOT_UTF8, 'ß']);
   expect(await read(Buffer.from('\ufeffhi\n', 'utf16le'))).toEqual([NOT_UTF8, '\0']);
 });
 
-test('characters: one that is cut between two reads is whole', async () => {
+test('characters: one that is split between two reads stays whole', async () => {
   const bytes = Buffer.from('a€𝄞\nb\n');
   for (let at = 0; at <= bytes.length; at++)
     expect(await read(bytes.subarray(0, at), bytes.subarray(at))).toEqual(['a€𝄞', 'b']);
 });
 
-test('a line beyond every limit: is cut between two characters', async () => {
+test('a line beyond all limits: is cut between two characters', async () => {
   const [line, next] = await read(Buffer.from(`${'x'.repeat(4_194_303)}€\nb\n`));
   expect(line).toBe('x'.repeat(4_194_303));
   expect(next).toBe('b');

@@ -29,7 +29,7 @@ test.each([
   expect(passed(...reads)).toBe(expected);
 });
 
-test('split reads: a paste is the same wherever it is cut', () => {
+test('split reads: a paste is the same wherever it is split', () => {
   const bytes = Buffer.from(`x${START}/a\r\nß\r/delete\r${END}y\r`);
   const whole = passed(bytes);
   expect(whole).toBe('x/a␤ß␤/deletey\r');
@@ -41,7 +41,7 @@ test('split reads: a paste is the same wherever it is cut', () => {
       ).toBe(whole);
 });
 
-test('any paste: has no control character left, and reads as what was pasted', () => {
+test('any paste: keeps its text and loses its control characters', () => {
   fc.assert(
     fc.property(fc.array(fc.stringMatching(/^[\w /]{1,8}$/), { minLength: 1 }), (lines) => {
       const text = passed(`${START}${lines.join('\r')}${END}`);

@@ -42,7 +42,7 @@ function open(): Screen {
 
 const shows = (screen: Screen, rows: string[]) => expect.poll(() => screen.rows()).toEqual(rows);
 
-test('print: lines stay above an input of several rows, which goes on below them', async () => {
+test('print: lines appear above an input of several rows, which stays below them', async () => {
   const screen = open();
   void screen.terminal.next();
   screen.type('a text that is longer than one row, and then two');
@@ -62,7 +62,7 @@ test('print: lines stay above an input of several rows, which goes on below them
   ]);
 });
 
-test('print: nothing of the input or of what was printed is lost where the screen scrolls', async () => {
+test('print: neither input nor output is lost when the screen scrolls', async () => {
   const screen = open();
   void screen.terminal.next();
   screen.type('x'.repeat(50));
@@ -71,7 +71,7 @@ test('print: nothing of the input or of what was printed is lost where the scree
   await shows(screen, [...printed, `> ${'x'.repeat(18)}`, 'x'.repeat(20), 'x'.repeat(12)]);
 });
 
-test('paste: its lines wait for Enter and then are one text, be they commands or not', async () => {
+test('paste: its lines wait for Enter and are then one text, even if they look like commands', async () => {
   const screen = open();
   const line = screen.terminal.next();
   await screen.rows();

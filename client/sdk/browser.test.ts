@@ -25,7 +25,7 @@ function closure(entry: string): { files: Set<string>; packages: Set<string> } {
   return { files, packages };
 }
 
-test('imports: nothing but the SDK, the protocol and a package that browsers can load', () => {
+test('imports: only the SDK, the protocol, and a package that browsers can load', () => {
   const { files, packages } = closure(resolve(ROOT, 'client/sdk/mod.ts'));
   expect(files.size).toBeGreaterThan(15);
   expect([...packages].filter((name) => !PACKAGES.has(name))).toEqual([]);
@@ -36,7 +36,7 @@ test('imports: nothing but the SDK, the protocol and a package that browsers can
   expect([...files].filter((file) => file.includes('proto/link') || !existsSync(file))).toEqual([]);
 });
 
-test('globals: none of Node alone', () => {
+test('globals: none that only Node.js has', () => {
   for (const file of closure(resolve(ROOT, 'client/sdk/mod.ts')).files) {
     const code = readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
     expect({ file, found: NODE_ONLY.exec(code)?.[0] }).toEqual({ file, found: undefined });

@@ -9,7 +9,7 @@ const texts = (events: { type: string }[]) =>
   events.filter((event): event is MessageEvent => event.type === 'message').map(({ text }) => text);
 
 describe('connecting', () => {
-  test('connect: logs in, asks ipconf, and tells what WELCOME says', async () => {
+  test('connect: logs in, asks ipconf, and passes on what WELCOME says', async () => {
     const world = await makeWorld();
     const client = makeClient(world, { device: 'laptop' });
     const connected = next(client, 'connected');
@@ -32,7 +32,7 @@ describe('connecting', () => {
     });
   });
 
-  test('connect: a wrong password is told with the server’s code and the client is closed', async () => {
+  test('connect: a wrong password rejects with the server’s code, and the client is closed', async () => {
     const world = await makeWorld();
     const client = makeClient(world, { password: 'wrong' });
     await expect(client.connect()).rejects.toMatchObject({ code: 'CREDENTIALS_WRONG', retryable: false });
@@ -56,13 +56,13 @@ describe('connecting', () => {
     );
   });
 
-  test('connect: something else than GoChat at the address is told the same way', async () => {
+  test('connect: a server other than GoChat at the address rejects likewise', async () => {
     const world = await makeWorld();
     world.directory.instead.set('/auth/login', () => new Response('<html>', { status: 200 }));
     await expect(makeClient(world).connect()).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
   });
 
-  test('connect: no gateway is told with ipconf’s code and hint', async () => {
+  test('connect: without a gateway it reports ipconf’s code and hint', async () => {
     const world = await makeWorld();
     const body = { code: 'NO_GATEWAY', message: 'No gateway is registered.', retry_after: 2, data: [] };
     world.directory.instead.set('/ip/list', () => Response.json(body, { status: 503 }));
@@ -70,7 +70,7 @@ describe('connecting', () => {
     await expect(connecting).rejects.toMatchObject({ code: 'NO_GATEWAY', retryAfterMs: 2000 });
   });
 
-  test('connect: goes down the ranked list past a gateway that is not there', async () => {
+  test('connect: skips an unreachable gateway in the ranked list', async () => {
     const world = await makeWorld();
     const gone = await new FakeGateway().start();
     const { port } = gone;
@@ -80,7 +80,7 @@ describe('connecting', () => {
     expect(world.directory.lists).toBe(1);
   });
 
-  test('connect: a gateway without the port of this transport is no place to go', async () => {
+  test('connect: skips a gateway without a port for this transport', async () => {
     const world = await makeWorld();
     const { port } = world.gateway;
     world.directory.gateways.length = 0;
@@ -92,7 +92,7 @@ describe('connecting', () => {
     await expect(connecting).rejects.toMatchObject({ code: 'NO_GATEWAY' });
   });
 
-  test('connect: gateways that are listed and not there are told when the time is over', async () => {
+  test('connect: unreachable gateways are reported at the deadline', async () => {
     const world = await makeWorld();
     await world.gateway[Symbol.asyncDispose]();
     world.directory.gateways.length = 0;
@@ -104,7 +104,7 @@ describe('connecting', () => {
     await expect(connecting).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
   });
 
-  test('ipconf: gets the user, transport and zone with each connection', async () => {
+  test('ipconf: gets the user, transport and zone for each connection', async () => {
     const world = await makeWorld();
     const client = makeClient(world, { zone: 'eu-1' });
     await client.connect();
@@ -141,7 +141,7 @@ describe('connecting', () => {
     expect(world.gateway.hellos.map(({ ticket }) => ticket)).toEqual(['one', 'two']);
   });
 
-  test('ipconf: the wait that it suggests is kept, with full jitter', async () => {
+  test('ipconf: the wait that it suggests is used, with full jitter', async () => {
     const world = await makeWorld();
     world.directory.more = { backoff: { base_ms: 40, max_ms: 80, jitter: 'full' } };
     const client = makeClient(world, { backoff: {}, random: () => 0.5 });
@@ -151,7 +151,7 @@ describe('connecting', () => {
     expect((await down).retryInMs).toBe(20);
   });
 
-  test('ipconf: a wait that makes no sense is not kept', async () => {
+  test('ipconf: an unreasonable wait is not used', async () => {
     const world = await makeWorld();
     world.directory.more = { backoff: { base_ms: -1, max_ms: '7' } };
     const client = makeClient(world, { backoff: {}, random: () => 0.5 });
@@ -161,7 +161,7 @@ describe('connecting', () => {
     expect((await down).retryInMs).toBe(100);
   });
 
-  test('connect: a gateway that is full is passed over for another', async () => {
+  test('connect: skips a full gateway', async () => {
     const world = await makeWorld();
     const other = await new FakeGateway(world.gateway.chat).start();
     await using _ = other;
@@ -180,7 +180,7 @@ describe('connecting', () => {
     expect(world.gateway.hellos).toHaveLength(1);
   });
 
-  test('token: one that the gateway calls expired is replaced by a new log-in', async () => {
+  test('token: one that the gateway calls expired is replaced by a new login', async () => {
     const world = await makeWorld();
     world.gateway.admit = ({ token }) =>
       token === 'alice.1' ? { code: 'TOKEN_EXPIRED', retryable: false } : undefined;
@@ -222,7 +222,7 @@ describe('connecting', () => {
     expect(world.directory.logins).toBe(1);
   });
 
-  test('reconnect: with ipconf away the client goes to the gateways it knows', async () => {
+  test('reconnect: while ipconf is unreachable, the client uses the gateways that it knows', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -232,7 +232,7 @@ describe('connecting', () => {
     await again;
   });
 
-  test('reconnect: a gateway that drains names another one, which is tried first, and once', async () => {
+  test('reconnect: a draining gateway names another one, which is tried first, and once', async () => {
     const world = await makeWorld();
     const other = await new FakeGateway(world.gateway.chat).start();
     onTestFinished(() => other[Symbol.asyncDispose]());
@@ -250,7 +250,7 @@ describe('connecting', () => {
     expect([other.hellos.length, world.gateway.hellos.length]).toEqual([1, 3]);
   });
 
-  test('reconnect: with a ticket not where the draining gateway says, but where a new one lets in', async () => {
+  test('reconnect: with a ticket the client asks ipconf for a new one instead of following the redirect', async () => {
     const world = await makeWorld();
     const other = await new FakeGateway(world.gateway.chat).start();
     onTestFinished(() => other[Symbol.asyncDispose]());
@@ -265,7 +265,7 @@ describe('connecting', () => {
     expect(world.gateway.hellos.map(({ ticket }) => ticket)).toEqual(['one', 'two']);
   });
 
-  test('reconnect: a token at its end is replaced before it is used', async () => {
+  test('reconnect: an expiring token is replaced before it is used', async () => {
     const world = await makeWorld();
     world.directory.tokenMs = 1_000;
     const client = makeClient(world);
@@ -292,7 +292,7 @@ describe('connecting', () => {
     expect(world.gateway.hellos).toHaveLength(1);
   });
 
-  test('heartbeat: PING in silence, and a connection without PONG is given up', async () => {
+  test('heartbeat: PING after silence, and a connection without PONG is given up', async () => {
     const world = await makeWorld();
     world.gateway.heartbeatIntervalMs = 40;
     const client = makeClient(world);
@@ -304,7 +304,7 @@ describe('connecting', () => {
     expect(await disconnected).toMatchObject({ code: 'HEARTBEAT_TIMEOUT' });
   });
 
-  test('frames: unknown types are ignored, garbage ends the connection and the client comes back', async () => {
+  test('frames: unknown types are ignored; garbage ends the connection, and the client reconnects', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -322,7 +322,7 @@ describe('connecting', () => {
     expect(await invalid).toMatchObject({ code: 'FRAME_INVALID' });
   });
 
-  test('close: says goodbye, and a second close is the same', async () => {
+  test('close: sends CLOSE once; a second call is harmless', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -344,7 +344,7 @@ describe('connecting', () => {
 });
 
 describe('receiving', () => {
-  test('first synchronisation: brings what was missed, in order, page by page', async () => {
+  test('first sync: brings what was missed, in order, page by page', async () => {
     const world = await makeWorld();
     for (let i = 1; i <= 450; i++) world.gateway.say(world.room, world.bob, `m${i}`);
     const client = makeClient(world);
@@ -371,7 +371,7 @@ describe('receiving', () => {
     expect(texts(events)).toEqual(['one', 'two']);
   });
 
-  test('gap: what a lost push held comes from the log, before what came after it', async () => {
+  test('gap: the message of a lost push comes from the log, before later ones', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     const events = collect(client);
@@ -385,7 +385,7 @@ describe('receiving', () => {
     expect(texts(events)).toEqual(['one', 'two', 'three']);
   });
 
-  test('gap: one that closes by itself costs no synchronisation', async () => {
+  test('gap: one that closes by itself costs no sync', async () => {
     const world = await makeWorld();
     const client = makeClient(world, { gapDelayMs: 5_000 });
     const events = collect(client);
@@ -403,7 +403,7 @@ describe('receiving', () => {
     expect(world.gateway.framesOf(FrameType.REQUEST)).toHaveLength(1);
   });
 
-  test('RESYNC: is answered at once, and a lost tail comes without further traffic', async () => {
+  test('RESYNC: is answered at once, and lost last messages come without further traffic', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -415,7 +415,7 @@ describe('receiving', () => {
     expect(world.gateway.framesOf(FrameType.RESYNCED).map(({ ref }) => ref)).toEqual([77]);
   });
 
-  test('reconnect: what was said meanwhile arrives, and nothing twice', async () => {
+  test('reconnect: what was sent meanwhile arrives, and nothing twice', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     const events = collect(client);
@@ -431,7 +431,7 @@ describe('receiving', () => {
     expect(texts(events)).toEqual(['one', 'two']);
   });
 
-  test('receipts: delivered cursors are reported, many messages in one frame, and before the goodbye', async () => {
+  test('receipts: delivered cursors are reported, for many messages in one frame, and before CLOSE', async () => {
     const world = await makeWorld();
     for (let i = 1; i <= 50; i++) world.gateway.say(world.room, world.bob, `m${i}`);
     const client = makeClient(world, { receiptDelayMs: 60_000 });
@@ -495,7 +495,7 @@ describe('receiving', () => {
     });
   });
 
-  test('own messages of another client of the same user come as messages', async () => {
+  test('another client of the same user: its messages come as messages', async () => {
     const world = await makeWorld();
     const desk = makeClient(world);
     const phone = makeClient(world);
@@ -542,7 +542,7 @@ describe('sending', () => {
     expect(await Promise.all(sends)).toHaveLength(2);
   });
 
-  test('window: no more than its size is on the wire without an answer', async () => {
+  test('window: no more sends than its size are unanswered', async () => {
     const world = await makeWorld();
     let most = 0;
     let unanswered = 0;
@@ -570,7 +570,7 @@ describe('sending', () => {
     expect(world.gateway.framesOf(FrameType.SEND)).toHaveLength(1);
   });
 
-  test('NACK: a final one fails that send alone', async () => {
+  test('NACK: a final one fails only that send', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -632,7 +632,7 @@ describe('sending', () => {
       return { client, events, sent };
     }
 
-    test('from a page: holds back what is behind it until SENT', async () => {
+    test('from a page: holds back later messages until SENT', async () => {
       const world = await makeWorld();
       const { client, events, sent } = await sendUnanswered(world);
       expect(texts(events)).toEqual([]);
@@ -662,7 +662,7 @@ describe('sending', () => {
       expect(texts(events)).toEqual(['mine', 'theirs']);
     });
 
-    test('from a push: holds back what is behind it until SENT', async () => {
+    test('from a push: holds back later messages until SENT', async () => {
       const world = await makeWorld();
       const { gateway, room, bob } = world;
       const client = makeClient(world, { gapDelayMs: 3_600_000 });
@@ -692,7 +692,7 @@ describe('sending', () => {
     });
   });
 
-  test('no answer: what is unanswered is sent again, and then the connection is given up', async () => {
+  test('no answer: unanswered sends are repeated, and then the connection is given up', async () => {
     const world = await makeWorld();
     using clock = new TestClock();
     const client = makeClient(world, { sentTimeoutMs: 5000 });
@@ -739,7 +739,7 @@ describe('calls', () => {
     await expect(client.createRoom('attic')).rejects.toMatchObject({ code: 'NAME_TAKEN' });
   });
 
-  test('getConversation: as it is now; refused where the user is not in it', async () => {
+  test('getConversation: its current state; refused if the user is not in it', async () => {
     const world = await makeWorld();
     const den = world.gateway.chat.addRoom('den', world.bob);
     world.gateway.pushes = false;
@@ -762,7 +762,7 @@ describe('calls', () => {
     await expect(client.getConversation('x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
   });
 
-  test('listRooms: all that there are, in pages', async () => {
+  test('listRooms: all rooms, in pages', async () => {
     const world = await makeWorld();
     const den = world.gateway.chat.addRoom('den', world.bob);
     world.gateway.say(world.room, world.bob, 'hello');
@@ -781,7 +781,7 @@ describe('calls', () => {
     await expect(client.listRooms({ after: 'x' })).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
   });
 
-  test('joinRoom: brings the newest messages of the room and then the new ones', async () => {
+  test('joinRoom: brings the room’s newest messages, and then new ones', async () => {
     const world = await makeWorld();
     const den = world.gateway.chat.addRoom('den', world.bob);
     for (let i = 1; i <= 10; i++) world.gateway.say(den, world.bob, `m${i}`);
@@ -814,7 +814,7 @@ describe('calls', () => {
     await expect(client.members('x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
   });
 
-  test('no answer: a call fails with DEADLINE_EXCEEDED; a refusal that stays is told instead', async () => {
+  test('no answer: a call fails with DEADLINE_EXCEEDED, or with the last refusal if there was one', async () => {
     const world = await makeWorld();
     using clock = new TestClock();
     const client = makeClient(world, { callTimeoutMs: 5000 });
@@ -827,7 +827,7 @@ describe('calls', () => {
     });
   });
 
-  test('reconnect: a call without an answer is asked again on the next connection', async () => {
+  test('reconnect: an unanswered call is repeated on the next connection', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -839,7 +839,7 @@ describe('calls', () => {
     expect(await opening).toMatchObject({ name: 'bob' });
   });
 
-  test('deleteRoom: repeated after a lost answer it succeeds, at first a room that is not there is told', async () => {
+  test('deleteRoom: repeated after a lost answer it succeeds; a first attempt on a missing room fails', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -858,7 +858,7 @@ describe('calls', () => {
     await deleting;
   });
 
-  test('synchronisation: a refusal is tried again while it may help and told when it may not', async () => {
+  test('sync: a retryable refusal is retried, a final one is reported', async () => {
     const world = await makeWorld();
     world.gateway.refuse.set('sync', { code: 'STORE_UNAVAILABLE', retryable: true });
     const client = makeClient(world, { callTimeoutMs: 5 });

@@ -217,14 +217,15 @@ export class GochatClient {
     return this.#conversations.change(conversation, { $case: 'leaveRoom', leaveRoom: {} });
   }
 
-  /** Removes another user, by name or id, from a room that this user owns. */
+  /** Removes another user, by name or id, from a room; the user needs a higher role than the other. */
   removeMember(conversation: string, user: string): Promise<void> {
     return this.#conversations.change(conversation, { $case: 'removeMember', removeMember: { user } });
   }
 
   /**
-   * Gives a member of a room, by name or id, a role. An owner may, unless the other is one too; everybody may give up
-   * their own. When the last owner steps down, the room passes on to the highest in rank who has been in it longest.
+   * Gives a member of a room, by name or id, a role. Owners may give roles to members who are not owners, and everybody
+   * may take a lower role. When the last owner steps down, the room passes to the member of the highest role who joined
+   * first.
    */
   async setRole(conversation: string, user: string, role: Role): Promise<void> {
     const setRole = { user, role: fromRole(role) };
@@ -305,7 +306,7 @@ export class GochatClient {
 
   /**
    * Closes the client and ends its session: the access token becomes invalid. With `everywhere` all sessions of the
-   * user end. Rejects if the API server cannot be reached; the client is closed all the same.
+   * user end. Rejects if the API server cannot be reached; the client is closed in any case.
    */
   async logout(options: { readonly everywhere?: boolean } = {}): Promise<void> {
     const token = this.#credentials.held;

@@ -28,7 +28,7 @@ function conversation(fields: Partial<Conversation> = {}): Conversation {
 }
 
 describe('Inbox', () => {
-  test('push: in order delivered, repeated dropped, ahead kept until the hole is filled', () => {
+  test('push: in order is delivered, repeated is dropped, ahead is kept until the gap is filled', () => {
     const { inbox, delivered, cursors, push } = makeInbox();
     inbox.adopt(conversation(), 0);
     for (const seq of [1, 1, 3, 4, 3]) push(seq);
@@ -40,7 +40,7 @@ describe('Inbox', () => {
     expect(inbox.incomplete).toBe(false);
   });
 
-  test('push: an own send moves the cursor and is not delivered', () => {
+  test('push: the client’s own send moves the cursor and is not delivered', () => {
     const { inbox, delivered, push } = makeInbox();
     inbox.adopt(conversation(), 0);
     inbox.push(ROOM, 2, undefined);
@@ -50,7 +50,7 @@ describe('Inbox', () => {
     expect(inbox.cursors()).toEqual([{ conversation: ROOM, seq: 3n }]);
   });
 
-  test('page: fills the hole; what was kept follows, and nothing comes twice', () => {
+  test('page: fills the gap; what was kept follows, and nothing comes twice', () => {
     const { inbox, delivered, push, page } = makeInbox();
     inbox.adopt(conversation(), 0);
     push(5);
@@ -69,12 +69,12 @@ describe('Inbox', () => {
     expect(inbox.conversation(ROOM)).toMatchObject({ id: '7', name: 'lobby', kind: 'room' });
   });
 
-  test('page: without a conversation it is nothing', () => {
+  test('page: one without a conversation is ignored', () => {
     const { inbox } = makeInbox();
     expect(inbox.page({ conversation: undefined, messages: [messageOf(1)] })).toBe(0);
   });
 
-  test('endSync: an unknown conversation that the log does not mention is asked for by what was pushed', () => {
+  test('endSync: an unknown conversation missing from the answer is asked for from the pushed seq on', () => {
     const { inbox, delivered, push, page } = makeInbox();
     push(9);
     push(8);
@@ -90,7 +90,7 @@ describe('Inbox', () => {
     expect(inbox.cursors()).toEqual([{ conversation: ROOM, seq: 9n }]);
   });
 
-  test('endSync: a conversation that the log does not mention even when asked is forgotten', () => {
+  test('endSync: a conversation missing even when asked for is forgotten', () => {
     const { inbox, push } = makeInbox();
     push(8);
     inbox.endSync(inbox.beginSync());
@@ -106,7 +106,7 @@ describe('Inbox', () => {
     expect(inbox.incomplete).toBe(false);
   });
 
-  test('endSync: more unknown conversations than are asked for at once have their turn', () => {
+  test('endSync: more unknown conversations than one request holds take turns', () => {
     const { inbox } = makeInbox();
     const asked = new Set<bigint>();
     for (let id = 1n; id <= 1500n; id++) inbox.push(id, 5, messageOf(5));
@@ -118,7 +118,7 @@ describe('Inbox', () => {
     expect(asked.size).toBe(1500);
   });
 
-  test('endSync: a hole that the log does not fill is given up, one that is younger is not', () => {
+  test('endSync: a gap that the log does not fill is given up, a newer one is not', () => {
     const { inbox, push } = makeInbox();
     inbox.adopt(conversation(), 1);
     push(5);
@@ -130,7 +130,7 @@ describe('Inbox', () => {
     expect(inbox.incomplete).toBe(false);
   });
 
-  test('bound: what comes ahead beyond it is dropped, and the log is asked for it', () => {
+  test('bound: pushes ahead beyond it are dropped, and read from the log', () => {
     const { inbox, delivered, push, page } = makeInbox();
     inbox.adopt(conversation(), 0);
     for (let seq = 2; seq <= MAX_AHEAD + 10; seq++) push(seq);
@@ -143,7 +143,7 @@ describe('Inbox', () => {
     expect(delivered).toEqual(Array.from({ length: MAX_AHEAD + 10 }, (_, i) => i + 1));
   });
 
-  test('cursors: no more than a Sync takes, those with the newest news', () => {
+  test('cursors: at most as many as a Sync takes, the most recently active ones', () => {
     const { inbox } = makeInbox();
     for (let id = 1n; id <= 9_000n; id++) inbox.adopt(conversation({ id }), 0);
     inbox.push(1n, 1, messageOf(1));

@@ -16,7 +16,7 @@ import type { Conversation, Role } from './events.ts';
 
 /** Most messages kept ahead of the cursor; others are fetched from the log. */
 const MAX_AHEAD = 4096;
-/** Most cursors in one Sync. Further conversations, those without news for longest, start at the stored cursor. */
+/** Most cursors in one Sync. Beyond it, the conversations inactive for longest start at the stored cursor. */
 const MAX_CURSORS = 8192;
 /**
  * Most conversations in Sync.pushed; others wait for a later Sync. With the cursors it is within the server's limit.

@@ -3,7 +3,7 @@ import { FrameType, MemberChange, Receipts, Role } from '../../proto/client.ts';
 import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
 
 describe('membership', () => {
-  test('leaveRoom: resolves when the last messages have come, and tells that the room is left', async () => {
+  test('leaveRoom: resolves when the last messages have come, and reports that the room is left', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -20,7 +20,7 @@ describe('membership', () => {
     await expect(client.leaveRoom(world.room.toString())).rejects.toMatchObject({ code: 'NOT_A_MEMBER' });
   });
 
-  test('removed by the owner: the push makes it ask, and the answer is told', async () => {
+  test('removed by the owner: the push makes the client sync, which reports the removal', async () => {
     const world = await makeWorld();
     const { gateway, alice, bob } = world;
     const room = gateway.chat.addRoom('bobs', bob, alice);
@@ -33,7 +33,7 @@ describe('membership', () => {
     expect(await left).toMatchObject({ name: 'bobs', reason: 'removed' });
   });
 
-  test('left by another device before this one knew the room: all of it comes, and that it is left', async () => {
+  test('left on another device before this one knew the room: its messages come, and then that it is left', async () => {
     const { gateway, alice, bob, room, ...rest } = await makeWorld();
     for (const text of ['one', 'two', 'three']) gateway.say(room, bob, text);
     gateway.chat.delivered.set(`${alice}/${room}`, 1n);
@@ -54,7 +54,7 @@ describe('membership', () => {
     ]);
   });
 
-  test('joined by another device: this one is shown the room at once', async () => {
+  test('joined on another device: this one shows the room at once', async () => {
     const { gateway, alice, bob, ...rest } = await makeWorld();
     const room = gateway.chat.addRoom('bobs', bob);
     gateway.say(room, bob, 'before');
@@ -68,7 +68,7 @@ describe('membership', () => {
     expect(client.conversation(room.toString())).toMatchObject({ name: 'bobs' });
   });
 
-  test('a room made on another device: this one is told of it at once, and again of none that it knows', async () => {
+  test('a room made on another device: announced on this one at once, and known rooms are not announced again', async () => {
     const { gateway, alice, bob, ...rest } = await makeWorld();
     const client = makeClient({ gateway, alice, bob, ...rest });
     await client.connect();
@@ -86,7 +86,7 @@ describe('membership', () => {
     expect(await message).toMatchObject({ text: 'first', seq: 1 });
   });
 
-  test('out of a room that nothing was shown of: is not told', async () => {
+  test('a room of which nothing was shown: leaving it is not reported', async () => {
     const { gateway, alice, bob, room, ...rest } = await makeWorld();
     gateway.refuse.set('sync', { code: 'OVERLOADED', retryable: true });
     const client = makeClient({ gateway, alice, bob, room, ...rest });
@@ -102,7 +102,7 @@ describe('membership', () => {
     expect(events.filter(({ type }) => type === 'message' || type === 'left')).toEqual([]);
   });
 
-  test('removed while the push was lost: the next synchronisation tells', async () => {
+  test('removed while the push was lost: the next sync reports it', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -113,7 +113,7 @@ describe('membership', () => {
     expect(await left).toMatchObject({ name: 'lobby', reason: 'deleted' });
   });
 
-  test('what others do: is told, and changes nothing', async () => {
+  test('changes of other members: are reported, and change nothing else', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -133,7 +133,7 @@ describe('membership', () => {
     expect(client.conversation(world.room.toString())).toBeUndefined();
   });
 
-  test('setRole: is told with the role; of the own, what is known of the conversation follows', async () => {
+  test('setRole: is reported with the role; the user’s own role also changes in the conversation', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();
@@ -156,7 +156,7 @@ describe('membership', () => {
     });
   });
 
-  test('a server of the release before: its owners are owners, and the others members', async () => {
+  test('a server of the previous release: owners are owners, and the others are members', async () => {
     const world = await makeWorld();
     world.gateway.chat.roleOf = () => Role.ROLE_UNSPECIFIED;
     const client = makeClient(world);
@@ -184,7 +184,7 @@ describe('membership', () => {
 });
 
 describe('logout', () => {
-  test('says goodbye, then ends the token, once', async () => {
+  test('sends CLOSE, then revokes the token, once', async () => {
     const world = await makeWorld();
     const calls: (string | null)[] = [];
     world.directory.instead.set('/auth/logout', () => {
@@ -199,7 +199,7 @@ describe('logout', () => {
     await expect(client.send(world.room.toString(), 'x')).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
   });
 
-  test('the API server is gone: it rejects, and the client is closed all the same', async () => {
+  test('unreachable API server: it rejects, and the client is closed', async () => {
     const world = await makeWorld();
     const client = makeClient(world);
     await client.connect();

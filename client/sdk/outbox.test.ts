@@ -47,7 +47,7 @@ function makeOutbox(options: { window?: number; sentTimeoutMs?: number } = {}) {
 }
 
 describe('Outbox', () => {
-  test('window: what is beyond waits for answers', () => {
+  test('window: sends beyond it wait for answers', () => {
     const { outbox, written, add } = makeOutbox({ window: 2 });
     outbox.resend();
     add('a', 'b', 'c', 'd');
@@ -57,7 +57,7 @@ describe('Outbox', () => {
     outbox.failAll({} as ClientError);
   });
 
-  test('refused for now: it and those behind go again in order, those before stay where they are', async () => {
+  test('retryable refusal: it and later sends are repeated in order, earlier ones are not', async () => {
     const { outbox, written, add, nack } = makeOutbox();
     outbox.resend();
     add('a', 'b', 'c');
@@ -68,7 +68,7 @@ describe('Outbox', () => {
     outbox.failAll({} as ClientError);
   });
 
-  test('answer to an earlier attempt: SENT counts, a refusal only where no later one is under way, and if it is final', async () => {
+  test('answer to an earlier attempt: SENT counts; a refusal only if it is final and no later attempt is in flight', async () => {
     const { outbox, written, add, outcomes, refs, nack } = makeOutbox();
     outbox.resend();
     add('a', 'b', 'c');
@@ -92,7 +92,7 @@ describe('Outbox', () => {
     outbox.failAll({} as ClientError);
   });
 
-  test('answered while it waits to go again: it does not', async () => {
+  test('answered while it waits to be repeated: it is not repeated', async () => {
     const { outbox, written, add, nack } = makeOutbox();
     outbox.resend();
     add('a', 'b');
@@ -102,7 +102,7 @@ describe('Outbox', () => {
     outbox.failAll({} as ClientError);
   });
 
-  test('RESYNC while it waits: everything goes once, after the wait', async () => {
+  test('RESYNC while it waits: everything is sent once, after the wait', async () => {
     const { outbox, written, add, nack } = makeOutbox();
     outbox.resend();
     add('a', 'b', 'c');
@@ -114,7 +114,7 @@ describe('Outbox', () => {
     outbox.failAll({} as ClientError);
   });
 
-  test('no answer: all goes again, then the connection is given up', async () => {
+  test('no answer: everything is sent again, then the connection is given up', async () => {
     const { outbox, written, add, stalls } = makeOutbox({ sentTimeoutMs: 5 });
     outbox.resend();
     add('a', 'b');
@@ -123,7 +123,7 @@ describe('Outbox', () => {
     outbox.failAll({} as ClientError);
   });
 
-  test('unknown: answers to what is not here change nothing', () => {
+  test('unknown: answers to unknown sends change nothing', () => {
     const { outbox, add } = makeOutbox();
     outbox.resend();
     add('a');

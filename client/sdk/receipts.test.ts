@@ -19,7 +19,7 @@ function reporter() {
 }
 
 describe('receipts', () => {
-  test('flush: what has moved, once', () => {
+  test('flush: reports what has moved, once', () => {
     const { receipts, frames } = reporter();
     receipts.delivered(1n, 4);
     receipts.delivered(1n, 5);
@@ -46,7 +46,7 @@ describe('receipts', () => {
     expect(frames).toEqual([[[1, 0, 3]]]);
   });
 
-  test('repeat: what was reported is reported again, as far as it has come since', () => {
+  test('repeat: what was reported is reported again, with the cursors of now', () => {
     const { receipts, frames } = reporter();
     receipts.delivered(1n, 5);
     receipts.read(1n, 4);
@@ -62,7 +62,7 @@ describe('receipts', () => {
     expect(frames.slice(1)).toEqual([all, all]);
   });
 
-  test('repeat: of many conversations those reported last, in one frame', () => {
+  test('repeat: of many conversations the most recently reported, in one frame', () => {
     const { receipts, frames } = reporter();
     for (let id = 1; id <= 300; id++) receipts.read(BigInt(id), 1);
     receipts.flush();

@@ -10,7 +10,7 @@ import { Syncer } from './sync.ts';
 const OPTIONS = resolveOptions({ ipconf: 'http://ipconf.test', transport: tcpTransport() });
 
 describe('Syncer', () => {
-  test('a page that comes when the client is being closed: is not taken in, as nobody would see it', async () => {
+  test('a page that arrives while the client is closing: is dropped, as nobody would see it', async () => {
     const delivered: number[] = [];
     const inbox = new Inbox(
       () => undefined,

@@ -90,7 +90,7 @@ test('WebSocket: one that breaks is replaced', async () => {
   expect(await again).toMatchObject({ resumed: true });
 });
 
-test('WebSocket: nobody there is told with the address', async () => {
+test('WebSocket: nothing listens: the error names the address', async () => {
   const world = await makeWorld();
   using clock = new TestClock();
   const client = makeClient(world, { transport: webSocketTransport(), firstConnectMs: 10 });

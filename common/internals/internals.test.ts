@@ -34,7 +34,7 @@ describe('the switch', () => {
     expect(isNativeOn({ GOCHAT_NATIVE: value })).toBe(isOn);
   });
 
-  test('off: nothing is tried, and each piece says once what is done without it', async () => {
+  test('off: nothing is tried, and each piece logs once what is lost without it', async () => {
     vi.stubEnv('GOCHAT_NATIVE', '0');
     const { logger, lines } = listen();
     const server = new WebSocketServer({ noServer: true });
@@ -72,7 +72,7 @@ describe('the receiver of ws', () => {
       done({ ...(receiver && { _receiver: receiver }), terminate: () => undefined }),
   });
 
-  test('as it is: it tells part of a message', () => {
+  test('the installed version: it recognises a partial message', () => {
     const { logger, lines } = listen();
     const server = new WebSocketServer({ noServer: true, clientTracking: false });
     expect(openWsReceiver(server, logger)).toBeTypeOf('function');
@@ -89,7 +89,7 @@ describe('the receiver of ws', () => {
     expect(lines.map(({ piece }) => piece)).toEqual(['ws-receiver']);
   });
 
-  test('an upgrade that fails: off', () => {
+  test('a version with other internals: off', () => {
     const { logger, lines } = listen();
     expect(openWsReceiver({ handleUpgrade: () => undefined }, logger)).toBeUndefined();
     expect(lines).toHaveLength(1);
@@ -97,7 +97,7 @@ describe('the receiver of ws', () => {
 });
 
 describe('pings of HTTP/2', () => {
-  test('as they are: a session that is closing answers its own, an open one does not', async () => {
+  test('the installed version: a closing session answers pings itself, an open one does not', async () => {
     const open = () =>
       connect('http://localhost', { createConnection: () => new PassThrough() }).on('error', () => undefined);
     const prototype = Object.getPrototypeOf(Object.getPrototypeOf(open())) as ClientHttp2Session;
@@ -135,7 +135,7 @@ describe('pings of HTTP/2', () => {
   }
   test.each([
     [
-      'a session that is gone once it closes',
+      'a session that ends as soon as it closes',
       class extends Base {
         override close(): void {
           this.destroyed = this.closed = true;
@@ -165,13 +165,13 @@ describe('pings of HTTP/2', () => {
 });
 
 describe('write-many', () => {
-  test('as it is built: it writes', async () => {
+  test('built: it writes', async () => {
     const { logger, lines } = listen();
     expect(await openWriteMany(logger, BUILT)).toBeTypeOf('function');
     expect(lines).toEqual([]);
   });
 
-  test('not built: one by one, and nothing is said', async () => {
+  test('not built: sockets are written one by one, without a log line', async () => {
     const { logger, lines } = listen();
     expect(await openWriteMany(logger, '/nowhere/write-many.node')).toBeUndefined();
     expect(lines).toEqual([]);
@@ -180,7 +180,7 @@ describe('write-many', () => {
   test.each<[string, WriteMany]>([
     ['a socket that takes nothing', (_descriptors, _count, _bytes, taken) => void taken.fill(-9)],
     [
-      'a descriptor that is none',
+      'an invalid descriptor',
       (descriptors) => {
         throw new RangeError(`bad descriptor ${descriptors[0]}`);
       },
@@ -204,7 +204,7 @@ describe('write-many', () => {
 });
 
 describe('memory', () => {
-  test('gc as it is: both ways to give memory back, or the one that is built', () => {
+  test('the installed version: collects both generations', () => {
     const { logger } = listen();
     const asked: unknown[] = [];
     const memory = openMemory(logger, (options) => void asked.push(options.type));

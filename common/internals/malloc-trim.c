@@ -1,4 +1,4 @@
-// mallocTrim(): has glibc give the memory that is free in its arenas back to the system. Elsewhere it does nothing.
+// mallocTrim(): makes glibc return free memory of its arenas to the system. With another libc it does nothing.
 // scripts/build-native.sh compiles it; memory.ts calls it.
 #include <node_api.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // The same bytes to many sockets in one call from JavaScript; write-many.ts is its only caller.
 //
 // writeMany(descriptors: Int32Array, count: number, bytes: Uint8Array, taken: Int32Array): void
-// puts into `taken` how many bytes each socket took at once, or the negative errno where it takes none any more.
+// sets `taken` to the number of bytes that each socket accepted, or to a negative errno if it failed.
 #include <errno.h>
 #include <node_api.h>
 #include <stdbool.h>

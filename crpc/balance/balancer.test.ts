@@ -52,7 +52,7 @@ function failing(): EchoHandlers & { isBroken: boolean; asked: number } {
 }
 
 describe('round robin', () => {
-  test('weights of the registry: calls in that proportion; a new weight counts at once', async () => {
+  test('weights from the registry: calls in that proportion; a new weight applies at once', async () => {
     const { registration } = await join('a', { weight: 3 });
     await join('b');
     const client = cluster.client('memory:///echo', { registry });
@@ -66,7 +66,7 @@ describe('round robin', () => {
     });
   });
 
-  test('a server that joins: begins with less than its share', async () => {
+  test('a server that joins: starts with less than its share', async () => {
     await join('a');
     const client = cluster.client('memory:///echo', {
       registry,
@@ -83,7 +83,7 @@ describe('round robin', () => {
 });
 
 describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('%s', (policy) => {
-  test('a server that fails: is left alone after five failures, comes back when its time is over', async () => {
+  test('a server that fails: is ejected after five failures, and returns when the ejection ends', async () => {
     const bad = failing();
     await join('a');
     await join('b');
@@ -137,7 +137,7 @@ describe('outlier detection', () => {
     expect(servers.filter(({ asked }) => asked > 0).length).toBe(2);
   });
 
-  test('answers that a handler gives on purpose: are no failures', async () => {
+  test('deliberate errors of a handler: do not count as failures', async () => {
     let asked = 0;
     await join('a');
     await join(
@@ -157,7 +157,7 @@ describe('outlier detection', () => {
     expect(asked).toBe(10);
   });
 
-  test('switched off: a failing server goes on getting calls', async () => {
+  test('switched off: a failing server keeps getting calls', async () => {
     const bad = failing();
     await join('a');
     await join('bad', {}, bad);
@@ -190,7 +190,7 @@ describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('a slow se
     expect([calls, failed]).toEqual([undefined, undefined]);
   });
 
-  test('where all are slow: nobody is an outlier', async () => {
+  test('all servers are slow: none is an outlier', async () => {
     const asked = [0, 0, 0];
     for (const i of asked.keys())
       await join(
@@ -215,7 +215,7 @@ describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('a slow se
 
 describe('outlier detection by latency', () => {
   test.each(['round-robin', 'rendezvous'] as const)(
-    '%s, a slow server that comes back on trial: has one call at a time',
+    '%s, a slow server readmitted on trial: has one call at a time',
     async (policy) => {
       const slow = slowly();
       const [now, most] = [new Set<symbol>(), { calls: 0 }];
@@ -250,7 +250,7 @@ describe('outlier detection by latency', () => {
   );
 
   test.each(['round-robin', 'rendezvous'] as const)(
-    '%s, a slow server that is quick again: gets its share back',
+    '%s, a slow server that is fast again: gets its share back',
     async (policy) => {
       const slow = slowly();
       await join('a');
@@ -290,7 +290,7 @@ describe('least loaded', () => {
 });
 
 describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('zone preference over %s', (policy) => {
-  test('the own zone takes everything; when it is gone the others do; when it is back it does again', async () => {
+  test('its own zone gets all calls; the others do when it is gone, until it is back', async () => {
     const near = await join('near', { zone: 'z1' });
     await join('far', { zone: 'z2' });
     await join('nowhere');
@@ -306,7 +306,7 @@ describe.each(['round-robin', 'least-loaded', 'rendezvous'] as const)('zone pref
     await eventually(async () => (await whoAnswers(client, 20))['near'] === 20);
   });
 
-  test('half of the own zone fails: about seven tenths stay', async () => {
+  test('half of its own zone fails: about seven tenths of the calls stay there', async () => {
     const dead = await join('dead', { zone: 'z1' });
     await join('near', { zone: 'z1' });
     await join('far', { zone: 'z2' });

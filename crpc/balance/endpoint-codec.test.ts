@@ -12,7 +12,7 @@ const endpoint = {
 };
 
 describe('an endpoint in etcd', () => {
-  test('written and read: the same, with the lease that it hangs on', () => {
+  test('round trip: the same endpoint, with its lease', () => {
     expect(decodeEndpoint(encodeEndpoint(endpoint), 0n)).toEqual({ endpoint, leaving: false });
     expect(decodeEndpoint(encodeEndpoint({ ...endpoint, lease: 'x' }, true), 255n)).toEqual({
       endpoint: { ...endpoint, lease: 'ff' },
@@ -20,7 +20,7 @@ describe('an endpoint in etcd', () => {
     });
   });
 
-  test('what is left out: stands for its default; what is not known: passed over', () => {
+  test('missing fields have their defaults; unknown fields are ignored', () => {
     expect(decodeEndpoint('{"id":"a","address":"b:1","colour":"red"}', 0n)).toEqual({
       endpoint: { id: 'a', address: 'b:1', weight: 1, zone: '', version: '', metadata: {}, load: {} },
       leaving: false,

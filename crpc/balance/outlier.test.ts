@@ -5,7 +5,7 @@ import { DEFAULT_OUTLIER, OutlierRecord, mayEject } from './outlier.ts';
 const record = (more = {}): OutlierRecord => new OutlierRecord({ ...DEFAULT_OUTLIER, ...more });
 
 describe('OutlierRecord', () => {
-  test('failures in a row: the fifth is one too many; a success begins anew', () => {
+  test('failures in a row: the fifth ejects; a success resets the count', () => {
     const one = record();
     const verdicts = [1, 2, 3, 4].map((now) => one.failure(now));
     expect(verdicts).toEqual([false, false, false, false]);
@@ -20,7 +20,7 @@ describe('OutlierRecord', () => {
     expect(one.failure(20)).toBe(true);
   });
 
-  test('what is older than the window: counts no more', () => {
+  test('failures older than the window: do not count', () => {
     const one = record({ consecutiveFailures: 1000, windowMs: 1000 });
     for (let i = 0; i < 18; i++) one.failure(i);
     one.success(5000);
@@ -28,7 +28,7 @@ describe('OutlierRecord', () => {
     expect(one.failure(5002)).toBe(false);
   });
 
-  test('ejections in a row: each longer by the first, up to the longest', () => {
+  test('ejections in a row: each is longer by the first, up to the maximum', () => {
     const one = record({ ejectMs: 100, maxEjectMs: 250 });
     expect(one.eject(1000)).toBe(1100);
     one.readmit(1100);
@@ -37,7 +37,7 @@ describe('OutlierRecord', () => {
     expect(one.eject(1500)).toBe(1750);
   });
 
-  test('ten times its ejection without another: the next one is short again', () => {
+  test('no ejection for ten times its length: the next one is short again', () => {
     const one = record({ ejectMs: 100 });
     one.eject(1000);
     one.readmit(1100);
@@ -46,7 +46,7 @@ describe('OutlierRecord', () => {
     expect(one.eject(1400 + 2001)).toBe(3401 + 100);
   });
 
-  test('slow calls: five in a row that go on for a tenth of the window; one that is not slow begins anew', () => {
+  test('slow calls: five in a row over a tenth of the window eject; a fast one resets the count', () => {
     const one = record({ windowMs: 10_000 });
     for (let i = 0; i < 100; i++) expect(one.success(1, true)).toBe(false);
     expect(one.success(1000, true)).toBe(false);
@@ -56,7 +56,7 @@ describe('OutlierRecord', () => {
     expect(one.success(4001, true)).toBe(true);
   });
 
-  test('readmitted: on trial, one more failure or slow call is too many; a good one ends the trial', () => {
+  test('readmitted: on trial, one failure or slow call ejects; a good one ends the trial', () => {
     for (const bad of [
       (one: OutlierRecord) => one.failure(6001),
       (one: OutlierRecord) => one.success(6001, true),
@@ -71,7 +71,7 @@ describe('OutlierRecord', () => {
     }
   });
 
-  test('readmitted and good: its past does not count', () => {
+  test('readmitted after a good call: earlier failures do not count', () => {
     const one = record();
     for (let i = 0; i < 5; i++) one.failure(i);
     one.eject(5);

@@ -47,7 +47,7 @@ describe('round robin', () => {
       expect(draw(policy, 5)).toEqual({ a: 1, b: 1, c: 1, d: 1, e: 1 });
   });
 
-  test('weights 5, 2, 1: calls in that proportion, and never the heavy one five times in a row twice over', () => {
+  test('weights 5, 2, 1: calls in that proportion, and interleaved', () => {
     const policy = roundRobin.make([peerOf('a', 5), peerOf('b', 2), peerOf('c', 1)]);
     draw(policy, 8);
     expect(draw(policy, 800)).toEqual({
@@ -70,7 +70,7 @@ describe('round robin', () => {
     expect(counts['late']).toBeLessThan(120);
   });
 
-  test('refused endpoints: are passed over; all refused: none', () => {
+  test('refused endpoints: are skipped; if all are refused, none', () => {
     const policy = roundRobin.make(['a', 'b'].map((id) => peerOf(id)));
     for (let i = 0; i < 10; i++)
       expect(policy.choose(undefined, ({ endpoint }) => endpoint.id === 'b')?.endpoint.id).toBe('b');
@@ -79,7 +79,7 @@ describe('round robin', () => {
 });
 
 describe('least loaded', () => {
-  test('one ten times slower: gets the calls only when drawn against nobody else', () => {
+  test('an endpoint ten times slower: gets calls only when both draws choose it', () => {
     const peers = ['a', 'b', 'slow'].map((id) => peerOf(id));
     for (const peer of peers) took(peer, peer.endpoint.id === 'slow' ? 100 : 10);
     const counts = draw(leastLoaded.make(peers), 1000);
@@ -88,7 +88,7 @@ describe('least loaded', () => {
     expect(Math.min(counts['a'] ?? 0, counts['b'] ?? 0)).toBeGreaterThan(200);
   });
 
-  test('running calls count: those that hang make an endpoint the worse choice', () => {
+  test('running calls: hanging ones make an endpoint the worse choice', () => {
     const [free, busy] = [peerOf('free'), peerOf('busy')];
     for (const peer of [free, busy]) took(peer, 10);
     for (let i = 0; i < 5; i++) busy.callStarted();
@@ -108,12 +108,12 @@ describe('least loaded', () => {
     expect(chosen.filter((id) => id === 'heavy').length).toBe(8);
   });
 
-  test('a thousand unknown ones: calls spread', () => {
+  test('a thousand endpoints without measurements: calls are spread', () => {
     const peers = Array.from({ length: 1000 }, (_, i) => peerOf(`p${i}`));
     expect(Object.keys(draw(leastLoaded.make(peers), 5000)).length).toBeGreaterThan(900);
   });
 
-  test('a failure that came quickly: does not make the endpoint look fast', () => {
+  test('a quick failure: does not make the endpoint look fast', () => {
     const [good, bad] = [peerOf('good'), peerOf('bad')];
     for (const peer of [good, bad]) took(peer, 20);
     for (let i = 0; i < 20; i++) {
@@ -123,7 +123,7 @@ describe('least loaded', () => {
     expect(bad.cost(performance.now())).toBeGreaterThanOrEqual(good.cost(performance.now()) * 0.99);
   });
 
-  test('refused endpoints: are passed over; all refused: none', () => {
+  test('refused endpoints: are skipped; if all are refused, none', () => {
     const policy = leastLoaded.make(Array.from({ length: 50 }, (_, i) => peerOf(`p${i}`)));
     for (let i = 0; i < 20; i++)
       expect(policy.choose(undefined, ({ endpoint }) => endpoint.id === 'p7')?.endpoint.id).toBe('p7');

@@ -70,7 +70,7 @@ describe('rendezvous', () => {
     expect(Math.max(...counts)).toBeLessThan(11_000);
   });
 
-  test('golden choices: another process, another version, chooses the same', () => {
+  test('golden choices: every process and version chooses the same', () => {
     const chooser = new Rendezvous(['a', 'b', 'c', 'd', 'e']);
     const picks = Array.from({ length: 12 }, (_, i) => chooser.pick(i * 0x1000_0001, i * 0x9e37_79b9));
     expect(picks).toMatchInlineSnapshot(`

@@ -34,7 +34,7 @@ describe('rank and subset', () => {
     expect(Math.max(...counts.values())).toBeLessThan(120);
   });
 
-  test('failing ones: stay, and others are taken beside them, to at most twice the size', () => {
+  test('failing endpoints: stay, and others are added, up to twice the size', () => {
     const all = ['a', 'b', 'c', 'd', 'e', 'f'];
     expect(subset(all, 2, (id) => id === 'a')).toEqual(['a', 'b', 'c']);
     expect(subset(all, 2, () => true)).toEqual(['a', 'b', 'c', 'd']);

@@ -36,12 +36,12 @@ describe('batch codec', () => {
     },
   );
 
-  test('a tail: is part of its record', () => {
+  test('a tail: becomes part of its record', () => {
     const batch = encode([Buffer.from('ab'), Buffer.from('x')], [Buffer.from('cd'), undefined]);
     expect(decodeBatch(batch)?.map((record) => Buffer.from(record).toString())).toEqual(['abcd', 'x']);
   });
 
-  test('decode: gives back what was encoded, as views on the batch', () => {
+  test('decode: returns what was encoded, as views of the batch', () => {
     fc.assert(
       fc.property(records, (list) => {
         const batch = encode(list);
@@ -52,7 +52,7 @@ describe('batch codec', () => {
     );
   });
 
-  test('decode: every cut of a batch is either whole records or malformed, never an exception', () => {
+  test('decode: a batch truncated anywhere gives whole records or is malformed, and never throws', () => {
     const batch = encode([Buffer.alloc(3, 1), Buffer.alloc(200, 2), Buffer.alloc(0)]);
     for (let cut = 0; cut < batch.length; cut++) {
       const decoded = decodeBatch(batch.subarray(0, cut));
@@ -97,7 +97,7 @@ describe('batch codec', () => {
     expect(decodeBatch(END_BATCH)).toEqual([]);
   });
 
-  test('append: refuses what would grow a batch beyond its bound, but takes one large record alone', () => {
+  test('append: refuses what would exceed the bound of a batch, but accepts one large record alone', () => {
     const writer = new BatchWriter(100);
     expect(writer.append(new Uint8Array(60), undefined)).toBe(true);
     expect(writer.append(new Uint8Array(5000), undefined)).toBe(false);
@@ -106,7 +106,7 @@ describe('batch codec', () => {
     expect(writer.bytes).toBe(recordBytes(5000));
   });
 
-  test('recycle: a batch given back is used again, one not given back is not touched', () => {
+  test('recycle: a returned batch is reused, one not returned is not overwritten', () => {
     const writer = new BatchWriter(MAX_BATCH_BYTES);
     writer.append(Buffer.from('first'), undefined);
     const first = writer.take();

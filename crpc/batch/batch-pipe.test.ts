@@ -35,7 +35,7 @@ test('sendSoon: waits for others, and for 50 ms at most', () => {
   expect(batches).toEqual([['1', '2']]);
 });
 
-test('sendSoon: leaves with what is sent, in order', () => {
+test('sendSoon: goes along with the next send, in order', () => {
   const { batches, pipe } = setUp();
   pipe.sendSoon(record('1'));
   pipe.send(record('2'));
@@ -45,7 +45,7 @@ test('sendSoon: leaves with what is sent, in order', () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('sendSoon: a pipe that is closed takes nothing, and writes what it had taken', () => {
+test('sendSoon: a closed pipe accepts nothing, and writes what it had accepted', () => {
   const { batches, pipe } = setUp();
   pipe.sendSoon(record('1'));
   pipe.close();

@@ -45,12 +45,12 @@ describe('announcements', () => {
     },
   );
 
-  test('nothing: version 1, no capability', () => {
+  test('no announcement: version 1, no capability', () => {
     expect(announced(new Metadata())).toEqual(speaks(1, 1));
   });
 
   test.each(['', 'x', '1', '1-', '-2', '1-2,3', '1-2  x', '1-2 X', '1.0-2.0'])(
-    'what cannot be read, "%s": a version that nobody speaks',
+    'an unreadable announcement, "%s": a version that nobody speaks',
     (text) => {
       const theirs = announced(metadataOf(text));
       expect(agree(speaks(1, 1_000), theirs)).toBeUndefined();

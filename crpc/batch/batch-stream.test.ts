@@ -157,7 +157,7 @@ describe('batch stream', () => {
     expect(far.batches).toEqual([30, 30, 30, 10]);
   });
 
-  test('a queue full by count: BACKPRESSURE from a quarter, CLOSED at the bound, then onDrain', async () => {
+  test('a queue full by count: BACKPRESSURE from a quarter on, CLOSED at the bound, then onDrain', async () => {
     const [near, far] = [side(), side()];
     const server = await serveInto(far);
     const stream = open(server.address, near, { maxQueueRecords: 16 });
@@ -206,7 +206,7 @@ describe('batch stream', () => {
     ]);
   });
 
-  test('close by the client: flushes; its end is closed, the server sees peer-closed', async () => {
+  test('close by the client: flushes; ends as closed, and the server sees peer-closed', async () => {
     const [near, far] = [side(), side()];
     const server = await serveInto(far);
     const stream = open(server.address, near);
@@ -234,7 +234,7 @@ describe('batch stream', () => {
     expect(near.records.all).toEqual(['last words']);
   });
 
-  test('close before it is open: the end is closed', async () => {
+  test('close before it is open: ends as closed', async () => {
     const near = side();
     const server = await serveInto(side());
     open(server.address, near).close();
@@ -283,7 +283,7 @@ describe('batch stream', () => {
     expect(await clock.until(far.ends.next())).toBe('lost');
   });
 
-  test('a stopped server process (SIGSTOP): lost by keepalive, and the link opens again when it goes on', async () => {
+  test('a stopped server process (SIGSTOP): lost by keepalive, and the link reopens when it continues', async () => {
     using clock = new TestClock();
     const near = side();
     await using peer = await BatchPeer.serve();
@@ -322,7 +322,7 @@ describe('batch stream', () => {
     expect(await clock.until(far.ends.next())).toBe('lost');
   });
 
-  test('nothing listens there: lost', async () => {
+  test('nothing listens: lost', async () => {
     const server = await serveInto(side());
     const { address } = server;
     await server.stop();
@@ -366,7 +366,7 @@ describe('batch stream', () => {
     await far.streams.next();
   });
 
-  test('a handler that throws: ends the stream, the peer is told INTERNAL', async () => {
+  test('a handler that throws: ends the stream, and the peer gets INTERNAL', async () => {
     const near = side();
     const ends = new Inbox<StreamEnd>();
     const server = await serve(() => ({
@@ -414,7 +414,7 @@ describe('protocol of a batch stream', () => {
     protocol: { oldest, newest, capabilities },
   });
 
-  test('both sides: know the newest version that both speak, and the capabilities that both have', async () => {
+  test('both sides: know the newest common version and the common capabilities', async () => {
     const [near, far] = [side(), side()];
     const server = await serveInto(far, {}, speaks(2, 4, 'a', 'b'));
     open(server.address, near, speaks(1, 3, 'b', 'c'));
@@ -422,7 +422,7 @@ describe('protocol of a batch stream', () => {
       expect([protocol.version, [...protocol.capabilities]]).toEqual([3, ['b']]);
   });
 
-  test('neither says anything: version 1', async () => {
+  test('neither side announces anything: version 1', async () => {
     const near = side();
     const server = await serveInto(side());
     open(server.address, near);
@@ -459,7 +459,7 @@ describe('protocol of a batch stream', () => {
     },
   );
 
-  test('a server that speaks a version too old and does not look at the client: the client refuses', async () => {
+  test('a server of a version too old that does not check the client: the client refuses', async () => {
     const near = side();
     // What a server of version 1 does that knows nothing of announcements.
     const server = new Server();
@@ -488,7 +488,7 @@ describe('protocol of a batch stream', () => {
     expect(near.streams.all).toEqual([]);
   });
 
-  test('a link that is refused: tries again with growing waits, and opens when the server is upgraded', async () => {
+  test('a refused link: retries with growing waits, and opens when the server is upgraded', async () => {
     const [near, log] = [side(), new Inbox<string>()];
     const server = await serveInto(side(), {}, speaks(3, 4));
     const batchLink = new BatchLink({
@@ -541,7 +541,7 @@ describe('batch link', () => {
     expect(gaps.all).toEqual([['lost', 1]]);
   });
 
-  test('close: ends the stream as closed and does not try again', async () => {
+  test('close: ends the stream as closed and does not reconnect', async () => {
     const [near, far] = [side(), side()];
     const server = await serveInto(far);
     const batchLink = new BatchLink({ address: server.address, service, logger, handler: handlerOf(near) });

@@ -64,13 +64,13 @@ function warnings(): { logger: Logger; lines: Inbox<[object, string]> } {
 const refused = { code: 'SERVER_UNREACHABLE' };
 
 describe('TLS', () => {
-  test('a client that trusts the authority: gets through, by address or by the name it expects', async () => {
+  test('a client that trusts the CA: gets through, by address or by the name it expects', async () => {
     const address = await serve(server);
     expect(await call(address, { ca })).toBe('hello');
     expect(await call(address, { ca, serverName: 'state.test' })).toBe('hello');
   });
 
-  test('another name, another authority, none, or plain text: not', async () => {
+  test('another name, another CA, no CA, or plain text: refused', async () => {
     const address = await serve(server);
     await expect(call(address, { ca, serverName: 'api.test' })).rejects.toMatchObject(refused);
     await expect(call(address, { ca: otherAuthority.ca })).rejects.toMatchObject(refused);
@@ -78,7 +78,7 @@ describe('TLS', () => {
     await expect(call(address)).rejects.toMatchObject(refused);
   });
 
-  test('a client that wants TLS at a server without: not', async () => {
+  test('a TLS client at a server without TLS: refused', async () => {
     const crpc = new CrpcServer({ logger: silentLogger });
     await crpc.start();
     cleanups.push(() => crpc.stop());
@@ -114,7 +114,7 @@ describe('TLS', () => {
 });
 
 describe('mutual TLS', () => {
-  test('only a client with a certificate of the authority gets through; the others are logged', async () => {
+  test('only clients with a certificate of the CA get through; the others are logged', async () => {
     const { logger, lines } = warnings();
     const address = await serve({ ...server, ca }, logger);
     expect(await call(address, { ca, ...gateway })).toBe('hello');
@@ -150,7 +150,7 @@ describe('mutual TLS', () => {
     expect(await ends.next()).toBe('lost');
   });
 
-  test('a name made to look like several: is none of them', async () => {
+  test('a name made to look like several: matches none of them', async () => {
     const { logger, lines } = warnings();
     const odd = authority.issue('odd', 'URI:http://x/, DNS:gateway, y');
     const address = await serve({ ...server, ca, peers: ['gateway'] }, logger);

@@ -45,7 +45,7 @@ describe.each(['1', '0'])('unary call, GOCHAT_NATIVE=%s', (isNative) => {
   beforeEach(() => void vi.stubEnv('GOCHAT_NATIVE', isNative));
   afterEach(() => void vi.unstubAllEnvs());
 
-  test('a server that is not a crpc one: its response', async () => {
+  test('a server without crpc: its response', async () => {
     const client = clientOf(await serve(false, unary));
     expect(await client.unary(request)).toEqual({ text: 'hello', server: '' });
   });

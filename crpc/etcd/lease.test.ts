@@ -10,7 +10,7 @@ afterEach(() => {
 });
 
 describe('Lease', () => {
-  test('its end: counted from when it was asked for, and a hundredth sooner than etcd’s', () => {
+  test('its end: counted from when it was requested, and a hundredth earlier than etcd’s', () => {
     const asked = instantNow();
     vi.advanceTimersByTime(300);
     const lease = new Lease(1n, 10, asked);
@@ -19,7 +19,7 @@ describe('Lease', () => {
     expect(lease.leftMs).toBeLessThanOrEqual(0);
   });
 
-  test('a renewal: counts from when it was sent, however late its answer', () => {
+  test('a renewal: counts from when it was sent, however late the answer', () => {
     const lease = new Lease(1n, 10, instantNow());
     vi.advanceTimersByTime(5000);
     const asked = instantNow();
@@ -28,13 +28,13 @@ describe('Lease', () => {
     expect(lease.leftMs).toBeCloseTo(9900 - 4000);
   });
 
-  test('a machine that slept: the wall clock counts, the monotonic one did not', () => {
+  test('a machine that slept: the wall clock counts the time, though the monotonic clock did not', () => {
     const lease = new Lease(1n, 10, instantNow());
     vi.setSystemTime(Date.now() + 20_000);
     expect(lease.leftMs).toBeLessThanOrEqual(0);
   });
 
-  test('a wall clock that is set back: does not make it live longer', () => {
+  test('a wall clock that is set back: does not make it last longer', () => {
     const lease = new Lease(1n, 10, instantNow());
     vi.advanceTimersByTime(8000);
     vi.setSystemTime(Date.now() - 3_600_000);

@@ -86,7 +86,7 @@ describe('a holder that cannot renew', () => {
     expect(taken.isHeld).toBe(true);
   });
 
-  test('frozen (STOP) past its lease: the first thing it says when it goes on is that the number is not its own', async () => {
+  test('frozen (STOP) past its lease: the first thing it reports when it continues is that its number is lost', async () => {
     const name = freshName();
     await using holder = await NumberHolder.start(etcd.address, name, 0, TTL_SECONDS);
     expect(await holder.isHeld()).toBe(true);
@@ -98,7 +98,7 @@ describe('a holder that cannot renew', () => {
     expect(taken.isHeld).toBe(true);
   });
 
-  test('etcd paused past the lease: two processes each know at once that their numbers are not sure any more', async () => {
+  test('etcd paused past the lease: two processes know at once that their numbers are no longer certain', async () => {
     const name = freshName();
     const numbers = [await open().leaseId(name, 1), await open().leaseId(name, 1)];
     const told = numbers.map(losses);
@@ -115,7 +115,7 @@ describe('a holder that cannot renew', () => {
     expect(numbers.map(({ isHeld }) => isHeld)).toEqual([false, false]);
   });
 
-  test('etcd paused for less than the reserve: endpoints are stale, and the numbers stay', async () => {
+  test('etcd paused for less than the reservation: endpoints are stale, and the numbers stay', async () => {
     const name = freshName();
     const registry = open({ numberTtlSeconds: 600 });
     const number = await registry.leaseId(name, 1023);
@@ -166,7 +166,7 @@ describe('etcd’s side', () => {
     expect([number.isHeld, faster.isHeld]).toEqual([false, true]);
   });
 
-  test('a process that was killed: its number is kept for the reserve, others get other ones', async () => {
+  test('a killed process: its number stays reserved, and others get other numbers', async () => {
     const name = freshName();
     await (await NumberHolder.start(etcd.address, name, 1, 600))[Symbol.asyncDispose]();
     const other = open();
@@ -175,7 +175,7 @@ describe('etcd’s side', () => {
     expect(second.isHeld).toBe(true);
   });
 
-  test('a number that was released: is taken again as late as can be', async () => {
+  test('a released number: is reused as late as possible', async () => {
     const registry = open();
     const name = freshName();
     const values: number[] = [];

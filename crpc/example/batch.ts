@@ -1,4 +1,4 @@
-/** A batch stream: `node crpc/example/batch.ts`. What one side sends in one turn of the event loop travels as one message. */
+/** A batch stream: `node crpc/example/batch.ts`. What one side sends in one tick of the event loop travels as one message. */
 import { BatchLink, CrpcServer, SendResult, openRegistry } from '../mod.ts';
 import { EchoService } from '../testing/gen/echo.ts'; // Made by ts-proto from echo.proto.
 
@@ -14,7 +14,7 @@ server.addBatchService(service, (stream) => ({
 }));
 await server.start();
 
-// Who sends chooses where: a batch stream goes to one address.
+// The sender chooses the server: a batch stream goes to one address.
 const found = Promise.withResolvers<string>();
 const unwatch = registry.watch('echo', ({ endpoints: [first] }) => first && found.resolve(first.address));
 const over = Promise.withResolvers<void>();

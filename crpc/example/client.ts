@@ -1,9 +1,9 @@
-/** Calls without a pause: `node crpc/example/client.ts etcd://127.0.0.1:2379`; says whenever others answer, and at TERM how it went. */
+/** Calls without a pause: `node crpc/example/client.ts etcd://127.0.0.1:2379`; prints who answers when that changes, and at TERM the totals. */
 import { createClient, openRegistry } from '../mod.ts';
 import { EchoService } from '../testing/gen/echo.ts';
 
 const CONCURRENCY = 8;
-/** Answers of which it is said who gave them. */
+/** Number of answers after which the servers that gave them are compared with those before. */
 const WINDOW = 200;
 
 const [url = 'etcd://127.0.0.1:2379'] = process.argv.slice(2);

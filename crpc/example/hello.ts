@@ -22,11 +22,11 @@ server.addService(EchoService, {
 });
 await server.start();
 
-// The caller: promises and async iterables; whoever serves 'echo' now gets the calls.
+// The caller: promises and async iterables. Calls go to the servers that are registered as 'echo' at that moment.
 using client = createClient(EchoService, 'etcd:///echo', { registry, logger: console });
 const { text } = await client.unary({ text: 'world', count: 0 }, { timeoutMs: 5000, idempotent: true });
 console.log(text);
 for await (const { text } of client.serverStream({ text: 'answer', count: 2 })) console.log(text);
 
-await server.drain(5000); // Leaves the registry, finishes what runs, closes.
+await server.drain(5000); // Leaves the registry, finishes running calls, closes.
 await registry.close();

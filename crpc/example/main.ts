@@ -34,7 +34,7 @@ class Program {
     });
   }
 
-  /** Waits for a line, from the one before on. */
+  /** Waits for a line with these words, after the last one found. */
   async says(words: string): Promise<void> {
     for (;;) {
       const line = this.#lines.shift();

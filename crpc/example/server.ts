@@ -27,6 +27,6 @@ await server.start();
 console.log(`${name} serves on ${server.address}`);
 
 await once(process, 'SIGTERM');
-await server.drain(10_000); // Leaves the registry, then takes no more calls, then finishes those that run.
+await server.drain(10_000); // Leaves the registry, then accepts no more calls, then finishes running ones.
 await registry.close();
 console.log(`${name} has gone`);

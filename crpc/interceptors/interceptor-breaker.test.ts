@@ -57,7 +57,7 @@ describe('circuit breaker', () => {
     expect(bad.asked).toBe(0);
   });
 
-  test('all endpoints fail: CIRCUIT_OPEN at once with the time to wait, and nobody is asked', async () => {
+  test('all endpoints fail: CIRCUIT_OPEN at once with the time to wait, and no call is made', async () => {
     const { client, all } = await servers(2, broken);
     for (const one of all) one.isBroken = true;
     await eventually(async () => {
@@ -116,7 +116,7 @@ describe('circuit breaker', () => {
     expect(await read()).toBe('CIRCUIT_OPEN');
   });
 
-  test('answers on purpose: leave it closed', async () => {
+  test('deliberate errors of a handler: leave it closed', async () => {
     const { address } = await cluster.serve('strict', {
       unary: async () => {
         throw new GochatError('NAME_TAKEN', { details: { name: 'x' } });

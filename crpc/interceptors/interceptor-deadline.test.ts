@@ -71,7 +71,7 @@ describe('deadlines over three hops', () => {
     expect(third).toBeLessThan(second);
   });
 
-  test('the time is used up on the way: the next hop is not asked any more', async () => {
+  test('the time is used up on the way: the next hop is not called', async () => {
     using clock = new TestClock();
     const { front, seen, failed } = await chain(40_000);
     await expect(clock.until(front.unary(hello, { timeoutMs: 30_000 }))).rejects.toMatchObject({
@@ -100,7 +100,7 @@ describe('an answer after the deadline', () => {
     return made;
   };
 
-  test('unary: is none', async () => {
+  test('unary: rejects with DEADLINE_EXCEEDED', async () => {
     const handler = serverDeadline().unary?.(async () => {
       await late();
       return hello;
@@ -108,7 +108,7 @@ describe('an answer after the deadline', () => {
     await expect(handler?.(hello, context())).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   });
 
-  test('stream: its end is not the end of what there is', async () => {
+  test('stream: ends with DEADLINE_EXCEEDED, not as if complete', async () => {
     const handler = serverDeadline().stream?.(async function* () {
       yield hello;
       await late();

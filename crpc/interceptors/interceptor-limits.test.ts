@@ -63,7 +63,7 @@ const sides = [
 ] as const;
 
 describe.each(sides)('concurrency limit at the %s', (side, start) => {
-  test('two may run and one may wait: the fourth is refused at once, the third has its turn', async () => {
+  test('two may run and one may wait: the fourth is refused at once, the third gets its turn', async () => {
     const { client, waiting } = await start({ maxRunning: 2, maxQueued: 1, maxWaitMs: 60_000 });
     const running = [client.unary(hello), client.unary(hello)];
     await eventually(() => waiting.length === 2);
@@ -93,7 +93,7 @@ describe.each(sides)('concurrency limit at the %s', (side, start) => {
     await first;
   });
 
-  test('a caller that gives up while it waits: leaves its place', async () => {
+  test('a caller that gives up while it waits: frees its place', async () => {
     const { client, waiting } = await start({ maxRunning: 1, maxQueued: 1, maxWaitMs: 60_000 });
     const first = client.unary(hello);
     await eventually(() => waiting.length === 1);
@@ -137,7 +137,7 @@ describe.each(sides)('concurrency limit at the %s', (side, start) => {
 });
 
 describe('RateLimiter', () => {
-  test('a burst, then one per interval; the answer is how long to wait', () => {
+  test('a burst, then one per interval; the result is how long to wait', () => {
     const limiter = new RateLimiter(10, 3);
     expect([0, 0, 0].map((now) => limiter.take('', now))).toEqual([0, 0, 0]);
     expect(limiter.take('', 0)).toBe(100);
@@ -172,7 +172,7 @@ describe('rate limit', () => {
     return all;
   };
 
-  test('at the server, by key: what is too much is RATE_LIMITED with the time to wait, streams too', async () => {
+  test('at the server, by key: calls beyond the rate are RATE_LIMITED with the time to wait, streams too', async () => {
     const { address } = await cluster.serve(
       'one',
       {},
@@ -192,7 +192,7 @@ describe('rate limit', () => {
     );
   });
 
-  test('at the client: what is too much is not sent', async () => {
+  test('at the client: calls beyond the rate are not sent', async () => {
     let asked = 0;
     const { address } = await cluster.serve('one', {
       unary: async ({ text }) => {

@@ -35,7 +35,7 @@ const unary = { service: 'crpc.testing.Echo', method: 'Unary' };
 const serverStream = { service: 'crpc.testing.Echo', method: 'ServerStream' };
 
 describe('metrics', () => {
-  test('calls: counted by method and code on both sides, and those that run are shown', async () => {
+  test('calls: counted by method and code on both sides, running ones as well', async () => {
     const [running, finish] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const server = new CrpcServer({ logger, token: 'secret' });
     server.addService(EchoService, {

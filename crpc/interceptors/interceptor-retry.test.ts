@@ -39,7 +39,7 @@ async function flaky(
 }
 
 describe('retry', () => {
-  test('an idempotent call that fails twice: the third attempt answers', async () => {
+  test('an idempotent call that fails twice: the third attempt succeeds', async () => {
     const { client, asked } = await flaky(2);
     expect((await client.unary(hello, idempotent)).text).toBe('hello');
     expect(asked()).toBe(3);
@@ -69,7 +69,7 @@ describe('retry', () => {
     },
   );
 
-  test('the .proto says idempotent: the call is retried; the caller may say otherwise', async () => {
+  test('the .proto says idempotent: the call is retried, unless the caller says otherwise', async () => {
     let asked = 0;
     const { address } = await cluster.serve('flaky', {
       unary: async ({ text }) => {
@@ -87,7 +87,7 @@ describe('retry', () => {
     expect(asked).toBe(1);
   });
 
-  test('another endpoint is there: the second attempt goes to it', async () => {
+  test('another endpoint is available: the second attempt goes to it', async () => {
     await using registry = openRegistry(`memory://${randomUUID()}`, { logger });
     const asked = { bad: 0, good: 0 };
     const bad = await cluster.serve('bad', {
@@ -114,7 +114,7 @@ describe('retry', () => {
     expect(asked.good).toBe(60);
   });
 
-  test('the wait that the server asks for ends after the deadline: the error now', async () => {
+  test('the wait that the server asks for ends after the deadline: rejects at once', async () => {
     const { client, asked } = await flaky(
       10,
       {},
@@ -150,7 +150,7 @@ describe('retry', () => {
 });
 
 describe('hedging', () => {
-  test('the first attempt hangs: another endpoint answers, and the first is told to stop', async () => {
+  test('the first attempt hangs: another endpoint answers, and the first is cancelled', async () => {
     await using registry = openRegistry(`memory://${randomUUID()}`, { logger });
     const told = Promise.withResolvers<void>();
     let hung = 0;
@@ -172,7 +172,7 @@ describe('hedging', () => {
     await within('the handler is told', told.promise);
   });
 
-  test('off by default, and for calls that are not idempotent: one attempt however long it takes', async () => {
+  test('off by default, and for calls that are not idempotent: one attempt, however long it takes', async () => {
     let asked = 0;
     const { address } = await cluster.serve('slow', {
       unary: () => {

@@ -39,7 +39,7 @@ async function callBoth(slowCallMs: number, calls = 1) {
 }
 
 describe('slow calls', () => {
-  test('above the threshold: a line on both sides with method, peer and time', async () => {
+  test('above the threshold: a log line on both sides with method, peer and time', async () => {
     // Every call takes longer than no time at all.
     const { near, far, address } = await callBoth(0);
     const method = '/crpc.testing.Echo/Unary';
@@ -50,7 +50,7 @@ describe('slow calls', () => {
     expect(near.all[0]?.ms).toBeGreaterThanOrEqual(0);
   });
 
-  test('below it: none', async () => {
+  test('below the threshold: no log line', async () => {
     const { near, far } = await callBoth(Infinity);
     expect([...near.all, ...far.all]).toEqual([]);
   });

@@ -20,7 +20,7 @@ afterEach(async () => {
 
 describe('tracing', () => {
   test.each(['unary', 'stream'])(
-    '%s: one trace through two processes, each span under its caller’s',
+    '%s: one trace through two processes, each span a child of its caller’s',
     async (kind) => {
       await using collector = await OtlpCollector.start();
       const url = `${collector.endpoint}/v1/traces`;
@@ -51,7 +51,7 @@ describe('tracing', () => {
     },
   );
 
-  test('a trace that its caller does not record: is not recorded here either, and goes on', async () => {
+  test('a trace that its caller does not record: is not recorded here either, and is passed on', async () => {
     await using collector = await OtlpCollector.start();
     {
       await using back = await Relay.start('back');
@@ -97,7 +97,7 @@ describe('recovery', () => {
     return { server, lines };
   };
 
-  test('a throw of a handler of any kind: INTERNAL and one log line, found by the trace id of the caller', async () => {
+  test('a throw in any kind of handler: INTERNAL and one log line with the caller’s trace id', async () => {
     const { server, lines } = await failing();
     using client = createClient(EchoService, server.address);
     const metadata = { traceparent: TRACEPARENT };
@@ -124,7 +124,7 @@ describe('recovery', () => {
     expect(lines.all).toHaveLength(calls.length);
   });
 
-  test('a call of no trace: gets an id of its own', async () => {
+  test('a call without a trace: gets an id of its own', async () => {
     const { server, lines } = await failing();
     using client = createClient(EchoService, server.address);
     const error = (await client.unary(request).catch((error: unknown) => error)) as CrpcError;

@@ -11,7 +11,7 @@ const call = {
 
 afterEach(() => void vi.unstubAllEnvs());
 
-test('grpc-js as it is: its calls do; GOCHAT_NATIVE=0 turns it off', () => {
+test('the installed grpc-js: its calls are usable; GOCHAT_NATIVE=0 turns it off', () => {
   vi.stubEnv('GOCHAT_NATIVE', '1');
   const warn = vi.fn();
   expect(openBareCalls({ debug: warn, info: warn, warn, error: warn })).toBeTypeOf('function');
@@ -20,7 +20,7 @@ test('grpc-js as it is: its calls do; GOCHAT_NATIVE=0 turns it off', () => {
   expect(openBareCalls(undefined)).toBeUndefined();
 });
 
-test('a call that lacks a method: does not', () => {
+test('a call that lacks a method: is not usable', () => {
   expect(isBareCall(call)).toBe(true);
   for (const method of Object.keys(call)) expect(isBareCall({ ...call, [method]: undefined })).toBe(false);
 });

@@ -9,7 +9,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a deadline that is handed on: leaves what is left of it, wherever the wall clock was set meanwhile', () => {
+test('a deadline that is passed on: keeps its remaining time, however the wall clock is set meanwhile', () => {
   const deadline = fromWall(Date.now() + 5000);
   vi.advanceTimersByTime(2000);
   for (const step of [-3_600_000, 7_200_000]) {

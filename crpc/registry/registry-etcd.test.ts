@@ -62,7 +62,7 @@ async function leaseOf(path: string): Promise<bigint> {
 }
 
 describe('leases', () => {
-  test('a lease that is lost: the endpoint is registered again, under a new one that is kept alive', async () => {
+  test('a lost lease: the endpoint is registered again, under a new lease that is kept alive', async () => {
     const renew = vi.spyOn(EtcdClient.prototype, 'renewLease');
     onTestFinished(() => renew.mockRestore());
     const service = freshName();
@@ -114,7 +114,7 @@ describe('leases', () => {
 });
 
 describe('an etcd in trouble', () => {
-  test('killed and started again: the last snapshot stays, stale; then it is fresh, and changes come through', async () => {
+  test('killed and started again: the last snapshot stays, stale; then it is fresh, and changes arrive', async () => {
     const service = freshName();
     const inbox = watch(open(), service);
     await open().register(service, endpointOf('a'));
@@ -142,7 +142,7 @@ describe('an etcd in trouble', () => {
     );
   });
 
-  test('started again without its data: nobody vanishes, and everybody is registered again', async () => {
+  test('started again without its data: no endpoint vanishes, and all are registered again', async () => {
     const service = freshName();
     const registries = [open(), open()];
     const inbox = watch(open(), service);
@@ -164,7 +164,7 @@ describe('an etcd in trouble', () => {
     expect(followed.all).toEqual(['4']);
   });
 
-  test('paused: watchers are told within the keepalive time, and it goes on when it goes on', async () => {
+  test('paused: watchers learn of it within the keepalive time, and the watch continues afterwards', async () => {
     const service = freshName();
     const inbox = watch(open({ ttlSeconds: 60 }), service);
     await open({ ttlSeconds: 60 }).register(service, endpointOf('a'));
@@ -265,7 +265,7 @@ describe('a watch', () => {
     await inbox.next(is('a,b,c,d'));
   });
 
-  test('each endpoint: carries the lease that it hangs on', async () => {
+  test('each endpoint: carries its lease', async () => {
     const service = freshName();
     const inbox = watch(open(), service);
     await open().register(service, endpointOf('a'));
@@ -275,7 +275,7 @@ describe('a watch', () => {
     expect((await open().list(service))[0]?.lease).toBe(lease);
   });
 
-  test('a thousand changes at once: the last word is right, and it was not told a thousand times', async () => {
+  test('a thousand changes at once: the last snapshot is right, and there were fewer than a thousand', async () => {
     const service = freshName();
     const inbox = watch(open(), service);
     const registry = open();
@@ -297,7 +297,7 @@ describe('the mass-loss guard', () => {
     return lease;
   }
 
-  test('most of five gone at once: held back; back in time: nobody noticed', async () => {
+  test('most of five gone at once: held back; back in time: no change is seen', async () => {
     const service = freshName();
     const inbox = watch(open({ graceMs: 60_000 }), service);
     await registerRaw(service, ['a', 'b']);
@@ -312,7 +312,7 @@ describe('the mass-loss guard', () => {
     expect(inbox.all.slice(told).every((one) => idsOf(one).startsWith('a,b,c,d,e'))).toBe(true);
   });
 
-  test('not back when the grace has passed: they go', async () => {
+  test('not back within the grace period: removed', async () => {
     const service = freshName();
     const inbox = watch(open({ graceMs: 300 }), service);
     await registerRaw(service, ['a']);
@@ -337,7 +337,7 @@ describe('the mass-loss guard', () => {
     await inboxThree.next(is(''));
   });
 
-  test('all of five that say goodbye: go at once', async () => {
+  test('all of five deregister: removed at once', async () => {
     const service = freshName();
     const registry = open();
     const inbox = watch(open({ graceMs: 60_000 }), service);

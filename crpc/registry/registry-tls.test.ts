@@ -38,7 +38,7 @@ const endpoint = {
 };
 
 describe('etcds://', () => {
-  test('with our certificate: registers, lists, watches, leases', async () => {
+  test('with our client certificate: registers, lists, watches, leases', async () => {
     await using registry = openRegistry(url(), { logger, tls: { ca, ...mine } });
     await using _ = await registry.register('service', endpoint);
     expect((await registry.list('service')).map(({ id }) => id)).toEqual(['a']);
@@ -50,7 +50,7 @@ describe('etcds://', () => {
     expect(number.isHeld).toBe(true);
   });
 
-  test('several hosts: each certificate is checked against all of them, not the first alone', async () => {
+  test('several hosts: each certificate is checked against all of them, not only the first', async () => {
     await using registry = openRegistry(url('127.0.0.1:1'), { logger, tls: { ca, ...mine } });
     await registry.publish('key', 'value');
   });

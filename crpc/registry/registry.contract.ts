@@ -43,7 +43,7 @@ export function registryContract(name: string, open: () => Promise<Registry>): v
       expect(Object.keys(listed ?? {}).filter((key) => key !== 'lease')).toEqual(Object.keys(endpoint));
     });
 
-    test('watch: tells what is known first, never inside the call, then each change', async () => {
+    test('watch: gives what is known first, never within the call, then each change', async () => {
       const [a, b] = [await openOne(), await openOne()];
       const service = freshName();
       await a.register(service, endpointOf('one'));
@@ -63,7 +63,7 @@ export function registryContract(name: string, open: () => Promise<Registry>): v
       expect(await inbox.next()).toEqual({ endpoints: [], stale: false });
     });
 
-    test('watch: a second watcher of the same service is told too, and unwatch silences only its own', async () => {
+    test('watch: a second watcher of the same service is called too, and unwatch ends only its own', async () => {
       const a = await openOne();
       const service = freshName();
       const [first, second] = [new Inbox<Snapshot>(), new Inbox<Snapshot>()];
@@ -78,7 +78,7 @@ export function registryContract(name: string, open: () => Promise<Registry>): v
       expect(first.all.length).toBe(1);
     });
 
-    test('watch: services do not see each other, also where one name begins with the other', async () => {
+    test('watch: services are separate, even if one name is a prefix of the other', async () => {
       const a = await openOne();
       const service = freshName();
       const inbox = new Inbox<Snapshot>();
@@ -114,7 +114,7 @@ export function registryContract(name: string, open: () => Promise<Registry>): v
       expect((await a.list(service)).map(({ id }) => id)).toEqual(['two']);
     });
 
-    test('close: takes out what the instance registered and nothing else', async () => {
+    test('close: removes what the instance registered and nothing else', async () => {
       const [a, b] = [await openOne(), await openOne()];
       const service = freshName();
       await a.register(service, endpointOf('a'));
@@ -126,14 +126,14 @@ export function registryContract(name: string, open: () => Promise<Registry>): v
       await inbox.next(has('b'));
     });
 
-    test('leaseId: live instances hold different numbers of 0 to max', async () => {
+    test('leaseId: live instances hold different numbers from 0 to max', async () => {
       const name = freshName();
       const registries = await Promise.all([openOne(), openOne(), openOne()]);
       const numbers = await Promise.all(registries.map((registry) => registry.leaseId(name, 2)));
       expect(numbers.map(({ value }) => value).sort((a, b) => a - b)).toEqual([0, 1, 2]);
     });
 
-    test('leaseId: NUMBERS_EXHAUSTED when none is free; a released number is', async () => {
+    test('leaseId: NUMBERS_EXHAUSTED when none is free; a released number is free again', async () => {
       const a = await openOne();
       const name = freshName();
       const [first] = [await a.leaseId(name, 1), await a.leaseId(name, 1)];

@@ -39,13 +39,13 @@ describe('openRegistry', () => {
     );
   });
 
-  test('a password does not show in the error', () => {
+  test('a password: is not in the error', () => {
     expect(() => openRegistry('etcd://user:secret@nonsense', { logger })).toThrow(
       expect.objectContaining({ message: expect.not.stringContaining('secret') }),
     );
   });
 
-  test('memory: registries of different names do not see each other', async () => {
+  test('memory: registries of different names are separate', async () => {
     await using a = openRegistry(`memory://${randomUUID()}`, { logger });
     await using b = openRegistry(`memory://${randomUUID()}`, { logger });
     await a.publish('key', 'value');

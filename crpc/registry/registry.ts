@@ -1,4 +1,4 @@
-/** The registry port: endpoints of services, leased numbers, and values shared by all servers. */
+/** The interface of a registry: endpoints of services, leased numbers, and values shared by all servers. */
 
 /** A registered instance of a service. */
 export interface Endpoint {

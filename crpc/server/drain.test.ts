@@ -29,7 +29,7 @@ const HELD = 4;
 const CALLERS = 8;
 const go = { text: 'go', count: 0 };
 
-test('in-flight calls finish, new ones go elsewhere, and none fails, though none may be repeated', async () => {
+test('calls in flight finish, new ones go to another endpoint, and none fails, even without retries', async () => {
   const arrived = new Inbox<string>();
   const finish = Promise.withResolvers<void>();
   const a = await cluster.serve(
@@ -82,7 +82,7 @@ test('in-flight calls finish, new ones go elsewhere, and none fails, though none
   await within('the end of the drain', drained);
 });
 
-test('an endpoint that leaves the registry: the calls that run on it finish, however long they take', async () => {
+test('an endpoint that leaves the registry: its running calls finish, however long they take', async () => {
   const registry = cluster.own(openRegistry(`memory://${randomUUID()}`, { logger }));
   const arrived = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();

@@ -87,12 +87,12 @@ describe('reflection', () => {
     return answer.toString();
   };
 
-  test('where it is on: names the services', async () => {
+  test('on: names the services', async () => {
     const protoFiles = [new URL('../testing/echo.proto', import.meta.url).pathname];
     expect(await list(await serve({ reflection: { protoFiles } }))).toContain('crpc.testing.Echo');
   });
 
-  test('where it is not: UNIMPLEMENTED', async () => {
+  test('off: UNIMPLEMENTED', async () => {
     await expect(list(await serve())).rejects.toMatchObject({ code: 12 });
   });
 });

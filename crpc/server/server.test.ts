@@ -265,12 +265,12 @@ describe('deadlines and aborts', () => {
     await expect.poll(() => told).toBe(calls);
   });
 
-  test('a call without a budget: gets the channel’s', async () => {
+  test('a call without a timeout: gets the channel’s', async () => {
     const client = clientOf((await serve(waiting)).address, { timeoutMs: 50 });
     await expect(client.unary(hello)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   });
 
-  test('abort: rejects with the reason and the handler is told', async () => {
+  test('abort: rejects with the reason, and the handler’s signal is aborted', async () => {
     const told = Promise.withResolvers<void>();
     const running = Promise.withResolvers<void>();
     const server = await serve({
@@ -347,7 +347,7 @@ describe('server', () => {
     await within('the end of the drain', drained);
   });
 
-  test('drain: waits for a call that takes its time, and lets the connection flush', async () => {
+  test('drain: waits for a slow call, and lets the connection flush', async () => {
     using clock = new TestClock();
     const [running, finish] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const server = await serve({
@@ -430,7 +430,7 @@ describe('targets', () => {
     await eventually(async () => [...(await namesOf(client))].join() === 'b');
   });
 
-  test('rendezvous: a key stays with its server; another server’s end does not move it', async () => {
+  test('rendezvous: a key stays with its server, also when another server ends', async () => {
     const servers = await Promise.all(['a', 'b', 'c'].map((name) => serve({}, {}, name)));
     await using registry = openRegistry(`memory://${randomUUID()}`, { logger });
     const registrations = await Promise.all(
@@ -455,7 +455,7 @@ describe('targets', () => {
     });
   });
 
-  test('a server that breaks off: calls go to the others at once', async () => {
+  test('a server that dies: calls go to the others at once', async () => {
     const [a, b] = [await serve({}, {}, 'a'), await serve({}, {}, 'b')];
     await using proxy = await FaultyProxy.to(a.address);
     const client = clientOf(`static:///${proxy.address},${b.address}`);
@@ -479,7 +479,7 @@ describe('targets', () => {
   });
 
   test.each(['etcd:///echo', 'dns:///localhost:1', 'static:///no-port'])(
-    '%s without what it needs: CONFIG_INVALID',
+    '%s, an incomplete target: CONFIG_INVALID',
     (target) => {
       expect(() => new Channel(target)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
     },

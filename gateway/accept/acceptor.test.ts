@@ -85,7 +85,7 @@ describe('TLS', () => {
     expect(node.node.stats.connections).toEqual({ tcp: 1, ws: 2 });
   });
 
-  test('another certificate: for new clients, while connected ones stay', async () => {
+  test('a new certificate: new clients get it, and connected ones stay', async () => {
     await using node = await TestNode.start(tokens, [state], {}, { tls: issue('old'), ca });
     const before = await node.tcp();
     await before.login(await tokens.token(1n));
@@ -98,20 +98,20 @@ describe('TLS', () => {
     expect((await after.nextMessage()).text).toBe('hi');
   });
 
-  test('a certificate that does not do: the old one stays', async () => {
+  test('an unusable certificate: the old one stays', async () => {
     await using node = await TestNode.start(tokens, [state], {}, { tls: issue('gw'), ca });
     expect(() => node.node.setTls({ cert: 'none', key: 'none', ticketKeys: randomBytes(48) })).toThrow();
     await node.tcp();
   });
 
-  test('a handshake that does not go on: cut at its deadline, counted', async () => {
+  test('a handshake that stalls: cut at its deadline, and counted', async () => {
     await using node = await TestNode.start(tokens, [state], { tlsTimeoutMs: 100 }, { tls: issue('gw') });
     for (const address of [node.address, node.wsAddress]) expect(await readAll(await dial(address))).toBe('');
     expect(node.node.stats.disconnects).toEqual({ TLS_FAILED: 2 });
     expect(node.node.size).toBe(0);
   });
 
-  test('no TLS at all: cut, counted', async () => {
+  test('plain bytes on the TLS port: cut, and counted', async () => {
     await using node = await TestNode.start(tokens, [state], {}, { tls: issue('gw') });
     const socket = await dial(node.address);
     socket.write(encodeFrame(FrameType.PING, 1, 0n));
@@ -119,7 +119,7 @@ describe('TLS', () => {
     await expect.poll(() => node.node.stats.disconnects).toEqual({ TLS_FAILED: 1 });
   });
 
-  test('silence behind the handshake: HELLO_TIMEOUT, as without TLS', async () => {
+  test('silence after the handshake: HELLO_TIMEOUT, as without TLS', async () => {
     using clock = new TestClock();
     await using node = await TestNode.start(tokens, [state], {}, { tls: issue('gw'), ca });
     const client = await node.tcp();
@@ -128,7 +128,7 @@ describe('TLS', () => {
   });
 });
 
-test('silence between the TLS handshake and the upgrade: cut at the deadline, counted', async () => {
+test('silence between the TLS handshake and the upgrade: cut at the deadline, and counted', async () => {
   using clock = new TestClock();
   await using node = await TestNode.start(tokens, [state], {}, { tls: issue('gw'), ca });
   const { hostname: host, port } = new URL(`tcp://${node.wsAddress}`);
@@ -159,7 +159,7 @@ async function writeSplit(socket: Socket, bytes: Uint8Array, at: number): Promis
 describe('PROXY protocol', () => {
   const limits = { proxyProtocol: '127.0.0.0/8', maxConnectionsPerAddress: 1, exemptAddresses: '' };
 
-  test('TCP: the client is the one in the header, at every split', async () => {
+  test('TCP: the client is the address in the header, wherever the header is split', async () => {
     await using node = await TestNode.start(tokens, [state], limits);
     const bytes = Buffer.concat([headerFor('192.0.2.7'), encodeFrame(FrameType.PING, 0, 0n)]);
     for (let at = 0; at <= bytes.length; at++) {
@@ -173,7 +173,7 @@ describe('PROXY protocol', () => {
     }
   });
 
-  test('WebSocket: as well, at every split', async () => {
+  test('WebSocket: the same, wherever the header is split', async () => {
     await using node = await TestNode.start(tokens, [state], limits);
     const request =
       'GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
@@ -229,7 +229,7 @@ describe('PROXY protocol', () => {
     expect(await new TestClient(socket).login(await tokens.token(1n))).toMatchObject({ user: 1n });
   });
 
-  test('from somebody else: a header is no frame', async () => {
+  test('an untrusted peer: its header is read as a frame and refused', async () => {
     await using node = await TestNode.start(tokens, [state], { proxyProtocol: '10.0.0.0/8' });
     const socket = await dial(node.address);
     socket.write(headerFor('192.0.2.1'));
@@ -238,7 +238,7 @@ describe('PROXY protocol', () => {
     await client.login(await tokens.token(1n));
   });
 
-  test('no header: CLOSE, HTTP 400, or cut behind TLS; counted', async () => {
+  test('no header: CLOSE on TCP, HTTP 400 on WebSocket, cut under TLS; counted', async () => {
     const ping = encodeFrame(FrameType.PING, 1, 0n);
     await using plain = await TestNode.start(tokens, [state], limits);
     const socket = await dial(plain.address);
@@ -292,7 +292,7 @@ describe('IPv6', () => {
 });
 
 describe('the end of a TCP connection', () => {
-  test('FIN: an end; RST: a break; both are counted apart', async () => {
+  test('FIN is an orderly end, RST is a break: they are counted separately', async () => {
     await using node = await TestNode.start(tokens, [state]);
     for (const end of ['end', 'resetAndDestroy'] as const) {
       const client = await node.tcp();
@@ -303,7 +303,7 @@ describe('the end of a TCP connection', () => {
     expect(node.node.stats.disconnects).toEqual({ PEER_GONE: 1, PEER_RESET: 1 });
   });
 
-  test('FIN behind frames: they are taken first', async () => {
+  test('FIN after frames: the frames are handled first', async () => {
     await using node = await TestNode.start(tokens, [state]);
     state.frames.length = 0;
     const client = await node.tcp();
@@ -314,7 +314,7 @@ describe('the end of a TCP connection', () => {
     await expect.poll(() => state.frames.map(({ type }) => type)).toEqual([FrameType.SEND]);
   });
 
-  test('CLOSE is read though the client goes on sending', async () => {
+  test('CLOSE: the client can read it though it goes on sending', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     client.hello('nonsense');

@@ -16,7 +16,7 @@ function make(settings: Partial<AddressLimitSettings> = {}): AddressLimits {
 
 const isOrigin = (entered: unknown): entered is Origin => typeof entered === 'object';
 
-test('connections: a bound per address', () => {
+test('connections: bounded per address', () => {
   const limits = make();
   const first = limits.enter('192.0.2.1') as Origin;
   limits.enter('192.0.2.1');
@@ -34,7 +34,7 @@ test('IPv6: addresses of one /64 count together', () => {
   expect(limits.enter('2001:db8:0:1::1')).toBeTypeOf('object');
 });
 
-test('churn: connections that come and go use up the rate, and time gives it back', () => {
+test('churn: new connections use up the rate, and time restores it', () => {
   const limits = make();
   let taken = 0;
   for (let i = 0; i < 100; i++) {
@@ -49,7 +49,7 @@ test('churn: connections that come and go use up the rate, and time gives it bac
   expect(limits.enter('192.0.2.1')).toBeTypeOf('object');
 });
 
-test('failing logins: those of others go first, connections are taken as before', () => {
+test('failing logins: others are checked first, and connections are still accepted', () => {
   const limits = make({ maxConnectionsPerAddress: 100 });
   const origin = limits.enter('192.0.2.1') as Origin;
   for (let i = 0; i < 3; i++) {
@@ -63,7 +63,7 @@ test('failing logins: those of others go first, connections are taken as before'
   expect(limits.enter('192.0.2.1')).toBe(origin);
 });
 
-test('other rates: hold for addresses that are known, too', () => {
+test('changed rates: apply to known addresses too', () => {
   const settings = { ...SETTINGS, maxConnectionsPerAddress: 100 };
   const limits = new AddressLimits(settings, () => nowMs);
   const connect = () => Array.from({ length: 100 }, () => limits.enter('192.0.2.1')).filter(isOrigin).length;
@@ -90,7 +90,7 @@ test('exempt addresses: are not counted', () => {
   expect(limits.size).toBe(0);
 });
 
-test('addresses without a connection: remembered up to a bound, forgotten once their rates have come back', () => {
+test('addresses without a connection: remembered up to a bound, forgotten once their rates are restored', () => {
   const limits = make();
   for (let i = 0; i < MAX_IDLE_ORIGINS + 100; i++)
     limits.leave(limits.enter(`192.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`) as Origin);

@@ -22,7 +22,7 @@ test.each([
   expect(advertisedHost(host, Object.fromEntries(interfaces.entries()))).toBe(expected);
 });
 
-test('clientAddress: as the port listens, but for what the operator says', () => {
+test('clientAddress: what the port listens on, unless the operator says otherwise', () => {
   const listens = { host: '10.0.0.7', port: 8900, tls: false };
   expect(clientAddress(listens, {})).toEqual(listens);
   const advertised = { host: 'chat.example', port: 443, tls: true };

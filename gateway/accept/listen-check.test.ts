@@ -4,24 +4,21 @@ import { assertPortFree, canReusePort } from './listen-check.ts';
 
 const HOST = '127.0.0.1';
 
-test.each([true, false])(
-  'a port that another one listens on (reusePort %s): PORT_IN_USE with the flag',
-  async (reusePort) => {
-    const other = createServer();
-    await new Promise<void>((resolve) => other.listen({ host: HOST, port: 0, reusePort }, resolve));
-    const { port } = other.address() as AddressInfo;
-    const failure = await assertPortFree(HOST, port, '--ws-port').catch((error: unknown) => error);
-    expect(failure).toMatchObject({ code: 'PORT_IN_USE', details: { host: HOST, port, flag: '--ws-port' } });
-    await new Promise((resolve) => other.close(resolve));
-    await assertPortFree(HOST, port, '--ws-port');
-  },
-);
+test.each([true, false])('a port in use (reusePort %s): PORT_IN_USE with the flag', async (reusePort) => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen({ host: HOST, port: 0, reusePort }, resolve));
+  const { port } = other.address() as AddressInfo;
+  const failure = await assertPortFree(HOST, port, '--ws-port').catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'PORT_IN_USE', details: { host: HOST, port, flag: '--ws-port' } });
+  await new Promise((resolve) => other.close(resolve));
+  await assertPortFree(HOST, port, '--ws-port');
+});
 
 test('port 0: is always free', async () => {
   await assertPortFree(HOST, 0, '--port');
 });
 
-test('an address that is not of this machine: LISTEN_FAILED with the reason and the flag', async () => {
+test('an address of another machine: LISTEN_FAILED with the reason and the flag', async () => {
   const failure = await assertPortFree('192.0.2.1', 1234, '--port').catch((error: unknown) => error);
   expect(failure).toMatchObject({ code: 'LISTEN_FAILED' });
   expect(String(failure)).toContain('(--port N)');

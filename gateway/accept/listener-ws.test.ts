@@ -58,7 +58,7 @@ function shake(
 }
 
 describe('the opening handshake', () => {
-  test('as RFC 6455 wants it: 101', async () => {
+  test('as in RFC 6455: 101', async () => {
     await using node = await start();
     for (const more of [{}, { upgrade: 'WebSocket' }, { 'sec-websocket-protocol': `x, ${WS_JSON}` }])
       expect((await shake(node, more)).status).toBe(101);
@@ -78,7 +78,7 @@ describe('the opening handshake', () => {
     ['HTTP/1.0', {}, 'GET /ws HTTP/1.0', 400, 'ARGUMENT_INVALID'],
     ['no Host', { host: undefined }, undefined, 400, 'ARGUMENT_INVALID'],
     ['no key', { 'sec-websocket-key': undefined }, undefined, 400, 'ARGUMENT_INVALID'],
-    ['a key that is none', { 'sec-websocket-key': 'short' }, undefined, 400, 'ARGUMENT_INVALID'],
+    ['a malformed key', { 'sec-websocket-key': 'short' }, undefined, 400, 'ARGUMENT_INVALID'],
     ['another protocol', { upgrade: 'h2c' }, undefined, 426, 'UPGRADE_REQUIRED'],
     ['another method', {}, 'POST /ws HTTP/1.1', 405, 'METHOD_NOT_ALLOWED'],
     ['another path', {}, 'GET /chat HTTP/1.1', 404, 'ROUTE_NOT_FOUND'],
@@ -117,7 +117,7 @@ describe('behind HTTP proxies', () => {
     (await shake(node, { 'x-forwarded-for': forwardedFor })).status;
 
   test.each(['1', '127.0.0.0/8'])(
-    'trusted (%s): each client has its own allowance, whatever it writes in front',
+    'trusted (%s): each client has its own allowance, whatever it writes into the header',
     async (trustProxy) => {
       await using node = await start({ ...limits, trustProxy });
       expect(await from(node, '203.0.113.1')).toBe(101);
@@ -130,7 +130,7 @@ describe('behind HTTP proxies', () => {
     },
   );
 
-  test('when its connection ends, a client has room again', async () => {
+  test('the end of a connection: the client may open another', async () => {
     await using node = await start({ ...limits, trustProxy: '1' });
     const { socket } = await shake(node, { 'x-forwarded-for': '203.0.113.1' });
     expect(await from(node, '203.0.113.1')).toBe(429);

@@ -44,7 +44,7 @@ export interface ProxyHeader {
   readonly address: string | undefined;
 }
 
-/** Reads a header of either version from the beginning of a stream; 'more': so far so good, 'invalid': it is none. */
+/** Reads a header of either version from the beginning of a stream; 'more': valid so far, 'invalid': not a header. */
 export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | 'more' | 'invalid' {
   return bytes[0] === LINE_START[0] ? parseLine(bytes) : parseBinary(bytes);
 }

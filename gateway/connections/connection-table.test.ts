@@ -22,7 +22,7 @@ describe('ConnectionTable', () => {
     expect(table.get(3)).toBeUndefined();
   });
 
-  test('a deleted number: is found no more and not given again', () => {
+  test('a deleted number: is not found and not reused', () => {
     const table = new ConnectionTable();
     const gone = add(table);
     table.delete(gone);
@@ -32,14 +32,14 @@ describe('ConnectionTable', () => {
     expect(add(table).conn).not.toBe(gone.conn);
   });
 
-  test('a number that shares the slot of a live one: is another connection', () => {
+  test('a number that shares the slot of a live one: finds its own connection', () => {
     const table = new ConnectionTable();
     const { conn } = add(table);
     expect(table.get(conn + 64)).toBeUndefined();
     expect(table.get(conn + (1 << 20))).toBeUndefined();
   });
 
-  test('the end of 32 bits: goes on from 1, around those that live', () => {
+  test('beyond 32 bits: goes on from 1 and skips live connections', () => {
     const table = new ConnectionTable(0xffff_fffe);
     const last = add(table);
     const next = add(table);
@@ -48,7 +48,7 @@ describe('ConnectionTable', () => {
     expect(table.get(1)).toBe(next);
   });
 
-  test('any order of adding and deleting: holds exactly what lives, under numbers never used twice', () => {
+  test('any order of adding and deleting: holds exactly the live connections, and no number is used twice', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.boolean(), fc.nat()), { maxLength: 600 }), (steps) => {
         const table = new ConnectionTable();

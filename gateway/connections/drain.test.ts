@@ -29,7 +29,7 @@ function connect(count: number): void {
   for (let i = 0; i < count; i++) table.add((conn) => new Connection(conn, fakeTransport, socket, {}));
 }
 
-test('many connections: closed little by little over the time, each once', async () => {
+test('many connections: closed evenly over the time, each once', async () => {
   connect(1000);
   const done = drain.run(10_000, 5000);
   expect(closed.length).toBe(10);
@@ -43,7 +43,7 @@ test('many connections: closed little by little over the time, each once', async
   await done;
 });
 
-test('sockets that do not end: done at the deadline', async () => {
+test('sockets that do not end: the drain is done at the deadline', async () => {
   connect(1);
   let done = false;
   void drain.run(1000, 500).then(() => (done = true));
@@ -53,7 +53,7 @@ test('sockets that do not end: done at the deadline', async () => {
   expect(done).toBe(true);
 });
 
-test('a connection that is closing already: is not closed again', async () => {
+test('a connection that is already closing: is not closed again', async () => {
   connect(2);
   for (const connection of table) {
     connection.phase = Phase.CLOSING;
@@ -63,7 +63,7 @@ test('a connection that is closing already: is not closed again', async () => {
   expect(closed.length).toBe(1);
 });
 
-test('a second run: is the first one', () => {
+test('a second call: returns the first run', () => {
   connect(1);
   expect(drain.run(1000, 0)).toBe(drain.run(5, 5));
   expect(closed.length).toBe(1);

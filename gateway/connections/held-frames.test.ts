@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { encodeFrame, FrameType } from '../../proto/mod.ts';
 import { HeldFrames } from './held-frames.ts';
 
-test('frames in and out at random: come out in order with what they came as, and are not written to afterwards', () => {
+test('random additions and removals: frames come out in order and complete, and later ones do not overwrite them', () => {
   const step = fc.oneof(
     fc.record({ payload: fc.uint8Array({ maxLength: 700 }), bytes: fc.nat({ max: 0xffff_ffff }) }),
     fc.constant('shift' as const),

@@ -28,7 +28,7 @@ const here = (connections: number) => endpoint(HERE, { max_connections: 1000, co
 const shares = (endpoints: readonly Endpoint[], zone = '') =>
   Object.fromEntries(alternateGateways(endpoints, HERE, zone).map(({ tcp, share }) => [tcp?.host, share]));
 
-test('gateways that drain, are full or not ready, and the gateway itself: are not named', () => {
+test('gateways that are draining, full or not ready, and the gateway itself: are not named', () => {
   const found = alternateGateways(
     [
       here(4),
@@ -47,12 +47,12 @@ test('gateways that drain, are full or not ready, and the gateway itself: are no
   ]);
 });
 
-test('an address that is none, nobody registered: nobody is named', () => {
+test('a malformed address, or no other gateway: none is named', () => {
   expect(alternateGateways([endpoint('nonsense', { max_connections: 5 })], HERE, '')).toEqual([]);
   expect(alternateGateways([], HERE, '')).toEqual([]);
 });
 
-test('the own zone: gets everybody while it has room, and no more than it has room for', () => {
+test('its own zone: gets all clients while it has room, and no more', () => {
   const others = [
     endpoint('a:1', { max_connections: 30 }, 'north'),
     endpoint('b:1', { max_connections: 600 }, 'south'),
@@ -67,13 +67,13 @@ test('the own zone: gets everybody while it has room, and no more than it has ro
   });
 });
 
-test('room for few of the clients: the others are sent nowhere', () => {
+test('room for few of the clients: the others get no redirect', () => {
   expect(shares([here(1000), endpoint('a:1', { max_connections: 10 }, 'north')], 'north')).toEqual({
     a: 0.01,
   });
 });
 
-test('weights: twice the weight gets twice as many, but none more than it has room for', () => {
+test('weights: twice the weight gets twice as many, but no gateway more than it has room for', () => {
   const others = [
     endpoint('a:1', { max_connections: 100 }, '', 2),
     endpoint('b:1', { max_connections: 100 }),
@@ -83,7 +83,7 @@ test('weights: twice the weight gets twice as many, but none more than it has ro
   expect(shares([here(200), ...others])).toEqual({ a: 0.5, b: 1 / 3 });
 });
 
-test('drawGateway: by the shares; none beyond them', () => {
+test('drawGateway: in proportion to the shares; none beyond them', () => {
   const others = [endpoint('a:1', { max_connections: 30 }), endpoint('b:1', { max_connections: 10 })];
   const gateways = alternateGateways([here(80), ...others], HERE, '');
   const drawn = Array.from({ length: 80 }, (_, i) => drawGateway(gateways, 'tcp', () => i / 80)?.host);

@@ -24,7 +24,7 @@ function take(budget: Budget, most: number, bytes = 1, type: number = FrameType.
 }
 
 describe('an account', () => {
-  test('frames: a quarter of a second of them at once, then as time goes on', () => {
+  test('frames: a quarter of a second at once, then at the rate', () => {
     const budget = budgets.enter(1n);
     expect(take(budget, 1000)).toBe(100);
     tick += 1;
@@ -41,7 +41,7 @@ describe('an account', () => {
     expect(budgets.hasRoom(budget)).toBe(true);
   });
 
-  test('its connections: share one budget; others have theirs', () => {
+  test('its connections: share one budget; other accounts have their own', () => {
     const first = budgets.enter(1n);
     const second = budgets.enter(1n);
     const other = budgets.enter(2n);
@@ -50,14 +50,14 @@ describe('an account', () => {
     expect(take(other, 1000)).toBe(100);
   });
 
-  test('that leaves and comes back: has what was left', () => {
+  test('an account that leaves and returns: has what it had left', () => {
     const budget = budgets.enter(1n);
     take(budget, 1000);
     budgets.leave(budget);
     expect(take(budgets.enter(1n), 1000)).toBe(0);
   });
 
-  test('that has left: is forgotten when it owes nothing any more', () => {
+  test('an account that has left: is forgotten once its budget is full again', () => {
     const idle = budgets.enter(1n);
     const busy = budgets.enter(2n);
     take(busy, 1000);
@@ -81,7 +81,7 @@ describe('an account', () => {
     expect(taken).toBe(13);
   });
 
-  test('any times: never more than what may come at once and the rate since the beginning', () => {
+  test('any arrival times: never more than the burst and the rate since the start', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 300 }), (gaps) => {
         tick = 1;

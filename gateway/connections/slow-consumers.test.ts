@@ -78,7 +78,7 @@ function deliver(conns: readonly number[], type: FrameType, bytes: number): void
 }
 
 describe('SlowConsumers', () => {
-  test('a large frame for one that has little waiting and takes none of it: it has not caught up, and its time comes', () => {
+  test('a large frame to a client that had little waiting and reads nothing: it has not caught up, and is cut at the deadline', () => {
     const { connection } = connect();
     deliver([connection.conn], FrameType.MESSAGE, 1000);
     deliver([connection.conn], FrameType.MESSAGE, 100_000);
@@ -90,7 +90,7 @@ describe('SlowConsumers', () => {
     expect(timedOut).toEqual([connection]);
   });
 
-  test('too much waits for all of them: those that are slow for longest go', () => {
+  test('too much waits for all clients: those that have been slow longest are cut', () => {
     const all = Array.from({ length: 5 }, () => connect().connection);
     for (const { conn } of all) for (let i = 0; i < 10; i++) deliver([conn], FrameType.MESSAGE, 10_000);
     expect(slow.size).toBe(5);
@@ -103,7 +103,7 @@ describe('SlowConsumers', () => {
     expect(bytes + (all[0] as Connection).socket.writableLength).toBeGreaterThan(2 * LIMITS.maxOutboundBytes);
   });
 
-  test('past the bound: nothing more is queued, and what comes when it has caught up is', () => {
+  test('beyond the bound: nothing more is queued until the client has caught up', () => {
     const { connection, socket } = connect();
     const conns = [connection.conn];
     for (let i = 0; i < 10; i++) deliver(conns, FrameType.MESSAGE, 10_000);
@@ -123,7 +123,7 @@ describe('SlowConsumers', () => {
     expect(socket.writableLength).toBe(17);
   });
 
-  test('one that stays slow: is given up once its time is over, and told so', () => {
+  test('a client that stays slow: is closed at its deadline with the code', () => {
     const { connection, socket } = connect();
     for (let i = 0; i < 10; i++) deliver([connection.conn], FrameType.MESSAGE, 10_000);
     tick += 10;
@@ -139,7 +139,7 @@ describe('SlowConsumers', () => {
     expect(socket.writableLength).toBe(queued + 16);
   });
 
-  test('one that closes: is looked at no more', () => {
+  test('a client that closes: is no longer watched', () => {
     const { connection } = connect();
     for (let i = 0; i < 10; i++) deliver([connection.conn], FrameType.MESSAGE, 10_000);
     connection.phase = Phase.CLOSED;
@@ -148,7 +148,7 @@ describe('SlowConsumers', () => {
     expect([caughtUp, timedOut, slow.size]).toEqual([[], [], 0]);
   });
 
-  test('ephemeral frames: go first, long before a message does', () => {
+  test('ephemeral frames: are dropped first, long before a message', () => {
     const { connection, socket } = connect();
     const conns = [connection.conn];
     deliver(conns, FrameType.TYPING, 10);
@@ -162,7 +162,7 @@ describe('SlowConsumers', () => {
     expect(slow.size).toBe(0);
   });
 
-  test('a tick that alone is beyond the bound: its first frames pass, the rest is dropped', () => {
+  test('a tick that exceeds the bound by itself: its first frames pass, the rest is dropped', () => {
     const { connection, socket } = connect();
     const frame = encodeFrame(FrameType.RESPONSE, 1, 0n, new Uint8Array(60_000));
     for (let i = 0; i < 32; i++) fanout.send(connection, frame.slice());
@@ -171,7 +171,7 @@ describe('SlowConsumers', () => {
     expect(socket.writableLength).toBe(2 * frame.length);
   });
 
-  test('1,000 readers that are stuck: what is held is bounded, and more traffic adds nothing', async () => {
+  test('1,000 clients that stop reading: what is held is bounded, and more traffic adds nothing', async () => {
     const readers = Array.from({ length: 1000 }, connect);
     const held = async () => (await heldBytes()) / MIB;
     // Each alone, so that none shares its bytes with another: the worst case.

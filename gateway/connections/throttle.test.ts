@@ -66,7 +66,7 @@ function look(budget: Budget, room: number): string[] {
   return taken;
 }
 
-test('a connection: its frames go on in order as there is room, and then it is read', () => {
+test('a connection: its held frames go on in order as the budget allows, and then it is read', () => {
   const budget = account();
   hold(open('a', budget), 1, 2, 3);
   expect(taken).toEqual(['a held']);
@@ -76,7 +76,7 @@ test('a connection: its frames go on in order as there is room, and then it is r
   expect(look(budget, 2)).toEqual([]);
 });
 
-test('nothing left behind its last frame: it is read only when there is', () => {
+test('no budget left after its last frame: it is read only when there is some', () => {
   const budget = account();
   const a = open('a', budget);
   hold(a, 1);
@@ -86,14 +86,14 @@ test('nothing left behind its last frame: it is read only when there is', () => 
   expect(a.held).toBeUndefined();
 });
 
-test('connections of one account: take turns, whatever each has waiting', () => {
+test('connections of one account: take turns, however much each has waiting', () => {
   const budget = account();
   hold(open('a', budget), 1, 2, 3, 4, 5);
   hold(open('b', budget), 1);
   expect(look(budget, 3)).toEqual(['a1/1', 'b1/1', 'b read', 'a2/2']);
 });
 
-test('much that there is room for: goes on in portions', () => {
+test('much waiting and enough budget: goes on in portions', () => {
   const budget = account();
   turnsPerSecond = 100;
   hold(open('a', budget), 1, 2, 3);
@@ -101,20 +101,20 @@ test('much that there is room for: goes on in portions', () => {
   expect(look(budget, 50)).toEqual(['a3/3', 'a read']);
 });
 
-test('accounts: one that has nothing left does not hold up another', () => {
+test('accounts: one without budget does not delay another', () => {
   const [poor, rich] = [account(), account()];
   hold(open('a', poor), 1);
   hold(open('b', rich), 1);
   expect(look(rich, 5)).toEqual(['b1/1', 'b read']);
 });
 
-test('held without a frame: is read when there is room', () => {
+test('a connection held without a frame: is read when there is budget', () => {
   const budget = account();
   throttle.hold(open('a', budget));
   expect(look(budget, 1)).toEqual(['a read']);
 });
 
-test('a login: goes on when there is room, and nothing is read for it', () => {
+test('a login: goes on when there is budget, and nothing is read until then', () => {
   const budget = account();
   throttle.hold(open('a', budget, Phase.TOKEN));
   throttle.hold(open('b', budget, Phase.TOKEN));
@@ -122,7 +122,7 @@ test('a login: goes on when there is room, and nothing is read for it', () => {
   expect(look(budget, 1)).toEqual(['b in']);
 });
 
-test('a way up that is full: nothing goes on', () => {
+test('a congested uplink: nothing goes on', () => {
   const budget = account();
   hold(open('a', budget), 1);
   congested = true;
@@ -131,7 +131,7 @@ test('a way up that is full: nothing goes on', () => {
   expect(look(budget, 5)).toEqual(['a1/1', 'a read']);
 });
 
-test('a client that has ended its half: what is held goes on at once, and is owed up to a bound', () => {
+test('a client that has ended its half: its held frames go on at once, charged to the budget up to a bound', () => {
   const budget = account();
   left.set(budget, 0);
   const a = open('a', budget);
@@ -150,7 +150,7 @@ test('a connection that has ended: is left out', () => {
   expect(look(budget, 5)).toEqual(['b1/1', 'b read']);
 });
 
-test('accounts that together bring more than a portion: it goes on in portions, and they take turns', () => {
+test('accounts that together have more than a portion: they take turns, portion by portion', () => {
   const budgets = Array.from({ length: 5 }, account);
   budgets.forEach((budget, i) => {
     left.set(budget, 9);
@@ -166,7 +166,7 @@ test('accounts that together bring more than a portion: it goes on in portions, 
   expect(looks).toEqual([['a1', 'a2', 'a '], ['b1'], ['c1'], ['d1', 'd2', 'd ']]);
 });
 
-test('large frames: go on at once as far as a portion reaches; small ones in any case', () => {
+test('large frames: go on at once within a portion; small ones in any case', () => {
   const budget = account();
   expect([1, 2, 3].map(() => throttle.mayPass(budget, 140 * 1024))).toEqual([true, true, false]);
   expect(throttle.mayPass(budget, 1024)).toBe(true);
@@ -174,14 +174,14 @@ test('large frames: go on at once as far as a portion reaches; small ones in any
   expect(throttle.mayPass(budget, 140 * 1024)).toBe(true);
 });
 
-test('a frame of an account that another connection waits of: it is not its turn', () => {
+test('a frame of an account with another connection waiting: waits for its turn', () => {
   const [waiting, other] = [account(), account()];
   hold(open('a', waiting), 1);
   expect(throttle.mayPass(waiting, 20)).toBe(false);
   expect(throttle.mayPass(other, 20)).toBe(true);
 });
 
-test('connections that have been read already: one of an account in a look, so that what it brings finds room', () => {
+test('connections with nothing held: one per account and check is read, so that what it brings fits the budget', () => {
   const budget = account();
   for (const name of ['a', 'b']) {
     const connection = open(name, budget);

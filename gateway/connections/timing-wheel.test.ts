@@ -34,7 +34,7 @@ describe('TimingWheel', () => {
     expect(wheel.size).toBe(0);
   });
 
-  test('a deadline beyond the wheel: waits its rounds', () => {
+  test('a deadline beyond the wheel: waits as many rounds as needed', () => {
     const expired: number[] = [];
     const wheel = wheelOf(() => expired.push(wheel.tick) && 0, 8);
     wheel.schedule(new Item(), 30 * TICK_MS);
@@ -53,7 +53,7 @@ describe('TimingWheel', () => {
     expect(wheel.size).toBe(0);
   });
 
-  test('cancel: the item is not looked at, also when cancelled by another of the same slot', () => {
+  test('cancel: the item does not expire, even if an item of the same slot cancels it', () => {
     const items = [new Item(1), new Item(2), new Item(3)];
     const expired: number[] = [];
     const wheel = wheelOf((item) => {
@@ -69,7 +69,7 @@ describe('TimingWheel', () => {
     expect(wheel.size).toBe(0);
   });
 
-  test('schedule within expire: the new deadline counts, not the return value', () => {
+  test('schedule within expire: the new deadline holds, not the return value', () => {
     const ticks: number[] = [];
     const wheel = wheelOf((item) => {
       ticks.push(wheel.tick);
@@ -106,7 +106,7 @@ describe('TimingWheel', () => {
     expect(expired.size).toBe(100);
   });
 
-  test('slots that are no power of two: refused', () => {
+  test('a number of slots that is not a power of two: refused', () => {
     expect(() => wheelOf(() => 0, 12)).toThrow(RangeError);
   });
 

@@ -13,7 +13,7 @@ describe('Authenticator', () => {
     authenticator.setKeys(tokens.jwks);
   });
 
-  test('a good token: the user, 63 bits of it', async () => {
+  test('a valid token: gives the user, all 63 bits of the id', async () => {
     const token = await tokens.token(0x7fff_ffff_ffff_ffffn, { name: 'ann' });
     expect(authenticator.verify(token)).toEqual({
       user: 0x7fff_ffff_ffff_ffffn,
@@ -46,7 +46,7 @@ describe('Authenticator', () => {
     expect(authenticator.verify(token)).toBe('TOKEN_INVALID');
   });
 
-  test('a key of the same name that is another: TOKEN_INVALID', async () => {
+  test('another key of the same name: TOKEN_INVALID', async () => {
     const forger = await TokenMaker.make();
     expect(authenticator.verify(await forger.token(1n))).toBe('TOKEN_INVALID');
   });
@@ -67,14 +67,14 @@ describe('Authenticator', () => {
     expect(new Authenticator().verify(await tokens.token(1n))).toBe('STATE_UNAVAILABLE');
   });
 
-  test('keys that are none: refused, the old ones stay', async () => {
+  test('malformed keys: refused, and the old ones stay', async () => {
     const other = new Authenticator();
     other.setKeys(tokens.jwks);
     for (const jwks of ['', '{}', 'null', '{"keys":1}']) expect(() => other.setKeys(jwks)).toThrow();
     expect(other.verify(await tokens.token(9n))).toMatchObject({ user: 9n });
   });
 
-  test('new keys: the old ones count no more unless they are among them', async () => {
+  test('new keys: replace the old ones', async () => {
     const next = await TokenMaker.make('next-key');
     const other = new Authenticator();
     const keys = [tokens.jwks, next.jwks].flatMap((jwks) => (JSON.parse(jwks) as { keys: object[] }).keys);

@@ -46,7 +46,7 @@ function setUp() {
 
 const tokens = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `t${from + i}`);
 
-test('many logins: a few tokens at a time, with a rest in between, a longer one after the last, and none of ended connections', async () => {
+test('many logins: a few tokens at a time with pauses, a longer pause after the last, and none of closed connections', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate', 'performance'] });
   const { checks, closed, come } = setUp();
   for (let conn = 1; conn <= 72; conn++) {
@@ -80,7 +80,7 @@ test('many logins: a few tokens at a time, with a rest in between, a longer one 
   vi.useRealTimers();
 });
 
-test('an address whose logins fail too often: is checked in what others leave of a turn, and one in any case', () => {
+test('an address whose logins fail too often: gets what others leave of a batch, and at least one check', () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate', 'performance'] });
   onTestFinished(() => {
     vi.useRealTimers();
@@ -94,7 +94,7 @@ test('an address whose logins fail too often: is checked in what others leave of
   expect(checks.slice(33)).toEqual([...tokens(33, 40), ...tokens(FAILING + 1, FAILING + 24)]);
 });
 
-test('an address whose logins fail too often: beyond 500 that wait ADDRESS_LIMITED, and others are not refused', () => {
+test('an address whose logins fail too often: ADDRESS_LIMITED beyond 500 waiting, and others are not refused', () => {
   const { closed, counted, come } = setUp();
   for (let conn = FAILING; conn <= FAILING + 500; conn++) come(conn);
   come(1);
@@ -102,7 +102,7 @@ test('an address whose logins fail too often: beyond 500 that wait ADDRESS_LIMIT
   expect(counted).toEqual(['address_logins']);
 });
 
-test('more than 5,000 wait: OVERLOADED with a time to come back', () => {
+test('more than 5,000 waiting: OVERLOADED with a time to come back', () => {
   const { closed, come } = setUp();
   for (let conn = 1; conn <= 5000; conn++) come(conn);
   expect(closed).toEqual([]);
@@ -110,7 +110,7 @@ test('more than 5,000 wait: OVERLOADED with a time to come back', () => {
   expect(closed).toEqual(['5001 OVERLOADED later']);
 });
 
-test('an account that logs in too often: its login waits, and goes on in its turn', () => {
+test('an account that logs in too often: its login waits for its turn', () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate'] });
   onTestFinished(() => {
     vi.useRealTimers();

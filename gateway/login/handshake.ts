@@ -108,7 +108,7 @@ export class Handshake {
   /** A node has answered. If it grants the session, it knows the connection. */
   onLoginResult(link: StateLink, connection: Connection | undefined, result: wire.LoginResult): void {
     const login = connection?.login;
-    // One that was silent answers in vain.
+    // The late answer of a silent node is ignored.
     if (connection?.phase !== Phase.LOGIN || login?.link !== link) return;
     if (result.errorCode !== '') {
       const code = isPlainErrorCode(result.errorCode) ? result.errorCode : 'INTERNAL';

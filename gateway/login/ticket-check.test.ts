@@ -50,7 +50,7 @@ describe('TicketCheck', () => {
     return made;
   };
 
-  test('a good ticket: its user', async () => {
+  test('a valid ticket: gives its user', async () => {
     expect(check().verify(await ticket())).toBe('7');
   });
 
@@ -64,26 +64,26 @@ describe('TicketCheck', () => {
     ['expired', { expiresIn: -1 }],
     ['no expiry', { expiresIn: null }],
   ];
-  test.each(wrong)('%s: nobody', async (_, options) => {
+  test.each(wrong)('%s: refused', async (_, options) => {
     expect(check().verify(await ticket(options))).toBeUndefined();
   });
 
-  test('another key: nobody', async () => {
+  test('another key: refused', async () => {
     const { privateKey: key } = await generateKeyPair('Ed25519');
     expect(check().verify(await ticket({ key }))).toBeUndefined();
   });
 
-  test.each(['', 'nonsense', 'a.b.c', `${'x'.repeat(3000)}.y.z`])('%j: nobody', async (text) => {
+  test.each(['', 'nonsense', 'a.b.c', `${'x'.repeat(3000)}.y.z`])('%j: refused', async (text) => {
     expect(check().verify(text)).toBeUndefined();
   });
 
-  test('no keys yet: nobody', async () => {
+  test('no keys yet: refused', async () => {
     expect(new TicketCheck(GATEWAY).verify(await ticket())).toBeUndefined();
   });
 });
 
 describe('Authenticator with tickets', () => {
-  test('token and ticket of one user: in; of two, or no ticket: TICKET_INVALID', async () => {
+  test('token and ticket: accepted if of one user; of two users, or without a ticket, TICKET_INVALID', async () => {
     const tokens = await TokenMaker.make();
     const tickets = new TicketCheck(GATEWAY);
     tickets.setKeys(jwks);
@@ -98,7 +98,7 @@ describe('Authenticator with tickets', () => {
 });
 
 describe('a gateway that requires tickets', () => {
-  test('with one: WELCOME; without: CLOSE TICKET_INVALID that says what to do', async () => {
+  test('with a ticket WELCOME; without one CLOSE TICKET_INVALID that says what to do', async () => {
     const tokens = await TokenMaker.make();
     await using state = await FakeState.start();
     await using node = await TestNode.start(tokens, [state], {}, { requireTicket: true });
@@ -113,7 +113,7 @@ describe('a gateway that requires tickets', () => {
     expect(close.reason).toContain('ipconf');
   });
 
-  test('keys that are none: the old ones stay', async () => {
+  test('malformed keys: the old ones stay', async () => {
     const tokens = await TokenMaker.make();
     await using state = await FakeState.start();
     await using node = await TestNode.start(tokens, [state], {}, { requireTicket: true });
@@ -137,14 +137,14 @@ describe('TicketKeys', () => {
   const kids = (keys: TicketKeys) =>
     (JSON.parse(keys.jwks) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid);
 
-  test('ipconf nodes that come: their keys, and whether anything changed', () => {
+  test('new ipconf nodes: their keys are added, and whether anything changed is returned', () => {
     const keys = new TicketKeys();
     expect(keys.update([node('a', jwk), node('b')], 0)).toBe(true);
     expect(keys.update([node('a', jwk)], 1)).toBe(false);
     expect(kids(keys)).toEqual(['ipconf-1']);
   });
 
-  test('one that goes: its key stays as long as its tickets live', () => {
+  test('an ipconf node that leaves: its key stays as long as its tickets are valid', () => {
     const keys = new TicketKeys();
     keys.update([node('a', jwk)], 0);
     // Nothing has been heard of it for longer than that: it was there all the time.
@@ -156,7 +156,7 @@ describe('TicketKeys', () => {
     expect(kids(keys)).toEqual([]);
   });
 
-  test('one that goes and is back: its key stays', () => {
+  test('an ipconf node that leaves and returns: its key stays', () => {
     const keys = new TicketKeys();
     keys.update([node('a', jwk)], 0);
     keys.update([], 1);

@@ -58,7 +58,7 @@ describe.each([
   const writeTo = (writer: BroadcastWriter, { ours }: Pair, bytes: Buffer) =>
     writer.write(ours, descriptorOf(ours), bytes);
 
-  test('more than go into a call: each gets all of it, in order, and nothing waits', async () => {
+  test('more sockets than one call takes: each gets all bytes in order, and nothing waits', async () => {
     const pairs = await connectPairs(1030);
     const writer = new BroadcastWriter(writeMany());
     for (const text of ['one ', 'two ', 'three']) {
@@ -72,7 +72,7 @@ describe.each([
     }
   });
 
-  test('several buffers in turn: each socket gets its own', async () => {
+  test('several buffers in a row: each socket gets its own', async () => {
     const pairs = await connectPairs(12);
     const writer = new BroadcastWriter(writeMany());
     const texts = [Buffer.from('first'), Buffer.from('other')] as const;
@@ -83,7 +83,7 @@ describe.each([
       expect((await receive(pair.theirs, 5)).toString()).toBe(textOf(index).toString());
   });
 
-  test('one is behind: what it does not take waits in it, the others have theirs', async () => {
+  test('one socket is full: its rest waits in it, and the others get theirs', async () => {
     const pairs = await connectPairs(6);
     const [slow, ...others] = pairs as [Pair, ...Pair[]];
     const writer = new BroadcastWriter(writeMany());
@@ -99,7 +99,7 @@ describe.each([
     expect(received.subarray(MANY_BYTES - 1).toString()).toBe('xend');
   });
 
-  test('more than any takes at once: the rest waits in each', async () => {
+  test('more bytes than any socket takes at once: the rest waits in each', async () => {
     const pairs = await connectPairs(4);
     const writer = new BroadcastWriter(writeMany());
     const bytes = Buffer.alloc(MANY_BYTES, 'x');
@@ -115,7 +115,7 @@ describe.each([
 
   // One by one, Node destroys the socket with the write that fails.
   test.skipIf(writeMany() === undefined)(
-    'one was told something and then reset: it is read first, and was cut off',
+    'a socket with unread input is reset: the input is read first, and the end counts as a break',
     async () => {
       const [pair] = (await connectPairs(1)) as [Pair];
       const { ours, theirs } = pair;
@@ -135,7 +135,7 @@ describe.each([
     },
   );
 
-  test('one has closed while more was on its way: it was not cut off', async () => {
+  test('a peer has closed while more was on its way: its end does not count as a break', async () => {
     const [pair] = (await connectPairs(1)) as [Pair];
     const { ours, theirs } = pair;
     const closed = new Promise((resolve) => ours.resume().once('close', resolve));
@@ -150,7 +150,7 @@ describe.each([
     expect(wasCutOff(ours)).toBe(false);
   });
 
-  test('one that is not read has been reset: it closes all the same', async () => {
+  test('a socket that is not being read is reset: it closes', async () => {
     const [pair] = (await connectPairs(1)) as [Pair];
     const { ours, theirs } = pair;
     const closed = new Promise((resolve) => ours.pause().once('close', resolve));
@@ -162,7 +162,7 @@ describe.each([
     expect(wasCutOff(ours)).toBe(true);
   });
 
-  test('one has been reset, one destroyed: they close, the others have theirs', async () => {
+  test('one socket reset, one destroyed: they close, and the others get theirs', async () => {
     const pairs = await connectPairs(8);
     const [reset, gone, ...others] = pairs as [Pair, Pair, ...Pair[]];
     const closed = Promise.all(

@@ -102,7 +102,7 @@ describe('Fanout', () => {
     expect(stats).toMatchObject({ framesOut: 3, bytesOut: 3 });
   });
 
-  test('the flush: comes by itself at the end of the tick', async () => {
+  test('the flush: happens by itself at the end of the tick', async () => {
     const { connection, sink } = connect();
     fanout.send(connection, Buffer.from('a'));
     await new Promise(setImmediate);
@@ -119,7 +119,7 @@ describe('Fanout', () => {
     expect(String(receivers[0]?.sink.writes[0])).toBe('onetwo');
   });
 
-  test('a receiver that misses one: gets the others in order, the rest theirs', () => {
+  test('a receiver left out of one frame: gets the others in order, and the other receivers get all', () => {
     const [a, b, c] = [connect(), connect(), connect()];
     const all = [a, b, c].map(({ connection }) => connection.conn);
     fanout.deliver([record(all, '1')]);
@@ -137,7 +137,7 @@ describe('Fanout', () => {
     expect(sink.writes).toEqual([]);
   });
 
-  test('a record whose count exceeds it: dropped', () => {
+  test('a record whose count exceeds its size: dropped', () => {
     const { connection, sink } = connect();
     fanout.deliver([encodeDeliverHead([connection.conn, 2, 3]).subarray(0, 9)]);
     fanout.flush();
@@ -154,7 +154,7 @@ describe('Fanout', () => {
     expect(sink.writableEnded).toBe(true);
   });
 
-  test('a connection that joins its room: what comes is not for the client', () => {
+  test('a connection that is joining its default room: pushes are not written to it', () => {
     const { connection, sink } = connect();
     connection.phase = Phase.JOIN;
     fanout.deliver([record([connection.conn], 'answer')]);
@@ -163,7 +163,7 @@ describe('Fanout', () => {
     expect(joining).toEqual(['answer']);
   });
 
-  test('a reader that is behind: bytes of its own, and past the bound it is slow', () => {
+  test('a slow reader: gets a copy of the bytes, and is a slow consumer beyond the bound', () => {
     const { connection, sink } = connect();
     sink.stuck = true;
     const big = 'x'.repeat(600);
@@ -182,7 +182,7 @@ describe('Fanout', () => {
     expect(sink.writableLength).toBe(602);
   });
 
-  test('records of one batch to the same connections: taken together, each that is not live left out', () => {
+  test('records of one batch to the same connections: handled together, without those that are not live', () => {
     const receivers = [connect(), connect(), connect()];
     const [a, b, c] = receivers as [(typeof receivers)[0], (typeof receivers)[0], (typeof receivers)[0]];
     const conns = receivers.map(({ connection }) => connection.conn);
@@ -196,7 +196,7 @@ describe('Fanout', () => {
     expect(a.connection.out).toBeUndefined();
   });
 
-  test('a batch beyond the bound: what fits goes out, and the connection is slow', () => {
+  test('a batch beyond the bound: what fits is sent, and the connection is slow', () => {
     const { connection, sink } = connect();
     const records = Array.from({ length: 5 }, (_, i) => record([connection.conn], String(i).repeat(400)));
     for (let at = 0; at < records.length; ) at += fanout.deliver(records, at);
@@ -205,7 +205,7 @@ describe('Fanout', () => {
     expect(sink.writes.map((bytes) => bytes.length)).toEqual([1200]);
   });
 
-  test('a topic: reaches each of its connections but the one that is excepted', () => {
+  test('a topic: reaches each of its connections except the excluded one', () => {
     const receivers = [connect(), connect(), connect()];
     const conns = receivers.map(({ connection }) => connection.conn);
     const except = conns[1] as number;
@@ -214,7 +214,7 @@ describe('Fanout', () => {
     expect(receivers.map(({ sink }) => String(sink.writes))).toEqual(['xy', 'y', 'xy']);
   });
 
-  test('publications of one batch: taken together where topic and exception are the same', () => {
+  test('publications of one batch: handled together where topic and exclusion are the same', () => {
     const receivers = [connect(), connect()];
     const [a, b] = receivers.map(({ connection }) => connection.conn) as [number, number];
     const taken = deliverAll(new Topics(), [
@@ -232,7 +232,7 @@ describe('Fanout', () => {
     expect(receivers.map(({ sink }) => String(sink.writes))).toEqual(['126', '12345']);
   });
 
-  test('a topic that is redefined between two publications: each goes to the connections of its time', () => {
+  test('a topic that is redefined between two publications: each reaches the connections of its own time', () => {
     const receivers = [connect(), connect()];
     const [a, b] = receivers.map(({ connection }) => connection.conn) as [number, number];
     deliverAll(new Topics(), [
@@ -246,7 +246,7 @@ describe('Fanout', () => {
     expect(receivers.map(({ sink }) => String(sink.writes))).toEqual(['1', '23']);
   });
 
-  test('a publication of what may be left out: goes on, and not to the one that is excepted', () => {
+  test('an ephemeral publication: is sent, except to the excluded connection', () => {
     const receivers = [connect(), connect()];
     const [a, b] = receivers.map(({ connection }) => connection.conn) as [number, number];
     const typing = encodeFrame(FrameType.TYPING, 0, 1n);
@@ -255,7 +255,7 @@ describe('Fanout', () => {
     expect(receivers.map(({ sink }) => sink.writes.length)).toEqual([0, 1]);
   });
 
-  test('what may be left out: dropped where a quarter of the bound is in use, be it by this tick alone', () => {
+  test('ephemeral frames: dropped from a quarter of the bound on, even if one tick alone fills it', () => {
     const { connection, sink } = connect();
     const typing = encodeFrame(FrameType.TYPING, 0, 1n);
     fanout.deliver([record([connection.conn], 'x'.repeat(MAX_OUTBOUND_BYTES / 4 + 1))]);
@@ -265,7 +265,7 @@ describe('Fanout', () => {
     expect(stats.ephemeralDropped).toBe(1);
   });
 
-  test('a lone frame of a large batch: what is written does not hold the batch', () => {
+  test('a single frame of a large batch: what is written does not keep the batch in memory', () => {
     const receivers = [connect(), connect()];
     const conns = receivers.map(({ connection }) => connection.conn);
     const batch = Buffer.alloc(1 << 20);

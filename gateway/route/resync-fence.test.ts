@@ -43,7 +43,7 @@ describe('ResyncFence', () => {
     expect(sent).toEqual([]);
   });
 
-  test('fenceAll: RESYNC to each that lives, and nothing passes until the matching RESYNCED', () => {
+  test('fenceAll: RESYNC to each live connection, and nothing passes until the matching RESYNCED', () => {
     const [a, b, joining] = live(3) as [Connection, Connection, Connection];
     joining.phase = Phase.ATTACH;
     fence.fenceAll([a, b, joining]);
@@ -71,7 +71,7 @@ describe('ResyncFence', () => {
     expect(connection.round).toBe(1);
   });
 
-  test('an answer to nothing, or a second one: begins no round', () => {
+  test('an unexpected or repeated RESYNCED: begins no round', () => {
     const [connection] = live(1) as [Connection];
     fence.onResynced(connection, connection.mark);
     expect(connection.round).toBe(0);
@@ -81,7 +81,7 @@ describe('ResyncFence', () => {
     expect(connection.round).toBe(1);
   });
 
-  test('many connections: spread over the time, each once; one that sends is told at once', () => {
+  test('many connections: RESYNCs are spread over the time, one each; a connection that sends gets its own at once', () => {
     const connections = live(10_000);
     fence.fenceAll(connections);
     expect(sent.length).toBe(500);
@@ -105,7 +105,7 @@ describe('ResyncFence', () => {
     expect(sent).toHaveLength(1);
   });
 
-  test('hold: RESYNC only after a while, whatever the client sends meanwhile', () => {
+  test('hold: RESYNC only after the wait, whatever the client sends meanwhile', () => {
     const connections = live(2);
     fence.hold(connections);
     fence.hold(connections);
@@ -116,7 +116,7 @@ describe('ResyncFence', () => {
     expect(sent.map(({ conn }) => conn).toSorted((a, b) => a - b)).toEqual([1, 2]);
   });
 
-  test('hold while a RESYNC is not answered: it is to be answered anew', () => {
+  test('hold while a RESYNC is unanswered: the client must answer a new one', () => {
     const [connection] = live(1) as [Connection];
     fence.fenceAll([connection]);
     fence.hold([connection]);
@@ -127,7 +127,7 @@ describe('ResyncFence', () => {
     expect(fence.pass(connection)).toBe(true);
   });
 
-  test('a connection that closes meanwhile: is told nothing', () => {
+  test('a connection that closes meanwhile: gets no RESYNC', () => {
     const connections = live(200);
     fence.fenceAll(connections);
     const told = sent.length;
@@ -137,7 +137,7 @@ describe('ResyncFence', () => {
     expect(sent).toHaveLength(told);
   });
 
-  test('marks: go round through 16 bits without 0', () => {
+  test('numbers: wrap around after 16 bits and skip 0', () => {
     const [connection] = live(1) as [Connection];
     connection.mark = 0xffff;
     fence.fenceAll([connection]);

@@ -6,7 +6,7 @@ import { Topics } from './topics.ts';
 const publish = (topic: number) => encodePublishHead(topic, NO_CONNECTION);
 
 describe('Topics', () => {
-  test('a topic: is what was said last, and another one is not touched', () => {
+  test('a topic: is as last defined, and other topics are unchanged', () => {
     const topics = new Topics();
     expect(topics.of(publish(1))).toBeUndefined();
     for (const record of [topicRecord(1, [5, 6]), topicRecord(MAX_TOPICS - 1, [7]), topicRecord(1, [8])])
@@ -15,7 +15,7 @@ describe('Topics', () => {
     expect(topics.of(publish(MAX_TOPICS - 1))).toEqual(new Uint8Array(topicRecord(MAX_TOPICS - 1, [7])));
   });
 
-  test('what it holds: is a copy, not the batch that a record came with', () => {
+  test('its list: is a copy, not a view of the batch that it came with', () => {
     const topics = new Topics();
     const batch = new Uint8Array(1000);
     batch.set(topicRecord(1, [5]));
@@ -23,7 +23,7 @@ describe('Topics', () => {
     expect(topics.of(publish(1))?.buffer.byteLength).toBe(8);
   });
 
-  test('no connections, and the end of the stream: it is not defined any more', () => {
+  test('an empty list, or the end of the stream: the topic is no longer defined', () => {
     const topics = new Topics();
     topics.define(topicRecord(1, [5]));
     expect(topics.define(topicRecord(1, []))).toBe(true);
@@ -43,7 +43,7 @@ describe('Topics', () => {
     expect(topics.of(publish(1))).toBeUndefined();
   });
 
-  test('connections of all: are bounded, and what is replaced counts no more', () => {
+  test('connections of all topics: are bounded, and replaced lists no longer count', () => {
     const topics = new Topics();
     const most = new Uint8Array(4 + 4 * MAX_TOPIC_CONNS);
     most.set(topicRecord(1, []));

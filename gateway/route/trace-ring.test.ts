@@ -52,7 +52,7 @@ describe('TraceRing', () => {
     },
   );
 
-  test('connections that are behind or closed: are told apart from those that got it', () => {
+  test('slow and closed connections: are distinguished from those that got the frame', () => {
     const traces = new TraceRing();
     const number = traces.delivered(message(7n), undefined, 5);
     traces.slow(number);
@@ -62,7 +62,7 @@ describe('TraceRing', () => {
     expect(traces.find({ ...NO_SENDS, message: 7n })).toMatchObject([{ sockets: 2, slow: 2, gone: 1 }]);
   });
 
-  test('attempts to send: are found by what the ack has in common with them, with their refusals', () => {
+  test('attempts to send: are found by what they share with the acknowledgement, refusals included', () => {
     const traces = new TraceRing();
     const [ann, bob] = [connect(1, 11n), connect(2, 22n)];
     traces.refused(ann, send(1, 'a-1'), 'RESYNC_REQUIRED');
@@ -86,7 +86,7 @@ describe('TraceRing', () => {
     expect(JSON.stringify(attempts, (_, value: unknown) => String(value))).not.toContain('secret');
   });
 
-  test('more than the ring holds: the oldest are forgotten, and late news of them touches nothing', () => {
+  test('more than the ring holds: the oldest are forgotten, and late records about them change nothing', () => {
     const traces = new TraceRing();
     const first = traces.delivered(message(1n), undefined, 1);
     for (let id = 2n; id <= MANY; id++) traces.delivered(message(id), undefined, 1);
@@ -95,7 +95,7 @@ describe('TraceRing', () => {
     expect(traces.find({ ...NO_SENDS, message: BigInt(MANY) })).toMatchObject([{ sockets: 1, slow: 0 }]);
   });
 
-  test('other frames, and malformed ones: leave no trace or an empty one, and nothing is thrown', () => {
+  test('other frames, and malformed ones: leave no trace or an empty one, and do not throw', () => {
     const traces = new TraceRing();
     const ann = connect(1, 11n);
     expect(traces.delivered(Buffer.from(encodeFrame(FrameType.PONG, 1, 0n)), ann, 1)).toBe(-1);

@@ -103,7 +103,7 @@ describe('Uplink', () => {
     expect(told).toEqual([['route']]);
   });
 
-  test('a snapshot: the node takes frames only when it has confirmed every connection', () => {
+  test('a snapshot: the node gets frames only when it has confirmed every connection', () => {
     live(1);
     live(2);
     uplink.setNodes([A]);
@@ -158,7 +158,7 @@ describe('Uplink', () => {
     expect(uplink.readyLinks).toBe(1);
   });
 
-  test('frames: go to the same node for the same key, and use both nodes', () => {
+  test('frames: the same key always goes to the same node, and both nodes are used', () => {
     openAll(A, B);
     const connection = live(9);
     const before = [A, B].map(({ address }) => links.get(address).sent.length);
@@ -196,7 +196,7 @@ describe('Uplink', () => {
     }
   });
 
-  test('a stream that ends: its keys move to the other node, and the route has changed', () => {
+  test('a stream that ends: its keys move to the other node, and the change is announced', () => {
     openAll(A, B);
     links.get(A.address).end();
     expect(told).toEqual([['ended', 'a'], ['route']]);
@@ -209,7 +209,7 @@ describe('Uplink', () => {
     expect(uplink.login(wire.Login.fromPartial({ user: 1n }))).toBeUndefined();
   });
 
-  test('a stream that opens again: the snapshot is of the connections that live then', () => {
+  test('a stream that opens again: the snapshot has the connections of that moment', () => {
     openAll(A);
     const link = links.get(A.address);
     link.end();
@@ -229,14 +229,14 @@ describe('Uplink', () => {
     expect(count('route')).toBe(1);
   });
 
-  test('the longest text: what all nodes take', () => {
+  test('the longest text: what all nodes accept', () => {
     uplink.setNodes([A]);
     expect(uplink.maxTextBytes).toBe(20_000);
     uplink.setNodes([A, B]);
     expect(uplink.maxTextBytes).toBe(10_000);
   });
 
-  test('a node that leaves the registry out of our reach: its pushes may be lost', () => {
+  test('a node that leaves the registry while unreachable: its pushes may be lost', () => {
     openAll(B);
     uplink.setNodes([A, B]);
     uplink.setNodes([B]);
@@ -244,7 +244,7 @@ describe('Uplink', () => {
     expect(count('route')).toBe(1);
   });
 
-  test('a node that another process replaces at its address: nothing could be lost', () => {
+  test('a node that another process replaces at its address: nothing can be lost', () => {
     openAll(B);
     uplink.setNodes([A, B]);
     uplink.setNodes([{ ...A, id: 'a2' }, B]);
@@ -272,7 +272,7 @@ describe('Uplink', () => {
     expect(uplink.congested).toBe(true);
   });
 
-  test('a congested stream that ends: congests no more', () => {
+  test('a congested stream that ends: no longer counts as congestion', () => {
     openAll(A, B);
     const connection = live(1);
     links.get(A.address).result = SendResult.BACKPRESSURE;
@@ -311,7 +311,7 @@ describe('Uplink', () => {
     ]);
   });
 
-  test('topics: each PUBLISH goes with what its topic means at that point', () => {
+  test('topics: each PUBLISH uses the definition of its topic at that point', () => {
     openAll(A, B);
     const [one, another, other] = [topicRecord(5, [1, 2]), topicRecord(5, [3]), topicRecord(5, [4])];
     links.get(A.address).receive(one, publish(5), publish(5), another, publish(5));
@@ -324,7 +324,7 @@ describe('Uplink', () => {
 
   test.each([
     ['a topic that was never defined', [publish(5)]],
-    ['a topic that is none any more', [topicRecord(5, [1]), topicRecord(5, []), publish(5)]],
+    ['a topic that is no longer defined', [topicRecord(5, [1]), topicRecord(5, []), publish(5)]],
     ['a TOPIC that is out of bounds', [topicRecord(MAX_TOPICS, [1])]],
   ])('%s: throws, which ends the stream, and tells', (_, records) => {
     openAll(A);
@@ -341,7 +341,7 @@ describe('Uplink', () => {
     expect(() => link.receive(publish(5))).toThrow('PUBLISH');
   });
 
-  test('what is known of a message: is answered under the number of the question', () => {
+  test('a TRACE: is answered under its number', () => {
     openAll(A);
     const link = links.get(A.address);
     const question = { number: 5, message: 77n, conversation: 0n, sender: 0n, fingerprint: 0 };
@@ -365,7 +365,7 @@ describe('Uplink', () => {
     expect(uplink.readyLinks).toBe(1);
   });
 
-  test('no gateway number: nobody new logs in; streams stay, and frames go their way', () => {
+  test('no gateway number: no new logins; streams stay, and frames still pass', () => {
     openAll(A);
     const login = wire.Login.fromPartial({ conn: 1, user: 1n });
     uplink.setGateway(undefined);

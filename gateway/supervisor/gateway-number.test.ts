@@ -25,7 +25,7 @@ function leased(value: number): LeasedId & { lose(): void } {
   };
 }
 
-test('a number that is lost: none is held until there is another one, and each change is told', async () => {
+test('a lost number: none is held until there is another, and each change is announced', async () => {
   const [first, second] = [leased(3), leased(4)];
   const answer = Promise.withResolvers<LeasedId>();
   const answers = [Promise.resolve(first), answer.promise];

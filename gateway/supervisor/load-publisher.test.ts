@@ -52,13 +52,13 @@ test('each second: one report', async () => {
   expect(written).toHaveLength(3);
 });
 
-test('a sharp change: reported before its time', async () => {
+test('a sharp change: reported early', async () => {
   connect(SHARP_CONNECTIONS);
   await vi.advanceTimersByTimeAsync(MIN_INTERVAL_MS);
   expect(written).toMatchObject([{ connections: SHARP_CONNECTIONS }]);
 });
 
-test('few connections more, or a small share: no news', async () => {
+test('a few more connections, or a small share: no early report', async () => {
   connect(SHARP_CONNECTIONS - 1);
   await vi.advanceTimersByTimeAsync(999);
   expect(written).toEqual([]);
@@ -69,14 +69,14 @@ test('few connections more, or a small share: no news', async () => {
   expect(written).toHaveLength(1);
 });
 
-test('an event loop that stalls: reported before its time', async () => {
+test('an event loop that stalls: reported early', async () => {
   stats.loopDelayMs = SHARP_DELAY_MS;
   publisher.onStats();
   await vi.advanceTimersByTimeAsync(MIN_INTERVAL_MS);
   expect(written).toMatchObject([{ loop_delay_ms: SHARP_DELAY_MS }]);
 });
 
-test('changes without end: four writes a second, never closer to each other than that', async () => {
+test('constant changes: at most four writes a second', async () => {
   for (let i = 1; i <= 100; i++) {
     connect(i % 2 === 0 ? 1000 : 0);
     await vi.advanceTimersByTimeAsync(100);
@@ -86,7 +86,7 @@ test('changes without end: four writes a second, never closer to each other than
   expect(written.length).toBeGreaterThanOrEqual(20);
 });
 
-test('ready no more, and again: reported before its time', async () => {
+test('readiness lost and regained: reported before its time', async () => {
   isReady = false;
   publisher.onStats();
   await vi.advanceTimersByTimeAsync(MIN_INTERVAL_MS);
@@ -97,14 +97,14 @@ test('ready no more, and again: reported before its time', async () => {
   expect(written.at(-1)).toMatchObject({ ready: 1 });
 });
 
-test('drain: says so at once, and goes on reporting', async () => {
+test('drain: is reported at once, and reports go on', async () => {
   await publisher.drain();
   expect(written).toMatchObject([{ draining: 1 }]);
   await vi.advanceTimersByTimeAsync(1000);
   expect(written.at(-1)).toMatchObject({ draining: 1 });
 });
 
-test('a registry that refuses: the next report follows', async () => {
+test('a registry that refuses a report: the next one follows', async () => {
   fail = new Error('gone');
   await vi.advanceTimersByTimeAsync(1000);
   fail = undefined;
@@ -112,7 +112,7 @@ test('a registry that refuses: the next report follows', async () => {
   expect(written).toHaveLength(2);
 });
 
-test('stop: nothing more', async () => {
+test('stop: no more reports', async () => {
   connect(5000);
   publisher.stop();
   await vi.advanceTimersByTimeAsync(5000);

@@ -57,7 +57,7 @@ test('a report: sums the workers, with rates since the one before', () => {
   });
 });
 
-test('what its network carries: reported where it is known', () => {
+test('network capacity: reported if known', () => {
   const load = new LoadReport().next([], { ...condition, maxBytesOutPerS: 125_000_000 });
   expect(load['max_bytes_out_per_s']).toBe(125_000_000);
 });
@@ -71,7 +71,7 @@ test('a worker that was replaced: rates are 0, not negative', () => {
   expect(report.next([stats({})], condition)).toMatchObject({ bytes_out_per_s: 0, frames_in_per_s: 0 });
 });
 
-test('no workers: all figures are numbers', () => {
+test('no workers: all figures are finite', () => {
   for (const value of Object.values(new LoadReport().next([], condition)))
     expect(Number.isFinite(value)).toBe(true);
 });
@@ -88,7 +88,7 @@ test('CPU: the share of all cores since the report before', () => {
   expect(report.next([], condition)['cpu']).toBe(1);
 });
 
-test('the machine: its CPU and memory are figures within their bounds', () => {
+test('the machine: CPU and memory are within their bounds', () => {
   const load = new LoadReport().next([], condition);
   expect(load['cpu']).toBeGreaterThanOrEqual(0);
   expect(load['cpu']).toBeLessThanOrEqual(1);

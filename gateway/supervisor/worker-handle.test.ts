@@ -64,7 +64,7 @@ async function listening(script: string): Promise<Seen> {
   return seen;
 }
 
-test('start, listen: resolves with the ports, and the worker has been greeted', async () => {
+test('start, listen: resolves with the ports, and the worker has the public keys', async () => {
   const seen = new Seen(`on('keys', (m) => post({ kind: 'stats', stats: m })); ready()`);
   await seen.handle.start();
   expect(seen.handle.listening).toBe(false);
@@ -74,7 +74,7 @@ test('start, listen: resolves with the ports, and the worker has been greeted', 
   await seen.handle.stop();
 });
 
-test('listen: a worker that is not ready is told once it is', async () => {
+test('listen: a worker that is not ready gets the command once it is', async () => {
   const seen = new Seen(`
     on('listen', () => post({ kind: 'stats', stats: { accepts: 'listen' } }));
     on('keys', () => { post({ kind: 'stats', stats: { accepts: 'busy' } }); setImmediate(ready); });`);
@@ -85,7 +85,7 @@ test('listen: a worker that is not ready is told once it is', async () => {
   await seen.handle.stop();
 });
 
-test('pause: the worker is told, and one that takes its place does not listen until it may', async () => {
+test('pause: reaches the worker, and its replacement does not listen until resumed', async () => {
   const seen = await listening(`
     on('pause', () => post({ kind: 'stats', stats: { accepts: 'pause' } }));
     on('drain', () => process.exit(1));
@@ -113,7 +113,7 @@ test('a worker that cannot listen: listen rejects with the reason, and it is not
   expect(seen.replaced).toBe(0);
 });
 
-test('a worker that cannot listen any more: keeps its clients and tries until it can', async () => {
+test('a worker that can no longer listen: keeps its clients and retries', async () => {
   const seen = new Seen(`parentPort.removeAllListeners('message');
     on('stop', () => post({ kind: 'stopped' }));
     let attempts = 0;
@@ -140,7 +140,7 @@ test('a worker that throws before it is ready: start rejects', async () => {
   await seen.handle.stop();
 });
 
-test('a worker that dies: another one takes its place on the same ports', async () => {
+test('a worker that dies: is replaced on the same ports', async () => {
   const seen = await listening(`
     on('listen', (m) => post({ kind: 'stats', stats: { accepts: m.port } }));
     on('drain', () => { throw new Error('crash'); });
@@ -163,7 +163,7 @@ test('a worker that reports its failure: is ended and replaced', async () => {
   await seen.handle.stop();
 });
 
-test("drain: resolves with the worker's answer, or when it dies; it is not replaced then", async () => {
+test("drain: resolves with the worker's answer or its death, and it is not replaced", async () => {
   const answers = await listening(`on('drain', () => post({ kind: 'drained' })); ready()`);
   const dies = await listening(`on('drain', () => process.exit(1)); ready()`);
   for (const seen of [answers, dies]) {
@@ -173,7 +173,7 @@ test("drain: resolves with the worker's answer, or when it dies; it is not repla
   }
 });
 
-test('drain, stop: wait for the worker that has taken the place of another one', async () => {
+test('drain, stop: wait for a replacement worker', async () => {
   const seen = await listening(`parentPort.removeAllListeners('message');
     on('listen', ({ port, wsPort }) => post({ kind: 'listening', port, wsPort }));
     on('pause', () => process.exit(1));

@@ -39,7 +39,7 @@ function frameOf(type: number, ref: number, key = 0n, payload = new Uint8Array(0
 }
 
 describe('handshake', () => {
-  test('many logins at once: all are accepted, one after the other', async () => {
+  test('many logins at once: all are accepted', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const clients = await Promise.all(Array.from({ length: 50 }, () => node.tcp()));
     const welcomes = await Promise.all(
@@ -48,7 +48,7 @@ describe('handshake', () => {
     expect(welcomes.map(({ user }) => user)).toEqual(clients.map((_, i) => BigInt(i + 1)));
   });
 
-  test('a good HELLO: WELCOME with what the client must know', async () => {
+  test('a valid HELLO: WELCOME with what the client must know', async () => {
     await using node = await TestNode.start(tokens, [state], { heartbeatIntervalMs: 1234 });
     const client = await node.tcp();
     const welcome = await client.login(await tokens.token(77n, { name: 'ann' }), { device: 'phone.1' });
@@ -114,7 +114,7 @@ describe('handshake', () => {
     },
   );
 
-  test('a session to resume: is asked for and answered', async () => {
+  test('a session to resume: is requested from state, and WELCOME says whether it resumed', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     const welcome = await client.login(await tokens.token(1n), { device: 'd', session: 4711n });
@@ -148,7 +148,7 @@ describe('handshake', () => {
     ['an HTTP request', () => Buffer.from('GET / HTTP/1.1\r\n\r\n'), 'FRAME_TOO_LARGE'],
     ['a length of 0', () => new Uint8Array(4), 'FRAME_TOO_SHORT'],
     [
-      'a frame behind HELLO',
+      'a frame after HELLO',
       (token) => Buffer.concat([hello({ token }), frameOf(Type.PING, 1)]),
       'HELLO_EXPECTED',
     ],
@@ -179,7 +179,7 @@ describe('handshake', () => {
     expect(await clock.until(client.nextClose())).toMatchObject({ code: 'HELLO_TIMEOUT', retryable: true });
   });
 
-  test('no state node: STATE_UNAVAILABLE with a hint when to come back', async () => {
+  test('no state node: STATE_UNAVAILABLE with a time to come back', async () => {
     await using node = await TestNode.start(tokens, []);
     const client = await node.tcp();
     client.hello(await tokens.token(1n));
@@ -188,7 +188,7 @@ describe('handshake', () => {
     expect(close.retryAfterMs).toBeGreaterThan(0);
   });
 
-  test('state refuses: its code', async () => {
+  test('state refuses: CLOSE with its code', async () => {
     state.refuses = 'HOT_UNAVAILABLE';
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
@@ -196,7 +196,7 @@ describe('handshake', () => {
     expect(await client.nextClose()).toMatchObject({ code: 'HOT_UNAVAILABLE', retryable: true });
   });
 
-  test('the node that was asked ends: another one is asked', async () => {
+  test('the node asked for the session ends: another one is asked', async () => {
     await using other = await FakeState.start();
     await using node = await TestNode.start(tokens, [state, other]);
     const asked = [state, other].map((each) => Object.assign(each, { answersLogin: false }));
@@ -211,7 +211,7 @@ describe('handshake', () => {
     expect(second.logins).toHaveLength(1);
   });
 
-  test('a node that is silent: another one is asked, for all of its users, until it says something', async () => {
+  test('a silent node: another one is asked, for all of its users, until it sends something', async () => {
     using clock = new TestClock();
     await using other = await FakeState.start();
     await using node = await TestNode.start(tokens, [state, other]);
@@ -239,7 +239,7 @@ describe('handshake', () => {
     expect([home, next].map(({ logins }) => logins.length)).toEqual([2, 2]);
   });
 
-  test('a node that is silent, and no other: its answer is waited for', async () => {
+  test('a silent node and no other: its answer is awaited', async () => {
     using clock = new TestClock();
     await using node = await TestNode.start(tokens, [state]);
     state.answersLogin = false;
@@ -265,7 +265,7 @@ describe('handshake', () => {
       return { client, home, stream: [...frozen.streams][0] };
     }
 
-    test('WELCOME comes all the same, and RESYNC once the node knows the connection', async () => {
+    test('WELCOME is sent without it, and RESYNC once the node knows the connection', async () => {
       await using stack = new AsyncDisposableStack();
       const { client, home, stream } = await login(stack);
       expect([...(stream?.attached.values() ?? [])]).toMatchObject([{ user: 1n }]);
@@ -289,7 +289,7 @@ describe('handshake', () => {
     });
   });
 
-  test('every state node knows the connection: WELCOME, and nothing after it', async () => {
+  test('every state node knows the connection: WELCOME, and no RESYNC', async () => {
     await using other = await FakeState.start();
     await using node = await TestNode.start(tokens, [state, other]);
     const client = await node.tcp();
@@ -312,7 +312,7 @@ describe('a live connection', () => {
   });
 
   test.each([Type.WELCOME, Type.MESSAGE, Type.HELLO, 0, 200])(
-    'frame of type %i: NACK, and it lives on',
+    'frame of type %i: NACK, and the connection stays',
     async (type) => {
       await using node = await TestNode.start(tokens, [state]);
       const client = await node.tcp();
@@ -326,7 +326,7 @@ describe('a live connection', () => {
     },
   );
 
-  test("a SEND whose payload does not parse: is state's to judge", async () => {
+  test('a SEND whose payload does not parse: is passed to state', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
@@ -347,7 +347,7 @@ describe('a live connection', () => {
     expect(state.frames.map(({ key }) => Number(key))).toEqual([...Array(50).keys(), ...Array(50).keys()]);
   });
 
-  test('half a frame and silence: FRAME_TIMEOUT', async () => {
+  test('half a frame, then silence: FRAME_TIMEOUT', async () => {
     using clock = new TestClock();
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
@@ -356,7 +356,7 @@ describe('a live connection', () => {
     expect((await clock.until(client.nextClose())).code).toBe('FRAME_TIMEOUT');
   });
 
-  test('a frame that is too large: FRAME_TOO_LARGE before it has come', async () => {
+  test('a frame that is too large: FRAME_TOO_LARGE before it has arrived', async () => {
     await using node = await TestNode.start(tokens, [state], { maxFrameBytes: 5000 });
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
@@ -368,7 +368,7 @@ describe('a live connection', () => {
     expect(close.reason).toContain('5000');
   });
 
-  test.each(KINDS)('silence on %s: HEARTBEAT_TIMEOUT, but not for one that sends', async (kind) => {
+  test.each(KINDS)('silence on %s: HEARTBEAT_TIMEOUT, but not for a client that sends', async (kind) => {
     using clock = new TestClock();
     await using node = await TestNode.start(tokens, [state], { heartbeatIntervalMs: 1000 });
     const [silent, lively] = [await node[kind](), await node[kind]()];
@@ -383,7 +383,7 @@ describe('a live connection', () => {
     expect(lively.received.some(({ type }) => type === Type.CLOSE)).toBe(false);
   });
 
-  test('CLOSE of the client: the socket ends, and state hears of it', async () => {
+  test('CLOSE from the client: the socket ends, and state gets DETACH', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
@@ -394,7 +394,7 @@ describe('a live connection', () => {
     expect(client.received).toEqual([]);
   });
 
-  test('CLOSE of the client behind a PING: it still gets the answer, and a stream that ends in good order', async () => {
+  test('CLOSE from the client after a PING: it still gets PONG, and an orderly end of the stream', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
@@ -406,7 +406,7 @@ describe('a live connection', () => {
     expect(client.received.map(({ type, ref }) => [type, ref])).toEqual([[Type.PONG, 7]]);
   });
 
-  test('CLOSE of clients that do not read to the end, in a room that talks: counted as their goodbye', async () => {
+  test('CLOSE from clients that do not read to the end, in a busy room: counted as CLIENT_GOODBYE', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const clients = await Promise.all(Array.from({ length: 20 }, () => node.tcp()));
     for (const client of clients) await client.login(await tokens.token(1n));
@@ -424,7 +424,7 @@ describe('a live connection', () => {
     expect(node.node.stats.disconnects).toEqual({ CLIENT_GOODBYE: 20 });
   });
 
-  test('a reset: state hears of it', async () => {
+  test('a reset: state gets DETACH', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
@@ -445,25 +445,28 @@ describe('a live connection', () => {
     await expect.poll(() => [...state.streams][0]?.attached.size).toBe(0);
   });
 
-  test.each(KINDS)('a reader that is stuck on %s: SLOW_CONSUMER, the others get everything', async (kind) => {
-    using clock = new TestClock();
-    await using node = await TestNode.start(tokens, [state], { maxOutboundBytes: 65_536 });
-    const [stuck, reader] = [await node[kind](), await node[kind]()];
-    await stuck.login(await tokens.token(1n));
-    await reader.login(await tokens.token(2n));
-    stuck.socket.pause();
-    const message = encodeFrame(Type.MESSAGE, 0, 1n, new Uint8Array(100_000));
-    const [stream] = state.streams;
-    while (node.node.stats.slowClosed === 0) {
-      stream?.deliver([...stream.attached.keys()], message);
-      await reader.next(Type.MESSAGE);
-      await clock.advance(200);
-    }
-    await expect.poll(() => stream?.attached.size).toBe(1);
-    expect(node.node.stats.disconnects).toEqual({ SLOW_CONSUMER: 1 });
-  });
+  test.each(KINDS)(
+    'a client that stops reading on %s: SLOW_CONSUMER, the others get everything',
+    async (kind) => {
+      using clock = new TestClock();
+      await using node = await TestNode.start(tokens, [state], { maxOutboundBytes: 65_536 });
+      const [stuck, reader] = [await node[kind](), await node[kind]()];
+      await stuck.login(await tokens.token(1n));
+      await reader.login(await tokens.token(2n));
+      stuck.socket.pause();
+      const message = encodeFrame(Type.MESSAGE, 0, 1n, new Uint8Array(100_000));
+      const [stream] = state.streams;
+      while (node.node.stats.slowClosed === 0) {
+        stream?.deliver([...stream.attached.keys()], message);
+        await reader.next(Type.MESSAGE);
+        await clock.advance(200);
+      }
+      await expect.poll(() => stream?.attached.size).toBe(1);
+      expect(node.node.stats.disconnects).toEqual({ SLOW_CONSUMER: 1 });
+    },
+  );
 
-  test.each(KINDS)('a reader that was stuck on %s for a while: RESYNC once it reads', async (kind) => {
+  test.each(KINDS)('a client that stops reading on %s for a while: RESYNC once it reads', async (kind) => {
     await using node = await TestNode.start(tokens, [state], {
       maxOutboundBytes: 65_536,
       slowTimeoutMs: 60_000,
@@ -490,7 +493,7 @@ describe('a live connection', () => {
     expect(node.node.stats).toMatchObject({ slowEpisodes: 1, slowClosed: 0, disconnects: {} });
   });
 
-  test('TYPING: is forwarded, has no answer, and is the first to go', async () => {
+  test('TYPING: is forwarded, has no answer, and is dropped first', async () => {
     await using node = await TestNode.start(tokens, [state], { framesPerSecond: 20 });
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
@@ -503,7 +506,7 @@ describe('a live connection', () => {
     expect(client.received).toEqual([]);
   });
 
-  test('more connections than allowed: TOO_MANY_CONNECTIONS, and room again when one goes', async () => {
+  test('more connections than allowed: TOO_MANY_CONNECTIONS, until one ends', async () => {
     await using node = await TestNode.start(tokens, [state], { maxConnections: 1 });
     const first = await node.tcp();
     await first.login(await tokens.token(1n));
@@ -515,7 +518,7 @@ describe('a live connection', () => {
     await (await node.tcp()).login(await tokens.token(1n));
   });
 
-  test('limits that are reloaded: more connections than before, on the port as well; fewer frames', async () => {
+  test('reloaded limits: more connections than before, on the port as well; fewer frames', async () => {
     // With that the port takes one socket.
     await using node = await TestNode.start(tokens, [state], { maxConnections: 1 - MAX_REFUSED });
     node.node.setLimits({ ...DEFAULT_LIMITS, maxConnections: 2, framesPerSecond: 1 });
@@ -529,7 +532,7 @@ describe('a live connection', () => {
 });
 
 describe('drain', () => {
-  test('every client: is told to leave, and the drain ends with the last socket', async () => {
+  test('every client: gets CLOSE, and the drain ends with the last socket', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const clients = await Promise.all([node.tcp(), node.tcp(), node.ws()]);
     for (const [i, client] of clients.entries()) await client.login(await tokens.token(BigInt(i + 1)));
@@ -542,7 +545,7 @@ describe('drain', () => {
     expect(node.node.size).toBe(0);
   });
 
-  test('many clients: each is told another time to wait', async () => {
+  test('many clients: each gets a different wait', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const clients = await Promise.all(Array.from({ length: 20 }, () => node.tcp()));
     await Promise.all(clients.map(async (client, i) => client.login(await tokens.token(BigInt(i + 1)))));
@@ -553,7 +556,7 @@ describe('drain', () => {
     expect(new Set(waits).size).toBeGreaterThan(10);
   });
 
-  test('an event loop that stalled: HELLO that came meanwhile is read before anybody is judged', async () => {
+  test('an event loop that stalled: HELLOs that arrived meanwhile are read before deadlines are checked', async () => {
     using clock = new TestClock({ goesOn: false });
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
@@ -566,7 +569,7 @@ describe('drain', () => {
     });
   });
 
-  test('a worker that fails: its clients are told to connect again now', async () => {
+  test('a worker that fails: its clients are told to reconnect at once', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
@@ -577,7 +580,7 @@ describe('drain', () => {
     await client.closed;
   });
 
-  test('accepting that is paused and resumed: the port is closed meanwhile, connections live on', async () => {
+  test('pause and resume accepting: the port is closed meanwhile, connections stay', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.tcp();
     await client.login(await tokens.token(1n));
@@ -592,14 +595,14 @@ describe('drain', () => {
     await client.next(Type.PONG, (frame) => frame.ref === 5);
   });
 
-  test('listen where it listens already: the same port', async () => {
+  test('listen a second time: the same port', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const options = { host: '127.0.0.1', port: 0, reusePort: false };
     expect(await node.node.listen('tcp', options)).toBe(Number(node.address.split(':')[1]));
     expect(await node.node.listen('ws', options)).toBe(Number(node.wsAddress.split(':')[1]));
   });
 
-  test('no clients: is over at once', async () => {
+  test('no clients: the drain ends at once', async () => {
     await using node = await TestNode.start(tokens, [state]);
     await node.node.drain(60_000);
     expect(node.node.size).toBe(0);

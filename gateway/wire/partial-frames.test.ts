@@ -15,7 +15,7 @@ function frames(maxBytes: number) {
   return { all, partial, evicted, a: connection('a'), b: connection('b'), c: connection('c') };
 }
 
-test('what unfinished frames hold is counted, and given back once', () => {
+test('memory of unfinished frames: is counted, and given back once', () => {
   const { all, partial, evicted, a, b } = frames(100);
   all.hold(a, 10, true);
   all.hold(b, 20, true);
@@ -29,7 +29,7 @@ test('what unfinished frames hold is counted, and given back once', () => {
   expect(evicted).toEqual([]);
 });
 
-test('too much in all: the frame that began first goes, as many as it takes', () => {
+test('too much in all: the frames that began first are cut, as many as needed', () => {
   const { all, partial, evicted, a, b, c } = frames(100);
   all.hold(a, 30, true);
   all.hold(b, 30, true);
@@ -39,7 +39,7 @@ test('too much in all: the frame that began first goes, as many as it takes', ()
   expect(partial).toEqual({ frames: 1, bytes: 95 });
 });
 
-test('a client that begins a new frame is no longer the oldest', () => {
+test('a client that begins a new frame: is no longer the oldest', () => {
   const { all, evicted, a, b } = frames(100);
   all.hold(a, 30, true);
   all.hold(b, 30, true);
@@ -47,7 +47,7 @@ test('a client that begins a new frame is no longer the oldest', () => {
   expect(evicted).toEqual(['b']);
 });
 
-test('one alone that holds too much goes itself', () => {
+test('a single client that holds too much: is cut itself', () => {
   const { all, partial, evicted, a } = frames(100);
   all.hold(a, 101, true);
   expect(evicted).toEqual(['a']);

@@ -64,21 +64,18 @@ describe('WebSocket', () => {
     expect(sizes).toEqual([3 * frame.length]);
   });
 
-  test.each([1000, 1001])(
-    'a close frame with %i, and a reset behind it: an end in good order',
-    async (status) => {
-      await using node = await TestNode.start(tokens, [state]);
-      const client = await node.ws();
-      await client.login(await tokens.token(3n));
-      const socket = client.socket as WebSocket;
-      socket.close(status);
-      // At once, as a page that is left does while messages are still coming.
-      const { _socket: raw } = socket as unknown as { readonly _socket: Socket };
-      raw.resetAndDestroy();
-      await expect.poll(() => node.node.size).toBe(0);
-      expect(node.node.stats.disconnects).toEqual({ PEER_GONE: 1 });
-    },
-  );
+  test.each([1000, 1001])('a close frame with %i, then a reset: an orderly end', async (status) => {
+    await using node = await TestNode.start(tokens, [state]);
+    const client = await node.ws();
+    await client.login(await tokens.token(3n));
+    const socket = client.socket as WebSocket;
+    socket.close(status);
+    // At once, as a page that is left does while messages are still coming.
+    const { _socket: raw } = socket as unknown as { readonly _socket: Socket };
+    raw.resetAndDestroy();
+    await expect.poll(() => node.node.size).toBe(0);
+    expect(node.node.stats.disconnects).toEqual({ PEER_GONE: 1 });
+  });
 
   test("CLOSE: carries the code, and the status is the catalogue's", async () => {
     await using node = await TestNode.start(tokens, [state]);
@@ -123,7 +120,7 @@ describe('WebSocket', () => {
     expect((await client.nextClose()).code).toBe(code);
   });
 
-  test('a message far beyond the limit: cut with status 1009 before it is held', async () => {
+  test('a message far beyond the limit: cut with status 1009 before it is buffered', async () => {
     await using node = await TestNode.start(tokens, [state], { maxFrameBytes: 5000 });
     const client = await node.ws();
     await client.login(await tokens.token(3n));
@@ -140,7 +137,7 @@ describe('WebSocket', () => {
     expect(await client.closed).toBe(CATALOGUE.HELLO_TIMEOUT.close);
   });
 
-  test('half an upgrade request and silence: the socket is closed', async () => {
+  test('half an upgrade request, then silence: the socket is closed', async () => {
     using clock = new TestClock();
     await using node = await TestNode.start(tokens, [state]);
     const socket = connect(Number(node.wsAddress.split(':')[1]), '127.0.0.1');
@@ -181,7 +178,7 @@ describe('WebSocket', () => {
     expect(status).toBe(426);
   });
 
-  test('a client of other subprotocols that offers ours too: gets ours', async () => {
+  test('a client that offers ours among other subprotocols: gets ours', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const socket = new WebSocket(`ws://${node.wsAddress}/ws?x=1`, ['gochat.v9.proto', WS_PROTO]);
     await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject));

@@ -63,7 +63,7 @@ describe('JSON', () => {
     expect(await client.closed).toBe(1000);
   });
 
-  test('TCP, WebSocket with protobuf and with JSON: everybody reads everybody', async () => {
+  test('TCP, WebSocket with protobuf and with JSON: all read each other', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const [tcp, ws, json] = [await node.tcp(), await node.ws(), await open(node)];
     await tcp.login(await tokens.token(1n));
@@ -142,7 +142,7 @@ describe('JSON', () => {
     expect(await client.closed).toBe(CATALOGUE[code].close);
   });
 
-  test('text that is no UTF-8: the socket is closed with status 1007', async () => {
+  test('text that is not UTF-8: the socket is closed with status 1007', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.ws(['gochat.v2.json']);
     (client.socket as WsWebSocket).send(Uint8Array.of(0xff), { binary: false });
@@ -172,7 +172,7 @@ describe('the query form', () => {
     expect(state.frames.map(({ type }) => type)).toEqual([FrameType.REQUEST, FrameType.SEND]);
   });
 
-  test('with protobuf: as well; a key that is given counts', async () => {
+  test('with protobuf: the same; a key in the frame wins', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await node.ws(
       ['gochat.v2.proto'],
@@ -186,7 +186,7 @@ describe('the query form', () => {
     expect((await client.next(FrameType.SENT)).key).toBe(6n);
   });
 
-  test('requests without a key: go to the room where they are about a conversation', async () => {
+  test('requests without a key: go to the default room if they are about a conversation', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await open(node, `/ws?token=${await tokens.token(3n)}&room_id=5`);
     for (const call of ['get_history', 'get_members', 'list_conversations', 'sync'])
@@ -196,7 +196,7 @@ describe('the query form', () => {
     await expect.poll(() => state.frames.slice(1).map(({ key }) => key)).toEqual([5n, 5n, 0n, 0n]);
   });
 
-  test('a token alone: a login', async () => {
+  test('a token without a room: a login', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await open(node, `/ws?token=${await tokens.token(3n)}`);
     const welcome = await client.next('WELCOME');
@@ -205,9 +205,9 @@ describe('the query form', () => {
   });
 
   test.each([
-    ['a token that is none', '?token=nonsense', 'TOKEN_INVALID'],
+    ['a malformed token', '?token=nonsense', 'TOKEN_INVALID'],
     ['an empty token', '?token=', 'TOKEN_INVALID'],
-    ['a device that is none', '?token=x&device=%20', 'DEVICE_INVALID'],
+    ['a malformed device name', '?token=x&device=%20', 'DEVICE_INVALID'],
   ] as const)('%s: CLOSE', async (_, query, code) => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await open(node, `/ws${query}`);
@@ -225,7 +225,7 @@ describe('the query form', () => {
     expect(await client.closed).toBe(CATALOGUE.ROOM_NOT_FOUND.close);
   });
 
-  test('the state node dies while the room is asked for: another one is asked', async () => {
+  test('the state node dies while the room is being resolved: another one is asked', async () => {
     await using other = await FakeState.start();
     await using node = await TestNode.start(tokens, [other]);
     other.answersJoin = false;

@@ -41,7 +41,7 @@ describe('messages are built once', () => {
     expect(protoWire.pack(frames, false)).toBe(protoWire.pack(frames, true));
   });
 
-  test('JSON: a frame that comes with different others is translated once', () => {
+  test('JSON: a frame that is joined with different others is translated once', () => {
     const json = new JsonWire(fail);
     const alone = json.pack(list(a));
     expect(json.pack(list(a))).toBe(alone);
@@ -50,7 +50,7 @@ describe('messages are built once', () => {
     expect(both).toEqual(Buffer.concat([json.pack(list(b)), alone]));
   });
 
-  test('bytes that will wait: memory of their own', () => {
+  test('bytes that will wait: are copied', () => {
     const frames = list(a, b);
     const message = protoWire.pack(frames, true);
     expect(message.buffer.byteLength).toBe(message.length);
@@ -59,7 +59,7 @@ describe('messages are built once', () => {
   });
 });
 
-test('JSON: a frame that does not parse is told of and left out, the others go out', () => {
+test('JSON: a frame that does not parse is reported and left out, the others are sent', () => {
   const errors: unknown[] = [];
   const json = new JsonWire((error) => errors.push(error));
   const broken = Buffer.from(encodeFrame(FrameType.MESSAGE, 0, 1n, Uint8Array.of(0xff)));

@@ -16,6 +16,6 @@ test('names of the last column: identifiers, private ones, calls, beginnings, en
   expect(check('`GroupCommit`, `#spare`, `run()`, `MAX_…`, `…TimeoutMs`; SENT, `state/` –')).toEqual([]);
 });
 
-test('names that the code does not have are told', () => {
+test('names that the code does not have: are reported', () => {
   expect(check('`Group`, `MIN_…`, `…Seconds`, NACK')).toEqual(['Group', 'MIN_…', '…Seconds', 'NACK']);
 });

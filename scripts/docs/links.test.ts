@@ -18,13 +18,13 @@ test('links: to files, headings and anchors, also of the same page', () => {
   expect(check('[1](https://example.org/none.md#none)')).toEqual([]);
 });
 
-test('links: what leads nowhere is told', () => {
+test('links: broken ones are reported', () => {
   expect(check('[1](c.md)')).toEqual(['docs/a.md: c.md: no such file']);
   expect(check('[1](b.md#none)')).toEqual(['docs/a.md: b.md#none: no such heading']);
   expect(check('[1](#none)')).toEqual(['docs/a.md: #none: no such heading']);
 });
 
-test('paths in backticks: must be there when they are in one of our folders', () => {
+test('paths in backticks: must exist if they are in one of our folders', () => {
   expect(check('`state/node.ts` `elsewhere/node.ts` `text/html`')).toEqual([]);
   expect(check('`state/none.ts`')).toEqual(['docs/a.md: state/none.ts: no such file']);
 });

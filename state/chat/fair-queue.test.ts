@@ -32,7 +32,7 @@ function world(limits = {}) {
 }
 
 describe('FairQueue', () => {
-  test('requests of one user: one at a time, and those of others in between', async () => {
+  test('requests of one user: one at a time, with those of others in between', async () => {
     const { ask, end, began, events } = world();
     for (const name of ['ann 1', 'ann 2', 'ann 3']) ask(ANN, name);
     ask(BOB, 'bob 1');
@@ -46,7 +46,7 @@ describe('FairQueue', () => {
     expect(events).not.toContain('ann 3');
   });
 
-  test('users whose requests wait: have their turns one after the other', async () => {
+  test('users whose requests wait: take turns', async () => {
     const { ask, end, began, events } = world();
     for (let user = 10n; user < 16n; user++) ask(user as UserId, `other ${user}`);
     for (const name of ['ann 1', 'ann 2']) ask(ANN, name);
@@ -61,7 +61,7 @@ describe('FairQueue', () => {
     expect(events.slice(6)).toEqual(['ann 1', 'bob 1', 'ann 2']);
   });
 
-  test('large requests: one at a time, of whatever users; small ones go on', async () => {
+  test('large requests: one at a time, whichever user sends them; small ones go on', async () => {
     const { ask, end, began, events } = world();
     ask(ANN, 'ann', LARGE);
     ask(BOB, 'bob', LARGE);
@@ -71,7 +71,7 @@ describe('FairQueue', () => {
     await began('bob');
   });
 
-  test('a user with too many: RATE_LIMITED; all together too many: OVERLOADED for everybody', async () => {
+  test('too many requests: RATE_LIMITED for a single user; OVERLOADED for everybody if all users together have too many', async () => {
     const { queue, ask, end } = world({
       requestsPerUser: 2,
       requestBytesPerUser: 500,
@@ -90,7 +90,7 @@ describe('FairQueue', () => {
     expect(queue.refusal(4n as UserId)).toBeUndefined();
   });
 
-  test('idle: when all that was asked is done', async () => {
+  test('idle: resolves when all requests are done', async () => {
     const { queue, ask, end } = world();
     await queue.idle();
     ask(ANN, 'ann');

@@ -6,7 +6,7 @@ import type { StateLimits } from '../limits.ts';
 const MAX_RUNNING = 6;
 /** Size of a large request, of which one runs at a time: a sync with some 1,000 cursors. */
 const LARGE_BYTES = 16 * 1024;
-/** Shortest rest: timers cannot do shorter ones. */
+/** Shortest pause: timers cannot be shorter. */
 const MIN_REST_MS = 1;
 
 export type FairQueueLimits = Pick<
@@ -25,13 +25,13 @@ interface UserQueue {
   /** Waiting and running requests, and their bytes. */
   requests: number;
   bytes: number;
-  /** Whether one runs, or the user rests after one. */
+  /** Whether one runs, or the user pauses after one. */
   isBusy: boolean;
 }
 
 /**
- * After each request its user rests for as long as the work took, so that half of the time is left to others. Large
- * requests of all users together rest in the same way. A user who queues too much is refused; everyone else waits for
+ * After each request its user pauses for as long as the work took, so that half of the time is left to others. Large
+ * requests pause in the same way, for all users together. A user who queues too much is refused; everyone else waits for
  * at most one request of each user.
  */
 export class FairQueue {
@@ -41,7 +41,7 @@ export class FairQueue {
   readonly #small: UserQueue[] = [];
   readonly #large: UserQueue[] = [];
   #running = 0;
-  /** Whether a large request runs, or they rest. */
+  /** Whether a large request runs, or large requests pause after one. */
   #isLargeBusy = false;
   #requests = 0;
   #bytes = 0;

@@ -70,7 +70,7 @@ async function ask(
 }
 
 describe('membership', () => {
-  test('made or opened on one device: the others of the user are told, once, and nobody else', async () => {
+  test("a conversation made or opened on one device: announced once to the user's other devices, and to nobody else", async () => {
     const it = await roomOfThree();
     it.w.attach(4, ANN, { name: 'ann', device: 'desk' });
     it.w.take();
@@ -85,7 +85,7 @@ describe('membership', () => {
       expect(client.MembersChanged.decode(payload)).toMatchObject({ change: 1, user: ANN, afterSeq: 0n });
   });
 
-  test('a join: the members are told once, a repeat tells nobody', async () => {
+  test('a join: announced to the members once; a repeat is not', async () => {
     const it = await roomOfThree();
     await it.store.createAccount({ id: 4n as UserId, name: 'dan', passwordHash: 'x' });
     const dan = { user: 4n as UserId, userName: 'dan', device: '' };
@@ -97,7 +97,7 @@ describe('membership', () => {
     expect(changes(it.w)).toEqual([]);
   });
 
-  test('leave: the user is told and gets no later messages', async () => {
+  test('leave: announced to the user, who gets no later messages', async () => {
     const it = await roomOfThree();
     it.w.send(1, 1, it.room, 'm1');
     await settle();
@@ -149,7 +149,7 @@ describe('membership', () => {
     );
   });
 
-  test('roles: the policy applies, and all members are told of a change once', async () => {
+  test('roles: the policy applies, and a change is announced to all members once', async () => {
     const it = await roomOfThree();
     const { ROLE_MEMBER, ROLE_MODERATOR, ROLE_OWNER, ROLE_UNSPECIFIED } = client.Role;
     const set = (conn: number, user: string, role: client.Role) =>
@@ -187,7 +187,7 @@ describe('membership', () => {
     expect(await set(2, 'bob', ROLE_MEMBER)).toBe('LAST_OWNER');
   });
 
-  test('a repeated leave or removal: nobody is told again', async () => {
+  test('a repeated leave or removal: not announced again', async () => {
     const it = await roomOfThree();
     await it.node.membership.leave(BOB_HERE, it.room);
     await it.node.membership.remove(ANN_HERE, it.room, 'cid');
@@ -199,7 +199,7 @@ describe('membership', () => {
     expect(changes(it.w)).toEqual([]);
   });
 
-  test('delete: everybody is told, and nobody can send there', async () => {
+  test('delete: announced to everybody, and nobody can send there', async () => {
     const it = await roomOfThree();
     expect(await ask(it, 2, it.room, { $case: 'deleteRoom', deleteRoom: {} })).toBe('ROLE_TOO_LOW');
     await it.node.membership.delete(ANN_HERE, it.room);
@@ -210,7 +210,7 @@ describe('membership', () => {
     expect(await ask(it, 2, it.room, { $case: 'leaveRoom', leaveRoom: {} })).toBe('ROOM_NOT_FOUND');
   });
 
-  test('erasing that a failing store interrupts: goes on by itself', async () => {
+  test('erasing interrupted by a failing store: resumes by itself', async () => {
     const it = await roomOfThree();
     const tries = () => it.store.calls.get('erase') ?? 0;
     it.store.failing.add('erase');
@@ -222,7 +222,7 @@ describe('membership', () => {
     await it.node.drain();
   });
 
-  test('what is no room: ROOM_NOT_FOUND', async () => {
+  test('an id that is not a room: ROOM_NOT_FOUND', async () => {
     const it = await roomOfThree();
     for (const key of [0n, 77n, 1n << 63n])
       expect(await ask(it, 1, key, { $case: 'leaveRoom', leaveRoom: {} })).toBe('ROOM_NOT_FOUND');

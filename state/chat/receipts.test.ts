@@ -30,7 +30,7 @@ const receipt = (conversation: bigint, deliveredSeq: number, readSeq = 0) =>
   client.Receipt.fromPartial({ conversation, deliveredSeq: BigInt(deliveredSeq), readSeq: BigInt(readSeq) });
 
 describe('Receipts', () => {
-  test('those of one tick: are one write, the furthest of each cursor', async () => {
+  test('receipts of one tick: one write, with the highest of each cursor', async () => {
     const store = new Cursors();
     const receipts = new Receipts(store, { cursorMoves: 100, cursorMovesPerUser: 100 }, logger);
     receipts.add(ANN, [receipt(7n, 5), receipt(8n, 1)]);
@@ -40,7 +40,7 @@ describe('Receipts', () => {
     expect(store.lines).toEqual(['phone/7:5,2 phone/8:1,0 desk/7:4,0']);
   });
 
-  test('what comes during a write: goes together with the next one', async () => {
+  test('receipts during a write: go into the next one together', async () => {
     const store = new Cursors();
     const receipts = new Receipts(store, { cursorMoves: 100, cursorMovesPerUser: 100 }, logger);
     receipts.add(ANN, [receipt(7n, 1)]);
@@ -55,7 +55,7 @@ describe('Receipts', () => {
     expect(store.lines).toEqual(['phone/7:1,0', 'phone/7:3,0']);
   });
 
-  test('a user with as many as it may have: is full until they are written, and others are not', async () => {
+  test('a user at the bound: is full until the receipts are written, and other users are not', async () => {
     const store = new Cursors();
     const receipts = new Receipts(store, { cursorMoves: 100, cursorMovesPerUser: 3 }, logger);
     const bob = { ...ANN, user: 2n as UserId };
@@ -69,7 +69,7 @@ describe('Receipts', () => {
     expect(receipts.isFull(ANN.user)).toBe(false);
   });
 
-  test('a write that fails: is repeated with what has come since, nothing goes back', async () => {
+  test('a failed write: is repeated with what has come since, and no cursor goes back', async () => {
     const store = new Cursors();
     const receipts = new Receipts(store, { cursorMoves: 100, cursorMovesPerUser: 100 }, logger);
     receipts.add(ANN, [receipt(7n, 5, 5), receipt(8n, 2)]);
@@ -81,7 +81,7 @@ describe('Receipts', () => {
     receipts.stop();
   });
 
-  test('more cursors than may wait: the rest is left out, and a later receipt makes up for it', async () => {
+  test('more cursors than may wait: the rest is dropped, and a later receipt makes up for it', async () => {
     const store = new Cursors();
     const receipts = new Receipts(store, { cursorMoves: 2, cursorMovesPerUser: 100 }, logger);
     receipts.add(ANN, [receipt(7n, 1), receipt(8n, 1), receipt(9n, 1)]);
@@ -97,7 +97,7 @@ describe('Receipts', () => {
     ['more than a frame may hold', Array.from({ length: 257 }, (_, i) => receipt(BigInt(i + 1), 1))],
     ['no conversation', [receipt(7n, 1), receipt(0n, 1)]],
     [
-      'a seq that is none',
+      'an invalid seq',
       [receipt(7n, 1), client.Receipt.fromPartial({ conversation: 8n, readSeq: 1n << 60n })],
     ],
   ])('%s: all of the frame is refused', async (_, list) => {

@@ -46,7 +46,7 @@ export class Requests {
     return this.#queue.idle();
   }
 
-  /** Answers one request about the conversation `key`. @throws GochatError what the caller is to be told */
+  /** Answers one request about the conversation `key`. @throws GochatError the caller's error */
   async answer(caller: Caller, key: bigint, { call }: client.Request): Promise<client.Response> {
     // A call that this version does not know decodes as none.
     if (call === undefined)

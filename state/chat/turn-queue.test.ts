@@ -8,14 +8,14 @@ function drain<T>(queue: TurnQueue<T>): T[] {
   return all;
 }
 
-test('lines are served in turn, each in its own order', () => {
+test('lines: are served in turn, each in its own order', () => {
   const queue = new TurnQueue<string>(10);
   for (const item of ['a1', 'a2', 'a3', 'b1', 'b2', 'c1']) queue.push(item.slice(0, 1), item);
   expect(drain(queue)).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
   expect(queue.shift()).toBeUndefined();
 });
 
-test('a line that is added again does not overtake waiting ones', () => {
+test('a line that is added again: does not overtake waiting ones', () => {
   const queue = new TurnQueue<string>(10);
   queue.push('a', 'a1');
   queue.push('b', 'b1');
@@ -24,7 +24,7 @@ test('a line that is added again does not overtake waiting ones', () => {
   expect(drain(queue)).toEqual(['b1', 'a2']);
 });
 
-test('full: the newest item of the longest line goes, so that one flooding key keeps no other out', () => {
+test('full: the newest item of the longest line is dropped, so that one flooding key keeps no other out', () => {
   const queue = new TurnQueue<string>(3);
   for (const item of ['a1', 'a2', 'a3']) expect(queue.push('a', item)).toBeUndefined();
   expect(queue.push('a', 'a4')).toBe('a4');
@@ -34,7 +34,7 @@ test('full: the newest item of the longest line goes, so that one flooding key k
   expect(drain(queue)).toEqual(['a1', 'b1', 'c1']);
 });
 
-test('whatever comes: nothing is lost or doubled, and the bound holds', () => {
+test('any input: nothing is lost or doubled, and the bound holds', () => {
   fc.assert(
     fc.property(fc.array(fc.option(fc.integer({ min: 0, max: 4 })), { maxLength: 100 }), (steps) => {
       const queue = new TurnQueue<number>(5);

@@ -25,7 +25,7 @@ function listed({ members, visibleAfter }: Entry): [bigint, number][] {
   return [...new BigUint64Array(members.buffer)].map((user, at) => [user, visibleAfter?.[at] ?? 0]);
 }
 
-test('update: the same list as a whole load gives', async () => {
+test('update: gives the same list as loading all of it', async () => {
   const seq = fc.nat({ max: 5 });
   const users = fc.uniqueArray(fc.tuple(fc.integer({ min: 1, max: 40 }), seq), {
     selector: ([user]) => user,
@@ -50,14 +50,14 @@ test('update: the same list as a whole load gives', async () => {
   );
 });
 
-test('update: a change that was not recorded, as a node of an older release does not: nothing is taken in', async () => {
+test('update: changes that a node of an older release did not record: the update is rejected', async () => {
   const { cache, entry } = await filled({ version: 1, members: [member(1), member(2), member(3)] });
   const joined = [member(4)];
   expect(cache.update(entry, { version: 3, count: 3, joined, left: [] })).toBe(false);
   expect([listed(entry).length, entry.version]).toEqual([3, 1]);
 });
 
-test('fill: a large list in pieces, other callbacks between them', async () => {
+test('fill: a large list in pieces, with other callbacks in between', async () => {
   let [looked, most, isDone] = [0, 0, false];
   const members = Array.from({ length: 3 * MEMBERS_A_TURN }, (_, at) => ({
     name: '',

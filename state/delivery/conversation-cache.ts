@@ -22,7 +22,7 @@ export interface Entry {
   readonly conversation: ConversationId;
   /** Ascending user ids in halves (packIds). */
   members: Uint32Array<ArrayBuffer>;
-  /** By member, the seq after which they may read; undefined: all may read everything. */
+  /** By member, the seq after which it may read; undefined: all may read everything. */
   visibleAfter: Float64Array | undefined;
   /** The greatest of those: messages beyond it are visible to all members. */
   visibleToAllAfter: number;

@@ -9,7 +9,7 @@ const ACCOUNTS = 10;
 const CONNECTIONS = 64;
 const EACH = 400;
 
-test('64 connections of ten accounts that send all at once: another user is in the commit after the one under way', async () => {
+test('64 connections of ten accounts that send all at once: another user is in the next commit', async () => {
   const { store, worker } = await testNode();
   const accounts = Array.from({ length: ACCOUNTS }, (_, i) => 100n + BigInt(i));
   await store.addRoom(ROOM, 'room', accounts);

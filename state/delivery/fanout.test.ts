@@ -15,7 +15,7 @@ function messages(lines: readonly string[]): string[] {
 }
 
 describe('fan-out', () => {
-  test('a room: each stream gets the frame once, with all its connections but the sending one', async () => {
+  test('a room: each stream gets the frame once, with all its connections except the sending one', async () => {
     const { store, worker } = await testNode();
     await store.addRoom(ROOM, 'room', [1n, 2n, 3n]);
     const [a, b, c] = [worker(), worker(), worker()];
@@ -38,7 +38,7 @@ describe('fan-out', () => {
     expect(c.take()).toEqual([]);
   });
 
-  test('TYPING: to the other members once these are known, not from non-members, and never marked as lost', async () => {
+  test('TYPING: to the other members once they are known, not from non-members, and never marked as lost', async () => {
     const { store, worker } = await testNode({ pushBytes: 100 });
     await store.addRoom(ROOM, 'room', [1n, 2n]);
     const [a, b] = [worker(), worker()];
@@ -66,7 +66,7 @@ describe('fan-out', () => {
     expect(b.take()).toEqual([]);
   });
 
-  test('TYPING to conversations that nobody knows: asks the store for a few at a time', async () => {
+  test('TYPING to unknown conversations: asks the store for a few at a time', async () => {
     const { store, worker } = await testNode();
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const asked = vi.spyOn(store, 'membersOf').mockReturnValue(promise);
@@ -80,7 +80,7 @@ describe('fan-out', () => {
     expect(asked).toHaveBeenCalledTimes(17);
   });
 
-  test('TYPING after a silence: a user who left through another node does not get it', async () => {
+  test('TYPING after a pause: a user who left through another node does not get it', async () => {
     const { store, worker } = await testNode({ ephemeralMembersMs: 0 });
     await store.addRoom(ROOM, 'room', [1n, 2n, 3n]);
     const w = worker();
@@ -149,7 +149,7 @@ describe('fan-out', () => {
     expect(store.calls.get('membersOf')).toBe(2);
   });
 
-  test('someone joins and another leaves a large room: only these are loaded', async () => {
+  test('one user joins and another leaves a large room: only these are loaded', async () => {
     const { store, worker } = await testNode();
     const users = Array.from({ length: 1000 }, (_, i) => BigInt(i + 1));
     await store.addRoom(ROOM, 'room', users);
@@ -172,7 +172,7 @@ describe('fan-out', () => {
     expect(rows.map((row) => (row?.joined.length ?? 0) + (row?.left.length ?? 0))).toEqual([1, 1]);
   });
 
-  test('members known: no further read of the store', async () => {
+  test('known members: no further read of the store', async () => {
     const { store, worker } = await testNode();
     await store.addRoom(ROOM, 'room', [1n, 2n]);
     const w = worker();
@@ -204,7 +204,7 @@ describe('fan-out', () => {
     expect(seen).toEqual([1, 2, 3].map((i) => `2: MESSAGE 7#${i} user1: m${i}`));
   });
 
-  test('too many pushes wait: they are dropped, and the members resynchronise once they are known', async () => {
+  test('too many pushes wait: they are dropped, and the members resynchronise once they are loaded', async () => {
     const { store, worker } = await testNode({ waitingPushes: 2 });
     await store.addRoom(ROOM, 'room', [1n, 2n]);
     const w = worker();
@@ -240,7 +240,7 @@ describe('fan-out', () => {
     expect(w.lines().filter((line) => line.startsWith('fence'))).toEqual(['fence 2,1']);
   });
 
-  test('a worker that is behind: pushes are left out, answers are not, and it resynchronises when it has caught up', async () => {
+  test('a congested worker: pushes are left out, answers are not, and it resynchronises when it has caught up', async () => {
     const { store, worker } = await testNode({ pushBytes: 100 });
     await store.addRoom(ROOM, 'room', [1n, 2n, 3n]);
     const w = worker();
@@ -260,7 +260,7 @@ describe('fan-out', () => {
     expect(w.lines()).toEqual([]);
   });
 
-  test('cache: conversations not used lately go, and are loaded again', async () => {
+  test('cache: conversations not used lately are dropped, and loaded again', async () => {
     const { store, worker } = await testNode({ cachedConversations: 2 });
     for (let room = 1; room <= 4; room++) await store.addRoom(BigInt(room), `r${room}`, [1n, 2n]);
     const w = worker();
@@ -276,7 +276,7 @@ describe('fan-out', () => {
   });
 });
 
-test('a frame for very many users: is brought to some of them in each turn of the event loop, and to all', async () => {
+test('a frame for very many users: goes to some of them in each tick, and in the end to all', async () => {
   const locations = new LocationMap<Downlink>();
   const push = vi.fn(() => true);
   const downlink = { index: 0, ended: false, push } as unknown as Downlink;

@@ -209,8 +209,8 @@ export class Fanout {
   }
 
   /**
-   * Returns the targets as they are after the changes of the location map, by looking only at whom those concern; or
-   * undefined if they are not known, or more than the members.
+   * Returns the targets after the changes of the location map, by looking up only the users concerned; undefined if the
+   * changes are not known, or more than the members.
    */
   #changedTargets(entry: Entry): readonly Target[] | undefined {
     const { targets, targetsVersion } = entry;

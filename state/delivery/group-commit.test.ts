@@ -86,7 +86,7 @@ describe('group commit: turns', () => {
     ]);
   });
 
-  test('several floods: each has a turn in each batch', async () => {
+  test('several floods: each gets a turn in each batch', async () => {
     const queue = new Queue({ turnRows: 2 });
     for (const user of [2n, 3n, 4n]) queue.send(user as UserId, named(`u${user}-`, 5));
     await queue.drain();
@@ -98,7 +98,7 @@ describe('group commit: turns', () => {
     ]);
   });
 
-  test('more floods than a batch has room for: they take turns, and half of it is for others', async () => {
+  test('more floods than a batch has room for: they take turns, and half of the batch is for others', async () => {
     const queue = new Queue({ turnRows: 2, batchRows: 8 });
     for (const user of [2n, 3n, 4n, 5n]) queue.send(user as UserId, named(`u${user}-`, 8));
     await queue.next();
@@ -112,7 +112,7 @@ describe('group commit: turns', () => {
     ]);
   });
 
-  test('large rows: a turn is bounded by bytes too, and has one row at least', async () => {
+  test('large rows: a turn is bounded by bytes too, and has at least one row', async () => {
     const queue = new Queue({ turnBytes: 5000 });
     queue.send(GREEDY, named('g', 4), 'x'.repeat(1000));
     queue.send(HONEST, ['h1'], 'x'.repeat(10_000));
@@ -123,7 +123,7 @@ describe('group commit: turns', () => {
     ]);
   });
 
-  test('users with a few rows each: all go with the next batch', async () => {
+  test('users with a few rows each: all are in the next batch', async () => {
     const queue = new Queue();
     queue.send(HONEST, ['first']);
     for (let user = 10; user < 60; user++) queue.send(BigInt(user) as UserId, named(`u${user}-`, 2));
@@ -166,7 +166,7 @@ describe('group commit: turns', () => {
 });
 
 describe('group commit: a full queue', () => {
-  test('one that floods: is refused before the queue is half full, its newest first; others are not', () => {
+  test('one user who floods: is refused before the queue is half full, newest rows first; others are not', () => {
     const queue = new Queue();
     const refused = queue.send(GREEDY, named('g', 900));
     expect(refused).toEqual(named('g', refused.length, 901 - refused.length));
@@ -175,7 +175,7 @@ describe('group commit: a full queue', () => {
     expect(queue.send(HONEST, named('h', 6))).toEqual([]);
   });
 
-  test('a hundred that flood: together they cannot fill more than half and a turn each', () => {
+  test('a hundred users who flood: together they can fill at most half and a turn each', () => {
     const queue = new Queue();
     for (let user = 10; user < 110; user++) queue.send(BigInt(user) as UserId, named('g', 100));
     expect(queue.commit.rows).toBeLessThan(1000);
@@ -189,7 +189,7 @@ describe('group commit: a full queue', () => {
     expect(queue.send(HONEST, named('h', 3), 'x'.repeat(8192))).toEqual([]);
   });
 
-  test('nobody has more than a turn waiting: the whole queue is theirs', () => {
+  test('nobody has more than a turn waiting: they can use the whole queue', () => {
     const queue = new Queue({ queueRows: 20, batchRows: 5 });
     const refused = Array.from({ length: 12 }, (_, i) =>
       queue.send(BigInt(10 + i) as UserId, [`${10 + i}a`, `${10 + i}b`]),
@@ -200,7 +200,7 @@ describe('group commit: a full queue', () => {
 });
 
 describe('group commit: rows that are taken out', () => {
-  test('remove: those of the named users for which it is asked, in their order; the others keep theirs', async () => {
+  test('remove: takes out the matching rows of the given users, in order; the others keep theirs', async () => {
     const queue = new Queue();
     queue.send(HONEST, ['first']);
     queue.send(GREEDY, named('g', 10));
@@ -212,7 +212,7 @@ describe('group commit: rows that are taken out', () => {
     expect(queue.batches.slice(1).flat()).toEqual(['g2', 'h1', 'h2', 'h3', 'g7', 'h4', 'h5']);
   });
 
-  test('all of the gathering batch: what waits behind it goes on', async () => {
+  test('remove: all rows of the gathering batch; the rows after them go on', async () => {
     const queue = new Queue();
     queue.send(GREEDY, named('g', 10));
     queue.commit.remove(new Set([GREEDY]), (name) => Number(name.slice(1)) < 9);
@@ -223,7 +223,7 @@ describe('group commit: rows that are taken out', () => {
     ]);
   });
 
-  test('rows that have waited for too long: are given back, also from behind a turn; newer ones are not', async () => {
+  test('rows that have waited too long: are given back, also from beyond a turn; newer ones are not', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => {
       vi.useRealTimers();

@@ -68,7 +68,7 @@ const USER_PART = 2;
 
 /**
  * Appends drafts in batches, one in flight: the first draft commits alone, and drafts that come meanwhile commit
- * together. No timer: the batch is as large as the store is slow.
+ * together. There is no timer: the slower the store, the larger the batch.
  *
  * A user's rows beyond its turn in the gathering batch wait in the user's own backlog, and each new batch begins with a
  * turn of every backlog. So however much some users send, a row of any other user is in the next batch, whose size is

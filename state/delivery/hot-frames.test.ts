@@ -56,7 +56,7 @@ describe('hot frames', () => {
     );
   });
 
-  test('SENT: the record names the connection and carries the frame of the generated codec', () => {
+  test('SENT: the record names the connection and carries the bytes of the generated codec', () => {
     const u32 = fc.integer({ min: 0, max: 0xffffffff });
     const u16 = fc.integer({ min: 0, max: 0xffff });
     fc.assert(

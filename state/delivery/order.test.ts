@@ -187,7 +187,7 @@ async function play(
 }
 
 describe('order of one sender', () => {
-  test('failed commits, full and slow queues, a lost node, lost answers, leaving, repetitions and cancelled sends at random: the logs keep the order, all is in them once', async () => {
+  test('random failed commits, full and slow queues, a lost node, lost answers, departures, repetitions and cancelled sends: the logs keep the order and have everything once', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => {
       vi.useRealTimers();

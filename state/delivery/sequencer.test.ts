@@ -27,7 +27,7 @@ function batchSizes(store: TestStore): number[] {
 }
 
 describe('sequencer: group commit', () => {
-  test('first sends: commit at once; what comes meanwhile goes together, in order', async () => {
+  test('first sends: commit at once; what comes meanwhile is committed together, in order', async () => {
     const { store, w } = await pair();
     store.holding = true;
     for (let i = 1; i <= 5; i++) w.send(1, i, ROOM, `m${i}`);
@@ -79,7 +79,7 @@ describe('sequencer: group commit', () => {
     expect(batchSizes(bytes.store)).toEqual([1, 1, 1, 1, 1]);
   });
 
-  test('not a member: is refused, resynchronises, and hurts nobody else in the batch', async () => {
+  test('not a member: is refused, resynchronises, and affects nobody else in the batch', async () => {
     const { store, w } = await pair();
     w.attach(3, 3n);
     w.take();
@@ -99,7 +99,7 @@ describe('sequencer: group commit', () => {
     expect(texts(store)).toEqual(['m1']);
   });
 
-  test('not a member, and by the next send one again: that waits until the client has sent both again', async () => {
+  test('not a member, but one again by the next send: that send waits until the client has sent both again', async () => {
     const { store, w } = await pair();
     await store.leave(ROOM, 1n);
     store.holding = true;
@@ -130,7 +130,7 @@ describe('sequencer: group commit', () => {
 });
 
 describe('sequencer: overload', () => {
-  test('full queue: OVERLOADED, and nothing later of that connection overtakes', async () => {
+  test('full queue: OVERLOADED, and nothing later of that connection overtakes it', async () => {
     const { store, w } = await pair({ queueRows: 2 });
     store.holding = true;
     for (let i = 1; i <= 5; i++) w.send(1, i, ROOM, `m${i}`);
@@ -151,7 +151,7 @@ describe('sequencer: overload', () => {
     expect(w.lines()[0]).toBe('1: NACK ref=6 RESYNC_REQUIRED');
   });
 
-  test('full queue: the fence is told when there is room again, not before', async () => {
+  test('full queue: FENCE is sent when there is room again, not before', async () => {
     const { store, w } = await pair({ queueRows: 4, batchRows: 1 });
     store.holding = true;
     for (let i = 1; i <= 6; i++) w.send(1, i, ROOM, `m${i}`);
@@ -164,7 +164,7 @@ describe('sequencer: overload', () => {
     expect(w.lines().filter((line) => line.startsWith('fence'))).toEqual(['fence 1']);
   });
 
-  test('a send that has waited for too long: OVERLOADED, nothing later of that connection overtakes, others go on', async () => {
+  test('a send that has waited too long: OVERLOADED, nothing later of that connection overtakes it, others go on', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => {
       vi.useRealTimers();
@@ -207,7 +207,7 @@ describe('sequencer: overload', () => {
 });
 
 describe('sequencer: store failures', () => {
-  test('failed commit: NACK and fence, and what the sender queued behind it is refused', async () => {
+  test('failed commit: NACK and fence, and what the sender queued after it is refused', async () => {
     const { store, w } = await pair();
     store.holding = true;
     for (let i = 1; i <= 3; i++) w.send(1, i, ROOM, `m${i}`);
@@ -227,7 +227,7 @@ describe('sequencer: store failures', () => {
     expect(texts(store)).toEqual([]);
   });
 
-  test('a commit that cannot be told: nobody is refused, all resynchronise, the next one goes on', async () => {
+  test('a commit that cannot be acknowledged: nobody is refused, all resynchronise, the next one goes on', async () => {
     const { store, w } = await pair();
     store.holding = true;
     w.frames([1, sendFrame(1, ROOM, 'm1', 'm1')], [2, sendFrame(1, ROOM, 'm2', 'm2')]);
@@ -252,7 +252,7 @@ describe('sequencer: store failures', () => {
     expect(texts(store)).toEqual(['m1', 'm2', 'm3']);
   });
 
-  test('a connection that has gone: what it queued behind a failed send is dropped too', async () => {
+  test('a connection that has closed: what it queued after a failed send is dropped too', async () => {
     const { store, w } = await pair();
     store.holding = true;
     w.send(1, 1, ROOM, 'm1');
@@ -288,7 +288,7 @@ describe('sequencer: store failures', () => {
     expect(texts(store)).toEqual(['m1', 'm2', 'm3', 'm4', 'm5']);
   });
 
-  test('a client that gives the refused ones up: is taken when it has resynchronised', async () => {
+  test('a client that gives up the refused sends: is accepted once it has resynchronised', async () => {
     const { store, w } = await pair();
     store.failing.add('append');
     w.send(1, 1, ROOM, 'm1');
@@ -304,7 +304,7 @@ describe('sequencer: store failures', () => {
     expect(texts(store)).toEqual(['new']);
   });
 
-  test('a store that keeps failing: fences are told at growing intervals, and recovery needs nothing else', async () => {
+  test('a store that keeps failing: FENCE is sent at growing intervals, and recovery needs nothing else', async () => {
     const { store, w } = await pair();
     store.failing.add('append');
     w.send(1, 1, ROOM, 'm1');
@@ -322,7 +322,7 @@ describe('sequencer: store failures', () => {
     expect(w.lines()).toContain('1: SENT ref=3 m1 seq=1');
   });
 
-  test('no node number: sends are refused as retryable and taken when there is one again', async () => {
+  test('no node number: sends are refused as retryable, and accepted when there is one again', async () => {
     const { node, store, w, ids } = await pair();
     ids.available = false;
     w.send(1, 1, ROOM, 'm1');

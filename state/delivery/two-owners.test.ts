@@ -34,7 +34,7 @@ async function twoNodes() {
   return { scratch, one, two, workers };
 }
 
-test('two nodes commit one conversation at once: contiguous, each message once, each seen by all', async () => {
+test('two nodes commit to one conversation at once: contiguous, each message once, each seen by all', async () => {
   const { scratch, one, workers } = await twoNodes();
   const [ann, bob] = [await one.user(), await one.user()];
   const room = await one.room(ann, bob);

@@ -81,7 +81,7 @@ test('session: a connection replaced by a newer one of the device is shown as su
   });
 });
 
-test('session: a live one is found also when its coming has been forgotten', async () => {
+test('session: a live one is found even when its login has been forgotten', async () => {
   const { node, worker, call } = await operator();
   worker().attach(1, 1n, { device: 'phone' });
   const other = { user: 2n as UserId, session: 5n as SessionId, device: '', gateway: '', detail: '' };
@@ -100,7 +100,7 @@ function answering(w: FakeWorker, know: (trace: wire.Trace) => Partial<wire.Trac
   return w;
 }
 
-test('trace: a push that was skipped because the worker was slow says so', async () => {
+test('trace: a push skipped because the worker was slow is shown as such', async () => {
   const { store, worker, call } = await operator();
   await store.addRoom(ROOM, 'room', [1n, 2n]);
   const w = answering(worker(), () => []);

@@ -4,7 +4,7 @@ import { SessionLog } from './session-log.ts';
 
 const event = { user: 1n as UserId, session: 2n as SessionId, device: 'phone', gateway: 'gw/0', detail: '' };
 
-test('find: the events of a user or of a session, each as it was added, the latest last', () => {
+test('find: the events of a user or of a session, as they were added, latest last', () => {
   const log = new SessionLog();
   log.add({ ...event, what: 'attached' });
   log.add({ ...event, session: 3n as SessionId, device: 'desk', what: 'attached' });
@@ -21,7 +21,7 @@ test('find: the events of a user or of a session, each as it was added, the late
   expect(log.find(4n)).toEqual([]);
 });
 
-test('20,000 events: each further one takes the place of the oldest', () => {
+test('beyond 20,000 events: each new one replaces the oldest', () => {
   const log = new SessionLog();
   for (let i = 0; i < 20_003; i++) log.add({ ...event, device: String(i), what: 'left' });
   const devices = log.find(1n).map(({ device }) => device);

@@ -11,7 +11,7 @@ function makeMap(maxEntries?: number) {
 }
 
 describe('ExpiringMap', () => {
-  test('get: returns a value until its time, not at it', () => {
+  test('get: returns a value until its expiry, not at it', () => {
     const { map, clock } = makeMap();
     map.set('a', 1, 10);
     clock.ms = 9;
@@ -30,7 +30,7 @@ describe('ExpiringMap', () => {
     expect(map.size).toBe(1);
   });
 
-  test('set: sweeps out what has ended, though nobody asks for it', () => {
+  test('set: removes expired entries that nobody asks for', () => {
     const { map, clock } = makeMap();
     for (let i = 0; i < 1000; i++) map.set(`old${i}`, i, 10);
     clock.ms = 10;
@@ -39,7 +39,7 @@ describe('ExpiringMap', () => {
     expect(map.get('live')).toBe(1099);
   });
 
-  test('set: above the bound the entry set longest ago goes', () => {
+  test('set: above the bound the entry set longest ago is dropped', () => {
     const { map } = makeMap(2);
     map.set('a', 1, 100);
     map.set('b', 2, 100);

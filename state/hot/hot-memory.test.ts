@@ -36,7 +36,7 @@ describe('HotMemory', () => {
     expect(await hot.holder(user, 'phone')).toBeUndefined();
   });
 
-  test('bound: the device claimed longest ago goes first', async () => {
+  test('bound: the device claimed longest ago is dropped first', async () => {
     await using hot = new HotMemory({ maxEntries: 2 });
     const user = newUser();
     await hot.claim(user, 'a', session(1), undefined);

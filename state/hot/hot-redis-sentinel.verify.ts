@@ -44,7 +44,7 @@ afterAll(async () => {
 });
 
 describe('redis+sentinel://', () => {
-  test('fail-overs, one ordered while the old server lives and one by its death: calls go on where it now is', async () => {
+  test('failovers, one commanded while the old server lives and one by its death: calls go on at the new server', async () => {
     await using hot = await openHotState(url, { logger });
     const user = newUser();
     const key = `gochat:session:{${user}:phone}`;

@@ -38,7 +38,7 @@ hotStateContract('HotRedis', () => ({
 }));
 
 describe('HotRedis', () => {
-  test('keys: one for each device, tagged for Redis Cluster, that ends by itself', async () => {
+  test('keys: one for each device, tagged for Redis Cluster, with an expiry', async () => {
     await using hot = await openHotState(url, { logger });
     const user = newUser();
     const claim = await hot.claim(user, 'phone', session(1), undefined);
@@ -121,7 +121,7 @@ describe('HotRedis', () => {
     expect(second.epoch).toBeGreaterThan(first.epoch);
   });
 
-  test('a loss of the scripts: goes unnoticed', async () => {
+  test('a loss of the scripts: they are sent again', async () => {
     await using hot = await openHotState(url, { logger });
     const user = newUser();
     await hot.claim(user, 'phone', session(1), undefined);
@@ -174,7 +174,7 @@ describe('HotRedis on an engine that fails', () => {
     expect(holder).toMatchObject({ session: 1n });
   });
 
-  test('close: while Redis is gone does not hang', async () => {
+  test('close: does not hang while Redis is away', async () => {
     const hot = await openHotState(url, { logger });
     await services.stop('redis');
     await hot.close();
@@ -184,7 +184,7 @@ describe('HotRedis on an engine that fails', () => {
 });
 
 describe('openHotState', () => {
-  test('nobody listens: HOT_UNREACHABLE, without the password', async () => {
+  test('nothing listens: HOT_UNREACHABLE, without the password', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await expect.poll(() => server.listening).toBe(true);
     const address = server.address();
@@ -209,7 +209,7 @@ describe('openHotState', () => {
     await expect(failure).rejects.toThrow(/NOAUTH/);
   });
 
-  test('a database by number: is another one', async () => {
+  test('a database by number: is a separate one', async () => {
     await using zero = await openHotState(url, { logger });
     await using one = await openHotState(`${url.replace(/\/$/, '')}/1`, { logger });
     const user = newUser();

@@ -42,7 +42,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       await hot.close();
     });
 
-    test('claim: the first one gets the fresh session', async () => {
+    test('claim: the first one gets a new session', async () => {
       const user = newUser();
       const before = wallMicros();
       const claim = await hot.claim(user, 'phone', session(11), undefined);
@@ -60,7 +60,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect(await hot.holder(user, 'phone')).toEqual({ session: 2n, epoch: second.epoch });
     });
 
-    test('claim: resumes what the device has, not what it never had', async () => {
+    test("claim: resumes the device's session, and none that it never had", async () => {
       const user = newUser();
       const first = await hot.claim(user, 'phone', session(1), undefined);
       const resumed = await hot.claim(user, 'phone', session(2), session(1));
@@ -72,7 +72,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       });
     });
 
-    test('claim: an attempt of a client that comes after a later one of it is refused', async () => {
+    test('claim: an attempt that arrives after a later one of the same client is refused', async () => {
       const user = newUser();
       const run = 18_446_744_073_709_551_615n;
       const claim = (number: number, of = run) =>
@@ -101,7 +101,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect((await hot.holder(user, 'phone'))?.session).toBe(id);
     });
 
-    test('claim: users and devices are apart', async () => {
+    test('claim: users and devices are independent', async () => {
       const [user, other] = [newUser(), newUser()];
       await hot.claim(user, 'phone', session(1), undefined);
       await hot.claim(user, 'laptop', session(2), undefined);
@@ -160,7 +160,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect(await hot.claim(user, 'phone', session(2), session(1))).toMatchObject({ resumed: false });
     });
 
-    test('release: a late loser does not end the hold of the winner', async () => {
+    test('release: by a replaced connection does not end the newer claim', async () => {
       const user = newUser();
       const loser = await hot.claim(user, 'phone', session(1), undefined);
       const winner = await hot.claim(user, 'phone', session(2), undefined);
@@ -196,7 +196,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect((await hot.allow(bucket, 1, 1)).allowed).toBe(true);
     });
 
-    test('allow: buckets are apart', async () => {
+    test('allow: buckets are independent', async () => {
       const [one, two] = [key(), key()];
       expect((await hot.allow(one, 0.01, 1)).allowed).toBe(true);
       expect((await hot.allow(one, 0.01, 1)).allowed).toBe(false);
@@ -226,7 +226,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect((await hot.allow(bucket, 0.01, 2)).allowed).toBe(false);
     });
 
-    test('remember: a member of one set, until its time is over', async () => {
+    test('remember: an entry is in its own set only, until it expires', async () => {
       const [set, short] = [key(), key()];
       expect(await hot.remembers(set, '2001:db8:0:0::/64')).toBe(false);
       await hot.remember(set, '2001:db8:0:0::/64', 60_000);
@@ -238,7 +238,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect(await hot.remembers(set, '2001:db8:0:0::/64')).toBe(true);
     });
 
-    test('remember: of each set those remembered last are kept', async () => {
+    test('remember: each set keeps the latest entries', async () => {
       const set = key();
       for (let i = 0; i <= MAX_REMEMBERED; i++) {
         await hot.remember(set, `m${i}`, 60_000 + i);
@@ -250,7 +250,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect(await hot.remembers(set, 'again')).toBe(true);
     });
 
-    test('evict: orders come in one order, each node reads on from the last one', async () => {
+    test('evict: orders have one sequence, and each node reads on from its last one', async () => {
       const user = newUser();
       const order = {
         user,
@@ -271,7 +271,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect(await hot.evictions(last.atUs + 1)).toEqual([]);
     });
 
-    test('evict: is of one clock with claims', async () => {
+    test('evict: uses the same clock as claims', async () => {
       const user = newUser();
       const before = await hot.claim(user, 'phone', session(1), undefined);
       const eviction = await hot.evict(kick(user), 60_000);
@@ -280,7 +280,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect(after.epoch).toBeGreaterThanOrEqual(BigInt(eviction.atUs));
     });
 
-    test('restoreEvictions: what is there stays once, what is too old is left out', async () => {
+    test('restoreEvictions: what is there already is not doubled, what is too old is left out', async () => {
       const eviction = await hot.evict(kick(newUser()), 60_000);
       const lost = { ...eviction, user: newUser(), atUs: eviction.atUs + 1 };
       const old = { ...eviction, atUs: eviction.atUs - 61_000_000 };
@@ -301,7 +301,7 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect(await hot.evictions(eviction.atUs)).toEqual([next]);
     });
 
-    test('claim and evict: beyond what the caller knows of, though the clock is behind it', async () => {
+    test('claim and evict: results exceed what the caller knows, even if the clock is behind', async () => {
       const user = newUser();
       const far = BigInt(Date.now() + 86_400_000) * 1000n;
       expect((await hot.claim(user, 'phone', session(1), undefined, far)).epoch).toBe(far + 1n);

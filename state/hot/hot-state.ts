@@ -1,4 +1,4 @@
-/** The hot-state port: shared, fast, rebuildable facts about sessions. Losing all of it loses no message. */
+/** The interface of the hot state: shared, fast, rebuildable facts about sessions. Losing all of it loses no message. */
 import type { ErrorCode, SessionId, UserId } from '../../common/mod.ts';
 
 /** The holder of a device's session. */
@@ -24,8 +24,8 @@ export interface Claim {
 }
 
 /**
- * Lifetime of a session that was never released, ms, so that a crash of everything leaves no garbage. A connection that
- * lives longer only cannot be resumed.
+ * Lifetime of a session that was never released, ms, so that a crash of all servers leaves no garbage. The session of a
+ * connection that lasts longer cannot be resumed.
  */
 export const HELD_TTL_MS = 30 * 24 * 3_600_000;
 

@@ -1,3 +1,3 @@
-/** Hot state: the port, and how to open an implementation. */
+/** Hot state: the interface, and how to open an implementation. */
 export type * from './hot-state.ts';
 export { type HotStateOptions, openHotState, checkHotStateUrl } from './open-hot-state.ts';

@@ -70,7 +70,7 @@ function system() {
 }
 
 describe('wrong passwords for a name', () => {
-  test('from one address: end there, and keep the owner out nowhere else', async () => {
+  test('from one address: limited there, and the owner can log in elsewhere', async () => {
     const { signup, flood, login } = system();
     await signup('ann');
     expect(await flood('ann', EVIL)).toBe(guessesPerNameAndAddress.burst);
@@ -79,7 +79,7 @@ describe('wrong passwords for a name', () => {
     expect(await login('ann', RIGHT, OTHER_ADDRESS)).toBe('in');
   });
 
-  test('from very many addresses: bounded, and the owner comes in from where it has been before', async () => {
+  test('from very many addresses: bounded, and the owner can log in from known addresses', async () => {
     const { signup, flood, login, clock } = system();
     await signup('ann');
     expect(await login('ann', RIGHT, HOME)).toBe('in');
@@ -92,7 +92,7 @@ describe('wrong passwords for a name', () => {
     expect(await login('ann', RIGHT, OTHER_ADDRESS)).toBe('in');
   });
 
-  test('from every address of a /64 of IPv6: one address', async () => {
+  test('from every address of a /64 of IPv6: counted as one address', async () => {
     const { signup, flood, login } = system();
     await signup('ann');
     let guesses = 0;
@@ -117,7 +117,7 @@ test('wrong passwords for many names from one address: bounded, except for users
   expect(await flood('ann', EVIL)).toBe(guessesPerNameAndAddress.burst);
 });
 
-test('a name that is not there: the same answers as one that is', async () => {
+test('an unknown name: the same answers as an existing one', async () => {
   const { signup, login } = system();
   await signup('ann');
   const answers = async (name: string, address: string) => {
@@ -128,7 +128,7 @@ test('a name that is not there: the same answers as one that is', async () => {
   expect(await answers('nobody', EVIL)).toEqual(await answers('ann', OTHER_ADDRESS));
 });
 
-test('log-ins that are right, or that nobody could check, cost nothing', async () => {
+test('correct passwords, and attempts that could not be checked: cost nothing', async () => {
   const { signup, login, flood, failWith, checked } = system();
   await signup('ann');
   for (let i = 0; i < 200; i++) expect(await login('ann', RIGHT, HOME)).toBe('in');
@@ -142,7 +142,7 @@ test('log-ins that are right, or that nobody could check, cost nothing', async (
   expect(checked() - before).toBe(guessesPerNameAndAddress.burst);
 });
 
-test('accounts made from one address: bounded by it, IPv6 by /64', async () => {
+test('accounts made from one address: bounded per address, IPv6 per /64', async () => {
   const { node } = system();
   const { burst } = DEFAULT_LIMITS.signupPerAddress;
   const signup = (i: number, address: string) =>

@@ -5,7 +5,7 @@ import { type HashCaller, Passwords } from './passwords.ts';
 const overloaded = expect.objectContaining({ code: 'OVERLOADED' });
 
 describe('Passwords', () => {
-  test('verify: right, wrong, no such user, and the same characters otherwise composed', async () => {
+  test('verify: right, wrong, no such user, and the same characters in another Unicode composition', async () => {
     const passwords = new Passwords(2, 10);
     const phc = await passwords.hash('gr\u00fc\u00dfe');
     expect(phc).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
@@ -21,7 +21,7 @@ describe('Passwords', () => {
     },
   );
 
-  test('more than may wait: OVERLOADED with a hint, and room again later', async () => {
+  test('more than may wait: OVERLOADED with a time to come back, and room again later', async () => {
     const passwords = new Passwords(1, 1);
     const [first, second] = [passwords.hash('a'), passwords.hash('b')];
     await expect(passwords.hash('c')).rejects.toEqual(overloaded);
@@ -40,7 +40,7 @@ describe('Passwords', () => {
     return { order, ask };
   }
 
-  test('a caller that has gone: is skipped, and the next one gets its place', async () => {
+  test('a caller that has hung up: is skipped, and the next one gets its place', async () => {
     const { order, ask } = noting();
     const passwords = new Passwords(1, 10);
     const isGone = () => true;
@@ -69,7 +69,7 @@ describe('Passwords', () => {
     expect(through).toEqual(['flood', 'flood', 'ann', 'bob', 'flood']);
   });
 
-  test('unknown callers from as many addresses as there is room for: a known one is next', async () => {
+  test('unknown callers from as many addresses as there is room for: a caller at a known address is next', async () => {
     const { order, ask } = noting();
     const passwords = new Passwords(1, 8);
     const flood = Array.from({ length: 9 }, (_, i) => ask(passwords, `unknown ${i}`));
@@ -78,7 +78,7 @@ describe('Passwords', () => {
     expect(order).toHaveLength(10);
   });
 
-  test('the known as well flood nobody else away', async () => {
+  test('a flood from known addresses: does not keep others out', async () => {
     const { order, ask } = noting();
     const passwords = new Passwords(1, 8);
     const flood = Array.from({ length: 9 }, (_, i) => ask(passwords, `known ${i}`, { isKnownAddress: true }));
@@ -86,7 +86,7 @@ describe('Passwords', () => {
     expect(order.indexOf('ann')).toBe(1);
   });
 
-  test('unknown callers leave one place free', async () => {
+  test('unknown callers: leave one place free', async () => {
     const { order, ask } = noting();
     const passwords = new Passwords(2, 8);
     // Only who waits is asked whether it has gone.

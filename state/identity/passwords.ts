@@ -53,8 +53,8 @@ const SELF: HashCaller = { address: '', isKnownAddress: true, isGone: () => fals
 /**
  * Hashes and verifies passwords, a few at a time.
  *
- * Callers time out and retry, so on an overloaded machine most waiting requests are abandoned. If they were hashed all
- * the same, no caller would be served in time; so abandoned ones are skipped.
+ * Callers time out and retry, so on an overloaded machine most waiting requests are abandoned. If they were hashed
+ * anyway, no caller would be served in time; so abandoned ones are skipped.
  *
  * Addresses take turns. Users who have logged in from their address before have a lane of their own, so that guesses
  * from any number of addresses do not delay them. The other lane leaves one place free, so that a flood does not take

@@ -23,7 +23,7 @@ async function nodes() {
   return { clock, revoked, one: await open(), two: await open() };
 }
 
-test('a token: is good on every node until its time is over and the clocks may differ no further', async () => {
+test('a token: is valid on every node until it expires, plus the tolerated clock difference', async () => {
   const { clock, one, two } = await nodes();
   const { token, expiresAtMs } = await one.issue(ANN);
   expect(expiresAtMs).toBe(clock.nowMs + TTL_MS);
@@ -34,7 +34,7 @@ test('a token: is good on every node until its time is over and the clocks may d
   expect(() => two.verify(token)).toThrow(expect.objectContaining({ code: 'TOKEN_EXPIRED' }));
 });
 
-test('a token: is refused when it is revoked, forged or not there', async () => {
+test('a token: is refused if revoked, forged or missing', async () => {
   const { revoked, one } = await nodes();
   const { token } = await one.issue(ANN);
   expect(one.verifyBearer(`Bearer ${token}`)).toMatchObject(ANN);

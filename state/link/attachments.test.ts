@@ -9,7 +9,7 @@ import { Attachments } from './attachments.ts';
 import type { LinkContext } from './link-context.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 
-test('the end of a stream with very many connections: some in each turn, and reconnected ones are kept', async () => {
+test('the end of a stream with very many connections: some are removed in each tick, and reconnected ones are kept', async () => {
   const locations = new LocationMap<Downlink>();
   const presence = new Presence({ locations, graceMs: 60_000 });
   const evictions = { orderFor: () => undefined };

@@ -57,7 +57,7 @@ describe('link: attach and detach', () => {
     expect(b.lines()).toEqual(['attached 1']);
   });
 
-  test('the end of a stream: its connections are gone', async () => {
+  test('the end of a stream: its connections are removed', async () => {
     const { node, store, worker } = await testNode();
     await store.addRoom(ROOM, 'room', [1n, 2n]);
     const [a, b] = [worker(), worker()];
@@ -73,7 +73,7 @@ describe('link: attach and detach', () => {
     expect(b.lines()).toEqual([]);
   });
 
-  test('a frame of a connection that is not attached: the connection is closed as retryable', async () => {
+  test('a frame from a connection that is not attached: the connection is closed as retryable', async () => {
     const { worker } = await testNode();
     const w = worker();
     w.send(9, 1, ROOM, 'm1');
@@ -125,7 +125,7 @@ describe('link: login', () => {
     expect(loginResult(w.take())).toMatchObject({ resumed: true, session });
   });
 
-  test('LOGIN that is granted: the connection is in the location map before the worker hears of it', async () => {
+  test('a granted LOGIN: the connection is in the location map before the worker gets the answer', async () => {
     const { node, store, worker } = await testNode();
     await store.addRoom(ROOM, 'room', [5n, 6n]);
     const w = worker();
@@ -142,7 +142,7 @@ describe('link: login', () => {
   });
 
   test.each(['the client', 'the stream'])(
-    '%s goes while its session is claimed: released, and not attached',
+    '%s closes while its session is claimed: released, and not attached',
     async (who) => {
       const { node, worker, hot } = await testNode();
       const { promise, resolve: claimed } = Promise.withResolvers<void>();
@@ -204,7 +204,7 @@ describe('link: login', () => {
 });
 
 describe('link: bad input from clients', () => {
-  test('frames that do not parse, types that do not exist: NACK with the ref, and the connection lives', async () => {
+  test('frames that do not parse, unknown types: NACK with the ref, and the connection stays', async () => {
     const { store, worker } = await testNode();
     await store.addRoom(ROOM, 'room', [1n]);
     const w = worker();
@@ -231,7 +231,7 @@ describe('link: bad input from clients', () => {
     ]);
   });
 
-  test('SEND out of bounds: each has its code, names the message, and does not reach the store', async () => {
+  test("SEND out of bounds: refused with its own code and the message's id, and does not reach the store", async () => {
     const { store, worker } = await testNode({ textBytes: 10 });
     await store.addRoom(ROOM, 'room', [1n]);
     const w = worker();
@@ -262,7 +262,7 @@ describe('link: bad input from clients', () => {
     expect(store.batches).toEqual([]);
   });
 
-  test('U+FFFD that the client really sent: is a text like any other', async () => {
+  test('U+FFFD that the client sent itself: is a text like any other', async () => {
     const { store, worker } = await testNode();
     await store.addRoom(ROOM, 'room', [1n]);
     const w = worker();
@@ -359,7 +359,7 @@ describe('link: many requests', () => {
     expect(lines.toSorted()).toEqual(expected.toSorted());
   });
 
-  test('the worker has gone: what waits is forgotten, also where another stream has its number', async () => {
+  test('the worker is lost: what waits is dropped, even if another stream has its number', async () => {
     const { store, worker } = await testNode();
     const w = worker();
     for (let conn = 1; conn <= 20; conn++) w.attach(conn, BigInt(conn));
@@ -404,7 +404,7 @@ describe('link: faults of the worker', () => {
     expect(stream.isClosed).toBe(true);
   });
 
-  test('records that do not parse after OPEN: the stream is ended and its connections are forgotten', async () => {
+  test('records that do not parse after OPEN: the stream is ended and its connections are removed', async () => {
     for (const record of [
       Uint8Array.of(LinkKind.ATTACH, 0xff),
       Uint8Array.of(LinkKind.DETACH, 1),
@@ -420,7 +420,7 @@ describe('link: faults of the worker', () => {
     }
   });
 
-  test('a stream that takes no answer: is ended, because the worker then resynchronises all', async () => {
+  test('a stream that does not accept an answer: is ended, because the worker then resynchronises all', async () => {
     const { node, store, worker } = await testNode();
     await store.addRoom(ROOM, 'room', [1n]);
     const w = worker();
@@ -433,7 +433,7 @@ describe('link: faults of the worker', () => {
     expect(node.locations.size).toBe(0);
   });
 
-  test('after stop: no further stream is taken', async () => {
+  test('after stop: no further stream is accepted', async () => {
     const { node, worker } = await testNode();
     const w = worker();
     node.stop();

@@ -67,7 +67,7 @@ describe('Topics', () => {
     expect(sent).toEqual(['topic 0 of 40', 'topic 1 of 50']);
   });
 
-  test('few connections, or a target that is not kept: a list without the excepted connection', () => {
+  test('few connections, or a target that is not kept: a list without the excluded connection', () => {
     const topics = make();
     const few = target(TOPIC_FROM - 1);
     expect(topics.head(few, NO_CONNECTION)).toBe(few.head);
@@ -77,7 +77,7 @@ describe('Topics', () => {
     expect(head(topics, target(TOPIC_FROM))).toBe('publish 0 except 0');
   });
 
-  test('more targets than topics: numbers are taken in turn, and a target that lost its own is defined anew', () => {
+  test('more targets than topics: numbers are reused in turn, and a target that lost its number is defined anew', () => {
     const topics = make(2);
     const [a, b, c] = [target(40), target(41), target(42)];
     expect([a, b, c, b, a, c].map((to) => head(topics, to))).toEqual(
@@ -86,7 +86,7 @@ describe('Topics', () => {
     expect(sent).toEqual(['topic 0 of 40', 'topic 1 of 41', 'topic 0 of 42', 'topic 1 of 40']);
   });
 
-  test('more connections than all topics may name: the worker forgets those whose turn it is', () => {
+  test('more connections than all topics may name: the worker forgets the oldest topics', () => {
     const topics = make(4, 120);
     const [a, b, c, d] = [target(40), target(40), target(40), target(80)];
     for (const to of [a, b, c]) head(topics, to);
@@ -99,7 +99,7 @@ describe('Topics', () => {
     expect(sent.slice(2)).toEqual(['topic 2 of 40']);
   });
 
-  test('too many connections for all topics, or for a record: a list', () => {
+  test('too many connections for all topics, or for a record: sent as a list', () => {
     expect(head(make(10, 100), target(101))).toBe('list of 101');
     expect(head(make(10, 1000, 4 + 4 * 50), target(51))).toBe('list of 51');
     expect(sent).toEqual([]);
@@ -191,7 +191,7 @@ describe('topics of rooms', () => {
     expect(pushes(other.take())).toEqual(['topic 0 of 40', 'publish 0 except 0', 'publish 0 except 0']);
   });
 
-  test("a member's connection comes or goes: is defined anew", async () => {
+  test('a connection of a member opens or closes: is defined anew', async () => {
     const { w, say } = await room();
     await say();
     w.attach(50, 40n);
@@ -211,7 +211,7 @@ describe('topics of rooms', () => {
     expect(receivers(w)).toEqual([...MEMBERS.filter((conn) => conn !== 1 && conn !== 3), 50]);
   });
 
-  test('others log in, on any stream, and an absent one becomes a member: stays defined', async () => {
+  test('others log in on any stream, or a user without connections joins: stays defined', async () => {
     const { id, store, worker, w, say } = await room();
     await say();
     w.attach(50, 50n);
@@ -244,7 +244,7 @@ describe('topics of rooms', () => {
     ]);
   });
 
-  test('another stream under the number of one that ended: is told what it has', async () => {
+  test('a new stream under the number of one that ended: gets its own definitions', async () => {
     const { worker, w, say } = await room();
     await say();
     w.end('lost');
@@ -256,7 +256,7 @@ describe('topics of rooms', () => {
     expect(pushes(next.take())).toEqual(['topic 0 of 40', 'publish 0 except 1']);
   });
 
-  test('TYPING: is a list', async () => {
+  test('TYPING: is sent as a list', async () => {
     const { w, say } = await room();
     await say();
     w.take();
@@ -264,7 +264,7 @@ describe('topics of rooms', () => {
     expect(pushes(w.take())).toEqual(['list of 39']);
   });
 
-  test('a message that not all members may see: is a list', async () => {
+  test('a message that not all members may see: is sent as a list', async () => {
     const { store, w } = await room();
     const hidden = 8n as ConversationId;
     await store.createRoom(hidden, 'hidden', 1n as UserId, true);
@@ -280,7 +280,7 @@ describe('topics of rooms', () => {
     expect(await say('m2')).toEqual(['topic 1 of 40', 'publish 1 except 1']);
   });
 
-  test('a worker that is behind: nothing is defined, and all but the sender resynchronise', async () => {
+  test('a congested worker: nothing is defined, and all but the sender resynchronise', async () => {
     const { w, say } = await room({ pushBytes: 100 });
     w.stream.queuedBytes = 101;
     await say();

@@ -86,7 +86,7 @@ describe('evictions', () => {
     ]);
   });
 
-  test('all tokens so far: also those of a node whose clock is ahead; a login on one that is behind is good', async () => {
+  test('all tokens so far: also those of a node whose clock is ahead; a later login on a node that is behind stays valid', async () => {
     const hot = await openHotState('memory://', { logger });
     const node = (number: number, offMs: number) => {
       const ids = new Snowflake(number, () => Date.now() + offMs);
@@ -130,7 +130,7 @@ describe('evictions', () => {
     expect(evictions.refusal(USER, 5n)).toBeUndefined();
   });
 
-  test('orders are forgotten after their time', async () => {
+  test('orders: are forgotten after their time', async () => {
     const { evictions } = follow(await openHotState('memory://', { logger }), { ttlMs: 1 });
     await evictions.evict(order('token', 50n));
     await eventually(() => {
@@ -139,7 +139,7 @@ describe('evictions', () => {
     });
   });
 
-  test('revocations: are known again when the hot state and all nodes have lost them', async () => {
+  test('revocations: are read again after the hot state and all nodes have lost them', async () => {
     await using scratch = await scratchSqlite();
     const store = await openStore(scratch.url, { logger });
     cleanups.push(() => store.close());
@@ -183,7 +183,7 @@ describe('evictions', () => {
     expect(late.evictions.refusal(USER, token)).toBe('TOKEN_REVOKED');
   });
 
-  test('Redis: of two nodes that give orders at once, each learns those of the other', async () => {
+  test("Redis: two nodes that give orders at once learn each other's", async () => {
     const { hot } = await redis();
     const [a, b] = [follow(hot), follow(hot)];
     const base = BigInt(Date.now()) * 1000n;
@@ -210,7 +210,7 @@ describe('evictions', () => {
     expect(late.evictions.refusal(USER, token)).toBe('TOKEN_REVOKED');
   });
 
-  test('an order whose time is over at the hot state first: is not taken for lost', async () => {
+  test('an order that expires in the hot state first: does not count as lost', async () => {
     let nowMs = 1_000_000;
     const hot = new HotMemory({ now: () => nowMs, wallNow: () => nowMs });
     const restored: number[] = [];
@@ -232,7 +232,7 @@ describe('evictions', () => {
     expect(evictions.refusal(USER, 50n)).toBe('TOKEN_REVOKED');
   });
 
-  test('Redis gone: not ready, and an order is refused as retryable', async () => {
+  test('Redis unavailable: not ready, and an order is refused as retryable', async () => {
     const { hot } = await redis();
     const { evictions } = follow(hot);
     await hot.close();
@@ -248,7 +248,7 @@ describe('a node', () => {
       .filter((record) => record[0] === LinkKind.KICK)
       .map((record) => link.Kick.decode(record.subarray(1)));
 
-  test('an order: ends the connections that it is about, on every stream', async () => {
+  test('an order: ends its connections, on every stream', async () => {
     const { node, worker } = await testNode();
     const [a, b] = [worker(), worker()];
     a.attach(1, USER, { device: 'phone', token: 50n });
@@ -263,7 +263,7 @@ describe('a node', () => {
     expect(node.locations.size).toBe(2);
   });
 
-  test('a kick, a logout, a revocation given on another node: end the connections that one knows, with the next poll', async () => {
+  test('a kick, a logout, a revocation given on another node: end the connections with the next poll', async () => {
     const hot = await openHotState('memory://', { logger });
     const store = await openTestStore();
     const [giving, learning] = [1, 2].map((number) => {
@@ -289,7 +289,7 @@ describe('a node', () => {
     for (const node of [giving, learning]) node.stop();
   });
 
-  test('a kick by a clock that was set back: ends earlier claims, and a new login stays', async () => {
+  test('a kick after the clock was set back: ends earlier claims, and a new login stays', async () => {
     const { node, worker } = await testNode();
     const a = worker();
     const epoch = BigInt(Date.now() + 86_400_000) * 1000n;
@@ -309,7 +309,7 @@ describe('a node', () => {
     expect(node.locations.connectionsOf(USER).map(({ conn }) => conn)).toEqual([2]);
   });
 
-  test('a connection that attaches after the order that it is about: ends', async () => {
+  test('a connection that attaches after its eviction: ends', async () => {
     const { node, worker } = await testNode();
     const a = worker();
     await node.evictions.evict(order('tokens', 50n));
@@ -364,7 +364,7 @@ describe('a node', () => {
     ]);
   });
 
-  test('a dropped device is still in /who; a closed one is not', async () => {
+  test('a dropped device: is still in /who; a closed one is not', async () => {
     const { store, worker } = await testNode();
     await store.addRoom(9n, 'room', [1n, 2n, 3n, 4n]);
     const [a, b] = [worker(), worker()];
@@ -389,9 +389,9 @@ describe('a node', () => {
   });
 });
 
-describe('one live connection a device', () => {
+describe('one live connection per device', () => {
   test.each(['memory', 'Redis'])(
-    '%s: a late loser neither takes the device back nor ends the winner',
+    '%s: a replaced connection that arrives late neither takes the device back nor ends the newer one',
     async (name) => {
       const hot = name === 'Redis' ? (await redis()).hot : await openHotState('memory://', { logger });
       const { node, worker } = await testNode();

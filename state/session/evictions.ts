@@ -120,8 +120,8 @@ export class Evictions {
   }
 
   /**
-   * Makes a token id for a user, greater than all revoked ones. While the clock here is behind the last order, it is
-   * one of the AHEAD_IDS after it, all of which the next order includes.
+   * Makes a token id for a user, greater than all revoked ones. While the clock here is behind the last order, the id is
+   * one of the AHEAD_IDS after that order, all of which the next order includes.
    */
   async tokenId(user: UserId): Promise<bigint> {
     await this.#pollAnew();

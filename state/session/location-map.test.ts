@@ -27,7 +27,7 @@ function connsOfUser(map: LocationMap<string>, user: bigint): string[] {
 }
 
 describe('location map', () => {
-  test('a newer connection of a device: puts the older one out, on whatever stream', () => {
+  test('a newer connection of a device: replaces the older one, whatever its stream', () => {
     const map = new LocationMap<string>();
     const [a, b] = [map.open('a'), map.open('b')];
     expect(map.attach(a, attachment(1, 5n, 10))).toEqual([]);
@@ -36,7 +36,7 @@ describe('location map', () => {
     expect(map.slotOf(a, 1)).toBe(-1);
   });
 
-  test('all but one connection: others of its number, on other streams, are found', () => {
+  test('all but one connection: others with its number, on other streams, are included', () => {
     const map = new LocationMap<string>();
     const [a, b] = [map.open('a'), map.open('b')];
     map.attach(a, attachment(1, 5n, 10, { device: 'phone' }));
@@ -47,7 +47,7 @@ describe('location map', () => {
     expect(found).toEqual([[2], [1]]);
   });
 
-  test('an older connection that arrives late: is the one that goes', () => {
+  test('an older connection that arrives late: is the one that is replaced', () => {
     const map = new LocationMap<string>();
     const [a, b] = [map.open('a'), map.open('b')];
     map.attach(b, attachment(1, 5n, 11));
@@ -66,7 +66,7 @@ describe('location map', () => {
     expect(connsOfUser(map, 5n)).toEqual(['a:1', 'a:2', 'a:3', 'a:4']);
   });
 
-  test('the same connection on the old and the new stream of its worker: puts nobody out', () => {
+  test('the same connection on the old and the new stream of its worker: replaces none', () => {
     const map = new LocationMap<string>();
     const [before, after] = [map.open('before'), map.open('after')];
     map.attach(before, attachment(1, 5n, 10));
@@ -84,7 +84,7 @@ describe('location map', () => {
     expect(map.callerAt(map.slotOf(a, 1))).toEqual({ user: 5n, userName: 'new', device: 'phone' });
   });
 
-  test('the end of a stream: forgets all of it, and its number is used again', () => {
+  test('the end of a stream: removes all of it, and its number is reused', () => {
     const map = new LocationMap<string>();
     const [a, b] = [map.open('a'), map.open('b')];
     for (let conn = 0; conn < 200; conn++) map.attach(a, attachment(conn, BigInt(conn), 1));
@@ -97,7 +97,7 @@ describe('location map', () => {
     expect(map.open('c')).toBe(a);
   });
 
-  test('the end of a stream, in parts: its number is not used again before the last', () => {
+  test('the end of a stream, in parts: its number is not reused before the last', () => {
     const map = new LocationMap<string>();
     const [a, b] = [map.open('a'), map.open('b')];
     for (let conn = 0; conn < 4; conn++) map.attach(a, attachment(conn, BigInt(conn), 1));
@@ -113,7 +113,7 @@ describe('location map', () => {
     ]);
   });
 
-  test('detach: tells what was attached, once', () => {
+  test('detach: returns what was attached, once', () => {
     const map = new LocationMap<string>();
     const a = map.open('a');
     const was = attachment(1, 2n ** 63n - 1n, 7, { unnamed: true, claimedHere: true, device: '~9' });
@@ -123,7 +123,7 @@ describe('location map', () => {
     expect(map.detach(a, 1)).toBeUndefined();
   });
 
-  test('any sequence of calls: is what a plain model says', () => {
+  test('any sequence of calls: agrees with a simple model', () => {
     const stream = fc.integer({ min: 0, max: 2 });
     const conn = fc.integer({ min: 0, max: 5 });
     const command = fc.oneof(
@@ -197,7 +197,7 @@ describe('location map', () => {
 });
 
 describe('slot index', () => {
-  test('any sequence of calls: is what a Map says, through growth and removal', () => {
+  test('any sequence of calls: agrees with a Map, through growth and removal', () => {
     const half = fc.oneof(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 0, max: 0xffffffff }));
     const command = fc.record({
       low: half,

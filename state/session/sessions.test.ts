@@ -32,7 +32,7 @@ test('many logins at once: the hot state gets 64 claims at a time, and all are a
   expect(answered).toEqual(Array.from({ length: 200 }, (_, conn) => conn));
 });
 
-test('an attempt that comes after a later one of its client: is refused for good', async () => {
+test('an attempt that arrives after a later one of its client: is refused for good', async () => {
   const asked: unknown[] = [];
   const sessions = new Sessions({
     hot: {

@@ -27,7 +27,7 @@ describe('URLs', () => {
     await expect(openStore(url, { logger })).rejects.toEqual(failure('CONFIG_INVALID', reason));
   });
 
-  test('nobody listens: STORE_UNREACHABLE with address and reason, without the password', async () => {
+  test('nothing listens: STORE_UNREACHABLE with address and reason, without the password', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const address = server.address();
@@ -42,7 +42,7 @@ describe('URLs', () => {
     expect(String(error)).not.toContain('secret');
   });
 
-  test('several hosts and none to work with: STORE_UNREACHABLE with the reason of each', async () => {
+  test('several unusable hosts: STORE_UNREACHABLE with the reason of each', async () => {
     const [one, two] = await freePorts(2);
     await expect(
       openStore(`postgres://ann:secret@127.0.0.1:${one},127.0.0.1:${two}/x`, { logger }),

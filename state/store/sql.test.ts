@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { sql } from './sql.ts';
 
-test('parts nest: parameters are counted through, and never become text', () => {
+test('nested parts: parameters are numbered throughout, and never become text', () => {
   const condition = sql`b = ${2n} or c = ${"'; drop table t"}`;
   const statement = sql`select a from t where a = ${1} and (${condition}) ${sql``} limit ${3}`;
   expect(statement.text).toBe('select a from t where a = $1 and (b = $2 or c = $3)  limit $4');
@@ -10,7 +10,7 @@ test('parts nest: parameters are counted through, and never become text', () => 
   expect(statement.values).toEqual([1, 2n, "'; drop table t", 3]);
 });
 
-test('what the engines cannot hold: an id becomes one that nothing has, a text is made well-formed', () => {
+test('values that the engines cannot hold: such an id matches nothing, a text is made well-formed', () => {
   const { values } = sql`${2n ** 64n - 1n} ${2n ** 63n - 2n} ${'a\0\uD800b'} ${true} ${null}`;
   expect(values).toEqual([2n ** 63n - 1n, 2n ** 63n - 2n, 'a\uFFFD\uFFFDb', true, null]);
 });

@@ -1,4 +1,4 @@
-/** The store port: accounts, conversations, members, the message log and the cursors. The log is the truth. */
+/** The interface of the store: accounts, conversations, members, the message log and the cursors. The log is the truth. */
 import type { ConversationId, ErrorCode, MessageId, UserId } from '../../common/mod.ts';
 import type { AccessCheck, ConversationKind, EntryRules, Refusal, Role } from '../policy.ts';
 

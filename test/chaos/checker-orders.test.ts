@@ -54,8 +54,8 @@ describe('the end of a client that was evicted', () => {
   });
 
   test.each<[what: string, history: Happening[]]>([
-    ['nobody ordered it', ended('KICKED')],
-    ['it is told another reason', ended('KICKED', order({ what: 'logout', since: 0 }))],
+    ['there was no order', ended('KICKED')],
+    ['it got another reason', ended('KICKED', order({ what: 'logout', since: 0 }))],
     ['the order was of another device', ended('KICKED', order({ what: 'kick', device: 'desk', since: 0 }))],
     ['the order came later', [...ended('KICKED'), order({ what: 'kick' })]],
   ])('%s: is found', (_, history) => {
@@ -76,7 +76,7 @@ describe('a client that lives on', () => {
     expect(rules(livedOn(order(given)))).toEqual(['evicted']);
   });
 
-  test('with a token that was revoked, though it connected anew: is found', () => {
+  test('with a revoked token, after a reconnect: is found', () => {
     expect(rules(livedOn(order({ what: 'revoke', since: LATER }), up(1)))).toEqual(['evicted']);
   });
 
@@ -86,7 +86,7 @@ describe('a client that lives on', () => {
   });
 
   test.each<[what: string, then: Happening[]]>([
-    ['connected anew after a kick', [order({ what: 'kick', since: LATER }), up(1)]],
+    ['reconnected after a kick', [order({ what: 'kick', since: LATER }), up(1)]],
     ['a kick of another device', [order({ what: 'kick', device: 'desk', since: LATER })]],
     ['a newer token after a revocation', [order({ what: 'revoke', since: LATER }), up(LATER + 1)]],
     ['the logout of another token', [order({ what: 'logout', tokenMs: 2, since: LATER })]],

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Happening } from './history.ts';
 import { quiescentHistory, changed, judge, NEW_BOB, ROOM, rules, shown } from './sample-history.ts';
 
-describe('when nothing is done to the system any more', () => {
+describe('an idle system', () => {
   /** Two unnamed clients of bob, of which the second one was shown nothing. */
   const unnamed = (): Happening[] => {
     const [first, second] = ['bob/1#1', 'bob/2#1'];
@@ -25,11 +25,11 @@ describe('when nothing is done to the system any more', () => {
     );
   };
 
-  test('what is said is shown, read and stored: no violation', () => {
+  test('what is sent is shown, read and stored: no violation', () => {
     expect(judge(quiescentHistory()).violations).toEqual([]);
   });
 
-  test('a delivered cursor that stays behind: is found', () => {
+  test('a delivered cursor that lags: is found', () => {
     const behind = changed({ kind: 'cursor', owner: 'ann/phone delivered' }, { seq: 3 }, quiescentHistory());
     expect(rules(behind)).toEqual(['cursors']);
     expect(
@@ -37,23 +37,23 @@ describe('when nothing is done to the system any more', () => {
     ).toEqual(['cursors']);
   });
 
-  test('a read cursor that stays behind: is found', () => {
+  test('a read cursor that lags: is found', () => {
     expect(
       rules(changed({ kind: 'cursor', owner: 'bob read since 1' }, { seq: 3 }, quiescentHistory())),
     ).toEqual(['cursors']);
   });
 
-  test('cursors that stayed behind before: no violation', () => {
+  test('cursors that lagged earlier: no violation', () => {
     const history = quiescentHistory().filter(({ kind }) => kind !== 'quiescent');
     const behind = changed({ kind: 'cursor', owner: 'ann/phone delivered' }, undefined, history);
     expect(judge(behind).violations).toEqual([]);
   });
 
-  test('a client that is shown nothing, while another unnamed one of its user is: is found', () => {
+  test('a client that is shown nothing, while another unnamed client of its user is shown it: is found', () => {
     expect(rules(unnamed())).toEqual(['no loss']);
   });
 
-  test('the same before, or of a client that reconnected meanwhile: no violation', () => {
+  test('the same earlier, or for a client that reconnected meanwhile: no violation', () => {
     expect(judge(unnamed().filter(({ kind }) => kind !== 'quiescent')).violations).toEqual([]);
     const up: Happening = {
       kind: 'up',

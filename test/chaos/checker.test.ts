@@ -16,7 +16,7 @@ import {
   swap,
 } from './sample-history.ts';
 
-test('docs/guarantees.md: says of each rule what violates it', () => {
+test('docs/guarantees.md: says for each rule what violates it', () => {
   const page = readFileSync(new URL('../../docs/guarantees.md', import.meta.url), 'utf8');
   const [, table] = page.split('| rule | violated if |') as [string, string];
   const rows = [...(table.split('\n\n')[0] as string).matchAll(/^\| ([a-z][^|]*) \|/gm)];
@@ -24,7 +24,7 @@ test('docs/guarantees.md: says of each rule what violates it', () => {
 });
 
 describe('Checker', () => {
-  test('a history without a breach: no violation, and the counts', () => {
+  test('a correct history: no violation, and the counts', () => {
     expect(judge(good())).toMatchObject({
       violations: [],
       sends: 3,
@@ -83,7 +83,7 @@ describe('Checker', () => {
     ],
     ['a lost tail', changed({ kind: 'message', instance: NEW_BOB, seq: 3 }, undefined), 'no loss'],
     ['a conversation that a device was shown nothing of', changed({ kind: 'message' }, undefined), 'no loss'],
-    ['a device that goes on too late', changed({ kind: 'message', seq: 2 }, undefined), 'resume anywhere'],
+    ['a device that continues too late', changed({ kind: 'message', seq: 2 }, undefined), 'resume anywhere'],
     [
       'a member whose view lacks a message',
       changed({ kind: 'view', user: 'bob', seq: 2 }, undefined),
@@ -95,7 +95,7 @@ describe('Checker', () => {
       'no loss',
     ],
     [
-      'messages shown to somebody who is no member',
+      'messages shown to a user who is not a member',
       changed({ kind: 'membership', user: 'bob' }, undefined),
       'members only',
     ],
@@ -115,7 +115,11 @@ describe('Checker', () => {
       [...good(), membership('bob', 'left', 2), membership('bob', 'joined', 3, 3)],
       'members only',
     ],
-    ['a client that was not told that its user is out', [...good(), membership('bob', 'left', 3)], 'told'],
+    [
+      'a client that was not told that its user is no longer a member',
+      [...good(), membership('bob', 'left', 3)],
+      'told',
+    ],
     [
       'a message shown twice between two stays',
       [
@@ -127,7 +131,7 @@ describe('Checker', () => {
       'once, in order',
     ],
     [
-      'a message read that nobody said was',
+      'a message marked read that nobody reported as read',
       [
         ...good(),
         { kind: 'marked', instance: NEW_BOB, conversation: ROOM, seq: 2 },
@@ -165,7 +169,7 @@ describe('Checker', () => {
       'no false eviction',
     ],
     [
-      'a client that is put out by nobody',
+      'a client that is forced to give up without a command',
       changed({ kind: 'end' }, { why: 'ended', code: 'SESSION_REPLACED' }),
       'no false eviction',
     ],
@@ -194,7 +198,7 @@ describe('Checker', () => {
     expect(judge(history)).toMatchObject({ violations: [], failed: { CLIENT_CLOSED: 1 }, unackedPresent: 1 });
   });
 
-  test('a client that a newer one of its device put out: no violation', () => {
+  test('a client replaced by a newer one of its device: no violation', () => {
     const history = changed({ kind: 'end' }, { why: 'ended', code: 'SESSION_REPLACED' });
     const end = history.findIndex(({ kind }) => kind === 'end');
     const [entry] = history.splice(end, 1);
@@ -202,7 +206,7 @@ describe('Checker', () => {
     expect(judge(history).violations).toEqual([]);
   });
 
-  test('a user who leaves, is told, and rejoins a room: no violation', () => {
+  test('a user who leaves a room, is told so, and rejoins: no violation', () => {
     const left: Happening = { kind: 'left', instance: NEW_BOB, conversation: ROOM, reason: 'left' };
     const again = [membership('bob', 'left', 3), membership('bob', 'joined', 3)];
     expect(judge([...good(), left, ...again]).violations).toEqual([]);
@@ -210,7 +214,7 @@ describe('Checker', () => {
     expect(judge([...good(), left, ...again, shown(NEW_BOB, 3, 'three')]).violations).toEqual([]);
   });
 
-  test('a user who was out of a room that hides its history: the hole is no loss', () => {
+  test('a user who was out of a room that hides its history: the gap is not a loss', () => {
     const history = changed({ kind: 'message', seq: 2 }, undefined);
     const away = [membership('bob', 'left', 1), membership('bob', 'joined', 2, 2)];
     const view = history.findIndex(({ kind }) => kind === 'view');
@@ -220,7 +224,7 @@ describe('Checker', () => {
     expect(judge([...history, ...away, ...views]).violations).toEqual([]);
   });
 
-  test('an ack from an earlier stay in a room that hides its past: what others wrote before it is no loss', () => {
+  test('an acknowledgement from an earlier membership of a room that hides its history: older messages of others are not lost', () => {
     const late = (kind: 'log' | 'view', user: string, seq: number, text: string): Happening =>
       kind === 'log'
         ? { kind, conversation: ROOM, seq, id: `10${seq}`, from: user, text, erased: false }
@@ -246,7 +250,7 @@ describe('Checker', () => {
     expect(rules(history)).toEqual(['no loss']);
   });
 
-  test('a named device goes on where the unnamed ones are: only while the store has no cursor of its own', () => {
+  test('a named device: continues where the unnamed ones are, unless the store has its own cursor', () => {
     const history = changed({ kind: 'message', instance: NEW_BOB, seq: 2 }, undefined)
       // It was shown one, the other device all.
       .filter((entry) => !(entry.kind === 'message' && entry.instance === BOB && entry.seq === 2));
@@ -262,7 +266,7 @@ describe('Checker', () => {
     expect(rules(history.toSpliced(at, 0, ...unnamed, own))).toEqual(['resume anywhere']);
   });
 
-  test('more violations than are listed: the rest is counted, and no rule hides another', () => {
+  test('more violations than are listed: the rest is counted, and every rule is listed', () => {
     const many = Array.from(
       { length: 60 },
       (): Happening => ({ kind: 'crash', process: 'api', what: 'ended' }),
@@ -331,7 +335,7 @@ describe('refusals', () => {
       ],
     ],
     [
-      'who would remove somebody that has left',
+      'a user who removes one who has left',
       [
         ...good(),
         refusedCall('remove', 'NOT_A_MEMBER', 'bob'),
@@ -367,19 +371,19 @@ describe('pages of the log', () => {
     expect(judge([...upToTwo, ...left, page(2)]).violations).toEqual([]);
   });
 
-  test('what came after it has left: is found', () => {
+  test('a message from after it left: is found', () => {
     const three: Happening = { ...page(3), kind: 'page', text: 'three' } as Happening;
     expect(rules([...upToTwo, ...left, three])).toEqual(['members only']);
   });
 
-  test('what the log has not, or not so: is found', () => {
+  test('a message that the log lacks or has otherwise: is found', () => {
     expect(rules([...good(), page(2, '999')])).toEqual(['one order']);
     expect(rules([...good(), page(9)])).toContain('no phantom');
   });
 });
 
 describe('convergence', () => {
-  test('later than it may be, or never: is found', () => {
+  test('later than allowed, or never: is found', () => {
     expect(rules(changed({ kind: 'converged' }, { ms: 1001 }))).toEqual(['in time']);
     expect(rules(changed({ kind: 'converged' }, undefined))).toEqual(['in time']);
   });

@@ -88,7 +88,7 @@ async function roundTrip(): Promise<void> {
 }
 
 describe('FaultProxy', () => {
-  test('no fault: a megabyte each way arrives as it was, and the ends of both', async () => {
+  test('no fault: a megabyte each way arrives unchanged, and both ends', async () => {
     const { near, far } = await open();
     const bytes = Buffer.from(Array.from({ length: 1 << 20 }, (_, i) => (i * 7) & 0xff));
     const both = Promise.all([read(far, bytes.length), read(near, bytes.length)]);
@@ -110,7 +110,7 @@ describe('FaultProxy', () => {
     expect(text).toBe(Array.from({ length: 100 }, (_, i) => `${i % 10}ab`).join(''));
   });
 
-  test('bandwidth: takes the time that the bytes need', async () => {
+  test('bandwidth: takes as long as the bytes need', async () => {
     const { near, far } = await open();
     proxy.impose({ up: { bytesPerSecond: 50_000, sliceBytes: 500 } });
     const begun = performance.now();
@@ -171,7 +171,7 @@ describe('FaultProxy', () => {
   });
 
   test.each(['up', 'down'] as const)(
-    'held %s: a reset waits too, and goes the other way at once',
+    'held %s: a reset waits too, and passes the other way at once',
     async (direction) => {
       const [held, free] = [await open(), await open()];
       proxy.impose({ [direction]: { hold: true } });
@@ -192,7 +192,7 @@ describe('FaultProxy', () => {
     },
   );
 
-  test('reset: both ends are told at once', async () => {
+  test('reset: both ends see it at once', async () => {
     const { near, far } = await open();
     const errors = Promise.all([error(near), error(far)]);
     proxy.reset();
@@ -200,7 +200,7 @@ describe('FaultProxy', () => {
     expect(proxy.connections).toBe(0);
   });
 
-  test('half-close: one end hears the end, the other direction goes on', async () => {
+  test('half-close: one side sees the end, the other direction goes on', async () => {
     const { near, far } = await open();
     far.resume();
     const ended = once(far, 'end');
@@ -211,7 +211,7 @@ describe('FaultProxy', () => {
     expect((await down).toString()).toBe('still');
   });
 
-  test('refuse: a new connection is reset, an old one lives, and after heal both', async () => {
+  test('refuse: a new connection is reset, an old one stays; after heal both work', async () => {
     const { near, far } = await open();
     proxy.impose({ refuse: true });
     const refused = connect({ port: proxy.port, host: '127.0.0.1' });
@@ -223,7 +223,7 @@ describe('FaultProxy', () => {
     await roundTrip();
   });
 
-  test('a target that is not there: the connection is reset', async () => {
+  test('an unreachable target: the connection is reset', async () => {
     await using lost = await FaultProxy.start({
       host: '127.0.0.1',
       port: 0,
@@ -234,7 +234,7 @@ describe('FaultProxy', () => {
     expect(await error(near)).toMatchObject({ code: 'ECONNRESET' });
   });
 
-  test('a reader that stops: the writer feels it, and nothing is lost when it goes on', async () => {
+  test('a reader that stops: the writer is blocked, and nothing is lost when it goes on', async () => {
     const { near, far } = await open();
     far.pause();
     const block = Buffer.alloc(64 * 1024, 'x');

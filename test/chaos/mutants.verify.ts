@@ -87,7 +87,7 @@ describe('the checker catches', () => {
     300_000,
   );
 
-  test('nothing in the same runs of GoChat as it is', async () => {
+  test('no violation in the same runs of the intact GoChat', async () => {
     let after = 0;
     const steps = Object.values(PLANS).flatMap((plan) => {
       const shifted = plan.map((step) => ({ ...step, atMs: after + step.atMs }));

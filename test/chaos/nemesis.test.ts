@@ -12,7 +12,7 @@ describe('plan', () => {
     expect(plan(5, HOUR_MS, TARGETS)).not.toEqual(plan(6, HOUR_MS, TARGETS));
   });
 
-  test('an hour: every fault, on every target that it may have', () => {
+  test('an hour: every fault on every possible target', () => {
     const steps = [1, 2, 3].flatMap((seed) => plan(seed, HOUR_MS, TARGETS));
     expect(new Set(steps.map(({ fault }) => fault.name))).toEqual(new Set(FAULTS.map(({ name }) => name)));
     expect(new Set(steps.map(({ target }) => target))).toEqual(new Set(Object.values(TARGETS).flat()));

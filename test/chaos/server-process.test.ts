@@ -35,13 +35,13 @@ async function says(...lines: readonly string[]): Promise<ServerProcess> {
 const UP = '{"level":"info","msg":"state is up"}';
 
 describe('ServerProcess', () => {
-  test('a line that was cut: nothing is made of it, and what follows is read', async () => {
+  test('a truncated line: is ignored, and later lines are read', async () => {
     await using process = await says('{"level":"fatal","ms', UP);
     await process.up();
     expect(crashes).toEqual([]);
   });
 
-  test('a fatal line, and an error that nobody caught: told as crashes', async () => {
+  test('a fatal log line, and an uncaught error: are reported as crashes', async () => {
     const fatal = '{"level":"fatal","msg":"no more"}';
     await using process = await says(fatal, 'TypeError: of nothing', UP);
     await process.up();

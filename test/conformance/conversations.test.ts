@@ -34,7 +34,7 @@ async function http(method: string, path: string, token: string, body?: unknown)
 }
 
 describe('where a conversation begins', () => {
-  test('create: nothing is in it, and MEMBERS_CHANGED comes to each connection of the user, this one too', async () => {
+  test('create: it is empty, and MEMBERS_CHANGED goes to each connection of the user, this one included', async () => {
     await using phone = await WireClient.hello(system, annToken, { device: 'phone' });
     const answer = conversation(await ann.ask({ create_room: { name: 'fresh' } }));
     expect(answer).toMatchObject({ last_seq: '0', delivered_seq: '0', unread: '0', owner: true });
@@ -46,7 +46,7 @@ describe('where a conversation begins', () => {
       });
   });
 
-  test('join: the answer has last_seq and no cursor, and a sync that names none begins at the first message', async () => {
+  test('join: the answer has last_seq and no cursor, and a sync without a cursor begins at the first message', async () => {
     const { id, name } = await roomOf(ann, ['a', 'b', 'c']);
     const answer = conversation(await bob.ask({ join_room: { room: name } }));
     expect(answer).toMatchObject({
@@ -62,7 +62,7 @@ describe('where a conversation begins', () => {
     ).toBeUndefined();
   });
 
-  test('a room that hides its past: the page of a sync begins where the user joined, beyond the cursor too', async () => {
+  test('a room that hides its history: the page of a sync begins where the user joined, even beyond the cursor', async () => {
     const { id, name } = await roomOf(ann, ['a', 'b', 'c'], true);
     const joined = conversation(await bob.ask({ join_room: { room: name } }));
     expect(joined).toMatchObject({ last_seq: '3', delivered_seq: '0', unread: '0' });
@@ -77,7 +77,7 @@ describe('where a conversation begins', () => {
     expect(seqsOf(await bob.ask(sync), id)).toEqual([6]);
   });
 
-  test('join again: the delivered cursor is that of the earlier stay, what was read is forgotten', async () => {
+  test('join again: the delivered cursor is that of the earlier membership, the read cursor is forgotten', async () => {
     const { id, name } = await roomOf(ann, ['a', 'b']);
     await bob.ask({ join_room: { room: name } });
     bob.send({ type: 'RECEIPTS', receipts: [{ conversation: id, delivered_seq: '2', read_seq: '2' }] });
@@ -113,7 +113,7 @@ describe('where a conversation begins', () => {
     expect(seqsOf(await tablet.ask({ sync: {} }), id)).toEqual([3]);
   });
 
-  test('RECEIPTS beyond the last message count up to it; of a conversation without the user they are ignored', async () => {
+  test('RECEIPTS: count up to the last message, and are ignored for conversations that the user is not in', async () => {
     const { id, name } = await roomOf(ann, ['a']);
     const receipts = [{ conversation: id, delivered_seq: '1000', read_seq: '1000' }];
     bob.send({ type: 'RECEIPTS', ref: 3, receipts });
@@ -128,7 +128,7 @@ describe('where a conversation begins', () => {
 });
 
 describe('a user who has left a room', () => {
-  test('reads its history up to the leave, and neither its members nor what comes later', async () => {
+  test('reads its history up to the departure, and neither its members nor later messages', async () => {
     const { id, name } = await roomOf(ann, ['a', 'b']);
     await bob.ask({ join_room: { room: name } });
     await bob.ask({ leave_room: {} }, id);
@@ -144,7 +144,7 @@ describe('a user who has left a room', () => {
     expect(await bob.ask({ leave_room: {} }, id)).toMatchObject({ done: {} });
   });
 
-  test('of a deleted room nothing can be read, and a conversation that never was is gone as deleted', async () => {
+  test('a deleted room: cannot be read; a conversation that never existed is gone as deleted', async () => {
     const { id } = await roomOf(ann, ['a']);
     expect(await ann.ask({ delete_room: {} }, id)).toMatchObject({ done: {} });
     expect(await ann.ask({ get_history: {} }, id)).toMatchObject({ code: 'NOT_A_MEMBER' });
@@ -164,7 +164,7 @@ describe('a user who has left a room', () => {
 describe('roles', () => {
   const role = (user: string, name: string) => ({ set_role: { user, role: name } });
 
-  test('are given on each wire and over HTTP, told to all members, and shown by the answers', async () => {
+  test('roles: are given on each transport and over HTTP, announced to all members, and shown in answers', async () => {
     const cidToken = await newUser(system, 'cid');
     await using cid = await WireClient.hello(system, cidToken, { wire: 'gochat.v2.proto' });
     const { id, name } = await roomOf(ann, []);
@@ -219,7 +219,7 @@ describe('roles', () => {
 });
 
 describe('direct conversations', () => {
-  test('the other user is not told that one was opened: list_conversations names it, a sync only with a message', async () => {
+  test('opening one: is not announced to the other user; list_conversations has it, a sync only once it has a message', async () => {
     const { id } = await roomOf(ann, []);
     const carol = await newUser(system, 'carol');
     await using other = await WireClient.hello(system, carol);
@@ -237,14 +237,14 @@ describe('direct conversations', () => {
     expect(seqsOf(await ann.ask({ sync: {} }), id)).toEqual([]);
   });
 
-  test('nobody can leave, delete or join one, or remove its other member', async () => {
+  test('membership: nobody can leave, delete or join one, or remove its other member', async () => {
     const { id } = conversation(await ann.ask({ open_direct: { user_name: 'bob' } }));
     for (const call of [{ leave_room: {} }, { delete_room: {} }, { remove_member: { user: 'bob' } }])
       expect(await ann.ask(call, id as string)).toMatchObject({ code: 'ROOM_NOT_FOUND' });
     expect(await ann.ask({ join_room: { room: id } })).toMatchObject({ code: 'ROOM_NOT_FOUND' });
   });
 
-  test('with oneself: has one member, and the other devices get what is said', async () => {
+  test('with oneself: has one member, and the other devices get the messages', async () => {
     await using phone = await WireClient.hello(system, annToken, { device: 'phone' });
     const { id, name } = conversation(await ann.ask({ open_direct: { user_name: 'ann' } }));
     expect(name).toBe('ann');
@@ -255,7 +255,7 @@ describe('direct conversations', () => {
     });
   });
 
-  test("TYPING comes to the other members and to the user's own other devices, not to who sent it", async () => {
+  test("TYPING: goes to the other member and to the user's other devices, not to the connection that sent it", async () => {
     await using phone = await WireClient.hello(system, annToken, { device: 'phone' });
     const { id } = conversation(await ann.ask({ open_direct: { user_name: 'bob' } }));
     repeat(() => ann.send({ type: 'TYPING', key: id }));
@@ -320,7 +320,7 @@ describe('numbers out of range', () => {
 });
 
 describe('rooms over HTTP', () => {
-  test('creates, joins, reads, leaves and deletes; creator and new member are told on their connections', async () => {
+  test('create, join, read, leave, delete: creator and new member get MEMBERS_CHANGED on their connections', async () => {
     const [created, room] = await http('POST', '/rooms', annToken, { name: 'http' });
     const id = room['id'] as string;
     expect(created).toBe(201);
@@ -339,7 +339,7 @@ describe('rooms over HTTP', () => {
     });
   });
 
-  test('a room is joined by its id, not by its name; a direct conversation can be read by its id', async () => {
+  test('ids: a room is joined by its id, not its name; a direct conversation can be read by its id', async () => {
     const { name } = await roomOf(ann, []);
     expect(await http('POST', `/rooms/${name}/join`, bobToken)).toMatchObject([
       400,

@@ -14,7 +14,7 @@ beforeAll(async () => {
 
 afterAll(() => system[Symbol.asyncDispose]());
 
-test('a connection outlives its token, with which nobody can connect any more', async () => {
+test('an expired token: its connection stays, and new connections are refused', async () => {
   // Where logging in takes longer than the token lives, it is done again.
   const [token, client] = await eventually('a connection', async () => {
     const fresh = await logIn(system, 'ann');
@@ -32,7 +32,7 @@ test('a connection outlives its token, with which nobody can connect any more', 
   expect(live.status).toBeUndefined();
 });
 
-test('WebSocket pings are no sign of life: HEARTBEAT_TIMEOUT comes all the same, with status 4006', async () => {
+test('WebSocket pings: do not count as heartbeats, so HEARTBEAT_TIMEOUT follows, with status 4006', async () => {
   await using client = await eventually('a connection', async () =>
     WireClient.hello(system, await logIn(system, 'ann'), { heartbeat_interval_ms: 1 }),
   );

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => system[Symbol.asyncDispose]());
 
 describe.each(WIRES)('on %s', (wire) => {
-  test('a client says hello, sends, receives, synchronises and says goodbye', async () => {
+  test('a session: HELLO, send, receive, sync, CLOSE', async () => {
     await using client = await WireClient.hello(system, bobToken, { wire });
     expect(client.welcome).toMatchObject({ version: 1, user_name: 'bob', max_frame_bytes: 262_144 });
     const { id, name } = await roomOf(ann, ['before']);
@@ -41,7 +41,7 @@ describe.each(WIRES)('on %s', (wire) => {
     expect(await client.ended()).toBe(wire === 'tcp' ? 0 : 1000);
   });
 
-  test('a ref of 0 is answered like any other, with ref 0', async () => {
+  test('ref 0: is answered like any other, with ref 0', async () => {
     await using client = await WireClient.hello(system, annToken, { wire });
     const { id } = await roomOf(ann, []);
     client.send({ type: 'REQUEST', get_conversation: {}, key: id });
@@ -53,7 +53,7 @@ describe.each(WIRES)('on %s', (wire) => {
     expect((await client.next('PONG'))['ref'] ?? 0).toBe(0);
   });
 
-  test('PING is never refused: PONG has its ref, on a connection that must resynchronise too', async () => {
+  test('PING: is never refused, and PONG has its ref, even on a connection that must resynchronise', async () => {
     await using client = await WireClient.hello(system, bobToken, { wire });
     const { id } = await roomOf(ann, []);
     expect(await client.say(id, 'not a member')).toMatchObject({ code: 'NOT_A_MEMBER' });
@@ -61,7 +61,7 @@ describe.each(WIRES)('on %s', (wire) => {
     expect(await client.next('PONG')).toMatchObject({ ref: 65_535 });
   });
 
-  test('what is sent between HELLO and WELCOME ends the connection', async () => {
+  test('frames between HELLO and WELCOME: end the connection', async () => {
     // Where WELCOME was sent before the PING came, PONG follows: once more.
     await eventually('a PING between HELLO and WELCOME', async () => {
       await using client = await WireClient.open(system, wire);
@@ -99,7 +99,7 @@ describe('frames and messages', () => {
     expect(client.frames).toEqual([]);
   });
 
-  test('on TCP frames may be cut and joined at any byte', async () => {
+  test('TCP: frames may be split and joined at any byte', async () => {
     await using client = await WireClient.hello(system, annToken, { wire: 'tcp' });
     const bytes = Buffer.concat([1, 2, 3].map((ref) => encode({ type: 'PING', ref })));
     for (const part of [bytes.subarray(0, 3), bytes.subarray(3, 30), bytes.subarray(30)])
@@ -107,7 +107,7 @@ describe('frames and messages', () => {
     for (const ref of [1, 2, 3]) expect(await client.next('PONG')).toMatchObject({ ref });
   });
 
-  test('a WebSocket ping is answered by a pong with its data', async () => {
+  test('WebSocket: a ping is answered by a pong with its data', async () => {
     await using client = await WireClient.hello(system, annToken);
     const pong = new Promise((resolve) =>
       client.webSocket?.once('pong', (data: Buffer) => resolve(data.toString())),
@@ -119,7 +119,7 @@ describe('frames and messages', () => {
 });
 
 describe('NACK', () => {
-  test('of a REQUEST: has its ref and key, and no client_msg_id', async () => {
+  test('for a REQUEST: has its ref and key, and no client_msg_id', async () => {
     expect(await ann.ask({ get_members: {} }, '12345')).toMatchObject({
       type: 'NACK',
       key: '12345',
@@ -128,7 +128,7 @@ describe('NACK', () => {
     });
   });
 
-  test('of a SEND whose client_msg_id could not be read: is known by its ref alone', async () => {
+  test('for a SEND whose client_msg_id could not be read: has only its ref', async () => {
     await using client = await WireClient.hello(system, annToken);
     const { id } = await roomOf(ann, []);
     const refusals: readonly [Frame, string][] = [
@@ -143,7 +143,7 @@ describe('NACK', () => {
     expect(await client.say(id, '', 'known')).toMatchObject({ code: 'TEXT_EMPTY', client_msg_id: 'known' });
   });
 
-  test('of RECEIPTS and of a type that clients do not send: has their ref', async () => {
+  test('for RECEIPTS, and for a type that clients do not send: has their ref', async () => {
     await using client = await WireClient.hello(system, annToken);
     client.send({ type: 'RECEIPTS', ref: 5, receipts: [{ conversation: '0', read_seq: '1' }] });
     expect(await client.next('NACK')).toMatchObject({ ref: 5, code: 'ARGUMENT_INVALID' });
@@ -153,7 +153,7 @@ describe('NACK', () => {
     }
   });
 
-  test('of a SEND by a non-member: refuses the sends to all conversations until RESYNCED', async () => {
+  test('for a SEND by a non-member: sends to all conversations are refused until RESYNCED', async () => {
     await using client = await WireClient.hello(system, bobToken);
     const mine = await roomOf(ann, []);
     await client.ask({ join_room: { room: mine.name } });
@@ -171,7 +171,7 @@ describe('NACK', () => {
 });
 
 describe('a room in HELLO', () => {
-  test('is where SEND, TYPING, get_history and get_members without a key go, and no other frame', async () => {
+  test('default room: SEND, TYPING, get_history and get_members without a key go there, and no other frame', async () => {
     const { id, name } = await roomOf(ann, ['a']);
     await using client = await WireClient.hello(system, bobToken, { room: name });
     expect(client.welcome['conversation']).toBe(id);

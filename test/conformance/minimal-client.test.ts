@@ -80,7 +80,7 @@ function linesOf({ stdout, stderr }: ChildProcess): { readonly out: string[]; er
   return lines;
 }
 
-test('a client that was written from the page loses and repeats nothing when its connection breaks', async () => {
+test('the example client: loses and repeats nothing when its connection breaks', async () => {
   const path = new Path();
   const ipconf = await path.listen();
   await using ann = await WireClient.hello(system, await newUser(system, 'ann'));

@@ -23,7 +23,7 @@ function shownFrames(arrow: '→' | '←'): readonly Frame[] {
   return whole.map((json) => JSON.parse(json) as Frame);
 }
 
-test('the exchange: each line is a frame as the client or the server writes it', () => {
+test('the exchange: each line is a frame as client or server writes it', () => {
   const types = ['HELLO', 'REQUEST', 'REQUEST', 'SEND', 'RECEIPTS', 'PING', 'CLOSE'];
   expect(shownFrames('→').map(({ type }) => type)).toEqual(types);
   for (const frame of shownFrames('→'))
@@ -32,14 +32,14 @@ test('the exchange: each line is a frame as the client or the server writes it',
   for (const frame of shownFrames('←')) expect(JSON.parse(frameToJson(encode(frame)))).toEqual(frame);
 });
 
-test('the SEND in bytes is the SEND in JSON', () => {
+test('the SEND: its bytes and its JSON are the same frame', () => {
   const shown = section('## A whole exchange').matchAll(/^ {4}((?:[0-9a-f]{2} )+) /gm);
   const hex = [...shown].map(([, bytes]) => bytes).join('');
   const send = shownFrames('→').find(({ type }) => type === 'SEND') as Frame;
   expect(hex.replaceAll(' ', '')).toBe(Buffer.from(encode(send)).toString('hex'));
 });
 
-test('the table of CLOSE: each code that ends a connection, with its status and whether to try again', () => {
+test('the table of CLOSE: each code that ends a connection, with its status and whether to retry', () => {
   const rows = section('## Closing and reconnecting').matchAll(/^\| ([A-Z_]+) \| (\d+) \| (yes|no)/gm);
   const shown = [...rows].map(([, code, status, retry]) => [code, Number(status), retry === 'yes']);
   const closing = Object.entries(CATALOGUE as Record<ErrorCode, { close?: number; retryable: boolean }>)

@@ -8,7 +8,7 @@ import { eventually } from '../harness/eventually.ts';
 
 const SENDS = 2000;
 
-test('ctl backup and restore while people write: the copy has every message acked before it; restored, the system has those', async () => {
+test('ctl backup and restore while people write: the copy has every message acknowledged before it, and the restored system has them', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'gochat-backup-'));
   const file = join(folder, 'copy.db');
   const data = join(folder, 'data');

@@ -33,7 +33,7 @@ test.each(['send-proxy', 'send-proxy-v2'] as const)(
   },
 );
 
-test('other ports and TLS in front: clients are told those, and come through them', {
+test('other ports and TLS in front: clients are told these addresses, and connect through them', {
   timeout: 120_000,
 }, async () => {
   using authority = new Authority();
@@ -61,7 +61,7 @@ test('other ports and TLS in front: clients are told those, and come through the
   await bob.event('message', ({ text }) => text === 'through the balancer');
 });
 
-test('a port that is off: it is not there, and its clients are told that there is no gateway for them', {
+test('a port that is off: is closed, and its clients get NO_GATEWAY', {
   timeout: 120_000,
 }, async () => {
   const folder = scratch();

@@ -19,7 +19,7 @@ function startAll(which: 'gateway' | 'state', clock: FakeClock): Promise<Cluster
 describe.each(['gateway', 'state'] as const)(
   "a %s's wall clock that jumps a day ahead and a day back",
   (which) => {
-    test('connections live, nothing is lost, repeated or out of order, and one can log in when it is right', async () => {
+    test('connections stay, nothing is lost, repeated or out of order, and logins work when the clock is right', async () => {
       await using clock = await FakeClock.make();
       await using urls = await startAll(which, clock);
       await Promise.all(['ann', 'bob'].map((name) => signup(urls, name)));

@@ -83,7 +83,7 @@ describe('configuration', () => {
       ['--registry', 'etcds://x:1', '--registry-ca', '/nowhere'],
       '/nowhere (ENOENT)',
     ],
-    ['a file that is none', ['--hot', 'rediss://x', '--hot-ca', FILE], 'hot_ca'],
+    ['a file without a certificate', ['--hot', 'rediss://x', '--hot-ca', FILE], 'hot_ca'],
     ['a parameter that is not understood', ['--hot', 'redis://x?pool=3'], 'there is no parameter pool'],
     ['several hosts without a reason', ['--hot', 'redis://a,b'], 'several hosts are for a Redis Cluster'],
     ['a parameter that etcd does not have', ['--registry', 'etcd://x:1?a=b'], 'is not a registry'],
@@ -114,7 +114,7 @@ describe('configuration', () => {
     expect(code).toBe(78);
   });
 
-  test('config MODE: prints what holds, without secrets', async () => {
+  test('config MODE: prints the effective settings, without secrets', async () => {
     const path = join(folder, 'good.yaml');
     const hot = 'redis+sentinel://:hush@s/chat?sentinel_password=hush';
     writeFileSync(path, `store: postgres://gochat:hush@db/gochat\nhot: ${hot}\nstate:\n  port: 7\n`);
@@ -126,7 +126,7 @@ describe('configuration', () => {
   });
 });
 
-describe('engines that are not there', () => {
+describe('unreachable engines', () => {
   test.each(['gateway', 'state', 'ipconf', 'api'])(
     '%s without etcd: says so and what to do, exit 1',
     async (mode) => {
@@ -170,7 +170,7 @@ describe('engines that are not there', () => {
     expect((await ipconf.exit()).code).toBe(0);
   });
 
-  test('client without servers: says which and what to do, exit 1', async () => {
+  test('client without servers: says which is missing and what to do, exit 1', async () => {
     const dead = `http://127.0.0.1:${await closedPort()}`;
     await using client = new Client({ ipconf: dead, api: dead }, 'demo');
     const error = await client.event('error');
@@ -180,7 +180,7 @@ describe('engines that are not there', () => {
   });
 });
 
-describe('ports and side by side', () => {
+describe('ports, and several servers on one machine', () => {
   const etcd = () => ({ GOCHAT_REGISTRY: `${engineUrl('ETCD')}/ports-${process.pid}` });
 
   test('port in use: PORT_IN_USE with the flag to change, exit 1, for each port', async () => {
@@ -201,7 +201,7 @@ describe('ports and side by side', () => {
     }
   });
 
-  test('two gateways on the same port: the second is refused, not shared silently', async () => {
+  test('two gateways on the same port: the second is refused; the port is not shared silently', async () => {
     await using first = await startServer('gateway', etcd());
     const taken = first.up['tcp']?.split(':').at(-1) as string;
     const { code, stderr } = await runGochat(
@@ -218,7 +218,7 @@ describe('ports and side by side', () => {
     expect((await ipconf.process.exit()).code).toBe(0);
   });
 
-  test('admin port: alive at once, ready when it can serve, metrics in Prometheus text', async () => {
+  test('admin port: live at once, ready when it can serve, metrics in Prometheus text', async () => {
     await using gateway = await startServer('gateway', etcd());
     const admin = `http://${gateway.up['admin']}`;
     expect((await fetch(`${admin}/livez`)).status).toBe(200);

@@ -46,7 +46,7 @@ describe.each([
     await system?.[Symbol.asyncDispose]();
   });
 
-  test('direct messages: both ways, in order, acked, on different gateways where there are two', async () => {
+  test('direct messages: both ways, in order, acknowledged, on different gateways if there are two', async () => {
     await Promise.all([signup(system.left, 'ann'), signup(system.left, 'bob')]);
     await using ann = new Client(system.left, 'ann');
     await using bob = new Client(system.right, 'bob');
@@ -76,7 +76,7 @@ describe.each([
     expect((await bob.exit()).code).toBe(0);
   });
 
-  test('room: one creates, the other joins, both talk; the history is there', async () => {
+  test('room: one creates it, the other joins, both talk; the history is there', async () => {
     await Promise.all([signup(system.left, 'carol'), signup(system.left, 'dave')]);
     await using carol = new Client(system.left, 'carol');
     carol.say('/create garden', 'first');
@@ -99,7 +99,7 @@ describe.each([
     expect([(await carol.exit()).code, (await dave.exit()).code]).toEqual([0, 0]);
   });
 
-  test('offline: what was missed comes on connecting, once', async () => {
+  test('offline: missed messages arrive on connecting, once', async () => {
     await Promise.all([signup(system.left, 'erin'), signup(system.left, 'frank')]);
     await using erin = new Client(system.left, 'erin');
     erin.say('/dm frank one', 'two', 'three');
@@ -119,7 +119,7 @@ describe.each([
     expect((await again.exit()).code).toBe(0);
   });
 
-  test('several devices: the own other ones see what one sends', async () => {
+  test("several devices: the user's other devices see what one sends", async () => {
     await Promise.all([signup(system.left, 'gina'), signup(system.left, 'hugo')]);
     await using phone = new Client(system.left, 'gina', undefined, ['--device', 'phone']);
     await using laptop = new Client(system.right, 'gina', undefined, ['--device', 'laptop']);
@@ -129,7 +129,7 @@ describe.each([
     expect(phone.texts()).toEqual([]);
   });
 
-  test('same device again: the newest connection wins, the older is told why', async () => {
+  test('the same device twice: the newest connection wins, and the older one is told why', async () => {
     await signup(system.left, 'iris');
     await using first = new Client(system.left, 'iris', undefined, ['--device', 'tablet']);
     await first.event('synced');

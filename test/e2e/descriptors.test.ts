@@ -10,7 +10,7 @@ import { eventually, within } from '../harness/eventually.ts';
 const BIN = fileURLToPath(new URL('../../bin/gochat', import.meta.url));
 const PORTS = ['gateway', 'ws', 'ipconf', 'api', 'admin'].flatMap((name) => [`--${name}-port`, '0']);
 
-test('no file descriptors left: accepting pauses, the process goes on, and takes clients again later', async () => {
+test('no file descriptors left: accepting pauses, the process goes on, and accepts clients again later', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'gochat-files-'));
   const flags = ['--data-dir', folder, '--workers', '1', '--log-level', 'info', ...PORTS];
   const limited = 'ulimit -n 160; exec "$0" "$@"';

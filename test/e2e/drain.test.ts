@@ -82,7 +82,7 @@ async function run(cluster: Cluster, drain: (victim: RunningServer) => Promise<v
 }
 
 describe('a gateway is drained under load', () => {
-  test('TERM: it exits, its clients go on at the other one, nothing is lost', async () => {
+  test('TERM: it exits, its clients continue at the other one, and nothing is lost', async () => {
     await using cluster = await startCluster({ gateways: 2, states: 1 });
     await run(cluster, (victim) => {
       victim.process.signal('SIGTERM');

@@ -9,7 +9,7 @@ import { Client, Gochat, type Json } from '../harness/gochat.ts';
 const ROUNDS = 4;
 const SENDS = 2000;
 
-test('kill -9 of gochat up, again and again in the middle of sends: every acked message is in the log, once, in order', async () => {
+test('kill -9 of gochat up, again and again in the middle of sends: every acknowledged message is in the log, once, in order', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'gochat-embedded-'));
   const [gateway, ws, ipconf, api, admin] = await freePorts(5);
   // The same ports each time: the clients come back by themselves.

@@ -45,8 +45,8 @@ async function pair(left: string, right: string): Promise<{ left: Client; right:
 
 const sentCount = (client: Client) => client.events.filter((event) => event['event'] === 'sent').length;
 
-describe('an engine that is gone for a while', () => {
-  test('PostgreSQL: nothing is acked while it is down, all is delivered in order when it is back', async () => {
+describe('an engine that is away for a while', () => {
+  test('PostgreSQL: nothing is acknowledged while it is down, and all is delivered in order when it is back', async () => {
     await using talk = await pair('ann', 'bob');
     await services.stop('postgres');
     talk.left.say('one', 'two', 'three');
@@ -63,7 +63,7 @@ describe('an engine that is gone for a while', () => {
     expect((await talk.left.exit()).code).toBe(0);
   }, 120_000);
 
-  test('Redis: messages go on, logging in is refused with a code and works when it is back', async () => {
+  test('Redis: messages go on; logins are refused with a code, and work when it is back', async () => {
     await using talk = await pair('carl', 'dora');
     await services.stop('redis');
     await allSay(503);
@@ -81,7 +81,7 @@ describe('an engine that is gone for a while', () => {
     });
   }, 120_000);
 
-  test('Redis wiped, then restarted: connected clients go on, and a newer connection of a device still replaces the older', async () => {
+  test('Redis wiped, then restarted: connected clients go on, and a newer connection of a device still replaces the older one', async () => {
     await using talk = await pair('gina', 'hugo');
     const device = ['--device', 'phone'];
     await using first = new Client(cluster, 'gina', undefined, device);

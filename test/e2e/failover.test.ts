@@ -77,7 +77,7 @@ function messagesOf(client: Client): Json[] {
 
 describe('kill -9 of a state node during 10,000 sends', () => {
   test.each([0, 1])(
-    'state node %i: no acked message is lost, none is shown twice, each order is kept',
+    'state node %i: no acknowledged message is lost, none is shown twice, and the order is kept',
     async (index) => {
       await using cluster = await startCluster({ gateways: 2, states: 2 });
       await run(cluster, cluster.states[index] as RunningServer);

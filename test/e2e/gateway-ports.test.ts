@@ -61,7 +61,7 @@ test('IPv6 and IPv4 on one port, a balancer that passes addresses on, and limits
   });
 }, 120_000);
 
-test('HUP: more workers share the connections, fewer send theirs to the others; each is measured', async () => {
+test('HUP: added workers share the connections, removed ones hand theirs over; each has metrics', async () => {
   const folder = scratch();
   const config = join(folder, 'gochat.yaml');
   const configure = (workers: number) => writeFileSync(config, `workers: ${workers}\n`);

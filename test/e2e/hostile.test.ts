@@ -189,7 +189,7 @@ describe('after login', () => {
     }
   });
 
-  test('every split offset: the frames arrive all the same', async () => {
+  test('every split offset: the frames arrive', async () => {
     await using client = raw();
     await client.hello(await login());
     const call = { $case: 'listConversations' as const, listConversations: {} };
@@ -220,7 +220,7 @@ describe('after login', () => {
 /** By how much clocks may differ: a token is taken for so long after its end. */
 const CLOCK_SKEW_MS = 5000;
 
-test('silence, half a HELLO, half a frame, a token that is over: each is told which time is up', async () => {
+test('silence, half a HELLO, half a frame, an expired token: each gets the code of its timeout', async () => {
   const other = mkdtempSync(join(tmpdir(), 'gochat-expired-'));
   const deadlines = ['--hello-timeout-ms', '2000', '--frame-timeout-ms', '500', '--token-ttl-ms', '1000'];
   await using short = await startUp(other, deadlines);

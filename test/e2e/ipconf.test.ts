@@ -85,7 +85,7 @@ class Gateways implements AsyncDisposable {
 }
 
 describe('two ipconf nodes on one etcd', () => {
-  test('etcd is killed: both go on with the last picture and say so, with growing suspicion; then it is fresh again', async () => {
+  test('etcd is killed: both go on with the last view and say so, with growing suspicion; then it is fresh again', async () => {
     const url = ownRegistry();
     await using gateways = await Gateways.register(url, 1, 4);
     await using one = await startIpconf(url);
@@ -125,7 +125,7 @@ describe('two ipconf nodes on one etcd', () => {
     expect(addresses(await ask(one))).toEqual(all.slice(1));
   }, 120_000);
 
-  test('most gateways vanish at once: held back first, then let go', async () => {
+  test('most gateways vanish at once: kept at first, then removed', async () => {
     const url = ownRegistry();
     await using stack = new AsyncDisposableStack();
     stack.use(await Gateways.register(url, 1, 1));
@@ -176,7 +176,7 @@ describe('one ipconf node', () => {
     expect(draining?.['why']).toContain('it is draining: it gets no clients');
   });
 
-  test('hostile requests: each is refused with a code that is counted, and the server lives', async () => {
+  test('hostile requests: each is refused with a code and counted, and the server goes on', async () => {
     const url = ownRegistry();
     await using stack = new AsyncDisposableStack();
     stack.use(await Gateways.register(url, 1, 1));

@@ -32,7 +32,7 @@ async function login(name: string, password: string, address: string): Promise<n
   return response.status;
 }
 
-test('wrong passwords for a name, from three connections at a time: its owner logs in from elsewhere', async () => {
+test('wrong passwords for a name, from three connections at a time: its owner logs in from another address', async () => {
   const guess = async () => {
     const statuses = [];
     while (statuses.at(-1) !== 429) statuses.push(await login('demo', 'guess', '203.0.113.66'));

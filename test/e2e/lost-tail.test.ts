@@ -9,7 +9,7 @@ import { eventually } from '../harness/eventually.ts';
 
 const [HERE, THERE] = ['127.0.0.1', '127.0.0.2'];
 
-test('the last message is committed and its push lost with the stream: RESYNC brings it, without later traffic', async () => {
+test('the last message is committed and its push is lost with the stream: RESYNC brings it, without later traffic', async () => {
   const [port = 0] = await freePorts(1);
   const target = { host: HERE, port };
   await using proxy = await FaultProxy.start({ host: THERE, port, target, random: new Random(1, 'proxy') });

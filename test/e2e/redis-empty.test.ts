@@ -20,7 +20,7 @@ afterAll(async () => {
   await services?.[Symbol.asyncDispose]();
 });
 
-test('Redis restarted empty while people chat: nothing is lost, a device has one connection, a revoked token stays so', async () => {
+test('Redis restarted empty while people chat: nothing is lost, a device has one connection, a revoked token stays revoked', async () => {
   await Promise.all(['ann', 'bob', 'eve'].map((name) => signup(cluster, name)));
   const revoked = await tokenOf(cluster, 'eve', 'eve-secret');
   const admin = `http://${cluster.states[0]?.up['admin']}`;

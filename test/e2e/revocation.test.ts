@@ -12,7 +12,7 @@ async function refusal(gateway: string, token: string): Promise<string> {
   return (await client.closeFrame()).code;
 }
 
-test('gochat up started again: a token that was revoked or logged out lets nobody in any more, another one does', async () => {
+test('gochat up restarted: a revoked or logged-out token is refused, another one is accepted', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'gochat-revocation-'));
   const tokens = { revoked: '', loggedOut: '', good: '' };
   {

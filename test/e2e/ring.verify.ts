@@ -8,7 +8,7 @@ const SENDERS = ['ann', 'bob', 'cleo', 'dan'] as const;
 /** One half while a node joins, one while one leaves. */
 const SENDS_EACH = 4000;
 
-test('a state node joins and one leaves by TERM while people write: no send fails, everything comes once and in order', async () => {
+test('a state node joins and one leaves by TERM while people write: no send fails, everything arrives once and in order', async () => {
   await using cluster = await startCluster({ gateways: 2, states: 2 });
   await Promise.all([...SENDERS, 'reader'].map((name) => signup(cluster, name)));
   await using cleanup = new AsyncDisposableStack();

@@ -69,7 +69,7 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     expect(await ended(other)).toBe('LOGGED_OUT');
   });
 
-  test('a revocation: ends every connection, and the token lets nobody in any more', async () => {
+  test('a revocation: ends every connection, and the token is refused from then on', async () => {
     await signup(cluster, 'cleo');
     await using one = new Client(left, 'cleo', undefined, PHONE);
     await using two = new Client(right, 'cleo', undefined, ['--device', 'desk']);
@@ -96,7 +96,7 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     await eventually('refused over HTTP', async () => (await rooms(token)) === 401);
   });
 
-  test('several devices of one user: each goes on where it had come to, on the other gateway', async () => {
+  test('several devices of one user: each continues from its own cursor on the other gateway', async () => {
     await Promise.all(['dan', 'eve'].map((name) => signup(cluster, name)));
     await using dan = new Client(left, 'dan');
     const texts = async (urls: SystemUrls, device: string, last: string) => {
@@ -126,7 +126,7 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     expect(await texts(left, 'desk', 'four')).toEqual(['four']);
   });
 
-  test('a device that opens a conversation before it has synchronised: goes on where it had come to itself', async () => {
+  test('a device that opens a conversation before its first sync: continues from its own cursor', async () => {
     await Promise.all(['hal', 'ida'].map((name) => signup(cluster, name)));
     await using hal = new Client(left, 'hal');
     const shown = async (args: string[], last: string) => {
@@ -156,7 +156,7 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     expect(texts).toEqual(['two', 'three']);
   });
 
-  test('roles, in the line client: given on one gateway, seen on the other; a moderator removes', async () => {
+  test('roles, in the command-line client: given on one gateway, seen on the other; a moderator removes a member', async () => {
     await Promise.all(['nia', 'oli', 'pat'].map((name) => signup(cluster, name)));
     await using nia = new Client(left, 'nia');
     await using oli = new Client(right, 'oli');
@@ -182,7 +182,7 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     ]);
   });
 
-  test('what a user makes, opens, joins and leaves on one device or over HTTP: shows on the others, also on those that come later', async () => {
+  test('what a user makes, opens, joins and leaves on one device or over HTTP: shows on the others, also on later ones', async () => {
     await Promise.all(['lea', 'max'].map((name) => signup(cluster, name)));
     const token = await tokenOf(cluster, 'lea', 'lea-secret');
     const http = async (method: string, path: string, body?: object) => {
@@ -255,7 +255,7 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     expect(tablet.client.conversation(garden.id)).toMatchObject({ name: 'garden' });
   });
 
-  test('an attempt that arrives after a later one of its client, on the other gateway: does not put it out', async () => {
+  test('an attempt that arrives after a later one of its client, on the other gateway: does not replace it', async () => {
     await signup(cluster, 'kim');
     const token = await tokenOf(cluster, 'kim', 'kim-secret');
     const [first, second] = cluster.gateways.map(({ up }) => up['tcp'] as string) as [string, string];
@@ -270,7 +270,7 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
     expect(await live.closeFrame()).toMatchObject({ code: 'SESSION_REPLACED' });
   });
 
-  test('a gateway dies: the session goes on at the other one, the conversation where it was', async () => {
+  test('a gateway dies: the session resumes at the other one, and the conversation continues', async () => {
     await Promise.all(['flo', 'gil'].map((name) => signup(cluster, name)));
     await using flo = new Client(cluster, 'flo', undefined, PHONE);
     await using gil = new Client(cluster, 'gil');

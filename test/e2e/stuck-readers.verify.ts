@@ -14,7 +14,7 @@ const MAX_OUTBOUND_BYTES = 65_536;
 const FRAME_BYTES = 8200;
 const MIB = 1024 * 1024;
 
-test('1,000 readers that are stuck in a room that is flooded: what is held stays flat, and the others hear all', async () => {
+test('1,000 clients that stop reading in a flooded room: memory stays flat, and the others get everything', async () => {
   const [unshare = '', ...rest] = OWN_NETWORK;
   const isAllowed = spawnSync(unshare, [...rest, LITTLE, 'sh', 'true']).status === 0;
   const command = [process.execPath, SCENARIO, isAllowed ? '1000' : '100'];

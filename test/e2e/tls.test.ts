@@ -28,7 +28,7 @@ async function certificateOf(address: string, ca: Buffer): Promise<string> {
   }
 }
 
-test('TLS: clients on tcps and wss talk, a client without the authority is told, HUP renews', {
+test('TLS: clients on tcps and wss talk, a client without the CA gets an error, HUP renews', {
   timeout: 120_000,
 }, async () => {
   using authority = new Authority();
@@ -67,7 +67,9 @@ test('TLS: clients on tcps and wss talk, a client without the authority is told,
   await bob.event('message', ({ text }) => text === 'still here');
 });
 
-test('etcd and Redis that ask for certificates: servers reach both', { timeout: 120_000 }, async () => {
+test('etcd and Redis that require client certificates: servers reach both', {
+  timeout: 120_000,
+}, async () => {
   using authority = new Authority();
   for (const name of ['etcd', 'redis', 'gochat']) authority.issue(name, 'DNS:localhost', 'IP:127.0.0.1');
   const [ca, cert, key] = ['ca.pem', 'gochat.pem', 'gochat.key'].map((file) => authority.path(file)) as [
@@ -114,7 +116,7 @@ test('etcd and Redis that ask for certificates: servers reach both', { timeout: 
   );
 });
 
-test('a key without a certificate, and files that do not do: said before anything listens', {
+test('a key without a certificate, and unusable files: reported before anything listens', {
   timeout: 120_000,
 }, async () => {
   using authority = new Authority();

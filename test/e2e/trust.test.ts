@@ -45,7 +45,7 @@ describe('a cluster with mutual TLS and traces', () => {
     (await fetch(`http://${server.up['admin']}/readyz`)).ok;
   const urlsOf = (api: RunningServer) => ({ api: `http://${api.up['http']}`, ipconf: '' });
 
-  test('api: with its certificate it gets through, and its span is the parent of the one of state', async () => {
+  test("api: gets through with its certificate, and its span is the parent of state's", async () => {
     {
       await using api = await startServer('api', { ...env, ...tls('api') });
       await eventually('api is ready', () => isReady(api));
@@ -60,7 +60,7 @@ describe('a cluster with mutual TLS and traces', () => {
     expect(answered).toMatchObject({ service: 'gochat-state', name, traceId: asked.traceId, kind: 2 });
   });
 
-  test('gateway: with its certificate its workers reach state', async () => {
+  test('gateway: its workers reach state with its certificate', async () => {
     await using gateway = await startServer('gateway', { ...env, ...tls('gateway') });
     await eventually('the gateway is ready', () => isReady(gateway));
   });

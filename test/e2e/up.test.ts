@@ -58,7 +58,7 @@ describe('up', () => {
     expect(metrics).toMatch(/^gochat_state_links\{[^}]*version="2"[^}]*\} [1-9]/m);
   });
 
-  test('kill -9: what was acked is there after the next start', async () => {
+  test('kill -9: what was acknowledged is there after the next start', async () => {
     const killed = join(folder, 'killed');
     {
       await using up = await startUp(killed);
@@ -74,7 +74,7 @@ describe('up', () => {
     expect(admin.texts()).toEqual(['survives']);
   });
 
-  test('a client whose output is read late ends when all of it is out', async () => {
+  test('a client whose output is read slowly: ends when all of it is written', async () => {
     await using up = await startUp(join(folder, 'late'));
     const lines = Array.from({ length: 1000 }, (_, i) => `${i} ${'x'.repeat(1000)}`);
     await using demo = new Client(up, 'demo', '111111');
@@ -115,7 +115,7 @@ describe('up', () => {
     expect((await next.process.exit()).code).toBe(0);
   });
 
-  test('two at once on a folder that is not there yet: one starts', async () => {
+  test('two at once on a folder that does not exist yet: one starts', async () => {
     const raced = join(folder, 'raced');
     await using one = new Gochat(upOnFreePorts(raced));
     await using two = new Gochat(upOnFreePorts(raced));
@@ -138,7 +138,7 @@ describe('up', () => {
     }
   });
 
-  test('a start that takes longer than a moment: says on the terminal and on /readyz what it does', async () => {
+  test('a slow start: says on the terminal and on /readyz what it is doing', async () => {
     const slow = join(folder, 'slow');
     mkdirSync(slow);
     using lock = new DatabaseSync(join(slow, 'gochat.db'));
@@ -157,13 +157,13 @@ describe('up', () => {
     await up.until(({ stdout }) => stdout.includes('GoChat is up') || undefined, 'GoChat is up');
   });
 
-  test('--no-demo: no account is made', async () => {
+  test('--no-demo: no accounts are made', async () => {
     await using up = await startUp(join(folder, 'bare'), ['--no-demo']);
     await using demo = new Client(up, 'demo', '111111');
     expect(await demo.event('error')).toMatchObject({ code: 'CREDENTIALS_WRONG' });
   });
 
-  test('a data folder that cannot be made: says so, exit 78', async () => {
+  test('a data folder that cannot be created: says so, exit 78', async () => {
     const path = join(folder, 'a-file');
     writeFileSync(path, '');
     await using process = new Gochat(['up', '--data-dir', join(path, 'x')]);

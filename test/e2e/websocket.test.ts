@@ -13,7 +13,7 @@ function example(): string {
   return found;
 }
 
-test("docs/protocol.md's chat in JSON talks with a user on TCP", { timeout: 60_000 }, async () => {
+test('docs/protocol.md: its chat in JSON talks with a user on TCP', { timeout: 60_000 }, async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'gochat-e2e-'));
   onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
   await using up = await startUp(dataDir);

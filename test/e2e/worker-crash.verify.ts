@@ -25,7 +25,7 @@ const DEATHS = [
   ],
 ] as const;
 
-test('a thread of the SQLite store dies under load: it is replaced, and every client has everything', async () => {
+test('a thread of the SQLite store dies under load: it is replaced, and every client gets everything', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'gochat-crash-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   await using up = await startUp(folder, [], { NODE_OPTIONS: INSPECTABLE });
@@ -66,7 +66,7 @@ test('a thread of the SQLite store dies under load: it is replaced, and every cl
   expectEverything(bob, new Map([['ann', ann]]), sends);
 });
 
-test('workers that die under load, each in another way: they are replaced, and every client has everything', async () => {
+test('workers that die under load, each in another way: they are replaced, and every client gets everything', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'gochat-crash-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const env = { NODE_OPTIONS: `${INSPECTABLE} ${HEAP}` };

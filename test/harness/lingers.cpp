@@ -1,4 +1,4 @@
-// lingers PORT: listens, then ends its first thread as a killed process may; a second thread ends it a second later.
+// lingers PORT: listens, then ends its first thread, as can happen to a killed process; a second thread ends the process a second later.
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>

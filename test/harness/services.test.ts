@@ -17,7 +17,7 @@ describe('shared engines', () => {
     expect(await response.json()).toMatchObject({ health: 'true' });
   });
 
-  test('PostgreSQL: the role may make databases and is no superuser', async () => {
+  test('PostgreSQL: the role may create databases and is not a superuser', async () => {
     const pool = new pg.Pool({ connectionString: process.env['GOCHAT_TEST_POSTGRES'] ?? '' });
     const { rows } = await pool.query(
       'select rolcreatedb, rolsuper from pg_roles where rolname = current_user',
@@ -28,7 +28,7 @@ describe('shared engines', () => {
 });
 
 describe('engines of a test', () => {
-  test('redis: stops, starts on the same port, dies, pauses; is gone at the end', async () => {
+  test('redis: stops, starts on the same port, dies, pauses; is stopped at the end', async () => {
     const services = await startServices({ only: ['redis'] });
     const url = services.urls.redis;
     expect(services.urls.etcd).toBe('');
@@ -51,7 +51,7 @@ describe('engines of a test', () => {
     await expect(access(services.dir)).rejects.toThrow();
   });
 
-  test('postgres: a paused one ends in order, a killed one comes back', async () => {
+  test('postgres: a paused one ends in good order, a killed one starts again', async () => {
     await using services = await startServices({ only: ['postgres'] });
     const pool = new pg.Pool({ connectionString: services.urls.postgres, connectionTimeoutMillis: 5000 });
     pool.on('error', () => undefined);

@@ -79,7 +79,7 @@ describe('start-services.sh', () => {
     expect(await withRedis(url, (redis) => redis.get('kept'))).toBe('yes');
   });
 
-  test('passwords: are in files that nobody else may read', async () => {
+  test('passwords: are in files that only the owner may read', async () => {
     await startRedis();
     for (const name of ['gochat.yaml', 'redis.password', 'redis.conf'])
       expect((await stat(`${dir}/${name}`)).mode & 0o777).toBe(0o600);
@@ -88,7 +88,7 @@ describe('start-services.sh', () => {
     expect(await readFile(`/proc/${pid}/cmdline`, 'utf8')).not.toContain(password);
   });
 
-  test('a port that something else uses: names port, service and flag', async () => {
+  test('a port in use: names port, service and flag', async () => {
     const other = createServer();
     other.listen(Number(port), '127.0.0.1');
     await once(other, 'listening');
@@ -98,20 +98,20 @@ describe('start-services.sh', () => {
     expect(stderr).toMatch(new RegExp(`port ${port}, wanted for redis, is used.*--redis-port`));
   });
 
-  test('another port while it runs: says to stop it first', async () => {
+  test('a changed port while it runs: says to stop it first', async () => {
     await startRedis();
     const { code, stderr } = await run('--only', 'redis', '--redis-port', '20001');
     expect(code).toBe(1);
     expect(stderr).toContain(`redis runs already on port ${port}: stop it first`);
   });
 
-  test('two starts at once: one starts it, the other leaves it alone', async () => {
+  test('two starts at once: one starts it, the other leaves it running', async () => {
     const both = await Promise.all([startRedis(), startRedis()]);
     expect(both.map(({ code }) => code)).toEqual([0, 0]);
     expect(both.filter(({ stdout }) => stdout.includes('runs already'))).toHaveLength(1);
   });
 
-  test('--stop: leaves a process alone that merely has the number of the one that was started', async () => {
+  test('--stop: leaves a process alone that merely reuses the pid', async () => {
     await startRedis();
     await run('--stop', '--only', 'redis');
     const bystander = spawn('sleep', ['60'], { stdio: 'ignore' });
@@ -123,7 +123,7 @@ describe('start-services.sh', () => {
     expect(await exit).toEqual([null, 'SIGTERM']);
   });
 
-  test('a process of which only a thread is left, that holds the port: is waited for', async () => {
+  test('a process of which only a thread is left, which holds the port: is waited for', async () => {
     await mkdir(`${dir}/redis`);
     await promisify(execFile)('g++', ['-std=c++17', '-pthread', '-o', `${dir}/lingers`, LINGERS]);
     const lingers = spawn(`${dir}/lingers`, [port], { cwd: `${dir}/redis` });

@@ -43,7 +43,7 @@ export function describeLog(nodes: () => Nodes): void {
       expect(await a.append([])).toEqual([]);
     });
 
-    test('non-members are refused and leave no hole, whatever else is in the batch', async () => {
+    test('non-members are refused and leave no gap, whatever else is in the batch', async () => {
       const { a } = nodes();
       const [ann, eve] = [await a.user(), await a.user()];
       const room = await a.room(ann);
@@ -61,7 +61,7 @@ export function describeLog(nodes: () => Nodes): void {
       expect((await a.history(ann, room, 0, 10))?.messages).toHaveLength(2);
     });
 
-    test('what is refused or repeated does not move the time of its conversation', async () => {
+    test('refused and repeated messages do not change the time of their conversation', async () => {
       const { a, scratch } = nodes();
       const [ann, eve] = [await a.user(), await a.user()];
       const [quiet, old, room] = [await a.room(ann), await a.room(ann), await a.room(ann)];
@@ -141,7 +141,7 @@ export function describeLog(nodes: () => Nodes): void {
       ]);
     });
 
-    test('any text comes back as it was, but for U+0000 and lone surrogates', async () => {
+    test('any text comes back as it was, except U+0000 and lone surrogates', async () => {
       const { a } = nodes();
       const user = await a.user();
       const room = await a.room(user);
@@ -318,7 +318,7 @@ export function describeLog(nodes: () => Nodes): void {
       });
     });
 
-    test('texts of any size: each page has at least one message and little beyond PAGE_TEXT_BYTES', async () => {
+    test('texts of any size: each page has at least one message and hardly exceeds PAGE_TEXT_BYTES', async () => {
       const { a } = nodes();
       await fc.assert(
         fc.asyncProperty(texts, fc.integer({ min: 1, max: 12 }), async (sizes, limit) => {

@@ -32,7 +32,7 @@ export function describeMembership(nodes: () => Nodes): void {
     const goneOf = async (world: World, user: UserId, cursors: [ConversationId, number][]) =>
       (await world.sync({ user, device: 'd', cursors: new Map(cursors), limit: 1000 })).gone;
 
-    test('leaveRoom: reads what came before, nothing after, on every node; again without effect', async () => {
+    test('leaveRoom: the user reads what came before, nothing after, on every node; a repeat has no effect', async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const room = await a.room(ann, bob);
@@ -55,7 +55,7 @@ export function describeMembership(nodes: () => Nodes): void {
       });
     });
 
-    test('sync: tells of a cursor whose conversation the user is not in, after its last messages', async () => {
+    test('sync: reports cursors of conversations that the user is not in, after their last messages', async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const [left, removed, deleted, stays] = [
@@ -85,7 +85,7 @@ export function describeMembership(nodes: () => Nodes): void {
       expect(await seqsOf(a, bob, deleted, 1)).toEqual([]);
     });
 
-    test('joinRoom: the history, or in a room that hides it what comes from then on', async () => {
+    test('joinRoom: the history, or in a room that hides it only later messages', async () => {
       const { a, b } = nodes();
       const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
       const hiding = await a.store.createRoom(a.conversationId(), a.name(), ann, true);
@@ -153,7 +153,7 @@ export function describeMembership(nodes: () => Nodes): void {
       expect(await a.joinRoom(room, bob)).toMatchObject({ role: 'owner' });
     });
 
-    test('an owner who leaves passes the room on in the order of joining, whatever clocks and ids say', async () => {
+    test('an owner who leaves passes the room on in the order of joining, not of clocks or ids', async () => {
       const { a, scratch } = nodes();
       const [ann, bob, cid, dan] = [await a.user(), await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, dan, bob, cid);
@@ -170,7 +170,7 @@ export function describeMembership(nodes: () => Nodes): void {
       }
     });
 
-    test('leaveRoom: not of a direct conversation, not of a non-member', async () => {
+    test('leaveRoom: not from a direct conversation, not for a non-member', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const { id } = await a.store.openDirect(a.conversationId(), ann, bob);
@@ -234,7 +234,7 @@ export function describeMembership(nodes: () => Nodes): void {
       ]);
     });
 
-    test('memberChanges: what random joins and leaves make of any earlier list is the list of now', async () => {
+    test('memberChanges: after random joins and leaves, any earlier list is brought up to date', async () => {
       const { a, b } = nodes();
       const owner = await a.user();
       const users = await Promise.all(Array.from({ length: 6 }, () => a.user()));
@@ -260,7 +260,7 @@ export function describeMembership(nodes: () => Nodes): void {
       );
     });
 
-    test('memberChanges: nobody is in it, too many have come: undefined', async () => {
+    test('memberChanges: no members, or too many new ones: undefined', async () => {
       const { a, scratch } = nodes();
       const room = await a.room(await a.user());
       expect(await a.store.memberChanges(room, 1)).toMatchObject({ left: [], count: 1 });
@@ -274,7 +274,7 @@ export function describeMembership(nodes: () => Nodes): void {
       expect((await a.store.membersOf(room))?.members).toHaveLength(MAX_MEMBER_CHANGES + 2);
     });
 
-    test('changes and messages at once, on two nodes: one order, nothing of a member outside of it', async () => {
+    test("changes and messages at once, on two nodes: one order, and members' messages lie within their membership", async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const made = await a.store.createRoom(a.conversationId(), a.name(), ann, true);

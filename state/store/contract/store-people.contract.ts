@@ -15,7 +15,7 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await b.store.findAccount(account.name)).toEqual(account);
     });
 
-    test('createAccount: a taken name is undefined, also for 8 at once', async () => {
+    test('createAccount: undefined for a taken name, also for 8 at once', async () => {
       const { a, b } = nodes();
       const name = a.name();
       const made = await Promise.all(
@@ -75,7 +75,7 @@ export function describePeople(nodes: () => Nodes): void {
   });
 
   describe('revocations', () => {
-    test('revoke: is known on every node, once; the newest come where there are too many', async () => {
+    test('revoke: is known on every node, once; if there are too many, the newest are returned', async () => {
       const { a, b } = nodes();
       const revocation = {
         user: await a.user(),
@@ -93,7 +93,7 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await b.store.revocations(2)).toEqual([two, three]);
     });
 
-    test('revoke: those that were over more than a day ago go', async () => {
+    test('revoke: those that ended more than a day ago are deleted', async () => {
       const { a } = nodes();
       const revocation = { scope: 'token', token: 5n, code: 'LOGGED_OUT', reason: '', atUs: 1 } as const;
       const now = Date.now();
@@ -107,7 +107,7 @@ export function describePeople(nodes: () => Nodes): void {
   });
 
   describe('rooms', () => {
-    test('createRoom: the creator is in it', async () => {
+    test('createRoom: the creator is a member', async () => {
       const { a, b } = nodes();
       const [creator, id, name] = [await a.user(), a.conversationId(), a.name()];
       const room = await a.store.createRoom(id, name, creator);
@@ -159,7 +159,7 @@ export function describePeople(nodes: () => Nodes): void {
       expect(list?.members.map(({ user }) => user)).toEqual([ann, bob, cid]);
     });
 
-    test('joinRoom: undefined for what is no room', async () => {
+    test('joinRoom: undefined for an id or name that is not a room', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const direct = await a.store.openDirect(a.conversationId(), ann, bob);
@@ -191,7 +191,7 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await a.store.membersOf(UNSTORABLE)).toBeUndefined();
     });
 
-    test('membersOf: hundreds at once, each with its own, also what is asked for twice or is not there', async () => {
+    test('membersOf: hundreds at once, each with its own list, also repeated and missing ones', async () => {
       const { a } = nodes();
       const users = await Promise.all(Array.from({ length: 20 }, () => a.user()));
       const rooms = await Promise.all(users.map((user) => a.room(user)));
@@ -202,7 +202,7 @@ export function describePeople(nodes: () => Nodes): void {
       );
     });
 
-    test('listRooms: pages by ascending id, with members and what the user has joined; no direct ones', async () => {
+    test('listRooms: pages by ascending id, with member counts and whether the user has joined; no direct conversations', async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const before = a.conversationId();
@@ -228,7 +228,7 @@ export function describePeople(nodes: () => Nodes): void {
   });
 
   describe('direct conversations', () => {
-    test('openDirect: one for both, each sees the other', async () => {
+    test('openDirect: one conversation for both, and each sees the other', async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const id = a.conversationId();
@@ -276,7 +276,7 @@ export function describePeople(nodes: () => Nodes): void {
       }
     });
 
-    test('what opens a conversation: tells how far the device has come, as a synchronisation would', async () => {
+    test("every call that opens a conversation: gives the device's cursors, as a sync would", async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), { id: a.userId(), name: a.name(), passwordHash: 'x' }];
       await a.store.createAccount(bob);
@@ -322,7 +322,7 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await a.store.conversationOf(room, bob, 'phone')).toBeUndefined();
     });
 
-    test('conversationsOf: the last active first, only the own', async () => {
+    test("conversationsOf: the last active first, and only the user's own", async () => {
       const { a } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const [one, two, three] = [await a.room(ann), await a.room(ann, bob), await a.room(bob)];

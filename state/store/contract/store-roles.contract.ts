@@ -113,7 +113,7 @@ export function describeRoles(nodes: () => Nodes): void {
       expect(await rolesOf(b, shared, ...everybody)).toEqual([...Array(4), ...roles]);
     });
 
-    test('setRole: every node knows it; again without effect; the member version stays', async () => {
+    test('setRole: every node knows it; a repeat has no effect; the member version stays', async () => {
       const { a, b } = nodes();
       const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
       const room = await a.room(ann, bob, cid);
@@ -189,7 +189,7 @@ export function describeRoles(nodes: () => Nodes): void {
       expect(await a.joinRoom(room, dan)).toMatchObject({ role: 'owner' });
     });
 
-    test('createRoom: repeated by a former owner, the name is taken', async () => {
+    test('createRoom: repeated by a former owner: the name is taken', async () => {
       const { a } = nodes();
       const [ann, bob, name] = [await a.user(), await a.user(), a.name()];
       const room = (await a.store.createRoom(a.conversationId(), name, ann))?.id as ConversationId;
@@ -206,7 +206,7 @@ export function describeRoles(nodes: () => Nodes): void {
       expect(await a.deleteRoom(room, bob)).toMatchObject({ members: [ann, bob] });
     });
 
-    test('whatever people do: no room with anybody in it is without an owner', async () => {
+    test('any sequence of actions: every room with members has an owner', async () => {
       const { a, b } = nodes();
       const users = await Promise.all(Array.from({ length: 4 }, () => a.user()));
       const who = fc.nat({ max: users.length - 1 });
@@ -233,7 +233,7 @@ export function describeRoles(nodes: () => Nodes): void {
       );
     });
 
-    test('a role taken away while its holder acts: either comes first, and nobody acts without a right', async () => {
+    test('a role taken away while its holder acts: either comes first, and nobody acts without the role', async () => {
       const { a, b } = nodes();
       const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
       for (let round = 0; round < 20; round++) {

@@ -42,7 +42,7 @@ export function describeSync(nodes: () => Nodes): void {
   }
 
   describe('sync', () => {
-    test('what is after the cursors, and nothing where nothing is new', async () => {
+    test('what is after the cursors, and nothing if nothing is new', async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const [one, two] = [await a.room(ann, bob), await a.room(ann)];
@@ -99,7 +99,7 @@ export function describeSync(nodes: () => Nodes): void {
       expect(await seqs('phone', [[room, 0]])).toEqual([1, 2, 3, 4, 5, 6]);
     });
 
-    test('pushed: begins at the stored cursor or there, whichever comes first, also when the user is out', async () => {
+    test('pushed: begins at the stored cursor or at the pushed seq, whichever is lower, also for a former member', async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const [inside, left, gone, foreign] = [
@@ -186,7 +186,7 @@ export function describeSync(nodes: () => Nodes): void {
       expect(seqs).toEqual([[2], [1, 2]]);
     });
 
-    test('a page never exceeds its limit and the pages together have everything without a hole', async () => {
+    test('a page never exceeds its limit, and the pages together have everything without a gap', async () => {
       const { a, b } = nodes();
       await fc.assert(
         fc.asyncProperty(
@@ -237,7 +237,7 @@ export function describeSync(nodes: () => Nodes): void {
       expect(least).toMatchObject({ conversations: [{ messages: [{ seq: 1 }] }], more: true, gone: [] });
     });
 
-    test('texts of any size: each page has at least one message and little beyond PAGE_TEXT_BYTES', async () => {
+    test('texts of any size: each page has at least one message and hardly exceeds PAGE_TEXT_BYTES', async () => {
       const { a } = nodes();
       await fc.assert(
         fc.asyncProperty(texts, fc.integer({ min: 1, max: 12 }), async (rooms, limit) => {
@@ -272,7 +272,7 @@ export function describeSync(nodes: () => Nodes): void {
       );
     });
 
-    test('ten thousand cursors of a non-member: each is gone, besides those of rooms that the user is in or was', async () => {
+    test('ten thousand cursors of a non-member: each is reported as gone, except those of rooms that the user is or was in', async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
       const [inside, left, foreign] = [await a.room(ann, bob), await a.room(ann, bob), await a.room(ann)];
@@ -344,7 +344,7 @@ export function describeSync(nodes: () => Nodes): void {
   });
 
   describe('moveCursors', () => {
-    test('moves forward only, each of the two on its own, and not past the last seq', async () => {
+    test('both cursors move forward only, independently, and not past the last seq', async () => {
       const { a, b } = nodes();
       const user = await a.user();
       const room = await a.room(user);
@@ -372,7 +372,7 @@ export function describeSync(nodes: () => Nodes): void {
       expect(await move([Number.NaN, -1], [1e300, 0.5])).toEqual([6, 5]);
     });
 
-    test('devices do not share what was delivered; unnamed ones do, and stand in for a device that has none; all share what was read', async () => {
+    test('devices have their own delivered cursor; unnamed ones share one, which also serves a device that has none; all share the read cursor', async () => {
       const { a } = nodes();
       const user = await a.user();
       const room = await a.room(user);
@@ -390,7 +390,7 @@ export function describeSync(nodes: () => Nodes): void {
       expect(await of('c')).toMatchObject({ deliveredSeq: 3, readSeq: 3 });
     });
 
-    test('leaves out silently what is not of a member', async () => {
+    test('ignores receipts of non-members', async () => {
       const { a, scratch } = nodes();
       const [ann, eve] = [await a.user(), await a.user()];
       const [room, empty] = [await a.room(ann), await a.room(ann)];

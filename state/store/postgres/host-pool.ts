@@ -15,7 +15,7 @@ const POOL_TIMEOUT_MESSAGE = 'timeout exceeded when trying to connect';
  */
 const DURABLE_COMMITS = new Set(['on', 'remote_apply']);
 /**
- * Server function that warns when the wait for a synchronous standby is cancelled; the commit is answered all the same.
+ * Server function that warns when the wait for a synchronous standby is cancelled; the commit still succeeds.
  * The message text is translated, the function name is not.
  * https://github.com/postgres/postgres/blob/master/src/backend/replication/syncrep.c
  */

@@ -25,7 +25,7 @@ function count(url: string): number {
   );
 }
 
-test('a statement: is with the server before its caller goes on', async () => {
+test('a statement: is sent before its caller goes on', async () => {
   const { url, pool } = await open(2);
   const written = pool.query(sql`insert into notes values (${1})`);
   let seen = 0;
@@ -43,7 +43,7 @@ test('more calls at once than connections, again and again: each has its turn', 
   expect(count(url)).toBe(100);
 });
 
-test('a call that fails: the connection is another one, the next call passes', async () => {
+test('a call that fails: the connection is replaced, and the next call passes', async () => {
   const { pool } = await open(1);
   const pid = async () => (await pool.query<{ pid: number }>(sql`select pg_backend_pid() as pid`))[0]?.pid;
   const before = await pid();

@@ -104,7 +104,7 @@ describe('PostgreSQL', () => {
     await world.store.close();
   });
 
-  test('cut off between the commit and its answer: the repetition finds the original, the log has it once', async () => {
+  test('cut off between the commit and its answer: the retry finds the original, and the log has it once', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const user = await world.user();
@@ -127,7 +127,7 @@ describe('PostgreSQL', () => {
     await world.store.close();
   });
 
-  test('no connection to be had: STORE_UNAVAILABLE, and well when there is one', async () => {
+  test('no connection available: STORE_UNAVAILABLE, and works again when there is one', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const user = await world.user();
@@ -176,7 +176,7 @@ describe('PostgreSQL', () => {
     await world.store.close();
   });
 
-  test('a full disk: STORE_UNAVAILABLE, what was acked stays, and well when there is room', async () => {
+  test('a full disk: STORE_UNAVAILABLE, what was acknowledged stays, and works again when there is room', async () => {
     await using services = await startServices({ only: ['postgres'], durable: true });
     const world = new World(await openStore(services.urls.postgres, { logger, timeoutMs: 10_000 }));
     const user = await world.user();

@@ -148,7 +148,7 @@ describe('a commit whose wait for the standby is cancelled', () => {
     60_000,
   );
 
-  test('accounts, rooms, members, cursors and revocations: neither', async () => {
+  test('accounts, rooms, members, cursors and revocations: not acknowledged either', async () => {
     await execute(standby.admin, "alter role gochat set synchronous_commit = 'local'");
     const world = new World(await openStore(services.urls.postgres, { logger, timeoutMs: 20_000 }));
     const { store } = world;

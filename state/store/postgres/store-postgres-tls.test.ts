@@ -9,7 +9,7 @@ import { startServices } from '../../../test/harness/services.ts';
 import { execute } from '../../../test/harness/standby.ts';
 import { openStore } from '../mod.ts';
 
-test('an authority is given: the certificate and its name are checked; without one nothing is encrypted', async () => {
+test('a given CA: the certificate and its name are checked; without one nothing is encrypted', async () => {
   await using services = await startServices({ only: ['postgres'] });
   using authority = new Authority();
   using otherAuthority = new Authority();

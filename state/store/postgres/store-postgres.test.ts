@@ -107,7 +107,7 @@ describe('a bad neighbour', () => {
     };
   }
 
-  test('refused and repeated drafts: cost their own rows, never those of others, nor the next appends', async () => {
+  test('refused and repeated drafts: affect their own rows only, not others and not later appends', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const [ann, bob, eve] = [await world.user(), await world.user(), await world.user()];
@@ -140,7 +140,7 @@ describe('a bad neighbour', () => {
     await world.store.close();
   });
 
-  test('repetitions of many that nobody expects: all are found at once', async () => {
+  test('unexpected repetitions by many users: all are found at once', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const users = await Promise.all(Array.from({ length: 8 }, () => world.user()));
@@ -160,7 +160,7 @@ describe('a bad neighbour', () => {
     await world.store.close();
   });
 
-  test('a message that the database rejects for what it says: costs itself alone', async () => {
+  test('a message that the database rejects for its content: only that one is refused', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const user = await world.user();
@@ -180,7 +180,7 @@ describe('a bad neighbour', () => {
 });
 
 describe('a server that drops connections', () => {
-  test('backends terminated during appends: nothing lost, nothing twice', async () => {
+  test('backends terminated during appends: nothing is lost or doubled', async () => {
     await using scratch = await scratchPostgres();
     const [a, b] = [await World.open(scratch), await World.open(scratch)];
     const users = [await a.user(), await a.user()] as const;
@@ -247,7 +247,7 @@ describe('a server that stops', () => {
     await services[Symbol.asyncDispose]();
   });
 
-  test('killed and started again: STORE_UNAVAILABLE meanwhile, then well, with every acked message', async () => {
+  test('killed and started again: STORE_UNAVAILABLE meanwhile, then works, with every acknowledged message', async () => {
     const url = services.urls.postgres;
     const world = new World(await openStore(url, { logger, timeoutMs: 60_000 }));
     await using hasty = await eventually('a store', () => openStore(url, { logger, timeoutMs: 3000 }));
@@ -267,7 +267,7 @@ describe('a server that stops', () => {
     await world.store.close();
   });
 
-  test('frozen: STORE_UNAVAILABLE within the deadline, and well when it thaws', async () => {
+  test('frozen: STORE_UNAVAILABLE within the deadline, and works when it thaws', async () => {
     const url = services.urls.postgres;
     const world = new World(await openStore(url, { logger, timeoutMs: 60_000 }));
     await using hasty = await eventually('a store', () => openStore(url, { logger, timeoutMs: 1000 }));
@@ -340,7 +340,7 @@ describe('a server with other settings', () => {
     await Promise.all([a.store.close(), b.store.close()]);
   });
 
-  test('read-only: STORE_UNAVAILABLE, and new connections once it can be written', async () => {
+  test('read-only: STORE_UNAVAILABLE, and new connections once it is writable', async () => {
     await using scratch = await scratchPostgres();
     const [{ name } = {}] = await scratch.query('select current_database() as name');
     const world = await World.open(scratch);
@@ -396,7 +396,7 @@ describe('member lists', () => {
     await world.store.close();
   });
 
-  test('the statement fails: all that asked hear of it, and the next ones are answered', async () => {
+  test('the statement fails: all its callers get the error, and the next ones are answered', async () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const user = await world.user();

@@ -41,7 +41,7 @@ test.each([
   expect(() => parsePostgresUrl(url)).toThrow(reason);
 });
 
-test('TLS: what is given is checked in full unless the URL says less', () => {
+test('TLS: the certificate and the name are checked unless the URL says otherwise', () => {
   const dir = mkdtempSync(join(tmpdir(), 'gochat-url-'));
   onTestFinished(() => rmSync(dir, { recursive: true }));
   const path = join(dir, 'ca.pem');

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { scratchSqlite, World } from '../contract/scratch.contract.ts';
 import { backupSqlite, restoreSqlite } from './backup.ts';
 
-test('a copy made under load holds every acknowledged message of its moment, and any SQLite opens it', async () => {
+test('a copy made under load: has every message acknowledged by then, and any SQLite opens it', async () => {
   await using scratch = await scratchSqlite();
   const world = await World.open(scratch);
   const user = await world.user();
@@ -31,7 +31,7 @@ test('a copy made under load holds every acknowledged message of its moment, and
   await world.store.close();
 });
 
-test('restored while the store is open: it holds what the copy held, and goes on from there', async () => {
+test('restored while the store is open: has what the copy has, and goes on from there', async () => {
   await using scratch = await scratchSqlite();
   const world = await World.open(scratch);
   const user = await world.user();
@@ -46,7 +46,7 @@ test('restored while the store is open: it holds what the copy held, and goes on
   await world.store.close();
 });
 
-test('what must not be: BACKUP_FAILED, and nothing is changed', async () => {
+test('invalid files: BACKUP_FAILED, and nothing is changed', async () => {
   await using scratch = await scratchSqlite();
   const world = await World.open(scratch);
   const user = await world.user();

@@ -27,7 +27,7 @@ test('a transaction of many statements: ends before the event loop turns', async
   expect(numbers(connection)).toHaveLength(100);
 });
 
-test('work that rejects: nothing of it is left, and the next transaction passes', async () => {
+test('work that rejects: is rolled back, and the next transaction passes', async () => {
   const connection = open();
   const failing = connection.transaction(async (session) => {
     await session.query(sql`insert into notes values (${1})`);
@@ -38,7 +38,7 @@ test('work that rejects: nothing of it is left, and the next transaction passes'
   expect(numbers(connection)).toEqual([2n]);
 });
 
-test('values: a boolean is 1 or 0, ids stay whole', async () => {
+test('values: a boolean is 1 or 0, and ids keep all bits', async () => {
   const connection = open();
   const id = 2n ** 63n - 1n;
   const rows = await connection.query(
@@ -47,7 +47,7 @@ test('values: a boolean is 1 or 0, ids stay whole', async () => {
   expect(rows).toEqual([expect.objectContaining({ yes: 1n, no: 0n, id })]);
 });
 
-test('turns: work that waits, and work that rejects, is over before the next begins', async () => {
+test('turns: work that waits, and work that rejects, ends before the next begins', async () => {
   const turns = new Turns();
   const seen: string[] = [];
   const work = (name: string, fails = false) =>

@@ -37,7 +37,7 @@ async function prepare(url: string): Promise<{ room: ConversationId; user: UserI
   return { room, user };
 }
 
-test('a message that the database rejects for what it says: costs itself alone', async () => {
+test('a message that the database rejects for its content: only that one is refused', async () => {
   await using scratch = await scratchSqlite();
   const world = await World.open(scratch);
   const user = await world.user();
@@ -55,7 +55,7 @@ test('a message that the database rejects for what it says: costs itself alone',
 });
 
 describe('durability', () => {
-  test('kill -9 in the middle of appends: every acked message is there, in one sequence', async () => {
+  test('kill -9 in the middle of appends: every acknowledged message is there, in one sequence', async () => {
     await using scratch = await scratchSqlite();
     const { room, user } = await prepare(scratch.url);
     const acked = new Map<number, string>();
@@ -97,7 +97,7 @@ describe('durability', () => {
     database.close();
   });
 
-  test('out of space: STORE_UNAVAILABLE, the process lives, what was acked is there', async () => {
+  test('out of space: STORE_UNAVAILABLE, the process lives, and what was acknowledged is there', async () => {
     await using scratch = await scratchSqlite();
     const { room, user } = await prepare(scratch.url);
     // A file may grow to 2 MiB; Node ignores SIGXFSZ, so the write fails as on a full disk.
@@ -124,7 +124,7 @@ describe('durability', () => {
 });
 
 describe('reads and writes', () => {
-  test('a sync of ten thousand foreign conversations: a handful of statements', async () => {
+  test('a sync with cursors of ten thousand conversations of others: a handful of statements', async () => {
     await using scratch = await scratchSqlite();
     const { user } = await prepare(scratch.url);
     const database = await openDatabase(scratch.path, 1000);
@@ -150,7 +150,7 @@ describe('reads and writes', () => {
     database.close();
   });
 
-  test('many calls at once, of one transaction each: none meets another one', async () => {
+  test('many calls at once, of one transaction each: none interferes with another', async () => {
     await using scratch = await scratchSqlite();
     const world = new World(await openStore(scratch.url, { logger }));
     const owner = await world.user();
@@ -168,7 +168,7 @@ describe('reads and writes', () => {
     await world.store.close();
   });
 
-  test('a read that takes its time: a commit does not wait for it', async () => {
+  test('a slow read: a commit does not wait for it', async () => {
     await using scratch = await scratchSqlite();
     const { room, user } = await prepare(scratch.url);
     const world = new World(await openStore(scratch.url, { logger, timeoutMs: 120_000 }));
@@ -233,7 +233,7 @@ describe('the file', () => {
     await world.store.close();
   });
 
-  test('locked by another program: STORE_UNAVAILABLE, and well again without it', async () => {
+  test('locked by another program: STORE_UNAVAILABLE, and works again without it', async () => {
     await using scratch = await scratchSqlite();
     const { room, user } = await prepare(scratch.url);
     const world = await World.open(scratch);
@@ -293,7 +293,7 @@ describe('the file', () => {
 });
 
 describe('member lists', () => {
-  test('a large room: in pages, each a reply; changes meanwhile are applied', async () => {
+  test('a large room: is read in pages, one reply each; changes meanwhile are applied', async () => {
     await using scratch = await scratchSqlite();
     const world = await World.open(scratch);
     const room = await world.room();
