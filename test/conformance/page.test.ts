@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { CATALOGUE, type ErrorCode } from '../../common/mod.ts';
-import { frameFromJson, frameToJson } from '../../proto/client.ts';
+import { EntryKind, frameFromJson, frameToJson } from '../../proto/client.ts';
+import type { SendRefusal } from '../../state/store/store.ts';
 import { encode, type Frame } from './wire-client.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -24,11 +25,11 @@ function shownFrames(arrow: '→' | '←'): readonly Frame[] {
 }
 
 test('the exchange: each line is a frame as client or server writes it', () => {
-  const types = ['HELLO', 'REQUEST', 'REQUEST', 'SEND', 'RECEIPTS', 'PING', 'CLOSE'];
+  const types = ['HELLO', 'REQUEST', 'REQUEST', 'SEND', 'RECEIPTS', 'SEND', 'PING', 'CLOSE'];
   expect(shownFrames('→').map(({ type }) => type)).toEqual(types);
   for (const frame of shownFrames('→'))
     expect(frameFromJson(JSON.stringify(frame))).toBeInstanceOf(Uint8Array);
-  expect(shownFrames('←').map(({ type }) => type)).toEqual(['RESPONSE', 'SENT', 'MESSAGE', 'PONG']);
+  expect(shownFrames('←').map(({ type }) => type)).toEqual(['RESPONSE', 'SENT', 'MESSAGE', 'SENT', 'PONG']);
   for (const frame of shownFrames('←')) expect(JSON.parse(frameToJson(encode(frame)))).toEqual(frame);
 });
 
@@ -49,9 +50,16 @@ test('the table of CLOSE: each code that ends a connection, with its status and 
   expect(shown).toEqual(closing.toSorted(byStatus));
 });
 
-test('the tables of payloads: each call and each field of HELLO, WELCOME and sync is there', () => {
+test('the tables of payloads: each call and each field of HELLO, WELCOME, sync, a conversation and a point is there', () => {
   const proto = read('proto/gochat/client/v2/client.proto');
-  const tables = { Hello: '## Handshake', Welcome: '## Handshake', Request: '## Requests', Sync: '### Sync' };
+  const tables = {
+    Hello: '## Handshake',
+    Welcome: '## Handshake',
+    Request: '## Requests',
+    Sync: '### Sync',
+    Conversation: '### Where a conversation begins',
+    HistoryPoint: '### History',
+  };
   for (const [message, heading] of Object.entries(tables)) {
     const body = new RegExp(`^message ${message} \\{$([^]*?)^\\}$`, 'm').exec(proto)?.[1] ?? '';
     const fields = [...body.matchAll(/(\w+) = \d+;/g)].map(([, name]) => name as string);
@@ -59,4 +67,25 @@ test('the tables of payloads: each call and each field of HELLO, WELCOME and syn
     expect(fields.length).toBeGreaterThan(0);
     expect(fields.filter((field) => !firstCells.includes(`\`${field}\``))).toEqual([]);
   }
+});
+
+test('the tables of entries: each kind, and each code that refuses one for good', () => {
+  const kinds = section('## The log of entries');
+  for (const kind of Object.keys(EntryKind))
+    expect(kinds).toMatch(new RegExp(`^\\| [^|]*\\b${kind.slice('ENTRY_KIND_'.length)}\\b`, 'm'));
+  const refusals = section('## Sending');
+  const codes: readonly SendRefusal[] = [
+    'NOT_A_MEMBER',
+    'TARGET_NOT_FOUND',
+    'TARGET_EXPIRED',
+    'TARGET_INVALID',
+    'TARGET_RETRACTED',
+    'NOT_AUTHOR',
+    'ROLE_TOO_LOW',
+    'EDIT_TOO_LATE',
+    'PINS_FULL',
+    'MESSAGE_UNSTORABLE',
+  ];
+  const shown = [...refusals.matchAll(/^\| ([A-Z_]+) \|/gm)].map(([, code]) => code as string);
+  expect(shown.filter((code) => codes.some((each) => each === code))).toEqual(codes);
 });
