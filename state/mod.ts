@@ -2,7 +2,7 @@
 export type { SeedAccount } from './identity/accounts.ts';
 export { checkHotStateUrl, openHotState } from './hot/mod.ts';
 export type { HotState } from './hot/mod.ts';
-export { accessCheck } from './policy.ts';
+export { accessCheck, DEFAULT_ENTRY_RULES } from './policy.ts';
 export { DEFAULT_LIMITS } from './limits.ts';
 export type { Rate, StateLimits } from './limits.ts';
 export { StateServer } from './server.ts';

@@ -1,19 +1,20 @@
 /**
  * This tree beside another commit, in pairs of short rounds: what each makes of a second of CPU time, now ÷ before.
  *
- * Each version is started by its own bench/lib/fleet.ts, with the settings and the tables that it knows; one load
- * generator, this tree's, loads both in turn. Whoever is not loaded idles: a process that is stopped would lose its
+ * Each version is started by its own bench/lib/fleet.ts, with the settings and the tables that it knows, and loaded by its
+ * own load generator, with the protocol that it speaks. Whoever is not loaded idles: a process that is stopped would lose its
  * lease, and what an idle one uses is not counted.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { UnaryRound } from '../crpc/unary.ts';
 import type { Target } from '../peers/peer.ts';
 import { ROOT } from './child.ts';
 import type { Fleet, startFleet } from './fleet.ts';
-import type { LoadGenerator } from './load.ts';
+import { LoadGenerator } from './load.ts';
 import { type Estimate, estimate, isSettled, measurePairs, type Pair, type StoppingRule } from './paired.ts';
 import { align, coresOf, count } from './report.ts';
 import { type IdleMemory, median, type Outcome, Runner } from './runner.ts';
@@ -77,7 +78,7 @@ interface Setting {
   /** Folder of the sources of each. */
   readonly roots: Pair<string>;
   readonly folder: string;
-  readonly load: LoadGenerator;
+  readonly loads: Pair<LoadGenerator>;
   readonly seconds: number;
   readonly signal: AbortSignal;
   /** Both versions, started when first asked for. */
@@ -103,11 +104,13 @@ export function comparedNames(): string[] {
 export async function compareWith(
   root: string,
   options: AgainstOptions,
-  { folder, load, signal }: Pick<Setting, 'folder' | 'load' | 'signal'>,
+  { folder, load, signal }: Pick<Setting, 'folder' | 'signal'> & { readonly load: LoadGenerator },
   onComparison: (comparison: Comparison) => void,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const roots = { now: ROOT, before: root };
+  const itsLoad = mkdtempSync(join(folder, 'load-'));
+  const loads = { now: load, before: await LoadGenerator.build(itsLoad, root) };
   const start = async (which: Which) => {
     console.error(`starting ${which}`);
     return stack.use(await startVersion(roots[which], join(folder, which), signal));
@@ -116,7 +119,7 @@ export async function compareWith(
   const setting = {
     roots,
     folder,
-    load,
+    loads,
     signal,
     seconds: options.seconds,
     fleets: async () => (fleets ??= { before: await start('before'), now: await start('now') }),
@@ -208,7 +211,7 @@ async function startVersion(root: string, folder: string, signal: AbortSignal): 
 
 /** The closed loop of a scenario. */
 async function messages(setting: Setting, name: string): Promise<Contest> {
-  const { load, seconds, signal } = setting;
+  const { loads, seconds, signal } = setting;
   const { workload, window, title, rate } = scenarioOf(name);
   const fleets = await setting.fleets();
   const open = async (which: Which) => (await fleets[which].peers.get('gochat')?.open(workload)) as Target;
@@ -219,7 +222,7 @@ async function messages(setting: Setting, name: string): Promise<Contest> {
     rule: FULL,
     warmsUp: true,
     measure: async (which, warmup) => {
-      const measured = await load.run(
+      const measured = await loads[which].run(
         {
           ...targets[which],
           scenario: workload.scenario,
@@ -273,7 +276,7 @@ async function unary({ roots, seconds, signal }: Setting): Promise<Contest> {
 }
 
 /** Memory of idle connections, on newly started servers. */
-async function idle({ roots, folder, load, signal, seconds }: Setting): Promise<Contest> {
+async function idle({ roots, folder, loads, signal, seconds }: Setting): Promise<Contest> {
   const scenario = scenarioOf('idle-5000');
   let rounds = 0;
   return {
@@ -283,7 +286,7 @@ async function idle({ roots, folder, load, signal, seconds }: Setting): Promise<
     warmsUp: false,
     measure: async (which, warmup) => {
       await using fleet = await startVersion(roots[which], join(folder, `idle-${++rounds}`), signal);
-      const runner = new Runner(load, { repeats: 1, seconds, warmup }, signal);
+      const runner = new Runner(loads[which], { repeats: 1, seconds, warmup }, signal);
       const wanted = { ...scenario, peers: ['gochat'], collects: true } as const;
       const [outcome] = (await runner.run(wanted, fleet, undefined)) as [Outcome];
       const { whole, collected = Number.NaN } = outcome.idle as IdleMemory;

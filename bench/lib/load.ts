@@ -3,11 +3,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { run as runCommand } from './child.ts';
+import { ROOT, run as runCommand } from './child.ts';
 import { type Sample, sample, type Tracked, type Usage, usageSince } from './usage.ts';
 
-const SOURCE = fileURLToPath(new URL('../load/load.cpp', import.meta.url));
 /** Beyond its own deadlines (150 s to connect, 10 s to drain), it has failed. */
 const SLACK_MS = 180_000;
 
@@ -25,6 +23,8 @@ export type Protocol =
   | 'mqtt0'
   | 'mqtt1'
   | 'xmpp';
+
+export type Entries = 'text' | 'edit' | 'retract' | 'reply' | 'mix';
 
 /** One connection of a run. */
 export interface PlannedConnection {
@@ -44,8 +44,10 @@ export interface LoadRun {
   readonly window?: number;
   /** Messages per second of all senders together (open loop). */
   readonly rate?: number;
-  /** Messages sent before the open loop begins, in a closed loop of `window` messages per sender. */
+  /** Texts sent before anything is measured, in a closed loop of `window` per sender. */
   readonly firstSends?: number;
+  /** What is sent after them; of a mix 90 % are texts. @default 'text' */
+  readonly entries?: Entries;
   readonly seconds: number;
   readonly warmup: number;
   /** idle: this many connect first and are held for `seconds` before the others connect. */
@@ -106,10 +108,11 @@ export class LoadGenerator {
     this.#binary = join(folder, 'load');
   }
 
-  /** Compiles it into the folder. */
-  static async build(folder: string): Promise<LoadGenerator> {
+  /** Compiles it into the folder. @param root the tree with its sources */
+  static async build(folder: string, root = ROOT): Promise<LoadGenerator> {
     const generator = new LoadGenerator(folder);
-    await runCommand('g++', ['-std=c++17', '-O2', '-Wall', '-Wextra', '-o', generator.#binary, SOURCE]);
+    const source = join(root, 'bench/load/load.cpp');
+    await runCommand('g++', ['-std=c++17', '-O2', '-Wall', '-Wextra', '-o', generator.#binary, source]);
     return generator;
   }
 
@@ -149,6 +152,8 @@ export class LoadGenerator {
       String(what.first ?? 0),
       '--reconnect',
       what.reconnect ? '1' : '0',
+      // The generators of earlier commits do not know it.
+      ...(what.entries === undefined ? [] : ['--entries', what.entries]),
     ];
     const [command, all] =
       what.cores === undefined

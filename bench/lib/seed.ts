@@ -6,7 +6,13 @@
  * tokens are signed with the key that state made and keeps in the store, so gateways verify them as any other.
  */
 import { importJWK, type JWK, SignJWT } from 'jose';
-import { type ConversationId, silentLogger, Snowflake, type UserId } from '../../common/mod.ts';
+import {
+  type ConversationId,
+  type MessageId,
+  silentLogger,
+  Snowflake,
+  type UserId,
+} from '../../common/mod.ts';
 import pg from 'pg';
 import { accessCheck, openStore, type Store } from '../../state/mod.ts';
 import type { PlannedConnection } from './load.ts';
@@ -117,7 +123,10 @@ export class Seeds {
     if (room === undefined) throw new Error(`The room ${name} is there already.`);
     const last = Math.min((number + 1) * size, this.#users.length) - 1;
     await inBatches(last - number * size, (i) =>
-      store.joinRoom(room.id, accessCheck('joinRoom', this.#user(number * size + i + 1))),
+      store.joinRoom(room.id, accessCheck('joinRoom', this.#user(number * size + i + 1)), {
+        ids: [this.#ids.next() as MessageId],
+        atMs: Date.now(),
+      }),
     );
     this.#rooms.set(name, room.id);
     return room.id;

@@ -13,7 +13,7 @@ import {
   Snowflake,
   type UserId,
 } from '../../common/mod.ts';
-import { openStore } from '../../state/mod.ts';
+import { DEFAULT_ENTRY_RULES, openStore } from '../../state/mod.ts';
 import { Child, ROOT, run } from './child.ts';
 import { startServer } from './gochat.ts';
 import { median } from './runner.ts';
@@ -98,7 +98,9 @@ async function fill(url: string, path: string): Promise<void> {
         id: ids.next() as MessageId,
         text: 'x'.repeat(128),
         atMs: Date.now(),
+        entry: undefined,
       })),
+      DEFAULT_ENTRY_RULES,
     );
   }
 }

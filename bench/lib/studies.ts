@@ -8,9 +8,11 @@ import {
   Snowflake,
   type UserId,
 } from '../../common/mod.ts';
-import { openStore } from '../../state/mod.ts';
+import { DEFAULT_ENTRY_RULES, openStore } from '../../state/mod.ts';
 import { abuse } from './abuse.ts';
 import { run } from './child.ts';
+import { entries } from './entries.ts';
+import { firstSync } from './first-sync.ts';
 import { startServer } from './gochat.ts';
 import { heartbeats } from './heartbeats.ts';
 import type { LoadResult } from './load.ts';
@@ -40,6 +42,17 @@ export const STUDIES: readonly Study[] = [
     name: 'login',
     title: 'CPU time of a login beside that of its signature check',
     run: login,
+  },
+  {
+    name: 'entries',
+    title: 'CPU time of edits, retractions, replies and a mix beside that of texts',
+    run: entries,
+  },
+  {
+    name: 'first-sync',
+    title:
+      'the list of 10,000 conversations and the points of a log of a million messages, as a new device reads them',
+    run: firstSync,
   },
   {
     name: 'start',
@@ -122,9 +135,10 @@ async function loneCommits(url: string): Promise<number[]> {
       id: ids.next() as MessageId,
       text: 'x'.repeat(128),
       atMs: Date.now(),
+      entry: undefined,
     };
     const begun = performance.now();
-    await store.append([draft]);
+    await store.append([draft], DEFAULT_ENTRY_RULES);
     times.push(performance.now() - begun);
   }
   return times;

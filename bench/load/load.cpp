@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 #include <fstream>
 #include <map>
 #include <random>
@@ -32,8 +33,10 @@ struct Options {
   std::string protocol, scenario, plan;
   std::vector<int> ports;
   uint32_t window = 1, text_bytes = 128;
-  // Messages sent in a closed loop of `window` before the open loop begins: as fast as the servers can, and no faster.
+  // Texts sent in a closed loop of `window` before anything is measured: as fast as the servers can, and no faster.
   uint64_t first_sends = 0;
+  // What is sent after them: text, edit, retract, reply, or mix, of which 90 % are texts.
+  std::string entries = "text";
   double rate = 0, seconds = 5, warmup = 1, drain = 10;
   uint32_t connecting = 128;
   // idle: this many connect first and are held for as long as the others are later.
@@ -58,6 +61,8 @@ struct Flight {
   int64_t at_ns = 0;
   uint32_t delivered = 0;
   bool acked = true, done = true;
+  Kind kind = Kind::text;
+  uint64_t target = 0;
 };
 
 // What a receiver has of one sender's messages, which are numbered from 0.
@@ -81,6 +86,8 @@ struct Connection : Peer {
   // About the seqs it has seen, of acks and messages together; acks and messages each ascend.
   uint64_t min_seq = UINT64_MAX, max_seq = 0, seqs = 0, seq_sum = 0, last_ack_seq = 0, last_message_seq = 0;
   std::vector<Heard> heard;  // By sender's slot.
+  std::deque<uint64_t> texts;  // Seqs of its own that can be edited, retracted and answered.
+  size_t turn = 0;             // Of the next one to be edited or answered.
 };
 
 struct Conversation {
@@ -115,7 +122,7 @@ class Load {
       phase("settle");
       turn_until(now_ns() + 300'000'000);
     }
-    if (o_.first_sends > 0 && o_.rate > 0) send_first();
+    if (o_.first_sends > 0) send_first();
     const int64_t begin = now_ns();
     measure_from_ = begin + static_cast<int64_t>(o_.warmup * 1e9);
     measure_to_ = measure_from_ + static_cast<int64_t>(o_.seconds * 1e9);
@@ -157,6 +164,7 @@ class Load {
     if (flight.acked) return error("second ack of one message");
     if (duplicate && resyncs_ == 0) error("ack says duplicate without a resend");
     flight.acked = true;
+    if (o_.entries != "text" && (flight.kind == Kind::text || flight.kind == Kind::reply)) c.texts.push_back(seq);
     acked_total_++;
     conversations_[c.conversations[0]].acked++;
     acked_ += measuring();
@@ -425,12 +433,44 @@ class Load {
     // The two of a pair are half an interval apart.
     const size_t many = c.conversations.size();
     if (many > 1) c.conversation = c.conversations[(number + c.slot * many / 2) % many];
+    const Flight& flight = c.ring[number & ring_mask_];
+    c.kind = flight.kind;
+    c.target = flight.target;
     protocol_.send(c, number, text_, c.out);
     touch(c);
   }
 
+  Kind next_kind(const Connection& c) const {
+    if (sending_first_ || o_.entries == "text") return Kind::text;
+    if (o_.entries == "edit") return Kind::edit;
+    if (o_.entries == "retract") return Kind::retract;
+    if (o_.entries == "reply") return Kind::reply;
+    // Of 50 sends 2 edits, 2 replies and a retraction; each connection is at another place.
+    switch ((c.next + c.index) % 50) {
+      case 0: case 25: return Kind::edit;
+      case 10: case 35: return Kind::reply;
+      case 20: return Kind::retract;
+      default: return Kind::text;
+    }
+  }
+
+  // Chooses the message that a send is about: a text of its own, each in its turn.
+  void aim(Connection& c, Flight& flight) {
+    if (c.texts.empty()) {
+      error("no text left to be edited, retracted or answered");
+      flight.kind = Kind::text;
+    } else if (flight.kind == Kind::retract) {
+      flight.target = c.texts.front();
+      c.texts.pop_front();
+    } else {
+      flight.target = c.texts[c.turn++ % c.texts.size()];
+    }
+  }
+
   void send_next(Connection& c, int64_t at_ns) {
-    c.ring[c.next & ring_mask_] = {at_ns, 0, !Protocol::kAcks, false};
+    Flight& flight = c.ring[c.next & ring_mask_];
+    flight = {at_ns, 0, !Protocol::kAcks, false, next_kind(c), 0};
+    if (flight.kind != Kind::text) aim(c, flight);
     c.in_flight++;
     sent_total_++;
     emit(c, c.next++, at_ns);
@@ -641,6 +681,7 @@ int main(int argc, char** argv) {
     else if (flag == "--text-bytes") o.text_bytes = static_cast<uint32_t>(number(flag, value));
     else if (flag == "--rate") o.rate = number(flag, value);
     else if (flag == "--first-sends") o.first_sends = static_cast<uint64_t>(number(flag, value));
+    else if (flag == "--entries") o.entries = value;
     else if (flag == "--seconds") o.seconds = std::min(3600.0, number(flag, value));
     else if (flag == "--warmup") o.warmup = std::min(60.0, number(flag, value));
     else if (flag == "--drain") o.drain = std::min(60.0, number(flag, value));
@@ -651,6 +692,8 @@ int main(int argc, char** argv) {
   }
   if (o.ports.empty()) fail("--port is missing");
   if (o.scenario != "direct" && o.scenario != "room" && o.scenario != "idle") fail("--scenario is direct, room or idle");
+  if (o.entries != "text" && o.entries != "edit" && o.entries != "retract" && o.entries != "reply" && o.entries != "mix")
+    fail("--entries is text, edit, retract, reply or mix");
   if (o.window < 1 || o.window > 4096) fail("--window is 1 to 4096");
   if (o.text_bytes > 16384) fail("--text-bytes is at most 16384");
   rlimit limit;

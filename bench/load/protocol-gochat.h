@@ -70,7 +70,15 @@ struct Gochat {
     char id[64];
     const int size = snprintf(id, sizeof id, "%s-%x", run.c_str(), number);
     put_field(out, 1, std::string_view(id, static_cast<size_t>(size)));
-    put_field(out, 2, text);
+    const bool retracts = peer.kind == Kind::retract;
+    if (!retracts) put_field(out, 2, text);
+    if (retracts || peer.kind == Kind::edit) {
+      put_field(out, 3, static_cast<uint64_t>(peer.kind));
+      put_field(out, 4, peer.target);
+    }
+    if (peer.kind == Kind::reply) put_field(out, 6, peer.target);
+    // Its stamp goes with the reason.
+    if (retracts) put_field(out, 7, text);
     end_frame(out, at);
   }
   void ping(Peer&, Bytes& out) { end_frame(out, begin_frame(out, PING, 1, 0)); }
@@ -91,7 +99,7 @@ struct Gochat {
           std::string_view text;
           while (f.next()) {
             if (f.field == 1) seq = f.number;
-            if (f.field == 6) {
+            if (f.field == 6 || f.field == 14) {
               text = f.bytes;
               break;
             }

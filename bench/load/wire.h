@@ -123,6 +123,9 @@ inline bool read_stamp(std::string_view text, Stamp& stamp) {
   return true;
 }
 
+// What a send is; the numbers are the protocol's.
+enum class Kind : uint8_t { text = 0, edit = 1, retract = 2, reply = 255 };
+
 // A protocol's state of one connection.
 struct Peer {
   uint32_t index = 0;
@@ -130,5 +133,7 @@ struct Peer {
   bool sends = false;
   std::string token, device;
   uint64_t session = 0;  // The session to resume; 0: none yet.
+  Kind kind = Kind::text;  // Of the next send.
+  uint64_t target = 0;     // Seq of the message that it is about; 0: none.
   uint64_t live_parts = 0;  // For the protocol: how much of the handshake is done.
 };

@@ -20,7 +20,7 @@ const append: Store['append'] = (drafts) =>
     drafts.map(({ conversation, id, atMs }) => {
       const seq = (lastSeqs.get(conversation) ?? 0) + 1;
       lastSeqs.set(conversation, seq);
-      return { ok: true, seq, id, atMs, duplicate: false, memberVersion: 1 };
+      return { ok: true, seq, id, atMs, duplicate: false, memberVersion: 1, target: 0, quote: undefined };
     }),
   );
 const withoutLog = new Proxy(store, {
