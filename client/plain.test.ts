@@ -123,8 +123,8 @@ describe('--json', () => {
         event: 'members',
         conversation: room,
         members: [
-          { user: '1', name: 'alice', online: true, role: 'owner' },
-          { user: '2', name: 'bob', online: true, role: 'member' },
+          { user: '1', name: 'alice', display_name: 'alice', online: true, role: 'owner' },
+          { user: '2', name: 'bob', display_name: 'bob', online: true, role: 'member' },
         ],
       },
     ]);

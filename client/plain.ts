@@ -17,6 +17,9 @@ import { tcpTransport } from './transport-tcp.ts';
 /** Codes of a wrong command line: exit code 2. */
 const USAGE_CODES = new Set(['DEVICE_INVALID']);
 
+/** Newest entries of a conversation that are shown at first, and to an unnamed device after an absence. */
+const NEWEST = 1_000;
+
 export interface PlainOptions {
   /** Base URL of the API server. */
   readonly api: string;
@@ -57,6 +60,9 @@ export async function runPlain(options: PlainOptions): Promise<number> {
     device: options.device ?? '',
     transport: tcpTransport(),
     client: 'gochat-plain',
+    // A script with a device of its own gets every message once; a new device begins with the newest.
+    catchUp: options.device ? 'all' : NEWEST,
+    newDevice: NEWEST,
     ...options.sdk,
   });
   const terminal =

@@ -1,11 +1,13 @@
 /** Parsing of input lines: a text for the current conversation, or a command; each command with its help. */
-import type { ChatMessage, Conversation, GochatClient, Role } from '../sdk/mod.ts';
+import type { ChatMessage, Conversation, GochatClient, Member, Role } from '../sdk/mod.ts';
 import { ClientError } from '../sdk/mod.ts';
-import { messageEvent, type Printer } from './printer.ts';
+import { type Listed, type ListedMember, messageEvent, type Printer } from './printer.ts';
 
 const DEFAULT_HISTORY = 20;
 const MAX_HISTORY = 1_000;
 const HISTORY_PAGE = 200;
+/** Most members shown: the server's most in a page. */
+const MAX_MEMBERS = 1_000;
 /** Column of the help texts. */
 const HELP_COLUMN = 18;
 
@@ -101,8 +103,10 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
       help: 'list your conversations and what is unread',
       async run({ client, printer, settle }) {
         await settle();
-        const list = await client.listConversations();
-        printer.print({ event: 'rooms', conversations: list.map(toListed) });
+        const conversations: Listed[] = [];
+        for await (const conversation of client.allConversations())
+          conversations.push(toListed(conversation));
+        printer.print({ event: 'rooms', conversations });
       },
     },
     room: {
@@ -130,8 +134,8 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
       help: 'list who is in the conversation',
       async run(session) {
         const conversation = await settled(session);
-        const members = await session.client.members(conversation);
-        session.printer.print({ event: 'members', conversation, members });
+        const { members } = await session.client.members(conversation, { limit: MAX_MEMBERS });
+        session.printer.print({ event: 'members', conversation, members: members.map(toListedMember) });
       },
     },
     logout: {
@@ -200,15 +204,19 @@ async function lastMessages(
   let beforeSeq = 0;
   while (left > 0) {
     const limit = Math.min(left, HISTORY_PAGE);
-    const { messages, more } = await client.history(conversation, { beforeSeq, limit });
-    pages.unshift(messages);
-    left -= messages.length;
-    beforeSeq = messages[0]?.seq ?? 0;
-    if (!more || messages.length === 0) break;
+    const { entries, more } = await client.history(conversation, { before: beforeSeq, limit });
+    pages.unshift(entries.filter((entry) => entry.kind === 'message'));
+    left -= entries.length;
+    beforeSeq = entries[0]?.seq ?? 0;
+    if (!more || entries.length === 0) break;
   }
   return pages.flat();
 }
 
-function toListed({ id: conversation, kind, name, lastSeq: last_seq, unread, isOwner, role }: Conversation) {
-  return { conversation, kind, name, last_seq, unread, owner: isOwner, role };
+function toListed({ id: conversation, kind, name, lastSeq: last_seq, unread, role }: Conversation): Listed {
+  return { conversation, kind, name, last_seq, unread, owner: role === 'owner', role };
+}
+
+function toListedMember({ displayName: display_name, ...member }: Member): ListedMember {
+  return { ...member, display_name };
 }

@@ -48,7 +48,7 @@ export type PlainEvent =
   | {
       readonly event: 'members';
       readonly conversation: string;
-      readonly members: readonly Member[];
+      readonly members: readonly ListedMember[];
     }
   | {
       /** The user is no longer in a conversation: it left, was removed by the owner, or the room was deleted. */
@@ -72,16 +72,7 @@ export type PlainEvent =
   | {
       /** All conversations of the user, or, to /room, the current one. */
       readonly event: 'rooms';
-      readonly conversations: readonly {
-        readonly conversation: string;
-        readonly kind: ConversationKind;
-        readonly name: string;
-        readonly last_seq: number;
-        readonly unread: number;
-        readonly owner: boolean;
-        /** The user's own. */
-        readonly role: Role;
-      }[];
+      readonly conversations: readonly Listed[];
     }
   | { readonly event: 'synced'; readonly messages: number }
   | {
@@ -92,6 +83,22 @@ export type PlainEvent =
       readonly retry_in_ms: number | null;
     }
   | { readonly event: 'error'; readonly code: string; readonly message: string };
+
+/** A conversation of the user. */
+export interface Listed {
+  readonly conversation: string;
+  readonly kind: ConversationKind;
+  readonly name: string;
+  readonly last_seq: number;
+  readonly unread: number;
+  readonly owner: boolean;
+  /** The user's own. */
+  readonly role: Role;
+}
+
+export interface ListedMember extends Omit<Member, 'displayName'> {
+  readonly display_name: string;
+}
 
 export interface Printer {
   print(event: PlainEvent): void;

@@ -1,7 +1,7 @@
 /** Events as lines for people: messages on standard output, problems on standard error. */
 import type { Writable } from 'node:stream';
-import type { Conversation, Member } from '../sdk/mod.ts';
-import type { PlainEvent, Printer } from './printer.ts';
+import type { Conversation } from '../sdk/mod.ts';
+import type { ListedMember, PlainEvent, Printer } from './printer.ts';
 import { sanitize } from './sanitize.ts';
 
 const DIM = '2';
@@ -135,7 +135,7 @@ function changeOf({ change, by, role = 'member' }: MemberNews): string {
   return by === null ? `is now ${noun} in` : `was made ${noun} by ${by} in`;
 }
 
-function presence({ name, online, role }: Member): string {
+function presence({ name, online, role }: ListedMember): string {
   const notes = [...(role === 'member' ? [] : [role]), ...(online ? ['online'] : [])];
   return notes.length === 0 ? name : `${name} (${notes.join(', ')})`;
 }

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { FrameType, Receipts, Send, Typing } from '../../proto/client.ts';
 import { FakeGateway } from '../testing/fake-gateway.ts';
 import { collect, makeClient, makeWorld, next, type World } from '../testing/harness.ts';
-import type { MessageEvent } from './mod.ts';
+import type { HistoryOptions, MessageEvent } from './mod.ts';
 import { TestClock } from '../../test/harness/test-clock.ts';
 
 const texts = (events: { type: string }[]) =>
@@ -19,14 +19,15 @@ describe('connecting', () => {
       session: '1',
       user: world.alice.toString(),
       userName: 'alice',
+      displayName: 'alice',
       device: 'laptop',
       gateway: 'fake',
       connection: '7',
       resumed: false,
     });
     expect(world.gateway.hellos[0]).toMatchObject({
-      versionMin: 1,
-      versionMax: 1,
+      versionMin: 2,
+      versionMax: 2,
       device: 'laptop',
       session: 0n,
     });
@@ -111,7 +112,7 @@ describe('connecting', () => {
     const back = next(client, 'connected');
     world.gateway.only.destroy();
     await back;
-    const query = { uid: world.alice.toString(), transport: 'tcp', v: '1', zone: 'eu-1' };
+    const query = { uid: world.alice.toString(), transport: 'tcp', v: '2', zone: 'eu-1' };
     expect(world.directory.queries).toEqual([query, query]);
   });
 
@@ -441,7 +442,9 @@ describe('receiving', () => {
     await client.close();
     await expect.poll(() => world.gateway.framesOf(FrameType.CLOSE)).toHaveLength(1);
     const frames = world.gateway.framesOf(FrameType.RECEIPTS).map(({ payload }) => Receipts.decode(payload));
-    expect(frames).toEqual([{ receipts: [{ conversation: world.room, deliveredSeq: 50n, readSeq: 0n }] }]);
+    expect(frames).toEqual([
+      { receipts: [{ conversation: world.room, deliveredSeq: 50n, readSeq: 0n, readEpoch: 0n }] },
+    ]);
     const later = makeClient(world);
     const nothing = next(later, 'synced');
     await later.connect();
@@ -566,6 +569,11 @@ describe('sending', () => {
     await expect(client.send(room, '')).rejects.toMatchObject({ code: 'TEXT_EMPTY' });
     await expect(client.send(room, 'é'.repeat(6))).rejects.toMatchObject({ code: 'TEXT_TOO_LONG' });
     await expect(client.send('abc', 'x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
+    await expect(client.edit(room, 1, '')).rejects.toMatchObject({ code: 'TEXT_EMPTY' });
+    await expect(client.edit(room, 1.5, 'x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
+    await expect(client.send(room, 'x', { replyTo: -1 })).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
+    const nobody = { sender: 'bob', fromSeq: 1, toSeq: 2 };
+    await expect(client.retractRange(room, nobody)).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
     expect(await client.send(room, 'é'.repeat(5))).toMatchObject({ seq: 1 });
     expect(world.gateway.framesOf(FrameType.SEND)).toHaveLength(1);
   });
@@ -617,7 +625,7 @@ describe('sending', () => {
       await client.connect();
       await next(client, 'synced');
       gateway.fate = ({ clientMsgId, text }, connection) => {
-        gateway.chat.append(room, alice, clientMsgId, text);
+        gateway.chat.append(room, alice, { clientMsgId, text });
         gateway.say(room, bob, 'theirs', false);
         gateway.fate = () => ({ nack: 'RESYNC_REQUIRED' });
         connection.resync();
@@ -678,8 +686,7 @@ describe('sending', () => {
       };
       const sent = client.send(room.toString(), 'mine');
       await expect.poll(() => ids, { message: 'a send' }).toHaveLength(1);
-      const own = gateway.chat.append(room, world.alice, ids[0] as string, 'mine');
-      gateway.push(room, (own as NonNullable<typeof own>).message);
+      gateway.act(room, world.alice, { clientMsgId: ids[0], text: 'mine' });
       gateway.say(room, bob, 'theirs');
       // Its answer comes behind the pushes.
       await client.listConversations();
@@ -732,8 +739,14 @@ describe('calls', () => {
     expect(await client.openDirect('bob')).toMatchObject({ kind: 'direct', name: 'bob' });
     expect(await client.createRoom('attic')).toMatchObject({ kind: 'room', name: 'attic' });
     expect(await client.joinRoom('den')).toMatchObject({ kind: 'room', name: 'den' });
-    const names = (await client.listConversations()).map(({ name }) => name);
+    const first = await client.listConversations({ limit: 3 });
+    const rest = await client.listConversations({ after: first.next as string });
+    const names = [...first.conversations, ...rest.conversations].map(({ name }) => name);
     expect(names.toSorted()).toEqual(['attic', 'bob', 'den', 'lobby']);
+    expect(rest.next).toBeUndefined();
+    const all: string[] = [];
+    for await (const { name } of client.allConversations()) all.push(name);
+    expect(all).toEqual(names);
     await expect(client.openDirect('nobody')).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
     await expect(client.joinRoom('nowhere')).rejects.toMatchObject({ code: 'ROOM_NOT_FOUND' });
     await expect(client.createRoom('attic')).rejects.toMatchObject({ code: 'NAME_TAKEN' });
@@ -755,8 +768,14 @@ describe('calls', () => {
       name: 'lobby',
       lastSeq: 1,
       unread: 1,
-      isOwner: true,
       role: 'owner',
+      peer: undefined,
+      readSeq: 0,
+      visibleAfterSeq: 0,
+      floorSeq: 0,
+      pinsVersion: 0,
+      activeAtMs: 1_700_000_000_001,
+      lastMessage: expect.objectContaining({ text: 'hello', from: 'bob', version: 0 }),
     });
     await expect(client.getConversation(den.toString())).rejects.toMatchObject({ code: 'NOT_A_MEMBER' });
     await expect(client.getConversation('x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
@@ -772,13 +791,12 @@ describe('calls', () => {
     const id = world.room.toString();
     expect(first).toEqual({
       rooms: [{ id, name: 'lobby', members: 2, joined: true, lastSeq: 1, unread: 1 }],
-      more: true,
+      next: expect.any(String),
     });
-    expect(await client.listRooms({ after: id })).toEqual({
+    expect(await client.listRooms({ after: first.next as string })).toEqual({
       rooms: [{ id: den.toString(), name: 'den', members: 1, joined: false, lastSeq: 0, unread: 0 }],
-      more: false,
+      next: undefined,
     });
-    await expect(client.listRooms({ after: 'x' })).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
   });
 
   test('joinRoom: brings the room’s newest messages, and then new ones', async () => {
@@ -797,20 +815,46 @@ describe('calls', () => {
     expect(texts(events)).toEqual(['m8', 'm9', 'm10', 'new']);
   });
 
-  test('history and members: pages backwards; the members', async () => {
+  test('history: before, after and around a seq, the first unread, a date; all of one page', async () => {
     const world = await makeWorld();
-    for (let i = 1; i <= 5; i++) world.gateway.say(world.room, world.bob, `m${i}`);
+    for (let i = 1; i <= 9; i++) world.gateway.say(world.room, world.bob, `m${i}`);
+    world.gateway.chat.read.set(`${world.alice}/${world.room}`, 6n);
     const client = makeClient(world);
     await client.connect();
     const room = world.room.toString();
-    const newest = await client.history(room, { limit: 2 });
-    expect(newest.messages.map(({ text }) => text)).toEqual(['m4', 'm5']);
-    expect(newest.more).toBe(true);
-    const older = await client.history(room, { beforeSeq: 4 });
-    expect(older.messages.map(({ seq }) => seq)).toEqual([1, 2, 3]);
-    expect(older.more).toBe(false);
-    const members = await client.members(room);
-    expect(members.map(({ name }) => name)).toEqual(['alice', 'bob']);
+    const seqs = async (options: HistoryOptions) => {
+      const { entries, more, moreAfter, anchor } = await client.history(room, options);
+      return { seqs: entries.map(({ seq }) => seq), more, moreAfter, anchor };
+    };
+    const none = { anchor: undefined };
+    expect(await seqs({ limit: 2 })).toEqual({ seqs: [8, 9], more: true, moreAfter: false, ...none });
+    expect(await seqs({ before: 4 })).toEqual({ seqs: [1, 2, 3], more: false, moreAfter: true, ...none });
+    expect(await seqs({ after: 6, limit: 2 })).toEqual({
+      seqs: [7, 8],
+      more: true,
+      moreAfter: true,
+      ...none,
+    });
+    expect((await seqs({ around: 5, limit: 3 })).seqs).toEqual([4, 5, 6]);
+    expect(await seqs({ firstUnread: true, limit: 3 })).toMatchObject({ seqs: [6, 7, 8], anchor: 7 });
+    expect(await seqs({ date: new Date(1_700_000_000_002), limit: 2 })).toMatchObject({ anchor: 2 });
+    expect(await client.history(room)).toMatchObject({ asOf: 9, floorSeq: 0 });
+    await expect(client.history(room, { before: -1 })).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
+  });
+
+  test('members: in pages, with their number and names', async () => {
+    const world = await makeWorld();
+    world.gateway.chat.displayNames.set(world.bob, 'Bob B.');
+    const client = makeClient(world);
+    await client.connect();
+    const room = world.room.toString();
+    const first = await client.members(room, { limit: 1 });
+    expect(first).toMatchObject({ members: [{ name: 'alice', displayName: 'alice' }], count: 2 });
+    expect(await client.members(room, { after: first.next as string })).toMatchObject({
+      members: [{ name: 'bob', displayName: 'Bob B.' }],
+      next: undefined,
+    });
+    expect(client.displayName(world.bob.toString())).toBe('Bob B.');
     await expect(client.members('x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
   });
 

@@ -1,30 +1,38 @@
 /** The client: connects through the directory, keeps the connection up, and turns frames into promises and events. */
-import { FrameType, type Welcome } from '../../proto/client.ts';
+import { FrameType, Message, Send, type Sent as Receipt, type Welcome } from '../../proto/client.ts';
 import { Conversations } from './conversations.ts';
-import { fromRole, isId, toConversation, toKey } from './convert.ts';
+import { fromRole, isId, toConversation, toEntry, toKey, toSeq, WIRE_KINDS } from './convert.ts';
 import { Credentials, logOut } from './directory.ts';
 import { ClientError } from './errors.ts';
+import type { Role, SenderRange } from './entries.ts';
 import type {
   ClientEvent,
   ClientEventOf,
   Conversation,
+  ConversationList,
+  EntryKind,
   History,
   HistoryOptions,
-  Member,
-  Role,
+  ListOptions,
+  MemberList,
+  Pins,
   RoomList,
-  RoomListOptions,
   RoomOptions,
+  SendOptions,
   Sent,
+  Target,
+  User,
 } from './events.ts';
 import { Emitter } from './events.ts';
 import { Inbox } from './inbox.ts';
+import { Names } from './names.ts';
 import type { GochatClientOptions, ResolvedOptions } from './options.ts';
 import { resolveOptions } from './options.ts';
-import { Outbox } from './outbox.ts';
+import { type Draft, Outbox } from './outbox.ts';
 import { Receipts } from './receipts.ts';
 import { Receiver } from './receiver.ts';
 import { Reconnector } from './reconnector.ts';
+import { TokenRenewal } from './renewal.ts';
 import { Requests } from './requests.ts';
 import { Syncer } from './sync.ts';
 import { TypingNotes } from './typing.ts';
@@ -37,7 +45,8 @@ const DEFAULT_MAX_TEXT_BYTES = 16_384;
  *
  * It logs in, gets gateways from ipconf, connects, and stays connected until `close()` or until the server refuses it
  * for good. A send is durable when its promise resolves. Sends arrive in the order of the calls and, across reconnects,
- * once. `message` events come once each, in order within a conversation. Ids are unsigned 64-bit numbers in decimal.
+ * once. Entries of others come as events, once each, in order within a conversation; Fold makes of them what is shown.
+ * Ids are unsigned 64-bit numbers in decimal.
  */
 export class GochatClient {
   readonly #options: ResolvedOptions;
@@ -52,11 +61,16 @@ export class GochatClient {
   readonly #syncer: Syncer;
   readonly #receiver: Receiver;
   readonly #conversations: Conversations;
+  readonly #renewal: TokenRenewal;
+  readonly #names = new Names((user, displayName) =>
+    this.#events.emit({ type: 'renamed', user: user.toString(), displayName }),
+  );
   readonly #typing = new TypingNotes((conversation, payload) =>
     this.#link.connection?.send(FrameType.TYPING, 0, conversation, payload),
   );
   readonly #closing = new AbortController();
   #sendCount = 0;
+  #user = 0n;
   #ref = 0;
   #maxTextBytes = DEFAULT_MAX_TEXT_BYTES;
   #paused = false;
@@ -76,6 +90,7 @@ export class GochatClient {
       },
       onDown: () => {
         this.#receipts.stop();
+        this.#renewal.stop();
         this.#outbox.disconnected();
       },
       onRetry: (error, retryInMs) => this.#emitDisconnected(error, retryInMs),
@@ -85,24 +100,40 @@ export class GochatClient {
     this.#outbox = new Outbox(this.#options, {
       nextRef,
       write: (ref, key, payload) => this.#link.connection?.send(FrameType.SEND, ref, key, payload),
-      onSent: (sent) => this.#events.emit({ type: 'sent', ...sent }),
-      onFailed: (id, conversation, error) => this.#emitFailed(id, conversation.toString(), error),
+      onSent: (draft, receipt) => {
+        const sent = this.#toSent(draft, receipt);
+        this.#events.emit({ type: 'sent', ...sent });
+        return sent;
+      },
+      onFailed: ({ conversation, send }, error) => this.#emitFailed(conversation.toString(), send, error),
       onStalled: () => this.#link.connection?.fail(ClientError.local('DEADLINE_EXCEEDED')),
     });
     this.#requests = new Requests(this.#options, {
       nextRef,
       write: (ref, key, payload) => this.#write(FrameType.REQUEST, ref, key, payload),
     });
+    this.#renewal = new TokenRenewal(this.#options, {
+      nextRef,
+      renew: () => this.#credentials.renew(this.#closing.signal),
+      write: (ref, payload) => this.#link.connection?.send(FrameType.AUTH, ref, 0n, payload),
+    });
     this.#receipts = new Receipts(this.#options.receiptDelayMs, (payload) =>
       this.#write(FrameType.RECEIPTS, 0, 0n, payload),
     );
-    this.#inbox = new Inbox(
-      (conversation, message) => this.#receiver.deliver(conversation, message),
-      (conversation, seq) => this.#receipts.delivered(conversation, seq),
-    );
+    this.#inbox = new Inbox({
+      toConversation: (wire) => toConversation(wire, this.#names),
+      deliver: (conversation, message) => this.#receiver.deliver(conversation, message),
+      onCursor: (conversation, seq) => this.#receipts.delivered(conversation, seq),
+      onSkipped: (conversation, fromSeq, toSeq) =>
+        this.#events.emit({ type: 'skipped', conversation: conversation.toString(), fromSeq, toSeq }),
+    });
     this.#syncer = new Syncer(this.#options, this.#inbox, this.#closing.signal, {
       call: (call) => this.#requests.call(call),
       answered: (page) => this.#receiver.answered(page),
+      onListed: (wires) => {
+        const conversations = wires.map((wire) => toConversation(wire, this.#names));
+        this.#events.emit({ type: 'listed', conversations });
+      },
       onOpened: ({ id: conversation, name, kind }) =>
         this.#events.emit({ type: 'opened', conversation, name, kind }),
       onGone: (gone) => this.#receiver.gone(gone),
@@ -115,21 +146,24 @@ export class GochatClient {
       outbox: this.#outbox,
       requests: this.#requests,
       syncer: this.#syncer,
+      names: this.#names,
+      renewal: this.#renewal,
       idPrefix: this.#options.idPrefix,
       onResync: (mark) => {
         this.#link.connection?.send(FrameType.RESYNCED, mark, 0n);
         this.#catchUp();
       },
     });
-    this.#conversations = new Conversations(
-      async (call, key) => {
+    this.#conversations = new Conversations({
+      ask: async (call, key) => {
         if (this.#closed !== undefined) throw this.#closed;
         return this.#requests.call(call, key);
       },
-      this.#inbox,
-      this.#syncer,
-      this.#options.joinBacklog,
-    );
+      inbox: this.#inbox,
+      syncer: this.#syncer,
+      names: this.#names,
+      joinBacklog: this.#options.joinBacklog,
+    });
     // connect() may never be called, and close() rejects this promise: it must not be an unhandled rejection.
     this.#first.promise.catch(() => {});
     if (options.signal !== undefined) {
@@ -178,19 +212,48 @@ export class GochatClient {
    * Sends a text to a conversation. Resolves once it is durable.
    *
    * Rejects at once with TEXT_EMPTY, TEXT_TOO_LONG, OUTBOX_FULL or ARGUMENT_INVALID; later with the server's refusal or
-   * with CLIENT_CLOSED. While there is no connection the message waits in the outbox.
+   * with CLIENT_CLOSED. While there is no connection the message waits in the outbox. All of this holds for the other
+   * entries as well: they are sent in the order of the calls.
    */
-  send(conversation: string, text: string): Promise<Sent> {
-    const id = `${this.#options.idPrefix}${++this.#sendCount}`;
-    const refusal = this.#refuse(conversation, text);
-    const promise =
-      refusal === undefined
-        ? this.#outbox.add(id, BigInt(conversation), text)
-        : Promise.reject<Sent>(refusal);
-    if (refusal !== undefined) this.#emitFailed(id, conversation, refusal);
-    // Listeners of the events need not handle the promise as well.
-    promise.catch(() => {});
-    return promise;
+  send(conversation: string, text: string, options: SendOptions = {}): Promise<Sent> {
+    const { replyTo = 0, clientMsgId } = options;
+    return this.#add('message', conversation, () => ({ text, replyTo: toSeq(replyTo) }), clientMsgId);
+  }
+
+  /**
+   * Gives one of the user's messages a new text. One whose send is unanswered is named by its client_msg_id; if that
+   * send fails for good, so does this.
+   */
+  edit(conversation: string, target: Target, text: string): Promise<Sent> {
+    return this.#add('edit', conversation, () => ({ text, ...toTarget(target) }));
+  }
+
+  /** Removes a message: the user's own or, as a moderator or owner, that of a member of a lower role. Named as in `edit`. */
+  retract(conversation: string, target: Target, options: { readonly reason?: string } = {}): Promise<Sent> {
+    const { reason = '' } = options;
+    return this.#add('retract', conversation, () => ({ reason, ...toTarget(target) }));
+  }
+
+  /** Removes the messages of one sender with fromSeq <= seq <= toSeq. */
+  retractRange(
+    conversation: string,
+    { sender, fromSeq, toSeq: lastSeq }: SenderRange,
+    options: { readonly reason?: string } = {},
+  ): Promise<Sent> {
+    const { reason = '' } = options;
+    return this.#add('retract', conversation, () => ({
+      reason,
+      range: { sender: toKey(sender, 'The user'), fromSeq: toSeq(fromSeq), toSeq: toSeq(lastSeq) },
+    }));
+  }
+
+  /** Pins a message. In a room moderators and owners may, unless the server says otherwise. */
+  pin(conversation: string, seq: number): Promise<Sent> {
+    return this.#add('pin', conversation, () => toTarget(seq));
+  }
+
+  unpin(conversation: string, seq: number): Promise<Sent> {
+    return this.#add('unpin', conversation, () => toTarget(seq));
   }
 
   /**
@@ -242,44 +305,71 @@ export class GochatClient {
     this.#receipts.read(toKey(conversation), seq);
   }
 
-  /** Joins a room by name or id; no effect for a member. Its newest messages come as events. */
+  /** Joins a room by name or id; no effect for a member. Its newest entries come as events. */
   joinRoom(room: string): Promise<Conversation> {
     return this.#conversations.open({ $case: 'joinRoom', joinRoom: { room } });
   }
 
-  /** Lists the user's conversations, by descending activity. */
-  listConversations(): Promise<readonly Conversation[]> {
-    return this.#conversations.list();
+  /** Returns a page of the user's conversations, by descending activity; at most 500, by default 100. */
+  listConversations(options: ListOptions = {}): Promise<ConversationList> {
+    return this.#conversations.list(options);
+  }
+
+  /** Goes through all of the user's conversations, by descending activity, page by page. */
+  async *allConversations(): AsyncGenerator<Conversation, void> {
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const { conversations, next }: ConversationList = await this.listConversations({ after });
+      yield* conversations;
+      after = next;
+    }
   }
 
   /** Fetches one conversation. Rejects with NOT_A_MEMBER if this user is not in it. */
-  async getConversation(id: string): Promise<Conversation> {
-    const call = { $case: 'getConversation', getConversation: {} } as const;
-    const { conversation } = await this.#conversations.call(call, 'conversation', id);
-    return toConversation(conversation);
+  getConversation(id: string): Promise<Conversation> {
+    return this.#conversations.get(id);
   }
 
-  /** Lists all rooms, by ascending id, in pages. */
-  listRooms(options: RoomListOptions = {}): Promise<RoomList> {
+  /** Returns a page of all rooms, by ascending id; at most 200, by default 50. */
+  listRooms(options: ListOptions = {}): Promise<RoomList> {
     return this.#conversations.rooms(options);
   }
 
-  /** Returns a conversation as far as it is known; every conversation that sent a message is. */
+  /** Returns a conversation as far as it is known; every conversation that sent an entry is. */
   conversation(id: string): Conversation | undefined {
     return this.#inbox.conversation(toKey(id));
   }
 
-  /** Returns messages from the log, by default the newest 50. */
+  /** Returns entries from the log, by default the newest 50. */
   history(conversation: string, options: HistoryOptions = {}): Promise<History> {
     return this.#conversations.history(conversation, options);
   }
 
-  /** Lists the members of a conversation, with who is online. */
-  members(conversation: string): Promise<readonly Member[]> {
-    return this.#conversations.members(conversation);
+  /** Returns the pinned messages of a conversation. */
+  pins(conversation: string): Promise<Pins> {
+    return this.#conversations.pins(conversation);
   }
 
-  /** Resolves when no message is known to be missing. After a join its newest messages have been delivered then. */
+  /** Returns a page of the members of a conversation, by ascending id; at most 1000, by default 200. */
+  members(conversation: string, options: ListOptions = {}): Promise<MemberList> {
+    return this.#conversations.members(conversation, options);
+  }
+
+  /** Looks up users by id; who does not exist is missing. */
+  users(ids: readonly string[]): Promise<readonly User[]> {
+    return this.#conversations.users(ids);
+  }
+
+  /** Returns the display name of a user as far as it is known; the `renamed` event tells of another one. */
+  displayName(user: string): string | undefined {
+    return this.#names.get(toKey(user, 'The user'));
+  }
+
+  /** Sets the user's display name, 1 to 64 characters; empty: the handle is shown. Returns the profile. */
+  setDisplayName(displayName: string): Promise<User> {
+    return this.#conversations.setDisplayName(displayName);
+  }
+
+  /** Resolves when no entry is known to be missing. After a join its newest entries have been delivered then. */
   synchronised(): Promise<void> {
     return this.#syncer.idle();
   }
@@ -334,7 +424,10 @@ export class GochatClient {
   }
 
   #onWelcome(welcome: Welcome): void {
+    this.#user = welcome.user;
     this.#receiver.welcome(welcome.user);
+    this.#renewal.start(welcome);
+    const displayName = this.#names.note(welcome.user, welcome.displayName || welcome.userName);
     if (welcome.maxTextBytes > 0) this.#maxTextBytes = welcome.maxTextBytes;
     if (this.#paused) this.#link.connection?.pause();
     this.#first.resolve();
@@ -343,6 +436,7 @@ export class GochatClient {
       session: welcome.session.toString(),
       user: welcome.user.toString(),
       userName: welcome.userName,
+      displayName,
       device: welcome.device,
       gateway: welcome.gateway,
       connection: welcome.connection.toString(),
@@ -384,31 +478,94 @@ export class GochatClient {
 
   // Sends.
 
-  #refuse(conversation: string, text: string): ClientError | undefined {
-    if (this.#closed !== undefined) return this.#closed;
-    if (!isId(conversation)) {
-      return ClientError.local('ARGUMENT_INVALID', { details: { what: `The conversation ${conversation}` } });
+  /** @param make throws ARGUMENT_INVALID */
+  #add(
+    kind: EntryKind,
+    conversation: string,
+    make: () => Partial<Send>,
+    clientMsgId = `${this.#options.idPrefix}${++this.#sendCount}`,
+  ): Promise<Sent> {
+    const promise = this.#queue(kind, conversation, clientMsgId, make);
+    // Listeners of the events need not handle the promise as well.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  async #queue(
+    kind: EntryKind,
+    conversation: string,
+    clientMsgId: string,
+    make: () => Partial<Send>,
+  ): Promise<Sent> {
+    const wireKind = WIRE_KINDS[kind];
+    let draft: Draft;
+    try {
+      if (this.#closed !== undefined) throw this.#closed;
+      const send = Send.fromPartial({ ...make(), clientMsgId, kind: wireKind });
+      draft = { conversation: toKey(conversation), send };
+      this.#check(kind, send);
+    } catch (error) {
+      const failed = { clientMsgId, kind: wireKind };
+      this.#emitFailed(conversation, failed, ClientError.from(error));
+      throw error;
     }
-    if (text === '') return ClientError.local('TEXT_EMPTY');
+    return this.#outbox.add(draft);
+  }
+
+  /** Throws what the server would refuse in any case. */
+  #check(kind: EntryKind, { text, clientMsgId }: Send): void {
+    if (text === '' && (kind === 'message' || kind === 'edit')) throw ClientError.local('TEXT_EMPTY');
     // A UTF-16 unit is at most three bytes of UTF-8, so most texts need not be encoded to check.
     const fits =
       text.length * 3 <= this.#maxTextBytes || new TextEncoder().encode(text).length <= this.#maxTextBytes;
-    if (!fits) return ClientError.local('TEXT_TOO_LONG', { details: { max: this.#maxTextBytes } });
-    if (this.#outbox.full) {
-      return ClientError.local('OUTBOX_FULL', { details: { max: this.#options.outboxLimit } });
-    }
-    return undefined;
+    if (!fits) throw ClientError.local('TEXT_TOO_LONG', { details: { max: this.#maxTextBytes } });
+    if (this.#outbox.has(clientMsgId))
+      throw ClientError.local('ARGUMENT_INVALID', { details: { what: `Another send as ${clientMsgId}` } });
+    if (this.#outbox.full)
+      throw ClientError.local('OUTBOX_FULL', { details: { max: this.#options.outboxLimit } });
   }
 
-  #emitFailed(clientMsgId: string, conversation: string, error: ClientError): void {
+  /** Returns an own entry as it is stored. */
+  #toSent({ conversation, send }: Draft, { seq, id, atMs, duplicate, target }: Receipt): Sent {
+    const { clientMsgId, kind, text, replyTo, range, reason } = send;
+    const stored = { clientMsgId, kind, text, range, reason, seq, id, atMs, sender: this.#user };
+    const wire = Message.fromPartial({ ...stored, target: target || send.target });
+    const entry = toEntry(conversation.toString(), wire, this.#names);
+    if (entry.kind === 'message' && replyTo > 0n) return { ...entry, replyTo: Number(replyTo), duplicate };
+    return { ...entry, duplicate };
+  }
+
+  #emitFailed(
+    conversation: string,
+    { clientMsgId, kind: wireKind }: Pick<Send, 'clientMsgId' | 'kind'>,
+    error: ClientError,
+  ): void {
     const { code, message, retryable } = error;
-    this.#events.emit({ type: 'failed', clientMsgId, conversation, code, message, retryable });
+    const kind = (Object.keys(WIRE_KINDS) as EntryKind[]).find((each) => WIRE_KINDS[each] === wireKind);
+    this.#events.emit({
+      type: 'failed',
+      clientMsgId,
+      conversation,
+      kind: kind ?? 'message',
+      code,
+      message,
+      retryable,
+    });
   }
 
   /** Returns a ref, 1 to 65535, that no unanswered frame has. */
   #nextRef(): number {
     do this.#ref = (this.#ref % 0xffff) + 1;
-    while (this.#outbox.usesRef(this.#ref) || this.#requests.usesRef(this.#ref));
+    while (
+      this.#outbox.usesRef(this.#ref) ||
+      this.#requests.usesRef(this.#ref) ||
+      this.#renewal.usesRef(this.#ref)
+    );
     return this.#ref;
   }
+}
+
+/** Turns a target into the fields of a SEND; throws ARGUMENT_INVALID. */
+function toTarget(target: Target): Partial<Send> {
+  return typeof target === 'string' ? { targetClientMsgId: target } : { target: toSeq(target) };
 }

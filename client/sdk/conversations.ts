@@ -1,43 +1,60 @@
-/** Calls about conversations: opening, membership, history. */
-import type { Conversation as WireConversation } from '../../proto/client.ts';
+/** Calls about conversations: opening, membership, lists, history, pins; and about users. */
+import type {
+  Conversation as WireConversation,
+  Pin as WirePin,
+  Pins as WirePins,
+} from '../../proto/client.ts';
 import { ConversationKind } from '../../proto/client.ts';
-import { toChatMessage, toConversation, toKey, toMember, toRoom } from './convert.ts';
+import { toConversation, toEntry, toKey, toMember, toMessage, toPoint, toRoom, toUser } from './convert.ts';
 import { ClientError } from './errors.ts';
-import type { Conversation, History, HistoryOptions, Member, RoomList, RoomListOptions } from './events.ts';
+import type {
+  Conversation,
+  ConversationList,
+  History,
+  HistoryOptions,
+  ListOptions,
+  MemberList,
+  Pin,
+  Pins,
+  RoomList,
+  User,
+} from './events.ts';
 import type { Inbox } from './inbox.ts';
+import type { Names } from './names.ts';
 import type { Call, Result } from './requests.ts';
 import type { Syncer } from './sync.ts';
+
+/** Most ids in one call for users: the server's limit. */
+const MAX_USERS = 200;
 
 /** Calls that open a conversation, and calls that change its members. */
 export type OpeningCall = Extract<Call, { $case: 'openDirect' | 'createRoom' | 'joinRoom' }>;
 export type ChangingCall = Extract<Call, { $case: 'leaveRoom' | 'removeMember' | 'deleteRoom' }>;
 
-export class Conversations {
-  readonly #ask: (call: Call, key: bigint) => Promise<Result>;
-  readonly #inbox: Inbox;
-  readonly #syncer: Syncer;
-  readonly #joinBacklog: number;
+export interface ConversationsParts {
+  readonly ask: (call: Call, key: bigint) => Promise<Result>;
+  readonly inbox: Inbox;
+  readonly syncer: Syncer;
+  readonly names: Names;
+  /** Number of earlier entries delivered as events after a join. */
+  readonly joinBacklog: number;
+}
 
-  /** @param joinBacklog number of earlier messages delivered as events after a join */
-  constructor(
-    ask: (call: Call, key: bigint) => Promise<Result>,
-    inbox: Inbox,
-    syncer: Syncer,
-    joinBacklog: number,
-  ) {
-    this.#ask = ask;
-    this.#inbox = inbox;
-    this.#syncer = syncer;
-    this.#joinBacklog = joinBacklog;
+export class Conversations {
+  readonly #parts: ConversationsParts;
+
+  constructor(parts: ConversationsParts) {
+    this.#parts = parts;
   }
 
-  /** Opens a conversation, and starts delivering its messages if it is new to this client. */
+  /** Opens a conversation, and starts delivering its entries if it is new to this client. */
   open(call: OpeningCall): Promise<Conversation> {
-    return this.#syncer.holdWhile(async () => {
+    const { inbox, syncer } = this.#parts;
+    return syncer.holdWhile(async () => {
       const { conversation: wire } = await this.call(call, 'conversation');
-      const isNew = !this.#inbox.knows(wire.id);
-      const conversation = this.#inbox.adopt(wire, this.#beginning(wire));
-      if (isNew) this.#syncer.want(false);
+      const isNew = !inbox.knows(wire.id);
+      const conversation = inbox.adopt(wire, this.#beginning(wire));
+      if (isNew) syncer.want(false);
       return conversation;
     });
   }
@@ -45,42 +62,106 @@ export class Conversations {
   /** Makes a call that changes a room's members. Resolves when its effect on this client has come. */
   async change(conversation: string, call: ChangingCall): Promise<void> {
     await this.call(call, 'done', conversation);
-    this.#syncer.want(false);
-    await this.#syncer.idle();
+    this.#parts.syncer.want(false);
+    await this.#parts.syncer.idle();
   }
 
-  async list(): Promise<readonly Conversation[]> {
-    const result = await this.call({ $case: 'listConversations', listConversations: {} }, 'conversations');
-    return result.conversations.conversations.map(toConversation);
+  async get(conversation: string): Promise<Conversation> {
+    const call = { $case: 'getConversation', getConversation: {} } as const;
+    const result = await this.call(call, 'conversation', conversation);
+    return toConversation(result.conversation, this.#parts.names);
   }
 
-  async rooms({ after, limit = 50 }: RoomListOptions): Promise<RoomList> {
-    const listRooms = { after: after === undefined ? 0n : toKey(after), limit };
-    const { rooms } = await this.call({ $case: 'listRooms', listRooms }, 'rooms');
-    return { rooms: rooms.rooms.map(toRoom), more: rooms.more };
+  async list({ after = '', limit = 0 }: ListOptions): Promise<ConversationList> {
+    const listConversations = { after, limit };
+    const result = await this.call({ $case: 'listConversations', listConversations }, 'conversations');
+    const { conversations, next } = result.conversations;
+    return {
+      conversations: conversations.map((wire) => toConversation(wire, this.#parts.names)),
+      next: next || undefined,
+    };
+  }
+
+  async rooms({ after = '', limit = 0 }: ListOptions): Promise<RoomList> {
+    const { rooms } = await this.call({ $case: 'listRooms', listRooms: { after, limit } }, 'rooms');
+    return { rooms: rooms.rooms.map(toRoom), next: rooms.next || undefined };
+  }
+
+  async members(conversation: string, { after = '', limit = 0 }: ListOptions): Promise<MemberList> {
+    const getMembers = { after, limit };
+    const { members } = await this.call({ $case: 'getMembers', getMembers }, 'members', conversation);
+    return {
+      members: members.members.map((wire) => toMember(wire, this.#parts.names)),
+      next: members.next || undefined,
+      count: members.count,
+    };
   }
 
   async history(conversation: string, options: HistoryOptions): Promise<History> {
-    const getHistory = { beforeSeq: BigInt(options.beforeSeq ?? 0), limit: options.limit ?? 50 };
-    const result = await this.call({ $case: 'getHistory', getHistory }, 'history', conversation);
-    const messages = result.history.messages.map((message) => toChatMessage(conversation, message));
-    return { messages, more: result.history.more };
+    const getHistory = { limit: options.limit ?? 0, at: toPoint(options) };
+    const { history } = await this.call({ $case: 'getHistory', getHistory }, 'history', conversation);
+    return {
+      entries: history.messages.map((wire) => toEntry(conversation, wire, this.#parts.names)),
+      more: history.more,
+      moreAfter: history.moreAfter,
+      asOf: Number(history.asOf),
+      anchor: Number(history.anchorSeq) || undefined,
+      floorSeq: Number(history.floorSeq),
+    };
   }
 
-  async members(conversation: string): Promise<readonly Member[]> {
-    const result = await this.call({ $case: 'getMembers', getMembers: {} }, 'members', conversation);
-    return result.members.members.map(toMember);
+  /** Lists the pins; begins again where they change between two pages. */
+  async pins(conversation: string): Promise<Pins> {
+    let pins: Pin[] = [];
+    let pinsVersion = 0n;
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const call: Call = { $case: 'listPins', listPins: { after } };
+      const { pins: page }: { pins: WirePins } = await this.call(call, 'pins', conversation);
+      const isNewer: boolean = after !== '' && page.pinsVersion !== pinsVersion;
+      if (isNewer) pins = [];
+      else pins.push(...page.pins.flatMap((wire) => this.#toPin(conversation, wire)));
+      pinsVersion = page.pinsVersion;
+      after = isNewer ? '' : page.next || undefined;
+    }
+    return { pins, pinsVersion: Number(pinsVersion) };
   }
 
-  /**
-   * Returns the start of a conversation that is new to this client: the device's cursor, or a room's recent messages.
-   */
+  async users(ids: readonly string[]): Promise<readonly User[]> {
+    const users = ids.map((id) => toKey(id, 'The user'));
+    const found: User[] = [];
+    for (let at = 0; at < users.length; at += MAX_USERS) {
+      const getUsers = { users: users.slice(at, at + MAX_USERS) };
+      const result = await this.call({ $case: 'getUsers', getUsers }, 'users');
+      found.push(...result.users.users.map((wire) => toUser(wire, this.#parts.names)));
+    }
+    return found;
+  }
+
+  async setDisplayName(displayName: string): Promise<User> {
+    const { users } = await this.call({ $case: 'setProfile', setProfile: { displayName } }, 'users');
+    const [user] = users.users;
+    if (user === undefined) throw ClientError.local('FRAME_INVALID');
+    return toUser(user, this.#parts.names);
+  }
+
+  #toPin(conversation: string, { message, by, atMs }: WirePin): Pin[] {
+    if (message === undefined) return [];
+    return [
+      {
+        message: toMessage(conversation, message, this.#parts.names),
+        by: by.toString(),
+        atMs: Number(atMs),
+      },
+    ];
+  }
+
+  /** Returns the start of a conversation that is new to this client: the device's cursor, or a room's recent entries. */
   #beginning({ kind, deliveredSeq, lastSeq }: WireConversation): number {
     const delivered = Number(deliveredSeq);
     const joined = kind === ConversationKind.CONVERSATION_KIND_ROOM && delivered === 0;
     // Before the first synchronisation it may be an old room, of which this device has missed more.
-    if (!joined || !this.#syncer.completed) return delivered;
-    return Math.max(0, Number(lastSeq) - this.#joinBacklog);
+    if (!joined || !this.#parts.syncer.completed) return delivered;
+    return Math.max(0, Number(lastSeq) - this.#parts.joinBacklog);
   }
 
   /** Makes a call. @param expected case of its answer */
@@ -89,7 +170,7 @@ export class Conversations {
     expected: Case,
     conversation?: string,
   ): Promise<Extract<Result, { $case: Case }>> {
-    const result = await this.#ask(call, conversation === undefined ? 0n : toKey(conversation));
+    const result = await this.#parts.ask(call, conversation === undefined ? 0n : toKey(conversation));
     if (result.$case !== expected) throw ClientError.local('FRAME_INVALID');
     return result as Extract<Result, { $case: Case }>;
   }

@@ -36,6 +36,11 @@ export class Credentials {
     const held = this.#token;
     if (held !== undefined && (held.expiresAtMs ?? Infinity) - Date.now() > EXPIRY_MARGIN_MS)
       return held.token;
+    return this.renew(signal);
+  }
+
+  /** Returns a new token, though the held one may be valid still. */
+  async renew(signal: AbortSignal): Promise<string> {
     this.#token = await this.#get(signal);
     return this.#token.token;
   }

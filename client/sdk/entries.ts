@@ -4,7 +4,7 @@
 export type Role = 'owner' | 'moderator' | 'member';
 
 /** What every entry of the log has. */
-interface Entry {
+export interface Entry {
   readonly conversation: string;
   /** Contiguous from 1 in its conversation. */
   readonly seq: number;
@@ -26,9 +26,11 @@ export interface ChatMessage extends Entry {
   readonly text: string;
   /** Seq of the last entry that changed it; 0: none has. */
   readonly version: number;
-  /** Of a reply. */
+  /** Of a reply: seq of the message that it quotes. */
+  readonly replyTo?: number | undefined;
+  /** Of a reply; missing in the entry of one's own send, where `Fold.add` fills it in. */
   readonly quote?: Quote | undefined;
-  /** The message was retracted: without text and quote. */
+  /** The message was retracted: it has no text and no quote. */
   readonly retraction?: Retraction | undefined;
 }
 

@@ -1,9 +1,7 @@
 /** The SDK's public types: answers, the union of events, and the emitter. */
+import type { ChatMessage, Edit, LogEntry, PinChange, Retract, Role, SystemEntry } from './entries.ts';
 
 export type ConversationKind = 'direct' | 'room';
-
-/** Of a member of a room. In a direct conversation both users are members. */
-export type Role = 'owner' | 'moderator' | 'member';
 
 /** A conversation as this user sees it; the id is an unsigned 64-bit number in decimal. */
 export interface Conversation {
@@ -14,10 +12,36 @@ export interface Conversation {
   readonly lastSeq: number;
   /** Number of unread messages over all devices, as of the answer. */
   readonly unread: number;
-  /** This user is an owner of the room. */
-  readonly isOwner: boolean;
   /** This user's. */
   readonly role: Role;
+  /** Of a direct conversation: id of the other user. */
+  readonly peer: string | undefined;
+  /** The user's read cursor. */
+  readonly readSeq: number;
+  /** Entries up to this seq are not for this user. */
+  readonly visibleAfterSeq: number;
+  /** Entries up to this seq are no longer kept. */
+  readonly floorSeq: number;
+  /** Seq of the last entry that changed the pins; 0: none has. */
+  readonly pinsVersion: number;
+  /** Unix time of the last message, else of the making, ms. */
+  readonly activeAtMs: number;
+  /** In a list: the last message, with the first 100 characters of its text. */
+  readonly lastMessage: ChatMessage | undefined;
+}
+
+export interface ListOptions {
+  /** `next` of the page before. @default the first page */
+  readonly after?: string;
+  /** Most items of a page. @default the server's */
+  readonly limit?: number;
+}
+
+export interface ConversationList {
+  /** By descending activity. */
+  readonly conversations: readonly Conversation[];
+  /** For `after` of the next page; undefined: this was the last. */
+  readonly next: string | undefined;
 }
 
 export interface RoomOptions {
@@ -25,45 +49,49 @@ export interface RoomOptions {
   readonly hideHistory?: boolean;
 }
 
-/** A committed message. */
-export interface ChatMessage {
-  readonly conversation: string;
-  /** Contiguous from 1 in its conversation. */
-  readonly seq: number;
-  readonly id: string;
-  /** The sender's user id. */
-  readonly sender: string;
-  /** The sender's user name. */
-  readonly from: string;
-  readonly clientMsgId: string;
-  readonly text: string;
-  /** Unix time of the commit, ms. */
-  readonly atMs: number;
+export interface SendOptions {
+  /** Seq of the message that this one quotes. */
+  readonly replyTo?: number;
+  /** 1 to 64 bytes, unique among this user's sends in the conversation: the same send again is stored once.
+   * @default made by the client */
+  readonly clientMsgId?: string;
 }
 
-/** The result of a send. */
-export interface Sent {
-  readonly clientMsgId: string;
-  readonly conversation: string;
-  readonly seq: number;
-  readonly id: string;
-  readonly atMs: number;
-  /** Whether the server had the message already. */
+/** A message to be changed: by its seq or, while it may have none yet, by the client_msg_id of one's own send. */
+export type Target = number | string;
+
+/** An own entry that is stored. */
+export type Sent = LogEntry & {
+  /** Whether the server had it already. */
   readonly duplicate: boolean;
-}
+};
 
 export interface Member {
   readonly user: string;
+  /** The handle: unique, does not change. */
   readonly name: string;
+  /** What people see; the handle if the user has set none. */
+  readonly displayName: string;
   readonly online: boolean;
   readonly role: Role;
 }
 
-export interface RoomListOptions {
-  /** Only rooms with a greater id; pass the last id of the previous page. @default from the first */
-  readonly after?: string;
-  /** 1 to 200. @default 50 */
-  readonly limit?: number;
+export interface MemberList {
+  /** Ascending by id. */
+  readonly members: readonly Member[];
+  /** For `after` of the next page; undefined: this was the last. */
+  readonly next: string | undefined;
+  /** Number of all members. */
+  readonly count: number;
+}
+
+/** A user's profile. */
+export interface User {
+  readonly id: string;
+  /** The handle: unique, does not change. */
+  readonly name: string;
+  /** What people see; the handle if the user has set none. */
+  readonly displayName: string;
 }
 
 /** A room in the list of all rooms; the user need not be a member. */
@@ -81,53 +109,127 @@ export interface Room {
 export interface RoomList {
   /** Ascending by id. */
   readonly rooms: readonly Room[];
-  /** Whether there are further rooms. */
-  readonly more: boolean;
+  /** For `after` of the next page; undefined: this was the last. */
+  readonly next: string | undefined;
 }
 
-export interface HistoryOptions {
-  /** Only messages before this seq; 0: the newest. @default 0 */
-  readonly beforeSeq?: number;
-  /** 1 to 200. @default 50 */
+/** Where a page of history lies; one of these, or none for the newest entries. */
+export type HistoryOptions = {
+  /** Most entries, 1 to 200. @default 50 */
   readonly limit?: number;
-}
+} & (
+  | { readonly before?: number }
+  | { readonly after: number }
+  | { readonly around: number }
+  | { readonly firstUnread: true }
+  | { readonly date: Date }
+);
 
 export interface History {
-  /** Ascending by seq. */
-  readonly messages: readonly ChatMessage[];
-  /** Whether there are older messages. */
+  /** Ascending by seq, without a hole, messages as all entries up to `asOf` have left them. */
+  readonly entries: readonly LogEntry[];
+  /** Whether there are older ones. */
   readonly more: boolean;
+  /** Whether there are newer ones. */
+  readonly moreAfter: boolean;
+  /** The last seq when the page was read; for `Fold`. */
+  readonly asOf: number;
+  /** Seq of what `around`, `firstUnread` or `date` has found; undefined: nothing. */
+  readonly anchor: number | undefined;
+  /** Entries up to this seq are no longer kept. */
+  readonly floorSeq: number;
+}
+
+export interface Pin {
+  readonly message: ChatMessage;
+  /** User id of who pinned it. */
+  readonly by: string;
+  /** Unix time, ms. */
+  readonly atMs: number;
+}
+
+export interface Pins {
+  /** The newest pin first; at most 100. */
+  readonly pins: readonly Pin[];
+  /** Seq of the last entry that changed the pins; 0: none has. */
+  readonly pinsVersion: number;
 }
 
 export interface ConnectedEvent {
   readonly type: 'connected';
   readonly session: string;
   readonly user: string;
+  /** The user's handle. */
   readonly userName: string;
+  readonly displayName: string;
   readonly device: string;
   readonly gateway: string;
   readonly connection: string;
   readonly resumed: boolean;
 }
 
-/** Each message of the user's conversations, once, ascending by seq; own sends come as `sent` instead. */
+/**
+ * Each message of the user's conversations, once, ascending by seq with all other entries of the conversation. Own sends
+ * come as `sent` instead; those of the user's other devices come as this. One that was edited or retracted before it
+ * came has its newest `version`; the entries that changed it come later, and then change nothing (see Fold).
+ */
 export interface MessageEvent extends ChatMessage {
   readonly type: 'message';
 }
 
-export interface SentEvent extends Sent {
-  readonly type: 'sent';
+/** A message has a new text. Apply it if its seq is greater than the message's version. */
+export interface EditedEvent extends Edit {
+  readonly type: 'edited';
+  readonly target: number;
 }
 
-/** A send that this client will not retry. */
+/** A message, or a range of one sender's, is out: drop its text, and its quotes. */
+export interface RetractedEvent extends Retract {
+  readonly type: 'retracted';
+}
+
+export interface PinnedEvent extends PinChange {
+  readonly type: 'pinned';
+  readonly target: number;
+}
+
+export interface UnpinnedEvent extends PinChange {
+  readonly type: 'unpinned';
+  readonly target: number;
+}
+
+/** The server has recorded something. */
+export interface SystemEvent extends SystemEntry {
+  readonly type: 'system';
+}
+
+/**
+ * Entries were jumped over: nothing up to `toSeq` comes as an event any more. What you hold of the conversation up to
+ * there may have changed: drop it, or fetch it anew with `history`.
+ */
+export interface SkippedEvent {
+  readonly type: 'skipped';
+  readonly conversation: string;
+  readonly fromSeq: number;
+  readonly toSeq: number;
+}
+
+/** An own entry is stored; possibly before entries of others that have a lower seq. */
+export type SentEvent = Sent & { readonly type: 'sent' };
+
+/** An own entry that this client will not send again. */
 export interface FailedEvent {
   readonly type: 'failed';
   readonly clientMsgId: string;
   readonly conversation: string;
+  readonly kind: EntryKind;
   readonly code: string;
   readonly message: string;
   readonly retryable: boolean;
 }
+
+/** Kinds of entries that clients send. */
+export type EntryKind = 'message' | 'edit' | 'retract' | 'pin' | 'unpin';
 
 /** Another user is typing. The notice may be lost, so show it for some seconds only. */
 export interface TypingEvent {
@@ -139,11 +241,27 @@ export interface TypingEvent {
   readonly stopped: boolean;
 }
 
-/** All messages in the log as of the (re)connect or resync have been delivered. */
+/** Another user, or this one, has another display name than this client knew. */
+export interface RenamedEvent {
+  readonly type: 'renamed';
+  readonly user: string;
+  readonly displayName: string;
+}
+
+/** All entries in the log as of the (re)connect or resync have been delivered. */
 export interface SyncedEvent {
   readonly type: 'synced';
-  /** Number of messages that the synchronisation delivered. */
+  /** Number of messages that the synchronisation delivered; entries of other kinds do not count. */
   readonly messages: number;
+}
+
+/**
+ * A page of the user's conversations, by descending activity. It comes before the first synchronisation, where that
+ * depends on whether the device is new; of a device that is not, only the first pages come.
+ */
+export interface ListedEvent {
+  readonly type: 'listed';
+  readonly conversations: readonly Conversation[];
 }
 
 /** The connection ended, or an attempt to restore it failed. */
@@ -178,15 +296,19 @@ export interface LeftEvent {
 
 export type LeaveReason = 'left' | 'removed' | 'deleted';
 
-/** Another user has joined, left or been removed. Best effort: `members` gives the current list. */
+/**
+ * Another user has joined, left or been removed, or a role has changed. Best effort: `members` gives the current list. In
+ * small rooms a `system` entry says the same.
+ */
 export interface MemberEvent {
   readonly type: 'member';
   readonly conversation: string;
   readonly change: 'joined' | 'left' | 'removed' | 'role';
   /** The user's id. */
   readonly user: string;
+  /** Display name. */
   readonly name: string;
-  /** Name of who removed the user or gave the role; empty otherwise. */
+  /** Display name of who removed the user or gave the role; empty otherwise. */
   readonly by: string;
   /** The last message before the change. */
   readonly afterSeq: number;
@@ -204,10 +326,18 @@ export interface ErrorEvent {
 export type ClientEvent =
   | ConnectedEvent
   | MessageEvent
+  | EditedEvent
+  | RetractedEvent
+  | PinnedEvent
+  | UnpinnedEvent
+  | SystemEvent
+  | SkippedEvent
   | SentEvent
   | FailedEvent
   | SyncedEvent
   | TypingEvent
+  | RenamedEvent
+  | ListedEvent
   | OpenedEvent
   | LeftEvent
   | MemberEvent

@@ -193,7 +193,7 @@ function model(log: readonly FoldDraft[], asOf: number): ChatMessage[] {
     const target = messages.get(quoted.get(message.seq) ?? 0);
     return target === undefined || message.retraction !== undefined
       ? message
-      : { ...message, quote: quoteOf(target) };
+      : { ...message, replyTo: target.seq, quote: quoteOf(target) };
   });
 }
 
@@ -244,6 +244,7 @@ function toEntry(entry: FoldEntry): LogEntry {
         kind,
         text,
         version,
+        replyTo: quote?.seq,
         quote: quote && {
           seq: quote.seq,
           sender: quote.by ?? '',

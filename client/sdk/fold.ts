@@ -51,6 +51,8 @@ export class Fold {
   #pins: readonly number[] | undefined;
   #pinsVersion = 0;
   readonly #loading = new Set<object>();
+  /** Replies that came without a quote: their seqs, and those of what they quote. */
+  readonly #unquoted = new Map<number, number>();
   #newest = 0;
   #skipped = 0;
 
@@ -99,7 +101,7 @@ export class Fold {
     if (entry.seq <= this.#skipped) return;
     this.#newest = Math.max(this.#newest, entry.seq);
     if (isChange(entry)) this.#change(entry);
-    else this.#show(entry);
+    else this.#show(entry.kind === 'message' ? withoutRest(entry) : entry);
   }
 
   /** Entries up to a seq were jumped over: drops what was held from before. */
@@ -116,7 +118,21 @@ export class Fold {
     if (entry.kind === 'system') this.#shown.set(entry.seq, entry);
     if (entry.kind !== 'message') return;
     const merged = newest(entry, this.message(entry.seq));
-    this.#shown.set(entry.seq, this.#changes.reduce(changed, merged));
+    const message = this.#changes.reduce(changed, merged);
+    this.#shown.set(entry.seq, message);
+    if (message.replyTo !== undefined && message.quote === undefined)
+      this.#unquoted.set(message.seq, message.replyTo);
+    for (const [seq, target] of this.#unquoted) this.#quote(seq, target);
+  }
+
+  /** Adds the quote to a reply that came without, as the answer to one's own send does. */
+  #quote(seq: number, targetSeq: number): void {
+    const reply = this.message(seq);
+    const target = this.message(targetSeq);
+    const isMissing = reply?.replyTo !== undefined && reply.quote === undefined;
+    if (isMissing && target === undefined) return;
+    this.#unquoted.delete(seq);
+    if (isMissing && target !== undefined) this.#shown.set(seq, { ...reply, quote: quoteOf(target) });
   }
 
   #change(change: Change): void {
@@ -149,6 +165,19 @@ export class Fold {
 
 function isChange(entry: LogEntry): entry is Change {
   return entry.kind === 'edit' || entry.kind === 'retract' || entry.kind === 'pin' || entry.kind === 'unpin';
+}
+
+/** Returns a message without what an event has beside it. */
+function withoutRest(message: ChatMessage): ChatMessage {
+  const { conversation, seq, id, sender, from, clientMsgId, atMs, ...rest } = message;
+  const { kind, text, version, replyTo, quote, retraction } = rest;
+  const entry = { conversation, seq, id, sender, from, clientMsgId, atMs };
+  return { ...entry, kind, text, version, replyTo, quote, retraction };
+}
+
+function quoteOf({ seq, sender, from, text, version, retraction }: ChatMessage): Quote {
+  const state = retraction === undefined ? 'kept' : 'retracted';
+  return { seq, sender, from, ...cutQuote(text), state, version };
 }
 
 /** Returns a message with what is newest of either copy. */
@@ -189,7 +218,7 @@ function retracted(message: ChatMessage, change: Retract): ChatMessage {
   const { quote } = message;
   if (concerns(change, message) && seq > message.version) {
     const retraction = { seq, by, atMs, reason };
-    return { ...message, text: '', version: seq, quote: undefined, retraction };
+    return { ...message, text: '', version: seq, replyTo: undefined, quote: undefined, retraction };
   }
   if (quote !== undefined && quote.state !== 'expired' && concerns(change, quote) && seq > quote.version) {
     const gone = { state: 'retracted', text: '', cut: false, version: seq } as const;

@@ -1,26 +1,23 @@
 /**
- * The received messages of each conversation: the cursor (the highest seq up to which everything is here) and messages
- * ahead of it.
+ * The received entries of each conversation, of all kinds: the cursor (the highest seq up to which everything is here) and
+ * entries ahead of it.
  *
- * A message at cursor + 1 is delivered; one at or below the cursor is dropped as a duplicate; one beyond is kept until
- * a late push or a page of the log fills the gap. So each message is delivered once and in order.
+ * An entry at cursor + 1 is delivered; one at or below the cursor is dropped as a duplicate; one beyond is kept until
+ * a late push or a page of the log fills the gap. So each entry is delivered once and in order.
  */
+import { EntryKind } from '../../proto/client.ts';
 import type {
-  ConversationMessages,
+  ConversationEntries,
   Cursor,
   Message,
   Conversation as WireConversation,
 } from '../../proto/client.ts';
-import { toConversation } from './convert.ts';
-import type { Conversation, Role } from './events.ts';
+import type { Role } from './entries.ts';
+import type { Conversation } from './events.ts';
 
-/** Most messages kept ahead of the cursor; others are fetched from the log. */
+/** Most entries kept ahead of the cursor; others are fetched from the log. */
 const MAX_AHEAD = 4096;
-/** Most cursors in one Sync. Beyond it, the conversations inactive for longest start at the stored cursor. */
-const MAX_CURSORS = 8192;
-/**
- * Most conversations in Sync.pushed; others wait for a later Sync. With the cursors it is within the server's limit.
- */
+/** Most conversations in Sync.pushed; others wait for a later Sync. */
 const MAX_PUSHED = 1024;
 
 interface Ahead {
@@ -30,10 +27,26 @@ interface Ahead {
   readonly round: number;
 }
 
+/** A part of a synchronisation: the cursors of the conversations with after < id <= until. */
+export interface SyncRange {
+  readonly cursors: Cursor[];
+  /** Possible starts of conversations that the last synchronisation did not mention; see Sync.pushed. */
+  readonly pushed: Cursor[];
+  readonly after: bigint;
+  /** 0: no end. */
+  readonly until: bigint;
+}
+
+export interface InboxHooks {
+  toConversation(wire: WireConversation): Conversation;
+  deliver(conversation: bigint, message: Message): void;
+  onCursor(conversation: bigint, seq: number): void;
+  /** Entries are jumped over; called before those after them are delivered. */
+  onSkipped(conversation: bigint, fromSeq: number, toSeq: number): void;
+}
+
 export class Inbox {
-  readonly #deliver: (conversation: bigint, message: Message) => void;
-  readonly #onCursor: (conversation: bigint, seq: number) => void;
-  /** Least recently moved first. */
+  readonly #hooks: InboxHooks;
   readonly #cursors = new Map<bigint, number>();
   readonly #conversations = new Map<bigint, Conversation>();
   readonly #ahead = new Map<bigint, Map<number, Ahead>>();
@@ -43,15 +56,11 @@ export class Inbox {
   #overflowed = false;
   #round = 0;
 
-  constructor(
-    deliver: (conversation: bigint, message: Message) => void,
-    onCursor: (conversation: bigint, seq: number) => void,
-  ) {
-    this.#deliver = deliver;
-    this.#onCursor = onCursor;
+  constructor(hooks: InboxHooks) {
+    this.#hooks = hooks;
   }
 
-  /** Whether messages are known to be missing here. */
+  /** Whether entries are known to be missing here. */
   get incomplete(): boolean {
     return this.#aheadCount > 0 || this.#overflowed;
   }
@@ -67,10 +76,10 @@ export class Inbox {
   /** Remembers the user's role in a conversation. */
   setRole(id: bigint, role: Role): void {
     const known = this.#conversations.get(id);
-    if (known !== undefined) this.#conversations.set(id, { ...known, role, isOwner: role === 'owner' });
+    if (known !== undefined) this.#conversations.set(id, { ...known, role });
   }
 
-  /** Adds a pushed message or, without one, the seq of an own send. */
+  /** Adds a pushed entry or, without one, the seq of an own send. */
   push(conversation: bigint, seq: number, message: Message | undefined): void {
     const cursor = this.#cursors.get(conversation);
     if (cursor !== undefined && seq <= cursor) return;
@@ -82,31 +91,37 @@ export class Inbox {
     this.#keep(conversation, seq, message);
   }
 
-  /** Records a conversation. @param fromSeq start of a conversation that is new to the client */
-  adopt(wire: WireConversation, fromSeq: number): Conversation {
-    const conversation = toConversation(wire);
-    this.#conversations.set(wire.id, conversation);
-    this.#pushed.delete(wire.id);
+  /**
+   * Records a conversation. One that is new to the client begins after `start`; entries between the device's cursor and
+   * that are jumped over.
+   */
+  adopt(wire: WireConversation, start: number): Conversation {
+    const conversation = this.#record(wire);
     if (!this.#cursors.has(wire.id)) {
-      this.#cursors.set(wire.id, fromSeq);
+      this.#begin(wire.id, Number(wire.deliveredSeq), start);
       this.#drain(wire.id);
     }
     return conversation;
   }
 
   /** Adds a conversation's part of a page of the log. Returns the number of new messages. */
-  page({ conversation: wire, messages }: ConversationMessages): number {
+  page({ conversation: wire, messages, afterSeq }: ConversationEntries): number {
     if (wire === undefined) return 0;
-    const first = messages[0];
-    // Without messages, nothing up to its end is for this user.
-    this.adopt(wire, Number(first === undefined ? wire.lastSeq : first.seq - 1n));
+    this.#record(wire);
+    const held = this.#cursors.get(wire.id);
+    // Without entries, nothing up to its end is for this user.
+    const start = Number(messages.length === 0 ? wire.lastSeq : afterSeq);
+    if (held === undefined)
+      this.#begin(wire.id, messages.length === 0 ? start : Number(wire.deliveredSeq), start);
+    else if (messages.length > 0 && start > held) this.#begin(wire.id, held, start);
     let count = 0;
     for (const message of messages) {
       const seq = Number(message.seq);
-      // The log has no holes: seqs before the page's first message are not visible to this user.
       if (seq <= (this.#cursors.get(wire.id) as number)) continue;
-      this.#advance(wire.id, seq, message);
-      count++;
+      const kept = this.#ahead.get(wire.id)?.get(seq);
+      const isOwn = kept !== undefined && kept.message === undefined;
+      this.#advance(wire.id, seq, isOwn ? undefined : message);
+      if (message.kind === EntryKind.ENTRY_KIND_MESSAGE) count++;
     }
     this.#drain(wire.id);
     return count;
@@ -123,14 +138,17 @@ export class Inbox {
     return conversation;
   }
 
-  /** Cursors of the conversations with the latest news. */
-  cursors(): Cursor[] {
-    return toCursors([...this.#cursors].slice(-MAX_CURSORS));
-  }
-
-  /** Possible starts of conversations that the last synchronisation did not mention; see Sync.pushed. */
-  pushed(): Cursor[] {
-    return toCursors([...this.#pushed]);
+  /** Returns the part of a synchronisation that begins after an id, with at most `limit` conversations. */
+  range(after: bigint, limit: number): SyncRange {
+    const known = [...this.#cursors, ...this.#pushed].filter(([id]) => id > after).toSorted(byId);
+    const part = known.slice(0, limit);
+    const [cursors, pushed] = [true, false].map((isKnown) =>
+      part
+        .filter(([id]) => this.#cursors.has(id) === isKnown)
+        .map(([conversation, seq]) => ({ conversation, seq: BigInt(seq) })),
+    ) as [Cursor[], Cursor[]];
+    const until = known.length > limit ? (part.at(-1)?.[0] ?? 0n) : 0n;
+    return { cursors, pushed, after, until };
   }
 
   /** Starts a synchronisation. Returns the argument for `endSync`. */
@@ -158,11 +176,25 @@ export class Inbox {
     }
   }
 
+  #record(wire: WireConversation): Conversation {
+    const conversation = this.#hooks.toConversation(wire);
+    this.#conversations.set(wire.id, conversation);
+    this.#pushed.delete(wire.id);
+    return conversation;
+  }
+
+  /** Sets a cursor that no entries lead up to. @param held the last seq that this device has */
+  #begin(conversation: bigint, held: number, start: number): void {
+    this.#cursors.set(conversation, start);
+    if (start <= held) return;
+    this.#hooks.onSkipped(conversation, held + 1, start);
+    this.#hooks.onCursor(conversation, start);
+  }
+
   #advance(conversation: bigint, seq: number, message: Message | undefined): void {
-    this.#cursors.delete(conversation);
     this.#cursors.set(conversation, seq);
-    if (message !== undefined) this.#deliver(conversation, message);
-    this.#onCursor(conversation, seq);
+    if (message !== undefined) this.#hooks.deliver(conversation, message);
+    this.#hooks.onCursor(conversation, seq);
   }
 
   #keep(conversation: bigint, seq: number, message: Message | undefined): void {
@@ -197,6 +229,6 @@ export class Inbox {
   }
 }
 
-function toCursors(seqs: readonly (readonly [conversation: bigint, seq: number])[]): Cursor[] {
-  return seqs.map(([conversation, seq]) => ({ conversation, seq: BigInt(seq) }));
+function byId([a]: readonly [bigint, number], [b]: readonly [bigint, number]): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -125,7 +125,7 @@ describe('membership', () => {
       conversation: world.room.toString(),
       change: 'removed',
       user: world.bob.toString(),
-      name: '',
+      name: 'bob',
       by: 'alice',
       afterSeq: 0,
     });
@@ -138,17 +138,17 @@ describe('membership', () => {
     const client = makeClient(world);
     await client.connect();
     const { id } = await client.joinRoom('lobby');
-    expect(client.conversation(id)).toMatchObject({ role: 'owner', isOwner: true });
+    expect(client.conversation(id)).toMatchObject({ role: 'owner' });
     let told = next(client, 'member');
     await client.setRole(id, 'bob', 'owner');
     const event = { type: 'member', conversation: id, change: 'role', by: 'alice', afterSeq: 0 };
     expect(await told).toEqual({ ...event, user: world.bob.toString(), name: 'bob', role: 'owner' });
-    expect((await client.members(id)).map(({ role }) => role)).toEqual(['owner', 'owner']);
+    expect((await client.members(id)).members.map(({ role }) => role)).toEqual(['owner', 'owner']);
     told = next(client, 'member');
     const syncs = world.gateway.syncs().length;
     await client.setRole(id, 'alice', 'moderator');
     expect(await told).toEqual({ ...event, user: world.alice.toString(), name: 'alice', role: 'moderator' });
-    expect(client.conversation(id)).toMatchObject({ role: 'moderator', isOwner: false });
+    expect(client.conversation(id)).toMatchObject({ role: 'moderator' });
     expect(world.gateway.syncs()).toHaveLength(syncs);
     await expect(client.setRole(id, 'bob', 'member')).rejects.toMatchObject({ code: 'ROLE_TOO_LOW' });
     await expect(client.setRole(id, 'bob', 'admin' as never)).rejects.toMatchObject({
@@ -162,8 +162,8 @@ describe('membership', () => {
     const client = makeClient(world);
     await client.connect();
     const { id } = await client.joinRoom('lobby');
-    expect(client.conversation(id)).toMatchObject({ role: 'member', isOwner: false });
-    expect((await client.members(id)).map(({ role }) => role)).toEqual(['member', 'member']);
+    expect(client.conversation(id)).toMatchObject({ role: 'member' });
+    expect((await client.members(id)).members.map(({ role }) => role)).toEqual(['member', 'member']);
   });
 
   test('markRead: goes out with the receipts, and never back', async () => {

@@ -6,3 +6,5 @@ export type { FetchLike, GochatClientOptions, Token } from './options.ts';
 export type { BackoffOptions } from './backoff.ts';
 export * from './transport.ts';
 export * from './transport-ws.ts';
+export * from './entries.ts';
+export { Fold, type FoldedPage, type Loading, type PinList, type Shown } from './fold.ts';

@@ -61,8 +61,14 @@ export interface GochatClientOptions {
   readonly gapDelayMs?: number;
   /** Largest frame accepted from the server. @default 4 MiB */
   readonly maxFrameBytes?: number;
-  /** Number of earlier messages delivered after a join. @default 100 */
+  /** Number of earlier entries delivered after a join. @default 100 */
   readonly joinBacklog?: number;
+  /** After an absence, so many of the newest entries of a conversation come as events, at least 1, or all; of what was jumped
+   * over, `skipped` tells. @default 1000 */
+  readonly catchUp?: number | 'all';
+  /** The same where no entry was ever delivered to the device. 0: nothing from before the first connection comes as an
+   * event; `listed` brings the conversations. @default 0 */
+  readonly newDevice?: number | 'all';
   /** Heartbeat interval to ask for, ms: longer spares a battery, shorter finds a dead connection sooner; 0: the
    * gateway's. @default 0 */
   readonly heartbeatIntervalMs?: number;
@@ -97,5 +103,7 @@ export function resolveOptions(options: GochatClientOptions): ResolvedOptions {
     maxFrameBytes: options.maxFrameBytes ?? 4 * 1024 * 1024,
     heartbeatIntervalMs: options.heartbeatIntervalMs ?? 0,
     joinBacklog: options.joinBacklog ?? 100,
+    catchUp: options.catchUp ?? 1000,
+    newDevice: options.newDevice ?? 0,
   });
 }

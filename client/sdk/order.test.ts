@@ -75,6 +75,8 @@ test('faults: the log has each send once and in order, and the other member sees
         window,
         gapDelayMs: 1,
         receiptDelayMs: 1,
+        newDevice: 'all' as const,
+        catchUp: 'all' as const,
         random: () => 0.5,
       };
       await using sender = new GochatClient({ ...options, user: 'alice' });

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { Nack, Send } from '../../proto/client.ts';
+import { Nack, Send, Sent as Receipt } from '../../proto/client.ts';
 import type { ClientError } from './errors.ts';
 import type { Sent } from './events.ts';
 import { resolveOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
 import { webSocketTransport } from './transport-ws.ts';
 
-const RECEIPT = { seq: 1, id: '1', atMs: 1, duplicate: false };
+const receipt = (clientMsgId: string) => Receipt.fromPartial({ clientMsgId, seq: 1n });
 
 function makeOutbox(options: { window?: number; sentTimeoutMs?: number } = {}) {
   const written: string[] = [];
@@ -28,22 +28,22 @@ function makeOutbox(options: { window?: number; sentTimeoutMs?: number } = {}) {
       written.push(clientMsgId);
       refs.set(clientMsgId, ref);
     },
-    onSent: () => {},
-    onFailed: (id) => failed.push(id),
+    onSent: ({ send }) => ({ clientMsgId: send.clientMsgId, seq: 1 }) as Sent,
+    onFailed: ({ send }) => failed.push(send.clientMsgId),
     onStalled: () => stalls++,
   });
   const outcomes = new Map<string, Promise<Sent | ClientError>>();
+  const addSend = (clientMsgId: string, more: Partial<Send> = {}, conversation = 5n) => {
+    const send = Send.fromPartial({ clientMsgId, text: `text of ${clientMsgId}`, ...more });
+    const promise = outbox.add({ conversation, send }).catch((error: ClientError) => error);
+    outcomes.set(clientMsgId, promise);
+  };
   const add = (...ids: string[]) => {
-    for (const id of ids) {
-      outcomes.set(
-        id,
-        outbox.add(id, 5n, `text of ${id}`).catch((error: ClientError) => error),
-      );
-    }
+    for (const id of ids) addSend(id);
   };
   const nack = (id: string, fields: Partial<Nack>) =>
     outbox.refused(refs.get(id) as number, Nack.fromPartial({ clientMsgId: id, ...fields }));
-  return { outbox, written, failed, add, outcomes, nack, refs, stalls: () => stalls };
+  return { outbox, written, failed, add, addSend, outcomes, nack, refs, stalls: () => stalls };
 }
 
 describe('Outbox', () => {
@@ -52,7 +52,7 @@ describe('Outbox', () => {
     outbox.resend();
     add('a', 'b', 'c', 'd');
     expect(written).toEqual(['a', 'b']);
-    outbox.committed('b', RECEIPT);
+    outbox.committed(receipt('b'));
     expect(written).toEqual(['a', 'b', 'c']);
     outbox.failAll({} as ClientError);
   });
@@ -79,14 +79,14 @@ describe('Outbox', () => {
     late('a', true);
     late('b', false);
     expect(outbox.size).toBe(3);
-    outbox.committed('c', RECEIPT);
+    outbox.committed(receipt('c'));
     expect(await outcomes.get('c')).toMatchObject({ seq: 1 });
     nack('a', { code: 'OVERLOADED', retryable: true, retryAfterMs: 60_000 });
     late('a', true);
     late('b', false);
     expect(await outcomes.get('b')).toMatchObject({ code: 'X' });
     expect(outbox.size).toBe(1);
-    outbox.committed('a', RECEIPT);
+    outbox.committed(receipt('a'));
     expect(await outcomes.get('a')).toMatchObject({ clientMsgId: 'a' });
     expect(written).toEqual(['a', 'b', 'c', 'a', 'b', 'c']);
     outbox.failAll({} as ClientError);
@@ -97,7 +97,7 @@ describe('Outbox', () => {
     outbox.resend();
     add('a', 'b');
     nack('a', { code: 'OVERLOADED', retryable: true, retryAfterMs: 1 });
-    outbox.committed('a', RECEIPT);
+    outbox.committed(receipt('a'));
     await expect.poll(() => written).toEqual(['a', 'b', 'b']);
     outbox.failAll({} as ClientError);
   });
@@ -127,9 +127,26 @@ describe('Outbox', () => {
     const { outbox, add } = makeOutbox();
     outbox.resend();
     add('a');
-    expect(outbox.committed('z', RECEIPT)).toBe(false);
+    expect(outbox.committed(receipt('z'))).toBe(false);
     outbox.refused(999, Nack.fromPartial({ code: 'X', clientMsgId: 'z' }));
     expect(outbox.size).toBe(1);
+    outbox.failAll({} as ClientError);
+  });
+
+  test('refused for good: what was to change it fails with it, and nothing else', async () => {
+    const { outbox, failed, add, addSend, outcomes, nack } = makeOutbox();
+    outbox.resend();
+    add('a', 'b');
+    addSend('edit', { targetClientMsgId: 'a' });
+    addSend('edit of the other', { targetClientMsgId: 'b' });
+    addSend('elsewhere', { targetClientMsgId: 'a' }, 6n);
+    nack('a', { code: 'TEXT_TOO_LONG' });
+    expect(failed).toEqual(['a', 'edit']);
+    expect(await outcomes.get('edit')).toMatchObject({ code: 'TEXT_TOO_LONG' });
+    expect(outbox.size).toBe(3);
+    // The server's own answer comes, too.
+    nack('edit', { code: 'TARGET_NOT_FOUND' });
+    expect(failed).toEqual(['a', 'edit']);
     outbox.failAll({} as ClientError);
   });
 

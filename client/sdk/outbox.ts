@@ -1,11 +1,11 @@
 /**
- * The unanswered sends, in order.
+ * The unanswered sends of entries, in order.
  *
  * Invariant: sends on the wire (`#flying`, by ref) were queued before all waiting ones (`#waiting`), and both are in
  * the order of `add`. After any failure, all sends from the first unanswered one on are sent again in that order under
  * the same client_msg_id. So a later message never overtakes an earlier one, and none counts twice.
  */
-import type { Nack } from '../../proto/client.ts';
+import type { Nack, Sent as Receipt } from '../../proto/client.ts';
 import { Send } from '../../proto/client.ts';
 import { Backoff } from './backoff.ts';
 import { ClientError } from './errors.ts';
@@ -15,16 +15,20 @@ import type { ResolvedOptions } from './options.ts';
 /** Timeouts in a row after which the connection counts as stalled. */
 const MAX_TIMEOUTS = 2;
 
-interface Entry {
-  readonly id: string;
+/** An entry to be sent. */
+export interface Draft {
   readonly conversation: bigint;
+  readonly send: Send;
+}
+
+interface Entry {
+  readonly draft: Draft;
   readonly payload: Uint8Array;
   readonly promise: Promise<Sent>;
   readonly resolve: (sent: Sent) => void;
   readonly reject: (error: ClientError) => void;
   /** Ref of the newest attempt; 0: not on the wire. */
   ref: number;
-  attempts: number;
   sentMs: number;
   settled: boolean;
 }
@@ -33,19 +37,11 @@ export interface OutboxHooks {
   /** Sends a SEND frame. */
   write(ref: number, conversation: bigint, payload: Uint8Array): void;
   nextRef(): number;
-  onSent(sent: Sent): void;
-  onFailed(id: string, conversation: bigint, error: ClientError): void;
+  /** An entry is acknowledged. Returns what the promise of `add` resolves with. */
+  onSent(draft: Draft, receipt: Receipt): Sent;
+  onFailed(draft: Draft, error: ClientError): void;
   /** Answers do not come: the connection should be closed. */
   onStalled(): void;
-}
-
-/** The server's answer about a committed message. */
-export interface Receipt {
-  readonly seq: number;
-  readonly id: string;
-  readonly atMs: number;
-  /** Undefined if it came from the log. */
-  readonly duplicate: boolean;
 }
 
 /** Bounded by `outboxLimit`; the caller checks `full`. */
@@ -80,23 +76,26 @@ export class Outbox {
     return this.#flying.has(ref);
   }
 
-  /** Queues a message and sends it in its turn; the caller has checked `full`. */
-  add(id: string, conversation: bigint, text: string): Promise<Sent> {
+  /** Whether an entry with this client_msg_id is unanswered. */
+  has(id: string): boolean {
+    return this.#byId.has(id);
+  }
+
+  /** Queues an entry and sends it in its turn; the caller has checked `full` and `has`. */
+  add(draft: Draft): Promise<Sent> {
     const { promise, resolve, reject } = Promise.withResolvers<Sent>();
-    const payload = Send.encode({ clientMsgId: id, text }).finish();
+    const payload = Send.encode(draft.send).finish();
     const entry: Entry = {
-      id,
-      conversation,
+      draft,
       payload,
       promise,
       resolve,
       reject,
       ref: 0,
-      attempts: 0,
       sentMs: 0,
       settled: false,
     };
-    this.#byId.set(id, entry);
+    this.#byId.set(draft.send.clientMsgId, entry);
     this.#waiting.push(entry);
     this.#pump();
     return promise;
@@ -117,28 +116,19 @@ export class Outbox {
     this.#requeue();
   }
 
-  /** The message is acknowledged. Returns false if it is not in this outbox. */
-  committed(id: string, receipt: Receipt): boolean {
-    const entry = this.#byId.get(id);
+  /** The entry is acknowledged. Returns false if it is not in this outbox. */
+  committed(receipt: Receipt): boolean {
+    const entry = this.#byId.get(receipt.clientMsgId);
     if (entry === undefined) return false;
     this.#backoff.reset();
     this.#timeouts = 0;
     this.#settle(entry);
-    const sent: Sent = {
-      clientMsgId: id,
-      conversation: entry.conversation.toString(),
-      seq: receipt.seq,
-      id: receipt.id,
-      atMs: receipt.atMs,
-      duplicate: receipt.duplicate,
-    };
-    entry.resolve(sent);
-    this.#hooks.onSent(sent);
+    entry.resolve(this.#hooks.onSent(entry.draft, receipt));
     this.#pump();
     return true;
   }
 
-  /** Resolves when none of these messages is in this outbox. */
+  /** Resolves when none of these entries is in this outbox. */
   async answered(ids: readonly string[]): Promise<void> {
     await Promise.allSettled(ids.flatMap((id) => this.#byId.get(id)?.promise ?? []));
   }
@@ -173,12 +163,19 @@ export class Outbox {
   #fail(entry: Entry, error: ClientError): void {
     this.#settle(entry);
     entry.reject(error);
-    this.#hooks.onFailed(entry.id, entry.conversation, error);
+    this.#hooks.onFailed(entry.draft, error);
+    // What was to change the message fails with it.
+    const { conversation, send } = entry.draft;
+    for (const other of this.#byId.values()) {
+      const { draft } = other;
+      if (draft.conversation === conversation && draft.send.targetClientMsgId === send.clientMsgId)
+        this.#fail(other, error);
+    }
   }
 
   #settle(entry: Entry): void {
     entry.settled = true;
-    this.#byId.delete(entry.id);
+    this.#byId.delete(entry.draft.send.clientMsgId);
     if (entry.ref !== 0) this.#flying.delete(entry.ref);
   }
 
@@ -203,10 +200,9 @@ export class Outbox {
         const entry = this.#waiting[this.#next++] as Entry;
         if (entry.settled) continue;
         entry.ref = this.#hooks.nextRef();
-        entry.attempts++;
         entry.sentMs = performance.now();
         this.#flying.set(entry.ref, entry);
-        this.#hooks.write(entry.ref, entry.conversation, entry.payload);
+        this.#hooks.write(entry.ref, entry.draft.conversation, entry.payload);
       }
       // Compacts in large steps, so that a long queue costs little per message.
       if (this.#next > 1024 || this.#next === this.#waiting.length) {

@@ -46,6 +46,7 @@ export class Receipts {
         conversation,
         deliveredSeq: BigInt(delivered),
         readSeq: BigInt(read),
+        readEpoch: 0n,
       }));
       if (!this.#write(ReceiptsMessage.encode({ receipts }).finish())) return;
       for (const [conversation, moved] of part) this.#keep(conversation, moved);

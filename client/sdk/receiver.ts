@@ -1,6 +1,7 @@
 /** The receiver: turns incoming frames into answers and events. */
 import type { Gone, Message, SyncPage } from '../../proto/client.ts';
 import {
+  Authed as AuthedPayload,
   FrameType,
   MemberChange,
   MembersChanged,
@@ -10,10 +11,13 @@ import {
   Sent as SentPayload,
   Typing as TypingPayload,
 } from '../../proto/client.ts';
-import { toChatMessage, toRole } from './convert.ts';
-import type { Emitter, LeaveReason } from './events.ts';
+import { toEntry, toRole } from './convert.ts';
+import type { LogEntry } from './entries.ts';
+import type { ClientEvent, Emitter, LeaveReason } from './events.ts';
 import type { Inbox } from './inbox.ts';
+import type { Names } from './names.ts';
 import type { Outbox } from './outbox.ts';
+import type { TokenRenewal } from './renewal.ts';
 import type { Requests } from './requests.ts';
 import type { Syncer } from './sync.ts';
 
@@ -36,6 +40,8 @@ export interface ReceiverParts {
   readonly outbox: Outbox;
   readonly requests: Requests;
   readonly syncer: Syncer;
+  readonly names: Names;
+  readonly renewal: TokenRenewal;
   /** Prefix of every client_msg_id of this client. */
   readonly idPrefix: string;
   /** The gateway has fenced the connection under this mark. */
@@ -56,7 +62,7 @@ export class Receiver {
   }
 
   frame(type: number, ref: number, key: bigint, payload: Uint8Array): void {
-    const { events, outbox, requests } = this.#parts;
+    const { events, names, outbox, renewal, requests } = this.#parts;
     switch (type) {
       case FrameType.MESSAGE: {
         const message = MessagePayload.decode(payload);
@@ -65,15 +71,14 @@ export class Receiver {
         break;
       }
       case FrameType.SENT: {
-        const { clientMsgId, seq, id, atMs, duplicate } = SentPayload.decode(payload);
-        const receipt = { seq: Number(seq), id: id.toString(), atMs: Number(atMs), duplicate };
-        outbox.committed(clientMsgId, receipt);
-        this.#take(key, receipt.seq, undefined);
+        const sent = SentPayload.decode(payload);
+        outbox.committed(sent);
+        this.#take(key, Number(sent.seq), undefined);
         break;
       }
       case FrameType.NACK: {
         const nack = NackPayload.decode(payload);
-        if (!requests.refused(ref, nack)) outbox.refused(ref, nack);
+        if (!renewal.refused(ref, nack) && !requests.refused(ref, nack)) outbox.refused(ref, nack);
         break;
       }
       case FrameType.RESPONSE:
@@ -81,12 +86,15 @@ export class Receiver {
         break;
       case FrameType.TYPING: {
         const { user, name, stopped } = TypingPayload.decode(payload);
-        const conversation = key.toString();
-        events.emit({ type: 'typing', conversation, user: user.toString(), name, stopped });
+        const who = { user: user.toString(), name: names.note(user, name) };
+        events.emit({ type: 'typing', conversation: key.toString(), ...who, stopped });
         break;
       }
       case FrameType.MEMBERS_CHANGED:
         this.#membersChanged(key, MembersChanged.decode(payload));
+        break;
+      case FrameType.AUTHED:
+        renewal.renewed(ref, AuthedPayload.decode(payload));
         break;
       case FrameType.RESYNC:
         this.#parts.onResync(ref);
@@ -96,17 +104,18 @@ export class Receiver {
     }
   }
 
-  /** Delivers the next message of a conversation. */
+  /** Delivers the next entry of a conversation. */
   deliver(conversation: bigint, message: Message): void {
     // SENT has reported it.
     if (this.#isOwn(message)) return;
-    this.#parts.events.emit({ type: 'message', ...toChatMessage(conversation.toString(), message) });
+    const event = eventOf(toEntry(conversation.toString(), message, this.#parts.names));
+    if (event !== undefined) this.#parts.events.emit(event);
   }
 
   /**
    * Resolves when the own sends in a page of the log are answered.
    *
-   * SENT alone acknowledges them: a message that can be read may not be on the database's standby yet. If the cursor
+   * SENT alone acknowledges them: an entry that can be read may not be on the database's standby yet. If the cursor
    * passed them before that and the client ended, no client of the device would show them.
    */
   async answered({ conversations }: SyncPage): Promise<void> {
@@ -125,7 +134,8 @@ export class Receiver {
   }
 
   #membersChanged(key: bigint, changed: MembersChanged): void {
-    const { change, user, name, by, afterSeq } = changed;
+    const { change, user, by, afterSeq } = changed;
+    const name = this.#parts.names.note(user, changed.name);
     const news = { type: 'member', conversation: key.toString(), user: user.toString(), name, by } as const;
     if (change === MemberChange.MEMBER_CHANGE_ROLE) {
       const role = toRole(changed.role) ?? 'member';
@@ -144,7 +154,8 @@ export class Receiver {
 
   /** Whether this client has sent it. */
   #isOwn({ sender, clientMsgId }: Message): boolean {
-    return sender === this.#user && clientMsgId.startsWith(this.#parts.idPrefix);
+    const { idPrefix, outbox } = this.#parts;
+    return sender === this.#user && (clientMsgId.startsWith(idPrefix) || outbox.has(clientMsgId));
   }
 
   #take(conversation: bigint, seq: number, message: Message | undefined): void {
@@ -154,5 +165,29 @@ export class Receiver {
     // Only the log knows the start of a conversation that is new here.
     if (inbox.knows(conversation)) syncer.wantIfIncomplete();
     else syncer.want(false);
+  }
+}
+
+/** Returns the event of an entry; undefined where there is nothing to show. */
+function eventOf(entry: LogEntry): ClientEvent | undefined {
+  switch (entry.kind) {
+    case 'message':
+      return { type: 'message', ...entry };
+    case 'edit': {
+      const { target } = entry;
+      return target === undefined || entry.text === '' ? undefined : { type: 'edited', ...entry, target };
+    }
+    case 'retract':
+      return entry.target === undefined && entry.range === undefined
+        ? undefined
+        : { type: 'retracted', ...entry };
+    case 'pin':
+      return entry.target === undefined ? undefined : { type: 'pinned', ...entry, target: entry.target };
+    case 'unpin':
+      return entry.target === undefined ? undefined : { type: 'unpinned', ...entry, target: entry.target };
+    case 'system':
+      return { type: 'system', ...entry };
+    default:
+      return undefined;
   }
 }

@@ -1,5 +1,11 @@
-/** Synchronisation: pulls missed messages from the log after each WELCOME and RESYNC, and when there is a gap. */
-import type { ConversationMessages, Cursor, Gone, SyncPage } from '../../proto/client.ts';
+/** Synchronisation: pulls missed entries from the log after each WELCOME and RESYNC, and when there is a gap. */
+import type {
+  Conversation as WireConversation,
+  ConversationEntries,
+  Cursor,
+  Gone,
+  SyncPage,
+} from '../../proto/client.ts';
 import { Backoff, delay } from './backoff.ts';
 import { ClientError } from './errors.ts';
 import type { Conversation } from './events.ts';
@@ -7,13 +13,19 @@ import type { Inbox } from './inbox.ts';
 import type { ResolvedOptions } from './options.ts';
 import type { Call, Result } from './requests.ts';
 
-/** Most messages per page; the server also bounds pages by size. */
+/** Most entries per page; the server also bounds pages by size. */
 const PAGE_LIMIT = 200;
+/** Most conversations named in a request: the server's limit. */
+const MAX_NAMED = 1000;
+/** Conversations per page of the list: the server's most. */
+const LIST_LIMIT = 500;
 
 export interface SyncHooks {
   call(call: Call): Promise<Result>;
   /** Resolves when the client's own sends in a page are answered. */
   answered(page: SyncPage): Promise<void>;
+  /** A page of the user's conversations, before the first synchronisation. */
+  onListed(conversations: readonly WireConversation[]): void;
   /** The user has a conversation that was unknown here, without messages to read. */
   onOpened(conversation: Conversation): void;
   /** The user has left a conversation; its last messages have been delivered. */
@@ -35,6 +47,8 @@ export class Syncer {
   #announce = false;
   #running = false;
   #completed = false;
+  /** Newest entries of a conversation that the first synchronisation pulls. */
+  #first: number | 'all' | undefined;
   #held = 0;
   #messages = 0;
   #waiters: (() => void)[] = [];
@@ -70,7 +84,7 @@ export class Syncer {
     }, this.#options.gapDelayMs);
   }
 
-  /** Resolves when no message is known to be missing here. */
+  /** Resolves when no entry is known to be missing here. */
   idle(): Promise<void> {
     if (!this.#running && !this.#wanted && !this.#inbox.incomplete) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -117,9 +131,10 @@ export class Syncer {
 
   async #pull(): Promise<void> {
     const round = this.#inbox.beginSync();
-    for (let more = true; more; ) {
-      const cursors = this.#inbox.cursors();
-      const sync = { cursors, limit: PAGE_LIMIT, pushed: this.#inbox.pushed() };
+    const newest = await this.#newest();
+    for (let after: bigint | undefined = 0n; after !== undefined; ) {
+      const range = this.#inbox.range(after, MAX_NAMED);
+      const sync = { ...range, limit: PAGE_LIMIT, newest };
       const result = await this.#hooks.call({ $case: 'sync', sync });
       if (result.$case !== 'sync') throw ClientError.local('FRAME_INVALID');
       const page = result.sync;
@@ -128,9 +143,9 @@ export class Syncer {
       if (this.#signal.aborted) return;
       for (const part of page.conversations) this.#take(part);
       for (const gone of page.gone) this.#hooks.onGone(gone);
-      more = page.more;
       // A page that promises more without progress would be requested forever.
-      if (more && !goesBeyond(page, cursors)) throw ClientError.local('INTERNAL');
+      if (page.more && !goesBeyond(page, range.cursors)) throw ClientError.local('INTERNAL');
+      if (!page.more) after = range.until === 0n ? undefined : range.until;
     }
     this.#inbox.endSync(round);
     this.#completed = true;
@@ -143,7 +158,34 @@ export class Syncer {
     this.wantIfIncomplete();
   }
 
-  #take(part: ConversationMessages): void {
+  /** Returns how many of the newest entries of a conversation are pulled; 0: all. */
+  async #newest(): Promise<number> {
+    const { catchUp, newDevice } = this.#options;
+    if (this.#completed || catchUp === newDevice) return toNewest(catchUp);
+    this.#first ??= (await this.#isNewDevice()) ? newDevice || catchUp : catchUp;
+    return toNewest(this.#first);
+  }
+
+  /** Lists conversations until one shows that entries were delivered to this device. */
+  async #isNewDevice(): Promise<boolean> {
+    const listed: WireConversation[] = [];
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const listConversations = { after, limit: LIST_LIMIT };
+      const result = await this.#hooks.call({ $case: 'listConversations', listConversations });
+      if (result.$case !== 'conversations') throw ClientError.local('FRAME_INVALID');
+      const { conversations, next } = result.conversations;
+      this.#hooks.onListed(conversations);
+      // The device has been here before.
+      if (conversations.some(({ deliveredSeq }) => deliveredSeq > 0n)) return false;
+      listed.push(...conversations);
+      after = next || undefined;
+    }
+    if (this.#options.newDevice === 0)
+      for (const wire of listed) this.#inbox.adopt(wire, Number(wire.lastSeq));
+    return true;
+  }
+
+  #take(part: ConversationEntries): void {
     const id = part.conversation?.id ?? 0n;
     const wasKnown = this.#inbox.knows(id);
     this.#messages += this.#inbox.page(part);
@@ -151,6 +193,10 @@ export class Syncer {
     if (part.messages.length === 0 && !wasKnown && conversation !== undefined)
       this.#hooks.onOpened(conversation);
   }
+}
+
+function toNewest(entries: number | 'all'): number {
+  return entries === 'all' ? 0 : entries;
 }
 
 function goesBeyond(page: SyncPage, cursors: readonly Cursor[]): boolean {

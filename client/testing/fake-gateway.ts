@@ -2,6 +2,8 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import {
+  Auth,
+  Authed,
   Close,
   decodeHeader,
   encodeFrame,
@@ -14,6 +16,7 @@ import {
   MembersChanged,
   Message,
   Nack,
+  PROTOCOL_VERSION,
   Receipts,
   Request,
   Response,
@@ -97,6 +100,10 @@ export class FakeGateway implements AsyncDisposable {
   pushes = true;
   heartbeatIntervalMs = 30_000;
   maxTextBytes = 16_384;
+  /** How long the token of a connection is good, ms; 0: forever. */
+  tokenMs = 0;
+  /** Tokens that AUTH brought. */
+  readonly tokens: string[] = [];
   readonly #server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   readonly #sockets = new Set<Socket>();
   #sessions = 0n;
@@ -144,16 +151,21 @@ export class FakeGateway implements AsyncDisposable {
 
   /** Commits a message of a user who is not connected here, and pushes it. */
   say(conversation: bigint, sender: bigint, text: string, push = this.pushes): Message {
-    const id = `say-${this.chat.conversations.get(conversation)?.log.length}`;
-    const appended = this.chat.append(conversation, sender, id, text);
-    if (appended === undefined) throw new Error('not a member');
+    return this.act(conversation, sender, { text }, push);
+  }
+
+  /** Commits an entry of a user who is not connected here, and pushes it. */
+  act(conversation: bigint, sender: bigint, send: Partial<Send>, push = this.pushes): Message {
+    const clientMsgId = `say-${this.chat.conversations.get(conversation)?.log.length}`;
+    const appended = this.chat.append(conversation, sender, { clientMsgId, text: '', ...send });
+    if (typeof appended === 'string') throw new Error(appended);
     if (push) this.push(conversation, appended.message);
     return appended.message;
   }
 
   push(conversation: bigint, message: Message, except?: FakeConnection): void {
     const members = this.chat.conversations.get(conversation)?.members;
-    const payload = Message.encode(message).finish();
+    const payload = Message.encode(this.chat.pushed(conversation, message)).finish();
     for (const connection of this.connections) {
       if (connection === except || members?.has(connection.user) !== true) continue;
       connection.send(FrameType.MESSAGE, 0, conversation, payload);
@@ -205,7 +217,7 @@ export class FakeGateway implements AsyncDisposable {
     }
     this.connections.add(connection);
     const welcome = Welcome.fromPartial({
-      version: 1,
+      version: PROTOCOL_VERSION,
       session: hello.session || ++this.#sessions,
       user,
       userName: this.chat.nameOf(user),
@@ -216,6 +228,9 @@ export class FakeGateway implements AsyncDisposable {
       maxFrameBytes: 262_144,
       maxTextBytes: this.maxTextBytes,
       resumed: hello.session !== 0n,
+      serverTimeMs: BigInt(Date.now()),
+      tokenExpiresAtMs: this.#expiry(),
+      displayName: this.chat.displayNameOf(user),
     });
     connection.send(FrameType.WELCOME, 0, 0n, Welcome.encode(welcome).finish());
     return connection;
@@ -225,6 +240,7 @@ export class FakeGateway implements AsyncDisposable {
     if (type === FrameType.PING && !this.mute.has('ping')) connection.send(FrameType.PONG, ref, 0n);
     else if (type === FrameType.RESYNCED) connection.fenced = false;
     else if (type === FrameType.CLOSE) connection.destroy();
+    else if (type === FrameType.AUTH) this.#onAuth(connection, ref, Auth.decode(payload));
     else if (type === FrameType.SEND) this.#onSend(connection, ref, key, Send.decode(payload));
     else if (type === FrameType.REQUEST) this.#onRequest(connection, ref, key, Request.decode(payload));
     else if (type === FrameType.RECEIPTS) {
@@ -232,6 +248,18 @@ export class FakeGateway implements AsyncDisposable {
         this.chat.delivered.set(`${connection.user}/${conversation}`, deliveredSeq);
       }
     }
+  }
+
+  #onAuth(connection: FakeConnection, ref: number, { token }: Auth): void {
+    this.tokens.push(token);
+    const refusal = this.refuse.get('auth');
+    if (refusal !== undefined) return nack(connection, ref, refusal.code, refusal.retryable, 1);
+    const tokenExpiresAtMs = this.#expiry();
+    connection.send(FrameType.AUTHED, ref, 0n, Authed.encode({ tokenExpiresAtMs }).finish());
+  }
+
+  #expiry(): bigint {
+    return this.tokenMs === 0 ? 0n : BigInt(Date.now() + this.tokenMs);
   }
 
   #onSend(connection: FakeConnection, ref: number, key: bigint, send: Send): void {
@@ -245,17 +273,18 @@ export class FakeGateway implements AsyncDisposable {
       if (retryable) connection.resync();
       return;
     }
-    const appended = this.chat.append(key, connection.user, clientMsgId, send.text);
-    if (appended === undefined) return nack(connection, ref, 'NOT_A_MEMBER', false, 0, clientMsgId);
+    const appended = this.chat.append(key, connection.user, send);
+    if (typeof appended === 'string') return nack(connection, ref, appended, false, 0, clientMsgId);
     const { message, duplicate } = appended;
     const { seq, id, atMs } = message;
+    const target = send.targetClientMsgId === '' ? 0n : message.target;
     if (fate === 'lose-answer') connection.resync();
     else
       connection.send(
         FrameType.SENT,
         ref,
         key,
-        Sent.encode({ clientMsgId, seq, id, atMs, duplicate }).finish(),
+        Sent.encode({ clientMsgId, seq, id, atMs, duplicate, target }).finish(),
       );
     if (this.pushes) this.push(key, message, connection);
   }
@@ -296,7 +325,9 @@ export class FakeGateway implements AsyncDisposable {
       case 'listConversations': {
         const ids = [...chat.conversations.values()].filter(({ members }) => members.has(user));
         const conversations = ids.map(({ id }) => chat.see(id, user));
-        return { $case: 'conversations', conversations: { conversations } };
+        const { after, limit } = call.listConversations;
+        const { items, next } = pageOf(conversations.toReversed(), after, limit || 100);
+        return { $case: 'conversations', conversations: { conversations: items, next } };
       }
       case 'getConversation': {
         const isMember = chat.conversations.get(key)?.members.has(user) === true;
@@ -304,17 +335,23 @@ export class FakeGateway implements AsyncDisposable {
       }
       case 'listRooms': {
         const { after, limit } = call.listRooms;
-        const rooms = chat.rooms(user).filter(({ id }) => id > after);
-        const page = rooms.slice(0, limit || 50);
-        return { $case: 'rooms', rooms: { rooms: page, more: page.length < rooms.length } };
+        const { items, next } = pageOf(chat.rooms(user), after, limit || 50);
+        return { $case: 'rooms', rooms: { rooms: items, next } };
       }
       case 'getHistory': {
-        const log = chat.conversations.get(key)?.log ?? [];
-        const { beforeSeq, limit } = call.getHistory;
-        const end = beforeSeq === 0n ? log.length : Math.min(log.length, Number(beforeSeq) - 1);
-        const begin = Math.max(0, end - (limit || 50));
-        return { $case: 'history', history: { messages: log.slice(begin, end), more: begin > 0 } };
+        if (!chat.conversations.has(key)) return 'NOT_A_MEMBER';
+        const { at, limit } = call.getHistory;
+        return { $case: 'history', history: chat.history(key, user, at, limit) };
       }
+      case 'listPins':
+        return { $case: 'pins', pins: chat.pins(key) };
+      case 'getUsers': {
+        const users = call.getUsers.users.filter((id) => chat.nameOf(id) !== '').map((id) => chat.user(id));
+        return { $case: 'users', users: { users } };
+      }
+      case 'setProfile':
+        chat.displayNames.set(user, call.setProfile.displayName);
+        return { $case: 'users', users: { users: [chat.user(user)] } };
       case 'leaveRoom':
         if (chat.conversations.get(key)?.members.has(user) !== true) return 'NOT_A_MEMBER';
         chat.leave(key, user);
@@ -327,6 +364,7 @@ export class FakeGateway implements AsyncDisposable {
         this.tell(key, member, {
           change: MemberChange.MEMBER_CHANGE_REMOVED,
           user: member,
+          name: chat.displayNameOf(member),
           by: chat.nameOf(user),
         });
         return { $case: 'done', done: {} };
@@ -345,12 +383,22 @@ export class FakeGateway implements AsyncDisposable {
         if (chat.roleOf(user, key) !== Role.ROLE_OWNER) return 'ROLE_TOO_LOW';
         chat.conversations.delete(key);
         return { $case: 'done', done: {} };
-      case 'getMembers':
-        return { $case: 'members', members: { members: chat.members(key) } };
+      case 'getMembers': {
+        const { after, limit } = call.getMembers;
+        const members = chat.members(key);
+        const { items, next } = pageOf(members, after, limit || 200);
+        return { $case: 'members', members: { members: items, next, count: members.length } };
+      }
       default:
         return 'FRAME_INVALID';
     }
   }
+}
+
+function pageOf<Item>(all: readonly Item[], after: string, limit: number): { items: Item[]; next: string } {
+  const from = Number(after);
+  const to = from + limit;
+  return { items: all.slice(from, to), next: to < all.length ? `${to}` : '' };
 }
 
 function nack(

@@ -25,7 +25,7 @@ export async function makeWorld(): Promise<World> {
   return { gateway, directory: new FakeDirectory(gateway), alice, bob, room };
 }
 
-/** Makes alice's client with short waits; it is closed with the test. */
+/** Makes alice's client with short waits, which gets what was before its time; it is closed with the test. */
 export function makeClient(world: World, options: Partial<GochatClientOptions> = {}): GochatClient {
   const client = new GochatClient({
     api: 'http://api.test',
@@ -37,6 +37,7 @@ export function makeClient(world: World, options: Partial<GochatClientOptions> =
     backoff: { baseMs: 1, maxMs: 5 },
     receiptDelayMs: 1,
     gapDelayMs: 1,
+    newDevice: 1000,
     ...options,
   });
   onTestFinished(() => client.close());
