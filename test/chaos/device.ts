@@ -80,6 +80,8 @@ export class Instance {
       device,
       transport: factory,
       joinBacklog: 1e9,
+      newDevice: 'all',
+      catchUp: 'all',
       outboxLimit: OUTBOX_LIMIT,
     });
     this.#write({ kind: 'start', user, device });
@@ -132,10 +134,13 @@ export class Instance {
   /** Reads a page of the log and records it. */
   async read(conversation: string, beforeSeq: number): Promise<void> {
     const page = await this.call('history', conversation, () =>
-      this.client.history(conversation, { beforeSeq }),
+      this.client.history(conversation, { before: beforeSeq }),
     );
-    for (const { seq, id, text } of page?.messages ?? [])
+    for (const entry of page?.entries ?? []) {
+      if (entry.kind !== 'message') continue;
+      const { seq, id, text } = entry;
       this.#write({ kind: 'page', conversation, seq, id, text });
+    }
   }
 
   /** Reports that the user has read what this client was shown. */

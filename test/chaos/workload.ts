@@ -208,12 +208,15 @@ export class Workload {
       if (client === undefined || !device.named) continue;
       if (this.#devices.find((other) => other.user === user && other.named) !== device) continue;
       for (const conversation of Object.keys(expected.conversations[user] ?? {})) {
-        for (let beforeSeq = 0, more = true; more; ) {
-          const page = await client.history(conversation, { beforeSeq, limit: HISTORY_PAGE });
-          for (const { seq, id, text } of page.messages)
+        for (let before = 0, more = true; more; ) {
+          const page = await client.history(conversation, { before, limit: HISTORY_PAGE });
+          for (const entry of page.entries) {
+            if (entry.kind !== 'message') continue;
+            const { seq, id, text } = entry;
             history.write({ kind: 'view', user, conversation, seq, id, text });
+          }
           more = page.more;
-          beforeSeq = page.messages[0]?.seq ?? 0;
+          before = page.entries[0]?.seq ?? 0;
         }
       }
     }
