@@ -2,8 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ConversationId } from '../../../common/mod.ts';
 import { type Nodes, RULES, type Scratch, World } from './scratch.contract.ts';
+import { describeEntries } from './store-entries.contract.ts';
 import { describeFold } from './store-fold.contract.ts';
 import { describeLog } from './store-log.contract.ts';
+import { describeErasure } from './store-erasure.contract.ts';
+import { describeFloor } from './store-floor.contract.ts';
+import { describeHistory } from './store-history.contract.ts';
+import { describeLists } from './store-lists.contract.ts';
+import { describeSystem } from './store-system.contract.ts';
 import { describeMembership } from './store-membership.contract.ts';
 import { describePeople } from './store-people.contract.ts';
 import { describeRoles } from './store-roles.contract.ts';
@@ -30,7 +36,13 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
     describeRoles(() => nodes);
     describeLog(() => nodes);
     describeSync(() => nodes);
+    describeEntries(() => nodes);
     describeFold(() => nodes);
+    describeErasure(() => nodes);
+    describeFloor(() => nodes);
+    describeHistory(() => nodes);
+    describeLists(() => nodes);
+    describeSystem(() => nodes);
 
     test('ping: resolves', async () => {
       await expect(nodes.a.store.ping()).resolves.toBeUndefined();
