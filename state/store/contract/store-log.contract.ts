@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ConversationId, MessageId, UserId } from '../../../common/mod.ts';
 import type { Appended, Draft } from '../mod.ts';
-import type { Nodes, World } from './scratch.contract.ts';
+import { MAX_PINS } from '../store.ts';
+import { type Nodes, RULES, type World } from './scratch.contract.ts';
 import { PAGE_TEXT_BYTES } from '../sync-page.ts';
 
 const UNSTORABLE = (2n ** 64n - 1n) as ConversationId;
@@ -117,6 +118,53 @@ export function describeLog(nodes: () => Nodes): void {
       const texts = (await a.history(ann, room, 0, 10))?.messages.map(({ text }) => text);
       expect(texts?.[0]).toBe(draft.text);
       expect(texts).toHaveLength(3);
+    });
+
+    test('a repeated entry is answered with the original, whatever has become of its target and its sender', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const room = await a.room(ann, bob);
+      await a.setRole(room, ann, bob, 'moderator');
+      await a.fill(room, bob, MAX_PINS + 7);
+      const sunk = 2;
+      const firstPin = 4;
+      const [edited, quoted, late, retracted, pinned] = [4, 5, 6, 7, 8].map((seq) => MAX_PINS + seq);
+      const drafts = [
+        a.entry(room, bob, { kind: 'edit', target: edited }),
+        a.entry(room, bob, { target: quoted }),
+        a.entry(room, bob, { kind: 'edit', target: late }),
+        a.entry(room, bob, { kind: 'edit', target: sunk }),
+        a.entry(room, bob, { kind: 'retract', target: retracted }),
+        a.entry(room, bob, { kind: 'retract', range: { sender: bob, fromSeq: 1, toSeq: 3 } }),
+        a.entry(room, bob, { kind: 'pin', target: pinned }),
+        a.entry(room, bob, { kind: 'unpin', target: pinned }),
+      ];
+      const first = await a.append(drafts);
+      expect(first.every(({ ok }) => ok)).toBe(true);
+      await a.append([
+        ...[edited, quoted].map((target) => a.entry(room, bob, { kind: 'retract', target })),
+        ...Array.from({ length: MAX_PINS }, (_, i) =>
+          a.entry(room, bob, { kind: 'pin', target: i + firstPin }),
+        ),
+      ]);
+      await a.setRole(room, ann, bob, 'member');
+      await a.execute(`update conversations set floor_seq = 3 where id = ${room}`);
+      const again = drafts.map((draft, i) => ({ ...draft, atMs: draft.atMs + RULES.editWindowMs + i + 1 }));
+      const repeated = first.map((answer) => ({
+        ...answer,
+        duplicate: true,
+        quote: undefined,
+        memberVersion: 2,
+      }));
+      const [said, refused] = [a.draft(room, bob), a.entry(room, bob, { kind: 'edit', target: edited })];
+      // Among others, in an order of their own, and on a node that has not seen the sender repeat.
+      expect(await b.append([said, ...again, refused])).toMatchObject([
+        { ok: true, duplicate: false },
+        ...repeated,
+        { ok: false, code: 'TARGET_RETRACTED' },
+      ]);
+      await a.leaveRoom(room, bob);
+      expect(await a.append(again)).toEqual(repeated.map((answer) => ({ ...answer, memberVersion: 3 })));
     });
 
     test('the same client_msg_id in two conversations is two messages', async () => {

@@ -180,8 +180,8 @@ create table consumers (
 --
 -- The update comes first: it takes the rows' locks and in READ COMMITTED reads what those before in the queue have
 -- committed, and the statements after it see their members and messages. It counts on all entries being new and allowed, as
--- nearly all are; where some are not, the rows of their conversations are put right. A repetition among those that were
--- not suspected violates messages_once: then all are looked up, once.
+-- nearly all are; where some are not, the rows of their conversations are put right. What would be rejected is looked up
+-- first. A repetition among the rest that was not suspected violates messages_once: then all are looked up, once.
 --
 -- The settings keep the one plan that scales, an index probe per row, whatever the statistics were when the plan was made.
 create function gochat_append(
@@ -358,6 +358,12 @@ begin
         left join members a on e.kind = 2 and a.conversation = p_conversations[e.place]
           and a.user_id = coalesce(e.range_sender, t.sender)
       ) x;
+    end if;
+
+    -- A repetition is acknowledged whatever has become since of what it is about, and of the sender's role.
+    if not rejected <@ coalesce(suspects, '{}') then
+      select array_agg(distinct n) into suspects from unnest(suspects || rejected) n;
+      continue;
     end if;
 
     dropped := refused || repetitions || rejected;
