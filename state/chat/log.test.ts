@@ -17,7 +17,7 @@ const ROOM = 7n as ConversationId;
 const lengths = fc.array(fc.oneof(fc.nat(200), fc.integer({ min: 30_000, max: 229_300 })), { maxLength: 6 });
 
 function sync(fields: Partial<client.Sync> = {}): client.Sync {
-  return client.Sync.fromPartial({ limit: 200, ...fields } as object);
+  return client.Sync.fromPartial({ limit: 200, ...fields });
 }
 
 function history(point?: client.HistoryPoint['point'], limit = 50): client.GetHistory {
@@ -106,7 +106,7 @@ describe('sync', () => {
     const ids = async (fields: Partial<client.Sync>) =>
       (await node.log.sync(ANN, sync(fields))).conversations
         .map(({ conversation }) => conversation?.id ?? 0n)
-        .toSorted();
+        .toSorted((a, b) => Number(a - b));
     expect(await ids({ after: 0n, until: 2n })).toEqual([1n, 2n]);
     expect(await ids({ after: 2n, until: 0n })).toEqual([3n, 4n]);
     expect(await ids({ after: 4n })).toEqual([]);

@@ -161,7 +161,8 @@ function anchorOf({ messages, anchorSeq }: HistoryPage, { at }: HistoryPoint): n
 
 function parsePoint(given: client.HistoryPoint | undefined): HistoryPoint {
   const point = given?.point;
-  switch (point?.$case) {
+  if (point === undefined) return { at: 'before', seq: 0 };
+  switch (point.$case) {
     case 'beforeSeq':
       return { at: 'before', seq: wholeNumber(point.beforeSeq, 'before_seq') };
     case 'afterSeq':
@@ -173,8 +174,6 @@ function parsePoint(given: client.HistoryPoint | undefined): HistoryPoint {
     case 'firstUnread':
       if (!point.firstUnread) throw invalid('first_unread');
       return { at: 'firstUnread' };
-    case undefined:
-      return { at: 'before', seq: 0 };
   }
 }
 

@@ -109,11 +109,10 @@ export class Replay {
     const { conversation, senderName, memberVersion, link, conn } = run;
     const { seq, sender, extra } = message;
     const nameOf: NameOf = (user) => (user === sender ? senderName : this.#options.nameOf(user));
-    const { frame, about = undefined } =
-      extra === undefined
-        ? { frame: encodePlain(message, senderName) }
-        : encodeEntry({ ...message, extra }, nameOf);
-    this.#options.fanout.publish({ conversation, memberVersion, seq, frame, about, link, conn });
+    const push = { conversation, memberVersion, seq, link, conn };
+    if (extra === undefined)
+      this.#options.fanout.publish({ ...push, frame: encodePlain(message, senderName) });
+    else this.#options.fanout.publish({ ...push, ...encodeEntry({ ...message, extra }, nameOf) });
   }
 }
 

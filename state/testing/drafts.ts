@@ -14,7 +14,11 @@ export function draft(
   const { entry, ...fields } = given;
   const none = { kind: 'message', target: 0, targetClientMsgId: '', range: undefined, reason: '' } as const;
   return {
-    ...{ conversation, id: last as MessageId, clientMsgId: `draft${last}`, text: '', atMs: 0 },
+    conversation,
+    id: last as MessageId,
+    clientMsgId: `draft${last}`,
+    text: '',
+    atMs: 0,
     ...fields,
     entry: entry && { ...none, ...entry },
   };
