@@ -161,8 +161,7 @@ function anchorOf({ messages, anchorSeq }: HistoryPage, { at }: HistoryPoint): n
 
 function parsePoint(given: client.HistoryPoint | undefined): HistoryPoint {
   const point = given?.point;
-  if (point === undefined) return { at: 'before', seq: 0 };
-  switch (point.$case) {
+  switch (point?.$case) {
     case 'beforeSeq':
       return { at: 'before', seq: wholeNumber(point.beforeSeq, 'before_seq') };
     case 'afterSeq':
@@ -174,6 +173,8 @@ function parsePoint(given: client.HistoryPoint | undefined): HistoryPoint {
     case 'firstUnread':
       if (!point.firstUnread) throw invalid('first_unread');
       return { at: 'firstUnread' };
+    default:
+      return { at: 'before', seq: 0 };
   }
 }
 

@@ -222,6 +222,53 @@ describe('membership', () => {
     await it.node.drain();
   });
 
+  test('a change: its entry comes to the members as a MESSAGE, in its place, and to nobody who is out', async () => {
+    const it = await roomOfThree();
+    await ask(it, 3, 0n, { $case: 'setProfile', setProfile: { displayName: 'Cid the First' } });
+    const entries = () =>
+      it.w.delivered().flatMap(({ conn, type, payload }) => {
+        if (type !== FrameType.MESSAGE) return [];
+        const { seq, kind, sender, clientMsgId, system } = client.Message.decode(payload);
+        expect([kind, clientMsgId]).toEqual([client.EntryKind.ENTRY_KIND_SYSTEM, '']);
+        return [`${conn}: ${seq} by ${sender}: ${system?.event} ${system?.name} ${system?.role}`];
+      });
+    await it.node.membership.setRole(ANN_HERE, it.room, 'cid', client.Role.ROLE_MODERATOR);
+    await settle();
+    const role = (conn: number) => `${conn}: 3 by 1: 4 Cid the First 2`;
+    expect(entries().toSorted()).toEqual([1, 2, 3].map(role));
+    await it.node.membership.remove(CID_HERE, it.room, 'bob');
+    await settle();
+    expect(entries().toSorted()).toEqual(['1: 4 by 3: 3 bob 0', '3: 4 by 3: 3 bob 0']);
+    await it.node.membership.join(BOB_HERE, 'lobby');
+    await settle();
+    expect(entries().toSorted()).toEqual([1, 2, 3].map((conn) => `${conn}: 5 by 2: 1 bob 0`));
+    await it.node.membership.leave(ANN_HERE, it.room);
+    await settle();
+    expect(entries().toSorted()).toEqual([
+      '2: 6 by 1: 2 ann 0',
+      '2: 7 by 1: 4 Cid the First 3',
+      '3: 6 by 1: 2 ann 0',
+      '3: 7 by 1: 4 Cid the First 3',
+    ]);
+  });
+
+  test('what only rooms have, in a direct conversation: ARGUMENT_INVALID for who is in it, else ROOM_NOT_FOUND', async () => {
+    const it = await roomOfThree();
+    const { id } = await it.node.membership.openDirect(ANN_HERE, 'bob');
+    it.w.take();
+    const calls = [
+      { $case: 'leaveRoom', leaveRoom: {} },
+      { $case: 'deleteRoom', deleteRoom: {} },
+      { $case: 'removeMember', removeMember: { user: 'bob' } },
+      { $case: 'setRole', setRole: { user: 'bob', role: client.Role.ROLE_MODERATOR } },
+      { $case: 'joinRoom', joinRoom: { room: id.toString() } },
+    ] as const;
+    for (const call of calls) {
+      const told = [await ask(it, 1, id, call), await ask(it, 3, id, call)];
+      expect([call.$case, ...told]).toEqual([call.$case, 'ARGUMENT_INVALID', 'ROOM_NOT_FOUND']);
+    }
+  });
+
   test('an id that is not a room: ROOM_NOT_FOUND', async () => {
     const it = await roomOfThree();
     for (const key of [0n, 77n, 1n << 63n])

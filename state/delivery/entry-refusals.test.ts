@@ -9,7 +9,14 @@ const ROOM = 7n as ConversationId;
 const OTHER_ROOM = 8n as ConversationId;
 const users = [1n, 2n, 3n, 4n, 5n, 6n] as [UserId, UserId, UserId, UserId, UserId, UserId];
 const [OWNER, MODERATOR, AUTHOR, MEMBER, FORMER, STRANGER] = users;
-const ACTORS = { owner: OWNER, moderator: MODERATOR, author: AUTHOR, member: MEMBER, former: FORMER, stranger: STRANGER };
+const ACTORS = {
+  owner: OWNER,
+  moderator: MODERATOR,
+  author: AUTHOR,
+  member: MEMBER,
+  former: FORMER,
+  stranger: STRANGER,
+};
 type Actor = keyof typeof ACTORS;
 
 const { ENTRY_KIND_EDIT, ENTRY_KIND_RETRACT, ENTRY_KIND_PIN, ENTRY_KIND_UNPIN } = client.EntryKind;
@@ -39,18 +46,11 @@ function refusalOf(kind: Kind, actor: Actor, state: State): ErrorCode | undefine
   if (actor === 'stranger' || actor === 'former') return 'NOT_A_MEMBER';
   if (state !== 'kept' && state !== 'too old') return STATES[state];
   const isModerator = actor === 'owner' || actor === 'moderator';
-  switch (kind) {
-    case 'reply':
-      return undefined;
-    case 'edit':
-      if (actor !== 'author') return 'NOT_AUTHOR';
-      return state === 'too old' ? 'EDIT_TOO_LATE' : undefined;
-    case 'retract':
-      return isModerator || actor === 'author' ? undefined : 'ROLE_TOO_LOW';
-    case 'pin':
-    case 'unpin':
-      return isModerator ? undefined : 'ROLE_TOO_LOW';
-  }
+  if (kind === 'reply') return undefined;
+  if (kind === 'retract') return isModerator || actor === 'author' ? undefined : 'ROLE_TOO_LOW';
+  if (kind !== 'edit') return isModerator ? undefined : 'ROLE_TOO_LOW';
+  if (actor !== 'author') return 'NOT_AUTHOR';
+  return state === 'too old' ? 'EDIT_TOO_LATE' : undefined;
 }
 
 async function room() {
@@ -63,14 +63,19 @@ async function room() {
   const by = { actor: OWNER, requirement: { missing: 'ROOM_NOT_FOUND', room: { actor: 'owner' } } } as const;
   await store.setRole(ROOM, MODERATOR, 'moderator', by, stamp);
   const say = async (entry?: Parameters<typeof append>[2]['entry']) =>
-    (await append(store, ROOM, { sender: AUTHOR, text: 'said', atMs: Date.now(), ...(entry && { entry }) })).seq;
+    (await append(store, ROOM, { sender: AUTHOR, text: 'said', atMs: Date.now(), ...(entry && { entry }) }))
+      .seq;
   const old = await append(store, ROOM, { sender: AUTHOR, text: 'sunk', atMs: 1000 });
   await store.raiseFloor(ROOM, old.seq);
   const tooOld = await append(store, ROOM, { sender: AUTHOR, text: 'old', atMs: 2000 });
   await store.leave(ROOM, FORMER);
   const [kept, retracted, edited] = [await say(), await say(), await say()];
   const edit = await say({ kind: 'edit', target: edited });
-  const retract = { sender: AUTHOR, atMs: Date.now(), entry: { kind: 'retract', target: retracted } } as const;
+  const retract = {
+    sender: AUTHOR,
+    atMs: Date.now(),
+    entry: { kind: 'retract', target: retracted },
+  } as const;
   const retraction = (await append(store, ROOM, retract)).seq;
   for (let n = 0; n < retraction + 5; n++) await append(store, OTHER_ROOM, { sender: AUTHOR, text: 'x' });
   const seqs: Readonly<Record<State, number>> = {
@@ -93,11 +98,15 @@ async function room() {
     const conn = Number(ACTORS[actor]);
     ref++;
     w.resynced();
-    const payload = client.Send.encode(client.Send.fromPartial({ clientMsgId: `c${ref}`, ...fields })).finish();
+    const payload = client.Send.encode(
+      client.Send.fromPartial({ clientMsgId: `c${ref}`, ...fields }),
+    ).finish();
     w.frames([conn, encodeFrame(FrameType.SEND, ref, ROOM, payload)]);
     await settle();
     const frames = w.delivered();
-    const nack = frames.find((frame) => frame.conn === conn && frame.ref === ref && frame.type === FrameType.NACK);
+    const nack = frames.find(
+      (frame) => frame.conn === conn && frame.ref === ref && frame.type === FrameType.NACK,
+    );
     return {
       nack: nack && client.Nack.decode(nack.payload),
       clientMsgId: `c${ref}`,

@@ -66,6 +66,19 @@ describe('fan-out', () => {
     expect(b.take()).toEqual([]);
   });
 
+  test('TYPING: not to the other devices of who types', async () => {
+    const { store, worker } = await testNode();
+    await store.addRoom(ROOM, 'room', [1n, 2n]);
+    const w = worker();
+    w.attach(1, 1n, { device: 'phone' });
+    w.attach(2, 1n, { device: 'desk' });
+    w.attach(3, 2n);
+    w.take();
+    w.frames([1, encodeFrame(FrameType.TYPING, 0, ROOM)]);
+    await settle();
+    expect(w.delivered().map(({ conn, type }) => [conn, type])).toEqual([[3, FrameType.TYPING]]);
+  });
+
   test('TYPING to unknown conversations: asks the store for a few at a time', async () => {
     const { store, worker } = await testNode();
     const { promise, resolve } = Promise.withResolvers<undefined>();

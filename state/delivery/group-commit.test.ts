@@ -74,6 +74,32 @@ function named(letter: string, count: number, from = 1): string[] {
   return Array.from({ length: count }, (_, i) => `${letter}${from + i}`);
 }
 
+describe('group commit: entries that are no plain texts', () => {
+  const PIN = { kind: 'pin', target: 1, targetClientMsgId: '', range: undefined, reason: '' } as const;
+
+  test('each is charged as four rows of its user’s turn and of the batch', async () => {
+    const queue = new Queue({ turnRows: 9, batchRows: 22 });
+    queue.send(HONEST, ['first']);
+    for (const name of ['p1', 'p2', 'p3']) queue.commit.offer(ROOM, GREEDY, name, '', PIN, name);
+    queue.send(GREEDY, ['g1', 'g2']);
+    queue.send(HONEST, named('h', 12));
+    await queue.drain();
+    expect(queue.batches).toEqual([
+      ['first'],
+      ['p1', 'p2', ...named('h', 9)],
+      ['p3', 'g1', 'g2', ...named('h', 3, 10)],
+    ]);
+  });
+
+  test('one alone: is committed, however small the batch is', async () => {
+    const queue = new Queue({ turnRows: 1, batchRows: 1 });
+    for (const name of ['p1', 'p2']) queue.commit.offer(ROOM, GREEDY, name, '', PIN, name);
+    queue.commit.start();
+    await queue.drain();
+    expect(queue.batches).toEqual([['p1'], ['p2']]);
+  });
+});
+
 describe('group commit: turns', () => {
   test('a row beside a flood: is in the next batch, however much waits', async () => {
     const queue = new Queue();

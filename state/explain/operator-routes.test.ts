@@ -3,6 +3,7 @@ import { type AdminHandler, type SessionId, type UserId } from '../../common/mod
 import { encodeRecord, link as wire, LinkKind } from '../../proto/mod.ts';
 import { operatorRoutes } from './operator-routes.ts';
 import type { FakeWorker } from '../testing/fake-stream.ts';
+import { append } from '../testing/drafts.ts';
 import { settle, testNode } from '../testing/test-node.ts';
 
 const ROOM = 9n;
@@ -168,3 +169,34 @@ test("trace: the hops of all gateways in order, with the sender's attempts; work
 });
 
 const at = (ms: number) => new Date(ms).toISOString();
+
+test('evidence: what moderators have retracted, with its texts, and nothing that authors have', async () => {
+  const { store, call } = await operator();
+  const room = await store.addRoom(ROOM, 'room', [1n, 2n]);
+  const bob = 2n as UserId;
+  await append(store, room, { sender: bob, text: 'rude', atMs: 1000 });
+  await append(store, room, {
+    sender: bob,
+    text: 'less rude',
+    atMs: 2000,
+    entry: { kind: 'edit', target: 1 },
+  });
+  await append(store, room, { sender: bob, text: 'mistake', atMs: 3000 });
+  const atMs = Date.now();
+  const entry = { kind: 'retract', target: 1, reason: 'rules' } as const;
+  await append(store, room, { sender: 1n as UserId, atMs, entry });
+  await append(store, room, { sender: bob, atMs, entry: { kind: 'retract', target: 3 } });
+  const found = (await call('GET /evidence', `conversation=${room}`)) as { evidence: unknown[] };
+  expect(found.evidence).toEqual([
+    {
+      seq: 1,
+      sender: '2',
+      at: expect.any(String),
+      texts: ['rude', 'less rude'],
+      retracted: { seq: 4, by: '1', at: new Date(atMs).toISOString(), reason: 'rules' },
+      expires: expect.any(String),
+    },
+  ]);
+  expect(await call('GET /evidence', 'conversation=77')).toEqual({ conversation: '77', evidence: [] });
+  await expect(call('GET /evidence', 'conversation=x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
+});

@@ -65,7 +65,9 @@ test('drop: the profile is looked up again, also where a query that began before
   const late = profiles.of([CID]);
   accounts.set(BOB, { name: 'bob', displayName: 'Bobby' });
   // The query has begun.
-  await new Promise(process.nextTick);
+  await new Promise<void>((resolve) => {
+    process.nextTick(resolve);
+  });
   profiles.drop(BOB);
   profiles.drop(CID);
   accounts.set(CID, { name: 'cid', displayName: 'Cidney' });
