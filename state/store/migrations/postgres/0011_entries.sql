@@ -220,6 +220,9 @@ declare
   -- p_offsets without those entries, 0 for them.
   offsets bigint[];
   is_written boolean[];
+  -- Per entry of p_entries the row of its target and the last entry that has changed that; null: none.
+  rows tid[];
+  versions bigint[];
 begin
   -- An acknowledged entry is durable, on the standby too where there is one, also where the server's default is less.
   if current_setting('synchronous_commit') not in ('on', 'remote_apply') then
@@ -289,7 +292,9 @@ begin
         from (select unnest(suspects) union select unnest(strange)) as s (n)
         join messages o on o.conversation = p_conversations[p_places[p_senders[s.n]]]
           and o.sender = p_members[p_senders[s.n]] and o.client_msg_id = p_client_msg_ids[s.n]
-        left join extras e on e.conversation = o.conversation and e.seq = o.seq
+        left join lateral (
+          select target from extras where conversation = o.conversation and seq = o.seq limit 1
+        ) e on true
         order by s.n
       ) x;
       select array_agg(s.n) into refused from (
@@ -309,14 +314,15 @@ begin
       end if;
 
       -- In the order of SendRefusal.
-      select array_agg(x.n order by x.n) filter (where x.code is not null),
-             array_agg(x.code order by x.n) filter (where x.code is not null),
-             json_agg(json_build_array(x.n, x.author::text, left(x.body, 400), x.version))
-               filter (where x.code is null and x.kind = 0)
-      into rejected, codes, quotes
+      select array_agg(x.n) filter (where x.code is not null), array_agg(x.code) filter (where x.code is not null),
+             json_agg(json_build_array(x.n, x.author::text, left(x.body, 400), coalesce(x.version, x.target)))
+               filter (where x.code is null and x.kind = 0),
+             array_agg(x.ctid), array_agg(x.version)
+      into rejected, codes, quotes, rows, versions
       from (
-        select e.n, e.kind, t.sender as author, t.body, coalesce(ch.version, t.seq) as version,
+        select e.n, e.kind, e.target, t.ctid, t.sender as author, t.body, ch.version,
                case
+                 when e.n = any (dropped) then null
                  when e.range_sender is not null then
                    case
                      when e.range_first > e.range_last or e.range_first > bases[e.place]
@@ -346,17 +352,29 @@ begin
                  then 'PINS_FULL'
                end as code
         from (
-          select x.*, p_kinds[x.n] as kind, p_places[p_senders[x.n]] as place, p_members[p_senders[x.n]] as sender
+          select x.*, p_kinds[x.n] as kind, p_places[p_senders[x.n]] as place, p_members[p_senders[x.n]] as sender,
+                 p_conversations[p_places[p_senders[x.n]]] as conversation
           from unnest(p_entries, targets, p_range_senders, p_range_firsts, p_range_lasts)
                  as x (n, target, range_sender, range_first, range_last)
-          where dropped is null or x.n <> all (dropped)
         ) e
-        join conversations c on c.id = p_conversations[e.place]
-        join members m on m.conversation = p_conversations[e.place] and m.user_id = e.sender
-        left join messages t on t.conversation = p_conversations[e.place] and t.seq = e.target
-        left join changes ch on ch.conversation = p_conversations[e.place] and ch.seq = e.target
-        left join members a on e.kind = 2 and a.conversation = p_conversations[e.place]
-          and a.user_id = coalesce(e.range_sender, t.sender)
+        left join lateral (
+          select id, kind, floor_seq from conversations where id = e.conversation limit 1
+        ) c on true
+        left join lateral (
+          select visible_after_seq, role from members where conversation = e.conversation and user_id = e.sender limit 1
+        ) m on true
+        left join lateral (
+          select ctid, sender, at_ms, kind, body from messages
+          where conversation = e.conversation and seq = e.target limit 1
+        ) t on true
+        left join lateral (
+          select version, retracted from changes where conversation = e.conversation and seq = e.target limit 1
+        ) ch on true
+        left join lateral (
+          select role from members
+          where e.kind = 2 and conversation = e.conversation and user_id = coalesce(e.range_sender, t.sender) limit 1
+        ) a on true
+        offset 0
       ) x;
     end if;
 
@@ -411,37 +429,36 @@ begin
 
     if 1 = any (p_kinds) then
       with e as materialized (
-        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, x.target, x.text
+        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, x.target, x.version,
+               x.target_row, x.text
         from (
           select e.*, p_places[p_senders[e.n]] as place
-          from unnest(p_entries, targets, p_texts) as e (n, target, text)
+          from unnest(p_entries, targets, rows, versions, p_texts) as e (n, target, target_row, version, text)
           where p_kinds[e.n] = 1 and offsets[e.n] > 0
         ) x
       ),
       kept as (
         insert into revisions (conversation, seq, version, body)
-        select e.conversation, e.target, coalesce(ch.version, e.target), t.body
-        from e
-        join messages t on t.conversation = e.conversation and t.seq = e.target
-        left join changes ch on ch.conversation = e.conversation and ch.seq = e.target
+        select e.conversation, e.target, coalesce(e.version, e.target), t.body
+        from e join messages t on t.ctid = e.target_row
       ),
       changed as (
         insert into changes (conversation, seq, version, retracted)
-        select e.conversation, e.target, e.seq, false from e
+        select conversation, target, seq, false from e
         on conflict (conversation, seq) do update set version = excluded.version
       )
-      update messages t set body = e.text from e where t.conversation = e.conversation and t.seq = e.target;
+      update messages t set body = e.text from e where t.ctid = e.target_row;
     end if;
 
     if 2 = any (p_kinds) then
       with e as materialized (
-        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, x.target, x.meta,
-               p_members[p_senders[x.n]] as sender, greatest(p_at_ms[x.n], prior_ats[x.place]) as at_ms,
+        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, x.target, x.version,
+               x.target_row, x.meta, p_members[p_senders[x.n]] as sender, greatest(p_at_ms[x.n], prior_ats[x.place]) as at_ms,
                x.range_sender, x.range_first, x.range_last
         from (
           select e.*, p_places[p_senders[e.n]] as place
-          from unnest(p_entries, targets, p_metas, p_range_senders, p_range_firsts, p_range_lasts)
-                 as e (n, target, meta, range_sender, range_first, range_last)
+          from unnest(p_entries, targets, rows, versions, p_metas, p_range_senders, p_range_firsts, p_range_lasts)
+                 as e (n, target, target_row, version, meta, range_sender, range_first, range_last)
           where p_kinds[e.n] = 2 and offsets[e.n] > 0
         ) x
       ),
@@ -450,25 +467,28 @@ begin
         insert into evidence (
           conversation, seq, sender, at_ms, texts, entry_seq, by_user, by_at_ms, reason, expires_at_ms
         )
-        select t.conversation, t.seq, t.sender, t.at_ms,
+        select e.conversation, e.target, t.sender, t.at_ms,
                (
                  select json_agg(v.body order by v.version)::text
                  from (
-                   select r.version, r.body from revisions r where r.conversation = t.conversation and r.seq = t.seq
+                   select version, body from revisions where conversation = e.conversation and seq = e.target
                    union all
                    select 9223372036854775807, t.body
                  ) v
                ),
                e.seq, e.sender, e.at_ms, coalesce(e.meta::json ->> 'reason', ''), e.at_ms + p_evidence_ms
-        from one e
-        join messages t on t.conversation = e.conversation and t.seq = e.target
+        from one e join messages t on t.ctid = e.target_row
         where t.sender <> e.sender
       ),
       emptied as (
-        update messages t set body = '' from one e where t.conversation = e.conversation and t.seq = e.target
+        update messages t set body = '' from one e where t.ctid = e.target_row
       ),
       forgotten as (
-        delete from revisions r using one e where r.conversation = e.conversation and r.seq = e.target
+        delete from revisions r
+        using one e, lateral (
+          select ctid from revisions where conversation = e.conversation and seq = e.target offset 0
+        ) x
+        where e.version is not null and r.ctid = x.ctid
       ),
       changed as (
         insert into changes (conversation, seq, version, retracted)
@@ -483,10 +503,16 @@ begin
       ),
       unpinned as (
         delete from pins p
-        using e, messages t
-        where p.conversation = e.conversation and t.conversation = p.conversation and t.seq = p.seq
-          and case when e.range_sender is null then p.seq = e.target
-                else p.seq between e.range_first and least(e.range_last, e.seq - 1) and t.sender = e.range_sender end
+        using e, lateral (
+          select p.ctid from pins p
+          where p.conversation = e.conversation
+            and case when e.range_sender is null then p.seq = e.target
+                  else p.seq between e.range_first and least(e.range_last, e.seq - 1) and e.range_sender = (
+                    select sender from messages where conversation = p.conversation and seq = p.seq
+                  ) end
+          offset 0
+        ) x
+        where p.ctid = x.ctid
         returning p.conversation, e.seq
       )
       update conversations c set pins_version = u.seq
@@ -509,7 +535,11 @@ begin
         on conflict (conversation, seq) do nothing
       ),
       unpinned as (
-        delete from pins p using e where e.kind = 4 and p.conversation = e.conversation and p.seq = e.target
+        delete from pins p
+        using e, lateral (
+          select ctid from pins where conversation = e.conversation and seq = e.target limit 1
+        ) x
+        where e.kind = 4 and p.ctid = x.ctid
       )
       update conversations c set pins_version = greatest(c.pins_version, e.seq) from e where c.id = e.conversation;
     end if;
