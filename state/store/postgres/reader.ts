@@ -1,28 +1,23 @@
 /** Reads of the log on PostgreSQL: history pages, and sync of a device. */
 import type { ConversationId } from '../../../common/mod.ts';
-import { integerArray } from './arrays.ts';
+import { placeOf, toHistoryPage } from '../history-page.ts';
 import { pageLimit, storableSeq } from '../input.ts';
 import { type AccessCheck, refusal, type Refusal } from '../../policy.ts';
 import {
+  boundsOf,
   conversationColumns,
   factsOf,
   fromConversations,
-  messageColumns,
   type ReaderRow,
   readerOf,
 } from '../repositories/conversations.ts';
+import { type ConversationRow, type GoneRow, toConversation, toGone } from '../rows.ts';
+import { sql, Statement } from '../sql.ts';
+import type { Gone, HistoryPage, HistoryPoint, SyncRequest, SyncResult, UserConversation } from '../store.ts';
+import { cursorsToJson, foreignOf, PAGE_TEXT_BYTES, splitPage } from '../sync-page.ts';
+import { readParts } from './entries.ts';
+import { postgresDialect } from './host-pool.ts';
 import type { PostgresPool } from './pool.ts';
-import { sql } from '../sql.ts';
-import {
-  type ConversationRow,
-  type GoneRow,
-  type MessageRow,
-  toConversation,
-  toGone,
-  toMessage,
-} from '../rows.ts';
-import type { Gone, Message, SyncRequest, SyncResult, UserConversation } from '../store.ts';
-import { cursorsToJson, PAGE_TEXT_BYTES, splitPage, foreignOf } from '../sync-page.ts';
 
 /** Conversations in the request that the user was never in. */
 interface ForeignRow {
@@ -31,42 +26,47 @@ interface ForeignRow {
   readonly ids: string | null;
 }
 
-/** Reads a page of the log backwards; see LogStore.history. */
+/** Reads a page of the log; see LogStore.history. */
 export async function history(
-  pool: PostgresPool,
+  pool: Pick<PostgresPool, 'query'>,
   conversation: ConversationId,
   { actor, requirement }: AccessCheck,
-  { beforeSeq, limit }: { readonly beforeSeq: number; readonly limit: number },
-): Promise<{ messages: Message[]; more: boolean } | Refusal> {
-  // One row with nulls stands for a member without messages, no row for a non-member.
-  const rows = await pool.query<ReaderRow & (MessageRow | { seq: null })>(
-    sql`
-      select m.*, reader.kind, reader.role, reader.visible_after_seq, reader.left_seq
-      from (${readerOf(conversation, actor)}) reader
-      left join lateral (
-        select ${messageColumns}
-        from (
-          select page.*, sum(octet_length(body)) over (order by seq desc) - octet_length(body) as bytes_before
-          from (
-            select * from messages
-            where messages.conversation = reader.id
-              and messages.seq > reader.visible_after_seq
-              and messages.seq <= least(reader.left_seq, ${(storableSeq(beforeSeq) || Number.MAX_SAFE_INTEGER) - 1}::bigint)
-            order by messages.seq desc
-            limit ${pageLimit(limit)}
-          ) page
-        ) m
-        where m.bytes_before < ${PAGE_TEXT_BYTES}
-      ) m on true
-      order by m.seq desc`,
+  { point, limit }: { readonly point: HistoryPoint; readonly limit: number },
+): Promise<HistoryPage | Refusal> {
+  const [reader] = await pool.query<ReaderRow & { readonly found: bigint }>(sql`
+    select r.*, ${foundBy(point)} as found
+    from (
+      select r.*, least(until_seq, greatest(visible_after_seq, floor_seq)) as after_seq
+      from (${readerOf(conversation, actor)}) r
+    ) r`);
+  const refused = refusal(requirement, factsOf(reader));
+  if (reader === undefined || refused !== undefined) return refused ?? requirement.missing;
+  const bounds = boundsOf(reader);
+  const until = Number(reader.until_seq);
+  const readable = { after: Math.min(until, Math.max(bounds.visibleAfterSeq, bounds.floorSeq)), until };
+  const place = placeOf(point, readable, pageLimit(limit), Number(reader.found));
+  const { at, older, newer } = place;
+  const part = { conversation, bounds, until };
+  const after = Math.max(readable.after, at - older);
+  // Texts are of the first statement's snapshot, whatever comes between the two; retractions are of the second's.
+  const { messages } = await readParts(
+    pool,
+    [
+      { ...part, after, count: at - after, isBackward: true },
+      { ...part, after: at, count: Math.min(newer, until - at) },
+    ].filter(({ count }) => count > 0),
+    { bytes: older > 0 && newer > 0 ? PAGE_TEXT_BYTES / 2 : PAGE_TEXT_BYTES, perPart: true },
   );
-  const [newest] = rows;
-  const refused = refusal(requirement, factsOf(newest));
-  if (newest === undefined || refused !== undefined) return refused ?? requirement.missing;
-  const messages = rows.flatMap((row) => (row.seq === null ? [] : [toMessage(row)])).reverse();
-  // Seqs have no holes, so there is an older message unless this is the first.
-  const oldest = messages[0];
-  return { messages, more: oldest !== undefined && oldest.seq > Number(newest.visible_after_seq) + 1 };
+  return toHistoryPage(messages.flat(), place, readable, bounds.floorSeq);
+}
+
+/** Selects the seq that a point asks for, of the reader r; 0: none. */
+function foundBy(point: HistoryPoint): Statement {
+  if (point.at === 'date')
+    return sql`gochat_first_at(r.id, r.after_seq, r.until_seq, ${storableSeq(point.ms)})`;
+  if (point.at === 'firstUnread')
+    return sql`gochat_first_message(r.id, greatest(r.after_seq, r.read_seq), r.until_seq)`;
+  return sql`0::bigint`;
 }
 
 /** Reads the news of a device; see LogStore.sync. */
@@ -75,8 +75,9 @@ export async function sync(
   request: SyncRequest,
   triesLeft = 2,
 ): Promise<SyncResult> {
-  const { user, device, cursors, pushed } = request;
+  const { user, device, cursors, pushed, after, until } = request;
   const limit = pageLimit(request.limit);
+  const newest = storableSeq(request.newest) || Number.MAX_SAFE_INTEGER;
   // New messages and departures are read in one snapshot, so a membership that ends meanwhile appears in exactly one of
   // them. Cursors are a JSON object, because a lookup in it costs the same under every query plan, unlike a join with an
   // array. Cursors of conversations that the user is not in, up to ten thousand, come back as one text.
@@ -88,12 +89,15 @@ export async function sync(
         select ${cursorsToJson(cursors)}::text::jsonb as cursors, ${cursorsToJson(pushed)}::text::jsonb as pushed
       ),
       outside as materialized (
-        select jsonb_object_keys(cursors || pushed)::bigint as conversation from given
+        select conversation
+        from (select jsonb_object_keys(cursors || pushed)::bigint as conversation from given) named
+        where conversation > ${after} and conversation <= ${until}
         except
         select conversation from members where user_id = ${user}
       ),
       former as materialized (
-        select f.*, c.kind, c.name, c.member_version, coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq
+        select f.*, c.kind, c.name, c.member_version, c.floor_seq, c.pins_version, c.active_at_ms,
+               coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq
         from outside join former_members f on f.conversation = outside.conversation and f.user_id = ${user}
         join conversations c on c.id = f.conversation and not c.deleted
         left join cursors d on d.user_id = f.user_id and d.device = ${device} and d.conversation = f.conversation
@@ -101,9 +105,9 @@ export async function sync(
       ),
       news as (
         select * from (
-          select ${conversationColumns},
+          select ${conversationColumns(postgresDialect)},
                  greatest(
-                   m.visible_after_seq,
+                   m.visible_after_seq, c.floor_seq, c.last_seq - ${newest}::bigint,
                    coalesce(
                      ((select cursors from given) ->> c.id::text)::bigint,
                      least(
@@ -115,11 +119,12 @@ export async function sync(
                  (c.kind = 'room' or c.owner = m.user_id)
                    and coalesce(d.delivered_seq, u.delivered_seq) is null
                    and not (select cursors || pushed from given) ? c.id::text as is_unknown
-          ${fromConversations(user, device)}
+          ${fromConversations(user, device)} and c.id > ${after} and c.id <= ${until}
           union all
-          select conversation, kind, name, left_seq, member_version, null, visible_after_seq, delivered_seq, 0, 0,
+          select conversation, kind, name, left_seq, member_version, null, visible_after_seq, delivered_seq, read_seq, 0,
+                 floor_seq, pins_version, active_at_ms, 0,
                  greatest(
-                   visible_after_seq,
+                   visible_after_seq, floor_seq, left_seq - ${newest}::bigint,
                    coalesce(
                      ((select cursors from given) ->> conversation::text)::bigint,
                      least(((select pushed from given) ->> conversation::text)::bigint, delivered_seq)
@@ -135,10 +140,9 @@ export async function sync(
       )
       select 'news' as part, news.*, null as reason, null::bigint as left_seq, null as ids from news
       union all
-      select 'gone', conversation, null, null, null, null, null, null, null, null, null, null, null, reason, left_seq, null
-      from former
+      select 'gone', conversation, ${nulls(15)}, reason, left_seq, null from former
       union all
-      select 'foreign', null, null, null, null, null, null, null, null, null, null, null, null, null, null, (
+      select 'foreign', ${nulls(18)}, (
         select string_agg(conversation::text, ',') from outside
         where conversation not in (select conversation from former)
       )`,
@@ -151,43 +155,43 @@ export async function sync(
     else if (row.part === 'gone') gone.push(toGone(row));
     else if (row.last_seq > row.start)
       pending.push({ conversation: toConversation(row), start: Number(row.start) });
-    else unknown.push({ conversation: toConversation(row), messages: [] });
+    else {
+      const conversation = toConversation(row);
+      unknown.push({ conversation, messages: [], afterSeq: Number(row.start), asOf: conversation.lastSeq });
+    }
   }
   const { parts, more } = splitPage(pending, limit);
   const last = { conversations: unknown, more: false, gone };
   if (parts.length === 0) return more ? { conversations: [], more, gone: [] } : last;
-  const found = await pool.query<MessageRow & { n: bigint; bytes: bigint }>(
-    sql`
-      select ${messageColumns}, n, bytes
-      from (
-        select messages.*, part.n,
-               sum(octet_length(body)) over (order by part.n, seq) as bytes,
-               sum(octet_length(body)) over (order by part.n, seq) - octet_length(body) as bytes_before
-        from unnest(
-          ${integerArray(parts.map((part) => part.conversation.id))}::bigint[],
-          ${integerArray(parts.map((part) => part.start))}::bigint[],
-          ${integerArray(parts.map((part) => part.count))}::bigint[]
-        ) with ordinality as part (conversation, start, count, n)
-        cross join lateral (
-          select * from messages
-          where messages.conversation = part.conversation and messages.seq > part.start
-          order by messages.seq
-          limit part.count
-        ) messages
-      ) m
-      where bytes_before < ${PAGE_TEXT_BYTES}
-      order by n, seq`,
+  // Texts are of the first statement's snapshot; who has left since reads no later ones.
+  const found = await readParts(
+    pool,
+    parts.map(({ conversation, start, count }) => {
+      return {
+        conversation: conversation.id,
+        bounds: conversation,
+        until: conversation.lastSeq,
+        after: start,
+        count,
+      };
+    }),
+    { bytes: PAGE_TEXT_BYTES, perPart: false },
   );
   const wanted = parts.reduce((sum, { count }) => sum + count, 0);
-  const isFull = found.length < wanted && Number(found.at(-1)?.bytes ?? 0) >= PAGE_TEXT_BYTES;
-  const reached = isFull ? Number(found.at(-1)?.n) : parts.length;
-  const messages = Map.groupBy(found.map(toMessage), (message) => message.conversation);
-  const conversations = parts.slice(0, reached).flatMap(({ conversation, start }) => {
-    const page = messages.get(conversation.id) ?? [];
-    return page[0]?.seq === start + 1 ? [{ conversation, messages: page }] : [];
+  const isFull = found.isSpent && found.messages.reduce((sum, { length }) => sum + length, 0) < wanted;
+  const reached = isFull ? found.messages.findLastIndex(({ length }) => length > 0) + 1 : parts.length;
+  const conversations = parts.slice(0, reached).flatMap(({ conversation, start }, index) => {
+    const messages = found.messages[index] ?? [];
+    if (messages[0]?.seq !== start + 1) return [];
+    return [{ conversation, messages, afterSeq: start, asOf: conversation.lastSeq }];
   });
   // A room deleted since the first statement is being erased from its beginning; the next attempt does not find it.
   if (conversations.length < reached && triesLeft > 0) return sync(pool, request, triesLeft - 1);
   if (more || isFull) return { conversations, more: true, gone: [] };
   return { ...last, conversations: [...conversations, ...unknown] };
+}
+
+/** Fillers of a union's columns. */
+function nulls(count: number): Statement {
+  return new Statement([Array.from({ length: count }, () => 'null').join(', ')], []);
 }

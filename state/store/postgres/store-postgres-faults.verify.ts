@@ -31,7 +31,7 @@ describe('PostgreSQL', () => {
     ) as [ConversationId, ConversationId];
     const other = await connect(scratch.url);
     await other.query(`begin; select from conversations where id = ${high} for update`);
-    const append = world.store.append([world.draft(low, user), world.draft(high, user)]);
+    const append = world.append([world.draft(low, user), world.draft(high, user)]);
     await eventually('one waits for a transaction', async () => {
       expect(
         await scratch.query("select from pg_locks where not granted and locktype = 'transactionid'"),
@@ -63,7 +63,7 @@ describe('PostgreSQL', () => {
     const other = await connect(scratch.url);
     await other.query(`begin; select from conversations where id = ${room} for no key update`);
     const erasing = (async () => {
-      while (await world.store.eraseDeleted(1000));
+      while (await world.store.erase(1000, 0));
     })();
     await expect.poll(() => scratch.query('select from pg_locks where not granted')).not.toEqual([]);
     await other.query('rollback');
@@ -91,7 +91,7 @@ describe('PostgreSQL', () => {
     const before = await rollbacks();
     const other = await connect(scratch.url);
     await other.query(`begin; update conversations set last_seq = last_seq where id = ${room}`);
-    const append = world.store.append([world.draft(room, user)]);
+    const append = world.append([world.draft(room, user)]);
     await eventually('one waits for a transaction', async () => {
       expect(
         await scratch.query("select from pg_locks where not granted and locktype = 'transactionid'"),
@@ -119,7 +119,7 @@ describe('PostgreSQL', () => {
       end $$;
       create constraint trigger cut after insert on messages deferrable initially deferred
         for each row execute function cut()`);
-    expect(await world.store.append([world.draft(room, user), world.draft(room, user)])).toMatchObject([
+    expect(await world.append([world.draft(room, user), world.draft(room, user)])).toMatchObject([
       { ok: true, seq: 1 },
       { ok: true, seq: 2 },
     ]);
@@ -138,10 +138,10 @@ describe('PostgreSQL', () => {
       'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
     );
     const draft = world.draft(room, user);
-    await expect(world.store.append([draft])).rejects.toEqual(unavailable);
+    await expect(world.append([draft])).rejects.toEqual(unavailable);
     await expect(world.store.ping()).rejects.toEqual(unavailable);
     await scratch.execute(`alter database ${String(name)} connection limit -1`);
-    expect(await world.store.append([draft])).toMatchObject([{ seq: 1, duplicate: false }]);
+    expect(await world.append([draft])).toMatchObject([{ seq: 1, duplicate: false }]);
     await world.store.close();
   });
 
@@ -150,7 +150,7 @@ describe('PostgreSQL', () => {
     const world = await World.open(scratch);
     const user = await world.user();
     const rooms = await Promise.all(Array.from({ length: 50 }, () => world.room(user)));
-    const answers = await Promise.all(rooms.map((room) => world.store.append([world.draft(room, user)])));
+    const answers = await Promise.all(rooms.map((room) => world.append([world.draft(room, user)])));
     expect(answers.flat()).toEqual(rooms.map(() => expect.objectContaining({ ok: true, seq: 1 })));
     await world.store.close();
   });
@@ -167,7 +167,7 @@ describe('PostgreSQL', () => {
       create constraint trigger slow after insert on messages deferrable initially deferred
         for each row execute function slow()`);
     let isDone = false;
-    const append = world.store.append([world.draft(room, user)]).finally(() => {
+    const append = world.append([world.draft(room, user)]).finally(() => {
       isDone = true;
     });
     expect((await world.history(user, room, 0, 10))?.messages).toHaveLength(1);
@@ -200,7 +200,7 @@ describe('PostgreSQL', () => {
     const acked: bigint[] = [];
     const refused = drafts();
     for (let batch = drafts(), failed = false; !failed; batch = drafts()) {
-      const [outcome] = await Promise.allSettled([full.store.append(batch)]);
+      const [outcome] = await Promise.allSettled([full.append(batch)]);
       if (outcome.status === 'fulfilled') acked.push(...batch.map(({ id }) => id));
       else {
         expect(outcome.reason).toEqual(unavailable);
@@ -208,7 +208,7 @@ describe('PostgreSQL', () => {
       }
       expect(acked.length).toBeLessThan(10_000);
     }
-    await expect(full.store.append(refused)).rejects.toEqual(unavailable);
+    await expect(full.append(refused)).rejects.toEqual(unavailable);
     // Reading goes on.
     expect((await full.history(user, room, 0, 1))?.messages).toMatchObject([{ seq: acked.length }]);
 
@@ -219,7 +219,7 @@ describe('PostgreSQL', () => {
         // A worker of the server may have ended meanwhile.
         if (existsSync(`/proc/${pid}`)) throw error;
       });
-    const [first] = await full.store.append(refused);
+    const [first] = await full.append(refused);
     expect(first).toMatchObject({ ok: true, seq: acked.length + 1, duplicate: false });
     const messages = [];
     for (let before = 0; ; before = messages[0]?.seq ?? 0) {

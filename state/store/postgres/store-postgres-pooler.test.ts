@@ -19,7 +19,8 @@ test.each(['transaction', 'session'] as const)(
     const worlds = await Promise.all(
       Array.from(
         { length: nodes },
-        async () => new World(await openStore(bouncer.url, { logger, connections, timeoutMs: 20_000 })),
+        async () =>
+          new World(await openStore(bouncer.url, { logger, connections, timeoutMs: 20_000 }), scratch),
       ),
     );
     const [first] = worlds as [World];
@@ -30,8 +31,8 @@ test.each(['transaction', 'session'] as const)(
       const user = users[n] as (typeof users)[number];
       for (let round = 0; round < 20; round++) {
         const calls = [
-          () => world.store.append([world.draft(room, user), world.draft(room, user)]),
-          () => world.store.sync({ user, device: '', cursors: new Map([[room, 0]]), limit: 10 }),
+          () => world.append([world.draft(room, user), world.draft(room, user)]),
+          () => world.sync({ user, device: '', cursors: new Map([[room, 0]]), limit: 10 }),
           () =>
             world.store.moveCursors([
               { user, device: 'd', conversation: room, deliveredSeq: round, readSeq: round },

@@ -31,7 +31,7 @@ test('the primary is killed under load, the standby promoted: nothing that was a
   const send = async (world: World, user: UserId) => {
     for (let draft = world.draft(room, user); !done.signal.aborted; ) {
       try {
-        const [answer] = await world.store.append([draft]);
+        const [answer] = await world.append([draft]);
         if (answer?.ok !== true) throw new Error('a member was refused');
         acked.set(answer.seq, answer.id);
         draft = world.draft(room, user);
@@ -135,13 +135,13 @@ describe('a commit whose wait for the standby is cancelled', () => {
       const user = await world.user();
       const room = await world.room(user);
       const draft = world.draft(room, user);
-      expect(await cancelled(() => world.store.append([draft]))).toEqual({
+      expect(await cancelled(() => world.append([draft]))).toEqual({
         status: 'rejected',
         reason: unavailable,
       });
-      expect(
-        await world.store.append([world.draft(room, user, { clientMsgId: draft.clientMsgId })]),
-      ).toMatchObject([{ ok: true, seq: 1, id: draft.id, duplicate: true }]);
+      expect(await world.append([world.draft(room, user, { clientMsgId: draft.clientMsgId })])).toMatchObject(
+        [{ ok: true, seq: 1, id: draft.id, duplicate: true }],
+      );
       await world.store.close();
       await execute(standby.admin, 'alter role gochat reset all');
     },
@@ -153,7 +153,8 @@ describe('a commit whose wait for the standby is cancelled', () => {
     const world = new World(await openStore(services.urls.postgres, { logger, timeoutMs: 20_000 }));
     const { store } = world;
     const [ann, bob] = [await world.user(), await world.user()];
-    const room = await world.room(ann, bob);
+    const room = await world.room(ann);
+    await world.joinRoom(room, bob);
     await world.fill(room, ann, 1);
     const order = {
       user: ann,
@@ -174,7 +175,7 @@ describe('a commit whose wait for the standby is cancelled', () => {
       removeMember: () => world.removeMember(room, ann, bob),
       setRole: () => world.setRole(room, ann, bob, 'moderator'),
       deleteRoom: () => world.deleteRoom(room, ann),
-      eraseDeleted: () => store.eraseDeleted(10),
+      erase: () => store.erase(10, 0),
       revoke: () => store.revoke({ ...order, expiresAtMs: Date.now() + 1000 }),
     };
     for (const [name, call] of Object.entries(calls))

@@ -8,7 +8,7 @@ import { PostgresPool } from './pool.ts';
 import { sync } from './reader.ts';
 import type { Statement } from '../sql.ts';
 import { parsePostgresUrl } from './url.ts';
-import { type Scratch, scratchPostgres, World } from '../contract/scratch.contract.ts';
+import { RULES, type Scratch, scratchPostgres, World } from '../contract/scratch.contract.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
 
 const unavailable = expect.objectContaining({ code: 'STORE_UNAVAILABLE' });
@@ -19,7 +19,7 @@ const TERMINATE =
 async function appendAtLast(world: World, drafts: readonly Draft[]): Promise<number> {
   for (let failures = 0; ; failures++) {
     try {
-      const answers = await world.store.append(drafts);
+      const answers = await world.append(drafts);
       if (!answers.every((answer) => answer.ok)) throw new Error('append was refused');
       return failures;
     } catch (error) {
@@ -65,7 +65,7 @@ test('sync: a room that is deleted and erased in part meanwhile is gone, and lea
     query: async <Row extends object>(statement: Statement) => {
       if (++statements === 2) {
         await world.deleteRoom(goes, user);
-        await world.store.eraseDeleted(3);
+        await world.store.erase(3, 0);
       }
       return pool.query<Row>(statement);
     },
@@ -74,7 +74,15 @@ test('sync: a room that is deleted and erased in part meanwhile is gone, and lea
     [stays, 0],
     [goes, 1],
   ]);
-  const { conversations, gone } = await sync(between, { user, device: '', cursors, limit: 100 });
+  const { conversations, gone } = await sync(between, {
+    user,
+    device: '',
+    cursors,
+    after: 0n,
+    until: 2n ** 63n - 1n,
+    newest: 0,
+    limit: 100,
+  });
   expect(
     conversations.map(({ messages }) => messages.map(({ conversation, seq }) => [conversation, seq])),
   ).toEqual([
@@ -115,9 +123,9 @@ describe('a bad neighbour', () => {
     const [own, victim] = [await world.room(eve), await world.room(bob)];
     const repetition = world.draft(own, eve);
     const honest = () => rooms.map((room) => world.draft(room, ann));
-    await world.store.append([repetition]);
+    await world.append([repetition]);
     // A repetition that nobody expects is found by undoing the messages, once.
-    await world.store.append([...honest(), world.draft(own, eve, { clientMsgId: repetition.clientMsgId })]);
+    await world.append([...honest(), world.draft(own, eve, { clientMsgId: repetition.clientMsgId })]);
     const rows = await counted(scratch);
     for (let round = 0; round < 3; round++) {
       const drafts = [
@@ -126,7 +134,7 @@ describe('a bad neighbour', () => {
         world.draft(own, eve, { clientMsgId: repetition.clientMsgId }),
         world.draft(world.conversationId(), eve),
       ];
-      expect(await world.store.append(drafts)).toMatchObject([
+      expect(await world.append(drafts)).toMatchObject([
         { ok: false, code: 'NOT_A_MEMBER' },
         ...rooms.map(() => ({ ok: true, seq: 2 + round * 2, duplicate: false })),
         { ok: true, seq: 1, duplicate: true },
@@ -134,7 +142,7 @@ describe('a bad neighbour', () => {
       ]);
       // Two conversations of Eve's are put right.
       expect(await rows()).toEqual([10, 14]);
-      await world.store.append(honest());
+      await world.append(honest());
       expect(await rows()).toEqual([10, 10]);
     }
     await world.store.close();
@@ -146,10 +154,10 @@ describe('a bad neighbour', () => {
     const users = await Promise.all(Array.from({ length: 8 }, () => world.user()));
     const room = await world.room(...users);
     const drafts = users.map((user) => world.draft(room, user));
-    await world.store.append(drafts);
+    await world.append(drafts);
     const rows = await counted(scratch);
     const mixed = drafts.flatMap((draft) => [draft, world.draft(room, draft.sender)]);
-    expect(await world.store.append(mixed)).toMatchObject(
+    expect(await world.append(mixed)).toMatchObject(
       drafts.flatMap((_, i) => [
         { seq: i + 1, duplicate: true },
         { seq: 9 + i, duplicate: false },
@@ -167,7 +175,7 @@ describe('a bad neighbour', () => {
     const room = await world.room(user);
     await scratch.execute("alter table messages add constraint picky check (body <> 'bad')");
     const texts = ['bad', 'a', 'b', 'c', 'bad', 'd'];
-    expect(await world.store.append(texts.map((text) => world.draft(room, user, { text })))).toMatchObject([
+    expect(await world.append(texts.map((text) => world.draft(room, user, { text })))).toMatchObject([
       { ok: false, code: 'MESSAGE_UNSTORABLE' },
       { ok: true, seq: 1 },
       { ok: true, seq: 2 },
@@ -230,7 +238,7 @@ describe('a server that drops connections', () => {
     const room = await world.room(user);
     await world.fill(room, user, 1);
     await scratch.query(TERMINATE);
-    expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ seq: 2 }]);
+    expect(await world.append([world.draft(room, user)])).toMatchObject([{ seq: 2 }]);
     expect((await world.history(user, room, 0, 10))?.messages).toHaveLength(2);
     await world.store.close();
   });
@@ -255,7 +263,7 @@ describe('a server that stops', () => {
     const room = await world.room(user);
     await world.fill(room, user, 100);
     await services.kill('postgres');
-    await expect(hasty.append([world.draft(room, user)])).rejects.toEqual(unavailable);
+    await expect(hasty.append([world.draft(room, user)], RULES)).rejects.toEqual(unavailable);
     await expect(hasty.ping()).rejects.toEqual(unavailable);
     await services.start('postgres');
     await eventually(() => world.store.ping());
@@ -263,7 +271,7 @@ describe('a server that stops', () => {
     expect(page?.messages.map(({ seq }) => seq)).toEqual(
       Array.from({ length: 100 }, (_, index) => index + 1),
     );
-    expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ ok: true, seq: 101 }]);
+    expect(await world.append([world.draft(room, user)])).toMatchObject([{ ok: true, seq: 101 }]);
     await world.store.close();
   });
 
@@ -281,9 +289,9 @@ describe('a server that stops', () => {
       // More calls than connections: those that wait for one have the deadline too.
       const calls = [
         ...Array.from({ length: 20 }, () => reader.history(user, room, 0, 1)),
-        hasty.append([draft]),
-        hasty.append([draft]),
-        hasty.append([draft]),
+        hasty.append([draft], RULES),
+        hasty.append([draft], RULES),
+        hasty.append([draft], RULES),
       ];
       const outcomes = await Promise.allSettled(calls);
       expect(outcomes).toEqual(calls.map(() => ({ status: 'rejected', reason: unavailable })));
@@ -351,11 +359,11 @@ describe('a server with other settings', () => {
         alter database ${String(name)} set default_transaction_read_only = ${value}; commit`);
     await readOnly('on');
     await scratch.query(TERMINATE);
-    await expect(world.store.append([world.draft(room, user)])).rejects.toEqual(unavailable);
-    expect(await world.history(user, room, 0, 1)).toEqual({ messages: [], more: false });
+    await expect(world.append([world.draft(room, user)])).rejects.toEqual(unavailable);
+    expect(await world.history(user, room, 0, 1)).toMatchObject({ messages: [], more: false });
     await readOnly('off');
     // The connections that were opened meanwhile are read-only for good: the store gives them up by itself.
-    expect(await world.store.append([world.draft(room, user)])).toMatchObject([{ seq: 1 }]);
+    expect(await world.append([world.draft(room, user)])).toMatchObject([{ seq: 1 }]);
     await world.store.close();
   });
 
@@ -368,9 +376,11 @@ describe('a server with other settings', () => {
     const client = new pg.Client({ connectionString: scratch.url });
     await client.connect();
     await client.query(`begin; select from conversations where id = ${locked} for update`);
-    await expect(hasty.append([world.draft(locked, user)])).rejects.toEqual(unavailable);
+    await expect(hasty.append([world.draft(locked, user)], RULES)).rejects.toEqual(unavailable);
     const passes = world.draft(free, user);
-    expect(await eventually('others to pass', () => hasty.append([passes]))).toMatchObject([{ seq: 1 }]);
+    expect(await eventually('others to pass', () => hasty.append([passes], RULES))).toMatchObject([
+      { seq: 1 },
+    ]);
     await client.end();
     await appendAtLast(new World(hasty), [world.draft(locked, user)]);
     await world.store.close();
@@ -416,7 +426,7 @@ describe('appends that wait for others', () => {
     const client = new pg.Client({ connectionString: scratch.url });
     await client.connect();
     await client.query(`begin; ${script}`);
-    const appended = world.store.append(drafts);
+    const appended = world.append(drafts);
     await eventually('one waits for a lock', async () => {
       const waiting = `select pid from pg_stat_activity
         where wait_event_type = 'Lock' and datname = current_database()`;
@@ -431,8 +441,7 @@ describe('appends that wait for others', () => {
     await using scratch = await scratchPostgres();
     const world = await World.open(scratch);
     const [owner, user] = [await world.user(), await world.user()];
-    const room = await world.room(owner);
-    await world.joinRoom(room, user);
+    const room = await world.room(owner, user);
     const answers = await appendBehind(
       world,
       scratch,

@@ -4,8 +4,10 @@
  */
 import type { Logger } from '../../../common/mod.ts';
 import { accountStore } from '../repositories/accounts.ts';
-import { conversationOf, conversationsOf, rolesOf } from '../repositories/conversations.ts';
+import { conversationOf, conversationsOf, membersPage, rolesOf } from '../repositories/conversations.ts';
 import { openDirect } from '../repositories/directs.ts';
+import { erase, evidenceOf, raiseFloor } from '../repositories/erasure.ts';
+import { entriesAt, pinsOf } from '../repositories/log.ts';
 import { memberChanges } from '../repositories/membership.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
@@ -39,14 +41,20 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     ...revocationStore(pool),
     signingKey: (make) => signingKey(keys, make),
     openDirect: (id, user, peer, device = '') => openDirect(pool, id, user, peer, device),
-    conversationsOf: (user, device) => conversationsOf(pool, user, device),
+    conversationsOf: (user, device, after, limit) => conversationsOf(pool, user, device, { after, limit }),
     conversationOf: (id, user, device) => conversationOf(pool, id, user, device),
     rolesOf: (conversation) => rolesOf(pool, conversation),
+    membersPage: (conversation, by, after, limit) => membersPage(pool, conversation, by, { after, limit }),
     membersOf: (conversation) => memberLists.membersOf(conversation),
     memberChanges: (conversation, since) => memberChanges(pool, conversation, since),
     append: (drafts, rules, hasFeed = false) => appender.append(drafts, rules, hasFeed),
-    history: (conversation, by, beforeSeq, limit) => history(pool, conversation, by, { beforeSeq, limit }),
+    history: (conversation, by, point, limit) => history(pool, conversation, by, { point, limit }),
+    entriesAt: (conversation, seqs) => entriesAt(pool, conversation, seqs),
+    pinsOf: (conversation, by) => pinsOf(pool, conversation, by),
     sync: (request) => sync(pool, request),
+    raiseFloor: (conversation, seq) => pool.transaction((session) => raiseFloor(session, conversation, seq)),
+    erase: (limit, nowMs) => erase(pool, limit, nowMs),
+    evidenceOf: (conversation, nowMs) => evidenceOf(pool, conversation, nowMs),
     moveCursors: (moves) => moveCursors(pool, moves),
     ping: async () => {
       await pool.query(sql`select 1`);

@@ -580,3 +580,59 @@ begin
   return next;
 end
 $$;
+
+-- Finds the first entry with after < seq <= until at or after a time; 0: there is none. Times ascend with seqs.
+create function gochat_first_at(p_conversation bigint, p_after bigint, p_until bigint, p_ms bigint) returns bigint
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  low bigint := p_after + 1;
+  high bigint := p_until + 1;
+  middle bigint;
+begin
+  while low < high loop
+    middle := (low + high) / 2;
+    if (select m.at_ms from messages m where m.conversation = p_conversation and m.seq = middle) >= p_ms then
+      high := middle;
+    else
+      low := middle + 1;
+    end if;
+  end loop;
+  return case when low > p_until then 0 else low end;
+end
+$$;
+
+-- Finds the first message with after < seq <= until; 0: there is none. The number of messages up to an entry follows from
+-- extras.skipped, so that a million edits cost as much as one.
+create function gochat_first_message(p_conversation bigint, p_after bigint, p_until bigint) returns bigint
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  low bigint := p_after + 1;
+  high bigint := p_until + 1;
+  middle bigint := p_after;
+  sunk bigint := (select c.floor_skipped from conversations c where c.id = p_conversation);
+  messages_before bigint;
+  messages_here bigint;
+begin
+  loop
+    messages_here := middle - coalesce((
+      select x.skipped from extras x where x.conversation = p_conversation and x.seq <= middle order by x.seq desc limit 1
+    ), sunk);
+    if messages_before is null then
+      messages_before := messages_here;
+    elsif messages_here > messages_before then
+      high := middle;
+    else
+      low := middle + 1;
+    end if;
+    exit when low >= high;
+    middle := (low + high) / 2;
+  end loop;
+  return case when low > p_until then 0 else low end;
+end
+$$;
