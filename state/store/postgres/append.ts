@@ -29,6 +29,7 @@ export interface AppendRow {
   readonly original_ids: string | null;
   readonly original_at_ms: string | null;
   readonly original_targets: string | null;
+  readonly deferred: string | null;
   readonly rejected: string | null;
   readonly codes: string | null;
   readonly targets: string | null;
@@ -125,7 +126,7 @@ export class AppendBatch {
     return sql`
       select bases::text, prior_ats::text, member_versions::text, refused::text,
              repetitions::text, original_seqs::text, original_ids::text, original_at_ms::text, original_targets::text,
-             rejected::text, codes::text, targets::text, quotes::text
+             deferred::text, rejected::text, codes::text, targets::text, quotes::text
       from gochat_append(
         ${`{${this.#conversations.join(',')}}`}::bigint[], ${integerArray(parts.map((part) => part.count))}::bigint[],
         ${integerArray(parts.map((part) => part.lastAtMs))}::bigint[],
@@ -149,51 +150,59 @@ export class AppendBatch {
       )`;
   }
 
-  /** Returns the answers in the drafts' order. */
-  answers(row: AppendRow | undefined): Appended[] {
+  /** Returns the answers in the drafts' order; undefined for those that have to be appended next. */
+  answers(row: AppendRow | undefined): (Appended | undefined)[] {
     if (!row) throw new Error('gochat_append did not answer');
-    const answers =
-      row.refused === null && row.repetitions === null && row.rejected === null
-        ? this.#all(row)
-        : this.#some(row);
+    const committed = new Committed(row, this.#specials);
+    const others = this.#othersOf(row, committed);
+    // Where some are left out, the places of what follows them move up.
+    const offsets = others && new Map<number, number>();
+    const answers = this.#sent.map((draft, index): Appended | undefined => {
+      if (others?.has(index)) return others.get(index);
+      const place = this.#placeOf(index);
+      const offset = offsets ? (offsets.get(place) ?? 0) + 1 : (this.#offsets[index] as number);
+      offsets?.set(place, offset);
+      return committed.answer(draft, index, { place, offset, atMs: this.#times[index] as number });
+    });
     const indexes = this.#indexes;
     if (!indexes) return answers;
     const answered = new Set<number>();
     return indexes.map((index) => {
-      const answer = answers[index] as Appended;
+      const answer = answers[index];
       const repeated = answered.has(index);
       answered.add(index);
-      return repeated && answer.ok ? { ...answer, duplicate: true, quote: undefined } : answer;
+      return repeated && answer?.ok ? { ...answer, duplicate: true, quote: undefined } : answer;
     });
   }
 
-  /** All are new and allowed. */
-  #all(row: AppendRow): Appended[] {
-    const committed = new Committed(row, this.#specials);
-    return this.#sent.map((draft, index): Appended => {
-      const place = this.#placeOf(index);
-      return committed.answer(
-        draft,
-        index,
-        place,
-        this.#offsets[index] as number,
-        this.#times[index] as number,
-      );
-    });
-  }
-
-  #some(row: AppendRow): Appended[] {
-    const committed = new Committed(row, this.#specials);
-    const offsets = new Map<number, number>();
-    const others = othersOf(row, (index) => committed.memberVersion(this.#placeOf(index)));
-    return this.#sent.map((draft, index): Appended => {
-      const other = others.get(index);
-      if (other !== undefined) return other;
-      const place = this.#placeOf(index);
-      const offset = (offsets.get(place) ?? 0) + 1;
-      offsets.set(place, offset);
-      return committed.answer(draft, index, place, offset, this.#times[index] as number);
-    });
+  /** Returns the answers other than new entries, by index; undefined: all are new. */
+  #othersOf(row: AppendRow, committed: Committed): ReadonlyMap<number, Appended | undefined> | undefined {
+    if ([row.refused, row.repetitions, row.rejected, row.deferred].every((literal) => literal === null))
+      return undefined;
+    const others = new Map<number, Appended | undefined>();
+    for (const position of numbers(row.refused))
+      others.set(position - 1, { ok: false, code: 'NOT_A_MEMBER' });
+    // Codes need no quotes in a literal.
+    const codes = parseIntegerArray(row.codes ?? '{}') as SendRefusal[];
+    for (const [i, position] of numbers(row.rejected).entries())
+      others.set(position - 1, { ok: false, code: codes[i] as SendRefusal });
+    const seqs = numbers(row.original_seqs);
+    const ids = parseIntegerArray(row.original_ids ?? '{}');
+    const times = numbers(row.original_at_ms);
+    const targets = numbers(row.original_targets);
+    for (const [i, position] of numbers(row.repetitions).entries())
+      others.set(position - 1, {
+        ok: true,
+        seq: seqs[i] as number,
+        id: BigInt(ids[i] as string) as MessageId,
+        atMs: times[i] as number,
+        duplicate: true,
+        memberVersion: committed.memberVersion(this.#placeOf(position - 1)),
+        target: targets[i] as number,
+        quote: undefined,
+      });
+    for (const position of numbers(row.deferred)) others.set(position - 1, undefined);
+    return others;
   }
 
   /** Adds a draft; returns the index of the one that it repeats. */
@@ -238,7 +247,7 @@ export class AppendBatch {
   }
 }
 
-/** The answer to entries that were appended. */
+/** Makes the answers to entries that were appended. */
 class Committed {
   readonly #bases: readonly number[];
   readonly #priorAts: readonly number[];
@@ -262,16 +271,20 @@ class Committed {
     return this.#memberVersions[place] as number;
   }
 
-  /** @param offset place among what was appended to the conversation, from 1 */
-  answer({ id }: Draft, index: number, place: number, offset: number, atMs: number): Appended {
+  /** @param at the conversation, the entry's place among what it got, from 1, and the time if none is later */
+  answer(
+    { id }: Draft,
+    index: number,
+    at: { readonly place: number; readonly offset: number; readonly atMs: number },
+  ): Appended {
     const target = this.#targets.get(index) ?? 0;
     return {
       ok: true,
-      seq: (this.#bases[place] as number) + offset,
+      seq: (this.#bases[at.place] as number) + at.offset,
       id,
-      atMs: Math.max(atMs, this.#priorAts[place] as number),
+      atMs: Math.max(at.atMs, this.#priorAts[at.place] as number),
       duplicate: false,
-      memberVersion: this.memberVersion(place),
+      memberVersion: this.memberVersion(at.place),
       target,
       quote: target === 0 ? undefined : this.#quoteOf(index, target),
     };
@@ -283,32 +296,6 @@ class Committed {
     const [, sender, text, version] = quote;
     return { seq, state: 'kept', sender: BigInt(sender) as UserId, text, version };
   }
-}
-
-/** Returns the answers other than new entries, by index. */
-function othersOf(row: AppendRow, versionOf: (index: number) => number): ReadonlyMap<number, Appended> {
-  const others = new Map<number, Appended>();
-  for (const position of numbers(row.refused)) others.set(position - 1, { ok: false, code: 'NOT_A_MEMBER' });
-  // Codes need no quotes in a literal.
-  const codes = parseIntegerArray(row.codes ?? '{}') as SendRefusal[];
-  for (const [i, position] of numbers(row.rejected).entries())
-    others.set(position - 1, { ok: false, code: codes[i] as SendRefusal });
-  const seqs = numbers(row.original_seqs);
-  const ids = parseIntegerArray(row.original_ids ?? '{}');
-  const times = numbers(row.original_at_ms);
-  const targets = numbers(row.original_targets);
-  for (const [i, position] of numbers(row.repetitions).entries())
-    others.set(position - 1, {
-      ok: true,
-      seq: seqs[i] as number,
-      id: BigInt(ids[i] as string) as MessageId,
-      atMs: times[i] as number,
-      duplicate: true,
-      memberVersion: versionOf(position - 1),
-      target: targets[i] as number,
-      quote: undefined,
-    });
-  return others;
 }
 
 function kindNumber({ entry }: Draft): number {

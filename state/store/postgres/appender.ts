@@ -56,31 +56,41 @@ export class PostgresAppender {
 
   async #appendAll(drafts: readonly Draft[], settings: Settings): Promise<Appended[]> {
     const parts = partsOf(drafts);
-    if (parts === undefined) return this.#appendPart(this.#pool, drafts, settings);
-    // In one transaction: the locks of the first part are all that the others need.
+    const first = parts ? [] : await this.#appendPart(this.#pool, drafts, settings);
+    if (!parts && !first.includes(undefined)) return first as Appended[];
+    // In one transaction: the locks of its first statement are all that the others need.
     return this.#pool.transaction(async (session) => {
-      const answers: Appended[] = [];
-      for (const indexes of Map.groupBy(drafts.keys(), (index) => parts[index] as number).values()) {
-        const part = indexes.map((index) => drafts[index] as Draft);
-        const found = await this.#appendPart(session, part, settings);
-        for (const [i, answer] of found.entries()) answers[indexes[i] as number] = answer;
+      const answers = drafts.map((_, index) => first[index]);
+      for (let part = 0; answers.includes(undefined); ) {
+        const next = [...drafts.keys()].filter((i) => answers[i] === undefined && (parts?.[i] ?? 0) <= part);
+        if (next.length === 0) {
+          part++;
+          continue;
+        }
+        const found = await this.#appendPart(
+          session,
+          next.map((index) => drafts[index] as Draft),
+          settings,
+        );
+        for (const [i, answer] of found.entries()) answers[next[i] as number] = answer;
       }
-      return answers;
+      return answers as Appended[];
     });
   }
 
+  /** Returns undefined for drafts that have to be appended next. */
   async #appendPart(
     session: Pick<SqlSession, 'query'>,
     drafts: readonly Draft[],
     settings: Settings,
-  ): Promise<Appended[]> {
+  ): Promise<(Appended | undefined)[]> {
     const batch = new AppendBatch(drafts);
     const suspects = this.#repeaters.size > 0 ? this.#repeaters : undefined;
     const [row] = await session.query<AppendRow>(batch.statement({ ...settings, suspects }));
     const answers = batch.answers(row);
     if (row?.repetitions !== null)
       for (const [index, answer] of answers.entries())
-        if (answer.ok && answer.duplicate) this.#repeaters.add((drafts[index] as Draft).sender);
+        if (answer?.ok && answer.duplicate) this.#repeaters.add((drafts[index] as Draft).sender);
     return answers;
   }
 }

@@ -165,15 +165,16 @@ create table consumers (
 --   p_edit_window_ms, p_pin, p_retract, p_evidence_ms   EntryRules
 --   p_has_feed        whether to write a row of the feed
 --
--- No two entries may have the same sender position and client_msg_id. No two edits, retractions or pins may concern the
--- same message, and none a message that it comes with; at most one entry of a conversation pins or unpins. Answers with one
--- row:
+-- No two entries may have the same sender position and client_msg_id; append-parts.ts says which entries may come together.
+-- Answers with one row:
 --
 --   bases, prior_ats, member_versions   per conversation the last seq and time before its entries (null: there is no such
 --                     conversation) and the member version. What is new follows in the arrays' order, without a hole
 --   refused           positions of the entries that are new and whose sender is no member; null: none
 --   repetitions       positions of the entries that had been appended before; null: none
 --   original_seqs, original_ids, original_at_ms, original_targets   of those, in the same order
+--   deferred          positions of the entries that were left out, to be appended next: one whose target comes with it, by its
+--                     seq, and what follows it in its conversation; null: none
 --   rejected, codes   positions of the entries that are refused for another reason (SendRefusal); null: none
 --   targets           per entry of p_entries; null: there are none
 --   quotes            JSON array of [position, sender, text, version] of quoted messages; null: none
@@ -196,7 +197,7 @@ create function gochat_append(
 returns table (
   bases bigint[], prior_ats bigint[], member_versions bigint[], refused bigint[],
   repetitions bigint[], original_seqs bigint[], original_ids bigint[], original_at_ms bigint[],
-  original_targets bigint[], rejected bigint[], codes text[], targets bigint[], quotes json
+  original_targets bigint[], deferred bigint[], rejected bigint[], codes text[], targets bigint[], quotes json
 )
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
@@ -323,6 +324,7 @@ begin
         select e.n, e.kind, e.target, t.ctid, t.sender as author, t.body, ch.version,
                case
                  when e.n = any (dropped) then null
+                 when e.target > bases[e.place] and e.target < bases[e.place] + p_offsets[e.n] then 'later'
                  when e.range_sender is not null then
                    case
                      when e.range_first > e.range_last or e.range_first > bases[e.place]
@@ -376,6 +378,18 @@ begin
         ) a on true
         offset 0
       ) x;
+
+      deferred := null;
+      if 'later' = any (codes) then
+        select array_agg(s.n) into deferred
+        from unnest(p_senders) with ordinality as s (sender, n)
+        where s.n >= (
+          select min(x.n) from unnest(rejected, codes) as x (n, code)
+          where x.code = 'later' and p_places[p_senders[x.n]] = p_places[s.sender]
+        );
+        select array_agg(x.n), array_agg(x.code) into rejected, codes
+        from unnest(rejected, codes) as x (n, code) where x.n <> all (deferred);
+      end if;
     end if;
 
     -- A repetition is acknowledged whatever has become since of what it is about, and of the sender's role.
@@ -384,7 +398,7 @@ begin
       continue;
     end if;
 
-    dropped := refused || repetitions || rejected;
+    dropped := refused || repetitions || rejected || deferred;
     offsets := p_offsets;
     if dropped is not null then
       is_written := array_fill(true, array[cardinality(p_ids)]);
