@@ -90,12 +90,13 @@ export class Membership {
     const { store } = this.#options;
     const key = DECIMAL.test(room) ? roomId(BigInt(room)) : parseName(room);
     const by = accessCheck('joinRoom', user);
+    await this.#namesOf([user]);
     const joined = accept(await store.joinRoom(key, by, this.#stamp(1), device), room);
     const { id, isNew, lastSeq, memberVersion, entry } = joined;
     if (isNew) {
       const entries = entry === undefined ? [] : [entry];
       const place = { afterSeq: entry === undefined ? lastSeq : entry.seq - 1, memberVersion, entries };
-      await this.#tell(id, place, [{ change: MEMBER_CHANGE_JOINED, user }]);
+      this.#tell(id, place, { change: MEMBER_CHANGE_JOINED, user });
     }
     return toConversation(joined, NO_PROFILES);
   }
@@ -103,6 +104,7 @@ export class Membership {
   async leave({ user }: Caller, room: bigint): Promise<void> {
     const id = roomId(room);
     const by = accessCheck('leaveRoom', user);
+    await this.#namesOf([user]);
     const change = accept(await this.#options.store.leaveRoom(id, by, this.#stamp(2)), room);
     await this.#tellChange(id, change, { change: MEMBER_CHANGE_LEFT, user });
   }
@@ -113,6 +115,7 @@ export class Membership {
     const user = await this.#find(named);
     if (user === actor.user) return this.leave(actor, room);
     const by = accessCheck('removeMember', actor.user);
+    await this.#namesOf([user, actor.user]);
     const change = accept(await this.#options.store.removeMember(id, user, by, this.#stamp(1)), room);
     await this.#tellChange(id, change, { change: MEMBER_CHANGE_REMOVED, user, by: actor.user });
   }
@@ -124,6 +127,7 @@ export class Membership {
     if (role === undefined) throw new GochatError('ARGUMENT_INVALID', { details: { what: 'The role' } });
     const user = await this.#find(named);
     const by = accessCheck('setRole', actor.user);
+    await this.#namesOf([user, actor.user]);
     const change = accept(await this.#options.store.setRole(id, user, role, by, this.#stamp(2)), room);
     const other = user === actor.user ? undefined : actor.user;
     await this.#tellChange(id, change, { change: MEMBER_CHANGE_ROLE, user, by: other, role });
@@ -151,29 +155,34 @@ export class Membership {
   async #tellChange(room: ConversationId, change: MemberChange, news: News): Promise<void> {
     const { changed, seq, memberVersion, entries, newOwner } = change;
     if (!changed) return;
-    const all: News[] = [news];
-    if (newOwner !== undefined) all.push({ change: MEMBER_CHANGE_ROLE, user: newOwner, role: 'owner' });
-    await this.#tell(room, { afterSeq: seq - entries.length, memberVersion, entries }, all);
+    const place = { afterSeq: seq - entries.length, memberVersion, entries };
+    this.#tell(room, place, news);
+    if (newOwner === undefined) return;
+    await this.#namesOf([newOwner]);
+    const succession = { change: MEMBER_CHANGE_ROLE, user: newOwner, role: 'owner' } as const;
+    this.#tell(room, { ...place, entries: [] }, succession);
   }
 
-  async #tell(room: ConversationId, place: Place, news: readonly News[]): Promise<void> {
-    const { fanout } = this.#options;
-    const { afterSeq, memberVersion, entries } = place;
-    const nameOf = await this.#namesOf(news.flatMap(({ user, by }) => [user, by ?? []].flat()));
-    for (const each of news) {
-      const frame = encodeNews(room, afterSeq, each, nameOf);
-      fanout.announce(room, memberVersion, frame);
-      const isOut = each.change === MEMBER_CHANGE_LEFT || each.change === MEMBER_CHANGE_REMOVED;
-      if (isOut) fanout.announceTo([each.user], frame);
-    }
+  /**
+   * Notifies members of a change. It does not wait, not for names either: the entries have their place among messages that
+   * may be committed already.
+   */
+  #tell(room: ConversationId, { afterSeq, memberVersion, entries }: Place, news: News): void {
+    const { fanout, profiles } = this.#options;
+    const nameOf: NameOf = (user) => profiles.known(user);
+    const frame = encodeNews(room, afterSeq, news, nameOf);
+    fanout.announce(room, memberVersion, frame);
+    const isOut = news.change === MEMBER_CHANGE_LEFT || news.change === MEMBER_CHANGE_REMOVED;
+    if (isOut) fanout.announceTo([news.user], frame);
     for (const { extra, ...entry } of entries) {
       if (extra === undefined) continue;
-      const { frame } = encodeEntry({ ...entry, extra }, nameOf);
-      fanout.publish({ conversation: room, memberVersion, seq: entry.seq, frame, link: undefined, conn: -1 });
+      const encoded = encodeEntry({ ...entry, extra }, nameOf);
+      const { seq } = entry;
+      fanout.publish({ conversation: room, memberVersion, seq, ...encoded, link: undefined, conn: -1 });
     }
   }
 
-  /** Returns names for notices. What is committed is told also while names cannot be read. */
+  /** Returns names for notices, and keeps them. Changes are made and told also while names cannot be read. */
   async #namesOf(users: readonly UserId[]): Promise<NameOf> {
     const { profiles } = this.#options;
     return profiles.namesOf(users).catch(() => (user: UserId) => profiles.known(user));

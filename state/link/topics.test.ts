@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { ConversationId, UserId } from '../../common/mod.ts';
 import { SendResult } from '../../crpc/mod.ts';
 import {
+  client,
   deliverCount,
   encodeDeliverHead,
   encodeFrame,
@@ -254,6 +255,17 @@ describe('topics of rooms', () => {
     next.send(1, 1, ROOM, 'again');
     await settle();
     expect(pushes(next.take())).toEqual(['topic 0 of 40', 'publish 0 except 1']);
+  });
+
+  test('an entry about a message that all members may read: is sent to the topic, too', async () => {
+    const { w, say } = await room();
+    await say();
+    w.take();
+    const fields = { clientMsgId: 'e', text: 'new', kind: client.EntryKind.ENTRY_KIND_EDIT, target: 1n };
+    const payload = client.Send.encode(client.Send.fromPartial(fields)).finish();
+    w.frames([1, encodeFrame(FrameType.SEND, 2, ROOM, payload)]);
+    await settle();
+    expect(pushes(w.take())).toEqual(['publish 0 except 1']);
   });
 
   test('TYPING: is sent as a list', async () => {
