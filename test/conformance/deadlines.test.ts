@@ -8,13 +8,13 @@ import { WireClient } from './wire-client.ts';
 let system: System;
 
 beforeAll(async () => {
-  system = await startSystem(['--token-ttl-ms', '1000', '--heartbeat-interval-ms', '4000']);
+  system = await startSystem(['--token-ttl-ms', '1000', '--heartbeat-interval-ms', '4000', '--edit-window-ms', '0']);
   await signup(system, 'ann');
 });
 
 afterAll(() => system[Symbol.asyncDispose]());
 
-test('an expired token: its connection stays, and new connections are refused', async () => {
+test('a token that expires: its connection ends with TOKEN_EXPIRED, and new connections are refused', async () => {
   // Where logging in takes longer than the token lives, it is done again.
   const [token, client] = await eventually('a connection', async () => {
     const fresh = await logIn(system, 'ann');
@@ -23,13 +23,25 @@ test('an expired token: its connection stays, and new connections are refused', 
   await using live = client;
   const pings = setInterval(() => live.send({ type: 'PING' }), 100);
   onTestFinished(() => clearInterval(pings));
-  await eventually('the token to expire', async () => {
-    await using late = await WireClient.open(system, 'gochat.v2.json', `/ws?token=${token}`);
-    await eventually('an answer', () => late.frames.length > 0);
-    return late.frames.some(({ type, code }) => type === 'CLOSE' && code === 'TOKEN_EXPIRED');
+  expect(await live.next('CLOSE')).toMatchObject({ code: 'TOKEN_EXPIRED', retryable: false });
+  expect(await live.ended()).toBe(4021);
+  await using late = await WireClient.open(system, 'gochat.v2.json', `/ws?token=${token}`);
+  expect(await late.next('CLOSE')).toMatchObject({ code: 'TOKEN_EXPIRED' });
+});
+
+test('an edit that comes too late: EDIT_TOO_LATE, and the text stays', async () => {
+  // Once more where the token has expired, or both were committed in the same millisecond.
+  const [said, page] = await eventually('an edit that is refused', async () => {
+    await using client = await WireClient.hello(system, await logIn(system, 'ann'));
+    const { id } = (await client.ask({ open_direct: { user_name: 'ann' } }))['conversation'] as { id: string };
+    const { seq } = await client.say(id, 'what was said');
+    const answer = await client.put(id, { kind: 'ENTRY_KIND_EDIT', target: seq, text: 'else' });
+    if (answer['type'] === 'SENT') return false;
+    expect(answer).toMatchObject({ code: 'EDIT_TOO_LATE', retryable: false });
+    return [seq, await client.ask({ get_history: {} }, id)] as const;
   });
-  expect(await live.ask({ list_conversations: {} })).toMatchObject({ type: 'RESPONSE' });
-  expect(live.status).toBeUndefined();
+  const { messages } = page['history'] as { messages: readonly { seq: unknown; text: string }[] };
+  expect(messages.find(({ seq }) => seq === said)?.text).toBe('what was said');
 });
 
 test('WebSocket pings: do not count as heartbeats, so HEARTBEAT_TIMEOUT follows, with status 4006', async () => {

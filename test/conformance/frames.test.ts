@@ -1,8 +1,9 @@
 /** Tests of docs/protocol.md on frames: on each wire, refs, refusals, the room of HELLO. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { eventually } from '../harness/eventually.ts';
 import { conversation, historyOf, roomOf, seqsOf } from './answers.ts';
-import { newUser, startSystem, type System } from './system.ts';
+import { logIn, newUser, startSystem, type System } from './system.ts';
 import { encode, type Frame, repeat, WIRES, WireClient } from './wire-client.ts';
 
 let system: System;
@@ -20,22 +21,36 @@ beforeAll(async () => {
 
 afterAll(() => system[Symbol.asyncDispose]());
 
+async function logOut(token: string): Promise<void> {
+  const headers = { authorization: `Bearer ${token}` };
+  expect((await fetch(`${system.api}/auth/logout`, { method: 'POST', headers })).status).toBe(200);
+}
+
 describe.each(WIRES)('on %s', (wire) => {
   test('a session: HELLO, send, receive, sync, CLOSE', async () => {
     await using client = await WireClient.hello(system, bobToken, { wire });
-    expect(client.welcome).toMatchObject({ version: 1, user_name: 'bob', max_frame_bytes: 262_144 });
+    expect(client.welcome).toMatchObject({
+      version: 2,
+      user_name: 'bob',
+      display_name: 'bob',
+      max_frame_bytes: 262_144,
+    });
+    expect(Number(client.welcome['token_expires_at_ms'])).toBeGreaterThan(Date.now());
     const { id, name } = await roomOf(ann, ['before']);
     conversation(await client.ask({ join_room: { room: name } }));
     expect(await client.say(id, 'from bob')).toMatchObject({
       type: 'SENT',
       key: id,
-      seq: '2',
+      seq: '3',
       duplicate: false,
     });
     await ann.say(id, 'from ann');
-    expect(await client.next('MESSAGE', ({ key }) => key === id)).toMatchObject({ seq: '3', from: 'ann' });
+    expect(await client.next('MESSAGE', ({ key, text }) => key === id && text !== '')).toMatchObject({
+      seq: '4',
+      from: 'ann',
+    });
     expect(seqsOf(await client.ask({ sync: { cursors: [{ conversation: id, seq: '1' }] } }), id)).toEqual([
-      2, 3,
+      2, 3, 4,
     ]);
     client.send({ type: 'CLOSE', code: 'CLIENT_GOODBYE' });
     expect(await client.ended()).toBe(wire === 'tcp' ? 0 : 1000);
@@ -72,6 +87,63 @@ describe.each(WIRES)('on %s', (wire) => {
       );
       return client.frames.some(({ code, retryable }) => code === 'HELLO_EXPECTED' && retryable === false);
     });
+  });
+});
+
+describe('a connection', () => {
+  test('version 1: VERSION_UNSUPPORTED, which names version 2', async () => {
+    await using client = await WireClient.open(system, 'tcp');
+    client.send({ type: 'HELLO', version_min: 1, version_max: 1, token: annToken });
+    const { code, reason, retryable } = await client.next('CLOSE');
+    expect([code, retryable]).toEqual(['VERSION_UNSUPPORTED', false]);
+    expect(reason).toContain('the server 2');
+  });
+
+  test.each([[], ['gochat.v1.json', 'gochat.v1.proto']])(
+    'a WebSocket that offers the subprotocols %j: HTTP 400, with a code in JSON',
+    async (...offered) => {
+      for (const target of ['/ws', `/ws?token=${annToken}`]) {
+        const answer = await new Promise<string>((resolve, reject) => {
+          const socket = new WebSocket(`ws://${system.ws}${target}`, offered);
+          socket.on('error', () => undefined);
+          socket.on('open', () => reject(new Error('it was opened')));
+          socket.on('unexpected-response', (_, response) => {
+            let body = '';
+            response.on('data', (chunk) => (body += String(chunk)));
+            response.on('end', () => resolve(`${response.statusCode} ${body}`));
+          });
+        });
+        expect(answer).toMatch(/^400 \{.*"code":"SUBPROTOCOL_MISSING"/);
+      }
+    },
+  );
+
+  test.each(WIRES)('AUTH on %s: a newer token lives longer; NACK for what is not one of the user', async (wire) => {
+    await using client = await WireClient.hello(system, annToken, { wire });
+    const expires = BigInt(client.welcome['token_expires_at_ms'] as string);
+    client.send({ type: 'AUTH', ref: 5, token: await logIn(system, 'ann') });
+    const authed = await client.next('AUTHED');
+    expect(authed).toMatchObject({ ref: 5 });
+    expect(BigInt(authed['token_expires_at_ms'] as string)).toBeGreaterThanOrEqual(expires);
+    for (const token of [bobToken, 'nonsense']) {
+      client.send({ type: 'AUTH', ref: 6, token });
+      expect(await client.next('NACK')).toMatchObject({ ref: 6, code: 'TOKEN_INVALID', client_msg_id: '' });
+    }
+    client.send({ type: 'PING', ref: 7 });
+    expect(await client.next('PONG')).toMatchObject({ ref: 7 });
+  });
+
+  test('logout with the newest token: ends the connection, and not with the one before', async () => {
+    const cid = await newUser(system, 'cid');
+    await using client = await WireClient.hello(system, cid);
+    const newer = await logIn(system, 'cid');
+    client.send({ type: 'AUTH', ref: 1, token: newer });
+    await client.next('AUTHED');
+    await logOut(cid);
+    client.send({ type: 'PING', ref: 2 });
+    await client.next('PONG');
+    await logOut(newer);
+    expect(await client.next('CLOSE')).toMatchObject({ code: 'LOGGED_OUT', retryable: false });
   });
 });
 
@@ -134,13 +206,20 @@ describe('NACK', () => {
     const refusals: readonly [Frame, string][] = [
       [{ client_msg_id: '', text: 'x' }, 'CLIENT_MSG_ID_INVALID'],
       [{ client_msg_id: 'x'.repeat(65), text: 'x' }, 'CLIENT_MSG_ID_INVALID'],
-      [{ client_msg_id: 'known', text: 5 }, 'JSON_INVALID'],
+      [{ client_msg_id: 5, text: 'x' }, 'JSON_INVALID'],
     ];
     for (const [fields, code] of refusals) {
       client.send({ type: 'SEND', ref: 77, key: id, ...fields });
       expect(await client.next('NACK')).toMatchObject({ ref: 77, key: id, code, client_msg_id: '' });
     }
     expect(await client.say(id, '', 'known')).toMatchObject({ code: 'TEXT_EMPTY', client_msg_id: 'known' });
+    client.send({ type: 'SEND', ref: 78, key: id, client_msg_id: 'known', text: 5 });
+    expect(await client.next('NACK')).toMatchObject({
+      ref: 78,
+      key: id,
+      code: 'JSON_INVALID',
+      client_msg_id: 'known',
+    });
   });
 
   test('for RECEIPTS, and for a type that clients do not send: has their ref', async () => {
@@ -174,9 +253,9 @@ describe('a room in HELLO', () => {
   test('default room: SEND, TYPING, get_history and get_members without a key go there, and no other frame', async () => {
     const { id, name } = await roomOf(ann, ['a']);
     await using client = await WireClient.hello(system, bobToken, { room: name });
-    expect(client.welcome['conversation']).toBe(id);
-    expect(await client.say('0', 'b')).toMatchObject({ type: 'SENT', key: id, seq: '2' });
-    expect(historyOf(await client.ask({ get_history: {} })).seqs).toEqual([1, 2]);
+    expect(client.welcome['conversation']).toMatchObject({ id, name, last_seq: '2', role: 'ROLE_MEMBER' });
+    expect(await client.say('0', 'b')).toMatchObject({ type: 'SENT', key: id, seq: '3' });
+    expect(historyOf(await client.ask({ get_history: {} })).seqs).toEqual([1, 2, 3]);
     expect(await client.ask({ get_members: {} })).toMatchObject({ key: id, members: {} });
     repeat(() => client.send({ type: 'TYPING' }));
     expect(await ann.next('TYPING', ({ key }) => key === id)).toMatchObject({ name: 'bob' });

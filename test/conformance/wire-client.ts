@@ -98,9 +98,15 @@ export class WireClient implements AsyncDisposable {
 
   /** Sends a text and returns its SENT or NACK. */
   async say(key: unknown, text: string, id: string = crypto.randomUUID()): Promise<Frame> {
-    this.send({ type: 'SEND', ref: 1, key, client_msg_id: id, text });
+    return await this.put(key, { client_msg_id: id, text });
+  }
+
+  /** Sends an entry and returns its SENT or NACK. */
+  async put(key: unknown, fields: Frame): Promise<Frame> {
+    const id = fields['client_msg_id'] ?? crypto.randomUUID();
+    this.send({ type: 'SEND', ref: 1, key, ...fields, client_msg_id: id });
     return await this.#first(
-      `the answer to "${text}"`,
+      `the answer to ${JSON.stringify(fields)}`,
       (frame) => frame['client_msg_id'] === id && (frame['type'] === 'SENT' || frame['type'] === 'NACK'),
     );
   }
