@@ -8,7 +8,14 @@ import { WireClient } from './wire-client.ts';
 let system: System;
 
 beforeAll(async () => {
-  system = await startSystem(['--token-ttl-ms', '1000', '--heartbeat-interval-ms', '4000', '--edit-window-ms', '0']);
+  system = await startSystem([
+    '--token-ttl-ms',
+    '1000',
+    '--heartbeat-interval-ms',
+    '4000',
+    '--edit-window-ms',
+    '0',
+  ]);
   await signup(system, 'ann');
 });
 
@@ -33,10 +40,12 @@ test('an edit that comes too late: EDIT_TOO_LATE, and the text stays', async () 
   // Once more where the token has expired, or both were committed in the same millisecond.
   const [said, page] = await eventually('an edit that is refused', async () => {
     await using client = await WireClient.hello(system, await logIn(system, 'ann'));
-    const { id } = (await client.ask({ open_direct: { user_name: 'ann' } }))['conversation'] as { id: string };
+    const { id } = (await client.ask({ open_direct: { user_name: 'ann' } }))['conversation'] as {
+      id: string;
+    };
     const { seq } = await client.say(id, 'what was said');
     const answer = await client.put(id, { kind: 'ENTRY_KIND_EDIT', target: seq, text: 'else' });
-    if (answer['type'] === 'SENT') return false;
+    if (answer['type'] === 'SENT') throw new Error('it was in time');
     expect(answer).toMatchObject({ code: 'EDIT_TOO_LATE', retryable: false });
     return [seq, await client.ask({ get_history: {} }, id)] as const;
   });

@@ -118,20 +118,23 @@ describe('a connection', () => {
     },
   );
 
-  test.each(WIRES)('AUTH on %s: a newer token lives longer; NACK for what is not one of the user', async (wire) => {
-    await using client = await WireClient.hello(system, annToken, { wire });
-    const expires = BigInt(client.welcome['token_expires_at_ms'] as string);
-    client.send({ type: 'AUTH', ref: 5, token: await logIn(system, 'ann') });
-    const authed = await client.next('AUTHED');
-    expect(authed).toMatchObject({ ref: 5 });
-    expect(BigInt(authed['token_expires_at_ms'] as string)).toBeGreaterThanOrEqual(expires);
-    for (const token of [bobToken, 'nonsense']) {
-      client.send({ type: 'AUTH', ref: 6, token });
-      expect(await client.next('NACK')).toMatchObject({ ref: 6, code: 'TOKEN_INVALID', client_msg_id: '' });
-    }
-    client.send({ type: 'PING', ref: 7 });
-    expect(await client.next('PONG')).toMatchObject({ ref: 7 });
-  });
+  test.each(WIRES)(
+    'AUTH on %s: a newer token lives longer; NACK for what is not one of the user',
+    async (wire) => {
+      await using client = await WireClient.hello(system, annToken, { wire });
+      const expires = BigInt(client.welcome['token_expires_at_ms'] as string);
+      client.send({ type: 'AUTH', ref: 5, token: await logIn(system, 'ann') });
+      const authed = await client.next('AUTHED');
+      expect(authed).toMatchObject({ ref: 5 });
+      expect(BigInt(authed['token_expires_at_ms'] as string)).toBeGreaterThanOrEqual(expires);
+      for (const token of [bobToken, 'nonsense']) {
+        client.send({ type: 'AUTH', ref: 6, token });
+        expect(await client.next('NACK')).toMatchObject({ ref: 6, code: 'TOKEN_INVALID', client_msg_id: '' });
+      }
+      client.send({ type: 'PING', ref: 7 });
+      expect(await client.next('PONG')).toMatchObject({ ref: 7 });
+    },
+  );
 
   test('logout with the newest token: ends the connection, and not with the one before', async () => {
     const cid = await newUser(system, 'cid');

@@ -247,7 +247,10 @@ export interface Message {
   /** Unix time of the commit; never before that of the entry before it. */
   atMs: bigint;
   kind: EntryKind;
-  /** MESSAGE: seq of the last entry that changed it; 0: none has. EDIT in a page: version of its target, whose text it carries. */
+  /**
+   * MESSAGE: seq of the last entry that changed it; 0: none has. EDIT: version of its target, whose text it carries in a page;
+   * pushed, its own seq.
+   */
   version: bigint;
   /** EDIT, RETRACT, PIN, UNPIN: seq of the message. */
   target: bigint;
