@@ -278,14 +278,14 @@ export const CATALOGUE = {
   ),
   ROOM_NOT_FOUND: entry(
     'There is no room {name}.',
-    'Check the spelling, or create it: /create ROOM or POST /rooms. Direct conversations are not rooms: nobody leaves them or has a role in them.',
+    'Check the spelling, or create it: /create ROOM or POST /api/v1/rooms. Direct conversations are not rooms: nobody leaves them or has a role in them.',
     'NOT_FOUND',
     404,
     { close: 4024 },
   ),
   NOT_A_MEMBER: entry(
     'You are not a member of this conversation.',
-    'Join the room first: /join ROOM or POST /rooms/:id/join.',
+    'Join the room first: /join ROOM or POST /api/v1/rooms/:id/join.',
     'PERMISSION_DENIED',
     403,
   ),
