@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { silentLogger, type UserId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import { eventually } from '../../test/harness/eventually.ts';
@@ -23,6 +23,10 @@ function storeWith(rounds: number) {
 }
 
 describe('the eraser', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
   test('erases until nothing is left, in transactions of a bounded size', async () => {
     const store = storeWith(5);
     const eraser = new Eraser(store, silentLogger);
@@ -58,6 +62,24 @@ describe('the eraser', () => {
     await eraser.stop();
     eraser.erase();
     expect(store.calls).toBe(0);
+  });
+
+  test('what a node that stopped has left, also after a long failure: is gone within 10 s', async () => {
+    vi.useFakeTimers();
+    const store = storeWith(0);
+    const eraser = new Eraser(store, silentLogger);
+    eraser.erase();
+    await vi.advanceTimersByTimeAsync(60_000);
+    store.left = 5;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(store.left).toBe(0);
+    store.isFailing = true;
+    await vi.advanceTimersByTimeAsync(600_000);
+    store.isFailing = false;
+    store.left = 5;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(store.left).toBe(0);
+    await eraser.stop();
   });
 
   test('a retraction of a range: the messages lose their texts soon', async () => {

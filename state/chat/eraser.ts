@@ -5,9 +5,9 @@ import type { Store } from '../store/store.ts';
 /** Rows erased per transaction, so that nobody waits long for it. */
 const ERASE_ROWS = 1000;
 /** Longest wait for a failing store, ms. */
-const MAX_RETRY_MS = 60_000;
-/** Interval of the search for what has expired, and for what a stopped node has left, ms. */
-const AGAIN_MS = 600_000;
+const MAX_RETRY_MS = 5000;
+/** Interval of the search for what has expired, and for what a stopped node has left: that must be gone within 10 s. ms. */
+const AGAIN_MS = 5000;
 
 export class Eraser {
   readonly #store: Pick<Store, 'erase'>;

@@ -44,10 +44,10 @@ export async function raiseFloor(
   return floor;
 }
 
-/** See LogStore.erase. Ranges come before floors, which would take the RETRACT that the evidence names. */
+/** See LogStore.erase. Ranges come first: their texts must soon be gone, whatever else there is to erase. */
 export async function erase(db: SqlDatabase, limit: number, nowMs: number): Promise<boolean> {
   const most = pageLimit(limit);
-  for (const step of [eraseDeleted, eraseRange, eraseBelowFloor])
+  for (const step of [eraseRange, eraseDeleted, eraseBelowFloor])
     if (await db.transaction((session) => step(session, most))) return true;
   return db.transaction((session) => eraseEvidence(session, most, nowMs));
 }
@@ -128,7 +128,11 @@ async function eraseBelowFloor(session: SqlSession, limit: number): Promise<bool
   const { conversation } = found;
   const [locked] = await session.query<{ floor_seq: bigint }>(sql`
     select floor_seq from conversations where id = ${conversation} ${forChange}`);
-  if (locked === undefined || (await eraseUpTo(session, conversation, Number(locked.floor_seq), limit)))
+  if (locked === undefined) return true;
+  // A range that came meanwhile is next: its RETRACT may be below the floor, and its evidence needs that.
+  const ranges = await session.query(sql`
+    select entry_seq from erasures where conversation = ${conversation} and entry_seq > 0 limit 1`);
+  if (ranges.length > 0 || (await eraseUpTo(session, conversation, Number(locked.floor_seq), limit)))
     return true;
   await session.query(sql`delete from erasures where conversation = ${conversation} and entry_seq = 0`);
   return true;
