@@ -151,6 +151,20 @@ export function describeErasure(nodes: () => Nodes): void {
       expect(evidence[1]).toMatchObject({ sender: bob, retraction: { seq: 13, by: ann, reason: 'spam' } });
     });
 
+    test('a range: does not wait for a deleted room to be erased', async () => {
+      const { a, b } = nodes();
+      const deleted = await makeRoom();
+      const { room, bob, text } = await makeRoom();
+      await eraseAll();
+      await a.deleteRoom(deleted.room, deleted.ann);
+      await a.append([a.entry(room, bob, { kind: 'retract', range: { sender: bob, fromSeq: 1, toSeq: 3 } })]);
+      await b.store.erase(3, 0);
+      expect([await tablesWith(text), await tablesWith(deleted.text)]).toEqual([
+        [],
+        ['messages', 'revisions'],
+      ]);
+    });
+
     test("a range of one's own leaves no evidence; the last of two retractions is shown", async () => {
       const { a, b } = nodes();
       const { room, ann, bob, text } = await makeRoom();
