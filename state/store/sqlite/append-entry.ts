@@ -21,7 +21,7 @@ import {
   type SenderRange,
 } from '../store.ts';
 import type { SqliteConnection } from './connection.ts';
-import { advance, countMessage, findMember, type Membership, type Tail } from './tail.ts';
+import { advance, countMessage, type EntriesTail, findMember, type Membership, type Tail } from './tail.ts';
 
 /** Rank of who is not a member. */
 const NO_RANK = -1;
@@ -29,6 +29,7 @@ const NO_RANK = -1;
 /** An entry to be appended, with what it meets. */
 export interface EntryAppend {
   readonly tail: Tail;
+  readonly entries: EntriesTail;
   /** The sender's. */
   readonly member: Membership;
   readonly draft: Draft;
@@ -70,24 +71,24 @@ export function appendEntry(connection: SqliteConnection, append: EntryAppend): 
 /** The checks in the order of SendRefusal. */
 function refusalOf(
   connection: SqliteConnection,
-  { tail, member, draft, entry, rules }: EntryAppend,
+  append: EntryAppend,
   {
     seq,
     found,
     atMs,
   }: { readonly seq: number; readonly found: ConcernedRow | undefined; readonly atMs: number },
 ): SendRefusal | undefined {
+  const { tail, entries, member, draft, entry, rules } = append;
   const { kind } = entry;
   if (seq < 1 || seq > tail.lastSeq || seq <= member.visible_after_seq) return 'TARGET_NOT_FOUND';
-  if (seq <= tail.floorSeq) return 'TARGET_EXPIRED';
+  if (seq <= entries.floorSeq) return 'TARGET_EXPIRED';
   if (found === undefined) return 'TARGET_NOT_FOUND';
   if (found.kind !== 0n) return 'TARGET_INVALID';
   if (found.retracted !== 0n) return 'TARGET_RETRACTED';
   if (kind === 'edit' && found.sender !== draft.sender) return 'NOT_AUTHOR';
-  if (kind === 'retract' && !mayRetract(connection, { tail, member, draft, rules }, found.sender))
-    return 'ROLE_TOO_LOW';
+  if (kind === 'retract' && !mayRetract(connection, append, found.sender)) return 'ROLE_TOO_LOW';
   const isPin = kind === 'pin' || kind === 'unpin';
-  if (isPin && tail.kind === 'room' && Number(member.role) < rankOf(rules.pin)) return 'ROLE_TOO_LOW';
+  if (isPin && entries.kind === 'room' && Number(member.role) < rankOf(rules.pin)) return 'ROLE_TOO_LOW';
   if (kind === 'edit' && atMs - Number(found.at_ms) > rules.editWindowMs) return 'EDIT_TOO_LATE';
   return kind === 'pin' && isFull(connection, draft, seq) ? 'PINS_FULL' : undefined;
 }
@@ -97,21 +98,21 @@ function refusalOfRange(
   append: EntryAppend,
   { sender, fromSeq, toSeq }: SenderRange,
 ): SendRefusal | undefined {
-  const { tail, member } = append;
+  const { tail, entries, member } = append;
   if (fromSeq > toSeq || fromSeq > tail.lastSeq || toSeq <= member.visible_after_seq)
     return 'TARGET_NOT_FOUND';
-  if (toSeq <= tail.floorSeq) return 'TARGET_EXPIRED';
+  if (toSeq <= entries.floorSeq) return 'TARGET_EXPIRED';
   return mayRetract(connection, append, sender) ? undefined : 'ROLE_TOO_LOW';
 }
 
 function mayRetract(
   connection: SqliteConnection,
-  { tail, member, draft, rules }: Omit<EntryAppend, 'entry'>,
+  { tail, entries, member, draft, rules }: EntryAppend,
   author: UserId,
 ): boolean {
   if (author === draft.sender) return true;
   const rank = Number(member.role);
-  if (tail.kind === 'direct' || rank < rankOf(rules.retract)) return false;
+  if (entries.kind === 'direct' || rank < rankOf(rules.retract)) return false;
   return rank > Number(findMember(connection, tail, author)?.role ?? NO_RANK);
 }
 
@@ -153,15 +154,15 @@ function findConcerned(
 
 function insertEntry(
   connection: SqliteConnection,
-  { tail, draft, entry }: EntryAppend,
+  { tail, entries, draft, entry }: EntryAppend,
   { atMs, concerned }: { readonly atMs: number; readonly concerned: number },
 ): void {
   const { conversation, sender, clientMsgId, id } = draft;
   const isMessage = entry.kind === 'message';
   advance(tail, atMs);
   if (isMessage) countMessage(tail);
-  else tail.skipped++;
-  const { lastSeq: seq, skipped } = tail;
+  else entries.skipped++;
+  const { lastSeq: seq } = tail;
   // The text of an edit goes to its message.
   connection.run(sql`
     insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body, kind)
@@ -169,12 +170,12 @@ function insertEntry(
             ${ENTRY_KINDS.indexOf(entry.kind)})`);
   connection.run(sql`
     insert into extras (conversation, seq, skipped, target, meta)
-    values (${conversation}, ${seq}, ${skipped}, ${concerned}, ${metaOfDraft(entry)})`);
+    values (${conversation}, ${seq}, ${entries.skipped}, ${concerned}, ${metaOfDraft(entry)})`);
 }
 
 /** Does to a message what the entry says, which has just been inserted. */
 function change(connection: SqliteConnection, append: EntryAppend, found: ConcernedRow): void {
-  const { tail, draft, entry } = append;
+  const { tail, entries, draft, entry } = append;
   const { conversation, text } = draft;
   const { seq } = found;
   const entrySeq = tail.lastSeq;
@@ -193,7 +194,7 @@ function change(connection: SqliteConnection, append: EntryAppend, found: Concer
     const range = { conversation, sender: found.sender, fromSeq: Number(seq), toSeq: Number(seq) };
     if (found.sender !== draft.sender) keep(connection, append, range);
     for (const statement of eraseRetracted(range, entrySeq)) connection.run(statement);
-    unpin(connection, tail, range);
+    unpin(connection, append, range);
   }
   if (entry.kind === 'pin')
     connection.run(sql`
@@ -201,7 +202,7 @@ function change(connection: SqliteConnection, append: EntryAppend, found: Concer
       on conflict (conversation, seq) do nothing`);
   if (entry.kind === 'unpin')
     connection.run(sql`delete from pins where conversation = ${conversation} and seq = ${seq}`);
-  if (entry.kind === 'pin' || entry.kind === 'unpin') tail.pinsVersion = entrySeq;
+  if (entry.kind === 'pin' || entry.kind === 'unpin') entries.pinsVersion = entrySeq;
 }
 
 function keep(
@@ -216,9 +217,10 @@ function keep(
 /** Hides the messages of a range; `erase` does the rest. */
 function retractRange(
   connection: SqliteConnection,
-  { tail, draft, rules }: EntryAppend,
+  append: EntryAppend,
   { sender, fromSeq, toSeq }: SenderRange,
 ): void {
+  const { tail, draft, rules } = append;
   const { conversation } = draft;
   const entrySeq = tail.lastSeq;
   const range = { conversation, sender, fromSeq, toSeq: Math.min(toSeq, entrySeq - 1) };
@@ -226,11 +228,11 @@ function retractRange(
   connection.run(sql`
     insert into erasures (conversation, entry_seq, sender, from_seq, to_seq, evidence_until_ms)
     values (${conversation}, ${entrySeq}, ${sender}, ${fromSeq}, ${range.toSeq}, ${evidenceUntilMs})`);
-  unpin(connection, tail, range);
+  unpin(connection, append, range);
 }
 
-function unpin(connection: SqliteConnection, tail: Tail, range: RetractedRange): void {
-  if (connection.run(unpinRetracted(range)) > 0) tail.pinsVersion = tail.lastSeq;
+function unpin(connection: SqliteConnection, { tail, entries }: EntryAppend, range: RetractedRange): void {
+  if (connection.run(unpinRetracted(range)) > 0) entries.pinsVersion = tail.lastSeq;
 }
 
 function appended({ tail, draft, entry }: EntryAppend, found?: ConcernedRow): Appended {

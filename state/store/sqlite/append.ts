@@ -6,7 +6,7 @@ import type { Appended, Draft, EntryRules } from '../store.ts';
 import { appendEntry, type EntryAppend } from './append-entry.ts';
 import type { SqliteConnection } from './connection.ts';
 import { isOfContent } from './database.ts';
-import { advance, countMessage, findMember, findTail, type Tail } from './tail.ts';
+import { advance, countMessage, findEntries, findMember, findTail, saveTail, type Tail } from './tail.ts';
 
 const NOT_A_MEMBER: Appended = { ok: false, code: 'NOT_A_MEMBER' };
 const UNSTORABLE: Appended = { ok: false, code: 'MESSAGE_UNSTORABLE' };
@@ -30,19 +30,14 @@ export function appendDrafts(
     const member = findMember(connection, tail, sender);
     // A repetition by a former member is acknowledged too: it is in the log.
     if (member === undefined) return findOriginal(connection, tail, draft) ?? NOT_A_MEMBER;
-    return draft.entry === undefined
-      ? tryMessage(connection, tail, draft)
-      : tryEntry(connection, { tail, member, draft, entry: draft.entry, rules });
+    if (draft.entry === undefined) return tryMessage(connection, tail, draft);
+    const entries = (tail.entries ??= findEntries(connection, tail));
+    return tryEntry(connection, { tail, entries, member, draft, entry: draft.entry, rules });
   });
   const changed = [...tails.values()].filter(
     (tail) => tail !== undefined && tail.lastSeq > tail.firstSeq,
   ) as Tail[];
-  for (const tail of changed)
-    connection.run(sql`
-      update conversations
-      set last_seq = ${tail.lastSeq}, last_at_ms = ${tail.lastAtMs}, last_message_seq = ${tail.lastMessageSeq},
-          active_at_ms = ${tail.activeAtMs}, skipped = ${tail.skipped}, pins_version = ${tail.pinsVersion}
-      where id = ${tail.id}`);
+  for (const tail of changed) saveTail(connection, tail);
   if (hasFeed && changed.length > 0) {
     const ranges = changed.map(({ id, firstSeq, lastSeq }) => `[${id},${firstSeq + 1},${lastSeq}]`);
     connection.run(sql`insert into feed (ranges) values (${`[${ranges.join(',')}]`})`);
@@ -62,10 +57,10 @@ function tryMessage(connection: SqliteConnection, tail: Tail, draft: Draft): App
 
 /** An entry takes several statements. */
 function tryEntry(connection: SqliteConnection, append: EntryAppend): Appended {
-  const { tail, draft } = append;
+  const { tail, entries, draft } = append;
   const original = findOriginal(connection, tail, draft);
   if (original) return original;
-  const before = { ...tail };
+  const before = [{ ...tail }, { ...entries }];
   connection.run(sql`savepoint entry`);
   let answer: Appended;
   try {
@@ -73,7 +68,8 @@ function tryEntry(connection: SqliteConnection, append: EntryAppend): Appended {
   } catch (error) {
     if (!isOfContent(error)) throw error;
     connection.run(sql`rollback to entry`);
-    Object.assign(tail, before);
+    Object.assign(tail, before[0]);
+    Object.assign(entries, before[1]);
     answer = UNSTORABLE;
   }
   connection.run(sql`release entry`);

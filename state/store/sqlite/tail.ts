@@ -8,18 +8,25 @@ import type { SqliteConnection } from './connection.ts';
 /** A conversation of the batch, as the drafts so far have left it. */
 export interface Tail {
   readonly id: ConversationId;
-  readonly kind: ConversationKind;
   readonly memberVersion: number;
   readonly firstSeq: number;
-  readonly floorSeq: number;
   lastSeq: number;
   lastAtMs: number;
+  /** Of the last message in the batch; 0: there is none. */
   lastMessageSeq: number;
   activeAtMs: number;
-  skipped: number;
-  pinsVersion: number;
+  /** Undefined until a draft needs it: most batches are of plain messages. */
+  entries: EntriesTail | undefined;
   /** Memberships of senders, as far as queried. */
   readonly members: Map<UserId, Membership | undefined>;
+}
+
+/** What entries of other kinds need and change. */
+export interface EntriesTail {
+  readonly kind: ConversationKind;
+  readonly floorSeq: number;
+  skipped: number;
+  pinsVersion: number;
 }
 
 export interface Membership {
@@ -27,25 +34,37 @@ export interface Membership {
   readonly visible_after_seq: bigint;
 }
 
-export function findTail(connection: SqliteConnection, conversation: ConversationId): Tail | undefined {
-  const [row] = connection.rows<Record<string, bigint> & { kind: ConversationKind }>(sql`
-    select kind, member_version, last_seq, last_at_ms, last_message_seq, active_at_ms, skipped, floor_seq, pins_version
-    from conversations where id = ${conversation}`);
+export function findTail(connection: SqliteConnection, id: ConversationId): Tail | undefined {
+  const [row] = connection.rows<{ last_seq: bigint; last_at_ms: bigint; member_version: bigint }>(sql`
+    select last_seq, last_at_ms, member_version from conversations where id = ${id}`);
   if (!row) return undefined;
-  const lastSeq = Number(row['last_seq']);
+  const lastSeq = Number(row.last_seq);
   return {
-    id: conversation,
-    kind: row.kind,
-    memberVersion: Number(row['member_version']),
+    id,
+    memberVersion: Number(row.member_version),
     firstSeq: lastSeq,
-    floorSeq: Number(row['floor_seq']),
     lastSeq,
-    lastAtMs: Number(row['last_at_ms']),
-    lastMessageSeq: Number(row['last_message_seq']),
-    activeAtMs: Number(row['active_at_ms']),
-    skipped: Number(row['skipped']),
-    pinsVersion: Number(row['pins_version']),
+    lastAtMs: Number(row.last_at_ms),
+    lastMessageSeq: 0,
+    activeAtMs: 0,
+    entries: undefined,
     members: new Map(),
+  };
+}
+
+export function findEntries(connection: SqliteConnection, { id }: Tail): EntriesTail {
+  const [row] = connection.rows<{
+    kind: ConversationKind;
+    floor_seq: bigint;
+    skipped: bigint;
+    pins_version: bigint;
+  }>(sql`select kind, floor_seq, skipped, pins_version from conversations where id = ${id}`);
+  if (!row) throw new Error(`the conversation ${id} is gone`);
+  return {
+    kind: row.kind,
+    floorSeq: Number(row.floor_seq),
+    skipped: Number(row.skipped),
+    pinsVersion: Number(row.pins_version),
   };
 }
 
@@ -68,5 +87,18 @@ export function advance(tail: Tail, atMs: number): void {
 /** Counts the last entry as a message. */
 export function countMessage(tail: Tail): void {
   tail.lastMessageSeq = tail.lastSeq;
-  tail.activeAtMs = Math.max(tail.activeAtMs, tail.lastAtMs);
+  tail.activeAtMs = tail.lastAtMs;
+}
+
+/** Writes what has changed. */
+export function saveTail(connection: SqliteConnection, tail: Tail): void {
+  const { id, lastSeq, lastAtMs, lastMessageSeq, activeAtMs, entries } = tail;
+  connection.run(sql`
+    update conversations
+    set last_seq = ${lastSeq}, last_at_ms = ${lastAtMs}, last_message_seq = max(last_message_seq, ${lastMessageSeq}),
+        active_at_ms = max(active_at_ms, ${activeAtMs})
+    where id = ${id}`);
+  if (entries !== undefined)
+    connection.run(sql`
+      update conversations set skipped = ${entries.skipped}, pins_version = ${entries.pinsVersion} where id = ${id}`);
 }
