@@ -1,6 +1,6 @@
 import { PassThrough, Writable } from 'node:stream';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { FrameType } from '../proto/client.ts';
+import { EntryKind, FrameType, MemberChange, SystemEvent } from '../proto/client.ts';
 import type { PlainOptions } from './plain.ts';
 import { runPlain } from './plain.ts';
 import type { World } from './testing/harness.ts';
@@ -89,7 +89,14 @@ describe('--json', () => {
     // Answers come in the order of the requests per server; a sent may stand on either side of the next joined.
     const events = run.events();
     expect(events.slice(0, 3)).toEqual([
-      { event: 'connected', session: '1', user: 'alice', gateway: 'fake', resumed: false },
+      {
+        event: 'connected',
+        session: '1',
+        user: 'alice',
+        display_name: 'alice',
+        gateway: 'fake',
+        resumed: false,
+      },
       { event: 'opened', conversation: room, name: 'lobby', kind: 'room' },
       { event: 'synced', messages: 0 },
     ]);
@@ -105,20 +112,32 @@ describe('--json', () => {
         seq: 1,
         id: `${direct}000001`,
         duplicate: false,
+        kind: 'message',
       },
-      { event: 'sent', client_msg_id: id, conversation: room, seq: 1, id: `${room}000001`, duplicate: false },
+      {
+        event: 'sent',
+        client_msg_id: id,
+        conversation: room,
+        seq: 1,
+        id: `${room}000001`,
+        duplicate: false,
+        kind: 'message',
+      },
     ]);
-    expect(events.slice(-2)).toEqual([
+    expect(events.slice(-3)).toEqual([
       {
         event: 'message',
         conversation: room,
         seq: 1,
         id: `${room}000001`,
         from: 'alice',
+        sender: '1',
         text: 'hi all',
         at: new Date(1_700_000_000_001).toISOString(),
+        version: 0,
         history: true,
       },
+      { event: 'history', conversation: room, more: false, more_after: false, anchor_seq: null },
       {
         event: 'members',
         conversation: room,
@@ -126,9 +145,10 @@ describe('--json', () => {
           { user: '1', name: 'alice', display_name: 'alice', online: true, role: 'owner' },
           { user: '2', name: 'bob', display_name: 'bob', online: true, role: 'member' },
         ],
+        count: 2,
       },
     ]);
-    expect(events).toHaveLength(9);
+    expect(events).toHaveLength(10);
     expect(run.err()).toBe('');
   });
 
@@ -145,8 +165,10 @@ describe('--json', () => {
       seq: 1,
       id: `${world.room}000001`,
       from: 'bob',
+      sender: '2',
       text: 'while you were out',
       at: new Date(1_700_000_000_001).toISOString(),
+      version: 0,
     });
   });
 
@@ -252,7 +274,16 @@ describe('--json', () => {
       {
         event: 'rooms',
         conversations: [
-          { conversation, kind: 'room', name: 'lobby', last_seq: 1, unread: 1, owner: true, role: 'owner' },
+          {
+            conversation,
+            kind: 'room',
+            name: 'lobby',
+            last_seq: 1,
+            unread: 1,
+            owner: true,
+            role: 'owner',
+            last_message: expect.objectContaining({ event: 'message', seq: 1, text: 'hi' }),
+          },
         ],
       },
     ]);
@@ -284,6 +315,17 @@ describe('--json', () => {
     '/history x',
     '/history 0',
     '/history 1001',
+    '/history before',
+    '/history around 0',
+    '/history date yesterday',
+    '/history unread 201',
+    '/history backwards',
+    '/reply 1',
+    '/edit first x',
+    '/retract',
+    '/purge bob 1',
+    '/pin x',
+    '/unpin',
     '/nonsense',
     '/ hi',
   ])('bad command %j: COMMAND_INVALID, and exit code 1', async (line) => {
@@ -292,6 +334,124 @@ describe('--json', () => {
     run.input.end(`${line}\n`);
     expect(await run.exit).toBe(1);
     expect(only(run.events(), 'error')).toMatchObject([{ code: 'COMMAND_INVALID' }]);
+  });
+
+  test('entries: a command and an event for each, in the order of the lines', async () => {
+    const world = await makeWorld();
+    world.gateway.say(world.room, world.bob, 'tea?');
+    const bob = start(world, { user: 'bob' });
+    await bob.seen({ event: 'synced' });
+    const run = start(world);
+    const lines = ['/join lobby', 'helo', '/edit last hello', '/reply 1 yes', '/pin 1', '/pins', '/unpin 1'];
+    run.input.end([...lines, '/retract 4 too soon', '/purge bob 1 3 off topic', '/history 9\n'].join('\n'));
+    expect(await run.exit).toBe(0);
+    expect(only(run.events(), 'sent').map(({ kind, seq, target }) => [kind, seq, target])).toEqual([
+      ['message', 2, undefined],
+      ['edit', 3, 2],
+      ['message', 4, 1],
+      ['pin', 5, 1],
+      ['unpin', 6, 1],
+      ['retract', 7, 4],
+      ['retract', 8, undefined],
+    ]);
+    expect(only(run.events(), 'pins')).toMatchObject([
+      { pins: [{ seq: 1, from: 'bob', text: 'tea?' }], pins_version: 5 },
+    ]);
+    const place = { conversation: world.room.toString(), from: 'alice', sender: '1' };
+    await bob.seen({ event: 'retracted', range: { sender: '2', from_seq: 1, to_seq: 3 } });
+    const told = bob.events().filter((event) => 'seq' in event && event['from'] === 'alice');
+    expect(told).toMatchObject([
+      { event: 'message', seq: 2, text: 'helo', version: 0, ...place },
+      { event: 'edited', seq: 3, target: 2, text: 'hello', version: 3, ...place },
+      {
+        event: 'message',
+        seq: 4,
+        text: 'yes',
+        quote: { seq: 1, from: 'bob', text: 'tea?', cut: false, state: 'kept' },
+      },
+      { event: 'pinned', seq: 5, target: 1, ...place },
+      { event: 'unpinned', seq: 6, target: 1, ...place },
+      { event: 'retracted', seq: 7, target: 4, range: null, reason: 'too soon' },
+      { event: 'retracted', seq: 8, target: null, reason: 'off topic' },
+    ]);
+    const history = run.events().filter((event) => event['history'] === true);
+    expect(history.slice(0, 4)).toMatchObject([
+      {
+        event: 'message',
+        seq: 1,
+        text: '',
+        version: 8,
+        retraction: { seq: 8, by: '1', reason: 'off topic' },
+      },
+      { event: 'message', seq: 2, text: 'hello', version: 3 },
+      { event: 'edited', seq: 3, target: 2, text: 'hello' },
+      { event: 'message', seq: 4, text: '', retraction: { seq: 7 } },
+    ]);
+    bob.input.end();
+    await bob.exit;
+  });
+
+  test('history: at a point, with what it has found and whether there is more', async () => {
+    const world = await makeWorld();
+    for (let i = 1; i <= 9; i++) world.gateway.say(world.room, world.bob, `m${i}`);
+    world.gateway.chat.read.set(`${world.alice}/${world.room}`, 4n);
+    const run = start(world);
+    const points = ['before 3', 'after 7', 'around 5 3', 'unread 2', 'date 2023-11-14 1'];
+    run.input.end(`/join lobby\n${points.map((point) => `/history ${point}\n`).join('')}`);
+    expect(await run.exit).toBe(0);
+    const pages: number[][] = [[]];
+    for (const event of run.events()) {
+      if (event['history'] === true) pages.at(-1)?.push(event['seq'] as number);
+      if (event.event === 'history') pages.push([]);
+    }
+    expect(pages.slice(0, 3)).toEqual([
+      [1, 2],
+      [8, 9],
+      [4, 5, 6],
+    ]);
+    expect(only(run.events(), 'history')).toMatchObject([
+      { more: false, more_after: true, anchor_seq: null },
+      { more: true, more_after: false, anchor_seq: null },
+      { anchor_seq: 5 },
+      { anchor_seq: 5 },
+      { anchor_seq: 1 },
+    ]);
+  });
+
+  test('conversations: in pages, with the last messages; nick: another name, told to others', async () => {
+    const world = await makeWorld();
+    world.gateway.say(world.room, world.bob, 'last words');
+    const bob = start(world, { user: 'bob' });
+    await bob.seen({ event: 'synced' });
+    const run = start(world);
+    run.input.end('/nick Alice A.\n/conversations\n/join lobby\nhi\n/edit last hi!\n');
+    expect(await run.exit).toBe(0);
+    expect(only(run.events(), 'profile')).toEqual([
+      { event: 'profile', user: 'alice', display_name: 'Alice A.' },
+    ]);
+    expect(only(run.events(), 'conversations')).toMatchObject([
+      { conversations: [{ name: 'lobby', last_message: { from: 'bob', text: 'last words' } }], next: null },
+    ]);
+    await bob.seen({ event: 'edited', from: 'Alice A.', sender: '1' });
+    bob.input.end();
+    await bob.exit;
+  });
+
+  test('edit last: with nothing said here it is refused', async () => {
+    const world = await makeWorld();
+    const run = start(world);
+    run.input.end('/join lobby\n/edit last x\n');
+    expect(await run.exit).toBe(1);
+    expect(only(run.events(), 'error')).toMatchObject([{ code: 'COMMAND_INVALID' }]);
+  });
+
+  test('role: the same again is answered as well', async () => {
+    const world = await makeWorld();
+    const run = start(world);
+    run.input.end('/join lobby\n/role bob moderator\n/role bob moderator\n');
+    expect(await run.exit).toBe(0);
+    const answer = { event: 'role', conversation: world.room.toString(), user: 'bob', role: 'moderator' };
+    expect(only(run.events(), 'role')).toEqual([answer, answer]);
   });
 
   test('help: goes to standard error, standard output stays JSON', async () => {
@@ -315,6 +475,7 @@ describe('--json', () => {
         code: 'TEXT_TOO_LONG',
         message: 'The text is longer than 16384 bytes of UTF-8. Split it into shorter messages.',
         retryable: false,
+        kind: 'message',
       },
     ]);
     const log = world.gateway.chat.conversations.get(world.room)?.log.map(({ text }) => text);
@@ -503,16 +664,58 @@ describe('text output', () => {
     expect(out).toEqual(
       expect.arrayContaining([
         '* connected as alice at fake',
-        '[#lobby] bob: anyone?',
+        '[#lobby 1] bob: anyone?',
         '* you are in #lobby',
         '* bob was made an owner by alice in #lobby',
-        '[#lobby] alice: hi',
+        '[#lobby 2] alice: hi',
         '* you talk to bob',
-        '[@bob] alice: psst',
+        '[@bob 1] alice: psst',
         '* in @bob: alice (online), bob (online)',
       ]),
     );
     expect(run.err()).toBe('! test: USER_NOT_FOUND (USER_NOT_FOUND)\n');
+  });
+
+  test('entries: edits, tombstones, quotes and what the server records, told apart from what people write', async () => {
+    const world = await makeWorld();
+    const { gateway, room, bob } = world;
+    gateway.chat.displayNames.set(bob, 'Bob \u202eB.');
+    gateway.say(room, bob, 'tea\n> or coffee?');
+    const run = start(world, { json: false });
+    run.input.write('/join lobby\n');
+    await expect.poll(run.out).toContain('* you are in #lobby');
+    gateway.act(room, bob, { text: '[#lobby 9 edited] mona: x', replyTo: 1n });
+    gateway.act(room, bob, { kind: EntryKind.ENTRY_KIND_EDIT, target: 1n, text: 'milk?' });
+    gateway.act(room, bob, { kind: EntryKind.ENTRY_KIND_PIN, target: 1n });
+    gateway.act(room, bob, { kind: EntryKind.ENTRY_KIND_RETRACT, target: 2n, reason: 'no\n* you' });
+    const joined = gateway.chat.record(room, bob, SystemEvent.SYSTEM_EVENT_JOINED, bob);
+    gateway.push(room, joined);
+    const change = { change: MemberChange.MEMBER_CHANGE_JOINED, user: bob, name: 'Bob \u202eB.' };
+    gateway.tell(room, 0n, change);
+    gateway.say(room, bob, 'end');
+    await expect.poll(run.out).toContain('end\n');
+    run.input.end('/history 9\n/pins\n/retract 1\n');
+    expect(await run.exit).toBe(0);
+    const lines = run.out().split('\n');
+    const time = /\d{4}-\d\d-\d\d \d\d:\d\d /;
+    expect(
+      lines.slice(lines.indexOf('* you are in #lobby') + 1).map((line) => line.replace(time, '')),
+    ).toEqual([
+      '  > Bob �B.: tea ⏎ > or coffee?',
+      '[#lobby 2] Bob �B.: [#lobby 9 edited] mona: x',
+      '[#lobby 1 edited] Bob �B.: milk?',
+      '* Bob �B. has pinned message 1 in #lobby',
+      '* Bob �B. has retracted message 2 (no ⏎ * you) in #lobby',
+      '* Bob �B. joined #lobby',
+      '[#lobby 7] Bob �B.: end',
+      '[#lobby 1 edited] Bob �B.: milk?',
+      '[#lobby 2] Bob �B.: retracted by Bob �B. (no ⏎ * you)',
+      '* Bob �B. joined #lobby',
+      '[#lobby 7] Bob �B.: end',
+      '[#lobby 1 pinned] Bob �B.: milk?',
+      '* alice has retracted message 1 in #lobby',
+      '',
+    ]);
   });
 
   test('trouble: shows what was not sent, what is retried, and the reconnection', async () => {
@@ -531,8 +734,8 @@ describe('text output', () => {
     );
     expect(run.err()).toMatch(/^! disconnected: .* \(CONNECTION_LOST\) Next try in \d+ ms\.$/m);
     expect(run.out()).toContain('* back as alice at fake\n');
-    expect(run.out()).toContain('[#lobby] alice: hi\n');
-    expect(run.out()).toContain('/history [N]');
+    expect(run.out()).toContain('[#lobby 1] alice: hi\n');
+    expect(run.out()).toContain('/history [N] | POINT [N]');
   });
 
   test.each([
@@ -546,7 +749,7 @@ describe('text output', () => {
     const run = start(world, { json: false });
     run.input.end('/join lobby\n/history\n');
     expect(await run.exit).toBe(0);
-    expect(run.out()).toContain(`[#lobby] ${time} bob: hi\n`);
+    expect(run.out()).toContain(`[#lobby 1] ${time} bob: hi\n`);
   });
 
   test('remote text: cannot move the cursor, forge a line or change the direction', async () => {
@@ -555,7 +758,7 @@ describe('text output', () => {
     const run = start(world, { json: false });
     run.input.end();
     expect(await run.exit).toBe(0);
-    expect(run.out()).toContain('[#lobby] bob: x ⏎ [#lobby] alice: forged�[2J��  tab\n');
+    expect(run.out()).toContain('[#lobby 1] bob: x ⏎ [#lobby] alice: forged�[2J��  tab\n');
   });
 
   test('colour: only when asked for', async () => {
@@ -584,7 +787,7 @@ describe('text output', () => {
     input.write('hello\r');
     await expect.poll(() => world.gateway.chat.conversations.get(world.room)?.log).toHaveLength(1);
     world.gateway.say(world.room, world.bob, 'hey');
-    await expect.poll(() => text()).toContain('[#lobby] bob: hey\n');
+    await expect.poll(() => text()).toContain('[#lobby 2] bob: hey\n');
     input.write('/dm nobody\r');
     await expect.poll(() => run.err()).toContain('USER_NOT_FOUND');
     input.write('\u0004');

@@ -76,6 +76,7 @@ export async function runPlain(options: PlainOptions): Promise<number> {
         color: options.color ?? (output.isTTY === true && process.env['NO_COLOR'] === undefined),
         echoes: terminal !== undefined,
         conversation: (id) => client.conversation(id),
+        displayName: (user) => client.displayName(user),
         ...(terminal && { write: (line, stream) => terminal.print(line, stream) }),
       });
   const session = new PlainSession({

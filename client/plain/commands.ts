@@ -1,39 +1,14 @@
 /** Parsing of input lines: a text for the current conversation, or a command; each command with its help. */
-import type { ChatMessage, Conversation, GochatClient, Member, Role } from '../sdk/mod.ts';
-import { ClientError } from '../sdk/mod.ts';
-import { type Listed, type ListedMember, messageEvent, type Printer } from './printer.ts';
+import type { Role } from '../sdk/mod.ts';
+import { type Action, type Command, invalid, settled } from './command.ts';
+import { ENTRY_COMMANDS } from './entry-commands.ts';
+import { history } from './history-command.ts';
+import { type Listed, toListed, toListedMember } from './printer.ts';
 
-const DEFAULT_HISTORY = 20;
-const MAX_HISTORY = 1_000;
-const HISTORY_PAGE = 200;
 /** Most members shown: the server's most in a page. */
 const MAX_MEMBERS = 1_000;
 /** Column of the help texts. */
-const HELP_COLUMN = 18;
-
-/** The interface of the session to commands. */
-export interface CommandSession {
-  readonly client: GochatClient;
-  readonly printer: Printer;
-  /** The current conversation. @throws ClientError NO_CONVERSATION */
-  readonly conversation: () => Conversation;
-  /** Opens a conversation and makes it the current one; until then there is none. */
-  readonly switchTo: (open: () => Promise<Conversation>) => Promise<void>;
-  /** Sends a text to the current conversation; resolves when there is room for the next one. */
-  readonly say: (text: string) => Promise<void>;
-  /** Waits until all sends are answered. */
-  readonly settle: () => Promise<void>;
-}
-
-/** The action of a line, or how it ends the session. @throws ClientError shown to the user */
-export type Action = 'quit' | 'logout' | ((session: CommandSession) => Promise<void>);
-
-interface Command {
-  readonly usage: string;
-  readonly help: string;
-  /** `argument` is the rest of the line. */
-  readonly run: 'quit' | 'logout' | ((session: CommandSession, argument: string) => Promise<void>);
-}
+const HELP_COLUMN = 34;
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
   Object.entries({
@@ -88,7 +63,9 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
       async run(session, argument) {
         const [, user, role] = /^@?(\S+)\s+(owner|moderator|member)$/.exec(argument.trim()) ?? [];
         if (user === undefined) throw invalid('/role needs a USER, and owner, moderator or member.');
-        await session.client.setRole(await settled(session), user, role as Role);
+        const conversation = await settled(session);
+        await session.client.setRole(conversation, user, role as Role);
+        session.printer.print({ event: 'role', conversation, user, role: role as Role });
       },
     },
     delete: {
@@ -109,6 +86,16 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
         printer.print({ event: 'rooms', conversations });
       },
     },
+    conversations: {
+      usage: '/conversations [NEXT]',
+      help: 'list your conversations with their last messages, the most active first; NEXT is what the page before ends with',
+      async run({ client, printer, settle }, argument) {
+        await settle();
+        const after = argument.trim();
+        const { conversations, next = null } = await client.listConversations({ after });
+        printer.print({ event: 'conversations', conversations: conversations.map(toListed), next });
+      },
+    },
     room: {
       usage: '/room',
       help: 'show the conversation, and what is unread there',
@@ -117,25 +104,28 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
         session.printer.print({ event: 'rooms', conversations: [toListed(conversation)] });
       },
     },
-    history: {
-      usage: '/history [N]',
-      help: `show the last N messages (${DEFAULT_HISTORY}; at most ${MAX_HISTORY})`,
-      async run(session, argument) {
-        const text = argument.trim();
-        const count = text === '' ? DEFAULT_HISTORY : Number(text);
-        if (!/^\d*$/.test(text) || count < 1 || count > MAX_HISTORY)
-          throw invalid(`/history takes a number from 1 to ${MAX_HISTORY}.`);
-        const messages = await lastMessages(session.client, await settled(session), count);
-        for (const message of messages) session.printer.print(messageEvent(message, true));
-      },
-    },
+    ...ENTRY_COMMANDS,
+    history,
     who: {
       usage: '/who',
       help: 'list who is in the conversation',
       async run(session) {
         const conversation = await settled(session);
-        const { members } = await session.client.members(conversation, { limit: MAX_MEMBERS });
-        session.printer.print({ event: 'members', conversation, members: members.map(toListedMember) });
+        const { members, count } = await session.client.members(conversation, { limit: MAX_MEMBERS });
+        session.printer.print({
+          event: 'members',
+          conversation,
+          members: members.map(toListedMember),
+          count,
+        });
+      },
+    },
+    nick: {
+      usage: '/nick [NAME]',
+      help: 'show NAME to the others instead of your user name; without NAME, the user name again',
+      async run({ client, printer }, argument) {
+        const { name: user, displayName: display_name } = await client.setDisplayName(argument.trim());
+        printer.print({ event: 'profile', user, display_name });
       },
     },
     logout: {
@@ -175,48 +165,10 @@ export function parseLine(line: string): Action | undefined {
   return typeof run === 'string' ? run : (session) => run(session, argument);
 }
 
-function invalid(what: string): ClientError {
-  return ClientError.local('COMMAND_INVALID', { details: { what } });
-}
-
 function refuse(what: string): Action {
   return () => Promise.reject(invalid(what));
 }
 
 function roomOf(argument: string): string {
   return argument.trim().replace(/^#/, '');
-}
-
-/** Waits for earlier sends. Returns the id of the current conversation. */
-async function settled({ settle, conversation }: CommandSession): Promise<string> {
-  await settle();
-  return conversation().id;
-}
-
-/** Reads the latest messages page by page. Returns them ascending by seq. */
-async function lastMessages(
-  client: GochatClient,
-  conversation: string,
-  count: number,
-): Promise<readonly ChatMessage[]> {
-  const pages: (readonly ChatMessage[])[] = [];
-  let left = count;
-  let beforeSeq = 0;
-  while (left > 0) {
-    const limit = Math.min(left, HISTORY_PAGE);
-    const { entries, more } = await client.history(conversation, { before: beforeSeq, limit });
-    pages.unshift(entries.filter((entry) => entry.kind === 'message'));
-    left -= entries.length;
-    beforeSeq = entries[0]?.seq ?? 0;
-    if (!more || entries.length === 0) break;
-  }
-  return pages.flat();
-}
-
-function toListed({ id: conversation, kind, name, lastSeq: last_seq, unread, role }: Conversation): Listed {
-  return { conversation, kind, name, last_seq, unread, owner: role === 'owner', role };
-}
-
-function toListedMember({ displayName: display_name, ...member }: Member): ListedMember {
-  return { ...member, display_name };
 }

@@ -1,13 +1,39 @@
 /** The output of plain mode, printed as it is by the JSON printer and for people by the text printer. */
-import type { ChatMessage, ConversationKind, Member, Role } from '../sdk/mod.ts';
+import type {
+  ChatMessage,
+  Conversation,
+  ConversationKind,
+  LogEntry,
+  Member,
+  Pin,
+  Role,
+  Sent,
+  SystemEntry,
+} from '../sdk/mod.ts';
 
-/** The events of `--json`, one object per line. Stable: fields are added, never renamed or removed. */
+/** What an entry of the log has in JSON, whatever its kind. */
+interface EntryFields {
+  readonly conversation: string;
+  readonly seq: number;
+  readonly id: string;
+  /** Display name of the author; of 'system', of who did it. */
+  readonly from: string;
+  /** The author's user id. */
+  readonly sender: string;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  /** Whether it answers /history. */
+  readonly history?: true;
+}
+
+/** The events of `--json`, one object per line. Stable: fields are added, never renamed or removed. docs/line-client.md. */
 export type PlainEvent =
   | {
       readonly event: 'connected';
       readonly session: string;
       /** The user's name. */
       readonly user: string;
+      readonly display_name: string;
       readonly gateway: string;
       readonly resumed: boolean;
     }
@@ -18,17 +44,37 @@ export type PlainEvent =
       readonly name: string;
       readonly kind: ConversationKind;
     }
-  | {
-      readonly event: 'message';
-      readonly conversation: string;
-      readonly seq: number;
-      readonly id: string;
-      readonly from: string;
+  | MessageLine
+  | (EntryFields & {
+      readonly event: 'edited';
+      /** Seq of the message. */
+      readonly target: number;
       readonly text: string;
-      /** ISO 8601, UTC. */
-      readonly at: string;
-      /** Whether it answers /history. */
-      readonly history?: true;
+      readonly version: number;
+    })
+  | (EntryFields & {
+      readonly event: 'retracted';
+      /** Seq of the message; null: `range` says which ones. */
+      readonly target: number | null;
+      readonly range: { readonly sender: string; readonly from_seq: number; readonly to_seq: number } | null;
+      readonly reason: string;
+    })
+  | (EntryFields & { readonly event: 'pinned' | 'unpinned'; readonly target: number })
+  | (EntryFields & {
+      readonly event: 'system';
+      readonly what: SystemEntry['event'];
+      /** Display name, and id, of whom it concerns. */
+      readonly user: string;
+      readonly user_id: string;
+      /** With 'role': the user's from then on. */
+      readonly role?: Role;
+    })
+  | {
+      /** Entries were jumped over: what is held of the conversation up to `to_seq` may be out of date. */
+      readonly event: 'skipped';
+      readonly conversation: string;
+      readonly from_seq: number;
+      readonly to_seq: number;
     }
   | {
       readonly event: 'sent';
@@ -37,6 +83,9 @@ export type PlainEvent =
       readonly seq: number;
       readonly id: string;
       readonly duplicate: boolean;
+      readonly kind: Sent['kind'];
+      /** Seq of the message that is changed, pinned or quoted, where there is one. */
+      readonly target?: number;
     }
   | {
       readonly event: 'failed';
@@ -44,11 +93,32 @@ export type PlainEvent =
       readonly code: string;
       readonly message: string;
       readonly retryable: boolean;
+      readonly kind: Sent['kind'];
     }
   | {
+      /** After the entries that answer /history. */
+      readonly event: 'history';
+      readonly conversation: string;
+      /** Whether there are older ones, and newer ones. */
+      readonly more: boolean;
+      readonly more_after: boolean;
+      /** What `around`, `unread` or `date` has found. */
+      readonly anchor_seq: number | null;
+    }
+  | {
+      readonly event: 'pins';
+      readonly conversation: string;
+      /** The newest pin first. */
+      readonly pins: readonly ListedPin[];
+      readonly pins_version: number;
+    }
+  | {
+      /** By ascending id, at most 1000. */
       readonly event: 'members';
       readonly conversation: string;
       readonly members: readonly ListedMember[];
+      /** Number of all. */
+      readonly count: number;
     }
   | {
       /** The user is no longer in a conversation: it left, was removed by the owner, or the room was deleted. */
@@ -61,18 +131,45 @@ export type PlainEvent =
       readonly event: 'member';
       readonly conversation: string;
       readonly change: 'joined' | 'left' | 'removed' | 'role';
+      /** Display name. */
       readonly user: string;
-      /** Name of who removed the user or gave the role, or null. */
+      /** Display name of who removed the user or gave the role, or null. */
       readonly by: string | null;
-      /** The last message before the change. */
+      /** The last entry before the change. */
       readonly after_seq: number;
       /** With 'role': the user's from now on. */
       readonly role?: Role;
     }
   | {
-      /** All conversations of the user, or, to /room, the current one. */
-      readonly event: 'rooms';
+      /** The answer to /role, though the user may have had the role before. */
+      readonly event: 'role';
+      readonly conversation: string;
+      readonly user: string;
+      readonly role: Role;
+    }
+  | {
+      /** 'rooms': all conversations of the user, or, to /room, the current one. 'listed': those of a new device, page by page. */
+      readonly event: 'rooms' | 'listed';
       readonly conversations: readonly Listed[];
+    }
+  | {
+      /** A page of the user's conversations, the most active first. */
+      readonly event: 'conversations';
+      readonly conversations: readonly Listed[];
+      /** For /conversations, or null. */
+      readonly next: string | null;
+    }
+  | {
+      /** The user's profile, as the answer to /nick. */
+      readonly event: 'profile';
+      readonly user: string;
+      readonly display_name: string;
+    }
+  | {
+      /** Somebody has another display name. */
+      readonly event: 'renamed';
+      readonly user_id: string;
+      readonly display_name: string;
     }
   | { readonly event: 'synced'; readonly messages: number }
   | {
@@ -84,6 +181,29 @@ export type PlainEvent =
     }
   | { readonly event: 'error'; readonly code: string; readonly message: string };
 
+export interface MessageLine extends EntryFields {
+  readonly event: 'message';
+  readonly text: string;
+  /** Seq of the last entry that changed it; 0: none has. */
+  readonly version: number;
+  /** Of a reply. */
+  readonly quote?: {
+    readonly seq: number;
+    readonly sender: string;
+    readonly from: string;
+    readonly text: string;
+    readonly cut: boolean;
+    readonly state: 'kept' | 'retracted' | 'expired';
+  };
+  /** Without text and quote. */
+  readonly retraction?: {
+    readonly seq: number;
+    readonly by: string;
+    readonly at: string;
+    readonly reason: string;
+  };
+}
+
 /** A conversation of the user. */
 export interface Listed {
   readonly conversation: string;
@@ -94,24 +214,123 @@ export interface Listed {
   readonly owner: boolean;
   /** The user's own. */
   readonly role: Role;
+  /** Of a list: the last message, with the beginning of its text. */
+  readonly last_message?: MessageLine;
 }
 
 export interface ListedMember extends Omit<Member, 'displayName'> {
   readonly display_name: string;
 }
 
+export interface ListedPin {
+  readonly seq: number;
+  readonly from: string;
+  readonly text: string;
+  /** User id of who pinned it. */
+  readonly by: string;
+  readonly at: string;
+}
+
 export interface Printer {
   print(event: PlainEvent): void;
-  /** One of the user's own texts is in the log. */
-  own(conversation: string, text: string): void;
+  /** An entry of the user's own is in the log. */
+  own(sent: Sent): void;
   /** Text for people, not an event. */
   note(text: string): void;
 }
 
-/** Returns the event of a message. @param history whether it answers /history */
-export function messageEvent(message: ChatMessage, history = false): PlainEvent {
-  const { conversation, seq, id, from, text, atMs } = message;
+/** Returns the event of an entry; undefined where there is nothing to show. @param history whether it answers /history */
+export function entryEvent(entry: LogEntry, history = false): PlainEvent | undefined {
+  const { conversation, seq, id, from, sender, atMs } = entry;
   const at = new Date(atMs).toISOString();
-  const event = { event: 'message', conversation, seq, id, from, text, at } as const;
-  return history ? { ...event, history } : event;
+  const fields = { conversation, seq, id, from, sender, at, ...(history && { history }) };
+  switch (entry.kind) {
+    case 'message':
+      return messageLine(entry, history);
+    case 'edit': {
+      const { target, text, version } = entry;
+      return target === undefined || text === ''
+        ? undefined
+        : { event: 'edited', ...fields, target, text, version };
+    }
+    case 'retract': {
+      const { target = null, reason } = entry;
+      const range = entry.range && {
+        sender: entry.range.sender,
+        from_seq: entry.range.fromSeq,
+        to_seq: entry.range.toSeq,
+      };
+      if (target === null && range === undefined) return undefined;
+      return { event: 'retracted', ...fields, target, range: range ?? null, reason };
+    }
+    case 'pin':
+    case 'unpin': {
+      const { target } = entry;
+      const event = entry.kind === 'pin' ? 'pinned' : 'unpinned';
+      return target === undefined ? undefined : { event, ...fields, target };
+    }
+    case 'system': {
+      const { event: what, name: user, user: user_id, role } = entry;
+      return { event: 'system', ...fields, what, user, user_id, ...(role !== undefined && { role }) };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Returns the event of a message. */
+export function messageLine(message: ChatMessage, history = false): MessageLine {
+  const { conversation, seq, id, from, sender, text, atMs, version, quote, retraction } = message;
+  return {
+    event: 'message',
+    conversation,
+    seq,
+    id,
+    from,
+    sender,
+    text,
+    at: new Date(atMs).toISOString(),
+    version,
+    ...(quote && {
+      quote: {
+        seq: quote.seq,
+        sender: quote.sender,
+        from: quote.from,
+        text: quote.text,
+        cut: quote.cut,
+        state: quote.state,
+      },
+    }),
+    ...(retraction && {
+      retraction: {
+        seq: retraction.seq,
+        by: retraction.by,
+        at: new Date(retraction.atMs).toISOString(),
+        reason: retraction.reason,
+      },
+    }),
+    ...(history && { history }),
+  };
+}
+
+export function toListed(conversation: Conversation): Listed {
+  const { id, kind, name, lastSeq, unread, role, lastMessage } = conversation;
+  return {
+    conversation: id,
+    kind,
+    name,
+    last_seq: lastSeq,
+    unread,
+    owner: role === 'owner',
+    role,
+    ...(lastMessage && { last_message: messageLine(lastMessage) }),
+  };
+}
+
+export function toListedMember({ displayName: display_name, ...member }: Member): ListedMember {
+  return { ...member, display_name };
+}
+
+export function toListedPin({ message: { seq, from, text }, by, atMs }: Pin): ListedPin {
+  return { seq, from, text, by, at: new Date(atMs).toISOString() };
 }

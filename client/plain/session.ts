@@ -2,12 +2,12 @@
  * A session of plain mode: handles lines in order, keeps a window of sends in flight, and waits for the last answers.
  */
 import type { Writable } from 'node:stream';
-import type { ClientEvent, Conversation, GochatClient } from '../sdk/mod.ts';
+import type { ClientEvent, Conversation, GochatClient, SendOptions, Sent, Target } from '../sdk/mod.ts';
 import { ClientError } from '../sdk/mod.ts';
-import type { Action, CommandSession } from './commands.ts';
+import { type Action, type CommandSession, invalid } from './command.ts';
 import { parseLine } from './commands.ts';
 import { type LineSource, NOT_UTF8 } from './lines.ts';
-import { messageEvent, type Printer } from './printer.ts';
+import { entryEvent, type Printer, toListed } from './printer.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Most unanswered sends; further input waits. */
@@ -29,6 +29,8 @@ export class PlainSession {
   readonly #printer: Printer;
   readonly #commandSession: CommandSession;
   #current: Conversation | undefined;
+  /** client_msg_ids of the last messages said, by conversation. */
+  readonly #said = new Map<string, Target>();
   #pending = 0;
   #synced = false;
   /** The client has ended, or the reader of the output has gone. */
@@ -46,7 +48,9 @@ export class PlainSession {
       printer: options.printer,
       conversation: () => this.#conversation(),
       switchTo: (open) => this.#switchTo(open),
-      say: (text) => this.#say(text),
+      say: (text, sendOptions) => this.#say(text, sendOptions),
+      send: (make) => this.#send(make),
+      lastSaid: () => this.#lastSaid(),
       settle: () => this.#settle(),
     };
   }
@@ -134,15 +138,29 @@ export class PlainSession {
     return this.#current;
   }
 
-  async #say(text: string): Promise<void> {
+  #say(text: string, options: SendOptions = {}): Promise<void> {
+    return this.#send((conversation) => {
+      const clientMsgId = this.#client.nextMessageId();
+      this.#said.set(conversation, clientMsgId);
+      return this.#client.send(conversation, text, { ...options, clientMsgId });
+    });
+  }
+
+  #lastSaid(): Target {
+    const target = this.#said.get(this.#conversation().id);
+    if (target === undefined) throw invalid('You have said nothing here yet.');
+    return target;
+  }
+
+  async #send(make: (conversation: string) => Promise<Sent>): Promise<void> {
     const { id } = this.#conversation();
     await this.#deadline(await this.#until(() => this.#pending < WINDOW));
     if (this.#stopped) return;
     this.#pending++;
-    this.#client.send(id, text).then(
-      () => {
+    make(id).then(
+      (sent) => {
         this.#pending--;
-        this.#printer.own(id, text);
+        this.#printer.own(sent);
         this.#progress();
       },
       (error: unknown) => {
@@ -231,14 +249,32 @@ export class PlainSession {
   #onEvent(event: ClientEvent): void {
     switch (event.type) {
       case 'connected': {
-        const { session, userName: user, gateway, resumed } = event;
-        this.#printer.print({ event: 'connected', session, user, gateway, resumed });
+        const { session, userName: user, displayName: display_name, gateway, resumed } = event;
+        this.#printer.print({ event: 'connected', session, user, display_name, gateway, resumed });
         break;
       }
       case 'message':
-        this.#printer.print(messageEvent(event));
-        // Messages shown in the current conversation count as read.
+      case 'edited':
+      case 'retracted':
+      case 'pinned':
+      case 'unpinned':
+      case 'system': {
+        const line = entryEvent(event);
+        if (line !== undefined) this.#printer.print(line);
+        // Entries shown in the current conversation count as read.
         if (event.conversation === this.#current?.id) this.#client.markRead(event.conversation, event.seq);
+        break;
+      }
+      case 'skipped': {
+        const { conversation, fromSeq: from_seq, toSeq: to_seq } = event;
+        this.#printer.print({ event: 'skipped', conversation, from_seq, to_seq });
+        break;
+      }
+      case 'listed':
+        this.#printer.print({ event: 'listed', conversations: event.conversations.map(toListed) });
+        break;
+      case 'renamed':
+        this.#printer.print({ event: 'renamed', user_id: event.user, display_name: event.displayName });
         break;
       case 'opened': {
         const { conversation, name, kind } = event;
@@ -258,14 +294,16 @@ export class PlainSession {
         break;
       }
       case 'sent': {
-        const { clientMsgId: client_msg_id, conversation, seq, id, duplicate } = event;
-        this.#printer.print({ event: 'sent', client_msg_id, conversation, seq, id, duplicate });
+        const { clientMsgId: client_msg_id, conversation, seq, id, duplicate, kind } = event;
+        const target = 'target' in event ? event.target : 'replyTo' in event ? event.replyTo : undefined;
+        const line = { client_msg_id, conversation, seq, id, duplicate, kind };
+        this.#printer.print({ event: 'sent', ...line, ...(target !== undefined && { target }) });
         this.#client.markRead(conversation, seq);
         break;
       }
       case 'failed': {
-        const { clientMsgId: client_msg_id, code, message, retryable } = event;
-        this.#printer.print({ event: 'failed', client_msg_id, code, message, retryable });
+        const { clientMsgId: client_msg_id, code, message, retryable, kind } = event;
+        this.#printer.print({ event: 'failed', client_msg_id, code, message, retryable, kind });
         break;
       }
       case 'synced':

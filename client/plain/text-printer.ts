@@ -1,7 +1,7 @@
 /** Events as lines for people: messages on standard output, problems on standard error. */
 import type { Writable } from 'node:stream';
-import type { Conversation } from '../sdk/mod.ts';
-import type { ListedMember, PlainEvent, Printer } from './printer.ts';
+import type { Conversation, Sent } from '../sdk/mod.ts';
+import { entryEvent, type ListedMember, type MessageLine, type PlainEvent, type Printer } from './printer.ts';
 import { sanitize } from './sanitize.ts';
 
 const DIM = '2';
@@ -10,6 +10,8 @@ const RED = '31';
 const NAME_COLOURS = ['36', '32', '33', '34', '35'];
 
 type MemberNews = Extract<PlainEvent, { event: 'member' }>;
+type System = Extract<PlainEvent, { event: 'system' }>;
+type Retracted = Extract<PlainEvent, { event: 'retracted' }>;
 
 export interface TextPrinterOptions {
   readonly output: Writable;
@@ -20,6 +22,8 @@ export interface TextPrinterOptions {
   /** Whether typed lines stay on the screen, so that own texts are not repeated. */
   readonly echoes: boolean;
   readonly conversation: (id: string) => Conversation | undefined;
+  /** Returns the display name of a user; undefined if it is not known. */
+  readonly displayName: (user: string) => string | undefined;
 }
 
 export class TextPrinter implements Printer {
@@ -28,6 +32,8 @@ export class TextPrinter implements Printer {
   /** YYYY-MM-DD HH:MM in the local time zone. */
   readonly #localTime = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
   #me = '';
+  /** What was told last, and by what: in a small room a change of members is told by its entry and by a notice. */
+  #told: { news: string; by: PlainEvent['event'] } | undefined;
 
   constructor(options: TextPrinterOptions) {
     this.#options = options;
@@ -37,39 +43,85 @@ export class TextPrinter implements Printer {
   print(event: PlainEvent): void {
     switch (event.event) {
       case 'connected':
-        this.#me = event.user;
-        this.note(`* ${event.resumed ? 'back' : 'connected'} as ${event.user} at ${event.gateway}`);
+        this.#me = event.display_name;
+        this.#tell(`* ${event.resumed ? 'back' : 'connected'} as ${event.user} at ${event.gateway}`);
         break;
       case 'joined':
-        this.note(event.kind === 'room' ? `* you are in #${event.name}` : `* you talk to ${event.name}`);
+        this.#tell(event.kind === 'room' ? `* you are in #${event.name}` : `* you talk to ${event.name}`);
         break;
       case 'opened':
-        this.note(
+        this.#tell(
           `* you have ${event.kind === 'room' ? '#' : '@'}${event.name}, where nothing has been said yet`,
         );
         break;
       case 'message':
-        this.#say(event.conversation, event.from, event.text, event.history === true ? event.at : undefined);
+        this.#message(event);
+        break;
+      case 'edited':
+        if (event.history !== true)
+          this.#say(event.conversation, `${event.target} edited`, event.from, event.text);
+        break;
+      case 'retracted':
+        if (event.history !== true)
+          this.#tell(`* ${this.#retracted(event)} in ${this.#place(event.conversation)}`);
+        break;
+      case 'pinned':
+      case 'unpinned':
+        if (event.history !== true)
+          this.#tell(
+            `* ${event.from} has ${event.event} message ${event.target} in ${this.#place(event.conversation)}`,
+          );
+        break;
+      case 'system':
+        this.#system(event);
+        break;
+      case 'skipped':
+        this.#tell(`* what came before in ${this.#place(event.conversation)} is shown by /history`);
         break;
       case 'left':
-        this.note(`* you have left ${named(event)}`);
+        this.#tell(`* you have left ${named(event)}`);
         break;
       case 'removed':
-        this.note(`* you were removed from ${named(event)}`);
+        this.#tell(`* you were removed from ${named(event)}`);
         break;
       case 'deleted':
-        this.note(`* ${named(event)} was deleted`);
+        this.#tell(`* ${named(event)} was deleted`);
         break;
       case 'member':
-        this.note(`* ${event.user} ${changeOf(event)} ${this.#place(event.conversation)}`);
+        this.#change(event, event);
+        break;
+      case 'role':
+        this.#tell(`* the role of ${event.user} in ${this.#place(event.conversation)}: ${event.role}`);
         break;
       case 'rooms':
-        for (const { kind, name, unread } of event.conversations)
-          this.note(`* ${kind === 'room' ? '#' : '@'}${name}${unread === 0 ? '' : ` (${unread} unread)`}`);
-        if (event.conversations.length === 0) this.note('* you are in no conversation yet');
+      case 'listed':
+      case 'conversations':
+        for (const { kind, name, unread, last_message: last } of event.conversations) {
+          const count = unread === 0 ? '' : ` (${unread} unread)`;
+          const end = last === undefined || event.event === 'rooms' ? '' : `  ${last.from}: ${last.text}`;
+          this.#tell(`* ${kind === 'room' ? '#' : '@'}${name}${count}${end}`);
+        }
+        if (event.event === 'rooms' && event.conversations.length === 0)
+          this.#tell('* you are in no conversation yet');
+        if (event.event === 'conversations' && event.next !== null)
+          this.#tell(`* more: /conversations ${event.next}`);
         break;
-      case 'members':
-        this.note(`* in ${this.#place(event.conversation)}: ${event.members.map(presence).join(', ')}`);
+      case 'pins':
+        for (const { seq, from, text } of event.pins)
+          this.#say(event.conversation, `${seq} pinned`, from, text);
+        if (event.pins.length === 0) this.#tell(`* nothing is pinned in ${this.#place(event.conversation)}`);
+        break;
+      case 'history':
+        if (event.more_after) this.#tell('* there are newer messages');
+        break;
+      case 'members': {
+        const rest = event.count - event.members.length;
+        const names = [...event.members.map(presence), ...(rest > 0 ? [`and ${rest} more`] : [])];
+        this.#tell(`* in ${this.#place(event.conversation)}: ${names.join(', ')}`);
+        break;
+      }
+      case 'profile':
+        this.#tell(`* others see you as ${event.display_name}`);
         break;
       case 'failed':
         this.#complain(`not sent: ${event.message} (${event.code})`);
@@ -86,23 +138,80 @@ export class TextPrinter implements Printer {
         break;
       case 'sent':
       case 'synced':
+      case 'renamed':
         // Sent and missed messages are on the screen already.
         break;
     }
   }
 
-  own(conversation: string, text: string): void {
-    if (!this.#options.echoes) this.#say(conversation, this.#me, text, undefined);
+  own(sent: Sent): void {
+    // What was typed stands on the screen.
+    if (this.#options.echoes && (sent.kind === 'message' || sent.kind === 'edit')) return;
+    const event = entryEvent(sent);
+    if (event !== undefined) this.print(event);
   }
 
   note(text: string): void {
-    for (const line of text.split('\n')) this.#out(this.#paint(DIM, sanitize(line)));
+    for (const line of text.split('\n')) this.#tell(line);
   }
 
-  #say(conversation: string, from: string, text: string, at: string | undefined): void {
-    const place = this.#paint(DIM, `[${sanitize(this.#place(conversation))}]`);
-    const time = at === undefined ? '' : `${this.#paint(DIM, this.#localTime.format(new Date(at)))} `;
+  /** Prints one line, whatever is in it. */
+  #tell(text: string): void {
+    this.#out(this.#paint(DIM, sanitize(text)));
+  }
+
+  #message({ conversation, seq, from, text, at, version, quote, retraction, history }: MessageLine): void {
+    const time = history === true ? at : undefined;
+    if (retraction !== undefined) {
+      const place = `[${this.#place(conversation)} ${seq}]`;
+      this.#tell(
+        `${place} ${this.#time(time)}${from}: retracted by ${this.#name(retraction.by)}${because(retraction.reason)}`,
+      );
+      return;
+    }
+    if (quote !== undefined) this.#tell(`  > ${quoted(quote)}`);
+    this.#say(conversation, version === 0 ? `${seq}` : `${seq} edited`, from, text, time);
+  }
+
+  /** Prints a text. @param mark its number, and what has become of it: between the brackets nobody can forge it */
+  #say(conversation: string, mark: string, from: string, text: string, at?: string): void {
+    const place = this.#paint(DIM, `[${sanitize(this.#place(conversation))} ${mark}]`);
+    const time = this.#paint(DIM, this.#time(at));
     this.#out(`${place} ${time}${this.#paint(colourOf(from), sanitize(from))}: ${sanitize(text)}`);
+  }
+
+  #time(at: string | undefined): string {
+    return at === undefined ? '' : `${this.#localTime.format(new Date(at))} `;
+  }
+
+  #retracted({ from, target, range, reason }: Retracted): string {
+    const what =
+      range === null
+        ? `message ${target}`
+        : `messages ${range.from_seq} to ${range.to_seq} of ${this.#name(range.sender)}`;
+    return `${from} has retracted ${what}${because(reason)}`;
+  }
+
+  #system({ event, conversation, what, from, user, role }: System): void {
+    // That the user is in the room was told.
+    if (what === 'other' || (what === 'joined' && user === this.#me)) return;
+    const by = user === from ? null : from;
+    this.#change({ event, conversation }, { change: what, user, by, ...(role !== undefined && { role }) });
+  }
+
+  /** Tells of a change of members, once. */
+  #change(
+    { event, conversation }: Pick<MemberNews | System, 'event' | 'conversation'>,
+    change: Pick<MemberNews, 'change' | 'user' | 'by' | 'role'>,
+  ): void {
+    const news = `* ${change.user} ${changeOf(change)} ${this.#place(conversation)}`;
+    const isTold = this.#told !== undefined && this.#told.news === news && this.#told.by !== event;
+    this.#told = isTold ? undefined : { news, by: event };
+    if (!isTold) this.#tell(news);
+  }
+
+  #name(user: string): string {
+    return this.#options.displayName(user) ?? user;
   }
 
   #place(id: string): string {
@@ -128,16 +237,29 @@ function named({ name, conversation }: { readonly name: string; readonly convers
   return name === '' ? conversation : `#${name}`;
 }
 
-function changeOf({ change, by, role = 'member' }: MemberNews): string {
+function changeOf({ change, by, role = 'member' }: Pick<MemberNews, 'change' | 'by' | 'role'>): string {
   if (change === 'joined' || change === 'left') return change;
   if (change === 'removed') return `was removed by ${by ?? 'somebody'} from`;
   const noun = `${role === 'owner' ? 'an' : 'a'} ${role}`;
   return by === null ? `is now ${noun} in` : `was made ${noun} by ${by} in`;
 }
 
-function presence({ name, online, role }: ListedMember): string {
-  const notes = [...(role === 'member' ? [] : [role]), ...(online ? ['online'] : [])];
+function presence({ name, display_name, online, role }: ListedMember): string {
+  const notes = [
+    ...(display_name === name ? [] : [display_name]),
+    ...(role === 'member' ? [] : [role]),
+    ...(online ? ['online'] : []),
+  ];
   return notes.length === 0 ? name : `${name} (${notes.join(', ')})`;
+}
+
+function because(reason: string): string {
+  return reason === '' ? '' : ` (${reason})`;
+}
+
+function quoted({ from, text, cut, state }: NonNullable<MessageLine['quote']>): string {
+  if (state === 'expired') return 'a message that is no longer kept';
+  return state === 'retracted' ? `${from}: retracted` : `${from}: ${text}${cut ? '…' : ''}`;
 }
 
 function colourOf(name: string): string {

@@ -220,6 +220,11 @@ export class GochatClient {
     return this.#add('message', conversation, () => ({ text, replyTo: toSeq(replyTo) }), clientMsgId);
   }
 
+  /** Makes a client_msg_id for `send`, by which the message can be edited and retracted while its send is unanswered. */
+  nextMessageId(): string {
+    return `${this.#options.idPrefix}${++this.#sendCount}`;
+  }
+
   /**
    * Gives one of the user's messages a new text. One whose send is unanswered is named by its client_msg_id; if that
    * send fails for good, so does this.
@@ -483,7 +488,7 @@ export class GochatClient {
     kind: EntryKind,
     conversation: string,
     make: () => Partial<Send>,
-    clientMsgId = `${this.#options.idPrefix}${++this.#sendCount}`,
+    clientMsgId = this.nextMessageId(),
   ): Promise<Sent> {
     const promise = this.#queue(kind, conversation, clientMsgId, make);
     // Listeners of the events need not handle the promise as well.
