@@ -199,6 +199,13 @@ export function describeErasure(nodes: () => Nodes): void {
       await eraseAll();
       expect(await b.store.evidenceOf(room, 0)).toEqual(evidence);
       expect(await tablesWith(text, room)).toEqual(['evidence']);
+      const other = await makeRoom();
+      const range = { sender: other.bob, fromSeq: 1, toSeq: 99 };
+      await a.append([a.entry(other.room, other.ann, { kind: 'retract', range })]);
+      await a.deleteRoom(other.room, other.ann);
+      await eraseAll();
+      expect(await b.store.evidenceOf(other.room, 0)).toMatchObject([{ seq: 1 }]);
+      expect(await tablesWith(other.text, other.room)).toEqual(['evidence']);
     });
 
     test('a deleted room: nothing of it is left in any table', async () => {

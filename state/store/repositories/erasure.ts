@@ -44,7 +44,7 @@ export async function raiseFloor(
   return floor;
 }
 
-/** See LogStore.erase. Ranges come first: their texts must soon be gone, whatever else there is to erase. */
+/** See LogStore.erase. Ranges come first: their texts must soon be gone, and their evidence needs what the rest erases. */
 export async function erase(db: SqlDatabase, limit: number, nowMs: number): Promise<boolean> {
   const most = pageLimit(limit);
   for (const step of [eraseRange, eraseDeleted, eraseBelowFloor])
@@ -89,9 +89,7 @@ async function eraseDeleted(session: SqlSession, limit: number): Promise<boolean
 async function eraseRange(session: SqlSession, limit: number): Promise<boolean> {
   const { forChange } = session.dialect;
   const [found] = await session.query<{ conversation: ConversationId; entry_seq: bigint }>(sql`
-    select e.conversation, e.entry_seq
-    from erasures e join conversations c on c.id = e.conversation and not c.deleted
-    where e.entry_seq > 0 order by e.conversation, e.entry_seq limit 1`);
+    select conversation, entry_seq from erasures where entry_seq > 0 order by conversation, entry_seq limit 1`);
   if (found === undefined) return false;
   const { conversation } = found;
   await session.query(sql`select id from conversations where id = ${conversation} ${forChange}`);
