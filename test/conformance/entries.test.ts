@@ -65,8 +65,9 @@ async function syncPage(client: WireClient, call: Frame, id: string): Promise<Fr
   return conversations.find((one) => (one['conversation'] as Frame)['id'] === id);
 }
 
-const seqsIn = (page: Frame | undefined) =>
-  (page?.['messages'] as readonly Frame[]).map(({ seq }) => Number(seq));
+function seqsIn(page: Frame = {}): readonly number[] {
+  return (page['messages'] as readonly Frame[]).map(({ seq }) => Number(seq));
+}
 
 describe('folding', () => {
   test('EDIT: pushed as it is; a page has its target folded, and the edit with the text of its target', async () => {

@@ -1,15 +1,16 @@
-/** Servers of an earlier commit and of this tree in one system, as during an upgrade. */
+/** Servers of the release before and of this tree in one system, as during an upgrade. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildCommit, findCommit } from '../../bench/lib/commit-tree.ts';
-import { type Cluster, type Difference, startCluster } from '../harness/cluster.ts';
+import { LINK_PROTOCOL } from '../../proto/mod.ts';
+import { type Cluster, type Difference, engineUrl, freshDatabase, startCluster } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
-import { Client, type Json, ROOT, type RunningServer, signup } from '../harness/gochat.ts';
+import { Client, type Json, ROOT, type RunningServer, signup, startServer } from '../harness/gochat.ts';
 
-/** The last commit whose gateways and state nodes announce no version of the link: they speak version 1. */
-const PREVIOUS_RELEASE_COMMIT = '46b1596b541ab696cb8a55b345f060bfafdad4ab';
+/** Release 0.2, the last one whose link this tree refuses. No release yet has a link that it accepts. */
+const REFUSED_RELEASE_COMMIT = '70bb8051c1a378e47c21fa04c9e9d42c006951e1';
 const BUILD_DEADLINE_MS = 600_000;
 const TEST_DEADLINE_MS = 300_000;
 const LINES_EACH = 20;
@@ -29,10 +30,10 @@ const folder = mkdtempSync(join(tmpdir(), 'gochat-mixed-'));
 const cleanup = new AsyncDisposableStack();
 
 beforeAll(async () => {
-  const commit = await findCommit(PREVIOUS_RELEASE_COMMIT);
+  const commit = await findCommit(REFUSED_RELEASE_COMMIT);
   if (commit === undefined)
     throw new Error(
-      `this clone lacks commit ${PREVIOUS_RELEASE_COMMIT}: fetch it with git fetch --unshallow, or clone with history`,
+      `this clone lacks commit ${REFUSED_RELEASE_COMMIT}: fetch it with git fetch --unshallow, or clone with history`,
     );
   cleanup.use(await buildCommit(commit, join(folder, 'before')));
 }, BUILD_DEADLINE_MS);
@@ -44,16 +45,8 @@ afterAll(async () => {
 
 describe.each<[string, Fleet]>([
   [
-    'state nodes are upgraded first',
-    { gateways: ['before', 'before'], states: ['now', 'now'], rest: 'before', versions: [1] },
-  ],
-  [
-    'gateways are upgraded first',
-    { gateways: ['now', 'now'], states: ['before', 'before'], rest: 'now', versions: [] },
-  ],
-  [
-    'half of each is upgraded',
-    { gateways: ['before', 'now'], states: ['before', 'now'], rest: 'before', versions: [1, 2] },
+    'two of each, of this tree',
+    { gateways: ['now', 'now'], states: ['now', 'now'], rest: 'now', versions: [LINK_PROTOCOL.newest] },
   ],
 ])('%s', (_, fleet) => {
   test(
@@ -82,9 +75,10 @@ describe.each<[string, Fleet]>([
         conversation: direct['conversation'],
         seq: 2,
       });
+      // The joins of two come before.
       bob.say('/join hall', `/history ${LINES_EACH * 3}`);
       await eventually('the history', async () => historyOf(bob, conversation).length === LINES_EACH * 3);
-      expect(historyOf(bob, conversation).map(({ seq }) => seq)).toEqual(seqs(1, LINES_EACH * 3));
+      expect(historyOf(bob, conversation).map(({ seq }) => seq)).toEqual(seqs(3, LINES_EACH * 3 + 2));
 
       // Who was on the gateway that drains goes on elsewhere, with a named device in the same session.
       const [victim, other] = byClient(cluster, bob);
@@ -121,9 +115,49 @@ describe.each<[string, Fleet]>([
   );
 });
 
+describe('servers of release 0.2', () => {
+  const remedy = LINK_PROTOCOL.remedy;
+
+  test.each<[string, Tree, Tree, string]>([
+    ['a gateway, at a state node of this tree', 'before', 'now', '1 to 2'],
+    ['a state node, at a gateway of this tree', 'now', 'before', '3 to 3'],
+  ])(
+    '%s: is refused, and the logs say what to do',
+    async (_, gatewayTree, stateTree, clientVersions) => {
+      await using database = await freshDatabase();
+      const env = {
+        GOCHAT_REGISTRY: `${engineUrl('ETCD')}/mixed-${process.pid}-${gatewayTree}`,
+        GOCHAT_STORE: database.url,
+        GOCHAT_HOT: engineUrl('REDIS'),
+        GOCHAT_WORKERS: '1',
+        GOCHAT_LOG_LEVEL: 'info',
+      };
+      await using state = await startServer('state', env, [], rootOf(stateTree));
+      await using gateway = await startServer('gateway', env, [], rootOf(gatewayTree));
+      for (const server of [state, gateway]) {
+        const line = await server.process.until(
+          ({ stderr }) => stderr.split('\n').find((each) => each.includes('PROTOCOL_UNSUPPORTED')),
+          'PROTOCOL_UNSUPPORTED',
+        );
+        expect(line).toContain(`speaks versions ${clientVersions} of `);
+        // A state node of 0.2 that refuses knows no remedy.
+        if (server !== state || stateTree === 'now')
+          expect(line).toContain(JSON.stringify(remedy).slice(1, -1));
+      }
+      const ready = await fetch(`http://${gateway.up['admin']}/readyz`);
+      expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('no state server')]);
+    },
+    TEST_DEADLINE_MS,
+  );
+});
+
 function start({ gateways, states, rest }: Fleet): Promise<Cluster> {
-  const runs = (tree: Tree): Difference => ({ root: tree === 'now' ? ROOT : join(folder, 'before') });
+  const runs = (tree: Tree): Difference => ({ root: rootOf(tree) });
   return startCluster({ gateways: gateways.map(runs), states: states.map(runs), rest: runs(rest) });
+}
+
+function rootOf(tree: Tree): string {
+  return tree === 'now' ? ROOT : join(folder, 'before');
 }
 
 /** Waits until each gateway worker has its stream to each of this tree's state nodes; returns the versions spoken. */
@@ -190,11 +224,12 @@ function expectEverythingOnce(name: string, client: Client, conversation: unknow
   );
   const shown = messagesOf(client, conversation).map(({ seq }) => Number(seq));
   expect(shown, name).toEqual(shown.toSorted((a, b) => a - b));
-  const last = LINES_EACH * 9 + (name === 'bob' ? 0 : 1);
+  // Two joins come first; the entry of Bob's leave is the one before the last.
+  const last = LINES_EACH * 9 + 2;
   expect(
-    [...shown, ...sent.map(({ seq }) => Number(seq))].toSorted((a, b) => a - b),
+    [...shown, ...sent.map(({ seq }) => Number(seq))].toSorted((x, y) => x - y),
     name,
-  ).toEqual(seqs(1, last));
+  ).toEqual([...seqs(3, last), ...(name === 'bob' ? [] : [last + 2])]);
   expect(
     client.events.filter(({ event }) => event === 'failed'),
     name,
