@@ -3,7 +3,8 @@
 
     minimal-client.py API IPCONF NAME PASSWORD ROOM DEVICE
 
-Joins the room, sends each line of its input, prints what others say. When connections break it loses and repeats nothing.
+Joins the room, sends each line of its input, prints what others say, edit and retract. When connections break it loses and
+repeats nothing.
 It does not speak TLS. Between its runs the server keeps its cursors, under DEVICE.
 """
 import base64, json, os, random, select, socket, sys, time, urllib.request
@@ -12,6 +13,7 @@ API, IPCONF, NAME, PASSWORD, ROOM, DEVICE = sys.argv[1:]
 TIMEOUT_S = 10  # For connecting, and for each answer.
 token = user = room = None
 cursors = {}  # By conversation: the highest seq up to which everything is here.
+shown = {}  # By conversation and seq, of the latest messages: sender and version.
 outbox = {}  # By client_msg_id, oldest first: messages without an answer.
 prefix, count, ref, rest, is_open = os.urandom(8).hex(), 0, 0, b"", True
 
@@ -25,20 +27,42 @@ def http(url, body=None):
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
         return json.load(answer)
 
-def take(key, message):
-    """Takes in the next message of a conversation."""
-    cursors[key] = int(message["seq"])
-    if "text" in message and not message["client_msg_id"].startswith(prefix):
-        print(f"{message['from']}: {message['text']}", flush=True)
+def take(key, entry):
+    """Takes in the next entry of a conversation: prints a message, or folds a change into those that were printed."""
+    seq, kind, name = int(entry["seq"]), entry.get("kind"), entry.get("from")
+    cursors[key] = seq
+    if kind == "ENTRY_KIND_MESSAGE":
+        shown[key, seq] = [entry["sender"], max(seq, int(entry["version"]))]
+        if len(shown) > 1000:
+            del shown[next(iter(shown))]
+        if "retraction" not in entry and not entry["client_msg_id"].startswith(prefix):
+            print(f"{name}: {entry['text']}", flush=True)
+    elif kind == "ENTRY_KIND_EDIT" and entry["text"]:  # Without a text: its message was retracted since.
+        change(key, seq, entry["target"], max(seq, int(entry["version"])), f"{name} (edited): {entry['text']}")
+    elif kind == "ENTRY_KIND_RETRACT":
+        change(key, seq, entry["target"], seq, f"{name} (retracted a message)")
+        for at, (sender, _) in [(at, of) for (of_key, at), of in shown.items() if "range" in entry and of_key == key]:
+            if sender == entry["range"]["sender"] and int(entry["range"]["from_seq"]) <= at <= int(entry["range"]["to_seq"]):
+                change(key, seq, at, seq, f"{name} (retracted a message)")
+
+def change(key, seq, target, version, line):
+    """Changes a message if the entry is newer than its last change."""
+    message = shown.get((key, int(target)))
+    if message and seq > message[1]:
+        message[1] = version
+        print(line, flush=True)
+
+def log_in():
+    global token, user
+    login = http(f"{API}/auth/login", {"name": NAME, "password": PASSWORD})
+    token, user = login["token"], login["user"]["id"]
 
 class Connection:
-    is_live, heartbeat_s, told = False, 10, {}
+    is_live, heartbeat_s, told, after, renew_at = False, 10, {}, 0, float("inf")
 
     def __init__(self):
-        global token, user
         if token is None:
-            login = http(f"{API}/auth/login", {"name": NAME, "password": PASSWORD})
-            token, user = login["token"], login["user"]["id"]
+            log_in()
         answer = http(f"{IPCONF}/ip/list?uid={user}&transport=ws")
         host, port = next((one["ip"], one["ws_port"]) for one in answer["data"] if one["ws_port"] and not one.get("tls"))
         self.socket, self.buffer, key = socket.create_connection((host, port), TIMEOUT_S), b"", base64.b64encode(os.urandom(16))
@@ -82,13 +106,22 @@ class Connection:
         return ref, time.monotonic() + TIMEOUT_S
 
     def sync(self):
-        known = [{"conversation": key, "seq": str(seq)} for key, seq in cursors.items()]
-        self.is_behind, self.syncing = False, self.ask("REQUEST", sync={"cursors": known})
+        """Asks for what is missing, for 1000 conversations at a time: those with after < id <= until."""
+        rest = sorted(int(key) for key in cursors if int(key) > self.after)
+        known = [{"conversation": str(key), "seq": str(cursors[str(key)])} for key in rest[:1000]]
+        self.is_behind, self.until = False, rest[999] if len(rest) > 1000 else 0
+        self.syncing = self.ask("REQUEST", sync={"cursors": known, "after": str(self.after), "until": str(self.until)})
 
     def transmit(self, id):
         outbox[id]["asked"] = self.ask("SEND", key=room, client_msg_id=id, text=outbox[id]["text"])
 
+    def renew(self, frame):
+        """Half of the token's time is left when the next one is brought."""
+        now = time.monotonic()
+        self.renew_at = now + max(1, int(frame["token_expires_at_ms"]) / 1000 - self.clock_s - now) / 2
+
     def recover(self):
+        self.after = 0
         self.sync()
         for id in outbox:
             self.transmit(id)
@@ -97,8 +130,12 @@ class Connection:
         global room
         key, id = frame.get("key"), frame.get("client_msg_id")
         if type == "WELCOME":
-            self.is_live, self.heartbeat_s, room = True, frame["heartbeat_interval_ms"] / 1000, frame["conversation"]
+            self.is_live, self.heartbeat_s, room = True, frame["heartbeat_interval_ms"] / 1000, frame["conversation"]["id"]
+            self.clock_s = int(frame["server_time_ms"]) / 1000 - time.monotonic()
+            self.renew(frame)
             self.recover()
+        elif type == "AUTHED":
+            self.renew(frame)
         elif type == "RESYNC":
             self.send("RESYNCED", ref=frame["ref"])
             self.recover()
@@ -111,13 +148,19 @@ class Connection:
         elif type == "RESPONSE" and self.syncing and frame["ref"] == self.syncing[0]:
             for part in frame["sync"]["conversations"]:
                 key = part["conversation"]["id"]
+                if int(part["after_seq"]) > cursors.get(key, 0):  # What lies between was skipped, and what is older may have changed.
+                    cursors[key] = int(part["after_seq"])
+                    for old in [old for old in shown if old[0] == key]:
+                        del shown[old]
                 for message in part["messages"]:
                     if int(message["seq"]) > cursors.get(key, 0):
                         take(key, message)
                 cursors.setdefault(key, int(part["conversation"]["last_seq"]))
             for gone in frame["sync"]["gone"]:
                 cursors.pop(gone["conversation"], None)
-            self.syncing, self.is_behind = None, self.is_behind or frame["sync"]["more"]
+            if not frame["sync"]["more"]:
+                self.after = self.until
+            self.syncing, self.is_behind = None, self.is_behind or frame["sync"]["more"] or self.until > 0
         elif type == "NACK" and frame["code"] != "RESYNC_REQUIRED":
             if frame["retryable"]:
                 raise Closed(**frame)  # After the wait and a new WELCOME all is sent again, in its order.
@@ -153,6 +196,9 @@ class Connection:
             self.sync()
         if any(now > deadline for _, deadline in [self.syncing or (0, now), *(message["asked"] for message in outbox.values())]):
             raise Closed()
+        if now > self.renew_at:
+            log_in()
+            self.renew_at, _ = float("inf"), self.ask("AUTH", token=token)
         if cursors != self.told and not outbox:  # What is not acknowledged is not delivered, even if the log has it.
             self.told, moved = dict(cursors), list(cursors.items())[-256:]
             self.send("RECEIPTS", receipts=[{"conversation": key, "delivered_seq": str(seq)} for key, seq in moved])

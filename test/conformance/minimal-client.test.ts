@@ -80,13 +80,16 @@ function linesOf({ stdout, stderr }: ChildProcess): { readonly out: string[]; er
   return lines;
 }
 
-test('the example client: loses and repeats nothing when its connection breaks', async () => {
+test('the example client: loses and repeats nothing when its connection breaks, and folds edits and retractions', async () => {
   const path = new Path();
   const ipconf = await path.listen();
   await using ann = await WireClient.hello(system, await newUser(system, 'ann'));
   await newUser(system, 'bob');
   const { id } = (await ann.ask({ create_room: { name: 'lobby' } }))['conversation'] as { id: string };
-  await ann.say(id, 'before bob came');
+  const { seq: first } = await ann.say(id, 'before bob came');
+  await ann.say(id, 'a slip of the pen');
+  await ann.put(id, { kind: 'ENTRY_KIND_RETRACT', target: '2' });
+  const message = () => ann.next('MESSAGE', ({ kind }) => kind === 'ENTRY_KIND_MESSAGE');
 
   const bob = spawn('python3', [CLIENT, system.api, ipconf, 'bob', 'bob-secret', 'lobby', 'python']);
   onTestFinished(() => void bob.kill('SIGKILL'));
@@ -99,25 +102,37 @@ test('the example client: loses and repeats nothing when its connection breaks',
   await prints(1);
   bob.stdin.write('one\nGrüße 👋\n');
   for (const text of ['one', 'Grüße 👋'])
-    expect(await ann.next('MESSAGE')).toMatchObject({ key: id, from: 'bob', text });
-  await ann.say(id, 'live');
-  await prints(2);
+    expect(await message()).toMatchObject({ key: id, from: 'bob', text });
+  const { seq: live } = await ann.say(id, 'live');
+  await ann.put(id, { kind: 'ENTRY_KIND_EDIT', target: live, text: 'still live' });
+  await prints(3);
 
   path.cut();
   bob.stdin.write('sent while the connection is broken\n');
   await ann.say(id, 'missed 1');
-  await ann.say(id, 'missed 2');
+  await ann.put(id, { kind: 'ENTRY_KIND_RETRACT', target: first });
+  const { seq: missed } = await ann.say(id, 'missed 2');
+  await ann.put(id, { kind: 'ENTRY_KIND_EDIT', target: missed, text: 'missed too' });
   path.isOpen = true;
-  expect(await ann.next('MESSAGE')).toMatchObject({ text: 'sent while the connection is broken' });
-  await prints(4);
+  expect(await message()).toMatchObject({ text: 'sent while the connection is broken' });
+  await prints(6);
   expect(path.taken).toBeGreaterThan(1);
 
   bob.stdin.end();
   await eventually('the Python client to say goodbye', () => bob.exitCode === 0);
   expect(printed).toEqual({
-    out: ['before bob came', 'live', 'missed 1', 'missed 2'].map((text) => `ann: ${text}`),
+    out: [
+      'ann: before bob came',
+      'ann: live',
+      'ann (edited): still live',
+      'ann: missed 1',
+      'ann (retracted a message)',
+      // A page has its messages folded.
+      'ann: missed too',
+    ],
     errors: '',
   });
   const { messages } = (await ann.ask({ get_history: {} }, id))['history'] as { messages: readonly Frame[] };
-  expect(messages.map(({ from }) => from)).toEqual(['ann', 'bob', 'bob', 'ann', 'ann', 'ann', 'bob']);
+  const said = messages.filter(({ kind }) => kind === 'ENTRY_KIND_MESSAGE');
+  expect(said.map(({ from }) => from)).toEqual(['ann', 'ann', 'bob', 'bob', 'ann', 'ann', 'ann', 'bob']);
 });
