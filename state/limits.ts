@@ -37,8 +37,8 @@ export interface StateLimits {
   readonly cachedConversations: number;
   /** Members in all cached lists. @default 4000000 */
   readonly cachedMembers: number;
-  /** Cached user names, 0.1 KiB each; beyond: the least recently used go. @default 200000 */
-  readonly cachedNames: number;
+  /** Cached profiles of users, 0.2 KiB each; beyond: the least recently used go. @default 200000 */
+  readonly cachedProfiles: number;
   /** Age of a member list, unconfirmed by a message, at which it is reloaded for TYPING, ms. @default 5000 */
   readonly ephemeralMembersMs: number;
   /** Pushes that wait for a member list; beyond: dropped and repaired by a resync. @default 20000 */
@@ -89,7 +89,7 @@ export const DEFAULT_LIMITS: StateLimits = Object.freeze({
   pushBytes: 8 * 1024 * 1024,
   cachedConversations: 200_000,
   cachedMembers: 4_000_000,
-  cachedNames: 200_000,
+  cachedProfiles: 200_000,
   ephemeralMembersMs: 5_000,
   waitingPushes: 20_000,
   failedLoads: 10_000,

@@ -98,7 +98,7 @@ export class StateNode {
       queueRows: () => this.#sequencer.queueRows,
       links: (version) => [...this.#links].filter((each) => each.version === version).length,
     });
-    const profiles = new Profiles({ store, maxProfiles: limits.cachedNames });
+    const profiles = new Profiles({ store, maxProfiles: limits.cachedProfiles });
     const nameOf: NameOf = (user) => profiles.known(user) || locations.userNameOf(user);
     this.#eraser = new Eraser(store, logger);
     this.#fanout = new Fanout({ store, locations, limits, metrics, logger });

@@ -31,7 +31,7 @@ export class Profiles {
   readonly #options: ProfilesOptions;
   readonly #nowMs: () => number;
   #recent = new Map<UserId, Cached>();
-  #earlier: ReadonlyMap<UserId, Cached> = new Map();
+  #earlier = new Map<UserId, Cached>();
   /** Users of the next query. */
   #wanted = new Set<UserId>();
   #query: Promise<ReadonlyMap<UserId, Profile>> | undefined;
@@ -82,8 +82,7 @@ export class Profiles {
   drop(user: UserId): void {
     this.#changes++;
     this.#recent.delete(user);
-    if (!this.#earlier.has(user)) return;
-    this.#earlier = new Map([...this.#earlier].filter(([other]) => other !== user));
+    this.#earlier.delete(user);
   }
 
   #cached(user: UserId): Cached | undefined {
