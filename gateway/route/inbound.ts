@@ -29,8 +29,8 @@ import type { WorkerStats } from '../supervisor/worker-stats.ts';
 import { decodePayload } from '../wire/payload.ts';
 import type { WireFault } from '../wire/ws-wire.ts';
 
-/** Protobuf tags of the REQUEST calls on the conversation in the key: get_history, get_members. */
-const ROOM_CALLS: ReadonlySet<number | undefined> = new Set([0x32, 0x3a]);
+/** Protobuf tags of the REQUEST calls that read the conversation in the key: get_history, get_members, list_pins. */
+const ROOM_CALLS: ReadonlySet<number | undefined> = new Set([0x32, 0x3a, 0x72]);
 
 /** Faults that concern only one WebSocket message. */
 const SURVIVABLE: ReadonlySet<ErrorCode> = new Set(['FRAME_INVALID', 'FRAME_UNKNOWN', 'JSON_INVALID']);

@@ -189,11 +189,11 @@ describe('the query form', () => {
   test('requests without a key: go to the default room if they are about a conversation', async () => {
     await using node = await TestNode.start(tokens, [state]);
     const client = await open(node, `/ws?token=${await tokens.token(3n)}&room_id=5`);
-    for (const call of ['get_history', 'get_members', 'list_conversations', 'sync'])
+    for (const call of ['get_history', 'get_members', 'list_pins', 'list_conversations', 'sync'])
       client.send({ type: 'REQUEST', ref: 1, [call]: {} });
     client.send({ type: 'PING' });
     await client.next('PONG');
-    await expect.poll(() => state.frames.slice(1).map(({ key }) => key)).toEqual([5n, 5n, 0n, 0n]);
+    await expect.poll(() => state.frames.slice(1).map(({ key }) => key)).toEqual([5n, 5n, 5n, 0n, 0n]);
   });
 
   test('a token without a room: a login', async () => {

@@ -253,13 +253,14 @@ describe('NACK', () => {
 });
 
 describe('a room in HELLO', () => {
-  test('default room: SEND, TYPING, get_history and get_members without a key go there, and no other frame', async () => {
+  test('default room: SEND, TYPING, get_history, get_members and list_pins without a key go there, and no other frame', async () => {
     const { id, name } = await roomOf(ann, ['a']);
     await using client = await WireClient.hello(system, bobToken, { room: name });
     expect(client.welcome['conversation']).toMatchObject({ id, name, last_seq: '2', role: 'ROLE_MEMBER' });
     expect(await client.say('0', 'b')).toMatchObject({ type: 'SENT', key: id, seq: '3' });
     expect(historyOf(await client.ask({ get_history: {} })).seqs).toEqual([1, 2, 3]);
     expect(await client.ask({ get_members: {} })).toMatchObject({ key: id, members: {} });
+    expect(await client.ask({ list_pins: {} })).toMatchObject({ key: id, pins: {} });
     repeat(() => client.send({ type: 'TYPING' }));
     expect(await ann.next('TYPING', ({ key }) => key === id)).toMatchObject({ name: 'bob' });
     expect(await client.ask({ get_conversation: {} })).toMatchObject({ code: 'NOT_A_MEMBER' });
