@@ -4,7 +4,7 @@ import type { ConversationId, MessageId, UserId } from '../../common/mod.ts';
 import { settle } from '../testing/test-node.ts';
 import { DEFAULT_ENTRY_RULES } from '../policy.ts';
 import type { Appended, Draft } from '../store/store.ts';
-import { GroupCommit, type GroupCommitOptions } from './group-commit.ts';
+import { CONVERSATION_ENTRIES, GroupCommit, type GroupCommitOptions } from './group-commit.ts';
 import { within } from '../../test/harness/eventually.ts';
 
 const ROOM = 7n as ConversationId;
@@ -97,6 +97,27 @@ describe('group commit: entries that are no plain texts', () => {
     queue.commit.start();
     await queue.drain();
     expect(queue.batches).toEqual([['p1'], ['p2']]);
+  });
+
+  test('many users about one conversation: some in each batch, in turn, and nobody else waits for them', async () => {
+    const queue = new Queue({ turnRows: 9, batchRows: 200 });
+    queue.send(HONEST, ['first']);
+    const crowd = named('p', CONVERSATION_ENTRIES + 2);
+    for (const [i, name] of crowd.entries())
+      for (const n of [1, 2]) queue.commit.offer(ROOM, BigInt(i + 10) as UserId, `${name}.${n}`, '', PIN, '');
+    queue.send(10n as UserId, ['text']);
+    queue.send(GREEDY, named('g', 12));
+    const elsewhere = 8n as ConversationId;
+    queue.commit.offer(elsewhere, HONEST, 'elsewhere', '', PIN, '');
+    queue.send(HONEST, ['h1']);
+    await queue.drain();
+    const pins = queue.batches.map((batch) => batch.filter((name) => name.startsWith('p')));
+    expect(pins.map(({ length }) => length)).toEqual([0, 16, 16, 4]);
+    expect(queue.batches[1]).toEqual(expect.arrayContaining(['text', ...named('g', 9), 'elsewhere', 'h1']));
+    expect(queue.batches[2]).toEqual(expect.arrayContaining(named('g', 3, 10)));
+    expect(pins.flat().toSorted()).toEqual(crowd.flatMap((name) => [`${name}.1`, `${name}.2`]).toSorted());
+    for (const name of crowd)
+      expect(pins.flat().indexOf(`${name}.1`)).toBeLessThan(pins.flat().indexOf(`${name}.2`));
   });
 });
 

@@ -61,6 +61,8 @@ const ROW_OVERHEAD_BYTES = 256;
  * that concern one message are committed one after another.
  */
 export const ENTRY_ROWS = 4;
+/** Most of them in a batch that concern one conversation: as many statements, one after another, may be needed for them. */
+export const CONVERSATION_ENTRIES = 16;
 /** Rows beyond their user's turn may fill 1 / this of the queue and of a batch; the rest is for other users. */
 const BACKLOG_PART = 2;
 /** One user may fill 1 / this of the room left for such rows, so that some is left for the next user. */
@@ -72,7 +74,8 @@ const USER_PART = 2;
  *
  * A user's rows beyond its turn in the gathering batch wait in the user's own backlog, and each new batch begins with a
  * turn of every backlog. So however much some users send, a row of any other user is in the next batch, whose size is
- * bounded by the number of users. The rows of one user keep their order.
+ * bounded by the number of users. Only entries other than plain texts may wait longer, for those of their conversation. The
+ * rows of one user keep their order.
  */
 export class GroupCommit<Origin> {
   readonly #options: GroupCommitOptions<Origin>;
@@ -82,6 +85,8 @@ export class GroupCommit<Origin> {
   /** Queue time of its oldest row. */
   #gatheringSinceMs = Number.POSITIVE_INFINITY;
   #turns = new Map<UserId, Turn>();
+  /** Entries other than plain texts in the gathering batch, per conversation. */
+  #entries = new Map<ConversationId, number>();
   /** In the order of their turns. */
   readonly #backlogs = new Map<UserId, UserRows<Origin>>();
   #rows = 0;
@@ -233,6 +238,8 @@ export class GroupCommit<Origin> {
         backlog.bytes -= draft.bytes;
         taken++;
       }
+      // It waits for its conversation, and holds up nobody else.
+      if (taken === 0 && this.#isCrowded(drafts[0] as QueuedDraft)) continue;
       if (taken === 0) return;
       drafts.splice(0, taken);
       origins.splice(0, taken);
@@ -248,6 +255,7 @@ export class GroupCommit<Origin> {
     const isFirst = this.#gathering.drafts.length === 0;
     if (!isFirst && this.#gatheringRows + rows > batchRows) return false;
     if (!isFirst && this.#gatheringBytes + draft.bytes > batchBytes) return false;
+    if (this.#isCrowded(draft)) return false;
     const turn = this.#turns.get(draft.sender);
     if (turn !== undefined && (turn.rows + rows > turnRows || turn.bytes + draft.bytes > turnBytes))
       return false;
@@ -256,8 +264,9 @@ export class GroupCommit<Origin> {
   }
 
   #add(draft: QueuedDraft, origin: Origin, turn: Turn | undefined): void {
-    const { sender, bytes, sinceMs } = draft;
+    const { conversation, sender, bytes, sinceMs, entry } = draft;
     const rows = rowsOf(draft);
+    if (entry !== undefined) this.#entries.set(conversation, (this.#entries.get(conversation) ?? 0) + 1);
     if (turn === undefined) this.#turns.set(sender, { rows, bytes });
     else {
       turn.rows += rows;
@@ -287,6 +296,12 @@ export class GroupCommit<Origin> {
     this.#gatheringBytes = 0;
     this.#gatheringSinceMs = Number.POSITIVE_INFINITY;
     this.#turns = new Map();
+    this.#entries = new Map();
+  }
+
+  /** Whether the gathering batch has as many entries as may be of the draft's conversation. */
+  #isCrowded({ conversation, entry }: QueuedDraft): boolean {
+    return entry !== undefined && (this.#entries.get(conversation) ?? 0) >= CONVERSATION_ENTRIES;
   }
 
   /** Rejects also if no ids can be made: a failure of the batch like any other. */
