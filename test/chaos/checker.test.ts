@@ -7,11 +7,14 @@ import {
   BOB,
   changed,
   good,
+  entry,
   judge,
+  logged,
   membership,
   NEW_BOB,
   ROOM,
   rules,
+  sent,
   shown,
   swap,
 } from './sample-history.ts';
@@ -74,7 +77,7 @@ describe('Checker', () => {
     [
       'another text under the same seq',
       changed({ kind: 'message', instance: BOB, seq: 2 }, { text: 'other' }),
-      'one order',
+      'one text',
     ],
     [
       'a hole in what was shown',
@@ -226,16 +229,14 @@ describe('Checker', () => {
 
   test('an acknowledgement from an earlier membership of a room that hides its history: older messages of others are not lost', () => {
     const late = (kind: 'log' | 'view', user: string, seq: number, text: string): Happening =>
-      kind === 'log'
-        ? { kind, conversation: ROOM, seq, id: `10${seq}`, from: user, text, erased: false }
-        : { kind, conversation: ROOM, seq, id: `10${seq}`, user, text };
+      kind === 'log' ? logged(seq, text, user) : { kind, user, ...entry(seq, text) };
     // He sends four, is cut off, leaves on another device and rejoins; the ack reaches him, and then five.
     const history: Happening[] = [
       ...changed({ kind: 'message', seq: 3 }, undefined).filter(
         (entry) => entry.kind !== 'view' || entry.user === 'ann',
       ),
-      { kind: 'send', instance: NEW_BOB, conversation: ROOM, text: 'four' },
-      { kind: 'send', instance: ANN, conversation: ROOM, text: 'five' },
+      sent('four', NEW_BOB),
+      sent('five'),
       { kind: 'acked', instance: NEW_BOB, conversation: ROOM, text: 'four', seq: 4, id: '104' },
       { kind: 'acked', instance: ANN, conversation: ROOM, text: 'five', seq: 5, id: '105' },
       shown(ANN, 4, 'four'),
@@ -282,10 +283,7 @@ describe('Checker', () => {
 /** A send of ann, or a call, that is refused after the good history, in which messages proved her and bob members. */
 const refusedSend = (code: string, of = 1): Happening[] => [
   ...good(),
-  ...Array.from(
-    { length: of },
-    (_, i): Happening => ({ kind: 'send', instance: ANN, conversation: ROOM, text: `more ${i}` }),
-  ),
+  ...Array.from({ length: of }, (_, i) => sent(`more ${i}`)),
   { kind: 'failed', instance: ANN, conversation: ROOM, text: `more ${of - 1}`, code },
   // What else was under way came to its end with the client.
   { kind: 'end', instance: ANN, why: 'closed', code: '' },
@@ -353,10 +351,9 @@ describe('pages of the log', () => {
   const page = (seq: number, id = `10${seq}`): Happening => ({
     kind: 'page',
     instance: NEW_BOB,
-    conversation: ROOM,
-    seq,
+    since: 0,
+    ...entry(seq, 'two'),
     id,
-    text: 'two',
   });
   const left: Happening[] = [
     { kind: 'left', instance: NEW_BOB, conversation: ROOM, reason: 'left' },

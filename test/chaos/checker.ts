@@ -1,6 +1,8 @@
 /** The checker: reads the history of a run and reports every violation of GoChat's promises. */
-import { ClientJudge, short } from './client-judge.ts';
+import { ClientJudge } from './client-judge.ts';
 import { Cursors } from './cursors.ts';
+import { Floors } from './floors.ts';
+import { FoldedLog, short } from './folded-log.ts';
 import type { Entry, EntryOf } from './history.ts';
 import { InstanceView } from './instance-view.ts';
 import { Memberships } from './memberships.ts';
@@ -45,10 +47,16 @@ export class Checker {
   /** Highest seq shown to any client of a device, by device and conversation. */
   readonly #heads = new Map<string, number>();
   readonly #sends = new Map<string, EntryOf<'send'>>();
+  readonly #sendsById = new Map<string, EntryOf<'send'>>();
   readonly #acks: EntryOf<'acked'>[] = [];
   readonly #refusals = new Refusals();
   readonly #log = new Map<string, Logged[]>();
   readonly #byText = new Map<string, Logged>();
+  readonly #folded = new Map<string, FoldedLog>();
+  readonly #floors = new Floors();
+  /** When a RETRACT was first acknowledged, by conversation and seq; Unix ms. */
+  readonly #retractions = new Map<string, number>();
+  readonly #stored: EntryOf<'stored'>[] = [];
   readonly #views = new Map<string, EntryOf<'view'>[]>();
   readonly #memberships = new Memberships();
   readonly #orders = new Orders();
@@ -79,10 +87,12 @@ export class Checker {
       case 'send':
         if (this.#sends.has(entry.text)) this.#accuse('history', `${entry.text} was sent twice`);
         this.#sends.set(entry.text, entry);
+        this.#sendsById.set(entry.clientMsgId, entry);
         this.#refusals.add(entry);
         break;
       case 'acked':
         this.#acks.push(entry);
+        if (this.#sends.get(entry.text)?.entry === 'retract') this.#retracted(entry);
         this.#refusals.add(entry);
         this.#show(entry, this.#view(entry).acked(entry));
         break;
@@ -96,6 +106,18 @@ export class Checker {
         break;
       case 'page':
         this.#view(entry).pages.push(entry);
+        break;
+      case 'held':
+        this.#view(entry).held.push(entry);
+        break;
+      case 'skipped':
+        this.#view(entry).skipped(entry.conversation, entry.seq);
+        break;
+      case 'stored':
+        this.#stored.push(entry);
+        break;
+      case 'floor':
+        this.#floors.add(entry);
         break;
       case 'stuck':
         this.#accuse('convergence', `${entry.instance}: ${entry.what}`);
@@ -146,6 +168,8 @@ export class Checker {
       sends: this.#sends,
       acked,
       logged: this.#byText,
+      folded: this.#folded,
+      floors: this.#floors,
       memberships: this.#memberships,
       isAlive: (instance) => this.#instances.get(instance)?.alive === true,
       accuse: (rule, what) => this.#accuse(rule, what),
@@ -153,6 +177,9 @@ export class Checker {
     const clients = new ClientJudge({
       instances: this.#instances,
       log: this.#log,
+      folded: this.#folded,
+      floors: this.#floors,
+      retractions: this.#retractions,
       memberships: this.#memberships,
       orders: this.#orders,
       headOf: ({ group, user }, conversation) =>
@@ -164,6 +191,7 @@ export class Checker {
     for (const view of this.#instances.values()) clients.judge(view);
     this.#judgeOrderOfSenders();
     this.#judgeViews();
+    this.#judgeStored();
     this.#cursors.judgeRead();
     if (this.#quiescent !== undefined)
       this.#cursors.judgeQuiescent(this.#quiescent.since, this.#instances.values(), this.#memberships);
@@ -234,13 +262,15 @@ export class Checker {
     for (const [conversation, log] of this.#log) {
       log.sort((a, b) => a.seq - b.seq);
       for (const [index, entry] of log.entries()) {
-        const { seq, id, text, from } = entry;
+        const { seq, id, from } = entry;
         if (seq !== index + 1) {
           this.#accuse('contiguous', `${conversation}: seq ${seq} stands where ${index + 1} should`);
           break;
         }
         if (ids.has(id)) this.#accuse('one order', `message id ${id} is in the log twice`);
         ids.add(id);
+        if (entry.entry === 'system') continue;
+        const text = this.#textOf(entry);
         const other = this.#byText.get(text);
         if (other !== undefined)
           this.#accuse(
@@ -253,7 +283,38 @@ export class Checker {
           this.#accuse('no phantom', `"${short(text)}" at ${seq} of ${conversation} was never sent`);
         else if (send.conversation !== conversation || userOf(send.instance) !== from)
           this.#accuse('no phantom', `"${short(text)}" of ${send.instance} is in ${conversation} by ${from}`);
+        else if (send.entry !== entry.entry)
+          this.#accuse('no phantom', `"${short(text)}" was sent as a ${send.entry} and is a ${entry.entry}`);
       }
+      this.#folded.set(conversation, new FoldedLog(log.map((logged) => this.#asSent(logged))));
+    }
+  }
+
+  /** Adds to an entry of the log what only its sender knows: the text of an edit, the range of a retraction. */
+  #asSent(logged: Logged): Logged {
+    const range = this.#sendsById.get(logged.clientMsgId)?.range;
+    return { ...logged, text: this.#textOf(logged), ...(range !== undefined && { range }) };
+  }
+
+  /** Returns the text under which a client has sent an entry. Only those of messages are in the log itself. */
+  #textOf({ entry, text, clientMsgId }: Logged): string {
+    return entry === 'message' ? text : (this.#sendsById.get(clientMsgId)?.text ?? `${entry} ${clientMsgId}`);
+  }
+
+  #retracted({ conversation, seq, at }: EntryOf<'acked'>): void {
+    const key = `${conversation} ${seq}`;
+    this.#retractions.set(key, Math.min(at, this.#retractions.get(key) ?? at));
+  }
+
+  /** Checks that the store has no text of a message that was retracted. */
+  #judgeStored(): void {
+    const erased = new Map<string, string>();
+    for (const [conversation, folded] of this.#folded)
+      for (const { text, seq } of folded.retracted()) erased.set(short(text), `${conversation}/${seq}`);
+    for (const { table, text } of this.#stored) {
+      const message = erased.get(text);
+      if (message !== undefined)
+        this.#accuse('erased', `the table ${table} has "${text}" of ${message}, which was retracted`);
     }
   }
 
@@ -301,15 +362,39 @@ export class Checker {
       this.#accuse('in time', `convergence took ${this.#converged.ms} ms of ${this.#converged.withinMs}`);
   }
 
+  /** Checks that a member reads an entry as it is at the end, if what it is about is visible to that member. */
+  #judgeViewed(user: string, after: number, shown: EntryOf<'view'>): void {
+    const { conversation, seq, entry, text, version, target, retracted, quote } = shown;
+    const folded = this.#folded.get(conversation);
+    const what = `the view of ${user}: ${conversation}/${seq}`;
+    const fault = folded?.fault(shown);
+    if (fault !== undefined) this.#accuse('one text', `${what} ${fault}`);
+    const mine = folded?.message(seq);
+    if (
+      mine !== undefined &&
+      (mine.text !== text || mine.version !== version || mine.retracted !== retracted)
+    )
+      this.#accuse('one view', `${what} is as of ${version}, the log has it as of ${mine.version}`);
+    const about = entry === 'message' ? (quote?.seq ?? 0) : target;
+    if (about > 0 && about <= after && (entry !== 'message' || quote?.text !== ''))
+      this.#accuse('no leak', `${what} tells of ${about}, which is not for that user`);
+    if (entry !== 'message' || about === 0 || about <= after) return;
+    const quoted = folded?.message(about);
+    if (quoted !== undefined && !quoted.text.startsWith(quote?.text.slice(0, 100) ?? ''))
+      this.#accuse('one view', `${what} quotes ${about} as it is not`);
+  }
+
   /** Checks that every member reads the same log. */
   #judgeViews(): void {
     for (const { user, conversation, after } of this.#memberships.members()) {
-      const log = (this.#log.get(conversation) ?? []).filter(({ seq }) => seq > after);
+      const begin = Math.max(after, this.#floors.last(conversation));
+      const log = (this.#log.get(conversation) ?? []).filter(({ seq }) => seq > begin);
       const view = (this.#views.get(`${user} ${conversation}`) ?? []).toSorted((a, b) => a.seq - b.seq);
       const at = log.findIndex(({ id, seq }, index) => view[index]?.id !== id || view[index]?.seq !== seq);
       if (at >= 0) this.#accuse('no loss', `the view of ${user} lacks ${conversation}/${log[at]?.seq}`);
       else if (view.length > log.length)
         this.#accuse('no phantom', `the view of ${user} has more of ${conversation} than the log`);
+      for (const shown of view) this.#judgeViewed(user, begin, shown);
     }
     for (const key of this.#views.keys()) {
       const [user, conversation] = key.split(' ') as [string, string];

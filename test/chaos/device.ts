@@ -1,14 +1,20 @@
 /** One device of a user: a client that lives, crashes and restarts, and the record of what it was shown. */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   ClientError,
+  type ChatMessage,
   type ClientEvent,
+  Fold,
   GochatClient,
+  type HistoryOptions,
+  type LogEntry,
   type Transport,
   type TransportFactory,
 } from '../../client/mod.ts';
 import type { SystemUrls } from '../harness/gochat.ts';
-import type { Happening, History } from './history.ts';
+import type { EntryKind, Happening, History, OfEntry, OfRange } from './history.ts';
+import type { Random } from './random.ts';
 import { OUTBOX_LIMIT } from './refusals.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -16,6 +22,31 @@ import type { Tokens } from './tokens.ts';
 const AGAIN_MS = 500;
 /** Codes of a client that was evicted: it gives up, and its token may be invalid. */
 const SENT_AWAY = new Set(['KICKED', 'LOGGED_OUT', 'TOKEN_REVOKED']);
+
+/** What a client may say about a message; a purge is a retraction of a range. */
+export type About = 'reply' | 'edit' | 'retract' | 'purge' | 'pin' | 'unpin';
+
+/** A send of this client. */
+interface EntryOfInstance {
+  readonly conversation: string;
+  readonly text: string;
+  readonly clientMsgId: string;
+  readonly entry: EntryKind;
+  readonly target?: number;
+  readonly targetText?: string;
+  readonly range?: OfRange;
+}
+
+/** A message that was shown. */
+interface Recent {
+  readonly seq: number;
+  /** User id and name of its author. */
+  readonly sender: string;
+  readonly from: string;
+}
+
+/** Messages of a conversation that a client remembers to say something about. */
+const MAX_RECENT = 30;
 
 export interface DeviceOptions {
   readonly user: string;
@@ -27,6 +58,8 @@ export interface DeviceOptions {
   readonly urls: SystemUrls;
   readonly transport: () => TransportFactory;
   readonly history: History;
+  /** Most entries of a conversation that it reads up on; it jumps over more. */
+  readonly catchUp: number | 'all';
   /** Called when the user learns of a conversation. */
   readonly onConversation: (id: string) => void;
   /** Called when the user is told that it has left one. */
@@ -42,7 +75,12 @@ export class Instance {
   readonly #history: History;
   readonly #kill: () => void;
   /** Texts by the number of the send, which ends the client_msg_id. */
-  readonly #texts = new Map<number, { conversation: string; text: string }>();
+  readonly #texts = new Map<number, EntryOfInstance>();
+  readonly #idPrefix = `${randomBytes(10).toString('hex')}-`;
+  /** What it holds, by conversation. */
+  readonly #folds = new Map<string, Fold>();
+  /** Messages that it was shown lately, by conversation, to say something about. */
+  readonly #recent = new Map<string, Recent[]>();
   #sends = 0;
   /** Highest seq shown to it, by conversation. */
   readonly #heads = new Map<string, number>();
@@ -80,20 +118,62 @@ export class Instance {
       device,
       transport: factory,
       joinBacklog: 1e9,
-      newDevice: 'all',
-      catchUp: 'all',
       outboxLimit: OUTBOX_LIMIT,
+      idPrefix: this.#idPrefix,
+      catchUp: options.catchUp,
+      newDevice: options.catchUp,
     });
     this.#write({ kind: 'start', user, device });
     this.client.onAny((event) => this.#onEvent(event, options));
   }
 
   send(conversation: string, filler: string): void {
+    const { text } = this.#begin(conversation, 'message', filler);
+    void this.client.send(conversation, text);
+  }
+
+  /** Sends an entry about a message: one that it was shown lately or, of its own, one that has no answer yet. */
+  sendAbout(conversation: string, what: About, random: Random): void {
+    const recent = this.#recent.get(conversation) ?? [];
+    const own = [...this.#texts.values()].filter(
+      (send) => send.conversation === conversation && send.entry === 'message',
+    );
+    if ((what === 'edit' || what === 'retract') && own.length > 0 && random.chance(0.3)) {
+      const { text: targetText, clientMsgId: target } = random.pick(own);
+      const { text } = this.#begin(conversation, what, 'unsent', { targetText });
+      if (what === 'edit') void this.client.edit(conversation, target, text);
+      else void this.client.retract(conversation, target, { reason: text });
+      return;
+    }
+    if (recent.length === 0) return;
+    const { seq, sender, from } = random.pick(recent);
+    if (what === 'purge') {
+      const range = { user: from, fromSeq: Math.max(1, seq - 20), toSeq: seq };
+      const { text: reason } = this.#begin(conversation, 'retract', what, { range });
+      void this.client.retractRange(conversation, { ...range, sender }, { reason });
+      return;
+    }
+    const { text } = this.#begin(conversation, what === 'reply' ? 'message' : what, what, { target: seq });
+    if (what === 'reply') void this.client.send(conversation, text, { replyTo: seq });
+    else if (what === 'edit') void this.client.edit(conversation, seq, text);
+    else if (what === 'retract') void this.client.retract(conversation, seq, { reason: text });
+    else if (what === 'pin') void this.client.pin(conversation, seq);
+    else void this.client.unpin(conversation, seq);
+  }
+
+  /** Records a send that follows. */
+  #begin(
+    conversation: string,
+    entry: EntryKind,
+    filler: string,
+    about: Partial<EntryOfInstance> = {},
+  ): EntryOfInstance {
     const number = ++this.#sends;
     const text = `${this.name} ${number} ${filler}`;
-    this.#texts.set(number, { conversation, text });
-    this.#write({ kind: 'send', conversation, text });
-    void this.client.send(conversation, text);
+    const send = { conversation, text, clientMsgId: `${this.#idPrefix}${number}`, entry, ...about };
+    this.#texts.set(number, send);
+    this.#write({ kind: 'send', ...send });
+    return send;
   }
 
   async end(why: 'closed' | 'crashed'): Promise<void> {
@@ -132,15 +212,17 @@ export class Instance {
   }
 
   /** Reads a page of the log and records it. */
-  async read(conversation: string, beforeSeq: number): Promise<void> {
-    const page = await this.call('history', conversation, () =>
-      this.client.history(conversation, { before: beforeSeq }),
-    );
-    for (const entry of page?.entries ?? []) {
-      if (entry.kind !== 'message') continue;
-      const { seq, id, text } = entry;
-      this.#write({ kind: 'page', conversation, seq, id, text });
-    }
+  async read(conversation: string, options: HistoryOptions): Promise<void> {
+    const since = Date.now();
+    const page = await this.call('history', conversation, () => this.client.history(conversation, options));
+    for (const entry of page?.entries ?? []) this.#write({ kind: 'page', since, ...recorded(entry) });
+  }
+
+  /** Records the messages that it holds in the conversations of its user. */
+  writeHeld(conversations: Iterable<string>): void {
+    for (const conversation of conversations)
+      for (const shown of this.#folds.get(conversation)?.shown() ?? [])
+        if (shown.kind === 'message') this.#write({ kind: 'held', ...recorded(shown) });
   }
 
   /** Reports that the user has read what this client was shown. */
@@ -197,27 +279,47 @@ export class Instance {
       case 'synced':
         this.synced = true;
         break;
-      case 'message': {
-        const { conversation, seq, id, from, text } = event;
+      case 'message':
+      case 'edited':
+      case 'retracted':
+      case 'pinned':
+      case 'unpinned':
+      case 'system': {
+        const { conversation, seq } = event;
         this.#shown(conversation, seq);
         this.#open.add(conversation);
-        this.#write({ kind: 'message', conversation, seq, id, from, text });
+        this.#foldOf(conversation).add(event);
+        if (event.kind === 'message') this.#remember(event);
+        this.#write({ kind: 'message', ...recorded(event) });
         onConversation(conversation);
         break;
       }
-      case 'sent': {
-        const { conversation, seq, id } = event;
+      case 'skipped': {
+        const { conversation, toSeq: seq } = event;
+        this.#foldOf(conversation).skip(seq);
         this.#shown(conversation, seq);
-        this.#write({ kind: 'acked', conversation, text: this.#take(event.clientMsgId), seq, id });
+        this.#write({ kind: 'skipped', conversation, seq });
+        break;
+      }
+      case 'sent': {
+        const { conversation, seq, id, clientMsgId } = event;
+        this.#shown(conversation, seq);
+        const text = this.#take(clientMsgId)?.text ?? this.#stray(clientMsgId);
+        this.#foldOf(conversation).add(event);
+        if (event.kind === 'message') this.#remember(event);
+        this.#write({ kind: 'acked', conversation, text, seq, id });
         break;
       }
       case 'failed': {
-        const { conversation, code } = event;
-        this.#write({ kind: 'failed', conversation, text: this.#take(event.clientMsgId), code });
+        const { conversation, code, clientMsgId } = event;
+        const text = this.#take(clientMsgId)?.text ?? this.#stray(clientMsgId);
+        this.#write({ kind: 'failed', conversation, text, code });
         break;
       }
       case 'left': {
         const { conversation, reason } = event;
+        this.#folds.delete(conversation);
+        this.#recent.delete(conversation);
         this.#open.delete(conversation);
         this.#stays.delete(conversation);
         if (!this.#isNamed) this.#away.add(conversation);
@@ -248,15 +350,55 @@ export class Instance {
       if (seq > (heads.get(conversation) ?? 0)) heads.set(conversation, seq);
   }
 
-  #take(clientMsgId: string): string {
+  #foldOf(conversation: string): Fold {
+    let fold = this.#folds.get(conversation);
+    if (fold === undefined) this.#folds.set(conversation, (fold = new Fold()));
+    return fold;
+  }
+
+  #remember({ conversation, seq, sender, from }: ChatMessage): void {
+    const recent = this.#recent.get(conversation) ?? [];
+    this.#recent.set(conversation, recent);
+    recent.push({ seq, sender, from });
+    if (recent.length > MAX_RECENT) recent.shift();
+  }
+
+  #take(clientMsgId: string): EntryOfInstance | undefined {
     const number = Number(clientMsgId.slice(clientMsgId.lastIndexOf('-') + 1));
     const send = this.#texts.get(number);
     this.#texts.delete(number);
-    return send?.text ?? `an answer to no send of ${this.name}: ${clientMsgId}`;
+    return send;
+  }
+
+  #stray(clientMsgId: string): string {
+    return `an answer to no send of ${this.name}: ${clientMsgId}`;
   }
 
   #write(happening: DistributiveOmit<Extract<Happening, { instance: string }>, 'instance'>): void {
     this.#history.write({ instance: this.name, ...happening });
+  }
+}
+
+/** Returns an entry as the history has it. */
+export function recorded(entry: LogEntry): OfEntry {
+  const { conversation, seq, id, kind } = entry;
+  const nothing = { conversation, seq, id, text: '', version: 0, target: 0, retracted: false };
+  switch (kind) {
+    case 'message': {
+      const { text, version, retraction, quote } = entry;
+      const shown = { ...nothing, entry: kind, text, version, retracted: retraction !== undefined };
+      return quote === undefined
+        ? shown
+        : { ...shown, quote: { seq: quote.seq, text: quote.text, version: quote.version } };
+    }
+    case 'edit':
+      return { ...nothing, entry: kind, text: entry.text, version: entry.version, target: entry.target ?? 0 };
+    case 'retract':
+    case 'pin':
+    case 'unpin':
+      return { ...nothing, entry: kind, target: entry.target ?? 0 };
+    default:
+      return { ...nothing, entry: 'system' };
   }
 }
 

@@ -5,6 +5,35 @@ import { createInterface } from 'node:readline';
 /** A conversation or message id in decimal. */
 type Id = string;
 
+export type EntryKind = 'message' | 'edit' | 'retract' | 'pin' | 'unpin' | 'system';
+
+/** An entry of the log as it was shown or read: pushed, or folded in a page. */
+export interface OfEntry {
+  readonly conversation: Id;
+  readonly seq: number;
+  readonly id: Id;
+  readonly entry: EntryKind;
+  /** Of a message or an edit; empty if it was retracted or left out. */
+  readonly text: string;
+  /** Of a message: seq of the last entry that changed it; of an edit: of its target. 0: none has. */
+  readonly version: number;
+  /** Seq of the message that it concerns; 0: none, or left out. */
+  readonly target: number;
+  readonly retracted: boolean;
+  readonly quote?: {
+    readonly seq: number;
+    readonly text: string;
+    readonly version: number;
+  };
+}
+
+/** The messages of one user in a range of seqs. */
+export interface OfRange {
+  readonly user: string;
+  readonly fromSeq: number;
+  readonly toSeq: number;
+}
+
 /** One client's life, across reconnects. Its name is USER/DEVICE#NUMBER; the device is empty for an unnamed one. */
 interface OfInstance {
   readonly instance: string;
@@ -25,8 +54,19 @@ export type Happening =
       readonly why: 'closed' | 'crashed' | 'ended';
       readonly code: string;
     })
-  /** The text is unique in the run. */
-  | (OfInstance & { readonly kind: 'send'; readonly conversation: Id; readonly text: string })
+  /** The text is unique in the run. Of a retraction it is the reason, of a pin only a name. */
+  | (OfInstance & {
+      readonly kind: 'send';
+      readonly conversation: Id;
+      readonly text: string;
+      readonly clientMsgId: string;
+      readonly entry: EntryKind;
+      /** Seq of the message that it concerns or quotes. */
+      readonly target?: number;
+      /** Instead: the text under which the client has sent that message. */
+      readonly targetText?: string;
+      readonly range?: OfRange;
+    })
   | (OfInstance & {
       readonly kind: 'acked';
       readonly conversation: Id;
@@ -40,14 +80,11 @@ export type Happening =
       readonly text: string;
       readonly code: string;
     })
-  | (OfInstance & {
-      readonly kind: 'message';
-      readonly conversation: Id;
-      readonly seq: number;
-      readonly id: Id;
-      readonly from: string;
-      readonly text: string;
-    })
+  | (OfInstance & OfEntry & { readonly kind: 'message' })
+  /** Entries up to `seq` were skipped: what it holds from before may have changed. */
+  | (OfInstance & { readonly kind: 'skipped'; readonly conversation: Id; readonly seq: number })
+  /** At the end: a message as the client holds it after all entries that it was shown. */
+  | (OfInstance & OfEntry & { readonly kind: 'held' })
   | (OfInstance & {
       readonly kind: 'call';
       readonly call: string;
@@ -58,14 +95,8 @@ export type Happening =
       /** The other user concerned. */
       readonly peer?: string;
     })
-  /** It read a page of the log, which has this message. */
-  | (OfInstance & {
-      readonly kind: 'page';
-      readonly conversation: Id;
-      readonly seq: number;
-      readonly id: Id;
-      readonly text: string;
-    })
+  /** It read a page of the log, which has this entry; Unix time of the request, ms. */
+  | (OfInstance & OfEntry & { readonly kind: 'page'; readonly since: number })
   /** It was told that its user has left a conversation. */
   | (OfInstance & { readonly kind: 'left'; readonly conversation: Id; readonly reason: string })
   /** It reported that its user has read up to a message. */
@@ -87,25 +118,29 @@ export type Happening =
   /** At the end: an undisturbed client lacks messages of the log. */
   | (OfInstance & { readonly kind: 'stuck'; readonly what: string })
   /** The log as a member reads it at the end. */
-  | {
-      readonly kind: 'view';
-      readonly user: string;
-      readonly conversation: Id;
-      readonly seq: number;
-      readonly id: Id;
-      readonly text: string;
-    }
-  /** The log as the store holds it at the end. */
+  | (OfEntry & { readonly kind: 'view'; readonly user: string })
+  /** The log as it was appended. */
   | {
       readonly kind: 'log';
       readonly conversation: Id;
       readonly seq: number;
       readonly id: Id;
+      /** Empty for what the server has recorded. */
       readonly from: string;
+      readonly clientMsgId: string;
+      readonly entry: EntryKind;
+      /** Of a message: as it was sent. */
       readonly text: string;
-      /** Whether it was erased with its room. */
+      /** Seq of the message that it concerns or quotes; 0: none. */
+      readonly target: number;
+      readonly range?: OfRange;
+      /** Whether it was erased with its room, or below the floor. */
       readonly erased: boolean;
     }
+  /** A text of the run that a table of the store has at the end, besides the evidence. */
+  | { readonly kind: 'stored'; readonly table: string; readonly text: string }
+  /** The floor of a conversation was raised; Unix time after its commit: `at`. */
+  | { readonly kind: 'floor'; readonly conversation: Id; readonly seq: number }
   /** A user joined or left a conversation, as in the store, in order. */
   | {
       readonly kind: 'membership';

@@ -1,19 +1,15 @@
 /** A client's view of each conversation. */
-import type { EntryOf } from './history.ts';
+import type { EntryOf, OfEntry } from './history.ts';
 
-/** A message as it was shown. */
-export interface Shown {
-  readonly id: string;
-  readonly text: string;
+/** An entry as it was shown, or 'ack': an own send as it was acknowledged. */
+export interface Shown extends Omit<OfEntry, 'entry'> {
+  readonly entry: OfEntry['entry'] | 'ack';
   /** Unix time, ms. */
   readonly at: number;
 }
 
-/** A message of a page that it read. */
-export interface Paged extends Shown {
-  readonly conversation: string;
-  readonly seq: number;
-}
+/** An entry of a page that it read. */
+export type Paged = EntryOf<'page'>;
 
 /** A client's view of a conversation, until it was told that its user has left. */
 export class SeenConversation {
@@ -26,6 +22,8 @@ export class SeenConversation {
   first = 0;
   /** Progress of the device's clients when the first message was shown. */
   headBefore = 0;
+  /** Where it goes on after entries that were skipped. */
+  skippedTo = 0;
   /** The same of the user's unnamed devices. */
   unnamedBefore = 0;
   /** Highest seq of someone else's message: up to it everything has been shown. */
@@ -58,10 +56,12 @@ export class SeenConversation {
    *
    * @param end seqs that a live client must have; undefined: it has ended
    * @param floorOf seq after which everything was visible to a client that was shown this one
+   * @param isSilent whether an entry shows nothing to a reader who may read what is after the given seq
    */
   hole(
     end: { readonly after: number; readonly last: number } | undefined,
     floorOf: (seq: number, shown: Shown) => number,
+    isSilent: (seq: number, floor: number) => boolean,
   ): number | undefined {
     const last = end?.last ?? this.lastMessage;
     // Only acks, of a conversation without any shown message.
@@ -72,7 +72,7 @@ export class SeenConversation {
       const shown = this.shown.get(seq);
       // An ack says nothing about earlier messages, which may be from before the join in a room that hides its history.
       if (shown !== undefined && !this.#own.has(seq)) floor = floorOf(seq, shown);
-      else if (seq > floor && !this.has(seq)) hole = seq;
+      else if (seq > floor && !this.has(seq) && !isSilent(seq, floor)) hole = seq;
     }
     return hole;
   }
@@ -89,6 +89,8 @@ export class InstanceView {
   readonly past: SeenConversation[] = [];
   /** Messages that it read from the log. */
   readonly pages: Paged[] = [];
+  /** Messages that it holds at the end. */
+  readonly held: EntryOf<'held'>[] = [];
   /** Unix time, ms. */
   readonly started: number;
   /** Its last connection. */
@@ -121,10 +123,11 @@ export class InstanceView {
   }
 
   /** Adds a message. Returns what is wrong with it. */
-  message({ conversation, seq, id, text, at }: EntryOf<'message'>): string | undefined {
+  message(entry: EntryOf<'message'>): string | undefined {
+    const { conversation, seq } = entry;
     const seen = this.#seen(conversation);
     const before = seen.shown.get(seq);
-    seen.shown.set(seq, { id, text, at });
+    seen.shown.set(seq, entry);
     if (before !== undefined) return `${conversation}/${seq} was shown twice`;
     const last = seen.lastMessage;
     seen.lastMessage = Math.max(last, seq);
@@ -135,11 +138,19 @@ export class InstanceView {
   acked({ conversation, seq, id, text, at }: EntryOf<'acked'>): string | undefined {
     const seen = this.#seen(conversation);
     const before = seen.shown.get(seq);
-    seen.shown.set(seq, { id, text, at });
+    const nothing = { version: 0, target: 0, retracted: false };
+    seen.shown.set(seq, { ...nothing, entry: 'ack', conversation, seq, id, text, at });
     this.#ownOf(conversation).add(seq);
     return before === undefined
       ? undefined
       : `${conversation}/${seq} was shown before "${text}" was acked as it`;
+  }
+
+  /** It was told that entries up to `seq` were skipped: the conversation goes on there. */
+  skipped(conversation: string, seq: number): void {
+    this.left(conversation);
+    const seen = this.#seen(conversation);
+    seen.skippedTo = seq;
   }
 
   /** Its user has left; if the user rejoins, the conversation begins anew. */
@@ -156,7 +167,7 @@ export class InstanceView {
     const seen = this.#seen(conversation);
     if (seen.first > 0) return;
     seen.first = seq;
-    seen.headBefore = head;
+    seen.headBefore = Math.max(head, seen.skippedTo);
     seen.unnamedBefore = unnamed;
   }
 

@@ -1,5 +1,6 @@
 /** Checks of refusals: each has a code that clients may meet, and a cause. */
-import { short } from './client-judge.ts';
+import type { Floors } from './floors.ts';
+import { type FoldedLog, short } from './folded-log.ts';
 import type { EntryOf } from './history.ts';
 import type { Memberships } from './memberships.ts';
 import type { Accuse } from './rules.ts';
@@ -16,11 +17,18 @@ const FAILURES: ReadonlyMap<string, 'absent' | 'unknown'> = new Map([
   ['TOKEN_REVOKED', 'unknown'],
   ['OUTBOX_FULL', 'absent'],
   ['NOT_A_MEMBER', 'absent'],
+  ['TARGET_NOT_FOUND', 'absent'],
+  ['TARGET_EXPIRED', 'absent'],
+  ['TARGET_INVALID', 'absent'],
+  ['TARGET_RETRACTED', 'absent'],
+  ['NOT_AUTHOR', 'absent'],
+  ['ROLE_TOO_LOW', 'absent'],
+  ['PINS_FULL', 'absent'],
 ]);
 /** Refusals that mean a defect of GoChat. */
 const BROKEN = new Set(['INTERNAL', 'FRAME_INVALID', 'FRAME_UNKNOWN']);
 /** Refusals of non-members. */
-const NOT_A_MEMBER = new Set(['NOT_A_MEMBER', 'ROOM_NOT_FOUND']);
+const NOT_A_MEMBER = new Set(['NOT_A_MEMBER', 'TARGET_NOT_A_MEMBER', 'ROOM_NOT_FOUND']);
 
 /** The facts that refusals are judged by. */
 export interface RefusalWorld {
@@ -28,6 +36,8 @@ export interface RefusalWorld {
   readonly acked: ReadonlySet<string>;
   /** The log by text. */
   readonly logged: ReadonlyMap<string, EntryOf<'log'>>;
+  readonly folded: ReadonlyMap<string, FoldedLog>;
+  readonly floors: Floors;
   readonly memberships: Memberships;
   readonly isAlive: (instance: string) => boolean;
   readonly accuse: Accuse;
@@ -99,6 +109,38 @@ function judgeFailure({ instance, text, code, at, pending }: Failure, world: Ref
     memberships.wasIn(userOf(instance), send.conversation, send.at, at)
   )
     accuse('justified refusals', `${what} by a member of ${send.conversation}`);
+  const unjust = send === undefined ? undefined : unjustified(code, userOf(instance), send, at, world);
+  if (unjust !== undefined) accuse('justified refusals', `${what}, but ${unjust}`);
+}
+
+/** Returns why the refusal of an entry about a message had no cause; undefined: it had, or that cannot be told. */
+function unjustified(
+  code: string,
+  user: string,
+  { conversation, target = 0, at: sent }: EntryOf<'send'>,
+  at: number,
+  { folded, floors, memberships }: RefusalWorld,
+): string | undefined {
+  const log = folded.get(conversation);
+  const logged = log?.entry(target);
+  if (log === undefined || logged === undefined) return undefined;
+  switch (code) {
+    case 'TARGET_NOT_FOUND':
+      return memberships.wasIn(user, conversation, sent, at) &&
+        (memberships.after(user, conversation) ?? target) < target
+        ? `${target} is for ${user}`
+        : undefined;
+    case 'TARGET_EXPIRED':
+      return floors.last(conversation) < target ? `the floor is not at ${target} yet` : undefined;
+    case 'TARGET_INVALID':
+      return logged.entry === 'message' ? `${target} is a message` : undefined;
+    case 'TARGET_RETRACTED':
+      return log.retractedBy(target) === undefined ? `${target} was not retracted` : undefined;
+    case 'NOT_AUTHOR':
+      return logged.from === user ? `${target} is of ${user}` : undefined;
+    default:
+      return undefined;
+  }
 }
 
 function judgeCall(entry: EntryOf<'call'>, { accuse, memberships }: RefusalWorld): void {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { signup } from '../harness/gochat.ts';
 import { quiesce } from './quiesce.ts';
 import { Checker, type Verdict } from './checker.ts';
+import { FloorRaiser } from './floor-raiser.ts';
 import type { Command } from './driver.ts';
 import { DriverProcess } from './driver-process.ts';
 import { History, readHistories } from './history.ts';
@@ -87,8 +88,12 @@ export async function runChaos(options: RunOptions): Promise<Verdict> {
       });
     }
     probe.watchCursors();
+    const floors = cleanup.use(
+      new FloorRaiser(system.services.urls.postgres, probe, new Random(seed, 'floors'), history),
+    );
     await unleash(options.steps ?? plan(seed, durationMs, targetsOf(states)), system, seed, history);
 
+    await floors.stop();
     const healed = performance.now();
     const withinMs = options.convergenceMs ?? CONVERGENCE_MS;
     const left = () => Math.max(1000, withinMs - (performance.now() - healed));

@@ -6,9 +6,35 @@ export const [ANN, BOB] = ['ann/phone0#1', 'bob/phone0#1'];
 export const NEW_BOB = 'bob/phone0#2';
 export const ROOM = '7';
 
+/** A message of ann as it was sent. */
+export function entry(seq: number, text: string) {
+  const plain = { entry: 'message', version: 0, target: 0, retracted: false } as const;
+  return { conversation: ROOM, seq, id: `10${seq}`, text, ...plain };
+}
+
+export function sent(text: string, instance = ANN): Happening {
+  return { kind: 'send', instance, conversation: ROOM, text, clientMsgId: text, entry: 'message' };
+}
+
+export function logged(seq: number, text: string, from = 'ann'): Happening {
+  const { conversation, id, target } = entry(seq, text);
+  return {
+    kind: 'log',
+    conversation,
+    seq,
+    id,
+    from,
+    clientMsgId: text,
+    entry: 'message',
+    text,
+    target,
+    erased: false,
+  };
+}
+
 /** A message that a client was shown. */
 export function shown(instance: string, seq: number, text: string): Happening {
-  return { kind: 'message', instance, conversation: ROOM, seq, id: `10${seq}`, from: 'ann', text };
+  return { kind: 'message', instance, ...entry(seq, text) };
 }
 
 /** A change of the room's members; entries are 1 ms apart. */
@@ -30,7 +56,6 @@ export function good(): Happening[] {
     user,
     device: 'phone',
   });
-  const send = (text: string): Happening => ({ kind: 'send', instance: ANN, conversation: ROOM, text });
   const acked = (seq: number, text: string): Happening => ({
     kind: 'acked',
     instance: ANN,
@@ -52,7 +77,7 @@ export function good(): Happening[] {
     start(BOB, 'bob'),
     up(ANN),
     up(BOB),
-    ...texts.map(send),
+    ...texts.map((text) => sent(text)),
     acked(1, 'one'),
     shown(BOB, 1, 'one'),
     acked(2, 'two'),
@@ -66,29 +91,10 @@ export function good(): Happening[] {
     { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 1 },
     { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 3 },
     { kind: 'converged', ms: 10, withinMs: 1000 },
-    ...texts.map(
-      (text, i): Happening => ({
-        kind: 'log',
-        conversation: ROOM,
-        seq: i + 1,
-        id: `10${i + 1}`,
-        from: 'ann',
-        text,
-        erased: false,
-      }),
-    ),
+    ...texts.map((text, i) => logged(i + 1, text)),
     ...['ann', 'bob'].map((user) => membership(user, 'joined')),
     ...['ann', 'bob'].flatMap((user) =>
-      texts.map(
-        (text, i): Happening => ({
-          kind: 'view',
-          user,
-          conversation: ROOM,
-          seq: i + 1,
-          id: `10${i + 1}`,
-          text,
-        }),
-      ),
+      texts.map((text, i): Happening => ({ kind: 'view', user, ...entry(i + 1, text) })),
     ),
   ];
 }
@@ -99,16 +105,16 @@ export function quiescentHistory(): Happening[] {
   const since = history.length;
   return [
     ...history,
-    { kind: 'send', instance: ANN, conversation: ROOM, text: 'four' },
+    sent('four'),
     { kind: 'acked', instance: ANN, conversation: ROOM, text: 'four', seq: 4, id: '104' },
     shown(NEW_BOB, 4, 'four'),
     { kind: 'marked', instance: NEW_BOB, conversation: ROOM, seq: 4 },
     { kind: 'cursor', owner: 'ann/phone delivered', conversation: ROOM, seq: 4 },
     { kind: 'cursor', owner: 'bob/phone delivered', conversation: ROOM, seq: 4 },
     { kind: 'cursor', owner: 'bob read since 1', conversation: ROOM, seq: 4 },
-    { kind: 'log', conversation: ROOM, seq: 4, id: '104', from: 'ann', text: 'four', erased: false },
-    { kind: 'view', user: 'ann', conversation: ROOM, seq: 4, id: '104', text: 'four' },
-    { kind: 'view', user: 'bob', conversation: ROOM, seq: 4, id: '104', text: 'four' },
+    logged(4, 'four'),
+    { kind: 'view', user: 'ann', ...entry(4, 'four') },
+    { kind: 'view', user: 'bob', ...entry(4, 'four') },
     { kind: 'quiescent', since },
   ];
 }

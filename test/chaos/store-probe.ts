@@ -1,10 +1,14 @@
 /** Reads PostgreSQL directly: the final log, and cursors during the run. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import type { History } from './history.ts';
+import type { EntryKind, History } from './history.ts';
 import type { Expectation } from './workload.ts';
 
 const CURSORS_EVERY_MS = 1000;
+/** By index, the kinds of entries in the store. */
+const ENTRY_KINDS = ['message', 'edit', 'retract', 'pin', 'unpin', 'system'] as const;
+/** The beginning of a text of the run, without its filler: "CLIENT NUMBER". */
+const TEXT = /user\d+\/\w*#\d+ \d+/g;
 
 export class StoreProbe implements AsyncDisposable {
   readonly #pool: pg.Pool;
@@ -24,7 +28,7 @@ export class StoreProbe implements AsyncDisposable {
     this.#history = history;
   }
 
-  /** Makes the store itself record joins and leaves, and keep erased messages. */
+  /** Makes the store itself record joins and leaves, and all entries as they are appended. */
   async install(): Promise<void> {
     await this.#pool.query(`
       create table chaos_memberships (
@@ -43,13 +47,31 @@ export class StoreProbe implements AsyncDisposable {
       end $$;
       create trigger chaos_membership after insert or delete on members
         for each row execute function chaos_membership();
-      create table chaos_erased (like messages);
-      create function chaos_erase() returns trigger language plpgsql as $$
+      create table chaos_log (like messages);
+      create table chaos_targets (conversation bigint, seq bigint, target bigint);
+      create function chaos_append() returns trigger language plpgsql as $$
       begin
-        insert into chaos_erased values (old.*);
+        insert into chaos_log select * from appended;
         return null;
       end $$;
-      create trigger chaos_erase after delete on messages for each row execute function chaos_erase()`);
+      create function chaos_target() returns trigger language plpgsql as $$
+      begin
+        insert into chaos_targets select conversation, seq, target from appended where target is not null;
+        return null;
+      end $$;
+      create trigger chaos_append after insert on messages
+        referencing new table as appended for each statement execute function chaos_append();
+      create trigger chaos_target after insert on extras
+        referencing new table as appended for each statement execute function chaos_target()`);
+  }
+
+  /** Returns conversations with at least so many entries above their floors, with the last seq. */
+  async longConversations(entries: number): Promise<{ readonly id: bigint; readonly lastSeq: number }[]> {
+    const { rows } = await this.#pool.query<{ id: string; last_seq: string }>(
+      'select id::text, last_seq::text from conversations where not deleted and last_seq - floor_seq >= $1 order by id',
+      [entries],
+    );
+    return rows.map(({ id, last_seq }) => ({ id: BigInt(id), lastSeq: Number(last_seq) }));
   }
 
   /** Records the cursors at intervals. */
@@ -71,7 +93,8 @@ export class StoreProbe implements AsyncDisposable {
     const heads: Record<string, number> = {};
     const conversations: Record<string, Record<string, number>> = {};
     const { rows } = await this.#pool.query<{ id: string; last_seq: string; name: string; after: string }>(`
-      select c.id::text, c.last_seq::text, a.name, m.visible_after_seq::text as after
+      -- Entries after the last message may be about what a member may not read, and show nothing.
+      select c.id::text, c.last_message_seq::text as last_seq, a.name, greatest(m.visible_after_seq, c.floor_seq)::text as after
       from conversations c join members m on m.conversation = c.id join accounts a on a.id = m.user_id`);
     for (const { id, last_seq, name, after } of rows) {
       heads[id] = Number(last_seq);
@@ -83,28 +106,38 @@ export class StoreProbe implements AsyncDisposable {
   /** Writes the log, with deleted rooms, and the memberships to the history. */
   async dump(): Promise<void> {
     await this.noteCursors();
-    const { rows: messages } = await this.#pool.query<{
+    const { rows: entries } = await this.#pool.query<{
       conversation: string;
       seq: string;
       id: string;
+      kind: number;
       name: string;
+      client_msg_id: string;
       body: string;
+      target: string;
       erased: boolean;
     }>(`
-      select m.conversation::text, m.seq::text, m.id::text, a.name, m.body, m.erased
-      from (select *, false as erased from messages union all select *, true from chaos_erased) m
-      join accounts a on a.id = m.sender
-      order by m.conversation, m.seq`);
-    for (const { conversation, seq, id, name, body, erased } of messages)
+      select l.conversation::text, l.seq::text, l.id::text, l.kind, coalesce(a.name, '') as name, l.client_msg_id, l.body,
+             coalesce(t.target, 0)::text as target, m.seq is null as erased
+      from chaos_log l
+      left join chaos_targets t on t.conversation = l.conversation and t.seq = l.seq
+      left join messages m on m.conversation = l.conversation and m.seq = l.seq
+      left join accounts a on a.id = l.sender
+      order by l.conversation, l.seq`);
+    for (const { conversation, seq, id, kind, name, client_msg_id, body, target, erased } of entries)
       this.#history.write({
         kind: 'log',
         conversation,
         seq: Number(seq),
         id,
         from: name,
+        clientMsgId: client_msg_id,
+        entry: ENTRY_KINDS[kind] as EntryKind,
         text: body,
+        target: Number(target),
         erased,
       });
+    await this.#dumpTexts();
     const { rows: changes } = await this.#pool.query<{
       conversation: string;
       name: string;
@@ -125,6 +158,18 @@ export class StoreProbe implements AsyncDisposable {
         visibleAfter: Number(visible_after),
         ms: Number(ms),
       });
+  }
+
+  /** Writes which texts of the run the tables of the store have, besides the evidence and what this probe keeps. */
+  async #dumpTexts(): Promise<void> {
+    const { rows: tables } = await this.#pool.query<{ name: string }>(`
+      select table_name as name from information_schema.tables
+      where table_schema = 'public' and table_name not like 'chaos%' and table_name <> 'evidence'`);
+    for (const { name } of tables) {
+      const { rows } = await this.#pool.query<{ row: string }>(`select t::text as row from "${name}" t`);
+      for (const { row } of rows)
+        for (const [text] of row.matchAll(TEXT)) this.#history.write({ kind: 'stored', table: name, text });
+    }
   }
 
   /** Writes the cursors to the history and returns them, by "USER read" or "USER/DEVICE delivered" and conversation. */

@@ -1,8 +1,8 @@
 /** The users' workload: writing, joining, connecting and leaving, drawn by a seed. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tcpTransport, webSocketTransport } from '../../client/mod.ts';
+import { type HistoryOptions, tcpTransport, webSocketTransport } from '../../client/mod.ts';
 import type { SystemUrls } from '../harness/gochat.ts';
-import { Device, type Instance } from './device.ts';
+import { type About, Device, type Instance, recorded } from './device.ts';
 import type { History } from './history.ts';
 import { Random } from './random.ts';
 import { Tokens } from './tokens.ts';
@@ -40,6 +40,12 @@ const FILLER = ['', 'ok', 'grüße 👋', 'x'.repeat(300), 'wie geht es dir heut
 /** Actions other than plain sends, by relative frequency. */
 const DEEDS = [
   { name: 'burst', weight: 4 },
+  { name: 'reply', weight: 12 },
+  { name: 'edit', weight: 16 },
+  { name: 'retract', weight: 12 },
+  { name: 'purge', weight: 1 },
+  { name: 'pin', weight: 4 },
+  { name: 'unpin', weight: 2 },
   { name: 'join', weight: 12 },
   { name: 'direct', weight: 8 },
   { name: 'close', weight: 5 },
@@ -50,14 +56,15 @@ const DEEDS = [
   { name: 'role', weight: 4 },
   { name: 'delete', weight: 1 },
   { name: 'mark', weight: 8 },
-  { name: 'history', weight: 4 },
+  { name: 'history', weight: 8 },
   { name: 'pause', weight: 2 },
   { name: 'kick', weight: 1 },
   { name: 'revoke', weight: 1 },
   { name: 'logout', weight: 1 },
 ] as const;
+const ABOUTS: ReadonlySet<string> = new Set<About>(['reply', 'edit', 'retract', 'purge', 'pin', 'unpin']);
 const ROLES = ['owner', 'moderator', 'member'] as const;
-const DEEDS_PER_SECOND = 2.5;
+const DEEDS_PER_SECOND = 4;
 
 export class Workload {
   readonly #options: WorkloadOptions;
@@ -97,6 +104,7 @@ export class Workload {
             urls: options.urls,
             transport: () => transport(),
             history: options.history,
+            catchUp: this.#random.chance(0.3) ? 50 : 'all',
             onConversation: (id: string) => this.#heardOf(user, id),
             onLeft: (id: string) => this.#known.get(user)?.delete(id),
             onSentAway: () => this.#begin(device.comeAgain()),
@@ -199,7 +207,7 @@ export class Workload {
     return open;
   }
 
-  /** Reads every conversation of every user from its end to its beginning. */
+  /** Reads every conversation of every user from its end to its beginning, and records what the clients hold. */
   async views(expected: Expectation): Promise<void> {
     const { history } = this.#options;
     for (const device of this.#devices) {
@@ -210,16 +218,14 @@ export class Workload {
       for (const conversation of Object.keys(expected.conversations[user] ?? {})) {
         for (let before = 0, more = true; more; ) {
           const page = await client.history(conversation, { before, limit: HISTORY_PAGE });
-          for (const entry of page.entries) {
-            if (entry.kind !== 'message') continue;
-            const { seq, id, text } = entry;
-            history.write({ kind: 'view', user, conversation, seq, id, text });
-          }
+          for (const entry of page.entries) history.write({ kind: 'view', user, ...recorded(entry) });
           more = page.more;
           before = page.entries[0]?.seq ?? 0;
         }
       }
     }
+    for (const { user, live } of this.#devices)
+      for (const instance of live) instance.writeHeld(Object.keys(expected.conversations[user] ?? {}));
   }
 
   /** Stops at once, before the end of the process. */
@@ -263,7 +269,7 @@ export class Workload {
 
   /** Actions in a known conversation. */
   #doIn(
-    deed: 'leave' | 'remove' | 'role' | 'delete' | 'mark' | 'history',
+    deed: 'leave' | 'remove' | 'role' | 'delete' | 'mark' | 'history' | About,
     instance: Instance,
     user: string,
   ): void {
@@ -280,8 +286,8 @@ export class Workload {
     const call = (work: () => Promise<unknown>, about?: string) =>
       this.#begin(instance.call(deed, id, work, about));
     if (deed === 'mark') instance.mark(id);
-    else if (deed === 'history')
-      this.#begin(instance.read(id, this.#random.chance(0.5) ? 0 : this.#random.between(2, 300)));
+    else if (deed === 'history') this.#begin(instance.read(id, this.#somewhere()));
+    else if (isAbout(deed)) instance.sendAbout(id, deed, this.#random);
     else if (deed === 'leave') call(() => client.leaveRoom(id));
     else if (deed === 'remove') call(() => client.removeMember(id, peer), peer);
     else if (deed === 'role') call(() => client.setRole(id, peer, this.#random.pick(ROLES)), peer);
@@ -289,6 +295,19 @@ export class Workload {
       this.#made.get(user)?.delete(id);
       call(() => client.deleteRoom(id));
     }
+  }
+
+  /** A place in a log to read at. */
+  #somewhere(): HistoryOptions {
+    const seq = this.#random.between(2, 300);
+    return this.#random.pick<HistoryOptions>([
+      {},
+      { before: seq },
+      { after: seq },
+      { around: seq },
+      { firstUnread: true },
+      { date: new Date(Date.now() - this.#random.between(0, 60_000)) },
+    ]);
   }
 
   /**
@@ -354,6 +373,10 @@ export class Workload {
   async #until(end: number, done: () => boolean): Promise<void> {
     while (!done() && performance.now() < end) await sleep(POLL_MS);
   }
+}
+
+function isAbout(deed: string): deed is About {
+  return ABOUTS.has(deed);
 }
 
 /** Returns what a client still lacks. */
