@@ -63,8 +63,8 @@ export interface Dialect {
   readonly joinedAt: Statement;
   /** Follows IN: the ids as one parameter, so that the statement's text is the same for any number of them. */
   readonly listOf: (ids: readonly bigint[]) => Statement;
-  /** Follows FROM: the pairs as rows with the columns a and b. */
-  readonly pairsOf: (pairs: readonly (readonly [bigint, number])[]) => Statement;
+  /** Follows FROM: rows `place` with the columns id, seq and until. */
+  readonly placesOf: (places: readonly (readonly [id: bigint, seq: number, until: number])[]) => Statement;
 }
 
 /** Runs statements, in a transaction or each in its own. */

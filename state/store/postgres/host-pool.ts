@@ -58,9 +58,10 @@ export const postgresDialect: Dialect = {
   jsonArray: sql`json_agg`,
   joinedAt: sql`joined_at`,
   listOf: (ids) => sql`(select unnest(${integerArray(ids)}::bigint[]))`,
-  pairsOf: (pairs) => sql`unnest(
-    ${integerArray(pairs.map(([a]) => a))}::bigint[], ${integerArray(pairs.map(([, b]) => b))}::bigint[]
-  ) as pairs (a, b)`,
+  placesOf: (places) => sql`unnest(
+    ${integerArray(places.map(([id]) => id))}::bigint[], ${integerArray(places.map(([, seq]) => seq))}::bigint[],
+    ${integerArray(places.map(([, , until]) => until))}::bigint[]
+  ) as place (id, seq, until)`,
 };
 
 /** A connection while it is lent. The server prepares each statement once per connection. */

@@ -27,7 +27,7 @@ import {
   QUOTE_CHARACTERS,
   type UserConversation,
 } from '../store.ts';
-import { foldedColumns, foldedTo, foldJoins } from './entries.ts';
+import { foldedColumns, foldJoins } from './entries.ts';
 
 /** Columns of ConversationRow; used with fromConversations. */
 export function conversationColumns(dialect: Dialect): Statement {
@@ -151,7 +151,7 @@ export async function conversationsOf(
   };
 }
 
-/** Reads the last messages that the user of the rows may read. */
+/** Reads the last messages that the user of the rows may read: texts as of the rows, as the user may have left since. */
 async function lastMessagesOf(
   db: SqlSession,
   rows: readonly (ConversationRow & { readonly last_message_seq: bigint })[],
@@ -166,12 +166,14 @@ async function lastMessagesOf(
       { visibleAfterSeq: Number(row.visible_after_seq), floorSeq: Number(row.floor_seq) },
     ]),
   );
+  const places = readable.map((row) => [row.id, Number(row.last_message_seq), Number(row.last_seq)] as const);
+  const until = sql`place.until`;
   const found = await db.query<FoldedRow>(sql`
-    select ${foldedColumns({ ...foldedTo(Number.MAX_SAFE_INTEGER), characters: QUOTE_CHARACTERS })}
-    from ${db.dialect.pairsOf(readable.map((row) => [row.id, Number(row.last_message_seq)]))}
+    select ${foldedColumns({ until, targetUntil: until, characters: QUOTE_CHARACTERS })}
+    from ${db.dialect.placesOf(places)}
     cross join messages m
     ${foldJoins}
-    where m.conversation = a and m.seq = b`);
+    where m.conversation = place.id and m.seq = place.seq`);
   return new Map(
     found.map((row) => [row.conversation, toEntry(row, bounds.get(row.conversation) as ReadBounds)]),
   );

@@ -19,9 +19,10 @@ const dialect: Dialect = {
   jsonArray: sql`json_group_array`,
   joinedAt: sql`joined_at_ms`,
   listOf: (ids) => sql`(select value from json_each(${`[${ids.join(',')}]`}))`,
-  pairsOf: (pairs) => sql`(
-    select value ->> 0 as a, value ->> 1 as b from json_each(${`[${pairs.map(([a, b]) => `[${a},${b}]`).join(',')}]`})
-  )`,
+  placesOf: (places) => sql`(
+    select value ->> 0 as id, value ->> 1 as seq, value ->> 2 as until
+    from json_each(${`[${places.map((place) => `[${place.join(',')}]`).join(',')}]`})
+  ) as place`,
 };
 
 /**
