@@ -218,6 +218,18 @@ describe('entries', () => {
     });
   });
 
+  test('joined on another device: a conversation in which nothing was said is told, though the join stands in its log', async () => {
+    const world = await makeWorld();
+    const { gateway, alice, bob } = world;
+    const client = makeClient(world);
+    await client.connect();
+    await next(client, 'synced');
+    const opened = next(client, 'opened', ({ name }) => name === 'den');
+    const den = gateway.chat.addRoom('den', bob, alice);
+    gateway.push(den, gateway.chat.record(den, alice, SystemEvent.SYSTEM_EVENT_JOINED, alice));
+    expect(await opened).toMatchObject({ conversation: den.toString(), kind: 'room' });
+  });
+
   test('a page of a synchronisation: messages as they are now, and what is gone comes as a tombstone', async () => {
     const world = await makeWorld();
     const { gateway, room, bob } = world;

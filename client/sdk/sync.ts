@@ -1,4 +1,5 @@
 /** Synchronisation: pulls missed entries from the log after each WELCOME and RESYNC, and when there is a gap. */
+import { EntryKind } from '../../proto/client.ts';
 import type {
   Conversation as WireConversation,
   ConversationEntries,
@@ -190,8 +191,8 @@ export class Syncer {
     const wasKnown = this.#inbox.knows(id);
     this.#messages += this.#inbox.page(part);
     const conversation = this.#inbox.conversation(id);
-    if (part.messages.length === 0 && !wasKnown && conversation !== undefined)
-      this.#hooks.onOpened(conversation);
+    const isSilent = part.messages.every(({ kind }) => kind !== EntryKind.ENTRY_KIND_MESSAGE);
+    if (isSilent && !wasKnown && conversation !== undefined) this.#hooks.onOpened(conversation);
   }
 }
 

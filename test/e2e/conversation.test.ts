@@ -88,12 +88,12 @@ describe.each([
       conversation: joined['conversation'],
       name: 'garden',
     });
-    expect(await carol.event('message')).toMatchObject({ from: 'dave', text: 'hi carol', seq: 2 });
+    expect(await carol.event('message')).toMatchObject({ from: 'dave', text: 'hi carol', seq: 3 });
     await dave.event('message', (event) => event['text'] === 'first' && event['history'] === true);
     const members = (await dave.event('members'))['members'] as { name: string; online: boolean }[];
     expect(members.map(({ name }) => name).toSorted()).toEqual(['carol', 'dave']);
     carol.say('welcome');
-    expect(await dave.event('message', (event) => event['text'] === 'welcome')).toMatchObject({ seq: 3 });
+    expect(await dave.event('message', (event) => event['text'] === 'welcome')).toMatchObject({ seq: 4 });
     carol.end();
     dave.end();
     expect([(await carol.exit()).code, (await dave.exit()).code]).toEqual([0, 0]);

@@ -200,6 +200,9 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
       );
       const events: string[] = [];
       client.on('opened', ({ name }) => events.push(`opened ${name}`));
+      client.on('listed', ({ conversations }) =>
+        events.push(...conversations.map(({ name }) => `listed ${name}`)),
+      );
       client.on('left', ({ name, reason }) => events.push(`${reason} ${name}`));
       await client.connect();
       await client.synchronised();
@@ -243,13 +246,13 @@ describe('sessions on two gateways and two state nodes', { timeout: 240_000 }, (
       expect(await client.getConversation(joined.id)).toMatchObject({
         name,
         lastSeq: last_seq,
-        isOwner: false,
+        role: 'member',
       });
     await max.client.removeMember(joined.id, 'lea');
     await Promise.all([phone.sees('removed maxroom'), desk.sees('removed maxroom')]);
     // A device that comes later.
     const tablet = await open(left, 'lea', 'tablet');
-    expect(tablet.events.toSorted()).toEqual(['opened attic', 'opened garden', 'opened max']);
+    expect(tablet.events.toSorted()).toEqual(['listed attic', 'listed garden', 'listed max']);
     // Max did not open the conversation with lea, and hears of it when something is said.
     expect(max.events).toEqual([]);
     expect(tablet.client.conversation(garden.id)).toMatchObject({ name: 'garden' });
