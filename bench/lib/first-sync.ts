@@ -24,8 +24,9 @@ const MESSAGES = 1_000_000;
 const FEW_MESSAGES = 100_000;
 /** Parts of the log that lie before the point. */
 const POINTS = [0.001, 0.25, 0.5, 0.75, 1] as const;
-const ROUNDS = 5;
-const CALLS = 200;
+/** Rounds and calls of a round, of the whole study and of a quick look. */
+const WHOLE = { rounds: 5, calls: 200 };
+const FEW = { rounds: 1, calls: 50 };
 /** Goal of the dearest point, in units of the cheapest. */
 const MAX_RATIO = 1.5;
 const FIRST_AT_MS = 1_700_000_000_000;
@@ -59,7 +60,7 @@ export async function firstSync(context: StudyContext): Promise<Findings> {
     };
   }
   using one = await open('proto');
-  const points = { ...(await costs(one, servers, log, messages)) };
+  const points = await costs(one, servers, { log, messages, ...(quick ? FEW : WHOLE) });
   for (const [by, micros] of Object.entries(points)) {
     const ratio = Math.max(...Object.values(micros)) / Math.min(...Object.values(micros));
     if (ratio > MAX_RATIO) notMet(`by ${by}, the dearest point costs ${ratio.toFixed(2)} times the cheapest`);
@@ -101,8 +102,17 @@ async function readList(one: CallClient) {
 async function costs(
   one: CallClient,
   servers: readonly Tracked[],
-  log: bigint,
-  messages: number,
+  {
+    log,
+    messages,
+    rounds,
+    calls,
+  }: {
+    readonly log: bigint;
+    readonly messages: number;
+    readonly rounds: number;
+    readonly calls: number;
+  },
 ): Promise<Record<string, Record<string, number>>> {
   const ways: Readonly<Record<string, (seq: number) => client.HistoryPoint['point']>> = {
     seq: (seq) => ({ $case: 'aroundSeq', aroundSeq: BigInt(seq) }),
@@ -110,7 +120,7 @@ async function costs(
   };
   const read = async (way: string, from: number) => {
     const before = sample(servers).cpuMs;
-    for (let n = 0; n < CALLS; n++) {
+    for (let n = 0; n < calls; n++) {
       // Each at another place, that none is answered from what the one before has read.
       const seq = Math.max(1, from - ((n * 97) % (messages / 1000)));
       const getHistory = { limit: 50, at: { point: ways[way]?.(seq) } };
@@ -119,14 +129,14 @@ async function costs(
     }
     const after = sample(servers).cpuMs;
     const used = servers.reduce((ms, { name }) => ms + (after.get(name) ?? 0) - (before.get(name) ?? 0), 0);
-    return (used * 1000) / CALLS;
+    return (used * 1000) / calls;
   };
   const label = (part: number) => `at ${(100 * part).toFixed(1)} %`;
   const found: Record<string, Record<string, number>> = {};
   for (const way of Object.keys(ways)) {
     const micros = new Map(POINTS.map((part) => [part, [] as number[]]));
     // The first round does not count: V8 compiles.
-    for (let round = 0; round <= ROUNDS; round++) {
+    for (let round = 0; round <= rounds; round++) {
       for (const part of POINTS) {
         const cost = await read(way, Math.floor(messages * part));
         if (round > 0) micros.get(part)?.push(cost);
