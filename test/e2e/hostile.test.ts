@@ -85,7 +85,14 @@ describe('before login', () => {
 
   test('SEND first: HELLO_EXPECTED', async () => {
     await using client = raw();
-    client.send(encodeFrame(FrameType.SEND, 1, 1n, Send.encode({ clientMsgId: 'a', text: 'b' }).finish()));
+    client.send(
+      encodeFrame(
+        FrameType.SEND,
+        1,
+        1n,
+        Send.encode(Send.fromPartial({ clientMsgId: 'a', text: 'b' })).finish(),
+      ),
+    );
     expect(await closeCode(client)).toBe('HELLO_EXPECTED');
   });
 
@@ -161,6 +168,9 @@ describe('after login', () => {
     ['SEND without text', () => send(7, 12345n, 'a', ''), 'TEXT_EMPTY'],
     ['SEND of 100 k', () => send(7, 12345n, 'a', 'x'.repeat(100_000)), 'TEXT_TOO_LONG'],
     ['SEND without an id', () => send(7, 12345n, '', 'x'), 'CLIENT_MSG_ID_INVALID'],
+    ['SEND of a SYSTEM entry', () => sendEntry({ kind: 5 }), 'ARGUMENT_INVALID'],
+    ['SEND of an edit of nothing', () => sendEntry({ kind: 1, text: 'x' }), 'ARGUMENT_INVALID'],
+    ['SEND of an edit without a text', () => sendEntry({ kind: 1, target: 1n }), 'TEXT_EMPTY'],
   ])('%s: NACK with its ref, and the connection lives', async (_, frame, code) => {
     await using client = raw();
     await client.hello(await login());
@@ -179,8 +189,9 @@ describe('after login', () => {
     await using client = raw();
     await client.hello(await login());
     for (const call of [
-      { $case: 'getHistory' as const, getHistory: { beforeSeq: 0n, limit: 10 } },
-      { $case: 'getMembers' as const, getMembers: {} },
+      { $case: 'getHistory' as const, getHistory: { at: undefined, limit: 10 } },
+      { $case: 'getMembers' as const, getMembers: { after: '', limit: 0 } },
+      { $case: 'listPins' as const, listPins: { after: '' } },
     ]) {
       client.frames.length = 0;
       const payload = Request.encode({ call }).finish();
@@ -192,7 +203,7 @@ describe('after login', () => {
   test('every split offset: the frames arrive', async () => {
     await using client = raw();
     await client.hello(await login());
-    const call = { $case: 'listConversations' as const, listConversations: {} };
+    const call = { $case: 'listConversations' as const, listConversations: { after: '', limit: 0 } };
     const frame = encodeFrame(FrameType.REQUEST, 5, 0n, Request.encode({ call }).finish());
     client.socket.setNoDelay(true);
     for (const byte of frame) {
@@ -208,7 +219,7 @@ describe('after login', () => {
     await client.hello(await login());
     const welcome = Welcome.decode(framePayload(await client.frame(FrameType.WELCOME)));
     expect(welcome).toMatchObject({
-      version: 1,
+      version: 2,
       userName: 'test',
       maxFrameBytes: 262_144,
       maxTextBytes: 16_384,
@@ -248,6 +259,16 @@ function rawFrame(type: number, ref: number, key: bigint, payload: Uint8Array): 
   return encodeFrame(type as FrameType, ref, key, payload);
 }
 
+function sendEntry(fields: Partial<Send>): Uint8Array {
+  const payload = Send.encode(Send.fromPartial({ clientMsgId: 'a', ...fields })).finish();
+  return encodeFrame(FrameType.SEND, 7, 12345n, payload);
+}
+
 function send(ref: number, conversation: bigint, clientMsgId: string, text: string): Uint8Array {
-  return encodeFrame(FrameType.SEND, ref, conversation, Send.encode({ clientMsgId, text }).finish());
+  return encodeFrame(
+    FrameType.SEND,
+    ref,
+    conversation,
+    Send.encode(Send.fromPartial({ clientMsgId, text })).finish(),
+  );
 }

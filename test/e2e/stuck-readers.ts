@@ -88,7 +88,7 @@ async function run(
   let said = 0;
   const say = async (): Promise<void> => {
     const ref = (said++ % 60_000) + 1;
-    const send = Send.encode({ clientMsgId: `m${said}`, text: TEXT }).finish();
+    const send = Send.encode(Send.fromPartial({ clientMsgId: `m${said}`, text: TEXT })).finish();
     sender.send(encodeFrame(FrameType.SEND, ref, 0n, send));
     while (!sender.frames.some((frame) => frame[4] === FrameType.SENT)) await once(sender.socket, 'data');
     sender.frames.length = 0;

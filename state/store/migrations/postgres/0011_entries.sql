@@ -32,14 +32,14 @@ alter table conversations
   add column floor_skipped    bigint not null default 0,
   -- Seq of the last entry that changed the pins.
   add column pins_version     bigint not null default 0,
-  -- What the last append has overwritten, as RETURNING cannot tell it.
-  add column prior_at_ms        bigint not null default 0,
-  add column prior_active_at_ms bigint not null default 0,
-  add column prior_message_seq  bigint not null default 0;
+  -- last_at_ms before the last append, as RETURNING tells new values alone.
+  add column prior_at_ms      bigint not null default 0;
 
 update conversations set last_at_ms = active_at_ms, last_message_seq = last_seq;
 
+-- fillfactor: an edit or a retraction changes a text in place (HOT) while there is room.
 alter table messages add column kind smallint not null default 0;
+alter table messages set (fillfactor = 90);
 
 -- What an entry has beyond a plain message. These tables have no foreign keys, as messages has none.
 create table extras (
@@ -210,8 +210,6 @@ set lock_timeout = '5s'
 as $$
 declare
   found_ids bigint[];
-  -- Per conversation the number of entries before that do not count as unread.
-  skips bigint[];
   -- Positions in p_members of those who are none, then of their entries.
   strangers bigint[];
   strange bigint[];
@@ -224,6 +222,8 @@ declare
   -- Per entry of p_entries the row of its target and the last entry that has changed that; null: none.
   rows tid[];
   versions bigint[];
+  -- Per entry of p_entries the number of entries before its batch that do not count as unread.
+  skips bigint[];
 begin
   -- An acknowledged entry is durable, on the standby too where there is one, also where the server's default is less.
   if current_setting('synchronous_commit') not in ('on', 'remote_apply') then
@@ -233,7 +233,7 @@ begin
   with moved as (
     update conversations c
     set last_seq = c.last_seq + x.count,
-        prior_at_ms = c.last_at_ms, prior_active_at_ms = c.active_at_ms, prior_message_seq = c.last_message_seq,
+        prior_at_ms = c.last_at_ms,
         last_at_ms = greatest(c.last_at_ms, x.at_ms),
         active_at_ms = case x.message when 0 then c.active_at_ms
           else greatest(c.active_at_ms, c.last_at_ms, coalesce(x.message_at_ms, x.at_ms)) end,
@@ -243,25 +243,23 @@ begin
     from unnest(p_conversations, p_counts, p_last_at_ms, p_messages, p_message_at_ms, p_skips)
            as x (id, count, at_ms, message, message_at_ms, skips)
     where c.id = x.id
-    returning c.id, c.last_seq - x.count as base, c.prior_at_ms as prior_at, c.member_version,
-              c.skipped - coalesce(x.skips, 0) as skip
+    returning c.id, c.last_seq - x.count as base, c.prior_at_ms as prior_at, c.member_version
   )
-  select array_agg(m.id), array_agg(m.base), array_agg(m.prior_at), array_agg(m.member_version), array_agg(m.skip)
-  into found_ids, bases, prior_ats, member_versions, skips
+  select array_agg(m.id), array_agg(m.base), array_agg(m.prior_at), array_agg(m.member_version)
+  into found_ids, bases, prior_ats, member_versions
   from (select * from moved order by id) m;
 
   if cardinality(found_ids) is distinct from cardinality(p_conversations) then
     -- A place also for what there is not. Of what was locked alone: the rest may appear only now.
-    select array_agg(c.base), array_agg(c.prior_at), array_agg(c.member_version), array_agg(c.skip)
-    into bases, prior_ats, member_versions, skips
+    select array_agg(c.base), array_agg(c.prior_at), array_agg(c.member_version)
+    into bases, prior_ats, member_versions
     from (
-      select max(u.base) as base, max(u.prior_at) as prior_at, max(u.member_version) as member_version,
-             max(u.skip) as skip
+      select max(u.base) as base, max(u.prior_at) as prior_at, max(u.member_version) as member_version
       from (
-        select id, null::bigint, null::bigint, null::bigint, null::bigint from unnest(p_conversations) as p (id)
+        select id, null::bigint, null::bigint, null::bigint from unnest(p_conversations) as p (id)
         union all
-        select * from unnest(found_ids, bases, prior_ats, member_versions, skips)
-      ) u (id, base, prior_at, member_version, skip)
+        select * from unnest(found_ids, bases, prior_ats, member_versions)
+      ) u (id, base, prior_at, member_version)
       group by u.id order by u.id
     ) c;
   end if;
@@ -318,10 +316,11 @@ begin
       select array_agg(x.n) filter (where x.code is not null), array_agg(x.code) filter (where x.code is not null),
              json_agg(json_build_array(x.n, x.author::text, left(x.body, 400), coalesce(x.version, x.target)))
                filter (where x.code is null and x.kind = 0),
-             array_agg(x.ctid), array_agg(x.version)
-      into rejected, codes, quotes, rows, versions
+             array_agg(x.ctid), array_agg(x.version), array_agg(x.skips)
+      into rejected, codes, quotes, rows, versions, skips
       from (
         select e.n, e.kind, e.target, t.ctid, t.sender as author, t.body, ch.version,
+               c.skipped - p_skips[e.place] as skips,
                case
                  when e.n = any (dropped) then null
                  when e.target > bases[e.place] and e.target < bases[e.place] + p_offsets[e.n] then 'later'
@@ -360,7 +359,7 @@ begin
                  as x (n, target, range_sender, range_first, range_last)
         ) e
         left join lateral (
-          select id, kind, floor_seq from conversations where id = e.conversation limit 1
+          select id, kind, floor_seq, skipped from conversations where id = e.conversation limit 1
         ) c on true
         left join lateral (
           select visible_after_seq, role from members where conversation = e.conversation and user_id = e.sender limit 1
@@ -416,12 +415,21 @@ begin
     end if;
 
     begin
-      insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body, kind)
-      select p_conversations[p_places[x.sender]], bases[p_places[x.sender]] + x.place, x.id, p_members[x.sender],
-             greatest(x.at_ms, prior_ats[p_places[x.sender]]), x.client_msg_id, x.body, coalesce(x.kind, 0)
-      from unnest(p_senders, offsets, p_client_msg_ids, p_ids, p_at_ms, p_bodies, p_kinds)
-             as x (sender, place, client_msg_id, id, at_ms, body, kind)
-      where x.place > 0;
+      if p_kinds is null and dropped is null then
+        insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body)
+        select p_conversations[p_places[x.sender]], bases[p_places[x.sender]] + x.place, x.id, p_members[x.sender],
+               greatest(x.at_ms, prior_ats[p_places[x.sender]]), x.client_msg_id, x.body
+        from unnest(p_senders, p_offsets, p_client_msg_ids, p_ids, p_at_ms, p_bodies)
+               as x (sender, place, client_msg_id, id, at_ms, body);
+      else
+        insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body, kind)
+        select p_conversations[p_places[x.sender]], bases[p_places[x.sender]] + x.place, x.id, p_members[x.sender],
+               greatest(x.at_ms, prior_ats[p_places[x.sender]]), x.client_msg_id, x.body,
+               coalesce(x.kind, 0::smallint)
+        from unnest(p_senders, offsets, p_client_msg_ids, p_ids, p_at_ms, p_bodies, p_kinds)
+               as x (sender, place, client_msg_id, id, at_ms, body, kind)
+        where x.place > 0;
+      end if;
       exit;
     exception
       when unique_violation then
@@ -433,11 +441,11 @@ begin
   if p_entries is not null then
     insert into extras (conversation, seq, skipped, target, meta)
     select p_conversations[x.place], bases[x.place] + offsets[x.n],
-           skips[x.place] + count(*) filter (where x.kind <> 0) over (partition by x.place order by x.n),
+           x.skips + count(*) filter (where x.kind <> 0) over (partition by x.place order by x.n),
            case when x.range_sender is null then x.target else 0 end, x.meta
     from (
       select e.*, p_kinds[e.n] as kind, p_places[p_senders[e.n]] as place
-      from unnest(p_entries, targets, p_metas, p_range_senders) as e (n, target, meta, range_sender)
+      from unnest(p_entries, targets, skips, p_metas, p_range_senders) as e (n, target, skips, meta, range_sender)
       where offsets[e.n] > 0
     ) x;
 
@@ -458,8 +466,14 @@ begin
       ),
       changed as (
         insert into changes (conversation, seq, version, retracted)
-        select conversation, target, seq, false from e
-        on conflict (conversation, seq) do update set version = excluded.version
+        select conversation, target, seq, false from e where version is null
+      ),
+      changed_again as (
+        update changes c set version = e.seq
+        from e, lateral (
+          select ctid from changes where conversation = e.conversation and seq = e.target limit 1
+        ) x
+        where e.version is not null and c.ctid = x.ctid
       )
       update messages t set body = e.text from e where t.ctid = e.target_row;
     end if;
@@ -506,8 +520,14 @@ begin
       ),
       changed as (
         insert into changes (conversation, seq, version, retracted)
-        select e.conversation, e.target, e.seq, true from one e
-        on conflict (conversation, seq) do update set version = excluded.version, retracted = true
+        select e.conversation, e.target, e.seq, true from one e where e.version is null
+      ),
+      changed_again as (
+        update changes c set version = e.seq, retracted = true
+        from one e, lateral (
+          select ctid from changes where conversation = e.conversation and seq = e.target limit 1
+        ) x
+        where e.version is not null and c.ctid = x.ctid
       ),
       hidden as (
         insert into erasures (conversation, entry_seq, sender, from_seq, to_seq, evidence_until_ms)
@@ -564,18 +584,33 @@ begin
     set last_seq = c.last_seq - x.count,
         skipped = c.skipped - x.skips,
         last_at_ms = greatest(c.prior_at_ms, x.at_ms),
-        active_at_ms = case when x.message is null then c.prior_active_at_ms
-          else greatest(c.prior_active_at_ms, c.prior_at_ms, x.message_at_ms) end,
-        last_message_seq = coalesce(bases[x.place] + x.message, c.prior_message_seq)
+        -- Of the last message, which may be one from before, else of the making.
+        active_at_ms = case
+          when x.hoped_at_ms is null or c.active_at_ms > greatest(c.prior_at_ms, x.hoped_at_ms) then c.active_at_ms
+          else greatest(
+            floor(extract(epoch from c.created_at) * 1000),
+            case when x.message > bases[x.place] then greatest(c.prior_at_ms, x.message_at_ms)
+              else (select m.at_ms from messages m where m.conversation = c.id and m.seq = x.message) end
+          ) end,
+        last_message_seq = x.message
     from (
-      select p_places[e.sender] as place,
-             count(*) filter (where e.place = 0) as count,
-             count(*) filter (where e.place = 0 and e.kind <> 0) as skips,
-             max(e.at_ms) filter (where e.place > 0) as at_ms,
-             max(e.place) filter (where e.place > 0 and coalesce(e.kind, 0) = 0) as message,
-             max(e.at_ms) filter (where e.place > 0 and coalesce(e.kind, 0) = 0) as message_at_ms
-      from unnest(p_senders, offsets, p_at_ms, p_kinds) as e (sender, place, at_ms, kind)
-      group by 1 having bool_or(e.place = 0) order by 1
+      select y.place, y.count, y.skips, y.at_ms, y.message_at_ms, y.hoped_at_ms,
+             coalesce(
+               bases[y.place] + y.message, gochat_last_message(p_conversations[y.place], bases[y.place])
+             ) as message
+      from (
+        select p_places[e.sender] as place,
+               count(*) filter (where e.place = 0) as count,
+               count(*) filter (where e.place = 0 and e.kind <> 0) as skips,
+               max(e.at_ms) filter (where e.place > 0) as at_ms,
+               max(e.place) filter (where e.place > 0 and coalesce(e.kind, 0) = 0) as message,
+               max(e.at_ms) filter (where e.place > 0 and coalesce(e.kind, 0) = 0) as message_at_ms,
+               max(e.at_ms) filter (where coalesce(e.kind, 0) = 0) as hoped_at_ms
+        from unnest(p_senders, offsets, p_at_ms, p_kinds) as e (sender, place, at_ms, kind)
+        group by 1 having bool_or(e.place = 0)
+      ) y
+      where bases[y.place] is not null
+      order by y.place
     ) x
     where c.id = p_conversations[x.place];
   end if;
@@ -618,35 +653,61 @@ begin
 end
 $$;
 
--- Finds the first message with after < seq <= until; 0: there is none. The number of messages up to an entry follows from
--- extras.skipped, so that a million edits cost as much as one.
+-- Returns the number of messages up to a seq that is not below the floor, from extras.skipped.
+create function gochat_message_count(p_conversation bigint, p_seq bigint) returns bigint
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+begin
+  return p_seq - coalesce(
+    (select x.skipped from extras x where x.conversation = p_conversation and x.seq <= p_seq order by x.seq desc limit 1),
+    (select c.floor_skipped from conversations c where c.id = p_conversation)
+  );
+end
+$$;
+
+-- Finds the first entry with after < seq <= until up to which there are so many messages; 0: there is none. A million edits
+-- cost as much as one.
+create function gochat_message_at(p_conversation bigint, p_after bigint, p_until bigint, p_count bigint) returns bigint
+language plpgsql stable
+as $$
+declare
+  low bigint := p_after + 1;
+  high bigint := p_until + 1;
+  middle bigint;
+begin
+  while low < high loop
+    middle := (low + high) / 2;
+    if gochat_message_count(p_conversation, middle) >= p_count then high := middle; else low := middle + 1; end if;
+  end loop;
+  return case when low > p_until then 0 else low end;
+end
+$$;
+
+-- Finds the first message with after < seq <= until; 0: there is none.
 create function gochat_first_message(p_conversation bigint, p_after bigint, p_until bigint) returns bigint
+language plpgsql stable
+as $$
+begin
+  return gochat_message_at(p_conversation, p_after, p_until, gochat_message_count(p_conversation, p_after) + 1);
+end
+$$;
+
+-- Finds the last message with floor < seq <= until; 0: there is none.
+create function gochat_last_message(p_conversation bigint, p_until bigint) returns bigint
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
-  low bigint := p_after + 1;
-  high bigint := p_until + 1;
-  middle bigint := p_after;
-  sunk bigint := (select c.floor_skipped from conversations c where c.id = p_conversation);
-  messages_before bigint;
-  messages_here bigint;
+  sunk bigint := (select c.floor_seq from conversations c where c.id = p_conversation);
+  count bigint := gochat_message_count(p_conversation, p_until);
 begin
-  loop
-    messages_here := middle - coalesce((
-      select x.skipped from extras x where x.conversation = p_conversation and x.seq <= middle order by x.seq desc limit 1
-    ), sunk);
-    if messages_before is null then
-      messages_before := messages_here;
-    elsif messages_here > messages_before then
-      high := middle;
-    else
-      low := middle + 1;
-    end if;
-    exit when low >= high;
-    middle := (low + high) / 2;
-  end loop;
-  return case when low > p_until then 0 else low end;
+  if (select m.kind from messages m where m.conversation = p_conversation and m.seq = p_until and m.seq > sunk) = 0 then
+    return p_until;
+  end if;
+  return case when count > gochat_message_count(p_conversation, sunk)
+    then gochat_message_at(p_conversation, sunk, p_until, count) else 0 end;
 end
 $$;
