@@ -72,7 +72,7 @@ async function eraseDeleted(session: SqlSession, limit: number): Promise<boolean
   if (room === undefined) return false;
   // Waits for whoever has the lock: an append without members, or another node that erases.
   const locked = await session.query(sql`select id from conversations where id = ${room.id} ${forRemoval}`);
-  if (locked.length === 0) return true;
+  if (locked.length === 0 || (await hasRange(session, room.id))) return true;
   if (await eraseUpTo(session, room.id, Number.MAX_SAFE_INTEGER, limit)) return true;
   await session.query(sql`delete from pins where conversation = ${room.id}`);
   await session.query(sql`delete from erasures where conversation = ${room.id}`);
@@ -126,14 +126,17 @@ async function eraseBelowFloor(session: SqlSession, limit: number): Promise<bool
   const { conversation } = found;
   const [locked] = await session.query<{ floor_seq: bigint }>(sql`
     select floor_seq from conversations where id = ${conversation} ${forChange}`);
-  if (locked === undefined) return true;
-  // A range that came meanwhile is next: its RETRACT may be below the floor, and its evidence needs that.
-  const ranges = await session.query(sql`
-    select entry_seq from erasures where conversation = ${conversation} and entry_seq > 0 limit 1`);
-  if (ranges.length > 0 || (await eraseUpTo(session, conversation, Number(locked.floor_seq), limit)))
-    return true;
+  if (locked === undefined || (await hasRange(session, conversation))) return true;
+  if (await eraseUpTo(session, conversation, Number(locked.floor_seq), limit)) return true;
   await session.query(sql`delete from erasures where conversation = ${conversation} and entry_seq = 0`);
   return true;
+}
+
+/** Whether a range of a locked conversation has come meanwhile, which is next: its evidence needs the RETRACT. */
+async function hasRange(session: SqlSession, conversation: ConversationId): Promise<boolean> {
+  const ranges = await session.query(sql`
+    select entry_seq from erasures where conversation = ${conversation} and entry_seq > 0 limit 1`);
+  return ranges.length > 0;
 }
 
 async function eraseEvidence(session: SqlSession, limit: number, nowMs: number): Promise<boolean> {
