@@ -94,6 +94,9 @@ export function describeFloor(nodes: () => Nodes): void {
       while (await a.store.erase(3, 0));
       expect(await count('messages', room)).toBe(0);
       expect(await a.append([a.draft(room, ann)])).toMatchObject([{ seq: 12 }]);
+      // What does not count as unread is still known, though no entry of it is left.
+      await a.store.raiseFloor(room, 12);
+      expect(await a.append([a.draft(room, ann)])).toMatchObject([{ seq: 13 }]);
       expect(await b.store.conversationOf(room, bob, '')).toMatchObject({ unread: 1 });
     });
   });

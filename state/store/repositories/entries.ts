@@ -57,7 +57,7 @@ export const foldJoins = sql`
 function retractionOf({ row, change }: Read): Statement {
   return sql`coalesce((
       select max(e.entry_seq) from erasures e
-      where e.conversation = ${row}.conversation and e.sender = ${row}.sender and ${row}.kind = 0
+      where e.conversation = ${row}.conversation and e.sender = ${row}.sender
         and e.from_seq <= ${row}.seq and e.to_seq >= ${row}.seq
     ), case when ${change}.retracted then ${change}.version end)`;
 }
