@@ -31,13 +31,15 @@ interface ServerState {
 
 /**
  * Queries the state of the server and, on a connection of our own, raises settings that are too low; in one statement.
+ * Compiling a statement (jit) takes longer than any of ours runs, and the planner's estimates of the fold would cause it.
  */
 const prepareText = (pid: number) => `
   select pg_is_in_recovery() as standby, own,
          case when own and commit <> 'remote_apply' then set_config('synchronous_commit', 'on', false)
               else commit end as commit,
          case when own and messages = 'error' then set_config('client_min_messages', 'warning', false)
-              else messages end as messages
+              else messages end as messages,
+         case when own then set_config('jit', 'off', false) end as jit
   from (select pg_backend_pid() = ${pid} as own, current_setting('synchronous_commit') as commit,
                current_setting('client_min_messages') as messages) s`;
 

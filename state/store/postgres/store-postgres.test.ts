@@ -327,6 +327,21 @@ describe('a server with other settings', () => {
     },
   );
 
+  test('jit on: no statement is compiled', async () => {
+    await using scratch = await scratchPostgres();
+    const [{ name } = {}] = await scratch.query('select current_database() as name');
+    await scratch.execute(`alter database ${String(name)} set jit = on`);
+    const world = await World.open(scratch);
+    await scratch.execute(`
+      create table seen (setting text);
+      create function see() returns trigger language plpgsql as
+        $$begin insert into seen values (current_setting('jit')); return null; end$$;
+      create trigger see after insert on accounts for each row execute function see()`);
+    await world.user();
+    expect(await scratch.query('select setting from seen')).toEqual([{ setting: 'off' }]);
+    await world.store.close();
+  });
+
   test('repeatable read as the default: appends at once are repeated until they pass', async () => {
     await using scratch = await scratchPostgres();
     const [{ name } = {}] = await scratch.query('select current_database() as name');
