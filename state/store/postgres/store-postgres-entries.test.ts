@@ -232,3 +232,29 @@ test('the feed: a row per commit with the new entries of each conversation, none
   ]);
   await world.store.close();
 });
+
+test('what is refused: its conversation keeps its last message, behind any number of edits and beyond the floor', async () => {
+  const world = await World.open(scratch);
+  const [user, eve] = [await world.user(), await world.user()];
+  const room = await world.room(user);
+  const row = () =>
+    scratch.query(`
+      select last_seq, last_message_seq, skipped, last_at_ms, active_at_ms from conversations where id = ${room}`);
+  const atMs = Date.now() + 60_000;
+  await world.append([world.draft(room, user, { atMs }), world.draft(room, user, { atMs: atMs + 1 })]);
+  for (let round = 0; round < 4; round++) {
+    const before = await row();
+    expect(before).toMatchObject([{ last_message_seq: 2n, active_at_ms: BigInt(atMs + 1) }]);
+    const refused = [
+      world.draft(room, eve, { atMs: atMs + 9 }),
+      world.entry(room, user, { kind: 'edit', target: 99 }),
+    ];
+    expect((await world.append(refused)).map(({ ok }) => ok)).toEqual([false, false]);
+    expect(await row()).toEqual(before);
+    await world.append([{ ...world.entry(room, user, { kind: 'edit', target: 1 }), atMs: atMs + 2 + round }]);
+  }
+  await world.store.raiseFloor(room, 3);
+  await world.append([world.draft(room, eve, { atMs: atMs + 9 })]);
+  expect(await row()).toMatchObject([{ last_seq: 6n, last_message_seq: 0n, skipped: 4n }]);
+  await world.store.close();
+});
