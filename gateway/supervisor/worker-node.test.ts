@@ -51,7 +51,10 @@ describe('handshake', () => {
   test('a valid HELLO: WELCOME with what the client must know', async () => {
     await using node = await TestNode.start(tokens, [state], { heartbeatIntervalMs: 1234 });
     const client = await node.tcp();
-    const welcome = await client.login(await tokens.token(77n, { name: 'ann' }), { device: 'phone.1' });
+    const welcome = await client.login(await tokens.token(77n, { name: 'ann' }), {
+      device: 'phone.1',
+      client: `phone\n${'é'.repeat(80)}`,
+    });
     expect(welcome).toMatchObject({
       version: 2,
       user: 77n,
@@ -70,7 +73,13 @@ describe('handshake', () => {
     expect(welcome.connection >> 53n).toBe(5n);
     expect((welcome.connection >> 45n) & 0xffn).toBe(2n);
     expect(state.logins).toMatchObject([
-      { user: 77n, userName: 'ann', device: 'phone.1', connection: welcome.connection },
+      {
+        user: 77n,
+        userName: 'ann',
+        device: 'phone.1',
+        connection: welcome.connection,
+        client: `phone${'?'.repeat(59)}`,
+      },
     ]);
     const [stream] = state.streams;
     expect([...(stream?.attached.values() ?? [])]).toMatchObject([

@@ -5,6 +5,7 @@ import { operatorRoutes } from './operator-routes.ts';
 import type { FakeWorker } from '../testing/fake-stream.ts';
 import { append } from '../testing/drafts.ts';
 import { settle, testNode } from '../testing/test-node.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 const ROOM = 9n;
 
@@ -58,6 +59,16 @@ test('session: live connections and what happened, by user or session', async ()
   expect(user.live).toMatchObject([{ device: 'phone', session: '1001', gateway: 'gw/0' }]);
   expect(user.events.map(({ what }) => what)).toEqual(['attached', 'attached', 'dropped']);
   expect((await of('1002')).events.map(({ what }) => what)).toEqual(['attached', 'dropped']);
+});
+
+test('session: a login is shown with the client software', async () => {
+  const { worker, call } = await operator();
+  const w = worker();
+  w.login({ conn: 1, connection: 9n, user: 1n, userName: 'ann', device: 'phone', client: 'page/1.2' });
+  await eventually(async () => {
+    const { events } = (await call('GET /session', 'id=ann')) as { events: object[] };
+    expect(events).toMatchObject([{ what: 'attached', device: 'phone', detail: 'page/1.2' }]);
+  });
 });
 
 test('session: a connection replaced by a newer one of the device is shown as such', async () => {
