@@ -177,7 +177,7 @@ describe('PROXY protocol', () => {
     await using node = await TestNode.start(tokens, [state], limits);
     const request =
       'GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
-      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: gochat.v2.json\r\n\r\n';
     const bytes = Buffer.concat([headerFor('192.0.2.7'), Buffer.from(request)]);
     for (let at = 0; at <= 40; at++) {
       const socket = await dial(node.wsAddress);
