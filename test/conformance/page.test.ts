@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { CATALOGUE, type ErrorCode } from '../../common/mod.ts';
 import { EntryKind, frameFromJson, frameToJson } from '../../proto/client.ts';
-import type { SendRefusal } from '../../state/store/store.ts';
 import { encode, type Frame } from './wire-client.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -74,7 +73,7 @@ test('the tables of entries: each kind, and each code that refuses one for good'
   for (const kind of Object.keys(EntryKind))
     expect(kinds).toMatch(new RegExp(`^\\| [^|]*\\b${kind.slice('ENTRY_KIND_'.length)}\\b`, 'm'));
   const refusals = section('## Sending');
-  const codes: readonly SendRefusal[] = [
+  const codes: readonly ErrorCode[] = [
     'NOT_A_MEMBER',
     'TARGET_NOT_FOUND',
     'TARGET_EXPIRED',
