@@ -11,7 +11,7 @@ import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { UnaryRound } from '../crpc/unary.ts';
-import type { Target } from '../peers/peer.ts';
+import type { Peer, Target } from '../peers/peer.ts';
 import { ROOT } from './child.ts';
 import type { Fleet, startFleet } from './fleet.ts';
 import { LoadGenerator } from './load.ts';
@@ -19,6 +19,7 @@ import { type Estimate, estimate, isSettled, measurePairs, type Pair, type Stopp
 import { align, coresOf, count } from './report.ts';
 import { type IdleMemory, median, type Outcome, Runner } from './runner.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
+import { sample, type Usage, usageSince } from './usage.ts';
 
 /** If the interval's upper end is below this, the commit was better. */
 export const DEFAULT_FLOOR = 0.97;
@@ -90,6 +91,7 @@ const CONTESTS: Readonly<Record<string, (setting: Setting) => Promise<Contest>>>
   'direct-x4': (setting) => messages(setting, 'direct-1000x4'),
   room: (setting) => messages(setting, 'room-1000x1'),
   'room-x16': (setting) => messages(setting, 'room-1000x16'),
+  login: logins,
   unary,
   idle,
 };
@@ -241,6 +243,45 @@ async function messages(setting: Setting, name: string): Promise<Contest> {
         second: perSecond / all,
         about: { 'messages/s': perSecond, "engines' CPU, % of a core": 100 * (all - own) },
         errors: measured.load.errors,
+      };
+    },
+  };
+}
+
+/** Logins at a steady pace. */
+async function logins(setting: Setting): Promise<Contest> {
+  const { seconds, signal } = setting;
+  const fleets = await setting.fleets();
+  const accounts = Math.ceil(LOGINS_PER_S * seconds);
+  const open = async (which: Which) => {
+    const peer = fleets[which].peers.get('gochat') as Peer;
+    const { ports, connections } = (await peer.open({
+      scenario: 'direct',
+      connections: accounts,
+    })) as Target;
+    const tokens = connections.map(({ token }) => token);
+    return { servers: peer.servers, port: ports[0] as number, tokens };
+  };
+  const targets = { now: await open('now'), before: await open('before') };
+  return {
+    title: `${LOGINS_PER_S} logins a second`,
+    figures: ['logins/CPU-s, gateway and state', 'the same, engines included'],
+    rule: FULL,
+    warmsUp: true,
+    measure: async (which, warmup) => {
+      const { port, tokens, servers } = targets[which];
+      await logIn(port, tokens.slice(0, LOGINS_PER_S * warmup), signal);
+      const before = sample(servers);
+      await logIn(port, tokens, signal);
+      const perSecond = tokens.length / ((performance.now() - before.atMs) / 1000);
+      const usage = usageSince(before, servers);
+      const perCpuSecond = (of: readonly Usage[]) => perSecond / coresOf(of);
+      const micros = (server: string) => 1e6 / perCpuSecond(usage.filter(({ name }) => name === server));
+      return {
+        figure: perCpuSecond(usage.filter(({ name }) => OWN.has(name))),
+        second: perCpuSecond(usage),
+        about: { 'gateway, CPU µs a login': micros('gateway'), 'state, CPU µs a login': micros('state') },
+        errors: {},
       };
     },
   };

@@ -13,7 +13,7 @@ import { Seeds } from './seed.ts';
 import { environment, type Findings, type StudyContext } from './study.ts';
 import { sample, type Tracked, usageSince } from './usage.ts';
 
-const PER_SECOND = 1000;
+export const LOGINS_PER_S = 1000;
 const LOGINS = 12_000;
 /** Logins before the first round. */
 const WARM_UP = 4000;
@@ -59,11 +59,11 @@ export async function login({ services, signal, profiles }: StudyContext): Promi
 }
 
 /** Logs in with each token once, at the pace; rejects if one is refused. */
-async function logIn(port: number, tokens: readonly string[], signal: AbortSignal): Promise<void> {
+export async function logIn(port: number, tokens: readonly string[], signal: AbortSignal): Promise<void> {
   const beganMs = performance.now();
   const all: Promise<void>[] = [];
   for (const [i, token] of tokens.entries()) {
-    const waitMs = beganMs + (i * 1000) / PER_SECOND - performance.now();
+    const waitMs = beganMs + (i * 1000) / LOGINS_PER_S - performance.now();
     if (waitMs > 0) await setTimeout(waitMs, undefined, { signal });
     all.push(logInOnce(port, token));
   }

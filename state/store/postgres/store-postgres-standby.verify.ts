@@ -182,4 +182,23 @@ describe('a commit whose wait for the standby is cancelled', () => {
       expect([name, await cancelled(call)]).toEqual([name, { status: 'rejected', reason: unavailable }]);
     await store.close();
   }, 120_000);
+
+  test('a revocation that is there already: not acknowledged either, as this server alone may have it', async () => {
+    const world = new World(await openStore(services.urls.postgres, { logger, timeoutMs: 20_000 }));
+    const revocation = {
+      user: await world.user(),
+      atUs: 2,
+      scope: 'tokens',
+      token: 0n,
+      code: 'TOKEN_REVOKED',
+      reason: '',
+      expiresAtMs: Date.now() + 1000,
+    } as const;
+    await world.store.revoke(revocation);
+    expect(await cancelled(() => world.store.revoke(revocation))).toEqual({
+      status: 'rejected',
+      reason: unavailable,
+    });
+    await world.store.close();
+  }, 60_000);
 });

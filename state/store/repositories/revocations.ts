@@ -21,10 +21,12 @@ export function revocationStore(db: SqlSession): RevocationStore {
   async function revoke({ user, atUs, scope, token, code, reason, expiresAtMs }: Revocation): Promise<void> {
     // No user has an unstorable id.
     if (user !== storableId(user)) return;
+    // A repetition writes too: PostgreSQL waits for the synchronous standby only after a write, and the first one may
+    // have been committed without it.
     await db.query(sql`
       insert into revocations (user_id, at_us, scope, token, code, reason, expires_at_ms)
       values (${user}, ${atUs}, ${scope}, ${token}, ${code}, ${reason}, ${expiresAtMs})
-      on conflict (user_id, at_us) do nothing`);
+      on conflict (user_id, at_us) do update set at_us = excluded.at_us`);
     await db.query(sql`delete from revocations where expires_at_ms < ${Date.now() - KEPT_MS}`);
   }
 
