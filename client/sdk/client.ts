@@ -1,7 +1,7 @@
 /** The client: connects through the directory, keeps the connection up, and turns frames into promises and events. */
-import { FrameType, Message, Send, type Sent as Receipt, type Welcome } from '../../proto/client.ts';
+import { FrameType, type Send, type Welcome } from '../../proto/client.ts';
 import { Conversations } from './conversations.ts';
-import { fromRole, isId, toConversation, toEntry, toKey, toSeq, WIRE_KINDS } from './convert.ts';
+import { fromRole, isId, toConversation, toKey, toSeq } from './convert.ts';
 import { Credentials, logOut } from './directory.ts';
 import { ClientError } from './errors.ts';
 import type { Role, SenderRange } from './entries.ts';
@@ -10,7 +10,6 @@ import type {
   ClientEventOf,
   Conversation,
   ConversationList,
-  EntryKind,
   History,
   HistoryOptions,
   ListOptions,
@@ -28,17 +27,14 @@ import { Inbox } from './inbox.ts';
 import { Names } from './names.ts';
 import type { GochatClientOptions, ResolvedOptions } from './options.ts';
 import { resolveOptions } from './options.ts';
-import { type Draft, Outbox } from './outbox.ts';
 import { Receipts } from './receipts.ts';
 import { Receiver } from './receiver.ts';
 import { Reconnector } from './reconnector.ts';
 import { TokenRenewal } from './renewal.ts';
 import { Requests } from './requests.ts';
+import { Sends } from './sends.ts';
 import { Syncer } from './sync.ts';
 import { TypingNotes } from './typing.ts';
-
-/** Limit of Send.text until WELCOME names the server's, bytes of UTF-8. */
-const DEFAULT_MAX_TEXT_BYTES = 16_384;
 
 /**
  * A user's client on one device.
@@ -54,7 +50,7 @@ export class GochatClient {
   readonly #api: string | undefined;
   readonly #events = new Emitter();
   readonly #link: Reconnector;
-  readonly #outbox: Outbox;
+  readonly #sends: Sends;
   readonly #requests: Requests;
   readonly #inbox: Inbox;
   readonly #receipts: Receipts;
@@ -69,10 +65,7 @@ export class GochatClient {
     this.#link.connection?.send(FrameType.TYPING, 0, conversation, payload),
   );
   readonly #closing = new AbortController();
-  #sendCount = 0;
-  #user = 0n;
   #ref = 0;
-  #maxTextBytes = DEFAULT_MAX_TEXT_BYTES;
   #paused = false;
   #run: Promise<void> | undefined;
   #closed: ClientError | undefined;
@@ -91,21 +84,15 @@ export class GochatClient {
       onDown: () => {
         this.#receipts.stop();
         this.#renewal.stop();
-        this.#outbox.disconnected();
+        this.#sends.outbox.disconnected();
       },
       onRetry: (error, retryInMs) => this.#emitDisconnected(error, retryInMs),
       onGivenUp: (error, everWelcomed) => this.#onGivenUp(error, everWelcomed),
     });
     const nextRef = () => this.#nextRef();
-    this.#outbox = new Outbox(this.#options, {
+    this.#sends = new Sends(this.#options, this.#events, this.#names, {
       nextRef,
       write: (ref, key, payload) => this.#link.connection?.send(FrameType.SEND, ref, key, payload),
-      onSent: (draft, receipt) => {
-        const sent = this.#toSent(draft, receipt);
-        this.#events.emit({ type: 'sent', ...sent });
-        return sent;
-      },
-      onFailed: ({ conversation, send }, error) => this.#emitFailed(conversation.toString(), send, error),
       onStalled: () => this.#link.connection?.fail(ClientError.local('DEADLINE_EXCEEDED')),
     });
     this.#requests = new Requests(this.#options, {
@@ -143,7 +130,7 @@ export class GochatClient {
     this.#receiver = new Receiver({
       events: this.#events,
       inbox: this.#inbox,
-      outbox: this.#outbox,
+      outbox: this.#sends.outbox,
       requests: this.#requests,
       syncer: this.#syncer,
       names: this.#names,
@@ -176,12 +163,12 @@ export class GochatClient {
 
   /** Number of unanswered sends. */
   get pendingSends(): number {
-    return this.#outbox.size;
+    return this.#sends.outbox.size;
   }
 
   /** Longest text that the server accepts, bytes of UTF-8. */
   get maxTextBytes(): number {
-    return this.#maxTextBytes;
+    return this.#sends.maxTextBytes;
   }
 
   /** Calls the listener for each event of a type, synchronously. Returns a function that unsubscribes it. */
@@ -217,12 +204,12 @@ export class GochatClient {
    */
   send(conversation: string, text: string, options: SendOptions = {}): Promise<Sent> {
     const { replyTo = 0, clientMsgId } = options;
-    return this.#add('message', conversation, () => ({ text, replyTo: toSeq(replyTo) }), clientMsgId);
+    return this.#sends.add('message', conversation, () => ({ text, replyTo: toSeq(replyTo) }), clientMsgId);
   }
 
   /** Makes a client_msg_id for `send`, by which the message can be edited and retracted while its send is unanswered. */
   nextMessageId(): string {
-    return `${this.#options.idPrefix}${++this.#sendCount}`;
+    return this.#sends.nextMessageId();
   }
 
   /**
@@ -230,13 +217,13 @@ export class GochatClient {
    * send fails for good, so does this.
    */
   edit(conversation: string, target: Target, text: string): Promise<Sent> {
-    return this.#add('edit', conversation, () => ({ text, ...toTarget(target) }));
+    return this.#sends.add('edit', conversation, () => ({ text, ...toTarget(target) }));
   }
 
   /** Removes a message: the user's own or, as a moderator or owner, that of a member of a lower role. Named as in `edit`. */
   retract(conversation: string, target: Target, options: { readonly reason?: string } = {}): Promise<Sent> {
     const { reason = '' } = options;
-    return this.#add('retract', conversation, () => ({ reason, ...toTarget(target) }));
+    return this.#sends.add('retract', conversation, () => ({ reason, ...toTarget(target) }));
   }
 
   /** Removes the messages of one sender with fromSeq <= seq <= toSeq. */
@@ -246,7 +233,7 @@ export class GochatClient {
     options: { readonly reason?: string } = {},
   ): Promise<Sent> {
     const { reason = '' } = options;
-    return this.#add('retract', conversation, () => ({
+    return this.#sends.add('retract', conversation, () => ({
       reason,
       range: { sender: toKey(sender, 'The user'), fromSeq: toSeq(fromSeq), toSeq: toSeq(lastSeq) },
     }));
@@ -254,11 +241,11 @@ export class GochatClient {
 
   /** Pins a message. In a room moderators and owners may, unless the server says otherwise. */
   pin(conversation: string, seq: number): Promise<Sent> {
-    return this.#add('pin', conversation, () => toTarget(seq));
+    return this.#sends.add('pin', conversation, () => toTarget(seq));
   }
 
   unpin(conversation: string, seq: number): Promise<Sent> {
-    return this.#add('unpin', conversation, () => toTarget(seq));
+    return this.#sends.add('unpin', conversation, () => toTarget(seq));
   }
 
   /**
@@ -429,11 +416,10 @@ export class GochatClient {
   }
 
   #onWelcome(welcome: Welcome): void {
-    this.#user = welcome.user;
+    this.#sends.welcome(welcome);
     this.#receiver.welcome(welcome.user);
     this.#renewal.start(welcome);
     const displayName = this.#names.note(welcome.user, welcome.displayName || welcome.userName);
-    if (welcome.maxTextBytes > 0) this.#maxTextBytes = welcome.maxTextBytes;
     if (this.#paused) this.#link.connection?.pause();
     this.#first.resolve();
     this.#events.emit({
@@ -452,7 +438,7 @@ export class GochatClient {
 
   /** After WELCOME and RESYNC: frames in either direction may have been lost. */
   #catchUp(): void {
-    this.#outbox.resend();
+    this.#sends.outbox.resend();
     this.#requests.resend();
     this.#receipts.repeat();
     this.#syncer.want(true);
@@ -467,6 +453,7 @@ export class GochatClient {
   #shut(reason: ClientError): void {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
+    this.#sends.close(reason);
     this.#receipts.stop();
     this.#first.reject(reason);
     this.#closing.abort();
@@ -474,95 +461,18 @@ export class GochatClient {
 
   #failPending(reason: ClientError): void {
     this.#requests.failAll(reason);
-    this.#outbox.failAll(reason);
+    this.#sends.outbox.failAll(reason);
   }
 
   #emitDisconnected({ code, message }: ClientError, retryInMs: number | undefined): void {
     this.#events.emit({ type: 'disconnected', code, reason: message, retryInMs });
   }
 
-  // Sends.
-
-  /** @param make throws ARGUMENT_INVALID */
-  #add(
-    kind: EntryKind,
-    conversation: string,
-    make: () => Partial<Send>,
-    clientMsgId = this.nextMessageId(),
-  ): Promise<Sent> {
-    const promise = this.#queue(kind, conversation, clientMsgId, make);
-    // Listeners of the events need not handle the promise as well.
-    promise.catch(() => {});
-    return promise;
-  }
-
-  async #queue(
-    kind: EntryKind,
-    conversation: string,
-    clientMsgId: string,
-    make: () => Partial<Send>,
-  ): Promise<Sent> {
-    const wireKind = WIRE_KINDS[kind];
-    let draft: Draft;
-    try {
-      if (this.#closed !== undefined) throw this.#closed;
-      const send = Send.fromPartial({ ...make(), clientMsgId, kind: wireKind });
-      draft = { conversation: toKey(conversation), send };
-      this.#check(kind, send);
-    } catch (error) {
-      const failed = { clientMsgId, kind: wireKind };
-      this.#emitFailed(conversation, failed, ClientError.from(error));
-      throw error;
-    }
-    return this.#outbox.add(draft);
-  }
-
-  /** Throws what the server would refuse in any case. */
-  #check(kind: EntryKind, { text, clientMsgId }: Send): void {
-    if (text === '' && (kind === 'message' || kind === 'edit')) throw ClientError.local('TEXT_EMPTY');
-    // A UTF-16 unit is at most three bytes of UTF-8, so most texts need not be encoded to check.
-    const fits =
-      text.length * 3 <= this.#maxTextBytes || new TextEncoder().encode(text).length <= this.#maxTextBytes;
-    if (!fits) throw ClientError.local('TEXT_TOO_LONG', { details: { max: this.#maxTextBytes } });
-    if (this.#outbox.has(clientMsgId))
-      throw ClientError.local('ARGUMENT_INVALID', { details: { what: `Another send as ${clientMsgId}` } });
-    if (this.#outbox.full)
-      throw ClientError.local('OUTBOX_FULL', { details: { max: this.#options.outboxLimit } });
-  }
-
-  /** Returns an own entry as it is stored. */
-  #toSent({ conversation, send }: Draft, { seq, id, atMs, duplicate, target }: Receipt): Sent {
-    const { clientMsgId, kind, text, replyTo, range, reason } = send;
-    const stored = { clientMsgId, kind, text, range, reason, seq, id, atMs, sender: this.#user };
-    const wire = Message.fromPartial({ ...stored, target: target || send.target });
-    const entry = toEntry(conversation.toString(), wire, this.#names);
-    if (entry.kind === 'message' && replyTo > 0n) return { ...entry, replyTo: Number(replyTo), duplicate };
-    return { ...entry, duplicate };
-  }
-
-  #emitFailed(
-    conversation: string,
-    { clientMsgId, kind: wireKind }: Pick<Send, 'clientMsgId' | 'kind'>,
-    error: ClientError,
-  ): void {
-    const { code, message, retryable } = error;
-    const kind = (Object.keys(WIRE_KINDS) as EntryKind[]).find((each) => WIRE_KINDS[each] === wireKind);
-    this.#events.emit({
-      type: 'failed',
-      clientMsgId,
-      conversation,
-      kind: kind ?? 'message',
-      code,
-      message,
-      retryable,
-    });
-  }
-
   /** Returns a ref, 1 to 65535, that no unanswered frame has. */
   #nextRef(): number {
     do this.#ref = (this.#ref % 0xffff) + 1;
     while (
-      this.#outbox.usesRef(this.#ref) ||
+      this.#sends.outbox.usesRef(this.#ref) ||
       this.#requests.usesRef(this.#ref) ||
       this.#renewal.usesRef(this.#ref)
     );

@@ -124,6 +124,7 @@ export class FakeChat {
     const isPlain = kind === undefined || kind === EntryKind.ENTRY_KIND_MESSAGE;
     if (target === undefined && range === undefined && !(isPlain && replyTo === 0n))
       return 'TARGET_NOT_FOUND';
+    if (target !== undefined && target.kind !== EntryKind.ENTRY_KIND_MESSAGE) return 'TARGET_INVALID';
     if (kind === EntryKind.ENTRY_KIND_EDIT && target?.sender !== sender) return 'NOT_AUTHOR';
     const seq = target?.seq ?? 0n;
     if (seq > 0n && this.fold(id, BigInt(log.length), seq, seq)[0]?.retraction) return 'TARGET_RETRACTED';
