@@ -23,7 +23,6 @@ import {
 } from '../common/mod.ts';
 
 import type { GatewayLimits, GatewayOptions } from '../gateway/mod.ts';
-import type { StateServerOptions } from '../state/mod.ts';
 import { Startup } from './startup.ts';
 
 /** Settings of a gateway that `gatewayLimits` takes over. */
@@ -242,16 +241,6 @@ export function instanceName(mode: string): string {
 /** Returns the gateway's limits of a configuration. */
 export function gatewayLimits(config: Pick<GatewayLimits, (typeof GATEWAY_LIMITS)[number]>) {
   return Object.fromEntries(GATEWAY_LIMITS.map((key) => [key, config[key]])) as typeof config;
-}
-
-/** Returns the rules of entries of a configuration. */
-export function entryRules(config: {
-  readonly editWindowMs: number;
-  readonly pinRole: NonNullable<StateServerOptions['rules']>['pin'];
-  readonly evidenceRetentionMs: number;
-}): NonNullable<StateServerOptions['rules']> {
-  const { editWindowMs, pinRole: pin, evidenceRetentionMs: evidenceMs } = config;
-  return { editWindowMs, evidenceMs, ...(pin !== undefined && { pin }) };
 }
 
 /** Returns the advertised addresses of a configuration. */

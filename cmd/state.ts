@@ -5,7 +5,7 @@ import { checkHotStateUrl, checkStoreUrl, openHotState, openStore, StateServer }
 import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
 import { engineTls } from './engine-tls.ts';
-import { checkExposure, entryRules, instanceName, isLoopback, prepare, reach, runServers } from './run.ts';
+import { checkExposure, instanceName, isLoopback, prepare, reach, runServers } from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -53,7 +53,11 @@ export async function run(
       tokenTtlMs: config.tokenTtlMs,
       sessionGraceMs: config.sessionGraceMs,
       maxTextBytes: config.maxTextBytes,
-      rules: entryRules(config),
+      rules: {
+        editWindowMs: config.editWindowMs,
+        pin: config.pinRole,
+        evidenceMs: config.evidenceRetentionMs,
+      },
     });
     return {
       servers: [state],

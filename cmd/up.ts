@@ -11,16 +11,7 @@ import { IpconfServer } from '../ipconf/mod.ts';
 import { backupSqlite, openHotState, openStore, restoreSqlite, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
 import { takeDataFolder } from './data-folder.ts';
-import {
-  advertised,
-  entryRules,
-  gatewayLimits,
-  instanceName,
-  isLoopback,
-  prepare,
-  runServers,
-  tlsFiles,
-} from './run.ts';
+import { advertised, gatewayLimits, instanceName, isLoopback, prepare, runServers, tlsFiles } from './run.ts';
 import { VERSION } from './version.ts';
 
 const DEMO_USERS = ['demo', 'test', 'admin'];
@@ -62,7 +53,11 @@ export async function run(
       tokenTtlMs: config.tokenTtlMs,
       sessionGraceMs: config.sessionGraceMs,
       maxTextBytes: config.maxTextBytes,
-      rules: entryRules(config),
+      rules: {
+        editWindowMs: config.editWindowMs,
+        pin: config.pinRole,
+        evidenceMs: config.evidenceRetentionMs,
+      },
     });
     const gateway = new GatewayServer({
       ...common,
