@@ -9,7 +9,8 @@ import {
 } from '../common/mod.ts';
 import type { BatchStream } from '../crpc/mod.ts';
 import { Accounts } from './identity/accounts.ts';
-import { type NameOf, Profiles } from './identity/profiles.ts';
+import { type NameOf, Profiles, shownName } from './identity/profiles.ts';
+import { Renames } from './identity/renames.ts';
 import { Eraser } from './chat/eraser.ts';
 import { Log } from './chat/log.ts';
 import { Membership } from './chat/membership.ts';
@@ -82,6 +83,7 @@ export class StateNode {
   readonly #sequencer: Sequencer;
   readonly #sessions: Sessions;
   readonly #receipts: Receipts;
+  readonly #renames: Renames;
   readonly #linkContext: LinkContext;
   readonly #links = new Set<Link>();
   /** After a stall, sends that arrived meanwhile are not committed: another node may have refused them since. */
@@ -146,6 +148,14 @@ export class StateNode {
       nextConversation: () => ids.next() as ConversationId,
       nextIds: (count) => ids.take(count) as MessageId[],
     });
+    this.#renames = new Renames({
+      store,
+      logger,
+      onRenamed: (user, profile) => {
+        profiles.learn(user, profile);
+        locations.rename(user, shownName(profile));
+      },
+    });
     const people = new People({
       store,
       profiles,
@@ -185,11 +195,12 @@ export class StateNode {
     };
   }
 
-  /** Starts background work: polling evictions, erasing what is hidden and looking for stalls. */
+  /** Starts background work: polling evictions and display names, erasing what is hidden, looking for stalls. */
   start(): void {
     this.#stalls.start();
     this.evictions.start();
     this.#eraser.erase();
+    this.#renames.start();
   }
 
   /** Accepts the stream of a gateway worker. @throws GochatError SERVER_DRAINING, OVERLOADED */
@@ -230,6 +241,7 @@ export class StateNode {
     this.#fanout.stop();
     this.#receipts.stop();
     this.evictions.stop();
+    this.#renames.stop();
     void this.#eraser.stop();
     for (const open of this.#links) open.close();
   }

@@ -85,6 +85,12 @@ export class Profiles {
     this.#earlier.delete(user);
   }
 
+  /** Keeps a profile that has just been read. */
+  learn(user: UserId, profile: Profile): void {
+    this.drop(user);
+    this.#keep(user, { profile, expiresMs: this.#nowMs() + EXPIRY_MS });
+  }
+
   #cached(user: UserId): Cached | undefined {
     const recent = this.#recent.get(user);
     if (recent !== undefined) return recent;

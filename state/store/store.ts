@@ -407,6 +407,8 @@ export interface AccountStore {
   findAccount(name: string): Promise<Account | undefined>;
   /** Returns the profiles of existing users, by id. */
   profilesOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, Profile>>;
+  /** Returns the profiles that were changed since a Unix time, ms, by the clocks of the nodes that did it. */
+  profilesSince(ms: number): Promise<ReadonlyMap<UserId, Profile>>;
   /** Sets the display name; empty: none. */
   setDisplayName(user: UserId, displayName: string): Promise<void>;
 }

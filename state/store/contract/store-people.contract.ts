@@ -63,6 +63,17 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await b.store.profilesOf([])).toEqual(new Map());
     });
 
+    test('profilesSince: the profiles that were changed since', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const beganMs = Date.now();
+      await a.store.setDisplayName(ann, 'Änn');
+      const changed = await b.store.profilesSince(beganMs);
+      expect([changed.get(ann)?.displayName, changed.has(bob)]).toEqual(['Änn', false]);
+      expect(await b.store.profilesSince(Date.now() + 1)).toEqual(new Map());
+      expect((await b.store.profilesSince(0)).has(bob)).toBe(false);
+    });
+
     test('signingKey: two nodes at once get one key, which later calls do not make again', async () => {
       const { a, b } = nodes();
       const make = (kid: string) => async () => ({ kid, privateJwk: `{"kid":"${kid}"}` });

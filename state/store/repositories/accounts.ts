@@ -1,8 +1,10 @@
 /** Queries of accounts. */
 import type { UserId } from '../../../common/mod.ts';
-import { storableId } from '../input.ts';
+import { storableId, storableSeq } from '../input.ts';
 import { sql, type SqlSession } from '../sql.ts';
 import type { Account, AccountStore, Profile } from '../store.ts';
+
+type ProfileRow = Profile & { readonly id: UserId };
 
 export function accountStore(db: SqlSession): AccountStore {
   async function findAccount(name: string): Promise<Account | undefined> {
@@ -21,15 +23,27 @@ export function accountStore(db: SqlSession): AccountStore {
   }
 
   async function profilesOf(users: readonly UserId[]): Promise<Map<UserId, Profile>> {
-    const rows = await db.query<Profile & { id: UserId }>(sql`
+    const rows = await db.query<ProfileRow>(sql`
       select id, name, display_name as "displayName" from accounts
       where id in ${db.dialect.listOf(users.map(storableId))}`);
-    return new Map(rows.map(({ id, name, displayName }) => [id, { name, displayName }]));
+    return toProfiles(rows);
+  }
+
+  async function profilesSince(ms: number): Promise<Map<UserId, Profile>> {
+    const rows = await db.query<ProfileRow>(sql`
+      select id, name, display_name as "displayName" from accounts
+      where renamed_at_ms > 0 and renamed_at_ms >= ${storableSeq(ms)}`);
+    return toProfiles(rows);
   }
 
   async function setDisplayName(user: UserId, displayName: string): Promise<void> {
-    await db.query(sql`update accounts set display_name = ${displayName} where id = ${user}`);
+    await db.query(sql`
+      update accounts set display_name = ${displayName}, renamed_at_ms = ${Date.now()} where id = ${user}`);
   }
 
-  return { createAccount, findAccount, profilesOf, setDisplayName };
+  return { createAccount, findAccount, profilesOf, profilesSince, setDisplayName };
+}
+
+function toProfiles(rows: readonly ProfileRow[]): Map<UserId, Profile> {
+  return new Map(rows.map(({ id, name, displayName }) => [id, { name, displayName }]));
 }

@@ -51,6 +51,7 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
     ...callsOf(writer, ['raiseFloor', 'erase', 'revocations', 'ping']),
     ...callsOf(reader, [
       'profilesOf',
+      'profilesSince',
       'listRooms',
       'conversationsOf',
       'conversationOf',

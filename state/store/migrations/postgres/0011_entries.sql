@@ -15,7 +15,12 @@ drop function gochat_append_all(
 );
 drop function gochat_members(bigint[], bigint);
 
-alter table accounts add column display_name text not null default '';
+alter table accounts
+  add column display_name  text not null default '',
+  -- Unix time of the last change of the display name.
+  add column renamed_at_ms bigint not null default 0;
+
+create index accounts_renamed on accounts (renamed_at_ms) where renamed_at_ms > 0;
 
 -- Who joins again goes on where they had read.
 alter table former_members add column read_seq bigint not null default 0;

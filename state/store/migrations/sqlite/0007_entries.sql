@@ -103,6 +103,10 @@ update conversations set last_at_ms = active_at_ms, last_message_seq = last_seq 
 
 -- Empty: the name is shown.
 alter table accounts add column display_name text not null default '';
+-- Unix time of the last change of the display name.
+alter table accounts add column renamed_at_ms integer not null default 0;
+
+create index accounts_renamed on accounts (renamed_at_ms) where renamed_at_ms > 0;
 
 -- Who joins again goes on with it.
 alter table former_members add column read_seq integer not null default 0;
