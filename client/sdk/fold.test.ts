@@ -22,6 +22,8 @@ test.each(vectors.flatMap((vector) => vector.clients.map((client, index) => ({ v
       if ('push' in step) fold.add(pushed(vector.log, step.push));
       else if ('ask' in step) calls.set(step.ask, fold.load());
       else if ('skip' in step) fold.skip(step.skip);
+      else if ('sync' in step)
+        for (const entry of pageOf(vector.pages[step.sync] as FoldPage, step).entries) fold.add(entry);
       else {
         const page = vector.pages[step.page] as FoldPage;
         const isTaken =

@@ -101,5 +101,7 @@ export type FoldStep =
     }
   /** The answer to `ask`: the pins of the page with this index. */
   | { readonly pins: string; readonly page: number; readonly refused?: true }
+  /** Entries of the page with this index, one after another, as a synchronisation brings them. */
+  | { readonly sync: number; readonly from: number; readonly to: number }
   /** Entries up to this one are jumped over. */
   | { readonly skip: number };
