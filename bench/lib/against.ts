@@ -15,6 +15,7 @@ import type { Peer, Target } from '../peers/peer.ts';
 import { ROOT } from './child.ts';
 import type { Fleet, startFleet } from './fleet.ts';
 import { LoadGenerator } from './load.ts';
+import { logIn, LOGINS_PER_S } from './login.ts';
 import { type Estimate, estimate, isSettled, measurePairs, type Pair, type StoppingRule } from './paired.ts';
 import { align, coresOf, count } from './report.ts';
 import { type IdleMemory, median, type Outcome, Runner } from './runner.ts';

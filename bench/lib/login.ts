@@ -76,7 +76,8 @@ function logInOnce(port: number, token: string): Promise<void> {
   const parser = new FrameParser(MAX_FRAME_BYTES);
   let welcome = false;
   const hello = client.Hello.fromPartial({
-    versionMin: PROTOCOL_VERSION,
+    // HELLO and WELCOME are the same in version 1, which `--against` meets.
+    versionMin: 1,
     versionMax: PROTOCOL_VERSION,
     token,
     device: 'bench',
