@@ -245,6 +245,23 @@ describe('list_pins', () => {
     for (const pins of pages) expect(jsonBytes({ $case: 'pins', pins })).toBeLessThan(MAX_JSON_BYTES);
   });
 
+  test('many short ones: a page reads no more than it may show', async () => {
+    const { node, store } = await testNode();
+    await store.addRoom(ROOM, 'room', [1n]);
+    for (let n = 1; n <= 50; n++) await append(store, ROOM, { sender: ANN.user, text: 'short' });
+    for (let target = 1; target <= 50; target++)
+      await append(store, ROOM, { sender: ANN.user, entry: { kind: 'pin', target } });
+    const seqs: number[][] = [];
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const { pins, next }: client.Pins = await node.log.pins(ANN, ROOM, { after });
+      seqs.push(pins.map(({ message }) => Number(message?.seq)));
+      after = next || undefined;
+    }
+    expect(seqs.map(({ length }) => length)).toEqual([20, 20, 10]);
+    expect(seqs.flat()).toEqual(Array.from({ length: 50 }, (_, n) => 50 - n));
+    expect((await node.log.pins(ANN, ROOM, { after: '99' })).pins).toEqual([]);
+  });
+
   test('of a conversation that one is not in: NOT_A_MEMBER', async () => {
     const { node, store } = await testNode();
     await store.addRoom(ROOM, 'room', [2n]);

@@ -15,6 +15,8 @@ const HISTORY = { most: 200, standard: 50 };
 const MAX_CURSORS = 1000;
 const MAX_ID = 2n ** 63n - 1n;
 const PINS_START = /^\d{1,3}$/;
+/** Most pins of a page: about as many as fit if their texts are long, as all of a page are read. */
+const PINS = 20;
 
 export interface LogOptions {
   readonly store: Pick<Store, 'sync' | 'history' | 'pinsOf'>;
@@ -118,19 +120,21 @@ export class Log {
     if (after !== '' && !PINS_START.test(after)) throw invalid('after');
     const by = accessCheck('listPins', user);
     const id = conversationId(conversation);
-    const answer = id === undefined ? by.requirement.missing : await this.#options.store.pinsOf(id, by);
+    const start = Number(after);
+    // One more, to know whether the list goes on.
+    const answer =
+      id === undefined ? by.requirement.missing : await this.#options.store.pinsOf(id, by, start, PINS + 1);
     const { pins, pinsVersion } = accept(answer, conversation);
     const nameOf = await this.#options.profiles.namesOf(pins.flatMap(({ message }) => usersIn(message)));
     const budget = new PageBudget();
     const page: client.Pin[] = [];
-    const start = Number(after);
-    for (const { message, by: pinner, atMs } of pins.slice(start)) {
+    for (const { message, by: pinner, atMs } of pins.slice(0, PINS)) {
       const presented = toMessage(message, nameOf);
       if (!budget.takeMessage(presented)) break;
       page.push({ message: presented, by: pinner, atMs: BigInt(atMs) });
     }
-    const end = start + page.length;
-    return { pins: page, pinsVersion: BigInt(pinsVersion), next: end < pins.length ? String(end) : '' };
+    const next = page.length < pins.length ? String(start + page.length) : '';
+    return { pins: page, pinsVersion: BigInt(pinsVersion), next };
   }
 }
 

@@ -553,10 +553,12 @@ export interface LogStore {
    * has removed is empty; a message that was retracted has its retraction.
    */
   entriesAt(conversation: ConversationId, seqs: readonly number[]): Promise<readonly Message[]>;
-  /** Lists the pinned messages that the user may read, the newest pin first. */
+  /** Lists the pinned messages that the user may read, the newest pin first: by default all, else `limit` from `start` on. */
   pinsOf(
     conversation: ConversationId,
     by: AccessCheck,
+    start?: number,
+    limit?: number,
   ): Promise<{ readonly pins: readonly Pin[]; readonly pinsVersion: number } | Refusal>;
   sync(request: SyncRequest): Promise<SyncResult>;
   /** Raises the floor; never lowers it, never beyond the last entry. Unpins what sinks. Returns the floor. */

@@ -413,6 +413,8 @@ export function describeEntries(nodes: () => Nodes): void {
       ]);
       expect(list.pins[0]).toMatchObject({ by: ann, message: { sender: ann } });
       expect(list.pinsVersion).toBe(2 * MAX_PINS + 4);
+      const some = { ...list, pins: list.pins.slice(3, 5) };
+      expect(await a.store.pinsOf(room, accessCheck('listPins', ann), 3, 2)).toEqual(some);
     });
 
     test('the feed: a row for each commit with what it appended, if it is wanted', async () => {

@@ -50,7 +50,7 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     append: (drafts, rules, hasFeed = false) => appender.append(drafts, rules, hasFeed),
     history: (conversation, by, point, limit) => history(pool, conversation, by, { point, limit }),
     entriesAt: (conversation, seqs) => entriesAt(pool, conversation, seqs),
-    pinsOf: (conversation, by) => pinsOf(pool, conversation, by),
+    pinsOf: (conversation, by, start, limit) => pinsOf(pool, conversation, by, start, limit),
     sync: (request) => sync(pool, request),
     raiseFloor: (conversation, seq) => pool.transaction((session) => raiseFloor(session, conversation, seq)),
     erase: (limit, nowMs) => erase(pool, limit, nowMs),

@@ -4,7 +4,7 @@ import type { AccessCheck, Refusal } from '../../policy.ts';
 import { storableSeq } from '../input.ts';
 import { type FoldedRow, toEntry } from '../rows.ts';
 import { sql, type SqlSession } from '../sql.ts';
-import type { Message, Pin } from '../store.ts';
+import { MAX_PINS, type Message, type Pin } from '../store.ts';
 import { admitReader, boundsOf } from './conversations.ts';
 import { asAppended, foldedColumns, foldedTo, foldJoins } from './entries.ts';
 
@@ -30,6 +30,8 @@ export async function pinsOf(
   db: SqlSession,
   conversation: ConversationId,
   by: AccessCheck,
+  start = 0,
+  limit = MAX_PINS,
 ): Promise<{ readonly pins: readonly Pin[]; readonly pinsVersion: number } | Refusal> {
   const reader = await admitReader(db, conversation, by);
   if (typeof reader === 'string') return reader;
@@ -42,7 +44,8 @@ export async function pinsOf(
     ${foldJoins}
     where p.conversation = ${conversation} and p.seq > ${Math.max(bounds.visibleAfterSeq, bounds.floorSeq)}
       and p.entry_seq <= ${reader.until_seq}
-    order by p.entry_seq desc`);
+    order by p.entry_seq desc
+    limit ${storableSeq(limit)} offset ${storableSeq(start)}`);
   const pins = rows.map((row) => {
     return { message: toEntry(row, bounds), by: row.pinned_by, atMs: Number(row.pinned_at_ms) };
   });

@@ -50,7 +50,7 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     history: async (conversation, by, point, limit) =>
       connection.snapshot(() => history(connection, conversation, by, { point, limit })),
     entriesAt: (conversation, seqs) => entriesAt(connection, conversation, seqs),
-    pinsOf: (conversation, by) => pinsOf(connection, conversation, by),
+    pinsOf: (conversation, by, start, limit) => pinsOf(connection, conversation, by, start, limit),
     sync: async (question) => connection.snapshot(() => sync(connection, question)),
     raiseFloor: (conversation, seq) =>
       connection.transaction((session) => raiseFloor(session, conversation, seq)),
