@@ -100,7 +100,7 @@ describe('group commit: entries that are no plain texts', () => {
   });
 
   test('many users about one conversation: some in each batch, in turn, and nobody else waits for them', async () => {
-    const queue = new Queue({ turnRows: 9, batchRows: 200 });
+    const queue = new Queue({ turnRows: 9, batchRows: 400 });
     queue.send(HONEST, ['first']);
     const crowd = named('p', CONVERSATION_ENTRIES + 2);
     for (const [i, name] of crowd.entries())
@@ -112,7 +112,7 @@ describe('group commit: entries that are no plain texts', () => {
     queue.send(HONEST, ['h1']);
     await queue.drain();
     const pins = queue.batches.map((batch) => batch.filter((name) => name.startsWith('p')));
-    expect(pins.map(({ length }) => length)).toEqual([0, 16, 16, 4]);
+    expect(pins.map(({ length }) => length)).toEqual([0, 32, 32, 4]);
     expect(queue.batches[1]).toEqual(expect.arrayContaining(['text', ...named('g', 9), 'elsewhere', 'h1']));
     expect(queue.batches[2]).toEqual(expect.arrayContaining(named('g', 3, 10)));
     expect(pins.flat().toSorted()).toEqual(crowd.flatMap((name) => [`${name}.1`, `${name}.2`]).toSorted());

@@ -61,8 +61,11 @@ const ROW_OVERHEAD_BYTES = 256;
  * that concern one message are committed one after another.
  */
 export const ENTRY_ROWS = 4;
-/** Most of them in a batch that concern one conversation: as many statements, one after another, may be needed for them. */
-export const CONVERSATION_ENTRIES = 16;
+/**
+ * Most of them in a batch that concern one conversation: as many statements, one after another, may be needed for them. The
+ * turns of two users fit.
+ */
+export const CONVERSATION_ENTRIES = 32;
 /** Rows beyond their user's turn may fill 1 / this of the queue and of a batch; the rest is for other users. */
 const BACKLOG_PART = 2;
 /** One user may fill 1 / this of the room left for such rows, so that some is left for the next user. */
