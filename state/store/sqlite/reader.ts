@@ -100,24 +100,40 @@ function findAnchor(
   { after, until }: Readable,
 ): number {
   if (point.at === 'firstUnread') {
-    const [unread] = connection.rows<{ seq: bigint }>(sql`
-      select seq from messages
-      where conversation = ${id} and seq > ${Math.max(after, Number(read_seq))} and seq <= ${until} and kind = 0
-      order by seq limit 1`);
-    return Number(unread?.seq ?? 0);
+    const start = Math.max(after, Number(read_seq));
+    // A million edits cost as much as one.
+    const read = messageCount(connection, id, start);
+    return firstSeq({ after: start, until }, (seq) => messageCount(connection, id, seq) > read);
   }
   if (point.at !== 'date') return 0;
   // Times ascend with the seqs.
   const ms = storableSeq(point.ms);
+  return firstSeq({ after, until }, (seq) => {
+    const [entry] = connection.rows<{ at_ms: bigint }>(sql`
+      select at_ms from messages where conversation = ${id} and seq = ${seq}`);
+    return entry !== undefined && entry.at_ms >= ms;
+  });
+}
+
+/** Returns the first seq for which `test` is true, which then is so for all later ones; 0: there is none. */
+function firstSeq({ after, until }: Readable, test: (seq: number) => boolean): number {
   let [low, high] = [after + 1, until + 1];
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const [entry] = connection.rows<{ at_ms: bigint }>(sql`
-      select at_ms from messages where conversation = ${id} and seq = ${middle}`);
-    if (entry !== undefined && entry.at_ms >= ms) high = middle;
+    if (test(middle)) high = middle;
     else low = middle + 1;
   }
   return low > until ? 0 : low;
+}
+
+/** Returns the number of messages up to a seq that is not below the floor. */
+function messageCount(connection: SqliteConnection, id: ConversationId, seq: number): number {
+  const [row] = connection.rows<{ skipped: bigint }>(sql`
+    select coalesce((
+      select x.skipped from extras x where x.conversation = c.id and x.seq <= ${seq} order by x.seq desc limit 1
+    ), c.floor_skipped) as skipped
+    from conversations c where c.id = ${id}`);
+  return seq - Number(row?.skipped ?? 0);
 }
 
 /** Reads what a device lacks; see LogStore.sync. To be run on one snapshot. */
