@@ -24,6 +24,7 @@ describe('a display name', () => {
     ['a private-use character', 'a\ue000'],
     ['half a surrogate pair', 'a\ud800'],
     ['nothing that can be seen', '\u200d\u200b'],
+    ['fillers', '\u3164\u115f\u2800'],
     ['65 characters', 'x'.repeat(65)],
     ['one character of very many code points', `a${'\u0300'.repeat(200)}`],
     ['a very long text', 'x'.repeat(100_000)],

@@ -11,8 +11,8 @@ const MAX_BYTES = 256;
  * direction of the text after them. Joiners and variation selectors stay: emoji and several scripts need them.
  */
 const FORBIDDEN = /[\p{Cc}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
-/** At least one character that can be seen. */
-const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
+/** At least one character that can be seen: no filler, which is a letter, nor the empty pattern of Braille. */
+const VISIBLE = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u2800]]/v;
 const SPACES = /\p{White_Space}+/gu;
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
