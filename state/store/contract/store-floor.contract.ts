@@ -76,6 +76,18 @@ export function describeFloor(nodes: () => Nodes): void {
         ]);
     });
 
+    test('a refused message does not move a conversation in the list of which nothing is kept', async () => {
+      const { a, b } = nodes();
+      const { room, ann, bob } = await makeRoom();
+      const atMs = Date.now() + 1_000_000;
+      await a.append([a.draft(room, ann, { atMs })]);
+      await a.store.raiseFloor(room, 99);
+      while (await a.store.erase(100, 0));
+      const stranger = a.draft(room, await a.user(), { atMs: atMs + 5 });
+      expect(await a.append([stranger])).toEqual([{ ok: false, code: 'NOT_A_MEMBER' }]);
+      expect(await b.store.conversationOf(room, bob, '')).toMatchObject({ activeAtMs: atMs, lastSeq: 11 });
+    });
+
     test('erase: removes what is below in batches; the rest reads as before', async () => {
       const { a, b } = nodes();
       const { room, ann, bob } = await makeRoom();

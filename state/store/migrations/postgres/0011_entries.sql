@@ -589,13 +589,17 @@ begin
     set last_seq = c.last_seq - x.count,
         skipped = c.skipped - x.skips,
         last_at_ms = greatest(c.prior_at_ms, x.at_ms),
-        -- Of the last message, which may be one from before, else of the making.
+        -- Of the last message, which may be one from before, else of the making. One that is no longer kept had its place
+        -- not after the last entry.
         active_at_ms = case
           when x.hoped_at_ms is null or c.active_at_ms > greatest(c.prior_at_ms, x.hoped_at_ms) then c.active_at_ms
           else greatest(
             floor(extract(epoch from c.created_at) * 1000),
             case when x.message > bases[x.place] then greatest(c.prior_at_ms, x.message_at_ms)
-              else (select m.at_ms from messages m where m.conversation = c.id and m.seq = x.message) end
+              else coalesce(
+                (select m.at_ms from messages m where m.conversation = c.id and m.seq = x.message),
+                case when c.floor_seq > 0 then c.prior_at_ms end
+              ) end
           ) end,
         last_message_seq = x.message
     from (
