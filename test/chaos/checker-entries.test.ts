@@ -51,6 +51,32 @@ describe('an edit', () => {
     expect(rules([...edits, page({}), page(edited), held(edited)])).toEqual([]);
   });
 
+  test('of what its reader may not read: shows nothing, which is no loss', () => {
+    /** Bob joins after one and is shown three alone; two is an edit of one. */
+    const joins = (visibleAfter: number): Happening[] => [
+      { kind: 'start', instance: ANN, user: 'ann', device: 'phone' },
+      { kind: 'start', instance: BOB, user: 'bob', device: 'phone' },
+      sent('one'),
+      { ...sent('two'), entry: 'edit', target: 1 } as Happening,
+      sent('three'),
+      ...['one', 'two', 'three'].map((text, i): Happening => {
+        return { kind: 'acked', instance: ANN, conversation: ROOM, text, seq: i + 1, id: `10${i + 1}` };
+      }),
+      { kind: 'message', instance: BOB, ...entry(3, 'three') },
+      { kind: 'converged', ms: 10, withinMs: 1000 },
+      logged(1, 'one'),
+      { ...logged(2, ''), clientMsgId: 'two', entry: 'edit', target: 1 } as Happening,
+      logged(3, 'three'),
+      membership('ann', 'joined'),
+      membership('bob', 'joined', 1, visibleAfter),
+      { kind: 'end', instance: ANN, why: 'closed', code: '' },
+    ];
+    const shownWrongly = (history: Happening[]) =>
+      rules(history).filter((rule) => rule === 'resume anywhere');
+    expect(shownWrongly(joins(1))).toEqual([]);
+    expect(shownWrongly(joins(0))).toEqual(['resume anywhere']);
+  });
+
   test.each<[string, Happening[], string]>([
     ['a client that holds the old text', [...edits, held({})], 'one view'],
     [

@@ -70,26 +70,28 @@ export class ClientJudge {
       const after = this.#world.memberships.floor(user, conversation, seq, at);
       return after === undefined ? undefined : Math.max(after, floor);
     };
+    const isSilent = (seq: number, after: number) =>
+      this.#world.folded.get(conversation)?.isSilent(seq, after) === true;
     for (const [seq, shown] of seen.shown) {
       this.#judgeIdentity(name, shown);
       this.#judgeLeak(view, shown);
       if (floorOf(seq, shown) === undefined)
         accuse('members only', `${name} saw ${conversation}/${seq}, which was not for ${user} then`);
     }
-    const hole = seen.hole(
-      end,
-      (seq, shown) => floorOf(seq, shown) ?? seq,
-      (seq, after) => this.#world.folded.get(conversation)?.isSilent(seq, after) === true,
-    );
+    const hole = seen.hole(end, (seq, shown) => floorOf(seq, shown) ?? seq, isSilent);
     if (hole !== undefined) accuse('no loss', `${name}: ${conversation}/${hole} is missing`);
     const first = seen.shown.get(seen.first);
     const firstFloor = first === undefined ? undefined : floorOf(seen.first, first);
     // A named device without a cursor uses that of the unnamed ones.
     const unnamed = this.#world.isStored(view, conversation) ? 0 : seen.unnamedBefore;
-    if (firstFloor !== undefined && seen.start() > Math.max(seen.headBefore, unnamed, firstFloor) + 1)
+    if (firstFloor === undefined) return;
+    const begin = Math.max(seen.headBefore, unnamed, firstFloor) + 1;
+    let start = seen.start();
+    while (start > begin && isSilent(start - 1, firstFloor)) start--;
+    if (start > begin)
       accuse(
         'resume anywhere',
-        `${name} began ${conversation} at ${seen.start()}, its device had come to ${seen.headBefore}`,
+        `${name} began ${conversation} at ${start}, its device had come to ${seen.headBefore}`,
       );
   }
 

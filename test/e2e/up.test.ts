@@ -55,7 +55,7 @@ describe('up', () => {
     expect(metrics).toContain('gochat_gateway_connections');
     expect(metrics).toContain('gochat_state_sessions');
     // Its workers and its state node speak the newest version of the link.
-    expect(metrics).toMatch(/^gochat_state_links\{[^}]*version="2"[^}]*\} [1-9]/m);
+    expect(metrics).toMatch(/^gochat_state_links\{[^}]*version="3"[^}]*\} [1-9]/m);
   });
 
   test('kill -9: what was acknowledged is there after the next start', async () => {
