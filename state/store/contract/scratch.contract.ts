@@ -284,7 +284,7 @@ export class World {
       id,
       clientMsgId: `c${id}`,
       text: `text ${id}`,
-      atMs: 1_760_000_000_000 + this.#names++,
+      atMs: 1_760_000_000_000,
       entry: undefined,
       ...fields,
     };
@@ -297,7 +297,7 @@ export class World {
     fields: Partial<DraftEntry> & { readonly text?: string },
   ): Draft {
     const {
-      text = fields.kind === 'message' || fields.kind === 'edit' ? `text ${this.#names}` : '',
+      text = fields.kind === 'message' || fields.kind === 'edit' ? `text ${++this.#names}` : '',
       ...entry
     } = fields;
     return this.draft(conversation, sender, { text, entry: { ...NO_ENTRY, ...entry } });

@@ -98,7 +98,7 @@ export function describeEntries(nodes: () => Nodes): void {
   /** All that the database has of a conversation. */
   async function dump(room: ConversationId): Promise<unknown[]> {
     const { scratch } = nodes();
-    const tables = ['messages', 'extras', 'changes', 'revisions', 'pins', 'erasures', 'evidence'];
+    const tables = ['messages', 'extras', 'revisions', 'pins', 'erasures', 'evidence'];
     const rows = tables.map((table) =>
       scratch.query(`select * from ${table} where conversation = ${room} order by 1, 2, 3`),
     );

@@ -60,6 +60,15 @@ describe('partsOf', () => {
     expect(partsOf(drafts)).toEqual(parts);
   });
 
+  test('the entries of a conversation have one time in a part, the latest so far', () => {
+    const at = (atMs: number, conversation = ROOM) => ({ ...draft('a', undefined, ANN, conversation), atMs });
+    const other = 11n as ConversationId;
+    expect(partsOf([at(1), at(2, other), at(1)])).toBe(undefined);
+    expect(partsOf([at(2), at(1, other), at(1), at(3), at(2), at(4), at(2, other)])).toEqual([
+      0, 0, 0, 1, 1, 2, 1,
+    ]);
+  });
+
   test('conversations are cut on their own: as many parts as the worst of them needs', () => {
     const other = (target: number) => draft('other', { target }, BOB, 11n as ConversationId);
     const quiet = draft('quiet', undefined, BOB, 12n as ConversationId);

@@ -6,6 +6,8 @@ import type { Draft, DraftEntry } from '../store.ts';
 interface Filled {
   /** Number of the part, from 0. */
   readonly part: number;
+  /** Time of its entries. */
+  readonly atMs: number;
   /** Seqs of messages that its entries change. */
   readonly changed: Set<number>;
   /** Seqs of messages that its replies quote. */
@@ -26,23 +28,26 @@ interface Filled {
  *
  * - at most one entry edits, retracts, pins or unpins a message, and nothing else there quotes it;
  * - no entry concerns a message of the same part;
- * - of a conversation, at most one entry pins or unpins, and none changes another message before it.
+ * - of a conversation, at most one entry pins or unpins, and none changes another message before it;
+ * - the entries of a conversation have one time, as all of a batch nearly always have.
  *
  * The drafts of a conversation keep their order. Each conversation is cut on its own, so there are as many parts as the
  * conversation with the most cuts needs, and a later part has only conversations of the earlier ones.
  */
 export function partsOf(drafts: readonly Draft[]): number[] | undefined {
   const special = drafts.filter(({ entry }) => entry !== undefined);
-  if (special.length < 2 && special[0]?.entry?.target !== 0) return undefined;
+  const hasOneTime = drafts.every(({ atMs }) => atMs === drafts[0]?.atMs);
+  if (hasOneTime && special.length < 2 && special[0]?.entry?.target !== 0) return undefined;
   const conversations = new Map<ConversationId, Filled>();
-  for (const { conversation } of special) conversations.set(conversation, newFilled(0));
+  for (const { conversation, atMs } of hasOneTime ? special : drafts)
+    if (!conversations.has(conversation)) conversations.set(conversation, newFilled(0, atMs));
   let isCut = false;
   const parts = drafts.map((draft) => {
     let filled = conversations.get(draft.conversation);
     if (filled === undefined) return 0;
-    if (draft.entry !== undefined && isInConflict(filled, draft, draft.entry)) {
+    if (draft.atMs > filled.atMs || (draft.entry !== undefined && isInConflict(filled, draft, draft.entry))) {
       isCut = true;
-      filled = newFilled(filled.part + 1);
+      filled = newFilled(filled.part + 1, Math.max(draft.atMs, filled.atMs));
       conversations.set(draft.conversation, filled);
     }
     add(filled, draft);
@@ -82,9 +87,10 @@ function nameOf({ sender }: Draft, clientMsgId: string): string {
   return `${sender} ${clientMsgId}`;
 }
 
-function newFilled(part: number): Filled {
+function newFilled(part: number, atMs: number): Filled {
   return {
     part,
+    atMs,
     changed: new Set(),
     quoted: new Set(),
     sent: new Set(),

@@ -21,7 +21,7 @@ import {
 /** The one row of gochat_append: array literals, null for an empty array. */
 export interface AppendRow {
   readonly bases: string;
-  readonly prior_ats: string;
+  readonly times: string;
   readonly member_versions: string;
   readonly refused: string | null;
   readonly repetitions: string | null;
@@ -55,15 +55,17 @@ interface Special {
   readonly entry: DraftEntry;
   /** Of an edit. */
   readonly text: string;
+  /** Number of entries of its conversation up to it, itself included, that are no messages. */
+  readonly skips: number;
 }
 
 /** A conversation's part of the batch. */
 interface Part {
   count: number;
-  lastAtMs: number;
-  /** Place and time of its last message, and number of entries that are none. */
+  /** Of all of them, see partsOf. */
+  atMs: number;
+  /** Place of its last message, and number of entries that are none. */
   message: number;
-  messageAtMs: number;
   skips: number;
   /** Place from 1, by ascending conversation. */
   place: number;
@@ -93,8 +95,6 @@ export class AppendBatch {
   /** Per draft that is sent. */
   readonly #senders: number[] = [];
   readonly #offsets: number[] = [];
-  /** Ascending within a conversation. */
-  readonly #times: number[] = [];
   readonly #specials: Special[] = [];
 
   constructor(drafts: readonly Draft[]) {
@@ -124,22 +124,22 @@ export class AppendBatch {
     const texts = (value: (special: Special) => string | null) =>
       specials.some((special) => value(special) !== null) ? textArray(specials.map(value)) : null;
     return sql`
-      select bases::text, prior_ats::text, member_versions::text, refused::text,
+      select bases::text, times::text, member_versions::text, refused::text,
              repetitions::text, original_seqs::text, original_ids::text, original_at_ms::text, original_targets::text,
              deferred::text, rejected::text, codes::text, targets::text, quotes::text
       from gochat_append(
         ${`{${this.#conversations.join(',')}}`}::bigint[], ${integerArray(parts.map((part) => part.count))}::bigint[],
-        ${integerArray(parts.map((part) => part.lastAtMs))}::bigint[],
+        ${integerArray(parts.map((part) => part.atMs))}::bigint[],
         ${integerArray(this.#memberOf.map((part) => part.place))}::bigint[], ${integerArray(this.#members)}::bigint[],
         ${integerArray(this.#senders)}::bigint[], ${integerArray(this.#offsets)}::bigint[],
         ${textArray(drafts.map((draft) => draft.clientMsgId))}::text[],
-        ${integerArray(drafts.map((draft) => draft.id))}::bigint[], ${integerArray(this.#times)}::bigint[],
+        ${integerArray(drafts.map((draft) => draft.id))}::bigint[],
         ${textArray(drafts.map((draft) => (kindNumber(draft) === 0 ? draft.text : '')))}::text[],
         ${positions?.length ? integerArray(positions) : null}::bigint[],
-        ${ofParts((part) => part.message)}::bigint[], ${ofParts((part) => part.messageAtMs)}::bigint[],
-        ${ofParts((part) => part.skips)}::bigint[],
+        ${ofParts((part) => part.message)}::bigint[], ${ofParts((part) => part.skips)}::bigint[],
         ${isPlain ? null : integerArray(drafts.map(kindNumber))}::smallint[],
-        ${ofSpecials(({ position }) => position)}::bigint[], ${ofSpecials(({ entry }) => entry.target)}::bigint[],
+        ${ofSpecials(({ position }) => position)}::bigint[], ${ofSpecials(({ skips }) => skips)}::bigint[],
+        ${ofSpecials(({ entry }) => (entry.range ? 0 : entry.target))}::bigint[],
         ${texts(({ entry }) => (entry.target === 0 && entry.targetClientMsgId) || null)}::text[],
         ${texts(({ entry, text }) => (entry.kind === 'edit' ? text : null))}::text[],
         ${texts(({ entry }) => metaOfDraft(entry))}::text[],
@@ -162,7 +162,7 @@ export class AppendBatch {
       const place = this.#placeOf(index);
       const offset = offsets ? (offsets.get(place) ?? 0) + 1 : (this.#offsets[index] as number);
       offsets?.set(place, offset);
-      return committed.answer(draft, index, { place, offset, atMs: this.#times[index] as number });
+      return committed.answer(draft, index, { place, offset });
     });
     const indexes = this.#indexes;
     if (!indexes) return answers;
@@ -210,7 +210,7 @@ export class AppendBatch {
     const { conversation, sender: user, clientMsgId, atMs, entry } = draft;
     let part = this.#parts.get(conversation);
     if (part === undefined) {
-      part = { count: 0, lastAtMs: atMs, message: 0, messageAtMs: 0, skips: 0, place: 0, senders: new Map() };
+      part = { count: 0, atMs, message: 0, skips: 0, place: 0, senders: new Map() };
       this.#parts.set(conversation, part);
     }
     let sender = part.senders.get(user);
@@ -224,16 +224,14 @@ export class AppendBatch {
       if (repeated !== undefined) return repeated;
       sender.sent.set(clientMsgId, this.#sent.length);
     }
-    if (atMs > part.lastAtMs) part.lastAtMs = atMs;
+    if (atMs > part.atMs) part.atMs = atMs;
     this.#sent.push(draft);
     this.#senders.push(sender.position);
     this.#offsets.push(++part.count);
-    this.#times.push(part.lastAtMs);
-    if (kindNumber(draft) === 0) {
-      part.message = part.count;
-      part.messageAtMs = part.lastAtMs;
-    } else part.skips++;
-    if (entry !== undefined) this.#specials.push({ position: this.#sent.length, entry, text: draft.text });
+    if (kindNumber(draft) === 0) part.message = part.count;
+    else part.skips++;
+    if (entry !== undefined)
+      this.#specials.push({ position: this.#sent.length, entry, text: draft.text, skips: part.skips });
     return undefined;
   }
 
@@ -250,7 +248,7 @@ export class AppendBatch {
 /** Makes the answers to entries that were appended. */
 class Committed {
   readonly #bases: readonly number[];
-  readonly #priorAts: readonly number[];
+  readonly #times: readonly number[];
   readonly #memberVersions: readonly number[];
   /** By index, of what is not a plain message. */
   readonly #targets = new Map<number, number>();
@@ -258,7 +256,7 @@ class Committed {
 
   constructor(row: AppendRow, specials: readonly Special[]) {
     this.#bases = numbers(row.bases);
-    this.#priorAts = numbers(row.prior_ats);
+    this.#times = numbers(row.times);
     this.#memberVersions = numbers(row.member_versions);
     const targets = numbers(row.targets);
     for (const [i, { position, entry }] of specials.entries())
@@ -271,18 +269,14 @@ class Committed {
     return this.#memberVersions[place] as number;
   }
 
-  /** @param at the conversation, the entry's place among what it got, from 1, and the time if none is later */
-  answer(
-    { id }: Draft,
-    index: number,
-    at: { readonly place: number; readonly offset: number; readonly atMs: number },
-  ): Appended {
+  /** @param at the conversation, and the entry's place among what it got, from 1 */
+  answer({ id }: Draft, index: number, at: { readonly place: number; readonly offset: number }): Appended {
     const target = this.#targets.get(index) ?? 0;
     return {
       ok: true,
       seq: (this.#bases[at.place] as number) + at.offset,
       id,
-      atMs: Math.max(at.atMs, this.#priorAts[at.place] as number),
+      atMs: this.#times[at.place] as number,
       duplicate: false,
       memberVersion: this.memberVersion(at.place),
       target,

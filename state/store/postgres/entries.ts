@@ -74,13 +74,9 @@ export async function readParts(
   return { messages, isSpent: Number(rows.at(-1)?.bytes ?? 0) >= bytes };
 }
 
-/** What has changed a message: c its last change, r its retraction, v its text as of p.until if it has a newer one. */
-function changesOf(row: Statement, [c, r, v]: readonly [Statement, Statement, Statement]): Statement {
+/** What has changed a message: r its retraction, v its text as of p.until if it has a newer one. */
+function changesOf(row: Statement, [r, v]: readonly [Statement, Statement]): Statement {
   return sql`
-    left join lateral (
-      select version, retracted from changes
-      where s.is_special and conversation = ${row}.conversation and seq = ${row}.seq limit 1
-    ) ${c} on true
     left join lateral (
       select coalesce(
                (
@@ -88,13 +84,13 @@ function changesOf(row: Statement, [c, r, v]: readonly [Statement, Statement, St
                  where s.is_erasing and ${row}.kind = 0 and conversation = ${row}.conversation
                    and sender = ${row}.sender and ${row}.seq between from_seq and to_seq
                ),
-               case when ${c}.retracted then ${c}.version end
+               case when ${row}.retracted then ${row}.version end
              ) as seq
       offset 0
     ) ${r} on true
     left join lateral (
       select version, body from revisions
-      where ${r}.seq is null and ${c}.version > p.until
+      where ${r}.seq is null and ${row}.version > p.until
         and conversation = ${row}.conversation and seq = ${row}.seq and version <= p.until
       order by version desc limit 1
     ) ${v} on true`;
@@ -106,17 +102,17 @@ const folded = sql`
          case when m.kind = 0 and mr.seq is null then coalesce(mv.body, m.body)
               when m.kind = 1 and tr.seq is null then coalesce(tv.body, t.body, '')
               else '' end as body,
-         coalesce(mv.version, mc.version) as version,
+         coalesce(mv.version, m.version) as version,
          mr.seq as retracted_seq, rm.sender as retracted_by, rm.at_ms as retracted_at_ms, rx.meta as retracted_meta,
          x.target, x.meta,
-         t.sender as target_sender, coalesce(tv.version, tc.version) as target_version, tr.seq as target_retracted_seq,
+         t.sender as target_sender, coalesce(tv.version, t.version) as target_version, tr.seq as target_retracted_seq,
          case when m.kind = 0 and tr.seq is null then left(coalesce(tv.body, t.body), ${QUOTE_CHARACTERS}) end as quote
   from (values (true)) one
   left join lateral (
     select target, meta from extras
     where s.is_special and conversation = m.conversation and seq = m.seq limit 1
   ) x on true
-  ${changesOf(sql`m`, [sql`mc`, sql`mr`, sql`mv`])}
+  ${changesOf(sql`m`, [sql`mr`, sql`mv`])}
   left join lateral (
     select sender, at_ms from messages where conversation = m.conversation and seq = mr.seq limit 1
   ) rm on true
@@ -124,7 +120,7 @@ const folded = sql`
     select meta from extras where conversation = m.conversation and seq = mr.seq limit 1
   ) rx on true
   left join lateral (
-    select conversation, seq, sender, kind, body from messages
+    select conversation, seq, sender, kind, body, version, retracted from messages
     where x.target > 0 and conversation = m.conversation and seq = x.target limit 1
   ) t on true
-  ${changesOf(sql`t`, [sql`tc`, sql`tr`, sql`tv`])}`;
+  ${changesOf(sql`t`, [sql`tr`, sql`tv`])}`;

@@ -127,7 +127,7 @@ describe('an append that waits for the room', () => {
     ],
     [
       'the message is retracted meanwhile',
-      (room) => `insert into changes (conversation, seq, version, retracted) values (${room}, 1, 1, true)`,
+      (room) => `update messages set version = 1, retracted = true where conversation = ${room} and seq = 1`,
       'TARGET_RETRACTED',
     ],
     [

@@ -24,9 +24,8 @@ export const asAppended: FoldBounds = {
   targetUntil: sql`case m.kind when 0 then cast(${Number.MAX_SAFE_INTEGER} as bigint) else m.seq end`,
 };
 
-const message = { row: sql`m`, change: sql`ch` };
-const target = { row: sql`t`, change: sql`tch` };
-type Read = typeof message;
+const message = sql`m`;
+const target = sql`t`;
 
 /** Columns of FoldedRow, of the messages m; used with foldJoins. */
 export function foldedColumns({ characters, until, targetUntil }: FoldBounds): Statement {
@@ -44,39 +43,37 @@ export function foldedColumns({ characters, until, targetUntil }: FoldBounds): S
     case when m.kind = 0 then substr(${textOf(target, targetUntil)}, 1, ${QUOTE_CHARACTERS}) end as quote`;
 }
 
-/** What an entry m has beyond a plain message, what has changed it, the RETRACT r of it, and the message t that it is about. */
+/** What an entry m has beyond a plain message, the RETRACT r of it, and the message t that it is about. */
 export const foldJoins = sql`
     left join extras x on x.conversation = m.conversation and x.seq = m.seq
-    left join changes ch on ch.conversation = m.conversation and ch.seq = m.seq
     left join messages r on r.conversation = m.conversation and r.seq = ${retractionOf(message)}
     left join extras rx on rx.conversation = r.conversation and rx.seq = r.seq
-    left join messages t on t.conversation = m.conversation and t.seq = x.target
-    left join changes tch on tch.conversation = t.conversation and tch.seq = t.seq`;
+    left join messages t on t.conversation = m.conversation and t.seq = x.target`;
 
 /** Seq of the last RETRACT of a message, also of a range with it that is not erased yet; null: it is not retracted. */
-function retractionOf({ row, change }: Read): Statement {
+function retractionOf(row: Statement): Statement {
   return sql`coalesce((
       select max(e.entry_seq) from erasures e
       where e.conversation = ${row}.conversation and e.sender = ${row}.sender
         and e.from_seq <= ${row}.seq and e.to_seq >= ${row}.seq
-    ), case when ${change}.retracted then ${change}.version end)`;
+    ), case when ${row}.retracted then ${row}.version end)`;
 }
 
-function textOf(read: Read, until: Statement): Statement {
-  return sql`case when ${isLater(read, until)} then ${revisionOf(read, sql`body`, until)} else ${read.row}.body end`;
+function textOf(row: Statement, until: Statement): Statement {
+  return sql`case when ${isLater(row, until)} then ${revisionOf(row, sql`body`, until)} else ${row}.body end`;
 }
 
 /** Null: unchanged. */
-function versionOf(read: Read, until: Statement): Statement {
-  return sql`case when ${isLater(read, until)} then ${revisionOf(read, sql`version`, until)} else ${read.change}.version end`;
+function versionOf(row: Statement, until: Statement): Statement {
+  return sql`case when ${isLater(row, until)} then ${revisionOf(row, sql`version`, until)} else ${row}.version end`;
 }
 
 /** Whether the newest text is one of after the bound. */
-function isLater({ change }: Read, until: Statement): Statement {
-  return sql`${change}.version > ${until} and not ${change}.retracted`;
+function isLater(row: Statement, until: Statement): Statement {
+  return sql`${row}.version > ${until} and not ${row}.retracted`;
 }
 
-function revisionOf({ row }: Read, column: Statement, until: Statement): Statement {
+function revisionOf(row: Statement, column: Statement, until: Statement): Statement {
   return sql`(
       select v.${column} from revisions v
       where v.conversation = ${row}.conversation and v.seq = ${row}.seq and v.version <= ${until}

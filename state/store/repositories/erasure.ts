@@ -109,7 +109,7 @@ async function eraseRange(session: SqlSession, limit: number): Promise<boolean> 
   const retraction = { seq, by: row.by, atMs: Number(row.at_ms), reason: parseMeta(row.meta).reason };
   if (row.evidence_until_ms !== null)
     await session.query(keepEvidence(session.dialect, range, retraction, Number(row.evidence_until_ms)));
-  for (const statement of eraseRetracted(range, seq)) await session.query(statement);
+  for (const statement of eraseRetracted(session.dialect, range, seq)) await session.query(statement);
   await session.query(sql`
     update erasures set from_seq = ${toSeq + 1} where conversation = ${conversation} and entry_seq = ${seq}`);
   await session.query(sql`
@@ -163,7 +163,7 @@ async function eraseUpTo(
     )
     returning seq`);
   const last = erased.reduce((max, { seq }) => Math.max(max, Number(seq)), 0);
-  for (const table of [sql`extras`, sql`changes`, sql`revisions`])
+  for (const table of [sql`extras`, sql`revisions`])
     await session.query(sql`delete from ${table} where conversation = ${conversation} and seq <= ${last}`);
   return erased.length >= limit;
 }

@@ -43,22 +43,21 @@ export function keepEvidence(
            cast(${seq} as bigint), cast(${by} as bigint), cast(${atMs} as bigint), cast(${reason} as text),
            cast(${expiresAtMs} as bigint)
     from messages m
-    where ${isConcerned(range)} and not exists (
-      select 1 from changes ch where ch.conversation = m.conversation and ch.seq = m.seq and ch.retracted
-    )`;
+    where ${isConcerned(range)} and not m.retracted`;
 }
 
 /** Erases the texts and marks the messages as retracted by the entry. To be run in this order. */
-export function eraseRetracted(range: RetractedRange, entrySeq: number): readonly Statement[] {
+export function eraseRetracted(
+  { isTrue }: Dialect,
+  range: RetractedRange,
+  entrySeq: number,
+): readonly Statement[] {
   const { conversation } = range;
-  const concerned = sql`select m.seq from messages m where ${isConcerned(range)}`;
+  const concerned = sql`
+    conversation = ${conversation} and seq in (select m.seq from messages m where ${isConcerned(range)})`;
   return [
-    sql`delete from revisions where conversation = ${conversation} and seq in (${concerned})`,
-    sql`update messages set body = '' where conversation = ${conversation} and seq in (${concerned})`,
-    sql`
-      insert into changes (conversation, seq, version, retracted)
-      select m.conversation, m.seq, cast(${entrySeq} as bigint), true from messages m where ${isConcerned(range)}
-      on conflict (conversation, seq) do update set version = excluded.version, retracted = excluded.retracted`,
+    sql`delete from revisions where ${concerned}`,
+    sql`update messages set body = '', version = ${entrySeq}, retracted = ${isTrue} where ${concerned}`,
   ];
 }
 

@@ -141,13 +141,13 @@ function findConcerned(
   seq: number,
 ): ConcernedRow | undefined {
   const [found] = connection.rows<ConcernedRow>(sql`
-    select m.seq, m.sender, m.at_ms, m.kind, coalesce(ch.version, m.seq) as version,
-           coalesce(ch.retracted, 0) or exists (
+    select m.seq, m.sender, m.at_ms, m.kind, coalesce(m.version, m.seq) as version,
+           m.retracted or exists (
              select 1 from erasures e
              where e.conversation = m.conversation and e.sender = m.sender and m.seq between e.from_seq and e.to_seq
            ) as retracted,
            substr(m.body, 1, ${QUOTE_CHARACTERS}) as quote
-    from messages m left join changes ch on ch.conversation = m.conversation and ch.seq = m.seq
+    from messages m
     where m.conversation = ${conversation} and m.seq = ${seq}`);
   return found;
 }
@@ -183,17 +183,13 @@ function change(connection: SqliteConnection, append: EntryAppend, found: Concer
     connection.run(sql`
       insert into revisions (conversation, seq, version, body)
       select conversation, seq, ${found.version}, body from messages where conversation = ${conversation} and seq = ${seq}`);
-    connection.run(
-      sql`update messages set body = ${text} where conversation = ${conversation} and seq = ${seq}`,
-    );
     connection.run(sql`
-      insert into changes (conversation, seq, version, retracted) values (${conversation}, ${seq}, ${entrySeq}, 0)
-      on conflict (conversation, seq) do update set version = excluded.version`);
+      update messages set body = ${text}, version = ${entrySeq} where conversation = ${conversation} and seq = ${seq}`);
   }
   if (entry.kind === 'retract') {
     const range = { conversation, sender: found.sender, fromSeq: Number(seq), toSeq: Number(seq) };
     if (found.sender !== draft.sender) keep(connection, append, range);
-    for (const statement of eraseRetracted(range, entrySeq)) connection.run(statement);
+    for (const statement of eraseRetracted(connection.dialect, range, entrySeq)) connection.run(statement);
     unpin(connection, append, range);
   }
   if (entry.kind === 'pin')

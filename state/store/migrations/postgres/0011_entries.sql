@@ -37,13 +37,17 @@ alter table conversations
   add column floor_skipped    bigint not null default 0,
   -- Seq of the last entry that changed the pins.
   add column pins_version     bigint not null default 0,
-  -- last_at_ms before the last append, as RETURNING tells new values alone.
+  -- last_at_ms before the last append, for those of which nothing was written.
   add column prior_at_ms      bigint not null default 0;
 
 update conversations set last_at_ms = active_at_ms, last_message_seq = last_seq;
 
 -- fillfactor: an edit or a retraction changes a text in place (HOT) while there is room.
-alter table messages add column kind smallint not null default 0;
+alter table messages
+  add column kind      smallint not null default 0,
+  -- Seq of the last entry that has changed the message, an edit or the retraction; null: none has.
+  add column version   bigint,
+  add column retracted boolean not null default false;
 alter table messages set (fillfactor = 90);
 
 -- What an entry has beyond a plain message. These tables have no foreign keys, as messages has none.
@@ -59,15 +63,6 @@ create table extras (
   thread_number bigint,
   -- JSON, see EntryMeta in entry-meta.ts.
   meta          text,
-  primary key (conversation, seq)
-);
-
--- Messages that an entry has changed; version: seq of the last one that did, an edit or the retraction.
-create table changes (
-  conversation bigint not null,
-  seq          bigint not null,
-  version      bigint not null,
-  retracted    boolean not null,
   primary key (conversation, seq)
 );
 
@@ -149,21 +144,21 @@ create table consumers (
 -- Appends entries in the arrays' order, in one commit; what is refused or had been appended before costs only itself.
 --
 --   p_conversations   each once, ascending: locks are taken in this order, as all nodes take them
---   p_counts          per conversation how many entries it gets
---   p_last_at_ms      per conversation the time of the newest
+--   p_counts, p_at_ms   per conversation how many entries it gets, and their time
 --   p_places, p_members   who sends: position (from 1) of the conversation, and the user
 --   p_senders         per entry the position of its sender in p_members
 --   p_offsets         per entry its place among those of its conversation, from 1
---   p_client_msg_ids, p_ids, p_at_ms, p_bodies   per entry; times ascend within a conversation
+--   p_client_msg_ids, p_ids, p_bodies   per entry
 --   p_suspects        positions of entries that may be repetitions, ascending; null: none is expected to be one
 --
 -- Where all are plain messages, the following are null but for the rules:
 --
---   p_messages, p_message_at_ms, p_skips   per conversation the place (0: none) and time of the last message among its
---                     entries, and the number of those that are none
+--   p_messages, p_skips   per conversation the place of the last message among its entries (0: none), and the number of
+--                     those that are none
 --   p_kinds           per entry
 --   p_entries         positions of what is not a plain message, ascending. For each of these:
---   p_targets         seq of the message that it concerns or quotes
+--   p_entry_skips     how many entries of its conversation up to it, itself included, are no messages
+--   p_targets         seq of the message that it concerns or quotes; 0 for a range
 --   p_target_ids      instead: client_msg_id of a message of the same sender; null: none
 --   p_texts, p_metas  text of an edit; see extras.meta
 --   p_range_senders, p_range_firsts, p_range_lasts   of the retraction of a range, else null
@@ -173,8 +168,9 @@ create table consumers (
 -- No two entries may have the same sender position and client_msg_id; append-parts.ts says which entries may come together.
 -- Answers with one row:
 --
---   bases, prior_ats, member_versions   per conversation the last seq and time before its entries (null: there is no such
---                     conversation) and the member version. What is new follows in the arrays' order, without a hole
+--   bases, times, member_versions   per conversation the last seq before its entries (null: there is no such conversation),
+--                     the time that they get, and the member version. What is new follows in the arrays' order, without a
+--                     hole
 --   refused           positions of the entries that are new and whose sender is no member; null: none
 --   repetitions       positions of the entries that had been appended before; null: none
 --   original_seqs, original_ids, original_at_ms, original_targets   of those, in the same order
@@ -189,18 +185,20 @@ create table consumers (
 -- nearly all are; where some are not, the rows of their conversations are put right. What would be rejected is looked up
 -- first. A repetition among the rest that was not suspected violates messages_once: then all are looked up, once.
 --
+-- Arrays are read by position: that costs half of what unnest costs.
+--
 -- The settings keep the one plan that scales, an index probe per row, whatever the statistics were when the plan was made.
 create function gochat_append(
-  p_conversations bigint[], p_counts bigint[], p_last_at_ms bigint[], p_places bigint[], p_members bigint[],
-  p_senders bigint[], p_offsets bigint[], p_client_msg_ids text[], p_ids bigint[], p_at_ms bigint[], p_bodies text[],
+  p_conversations bigint[], p_counts bigint[], p_at_ms bigint[], p_places bigint[], p_members bigint[],
+  p_senders bigint[], p_offsets bigint[], p_client_msg_ids text[], p_ids bigint[], p_bodies text[],
   p_suspects bigint[],
-  p_messages bigint[], p_message_at_ms bigint[], p_skips bigint[], p_kinds smallint[],
-  p_entries bigint[], p_targets bigint[], p_target_ids text[], p_texts text[], p_metas text[],
+  p_messages bigint[], p_skips bigint[], p_kinds smallint[],
+  p_entries bigint[], p_entry_skips bigint[], p_targets bigint[], p_target_ids text[], p_texts text[], p_metas text[],
   p_range_senders bigint[], p_range_firsts bigint[], p_range_lasts bigint[],
   p_edit_window_ms bigint, p_pin smallint, p_retract smallint, p_evidence_ms bigint, p_has_feed boolean
 )
 returns table (
-  bases bigint[], prior_ats bigint[], member_versions bigint[], refused bigint[],
+  bases bigint[], times bigint[], member_versions bigint[], refused bigint[],
   repetitions bigint[], original_seqs bigint[], original_ids bigint[], original_at_ms bigint[],
   original_targets bigint[], deferred bigint[], rejected bigint[], codes text[], targets bigint[], quotes json
 )
@@ -215,65 +213,107 @@ set lock_timeout = '5s'
 as $$
 declare
   found_ids bigint[];
+  -- Per conversation, unless all are plain messages; skips: before its entries.
+  floors bigint[];
+  skips bigint[];
+  pin_versions bigint[];
+  are_direct boolean[];
+  -- Per member, unless all are plain messages.
+  roles smallint[];
+  visible_afters bigint[];
   -- Positions in p_members of those who are none, then of their entries.
   strangers bigint[];
   strange bigint[];
   suspects bigint[] := p_suspects;
   -- Positions of the entries that are not written; null: all are.
   dropped bigint[];
-  -- p_offsets without those entries, 0 for them.
-  offsets bigint[];
+  -- p_offsets and p_entry_skips without those entries; the offset of these is 0.
+  offsets bigint[] := p_offsets;
+  entry_skips bigint[] := p_entry_skips;
   is_written boolean[];
-  -- Per entry of p_entries the row of its target and the last entry that has changed that; null: none.
+  -- Per entry of p_entries the row of its target, the last entry that has changed that (null: none), and the text that an
+  -- edit replaces.
   rows tid[];
   versions bigint[];
-  -- Per entry of p_entries the number of entries before its batch that do not count as unread.
-  skips bigint[];
+  texts text[];
+  -- Whether a message of another sender, and whether an edited one, is retracted.
+  is_moderated boolean;
+  has_revisions boolean;
 begin
   -- An acknowledged entry is durable, on the standby too where there is one, also where the server's default is less.
   if current_setting('synchronous_commit') not in ('on', 'remote_apply') then
     perform set_config('synchronous_commit', 'on', true);
   end if;
 
-  with moved as (
-    update conversations c
-    set last_seq = c.last_seq + x.count,
-        prior_at_ms = c.last_at_ms,
-        last_at_ms = greatest(c.last_at_ms, x.at_ms),
-        active_at_ms = case x.message when 0 then c.active_at_ms
-          else greatest(c.active_at_ms, c.last_at_ms, coalesce(x.message_at_ms, x.at_ms)) end,
-        last_message_seq = case x.message when 0 then c.last_message_seq
-          else c.last_seq + coalesce(x.message, x.count) end,
-        skipped = c.skipped + coalesce(x.skips, 0)
-    from unnest(p_conversations, p_counts, p_last_at_ms, p_messages, p_message_at_ms, p_skips)
-           as x (id, count, at_ms, message, message_at_ms, skips)
-    where c.id = x.id
-    returning c.id, c.last_seq - x.count as base, c.prior_at_ms as prior_at, c.member_version
-  )
-  select array_agg(m.id), array_agg(m.base), array_agg(m.prior_at), array_agg(m.member_version)
-  into found_ids, bases, prior_ats, member_versions
-  from (select * from moved order by id) m;
+  if p_entries is null then
+    with moved as (
+      update conversations c
+      set last_seq = c.last_seq + p_counts[n],
+          prior_at_ms = c.last_at_ms,
+          last_at_ms = greatest(c.last_at_ms, p_at_ms[n]),
+          active_at_ms = greatest(c.active_at_ms, c.last_at_ms, p_at_ms[n]),
+          last_message_seq = c.last_seq + p_counts[n]
+      from generate_series(1, cardinality(p_conversations)) n
+      where c.id = p_conversations[n]
+      returning c.id, c.last_seq - p_counts[n] as base, c.last_at_ms, c.member_version
+    )
+    select array_agg(m.id), array_agg(m.base), array_agg(m.last_at_ms), array_agg(m.member_version)
+    into found_ids, bases, times, member_versions
+    from (select * from moved order by id) m;
+  else
+    with moved as (
+      update conversations c
+      set last_seq = c.last_seq + p_counts[n],
+          prior_at_ms = c.last_at_ms,
+          last_at_ms = greatest(c.last_at_ms, p_at_ms[n]),
+          active_at_ms = case p_messages[n] when 0 then c.active_at_ms
+            else greatest(c.active_at_ms, c.last_at_ms, p_at_ms[n]) end,
+          last_message_seq = case p_messages[n] when 0 then c.last_message_seq else c.last_seq + p_messages[n] end,
+          skipped = c.skipped + p_skips[n]
+      from generate_series(1, cardinality(p_conversations)) n
+      where c.id = p_conversations[n]
+      returning c.id, c.last_seq - p_counts[n] as base, c.last_at_ms, c.member_version, c.floor_seq,
+                c.skipped - p_skips[n] as skips, c.pins_version, c.kind = 'direct' as is_direct
+    )
+    select array_agg(m.id), array_agg(m.base), array_agg(m.last_at_ms), array_agg(m.member_version),
+           array_agg(m.floor_seq), array_agg(m.skips), array_agg(m.pins_version), array_agg(m.is_direct)
+    into found_ids, bases, times, member_versions, floors, skips, pin_versions, are_direct
+    from (select * from moved order by id) m;
+  end if;
 
   if cardinality(found_ids) is distinct from cardinality(p_conversations) then
     -- A place also for what there is not. Of what was locked alone: the rest may appear only now.
-    select array_agg(c.base), array_agg(c.prior_at), array_agg(c.member_version)
-    into bases, prior_ats, member_versions
+    select array_agg(bases[x.place]), array_agg(times[x.place]), array_agg(member_versions[x.place]),
+           array_agg(floors[x.place]), array_agg(skips[x.place]), array_agg(pin_versions[x.place]),
+           array_agg(are_direct[x.place])
+    into bases, times, member_versions, floors, skips, pin_versions, are_direct
     from (
-      select max(u.base) as base, max(u.prior_at) as prior_at, max(u.member_version) as member_version
+      select max(u.place) as place
       from (
-        select id, null::bigint, null::bigint, null::bigint from unnest(p_conversations) as p (id)
+        select id, null::bigint from unnest(p_conversations) as p (id)
         union all
-        select * from unnest(found_ids, bases, prior_ats, member_versions)
-      ) u (id, base, prior_at, member_version)
+        select * from unnest(found_ids) with ordinality
+      ) u (id, place)
       group by u.id order by u.id
-    ) c;
+    ) x;
   end if;
 
-  select array_agg(x.n) into strangers
-  from unnest(p_places, p_members) with ordinality as x (place, user_id, n)
-  where bases[x.place] is null or not exists (
-    select from members m where m.conversation = p_conversations[x.place] and m.user_id = x.user_id
-  );
+  if p_entries is null then
+    select array_agg(n) into strangers
+    from generate_series(1, cardinality(p_members)) n
+    where bases[p_places[n]] is null or (
+      select user_id from members where conversation = p_conversations[p_places[n]] and user_id = p_members[n]
+    ) is null;
+  else
+    select array_agg(n) filter (where bases[p_places[n]] is null or m.role is null), array_agg(m.role),
+           array_agg(m.visible_after_seq)
+    into strangers, roles, visible_afters
+    from generate_series(1, cardinality(p_members)) n
+    left join lateral (
+      select role, visible_after_seq from members
+      where conversation = p_conversations[p_places[n]] and user_id = p_members[n] limit 1
+    ) m on true;
+  end if;
 
   if strangers is not null then
     declare
@@ -321,64 +361,57 @@ begin
       select array_agg(x.n) filter (where x.code is not null), array_agg(x.code) filter (where x.code is not null),
              json_agg(json_build_array(x.n, x.author::text, left(x.body, 400), coalesce(x.version, x.target)))
                filter (where x.code is null and x.kind = 0),
-             array_agg(x.ctid), array_agg(x.version), array_agg(x.skips)
-      into rejected, codes, quotes, rows, versions, skips
+             array_agg(x.ctid), array_agg(x.version), array_agg(case x.kind when 1 then x.body end),
+             bool_or(x.kind = 2 and x.author <> x.sender), bool_or(x.kind = 2 and x.version is not null)
+      into rejected, codes, quotes, rows, versions, texts, is_moderated, has_revisions
       from (
-        select e.n, e.kind, e.target, t.ctid, t.sender as author, t.body, ch.version,
-               c.skipped - p_skips[e.place] as skips,
+        select e.n, e.kind, e.target, e.sender, t.ctid, t.sender as author, t.body, t.version,
                case
                  when e.n = any (dropped) then null
                  when e.target > bases[e.place] and e.target < bases[e.place] + p_offsets[e.n] then 'later'
                  when e.range_sender is not null then
                    case
-                     when e.range_first > e.range_last or e.range_first > bases[e.place]
-                       or e.range_last <= m.visible_after_seq then 'TARGET_NOT_FOUND'
-                     when e.range_last <= c.floor_seq then 'TARGET_EXPIRED'
-                     when e.range_sender <> e.sender
-                       and (c.kind = 'direct' or m.role < p_retract or m.role <= coalesce(a.role, -1))
-                     then 'ROLE_TOO_LOW'
+                     when p_range_firsts[e.i] > p_range_lasts[e.i] or p_range_firsts[e.i] > bases[e.place]
+                       or p_range_lasts[e.i] <= visible_afters[e.member] then 'TARGET_NOT_FOUND'
+                     when p_range_lasts[e.i] <= floors[e.place] then 'TARGET_EXPIRED'
+                     when e.range_sender <> e.sender and (
+                       are_direct[e.place] or roles[e.member] < p_retract or roles[e.member] <= coalesce(a.role, -1)
+                     ) then 'ROLE_TOO_LOW'
                    end
-                 when e.target < 1 or e.target > bases[e.place] or e.target <= m.visible_after_seq
+                 when e.target < 1 or e.target > bases[e.place] or e.target <= visible_afters[e.member]
                  then 'TARGET_NOT_FOUND'
-                 when e.target <= c.floor_seq then 'TARGET_EXPIRED'
+                 when e.target <= floors[e.place] then 'TARGET_EXPIRED'
                  when t.kind <> 0 then 'TARGET_INVALID'
-                 when ch.retracted or exists (
+                 when t.retracted or exists (
                    select from erasures r
-                   where r.conversation = c.id and r.sender = t.sender and e.target between r.from_seq and r.to_seq
+                   where r.conversation = e.conversation and r.sender = t.sender
+                     and e.target between r.from_seq and r.to_seq
                  ) then 'TARGET_RETRACTED'
                  when e.kind = 1 and t.sender <> e.sender then 'NOT_AUTHOR'
-                 when e.kind = 2 and t.sender <> e.sender
-                   and (c.kind = 'direct' or m.role < p_retract or m.role <= coalesce(a.role, -1))
-                 then 'ROLE_TOO_LOW'
-                 when e.kind in (3, 4) and c.kind = 'room' and m.role < p_pin then 'ROLE_TOO_LOW'
-                 when e.kind = 1 and greatest(p_at_ms[e.n], prior_ats[e.place]) - t.at_ms > p_edit_window_ms
-                 then 'EDIT_TOO_LATE'
-                 when e.kind = 3 and (select count(*) from pins p where p.conversation = c.id) >= 100
-                   and not exists (select from pins p where p.conversation = c.id and p.seq = e.target)
+                 when e.kind = 2 and t.sender <> e.sender and (
+                   are_direct[e.place] or roles[e.member] < p_retract or roles[e.member] <= coalesce(a.role, -1)
+                 ) then 'ROLE_TOO_LOW'
+                 when e.kind in (3, 4) and not are_direct[e.place] and roles[e.member] < p_pin then 'ROLE_TOO_LOW'
+                 when e.kind = 1 and times[e.place] - t.at_ms > p_edit_window_ms then 'EDIT_TOO_LATE'
+                 when e.kind = 3 and (select count(*) from pins p where p.conversation = e.conversation) >= 100
+                   and not exists (select from pins p where p.conversation = e.conversation and p.seq = e.target)
                  then 'PINS_FULL'
                end as code
         from (
-          select x.*, p_kinds[x.n] as kind, p_places[p_senders[x.n]] as place, p_members[p_senders[x.n]] as sender,
-                 p_conversations[p_places[p_senders[x.n]]] as conversation
-          from unnest(p_entries, targets, p_range_senders, p_range_firsts, p_range_lasts)
-                 as x (n, target, range_sender, range_first, range_last)
+          select x.n, x.i, x.member, p_kinds[x.n] as kind, targets[x.i] as target, p_range_senders[x.i] as range_sender,
+                 p_places[x.member] as place, p_members[x.member] as sender,
+                 p_conversations[p_places[x.member]] as conversation
+          from (select p_entries[i] as n, i, p_senders[p_entries[i]] as member
+                from generate_series(1, cardinality(p_entries)) i) x
         ) e
         left join lateral (
-          select id, kind, floor_seq, skipped from conversations where id = e.conversation limit 1
-        ) c on true
-        left join lateral (
-          select visible_after_seq, role from members where conversation = e.conversation and user_id = e.sender limit 1
-        ) m on true
-        left join lateral (
-          select ctid, sender, at_ms, kind, body from messages
+          select ctid, sender, at_ms, kind, version, retracted, body from messages
           where conversation = e.conversation and seq = e.target limit 1
         ) t on true
         left join lateral (
-          select version, retracted from changes where conversation = e.conversation and seq = e.target limit 1
-        ) ch on true
-        left join lateral (
           select role from members
-          where e.kind = 2 and conversation = e.conversation and user_id = coalesce(e.range_sender, t.sender) limit 1
+          where e.kind = 2 and e.sender <> coalesce(e.range_sender, t.sender)
+            and conversation = e.conversation and user_id = coalesce(e.range_sender, t.sender) limit 1
         ) a on true
         offset 0
       ) x;
@@ -403,7 +436,6 @@ begin
     end if;
 
     dropped := refused || repetitions || rejected || deferred;
-    offsets := p_offsets;
     if dropped is not null then
       is_written := array_fill(true, array[cardinality(p_ids)]);
       declare
@@ -417,23 +449,28 @@ begin
                count(*) filter (where is_written[s.n]) over (partition by p_places[s.sender] order by s.n) as place
         from unnest(p_senders) with ordinality as s (sender, n)
       ) x;
+      select array_agg(x.skips order by x.n) into entry_skips
+      from (
+        select e.n, count(*) filter (where is_written[e.n] and p_kinds[e.n] <> 0) over (
+                 partition by p_places[p_senders[e.n]] order by e.n
+               ) as skips
+        from unnest(p_entries) as e (n)
+      ) x;
     end if;
 
     begin
-      if p_kinds is null and dropped is null then
+      if p_entries is null and dropped is null then
         insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body)
-        select p_conversations[p_places[x.sender]], bases[p_places[x.sender]] + x.place, x.id, p_members[x.sender],
-               greatest(x.at_ms, prior_ats[p_places[x.sender]]), x.client_msg_id, x.body
-        from unnest(p_senders, p_offsets, p_client_msg_ids, p_ids, p_at_ms, p_bodies)
-               as x (sender, place, client_msg_id, id, at_ms, body);
+        select p_conversations[p_places[p_senders[n]]], bases[p_places[p_senders[n]]] + p_offsets[n], p_ids[n],
+               p_members[p_senders[n]], times[p_places[p_senders[n]]], p_client_msg_ids[n], p_bodies[n]
+        from generate_series(1, cardinality(p_ids)) n;
       else
         insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body, kind)
-        select p_conversations[p_places[x.sender]], bases[p_places[x.sender]] + x.place, x.id, p_members[x.sender],
-               greatest(x.at_ms, prior_ats[p_places[x.sender]]), x.client_msg_id, x.body,
-               coalesce(x.kind, 0::smallint)
-        from unnest(p_senders, offsets, p_client_msg_ids, p_ids, p_at_ms, p_bodies, p_kinds)
-               as x (sender, place, client_msg_id, id, at_ms, body, kind)
-        where x.place > 0;
+        select p_conversations[p_places[p_senders[n]]], bases[p_places[p_senders[n]]] + offsets[n], p_ids[n],
+               p_members[p_senders[n]], times[p_places[p_senders[n]]], p_client_msg_ids[n], p_bodies[n],
+               coalesce(p_kinds[n], 0::smallint)
+        from generate_series(1, cardinality(p_ids)) n
+        where offsets[n] > 0;
       end if;
       exit;
     exception
@@ -445,128 +482,122 @@ begin
 
   if p_entries is not null then
     insert into extras (conversation, seq, skipped, target, meta)
-    select p_conversations[x.place], bases[x.place] + offsets[x.n],
-           x.skips + count(*) filter (where x.kind <> 0) over (partition by x.place order by x.n),
-           case when x.range_sender is null then x.target else 0 end, x.meta
+    select p_conversations[x.place], bases[x.place] + offsets[x.n], skips[x.place] + entry_skips[x.i], targets[x.i],
+           p_metas[x.i]
     from (
-      select e.*, p_kinds[e.n] as kind, p_places[p_senders[e.n]] as place
-      from unnest(p_entries, targets, skips, p_metas, p_range_senders) as e (n, target, skips, meta, range_sender)
-      where offsets[e.n] > 0
-    ) x;
+      select p_entries[i] as n, i, p_places[p_senders[p_entries[i]]] as place
+      from generate_series(1, cardinality(p_entries)) i
+    ) x
+    where offsets[x.n] > 0;
 
     if 1 = any (p_kinds) then
-      with e as materialized (
-        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, x.target, x.version,
-               x.target_row, x.text
-        from (
-          select e.*, p_places[p_senders[e.n]] as place
-          from unnest(p_entries, targets, rows, versions, p_texts) as e (n, target, target_row, version, text)
-          where p_kinds[e.n] = 1 and offsets[e.n] > 0
-        ) x
-      ),
-      kept as (
-        insert into revisions (conversation, seq, version, body)
-        select e.conversation, e.target, coalesce(e.version, e.target), t.body
-        from e join messages t on t.ctid = e.target_row
-      ),
-      changed as (
-        insert into changes (conversation, seq, version, retracted)
-        select conversation, target, seq, false from e where version is null
-      ),
-      changed_again as (
-        update changes c set version = e.seq
-        from e, lateral (
-          select ctid from changes where conversation = e.conversation and seq = e.target limit 1
-        ) x
-        where e.version is not null and c.ctid = x.ctid
-      )
-      update messages t set body = e.text from e where t.ctid = e.target_row;
+      insert into revisions (conversation, seq, version, body)
+      select p_conversations[p_places[p_senders[x.n]]], targets[x.i], coalesce(versions[x.i], targets[x.i]), texts[x.i]
+      from (select p_entries[i] as n, i from generate_series(1, cardinality(p_entries)) i) x
+      where p_kinds[x.n] = 1 and offsets[x.n] > 0;
     end if;
 
-    if 2 = any (p_kinds) then
-      with e as materialized (
-        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, x.target, x.version,
-               x.target_row, x.meta, p_members[p_senders[x.n]] as sender, greatest(p_at_ms[x.n], prior_ats[x.place]) as at_ms,
-               x.range_sender, x.range_first, x.range_last
+    if is_moderated then
+      insert into evidence (conversation, seq, sender, at_ms, texts, entry_seq, by_user, by_at_ms, reason, expires_at_ms)
+      select x.conversation, x.target, t.sender, t.at_ms,
+             (
+               select json_agg(v.body order by v.version)::text
+               from (
+                 select version, body from revisions where conversation = x.conversation and seq = x.target
+                 union all
+                 select 9223372036854775807, t.body
+               ) v
+             ),
+             x.seq, x.sender, x.at_ms, coalesce(x.meta::json ->> 'reason', ''), x.at_ms + p_evidence_ms
+      from (
+        select p_conversations[e.place] as conversation, targets[e.i] as target, bases[e.place] + offsets[e.n] as seq,
+               p_members[p_senders[e.n]] as sender, times[e.place] as at_ms, p_metas[e.i] as meta, rows[e.i] as target_row
         from (
-          select e.*, p_places[p_senders[e.n]] as place
-          from unnest(p_entries, targets, rows, versions, p_metas, p_range_senders, p_range_firsts, p_range_lasts)
-                 as e (n, target, target_row, version, meta, range_sender, range_first, range_last)
-          where p_kinds[e.n] = 2 and offsets[e.n] > 0
-        ) x
-      ),
-      one as materialized (select * from e where e.range_sender is null),
-      kept as (
-        insert into evidence (
-          conversation, seq, sender, at_ms, texts, entry_seq, by_user, by_at_ms, reason, expires_at_ms
-        )
-        select e.conversation, e.target, t.sender, t.at_ms,
-               (
-                 select json_agg(v.body order by v.version)::text
-                 from (
-                   select version, body from revisions where conversation = e.conversation and seq = e.target
-                   union all
-                   select 9223372036854775807, t.body
-                 ) v
-               ),
-               e.seq, e.sender, e.at_ms, coalesce(e.meta::json ->> 'reason', ''), e.at_ms + p_evidence_ms
-        from one e join messages t on t.ctid = e.target_row
-        where t.sender <> e.sender
-      ),
-      emptied as (
-        update messages t set body = '' from one e where t.ctid = e.target_row
-      ),
-      forgotten as (
-        delete from revisions r
-        using one e, lateral (
-          select ctid from revisions where conversation = e.conversation and seq = e.target offset 0
-        ) x
-        where e.version is not null and r.ctid = x.ctid
-      ),
-      changed as (
-        insert into changes (conversation, seq, version, retracted)
-        select e.conversation, e.target, e.seq, true from one e where e.version is null
-      ),
-      changed_again as (
-        update changes c set version = e.seq, retracted = true
-        from one e, lateral (
-          select ctid from changes where conversation = e.conversation and seq = e.target limit 1
-        ) x
-        where e.version is not null and c.ctid = x.ctid
-      ),
-      hidden as (
-        insert into erasures (conversation, entry_seq, sender, from_seq, to_seq, evidence_until_ms)
-        select e.conversation, e.seq, e.range_sender, e.range_first, least(e.range_last, e.seq - 1),
-               case when e.range_sender <> e.sender then e.at_ms + p_evidence_ms end
-        from e where e.range_sender is not null
-      ),
-      unpinned as (
+          select p_entries[i] as n, i, p_places[p_senders[p_entries[i]]] as place
+          from generate_series(1, cardinality(p_entries)) i
+        ) e
+        where p_kinds[e.n] = 2 and offsets[e.n] > 0
+      ) x
+      join messages t on t.ctid = x.target_row
+      where t.sender <> x.sender;
+    end if;
+
+    if has_revisions then
+      delete from revisions r
+      using (
+        select v.ctid
+        from generate_series(1, cardinality(p_entries)) i
+        cross join lateral (
+          select ctid from revisions
+          where conversation = p_conversations[p_places[p_senders[p_entries[i]]]] and seq = targets[i] offset 0
+        ) v
+        where p_kinds[p_entries[i]] = 2 and offsets[p_entries[i]] > 0 and versions[i] is not null
+      ) x
+      where r.ctid = x.ctid;
+    end if;
+
+    if p_kinds && '{1,2}' then
+      update messages t
+      set body = coalesce(p_texts[x.i], ''),
+          version = bases[p_places[p_senders[x.n]]] + offsets[x.n],
+          retracted = p_kinds[x.n] = 2
+      from (select p_entries[i] as n, i from generate_series(1, cardinality(p_entries)) i) x
+      where p_kinds[x.n] in (1, 2) and offsets[x.n] > 0 and t.ctid = rows[x.i];
+    end if;
+
+    if p_range_senders is not null then
+      insert into erasures (conversation, entry_seq, sender, from_seq, to_seq, evidence_until_ms)
+      select p_conversations[x.place], bases[x.place] + offsets[x.n], p_range_senders[x.i], p_range_firsts[x.i],
+             least(p_range_lasts[x.i], bases[x.place] + offsets[x.n] - 1),
+             case when p_range_senders[x.i] <> p_members[p_senders[x.n]] then times[x.place] + p_evidence_ms end
+      from (
+        select p_entries[i] as n, i, p_places[p_senders[p_entries[i]]] as place
+        from generate_series(1, cardinality(p_entries)) i
+      ) x
+      where p_range_senders[x.i] is not null and offsets[x.n] > 0;
+    end if;
+
+    if 2 = any (p_kinds) and 0 < any (pin_versions) then
+      with unpinned as (
         delete from pins p
-        using e, lateral (
-          select p.ctid from pins p
-          where p.conversation = e.conversation
-            and case when e.range_sender is null then p.seq = e.target
-                  else p.seq between e.range_first and least(e.range_last, e.seq - 1) and e.range_sender = (
-                    select sender from messages where conversation = p.conversation and seq = p.seq
-                  ) end
-          offset 0
+        using (
+          select v.ctid, e.conversation, e.seq
+          from (
+            select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, targets[x.i] as target,
+                   p_range_senders[x.i] as range_sender, p_range_firsts[x.i] as range_first, p_range_lasts[x.i] as range_last
+            from (
+              select p_entries[i] as n, i, p_places[p_senders[p_entries[i]]] as place
+              from generate_series(1, cardinality(p_entries)) i
+            ) x
+            where p_kinds[x.n] = 2 and offsets[x.n] > 0
+          ) e
+          cross join lateral (
+            select p.ctid from pins p
+            where p.conversation = e.conversation
+              and case when e.range_sender is null then p.seq = e.target
+                    else p.seq between e.range_first and least(e.range_last, e.seq - 1) and e.range_sender = (
+                      select sender from messages where conversation = p.conversation and seq = p.seq
+                    ) end
+            offset 0
+          ) v
         ) x
         where p.ctid = x.ctid
-        returning p.conversation, e.seq
+        returning x.conversation, x.seq
       )
       update conversations c set pins_version = u.seq
       from (select conversation, max(seq) as seq from unpinned group by conversation) u
       where c.id = u.conversation;
     end if;
 
-    if 3 = any (p_kinds) or 4 = any (p_kinds) then
+    if p_kinds && '{3,4}' then
       with e as materialized (
-        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, x.target, x.kind
+        select p_conversations[x.place] as conversation, bases[x.place] + offsets[x.n] as seq, targets[x.i] as target,
+               p_kinds[x.n] as kind
         from (
-          select e.*, p_kinds[e.n] as kind, p_places[p_senders[e.n]] as place
-          from unnest(p_entries, targets) as e (n, target)
-          where p_kinds[e.n] in (3, 4) and offsets[e.n] > 0
+          select p_entries[i] as n, i, p_places[p_senders[p_entries[i]]] as place
+          from generate_series(1, cardinality(p_entries)) i
         ) x
+        where p_kinds[x.n] in (3, 4) and offsets[x.n] > 0
       ),
       pinned as (
         insert into pins (conversation, seq, entry_seq)
@@ -588,22 +619,21 @@ begin
     update conversations c
     set last_seq = c.last_seq - x.count,
         skipped = c.skipped - x.skips,
-        last_at_ms = greatest(c.prior_at_ms, x.at_ms),
+        last_at_ms = case when x.is_empty then c.prior_at_ms else c.last_at_ms end,
         -- Of the last message, which may be one from before, else of the making. One that is no longer kept had its place
         -- not after the last entry.
-        active_at_ms = case
-          when x.hoped_at_ms is null or c.active_at_ms > greatest(c.prior_at_ms, x.hoped_at_ms) then c.active_at_ms
-          else greatest(
+        active_at_ms = case when x.is_hoped and c.active_at_ms = c.last_at_ms and x.message <= bases[x.place]
+          then greatest(
             floor(extract(epoch from c.created_at) * 1000),
-            case when x.message > bases[x.place] then greatest(c.prior_at_ms, x.message_at_ms)
-              else coalesce(
-                (select m.at_ms from messages m where m.conversation = c.id and m.seq = x.message),
-                case when c.floor_seq > 0 then c.prior_at_ms end
-              ) end
-          ) end,
+            coalesce(
+              (select m.at_ms from messages m where m.conversation = c.id and m.seq = x.message),
+              case when c.floor_seq > 0 then c.prior_at_ms end
+            )
+          )
+          else c.active_at_ms end,
         last_message_seq = x.message
     from (
-      select y.place, y.count, y.skips, y.at_ms, y.message_at_ms, y.hoped_at_ms,
+      select y.place, y.count, y.skips, y.is_empty, y.is_hoped,
              coalesce(
                bases[y.place] + y.message, gochat_last_message(p_conversations[y.place], bases[y.place])
              ) as message
@@ -611,11 +641,10 @@ begin
         select p_places[e.sender] as place,
                count(*) filter (where e.place = 0) as count,
                count(*) filter (where e.place = 0 and e.kind <> 0) as skips,
-               max(e.at_ms) filter (where e.place > 0) as at_ms,
+               bool_and(e.place = 0) as is_empty,
                max(e.place) filter (where e.place > 0 and coalesce(e.kind, 0) = 0) as message,
-               max(e.at_ms) filter (where e.place > 0 and coalesce(e.kind, 0) = 0) as message_at_ms,
-               max(e.at_ms) filter (where coalesce(e.kind, 0) = 0) as hoped_at_ms
-        from unnest(p_senders, offsets, p_at_ms, p_kinds) as e (sender, place, at_ms, kind)
+               bool_or(coalesce(e.kind, 0) = 0) as is_hoped
+        from unnest(p_senders, offsets, p_kinds) as e (sender, place, kind)
         group by 1 having bool_or(e.place = 0)
       ) y
       where bases[y.place] is not null

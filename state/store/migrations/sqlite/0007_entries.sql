@@ -4,6 +4,10 @@
 
 -- 0 message, 1 edit, 2 retract, 3 pin, 4 unpin, 5 system (ENTRY_KINDS in state/store/store.ts).
 alter table messages add column kind integer not null default 0;
+-- Seq of the last entry that has changed the message, an edit or the retraction; null: none has. Who retracted and why
+-- stands in that entry.
+alter table messages add column version integer;
+alter table messages add column retracted integer not null default 0;
 
 -- What an entry has beyond a plain message. skipped: how many entries up to this one, itself included, do not count as
 -- unread. target: seq of the message that it concerns or quotes; 0: none. meta: JSON, see state/store/entry-meta.ts. thread and thread_number: not written yet.
@@ -15,15 +19,6 @@ create table extras (
   thread        integer,
   thread_number integer,
   meta          text,
-  primary key (conversation, seq)
-) strict, without rowid;
-
--- Messages that an entry has changed; version: seq of the last one. Who retracted and why stands in that entry.
-create table changes (
-  conversation integer not null,
-  seq          integer not null,
-  version      integer not null,
-  retracted    integer not null,
   primary key (conversation, seq)
 ) strict, without rowid;
 
