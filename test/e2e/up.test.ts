@@ -91,7 +91,7 @@ describe('up', () => {
     await eventually('a full pipe', () => writtenBy(late) > PIPE_BYTES);
     late.child.stdout.resume();
     expect((await late.exit()).code).toBe(0);
-    const history = late.events.filter((event) => event['history'] === true);
+    const history = late.events.filter((event) => event['history'] === true && event['event'] === 'message');
     expect(history.map((event) => event['seq'])).toEqual(lines.map((_, i) => i + 1));
     expect(history.at(-1)?.['text']).toBe(lines.at(-1));
   });
