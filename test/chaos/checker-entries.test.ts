@@ -130,6 +130,22 @@ describe('a retraction', () => {
     expect(rules(history)).toContain(rule);
   });
 
+  test('a range over what was retracted already: the last retraction stands', () => {
+    const range = { user: 'ann', fromSeq: 2, toSeq: 2 };
+    const again: Happening[] = [
+      { ...sent('again'), entry: 'retract', range } as Happening,
+      { kind: 'acked', instance: ANN, conversation: ROOM, text: 'again', seq: 5, id: '105' },
+      { kind: 'message', instance: NEW_BOB, ...entry(5, ''), entry: 'retract' },
+      { ...logged(5, ''), clientMsgId: 'again', entry: 'retract' } as Happening,
+    ];
+    const five: OfEntry = { ...entry(5, ''), entry: 'retract' };
+    const read = ['ann', 'bob'].map((user): Happening => ({ kind: 'view', user, ...five }));
+    const history = [...after('retract', 'why'), ...again, ...read];
+    const four = special('retract', 'why');
+    expect(rules([...history, ...views({ ...gone, version: 5 }, four), page(gone)])).toEqual([]);
+    expect(rules([...history, ...views(gone, four)])).toEqual(['one view']);
+  });
+
   test('a range: all messages of its sender, and no others', () => {
     const range = { user: 'ann', fromSeq: 2, toSeq: 9 };
     const purge = retractions.map((happening): Happening => {

@@ -45,6 +45,7 @@ export class FoldedLog {
   isSilent(seq: number, after: number): boolean {
     const logged = this.#entries.get(seq);
     if (logged === undefined || logged.entry === 'message' || logged.entry === 'system') return false;
+    if (logged.range !== undefined) return logged.range.toSeq <= after;
     return logged.target <= after || this.retractedBy(logged.target) !== undefined;
   }
 
@@ -66,7 +67,7 @@ export class FoldedLog {
     return this.#changes.get(seq)?.find((change) => change.seq === version)?.text;
   }
 
-  /** Returns the seq of the entry that retracted a message; undefined: none has. */
+  /** Returns the seq of the first entry that retracted a message; undefined: none has. */
   retractedBy(seq: number): number | undefined {
     return this.#changes.get(seq)?.find(({ text }) => text === undefined)?.seq;
   }
@@ -94,9 +95,8 @@ export class FoldedLog {
     if (shown.entry !== 'message') return shown.text === '' ? undefined : 'has a text';
     if (!shown.retracted) return this.#sameText(shown.text, shown.seq, shown.version);
     if (shown.text !== '') return 'was retracted and has a text';
-    return this.retractedBy(shown.seq) === shown.version
-      ? undefined
-      : `was not retracted by ${shown.version}`;
+    const by = this.#changes.get(shown.seq)?.find(({ seq }) => seq === shown.version);
+    return by !== undefined && by.text === undefined ? undefined : `was not retracted by ${shown.version}`;
   }
 
   #sameText(text: string, seq: number, version: number): string | undefined {
@@ -117,8 +117,8 @@ export class FoldedLog {
   #change(target: number, change: Change): void {
     const changes = this.#changes.get(target);
     if (changes === undefined) this.#changes.set(target, [change]);
-    // What was retracted does not change any more.
-    else if (changes.at(-1)?.text !== undefined) changes.push(change);
+    // What was retracted gets no text any more; a range may retract it once more.
+    else if (change.text === undefined || changes.at(-1)?.text !== undefined) changes.push(change);
   }
 }
 
