@@ -163,6 +163,20 @@ export function describeErasure(nodes: () => Nodes): void {
       expect(await tablesWith(deleted.text, deleted.room)).toEqual(['messages', 'revisions']);
     });
 
+    test('a range: does not wait for the many of another conversation', async () => {
+      const { a, b } = nodes();
+      const [many, one] = [await makeRoom(), await makeRoom()];
+      await eraseAll();
+      const retract = ({ room, bob }: typeof one) =>
+        a.entry(room, bob, { kind: 'retract', range: { sender: bob, fromSeq: 1, toSeq: 3 } });
+      for (let batch = 0; batch < 4; batch++)
+        await a.append(Array.from({ length: 16 }, () => retract(many)));
+      await a.append([retract(one)]);
+      while ((await tablesWith(one.text, one.room)).length > 0) await b.store.erase(3, 0);
+      // That all of the 64 are drawn before the one happens once in 2^64 times.
+      expect((await rowsOf(many.room)).get('erasures')?.length).toBeGreaterThan(0);
+    });
+
     test("a range of one's own leaves no evidence; the last of two retractions is shown", async () => {
       const { a, b } = nodes();
       const { room, ann, bob, text } = await makeRoom();

@@ -85,11 +85,12 @@ async function eraseDeleted(session: SqlSession, limit: number): Promise<boolean
   return true;
 }
 
-/** Erases messages of a retracted range, `limit` seqs further. */
+/** Erases messages of a retracted range, `limit` seqs further: of any conversation, so that none waits for all of another's. */
 async function eraseRange(session: SqlSession, limit: number): Promise<boolean> {
   const { forChange } = session.dialect;
   const [found] = await session.query<{ conversation: ConversationId; entry_seq: bigint }>(sql`
-    select conversation, entry_seq from erasures where entry_seq > 0 order by conversation, entry_seq limit 1`);
+    select conversation, min(entry_seq) as entry_seq from erasures where entry_seq > 0
+    group by conversation order by random() limit 1`);
   if (found === undefined) return false;
   const { conversation } = found;
   await session.query(sql`select id from conversations where id = ${conversation} ${forChange}`);
