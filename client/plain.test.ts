@@ -705,7 +705,7 @@ describe('text output', () => {
       '[#lobby 2] Bob �B.: [#lobby 9 edited] mona: x',
       '[#lobby 1 edited] Bob �B.: milk?',
       '* Bob �B. has pinned message 1 in #lobby',
-      '* Bob �B. has retracted message 2 (no ⏎ * you) in #lobby',
+      '* Bob �B. has retracted message 2 in #lobby (no ⏎ * you)',
       '* Bob �B. joined #lobby',
       '[#lobby 7] Bob �B.: end',
       '[#lobby 1 edited] Bob �B.: milk?',

@@ -62,8 +62,7 @@ export class TextPrinter implements Printer {
           this.#say(event.conversation, `${event.target} edited`, event.from, event.text);
         break;
       case 'retracted':
-        if (event.history !== true)
-          this.#tell(`* ${this.#retracted(event)} in ${this.#place(event.conversation)}`);
+        if (event.history !== true) this.#tell(`* ${this.#retracted(event)}`);
         break;
       case 'pinned':
       case 'unpinned':
@@ -184,12 +183,13 @@ export class TextPrinter implements Printer {
     return at === undefined ? '' : `${this.#localTime.format(new Date(at))} `;
   }
 
-  #retracted({ from, target, range, reason }: Retracted): string {
+  #retracted({ conversation, from, target, range, reason }: Retracted): string {
     const what =
       range === null
         ? `message ${target}`
         : `messages ${range.from_seq} to ${range.to_seq} of ${this.#name(range.sender)}`;
-    return `${from} has retracted ${what}${because(reason)}`;
+    // The reason comes last, so that nothing in it passes for the rest of the line.
+    return `${from} has retracted ${what} in ${this.#place(conversation)}${because(reason)}`;
   }
 
   #system({ event, conversation, what, from, user, role }: System): void {

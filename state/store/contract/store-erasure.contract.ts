@@ -169,8 +169,7 @@ export function describeErasure(nodes: () => Nodes): void {
       await eraseAll();
       const retract = ({ room, bob }: typeof one) =>
         a.entry(room, bob, { kind: 'retract', range: { sender: bob, fromSeq: 1, toSeq: 3 } });
-      for (let batch = 0; batch < 4; batch++)
-        await a.append(Array.from({ length: 16 }, () => retract(many)));
+      for (let batch = 0; batch < 4; batch++) await a.append(Array.from({ length: 16 }, () => retract(many)));
       await a.append([retract(one)]);
       while ((await tablesWith(one.text, one.room)).length > 0) await b.store.erase(3, 0);
       // That all of the 64 are drawn before the one happens once in 2^64 times.
