@@ -55,6 +55,22 @@ export function describeMembership(nodes: () => Nodes): void {
       });
     });
 
+    test('sync: what a former member gets of the conversation tells nothing of what came later', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const room = await a.room(ann, bob);
+      const atMs = Date.now() + 10_000;
+      await a.append([{ ...a.draft(room, ann), atMs }]);
+      await a.leaveRoom(room, bob);
+      await a.append([
+        { ...a.draft(room, ann), atMs: atMs + 1000 },
+        { ...a.entry(room, ann, { kind: 'pin', target: 1 }), atMs: atMs + 2000 },
+      ]);
+      const { conversations } = await b.sync({ user: bob, cursors: new Map([[room, 0]]) });
+      const conversation = { id: room, lastSeq: 1, pinsVersion: 1, activeAtMs: atMs, unread: 0 };
+      expect(conversations.map((page) => page.conversation)).toEqual([expect.objectContaining(conversation)]);
+    });
+
     test('sync: reports cursors of conversations that the user is not in, after their last messages', async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];

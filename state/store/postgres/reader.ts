@@ -96,7 +96,10 @@ export async function sync(
         select conversation from members where user_id = ${user}
       ),
       former as materialized (
-        select f.*, c.kind, c.name, c.member_version, c.floor_seq, c.pins_version, c.active_at_ms,
+        select f.*, c.kind, c.name, c.member_version, c.floor_seq,
+               -- Nothing that tells what came after the user had left.
+               least(c.pins_version, f.left_seq) as pins_version,
+               coalesce((select at_ms from messages where conversation = c.id and seq = f.left_seq), 0) as active_at_ms,
                coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq
         from outside join former_members f on f.conversation = outside.conversation and f.user_id = ${user}
         join conversations c on c.id = f.conversation and not c.deleted

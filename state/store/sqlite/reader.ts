@@ -196,7 +196,9 @@ function newsOf(connection: SqliteConnection, question: SyncQuestion, rows: numb
       union all
       select c.id, c.kind, coalesce(c.name, ''), f.left_seq, c.member_version, null, f.visible_after_seq,
              coalesce(d.delivered_seq, u.delivered_seq, 0), f.read_seq, 0,
-             c.floor_seq, c.pins_version, c.active_at_ms, 0
+             -- Nothing that tells what came after the user had left.
+             c.floor_seq, min(c.pins_version, f.left_seq),
+             coalesce((select m.at_ms from messages m where m.conversation = c.id and m.seq = f.left_seq), 0), 0
       ${formerOf(user)}
       left join cursors d on d.user_id = f.user_id and d.device = ${device} and d.conversation = f.conversation
       left join cursors u on u.user_id = f.user_id and u.device = '' and u.conversation = f.conversation
