@@ -184,7 +184,7 @@ export const CATALOGUE = {
 
   // Accounts and authentication.
   TOKEN_INVALID: entry(
-    'The access token is malformed, forged or for another system.',
+    'The access token is malformed, forged, or for another system or user.',
     'Log in again: POST /auth/login.',
     'UNAUTHENTICATED',
     401,
@@ -298,8 +298,8 @@ export const CATALOGUE = {
   ),
   TARGET_NOT_A_MEMBER: entry('That user is not in the room.', 'Name one of its members.', 'NOT_FOUND', 404),
   ROLE_TOO_LOW: entry(
-    'Your role in the room does not allow this.',
-    'Ask an owner of the room. Only owners give roles and delete rooms; moderators remove members. Nobody acts on members of the same or a higher role.',
+    'Your role in the conversation does not allow this.',
+    'Ask an owner of the room. Only owners give roles and delete rooms; moderators remove members, retract their messages and pin. Nobody acts on members of the same or a higher role. In a direct conversation only the author retracts.',
     'PERMISSION_DENIED',
     403,
   ),
