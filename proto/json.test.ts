@@ -76,6 +76,9 @@ describe('frameFromJson', () => {
     expect(frameFromJson(text)).toMatchObject({
       what: 'receipts[1].conversation is not a decimal string of 64 bits',
     });
+    expect(frameFromJson('{"type":"SEND","kind":"EDIT"}')).toMatchObject({
+      what: expect.stringMatching(/^kind is not one of ENTRY_KIND_MESSAGE, ENTRY_KIND_EDIT, /) as string,
+    });
     expect(frameFromJson(`{"type":"${'X'.repeat(1000)}"}`)).toMatchObject({ what: 'X'.repeat(40) });
   });
 

@@ -150,7 +150,7 @@ class Reader {
     }
     if (type.kind === 'enum') {
       const number = type.values.indexOf(value as string);
-      return number >= 0 ? number : this.fail(path, `a ${type.name}`);
+      return number >= 0 ? number : this.fail(path, `one of ${type.values.join(', ')}`);
     }
     return isObject(value) ? this.readMessage(type, value, `${path}.`) : this.fail(path, 'an object');
   }
