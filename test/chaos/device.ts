@@ -72,6 +72,7 @@ export interface DeviceOptions {
 export class Instance {
   readonly name: string;
   readonly client: GochatClient;
+  readonly #user: string;
   readonly #history: History;
   readonly #kill: () => void;
   /** Texts by the number of the send, which ends the client_msg_id. */
@@ -103,6 +104,7 @@ export class Instance {
   constructor(name: string, userHeads: Map<string, number>, options: DeviceOptions) {
     const { user, tokens, name: device, urls, history } = options;
     this.name = name;
+    this.#user = user;
     this.#isNamed = device !== '';
     this.#userHeads = userHeads;
     this.#history = history;
@@ -138,7 +140,8 @@ export class Instance {
     const own = [...this.#texts.values()].filter(
       (send) => send.conversation === conversation && send.entry === 'message',
     );
-    if ((what === 'edit' || what === 'retract') && own.length > 0 && random.chance(0.3)) {
+    const isOfAuthor = what === 'edit' || what === 'retract';
+    if (isOfAuthor && own.length > 0 && random.chance(0.3)) {
       const { text: targetText, clientMsgId: target } = random.pick(own);
       const { text } = this.#begin(conversation, what, 'unsent', { targetText });
       if (what === 'edit') void this.client.edit(conversation, target, text);
@@ -146,7 +149,11 @@ export class Instance {
       return;
     }
     if (recent.length === 0) return;
-    const { seq, sender, from } = random.pick(recent);
+    // Hardly anyone may change others' messages.
+    const mine = recent.filter(({ from: author }) => author === this.#user);
+    const { seq, sender, from } = random.pick(
+      isOfAuthor && mine.length > 0 && random.chance(0.7) ? mine : recent,
+    );
     if (what === 'purge') {
       const range = { user: from, fromSeq: Math.max(1, seq - 20), toSeq: seq };
       const { text: reason } = this.#begin(conversation, 'retract', what, { range });

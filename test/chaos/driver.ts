@@ -1,7 +1,7 @@
 /** A process of clients: executes the run's commands from IPC and writes their history. */
 import type { SystemUrls } from '../harness/gochat.ts';
 import { History } from './history.ts';
-import { type Expectation, Workload } from './workload.ts';
+import { type DeedWeights, type Expectation, Workload } from './workload.ts';
 
 /** Messages from the run to a driver; each is answered with its result. */
 export type Command =
@@ -16,6 +16,8 @@ export type Command =
       readonly rooms: number;
       readonly sendsPerSecond: number;
       readonly atOnce: number;
+      readonly deedsPerSecond: number;
+      readonly deeds: DeedWeights;
     }
   | { readonly do: 'quiesce'; readonly deadlineMs: number }
   | { readonly do: 'converge'; readonly expected: Expectation; readonly deadlineMs: number }

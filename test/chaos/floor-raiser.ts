@@ -6,25 +6,33 @@ import type { History } from './history.ts';
 import type { Random } from './random.ts';
 import type { StoreProbe } from './store-probe.ts';
 
-const EVERY_MS = 10_000;
-/** Conversations with fewer entries keep all. */
-const LONG = 300;
-/** What stays above a raised floor. */
-const KEPT = [100, 250] as const;
+export interface FloorRaises {
+  /** Interval, ms. */
+  readonly everyMs: number;
+  /** Conversations with fewer entries keep all. */
+  readonly long: number;
+  /** Fewest and most entries above a raised floor. */
+  readonly kept: readonly [number, number];
+}
+
+export const FLOOR_RAISES: FloorRaises = { everyMs: 10_000, long: 300, kept: [100, 250] };
+
+export interface FloorRaiserOptions {
+  /** URL of the store. */
+  readonly url: string;
+  readonly probe: StoreProbe;
+  readonly random: Random;
+  readonly history: History;
+  readonly raises: FloorRaises;
+}
 
 export class FloorRaiser implements AsyncDisposable {
-  readonly #url: string;
-  readonly #probe: StoreProbe;
-  readonly #random: Random;
-  readonly #history: History;
+  readonly #options: FloorRaiserOptions;
   readonly #done = new AbortController();
   readonly #work: Promise<void>;
 
-  constructor(url: string, probe: StoreProbe, random: Random, history: History) {
-    this.#url = url;
-    this.#probe = probe;
-    this.#random = random;
-    this.#history = history;
+  constructor(options: FloorRaiserOptions) {
+    this.#options = options;
     this.#work = this.#run();
   }
 
@@ -41,7 +49,7 @@ export class FloorRaiser implements AsyncDisposable {
   async #run(): Promise<void> {
     const { signal } = this.#done;
     while (!signal.aborted) {
-      await sleep(EVERY_MS, undefined, { signal }).catch(() => {});
+      await sleep(this.#options.raises.everyMs, undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
       try {
         await this.#raise();
@@ -52,11 +60,12 @@ export class FloorRaiser implements AsyncDisposable {
   }
 
   async #raise(): Promise<void> {
-    const long = await this.#probe.longConversations(LONG);
+    const { url, probe, random, history, raises } = this.#options;
+    const long = await probe.longConversations(raises.long);
     if (long.length === 0) return;
-    const { id, lastSeq } = this.#random.pick(long);
-    await using store = await openStore(this.#url, { logger: silentLogger });
-    const seq = await store.raiseFloor(id as ConversationId, lastSeq - this.#random.between(...KEPT));
-    this.#history.write({ kind: 'floor', conversation: id.toString(), seq });
+    const { id, lastSeq } = random.pick(long);
+    await using store = await openStore(url, { logger: silentLogger });
+    const seq = await store.raiseFloor(id as ConversationId, lastSeq - random.between(...raises.kept));
+    history.write({ kind: 'floor', conversation: id.toString(), seq });
   }
 }

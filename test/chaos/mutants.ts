@@ -88,6 +88,55 @@ export const MUTANTS = {
       'export async function moveCursors(pool, given) {\n    return;',
     ],
   },
+  foldByTime: {
+    name: 'edits applied by the clock',
+    file: 'state/store/migrations/postgres/0011_entries.sql',
+    // Only what is later changes a text, by a clock that runs too fast and is put back every five seconds.
+    replace: [
+      "set body = coalesce(p_texts[x.i], ''),",
+      `set body = case
+            when p_kinds[x.n] = 2 or times[p_places[p_senders[x.n]]] + times[p_places[p_senders[x.n]]] % 5000 > (
+              select last.at_ms + last.at_ms % 5000 from messages last
+              where last.conversation = t.conversation and last.seq = coalesce(versions[x.i], targets[x.i])
+            )
+            then coalesce(p_texts[x.i], '') else t.body end,`,
+    ],
+  },
+  editForLeaver: {
+    name: 'edits that reach former members',
+    file: 'state/store/postgres/reader.js',
+    // They read what was written while they were members, but with its newest texts.
+    replace: [
+      'const part = { conversation, bounds, until };',
+      'const part = { conversation, bounds, until: Number.MAX_SAFE_INTEGER };',
+    ],
+  },
+  quoteLeak: {
+    name: 'quotes of a hidden past',
+    file: 'state/store/rows.js',
+    replace: ['if (seq <= visibleAfterSeq)\n', 'if (seq < 0)\n'],
+  },
+  keepRevisions: {
+    name: 'retractions that keep earlier texts',
+    file: 'state/store/migrations/postgres/0011_entries.sql',
+    replace: ['if has_revisions then', 'if false then'],
+  },
+  replayFolded: {
+    name: 'duplicates pushed with their newest texts',
+    file: 'state/store/repositories/log.js',
+    // Under the versions that they had at first. Under those of the texts no client would notice: a fold takes pages at
+    // any time, and leaves out the edits that a text has already.
+    replace: [
+      'select ${foldedColumns(asAppended)}, c.floor_seq',
+      `select \${foldedColumns(asAppended)}, c.floor_seq, null::bigint as version, null::bigint as target_version,
+           case when m.kind = 1 then t.body when r.seq is null then m.body else '' end as body`,
+    ],
+  },
+  ignoreFloor: {
+    name: 'pages that begin below the floor',
+    file: 'state/store/postgres/reader.js',
+    replace: ['Math.max(bounds.visibleAfterSeq, bounds.floorSeq)', 'bounds.visibleAfterSeq'],
+  },
 } as const satisfies Record<string, Mutant>;
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));

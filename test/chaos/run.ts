@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { signup } from '../harness/gochat.ts';
 import { quiesce } from './quiesce.ts';
 import { Checker, type Verdict } from './checker.ts';
-import { FloorRaiser } from './floor-raiser.ts';
+import { FLOOR_RAISES, FloorRaiser, type FloorRaises } from './floor-raiser.ts';
 import type { Command } from './driver.ts';
 import { DriverProcess } from './driver-process.ts';
 import { History, readHistories } from './history.ts';
@@ -12,6 +12,7 @@ import { plan, type Step, unleash } from './nemesis.ts';
 import { Random } from './random.ts';
 import { StoreProbe } from './store-probe.ts';
 import { STATES, System, targetsOf } from './system.ts';
+import type { DeedWeights } from './workload.ts';
 
 export interface RunOptions {
   readonly seed: number;
@@ -33,6 +34,12 @@ export interface RunOptions {
   readonly sendsPerSecond?: number;
   /** Messages per send. @default 1 */
   readonly atOnce?: number;
+  /** Actions other than plain sends, of all clients together. @default 8 */
+  readonly deedsPerSecond?: number;
+  /** Their relative frequencies, where they are not the workload's own. @default {} */
+  readonly deeds?: DeedWeights;
+  /** @default FLOOR_RAISES */
+  readonly floors?: FloorRaises;
   /** @default CONVERGENCE_MS */
   readonly convergenceMs?: number;
 }
@@ -85,11 +92,19 @@ export async function runChaos(options: RunOptions): Promise<Verdict> {
         rooms: options.rooms ?? 6,
         sendsPerSecond: (options.sendsPerSecond ?? 60) / DRIVERS,
         atOnce: options.atOnce ?? 1,
+        deedsPerSecond: (options.deedsPerSecond ?? 8) / DRIVERS,
+        deeds: options.deeds ?? {},
       });
     }
     probe.watchCursors();
     const floors = cleanup.use(
-      new FloorRaiser(system.services.urls.postgres, probe, new Random(seed, 'floors'), history),
+      new FloorRaiser({
+        url: system.services.urls.postgres,
+        probe,
+        random: new Random(seed, 'floors'),
+        history,
+        raises: options.floors ?? FLOOR_RAISES,
+      }),
     );
     await unleash(options.steps ?? plan(seed, durationMs, targetsOf(states)), system, seed, history);
 

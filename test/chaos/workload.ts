@@ -20,6 +20,9 @@ export interface WorkloadOptions {
   readonly sendsPerSecond: number;
   /** Messages per send. */
   readonly atOnce: number;
+  readonly deedsPerSecond: number;
+  /** Relative frequencies that differ from those of DEEDS. */
+  readonly deeds: DeedWeights;
   readonly history: History;
 }
 
@@ -62,12 +65,14 @@ const DEEDS = [
   { name: 'revoke', weight: 1 },
   { name: 'logout', weight: 1 },
 ] as const;
+type DeedName = (typeof DEEDS)[number]['name'];
+export type DeedWeights = Readonly<Partial<Record<DeedName, number>>>;
 const ABOUTS: ReadonlySet<string> = new Set<About>(['reply', 'edit', 'retract', 'purge', 'pin', 'unpin']);
 const ROLES = ['owner', 'moderator', 'member'] as const;
-const DEEDS_PER_SECOND = 4;
 
 export class Workload {
   readonly #options: WorkloadOptions;
+  readonly #deeds: readonly { readonly name: DeedName; readonly weight: number }[];
   readonly #random: Random;
   readonly #devices: Device[] = [];
   /** By user. */
@@ -83,6 +88,7 @@ export class Workload {
 
   constructor(options: WorkloadOptions) {
     this.#options = options;
+    this.#deeds = DEEDS.map(({ name, weight }) => ({ name, weight: options.deeds[name] ?? weight }));
     this.#random = new Random(options.seed, `workload ${options.users.join()}`);
     for (const user of options.users) {
       this.#known.set(user, new Set());
@@ -126,8 +132,8 @@ export class Workload {
   /** Works until `stop`. */
   async run(): Promise<void> {
     this.#running = true;
-    const { sendsPerSecond } = this.#options;
-    const rate = sendsPerSecond + DEEDS_PER_SECOND;
+    const { sendsPerSecond, deedsPerSecond } = this.#options;
+    const rate = sendsPerSecond + deedsPerSecond;
     let due = performance.now();
     while (this.#running) {
       due += (-Math.log(1 - this.#random.next()) * 1000) / rate;
@@ -135,7 +141,7 @@ export class Workload {
       if (wait > 1) await sleep(wait);
       // A frozen process does not catch up.
       else if (wait < -1000) due = performance.now();
-      if (this.#random.chance(DEEDS_PER_SECOND / rate)) this.#do(this.#random.weighted(DEEDS).name);
+      if (this.#random.chance(deedsPerSecond / rate)) this.#do(this.#random.weighted(this.#deeds).name);
       else this.#send(this.#options.atOnce);
     }
   }
@@ -219,7 +225,8 @@ export class Workload {
         for (let before = 0, more = true; more; ) {
           const page = await client.history(conversation, { before, limit: HISTORY_PAGE });
           for (const entry of page.entries) history.write({ kind: 'view', user, ...recorded(entry) });
-          more = page.more;
+          // A page must not be empty before the beginning; the checker misses what is not there.
+          more = page.more && page.entries.length > 0;
           before = page.entries[0]?.seq ?? 0;
         }
       }
@@ -245,7 +252,7 @@ export class Workload {
     for (let i = 0; i < count; i++) device.current.send(conversation, this.#random.pick(FILLER));
   }
 
-  #do(deed: (typeof DEEDS)[number]['name']): void {
+  #do(deed: DeedName): void {
     const device = this.#random.pick(this.#devices);
     const { user, current } = device;
     const pauseMs = this.#random.between(0, 3000);
