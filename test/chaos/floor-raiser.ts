@@ -13,9 +13,14 @@ export interface FloorRaises {
   readonly long: number;
   /** Fewest and most entries above a raised floor. */
   readonly kept: readonly [number, number];
+  /**
+   * Younger entries stay, ms. A repetition of what has sunk is not recognised, and clients repeat what has no answer yet:
+   * a limit on what is kept must be longer than they do. @default 0
+   */
+  readonly youngMs?: number;
 }
 
-export const FLOOR_RAISES: FloorRaises = { everyMs: 10_000, long: 300, kept: [100, 250] };
+export const FLOOR_RAISES: FloorRaises = { everyMs: 10_000, long: 300, kept: [100, 250], youngMs: 120_000 };
 
 export interface FloorRaiserOptions {
   /** URL of the store. */
@@ -61,11 +66,12 @@ export class FloorRaiser implements AsyncDisposable {
 
   async #raise(): Promise<void> {
     const { url, probe, random, history, raises } = this.#options;
-    const long = await probe.longConversations(raises.long);
+    const long = await probe.longConversations(raises.long, raises.youngMs ?? 0);
     if (long.length === 0) return;
-    const { id, lastSeq } = random.pick(long);
+    const { id, lastSeq, oldSeq } = random.pick(long);
     await using store = await openStore(url, { logger: silentLogger });
-    const seq = await store.raiseFloor(id as ConversationId, lastSeq - random.between(...raises.kept));
+    const floor = Math.min(oldSeq, lastSeq - random.between(...raises.kept));
+    const seq = await store.raiseFloor(id as ConversationId, floor);
     history.write({ kind: 'floor', conversation: id.toString(), seq });
   }
 }

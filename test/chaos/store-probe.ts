@@ -65,13 +65,26 @@ export class StoreProbe implements AsyncDisposable {
         referencing new table as appended for each statement execute function chaos_target()`);
   }
 
-  /** Returns conversations with at least so many entries above their floors, with the last seq. */
-  async longConversations(entries: number): Promise<{ readonly id: bigint; readonly lastSeq: number }[]> {
-    const { rows } = await this.#pool.query<{ id: string; last_seq: string }>(
-      'select id::text, last_seq::text from conversations where not deleted and last_seq - floor_seq >= $1 order by id',
-      [entries],
+  /**
+   * Returns conversations with at least so many entries above their floors, with the last seq and that of the last entry
+   * which is older than `youngMs`.
+   */
+  async longConversations(
+    entries: number,
+    youngMs: number,
+  ): Promise<{ readonly id: bigint; readonly lastSeq: number; readonly oldSeq: number }[]> {
+    const { rows } = await this.#pool.query<{ id: string; last_seq: string; old_seq: string }>(
+      `select c.id::text, c.last_seq::text, coalesce(max(m.seq), 0)::text as old_seq
+       from conversations c left join messages m on m.conversation = c.id and m.at_ms <= $2
+       where not c.deleted and c.last_seq - c.floor_seq >= $1
+       group by c.id having max(m.seq) > c.floor_seq order by c.id`,
+      [entries, Date.now() - youngMs],
     );
-    return rows.map(({ id, last_seq }) => ({ id: BigInt(id), lastSeq: Number(last_seq) }));
+    return rows.map(({ id, last_seq, old_seq }) => ({
+      id: BigInt(id),
+      lastSeq: Number(last_seq),
+      oldSeq: Number(old_seq),
+    }));
   }
 
   /** Records the cursors at intervals. */
