@@ -25,7 +25,8 @@ create index accounts_renamed on accounts (renamed_at_ms) where renamed_at_ms > 
 -- Who joins again goes on where they had read.
 alter table former_members add column read_seq bigint not null default 0;
 
--- No index may name any of these: an append updates them in place (HOT), and logs from the first to the last that it changes.
+-- No index may name any of these: an append updates them in place (HOT). What it changes stands together: the WAL gets all
+-- from the first to the last that differs.
 alter table conversations
   -- Time and number of the last entry and of the last message; active_at_ms is the time of the latter.
   add column last_at_ms       bigint not null default 0,
@@ -228,8 +229,8 @@ declare
   -- Positions of the entries that are not written; null: all are.
   dropped bigint[];
   -- p_offsets and p_entry_skips without those entries; the offset of these is 0.
-  offsets bigint[] := p_offsets;
-  entry_skips bigint[] := p_entry_skips;
+  offsets bigint[];
+  entry_skips bigint[];
   is_written boolean[];
   -- Per entry of p_entries the row of its target, the last entry that has changed that (null: none), and the text that an
   -- edit replaces.
@@ -444,6 +445,8 @@ begin
     end if;
 
     dropped := refused || repetitions || rejected || deferred;
+    offsets := p_offsets;
+    entry_skips := p_entry_skips;
     if dropped is not null then
       is_written := array_fill(true, array[cardinality(p_ids)]);
       declare
