@@ -364,6 +364,12 @@ export const CATALOGUE = {
     'RESOURCE_EXHAUSTED',
     409,
   ),
+  RANGES_FULL: entry(
+    'The conversation has {max} retracted ranges that are still being erased.',
+    'Retract the range again in a moment, as a new entry.',
+    'RESOURCE_EXHAUSTED',
+    409,
+  ),
   DISPLAY_NAME_INVALID: entry(
     'The display name is not 1 to {max} visible characters.',
     'Leave out control characters and characters that change the direction of writing, or use fewer characters.',

@@ -174,7 +174,10 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
           params: RoomParams,
           headers: SendHeaders,
           body: RangeRetraction,
-          response: { 201: Sent, ...errors('unauthenticated', 'forbidden', 'missing', 'gone', 'body') },
+          response: {
+            201: Sent,
+            ...errors('unauthenticated', 'forbidden', 'missing', 'conflict', 'gone', 'body'),
+          },
         },
       },
       async (request, reply) => {

@@ -16,7 +16,14 @@ import type { StateMetrics } from '../metrics.ts';
 import type { EntryRules } from '../policy.ts';
 import type { TraceRing } from '../explain/trace-ring.ts';
 import type { Downlink } from '../session/downlink.ts';
-import { type Appended, type DraftEntry, MAX_PINS, type SendRefusal, type Store } from '../store/store.ts';
+import {
+  type Appended,
+  type DraftEntry,
+  MAX_PINS,
+  MAX_RANGES,
+  type SendRefusal,
+  type Store,
+} from '../store/store.ts';
 import { encodeEntry } from './entry-frames.ts';
 import type { Fanout } from './fanout.ts';
 import { Fences } from './fences.ts';
@@ -383,7 +390,8 @@ export class Sequencer {
 }
 
 function refusalOf(code: SendRefusal): CodeWithDetails {
-  return code === 'PINS_FULL' ? { code, details: { max: MAX_PINS } } : { code };
+  if (code === 'PINS_FULL') return { code, details: { max: MAX_PINS } };
+  return code === 'RANGES_FULL' ? { code, details: { max: MAX_RANGES } } : { code };
 }
 
 function count(metrics: StateMetrics, result: string, rows: number): void {

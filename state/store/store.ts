@@ -250,6 +250,12 @@ export interface DraftEntry {
 /** Most pinned messages of a conversation. */
 export const MAX_PINS = 100;
 
+/**
+ * Most retracted ranges of a conversation that are still to be erased, of authors and of moderators each: so many rows are
+ * looked through per message that is read, and no member can keep a moderator from retracting.
+ */
+export const MAX_RANGES = 16;
+
 /** Result of a draft. */
 export type Appended =
   | {
@@ -271,9 +277,9 @@ export type Appended =
 /**
  * Why a draft was not appended. NOT_A_MEMBER: the conversation does not exist or the sender is not in it.
  * MESSAGE_UNSTORABLE: the engine rejects its content. The others are checked in this order:
- * TARGET_NOT_FOUND: no such message, or the sender may not read it. TARGET_EXPIRED: it is at or below the floor.
+ * TARGET_NOT_FOUND: no such message, or the sender may not read it (of a range, from its start on). TARGET_EXPIRED: it is at or below the floor.
  * TARGET_INVALID: it is not a message ('edit', 'system' …). TARGET_RETRACTED. NOT_AUTHOR: an edit of another's message.
- * ROLE_TOO_LOW: a retraction of another's message, or a pin. EDIT_TOO_LATE. PINS_FULL.
+ * ROLE_TOO_LOW: a retraction of another's message, or a pin. EDIT_TOO_LATE. PINS_FULL. RANGES_FULL: see MAX_RANGES.
  */
 export type SendRefusal =
   | 'NOT_A_MEMBER'
@@ -285,7 +291,8 @@ export type SendRefusal =
   | 'NOT_AUTHOR'
   | 'ROLE_TOO_LOW'
   | 'EDIT_TOO_LATE'
-  | 'PINS_FULL';
+  | 'PINS_FULL'
+  | 'RANGES_FULL';
 
 /** Where a page of the log lies. */
 export type HistoryPoint =
@@ -564,7 +571,7 @@ export interface LogStore {
   /** Raises the floor; never lowers it, never beyond the last entry. Unpins what sinks. Returns the floor. */
   raiseFloor(conversation: ConversationId, seq: number): Promise<number>;
   /**
-   * Erases at most `limit` rows of what is hidden already: messages of deleted rooms, messages in retracted ranges,
+   * Erases at most `limit` rows of each kind of what is hidden already: messages of deleted rooms, messages in retracted ranges,
    * entries below a floor, evidence that has expired. Resolves with whether there may be more.
    */
   erase(limit: number, nowMs: number): Promise<boolean>;

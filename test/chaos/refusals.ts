@@ -24,6 +24,7 @@ const FAILURES: ReadonlyMap<string, 'absent' | 'unknown'> = new Map([
   ['NOT_AUTHOR', 'absent'],
   ['ROLE_TOO_LOW', 'absent'],
   ['PINS_FULL', 'absent'],
+  ['RANGES_FULL', 'absent'],
 ]);
 /** Refusals that mean a defect of GoChat. */
 const BROKEN = new Set(['INTERNAL', 'FRAME_INVALID', 'FRAME_UNKNOWN']);

@@ -83,6 +83,7 @@ test('the tables of entries: each kind, and each code that refuses one for good'
     'ROLE_TOO_LOW',
     'EDIT_TOO_LATE',
     'PINS_FULL',
+    'RANGES_FULL',
     'MESSAGE_UNSTORABLE',
   ];
   const shown = [...refusals.matchAll(/^\| ([A-Z_]+) \|/gm)].map(([, code]) => code as string);

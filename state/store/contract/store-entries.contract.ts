@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { accessCheck } from '../../policy.ts';
-import { type DraftEntry, MAX_PINS, QUOTE_CHARACTERS, type SendRefusal } from '../store.ts';
+import { type DraftEntry, MAX_PINS, MAX_RANGES, QUOTE_CHARACTERS, type SendRefusal } from '../store.ts';
 import { type Nodes, RULES, type World } from './scratch.contract.ts';
 
 const SENDERS = ['stranger', 'former', 'author', 'member', 'moderator', 'owner'] as const;
@@ -195,7 +195,9 @@ export function describeEntries(nodes: () => Nodes): void {
         [retract('member', 'member', 9, 4), 'TARGET_NOT_FOUND'],
         [retract('member', 'member', LAST_SEQ + 1, LAST_SEQ + 9), 'TARGET_NOT_FOUND'],
         [retract('moderator', 'author', 1, TARGETS.hidden), 'TARGET_NOT_FOUND'],
-        [retract('moderator', 'author', 1, TARGETS.sunk), 'TARGET_EXPIRED'],
+        [retract('moderator', 'author', TARGETS.hidden, 99), 'TARGET_NOT_FOUND'],
+        [retract('author', 'author', TARGETS.hidden, 99), 'TARGET_NOT_FOUND'],
+        [retract('moderator', 'author', TARGETS.hidden + 1, TARGETS.sunk), 'TARGET_EXPIRED'],
         [retract('member', 'author', 4, 9), 'ROLE_TOO_LOW'],
         [retract('member', 'former', 4, 9), 'ROLE_TOO_LOW'],
         [retract('moderator', 'owner', 4, 9), 'ROLE_TOO_LOW'],
@@ -204,7 +206,7 @@ export function describeEntries(nodes: () => Nodes): void {
       expect(answers).toEqual(refused.map(([, code]) => ({ ok: false, code })));
       expect(await dump(room)).toEqual(before);
       const allowed = [
-        retract('author', 'author', 1, 99),
+        retract('author', 'author', TARGETS.hidden + 1, 99),
         retract('moderator', 'member', 4, 9),
         retract('moderator', 'former', 4, 9),
         retract('moderator', 'moderator', 4, 9),
@@ -214,6 +216,25 @@ export function describeEntries(nodes: () => Nodes): void {
       expect(await a.append(allowed)).toMatchObject(
         allowed.map((_, index) => ({ seq: LAST_SEQ + 1 + index, target: 0 })),
       );
+    });
+
+    test('ranges that are still to be erased: at most so many of authors and of moderators; one more costs only itself', async () => {
+      const { a, b } = nodes();
+      const { room, ann, bob } = await roomOf('one', 'two');
+      const retract = (by: UserId) =>
+        a.entry(room, by, { kind: 'retract', range: { sender: bob, fromSeq: 1, toSeq: 2 } });
+      const fill = (by: UserId) => a.append(Array.from({ length: MAX_RANGES }, () => retract(by)));
+      const full = { ok: false, code: 'RANGES_FULL' };
+      expect((await fill(bob)).every(({ ok }) => ok)).toBe(true);
+      expect(await a.append([retract(bob), a.draft(room, bob), retract(ann)])).toMatchObject([
+        full,
+        { ok: true },
+        { ok: true },
+      ]);
+      await fill(ann);
+      expect(await a.append([retract(ann), retract(bob)])).toEqual([full, full]);
+      while (await b.store.erase(3, 0));
+      expect(await a.append([retract(ann), retract(bob)])).toMatchObject([{ ok: true }, { ok: true }]);
     });
 
     test('what is refused costs only itself, and leaves no hole', async () => {

@@ -44,12 +44,16 @@ export async function raiseFloor(
   return floor;
 }
 
-/** See LogStore.erase. Ranges come first: their texts must soon be gone, and their evidence needs what the rest erases. */
+/**
+ * See LogStore.erase. Ranges come first, as their evidence needs what the rest erases; nothing waits until there are none, as
+ * new ones may always come.
+ */
 export async function erase(db: SqlDatabase, limit: number, nowMs: number): Promise<boolean> {
   const most = pageLimit(limit);
+  let isLeft = false;
   for (const step of [eraseRange, eraseDeleted, eraseBelowFloor])
-    if (await db.transaction((session) => step(session, most))) return true;
-  return db.transaction((session) => eraseEvidence(session, most, nowMs));
+    if (await db.transaction((session) => step(session, most))) isLeft = true;
+  return (await db.transaction((session) => eraseEvidence(session, most, nowMs))) || isLeft;
 }
 
 /** See LogStore.evidenceOf. */
@@ -122,7 +126,7 @@ async function eraseBelowFloor(session: SqlSession, limit: number): Promise<bool
   const { forChange } = session.dialect;
   const [found] = await session.query<{ conversation: ConversationId }>(sql`
     select e.conversation from erasures e join conversations c on c.id = e.conversation and not c.deleted
-    where e.entry_seq = 0 order by e.conversation limit 1`);
+    where e.entry_seq = 0 order by random() limit 1`);
   if (found === undefined) return false;
   const { conversation } = found;
   const [locked] = await session.query<{ floor_seq: bigint }>(sql`

@@ -16,6 +16,7 @@ import {
   ENTRY_KINDS,
   type EntryRules,
   MAX_PINS,
+  MAX_RANGES,
   QUOTE_CHARACTERS,
   type SendRefusal,
   type SenderRange,
@@ -98,11 +99,16 @@ function refusalOfRange(
   append: EntryAppend,
   { sender, fromSeq, toSeq }: SenderRange,
 ): SendRefusal | undefined {
-  const { tail, entries, member } = append;
-  if (fromSeq > toSeq || fromSeq > tail.lastSeq || toSeq <= member.visible_after_seq)
+  const { tail, entries, member, draft } = append;
+  if (fromSeq > toSeq || fromSeq > tail.lastSeq || fromSeq <= member.visible_after_seq)
     return 'TARGET_NOT_FOUND';
   if (toSeq <= entries.floorSeq) return 'TARGET_EXPIRED';
-  return mayRetract(connection, append, sender) ? undefined : 'ROLE_TOO_LOW';
+  if (!mayRetract(connection, append, sender)) return 'ROLE_TOO_LOW';
+  const [ranges] = connection.rows<{ same: bigint }>(sql`
+    select count(*) as same from erasures
+    where conversation = ${draft.conversation} and entry_seq > 0
+      and (evidence_until_ms is null) = ${sender === draft.sender ? 1 : 0}`);
+  return ranges !== undefined && ranges.same >= MAX_RANGES ? 'RANGES_FULL' : undefined;
 }
 
 function mayRetract(

@@ -380,11 +380,16 @@ begin
                  when e.range_sender is not null then
                    case
                      when p_range_firsts[e.i] > p_range_lasts[e.i] or p_range_firsts[e.i] > bases[e.place]
-                       or p_range_lasts[e.i] <= visible_afters[e.member] then 'TARGET_NOT_FOUND'
+                       or p_range_firsts[e.i] <= visible_afters[e.member] then 'TARGET_NOT_FOUND'
                      when p_range_lasts[e.i] <= floors[e.place] then 'TARGET_EXPIRED'
                      when e.range_sender <> e.sender and (
                        are_direct[e.place] or roles[e.member] < p_retract or roles[e.member] <= coalesce(a.role, -1)
                      ) then 'ROLE_TOO_LOW'
+                     when (
+                       select count(*) from erasures r
+                       where r.conversation = e.conversation and r.entry_seq > 0
+                         and (r.evidence_until_ms is null) = (e.range_sender = e.sender)
+                     ) >= 16 then 'RANGES_FULL'
                    end
                  when e.target < 1 or e.target > bases[e.place] or e.target <= visible_afters[e.member]
                  then 'TARGET_NOT_FOUND'
