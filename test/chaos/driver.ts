@@ -14,6 +14,7 @@ export type Command =
       readonly urls: SystemUrls;
       readonly admins: readonly string[];
       readonly rooms: number;
+      readonly hiddenRooms: number;
       readonly sendsPerSecond: number;
       readonly atOnce: number;
       readonly deedsPerSecond: number;

@@ -37,12 +37,13 @@ function again(
 
 /** Several messages are sent at once. */
 const MESSAGES = { sendsPerSecond: 20, atOnce: 3 };
-/** Messages are edited, retracted, quoted and read again, members come and go, and floors rise early. */
+/** Messages are edited, retracted, quoted and read again, members come and go, and floors rise early; all is in rooms. */
 const ENTRIES = {
+  hiddenRooms: 1,
   sendsPerSecond: 10,
   atOnce: 1,
   deedsPerSecond: 30,
-  deeds: { reply: 40, edit: 80, retract: 30, join: 20, leave: 30, history: 60 },
+  deeds: { direct: 0, reply: 60, edit: 80, retract: 30, join: 50, leave: 30, history: 60 },
   floors: { everyMs: 1000, long: 40, kept: [10, 30] },
 } as const;
 /** Members who stay edit their messages at once, some before these are answered. */

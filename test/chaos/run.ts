@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly users?: number;
   /** @default 6 */
   readonly rooms?: number;
+  /** Share of the rooms that hide from who joins what was before. @default 0.5 */
+  readonly hiddenRooms?: number;
   /** Of all clients together. @default 60 */
   readonly sendsPerSecond?: number;
   /** Messages per send. @default 1 */
@@ -90,6 +92,7 @@ export async function runChaos(options: RunOptions): Promise<Verdict> {
           name.startsWith('state') ? [system.admins[name] as string] : [],
         ),
         rooms: options.rooms ?? 6,
+        hiddenRooms: options.hiddenRooms ?? 0.5,
         sendsPerSecond: (options.sendsPerSecond ?? 60) / DRIVERS,
         atOnce: options.atOnce ?? 1,
         deedsPerSecond: (options.deedsPerSecond ?? 8) / DRIVERS,

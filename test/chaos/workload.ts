@@ -17,6 +17,8 @@ export interface WorkloadOptions {
   /** URLs of state nodes' admin ports. */
   readonly admins: readonly string[];
   readonly rooms: number;
+  /** Share of the rooms that hide from who joins what was before. */
+  readonly hiddenRooms: number;
   readonly sendsPerSecond: number;
   /** Messages per send. */
   readonly atOnce: number;
@@ -354,7 +356,7 @@ export class Workload {
 
   async #join(instance: Instance, user: string): Promise<void> {
     const room = `room-${this.#random.between(1, this.#options.rooms)}`;
-    const hideHistory = this.#random.chance(0.5);
+    const hideHistory = this.#random.chance(this.#options.hiddenRooms);
     const { client } = instance;
     if ((await this.#open(instance, user, 'join', () => client.joinRoom(room))) !== undefined) return;
     const made = await this.#open(instance, user, 'create', () => client.createRoom(room, { hideHistory }));
