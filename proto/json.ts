@@ -21,6 +21,13 @@ const MAX_U16 = 0xffff;
 const MAX_U32 = 0xffff_ffff;
 const MAX_U64 = 0xffff_ffff_ffff_ffffn;
 const DECIMAL = /^(0|[1-9]\d{0,19})$/;
+/** Fields of SEND that are kept for later, by number. */
+const KEPT_FIELDS = [
+  ['thread', 9],
+  ['attachments', 10],
+  ['ciphertext', 11],
+  ['reactions', 12],
+] as const;
 /** Most characters of the sender's text that a fault quotes. */
 const MAX_QUOTE = 40;
 /** Longest client_msg_id, in characters. */
@@ -43,7 +50,10 @@ export function frameToJson(frame: Uint8Array): string {
   return JSON.stringify(json);
 }
 
-/** Decodes a frame from its JSON form. Unknown fields are ignored; missing ones get their default. */
+/**
+ * Decodes a frame from its JSON form. Missing fields get their default, unknown ones are ignored. Fields of SEND that are
+ * kept for later go on.
+ */
 export function frameFromJson(text: string): Uint8Array | JsonFault {
   let json: unknown;
   try {
@@ -64,8 +74,17 @@ export function frameFromJson(text: string): Uint8Array | JsonFault {
   const payload = PAYLOADS[type];
   if (payload === undefined) return encodeFrame(type, ref, key);
   const message = reader.readMessage(payload.shape, json, '');
-  if (reader.fault === undefined) return encodeFrame(type, ref, key, payload.encode(message));
+  if (reader.fault === undefined) {
+    const bytes = payload.encode(message);
+    return encodeFrame(type, ref, key, type === FrameType.SEND ? withKept(bytes, json) : bytes);
+  }
   return fault('JSON_INVALID', reader.fault, ref, key, type === FrameType.SEND ? json['client_msg_id'] : '');
+}
+
+/** Adds a kept field that is given, without its value: the receiver refuses it whatever that is. */
+function withKept(payload: Uint8Array, json: JsonObject): Uint8Array {
+  const given = KEPT_FIELDS.find(([name]) => json[name] !== undefined && json[name] !== null);
+  return given === undefined ? payload : Uint8Array.from([...payload, given[1] << 3, 0]);
 }
 
 function fault(

@@ -224,6 +224,8 @@ describe('sending', () => {
     ['POST', '', { text: 'hi', reply_to: 2 ** 53 }],
     ['POST', '', { text: 'hi', client_msg_id: 7 }],
     ['POST', '', { text: 'hi', client_msg_id: 'x'.repeat(300) }],
+    ['POST', '', { text: 'hi', attachments: [] }],
+    ['PATCH', '/7', { text: 'hi', attachments: [] }],
     ['PATCH', '/7', {}],
     ['PATCH', '/7', { text: null }],
     ['DELETE', '/7', { reason: 7 }],

@@ -127,7 +127,8 @@ export const SendHeaders = z.looseObject({
     ),
 });
 
-export const NewMessage = z.object({
+// Strict, so that what is not served is not dropped in silence.
+export const NewMessage = z.strictObject({
   text: Text,
   reply_to: Seq.optional().describe('Seq of the message that it answers'),
   client_msg_id: z
@@ -139,7 +140,7 @@ export const NewMessage = z.object({
     ),
 });
 
-export const Edit = z.object({ text: Text.describe('The whole new text, Markdown') });
+export const Edit = z.strictObject({ text: Text.describe('The whole new text, Markdown') });
 
 export const RetractBody = z.object({ reason: Reason }).nullish();
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { client } from '../../proto/mod.ts';
+import { client, frameFromJson, framePayload } from '../../proto/mod.ts';
 import { SendParser } from './send-parser.ts';
 
 const { ENTRY_KIND_EDIT, ENTRY_KIND_PIN, ENTRY_KIND_RETRACT, ENTRY_KIND_SYSTEM, ENTRY_KIND_UNPIN } =
@@ -154,6 +154,15 @@ describe('a SEND', () => {
     expect(parse(withBytes(...bytes)).fault).toBe('ARGUMENT_INVALID');
   });
 
+  test.each(['thread', 'attachments', 'ciphertext', 'reactions'])('%s in JSON: is refused', (name) => {
+    const send = (value: unknown) =>
+      frameFromJson(JSON.stringify({ type: 'SEND', client_msg_id: 'c', text: 'x', [name]: value }));
+    const faults = [[], '5', {}, 0, null].map(
+      (value) => parse(framePayload(send(value) as Uint8Array)).fault,
+    );
+    expect(faults).toEqual([...Array.from({ length: 4 }, () => 'ARGUMENT_INVALID'), undefined]);
+  });
+
   test('a field of a later version: is skipped', () => {
     const { fault, parser } = parse(withBytes(0x68, 1));
     expect([fault, parser.entry]).toEqual([undefined, undefined]);
@@ -161,6 +170,8 @@ describe('a SEND', () => {
 
   test.each([
     ['a kind that is cut', [0x18]],
+    ['a reason that is no UTF-8', [0x18, 2, 0x20, 1, 0x3a, 1, 0xff]],
+    ['a target_client_msg_id that is no UTF-8', [0x18, 1, 0x2a, 2, 0xc3, 0x28]],
     ['a range that is cut', [0x42, 4, 8]],
     ['a range whose fields are cut', [0x42, 1, 8]],
     ['a target without end', [0x20, ...Array.from({ length: 11 }, () => 0xff)]],

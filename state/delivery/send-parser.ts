@@ -1,5 +1,6 @@
 /** Hand-written parser of the SEND payload: a plain text, one per message, without an object, an exception or a copy. */
 import { Buffer, isUtf8 } from 'node:buffer';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
 import type { CodeWithDetails, UserId } from '../../common/mod.ts';
 import { client } from '../../proto/mod.ts';
 import type { DraftEntry, SenderRange } from '../store/store.ts';
@@ -14,6 +15,8 @@ const TAG_TEXT = 0x12;
 /** Field numbers: up to `range`, and up to the last one that is kept for what is not served yet. */
 const LAST_FIELD = 8;
 const LAST_KEPT_FIELD = 12;
+/** Throws at what is no UTF-8. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const MAX_ID = 2n ** 63n - 1n;
 const MAX_SEQ = BigInt(Number.MAX_SAFE_INTEGER);
 
@@ -111,7 +114,7 @@ export class SendParser {
   #parseEntry(at: number): SendFault | undefined {
     let send: client.Send;
     try {
-      send = client.Send.decode(this.#bytes.subarray(at));
+      send = client.Send.decode(new BinaryReader(this.#bytes.subarray(at), (bytes) => UTF8.decode(bytes)));
     } catch {
       return 'FRAME_INVALID';
     }
