@@ -226,7 +226,7 @@ export class GochatClient {
     return this.#sends.add('retract', conversation, () => ({ reason, ...toTarget(target) }));
   }
 
-  /** Removes the messages of one sender with fromSeq <= seq <= toSeq. */
+  /** Removes the messages of one sender with fromSeq <= seq <= toSeq. The user must be able to read from `fromSeq` on. */
   retractRange(
     conversation: string,
     { sender, fromSeq, toSeq: lastSeq }: SenderRange,

@@ -155,7 +155,9 @@ export class Instance {
       isOfAuthor && mine.length > 0 && random.chance(0.7) ? mine : recent,
     );
     if (what === 'purge') {
-      const range = { user: from, fromSeq: Math.max(1, seq - 20), toSeq: seq };
+      // Not from before what this user may read.
+      const oldest = Math.min(...recent.map((entry) => entry.seq));
+      const range = { user: from, fromSeq: Math.max(oldest, seq - 20), toSeq: seq };
       const { text: reason } = this.#begin(conversation, 'retract', what, { range });
       void this.client.retractRange(conversation, { ...range, sender }, { reason });
       return;
