@@ -42,10 +42,10 @@ constexpr int kTickMs = 5;
 constexpr size_t kMaxWaitingBytes = 1 << 18;
 constexpr uint32_t kStdin = UINT32_MAX;
 
-enum class Kind { flood, nonmember, repeated, sync, half, churn, password };
-static const std::map<std::string, Kind> kKinds{
-    {"flood", Kind::flood}, {"nonmember", Kind::nonmember}, {"repeated", Kind::repeated}, {"sync", Kind::sync},
-    {"half", Kind::half},   {"churn", Kind::churn},       {"password", Kind::password}};
+enum class Attack { flood, nonmember, repeated, sync, half, churn, password };
+static const std::map<std::string, Attack> kKinds{
+    {"flood", Attack::flood}, {"nonmember", Attack::nonmember}, {"repeated", Attack::repeated}, {"sync", Attack::sync},
+    {"half", Attack::half},   {"churn", Attack::churn},       {"password", Attack::password}};
 
 static int64_t now_ns() {
   timespec t;
@@ -70,9 +70,9 @@ struct Connection : Peer {
 
 class Abuse {
  public:
-  Abuse(Kind kind, int port, const std::vector<Peer>& peers)
+  Abuse(Attack kind, int port, const std::vector<Peer>& peers)
       : kind_(kind), port_(port), peers_(peers), c_(peers.begin(), peers.end()), epoll_(epoll_create1(0)) {
-    if (kind_ == Kind::sync) build_sync();
+    if (kind_ == Attack::sync) build_sync();
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u32 = kStdin;
@@ -123,21 +123,21 @@ class Abuse {
 
   void say(Connection& c) {
     switch (kind_) {
-      case Kind::flood:
-      case Kind::nonmember:
-      case Kind::repeated:
-        while (may_send(c, kSends)) protocol_.send(c, kind_ == Kind::repeated ? c.index : number_++, text_, c.out);
+      case Attack::flood:
+      case Attack::nonmember:
+      case Attack::repeated:
+        while (may_send(c, kSends)) protocol_.send(c, kind_ == Attack::repeated ? c.index : number_++, text_, c.out);
         break;
-      case Kind::sync:
+      case Attack::sync:
         while (may_send(c, kSyncs)) c.out.append(sync_);
         break;
-      case Kind::half:
+      case Attack::half:
         say_half(c);
         break;
-      case Kind::password:
+      case Attack::password:
         if (!c.asked) log_in(c);
         break;
-      case Kind::churn:
+      case Attack::churn:
         reopen(c);
         break;
     }
@@ -191,7 +191,7 @@ class Abuse {
     event.events = EPOLLIN;
     event.data.u32 = c.index;
     epoll_ctl(epoll_, EPOLL_CTL_ADD, c.fd, &event);
-    if (kind_ == Kind::password) c.live = true;
+    if (kind_ == Attack::password) c.live = true;
     else protocol_.hello(c, c.out);
   }
 
@@ -214,10 +214,10 @@ class Abuse {
     }
     at_ = &c;
     c.in.append(buffer_.data(), static_cast<size_t>(size));
-    const long used = kind_ == Kind::password ? parse_http(c) : protocol_.parse(c, c.in, *this);
+    const long used = kind_ == Attack::password ? parse_http(c) : protocol_.parse(c, c.in, *this);
     if (used < 0) fail("bytes that are no frame");
     c.in.erase(0, static_cast<size_t>(used));
-    if (c.live && (kind_ == Kind::churn || kind_ == Kind::password)) say(c);
+    if (c.live && (kind_ == Attack::churn || kind_ == Attack::password)) say(c);
     flush(c);
   }
 
@@ -235,7 +235,7 @@ class Abuse {
 
   void flush(Connection& c) {
     // Half frames are sent in pieces that the server reads one by one, as far as it keeps up.
-    const bool pieces = kind_ == Kind::half && c.live;
+    const bool pieces = kind_ == Attack::half && c.live;
     for (uint32_t n = 0; c.out_at < c.out.size() && (!pieces || n < kPiecesATick); n++) {
       const size_t most = c.out.size() - c.out_at;
       const ssize_t size = send(c.fd, c.out.data() + c.out_at, pieces ? std::min<size_t>(most, kPieceBytes) : most, MSG_NOSIGNAL);
@@ -273,7 +273,7 @@ class Abuse {
     printf("}}\n");
   }
 
-  const Kind kind_;
+  const Attack kind_;
   const int port_;
   const std::vector<Peer>& peers_;
   std::vector<Connection> c_;
