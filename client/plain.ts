@@ -60,8 +60,8 @@ export async function runPlain(options: PlainOptions): Promise<number> {
     device: options.device ?? '',
     transport: tcpTransport(),
     client: 'gochat-plain',
-    // What a script has begun to read it gets whole, across reconnects too; a new device begins with the newest.
-    catchUp: 'all',
+    // A script with a device of its own gets every message once; a new device begins with the newest.
+    catchUp: options.device ? 'all' : NEWEST,
     newDevice: NEWEST,
     ...options.sdk,
   });

@@ -24,7 +24,8 @@ async function run(cluster: Cluster, drain: (victim: RunningServer) => Promise<v
   await Promise.all([...SENDERS, 'reader'].map((name) => signup(cluster, name)));
   await using cleanup = new AsyncDisposableStack();
   const join = async (name: string) => {
-    const client = cleanup.use(new Client(cluster, name));
+    // Without a device name it would read the newest 1000 entries after an absence.
+    const client = cleanup.use(new Client(cluster, name, undefined, ['--device', 'one']));
     await client.event('connected');
     return client;
   };

@@ -5,6 +5,8 @@ import { eventually } from '../harness/eventually.ts';
 
 const SENDERS = ['ann', 'bob'] as const;
 const SENDS_EACH = 5000;
+/** Others read the newest 1000 entries after an absence. */
+const DEVICE = ['--device', 'one'];
 
 /** Both people write 5,000 messages to one room and 10 further rooms hold the rest of the ring busy. */
 async function run(cluster: Cluster, victim: RunningServer): Promise<void> {
@@ -12,9 +14,9 @@ async function run(cluster: Cluster, victim: RunningServer): Promise<void> {
   await using left = await pinned(cluster, first);
   await using right = await pinned(cluster, second);
   await Promise.all([...SENDERS, 'reader'].map((name) => signup(cluster, name)));
-  await using ann = new Client(left, 'ann');
-  await using bob = new Client(right, 'bob');
-  await using reader = new Client(right, 'reader');
+  await using ann = new Client(left, 'ann', undefined, DEVICE);
+  await using bob = new Client(right, 'bob', undefined, DEVICE);
+  await using reader = new Client(right, 'reader', undefined, DEVICE);
   ann.say('/create hall');
   await ann.event('joined');
   for (const other of [bob, reader]) {

@@ -14,7 +14,7 @@ test('a state node joins and one leaves by TERM while people write: no send fail
   await using cleanup = new AsyncDisposableStack();
   const clients: Client[] = [];
   for (const name of [...SENDERS, 'reader']) {
-    const client = cleanup.use(new Client(cluster, name));
+    const client = cleanup.use(new Client(cluster, name, undefined, ['--device', 'one']));
     await client.event('synced');
     client.say(clients.length === 0 ? '/create hall' : '/join hall');
     await client.event('joined');

@@ -32,7 +32,7 @@ test('a thread of the SQLite store dies under load: it is replaced, and every cl
   using inspector = await Inspector.attach(up.process.stderr);
   await Promise.all([signup(up, 'ann'), signup(up, 'bob')]);
   await using ann = new Client(up, 'ann');
-  await using bob = new Client(up, 'bob');
+  await using bob = new Client(up, 'bob', undefined, ['--device', 'one']);
   await Promise.all([ann.event('synced'), bob.event('synced')]);
   ann.say('/dm bob');
   await ann.event('joined');
@@ -75,7 +75,7 @@ test('workers that die under load, each in another way: they are replaced, and e
   await using cleanup = new AsyncDisposableStack();
   const enter = async (name: string) => {
     await signup(up, name);
-    const client = cleanup.use(new Client(up, name));
+    const client = cleanup.use(new Client(up, name, undefined, ['--device', 'one']));
     await client.event('connected');
     client.say(name === SENDERS[0] ? '/create hall' : '/join hall');
     await client.event('joined');
