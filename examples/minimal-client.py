@@ -164,7 +164,7 @@ class Connection:
         elif type == "NACK" and frame["code"] != "RESYNC_REQUIRED":
             if frame["retryable"]:
                 raise Closed(**frame)  # After the wait and a new WELCOME all is sent again, in its order.
-            if id in outbox and frame["ref"] == outbox[id]["asked"][0]:
+            if id in outbox:
                 print("not sent:", outbox.pop(id)["text"], frame["message"], file=sys.stderr)
         elif type == "MEMBERS_CHANGED" and frame["user"] == user:
             self.is_behind = True

@@ -43,6 +43,9 @@ describe('changes of the state nodes', () => {
     client.send(9, 9n, 'too early');
     for (let ref = 1; ref <= 9; ref++)
       expect(await client.nextNack(ref)).toMatchObject({ code: 'RESYNC_REQUIRED', retryable: true });
+    // PING is never refused.
+    client.write(encodeFrame(FrameType.PING, 10, 0n));
+    await client.next(FrameType.PONG, ({ ref }) => ref === 10);
     expect(framesOf(FrameType.SEND)).toBe(0);
     client.write(encodeFrame(FrameType.RESYNCED, mark, 0n));
     for (let key = 1n; key <= 8n; key++) client.send(Number(key), key, 'again');

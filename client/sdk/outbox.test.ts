@@ -68,7 +68,7 @@ describe('Outbox', () => {
     outbox.failAll({} as ClientError);
   });
 
-  test('answer to an earlier attempt: SENT counts; a refusal only if it is final and no later attempt is in flight', async () => {
+  test('answer to an earlier attempt: SENT counts, and so does a refusal that is final', async () => {
     const { outbox, written, add, outcomes, refs, nack } = makeOutbox();
     outbox.resend();
     add('a', 'b', 'c');
@@ -77,14 +77,13 @@ describe('Outbox', () => {
     const late = (id: string, retryable: boolean) =>
       outbox.refused(old.get(id) as number, Nack.fromPartial({ code: 'X', clientMsgId: id, retryable }));
     late('a', true);
-    late('b', false);
     expect(outbox.size).toBe(3);
+    late('b', false);
+    expect(await outcomes.get('b')).toMatchObject({ code: 'X' });
     outbox.committed(receipt('c'));
     expect(await outcomes.get('c')).toMatchObject({ seq: 1 });
     nack('a', { code: 'OVERLOADED', retryable: true, retryAfterMs: 60_000 });
     late('a', true);
-    late('b', false);
-    expect(await outcomes.get('b')).toMatchObject({ code: 'X' });
     expect(outbox.size).toBe(1);
     outbox.committed(receipt('a'));
     expect(await outcomes.get('a')).toMatchObject({ clientMsgId: 'a' });

@@ -137,16 +137,14 @@ export class Outbox {
   refused(ref: number, nack: Nack): void {
     // RESYNC follows or has come, and then everything is sent again.
     if (nack.code === 'RESYNC_REQUIRED') return;
-    const entry = this.#flying.get(ref);
-    if (entry === undefined) {
-      const earlier = this.#byId.get(nack.clientMsgId);
-      // The answer to an earlier attempt. The attempt in flight decides, as it may be accepted.
-      if (earlier?.ref === 0 && !nack.retryable) this.#fail(earlier, toError(nack));
-    } else if (nack.retryable) {
-      this.#requeue(entry);
+    const attempt = this.#flying.get(ref);
+    if (!nack.retryable) {
+      // Whichever attempt it answers: all have one final answer.
+      const entry = this.#byId.get(nack.clientMsgId) ?? attempt;
+      if (entry !== undefined) this.#fail(entry, toError(nack));
+    } else if (attempt !== undefined) {
+      this.#requeue(attempt);
       this.#holdBack(this.#backoff.next(nack.retryAfterMs));
-    } else {
-      this.#fail(entry, toError(nack));
     }
     this.#pump();
   }

@@ -77,10 +77,11 @@ describe('a post', () => {
     expect(await refused(id, { text: 'x'.repeat(11) })).toBe('TEXT_TOO_LONG');
     expect(await refused(id, { target: 1n })).toBe('ARGUMENT_INVALID');
     expect(await refused(id, { replyTo: 99n })).toBe('TARGET_NOT_FOUND');
+    const other = { clientMsgId: 'other' };
     store.failing.add('append');
-    expect(await refused(id, {})).toBe('STORE_UNAVAILABLE');
+    expect(await refused(id, other)).toBe('STORE_UNAVAILABLE');
     store.failing.delete('append');
-    expect(await refused(id, {})).toBe('done');
+    expect(await refused(id, other)).toBe('done');
   });
 
   test('while the queue is full: OVERLOADED, with a time to come back', async () => {

@@ -1,8 +1,8 @@
-/** Fences: after a refused send, the connection's later sends are refused until it repeats that one. */
+/** Fences: after a send that was refused for now, the connection's later sends are refused until it repeats that one. */
 import type { Downlink } from '../session/downlink.ts';
 
 /**
- * Keeps a sender's order when a send is refused.
+ * Keeps a sender's order when a send is refused that may be accepted later. One that is refused for good needs no fence.
  *
  * Sends are pipelined, so others follow a refused one, and none of them may overtake it. From the first refusal on,
  * every send of the same round is refused, and the worker is told to fence the connection and make the client

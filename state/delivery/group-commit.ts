@@ -32,10 +32,7 @@ export interface GroupCommitOptions<Origin> {
   readonly turnBytes: number;
   /** Longest wait of a row for its commit, ms. */
   readonly queueMs: number;
-  /**
-   * The batch is durable, except for refused rows. If none was refused, the next batch may have begun; otherwise it has
-   * not, so queued rows can still be removed. Must not throw.
-   */
+  /** The batch is durable, except for refused rows. The next one may have begun. Must not throw. */
   readonly onCommitted: (batch: Batch<Origin>, results: readonly Appended[], seconds: number) => void;
   /** The batch may or may not be durable. The next one has not begun, so queued rows can still be removed. */
   readonly onFailed: (batch: Batch<Origin>, error: GochatError) => void;
@@ -326,11 +323,9 @@ export class GroupCommit<Origin> {
     }
     this.#inFlight = false;
     const seconds = (performance.now() - begun) / 1000;
-    const all = results.every(isCommitted);
     // The store commits the next batch while this one is handled.
-    if (all) this.start();
+    this.start();
     this.#options.onCommitted(batch, results, seconds);
-    if (!all) this.start();
   }
 
   #failed(batch: Batch<Origin>, error: unknown): void {
@@ -354,4 +349,3 @@ function rowsOf({ entry }: QueuedDraft): number {
 }
 
 const NO_ID = 0n as MessageId;
-const isCommitted = ({ ok }: Appended): boolean => ok;

@@ -107,12 +107,12 @@ class Sender {
       if (record[0] === LinkKind.FENCE && decodeConns(record).includes(CONN)) this.repeat();
       if (record[0] !== LinkKind.DELIVER) continue;
       const frame = record.subarray(8);
-      const { type, ref } = decodeHeader(frame);
+      const { type } = decodeHeader(frame);
       if (type === FrameType.SENT) this.#sent(client.Sent.decode(framePayload(frame)).clientMsgId);
       if (type !== FrameType.NACK) continue;
       const { retryable, clientMsgId } = client.Nack.decode(framePayload(frame));
-      // What became of an earlier attempt says nothing of the one that is under way.
-      if (!retryable && ref === this.#round) this.#answered(clientMsgId);
+      // Of whichever attempt: all have one answer.
+      if (!retryable) this.#answered(clientMsgId);
     }
   }
 }

@@ -190,17 +190,17 @@ export class Sequencer {
       this.#retryTimer = undefined;
     }
     let duplicates = 0;
-    let refused: Batch<SendOrigin> | undefined;
+    let refused = 0;
     for (let i = 0; i < results.length; i++) {
       const result = results[i] as Appended;
       const draft = batch.drafts[i] as QueuedDraft;
       const origin = batch.origins[i] as SendOrigin;
       const { conversation, clientMsgId } = draft;
       if (!result.ok) {
-        refused ??= { drafts: [], origins: [] };
-        refused.drafts.push(draft);
-        refused.origins.push(origin);
-        this.#refuse(origin, { key: conversation, clientMsgId, ...refusalOf(result.code) });
+        refused++;
+        const { link, conn, ref } = origin;
+        // Without a fence: a repetition is refused as well (REFUSAL_MS), so what follows cannot overtake it.
+        link.refuse({ conn, ref, key: conversation, clientMsgId, ...refusalOf(result.code) });
         continue;
       }
       origin.link.answer(
@@ -274,14 +274,11 @@ export class Sequencer {
       );
     }
     replay.flush();
-    // If the refusal is lost, the client repeats the send, which may be accepted then. So later sends must not be in
-    // the log yet.
-    if (refused !== undefined) this.#refuseFollowing(refused);
     metrics.appendSeconds.record(seconds);
     metrics.appendBatchRows.record(results.length);
-    count(metrics, 'committed', results.length - duplicates - (refused?.drafts.length ?? 0));
+    count(metrics, 'committed', results.length - duplicates - refused);
     count(metrics, 'duplicate', duplicates);
-    count(metrics, 'refused', refused?.drafts.length ?? 0);
+    count(metrics, 'refused', refused);
     this.#tell();
   }
 
@@ -337,14 +334,9 @@ export class Sequencer {
   /** Refuses the rows and their senders' later ones, except those of a later round. Returns the number of rows. */
   #refuseBatch(rows: Batch<SendOrigin>, code: PlainErrorCode, retryAfterMs: number): number {
     this.#refuseAll(rows, code, retryAfterMs);
-    return rows.drafts.length + this.#refuseFollowing(rows);
-  }
-
-  /** Refuses the queued sends that follow refused ones, as in `#refuseBatch`. Returns the number of rows. */
-  #refuseFollowing({ drafts, origins }: Batch<SendOrigin>): number {
-    const senders = new Set(drafts.map(({ sender }) => sender));
+    const senders = new Set(rows.drafts.map(({ sender }) => sender));
     const refused = new Map<Downlink, Map<number, number>>();
-    for (const { link, conn, round } of origins) {
+    for (const { link, conn, round } of rows.origins) {
       const rounds = refused.get(link);
       // The last row of a connection is of its newest round.
       if (rounds === undefined) refused.set(link, new Map([[conn, round]]));
@@ -356,7 +348,7 @@ export class Sequencer {
       ({ link, conn, round }) => round <= (refused.get(link)?.get(conn) ?? -1),
     );
     this.#refuseAll(following, 'RESYNC_REQUIRED');
-    return following.drafts.length;
+    return rows.drafts.length + following.drafts.length;
   }
 
   #refuseAll(batch: Batch<SendOrigin>, code: PlainErrorCode, retryAfterMs?: number): void {
@@ -371,6 +363,7 @@ export class Sequencer {
     }
   }
 
+  /** Refuses a send that the client repeats. */
   #refuse(
     { link, conn, round, ref }: Pick<SendOrigin, 'link' | 'conn' | 'round' | 'ref'>,
     refusal: CodeWithDetails & { key: ConversationId; clientMsgId: string; retryAfterMs?: number },

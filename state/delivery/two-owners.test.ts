@@ -138,3 +138,40 @@ test('a user who joins and leaves while two nodes commit: gets the messages in b
   expect([...seqs.bob].toSorted((x, y) => x - y)).toEqual(all);
   for (const seq of seqs.cid) expect(spans.some(({ from, to }) => from < seq && seq <= to)).toBe(true);
 });
+
+test('a send that a slow network brings to one node after the other has refused it and its sender is back: is refused', async () => {
+  const { one, two, workers } = await twoNodes();
+  const [ann, bob] = [await one.user(), await one.user()];
+  const room = await one.room(ann, bob);
+  for (const [index, worker] of workers.map(([a]) => a).entries())
+    worker.attach(index + 1, bob, { name: 'bob', device: 'b', epoch: BigInt(index + 1) });
+  const [toOne, toTwo] = workers.map(([a, b], index) => (index === 0 ? a : b)) as [FakeWorker, FakeWorker];
+  toOne.attach(5, bob);
+  toTwo.attach(5, bob);
+  /** Sends, and returns the answer. */
+  const answer = async (worker: FakeWorker, ref: number, id: string) => {
+    worker.resynced();
+    worker.send(5, ref, room, id);
+    let lines: string[] = [];
+    await eventually(() => {
+      lines = lines.concat(worker.lines());
+      return lines.some((line) => line.includes(`ref=${ref} `));
+    });
+    return lines.find((line) => line.includes(`ref=${ref} `));
+  };
+  expect(await answer(toTwo, 1, 'early')).toBe('5: SENT ref=1 early seq=1');
+  await two.leaveRoom(room, bob);
+  expect(await answer(toOne, 2, 'early')).toBe('5: SENT ref=2 early seq=1 duplicate');
+  // The first copy of this one is still on its way to the other node.
+  expect(await answer(toOne, 3, 'late')).toBe('5: NACK ref=3 NOT_A_MEMBER');
+  await one.joinRoom(room, bob);
+  expect(await answer(toTwo, 4, 'late')).toBe('5: NACK ref=4 NOT_A_MEMBER');
+  expect(await answer(toTwo, 5, 'new')).toBe('5: SENT ref=5 new seq=4');
+  const page = await one.page(ann, room);
+  expect(page?.messages.map(({ seq, clientMsgId }) => [seq, clientMsgId])).toMatchObject([
+    [1, 'early'],
+    [2, expect.anything()],
+    [3, expect.anything()],
+    [4, 'new'],
+  ]);
+});

@@ -61,6 +61,8 @@ export interface Dialect {
   readonly jsonArray: Statement;
   /** Column of `members` with the time of joining. */
   readonly joinedAt: Statement;
+  /** The engine's clock, Unix time in ms. */
+  readonly nowMs: Statement;
   /** Follows IN: the ids as one parameter, so that the statement's text is the same for any number of them. */
   readonly listOf: (ids: readonly bigint[]) => Statement;
   /** Follows FROM: rows `place` with the columns id, seq and until. */

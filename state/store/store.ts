@@ -275,6 +275,12 @@ export type Appended =
   | { readonly ok: false; readonly code: SendRefusal };
 
 /**
+ * How long a refusal is remembered, ms. A copy of the draft that a slow network brings later than this is judged anew; no
+ * stream lives that long without a sign of life.
+ */
+export const REFUSAL_MS = 600_000;
+
+/**
  * Why a draft was not appended. NOT_A_MEMBER: the conversation does not exist or the sender is not in it.
  * MESSAGE_UNSTORABLE: the engine rejects its content. The others are checked in this order:
  * TARGET_NOT_FOUND: no such message, or the sender may not read it (of a range, from its start on). TARGET_EXPIRED: it is at or below the floor.
@@ -540,6 +546,9 @@ export interface LogStore {
    * The seqs of a conversation continue its last one without a hole, in the drafts' order, whatever other nodes append
    * at the same time. (conversation, sender, clientMsgId) is unique, also within the batch. Durable when it resolves.
    *
+   * What was refused is refused again with the same code for REFUSAL_MS, on every node, whatever would become of it now.
+   * Two refusals are not remembered, as they cannot change: of a conversation that does not exist, and MESSAGE_UNSTORABLE.
+   *
    * A batch may be committed in several parts where its entries depend on each other, in their order.
    *
    * @param hasFeed whether to write a row of the feed
@@ -572,7 +581,7 @@ export interface LogStore {
   raiseFloor(conversation: ConversationId, seq: number): Promise<number>;
   /**
    * Erases at most `limit` rows of each kind of what is hidden already: messages of deleted rooms, messages in retracted ranges,
-   * entries below a floor, evidence that has expired. Resolves with whether there may be more.
+   * entries below a floor, evidence that has expired. Forgets as many refusals. Resolves with whether there may be more.
    */
   erase(limit: number, nowMs: number): Promise<boolean>;
   /** Returns evidence of a conversation, ascending by seq, that has not expired. */

@@ -90,7 +90,7 @@ export const MUTANTS = {
   },
   foldByTime: {
     name: 'edits applied by the clock',
-    file: 'state/store/migrations/postgres/0011_entries.sql',
+    file: 'state/store/migrations/postgres/0012_refusals.sql',
     // Only what is later changes a text, by a clock that runs too fast and is put back every five seconds.
     replace: [
       "set body = coalesce(p_texts[x.i], ''),",
@@ -118,7 +118,7 @@ export const MUTANTS = {
   },
   keepRevisions: {
     name: 'retractions that keep earlier texts',
-    file: 'state/store/migrations/postgres/0011_entries.sql',
+    file: 'state/store/migrations/postgres/0012_refusals.sql',
     replace: ['if has_revisions then', 'if false then'],
   },
   replayFolded: {

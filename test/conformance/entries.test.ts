@@ -239,14 +239,15 @@ describe('refusals', () => {
     expect(await codeOf(bobToken, id, { kind: 'ENTRY_KIND_RETRACT', range: ofAnn })).toBe('ROLE_TOO_LOW');
   });
 
-  test('a final NACK holds up later sends until RESYNCED', async () => {
+  test('a final NACK: holds nothing up, and is the answer to each repetition', async () => {
     const { id } = await sharedRoom(['a']);
     await using client = await WireClient.hello(system, bobToken);
-    expect(await client.put(id, EDIT('1', 'x'))).toMatchObject({ code: 'NOT_AUTHOR' });
-    const { ref } = await client.next('RESYNC');
-    expect(await client.say(id, 'held up')).toMatchObject({ code: 'RESYNC_REQUIRED' });
-    client.send({ type: 'RESYNCED', ref });
-    expect(await client.say(id, 'sent')).toMatchObject({ type: 'SENT' });
+    const edit = { kind: 'ENTRY_KIND_EDIT', target_client_msg_id: 'b', text: 'c', client_msg_id: 'early' };
+    expect(await client.put(id, edit)).toMatchObject({ code: 'TARGET_NOT_FOUND' });
+    expect(await client.say(id, 'b', 'b')).toMatchObject({ type: 'SENT' });
+    expect(await client.put(id, edit)).toMatchObject({ code: 'TARGET_NOT_FOUND' });
+    expect(await client.put(id, { ...edit, client_msg_id: 'later' })).toMatchObject({ type: 'SENT' });
+    expect(client.frames.filter(({ type }) => type === 'RESYNC')).toEqual([]);
   });
 
   test('in a direct conversation: each retracts own messages alone, and both pin', async () => {

@@ -45,7 +45,7 @@ describe.each(WIRES)('on %s', (wire) => {
       duplicate: false,
     });
     await ann.say(id, 'from ann');
-    expect(await client.next('MESSAGE', ({ key, text }) => key === id && text !== '')).toMatchObject({
+    expect(await client.next('MESSAGE', ({ key, text }) => key === id && text === 'from ann')).toMatchObject({
       seq: '4',
       from: 'ann',
     });
@@ -68,10 +68,8 @@ describe.each(WIRES)('on %s', (wire) => {
     expect((await client.next('PONG'))['ref'] ?? 0).toBe(0);
   });
 
-  test('PING: is never refused, and PONG has its ref, even on a connection that must resynchronise', async () => {
+  test('PING: PONG has its ref', async () => {
     await using client = await WireClient.hello(system, bobToken, { wire });
-    const { id } = await roomOf(ann, []);
-    expect(await client.say(id, 'not a member')).toMatchObject({ code: 'NOT_A_MEMBER' });
     client.send({ type: 'PING', ref: 65_535 });
     expect(await client.next('PONG')).toMatchObject({ ref: 65_535 });
   });
@@ -235,20 +233,14 @@ describe('NACK', () => {
     }
   });
 
-  test('for a SEND by a non-member: sends to all conversations are refused until RESYNCED', async () => {
+  test('for a SEND by a non-member: is the answer also after joining; another id is accepted', async () => {
     await using client = await WireClient.hello(system, bobToken);
-    const mine = await roomOf(ann, []);
-    await client.ask({ join_room: { room: mine.name } });
-    const { id } = await roomOf(ann, []);
-    expect(await client.say(id, 'refused')).toMatchObject({ code: 'NOT_A_MEMBER', retryable: false });
-    const { ref } = await client.next('RESYNC');
-    expect(await client.say(mine.id, 'held up', 'again')).toMatchObject({
-      code: 'RESYNC_REQUIRED',
-      retryable: true,
-    });
-    expect(await client.ask({ get_conversation: {} }, mine.id)).toMatchObject({ type: 'RESPONSE' });
-    client.send({ type: 'RESYNCED', ref });
-    expect(await client.say(mine.id, 'held up', 'again')).toMatchObject({ type: 'SENT', duplicate: false });
+    const { id, name } = await roomOf(ann, []);
+    const refused = { code: 'NOT_A_MEMBER', retryable: false };
+    expect(await client.say(id, 'a', 'early')).toMatchObject(refused);
+    await client.ask({ join_room: { room: name } });
+    expect(await client.say(id, 'a', 'early')).toMatchObject(refused);
+    expect(await client.say(id, 'a', 'new')).toMatchObject({ type: 'SENT', duplicate: false });
   });
 });
 

@@ -12,6 +12,7 @@ import { describeLists } from './store-lists.contract.ts';
 import { describeSystem } from './store-system.contract.ts';
 import { describeMembership } from './store-membership.contract.ts';
 import { describePeople } from './store-people.contract.ts';
+import { describeRefusals } from './store-refusals.contract.ts';
 import { describeRoles } from './store-roles.contract.ts';
 import { describeSync } from './store-sync.contract.ts';
 
@@ -37,6 +38,7 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
     describeLog(() => nodes);
     describeSync(() => nodes);
     describeEntries(() => nodes);
+    describeRefusals(() => nodes);
     describeFold(() => nodes);
     describeErasure(() => nodes);
     describeFloor(() => nodes);

@@ -59,6 +59,7 @@ export const postgresDialect: Dialect = {
   greatest: sql`greatest`,
   jsonArray: sql`json_agg`,
   joinedAt: sql`joined_at`,
+  nowMs: sql`(extract(epoch from now()) * 1000)::bigint`,
   listOf: (ids) => sql`(select unnest(${integerArray(ids)}::bigint[]))`,
   placesOf: (places) => sql`unnest(
     ${integerArray(places.map(([id]) => id))}::bigint[], ${integerArray(places.map(([, seq]) => seq))}::bigint[],

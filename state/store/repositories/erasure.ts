@@ -4,7 +4,7 @@ import { pageLimit, storableSeq } from '../input.ts';
 import { parseMeta } from '../entry-meta.ts';
 import { type EvidenceRow, toEvidence } from '../rows.ts';
 import { sql, type SqlDatabase, type SqlSession } from '../sql.ts';
-import type { Evidence } from '../store.ts';
+import { type Evidence, REFUSAL_MS } from '../store.ts';
 import { eraseRetracted, keepEvidence } from './retraction.ts';
 
 /** A row of `erasures`. */
@@ -51,7 +51,7 @@ export async function raiseFloor(
 export async function erase(db: SqlDatabase, limit: number, nowMs: number): Promise<boolean> {
   const most = pageLimit(limit);
   let isLeft = false;
-  for (const step of [eraseRange, eraseDeleted, eraseBelowFloor])
+  for (const step of [eraseRange, eraseDeleted, eraseBelowFloor, eraseRefusals])
     if (await db.transaction((session) => step(session, most))) isLeft = true;
   return (await db.transaction((session) => eraseEvidence(session, most, nowMs))) || isLeft;
 }
@@ -151,6 +151,18 @@ async function eraseEvidence(session: SqlSession, limit: number, nowMs: number):
       order by expires_at_ms limit ${limit}
     )
     returning seq`);
+  return erased.length >= limit;
+}
+
+/** Forgets refusals by the engine's clock, which wrote their times. */
+async function eraseRefusals(session: SqlSession, limit: number): Promise<boolean> {
+  const { nowMs, forRemoval } = session.dialect;
+  const erased = await session.query(sql`
+    delete from refusals where (conversation, sender, client_msg_id) in (
+      select conversation, sender, client_msg_id from refusals where at_ms <= ${nowMs} - ${REFUSAL_MS}
+      order by at_ms limit ${limit} ${forRemoval}
+    )
+    returning sender`);
   return erased.length >= limit;
 }
 

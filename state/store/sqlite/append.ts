@@ -2,7 +2,7 @@
 import type { ConversationId, MessageId } from '../../../common/mod.ts';
 import { storableDraft } from '../input.ts';
 import { sql } from '../sql.ts';
-import type { Appended, Draft, EntryRules } from '../store.ts';
+import type { Appended, Draft, EntryRules, SendRefusal } from '../store.ts';
 import { appendEntry, type EntryAppend } from './append-entry.ts';
 import type { SqliteConnection } from './connection.ts';
 import { isOfContent } from './database.ts';
@@ -19,20 +19,24 @@ export function appendDrafts(
   hasFeed: boolean,
 ): Appended[] {
   const tails = new Map<ConversationId, Tail | undefined>();
+  let hasRefusals = connection.rows(sql`select 1 from refusals limit 1`).length > 0;
   const answers = drafts.map(storableDraft).map((draft) => {
-    const { conversation, sender } = draft;
+    const { conversation } = draft;
     let tail = tails.get(conversation);
     if (!tail && !tails.has(conversation)) {
       tail = findTail(connection, conversation);
       tails.set(conversation, tail);
     }
+    // Nobody can join it, so nothing need be remembered.
     if (tail === undefined) return NOT_A_MEMBER;
-    const member = findMember(connection, tail, sender);
-    // A repetition by a former member is acknowledged too: it is in the log.
-    if (member === undefined) return findOriginal(connection, tail, draft) ?? NOT_A_MEMBER;
-    if (draft.entry === undefined) return tryMessage(connection, tail, draft);
-    const entries = (tail.entries ??= findEntries(connection, tail));
-    return tryEntry(connection, { tail, entries, member, draft, entry: draft.entry, rules });
+    const refused = hasRefusals ? findRefusal(connection, draft) : undefined;
+    if (refused !== undefined) return refused;
+    const answer = appendDraft(connection, tail, draft, rules);
+    if (!answer.ok && answer !== UNSTORABLE) {
+      remember(connection, draft, answer.code);
+      hasRefusals = true;
+    }
+    return answer;
   });
   const changed = [...tails.values()].filter(
     (tail) => tail !== undefined && tail.lastSeq > tail.firstSeq,
@@ -43,6 +47,35 @@ export function appendDrafts(
     connection.run(sql`insert into feed (ranges) values (${`[${ranges.join(',')}]`})`);
   }
   return answers;
+}
+
+function appendDraft(connection: SqliteConnection, tail: Tail, draft: Draft, rules: EntryRules): Appended {
+  const member = findMember(connection, tail, draft.sender);
+  // A repetition by a former member is acknowledged too: it is in the log.
+  if (member === undefined) return findOriginal(connection, tail, draft) ?? NOT_A_MEMBER;
+  if (draft.entry === undefined) return tryMessage(connection, tail, draft);
+  const entries = (tail.entries ??= findEntries(connection, tail));
+  return tryEntry(connection, { tail, entries, member, draft, entry: draft.entry, rules });
+}
+
+function findRefusal(
+  connection: SqliteConnection,
+  { conversation, sender, clientMsgId }: Draft,
+): Appended | undefined {
+  const [refusal] = connection.rows<{ code: SendRefusal }>(sql`
+    select code from refusals
+    where conversation = ${conversation} and sender = ${sender} and client_msg_id = ${clientMsgId}`);
+  return refusal && { ok: false, code: refusal.code };
+}
+
+function remember(
+  connection: SqliteConnection,
+  { conversation, sender, clientMsgId }: Draft,
+  code: SendRefusal,
+): void {
+  connection.run(sql`
+    insert into refusals (conversation, sender, client_msg_id, code)
+    values (${conversation}, ${sender}, ${clientMsgId}, ${code})`);
 }
 
 /** SQLite rolls back only the statement that it rejects. */

@@ -18,6 +18,7 @@ const dialect: Dialect = {
   greatest: sql`max`,
   jsonArray: sql`json_group_array`,
   joinedAt: sql`joined_at_ms`,
+  nowMs: sql`(unixepoch() * 1000)`,
   listOf: (ids) => sql`(select value from json_each(${`[${ids.join(',')}]`}))`,
   placesOf: (places) => sql`(
     select value ->> 0 as id, value ->> 1 as seq, value ->> 2 as until
