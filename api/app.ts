@@ -13,10 +13,12 @@ import {
   answerUnhandled,
   answerUnreadable,
   type Cors,
+  createHttpServer,
   GochatError,
   type Logger,
   pathOf,
   refuseMissingHost,
+  type ServerCertificate,
   type TrustedProxies,
 } from '../common/mod.ts';
 import { BODY_LIMIT, sendError, toGochatError } from './error-answer.ts';
@@ -44,6 +46,8 @@ export interface AppOptions {
   readonly proxies: TrustedProxies;
   readonly cors: Cors;
   readonly isDraining: () => boolean;
+  /** Certificate of the port; undefined: no TLS. */
+  readonly certificate: ServerCertificate | undefined;
 }
 
 export type App = Awaited<ReturnType<typeof createApp>>;
@@ -53,18 +57,23 @@ export async function createApp(options: AppOptions) {
   const metrics = new ApiMetrics();
   const { cors } = options;
   const app = Fastify({
-    http: {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: 5_000,
-      connectionsCheckingInterval: 2_000,
-      requireHostHeader: false,
-    },
+    serverFactory: (handler) =>
+      createHttpServer(
+        {
+          maxHeaderSize: MAX_HEADER_BYTES,
+          headersTimeout: 5_000,
+          requestTimeout: 15_000,
+          keepAliveTimeout: 30_000,
+          connectionsCheckingInterval: 2_000,
+          requireHostHeader: false,
+        },
+        options.certificate,
+        handler,
+      ),
     loggerInstance: options.logger,
     // The server logs its own line per answer.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
-    requestTimeout: 15_000,
-    keepAliveTimeout: 30_000,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     onProtoPoisoning: 'remove',

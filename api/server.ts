@@ -8,6 +8,7 @@ import {
   type Logger,
   once,
   type Server,
+  type ServerCertificate,
   TrustedProxies,
 } from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
@@ -23,6 +24,8 @@ export interface ApiOptions {
   readonly port?: number;
   /** Command-line flag of the port, for errors. @default '--port' */
   readonly portFlag?: string;
+  /** Certificate of the port; undefined: no TLS. */
+  readonly certificate?: ServerCertificate | undefined;
   readonly registry: Registry;
   readonly logger: Logger;
   /** Proxies whose X-Forwarded-For is believed; see TrustedProxies. @default '' none */
@@ -81,6 +84,7 @@ export class ApiServer implements Server {
       proxies: new TrustedProxies(trustProxy),
       cors: new Cors(corsOrigins),
       isDraining: () => this.#draining,
+      certificate: this.#options.certificate,
     });
     this.#app.server.maxConnections = this.#options.maxConnections ?? 10_000;
     try {

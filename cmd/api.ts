@@ -4,7 +4,7 @@ import { openRegistry } from '../crpc/mod.ts';
 import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
 import { engineTls } from './engine-tls.ts';
-import { instanceName, prepare, reach, runServers } from './run.ts';
+import { instanceName, openCertificate, prepare, reach, runServers } from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -15,6 +15,7 @@ export async function run(
   const registryTls = engineTls('registry', config, ['etcds']);
   const name = instanceName('api');
   const logger = await prepare('api', config);
+  const certificate = openCertificate(config, logger);
   return runServers({ name: 'api', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });
     startup.step('reaching etcd');
@@ -23,6 +24,7 @@ export async function run(
       name,
       host: config.host,
       port: config.port,
+      certificate,
       registry,
       logger,
       clusterToken: config.clusterToken,
@@ -32,8 +34,11 @@ export async function run(
     });
     return {
       servers: [api],
-      closers: [() => registry.close()],
-      reload: () => load('api', flags, file).logLevel,
+      closers: [() => registry.close(), async () => certificate?.[Symbol.dispose]()],
+      reload: () => {
+        certificate?.reload();
+        return load('api', flags, file).logLevel;
+      },
       ready: (admin) => logger.info({ http: api.address, admin, instance: name }, 'api is up'),
     };
   });

@@ -5,7 +5,15 @@ import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
 import { engineTls } from './engine-tls.ts';
 import { VERSION } from './version.ts';
-import { advertised, gatewayLimits, instanceName, prepare, reach, runServers, tlsFiles } from './run.ts';
+import {
+  advertised,
+  gatewayLimits,
+  instanceName,
+  prepare,
+  reach,
+  runServers,
+  openCertificate,
+} from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -16,6 +24,7 @@ export async function run(
   const registryTls = engineTls('registry', config, ['etcds']);
   const name = instanceName('gateway');
   const logger = await prepare('gateway', config);
+  const certificate = openCertificate(config, logger);
   return runServers({ name: 'gateway', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });
     startup.step('reaching etcd');
@@ -36,14 +45,14 @@ export async function run(
       logger,
       clusterToken: config.clusterToken,
       tls,
-      clientTls: tlsFiles(config),
+      certificate,
       limits: gatewayLimits(config),
     });
     return {
       servers: [gateway],
-      closers: [() => registry.close()],
+      closers: [() => registry.close(), async () => certificate?.[Symbol.dispose]()],
       reload: async () => {
-        gateway.reload();
+        certificate?.reload();
         const { workers, logLevel, ...again } = load('gateway', flags, file);
         await gateway.reconfigure(workers, gatewayLimits(again));
         return logLevel;

@@ -3,7 +3,7 @@ import { openRegistry } from '../crpc/mod.ts';
 import { IpconfServer } from '../ipconf/mod.ts';
 import { load } from './config.ts';
 import { engineTls } from './engine-tls.ts';
-import { instanceName, prepare, reach, runServers } from './run.ts';
+import { instanceName, openCertificate, prepare, reach, runServers } from './run.ts';
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -13,6 +13,7 @@ export async function run(
   const registryTls = engineTls('registry', config, ['etcds']);
   const name = instanceName('ipconf');
   const logger = await prepare('ipconf', config);
+  const certificate = openCertificate(config, logger);
   return runServers({ name: 'ipconf', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });
     startup.step('reaching etcd');
@@ -28,14 +29,18 @@ export async function run(
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
       tickets: config.tickets,
+      certificate,
       registry,
       logger,
     });
     return {
       servers: [ipconf],
       adminRoutes: { '/ip/explain': ipconf.explain },
-      closers: [() => registry.close()],
-      reload: () => load('ipconf', flags, file).logLevel,
+      closers: [() => registry.close(), async () => certificate?.[Symbol.dispose]()],
+      reload: () => {
+        certificate?.reload();
+        return load('ipconf', flags, file).logLevel;
+      },
       ready: (admin) => logger.info({ http: ipconf.address, admin, instance: name }, 'ipconf is up'),
     };
   });

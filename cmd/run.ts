@@ -18,6 +18,7 @@ import {
   otlpUrl,
   type OperatorRoutes,
   type Server,
+  ServerCertificate,
   startAdmin,
   startHeapTrim,
 } from '../common/mod.ts';
@@ -259,13 +260,13 @@ export function advertised(config: {
   };
 }
 
-/** Returns the gateway's certificate files; undefined if none are set. @throws GochatError CONFIG_INVALID */
-export function tlsFiles(config: {
-  readonly tlsCert: string | undefined;
-  readonly tlsKey: string | undefined;
-}): { readonly cert: string; readonly key: string } | undefined {
+/** Reads the certificate of the ports for clients; undefined if none is set. @throws GochatError CONFIG_INVALID */
+export function openCertificate(
+  config: { readonly tlsCert: string | undefined; readonly tlsKey: string | undefined },
+  logger: Logger,
+): ServerCertificate | undefined {
   const { tlsCert: cert, tlsKey: key } = config;
-  if (cert !== undefined && key !== undefined) return { cert, key };
+  if (cert !== undefined && key !== undefined) return new ServerCertificate({ cert, key }, logger);
   if (cert === undefined && key === undefined) return undefined;
   throw new GochatError('CONFIG_INVALID', { details: { what: 'tls_cert and tls_key go together.' } });
 }

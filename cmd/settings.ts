@@ -80,6 +80,16 @@ const server = {
   drainMs,
 } satisfies Settings;
 
+/** The certificate of the ports for clients. */
+const certificateFiles = {
+  tlsCert: text()
+    .optional()
+    .describe(
+      "PEM file of this server's certificate for clients, then the intermediate ones; clients must then use TLS. Reloaded on HUP",
+    ),
+  tlsKey: text().optional().describe('PEM file of its key; reloaded on HUP'),
+} satisfies Settings;
+
 /** TLS between servers, on either side. */
 const crpcTlsFiles = {
   crpcTlsCert: text().optional().describe("PEM file of this server's certificate for other servers"),
@@ -163,10 +173,7 @@ const limits = {
       'bytes per second of one account at one worker, burst: a quarter of that; above it, reading from the account pauses',
     ),
   tlsTimeoutMs: integer(100, 60_000).default(5_000).describe('deadline of a TLS handshake, ms'),
-  tlsCert: text()
-    .optional()
-    .describe('PEM file of the certificate of both ports; clients must then use TLS. Reloaded on HUP'),
-  tlsKey: text().optional().describe('PEM file of its key'),
+  ...certificateFiles,
   proxyProtocol: addresses()
     .default('')
     .describe(
@@ -296,6 +303,7 @@ export const ipconfSettings = {
     .describe(
       'most HTTP connections of one address (IPv6: of one /64); 0: no limit. Trusted proxies have no limit',
     ),
+  ...certificateFiles,
   trustProxy,
   corsOrigins,
 } satisfies Settings;
@@ -305,6 +313,7 @@ export const apiSettings = {
   ...stateClient,
   port: port().default(8080).describe('HTTP port; 0 takes a free one'),
   adminPort: adminPort(9104),
+  ...certificateFiles,
   trustProxy,
   corsOrigins,
 } satisfies Settings;

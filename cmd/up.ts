@@ -11,7 +11,15 @@ import { IpconfServer } from '../ipconf/mod.ts';
 import { backupSqlite, openHotState, openStore, restoreSqlite, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
 import { takeDataFolder } from './data-folder.ts';
-import { advertised, gatewayLimits, instanceName, isLoopback, prepare, runServers, tlsFiles } from './run.ts';
+import {
+  advertised,
+  gatewayLimits,
+  instanceName,
+  isLoopback,
+  prepare,
+  runServers,
+  openCertificate,
+} from './run.ts';
 import { VERSION } from './version.ts';
 
 const DEMO_USERS = ['demo', 'test', 'admin'];
@@ -31,6 +39,7 @@ export async function run(
   }
   const dataDir = resolve(config.dataDir);
   const logger = await prepare('up', config);
+  const certificate = openCertificate(config, logger);
   // First of all, so that a second process on the folder is told so, and not about ports.
   const releaseFolder = takeDataFolder(dataDir);
   const tell = (step: string) => void process.stdout.write(`GoChat starts: ${step}…\n`);
@@ -70,11 +79,12 @@ export async function run(
       workers: config.workers,
       zone: '',
       version: VERSION,
-      clientTls: tlsFiles(config),
+      certificate,
       limits: gatewayLimits(config),
     });
     const ipconf = new IpconfServer({
       ...common,
+      certificate,
       name: 'ipconf',
       host: config.host,
       port: config.ipconfPort,
@@ -84,6 +94,7 @@ export async function run(
     });
     const api = new ApiServer({
       ...common,
+      certificate,
       name: 'api',
       host: config.host,
       port: config.apiPort,
@@ -99,9 +110,15 @@ export async function run(
       servers: [state, gateway, ipconf, api],
       adminRoutes: { '/ip/explain': ipconf.explain },
       operatorRoutes: { ...state.operatorRoutes, ...copyRoutes(`${dataDir}/gochat.db`) },
-      closers: [() => hot.close(), () => store.close(), () => registry.close(), async () => releaseFolder()],
+      closers: [
+        () => hot.close(),
+        () => store.close(),
+        () => registry.close(),
+        async () => certificate?.[Symbol.dispose](),
+        async () => releaseFolder(),
+      ],
       reload: async () => {
-        gateway.reload();
+        certificate?.reload();
         const { workers, logLevel, ...again } = load('up', flags, file);
         await gateway.reconfigure(workers, gatewayLimits(again));
         return logLevel;
@@ -112,12 +129,12 @@ export async function run(
           ...(config.gatewayPort === 'off' ? [] : [`tcp${secure}://${gateway.address}`]),
           ...(config.wsPort === 'off' ? [] : [`ws${secure}://${gateway.wsAddress}`]),
         ];
-        const client = clientCommand(ipconf.address, api.address);
+        const client = clientCommand(`http${secure}://${ipconf.address}`, `http${secure}://${api.address}`);
         const lines = [
           'GoChat is up.',
           `  gateway   ${ports.join('  ')}`,
-          `  ipconf    http://${ipconf.address}/ip/list`,
-          `  api       http://${api.address}  OpenAPI: http://${api.address}/docs`,
+          `  ipconf    http${secure}://${ipconf.address}/ip/list`,
+          `  api       http${secure}://${api.address}  OpenAPI: http${secure}://${api.address}/docs`,
           `  admin     http://${admin}/metrics  /livez  /readyz`,
           `  data      ${dataDir}`,
           '',
@@ -162,7 +179,7 @@ function copyRoutes(database: string): OperatorRoutes {
 /** Returns the command that starts a client, with addresses only if they are not the defaults. */
 function clientCommand(ipconf: string, api: string): string {
   const parts = ['./bin/gochat client'];
-  if (ipconf !== '127.0.0.1:6789') parts.push(`--ipconf http://${ipconf}`);
-  if (api !== '127.0.0.1:8080') parts.push(`--api http://${api}`);
+  if (ipconf !== 'http://127.0.0.1:6789') parts.push(`--ipconf ${ipconf}`);
+  if (api !== 'http://127.0.0.1:8080') parts.push(`--api ${api}`);
   return parts.join(' ');
 }

@@ -1,10 +1,18 @@
 /** The gateway server: supervises the workers and feeds them from the registry. */
-import { GochatError, joinAddress, type Logger, type LogLevel, once, type Server } from '../common/mod.ts';
+import {
+  GochatError,
+  joinAddress,
+  type Logger,
+  type LogLevel,
+  once,
+  type Server,
+  type ServerCertificate,
+} from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import type { Advertised } from './accept/advertise.ts';
 import type { Port, Ports, ToWorker } from './supervisor/control.ts';
 import { Descriptors } from './accept/descriptors.ts';
-import type { TlsMaterial } from './accept/tls-material.ts';
+import { type TlsMaterial, tlsMaterial } from './accept/tls-material.ts';
 import { GatewayEntry } from './supervisor/gateway-entry.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { GatewayNumber } from './supervisor/gateway-number.ts';
@@ -12,7 +20,6 @@ import { DEFAULT_LIMITS, type GatewayLimits, reloadedLimits } from './limits.ts'
 import { assertPortFree } from './accept/listen-check.ts';
 import { LoadPublisher } from './supervisor/load-publisher.ts';
 import { RegistryFeed } from './supervisor/registry-feed.ts';
-import { loadTls, type TlsFiles } from './accept/tls-material.ts';
 import { WorkerPool } from './supervisor/worker-pool.ts';
 
 export interface GatewayOptions {
@@ -42,8 +49,8 @@ export interface GatewayOptions {
   readonly limits?: Partial<GatewayLimits>;
   /** Whether clients need a ticket of ipconf. @default false */
   readonly requireTicket?: boolean;
-  /** Certificate and key of both ports; undefined: no TLS. */
-  readonly clientTls?: TlsFiles | undefined;
+  /** Certificate of both ports; undefined: no TLS. */
+  readonly certificate?: ServerCertificate | undefined;
   /** Secret that the servers of a cluster show each other. */
   readonly clusterToken?: string | undefined;
   /** TLS to state. @default none */
@@ -77,6 +84,7 @@ export class GatewayServer implements Server {
   readonly #feed: RegistryFeed;
   #reconfigured: Promise<void> = Promise.resolve();
   #clientTls: TlsMaterial | undefined;
+  #forgetCertificate: (() => void) | undefined;
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
 
   constructor(options: GatewayOptions) {
@@ -164,6 +172,7 @@ export class GatewayServer implements Server {
 
   readonly stop = once(async (): Promise<void> => {
     this.#state = 'stopped';
+    this.#forgetCertificate?.();
     this.#load.stop();
     this.#feed.stop();
     await this.#entry.deregister();
@@ -175,14 +184,6 @@ export class GatewayServer implements Server {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-  }
-
-  /** Reads certificate and key again. @throws GochatError CONFIG_INVALID when they are invalid; the old ones stay */
-  reload(): void {
-    const { clientTls } = this.#options;
-    if (clientTls === undefined) return;
-    this.#clientTls = loadTls(clientTls);
-    this.#pool.post({ kind: 'tls', tls: this.#clientTls });
   }
 
   /**
@@ -215,10 +216,14 @@ export class GatewayServer implements Server {
   }
 
   async #start(): Promise<void> {
-    const { host, port, wsPort, portFlag = '--port', clientTls, workers = 0 } = this.#options;
+    const { host, port, wsPort, portFlag = '--port', certificate, workers = 0 } = this.#options;
     if (port === 'off' && wsPort === 'off')
       throw new GochatError('CONFIG_INVALID', { details: { what: 'Both ports of the gateway are off.' } });
-    this.#clientTls = clientTls && loadTls(clientTls);
+    this.#clientTls = certificate && tlsMaterial(certificate.current);
+    this.#forgetCertificate = certificate?.onChange((pair) => {
+      this.#clientTls = tlsMaterial(pair);
+      this.#pool.post({ kind: 'tls', tls: this.#clientTls });
+    });
     await assertPortFree(host, port, portFlag);
     await assertPortFree(host, wsPort, '--ws-port');
     await this.#number.lease();

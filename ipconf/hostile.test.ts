@@ -1,8 +1,10 @@
 /** Hostile requests: each is refused with a code that is counted, and the server goes on. */
 import { once } from 'node:events';
+import { connect as connectTls } from 'node:tls';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { enableMetrics } from '../common/mod.ts';
+import { enableMetrics, ServerCertificate, silentLogger } from '../common/mod.ts';
+import { Authority } from '../crpc/testing/certificates.ts';
 import { gatewayEndpoint } from './testing/test-fleet.ts';
 import { TestIpconf } from './testing/test-ipconf.ts';
 import { within } from '../test/harness/eventually.ts';
@@ -77,6 +79,23 @@ describe('bad input', () => {
     await expect.poll(() => raw(request)).toMatch(/^HTTP\/1\.1 429 [^]*"code":"ADDRESS_LIMITED"/);
     held.destroy();
     await expect.poll(() => raw(request)).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  test('too many connections of one address with TLS: cut before the handshake', async () => {
+    using authority = new Authority();
+    authority.issue('ipconf', 'IP:127.0.0.1');
+    const files = { cert: authority.path('ipconf.pem'), key: authority.path('ipconf.key') };
+    using certificate = new ServerCertificate(files, silentLogger);
+    await start({ maxConnectionsPerAddress: 1, certificate });
+    const [host, port] = ipconf.server.address.split(':');
+    const dial = () => connectTls({ host, port: Number(port), ca: authority.ca });
+    const held = dial();
+    await once(held, 'secureConnect');
+    const codes = countedCodes();
+    await expect(once(dial(), 'secureConnect')).rejects.toThrow(/ECONNRESET|disconnected/);
+    expect(codes()).toEqual(['ADDRESS_LIMITED']);
+    held.destroy();
+    await expect.poll(() => once(dial(), 'secureConnect').catch(() => false)).not.toBe(false);
   });
 
   test('a flood behind a trusted proxy: only that address is refused', async () => {

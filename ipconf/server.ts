@@ -1,17 +1,13 @@
 /** The ipconf server: tells clients over HTTP which gateways to connect to. */
 import { randomUUID } from 'node:crypto';
-import {
-  createServer,
-  type IncomingMessage,
-  type Server as HttpServer,
-  type ServerResponse,
-} from 'node:http';
+import { type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   addressKey,
   type AdminHandler,
   Cors,
+  createHttpServer,
   listenAt,
   type Logger,
   methodNotAllowed,
@@ -19,7 +15,9 @@ import {
   pathOf,
   refuseExpectation,
   refuseUnreadable,
+  resetSocket,
   type Server,
+  type ServerCertificate,
   TICKET_KEY,
   TrustedProxies,
 } from '../common/mod.ts';
@@ -54,6 +52,8 @@ export interface IpconfOptions {
   readonly port?: number;
   /** Command-line flag of the port, for errors. @default '--port' */
   readonly portFlag?: string;
+  /** Certificate of the port; undefined: no TLS. */
+  readonly certificate?: ServerCertificate | undefined;
   readonly registry: Registry;
   readonly logger: Logger;
   /** Most connections; further ones are closed on arrival. @default 10_000 */
@@ -118,7 +118,7 @@ export class IpconfServer implements Server {
         this.#placement.nodes = Math.max(1, nodes);
       },
     });
-    this.#http = createServer(
+    this.#http = createHttpServer(
       {
         maxHeaderSize: MAX_HEADER_BYTES,
         headersTimeout: 5_000,
@@ -130,6 +130,7 @@ export class IpconfServer implements Server {
         // Node would answer without an error code.
         requireHostHeader: false,
       },
+      options.certificate,
       (request, response) => this.#answer(request, response),
     );
     this.#http.maxConnections = options.maxConnections ?? 10_000;
@@ -246,7 +247,13 @@ export class IpconfServer implements Server {
     if (this.#proxies.has(peer)) return;
     const address = addressKey(peer);
     if (this.#connections.enter(address)) socket.once('close', () => this.#connections.leave(address));
-    else this.#end(socket, errorAnswer('ADDRESS_LIMITED', { retryAfterMs: ADDRESS_RETRY_MS }));
+    else if (this.#options.certificate === undefined)
+      this.#end(socket, errorAnswer('ADDRESS_LIMITED', { retryAfterMs: ADDRESS_RETRY_MS }));
+    else {
+      // Before the handshake it could not read an answer.
+      this.#metrics.requested('ADDRESS_LIMITED');
+      resetSocket(socket);
+    }
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {

@@ -158,9 +158,15 @@ function apiServer({ callTimeoutMs }: ResolvedOptions, base: string): HttpServer
 
 function unreachable(server: HttpServer, why: string, cause?: unknown): ClientError {
   return ClientError.local('SERVER_UNREACHABLE', {
-    details: { what: server.what, url: server.base, flag: server.flag },
+    details: { what: `${server.what}${tlsReason(server, cause)}`, url: server.base, flag: server.flag },
     cause: cause ?? new Error(why),
   });
+}
+
+/** Says why a fetch over TLS failed, such as a certificate that is not trusted. */
+function tlsReason({ base }: HttpServer, error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return base.startsWith('https:') && cause instanceof Error ? ` (${cause.message})` : '';
 }
 
 async function request(

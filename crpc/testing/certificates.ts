@@ -20,7 +20,7 @@ export class Authority implements Disposable {
   }
 
   get ca(): Buffer {
-    return this.#read('ca.pem');
+    return this.read('ca.pem');
   }
 
   /** Path of a file that `issue` wrote: NAME.pem, NAME.key, or ca.pem. */
@@ -40,7 +40,7 @@ export class Authority implements Disposable {
       lines.length === 0 ? '' : ['subjectAltName=@names', '[names]', ...lines, ''].join('\n'),
     );
     this.#openssl(`${sign} -extfile ext`);
-    return { cert: this.#read(`${name}.pem`), key: this.#read(`${name}.key`) };
+    return { cert: this.read(`${name}.pem`), key: this.read(`${name}.key`) };
   }
 
   [Symbol.dispose](): void {
@@ -51,7 +51,8 @@ export class Authority implements Disposable {
     execFileSync('openssl', args.split(' '), { cwd: this.dir, stdio: 'ignore' });
   }
 
-  #read(name: string): Buffer {
+  /** Contents of a file that `issue` wrote. */
+  read(name: string): Buffer {
     return readFileSync(this.path(name));
   }
 }

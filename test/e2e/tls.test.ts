@@ -1,12 +1,12 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect, getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { Authority } from '../../crpc/testing/certificates.ts';
 import { TestEtcd } from '../../crpc/testing/etcd.ts';
 import { RedisProcess } from '../../state/testing/redis-process.ts';
-import { freshDatabase } from '../harness/cluster.ts';
+import { engineUrl, freshDatabase } from '../harness/cluster.ts';
 import { Client, runGochat, signup, startServer, startUp } from '../harness/gochat.ts';
 import { eventually } from '../harness/eventually.ts';
 
@@ -28,21 +28,29 @@ async function certificateOf(address: string, ca: Buffer): Promise<string> {
   }
 }
 
-test('TLS: clients on tcps and wss talk, a client without the CA gets an error, HUP renews', {
-  timeout: 120_000,
-}, async () => {
-  using authority = new Authority();
-  authority.issue('first', 'IP:127.0.0.1');
-  authority.issue('second', 'IP:127.0.0.1');
-  const folder = scratch();
-  const [cert, key] = [join(folder, 'gw.pem'), join(folder, 'gw.key')];
-  const install = (name: string) => {
+/** A certificate and its key at fixed paths, which another pair can replace. */
+function installer(authority: Authority, folder: string) {
+  for (const name of ['first', 'second']) authority.issue(name, 'IP:127.0.0.1');
+  const [cert, key] = [join(folder, 'server.pem'), join(folder, 'server.key')];
+  const install = (name: 'first' | 'second') => {
     copyFileSync(authority.path(`${name}.pem`), cert);
     copyFileSync(authority.path(`${name}.key`), key);
   };
   install('first');
+  return { cert, key, install };
+}
+
+test('TLS: clients on tcps and wss talk, a client without the CA gets an error, HUP renews', {
+  timeout: 120_000,
+}, async () => {
+  using authority = new Authority();
+  const folder = scratch();
+  const { cert, key, install } = installer(authority, folder);
   await using up = await startUp(folder, ['--tls-cert', cert, '--tls-key', key, '--log-level', 'info']);
   expect(up.process.stdout).toMatch(/tcps:\/\/\S+ {2}wss:\/\//);
+  expect([up.api, up.ipconf]).toEqual([expect.stringMatching(/^https:/), expect.stringMatching(/^https:/)]);
+  setDefaultCACertificates([...getCACertificates('default'), authority.ca.toString()]);
+  onTestFinished(() => setDefaultCACertificates(getCACertificates('bundled')));
   await Promise.all([signup(up, 'ann'), signup(up, 'bob')]);
   const trust = ['--tls-ca', authority.path('ca.pem')];
   await using ann = new Client(up, 'ann', undefined, trust);
@@ -56,16 +64,41 @@ test('TLS: clients on tcps and wss talk, a client without the CA gets an error, 
   await using distrusting = new Client(up, 'ann', undefined, ['--timeout-ms', '1000']);
   const refused = await distrusting.exit();
   expect(refused.code).toBe(1);
-  expect(refused.stdout + refused.stderr).toMatch(/the gateway \(unable to .*certificate.*\) at tcps:/);
+  expect(refused.stdout + refused.stderr).toMatch(/API server \(unable to .*certificate.*\) at https:/);
 
-  const gateway = up.gateway.replace(/\/$/, '');
-  expect(await certificateOf(gateway, authority.ca)).toBe('first');
+  const ports = [up.gateway, new URL(up.ipconf).host, new URL(up.api).host];
+  const shown = () => Promise.all(ports.map((port) => certificateOf(port, authority.ca)));
+  expect(await shown()).toEqual(['first', 'first', 'first']);
   install('second');
   up.process.signal('SIGHUP');
-  await expect.poll(() => certificateOf(gateway, authority.ca)).toBe('second');
+  await expect.poll(shown).toEqual(['second', 'second', 'second']);
   ann.say('still here');
   await bob.event('message', ({ text }) => text === 'still here');
 });
+
+test.each(['api', 'ipconf'] as const)(
+  'TLS of %s: speaks it, HUP renews, an incomplete chain is logged',
+  {
+    timeout: 120_000,
+  },
+  async (mode) => {
+    using authority = new Authority();
+    const { cert, key, install } = installer(authority, scratch());
+    const registry = `${engineUrl('ETCD')}/tls-${process.pid}`;
+    await using server = await startServer(mode, { GOCHAT_REGISTRY: registry }, [
+      '--tls-cert',
+      cert,
+      '--tls-key',
+      key,
+    ]);
+    expect(server.process.stderr).toContain('the issuer of the certificate of CN=first does not follow it');
+    const address = server.up['http'] as string;
+    expect(await certificateOf(address, authority.ca)).toBe('first');
+    install('second');
+    server.process.signal('SIGHUP');
+    await expect.poll(() => certificateOf(address, authority.ca)).toBe('second');
+  },
+);
 
 test('etcd and Redis that require client certificates: servers reach both', {
   timeout: 120_000,

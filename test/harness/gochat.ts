@@ -158,8 +158,8 @@ export async function startUp(
     return {
       process,
       gateway: find(/tcps?:\/\/(\S+)/),
-      ipconf: find(/(http:\S+)\/ip\/list/),
-      api: find(/api {7}(http:\S+)/),
+      ipconf: find(/(https?:\S+)\/ip\/list/),
+      api: find(/api {7}(https?:\S+)/),
       admin: find(/(http:\S+)\/metrics/),
       [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
     };
