@@ -29,6 +29,7 @@ import { authRoutes } from './routes/auth.ts';
 import { deprecatedRoutes } from './routes/deprecated.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { listRoutes, roomRoutes } from './routes/rooms.ts';
+import { selfRoutes } from './routes/self.ts';
 import { userRoutes } from './routes/users.ts';
 import { Health } from './schemas/basic.ts';
 import type { State } from './state.ts';
@@ -157,7 +158,7 @@ export async function createApp(options: AppOptions) {
   });
 
   await app.register(authRoutes(options.state, options.proxies));
-  for (const routes of [listRoutes, roomRoutes, messageRoutes, userRoutes])
+  for (const routes of [listRoutes, roomRoutes, messageRoutes, userRoutes, selfRoutes])
     await app.register(routes(options.state), { prefix: BASE });
   await app.register(deprecatedRoutes(options.state));
   app.get(

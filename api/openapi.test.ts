@@ -44,9 +44,14 @@ const NEW_ROUTES = [
   ['/rooms/{id}/messages/{seq}/pin', 'delete', '200'],
   ['/rooms/{id}/retractions', 'post', '201'],
   ['/rooms/{id}/pins', 'get', '200'],
+  ['/rooms/{id}/mute', 'put', '200'],
+  ['/rooms/{id}/mute', 'delete', '200'],
+  ['/rooms/{id}/draft', 'put', '200'],
+  ['/rooms/{id}/draft', 'delete', '200'],
   ['/users', 'get', '200'],
   ['/users/me', 'get', '200'],
   ['/users/me', 'patch', '200'],
+  ['/users/me/state', 'get', '200'],
 ] as const;
 const ROUTES: readonly (readonly [path: string, method: string, success: string])[] = [
   ['/auth/signup', 'post', '201'],
@@ -58,7 +63,7 @@ const ROUTES: readonly (readonly [path: string, method: string, success: string]
 ];
 /** Calls with a body that they need or may have. */
 const BODIES =
-  /^post \/auth|^post .*\/(rooms|messages|retractions)$|^put .*\/members\/|^patch |^delete .*\/messages\/\{seq\}$/;
+  /^post \/auth|^post .*\/(rooms|messages|retractions)$|^put .*\/(members\/|mute|draft)|^patch |^delete .*\/messages\/\{seq\}$/;
 
 describe('/docs/json', () => {
   test('the routes: all of them and no others', () => {

@@ -1,5 +1,5 @@
 /** Conversions from the wire's messages to the JSON of the answers. */
-import { client } from '../proto/mod.ts';
+import { client, toUserSettings, type UserSettings } from '../proto/mod.ts';
 
 const WIRE_ROLES = {
   member: client.Role.ROLE_MEMBER,
@@ -47,6 +47,7 @@ export function toConversation(conversation: client.Conversation) {
     floor_seq: Number(conversation.floorSeq),
     pins_version: Number(conversation.pinsVersion),
     ...toTime('active_at', conversation.activeAtMs),
+    muted_until_ms: Number(conversation.mutedUntilMs),
     ...(lastMessage && { last_message: toMessage(lastMessage) }),
   };
 }
@@ -144,6 +145,30 @@ export function toSent(sent: client.Sent) {
     client_msg_id: sent.clientMsgId,
     ...toTime('at', sent.atMs),
     duplicate: sent.duplicate,
+  };
+}
+
+export function toDraft({ conversation, text, atMs }: client.Draft) {
+  return { conversation: String(conversation), text, ...toTime('at', atMs) };
+}
+
+export function toSettings({ version, settings }: client.Settings): UserSettings & { version: number } {
+  return { ...toUserSettings(settings), version: Number(version) };
+}
+
+export function toSelf({ reads, mutes, drafts, settings, next }: client.Self) {
+  return {
+    reads: reads.map(({ conversation, readSeq }) => ({
+      conversation: String(conversation),
+      read_seq: Number(readSeq),
+    })),
+    mutes: mutes.map(({ conversation, untilMs }) => ({
+      conversation: String(conversation),
+      until_ms: Number(untilMs),
+    })),
+    drafts: drafts.map(toDraft),
+    ...(settings && { settings: toSettings(settings) }),
+    next: toNext(next),
   };
 }
 

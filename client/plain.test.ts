@@ -1,6 +1,6 @@
 import { PassThrough, Writable } from 'node:stream';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { EntryKind, FrameType, MemberChange, SystemEvent } from '../proto/client.ts';
+import { EntryKind, FrameType, MemberChange, Self, SystemEvent } from '../proto/client.ts';
 import type { PlainOptions } from './plain.ts';
 import { runPlain } from './plain.ts';
 import type { World } from './testing/harness.ts';
@@ -452,6 +452,37 @@ describe('--json', () => {
     expect(await run.exit).toBe(0);
     const answer = { event: 'role', conversation: world.room.toString(), user: 'bob', role: 'moderator' };
     expect(only(run.events(), 'role')).toEqual([answer, answer]);
+  });
+
+  test('mutes, drafts, settings: answered, and told where another device has changed them', async () => {
+    const world = await makeWorld();
+    const run = start(world);
+    run.input.write(
+      '/join lobby\n/mute 2\n/unmute\n/draft well,\n/invisible on\n/lastseen nobody\n/receipts off\n',
+    );
+    await run.seen({ event: 'settings', version: 4, invisible: true, last_seen: 'nobody', receipts: false });
+    const self = Self.fromPartial({
+      reads: [{ conversation: world.room, readSeq: 3n }],
+      mutes: [{ conversation: world.room, untilMs: 5n }],
+      drafts: [{ conversation: world.room, text: 'there' }],
+    });
+    for (const connection of world.gateway.connections)
+      connection.send(FrameType.SELF, 0, 0n, Self.encode(self).finish());
+    const conversation = world.room.toString();
+    await run.seen({ event: 'draft', conversation, text: 'there' });
+    await run.seen({ event: 'mute', conversation, until_ms: 5 });
+    await run.seen({ event: 'read', conversation, read_seq: 3 });
+    run.input.write('/drafts\n/invisible maybe\n/mute soon\n/lastseen friends\n');
+    run.input.end();
+    expect(await run.exit).toBe(1);
+    expect(only(run.events(), 'mute').map(({ until_ms }) => until_ms === 0)).toEqual([
+      false,
+      true,
+      false,
+      true,
+    ]);
+    expect(only(run.events(), 'draft').map(({ text }) => text)).toEqual(['well,', 'there', 'well,']);
+    expect(only(run.events(), 'error').map(({ code }) => code)).toEqual(Array(3).fill('COMMAND_INVALID'));
   });
 
   test('help: goes to standard error, standard output stays JSON', async () => {

@@ -376,6 +376,24 @@ export const CATALOGUE = {
     'INVALID_ARGUMENT',
     400,
   ),
+  SETTING_INVALID: entry(
+    'The setting {name} is not {expected}.',
+    'See docs/protocol.md, "One user, several devices", for the settings and their values.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+  SETTINGS_CHANGED: entry(
+    'The settings have another version than the one that was named.',
+    'Read them again, and change what is still to be changed.',
+    'FAILED_PRECONDITION',
+    412,
+  ),
+  DRAFTS_FULL: entry(
+    'The user has {max} drafts.',
+    'Send or delete a draft of another conversation first.',
+    'RESOURCE_EXHAUSTED',
+    409,
+  ),
   MESSAGE_UNSTORABLE: entry(
     'The message store cannot store this message.',
     'Send another text; the server log has the cause.',

@@ -37,7 +37,8 @@ export const FrameType = {
   MEMBERS_CHANGED: 16,
   AUTH: 17,
   AUTHED: 18,
-  // Kept for WATCH, its answer, REACTED, READ, PRESENCE and SELF: 19 to 24.
+  // Kept for WATCH, its answer, REACTED, READ and PRESENCE: 19 to 23.
+  SELF: 24,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 

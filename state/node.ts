@@ -21,7 +21,9 @@ import { Receipts } from './chat/receipts.ts';
 import { callHandlers } from './chat/calls.ts';
 import { Requests } from './chat/requests.ts';
 import { Rooms } from './chat/rooms.ts';
+import { SelfState } from './chat/self.ts';
 import { Fanout } from './delivery/fanout.ts';
+import { ReceiptNews } from './delivery/receipt-news.ts';
 import { Replay } from './delivery/replay.ts';
 import { SendParser } from './delivery/send-parser.ts';
 import { Sequencer } from './delivery/sequencer.ts';
@@ -83,6 +85,7 @@ export class StateNode {
   readonly #sequencer: Sequencer;
   readonly #sessions: Sessions;
   readonly #receipts: Receipts;
+  readonly #receiptNews: ReceiptNews;
   readonly #renames: Renames;
   readonly #linkContext: LinkContext;
   readonly #links = new Set<Link>();
@@ -137,7 +140,8 @@ export class StateNode {
       logger,
       nextSession: () => ids.next() as SessionId,
     });
-    this.#receipts = new Receipts(store, limits, logger);
+    this.#receiptNews = new ReceiptNews({ store, locations, fanout: this.#fanout, logger });
+    this.#receipts = new Receipts(store, limits, logger, (moves) => this.#receiptNews.moved(moves));
     this.log = new Log({ store, profiles });
     this.rooms = new Rooms({ store, profiles, isOnline: (user) => presence.isOnline(user) });
     this.membership = new Membership({
@@ -161,8 +165,9 @@ export class StateNode {
       profiles,
       rename: (user, shown) => locations.rename(user, shown),
     });
+    const self = new SelfState({ store, fanout: this.#fanout, onSettings: () => undefined });
     const { log, rooms, membership } = this;
-    this.requests = new Requests(callHandlers({ log, people, rooms, membership, metrics }), limits);
+    this.requests = new Requests(callHandlers({ log, people, rooms, membership, self, metrics }), limits);
     const parser = new SendParser(limits.textBytes);
     this.posts = new Posts({
       sequencer: this.#sequencer,
@@ -240,6 +245,7 @@ export class StateNode {
     this.#sequencer.stop();
     this.#fanout.stop();
     this.#receipts.stop();
+    this.#receiptNews.stop();
     this.evictions.stop();
     this.#renames.stop();
     void this.#eraser.stop();

@@ -20,6 +20,8 @@ const LEAST: Readonly<
   getMembers: { direct: 'member', room: 'member' },
   getHistory: { direct: 'former', room: 'former' },
   listPins: { direct: 'member', room: 'member' },
+  setMute: { direct: 'member', room: 'member' },
+  setDraft: { direct: 'member', room: 'member' },
   joinRoom: { room: 'nonmember' },
   leaveRoom: { room: 'former' },
   removeMember: { room: 'moderator' },

@@ -21,6 +21,7 @@ const CONVERSATION = {
   visible_after_seq: 0,
   floor_seq: 0,
   pins_version: 0,
+  muted_until_ms: 0,
   active_at: '2023-11-14T22:13:20.000Z',
   active_at_ms: 1_700_000_000_000,
 };

@@ -18,6 +18,9 @@ export const Conversation = z
     pins_version: Count.describe('Seq of the last entry that changed the pins; 0: none has'),
     active_at: At.describe('Time of the last message, else of the making'),
     active_at_ms: AtMs,
+    muted_until_ms: Count.describe(
+      'Unix time until which the caller wants no notifications; 0: they are wanted',
+    ),
     last_message: Message.optional().describe(
       'In a list: the last message that the caller may read, its text cut to 100 characters or less; absent: there is none',
     ),

@@ -175,9 +175,31 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
       if (displayName === 'bad') throw new GochatError('DISPLAY_NAME_INVALID', { details: { max: 64 } });
       return { $case: 'users', users: { users: [{ ...testUser(42n), displayName: displayName || 'ann' }] } };
     }
+    case 'getSelf':
+      return { $case: 'self', self: testSelf(call.getSelf.after === '') };
+    case 'setMute':
+      if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
+      return { $case: 'done', done: {} };
+    case 'setDraft': {
+      if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
+      const draft = { conversation: key, text: call.setDraft.text, atMs: AT_MS };
+      return { $case: 'self', self: client.Self.create({ drafts: [draft] }) };
+    }
     default:
       return undefined;
   }
+}
+
+function testSelf(isFirst: boolean): client.Self {
+  const reads = [{ conversation: ROOM, deliveredSeq: 0n, readSeq: 5n, readEpoch: 0n }];
+  if (!isFirst) return client.Self.create({ reads });
+  return {
+    reads,
+    mutes: [{ conversation: ROOM, untilMs: AT_MS }],
+    drafts: [{ conversation: ROOM, text: 'well', atMs: AT_MS }],
+    settings: { version: 2n, settings: [{ name: 'invisible', value: 'true' }] },
+    next: '7',
+  };
 }
 
 function readHistory({ at, limit }: client.GetHistory, messages: number): client.HistoryPage {

@@ -4,6 +4,7 @@ import { type Action, type Command, invalid, settled } from './command.ts';
 import { ENTRY_COMMANDS } from './entry-commands.ts';
 import { history } from './history-command.ts';
 import { type Listed, toListed, toListedMember } from './printer.ts';
+import { SELF_COMMANDS } from './self-commands.ts';
 
 /** Most members shown: the server's most in a page. */
 const MAX_MEMBERS = 1_000;
@@ -128,6 +129,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
         printer.print({ event: 'profile', user, display_name });
       },
     },
+    ...SELF_COMMANDS,
     logout: {
       usage: '/logout',
       help: 'quit and end the session: the access token is void',

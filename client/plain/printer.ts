@@ -9,6 +9,7 @@ import type {
   Role,
   Sent,
   SystemEntry,
+  UserSettingsVersion,
 } from '../sdk/mod.ts';
 
 /** What an entry of the log has in JSON, whatever its kind. */
@@ -171,6 +172,26 @@ export type PlainEvent =
       readonly user_id: string;
       readonly display_name: string;
     }
+  | {
+      /** A text that the user has begun to write, here or on another device; empty: there is none any more. */
+      readonly event: 'draft';
+      readonly conversation: string;
+      readonly text: string;
+      readonly at: string;
+    }
+  | {
+      /** Notifications are not wanted until then, Unix time in ms; 0: they are. Done here or on another device. */
+      readonly event: 'mute';
+      readonly conversation: string;
+      readonly until_ms: number;
+    }
+  | {
+      /** The user has read up to there on another device. */
+      readonly event: 'read';
+      readonly conversation: string;
+      readonly read_seq: number;
+    }
+  | (SettingsLine & { readonly event: 'settings' })
   | { readonly event: 'synced'; readonly messages: number }
   | {
       readonly event: 'disconnected';
@@ -180,6 +201,9 @@ export type PlainEvent =
       readonly retry_in_ms: number | null;
     }
   | { readonly event: 'error'; readonly code: string; readonly message: string };
+
+/** All settings of the user. */
+export type SettingsLine = UserSettingsVersion;
 
 export interface MessageLine extends EntryFields {
   readonly event: 'message';
@@ -329,6 +353,15 @@ export function toListed(conversation: Conversation): Listed {
 
 export function toListedMember({ displayName: display_name, ...member }: Member): ListedMember {
   return { ...member, display_name };
+}
+
+export function toSettingsLine({
+  version,
+  last_seen,
+  invisible,
+  receipts,
+}: UserSettingsVersion): SettingsLine {
+  return { version, last_seen, invisible, receipts };
 }
 
 export function toListedPin({ message: { seq, from, text }, by, atMs }: Pin): ListedPin {

@@ -7,7 +7,7 @@ import { ClientError } from '../sdk/mod.ts';
 import { type Action, type CommandSession, invalid } from './command.ts';
 import { parseLine } from './commands.ts';
 import { type LineSource, NOT_UTF8 } from './lines.ts';
-import { entryEvent, type Printer, toListed } from './printer.ts';
+import { entryEvent, type Printer, toListed, toSettingsLine } from './printer.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Most unanswered sends; further input waits. */
@@ -291,6 +291,19 @@ export class PlainSession {
         const { conversation, change, name: user, by, afterSeq: after_seq, role } = event;
         const news = { conversation, change, user, by: by || null, after_seq };
         this.#printer.print({ event: 'member', ...news, ...(role !== undefined && { role }) });
+        break;
+      }
+      case 'self': {
+        // The whole answers /drafts, or comes after a reconnect.
+        if (event.isWhole) break;
+        for (const { conversation, readSeq: read_seq } of event.reads)
+          this.#printer.print({ event: 'read', conversation, read_seq });
+        for (const { conversation, text, atMs } of event.drafts)
+          this.#printer.print({ event: 'draft', conversation, text, at: new Date(atMs).toISOString() });
+        for (const { conversation, untilMs: until_ms } of event.mutes)
+          this.#printer.print({ event: 'mute', conversation, until_ms });
+        if (event.settings !== undefined)
+          this.#printer.print({ event: 'settings', ...toSettingsLine(event.settings) });
         break;
       }
       case 'sent': {

@@ -122,6 +122,19 @@ export class TextPrinter implements Printer {
       case 'profile':
         this.#tell(`* others see you as ${event.display_name}`);
         break;
+      case 'draft':
+        if (event.text === '') this.#tell(`* no draft in ${this.#place(event.conversation)}`);
+        else this.#tell(`* draft in ${this.#place(event.conversation)}: ${event.text}`);
+        break;
+      case 'mute':
+        this.#tell(`* ${this.#place(event.conversation)} is ${event.until_ms === 0 ? 'not ' : ''}muted`);
+        break;
+      case 'settings': {
+        const { last_seen, invisible, receipts } = event;
+        const shown = [invisible ? 'invisible' : 'visible', `receipts ${receipts ? 'on' : 'off'}`];
+        this.#tell(`* you are ${shown.join(', ')}; last seen: ${last_seen}`);
+        break;
+      }
       case 'failed':
         this.#complain(`not sent: ${event.message} (${event.code})`);
         break;
@@ -138,6 +151,7 @@ export class TextPrinter implements Printer {
       case 'sent':
       case 'synced':
       case 'renamed':
+      case 'read':
         // Sent and missed messages are on the screen already.
         break;
     }

@@ -1,5 +1,5 @@
 /** The client: connects through the directory, keeps the connection up, and turns frames into promises and events. */
-import { FrameType, type Send, type Welcome } from '../../proto/client.ts';
+import { FrameType, type Send, type UserSettings, type Welcome } from '../../proto/client.ts';
 import { Conversations } from './conversations.ts';
 import { fromRole, isId, toConversation, toKey, toSeq } from './convert.ts';
 import { Credentials, logOut } from './directory.ts';
@@ -10,6 +10,7 @@ import type {
   ClientEventOf,
   Conversation,
   ConversationList,
+  Draft,
   History,
   HistoryOptions,
   ListOptions,
@@ -19,8 +20,10 @@ import type {
   RoomOptions,
   SendOptions,
   Sent,
+  SharedState,
   Target,
   User,
+  UserSettingsVersion,
 } from './events.ts';
 import { Emitter } from './events.ts';
 import { Inbox } from './inbox.ts';
@@ -31,8 +34,9 @@ import { Receipts } from './receipts.ts';
 import { Receiver } from './receiver.ts';
 import { Reconnector } from './reconnector.ts';
 import { TokenRenewal } from './renewal.ts';
-import { Requests } from './requests.ts';
+import { type Call, Requests, type Result } from './requests.ts';
 import { Sends } from './sends.ts';
+import { Shared } from './shared.ts';
 import { Syncer } from './sync.ts';
 import { TypingNotes } from './typing.ts';
 
@@ -58,6 +62,7 @@ export class GochatClient {
   readonly #receiver: Receiver;
   readonly #conversations: Conversations;
   readonly #renewal: TokenRenewal;
+  readonly #shared: Shared;
   readonly #names = new Names((user, displayName) =>
     this.#events.emit({ type: 'renamed', user: user.toString(), displayName }),
   );
@@ -127,6 +132,11 @@ export class GochatClient {
       onSynced: (messages) => this.#events.emit({ type: 'synced', messages }),
       onError: (error) => this.#events.emit({ type: 'error', code: error.code, message: error.message }),
     });
+    const ask = async (call: Call, key: bigint): Promise<Result> => {
+      if (this.#closed !== undefined) throw this.#closed;
+      return this.#requests.call(call, key);
+    };
+    this.#shared = new Shared({ ask, events: this.#events });
     this.#receiver = new Receiver({
       events: this.#events,
       inbox: this.#inbox,
@@ -135,6 +145,7 @@ export class GochatClient {
       syncer: this.#syncer,
       names: this.#names,
       renewal: this.#renewal,
+      shared: this.#shared,
       idPrefix: this.#options.idPrefix,
       onResync: (mark) => {
         this.#link.connection?.send(FrameType.RESYNCED, mark, 0n);
@@ -142,10 +153,7 @@ export class GochatClient {
       },
     });
     this.#conversations = new Conversations({
-      ask: async (call, key) => {
-        if (this.#closed !== undefined) throw this.#closed;
-        return this.#requests.call(call, key);
-      },
+      ask,
       inbox: this.#inbox,
       syncer: this.#syncer,
       names: this.#names,
@@ -297,6 +305,32 @@ export class GochatClient {
     this.#receipts.read(toKey(conversation), seq);
   }
 
+  /**
+   * Returns what the user's devices share: read cursors, mutes, drafts, settings. From then on `self` events bring the whole
+   * again after each reconnect; what other devices change comes in any case.
+   */
+  self(): Promise<SharedState> {
+    return this.#shared.get();
+  }
+
+  /** Mutes a conversation on all devices: notifications are not wanted until a Unix time, ms. @param untilMs 0: they are */
+  mute(conversation: string, untilMs = Number.MAX_SAFE_INTEGER): Promise<void> {
+    return this.#shared.mute(conversation, untilMs);
+  }
+
+  /** Keeps a text that the user has begun to write, on all devices: the last one counts. At most 100, of 4096 bytes each. */
+  saveDraft(conversation: string, text: string): Promise<Draft> {
+    return this.#shared.saveDraft(conversation, text);
+  }
+
+  /** Changes some of the user's settings and returns all. Rejects with SETTINGS_CHANGED if they are not of `ifVersion`. */
+  setSettings(
+    changes: Partial<UserSettings>,
+    options: { readonly ifVersion?: number } = {},
+  ): Promise<UserSettingsVersion> {
+    return this.#shared.setSettings(changes, options.ifVersion ?? 0);
+  }
+
   /** Joins a room by name or id; no effect for a member. Its newest entries come as events. */
   joinRoom(room: string): Promise<Conversation> {
     return this.#conversations.open({ $case: 'joinRoom', joinRoom: { room } });
@@ -441,6 +475,7 @@ export class GochatClient {
     this.#sends.outbox.resend();
     this.#requests.resend();
     this.#receipts.repeat();
+    this.#shared.catchUp();
     this.#syncer.want(true);
   }
 

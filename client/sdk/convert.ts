@@ -39,6 +39,7 @@ export function toConversation(wire: WireConversation, names: Names): Conversati
     pinsVersion: Number(wire.pinsVersion),
     activeAtMs: Number(wire.activeAtMs),
     lastMessage: lastMessage && toMessage(id, lastMessage, names),
+    mutedUntilMs: Number(wire.mutedUntilMs),
   };
 }
 

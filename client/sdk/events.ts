@@ -1,4 +1,5 @@
 /** The SDK's public types: answers, the union of events, and the emitter. */
+import type { UserSettings } from '../../proto/client.ts';
 import type { ChatMessage, Edit, LogEntry, PinChange, Retract, Role, SystemEntry } from './entries.ts';
 
 export type ConversationKind = 'direct' | 'room';
@@ -28,6 +29,8 @@ export interface Conversation {
   readonly activeAtMs: number;
   /** In a list: the last message, with the first 100 characters of its text. */
   readonly lastMessage: ChatMessage | undefined;
+  /** Unix time until which the user wants no notifications, ms; 0: they are wanted. */
+  readonly mutedUntilMs: number;
 }
 
 export interface ListOptions {
@@ -316,6 +319,44 @@ export interface MemberEvent {
   readonly role?: Role;
 }
 
+/** All settings of the user. */
+export type UserSettingsVersion = UserSettings & {
+  /** Grows with each change. */
+  readonly version: number;
+};
+
+/** A text that the user has begun to write; empty: there is none any more. */
+export interface Draft {
+  readonly conversation: string;
+  readonly text: string;
+  /** Unix time at which it was stored, ms. */
+  readonly atMs: number;
+}
+
+/** What the user's devices share. */
+export interface SharedState {
+  /** The user's read cursors. */
+  readonly reads: readonly { readonly conversation: string; readonly readSeq: number }[];
+  readonly mutes: readonly {
+    readonly conversation: string;
+    /** Unix time, ms; 0: not muted. */
+    readonly untilMs: number;
+  }[];
+  readonly drafts: readonly Draft[];
+  /** Undefined: as before. */
+  readonly settings: UserSettingsVersion | undefined;
+}
+
+/**
+ * Another device of the user has changed something. Once `self` was called, the whole comes after each reconnect, as changes
+ * may have been missed.
+ */
+export interface SelfEvent extends SharedState {
+  readonly type: 'self';
+  /** Whether it is the whole, else only what has changed. */
+  readonly isWhole: boolean;
+}
+
 /** A failure that no promise reports. */
 export interface ErrorEvent {
   readonly type: 'error';
@@ -341,6 +382,7 @@ export type ClientEvent =
   | OpenedEvent
   | LeftEvent
   | MemberEvent
+  | SelfEvent
   | DisconnectedEvent
   | ErrorEvent;
 

@@ -7,4 +7,5 @@ export type { BackoffOptions } from './backoff.ts';
 export * from './transport.ts';
 export * from './transport-ws.ts';
 export * from './entries.ts';
+export type { LastSeenLevel, UserSettings } from '../../proto/client.ts';
 export { Fold, type FoldedPage, type Loading, type PinList, type Shown } from './fold.ts';

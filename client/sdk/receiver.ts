@@ -8,6 +8,7 @@ import {
   Message as MessagePayload,
   Nack as NackPayload,
   Response as ResponsePayload,
+  Self as SelfPayload,
   Sent as SentPayload,
   Typing as TypingPayload,
 } from '../../proto/client.ts';
@@ -19,6 +20,7 @@ import type { Names } from './names.ts';
 import type { Outbox } from './outbox.ts';
 import type { TokenRenewal } from './renewal.ts';
 import type { Requests } from './requests.ts';
+import type { Shared } from './shared.ts';
 import type { Syncer } from './sync.ts';
 
 /** Changes of MEMBERS_CHANGED about other users; the rest may concern this user. */
@@ -42,6 +44,7 @@ export interface ReceiverParts {
   readonly syncer: Syncer;
   readonly names: Names;
   readonly renewal: TokenRenewal;
+  readonly shared: Shared;
   /** Prefix of every client_msg_id of this client. */
   readonly idPrefix: string;
   /** The gateway has fenced the connection under this mark. */
@@ -92,6 +95,9 @@ export class Receiver {
       }
       case FrameType.MEMBERS_CHANGED:
         this.#membersChanged(key, MembersChanged.decode(payload));
+        break;
+      case FrameType.SELF:
+        this.#parts.shared.changed(SelfPayload.decode(payload));
         break;
       case FrameType.AUTHED:
         renewal.renewed(ref, AuthedPayload.decode(payload));

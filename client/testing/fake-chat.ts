@@ -2,13 +2,17 @@
 import type {
   Conversation as WireConversation,
   ConversationEntries,
+  Draft,
   Gone,
   HistoryPage,
   HistoryPoint,
   Member,
   Pins,
   Quote,
+  Receipt,
   Room,
+  SetSettings,
+  Settings,
   Sync,
   SyncPage,
   User,
@@ -20,6 +24,7 @@ import {
   MemberChange,
   Message,
   Role,
+  Self,
   type Send,
   System,
   type SystemEvent,
@@ -50,6 +55,11 @@ export class FakeChat {
   readonly roles = new Map<string, Role>();
   /** Former members: `user/conversation` to how the membership ended. */
   readonly former = new Map<string, { reason: MemberChange; lastSeq: bigint }>();
+  /** By `user/conversation`. */
+  readonly mutes = new Map<string, bigint>();
+  readonly drafts = new Map<string, Draft>();
+  /** By user. */
+  readonly settings = new Map<bigint, Settings>();
   #nextConversation = 1000n;
 
   addUser(name: string): bigint {
@@ -69,6 +79,35 @@ export class FakeChat {
 
   user(id: bigint): User {
     return { id, name: this.nameOf(id), displayName: this.displayNameOf(id) };
+  }
+
+  /** Read cursors of a user. */
+  reads(user: bigint): Receipt[] {
+    return [...this.read].flatMap(([key, readSeq]) => {
+      const [reader, conversation = ''] = key.split('/');
+      if (reader !== String(user)) return [];
+      return [{ conversation: BigInt(conversation), deliveredSeq: 0n, readSeq, readEpoch: 0n }];
+    });
+  }
+
+  /** What a user's devices share besides. */
+  selfOf(user: bigint): Self {
+    const isOwn = ([key]: readonly [string, unknown]) => key.startsWith(`${user}/`);
+    const mutes = [...this.mutes].filter(isOwn);
+    return Self.create({
+      mutes: mutes.map(([key, untilMs]) => ({ conversation: BigInt(key.split('/')[1] ?? ''), untilMs })),
+      drafts: [...this.drafts].filter(isOwn).map(([, draft]) => draft),
+      settings: this.settings.get(user) ?? { version: 1n, settings: [] },
+    });
+  }
+
+  setSettings(user: bigint, { settings: changes, ifVersion }: SetSettings): Settings | undefined {
+    const { version, settings } = this.settings.get(user) ?? { version: 1n, settings: [] };
+    if (ifVersion !== 0n && ifVersion !== version) return undefined;
+    const kept = settings.filter(({ name }) => !changes.some((change) => change.name === name));
+    const changed = { version: version + 1n, settings: [...kept, ...changes] };
+    this.settings.set(user, changed);
+    return changed;
   }
 
   addRoom(name: string, ...members: bigint[]): bigint {
@@ -246,6 +285,7 @@ export class FakeChat {
       activeAtMs: last?.atMs ?? 1_700_000_000_000n,
       lastMessage: last && this.fold(id, BigInt(log.length), last.seq, last.seq)[0],
       readEpoch: 0n,
+      mutedUntilMs: 0n,
     };
   }
 

@@ -21,6 +21,7 @@ import {
   Request,
   Response,
   Role,
+  Self,
   Send,
   Sent,
   type Sync,
@@ -388,6 +389,22 @@ export class FakeGateway implements AsyncDisposable {
         const members = chat.members(key);
         const { items, next } = pageOf(members, after, limit || 200);
         return { $case: 'members', members: { members: items, next, count: members.length } };
+      }
+      case 'getSelf': {
+        const { items, next } = pageOf(chat.reads(user), call.getSelf.after, call.getSelf.limit || 500);
+        return { $case: 'self', self: { ...chat.selfOf(user), reads: items, next } };
+      }
+      case 'setMute':
+        chat.mutes.set(`${user}/${key}`, call.setMute.untilMs);
+        return { $case: 'done', done: {} };
+      case 'setDraft': {
+        const draft = { conversation: key, text: call.setDraft.text, atMs: 1n };
+        chat.drafts.set(`${user}/${key}`, draft);
+        return { $case: 'self', self: Self.create({ drafts: [draft] }) };
+      }
+      case 'setSettings': {
+        const settings = chat.setSettings(user, call.setSettings);
+        return settings === undefined ? 'SETTINGS_CHANGED' : { $case: 'settings', settings };
       }
       default:
         return 'FRAME_INVALID';

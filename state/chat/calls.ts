@@ -6,6 +6,7 @@ import type { Log } from './log.ts';
 import type { Membership } from './membership.ts';
 import type { People } from './people.ts';
 import type { Rooms } from './rooms.ts';
+import type { SelfState } from './self.ts';
 
 type Call = NonNullable<client.Request['call']>;
 type Result = NonNullable<client.Response['result']>;
@@ -28,13 +29,14 @@ export interface CallHandlersOptions {
   readonly people: People;
   readonly rooms: Rooms;
   readonly membership: Membership;
+  readonly self: SelfState;
   readonly metrics: Pick<StateMetrics, 'syncs'>;
 }
 
 const DONE: Result = { $case: 'done', done: {} };
 
 export function callHandlers(options: CallHandlersOptions): CallHandlers {
-  const { log, people, rooms, membership, metrics } = options;
+  const { log, people, rooms, membership, self, metrics } = options;
   return {
     async sync(caller, _key, request) {
       metrics.syncs.add(1);
@@ -85,6 +87,19 @@ export function callHandlers(options: CallHandlersOptions): CallHandlers {
     },
     async getUsers(caller, _key, users) {
       return { $case: 'users', users: await people.users(caller, users) };
+    },
+    async getSelf(caller, _key, page) {
+      return { $case: 'self', self: await self.get(caller, page) };
+    },
+    async setMute(caller, key, mute) {
+      await self.mute(caller, key, mute);
+      return DONE;
+    },
+    async setDraft(caller, key, draft) {
+      return { $case: 'self', self: await self.saveDraft(caller, key, draft) };
+    },
+    async setSettings(caller, _key, changes) {
+      return { $case: 'settings', settings: await self.setSettings(caller, changes) };
     },
     async setProfile(caller, _key, profile) {
       return { $case: 'users', users: await people.setProfile(caller, profile) };

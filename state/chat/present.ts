@@ -40,6 +40,7 @@ export function toConversation(conversation: UserConversation, profiles: Profile
     activeAtMs: BigInt(conversation.activeAtMs),
     lastMessage: undefined,
     readEpoch: 0n,
+    mutedUntilMs: BigInt(conversation.mutedUntilMs),
   };
 }
 

@@ -20,6 +20,7 @@ export class Receipts {
   readonly #store: Pick<Store, 'moveCursors'>;
   readonly #limits: Pick<StateLimits, 'cursorMoves' | 'cursorMovesPerUser'>;
   readonly #logger: Logger;
+  readonly #onMoved: (moves: readonly CursorMove[]) => void;
   readonly #backoff = new Backoff({ maxMs: 2000 });
   readonly #moves = new Map<string, CursorMove>();
   /** Their number by user. */
@@ -31,14 +32,17 @@ export class Receipts {
   #stopped = false;
   readonly #whenIdle: (() => void)[] = [];
 
+  /** @param onMoved moves that are stored */
   constructor(
     store: Pick<Store, 'moveCursors'>,
     limits: Pick<StateLimits, 'cursorMoves' | 'cursorMovesPerUser'>,
     logger: Logger,
+    onMoved: (moves: readonly CursorMove[]) => void = () => undefined,
   ) {
     this.#store = store;
     this.#limits = limits;
     this.#logger = logger;
+    this.#onMoved = onMoved;
   }
 
   /** Number of waiting moves. */
@@ -134,6 +138,7 @@ export class Receipts {
         this.#writing = false;
         this.#failing = false;
         this.#backoff.reset();
+        this.#onMoved(batch);
         this.#write();
       },
       (error: unknown) => {

@@ -118,6 +118,16 @@ export class Fanout {
     if (some.length < users.length) setImmediate(() => this.announceTo(users.slice(some.length), frame));
   }
 
+  /** Pushes a frame to the connections of a user, but not to those of a device. @param device undefined or empty: to all */
+  announceToDevices(user: UserId, frame: Uint8Array, device: string | undefined): void {
+    for (const located of this.#options.locations.connectionsOf(user)) {
+      if (device !== undefined && device !== '' && located.device === device) continue;
+      const conns = [located.conn];
+      const target = { link: located.stream, conns, head: encodeDeliverHead(conns), kept: false, topic: 0 };
+      located.stream.push(target, frame, NO_CONNECTION);
+    }
+  }
+
   /** Marks a conversation with lost pushes: its members resynchronise. */
   markLost(conversation: ConversationId, memberVersion: number): void {
     const entry = this.#cache.entry(conversation);

@@ -269,6 +269,12 @@ export class LocationMap<Stream> {
     return this.#byUser.get(lowOf(user), highOf(user)) !== NONE;
   }
 
+  /** Returns whether a user has more than one connection. */
+  hasSeveral(user: UserId): boolean {
+    const slot = this.#byUser.get(lowOf(user), highOf(user));
+    return slot !== NONE && this.#next[slot] !== NONE;
+  }
+
   /** Returns whether a user has a connection of a device. @param device empty for an unnamed one */
   hasDevice(user: UserId, device: string): boolean {
     for (

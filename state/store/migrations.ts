@@ -24,19 +24,22 @@ export interface MigrationPlan {
   readonly problem: string | undefined;
 }
 
-/** Reads the migrations of an engine, ascending from version 1 without a hole. */
+/** Reads the migrations of an engine, ascending. */
 export function readMigrations(engine: Engine): Migration[] {
   // Beside this file, both in the source tree and in dist/.
   const folder = new URL(`./migrations/${engine}/`, import.meta.url);
+  let last = 0;
   return readdirSync(folder)
     .sort()
-    .map((file, index) => {
+    .map((file) => {
       const [, digits, name] = FILE.exec(file) ?? [];
-      if (name === undefined || Number(digits) !== index + 1)
-        throw new Error(`migrations/${engine}/${file}: not the migration with number ${index + 1}`);
+      const version = Number(digits);
+      if (name === undefined || version <= last)
+        throw new Error(`migrations/${engine}/${file}: not a migration with a number of its own`);
+      last = version;
       // CRLF line ends of a checkout do not change a migration.
       const sql = readFileSync(new URL(file, folder), 'utf8').replaceAll('\r\n', '\n');
-      return { version: index + 1, name, checksum: createHash('sha256').update(sql).digest('hex'), sql };
+      return { version, name, checksum: createHash('sha256').update(sql).digest('hex'), sql };
     });
 }
 
@@ -50,7 +53,9 @@ export function planMigrations(
     const mine = known[index];
     const label = `${String(version).padStart(4, '0')}_${name}`;
     if (mine === undefined)
-      return refuse(`the database is newer, it has ${label} and this release ends at ${known.length}`);
+      return refuse(
+        `the database is newer, it has ${label} and this release ends at ${known.at(-1)?.version ?? 0}`,
+      );
     if (mine.version !== version || mine.name !== name)
       return refuse(`the database has migration ${label} where this release has ${mine.name}`);
     if (mine.checksum !== checksum)

@@ -92,7 +92,7 @@ describe.each<[Engine, () => Promise<Scratch>]>([
   ['postgres', scratchPostgres],
 ])('migrations on %s', (engine, makeScratch) => {
   const migrations = readMigrations(engine);
-  const last = migrations.length;
+  const last = migrations.at(-1)?.version ?? 0;
 
   test('8 nodes at once on an empty database: each applied once, all can work', async () => {
     await using scratch = await makeScratch();

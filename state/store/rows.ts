@@ -30,6 +30,7 @@ export interface ConversationRow {
   readonly pins_version: bigint;
   readonly active_at_ms: bigint;
   readonly unread: bigint;
+  readonly muted_until_ms: bigint;
 }
 
 /** A conversation with a cursor, of which the user is not a member. */
@@ -65,6 +66,7 @@ export function toConversation(row: ConversationRow): UserConversation {
     pinsVersion: Number(row.pins_version),
     activeAtMs: Number(row.active_at_ms),
     unread: Number(row.unread),
+    mutedUntilMs: Number(row.muted_until_ms),
   };
 }
 

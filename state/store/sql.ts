@@ -66,7 +66,9 @@ export interface Dialect {
   /** Follows IN: the ids as one parameter, so that the statement's text is the same for any number of them. */
   readonly listOf: (ids: readonly bigint[]) => Statement;
   /** Follows FROM: rows `place` with the columns id, seq and until. */
-  readonly placesOf: (places: readonly (readonly [id: bigint, seq: number, until: number])[]) => Statement;
+  readonly placesOf: (
+    places: readonly (readonly [id: bigint, seq: bigint | number, until: number])[],
+  ) => Statement;
 }
 
 /** Runs statements, in a transaction or each in its own. */

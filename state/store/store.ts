@@ -1,5 +1,6 @@
 /** The interface of the store: accounts, conversations, members, the message log and the cursors. The log is the truth. */
 import type { ConversationId, ErrorCode, MessageId, UserId } from '../../common/mod.ts';
+import type { UserSettings } from '../../proto/mod.ts';
 import type { AccessCheck, ConversationKind, EntryRules, Refusal, Role } from '../policy.ts';
 
 export type { EntryRules } from '../policy.ts';
@@ -48,6 +49,8 @@ export interface UserConversation extends Conversation {
   /** Number of unread messages: entries beyond the greatest of cursor, visibility and floor, without those that do not count. */
   readonly unread: number;
   readonly role: Role;
+  /** As in Mute. */
+  readonly mutedUntilMs: number;
 }
 
 /** A conversation in a list. */
@@ -351,6 +354,15 @@ export interface CursorMove {
   readonly readSeq: number;
 }
 
+/** The cursors of a member. */
+export interface ShownReceipt {
+  readonly conversation: ConversationId;
+  readonly user: UserId;
+  readonly readSeq: number;
+  /** What others are shown; undefined: the user hides it. */
+  readonly shown: { readonly readSeq: number; readonly deliveredSeq: number } | undefined;
+}
+
 export interface SyncRequest {
   readonly user: UserId;
   readonly device: string;
@@ -592,6 +604,81 @@ export interface LogStore {
 export interface CursorStore {
   /** Moves cursors forward; moves of non-members or backwards are ignored. */
   moveCursors(moves: readonly CursorMove[]): Promise<void>;
+  /** Returns the cursors of members, and what others are shown of them; users who are no members have none. */
+  receiptsOf(
+    members: readonly { readonly conversation: ConversationId; readonly user: UserId }[],
+  ): Promise<readonly ShownReceipt[]>;
+}
+
+/** Some of a user's settings, by name. */
+export type SettingChanges = Partial<UserSettings>;
+
+export interface StoredSettings {
+  /** Grows with each change; 1 for those that were never changed. */
+  readonly version: number;
+  /** Those that the user has set; the others have their defaults. */
+  readonly values: SettingChanges;
+}
+
+export interface ReadCursor {
+  readonly conversation: ConversationId;
+  readonly readSeq: number;
+}
+
+export interface Mute {
+  readonly conversation: ConversationId;
+  /** Unix time, ms; 0: not muted. */
+  readonly untilMs: number;
+}
+
+/** A text that the user has begun to write; empty: there is none. */
+export interface SavedDraft {
+  readonly conversation: ConversationId;
+  readonly text: string;
+  readonly atMs: number;
+}
+
+/** Most drafts of a user. */
+export const MAX_DRAFTS = 100;
+
+/** What the devices of a user share; mutes, drafts and settings are on the first page. */
+export interface SelfPage {
+  /** Ascending by conversation. */
+  readonly reads: readonly ReadCursor[];
+  readonly mutes: readonly Mute[];
+  readonly drafts: readonly SavedDraft[];
+  readonly settings: StoredSettings | undefined;
+  readonly next: string | undefined;
+}
+
+/** What the devices of a user share. */
+export interface SelfStore {
+  /** Returns the settings of those users who have set any. */
+  settingsOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, StoredSettings>>;
+  /** Returns the settings that were changed since a Unix time, ms, by the clocks of the nodes that did it. */
+  settingsSince(ms: number): Promise<ReadonlyMap<UserId, StoredSettings>>;
+  /** Changes settings and returns all of them; undefined, and nothing is changed, if they have another version. */
+  setSettings(
+    user: UserId,
+    changes: SettingChanges,
+    ifVersion: number | undefined,
+    nowMs: number,
+  ): Promise<StoredSettings | undefined>;
+  /** Mutes a conversation of the actor until a Unix time, ms; 0: no longer. */
+  setMute(
+    conversation: ConversationId,
+    by: AccessCheck,
+    untilMs: number,
+  ): Promise<{ readonly untilMs: number } | Refusal>;
+  /** Stores the actor's draft of a conversation in place of an earlier one; empty: removes it. */
+  saveDraft(
+    conversation: ConversationId,
+    by: AccessCheck,
+    text: string,
+    nowMs: number,
+  ): Promise<SavedDraft | Refusal | 'DRAFTS_FULL'>;
+  /** Returns a page with at most `limit` read cursors. @param after `next` of the page before; empty: the first */
+  selfOf(user: UserId, after: string, limit: number): Promise<SelfPage>;
 }
 
 export interface SigningKeyStore {
@@ -618,6 +705,7 @@ export interface Store
     ConversationStore,
     LogStore,
     CursorStore,
+    SelfStore,
     SigningKeyStore,
     AsyncDisposable {
   /** Resolves when the engine answers; for readiness. */

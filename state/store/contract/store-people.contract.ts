@@ -137,6 +137,7 @@ export function describePeople(nodes: () => Nodes): void {
         pinsVersion: 0,
         activeAtMs: expect.any(Number) as number,
         unread: 0,
+        mutedUntilMs: 0,
         isNew: true,
       });
       expect((await b.store.membersOf(id))?.members.map(({ user }) => user)).toEqual([creator]);

@@ -14,6 +14,7 @@ import { describeMembership } from './store-membership.contract.ts';
 import { describePeople } from './store-people.contract.ts';
 import { describeRefusals } from './store-refusals.contract.ts';
 import { describeRoles } from './store-roles.contract.ts';
+import { describeSelf } from './store-self.contract.ts';
 import { describeSync } from './store-sync.contract.ts';
 
 /** Runs the suite on an empty database. */
@@ -45,6 +46,7 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
     describeHistory(() => nodes);
     describeLists(() => nodes);
     describeSystem(() => nodes);
+    describeSelf(() => nodes);
 
     test('ping: resolves', async () => {
       await expect(nodes.a.store.ping()).resolves.toBeUndefined();

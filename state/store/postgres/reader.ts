@@ -125,7 +125,7 @@ export async function sync(
           ${fromConversations(user, device)} and c.id > ${after} and c.id <= ${until}
           union all
           select conversation, kind, name, left_seq, member_version, null, visible_after_seq, delivered_seq, read_seq, 0,
-                 floor_seq, pins_version, active_at_ms, 0,
+                 floor_seq, pins_version, active_at_ms, 0, 0,
                  greatest(
                    visible_after_seq, floor_seq, left_seq - ${newest}::bigint,
                    coalesce(
@@ -143,9 +143,9 @@ export async function sync(
       )
       select 'news' as part, news.*, null as reason, null::bigint as left_seq, null as ids from news
       union all
-      select 'gone', conversation, ${nulls(15)}, reason, left_seq, null from former
+      select 'gone', conversation, ${nulls(16)}, reason, left_seq, null from former
       union all
-      select 'foreign', ${nulls(18)}, (
+      select 'foreign', ${nulls(19)}, (
         select string_agg(conversation::text, ',') from outside
         where conversation not in (select conversation from former)
       )`,

@@ -9,8 +9,10 @@ import { openDirect } from '../repositories/directs.ts';
 import { erase, evidenceOf, raiseFloor } from '../repositories/erasure.ts';
 import { entriesAt, pinsOf } from '../repositories/log.ts';
 import { memberChanges } from '../repositories/membership.ts';
+import { receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
+import { selfStore } from '../repositories/self.ts';
 import { signingKey, signingKeys } from '../repositories/signing-keys.ts';
 import { sql } from '../sql.ts';
 import type { StoreEngine } from '../store.ts';
@@ -39,6 +41,7 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     ...accountStore(pool),
     ...roomStore(pool),
     ...revocationStore(pool),
+    ...selfStore(pool),
     signingKey: (make) => signingKey(keys, make),
     openDirect: (id, user, peer, device = '') => openDirect(pool, id, user, peer, device),
     conversationsOf: (user, device, after, limit) => conversationsOf(pool, user, device, { after, limit }),
@@ -56,6 +59,7 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     erase: (limit, nowMs) => erase(pool, limit, nowMs),
     evidenceOf: (conversation, nowMs) => evidenceOf(pool, conversation, nowMs),
     moveCursors: (moves) => moveCursors(pool, moves),
+    receiptsOf: (members) => receiptsOf(pool, members),
     ping: async () => {
       await pool.query(sql`select 1`);
     },

@@ -39,6 +39,9 @@ export function conversationColumns(dialect: Dialect): Statement {
     m.read_seq,
     m.role,
     c.floor_seq, c.pins_version, c.active_at_ms,
+    coalesce((
+      select mu.until_ms from mutes mu where mu.user_id = m.user_id and mu.conversation = m.conversation
+    ), 0) as muted_until_ms,
     ${unreadOf(dialect)} as unread`;
 }
 

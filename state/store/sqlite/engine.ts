@@ -7,8 +7,10 @@ import { openDirect } from '../repositories/directs.ts';
 import { erase, evidenceOf, raiseFloor } from '../repositories/erasure.ts';
 import { entriesAt, pinsOf } from '../repositories/log.ts';
 import { memberChanges } from '../repositories/membership.ts';
+import { receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
+import { selfStore } from '../repositories/self.ts';
 import { type SigningKeys, signingKeys } from '../repositories/signing-keys.ts';
 import { sql } from '../sql.ts';
 import type { MemberList, StoreEngine } from '../store.ts';
@@ -35,6 +37,7 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     ...accountStore(connection),
     ...roomStore(connection),
     ...revocationStore(connection),
+    ...selfStore(connection),
     ...signingKeys(connection),
     openDirect: (id, user, peer, device = '') => openDirect(connection, id, user, peer, device),
     conversationsOf: (user, device, after, limit) =>
@@ -57,6 +60,7 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     erase: (limit, nowMs) => erase(connection, limit, nowMs),
     evidenceOf: (conversation, nowMs) => evidenceOf(connection, conversation, nowMs),
     moveCursors: (moves) => connection.transaction(async () => moveCursors(connection, moves)),
+    receiptsOf: (members) => receiptsOf(connection, members),
     ping: async () => {
       connection.rows(sql`select 1 from gochat_migrations limit 1`);
     },

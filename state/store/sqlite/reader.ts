@@ -198,7 +198,7 @@ function newsOf(connection: SqliteConnection, question: SyncQuestion, rows: numb
              coalesce(d.delivered_seq, u.delivered_seq, 0), f.read_seq, 0,
              -- Nothing that tells what came after the user had left.
              c.floor_seq, min(c.pins_version, f.left_seq),
-             coalesce((select m.at_ms from messages m where m.conversation = c.id and m.seq = f.left_seq), 0), 0
+             coalesce((select m.at_ms from messages m where m.conversation = c.id and m.seq = f.left_seq), 0), 0, 0
       ${formerOf(user)}
       left join cursors d on d.user_id = f.user_id and d.device = ${device} and d.conversation = f.conversation
       left join cursors u on u.user_id = f.user_id and u.device = '' and u.conversation = f.conversation

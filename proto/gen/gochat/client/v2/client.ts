@@ -391,6 +391,10 @@ export interface Request {
     | { $case: "listPins"; listPins: ListPins }
     | { $case: "getUsers"; getUsers: GetUsers }
     | { $case: "setProfile"; setProfile: SetProfile }
+    | { $case: "getSelf"; getSelf: GetSelf }
+    | { $case: "setMute"; setMute: SetMute }
+    | { $case: "setDraft"; setDraft: SetDraft }
+    | { $case: "setSettings"; setSettings: SetSettings }
     | undefined;
 }
 
@@ -404,13 +408,17 @@ export interface Response {
     | { $case: "history"; history: HistoryPage }
     | { $case: "members"; members: Members }
     | //
-    /** To LeaveRoom, RemoveMember, DeleteRoom and SetRole. */
+    /** To LeaveRoom, RemoveMember, DeleteRoom, SetRole and SetMute. */
     { $case: "done"; done: Done }
     | { $case: "rooms"; rooms: Rooms }
     | { $case: "pins"; pins: Pins }
     | //
     /** To GetUsers and SetProfile. */
     { $case: "users"; users: Users }
+    | //
+    /** To GetSelf and SetDraft. */
+    { $case: "self"; self: Self }
+    | { $case: "settings"; settings: Settings }
     | undefined;
 }
 
@@ -572,6 +580,8 @@ export interface Conversation {
     | undefined;
   /** See Receipt. */
   readEpoch: bigint;
+  /** As Mute.until_ms. */
+  mutedUntilMs: bigint;
 }
 
 export interface Conversations {
@@ -727,6 +737,75 @@ export interface Room {
 
 /** Returns the conversation in the header's key for the user. */
 export interface GetConversation {
+}
+
+/** What the user's devices share. Pushed to the other devices of the user who has changed something; then it has only that. */
+export interface Self {
+  /** The read cursors: read_seq and read_epoch. */
+  reads: Receipt[];
+  mutes: Mute[];
+  drafts: Draft[];
+  /** Missing: they are as they were. */
+  settings:
+    | Settings
+    | undefined;
+  /** For GetSelf.after; empty: this was the last page. */
+  next: string;
+}
+
+/** Notifications of a conversation are not wanted until a Unix time; far in the future: for good. 0: they are. */
+export interface Mute {
+  conversation: bigint;
+  untilMs: bigint;
+}
+
+/** A text that the user has begun to write. */
+export interface Draft {
+  conversation: bigint;
+  /** Empty: there is none any more. */
+  text: string;
+  /** Unix time at which it was stored. */
+  atMs: bigint;
+}
+
+/** All settings of the user. */
+export interface Settings {
+  /** Grows with each change, from 1. */
+  version: bigint;
+  settings: Setting[];
+}
+
+export interface Setting {
+  name: string;
+  /** JSON. */
+  value: string;
+}
+
+/** Returns the whole of Self; mutes, drafts and settings are on the first page. */
+export interface GetSelf {
+  /** Self.next of the page before; empty: the first page. */
+  after: string;
+  /** Most read cursors, 1 to 1000; 0: 500. */
+  limit: number;
+}
+
+/** Mutes the conversation in the header's key. */
+export interface SetMute {
+  /** As in Mute. */
+  untilMs: bigint;
+}
+
+/** Stores the draft of the conversation in the header's key; the last one that comes counts. */
+export interface SetDraft {
+  /** At most 4096 bytes of UTF-8; empty: there is none any more. */
+  text: string;
+}
+
+/** Changes some of the user's settings. */
+export interface SetSettings {
+  settings: Setting[];
+  /** Only if they have this version; 0: in any case. */
+  ifVersion: bigint;
 }
 
 function createBaseHello(): Hello {
@@ -2913,6 +2992,18 @@ export const Request: MessageFns<Request> = {
       case "setProfile":
         SetProfile.encode(message.call.setProfile, writer.uint32(130).fork()).join();
         break;
+      case "getSelf":
+        GetSelf.encode(message.call.getSelf, writer.uint32(210).fork()).join();
+        break;
+      case "setMute":
+        SetMute.encode(message.call.setMute, writer.uint32(218).fork()).join();
+        break;
+      case "setDraft":
+        SetDraft.encode(message.call.setDraft, writer.uint32(226).fork()).join();
+        break;
+      case "setSettings":
+        SetSettings.encode(message.call.setSettings, writer.uint32(234).fork()).join();
+        break;
     }
     return writer;
   },
@@ -3064,6 +3155,38 @@ export const Request: MessageFns<Request> = {
             message.call = { $case: "setProfile", setProfile: SetProfile.decode(reader, reader.uint32()) };
             continue;
           }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.call = { $case: "getSelf", getSelf: GetSelf.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.call = { $case: "setMute", setMute: SetMute.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.call = { $case: "setDraft", setDraft: SetDraft.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 29: {
+            if (tag !== 234) {
+              break;
+            }
+
+            message.call = { $case: "setSettings", setSettings: SetSettings.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3184,6 +3307,30 @@ export const Request: MessageFns<Request> = {
         }
         break;
       }
+      case "getSelf": {
+        if (object.call?.getSelf !== undefined && object.call?.getSelf !== null) {
+          message.call = { $case: "getSelf", getSelf: GetSelf.fromPartial(object.call.getSelf) };
+        }
+        break;
+      }
+      case "setMute": {
+        if (object.call?.setMute !== undefined && object.call?.setMute !== null) {
+          message.call = { $case: "setMute", setMute: SetMute.fromPartial(object.call.setMute) };
+        }
+        break;
+      }
+      case "setDraft": {
+        if (object.call?.setDraft !== undefined && object.call?.setDraft !== null) {
+          message.call = { $case: "setDraft", setDraft: SetDraft.fromPartial(object.call.setDraft) };
+        }
+        break;
+      }
+      case "setSettings": {
+        if (object.call?.setSettings !== undefined && object.call?.setSettings !== null) {
+          message.call = { $case: "setSettings", setSettings: SetSettings.fromPartial(object.call.setSettings) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -3222,6 +3369,12 @@ export const Response: MessageFns<Response> = {
         break;
       case "users":
         Users.encode(message.result.users, writer.uint32(74).fork()).join();
+        break;
+      case "self":
+        Self.encode(message.result.self, writer.uint32(130).fork()).join();
+        break;
+      case "settings":
+        Settings.encode(message.result.settings, writer.uint32(146).fork()).join();
         break;
     }
     return writer;
@@ -3312,6 +3465,22 @@ export const Response: MessageFns<Response> = {
             message.result = { $case: "users", users: Users.decode(reader, reader.uint32()) };
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.result = { $case: "self", self: Self.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.result = { $case: "settings", settings: Settings.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3387,6 +3556,18 @@ export const Response: MessageFns<Response> = {
       case "users": {
         if (object.result?.users !== undefined && object.result?.users !== null) {
           message.result = { $case: "users", users: Users.fromPartial(object.result.users) };
+        }
+        break;
+      }
+      case "self": {
+        if (object.result?.self !== undefined && object.result?.self !== null) {
+          message.result = { $case: "self", self: Self.fromPartial(object.result.self) };
+        }
+        break;
+      }
+      case "settings": {
+        if (object.result?.settings !== undefined && object.result?.settings !== null) {
+          message.result = { $case: "settings", settings: Settings.fromPartial(object.result.settings) };
         }
         break;
       }
@@ -4558,6 +4739,7 @@ function createBaseConversation(): Conversation {
     activeAtMs: 0n,
     lastMessage: undefined,
     readEpoch: 0n,
+    mutedUntilMs: 0n,
   };
 }
 
@@ -4640,6 +4822,12 @@ export const Conversation: MessageFns<Conversation> = {
         throw new globalThis.Error("value provided for field message.readEpoch of type uint64 too large");
       }
       writer.uint32(128).uint64(message.readEpoch);
+    }
+    if (message.mutedUntilMs !== 0n) {
+      if (BigInt.asUintN(64, message.mutedUntilMs) !== message.mutedUntilMs) {
+        throw new globalThis.Error("value provided for field message.mutedUntilMs of type uint64 too large");
+      }
+      writer.uint32(176).uint64(message.mutedUntilMs);
     }
     return writer;
   },
@@ -4777,6 +4965,14 @@ export const Conversation: MessageFns<Conversation> = {
             message.readEpoch = reader.uint64() as bigint;
             continue;
           }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.mutedUntilMs = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4819,6 +5015,9 @@ export const Conversation: MessageFns<Conversation> = {
       ? Message.fromPartial(object.lastMessage)
       : undefined;
     message.readEpoch = (object.readEpoch !== undefined && object.readEpoch !== null) ? BigInt(object.readEpoch) : 0n;
+    message.mutedUntilMs = (object.mutedUntilMs !== undefined && object.mutedUntilMs !== null)
+      ? BigInt(object.mutedUntilMs)
+      : 0n;
     return message;
   },
 };
@@ -6264,6 +6463,660 @@ export const GetConversation: MessageFns<GetConversation> = {
   },
   fromPartial<I extends Exact<DeepPartial<GetConversation>, I>>(_: I): GetConversation {
     const message = createBaseGetConversation();
+    return message;
+  },
+};
+
+function createBaseSelf(): Self {
+  return { reads: [], mutes: [], drafts: [], settings: undefined, next: "" };
+}
+
+export const Self: MessageFns<Self> = {
+  encode(message: Self, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.reads) {
+      Receipt.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.mutes) {
+      Mute.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.drafts) {
+      Draft.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.settings !== undefined) {
+      Settings.encode(message.settings, writer.uint32(34).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(42).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Self {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSelf();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reads.push(Receipt.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mutes.push(Mute.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.drafts.push(Draft.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.settings = Settings.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Self>, I>>(base?: I): Self {
+    return Self.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Self>, I>>(object: I): Self {
+    const message = createBaseSelf();
+    message.reads = object.reads?.map((e) => Receipt.fromPartial(e)) || [];
+    message.mutes = object.mutes?.map((e) => Mute.fromPartial(e)) || [];
+    message.drafts = object.drafts?.map((e) => Draft.fromPartial(e)) || [];
+    message.settings = (object.settings !== undefined && object.settings !== null)
+      ? Settings.fromPartial(object.settings)
+      : undefined;
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
+function createBaseMute(): Mute {
+  return { conversation: 0n, untilMs: 0n };
+}
+
+export const Mute: MessageFns<Mute> = {
+  encode(message: Mute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conversation !== 0n) {
+      if (BigInt.asUintN(64, message.conversation) !== message.conversation) {
+        throw new globalThis.Error("value provided for field message.conversation of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.conversation);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Mute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.conversation = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.untilMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Mute>, I>>(base?: I): Mute {
+    return Mute.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Mute>, I>>(object: I): Mute {
+    const message = createBaseMute();
+    message.conversation = (object.conversation !== undefined && object.conversation !== null)
+      ? BigInt(object.conversation)
+      : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseDraft(): Draft {
+  return { conversation: 0n, text: "", atMs: 0n };
+}
+
+export const Draft: MessageFns<Draft> = {
+  encode(message: Draft, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conversation !== 0n) {
+      if (BigInt.asUintN(64, message.conversation) !== message.conversation) {
+        throw new globalThis.Error("value provided for field message.conversation of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.conversation);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asUintN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Draft {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDraft();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.conversation = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.atMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Draft>, I>>(base?: I): Draft {
+    return Draft.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Draft>, I>>(object: I): Draft {
+    const message = createBaseDraft();
+    message.conversation = (object.conversation !== undefined && object.conversation !== null)
+      ? BigInt(object.conversation)
+      : 0n;
+    message.text = object.text ?? "";
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseSettings(): Settings {
+  return { version: 0n, settings: [] };
+}
+
+export const Settings: MessageFns<Settings> = {
+  encode(message: Settings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    for (const v of message.settings) {
+      Setting.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Settings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSettings();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.settings.push(Setting.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Settings>, I>>(base?: I): Settings {
+    return Settings.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Settings>, I>>(object: I): Settings {
+    const message = createBaseSettings();
+    message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+    message.settings = object.settings?.map((e) => Setting.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSetting(): Setting {
+  return { name: "", value: "" };
+}
+
+export const Setting: MessageFns<Setting> = {
+  encode(message: Setting, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Setting {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetting();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Setting>, I>>(base?: I): Setting {
+    return Setting.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Setting>, I>>(object: I): Setting {
+    const message = createBaseSetting();
+    message.name = object.name ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseGetSelf(): GetSelf {
+  return { after: "", limit: 0 };
+}
+
+export const GetSelf: MessageFns<GetSelf> = {
+  encode(message: GetSelf, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.after !== "") {
+      writer.uint32(10).string(message.after);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSelf {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSelf();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetSelf>, I>>(base?: I): GetSelf {
+    return GetSelf.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetSelf>, I>>(object: I): GetSelf {
+    const message = createBaseGetSelf();
+    message.after = object.after ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseSetMute(): SetMute {
+  return { untilMs: 0n };
+}
+
+export const SetMute: MessageFns<SetMute> = {
+  encode(message: SetMute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.untilMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetMute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetMute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.untilMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetMute>, I>>(base?: I): SetMute {
+    return SetMute.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetMute>, I>>(object: I): SetMute {
+    const message = createBaseSetMute();
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseSetDraft(): SetDraft {
+  return { text: "" };
+}
+
+export const SetDraft: MessageFns<SetDraft> = {
+  encode(message: SetDraft, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.text !== "") {
+      writer.uint32(10).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetDraft {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetDraft();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetDraft>, I>>(base?: I): SetDraft {
+    return SetDraft.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetDraft>, I>>(object: I): SetDraft {
+    const message = createBaseSetDraft();
+    message.text = object.text ?? "";
+    return message;
+  },
+};
+
+function createBaseSetSettings(): SetSettings {
+  return { settings: [], ifVersion: 0n };
+}
+
+export const SetSettings: MessageFns<SetSettings> = {
+  encode(message: SetSettings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.settings) {
+      Setting.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.ifVersion !== 0n) {
+      if (BigInt.asUintN(64, message.ifVersion) !== message.ifVersion) {
+        throw new globalThis.Error("value provided for field message.ifVersion of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ifVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetSettings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetSettings();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.settings.push(Setting.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ifVersion = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetSettings>, I>>(base?: I): SetSettings {
+    return SetSettings.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetSettings>, I>>(object: I): SetSettings {
+    const message = createBaseSetSettings();
+    message.settings = object.settings?.map((e) => Setting.fromPartial(e)) || [];
+    message.ifVersion = (object.ifVersion !== undefined && object.ifVersion !== null) ? BigInt(object.ifVersion) : 0n;
     return message;
   },
 };
