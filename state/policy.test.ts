@@ -69,6 +69,8 @@ describe('actions without a target user', () => {
       getMembers: 'NOT_A_MEMBER',
       getHistory: 'NOT_A_MEMBER',
       listPins: 'NOT_A_MEMBER',
+      setMute: 'NOT_A_MEMBER',
+      setDraft: 'NOT_A_MEMBER',
       joinRoom: 'ROOM_NOT_FOUND',
       leaveRoom: 'ROOM_NOT_FOUND',
       removeMember: 'ROOM_NOT_FOUND',
