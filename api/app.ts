@@ -157,7 +157,7 @@ export async function createApp(options: AppOptions) {
     logLevel: 'warn',
   });
 
-  await app.register(authRoutes(options.state, options.proxies));
+  await app.register(authRoutes({ state: options.state, proxies: options.proxies, cors }));
   for (const routes of [listRoutes, roomRoutes, messageRoutes, userRoutes, selfRoutes])
     await app.register(routes(options.state), { prefix: BASE });
   await app.register(deprecatedRoutes(options.state));

@@ -56,6 +56,7 @@ const NEW_ROUTES = [
 const ROUTES: readonly (readonly [path: string, method: string, success: string])[] = [
   ['/auth/signup', 'post', '201'],
   ['/auth/login', 'post', '200'],
+  ['/auth/refresh', 'post', '200'],
   ['/auth/logout', 'post', '200'],
   ...NEW_ROUTES.map(([path, ...rest]) => [`/api/v1${path}`, ...rest] as const),
   ...ROOM_ROUTES,

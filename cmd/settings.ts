@@ -188,9 +188,7 @@ const limits = {
     .describe('addresses and networks without limits per address, such as a proxy; comma-separated'),
 } satisfies Settings;
 
-const tokenTtlMs = integer(1000, 2_592_000_000)
-  .default(3_600_000)
-  .describe('lifetime of an access token, ms');
+const tokenTtlMs = integer(1000, 2_592_000_000).default(900_000).describe('lifetime of an access token, ms');
 
 const sessionGraceMs = integer(0, 3_600_000)
   .default(30_000)

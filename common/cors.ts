@@ -22,6 +22,11 @@ export class Cors {
     this.#origins = new Set(entries);
   }
 
+  /** Returns whether the origin is listed by name. */
+  lists(origin: string): boolean {
+    return origin !== '*' && this.#origins.has(origin);
+  }
+
   /**
    * Returns the headers of an answer: name, value, name, value…
    *
@@ -33,6 +38,8 @@ export class Cors {
     const headers = isAny ? [] : ['vary', 'origin'];
     if (!isAny && (origin === undefined || !this.#origins.has(origin))) return headers;
     headers.push('access-control-allow-origin', isAny ? '*' : (origin as string));
+    // For the cookie with the refresh token; browsers refuse it together with *.
+    if (!isAny) headers.push('access-control-allow-credentials', 'true');
     if (allow === undefined) headers.push('access-control-expose-headers', 'retry-after');
     else headers.push('access-control-allow-methods', allow, ...PREFLIGHT);
     return headers;

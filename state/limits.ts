@@ -3,7 +3,7 @@
 import { DEFAULT_MAX_TEXT_BYTES } from '../proto/mod.ts';
 
 /** Lifetime of access tokens, ms. */
-export const DEFAULT_TOKEN_TTL_MS = 3_600_000;
+export const DEFAULT_TOKEN_TTL_MS = 900_000;
 
 /** Largest clock skew between servers, ms. */
 export const CLOCK_SKEW_MS = 5_000;

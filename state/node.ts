@@ -9,6 +9,7 @@ import {
 } from '../common/mod.ts';
 import type { BatchStream } from '../crpc/mod.ts';
 import { Accounts } from './identity/accounts.ts';
+import { LoginSessions } from './identity/login-sessions.ts';
 import { type NameOf, Profiles, shownName } from './identity/profiles.ts';
 import { Renames } from './identity/renames.ts';
 import { Eraser } from './chat/eraser.ts';
@@ -64,13 +65,14 @@ export interface StateNodeOptions {
   readonly logger: Logger;
   /** What users may do with entries. @default DEFAULT_ENTRY_RULES */
   readonly rules?: EntryRules | undefined;
-  /** Lifetime of access tokens, ms; revocations are kept slightly longer. @default 3600000 */
+  /** Lifetime of access tokens, ms; revocations are kept slightly longer. @default 900000 */
   readonly tokenTtlMs?: number | undefined;
 }
 
 /** The parts of a node and the order in which they close. */
 export class StateNode {
   readonly accounts: Accounts;
+  readonly logins: LoginSessions;
   readonly log: Log;
   readonly rooms: Rooms;
   readonly membership: Membership;
@@ -182,6 +184,7 @@ export class StateNode {
       limits,
       nextUser: () => ids.next() as UserId,
     });
+    this.logins = new LoginSessions({ store, evictions: this.evictions });
     this.#linkContext = {
       locations,
       sessions: this.#sessions,

@@ -38,7 +38,7 @@ export interface StateServerOptions {
   readonly store: DurableStore;
   readonly hot: HotState;
   readonly logger: Logger;
-  /** Lifetime of access tokens. @default 3600000 ms */
+  /** Lifetime of access tokens. @default 900000 ms */
   readonly tokenTtlMs?: number | undefined;
   /** Grace period of a broken connection. @default 30000 ms */
   readonly sessionGraceMs?: number | undefined;
@@ -127,8 +127,7 @@ export class StateServer implements Server {
       const { evictions } = this.#node;
       const tokens = await Tokens.open(store, {
         ttlMs: tokenTtlMs ?? DEFAULT_TOKEN_TTL_MS,
-        nextId: (user) => evictions.tokenId(user),
-        refusal: (user, token) => evictions.refusal(user, token),
+        refusal: (user, session) => evictions.refusal(user, session),
       });
       await this.#ids.acquire();
       this.#crpc

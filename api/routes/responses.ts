@@ -6,6 +6,7 @@ const KINDS = {
   forbidden: {
     403: 'The caller is not a member of the conversation, is not the author of the message, or has too low a role',
   },
+  suspended: { 403: 'The account is suspended, or a web page of another origin asks' },
   missing: { 404: 'There is no such room, user or message' },
   conflict: {
     409: 'The name is taken, the room would be without an owner, the message is too old to be edited, or there are too many pins',

@@ -10,6 +10,13 @@ export const Credentials = z.object({
   password: z.string().min(1).max(1024).describe('6 to 128 characters'),
 });
 
+export const LoginBody = Credentials.extend({
+  client: z
+    .string()
+    .max(1024)
+    .optional()
+    .describe('Name of the software, for the list of sessions; absent: the User-Agent header'),
+});
 const Account = z.object({ id: Id, name: z.string() });
 
 export const SignupAnswer = z.object({ user: Account }).describe('The account was made');
@@ -19,19 +26,33 @@ export const LoginAnswer = z
     token: z.string().describe('Access token: Authorization: Bearer TOKEN, and HELLO at the gateway'),
     expires_at: At,
     expires_at_ms: AtMs,
+    refresh_token: z
+      .string()
+      .optional()
+      .describe(
+        'For POST /auth/refresh; it is good once. Absent: a web page has it as a cookie, and that of a bot stays the same',
+      ),
+    refresh_expires_at: At.describe('The session ends then unless it is refreshed before'),
+    refresh_expires_at_ms: AtMs,
+    session: Id.describe('The session, see GET /api/v1/sessions'),
     user: Account,
   })
   .describe('Logged in');
-
+const RefreshToken = z.string().max(1024).optional();
+export const RefreshBody = z
+  .object({ refresh_token: RefreshToken.describe('Absent: the cookie of the web page has it') })
+  .nullish();
 export const LogoutBody = z
   .object({
     everywhere: z
       .boolean()
       .default(false)
       .describe('End all sessions of the user that began until now, not this one alone'),
+    refresh_token: RefreshToken.describe(
+      'Of the session to end, where there is no access token; absent: the cookie of the web page has it',
+    ),
   })
   .nullish();
-
 export const User = z
   .object({
     id: Id,

@@ -6,6 +6,8 @@ import { client, state } from '../../proto/mod.ts';
 
 /** The only valid token. */
 export const TOKEN = 'header.payload.signature';
+/** The only valid refresh token. */
+export const REFRESH_TOKEN = 'gcr_refresh';
 export const ROOM = 7_212_345_678_901_234_567n;
 const AT_MS = 1_700_000_000_000n;
 
@@ -22,6 +24,22 @@ export interface TestState extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+function checkToken(context: CallContext): void {
+  if (context.metadata.get('authorization')[0] !== `Bearer ${TOKEN}`) throw new GochatError('TOKEN_INVALID');
+}
+
+function login(name: string): state.LoginResponse {
+  return {
+    user: 42n,
+    name,
+    token: TOKEN,
+    expiresAtMs: 1_800_000_000_000n,
+    refreshToken: REFRESH_TOKEN,
+    refreshExpiresAtMs: 1_900_000_000_000n,
+    session: 77n,
+  };
+}
+
 /** Starts the server. @param messages number of messages in the room */
 export async function startState(messages = 0): Promise<TestState> {
   const registry = new MemoryRegistry(`memory://${randomUUID()}`);
@@ -30,25 +48,32 @@ export async function startState(messages = 0): Promise<TestState> {
   let nextFailure: Error | undefined;
   let isHanging = false;
   const answer =
-    <I, O>(needsToken: boolean, make: (input: I) => O) =>
+    <I, O>(needsToken: boolean, make: (input: I, context: CallContext) => O) =>
     async (input: I, context: CallContext): Promise<O> => {
       asked.push(describeAsked(context.method.split('/').at(-1) ?? '', input));
       const failed = nextFailure ?? failure;
       nextFailure = undefined;
       if (failed) throw failed;
       if (isHanging) await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
-      if (needsToken && context.metadata.get('authorization')[0] !== `Bearer ${TOKEN}`)
-        throw new GochatError('TOKEN_INVALID');
-      return make(input);
+      if (needsToken) checkToken(context);
+      return make(input, context);
     };
   const server = new CrpcServer({ logger: silentLogger })
     .addService(state.AccountServiceService, {
       signup: answer(false, ({ name }: state.SignupRequest) => ({ user: 42n, name })),
       login: answer(false, ({ name, password }: state.LoginRequest) => {
         if (password !== '111111') throw new GochatError('CREDENTIALS_WRONG');
-        return { user: 42n, name, token: TOKEN, expiresAtMs: 1_800_000_000_000n };
+        return login(name);
       }),
-      logout: answer(true, () => ({})),
+      refresh: answer(false, ({ refreshToken }: state.RefreshRequest) => {
+        if (refreshToken !== REFRESH_TOKEN) throw new GochatError('REFRESH_INVALID');
+        return login('ann');
+      }),
+      logout: answer(false, ({ refreshToken }: state.LogoutRequest, context) => {
+        if (refreshToken === '') checkToken(context);
+        else if (refreshToken !== REFRESH_TOKEN) throw new GochatError('REFRESH_INVALID');
+        return {};
+      }),
     })
     .addService(state.ChatServiceService, {
       call: answer(

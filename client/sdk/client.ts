@@ -2,7 +2,7 @@
 import { FrameType, type Send, type UserSettings, type Welcome } from '../../proto/client.ts';
 import { Conversations } from './conversations.ts';
 import { fromRole, isId, toConversation, toKey, toSeq } from './convert.ts';
-import { Credentials, logOut } from './directory.ts';
+import { Credentials } from './credentials.ts';
 import { ClientError } from './errors.ts';
 import type { Role, SenderRange } from './entries.ts';
 import type {
@@ -51,7 +51,6 @@ import { TypingNotes } from './typing.ts';
 export class GochatClient {
   readonly #options: ResolvedOptions;
   readonly #credentials: Credentials;
-  readonly #api: string | undefined;
   readonly #events = new Emitter();
   readonly #link: Reconnector;
   readonly #sends: Sends;
@@ -78,7 +77,6 @@ export class GochatClient {
 
   constructor(options: GochatClientOptions) {
     this.#options = resolveOptions(options);
-    this.#api = options.api;
     this.#credentials = new Credentials(options, this.#options);
     this.#link = new Reconnector(this.#options, this.#credentials, this.#closing.signal, {
       onWelcome: (welcome) => this.#onWelcome(welcome),
@@ -421,19 +419,12 @@ export class GochatClient {
   }
 
   /**
-   * Closes the client and ends its session: the access token becomes invalid. With `everywhere` all sessions of the
+   * Closes the client and ends its session: its tokens become invalid. With `everywhere` all sessions of the
    * user end. Rejects if the API server cannot be reached; the client is closed in any case.
    */
   async logout(options: { readonly everywhere?: boolean } = {}): Promise<void> {
-    const token = this.#credentials.held;
     await this.close(ClientError.local('CLIENT_CLOSED'));
-    if (token === undefined) return;
-    if (this.#api === undefined)
-      throw ClientError.local('ARGUMENT_INVALID', {
-        details: { what: 'A logout without the address of api' },
-      });
-    await logOut(this.#options, this.#api, token, options.everywhere ?? false);
-    this.#credentials.invalidate();
+    await this.#credentials.logOut(options.everywhere ?? false);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

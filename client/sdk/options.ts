@@ -21,7 +21,11 @@ export interface GochatClientOptions {
   readonly ipconf: string;
   readonly user?: string;
   readonly password?: string;
-  /** Returns a fresh access token; instead of user and password. */
+  /** Refresh token of a session or of a bot; instead of user and password, or beside them for when the session has ended. */
+  readonly refreshToken?: string;
+  /** Called with each new refresh token, to be kept where others cannot read it, and with undefined when it is void. */
+  readonly onRefreshToken?: (token: string | undefined) => void;
+  /** Returns a fresh access token; instead of all of these. */
   readonly getToken?: (signal: AbortSignal) => Promise<Token>;
   /** Stable name of this device, 1 to 64 of A-Z a-z 0-9 . _ -; the newest connection of a named device ends the
    * older one. @default '' an unnamed device */
@@ -77,7 +81,12 @@ export interface GochatClientOptions {
 }
 
 export type ResolvedOptions = Readonly<
-  Required<Omit<GochatClientOptions, 'api' | 'user' | 'password' | 'getToken' | 'signal'>>
+  Required<
+    Omit<
+      GochatClientOptions,
+      'api' | 'user' | 'password' | 'refreshToken' | 'onRefreshToken' | 'getToken' | 'signal'
+    >
+  >
 >;
 
 /** Fills in the defaults. */

@@ -1,37 +1,48 @@
 /** AccountService and ChatService: the API server's calls to state. */
 import type { Handlers } from '../../crpc/mod.ts';
 import type { state } from '../../proto/mod.ts';
-import { EvictionScope } from '../hot/hot-state.ts';
-import type { Evictions } from '../session/evictions.ts';
 import type { Accounts } from '../identity/accounts.ts';
+import type { LoginSessions, OpenSession } from '../identity/login-sessions.ts';
 import type { Posts } from './posts.ts';
 import type { Requests } from './requests.ts';
 import type { Tokens } from '../identity/tokens.ts';
 
 /** Makes the handlers of AccountService. */
 export function accountService(
-  { accounts, evictions }: { readonly accounts: Accounts; readonly evictions: Evictions },
+  { accounts, logins }: { readonly accounts: Accounts; readonly logins: LoginSessions },
   tokens: Tokens,
 ): Handlers<typeof state.AccountServiceService> {
+  /** Adds an access token to a session. */
+  const answer = async ({ refreshToken, expiresAtMs, ...identity }: OpenSession) => {
+    const issued = await tokens.issue(identity);
+    return {
+      ...identity,
+      token: issued.token,
+      expiresAtMs: BigInt(issued.expiresAtMs),
+      refreshToken,
+      refreshExpiresAtMs: BigInt(expiresAtMs),
+    };
+  };
   return {
     async signup(request, context) {
       const account = await accounts.signup(request, () => context.isCancelled);
       return { user: account.id, name: account.name };
     },
     async login(request, context) {
-      const { account, issued } = await accounts.login(request, tokens, () => context.isCancelled);
-      return {
-        user: account.id,
-        name: account.name,
-        token: issued.token,
-        expiresAtMs: BigInt(issued.expiresAtMs),
-      };
+      const account = await accounts.login(request, () => context.isCancelled);
+      return answer(await logins.open(account, request));
     },
-    async logout(request, context) {
-      const { user, token } = tokens.verifyBearer(context.header('authorization'));
-      const order = { user, code: 'LOGGED_OUT', reason: '' } as const;
-      if (request.everywhere) await evictions.revokeAll(order);
-      else await evictions.evict({ ...order, scope: EvictionScope.TOKEN, token, device: '' });
+    async refresh({ refreshToken }) {
+      return answer(await logins.refresh(refreshToken));
+    },
+    async logout({ everywhere, refreshToken }, context) {
+      const header = context.header('authorization');
+      const { user, session } =
+        header === undefined && refreshToken !== ''
+          ? await logins.refresh(refreshToken)
+          : tokens.verifyBearer(header);
+      if (everywhere) await logins.endAll(user, 'LOGGED_OUT');
+      else await logins.end(user, session);
       return {};
     },
   };

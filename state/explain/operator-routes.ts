@@ -36,7 +36,7 @@ export function operatorRoutes(
       const reason = (given.get('reason') ?? 'no reason given').slice(0, MAX_REASON);
       const order = { user, code: 'KICKED', reason } as const;
       const connections = node.locations.connectionsOf(user).length;
-      if (revokes) await node.evictions.revokeAll(order);
+      if (revokes) await node.logins.endAll(user, 'KICKED', reason);
       else {
         const device = given.get('device') ?? '';
         await node.evictions.evict({ ...order, scope: EvictionScope.DEVICE, token: 0n, device });

@@ -12,7 +12,6 @@ import {
   MIN_PASSWORD_CHARACTERS,
   type Passwords,
 } from './passwords.ts';
-import type { IssuedToken, Tokens } from './tokens.ts';
 
 /** Time for which an address of a successful login is remembered, ms. */
 const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000;
@@ -51,7 +50,7 @@ interface Bucket {
  * lock that user out. A login is charged until it succeeds. While the limits cannot be read, nobody can log in by
  * password.
  *
- * An unknown user gets the same answer as a wrong password, after the same work and within the same limits. So a caller
+ * An unknown user, and one without a password, gets the same answer as a wrong password, after the same work and within the same limits. So a caller
  * who has used up the limits of an address learns at most which names have logged in from that address.
  */
 export class Accounts {
@@ -76,12 +75,8 @@ export class Accounts {
     return account;
   }
 
-  /** Returns the account and a token. @throws GochatError CREDENTIALS_WRONG, RATE_LIMITED, OVERLOADED */
-  async login(
-    credentials: Credentials,
-    tokens: Tokens,
-    isGone: IsGone = () => false,
-  ): Promise<{ account: Account; issued: IssuedToken }> {
+  /** Returns the account. @throws GochatError CREDENTIALS_WRONG, RATE_LIMITED, OVERLOADED, ACCOUNT_SUSPENDED */
+  async login(credentials: Credentials, isGone: IsGone = () => false): Promise<Account> {
     const { hot, passwords, store } = this.#options;
     const { password } = credentials;
     const name = credentials.name.toLowerCase();
@@ -92,7 +87,8 @@ export class Accounts {
     const isKnownAddress = await hot.remembers(knownAddresses(name), address);
     const account = await this.#guess(this.#guesses(name, address, isKnownAddress), async () => {
       const found = await store.findAccount(name);
-      const isRight = await passwords.verify(found?.passwordHash, password, {
+      const hash = found?.state === 'closed' ? undefined : found?.passwordHash;
+      const isRight = await passwords.verify(hash || undefined, password, {
         address,
         isKnownAddress,
         isGone,
@@ -100,8 +96,10 @@ export class Accounts {
       return isRight ? found : undefined;
     });
     if (account === undefined) throw new GochatError('CREDENTIALS_WRONG');
+    // Only who knows the password is told.
+    if (account.state === 'suspended') throw new GochatError('ACCOUNT_SUSPENDED');
     await hot.remember(knownAddresses(name), address, KNOWN_ADDRESS_MS);
-    return { account, issued: await tokens.issue({ user: account.id, name: account.name }) };
+    return account;
   }
 
   /** Creates missing accounts, for the demo mode; passwords of existing ones stay. */

@@ -22,25 +22,20 @@ const RULES = {
   clockSkewS: CLOCK_SKEW_MS / 1000,
 };
 
+/** The user and login session of a token. */
 export interface Identity {
   readonly user: UserId;
   readonly name: string;
-}
-
-/** The user and id of a token. */
-export interface Verified extends Identity {
-  /** See Evictions.tokenId; 0 for a token of a release without ids. */
-  readonly token: bigint;
+  /** Id of the login session, which is the id (jti) of all of its access tokens: revoking it ends them all. */
+  readonly session: bigint;
 }
 
 /** Checks of a token besides its signature. */
 export interface TokenRules {
   /** Lifetime of a token, ms. */
   readonly ttlMs: number;
-  /** Makes a token id for a user, greater than all revoked ones. */
-  readonly nextId: (user: UserId) => Promise<bigint>;
   /** Returns why a genuine token is refused. */
-  readonly refusal: (user: UserId, token: bigint) => PlainErrorCode | undefined;
+  readonly refusal: (user: UserId, session: bigint) => PlainErrorCode | undefined;
   /** Wall clock, Unix ms. @default Date.now */
   readonly now?: () => number;
 }
@@ -87,9 +82,8 @@ export class Tokens {
     return new Tokens(stored.kid, await importJWK(privateJwk, ALGORITHM), publicJwk, rules);
   }
 
-  /** Makes a token for a user. */
+  /** Makes a token of a session. */
   async issue(identity: Identity): Promise<IssuedToken> {
-    const id = await this.#rules.nextId(identity.user);
     const issuedAtS = Math.floor(this.#now() / 1000);
     const expiresAtS = issuedAtS + Math.max(1, Math.floor(this.#rules.ttlMs / 1000));
     const token = await new SignJWT({ name: identity.name })
@@ -99,27 +93,27 @@ export class Tokens {
       .setSubject(identity.user.toString())
       .setIssuedAt(issuedAtS)
       .setExpirationTime(expiresAtS)
-      .setJti(id.toString())
+      .setJti(identity.session.toString())
       .sign(this.#key);
     return { token, expiresAtMs: expiresAtS * 1000 };
   }
 
   /** Returns the user of a token. @throws GochatError TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED */
-  verify(token: string): Verified {
+  verify(token: string): Identity {
     const claims = this.#verifier.verify(token, this.#now());
     if (typeof claims === 'string') throw new GochatError(claims);
     const { sub, name, jti } = claims;
     const user = parseId(sub) as UserId | undefined;
     if (user === undefined || typeof name !== 'string' || typeof jti !== 'string')
       throw new GochatError('TOKEN_INVALID');
-    const id = parseId(jti) ?? 0n;
-    const refusal = this.#rules.refusal(user, id);
+    const session = parseId(jti) ?? 0n;
+    const refusal = this.#rules.refusal(user, session);
     if (refusal !== undefined) throw new GochatError(refusal);
-    return { user, name, token: id };
+    return { user, name, session };
   }
 
   /** Verifies the value of an Authorization header. @throws GochatError TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED */
-  verifyBearer(header: string | undefined): Verified {
+  verifyBearer(header: string | undefined): Identity {
     if (header === undefined || header === '') throw new GochatError('TOKEN_MISSING');
     const token = bearerToken(header);
     if (token === undefined) throw new GochatError('TOKEN_INVALID');

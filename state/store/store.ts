@@ -5,13 +5,80 @@ import type { AccessCheck, ConversationKind, EntryRules, Refusal, Role } from '.
 
 export type { EntryRules } from '../policy.ts';
 
-export interface Account {
+/** States of accounts; the index is the number in the store. A closed one keeps its name for good. */
+export const ACCOUNT_STATES = ['active', 'suspended', 'closed'] as const;
+export type AccountState = (typeof ACCOUNT_STATES)[number];
+
+export interface NewAccount {
   readonly id: UserId;
   /** The handle: unique, ASCII, never changes. */
   readonly name: string;
-  /** PHC string of the password's hash. */
+  /** PHC string of the password's hash; empty: there is no password. */
   readonly passwordHash: string;
 }
+
+export interface Account extends NewAccount {
+  readonly state: AccountState;
+  /** Whether the user is an admin of the server. */
+  readonly isAdmin: boolean;
+}
+
+/** A login with its refresh token, see RefreshTokens. */
+export interface LoginSession {
+  /** Also the id of its access tokens. */
+  readonly id: bigint;
+  readonly user: UserId;
+  /** Name of the software, as it said. */
+  readonly client: string;
+  /** Network address of the login. */
+  readonly address: string;
+  /** Unix time, ms, as the other two. */
+  readonly createdAtMs: number;
+  /** Time of the last refresh, else of the login. */
+  readonly usedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** What the store keeps of a refresh token: SHA-256 hashes, hex. */
+export interface TokenHashes {
+  /** Of the part that all tokens of the session share. */
+  readonly family: string;
+  /** Of the rest. */
+  readonly secret: string;
+}
+
+export interface NewLoginSession extends LoginSession {
+  readonly hashes: TokenHashes;
+}
+
+/** The use of a refresh token. */
+export interface Rotation {
+  readonly session: bigint;
+  readonly presented: TokenHashes;
+  /** Salt of the successor, and the hash of its secret. */
+  readonly salt: string;
+  readonly nextSecret: string;
+  /** Unix time, ms. */
+  readonly nowMs: number;
+  /** How long the token before the current one is still answered, with the same successor, ms. */
+  readonly graceMs: number;
+  readonly expiresAtMs: number;
+}
+
+/**
+ * 'rotated': the successor is current now. 'repeated': it was already, made with this salt. 'kept': the token does not
+ * rotate. 'reused': an earlier token of the session came; the session is gone. 'suspended': so is the account.
+ */
+export type Rotated =
+  | {
+      readonly result: 'rotated' | 'repeated' | 'kept';
+      readonly user: UserId;
+      readonly name: string;
+      readonly salt: string;
+      readonly expiresAtMs: number;
+    }
+  | { readonly result: 'reused'; readonly user: UserId }
+  | { readonly result: 'suspended'; readonly user: UserId };
 
 /** What others see of a user. */
 export interface Profile {
@@ -427,8 +494,8 @@ export interface Revocation {
 
 /** Accounts, independent of conversations. */
 export interface AccountStore {
-  /** Creates an account; undefined if the name is taken. */
-  createAccount(account: Account): Promise<Account | undefined>;
+  /** Creates an account; undefined if the name is taken, by a closed account too. */
+  createAccount(account: NewAccount): Promise<Account | undefined>;
   findAccount(name: string): Promise<Account | undefined>;
   /** Returns the profiles of existing users, by id. */
   profilesOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, Profile>>;
@@ -436,6 +503,24 @@ export interface AccountStore {
   profilesSince(ms: number): Promise<ReadonlyMap<UserId, Profile>>;
   /** Sets the display name; empty: none. */
   setDisplayName(user: UserId, displayName: string): Promise<void>;
+}
+
+/** Logins and their refresh tokens. */
+export interface LoginSessionStore {
+  /**
+   * Adds a session, in place of the least recently used one where the user has `most`. False if the account is not active.
+   * Repeated, it changes nothing.
+   */
+  addSession(session: NewLoginSession, most: number): Promise<boolean>;
+  /**
+   * Uses a refresh token, in one order with other uses of the session. Undefined: there is no such token. Repeated, it has
+   * the same result.
+   */
+  rotateSession(rotation: Rotation): Promise<Rotated | undefined>;
+  /** Returns the sessions of a user that have not expired, the last used first. */
+  sessionsOf(user: UserId, nowMs: number): Promise<readonly LoginSession[]>;
+  /** Removes a session of a user, or all with an id up to one. */
+  removeSessions(user: UserId, which: { readonly only: bigint } | { readonly upTo: bigint }): Promise<void>;
 }
 
 /**
@@ -701,6 +786,7 @@ export interface RevocationStore {
  */
 export interface Store
   extends AccountStore,
+    LoginSessionStore,
     RoomStore,
     ConversationStore,
     LogStore,

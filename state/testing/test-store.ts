@@ -59,6 +59,8 @@ export interface TestStore extends DurableStore, Controls {
   leave(room: bigint, user: bigint): Promise<void>;
   /** Returns the messages of a conversation. */
   log(conversation: bigint): Logged[];
+  /** Returns the rows of a query. */
+  rows(query: string): Record<string, unknown>[];
 }
 
 /** Opens an empty store. It runs on the caller's thread, so a call completes within its turn of the event loop. */
@@ -115,6 +117,7 @@ export async function openTestStore(): Promise<TestStore> {
     async leave(room: bigint, user: bigint) {
       await inner.leaveRoom(room as ConversationId, accessCheck('leaveRoom', user as UserId), stamp());
     },
+    rows: (query: string) => database.prepare(query).all(),
     log: (conversation: bigint) => messages.all(conversation) as unknown as Logged[],
   });
 }

@@ -8,6 +8,7 @@ import { conversationOf, conversationsOf, membersPage, rolesOf } from '../reposi
 import { openDirect } from '../repositories/directs.ts';
 import { erase, evidenceOf, raiseFloor } from '../repositories/erasure.ts';
 import { entriesAt, pinsOf } from '../repositories/log.ts';
+import { loginSessionStore } from '../repositories/login-sessions.ts';
 import { memberChanges } from '../repositories/membership.ts';
 import { receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
@@ -39,6 +40,7 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
   const keys = signingKeys(pool);
   return {
     ...accountStore(pool),
+    ...loginSessionStore(pool),
     ...roomStore(pool),
     ...revocationStore(pool),
     ...selfStore(pool),

@@ -2,18 +2,33 @@
 import type { UserId } from '../../../common/mod.ts';
 import { storableId, storableSeq } from '../input.ts';
 import { sql, type SqlSession } from '../sql.ts';
-import type { Account, AccountStore, Profile } from '../store.ts';
+import {
+  type Account,
+  ACCOUNT_STATES,
+  type AccountState,
+  type AccountStore,
+  type NewAccount,
+  type Profile,
+} from '../store.ts';
 
 type ProfileRow = Profile & { readonly id: UserId };
 
+interface AccountRow {
+  readonly id: UserId;
+  readonly name: string;
+  readonly password_hash: string;
+  readonly state: bigint | number;
+  readonly admin: boolean | bigint;
+}
+
 export function accountStore(db: SqlSession): AccountStore {
   async function findAccount(name: string): Promise<Account | undefined> {
-    const [account] = await db.query<Account>(sql`
-      select id, name, password_hash as "passwordHash" from accounts where name = ${name}`);
-    return account;
+    const [row] = await db.query<AccountRow>(sql`
+      select id, name, password_hash, state, admin from accounts where name = ${name}`);
+    return row && toAccount(row);
   }
 
-  async function createAccount({ id, name, passwordHash }: Account): Promise<Account | undefined> {
+  async function createAccount({ id, name, passwordHash }: NewAccount): Promise<Account | undefined> {
     await db.query(sql`
       insert into accounts (id, name, password_hash) values (${id}, ${name}, ${passwordHash})
       on conflict (name) do nothing`);
@@ -42,6 +57,20 @@ export function accountStore(db: SqlSession): AccountStore {
   }
 
   return { createAccount, findAccount, profilesOf, profilesSince, setDisplayName };
+}
+
+export function toAccountState(state: bigint | number): AccountState {
+  return ACCOUNT_STATES[Number(state)] as AccountState;
+}
+
+function toAccount({ id, name, password_hash, state, admin }: AccountRow): Account {
+  return {
+    id,
+    name,
+    passwordHash: password_hash,
+    state: toAccountState(state),
+    isAdmin: Boolean(admin),
+  };
 }
 
 function toProfiles(rows: readonly ProfileRow[]): Map<UserId, Profile> {

@@ -6,6 +6,7 @@ import { conversationOf, conversationsOf, membersPage, rolesOf } from '../reposi
 import { openDirect } from '../repositories/directs.ts';
 import { erase, evidenceOf, raiseFloor } from '../repositories/erasure.ts';
 import { entriesAt, pinsOf } from '../repositories/log.ts';
+import { loginSessionStore } from '../repositories/login-sessions.ts';
 import { memberChanges } from '../repositories/membership.ts';
 import { receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
@@ -35,6 +36,7 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
   const connection = new SqliteConnection(database);
   return {
     ...accountStore(connection),
+    ...loginSessionStore(connection),
     ...roomStore(connection),
     ...revocationStore(connection),
     ...selfStore(connection),

@@ -49,6 +49,7 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
     ]),
     ...callsOf(writer, ['setDisplayName', 'deleteRoom', 'openDirect', 'append', 'moveCursors', 'revoke']),
     ...callsOf(writer, ['setSettings', 'setMute', 'saveDraft']),
+    ...callsOf(writer, ['addSession', 'rotateSession', 'sessionsOf', 'removeSessions']),
     ...callsOf(writer, ['raiseFloor', 'erase', 'revocations', 'ping']),
     ...callsOf(reader, [
       'profilesOf',

@@ -57,6 +57,8 @@ export interface LoginRequest {
   name: string;
   password: string;
   address: string;
+  /** Name of the caller's software, for the list of sessions. */
+  client: string;
 }
 
 export interface LoginResponse {
@@ -64,12 +66,23 @@ export interface LoginResponse {
   name: string;
   token: string;
   expiresAtMs: bigint;
+  /** Empty: the one that was presented stays good. */
+  refreshToken: string;
+  refreshExpiresAtMs: bigint;
+  /** Id of the login session. */
+  session: bigint;
 }
 
-/** The call carries the access token that is to end, as those of ChatService do. */
+export interface RefreshRequest {
+  refreshToken: string;
+}
+
+/** The call carries the access token that is to end, as those of ChatService do, or a refresh token. */
 export interface LogoutRequest {
-  /** All tokens of the user that were issued until now. */
+  /** All sessions of the user that began until now. */
   everywhere: boolean;
+  /** Of the session, where the call carries no access token. */
+  refreshToken: string;
 }
 
 export interface LogoutResponse {
@@ -367,7 +380,7 @@ export const SignupResponse: MessageFns<SignupResponse> = {
 };
 
 function createBaseLoginRequest(): LoginRequest {
-  return { name: "", password: "", address: "" };
+  return { name: "", password: "", address: "", client: "" };
 }
 
 export const LoginRequest: MessageFns<LoginRequest> = {
@@ -380,6 +393,9 @@ export const LoginRequest: MessageFns<LoginRequest> = {
     }
     if (message.address !== "") {
       writer.uint32(26).string(message.address);
+    }
+    if (message.client !== "") {
+      writer.uint32(34).string(message.client);
     }
     return writer;
   },
@@ -421,6 +437,14 @@ export const LoginRequest: MessageFns<LoginRequest> = {
             message.address = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.client = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -441,12 +465,13 @@ export const LoginRequest: MessageFns<LoginRequest> = {
     message.name = object.name ?? "";
     message.password = object.password ?? "";
     message.address = object.address ?? "";
+    message.client = object.client ?? "";
     return message;
   },
 };
 
 function createBaseLoginResponse(): LoginResponse {
-  return { user: 0n, name: "", token: "", expiresAtMs: 0n };
+  return { user: 0n, name: "", token: "", expiresAtMs: 0n, refreshToken: "", refreshExpiresAtMs: 0n, session: 0n };
 }
 
 export const LoginResponse: MessageFns<LoginResponse> = {
@@ -468,6 +493,21 @@ export const LoginResponse: MessageFns<LoginResponse> = {
         throw new globalThis.Error("value provided for field message.expiresAtMs of type uint64 too large");
       }
       writer.uint32(32).uint64(message.expiresAtMs);
+    }
+    if (message.refreshToken !== "") {
+      writer.uint32(42).string(message.refreshToken);
+    }
+    if (message.refreshExpiresAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.refreshExpiresAtMs) !== message.refreshExpiresAtMs) {
+        throw new globalThis.Error("value provided for field message.refreshExpiresAtMs of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.refreshExpiresAtMs);
+    }
+    if (message.session !== 0n) {
+      if (BigInt.asUintN(64, message.session) !== message.session) {
+        throw new globalThis.Error("value provided for field message.session of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.session);
     }
     return writer;
   },
@@ -517,6 +557,30 @@ export const LoginResponse: MessageFns<LoginResponse> = {
             message.expiresAtMs = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.refreshToken = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.refreshExpiresAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.session = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -540,18 +604,81 @@ export const LoginResponse: MessageFns<LoginResponse> = {
     message.expiresAtMs = (object.expiresAtMs !== undefined && object.expiresAtMs !== null)
       ? BigInt(object.expiresAtMs)
       : 0n;
+    message.refreshToken = object.refreshToken ?? "";
+    message.refreshExpiresAtMs = (object.refreshExpiresAtMs !== undefined && object.refreshExpiresAtMs !== null)
+      ? BigInt(object.refreshExpiresAtMs)
+      : 0n;
+    message.session = (object.session !== undefined && object.session !== null) ? BigInt(object.session) : 0n;
+    return message;
+  },
+};
+
+function createBaseRefreshRequest(): RefreshRequest {
+  return { refreshToken: "" };
+}
+
+export const RefreshRequest: MessageFns<RefreshRequest> = {
+  encode(message: RefreshRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.refreshToken !== "") {
+      writer.uint32(10).string(message.refreshToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefreshRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefreshRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.refreshToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RefreshRequest>, I>>(base?: I): RefreshRequest {
+    return RefreshRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RefreshRequest>, I>>(object: I): RefreshRequest {
+    const message = createBaseRefreshRequest();
+    message.refreshToken = object.refreshToken ?? "";
     return message;
   },
 };
 
 function createBaseLogoutRequest(): LogoutRequest {
-  return { everywhere: false };
+  return { everywhere: false, refreshToken: "" };
 }
 
 export const LogoutRequest: MessageFns<LogoutRequest> = {
   encode(message: LogoutRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.everywhere !== false) {
       writer.uint32(8).bool(message.everywhere);
+    }
+    if (message.refreshToken !== "") {
+      writer.uint32(18).string(message.refreshToken);
     }
     return writer;
   },
@@ -577,6 +704,14 @@ export const LogoutRequest: MessageFns<LogoutRequest> = {
             message.everywhere = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.refreshToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -595,6 +730,7 @@ export const LogoutRequest: MessageFns<LogoutRequest> = {
   fromPartial<I extends Exact<DeepPartial<LogoutRequest>, I>>(object: I): LogoutRequest {
     const message = createBaseLogoutRequest();
     message.everywhere = object.everywhere ?? false;
+    message.refreshToken = object.refreshToken ?? "";
     return message;
   },
 };
@@ -662,6 +798,16 @@ export const AccountServiceService = {
     responseSerialize: (value: LoginResponse): Buffer => Buffer.from(LoginResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LoginResponse => LoginResponse.decode(value),
   },
+  /** Exchanges a refresh token for its successor and an access token. */
+  refresh: {
+    path: "/gochat.state.v1.AccountService/Refresh" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RefreshRequest): Buffer => Buffer.from(RefreshRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RefreshRequest => RefreshRequest.decode(value),
+    responseSerialize: (value: LoginResponse): Buffer => Buffer.from(LoginResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LoginResponse => LoginResponse.decode(value),
+  },
   logout: {
     path: "/gochat.state.v1.AccountService/Logout" as const,
     requestStream: false as const,
@@ -676,6 +822,8 @@ export const AccountServiceService = {
 export interface AccountServiceServer extends UntypedServiceImplementation {
   signup: handleUnaryCall<SignupRequest, SignupResponse>;
   login: handleUnaryCall<LoginRequest, LoginResponse>;
+  /** Exchanges a refresh token for its successor and an access token. */
+  refresh: handleUnaryCall<RefreshRequest, LoginResponse>;
   logout: handleUnaryCall<LogoutRequest, LogoutResponse>;
 }
 
@@ -706,6 +854,22 @@ export interface AccountServiceClient extends Client {
   ): ClientUnaryCall;
   login(
     request: LoginRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LoginResponse) => void,
+  ): ClientUnaryCall;
+  /** Exchanges a refresh token for its successor and an access token. */
+  refresh(
+    request: RefreshRequest,
+    callback: (error: ServiceError | null, response: LoginResponse) => void,
+  ): ClientUnaryCall;
+  refresh(
+    request: RefreshRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LoginResponse) => void,
+  ): ClientUnaryCall;
+  refresh(
+    request: RefreshRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LoginResponse) => void,

@@ -1,0 +1,53 @@
+-- Accounts: login sessions with refresh tokens, keys that rotate, bots, suspension, closing, OpenID Connect.
+
+-- state: 0 active, 1 suspended, 2 closed (ACCOUNT_STATES in state/store/store.ts). admin: of the server. owner: of a bot,
+-- the user who made it. password_hash is empty where there is no password.
+alter table accounts add column state integer not null default 0 check (state between 0 and 2);
+alter table accounts add column admin integer not null default 0;
+alter table accounts add column owner integer references accounts (id);
+
+create index accounts_of_owner on accounts (owner) where owner is not null;
+
+-- A login and its refresh token, of which only SHA-256 hashes are kept: of the part that all tokens of the session share, of
+-- the rest of the current one, and of the rest of the one before it, from which and `salt` its successor can be made again
+-- (state/identity/refresh-tokens.ts). rotates: false for the token of a bot, which stays the same.
+-- The id is that of the session's access tokens.
+create table login_sessions (
+  id            integer primary key,
+  user_id       integer not null references accounts (id),
+  rotates       integer not null,
+  family_hash   text not null,
+  token_hash    text not null,
+  parent_hash   text not null,
+  salt          text not null,
+  rotated_at_ms integer not null,
+  client        text not null,
+  address       text not null,
+  created_at_ms integer not null,
+  used_at_ms    integer not null,
+  expires_at_ms integer not null
+) strict;
+
+create index login_sessions_of_user on login_sessions (user_id);
+create index login_sessions_expiry on login_sessions (expires_at_ms);
+
+-- From this Unix time on the key signs, until that of the next one. private_jwk is JSON, or a JWE of it (jwt_secret).
+alter table signing_keys add column signs_from_ms integer not null default 0;
+
+-- Users of OpenID Connect providers.
+create table identities (
+  issuer  text not null,
+  subject text not null,
+  user_id integer not null references accounts (id),
+  primary key (issuer, subject)
+) strict, without rowid;
+
+create index identities_of_user on identities (user_id);
+
+-- Accounts that were closed, whose user has still to leave rooms and, if `retracts`, whose messages have still to be
+-- retracted in the conversations with an id above `done_to`. Written in the commit that closes the account.
+create table closings (
+  user_id  integer primary key references accounts (id),
+  retracts integer not null,
+  done_to  integer not null default 0
+) strict;
