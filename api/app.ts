@@ -1,8 +1,14 @@
 /** The fastify application: routes, validation, errors, API documentation, logs and metrics. */
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
+import { randomUUID } from 'node:crypto';
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
-import Fastify, { type FastifyInstance, LogController } from 'fastify';
+import Fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import {
   createJsonSchemaTransform,
   serializerCompiler,
@@ -12,32 +18,39 @@ import {
 import {
   answerUnhandled,
   answerUnreadable,
-  type Cors,
+  Cors,
   createHttpServer,
   GochatError,
   type Logger,
   pathOf,
   refuseMissingHost,
   type ServerCertificate,
-  type TrustedProxies,
+  silentLogger,
+  TrustedProxies,
 } from '../common/mod.ts';
-import { BODY_LIMIT, sendError, toGochatError } from './error-answer.ts';
+import { completeDocument } from './document.ts';
+import { answerOf, BODY_LIMIT, sendError } from './error-answer.ts';
 import { ApiMetrics } from './metrics.ts';
 import { collectMethods } from './other-methods.ts';
 import { RefusalDelay } from './refusal-delay.ts';
+import { RequestLimit } from './request-limit.ts';
 import { authRoutes } from './routes/auth.ts';
 import { deprecatedRoutes } from './routes/deprecated.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { listRoutes, roomRoutes } from './routes/rooms.ts';
 import { selfRoutes } from './routes/self.ts';
 import { userRoutes } from './routes/users.ts';
-import { Health } from './schemas/basic.ts';
+import { ChangeHeaders, Health } from './schemas/basic.ts';
 import type { State } from './state.ts';
 
 /** Largest request headers: enough for a token and a browser's headers. Bytes. */
 const MAX_HEADER_BYTES = 16_384;
 /** Path of the documentation page, whose assets this server serves too. */
 const DOCS = '/docs';
+/** Path of the liveness probe. */
+const HEALTH = '/healthz';
+/** What a caller may name a request; it stands in the log. */
+const REQUEST_ID = /^[\w.:-]{1,64}$/;
 /** Base of the paths, with their version. */
 const BASE = '/api/v1';
 
@@ -47,6 +60,7 @@ export interface AppOptions {
   readonly proxies: TrustedProxies;
   readonly cors: Cors;
   readonly isDraining: () => boolean;
+  readonly limit: RequestLimit;
   /** Certificate of the port; undefined: no TLS. */
   readonly certificate: ServerCertificate | undefined;
 }
@@ -57,6 +71,13 @@ export type App = Awaited<ReturnType<typeof createApp>>;
 export async function createApp(options: AppOptions) {
   const metrics = new ApiMetrics();
   const { cors } = options;
+  /** Names a request and takes it from its address's limit; returns the refusal of one too many. */
+  const identify = (request: FastifyRequest, reply: FastifyReply): GochatError | undefined => {
+    reply.header('x-request-id', request.id);
+    // A probe must not fail because others flood from its address, and a refusal would cost as much.
+    if (pathOf(request.raw) === HEALTH) return undefined;
+    return options.limit.take(reply, options.proxies.clientOf(request.raw));
+  };
   const app = Fastify({
     serverFactory: (handler) =>
       createHttpServer(
@@ -74,13 +95,14 @@ export async function createApp(options: AppOptions) {
     loggerInstance: options.logger,
     // The server logs its own line per answer.
     logController: new LogController({ disableRequestLogging: true }),
+    genReqId: ({ headers }) => requestId(headers['x-request-id']),
     bodyLimit: BODY_LIMIT,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     onProtoPoisoning: 'remove',
     onConstructorPoisoning: 'remove',
-    frameworkErrors: (error, _request, reply) => {
-      sendError(reply, toGochatError(error));
+    frameworkErrors: (error, request, reply) => {
+      sendError(reply, answerOf(identify(request, reply) ?? error));
     },
     clientErrorHandler: (error, socket) => answerUnreadable(error, socket, MAX_HEADER_BYTES),
   }).withTypeProvider<ZodTypeProvider>();
@@ -91,17 +113,19 @@ export async function createApp(options: AppOptions) {
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setNotFoundHandler((request, reply) =>
-    sendError(
-      reply,
-      new GochatError('ROUTE_NOT_FOUND', { details: { name: `${request.method} ${pathOf(request.raw)}` } }),
-    ),
+    sendError(reply, {
+      error: new GochatError('ROUTE_NOT_FOUND', {
+        details: { name: `${request.method} ${pathOf(request.raw)}` },
+      }),
+    }),
   );
   const refusalDelay = new RefusalDelay();
   app.setErrorHandler(async (thrown, request, reply) => {
-    const error = toGochatError(thrown);
+    const answer = answerOf(thrown);
+    const { error } = answer;
     if (error.code === 'RATE_LIMITED') await refusalDelay.pass(reply);
     if (error.entry.http >= 500) request.log.error({ err: error, code: error.code }, 'request failed');
-    return sendError(reply, error);
+    return sendError(reply, answer);
   });
 
   // Some clients set a content type on every POST, even with an empty body.
@@ -117,6 +141,8 @@ export async function createApp(options: AppOptions) {
     for (let i = 0; i < headers.length; i += 2) reply.header(headers[i] as string, headers[i + 1]);
     const refusal = refuseMissingHost(request.raw);
     if (refusal !== undefined) throw refusal.error;
+    const limited = identify(request, reply);
+    if (limited !== undefined) throw limited;
     if (!options.isDraining()) return;
     reply.header('connection', 'close');
     throw new GochatError('SERVER_DRAINING', { retryAfterMs: 1_000 });
@@ -135,6 +161,13 @@ export async function createApp(options: AppOptions) {
     );
   });
 
+  app.addHook('onRoute', (route) => {
+    const { method, schema } = route;
+    if (method === 'GET' || method === 'HEAD' || schema === undefined || schema.hide === true) return;
+    // Without a caller there is no one whose key it would be.
+    if (schema.security !== undefined) return;
+    route.schema = { headers: ChangeHeaders, ...schema };
+  });
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
@@ -143,12 +176,13 @@ export async function createApp(options: AppOptions) {
         version: '1.0.0',
         description:
           'Accounts, rooms and messages over HTTP. What others send is pushed over the gateway (docs/protocol.md). ' +
-          'Every error is {code, message, retry_after_ms?}; docs/errors.md lists the codes.',
+          'Every error is problem details (RFC 9457) with a code; docs/errors.md lists the codes.',
       },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
       security: [{ token: [] }],
     },
     transform: createJsonSchemaTransform({}),
+    transformObject: completeDocument,
   });
   await app.register(fastifySwaggerUi, {
     routePrefix: DOCS,
@@ -162,7 +196,7 @@ export async function createApp(options: AppOptions) {
     await app.register(routes(options.state), { prefix: BASE });
   await app.register(deprecatedRoutes(options.state));
   app.get(
-    '/healthz',
+    HEALTH,
     {
       schema: {
         summary: 'Tell whether this server is alive',
@@ -175,4 +209,27 @@ export async function createApp(options: AppOptions) {
   );
   answerOtherMethods();
   return app;
+}
+
+/** Returns the caller's name of a request, else a new one. */
+function requestId(given: string | readonly string[] | undefined): string {
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+}
+
+/** Returns the OpenAPI document of the server. */
+export async function describeApi(): Promise<object> {
+  const app = await createApp({
+    // No route is called.
+    state: {} as State,
+    logger: silentLogger,
+    proxies: new TrustedProxies(''),
+    cors: new Cors(''),
+    isDraining: () => false,
+    limit: new RequestLimit({ perSecond: 0, burst: 1 }),
+    certificate: undefined,
+  });
+  await app.ready();
+  const document = app.swagger();
+  await app.close();
+  return document;
 }

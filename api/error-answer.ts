@@ -1,7 +1,7 @@
-/** Error answers: turns any error into the one error shape, {code, message, retry_after_ms?}. */
+/** Error answers: turns any error into the one error shape, problem details (RFC 9457). */
 import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { type CodeWithDetails, GochatError } from '../common/mod.ts';
+import { type CodeWithDetails, GochatError, PROBLEM_TYPE, problemOf } from '../common/mod.ts';
 
 /**
  * Largest request body, bytes. A text of the default limit fits whatever its characters (6 bytes each in JSON), one of the
@@ -20,38 +20,58 @@ const FASTIFY_CODES: Readonly<Record<string, CodeWithDetails>> = {
 
 const ADDRESS_CODES = new Set(['FST_ERR_BAD_URL', 'FST_ERR_MAX_PARAM_LENGTH']);
 
+/** One value of a request that is not valid. */
+export interface Fault {
+  /** Where it is: `body.name`, `querystring.limit`. */
+  readonly path: string;
+  /** What is wrong: the validator's name for it, such as `too_big` or `invalid_type`. */
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface ErrorAnswer {
+  readonly error: GochatError;
+  readonly faults?: readonly Fault[];
+}
+
 /** Returns the error for the caller. */
-export function toGochatError(error: unknown): GochatError {
-  const known = GochatError.known(error);
-  if (known !== undefined) return known;
-  if (hasZodFastifySchemaValidationErrors(error)) {
-    const [first] = error.validation;
-    const path = (first?.instancePath ?? '').split('/').filter((part) => part !== '');
-    const where = [error.validationContext ?? 'request', ...path].join('.');
-    return invalid(`${where} (${first?.message ?? 'invalid'})`);
+export function answerOf(thrown: unknown): ErrorAnswer {
+  const known = GochatError.known(thrown);
+  if (known !== undefined) return { error: known };
+  if (hasZodFastifySchemaValidationErrors(thrown)) {
+    const part = thrown.validationContext ?? 'request';
+    const faults = thrown.validation.map(({ instancePath, keyword, message = 'invalid' }) => ({
+      path: [part, ...instancePath.split('/').filter((name) => name !== '')].join('.'),
+      code: keyword,
+      message,
+    }));
+    const [first = { path: part, message: 'invalid' }] = faults;
+    return { error: invalid(`${first.path} (${first.message})`), faults };
   }
-  const { code, statusCode } = error as Partial<FastifyError>;
+  const { code, statusCode } = thrown as Partial<FastifyError>;
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     const refusal = FASTIFY_CODES[code ?? ''];
-    if (refusal) return GochatError.of(refusal, { cause: error });
-    return invalid(ADDRESS_CODES.has(code ?? '') ? 'The address' : 'The request body', error);
+    if (refusal) return { error: GochatError.of(refusal, { cause: thrown }) };
+    return { error: invalid(ADDRESS_CODES.has(code ?? '') ? 'The address' : 'The request body', thrown) };
   }
-  return GochatError.from(error);
+  return { error: GochatError.from(thrown) };
 }
 
 /** Writes an error. 401 gets WWW-Authenticate, retryable errors Retry-After. */
-export function sendError(reply: FastifyReply, error: GochatError): FastifyReply {
-  const retryAfterMs = error.retryAfterMs ?? (error.entry.http === 503 ? DEFAULT_RETRY_MS : undefined);
+export function sendError(reply: FastifyReply, { error, faults }: ErrorAnswer): FastifyReply {
+  const status = error.entry.http;
+  const retryAfterMs = error.retryAfterMs ?? (status === 503 ? DEFAULT_RETRY_MS : undefined);
   if (retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
-  if (error.entry.http === 401) reply.header('www-authenticate', 'Bearer');
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
   return reply
-    .code(error.entry.http)
-    .type('application/json; charset=utf-8')
+    .code(status)
+    .type(PROBLEM_TYPE)
     .serializer(JSON.stringify)
     .send({
-      code: error.code,
-      message: error.message,
-      ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
+      ...problemOf(error, status),
+      ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
+      ...(faults && { errors: faults }),
+      request_id: reply.request.id,
     });
 }
 

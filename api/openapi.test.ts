@@ -11,6 +11,7 @@ interface Operation {
 }
 
 let api: TestApi;
+let shared: Record<string, object>;
 let paths: Record<string, Record<string, Operation>>;
 beforeAll(async () => {
   api = await startApi();
@@ -18,8 +19,15 @@ beforeAll(async () => {
   expect(body.openapi).toMatch(/^3\.1\./);
   expect(body.components.securitySchemes.token).toMatchObject({ type: 'http', scheme: 'bearer' });
   paths = body.paths;
+  shared = body.components.schemas;
 });
 afterAll(() => api[Symbol.asyncDispose]());
+
+/** Follows a reference to a shared schema. */
+function resolve(schema: { $ref?: string } | undefined): object | undefined {
+  const name = schema?.$ref?.split('/').at(-1);
+  return name === undefined ? schema : shared[name];
+}
 
 const ROOM_ROUTES = [
   ['/rooms', 'get', '200'],
@@ -34,6 +42,8 @@ const ROOM_ROUTES = [
 ] as const;
 const NEW_ROUTES = [
   ['/conversations', 'get', '200'],
+  ['/conversations', 'post', '200'],
+  ['/rooms/{id}/read', 'put', '200'],
   ...ROOM_ROUTES,
   ['/rooms/{id}/members', 'get', '200'],
   ['/rooms/{id}/messages', 'post', '201'],
@@ -64,7 +74,7 @@ const ROUTES: readonly (readonly [path: string, method: string, success: string]
 ];
 /** Calls with a body that they need or may have. */
 const BODIES =
-  /^post \/auth|^post .*\/(rooms|messages|retractions)$|^put .*\/(members\/|mute|draft)|^patch |^delete .*\/messages\/\{seq\}$/;
+  /^post \/auth|^post .*\/(rooms|conversations|messages|retractions)$|^put .*\/read$|^put .*\/(members\/|mute|draft)|^patch |^delete .*\/messages\/\{seq\}$/;
 
 describe('/docs/json', () => {
   test('the routes: all of them and no others', () => {
@@ -83,10 +93,13 @@ describe('/docs/json', () => {
       expect(statuses).toContain(success);
       if (path !== '/healthz') expect(statuses).toEqual(expect.arrayContaining(['400', '500', '503', '504']));
       for (const [status, response] of Object.entries(operation.responses)) {
-        const schema = response.content?.['application/json']?.schema;
+        const isError = Number(status) >= 400;
+        const media = isError ? 'application/problem+json' : 'application/json';
+        const schema = resolve(response.content?.[media]?.schema);
         expect([status, response.description]).not.toEqual([status, 'Default Response']);
         expect(schema).toMatchObject({ type: 'object' });
-        if (Number(status) >= 400) expect(schema).toMatchObject({ required: ['code', 'message'] });
+        if (isError)
+          expect(schema).toMatchObject({ required: ['type', 'title', 'status', 'code', 'message'] });
       }
       const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
       const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');

@@ -156,7 +156,7 @@ export function toSettings({ version, settings }: client.Settings): UserSettings
   return { ...toUserSettings(settings), version: Number(version) };
 }
 
-export function toSelf({ reads, mutes, drafts, settings, next }: client.Self) {
+export function toSelf({ reads, mutes, drafts, settings }: client.Self) {
   return {
     reads: reads.map(({ conversation, readSeq }) => ({
       conversation: String(conversation),
@@ -168,13 +168,7 @@ export function toSelf({ reads, mutes, drafts, settings, next }: client.Self) {
     })),
     drafts: drafts.map(toDraft),
     ...(settings && { settings: toSettings(settings) }),
-    next: toNext(next),
   };
-}
-
-/** Returns the cursor of the next page; null: there is none. */
-export function toNext(next: string): string | null {
-  return next === '' ? null : next;
 }
 
 /** Returns a time as ISO 8601 text under a name, and as Unix ms under NAME_ms. */

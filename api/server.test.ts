@@ -136,7 +136,7 @@ describe('failures of state', () => {
     api.state.failWith(new Error('the secret cause'));
     const answer = await api.get('/rooms');
     expect(answer.status).toBe(500);
-    expect(Object.keys(answer.body)).toEqual(['code', 'message']);
+    expect(Object.keys(answer.body)).toEqual(['type', 'title', 'status', 'code', 'message', 'request_id']);
     expect(answer.body.code).toBe('INTERNAL');
     expect(answer.text).not.toMatch(/secret|\.ts|stack/);
   });

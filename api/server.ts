@@ -13,6 +13,7 @@ import {
 } from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import { type App, createApp } from './app.ts';
+import { RequestLimit } from './request-limit.ts';
 import { State } from './state.ts';
 
 export interface ApiOptions {
@@ -36,6 +37,10 @@ export interface ApiOptions {
   readonly clusterToken?: string | undefined;
   /** TLS to state. @default none */
   readonly tls?: TlsOptions | undefined;
+  /** Requests per second of an address (IPv6: of a /64); 0: no limit. @default 1_000 */
+  readonly ratePerSecond?: number;
+  /** Requests of an address at once. @default 3_000 */
+  readonly rateBurst?: number;
   /** Deadline of a call to state. @default 5_000 ms */
   readonly deadlineMs?: number;
   /** Most HTTP connections; further ones are closed on arrival. @default 10_000 */
@@ -49,6 +54,7 @@ export class ApiServer implements Server {
   readonly #port: number;
   readonly #options: ApiOptions;
   readonly #logger: Logger;
+  readonly #limit: RequestLimit;
   #state: State | undefined;
   #app: App | undefined;
   #address = '';
@@ -60,6 +66,8 @@ export class ApiServer implements Server {
     this.#port = options.port ?? 8080;
     this.#options = options;
     this.#logger = options.logger;
+    const { ratePerSecond: perSecond = 1_000, rateBurst: burst = 3_000 } = options;
+    this.#limit = new RequestLimit({ perSecond, burst });
   }
 
   /** Listening address, host:port, once started. */
@@ -83,6 +91,7 @@ export class ApiServer implements Server {
       logger: this.#logger,
       proxies: new TrustedProxies(trustProxy),
       cors: new Cors(corsOrigins),
+      limit: this.#limit,
       isDraining: () => this.#draining,
       certificate: this.#options.certificate,
     });
@@ -114,6 +123,7 @@ export class ApiServer implements Server {
     this.#app?.server.closeAllConnections();
     await this.#app?.close();
     this.#state?.close();
+    this.#limit[Symbol.dispose]();
   });
 
   [Symbol.asyncDispose](): Promise<void> {

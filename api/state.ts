@@ -71,8 +71,8 @@ export class State {
     expected: Case,
   ): Promise<Extract<Result, { $case: Case }>> {
     const { result } = await this.#chat.call(
-      { key, request: { call } },
-      { metadata: caller, idempotent: true },
+      { key, request: { call }, once: caller.once },
+      { metadata: caller.metadata, idempotent: true },
     );
     if (result?.$case !== expected)
       throw new GochatError('INTERNAL', {
@@ -83,7 +83,13 @@ export class State {
 
   /** Sends an entry to the conversation `key`, with retries: the client_msg_id makes them one entry. */
   post(caller: Caller, key: bigint, send: client.Send): Promise<client.Sent> {
-    return this.#chat.post({ key, send }, { metadata: caller, idempotent: true });
+    return this.#chat.post({ key, send, once: caller.once }, { metadata: caller.metadata, idempotent: true });
+  }
+
+  /** Moves cursors of the caller, best effort. */
+  async report(caller: Caller, receipts: readonly client.Receipt[]): Promise<void> {
+    const request = { receipts: { receipts: [...receipts] } };
+    await this.#chat.report(request, { metadata: caller.metadata, idempotent: true });
   }
 
   /** Returns why no call can succeed now; undefined while state is reachable. */

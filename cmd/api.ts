@@ -29,6 +29,8 @@ export async function run(
       logger,
       clusterToken: config.clusterToken,
       tls,
+      ratePerSecond: config.ratePerSecond,
+      rateBurst: config.rateBurst,
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
     });

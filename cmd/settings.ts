@@ -286,15 +286,20 @@ export const stateSettings = {
   ...entryRules,
 } satisfies Settings;
 
+/** Limit of requests by address. */
+const requestRate = {
+  ratePerSecond: integer(0, 1_000_000)
+    .default(1000)
+    .describe('requests per second of one address (IPv6: of one /64); 0: no limit'),
+  rateBurst: integer(1, 10_000_000).default(3000).describe('burst of one address, requests'),
+} satisfies Settings;
+
 export const ipconfSettings = {
   ...server,
   port: port().default(6789).describe('HTTP port; 0 takes a free one'),
   adminPort: adminPort(9103),
   tickets: flag().default(false).describe('sign tickets for gateways with --require-ticket'),
-  ratePerSecond: integer(0, 1_000_000)
-    .default(1000)
-    .describe('requests per second of one address (IPv6: of one /64); 0: no limit'),
-  rateBurst: integer(1, 10_000_000).default(3000).describe('burst of one address, requests'),
+  ...requestRate,
   maxConnections: integer(1, 1_000_000).default(10_000).describe('most HTTP connections'),
   maxConnectionsPerAddress: integer(0, 1_000_000)
     .default(3000)
@@ -311,6 +316,7 @@ export const apiSettings = {
   ...stateClient,
   port: port().default(8080).describe('HTTP port; 0 takes a free one'),
   adminPort: adminPort(9104),
+  ...requestRate,
   ...certificateFiles,
   trustProxy,
   corsOrigins,

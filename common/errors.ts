@@ -446,6 +446,13 @@ export const CATALOGUE = {
     400,
   ),
 
+  IDEMPOTENCY_KEY_REUSED: entry(
+    'This Idempotency-Key belongs to another request.',
+    'Give each request a key of its own, and repeat a request unchanged.',
+    'FAILED_PRECONDITION',
+    422,
+  ),
+
   // The system.
   OVERLOADED: entry(
     'The server has more work queued than it may hold.',

@@ -12,6 +12,33 @@ export interface HttpRefusal {
   readonly headers?: readonly string[];
 }
 
+/** Media type of an error's body. */
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** The body of every error over HTTP: problem details (RFC 9457), whose `code` says what `type` would. */
+export interface Problem {
+  readonly type: 'about:blank';
+  /** The phrase of the status. */
+  readonly title: string;
+  readonly status: number;
+  /** Code of the catalogue. */
+  readonly code: string;
+  /** Cause and remedy, for people. */
+  readonly message: string;
+  readonly retry_after_ms?: number;
+}
+
+export function problemOf({ code, message, retryAfterMs }: GochatError, status: number): Problem {
+  return {
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? '',
+    status,
+    code,
+    message,
+    ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
+  };
+}
+
 /** Refuses a method that a path does not have. @param allow the methods of the path, comma-separated */
 export function methodNotAllowed(request: IncomingMessage, path: string, allow: string): HttpRefusal {
   const details = { method: request.method ?? '', name: path };
@@ -94,15 +121,9 @@ export function answerText(refusal: HttpRefusal): string {
 }
 
 function answerTo({ error, status = error.entry.http, headers = [] }: HttpRefusal) {
-  const { code, message, retryAfterMs } = error;
-  const hint = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs };
-  const body = JSON.stringify({ code, message, ...hint });
-  const all = [
-    'content-type',
-    'application/json; charset=utf-8',
-    'content-length',
-    String(Buffer.byteLength(body)),
-  ];
+  const { retryAfterMs } = error;
+  const body = JSON.stringify(problemOf(error, status));
+  const all = ['content-type', PROBLEM_TYPE, 'content-length', String(Buffer.byteLength(body))];
   if (retryAfterMs !== undefined)
     all.push('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   all.push(...headers);

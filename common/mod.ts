@@ -18,6 +18,7 @@ export * from './lifecycle.ts';
 export * from './listen.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
+export * from './rate-limit.ts';
 export * from './reset-socket.ts';
 export * from './server-certificate.ts';
 export * from './task-queue.ts';

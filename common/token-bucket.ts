@@ -49,6 +49,16 @@ export class TokenBucket {
     return this.#tokens >= this.#rate.burst;
   }
 
+  /** Returns the whole tokens that are left, and the time until it is full, ms. */
+  left(nowMs: number): { readonly tokens: number; readonly fullInMs: number } {
+    this.#fill(nowMs);
+    const { perSecond, burst } = this.#rate;
+    return {
+      tokens: Math.max(0, Math.floor(this.#tokens)),
+      fullInMs: ((burst - this.#tokens) * 1000) / perSecond,
+    };
+  }
+
   #fill(nowMs: number): void {
     const elapsedMs = Math.max(0, nowMs - this.#filledMs);
     const { perSecond, burst } = this.#rate;

@@ -7,12 +7,12 @@ import {
   methodNotAllowed,
   pathOf,
   refuseMissingHost,
+  type RateLimit,
   type TrustedProxies,
 } from '../common/mod.ts';
 import { type Answer, answerOf, errorAnswer, okAnswer, optionsAnswer, refusalAnswer } from './answer.ts';
 import type { List } from './list.ts';
 import { parseBatch, parseQuery } from './query.ts';
-import type { RateLimit } from './rate-limit.ts';
 
 /** Longest request target; valid queries are shorter. Characters. */
 export const MAX_TARGET_LENGTH = 2048;

@@ -13,6 +13,7 @@ import {
   methodNotAllowed,
   once,
   pathOf,
+  RateLimit,
   refuseExpectation,
   refuseUnreadable,
   resetSocket,
@@ -30,7 +31,6 @@ import { List } from './list.ts';
 import { IpconfMetrics } from './metrics.ts';
 import { Placement } from './placement.ts';
 import { Presence } from './presence.ts';
-import { RateLimit } from './rate-limit.ts';
 import { refuseFlood, route, type RoutesOptions } from './routes.ts';
 import { Source } from './source.ts';
 import { TicketIssuer } from './ticket.ts';

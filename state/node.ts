@@ -86,7 +86,7 @@ export class StateNode {
   readonly #fanout: Fanout;
   readonly #sequencer: Sequencer;
   readonly #sessions: Sessions;
-  readonly #receipts: Receipts;
+  readonly receipts: Receipts;
   readonly #receiptNews: ReceiptNews;
   readonly #renames: Renames;
   readonly #linkContext: LinkContext;
@@ -143,7 +143,7 @@ export class StateNode {
       nextSession: () => ids.next() as SessionId,
     });
     this.#receiptNews = new ReceiptNews({ store, locations, fanout: this.#fanout, logger });
-    this.#receipts = new Receipts(store, limits, logger, (moves) => this.#receiptNews.moved(moves));
+    this.receipts = new Receipts(store, limits, logger, (moves) => this.#receiptNews.moved(moves));
     this.log = new Log({ store, profiles });
     this.rooms = new Rooms({ store, profiles, isOnline: (user) => presence.isOnline(user) });
     this.membership = new Membership({
@@ -193,7 +193,7 @@ export class StateNode {
       sessionLog: this.sessionLog,
       sequencer: this.#sequencer,
       requests: this.requests,
-      receipts: this.#receipts,
+      receipts: this.receipts,
       typing: new Typing(this.#fanout),
       sendParser: parser,
       stalls: this.#stalls,
@@ -236,7 +236,7 @@ export class StateNode {
     await Promise.all([
       this.#sequencer.drain().then(() => this.#fanout.settled()),
       this.requests.drain(),
-      this.#receipts.flush(),
+      this.receipts.flush(),
       this.#eraser.stop(),
     ]);
   }
@@ -247,7 +247,7 @@ export class StateNode {
     this.#stalls.stop();
     this.#sequencer.stop();
     this.#fanout.stop();
-    this.#receipts.stop();
+    this.receipts.stop();
     this.#receiptNews.stop();
     this.evictions.stop();
     this.#renames.stop();

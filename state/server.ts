@@ -132,7 +132,7 @@ export class StateServer implements Server {
       await this.#ids.acquire();
       this.#crpc
         .addService(state.AccountServiceService, accountService(this.#node, tokens))
-        .addService(state.ChatServiceService, chatService(this.#node, tokens))
+        .addService(state.ChatServiceService, chatService(this.#node, this.#options.hot, tokens))
         .addBatchService(link.LinkServiceService, (stream) => this.#node.accept(stream), {
           protocol: LINK_PROTOCOL,
         });

@@ -34,7 +34,8 @@ describe('POST /auth/signup', () => {
   ])('bad input %j: 400 ARGUMENT_INVALID that names %s', async (body, what) => {
     const answer = await api.post('/auth/signup', body);
     expect(answer.status).toBe(400);
-    expect(Object.keys(answer.body)).toEqual(['code', 'message']);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    expect(answer.body).toMatchObject({ type: 'about:blank', title: 'Bad Request', status: 400 });
     expect(answer.body.code).toBe('ARGUMENT_INVALID');
     expect(answer.body.message.startsWith(what)).toBe(true);
     expect(api.state.asked).toEqual([]);
@@ -44,7 +45,7 @@ describe('POST /auth/signup', () => {
     api.state.failWith(new GochatError('NAME_TAKEN', { details: { name: 'ann' } }));
     const answer = await api.post('/auth/signup', { name: 'ann', password: 'secret1' });
     expect(answer.status).toBe(409);
-    expect(answer.body).toEqual({
+    expect(answer.body).toMatchObject({
       code: 'NAME_TAKEN',
       message: 'The name ann is taken. Choose another name.',
     });

@@ -14,9 +14,9 @@ describe('GET /rooms', () => {
     const first = await api.get('/rooms');
     expect(first.body).toEqual({
       rooms: [{ id: '5', name: 'lobby', members: 3, joined: true, last_seq: 9, unread: 4 }],
-      next_after: '5',
+      next_after: expect.any(String),
     });
-    expect((await api.get('/rooms?after=5&limit=10')).body.next_after).toBeNull();
+    expect((await api.get(`/rooms?limit=10&after=${first.body.next_after}`)).body.next_after).toBeNull();
     expect(api.state.asked.map(({ input }) => input)).toEqual([
       { after: '', limit: 50 },
       { after: '5', limit: 10 },

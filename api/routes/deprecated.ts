@@ -2,7 +2,8 @@
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { caller } from '../caller.ts';
-import { toMessage } from '../present.ts';
+import { nextPage, placeOf } from '../cursor.ts';
+import { toMessage, toRoom } from '../present.ts';
 import { RoomParams } from '../schemas/basic.ts';
 import { OldRoomsAnswer, OldRoomsQuery } from '../schemas/conversations.ts';
 import { OldMessagesAnswer, OldMessagesQuery } from '../schemas/messages.ts';
@@ -28,9 +29,10 @@ export function deprecatedRoutes(state: State): FastifyPluginAsyncZod {
           response: { 200: OldRoomsAnswer, ...errors('unauthenticated') },
         },
       },
-      async (request) => {
-        const { rooms, next } = await listRooms(state, caller(request), request.query);
-        return { rooms, next_after: next };
+      async (request, reply) => {
+        const after = placeOf(request, request.query.after);
+        const page = await listRooms(state, caller(request), after, request.query.limit);
+        return { rooms: page.rooms.map(toRoom), next_after: nextPage(request, reply, page.next) };
       },
     );
 

@@ -4,8 +4,9 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { GochatError } from '../../common/mod.ts';
 import { client } from '../../proto/mod.ts';
-import { type Caller, caller } from '../caller.ts';
-import { toMessage, toNext, toPin, toSent } from '../present.ts';
+import { type Caller, caller, messageIdOf } from '../caller.ts';
+import { nextPage, placeOf } from '../cursor.ts';
+import { toMessage, toPin, toSent } from '../present.ts';
 import { RoomParams } from '../schemas/basic.ts';
 import {
   Edit,
@@ -18,7 +19,6 @@ import {
   PinsQuery,
   RangeRetraction,
   RetractBody,
-  SendHeaders,
   Sent,
 } from '../schemas/messages.ts';
 import type { State } from '../state.ts';
@@ -26,6 +26,8 @@ import { errors } from './responses.ts';
 
 type Point = client.HistoryPoint['point'];
 const { EntryKind } = client;
+/** Of an entry to send, whose client_msg_id may be left to this server. */
+type EntryFields = Partial<Omit<client.Send, 'clientMsgId'>> & { readonly clientMsgId?: string | undefined };
 const tags = ['messages'];
 
 /** Reads the history at a point; undefined: the newest. */
@@ -108,7 +110,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
           summary: 'Send a message',
           tags,
           params: RoomParams,
-          headers: SendHeaders,
+
           body: NewMessage,
           response: { 201: Sent, ...errors('unauthenticated', 'forbidden', 'missing', 'gone', 'body') },
         },
@@ -116,8 +118,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
       async (request, reply) => {
         const { text, reply_to: replyTo = 0, client_msg_id: clientMsgId } = request.body;
         const send = { text, replyTo: BigInt(replyTo) };
-        const key = clientMsgId ?? request.headers['idempotency-key'];
-        const sent = await post(caller(request), request.params.id, key, send);
+        const sent = await post(caller(request), request.params.id, { ...send, clientMsgId });
         return reply.code(201).send(sent);
       },
     );
@@ -129,7 +130,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
           summary: 'Edit a message of the caller',
           tags,
           params: MessageParams,
-          headers: SendHeaders,
+
           body: Edit,
           response: {
             200: Sent,
@@ -140,7 +141,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
       async (request) => {
         const { id, seq } = request.params;
         const send = { kind: EntryKind.ENTRY_KIND_EDIT, target: BigInt(seq), text: request.body.text };
-        return post(caller(request), id, request.headers['idempotency-key'], send);
+        return post(caller(request), id, send);
       },
     );
 
@@ -151,7 +152,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
           summary: 'Retract a message: its author may, and moderators of a higher role',
           tags,
           params: MessageParams,
-          headers: SendHeaders,
+
           body: RetractBody,
           response: { 200: Sent, ...errors('unauthenticated', 'forbidden', 'missing', 'gone', 'body') },
         },
@@ -160,7 +161,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
         const { id, seq } = request.params;
         const reason = request.body?.reason ?? '';
         const send = { kind: EntryKind.ENTRY_KIND_RETRACT, target: BigInt(seq), reason };
-        return post(caller(request), id, request.headers['idempotency-key'], send);
+        return post(caller(request), id, send);
       },
     );
 
@@ -172,7 +173,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
             "Retract all messages of one user in a range: one's own, or as a moderator of a higher role",
           tags,
           params: RoomParams,
-          headers: SendHeaders,
+
           body: RangeRetraction,
           response: {
             201: Sent,
@@ -184,8 +185,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
         const { user, from_seq: from, to_seq: to, reason = '' } = request.body;
         const range = { sender: BigInt(user), fromSeq: BigInt(from), toSeq: BigInt(to) };
         const send = { kind: EntryKind.ENTRY_KIND_RETRACT, range, reason };
-        const key = request.headers['idempotency-key'];
-        const sent = await post(caller(request), request.params.id, key, send);
+        const sent = await post(caller(request), request.params.id, send);
         return reply.code(201).send(sent);
       },
     );
@@ -200,7 +200,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
             description: 'In a room moderators may, in a direct conversation both.',
             tags,
             params: MessageParams,
-            headers: SendHeaders,
+
             response: {
               200: Sent,
               ...errors('unauthenticated', 'forbidden', 'missing', 'conflict', 'gone', 'body'),
@@ -210,7 +210,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
         async (request) => {
           const { id, seq } = request.params;
           const send = { kind, target: BigInt(seq) };
-          return post(caller(request), id, request.headers['idempotency-key'], send);
+          return post(caller(request), id, send);
         },
       );
     }
@@ -226,8 +226,8 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
           response: { 200: PinsAnswer, ...errors('unauthenticated', 'forbidden') },
         },
       },
-      async (request) => {
-        const { after = '' } = request.query;
+      async (request, reply) => {
+        const after = placeOf(request, request.query.after);
         const { pins: page } = await state.call(
           caller(request),
           BigInt(request.params.id),
@@ -237,7 +237,7 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
         return {
           pins: page.pins.map(toPin),
           pins_version: Number(page.pinsVersion),
-          next: toNext(page.next),
+          next: nextPage(request, reply, page.next),
         };
       },
     );
@@ -247,10 +247,9 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
   async function post(
     by: Caller,
     conversation: string,
-    clientMsgId: string | undefined,
-    fields: Partial<client.Send>,
+    { clientMsgId = messageIdOf(by) ?? randomUUID(), ...fields }: EntryFields,
   ) {
-    const send = client.Send.create({ ...fields, clientMsgId: clientMsgId ?? randomUUID() });
+    const send = client.Send.create({ ...fields, clientMsgId });
     return toSent(await state.post(by, BigInt(conversation), send));
   }
 }

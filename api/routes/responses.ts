@@ -1,4 +1,5 @@
 /** The error responses of routes, for the OpenAPI document. */
+import { PROBLEM_TYPE } from '../../common/mod.ts';
 import { ApiError } from '../schemas/basic.ts';
 
 const KINDS = {
@@ -13,7 +14,11 @@ const KINDS = {
   },
   gone: { 410: 'The message was retracted or is no longer kept' },
   /** Of every method but GET: a body is read also where none is needed. */
-  body: { 413: 'The body or its text is too long', 415: 'The body is not JSON' },
+  body: {
+    413: 'The body or its text is too long',
+    415: 'The body is not JSON',
+    422: 'The Idempotency-Key belongs to another request',
+  },
 } as const;
 
 /** Errors of every call to state. */
@@ -25,8 +30,15 @@ const ALWAYS = {
   504: 'State did not answer in time',
 } as const;
 
+/** The documented response of an error. */
+interface ErrorResponse {
+  readonly description: string;
+  readonly content: { readonly [PROBLEM_TYPE]: { readonly schema: typeof ApiError } };
+}
+
 /** Returns the response schemas of these errors and of those of every call to state. */
-export function errors(...kinds: readonly (keyof typeof KINDS)[]): Record<number, typeof ApiError> {
+export function errors(...kinds: readonly (keyof typeof KINDS)[]): Record<number, ErrorResponse> {
   const all = Object.entries(Object.assign({}, ALWAYS, ...kinds.map((kind) => KINDS[kind])) as object);
-  return Object.fromEntries(all.map(([status, description]) => [status, ApiError.describe(description)]));
+  const content = { [PROBLEM_TYPE]: { schema: ApiError } };
+  return Object.fromEntries(all.map(([status, description]) => [status, { description, content }]));
 }

@@ -44,9 +44,9 @@ describe('GET /api/v1/conversations', () => {
       conversations: [
         { ...CONVERSATION, last_message: expect.objectContaining({ seq: 9, text: 'message 9' }) },
       ],
-      next: 'b',
+      next: expect.any(String),
     });
-    const second = await api.get('/api/v1/conversations?after=b&limit=500');
+    const second = await api.get(`/api/v1/conversations?limit=500&after=${first.body.next}`);
     expect(second.body).toEqual({
       conversations: [{ ...CONVERSATION, kind: 'direct', name: 'bob', peer: '43' }],
       next: null,
@@ -67,9 +67,11 @@ describe('GET /api/v1/rooms', () => {
     const first = await api.get('/api/v1/rooms?scope=public');
     expect(first.body).toEqual({
       rooms: [{ id: '5', name: 'lobby', members: 3, joined: true, last_seq: 9, unread: 4 }],
-      next: '5',
+      next: expect.any(String),
     });
-    expect((await api.get('/api/v1/rooms?scope=public&after=5&limit=10')).body.next).toBeNull();
+    expect(
+      (await api.get(`/api/v1/rooms?scope=public&limit=10&after=${first.body.next}`)).body.next,
+    ).toBeNull();
     expect(api.state.asked.map(({ input }) => input)).toEqual([
       { after: '', limit: 50 },
       { after: '5', limit: 10 },
@@ -88,9 +90,9 @@ describe('GET /api/v1/rooms/:id/members', () => {
     expect(body).toEqual({
       members: [{ id: '42', name: 'ann', display_name: 'Ann', role: 'moderator', online: true }],
       count: 2,
-      next: '42',
+      next: expect.any(String),
     });
-    const last = await api.get(`/api/v1/rooms/${ROOM}/members?after=42&limit=1000`);
+    const last = await api.get(`/api/v1/rooms/${ROOM}/members?limit=1000&after=${body.next}`);
     expect(last.body.next).toBeNull();
     expect(api.state.asked).toEqual([
       { method: 'getMembers', key: ROOM, input: { after: '', limit: 200 } },

@@ -2,7 +2,8 @@
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { type Caller, caller } from '../caller.ts';
-import { toConversation, toMember, toNext, toRoom, toWireRole } from '../present.ts';
+import { nextPage, placeOf } from '../cursor.ts';
+import { toConversation, toMember, toRoom, toWireRole } from '../present.ts';
 import { Done, RoomParams } from '../schemas/basic.ts';
 import {
   Conversation,
@@ -11,7 +12,9 @@ import {
   MemberParams,
   MembersAnswer,
   MembersQuery,
+  NewDirect,
   NewRoom,
+  ReadBody,
   RoleBody,
   RoomsAnswer,
   RoomsQuery,
@@ -35,15 +38,56 @@ export function listRoutes(state: State): FastifyPluginAsyncZod {
           response: { 200: ConversationsAnswer, ...errors('unauthenticated') },
         },
       },
-      async (request) => {
-        const { after = '', limit } = request.query;
+      async (request, reply) => {
+        const { limit } = request.query;
+        const after = placeOf(request, request.query.after);
         const { conversations: page } = await state.call(
           caller(request),
           0n,
           { $case: 'listConversations', listConversations: { after, limit } },
           'conversations',
         );
-        return { conversations: page.conversations.map(toConversation), next: toNext(page.next) };
+        return {
+          conversations: page.conversations.map(toConversation),
+          next: nextPage(request, reply, page.next),
+        };
+      },
+    );
+
+    app.post(
+      '/conversations',
+      {
+        schema: {
+          summary: 'Open the direct conversation with a user; it is made if there is none',
+          tags,
+          body: NewDirect,
+          response: { 200: Conversation, ...errors('unauthenticated', 'missing', 'body') },
+        },
+      },
+      async (request) => {
+        const openDirect = { userName: request.body.user };
+        const call = { $case: 'openDirect', openDirect } as const;
+        const { conversation } = await state.call(caller(request), 0n, call, 'conversation');
+        return toConversation(conversation);
+      },
+    );
+
+    app.put(
+      '/rooms/:id/read',
+      {
+        schema: {
+          summary: 'Say how far the caller has read; the cursor never goes back',
+          tags,
+          params: RoomParams,
+          body: ReadBody,
+          response: { 200: Done, ...errors('unauthenticated', 'body') },
+        },
+      },
+      async (request) => {
+        const conversation = BigInt(request.params.id);
+        const readSeq = BigInt(request.body.seq);
+        await state.report(caller(request), [{ conversation, readSeq, deliveredSeq: 0n, readEpoch: 0n }]);
+        return DONE;
       },
     );
 
@@ -57,7 +101,11 @@ export function listRoutes(state: State): FastifyPluginAsyncZod {
           response: { 200: RoomsAnswer, ...errors('unauthenticated') },
         },
       },
-      async (request) => listRooms(state, caller(request), request.query),
+      async (request, reply) => {
+        const after = placeOf(request, request.query.after);
+        const page = await listRooms(state, caller(request), after, request.query.limit);
+        return { rooms: page.rooms.map(toRoom), next: nextPage(request, reply, page.next) };
+      },
     );
 
     app.get(
@@ -71,33 +119,29 @@ export function listRoutes(state: State): FastifyPluginAsyncZod {
           response: { 200: MembersAnswer, ...errors('unauthenticated', 'forbidden') },
         },
       },
-      async (request) => {
-        const { after = '', limit } = request.query;
+      async (request, reply) => {
+        const { limit } = request.query;
+        const after = placeOf(request, request.query.after);
         const { members: page } = await state.call(
           caller(request),
           BigInt(request.params.id),
           { $case: 'getMembers', getMembers: { after, limit } },
           'members',
         );
-        return { members: page.members.map(toMember), count: page.count, next: toNext(page.next) };
+        return {
+          members: page.members.map(toMember),
+          count: page.count,
+          next: nextPage(request, reply, page.next),
+        };
       },
     );
   };
 }
 
 /** Lists the rooms of one page. */
-export async function listRooms(
-  state: State,
-  by: Caller,
-  { after = '', limit }: { readonly after?: string | undefined; readonly limit: number },
-) {
-  const { rooms: page } = await state.call(
-    by,
-    0n,
-    { $case: 'listRooms', listRooms: { after, limit } },
-    'rooms',
-  );
-  return { rooms: page.rooms.map(toRoom), next: toNext(page.next) };
+export async function listRooms(state: State, by: Caller, after: string, limit: number) {
+  const { rooms } = await state.call(by, 0n, { $case: 'listRooms', listRooms: { after, limit } }, 'rooms');
+  return rooms;
 }
 
 /** One room, and who is in it. */

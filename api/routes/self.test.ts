@@ -22,10 +22,10 @@ test('GET /api/v1/users/me/state: mutes, drafts and settings on the first page',
       mutes: [{ conversation: String(ROOM), until_ms: AT_MS }],
       drafts: [DRAFT],
       settings: { version: 2, last_seen: 'everybody', invisible: true, receipts: true },
-      next: '7',
+      next: expect.any(String),
     },
   ]);
-  const second = await api.get('/api/v1/users/me/state?after=7&limit=9');
+  const second = await api.get(`/api/v1/users/me/state?limit=9&after=${first.body.next}`);
   expect(second.body).toEqual({ reads, mutes: [], drafts: [], next: null });
   expect(api.state.asked.map(({ input }) => input)).toEqual([
     { after: '', limit: 500 },

@@ -3,6 +3,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { GochatError } from '../../common/mod.ts';
 import { type Caller, caller } from '../caller.ts';
+import { nextPage, placeOf } from '../cursor.ts';
 import { toDraft, toSelf } from '../present.ts';
 import { Done, RoomParams } from '../schemas/basic.ts';
 import { Draft, DraftBody, MuteBody, SelfAnswer, SelfQuery } from '../schemas/self.ts';
@@ -38,15 +39,16 @@ export function selfRoutes(state: State): FastifyPluginAsyncZod {
           response: { 200: SelfAnswer, ...errors('unauthenticated') },
         },
       },
-      async (request) => {
-        const { after = '', limit } = request.query;
+      async (request, reply) => {
+        const { limit } = request.query;
+        const after = placeOf(request, request.query.after);
         const { self } = await state.call(
           caller(request),
           0n,
           { $case: 'getSelf', getSelf: { after, limit } },
           'self',
         );
-        return toSelf(self);
+        return { ...toSelf(self), next: nextPage(request, reply, self.next) };
       },
     );
 

@@ -59,7 +59,7 @@ export const User = z
     name: z.string().describe('The handle: unique, does not change'),
     display_name: z.string().describe('What people see; the handle if the user has set none'),
   })
-  .describe('The user');
+  .meta({ id: 'User', description: 'The user' });
 
 export const UsersQuery = z.object({
   ids: z

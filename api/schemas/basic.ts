@@ -21,10 +21,22 @@ export const SeqText = z.coerce.number().pipe(Seq);
 export const After = z
   .string()
   .min(1)
-  .max(256)
+  .max(512)
   .optional()
   .describe('next of the page before; absent: the first page');
 export const Next = z.string().nullable().describe('Cursor of the next page; null: this is the last');
+
+/** Headers of every request that changes something. Loose: the other headers stay. */
+export const ChangeHeaders = z.looseObject({
+  'idempotency-key': z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe(
+      'The caller may repeat the request with this key; another request with it is refused for a day',
+    ),
+});
 
 /** Most items of a page. */
 export function limit(most: number, usual: number) {
@@ -44,9 +56,19 @@ export const Done = z.object({ status: z.literal('ok') }).describe('Done');
 
 export const Health = z.object({ status: z.literal('ok') }).describe('The server is alive');
 
-/** The one shape of every error. */
-export const ApiError = z.object({
-  code: z.string().describe('See docs/errors.md'),
-  message: z.string().describe('Cause and remedy'),
-  retry_after_ms: Count.optional().describe('Wait at least this long before trying again'),
-});
+/** The one shape of every error: problem details (RFC 9457). */
+export const ApiError = z
+  .object({
+    type: z.literal('about:blank').describe('The code says what kind of error it is'),
+    title: z.string().describe('The phrase of the status'),
+    status: z.int(),
+    code: z.string().describe('See docs/errors.md'),
+    message: z.string().describe('Cause and remedy'),
+    errors: z
+      .array(z.object({ path: z.string(), code: z.string(), message: z.string() }))
+      .optional()
+      .describe('Each value of the request that is not valid'),
+    request_id: z.string().optional().describe('X-Request-Id of the answer, which stands in the log too'),
+    retry_after_ms: Count.optional().describe('Wait at least this long before trying again'),
+  })
+  .meta({ id: 'Problem' });

@@ -1,6 +1,6 @@
 /** Schemas of conversations, rooms and their members. */
 import { z } from 'zod';
-import { After, At, AtMs, Count, Id, limit, Next, Role, RoomParams } from './basic.ts';
+import { After, At, AtMs, Count, Id, limit, Next, Role, RoomParams, Seq } from './basic.ts';
 import { Message } from './messages.ts';
 
 export const Conversation = z
@@ -25,7 +25,7 @@ export const Conversation = z
       'In a list: the last message that the caller may read, its text cut to 100 characters or less; absent: there is none',
     ),
   })
-  .describe('The conversation, of which the caller is a member');
+  .meta({ id: 'Conversation', description: 'The conversation, of which the caller is a member' });
 
 export const ConversationsQuery = z.object({ after: After, limit: limit(500, 100) });
 
@@ -65,6 +65,12 @@ export const NewRoom = z.object({
     .default('all')
     .describe('What those who join later see: all that was said, or what is said from then on'),
 });
+
+export const NewDirect = z.strictObject({
+  user: z.string().min(1).max(256).describe("Name of the other user; one's own: notes to oneself"),
+});
+
+export const ReadBody = z.strictObject({ seq: Seq.describe('The last entry that was read') });
 
 export const MemberParams = RoomParams.extend({
   user: z

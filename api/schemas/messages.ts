@@ -58,7 +58,7 @@ export const Message = z
       .optional()
       .describe('The caller may not read the message that the entry is about: nothing is said about that'),
   })
-  .describe('The entry, folded: as all later ones have left it');
+  .meta({ id: 'Message', description: 'The entry, folded: as all later ones have left it' });
 
 const Messages = z.array(Message).describe('Ascending by seq, without a hole');
 
@@ -116,17 +116,6 @@ export const OldMessagesAnswer = z
 const Text = z.string().describe('Markdown');
 const Reason = z.string().optional().describe('For people: why; at most 300 bytes');
 
-// Loose: the other headers stay.
-export const SendHeaders = z.looseObject({
-  'idempotency-key': z
-    .string()
-    .max(256)
-    .optional()
-    .describe(
-      'client_msg_id of the entry: a request with the same one changes nothing, however late it comes',
-    ),
-});
-
 // Strict, so that what is not served is not dropped in silence.
 export const NewMessage = z.strictObject({
   text: Text,
@@ -136,7 +125,7 @@ export const NewMessage = z.strictObject({
     .max(256)
     .optional()
     .describe(
-      '1 to 64 bytes, unique for the caller in the conversation; absent: Idempotency-Key, else one is made',
+      '1 to 64 bytes, unique for the caller in the conversation: with the same one, nothing is sent again, however late; absent: one is made',
     ),
 });
 
@@ -162,7 +151,7 @@ export const Sent = z
       .boolean()
       .describe('It was there before, from an earlier request with the same client_msg_id'),
   })
-  .describe('The entry is in the log');
+  .meta({ id: 'Sent', description: 'The entry is in the log' });
 
 export const PinsQuery = z.object({ after: After });
 

@@ -24,6 +24,8 @@ export const OLD_CALLS: readonly TestCall[] = [{ method: 'GET', path: '/rooms', 
 
 export const CALLS: readonly TestCall[] = [
   { method: 'GET', path: '/conversations', status: 200 },
+  { method: 'POST', path: '/conversations', body: { user: 'bob' }, status: 200 },
+  { method: 'PUT', path: `/rooms/${ROOM}/read`, body: { seq: 7 }, status: 200 },
   { method: 'GET', path: '/rooms?scope=public', status: 200 },
   ...ROOM_CALLS,
   { method: 'GET', path: `/rooms/${ROOM}/members`, status: 200 },

@@ -14,7 +14,7 @@ const AT_MS = 1_700_000_000_000n;
 export interface TestState extends AsyncDisposable {
   readonly registry: MemoryRegistry;
   /** Calls received, newest last: the rpc and its input, or the case of REQUEST, its key and its fields. */
-  readonly asked: { method: string; key?: bigint; input: unknown }[];
+  readonly asked: { method: string; key?: bigint; input: unknown; once?: state.Once }[];
   /** Makes all further calls fail. */
   failWith(error: Error | undefined): void;
   /** Makes the next call fail. */
@@ -43,7 +43,7 @@ function login(name: string): state.LoginResponse {
 /** Starts the server. @param messages number of messages in the room */
 export async function startState(messages = 0): Promise<TestState> {
   const registry = new MemoryRegistry(`memory://${randomUUID()}`);
-  const asked: { method: string; key?: bigint; input: unknown }[] = [];
+  const asked: TestState['asked'] = [];
   let failure: Error | undefined;
   let nextFailure: Error | undefined;
   let isHanging = false;
@@ -83,6 +83,7 @@ export async function startState(messages = 0): Promise<TestState> {
         }),
       ),
       post: answer(true, ({ key, send }: state.PostRequest): client.Sent => answerPost(key, send)),
+      report: answer(true, () => ({})),
     });
   await server.start();
   const endpoint = { id: randomUUID(), address: server.address, weight: 1, zone: '', version: '1' };
@@ -107,13 +108,13 @@ export async function startState(messages = 0): Promise<TestState> {
 
 function describeAsked(method: string, input: unknown): TestState['asked'][number] {
   if (method === 'Post') {
-    const { key, send } = input as state.PostRequest;
-    return { method, key, input: send };
+    const { key, send, once } = input as state.PostRequest;
+    return { method, key, input: send, ...(once && { once }) };
   }
   if (method !== 'Call') return { method, input };
-  const { key, request } = input as state.CallRequest;
+  const { key, request, once } = input as state.CallRequest;
   const call = request?.call as { $case: string } & Record<string, unknown>;
-  return { method: call.$case, key, input: call[call.$case] };
+  return { method: call.$case, key, input: call[call.$case], ...(once && { once }) };
 }
 
 function answerPost(key: bigint, send: client.Send | undefined): client.Sent {
@@ -146,6 +147,8 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
       if (name !== String(ROOM)) throw new GochatError('ROOM_NOT_FOUND', { details: { name } });
       return { $case: 'conversation', conversation };
     }
+    case 'openDirect':
+      return { $case: 'conversation', conversation: { ...conversation, name: call.openDirect.userName } };
     case 'getConversation':
       if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
       return { $case: 'conversation', conversation };

@@ -10,9 +10,12 @@ import { renderErrors } from './errors.ts';
 import { missingNames } from './glossary.ts';
 import { brokenLinks } from './links.ts';
 import { renderMetrics } from './metrics.ts';
+import { isTypedBy, renderOpenApi, renderTypes } from './openapi.ts';
 import { renderSettings } from './settings.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
+/** The types of docs/openapi.json. */
+const TYPES = 'api/testing/gen/openapi.ts';
 
 /** Returns the generated files by path from the root. */
 async function generated(): Promise<Map<string, string>> {
@@ -20,6 +23,7 @@ async function generated(): Promise<Map<string, string>> {
     ['docs/errors.md', renderErrors()],
     ['docs/settings.md', renderSettings()],
     ['docs/metrics.md', renderMetrics()],
+    ['docs/openapi.json', await renderOpenApi()],
   ]);
   for (const [name, svg] of await renderDiagrams(join(ROOT, 'docs/diagrams')))
     files.set(`docs/diagrams/${name}`, svg);
@@ -89,6 +93,8 @@ function read(path: string): string {
 const files = await generated();
 const isCheck = process.argv.includes('--check');
 const stale = [...files].filter(([path, text]) => read(path) !== text);
+const document = files.get('docs/openapi.json') as string;
+if (!isTypedBy(read(TYPES), document)) stale.push([TYPES, isCheck ? '' : renderTypes(document)]);
 const problems = [
   ...missingMetrics(files.get('docs/metrics.md') as string).map(
     (name) => `${name}: not in scripts/docs/metrics.ts, so not in docs/metrics.md`,

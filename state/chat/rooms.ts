@@ -61,6 +61,14 @@ export class Rooms {
     );
   }
 
+  /** Returns whether a conversation is a room, which everybody may know of. */
+  async isListed(user: UserId, key: bigint): Promise<boolean> {
+    const id = conversationId(key);
+    if (id === undefined) return false;
+    const { items } = await this.#options.store.listRooms(user, String(id - 1n), 1);
+    return items[0]?.id === id;
+  }
+
   async listRooms(user: UserId, { after, limit }: client.ListRooms): Promise<client.Rooms> {
     const { store } = this.#options;
     const { items, next } = await store.listRooms(user, pageStart(after, ROOM_KEY), pageLimit(limit, ROOMS));

@@ -1,10 +1,14 @@
 /** AccountService and ChatService: the API server's calls to state. */
+import { GochatError, type UserId } from '../../common/mod.ts';
 import type { Handlers } from '../../crpc/mod.ts';
 import type { state } from '../../proto/mod.ts';
 import type { Accounts } from '../identity/accounts.ts';
 import type { LoginSessions, OpenSession } from '../identity/login-sessions.ts';
+import { once, type OnceHotState } from './once.ts';
 import type { Posts } from './posts.ts';
-import type { Requests } from './requests.ts';
+import type { Receipts } from './receipts.ts';
+import { BUSY_RETRY_MS, type Requests } from './requests.ts';
+import type { Rooms } from './rooms.ts';
 import type { Tokens } from '../identity/tokens.ts';
 
 /** Makes the handlers of AccountService. */
@@ -48,19 +52,46 @@ export function accountService(
   };
 }
 
+export interface ChatServiceOptions {
+  readonly requests: Pick<Requests, 'call'>;
+  readonly posts: Pick<Posts, 'post'>;
+  readonly receipts: Pick<Receipts, 'add' | 'isFull'>;
+  readonly rooms: Pick<Rooms, 'isListed'>;
+}
+
 /** Makes the handlers of ChatService. They verify the caller's token; calls wait for the user's turn. */
 export function chatService(
-  { requests, posts }: { readonly requests: Pick<Requests, 'call'>; readonly posts: Pick<Posts, 'post'> },
+  { requests, posts, receipts, rooms }: ChatServiceOptions,
+  hot: OnceHotState,
   tokens: Tokens,
 ): Handlers<typeof state.ChatServiceService> {
+  /** Hides conversations that the caller may not know of: rooms are listed for all, direct conversations are not. */
+  const hiding = async <T>(user: UserId, key: bigint, answer: Promise<T>): Promise<T> => {
+    try {
+      return await answer;
+    } catch (error) {
+      if (GochatError.known(error)?.code !== 'NOT_A_MEMBER' || (await rooms.isListed(user, key))) throw error;
+      throw new GochatError('ROOM_NOT_FOUND', { details: { name: String(key) } });
+    }
+  };
   return {
-    async call({ key, request }, context) {
+    async call({ key, request, once: tie }, context) {
       const { user, name } = tokens.verifyBearer(context.header('authorization'));
-      return requests.call({ user, userName: name, device: '' }, key, request ?? { call: undefined });
+      const caller = { user, userName: name, device: '' };
+      return once(hot, user, tie, () =>
+        hiding(user, key, requests.call(caller, key, request ?? { call: undefined })),
+      );
     },
-    async post({ key, send }, context) {
+    async post({ key, send, once: tie }, context) {
       const { user } = tokens.verifyBearer(context.header('authorization'));
-      return posts.post(user, key, send);
+      return once(hot, user, tie, () => hiding(user, key, posts.post(user, key, send)));
+    },
+    async report({ receipts: reported }, context) {
+      const { user, name } = tokens.verifyBearer(context.header('authorization'));
+      if (receipts.isFull(user)) throw new GochatError('RATE_LIMITED', { retryAfterMs: BUSY_RETRY_MS });
+      if (!receipts.add({ user, userName: name, device: '' }, reported?.receipts ?? []))
+        throw new GochatError('ARGUMENT_INVALID', { details: { what: 'A receipt' } });
+      return {};
     },
   };
 }

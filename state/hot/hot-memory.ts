@@ -17,7 +17,7 @@ import {
 } from './hot-state.ts';
 
 export interface HotMemoryOptions {
-  /** Bound of device sessions, rate buckets and sets each; the least recently used go. @default 1_000_000 */
+  /** Bound of device sessions, rate buckets, sets and ties each; the least recently used go. @default 1_000_000 */
   readonly maxEntries?: number;
   /** Monotonic clock, ms. @default performance.now */
   readonly now?: () => number;
@@ -39,6 +39,7 @@ export class HotMemory implements HotState {
   readonly #buckets: ExpiringMap<number>;
   /** Expiry of each member of a set, ms; the latest added last. */
   readonly #sets: ExpiringMap<Map<string, number>>;
+  readonly #ties: ExpiringMap<string>;
   /** By time, ascending. */
   #evictions: { readonly eviction: Eviction; readonly expiresMs: number }[] = [];
   #lastEpoch = 0n;
@@ -51,6 +52,7 @@ export class HotMemory implements HotState {
     this.#devices = new ExpiringMap(bounds);
     this.#buckets = new ExpiringMap(bounds);
     this.#sets = new ExpiringMap(bounds);
+    this.#ties = new ExpiringMap(bounds);
   }
 
   async claim(
@@ -126,6 +128,18 @@ export class HotMemory implements HotState {
     return (this.#sets.get(set)?.get(member) ?? 0) > this.#now();
   }
 
+  async tie(key: string, value: string, ttlMs: number): Promise<string> {
+    this.#checkOpen();
+    const before = this.#ties.get(key);
+    if (before === undefined) this.#ties.set(key, value, ttlMs);
+    return before ?? value;
+  }
+
+  async untie(key: string, value: string): Promise<void> {
+    this.#checkOpen();
+    if (this.#ties.get(key) === value) this.#ties.delete(key);
+  }
+
   async evict(order: EvictionOrder, ttlMs: number, after = 0n): Promise<Eviction> {
     this.#checkOpen();
     const now = this.#now();
@@ -172,6 +186,7 @@ export class HotMemory implements HotState {
     this.#devices.clear();
     this.#buckets.clear();
     this.#sets.clear();
+    this.#ties.clear();
     this.#evictions = [];
   }
 

@@ -102,6 +102,20 @@ if untilMs and tonumber(untilMs) > tonumber(time[1]) * 1000 + math.floor(tonumbe
 return 0
 `;
 
+/** KEYS: tie. ARGV: value, ttl in ms. Returns the value that is tied. */
+const TIE = `
+local before = redis.call('GET', KEYS[1])
+if before then return before end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
+`;
+
+/** KEYS: tie. ARGV: value. */
+const UNTIE = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+`;
+
 /**
  * The orders are a sorted set by the time of the order, µs; a member is that time and the order's text, so that each
  * is one of its own.
@@ -150,6 +164,8 @@ export interface HotRedisScripts {
   gochatGiveBack(key: string, intervalUs: number): Promise<number>;
   gochatRemember(key: string, member: string, ttlMs: number, most: number): Promise<number>;
   gochatRemembers(key: string, member: string): Promise<number>;
+  gochatTie(key: string, value: string, ttlMs: number): Promise<string>;
+  gochatUntie(key: string, value: string): Promise<number>;
   gochatEvict(key: string, ttlMs: number, most: number, text: string, least: string): Promise<string>;
   gochatRestore(key: string, ttlMs: number, ...members: string[]): Promise<number>;
 }
@@ -169,6 +185,8 @@ export function scriptsOn(redis: ScriptRunner): HotRedisScripts {
     gochatGiveBack: script(redis, GIVE_BACK),
     gochatRemember: script(redis, REMEMBER),
     gochatRemembers: script(redis, REMEMBERS),
+    gochatTie: script(redis, TIE),
+    gochatUntie: script(redis, UNTIE),
     gochatEvict: script(redis, EVICT),
     gochatRestore: script(redis, RESTORE),
   };

@@ -151,6 +151,14 @@ export class HotRedis implements HotState {
     return (await this.#call((redis) => redis.gochatRemembers(`gochat:set:{${set}}`, member))) === 1;
   }
 
+  async tie(key: string, value: string, ttlMs: number): Promise<string> {
+    return this.#call((redis) => redis.gochatTie(`gochat:tie:{${key}}`, value, Math.ceil(ttlMs)));
+  }
+
+  async untie(key: string, value: string): Promise<void> {
+    await this.#call((redis) => redis.gochatUntie(`gochat:tie:{${key}}`, value));
+  }
+
   async evict(order: EvictionOrder, ttlMs: number, after = 0n): Promise<Eviction> {
     const text = encodeOrder(order);
     const at = await this.#call((redis) =>

@@ -250,6 +250,22 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       expect(await hot.remembers(set, 'again')).toBe(true);
     });
 
+    test('tie: the first value stays until it expires or is untied', async () => {
+      const [kept, short] = [key(), key()];
+      expect(await hot.tie(kept, 'a', 60_000)).toBe('a');
+      expect(await hot.tie(kept, 'b', 60_000)).toBe('a');
+      expect(await hot.tie(short, 'a', 50)).toBe('a');
+      await subject().elapse(51);
+      expect(await hot.tie(short, 'b', 60_000)).toBe('b');
+      await hot.untie(kept, 'b');
+      expect(await hot.tie(kept, 'b', 60_000)).toBe('a');
+      await hot.untie(kept, 'a');
+      expect(await hot.tie(kept, 'b', 60_000)).toBe('b');
+      const both = key();
+      const all = await Promise.all(['a', 'b', 'c'].map((value) => hot.tie(both, value, 60_000)));
+      expect(new Set(all).size).toBe(1);
+    });
+
     test('evict: orders have one sequence, and each node reads on from its last one', async () => {
       const user = newUser();
       const order = {
@@ -328,6 +344,8 @@ export function hotStateContract(name: string, subject: () => HotStateSubject): 
       await expect(closed.giveBack(key(), 1, 1)).rejects.toMatchObject(unavailable);
       await expect(closed.remember(key(), 'm', 1000)).rejects.toMatchObject(unavailable);
       await expect(closed.remembers(key(), 'm')).rejects.toMatchObject(unavailable);
+      await expect(closed.tie(key(), 'a', 1000)).rejects.toMatchObject(unavailable);
+      await expect(closed.untie(key(), 'a')).rejects.toMatchObject(unavailable);
       await expect(closed.evict(kick(user), 1000)).rejects.toMatchObject(unavailable);
       await expect(closed.evictions(0)).rejects.toMatchObject(unavailable);
       await expect(closed.ping()).rejects.toMatchObject(unavailable);

@@ -111,6 +111,10 @@ export interface HotState extends AsyncDisposable {
   remember(set: string, member: string, ttlMs: number): Promise<void>;
   /** Returns whether a set has a member. */
   remembers(set: string, member: string): Promise<boolean>;
+  /** Ties a value to a key for `ttlMs` unless one is tied to it, and returns the one that is. */
+  tie(key: string, value: string, ttlMs: number): Promise<string>;
+  /** Unties a key from this value. */
+  untie(key: string, value: string): Promise<void>;
   /** Gives an order, later than `after`, that every node gets from `evictions` for `ttlMs`. */
   evict(order: EvictionOrder, ttlMs: number, after?: bigint): Promise<Eviction>;
   /** Returns the orders from `fromUs` on, inclusive, ascending; at most MAX_EVICTIONS_PAGE. */

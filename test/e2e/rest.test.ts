@@ -68,6 +68,66 @@ describe('REST of gochat up', () => {
       .filter((entry: Body) => entry.kind === 'message')
       .map((entry: Body) => entry.text);
 
+  test('Idempotency-Key: one key is one request of its user, whatever it asks for', async () => {
+    const path = await room('keyed', 'bob');
+    const key = { 'idempotency-key': 'k1' };
+    const [status, first] = await http('ann', 'POST', `${path}/messages`, { text: 'one' }, key);
+    expect([status, first.duplicate]).toEqual([201, false]);
+    const again = await http('ann', 'POST', `${path}/messages`, { text: 'one' }, key);
+    expect(again).toEqual([201, { ...first, duplicate: true }]);
+    const others: [string, string, object?][] = [
+      ['POST', `${path}/messages`, { text: 'two' }],
+      ['PATCH', `${path}/messages/${first.seq}`, { text: 'one' }],
+      ['PUT', `${path}/messages/${first.seq}/pin`],
+      ['POST', '/rooms', { name: 'once-more' }],
+    ];
+    for (const [method, target, body] of others)
+      expect(await http('ann', method, target, body, key)).toMatchObject([
+        422,
+        { code: 'IDEMPOTENCY_KEY_REUSED' },
+      ]);
+    expect((await http('bob', 'POST', `${path}/messages`, { text: 'two' }, key))[0]).toBe(201);
+    expect(await texts('ann', path)).toEqual(['one', 'two']);
+    // What is refused for good leaves its key free.
+    const free = { 'idempotency-key': 'k2' };
+    expect((await http('ann', 'POST', `${path}/messages`, { text: '' }, free))[0]).toBe(400);
+    expect((await http('ann', 'POST', `${path}/messages`, { text: 'three' }, free))[0]).toBe(201);
+  });
+
+  test('what the caller may not know of: the same 404 as what does not exist', async () => {
+    const [, direct] = await http('bob', 'POST', '/conversations', { user: 'cid' });
+    expect(direct).toMatchObject({ kind: 'direct', name: 'cid' });
+    const secret = await say('bob', `/rooms/${direct.id}`, 'psst');
+    for (const [method, tail, body] of [
+      ['GET', ''],
+      ['GET', '/messages'],
+      ['GET', `/messages/${secret}`],
+      ['GET', '/members'],
+      ['POST', '/messages', { text: 'hi' }],
+      ['PUT', '/mute'],
+    ] as const) {
+      const [hidden, none] = [
+        await http('ann', method, `/rooms/${direct.id}${tail}`, body),
+        await http('ann', method, `/rooms/12345${tail}`, body),
+      ];
+      expect([tail, ...hidden]).toMatchObject([tail, 404, { code: 'ROOM_NOT_FOUND' }]);
+      const said = ({ message }: Body) => message.replace(/\d+/, 'ID');
+      expect([none[0], said(none[1])]).toEqual([hidden[0], said(hidden[1])]);
+    }
+    const open = await room('open');
+    expect(await http('cid', 'GET', open)).toMatchObject([403, { code: 'NOT_A_MEMBER' }]);
+  });
+
+  test('PUT read: moves the cursor of the caller', async () => {
+    const path = await room('read', 'bob');
+    const seq = await say('ann', path, 'hi');
+    expect((await http('bob', 'GET', path))[1].unread).toBe(1);
+    expect(await http('bob', 'PUT', `${path}/read`, { seq })).toEqual([200, { status: 'ok' }]);
+    await expect
+      .poll(async () => (await http('bob', 'GET', path))[1])
+      .toMatchObject({ unread: 0, read_seq: seq });
+  });
+
   test('send, edit, answer, retract: the page is folded, each entry in its place', async () => {
     const path = await room('fold', 'bob');
     const first = await say('ann', path, 'helo');

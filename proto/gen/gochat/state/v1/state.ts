@@ -18,7 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Request, Response, Send, Sent } from "../../client/v2/client.ts";
+import { Receipts, Request, Response, Send, Sent } from "../../client/v2/client.ts";
 
 export const protobufPackage = "gochat.state.v1";
 
@@ -33,12 +33,28 @@ export interface CallRequest {
   /** As in the header of a REQUEST frame: the conversation that the call is about, else 0. */
   key: bigint;
   request: Request | undefined;
+  once: Once | undefined;
 }
 
 export interface PostRequest {
   /** The conversation. */
   key: bigint;
   send: Send | undefined;
+  once: Once | undefined;
+}
+
+/** Ties a key of the caller's choice to one request, for a day: another request with that key is refused. */
+export interface Once {
+  key: string;
+  /** A hash of all that the caller asks for. */
+  request: string;
+}
+
+export interface ReportRequest {
+  receipts: Receipts | undefined;
+}
+
+export interface ReportResponse {
 }
 
 export interface SignupRequest {
@@ -89,7 +105,7 @@ export interface LogoutResponse {
 }
 
 function createBaseCallRequest(): CallRequest {
-  return { key: 0n, request: undefined };
+  return { key: 0n, request: undefined, once: undefined };
 }
 
 export const CallRequest: MessageFns<CallRequest> = {
@@ -102,6 +118,9 @@ export const CallRequest: MessageFns<CallRequest> = {
     }
     if (message.request !== undefined) {
       Request.encode(message.request, writer.uint32(18).fork()).join();
+    }
+    if (message.once !== undefined) {
+      Once.encode(message.once, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -135,6 +154,14 @@ export const CallRequest: MessageFns<CallRequest> = {
             message.request = Request.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.once = Once.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -156,12 +183,13 @@ export const CallRequest: MessageFns<CallRequest> = {
     message.request = (object.request !== undefined && object.request !== null)
       ? Request.fromPartial(object.request)
       : undefined;
+    message.once = (object.once !== undefined && object.once !== null) ? Once.fromPartial(object.once) : undefined;
     return message;
   },
 };
 
 function createBasePostRequest(): PostRequest {
-  return { key: 0n, send: undefined };
+  return { key: 0n, send: undefined, once: undefined };
 }
 
 export const PostRequest: MessageFns<PostRequest> = {
@@ -174,6 +202,9 @@ export const PostRequest: MessageFns<PostRequest> = {
     }
     if (message.send !== undefined) {
       Send.encode(message.send, writer.uint32(18).fork()).join();
+    }
+    if (message.once !== undefined) {
+      Once.encode(message.once, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -207,6 +238,14 @@ export const PostRequest: MessageFns<PostRequest> = {
             message.send = Send.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.once = Once.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -226,6 +265,174 @@ export const PostRequest: MessageFns<PostRequest> = {
     const message = createBasePostRequest();
     message.key = (object.key !== undefined && object.key !== null) ? BigInt(object.key) : 0n;
     message.send = (object.send !== undefined && object.send !== null) ? Send.fromPartial(object.send) : undefined;
+    message.once = (object.once !== undefined && object.once !== null) ? Once.fromPartial(object.once) : undefined;
+    return message;
+  },
+};
+
+function createBaseOnce(): Once {
+  return { key: "", request: "" };
+}
+
+export const Once: MessageFns<Once> = {
+  encode(message: Once, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.request !== "") {
+      writer.uint32(18).string(message.request);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Once {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOnce();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.request = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Once>, I>>(base?: I): Once {
+    return Once.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Once>, I>>(object: I): Once {
+    const message = createBaseOnce();
+    message.key = object.key ?? "";
+    message.request = object.request ?? "";
+    return message;
+  },
+};
+
+function createBaseReportRequest(): ReportRequest {
+  return { receipts: undefined };
+}
+
+export const ReportRequest: MessageFns<ReportRequest> = {
+  encode(message: ReportRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.receipts !== undefined) {
+      Receipts.encode(message.receipts, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.receipts = Receipts.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReportRequest>, I>>(base?: I): ReportRequest {
+    return ReportRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReportRequest>, I>>(object: I): ReportRequest {
+    const message = createBaseReportRequest();
+    message.receipts = (object.receipts !== undefined && object.receipts !== null)
+      ? Receipts.fromPartial(object.receipts)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReportResponse(): ReportResponse {
+  return {};
+}
+
+export const ReportResponse: MessageFns<ReportResponse> = {
+  encode(_: ReportResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReportResponse>, I>>(base?: I): ReportResponse {
+    return ReportResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReportResponse>, I>>(_: I): ReportResponse {
+    const message = createBaseReportResponse();
     return message;
   },
 };
@@ -922,12 +1129,24 @@ export const ChatServiceService = {
     responseSerialize: (value: Sent): Buffer => Buffer.from(Sent.encode(value).finish()),
     responseDeserialize: (value: Buffer): Sent => Sent.decode(value),
   },
+  /** A RECEIPTS of a caller without a connection: best effort, as the frame is. */
+  report: {
+    path: "/gochat.state.v1.ChatService/Report" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReportRequest): Buffer => Buffer.from(ReportRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReportRequest => ReportRequest.decode(value),
+    responseSerialize: (value: ReportResponse): Buffer => Buffer.from(ReportResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReportResponse => ReportResponse.decode(value),
+  },
 } as const;
 
 export interface ChatServiceServer extends UntypedServiceImplementation {
   call: handleUnaryCall<CallRequest, Response>;
   /** A Send of a caller without a connection. It has no order with others of the same user that are under way. */
   post: handleUnaryCall<PostRequest, Sent>;
+  /** A RECEIPTS of a caller without a connection: best effort, as the frame is. */
+  report: handleUnaryCall<ReportRequest, ReportResponse>;
 }
 
 export interface ChatServiceClient extends Client {
@@ -955,6 +1174,22 @@ export interface ChatServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Sent) => void,
+  ): ClientUnaryCall;
+  /** A RECEIPTS of a caller without a connection: best effort, as the frame is. */
+  report(
+    request: ReportRequest,
+    callback: (error: ServiceError | null, response: ReportResponse) => void,
+  ): ClientUnaryCall;
+  report(
+    request: ReportRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReportResponse) => void,
+  ): ClientUnaryCall;
+  report(
+    request: ReportRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReportResponse) => void,
   ): ClientUnaryCall;
 }
 

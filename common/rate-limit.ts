@@ -1,5 +1,5 @@
 /** Rate limit: a token bucket per address, in bounded memory. */
-import { type Rate, TokenBucket } from '../common/mod.ts';
+import { type Rate, TokenBucket } from './token-bucket.ts';
 
 export interface RateLimitOptions {
   /** Requests per second of an address; 0: no limit. */
@@ -32,6 +32,11 @@ export class RateLimit {
     }
     this.#buckets.set(address, bucket);
     return bucket.take(now) ? 0 : bucket.waitMs(now);
+  }
+
+  /** Returns the whole tokens that an address has left, and the time until it has all of them, ms. */
+  left(address: string, now: number): { readonly tokens: number; readonly fullInMs: number } {
+    return this.#buckets.get(address)?.left(now) ?? { tokens: this.#rate.burst, fullInMs: 0 };
   }
 
   /** Charges the cost of a request beyond one; it delays the address's next request. */

@@ -49,4 +49,13 @@ describe('RateLimit', () => {
     const limit = new RateLimit({ perSecond: 0, burst: 1 });
     for (let i = 0; i < 100; i++) expect(limit.take('a', 0)).toBe(0);
   });
+
+  test('left: what an address has, and when it has all again', () => {
+    const limit = new RateLimit({ perSecond: 10, burst: 3 });
+    expect(limit.left('a', 0)).toEqual({ tokens: 3, fullInMs: 0 });
+    limit.take('a', 0);
+    expect(limit.left('a', 0)).toEqual({ tokens: 2, fullInMs: 100 });
+    limit.charge('a', 5);
+    expect(limit.left('a', 50)).toEqual({ tokens: 0, fullInMs: 550 });
+  });
 });
