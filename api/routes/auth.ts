@@ -124,7 +124,10 @@ export function authRoutes({ state, proxies, cors }: AuthOptions): FastifyPlugin
         const isBearer = request.headers.authorization !== undefined;
         const refreshToken = isBearer ? undefined : (request.body?.refresh_token ?? cookieOf(request, cors));
         if (refreshToken === undefined)
-          await state.accounts.logout({ everywhere, refreshToken: '' }, { metadata: caller(request).metadata });
+          await state.accounts.logout(
+            { everywhere, refreshToken: '' },
+            { metadata: caller(request).metadata },
+          );
         else await state.accounts.logout({ everywhere, refreshToken });
         clearCookie(request, reply);
         return { status: 'ok' } as const;
