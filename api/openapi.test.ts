@@ -64,6 +64,7 @@ const NEW_ROUTES = [
   ['/users/me/state', 'get', '200'],
 ] as const;
 const ROUTES: readonly (readonly [path: string, method: string, success: string])[] = [
+  ['/.well-known/jwks.json', 'get', '200'],
   ['/auth/signup', 'post', '201'],
   ['/auth/login', 'post', '200'],
   ['/auth/refresh', 'post', '200'],

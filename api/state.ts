@@ -15,6 +15,9 @@ import type { Caller } from './caller.ts';
 /** Registry service under which state nodes register. */
 const STATE_SERVICE = 'state';
 
+/** Registry key under which state publishes its public keys. */
+const JWKS_KEY = 'jwks';
+
 export type Call = NonNullable<client.Request['call']>;
 type Result = NonNullable<client.Response['result']>;
 
@@ -38,6 +41,9 @@ export class State {
   readonly #chat: CrpcClient<typeof state.ChatServiceService>;
   readonly #channel: Channel;
   readonly #unwatch: Unwatch;
+  readonly #unfollow: Unwatch;
+  /** The public keys of access tokens, a JSON Web Key Set; undefined until state has published them. */
+  jwks: string | undefined;
   /** Number of registered state nodes; undefined until the registry has answered. */
   #nodes: number | undefined;
 
@@ -56,6 +62,9 @@ export class State {
     this.#chat = createClient(state.ChatServiceService, this.#channel);
     this.#unwatch = options.registry.watch(STATE_SERVICE, ({ endpoints }) => {
       this.#nodes = endpoints.length;
+    });
+    this.#unfollow = options.registry.follow(JWKS_KEY, (jwks) => {
+      this.jwks = jwks;
     });
   }
 
@@ -99,6 +108,7 @@ export class State {
 
   close(): void {
     this.#unwatch();
+    this.#unfollow();
     this.#channel.close();
   }
 

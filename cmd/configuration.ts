@@ -117,6 +117,9 @@ export function envName(key: string): string {
   return `GOCHAT_${fileKey(key).toUpperCase()}`;
 }
 
+/** Variables with names that other systems use too; GOCHAT_* has precedence. */
+const PLAIN_VARIABLES: Readonly<Record<string, string>> = { JWT_SECRET: 'jwtSecret' };
+
 export interface Sources {
   /** Values of the flags given, by camelCase key. */
   readonly flags: Readonly<Record<string, unknown>>;
@@ -173,6 +176,7 @@ export function loadConfig<S extends Settings>(
     }
   }
 
+  for (const [name, key] of Object.entries(PLAIN_VARIABLES)) take(key, sources.env[name], name);
   const envKeys = new Map([...known].map((key) => [envName(key), key]));
   const ofServices: string[] = [];
   for (const [name, value] of Object.entries(sources.env)) {

@@ -10,10 +10,11 @@ import { backup, restore } from './ctl/backup.ts';
 import { drain } from './ctl/drain.ts';
 import { evidence } from './ctl/evidence.ts';
 import { session, trace } from './ctl/explain.ts';
+import { keys } from './ctl/keys.ts';
 import { kick } from './ctl/kick.ts';
 import { ctlSettings } from './settings.ts';
 
-const SUBCOMMANDS: readonly Subcommand[] = [drain, kick, session, trace, evidence, backup, restore];
+const SUBCOMMANDS: readonly Subcommand[] = [drain, kick, session, trace, evidence, keys, backup, restore];
 
 /** Adds the command to the program; `onExit` gets its exit code. */
 export function addCtl(

@@ -190,6 +190,13 @@ const limits = {
 
 const tokenTtlMs = integer(1000, 2_592_000_000).default(900_000).describe('lifetime of an access token, ms');
 
+const jwtSecret = text(4096)
+  .refine((secret) => Buffer.byteLength(secret) >= 32, { error: 'expected at least 32 bytes' })
+  .optional()
+  .describe(
+    'secret that encrypts the signing keys of access tokens in the store, at least 32 bytes; JWT_SECRET names it too; without it they are not encrypted',
+  );
+
 const sessionGraceMs = integer(0, 3_600_000)
   .default(30_000)
   .describe('time in which a device whose connection broke can resume its session and counts as online, ms');
@@ -280,6 +287,7 @@ export const stateSettings = {
       'hot state, redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], also HOST,…?cluster=true; redis+sentinel://HOST[:PORT],…/NAME[/DATABASE]; rediss… with TLS',
     ),
   ...engineFiles('hot', 'Redis'),
+  jwtSecret,
   tokenTtlMs,
   sessionGraceMs,
   maxTextBytes,
@@ -341,6 +349,7 @@ export const upSettings = {
     .default(true)
     .describe('create the accounts demo, test and admin with password 111111; only on a loopback host'),
   drainMs: drainMs.removeDefault().default(3000).describe('longest time to drain after TERM, ms'),
+  jwtSecret,
   tokenTtlMs,
   sessionGraceMs,
   maxTextBytes,
@@ -395,6 +404,7 @@ export const SECRETS: ReadonlySet<string> = new Set([
   'password',
   'clusterToken',
   'adminToken',
+  'jwtSecret',
   'registry',
   'store',
   'hot',

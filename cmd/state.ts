@@ -50,6 +50,7 @@ export async function run(
       clusterToken: config.clusterToken,
       tls,
       reflection: config.crpcReflection,
+      jwtSecret: config.jwtSecret,
       tokenTtlMs: config.tokenTtlMs,
       sessionGraceMs: config.sessionGraceMs,
       maxTextBytes: config.maxTextBytes,

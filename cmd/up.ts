@@ -59,6 +59,7 @@ export async function run(
       advertiseHost: '127.0.0.1',
       store,
       hot,
+      jwtSecret: config.jwtSecret,
       tokenTtlMs: config.tokenTtlMs,
       sessionGraceMs: config.sessionGraceMs,
       maxTextBytes: config.maxTextBytes,

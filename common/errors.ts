@@ -667,6 +667,13 @@ export const CATALOGUE = {
     503,
     { exit: 1, retryable: true },
   ),
+  JWT_SECRET_CHANGED: entry(
+    'The signing keys in the store are encrypted with a jwt_secret, and {how}.',
+    'Give all state nodes the jwt_secret of before. Without it, stop them and delete the rows of the table signing_keys: new keys are made, and clients refresh their tokens.',
+    'FAILED_PRECONDITION',
+    500,
+    { exit: ExitCode.CONFIG },
+  ),
   STORE_SCHEMA: entry(
     'The schema of the message store at {url} does not match this version of GoChat: {reason}.',
     'Run the release that migrated it last, or a newer one; never edit a migration that has been applied.',

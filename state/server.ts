@@ -6,13 +6,16 @@ import { CrpcServer, type Registration, type Registry, type TlsOptions } from '.
 import { link, LINK_PROTOCOL, MAX_TEXT_BYTES_KEY, state } from '../proto/mod.ts';
 import type { SeedAccount } from './identity/accounts.ts';
 import { accountService, chatService } from './chat/service.ts';
+import { KeySeal } from './identity/key-seal.ts';
+import { SigningKeys } from './identity/signing-keys.ts';
 import { Tokens } from './identity/tokens.ts';
 import { Health } from './health.ts';
 import type { HotState } from './hot/hot-state.ts';
-import { DEFAULT_LIMITS, DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
+import { CLOCK_SKEW_MS, DEFAULT_LIMITS, DEFAULT_TOKEN_TTL_MS, type StateLimits } from './limits.ts';
 import { NodeIds } from './node-ids.ts';
 import { StateNode } from './node.ts';
 import { DEFAULT_ENTRY_RULES, type EntryRules } from './policy.ts';
+import { keyRoutes } from './explain/key-routes.ts';
 import { operatorRoutes } from './explain/operator-routes.ts';
 import type { DurableStore } from './store/store.ts';
 
@@ -38,6 +41,8 @@ export interface StateServerOptions {
   readonly store: DurableStore;
   readonly hot: HotState;
   readonly logger: Logger;
+  /** Secret that encrypts the signing keys in the store, at least 32 bytes. @default they are not encrypted */
+  readonly jwtSecret?: string | undefined;
   /** Lifetime of access tokens. @default 900000 ms */
   readonly tokenTtlMs?: number | undefined;
   /** Grace period of a broken connection. @default 30000 ms */
@@ -65,6 +70,8 @@ export class StateServer implements Server {
   readonly #node: StateNode;
   readonly #crpc: CrpcServer;
   readonly #health: Health;
+  /** Once started. */
+  #keys: SigningKeys | undefined;
   #registration: Registration | undefined;
   #phase: 'new' | 'serving' | 'draining' | 'stopped' = 'new';
   #drained: Promise<void> | undefined;
@@ -109,7 +116,10 @@ export class StateServer implements Server {
 
   /** Operator routes for the admin port. */
   get operatorRoutes(): OperatorRoutes {
-    return operatorRoutes(this.name, this.#node, this.#options.store);
+    return {
+      ...operatorRoutes(this.name, this.#node, this.#options.store),
+      ...keyRoutes(() => this.#keys),
+    };
   }
 
   /** Address of the crpc server, host:port, once started. */
@@ -118,15 +128,24 @@ export class StateServer implements Server {
   }
 
   /**
-   * Loads the signing key, listens, publishes the public keys and registers.
-   * @throws GochatError PORT_IN_USE, STORE_UNAVAILABLE, REGISTRY_UNREACHABLE
+   * Loads the signing keys, publishes the public ones, listens and registers.
+   * @throws GochatError PORT_IN_USE, STORE_UNAVAILABLE, REGISTRY_UNREACHABLE, JWT_SECRET_CHANGED
    */
   readonly start = once(async () => {
-    const { registry, store, tokenTtlMs } = this.#options;
+    const { registry, store, tokenTtlMs, jwtSecret } = this.#options;
     try {
       const { evictions } = this.#node;
-      const tokens = await Tokens.open(store, {
-        ttlMs: tokenTtlMs ?? DEFAULT_TOKEN_TTL_MS,
+      const ttlMs = tokenTtlMs ?? DEFAULT_TOKEN_TTL_MS;
+      const keys = await SigningKeys.open({
+        store,
+        seal: new KeySeal(jwtSecret),
+        tokenMs: ttlMs + 2 * CLOCK_SKEW_MS,
+        logger: this.#logger,
+        publish: (jwks) => registry.publish(JWKS_KEY, jwks),
+      });
+      this.#keys = keys;
+      const tokens = new Tokens(keys, {
+        ttlMs,
         refusal: (user, session) => evictions.refusal(user, session),
       });
       await this.#ids.acquire();
@@ -137,7 +156,6 @@ export class StateServer implements Server {
           protocol: LINK_PROTOCOL,
         });
       await this.#crpc.start();
-      await registry.publish(JWKS_KEY, tokens.jwks);
       this.#registration = await registry.register(SERVICE, {
         id: randomUUID(),
         address: this.#advertised(),
@@ -148,6 +166,7 @@ export class StateServer implements Server {
         load: {},
       });
       this.#health.start();
+      keys.start();
       this.#node.start();
       this.#phase = 'serving';
     } catch (error) {
@@ -168,6 +187,7 @@ export class StateServer implements Server {
   readonly stop = once(async () => {
     this.#phase = 'stopped';
     this.#health.stop();
+    this.#keys?.stop();
     this.#node.stop();
     await this.#crpc.stop();
     // The registry may be gone; its leases then expire.

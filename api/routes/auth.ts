@@ -8,6 +8,7 @@ import { caller } from '../caller.ts';
 import { clearCookie, cookieOf, isPage, setCookie } from '../refresh-cookie.ts';
 import {
   Credentials,
+  KeySet,
   LoginAnswer,
   LoginBody,
   LogoutBody,
@@ -17,6 +18,9 @@ import {
 import { Done } from '../schemas/basic.ts';
 import type { State } from '../state.ts';
 import { errors } from './responses.ts';
+
+/** Less than the time between the making of a key and its first token. */
+const KEYS_MAX_AGE_S = 30;
 
 export interface AuthOptions {
   readonly state: State;
@@ -47,6 +51,26 @@ export function authRoutes({ state, proxies, cors }: AuthOptions): FastifyPlugin
   };
 
   return async (app) => {
+    app.get(
+      '/.well-known/jwks.json',
+      {
+        schema: {
+          summary: 'Show the public keys of access tokens, a JSON Web Key Set (RFC 7517)',
+          description:
+            'A key is here before the first token that it has signed, and until the last one has expired.',
+          tags: ['accounts'],
+          security: [],
+          response: { 200: KeySet, ...errors() },
+        },
+      },
+      async (_request, reply) => {
+        if (state.jwks === undefined) throw new GochatError('STATE_UNAVAILABLE');
+        return reply
+          .header('cache-control', `public, max-age=${KEYS_MAX_AGE_S}`)
+          .send(JSON.parse(state.jwks));
+      },
+    );
+
     app.post(
       '/auth/signup',
       {

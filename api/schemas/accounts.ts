@@ -53,6 +53,21 @@ export const LogoutBody = z
     ),
   })
   .nullish();
+export const KeySet = z
+  .object({
+    keys: z.array(
+      z.object({
+        kty: z.literal('OKP'),
+        crv: z.literal('Ed25519'),
+        x: z.string(),
+        kid: z.string(),
+        alg: z.literal('EdDSA'),
+        use: z.literal('sig'),
+      }),
+    ),
+  })
+  .describe('The key set');
+
 export const User = z
   .object({
     id: Id,

@@ -84,7 +84,8 @@ export class Seeds {
   }
 
   async #makeUsers(store: Store, count: number): Promise<void> {
-    const signing = await store.signingKey(() => Promise.reject(new Error('state has not made its key yet')));
+    const signing = (await store.signingKeys()).at(-1);
+    if (signing === undefined) throw new Error('state has not made its key yet');
     const key = await importJWK(JSON.parse(signing.privateJwk) as JWK, 'EdDSA');
     const from = this.#users.length;
     const made = await inBatches(Math.max(0, count - from), async (i): Promise<User> => {

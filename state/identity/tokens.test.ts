@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
-import type { UserId } from '../../common/mod.ts';
+import { silentLogger, type UserId } from '../../common/mod.ts';
 import { CLOCK_SKEW_MS } from '../limits.ts';
 import { openTestStore } from '../testing/test-store.ts';
+import { KeySeal } from './key-seal.ts';
+import { SigningKeys } from './signing-keys.ts';
 import { Tokens } from './tokens.ts';
 
 const ANN = { user: 1n as UserId, name: 'ann', session: 7n };
@@ -12,12 +14,22 @@ async function nodes() {
   const clock = { nowMs: 1_800_000_000_000 };
   const store = await openTestStore();
   const revoked = new Set<bigint>();
-  const open = () =>
-    Tokens.open(store, {
+  const open = async () => {
+    const now = () => clock.nowMs;
+    const keys = await SigningKeys.open({
+      store,
+      seal: new KeySeal(undefined),
+      tokenMs: TTL_MS,
+      logger: silentLogger,
+      publish: async () => undefined,
+      now,
+    });
+    return new Tokens(keys, {
       ttlMs: TTL_MS,
       refusal: (_, session) => (revoked.has(session) ? 'TOKEN_REVOKED' : undefined),
-      now: () => clock.nowMs,
+      now,
     });
+  };
   return { clock, revoked, one: await open(), two: await open() };
 }
 

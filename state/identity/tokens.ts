@@ -1,5 +1,5 @@
-/** Access tokens: JWTs signed with an Ed25519 key that is generated on first start and kept in the store. */
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
+/** Access tokens: JWTs signed with an Ed25519 key. */
+import { SignJWT } from 'jose';
 import {
   bearerToken,
   GochatError,
@@ -9,10 +9,8 @@ import {
   type UserId,
 } from '../../common/mod.ts';
 import { CLOCK_SKEW_MS } from '../limits.ts';
-import type { SigningKey, Store } from '../store/store.ts';
+import { ALGORITHM, type SigningKeys } from './signing-keys.ts';
 
-const ALGORITHM = 'EdDSA';
-const CURVE = 'Ed25519';
 const ISSUER = 'gochat';
 const AUDIENCE = 'gochat';
 const RULES = {
@@ -46,60 +44,44 @@ export interface IssuedToken {
   readonly expiresAtMs: number;
 }
 
-/** Signs and verifies tokens. Every node of a cluster has the same key, because the store keeps the first one. */
+/** Signs and verifies tokens. Every node of a cluster has the same keys. */
 export class Tokens {
-  /** The public keys as a JSON Web Key Set, for gateways. */
-  readonly jwks: string;
-  readonly #kid: string;
-  readonly #key: Awaited<ReturnType<typeof importJWK>>;
+  readonly #keys: SigningKeys;
   readonly #verifier = new JwtVerifier(RULES);
+  #verified = '';
   readonly #rules: TokenRules;
   readonly #now: () => number;
 
-  private constructor(
-    kid: string,
-    key: Awaited<ReturnType<typeof importJWK>>,
-    publicJwk: JWK,
-    rules: TokenRules,
-  ) {
-    this.#kid = kid;
-    this.#key = key;
+  constructor(keys: SigningKeys, rules: TokenRules) {
+    this.#keys = keys;
     this.#rules = rules;
     this.#now = rules.now ?? Date.now;
-    this.jwks = JSON.stringify({ keys: [publicJwk] });
-    this.#verifier.setKeys(this.jwks);
-  }
-
-  /** Loads the signing key, generating it if there is none. @throws GochatError STORE_UNAVAILABLE */
-  static async open(store: Pick<Store, 'signingKey'>, rules: TokenRules): Promise<Tokens> {
-    const stored = await store.signingKey(makeKey);
-    const privateJwk = JSON.parse(stored.privateJwk) as JWK;
-    const { kty, crv, x } = privateJwk;
-    if (kty !== 'OKP' || crv !== CURVE || x === undefined) {
-      throw new GochatError('INTERNAL', { cause: new Error('the stored signing key is no Ed25519 key') });
-    }
-    const publicJwk: JWK = { kty, crv, x, kid: stored.kid, alg: ALGORITHM, use: 'sig' };
-    return new Tokens(stored.kid, await importJWK(privateJwk, ALGORITHM), publicJwk, rules);
   }
 
   /** Makes a token of a session. */
   async issue(identity: Identity): Promise<IssuedToken> {
+    const { kid, privateKey } = this.#keys.signer;
     const issuedAtS = Math.floor(this.#now() / 1000);
     const expiresAtS = issuedAtS + Math.max(1, Math.floor(this.#rules.ttlMs / 1000));
     const token = await new SignJWT({ name: identity.name })
-      .setProtectedHeader({ alg: ALGORITHM, kid: this.#kid, typ: 'JWT' })
+      .setProtectedHeader({ alg: ALGORITHM, kid, typ: 'JWT' })
       .setIssuer(ISSUER)
       .setAudience(AUDIENCE)
       .setSubject(identity.user.toString())
       .setIssuedAt(issuedAtS)
       .setExpirationTime(expiresAtS)
       .setJti(identity.session.toString())
-      .sign(this.#key);
+      .sign(privateKey);
     return { token, expiresAtMs: expiresAtS * 1000 };
   }
 
   /** Returns the user of a token. @throws GochatError TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED */
   verify(token: string): Identity {
+    const { jwks } = this.#keys;
+    if (jwks !== this.#verified) {
+      this.#verifier.setKeys(jwks);
+      this.#verified = jwks;
+    }
     const claims = this.#verifier.verify(token, this.#now());
     if (typeof claims === 'string') throw new GochatError(claims);
     const { sub, name, jti } = claims;
@@ -119,10 +101,4 @@ export class Tokens {
     if (token === undefined) throw new GochatError('TOKEN_INVALID');
     return this.verify(token);
   }
-}
-
-async function makeKey(): Promise<SigningKey> {
-  const { privateKey } = await generateKeyPair(ALGORITHM, { crv: CURVE, extractable: true });
-  const jwk = await exportJWK(privateKey);
-  return { kid: await calculateJwkThumbprint(jwk), privateJwk: JSON.stringify(jwk) };
 }

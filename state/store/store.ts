@@ -476,8 +476,10 @@ export interface SyncResult {
 export interface SigningKey {
   /** Key id, the JWK thumbprint (RFC 7638). */
   readonly kid: string;
-  /** Ed25519 private key as a JWK, JSON text. */
+  /** Ed25519 private key as a JWK, JSON text, or a JWE of it. */
   readonly privateJwk: string;
+  /** Unix time from which on it signs, ms. */
+  readonly signsFromMs: number;
 }
 
 /** An order that revokes access tokens; see Eviction. */
@@ -767,8 +769,13 @@ export interface SelfStore {
 }
 
 export interface SigningKeyStore {
-  /** Stores `make()` as the signing key unless there is one. Returns the stored one, the same on every node. */
-  signingKey(make: () => Promise<SigningKey>): Promise<SigningKey>;
+  /** Returns all keys, ascending by `signsFromMs`; the last one is the current one. */
+  signingKeys(): Promise<readonly SigningKey[]>;
+  /** Adds a key that follows the current one, `after`; empty: there is none. If another one is current, nothing happens. */
+  addSigningKey(key: SigningKey, after: string): Promise<void>;
+  /** Replaces the stored form of a key, unless it has changed. */
+  replaceSigningKey(kid: string, privateJwk: string, by: string): Promise<void>;
+  removeSigningKey(kid: string): Promise<void>;
 }
 
 /** Stores revocations, beyond the life of the state nodes and the hot state. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startUp } from '../harness/gochat.ts';
+import { runGochat, startUp } from '../harness/gochat.ts';
 import { helloFrame, RawClient } from '../harness/raw-client.ts';
 
 let folder: string;
@@ -99,3 +99,34 @@ test('log-out everywhere: all tokens of the user are void, refresh tokens too', 
     expect((await refresh(text)).body['code']).toBe('REFRESH_INVALID');
   }
 });
+
+test('ctl keys --rotate: the new key is in the key set at once, and signs later; tokens stay good', async () => {
+  const { token } = await logIn();
+  const before = await call('GET', '/.well-known/jwks.json');
+  const rotated = await runGochat(['ctl', 'keys', '--rotate', '--admin', up.admin]);
+  expect(rotated.code).toBe(0);
+  expect(rotated.stdout).toMatch(/^\S+ {2}signs\n\S+ {2}next {2}signs from \S+\n$/);
+  const { body } = await call('GET', '/.well-known/jwks.json');
+  const [first, next] = rotated.stdout.split('\n').map((line) => line.split(' ')[0]);
+  expect((body['keys'] as { kid: string }[]).map(({ kid }) => kid)).toEqual([first, next]);
+  expect(JSON.stringify(body)).toContain(JSON.stringify((before.body['keys'] as unknown[])[0]));
+  expect(JSON.stringify(body)).not.toContain('"d"');
+  await using client = new RawClient(up.gateway);
+  await client.hello(token);
+});
+
+test('JWT_SECRET: of at least 32 bytes; a changed one ends the start with an error that says so', async () => {
+  const data = await mkdtemp(join(tmpdir(), 'gochat-secret-'));
+  const short = await runGochat(['up', '--data-dir', data], { JWT_SECRET: 'too short' });
+  expect([short.code, short.stderr]).toEqual([78, expect.stringContaining('at least 32 bytes')]);
+  expect(short.stderr).not.toContain('too short');
+  const secret = 'x'.repeat(32);
+  {
+    await using started = await startUp(data, [], { JWT_SECRET: secret });
+    started.process.signal('SIGTERM');
+    expect((await started.process.exit()).code).toBe(0);
+  }
+  const changed = await runGochat(['up', '--data-dir', data, '--no-demo'], { JWT_SECRET: `${secret}!` });
+  expect([changed.code, changed.stderr]).toEqual([78, expect.stringContaining('JWT_SECRET_CHANGED')]);
+  await rm(data, { recursive: true });
+}, 60_000);

@@ -75,14 +75,37 @@ export function describePeople(nodes: () => Nodes): void {
       expect((await b.store.profilesSince(0)).has(bob)).toBe(false);
     });
 
-    test('signingKey: two nodes at once get one key, which later calls do not make again', async () => {
+    test('signing keys: of two nodes that add the first one at once, one does; so for each that follows', async () => {
       const { a, b } = nodes();
-      const make = (kid: string) => async () => ({ kid, privateJwk: `{"kid":"${kid}"}` });
-      const [one, two] = await Promise.all([a.store.signingKey(make('k1')), b.store.signingKey(make('k2'))]);
-      expect(['k1', 'k2']).toContain(one.kid);
-      expect(two).toEqual(one);
-      const again = await b.store.signingKey(() => Promise.reject(new Error('made again')));
-      expect(again).toEqual(one);
+      const key = (kid: string, signsFromMs: number) => ({
+        kid,
+        privateJwk: `{"kid":"${kid}"}`,
+        signsFromMs,
+      });
+      await Promise.all([a.store.addSigningKey(key('k1', 0), ''), b.store.addSigningKey(key('k2', 0), '')]);
+      const [first, ...none] = await a.store.signingKeys();
+      expect(none).toEqual([]);
+      expect(['k1', 'k2']).toContain(first?.kid);
+      const after = first?.kid ?? '';
+      await Promise.all([
+        a.store.addSigningKey(key('k3', 5), after),
+        b.store.addSigningKey(key('k4', 5), after),
+      ]);
+      await a.store.addSigningKey(key('k5', 5), after);
+      await a.store.addSigningKey(key('k6', 5), '');
+      const both = await b.store.signingKeys();
+      expect(both).toHaveLength(2);
+      expect(both[0]).toEqual(first);
+      expect(both[1]).toMatchObject({ signsFromMs: 5 });
+      const { kid, privateJwk } = both[1] as (typeof both)[number];
+      await a.store.replaceSigningKey(kid, 'another', 'x');
+      await b.store.replaceSigningKey(kid, privateJwk, 'sealed');
+      expect((await a.store.signingKeys()).map((each) => each.privateJwk)).toEqual([
+        first?.privateJwk,
+        'sealed',
+      ]);
+      await b.store.removeSigningKey(after);
+      expect((await a.store.signingKeys()).map((each) => each.kid)).toEqual([kid]);
     });
   });
 

@@ -14,7 +14,7 @@ import { receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
 import { selfStore } from '../repositories/self.ts';
-import { signingKey, signingKeys } from '../repositories/signing-keys.ts';
+import { signingKeyStore } from '../repositories/signing-keys.ts';
 import { sql } from '../sql.ts';
 import type { StoreEngine } from '../store.ts';
 import { PostgresAppender } from './appender.ts';
@@ -37,14 +37,13 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
   const pool = new PostgresPool(target, { ...options, max: options.connections });
   const appender = new PostgresAppender(target, options);
   const memberLists = new PostgresMemberLists(pool);
-  const keys = signingKeys(pool);
   return {
     ...accountStore(pool),
     ...loginSessionStore(pool),
     ...roomStore(pool),
     ...revocationStore(pool),
     ...selfStore(pool),
-    signingKey: (make) => signingKey(keys, make),
+    ...signingKeyStore(pool),
     openDirect: (id, user, peer, device = '') => openDirect(pool, id, user, peer, device),
     conversationsOf: (user, device, after, limit) => conversationsOf(pool, user, device, { after, limit }),
     conversationOf: (id, user, device) => conversationOf(pool, id, user, device),

@@ -12,7 +12,7 @@ import { receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
 import { selfStore } from '../repositories/self.ts';
-import { type SigningKeys, signingKeys } from '../repositories/signing-keys.ts';
+import { signingKeyStore } from '../repositories/signing-keys.ts';
 import { sql } from '../sql.ts';
 import type { MemberList, StoreEngine } from '../store.ts';
 import { appendDrafts } from './append.ts';
@@ -22,9 +22,7 @@ import { memberRows } from './member-lists.ts';
 import { history, sync, type SyncAnswer, type SyncQuestion } from './reader.ts';
 
 /** Values passed between threads as they are. */
-export interface SqliteEngine
-  extends Omit<StoreEngine, 'signingKey' | 'membersOf' | 'sync' | 'close'>,
-    SigningKeys {
+export interface SqliteEngine extends Omit<StoreEngine, 'membersOf' | 'sync' | 'close'> {
   memberRows(conversation: ConversationId, after: UserId | 0n): Promise<MemberList | undefined>;
   sync(question: SyncQuestion): Promise<SyncAnswer>;
 }
@@ -40,7 +38,7 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     ...roomStore(connection),
     ...revocationStore(connection),
     ...selfStore(connection),
-    ...signingKeys(connection),
+    ...signingKeyStore(connection),
     openDirect: (id, user, peer, device = '') => openDirect(connection, id, user, peer, device),
     conversationsOf: (user, device, after, limit) =>
       conversationsOf(connection, user, device, { after, limit }),

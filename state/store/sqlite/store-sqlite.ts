@@ -1,7 +1,6 @@
 /** The store on SQLite: passes each call to a worker thread with the open file (see engine.ts). */
 import type { ConversationId } from '../../../common/mod.ts';
 import { MEMBERS_A_TURN, withChanges } from '../member-pieces.ts';
-import { signingKey } from '../repositories/signing-keys.ts';
 import type { Member, MemberList, StoreEngine } from '../store.ts';
 import { cursorsToJson, foreignOf } from '../sync-page.ts';
 import { SqliteClient, type SqliteClientOptions } from './client.ts';
@@ -36,7 +35,6 @@ export async function openSqlite(path: string, options: SqliteClientOptions): Pr
  * no commit waits for them: readers of the write-ahead log see everything committed before they started.
  */
 export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEngine {
-  const keys = callsOf(writer, ['findSigningKey', 'keepSigningKey']);
   return {
     ...callsOf(writer, [
       'createAccount',
@@ -49,6 +47,7 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
     ]),
     ...callsOf(writer, ['setDisplayName', 'deleteRoom', 'openDirect', 'append', 'moveCursors', 'revoke']),
     ...callsOf(writer, ['setSettings', 'setMute', 'saveDraft']),
+    ...callsOf(writer, ['signingKeys', 'addSigningKey', 'replaceSigningKey', 'removeSigningKey']),
     ...callsOf(writer, ['addSession', 'rotateSession', 'sessionsOf', 'removeSessions']),
     ...callsOf(writer, ['raiseFloor', 'erase', 'revocations', 'ping']),
     ...callsOf(reader, [
@@ -69,7 +68,6 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
       'pinsOf',
       'evidenceOf',
     ]),
-    signingKey: (make) => signingKey(keys, make),
     membersOf: (conversation) => membersOf(reader, conversation),
     sync: async ({ cursors, pushed, ...request }) => {
       const given = { cursors: cursorsToJson(cursors), pushed: cursorsToJson(pushed) };
