@@ -17,6 +17,7 @@ const FRAMES_WITHOUT: Readonly<Partial<Record<keyof typeof FrameType, string>>> 
   PING: 'Of a connection.',
   RESYNCED: 'Of a connection.',
   CLOSE: 'Of a connection.',
+  WATCH: 'It is of a connection; GET /users/presence answers what it answers.',
   TYPING: 'It is out of date within seconds, and is shown by connections.',
 };
 const SERVED_FRAMES = ['REQUEST', 'SEND', 'RECEIPTS'];
@@ -31,6 +32,8 @@ const FROM_SERVER = [
   'MEMBERS_CHANGED',
   'AUTHED',
   'SELF',
+  'WATCHED',
+  'PRESENCE',
 ];
 
 let api: TestApi;

@@ -59,6 +59,7 @@ const NEW_ROUTES = [
   ['/rooms/{id}/draft', 'put', '200'],
   ['/rooms/{id}/draft', 'delete', '200'],
   ['/users', 'get', '200'],
+  ['/users/presence', 'get', '200'],
   ['/users/me', 'get', '200'],
   ['/users/me', 'patch', '200'],
   ['/users/me/state', 'get', '200'],

@@ -148,6 +148,20 @@ export function toSent(sent: client.Sent) {
   };
 }
 
+const STATUSES = byValue({
+  online: client.PresenceStatus.PRESENCE_STATUS_ONLINE,
+  idle: client.PresenceStatus.PRESENCE_STATUS_IDLE,
+  offline: client.PresenceStatus.PRESENCE_STATUS_OFFLINE,
+});
+
+export function toPresence({ user, status, lastSeenMs }: client.UserPresence) {
+  return {
+    id: String(user),
+    status: STATUSES.get(status) ?? ('offline' as const),
+    ...(lastSeenMs !== 0n && toTime('last_seen', lastSeenMs)),
+  };
+}
+
 export function toDraft({ conversation, text, atMs }: client.Draft) {
   return { conversation: String(conversation), text, ...toTime('at', atMs) };
 }

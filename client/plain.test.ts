@@ -142,8 +142,8 @@ describe('--json', () => {
         event: 'members',
         conversation: room,
         members: [
-          { user: '1', name: 'alice', display_name: 'alice', online: true, role: 'owner' },
-          { user: '2', name: 'bob', display_name: 'bob', online: true, role: 'member' },
+          { user: '1', name: 'alice', display_name: 'alice', online: true, role: 'owner', idle: false },
+          { user: '2', name: 'bob', display_name: 'bob', online: true, role: 'member', idle: false },
         ],
         count: 2,
       },
@@ -452,6 +452,28 @@ describe('--json', () => {
     expect(await run.exit).toBe(0);
     const answer = { event: 'role', conversation: world.room.toString(), user: 'bob', role: 'moderator' };
     expect(only(run.events(), 'role')).toEqual([answer, answer]);
+  });
+
+  test('who is there: status, watch, away and back', async () => {
+    const world = await makeWorld();
+    const { gateway, bob, room } = world;
+    gateway.chat.seen.set(bob, 1_760_000_000_000n);
+    const run = start(world);
+    run.input.write('/join lobby\n/status bob\n/watch\n/away\n/back\n/watch off\n/status nobody\n');
+    const conversation = room.toString();
+    const last_seen = new Date(1_760_000_000_000).toISOString();
+    const user = { user_id: bob.toString(), user: 'bob', status: 'offline', last_seen };
+    await run.seen({ event: 'presence', ...user });
+    run.input.end();
+    expect(await run.exit).toBe(1);
+    const watched = only(run.events(), 'watched');
+    expect(watched.map(({ conversations }) => conversations)).toEqual([
+      ...Array.from({ length: 3 }, () => [{ conversation, members: 2 }]),
+      [],
+    ]);
+    expect(watched[0]?.['users']).toContainEqual(user);
+    expect(gateway.watches.map(({ idle }) => idle)).toEqual([false, true, false, false]);
+    expect(only(run.events(), 'error').map(({ code }) => code)).toEqual(['COMMAND_INVALID']);
   });
 
   test('mutes, drafts, settings: answered, and told where another device has changed them', async () => {

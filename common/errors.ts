@@ -415,6 +415,18 @@ export const CATALOGUE = {
     'INVALID_ARGUMENT',
     400,
   ),
+  WATCH_TOO_LARGE: entry(
+    'A WATCH has more than {conversations} conversations or {users} users.',
+    'Watch what is on the screen alone.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+  NOT_VISIBLE: entry(
+    'One of the conversations or users is not there for this user.',
+    'Name conversations that the user is in, and users who are in one of them.',
+    'NOT_FOUND',
+    404,
+  ),
   SETTING_INVALID: entry(
     'The setting {name} is not {expected}.',
     'See docs/protocol.md, "One user, several devices", for the settings and their values.',

@@ -158,3 +158,7 @@ export const WHEEL_SLOTS = 1024;
 export const MAX_WORKERS = 256;
 /** Most gateway numbers: 10 bits of the connection id. */
 export const MAX_GATEWAY = 1023;
+
+/** WATCHes of a connection per second, and in a burst; beyond: RATE_LIMITED. */
+export const WATCHES_PER_SECOND = 5;
+export const WATCH_BURST = 20;

@@ -83,6 +83,7 @@ function numberOf(name: string): number | undefined {
     ...protocol.Role,
     ...protocol.EntryKind,
     ...protocol.SystemEvent,
+    ...protocol.PresenceStatus,
   };
   return values[name];
 }

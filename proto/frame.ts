@@ -37,7 +37,10 @@ export const FrameType = {
   MEMBERS_CHANGED: 16,
   AUTH: 17,
   AUTHED: 18,
-  // Kept for WATCH, its answer, REACTED, READ and PRESENCE: 19 to 23.
+  WATCH: 19,
+  WATCHED: 20,
+  // Kept for REACTED and READ: 21 and 22.
+  PRESENCE: 23,
   SELF: 24,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];

@@ -10,6 +10,8 @@
  *           FRAME     u8 kind | u32 conn | u32 round | frame   a client's frame, as it came
  *           TRACED    u8 kind | Traced
  *           RENEW     u8 kind | Renew            the connection has another access token
+ *           WATCH     u8 kind | u32 conn | u32 number | u16 ref | u8 flags | u8 n | n × u64 conversation | u64 user …
+ *                     what the connection watches; flags 1: idle, 2: the node is the user's and answers the client
  *     down  DELIVER   u8 kind | u24 n | n × u32 conn | frame   the same bytes to n connections
  *           ATTACHED  u8 kind | n × u32 conn     these ATTACH records are in the location map
  *           LOGIN_RESULT  u8 kind | LoginResult
@@ -18,6 +20,8 @@
  *           TRACE     u8 kind | Trace            asks for the hops of a message
  *           TOPIC     u8 kind | u24 topic | n × u32 conn   defines `topic` as these connections; n = 0: undefines it
  *           PUBLISH   u8 kind | u24 topic | u32 except | frame   the same bytes to the topic's connections but `except`
+ *           WATCHING  u8 kind | u32 conn | u32 number   this WATCH is known; of a WATCH without flag 2
+ *           WATCH_RESULT  u8 kind | u32 conn | u32 number | u8 accepted   of a WATCH with flag 2; 0: nothing is changed
  *
  * A topic abbreviates the list of a DELIVER within one stream. It is not a membership: when the list changes, the state
  * node defines the topic anew before it publishes again.
@@ -35,7 +39,7 @@ import { readU32, writeU32 } from './bytes.ts';
 export const LINK_PROTOCOL = {
   oldest: 3,
   newest: 3,
-  capabilities: [] as readonly string[],
+  capabilities: ['watch'] as readonly string[],
   remedy:
     'Stop all gateway, state and api servers, start one state node of the newer version so that it migrates the store, ' +
     'then start the others (docs/operations.md, "Upgrading").',
@@ -50,6 +54,7 @@ export const LinkKind = {
   FRAME: 6,
   TRACED: 7,
   RENEW: 8,
+  WATCH: 9,
   DELIVER: 16,
   ATTACHED: 17,
   LOGIN_RESULT: 18,
@@ -58,6 +63,8 @@ export const LinkKind = {
   TRACE: 21,
   TOPIC: 22,
   PUBLISH: 23,
+  WATCHING: 24,
+  WATCH_RESULT: 25,
 } as const;
 export type LinkKind = (typeof LinkKind)[keyof typeof LinkKind];
 
@@ -162,4 +169,87 @@ function writeHead(head: Uint8Array, kind: LinkKind, number: number): void {
 
 function readNumber(head: Uint8Array): number {
   return ((head[1] as number) << 16) | ((head[2] as number) << 8) | (head[3] as number);
+}
+
+/** Most conversations and users of a WATCH. */
+export const MAX_WATCHED_CONVERSATIONS = 8;
+export const MAX_WATCHED_USERS = 500;
+
+/** The ids of a watch of nothing. */
+export const NO_WATCH = new BigUint64Array(0);
+
+const WATCH_HEAD_BYTES = 13;
+const IDLE = 1;
+const HOME = 2;
+
+/** A WATCH record. */
+export interface WatchRecord {
+  readonly conn: number;
+  /** Of the WATCH in its connection, for the answer; 0: nobody waits for it. */
+  readonly number: number;
+  readonly ref: number;
+  /** Nobody is at the device. */
+  readonly idle: boolean;
+  /** The node answers the client, and is told of the users. */
+  readonly isHome: boolean;
+  readonly conversations: BigUint64Array;
+  readonly users: BigUint64Array;
+}
+
+export function encodeWatch({
+  conn,
+  number,
+  ref,
+  idle,
+  isHome,
+  conversations,
+  users,
+}: WatchRecord): Uint8Array {
+  const record = new Uint8Array(WATCH_HEAD_BYTES + (conversations.length + users.length) * 8);
+  const view = new DataView(record.buffer);
+  record[0] = LinkKind.WATCH;
+  view.setUint32(1, conn);
+  view.setUint32(5, number);
+  view.setUint16(9, ref);
+  record[11] = (idle ? IDLE : 0) | (isHome ? HOME : 0);
+  record[12] = conversations.length;
+  let at = WATCH_HEAD_BYTES;
+  for (const ids of [conversations, users])
+    for (const id of ids) {
+      view.setBigUint64(at, id);
+      at += 8;
+    }
+  return record;
+}
+
+/** Decodes a WATCH record; undefined if its length is wrong. */
+export function decodeWatch(record: Uint8Array): WatchRecord | undefined {
+  const ids = (record.length - WATCH_HEAD_BYTES) / 8;
+  const count = record[12] as number;
+  if (!Number.isInteger(ids) || ids < 0 || count > ids) return undefined;
+  const view = new DataView(record.buffer, record.byteOffset, record.length);
+  const read = (from: number, to: number) =>
+    BigUint64Array.from({ length: to - from }, (_, i) =>
+      view.getBigUint64(WATCH_HEAD_BYTES + (from + i) * 8),
+    );
+  const flags = record[11] as number;
+  return {
+    conn: view.getUint32(1),
+    number: view.getUint32(5),
+    ref: view.getUint16(9),
+    idle: (flags & IDLE) !== 0,
+    isHome: (flags & HOME) !== 0,
+    conversations: read(0, count),
+    users: read(count, ids),
+  };
+}
+
+/** Encodes a WATCH_RESULT record. */
+export function encodeWatchResult(conn: number, number: number, accepted: boolean): Uint8Array {
+  const record = new Uint8Array(10);
+  record[0] = LinkKind.WATCH_RESULT;
+  writeU32(record, 1, conn);
+  writeU32(record, 5, number);
+  record[9] = accepted ? 1 : 0;
+  return record;
 }

@@ -12,18 +12,22 @@ import { Accounts } from './identity/accounts.ts';
 import { LoginSessions } from './identity/login-sessions.ts';
 import { type NameOf, Profiles, shownName } from './identity/profiles.ts';
 import { Renames } from './identity/renames.ts';
+import { SettingsCache } from './identity/settings-cache.ts';
 import { Eraser } from './chat/eraser.ts';
 import { Log } from './chat/log.ts';
 import { Membership } from './chat/membership.ts';
 import { People } from './chat/people.ts';
 import { Posts } from './chat/posts.ts';
+import { Presences } from './chat/presences.ts';
 import { Passwords } from './identity/passwords.ts';
 import { Receipts } from './chat/receipts.ts';
 import { callHandlers } from './chat/calls.ts';
 import { Requests } from './chat/requests.ts';
 import { Rooms } from './chat/rooms.ts';
 import { SelfState } from './chat/self.ts';
+import { Watching } from './chat/watching.ts';
 import { Fanout } from './delivery/fanout.ts';
+import { PresenceNews } from './delivery/presence-news.ts';
 import { ReceiptNews } from './delivery/receipt-news.ts';
 import { Replay } from './delivery/replay.ts';
 import { SendParser } from './delivery/send-parser.ts';
@@ -38,10 +42,12 @@ import { stateMetrics } from './metrics.ts';
 import { DEFAULT_ENTRY_RULES, type EntryRules } from './policy.ts';
 import type { Downlink } from './session/downlink.ts';
 import { concerns, Evictions } from './session/evictions.ts';
+import { LastSeen } from './session/last-seen.ts';
 import { LocationMap } from './session/location-map.ts';
 import { Presence } from './session/presence.ts';
 import { SessionLog } from './explain/session-log.ts';
 import { Sessions } from './session/sessions.ts';
+import { WatchBook } from './session/watch-book.ts';
 import { StallWatch } from './stall-watch.ts';
 import type { RevocationStore, Store } from './store/store.ts';
 import { TraceRing } from './explain/trace-ring.ts';
@@ -88,6 +94,10 @@ export class StateNode {
   readonly #sessions: Sessions;
   readonly receipts: Receipts;
   readonly #receiptNews: ReceiptNews;
+  readonly #settings: SettingsCache;
+  readonly #lastSeen: LastSeen;
+  readonly #presence: Presence;
+  readonly #presenceNews: PresenceNews;
   readonly #renames: Renames;
   readonly #linkContext: LinkContext;
   readonly #links = new Set<Link>();
@@ -133,7 +143,36 @@ export class StateNode {
       connectionsOf: (user) => locations.connectionsOf(user),
       onEvicted: (eviction) => this.#carryOut(eviction),
     });
-    const presence = new Presence({ locations, graceMs: limits.sessionGraceMs });
+    const watches = new WatchBook();
+    const settings = new SettingsCache({
+      store,
+      maxUsers: limits.cachedProfiles,
+      logger,
+      onChange: (user, before, after) => {
+        if (before.invisible !== after.invisible) this.#presenceNews.visibilityChanged(user);
+      },
+    });
+    this.#settings = settings;
+    const lastSeen = new LastSeen({ store, logger });
+    this.#lastSeen = lastSeen;
+    const presence = new Presence({
+      locations,
+      graceMs: limits.sessionGraceMs,
+      isWatched: (user) => watches.hasUser(user),
+      onChange: (user) => this.#presenceNews.changed(user),
+      onOffline: (user, atMs) => lastSeen.note(user, atMs),
+    });
+    this.#presence = presence;
+    this.#presenceNews = new PresenceNews({
+      store,
+      settings,
+      presence,
+      lastSeen,
+      watches,
+      locations,
+      logger,
+    });
+    const presences = new Presences({ store, settings, presence, lastSeen });
     this.#sessions = new Sessions({
       hot,
       profiles,
@@ -145,7 +184,7 @@ export class StateNode {
     this.#receiptNews = new ReceiptNews({ store, locations, fanout: this.#fanout, logger });
     this.receipts = new Receipts(store, limits, logger, (moves) => this.#receiptNews.moved(moves));
     this.log = new Log({ store, profiles });
-    this.rooms = new Rooms({ store, profiles, isOnline: (user) => presence.isOnline(user) });
+    this.rooms = new Rooms({ store, profiles, presences });
     this.membership = new Membership({
       store,
       profiles,
@@ -167,9 +206,17 @@ export class StateNode {
       profiles,
       rename: (user, shown) => locations.rename(user, shown),
     });
-    const self = new SelfState({ store, fanout: this.#fanout, onSettings: () => undefined });
+    const self = new SelfState({
+      store,
+      presence,
+      fanout: this.#fanout,
+      onSettings: (user, stored) => settings.learn(user, stored),
+    });
     const { log, rooms, membership } = this;
-    this.requests = new Requests(callHandlers({ log, people, rooms, membership, self, metrics }), limits);
+    this.requests = new Requests(
+      callHandlers({ log, people, rooms, membership, self, presences, metrics }),
+      limits,
+    );
     const parser = new SendParser(limits.textBytes);
     this.posts = new Posts({
       sequencer: this.#sequencer,
@@ -190,6 +237,9 @@ export class StateNode {
       sessions: this.#sessions,
       evictions: this.evictions,
       presence,
+      lastSeen,
+      watches,
+      watching: new Watching({ store, presences, watches }),
       sessionLog: this.sessionLog,
       sequencer: this.#sequencer,
       requests: this.requests,
@@ -209,6 +259,7 @@ export class StateNode {
     this.evictions.start();
     this.#eraser.erase();
     this.#renames.start();
+    this.#settings.start();
   }
 
   /** Accepts the stream of a gateway worker. @throws GochatError SERVER_DRAINING, OVERLOADED */
@@ -237,6 +288,7 @@ export class StateNode {
       this.#sequencer.drain().then(() => this.#fanout.settled()),
       this.requests.drain(),
       this.receipts.flush(),
+      this.#lastSeen.flush(),
       this.#eraser.stop(),
     ]);
   }
@@ -249,6 +301,10 @@ export class StateNode {
     this.#fanout.stop();
     this.receipts.stop();
     this.#receiptNews.stop();
+    this.#presenceNews.stop();
+    this.#presence.stop();
+    this.#settings.stop();
+    this.#lastSeen.stop();
     this.evictions.stop();
     this.#renames.stop();
     void this.#eraser.stop();

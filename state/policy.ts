@@ -92,6 +92,7 @@ const POLICY = {
   getUsers: ANYBODY,
   setProfile: ANYBODY,
   getSelf: ANYBODY,
+  getPresence: ANYBODY,
   setSettings: ANYBODY,
   setMute: everywhere({ actor: 'member' }),
   setDraft: everywhere({ actor: 'member' }),

@@ -40,6 +40,19 @@ test.each(['', '?ids=', '?ids=ann', '?ids=1,,2', '?ids=01', '?ids=18446744073709
   },
 );
 
+test('GET /api/v1/users/presence: how they are; one who is not visible: 404', async () => {
+  const { body } = await api.get('/api/v1/users/presence?ids=42,43');
+  const last_seen_ms = 1_700_000_000_000;
+  expect(body).toEqual({
+    users: [
+      { id: '42', status: 'offline', last_seen: new Date(last_seen_ms).toISOString(), last_seen_ms },
+      { id: '43', status: 'offline' },
+    ],
+  });
+  const { status, body: refusal } = await api.get('/api/v1/users/presence?ids=42,9');
+  expect([status, refusal.code]).toEqual([404, 'NOT_VISIBLE']);
+});
+
 test('GET /api/v1/users/me: the caller', async () => {
   const { status, body } = await api.get('/api/v1/users/me');
   expect([status, body]).toEqual([200, { id: '42', name: 'u42', display_name: 'Ann' }]);

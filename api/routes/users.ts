@@ -3,8 +3,8 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { GochatError } from '../../common/mod.ts';
 import { type Caller, caller } from '../caller.ts';
-import { toUser } from '../present.ts';
-import { Profile, User, UsersAnswer, UsersQuery } from '../schemas/accounts.ts';
+import { toPresence, toUser } from '../present.ts';
+import { PresenceAnswer, Profile, User, UsersAnswer, UsersQuery } from '../schemas/accounts.ts';
 import type { Call, State } from '../state.ts';
 import { errors } from './responses.ts';
 
@@ -38,6 +38,24 @@ export function userRoutes(state: State): FastifyPluginAsyncZod {
       async (request) => {
         const getUsers = { users: request.query.ids.map(BigInt) };
         return { users: await ask(caller(request), { $case: 'getUsers', getUsers }) };
+      },
+    );
+
+    app.get(
+      '/users/presence',
+      {
+        schema: {
+          summary: 'Show how users are who are in a conversation with the caller',
+          tags,
+          querystring: UsersQuery,
+          response: { 200: PresenceAnswer, ...errors('unauthenticated', 'missing') },
+        },
+      },
+      async (request) => {
+        const getPresence = { users: request.query.ids.map(BigInt) };
+        const call = { $case: 'getPresence', getPresence } as const;
+        const { presences } = await state.call(caller(request), 0n, call, 'presences');
+        return { users: presences.users.map(toPresence) };
       },
     );
 

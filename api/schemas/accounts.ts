@@ -94,3 +94,18 @@ export const Profile = z.object({
     .nullable()
     .describe('1 to 64 characters; null or empty: the handle is shown'),
 });
+
+export const PresenceAnswer = z
+  .object({
+    users: z.array(
+      z.object({
+        id: Id,
+        status: z
+          .enum(['online', 'idle', 'offline'])
+          .describe("idle: online, with nobody at any of the user's devices"),
+        last_seen: At.optional().describe('Offline; absent: unknown, or hidden from the caller'),
+        last_seen_ms: AtMs.optional(),
+      }),
+    ),
+  })
+  .describe('How the users are');

@@ -48,6 +48,7 @@ export const CALLS: readonly TestCall[] = [
   { method: 'DELETE', path: `/rooms/${ROOM}/draft`, status: 200 },
   { method: 'GET', path: '/users/me/state', status: 200 },
   { method: 'GET', path: '/users?ids=42,43', status: 200 },
+  { method: 'GET', path: '/users/presence?ids=42', status: 200 },
   { method: 'GET', path: '/users/me', status: 200 },
   { method: 'PATCH', path: '/users/me', body: { display_name: 'Ann' }, status: 200 },
 ].map((call) => ({ ...call, path: `/api/v1${call.path}` }) as TestCall);

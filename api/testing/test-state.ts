@@ -203,6 +203,17 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
       if (displayName === 'bad') throw new GochatError('DISPLAY_NAME_INVALID', { details: { max: 64 } });
       return { $case: 'users', users: { users: [{ ...testUser(42n), displayName: displayName || 'ann' }] } };
     }
+    case 'getPresence': {
+      const { users } = call.getPresence;
+      if (users.includes(9n)) throw new GochatError('NOT_VISIBLE');
+      const status = client.PresenceStatus.PRESENCE_STATUS_OFFLINE;
+      return {
+        $case: 'presences',
+        presences: {
+          users: users.map((user) => ({ user, status, lastSeenMs: user === 42n ? AT_MS : 0n })),
+        },
+      };
+    }
     case 'getSelf':
       return { $case: 'self', self: testSelf(call.getSelf.after === '') };
     case 'setMute':

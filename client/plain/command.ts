@@ -1,5 +1,5 @@
 /** What a command is, and what it may do. */
-import type { Conversation, GochatClient, SendOptions, Sent, Target } from '../sdk/mod.ts';
+import type { Conversation, GochatClient, SendOptions, Sent, Target, WatchTargets } from '../sdk/mod.ts';
 import { ClientError } from '../sdk/mod.ts';
 import type { Printer } from './printer.ts';
 
@@ -17,6 +17,8 @@ export interface CommandSession {
   readonly send: (make: (conversation: string) => Promise<Sent>) => Promise<void>;
   /** The last message that was said in the current conversation. @throws ClientError COMMAND_INVALID if there is none */
   readonly lastSaid: () => Target;
+  /** Changes what is watched, and prints the state of it. */
+  readonly watch: (change: Partial<WatchTargets>) => Promise<void>;
   /** Waits until all sends are answered. */
   readonly settle: () => Promise<void>;
 }

@@ -5,9 +5,12 @@ import { ENTRY_COMMANDS } from './entry-commands.ts';
 import { history } from './history-command.ts';
 import { type Listed, toListed, toListedMember } from './printer.ts';
 import { SELF_COMMANDS } from './self-commands.ts';
+import { WATCH_COMMANDS } from './watch-commands.ts';
 
 /** Most members shown: the server's most in a page. */
 const MAX_MEMBERS = 1_000;
+/** Most users whose presence is looked up: the server's limit. */
+const MAX_PRESENCES = 500;
 /** Column of the help texts. */
 const HELP_COLUMN = 34;
 
@@ -113,10 +116,13 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
       async run(session) {
         const conversation = await settled(session);
         const { members, count } = await session.client.members(conversation, { limit: MAX_MEMBERS });
+        const online = members.filter((member) => member.online).map(({ user }) => user);
+        const presences = await session.client.presence(online.slice(0, MAX_PRESENCES));
+        const idle = new Set(presences.filter(({ status }) => status === 'idle').map(({ user }) => user));
         session.printer.print({
           event: 'members',
           conversation,
-          members: members.map(toListedMember),
+          members: members.map((member) => toListedMember(member, idle.has(member.user))),
           count,
         });
       },
@@ -129,6 +135,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
         printer.print({ event: 'profile', user, display_name });
       },
     },
+    ...WATCH_COMMANDS,
     ...SELF_COMMANDS,
     logout: {
       usage: '/logout',

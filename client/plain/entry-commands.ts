@@ -87,7 +87,7 @@ function numberOf(argument: string, command: string): number {
 }
 
 /** Returns the id of a member. @throws ClientError COMMAND_INVALID */
-async function memberId(client: GochatClient, conversation: string, name: string): Promise<string> {
+export async function memberId(client: GochatClient, conversation: string, name: string): Promise<string> {
   for (let after: string | undefined = ''; after !== undefined; ) {
     const page = await client.members(conversation, { after, limit: MEMBERS_PAGE });
     const member = page.members.find((each) => each.name === name);

@@ -3,9 +3,11 @@ import type {
   ChatMessage,
   Conversation,
   ConversationKind,
+  GochatClient,
   LogEntry,
   Member,
   Pin,
+  Presence,
   Role,
   Sent,
   SystemEntry,
@@ -192,6 +194,14 @@ export type PlainEvent =
       readonly read_seq: number;
     }
   | (SettingsLine & { readonly event: 'settings' })
+  | {
+      /** What is watched, as of now: the answer to /watch, /away and /back, and after each reconnect. */
+      readonly event: 'watched';
+      readonly conversations: readonly { readonly conversation: string; readonly members: number }[];
+      readonly users: readonly PresenceLine[];
+    }
+  /** A watched user is another way now; or the answer to /status. */
+  | (PresenceLine & { readonly event: 'presence' })
   | { readonly event: 'synced'; readonly messages: number }
   | {
       readonly event: 'disconnected';
@@ -244,6 +254,18 @@ export interface Listed {
 
 export interface ListedMember extends Omit<Member, 'displayName'> {
   readonly display_name: string;
+  /** Online, with nobody at any of the user's devices; known of the first 500 who are online. */
+  readonly idle: boolean;
+}
+
+/** How a user is. */
+export interface PresenceLine {
+  readonly user_id: string;
+  /** Display name, as far as it is known. */
+  readonly user: string | null;
+  readonly status: Presence['status'];
+  /** ISO 8601, UTC; null: online, unknown or hidden. */
+  readonly last_seen: string | null;
 }
 
 export interface ListedPin {
@@ -351,8 +373,19 @@ export function toListed(conversation: Conversation): Listed {
   };
 }
 
-export function toListedMember({ displayName: display_name, ...member }: Member): ListedMember {
-  return { ...member, display_name };
+export function toPresenceLine(
+  client: Pick<GochatClient, 'displayName'>,
+  { user, status, lastSeenMs }: Presence,
+): PresenceLine {
+  const last_seen = lastSeenMs === undefined ? null : new Date(lastSeenMs).toISOString();
+  return { user_id: user, user: client.displayName(user) ?? null, status, last_seen };
+}
+
+export function toListedMember(
+  { displayName: display_name, ...member }: Member,
+  idle: boolean,
+): ListedMember {
+  return { ...member, display_name, idle };
 }
 
 export function toSettingsLine({

@@ -2,12 +2,20 @@
  * A session of plain mode: handles lines in order, keeps a window of sends in flight, and waits for the last answers.
  */
 import type { Writable } from 'node:stream';
-import type { ClientEvent, Conversation, GochatClient, SendOptions, Sent, Target } from '../sdk/mod.ts';
+import type {
+  ClientEvent,
+  Conversation,
+  GochatClient,
+  SendOptions,
+  Sent,
+  Target,
+  WatchTargets,
+} from '../sdk/mod.ts';
 import { ClientError } from '../sdk/mod.ts';
 import { type Action, type CommandSession, invalid } from './command.ts';
 import { parseLine } from './commands.ts';
 import { type LineSource, NOT_UTF8 } from './lines.ts';
-import { entryEvent, type Printer, toListed, toSettingsLine } from './printer.ts';
+import { entryEvent, type Printer, toListed, toPresenceLine, toSettingsLine } from './printer.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Most unanswered sends; further input waits. */
@@ -31,6 +39,7 @@ export class PlainSession {
   #current: Conversation | undefined;
   /** client_msg_ids of the last messages said, by conversation. */
   readonly #said = new Map<string, Target>();
+  #watched: WatchTargets = { conversations: [], users: [], idle: false };
   #pending = 0;
   #synced = false;
   /** The client has ended, or the reader of the output has gone. */
@@ -51,6 +60,7 @@ export class PlainSession {
       say: (text, sendOptions) => this.#say(text, sendOptions),
       send: (make) => this.#send(make),
       lastSaid: () => this.#lastSaid(),
+      watch: (change) => this.#watch(change),
       settle: () => this.#settle(),
     };
   }
@@ -169,6 +179,12 @@ export class PlainSession {
         this.#progress();
       },
     );
+  }
+
+  async #watch(change: Partial<WatchTargets>): Promise<void> {
+    const targets = { ...this.#watched, ...change };
+    await this.#client.watch(targets);
+    this.#watched = targets;
   }
 
   async #logout(): Promise<void> {
@@ -306,6 +322,16 @@ export class PlainSession {
           this.#printer.print({ event: 'settings', ...toSettingsLine(event.settings) });
         break;
       }
+      case 'watched':
+        this.#printer.print({
+          event: 'watched',
+          conversations: event.conversations,
+          users: event.users.map((user) => toPresenceLine(this.#client, user)),
+        });
+        break;
+      case 'presence':
+        this.#printer.print({ event: 'presence', ...toPresenceLine(this.#client, event) });
+        break;
       case 'sent': {
         const { clientMsgId: client_msg_id, conversation, seq, id, duplicate, kind } = event;
         const target = 'target' in event ? event.target : 'replyTo' in event ? event.replyTo : undefined;

@@ -1,7 +1,14 @@
 /** Events as lines for people: messages on standard output, problems on standard error. */
 import type { Writable } from 'node:stream';
 import type { Conversation, Sent } from '../sdk/mod.ts';
-import { entryEvent, type ListedMember, type MessageLine, type PlainEvent, type Printer } from './printer.ts';
+import {
+  entryEvent,
+  type ListedMember,
+  type MessageLine,
+  type PlainEvent,
+  type PresenceLine,
+  type Printer,
+} from './printer.ts';
 import { sanitize } from './sanitize.ts';
 
 const DIM = '2';
@@ -122,6 +129,12 @@ export class TextPrinter implements Printer {
       case 'profile':
         this.#tell(`* others see you as ${event.display_name}`);
         break;
+      case 'watched':
+        for (const user of event.users) this.#presence(user);
+        break;
+      case 'presence':
+        this.#presence(event);
+        break;
       case 'draft':
         if (event.text === '') this.#tell(`* no draft in ${this.#place(event.conversation)}`);
         else this.#tell(`* draft in ${this.#place(event.conversation)}: ${event.text}`);
@@ -193,6 +206,11 @@ export class TextPrinter implements Printer {
     this.#out(`${place} ${time}${this.#paint(colourOf(from), sanitize(from))}: ${sanitize(text)}`);
   }
 
+  #presence({ user, user_id, status, last_seen }: PresenceLine): void {
+    const seen = last_seen === null ? '' : `, last seen ${this.#time(last_seen).trim()}`;
+    this.#tell(`* ${user ?? user_id} is ${status}${seen}`);
+  }
+
   #time(at: string | undefined): string {
     return at === undefined ? '' : `${this.#localTime.format(new Date(at))} `;
   }
@@ -258,11 +276,11 @@ function changeOf({ change, by, role = 'member' }: Pick<MemberNews, 'change' | '
   return by === null ? `is now ${noun} in` : `was made ${noun} by ${by} in`;
 }
 
-function presence({ name, display_name, online, role }: ListedMember): string {
+function presence({ name, display_name, online, idle, role }: ListedMember): string {
   const notes = [
     ...(display_name === name ? [] : [display_name]),
     ...(role === 'member' ? [] : [role]),
-    ...(online ? ['online'] : []),
+    ...(online ? [idle ? 'idle' : 'online'] : []),
   ];
   return notes.length === 0 ? name : `${name} (${notes.join(', ')})`;
 }

@@ -16,6 +16,7 @@ import type {
   ListOptions,
   MemberList,
   Pins,
+  Presence,
   RoomList,
   RoomOptions,
   SendOptions,
@@ -24,6 +25,7 @@ import type {
   Target,
   User,
   UserSettingsVersion,
+  Watched,
 } from './events.ts';
 import { Emitter } from './events.ts';
 import { Inbox } from './inbox.ts';
@@ -39,6 +41,7 @@ import { Sends } from './sends.ts';
 import { Shared } from './shared.ts';
 import { Syncer } from './sync.ts';
 import { TypingNotes } from './typing.ts';
+import { Watcher, type WatchTargets } from './watcher.ts';
 
 /**
  * A user's client on one device.
@@ -62,6 +65,7 @@ export class GochatClient {
   readonly #conversations: Conversations;
   readonly #renewal: TokenRenewal;
   readonly #shared: Shared;
+  readonly #watcher: Watcher;
   readonly #names = new Names((user, displayName) =>
     this.#events.emit({ type: 'renamed', user: user.toString(), displayName }),
   );
@@ -87,6 +91,7 @@ export class GochatClient {
       onDown: () => {
         this.#receipts.stop();
         this.#renewal.stop();
+        this.#watcher.disconnected();
         this.#sends.outbox.disconnected();
       },
       onRetry: (error, retryInMs) => this.#emitDisconnected(error, retryInMs),
@@ -135,6 +140,10 @@ export class GochatClient {
       return this.#requests.call(call, key);
     };
     this.#shared = new Shared({ ask, events: this.#events });
+    this.#watcher = new Watcher(this.#options, this.#events, {
+      nextRef,
+      write: (ref, payload) => this.#write(FrameType.WATCH, ref, 0n, payload),
+    });
     this.#receiver = new Receiver({
       events: this.#events,
       inbox: this.#inbox,
@@ -144,6 +153,7 @@ export class GochatClient {
       names: this.#names,
       renewal: this.#renewal,
       shared: this.#shared,
+      watcher: this.#watcher,
       idPrefix: this.#options.idPrefix,
       onResync: (mark) => {
         this.#link.connection?.send(FrameType.RESYNCED, mark, 0n);
@@ -311,6 +321,23 @@ export class GochatClient {
     return this.#shared.get();
   }
 
+  /**
+   * Watches what is on the screen: at most 8 conversations of the user and 500 users who are in one of them. Replaces the
+   * watch before. Resolves with the state of all; `presence` events and others follow, and `watched` with the whole after each
+   * reconnect. Rejects with NOT_VISIBLE, or WATCH_TOO_LARGE, and nothing is changed.
+   *
+   * @param targets `idle`: nobody is at this device
+   */
+  watch({ conversations = [], users = [], idle = false }: Partial<WatchTargets>): Promise<Watched> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    return this.#watcher.watch({ conversations, users, idle });
+  }
+
+  /** Returns how users are who are in a conversation with this one, at most 500. */
+  presence(users: readonly string[]): Promise<readonly Presence[]> {
+    return this.#conversations.presence(users);
+  }
+
   /** Mutes a conversation on all devices: notifications are not wanted until a Unix time, ms. @param untilMs 0: they are */
   mute(conversation: string, untilMs = Number.MAX_SAFE_INTEGER): Promise<void> {
     return this.#shared.mute(conversation, untilMs);
@@ -467,6 +494,7 @@ export class GochatClient {
     this.#requests.resend();
     this.#receipts.repeat();
     this.#shared.catchUp();
+    this.#watcher.catchUp();
     this.#syncer.want(true);
   }
 
@@ -487,6 +515,7 @@ export class GochatClient {
 
   #failPending(reason: ClientError): void {
     this.#requests.failAll(reason);
+    this.#watcher.close(reason);
     this.#sends.outbox.failAll(reason);
   }
 
@@ -500,7 +529,8 @@ export class GochatClient {
     while (
       this.#sends.outbox.usesRef(this.#ref) ||
       this.#requests.usesRef(this.#ref) ||
-      this.#renewal.usesRef(this.#ref)
+      this.#renewal.usesRef(this.#ref) ||
+      this.#watcher.usesRef(this.#ref)
     );
     return this.#ref;
   }

@@ -16,6 +16,7 @@ import type {
   MemberList,
   Pin,
   Pins,
+  Presence,
   RoomList,
   User,
 } from './events.ts';
@@ -23,6 +24,7 @@ import type { Inbox } from './inbox.ts';
 import type { Names } from './names.ts';
 import type { Call, Result } from './requests.ts';
 import type { Syncer } from './sync.ts';
+import { toPresence } from './watcher.ts';
 
 /** Most ids in one call for users: the server's limit. */
 const MAX_USERS = 200;
@@ -135,6 +137,12 @@ export class Conversations {
       found.push(...result.users.users.map((wire) => toUser(wire, this.#parts.names)));
     }
     return found;
+  }
+
+  async presence(users: readonly string[]): Promise<readonly Presence[]> {
+    const getPresence = { users: users.map((id) => toKey(id, 'The user')) };
+    const { presences } = await this.call({ $case: 'getPresence', getPresence }, 'presences');
+    return presences.users.map(toPresence);
   }
 
   async setDisplayName(displayName: string): Promise<User> {

@@ -357,6 +357,35 @@ export interface SelfEvent extends SharedState {
   readonly isWhole: boolean;
 }
 
+/** How a user is. */
+export interface Presence {
+  readonly user: string;
+  /** 'idle': online, with nobody at any of the user's devices. */
+  readonly status: 'online' | 'idle' | 'offline';
+  /** Offline: Unix time, ms; undefined: unknown, or hidden from this user. */
+  readonly lastSeenMs: number | undefined;
+}
+
+/** The state of what is watched. */
+export interface Watched {
+  readonly conversations: readonly {
+    readonly conversation: string;
+    /** Number of all. */
+    readonly members: number;
+  }[];
+  readonly users: readonly Presence[];
+}
+
+/** The whole state of what this client watches: after `watch`, and after each reconnect. */
+export interface WatchedEvent extends Watched {
+  readonly type: 'watched';
+}
+
+/** A watched user is another way now. */
+export interface PresenceEvent extends Presence {
+  readonly type: 'presence';
+}
+
 /** A failure that no promise reports. */
 export interface ErrorEvent {
   readonly type: 'error';
@@ -383,6 +412,8 @@ export type ClientEvent =
   | LeftEvent
   | MemberEvent
   | SelfEvent
+  | WatchedEvent
+  | PresenceEvent
   | DisconnectedEvent
   | ErrorEvent;
 

@@ -8,4 +8,5 @@ export * from './transport.ts';
 export * from './transport-ws.ts';
 export * from './entries.ts';
 export type { LastSeenLevel, UserSettings } from '../../proto/client.ts';
+export type { WatchTargets } from './watcher.ts';
 export { Fold, type FoldedPage, type Loading, type PinList, type Shown } from './fold.ts';

@@ -7,10 +7,12 @@ import {
   MembersChanged,
   Message as MessagePayload,
   Nack as NackPayload,
+  Presence as PresencePayload,
   Response as ResponsePayload,
   Self as SelfPayload,
   Sent as SentPayload,
   Typing as TypingPayload,
+  Watched as WatchedPayload,
 } from '../../proto/client.ts';
 import { toEntry, toRole } from './convert.ts';
 import type { LogEntry } from './entries.ts';
@@ -22,6 +24,7 @@ import type { TokenRenewal } from './renewal.ts';
 import type { Requests } from './requests.ts';
 import type { Shared } from './shared.ts';
 import type { Syncer } from './sync.ts';
+import type { Watcher } from './watcher.ts';
 
 /** Changes of MEMBERS_CHANGED about other users; the rest may concern this user. */
 const CHANGES: { readonly [change: number]: 'joined' | 'left' | 'removed' | undefined } = {
@@ -45,6 +48,7 @@ export interface ReceiverParts {
   readonly names: Names;
   readonly renewal: TokenRenewal;
   readonly shared: Shared;
+  readonly watcher: Watcher;
   /** Prefix of every client_msg_id of this client. */
   readonly idPrefix: string;
   /** The gateway has fenced the connection under this mark. */
@@ -81,7 +85,9 @@ export class Receiver {
       }
       case FrameType.NACK: {
         const nack = NackPayload.decode(payload);
-        if (!renewal.refused(ref, nack) && !requests.refused(ref, nack)) outbox.refused(ref, nack);
+        const { watcher } = this.#parts;
+        if (!renewal.refused(ref, nack) && !requests.refused(ref, nack) && !watcher.refused(ref, nack))
+          outbox.refused(ref, nack);
         break;
       }
       case FrameType.RESPONSE:
@@ -95,6 +101,12 @@ export class Receiver {
       }
       case FrameType.MEMBERS_CHANGED:
         this.#membersChanged(key, MembersChanged.decode(payload));
+        break;
+      case FrameType.WATCHED:
+        this.#parts.watcher.watched(ref, WatchedPayload.decode(payload));
+        break;
+      case FrameType.PRESENCE:
+        this.#parts.watcher.presence(PresencePayload.decode(payload));
         break;
       case FrameType.SELF:
         this.#parts.shared.changed(SelfPayload.decode(payload));

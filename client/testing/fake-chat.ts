@@ -16,6 +16,7 @@ import type {
   Sync,
   SyncPage,
   User,
+  UserPresence,
 } from '../../proto/client.ts';
 import {
   ConversationKind,
@@ -23,6 +24,7 @@ import {
   EntryKind,
   MemberChange,
   Message,
+  PresenceStatus,
   Role,
   Self,
   type Send,
@@ -58,6 +60,8 @@ export class FakeChat {
   /** By `user/conversation`. */
   readonly mutes = new Map<string, bigint>();
   readonly drafts = new Map<string, Draft>();
+  /** When users were last seen who are offline. */
+  readonly seen = new Map<bigint, bigint>();
   /** By user. */
   readonly settings = new Map<bigint, Settings>();
   #nextConversation = 1000n;
@@ -79,6 +83,18 @@ export class FakeChat {
 
   user(id: bigint): User {
     return { id, name: this.nameOf(id), displayName: this.displayNameOf(id) };
+  }
+
+  /** How a user is; undefined: there is none. */
+  presenceOf(user: bigint): UserPresence | undefined {
+    if (this.nameOf(user) === '') return undefined;
+    const lastSeenMs = this.seen.get(user);
+    const { PRESENCE_STATUS_ONLINE, PRESENCE_STATUS_OFFLINE } = PresenceStatus;
+    return {
+      user,
+      status: lastSeenMs === undefined ? PRESENCE_STATUS_ONLINE : PRESENCE_STATUS_OFFLINE,
+      lastSeenMs: lastSeenMs ?? 0n,
+    };
   }
 
   /** Read cursors of a user. */

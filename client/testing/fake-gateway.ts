@@ -20,11 +20,15 @@ import {
   Receipts,
   Request,
   Response,
+  Presence,
   Role,
   Self,
   Send,
   Sent,
   type Sync,
+  type UserPresence,
+  Watch,
+  Watched,
   Welcome,
 } from '../../proto/client.ts';
 import { FakeChat } from './fake-chat.ts';
@@ -90,6 +94,8 @@ export class FakeGateway implements AsyncDisposable {
   readonly received: ReceivedFrame[] = [];
   readonly hellos: Hello[] = [];
   /** Decides the fate of each SEND of an unfenced connection. */
+  /** WATCHes that came, newest last. */
+  readonly watches: Watch[] = [];
   fate: (send: Send, connection: FakeConnection) => SendFate = () => 'accept';
   /** Decides on HELLO; a CLOSE code refuses it. */
   admit: (hello: Hello) => { code: string; retryable: boolean } | undefined = () => undefined;
@@ -244,11 +250,27 @@ export class FakeGateway implements AsyncDisposable {
     else if (type === FrameType.AUTH) this.#onAuth(connection, ref, Auth.decode(payload));
     else if (type === FrameType.SEND) this.#onSend(connection, ref, key, Send.decode(payload));
     else if (type === FrameType.REQUEST) this.#onRequest(connection, ref, key, Request.decode(payload));
+    else if (type === FrameType.WATCH) this.#onWatch(connection, ref, Watch.decode(payload));
     else if (type === FrameType.RECEIPTS) {
       for (const { conversation, deliveredSeq } of Receipts.decode(payload).receipts) {
         this.chat.delivered.set(`${connection.user}/${conversation}`, deliveredSeq);
       }
     }
+  }
+
+  #onWatch(connection: FakeConnection, ref: number, watch: Watch): void {
+    this.watches.push(watch);
+    if (this.mute.has('watch')) return;
+    const refusal = this.refuse.get('watch');
+    if (refusal !== undefined) return nack(connection, ref, refusal.code, refusal.retryable, 1);
+    const watched = {
+      conversations: watch.conversations.map((id) => ({
+        conversation: id,
+        members: this.chat.members(id).length,
+      })),
+      users: watch.users.map((id) => this.chat.presenceOf(id)).filter((user) => user !== undefined),
+    };
+    connection.send(FrameType.WATCHED, ref, 0n, Watched.encode(Watched.fromPartial(watched)).finish());
   }
 
   #onAuth(connection: FakeConnection, ref: number, { token }: Auth): void {
@@ -389,6 +411,15 @@ export class FakeGateway implements AsyncDisposable {
         const members = chat.members(key);
         const { items, next } = pageOf(members, after, limit || 200);
         return { $case: 'members', members: { members: items, next, count: members.length } };
+      }
+      case 'getPresence': {
+        const users = call.getPresence.users.map((id) => chat.presenceOf(id));
+        return users.includes(undefined)
+          ? 'NOT_VISIBLE'
+          : {
+              $case: 'presences',
+              presences: Presence.fromPartial({ users: users.filter(Boolean) as UserPresence[] }),
+            };
       }
       case 'getSelf': {
         const { items, next } = pageOf(chat.reads(user), call.getSelf.after, call.getSelf.limit || 500);

@@ -9,6 +9,7 @@ import type { HeldFrames } from './held-frames.ts';
 import type { Budget } from './send-budget.ts';
 import type { StateLink } from '../route/state-link.ts';
 import type { WheelItem } from './timing-wheel.ts';
+import type { Watch } from './watch.ts';
 
 /** A kind of socket and the encoding of frames on it. */
 export interface Transport {
@@ -134,6 +135,8 @@ export class Connection implements WheelItem<Connection> {
   /** Room that it joined with HELLO, for frames without a key; 0n if none. */
   room = 0n;
   login: PendingLogin | undefined;
+  /** What it watches; undefined: it has sent no WATCH. See watches.ts. */
+  watch: Watch | undefined;
   /** Frames to write in this tick. */
   out: Downlink | undefined;
   /** Head of its FRAME records, made with the first one of each round. */

@@ -25,6 +25,7 @@ import type { ResyncFence } from './resync-fence.ts';
 import type { Throttle } from '../connections/throttle.ts';
 import type { TraceRing } from './trace-ring.ts';
 import type { Uplink } from './uplink.ts';
+import type { Watches } from './watches.ts';
 import type { WorkerStats } from '../supervisor/worker-stats.ts';
 import { decodePayload } from '../wire/payload.ts';
 import type { WireFault } from '../wire/ws-wire.ts';
@@ -45,6 +46,7 @@ export interface InboundContext {
   readonly throttle: Pick<Throttle, 'hold' | 'mayPass'>;
   readonly handshake: Pick<Handshake, 'onFirstFrame'>;
   readonly renewal: Pick<Renewal, 'onAuth'>;
+  readonly watches: Pick<Watches, 'onWatch'>;
   readonly connections: Pick<Connections, 'close' | 'end'>;
   readonly deadlines: Pick<Deadlines, 'onFrame'>;
   readonly stats: Pick<WorkerStats, 'framesIn'>;
@@ -123,6 +125,10 @@ export class Inbound {
       case FrameType.TYPING:
         fence.pass(connection);
         this.#forward(connection, frame);
+        return;
+      case FrameType.WATCH:
+        fence.pass(connection);
+        this.#context.watches.onWatch(connection, frame);
         return;
       case FrameType.PING:
         fence.pass(connection);

@@ -36,6 +36,8 @@ export interface AttachedConnection extends Readonly<wire.Attach> {
 export interface StateLinkEvents {
   /** Returns the connections that the node must know. */
   snapshot(): Iterable<AttachedConnection>;
+  /** Returns the WATCH record of a connection; undefined: it watches nothing. */
+  watchOf(connection: AttachedConnection): Uint8Array | undefined;
   /** Returns the worker's OPEN. */
   introduce(): wire.Open;
   onReady(link: StateLink): void;
@@ -62,7 +64,7 @@ export interface StateLinkEvents {
 
 const READY_RECORD = new Uint8Array([LinkKind.READY]);
 
-/** An item that waits for room in the stream: an ATTACH, or the record of a DETACH, READY or RENEW. */
+/** An item that waits for room in the stream: an ATTACH, or the record of a DETACH, READY, RENEW or WATCH. */
 type Waiting = AttachedConnection | Uint8Array;
 
 /**
@@ -145,6 +147,18 @@ export class StateLink implements ClientBatchHandler {
     this.#settle(conn);
   }
 
+  /** Whether the node takes WATCH records. */
+  get knowsWatch(): boolean {
+    return this.#stream?.protocol.capabilities.has('watch') === true;
+  }
+
+  /** Sends WATCH, behind the ATTACH of its connection. Returns whether WATCHING will follow. */
+  watch(record: Uint8Array): boolean {
+    if (!this.knowsWatch) return false;
+    this.#control(record);
+    return true;
+  }
+
   /** Sends RENEW, behind the ATTACH of its connection. */
   renew(record: Uint8Array): void {
     if (this.#stream !== undefined) this.#control(record);
@@ -161,6 +175,8 @@ export class StateLink implements ClientBatchHandler {
     for (const connection of this.#events.snapshot()) {
       this.#unsettled.add(connection.conn);
       this.#waiting.push(connection);
+      const watch = this.knowsWatch ? this.#events.watchOf(connection) : undefined;
+      if (watch !== undefined) this.#waiting.push(watch);
     }
     this.#waiting.push(READY_RECORD);
     this.#pump();

@@ -53,6 +53,8 @@ describe('Uplink', () => {
         onSilent: tell('silent'),
         onLoginResult: tell('login'),
         onDeliver: (records, from, named) => told.push(['deliver', records[from], named]) && 1,
+        onWatching: tell('watching'),
+        onWatchResult: tell('watched'),
         onKick: tell('kick'),
         onFence: tell('fence'),
         onTrace: ({ message }) => [wire.TraceHop.fromPartial({ what: `of ${message}` })],

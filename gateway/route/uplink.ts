@@ -11,6 +11,7 @@ import {
   readU32,
 } from '../../proto/mod.ts';
 import type { Connection } from '../connections/connection.ts';
+import { watchSnapshot } from '../connections/watch.ts';
 import { type OpenLink, StateLink, type StateLinkEvents, type StateNode } from './state-link.ts';
 
 /** Why a frame was dropped: no state node is ready, or the node's queue is full. */
@@ -31,6 +32,10 @@ export interface UplinkEvents {
   onLoginResult(link: StateLink, result: wire.LoginResult): void;
   /** See StateLinkEvents. */
   onDeliver(records: readonly Uint8Array[], from: number, named: Uint8Array): number;
+  /** A node knows a WATCH that was told to it. */
+  onWatching(link: StateLink, conn: number, number: number): void;
+  /** The user's node has accepted or refused a WATCH. */
+  onWatchResult(conn: number, number: number, accepted: boolean): void;
   onKick(conn: number, code: ErrorCode, reason: string): void;
   onFence(conns: readonly number[]): void;
   /** Returns the hops of a message. */
@@ -152,6 +157,13 @@ export class Uplink implements StateLinkEvents {
     for (const link of this.#links.values()) link.renew(record);
   }
 
+  /** Sends WATCH to all nodes but one. Returns those that will confirm it. */
+  tellWatch(record: Uint8Array, except: StateLink | undefined): StateLink[] {
+    const told: StateLink[] = [];
+    for (const link of this.#links.values()) if (link !== except && link.watch(record)) told.push(link);
+    return told;
+  }
+
   /** Sends DETACH to all nodes. @param left whether either side ended the connection on purpose; else it broke */
   detach(conn: number, left: boolean): void {
     for (const link of this.#links.values()) link.detach(conn, left);
@@ -165,6 +177,10 @@ export class Uplink implements StateLinkEvents {
 
   *snapshot(): Iterable<Connection> {
     for (const connection of this.#events.connections()) if (connection.attached) yield connection;
+  }
+
+  watchOf({ conn, watch }: Connection): Uint8Array | undefined {
+    return watchSnapshot(conn, watch);
   }
 
   introduce(): wire.Open {
@@ -222,6 +238,10 @@ export class Uplink implements StateLinkEvents {
         this.#events.onKick(conn, isErrorCode(code) ? code : 'INTERNAL', reason);
       } else if (record[0] === LinkKind.FENCE) this.#events.onFence(decodeConns(record));
       else if (record[0] === LinkKind.TRACE) this.#onTrace(link, wire.Trace.decode(body));
+      else if (record[0] === LinkKind.WATCHING)
+        this.#events.onWatching(link, readU32(record, 1), readU32(record, 5));
+      else if (record[0] === LinkKind.WATCH_RESULT)
+        this.#events.onWatchResult(readU32(record, 1), readU32(record, 5), record[9] === 1);
       // Unknown kinds belong to a newer version of the link.
     } catch (error) {
       this.#events.onMalformed(link, error);

@@ -34,6 +34,8 @@ import type { OpenLink, StateNode } from '../route/state-link.ts';
 import type { TransportEvents } from '../wire/transport.ts';
 import { TicketCheck } from '../login/ticket-check.ts';
 import { TraceRing } from '../route/trace-ring.ts';
+import { Watches } from '../route/watches.ts';
+import { nackFrame } from '../route/answers.ts';
 import { Uplink, type UplinkEvents } from '../route/uplink.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
@@ -73,6 +75,7 @@ export class WorkerNode {
   readonly #handshake: Handshake;
   readonly #fence: ResyncFence;
   readonly #uplink: Uplink;
+  readonly #watches: Watches;
   readonly #inbound: Inbound;
   readonly #connections: Connections;
   readonly #listeners: Listeners;
@@ -153,6 +156,12 @@ export class WorkerNode {
       deadlines: this.#deadlines,
       send,
     });
+    this.#watches = new Watches({
+      uplink: this.#uplink,
+      tick: () => this.#deadlines.tick,
+      refuse: (connection, ref, said, retryAfterMs) =>
+        send(connection, nackFrame(said, { ref, key: 0n }, '', retryAfterMs)),
+    });
     this.#fence = new ResyncFence({ isReachable: () => this.#uplink.readyLinks > 0, send });
     this.#connections = new Connections({
       table: this.#table,
@@ -162,13 +171,17 @@ export class WorkerNode {
       deadlines: this.#deadlines,
       fanout: this.#fanout,
       uplink: this.#uplink,
-      forget: (connection) => this.#handshake.forget(connection),
+      forget: (connection) => {
+        this.#handshake.forget(connection);
+        this.#watches.onGone(connection);
+      },
     });
     this.#inbound = new Inbound({
       uplink: this.#uplink,
       fence: this.#fence,
       handshake: this.#handshake,
       renewal,
+      watches: this.#watches,
       connections: this.#connections,
       deadlines: this.#deadlines,
       admission: this.#admission,
@@ -322,7 +335,13 @@ export class WorkerNode {
         this.#fence.fenceAll(this.#table);
         this.#options.onRouteChange?.();
       },
-      onLinkEnded: (link) => this.#handshake.onLinkEnded(link),
+      onLinkEnded: (link) => {
+        this.#handshake.onLinkEnded(link);
+        this.#watches.onLinkEnded(link);
+      },
+      onWatching: (link, conn, number) => this.#watches.onWatching(link, this.#table.get(conn), number),
+      onWatchResult: (conn, number, accepted) =>
+        this.#watches.onResult(this.#table.get(conn), number, accepted),
       onAttached: (link, conn) => this.#handshake.onAttached(link, this.#table.get(conn)),
       onSilent: (link) => this.#handshake.onSilent(link),
       onLoginResult: (link, result) =>

@@ -12,10 +12,12 @@ import {
   client,
   decodeConns,
   decodeHeader,
+  decodeWatch,
   encodeConns,
   encodeDeliverHead,
   encodeFrame,
   encodeRecord,
+  encodeWatchResult,
   FRAME_RECORD_HEADER_BYTES,
   framePayload,
   FrameType,
@@ -23,6 +25,7 @@ import {
   LINK_PROTOCOL,
   LinkKind,
   readU32,
+  type WatchRecord,
 } from '../../proto/mod.ts';
 
 /** The state node's side of a worker's stream. */
@@ -71,7 +74,8 @@ export class FakeStateStream implements BatchStreamHandler {
       const attach = wire.Attach.decode(body);
       this.attached.set(attach.conn, attach);
       if (this.#state.answersAttach) this.stream.send(encodeConns(LinkKind.ATTACHED, [attach.conn]));
-    } else if (record[0] === LinkKind.RENEW) this.#state.renewals.push(wire.Renew.decode(body));
+    } else if (record[0] === LinkKind.WATCH) this.#state.onWatch(this, decodeWatch(record) as WatchRecord);
+    else if (record[0] === LinkKind.RENEW) this.#state.renewals.push(wire.Renew.decode(body));
     else if (record[0] === LinkKind.DETACH)
       for (const conn of decodeConns(record)) this.attached.delete(conn);
     else if (record[0] === LinkKind.LOGIN) this.#state.onLogin(this, wire.Login.decode(body));
@@ -86,6 +90,12 @@ export class FakeState implements AsyncDisposable {
   readonly renewals: wire.Renew[] = [];
   /** Frames of clients, in order of arrival. */
   readonly frames: { readonly conn: number; readonly type: number; readonly key: bigint }[] = [];
+  /** WATCH records that came, newest last. */
+  readonly watches: WatchRecord[] = [];
+  /** Whether WATCHes are confirmed, or answered at the user's node. */
+  answersWatch = true;
+  /** Whether WATCHes are accepted. */
+  acceptsWatch = true;
   answersAttach = true;
   /** Code with which logins are refused; empty: none is. */
   refuses = '';
@@ -146,6 +156,22 @@ export class FakeState implements AsyncDisposable {
       displayName: `${userName} the user`,
     };
     from.stream.send(encodeRecord(LinkKind.LOGIN_RESULT, wire.LoginResult.encode(result).finish()));
+  }
+
+  onWatch(from: FakeStateStream, watch: WatchRecord): void {
+    this.watches.push(watch);
+    const { conn, number, ref, isHome } = watch;
+    if (!this.answersWatch) return;
+    if (!isHome) {
+      if (number !== 0) from.stream.send(encodeConns(LinkKind.WATCHING, [conn, number]));
+      return;
+    }
+    from.stream.send(encodeWatchResult(conn, number, this.acceptsWatch));
+    const nack = client.Nack.encode(client.Nack.fromPartial({ code: 'NOT_VISIBLE' })).finish();
+    const frame = this.acceptsWatch
+      ? encodeFrame(FrameType.WATCHED, ref, 0n)
+      : encodeFrame(FrameType.NACK, ref, 0n, nack);
+    from.deliver([conn], frame);
   }
 
   onFrame(from: FakeStateStream, conn: number, frame: Uint8Array): void {

@@ -19,8 +19,8 @@ export const MESSAGES = {
   Close: { fields: { code: 'string', reason: 'string', retryable: 'bool', retry_after_ms: 'uint32', elsewhere: 'Endpoint' } },
   Endpoint: { fields: { host: 'string', port: 'uint32', ws_port: 'uint32', tls: 'bool' } },
   Typing: { fields: { user: 'uint64', name: 'string', stopped: 'bool' } },
-  Request: { oneof: 'call', fields: { sync: 'Sync', open_direct: 'OpenDirect', create_room: 'CreateRoom', join_room: 'JoinRoom', list_conversations: 'ListConversations', get_history: 'GetHistory', get_members: 'GetMembers', leave_room: 'LeaveRoom', remove_member: 'RemoveMember', delete_room: 'DeleteRoom', list_rooms: 'ListRooms', get_conversation: 'GetConversation', set_role: 'SetRole', list_pins: 'ListPins', get_users: 'GetUsers', set_profile: 'SetProfile', get_self: 'GetSelf', set_mute: 'SetMute', set_draft: 'SetDraft', set_settings: 'SetSettings' } },
-  Response: { oneof: 'result', fields: { sync: 'SyncPage', conversation: 'Conversation', conversations: 'Conversations', history: 'HistoryPage', members: 'Members', done: 'Done', rooms: 'Rooms', pins: 'Pins', users: 'Users', self: 'Self', settings: 'Settings' } },
+  Request: { oneof: 'call', fields: { sync: 'Sync', open_direct: 'OpenDirect', create_room: 'CreateRoom', join_room: 'JoinRoom', list_conversations: 'ListConversations', get_history: 'GetHistory', get_members: 'GetMembers', leave_room: 'LeaveRoom', remove_member: 'RemoveMember', delete_room: 'DeleteRoom', list_rooms: 'ListRooms', get_conversation: 'GetConversation', set_role: 'SetRole', list_pins: 'ListPins', get_users: 'GetUsers', set_profile: 'SetProfile', get_self: 'GetSelf', set_mute: 'SetMute', set_draft: 'SetDraft', set_settings: 'SetSettings', get_presence: 'GetPresence' } },
+  Response: { oneof: 'result', fields: { sync: 'SyncPage', conversation: 'Conversation', conversations: 'Conversations', history: 'HistoryPage', members: 'Members', done: 'Done', rooms: 'Rooms', pins: 'Pins', users: 'Users', self: 'Self', presences: 'Presence', settings: 'Settings' } },
   Sync: { fields: { cursors: 'Cursor[]', limit: 'uint32', pushed: 'Cursor[]', after: 'uint64', until: 'uint64', newest: 'uint32' } },
   Cursor: { fields: { conversation: 'uint64', seq: 'uint64' } },
   SyncPage: { fields: { conversations: 'ConversationEntries[]', more: 'bool', gone: 'Gone[]' } },
@@ -65,6 +65,12 @@ export const MESSAGES = {
   SetMute: { fields: { until_ms: 'uint64' } },
   SetDraft: { fields: { text: 'string' } },
   SetSettings: { fields: { settings: 'Setting[]', if_version: 'uint64' } },
+  Watch: { fields: { conversations: 'uint64[]', users: 'uint64[]', idle: 'bool' } },
+  Watched: { fields: { conversations: 'WatchedConversation[]', users: 'UserPresence[]' } },
+  WatchedConversation: { fields: { conversation: 'uint64', members: 'uint32' } },
+  Presence: { fields: { users: 'UserPresence[]' } },
+  UserPresence: { fields: { user: 'uint64', status: 'PresenceStatus', last_seen_ms: 'uint64' } },
+  GetPresence: { fields: { users: 'uint64[]' } },
 } as const;
 
 /** Names of each enum's values, by number. */
@@ -74,4 +80,5 @@ export const ENUMS = {
   Role: ['ROLE_UNSPECIFIED', 'ROLE_MEMBER', 'ROLE_MODERATOR', 'ROLE_OWNER'],
   MemberChange: ['MEMBER_CHANGE_UNSPECIFIED', 'MEMBER_CHANGE_JOINED', 'MEMBER_CHANGE_LEFT', 'MEMBER_CHANGE_REMOVED', 'MEMBER_CHANGE_DELETED', 'MEMBER_CHANGE_ROLE'],
   ConversationKind: ['CONVERSATION_KIND_UNSPECIFIED', 'CONVERSATION_KIND_DIRECT', 'CONVERSATION_KIND_ROOM'],
+  PresenceStatus: ['PRESENCE_STATUS_UNSPECIFIED', 'PRESENCE_STATUS_ONLINE', 'PRESENCE_STATUS_IDLE', 'PRESENCE_STATUS_OFFLINE'],
 } as const;

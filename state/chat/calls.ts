@@ -5,6 +5,7 @@ import type { Caller } from '../session/location-map.ts';
 import type { Log } from './log.ts';
 import type { Membership } from './membership.ts';
 import type { People } from './people.ts';
+import type { Presences } from './presences.ts';
 import type { Rooms } from './rooms.ts';
 import type { SelfState } from './self.ts';
 
@@ -30,13 +31,14 @@ export interface CallHandlersOptions {
   readonly rooms: Rooms;
   readonly membership: Membership;
   readonly self: SelfState;
+  readonly presences: Presences;
   readonly metrics: Pick<StateMetrics, 'syncs'>;
 }
 
 const DONE: Result = { $case: 'done', done: {} };
 
 export function callHandlers(options: CallHandlersOptions): CallHandlers {
-  const { log, people, rooms, membership, self, metrics } = options;
+  const { log, people, rooms, membership, self, presences, metrics } = options;
   return {
     async sync(caller, _key, request) {
       metrics.syncs.add(1);
@@ -100,6 +102,9 @@ export function callHandlers(options: CallHandlersOptions): CallHandlers {
     },
     async setSettings(caller, _key, changes) {
       return { $case: 'settings', settings: await self.setSettings(caller, changes) };
+    },
+    async getPresence(caller, _key, users) {
+      return { $case: 'presences', presences: await presences.get(caller, users) };
     },
     async setProfile(caller, _key, profile) {
       return { $case: 'users', users: await people.setProfile(caller, profile) };

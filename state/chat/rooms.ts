@@ -7,6 +7,7 @@ import type { Caller } from '../session/location-map.ts';
 import type { ListedConversation, Store, UserConversation } from '../store/store.ts';
 import { accept, conversationId, pageLimit, pageStart } from './input.ts';
 import { jsonBytes } from './page-budget.ts';
+import type { Presences } from './presences.ts';
 import { type ProfilesById, toConversation, toMessage, toWireRole, usersIn } from './present.ts';
 
 const CONVERSATIONS = { most: 500, standard: 100 };
@@ -28,7 +29,7 @@ const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 export interface RoomsOptions {
   readonly store: Store;
   readonly profiles: Pick<Profiles, 'of'>;
-  readonly isOnline: (user: UserId) => boolean;
+  readonly presences: Pick<Presences, 'onlineOf'>;
 }
 
 /** Validates the input, queries the store, converts the answer. Every method throws GochatErrors. */
@@ -91,13 +92,14 @@ export class Rooms {
     conversation: bigint,
     { after, limit }: client.GetMembers,
   ): Promise<client.Members> {
-    const { store, profiles, isOnline } = this.#options;
+    const { store, profiles, presences } = this.#options;
     const by = accessCheck('getMembers', user);
     const [start, most] = [pageStart(after, MEMBER_KEY), pageLimit(limit, MEMBERS)];
     const id = conversationId(conversation);
     const page = id === undefined ? by.requirement.missing : await store.membersPage(id, by, start, most);
     const { items, next, count } = accept(page, conversation);
-    const found = await profiles.of(items.map((member) => member.user));
+    const users = items.map((member) => member.user);
+    const [found, isOnline] = await Promise.all([profiles.of(users), presences.onlineOf(user, users)]);
     const members = items.map((member) => {
       const profile = found.get(member.user);
       return {

@@ -13,7 +13,14 @@ import type { Fanout } from '../delivery/fanout.ts';
 import { selfFrame } from '../delivery/receipt-news.ts';
 import { accessCheck } from '../policy.ts';
 import type { Caller } from '../session/location-map.ts';
-import { MAX_DRAFTS, type SelfStore, type SettingChanges, type StoredSettings } from '../store/store.ts';
+import type { Presence } from '../session/presence.ts';
+import {
+  MAX_DRAFTS,
+  type PresenceStore,
+  type SelfStore,
+  type SettingChanges,
+  type StoredSettings,
+} from '../store/store.ts';
 import { accept, conversationId, pageLimit, pageStart, wholeNumber } from './input.ts';
 
 const READS = { most: 1000, standard: 500 };
@@ -25,7 +32,8 @@ const MAX_DRAFT_BYTES = 4096;
 const MAX_SHOWN = 40;
 
 export interface SelfStateOptions {
-  readonly store: SelfStore;
+  readonly store: SelfStore & Pick<PresenceStore, 'noteSeen'>;
+  readonly presence: Pick<Presence, 'isOnline'>;
   readonly fanout: Pick<Fanout, 'announceToDevices'>;
   /** Settings of a user have changed, on this node. */
   readonly onSettings: (user: UserId, settings: StoredSettings) => void;
@@ -96,9 +104,13 @@ export class SelfState {
     { user, device }: Caller,
     { settings, ifVersion }: client.SetSettings,
   ): Promise<client.Settings> {
-    const { store, onSettings } = this.#options;
+    const { store, presence, onSettings } = this.#options;
     const version = ifVersion === 0n ? undefined : wholeNumber(ifVersion, 'if_version');
-    const stored = await store.setSettings(user, parseChanges(settings), version, Date.now());
+    const changes = parseChanges(settings);
+    // To others this is when the user went offline.
+    if (changes.invisible === true && presence.isOnline(user))
+      await store.noteSeen([{ user, atMs: Date.now() }]);
+    const stored = await store.setSettings(user, changes, version, Date.now());
     if (stored === undefined) throw new GochatError('SETTINGS_CHANGED');
     onSettings(user, stored);
     const all = toSettings(stored);

@@ -4,6 +4,7 @@ import { link } from '../../proto/mod.ts';
 import type { Downlink } from '../session/downlink.ts';
 import { LocationMap } from '../session/location-map.ts';
 import { Presence } from '../session/presence.ts';
+import { WatchBook } from '../session/watch-book.ts';
 import { SessionLog } from '../explain/session-log.ts';
 import { Attachments } from './attachments.ts';
 import type { LinkContext } from './link-context.ts';
@@ -13,7 +14,14 @@ test('the end of a stream with very many connections: some are removed in each t
   const locations = new LocationMap<Downlink>();
   const presence = new Presence({ locations, graceMs: 60_000 });
   const evictions = { orderFor: () => undefined };
-  const context = { locations, presence, evictions, sessionLog: new SessionLog() } as unknown as LinkContext;
+  const watches = new WatchBook();
+  const context = {
+    locations,
+    presence,
+    evictions,
+    watches,
+    sessionLog: new SessionLog(),
+  } as unknown as LinkContext;
   const open = () => {
     const downlink = { peerName: 'gateway/1', ended: false } as { index: number } & Downlink;
     downlink.index = locations.open(downlink);

@@ -2,13 +2,15 @@
 import type { SessionId, UserId } from '../../common/mod.ts';
 import { encodeConns, encodeRecord, link as wire, LinkKind } from '../../proto/mod.ts';
 import type { Downlink } from '../session/downlink.ts';
-import type { Attachment } from '../session/location-map.ts';
+import type { Attachment, Replaced } from '../session/location-map.ts';
 import type { SessionEvent } from '../explain/session-log.ts';
 import { claimKey } from '../session/sessions.ts';
 import type { LinkContext } from './link-context.ts';
 
 /** Connections removed per event-loop turn; that takes some 5 ms. */
 const MAX_FORGOTTEN = 4096;
+/** Watches removed per turn, each of up to 508 edges. */
+const MAX_UNWATCHED = 256;
 
 export class Attachments {
   readonly #link: Downlink;
@@ -57,12 +59,22 @@ export class Attachments {
 
   /** @param left whether the connection ended on purpose: its user goes offline without a grace period */
   detach(conn: number, left: boolean, what: SessionEvent['what'], detail: string): void {
-    const { locations, sessions, presence } = this.#context;
+    const { locations, presence, watches } = this.#context;
     this.#claiming.delete(conn);
+    const slot = locations.slotOf(this.#link.index, conn);
+    if (slot < 0) return;
+    watches.remove(this.#link.index, conn);
+    presence.during(locations.userAt(slot), () => this.#detach(conn, left, what, detail));
+  }
+
+  #detach(conn: number, left: boolean, what: SessionEvent['what'], detail: string): void {
+    const { locations, sessions, presence } = this.#context;
+    const idle = locations.isIdle(this.#link.index, conn);
     const was = locations.detach(this.#link.index, conn);
     if (was === undefined) return;
     this.#note(was.user, was.session, was.device, what, detail);
-    if (!left) presence.dropped(was.user, was.unnamed ? '' : was.device);
+    if (left) presence.left(was.user);
+    else presence.dropped(was.user, was.unnamed ? '' : was.device, idle);
     if (was.claimedHere) sessions.release({ user: was.user, device: was.device, epoch: was.epoch });
   }
 
@@ -72,12 +84,17 @@ export class Attachments {
    */
   forget(): void {
     this.#claiming.clear();
-    const { locations, presence } = this.#context;
+    const { locations, presence, watches } = this.#context;
     const { index } = this.#link;
+    // Before the connections, as the number of the stream is free then.
+    if (!watches.removeStream(index, MAX_UNWATCHED)) {
+      setImmediate(() => this.forget());
+      return;
+    }
     const gone = locations.close(index, MAX_FORGOTTEN);
-    for (const { user, device } of gone) {
+    for (const { user, device, idle } of gone) {
       // The worker may have another stream by now.
-      if (!locations.hasDevice(user, device)) presence.dropped(user, device);
+      if (!locations.hasDevice(user, device)) presence.dropped(user, device, idle);
     }
     if (gone.length === MAX_FORGOTTEN) setImmediate(() => this.forget());
   }
@@ -95,6 +112,7 @@ export class Attachments {
       const session = result.session as SessionId;
       const unnamed = login.unnamedDevice;
       const userName = result.displayName;
+      this.#context.lastSeen.note(user, Date.now());
       this.#attach(
         { ...login, user, userName, device, session, epoch, unnamed, claimedHere: true },
         login.client,
@@ -106,11 +124,15 @@ export class Attachments {
   /** @param client name of its software, where it is known */
   #attach(attachment: Attachment, client = ''): void {
     const { user, device, unnamed, session } = attachment;
-    const { locations, presence, sessionLog } = this.#context;
-    const replaced = locations.attach(this.#link.index, attachment);
-    presence.attached(user, unnamed ? '' : device);
+    const { locations, presence, sessionLog, watches } = this.#context;
+    let replaced: readonly Replaced<Downlink>[] = [];
+    presence.during(user, () => {
+      replaced = locations.attach(this.#link.index, attachment);
+      presence.attached(user, unnamed ? '' : device);
+    });
     this.#note(user, session, device, 'attached', client);
     for (const { stream, conn: loser, session: lost } of replaced) {
+      watches.remove(stream.index, loser);
       const code = 'SESSION_REPLACED';
       stream.kick(loser, code);
       // The map no longer has the loser, so its kick has nothing to log.

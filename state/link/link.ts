@@ -20,6 +20,7 @@ import { Attachments } from './attachments.ts';
 import { ClientFrames } from './client-frames.ts';
 import type { LinkContext } from './link-context.ts';
 import { listHead, Topics } from './topics.ts';
+import { WatchRecords } from './watch-records.ts';
 import { TraceQueries } from '../explain/trace-queries.ts';
 
 /** Share of the queue of a stream above which ephemeral frames are dropped. */
@@ -45,6 +46,7 @@ export class Link implements Downlink, BatchStreamHandler {
   readonly #topics: Topics;
   readonly #attachments: Attachments;
   readonly #frames: ClientFrames;
+  readonly #watches: WatchRecords;
   readonly #traces: TraceQueries;
   readonly #onForgotten: () => void;
 
@@ -58,6 +60,7 @@ export class Link implements Downlink, BatchStreamHandler {
     this.#topics = new Topics((head, conns) => this.#sent(stream.send(head, conns)), stream.maxRecordBytes);
     this.#attachments = new Attachments(this, context);
     this.#frames = new ClientFrames(this, context);
+    this.#watches = new WatchRecords(this, context);
     this.#traces = new TraceQueries(this);
   }
 
@@ -174,6 +177,9 @@ export class Link implements Downlink, BatchStreamHandler {
           break;
         case LinkKind.RENEW:
           if (this.#opened) return this.#attachments.renew(link.Renew.decode(body));
+          break;
+        case LinkKind.WATCH:
+          if (this.#opened && this.#watches.onRecord(record)) return;
           break;
         case LinkKind.TRACED:
           if (this.#opened) return this.#traces.answered(link.Traced.decode(body));

@@ -16,6 +16,7 @@ const FREE = 0;
 const UNNAMED = 1;
 const CLAIMED_HERE = 2;
 const USED = 4;
+const IDLE = 8;
 
 /** A connection as attached by its worker. */
 export interface Attachment {
@@ -49,6 +50,11 @@ export interface Located<Stream> {
   readonly session: SessionId;
   readonly epoch: bigint;
   readonly token: bigint;
+}
+
+/** A connection whose stream has ended. */
+export interface Lost extends Caller {
+  readonly idle: boolean;
 }
 
 /** The user and device of a connection. */
@@ -141,11 +147,11 @@ export class LocationMap<Stream> {
    * Removes up to `most` connections of an ended stream and returns their callers. If these are fewer than `most`, the
    * stream is removed too, and its number may be reused.
    */
-  close(index: number, most = Number.POSITIVE_INFINITY): Caller[] {
-    const callers: Caller[] = [];
+  close(index: number, most = Number.POSITIVE_INFINITY): Lost[] {
+    const callers: Lost[] = [];
     let slot = this.#heads[index] as number;
     for (; slot !== NONE && callers.length < most; slot = this.#heads[index] as number) {
-      callers.push(this.callerAt(slot));
+      callers.push({ ...this.callerAt(slot), idle: ((this.#flags[slot] as number) & IDLE) !== 0 });
       this.#remove(slot);
     }
     if (callers.length < most) this.#streams[index] = undefined;
@@ -220,6 +226,31 @@ export class LocationMap<Stream> {
     if (slot === NONE) return undefined;
     this.#tokens[slot] = token;
     return this.#attachmentAt(slot);
+  }
+
+  /** Sets whether nobody is at the device of a connection. */
+  setIdle(index: number, conn: number, idle: boolean): void {
+    const slot = this.slotOf(index, conn);
+    if (slot === NONE) return;
+    const flags = this.#flags[slot] as number;
+    this.#flags[slot] = idle ? flags | IDLE : flags & ~IDLE;
+  }
+
+  /** Returns whether a user has a connection, and whether nobody is at any of their devices. */
+  statusOf(user: UserId): 'online' | 'idle' | 'offline' {
+    let status: 'idle' | 'offline' = 'offline';
+    let slot = this.#byUser.get(lowOf(user), highOf(user));
+    for (; slot !== NONE; slot = this.#next[slot] as number) {
+      if (((this.#flags[slot] as number) & IDLE) === 0) return 'online';
+      status = 'idle';
+    }
+    return status;
+  }
+
+  /** Returns whether nobody is at the device of a connection. */
+  isIdle(index: number, conn: number): boolean {
+    const slot = this.slotOf(index, conn);
+    return slot !== NONE && ((this.#flags[slot] as number) & IDLE) !== 0;
   }
 
   /** Removes a connection and returns its entry. */

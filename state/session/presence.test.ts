@@ -8,7 +8,7 @@ function presence() {
   const clock = { ms: 0 };
   const connected = new Set<UserId>();
   const it = new Presence({
-    locations: { isOnline: (user) => connected.has(user) },
+    locations: { statusOf: (user) => (connected.has(user) ? 'online' : 'offline') },
     graceMs: 1000,
     now: () => clock.ms,
   });

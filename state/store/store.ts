@@ -768,6 +768,34 @@ export interface SelfStore {
   selfOf(user: UserId, after: string, limit: number): Promise<SelfPage>;
 }
 
+/** When a user was there. */
+export interface Seen {
+  readonly user: UserId;
+  /** Unix time, ms. */
+  readonly atMs: number;
+}
+
+/** What two users who know of each other have in common. */
+export interface Acquaintance {
+  /** Whether they are in one room; else only in a direct conversation. */
+  readonly sharesRoom: boolean;
+}
+
+/** Who may see whom, and when users were last seen. */
+export interface PresenceStore {
+  /** Returns those of the users who are in a conversation with the viewer, and the viewer. */
+  acquaintancesOf(viewer: UserId, users: readonly UserId[]): Promise<ReadonlyMap<UserId, Acquaintance>>;
+  /** Returns the number of members of those of the conversations that a user is in. */
+  memberCountsOf(
+    user: UserId,
+    conversations: readonly ConversationId[],
+  ): Promise<ReadonlyMap<ConversationId, number>>;
+  /** Returns when users were last seen; who never was is missing. */
+  seenOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, number>>;
+  /** Notes that users were there; of who is invisible, and at about the time that is stored, nothing. Each user stands there once. */
+  noteSeen(seen: readonly Seen[]): Promise<void>;
+}
+
 export interface SigningKeyStore {
   /** Returns all keys, ascending by `signsFromMs`; the last one is the current one. */
   signingKeys(): Promise<readonly SigningKey[]>;
@@ -799,6 +827,7 @@ export interface Store
     LogStore,
     CursorStore,
     SelfStore,
+    PresenceStore,
     SigningKeyStore,
     AsyncDisposable {
   /** Resolves when the engine answers; for readiness. */

@@ -10,6 +10,7 @@ import {
   encodeFrame,
   encodeFrameHead,
   encodeRecord,
+  encodeWatch,
   framePayload,
   FrameType,
   link,
@@ -19,6 +20,7 @@ import {
   readU32,
   topicCount,
   topicOf,
+  type WatchRecord,
 } from '../../proto/mod.ts';
 
 /** A stream whose peer is the test. */
@@ -142,6 +144,26 @@ export class FakeWorker {
 
   request(conn: number, ref: number, key: bigint, call: NonNullable<client.Request['call']>): void {
     this.frames([conn, encodeFrame(FrameType.REQUEST, ref, key, client.Request.encode({ call }).finish())]);
+  }
+
+  /** Sends WATCH to the user's node, which answers; with `number` and isHome false, to another one. */
+  watch(
+    conn: number,
+    watch: Partial<WatchRecord> & { ids?: readonly bigint[]; people?: readonly bigint[] },
+  ): void {
+    const { ids = [], people = [], ...rest } = watch;
+    this.records(
+      encodeWatch({
+        conn,
+        number: 1,
+        ref: 5,
+        idle: false,
+        isHome: true,
+        conversations: BigUint64Array.from(ids),
+        users: BigUint64Array.from(people),
+        ...rest,
+      }),
+    );
   }
 
   drained(): void {

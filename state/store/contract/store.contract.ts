@@ -14,6 +14,7 @@ import { describeLogins } from './store-logins.contract.ts';
 import { describeMembership } from './store-membership.contract.ts';
 import { describePeople } from './store-people.contract.ts';
 import { describeRefusals } from './store-refusals.contract.ts';
+import { describePresence } from './store-presence.contract.ts';
 import { describeRoles } from './store-roles.contract.ts';
 import { describeSelf } from './store-self.contract.ts';
 import { describeSync } from './store-sync.contract.ts';
@@ -49,6 +50,7 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
     describeLists(() => nodes);
     describeSystem(() => nodes);
     describeSelf(() => nodes);
+    describePresence(() => nodes);
 
     test('ping: resolves', async () => {
       await expect(nodes.a.store.ping()).resolves.toBeUndefined();

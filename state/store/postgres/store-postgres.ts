@@ -10,6 +10,7 @@ import { erase, evidenceOf, raiseFloor } from '../repositories/erasure.ts';
 import { entriesAt, pinsOf } from '../repositories/log.ts';
 import { loginSessionStore } from '../repositories/login-sessions.ts';
 import { memberChanges } from '../repositories/membership.ts';
+import { presenceStore } from '../repositories/presence.ts';
 import { receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
@@ -43,6 +44,7 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     ...roomStore(pool),
     ...revocationStore(pool),
     ...selfStore(pool),
+    ...presenceStore(pool),
     ...signingKeyStore(pool),
     openDirect: (id, user, peer, device = '') => openDirect(pool, id, user, peer, device),
     conversationsOf: (user, device, after, limit) => conversationsOf(pool, user, device, { after, limit }),

@@ -8,6 +8,7 @@ import { erase, evidenceOf, raiseFloor } from '../repositories/erasure.ts';
 import { entriesAt, pinsOf } from '../repositories/log.ts';
 import { loginSessionStore } from '../repositories/login-sessions.ts';
 import { memberChanges } from '../repositories/membership.ts';
+import { presenceStore } from '../repositories/presence.ts';
 import { receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
@@ -38,6 +39,7 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     ...roomStore(connection),
     ...revocationStore(connection),
     ...selfStore(connection),
+    ...presenceStore(connection),
     ...signingKeyStore(connection),
     openDirect: (id, user, peer, device = '') => openDirect(connection, id, user, peer, device),
     conversationsOf: (user, device, after, limit) =>

@@ -104,6 +104,23 @@ export namespace ConversationKind {
   export type CONVERSATION_KIND_ROOM = typeof ConversationKind.CONVERSATION_KIND_ROOM;
 }
 
+export const PresenceStatus = {
+  PRESENCE_STATUS_UNSPECIFIED: 0,
+  PRESENCE_STATUS_ONLINE: 1,
+  /** PRESENCE_STATUS_IDLE - Online, with nobody at any of the user's devices. */
+  PRESENCE_STATUS_IDLE: 2,
+  PRESENCE_STATUS_OFFLINE: 3,
+} as const;
+
+export type PresenceStatus = typeof PresenceStatus[keyof typeof PresenceStatus];
+
+export namespace PresenceStatus {
+  export type PRESENCE_STATUS_UNSPECIFIED = typeof PresenceStatus.PRESENCE_STATUS_UNSPECIFIED;
+  export type PRESENCE_STATUS_ONLINE = typeof PresenceStatus.PRESENCE_STATUS_ONLINE;
+  export type PRESENCE_STATUS_IDLE = typeof PresenceStatus.PRESENCE_STATUS_IDLE;
+  export type PRESENCE_STATUS_OFFLINE = typeof PresenceStatus.PRESENCE_STATUS_OFFLINE;
+}
+
 /** First frame of a connection, client to server. */
 export interface Hello {
   /** Lowest protocol version the client speaks. */
@@ -395,6 +412,7 @@ export interface Request {
     | { $case: "setMute"; setMute: SetMute }
     | { $case: "setDraft"; setDraft: SetDraft }
     | { $case: "setSettings"; setSettings: SetSettings }
+    | { $case: "getPresence"; getPresence: GetPresence }
     | undefined;
 }
 
@@ -418,6 +436,9 @@ export interface Response {
     | //
     /** To GetSelf and SetDraft. */
     { $case: "self"; self: Self }
+    | //
+    /** To GetPresence. */
+    { $case: "presences"; presences: Presence }
     | { $case: "settings"; settings: Settings }
     | undefined;
 }
@@ -806,6 +827,46 @@ export interface SetSettings {
   settings: Setting[];
   /** Only if they have this version; 0: in any case. */
   ifVersion: bigint;
+}
+
+/** What the connection shows: replaces the watch that it had. The answer is Watched or Nack; one is under way at a time. */
+export interface Watch {
+  /** At most 8, of which the user is a member. */
+  conversations: bigint[];
+  /** At most 500, each of whom is in a conversation with the user. */
+  users: bigint[];
+  /** Nobody is at the device. */
+  idle: boolean;
+}
+
+/** The state of what is watched, as of the answer. A key of 0. */
+export interface Watched {
+  conversations: WatchedConversation[];
+  users: UserPresence[];
+}
+
+export interface WatchedConversation {
+  conversation: bigint;
+  /** Number of all. */
+  members: number;
+}
+
+/** How users are. Pushed: of those who are watched, what has changed. */
+export interface Presence {
+  users: UserPresence[];
+}
+
+export interface UserPresence {
+  user: bigint;
+  status: PresenceStatus;
+  /** OFFLINE: Unix time; 0: unknown, or hidden from this user. */
+  lastSeenMs: bigint;
+}
+
+/** Returns how users are, as Watch does. */
+export interface GetPresence {
+  /** At most 500. */
+  users: bigint[];
 }
 
 function createBaseHello(): Hello {
@@ -3004,6 +3065,9 @@ export const Request: MessageFns<Request> = {
       case "setSettings":
         SetSettings.encode(message.call.setSettings, writer.uint32(234).fork()).join();
         break;
+      case "getPresence":
+        GetPresence.encode(message.call.getPresence, writer.uint32(242).fork()).join();
+        break;
     }
     return writer;
   },
@@ -3187,6 +3251,14 @@ export const Request: MessageFns<Request> = {
             message.call = { $case: "setSettings", setSettings: SetSettings.decode(reader, reader.uint32()) };
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.call = { $case: "getPresence", getPresence: GetPresence.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3331,6 +3403,12 @@ export const Request: MessageFns<Request> = {
         }
         break;
       }
+      case "getPresence": {
+        if (object.call?.getPresence !== undefined && object.call?.getPresence !== null) {
+          message.call = { $case: "getPresence", getPresence: GetPresence.fromPartial(object.call.getPresence) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -3372,6 +3450,9 @@ export const Response: MessageFns<Response> = {
         break;
       case "self":
         Self.encode(message.result.self, writer.uint32(130).fork()).join();
+        break;
+      case "presences":
+        Presence.encode(message.result.presences, writer.uint32(138).fork()).join();
         break;
       case "settings":
         Settings.encode(message.result.settings, writer.uint32(146).fork()).join();
@@ -3473,6 +3554,14 @@ export const Response: MessageFns<Response> = {
             message.result = { $case: "self", self: Self.decode(reader, reader.uint32()) };
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.result = { $case: "presences", presences: Presence.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 18: {
             if (tag !== 146) {
               break;
@@ -3562,6 +3651,12 @@ export const Response: MessageFns<Response> = {
       case "self": {
         if (object.result?.self !== undefined && object.result?.self !== null) {
           message.result = { $case: "self", self: Self.fromPartial(object.result.self) };
+        }
+        break;
+      }
+      case "presences": {
+        if (object.result?.presences !== undefined && object.result?.presences !== null) {
+          message.result = { $case: "presences", presences: Presence.fromPartial(object.result.presences) };
         }
         break;
       }
@@ -7117,6 +7212,472 @@ export const SetSettings: MessageFns<SetSettings> = {
     const message = createBaseSetSettings();
     message.settings = object.settings?.map((e) => Setting.fromPartial(e)) || [];
     message.ifVersion = (object.ifVersion !== undefined && object.ifVersion !== null) ? BigInt(object.ifVersion) : 0n;
+    return message;
+  },
+};
+
+function createBaseWatch(): Watch {
+  return { conversations: [], users: [], idle: false };
+}
+
+export const Watch: MessageFns<Watch> = {
+  encode(message: Watch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conversations.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.conversations) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field conversations of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.users.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.users) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field users of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.idle !== false) {
+      writer.uint32(24).bool(message.idle);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Watch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.conversations.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.conversations.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.users.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.users.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.idle = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Watch>, I>>(base?: I): Watch {
+    return Watch.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Watch>, I>>(object: I): Watch {
+    const message = createBaseWatch();
+    message.conversations = object.conversations?.map((e) => BigInt(e)) || [];
+    message.users = object.users?.map((e) => BigInt(e)) || [];
+    message.idle = object.idle ?? false;
+    return message;
+  },
+};
+
+function createBaseWatched(): Watched {
+  return { conversations: [], users: [] };
+}
+
+export const Watched: MessageFns<Watched> = {
+  encode(message: Watched, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.conversations) {
+      WatchedConversation.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.users) {
+      UserPresence.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Watched {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatched();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.conversations.push(WatchedConversation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.users.push(UserPresence.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Watched>, I>>(base?: I): Watched {
+    return Watched.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Watched>, I>>(object: I): Watched {
+    const message = createBaseWatched();
+    message.conversations = object.conversations?.map((e) => WatchedConversation.fromPartial(e)) || [];
+    message.users = object.users?.map((e) => UserPresence.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseWatchedConversation(): WatchedConversation {
+  return { conversation: 0n, members: 0 };
+}
+
+export const WatchedConversation: MessageFns<WatchedConversation> = {
+  encode(message: WatchedConversation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conversation !== 0n) {
+      if (BigInt.asUintN(64, message.conversation) !== message.conversation) {
+        throw new globalThis.Error("value provided for field message.conversation of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.conversation);
+    }
+    if (message.members !== 0) {
+      writer.uint32(16).uint32(message.members);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchedConversation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchedConversation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.conversation = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.members = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<WatchedConversation>, I>>(base?: I): WatchedConversation {
+    return WatchedConversation.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WatchedConversation>, I>>(object: I): WatchedConversation {
+    const message = createBaseWatchedConversation();
+    message.conversation = (object.conversation !== undefined && object.conversation !== null)
+      ? BigInt(object.conversation)
+      : 0n;
+    message.members = object.members ?? 0;
+    return message;
+  },
+};
+
+function createBasePresence(): Presence {
+  return { users: [] };
+}
+
+export const Presence: MessageFns<Presence> = {
+  encode(message: Presence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.users) {
+      UserPresence.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Presence {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePresence();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.users.push(UserPresence.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Presence>, I>>(base?: I): Presence {
+    return Presence.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Presence>, I>>(object: I): Presence {
+    const message = createBasePresence();
+    message.users = object.users?.map((e) => UserPresence.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUserPresence(): UserPresence {
+  return { user: 0n, status: 0, lastSeenMs: 0n };
+}
+
+export const UserPresence: MessageFns<UserPresence> = {
+  encode(message: UserPresence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== 0n) {
+      if (BigInt.asUintN(64, message.user) !== message.user) {
+        throw new globalThis.Error("value provided for field message.user of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.user);
+    }
+    if (message.status !== 0) {
+      writer.uint32(16).int32(message.status);
+    }
+    if (message.lastSeenMs !== 0n) {
+      if (BigInt.asUintN(64, message.lastSeenMs) !== message.lastSeenMs) {
+        throw new globalThis.Error("value provided for field message.lastSeenMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.lastSeenMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UserPresence {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUserPresence();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.user = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.status = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lastSeenMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<UserPresence>, I>>(base?: I): UserPresence {
+    return UserPresence.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UserPresence>, I>>(object: I): UserPresence {
+    const message = createBaseUserPresence();
+    message.user = (object.user !== undefined && object.user !== null) ? BigInt(object.user) : 0n;
+    message.status = object.status ?? 0;
+    message.lastSeenMs = (object.lastSeenMs !== undefined && object.lastSeenMs !== null)
+      ? BigInt(object.lastSeenMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseGetPresence(): GetPresence {
+  return { users: [] };
+}
+
+export const GetPresence: MessageFns<GetPresence> = {
+  encode(message: GetPresence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.users.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.users) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field users of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetPresence {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetPresence();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.users.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.users.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetPresence>, I>>(base?: I): GetPresence {
+    return GetPresence.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetPresence>, I>>(object: I): GetPresence {
+    const message = createBaseGetPresence();
+    message.users = object.users?.map((e) => BigInt(e)) || [];
     return message;
   },
 };

@@ -1,0 +1,90 @@
+import { expect, test } from 'vitest';
+import { FrameType, Presence, PresenceStatus } from '../../proto/client.ts';
+import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
+
+test('watch: resolves with the state; presence follows as events; after a resync it is sent again', async () => {
+  const world = await makeWorld();
+  const { gateway, bob, room } = world;
+  const client = makeClient(world);
+  await client.connect();
+  gateway.chat.seen.set(bob, 1_760_000_000_000n);
+  const state = await client.watch({ conversations: [room.toString()], users: [bob.toString()] });
+  const user = { user: bob.toString(), status: 'offline', lastSeenMs: 1_760_000_000_000 };
+  expect(state).toEqual({
+    conversations: [{ conversation: room.toString(), members: gateway.chat.members(room).length }],
+    users: [user],
+  });
+  const presence = next(client, 'presence');
+  const users = [{ user: bob, status: PresenceStatus.PRESENCE_STATUS_IDLE, lastSeenMs: 0n }];
+  for (const connection of gateway.connections)
+    connection.send(FrameType.PRESENCE, 0, 0n, Presence.encode({ users }).finish());
+  expect(await presence).toEqual({ ...user, type: 'presence', status: 'idle', lastSeenMs: undefined });
+  const again = next(client, 'watched');
+  for (const connection of gateway.connections) connection.resync();
+  expect(await again).toMatchObject({ users: [user] });
+  expect(gateway.watches).toHaveLength(2);
+  expect(gateway.watches[1]).toEqual(gateway.watches[0]);
+});
+
+test('watch: before the connection, and while another is under way: the last one counts, and all are answered', async () => {
+  const world = await makeWorld();
+  const { gateway, bob, alice } = world;
+  const client = makeClient(world);
+  const first = client.watch({ users: [bob.toString()] });
+  const second = client.watch({ users: [alice.toString()] });
+  await client.connect();
+  await Promise.all([first, second]);
+  const calls = [[bob], [alice], [alice, bob]].map((users) => client.watch({ users: users.map(String) }));
+  expect((await Promise.all(calls)).at(-1)?.users.map(({ user }) => user)).toEqual([`${alice}`, `${bob}`]);
+  expect(gateway.watches.map(({ users }) => users)).toEqual([[alice], [bob], [alice, bob]]);
+});
+
+test('watch: a refusal for good rejects, and the one before is sent after a resync; one for now is sent again', async () => {
+  const world = await makeWorld();
+  const { gateway, bob } = world;
+  const client = makeClient(world);
+  await client.connect();
+  await client.watch({ users: [bob.toString()] });
+  gateway.refuse.set('watch', { code: 'NOT_VISIBLE', retryable: false });
+  await expect(client.watch({ users: ['77'] })).rejects.toMatchObject({ code: 'NOT_VISIBLE' });
+  gateway.refuse.set('watch', { code: 'RATE_LIMITED', retryable: true });
+  const later = client.watch({ idle: true });
+  gateway.refuse.clear();
+  await later;
+  gateway.refuse.set('watch', { code: 'NOT_VISIBLE', retryable: false });
+  await expect(client.watch({ users: ['77'] })).rejects.toMatchObject({ code: 'NOT_VISIBLE' });
+  gateway.refuse.clear();
+  const again = next(client, 'watched');
+  for (const connection of gateway.connections) connection.resync();
+  await again;
+  expect(gateway.watches.at(-1)).toMatchObject({ users: [], idle: true });
+});
+
+test('watch: refused after a reconnect: an error event, and nothing is watched', async () => {
+  const world = await makeWorld();
+  const { gateway, bob } = world;
+  const client = makeClient(world);
+  await client.connect();
+  await client.watch({ users: [bob.toString()] });
+  gateway.refuse.set('watch', { code: 'NOT_VISIBLE', retryable: false });
+  const events = collect(client);
+  for (const connection of gateway.connections) connection.resync();
+  await expect
+    .poll(() => events.filter(({ type }) => type === 'error'))
+    .toMatchObject([{ code: 'NOT_VISIBLE' }]);
+  gateway.refuse.clear();
+  for (const connection of gateway.connections) connection.resync();
+  await client.presence([bob.toString()]);
+  expect(gateway.watches).toHaveLength(2);
+});
+
+test('close: a watch without an answer is rejected', async () => {
+  const world = await makeWorld();
+  world.gateway.mute.add('watch');
+  const client = makeClient(world);
+  await client.connect();
+  const rejected = expect(client.watch({ idle: true })).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
+  await client.close();
+  await rejected;
+  await expect(client.watch({})).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
+});

@@ -1,0 +1,182 @@
+/** The watch of this client: what it shows, kept up over reconnects, answered by the whole state and followed by news. */
+import type {
+  Nack,
+  Presence as WirePresence,
+  UserPresence,
+  Watched as WireWatched,
+} from '../../proto/client.ts';
+import { PresenceStatus, Watch } from '../../proto/client.ts';
+import { Backoff } from './backoff.ts';
+import { toKey } from './convert.ts';
+import { ClientError } from './errors.ts';
+import type { Emitter, Presence, Watched } from './events.ts';
+import type { ResolvedOptions } from './options.ts';
+
+/** What is to be watched. */
+export interface WatchTargets {
+  readonly conversations: readonly string[];
+  readonly users: readonly string[];
+  readonly idle: boolean;
+}
+
+export interface WatcherHooks {
+  nextRef(): number;
+  /** Sends a WATCH frame; false while there is no connection. */
+  write(ref: number, payload: Uint8Array): boolean;
+}
+
+interface Waiting {
+  readonly resolve: (watched: Watched) => void;
+  readonly reject: (error: ClientError) => void;
+}
+
+const STATUSES: { readonly [status: number]: Presence['status'] | undefined } = {
+  [PresenceStatus.PRESENCE_STATUS_ONLINE]: 'online',
+  [PresenceStatus.PRESENCE_STATUS_IDLE]: 'idle',
+  [PresenceStatus.PRESENCE_STATUS_OFFLINE]: 'offline',
+};
+
+/** One WATCH is under way at a time; of those that come meanwhile the last one is sent then. */
+export class Watcher {
+  readonly #events: Emitter;
+  readonly #hooks: WatcherHooks;
+  readonly #backoff: Backoff;
+  /** Encoded; undefined: nothing was ever watched. */
+  #wanted: Uint8Array | undefined;
+  /** The one that the server has accepted last. */
+  #accepted: Uint8Array | undefined;
+  #sent: Uint8Array | undefined;
+  /** Whether the wanted watch is not sent yet. */
+  #isDue = false;
+  /** Ref of the WATCH under way; 0: none is. */
+  #ref = 0;
+  /** Calls that wait for the WATCH under way, and for the one after it. */
+  #waiting: Waiting[] = [];
+  #next: Waiting[] = [];
+  #retry: ReturnType<typeof setTimeout> | undefined;
+
+  constructor({ backoff, random }: ResolvedOptions, events: Emitter, hooks: WatcherHooks) {
+    this.#events = events;
+    this.#hooks = hooks;
+    this.#backoff = new Backoff(backoff, random);
+  }
+
+  usesRef(ref: number): boolean {
+    return this.#ref === ref;
+  }
+
+  /** Replaces the watch. Resolves with the state of what is watched. */
+  watch({ conversations, users, idle }: WatchTargets): Promise<Watched> {
+    const watch = {
+      conversations: conversations.map((id) => toKey(id)),
+      users: users.map((id) => toKey(id, 'The user')),
+      idle,
+    };
+    this.#wanted = Watch.encode(watch).finish();
+    this.#isDue = true;
+    const { promise, resolve, reject } = Promise.withResolvers<Watched>();
+    this.#next.push({ resolve, reject });
+    this.#send();
+    return promise;
+  }
+
+  /** After WELCOME and RESYNC: the server may have forgotten the watch, and news may have been missed. */
+  catchUp(): void {
+    if (this.#wanted === undefined) return;
+    this.#abandon();
+    this.#isDue = true;
+    this.#send();
+  }
+
+  /** The connection has ended: no answer will come. */
+  disconnected(): void {
+    this.#abandon();
+  }
+
+  /** WATCHED has come. */
+  watched(ref: number, wire: WireWatched): void {
+    const watched = toWatched(wire);
+    this.#events.emit({ type: 'watched', ...watched });
+    if (ref !== this.#ref) return;
+    this.#ref = 0;
+    this.#accepted = this.#sent;
+    this.#backoff.reset();
+    for (const { resolve } of this.#waiting.splice(0)) resolve(watched);
+    this.#send();
+  }
+
+  /** A frame was refused. Returns false if it was not this WATCH. */
+  refused(ref: number, { code, message, retryable, retryAfterMs }: Nack): boolean {
+    if (this.#ref === 0 || ref !== this.#ref) return false;
+    this.#ref = 0;
+    if (retryable) {
+      this.#next.unshift(...this.#waiting.splice(0));
+      this.#isDue = true;
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => {
+        this.#retry = undefined;
+        this.#send();
+      }, this.#backoff.next(retryAfterMs));
+      return true;
+    }
+    const error = new ClientError(code, message, false, 0);
+    const failed = this.#waiting.splice(0);
+    for (const { reject } of failed) reject(error);
+    if (failed.length === 0) {
+      // Sent again after a reconnect; the user may be out of a conversation since. Nothing is watched then.
+      this.#accepted = undefined;
+      this.#events.emit({ type: 'error', code, message });
+    }
+    if (!this.#isDue) this.#wanted = this.#accepted;
+    this.#send();
+    return true;
+  }
+
+  /** PRESENCE has come. */
+  presence({ users }: WirePresence): void {
+    for (const user of users) this.#events.emit({ type: 'presence', ...toPresence(user) });
+  }
+
+  close(reason: ClientError): void {
+    clearTimeout(this.#retry);
+    this.#isDue = false;
+    for (const { reject } of [...this.#waiting.splice(0), ...this.#next.splice(0)]) reject(reason);
+  }
+
+  #abandon(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#ref = 0;
+    this.#next.unshift(...this.#waiting.splice(0));
+    if (this.#next.length > 0) this.#isDue = true;
+  }
+
+  #send(): void {
+    if (!this.#isDue || this.#ref !== 0 || this.#retry !== undefined || this.#wanted === undefined) return;
+    const ref = this.#hooks.nextRef();
+    if (!this.#hooks.write(ref, this.#wanted)) return;
+    this.#ref = ref;
+    this.#sent = this.#wanted;
+    this.#isDue = false;
+    this.#waiting = this.#next.splice(0);
+  }
+}
+
+function toWatched({ conversations, users }: WireWatched): Watched {
+  return {
+    conversations: conversations.map(({ conversation, members }) => ({
+      conversation: conversation.toString(),
+      members,
+    })),
+    users: users.map(toPresence),
+  };
+}
+
+/** Turns the protocol's presence into the SDK's. */
+export function toPresence({ user, status, lastSeenMs }: UserPresence): Presence {
+  return {
+    user: user.toString(),
+    status: STATUSES[status] ?? 'offline',
+    lastSeenMs: Number(lastSeenMs) || undefined,
+  };
+}
