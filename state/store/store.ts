@@ -113,7 +113,10 @@ export interface UserConversation extends Conversation {
   readonly deliveredSeq: number;
   /** Read cursor of the user. */
   readonly readSeq: number;
-  /** Number of unread messages: entries beyond the greatest of cursor, visibility and floor, without those that do not count. */
+  /**
+   * Number of unread messages: those beyond the greatest of cursor, visibility and floor that others have sent and nobody has
+   * retracted; at most MAX_UNREAD, see repositories/unread.ts.
+   */
   readonly unread: number;
   readonly role: Role;
   /** As in Mute. */

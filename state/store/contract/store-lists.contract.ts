@@ -104,44 +104,89 @@ export function describeLists(nodes: () => Nodes): void {
       expect(await missing).toBe('NOT_A_MEMBER');
     });
 
-    test('unread: messages beyond the greatest of cursor, visibility and floor, by any entries', async () => {
+    test('unread: messages of others beyond the greatest of cursor, visibility and floor that nobody has retracted', async () => {
       const { a, b } = nodes();
-      const kinds = fc.array(fc.constantFrom('message', 'reply', 'edit', 'retract', 'pin', 'unpin'), {
-        maxLength: 25,
+      const [ann, bob] = [await a.user(), await a.user()];
+      const kind = fc.constantFrom('message', 'reply', 'edit', 'retract', 'range', 'pin', 'unpin');
+      const entry = fc.record({
+        kind,
+        by: fc.constantFrom(ann, ann, bob),
+        target: fc.integer({ min: 1, max: 20 }),
       });
+      const numbers = fc.record({ read: fc.nat(25), visible: fc.nat(25), floor: fc.nat(10) });
       await fc.assert(
-        fc.asyncProperty(kinds, fc.nat(25), fc.nat(25), fc.nat(25), async (entries, read, visible, floor) => {
-          const [ann, bob] = [await a.user(), await a.user()];
-          const room = await a.room(ann, bob);
-          await a.fill(room, ann, 2);
-          const answers = await a.append(
-            entries.map((kind) => {
-              if (kind === 'message') return a.draft(room, ann);
-              return a.entry(room, ann, { kind: kind === 'reply' ? 'message' : kind, target: 1 });
-            }),
-          );
-          // Of what is not refused, as a retracted message can only be retracted once.
-          const log = ['message', 'message', ...entries.filter((_, index) => answers[index]?.ok)];
-          const within = (seq: number) => Math.min(seq, log.length);
-          await a.store.moveCursors([
-            { user: bob, device: '', conversation: room, deliveredSeq: 0, readSeq: read },
-          ]);
-          await a.execute(`
+        fc.asyncProperty(
+          fc.array(entry, { maxLength: 25 }),
+          numbers,
+          async (entries, { read, visible, floor }) => {
+            const room = await a.room(ann, bob);
+            await a.fill(room, ann, 2);
+            for (const { kind: of, by, target } of entries) {
+              const range = { sender: by, fromSeq: target, toSeq: target + 2 };
+              await a.append([
+                of === 'message'
+                  ? a.draft(room, by)
+                  : a.entry(room, by, {
+                      kind: of === 'reply' ? 'message' : of === 'range' ? 'retract' : of,
+                      ...(of === 'range' ? { range } : { target }),
+                    }),
+              ]);
+            }
+            const log = (await a.page(ann, room, { at: 'before', seq: 0 }, 50))?.messages ?? [];
+            const within = (seq: number) => Math.min(seq, log.length);
+            await a.store.moveCursors([
+              { user: bob, device: '', conversation: room, deliveredSeq: 0, readSeq: read },
+            ]);
+            await a.execute(`
             update members set visible_after_seq = ${within(visible)} where conversation = ${room} and user_id = ${bob}`);
-          if (floor > 0) await a.store.raiseFloor(room, floor);
-          const start = Math.max(within(read), within(visible), within(floor));
-          const unread = log.slice(start).filter((kind) => kind === 'message' || kind === 'reply').length;
-          const counted = async () => [
-            (await b.store.conversationOf(room, bob, ''))?.unread,
-            (await b.conversations(bob))[0]?.unread,
-            (await b.store.listRooms(bob, String(room - 1n), 1)).items[0]?.unread,
-          ];
-          expect(await counted()).toEqual([unread, unread, unread]);
-          await a.store.erase(3, 0);
-          expect(await counted()).toEqual([unread, unread, unread]);
-        }),
+            if (floor > 0) await a.store.raiseFloor(room, floor);
+            const start = Math.max(within(read), within(visible), within(floor));
+            const unread = log.filter(
+              ({ seq, sender, extra }) =>
+                seq > start &&
+                sender !== bob &&
+                (extra?.kind ?? 'message') === 'message' &&
+                extra?.retraction === undefined,
+            );
+            const counted = async () => [
+              (await b.store.conversationOf(room, bob, ''))?.unread,
+              (await b.conversations(bob)).find(({ id }) => id === room)?.unread,
+              (await b.store.listRooms(bob, String(room - 1n), 1)).items[0]?.unread,
+            ];
+            const { length } = unread;
+            expect(await counted()).toEqual([length, length, length]);
+            const first = await b.page(bob, room, { at: 'firstUnread' }, 1);
+            expect(first?.anchorSeq).toBe(unread[0]?.seq ?? 0);
+            await a.store.erase(30, 0);
+            expect(await counted()).toEqual([length, length, length]);
+          },
+        ),
         { numRuns: 20 },
       );
+    });
+
+    test('more than a thousand entries beyond the cursor: the count is a thousand if a message is among them', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const room = await a.room(ann, bob);
+      const unread = async () => (await b.store.conversationOf(room, bob, ''))?.unread;
+      await a.fill(room, ann, 999);
+      expect(await unread()).toBe(999);
+      await a.fill(room, ann, 3);
+      expect(await unread()).toBe(1000);
+      const move = (readSeq: number) =>
+        a.store.moveCursors([{ user: bob, device: '', conversation: room, deliveredSeq: 0, readSeq }]);
+      await move(1002);
+      for (let more = 0; more < 2; more++)
+        await a.append(
+          Array.from({ length: 501 }, (_, at) =>
+            a.entry(room, ann, { kind: at % 2 === 0 ? 'pin' : 'unpin', target: 1 }),
+          ),
+        );
+      expect(await unread()).toBe(0);
+      await a.fill(room, ann, 1);
+      expect(await unread()).toBe(1000);
+      expect((await b.page(bob, room, { at: 'firstUnread' }, 1))?.anchorSeq).toBe(2005);
     });
 
     test('sync: only conversations of a range of ids, also of those that are gone', async () => {

@@ -114,12 +114,12 @@ export function describeSystem(nodes: () => Nodes): void {
 
     test('they are no messages: not unread, not the last one, nothing can be done to them, nobody can have sent them', async () => {
       const { a, scratch } = nodes();
-      const [ann, bob] = [await a.user(), await a.user()];
-      const room = await a.room(ann);
+      const [ann, bob, cid] = [await a.user(), await a.user(), await a.user()];
+      const room = await a.room(ann, cid);
       await a.fill(room, ann, 1);
-      const before = (await a.conversations(ann))[0];
+      const before = (await a.conversations(cid))[0];
       await a.joinRoom(room, bob);
-      const [after] = await a.conversations(ann);
+      const [after] = await a.conversations(cid);
       expect(after).toMatchObject({
         lastSeq: 2,
         activeAtMs: before?.activeAtMs,

@@ -1,5 +1,5 @@
 /** Reads of the log on PostgreSQL: history pages, and sync of a device. */
-import type { ConversationId } from '../../../common/mod.ts';
+import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { placeOf, toHistoryPage } from '../history-page.ts';
 import { pageLimit, storableSeq } from '../input.ts';
 import { type AccessCheck, refusal, type Refusal } from '../../policy.ts';
@@ -11,6 +11,7 @@ import {
   type ReaderRow,
   readerOf,
 } from '../repositories/conversations.ts';
+import { countUnread, firstUnread, MAX_UNREAD, subtractedOf } from '../repositories/unread.ts';
 import { type ConversationRow, type GoneRow, toConversation, toGone } from '../rows.ts';
 import { sql, Statement } from '../sql.ts';
 import type { Gone, HistoryPage, HistoryPoint, SyncRequest, SyncResult, UserConversation } from '../store.ts';
@@ -34,7 +35,7 @@ export async function history(
   { point, limit }: { readonly point: HistoryPoint; readonly limit: number },
 ): Promise<HistoryPage | Refusal> {
   const [reader] = await pool.query<ReaderRow & { readonly found: bigint }>(sql`
-    select r.*, ${foundBy(point)} as found
+    select r.*, ${foundBy(point, actor)} as found
     from (
       select r.*, least(until_seq, greatest(visible_after_seq, floor_seq)) as after_seq
       from (${readerOf(conversation, actor)}) r
@@ -61,11 +62,17 @@ export async function history(
 }
 
 /** Selects the seq that a point asks for, of the reader r; 0: none. */
-function foundBy(point: HistoryPoint): Statement {
+function foundBy(point: HistoryPoint, actor: UserId): Statement {
   if (point.at === 'date')
     return sql`gochat_first_at(r.id, r.after_seq, r.until_seq, ${storableSeq(point.ms)})`;
-  if (point.at === 'firstUnread')
-    return sql`gochat_first_message(r.id, greatest(r.after_seq, r.read_seq), r.until_seq)`;
+  if (point.at === 'firstUnread') {
+    const start = sql`greatest(r.after_seq, r.read_seq)`;
+    const lookedAt = sql`least(r.until_seq, ${start} + ${MAX_UNREAD}::bigint)`;
+    return sql`coalesce(
+      (${firstUnread(actor, { conversation: sql`r.id`, start, until: lookedAt })}),
+      gochat_first_message(r.id, ${lookedAt}, r.until_seq)
+    )`;
+  }
   return sql`0::bigint`;
 }
 
@@ -153,10 +160,15 @@ export async function sync(
   const pending: { conversation: UserConversation; start: number }[] = [];
   const unknown: SyncResult['conversations'][number][] = [];
   let gone: Gone[] = [];
+  const news: (ConversationRow & { readonly start: bigint })[] = [];
   for (const row of rows) {
     if (row.part === 'foreign') gone = gone.concat(foreignOf(row.ids));
     else if (row.part === 'gone') gone.push(toGone(row));
-    else if (row.last_seq > row.start)
+    else news.push(row);
+  }
+  const subtracted = subtractedOf(postgresDialect, user, news);
+  for (const row of countUnread(news, subtracted === undefined ? [] : await pool.query(subtracted))) {
+    if (row.last_seq > row.start)
       pending.push({ conversation: toConversation(row), start: Number(row.start) });
     else {
       const conversation = toConversation(row);

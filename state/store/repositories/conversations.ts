@@ -28,6 +28,7 @@ import {
   type UserConversation,
 } from '../store.ts';
 import { foldedColumns, foldJoins } from './entries.ts';
+import { withUnread } from './unread.ts';
 
 /** Columns of ConversationRow; used with fromConversations. */
 export function conversationColumns(dialect: Dialect): Statement {
@@ -45,7 +46,7 @@ export function conversationColumns(dialect: Dialect): Statement {
     ${unreadOf(dialect)} as unread`;
 }
 
-/** Number of unread messages of a member m in c: entries beyond the start, without those that do not count. */
+/** Number of messages of a member m in c that may be unread: entries beyond the start, without those that do not count. */
 export function unreadOf({ greatest }: Dialect): Statement {
   const start = sql`${greatest}(m.read_seq, m.visible_after_seq, c.floor_seq)`;
   return sql`c.last_seq - c.skipped - ${start} + case when c.skipped = 0 then 0 else coalesce((
@@ -123,7 +124,8 @@ export async function conversationOf(
 ): Promise<UserConversation | undefined> {
   const [row] = await db.query<ConversationRow>(sql`
     select ${conversationColumns(db.dialect)} ${fromConversations(user, device)} and c.id = ${id}`);
-  return row && toConversation(row);
+  const [counted] = row === undefined ? [] : await withUnread(db, user, [row]);
+  return counted && toConversation(counted);
 }
 
 /** See ConversationStore.conversationsOf. */
@@ -147,9 +149,10 @@ export async function conversationsOf(
     )
     order by c.active_at_ms desc, c.id desc`);
   const page = toPage(rows, size, (last) => pageKey(last.active_at_ms, last.id));
-  const lastMessages = await lastMessagesOf(db, page.items);
+  const counted = await withUnread(db, user, page.items);
+  const lastMessages = await lastMessagesOf(db, counted);
   return {
-    items: page.items.map((row) => ({ ...toConversation(row), lastMessage: lastMessages.get(row.id) })),
+    items: counted.map((row) => ({ ...toConversation(row), lastMessage: lastMessages.get(row.id) })),
     next: page.next,
   };
 }

@@ -8,14 +8,12 @@ import { sql, type SqlDatabase } from '../sql.ts';
 import type { EntryStamp, Joined, Page, RoomStore, RoomSummary } from '../store.ts';
 import { conversationOf, unreadOf } from './conversations.ts';
 import { deleteRoom, depart, join, setRole } from './membership.ts';
+import { type CountedRow, withUnread } from './unread.ts';
 
-interface SummaryRow {
-  readonly id: ConversationId;
+interface SummaryRow extends CountedRow {
   readonly name: string;
   readonly members: bigint;
   readonly joined: boolean | bigint;
-  readonly last_seq: bigint;
-  readonly unread: bigint;
 }
 
 export function roomStore(db: SqlDatabase): RoomStore {
@@ -71,6 +69,7 @@ export function roomStore(db: SqlDatabase): RoomStore {
     if (start === undefined) return { items: [], next: undefined };
     const rows = await db.query<SummaryRow>(sql`
       select c.id, c.name, c.member_count as members, c.last_seq, m.user_id is not null as joined,
+             coalesce(m.read_seq, 0) as read_seq, coalesce(m.visible_after_seq, 0) as visible_after_seq, c.floor_seq,
              case when m.user_id is null then 0 else ${unreadOf(db.dialect)} end as unread
       from conversations c
       left join members m on m.conversation = c.id and m.user_id = ${user}
@@ -78,7 +77,8 @@ export function roomStore(db: SqlDatabase): RoomStore {
       order by c.id
       limit ${size + 1}`);
     const page = toPage(rows, size, (last) => pageKey(last.id));
-    const items = page.items.map(({ id, name, members, joined, last_seq, unread }) => {
+    const counted = await withUnread(db, user, page.items);
+    const items = counted.map(({ id, name, members, joined, last_seq, unread }) => {
       return {
         id,
         name,

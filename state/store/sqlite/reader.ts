@@ -14,6 +14,7 @@ import {
   readerOf,
 } from '../repositories/conversations.ts';
 import { foldedColumns, foldedTo, foldJoins } from '../repositories/entries.ts';
+import { countUnread, firstUnread, MAX_UNREAD, subtractedOf } from '../repositories/unread.ts';
 import {
   type ConversationRow,
   type FoldedRow,
@@ -74,7 +75,12 @@ export function history(
   const bounds = boundsOf(reader);
   const until = Number(reader.until_seq);
   const readable = { after: Math.min(until, Math.max(bounds.visibleAfterSeq, bounds.floorSeq)), until };
-  const place = placeOf(point, readable, pageLimit(limit), findAnchor(connection, reader, point, readable));
+  const place = placeOf(
+    point,
+    readable,
+    pageLimit(limit),
+    findAnchor(connection, reader, { actor, point }, readable),
+  );
   const { at, older, newer } = place;
   const part = { conversation, bounds, until };
   const maxBytes = older > 0 && newer > 0 ? PAGE_TEXT_BYTES / 2 : PAGE_TEXT_BYTES;
@@ -96,14 +102,18 @@ export function history(
 function findAnchor(
   connection: SqliteConnection,
   { id, read_seq }: ReaderRow,
-  point: HistoryPoint,
+  { actor, point }: { readonly actor: UserId; readonly point: HistoryPoint },
   { after, until }: Readable,
 ): number {
   if (point.at === 'firstUnread') {
     const start = Math.max(after, Number(read_seq));
+    const lookedAt = Math.min(until, start + MAX_UNREAD);
+    const bounds = { conversation: sql`${id}`, start: sql`${start}`, until: sql`${lookedAt}` };
+    const [first] = connection.rows<{ seq: bigint }>(firstUnread(actor, bounds));
+    if (first !== undefined) return Number(first.seq);
     // A million edits cost as much as one.
-    const read = messageCount(connection, id, start);
-    return firstSeq({ after: start, until }, (seq) => messageCount(connection, id, seq) > read);
+    const read = messageCount(connection, id, lookedAt);
+    return firstSeq({ after: lookedAt, until }, (seq) => messageCount(connection, id, seq) > read);
   }
   if (point.at !== 'date') return 0;
   // Times ascend with the seqs.
@@ -141,7 +151,9 @@ export function sync(connection: SqliteConnection, question: SyncQuestion): Sync
   const limit = pageLimit(question.limit);
   const pending: { conversation: UserConversation; start: number }[] = [];
   const unknown: SyncAnswer['conversations'][number][] = [];
-  for (const row of connection.rows<SyncRow>(newsOf(connection, question, limit + 1))) {
+  const news = connection.rows<SyncRow>(newsOf(connection, question, limit + 1));
+  const subtracted = subtractedOf(connection.dialect, question.user, news);
+  for (const row of countUnread(news, subtracted === undefined ? [] : connection.rows(subtracted))) {
     const conversation = toConversation(row);
     const start = Number(row.start);
     if (conversation.lastSeq > start) pending.push({ conversation, start });
