@@ -28,6 +28,7 @@ import {
   silentLogger,
   TrustedProxies,
 } from '../common/mod.ts';
+import { isWebSocket, WEB_SOCKET } from './web-sockets.ts';
 import { completeDocument } from './document.ts';
 import { answerOf, BODY_LIMIT, sendError } from './error-answer.ts';
 import { ApiMetrics } from './metrics.ts';
@@ -88,6 +89,7 @@ export async function createApp(options: AppOptions) {
           keepAliveTimeout: 30_000,
           connectionsCheckingInterval: 2_000,
           requireHostHeader: false,
+          shouldUpgradeCallback: isWebSocket,
         },
         options.certificate,
         handler,
@@ -207,6 +209,9 @@ export async function createApp(options: AppOptions) {
     },
     async () => ({ status: 'ok' as const }),
   );
+  app.get(WEB_SOCKET, { schema: { hide: true } }, async () => {
+    throw new GochatError('UPGRADE_REQUIRED');
+  });
   answerOtherMethods();
   return app;
 }

@@ -1,3 +1,4 @@
 /** api: accounts, rooms and history over HTTP. */
 export { describeApi } from './app.ts';
+export type { OwnGateway } from './web-sockets.ts';
 export { type ApiOptions, ApiServer } from './server.ts';

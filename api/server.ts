@@ -15,6 +15,7 @@ import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import { type App, createApp } from './app.ts';
 import { RequestLimit } from './request-limit.ts';
 import { State } from './state.ts';
+import { WebSockets, type WebSocketsOptions } from './web-sockets.ts';
 
 export interface ApiOptions {
   /** @default 'api' */
@@ -41,6 +42,8 @@ export interface ApiOptions {
   readonly ratePerSecond?: number;
   /** Requests of an address at once. @default 3_000 */
   readonly rateBurst?: number;
+  /** The gateway of the same process, to which `/ws` is piped. @default one of the registry's */
+  readonly gateway?: WebSocketsOptions['gateway'];
   /** Deadline of a call to state. @default 5_000 ms */
   readonly deadlineMs?: number;
   /** Most HTTP connections; further ones are closed on arrival. @default 10_000 */
@@ -55,6 +58,7 @@ export class ApiServer implements Server {
   readonly #options: ApiOptions;
   readonly #logger: Logger;
   readonly #limit: RequestLimit;
+  #webSockets: WebSockets | undefined;
   #state: State | undefined;
   #app: App | undefined;
   #address = '';
@@ -86,15 +90,20 @@ export class ApiServer implements Server {
     } = this.#options;
     const state = new State({ registry, deadlineMs, clusterToken, tls, logger: this.#logger });
     this.#state = state;
+    const proxies = new TrustedProxies(trustProxy);
+    const { gateway } = this.#options;
+    const webSockets = new WebSockets({ registry, gateway, proxies, logger: this.#logger });
+    this.#webSockets = webSockets;
     this.#app = await createApp({
       state,
       logger: this.#logger,
-      proxies: new TrustedProxies(trustProxy),
+      proxies,
       cors: new Cors(corsOrigins),
       limit: this.#limit,
       isDraining: () => this.#draining,
       certificate: this.#options.certificate,
     });
+    this.#app.server.on('upgrade', (request, socket, head) => void webSockets.upgrade(request, socket, head));
     this.#app.server.maxConnections = this.#options.maxConnections ?? 10_000;
     try {
       await this.#app.listen({ host: this.#host, port: this.#port });
@@ -113,6 +122,7 @@ export class ApiServer implements Server {
   async drain(deadlineMs: number): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
+    this.#webSockets?.close();
     const deadline = setTimeout(() => this.#app?.server.closeAllConnections(), deadlineMs);
     await this.#app?.close();
     clearTimeout(deadline);
@@ -120,6 +130,7 @@ export class ApiServer implements Server {
 
   readonly stop = once(async () => {
     this.#draining = true;
+    this.#webSockets?.close();
     this.#app?.server.closeAllConnections();
     await this.#app?.close();
     this.#state?.close();

@@ -119,6 +119,12 @@ export function envName(key: string): string {
 
 /** Variables with names that other systems use too; GOCHAT_* has precedence. */
 const PLAIN_VARIABLES: Readonly<Record<string, string>> = { JWT_SECRET: 'jwtSecret' };
+/** Those that only the mode `up` reads: on a machine with other programs they may be another one's. */
+const PLAIN_VARIABLES_OF_UP: Readonly<Record<string, string>> = {
+  DATABASE_URL: 'store',
+  REDIS_URL: 'hot',
+  PORT: 'apiPort',
+};
 
 export interface Sources {
   /** Values of the flags given, by camelCase key. */
@@ -176,7 +182,8 @@ export function loadConfig<S extends Settings>(
     }
   }
 
-  for (const [name, key] of Object.entries(PLAIN_VARIABLES)) take(key, sources.env[name], name);
+  const plain = mode === 'up' ? { ...PLAIN_VARIABLES, ...PLAIN_VARIABLES_OF_UP } : PLAIN_VARIABLES;
+  for (const [name, key] of Object.entries(plain)) take(key, sources.env[name], name);
   const envKeys = new Map([...known].map((key) => [envName(key), key]));
   const ofServices: string[] = [];
   for (const [name, value] of Object.entries(sources.env)) {

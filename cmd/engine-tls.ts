@@ -20,14 +20,16 @@ export interface EngineTls {
  */
 export function engineTls<E extends string>(
   engine: E,
-  config: Readonly<{ [K in E]: string } & { [K in `${E}${'Ca' | 'Cert' | 'Key'}`]: string | undefined }>,
+  config: Readonly<
+    { [K in E]: string | undefined } & { [K in `${E}${'Ca' | 'Cert' | 'Key'}`]: string | undefined }
+  >,
   schemes: readonly string[],
 ): EngineTls {
   const settings: Readonly<Record<string, string | undefined>> = config;
   const read = (part: 'Ca' | 'Cert' | 'Key') => readPem(`${engine}${part}`, settings[`${engine}${part}`]);
   const [ca, cert, key] = [read('Ca'), read('Cert'), read('Key')];
   const isGiven = [ca, cert, key].some((pem) => pem !== undefined);
-  if (isGiven && !schemes.some((scheme) => config[engine].startsWith(`${scheme}://`)))
+  if (isGiven && !schemes.some((scheme) => config[engine]?.startsWith(`${scheme}://`)))
     throw invalid(
       `${engine}_ca, ${engine}_cert and ${engine}_key are for ${engine}: ${schemes.join(':// or ')}://`,
     );

@@ -13,7 +13,7 @@ type Run = (flags: Readonly<Record<string, unknown>>, file: string | undefined) 
 // Code is loaded only for the mode that runs, so that the client starts fast.
 const RUNS: Record<Exclude<Mode, 'ctl'>, { summary: string; load: () => Promise<{ run: Run }> }> = {
   up: {
-    summary: 'start the whole system in one process, on embedded engines',
+    summary: 'start the whole system in one process, on embedded engines; the mode if none is named',
     load: () => import('./up.ts'),
   },
   gateway: {
@@ -41,7 +41,10 @@ async function main(argv: readonly string[]): Promise<number> {
     .showHelpAfterError('(gochat --help lists what there is)')
     .exitOverride();
   for (const [mode, { summary, load }] of Object.entries(RUNS)) {
-    const command = program.command(mode).summary(summary).description(`${summary}.`);
+    const command = program
+      .command(mode, { isDefault: mode === 'up' })
+      .summary(summary)
+      .description(`${summary}.`);
     command.showHelpAfterError(`(gochat ${mode} --help lists the flags)`);
     addOptions(command, MODES[mode as Mode]);
     addForeign(command, MODES[mode as Mode]);

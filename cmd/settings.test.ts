@@ -39,7 +39,7 @@ describe('a mode offers only what it reads', () => {
     [/engineTls\('store', config/, /^store(Ca|Cert|Key)$/],
     [/crpcTls\(config\)/, /^crpcTls/],
     [/advertised\(config\)/, /^advertise/],
-    [/tlsFiles\(config\)/, /^tls(Cert|Key)$/],
+    [/openCertificate\(config/, /^tls(Cert|Key)$/],
     [/gatewayLimits\(config\)/, new RegExp(`^(${GATEWAY_LIMITS.join('|')})$`)],
   ];
 

@@ -341,10 +341,23 @@ export const upSettings = {
   wsPort,
   ...advertised,
   ipconfPort: port().default(6789).describe('port of ipconf; 0 takes a free one'),
-  apiPort: port().default(8080).describe('port of api; 0 takes a free one'),
+  apiPort: port()
+    .default(8080)
+    .describe('port of api, which serves the WebSocket at /ws too; 0 takes a free one; PORT names it too'),
   adminPort: adminPort(9101),
   adminToken,
   dataDir: text().default('./data').describe('folder of the embedded store'),
+  store: url('postgres', 'postgresql')
+    .optional()
+    .describe(
+      'PostgreSQL instead of the embedded store, as for state; DATABASE_URL names it too. One process of this mode a database',
+    ),
+  ...engineFiles('store', 'PostgreSQL'),
+  hot: url('redis', 'rediss', 'redis+sentinel', 'rediss+sentinel')
+    .optional()
+    .describe('Redis instead of memory, as for state; REDIS_URL names it too'),
+  ...engineFiles('hot', 'Redis'),
+  startTimeoutMs: server.startTimeoutMs,
   demo: flag()
     .default(true)
     .describe('create the accounts demo, test and admin with password 111111; only on a loopback host'),

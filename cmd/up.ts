@@ -2,21 +2,32 @@
  * `gochat up`: all servers in one process, on embedded engines. The servers and the links between them are the same.
  */
 import { randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
 import { isAbsolute, resolve } from 'node:path';
-import { ApiServer } from '../api/mod.ts';
-import { GochatError, json, type OperatorRoutes } from '../common/mod.ts';
+import { ApiServer, type OwnGateway } from '../api/mod.ts';
+import { GochatError, json, type OperatorRoutes, type ServerCertificate } from '../common/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { GatewayServer } from '../gateway/mod.ts';
 import { IpconfServer } from '../ipconf/mod.ts';
-import { backupSqlite, openHotState, openStore, restoreSqlite, StateServer } from '../state/mod.ts';
-import { load } from './config.ts';
+import {
+  backupSqlite,
+  checkHotStateUrl,
+  checkStoreUrl,
+  openHotState,
+  openStore,
+  restoreSqlite,
+  StateServer,
+} from '../state/mod.ts';
+import { load, mask } from './config.ts';
 import { takeDataFolder } from './data-folder.ts';
+import { engineTls } from './engine-tls.ts';
 import {
   advertised,
   gatewayLimits,
   instanceName,
   isLoopback,
   prepare,
+  reach,
   runServers,
   openCertificate,
 } from './run.ts';
@@ -24,6 +35,8 @@ import { VERSION } from './version.ts';
 
 const DEMO_USERS = ['demo', 'test', 'admin'];
 const DEMO_PASSWORD = '111111';
+/** From where api reaches the gateway. */
+const OWN_ADDRESSES = ['127.0.0.1', '::1'];
 
 export async function run(
   flags: Readonly<Record<string, unknown>>,
@@ -40,14 +53,24 @@ export async function run(
   const dataDir = resolve(config.dataDir);
   const logger = await prepare('up', config);
   const certificate = openCertificate(config, logger);
+  const hotTls = engineTls('hot', config, ['rediss', 'rediss+sentinel']);
+  const storeTls = engineTls('store', config, ['postgres', 'postgresql']);
+  const database = config.store;
+  if (database !== undefined) checkStoreUrl(database, storeTls);
+  if (config.hot !== undefined) checkHotStateUrl(config.hot);
   // First of all, so that a second process on the folder is told so, and not about ports.
-  const releaseFolder = takeDataFolder(dataDir);
+  const releaseFolder = database === undefined ? takeDataFolder(dataDir) : () => undefined;
   const tell = (step: string) => void process.stdout.write(`GoChat starts: ${step}…\n`);
   return runServers({ name: 'up', logger, config, tell }, async (startup) => {
     const registry = openRegistry('memory://', { logger });
-    const hot = await openHotState('memory://', { logger });
+    startup.step('opening the hot state');
+    const hot = await reach(logger, config.startTimeoutMs, () =>
+      openHotState(config.hot ?? 'memory://', { logger, tls: hotTls }),
+    );
     startup.step('opening the message store');
-    const store = await openStore(`sqlite://${dataDir}/gochat.db`, { logger });
+    const store = await reach(logger, config.startTimeoutMs, () =>
+      openStore(database ?? `sqlite://${dataDir}/gochat.db`, { logger, tls: storeTls }),
+    );
     // The links between the servers are sockets on loopback; other local processes must not use them.
     const clusterToken = randomBytes(32).toString('base64url');
     const common = { registry, logger, clusterToken };
@@ -81,7 +104,7 @@ export async function run(
       zone: '',
       version: VERSION,
       certificate,
-      limits: gatewayLimits(config),
+      limits: limitsOf(config),
     });
     const ipconf = new IpconfServer({
       ...common,
@@ -100,6 +123,7 @@ export async function run(
       host: config.host,
       port: config.apiPort,
       portFlag: '--api-port',
+      gateway: config.wsPort === 'off' ? undefined : () => ownGateway(gateway.wsAddress, certificate),
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
     });
@@ -110,7 +134,10 @@ export async function run(
     return {
       servers: [state, gateway, ipconf, api],
       adminRoutes: { '/ip/explain': ipconf.explain },
-      operatorRoutes: { ...state.operatorRoutes, ...copyRoutes(`${dataDir}/gochat.db`) },
+      operatorRoutes: {
+        ...state.operatorRoutes,
+        ...(database === undefined && copyRoutes(`${dataDir}/gochat.db`)),
+      },
       closers: [
         () => hot.close(),
         () => store.close(),
@@ -121,7 +148,7 @@ export async function run(
       reload: async () => {
         certificate?.reload();
         const { workers, logLevel, ...again } = load('up', flags, file);
-        await gateway.reconfigure(workers, gatewayLimits(again));
+        await gateway.reconfigure(workers, limitsOf(again));
         return logLevel;
       },
       ready: (admin) => {
@@ -137,7 +164,7 @@ export async function run(
           `  ipconf    http${secure}://${ipconf.address}/ip/list`,
           `  api       http${secure}://${api.address}  OpenAPI: http${secure}://${api.address}/docs`,
           `  admin     http://${admin}/metrics  /livez  /readyz`,
-          `  data      ${dataDir}`,
+          `  data      ${database === undefined ? dataDir : String(mask(database))}`,
           '',
           ...(config.demo
             ? [
@@ -154,6 +181,23 @@ export async function run(
       },
     };
   });
+}
+
+/** The gateway trusts this process's api to name the clients whose WebSockets it pipes. */
+function limitsOf(config: Parameters<typeof gatewayLimits>[0] & { readonly host: string }) {
+  const limits = gatewayLimits(config);
+  const { trustProxy } = limits;
+  // A number counts proxies, and api is one.
+  if (/^\d+$/.test(trustProxy)) return limits;
+  const own = isIP(config.host) === 0 ? OWN_ADDRESSES : [...OWN_ADDRESSES, config.host];
+  return { ...limits, trustProxy: [...own, trustProxy].filter((text) => text !== '').join(',') };
+}
+
+/** Returns where api finds the gateway of this process. @param listens its host:port */
+function ownGateway(listens: string, certificate: ServerCertificate | undefined): OwnGateway {
+  const [, host = '', port = ''] = /^\[?(.+?)\]?:(\d+)$/.exec(listens) ?? [];
+  const isWildcard = host === '0.0.0.0' || host === '::';
+  return { host: isWildcard ? '127.0.0.1' : host, port: Number(port), cert: certificate?.current.cert };
 }
 
 /** Routes of `gochat ctl backup` and `restore`, whose files are on this machine. */

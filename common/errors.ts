@@ -131,8 +131,8 @@ export const CATALOGUE = {
     { close: 4007 },
   ),
   SUBPROTOCOL_MISSING: entry(
-    'The WebSocket offers none of the subprotocols gochat.v2.proto and gochat.v2.json.',
-    'Name one of them in Sec-WebSocket-Protocol, as in new WebSocket(url, "gochat.v2.json").',
+    'The WebSocket offers subprotocols, but neither gochat.v2.proto nor gochat.v2.json.',
+    'Name one of them in Sec-WebSocket-Protocol, as in new WebSocket(url, "gochat.v2.json"), or none for the simple forms.',
     'INVALID_ARGUMENT',
     400,
   ),

@@ -33,6 +33,7 @@ import { Acceptor, type PendingSocket } from './acceptor.ts';
 import { CLOSE_LINGER_MS } from '../limits.ts';
 import type { TransportEvents } from '../wire/transport.ts';
 import type { PortOptions } from '../wire/transport-tcp.ts';
+import { SimpleTransport } from '../wire/transport-simple.ts';
 import { WsTransport } from '../wire/transport-ws.ts';
 import { JsonWire } from '../wire/ws-wire-json.ts';
 import { protoWire } from '../wire/ws-wire-proto.ts';
@@ -73,6 +74,7 @@ export class WsListener {
   readonly #ws: WebSocketServer;
   readonly #proto: WsTransport;
   readonly #json: WsTransport;
+  readonly #simple: WsTransport;
 
   constructor(events: TransportEvents, maxFrameBytes: number, options: WsListenerOptions) {
     const { trusted: proxies, logger } = options;
@@ -113,6 +115,7 @@ export class WsListener {
     this.#proto = new WsTransport(events, protoWire, maxFrameBytes, hasPart);
     const jsonWire = new JsonWire((error) => events.onDecodeError(error));
     this.#json = new WsTransport(events, jsonWire, maxFrameBytes, hasPart);
+    this.#simple = new SimpleTransport(events, maxFrameBytes, hasPart);
   }
 
   #upgrade(request: IncomingMessage, socket: ClientSocket, head: Buffer): void {
@@ -124,11 +127,17 @@ export class WsListener {
       return;
     }
     this.#ws.handleUpgrade(request, socket, head, (webSocket) => {
-      const transport = webSocket.protocol === WS_PROTO ? this.#proto : this.#json;
+      const transport = this.#transportOf(webSocket.protocol);
       const origin = this.acceptor.admit(pending);
       socket[PENDING] = undefined;
       transport.open(webSocket, socket as Socket, origin, helloOf(query));
     });
+  }
+
+  /** @param protocol empty: none, the simple forms */
+  #transportOf(protocol: string): WsTransport {
+    if (protocol === '') return this.#simple;
+    return protocol === WS_PROTO ? this.#proto : this.#json;
   }
 
   /** Counts a connection through a proxy against the client; all others have been counted already. */
@@ -180,7 +189,8 @@ function refuseHandshake(
   if (headers.upgrade?.toLowerCase() !== 'websocket' || headers['sec-websocket-version'] !== VERSION)
     return upgradeRequired();
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) return refuseRequest('The header Sec-WebSocket-Key');
-  if (choose(new Set(offered)) === undefined) return refuse({ code: 'SUBPROTOCOL_MISSING' });
+  if (offered.length > 0 && choose(new Set(offered)) === undefined)
+    return refuse({ code: 'SUBPROTOCOL_MISSING' });
   if (query.has('room_id') && !query.has('token'))
     return refuseRequest('A room_id without a token beside it');
   return undefined;

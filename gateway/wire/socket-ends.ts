@@ -2,6 +2,9 @@
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 
+/** Status that ws reports if no close frame came. */
+export const NO_CLOSE_FRAME = 1006;
+
 /** Sockets that a write has found reset. */
 const RESET = new WeakSet<Duplex>();
 

@@ -1,10 +1,11 @@
 /** WebSocket transport of one subprotocol. */
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import { CATALOGUE, describe } from '../../common/mod.ts';
 import type { Origin } from '../accept/address-limits.ts';
 import { type Connection, Phase, type Transport } from '../connections/connection.ts';
-import { wasCutOff } from './socket-ends.ts';
+import { NO_CLOSE_FRAME, wasCutOff } from './socket-ends.ts';
 import type { Downlink } from '../push/downlink.ts';
 import { MAX_HELLO_BYTES } from '../limits.ts';
 import { cutSocket, type TransportEvents } from './transport.ts';
@@ -13,8 +14,6 @@ import type { WsWire } from './ws-wire.ts';
 /** Longest reason of a close frame, RFC 6455 section 5.5.1. */
 const MAX_REASON_BYTES = 123;
 const NORMAL_CLOSURE = 1000;
-/** Status that ws reports if no close frame came. */
-const NO_CLOSE_FRAME = 1006;
 /** Most bytes before authentication: upgrade, TLS and HELLO. ws itself would buffer a message of the maximum size. */
 const MAX_EARLY_BYTES = 32_768;
 /** Overhead of a chunk that ws keeps: the Buffer and its backing store. */
@@ -56,12 +55,13 @@ export class WsTransport implements Transport {
     hello: Uint8Array | undefined,
   ): void {
     webSocket.on('error', onError);
-    const connection = this.#events.onAccept(this, socket, { webSocket, origin });
+    const connection = this.#events.onAccept(this, this.output(webSocket, socket), { webSocket, origin });
     if (connection === undefined) {
       this.#events.onSocketGone(origin);
       webSocket.terminate();
       return;
     }
+    this.opened(connection);
     webSocket[CONNECTION] = connection;
     webSocket.on('message', onMessage);
     webSocket.on('ping', onPing);
@@ -74,6 +74,14 @@ export class WsTransport implements Transport {
     webSocket.pause();
     this.#events.onFrame(connection, hello);
   }
+
+  /** Returns what the gateway writes to. */
+  protected output(_webSocket: WebSocket, socket: Socket): Duplex {
+    return socket;
+  }
+
+  /** The connection is made; nothing was read from it yet. */
+  protected opened(_connection: Connection): void {}
 
   pack(frames: Downlink, owned: boolean): Buffer {
     return this.#wire.pack(frames, owned);

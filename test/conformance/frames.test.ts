@@ -97,9 +97,9 @@ describe('a connection', () => {
     expect(reason).toContain('the server 2');
   });
 
-  test.each([[], ['gochat.v1.json', 'gochat.v1.proto']])(
+  test.each([[['gochat.v1.json']], [['gochat.v1.json', 'gochat.v1.proto']]])(
     'a WebSocket that offers the subprotocols %j: HTTP 400, with a code in JSON',
-    async (...offered) => {
+    async (offered) => {
       for (const target of ['/ws', `/ws?token=${annToken}`]) {
         const answer = await new Promise<string>((resolve, reject) => {
           const socket = new WebSocket(`ws://${system.ws}${target}`, offered);

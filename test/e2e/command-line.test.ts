@@ -49,7 +49,6 @@ describe('usage', () => {
   test.each([
     ['unknown flag', ['gateway', '--nope'], '--nope'],
     ['unknown mode', ['gatway'], 'gatway'],
-    ['no mode', [], 'Usage'],
     ['wrong value', ['gateway', '--port', 'eighty'], '--port: expected a port from 0 to 65535'],
     ['client without a user', ['client', '--plain'], '--user'],
     ['config of an unknown mode', ['config', 'nope'], 'nope'],
