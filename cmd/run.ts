@@ -24,6 +24,7 @@ import {
 } from '../common/mod.ts';
 
 import type { GatewayLimits, GatewayOptions } from '../gateway/mod.ts';
+import { watchLiveness } from './liveness.ts';
 import { Startup } from './startup.ts';
 
 /** Settings of a gateway that `gatewayLimits` takes over. */
@@ -110,7 +111,7 @@ export async function runServers(
   process.on('SIGINT', onStop).on('SIGTERM', onStop);
 
   const startup = new Startup(name, tell ?? ((step) => logger.info({ step }, 'still starting')));
-  const watched: Pick<Server, 'name' | 'readiness'>[] = [startup];
+  const watched: Pick<Server, 'name' | 'readiness' | 'liveness'>[] = [startup];
   const admin = await startAdmin({
     host: config.host,
     port: config.adminPort,
@@ -140,6 +141,9 @@ export async function runServers(
     stopping.resolve('now');
   };
   process.on('uncaughtException', fail).on('unhandledRejection', fail);
+  const endWatch = watchLiveness(name, proc.servers, (reason) =>
+    fail(new Error(`the server does not live: ${reason}`)),
+  );
   const onReload = async () => {
     try {
       logger.level = await proc.reload();
@@ -175,6 +179,7 @@ export async function runServers(
     for (const server of started.toReversed()) await settle(logger, server.name, () => server.stop());
     for (const close of proc.closers) await settle(logger, name, close);
     await settle(logger, name, closeTracing);
+    await endWatch();
     await admin.close();
     await tick();
   }

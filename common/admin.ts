@@ -35,7 +35,7 @@ export interface AdminOptions {
   /** 0 takes a free one. */
   readonly port: number;
   /** Servers that must all be ready. Read at each request, so more can be added. */
-  readonly servers: readonly Pick<Server, 'name' | 'readiness'>[];
+  readonly servers: readonly Pick<Server, 'name' | 'readiness' | 'liveness'>[];
   readonly logger: Logger;
   /** Further GET paths, open to anyone who reaches the port. */
   readonly routes?: Readonly<Record<string, AdminHandler>>;
@@ -60,18 +60,19 @@ interface Route {
 /** Starts the admin port. @throws GochatError PORT_IN_USE */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   const routes: Record<string, AdminHandler> = {
-    // Live means that the event loop turns. Engines do not count: a broken engine must not restart this process.
-    '/livez': (_, response) => json(response, 200, { status: 'ok' }),
-    '/readyz': (_, response) => {
-      const reasons = options.servers.flatMap((server) => {
-        const reason = server.readiness();
-        return reason === undefined ? [] : [{ server: server.name, reason }];
-      });
-      json(response, reasons.length === 0 ? 200 : 503, {
-        status: reasons.length === 0 ? 'ok' : 'not ready',
-        reasons,
-      });
-    },
+    // Live means that the event loop and the workers turn. Engines do not count: a broken one must not restart this process.
+    '/livez': (_, response) =>
+      answerHealth(
+        response,
+        'not live',
+        reasonsOf(options.servers, (server) => server.liveness?.()),
+      ),
+    '/readyz': (_, response) =>
+      answerHealth(
+        response,
+        'not ready',
+        reasonsOf(options.servers, (server) => server.readiness()),
+      ),
     '/metrics': (request, response) => handleMetrics(request, response),
     ...options.routes,
   };
@@ -120,6 +121,26 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
 /** Answers with a JSON body; 64-bit ids must be strings already. */
 export function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+interface Reason {
+  readonly server: string;
+  readonly reason: string;
+}
+
+function reasonsOf<S extends { readonly name: string }>(
+  servers: readonly S[],
+  ask: (server: S) => string | undefined,
+): Reason[] {
+  return servers.flatMap((server) => {
+    const reason = ask(server);
+    return reason === undefined ? [] : [{ server: server.name, reason }];
+  });
+}
+
+function answerHealth(response: ServerResponse, otherwise: string, reasons: readonly Reason[]): void {
+  const isWell = reasons.length === 0;
+  json(response, isWell ? 200 : 503, { status: isWell ? 'ok' : otherwise, reasons });
 }
 
 /** Returns the methods of a path, comma-separated; empty if the path has no route. */

@@ -11,6 +11,13 @@ export interface Server extends AsyncDisposable {
   stop(): Promise<void>;
   /** Returns why the server is not ready, or undefined if it is; shown by `/readyz`. */
   readiness(): string | undefined;
+  /**
+   * Returns what of the server itself is broken, or undefined if nothing is; shown by `/livez`. A process in which this
+   * goes on for 30 s ends, so that its supervisor starts it anew: what depends on others does not belong here.
+   *
+   * @default the server lives as long as its event loop turns
+   */
+  liveness?(): string | undefined;
 }
 
 /** Runs `close` at most once; later calls get the same promise. */

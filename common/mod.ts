@@ -26,3 +26,4 @@ export * from './ticket.ts';
 export * from './token-bucket.ts';
 export * from './tracing.ts';
 export * from './trusted-proxies.ts';
+export * from './watchdog.ts';

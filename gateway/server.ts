@@ -215,6 +215,11 @@ export class GatewayServer implements Server {
     return undefined;
   }
 
+  liveness(): string | undefined {
+    if (this.#state !== 'running') return undefined;
+    return this.#pool.workers.some((worker) => worker.alive) ? undefined : 'no worker is alive';
+  }
+
   async #start(): Promise<void> {
     const { host, port, wsPort, portFlag = '--port', certificate, workers = 0 } = this.#options;
     if (port === 'off' && wsPort === 'off')

@@ -204,3 +204,24 @@ test('stop: also ends a worker that does not answer, and one that never started'
   deaf.handle.post(message);
   await new Seen('').handle.stop();
 });
+
+test('a worker that reports nothing for 30 ticks: is terminated and replaced', async () => {
+  const seen = await listening(`
+    on('limits', () => post({ kind: 'stats', stats: { accepts: 'alive' } }));
+    on('drain', () => { for (;;); });
+    ready()`);
+  const ticks = (count: number) => {
+    for (let tick = 0; tick < count; tick++) seen.handle.tick();
+  };
+  ticks(29);
+  seen.handle.setLimits(DEFAULT_LIMITS);
+  await expect.poll(() => seen.marks).toEqual(['alive']);
+  ticks(29);
+  expect(seen.handle.alive).toBe(true);
+  seen.handle.post({ kind: 'drain', deadlineMs: 0, redirects: [] });
+  ticks(1);
+  expect(seen.handle.alive).toBe(false);
+  await expect.poll(() => seen.greeted).toBe(2);
+  await expect.poll(() => seen.handle.alive).toBe(true);
+  await seen.handle.stop();
+});

@@ -6,6 +6,8 @@ import type { AlternateGateway } from '../connections/redirect.ts';
 import type { GatewayLimits } from '../limits.ts';
 import { newWorkerStats, type WorkerStats } from './worker-stats.ts';
 
+/** A worker reports once a second. */
+const MAX_SILENT_TICKS = 30;
 /** A worker that has not stopped by itself within this time is terminated. */
 const STOP_TIMEOUT_MS = 1500;
 
@@ -55,6 +57,8 @@ export class WorkerHandle {
   /** Whether its first start has succeeded. */
   #hasListened = false;
   #stats = newWorkerStats();
+  /** Ticks since the worker last reported. */
+  #silentTicks = 0;
   /** Timer of the next restart or attempt to listen. */
   #timer: NodeJS.Timeout | undefined;
   readonly #started = Promise.withResolvers<void>();
@@ -83,6 +87,22 @@ export class WorkerHandle {
   /** Stats of the running worker. */
   get stats(): WorkerStats {
     return this.#stats;
+  }
+
+  /** Whether it runs and has reported lately. */
+  get alive(): boolean {
+    return this.#isReady && this.#silentTicks < MAX_SILENT_TICKS;
+  }
+
+  /**
+   * Called once a second. A worker that has not reported for 30 s hangs: it is terminated, and so replaced. Ticks are
+   * counted and not the time, because a process that was frozen as a whole goes on.
+   */
+  tick(): void {
+    this.#silentTicks++;
+    if (!this.#isReady || this.#silentTicks !== MAX_SILENT_TICKS) return;
+    this.#options.logger.error({ worker: this.index }, 'a gateway worker hangs: it is terminated');
+    void this.#worker?.terminate();
   }
 
   /** Starts the thread; resolves when it is ready to listen. Rejects with the error that ended it before that. */
@@ -169,6 +189,7 @@ export class WorkerHandle {
     switch (message.kind) {
       case 'ready':
         this.#isReady = true;
+        this.#silentTicks = 0;
         this.#started.resolve();
         this.#listen();
         break;
@@ -193,6 +214,7 @@ export class WorkerHandle {
         this.#timer = setTimeout(() => this.#listen(), this.#backoff.next());
         break;
       case 'stats':
+        this.#silentTicks = 0;
         this.#stats = message.stats;
         this.#options.onStats(this, message.stats);
         break;

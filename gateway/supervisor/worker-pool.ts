@@ -8,6 +8,8 @@ import { canReusePort } from '../accept/listen-check.ts';
 import { ListenFailure, WorkerHandle } from './worker-handle.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
+const TICK_MS = 1000;
+
 /** Start options that the pool sets for each worker. */
 type OwnData = 'worker' | 'host' | 'reusePort' | 'limits';
 
@@ -38,6 +40,7 @@ export class WorkerPool {
   /** Whether the workers accept clients. */
   #isAccepting = true;
   #ports: Ports | undefined;
+  #ticks: NodeJS.Timeout | undefined;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -76,6 +79,9 @@ export class WorkerPool {
     const taken = await this.#reasoned(first.listen(ports), ports);
     this.#ports = taken;
     await Promise.all(others.map((worker) => this.#reasoned(worker.listen(taken), taken)));
+    this.#ticks = setInterval(() => {
+      for (const worker of this.all) worker.tick();
+    }, TICK_MS).unref();
   }
 
   /**
@@ -113,6 +119,7 @@ export class WorkerPool {
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#ticks);
     await Promise.all(this.all.map((worker) => worker.stop()));
   }
 
