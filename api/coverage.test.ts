@@ -34,6 +34,7 @@ const FROM_SERVER = [
   'SELF',
   'WATCHED',
   'PRESENCE',
+  'READ',
 ];
 
 let api: TestApi;

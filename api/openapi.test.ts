@@ -48,6 +48,7 @@ const NEW_ROUTES = [
   ['/rooms/{id}/members', 'get', '200'],
   ['/rooms/{id}/messages', 'post', '201'],
   ['/rooms/{id}/messages/{seq}', 'get', '200'],
+  ['/rooms/{id}/messages/{seq}/readers', 'get', '200'],
   ['/rooms/{id}/messages/{seq}', 'patch', '200'],
   ['/rooms/{id}/messages/{seq}', 'delete', '200'],
   ['/rooms/{id}/messages/{seq}/pin', 'put', '200'],

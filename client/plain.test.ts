@@ -459,7 +459,9 @@ describe('--json', () => {
     const { gateway, bob, room } = world;
     gateway.chat.seen.set(bob, 1_760_000_000_000n);
     const run = start(world);
-    run.input.write('/join lobby\n/status bob\n/watch\n/away\n/back\n/watch off\n/status nobody\n');
+    run.input.write(
+      '/join lobby\n/status bob\n/watch\n/away\n/back\n/watch off\n/readers 1\n/readers x\n/status nobody\n',
+    );
     const conversation = room.toString();
     const last_seen = new Date(1_760_000_000_000).toISOString();
     const user = { user_id: bob.toString(), user: 'bob', status: 'offline', last_seen };
@@ -468,12 +470,16 @@ describe('--json', () => {
     expect(await run.exit).toBe(1);
     const watched = only(run.events(), 'watched');
     expect(watched.map(({ conversations }) => conversations)).toEqual([
-      ...Array.from({ length: 3 }, () => [{ conversation, members: 2 }]),
+      ...Array.from({ length: 3 }, () => [{ conversation, members: 2, receipts: [] }]),
       [],
     ]);
     expect(watched[0]?.['users']).toContainEqual(user);
     expect(gateway.watches.map(({ idle }) => idle)).toEqual([false, true, false, false]);
-    expect(only(run.events(), 'error').map(({ code }) => code)).toEqual(['COMMAND_INVALID']);
+    expect(only(run.events(), 'readers')).toMatchObject([{ conversation, seq: 1, readers: [], more: false }]);
+    expect(only(run.events(), 'error').map(({ code }) => code)).toEqual([
+      'COMMAND_INVALID',
+      'COMMAND_INVALID',
+    ]);
   });
 
   test('mutes, drafts, settings: answered, and told where another device has changed them', async () => {

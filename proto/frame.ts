@@ -39,7 +39,8 @@ export const FrameType = {
   AUTHED: 18,
   WATCH: 19,
   WATCHED: 20,
-  // Kept for REACTED and READ: 21 and 22.
+  // Kept for REACTED: 21.
+  READ: 22,
   PRESENCE: 23,
   SELF: 24,
 } as const;

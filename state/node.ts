@@ -27,6 +27,7 @@ import { Rooms } from './chat/rooms.ts';
 import { SelfState } from './chat/self.ts';
 import { Watching } from './chat/watching.ts';
 import { Fanout } from './delivery/fanout.ts';
+import { MemberNews } from './delivery/member-news.ts';
 import { PresenceNews } from './delivery/presence-news.ts';
 import { ReceiptNews } from './delivery/receipt-news.ts';
 import { Replay } from './delivery/replay.ts';
@@ -94,6 +95,7 @@ export class StateNode {
   readonly #sessions: Sessions;
   readonly receipts: Receipts;
   readonly #receiptNews: ReceiptNews;
+  readonly #memberNews: MemberNews;
   readonly #settings: SettingsCache;
   readonly #lastSeen: LastSeen;
   readonly #presence: Presence;
@@ -118,7 +120,8 @@ export class StateNode {
     const profiles = new Profiles({ store, maxProfiles: limits.cachedProfiles });
     const nameOf: NameOf = (user) => profiles.known(user) || locations.userNameOf(user);
     this.#eraser = new Eraser(store, logger);
-    this.#fanout = new Fanout({ store, locations, limits, metrics, logger });
+    const watches = new WatchBook();
+    this.#fanout = new Fanout({ store, locations, watches, limits, metrics, logger });
     this.#sequencer = new Sequencer({
       store,
       fanout: this.#fanout,
@@ -143,7 +146,6 @@ export class StateNode {
       connectionsOf: (user) => locations.connectionsOf(user),
       onEvicted: (eviction) => this.#carryOut(eviction),
     });
-    const watches = new WatchBook();
     const settings = new SettingsCache({
       store,
       maxUsers: limits.cachedProfiles,
@@ -181,14 +183,23 @@ export class StateNode {
       logger,
       nextSession: () => ids.next() as SessionId,
     });
-    this.#receiptNews = new ReceiptNews({ store, locations, fanout: this.#fanout, logger });
+    this.#receiptNews = new ReceiptNews({
+      store,
+      settings,
+      watches,
+      locations,
+      fanout: this.#fanout,
+      logger,
+    });
     this.receipts = new Receipts(store, limits, logger, (moves) => this.#receiptNews.moved(moves));
     this.log = new Log({ store, profiles });
-    this.rooms = new Rooms({ store, profiles, presences });
+    this.rooms = new Rooms({ store, profiles, presences, settings });
+    this.#memberNews = new MemberNews({ store, watches, fanout: this.#fanout, logger });
     this.membership = new Membership({
       store,
       profiles,
       fanout: this.#fanout,
+      memberNews: this.#memberNews,
       eraser: this.#eraser,
       nextConversation: () => ids.next() as ConversationId,
       nextIds: (count) => ids.take(count) as MessageId[],
@@ -239,12 +250,12 @@ export class StateNode {
       presence,
       lastSeen,
       watches,
-      watching: new Watching({ store, presences, watches }),
+      watching: new Watching({ store, presences, settings }),
       sessionLog: this.sessionLog,
       sequencer: this.#sequencer,
       requests: this.requests,
       receipts: this.receipts,
-      typing: new Typing(this.#fanout),
+      typing: new Typing({ fanout: this.#fanout, settings }),
       sendParser: parser,
       stalls: this.#stalls,
       limits,
@@ -301,6 +312,7 @@ export class StateNode {
     this.#fanout.stop();
     this.receipts.stop();
     this.#receiptNews.stop();
+    this.#memberNews.stop();
     this.#presenceNews.stop();
     this.#presence.stop();
     this.#settings.stop();

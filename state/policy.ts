@@ -94,6 +94,7 @@ const POLICY = {
   getSelf: ANYBODY,
   getPresence: ANYBODY,
   setSettings: ANYBODY,
+  getReaders: everywhere({ actor: 'member' }),
   setMute: everywhere({ actor: 'member' }),
   setDraft: everywhere({ actor: 'member' }),
   getConversation: everywhere({ actor: 'member' }),

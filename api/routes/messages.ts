@@ -6,7 +6,7 @@ import { GochatError } from '../../common/mod.ts';
 import { client } from '../../proto/mod.ts';
 import { type Caller, caller, messageIdOf } from '../caller.ts';
 import { nextPage, placeOf } from '../cursor.ts';
-import { toMessage, toPin, toSent } from '../present.ts';
+import { toMessage, toPin, toSent, toUser } from '../present.ts';
 import { RoomParams } from '../schemas/basic.ts';
 import {
   Edit,
@@ -18,6 +18,8 @@ import {
   PinsAnswer,
   PinsQuery,
   RangeRetraction,
+  ReadersAnswer,
+  ReadersQuery,
   RetractBody,
   Sent,
 } from '../schemas/messages.ts';
@@ -100,6 +102,29 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
         if (found === undefined)
           throw new GochatError(seq <= page.floorSeq ? 'TARGET_EXPIRED' : 'TARGET_NOT_FOUND');
         return toMessage(found);
+      },
+    );
+
+    app.get(
+      '/rooms/:id/messages/:seq/readers',
+      {
+        schema: {
+          summary: 'List who has read a message, by ascending id',
+          description: 'Who hides it is missing; to a caller who hides it, everybody is.',
+          tags,
+          params: MessageParams,
+          querystring: ReadersQuery,
+          response: { 200: ReadersAnswer, ...errors('unauthenticated', 'forbidden', 'missing', 'gone') },
+        },
+      },
+      async (request, reply) => {
+        const { id, seq } = request.params;
+        const { limit } = request.query;
+        const after = placeOf(request, request.query.after);
+        const getReaders = { seq: BigInt(seq), after, limit };
+        const call = { $case: 'getReaders', getReaders } as const;
+        const { readers: page } = await state.call(caller(request), BigInt(id), call, 'readers');
+        return { readers: page.readers.map(toUser), next: nextPage(request, reply, page.next) };
       },
     );
 

@@ -1,5 +1,6 @@
 /** Schemas of the log: messages and other entries, pins, and what is sent. */
 import { z } from 'zod';
+import { User } from './accounts.ts';
 import { After, At, AtMs, Count, Id, limit, Next, Role, RoomParams, Seq, SeqText } from './basic.ts';
 
 const Sender = z.string().describe('Display name of the sender, as of this answer');
@@ -152,6 +153,12 @@ export const Sent = z
       .describe('It was there before, from an earlier request with the same client_msg_id'),
   })
   .meta({ id: 'Sent', description: 'The entry is in the log' });
+
+export const ReadersQuery = z.object({ after: After, limit: limit(1000, 100) });
+
+export const ReadersAnswer = z
+  .object({ readers: z.array(User).describe('Ascending by id'), next: Next })
+  .describe('A page of who has read the message');
 
 export const PinsQuery = z.object({ after: After });
 

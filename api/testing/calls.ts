@@ -31,6 +31,7 @@ export const CALLS: readonly TestCall[] = [
   { method: 'GET', path: `/rooms/${ROOM}/members`, status: 200 },
   { method: 'POST', path: `/rooms/${ROOM}/messages`, body: { text: 'hi' }, status: 201 },
   { method: 'GET', path: `/rooms/${ROOM}/messages/7`, status: 200 },
+  { method: 'GET', path: `/rooms/${ROOM}/messages/7/readers`, status: 200 },
   { method: 'PATCH', path: `/rooms/${ROOM}/messages/7`, body: { text: 'ho' }, status: 200 },
   { method: 'DELETE', path: `/rooms/${ROOM}/messages/7`, body: { reason: 'typo' }, status: 200 },
   {

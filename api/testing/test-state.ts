@@ -203,6 +203,11 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
       if (displayName === 'bad') throw new GochatError('DISPLAY_NAME_INVALID', { details: { max: 64 } });
       return { $case: 'users', users: { users: [{ ...testUser(42n), displayName: displayName || 'ann' }] } };
     }
+    case 'getReaders': {
+      if (call.getReaders.seq === 9n) throw new GochatError('TARGET_NOT_FOUND');
+      const next = call.getReaders.after === '' ? '42' : '';
+      return { $case: 'readers', readers: { readers: [testUser(42n)], next } };
+    }
     case 'getPresence': {
       const { users } = call.getPresence;
       if (users.includes(9n)) throw new GochatError('NOT_VISIBLE');

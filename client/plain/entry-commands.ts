@@ -80,7 +80,7 @@ function targetOf({ lastSaid }: CommandSession, which: string): Target {
   return which === 'last' ? lastSaid() : Number(which);
 }
 
-function numberOf(argument: string, command: string): number {
+export function numberOf(argument: string, command: string): number {
   const text = argument.trim();
   if (!/^\d+$/.test(text)) throw invalid(`${command} needs the number of a message.`);
   return Number(text);

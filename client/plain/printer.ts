@@ -6,6 +6,7 @@ import type {
   GochatClient,
   LogEntry,
   Member,
+  MemberReceipt,
   Pin,
   Presence,
   Role,
@@ -197,8 +198,37 @@ export type PlainEvent =
   | {
       /** What is watched, as of now: the answer to /watch, /away and /back, and after each reconnect. */
       readonly event: 'watched';
-      readonly conversations: readonly { readonly conversation: string; readonly members: number }[];
+      readonly conversations: readonly {
+        readonly conversation: string;
+        readonly members: number;
+        readonly receipts: readonly ReceiptLine[];
+      }[];
       readonly users: readonly PresenceLine[];
+    }
+  | {
+      /** Members of a watched conversation of up to 256 have received or read more. */
+      readonly event: 'receipts';
+      readonly conversation: string;
+      readonly receipts: readonly ReceiptLine[];
+    }
+  | {
+      /** Somebody has joined or left a watched conversation of more than 256. */
+      readonly event: 'member_count';
+      readonly conversation: string;
+      readonly members: number;
+    }
+  | {
+      /** Who has read a message, at most 1000, by ascending id. */
+      readonly event: 'readers';
+      readonly conversation: string;
+      readonly seq: number;
+      readonly readers: readonly {
+        readonly user: string;
+        readonly name: string;
+        readonly display_name: string;
+      }[];
+      /** Whether there are more. */
+      readonly more: boolean;
     }
   /** A watched user is another way now; or the answer to /status. */
   | (PresenceLine & { readonly event: 'presence' })
@@ -256,6 +286,13 @@ export interface ListedMember extends Omit<Member, 'displayName'> {
   readonly display_name: string;
   /** Online, with nobody at any of the user's devices; known of the first 500 who are online. */
   readonly idle: boolean;
+}
+
+/** How far another member has received and read. */
+export interface ReceiptLine {
+  readonly user_id: string;
+  readonly read_seq: number;
+  readonly delivered_seq: number;
 }
 
 /** How a user is. */
@@ -371,6 +408,10 @@ export function toListed(conversation: Conversation): Listed {
     role,
     ...(lastMessage && { last_message: messageLine(lastMessage) }),
   };
+}
+
+export function toReceiptLine({ user, readSeq, deliveredSeq }: MemberReceipt): ReceiptLine {
+  return { user_id: user, read_seq: readSeq, delivered_seq: deliveredSeq };
 }
 
 export function toPresenceLine(

@@ -15,7 +15,14 @@ import { ClientError } from '../sdk/mod.ts';
 import { type Action, type CommandSession, invalid } from './command.ts';
 import { parseLine } from './commands.ts';
 import { type LineSource, NOT_UTF8 } from './lines.ts';
-import { entryEvent, type Printer, toListed, toPresenceLine, toSettingsLine } from './printer.ts';
+import {
+  entryEvent,
+  type Printer,
+  toListed,
+  toPresenceLine,
+  toReceiptLine,
+  toSettingsLine,
+} from './printer.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Most unanswered sends; further input waits. */
@@ -325,10 +332,23 @@ export class PlainSession {
       case 'watched':
         this.#printer.print({
           event: 'watched',
-          conversations: event.conversations,
+          conversations: event.conversations.map(({ receipts, ...each }) => ({
+            ...each,
+            receipts: receipts.map(toReceiptLine),
+          })),
           users: event.users.map((user) => toPresenceLine(this.#client, user)),
         });
         break;
+      case 'receipts': {
+        const { conversation, receipts } = event;
+        this.#printer.print({ event: 'receipts', conversation, receipts: receipts.map(toReceiptLine) });
+        break;
+      }
+      case 'memberCount': {
+        const { conversation, members } = event;
+        this.#printer.print({ event: 'member_count', conversation, members });
+        break;
+      }
       case 'presence':
         this.#printer.print({ event: 'presence', ...toPresenceLine(this.#client, event) });
         break;

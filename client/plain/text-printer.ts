@@ -132,6 +132,15 @@ export class TextPrinter implements Printer {
       case 'watched':
         for (const user of event.users) this.#presence(user);
         break;
+      case 'readers': {
+        const names = event.readers.map(({ name }) => name);
+        const shown = [...names, ...(event.more ? ['and more'] : [])].join(', ');
+        this.#tell(`* message ${event.seq} was read by ${shown || 'nobody'}`);
+        break;
+      }
+      case 'member_count':
+        this.#tell(`* ${this.#place(event.conversation)} has ${event.members} members`);
+        break;
       case 'presence':
         this.#presence(event);
         break;
@@ -165,6 +174,7 @@ export class TextPrinter implements Printer {
       case 'synced':
       case 'renamed':
       case 'read':
+      case 'receipts':
         // Sent and missed messages are on the screen already.
         break;
     }

@@ -1,11 +1,13 @@
 /** The commands about who is there: status, watch, away, back. */
 import type { GochatClient, WatchTargets } from '../sdk/mod.ts';
 import { type Command, type CommandSession, invalid, settled } from './command.ts';
-import { memberId } from './entry-commands.ts';
+import { memberId, numberOf } from './entry-commands.ts';
 import { toPresenceLine } from './printer.ts';
 
 /** Most users of a watch: the server's limit. */
 const MAX_USERS = 500;
+/** Most readers shown: the server's most in a page. */
+const MAX_READERS = 1000;
 
 export const WATCH_COMMANDS = {
   status: {
@@ -34,6 +36,22 @@ export const WATCH_COMMANDS = {
         users.push(...members.map(({ user }) => user));
       }
       await watch(session, { conversations: [conversation], users });
+    },
+  },
+  readers: {
+    usage: '/readers N',
+    help: 'show who has read message N',
+    async run(session, argument) {
+      const seq = numberOf(argument, '/readers');
+      const conversation = await settled(session);
+      const { readers, next } = await session.client.readers(conversation, seq, { limit: MAX_READERS });
+      session.printer.print({
+        event: 'readers',
+        conversation,
+        seq,
+        readers: readers.map(({ id, name, displayName: display_name }) => ({ user: id, name, display_name })),
+        more: next !== undefined,
+      });
     },
   },
   away: {

@@ -17,6 +17,7 @@ import type {
   MemberList,
   Pins,
   Presence,
+  ReaderList,
   RoomList,
   RoomOptions,
   SendOptions,
@@ -331,6 +332,11 @@ export class GochatClient {
   watch({ conversations = [], users = [], idle = false }: Partial<WatchTargets>): Promise<Watched> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     return this.#watcher.watch({ conversations, users, idle });
+  }
+
+  /** Returns a page of who has read a message and shows it, by ascending id; at most 1000, by default 100. */
+  readers(conversation: string, seq: number, options: ListOptions = {}): Promise<ReaderList> {
+    return this.#conversations.readers(conversation, seq, options);
   }
 
   /** Returns how users are who are in a conversation with this one, at most 500. */

@@ -5,7 +5,17 @@ import type {
   Pins as WirePins,
 } from '../../proto/client.ts';
 import { ConversationKind } from '../../proto/client.ts';
-import { toConversation, toEntry, toKey, toMember, toMessage, toPoint, toRoom, toUser } from './convert.ts';
+import {
+  toConversation,
+  toEntry,
+  toKey,
+  toMember,
+  toMessage,
+  toPoint,
+  toRoom,
+  toSeq,
+  toUser,
+} from './convert.ts';
 import { ClientError } from './errors.ts';
 import type {
   Conversation,
@@ -17,6 +27,7 @@ import type {
   Pin,
   Pins,
   Presence,
+  ReaderList,
   RoomList,
   User,
 } from './events.ts';
@@ -137,6 +148,19 @@ export class Conversations {
       found.push(...result.users.users.map((wire) => toUser(wire, this.#parts.names)));
     }
     return found;
+  }
+
+  async readers(
+    conversation: string,
+    seq: number,
+    { after = '', limit = 0 }: ListOptions,
+  ): Promise<ReaderList> {
+    const getReaders = { seq: toSeq(seq), after, limit };
+    const { readers } = await this.call({ $case: 'getReaders', getReaders }, 'readers', conversation);
+    return {
+      readers: readers.readers.map((wire) => toUser(wire, this.#parts.names)),
+      next: readers.next || undefined,
+    };
   }
 
   async presence(users: readonly string[]): Promise<readonly Presence[]> {

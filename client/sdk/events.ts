@@ -366,12 +366,44 @@ export interface Presence {
   readonly lastSeenMs: number | undefined;
 }
 
+/** How far another member has received and read. */
+export interface MemberReceipt {
+  readonly user: string;
+  readonly readSeq: number;
+  /** The farthest of the user's devices. */
+  readonly deliveredSeq: number;
+}
+
+/** Members of a watched conversation of up to 256 have received or read more. */
+export interface ReceiptsEvent {
+  readonly type: 'receipts';
+  readonly conversation: string;
+  readonly receipts: readonly MemberReceipt[];
+}
+
+/** Somebody has joined or left a watched conversation of more than 256 members. */
+export interface MemberCountEvent {
+  readonly type: 'memberCount';
+  readonly conversation: string;
+  /** Number of all. */
+  readonly members: number;
+}
+
+export interface ReaderList {
+  /** Ascending by id; who hides it is missing. */
+  readonly readers: readonly User[];
+  /** For `after` of the next page; undefined: this was the last. */
+  readonly next: string | undefined;
+}
+
 /** The state of what is watched. */
 export interface Watched {
   readonly conversations: readonly {
     readonly conversation: string;
     /** Number of all. */
     readonly members: number;
+    /** Of up to 256 members: those of others who show them. */
+    readonly receipts: readonly MemberReceipt[];
   }[];
   readonly users: readonly Presence[];
 }
@@ -414,6 +446,8 @@ export type ClientEvent =
   | SelfEvent
   | WatchedEvent
   | PresenceEvent
+  | ReceiptsEvent
+  | MemberCountEvent
   | DisconnectedEvent
   | ErrorEvent;
 

@@ -8,6 +8,7 @@ import {
   Message as MessagePayload,
   Nack as NackPayload,
   Presence as PresencePayload,
+  Read as ReadPayload,
   Response as ResponsePayload,
   Self as SelfPayload,
   Sent as SentPayload,
@@ -105,6 +106,9 @@ export class Receiver {
       case FrameType.WATCHED:
         this.#parts.watcher.watched(ref, WatchedPayload.decode(payload));
         break;
+      case FrameType.READ:
+        this.#parts.watcher.read(key, ReadPayload.decode(payload));
+        break;
       case FrameType.PRESENCE:
         this.#parts.watcher.presence(PresencePayload.decode(payload));
         break;
@@ -152,7 +156,11 @@ export class Receiver {
   }
 
   #membersChanged(key: bigint, changed: MembersChanged): void {
-    const { change, user, by, afterSeq } = changed;
+    const { change, user, by, afterSeq, members } = changed;
+    if (change === MemberChange.MEMBER_CHANGE_COUNT) {
+      this.#parts.events.emit({ type: 'memberCount', conversation: key.toString(), members });
+      return;
+    }
     const name = this.#parts.names.note(user, changed.name);
     const news = { type: 'member', conversation: key.toString(), user: user.toString(), name, by } as const;
     if (change === MemberChange.MEMBER_CHANGE_ROLE) {

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { FrameType, Presence, PresenceStatus } from '../../proto/client.ts';
+import {
+  FrameType,
+  MemberChange,
+  MembersChanged,
+  Presence,
+  PresenceStatus,
+  Read,
+} from '../../proto/client.ts';
 import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
 
 test('watch: resolves with the state; presence follows as events; after a resync it is sent again', async () => {
@@ -11,7 +18,9 @@ test('watch: resolves with the state; presence follows as events; after a resync
   const state = await client.watch({ conversations: [room.toString()], users: [bob.toString()] });
   const user = { user: bob.toString(), status: 'offline', lastSeenMs: 1_760_000_000_000 };
   expect(state).toEqual({
-    conversations: [{ conversation: room.toString(), members: gateway.chat.members(room).length }],
+    conversations: [
+      { conversation: room.toString(), members: gateway.chat.members(room).length, receipts: [] },
+    ],
     users: [user],
   });
   const presence = next(client, 'presence');
@@ -87,4 +96,38 @@ test('close: a watch without an answer is rejected', async () => {
   await client.close();
   await rejected;
   await expect(client.watch({})).rejects.toMatchObject({ code: 'CLIENT_CLOSED' });
+});
+
+test('READ, and a count of members: events', async () => {
+  const world = await makeWorld();
+  const { gateway, bob, room } = world;
+  const client = makeClient(world);
+  await client.connect();
+  const events = collect(client);
+  const receipts = [{ user: bob, readSeq: 2n, readEpoch: 0n, deliveredSeq: 3n }];
+  const counted = MembersChanged.fromPartial({ change: MemberChange.MEMBER_CHANGE_COUNT, members: 300 });
+  for (const connection of gateway.connections) {
+    connection.send(FrameType.READ, 0, room, Read.encode({ receipts }).finish());
+    connection.send(FrameType.MEMBERS_CHANGED, 0, room, MembersChanged.encode(counted).finish());
+  }
+  const conversation = room.toString();
+  const told = () => events.filter(({ type }) => type === 'receipts' || type === 'memberCount');
+  await expect.poll(told).toEqual([
+    { type: 'receipts', conversation, receipts: [{ user: bob.toString(), readSeq: 2, deliveredSeq: 3 }] },
+    { type: 'memberCount', conversation, members: 300 },
+  ]);
+});
+
+test('readers: a page of them', async () => {
+  const world = await makeWorld();
+  const { gateway, alice, bob, room } = world;
+  gateway.chat.read.set(`${bob}/${room}`, 2n);
+  gateway.chat.read.set(`${alice}/${room}`, 1n);
+  const client = makeClient(world);
+  await client.connect();
+  expect(await client.readers(room.toString(), 2)).toEqual({
+    readers: [{ id: bob.toString(), name: 'bob', displayName: 'bob' }],
+    next: undefined,
+  });
+  await expect(client.readers(room.toString(), -1)).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
 });

@@ -1,7 +1,9 @@
 /** The watch of this client: what it shows, kept up over reconnects, answered by the whole state and followed by news. */
 import type {
+  MemberReceipt as WireReceipt,
   Nack,
   Presence as WirePresence,
+  Read,
   UserPresence,
   Watched as WireWatched,
 } from '../../proto/client.ts';
@@ -9,7 +11,7 @@ import { PresenceStatus, Watch } from '../../proto/client.ts';
 import { Backoff } from './backoff.ts';
 import { toKey } from './convert.ts';
 import { ClientError } from './errors.ts';
-import type { Emitter, Presence, Watched } from './events.ts';
+import type { Emitter, MemberReceipt, Presence, Watched } from './events.ts';
 import type { ResolvedOptions } from './options.ts';
 
 /** What is to be watched. */
@@ -137,6 +139,15 @@ export class Watcher {
     for (const user of users) this.#events.emit({ type: 'presence', ...toPresence(user) });
   }
 
+  /** READ has come. */
+  read(conversation: bigint, { receipts }: Read): void {
+    this.#events.emit({
+      type: 'receipts',
+      conversation: conversation.toString(),
+      receipts: receipts.map(toReceipt),
+    });
+  }
+
   close(reason: ClientError): void {
     clearTimeout(this.#retry);
     this.#isDue = false;
@@ -164,12 +175,17 @@ export class Watcher {
 
 function toWatched({ conversations, users }: WireWatched): Watched {
   return {
-    conversations: conversations.map(({ conversation, members }) => ({
+    conversations: conversations.map(({ conversation, members, receipts }) => ({
       conversation: conversation.toString(),
       members,
+      receipts: receipts.map(toReceipt),
     })),
     users: users.map(toPresence),
   };
+}
+
+function toReceipt({ user, readSeq, deliveredSeq }: WireReceipt): MemberReceipt {
+  return { user: user.toString(), readSeq: Number(readSeq), deliveredSeq: Number(deliveredSeq) };
 }
 
 /** Turns the protocol's presence into the SDK's. */

@@ -421,6 +421,13 @@ export class FakeGateway implements AsyncDisposable {
               presences: Presence.fromPartial({ users: users.filter(Boolean) as UserPresence[] }),
             };
       }
+      case 'getReaders': {
+        const readers = chat
+          .members(key)
+          .filter(({ user: id }) => (chat.read.get(`${id}/${key}`) ?? 0n) >= call.getReaders.seq);
+        const { items, next } = pageOf(readers, call.getReaders.after, call.getReaders.limit || 100);
+        return { $case: 'readers', readers: { readers: items.map(({ user: id }) => chat.user(id)), next } };
+      }
       case 'getSelf': {
         const { items, next } = pageOf(chat.reads(user), call.getSelf.after, call.getSelf.limit || 500);
         return { $case: 'self', self: { ...chat.selfOf(user), reads: items, next } };

@@ -90,6 +90,9 @@ export function callHandlers(options: CallHandlersOptions): CallHandlers {
     async getUsers(caller, _key, users) {
       return { $case: 'users', users: await people.users(caller, users) };
     },
+    async getReaders(caller, key, page) {
+      return { $case: 'readers', readers: await rooms.readers(caller, key, page) };
+    },
     async getSelf(caller, _key, page) {
       return { $case: 'self', self: await self.get(caller, page) };
     },

@@ -6,6 +6,7 @@ import { type ConversationId, GochatError, type MessageId, type UserId } from '.
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import { encodeEntry } from '../delivery/entry-frames.ts';
 import type { Fanout } from '../delivery/fanout.ts';
+import type { MemberNews } from '../delivery/member-news.ts';
 import { parseName } from '../identity/names.ts';
 import type { NameOf, Profiles } from '../identity/profiles.ts';
 import { accessCheck, type Role } from '../policy.ts';
@@ -47,6 +48,7 @@ export interface MembershipOptions {
   readonly store: Store;
   readonly profiles: Pick<Profiles, 'namesOf' | 'known'>;
   readonly fanout: Pick<Fanout, 'announce' | 'announceTo' | 'publish'>;
+  readonly memberNews: Pick<MemberNews, 'changed' | 'departed'>;
   readonly eraser: Pick<Eraser, 'erase'>;
   readonly nextConversation: () => ConversationId;
   readonly nextIds: (count: number) => readonly MessageId[];
@@ -171,8 +173,16 @@ export class Membership {
     const { fanout, profiles } = this.#options;
     const nameOf: NameOf = (user) => profiles.known(user);
     const frame = encodeNews(room, afterSeq, news, nameOf);
+    const { change } = news;
+    const isOut = change === MEMBER_CHANGE_LEFT || change === MEMBER_CHANGE_REMOVED;
+    if (isOut) this.#options.memberNews.departed(room, news.user);
+    if (entries.length === 0 && (change === MEMBER_CHANGE_JOINED || change === MEMBER_CHANGE_LEFT)) {
+      // In a large room those who watch are told how many members there are, the user's devices alone of the change.
+      this.#options.memberNews.changed(room);
+      fanout.announceTo([news.user], frame);
+      return;
+    }
     fanout.announce(room, memberVersion, frame);
-    const isOut = news.change === MEMBER_CHANGE_LEFT || news.change === MEMBER_CHANGE_REMOVED;
     if (isOut) fanout.announceTo([news.user], frame);
     for (const { extra, ...entry } of entries) {
       if (extra === undefined) continue;
@@ -215,6 +225,7 @@ function encodeNews(
     by: by === undefined ? '' : nameOf(by),
     afterSeq: BigInt(afterSeq),
     role: role === undefined ? client.Role.ROLE_UNSPECIFIED : toWireRole(role),
+    members: 0,
   }).finish();
   return encodeFrame(FrameType.MEMBERS_CHANGED, 0, room, payload);
 }

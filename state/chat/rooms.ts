@@ -1,18 +1,20 @@
 /** Calls about conversations and their members: lists of them, and single ones. */
-import type { UserId } from '../../common/mod.ts';
+import { GochatError, type UserId } from '../../common/mod.ts';
 import { client, cutText } from '../../proto/mod.ts';
 import { type NameOf, type Profiles, shownName } from '../identity/profiles.ts';
+import type { SettingsCache } from '../identity/settings-cache.ts';
 import { type Action, accessCheck, refusal } from '../policy.ts';
 import type { Caller } from '../session/location-map.ts';
 import type { ListedConversation, Store, UserConversation } from '../store/store.ts';
-import { accept, conversationId, pageLimit, pageStart } from './input.ts';
+import { accept, conversationId, pageLimit, pageStart, wholeNumber } from './input.ts';
 import { jsonBytes } from './page-budget.ts';
 import type { Presences } from './presences.ts';
-import { type ProfilesById, toConversation, toMessage, toWireRole, usersIn } from './present.ts';
+import { type ProfilesById, toConversation, toMessage, toUser, toWireRole, usersIn } from './present.ts';
 
 const CONVERSATIONS = { most: 500, standard: 100 };
 const ROOMS = { most: 200, standard: 50 };
 const MEMBERS = { most: 1000, standard: 200 };
+const READERS = { most: 1000, standard: 100 };
 /** Numbers in the page keys of the lists. */
 const CONVERSATION_KEY = 2;
 const ROOM_KEY = 1;
@@ -30,6 +32,7 @@ export interface RoomsOptions {
   readonly store: Store;
   readonly profiles: Pick<Profiles, 'of'>;
   readonly presences: Pick<Presences, 'onlineOf'>;
+  readonly settings: Pick<SettingsCache, 'of'>;
 }
 
 /** Validates the input, queries the store, converts the answer. Every method throws GochatErrors. */
@@ -111,6 +114,32 @@ export class Rooms {
       };
     });
     return { members, next: next ?? '', count };
+  }
+
+  /** Lists who has read a message; nobody, to who hides own receipts. @throws GochatError NOT_A_MEMBER, TARGET_NOT_FOUND, TARGET_EXPIRED */
+  async readers(
+    { user }: Caller,
+    conversation: bigint,
+    { seq, after, limit }: client.GetReaders,
+  ): Promise<client.Readers> {
+    const { store, profiles, settings } = this.#options;
+    const by = accessCheck('getReaders', user);
+    const [start, most] = [pageStart(after, MEMBER_KEY), pageLimit(limit, READERS)];
+    const id = conversationId(conversation);
+    const page =
+      id === undefined
+        ? by.requirement.missing
+        : await store.readersOf(id, by, wholeNumber(seq, 'seq'), start, most);
+    if (page === 'TARGET_NOT_FOUND' || page === 'TARGET_EXPIRED') throw new GochatError(page);
+    const { items, next } = accept(page, conversation);
+    const settingsOf = await settings.of([user]);
+    if (!settingsOf(user).receipts) return { readers: [], next: '' };
+    const found = await profiles.of(items);
+    const readers = items.flatMap((reader) => {
+      const profile = found.get(reader);
+      return profile === undefined ? [] : [toUser(reader, profile)];
+    });
+    return { readers, next: next ?? '' };
   }
 
   /** Returns a conversation for its user. @throws GochatError if the policy refuses the action */

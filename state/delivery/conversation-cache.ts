@@ -18,6 +18,18 @@ export interface Push {
   readonly conn: number;
 }
 
+/** A frame for the connections that watch a conversation. */
+export interface WatcherPush {
+  readonly conversation: ConversationId;
+  readonly frame: Uint8Array;
+  /** Whether it may be dropped at any time. */
+  readonly isEphemeral: boolean;
+  /** Which members it is for. */
+  readonly isFor: (watcher: UserId) => boolean;
+  /** It is only for larger conversations, or only for smaller ones, than MAX_EPHEMERAL_MEMBERS. @default for all */
+  readonly size?: 'small' | 'large';
+}
+
 export interface Entry {
   readonly conversation: ConversationId;
   /** Ascending user ids in halves (packIds). */
@@ -30,6 +42,8 @@ export interface Entry {
   version: number;
   /** When the list was last known to be the newest, monotonic ms. */
   checkedMs: number;
+  /** Pushes to those who watch it, which wait for the members; undefined: none. */
+  watcherPushes: WatcherPush[] | undefined;
   /** The newest ephemeral push that waits for the members. */
   pendingEphemeral: (() => void) | undefined;
   /** Whether it was used since the last sweep. */
@@ -83,6 +97,7 @@ export class ConversationCache {
       visibleToAllAfter: 0,
       version: -1,
       checkedMs: 0,
+      watcherPushes: undefined,
       pendingEphemeral: undefined,
       used: true,
       loading: false,
@@ -187,6 +202,12 @@ export class ConversationCache {
   #isOver(): boolean {
     return this.#entries.size > this.#maxConversations || this.#members > this.#maxMembers;
   }
+}
+
+/** Returns a test of whether users are among the members of an entry. */
+export function memberTest({ members }: Entry): (user: UserId) => boolean {
+  const ids = new BigUint64Array(members.buffer);
+  return (user) => ids[lowerBound(ids, user, 0)] === user;
 }
 
 /** Returns whether a user is among the members of an entry. */

@@ -86,6 +86,7 @@ describe('fan-out', () => {
     const w = worker();
     w.attach(1, 1n);
     for (let room = 1n; room <= 100n; room++) w.frames([1, encodeFrame(FrameType.TYPING, 0, room)]);
+    await settle();
     expect(asked).toHaveBeenCalledTimes(16);
     resolve(undefined);
     await settle();

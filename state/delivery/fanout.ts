@@ -7,9 +7,18 @@ import type { StateMetrics } from '../metrics.ts';
 import type { Downlink, Target } from '../session/downlink.ts';
 import type { LocationMap } from '../session/location-map.ts';
 import { hasId, packIds, withoutId } from '../session/u64.ts';
+import type { WatchBook } from '../session/watch-book.ts';
 import { MEMBERS_A_TURN } from '../store/member-pieces.ts';
 import type { Store } from '../store/store.ts';
-import { ConversationCache, EVERYBODY, isMember, type Entry, type Push } from './conversation-cache.ts';
+import {
+  ConversationCache,
+  EVERYBODY,
+  isMember,
+  memberTest,
+  type Entry,
+  type Push,
+  type WatcherPush,
+} from './conversation-cache.ts';
 
 /** Most loads of member lists in flight. */
 const MAX_LOADS = 512;
@@ -17,8 +26,10 @@ const MAX_LOADS = 512;
 const MAX_EPHEMERAL_LOADS = 16;
 /** Above this many members the resolved connections are kept between messages. */
 const KEEP_TARGETS_FROM = 16;
-/** Ephemeral pushes are not sent in larger conversations. */
+/** In larger conversations, ephemeral pushes are sent to those who watch it alone. */
 const MAX_EPHEMERAL_MEMBERS = 256;
+/** Most pushes to those who watch a conversation that wait for its members; beyond: dropped, what they tell comes again. */
+const MAX_WATCHER_PUSHES = 256;
 /** Above this many members only changes are loaded; lists of small conversations are loaded many per statement. */
 const LOAD_CHANGES_FROM = 256;
 const RETRY_BASE_MS = 50;
@@ -28,6 +39,7 @@ const RETRY_MAX_MS = 1000;
 export interface FanoutOptions {
   readonly store: Pick<Store, 'membersOf' | 'memberChanges'>;
   readonly locations: LocationMap<Downlink>;
+  readonly watches: Pick<WatchBook, 'hasConversation' | 'eachOfConversation'>;
   readonly limits: StateLimits;
   readonly metrics: StateMetrics;
   readonly logger: Logger;
@@ -90,19 +102,37 @@ export class Fanout {
   }
 
   /**
-   * Pushes an ephemeral frame to the other members of a small conversation, if the sender is known to be a member. If the
-   * members are unknown, or may have changed while nothing was sent, they are loaded first.
+   * Pushes an ephemeral frame to the other members of a conversation, of a large one to those who watch it, if the sender is
+   * known to be a member. If the members are unknown, or may have changed while nothing was sent, they are loaded first.
    */
   publishEphemeral(conversation: ConversationId, sender: UserId, frame: Uint8Array): void {
     // Ephemeral frames must not delay messages.
     if (this.#loads >= MAX_EPHEMERAL_LOADS) return;
     const entry = this.#cache.entry(conversation);
-    if (entry.version < 0 || performance.now() - entry.checkedMs > this.#options.limits.ephemeralMembersMs) {
+    if (this.#isOld(entry)) {
       entry.pendingEphemeral = () => this.#deliverEphemeral(entry, sender, frame);
       this.#load(entry);
       return;
     }
     if (!entry.loading) this.#deliverEphemeral(entry, sender, frame);
+  }
+
+  /** Pushes a frame to the connections that watch a conversation and whose users are its members. */
+  publishToWatchers(push: WatcherPush): void {
+    if (!this.#options.watches.hasConversation(push.conversation)) return;
+    const entry = this.#cache.entry(push.conversation);
+    if (!entry.loading && !this.#isOld(entry)) {
+      this.#deliverToWatchers(entry, push);
+      return;
+    }
+    entry.watcherPushes ??= [];
+    if (entry.watcherPushes.length < MAX_WATCHER_PUSHES) entry.watcherPushes.push(push);
+    this.#load(entry);
+  }
+
+  /** Whether the members are unknown, or may have changed while nothing was sent. */
+  #isOld({ version, checkedMs }: Entry): boolean {
+    return version < 0 || performance.now() - checkedMs > this.#options.limits.ephemeralMembersMs;
   }
 
   /** Pushes a frame that is not a message to all members at a version. */
@@ -196,10 +226,32 @@ export class Fanout {
     this.#uncounted = 0;
   };
 
-  #deliverEphemeral({ members }: Entry, sender: UserId, frame: Uint8Array): void {
-    if (members.length / 2 > MAX_EPHEMERAL_MEMBERS || !hasId(members, sender)) return;
+  #deliverEphemeral(entry: Entry, sender: UserId, frame: Uint8Array): void {
+    const { conversation, members } = entry;
+    if (members.length / 2 > MAX_EPHEMERAL_MEMBERS) {
+      if (!isMember(entry, sender)) return;
+      const isFor = (watcher: UserId) => watcher !== sender;
+      this.#deliverToWatchers(entry, { conversation, frame, isEphemeral: true, isFor });
+      return;
+    }
+    if (!hasId(members, sender)) return;
     for (const target of this.#resolve(withoutId(members, sender)))
       target.link.pushEphemeral(target, frame, NO_CONNECTION);
+  }
+
+  #deliverToWatchers(entry: Entry, { conversation, frame, isEphemeral, isFor, size }: WatcherPush): void {
+    const isLarge = entry.members.length / 2 > MAX_EPHEMERAL_MEMBERS;
+    if (size !== undefined && (size === 'large') !== isLarge) return;
+    const isOneOfThem = memberTest(entry);
+    const found = this.#found;
+    this.#options.watches.eachOfConversation(conversation, (stream, conn, watcher) => {
+      if (!isFor(watcher) || !isOneOfThem(watcher)) return;
+      while (found.length <= stream) found.push([]);
+      (found[stream] as number[]).push(conn);
+    });
+    for (const target of this.#takeFound())
+      if (isEphemeral) target.link.pushEphemeral(target, frame, NO_CONNECTION);
+      else target.link.push(target, frame, NO_CONNECTION);
   }
 
   /** Returns the connections of a conversation's members. Cached targets include the sender's connection. */
@@ -332,8 +384,9 @@ export class Fanout {
     } else {
       this.#backoff.reset();
       entry.loading = false;
-      const { waiting = [], lost, pendingEphemeral } = entry;
+      const { waiting = [], watcherPushes = [], lost, pendingEphemeral } = entry;
       entry.waiting = undefined;
+      entry.watcherPushes = undefined;
       entry.pendingEphemeral = undefined;
       entry.lost = false;
       this.#waiting -= waiting.length;
@@ -342,6 +395,7 @@ export class Fanout {
       } else {
         if (lost) for (const { link, conns } of this.#targets(entry)) link.fence(conns);
         for (const push of waiting) this.#deliver(entry, push);
+        for (const push of watcherPushes) this.#deliverToWatchers(entry, push);
         pendingEphemeral?.();
       }
     }

@@ -1,7 +1,9 @@
-/** News of cursors that have moved: tells the user's other devices, after the commit, gathered. */
+/** News of cursors that have moved: tells the user's other devices and who watches, after the commit, gathered. */
 import type { ConversationId, Logger, UserId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
+import type { SettingsCache } from '../identity/settings-cache.ts';
 import type { LocationMap } from '../session/location-map.ts';
+import type { WatchBook } from '../session/watch-book.ts';
 import type { CursorMove, CursorStore, ShownReceipt } from '../store/store.ts';
 import type { Fanout } from './fanout.ts';
 
@@ -15,13 +17,16 @@ interface Moved {
   readonly user: UserId;
   /** Device that has read; undefined: several. */
   device: string | undefined;
+  /** Whether the user's other devices are to be told. */
   hasRead: boolean;
 }
 
 export interface ReceiptNewsOptions {
   readonly store: Pick<CursorStore, 'receiptsOf'>;
+  readonly settings: Pick<SettingsCache, 'of'>;
+  readonly watches: WatchBook;
   readonly locations: Pick<LocationMap<unknown>, 'hasSeveral'>;
-  readonly fanout: Pick<Fanout, 'announceToDevices'>;
+  readonly fanout: Pick<Fanout, 'announceToDevices' | 'publishToWatchers'>;
   readonly logger: Logger;
 }
 
@@ -40,10 +45,11 @@ export class ReceiptNews {
 
   /** Cursors were stored. */
   moved(moves: readonly CursorMove[]): void {
-    const { locations } = this.#options;
+    const { locations, watches } = this.#options;
     for (const { conversation, user, device, readSeq } of moves) {
       const hasRead = readSeq > 0 && locations.hasSeveral(user);
-      if (hasRead) this.#add({ conversation, user, device, hasRead });
+      if (hasRead || watches.hasConversation(conversation))
+        this.#add({ conversation, user, device, hasRead });
     }
   }
 
@@ -76,9 +82,38 @@ export class ReceiptNews {
         const news = moved.get(`${receipt.conversation}/${receipt.user}`);
         if (news?.hasRead) this.#tellDevices(receipt, news.device);
       }
+      await this.#tellWatchers(receipts);
     } catch (error) {
       // The next move, or get_self, brings them.
       logger.debug({ err: error }, 'cursors that have moved cannot be read');
+    }
+  }
+
+  /** Tells who watches a conversation, is a member, and shows own receipts, too. */
+  async #tellWatchers(receipts: readonly ShownReceipt[]): Promise<void> {
+    const { settings, watches, fanout } = this.#options;
+    const byConversation = new Map<ConversationId, ShownReceipt[]>();
+    const users = new Set<UserId>();
+    for (const receipt of receipts) {
+      const { conversation, user, shown } = receipt;
+      if (shown === undefined || !watches.hasConversation(conversation)) continue;
+      users.add(user);
+      const others = byConversation.get(conversation);
+      if (others === undefined) byConversation.set(conversation, [receipt]);
+      else others.push(receipt);
+    }
+    if (byConversation.size === 0) return;
+    for (const conversation of byConversation.keys())
+      watches.eachOfConversation(conversation, (_stream, _conn, watcher) => users.add(watcher));
+    const settingsOf = await settings.of(users);
+    for (const [conversation, moved] of byConversation) {
+      // Of who is invisible nothing has changed for others, and even that is not told.
+      const told = moved.filter(({ user }) => !settingsOf(user).invisible).flatMap(toWireReceipt);
+      if (told.length === 0) continue;
+      const payload = client.Read.encode({ receipts: told }).finish();
+      const frame = encodeFrame(FrameType.READ, 0, conversation, payload);
+      const isFor = (watcher: UserId) => users.has(watcher) && settingsOf(watcher).receipts;
+      fanout.publishToWatchers({ conversation, frame, isEphemeral: false, isFor, size: 'small' });
     }
   }
 
@@ -86,6 +121,13 @@ export class ReceiptNews {
     const reads = [{ conversation, deliveredSeq: 0n, readSeq: BigInt(readSeq), readEpoch: 0n }];
     this.#options.fanout.announceToDevices(user, selfFrame({ reads }), device);
   }
+}
+
+/** Returns the receipt as others are shown it; none if it is hidden. */
+export function toWireReceipt({ user, shown }: ShownReceipt): client.MemberReceipt[] {
+  if (shown === undefined) return [];
+  const { readSeq, deliveredSeq } = shown;
+  return [{ user, readSeq: BigInt(readSeq), readEpoch: 0n, deliveredSeq: BigInt(deliveredSeq) }];
 }
 
 /** Encodes a SELF frame. */

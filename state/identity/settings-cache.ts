@@ -50,6 +50,11 @@ export class SettingsCache {
     clearInterval(this.#timer);
   }
 
+  /** Returns the settings of a user if they are at hand. */
+  known(user: UserId): UserSettings | undefined {
+    return this.#isBlind ? undefined : this.#cached(user)?.settings;
+  }
+
   /** Returns the settings of users, with at most one query. @throws GochatError STORE_UNAVAILABLE */
   async of(users: Iterable<UserId>): Promise<SettingsOf> {
     const found = new Map<UserId, UserSettings>();

@@ -273,6 +273,7 @@ describe('topics of rooms', () => {
     await say();
     w.take();
     w.frames([1, encodeFrame(FrameType.TYPING, 0, ROOM)]);
+    await settle();
     expect(pushes(w.take())).toEqual(['list of 39']);
   });
 

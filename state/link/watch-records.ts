@@ -1,5 +1,5 @@
 /** WATCH records of one link: keeps what its connections watch, and answers where this is the user's node. */
-import { GochatError } from '../../common/mod.ts';
+import { type ConversationId, GochatError } from '../../common/mod.ts';
 import {
   client,
   decodeWatch,
@@ -76,13 +76,14 @@ export class WatchRecords {
 
   /** Returns false if the connection has ended. */
   #keep({ conn, idle, conversations }: WatchRecord, users: readonly WatchedUser[]): boolean {
-    const { locations, watches, presence } = this.#context;
+    const { locations, watches, presence, typing } = this.#context;
     const { index } = this.#link;
     const slot = this.#link.ended ? -1 : locations.slotOf(index, conn);
     if (slot < 0) return false;
     const user = locations.userAt(slot);
     presence.during(user, () => locations.setIdle(index, conn, idle));
     watches.set(index, conn, user, conversations, users);
+    for (const conversation of conversations) typing.catchUp(conversation as ConversationId, user);
     return true;
   }
 

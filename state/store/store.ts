@@ -698,6 +698,21 @@ export interface CursorStore {
   receiptsOf(
     members: readonly { readonly conversation: ConversationId; readonly user: UserId }[],
   ): Promise<readonly ShownReceipt[]>;
+  /** The same for all members of conversations. */
+  receiptsIn(conversations: readonly ConversationId[]): Promise<readonly ShownReceipt[]>;
+  /**
+   * Lists who has read a message and shows it, by ascending id. TARGET_NOT_FOUND: there is no such entry that the actor may
+   * read. TARGET_EXPIRED: it is at or below the floor.
+   *
+   * @param after `next` of the page before; empty: the first
+   */
+  readersOf(
+    conversation: ConversationId,
+    by: AccessCheck,
+    seq: number,
+    after: string,
+    limit: number,
+  ): Promise<Page<UserId> | Refusal | 'TARGET_NOT_FOUND' | 'TARGET_EXPIRED'>;
 }
 
 /** Some of a user's settings, by name. */
@@ -793,6 +808,8 @@ export interface PresenceStore {
     user: UserId,
     conversations: readonly ConversationId[],
   ): Promise<ReadonlyMap<ConversationId, number>>;
+  /** Returns the number of members of conversations that have any. */
+  countMembers(conversations: readonly ConversationId[]): Promise<ReadonlyMap<ConversationId, number>>;
   /** Returns when users were last seen; who never was is missing. */
   seenOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, number>>;
   /** Notes that users were there; of who is invisible, and at about the time that is stored, nothing. Each user stands there once. */

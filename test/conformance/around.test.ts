@@ -70,6 +70,27 @@ describe.each(WIRES)('on %s', (wire) => {
       expect(await watch(ann, fields)).toMatchObject({ type: 'NACK', code, retryable: false });
   });
 
+  test('READ: to who watches; get_readers lists them; TYPING in a room', async () => {
+    await using ann = await WireClient.hello(system, tokens.ann, { wire });
+    await using bob = await WireClient.hello(system, tokens.bob);
+    const { id, name } = await roomOf(ann, ['one', 'two']);
+    await bob.ask({ join_room: { room: name } });
+    const { user } = bob.welcome;
+    expect(await watch(ann, { conversations: [id] })).toMatchObject({
+      conversations: [{ conversation: id, members: 2, receipts: [] }],
+    });
+    bob.send({ type: 'RECEIPTS', receipts: [{ conversation: id, delivered_seq: '2', read_seq: '1' }] });
+    const receipts = [{ user, read_seq: '1', read_epoch: '0', delivered_seq: '2' }];
+    expect(await ann.next('READ', ({ key }) => key === id)).toMatchObject({ receipts });
+    expect(await watch(ann, { conversations: [id] })).toMatchObject({ conversations: [{ receipts }] });
+    const readersOf = async (seq: string) => (await ann.ask({ get_readers: { seq } }, id))['readers'];
+    expect(await readersOf('1')).toMatchObject({ readers: [{ id: user, name: 'bob' }], next: '' });
+    expect(await readersOf('2')).toMatchObject({ readers: [] });
+    expect(await ann.ask({ get_readers: { seq: '99' } }, id)).toMatchObject({ code: 'TARGET_NOT_FOUND' });
+    bob.send({ type: 'TYPING', key: id });
+    expect(await ann.next('TYPING', ({ key }) => key === id)).toMatchObject({ user });
+  });
+
   test('SELF: the other device is told what this one has changed, and get_self has the whole', async () => {
     await using phone = await WireClient.hello(system, tokens.ann, { wire, device: 'phone' });
     await using laptop = await WireClient.hello(system, tokens.ann, { device: 'laptop' });

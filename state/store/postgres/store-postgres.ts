@@ -11,7 +11,7 @@ import { entriesAt, pinsOf } from '../repositories/log.ts';
 import { loginSessionStore } from '../repositories/login-sessions.ts';
 import { memberChanges } from '../repositories/membership.ts';
 import { presenceStore } from '../repositories/presence.ts';
-import { receiptsOf } from '../repositories/receipts.ts';
+import { readersOf, receiptsIn, receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
 import { selfStore } from '../repositories/self.ts';
@@ -63,6 +63,9 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     evidenceOf: (conversation, nowMs) => evidenceOf(pool, conversation, nowMs),
     moveCursors: (moves) => moveCursors(pool, moves),
     receiptsOf: (members) => receiptsOf(pool, members),
+    receiptsIn: (conversations) => receiptsIn(pool, conversations),
+    readersOf: (conversation, by, seq, after, limit) =>
+      readersOf(pool, conversation, by, { seq, after, limit }),
     ping: async () => {
       await pool.query(sql`select 1`);
     },

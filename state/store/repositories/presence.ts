@@ -40,6 +40,15 @@ export function presenceStore(db: SqlSession): PresenceStore {
     return new Map(rows.map((row) => [row.id, Number(row.member_count)]));
   }
 
+  async function countMembers(
+    conversations: readonly ConversationId[],
+  ): Promise<Map<ConversationId, number>> {
+    const rows = await db.query<{ id: ConversationId; member_count: bigint }>(sql`
+      select id, member_count from conversations
+      where id in ${db.dialect.listOf(conversations.map(storableId))} and member_count > 0`);
+    return new Map(rows.map((row) => [row.id, Number(row.member_count)]));
+  }
+
   async function seenOf(users: readonly UserId[]): Promise<Map<UserId, number>> {
     const rows = await db.query<{ user_id: UserId; at_ms: bigint }>(sql`
       select user_id, at_ms from last_seen where user_id in ${db.dialect.listOf(users.map(storableId))}`);
@@ -61,5 +70,5 @@ export function presenceStore(db: SqlSession): PresenceStore {
       where excluded.at_ms > last_seen.at_ms + ${SLACK_MS}`);
   }
 
-  return { acquaintancesOf, memberCountsOf, seenOf, noteSeen };
+  return { acquaintancesOf, memberCountsOf, countMembers, seenOf, noteSeen };
 }

@@ -1,7 +1,11 @@
 /** Queries of cursors as others are shown them: receipts. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
+import type { AccessCheck, Refusal } from '../../policy.ts';
+import { pageLimit, storableId } from '../input.ts';
+import { pageKey, parsePageKey, toPage } from '../page-key.ts';
 import { sql, type SqlSession, type Statement } from '../sql.ts';
-import type { ShownReceipt } from '../store.ts';
+import type { Page, ShownReceipt } from '../store.ts';
+import { admitReader } from './conversations.ts';
 
 interface ReceiptRow {
   readonly conversation: ConversationId;
@@ -41,6 +45,46 @@ export async function receiptsOf(
     join members m on m.conversation = place.id and m.user_id = place.seq
     ${receiptJoins}`);
   return rows.map(toReceipt);
+}
+
+/** See CursorStore.receiptsIn. */
+export async function receiptsIn(
+  db: SqlSession,
+  conversations: readonly ConversationId[],
+): Promise<ShownReceipt[]> {
+  const rows = await db.query<ReceiptRow>(sql`
+    select ${receiptColumns}
+    from members m
+    ${receiptJoins}
+    where m.conversation in ${db.dialect.listOf(conversations.map(storableId))}`);
+  return rows.map(toReceipt);
+}
+
+/** See CursorStore.readersOf. It goes through the members by id: an index on cursors would make each move dearer. */
+export async function readersOf(
+  db: SqlSession,
+  conversation: ConversationId,
+  by: AccessCheck,
+  { seq, after, limit }: { readonly seq: number; readonly after: string; readonly limit: number },
+): Promise<Page<UserId> | Refusal | 'TARGET_NOT_FOUND' | 'TARGET_EXPIRED'> {
+  const reader = await admitReader(db, conversation, by);
+  if (typeof reader === 'string') return reader;
+  if (seq < 1 || seq > reader.until_seq || seq <= reader.visible_after_seq) return 'TARGET_NOT_FOUND';
+  if (seq <= reader.floor_seq) return 'TARGET_EXPIRED';
+  const size = pageLimit(limit);
+  const [start] = after === '' ? [0n] : (parsePageKey(after, 1) ?? []);
+  if (start === undefined) return { items: [], next: undefined };
+  const rows = await db.query<{ user_id: UserId }>(sql`
+    select m.user_id
+    from members m
+    ${receiptJoins}
+    where m.conversation = ${conversation} and m.user_id > ${start}
+      and m.read_seq >= ${seq} and m.visible_after_seq < ${seq}
+      and not coalesce(s.hides_receipts, false)
+      and (not coalesce(s.invisible, false) or coalesce(f.read_seq, 0) >= ${seq})
+    order by m.user_id limit ${size + 1}`);
+  const page = toPage(rows, size, (last) => pageKey(last.user_id));
+  return { items: page.items.map((row) => row.user_id), next: page.next };
 }
 
 function toReceipt(row: ReceiptRow): ShownReceipt {

@@ -9,7 +9,7 @@ import { entriesAt, pinsOf } from '../repositories/log.ts';
 import { loginSessionStore } from '../repositories/login-sessions.ts';
 import { memberChanges } from '../repositories/membership.ts';
 import { presenceStore } from '../repositories/presence.ts';
-import { receiptsOf } from '../repositories/receipts.ts';
+import { readersOf, receiptsIn, receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
 import { selfStore } from '../repositories/self.ts';
@@ -63,6 +63,9 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     evidenceOf: (conversation, nowMs) => evidenceOf(connection, conversation, nowMs),
     moveCursors: (moves) => connection.transaction(async () => moveCursors(connection, moves)),
     receiptsOf: (members) => receiptsOf(connection, members),
+    receiptsIn: (conversations) => receiptsIn(connection, conversations),
+    readersOf: (conversation, by, seq, after, limit) =>
+      readersOf(connection, conversation, by, { seq, after, limit }),
     ping: async () => {
       connection.rows(sql`select 1 from gochat_migrations limit 1`);
     },

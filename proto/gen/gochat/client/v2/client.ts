@@ -77,6 +77,8 @@ export const MemberChange = {
   /** MEMBER_CHANGE_DELETED - The whole conversation. */
   MEMBER_CHANGE_DELETED: 4,
   MEMBER_CHANGE_ROLE: 5,
+  /** MEMBER_CHANGE_COUNT - Somebody joined or left, above 256 members; told to who watches the conversation. */
+  MEMBER_CHANGE_COUNT: 6,
 } as const;
 
 export type MemberChange = typeof MemberChange[keyof typeof MemberChange];
@@ -88,6 +90,7 @@ export namespace MemberChange {
   export type MEMBER_CHANGE_REMOVED = typeof MemberChange.MEMBER_CHANGE_REMOVED;
   export type MEMBER_CHANGE_DELETED = typeof MemberChange.MEMBER_CHANGE_DELETED;
   export type MEMBER_CHANGE_ROLE = typeof MemberChange.MEMBER_CHANGE_ROLE;
+  export type MEMBER_CHANGE_COUNT = typeof MemberChange.MEMBER_CHANGE_COUNT;
 }
 
 export const ConversationKind = {
@@ -408,6 +411,7 @@ export interface Request {
     | { $case: "listPins"; listPins: ListPins }
     | { $case: "getUsers"; getUsers: GetUsers }
     | { $case: "setProfile"; setProfile: SetProfile }
+    | { $case: "getReaders"; getReaders: GetReaders }
     | { $case: "getSelf"; getSelf: GetSelf }
     | { $case: "setMute"; setMute: SetMute }
     | { $case: "setDraft"; setDraft: SetDraft }
@@ -433,6 +437,7 @@ export interface Response {
     | //
     /** To GetUsers and SetProfile. */
     { $case: "users"; users: Users }
+    | { $case: "readers"; readers: Readers }
     | //
     /** To GetSelf and SetDraft. */
     { $case: "self"; self: Self }
@@ -561,6 +566,8 @@ export interface MembersChanged {
   afterSeq: bigint;
   /** With ROLE: the new role. */
   role: Role;
+  /** With COUNT: how many there are. */
+  members: number;
 }
 
 /** Lists the user's conversations by descending activity. */
@@ -849,6 +856,8 @@ export interface WatchedConversation {
   conversation: bigint;
   /** Number of all. */
   members: number;
+  /** In a conversation of up to 256 members: of those who show them; missing: nothing yet. */
+  receipts: MemberReceipt[];
 }
 
 /** How users are. Pushed: of those who are watched, what has changed. */
@@ -867,6 +876,36 @@ export interface UserPresence {
 export interface GetPresence {
   /** At most 500. */
   users: bigint[];
+}
+
+/** How far a member has received and read; read_epoch as in Receipt. */
+export interface MemberReceipt {
+  user: bigint;
+  readSeq: bigint;
+  readEpoch: bigint;
+  /** The farthest of the user's devices. */
+  deliveredSeq: bigint;
+}
+
+/** Members of the conversation in the header's key have received or read more. Pushed to who watches it. */
+export interface Read {
+  receipts: MemberReceipt[];
+}
+
+/** Lists who has read a message of the conversation in the header's key, by ascending id. */
+export interface GetReaders {
+  seq: bigint;
+  /** Readers.next of the page before; empty: the first page. */
+  after: string;
+  /** 1 to 1000; 0: 100. */
+  limit: number;
+}
+
+export interface Readers {
+  /** Of those who show it. */
+  readers: User[];
+  /** For GetReaders.after; empty: this was the last page. */
+  next: string;
 }
 
 function createBaseHello(): Hello {
@@ -3053,6 +3092,9 @@ export const Request: MessageFns<Request> = {
       case "setProfile":
         SetProfile.encode(message.call.setProfile, writer.uint32(130).fork()).join();
         break;
+      case "getReaders":
+        GetReaders.encode(message.call.getReaders, writer.uint32(202).fork()).join();
+        break;
       case "getSelf":
         GetSelf.encode(message.call.getSelf, writer.uint32(210).fork()).join();
         break;
@@ -3219,6 +3261,14 @@ export const Request: MessageFns<Request> = {
             message.call = { $case: "setProfile", setProfile: SetProfile.decode(reader, reader.uint32()) };
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.call = { $case: "getReaders", getReaders: GetReaders.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 26: {
             if (tag !== 210) {
               break;
@@ -3379,6 +3429,12 @@ export const Request: MessageFns<Request> = {
         }
         break;
       }
+      case "getReaders": {
+        if (object.call?.getReaders !== undefined && object.call?.getReaders !== null) {
+          message.call = { $case: "getReaders", getReaders: GetReaders.fromPartial(object.call.getReaders) };
+        }
+        break;
+      }
       case "getSelf": {
         if (object.call?.getSelf !== undefined && object.call?.getSelf !== null) {
           message.call = { $case: "getSelf", getSelf: GetSelf.fromPartial(object.call.getSelf) };
@@ -3447,6 +3503,9 @@ export const Response: MessageFns<Response> = {
         break;
       case "users":
         Users.encode(message.result.users, writer.uint32(74).fork()).join();
+        break;
+      case "readers":
+        Readers.encode(message.result.readers, writer.uint32(122).fork()).join();
         break;
       case "self":
         Self.encode(message.result.self, writer.uint32(130).fork()).join();
@@ -3544,6 +3603,14 @@ export const Response: MessageFns<Response> = {
             }
 
             message.result = { $case: "users", users: Users.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.result = { $case: "readers", readers: Readers.decode(reader, reader.uint32()) };
             continue;
           }
           case 16: {
@@ -3645,6 +3712,12 @@ export const Response: MessageFns<Response> = {
       case "users": {
         if (object.result?.users !== undefined && object.result?.users !== null) {
           message.result = { $case: "users", users: Users.fromPartial(object.result.users) };
+        }
+        break;
+      }
+      case "readers": {
+        if (object.result?.readers !== undefined && object.result?.readers !== null) {
+          message.result = { $case: "readers", readers: Readers.fromPartial(object.result.readers) };
         }
         break;
       }
@@ -4630,7 +4703,7 @@ export const Done: MessageFns<Done> = {
 };
 
 function createBaseMembersChanged(): MembersChanged {
-  return { change: 0, user: 0n, name: "", by: "", afterSeq: 0n, role: 0 };
+  return { change: 0, user: 0n, name: "", by: "", afterSeq: 0n, role: 0, members: 0 };
 }
 
 export const MembersChanged: MessageFns<MembersChanged> = {
@@ -4658,6 +4731,9 @@ export const MembersChanged: MessageFns<MembersChanged> = {
     }
     if (message.role !== 0) {
       writer.uint32(48).int32(message.role);
+    }
+    if (message.members !== 0) {
+      writer.uint32(56).uint32(message.members);
     }
     return writer;
   },
@@ -4723,6 +4799,14 @@ export const MembersChanged: MessageFns<MembersChanged> = {
             message.role = reader.int32() as any;
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.members = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4746,6 +4830,7 @@ export const MembersChanged: MessageFns<MembersChanged> = {
     message.by = object.by ?? "";
     message.afterSeq = (object.afterSeq !== undefined && object.afterSeq !== null) ? BigInt(object.afterSeq) : 0n;
     message.role = object.role ?? 0;
+    message.members = object.members ?? 0;
     return message;
   },
 };
@@ -7397,7 +7482,7 @@ export const Watched: MessageFns<Watched> = {
 };
 
 function createBaseWatchedConversation(): WatchedConversation {
-  return { conversation: 0n, members: 0 };
+  return { conversation: 0n, members: 0, receipts: [] };
 }
 
 export const WatchedConversation: MessageFns<WatchedConversation> = {
@@ -7410,6 +7495,9 @@ export const WatchedConversation: MessageFns<WatchedConversation> = {
     }
     if (message.members !== 0) {
       writer.uint32(16).uint32(message.members);
+    }
+    for (const v of message.receipts) {
+      MemberReceipt.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -7443,6 +7531,14 @@ export const WatchedConversation: MessageFns<WatchedConversation> = {
             message.members = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.receipts.push(MemberReceipt.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7464,6 +7560,7 @@ export const WatchedConversation: MessageFns<WatchedConversation> = {
       ? BigInt(object.conversation)
       : 0n;
     message.members = object.members ?? 0;
+    message.receipts = object.receipts?.map((e) => MemberReceipt.fromPartial(e)) || [];
     return message;
   },
 };
@@ -7678,6 +7775,315 @@ export const GetPresence: MessageFns<GetPresence> = {
   fromPartial<I extends Exact<DeepPartial<GetPresence>, I>>(object: I): GetPresence {
     const message = createBaseGetPresence();
     message.users = object.users?.map((e) => BigInt(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMemberReceipt(): MemberReceipt {
+  return { user: 0n, readSeq: 0n, readEpoch: 0n, deliveredSeq: 0n };
+}
+
+export const MemberReceipt: MessageFns<MemberReceipt> = {
+  encode(message: MemberReceipt, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== 0n) {
+      if (BigInt.asUintN(64, message.user) !== message.user) {
+        throw new globalThis.Error("value provided for field message.user of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.user);
+    }
+    if (message.readSeq !== 0n) {
+      if (BigInt.asUintN(64, message.readSeq) !== message.readSeq) {
+        throw new globalThis.Error("value provided for field message.readSeq of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.readSeq);
+    }
+    if (message.readEpoch !== 0n) {
+      if (BigInt.asUintN(64, message.readEpoch) !== message.readEpoch) {
+        throw new globalThis.Error("value provided for field message.readEpoch of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.readEpoch);
+    }
+    if (message.deliveredSeq !== 0n) {
+      if (BigInt.asUintN(64, message.deliveredSeq) !== message.deliveredSeq) {
+        throw new globalThis.Error("value provided for field message.deliveredSeq of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.deliveredSeq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberReceipt {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberReceipt();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.user = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.readSeq = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.readEpoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.deliveredSeq = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MemberReceipt>, I>>(base?: I): MemberReceipt {
+    return MemberReceipt.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MemberReceipt>, I>>(object: I): MemberReceipt {
+    const message = createBaseMemberReceipt();
+    message.user = (object.user !== undefined && object.user !== null) ? BigInt(object.user) : 0n;
+    message.readSeq = (object.readSeq !== undefined && object.readSeq !== null) ? BigInt(object.readSeq) : 0n;
+    message.readEpoch = (object.readEpoch !== undefined && object.readEpoch !== null) ? BigInt(object.readEpoch) : 0n;
+    message.deliveredSeq = (object.deliveredSeq !== undefined && object.deliveredSeq !== null)
+      ? BigInt(object.deliveredSeq)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseRead(): Read {
+  return { receipts: [] };
+}
+
+export const Read: MessageFns<Read> = {
+  encode(message: Read, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.receipts) {
+      MemberReceipt.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Read {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRead();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.receipts.push(MemberReceipt.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Read>, I>>(base?: I): Read {
+    return Read.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Read>, I>>(object: I): Read {
+    const message = createBaseRead();
+    message.receipts = object.receipts?.map((e) => MemberReceipt.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGetReaders(): GetReaders {
+  return { seq: 0n, after: "", limit: 0 };
+}
+
+export const GetReaders: MessageFns<GetReaders> = {
+  encode(message: GetReaders, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.seq !== 0n) {
+      if (BigInt.asUintN(64, message.seq) !== message.seq) {
+        throw new globalThis.Error("value provided for field message.seq of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.seq);
+    }
+    if (message.after !== "") {
+      writer.uint32(18).string(message.after);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(24).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetReaders {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetReaders();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.seq = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetReaders>, I>>(base?: I): GetReaders {
+    return GetReaders.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetReaders>, I>>(object: I): GetReaders {
+    const message = createBaseGetReaders();
+    message.seq = (object.seq !== undefined && object.seq !== null) ? BigInt(object.seq) : 0n;
+    message.after = object.after ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseReaders(): Readers {
+  return { readers: [], next: "" };
+}
+
+export const Readers: MessageFns<Readers> = {
+  encode(message: Readers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.readers) {
+      User.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Readers {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReaders();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.readers.push(User.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Readers>, I>>(base?: I): Readers {
+    return Readers.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Readers>, I>>(object: I): Readers {
+    const message = createBaseReaders();
+    message.readers = object.readers?.map((e) => User.fromPartial(e)) || [];
+    message.next = object.next ?? "";
     return message;
   },
 };
