@@ -35,11 +35,14 @@ import { ApiMetrics } from './metrics.ts';
 import { collectMethods } from './other-methods.ts';
 import { RefusalDelay } from './refusal-delay.ts';
 import { RequestLimit } from './request-limit.ts';
+import { accountRoutes } from './routes/account.ts';
+import { adminRoutes } from './routes/admin.ts';
 import { authRoutes } from './routes/auth.ts';
 import { deprecatedRoutes } from './routes/deprecated.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { listRoutes, roomRoutes } from './routes/rooms.ts';
 import { selfRoutes } from './routes/self.ts';
+import { settingsRoutes } from './routes/settings.ts';
 import { userRoutes } from './routes/users.ts';
 import { ChangeHeaders, Health } from './schemas/basic.ts';
 import type { State } from './state.ts';
@@ -194,7 +197,16 @@ export async function createApp(options: AppOptions) {
   });
 
   await app.register(authRoutes({ state: options.state, proxies: options.proxies, cors }));
-  for (const routes of [listRoutes, roomRoutes, messageRoutes, userRoutes, selfRoutes])
+  for (const routes of [
+    listRoutes,
+    roomRoutes,
+    messageRoutes,
+    userRoutes,
+    selfRoutes,
+    settingsRoutes,
+    accountRoutes,
+    adminRoutes,
+  ])
     await app.register(routes(options.state), { prefix: BASE });
   await app.register(deprecatedRoutes(options.state));
   app.get(

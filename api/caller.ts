@@ -19,6 +19,11 @@ export function caller(request: FastifyRequest): Caller {
   return { metadata: { authorization: `Bearer ${token}` }, once: onceOf(request) };
 }
 
+/** Returns the caller without the key: a hash of the request, which has a password, would be kept with it. */
+export function withoutKey({ metadata }: Caller): Caller {
+  return { metadata, once: undefined };
+}
+
 /** Returns the client_msg_id that all repetitions of a request have, and no other request; undefined without a key. */
 export function messageIdOf({ once }: Caller): string | undefined {
   return once && hash(once.key, once.request);

@@ -8,7 +8,6 @@ import { startApi, type TestApi } from './testing/test-api.ts';
 /** Calls of REQUEST without a route. */
 const CALLS_WITHOUT: Readonly<Record<string, string>> = {
   sync: 'A caller over HTTP holds no cursors for all its conversations: it reads each with GET messages?after=.',
-  setSettings: 'Settings are changed over a gateway.',
 };
 /** Frames of a client without a route. */
 const FRAMES_WITHOUT: Readonly<Partial<Record<keyof typeof FrameType, string>>> = {

@@ -64,6 +64,20 @@ const NEW_ROUTES = [
   ['/users/me', 'get', '200'],
   ['/users/me', 'patch', '200'],
   ['/users/me/state', 'get', '200'],
+  ['/users/me', 'delete', '200'],
+  ['/users/me/settings', 'get', '200'],
+  ['/users/me/settings', 'patch', '200'],
+  ['/users/me/password', 'post', '200'],
+  ['/sessions', 'get', '200'],
+  ['/sessions/{id}', 'delete', '200'],
+  ['/bots', 'get', '200'],
+  ['/bots', 'post', '201'],
+  ['/bots/{bot}/token', 'post', '200'],
+  ['/bots/{bot}', 'delete', '200'],
+  ['/admin/accounts', 'get', '200'],
+  ['/admin/accounts/{user}', 'patch', '200'],
+  ['/admin/accounts/{user}/password', 'post', '200'],
+  ['/admin/accounts/{user}/sessions', 'delete', '200'],
 ] as const;
 const ROUTES: readonly (readonly [path: string, method: string, success: string])[] = [
   ['/.well-known/jwks.json', 'get', '200'],
@@ -77,7 +91,7 @@ const ROUTES: readonly (readonly [path: string, method: string, success: string]
 ];
 /** Calls with a body that they need or may have. */
 const BODIES =
-  /^post \/auth|^post .*\/(rooms|conversations|messages|retractions)$|^put .*\/read$|^put .*\/(members\/|mute|draft)|^patch |^delete .*\/messages\/\{seq\}$/;
+  /^post \/auth|^post .*\/(rooms|conversations|messages|retractions|bots|me\/password)$|^put .*\/read$|^put .*\/(members\/|mute|draft)|^patch |^delete .*\/(messages\/\{seq\}|users\/me)$/;
 
 describe('/docs/json', () => {
   test('the routes: all of them and no others', () => {
@@ -120,7 +134,10 @@ describe('/docs/json', () => {
         .replace(/\?.*/, '')
         .replace(/rooms\/\d+/, 'rooms/{id}')
         .replace(/members\/\w+/, 'members/{user}')
-        .replace(/messages\/\d+/, 'messages/{seq}');
+        .replace(/messages\/\d+/, 'messages/{seq}')
+        .replace(/sessions\/\d+/, 'sessions/{id}')
+        .replace(/bots\/\w+/, 'bots/{bot}')
+        .replace(/accounts\/\w+/, 'accounts/{user}');
       const statuses = Object.keys(paths[template]?.[method.toLowerCase()]?.responses ?? {});
       if (method === 'GET') {
         expect([path, statuses]).toEqual([path, expect.not.arrayContaining(['413'])]);

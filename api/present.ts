@@ -196,3 +196,38 @@ function toTime<Name extends string>(name: Name, atMs: bigint) {
 function byValue<Name extends string>(values: Readonly<Record<Name, number>>): ReadonlyMap<number, Name> {
   return new Map((Object.entries(values) as [Name, number][]).map(([name, value]) => [value, name]));
 }
+
+const ACCOUNT_STATES = byValue({
+  active: client.AccountState.ACCOUNT_STATE_ACTIVE,
+  suspended: client.AccountState.ACCOUNT_STATE_SUSPENDED,
+  closed: client.AccountState.ACCOUNT_STATE_CLOSED,
+});
+
+export function toAccount({ id, name, displayName, state, admin, owner }: client.Account) {
+  return {
+    id: String(id),
+    name,
+    display_name: displayName,
+    state: ACCOUNT_STATES.get(state) ?? ('active' as const),
+    admin,
+    ...(owner !== 0n && { owner: String(owner) }),
+  };
+}
+
+export function toSession(session: client.Session) {
+  const { id, client: software, address, current } = session;
+  const at = (ms: bigint) => new Date(Number(ms)).toISOString();
+  return {
+    id: String(id),
+    client: software,
+    address,
+    created_at: at(session.createdAtMs),
+    used_at: at(session.usedAtMs),
+    expires_at: at(session.expiresAtMs),
+    current,
+  };
+}
+
+export function toBot({ id, name, displayName }: client.Bot) {
+  return { id: String(id), name, display_name: displayName };
+}

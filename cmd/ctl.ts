@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { Settings } from './configuration.ts';
 import { load } from './config.ts';
 import { AdminClient } from './ctl/admin-client.ts';
+import { account, accounts } from './ctl/accounts.ts';
 import type { Subcommand } from './ctl/subcommand.ts';
 import { backup, restore } from './ctl/backup.ts';
 import { drain } from './ctl/drain.ts';
@@ -14,7 +15,18 @@ import { keys } from './ctl/keys.ts';
 import { kick } from './ctl/kick.ts';
 import { ctlSettings } from './settings.ts';
 
-const SUBCOMMANDS: readonly Subcommand[] = [drain, kick, session, trace, evidence, keys, backup, restore];
+const SUBCOMMANDS: readonly Subcommand[] = [
+  drain,
+  kick,
+  session,
+  trace,
+  evidence,
+  accounts,
+  account,
+  keys,
+  backup,
+  restore,
+];
 
 /** Adds the command to the program; `onExit` gets its exit code. */
 export function addCtl(

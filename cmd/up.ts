@@ -129,7 +129,9 @@ export async function run(
     });
     if (config.demo) {
       startup.step('making the demo accounts');
-      await state.seedAccounts(DEMO_USERS.map((name) => ({ name, password: DEMO_PASSWORD })));
+      await state.seedAccounts(
+        DEMO_USERS.map((name) => ({ name, password: DEMO_PASSWORD, isAdmin: name === 'admin' })),
+      );
     }
     return {
       servers: [state, gateway, ipconf, api],

@@ -295,10 +295,40 @@ export const CATALOGUE = {
     { close: 4022, exit: 2 },
   ),
   PASSWORD_WEAK: entry(
-    'The password does not have 6 to 128 characters.',
-    'Choose a password of 6 to 128 characters.',
+    'The password does not have 8 to 128 characters.',
+    'Choose a password of 8 to 128 characters.',
     'INVALID_ARGUMENT',
     400,
+  ),
+  PASSWORD_COMMON: entry(
+    'The password is one of those that are guessed first.',
+    'Choose one that is not in use elsewhere and is not the user name; several words make a good one.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
+  PASSWORD_WRONG: entry(
+    'The current password is wrong.',
+    'Check it; it may have been changed meanwhile. An admin of the server can reset it. Who logs in by OpenID Connect has none.',
+    'PERMISSION_DENIED',
+    403,
+  ),
+  BOT_FORBIDDEN: entry(
+    'Bots cannot do this, nor can it be done to a bot.',
+    'Log in as the user whom the bot belongs to.',
+    'PERMISSION_DENIED',
+    403,
+  ),
+  BOTS_FULL: entry(
+    'You have {max} bots, which is the most.',
+    'Close one of them first: DELETE /api/v1/bots/:bot.',
+    'FAILED_PRECONDITION',
+    409,
+  ),
+  ADMIN_ONLY: entry(
+    'Only admins of the server may do this.',
+    'Ask one; the first is made by gochat ctl account USER --grant-admin.',
+    'PERMISSION_DENIED',
+    403,
   ),
   RATE_LIMITED: entry(
     'Too many requests.',

@@ -84,6 +84,8 @@ function numberOf(name: string): number | undefined {
     ...protocol.EntryKind,
     ...protocol.SystemEvent,
     ...protocol.PresenceStatus,
+    ...protocol.AccountState,
+    ...protocol.AccountChange,
   };
   return values[name];
 }

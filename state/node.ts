@@ -9,16 +9,19 @@ import {
 } from '../common/mod.ts';
 import type { BatchStream } from '../crpc/mod.ts';
 import { Accounts } from './identity/accounts.ts';
+import { Bots } from './identity/bots.ts';
 import { LoginSessions } from './identity/login-sessions.ts';
 import { type NameOf, Profiles, shownName } from './identity/profiles.ts';
 import { Renames } from './identity/renames.ts';
 import { SettingsCache } from './identity/settings-cache.ts';
+import { Closer } from './chat/closer.ts';
 import { Eraser } from './chat/eraser.ts';
 import { Log } from './chat/log.ts';
 import { Membership } from './chat/membership.ts';
 import { People } from './chat/people.ts';
 import { Posts } from './chat/posts.ts';
 import { Presences } from './chat/presences.ts';
+import { OwnAccount } from './identity/own-account.ts';
 import { Passwords } from './identity/passwords.ts';
 import { Receipts } from './chat/receipts.ts';
 import { callHandlers } from './chat/calls.ts';
@@ -46,11 +49,13 @@ import { concerns, Evictions } from './session/evictions.ts';
 import { LastSeen } from './session/last-seen.ts';
 import { LocationMap } from './session/location-map.ts';
 import { Presence } from './session/presence.ts';
+import { ServerAdmin } from './identity/server-admin.ts';
 import { SessionLog } from './explain/session-log.ts';
 import { Sessions } from './session/sessions.ts';
 import { WatchBook } from './session/watch-book.ts';
 import { StallWatch } from './stall-watch.ts';
 import type { RevocationStore, Store } from './store/store.ts';
+import { Throttle } from './identity/throttle.ts';
 import { TraceRing } from './explain/trace-ring.ts';
 
 /** Source of ids. */
@@ -79,6 +84,7 @@ export interface StateNodeOptions {
 /** The parts of a node and the order in which they close. */
 export class StateNode {
   readonly accounts: Accounts;
+  readonly admin: ServerAdmin;
   readonly logins: LoginSessions;
   readonly log: Log;
   readonly rooms: Rooms;
@@ -89,6 +95,7 @@ export class StateNode {
   readonly locations = new LocationMap<Downlink>();
   readonly sessionLog = new SessionLog();
   readonly traces = new TraceRing();
+  readonly #closer: Closer;
   readonly #eraser: Eraser;
   readonly #fanout: Fanout;
   readonly #sequencer: Sequencer;
@@ -224,8 +231,44 @@ export class StateNode {
       onSettings: (user, stored) => settings.learn(user, stored),
     });
     const { log, rooms, membership } = this;
+    this.logins = new LoginSessions({ store, evictions: this.evictions });
+    const passwords = new Passwords(limits.hashing, limits.hashQueue);
+    const nextUser = () => ids.next() as UserId;
+    this.#closer = new Closer({
+      store,
+      logins: this.logins,
+      membership,
+      fanout: this.#fanout,
+      profiles,
+      erase: () => this.#eraser.erase(),
+      nextIds: (count) => ids.take(count) as MessageId[],
+      logger,
+    });
+    const onClosed = () => this.#closer.close();
+    const { logins } = this;
+    const ownAccount = new OwnAccount({
+      store,
+      passwords,
+      logins,
+      throttle: new Throttle(hot),
+      guesses: limits.guessesPerNameAndAddress,
+      onClosed,
+    });
+    const bots = new Bots({ store, logins, nextUser, onClosed });
+    this.admin = new ServerAdmin({ store, passwords, logins });
     this.requests = new Requests(
-      callHandlers({ log, people, rooms, membership, self, presences, metrics }),
+      callHandlers({
+        ownAccount,
+        bots,
+        admin: this.admin,
+        log,
+        people,
+        rooms,
+        membership,
+        self,
+        presences,
+        metrics,
+      }),
       limits,
     );
     const parser = new SendParser(limits.textBytes);
@@ -238,11 +281,10 @@ export class StateNode {
     this.accounts = new Accounts({
       store,
       hot,
-      passwords: new Passwords(limits.hashing, limits.hashQueue),
+      passwords,
       limits,
-      nextUser: () => ids.next() as UserId,
+      nextUser,
     });
-    this.logins = new LoginSessions({ store, evictions: this.evictions });
     this.#linkContext = {
       locations,
       sessions: this.#sessions,
@@ -264,11 +306,12 @@ export class StateNode {
     };
   }
 
-  /** Starts background work: polling evictions and display names, erasing what is hidden, looking for stalls. */
+  /** Starts background work: polling evictions and display names, erasing what is hidden, closing accounts, looking for stalls. */
   start(): void {
     this.#stalls.start();
     this.evictions.start();
     this.#eraser.erase();
+    this.#closer.close();
     this.#renames.start();
     this.#settings.start();
   }
@@ -300,6 +343,7 @@ export class StateNode {
       this.requests.drain(),
       this.receipts.flush(),
       this.#lastSeen.flush(),
+      this.#closer.stop(),
       this.#eraser.stop(),
     ]);
   }
@@ -319,6 +363,7 @@ export class StateNode {
     this.#lastSeen.stop();
     this.evictions.stop();
     this.#renames.stop();
+    void this.#closer.stop();
     void this.#eraser.stop();
     for (const open of this.#links) open.close();
   }

@@ -83,6 +83,9 @@ type EntryAction = 'edit' | 'retract' | 'pin';
 /** The call does not concern an existing conversation: every user may make it and gets their own. */
 const ANYBODY = undefined;
 
+/** Of admins of the server, which is no standing in a conversation: see ServerAdmin. */
+const ADMINS = undefined;
+
 const POLICY = {
   sync: ANYBODY,
   listConversations: ANYBODY,
@@ -91,6 +94,18 @@ const POLICY = {
   createRoom: ANYBODY,
   getUsers: ANYBODY,
   setProfile: ANYBODY,
+  changePassword: ANYBODY,
+  listSessions: ANYBODY,
+  endSession: ANYBODY,
+  closeAccount: ANYBODY,
+  createBot: ANYBODY,
+  listBots: ANYBODY,
+  renewBotToken: ANYBODY,
+  closeBot: ANYBODY,
+  listAccounts: ADMINS,
+  changeAccount: ADMINS,
+  resetPassword: ADMINS,
+  endSessions: ADMINS,
   getSelf: ANYBODY,
   getPresence: ANYBODY,
   setSettings: ANYBODY,

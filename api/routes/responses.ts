@@ -8,6 +8,9 @@ const KINDS = {
     403: 'The caller is not a member of the conversation, is not the author of the message, or has too low a role',
   },
   suspended: { 403: 'The account is suspended, or a web page of another origin asks' },
+  changed: { 412: 'It has been changed meanwhile' },
+  admin: { 403: 'The caller is not an admin of the server' },
+  account: { 403: 'The password is wrong, or the caller is a bot' },
   missing: { 404: 'There is no such room, user or message' },
   conflict: {
     409: 'The name is taken, the room would be without an owner, the message is too old to be edited, or there are too many pins',

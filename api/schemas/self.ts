@@ -1,7 +1,7 @@
 /** Schemas of what the devices of a user share. */
 import { z } from 'zod';
-import { SETTINGS } from '../../proto/mod.ts';
-import { After, At, AtMs, Count, Id, limit, Next } from './basic.ts';
+import { MAX_STATUS_TEXT, type SettingName, SETTINGS, type UserSettings } from '../../proto/mod.ts';
+import { After, At, AtMs, ChangeHeaders, Count, Id, limit, Next } from './basic.ts';
 
 export const SelfQuery = z.object({ after: After, limit: limit(1000, 500) });
 
@@ -24,19 +24,43 @@ export const MuteBody = z
   })
   .nullish();
 
+const settings = {
+  last_seen: z
+    .enum(SETTINGS.last_seen)
+    .describe('Who may know when the user was last online; rooms: who is in a room with the user'),
+  invisible: z.boolean().describe('Others are shown that the user is offline'),
+  receipts: z
+    .boolean()
+    .describe('Others may know what the user has received and read, and the user what they have'),
+  notifications: z
+    .enum(SETTINGS.notifications)
+    .describe('What the user is notified of; mentions: of direct conversations too'),
+  language: z
+    .string()
+    .max(35)
+    .describe('Language of what the server writes for the user, a BCP 47 tag; empty: that of the client'),
+  status_text: z
+    .string()
+    .max(2 * MAX_STATUS_TEXT)
+    .describe(`At most ${MAX_STATUS_TEXT} characters`),
+} satisfies { readonly [Name in SettingName]: z.ZodType<UserSettings[Name]> };
+
 /** All settings of a user: those of proto/settings.ts. */
 export const Settings = z
-  .object({
-    version: Count.describe('Grows with each change'),
-    last_seen: z
-      .enum(SETTINGS.last_seen)
-      .describe('Who may know when the user was last online; rooms: who is in a room with the user'),
-    invisible: z.boolean().describe('Others are shown that the user is offline'),
-    receipts: z
-      .boolean()
-      .describe('Others may know what the user has received and read, and the user what they have'),
-  })
+  .object({ version: Count.describe('Grows with each change'), ...settings })
   .describe('The settings');
+
+/** Changes of settings. Strict, so that a misspelled name is not dropped in silence. */
+export const SettingsChanges = z.strictObject(settings).partial();
+
+/** Loose: the other headers stay. */
+export const IfMatchHeaders = ChangeHeaders.extend({
+  'if-match': z
+    .string()
+    .max(64)
+    .optional()
+    .describe('ETag of the settings that are to be changed; other settings are left alone'),
+});
 
 export const SelfAnswer = z
   .object({

@@ -229,9 +229,62 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
       const draft = { conversation: key, text: call.setDraft.text, atMs: AT_MS };
       return { $case: 'self', self: client.Self.create({ drafts: [draft] }) };
     }
+    case 'setSettings': {
+      const { settings, ifVersion } = call.setSettings;
+      if (ifVersion !== 0n && ifVersion !== 2n) throw new GochatError('SETTINGS_CHANGED');
+      return { $case: 'settings', settings: { version: 3n, settings } };
+    }
+    case 'changePassword':
+      if (call.changePassword.password !== '111111') throw new GochatError('PASSWORD_WRONG');
+      return { $case: 'done', done: {} };
+    case 'listSessions':
+      return { $case: 'sessions', sessions: { sessions: [testSession()] } };
+    case 'endSession':
+      if (call.endSession.session !== 77n) throw new GochatError('SESSION_NOT_FOUND');
+      return { $case: 'done', done: {} };
+    case 'createBot':
+      return { $case: 'bot', bot: { ...testBot(), name: call.createBot.name, token: 'gcr_bot' } };
+    case 'listBots':
+      return { $case: 'bots', bots: { bots: [testBot()] } };
+    case 'renewBotToken':
+      return { $case: 'bot', bot: { ...testBot(), token: 'gcr_new' } };
+    case 'listAccounts':
+      return { $case: 'accounts', accounts: { accounts: [testAccount()], next: '42' } };
+    case 'changeAccount': {
+      const isAdmin = call.changeAccount.change === client.AccountChange.ACCOUNT_CHANGE_GRANT_ADMIN;
+      return { $case: 'accounts', accounts: { accounts: [{ ...testAccount(), admin: isAdmin }], next: '' } };
+    }
+    case 'resetPassword':
+      return { $case: 'password', password: { password: 'a-new-one' } };
+    case 'closeAccount':
+    case 'closeBot':
+    case 'endSessions':
+      return { $case: 'done', done: {} };
     default:
       return undefined;
   }
+}
+
+function testSession(): client.Session {
+  const [createdAtMs, usedAtMs, expiresAtMs] = [AT_MS, AT_MS + 1n, AT_MS + 2n];
+  return {
+    id: 77n,
+    client: 'phone',
+    address: '192.0.2.1',
+    createdAtMs,
+    usedAtMs,
+    expiresAtMs,
+    current: true,
+  };
+}
+
+function testBot(): client.Bot {
+  return { id: 50n, name: 'builds', displayName: 'Builds', token: '' };
+}
+
+function testAccount(): client.Account {
+  const state = client.AccountState.ACCOUNT_STATE_SUSPENDED;
+  return { id: 42n, name: 'ann', displayName: 'Ann', state, admin: false, owner: 0n };
 }
 
 function testSelf(isFirst: boolean): client.Self {

@@ -24,7 +24,7 @@ export interface CommandSession {
 }
 
 /** The action of a line, or how it ends the session. @throws ClientError shown to the user */
-export type Action = 'quit' | 'logout' | ((session: CommandSession) => Promise<void>);
+export type Action = 'quit' | 'logout' | 'logout-everywhere' | ((session: CommandSession) => Promise<void>);
 
 export interface Command {
   readonly usage: string;

@@ -1,5 +1,6 @@
 /** Parsing of input lines: a text for the current conversation, or a command; each command with its help. */
 import type { Role } from '../sdk/mod.ts';
+import { ACCOUNT_COMMANDS } from './account-commands.ts';
 import { type Action, type Command, invalid, settled } from './command.ts';
 import { ENTRY_COMMANDS } from './entry-commands.ts';
 import { history } from './history-command.ts';
@@ -137,9 +138,10 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
     },
     ...WATCH_COMMANDS,
     ...SELF_COMMANDS,
+    ...ACCOUNT_COMMANDS,
     logout: {
-      usage: '/logout',
-      help: 'quit and end the session: the access token is void',
+      usage: '/logout [everywhere]',
+      help: 'quit and end the session, or all sessions: their tokens are void',
       run: 'logout',
     },
     help: {
@@ -169,6 +171,7 @@ export function parseLine(line: string): Action | undefined {
   // Pasted text: the user has not read each of its lines as a command.
   if (line.includes('\n')) return refuse('A command has one line, and this has several.');
   const [, name = '', argument = ''] = /^\/(\S*)\s*(.*)$/su.exec(line) ?? [];
+  if (name === 'logout' && argument.trim() === 'everywhere') return 'logout-everywhere';
   const run = COMMANDS.get(name)?.run;
   if (run === undefined) return refuse(`There is no command /${name}.`);
   return typeof run === 'string' ? run : (session) => run(session, argument);

@@ -232,6 +232,24 @@ export type PlainEvent =
     }
   /** A watched user is another way now; or the answer to /status. */
   | (PresenceLine & { readonly event: 'presence' })
+  /** The password was changed. */
+  | { readonly event: 'password' }
+  | {
+      /** The answer to /sessions and /endsession: the last used first. */
+      readonly event: 'sessions';
+      readonly sessions: readonly {
+        readonly id: string;
+        readonly client: string;
+        readonly address: string;
+        readonly created_at: string;
+        readonly used_at: string;
+        readonly current: boolean;
+      }[];
+    }
+  | (BotLine & { readonly event: 'bot'; readonly token: string })
+  | { readonly event: 'bots'; readonly bots: readonly BotLine[] }
+  /** A bot was closed; null: the account. */
+  | { readonly event: 'closed'; readonly name: string | null }
   | { readonly event: 'synced'; readonly messages: number }
   | {
       readonly event: 'disconnected';
@@ -244,6 +262,12 @@ export type PlainEvent =
 
 /** All settings of the user. */
 export type SettingsLine = UserSettingsVersion;
+
+export interface BotLine {
+  readonly id: string;
+  readonly name: string;
+  readonly display_name: string;
+}
 
 export interface MessageLine extends EntryFields {
   readonly event: 'message';
@@ -434,8 +458,11 @@ export function toSettingsLine({
   last_seen,
   invisible,
   receipts,
+  notifications,
+  language,
+  status_text,
 }: UserSettingsVersion): SettingsLine {
-  return { version, last_seen, invisible, receipts };
+  return { version, last_seen, invisible, receipts, notifications, language, status_text };
 }
 
 export function toListedPin({ message: { seq, from, text }, by, atMs }: Pin): ListedPin {

@@ -116,8 +116,8 @@ export class PlainSession {
       }
       const action = parseLine(line);
       if (action === 'quit') break;
-      if (action === 'logout') {
-        await this.#logout();
+      if (action === 'logout' || action === 'logout-everywhere') {
+        await this.#logout(action === 'logout-everywhere');
         return;
       }
       if (action !== undefined) await this.#execute(action);
@@ -194,10 +194,10 @@ export class PlainSession {
     this.#watched = targets;
   }
 
-  async #logout(): Promise<void> {
+  async #logout(everywhere: boolean): Promise<void> {
     await this.#settle();
     try {
-      await this.#client.logout();
+      await this.#client.logout({ everywhere });
     } catch (error) {
       this.#complain(error, true);
     }

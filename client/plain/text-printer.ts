@@ -152,11 +152,29 @@ export class TextPrinter implements Printer {
         this.#tell(`* ${this.#place(event.conversation)} is ${event.until_ms === 0 ? 'not ' : ''}muted`);
         break;
       case 'settings': {
-        const { last_seen, invisible, receipts } = event;
+        const { last_seen, invisible, receipts, notifications, language, status_text } = event;
         const shown = [invisible ? 'invisible' : 'visible', `receipts ${receipts ? 'on' : 'off'}`];
-        this.#tell(`* you are ${shown.join(', ')}; last seen: ${last_seen}`);
+        this.#tell(`* you are ${shown.join(', ')}; last seen: ${last_seen}; notifications: ${notifications}`);
+        if (language !== '') this.#tell(`* language: ${language}`);
+        if (status_text !== '') this.#tell(`* status: ${status_text}`);
         break;
       }
+      case 'password':
+        this.#tell('* your password is changed; your other sessions have ended');
+        break;
+      case 'sessions':
+        for (const { id, client, address, used_at, current } of event.sessions)
+          this.#tell(`* ${id}  ${client}  ${address}  last used ${used_at}${current ? '  (this one)' : ''}`);
+        break;
+      case 'bot':
+        this.#tell(`* bot ${event.name}; its token, which is shown once: ${event.token}`);
+        break;
+      case 'bots':
+        this.#tell(`* bots: ${event.bots.map(({ name }) => name).join(', ') || 'none'}`);
+        break;
+      case 'closed':
+        this.#tell(`* ${event.name ?? 'your account'} is closed`);
+        break;
       case 'failed':
         this.#complain(`not sent: ${event.message} (${event.code})`);
         break;

@@ -39,6 +39,7 @@ import { Reconnector } from './reconnector.ts';
 import { TokenRenewal } from './renewal.ts';
 import { type Call, Requests, type Result } from './requests.ts';
 import { Sends } from './sends.ts';
+import { Account } from './account.ts';
 import { Shared } from './shared.ts';
 import { Syncer } from './sync.ts';
 import { TypingNotes } from './typing.ts';
@@ -67,6 +68,8 @@ export class GochatClient {
   readonly #renewal: TokenRenewal;
   readonly #shared: Shared;
   readonly #watcher: Watcher;
+  /** The user's account. */
+  readonly account: Account;
   readonly #names = new Names((user, displayName) =>
     this.#events.emit({ type: 'renamed', user: user.toString(), displayName }),
   );
@@ -145,6 +148,7 @@ export class GochatClient {
       nextRef,
       write: (ref, payload) => this.#write(FrameType.WATCH, ref, 0n, payload),
     });
+    this.account = new Account(ask);
     this.#receiver = new Receiver({
       events: this.#events,
       inbox: this.#inbox,

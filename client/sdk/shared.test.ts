@@ -2,6 +2,9 @@ import { expect, test } from 'vitest';
 import { FrameType, Self } from '../../proto/client.ts';
 import { makeClient, makeWorld, next } from '../testing/harness.ts';
 
+/** The settings that these tests leave alone. */
+const OTHERS = { notifications: 'all', language: '', status_text: '' } as const;
+
 test('self: all pages in one; after a resync the whole comes again, as changes may have been missed', async () => {
   const world = await makeWorld();
   const { gateway, alice } = world;
@@ -15,7 +18,7 @@ test('self: all pages in one; after a resync the whole comes again, as changes m
   expect(whole).toMatchObject({
     mutes: [{ conversation: '7', untilMs: 99 }],
     drafts: [{ conversation: '7', text: 'well' }],
-    settings: { version: 1, last_seen: 'everybody', invisible: false, receipts: true },
+    settings: { version: 1, last_seen: 'everybody', invisible: false, receipts: true, ...OTHERS },
   });
   const again = next(client, 'self');
   gateway.chat.mutes.clear();
@@ -32,6 +35,7 @@ test('setSettings: those that are named change; of another version, none', async
     invisible: true,
     last_seen: 'rooms',
     receipts: true,
+    ...OTHERS,
   });
   await expect(client.setSettings({ receipts: false }, { ifVersion: 1 })).rejects.toMatchObject({
     code: 'SETTINGS_CHANGED',
@@ -62,6 +66,6 @@ test('SELF: an event with what another device has changed; a setting that the cl
     reads: [{ conversation: '7', readSeq: 3 }],
     mutes: [],
     drafts: [],
-    settings: { version: 4, last_seen: 'everybody', invisible: false, receipts: false },
+    settings: { version: 4, last_seen: 'everybody', invisible: false, receipts: false, ...OTHERS },
   });
 });

@@ -1,5 +1,8 @@
 /** The calls of REQUEST: the handler of each. docs/architecture.md, "How to add a call". */
 import type { client } from '../../proto/mod.ts';
+import type { Bots } from '../identity/bots.ts';
+import type { OwnAccount } from '../identity/own-account.ts';
+import type { ServerAdmin } from '../identity/server-admin.ts';
 import type { StateMetrics } from '../metrics.ts';
 import type { Caller } from '../session/location-map.ts';
 import type { Log } from './log.ts';
@@ -26,6 +29,9 @@ type Handler<Fields> = (caller: Caller, key: bigint, fields: Fields) => Promise<
 export type CallHandlers = { readonly [Name in Call['$case']]: Handler<Arguments<Name>> };
 
 export interface CallHandlersOptions {
+  readonly ownAccount: OwnAccount;
+  readonly bots: Bots;
+  readonly admin: ServerAdmin;
   readonly log: Log;
   readonly people: People;
   readonly rooms: Rooms;
@@ -38,7 +44,7 @@ export interface CallHandlersOptions {
 const DONE: Result = { $case: 'done', done: {} };
 
 export function callHandlers(options: CallHandlersOptions): CallHandlers {
-  const { log, people, rooms, membership, self, presences, metrics } = options;
+  const { ownAccount, bots, admin, log, people, rooms, membership, self, presences, metrics } = options;
   return {
     async sync(caller, _key, request) {
       metrics.syncs.add(1);
@@ -111,6 +117,51 @@ export function callHandlers(options: CallHandlersOptions): CallHandlers {
     },
     async setProfile(caller, _key, profile) {
       return { $case: 'users', users: await people.setProfile(caller, profile) };
+    },
+    async changePassword(caller, _key, passwords) {
+      await ownAccount.changePassword(caller, passwords);
+      return DONE;
+    },
+    async listSessions(caller) {
+      return { $case: 'sessions', sessions: await ownAccount.sessions(caller) };
+    },
+    async endSession(caller, _key, session) {
+      await ownAccount.endSession(caller, session);
+      return DONE;
+    },
+    async closeAccount(caller, _key, choice) {
+      await ownAccount.close(caller, choice);
+      return DONE;
+    },
+    async createBot(caller, _key, bot) {
+      return { $case: 'bot', bot: await bots.create(caller, bot) };
+    },
+    async listBots(caller) {
+      return { $case: 'bots', bots: await bots.list(caller) };
+    },
+    async renewBotToken(caller, _key, bot) {
+      return { $case: 'bot', bot: await bots.renewToken(caller, bot) };
+    },
+    async closeBot(caller, _key, bot) {
+      await bots.close(caller, bot);
+      return DONE;
+    },
+    async listAccounts(caller, _key, page) {
+      await admin.check(caller);
+      return { $case: 'accounts', accounts: await admin.list(page) };
+    },
+    async changeAccount(caller, _key, change) {
+      await admin.check(caller);
+      return { $case: 'accounts', accounts: await admin.change(change) };
+    },
+    async resetPassword(caller, _key, { user }) {
+      await admin.check(caller);
+      return { $case: 'password', password: await admin.resetPassword(user) };
+    },
+    async endSessions(caller, _key, { user }) {
+      await admin.check(caller);
+      await admin.endSessions(user);
+      return DONE;
     },
   };
 }

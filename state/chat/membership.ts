@@ -81,7 +81,8 @@ export class Membership {
     const name = parseName(input);
     const { store, nextConversation } = this.#options;
     const peer = await store.findAccount(name);
-    if (peer === undefined) throw new GochatError('USER_NOT_FOUND', { details: { name } });
+    if (peer === undefined || peer.state === 'closed')
+      throw new GochatError('USER_NOT_FOUND', { details: { name } });
     const opened = await store.openDirect(nextConversation(), user, peer.id, device);
     await this.#tellDevices(opened, user);
     return toConversation(opened, new Map([[peer.id, { name: peer.name, displayName: '' }]]));

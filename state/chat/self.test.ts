@@ -48,6 +48,9 @@ test('mute, draft, settings: the answer comes here, and the other device of the 
         { name: 'last_seen', value: '"rooms"' },
         { name: 'invisible', value: 'false' },
         { name: 'receipts', value: 'true' },
+        { name: 'notifications', value: '"all"' },
+        { name: 'language', value: '""' },
+        { name: 'status_text', value: '""' },
       ],
     },
   });

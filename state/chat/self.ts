@@ -4,10 +4,10 @@ import { GochatError, type UserId } from '../../common/mod.ts';
 import {
   client,
   DEFAULT_SETTINGS,
+  expectedOf,
   isSettingName,
   parseSetting,
-  SETTINGS,
-  type SettingName,
+  SETTING_NAMES,
 } from '../../proto/mod.ts';
 import type { Fanout } from '../delivery/fanout.ts';
 import { selfFrame } from '../delivery/receipt-news.ts';
@@ -129,13 +129,13 @@ function parseChanges(settings: readonly client.Setting[]): SettingChanges {
       throw new GochatError('SETTING_INVALID', {
         details: {
           name: name.slice(0, MAX_SHOWN),
-          expected: `a value of ${Object.keys(SETTINGS).join(', ')}`,
+          expected: `a value of ${SETTING_NAMES.join(', ')}`,
         },
       });
     const parsed = parseSetting(name, value);
     if (parsed === undefined)
       throw new GochatError('SETTING_INVALID', {
-        details: { name, expected: SETTINGS[name].map((each) => JSON.stringify(each)).join(' or ') },
+        details: { name, expected: expectedOf(name) },
       });
     return [name, parsed];
   });
@@ -146,7 +146,7 @@ function toSettings({ version, values }: StoredSettings): client.Settings {
   const all = { ...DEFAULT_SETTINGS, ...values };
   return {
     version: BigInt(version),
-    settings: (Object.keys(SETTINGS) as SettingName[]).map((name) => ({
+    settings: SETTING_NAMES.map((name) => ({
       name,
       value: JSON.stringify(all[name]),
     })),

@@ -76,8 +76,8 @@ export function chatService(
   };
   return {
     async call({ key, request, once: tie }, context) {
-      const { user, name } = tokens.verifyBearer(context.header('authorization'));
-      const caller = { user, userName: name, device: '' };
+      const { user, name, session } = tokens.verifyBearer(context.header('authorization'));
+      const caller = { user, userName: name, device: '', session };
       return once(hot, user, tie, () =>
         hiding(user, key, requests.call(caller, key, request ?? { call: undefined })),
       );

@@ -7,6 +7,7 @@ import {
   type SessionId,
   type UserId,
 } from '../../common/mod.ts';
+import { accountRoutes } from './account-routes.ts';
 import { EvictionScope } from '../hot/hot-state.ts';
 import { messagePath } from './message-path.ts';
 import type { StateNode } from '../node.ts';
@@ -29,6 +30,7 @@ export function operatorRoutes(
     return account.id;
   };
   return {
+    ...accountRoutes(node.admin),
     'POST /kick': async (_request, response, url) => {
       const { searchParams: given } = url;
       const user = await userOf(required(given, 'user'));

@@ -25,11 +25,12 @@ function system() {
       store: {
         createAccount: async (account) => {
           if (accounts.has(account.name)) return undefined;
-          const stored = { ...account, state: 'active', isAdmin: false } as const;
+          const stored = { ...account, state: 'active', isAdmin: false, owner: undefined } as const;
           accounts.set(account.name, stored);
           return stored;
         },
         findAccount: async (name) => accounts.get(name),
+        setAdmin: async () => true,
       },
       hot,
       passwords: {

@@ -2,16 +2,12 @@
 import { isIP } from 'node:net';
 import { addressKey, GochatError, type UserId } from '../../common/mod.ts';
 import type { HotState } from '../hot/hot-state.ts';
-import type { Rate, StateLimits } from '../limits.ts';
+import type { StateLimits } from '../limits.ts';
 import type { Account, Store } from '../store/store.ts';
 import { parseName } from './names.ts';
-import {
-  type HashCaller,
-  type IsGone,
-  MAX_PASSWORD_CHARACTERS,
-  MIN_PASSWORD_CHARACTERS,
-  type Passwords,
-} from './passwords.ts';
+import { characters, checkNewPassword, MAX_PASSWORD_CHARACTERS } from './password-rules.ts';
+import { type HashCaller, type IsGone, type Passwords } from './passwords.ts';
+import { type Bucket, Throttle } from './throttle.ts';
 
 /** Time for which an address of a successful login is remembered, ms. */
 const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000;
@@ -26,20 +22,16 @@ export interface Credentials {
 export interface SeedAccount {
   readonly name: string;
   readonly password: string;
+  /** Whether the user is an admin of the server. @default false */
+  readonly isAdmin?: boolean;
 }
 
 export interface AccountsOptions {
-  readonly store: Pick<Store, 'createAccount' | 'findAccount'>;
+  readonly store: Pick<Store, 'createAccount' | 'findAccount' | 'setAdmin'>;
   readonly hot: Pick<HotState, 'allow' | 'giveBack' | 'remember' | 'remembers'>;
   readonly passwords: Pick<Passwords, 'hash' | 'verify'>;
   readonly limits: StateLimits;
   readonly nextUser: () => UserId;
-}
-
-/** A bucket in the hot state. */
-interface Bucket {
-  readonly key: string;
-  readonly rate: Rate;
 }
 
 /**
@@ -55,17 +47,22 @@ interface Bucket {
  */
 export class Accounts {
   readonly #options: AccountsOptions;
+  readonly #throttle: Throttle;
 
   constructor(options: AccountsOptions) {
     this.#options = options;
+    this.#throttle = new Throttle(options.hot);
   }
 
-  /** Creates an account. @throws GochatError NAME_INVALID, PASSWORD_WEAK, NAME_TAKEN, RATE_LIMITED, OVERLOADED */
+  /** Creates an account. @throws GochatError NAME_INVALID, PASSWORD_WEAK, PASSWORD_COMMON, NAME_TAKEN, RATE_LIMITED, OVERLOADED */
   async signup(credentials: Credentials, isGone: IsGone = () => false): Promise<Account> {
     const name = parseName(credentials.name);
-    checkPassword(credentials.password);
+    await checkNewPassword(credentials.password, name);
     const address = addressOf(credentials);
-    await this.#allow({ key: `signup:address:${address}`, rate: this.#options.limits.signupPerAddress });
+    await this.#throttle.allow({
+      key: `signup:address:${address}`,
+      rate: this.#options.limits.signupPerAddress,
+    });
     const account = await this.#create(name, credentials.password, {
       address,
       isKnownAddress: false,
@@ -85,7 +82,7 @@ export class Accounts {
       throw new GochatError('CREDENTIALS_WRONG');
     const address = addressOf(credentials);
     const isKnownAddress = await hot.remembers(knownAddresses(name), address);
-    const account = await this.#guess(this.#guesses(name, address, isKnownAddress), async () => {
+    const account = await this.#throttle.guess(this.#guesses(name, address, isKnownAddress), async () => {
       const found = await store.findAccount(name);
       const hash = found?.state === 'closed' ? undefined : found?.passwordHash;
       const isRight = await passwords.verify(hash || undefined, password, {
@@ -102,12 +99,14 @@ export class Accounts {
     return account;
   }
 
-  /** Creates missing accounts, for the demo mode; passwords of existing ones stay. */
+  /** Creates missing accounts, for the demo mode, with any password; those of existing ones stay. */
   async seed(accounts: readonly SeedAccount[]): Promise<void> {
-    for (const { name: input, password } of accounts) {
+    const { store } = this.#options;
+    for (const { name: input, password, isAdmin = false } of accounts) {
       const name = parseName(input);
-      checkPassword(password);
-      if ((await this.#options.store.findAccount(name)) === undefined) await this.#create(name, password);
+      if ((await store.findAccount(name)) !== undefined) continue;
+      const account = await this.#create(name, password);
+      if (account !== undefined && isAdmin) await store.setAdmin(account.id, true);
     }
   }
 
@@ -128,35 +127,6 @@ export class Accounts {
       { key: `guess:name:${name}`, rate: guessesPerName },
     ];
   }
-
-  /** Makes a guess and refunds the charge unless it was wrong, that is, resolves with undefined. */
-  async #guess<T>(buckets: readonly Bucket[], guess: () => Promise<T | undefined>): Promise<T | undefined> {
-    const taken: Bucket[] = [];
-    let isWrong = false;
-    try {
-      for (const bucket of buckets) {
-        await this.#allow(bucket);
-        taken.push(bucket);
-      }
-      const result = await guess();
-      isWrong = result === undefined;
-      return result;
-    } finally {
-      if (!isWrong)
-        for (const { key, rate } of taken) await this.#options.hot.giveBack(key, rate.perSecond, rate.burst);
-    }
-  }
-
-  async #allow({ key, rate }: Bucket): Promise<void> {
-    const { allowed, retryAfterMs } = await this.#options.hot.allow(key, rate.perSecond, rate.burst);
-    if (!allowed) throw new GochatError('RATE_LIMITED', { retryAfterMs });
-  }
-}
-
-function checkPassword(password: string): void {
-  const length = characters(password);
-  if (length < MIN_PASSWORD_CHARACTERS || length > MAX_PASSWORD_CHARACTERS)
-    throw new GochatError('PASSWORD_WEAK');
 }
 
 function isName(name: string): boolean {
@@ -167,12 +137,6 @@ function isName(name: string): boolean {
     // It throws only NAME_INVALID.
     return false;
   }
-}
-
-/** Counts code points, but not of very long texts. */
-function characters(text: string): number {
-  if (text.length > MAX_PASSWORD_CHARACTERS * 2) return text.length;
-  return text.replaceAll(/[\ud800-\udbff][\udc00-\udfff]/g, '.').length;
 }
 
 /** Returns the key of the caller's address. */

@@ -23,6 +23,15 @@ const MAX_CLIENT = 100;
 /** Control characters, and those that change the direction of text or are not shown. */
 const UNSHOWN = /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
+/** The end of the year 9999, Unix ms. */
+const NEVER_MS = 253_402_300_799_000;
+const BOT_ORIGIN: LoginOrigin = { client: 'bot', address: '' };
+
+interface Named {
+  readonly id: UserId;
+  readonly name: string;
+}
+
 /** Where a login comes from. */
 export interface LoginOrigin {
   /** Name of the client's software, as it says. */
@@ -64,15 +73,27 @@ export class LoginSessions {
   }
 
   /** Begins a session. @throws GochatError CREDENTIALS_WRONG if the account was closed or suspended meanwhile */
-  async open(
-    account: { readonly id: UserId; readonly name: string },
+  open(account: Named, origin: LoginOrigin): Promise<OpenSession> {
+    return this.#open(account, origin, SESSION_TTL_MS);
+  }
+
+  /** Begins the session of a bot, in place of the one it has: its token stays the same, and does not expire. */
+  async openForBot(bot: Named): Promise<OpenSession> {
+    await this.endAll(bot.id, 'LOGGED_OUT');
+    return this.#open(bot, BOT_ORIGIN, undefined);
+  }
+
+  /** @param ttlMs undefined: the token of a bot */
+  async #open(
+    account: Named,
     { client, address }: LoginOrigin,
+    ttlMs: number | undefined,
   ): Promise<OpenSession> {
     const { store, evictions } = this.#options;
     const id = await evictions.tokenId(account.id);
     const token = newRefreshToken(id);
     const nowMs = this.#now();
-    const expiresAtMs = nowMs + SESSION_TTL_MS;
+    const expiresAtMs = ttlMs === undefined ? NEVER_MS : nowMs + ttlMs;
     const isAdded = await store.addSession(
       {
         id,
@@ -83,6 +104,7 @@ export class LoginSessions {
         usedAtMs: nowMs,
         expiresAtMs,
         hashes: hashesOf(token),
+        rotates: ttlMs !== undefined,
       },
       MAX_SESSIONS,
     );

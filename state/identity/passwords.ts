@@ -17,9 +17,6 @@ const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z0-9+/]+)\$([A-Z
 const MAX_MEMORY_KIB = 1024 * 1024;
 const MAX_PASSES = 16;
 
-export const MIN_PASSWORD_CHARACTERS = 6;
-export const MAX_PASSWORD_CHARACTERS = 128;
-
 const derive = promisify(argon2);
 
 /** Returns whether the caller no longer waits for the result. */

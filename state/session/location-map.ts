@@ -63,6 +63,8 @@ export interface Caller {
   readonly userName: string;
   /** Device in the store's terms; empty for an unnamed one. */
   readonly device: string;
+  /** Id of the login session of the caller's access token; undefined where none is known. */
+  readonly session?: bigint;
 }
 
 /**
@@ -292,6 +294,7 @@ export class LocationMap<Stream> {
       user: this.userAt(slot),
       userName: this.userNameAt(slot),
       device: ((this.#flags[slot] as number) & UNNAMED) !== 0 ? '' : (this.#devices[slot] as string),
+      session: this.#tokens[slot],
     };
   }
 

@@ -21,7 +21,32 @@ export interface Account extends NewAccount {
   readonly state: AccountState;
   /** Whether the user is an admin of the server. */
   readonly isAdmin: boolean;
+  /** Of a bot: the user whom it belongs to. */
+  readonly owner: UserId | undefined;
 }
+
+/** An account as it is listed. */
+export interface ListedAccount extends Omit<Account, 'passwordHash'> {
+  /** Empty: none was set, and the name is shown. */
+  readonly displayName: string;
+}
+
+/** A closed account whose user is still in rooms, or has messages to be retracted. */
+export interface Closing {
+  readonly user: UserId;
+  readonly retracts: boolean;
+  /** Unix time, ms. */
+  readonly closedAtMs: number;
+}
+
+/** The RETRACT of all messages that a user has written in a conversation. */
+export interface RetractedAll {
+  readonly entry: Message;
+  readonly memberVersion: number;
+}
+
+/** Most bots of a user. */
+export const MAX_BOTS = 20;
 
 /** A login with its refresh token, see RefreshTokens. */
 export interface LoginSession {
@@ -49,6 +74,8 @@ export interface TokenHashes {
 
 export interface NewLoginSession extends LoginSession {
   readonly hashes: TokenHashes;
+  /** False: the token stays the same, for a bot. */
+  readonly rotates: boolean;
 }
 
 /** The use of a refresh token. */
@@ -502,6 +529,47 @@ export interface AccountStore {
   /** Creates an account; undefined if the name is taken, by a closed account too. */
   createAccount(account: NewAccount): Promise<Account | undefined>;
   findAccount(name: string): Promise<Account | undefined>;
+  accountOf(user: UserId): Promise<Account | undefined>;
+  /** Lists accounts by ascending id. @param after `next` of the page before; empty: the first */
+  accountsPage(after: string, limit: number): Promise<Page<ListedAccount>>;
+  /** Lists the bots of a user that are not closed, ascending by id. */
+  botsOf(owner: UserId): Promise<readonly ListedAccount[]>;
+  /** Creates a bot; as `createAccount`. BOTS_FULL: the owner has MAX_BOTS. */
+  createBot(
+    bot: NewAccount,
+    owner: UserId,
+    displayName: string,
+  ): Promise<Account | 'NAME_TAKEN' | 'BOTS_FULL'>;
+  /**
+   * Sets the hash of a password unless the account is closed. Returns whether it did, or had done.
+   *
+   * @param before the hash that it must have; undefined: any
+   */
+  setPasswordHash(user: UserId, hash: string, before: string | undefined): Promise<boolean>;
+  /** Suspends or restores a user with their bots. Returns those that now have the state; none: the account is closed. */
+  setAccountState(user: UserId, state: 'active' | 'suspended'): Promise<readonly UserId[]>;
+  /** Makes a user an admin of the server or not. Returns false for a bot and a closed account. */
+  setAdmin(user: UserId, isAdmin: boolean): Promise<boolean>;
+  /**
+   * Closes an account and those of its bots in one commit: state, password, display name, sessions, identities, settings,
+   * drafts and mutes go, and a closing is there for each. Returns the users; none: the hash is another one.
+   *
+   * @param hash the hash of the password that it must have; undefined: any. Repeated, it returns the users again
+   */
+  closeAccount(
+    user: UserId,
+    hash: string | undefined,
+    retracts: boolean,
+    nowMs: number,
+  ): Promise<readonly UserId[]>;
+  closings(): Promise<readonly Closing[]>;
+  removeClosing(user: UserId): Promise<void>;
+  /** Returns rooms that a user is in, at most `limit`. */
+  roomsOf(user: UserId, limit: number): Promise<readonly ConversationId[]>;
+  /** Returns the user of an OpenID Connect provider. */
+  findIdentity(issuer: string, subject: string): Promise<Account | undefined>;
+  /** Creates an account for the user of a provider; undefined if the name is taken. Of two at once, both get the first one. */
+  createIdentity(issuer: string, subject: string, account: NewAccount): Promise<Account | undefined>;
   /** Returns the profiles of existing users, by id. */
   profilesOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, Profile>>;
   /** Returns the profiles that were changed since a Unix time, ms, by the clocks of the nodes that did it. */
@@ -686,6 +754,13 @@ export interface LogStore {
    * entries below a floor, evidence that has expired. Forgets as many refusals. Resolves with whether there may be more.
    */
   erase(limit: number, nowMs: number): Promise<boolean>;
+  /**
+   * Appends a RETRACT of all messages that a user has written in one of the conversations where there are any, as a member
+   * or not. Undefined: there are none. 'later': the conversations that are left have MAX_RANGES.
+   *
+   * @param stamp one id
+   */
+  retractAllOf(user: UserId, stamp: EntryStamp): Promise<RetractedAll | 'later' | undefined>;
   /** Returns evidence of a conversation, ascending by seq, that has not expired. */
   evidenceOf(conversation: ConversationId, nowMs: number): Promise<readonly Evidence[]>;
 }

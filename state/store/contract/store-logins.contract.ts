@@ -25,6 +25,7 @@ export function describeLogins(nodes: () => Nodes): void {
       usedAtMs: NOW,
       expiresAtMs: NOW + TTL_MS,
       hashes: { family: hash(`family ${id}`), secret: hash('token 0') },
+      rotates: true,
       ...fields,
     };
   };
@@ -49,12 +50,12 @@ export function describeLogins(nodes: () => Nodes): void {
     test('addSession: listed with what it is, the last used first; expired ones are not', async () => {
       const { a, b } = nodes();
       const user = await a.user();
-      const { hashes: _, ...old } = session(user, { usedAtMs: NOW - 5, client: 'änn 🦊' });
-      await a.store.addSession({ ...old, hashes: session(user).hashes }, 10);
+      const { hashes: _, rotates: __, ...old } = session(user, { usedAtMs: NOW - 5, client: 'änn 🦊' });
+      await a.store.addSession({ ...session(user), ...old }, 10);
       const fresh = session(user);
       expect(await b.store.addSession(fresh, 10)).toBe(true);
       expect(await b.store.addSession(fresh, 10)).toBe(true);
-      const { hashes: __, ...shown } = fresh;
+      const { hashes: ___, rotates: ____, ...shown } = fresh;
       expect(await a.store.sessionsOf(user, NOW)).toEqual([shown, old]);
       expect(await a.store.sessionsOf(user, NOW + TTL_MS)).toEqual([]);
       expect(await a.store.sessionsOf(b.userId(), NOW)).toEqual([]);

@@ -10,6 +10,7 @@ import { describeFloor } from './store-floor.contract.ts';
 import { describeHistory } from './store-history.contract.ts';
 import { describeLists } from './store-lists.contract.ts';
 import { describeSystem } from './store-system.contract.ts';
+import { describeAccounts } from './store-accounts.contract.ts';
 import { describeLogins } from './store-logins.contract.ts';
 import { describeMembership } from './store-membership.contract.ts';
 import { describePeople } from './store-people.contract.ts';
@@ -37,6 +38,7 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
 
     describePeople(() => nodes);
     describeLogins(() => nodes);
+    describeAccounts(() => nodes);
     describeMembership(() => nodes);
     describeRoles(() => nodes);
     describeLog(() => nodes);

@@ -4,6 +4,7 @@
  */
 import type { Logger } from '../../../common/mod.ts';
 import { accountStore } from '../repositories/accounts.ts';
+import { retractAllOf } from '../repositories/closings.ts';
 import { conversationOf, conversationsOf, membersPage, rolesOf } from '../repositories/conversations.ts';
 import { openDirect } from '../repositories/directs.ts';
 import { erase, evidenceOf, raiseFloor } from '../repositories/erasure.ts';
@@ -60,6 +61,7 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     sync: (request) => sync(pool, request),
     raiseFloor: (conversation, seq) => pool.transaction((session) => raiseFloor(session, conversation, seq)),
     erase: (limit, nowMs) => erase(pool, limit, nowMs),
+    retractAllOf: (user, stamp) => retractAllOf(pool, user, stamp),
     evidenceOf: (conversation, nowMs) => evidenceOf(pool, conversation, nowMs),
     moveCursors: (moves) => moveCursors(pool, moves),
     receiptsOf: (members) => receiptsOf(pool, members),

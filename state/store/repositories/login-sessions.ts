@@ -53,7 +53,7 @@ export function loginSessionStore(db: SqlDatabase): LoginSessionStore {
 }
 
 async function add(session: SqlSession, added: NewLoginSession, most: number): Promise<boolean> {
-  const { id, user, client, address, createdAtMs, usedAtMs, expiresAtMs, hashes } = added;
+  const { id, user, client, address, createdAtMs, usedAtMs, expiresAtMs, hashes, rotates } = added;
   const [account] = await session.query<{ state: bigint | number }>(sql`
     select state from accounts where id = ${user} ${session.dialect.forChange}`);
   if (account === undefined || toAccountState(account.state) !== 'active') return false;
@@ -68,7 +68,7 @@ async function add(session: SqlSession, added: NewLoginSession, most: number): P
       created_at_ms, used_at_ms, expires_at_ms
     )
     values (
-      ${id}, ${user}, ${true}, ${hashes.family}, ${hashes.secret}, '', '', 0, ${client}, ${address},
+      ${id}, ${user}, ${rotates}, ${hashes.family}, ${hashes.secret}, '', '', 0, ${client}, ${address},
       ${createdAtMs}, ${usedAtMs}, ${expiresAtMs}
     )
     on conflict (id) do nothing`);

@@ -2,6 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { accountStore } from '../repositories/accounts.ts';
+import { retractAllOf } from '../repositories/closings.ts';
 import { conversationOf, conversationsOf, membersPage, rolesOf } from '../repositories/conversations.ts';
 import { openDirect } from '../repositories/directs.ts';
 import { erase, evidenceOf, raiseFloor } from '../repositories/erasure.ts';
@@ -60,6 +61,7 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     raiseFloor: (conversation, seq) =>
       connection.transaction((session) => raiseFloor(session, conversation, seq)),
     erase: (limit, nowMs) => erase(connection, limit, nowMs),
+    retractAllOf: (user, stamp) => retractAllOf(connection, user, stamp),
     evidenceOf: (conversation, nowMs) => evidenceOf(connection, conversation, nowMs),
     moveCursors: (moves) => connection.transaction(async () => moveCursors(connection, moves)),
     receiptsOf: (members) => receiptsOf(connection, members),

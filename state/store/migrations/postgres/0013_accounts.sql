@@ -45,10 +45,10 @@ create table identities (
 
 create index identities_of_user on identities (user_id);
 
--- Accounts that were closed, whose user has still to leave rooms and, if `retracts`, whose messages have still to be
--- retracted in the conversations with an id above `done_to`. Written in the commit that closes the account.
+-- Accounts that were closed, whose users have still to leave rooms and, if `retracts`, whose messages have still to be
+-- retracted. Written in the commit that closes the account.
 create table closings (
-  user_id  bigint primary key references accounts (id),
-  retracts boolean not null,
-  done_to  bigint not null default 0
+  user_id      bigint primary key references accounts (id),
+  retracts     boolean not null,
+  closed_at_ms bigint not null
 );

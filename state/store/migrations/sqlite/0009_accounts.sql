@@ -44,10 +44,10 @@ create table identities (
 
 create index identities_of_user on identities (user_id);
 
--- Accounts that were closed, whose user has still to leave rooms and, if `retracts`, whose messages have still to be
--- retracted in the conversations with an id above `done_to`. Written in the commit that closes the account.
+-- Accounts that were closed, whose users have still to leave rooms and, if `retracts`, whose messages have still to be
+-- retracted. Written in the commit that closes the account.
 create table closings (
-  user_id  integer primary key references accounts (id),
-  retracts integer not null,
-  done_to  integer not null default 0
+  user_id      integer primary key references accounts (id),
+  retracts     integer not null,
+  closed_at_ms integer not null
 ) strict;

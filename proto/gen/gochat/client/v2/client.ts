@@ -124,6 +124,40 @@ export namespace PresenceStatus {
   export type PRESENCE_STATUS_OFFLINE = typeof PresenceStatus.PRESENCE_STATUS_OFFLINE;
 }
 
+export const AccountState = {
+  ACCOUNT_STATE_UNSPECIFIED: 0,
+  ACCOUNT_STATE_ACTIVE: 1,
+  ACCOUNT_STATE_SUSPENDED: 2,
+  ACCOUNT_STATE_CLOSED: 3,
+} as const;
+
+export type AccountState = typeof AccountState[keyof typeof AccountState];
+
+export namespace AccountState {
+  export type ACCOUNT_STATE_UNSPECIFIED = typeof AccountState.ACCOUNT_STATE_UNSPECIFIED;
+  export type ACCOUNT_STATE_ACTIVE = typeof AccountState.ACCOUNT_STATE_ACTIVE;
+  export type ACCOUNT_STATE_SUSPENDED = typeof AccountState.ACCOUNT_STATE_SUSPENDED;
+  export type ACCOUNT_STATE_CLOSED = typeof AccountState.ACCOUNT_STATE_CLOSED;
+}
+
+export const AccountChange = {
+  ACCOUNT_CHANGE_UNSPECIFIED: 0,
+  ACCOUNT_CHANGE_SUSPEND: 1,
+  ACCOUNT_CHANGE_RESTORE: 2,
+  ACCOUNT_CHANGE_GRANT_ADMIN: 3,
+  ACCOUNT_CHANGE_REVOKE_ADMIN: 4,
+} as const;
+
+export type AccountChange = typeof AccountChange[keyof typeof AccountChange];
+
+export namespace AccountChange {
+  export type ACCOUNT_CHANGE_UNSPECIFIED = typeof AccountChange.ACCOUNT_CHANGE_UNSPECIFIED;
+  export type ACCOUNT_CHANGE_SUSPEND = typeof AccountChange.ACCOUNT_CHANGE_SUSPEND;
+  export type ACCOUNT_CHANGE_RESTORE = typeof AccountChange.ACCOUNT_CHANGE_RESTORE;
+  export type ACCOUNT_CHANGE_GRANT_ADMIN = typeof AccountChange.ACCOUNT_CHANGE_GRANT_ADMIN;
+  export type ACCOUNT_CHANGE_REVOKE_ADMIN = typeof AccountChange.ACCOUNT_CHANGE_REVOKE_ADMIN;
+}
+
 /** First frame of a connection, client to server. */
 export interface Hello {
   /** Lowest protocol version the client speaks. */
@@ -417,6 +451,22 @@ export interface Request {
     | { $case: "setDraft"; setDraft: SetDraft }
     | { $case: "setSettings"; setSettings: SetSettings }
     | { $case: "getPresence"; getPresence: GetPresence }
+    | //
+    /** Of the user's account. */
+    { $case: "changePassword"; changePassword: ChangePassword }
+    | { $case: "listSessions"; listSessions: ListSessions }
+    | { $case: "endSession"; endSession: EndSession }
+    | { $case: "closeAccount"; closeAccount: CloseAccount }
+    | { $case: "createBot"; createBot: CreateBot }
+    | { $case: "listBots"; listBots: ListBots }
+    | { $case: "renewBotToken"; renewBotToken: RenewBotToken }
+    | { $case: "closeBot"; closeBot: CloseBot }
+    | //
+    /** Of admins of the server. */
+    { $case: "listAccounts"; listAccounts: ListAccounts }
+    | { $case: "changeAccount"; changeAccount: ChangeAccount }
+    | { $case: "resetPassword"; resetPassword: ResetPassword }
+    | { $case: "endSessions"; endSessions: EndSessions }
     | undefined;
 }
 
@@ -445,6 +495,17 @@ export interface Response {
     /** To GetPresence. */
     { $case: "presences"; presences: Presence }
     | { $case: "settings"; settings: Settings }
+    | { $case: "sessions"; sessions: Sessions }
+    | //
+    /** To CreateBot and RenewBotToken. */
+    { $case: "bot"; bot: Bot }
+    | { $case: "bots"; bots: Bots }
+    | //
+    /** To ListAccounts and ChangeAccount. */
+    { $case: "accounts"; accounts: Accounts }
+    | //
+    /** To ResetPassword. */
+    { $case: "password"; password: NewPassword }
     | undefined;
 }
 
@@ -906,6 +967,138 @@ export interface Readers {
   readers: User[];
   /** For GetReaders.after; empty: this was the last page. */
   next: string;
+}
+
+/** Changes the user's password and ends the other sessions. */
+export interface ChangePassword {
+  /** The current one. */
+  password: string;
+  /** 8 to 128 characters. */
+  newPassword: string;
+}
+
+/** Lists the user's login sessions, the last used first. */
+export interface ListSessions {
+}
+
+export interface Sessions {
+  sessions: Session[];
+}
+
+/** A login, with what has been logged in by its refresh token since. */
+export interface Session {
+  id: bigint;
+  /** Name of the software, as it said. */
+  client: string;
+  /** Network address of the login. */
+  address: string;
+  /** Unix time, as the next two. */
+  createdAtMs: bigint;
+  /** Of the last refresh, else of the login. */
+  usedAtMs: bigint;
+  expiresAtMs: bigint;
+  /** Whether the caller's token is of it. */
+  current: boolean;
+}
+
+/** Ends one of the user's login sessions, with its connections. */
+export interface EndSession {
+  session: bigint;
+}
+
+/** Closes the user's account for good: it ends all sessions, leaves all rooms and closes the user's bots; the name stays taken. */
+export interface CloseAccount {
+  /** Empty if the account has none. */
+  password: string;
+  /** Whether to retract all messages of the user. */
+  retract: boolean;
+}
+
+/** Makes an account for a program, which belongs to the user. */
+export interface CreateBot {
+  name: string;
+  /** As in SetProfile. */
+  displayName: string;
+}
+
+export interface Bot {
+  id: bigint;
+  name: string;
+  /** As in User. */
+  displayName: string;
+  /** Refresh token of the bot, which stays the same; shown once, when it is made. */
+  token: string;
+}
+
+/** Lists the user's bots. */
+export interface ListBots {
+}
+
+export interface Bots {
+  /** Without tokens. */
+  bots: Bot[];
+}
+
+/** Makes a new token for one of the user's bots. The token of before is void, and the bot's connections end. */
+export interface RenewBotToken {
+  /** The bot's name or id in decimal. */
+  bot: string;
+}
+
+/** Closes one of the user's bots, as CloseAccount does; its messages stay. */
+export interface CloseBot {
+  /** The bot's name or id in decimal. */
+  bot: string;
+}
+
+/** Lists all accounts, for admins of the server. */
+export interface ListAccounts {
+  /** Accounts.next of the page before; empty: the first page. */
+  after: string;
+  /** 1 to 500; 0: 100. */
+  limit: number;
+}
+
+export interface Accounts {
+  /** Ascending by id. */
+  accounts: Account[];
+  /** For ListAccounts.after; empty: this was the last page. */
+  next: string;
+}
+
+export interface Account {
+  id: bigint;
+  name: string;
+  /** As in User. */
+  displayName: string;
+  state: AccountState;
+  /** Of the server. */
+  admin: boolean;
+  /** Of a bot: the user whom it belongs to; else 0. */
+  owner: bigint;
+}
+
+/** Changes an account, for admins of the server. To suspend it ends its sessions and those of its bots. */
+export interface ChangeAccount {
+  /** The user's name or id in decimal. */
+  user: string;
+  change: AccountChange;
+}
+
+/** Gives a user a new password, for admins of the server, and ends the user's sessions. */
+export interface ResetPassword {
+  /** The user's name or id in decimal. */
+  user: string;
+}
+
+export interface NewPassword {
+  password: string;
+}
+
+/** Ends all login sessions of a user, for admins of the server. */
+export interface EndSessions {
+  /** The user's name or id in decimal. */
+  user: string;
 }
 
 function createBaseHello(): Hello {
@@ -3110,6 +3303,42 @@ export const Request: MessageFns<Request> = {
       case "getPresence":
         GetPresence.encode(message.call.getPresence, writer.uint32(242).fork()).join();
         break;
+      case "changePassword":
+        ChangePassword.encode(message.call.changePassword, writer.uint32(322).fork()).join();
+        break;
+      case "listSessions":
+        ListSessions.encode(message.call.listSessions, writer.uint32(330).fork()).join();
+        break;
+      case "endSession":
+        EndSession.encode(message.call.endSession, writer.uint32(338).fork()).join();
+        break;
+      case "closeAccount":
+        CloseAccount.encode(message.call.closeAccount, writer.uint32(346).fork()).join();
+        break;
+      case "createBot":
+        CreateBot.encode(message.call.createBot, writer.uint32(354).fork()).join();
+        break;
+      case "listBots":
+        ListBots.encode(message.call.listBots, writer.uint32(362).fork()).join();
+        break;
+      case "renewBotToken":
+        RenewBotToken.encode(message.call.renewBotToken, writer.uint32(370).fork()).join();
+        break;
+      case "closeBot":
+        CloseBot.encode(message.call.closeBot, writer.uint32(378).fork()).join();
+        break;
+      case "listAccounts":
+        ListAccounts.encode(message.call.listAccounts, writer.uint32(386).fork()).join();
+        break;
+      case "changeAccount":
+        ChangeAccount.encode(message.call.changeAccount, writer.uint32(394).fork()).join();
+        break;
+      case "resetPassword":
+        ResetPassword.encode(message.call.resetPassword, writer.uint32(402).fork()).join();
+        break;
+      case "endSessions":
+        EndSessions.encode(message.call.endSessions, writer.uint32(410).fork()).join();
+        break;
     }
     return writer;
   },
@@ -3309,6 +3538,102 @@ export const Request: MessageFns<Request> = {
             message.call = { $case: "getPresence", getPresence: GetPresence.decode(reader, reader.uint32()) };
             continue;
           }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.call = { $case: "changePassword", changePassword: ChangePassword.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 41: {
+            if (tag !== 330) {
+              break;
+            }
+
+            message.call = { $case: "listSessions", listSessions: ListSessions.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 42: {
+            if (tag !== 338) {
+              break;
+            }
+
+            message.call = { $case: "endSession", endSession: EndSession.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 43: {
+            if (tag !== 346) {
+              break;
+            }
+
+            message.call = { $case: "closeAccount", closeAccount: CloseAccount.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 44: {
+            if (tag !== 354) {
+              break;
+            }
+
+            message.call = { $case: "createBot", createBot: CreateBot.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 45: {
+            if (tag !== 362) {
+              break;
+            }
+
+            message.call = { $case: "listBots", listBots: ListBots.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 46: {
+            if (tag !== 370) {
+              break;
+            }
+
+            message.call = { $case: "renewBotToken", renewBotToken: RenewBotToken.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 47: {
+            if (tag !== 378) {
+              break;
+            }
+
+            message.call = { $case: "closeBot", closeBot: CloseBot.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 48: {
+            if (tag !== 386) {
+              break;
+            }
+
+            message.call = { $case: "listAccounts", listAccounts: ListAccounts.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 49: {
+            if (tag !== 394) {
+              break;
+            }
+
+            message.call = { $case: "changeAccount", changeAccount: ChangeAccount.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 50: {
+            if (tag !== 402) {
+              break;
+            }
+
+            message.call = { $case: "resetPassword", resetPassword: ResetPassword.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 51: {
+            if (tag !== 410) {
+              break;
+            }
+
+            message.call = { $case: "endSessions", endSessions: EndSessions.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3465,6 +3790,90 @@ export const Request: MessageFns<Request> = {
         }
         break;
       }
+      case "changePassword": {
+        if (object.call?.changePassword !== undefined && object.call?.changePassword !== null) {
+          message.call = {
+            $case: "changePassword",
+            changePassword: ChangePassword.fromPartial(object.call.changePassword),
+          };
+        }
+        break;
+      }
+      case "listSessions": {
+        if (object.call?.listSessions !== undefined && object.call?.listSessions !== null) {
+          message.call = { $case: "listSessions", listSessions: ListSessions.fromPartial(object.call.listSessions) };
+        }
+        break;
+      }
+      case "endSession": {
+        if (object.call?.endSession !== undefined && object.call?.endSession !== null) {
+          message.call = { $case: "endSession", endSession: EndSession.fromPartial(object.call.endSession) };
+        }
+        break;
+      }
+      case "closeAccount": {
+        if (object.call?.closeAccount !== undefined && object.call?.closeAccount !== null) {
+          message.call = { $case: "closeAccount", closeAccount: CloseAccount.fromPartial(object.call.closeAccount) };
+        }
+        break;
+      }
+      case "createBot": {
+        if (object.call?.createBot !== undefined && object.call?.createBot !== null) {
+          message.call = { $case: "createBot", createBot: CreateBot.fromPartial(object.call.createBot) };
+        }
+        break;
+      }
+      case "listBots": {
+        if (object.call?.listBots !== undefined && object.call?.listBots !== null) {
+          message.call = { $case: "listBots", listBots: ListBots.fromPartial(object.call.listBots) };
+        }
+        break;
+      }
+      case "renewBotToken": {
+        if (object.call?.renewBotToken !== undefined && object.call?.renewBotToken !== null) {
+          message.call = {
+            $case: "renewBotToken",
+            renewBotToken: RenewBotToken.fromPartial(object.call.renewBotToken),
+          };
+        }
+        break;
+      }
+      case "closeBot": {
+        if (object.call?.closeBot !== undefined && object.call?.closeBot !== null) {
+          message.call = { $case: "closeBot", closeBot: CloseBot.fromPartial(object.call.closeBot) };
+        }
+        break;
+      }
+      case "listAccounts": {
+        if (object.call?.listAccounts !== undefined && object.call?.listAccounts !== null) {
+          message.call = { $case: "listAccounts", listAccounts: ListAccounts.fromPartial(object.call.listAccounts) };
+        }
+        break;
+      }
+      case "changeAccount": {
+        if (object.call?.changeAccount !== undefined && object.call?.changeAccount !== null) {
+          message.call = {
+            $case: "changeAccount",
+            changeAccount: ChangeAccount.fromPartial(object.call.changeAccount),
+          };
+        }
+        break;
+      }
+      case "resetPassword": {
+        if (object.call?.resetPassword !== undefined && object.call?.resetPassword !== null) {
+          message.call = {
+            $case: "resetPassword",
+            resetPassword: ResetPassword.fromPartial(object.call.resetPassword),
+          };
+        }
+        break;
+      }
+      case "endSessions": {
+        if (object.call?.endSessions !== undefined && object.call?.endSessions !== null) {
+          message.call = { $case: "endSessions", endSessions: EndSessions.fromPartial(object.call.endSessions) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -3515,6 +3924,21 @@ export const Response: MessageFns<Response> = {
         break;
       case "settings":
         Settings.encode(message.result.settings, writer.uint32(146).fork()).join();
+        break;
+      case "sessions":
+        Sessions.encode(message.result.sessions, writer.uint32(322).fork()).join();
+        break;
+      case "bot":
+        Bot.encode(message.result.bot, writer.uint32(330).fork()).join();
+        break;
+      case "bots":
+        Bots.encode(message.result.bots, writer.uint32(338).fork()).join();
+        break;
+      case "accounts":
+        Accounts.encode(message.result.accounts, writer.uint32(346).fork()).join();
+        break;
+      case "password":
+        NewPassword.encode(message.result.password, writer.uint32(354).fork()).join();
         break;
     }
     return writer;
@@ -3637,6 +4061,46 @@ export const Response: MessageFns<Response> = {
             message.result = { $case: "settings", settings: Settings.decode(reader, reader.uint32()) };
             continue;
           }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.result = { $case: "sessions", sessions: Sessions.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 41: {
+            if (tag !== 330) {
+              break;
+            }
+
+            message.result = { $case: "bot", bot: Bot.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 42: {
+            if (tag !== 338) {
+              break;
+            }
+
+            message.result = { $case: "bots", bots: Bots.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 43: {
+            if (tag !== 346) {
+              break;
+            }
+
+            message.result = { $case: "accounts", accounts: Accounts.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 44: {
+            if (tag !== 354) {
+              break;
+            }
+
+            message.result = { $case: "password", password: NewPassword.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3736,6 +4200,36 @@ export const Response: MessageFns<Response> = {
       case "settings": {
         if (object.result?.settings !== undefined && object.result?.settings !== null) {
           message.result = { $case: "settings", settings: Settings.fromPartial(object.result.settings) };
+        }
+        break;
+      }
+      case "sessions": {
+        if (object.result?.sessions !== undefined && object.result?.sessions !== null) {
+          message.result = { $case: "sessions", sessions: Sessions.fromPartial(object.result.sessions) };
+        }
+        break;
+      }
+      case "bot": {
+        if (object.result?.bot !== undefined && object.result?.bot !== null) {
+          message.result = { $case: "bot", bot: Bot.fromPartial(object.result.bot) };
+        }
+        break;
+      }
+      case "bots": {
+        if (object.result?.bots !== undefined && object.result?.bots !== null) {
+          message.result = { $case: "bots", bots: Bots.fromPartial(object.result.bots) };
+        }
+        break;
+      }
+      case "accounts": {
+        if (object.result?.accounts !== undefined && object.result?.accounts !== null) {
+          message.result = { $case: "accounts", accounts: Accounts.fromPartial(object.result.accounts) };
+        }
+        break;
+      }
+      case "password": {
+        if (object.result?.password !== undefined && object.result?.password !== null) {
+          message.result = { $case: "password", password: NewPassword.fromPartial(object.result.password) };
         }
         break;
       }
@@ -8084,6 +8578,1295 @@ export const Readers: MessageFns<Readers> = {
     const message = createBaseReaders();
     message.readers = object.readers?.map((e) => User.fromPartial(e)) || [];
     message.next = object.next ?? "";
+    return message;
+  },
+};
+
+function createBaseChangePassword(): ChangePassword {
+  return { password: "", newPassword: "" };
+}
+
+export const ChangePassword: MessageFns<ChangePassword> = {
+  encode(message: ChangePassword, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.password !== "") {
+      writer.uint32(10).string(message.password);
+    }
+    if (message.newPassword !== "") {
+      writer.uint32(18).string(message.newPassword);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangePassword {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangePassword();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.password = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.newPassword = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ChangePassword>, I>>(base?: I): ChangePassword {
+    return ChangePassword.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ChangePassword>, I>>(object: I): ChangePassword {
+    const message = createBaseChangePassword();
+    message.password = object.password ?? "";
+    message.newPassword = object.newPassword ?? "";
+    return message;
+  },
+};
+
+function createBaseListSessions(): ListSessions {
+  return {};
+}
+
+export const ListSessions: MessageFns<ListSessions> = {
+  encode(_: ListSessions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSessions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSessions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSessions>, I>>(base?: I): ListSessions {
+    return ListSessions.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSessions>, I>>(_: I): ListSessions {
+    const message = createBaseListSessions();
+    return message;
+  },
+};
+
+function createBaseSessions(): Sessions {
+  return { sessions: [] };
+}
+
+export const Sessions: MessageFns<Sessions> = {
+  encode(message: Sessions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.sessions) {
+      Session.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Sessions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sessions.push(Session.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Sessions>, I>>(base?: I): Sessions {
+    return Sessions.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Sessions>, I>>(object: I): Sessions {
+    const message = createBaseSessions();
+    message.sessions = object.sessions?.map((e) => Session.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSession(): Session {
+  return { id: 0n, client: "", address: "", createdAtMs: 0n, usedAtMs: 0n, expiresAtMs: 0n, current: false };
+}
+
+export const Session: MessageFns<Session> = {
+  encode(message: Session, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.client !== "") {
+      writer.uint32(18).string(message.client);
+    }
+    if (message.address !== "") {
+      writer.uint32(26).string(message.address);
+    }
+    if (message.createdAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.createdAtMs) !== message.createdAtMs) {
+        throw new globalThis.Error("value provided for field message.createdAtMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.createdAtMs);
+    }
+    if (message.usedAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.usedAtMs) !== message.usedAtMs) {
+        throw new globalThis.Error("value provided for field message.usedAtMs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.usedAtMs);
+    }
+    if (message.expiresAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.expiresAtMs) !== message.expiresAtMs) {
+        throw new globalThis.Error("value provided for field message.expiresAtMs of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.expiresAtMs);
+    }
+    if (message.current !== false) {
+      writer.uint32(56).bool(message.current);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Session {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSession();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.client = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.createdAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.usedAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.expiresAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.current = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Session>, I>>(base?: I): Session {
+    return Session.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Session>, I>>(object: I): Session {
+    const message = createBaseSession();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.client = object.client ?? "";
+    message.address = object.address ?? "";
+    message.createdAtMs = (object.createdAtMs !== undefined && object.createdAtMs !== null)
+      ? BigInt(object.createdAtMs)
+      : 0n;
+    message.usedAtMs = (object.usedAtMs !== undefined && object.usedAtMs !== null) ? BigInt(object.usedAtMs) : 0n;
+    message.expiresAtMs = (object.expiresAtMs !== undefined && object.expiresAtMs !== null)
+      ? BigInt(object.expiresAtMs)
+      : 0n;
+    message.current = object.current ?? false;
+    return message;
+  },
+};
+
+function createBaseEndSession(): EndSession {
+  return { session: 0n };
+}
+
+export const EndSession: MessageFns<EndSession> = {
+  encode(message: EndSession, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.session !== 0n) {
+      if (BigInt.asUintN(64, message.session) !== message.session) {
+        throw new globalThis.Error("value provided for field message.session of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.session);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndSession {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndSession();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.session = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EndSession>, I>>(base?: I): EndSession {
+    return EndSession.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EndSession>, I>>(object: I): EndSession {
+    const message = createBaseEndSession();
+    message.session = (object.session !== undefined && object.session !== null) ? BigInt(object.session) : 0n;
+    return message;
+  },
+};
+
+function createBaseCloseAccount(): CloseAccount {
+  return { password: "", retract: false };
+}
+
+export const CloseAccount: MessageFns<CloseAccount> = {
+  encode(message: CloseAccount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.password !== "") {
+      writer.uint32(10).string(message.password);
+    }
+    if (message.retract !== false) {
+      writer.uint32(16).bool(message.retract);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseAccount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseAccount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.password = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.retract = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CloseAccount>, I>>(base?: I): CloseAccount {
+    return CloseAccount.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CloseAccount>, I>>(object: I): CloseAccount {
+    const message = createBaseCloseAccount();
+    message.password = object.password ?? "";
+    message.retract = object.retract ?? false;
+    return message;
+  },
+};
+
+function createBaseCreateBot(): CreateBot {
+  return { name: "", displayName: "" };
+}
+
+export const CreateBot: MessageFns<CreateBot> = {
+  encode(message: CreateBot, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.displayName !== "") {
+      writer.uint32(18).string(message.displayName);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateBot {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateBot();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.displayName = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CreateBot>, I>>(base?: I): CreateBot {
+    return CreateBot.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CreateBot>, I>>(object: I): CreateBot {
+    const message = createBaseCreateBot();
+    message.name = object.name ?? "";
+    message.displayName = object.displayName ?? "";
+    return message;
+  },
+};
+
+function createBaseBot(): Bot {
+  return { id: 0n, name: "", displayName: "", token: "" };
+}
+
+export const Bot: MessageFns<Bot> = {
+  encode(message: Bot, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.displayName !== "") {
+      writer.uint32(26).string(message.displayName);
+    }
+    if (message.token !== "") {
+      writer.uint32(34).string(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Bot {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBot();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.displayName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Bot>, I>>(base?: I): Bot {
+    return Bot.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Bot>, I>>(object: I): Bot {
+    const message = createBaseBot();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.name = object.name ?? "";
+    message.displayName = object.displayName ?? "";
+    message.token = object.token ?? "";
+    return message;
+  },
+};
+
+function createBaseListBots(): ListBots {
+  return {};
+}
+
+export const ListBots: MessageFns<ListBots> = {
+  encode(_: ListBots, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBots {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBots();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListBots>, I>>(base?: I): ListBots {
+    return ListBots.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListBots>, I>>(_: I): ListBots {
+    const message = createBaseListBots();
+    return message;
+  },
+};
+
+function createBaseBots(): Bots {
+  return { bots: [] };
+}
+
+export const Bots: MessageFns<Bots> = {
+  encode(message: Bots, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.bots) {
+      Bot.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Bots {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBots();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.bots.push(Bot.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Bots>, I>>(base?: I): Bots {
+    return Bots.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Bots>, I>>(object: I): Bots {
+    const message = createBaseBots();
+    message.bots = object.bots?.map((e) => Bot.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRenewBotToken(): RenewBotToken {
+  return { bot: "" };
+}
+
+export const RenewBotToken: MessageFns<RenewBotToken> = {
+  encode(message: RenewBotToken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bot !== "") {
+      writer.uint32(10).string(message.bot);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewBotToken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewBotToken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.bot = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RenewBotToken>, I>>(base?: I): RenewBotToken {
+    return RenewBotToken.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RenewBotToken>, I>>(object: I): RenewBotToken {
+    const message = createBaseRenewBotToken();
+    message.bot = object.bot ?? "";
+    return message;
+  },
+};
+
+function createBaseCloseBot(): CloseBot {
+  return { bot: "" };
+}
+
+export const CloseBot: MessageFns<CloseBot> = {
+  encode(message: CloseBot, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bot !== "") {
+      writer.uint32(10).string(message.bot);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseBot {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseBot();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.bot = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CloseBot>, I>>(base?: I): CloseBot {
+    return CloseBot.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CloseBot>, I>>(object: I): CloseBot {
+    const message = createBaseCloseBot();
+    message.bot = object.bot ?? "";
+    return message;
+  },
+};
+
+function createBaseListAccounts(): ListAccounts {
+  return { after: "", limit: 0 };
+}
+
+export const ListAccounts: MessageFns<ListAccounts> = {
+  encode(message: ListAccounts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.after !== "") {
+      writer.uint32(10).string(message.after);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAccounts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAccounts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListAccounts>, I>>(base?: I): ListAccounts {
+    return ListAccounts.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListAccounts>, I>>(object: I): ListAccounts {
+    const message = createBaseListAccounts();
+    message.after = object.after ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseAccounts(): Accounts {
+  return { accounts: [], next: "" };
+}
+
+export const Accounts: MessageFns<Accounts> = {
+  encode(message: Accounts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.accounts) {
+      Account.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Accounts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccounts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.accounts.push(Account.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Accounts>, I>>(base?: I): Accounts {
+    return Accounts.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Accounts>, I>>(object: I): Accounts {
+    const message = createBaseAccounts();
+    message.accounts = object.accounts?.map((e) => Account.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
+function createBaseAccount(): Account {
+  return { id: 0n, name: "", displayName: "", state: 0, admin: false, owner: 0n };
+}
+
+export const Account: MessageFns<Account> = {
+  encode(message: Account, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.displayName !== "") {
+      writer.uint32(26).string(message.displayName);
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    if (message.admin !== false) {
+      writer.uint32(40).bool(message.admin);
+    }
+    if (message.owner !== 0n) {
+      if (BigInt.asUintN(64, message.owner) !== message.owner) {
+        throw new globalThis.Error("value provided for field message.owner of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.owner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Account {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.displayName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.admin = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.owner = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Account>, I>>(base?: I): Account {
+    return Account.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Account>, I>>(object: I): Account {
+    const message = createBaseAccount();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.name = object.name ?? "";
+    message.displayName = object.displayName ?? "";
+    message.state = object.state ?? 0;
+    message.admin = object.admin ?? false;
+    message.owner = (object.owner !== undefined && object.owner !== null) ? BigInt(object.owner) : 0n;
+    return message;
+  },
+};
+
+function createBaseChangeAccount(): ChangeAccount {
+  return { user: "", change: 0 };
+}
+
+export const ChangeAccount: MessageFns<ChangeAccount> = {
+  encode(message: ChangeAccount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    if (message.change !== 0) {
+      writer.uint32(16).int32(message.change);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeAccount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeAccount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.change = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ChangeAccount>, I>>(base?: I): ChangeAccount {
+    return ChangeAccount.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ChangeAccount>, I>>(object: I): ChangeAccount {
+    const message = createBaseChangeAccount();
+    message.user = object.user ?? "";
+    message.change = object.change ?? 0;
+    return message;
+  },
+};
+
+function createBaseResetPassword(): ResetPassword {
+  return { user: "" };
+}
+
+export const ResetPassword: MessageFns<ResetPassword> = {
+  encode(message: ResetPassword, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResetPassword {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResetPassword();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResetPassword>, I>>(base?: I): ResetPassword {
+    return ResetPassword.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResetPassword>, I>>(object: I): ResetPassword {
+    const message = createBaseResetPassword();
+    message.user = object.user ?? "";
+    return message;
+  },
+};
+
+function createBaseNewPassword(): NewPassword {
+  return { password: "" };
+}
+
+export const NewPassword: MessageFns<NewPassword> = {
+  encode(message: NewPassword, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.password !== "") {
+      writer.uint32(10).string(message.password);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NewPassword {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNewPassword();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.password = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<NewPassword>, I>>(base?: I): NewPassword {
+    return NewPassword.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NewPassword>, I>>(object: I): NewPassword {
+    const message = createBaseNewPassword();
+    message.password = object.password ?? "";
+    return message;
+  },
+};
+
+function createBaseEndSessions(): EndSessions {
+  return { user: "" };
+}
+
+export const EndSessions: MessageFns<EndSessions> = {
+  encode(message: EndSessions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndSessions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndSessions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EndSessions>, I>>(base?: I): EndSessions {
+    return EndSessions.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EndSessions>, I>>(object: I): EndSessions {
+    const message = createBaseEndSessions();
+    message.user = object.user ?? "";
     return message;
   },
 };
