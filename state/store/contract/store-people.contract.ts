@@ -161,6 +161,7 @@ export function describePeople(nodes: () => Nodes): void {
         pinsVersion: 0,
         activeAtMs: expect.any(Number) as number,
         unread: 0,
+        readEpoch: 0,
         mutedUntilMs: 0,
         isNew: true,
       });
