@@ -119,7 +119,7 @@ describe('where a conversation begins', () => {
     await expect
       .poll(async () => conversation(await bob.ask({ get_conversation: {} }, id)))
       .toMatchObject({ delivered_seq: '1', read_seq: '0', read_epoch: '1', unread: '2' });
-    expect(await await ann.ask({ mark_read: { read_seq: '1', read_epoch: '1' } }, '1')).toMatchObject({
+    expect(await ann.ask({ mark_read: { read_seq: '1', read_epoch: '1' } }, '1')).toMatchObject({
       type: 'NACK',
       code: 'NOT_A_MEMBER',
     });
