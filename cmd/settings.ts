@@ -341,6 +341,7 @@ export const upSettings = {
   wsPort,
   ...advertised,
   ipconfPort: port().default(6789).describe('port of ipconf; 0 takes a free one'),
+  ...requestRate,
   apiPort: port()
     .default(8080)
     .describe('port of api, which serves the WebSocket at /ws too; 0 takes a free one; PORT names it too'),

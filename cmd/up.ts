@@ -113,6 +113,8 @@ export async function run(
       host: config.host,
       port: config.ipconfPort,
       portFlag: '--ipconf-port',
+      ratePerSecond: config.ratePerSecond,
+      rateBurst: config.rateBurst,
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
     });
@@ -124,6 +126,8 @@ export async function run(
       port: config.apiPort,
       portFlag: '--api-port',
       gateway: config.wsPort === 'off' ? undefined : () => ownGateway(gateway.wsAddress, certificate),
+      ratePerSecond: config.ratePerSecond,
+      rateBurst: config.rateBurst,
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
     });

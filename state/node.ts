@@ -54,7 +54,7 @@ import { SessionLog } from './explain/session-log.ts';
 import { Sessions } from './session/sessions.ts';
 import { WatchBook } from './session/watch-book.ts';
 import { StallWatch } from './stall-watch.ts';
-import type { CursorMove, RevocationStore, Store } from './store/store.ts';
+import type { RevocationStore, Store } from './store/store.ts';
 import { Throttle } from './identity/throttle.ts';
 import { TraceRing } from './explain/trace-ring.ts';
 
@@ -198,10 +198,9 @@ export class StateNode {
       fanout: this.#fanout,
       logger,
     });
-    const onMoved = (moves: readonly CursorMove[]) => this.#receiptNews.moved(moves);
-    this.receipts = new Receipts(store, limits, logger, onMoved);
+    this.receipts = new Receipts(store, limits, logger, (moves) => this.#receiptNews.moved(moves));
     this.log = new Log({ store, profiles });
-    this.rooms = new Rooms({ store, profiles, presences, settings, onMoved });
+    this.rooms = new Rooms({ store, profiles, presences, settings });
     this.#memberNews = new MemberNews({ store, watches, fanout: this.#fanout, logger });
     this.membership = new Membership({
       store,

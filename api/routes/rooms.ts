@@ -3,8 +3,9 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { type Caller, caller } from '../caller.ts';
 import { nextPage, placeOf } from '../cursor.ts';
+import { tag } from '../preconditions.ts';
 import { toConversation, toMember, toRoom, toWireRole } from '../present.ts';
-import { Done, RoomParams } from '../schemas/basic.ts';
+import { Done, NotModified, RoomParams } from '../schemas/basic.ts';
 import {
   Conversation,
   ConversationsAnswer,
@@ -76,27 +77,18 @@ export function listRoutes(state: State): FastifyPluginAsyncZod {
       '/rooms/:id/read',
       {
         schema: {
-          summary: 'Set how far the caller has read, or have what follows unread again',
-          description:
-            'Of two cursors the one with the greater read_epoch counts, then the one with the greater read_seq. To have a message ' +
-            'and what comes after it unread again: the seq before it, and one epoch more.',
+          summary: 'Say how far the caller has read; the cursor never goes back',
           tags,
           params: RoomParams,
           body: ReadBody,
-          response: { 200: Conversation, ...errors('unauthenticated', 'forbidden', 'conflict', 'body') },
+          response: { 200: Done, ...errors('unauthenticated', 'body') },
         },
       },
       async (request) => {
-        const { seq, epoch } = request.body;
-        const markRead = { readSeq: BigInt(seq), readEpoch: BigInt(epoch) };
-        const call = { $case: 'markRead', markRead } as const;
-        const { conversation } = await state.call(
-          caller(request),
-          BigInt(request.params.id),
-          call,
-          'conversation',
-        );
-        return toConversation(conversation);
+        const conversation = BigInt(request.params.id);
+        const readSeq = BigInt(request.body.seq);
+        await state.report(caller(request), [{ conversation, readSeq, deliveredSeq: 0n, readEpoch: 0n }]);
+        return DONE;
       },
     );
 
@@ -189,11 +181,14 @@ export function roomRoutes(state: State): FastifyPluginAsyncZod {
           summary: 'Show a conversation of the caller: how far it is, and what is unread',
           tags,
           params: RoomParams,
-          response: { 200: Conversation, ...errors('unauthenticated', 'forbidden') },
+          response: { 200: Conversation, 304: NotModified, ...errors('unauthenticated', 'forbidden') },
         },
       },
-      async (request) =>
-        show(caller(request), BigInt(request.params.id), { $case: 'getConversation', getConversation: {} }),
+      async (request, reply) => {
+        const call = { $case: 'getConversation', getConversation: {} } as const;
+        const room = await show(caller(request), BigInt(request.params.id), call);
+        return tag(request, reply, room) ? reply.code(304).send() : room;
+      },
     );
 
     app.post(

@@ -67,9 +67,9 @@ test('PATCH /api/v1/users/me: a display name, and none', async () => {
       'ann',
     );
   expect(api.state.asked.map(({ input }) => input)).toEqual([
-    { displayName: 'Änn 🌱' },
-    { displayName: '' },
-    { displayName: '' },
+    { displayName: 'Änn 🌱', ifDisplayName: '' },
+    { displayName: '', ifDisplayName: '' },
+    { displayName: '', ifDisplayName: '' },
   ]);
 });
 
@@ -80,4 +80,25 @@ test('PATCH /api/v1/users/me: bad ones', async () => {
   }
   const refusal = await api.call('PATCH', '/api/v1/users/me', { display_name: 'bad' });
   expect([refusal.status, refusal.body.code]).toEqual([400, 'DISPLAY_NAME_INVALID']);
+});
+
+test('ETag: of the profile, If-None-Match answers 304, If-Match refuses a change of another one', async () => {
+  const path = '/api/v1/users/me';
+  const read = await api.get(path);
+  const etag = read.headers.get('etag') ?? '';
+  expect(etag).toMatch(/^"[\w-]{22}"$/);
+  const again = await api.get(path, { 'if-none-match': `"x", W/${etag}` });
+  expect([again.status, again.text, again.headers.get('etag')]).toEqual([304, '', etag]);
+  api.state.asked.length = 0;
+  const patch = (ifMatch: string) =>
+    api.call('PATCH', path, { display_name: 'Ännchen' }, { 'if-match': ifMatch });
+  for (const other of ['"x"', `W/${etag}`]) {
+    const refused = await patch(other);
+    expect([refused.status, refused.body.code]).toEqual([412, 'PRECONDITION_FAILED']);
+  }
+  expect(api.state.asked.map(({ method }) => method)).toEqual(['getUsers', 'getUsers']);
+  const changed = await patch(etag);
+  expect([changed.status, changed.headers.get('etag') === etag]).toEqual([200, false]);
+  // State is told what was there, for whoever changed it in between.
+  expect(api.state.asked.at(-1)?.input).toEqual({ displayName: 'Ännchen', ifDisplayName: 'Ann' });
 });

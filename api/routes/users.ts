@@ -3,7 +3,10 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { GochatError } from '../../common/mod.ts';
 import { type Caller, caller } from '../caller.ts';
+import { checkMatch, isConditional, tag } from '../preconditions.ts';
 import { toPresence, toUser } from '../present.ts';
+import { NotModified } from '../schemas/basic.ts';
+import { IfMatchHeaders } from '../schemas/self.ts';
 import { PresenceAnswer, Profile, User, UsersAnswer, UsersQuery } from '../schemas/accounts.ts';
 import type { Call, State } from '../state.ts';
 import { errors } from './responses.ts';
@@ -23,6 +26,10 @@ export function userRoutes(state: State): FastifyPluginAsyncZod {
         cause: new Error(`state has answered ${call.$case} without a user`),
       });
     return user;
+  };
+  const showOwn = (by: Caller) => {
+    const reading = { ...by, once: undefined };
+    return askOwn(reading, { $case: 'getUsers', getUsers: { users: [] } });
   };
   return async (app) => {
     app.get(
@@ -65,10 +72,13 @@ export function userRoutes(state: State): FastifyPluginAsyncZod {
         schema: {
           summary: 'Show the caller',
           tags,
-          response: { 200: User, ...errors('unauthenticated') },
+          response: { 200: User, 304: NotModified, ...errors('unauthenticated') },
         },
       },
-      async (request) => askOwn(caller(request), { $case: 'getUsers', getUsers: { users: [] } }),
+      async (request, reply) => {
+        const user = await showOwn(caller(request));
+        return tag(request, reply, user) ? reply.code(304).send() : user;
+      },
     );
 
     app.patch(
@@ -78,12 +88,23 @@ export function userRoutes(state: State): FastifyPluginAsyncZod {
           summary: 'Change the profile of the caller',
           tags,
           body: Profile,
-          response: { 200: User, ...errors('unauthenticated', 'body') },
+          headers: IfMatchHeaders,
+          response: { 200: User, ...errors('unauthenticated', 'changed', 'body') },
         },
       },
-      async (request) => {
-        const setProfile = { displayName: request.body.display_name ?? '' };
-        return askOwn(caller(request), { $case: 'setProfile', setProfile });
+      async (request, reply) => {
+        const by = caller(request);
+        let ifDisplayName = '';
+        if (isConditional(request)) {
+          const before = await showOwn(by);
+          checkMatch(request, before);
+          // State compares once more, in the statement that changes it.
+          ifDisplayName = before.display_name;
+        }
+        const setProfile = { displayName: request.body.display_name ?? '', ifDisplayName };
+        const user = await askOwn(by, { $case: 'setProfile', setProfile });
+        tag(request, reply, user);
+        return user;
       },
     );
   };

@@ -38,6 +38,8 @@ export const ChangeHeaders = z.looseObject({
     ),
 });
 
+export const NotModified = z.undefined().describe('The caller has it: If-None-Match names its ETag');
+
 /** Most items of a page. */
 export function limit(most: number, usual: number) {
   return z.coerce.number().int().min(1).max(most).default(usual).describe('Most entries in the page');

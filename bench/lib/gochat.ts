@@ -19,6 +19,8 @@ export interface GochatOptions {
   readonly profiles?: string | undefined;
   /** Keeps the default send limits, instead of lifting them. */
   readonly limited?: boolean;
+  /** Further settings. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** GoChat with its HTTP API. */
@@ -148,7 +150,7 @@ function openAt(protocol: Protocol, address: string, seeds: Seeds): Peer['open']
 function profiled(options: GochatOptions, more: Readonly<Record<string, string>>) {
   const profile = options.profiles === undefined ? '' : profileFlags(options.profiles);
   const limits = options.limited ? {} : NO_RATE_LIMITS;
-  return { env: { ...limits, ...more, NODE_OPTIONS: `${ANY_INSPECTOR_PORT} ${profile}` } };
+  return { env: { ...limits, ...options.env, ...more, NODE_OPTIONS: `${ANY_INSPECTOR_PORT} ${profile}` } };
 }
 
 /** Flags of Node.js that write CPU profiles into the folder, one per thread. */

@@ -16,6 +16,8 @@ export interface HttpLoadOptions {
   readonly seconds: number;
   /** Requests per second of all connections together, due whether or not answers come; undefined: as many as possible. */
   readonly rate?: number;
+  /** A header of each request, `name: value`. */
+  readonly header?: string;
 }
 
 /** Output of the generator. */
@@ -45,10 +47,21 @@ export class HttpLoad {
   }
 
   /** Runs it. @throws Error if answers are missing, or are not 200 */
-  async run({ port, paths, connections, seconds, rate = 0 }: HttpLoadOptions): Promise<HttpLoadResult> {
-    const child = spawn(this.#binary, [port, connections, seconds, rate].map(String), {
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+  async run({
+    port,
+    paths,
+    connections,
+    seconds,
+    rate = 0,
+    header,
+  }: HttpLoadOptions): Promise<HttpLoadResult> {
+    const child = spawn(
+      this.#binary,
+      [...[port, connections, seconds, rate].map(String), ...(header ? [header] : [])],
+      {
+        stdio: ['pipe', 'pipe', 'pipe'],
+      },
+    );
     let [stdout, stderr] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));

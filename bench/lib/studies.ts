@@ -17,6 +17,7 @@ import { startServer } from './gochat.ts';
 import { heartbeats } from './heartbeats.ts';
 import type { LoadResult } from './load.ts';
 import { login } from './login.ts';
+import { rest } from './rest.ts';
 import { median } from './runner.ts';
 import { Seeds } from './seed.ts';
 import { start } from './start.ts';
@@ -53,6 +54,11 @@ export const STUDIES: readonly Study[] = [
     title:
       'the list of 10,000 conversations and the points of a log of a million messages, as a new device reads them',
     run: firstSync,
+  },
+  {
+    name: 'rest',
+    title: 'REST: a page of a log of a million messages beside the bare SQL, lists, log-ins and refreshes',
+    run: rest,
   },
   {
     name: 'start',

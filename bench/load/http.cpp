@@ -2,7 +2,7 @@
 // clients do. As many requests as answers allow (closed loop), or at a fixed rate (open loop): these are due whether or not
 // answers come, wait here while all connections are busy, and latency counts from when they were due.
 //
-//     http PORT CONNECTIONS SECONDS RATE < PATHS     RATE 0: closed loop; one path per line, requested in turn
+//     http PORT CONNECTIONS SECONDS RATE [HEADER] < PATHS   RATE 0: closed loop; one path per line, requested in turn
 //
 // Prints one JSON line.
 #include <arpa/inet.h>
@@ -163,10 +163,11 @@ class Load {
 };
 
 int main(int argc, char** argv) {
-  if (argc != 5) fail("usage: http PORT CONNECTIONS SECONDS RATE < PATHS");
+  if (argc < 5) fail("usage: http PORT CONNECTIONS SECONDS RATE [HEADER] < PATHS");
+  const std::string header = argc > 5 ? std::string(argv[5]) + "\r\n" : "";
   std::vector<std::string> requests;
   for (std::string path; std::getline(std::cin, path);)
-    requests.push_back("GET " + path + " HTTP/1.1\r\nhost: bench\r\n\r\n");
+    requests.push_back("GET " + path + " HTTP/1.1\r\nhost: bench\r\n" + header + "\r\n");
   if (requests.empty()) fail("no paths came in");
   Load(atoi(argv[1]), atoi(argv[2]), std::move(requests)).run(atof(argv[3]), atof(argv[4]));
 }

@@ -189,15 +189,10 @@ export type PlainEvent =
       readonly until_ms: number;
     }
   | {
-      /**
-       * The user has read up to there on another device; under a greater epoch, what comes after it is unread again. The answer to
-       * /unread, too, with the number of unread messages.
-       */
+      /** The user has read up to there on another device. */
       readonly event: 'read';
       readonly conversation: string;
       readonly read_seq: number;
-      readonly read_epoch: number;
-      readonly unread?: number;
     }
   | (SettingsLine & { readonly event: 'settings' })
   | {

@@ -5,7 +5,17 @@ import type {
   Pins as WirePins,
 } from '../../proto/client.ts';
 import { ConversationKind } from '../../proto/client.ts';
-import { toEntry, toKey, toMember, toMessage, toPoint, toRoom, toSeq, toUser } from './convert.ts';
+import {
+  toConversation,
+  toEntry,
+  toKey,
+  toMember,
+  toMessage,
+  toPoint,
+  toRoom,
+  toSeq,
+  toUser,
+} from './convert.ts';
 import { ClientError } from './errors.ts';
 import type {
   Conversation,
@@ -39,7 +49,6 @@ export interface ConversationsParts {
   readonly inbox: Inbox;
   readonly syncer: Syncer;
   readonly names: Names;
-  readonly toConversation: (wire: WireConversation) => Conversation;
   /** Number of earlier entries delivered as events after a join. */
   readonly joinBacklog: number;
 }
@@ -73,14 +82,7 @@ export class Conversations {
   async get(conversation: string): Promise<Conversation> {
     const call = { $case: 'getConversation', getConversation: {} } as const;
     const result = await this.call(call, 'conversation', conversation);
-    return this.#parts.toConversation(result.conversation);
-  }
-
-  /** Sets the read cursor; a greater epoch takes it back. */
-  async markRead(conversation: string, readSeq: bigint, readEpoch: bigint): Promise<Conversation> {
-    const call = { $case: 'markRead', markRead: { readSeq, readEpoch } } as const;
-    const result = await this.call(call, 'conversation', conversation);
-    return this.#parts.toConversation(result.conversation);
+    return toConversation(result.conversation, this.#parts.names);
   }
 
   async list({ after = '', limit = 0 }: ListOptions): Promise<ConversationList> {
@@ -88,7 +90,7 @@ export class Conversations {
     const result = await this.call({ $case: 'listConversations', listConversations }, 'conversations');
     const { conversations, next } = result.conversations;
     return {
-      conversations: conversations.map((wire) => this.#parts.toConversation(wire)),
+      conversations: conversations.map((wire) => toConversation(wire, this.#parts.names)),
       next: next || undefined,
     };
   }
@@ -168,7 +170,10 @@ export class Conversations {
   }
 
   async setDisplayName(displayName: string): Promise<User> {
-    const { users } = await this.call({ $case: 'setProfile', setProfile: { displayName } }, 'users');
+    const { users } = await this.call(
+      { $case: 'setProfile', setProfile: { displayName, ifDisplayName: '' } },
+      'users',
+    );
     const [user] = users.users;
     if (user === undefined) throw ClientError.local('FRAME_INVALID');
     return toUser(user, this.#parts.names);

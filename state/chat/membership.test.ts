@@ -223,7 +223,10 @@ describe('membership', () => {
 
   test('a change: its entry comes to the members as a MESSAGE, in its place, and to nobody who is out', async () => {
     const it = await roomOfThree();
-    await ask(it, 3, 0n, { $case: 'setProfile', setProfile: { displayName: 'Cid the First' } });
+    await ask(it, 3, 0n, {
+      $case: 'setProfile',
+      setProfile: { displayName: 'Cid the First', ifDisplayName: '' },
+    });
     const entries = () =>
       it.w.delivered().flatMap(({ conn, type, payload }) => {
         if (type !== FrameType.MESSAGE) return [];

@@ -27,7 +27,8 @@ async function pair() {
     return answers[0];
   };
   const lookUp = (...users: bigint[]) => ask({ $case: 'getUsers', getUsers: { users } });
-  const rename = (displayName: string) => ask({ $case: 'setProfile', setProfile: { displayName } });
+  const rename = (displayName: string) =>
+    ask({ $case: 'setProfile', setProfile: { displayName, ifDisplayName: '' } });
   return { ...made, room, w, lookUp, rename };
 }
 

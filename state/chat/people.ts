@@ -33,11 +33,13 @@ export class People {
   }
 
   /** Sets the caller's display name; empty: none. @throws GochatError DISPLAY_NAME_INVALID */
-  async setProfile(caller: Caller, { displayName }: client.SetProfile): Promise<client.Users> {
+  /** @throws GochatError DISPLAY_NAME_INVALID, PRECONDITION_FAILED */
+  async setProfile(caller: Caller, { displayName, ifDisplayName }: client.SetProfile): Promise<client.Users> {
     const { store, profiles, rename } = this.#options;
     const name = parseDisplayName(displayName);
-    await store.setDisplayName(caller.user, name);
+    const isSet = await store.setDisplayName(caller.user, name, ifDisplayName || undefined);
     profiles.drop(caller.user);
+    if (!isSet && ifDisplayName !== '') throw new GochatError('PRECONDITION_FAILED');
     const profile = (await profiles.of([caller.user])).get(caller.user);
     if (profile === undefined)
       throw new GochatError('USER_NOT_FOUND', { details: { name: String(caller.user) } });

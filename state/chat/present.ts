@@ -39,7 +39,7 @@ export function toConversation(conversation: UserConversation, profiles: Profile
     pinsVersion: BigInt(conversation.pinsVersion),
     activeAtMs: BigInt(conversation.activeAtMs),
     lastMessage: undefined,
-    readEpoch: BigInt(conversation.readEpoch),
+    readEpoch: 0n,
     mutedUntilMs: BigInt(conversation.mutedUntilMs),
   };
 }

@@ -60,15 +60,14 @@ function storableEntry({ kind, target, targetClientMsgId, range, reason }: Draft
 }
 
 /** Returns the moves without empty ones. */
-export function storableMoves(moves: readonly CursorMove[]): Required<CursorMove>[] {
+export function storableMoves(moves: readonly CursorMove[]): CursorMove[] {
   return moves
-    .map(({ user, device, conversation, deliveredSeq, readSeq, readEpoch = 0 }) => ({
+    .map(({ user, device, conversation, deliveredSeq, readSeq }) => ({
       user,
       device: storableText(device),
       conversation: storableId(conversation),
       deliveredSeq: storableSeq(deliveredSeq),
       readSeq: storableSeq(readSeq),
-      readEpoch: storableSeq(readEpoch),
     }))
-    .filter(({ deliveredSeq, readSeq, readEpoch }) => deliveredSeq > 0 || readSeq > 0 || readEpoch > 0);
+    .filter(({ deliveredSeq, readSeq }) => deliveredSeq > 0 || readSeq > 0);
 }

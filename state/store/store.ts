@@ -138,9 +138,8 @@ export interface UserConversation extends Conversation {
   readonly visibleAfterSeq: number;
   /** Delivered cursor of the device or, for an unnamed one, of the user's unnamed devices. */
   readonly deliveredSeq: number;
-  /** Read cursor of the user; the epoch grows whenever it goes back. */
+  /** Read cursor of the user. */
   readonly readSeq: number;
-  readonly readEpoch: number;
   /**
    * Number of unread messages: those beyond the greatest of cursor, visibility and floor that others have sent and nobody has
    * retracted; at most MAX_UNREAD, see repositories/unread.ts.
@@ -448,10 +447,8 @@ export interface CursorMove {
   readonly conversation: ConversationId;
   /** Delivered cursor of the device; 0: unchanged. Cursors never go back and never pass the conversation's last seq. */
   readonly deliveredSeq: number;
-  /** Read cursor of the user: the greater pair (readEpoch, readSeq) counts. Both 0: unchanged. */
+  /** Read cursor of the user; 0: unchanged. */
   readonly readSeq: number;
-  /** @default 0 */
-  readonly readEpoch?: number;
 }
 
 /** The cursors of a member. */
@@ -459,7 +456,6 @@ export interface ShownReceipt {
   readonly conversation: ConversationId;
   readonly user: UserId;
   readonly readSeq: number;
-  readonly readEpoch: number;
   /** What others are shown; undefined: the user hides it. */
   readonly shown: { readonly readSeq: number; readonly deliveredSeq: number } | undefined;
 }
@@ -578,8 +574,12 @@ export interface AccountStore {
   profilesOf(users: readonly UserId[]): Promise<ReadonlyMap<UserId, Profile>>;
   /** Returns the profiles that were changed since a Unix time, ms, by the clocks of the nodes that did it. */
   profilesSince(ms: number): Promise<ReadonlyMap<UserId, Profile>>;
-  /** Sets the display name; empty: none. */
-  setDisplayName(user: UserId, displayName: string): Promise<void>;
+  /**
+   * Sets the display name; empty: none.
+   *
+   * @param ifShown only if people see this name now @returns whether it is set
+   */
+  setDisplayName(user: UserId, displayName: string, ifShown?: string): Promise<boolean>;
 }
 
 /** Logins and their refresh tokens. */
@@ -773,15 +773,6 @@ export interface LogStore {
 export interface CursorStore {
   /** Moves cursors forward; moves of non-members or backwards are ignored. */
   moveCursors(moves: readonly CursorMove[]): Promise<void>;
-  /**
-   * Sets the read cursor of a user and returns the conversation. CURSOR_BEYOND_END: there is no such entry yet.
-   * CURSOR_EPOCH_OLD: the cursor has a greater epoch. A lower seq of the same epoch changes nothing.
-   */
-  markRead(
-    conversation: ConversationId,
-    by: AccessCheck,
-    cursor: { readonly readSeq: number; readonly readEpoch: number; readonly device: string },
-  ): Promise<UserConversation | Refusal | 'CURSOR_BEYOND_END' | 'CURSOR_EPOCH_OLD'>;
   /** Returns the cursors of members, and what others are shown of them; users who are no members have none. */
   receiptsOf(
     members: readonly { readonly conversation: ConversationId; readonly user: UserId }[],
@@ -816,7 +807,6 @@ export interface StoredSettings {
 export interface ReadCursor {
   readonly conversation: ConversationId;
   readonly readSeq: number;
-  readonly readEpoch: number;
 }
 
 export interface Mute {

@@ -64,6 +64,17 @@ export function describePeople(nodes: () => Nodes): void {
       expect(await b.store.profilesOf([])).toEqual(new Map());
     });
 
+    test('setDisplayName: only if people see a certain name', async () => {
+      const { a, b } = nodes();
+      const ann = await a.user();
+      const { name = '' } = (await a.store.profilesOf([ann])).get(ann) ?? {};
+      expect(await a.store.setDisplayName(ann, 'Änn', 'Bob')).toBe(false);
+      expect(await a.store.setDisplayName(ann, 'Änn', name)).toBe(true);
+      const both = await Promise.all([a, b].map(({ store }, n) => store.setDisplayName(ann, `n${n}`, 'Änn')));
+      expect(both.filter((isSet) => isSet)).toHaveLength(1);
+      expect(await a.store.setDisplayName(a.userId(), 'Nobody')).toBe(false);
+    });
+
     test('profilesSince: the profiles that were changed since', async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];
@@ -161,7 +172,6 @@ export function describePeople(nodes: () => Nodes): void {
         pinsVersion: 0,
         activeAtMs: expect.any(Number) as number,
         unread: 0,
-        readEpoch: 0,
         mutedUntilMs: 0,
         isNew: true,
       });

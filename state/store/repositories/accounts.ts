@@ -160,9 +160,15 @@ export function accountStore(db: SqlDatabase): AccountStore {
     return toProfiles(rows);
   }
 
-  async function setDisplayName(user: UserId, displayName: string): Promise<void> {
-    await db.query(sql`
-      update accounts set display_name = ${displayName}, renamed_at_ms = ${Date.now()} where id = ${user}`);
+  async function setDisplayName(user: UserId, displayName: string, ifShown?: string): Promise<boolean> {
+    const isShown =
+      ifShown === undefined
+        ? sql``
+        : sql` and case when display_name = '' then name else display_name end = ${ifShown}`;
+    const set = await db.query(sql`
+      update accounts set display_name = ${displayName}, renamed_at_ms = ${Date.now()}
+      where id = ${user}${isShown} returning id`);
+    return set.length > 0;
   }
 
   return {

@@ -69,7 +69,6 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
       'receiptsIn',
       'readersOf',
       'countMembers',
-      'markRead',
       'acquaintancesOf',
       'memberCountsOf',
       'seenOf',
