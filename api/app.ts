@@ -38,6 +38,7 @@ import { RequestLimit } from './request-limit.ts';
 import { accountRoutes } from './routes/account.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { authRoutes } from './routes/auth.ts';
+import { openIdRoutes } from './routes/open-id.ts';
 import { deprecatedRoutes } from './routes/deprecated.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { listRoutes, roomRoutes } from './routes/rooms.ts';
@@ -45,6 +46,7 @@ import { selfRoutes } from './routes/self.ts';
 import { settingsRoutes } from './routes/settings.ts';
 import { userRoutes } from './routes/users.ts';
 import { ChangeHeaders, Health } from './schemas/basic.ts';
+import type { OpenId } from './open-id.ts';
 import type { State } from './state.ts';
 
 /** Largest request headers: enough for a token and a browser's headers. Bytes. */
@@ -59,6 +61,8 @@ const REQUEST_ID = /^[\w.:-]{1,64}$/;
 const BASE = '/api/v1';
 
 export interface AppOptions {
+  /** Client of an OpenID Connect provider; undefined: there is none. */
+  readonly openId: OpenId | undefined;
   readonly state: State;
   readonly logger: Logger;
   readonly proxies: TrustedProxies;
@@ -197,6 +201,8 @@ export async function createApp(options: AppOptions) {
   });
 
   await app.register(authRoutes({ state: options.state, proxies: options.proxies, cors }));
+  const { openId, state, proxies } = options;
+  if (openId !== undefined) await app.register(openIdRoutes({ state, openId, proxies }));
   for (const routes of [
     listRoutes,
     roomRoutes,
@@ -242,6 +248,7 @@ export async function describeApi(): Promise<object> {
     proxies: new TrustedProxies(''),
     cors: new Cors(''),
     isDraining: () => false,
+    openId: undefined,
     limit: new RequestLimit({ perSecond: 0, burst: 1 }),
     certificate: undefined,
   });

@@ -34,20 +34,27 @@ export function setCookie(
   cors: Cors,
   { token, expiresAtMs }: { readonly token: string; readonly expiresAtMs: number },
 ): void {
-  if (!isOwnPage(request, cors)) return;
-  const seconds = Math.max(0, Math.floor((expiresAtMs - Date.now()) / 1000));
-  reply.header('set-cookie', cookie(request, token, seconds));
+  if (isOwnPage(request, cors))
+    reply.header('set-cookie', refreshCookie(token, expiresAtMs, isSecure(request)));
+}
+
+/** Returns the cookie of a refresh token. */
+export function refreshCookie(token: string, expiresAtMs: number, secure: boolean): string {
+  return cookie(token, Math.max(0, Math.floor((expiresAtMs - Date.now()) / 1000)), secure);
 }
 
 /** Makes the browser forget the token. */
 export function clearCookie(request: FastifyRequest, reply: FastifyReply): void {
-  if (VALUE.test(request.headers.cookie ?? '')) reply.header('set-cookie', cookie(request, '', 0));
+  if (VALUE.test(request.headers.cookie ?? '')) reply.header('set-cookie', cookie('', 0, isSecure(request)));
 }
 
-function cookie(request: FastifyRequest, value: string, maxAgeS: number): string {
-  const isSecure = request.headers.origin?.startsWith('https:') === true;
+function cookie(value: string, maxAgeS: number, secure: boolean): string {
   const parts = [`${NAME}=${value}`, `Path=${PATH}`, `Max-Age=${maxAgeS}`, 'HttpOnly', 'SameSite=Strict'];
-  return [...parts, ...(isSecure ? ['Secure'] : [])].join('; ');
+  return [...parts, ...(secure ? ['Secure'] : [])].join('; ');
+}
+
+function isSecure({ headers }: FastifyRequest): boolean {
+  return headers.origin?.startsWith('https:') === true;
 }
 
 /** Whether the page is of this server, or of an origin that is listed by name. */

@@ -14,6 +14,7 @@ import {
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import { type App, createApp } from './app.ts';
 import { RequestLimit } from './request-limit.ts';
+import { OpenId, type OpenIdOptions } from './open-id.ts';
 import { State } from './state.ts';
 import { WebSockets, type WebSocketsOptions } from './web-sockets.ts';
 
@@ -44,6 +45,8 @@ export interface ApiOptions {
   readonly rateBurst?: number;
   /** The gateway of the same process, to which `/ws` is piped. @default one of the registry's */
   readonly gateway?: WebSocketsOptions['gateway'];
+  /** An OpenID Connect provider by which users may log in. @default none */
+  readonly openId?: OpenIdOptions | undefined;
   /** Deadline of a call to state. @default 5_000 ms */
   readonly deadlineMs?: number;
   /** Most HTTP connections; further ones are closed on arrival. @default 10_000 */
@@ -102,6 +105,7 @@ export class ApiServer implements Server {
       limit: this.#limit,
       isDraining: () => this.#draining,
       certificate: this.#options.certificate,
+      openId: this.#options.openId && new OpenId(this.#options.openId),
     });
     this.#app.server.on('upgrade', (request, socket, head) => void webSockets.upgrade(request, socket, head));
     this.#app.server.maxConnections = this.#options.maxConnections ?? 10_000;

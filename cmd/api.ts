@@ -2,6 +2,7 @@
 import { ApiServer } from '../api/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { load } from './config.ts';
+import { openIdOptions } from './open-id.ts';
 import { crpcTls } from './crpc-security.ts';
 import { engineTls } from './engine-tls.ts';
 import { instanceName, openCertificate, prepare, reach, runServers } from './run.ts';
@@ -31,6 +32,7 @@ export async function run(
       tls,
       ratePerSecond: config.ratePerSecond,
       rateBurst: config.rateBurst,
+      openId: openIdOptions(config),
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
     });

@@ -40,6 +40,7 @@ describe('a mode offers only what it reads', () => {
     [/crpcTls\(config\)/, /^crpcTls/],
     [/advertised\(config\)/, /^advertise/],
     [/openCertificate\(config/, /^tls(Cert|Key)$/],
+    [/openIdOptions\(config\)/, /^openid/],
     [/gatewayLimits\(config\)/, new RegExp(`^(${GATEWAY_LIMITS.join('|')})$`)],
   ];
 

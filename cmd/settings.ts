@@ -294,6 +294,18 @@ export const stateSettings = {
   ...entryRules,
 } satisfies Settings;
 
+/** An OpenID Connect provider by which users may log in. */
+const openId = {
+  openidIssuer: url('https', 'http')
+    .optional()
+    .describe('OpenID Connect provider by which users may log in, https://…; http:// only on loopback'),
+  openidClientId: text().optional().describe('id of this client at the provider'),
+  openidClientSecret: text().optional().describe('secret of this client at the provider, if it has one'),
+  openidRedirectUrl: url('https', 'http')
+    .optional()
+    .describe('URL of /auth/openid/callback of api, as browsers reach it and the provider knows it'),
+} satisfies Settings;
+
 /** Limit of requests by address. */
 const requestRate = {
   ratePerSecond: integer(0, 1_000_000)
@@ -328,6 +340,7 @@ export const apiSettings = {
   ...certificateFiles,
   trustProxy,
   corsOrigins,
+  ...openId,
 } satisfies Settings;
 
 export const upSettings = {
@@ -370,6 +383,7 @@ export const upSettings = {
   ...entryRules,
   corsOrigins,
   ...limits,
+  ...openId,
 } satisfies Settings;
 
 export const clientSettings = {
@@ -419,6 +433,7 @@ export const SECRETS: ReadonlySet<string> = new Set([
   'clusterToken',
   'adminToken',
   'jwtSecret',
+  'openidClientSecret',
   'registry',
   'store',
   'hot',

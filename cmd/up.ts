@@ -19,6 +19,7 @@ import {
   StateServer,
 } from '../state/mod.ts';
 import { load, mask } from './config.ts';
+import { openIdOptions } from './open-id.ts';
 import { takeDataFolder } from './data-folder.ts';
 import { engineTls } from './engine-tls.ts';
 import {
@@ -128,6 +129,7 @@ export async function run(
       gateway: config.wsPort === 'off' ? undefined : () => ownGateway(gateway.wsAddress, certificate),
       ratePerSecond: config.ratePerSecond,
       rateBurst: config.rateBurst,
+      openId: openIdOptions(config),
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
     });

@@ -279,6 +279,19 @@ export const CATALOGUE = {
     401,
     { exit: 1 },
   ),
+  OPENID_FAILED: entry(
+    'The identity provider has not confirmed the log-in: {why}.',
+    'Begin again: GET /auth/openid/login.',
+    'UNAUTHENTICATED',
+    401,
+  ),
+  OPENID_UNREACHABLE: entry(
+    'The identity provider cannot be reached, or is none.',
+    'Try again later; an operator checks openid_issuer.',
+    'UNAVAILABLE',
+    503,
+    { retryable: true },
+  ),
   NAME_TAKEN: entry('The name {name} is taken.', 'Choose another name.', 'ALREADY_EXISTS', 409),
   NAME_INVALID: entry(
     '{name} is not a valid name.',

@@ -65,6 +65,7 @@ export async function startState(messages = 0): Promise<TestState> {
         if (password !== '111111') throw new GochatError('CREDENTIALS_WRONG');
         return login(name);
       }),
+      loginOpenId: answer(false, ({ name }: state.LoginOpenIdRequest) => login(name)),
       refresh: answer(false, ({ refreshToken }: state.RefreshRequest) => {
         if (refreshToken !== REFRESH_TOKEN) throw new GochatError('REFRESH_INVALID');
         return login('ann');

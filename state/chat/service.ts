@@ -36,6 +36,9 @@ export function accountService(
       const account = await accounts.login(request, () => context.isCancelled);
       return answer(await logins.open(account, request));
     },
+    async loginOpenId(request) {
+      return answer(await logins.open(await accounts.openId(request), request));
+    },
     async refresh({ refreshToken }) {
       return answer(await logins.refresh(refreshToken));
     },

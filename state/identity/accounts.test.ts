@@ -31,6 +31,8 @@ function system() {
         },
         findAccount: async (name) => accounts.get(name),
         setAdmin: async () => true,
+        findIdentity: async () => undefined,
+        createIdentity: async () => undefined,
       },
       hot,
       passwords: {

@@ -1,4 +1,5 @@
 /** Accounts: signup and login by password. */
+import { randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { addressKey, GochatError, type UserId } from '../../common/mod.ts';
 import type { HotState } from '../hot/hot-state.ts';
@@ -9,6 +10,10 @@ import { characters, checkNewPassword, MAX_PASSWORD_CHARACTERS } from './passwor
 import { type HashCaller, type IsGone, type Passwords } from './passwords.ts';
 import { type Bucket, Throttle } from './throttle.ts';
 
+/** Names that are tried for a user of an OpenID Connect provider. */
+const MAX_NAMES = 10;
+/** Longest part of a name before a suffix. */
+const MAX_BASE_NAME = 24;
 /** Time for which an address of a successful login is remembered, ms. */
 const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000;
 
@@ -16,6 +21,15 @@ export interface Credentials {
   readonly name: string;
   readonly password: string;
   /** The caller's address, for rate limits. */
+  readonly address: string;
+}
+
+/** A user whom an OpenID Connect provider has named. */
+export interface OpenIdUser {
+  readonly issuer: string;
+  readonly subject: string;
+  /** Wish for the name. */
+  readonly name: string;
   readonly address: string;
 }
 
@@ -27,7 +41,10 @@ export interface SeedAccount {
 }
 
 export interface AccountsOptions {
-  readonly store: Pick<Store, 'createAccount' | 'findAccount' | 'setAdmin'>;
+  readonly store: Pick<
+    Store,
+    'createAccount' | 'findAccount' | 'setAdmin' | 'findIdentity' | 'createIdentity'
+  >;
   readonly hot: Pick<HotState, 'allow' | 'giveBack' | 'remember' | 'remembers'>;
   readonly passwords: Pick<Passwords, 'hash' | 'verify'>;
   readonly limits: StateLimits;
@@ -99,6 +116,28 @@ export class Accounts {
     return account;
   }
 
+  /**
+   * Returns the account of a user of an OpenID Connect provider; a new one with a name as it is wished, or like it.
+   *
+   * @throws GochatError ACCOUNT_SUSPENDED, RATE_LIMITED, NAME_TAKEN
+   */
+  async openId({ issuer, subject, name: wish, address }: OpenIdUser): Promise<Account> {
+    const { store, limits, nextUser } = this.#options;
+    const found = await store.findIdentity(issuer, subject);
+    if (found?.state === 'suspended') throw new GochatError('ACCOUNT_SUSPENDED');
+    if (found !== undefined) return found;
+    const key = `signup:address:${addressOf({ address })}`;
+    await this.#throttle.allow({ key, rate: limits.signupPerAddress });
+    const base = nameLike(wish);
+    for (let attempt = 0; attempt < MAX_NAMES; attempt++) {
+      const name = attempt === 0 ? base : `${base}-${randomBytes(2).toString('hex')}`;
+      const account = { id: nextUser(), name, passwordHash: '' };
+      const made = await store.createIdentity(issuer, subject, account);
+      if (made !== undefined) return made;
+    }
+    throw new GochatError('NAME_TAKEN', { details: { name: base } });
+  }
+
   /** Creates missing accounts, for the demo mode, with any password; those of existing ones stay. */
   async seed(accounts: readonly SeedAccount[]): Promise<void> {
     const { store } = this.#options;
@@ -139,8 +178,18 @@ function isName(name: string): boolean {
   }
 }
 
+/** Returns a valid name that is like a wish, which may be an e-mail address, with room for a suffix. */
+function nameLike(wish: string): string {
+  const [local = ''] = wish.slice(0, 256).toLowerCase().split('@');
+  const name = local
+    .replaceAll(/[^a-z0-9._-]/g, '')
+    .replace(/^[^a-z]+/, '')
+    .slice(0, MAX_BASE_NAME);
+  return name === '' ? 'user' : name;
+}
+
 /** Returns the key of the caller's address. */
-function addressOf({ address }: Credentials): string {
+function addressOf({ address }: { readonly address: string }): string {
   return isIP(address) === 0 ? 'unknown' : addressKey(address);
 }
 

@@ -89,6 +89,16 @@ export interface LoginResponse {
   session: bigint;
 }
 
+export interface LoginOpenIdRequest {
+  issuer: string;
+  subject: string;
+  /** Wish for the name of a new account. */
+  name: string;
+  address: string;
+  /** As in LoginRequest. */
+  client: string;
+}
+
 export interface RefreshRequest {
   refreshToken: string;
 }
@@ -820,6 +830,109 @@ export const LoginResponse: MessageFns<LoginResponse> = {
   },
 };
 
+function createBaseLoginOpenIdRequest(): LoginOpenIdRequest {
+  return { issuer: "", subject: "", name: "", address: "", client: "" };
+}
+
+export const LoginOpenIdRequest: MessageFns<LoginOpenIdRequest> = {
+  encode(message: LoginOpenIdRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.issuer !== "") {
+      writer.uint32(10).string(message.issuer);
+    }
+    if (message.subject !== "") {
+      writer.uint32(18).string(message.subject);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.address !== "") {
+      writer.uint32(34).string(message.address);
+    }
+    if (message.client !== "") {
+      writer.uint32(42).string(message.client);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LoginOpenIdRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLoginOpenIdRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.issuer = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.client = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LoginOpenIdRequest>, I>>(base?: I): LoginOpenIdRequest {
+    return LoginOpenIdRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LoginOpenIdRequest>, I>>(object: I): LoginOpenIdRequest {
+    const message = createBaseLoginOpenIdRequest();
+    message.issuer = object.issuer ?? "";
+    message.subject = object.subject ?? "";
+    message.name = object.name ?? "";
+    message.address = object.address ?? "";
+    message.client = object.client ?? "";
+    return message;
+  },
+};
+
 function createBaseRefreshRequest(): RefreshRequest {
   return { refreshToken: "" };
 }
@@ -1005,6 +1118,16 @@ export const AccountServiceService = {
     responseSerialize: (value: LoginResponse): Buffer => Buffer.from(LoginResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LoginResponse => LoginResponse.decode(value),
   },
+  /** Logs a user in whom an OpenID Connect provider has named to the API server, and makes the account if there is none. */
+  loginOpenId: {
+    path: "/gochat.state.v1.AccountService/LoginOpenId" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LoginOpenIdRequest): Buffer => Buffer.from(LoginOpenIdRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LoginOpenIdRequest => LoginOpenIdRequest.decode(value),
+    responseSerialize: (value: LoginResponse): Buffer => Buffer.from(LoginResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LoginResponse => LoginResponse.decode(value),
+  },
   /** Exchanges a refresh token for its successor and an access token. */
   refresh: {
     path: "/gochat.state.v1.AccountService/Refresh" as const,
@@ -1029,6 +1152,8 @@ export const AccountServiceService = {
 export interface AccountServiceServer extends UntypedServiceImplementation {
   signup: handleUnaryCall<SignupRequest, SignupResponse>;
   login: handleUnaryCall<LoginRequest, LoginResponse>;
+  /** Logs a user in whom an OpenID Connect provider has named to the API server, and makes the account if there is none. */
+  loginOpenId: handleUnaryCall<LoginOpenIdRequest, LoginResponse>;
   /** Exchanges a refresh token for its successor and an access token. */
   refresh: handleUnaryCall<RefreshRequest, LoginResponse>;
   logout: handleUnaryCall<LogoutRequest, LogoutResponse>;
@@ -1061,6 +1186,22 @@ export interface AccountServiceClient extends Client {
   ): ClientUnaryCall;
   login(
     request: LoginRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LoginResponse) => void,
+  ): ClientUnaryCall;
+  /** Logs a user in whom an OpenID Connect provider has named to the API server, and makes the account if there is none. */
+  loginOpenId(
+    request: LoginOpenIdRequest,
+    callback: (error: ServiceError | null, response: LoginResponse) => void,
+  ): ClientUnaryCall;
+  loginOpenId(
+    request: LoginOpenIdRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LoginResponse) => void,
+  ): ClientUnaryCall;
+  loginOpenId(
+    request: LoginOpenIdRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LoginResponse) => void,
