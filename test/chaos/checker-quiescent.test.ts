@@ -29,6 +29,17 @@ describe('an idle system', () => {
     expect(judge(quiescentHistory()).violations).toEqual([]);
   });
 
+  test('a number of unread messages that is not a recount: is found; own and retracted ones are none', () => {
+    const badge = (user: string, unread: number): Happening[] => [
+      ...quiescentHistory(),
+      { kind: 'badge', user, conversation: ROOM, readSeq: 1, lastSeq: 4, unread },
+    ];
+    expect(judge(badge('bob', 3)).violations).toEqual([]);
+    expect(judge(badge('ann', 0)).violations).toEqual([]);
+    expect(rules(badge('bob', 2))).toEqual(['badges']);
+    expect(rules(badge('ann', 3))).toEqual(['badges']);
+  });
+
   test('a delivered cursor that lags: is found', () => {
     const behind = changed({ kind: 'cursor', owner: 'ann/phone delivered' }, { seq: 3 }, quiescentHistory());
     expect(rules(behind)).toEqual(['cursors']);

@@ -36,6 +36,8 @@ export interface Verdict {
   readonly convergedMs: number | undefined;
 }
 
+/** Beyond so many entries this stands for the number of unread messages. */
+const MAX_UNREAD = 1000;
 /** Most violations listed per rule: one broken everywhere must not hide others. */
 const MAX_LISTED = 20;
 
@@ -58,6 +60,7 @@ export class Checker {
   readonly #retractions = new Map<string, number>();
   readonly #stored: EntryOf<'stored'>[] = [];
   readonly #views = new Map<string, EntryOf<'view'>[]>();
+  readonly #badges: EntryOf<'badge'>[] = [];
   readonly #memberships = new Memberships();
   readonly #orders = new Orders();
   readonly #cursors = new Cursors((rule, what) => this.#accuse(rule, what));
@@ -141,6 +144,9 @@ export class Checker {
       case 'cursor':
         this.#cursors.add(entry);
         break;
+      case 'badge':
+        this.#badges.push(entry);
+        break;
       case 'fault':
         this.#faults[entry.name] = (this.#faults[entry.name] ?? 0) + 1;
         this.#orders.fault(entry);
@@ -192,6 +198,7 @@ export class Checker {
     this.#judgeOrderOfSenders();
     this.#judgeViews();
     this.#judgeStored();
+    for (const badge of this.#badges) this.#judgeBadge(badge);
     this.#cursors.judgeRead();
     if (this.#quiescent !== undefined)
       this.#cursors.judgeQuiescent(this.#quiescent.since, this.#instances.values(), this.#memberships);
@@ -353,6 +360,24 @@ export class Checker {
         );
       last.set(key, logged);
     }
+  }
+
+  /** Checks that the number of unread messages equals a recount from the log. */
+  #judgeBadge({ user, conversation, readSeq, lastSeq, unread }: EntryOf<'badge'>): void {
+    const after = this.#memberships.after(user, conversation);
+    if (after === undefined) return;
+    const start = Math.max(readSeq, after, this.#floors.last(conversation));
+    const folded = this.#folded.get(conversation);
+    const counted = (this.#log.get(conversation) ?? []).filter(
+      ({ seq, from }) =>
+        seq > start && seq <= lastSeq && from !== user && folded?.message(seq)?.retracted === false,
+    );
+    const expected = lastSeq - start > MAX_UNREAD ? Math.min(counted.length, 1) * MAX_UNREAD : counted.length;
+    if (unread !== expected)
+      this.#accuse(
+        'badges',
+        `${user} has ${unread} unread in ${conversation} after ${readSeq}, not ${expected}`,
+      );
   }
 
   /** Checks that all clients got everything in time. */

@@ -13,7 +13,14 @@ import {
   type TransportFactory,
 } from '../../client/mod.ts';
 import type { SystemUrls } from '../harness/gochat.ts';
-import type { EntryKind, Happening, History, OfEntry, OfRange } from './history.ts';
+import {
+  type EntryKind,
+  EPOCH,
+  type Happening,
+  type History,
+  type OfEntry,
+  type OfRange,
+} from './history.ts';
 import type { Random } from './random.ts';
 import { OUTBOX_LIMIT } from './refusals.ts';
 import type { Tokens } from './tokens.ts';
@@ -240,6 +247,13 @@ export class Instance {
     if (seq === undefined) return;
     this.#write({ kind: 'marked', conversation, seq });
     this.client.markRead(conversation, seq);
+  }
+
+  /** Has an entry and what follows it unread again, and records the count. */
+  async recount(conversation: string, fromSeq: number): Promise<void> {
+    const { readSeq, readEpoch, lastSeq, unread } = await this.client.markUnread(conversation, fromSeq);
+    this.#write({ kind: 'marked', conversation, seq: readEpoch * EPOCH + readSeq });
+    this.#history.write({ kind: 'badge', user: this.#user, conversation, readSeq, lastSeq, unread });
   }
 
   /** Identifies its last token among its user's. */

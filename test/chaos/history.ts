@@ -2,6 +2,9 @@
 import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 
+/** Read cursors are compared by their epoch first: this much stands for one. */
+export const EPOCH = 2 ** 32;
+
 /** A conversation or message id in decimal. */
 type Id = string;
 
@@ -99,7 +102,7 @@ export type Happening =
   | (OfInstance & OfEntry & { readonly kind: 'page'; readonly since: number })
   /** It was told that its user has left a conversation. */
   | (OfInstance & { readonly kind: 'left'; readonly conversation: Id; readonly reason: string })
-  /** It reported that its user has read up to a message. */
+  /** It reported that its user has read up to a message: a seq, and above EPOCH the epoch. */
   | (OfInstance & { readonly kind: 'marked'; readonly conversation: Id; readonly seq: number })
   /** An order to end connections of a user, at the time of its answer, or of the decision that there is none. */
   | {
@@ -119,6 +122,15 @@ export type Happening =
   | (OfInstance & { readonly kind: 'stuck'; readonly what: string })
   /** The log as a member reads it at the end. */
   | (OfEntry & { readonly kind: 'view'; readonly user: string })
+  /** At the end: a member has had what follows a seq unread again; the conversation as it was answered. */
+  | {
+      readonly kind: 'badge';
+      readonly user: string;
+      readonly conversation: Id;
+      readonly readSeq: number;
+      readonly lastSeq: number;
+      readonly unread: number;
+    }
   /** The log as it was appended. */
   | {
       readonly kind: 'log';

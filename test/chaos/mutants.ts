@@ -80,6 +80,11 @@ export const MUTANTS = {
       'if (keyHigh > MAX_KEY_HIGH || key === 0n || Math.random() < 0.1)',
     ],
   },
+  keepCounts: {
+    name: 'retracted messages counted as unread',
+    file: 'state/store/repositories/unread.js',
+    replace: ['and (m.sender = ${user} or m.retracted)', 'and m.sender = ${user}'],
+  },
   forgetCursors: {
     name: 'no cursor is ever stored',
     file: 'state/store/postgres/cursors.js',
@@ -90,7 +95,7 @@ export const MUTANTS = {
   },
   foldByTime: {
     name: 'edits applied by the clock',
-    file: 'state/store/migrations/postgres/0012_refusals.sql',
+    file: 'state/store/migrations/postgres/0011_entries.sql',
     // Only what is later changes a text, by a clock that runs too fast and is put back every five seconds.
     replace: [
       "set body = coalesce(p_texts[x.i], ''),",
@@ -118,7 +123,7 @@ export const MUTANTS = {
   },
   keepRevisions: {
     name: 'retractions that keep earlier texts',
-    file: 'state/store/migrations/postgres/0012_refusals.sql',
+    file: 'state/store/migrations/postgres/0011_entries.sql',
     replace: ['if has_revisions then', 'if false then'],
   },
   replayFolded: {

@@ -126,6 +126,7 @@ describe('the checker catches', () => {
     [MUTANTS.noFence, 'lostStreams', ['convergence', 'no loss', 'one answer', "sender's order", 'in time']],
     [MUTANTS.refuseMembers, 'nothingMuch', ['justified refusals']],
     [MUTANTS.forgetCursors, 'nothingMuch', ['cursors']],
+    [MUTANTS.keepCounts, 'entries', ['badges']],
     [MUTANTS.foldByTime, 'entries', ['one view', 'one text']],
     [MUTANTS.editForLeaver, 'entries', ['no leak']],
     [MUTANTS.quoteLeak, 'entries', ['no leak']],

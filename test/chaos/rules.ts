@@ -18,6 +18,7 @@ export const RULES = [
   'told',
   'resume anywhere',
   'cursors',
+  'badges',
   'evicted',
   'no false eviction',
   'convergence',

@@ -1,7 +1,7 @@
 /** Reads PostgreSQL directly: the final log, and cursors during the run. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import type { EntryKind, History } from './history.ts';
+import { type EntryKind, EPOCH, type History } from './history.ts';
 import type { Expectation } from './workload.ts';
 
 const CURSORS_EVERY_MS = 1000;
@@ -193,7 +193,7 @@ export class StoreProbe implements AsyncDisposable {
       from cursors c join accounts a on a.id = c.user_id
       union all
       -- A member who rejoins starts reading anew.
-      select a.name || ' read since ' || m.joined_at, m.conversation::text, m.read_seq::text
+      select a.name || ' read since ' || m.joined_at, m.conversation::text, (m.read_epoch * ${EPOCH} + m.read_seq)::text
       from members m join accounts a on a.id = m.user_id`);
     for (const { owner, conversation, seq } of rows) {
       this.#history.write({ kind: 'cursor', owner, conversation, seq: Number(seq) });

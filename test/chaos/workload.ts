@@ -220,16 +220,22 @@ export class Workload {
     const { history } = this.#options;
     for (const device of this.#devices) {
       const { user, current, live } = device;
-      const client = (current ?? live[0])?.client;
-      if (client === undefined || !device.named) continue;
+      const instance = current ?? live[0];
+      if (instance === undefined || !device.named) continue;
+      const { client } = instance;
       if (this.#devices.find((other) => other.user === user && other.named) !== device) continue;
       for (const conversation of Object.keys(expected.conversations[user] ?? {})) {
+        let isCounted = false;
         for (let before = 0, more = true; more; ) {
           const page = await client.history(conversation, { before, limit: HISTORY_PAGE });
           for (const entry of page.entries) history.write({ kind: 'view', user, ...recorded(entry) });
           // A page must not be empty before the beginning; the checker misses what is not there.
           more = page.more && page.entries.length > 0;
           before = page.entries[0]?.seq ?? 0;
+          if (page.entries.length > 0 && !isCounted) {
+            isCounted = true;
+            await instance.recount(conversation, this.#random.pick(page.entries).seq);
+          }
         }
       }
     }

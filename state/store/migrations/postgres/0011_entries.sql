@@ -172,12 +172,14 @@ create table consumers (
 --   bases, times, member_versions   per conversation the last seq before its entries (null: there is no such conversation),
 --                     the time that they get, and the member version. What is new follows in the arrays' order, without a
 --                     hole
---   refused           positions of the entries that are new and whose sender is no member; null: none
+--   refused           positions of the entries that are new, were not refused before, and whose sender is no member; null:
+--                     none
 --   repetitions       positions of the entries that had been appended before; null: none
 --   original_seqs, original_ids, original_at_ms, original_targets   of those, in the same order
 --   deferred          positions of the entries that were left out, to be appended next: one whose target comes with it, by its
 --                     seq, and what follows it in its conversation; null: none
---   rejected, codes   positions of the entries that are refused for another reason (SendRefusal); null: none
+--   rejected, codes   positions of the entries that are refused for another reason, or were refused before, with the codes
+--                     (SendRefusal); null: none
 --   targets           per entry of p_entries; null: there are none
 --   quotes            JSON array of [position, sender, text, version] of quoted messages; null: none
 --
@@ -185,6 +187,9 @@ create table consumers (
 -- committed, and the statements after it see their members and messages. It counts on all entries being new and allowed, as
 -- nearly all are; where some are not, the rows of their conversations are put right. What would be rejected is looked up
 -- first. A repetition among the rest that was not suspected violates messages_once: then all are looked up, once.
+--
+-- All that is read and written of refusals is of conversations whose rows are locked, so an entry is in messages or in
+-- refusals, never in both, whatever other nodes append.
 --
 -- Arrays are read by position, which costs half of what unnest costs; with "offset 0" an element is read once.
 --
@@ -225,6 +230,9 @@ declare
   -- Positions in p_members of those who are none, then of their entries.
   strangers bigint[];
   strange bigint[];
+  -- Positions of the entries that were refused before, and the codes.
+  barred bigint[];
+  barred_codes text[];
   suspects bigint[] := p_suspects;
   -- Positions of the entries that are not written; null: all are.
   dropped bigint[];
@@ -334,6 +342,20 @@ begin
     end;
   end if;
 
+  if exists (select from refusals) then
+    select array_agg(x.n), array_agg(x.code) into barred, barred_codes
+    from (
+      select s.n, (
+               select code from refusals
+               where conversation = p_conversations[p_places[s.sender]] and sender = p_members[s.sender]
+                 and client_msg_id = p_client_msg_ids[s.n]
+             ) as code
+      from (select n, p_senders[n] as sender from generate_series(1, cardinality(p_ids)) n offset 0) s
+      offset 0
+    ) x
+    where x.code is not null;
+  end if;
+
   loop
     -- A repetition is acknowledged also to a sender who has left since: it is in the log.
     if suspects is not null or strange is not null then
@@ -350,12 +372,12 @@ begin
         order by s.n
       ) x;
       select array_agg(s.n) into refused from (
-        select unnest(strange) as n except select unnest(repetitions) order by 1
+        select unnest(strange) as n except select unnest(repetitions || barred) order by 1
       ) s;
     end if;
 
     if p_entries is not null then
-      dropped := refused || repetitions;
+      dropped := refused || repetitions || barred;
       targets := p_targets;
       if p_target_ids is not null then
         select array_agg(coalesce(o.seq, x.target) order by x.i) into targets
@@ -449,7 +471,7 @@ begin
       continue;
     end if;
 
-    dropped := refused || repetitions || rejected || deferred;
+    dropped := refused || repetitions || rejected || deferred || barred;
     offsets := p_offsets;
     entry_skips := p_entry_skips;
     if dropped is not null then
@@ -685,6 +707,20 @@ begin
     ) x
     having count(*) > 0;
   end if;
+
+  if refused is not null or rejected is not null then
+    -- Of conversations that there are: nobody can join the others.
+    insert into refusals (conversation, sender, client_msg_id, code)
+    select p_conversations[p_places[p_senders[x.n]]], p_members[p_senders[x.n]], p_client_msg_ids[x.n], x.code
+    from (
+      select n, 'NOT_A_MEMBER' as code from unnest(refused) n
+      union all
+      select * from unnest(rejected, codes)
+    ) x
+    where bases[p_places[p_senders[x.n]]] is not null;
+  end if;
+  rejected := rejected || barred;
+  codes := codes || barred_codes;
   return next;
 end
 $$;
