@@ -42,6 +42,7 @@ export function toConversation(conversation: client.Conversation) {
     role: toRole(conversation.role),
     last_seq: Number(conversation.lastSeq),
     read_seq: Number(conversation.readSeq),
+    read_epoch: Number(conversation.readEpoch),
     unread: Number(conversation.unread),
     visible_after_seq: Number(conversation.visibleAfterSeq),
     floor_seq: Number(conversation.floorSeq),
@@ -172,9 +173,10 @@ export function toSettings({ version, settings }: client.Settings): UserSettings
 
 export function toSelf({ reads, mutes, drafts, settings }: client.Self) {
   return {
-    reads: reads.map(({ conversation, readSeq }) => ({
+    reads: reads.map(({ conversation, readSeq, readEpoch }) => ({
       conversation: String(conversation),
       read_seq: Number(readSeq),
+      read_epoch: Number(readEpoch),
     })),
     mutes: mutes.map(({ conversation, untilMs }) => ({
       conversation: String(conversation),

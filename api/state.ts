@@ -95,12 +95,6 @@ export class State {
     return this.#chat.post({ key, send, once: caller.once }, { metadata: caller.metadata, idempotent: true });
   }
 
-  /** Moves cursors of the caller, best effort. */
-  async report(caller: Caller, receipts: readonly client.Receipt[]): Promise<void> {
-    const request = { receipts: { receipts: [...receipts] } };
-    await this.#chat.report(request, { metadata: caller.metadata, idempotent: true });
-  }
-
   /** Returns why no call can succeed now; undefined while state is reachable. */
   unavailable(): string | undefined {
     return this.#nodes ? undefined : 'no state server is registered';

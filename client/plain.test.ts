@@ -499,7 +499,9 @@ describe('--json', () => {
     const conversation = world.room.toString();
     await run.seen({ event: 'draft', conversation, text: 'there' });
     await run.seen({ event: 'mute', conversation, until_ms: 5 });
-    await run.seen({ event: 'read', conversation, read_seq: 3 });
+    await run.seen({ event: 'read', conversation, read_seq: 3, read_epoch: 0 });
+    run.input.write('/unread 1\n');
+    await run.seen({ event: 'read', conversation, read_seq: 0, read_epoch: 1 });
     run.input.write('/drafts\n/invisible maybe\n/mute soon\n/lastseen friends\n');
     run.input.end();
     expect(await run.exit).toBe(1);

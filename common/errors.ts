@@ -452,6 +452,18 @@ export const CATALOGUE = {
     'RESOURCE_EXHAUSTED',
     409,
   ),
+  CURSOR_BEYOND_END: entry(
+    'The conversation has no entry of the seq that is to be the read cursor.',
+    'Name one of at most last_seq.',
+    'OUT_OF_RANGE',
+    422,
+  ),
+  CURSOR_EPOCH_OLD: entry(
+    'The read cursor was moved back on another device: its epoch is greater now.',
+    'Fetch the conversation, and name its read_epoch to go on, or one more to move the cursor back.',
+    'FAILED_PRECONDITION',
+    409,
+  ),
   DISPLAY_NAME_INVALID: entry(
     'The display name is not 1 to {max} visible characters.',
     'Leave out control characters and characters that change the direction of writing, or use fewer characters.',

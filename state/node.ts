@@ -54,7 +54,7 @@ import { SessionLog } from './explain/session-log.ts';
 import { Sessions } from './session/sessions.ts';
 import { WatchBook } from './session/watch-book.ts';
 import { StallWatch } from './stall-watch.ts';
-import type { RevocationStore, Store } from './store/store.ts';
+import type { CursorMove, RevocationStore, Store } from './store/store.ts';
 import { Throttle } from './identity/throttle.ts';
 import { TraceRing } from './explain/trace-ring.ts';
 
@@ -198,9 +198,10 @@ export class StateNode {
       fanout: this.#fanout,
       logger,
     });
-    this.receipts = new Receipts(store, limits, logger, (moves) => this.#receiptNews.moved(moves));
+    const onMoved = (moves: readonly CursorMove[]) => this.#receiptNews.moved(moves);
+    this.receipts = new Receipts(store, limits, logger, onMoved);
     this.log = new Log({ store, profiles });
-    this.rooms = new Rooms({ store, profiles, presences, settings });
+    this.rooms = new Rooms({ store, profiles, presences, settings, onMoved });
     this.#memberNews = new MemberNews({ store, watches, fanout: this.#fanout, logger });
     this.membership = new Membership({
       store,

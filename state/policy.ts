@@ -110,6 +110,7 @@ const POLICY = {
   getPresence: ANYBODY,
   setSettings: ANYBODY,
   getReaders: everywhere({ actor: 'member' }),
+  markRead: everywhere({ actor: 'member' }),
   setMute: everywhere({ actor: 'member' }),
   setDraft: everywhere({ actor: 'member' }),
   getConversation: everywhere({ actor: 'member' }),

@@ -23,7 +23,7 @@ const KINDS = {
   body: {
     413: 'The body or its text is too long',
     415: 'The body is not JSON',
-    422: 'The Idempotency-Key belongs to another request',
+    422: 'The Idempotency-Key belongs to another request, or there is no such entry yet',
   },
 } as const;
 

@@ -17,6 +17,7 @@ const CONVERSATION = {
   role: 'moderator',
   last_seq: 9,
   read_seq: 5,
+  read_epoch: 0,
   unread: 4,
   visible_after_seq: 0,
   floor_seq: 0,

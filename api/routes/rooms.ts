@@ -77,18 +77,27 @@ export function listRoutes(state: State): FastifyPluginAsyncZod {
       '/rooms/:id/read',
       {
         schema: {
-          summary: 'Say how far the caller has read; the cursor never goes back',
+          summary: 'Set how far the caller has read, or have what follows unread again',
+          description:
+            'Of two cursors the one with the greater read_epoch counts, then the one with the greater read_seq. To have a message ' +
+            'and what comes after it unread again: the seq before it, and one epoch more.',
           tags,
           params: RoomParams,
           body: ReadBody,
-          response: { 200: Done, ...errors('unauthenticated', 'body') },
+          response: { 200: Conversation, ...errors('unauthenticated', 'forbidden', 'conflict', 'body') },
         },
       },
       async (request) => {
-        const conversation = BigInt(request.params.id);
-        const readSeq = BigInt(request.body.seq);
-        await state.report(caller(request), [{ conversation, readSeq, deliveredSeq: 0n, readEpoch: 0n }]);
-        return DONE;
+        const { seq, epoch } = request.body;
+        const markRead = { readSeq: BigInt(seq), readEpoch: BigInt(epoch) };
+        const call = { $case: 'markRead', markRead } as const;
+        const { conversation } = await state.call(
+          caller(request),
+          BigInt(request.params.id),
+          call,
+          'conversation',
+        );
+        return toConversation(conversation);
       },
     );
 

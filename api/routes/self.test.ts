@@ -14,7 +14,7 @@ afterAll(() => api[Symbol.asyncDispose]());
 
 test('GET /api/v1/users/me/state: mutes, drafts and settings on the first page', async () => {
   const first = await api.get('/api/v1/users/me/state');
-  const reads = [{ conversation: String(ROOM), read_seq: 5 }];
+  const reads = [{ conversation: String(ROOM), read_seq: 5, read_epoch: 0 }];
   expect([first.status, first.body]).toEqual([
     200,
     {
@@ -39,6 +39,18 @@ test('GET /api/v1/users/me/state: mutes, drafts and settings on the first page',
     { after: '', limit: 500 },
     { after: '7', limit: 9 },
   ]);
+});
+
+test('PUT of read: the conversation with the cursor; 422 CURSOR_BEYOND_END', async () => {
+  const path = `/api/v1/rooms/${ROOM}/read`;
+  const read = await api.call('PUT', path, { seq: 7 });
+  expect([read.status, read.body]).toMatchObject([200, { id: String(ROOM), read_seq: 7, read_epoch: 0 }]);
+  const back = await api.call('PUT', path, { seq: 0, epoch: 1 });
+  expect(back.body).toMatchObject({ read_seq: 0, read_epoch: 1 });
+  const beyond = await api.call('PUT', path, { seq: 10 });
+  expect([beyond.status, beyond.body.code]).toEqual([422, 'CURSOR_BEYOND_END']);
+  for (const body of [{}, { seq: -1 }, { seq: 1.5 }, { seq: '7' }, { seq: 7, epoch: -1 }])
+    expect((await api.call('PUT', path, body)).body.code).toBe('ARGUMENT_INVALID');
 });
 
 test('PUT and DELETE of mute: until a time, for good, no longer', async () => {

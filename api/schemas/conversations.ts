@@ -1,6 +1,6 @@
 /** Schemas of conversations, rooms and their members. */
 import { z } from 'zod';
-import { After, At, AtMs, Count, Id, limit, Next, Role, RoomParams, Seq } from './basic.ts';
+import { After, At, AtMs, Count, Id, limit, Next, Role, RoomParams } from './basic.ts';
 import { Message } from './messages.ts';
 
 export const Conversation = z
@@ -12,7 +12,8 @@ export const Conversation = z
     role: Role.describe("The caller's; in a direct conversation both are members"),
     last_seq: Count,
     read_seq: Count.describe('How far the caller has read'),
-    unread: Count,
+    read_epoch: Count.describe('Grows whenever the read cursor goes back'),
+    unread: Count.describe('Messages of others beyond the read cursor; 1000 stands for 1000 or more'),
     visible_after_seq: Count.describe('Entries up to this one are not for the caller'),
     floor_seq: Count.describe('Entries up to this one are no longer kept'),
     pins_version: Count.describe('Seq of the last entry that changed the pins; 0: none has'),
@@ -70,7 +71,10 @@ export const NewDirect = z.strictObject({
   user: z.string().min(1).max(256).describe("Name of the other user; one's own: notes to oneself"),
 });
 
-export const ReadBody = z.strictObject({ seq: Seq.describe('The last entry that was read') });
+export const ReadBody = z.strictObject({
+  seq: Count.describe('The last entry that was read'),
+  epoch: Count.default(0).describe('That of the conversation; one more to move the cursor back'),
+});
 
 export const MemberParams = RoomParams.extend({
   user: z

@@ -65,7 +65,7 @@ export const IfMatchHeaders = ChangeHeaders.extend({
 export const SelfAnswer = z
   .object({
     reads: z
-      .array(z.object({ conversation: Id, read_seq: Count }))
+      .array(z.object({ conversation: Id, read_seq: Count, read_epoch: Count }))
       .describe('Read cursors, ascending by conversation'),
     mutes: z.array(z.object({ conversation: Id, until_ms: Count })),
     drafts: z.array(Draft),

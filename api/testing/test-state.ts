@@ -84,7 +84,6 @@ export async function startState(messages = 0): Promise<TestState> {
         }),
       ),
       post: answer(true, ({ key, send }: state.PostRequest): client.Sent => answerPost(key, send)),
-      report: answer(true, () => ({})),
     });
   await server.start();
   const endpoint = { id: randomUUID(), address: server.address, weight: 1, zone: '', version: '1' };
@@ -220,6 +219,10 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
         },
       };
     }
+    case 'markRead':
+      if (key !== ROOM) throw new GochatError('NOT_A_MEMBER');
+      if (call.markRead.readSeq > 9n) throw new GochatError('CURSOR_BEYOND_END');
+      return { $case: 'conversation', conversation: { ...conversation, ...call.markRead } };
     case 'getSelf':
       return { $case: 'self', self: testSelf(call.getSelf.after === '') };
     case 'setMute':

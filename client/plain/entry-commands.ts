@@ -49,6 +49,22 @@ export const ENTRY_COMMANDS = {
       await send((conversation) => client.retractRange(conversation, range, { reason }));
     },
   },
+  unread: {
+    usage: '/unread N',
+    help: 'have message N and what comes after it unread again, on all your devices',
+    async run(session, argument) {
+      const seq = numberOf(argument, '/unread');
+      const conversation = await settled(session);
+      const { readSeq, readEpoch, unread } = await session.client.markUnread(conversation, seq);
+      session.printer.print({
+        event: 'read',
+        conversation,
+        read_seq: readSeq,
+        read_epoch: readEpoch,
+        unread,
+      });
+    },
+  },
   pin: {
     usage: '/pin N',
     help: 'pin message N',

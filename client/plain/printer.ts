@@ -189,10 +189,15 @@ export type PlainEvent =
       readonly until_ms: number;
     }
   | {
-      /** The user has read up to there on another device. */
+      /**
+       * The user has read up to there on another device; under a greater epoch, what comes after it is unread again. The answer to
+       * /unread, too, with the number of unread messages.
+       */
       readonly event: 'read';
       readonly conversation: string;
       readonly read_seq: number;
+      readonly read_epoch: number;
+      readonly unread?: number;
     }
   | (SettingsLine & { readonly event: 'settings' })
   | {

@@ -188,10 +188,14 @@ export class TextPrinter implements Printer {
       case 'error':
         this.#complain(`${event.message} (${event.code})`);
         break;
+      case 'read':
+        // What is read on another device is on the screen already.
+        if (event.unread !== undefined)
+          this.#tell(`* ${event.unread} unread in ${this.#place(event.conversation)}`);
+        break;
       case 'sent':
       case 'synced':
       case 'renamed':
-      case 'read':
       case 'receipts':
         // Sent and missed messages are on the screen already.
         break;

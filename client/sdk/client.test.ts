@@ -774,6 +774,7 @@ describe('calls', () => {
       visibleAfterSeq: 0,
       floorSeq: 0,
       pinsVersion: 0,
+      readEpoch: 0,
       mutedUntilMs: 0,
       activeAtMs: 1_700_000_000_001,
       lastMessage: expect.objectContaining({ text: 'hello', from: 'bob', version: 0 }),

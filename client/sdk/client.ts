@@ -1,5 +1,11 @@
 /** The client: connects through the directory, keeps the connection up, and turns frames into promises and events. */
-import { FrameType, type Send, type UserSettings, type Welcome } from '../../proto/client.ts';
+import {
+  FrameType,
+  type Send,
+  type UserSettings,
+  type Welcome,
+  type Conversation as WireConversation,
+} from '../../proto/client.ts';
 import { Conversations } from './conversations.ts';
 import { fromRole, isId, toConversation, toKey, toSeq } from './convert.ts';
 import { Credentials } from './credentials.ts';
@@ -119,8 +125,12 @@ export class GochatClient {
     this.#receipts = new Receipts(this.#options.receiptDelayMs, (payload) =>
       this.#write(FrameType.RECEIPTS, 0, 0n, payload),
     );
+    const known = (wire: WireConversation): Conversation => {
+      this.#receipts.learn(wire.id, wire.readEpoch);
+      return toConversation(wire, this.#names);
+    };
     this.#inbox = new Inbox({
-      toConversation: (wire) => toConversation(wire, this.#names),
+      toConversation: known,
       deliver: (conversation, message) => this.#receiver.deliver(conversation, message),
       onCursor: (conversation, seq) => this.#receipts.delivered(conversation, seq),
       onSkipped: (conversation, fromSeq, toSeq) =>
@@ -130,8 +140,7 @@ export class GochatClient {
       call: (call) => this.#requests.call(call),
       answered: (page) => this.#receiver.answered(page),
       onListed: (wires) => {
-        const conversations = wires.map((wire) => toConversation(wire, this.#names));
-        this.#events.emit({ type: 'listed', conversations });
+        this.#events.emit({ type: 'listed', conversations: wires.map(known) });
       },
       onOpened: ({ id: conversation, name, kind }) =>
         this.#events.emit({ type: 'opened', conversation, name, kind }),
@@ -143,7 +152,13 @@ export class GochatClient {
       if (this.#closed !== undefined) throw this.#closed;
       return this.#requests.call(call, key);
     };
-    this.#shared = new Shared({ ask, events: this.#events });
+    this.#shared = new Shared({
+      ask,
+      events: this.#events,
+      onReads: (reads) => {
+        for (const { conversation, readEpoch } of reads) this.#receipts.learn(conversation, readEpoch);
+      },
+    });
     this.#watcher = new Watcher(this.#options, this.#events, {
       nextRef,
       write: (ref, payload) => this.#write(FrameType.WATCH, ref, 0n, payload),
@@ -170,6 +185,7 @@ export class GochatClient {
       inbox: this.#inbox,
       syncer: this.#syncer,
       names: this.#names,
+      toConversation: known,
       joinBacklog: this.#options.joinBacklog,
     });
     // connect() may never be called, and close() rejects this promise: it must not be an unhandled rejection.
@@ -316,6 +332,15 @@ export class GochatClient {
   /** Reports that the user has read a conversation up to a message, on all devices. */
   markRead(conversation: string, seq: number): void {
     this.#receipts.read(toKey(conversation), seq);
+  }
+
+  /**
+   * Marks a conversation as unread from an entry on, on all devices: the read cursor goes back, under a new epoch. Returns the
+   * conversation as it is then.
+   */
+  markUnread(conversation: string, seq: number): Promise<Conversation> {
+    const key = toKey(conversation);
+    return this.#conversations.markRead(conversation, toSeq(seq) - 1n, this.#receipts.epochOf(key) + 1n);
   }
 
   /**

@@ -5,17 +5,7 @@ import type {
   Pins as WirePins,
 } from '../../proto/client.ts';
 import { ConversationKind } from '../../proto/client.ts';
-import {
-  toConversation,
-  toEntry,
-  toKey,
-  toMember,
-  toMessage,
-  toPoint,
-  toRoom,
-  toSeq,
-  toUser,
-} from './convert.ts';
+import { toEntry, toKey, toMember, toMessage, toPoint, toRoom, toSeq, toUser } from './convert.ts';
 import { ClientError } from './errors.ts';
 import type {
   Conversation,
@@ -49,6 +39,7 @@ export interface ConversationsParts {
   readonly inbox: Inbox;
   readonly syncer: Syncer;
   readonly names: Names;
+  readonly toConversation: (wire: WireConversation) => Conversation;
   /** Number of earlier entries delivered as events after a join. */
   readonly joinBacklog: number;
 }
@@ -82,7 +73,14 @@ export class Conversations {
   async get(conversation: string): Promise<Conversation> {
     const call = { $case: 'getConversation', getConversation: {} } as const;
     const result = await this.call(call, 'conversation', conversation);
-    return toConversation(result.conversation, this.#parts.names);
+    return this.#parts.toConversation(result.conversation);
+  }
+
+  /** Sets the read cursor; a greater epoch takes it back. */
+  async markRead(conversation: string, readSeq: bigint, readEpoch: bigint): Promise<Conversation> {
+    const call = { $case: 'markRead', markRead: { readSeq, readEpoch } } as const;
+    const result = await this.call(call, 'conversation', conversation);
+    return this.#parts.toConversation(result.conversation);
   }
 
   async list({ after = '', limit = 0 }: ListOptions): Promise<ConversationList> {
@@ -90,7 +88,7 @@ export class Conversations {
     const result = await this.call({ $case: 'listConversations', listConversations }, 'conversations');
     const { conversations, next } = result.conversations;
     return {
-      conversations: conversations.map((wire) => toConversation(wire, this.#parts.names)),
+      conversations: conversations.map((wire) => this.#parts.toConversation(wire)),
       next: next || undefined,
     };
   }

@@ -34,6 +34,7 @@ export function toConversation(wire: WireConversation, names: Names): Conversati
     role: toRole(wire.role) ?? 'member',
     peer: wire.peer === 0n ? undefined : wire.peer.toString(),
     readSeq: Number(wire.readSeq),
+    readEpoch: Number(wire.readEpoch),
     visibleAfterSeq: Number(wire.visibleAfterSeq),
     floorSeq: Number(wire.floorSeq),
     pinsVersion: Number(wire.pinsVersion),

@@ -11,14 +11,15 @@ export interface Conversation {
   /** Name of the room; for a direct conversation, of the other user. */
   readonly name: string;
   readonly lastSeq: number;
-  /** Number of unread messages over all devices, as of the answer. */
+  /** Number of unread messages of others over all devices, as of the answer; 1000 stands for as many or more. */
   readonly unread: number;
   /** This user's. */
   readonly role: Role;
   /** Of a direct conversation: id of the other user. */
   readonly peer: string | undefined;
-  /** The user's read cursor. */
+  /** The user's read cursor; the epoch grows whenever it goes back. */
   readonly readSeq: number;
+  readonly readEpoch: number;
   /** Entries up to this seq are not for this user. */
   readonly visibleAfterSeq: number;
   /** Entries up to this seq are no longer kept. */
@@ -336,7 +337,12 @@ export interface Draft {
 /** What the user's devices share. */
 export interface SharedState {
   /** The user's read cursors. */
-  readonly reads: readonly { readonly conversation: string; readonly readSeq: number }[];
+  readonly reads: readonly {
+    readonly conversation: string;
+    readonly readSeq: number;
+    /** Greater than before: the cursor has gone back. */
+    readonly readEpoch: number;
+  }[];
   readonly mutes: readonly {
     readonly conversation: string;
     /** Unix time, ms; 0: not muted. */

@@ -5,17 +5,22 @@ import { Receipts } from './receipts.ts';
 /** Receipts that are reported when `flush` says so, with what each frame had: conversation, delivered, read. */
 function reporter() {
   const frames: number[][][] = [];
+  /** Read cursors with their epochs. */
+  const epochs: number[][][] = [];
   const link = { up: true };
   const receipts = new Receipts(60_000, (payload) => {
-    if (link.up)
+    if (link.up) {
+      const { receipts: reported } = ReceiptsMessage.decode(payload);
       frames.push(
-        ReceiptsMessage.decode(payload).receipts.map(({ conversation, deliveredSeq, readSeq }) =>
+        reported.map(({ conversation, deliveredSeq, readSeq }) =>
           [conversation, deliveredSeq, readSeq].map(Number),
         ),
       );
+      epochs.push(reported.map(({ readSeq, readEpoch }) => [readSeq, readEpoch].map(Number)));
+    }
     return link.up;
   });
-  return { receipts, frames, link };
+  return { receipts, frames, epochs, link };
 }
 
 describe('receipts', () => {
@@ -33,6 +38,18 @@ describe('receipts', () => {
         [2, 0, 9],
       ],
     ]);
+  });
+
+  test('a read cursor that has gone back: what is read is reported under the new epoch, and repeated so', () => {
+    const { receipts, epochs } = reporter();
+    receipts.read(1n, 9);
+    receipts.flush();
+    receipts.learn(1n, 2n);
+    receipts.learn(1n, 1n);
+    receipts.read(1n, 4);
+    receipts.flush();
+    receipts.repeat();
+    expect(epochs).toEqual([[[9, 0]], [[4, 2]], [[4, 2]]]);
   });
 
   test('no connection: what has moved waits', () => {

@@ -6,6 +6,8 @@ const MAX_RECEIPTS_PER_FRAME = 256;
 interface Moved {
   delivered: number;
   read: number;
+  /** Of `read`. */
+  epoch: bigint;
 }
 
 /**
@@ -19,6 +21,8 @@ export class Receipts {
   /** Sends a RECEIPTS frame; false while there is no connection. */
   readonly #write: (payload: Uint8Array) => boolean;
   readonly #moved = new Map<bigint, Moved>();
+  /** Epochs of read cursors that have gone back, as far as they are known. */
+  readonly #epochs = new Map<bigint, bigint>();
   /** Latest reports last. */
   readonly #reported = new Map<bigint, Moved>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -35,18 +39,30 @@ export class Receipts {
   /** The user has read up to a message. */
   read(conversation: bigint, seq: number): void {
     const entry = this.#entry(conversation);
-    entry.read = Math.max(entry.read, seq);
+    const epoch = this.epochOf(conversation);
+    entry.read = entry.epoch < epoch ? seq : Math.max(entry.read, seq);
+    entry.epoch = epoch;
+  }
+
+  /** Returns the epoch of the user's read cursor. */
+  epochOf(conversation: bigint): bigint {
+    return this.#epochs.get(conversation) ?? 0n;
+  }
+
+  /** The server has told the epoch of a read cursor. What was reported under an older one no longer counts. */
+  learn(conversation: bigint, epoch: bigint): void {
+    if (epoch > this.epochOf(conversation)) this.#epochs.set(conversation, epoch);
   }
 
   flush(): void {
     this.stop();
     while (this.#moved.size > 0) {
       const part = [...this.#moved].slice(0, MAX_RECEIPTS_PER_FRAME);
-      const receipts = part.map(([conversation, { delivered, read }]) => ({
+      const receipts = part.map(([conversation, { delivered, read, epoch }]) => ({
         conversation,
         deliveredSeq: BigInt(delivered),
         readSeq: BigInt(read),
-        readEpoch: 0n,
+        readEpoch: epoch,
       }));
       if (!this.#write(ReceiptsMessage.encode({ receipts }).finish())) return;
       for (const [conversation, moved] of part) this.#keep(conversation, moved);
@@ -81,16 +97,15 @@ export class Receipts {
     this.#timer ??= setTimeout(() => this.flush(), this.#delayMs);
     let entry = this.#moved.get(conversation);
     if (entry === undefined) {
-      entry = { delivered: 0, read: 0 };
+      entry = { delivered: 0, read: 0, epoch: 0n };
       this.#moved.set(conversation, entry);
     }
     return entry;
   }
 }
 
-function furthest(moved: Moved, other: Moved = { delivered: 0, read: 0 }): Moved {
-  return {
-    delivered: Math.max(moved.delivered, other.delivered),
-    read: Math.max(moved.read, other.read),
-  };
+function furthest(moved: Moved, other: Moved = { delivered: 0, read: 0, epoch: 0n }): Moved {
+  const { read, epoch } =
+    moved.epoch < other.epoch || (moved.epoch === other.epoch && moved.read < other.read) ? other : moved;
+  return { delivered: Math.max(moved.delivered, other.delivered), read, epoch };
 }

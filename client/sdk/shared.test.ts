@@ -63,7 +63,7 @@ test('SELF: an event with what another device has changed; a setting that the cl
   expect(await event).toEqual({
     type: 'self',
     isWhole: false,
-    reads: [{ conversation: '7', readSeq: 3 }],
+    reads: [{ conversation: '7', readSeq: 3, readEpoch: 0 }],
     mutes: [],
     drafts: [],
     settings: { version: 4, last_seen: 'everybody', invisible: false, receipts: false, ...OTHERS },

@@ -9,6 +9,8 @@ import type { Call, Result } from './requests.ts';
 export interface SharedParts {
   readonly ask: (call: Call, key: bigint) => Promise<Result>;
   readonly events: Emitter;
+  /** The server has told read cursors. */
+  readonly onReads: (reads: Self['reads']) => void;
 }
 
 export class Shared {
@@ -28,6 +30,7 @@ export class Shared {
       const getSelf = { after, limit: 0 };
       const result: Result = await this.#parts.ask({ $case: 'getSelf', getSelf }, 0n);
       if (result.$case !== 'self') throw ClientError.local('FRAME_INVALID');
+      this.#parts.onReads(result.self.reads);
       const page = toShared(result.self);
       whole = { ...(after === '' ? page : whole), reads: [...whole.reads, ...page.reads] };
       after = result.self.next || undefined;
@@ -57,6 +60,7 @@ export class Shared {
 
   /** SELF has come: another device has changed something. */
   changed(self: Self): void {
+    this.#parts.onReads(self.reads);
     this.#parts.events.emit({ type: 'self', isWhole: false, ...toShared(self) });
   }
 
@@ -73,9 +77,10 @@ export class Shared {
 
 function toShared({ reads, mutes, drafts, settings }: Self): SharedState {
   return {
-    reads: reads.map(({ conversation, readSeq }) => ({
+    reads: reads.map(({ conversation, readSeq, readEpoch }) => ({
       conversation: conversation.toString(),
       readSeq: Number(readSeq),
+      readEpoch: Number(readEpoch),
     })),
     mutes: mutes.map(({ conversation, untilMs }) => ({
       conversation: conversation.toString(),

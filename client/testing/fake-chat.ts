@@ -53,6 +53,8 @@ export class FakeChat {
   readonly delivered = new Map<string, bigint>();
   /** Read cursors by `user/conversation`. */
   readonly read = new Map<string, bigint>();
+  /** Of those that have gone back. */
+  readonly epochs = new Map<string, bigint>();
   /** By `user/room`; whoever is missing is a plain member. */
   readonly roles = new Map<string, Role>();
   /** Former members: `user/conversation` to how the membership ended. */
@@ -75,6 +77,10 @@ export class FakeChat {
   nameOf(user: bigint): string {
     for (const [name, id] of this.users) if (id === user) return name;
     return '';
+  }
+
+  epochOf(user: bigint, conversation: bigint): bigint {
+    return this.epochs.get(`${user}/${conversation}`) ?? 0n;
   }
 
   displayNameOf(user: bigint): string {
@@ -102,7 +108,14 @@ export class FakeChat {
     return [...this.read].flatMap(([key, readSeq]) => {
       const [reader, conversation = ''] = key.split('/');
       if (reader !== String(user)) return [];
-      return [{ conversation: BigInt(conversation), deliveredSeq: 0n, readSeq, readEpoch: 0n }];
+      return [
+        {
+          conversation: BigInt(conversation),
+          deliveredSeq: 0n,
+          readSeq,
+          readEpoch: this.epochs.get(key) ?? 0n,
+        },
+      ];
     });
   }
 
@@ -300,7 +313,7 @@ export class FakeChat {
       pinsVersion: this.pins(id).pinsVersion,
       activeAtMs: last?.atMs ?? 1_700_000_000_000n,
       lastMessage: last && this.fold(id, BigInt(log.length), last.seq, last.seq)[0],
-      readEpoch: 0n,
+      readEpoch: this.epochOf(user, id),
       mutedUntilMs: 0n,
     };
   }

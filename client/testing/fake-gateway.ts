@@ -356,6 +356,15 @@ export class FakeGateway implements AsyncDisposable {
         const isMember = chat.conversations.get(key)?.members.has(user) === true;
         return isMember ? { $case: 'conversation', conversation: chat.see(key, user) } : 'NOT_A_MEMBER';
       }
+      case 'markRead': {
+        const isMember = chat.conversations.get(key)?.members.has(user) === true;
+        if (!isMember) return 'NOT_A_MEMBER';
+        const { readSeq, readEpoch } = call.markRead;
+        if (readEpoch < chat.epochOf(user, key)) return 'CURSOR_EPOCH_OLD';
+        chat.epochs.set(`${user}/${key}`, readEpoch);
+        chat.read.set(`${user}/${key}`, readSeq);
+        return { $case: 'conversation', conversation: chat.see(key, user) };
+      }
       case 'listRooms': {
         const { after, limit } = call.listRooms;
         const { items, next } = pageOf(chat.rooms(user), after, limit || 50);

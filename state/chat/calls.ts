@@ -81,6 +81,9 @@ export function callHandlers(options: CallHandlersOptions): CallHandlers {
     async getConversation(caller, key) {
       return { $case: 'conversation', conversation: await rooms.conversation(caller, key) };
     },
+    async markRead(caller, key, cursor) {
+      return { $case: 'conversation', conversation: await rooms.markRead(caller, key, cursor) };
+    },
     async listRooms({ user }, _key, page) {
       return { $case: 'rooms', rooms: await rooms.listRooms(user, page) };
     },

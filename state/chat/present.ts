@@ -39,7 +39,7 @@ export function toConversation(conversation: UserConversation, profiles: Profile
     pinsVersion: BigInt(conversation.pinsVersion),
     activeAtMs: BigInt(conversation.activeAtMs),
     lastMessage: undefined,
-    readEpoch: 0n,
+    readEpoch: BigInt(conversation.readEpoch),
     mutedUntilMs: BigInt(conversation.mutedUntilMs),
   };
 }

@@ -60,7 +60,8 @@ export class Receipts {
     if (receipts.length > MAX_RECEIPTS) return false;
     for (const receipt of receipts) {
       if (conversationId(receipt.conversation) === undefined) return false;
-      if (receipt.deliveredSeq > MAX_SEQ || receipt.readSeq > MAX_SEQ) return false;
+      if (receipt.deliveredSeq > MAX_SEQ || receipt.readSeq > MAX_SEQ || receipt.readEpoch > MAX_SEQ)
+        return false;
     }
     for (const receipt of receipts) {
       const conversation = conversationId(receipt.conversation);
@@ -71,6 +72,7 @@ export class Receipts {
         conversation,
         deliveredSeq: Number(receipt.deliveredSeq),
         readSeq: Number(receipt.readSeq),
+        readEpoch: Number(receipt.readEpoch),
       });
     }
     this.#schedule();
@@ -100,11 +102,9 @@ export class Receipts {
       this.#byUser.set(move.user, (this.#byUser.get(move.user) ?? 0) + 1);
       return;
     }
-    this.#moves.set(key, {
-      ...known,
-      deliveredSeq: Math.max(known.deliveredSeq, move.deliveredSeq),
-      readSeq: Math.max(known.readSeq, move.readSeq),
-    });
+    const { readSeq, readEpoch = 0 } = isBefore(known, move) ? move : known;
+    const deliveredSeq = Math.max(known.deliveredSeq, move.deliveredSeq);
+    this.#moves.set(key, { ...known, deliveredSeq, readSeq, readEpoch });
   }
 
   /** At the end of the tick, so that its frames go together. */
@@ -160,4 +160,10 @@ export class Receipts {
   #settle(): void {
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
+}
+
+/** Whether a read cursor comes before another: the epoch decides first. */
+function isBefore(a: CursorMove, b: CursorMove): boolean {
+  const [epoch, other] = [a.readEpoch ?? 0, b.readEpoch ?? 0];
+  return epoch < other || (epoch === other && a.readSeq < b.readSeq);
 }

@@ -5,7 +5,7 @@ import { type NameOf, type Profiles, shownName } from '../identity/profiles.ts';
 import type { SettingsCache } from '../identity/settings-cache.ts';
 import { type Action, accessCheck, refusal } from '../policy.ts';
 import type { Caller } from '../session/location-map.ts';
-import type { ListedConversation, Store, UserConversation } from '../store/store.ts';
+import type { CursorMove, ListedConversation, Store, UserConversation } from '../store/store.ts';
 import { accept, conversationId, pageLimit, pageStart, wholeNumber } from './input.ts';
 import { jsonBytes } from './page-budget.ts';
 import type { Presences } from './presences.ts';
@@ -33,6 +33,8 @@ export interface RoomsOptions {
   readonly profiles: Pick<Profiles, 'of'>;
   readonly presences: Pick<Presences, 'onlineOf'>;
   readonly settings: Pick<SettingsCache, 'of'>;
+  /** A read cursor is stored. */
+  readonly onMoved: (moves: readonly CursorMove[]) => void;
 }
 
 /** Validates the input, queries the store, converts the answer. Every method throws GochatErrors. */
@@ -71,6 +73,24 @@ export class Rooms {
     if (id === undefined) return false;
     const { items } = await this.#options.store.listRooms(user, String(id - 1n), 1);
     return items[0]?.id === id;
+  }
+
+  /** @throws GochatError NOT_A_MEMBER, CURSOR_BEYOND_END, CURSOR_EPOCH_OLD */
+  async markRead(
+    { user, device }: Caller,
+    conversation: bigint,
+    { readSeq: seq, readEpoch: epoch }: client.MarkRead,
+  ): Promise<client.Conversation> {
+    const { store, profiles, onMoved } = this.#options;
+    const by = accessCheck('markRead', user);
+    const cursor = { readSeq: wholeNumber(seq, 'read_seq'), readEpoch: wholeNumber(epoch, 'read_epoch') };
+    const id = conversationId(conversation);
+    const found =
+      id === undefined ? by.requirement.missing : await store.markRead(id, by, { ...cursor, device });
+    if (found === 'CURSOR_BEYOND_END' || found === 'CURSOR_EPOCH_OLD') throw new GochatError(found);
+    const marked = accept(found, conversation);
+    onMoved([{ user, device, conversation: marked.id, deliveredSeq: 0, ...cursor }]);
+    return toConversation(marked, await profiles.of(marked.peer === undefined ? [] : [marked.peer]));
   }
 
   async listRooms(user: UserId, { after, limit }: client.ListRooms): Promise<client.Rooms> {

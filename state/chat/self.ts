@@ -51,11 +51,11 @@ export class SelfState {
     const start = pageStart(after, READ_KEY);
     const page = await this.#options.store.selfOf(user, start, pageLimit(limit, READS));
     return {
-      reads: page.reads.map(({ conversation, readSeq }) => ({
+      reads: page.reads.map(({ conversation, readSeq, readEpoch }) => ({
         conversation,
         deliveredSeq: 0n,
         readSeq: BigInt(readSeq),
-        readEpoch: 0n,
+        readEpoch: BigInt(readEpoch),
       })),
       mutes: page.mutes.map(({ conversation, untilMs }) => ({ conversation, untilMs: BigInt(untilMs) })),
       drafts: page.drafts.map(({ conversation, text, atMs }) => ({

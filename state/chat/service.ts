@@ -6,8 +6,7 @@ import type { Accounts } from '../identity/accounts.ts';
 import type { LoginSessions, OpenSession } from '../identity/login-sessions.ts';
 import { once, type OnceHotState } from './once.ts';
 import type { Posts } from './posts.ts';
-import type { Receipts } from './receipts.ts';
-import { BUSY_RETRY_MS, type Requests } from './requests.ts';
+import type { Requests } from './requests.ts';
 import type { Rooms } from './rooms.ts';
 import type { Tokens } from '../identity/tokens.ts';
 
@@ -58,13 +57,12 @@ export function accountService(
 export interface ChatServiceOptions {
   readonly requests: Pick<Requests, 'call'>;
   readonly posts: Pick<Posts, 'post'>;
-  readonly receipts: Pick<Receipts, 'add' | 'isFull'>;
   readonly rooms: Pick<Rooms, 'isListed'>;
 }
 
 /** Makes the handlers of ChatService. They verify the caller's token; calls wait for the user's turn. */
 export function chatService(
-  { requests, posts, receipts, rooms }: ChatServiceOptions,
+  { requests, posts, rooms }: ChatServiceOptions,
   hot: OnceHotState,
   tokens: Tokens,
 ): Handlers<typeof state.ChatServiceService> {
@@ -88,13 +86,6 @@ export function chatService(
     async post({ key, send, once: tie }, context) {
       const { user } = tokens.verifyBearer(context.header('authorization'));
       return once(hot, user, tie, () => hiding(user, key, posts.post(user, key, send)));
-    },
-    async report({ receipts: reported }, context) {
-      const { user, name } = tokens.verifyBearer(context.header('authorization'));
-      if (receipts.isFull(user)) throw new GochatError('RATE_LIMITED', { retryAfterMs: BUSY_RETRY_MS });
-      if (!receipts.add({ user, userName: name, device: '' }, reported?.receipts ?? []))
-        throw new GochatError('ARGUMENT_INVALID', { details: { what: 'A receipt' } });
-      return {};
     },
   };
 }

@@ -46,8 +46,8 @@ export class ReceiptNews {
   /** Cursors were stored. */
   moved(moves: readonly CursorMove[]): void {
     const { locations, watches } = this.#options;
-    for (const { conversation, user, device, readSeq } of moves) {
-      const hasRead = readSeq > 0 && locations.hasSeveral(user);
+    for (const { conversation, user, device, readSeq, readEpoch = 0 } of moves) {
+      const hasRead = (readSeq > 0 || readEpoch > 0) && locations.hasSeveral(user);
       if (hasRead || watches.hasConversation(conversation))
         this.#add({ conversation, user, device, hasRead });
     }
@@ -117,8 +117,10 @@ export class ReceiptNews {
     }
   }
 
-  #tellDevices({ conversation, user, readSeq }: ShownReceipt, device: string | undefined): void {
-    const reads = [{ conversation, deliveredSeq: 0n, readSeq: BigInt(readSeq), readEpoch: 0n }];
+  #tellDevices({ conversation, user, readSeq, readEpoch }: ShownReceipt, device: string | undefined): void {
+    const reads = [
+      { conversation, deliveredSeq: 0n, readSeq: BigInt(readSeq), readEpoch: BigInt(readEpoch) },
+    ];
     this.#options.fanout.announceToDevices(user, selfFrame({ reads }), device);
   }
 }

@@ -60,14 +60,15 @@ function storableEntry({ kind, target, targetClientMsgId, range, reason }: Draft
 }
 
 /** Returns the moves without empty ones. */
-export function storableMoves(moves: readonly CursorMove[]): CursorMove[] {
+export function storableMoves(moves: readonly CursorMove[]): Required<CursorMove>[] {
   return moves
-    .map(({ user, device, conversation, deliveredSeq, readSeq }) => ({
+    .map(({ user, device, conversation, deliveredSeq, readSeq, readEpoch = 0 }) => ({
       user,
       device: storableText(device),
       conversation: storableId(conversation),
       deliveredSeq: storableSeq(deliveredSeq),
       readSeq: storableSeq(readSeq),
+      readEpoch: storableSeq(readEpoch),
     }))
-    .filter(({ deliveredSeq, readSeq }) => deliveredSeq > 0 || readSeq > 0);
+    .filter(({ deliveredSeq, readSeq, readEpoch }) => deliveredSeq > 0 || readSeq > 0 || readEpoch > 0);
 }

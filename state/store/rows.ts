@@ -25,6 +25,7 @@ export interface ConversationRow {
   readonly visible_after_seq: bigint;
   readonly delivered_seq: bigint;
   readonly read_seq: bigint;
+  readonly read_epoch: bigint;
   readonly role: RoleColumn;
   readonly floor_seq: bigint;
   readonly pins_version: bigint;
@@ -61,6 +62,7 @@ export function toConversation(row: ConversationRow): UserConversation {
     visibleAfterSeq: Number(row.visible_after_seq),
     deliveredSeq: Number(row.delivered_seq),
     readSeq: Number(row.read_seq),
+    readEpoch: Number(row.read_epoch),
     role: toRole(row.role),
     floorSeq: Number(row.floor_seq),
     pinsVersion: Number(row.pins_version),

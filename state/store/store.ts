@@ -138,8 +138,9 @@ export interface UserConversation extends Conversation {
   readonly visibleAfterSeq: number;
   /** Delivered cursor of the device or, for an unnamed one, of the user's unnamed devices. */
   readonly deliveredSeq: number;
-  /** Read cursor of the user. */
+  /** Read cursor of the user; the epoch grows whenever it goes back. */
   readonly readSeq: number;
+  readonly readEpoch: number;
   /**
    * Number of unread messages: those beyond the greatest of cursor, visibility and floor that others have sent and nobody has
    * retracted; at most MAX_UNREAD, see repositories/unread.ts.
@@ -447,8 +448,10 @@ export interface CursorMove {
   readonly conversation: ConversationId;
   /** Delivered cursor of the device; 0: unchanged. Cursors never go back and never pass the conversation's last seq. */
   readonly deliveredSeq: number;
-  /** Read cursor of the user; 0: unchanged. */
+  /** Read cursor of the user: the greater pair (readEpoch, readSeq) counts. Both 0: unchanged. */
   readonly readSeq: number;
+  /** @default 0 */
+  readonly readEpoch?: number;
 }
 
 /** The cursors of a member. */
@@ -456,6 +459,7 @@ export interface ShownReceipt {
   readonly conversation: ConversationId;
   readonly user: UserId;
   readonly readSeq: number;
+  readonly readEpoch: number;
   /** What others are shown; undefined: the user hides it. */
   readonly shown: { readonly readSeq: number; readonly deliveredSeq: number } | undefined;
 }
@@ -773,6 +777,15 @@ export interface LogStore {
 export interface CursorStore {
   /** Moves cursors forward; moves of non-members or backwards are ignored. */
   moveCursors(moves: readonly CursorMove[]): Promise<void>;
+  /**
+   * Sets the read cursor of a user and returns the conversation. CURSOR_BEYOND_END: there is no such entry yet.
+   * CURSOR_EPOCH_OLD: the cursor has a greater epoch. A lower seq of the same epoch changes nothing.
+   */
+  markRead(
+    conversation: ConversationId,
+    by: AccessCheck,
+    cursor: { readonly readSeq: number; readonly readEpoch: number; readonly device: string },
+  ): Promise<UserConversation | Refusal | 'CURSOR_BEYOND_END' | 'CURSOR_EPOCH_OLD'>;
   /** Returns the cursors of members, and what others are shown of them; users who are no members have none. */
   receiptsOf(
     members: readonly { readonly conversation: ConversationId; readonly user: UserId }[],
@@ -807,6 +820,7 @@ export interface StoredSettings {
 export interface ReadCursor {
   readonly conversation: ConversationId;
   readonly readSeq: number;
+  readonly readEpoch: number;
 }
 
 export interface Mute {

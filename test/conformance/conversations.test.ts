@@ -100,6 +100,31 @@ describe('where a conversation begins', () => {
     });
   });
 
+  test('mark_read: answers with what is unread; back under a greater epoch, which RECEIPTS of before do not undo', async () => {
+    const { id, name } = await roomOf(ann, ['a', 'b']);
+    await bob.ask({ join_room: { room: name } });
+    const read = (read_seq: string, read_epoch: string) =>
+      bob.ask({ mark_read: { read_seq, read_epoch } }, id);
+    expect(conversation(await read('2', '0'))).toMatchObject({ read_seq: '2', read_epoch: '0', unread: '0' });
+    expect(conversation(await read('0', '1'))).toMatchObject({ read_seq: '0', read_epoch: '1', unread: '2' });
+    expect(await read('3', '0')).toMatchObject({ type: 'NACK', code: 'CURSOR_EPOCH_OLD' });
+    expect(await read('99', '1')).toMatchObject({ type: 'NACK', code: 'CURSOR_BEYOND_END' });
+    bob.send({
+      type: 'RECEIPTS',
+      receipts: [
+        { conversation: id, read_seq: '3' },
+        { conversation: id, delivered_seq: '1' },
+      ],
+    });
+    await expect
+      .poll(async () => conversation(await bob.ask({ get_conversation: {} }, id)))
+      .toMatchObject({ delivered_seq: '1', read_seq: '0', read_epoch: '1', unread: '2' });
+    expect(await ann.ask({ mark_read: { read_seq: '1', read_epoch: '1' } }, '1')).toMatchObject({
+      type: 'NACK',
+      code: 'NOT_A_MEMBER',
+    });
+  });
+
   test('a new named device: begins where the unnamed devices are, not where another named one is', async () => {
     const { id, name } = await roomOf(ann, ['a', 'b', 'c']);
     await bob.ask({ join_room: { room: name } });

@@ -122,10 +122,17 @@ describe('REST of gochat up', () => {
     const path = await room('read', 'bob');
     const seq = await say('ann', path, 'hi');
     expect((await http('bob', 'GET', path))[1].unread).toBe(1);
-    expect(await http('bob', 'PUT', `${path}/read`, { seq })).toEqual([200, { status: 'ok' }]);
-    await expect
-      .poll(async () => (await http('bob', 'GET', path))[1])
-      .toMatchObject({ unread: 0, read_seq: seq });
+    expect(await http('bob', 'PUT', `${path}/read`, { seq })).toMatchObject([
+      200,
+      { unread: 0, read_seq: seq },
+    ]);
+    const back = { seq: seq - 1, epoch: 1 };
+    expect(await http('bob', 'PUT', `${path}/read`, back)).toMatchObject([200, { unread: 1, read_epoch: 1 }]);
+    expect(await http('bob', 'PUT', `${path}/read`, { seq })).toMatchObject([
+      409,
+      { code: 'CURSOR_EPOCH_OLD' },
+    ]);
+    expect(await http('ann', 'GET', path)).toMatchObject([200, { unread: 0 }]);
   });
 
   test('send, edit, answer, retract: the page is folded, each entry in its place', async () => {

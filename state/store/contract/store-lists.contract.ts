@@ -165,6 +165,63 @@ export function describeLists(nodes: () => Nodes): void {
       );
     });
 
+    test('mark as unread: the greater pair of epoch and seq counts, in whatever order, also after a leave', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const room = await a.room(ann, bob);
+      await a.fill(room, ann, 6);
+      const move = (readEpoch: number, readSeq: number, device = '') => ({
+        user: bob,
+        device,
+        conversation: room,
+        deliveredSeq: 0,
+        readSeq,
+        readEpoch,
+      });
+      const seen = async () => {
+        const { readEpoch, readSeq, unread } = (await b.store.conversationOf(room, bob, '')) ?? {};
+        return [readEpoch, readSeq, unread];
+      };
+      await a.store.moveCursors([move(0, 5)]);
+      expect(await seen()).toEqual([0, 5, 1]);
+      await a.store.moveCursors([move(1, 2), move(0, 6, 'phone')]);
+      expect(await seen()).toEqual([1, 2, 4]);
+      await a.store.moveCursors([move(0, 6)]);
+      expect(await seen()).toEqual([1, 2, 4]);
+      await a.store.moveCursors([move(1, 3), move(1, 99, 'phone')]);
+      expect(await seen()).toEqual([1, 6, 0]);
+      // To the very beginning.
+      await a.store.moveCursors([move(2, 0)]);
+      expect(await seen()).toEqual([2, 0, 6]);
+      await a.store.moveCursors([move(2, 4)]);
+      await a.leaveRoom(room, bob);
+      await a.joinRoom(room, bob);
+      expect((await seen()).slice(0, 2)).toEqual([2, 4]);
+      await a.store.moveCursors([move(1, 6)]);
+      expect((await seen()).slice(0, 2)).toEqual([2, 4]);
+    });
+
+    test('markRead: answers with the counts; an old epoch and a seq beyond the end change nothing', async () => {
+      const { a, b } = nodes();
+      const [ann, bob] = [await a.user(), await a.user()];
+      const room = await a.room(ann, bob);
+      await a.fill(room, ann, 6);
+      const mark = (readEpoch: number, readSeq: number, user = bob) =>
+        a.store.markRead(room, accessCheck('markRead', user), { readEpoch, readSeq, device: '' });
+      expect(await mark(0, 4)).toMatchObject({ id: room, readSeq: 4, readEpoch: 0, unread: 2 });
+      expect(await mark(0, 2)).toMatchObject({ readSeq: 4, unread: 2 });
+      expect(await mark(1, 2)).toMatchObject({ readSeq: 2, readEpoch: 1, unread: 4 });
+      expect(await mark(1, 2)).toMatchObject({ readSeq: 2, readEpoch: 1, unread: 4 });
+      expect(await mark(0, 6)).toBe('CURSOR_EPOCH_OLD');
+      expect(await mark(1, 7)).toBe('CURSOR_BEYOND_END');
+      expect(await mark(0, 1, await a.user())).toBe('NOT_A_MEMBER');
+      expect(await b.store.conversationOf(room, bob, '')).toMatchObject({
+        readSeq: 2,
+        readEpoch: 1,
+        unread: 4,
+      });
+    });
+
     test('more than a thousand entries beyond the cursor: the count is a thousand if a message is among them', async () => {
       const { a, b } = nodes();
       const [ann, bob] = [await a.user(), await a.user()];

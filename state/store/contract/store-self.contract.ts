@@ -51,7 +51,7 @@ export function describeSelf(nodes: () => Nodes): void {
       await draft(b, room, ann, 'well, “then”', NOW_MS + 1);
       const page = await b.store.selfOf(ann, '', 10);
       expect(page).toEqual({
-        reads: [{ conversation: room, readSeq: 0 }],
+        reads: [{ conversation: room, readSeq: 0, readEpoch: 0 }],
         mutes: [{ conversation: room, untilMs: 9 }],
         drafts: [{ conversation: room, text: 'well, “then”', atMs: NOW_MS + 1 }],
         settings: { version: 1, values: {} },
@@ -102,12 +102,12 @@ export function describeSelf(nodes: () => Nodes): void {
       ]);
       const one = await a.store.selfOf(ann, '', 2);
       expect(one.reads).toEqual([
-        { conversation: rooms[0], readSeq: 0 },
-        { conversation: rooms[1], readSeq: 2 },
+        { conversation: rooms[0], readSeq: 0, readEpoch: 0 },
+        { conversation: rooms[1], readSeq: 2, readEpoch: 0 },
       ]);
       const two = await a.store.selfOf(ann, one.next ?? '', 2);
       expect(two).toEqual({
-        reads: [{ conversation: rooms[2], readSeq: 0 }],
+        reads: [{ conversation: rooms[2], readSeq: 0, readEpoch: 0 }],
         mutes: [],
         drafts: [],
         settings: undefined,
@@ -129,8 +129,8 @@ export function describeSelf(nodes: () => Nodes): void {
       const members = [ann, bob, await a.user()].map((user) => ({ conversation: room, user }));
       const found = await b.store.receiptsOf(members);
       expect(found.toSorted((x, y) => (x.user < y.user ? -1 : 1))).toEqual([
-        { conversation: room, user: ann, readSeq: 0, shown: { readSeq: 0, deliveredSeq: 0 } },
-        { conversation: room, user: bob, readSeq: 2, shown: { readSeq: 2, deliveredSeq: 4 } },
+        { conversation: room, user: ann, readSeq: 0, readEpoch: 0, shown: { readSeq: 0, deliveredSeq: 0 } },
+        { conversation: room, user: bob, readSeq: 2, readEpoch: 0, shown: { readSeq: 2, deliveredSeq: 4 } },
       ]);
       expect(await b.store.receiptsOf([])).toEqual([]);
     });

@@ -13,32 +13,37 @@ export async function moveCursors(pool: PostgresPool, given: readonly CursorMove
   await pool.query(
     sql`
       with given as materialized (
-        select user_id, device collate "C" as device, conversation, max(delivered) as delivered, max(read) as read
+        select user_id, device collate "C" as device, conversation, delivered, read, epoch
         from unnest(
           ${integerArray(moves.map((move) => move.user))}::bigint[],
           ${textArray(moves.map((move) => move.device))}::text[],
           ${integerArray(moves.map((move) => move.conversation))}::bigint[],
           ${integerArray(moves.map((move) => move.deliveredSeq))}::bigint[],
-          ${integerArray(moves.map((move) => move.readSeq))}::bigint[]
-        ) as t (user_id, device, conversation, delivered, read)
-        group by 1, 2, 3
+          ${integerArray(moves.map((move) => move.readSeq))}::bigint[],
+          ${integerArray(moves.map((move) => move.readEpoch))}::bigint[]
+        ) as t (user_id, device, conversation, delivered, read, epoch)
       ),
       readers as materialized (
-        select m.conversation, m.user_id, least(g.read, c.last_seq) as read_seq
-        from (select user_id, conversation, max(read) as read from given where read > 0 group by 1, 2) g
+        select m.conversation, m.user_id, least(g.read, c.last_seq) as read_seq, g.epoch as read_epoch
+        from (
+          select distinct on (user_id, conversation) user_id, conversation, read, epoch
+          from given where read > 0 or epoch > 0
+          order by user_id, conversation, epoch desc, read desc
+        ) g
         join members m on m.conversation = g.conversation and m.user_id = g.user_id
         join conversations c on c.id = g.conversation
-        where least(g.read, c.last_seq) > m.read_seq
+        where (g.epoch, least(g.read, c.last_seq)) > (m.read_epoch, m.read_seq)
         order by 1, 2
         for no key update of m
       ),
       moved as (
-        update members m set read_seq = r.read_seq from readers r
-        where m.conversation = r.conversation and m.user_id = r.user_id and r.read_seq > m.read_seq
+        update members m set read_seq = r.read_seq, read_epoch = r.read_epoch from readers r
+        where m.conversation = r.conversation and m.user_id = r.user_id
+          and (r.read_epoch, r.read_seq) > (m.read_epoch, m.read_seq)
       )
       insert into cursors (user_id, device, conversation, delivered_seq)
       select g.user_id, g.device, g.conversation, least(g.delivered, c.last_seq)
-      from given g
+      from (select user_id, device, conversation, max(delivered) as delivered from given group by 1, 2, 3) g
       join members m on m.conversation = g.conversation and m.user_id = g.user_id
       join conversations c on c.id = g.conversation
       where least(g.delivered, c.last_seq) > 0

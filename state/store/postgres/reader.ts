@@ -131,7 +131,7 @@ export async function sync(
                    and not (select cursors || pushed from given) ? c.id::text as is_unknown
           ${fromConversations(user, device)} and c.id > ${after} and c.id <= ${until}
           union all
-          select conversation, kind, name, left_seq, member_version, null, visible_after_seq, delivered_seq, read_seq, 0,
+          select conversation, kind, name, left_seq, member_version, null, visible_after_seq, delivered_seq, read_seq, read_epoch, 0,
                  floor_seq, pins_version, active_at_ms, 0, 0,
                  greatest(
                    visible_after_seq, floor_seq, left_seq - ${newest}::bigint,
@@ -150,9 +150,9 @@ export async function sync(
       )
       select 'news' as part, news.*, null as reason, null::bigint as left_seq, null as ids from news
       union all
-      select 'gone', conversation, ${nulls(16)}, reason, left_seq, null from former
+      select 'gone', conversation, ${nulls(17)}, reason, left_seq, null from former
       union all
-      select 'foreign', ${nulls(19)}, (
+      select 'foreign', ${nulls(20)}, (
         select string_agg(conversation::text, ',') from outside
         where conversation not in (select conversation from former)
       )`,

@@ -37,7 +37,7 @@ export function conversationColumns(dialect: Dialect): Statement {
     case when c.direct_low = m.user_id then c.direct_high else c.direct_low end as peer,
     m.visible_after_seq,
     coalesce(d.delivered_seq, u.delivered_seq, 0) as delivered_seq,
-    m.read_seq,
+    m.read_seq, m.read_epoch,
     m.role,
     c.floor_seq, c.pins_version, c.active_at_ms,
     coalesce((

@@ -81,9 +81,10 @@ export async function join(
   );
   // After the entry: who joins a room that hides its history sees what comes after it.
   await session.query(sql`
-      insert into members (conversation, user_id, joined_seq, visible_after_seq, read_seq, joined_version, role)
+      insert into members (conversation, user_id, joined_seq, visible_after_seq, read_seq, read_epoch, joined_version, role)
       select id, cast(${user} as bigint), last_seq, case when hides_history then last_seq else 0 end,
              coalesce((select read_seq from former_members where conversation = ${room} and user_id = ${user}), 0),
+             coalesce((select read_epoch from former_members where conversation = ${room} and user_id = ${user}), 0),
              member_version + 1, case when member_count = 0 then cast(${rankOf('owner')} as smallint) else 0 end
       from conversations where id = ${room}`);
   await session.query(sql`delete from former_members where conversation = ${room} and user_id = ${user}`);
@@ -111,8 +112,8 @@ export async function depart(
   }
   const reason = by.actor === user ? 'left' : 'removed';
   await session.query(sql`
-      insert into former_members (conversation, user_id, visible_after_seq, read_seq, left_seq, reason, left_version)
-      select conversation, user_id, visible_after_seq, read_seq, cast(${lastSeq} as bigint), ${reason},
+      insert into former_members (conversation, user_id, visible_after_seq, read_seq, read_epoch, left_seq, reason, left_version)
+      select conversation, user_id, visible_after_seq, read_seq, read_epoch, cast(${lastSeq} as bigint), ${reason},
              cast(${memberVersion + 1} as bigint)
       from members where conversation = ${room} and user_id = ${user}`);
   await session.query(sql`delete from members where conversation = ${room} and user_id = ${user}`);

@@ -1,16 +1,17 @@
 /** Queries of cursors as others are shown them: receipts. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
-import type { AccessCheck, Refusal } from '../../policy.ts';
+import { type AccessCheck, refusal, type Refusal } from '../../policy.ts';
 import { pageLimit, storableId } from '../input.ts';
 import { pageKey, parsePageKey, toPage } from '../page-key.ts';
 import { sql, type SqlSession, type Statement } from '../sql.ts';
-import type { Page, ShownReceipt } from '../store.ts';
-import { admitReader } from './conversations.ts';
+import type { CursorStore, Page, ShownReceipt } from '../store.ts';
+import { admitReader, conversationOf } from './conversations.ts';
 
 interface ReceiptRow {
   readonly conversation: ConversationId;
   readonly user_id: UserId;
   readonly read_seq: bigint;
+  readonly read_epoch: bigint;
   readonly shown_read_seq: bigint;
   readonly shown_delivered_seq: bigint;
   readonly hides_receipts: boolean | bigint;
@@ -21,7 +22,7 @@ interface ReceiptRow {
  * cursors of before, or none.
  */
 const receiptColumns = sql`
-  m.conversation, m.user_id, m.read_seq,
+  m.conversation, m.user_id, m.read_seq, m.read_epoch,
   case when coalesce(s.invisible, false) then coalesce(f.read_seq, 0) else m.read_seq end as shown_read_seq,
   case when coalesce(s.invisible, false) then coalesce(f.delivered_seq, 0) else coalesce((
     select max(d.delivered_seq) from cursors d where d.conversation = m.conversation and d.user_id = m.user_id
@@ -92,8 +93,33 @@ function toReceipt(row: ReceiptRow): ShownReceipt {
     conversation: row.conversation,
     user: row.user_id,
     readSeq: Number(row.read_seq),
+    readEpoch: Number(row.read_epoch),
     shown: row.hides_receipts
       ? undefined
       : { readSeq: Number(row.shown_read_seq), deliveredSeq: Number(row.shown_delivered_seq) },
   };
+}
+
+/** See CursorStore.markRead. */
+export async function markRead(
+  db: SqlSession,
+  conversation: ConversationId,
+  { actor, requirement }: AccessCheck,
+  {
+    readSeq,
+    readEpoch,
+    device,
+  }: { readonly readSeq: number; readonly readEpoch: number; readonly device: string },
+): ReturnType<CursorStore['markRead']> {
+  const find = () => conversationOf(db, conversation, actor, device);
+  const before = await find();
+  const refused = refusal(requirement, { kind: before?.kind, actor: before?.role ?? 'nonmember' });
+  if (before === undefined || refused !== undefined) return refused ?? requirement.missing;
+  if (readSeq > before.lastSeq) return 'CURSOR_BEYOND_END';
+  await db.query(sql`
+    update members set read_seq = ${readSeq}, read_epoch = ${readEpoch}
+    where conversation = ${conversation} and user_id = ${actor} and (read_epoch, read_seq) < (${readEpoch}, ${readSeq})`);
+  const after = await find();
+  if (after === undefined) return requirement.missing;
+  return after.readEpoch > readEpoch ? 'CURSOR_EPOCH_OLD' : after;
 }

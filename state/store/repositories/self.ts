@@ -119,14 +119,15 @@ export function selfStore(db: SqlDatabase): SelfStore {
     const [start] = after === '' ? [0n] : (parsePageKey(after, 1) ?? []);
     if (start === undefined)
       return { reads: [], mutes: [], drafts: [], settings: undefined, next: undefined };
-    const rows = await db.query<{ conversation: ConversationId; read_seq: bigint }>(sql`
-      select conversation, read_seq from members
+    const rows = await db.query<{ conversation: ConversationId; read_seq: bigint; read_epoch: bigint }>(sql`
+      select conversation, read_seq, read_epoch from members
       where user_id = ${user} and conversation > ${start}
       order by conversation limit ${size + 1}`);
     const { items, next } = toPage(rows, size, (last) => pageKey(last.conversation));
     const reads: ReadCursor[] = items.map((row) => ({
       conversation: row.conversation,
       readSeq: Number(row.read_seq),
+      readEpoch: Number(row.read_epoch),
     }));
     if (after !== '') return { reads, mutes: [], drafts: [], settings: undefined, next };
     const mutes = await db.query<{ conversation: ConversationId; until_ms: bigint }>(sql`

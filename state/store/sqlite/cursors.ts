@@ -6,7 +6,8 @@ import type { SqliteConnection } from './connection.ts';
 
 /** Moves cursors forward; see CursorStore.moveCursors. */
 export function moveCursors(connection: SqliteConnection, moves: readonly CursorMove[]): void {
-  for (const { user, device, conversation, deliveredSeq: delivered, readSeq: read } of storableMoves(moves)) {
+  for (const move of storableMoves(moves)) {
+    const { user, device, conversation, deliveredSeq: delivered, readSeq: read, readEpoch: epoch } = move;
     connection.rows(sql`
       insert into cursors (user_id, device, conversation, delivered_seq)
       select m.user_id, ${device}, c.id, min(${delivered}, c.last_seq)
@@ -14,11 +15,13 @@ export function moveCursors(connection: SqliteConnection, moves: readonly Cursor
       where m.conversation = ${conversation} and m.user_id = ${user} and min(${delivered}, c.last_seq) > 0
       on conflict (user_id, device, conversation) do update set delivered_seq = excluded.delivered_seq
       where excluded.delivered_seq > delivered_seq`);
+    if (read === 0 && epoch === 0) continue;
     connection.rows(sql`
       update members
-      set read_seq = max(
-        read_seq, (select min(${read}, c.last_seq) from conversations c where c.id = members.conversation)
-      )
-      where conversation = ${conversation} and user_id = ${user} and ${read} > read_seq`);
+      set read_epoch = ${epoch},
+          read_seq = (select min(${read}, c.last_seq) from conversations c where c.id = members.conversation)
+      where conversation = ${conversation} and user_id = ${user}
+        and (${epoch}, (select min(${read}, c.last_seq) from conversations c where c.id = members.conversation))
+          > (read_epoch, read_seq)`);
   }
 }

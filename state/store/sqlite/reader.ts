@@ -207,7 +207,7 @@ function newsOf(connection: SqliteConnection, question: SyncQuestion, rows: numb
         and c.id > ${after} and c.id <= ${until}
       union all
       select c.id, c.kind, coalesce(c.name, ''), f.left_seq, c.member_version, null, f.visible_after_seq,
-             coalesce(d.delivered_seq, u.delivered_seq, 0), f.read_seq, 0,
+             coalesce(d.delivered_seq, u.delivered_seq, 0), f.read_seq, f.read_epoch, 0,
              -- Nothing that tells what came after the user had left.
              c.floor_seq, min(c.pins_version, f.left_seq),
              coalesce((select m.at_ms from messages m where m.conversation = c.id and m.seq = f.left_seq), 0), 0, 0

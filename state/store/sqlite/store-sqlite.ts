@@ -69,6 +69,7 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
       'receiptsIn',
       'readersOf',
       'countMembers',
+      'markRead',
       'acquaintancesOf',
       'memberCountsOf',
       'seenOf',

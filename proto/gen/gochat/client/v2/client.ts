@@ -374,7 +374,7 @@ export interface System {
   untilMs: bigint;
 }
 
-/** Cursors of this device and its user; no answer. Cursors never go back. */
+/** Cursors of this device and its user; no answer. What is behind the stored cursor changes nothing. */
 export interface Receipts {
   /** At most 256. */
   receipts: Receipt[];
@@ -384,9 +384,9 @@ export interface Receipt {
   conversation: bigint;
   /** 0: unchanged. */
   deliveredSeq: bigint;
-  /** 0: unchanged. */
+  /** 0 with read_epoch 0: unchanged. */
   readSeq: bigint;
-  /** Kept for "mark unread from here": the pair (read_epoch, read_seq) never goes back. Send 0. */
+  /** Of the two pairs (read_epoch, read_seq) the greater counts: it takes one epoch more to go back. */
   readEpoch: bigint;
 }
 
@@ -446,6 +446,7 @@ export interface Request {
     | { $case: "getUsers"; getUsers: GetUsers }
     | { $case: "setProfile"; setProfile: SetProfile }
     | { $case: "getReaders"; getReaders: GetReaders }
+    | { $case: "markRead"; markRead: MarkRead }
     | { $case: "getSelf"; getSelf: GetSelf }
     | { $case: "setMute"; setMute: SetMute }
     | { $case: "setDraft"; setDraft: SetDraft }
@@ -828,6 +829,15 @@ export interface Room {
 
 /** Returns the conversation in the header's key for the user. */
 export interface GetConversation {
+}
+
+/**
+ * Sets the user's read cursor of the conversation in the header's key, and returns the conversation. Unlike with Receipts, a cursor
+ * beyond the end or of an old epoch is an error. To mark as unread from a message on: the seq before it, and one epoch more.
+ */
+export interface MarkRead {
+  readSeq: bigint;
+  readEpoch: bigint;
 }
 
 /** What the user's devices share. Pushed to the other devices of the user who has changed something; then it has only that. */
@@ -3290,6 +3300,9 @@ export const Request: MessageFns<Request> = {
       case "getReaders":
         GetReaders.encode(message.call.getReaders, writer.uint32(202).fork()).join();
         break;
+      case "markRead":
+        MarkRead.encode(message.call.markRead, writer.uint32(170).fork()).join();
+        break;
       case "getSelf":
         GetSelf.encode(message.call.getSelf, writer.uint32(210).fork()).join();
         break;
@@ -3498,6 +3511,14 @@ export const Request: MessageFns<Request> = {
             }
 
             message.call = { $case: "getReaders", getReaders: GetReaders.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.call = { $case: "markRead", markRead: MarkRead.decode(reader, reader.uint32()) };
             continue;
           }
           case 26: {
@@ -3759,6 +3780,12 @@ export const Request: MessageFns<Request> = {
       case "getReaders": {
         if (object.call?.getReaders !== undefined && object.call?.getReaders !== null) {
           message.call = { $case: "getReaders", getReaders: GetReaders.fromPartial(object.call.getReaders) };
+        }
+        break;
+      }
+      case "markRead": {
+        if (object.call?.markRead !== undefined && object.call?.markRead !== null) {
+          message.call = { $case: "markRead", markRead: MarkRead.fromPartial(object.call.markRead) };
         }
         break;
       }
@@ -7151,6 +7178,79 @@ export const GetConversation: MessageFns<GetConversation> = {
   },
   fromPartial<I extends Exact<DeepPartial<GetConversation>, I>>(_: I): GetConversation {
     const message = createBaseGetConversation();
+    return message;
+  },
+};
+
+function createBaseMarkRead(): MarkRead {
+  return { readSeq: 0n, readEpoch: 0n };
+}
+
+export const MarkRead: MessageFns<MarkRead> = {
+  encode(message: MarkRead, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.readSeq !== 0n) {
+      if (BigInt.asUintN(64, message.readSeq) !== message.readSeq) {
+        throw new globalThis.Error("value provided for field message.readSeq of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.readSeq);
+    }
+    if (message.readEpoch !== 0n) {
+      if (BigInt.asUintN(64, message.readEpoch) !== message.readEpoch) {
+        throw new globalThis.Error("value provided for field message.readEpoch of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.readEpoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MarkRead {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMarkRead();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.readSeq = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.readEpoch = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MarkRead>, I>>(base?: I): MarkRead {
+    return MarkRead.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MarkRead>, I>>(object: I): MarkRead {
+    const message = createBaseMarkRead();
+    message.readSeq = (object.readSeq !== undefined && object.readSeq !== null) ? BigInt(object.readSeq) : 0n;
+    message.readEpoch = (object.readEpoch !== undefined && object.readEpoch !== null) ? BigInt(object.readEpoch) : 0n;
     return message;
   },
 };

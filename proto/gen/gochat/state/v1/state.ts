@@ -18,7 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Receipts, Request, Response, Send, Sent } from "../../client/v2/client.ts";
+import { Request, Response, Send, Sent } from "../../client/v2/client.ts";
 
 export const protobufPackage = "gochat.state.v1";
 
@@ -48,13 +48,6 @@ export interface Once {
   key: string;
   /** A hash of all that the caller asks for. */
   request: string;
-}
-
-export interface ReportRequest {
-  receipts: Receipts | undefined;
-}
-
-export interface ReportResponse {
 }
 
 export interface SignupRequest {
@@ -343,106 +336,6 @@ export const Once: MessageFns<Once> = {
     const message = createBaseOnce();
     message.key = object.key ?? "";
     message.request = object.request ?? "";
-    return message;
-  },
-};
-
-function createBaseReportRequest(): ReportRequest {
-  return { receipts: undefined };
-}
-
-export const ReportRequest: MessageFns<ReportRequest> = {
-  encode(message: ReportRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.receipts !== undefined) {
-      Receipts.encode(message.receipts, writer.uint32(10).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ReportRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseReportRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.receipts = Receipts.decode(reader, reader.uint32());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ReportRequest>, I>>(base?: I): ReportRequest {
-    return ReportRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ReportRequest>, I>>(object: I): ReportRequest {
-    const message = createBaseReportRequest();
-    message.receipts = (object.receipts !== undefined && object.receipts !== null)
-      ? Receipts.fromPartial(object.receipts)
-      : undefined;
-    return message;
-  },
-};
-
-function createBaseReportResponse(): ReportResponse {
-  return {};
-}
-
-export const ReportResponse: MessageFns<ReportResponse> = {
-  encode(_: ReportResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ReportResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseReportResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ReportResponse>, I>>(base?: I): ReportResponse {
-    return ReportResponse.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ReportResponse>, I>>(_: I): ReportResponse {
-    const message = createBaseReportResponse();
     return message;
   },
 };
@@ -1270,24 +1163,12 @@ export const ChatServiceService = {
     responseSerialize: (value: Sent): Buffer => Buffer.from(Sent.encode(value).finish()),
     responseDeserialize: (value: Buffer): Sent => Sent.decode(value),
   },
-  /** A RECEIPTS of a caller without a connection: best effort, as the frame is. */
-  report: {
-    path: "/gochat.state.v1.ChatService/Report" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ReportRequest): Buffer => Buffer.from(ReportRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ReportRequest => ReportRequest.decode(value),
-    responseSerialize: (value: ReportResponse): Buffer => Buffer.from(ReportResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ReportResponse => ReportResponse.decode(value),
-  },
 } as const;
 
 export interface ChatServiceServer extends UntypedServiceImplementation {
   call: handleUnaryCall<CallRequest, Response>;
   /** A Send of a caller without a connection. It has no order with others of the same user that are under way. */
   post: handleUnaryCall<PostRequest, Sent>;
-  /** A RECEIPTS of a caller without a connection: best effort, as the frame is. */
-  report: handleUnaryCall<ReportRequest, ReportResponse>;
 }
 
 export interface ChatServiceClient extends Client {
@@ -1315,22 +1196,6 @@ export interface ChatServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Sent) => void,
-  ): ClientUnaryCall;
-  /** A RECEIPTS of a caller without a connection: best effort, as the frame is. */
-  report(
-    request: ReportRequest,
-    callback: (error: ServiceError | null, response: ReportResponse) => void,
-  ): ClientUnaryCall;
-  report(
-    request: ReportRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ReportResponse) => void,
-  ): ClientUnaryCall;
-  report(
-    request: ReportRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ReportResponse) => void,
   ): ClientUnaryCall;
 }
 
