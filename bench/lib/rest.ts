@@ -16,6 +16,7 @@ import { DEFAULT_ENTRY_RULES, openStore } from '../../state/mod.ts';
 import { startEmbedded, startServer } from './gochat.ts';
 import { HttpLoad } from './http-load.ts';
 import { environment, type Findings, type StudyContext } from './study.ts';
+import { sample, type Tracked } from './usage.ts';
 
 /** Node number in the ids that it makes; state nodes and Seeds have others. */
 const NODE = 1019;
@@ -47,14 +48,16 @@ export async function rest(context: StudyContext): Promise<Findings> {
   const findings: Record<string, Record<string, number>> = {};
   {
     await using stack = new AsyncDisposableStack();
-    stack.use((await startServer('state', [], { env })).child);
+    const state = stack.use((await startServer('state', [], { env })).child);
     const { child, up } = await startServer('api', [], { env });
     stack.use(child);
+    const servers = [child, state, services.postgres];
     const api = `http://${up['http']}`;
     findings['PostgreSQL'] = await measure(context, {
       api,
       load,
       store: services.store,
+      servers,
       bare: barePostgres(services.store),
     });
   }
@@ -66,6 +69,7 @@ export async function rest(context: StudyContext): Promise<Findings> {
       api: up.api,
       load,
       store: `sqlite://${file}`,
+      servers: up.servers,
       bare: bareSqlite(file),
     });
   }
@@ -77,29 +81,51 @@ interface Subject {
   readonly load: HttpLoad;
   readonly store: string;
   readonly bare: BareSql;
+  readonly servers: readonly Tracked[];
 }
 
-async function measure({ quick, notMet }: StudyContext, { api, load, store, bare }: Subject) {
+async function measure({ quick, notMet }: StudyContext, { api, load, store, bare, servers }: Subject) {
   const messages = quick ? FEW_MESSAGES : MESSAGES;
   const seconds = quick ? FEW_SECONDS : SECONDS;
   const port = Number(new URL(api).port);
   const name = `rest-${Date.now().toString(36)}`;
   const account = { name, password: PASSWORD };
-  await post(api, '/auth/signup', account);
-  const login = await post(api, '/auth/login', account);
+  const login = await enter(api, account);
   const room = await fill(store, BigInt(login.user.id), messages);
   const header = `authorization: Bearer ${login.token}`;
+  // Requests of one user are answered one after the other, so each connection is another user's.
+  const readers = [header];
+  while (readers.length < CONNECTIONS) {
+    const reader = await enter(api, { name: `${name}-${readers.length}`, password: PASSWORD });
+    await post(api, `/api/v1/rooms/${room}/join`, undefined, reader.token);
+    readers.push(`authorization: Bearer ${reader.token}`);
+  }
   const befores = Array.from(
     { length: PLACES },
     (_, n) => messages - Math.floor((n * 7919 * PAGE) % (messages - PAGE)),
   );
   const paths = befores.map((before) => `/api/v1/rooms/${room}/messages?limit=${PAGE}&before=${before}`);
-  const history = { port, paths, connections: CONNECTIONS, header };
+  const pages = async (duration: number) => {
+    const each = { port, paths, connections: 1, seconds: duration };
+    const results = await Promise.all(readers.map((reader) => load.run({ ...each, header: reader })));
+    return {
+      perSecond: results.reduce((sum, { perSecond }) => sum + perSecond, 0),
+      p50Ms: percentile(
+        results.map(({ p50Ms }) => p50Ms),
+        0.5,
+      ),
+      p99Ms: Math.max(...results.map(({ p99Ms }) => p99Ms)),
+    };
+  };
   // The first round of each does not count: V8 compiles, and the database reads its pages.
   await bare(room, befores, 1);
-  await load.run({ ...history, seconds: 1 });
+  await pages(1);
   const sql = await bare(room, befores, seconds);
-  const page = await load.run({ ...history, seconds });
+  const before = sample(servers).cpuMs;
+  const page = await pages(seconds);
+  const after = sample(servers).cpuMs;
+  const cpuUs = (name: string) =>
+    (((after.get(name) ?? 0) - (before.get(name) ?? 0)) * 1000) / (page.perSecond * seconds);
   const share = page.perSecond / sql;
   if (share < LEAST_SHARE) notMet(`over REST ${share.toFixed(2)} of the bare SQL's pages`);
   const lists = await load.run({
@@ -119,6 +145,7 @@ async function measure({ quick, notMet }: StudyContext, { api, load, store, bare
     'page over REST, 1/s': page.perSecond,
     'page by bare SQL, 1/s': sql,
     'REST ÷ bare SQL': share,
+    ...Object.fromEntries(servers.map(({ name: server }) => [`CPU µs a page, ${server}`, cpuUs(server)])),
     'page over REST p50, ms': page.p50Ms,
     'page over REST p99, ms': page.p99Ms,
     'rooms of the list': ROOMS,
@@ -132,14 +159,23 @@ async function measure({ quick, notMet }: StudyContext, { api, load, store, bare
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- answers have many shapes.
-async function post(api: string, path: string, body: object): Promise<any> {
+async function post(api: string, path: string, body?: object, token?: string): Promise<any> {
   const response = await fetch(api + path, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
+    headers: {
+      'content-type': 'application/json',
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    },
+    ...(body && { body: JSON.stringify(body) }),
   });
   if (!response.ok) throw new Error(`${path}: HTTP ${response.status} ${await response.text()}`);
   return await response.json();
+}
+
+/** Makes an account, and logs in. */
+async function enter(api: string, account: { readonly name: string; readonly password: string }) {
+  await post(api, '/auth/signup', account);
+  return await post(api, '/auth/login', account);
 }
 
 /** Makes rooms of the user, and the messages of one of them, through the store; returns that one. */
