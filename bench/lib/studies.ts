@@ -81,9 +81,16 @@ export const STUDIES: readonly Study[] = [
     title: 'memory of the location map per online device',
     run: async () => JSON.parse(await run(process.execPath, ['--expose-gc', MAP_PROGRAM])) as Findings,
   },
+  {
+    name: 'watch',
+    title:
+      'presence at a state node: 100,000 users, of whom each watches 50 and 1 % change a second; memory of a watch',
+    run: async () => JSON.parse(await run(process.execPath, ['--expose-gc', WATCH_PROGRAM])) as Findings,
+  },
 ];
 
 const MAP_PROGRAM = fileURLToPath(new URL('../location-map.ts', import.meta.url));
+const WATCH_PROGRAM = fileURLToPath(new URL('../watch.ts', import.meta.url));
 
 async function lone({ load, services, signal, profiles }: StudyContext): Promise<Findings> {
   await using stack = new AsyncDisposableStack();

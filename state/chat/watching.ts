@@ -74,7 +74,7 @@ export class Watching {
 }
 
 function hasMoved({ shown }: ShownReceipt): boolean {
-  return shown !== undefined && (shown.readSeq > 0 || shown.deliveredSeq > 0);
+  return shown !== undefined && (shown.readSeq > 0 || shown.readEpoch > 0 || shown.deliveredSeq > 0);
 }
 
 function notVisible(): never {

@@ -128,8 +128,15 @@ export class ReceiptNews {
 /** Returns the receipt as others are shown it; none if it is hidden. */
 export function toWireReceipt({ user, shown }: ShownReceipt): client.MemberReceipt[] {
   if (shown === undefined) return [];
-  const { readSeq, deliveredSeq } = shown;
-  return [{ user, readSeq: BigInt(readSeq), readEpoch: 0n, deliveredSeq: BigInt(deliveredSeq) }];
+  const { readSeq, readEpoch, deliveredSeq } = shown;
+  return [
+    {
+      user,
+      readSeq: BigInt(readSeq),
+      readEpoch: BigInt(readEpoch),
+      deliveredSeq: BigInt(deliveredSeq),
+    },
+  ];
 }
 
 /** Encodes a SELF frame. */

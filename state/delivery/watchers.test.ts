@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import type { ConversationId } from '../../common/mod.ts';
 import { client, encodeFrame, FrameType } from '../../proto/mod.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 import type { FakeWorker } from '../testing/fake-stream.ts';
 import { settle, testNode } from '../testing/test-node.ts';
+import type { TestStore } from '../testing/test-store.ts';
 
 const ROOM = 7n;
 const MANY = Array.from({ length: 257 }, (_, i) => BigInt(i + 1));
@@ -38,6 +40,14 @@ function collector<T>(w: FakeWorker, type: number, decode: (payload: Uint8Array)
 function report(w: FakeWorker, conn: number, deliveredSeq: bigint, readSeq: bigint): void {
   const receipts = [{ conversation: ROOM, deliveredSeq, readSeq, readEpoch: 0n }];
   w.frames([conn, encodeFrame(FrameType.RECEIPTS, 0, 0n, client.Receipts.encode({ receipts }).finish())]);
+}
+
+/** Waits until so many members have read something. */
+async function stored(store: TestStore, readers: number): Promise<void> {
+  await eventually(`the cursors of ${readers}`, async () => {
+    const receipts = await store.receiptsIn([ROOM as ConversationId]);
+    return receipts.filter(({ readSeq }) => readSeq > 0).length === readers;
+  });
 }
 
 async function set(w: FakeWorker, conn: number, name: string, value: unknown): Promise<void> {
@@ -120,10 +130,11 @@ describe('READ', () => {
 
 describe('WATCHED', () => {
   test('the receipts of others who show them; none to who hides own ones', async () => {
-    const { w } = await room([1n, 2n, 3n, 4n, 5n]);
+    const { w, store } = await room([1n, 2n, 3n, 4n, 5n]);
     w.send(1, 1, ROOM, 'one');
     await settle();
     for (const conn of [2, 3, 4]) report(w, conn, 1n, 1n);
+    await stored(store, 3);
     await set(w, 3, 'receipts', false);
     const watched = collector(w, FrameType.WATCHED, (payload) =>
       client.Watched.decode(payload).conversations.map(({ members, receipts }) => [
@@ -144,10 +155,11 @@ describe('get_readers', () => {
     w.send(1, 1, ROOM, 'one');
     await settle();
     for (const conn of [2, 3]) report(w, conn, 1n, 1n);
-    await settle();
+    await stored(store, 2);
     await set(w, 3, 'receipts', false);
     await set(w, 4, 'invisible', true);
     for (const conn of [4, 5]) report(w, conn, 1n, 1n);
+    await stored(store, 4);
     await store.addMember(ROOM, 1000n);
     await settle();
     const answers = collector(w, FrameType.RESPONSE, (payload) => {

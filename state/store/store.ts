@@ -461,7 +461,9 @@ export interface ShownReceipt {
   readonly readSeq: number;
   readonly readEpoch: number;
   /** What others are shown; undefined: the user hides it. */
-  readonly shown: { readonly readSeq: number; readonly deliveredSeq: number } | undefined;
+  readonly shown:
+    | { readonly readSeq: number; readonly readEpoch: number; readonly deliveredSeq: number }
+    | undefined;
 }
 
 export interface SyncRequest {

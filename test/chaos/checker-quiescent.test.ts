@@ -48,6 +48,12 @@ describe('an idle system', () => {
     ).toEqual(['cursors']);
   });
 
+  test('something that is watched and shown wrongly: is found', () => {
+    const what = 'bob as offline';
+    const stale: Happening = { kind: 'stale', instance: NEW_BOB, what };
+    expect(rules([...quiescentHistory(), stale])).toEqual(['watches']);
+  });
+
   test('a read cursor that lags: is found', () => {
     expect(
       rules(changed({ kind: 'cursor', owner: 'bob read since 1' }, { seq: 3 }, quiescentHistory())),

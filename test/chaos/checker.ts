@@ -125,6 +125,9 @@ export class Checker {
       case 'stuck':
         this.#accuse('convergence', `${entry.instance}: ${entry.what}`);
         break;
+      case 'stale':
+        this.#accuse('watches', `${entry.instance} shows ${entry.what}`);
+        break;
       case 'log':
         list(this.#log, entry.conversation).push(entry);
         break;

@@ -52,6 +52,8 @@ interface Recent {
   readonly from: string;
 }
 
+/** Conversations that a client watches: the server's most. */
+const MAX_WATCHED = 8;
 /** Messages of a conversation that a client remembers to say something about. */
 const MAX_RECENT = 30;
 
@@ -101,6 +103,11 @@ export class Instance {
   /** Conversations with messages shown, until it was told that its user has left. */
   readonly #open = new Set<string>();
   readonly #isNamed: boolean;
+  /** What the client watches, as it was told last: the read cursors of others, by conversation and user id, and who is how. */
+  #watched: {
+    readonly reads: Map<string, Map<string, number>>;
+    readonly statuses: Map<string, string>;
+  } = { reads: new Map(), statuses: new Map() };
   #tokenMs = 0;
   live = true;
   /** Whether it was connected at least once. */
@@ -266,6 +273,50 @@ export class Instance {
     return this.#open;
   }
 
+  /** Watches what it has open, and whose messages it was shown. */
+  async #watch(): Promise<void> {
+    const conversations = [...this.#open].slice(-MAX_WATCHED);
+    const senders = new Set(
+      conversations.flatMap((id) => this.#recent.get(id) ?? []).map(({ sender }) => sender),
+    );
+    try {
+      await this.client.watch({ conversations, users: [...senders] });
+    } catch {
+      // Somebody has left meanwhile.
+      await this.client.watch({ conversations: [] }).catch(() => undefined);
+    }
+  }
+
+  /**
+   * Returns what it shows wrongly of what it watches: everybody is online, and has read what is stored.
+   *
+   * @param cursors by "USER read CONVERSATION"
+   */
+  stale(
+    conversations: Readonly<Record<string, number>>,
+    cursors: Readonly<Record<string, number>>,
+  ): string[] {
+    const { reads, statuses } = this.#watched;
+    const wrong = [...statuses].flatMap(([user, status]) =>
+      status === 'offline' ? [`${this.client.displayName(user) ?? user} as offline`] : [],
+    );
+    for (const [conversation, users] of reads) {
+      if (conversations[conversation] === undefined) continue;
+      for (const [user, seq] of users) {
+        const stored = cursors[`${this.client.displayName(user)} read ${conversation}`];
+        if (stored !== undefined && stored !== seq)
+          wrong.push(
+            `that ${this.client.displayName(user)} has read ${conversation} up to ${seq}, stored is ${stored}`,
+          );
+      }
+    }
+    return wrong;
+  }
+
+  writeStale(what: string): void {
+    this.#write({ kind: 'stale', what });
+  }
+
   stuck(what: string): void {
     this.#write({ kind: 'stuck', what });
   }
@@ -301,6 +352,25 @@ export class Instance {
         break;
       case 'synced':
         this.synced = true;
+        void this.#watch();
+        break;
+      case 'watched':
+        this.#watched = {
+          reads: new Map(
+            event.conversations.map(({ conversation, receipts }) => [
+              conversation,
+              new Map(receipts.map(({ user, readSeq }) => [user, readSeq])),
+            ]),
+          ),
+          statuses: new Map(event.users.map(({ user, status }) => [user, status])),
+        };
+        break;
+      case 'receipts':
+        for (const { user, readSeq } of event.receipts)
+          this.#watched.reads.get(event.conversation)?.set(user, readSeq);
+        break;
+      case 'presence':
+        this.#watched.statuses.set(event.user, event.status);
         break;
       case 'message':
       case 'edited':
@@ -351,6 +421,8 @@ export class Instance {
         break;
       }
       case 'error':
+        // A watch that is sent again after the user has left what it names.
+        if (event.code === 'NOT_VISIBLE') break;
         this.#write({ kind: 'call', call: 'sync', conversation: '', code: event.code, since: Date.now() });
         break;
     }

@@ -32,6 +32,13 @@ export type Command =
       readonly expected: Expectation;
       readonly cursors: Readonly<Record<string, number>>;
     }
+  | {
+      readonly do: 'watched';
+      readonly expected: Expectation;
+      readonly cursors: Readonly<Record<string, number>>;
+      /** Whether to record what is wrong. */
+      readonly isLast: boolean;
+    }
   | { readonly do: 'views'; readonly expected: Expectation }
   | { readonly do: 'end' };
 
@@ -62,6 +69,8 @@ async function execute(command: Command): Promise<number> {
       return 0;
     case 'settle':
       return workload.settle(command.expected, command.cursors);
+    case 'watched':
+      return workload.watched(command.expected, command.cursors, command.isLast);
     case 'views':
       await workload.views(command.expected);
       return 0;

@@ -120,6 +120,8 @@ export type Happening =
     }
   /** At the end: an undisturbed client lacks messages of the log. */
   | (OfInstance & { readonly kind: 'stuck'; readonly what: string })
+  /** At the end: something that it watches is another way than it was told. */
+  | (OfInstance & { readonly kind: 'stale'; readonly what: string })
   /** The log as a member reads it at the end. */
   | (OfEntry & { readonly kind: 'view'; readonly user: string })
   /** At the end: a member has had what follows a seq unread again; the conversation as it was answered. */

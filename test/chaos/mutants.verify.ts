@@ -94,6 +94,7 @@ const PLANS = {
   },
   lostStreams: { steps: again(faultNamed('held, then cut'), STATES, 4000, 2000, 5), work: MESSAGES },
   entries: { steps: latentApi(3), work: ENTRIES },
+  returningNodes: { steps: again(faultNamed('kill -9'), ['state-0'], 9000, 2000, 2), work: MESSAGES },
   lostCommits: { steps: again(LOST_COMMITS, STORES, 800, 600, 15), work: EDITS },
 } satisfies Record<string, Plan>;
 
@@ -133,6 +134,7 @@ describe('the checker catches', () => {
     [MUTANTS.keepRevisions, 'entries', ['erased']],
     [MUTANTS.replayFolded, 'lostCommits', ['one text']],
     [MUTANTS.ignoreFloor, 'entries', ['erased']],
+    [MUTANTS.forgetWatches, 'returningNodes', ['watches']],
   ])(
     '$name',
     async (mutant, plan, rules) => {

@@ -34,7 +34,18 @@ export async function quiesce(options: QuiesceOptions): Promise<Expectation> {
     if (round >= ROUNDS && (await settle(options, expected))) break;
   }
   history.write({ kind: 'quiescent', since });
+  await watched(options, expected);
   return expected;
+}
+
+/** Waits until what clients watch is shown as it is; what is not then is recorded. */
+async function watched({ tell, probe }: QuiesceOptions, expected: Expectation): Promise<void> {
+  const end = performance.now() + SETTLE_MS;
+  for (let isLast = false; ; isLast = performance.now() > end) {
+    const wrong = await tell({ do: 'watched', expected, cursors: await probe.noteCursors(), isLast });
+    if (wrong === 0 || isLast) return;
+    await sleep(POLL_MS);
+  }
 }
 
 /** Gives each conversation to one of its members. */

@@ -19,6 +19,7 @@ export const RULES = [
   'resume anywhere',
   'cursors',
   'badges',
+  'watches',
   'evicted',
   'no false eviction',
   'convergence',

@@ -215,6 +215,22 @@ export class Workload {
     return open;
   }
 
+  /** Returns how much the clients show wrongly of what they watch. @param isLast whether to record it */
+  watched(
+    { conversations }: Expectation,
+    cursors: Readonly<Record<string, number>>,
+    isLast: boolean,
+  ): number {
+    let count = 0;
+    for (const { user, live } of this.#devices)
+      for (const instance of live) {
+        const wrong = instance.stale(conversations[user] ?? {}, cursors);
+        count += wrong.length;
+        if (isLast) for (const what of wrong) instance.writeStale(what);
+      }
+    return count;
+  }
+
   /** Reads every conversation of every user from its end to its beginning, and records what the clients hold. */
   async views(expected: Expectation): Promise<void> {
     const { history } = this.#options;

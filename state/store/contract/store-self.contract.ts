@@ -129,8 +129,20 @@ export function describeSelf(nodes: () => Nodes): void {
       const members = [ann, bob, await a.user()].map((user) => ({ conversation: room, user }));
       const found = await b.store.receiptsOf(members);
       expect(found.toSorted((x, y) => (x.user < y.user ? -1 : 1))).toEqual([
-        { conversation: room, user: ann, readSeq: 0, readEpoch: 0, shown: { readSeq: 0, deliveredSeq: 0 } },
-        { conversation: room, user: bob, readSeq: 2, readEpoch: 0, shown: { readSeq: 2, deliveredSeq: 4 } },
+        {
+          conversation: room,
+          user: ann,
+          readSeq: 0,
+          readEpoch: 0,
+          shown: { readSeq: 0, readEpoch: 0, deliveredSeq: 0 },
+        },
+        {
+          conversation: room,
+          user: bob,
+          readSeq: 2,
+          readEpoch: 0,
+          shown: { readSeq: 2, readEpoch: 0, deliveredSeq: 4 },
+        },
       ]);
       expect(await b.store.receiptsOf([])).toEqual([]);
     });
@@ -148,11 +160,14 @@ export function describeSelf(nodes: () => Nodes): void {
       await move(2);
       await a.store.setSettings(bob, { invisible: true }, undefined, NOW_MS);
       await move(4);
-      expect(await shown()).toMatchObject({ readSeq: 4, shown: { readSeq: 2, deliveredSeq: 2 } });
+      expect(await shown()).toMatchObject({
+        readSeq: 4,
+        shown: { readSeq: 2, readEpoch: 0, deliveredSeq: 2 },
+      });
       await a.store.setSettings(bob, { invisible: true }, undefined, NOW_MS);
-      expect(await shown()).toMatchObject({ shown: { readSeq: 2, deliveredSeq: 2 } });
+      expect(await shown()).toMatchObject({ shown: { readSeq: 2, readEpoch: 0, deliveredSeq: 2 } });
       await a.store.setSettings(bob, { invisible: false }, undefined, NOW_MS);
-      expect(await shown()).toMatchObject({ shown: { readSeq: 4, deliveredSeq: 4 } });
+      expect(await shown()).toMatchObject({ shown: { readSeq: 4, readEpoch: 0, deliveredSeq: 4 } });
       await a.store.setSettings(bob, { receipts: false }, undefined, NOW_MS);
       expect(await shown()).toMatchObject({ readSeq: 4, shown: undefined });
     });

@@ -13,6 +13,7 @@ interface ReceiptRow {
   readonly read_seq: bigint;
   readonly read_epoch: bigint;
   readonly shown_read_seq: bigint;
+  readonly shown_read_epoch: bigint;
   readonly shown_delivered_seq: bigint;
   readonly hides_receipts: boolean | bigint;
 }
@@ -24,6 +25,7 @@ interface ReceiptRow {
 const receiptColumns = sql`
   m.conversation, m.user_id, m.read_seq, m.read_epoch,
   case when coalesce(s.invisible, false) then coalesce(f.read_seq, 0) else m.read_seq end as shown_read_seq,
+  case when coalesce(s.invisible, false) then coalesce(f.read_epoch, 0) else m.read_epoch end as shown_read_epoch,
   case when coalesce(s.invisible, false) then coalesce(f.delivered_seq, 0) else coalesce((
     select max(d.delivered_seq) from cursors d where d.conversation = m.conversation and d.user_id = m.user_id
   ), 0) end as shown_delivered_seq,
@@ -96,7 +98,11 @@ function toReceipt(row: ReceiptRow): ShownReceipt {
     readEpoch: Number(row.read_epoch),
     shown: row.hides_receipts
       ? undefined
-      : { readSeq: Number(row.shown_read_seq), deliveredSeq: Number(row.shown_delivered_seq) },
+      : {
+          readSeq: Number(row.shown_read_seq),
+          readEpoch: Number(row.shown_read_epoch),
+          deliveredSeq: Number(row.shown_delivered_seq),
+        },
   };
 }
 

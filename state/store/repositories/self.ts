@@ -158,8 +158,8 @@ async function freeze(session: SqlSession, user: UserId, was: boolean, is: boole
   await session.query(sql`delete from frozen_receipts where user_id = ${user}`);
   if (!is) return;
   await session.query(sql`
-    insert into frozen_receipts (user_id, conversation, read_seq, delivered_seq)
-    select m.user_id, m.conversation, m.read_seq, coalesce((
+    insert into frozen_receipts (user_id, conversation, read_seq, read_epoch, delivered_seq)
+    select m.user_id, m.conversation, m.read_seq, m.read_epoch, coalesce((
       select max(d.delivered_seq) from cursors d where d.conversation = m.conversation and d.user_id = m.user_id
     ), 0)
     from members m where m.user_id = ${user}`);

@@ -39,6 +39,7 @@ create table frozen_receipts (
   user_id       bigint not null references accounts (id),
   conversation  bigint not null references conversations (id),
   read_seq      bigint not null,
+  read_epoch    bigint not null,
   delivered_seq bigint not null,
   primary key (user_id, conversation)
 );

@@ -39,6 +39,7 @@ create table frozen_receipts (
   user_id       integer not null references accounts (id),
   conversation  integer not null references conversations (id),
   read_seq      integer not null,
+  read_epoch    integer not null,
   delivered_seq integer not null,
   primary key (user_id, conversation)
 ) strict, without rowid;
