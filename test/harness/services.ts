@@ -114,17 +114,17 @@ export class Services implements AsyncDisposable {
   /** Ends a service with SIGKILL, like a crash; resolves when it is gone and its ports are free. */
   async kill(name: ServiceName): Promise<void> {
     const pids = await this.#pids(name);
-    for (const pid of pids) end(pid);
+    for (const pid of pids) signal(pid, 'SIGKILL');
     while ((await Promise.all(pids.map(isAlive))).some(Boolean)) await setTimeout(10);
   }
 
   /** Freezes a service: connections stay open and nothing answers. */
   async pause(name: ServiceName): Promise<void> {
-    for (const pid of await this.#pids(name)) process.kill(pid, 'SIGSTOP');
+    for (const pid of await this.#pids(name)) signal(pid, 'SIGSTOP');
   }
 
   async resume(name: ServiceName): Promise<void> {
-    for (const pid of (await this.#pids(name)).toReversed()) process.kill(pid, 'SIGCONT');
+    for (const pid of (await this.#pids(name)).toReversed()) signal(pid, 'SIGCONT');
   }
 
   async pid(name: ServiceName): Promise<number> {
@@ -144,10 +144,10 @@ export class Services implements AsyncDisposable {
   }
 }
 
-/** Kills a process, which may have ended since its pid was read. */
-function end(pid: number): void {
+/** Sends a signal to a process; one that has ended meanwhile, as a connection of PostgreSQL does, is no error. */
+function signal(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, name);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }

@@ -1,6 +1,5 @@
 -- Entries that gochat_append has refused for good. A copy of one that a slow network brings later, to whichever node, gets the
--- same answer,
--- also if its sender may send it by then. Rows are forgotten after REFUSAL_MS (state/store/store.ts).
+-- same answer, also if its sender may send it by then. Rows are forgotten after REFUSAL_MS (state/store/store.ts).
 create table refusals (
   conversation  bigint not null,
   sender        bigint not null,
