@@ -59,7 +59,7 @@ verify: all ## What takes too long for 'make test': chaos, mutants, faults in re
 	@$(NODE) vitest run --config vitest.verify.config.ts
 	@$(MAKE) chaos
 
-mutants: all ## Build sixteen deliberately broken variants of GoChat; the chaos checker must detect each; SEED=1
+mutants: all ## Build fifteen deliberately broken variants of GoChat; the chaos checker must detect each; SEED=1
 	@$(NODE) env GOCHAT_TEST_CHAOS_SEED=$(or $(SEED),1) vitest run --config vitest.verify.config.ts test/chaos/mutants
 
 chaos: all ## Inject random faults for MINUTES=5 while clients chat, then check what they saw; SEED= repeats a plan

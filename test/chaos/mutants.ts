@@ -137,11 +137,6 @@ export const MUTANTS = {
            case when m.kind = 1 then t.body when r.seq is null then m.body else '' end as body`,
     ],
   },
-  forgetWatches: {
-    name: 'a watch forgotten by a state node that comes back',
-    file: 'gateway/route/state-link.js',
-    replace: ['this.#events.watchOf(connection)', 'undefined'],
-  },
   ignoreFloor: {
     name: 'pages that begin below the floor',
     file: 'state/store/postgres/reader.js',

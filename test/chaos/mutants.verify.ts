@@ -11,6 +11,8 @@ import type { Rule } from './rules.ts';
 import { CONVERGENCE_MS, runChaos } from './run.ts';
 
 const SEED = Number(process.env['GOCHAT_TEST_CHAOS_SEED'] ?? 1);
+/** Most runs of a flaw. */
+const RUNS = 4;
 const FIRST_MS = 1000;
 const STATES = ['servers to state-0', 'servers to state-1'];
 const STORES = ['state-0 to postgres', 'state-1 to postgres'];
@@ -46,6 +48,14 @@ const ENTRIES = {
   deeds: { direct: 0, reply: 60, edit: 80, retract: 30, join: 50, leave: 30, history: 60 },
   floors: { everyMs: 1000, long: 40, kept: [10, 30] },
 } as const;
+/** Messages are retracted while the rooms stay, and nothing sinks. */
+const RETRACTIONS = {
+  hiddenRooms: 0,
+  sendsPerSecond: 20,
+  atOnce: 1,
+  deedsPerSecond: 20,
+  deeds: { direct: 0, retract: 200, join: 40, leave: 0, remove: 0, delete: 0 },
+} as const;
 /** Members who stay edit their messages at once, some before these are answered. */
 const EDITS = {
   sendsPerSecond: 30,
@@ -56,7 +66,7 @@ const EDITS = {
 
 interface Plan {
   readonly steps: readonly Step[];
-  readonly work: typeof MESSAGES | typeof ENTRIES | typeof EDITS;
+  readonly work: typeof MESSAGES | typeof ENTRIES | typeof EDITS | typeof RETRACTIONS;
 }
 
 const latentApi = (times: number): Step[] => again(faultNamed('latency'), ['api to etcd'], 6000, 1000, times);
@@ -94,17 +104,17 @@ const PLANS = {
   },
   lostStreams: { steps: again(faultNamed('held, then cut'), STATES, 4000, 2000, 5), work: MESSAGES },
   entries: { steps: latentApi(3), work: ENTRIES },
-  returningNodes: { steps: again(faultNamed('kill -9'), ['state-0'], 9000, 2000, 2), work: MESSAGES },
-  lostCommits: { steps: again(LOST_COMMITS, STORES, 800, 600, 15), work: EDITS },
+  retractions: { steps: latentApi(3), work: RETRACTIONS },
+  lostCommits: { steps: again(LOST_COMMITS, STORES, 800, 600, 30), work: EDITS },
 } satisfies Record<string, Plan>;
 
 async function run(
   { steps, work }: Plan,
   convergenceMs: number,
-  bin?: string,
+  { seed = SEED, bin }: { readonly seed?: number; readonly bin?: string } = {},
 ): Promise<Verdict & { dir: string }> {
   const dir = await mkdtemp(join(tmpdir(), 'gochat-chaos-mutant-'));
-  const options = { seed: SEED, durationMs: 0, dir, steps, convergenceMs, ...(bin !== undefined && { bin }) };
+  const options = { seed, durationMs: 0, dir, steps, convergenceMs, ...(bin !== undefined && { bin }) };
   const verdict = await runChaos({
     ...options,
     states: 2,
@@ -127,33 +137,35 @@ describe('the checker catches', () => {
     [MUTANTS.noFence, 'lostStreams', ['convergence', 'no loss', 'one answer', "sender's order", 'in time']],
     [MUTANTS.refuseMembers, 'nothingMuch', ['justified refusals']],
     [MUTANTS.forgetCursors, 'nothingMuch', ['cursors']],
-    [MUTANTS.keepCounts, 'entries', ['badges']],
+    [MUTANTS.keepCounts, 'retractions', ['badges']],
     [MUTANTS.foldByTime, 'entries', ['one view', 'one text']],
     [MUTANTS.editForLeaver, 'entries', ['no leak']],
     [MUTANTS.quoteLeak, 'entries', ['no leak']],
     [MUTANTS.keepRevisions, 'entries', ['erased']],
     [MUTANTS.replayFolded, 'lostCommits', ['one text']],
     [MUTANTS.ignoreFloor, 'entries', ['erased']],
-    [MUTANTS.forgetWatches, 'returningNodes', ['watches']],
   ])(
     '$name',
     async (mutant, plan, rules) => {
       await using broken = await build(mutant);
-      // Messages that are missing after this time do not come by themselves.
-      const verdict = await run(PLANS[plan], 8000, broken.bin);
-      const found = new Set(verdict.violations.map(({ rule }) => rule));
-      expect(
-        rules.filter((rule) => found.has(rule)),
-        report(SEED, 0, verdict),
-      ).not.toEqual([]);
+      const said: string[] = [];
+      // Chance decides whether a run meets the flaw.
+      for (let seed = SEED; seed < SEED + RUNS; seed++) {
+        // Messages that are missing after this time do not come by themselves.
+        const verdict = await run(PLANS[plan], 8000, { seed, bin: broken.bin });
+        if (verdict.violations.some(({ rule }) => rules.includes(rule))) return;
+        said.push(report(seed, 0, verdict));
+      }
+      expect.fail(said.join('\n'));
     },
-    300_000,
+    600_000,
   );
 
   test.each([
     ['messages', MESSAGES],
     ['entries', ENTRIES],
     ['edits', EDITS],
+    ['retractions', RETRACTIONS],
   ])(
     'no violation in the same runs of the intact GoChat: %s',
     async (_, work) => {

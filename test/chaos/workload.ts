@@ -241,18 +241,18 @@ export class Workload {
       const { client } = instance;
       if (this.#devices.find((other) => other.user === user && other.named) !== device) continue;
       for (const conversation of Object.keys(expected.conversations[user] ?? {})) {
-        let isCounted = false;
+        let from = 0;
         for (let before = 0, more = true; more; ) {
           const page = await client.history(conversation, { before, limit: HISTORY_PAGE });
           for (const entry of page.entries) history.write({ kind: 'view', user, ...recorded(entry) });
           // A page must not be empty before the beginning; the checker misses what is not there.
           more = page.more && page.entries.length > 0;
           before = page.entries[0]?.seq ?? 0;
-          if (page.entries.length > 0 && !isCounted) {
-            isCounted = true;
-            await instance.recount(conversation, this.#random.pick(page.entries).seq);
-          }
+          // From the beginning, or from somewhere in the last page.
+          if (page.entries.length > 0)
+            from = this.#random.chance(0.5) ? before : this.#random.pick(page.entries).seq;
         }
+        if (from > 0) await instance.recount(conversation, from);
       }
     }
     for (const { user, live } of this.#devices)
