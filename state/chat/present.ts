@@ -89,14 +89,27 @@ export function usersIn({ sender, extra }: Message): UserId[] {
   return [sender, extra.quote?.sender, extra.system?.user].filter((user) => user !== undefined);
 }
 
-function toExtra(extra: Extra, seq: number, nameOf: NameOf): Partial<client.Message> {
-  const { kind, version, target, quote, retraction, range, system } = extra;
+/** Returns the numbers of an entry's kind, version and target, as MESSAGE has them; seqs are 0 where it has none. */
+export function numbersOf(
+  { kind, version, target }: Extra,
+  seq: number,
+): { readonly kind: client.EntryKind; readonly version: number; readonly target: number } {
   const isMessage = kind === 'message';
   return {
     kind: ENTRY_KINDS.indexOf(kind) as client.EntryKind,
-    version: kind === 'edit' || (isMessage && version > seq) ? BigInt(version) : 0n,
+    version: kind === 'edit' || (isMessage && version > seq) ? version : 0,
     // The message that a reply quotes is in the quote.
-    target: isMessage ? 0n : BigInt(target),
+    target: isMessage ? 0 : target,
+  };
+}
+
+function toExtra(extra: Extra, seq: number, nameOf: NameOf): Partial<client.Message> {
+  const { quote, retraction, range, system } = extra;
+  const { kind, version, target } = numbersOf(extra, seq);
+  return {
+    kind,
+    version: BigInt(version),
+    target: BigInt(target),
     quote: quote && toQuote(quote, nameOf),
     retraction: retraction && toRetraction(retraction),
     range: range && {

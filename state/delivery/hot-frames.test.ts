@@ -10,6 +10,7 @@ const whole = fc.oneof(
   fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
   fc.constantFrom(127, 128, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 35 - 1, 2 ** 35),
 );
+const optional = fc.oneof(fc.constant(0), whole);
 const text = fc.string({ unit: 'binary', maxLength: 300 }).filter((value) => value.isWellFormed());
 const size = (value: string) => Buffer.byteLength(value);
 
@@ -25,7 +26,8 @@ describe('hot frames', () => {
         text,
         text,
         whole,
-        (key, seq, id, sender, from, msg, body, at) => {
+        fc.record({ kind: fc.integer({ min: 0, max: 300 }), version: optional, target: optional }),
+        (key, seq, id, sender, from, msg, body, at, { kind, version, target }) => {
           const frame = encodeMessageFrame({
             conversation: key,
             seq,
@@ -38,6 +40,9 @@ describe('hot frames', () => {
             clientMsgIdBytes: size(msg),
             textBytes: size(body),
             atMs: at,
+            kind,
+            version,
+            target,
           });
           const payload = client.Message.encode(
             client.Message.fromPartial({
@@ -48,6 +53,9 @@ describe('hot frames', () => {
               clientMsgId: msg,
               text: body,
               atMs: BigInt(at),
+              kind: kind as client.EntryKind,
+              version: BigInt(version),
+              target: BigInt(target),
             }),
           ).finish();
           expect(Buffer.from(frame)).toEqual(Buffer.from(encodeFrame(FrameType.MESSAGE, 0, key, payload)));
@@ -69,7 +77,7 @@ describe('hot frames', () => {
         positive,
         whole,
         fc.boolean(),
-        fc.oneof(fc.constant(0), whole),
+        optional,
         (conn, ref, key, msg, seq, id, at, again, target) => {
           const record = encodeSentRecord({
             conn,

@@ -1,5 +1,6 @@
 /**
- * Hand-written encoders of SENT and of MESSAGE for plain messages, which are most. The generated codecs are the reference.
+ * Hand-written encoders of SENT and of MESSAGE without quotes and the like, which are most. The generated codecs are the
+ * reference.
  */
 import { Buffer } from 'node:buffer';
 import { highOf, lowOf } from '../session/u64.ts';
@@ -37,6 +38,11 @@ export interface MessageFields {
   readonly clientMsgIdBytes: number;
   readonly textBytes: number;
   readonly atMs: number;
+  /** Number of the kind; 0: a message. */
+  readonly kind: number;
+  /** Seqs; 0: none. */
+  readonly version: number;
+  readonly target: number;
 }
 
 /** Encodes the DELIVER record of a SENT frame for its sender. */
@@ -49,7 +55,7 @@ export function encodeSentRecord(sent: SentFields): Uint8Array {
     (1 + varint64Size(idLow, idHigh)) +
     (1 + varintSize(sent.atMs)) +
     (sent.duplicate ? 2 : 0) +
-    (sent.target === 0 ? 0 : 1 + varintSize(sent.target));
+    numberSize(sent.target);
   const record = Buffer.allocUnsafe(ANSWER_HEAD_BYTES + HEADER_BYTES + payload);
   writeU32(record, 0, 1);
   record[0] = LinkKind.DELIVER;
@@ -66,10 +72,7 @@ export function encodeSentRecord(sent: SentFields): Uint8Array {
     record[at++] = 0x28;
     record[at++] = 1;
   }
-  if (sent.target !== 0) {
-    record[at++] = 0x30;
-    writeVarint(record, at, sent.target);
-  }
+  writeNumber(record, at, 0x30, sent.target);
   return record;
 }
 
@@ -87,7 +90,10 @@ export function encodeMessageFrame(message: MessageFields): Uint8Array {
     stringSize(message.senderNameBytes) +
     stringSize(message.clientMsgIdBytes) +
     stringSize(message.textBytes) +
-    (1 + varintSize(message.atMs));
+    (1 + varintSize(message.atMs)) +
+    numberSize(message.kind) +
+    numberSize(message.version) +
+    numberSize(message.target);
   const frame = Buffer.allocUnsafe(HEADER_BYTES + payload);
   let at = writeHeader(frame, 0, FrameType.MESSAGE, 0, message.conversation, payload);
   frame[at++] = 0x08;
@@ -100,7 +106,10 @@ export function encodeMessageFrame(message: MessageFields): Uint8Array {
   at = writeString(frame, at, 0x2a, message.clientMsgId, message.clientMsgIdBytes);
   at = writeString(frame, at, 0x32, message.text, message.textBytes);
   frame[at++] = 0x38;
-  writeVarint(frame, at, message.atMs);
+  at = writeVarint(frame, at, message.atMs);
+  at = writeNumber(frame, at, 0x40, message.kind);
+  at = writeNumber(frame, at, 0x48, message.version);
+  writeNumber(frame, at, 0x50, message.target);
   return frame;
 }
 
@@ -143,6 +152,17 @@ function writeString(into: Buffer, start: number, tag: number, text: string, byt
   // As many bytes as characters: all of them are ASCII, and that is written faster.
   into.write(text, at, bytes, text.length === bytes ? 'latin1' : 'utf8');
   return at + bytes;
+}
+
+/** Bytes of a field with a whole number up to 2^53; 0 is left out. */
+function numberSize(value: number): number {
+  return value === 0 ? 0 : 1 + varintSize(value);
+}
+
+function writeNumber(into: Buffer, start: number, tag: number, value: number): number {
+  if (value === 0) return start;
+  into[start] = tag;
+  return writeVarint(into, start + 1, value);
 }
 
 /** Bytes of a varint of a whole number up to 2^53. */

@@ -123,5 +123,8 @@ function encodePlain(message: Message, senderName: string): Uint8Array {
     senderNameBytes: Buffer.byteLength(senderName),
     clientMsgIdBytes: Buffer.byteLength(message.clientMsgId),
     textBytes: Buffer.byteLength(message.text),
+    kind: 0,
+    version: 0,
+    target: 0,
   });
 }

@@ -250,6 +250,9 @@ export class Sequencer {
           clientMsgIdBytes: origin.clientMsgIdBytes,
           textBytes: origin.textBytes,
           atMs: result.atMs,
+          kind: 0,
+          version: 0,
+          target: 0,
         });
       const { pushed, skipped } = fanout.publish({
         conversation,
