@@ -147,7 +147,8 @@ export class Receiver {
 
   /** The user has left a conversation, and its last messages have come. */
   gone({ conversation, reason }: Gone): void {
-    const { events, inbox } = this.#parts;
+    const { events, inbox, watcher } = this.#parts;
+    watcher.left(conversation);
     const known = inbox.forget(conversation);
     // It was known from a push only, and nothing in it was for this user.
     if (known === undefined) return;

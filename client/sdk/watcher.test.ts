@@ -6,6 +6,7 @@ import {
   Presence,
   PresenceStatus,
   Read,
+  Watched,
 } from '../../proto/client.ts';
 import { collect, makeClient, makeWorld, next } from '../testing/harness.ts';
 
@@ -130,4 +131,52 @@ test('readers: a page of them', async () => {
     next: undefined,
   });
   await expect(client.readers(room.toString(), -1)).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
+});
+
+test('a READ overtaken by the WATCHED it was to follow, or by a newer READ: the greater cursor stays', async () => {
+  const world = await makeWorld();
+  const { gateway, bob, room } = world;
+  const client = makeClient(world);
+  await client.connect();
+  gateway.mute.add('watch');
+  void client.watch({ conversations: [room.toString()] }).catch(() => undefined);
+  const events = collect(client);
+  const receipt = (readSeq: bigint, readEpoch: bigint, deliveredSeq: bigint) => [
+    { user: bob, readSeq, readEpoch, deliveredSeq },
+  ];
+  await expect.poll(() => gateway.watches.length).toBe(1);
+  const send = (...receipts: ReturnType<typeof receipt>[]) => {
+    for (const connection of gateway.connections)
+      for (const of of receipts)
+        connection.send(FrameType.READ, 0, room, Read.encode({ receipts: of }).finish());
+  };
+  send(receipt(5n, 0n, 7n));
+  const whole = { conversation: room, members: 2, receipts: receipt(0n, 0n, 8n) };
+  const answer = Watched.encode(Watched.fromPartial({ conversations: [whole] })).finish();
+  for (const connection of gateway.connections) connection.send(FrameType.WATCHED, 0, 0n, answer);
+  // Older, of the same age, and with a later epoch.
+  send(receipt(4n, 0n, 8n), receipt(5n, 0n, 8n), receipt(2n, 1n, 3n));
+  const told = () =>
+    events.flatMap((event) => {
+      if (event.type === 'receipts') return event.receipts;
+      return event.type === 'watched' ? event.conversations.flatMap(({ receipts }) => receipts) : [];
+    });
+  const user = bob.toString();
+  await expect.poll(told).toEqual([
+    { user, readSeq: 5, deliveredSeq: 7 },
+    { user, readSeq: 5, deliveredSeq: 8 },
+    { user, readSeq: 2, deliveredSeq: 8 },
+  ]);
+});
+
+test('a conversation that the user leaves is watched no longer: a resync does not ask for it', async () => {
+  const world = await makeWorld();
+  const { gateway, bob, room } = world;
+  const client = makeClient(world);
+  await client.connect();
+  await client.joinRoom('lobby');
+  await client.watch({ conversations: [room.toString()], users: [bob.toString()] });
+  await client.leaveRoom(room.toString());
+  for (const connection of gateway.connections) connection.resync();
+  await expect.poll(() => gateway.watches.at(-1)).toMatchObject({ conversations: [], users: [bob] });
 });

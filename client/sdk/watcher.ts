@@ -13,6 +13,7 @@ import { toKey } from './convert.ts';
 import { ClientError } from './errors.ts';
 import type { Emitter, MemberReceipt, Presence, Watched } from './events.ts';
 import type { ResolvedOptions } from './options.ts';
+import { ShownReceipts } from './shown-receipts.ts';
 
 /** What is to be watched. */
 export interface WatchTargets {
@@ -43,11 +44,12 @@ export class Watcher {
   readonly #events: Emitter;
   readonly #hooks: WatcherHooks;
   readonly #backoff: Backoff;
-  /** Encoded; undefined: nothing was ever watched. */
-  #wanted: Uint8Array | undefined;
+  readonly #receipts = new ShownReceipts();
+  /** Undefined: nothing was ever watched. */
+  #wanted: Watch | undefined;
   /** The one that the server has accepted last. */
-  #accepted: Uint8Array | undefined;
-  #sent: Uint8Array | undefined;
+  #accepted: Watch | undefined;
+  #sent: Watch | undefined;
   /** Whether the wanted watch is not sent yet. */
   #isDue = false;
   /** Ref of the WATCH under way; 0: none is. */
@@ -69,12 +71,11 @@ export class Watcher {
 
   /** Replaces the watch. Resolves with the state of what is watched. */
   watch({ conversations, users, idle }: WatchTargets): Promise<Watched> {
-    const watch = {
+    this.#wanted = {
       conversations: conversations.map((id) => toKey(id)),
       users: users.map((id) => toKey(id, 'The user')),
       idle,
     };
-    this.#wanted = Watch.encode(watch).finish();
     this.#isDue = true;
     const { promise, resolve, reject } = Promise.withResolvers<Watched>();
     this.#next.push({ resolve, reject });
@@ -90,6 +91,14 @@ export class Watcher {
     this.#send();
   }
 
+  /** The user is out of a conversation, which ends its watch. */
+  left(conversation: bigint): void {
+    this.#wanted = without(this.#wanted, conversation);
+    this.#accepted = without(this.#accepted, conversation);
+    this.#sent = without(this.#sent, conversation);
+    this.#receipts.left(conversation);
+  }
+
   /** The connection has ended: no answer will come. */
   disconnected(): void {
     this.#abandon();
@@ -97,7 +106,8 @@ export class Watcher {
 
   /** WATCHED has come. */
   watched(ref: number, wire: WireWatched): void {
-    const watched = toWatched(wire);
+    const conversations = this.#receipts.answered(wire.conversations);
+    const watched = toWatched({ ...wire, conversations });
     this.#events.emit({ type: 'watched', ...watched });
     if (ref !== this.#ref) return;
     this.#ref = 0;
@@ -141,10 +151,12 @@ export class Watcher {
 
   /** READ has come. */
   read(conversation: bigint, { receipts }: Read): void {
+    const news = this.#receipts.pushed(conversation, receipts);
+    if (news.length === 0) return;
     this.#events.emit({
       type: 'receipts',
       conversation: conversation.toString(),
-      receipts: receipts.map(toReceipt),
+      receipts: news.map(toReceipt),
     });
   }
 
@@ -165,12 +177,18 @@ export class Watcher {
   #send(): void {
     if (!this.#isDue || this.#ref !== 0 || this.#retry !== undefined || this.#wanted === undefined) return;
     const ref = this.#hooks.nextRef();
-    if (!this.#hooks.write(ref, this.#wanted)) return;
+    if (!this.#hooks.write(ref, Watch.encode(this.#wanted).finish())) return;
+    this.#receipts.asked();
     this.#ref = ref;
     this.#sent = this.#wanted;
     this.#isDue = false;
     this.#waiting = this.#next.splice(0);
   }
+}
+
+function without(watch: Watch | undefined, conversation: bigint): Watch | undefined {
+  if (watch === undefined || !watch.conversations.includes(conversation)) return watch;
+  return { ...watch, conversations: watch.conversations.filter((id) => id !== conversation) };
 }
 
 function toWatched({ conversations, users }: WireWatched): Watched {

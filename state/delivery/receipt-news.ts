@@ -37,7 +37,9 @@ export interface ReceiptNewsOptions {
 export class ReceiptNews {
   readonly #options: ReceiptNewsOptions;
   #moved = new Map<string, Moved>();
+  /** While it is set, news are gathered, or are being told: one look-up at a time, so that none overtakes another. */
   #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   constructor(options: ReceiptNewsOptions) {
     this.#options = options;
@@ -54,6 +56,7 @@ export class ReceiptNews {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearTimeout(this.#timer);
     this.#moved.clear();
   }
@@ -72,7 +75,6 @@ export class ReceiptNews {
   }
 
   async #tell(): Promise<void> {
-    this.#timer = undefined;
     const moved = this.#moved;
     this.#moved = new Map();
     const { store, logger } = this.#options;
@@ -87,6 +89,8 @@ export class ReceiptNews {
       // The next move, or get_self, brings them.
       logger.debug({ err: error }, 'cursors that have moved cannot be read');
     }
+    const goesOn = this.#moved.size > 0 && !this.#stopped;
+    this.#timer = goesOn ? setTimeout(() => void this.#tell(), GATHER_MS) : undefined;
   }
 
   /** Tells who watches a conversation, is a member, and shows own receipts, too. */

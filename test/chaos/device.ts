@@ -380,7 +380,10 @@ export class Instance {
       case 'system': {
         const { conversation, seq } = event;
         this.#shown(conversation, seq);
-        this.#open.add(conversation);
+        if (!this.#open.has(conversation)) {
+          this.#open.add(conversation);
+          if (this.synced) void this.#watch();
+        }
         this.#foldOf(conversation).add(event);
         if (event.kind === 'message') this.#remember(event);
         this.#write({ kind: 'message', ...recorded(event) });
@@ -414,6 +417,7 @@ export class Instance {
         this.#folds.delete(conversation);
         this.#recent.delete(conversation);
         this.#open.delete(conversation);
+        this.#watched.reads.delete(conversation);
         this.#stays.delete(conversation);
         if (!this.#isNamed) this.#away.add(conversation);
         this.#write({ kind: 'left', conversation, reason });
