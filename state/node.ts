@@ -294,6 +294,7 @@ export class StateNode {
       lastSeen,
       watches,
       watching: new Watching({ store, presences, settings }),
+      fanout: this.#fanout,
       sessionLog: this.sessionLog,
       sequencer: this.#sequencer,
       requests: this.requests,

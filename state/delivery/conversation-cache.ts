@@ -42,6 +42,8 @@ export interface Entry {
   version: number;
   /** When the list was last known to be the newest, monotonic ms. */
   checkedMs: number;
+  /** Whether somebody watches it who was not in the list: who has joined since is to be found before the next such push. */
+  lacksWatcher: boolean;
   /** Pushes to those who watch it, which wait for the members; undefined: none. */
   watcherPushes: WatcherPush[] | undefined;
   /** The newest ephemeral push that waits for the members. */
@@ -97,6 +99,7 @@ export class ConversationCache {
       visibleToAllAfter: 0,
       version: -1,
       checkedMs: 0,
+      lacksWatcher: false,
       watcherPushes: undefined,
       pendingEphemeral: undefined,
       used: true,
@@ -109,6 +112,11 @@ export class ConversationCache {
     };
     this.#entries.set(conversation, entry);
     return entry;
+  }
+
+  /** Returns the entry of a conversation if there is one, which does not count as its use. */
+  peek(conversation: ConversationId): Entry | undefined {
+    return this.#entries.get(conversation);
   }
 
   /** Fills a loading entry, in pieces; may evict entries that were not used lately. */

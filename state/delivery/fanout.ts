@@ -130,9 +130,16 @@ export class Fanout {
     this.#load(entry);
   }
 
+  /** A connection of a user watches a conversation: a user who is not known as a member may have joined meanwhile. */
+  watchedBy(conversation: ConversationId, user: UserId): void {
+    const entry = this.#cache.peek(conversation);
+    if (entry !== undefined && (entry.loading || !isMember(entry, user))) entry.lacksWatcher = true;
+  }
+
   /** Whether the members are unknown, or may have changed while nothing was sent. */
-  #isOld({ version, checkedMs }: Entry): boolean {
-    return version < 0 || performance.now() - checkedMs > this.#options.limits.ephemeralMembersMs;
+  #isOld({ version, checkedMs, lacksWatcher }: Entry): boolean {
+    if (version < 0 || lacksWatcher) return true;
+    return performance.now() - checkedMs > this.#options.limits.ephemeralMembersMs;
   }
 
   /** Pushes a frame that is not a message to all members at a version. */
@@ -352,6 +359,7 @@ export class Fanout {
       if (entry === undefined) break;
       this.#loads++;
       const { wanted } = entry;
+      entry.lacksWatcher = false;
       this.#refresh(entry).then(
         (isKnown) => this.#loaded(entry, isKnown, wanted),
         (error: unknown) => this.#loadFailed(entry, error),
@@ -378,8 +386,8 @@ export class Fanout {
     if (isKnown && entry.version < asked) {
       // The store has answered with an old version.
       this.#retryLater(entry);
-    } else if (isKnown && entry.version < entry.wanted) {
-      // Someone has joined during the load.
+    } else if (isKnown && (entry.version < entry.wanted || (entry.lacksWatcher && entry.watcherPushes))) {
+      // Someone has joined, or may have, during the load.
       this.#toLoad.push(entry);
     } else {
       this.#backoff.reset();

@@ -81,6 +81,26 @@ describe('READ', () => {
     ]);
   });
 
+  test('to who has come back meanwhile, by another node, and watches', async () => {
+    const { w, store } = await room([1n, 2n, 3n]);
+    w.watch(1, { ids: [ROOM], isHome: false });
+    await store.leave(ROOM, 3n);
+    w.send(2, 1, ROOM, 'one');
+    await settle();
+    const read = collector(w, FrameType.READ, readOf);
+    report(w, 2, 1n, 1n);
+    await read.until(1);
+    // This node knows nothing of it.
+    await store.addMember(ROOM, 3n);
+    w.watch(3, { ids: [ROOM], isHome: false });
+    report(w, 1, 1n, 1n);
+    await read.until(3);
+    expect(read.found.slice(1).toSorted(byConn)).toEqual([
+      [1, ['1 read 1 of 1']],
+      [3, ['1 read 1 of 1']],
+    ]);
+  });
+
   test('gathered: many moves of many members come as few frames', async () => {
     const { w } = await room([1n, 2n, 3n, 4n, 5n]);
     w.watch(1, { ids: [ROOM], isHome: false });

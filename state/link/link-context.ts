@@ -3,6 +3,7 @@ import type { Logger } from '../../common/mod.ts';
 import type { Receipts } from '../chat/receipts.ts';
 import type { Requests } from '../chat/requests.ts';
 import type { Watching } from '../chat/watching.ts';
+import type { Fanout } from '../delivery/fanout.ts';
 import type { SendParser } from '../delivery/send-parser.ts';
 import type { Sequencer } from '../delivery/sequencer.ts';
 import type { Typing } from '../delivery/typing.ts';
@@ -26,6 +27,7 @@ export interface LinkContext {
   readonly lastSeen: LastSeen;
   readonly watches: WatchBook;
   readonly watching: Watching;
+  readonly fanout: Pick<Fanout, 'watchedBy'>;
   readonly sessionLog: SessionLog;
   readonly sequencer: Sequencer;
   readonly requests: Requests;

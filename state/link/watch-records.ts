@@ -76,14 +76,17 @@ export class WatchRecords {
 
   /** Returns false if the connection has ended. */
   #keep({ conn, idle, conversations }: WatchRecord, users: readonly WatchedUser[]): boolean {
-    const { locations, watches, presence, typing } = this.#context;
+    const { locations, watches, presence, typing, fanout } = this.#context;
     const { index } = this.#link;
     const slot = this.#link.ended ? -1 : locations.slotOf(index, conn);
     if (slot < 0) return false;
     const user = locations.userAt(slot);
     presence.during(user, () => locations.setIdle(index, conn, idle));
     watches.set(index, conn, user, conversations, users);
-    for (const conversation of conversations) typing.catchUp(conversation as ConversationId, user);
+    for (const conversation of conversations as Iterable<ConversationId>) {
+      fanout.watchedBy(conversation, user);
+      typing.catchUp(conversation, user);
+    }
     return true;
   }
 
