@@ -35,6 +35,7 @@ function encode(entry: SpecialEntry, nameOf: NameOf): Uint8Array {
   return encodeMessageFrame({
     ...entry,
     ...numbersOf(extra, seq),
+    reason: extra.reason,
     senderName,
     senderNameBytes: Buffer.byteLength(senderName),
     clientMsgIdBytes: Buffer.byteLength(entry.clientMsgId),
@@ -43,12 +44,11 @@ function encode(entry: SpecialEntry, nameOf: NameOf): Uint8Array {
 }
 
 /**
- * Whether it has numbers alone, as most edits, retractions and pins: the generated codec takes ten times as long. Whatever else
- * an entry may have must be named here.
+ * Whether it has numbers and a reason alone, as most edits, retractions and pins: the generated codec takes ten times as long.
+ * Whatever else an entry may have must be named here.
  */
-function isFlat({ quote, retraction, range, reason, system, bare: isBare }: Extra): boolean {
-  const parts = quote ?? retraction ?? range ?? system;
-  return parts === undefined && reason === '' && !isBare;
+function isFlat({ quote, retraction, range, system, bare: isBare }: Extra): boolean {
+  return (quote ?? retraction ?? range ?? system) === undefined && !isBare;
 }
 
 /** Returns an entry without what it says about another message. */

@@ -26,8 +26,13 @@ describe('hot frames', () => {
         text,
         text,
         whole,
-        fc.record({ kind: fc.integer({ min: 0, max: 300 }), version: optional, target: optional }),
-        (key, seq, id, sender, from, msg, body, at, { kind, version, target }) => {
+        fc.record({
+          kind: fc.integer({ min: 0, max: 300 }),
+          version: optional,
+          target: optional,
+          reason: text,
+        }),
+        (key, seq, id, sender, from, msg, body, at, { kind, version, target, reason }) => {
           const frame = encodeMessageFrame({
             conversation: key,
             seq,
@@ -43,6 +48,7 @@ describe('hot frames', () => {
             kind,
             version,
             target,
+            reason,
           });
           const payload = client.Message.encode(
             client.Message.fromPartial({
@@ -56,6 +62,7 @@ describe('hot frames', () => {
               kind: kind as client.EntryKind,
               version: BigInt(version),
               target: BigInt(target),
+              reason,
             }),
           ).finish();
           expect(Buffer.from(frame)).toEqual(Buffer.from(encodeFrame(FrameType.MESSAGE, 0, key, payload)));

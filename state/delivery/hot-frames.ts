@@ -43,6 +43,8 @@ export interface MessageFields {
   /** Seqs; 0: none. */
   readonly version: number;
   readonly target: number;
+  /** Of a retraction; empty: none. */
+  readonly reason: string;
 }
 
 /** Encodes the DELIVER record of a SENT frame for its sender. */
@@ -82,6 +84,7 @@ export function encodeMessageFrame(message: MessageFields): Uint8Array {
   const idHigh = highOf(message.id);
   const senderLow = lowOf(message.sender);
   const senderHigh = highOf(message.sender);
+  const reasonBytes = message.reason === '' ? 0 : Buffer.byteLength(message.reason);
   const payload =
     1 +
     varintSize(message.seq) +
@@ -93,7 +96,8 @@ export function encodeMessageFrame(message: MessageFields): Uint8Array {
     (1 + varintSize(message.atMs)) +
     numberSize(message.kind) +
     numberSize(message.version) +
-    numberSize(message.target);
+    numberSize(message.target) +
+    stringSize(reasonBytes);
   const frame = Buffer.allocUnsafe(HEADER_BYTES + payload);
   let at = writeHeader(frame, 0, FrameType.MESSAGE, 0, message.conversation, payload);
   frame[at++] = 0x08;
@@ -109,7 +113,8 @@ export function encodeMessageFrame(message: MessageFields): Uint8Array {
   at = writeVarint(frame, at, message.atMs);
   at = writeNumber(frame, at, 0x40, message.kind);
   at = writeNumber(frame, at, 0x48, message.version);
-  writeNumber(frame, at, 0x50, message.target);
+  at = writeNumber(frame, at, 0x50, message.target);
+  writeString(frame, at, 0x72, message.reason, reasonBytes);
   return frame;
 }
 

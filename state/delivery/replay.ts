@@ -126,5 +126,6 @@ function encodePlain(message: Message, senderName: string): Uint8Array {
     kind: 0,
     version: 0,
     target: 0,
+    reason: '',
   });
 }

@@ -253,6 +253,7 @@ export class Sequencer {
           kind: 0,
           version: 0,
           target: 0,
+          reason: '',
         });
       const { pushed, skipped } = fanout.publish({
         conversation,
