@@ -279,7 +279,7 @@ describe('--json', () => {
             kind: 'room',
             name: 'lobby',
             last_seq: 1,
-            unread: 1,
+            unread: 0,
             owner: true,
             role: 'owner',
             last_message: expect.objectContaining({ event: 'message', seq: 1, text: 'hi' }),

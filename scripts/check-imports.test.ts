@@ -29,6 +29,7 @@ test.each([
   ['of the server side of proto by the client', 'client/x.ts', '../proto/mod.ts', 'client imports'],
   ['past mod.ts', 'cmd/x.ts', '../state/store/store.ts', 'across folders only through mod.ts'],
   ['of the server side of proto by the SDK', 'client/sdk/x.ts', '../../proto/mod.ts', 'the SDK imports'],
+  ['of the line client by the model', 'client/model/x.ts', '../plain/lines.ts', 'the model imports'],
   ['of the line client by the SDK', 'client/sdk/x.ts', '../plain/lines.ts', 'the SDK imports'],
   ['of test helpers by what is shipped', 'gateway/x.ts', './testing/test-node.ts', 'for tests alone'],
   ['of the harness by what is shipped', 'cmd/x.ts', '../test/harness/gochat.ts', 'for tests alone'],

@@ -20,6 +20,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 /** A part that imports nothing but itself and BROWSER_MODULE: it runs in browsers, too. */
 const SDK = 'client/sdk/';
+/** A part that imports nothing but itself and SDK_MODULE. */
+const MODEL = 'client/model/';
+const SDK_MODULE = 'client/sdk/mod.ts';
 /** Folders whose files run in tests, benches, examples and development only. */
 const NOT_SHIPPED = /^(test|bench|scripts)\/|(^|\/)(testing|example)\//;
 const TEST_FILE = /\.(test|verify|contract)\.ts$/;
@@ -80,6 +83,10 @@ function judge(file: string, target: string): string | undefined {
   if (file.startsWith(SDK)) {
     if (target.startsWith(SDK) || target === BROWSER_MODULE) return undefined;
     return `${target}: the SDK imports ${BROWSER_MODULE} alone`;
+  }
+  if (file.startsWith(MODEL)) {
+    if (target.startsWith(MODEL) || target === SDK_MODULE) return undefined;
+    return `${target}: the model imports ${SDK_MODULE} alone`;
   }
   if (folder === other) return undefined;
   if (folder === 'client' && target !== BROWSER_MODULE)

@@ -12,6 +12,7 @@ import { Credentials } from './credentials.ts';
 import { ClientError } from './errors.ts';
 import type { Role, SenderRange } from './entries.ts';
 import type {
+  ChangeOptions,
   ClientEvent,
   ClientEventOf,
   Conversation,
@@ -24,6 +25,7 @@ import type {
   Pins,
   Presence,
   ReaderList,
+  RetractOptions,
   RoomList,
   RoomOptions,
   SendOptions,
@@ -253,36 +255,38 @@ export class GochatClient {
    * Gives one of the user's messages a new text. One whose send is unanswered is named by its client_msg_id; if that
    * send fails for good, so does this.
    */
-  edit(conversation: string, target: Target, text: string): Promise<Sent> {
-    return this.#sends.add('edit', conversation, () => ({ text, ...toTarget(target) }));
+  edit(conversation: string, target: Target, text: string, options: ChangeOptions = {}): Promise<Sent> {
+    const make = () => ({ text, ...toTarget(target) });
+    return this.#sends.add('edit', conversation, make, options.clientMsgId);
   }
 
   /** Removes a message: the user's own or, as a moderator or owner, that of a member of a lower role. Named as in `edit`. */
-  retract(conversation: string, target: Target, options: { readonly reason?: string } = {}): Promise<Sent> {
-    const { reason = '' } = options;
-    return this.#sends.add('retract', conversation, () => ({ reason, ...toTarget(target) }));
+  retract(conversation: string, target: Target, options: RetractOptions = {}): Promise<Sent> {
+    const { reason = '', clientMsgId } = options;
+    return this.#sends.add('retract', conversation, () => ({ reason, ...toTarget(target) }), clientMsgId);
   }
 
   /** Removes the messages of one sender with fromSeq <= seq <= toSeq. The user must be able to read from `fromSeq` on. */
   retractRange(
     conversation: string,
     { sender, fromSeq, toSeq: lastSeq }: SenderRange,
-    options: { readonly reason?: string } = {},
+    options: RetractOptions = {},
   ): Promise<Sent> {
-    const { reason = '' } = options;
-    return this.#sends.add('retract', conversation, () => ({
+    const { reason = '', clientMsgId } = options;
+    const make = () => ({
       reason,
       range: { sender: toKey(sender, 'The user'), fromSeq: toSeq(fromSeq), toSeq: toSeq(lastSeq) },
-    }));
+    });
+    return this.#sends.add('retract', conversation, make, clientMsgId);
   }
 
   /** Pins a message. In a room moderators and owners may, unless the server says otherwise. */
-  pin(conversation: string, seq: number): Promise<Sent> {
-    return this.#sends.add('pin', conversation, () => toTarget(seq));
+  pin(conversation: string, seq: number, options: ChangeOptions = {}): Promise<Sent> {
+    return this.#sends.add('pin', conversation, () => toTarget(seq), options.clientMsgId);
   }
 
-  unpin(conversation: string, seq: number): Promise<Sent> {
-    return this.#sends.add('unpin', conversation, () => toTarget(seq));
+  unpin(conversation: string, seq: number, options: ChangeOptions = {}): Promise<Sent> {
+    return this.#sends.add('unpin', conversation, () => toTarget(seq), options.clientMsgId);
   }
 
   /**

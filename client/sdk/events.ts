@@ -53,12 +53,19 @@ export interface RoomOptions {
   readonly hideHistory?: boolean;
 }
 
-export interface SendOptions {
-  /** Seq of the message that this one quotes. */
-  readonly replyTo?: number;
+export interface ChangeOptions {
   /** 1 to 64 bytes, unique among this user's sends in the conversation: the same send again is stored once.
    * @default made by the client */
   readonly clientMsgId?: string;
+}
+
+export interface SendOptions extends ChangeOptions {
+  /** Seq of the message that this one quotes. */
+  readonly replyTo?: number;
+}
+
+export interface RetractOptions extends ChangeOptions {
+  readonly reason?: string;
 }
 
 /** A message to be changed: by its seq or, while it may have none yet, by the client_msg_id of one's own send. */

@@ -42,7 +42,7 @@ export interface Loading {
   cancel(): void;
 }
 
-/** The view of one conversation. It holds what it was given until `skip` drops it. */
+/** The view of one conversation. It holds what it was given until `skip` or `keep` drops it. */
 export class Fold {
   readonly #shown = new Map<number, Shown>();
   /** What changed lately, and all that changed while pages are under way; ascending by seq. */
@@ -55,6 +55,11 @@ export class Fold {
   readonly #unquoted = new Map<number, number>();
   #newest = 0;
   #skipped = 0;
+
+  /** Number of messages and system entries. */
+  get size(): number {
+    return this.#shown.size;
+  }
 
   /** Messages and system entries, ascending by seq. */
   shown(): readonly Shown[] {
@@ -101,7 +106,7 @@ export class Fold {
     if (entry.seq <= this.#skipped) return;
     this.#newest = Math.max(this.#newest, entry.seq);
     if (isChange(entry)) this.#change(entry);
-    else this.#show(entry.kind === 'message' ? withoutRest(entry) : entry);
+    else this.#show(withoutRest(entry));
   }
 
   /** Entries up to a seq were jumped over: drops what was held from before. */
@@ -111,6 +116,13 @@ export class Fold {
     for (const seq of this.#shown.keys()) if (seq <= toSeq) this.#shown.delete(seq);
     this.#changes = this.#changes.filter(({ seq }) => seq > toSeq);
     this.#pins = undefined;
+  }
+
+  /** Drops what is not in firstSeq..lastSeq, and not pinned, to bound what is held. */
+  keep(firstSeq: number, lastSeq: number): void {
+    const pinned = new Set(this.#pins);
+    for (const seq of this.#shown.keys())
+      if ((seq < firstSeq || seq > lastSeq) && !pinned.has(seq)) this.#shown.delete(seq);
   }
 
   /** Shows an entry, with the changes that are kept. Changes in a page are in its messages already. */
@@ -167,15 +179,21 @@ function isChange(entry: LogEntry): entry is Change {
   return entry.kind === 'edit' || entry.kind === 'retract' || entry.kind === 'pin' || entry.kind === 'unpin';
 }
 
-/** Returns a message without what an event has beside it. */
-function withoutRest(message: ChatMessage): ChatMessage {
-  const { conversation, seq, id, sender, from, clientMsgId, atMs, ...rest } = message;
-  const { kind, text, version, replyTo, quote, retraction } = rest;
-  const entry = { conversation, seq, id, sender, from, clientMsgId, atMs };
-  return { ...entry, kind, text, version, replyTo, quote, retraction };
+/** Returns an entry without what an event has beside it. */
+function withoutRest(entry: LogEntry): LogEntry {
+  const { conversation, seq, id, sender, from, clientMsgId, atMs } = entry;
+  const base = { conversation, seq, id, sender, from, clientMsgId, atMs };
+  if (entry.kind === 'message') {
+    const { kind, text, version, replyTo, quote, retraction } = entry;
+    return { ...base, kind, text, version, replyTo, quote, retraction };
+  }
+  if (entry.kind !== 'system') return entry;
+  const { kind, event, user, name, role } = entry;
+  return { ...base, kind, event, user, name, role };
 }
 
-function quoteOf({ seq, sender, from, text, version, retraction }: ChatMessage): Quote {
+/** Returns a message as a reply to it shows it. */
+export function quoteOf({ seq, sender, from, text, version, retraction }: ChatMessage): Quote {
   const state = retraction === undefined ? 'kept' : 'retracted';
   return { seq, sender, from, ...cutQuote(text), state, version };
 }

@@ -10,4 +10,4 @@ export * from './transport-ws.ts';
 export * from './entries.ts';
 export type { WatchTargets } from './watcher.ts';
 export type { LastSeenLevel, NotificationLevel, UserSettings } from '../../proto/client.ts';
-export { Fold, type FoldedPage, type Loading, type PinList, type Shown } from './fold.ts';
+export { Fold, type FoldedPage, type Loading, type PinList, quoteOf, type Shown } from './fold.ts';

@@ -103,6 +103,14 @@ export class FakeChat {
     };
   }
 
+  /** Moves a user's cursors in a conversation; of two read cursors the one with the greater epoch counts. */
+  receive(user: bigint, { conversation, deliveredSeq, readSeq, readEpoch }: Receipt): void {
+    const key = `${user}/${conversation}`;
+    this.delivered.set(key, deliveredSeq);
+    if (readEpoch === this.epochOf(user, conversation) && readSeq > (this.read.get(key) ?? 0n))
+      this.read.set(key, readSeq);
+  }
+
   /** Read cursors of a user. */
   reads(user: bigint): Receipt[] {
     return [...this.read].flatMap(([key, readSeq]) => {
@@ -297,6 +305,7 @@ export class FakeChat {
     const peer = [...members].find((member) => member !== user) ?? user;
     const readSeq = this.read.get(`${user}/${id}`) ?? 0n;
     const isMessage = (entry: Message) => entry.kind === EntryKind.ENTRY_KIND_MESSAGE;
+    const folded = this.fold(id, BigInt(log.length), readSeq + 1n, BigInt(log.length));
     const last = log.findLast(isMessage);
     return {
       id,
@@ -305,7 +314,9 @@ export class FakeChat {
       lastSeq: BigInt(log.length),
       deliveredSeq: this.delivered.get(`${user}/${id}`) ?? 0n,
       readSeq,
-      unread: BigInt(log.filter((entry) => isMessage(entry) && entry.seq > readSeq).length),
+      unread: BigInt(
+        folded.filter((entry) => isMessage(entry) && entry.sender !== user && !entry.retraction).length,
+      ),
       role: this.roleOf(user, id),
       peer: isRoom ? 0n : peer,
       visibleAfterSeq: 0n,

@@ -252,9 +252,7 @@ export class FakeGateway implements AsyncDisposable {
     else if (type === FrameType.REQUEST) this.#onRequest(connection, ref, key, Request.decode(payload));
     else if (type === FrameType.WATCH) this.#onWatch(connection, ref, Watch.decode(payload));
     else if (type === FrameType.RECEIPTS) {
-      for (const { conversation, deliveredSeq } of Receipts.decode(payload).receipts) {
-        this.chat.delivered.set(`${connection.user}/${conversation}`, deliveredSeq);
-      }
+      for (const receipt of Receipts.decode(payload).receipts) this.chat.receive(connection.user, receipt);
     }
   }
 
