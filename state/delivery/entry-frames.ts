@@ -32,14 +32,23 @@ function encode(entry: SpecialEntry, nameOf: NameOf): Uint8Array {
     return encodeFrame(FrameType.MESSAGE, 0, conversation, payload);
   }
   const senderName = nameOf(entry.sender);
+  const { kind, version, target } = numbersOf(extra, seq);
   return encodeMessageFrame({
-    ...entry,
-    ...numbersOf(extra, seq),
-    reason: extra.reason,
+    conversation,
+    seq,
+    id: entry.id,
+    sender: entry.sender,
     senderName,
+    clientMsgId: entry.clientMsgId,
+    text: entry.text,
     senderNameBytes: Buffer.byteLength(senderName),
     clientMsgIdBytes: Buffer.byteLength(entry.clientMsgId),
     textBytes: Buffer.byteLength(entry.text),
+    atMs: entry.atMs,
+    kind,
+    version,
+    target,
+    reason: extra.reason,
   });
 }
 

@@ -12,6 +12,9 @@ export const MAX_REASON_BYTES = 300;
 /** Tags of `message Send`: field number and wire type 2. */
 const TAG_CLIENT_MSG_ID = 0x0a;
 const TAG_TEXT = 0x12;
+/** Wire type 0. */
+const TAG_KIND = 0x18;
+const TAG_TARGET = 0x20;
 /** Field numbers: up to `range`, and up to the last one that is kept for what is not served yet. */
 const LAST_FIELD = 8;
 const LAST_KEPT_FIELD = 12;
@@ -68,6 +71,9 @@ export class SendParser {
     let textAt = 0;
     let textLength = 0;
     let lastField = 0;
+    // Of an entry that has no more than these.
+    let kind = 0;
+    let target = 0;
     while (this.#at < this.#end) {
       const tag = this.#varint();
       if (tag === TAG_CLIENT_MSG_ID || tag === TAG_TEXT) {
@@ -82,7 +88,10 @@ export class SendParser {
         }
         this.#at += length;
       } else {
+        const valueAt = this.#at;
         if (!this.#skip(tag)) return 'FRAME_INVALID';
+        if (tag === TAG_KIND) kind = this.#numberAt(valueAt);
+        else if (tag === TAG_TARGET) target = this.#numberAt(valueAt);
         const field = tag >>> 3;
         if (field > lastField && field <= LAST_KEPT_FIELD) lastField = field;
       }
@@ -96,7 +105,8 @@ export class SendParser {
     if (textLength > this.#maxTextBytes) return 'TEXT_TOO_LONG';
     if (lastField > LAST_FIELD) return this.#invalid('A field of SEND that is kept for later versions');
     if (lastField > 0) {
-      const fault = this.#parseEntry(at);
+      const fault =
+        lastField <= TAG_TARGET >>> 3 && this.#isNumbers(kind, target) ? undefined : this.#parseEntry(at);
       if (fault !== undefined) return fault;
     }
     if (textLength === 0) return this.#takesText() ? 'TEXT_EMPTY' : undefined;
@@ -110,7 +120,15 @@ export class SendParser {
     return this.entry === undefined || this.entry.kind === 'message' || this.entry.kind === 'edit';
   }
 
-  /** Reads the fields beyond those of a plain message by the generated codec: such entries are few. */
+  /** Takes an entry that has only a kind and the seq of its target, as most have. Returns whether it is one. */
+  #isNumbers(kind: number, target: number): boolean {
+    const name = KINDS[kind];
+    if (name === undefined || name === 'message' || target <= 0) return false;
+    this.entry = { kind: name, target, targetClientMsgId: '', range: undefined, reason: '' };
+    return true;
+  }
+
+  /** Reads the fields beyond those of a plain message by the generated codec. */
   #parseEntry(at: number): SendFault | undefined {
     let send: client.Send;
     try {
@@ -156,6 +174,15 @@ export class SendParser {
     // Invalid UTF-8 is decoded to U+FFFD, so only a text that contains it needs the second check.
     if (text.includes('\ufffd') && !isUtf8(this.#bytes.subarray(at, at + length))) return 'FRAME_INVALID';
     return undefined;
+  }
+
+  /** Returns the varint at a place that was passed; -1 if it has more than 32 bits. */
+  #numberAt(at: number): number {
+    const end = this.#at;
+    this.#at = at;
+    const value = this.#varint();
+    this.#at = end;
+    return value;
   }
 
   /** Reads a varint of at most 32 bits; -1 if there is none. */

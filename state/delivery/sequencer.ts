@@ -295,14 +295,19 @@ export class Sequencer {
     const { conversation, sender, clientMsgId, text, entry } = draft;
     const { kind, range, reason } = entry as DraftEntry;
     if (range !== undefined) this.#options.onErasable();
-    const common = { conversation, seq, id, sender, clientMsgId, text, atMs };
-    const extra = { kind, version: seq, target, quote, retraction: undefined, range, reason };
-    return encodeEntry(
-      {
-        ...common,
-        extra: { ...extra, system: undefined, bare: false },
-      },
-      (user) => (user === sender ? senderName : this.#options.nameOf(user)),
+    const extra = {
+      kind,
+      version: seq,
+      target,
+      quote,
+      retraction: undefined,
+      range,
+      reason,
+      system: undefined,
+      bare: false,
+    };
+    return encodeEntry({ conversation, seq, id, sender, clientMsgId, text, atMs, extra }, (user) =>
+      user === sender ? senderName : this.#options.nameOf(user),
     );
   }
 
