@@ -23,6 +23,7 @@ build: install ## Compile to dist/
 	@$(NODE) tsc -p tsconfig.build.json
 	@cp -R state/store/migrations dist/state/store/migrations
 	@cp -R proto/gochat dist/proto/gochat
+	@$(NODE) node scripts/build-page.ts
 	@scripts/build-native.sh
 
 docs: install ## Write the pages and pictures that are made from the code: errors, settings, metrics, diagrams
@@ -54,6 +55,7 @@ fmt: install ## Format the code
 
 typecheck: install
 	@$(NODE) tsc -p tsconfig.json
+	@$(NODE) tsc -p client/web
 
 verify: all ## What takes too long for 'make test': chaos, mutants, faults in real time, fuzzing, mixed versions
 	@$(NODE) vitest run --config vitest.verify.config.ts

@@ -41,6 +41,7 @@ import { authRoutes } from './routes/auth.ts';
 import { openIdRoutes } from './routes/open-id.ts';
 import { deprecatedRoutes } from './routes/deprecated.ts';
 import { messageRoutes } from './routes/messages.ts';
+import { type PageOptions, pageRoutes } from './routes/page.ts';
 import { listRoutes, roomRoutes } from './routes/rooms.ts';
 import { selfRoutes } from './routes/self.ts';
 import { settingsRoutes } from './routes/settings.ts';
@@ -71,6 +72,8 @@ export interface AppOptions {
   readonly limit: RequestLimit;
   /** Certificate of the port; undefined: no TLS. */
   readonly certificate: ServerCertificate | undefined;
+  /** The web page; undefined: there is none. */
+  readonly page: PageOptions | undefined;
 }
 
 export type App = Awaited<ReturnType<typeof createApp>>;
@@ -215,6 +218,7 @@ export async function createApp(options: AppOptions) {
   ])
     await app.register(routes(options.state), { prefix: BASE });
   await app.register(deprecatedRoutes(options.state));
+  if (options.page !== undefined) await app.register(pageRoutes(options.page));
   app.get(
     HEALTH,
     {
@@ -251,6 +255,7 @@ export async function describeApi(): Promise<object> {
     openId: undefined,
     limit: new RequestLimit({ perSecond: 0, burst: 1 }),
     certificate: undefined,
+    page: undefined,
   });
   await app.ready();
   const document = app.swagger();

@@ -15,6 +15,7 @@ import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import { type App, createApp } from './app.ts';
 import { RequestLimit } from './request-limit.ts';
 import { OpenId, type OpenIdOptions } from './open-id.ts';
+import type { PageOptions } from './routes/page.ts';
 import { State } from './state.ts';
 import { WebSockets, type WebSocketsOptions } from './web-sockets.ts';
 
@@ -47,6 +48,8 @@ export interface ApiOptions {
   readonly gateway?: WebSocketsOptions['gateway'];
   /** An OpenID Connect provider by which users may log in. @default none */
   readonly openId?: OpenIdOptions | undefined;
+  /** The web page at `/`. @default none */
+  readonly page?: PageOptions | undefined;
   /** Deadline of a call to state. @default 5_000 ms */
   readonly deadlineMs?: number;
   /** Most HTTP connections; further ones are closed on arrival. @default 10_000 */
@@ -105,6 +108,7 @@ export class ApiServer implements Server {
       limit: this.#limit,
       isDraining: () => this.#draining,
       certificate: this.#options.certificate,
+      page: this.#options.page,
       openId: this.#options.openId && new OpenId(this.#options.openId),
     });
     this.#app.server.on('upgrade', (request, socket, head) => void webSockets.upgrade(request, socket, head));

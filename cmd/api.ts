@@ -3,6 +3,7 @@ import { ApiServer } from '../api/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { load } from './config.ts';
 import { openIdOptions } from './open-id.ts';
+import { builtPage } from './page.ts';
 import { crpcTls } from './crpc-security.ts';
 import { engineTls } from './engine-tls.ts';
 import { instanceName, openCertificate, prepare, reach, runServers } from './run.ts';
@@ -33,6 +34,7 @@ export async function run(
       ratePerSecond: config.ratePerSecond,
       rateBurst: config.rateBurst,
       openId: openIdOptions(config),
+      page: builtPage(),
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
     });

@@ -20,6 +20,7 @@ import {
 } from '../state/mod.ts';
 import { load, mask } from './config.ts';
 import { openIdOptions } from './open-id.ts';
+import { builtPage } from './page.ts';
 import { takeDataFolder } from './data-folder.ts';
 import { engineTls } from './engine-tls.ts';
 import {
@@ -130,6 +131,7 @@ export async function run(
       ratePerSecond: config.ratePerSecond,
       rateBurst: config.rateBurst,
       openId: openIdOptions(config),
+      page: builtPage(config.demo ? { users: DEMO_USERS, password: DEMO_PASSWORD } : undefined),
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
     });
@@ -168,20 +170,24 @@ export async function run(
         const client = clientCommand(`http${secure}://${ipconf.address}`, `http${secure}://${api.address}`);
         const lines = [
           'GoChat is up.',
+          `  page      http${secure}://${api.address}/`,
           `  gateway   ${ports.join('  ')}`,
           `  ipconf    http${secure}://${ipconf.address}/ip/list`,
-          `  api       http${secure}://${api.address}  OpenAPI: http${secure}://${api.address}/docs`,
+          `  api       http${secure}://${api.address}  OpenAPI: /docs`,
           `  admin     http://${admin}/metrics  /livez  /readyz`,
           `  data      ${database === undefined ? dataDir : String(mask(database))}`,
           '',
           ...(config.demo
             ? [
-                `Chat, in two more terminals (accounts ${DEMO_USERS.join(', ')}; password ${DEMO_PASSWORD}):`,
+                `Open the page, or chat in two more terminals (accounts ${DEMO_USERS.join(', ')}; password ${DEMO_PASSWORD}):`,
                 `  ${client} --user demo --password ${DEMO_PASSWORD}`,
                 `  ${client} --user test --password ${DEMO_PASSWORD}`,
                 '  then type: /dm demo hello',
               ]
-            : ['Make accounts with POST /auth/signup, then chat:', `  ${client} --user NAME`]),
+            : [
+                'Make an account on the page, or with POST /auth/signup, then chat:',
+                `  ${client} --user NAME`,
+              ]),
           '',
           'Ctrl-C stops it; the data stays.',
         ];

@@ -244,7 +244,7 @@ describe('timeline', () => {
       expectWhole();
     }
     expect(timeline.hasNewer).toBe(true);
-    expect(seqs().length).toBeLessThanOrEqual(500);
+    expect(seqs().length).toBeLessThanOrEqual(250);
     const before = seqs();
     world.gateway.say(world.room, world.bob, 'news');
     await expect.poll(() => model.conversations.get(world.room.toString())?.lastSeq).toBe(1501);

@@ -25,9 +25,9 @@ import { Source } from './source.ts';
 /** Entries of a page. */
 const PAGE = 50;
 /** Most entries held. */
-const MAX_HELD = 400;
+const MAX_HELD = 200;
 /** Entries held beyond that before some are dropped. */
-const SLACK = 100;
+const SLACK = 50;
 
 /** A message as it is to be shown. */
 export interface MessageItem {
@@ -73,6 +73,7 @@ export class Timeline extends Source {
   #hasOlder = false;
   /** Counts jumps, so that what was asked for before one is not taken after it. */
   #jumps = 0;
+  #arrivals = 0;
   #state: 'empty' | 'loading' | 'ready' = 'empty';
   #error: ClientError | undefined;
   #isPaging = false;
@@ -82,6 +83,8 @@ export class Timeline extends Source {
   #point: HistoryOptions = {};
   #anchor: number | undefined;
   #items: readonly TimelineItem[] | undefined;
+  /** What was shown last, by key: what has not changed stays the same object. */
+  #shown = new Map<string, TimelineItem>();
 
   constructor(parts: TimelineParts) {
     super();
@@ -107,6 +110,11 @@ export class Timeline extends Source {
   /** Whether there are entries after the window. */
   get hasNewer(): boolean {
     return this.#state === 'ready' && this.#to !== Infinity;
+  }
+
+  /** Number of jumps that have arrived. */
+  get arrivals(): number {
+    return this.#arrivals;
   }
 
   /** Seq of what the last jump has found. */
@@ -156,6 +164,7 @@ export class Timeline extends Source {
     this.#isPaging = false;
     this.changed();
     await this.#load({ limit: PAGE, ...point }, jump, (page) => {
+      this.#arrivals++;
       this.#anchor = page.anchor;
       this.#from = firstOf(page);
       this.#to = lastOf(page);
@@ -350,16 +359,23 @@ export class Timeline extends Source {
   }
 
   #show(): readonly TimelineItem[] {
+    const items: TimelineItem[] = this.#held().map((shown) => this.#showEntry(shown));
+    if (!this.hasNewer) items.push(...this.#echoes.messages().map((echo) => this.#showEcho(echo)));
+    this.#shown = new Map(items.map((item) => [item.key, item]));
+    return items;
+  }
+
+  #showEntry(shown: Shown): TimelineItem {
     const me = this.#parts.me();
-    const items = this.#held().map((shown): TimelineItem => {
-      if (shown.kind === 'system') return { kind: 'system', key: String(shown.seq), entry: shown };
-      const { message, change } = this.#echoes.apply(shown, me);
-      const refusal = this.#echoes.refusalOf(shown.seq);
-      const isOwn = shown.sender === me;
-      return { kind: 'message', key: keyOf(shown), message, isOwn, state: 'stored', change, refusal };
-    });
-    if (this.hasNewer) return items;
-    return items.concat(this.#echoes.messages().map((echo) => this.#showEcho(echo)));
+    const key = shown.kind === 'system' ? String(shown.seq) : keyOf(shown);
+    const last = this.#shown.get(key);
+    if (shown.kind === 'system')
+      return last?.kind === 'system' && last.entry === shown ? last : { kind: 'system', key, entry: shown };
+    const { message, change } = this.#echoes.apply(shown, me);
+    const refusal = this.#echoes.refusalOf(shown.seq);
+    const isSame = last?.kind === 'message' && last.message === message && last.refusal === refusal;
+    if (isSame && last.change === change) return last;
+    return { kind: 'message', key, message, isOwn: shown.sender === me, state: 'stored', change, refusal };
   }
 
   #showEcho({ clientMsgId, atMs, text, quote, refusal }: Echo): MessageItem {

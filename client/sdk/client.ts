@@ -234,6 +234,11 @@ export class GochatClient {
     return this.#first.promise;
   }
 
+  /** Tries to connect now, rather than after the wait that `disconnected` has told. */
+  reconnect(): void {
+    this.#link.wake();
+  }
+
   /**
    * Sends a text to a conversation. Resolves once it is durable.
    *

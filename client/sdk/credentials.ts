@@ -19,16 +19,19 @@ export class Credentials {
   #renewing: Promise<Token> | undefined;
 
   constructor(options: GochatClientOptions, resolved: ResolvedOptions) {
-    const { api, user, password, refreshToken, getToken } = options;
-    const hasLogin = refreshToken !== undefined || (user !== undefined && password !== undefined);
+    const { api, user, password, refreshToken, cookie = false, getToken } = options;
+    const hasSession = cookie || refreshToken !== undefined;
+    const hasLogin = hasSession || (user !== undefined && password !== undefined);
     if (getToken === undefined && (api === undefined || !hasLogin))
       throw ClientError.local('ARGUMENT_INVALID', {
-        details: { what: 'A client without getToken, or api with user and password or refreshToken,' },
+        details: {
+          what: 'A client without getToken, or api with user and password, refreshToken or cookie,',
+        },
       });
     this.#options = options;
     this.#resolved = resolved;
     this.#refreshToken = refreshToken;
-    this.#hasSession = refreshToken !== undefined;
+    this.#hasSession = hasSession;
   }
 
   /** Returns the current token or a new one. */

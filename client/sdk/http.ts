@@ -15,7 +15,10 @@ export interface HttpServer {
 }
 
 /** The API server. Password checks are slow on purpose, so the timeout is that of any call. */
-export function apiServer({ callTimeoutMs }: ResolvedOptions, base: string): HttpServer {
+export function apiServer(
+  { callTimeoutMs }: Pick<ResolvedOptions, 'callTimeoutMs'>,
+  base: string,
+): HttpServer {
   return { what: 'the API server', flag: '--api', base, timeoutMs: callTimeoutMs };
 }
 

@@ -11,3 +11,4 @@ export * from './entries.ts';
 export type { WatchTargets } from './watcher.ts';
 export type { LastSeenLevel, NotificationLevel, UserSettings } from '../../proto/client.ts';
 export { Fold, type FoldedPage, type Loading, type PinList, quoteOf, type Shown } from './fold.ts';
+export { type SignUp, signUp } from './sign-up.ts';

@@ -1,7 +1,7 @@
 /** Options of a client. */
 import type { BackoffOptions } from './backoff.ts';
 import { randomPrefix } from './convert.ts';
-import type { TransportFactory } from './transport.ts';
+import type { Gateway, TransportFactory } from './transport.ts';
 
 /** An access token with its expiry. */
 export interface Token {
@@ -17,14 +17,18 @@ export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
 export interface GochatClientOptions {
   /** Base URL of the API server, for login with user and password. */
   readonly api?: string;
-  /** Base URL of ipconf. */
-  readonly ipconf: string;
+  /** Base URL of ipconf. Either this or `gateways`. */
+  readonly ipconf?: string;
+  /** The only gateways there are, best first, instead of those that ipconf lists; such as a load balancer, or api's `/ws`. */
+  readonly gateways?: readonly Gateway[];
   readonly user?: string;
   readonly password?: string;
   /** Refresh token of a session or of a bot; instead of user and password, or beside them for when the session has ended. */
   readonly refreshToken?: string;
   /** Called with each new refresh token, to be kept where others cannot read it, and with undefined when it is void. */
   readonly onRefreshToken?: (token: string | undefined) => void;
+  /** Whether the refresh token is a cookie of this web page, from a login before. @default false */
+  readonly cookie?: boolean;
   /** Returns a fresh access token; instead of all of these. */
   readonly getToken?: (signal: AbortSignal) => Promise<Token>;
   /** Stable name of this device, 1 to 64 of A-Z a-z 0-9 . _ -; the newest connection of a named device ends the
@@ -57,7 +61,8 @@ export interface GochatClientOptions {
   readonly callTimeoutMs?: number;
   /** Timeout of connecting to one gateway up to WELCOME, and of ipconf, ms. @default 5_000 */
   readonly connectTimeoutMs?: number;
-  /** Longest time that the first connect() retries while listed gateways refuse, ms. @default 10_000 */
+  /** Longest time that the first connect() retries while listed gateways refuse, ms; Infinity: also while no server can be
+   * reached, with `disconnected` events as later on. @default 10_000 */
   readonly firstConnectMs?: number;
   /** Interval of reports of delivered cursors, ms. @default 200 */
   readonly receiptDelayMs?: number;
@@ -84,7 +89,7 @@ export type ResolvedOptions = Readonly<
   Required<
     Omit<
       GochatClientOptions,
-      'api' | 'user' | 'password' | 'refreshToken' | 'onRefreshToken' | 'getToken' | 'signal'
+      'api' | 'user' | 'password' | 'refreshToken' | 'onRefreshToken' | 'cookie' | 'getToken' | 'signal'
     >
   >
 >;
@@ -92,7 +97,8 @@ export type ResolvedOptions = Readonly<
 /** Fills in the defaults. */
 export function resolveOptions(options: GochatClientOptions): ResolvedOptions {
   return Object.freeze({
-    ipconf: options.ipconf,
+    ipconf: options.ipconf ?? '',
+    gateways: options.gateways ?? [],
     device: options.device ?? '',
     transport: options.transport,
     zone: options.zone ?? '',

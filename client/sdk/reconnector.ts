@@ -20,7 +20,7 @@ export interface ReconnectorHooks {
   onFrame(type: number, ref: number, key: bigint, payload: Uint8Array): void;
   /** The connection is gone. */
   onDown(): void;
-  /** After the first WELCOME: the connection, or an attempt to restore it, failed; the next follows in `retryInMs`. */
+  /** The connection, or an attempt to restore it, failed; the next follows in `retryInMs`. */
   onRetry(error: ClientError, retryInMs: number): void;
   /** No further attempt will be made. */
   onGivenUp(error: ClientError, everWelcomed: boolean): void;
@@ -49,6 +49,8 @@ export class Reconnector {
   #connection: Connection | undefined;
   #everWelcomed = false;
   #tokenRefused = false;
+  /** Ends the wait before the next attempt. */
+  #wake = new AbortController();
 
   constructor(
     options: ResolvedOptions,
@@ -69,6 +71,16 @@ export class Reconnector {
     return this.#connection;
   }
 
+  /** Makes the next attempt now. */
+  wake(): void {
+    this.#wake.abort();
+  }
+
+  /** Whether a failure is told and followed by another attempt. */
+  get #isPersistent(): boolean {
+    return this.#everWelcomed || this.#options.firstConnectMs === Infinity;
+  }
+
   async run(): Promise<void> {
     const deadline = performance.now() + this.#options.firstConnectMs;
     while (!this.#signal.aborted) {
@@ -81,8 +93,9 @@ export class Reconnector {
         this.#hooks.onGivenUp(error, this.#everWelcomed);
         return;
       }
-      if (this.#everWelcomed) this.#hooks.onRetry(error, retryInMs);
-      await delay(retryInMs, this.#signal);
+      this.#wake = new AbortController();
+      if (this.#isPersistent) this.#hooks.onRetry(error, retryInMs);
+      await delay(retryInMs, AbortSignal.any([this.#signal, this.#wake.signal]));
     }
   }
 
@@ -102,9 +115,9 @@ export class Reconnector {
     try {
       return await this.#converse();
     } catch (thrown) {
-      // The directory failed: fatal for the first attempt, a retry for a client that was connected before.
+      // The directory failed: fatal for the first attempt, unless the client is to persist.
       const error = ClientError.from(thrown);
-      return { error: this.#everWelcomed ? error : error.with({ retryable: false }), welcomed: false };
+      return { error: this.#isPersistent ? error : error.with({ retryable: false }), welcomed: false };
     }
   }
 
@@ -114,7 +127,8 @@ export class Reconnector {
     const redirect = this.#redirect;
     this.#redirect = undefined;
     // A ticket is valid only at the gateways that ipconf has listed.
-    const isOpen = redirect !== undefined && offers(redirect, this.#options.transport.kind);
+    const { transport, gateways } = this.#options;
+    const isOpen = redirect !== undefined && gateways.length === 0 && offers(redirect, transport.kind);
     if (isOpen && this.#listing.ticket === '') {
       const end = await this.#connectTo(redirect, token);
       if (end.welcomed || !end.error.retryable || this.#signal.aborted) return end;

@@ -39,7 +39,8 @@ function open(url: string, handlers: TransportHandlers): Transport {
   socket.addEventListener('error', () => end(`no WebSocket at ${url}`));
   return {
     send(bytes) {
-      if (socket.readyState === WebSocket.OPEN) socket.send(bytes);
+      // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- in browsers it is necessary
+      if (socket.readyState === WebSocket.OPEN) socket.send(bytes as Uint8Array<ArrayBuffer>);
     },
     close() {
       socket.close(1000);

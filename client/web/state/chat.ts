@@ -1,0 +1,28 @@
+/** The client and the model of who is signed in, for all components of the chat. */
+import { createContext } from 'preact';
+import { useContext } from 'preact/hooks';
+import type { GochatClient } from '../../sdk/mod.ts';
+import type { ConversationRow, Model } from '../../model/mod.ts';
+
+export interface ChatParts {
+  readonly client: GochatClient;
+  readonly model: Model;
+}
+
+export const ChatContext = createContext<ChatParts | undefined>(undefined);
+
+export function useChat(): ChatParts {
+  const chat = useContext(ChatContext);
+  if (chat === undefined) throw new Error('outside of the chat');
+  return chat;
+}
+
+/** What stands for a conversation in a sentence. */
+export function titleOf({ kind, title }: ConversationRow): string {
+  return kind === 'room' ? `#${title}` : title;
+}
+
+/** Display name of a user, as far as it is known. */
+export function nameOf({ client }: ChatParts, user: string): string {
+  return client.displayName(user) ?? '…';
+}

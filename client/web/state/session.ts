@@ -1,0 +1,106 @@
+/** Who is signed in on this page, and the client and the model that follow from it. */
+import { signal } from '@preact/signals';
+import {
+  ClientError,
+  type Gateway,
+  GochatClient,
+  type GochatClientOptions,
+  signUp,
+  webSocketTransport,
+} from '../../sdk/mod.ts';
+import { Model } from '../../model/mod.ts';
+import { t } from './texts.ts';
+
+export interface SignedIn {
+  readonly stage: 'in';
+  readonly client: GochatClient;
+  readonly model: Model;
+}
+
+export type Session =
+  | { readonly stage: 'starting' }
+  | { readonly stage: 'out'; readonly notice: string | undefined }
+  | SignedIn;
+
+/** Whether somebody was signed in here, so that there may be a cookie. */
+const KEY = 'gochat-signed-in';
+/** Entries of a conversation that come after an absence; more are fetched where one reads. */
+const CATCH_UP = 200;
+
+export const session = signal<Session>({ stage: 'starting' });
+
+/** Goes on with the session that the browser has a cookie of. */
+export function resume(): void {
+  if (localStorage.getItem(KEY) === null) session.value = { stage: 'out', notice: undefined };
+  else void begin({ cookie: true, firstConnectMs: Infinity }).catch(() => undefined);
+}
+
+/** Rejects with a ClientError. */
+export async function signIn(user: string, password: string): Promise<void> {
+  await begin({ user, password });
+}
+
+/** Makes an account and signs in. Rejects with a ClientError. */
+export async function createAccount(name: string, password: string, displayName: string): Promise<void> {
+  await signUp({ api: location.origin, name, password });
+  const client = await begin({ user: name, password });
+  if (displayName !== '') await client.setDisplayName(displayName);
+}
+
+export async function signOut(everywhere = false): Promise<void> {
+  const { value } = session;
+  if (value.stage !== 'in') return;
+  leave(value, undefined);
+  // Without a connection the session ends at its expiry.
+  await value.client.logout({ everywhere }).catch(() => undefined);
+}
+
+async function begin(options: Partial<GochatClientOptions>): Promise<GochatClient> {
+  const client = new GochatClient({
+    api: location.origin,
+    gateways: [ownGateway()],
+    transport: webSocketTransport(),
+    client: 'gochat-web',
+    catchUp: CATCH_UP,
+    ...options,
+  });
+  const signedIn: SignedIn = { stage: 'in', client, model: new Model(client) };
+  client.on('disconnected', ({ retryInMs, reason, code }) => {
+    if (retryInMs === undefined) leave(signedIn, code === 'CLIENT_CLOSED' ? undefined : reason);
+  });
+  // A page that goes on with a session shows itself before it is connected.
+  if (options.cookie === true) session.value = signedIn;
+  try {
+    await client.connect();
+  } catch (error) {
+    signedIn.model.close();
+    if (options.cookie === true) leave(signedIn, t().signedOut);
+    throw ClientError.from(error);
+  }
+  localStorage.setItem(KEY, '1');
+  session.value = signedIn;
+  return client;
+}
+
+function leave(from: SignedIn, notice: string | undefined): void {
+  from.model.close();
+  if (session.value.stage === 'in' && session.value !== from) return;
+  localStorage.removeItem(KEY);
+  session.value = { stage: 'out', notice };
+}
+
+/** api passes `/ws` of its own port on to a gateway. */
+function ownGateway(): Gateway {
+  const { hostname, port, protocol } = location;
+  const tls = protocol === 'https:';
+  return {
+    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: 0,
+    wsPort: Number(port) || (tls ? 443 : 80),
+    tls,
+  };
+}
+
+addEventListener('online', () => {
+  if (session.value.stage === 'in') session.value.client.reconnect();
+});

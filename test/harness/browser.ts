@@ -1,0 +1,34 @@
+/** A real Chromium, Debian's, with pages that tests drive. */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { ROOT } from './gochat.ts';
+
+const CHROMIUM = '/usr/bin/chromium';
+/** It does nothing on its own, and asks no server but ours. */
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--no-first-run',
+  '--font-render-hinting=none',
+];
+
+/** Starts the browser; installs it first where that is possible. */
+export async function launchBrowser(): Promise<Browser> {
+  if (!existsSync(CHROMIUM))
+    execFileSync(join(ROOT, 'scripts/install-for-tests.sh'), ['chromium'], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+}
+
+/** Signs in by a demo account. */
+export async function enterDemo(page: Page, url: string, name: string): Promise<void> {
+  await page.goto(url);
+  await page.getByRole('group', { name: 'Demo accounts' }).getByText(name, { exact: true }).click();
+  await page.getByRole('navigation', { name: 'Conversations' }).waitFor();
+}
