@@ -1,5 +1,5 @@
 /** The commands about the user's account: password, sessions, bots, closing, profile. */
-import type { NotificationLevel } from '../sdk/mod.ts';
+import type { BotWithToken, NotificationLevel } from '../sdk/mod.ts';
 import { type Command, type CommandSession, invalid } from './command.ts';
 import { toSettingsLine } from './printer.ts';
 
@@ -64,8 +64,16 @@ export const ACCOUNT_COMMANDS = {
     async run({ client, printer }, argument) {
       const [, name = '', display = ''] = /^@?(\S*)\s*(.*)$/su.exec(argument) ?? [];
       if (name === '') throw invalid('/bot needs a NAME.');
-      const { id, displayName: display_name, token, ...bot } = await client.account.createBot(name, display);
-      printer.print({ event: 'bot', id, name: bot.name, display_name, token });
+      printer.print(toBotLine(await client.account.createBot(name, display)));
+    },
+  },
+  'renew-bot': {
+    usage: '/renew-bot NAME',
+    help: 'make a new token for a bot of yours; the old one is void',
+    async run({ client, printer }, argument) {
+      const name = toName(argument);
+      if (name === '') throw invalid('/renew-bot needs a NAME.');
+      printer.print(toBotLine(await client.account.renewBotToken(name)));
     },
   },
   bots: {
@@ -83,7 +91,7 @@ export const ACCOUNT_COMMANDS = {
     usage: '/close-bot NAME',
     help: 'close a bot of yours; its messages stay',
     async run({ client, printer }, argument) {
-      const name = argument.trim().replace(/^@/, '');
+      const name = toName(argument);
       if (name === '') throw invalid('/close-bot needs a NAME.');
       await client.account.closeBot(name);
       printer.print({ event: 'closed', name });
@@ -100,6 +108,14 @@ export const ACCOUNT_COMMANDS = {
     },
   },
 } satisfies Record<string, Command>;
+
+function toName(argument: string): string {
+  return argument.trim().replace(/^@/, '');
+}
+
+function toBotLine({ id, name, displayName: display_name, token }: BotWithToken) {
+  return { event: 'bot', id, name, display_name, token } as const;
+}
 
 async function listSessions({ client, printer }: CommandSession): Promise<void> {
   const sessions = await client.account.sessions();
@@ -118,9 +134,9 @@ async function listSessions({ client, printer }: CommandSession): Promise<void> 
 }
 
 async function set(
-  { client, printer, settle }: CommandSession,
+  { client, settle, showSettings }: CommandSession,
   changes: Parameters<CommandSession['client']['setSettings']>[0],
 ): Promise<void> {
   await settle();
-  printer.print({ event: 'settings', ...toSettingsLine(await client.setSettings(changes)) });
+  showSettings(await client.setSettings(changes));
 }

@@ -1,5 +1,13 @@
 /** What a command is, and what it may do. */
-import type { Conversation, GochatClient, SendOptions, Sent, Target, WatchTargets } from '../sdk/mod.ts';
+import type {
+  Conversation,
+  GochatClient,
+  SendOptions,
+  Sent,
+  Target,
+  UserSettingsVersion,
+  WatchTargets,
+} from '../sdk/mod.ts';
 import { ClientError } from '../sdk/mod.ts';
 import type { Printer } from './printer.ts';
 
@@ -19,6 +27,8 @@ export interface CommandSession {
   readonly lastSaid: () => Target;
   /** Changes what is watched, and prints the state of it. */
   readonly watch: (change: Partial<WatchTargets>) => Promise<void>;
+  /** Prints the settings after a change, unless it was printed as news before. */
+  readonly showSettings: (settings: UserSettingsVersion) => void;
   /** Waits until all sends are answered. */
   readonly settle: () => Promise<void>;
 }

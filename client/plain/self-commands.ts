@@ -72,11 +72,11 @@ async function mute(session: CommandSession, untilMs: number): Promise<void> {
 }
 
 async function set(
-  { client, printer, settle }: CommandSession,
+  { client, settle, showSettings }: CommandSession,
   changes: Partial<UserSettings>,
 ): Promise<void> {
   await settle();
-  printer.print({ event: 'settings', ...toSettingsLine(await client.setSettings(changes)) });
+  showSettings(await client.setSettings(changes));
 }
 
 function isOn(argument: string, command: string): boolean {

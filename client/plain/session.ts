@@ -9,6 +9,7 @@ import type {
   SendOptions,
   Sent,
   Target,
+  UserSettingsVersion,
   WatchTargets,
 } from '../sdk/mod.ts';
 import { ClientError } from '../sdk/mod.ts';
@@ -46,6 +47,8 @@ export class PlainSession {
   #current: Conversation | undefined;
   /** client_msg_ids of the last messages said, by conversation. */
   readonly #said = new Map<string, Target>();
+  /** Of the settings printed last. */
+  #settingsVersion = 0;
   #watched: WatchTargets = { conversations: [], users: [], idle: false };
   #pending = 0;
   #synced = false;
@@ -68,6 +71,7 @@ export class PlainSession {
       send: (make) => this.#send(make),
       lastSaid: () => this.#lastSaid(),
       watch: (change) => this.#watch(change),
+      showSettings: (settings) => this.#showSettings(settings),
       settle: () => this.#settle(),
     };
   }
@@ -203,6 +207,13 @@ export class PlainSession {
     }
   }
 
+  /** A client without a device name is told of its own changes, too. */
+  #showSettings(settings: UserSettingsVersion): void {
+    if (settings.version <= this.#settingsVersion) return;
+    this.#settingsVersion = settings.version;
+    this.#printer.print({ event: 'settings', ...toSettingsLine(settings) });
+  }
+
   /** Waits until all sends are answered. */
   async #settle(): Promise<void> {
     await this.#deadline(await this.#until(() => this.#pending === 0));
@@ -325,8 +336,7 @@ export class PlainSession {
           this.#printer.print({ event: 'draft', conversation, text, at: new Date(atMs).toISOString() });
         for (const { conversation, untilMs: until_ms } of event.mutes)
           this.#printer.print({ event: 'mute', conversation, until_ms });
-        if (event.settings !== undefined)
-          this.#printer.print({ event: 'settings', ...toSettingsLine(event.settings) });
+        if (event.settings !== undefined) this.#showSettings(event.settings);
         break;
       }
       case 'watched':

@@ -544,6 +544,8 @@ export class GochatClient {
 
   #onGivenUp(error: ClientError, everWelcomed: boolean): void {
     this.#shut(error);
+    // For this reason, also if who hears of it closes the client.
+    this.#requests.failAll(error);
     if (everWelcomed) this.#emitDisconnected(error, undefined);
     this.#failPending(error);
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { runGochat, startUp } from '../harness/gochat.ts';
+import { Client, runGochat, startUp } from '../harness/gochat.ts';
 import { helloFrame, RawClient } from '../harness/raw-client.ts';
 
 let folder: string;
@@ -323,5 +323,50 @@ describe('the account of a user', () => {
       return body['role'] === 'owner';
     });
     expect(await codeOf(by(other, 'POST', '/conversations', { user: owner.name }))).toBe('USER_NOT_FOUND');
+  }, 60_000);
+
+  test('the line client: a command for each, with its event', async () => {
+    const [name, password, next] = ['commander', 'brown-quiet-kettle', 'four green kettles'];
+    await call('POST', '/auth/signup', { name, password });
+    const [{ token }, there] = [await logIn(name, password), await logIn(name, password)];
+    await using client = new Client(up, name, password);
+    await client.event('connected');
+    client.say('/sessions');
+    const { sessions } = await client.event('sessions');
+    const others = (sessions as { id: string; current: boolean }[]).filter(({ current }) => !current);
+    expect(others).toHaveLength(2);
+    client.say(`/endsession ${others[0]?.id}`, '/endsession x');
+    await client.event('sessions', (event) => (event['sessions'] as unknown[]).length === 2);
+    expect((await client.event('error'))['code']).toBe('ARGUMENT_INVALID');
+    client.say(`/password wrong ${next}`, `/password ${password} ${next}`);
+    await client.event('error', ({ code }) => code === 'PASSWORD_WRONG');
+    await client.event('password');
+    expect((await call('POST', '/auth/login', { name, password: next })).status).toBe(200);
+    client.say('/about away 🐴', '/language de', '/notify mentions', '/notify never', '/profile');
+    await client.event('error', ({ message }) => String(message).startsWith('/notify needs'));
+    await client.event(
+      'settings',
+      (event) => event['status_text'] === 'away 🐴' && event['notifications'] === 'mentions',
+    );
+    const bot = `${name}-bot`;
+    client.say(`/bot ${bot} Büilds`, '/bots');
+    const made = await client.event('bot');
+    expect(made).toMatchObject({ name: bot, display_name: 'Büilds' });
+    const { id } = made;
+    expect((await client.event('bots'))['bots']).toEqual([{ id, name: bot, display_name: 'Büilds' }]);
+    expect((await refresh(String(made['token']))).status).toBe(200);
+    client.say(`/renew-bot @${bot}`);
+    const renewed = await client.event('bot', (event) => event['token'] !== made['token']);
+    expect((await refresh(String(made['token']))).status).toBe(401);
+    expect((await refresh(String(renewed['token']))).status).toBe(200);
+    client.say(`/close-bot ${bot}`, '/close-bot nobody-here', '/renew-bot');
+    await client.event('closed');
+    await client.event('error', (event) => event['code'] === 'USER_NOT_FOUND');
+    expect((await refresh(String(renewed['token']))).status).toBe(401);
+    client.say('/delete-account not my password', `/delete-account ${next} --retract`);
+    expect(await client.event('closed', (event) => event['name'] === null)).toBeDefined();
+    await client.exit();
+    for (const each of [token, there.token])
+      expect(await refusal(each)).toMatch(/ACCOUNT_CLOSED|TOKEN_REVOKED/);
   }, 60_000);
 });
