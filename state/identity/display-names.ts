@@ -7,10 +7,12 @@ const MAX_CHARACTERS = 64;
 /** Most bytes of UTF-8: a character may consist of any number of code points. */
 const MAX_BYTES = 256;
 /**
- * Control, unassigned, private-use and surrogate characters, line and paragraph separators, and those that change the
- * direction of the text after them. Joiners and variation selectors stay: emoji and several scripts need them.
+ * Control, unassigned, private-use and surrogate characters, line and paragraph separators, those that change the direction
+ * of the text after them, and those that nobody sees, with which one name looks like another. Joiners and variation selectors
+ * stay: emoji and several scripts need them.
  */
-const FORBIDDEN = /[\p{Cc}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+const FORBIDDEN =
+  /[\p{Cc}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/u;
 /** At least one character that can be seen: no filler, which is a letter, nor the empty pattern of Braille. */
 const VISIBLE = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u2800]]/v;
 const SPACES = /\p{White_Space}+/gu;
